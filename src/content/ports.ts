@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+
+/** `sha256:` and 64 hex digits. */
+export type Digest = string & { readonly __brand: "Digest" };
+
+export interface ContentInfo {
+  readonly digest: Digest;
+  readonly sizeBytes: bigint;
+  readonly createdAtNanos: bigint;
+  readonly updatedAtNanos: bigint;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * The content store: immutable blobs by digest, and *ingests* (unfinished writes) by ref. A blob is
+ * visible only after its digest was verified and its file was made durable. Blobs are shared by all
+ * namespaces; labels, and with them visibility, belong to a namespace.
+ */
+export interface ContentStore {
+  info(namespace: string, digest: Digest): ContentInfo | undefined;
+  list(namespace: string): readonly ContentInfo[];
+  /** The blob's file, for readers; NOT_FOUND when absent. */
+  pathOf(digest: Digest): string;
+  read(digest: Digest, call: Cancellable): Promise<Buffer>;
+  /** Opens an ingest; resumes it when the ref exists. UNAVAILABLE when another writer holds the ref. */
+  writer(namespace: string, ref: string, options: { readonly expected?: Digest; readonly sizeBytes?: bigint }): Promise<ContentWriter>;
+  setLabels(namespace: string, digest: Digest, labels: Readonly<Record<string, string>>): Promise<ContentInfo>;
+  delete(namespace: string, digest: Digest): Promise<void>;
+  ingests(namespace: string): Promise<readonly IngestStatus[]>;
+  abort(namespace: string, ref: string): Promise<void>;
+}
+
+export interface IngestStatus {
+  readonly ref: string;
+  readonly offsetBytes: bigint;
+  readonly totalBytes: bigint;
+  readonly expected: Digest | undefined;
+  readonly startedAtNanos: bigint;
+  readonly updatedAtNanos: bigint;
+}
+
+export interface ContentWriter extends AsyncDisposable {
+  readonly offsetBytes: bigint;
+  status(): IngestStatus;
+  /** Appends. */
+  write(chunk: Uint8Array, call: Cancellable): Promise<void>;
+  truncate(offsetBytes: bigint): Promise<void>;
+  /** The digest of what was written so far. */
+  digest(): Digest;
+  /** Verifies size and digest, makes the blob durable and visible. ALREADY_EXISTS is success here. */
+  commit(options: { readonly sizeBytes?: bigint; readonly expected?: Digest; readonly labels?: Readonly<Record<string, string>> }): Promise<Digest>;
+}

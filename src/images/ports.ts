@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { Digest } from "../content/ports.ts";
+
+/** What a config blob says of the process, already validated; absent fields are empty. */
+export interface ImageConfig {
+  readonly user: string;
+  readonly env: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly workingDir: string;
+  readonly volumes: readonly string[];
+  /** As written in the image, for example "SIGQUIT" or "3"; "" when unset. */
+  readonly stopSignal: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** One image as CRI sees it: all names that lead to one config. */
+export interface Image {
+  /** The config's digest: CRI's Image.id, and what PullImage returns. */
+  readonly id: Digest;
+  readonly repoTags: readonly string[];
+  readonly repoDigests: readonly string[];
+  readonly sizeBytes: bigint;
+  readonly pinned: boolean;
+  /** Chain id of the topmost layer: the committed snapshot that containers start from. */
+  readonly chainId: string;
+  readonly config: ImageConfig;
+  readonly platform: { readonly os: string; readonly architecture: string; readonly variant: string };
+  readonly layers: number;
+}
+
+export interface RegistryAuth {
+  readonly username?: string;
+  readonly password?: string;
+  /** base64 of `user:password`. */
+  readonly auth?: string;
+  readonly identityToken?: string;
+  readonly registryToken?: string;
+  readonly serverAddress?: string;
+}
+
+/** Images of one containerd namespace (`k8s.io`), with their content and snapshots. */
+export interface Images {
+  /** By tag, digest reference, full id or unique id prefix. From memory. */
+  find(reference: string): Image | undefined;
+  list(): readonly Image[];
+  /** Pulls and unpacks. Single-flight per reference; NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, … name host and reference. */
+  pull(reference: string, options: { readonly auth?: RegistryAuth } & Cancellable): Promise<Image>;
+  /** Loads an OCI layout (directory or tar) or a `docker save` tar and unpacks it. */
+  load(path: string, options: { readonly name?: string } & Cancellable): Promise<readonly Image[]>;
+  /** Removes every name of the image that the reference leads to; no error when absent. */
+  remove(reference: string, call: Cancellable): Promise<void>;
+  /** Bytes and inodes of the snapshotter's file system that images take, and its mount point. */
+  usage(call: Cancellable): Promise<{ readonly mountpoint: string; readonly usedBytes: bigint; readonly inodes: bigint }>;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+
+/** Network namespaces pinned as files in a folder of our own. */
+export interface NetworkNamespaces {
+  /** Makes a namespace with `lo` up, pins it, answers the path. The folder is `state/netns`. */
+  create(id: string, call: Cancellable): Promise<string>;
+  /** Unmounts and removes; no error when it is gone. */
+  remove(path: string, call: Cancellable): Promise<void>;
+  /** True when the path holds a live namespace. */
+  isAlive(path: string): Promise<boolean>;
+}
+
+export interface PortMapping {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly containerPort: number;
+  readonly hostPort: number;
+  readonly hostIp: string;
+}
+
+export interface PodNetworkRequest {
+  readonly sandboxId: string;
+  readonly netnsPath: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly podUid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly portMappings: readonly PortMapping[];
+  readonly dns: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] };
+  readonly cgroupPath: string;
+}
+
+export interface PodNetworkResult {
+  /** The preferred address; "" never occurs. */
+  readonly ip: string;
+  readonly additionalIps: readonly string[];
+  /** The CNI results as the plugins printed them, by network name; kept for DEL, CHECK and inspection. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** The pod network: CNI in production. */
+export interface PodNetwork {
+  /** For Status: whether a configuration is loaded and usable, else why not. From memory. */
+  status(): { readonly ready: boolean; readonly reason: string; readonly message: string };
+  /** For verbose Status: the loaded configuration as CNI users know it. */
+  describe(): unknown;
+  /** ADD of every network. Half-done work is the caller's to tear down. */
+  setup(request: PodNetworkRequest, call: Cancellable): Promise<PodNetworkResult>;
+  /** DEL; idempotent; works with a vanished namespace (path ""). */
+  teardown(request: PodNetworkRequest, call: Cancellable): Promise<void>;
+}

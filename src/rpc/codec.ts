@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import protobuf from "protobufjs";
+import type { CriMessages } from "../gen/cri.gen.ts";
+import { descriptor as criDescriptor } from "../gen/cri-descriptor.gen.js";
+import type { ProtoAny, ProtoAnyInit, TasksMessages } from "../gen/tasks.gen.ts";
+import { descriptor as tasksDescriptor } from "../gen/tasks-descriptor.gen.js";
+
+/** Every message of both trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
+export type Messages = TasksMessages & CriMessages;
+export type MessageName = keyof Messages & string;
+
+/** Bytes ↔ plain objects for one message type. */
+export interface Codec<Out, Init> {
+  encode(value: Init): Buffer;
+  /** Throws protobufjs' own error on malformed bytes; callers at a boundary turn it into a fault. */
+  decode(bytes: Uint8Array): Out;
+  /** The complete object that `decode(encode(value))` would give, without the bytes between. */
+  normalize(value: Init): Out;
+}
+
+// protobufjs types `longs` as a function that returns number or string; BigInt works and is documented.
+const reading = {
+  longs: BigInt,
+  enums: String,
+  bytes: Buffer,
+  defaults: true,
+  arrays: true,
+  objects: true,
+} as unknown as protobuf.IConversionOptions;
+
+let criRoot: protobuf.Root | undefined;
+let tasksRoot: protobuf.Root | undefined;
+const codecs = new Map<string, Codec<unknown, unknown>>();
+
+/** The reflected tree that holds `fullName`; used to enumerate services and their methods. */
+export function rootOf(fullName: string): protobuf.Root {
+  if (fullName.startsWith("runtime.v1.")) return (criRoot ??= loadRoot(criDescriptor));
+  return (tasksRoot ??= loadRoot(tasksDescriptor));
+}
+
+function loadRoot(descriptor: protobuf.INamespace): protobuf.Root {
+  const root = protobuf.Root.fromJSON(descriptor);
+  root.resolveAll();
+  return root;
+}
+
+/** The codec of a message by its full proto name. Cheap to call again: codecs are made once. */
+export function codec<K extends MessageName>(name: K): Codec<Messages[K]["out"], Messages[K]["init"]> {
+  let known = codecs.get(name);
+  if (!known) {
+    known = makeCodec(rootOf(name).lookupType(name));
+    codecs.set(name, known);
+  }
+  return known as Codec<Messages[K]["out"], Messages[K]["init"]>;
+}
+
+function makeCodec(type: protobuf.Type): Codec<unknown, unknown> {
+  // Always fromObject first: encode() alone writes 0 for a bigint, silently (protobufjs 8.8).
+  return {
+    encode: (value) => {
+      const bytes = type.encode(type.fromObject(value as Record<string, unknown>)).finish();
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    },
+    decode: (bytes) => type.toObject(type.decode(bytes), reading),
+    normalize: (value) => type.toObject(type.fromObject(value as Record<string, unknown>), reading),
+  };
+}
+
+/** An Any whose type_url is the bare full name, as containerd writes its own messages. */
+export function packAny<K extends MessageName>(name: K, value: Messages[K]["init"]): ProtoAny {
+  return { type_url: name, value: codec(name).encode(value) };
+}
+
+/** The message inside an Any, or undefined when the Any holds another type. Any host prefix is accepted. */
+export function unpackAny<K extends MessageName>(
+  name: K,
+  any: ProtoAnyInit | null | undefined,
+): Messages[K]["out"] | undefined {
+  if (!any?.type_url) return undefined;
+  const url = any.type_url;
+  if (url !== name && !url.endsWith(`/${name}`)) return undefined;
+  return codec(name).decode(any.value ?? Buffer.alloc(0));
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+
+/**
+ * A snapshotter keeps file-system layers.
+ *
+ * Terms: an *active* snapshot has a *key* and is writable; Commit turns it into a *committed* one
+ * with a *name*, which is immutable and may be the *parent* of others; a *view* is read-only with a
+ * key. Names and keys share one space per namespace. Prepare and View answer mounts; the caller
+ * mounts and unmounts them; the snapshotter itself leaves nothing mounted.
+ *
+ * Errors: NOT_FOUND (key, parent), ALREADY_EXISTS (key, name), FAILED_PRECONDITION (remove of a
+ * parent, commit of what is not active).
+ */
+export interface Snapshotter {
+  readonly name: string;
+  stat(namespace: string, key: string): SnapshotInfo;
+  list(namespace: string): readonly SnapshotInfo[];
+  prepare(namespace: string, key: string, parent: string, options: PrepareOptions & Cancellable): Promise<TypesMount[]>;
+  view(namespace: string, key: string, parent: string, options: PrepareOptions & Cancellable): Promise<TypesMount[]>;
+  mounts(namespace: string, key: string): TypesMount[];
+  commit(namespace: string, name: string, key: string, options: PrepareOptions & Cancellable): Promise<void>;
+  remove(namespace: string, key: string, call: Cancellable): Promise<void>;
+  update(namespace: string, key: string, labels: Readonly<Record<string, string>>): Promise<SnapshotInfo>;
+  /** Bytes and inodes that the snapshot itself holds, without its parents. Walks the directory for an active one. */
+  usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage>;
+}
+
+export interface PrepareOptions {
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export type SnapshotKind = "VIEW" | "ACTIVE" | "COMMITTED";
+
+export interface SnapshotInfo {
+  readonly name: string;
+  readonly parent: string;
+  readonly kind: SnapshotKind;
+  readonly createdAtNanos: bigint;
+  readonly updatedAtNanos: bigint;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface SnapshotUsage {
+  readonly sizeBytes: bigint;
+  readonly inodes: bigint;
+}
