@@ -88,7 +88,8 @@ function typesModule(root: protobuf.Root, label: string): string {
   });
   out.push(`/** Every message of this tree by its full name. */`);
   out.push(`export interface ${label}Messages {`);
-  for (const [full, type] of messages) out.push(`  "${full}": { out: ${type}; init: ${type}Init };`);
+  for (const [full, type] of messages)
+    out.push(`  "${full}": { out: ${type}; init: ${type}Init };`);
   out.push("}\n");
   out.push(`/** Every service of this tree by its full name. */`);
   out.push(`export interface ${label}Services {`);
@@ -175,7 +176,8 @@ function scalarInit(type: string): string {
 
 function valueType(field: protobuf.Field, init: boolean): string {
   const resolved = field.resolvedType;
-  if (resolved instanceof protobuf.Enum) return init ? `${typeName(resolved)} | number` : typeName(resolved);
+  if (resolved instanceof protobuf.Enum)
+    return init ? `${typeName(resolved)} | number` : typeName(resolved);
   if (resolved) return init ? `${typeName(resolved)}Init` : typeName(resolved);
   return init ? scalarInit(field.type) : scalarOut(field.type);
 }
@@ -188,10 +190,13 @@ function messageType(node: protobuf.Type): string {
   const lines = node.fieldsArray.map((field) => {
     const value = valueType(field, false);
     const doc = docOf(field, "  ");
-    if (field instanceof protobuf.MapField) return `${doc}  ${field.name}: Record<string, ${value}>;`;
-    if (field.repeated) return `${doc}  ${field.name}: ${value.includes("|") ? `(${value})` : value}[];`;
+    if (field instanceof protobuf.MapField)
+      return `${doc}  ${field.name}: Record<string, ${value}>;`;
+    if (field.repeated)
+      return `${doc}  ${field.name}: ${value.includes("|") ? `(${value})` : value}[];`;
     if (isOptional(field)) return `${doc}  ${field.name}?: ${value} | null | undefined;`;
-    if (field.resolvedType instanceof protobuf.Type) return `${doc}  ${field.name}: ${value} | null;`;
+    if (field.resolvedType instanceof protobuf.Type)
+      return `${doc}  ${field.name}: ${value} | null;`;
     return `${doc}  ${field.name}: ${value};`;
   });
   return `${docOf(node, "")}export interface ${typeName(node)} {\n${lines.join("\n")}\n}\n`;
@@ -200,8 +205,10 @@ function messageType(node: protobuf.Type): string {
 function initType(node: protobuf.Type): string {
   const lines = node.fieldsArray.map((field) => {
     const value = valueType(field, true);
-    if (field instanceof protobuf.MapField) return `  ${field.name}?: Readonly<Record<string, ${value}>> | undefined;`;
-    if (field.repeated) return `  ${field.name}?: readonly ${value.includes("|") ? `(${value})` : value}[] | undefined;`;
+    if (field instanceof protobuf.MapField)
+      return `  ${field.name}?: Readonly<Record<string, ${value}>> | undefined;`;
+    if (field.repeated)
+      return `  ${field.name}?: readonly ${value.includes("|") ? `(${value})` : value}[] | undefined;`;
     return `  ${field.name}?: ${value} | null | undefined;`;
   });
   return `export interface ${typeName(node)}Init {\n${lines.join("\n")}\n}\n`;

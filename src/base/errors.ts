@@ -72,7 +72,8 @@ export function errnoOf(error: unknown): string | undefined {
 export function toFault(error: unknown): RuntimeFault {
   if (error instanceof RuntimeFault) return error;
   if (error instanceof Error) {
-    if (error.name === "TimeoutError") return fault("DEADLINE_EXCEEDED", error.message, { cause: error });
+    if (error.name === "TimeoutError")
+      return fault("DEADLINE_EXCEEDED", error.message, { cause: error });
     if (error.name === "AbortError") return fault("CANCELLED", error.message, { cause: error });
     return fault("UNKNOWN", error.message, { cause: error });
   }

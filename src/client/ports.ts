@@ -35,7 +35,11 @@ export interface Container {
   newTask(options: NewTaskOptions, call: Cancellable): Promise<Task>;
   /** The container's present task; NOT_FOUND when it has none. `attach` takes over its IO. */
   task(call: Cancellable, attach?: IoAttach): Promise<Task>;
-  update(change: Partial<ContainersContainerInit>, fields: readonly string[], call: Cancellable): Promise<void>;
+  update(
+    change: Partial<ContainersContainerInit>,
+    fields: readonly string[],
+    call: Cancellable,
+  ): Promise<void>;
   /** FAILED_PRECONDITION while it has a task. */
   delete(call: Cancellable): Promise<void>;
 }

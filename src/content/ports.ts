@@ -24,8 +24,16 @@ export interface ContentStore {
   pathOf(digest: Digest): string;
   read(digest: Digest, call: Cancellable): Promise<Buffer>;
   /** Opens an ingest; resumes it when the ref exists. UNAVAILABLE when another writer holds the ref. */
-  writer(namespace: string, ref: string, options: { readonly expected?: Digest; readonly sizeBytes?: bigint }): Promise<ContentWriter>;
-  setLabels(namespace: string, digest: Digest, labels: Readonly<Record<string, string>>): Promise<ContentInfo>;
+  writer(
+    namespace: string,
+    ref: string,
+    options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
+  ): Promise<ContentWriter>;
+  setLabels(
+    namespace: string,
+    digest: Digest,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<ContentInfo>;
   delete(namespace: string, digest: Digest): Promise<void>;
   ingests(namespace: string): Promise<readonly IngestStatus[]>;
   abort(namespace: string, ref: string): Promise<void>;
@@ -49,5 +57,9 @@ export interface ContentWriter extends AsyncDisposable {
   /** The digest of what was written so far. */
   digest(): Digest;
   /** Verifies size and digest, makes the blob durable and visible. ALREADY_EXISTS is success here. */
-  commit(options: { readonly sizeBytes?: bigint; readonly expected?: Digest; readonly labels?: Readonly<Record<string, string>> }): Promise<Digest>;
+  commit(options: {
+    readonly sizeBytes?: bigint;
+    readonly expected?: Digest;
+    readonly labels?: Readonly<Record<string, string>>;
+  }): Promise<Digest>;
 }

@@ -26,7 +26,11 @@ export interface Image {
   /** Chain id of the topmost layer: the committed snapshot that containers start from. */
   readonly chainId: string;
   readonly config: ImageConfig;
-  readonly platform: { readonly os: string; readonly architecture: string; readonly variant: string };
+  readonly platform: {
+    readonly os: string;
+    readonly architecture: string;
+    readonly variant: string;
+  };
   readonly layers: number;
 }
 
@@ -52,5 +56,7 @@ export interface Images {
   /** Removes every name of the image that the reference leads to; no error when absent. */
   remove(reference: string, call: Cancellable): Promise<void>;
   /** Bytes and inodes of the snapshotter's file system that images take, and its mount point. */
-  usage(call: Cancellable): Promise<{ readonly mountpoint: string; readonly usedBytes: bigint; readonly inodes: bigint }>;
+  usage(
+    call: Cancellable,
+  ): Promise<{ readonly mountpoint: string; readonly usedBytes: bigint; readonly inodes: bigint }>;
 }

@@ -45,7 +45,9 @@ function loadRoot(descriptor: protobuf.INamespace): protobuf.Root {
 }
 
 /** The codec of a message by its full proto name. Cheap to call again: codecs are made once. */
-export function codec<K extends MessageName>(name: K): Codec<Messages[K]["out"], Messages[K]["init"]> {
+export function codec<K extends MessageName>(
+  name: K,
+): Codec<Messages[K]["out"], Messages[K]["init"]> {
   let known = codecs.get(name);
   if (!known) {
     known = makeCodec(rootOf(name).lookupType(name));

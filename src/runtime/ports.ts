@@ -14,7 +14,12 @@ export interface PlatformRuntime {
    * Makes the bundle, finds or starts the shim, and creates the task (the init process exists, but
    * does not run). ALREADY_EXISTS when the container has a task. After a failure nothing is left.
    */
-  create(namespace: string, id: string, options: CreateOptions, call: Cancellable): Promise<RuntimeTask>;
+  create(
+    namespace: string,
+    id: string,
+    options: CreateOptions,
+    call: Cancellable,
+  ): Promise<RuntimeTask>;
   /** The task, or undefined. From memory. */
   get(namespace: string, id: string): RuntimeTask | undefined;
   /** All tasks, of one namespace or of all. From memory. */
@@ -26,7 +31,11 @@ export interface PlatformRuntime {
 export interface RecoveryReport {
   readonly recovered: readonly { readonly namespace: string; readonly id: string }[];
   /** Tasks whose shim was dead or would not answer: cleaned up, their exit synthesised (137 or 255). */
-  readonly lost: readonly { readonly namespace: string; readonly id: string; readonly reason: string }[];
+  readonly lost: readonly {
+    readonly namespace: string;
+    readonly id: string;
+    readonly reason: string;
+  }[];
 }
 
 /** Paths of FIFOs (or `file://`, `binary://` URIs); "" where there is no such stream. */
@@ -90,7 +99,10 @@ export interface RuntimeTask {
   start(execId: string, call: Cancellable): Promise<number>;
   kill(options: { execId: string; signal: number; all: boolean }, call: Cancellable): Promise<void>;
   exec(options: { execId: string; io: TaskIo; spec: ProtoAny }, call: Cancellable): Promise<void>;
-  resizePty(options: { execId: string; width: number; height: number }, call: Cancellable): Promise<void>;
+  resizePty(
+    options: { execId: string; width: number; height: number },
+    call: Cancellable,
+  ): Promise<void>;
   closeStdin(execId: string, call: Cancellable): Promise<void>;
   pause(call: Cancellable): Promise<void>;
   resume(call: Cancellable): Promise<void>;

@@ -17,12 +17,31 @@ export interface Snapshotter {
   readonly name: string;
   stat(namespace: string, key: string): SnapshotInfo;
   list(namespace: string): readonly SnapshotInfo[];
-  prepare(namespace: string, key: string, parent: string, options: PrepareOptions & Cancellable): Promise<TypesMount[]>;
-  view(namespace: string, key: string, parent: string, options: PrepareOptions & Cancellable): Promise<TypesMount[]>;
+  prepare(
+    namespace: string,
+    key: string,
+    parent: string,
+    options: PrepareOptions & Cancellable,
+  ): Promise<TypesMount[]>;
+  view(
+    namespace: string,
+    key: string,
+    parent: string,
+    options: PrepareOptions & Cancellable,
+  ): Promise<TypesMount[]>;
   mounts(namespace: string, key: string): TypesMount[];
-  commit(namespace: string, name: string, key: string, options: PrepareOptions & Cancellable): Promise<void>;
+  commit(
+    namespace: string,
+    name: string,
+    key: string,
+    options: PrepareOptions & Cancellable,
+  ): Promise<void>;
   remove(namespace: string, key: string, call: Cancellable): Promise<void>;
-  update(namespace: string, key: string, labels: Readonly<Record<string, string>>): Promise<SnapshotInfo>;
+  update(
+    namespace: string,
+    key: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<SnapshotInfo>;
   /** Bytes and inodes that the snapshot itself holds, without its parents. Walks the directory for an active one. */
   usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage>;
 }

@@ -10,7 +10,10 @@ export interface ContainerLogs extends AsyncDisposable {
   /** Makes FIFOs in a folder of their own, opens their read ends and the log file. Tasks.Create may follow at once. */
   open(options: LogOptions, call: Cancellable): Promise<ContainerLog>;
   /** Opens the read ends of FIFOs that outlived the daemon, and goes on in the log file. */
-  resume(options: LogOptions & { readonly config: IoConfig; readonly stopped: boolean }, call: Cancellable): Promise<ContainerLog>;
+  resume(
+    options: LogOptions & { readonly config: IoConfig; readonly stopped: boolean },
+    call: Cancellable,
+  ): Promise<ContainerLog>;
 }
 
 export interface LogOptions {
