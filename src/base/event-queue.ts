@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "./cancellable.ts";
+
+export interface EventQueueOptions {
+  /** How many items may wait. */
+  readonly capacity: number;
+  /** Which item gives way when the queue is full. */
+  readonly drop: "oldest" | "newest";
+  /** Told of every item that was dropped. */
+  readonly onDrop?: () => void;
+}
+
+/**
+ * A bounded queue with one reader. `push` never waits, so a slow reader cannot hold the writer; what
+ * does not fit is dropped and counted. Reading ends when the queue is closed and empty.
+ */
+export class EventQueue<T> implements Disposable {
+  readonly #options: EventQueueOptions;
+  #items: T[] = [];
+  #head = 0;
+  #dropped = 0;
+  #closed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(options: EventQueueOptions) {
+    if (!(options.capacity >= 1)) {
+      throw new RangeError(`cannot make queue: capacity is ${options.capacity}`);
+    }
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Ignored once the queue is closed. */
+  push(item: T): void {
+    if (this.#closed) return;
+    if (this.size >= this.#options.capacity) {
+      this.#dropped += 1;
+      this.#options.onDrop?.();
+      if (this.#options.drop === "newest") return;
+      this.#take();
+    }
+    this.#items.push(item);
+    this.#wake?.();
+  }
+
+  /** Ends the reading after what is queued. */
+  close(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.#items = [];
+    this.#head = 0;
+    this.close();
+  }
+
+  /** The items as they come. Rejects with the signal's reason when it fires. */
+  async *read(call: Partial<Cancellable> = {}): AsyncGenerator<T, void, undefined> {
+    const { signal } = call;
+    const onAbort = (): void => this.#wake?.();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        if (this.size > 0) yield this.#take();
+        else if (this.#closed) return;
+        else await this.#more();
+      }
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return this.read();
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #take(): T {
+    const item = this.#items[this.#head] as T;
+    this.#head += 1;
+    // Shift in bulk: moving the array for each item would make a long queue quadratic.
+    if (this.#head > 64 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "./cancellable.ts";
+
+interface Flight<T> {
+  readonly result: Promise<T>;
+  readonly abort: AbortController;
+  waiting: number;
+}
+
+export interface FlightOptions {
+  /** Ends every attempt; the daemon's shutdown signal. */
+  readonly lifetime?: AbortSignal;
+  /** Abort the attempt once nobody waits for it any more. Default false: it runs to its end. */
+  readonly abandonWhenUnwatched?: boolean;
+}
+
+/**
+ * At most one running attempt per key. Whoever asks while it runs joins it and gets its result, also
+ * its failure. The attempt has a signal of its own: a joiner that gives up leaves the others alone.
+ */
+export class SingleFlight<T> {
+  readonly #flights = new Map<string, Flight<T>>();
+  readonly #options: FlightOptions;
+
+  constructor(options: FlightOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Starts `attempt`, or joins the one that runs under this key. */
+  async run(
+    key: string,
+    attempt: (call: Cancellable) => Promise<T>,
+    call: Partial<Cancellable> = {},
+  ): Promise<T> {
+    call.signal?.throwIfAborted();
+    const flight = this.#flights.get(key) ?? this.#start(key, attempt);
+    flight.waiting += 1;
+    try {
+      return await abandonable(flight.result, call.signal);
+    } finally {
+      flight.waiting -= 1;
+      if (flight.waiting === 0 && this.#options.abandonWhenUnwatched) {
+        // Whoever comes next must not join an attempt that is being aborted.
+        if (this.#flights.get(key) === flight) this.#flights.delete(key);
+        flight.abort.abort();
+      }
+    }
+  }
+
+  isRunning(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
+  #start(key: string, attempt: (call: Cancellable) => Promise<T>): Flight<T> {
+    const abort = new AbortController();
+    const { lifetime } = this.#options;
+    const signal = lifetime ? AbortSignal.any([abort.signal, lifetime]) : abort.signal;
+    const flight: Flight<T> = {
+      abort,
+      waiting: 0,
+      result: Promise.try(attempt, { signal }).finally(() => {
+        if (this.#flights.get(key) === flight) this.#flights.delete(key);
+      }),
+    };
+    flight.result.catch(() => {}); // every joiner may have left; the failure is theirs, not the process's
+    this.#flights.set(key, flight);
+    return flight;
+  }
+}
+
+/** The promise, or the signal's reason when that comes first. The work goes on. */
+function abandonable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
