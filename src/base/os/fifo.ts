@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants, openSync } from "node:fs";
+import { checked } from "./errno.ts";
+import { libc } from "./libc.ts";
+
+const cMkfifo = libc("int mkfifo(const char *path, unsigned int mode)");
+
+/** Makes a FIFO. Throws SystemError: EEXIST, ENOENT, ENAMETOOLONG. The umask applies. */
+export function makeFifo(path: string, mode = 0o600): void {
+  checked(cMkfifo(path, mode), "mkfifo", path);
+}
+
+/**
+ * Opens a FIFO's read end without waiting for a writer. Wrap the descriptor in a `net.Socket`: it is
+ * polled then, while `fs` streams would hold a pool thread for as long as the FIFO is silent.
+ */
+export function openFifoReader(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+}
+
+/** Opens the write end without waiting; ENXIO when nobody has it open for reading. */
+export function openFifoWriter(path: string): number {
+  return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+}
+
+/**
+ * Opens both ends at once: never blocks, never fails for want of a peer, and keeps the FIFO from
+ * reaching its end while it is held. On a reader it hides the writers' end of file.
+ */
+export function openFifoBoth(path: string): number {
+  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+}

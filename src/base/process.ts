@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import path from "node:path";
+import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
+
+const defaultMaxOutputBytes = 4 * 1024 * 1024;
+const stderrTailBytes = 4096;
+
+export interface RunOptions {
+  readonly input?: Uint8Array | string;
+  /** The whole environment of the child; the daemon's own when left out. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Working directory; "/" when left out, never the daemon's own. */
+  readonly cwd?: string;
+  /** Aborting kills the child with SIGKILL. */
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+  /** Bytes kept of each stream; more than that kills the child and fails. Default 4 MiB. */
+  readonly maxOutputBytes?: number;
+  /** Sends stderr into the stdout buffer, in the order written. */
+  readonly mergeStderr?: boolean;
+  /** Resolve whatever the exit code is; otherwise anything but 0 is a ProcessFault. */
+  readonly anyExitCode?: boolean;
+}
+
+export interface RunResult {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  readonly exitCode: number;
+}
+
+export interface ProcessFaultFacts {
+  readonly argv: readonly string[];
+  /** undefined when the program never started or died of a signal. */
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  readonly stdout?: Buffer | undefined;
+  readonly stderrTail?: string | undefined;
+}
+
+/** A program that could not start, was killed, or answered a bad exit code. */
+export class ProcessFault extends RuntimeFault {
+  override readonly name = "ProcessFault";
+  readonly argv: readonly string[];
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** What it wrote before; CNI plugins put their error object here. */
+  readonly stdout: Buffer;
+  /** The last 4 KiB of stderr, trimmed. */
+  readonly stderrTail: string;
+
+  constructor(code: FaultCode, message: string, facts: ProcessFaultFacts, cause?: unknown) {
+    super(code, message, { cause, details: { argv: facts.argv } });
+    this.argv = facts.argv;
+    this.exitCode = facts.exitCode;
+    this.signal = facts.signal;
+    this.stdout = facts.stdout ?? Buffer.alloc(0);
+    this.stderrTail = facts.stderrTail ?? "";
+  }
+}
+
+/**
+ * Runs a program to its end and answers what it wrote. `file` is a path, or a name looked up in the
+ * child's PATH. Only descriptors 0 to 2 reach it. Errors: NOT_FOUND (no such program),
+ * PERMISSION_DENIED, DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (too much output),
+ * UNKNOWN (exit code or signal), all as ProcessFault.
+ */
+export async function run(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const argv = [file, ...args];
+  const limit = endSignal(options);
+  if (limit?.aborted === true) throw aborted(argv, limit);
+  const child = start(file, args, options);
+  const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
+  const stdout = new Capture(maxBytes);
+  const stderr = options.mergeStderr === true ? stdout : new Capture(maxBytes);
+  const kill = (): void => void child.kill("SIGKILL");
+  const feed = (capture: Capture) => (chunk: Buffer) => {
+    capture.add(chunk);
+    if (capture.overflowed) kill();
+  };
+  child.stdout?.on("data", feed(stdout));
+  child.stderr?.on("data", feed(stderr));
+  child.stdin?.on("error", () => {}); // EPIPE: a child that does not read its input is not a failure
+  child.stdin?.end(options.input ?? "");
+  limit?.addEventListener("abort", kill);
+  try {
+    const { exitCode, signal } = await ended(child, argv);
+    const facts = { argv, exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.tail() };
+    if (stdout.overflowed || stderr.overflowed) {
+      throw new ProcessFault(
+        "RESOURCE_EXHAUSTED",
+        `${nameOf(file)} wrote more than ${maxBytes} bytes`,
+        facts,
+      );
+    }
+    if (limit?.aborted === true && signal !== undefined) throw aborted(argv, limit, facts);
+    if (exitCode === undefined || (exitCode !== 0 && options.anyExitCode !== true)) {
+      throw new ProcessFault("UNKNOWN", describe(file, facts), facts);
+    }
+    return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode };
+  } finally {
+    limit?.removeEventListener("abort", kill);
+  }
+}
+
+/** A program that runs on beside us; `exited` settles when it is gone. */
+export interface RunningProcess {
+  readonly pid: number;
+  readonly exited: Promise<{
+    readonly exitCode: number | undefined;
+    readonly signal: string | undefined;
+  }>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts a program in a session of its own, without streams, that outlives the daemon. */
+export async function spawnDetached(
+  file: string,
+  args: readonly string[],
+  options: Pick<RunOptions, "env" | "cwd"> = {},
+): Promise<RunningProcess> {
+  const argv = [file, ...args];
+  const child = spawn(file, [...args], {
+    cwd: options.cwd ?? "/",
+    env: childEnvironment(options.env),
+    stdio: "ignore",
+    detached: true,
+  });
+  const exited = ended(child, argv);
+  exited.catch(() => {}); // reported below when it never started
+  child.unref();
+  if (child.pid === undefined) await exited;
+  return { pid: child.pid ?? 0, exited, kill: (signal) => void child.kill(signal) };
+}
+
+/** The absolute folders of the daemon's PATH, in order. */
+export function searchPath(): readonly string[] {
+  return (childEnvironment(undefined)["PATH"] ?? "")
+    .split(":")
+    .filter((dir) => path.isAbsolute(dir));
+}
+
+/** The environment that children get when the caller names none: the daemon's own. */
+export function childEnvironment(
+  env: Readonly<Record<string, string | undefined>> | undefined,
+): Record<string, string | undefined> {
+  if (env !== undefined) return { ...env };
+  // oxlint-disable-next-line node/no-process-env -- the one module that hands the environment on
+  return { ...process.env };
+}
+
+function start(file: string, args: readonly string[], options: RunOptions): ChildProcess {
+  return spawn(file, [...args], {
+    cwd: options.cwd ?? "/",
+    env: childEnvironment(options.env),
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+}
+
+type Ending = { readonly exitCode: number | undefined; readonly signal: string | undefined };
+
+function ended(child: ChildProcess, argv: readonly string[]): Promise<Ending> {
+  const { promise, resolve, reject } = Promise.withResolvers<Ending>();
+  child.once("error", (error) => reject(notStarted(argv, error)));
+  child.once("close", (code, signal) =>
+    resolve({ exitCode: code ?? undefined, signal: signal ?? undefined }),
+  );
+  return promise;
+}
+
+function notStarted(argv: readonly string[], error: Error): ProcessFault {
+  const errno = errnoOf(error);
+  const code =
+    errno === "ENOENT" ? "NOT_FOUND" : errno === "EACCES" ? "PERMISSION_DENIED" : "UNKNOWN";
+  return new ProcessFault(
+    code,
+    `cannot run "${argv[0]}": ${errno ?? error.message}`,
+    { argv },
+    error,
+  );
+}
+
+function endSignal(options: RunOptions): AbortSignal | undefined {
+  const timeout =
+    options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
+  if (timeout === undefined || options.signal === undefined) return timeout ?? options.signal;
+  return AbortSignal.any([timeout, options.signal]);
+}
+
+function aborted(
+  argv: readonly string[],
+  signal: AbortSignal,
+  facts?: ProcessFaultFacts,
+): ProcessFault {
+  const cause = toFault(signal.reason);
+  const code = cause.code === "DEADLINE_EXCEEDED" ? "DEADLINE_EXCEEDED" : "CANCELLED";
+  const what = code === "CANCELLED" ? "was cancelled" : "took too long";
+  return new ProcessFault(
+    code,
+    `${nameOf(argv[0] ?? "")} ${what}`,
+    facts ?? { argv },
+    signal.reason,
+  );
+}
+
+function describe(file: string, facts: ProcessFaultFacts): string {
+  const how =
+    facts.signal === undefined ? `exited with ${facts.exitCode}` : `died of ${facts.signal}`;
+  const said = facts.stderrTail || facts.stdout?.toString("utf8").trim().slice(-512);
+  return `${nameOf(file)} ${how}${said ? `: ${said}` : ""}`;
+}
+
+function nameOf(file: string): string {
+  return path.basename(file);
+}
+
+class Capture {
+  readonly #chunks: Buffer[] = [];
+  readonly #max: number;
+  #size = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get overflowed(): boolean {
+    return this.#size > this.#max;
+  }
+
+  add(chunk: Buffer): void {
+    this.#size += chunk.byteLength;
+    if (!this.overflowed) this.#chunks.push(chunk);
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  tail(): string {
+    return this.bytes().subarray(-stderrTailBytes).toString("utf8").trim();
+  }
+}
