@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault, type RuntimeFault } from "../base/errors.ts";
+import { type Codec, codec, type MessageName, rootOf } from "./codec.ts";
+import type { ServiceName } from "./service.ts";
+
+/** One method of a service as the descriptors tell it: enough to serve or call it over any transport. */
+export interface ServiceMethod {
+  readonly service: ServiceName;
+  readonly name: string;
+  /** `/service/Method`. */
+  readonly path: string;
+  readonly kind: "unary" | "serverStream" | "bidi";
+  readonly request: Codec<unknown, unknown>;
+  readonly response: Codec<unknown, unknown>;
+}
+
+const known = new Map<ServiceName, readonly ServiceMethod[]>();
+
+/** The methods of a service, in the order of its .proto file. */
+export function methodsOf(service: ServiceName): readonly ServiceMethod[] {
+  let methods = known.get(service);
+  if (!methods) {
+    methods = reflect(service);
+    known.set(service, methods);
+  }
+  return methods;
+}
+
+function reflect(service: ServiceName): readonly ServiceMethod[] {
+  return rootOf(service)
+    .lookupService(service)
+    .methodsArray.map((method) => {
+      method.resolve();
+      const request = method.resolvedRequestType?.fullName;
+      const response = method.resolvedResponseType?.fullName;
+      if (!request || !response) throw new TypeError(`unresolved method ${service}/${method.name}`);
+      return {
+        service,
+        name: method.name,
+        path: `/${service}/${method.name}`,
+        kind: method.requestStream ? "bidi" : method.responseStream ? "serverStream" : "unary",
+        request: anyCodec(request),
+        response: anyCodec(response),
+      };
+    });
+}
+
+function anyCodec(fullName: string): Codec<unknown, unknown> {
+  return codec(fullName.replace(/^\./, "") as MessageName) as Codec<unknown, unknown>;
+}
+
+/** What a method answers that the service does not have; the text is the one gRPC peers expect. */
+export function unimplemented(service: string, method: string): RuntimeFault {
+  return fault("UNIMPLEMENTED", `unknown method ${method} for service ${service}`);
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmodSync, chownSync, lstatSync, mkdirSync, renameSync, unlinkSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { errnoOf, fault } from "../base/errors.ts";
+
+/** sockaddr_un holds 108 bytes, the terminating zero among them. */
+const maxPathBytes = 107;
+const suffix = ".~";
+
+export interface SocketAccess {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Makes sure that a server can have the socket `file`: its folder exists and nobody listens there. A
+ * socket that a killed daemon left is removed. ALREADY_EXISTS when it is in use,
+ * FAILED_PRECONDITION when something else lies there, INVALID_ARGUMENT when the path is too long.
+ */
+export async function claimSocketPath(file: string): Promise<void> {
+  if (Buffer.byteLength(file) + suffix.length > maxPathBytes) {
+    throw fault("INVALID_ARGUMENT", `cannot listen on "${file}": path is longer than a socket's may be`);
+  }
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
+  let isSocket: boolean;
+  try {
+    isSocket = lstatSync(file).isSocket();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  if (!isSocket) {
+    throw fault("FAILED_PRECONDITION", `cannot listen on "${file}": it exists and is no socket`);
+  }
+  if (await isAnswering(file)) {
+    throw fault("ALREADY_EXISTS", `cannot listen on "${file}": another process is listening there`);
+  }
+  unlinkSync(file);
+}
+
+/** The path to bind at first; `publishSocket` moves it in place once it has its rights. */
+export function bindPathFor(file: string): string {
+  return file + suffix;
+}
+
+/**
+ * Gives the bound socket its owner and mode, then its name, so that no client ever meets it with
+ * other rights. Returns what takes the name away again; libuv only unlinks the path it bound.
+ */
+export function publishSocket(file: string, access: SocketAccess): Disposable {
+  const bound = bindPathFor(file);
+  chownSync(bound, access.uid, access.gid);
+  chmodSync(bound, access.mode);
+  renameSync(bound, file);
+  const { ino, dev } = lstatSync(file);
+  return {
+    [Symbol.dispose]: () => {
+      try {
+        const now = lstatSync(file);
+        if (now.ino === ino && now.dev === dev) unlinkSync(file);
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") throw error;
+      }
+    },
+  };
+}
+
+function isAnswering(file: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ path: file });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error) => {
+      const errno = errnoOf(error);
+      // EAGAIN: the backlog of a live listener is full.
+      if (errno === "EAGAIN") resolve(true);
+      else if (errno === "ECONNREFUSED" || errno === "ENOENT") resolve(false);
+      else reject(error);
+    });
+  });
+}
