@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { findProgram } from "./lacking.ts";
+import { run } from "./run.ts";
+
+/** A tool of the Go tools module: how it is built, and from which module. */
+interface GoTool {
+  /** Folder of its go.mod, below test/e2e/tools. */
+  readonly module: string;
+  readonly package: string;
+  /** critest is a test binary. */
+  readonly asTest?: boolean;
+}
+
+const tools = {
+  crictl: { module: ".", package: "sigs.k8s.io/cri-tools/cmd/crictl" },
+  critest: { module: ".", package: "sigs.k8s.io/cri-tools/cmd/critest", asTest: true },
+  "containerd-shim-runc-v2-2.3": {
+    module: "shim-2.3",
+    package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+  },
+} as const satisfies Record<string, GoTool>;
+
+export type GoToolName = keyof typeof tools;
+export const goToolNames = Object.keys(tools) as GoToolName[];
+
+const modules = path.resolve(import.meta.dirname, "../e2e/tools");
+
+/** Where built tools are kept, outside the checkout: $BERTH_TOOLS, or ~/.cache/berth-tools. */
+export function toolsCache(): string {
+  return process.env["BERTH_TOOLS"] || path.join(os.homedir(), ".cache", "berth-tools");
+}
+
+/** The tool's binary when it is built from the present go.mod and go.sum. */
+export async function builtTool(name: GoToolName): Promise<string | undefined> {
+  const binary = path.join(toolsCache(), "bin", name);
+  const stamp = await readFile(stampOf(name), "utf8").catch(() => "");
+  return existsSync(binary) && stamp === (await keyOf(name)) ? binary : undefined;
+}
+
+export interface BuildOptions {
+  readonly say?: (line: string) => void;
+}
+
+/** The tool's binary, built first when need be. Throws, with what to do, when Go is missing. */
+export async function buildTool(
+  name: GoToolName,
+  { say = () => {} }: BuildOptions = {},
+): Promise<string> {
+  const known = await builtTool(name);
+  if (known !== undefined) return known;
+  const tool: GoTool = tools[name];
+  const go = findGo();
+  if (go === undefined) {
+    throw new Error(`${name} is built with Go, and there is none in PATH or /usr/local/go/bin`);
+  }
+  const folder = path.join(modules, tool.module);
+  const binary = path.join(toolsCache(), "bin", name);
+  await mkdir(path.dirname(binary), { recursive: true });
+  await mkdir(path.dirname(stampOf(name)), { recursive: true });
+  const fresh = `${binary}.${process.pid}`;
+  say(`building ${name} (${tool.package}) with ${go} …`);
+  const build = tool.asTest === true ? ["test", "-c", "-vet=off"] : ["build"];
+  const flags = ["-p", "1", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", fresh];
+  const result = await run("nice", ["-n", "10", go, ...build, ...flags, tool.package], {
+    cwd: folder,
+    timeoutMs: 30 * 60_000,
+    env: { CGO_ENABLED: "0", GOWORK: "off", GOFLAGS: "-buildvcs=false" },
+  });
+  if (result.code !== 0) {
+    await rm(fresh, { force: true });
+    throw new Error(`building ${name}: ${result.stderr.trim() || `exit ${result.code}`}`);
+  }
+  await rename(fresh, binary);
+  await writeFile(stampOf(name), await keyOf(name));
+  say(`built ${binary}`);
+  return binary;
+}
+
+/** For tests: the binary, or the reason to skip. Builds when Go is there. */
+export async function toolOrReason(
+  name: GoToolName,
+): Promise<{ readonly path: string; readonly skip: false } | { readonly skip: string }> {
+  try {
+    return { path: await buildTool(name), skip: false };
+  } catch (error) {
+    return { skip: `needs ${name}: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+function stampOf(name: GoToolName): string {
+  return path.join(toolsCache(), "keys", name);
+}
+
+async function keyOf(name: GoToolName): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of ["go.mod", "go.sum"]) {
+    hash.update(await readFile(path.join(modules, tools[name].module, file)));
+  }
+  return hash.digest("hex");
+}
+
+function findGo(): string | undefined {
+  const usual = "/usr/local/go/bin/go";
+  return findProgram("go") ?? (existsSync(usual) ? usual : undefined);
+}

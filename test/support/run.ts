@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from "node:child_process";
+
+export interface RunResult {
+  /** Exit code; 128 + n when signal n ended it is not made up here: -1 then. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly timeoutMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+}
+
+/** Runs a program to its end, bounded; a program that overstays is killed and answers code -1. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  { timeoutMs = 60_000, env, cwd, input }: RunOptions = {},
+): Promise<RunResult> {
+  const child = spawn(program, args, {
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(input);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (exit) => resolve(exit ?? -1));
+    });
+    return {
+      code,
+      stdout: Buffer.concat(stdout).toString(),
+      stderr: Buffer.concat(stderr).toString(),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Like run, but a non-zero exit is an error that shows what the program said. */
+export async function must(
+  program: string,
+  args: readonly string[],
+  options?: RunOptions,
+): Promise<string> {
+  const result = await run(program, args, options);
+  if (result.code !== 0) {
+    throw new Error(
+      `${program} ${args.join(" ")}: exit ${result.code}\n${result.stderr}${result.stdout}`,
+    );
+  }
+  return result.stdout;
+}

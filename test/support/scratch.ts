@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+
+/** A fresh folder, removed when disposed. */
+export interface Scratch extends AsyncDisposable {
+  readonly path: string;
+  /** Six hex digits that are this folder's own; for names of bridges, cgroups and networks. */
+  readonly tag: string;
+  /** Makes a folder in it. */
+  folder(...names: readonly string[]): Promise<string>;
+}
+
+/** Its path is short (unix sockets: 107 bytes) and has a space in it, since users' paths may. */
+export async function scratch(prefix = "be"): Promise<Scratch> {
+  const tag = randomBytes(3).toString("hex");
+  const made = await mkdtemp(path.join(await realpath(os.tmpdir()), `${prefix} ${tag}`));
+  return {
+    path: made,
+    tag,
+    folder: async (...names) => {
+      const folder = path.join(made, ...names);
+      await mkdir(folder, { recursive: true });
+      return folder;
+    },
+    [Symbol.asyncDispose]: () => rm(made, { recursive: true, force: true, maxRetries: 5 }),
+  };
+}

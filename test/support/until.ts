@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface UntilOptions {
+  /** Default 10 s: generous, since a busy machine is slow and a healthy one answers at once. */
+  readonly timeoutMs?: number;
+  readonly everyMs?: number;
+}
+
+/**
+ * Asks again and again until `probe` gives something truthy, and answers that. What it throws
+ * counts as "not yet" and is told when the time is up.
+ */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T> | T,
+  { timeoutMs = 10_000, everyMs = 25 }: UntilOptions = {},
+): Promise<NonNullable<T>> {
+  const end = performance.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      last = await probe();
+      if (last) return last as NonNullable<T>;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() >= end) {
+      throw new Error(`not within ${timeoutMs} ms: ${what} (last: ${String(last)})`, {
+        cause: last,
+      });
+    }
+    await sleep(everyMs);
+  }
+}
