@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { Config } from "./config.ts";
+
+/** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top. */
+const longestAddress = 107 - ".ttrpc".length;
+
+const runcOptions = new Set([
+  "Root",
+  "NoPivotRoot",
+  "NoNewKeyring",
+  "ShimCgroup",
+  "IoUid",
+  "IoGid",
+  "BinaryName",
+  "SystemdCgroup",
+  "CriuImagePath",
+  "CriuWorkPath",
+  "TaskApiAddress",
+  "TaskApiVersion",
+]);
+
+/** Checks what no single key shows. Throws INVALID_ARGUMENT with every fault; returns warnings. */
+export function checkConfig(config: Config): string[] {
+  const faults: string[] = [];
+  const warnings: string[] = [];
+  if (config.root === config.state) {
+    faults.push(
+      `"root" and "state" are both ${config.root}: a reboot clears one and not the other`,
+    );
+  }
+  if (Buffer.byteLength(config.grpc.address) > longestAddress) {
+    faults.push(
+      `"grpc.address" is ${Buffer.byteLength(config.grpc.address)} bytes long, and a socket path beside which ".ttrpc" fits has at most ${longestAddress}: ${config.grpc.address}`,
+    );
+  }
+  if (config.metrics.address !== "" && !isHostPort(config.metrics.address)) {
+    faults.push(
+      `"metrics.address" is "${config.metrics.address}", expected host:port such as 127.0.0.1:9464`,
+    );
+  }
+  const { defaultHandler, handlers } = config.runtime;
+  if (!Object.hasOwn(handlers, defaultHandler)) {
+    faults.push(
+      `"runtime.default_handler" is "${defaultHandler}", which is not among the handlers: ${Object.keys(handlers).join(", ")}`,
+    );
+  }
+  if (!/^(|unconfined|runtime\/default|localhost\/.+)$/.test(config.cri.unsetSeccompProfile)) {
+    faults.push(
+      `"cri.unset_seccomp_profile" is "${config.cri.unsetSeccompProfile}", expected "", "unconfined", "runtime/default" or "localhost/PATH"`,
+    );
+  }
+  for (const name of Object.keys(handlers)) checkHandler(config, name, faults, warnings);
+  if (isPublic(config.metrics.address)) {
+    warnings.push(
+      `"metrics.address" ${config.metrics.address} is not on loopback: metrics name pods, and the endpoint has no authentication`,
+    );
+  }
+  if (faults.length > 0) throw fault("INVALID_ARGUMENT", faults.join("\n"));
+  return warnings;
+}
+
+function checkHandler(config: Config, name: string, faults: string[], warnings: string[]): void {
+  const handler = config.runtime.handlers[name];
+  if (!handler) return;
+  const at = `runtime.handlers.${name}`;
+  if (!/^[\w-]+(\.[\w-]+)+$/.test(handler.type)) {
+    faults.push(`"${at}.type" is "${handler.type}", expected a name such as io.containerd.runc.v2`);
+  }
+  if (!handler.type.startsWith("io.containerd.runc.")) return;
+  for (const key of Object.keys(handler.options)) {
+    if (!runcOptions.has(key)) {
+      faults.push(
+        `unknown runtime option "${at}.options.${key}": ${handler.type} knows ${[...runcOptions].join(", ")}`,
+      );
+    }
+  }
+  const systemd = handler.options["SystemdCgroup"];
+  if (systemd !== undefined && systemd !== handler.systemdCgroup) {
+    warnings.push(
+      `"${at}.options.SystemdCgroup" is ignored: "${at}.systemd_cgroup" is ${handler.systemdCgroup}`,
+    );
+  }
+  const binary = handler.options["BinaryName"];
+  if (binary !== undefined && binary !== handler.binaryName) {
+    warnings.push(
+      `"${at}.options.BinaryName" is ignored: "${at}.binary_name" is "${handler.binaryName}"`,
+    );
+  }
+}
+
+function isHostPort(address: string): boolean {
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(address);
+  return match !== null && Number(match[3]) <= 65_535;
+}
+
+function isPublic(address: string): boolean {
+  return address !== "" && isHostPort(address) && !/^(127\.|localhost:|\[::1\])/.test(address);
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import { isFault } from "../base/errors.ts";
+import { defaultConfig } from "./defaults.ts";
+import { loadConfig } from "./load.ts";
+import { renderConfig } from "./render.ts";
+
+const folder = mkdtempSync(path.join(tmpdir(), "berth config "));
+after(() => rmSync(folder, { recursive: true }));
+let count = 0;
+
+/** A folder with the files given; answers the path of config.toml in it. */
+function write(files: Record<string, string>): string {
+  count += 1;
+  const home = path.join(folder, String(count));
+  mkdirSync(path.join(home, "config.d"), { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(home, name), text);
+  return path.join(home, "config.toml");
+}
+
+test("loadConfig gives the defaults for an empty file", () => {
+  assert.deepEqual(loadConfig({ file: write({ "config.toml": "" }) }).config, defaultConfig);
+});
+
+test("loadConfig lets drop-ins win over the file, in lexical order, and flags over both", () => {
+  const file = write({
+    "config.toml": '[log]\nlevel = "warn"\nformat = "json"\n[cni]\nbin_dirs = ["/a", "/b"]',
+    "config.d/20.toml": '[log]\nlevel = "debug"\n[cni]\nbin_dirs = ["/c/"]',
+    "config.d/10.toml": '[log]\nlevel = "error"\n[cni]\nmax_conf_num = 3',
+    "config.d/ignored.txt": "not toml",
+  });
+  const { config, sources } = loadConfig({ file, overrides: { log: { format: "pretty" } } });
+  assert.deepEqual(config.log, { level: "debug", format: "pretty" });
+  assert.deepEqual(config.cni.binDirs, ["/c"]);
+  assert.equal(config.cni.maxConfNum, 3);
+  assert.deepEqual(
+    sources.map((source) => path.basename(source)),
+    ["config.toml", "10.toml", "20.toml"],
+  );
+});
+
+test("loadConfig fills a handler's missing keys and keeps the built-in one", () => {
+  const file = write({
+    "config.toml":
+      '[runtime]\ndefault_handler = "crun"\n[runtime.handlers.crun]\nbinary_name = "/usr/bin/crun"\noptions = { NoPivotRoot = true }',
+  });
+  const { handlers } = loadConfig({ file }).config.runtime;
+  assert.deepEqual(Object.keys(handlers), ["runc", "crun"]);
+  assert.deepEqual(handlers["crun"], {
+    ...defaultConfig.runtime.handlers["runc"],
+    binaryName: "/usr/bin/crun",
+    options: { NoPivotRoot: true },
+  });
+});
+
+test("loadConfig derives the socket from state and the CNI cache from root, unless they are set", () => {
+  const derived = loadConfig({ overrides: { state: "/x/s", root: "/x/r" } }).config;
+  assert.equal(derived.grpc.address, "/x/s/berthd.sock");
+  assert.equal(derived.cni.cacheDir, "/x/r/cni");
+  const set = loadConfig({ overrides: { state: "/x/s", grpc: { address: "/y.sock" } } }).config;
+  assert.equal(set.grpc.address, "/y.sock");
+});
+
+test("loadConfig freezes all of it", () => {
+  const { config } = loadConfig({ file: write({ "config.toml": "" }) });
+  assert.ok(Object.isFrozen(config.runtime.handlers["runc"]?.options));
+  assert.ok(Object.isFrozen(config.cni.binDirs));
+});
+
+test("renderConfig writes what loads back to the same configuration", () => {
+  const file = write({
+    "config.toml":
+      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }',
+  });
+  const { config } = loadConfig({ file });
+  for (const comments of [true, false]) {
+    const again = write({ "config.toml": renderConfig(config, { comments }) });
+    assert.deepEqual(loadConfig({ file: again }).config, config);
+  }
+});
+
+const wrong: readonly { name: string; text: string; message: RegExp }[] = [
+  {
+    name: "a misspelt key",
+    text: "[grpc]\nadress = '/x'",
+    message: /^unknown key "grpc\.adress" in .*config\.toml \(did you mean "address"\?\)$/,
+  },
+  {
+    name: "a key in the wrong table",
+    text: "[cri]\nshim_load = '2s'",
+    message: /unknown key "cri\.shim_load" .*did you mean "timeouts\.shim_load"/,
+  },
+  {
+    name: "a key of a handler at the top",
+    text: "[runtime]\nsystemd_cgroup = true",
+    message: /unknown key "runtime\.systemd_cgroup" .*"runtime\.handlers\.NAME\.systemd_cgroup"/,
+  },
+  {
+    name: "a misspelt table",
+    text: "[timeout]\ncni = '2s'",
+    message: /unknown key "timeout" .*did you mean "timeouts"/,
+  },
+  {
+    name: "an unknown key like nothing else",
+    text: "zebra = 1",
+    message: /^unknown key "zebra" in [^(]*$/,
+  },
+  {
+    name: "a misspelt handler key",
+    text: "[runtime.handlers.runc]\nbinary = 'x'",
+    message: /unknown key "runtime\.handlers\.runc\.binary"/,
+  },
+  {
+    name: "a bad duration",
+    text: "[timeouts]\ncni = '2 s'",
+    message: /bad value of "timeouts\.cni" in .*: expected a duration such as .*, got "2 s"/,
+  },
+  {
+    name: "a duration without a unit",
+    text: "[timeouts]\ncni = 5",
+    message: /expected a duration .*, got 5/,
+  },
+  {
+    name: "a bad size",
+    text: "[grpc]\nmax_recv_message_size = '16MB'",
+    message: /expected a size .*, got "16MB"/,
+  },
+  {
+    name: "a relative path",
+    text: "root = 'var/lib'",
+    message: /bad value of "root" .*: expected an absolute path, got "var\/lib"/,
+  },
+  {
+    name: "a bad level",
+    text: "[log]\nlevel = 'loud'",
+    message: /"log\.level" .*expected one of "trace", .*, got "loud"/,
+  },
+  {
+    name: "a string for a flag",
+    text: "[cri]\nenable_unprivileged_icmp = 'yes'",
+    message: /expected true or false, got "yes"/,
+  },
+  {
+    name: "a number out of range",
+    text: "oom_score = -2000",
+    message: /expected a whole number from -1000 to 1000, got -2000/,
+  },
+  {
+    name: "a table that is a string",
+    text: "grpc = 'x'",
+    message: /bad value of "grpc" .*: expected a table/,
+  },
+  {
+    name: "an unknown default handler",
+    text: "[runtime]\ndefault_handler = 'kata'",
+    message: /"runtime\.default_handler" is "kata", which is not among the handlers: runc/,
+  },
+  {
+    name: "an unknown runc option",
+    text: "[runtime.handlers.runc.options]\nNoPivot = true",
+    message: /unknown runtime option "runtime\.handlers\.runc\.options\.NoPivot"/,
+  },
+  {
+    name: "a metrics address without a port",
+    text: "[metrics]\naddress = '127.0.0.1'",
+    message: /expected host:port/,
+  },
+  {
+    name: "a socket path that is too long",
+    text: `[grpc]\naddress = '/${"x".repeat(120)}'`,
+    message: /is 121 bytes long, and a socket path .* at most 101/,
+  },
+  {
+    name: "one folder for both states",
+    text: "root = '/x'\nstate = '/x/'",
+    message: /"root" and "state" are both \/x/,
+  },
+  {
+    name: "text that is no TOML",
+    text: "a = 1\nb = = 2",
+    message: /config\.toml:2:\d+: not valid TOML: /,
+  },
+];
+for (const { name, text, message } of wrong) {
+  test(`loadConfig refuses ${name}`, () => {
+    const file = write({ "config.toml": text });
+    assert.throws(
+      () => loadConfig({ file }),
+      (error: unknown) => {
+        assert.ok(isFault(error, "INVALID_ARGUMENT"), String(error));
+        assert.match(error.message, message);
+        return true;
+      },
+    );
+  });
+}
+
+test("loadConfig reports every fault of a file at once", () => {
+  const file = write({ "config.toml": "zebra = 1\n[log]\nlevel = 'loud'\nlever = 1" });
+  assert.throws(
+    () => loadConfig({ file }),
+    (error: unknown) => {
+      assert.ok(isFault(error));
+      assert.equal(error.message.split("\n").length, 3);
+      return true;
+    },
+  );
+});
+
+test("loadConfig fails when the named file is missing", () => {
+  assert.throws(
+    () => loadConfig({ file: path.join(folder, "none.toml") }),
+    /cannot read configuration file .*none\.toml: ENOENT/,
+  );
+});
+
+test("loadConfig warns of what is probably not meant", () => {
+  const { warnings } = loadConfig({
+    file: write({
+      "config.toml":
+        "[metrics]\naddress = '0.0.0.0:9464'\n[runtime.handlers.runc.options]\nSystemdCgroup = true",
+    }),
+  });
+  assert.equal(warnings.length, 2);
+});

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { errnoOf, fault } from "../base/errors.ts";
+import { checkConfig } from "./check-config.ts";
+import type { Config } from "./config.ts";
+import { deepFreeze } from "./deep-freeze.ts";
+import { defaultConfig, defaultHandler } from "./defaults.ts";
+import { type Fragment, readFragment } from "./schema.ts";
+
+/** Read when no file is named; it may be missing. */
+export const defaultConfigFile = "/etc/berthd/config.toml";
+
+export interface LoadOptions {
+  /** A file that must exist. Its `config.d` is the folder of that name beside it. */
+  readonly file?: string;
+  /** Settings of the command line, shaped as the file: `{ grpc: { address: "/x" } }`. They win. */
+  readonly overrides?: Readonly<Record<string, unknown>>;
+}
+
+export interface LoadedConfig {
+  /** Deep-frozen, with nothing optional. */
+  readonly config: Config;
+  /** Things that work and are probably not meant. */
+  readonly warnings: readonly string[];
+  /** The files that were read, in order; the later one wins. */
+  readonly sources: readonly string[];
+}
+
+/**
+ * Configuration file ← `config.d/*.toml` in lexical order ← command line, over the defaults. Tables
+ * are merged key by key; any other value replaces the earlier one. Throws INVALID_ARGUMENT or
+ * NOT_FOUND with a message made for the person who wrote the file. Reads, and changes nothing.
+ */
+export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const main = options.file ?? defaultConfigFile;
+  const sources: string[] = [];
+  const fragments: Fragment[] = [];
+  for (const file of [main, ...dropIns(main)]) {
+    const text = readText(file, file === main && options.file === undefined);
+    if (text === undefined) continue;
+    fragments.push(readFragment(parseToml(text, file), file));
+    sources.push(file);
+  }
+  if (options.overrides) fragments.push(readFragment(options.overrides, "the command line"));
+
+  const config = complete(fragments);
+  const warnings = checkConfig(config);
+  return { config: deepFreeze(config), warnings, sources };
+}
+
+function dropIns(main: string): string[] {
+  const folder = path.join(path.dirname(main), "config.d");
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(".toml") && !name.startsWith("."))
+      .toSorted()
+      .map((name) => path.join(folder, name));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
+    throw fault("FAILED_PRECONDITION", `cannot read ${folder}: ${reason(error)}`, { cause: error });
+  }
+}
+
+function readText(file: string, mayBeMissing: boolean): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (mayBeMissing && errnoOf(error) === "ENOENT") return undefined;
+    const code = errnoOf(error) === "ENOENT" ? "NOT_FOUND" : "FAILED_PRECONDITION";
+    throw fault(code, `cannot read configuration file ${file}: ${reason(error)}`, { cause: error });
+  }
+}
+
+function reason(error: unknown): string {
+  return errnoOf(error) ?? String(error);
+}
+
+function parseToml(text: string, file: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const what = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? "";
+    throw fault(
+      "INVALID_ARGUMENT",
+      `${file}:${error.line}:${error.column}: not valid TOML: ${what}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function complete(fragments: readonly Fragment[]): Config {
+  let merged: Fragment = {};
+  for (const fragment of fragments) merged = merge(merged, fragment);
+  const full = merge(defaultConfig as unknown as Fragment, merged) as unknown as Config;
+  const handlers = Object.fromEntries(
+    Object.entries(full.runtime.handlers).map(([name, handler]) => [
+      name,
+      { ...defaultHandler, ...handler },
+    ]),
+  );
+  const address = own(merged, "grpc", "address") ?? path.join(full.state, "berthd.sock");
+  const cacheDir = own(merged, "cni", "cacheDir") ?? path.join(full.root, "cni");
+  return {
+    ...full,
+    grpc: { ...full.grpc, address },
+    cni: { ...full.cni, cacheDir },
+    runtime: { ...full.runtime, handlers },
+  };
+}
+
+/** A string that somebody set, as opposed to a default that follows another key. */
+function own(merged: Fragment, table: string, property: string): string | undefined {
+  const value = (merged[table] as Fragment | undefined)?.[property];
+  return typeof value === "string" ? value : undefined;
+}
+
+function merge(base: Fragment, over: Fragment): Fragment {
+  const out: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const before = out[key];
+    out[key] = isTable(before) && isTable(value) ? merge(before, value) : value;
+  }
+  return out;
+}
+
+function isTable(value: unknown): value is Fragment {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import { defaultConfig, defaultHandler } from "./defaults.ts";
+import type { Field } from "./field.ts";
+import { tomlValue } from "./render.ts";
+import { handlerFields, sections } from "./sections.ts";
+
+type Table = Readonly<Record<string, unknown>>;
+
+/** The text of docs/configuration.md. */
+export function renderReference(): string {
+  const out = [
+    "# Configuration reference",
+    "",
+    "<!-- Made by `npm run docs` from src/config/sections.ts and defaults.ts. Do not edit. -->",
+    "",
+    "`berthd` reads `/etc/berthd/config.toml` (or the file given with `--config`), then every",
+    "`config.d/*.toml` beside it in lexical order, then its command-line flags. Later values win; tables",
+    "are merged key by key. Without a file the defaults below hold. A key that is not listed here is an",
+    "error, and so is a value of the wrong kind: `berthd config check` tells without starting anything,",
+    "`berthd config dump` prints the whole effective configuration, `berthd config default` the defaults",
+    "with these explanations.",
+    "",
+    'A duration is a string such as `"500ms"`, `"2s"` or `"1m30s"`. A size is a whole number of bytes or a',
+    'string such as `"16KiB"` or `"4MiB"`. Paths are absolute.',
+  ];
+  for (const section of sections) {
+    out.push(
+      "",
+      section.key === "" ? "## Keys above all tables" : `## [${section.key}]`,
+      "",
+      section.doc,
+    );
+    const table = (
+      section.key === ""
+        ? defaultConfig
+        : (defaultConfig as unknown as Record<string, Table>)[section.property]
+    ) as Table;
+    out.push("", ...fieldTable(section.fields, table));
+    if (section.key !== "runtime") continue;
+    out.push("", "## [runtime.handlers.NAME]", "");
+    out.push(
+      "One table for each handler, named as a RuntimeClass names it in `handler`. `runc` is there from the start.",
+    );
+    out.push("", ...fieldTable(handlerFields, defaultHandler as unknown as Table));
+  }
+  return `${out.join("\n")}\n`;
+}
+
+function fieldTable(fields: readonly Field[], defaults: Table): string[] {
+  const rows = fields.map((field) => {
+    const fallback = tomlValue(field.write(defaults[field.property]));
+    return `| \`${field.key}\` | ${field.kind} | \`${fallback}\` | ${field.doc.replaceAll("|", "\\|")} |`;
+  });
+  return ["| key | value | default | meaning |", "|---|---|---|---|", ...rows];
+}

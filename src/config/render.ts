@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from "smol-toml";
+import type { Config } from "./config.ts";
+import type { Field } from "./field.ts";
+import { handlerFields, sections } from "./sections.ts";
+
+type Table = Readonly<Record<string, unknown>>;
+
+/**
+ * A whole configuration as TOML that loads back to the same one. `comments` puts each key's
+ * explanation above it, as `berthd config default` shows it.
+ */
+export function renderConfig(config: Config, options: { readonly comments: boolean }): string {
+  const blocks: string[] = [];
+  for (const section of sections) {
+    const table = (
+      section.key === "" ? config : (config as unknown as Record<string, Table>)[section.property]
+    ) as Table;
+    const lines = section.key === "" ? [] : [`[${section.key}]`];
+    if (options.comments && section.key !== "") lines.unshift(...comment(section.doc));
+    lines.push(...renderFields(section.fields, table, options.comments));
+    blocks.push(lines.join("\n"));
+    if (section.key === "runtime") blocks.push(...renderHandlers(config, options.comments));
+  }
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function renderHandlers(config: Config, comments: boolean): string[] {
+  return Object.entries(config.runtime.handlers).map(([name, handler], index) => {
+    const lines =
+      comments && index === 0
+        ? comment("One table for each handler, named as RuntimeClass names it.")
+        : [];
+    lines.push(`[runtime.handlers.${tomlKey(name)}]`);
+    lines.push(
+      ...renderFields(handlerFields, handler as unknown as Table, comments && index === 0),
+    );
+    return lines.join("\n");
+  });
+}
+
+function renderFields(fields: readonly Field[], table: Table, comments: boolean): string[] {
+  return fields.flatMap((field) => {
+    const line = `${field.key} = ${tomlValue(field.write(table[field.property]))}`;
+    return comments ? [...comment(field.doc), line] : [line];
+  });
+}
+
+/** One value as TOML writes it on one line; tables inline. */
+export function tomlValue(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(tomlValue).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    const parts = Object.entries(value).map(
+      ([key, part]) => `${tomlKey(key)} = ${tomlValue(part)}`,
+    );
+    return parts.length === 0 ? "{}" : `{ ${parts.join(", ")} }`;
+  }
+  return stringify({ v: value }).slice("v = ".length).trimEnd();
+}
+
+function tomlKey(key: string): string {
+  return /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
+}
+
+function comment(text: string): string[] {
+  const lines: string[] = [];
+  let line = "#";
+  for (const word of text.split(" ")) {
+    if (line.length + 1 + word.length > 98 && line !== "#") {
+      lines.push(line);
+      line = "#";
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}

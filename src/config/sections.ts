@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  choice,
+  duration,
+  type Field,
+  flag,
+  integer,
+  list,
+  pathField,
+  paths,
+  plainTable,
+  size,
+  text,
+} from "./field.ts";
+
+/** One table of the TOML file. The first one, with key "", holds the keys above all tables. */
+export interface Section {
+  readonly key: string;
+  /** Its property in Config. */
+  readonly property: string;
+  readonly doc: string;
+  readonly fields: readonly Field[];
+}
+
+const maxId = 2 ** 32 - 2;
+
+/**
+ * Every key of the configuration file, in the order the reference and `berthd config dump` show
+ * them. The schema, the writer and docs/configuration.md are all made from this table.
+ */
+export const sections: readonly Section[] = [
+  {
+    key: "",
+    property: "",
+    doc: "Where the daemon keeps its state.",
+    fields: [
+      pathField(
+        ["root", "root"],
+        "Folder of what must survive a reboot: database, image content, snapshots.",
+      ),
+      pathField(
+        ["state", "state"],
+        "Folder of what a reboot may clear: socket, bundles, FIFOs, pinned network namespaces, sandbox files. Best on a tmpfs.",
+      ),
+      integer(
+        ["oom_score", "oomScore"],
+        "The daemon's own oom_score_adj; 0 leaves it as it was started. A value below the present one needs CAP_SYS_RESOURCE; without it the daemon goes on and logs a warning.",
+        { min: -1000, max: 1000 },
+      ),
+    ],
+  },
+  {
+    key: "grpc",
+    property: "grpc",
+    doc: "The unix socket that serves CRI to the kubelet and containerd's services to ctr and berth.",
+    fields: [
+      pathField(
+        ["address", "address"],
+        "Path of the socket. When it is not set, it is `berthd.sock` in the state folder. Shims report events to the same path with `.ttrpc` appended.",
+      ),
+      integer(["uid", "uid"], "Owner of the socket.", { min: 0, max: maxId }),
+      integer(["gid", "gid"], "Group of the socket; its mode is 0660.", { min: 0, max: maxId }),
+      size(["max_recv_message_size", "maxRecvBytes"], "Largest request that is accepted."),
+      size(["max_send_message_size", "maxSendBytes"], "Largest answer that is sent."),
+    ],
+  },
+  {
+    key: "metrics",
+    property: "metrics",
+    doc: "The HTTP endpoint for Prometheus: /metrics and /healthz.",
+    fields: [
+      text(
+        ["address", "address"],
+        '`host:port` to listen on, an IPv6 host in brackets; port 0 takes any free port. "" turns the endpoint off. It has no authentication: keep it on loopback or behind a firewall.',
+      ),
+    ],
+  },
+  {
+    key: "log",
+    property: "log",
+    doc: "The daemon's own log, on standard error.",
+    fields: [
+      choice(["level", "level"], "Least severe level that is written.", [
+        "trace",
+        "debug",
+        "info",
+        "warn",
+        "error",
+        "fatal",
+      ]),
+      choice(
+        ["format", "format"],
+        '"auto" writes readable lines on a terminal and JSON elsewhere.',
+        ["auto", "json", "pretty"],
+      ),
+    ],
+  },
+  {
+    key: "cni",
+    property: "cni",
+    doc: "Pod networks.",
+    fields: [
+      pathField(
+        ["conf_dir", "confDir"],
+        "Folder of network configurations (*.conflist, *.conf, *.json), read in lexical order.",
+      ),
+      paths(["bin_dirs", "binDirs"], "Folders of the plugins, searched in order."),
+      integer(
+        ["max_conf_num", "maxConfNum"],
+        "How many network configurations are loaded; 0 for all of them.",
+        {
+          min: 0,
+          max: 1000,
+        },
+      ),
+      choice(
+        ["ip_preference", "ipPreference"],
+        'Which address of a dual-stack pod is its first: "cni" keeps the order of the plugin\'s result.',
+        ["ipv4", "ipv6", "cni"],
+      ),
+      pathField(
+        ["cache_dir", "cacheDir"],
+        "Folder of cached plugin results, needed to undo a network after a restart. When it is not set, it is `cni` in the root folder.",
+      ),
+    ],
+  },
+  {
+    key: "registry",
+    property: "registry",
+    doc: "Where images are pulled from.",
+    fields: [
+      pathField(
+        ["config_path", "configPath"],
+        'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none.',
+        true,
+      ),
+    ],
+  },
+  {
+    key: "images",
+    property: "images",
+    doc: "Pulling and unpacking images.",
+    fields: [
+      choice(["snapshotter", "snapshotter"], "How layers become root file systems.", ["overlayfs"]),
+      integer(
+        ["max_concurrent_downloads", "maxConcurrentDownloads"],
+        "Layers downloaded at once for one image.",
+        {
+          min: 1,
+          max: 64,
+        },
+      ),
+      duration(
+        ["pull_progress_timeout", "pullProgressTimeoutMs"],
+        "A download that received no byte for this long fails; 0s waits for ever.",
+      ),
+    ],
+  },
+  {
+    key: "runtime",
+    property: "runtime",
+    doc: "OCI runtimes.",
+    fields: [
+      text(
+        ["default_handler", "defaultHandler"],
+        "Handler of pods whose RuntimeClass names none; a key of [runtime.handlers].",
+      ),
+    ],
+  },
+  {
+    key: "cri",
+    property: "cri",
+    doc: "Behaviour towards the kubelet.",
+    fields: [
+      integer(
+        ["max_container_log_line_size", "maxContainerLogLineSize"],
+        "Longer lines of a container's output are split in the log file, in bytes; -1 never splits.",
+        { min: -1, max: 2 ** 30 },
+      ),
+      duration(
+        ["exec_sync_drain_timeout", "execSyncDrainTimeoutMs"],
+        "How long ExecSync waits for output once the process has exited. A background child that keeps stdout open cannot hold the call longer.",
+      ),
+      size(
+        ["exec_sync_output_limit", "execSyncOutputLimitBytes"],
+        "Bytes of output that ExecSync keeps of each stream; the rest is dropped.",
+      ),
+      text(
+        ["unset_seccomp_profile", "unsetSeccompProfile"],
+        'Profile of containers that ask for none: "" or "unconfined" for none, "runtime/default", or "localhost/" and the path of a profile.',
+      ),
+      flag(
+        ["enable_unprivileged_ports", "enableUnprivilegedPorts"],
+        "Let processes without privileges bind ports below 1024 in pods with a network namespace of their own.",
+      ),
+      flag(
+        ["enable_unprivileged_icmp", "enableUnprivilegedIcmp"],
+        "Let processes without privileges send pings in such pods, unless the pod has a user namespace.",
+      ),
+      flag(
+        ["ignore_image_defined_volumes", "ignoreImageDefinedVolumes"],
+        "Do not make a volume for each VOLUME of an image.",
+      ),
+      flag(
+        ["disable_hugetlb_controller", "disableHugetlbController"],
+        "Leave hugepage limits out of container specs.",
+      ),
+      duration(
+        ["stats_period", "statsPeriodMs"],
+        "How often CPU usage is sampled for the rate in stats.",
+      ),
+      text(
+        ["sandbox_image", "sandboxImage"],
+        "Name under which the built-in sandbox image is listed. It is part of Berth: nothing is pulled.",
+      ),
+    ],
+  },
+  {
+    key: "timeouts",
+    property: "timeouts",
+    doc: "How long the daemon waits for others.",
+    fields: [
+      duration(
+        ["shim_load", "shimLoadMs"],
+        "A shim to start, or to answer after a restart of the daemon.",
+      ),
+      duration(["shim_cleanup", "shimCleanupMs"], "Cleaning up after a dead shim."),
+      duration(["shim_shutdown", "shimShutdownMs"], "A shim to exit once its last task is gone."),
+      duration(["task_state", "taskStateMs"], "A shim to tell the state of a task."),
+      duration(["cni", "cniMs"], "One CNI operation of a pod, all plugins together."),
+    ],
+  },
+];
+
+/** The keys of one `[runtime.handlers.NAME]` table. */
+export const handlerFields: readonly Field[] = [
+  text(
+    ["type", "type"],
+    "Name of the runtime, which leads to the shim binary: io.containerd.runc.v2 is containerd-shim-runc-v2.",
+  ),
+  pathField(["shim", "shim"], 'Path of the shim binary; "" looks it up on PATH by the type.', true),
+  text(
+    ["binary_name", "binaryName"],
+    'OCI runtime the shim calls, a name on PATH or a path; "" is the shim\'s own default, runc.',
+  ),
+  flag(
+    ["systemd_cgroup", "systemdCgroup"],
+    "Use systemd for cgroups. Must equal the kubelet's cgroupDriver, which it learns from RuntimeConfig.",
+  ),
+  plainTable(
+    ["options", "options"],
+    "Further options of the runtime, named as in containerd: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath.",
+  ),
+  list(
+    ["pod_annotations", "podAnnotations"],
+    "Globs of pod annotations that are copied into the OCI spec of its sandbox and containers.",
+  ),
+  list(
+    ["container_annotations", "containerAnnotations"],
+    "Globs of container annotations that are copied into the container's OCI spec.",
+  ),
+  flag(
+    ["privileged_without_host_devices", "privilegedWithoutHostDevices"],
+    "Give privileged containers only the devices they list.",
+  ),
+  pathField(
+    ["base_runtime_spec", "baseRuntimeSpec"],
+    'JSON file with an OCI spec to start from; "" for the built-in one.',
+    true,
+  ),
+  flag(
+    ["cgroup_writable", "cgroupWritable"],
+    "Mount the cgroup file system writable in containers that are not privileged.",
+  ),
+];

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import { handlerFields, sections } from "./sections.ts";
+
+/**
+ * What the writer of an unknown key probably meant: a sibling with a similar name, else the same
+ * name in another table (in full). Undefined when nothing is near.
+ */
+export function suggestKey(path: readonly string[]): string | undefined {
+  const wrong = path.at(-1) ?? "";
+  const parent = path.slice(0, -1);
+  const near = siblings(parent)
+    .map((key) => ({ key, distance: editDistance(wrong.toLowerCase(), key) }))
+    .filter(({ key, distance }) => distance <= Math.max(1, Math.floor(key.length / 3)))
+    .toSorted((a, b) => a.distance - b.distance)[0];
+  if (near) return near.key;
+  return elsewhere(wrong, parent.join("."));
+}
+
+function siblings(parent: readonly string[]): string[] {
+  if (parent[0] === "runtime" && parent[1] === "handlers" && parent.length === 3) {
+    return handlerFields.map((field) => field.key);
+  }
+  const section = sections.find(({ key }) => key === parent.join("."));
+  const own = section?.fields.map((field) => field.key) ?? [];
+  if (parent.length === 0)
+    return [...own, ...sections.map(({ key }) => key).filter((key) => key !== "")];
+  return parent.length === 1 && parent[0] === "runtime" ? [...own, "handlers"] : own;
+}
+
+function elsewhere(wrong: string, parent: string): string | undefined {
+  const places = sections
+    .filter(({ key, fields }) => key !== parent && fields.some((field) => field.key === wrong))
+    .map(({ key }) => (key === "" ? wrong : `${key}.${wrong}`));
+  if (handlerFields.some((field) => field.key === wrong))
+    places.push(`runtime.handlers.NAME.${wrong}`);
+  return places.length === 1 ? places[0] : undefined;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
