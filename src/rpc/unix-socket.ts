@@ -21,7 +21,10 @@ export interface SocketAccess {
  */
 export async function claimSocketPath(file: string): Promise<void> {
   if (Buffer.byteLength(file) + suffix.length > maxPathBytes) {
-    throw fault("INVALID_ARGUMENT", `cannot listen on "${file}": path is longer than a socket's may be`);
+    throw fault(
+      "INVALID_ARGUMENT",
+      `cannot listen on "${file}": path is longer than a socket's may be`,
+    );
   }
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
   let isSocket: boolean;

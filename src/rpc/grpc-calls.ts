@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { EventEmitter } from "node:events";
+import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
+import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
+import type { CallContext, ServiceName } from "./service.ts";
+import type { ServiceMethod } from "./service-methods.ts";
+import { faultAtBoundary } from "./status.ts";
+
+export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+export type StreamCall = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+export type AnyCall = UnaryCall | StreamCall;
+
+/** What is known about a call once it has ended: for metrics and the log. */
+export interface CallReport {
+  readonly service: ServiceName;
+  readonly method: string;
+  readonly namespace: string | undefined;
+  readonly durationSeconds: number;
+  readonly code: "OK" | RuntimeFault["code"];
+  /** The failure with its cause; undefined when code is OK. */
+  readonly error: RuntimeFault | undefined;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+/** One call being served: its context, its byte counts, and how it ended. */
+export class ServedCall {
+  readonly context: CallContext;
+  readonly endsAtShutdown: boolean;
+  requestBytes = 0;
+  responseBytes = 0;
+  readonly #call: AnyCall;
+  readonly #method: ServiceMethod;
+  readonly #abort = new AbortController();
+  readonly #startedAt = performance.now();
+  #isShutDown = false;
+
+  constructor(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean) {
+    this.#call = call;
+    this.#method = method;
+    this.endsAtShutdown = endsAtShutdown;
+    this.context = contextOf(call, this.#abort.signal);
+    const events: EventEmitter = call;
+    events.once("cancelled", () => this.#abort.abort(cancelReason(call)));
+  }
+
+  get wasCancelled(): boolean {
+    return this.#call.cancelled;
+  }
+
+  shutDown(): void {
+    this.#isShutDown = true;
+    this.#abort.abort();
+  }
+
+  decode(bytes: Buffer): unknown {
+    this.requestBytes += bytes.length;
+    try {
+      return this.#method.request.decode(bytes);
+    } catch (error) {
+      throw fault("INTERNAL", `cannot decode the request of ${this.#method.path}`, {
+        cause: error,
+      });
+    }
+  }
+
+  encode(answer: unknown, maxBytes: number): Buffer {
+    const bytes = this.#method.response.encode(answer);
+    if (bytes.length > maxBytes) {
+      throw fault(
+        "RESOURCE_EXHAUSTED",
+        `answer of ${this.#method.path} is too large: ${bytes.length} bytes, the limit is ${maxBytes}`,
+      );
+    }
+    this.responseBytes += bytes.length;
+    return bytes;
+  }
+
+  /** The fault to answer. An abort that our own shutdown caused is worth a retry elsewhere or later. */
+  faultOf(error: unknown): RuntimeFault {
+    if (this.#isShutDown && (isAbort(error) || error === this.context.signal.reason)) {
+      return fault("UNAVAILABLE", "the daemon is shutting down", { cause: error });
+    }
+    return faultAtBoundary(error);
+  }
+
+  report(error: RuntimeFault | undefined): CallReport {
+    return {
+      service: this.#method.service,
+      method: this.#method.name,
+      namespace: this.context.namespace,
+      durationSeconds: (performance.now() - this.#startedAt) / 1000,
+      code: error?.code ?? "OK",
+      error,
+      requestBytes: this.requestBytes,
+      responseBytes: this.responseBytes,
+    };
+  }
+}
+
+function contextOf(call: AnyCall, signal: AbortSignal): CallContext {
+  const { metadata } = call;
+  let headers: Record<string, string> | undefined;
+  return {
+    signal,
+    namespace: metadata.get("containerd-namespace")[0]?.toString() || undefined,
+    // Few handlers look at the headers, so they are only collected for those.
+    get headers() {
+      headers ??= Object.fromEntries(
+        Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]),
+      );
+      return headers;
+    },
+  };
+}
+
+function cancelReason(call: AnyCall): DOMException {
+  const deadline = call.getDeadline();
+  return Number(deadline) <= Date.now()
+    ? new DOMException("the deadline of the call has passed", "TimeoutError")
+    : new DOMException("the caller cancelled the call", "AbortError");
+}
+
+/** The messages of the client's stream, decoded, until it half-closes. */
+export async function* requestsOf(
+  call: ServerDuplexStream<Buffer, Buffer>,
+  served: ServedCall,
+): AsyncGenerator<unknown, void, undefined> {
+  try {
+    // Destroying the duplex would cut off the answers, so leaving the loop early must not.
+    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+      yield served.decode(bytes as Buffer);
+    }
+  } catch (error) {
+    served.context.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** Writes every answer, waiting where the client is slow. */
+export async function sendAll(
+  call: StreamCall,
+  served: ServedCall,
+  answers: AsyncIterable<unknown>,
+  maxBytes: number,
+): Promise<void> {
+  const { signal } = served.context;
+  // The headers tell a subscriber that it is being served, long before the first message.
+  call.sendMetadata(new Metadata());
+  for await (const answer of answers) {
+    signal.throwIfAborted();
+    const hasRoom = call.write(served.encode(answer, maxBytes));
+    if (!hasRoom) await drained(call, signal);
+  }
+  signal.throwIfAborted();
+}
+
+/** grpc-js never calls back for a write on a cancelled call, so "drain" alone could wait for ever. */
+function drained(call: StreamCall, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onDrain = (): void => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    };
+    const onAbort = (): void => {
+      call.off("drain", onDrain);
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) return onAbort();
+    call.once("drain", onDrain);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

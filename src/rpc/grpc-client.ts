@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault, RuntimeFault } from "../base/errors.ts";
+import type { CallOptions, ServiceClient, ServiceName } from "./service.ts";
+import { methodsOf, type ServiceMethod } from "./service-methods.ts";
+import { faultAtBoundary, faultOfStatus } from "./status.ts";
+
+export interface GrpcConnectionOptions {
+  /** Largest message in either direction, in bytes; default 16 MiB. */
+  readonly maxMessageBytes?: number;
+}
+
+/** A channel to a gRPC server on a unix socket. It connects on first use, and again after a loss. */
+export interface GrpcConnection extends Disposable {
+  readonly path: string;
+  client<S extends ServiceName>(service: S): ServiceClient<S>;
+  /** Resolves once the channel is connected; UNAVAILABLE or DEADLINE_EXCEEDED otherwise. */
+  ready(call: Cancellable): Promise<void>;
+  close(): void;
+}
+
+type ReadableCall = ClientReadableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>;
+
+export function connectGrpc(path: string, options: GrpcConnectionOptions = {}): GrpcConnection {
+  const limit = options.maxMessageBytes ?? 16 * 1024 * 1024;
+  const channel = new Client(`unix:${path}`, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": limit,
+    "grpc.max_send_message_length": limit,
+    "grpc.enable_channelz": 0,
+    "grpc.enable_retries": 0,
+    // A daemon that restarts shall be found again soon.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+  });
+  const close = (): void => channel.close();
+  return {
+    path,
+    client: (service) => clientOf(channel, service),
+    ready: (call) => ready(channel, path, call),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function clientOf<S extends ServiceName>(channel: Client, service: S): ServiceClient<S> {
+  const client: Record<string, unknown> = {};
+  for (const method of methodsOf(service)) {
+    client[method.name] =
+      method.kind === "unary" ? unary(channel, method) : stream(channel, method);
+  }
+  return client as ServiceClient<S>;
+}
+
+function unary(channel: Client, method: ServiceMethod) {
+  return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
+    const { signal } = options;
+    throwIfAborted(signal);
+    const bytes = await new Promise<Buffer>((resolve, reject) => {
+      const onAbort = (): void => call.cancel();
+      const call = channel.makeUnaryRequest(
+        method.path,
+        identity,
+        identity,
+        method.request.encode(request),
+        metadataOf(options),
+        (error, answer) => {
+          signal?.removeEventListener("abort", onAbort);
+          if (answer) resolve(answer);
+          else reject(faultOf(error, signal));
+        },
+      );
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+    return method.response.decode(bytes);
+  };
+}
+
+function stream(channel: Client, method: ServiceMethod) {
+  return async function* (
+    request: unknown,
+    options: CallOptions = {},
+  ): AsyncGenerator<unknown, void, undefined> {
+    const { signal } = options;
+    throwIfAborted(signal);
+    const call = open(channel, method, request, options);
+    const onAbort = (): void => call.cancel();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      for await (const bytes of call) yield method.response.decode(bytes as Buffer);
+      throwIfAborted(signal);
+    } catch (error) {
+      throw faultOf(error, signal);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      call.on("error", () => {}); // the cancel below is reported there
+      call.cancel();
+    }
+  };
+}
+
+function open(
+  channel: Client,
+  method: ServiceMethod,
+  request: unknown,
+  options: CallOptions,
+): ReadableCall {
+  const metadata = metadataOf(options);
+  if (method.kind === "serverStream") {
+    const bytes = method.request.encode(request);
+    return channel.makeServerStreamRequest(method.path, identity, identity, bytes, metadata);
+  }
+  const call = channel.makeBidiStreamRequest(method.path, identity, identity, metadata);
+  void sendRequests(call, method, request as AsyncIterable<unknown>); // a failure destroys the call
+  return call;
+}
+
+async function sendRequests(
+  call: ClientDuplexStream<Buffer, Buffer>,
+  method: ServiceMethod,
+  requests: AsyncIterable<unknown>,
+): Promise<void> {
+  try {
+    for await (const request of requests) {
+      if (call.destroyed || call.writableEnded) return;
+      const hasRoom = call.write(method.request.encode(request));
+      if (!hasRoom) await drainedOrClosed(call);
+    }
+    call.end();
+  } catch (error) {
+    call.cancel();
+    call.destroy(error as Error);
+  }
+}
+
+function drainedOrClosed(call: ClientDuplexStream<Buffer, Buffer>): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done).off("close", done).off("end", done);
+      resolve();
+    };
+    call.once("drain", done).once("close", done).once("end", done);
+  });
+}
+
+function metadataOf(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  if (options.namespace !== undefined) metadata.set("containerd-namespace", options.namespace);
+  for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);
+  return metadata;
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw faultAtBoundary(signal.reason);
+}
+
+/** grpc-js' error as a fault. After an abort its text says nothing, so the signal's reason is told. */
+function faultOf(error: unknown, signal: AbortSignal | undefined): RuntimeFault {
+  if (error instanceof RuntimeFault) return error;
+  if (signal?.aborted) return faultAtBoundary(signal.reason);
+  const status = error as Partial<ServiceError> | null;
+  if (typeof status?.code !== "number") return faultAtBoundary(error);
+  return faultOfStatus({ code: status.code, message: status.details ?? "" });
+}
+
+function ready(channel: Client, path: string, { signal }: Cancellable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(faultAtBoundary(signal.reason));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    // The channel's own deadline is only a backstop: the signal is the caller's.
+    channel.waitForReady(Date.now() + 600_000, (error) => {
+      signal.removeEventListener("abort", onAbort);
+      if (error) reject(fault("UNAVAILABLE", `cannot connect to "${path}": ${error.message}`));
+      else resolve();
+    });
+  });
+}
+
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}

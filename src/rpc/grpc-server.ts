@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import {
+  type AnyCall,
+  type CallReport,
+  requestsOf,
+  ServedCall,
+  type StreamCall,
+  sendAll,
+  type UnaryCall,
+} from "./grpc-calls.ts";
+import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
+import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
+import { codeNumber } from "./status.ts";
+import { bindPathFor, claimSocketPath, publishSocket } from "./unix-socket.ts";
+
+export interface GrpcServerOptions {
+  /** The unix socket's path. */
+  readonly path: string;
+  /** Default 0o660. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Largest request taken and answer sent, in bytes; default 16 MiB each, as CRI clients expect. */
+  readonly maxRecvBytes?: number;
+  readonly maxSendBytes?: number;
+  /** Told of every call when it has ended. Must not throw. */
+  readonly onCall?: (report: CallReport) => void;
+}
+
+export interface AddServiceOptions {
+  /** Methods that wait for something outside and so end when a shutdown begins (streams always do). */
+  readonly endAtShutdown?: readonly string[];
+}
+
+/** One gRPC server on one unix socket, carrying any number of services. */
+export interface GrpcServer extends AsyncDisposable {
+  readonly path: string;
+  /** Calls being served now. */
+  readonly inFlight: number;
+  add<S extends ServiceName>(service: S, impl: ServiceImpl<S>, options?: AddServiceOptions): void;
+  /** Starts listening. Errors as `claimSocketPath`. */
+  listen(): Promise<void>;
+  /**
+   * Takes no new call, ends streams and waits, lets the others finish until the signal fires (then
+   * aborts them), and removes the socket. Idempotent.
+   */
+  close(call?: Partial<Cancellable>): Promise<void>;
+}
+
+type Handler = (request: unknown, context: CallContext) => unknown;
+
+const defaultLimitBytes = 16 * 1024 * 1024;
+const drainMs = 5_000;
+
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  return new UnixGrpcServer(options);
+}
+
+class UnixGrpcServer implements GrpcServer {
+  readonly path: string;
+  readonly #options: GrpcServerOptions;
+  readonly #maxSendBytes: number;
+  readonly #server: Server;
+  readonly #calls = new Set<ServedCall>();
+  #socket: Disposable | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: GrpcServerOptions) {
+    this.path = options.path;
+    this.#options = options;
+    this.#maxSendBytes = options.maxSendBytes ?? defaultLimitBytes;
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.maxRecvBytes ?? defaultLimitBytes,
+      // Ours is checked before sending, with a text that names the call.
+      "grpc.max_send_message_length": -1,
+      "grpc.enable_channelz": 0,
+    });
+  }
+
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  add<S extends ServiceName>(service: S, impl: ServiceImpl<S>, options?: AddServiceOptions): void {
+    const handlers = impl as Readonly<Record<string, Handler | undefined>>;
+    const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const faces: Record<string, UntypedHandleCall> = {};
+    for (const method of methodsOf(service)) {
+      definition[method.name] = {
+        path: method.path,
+        requestStream: method.kind === "bidi",
+        responseStream: method.kind !== "unary",
+        // Messages stay bytes inside grpc-js; the codec is ours, and so are its errors.
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
+      const handler: Handler =
+        handlers[method.name]?.bind(impl) ??
+        (() => {
+          throw unimplemented(service, method.name);
+        });
+      faces[method.name] =
+        method.kind === "unary"
+          ? this.#unaryFace(method, handler, options?.endAtShutdown?.includes(method.name) ?? false)
+          : this.#streamFace(method, handler);
+    }
+    this.#server.addService(definition, faces);
+  }
+
+  async listen(): Promise<void> {
+    if (this.#closing) throw fault("FAILED_PRECONDITION", "cannot listen: server is closed");
+    await claimSocketPath(this.path);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.bindAsync(
+        `unix:${bindPathFor(this.path)}`,
+        ServerCredentials.createInsecure(),
+        (error) => (error ? reject(error) : resolve()),
+      );
+    });
+    this.#socket = publishSocket(this.path, {
+      mode: this.#options.mode ?? 0o660,
+      uid: this.#options.uid ?? 0,
+      gid: this.#options.gid ?? 0,
+    });
+  }
+
+  close(call: Partial<Cancellable> = {}): Promise<void> {
+    this.#closing ??= this.#drain(call.signal ?? AbortSignal.timeout(drainMs));
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #drain(signal: AbortSignal): Promise<void> {
+    this.#socket?.[Symbol.dispose]();
+    const done = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();
+    const onDeadline = (): void => {
+      for (const served of this.#calls) served.shutDown();
+      // The aborted handlers get a turn of the loop to answer before the sessions are cut.
+      setTimeout(() => this.#server.forceShutdown(), 100);
+    };
+    if (signal.aborted) onDeadline();
+    else signal.addEventListener("abort", onDeadline, { once: true });
+    await done;
+    signal.removeEventListener("abort", onDeadline);
+  }
+
+  #unaryFace(method: ServiceMethod, handler: Handler, endsAtShutdown: boolean): UntypedHandleCall {
+    return (call: UnaryCall, respond: sendUnaryData<Buffer>) => {
+      const served = this.#begin(call, method, endsAtShutdown);
+      const serve = async (): Promise<void> => {
+        try {
+          const answer = await handler(served.decode(call.request), served.context);
+          const bytes = served.encode(answer, this.#maxSendBytes);
+          this.#end(served);
+          respond(null, bytes);
+        } catch (error) {
+          respond(this.#end(served, error));
+        }
+      };
+      void serve(); // settles the call itself; nothing is left to await
+    };
+  }
+
+  #streamFace(method: ServiceMethod, handler: Handler): UntypedHandleCall {
+    return (call: StreamCall) => {
+      const served = this.#begin(call, method, true);
+      const serve = async (): Promise<void> => {
+        try {
+          const request =
+            "request" in call ? served.decode(call.request) : requestsOf(call, served);
+          const answers = handler(request, served.context) as AsyncIterable<unknown>;
+          await sendAll(call, served, answers, this.#maxSendBytes);
+          this.#end(served);
+          call.end();
+        } catch (error) {
+          call.emit("error", this.#end(served, error));
+        }
+      };
+      void serve(); // settles the call itself; nothing is left to await
+    };
+  }
+
+  #begin(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean): ServedCall {
+    const served = new ServedCall(call, method, endsAtShutdown);
+    this.#calls.add(served);
+    return served;
+  }
+
+  #end(served: ServedCall): void;
+  #end(served: ServedCall, error: unknown): { code: number; details: string };
+  #end(served: ServedCall, ...thrown: readonly unknown[]): unknown {
+    this.#calls.delete(served);
+    const failure = thrown.length > 0 ? served.faultOf(thrown[0]) : undefined;
+    this.#options.onCall?.(served.report(failure));
+    return failure && { code: codeNumber(failure.code), details: failure.message };
+  }
+}
+
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}
