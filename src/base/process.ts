@@ -72,7 +72,7 @@ export async function run(
 ): Promise<RunResult> {
   const argv = [file, ...args];
   const limit = endSignal(options);
-  if (limit?.aborted === true) throw aborted(argv, limit);
+  if (hasEnded(limit)) throw aborted(argv, limit);
   const child = start(file, args, options);
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
   const stdout = new Capture(maxBytes);
@@ -97,7 +97,7 @@ export async function run(
         facts,
       );
     }
-    if (limit?.aborted === true && signal !== undefined) throw aborted(argv, limit, facts);
+    if (hasEnded(limit) && signal !== undefined) throw aborted(argv, limit, facts);
     if (exitCode === undefined || (exitCode !== 0 && options.anyExitCode !== true)) {
       throw new ProcessFault("UNKNOWN", describe(file, facts), facts);
     }
@@ -191,19 +191,24 @@ function endSignal(options: RunOptions): AbortSignal | undefined {
   return AbortSignal.any([timeout, options.signal]);
 }
 
+// A function, not `limit.aborted`: the compiler would remember the first answer.
+function hasEnded(limit: AbortSignal | undefined): boolean {
+  return limit?.aborted === true;
+}
+
 function aborted(
   argv: readonly string[],
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
   facts?: ProcessFaultFacts,
 ): ProcessFault {
-  const cause = toFault(signal.reason);
+  const cause = toFault(signal?.reason);
   const code = cause.code === "DEADLINE_EXCEEDED" ? "DEADLINE_EXCEEDED" : "CANCELLED";
   const what = code === "CANCELLED" ? "was cancelled" : "took too long";
   return new ProcessFault(
     code,
     `${nameOf(argv[0] ?? "")} ${what}`,
     facts ?? { argv },
-    signal.reason,
+    signal?.reason,
   );
 }
 

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import { connect, type Socket } from "node:net";
+import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
+import {
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  FrameType,
+  maxPayloadBytes,
+  type OversizedFrame,
+} from "./frame.ts";
+import { decodeResponse, encodeRequest } from "./message.ts";
+import { faultOfStatus } from "./status.ts";
+
+export interface TtrpcCall {
+  readonly signal?: AbortSignal | undefined;
+  /** Sent to the server and kept here too: a server may ignore it (the 1.6 shim's Wait does). */
+  readonly timeoutMs?: number | undefined;
+  readonly metadata?: readonly (readonly [key: string, value: string])[] | undefined;
+}
+
+interface PendingCall {
+  readonly name: string;
+  resolve(payload: Buffer): void;
+  reject(error: RuntimeFault): void;
+}
+
+/**
+ * One ttrpc connection over a unix socket: unary calls, any number at once, answered in any order.
+ *
+ * The protocol has no cancel frame: aborting a call gives up the wait, while the server works on
+ * (only `timeoutMs` reaches it). When the connection closes, every pending and later call fails with
+ * UNAVAILABLE and `closed` settles.
+ */
+export class TtrpcClient implements Disposable {
+  /** Settles, never rejects, when the connection is gone, for whatever reason. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #pending = new Map<number, PendingCall>();
+  #nextStreamId = 1;
+  #failure: RuntimeFault | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    let cause: Error | undefined;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("error", (error) => {
+      cause = error;
+    });
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => {
+      this.#fail(fault("UNAVAILABLE", "ttrpc connection is closed", { cause }));
+      resolve();
+    });
+  }
+
+  /** Connects; UNAVAILABLE when nobody listens, DEADLINE_EXCEEDED or CANCELLED by the signal. */
+  static async connect(path: string, call: { readonly signal: AbortSignal }): Promise<TtrpcClient> {
+    if (call.signal.aborted) throw toFault(call.signal.reason);
+    const socket = connect({ path });
+    const { promise, resolve, reject } = Promise.withResolvers<TtrpcClient>();
+    const abort = (): void => {
+      socket.destroy();
+      reject(toFault(call.signal.reason));
+    };
+    const refuse = (error: Error): void =>
+      reject(
+        fault("UNAVAILABLE", `cannot connect to "${path}": ${error.message}`, { cause: error }),
+      );
+    call.signal.addEventListener("abort", abort, { once: true });
+    socket.once("error", refuse);
+    socket.once("connect", () => {
+      socket.off("error", refuse);
+      resolve(new TtrpcClient(socket));
+    });
+    try {
+      return await promise;
+    } finally {
+      call.signal.removeEventListener("abort", abort);
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Keeps the process alive or not while nothing but this connection is open. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  /** Makes one unary call; the answer is the method's encoded response. */
+  async call(
+    service: string,
+    method: string,
+    payload: Uint8Array,
+    options: TtrpcCall = {},
+  ): Promise<Buffer> {
+    const name = `${service}/${method}`;
+    const { signal, timeoutMs } = options;
+    if (this.#failure !== undefined) throw this.#failure;
+    if (signal?.aborted === true) throw toFault(signal.reason);
+    const request = encodeRequest({
+      service,
+      method,
+      payload,
+      timeoutNanos: timeoutMs === undefined ? 0 : Math.max(1, Math.round(timeoutMs * 1e6)),
+      metadata: options.metadata ?? [],
+    });
+    if (request.byteLength > maxPayloadBytes) {
+      throw fault("RESOURCE_EXHAUSTED", `request of ${name} is ${request.byteLength} bytes long`);
+    }
+    const streamId = this.#takeStreamId();
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    this.#pending.set(streamId, { name, resolve, reject });
+    const abort = (): void => reject(toFault(signal?.reason));
+    signal?.addEventListener("abort", abort, { once: true });
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(
+            () => reject(fault("DEADLINE_EXCEEDED", `${name} took longer than ${timeoutMs} ms`)),
+            timeoutMs,
+          );
+    this.#socket.write(
+      encodeFrame({ streamId, type: FrameType.request, flags: 0, payload: request }),
+    );
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      this.#pending.delete(streamId);
+    }
+  }
+
+  /** Closes the connection; pending calls fail with UNAVAILABLE. */
+  close(): void {
+    this.#fail(fault("UNAVAILABLE", "ttrpc connection is closed"));
+    this.#socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // Servers want odd, strictly increasing ids, so a connection ends after 2^31 calls.
+  #takeStreamId(): number {
+    const id = this.#nextStreamId;
+    if (id > 0xffffffff) {
+      this.close();
+      throw fault("UNAVAILABLE", "ttrpc connection has used up its stream ids");
+    }
+    this.#nextStreamId += 2;
+    return id;
+  }
+
+  #receive(chunk: Buffer): void {
+    for (const frame of this.#reader.push(chunk)) this.#settle(frame);
+  }
+
+  #settle(frame: Frame | OversizedFrame): void {
+    const pending = this.#pending.get(frame.streamId);
+    // No pending call: its caller gave up, and the answer came late.
+    if (pending === undefined) return;
+    if ("oversizedBytes" in frame) {
+      pending.reject(
+        fault(
+          "RESOURCE_EXHAUSTED",
+          `answer of ${pending.name} is ${frame.oversizedBytes} bytes long`,
+        ),
+      );
+      return;
+    }
+    if (frame.type !== FrameType.response) {
+      pending.reject(fault("INTERNAL", `${pending.name} answered a frame of type ${frame.type}`));
+      return;
+    }
+    try {
+      const response = decodeResponse(frame.payload);
+      if (response.code === 0) pending.resolve(response.payload);
+      else pending.reject(faultOfStatus(response.code, response.message));
+    } catch (error) {
+      pending.reject(fault("INTERNAL", `answer of ${pending.name} is malformed`, { cause: error }));
+    }
+  }
+
+  #fail(failure: RuntimeFault): void {
+    this.#failure ??= failure;
+    for (const pending of this.#pending.values()) pending.reject(this.#failure);
+    this.#pending.clear();
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from "./message.ts";
+
+test("a request survives encoding, 64-bit timeouts included", () => {
+  const request = fc.record(
+    {
+      service: fc.string(),
+      method: fc.string(),
+      payload: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+      timeoutNanos: fc.nat(Number.MAX_SAFE_INTEGER),
+      metadata: fc.array(fc.tuple(fc.string(), fc.string())),
+    },
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(request, (value) => {
+      const read = decodeRequest(encodeRequest(value));
+      assert.deepEqual({ ...read, payload: Buffer.from(read.payload) }, value);
+    }),
+  );
+});
+
+test("a response survives encoding", () => {
+  const cases = [
+    { code: 0, message: "", payload: Buffer.from("x") },
+    { code: 5, message: "container not created", payload: Buffer.alloc(0) },
+    { code: 0, message: "", payload: Buffer.alloc(0) },
+  ];
+  for (const value of cases) assert.deepEqual(decodeResponse(encodeResponse(value)), value);
+});
+
+test("malformed envelopes throw or decode, and never hang", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+      for (const decode of [decodeRequest, decodeResponse]) {
+        try {
+          decode(Buffer.from(bytes));
+        } catch (error) {
+          assert.ok(error instanceof Error);
+        }
+      }
+    }),
+  );
+});

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmod, mkdir, rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import path from "node:path";
+import { fault, toFault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import {
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  FrameType,
+  maxPayloadBytes,
+  type OversizedFrame,
+} from "./frame.ts";
+import { decodeRequest, encodeResponse } from "./message.ts";
+import type { TtrpcRegistry } from "./registry.ts";
+import { namespaceKey } from "./service-client.ts";
+import { statusNumber } from "./status.ts";
+
+/** sun_path holds 108 bytes, the last one a terminator. */
+const maxSocketPathBytes = 107;
+/** Calls a connection may have open; more are refused, so that no peer fills our memory. */
+const maxOpenCalls = 4096;
+
+/** A ttrpc server on a unix socket (mode 0600). Disposing it ends all connections. */
+export class TtrpcServer implements AsyncDisposable {
+  readonly path: string;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #shutdown = new AbortController();
+  readonly #registry: TtrpcRegistry;
+  readonly #log: Logger;
+
+  private constructor(socketPath: string, registry: TtrpcRegistry, log: Logger) {
+    this.path = socketPath;
+    this.#registry = registry;
+    this.#log = log;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Listens on `socketPath`, replacing a stale socket there. INVALID_ARGUMENT when it is too long. */
+  static async listen(options: {
+    readonly path: string;
+    readonly registry: TtrpcRegistry;
+    readonly log: Logger;
+  }): Promise<TtrpcServer> {
+    if (Buffer.byteLength(options.path) > maxSocketPathBytes) {
+      throw fault(
+        "INVALID_ARGUMENT",
+        `socket path "${options.path}" is longer than ${maxSocketPathBytes} bytes`,
+      );
+    }
+    await mkdir(path.dirname(options.path), { recursive: true, mode: 0o711 });
+    await rm(options.path, { force: true });
+    const self = new TtrpcServer(options.path, options.registry, options.log);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    self.#server.once("error", reject);
+    self.#server.listen(options.path, resolve);
+    await promise;
+    self.#server.off("error", reject);
+    self.#server.on("error", (err) => options.log.error({ err }, "ttrpc server failed"));
+    await chmod(options.path, 0o600);
+    return self;
+  }
+
+  async close(): Promise<void> {
+    this.#shutdown.abort(fault("UNAVAILABLE", "server is shutting down"));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    for (const socket of this.#sockets) socket.destroy();
+    await promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    const connection = new ServerConnection(
+      socket,
+      this.#registry,
+      this.#log,
+      this.#shutdown.signal,
+    );
+    socket.on("data", (chunk: Buffer) => connection.receive(chunk));
+    socket.on("error", (err) => this.#log.debug({ err }, "ttrpc connection failed"));
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      connection.end();
+    });
+  }
+}
+
+class ServerConnection {
+  readonly #socket: Socket;
+  readonly #registry: TtrpcRegistry;
+  readonly #log: Logger;
+  readonly #gone = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #reader = new FrameReader();
+  #lastStreamId = 0;
+  #openCalls = 0;
+
+  constructor(socket: Socket, registry: TtrpcRegistry, log: Logger, shutdown: AbortSignal) {
+    this.#socket = socket;
+    this.#registry = registry;
+    this.#log = log;
+    this.#signal = AbortSignal.any([this.#gone.signal, shutdown]);
+  }
+
+  receive(chunk: Buffer): void {
+    for (const frame of this.#reader.push(chunk)) {
+      // Each call ends in an answer or, when the peer is gone, in nothing: it cannot reject.
+      void this.#answer(frame);
+    }
+  }
+
+  end(): void {
+    this.#gone.abort(fault("CANCELLED", "peer closed the connection"));
+  }
+
+  async #answer(frame: Frame | OversizedFrame): Promise<void> {
+    if (frame.type !== FrameType.request) return; // data frames: no streaming method is registered
+    this.#openCalls += 1;
+    try {
+      const payload = await this.#dispatch(frame);
+      if (payload.byteLength > maxPayloadBytes - 64) {
+        throw fault("RESOURCE_EXHAUSTED", `answer is ${payload.byteLength} bytes long`);
+      }
+      this.#send(frame.streamId, encodeResponse({ code: 0, message: "", payload }));
+    } catch (error) {
+      const { code, message } = toFault(error);
+      this.#log.debug({ err: error, code }, "ttrpc call failed");
+      const status = { code: statusNumber(code), message, payload: Buffer.alloc(0) };
+      this.#send(frame.streamId, encodeResponse(status));
+    } finally {
+      this.#openCalls -= 1;
+    }
+  }
+
+  async #dispatch(frame: Frame | OversizedFrame): Promise<Buffer> {
+    const { streamId } = frame;
+    if (streamId % 2 === 0 || streamId <= this.#lastStreamId) {
+      throw fault(
+        "INVALID_ARGUMENT",
+        `stream id ${streamId} is not odd and above ${this.#lastStreamId}`,
+      );
+    }
+    this.#lastStreamId = streamId;
+    if ("oversizedBytes" in frame) {
+      throw fault("RESOURCE_EXHAUSTED", `request is ${frame.oversizedBytes} bytes long`);
+    }
+    if (this.#openCalls > maxOpenCalls) {
+      throw fault("RESOURCE_EXHAUSTED", `connection has more than ${maxOpenCalls} open calls`);
+    }
+    const request = decode(frame.payload);
+    const headers = Object.fromEntries(request.metadata);
+    const timeoutMs = request.timeoutNanos / 1e6;
+    const signal =
+      timeoutMs > 0
+        ? AbortSignal.any([
+            this.#signal,
+            AbortSignal.timeout(Math.ceil(Math.min(timeoutMs, 0x7fffffff))),
+          ])
+        : this.#signal;
+    const handler = this.#registry.handler(request.service, request.method);
+    return handler(request.payload, { signal, namespace: headers[namespaceKey], headers });
+  }
+
+  #send(streamId: number, payload: Buffer): void {
+    if (this.#socket.destroyed) return;
+    this.#socket.write(encodeFrame({ streamId, type: FrameType.response, flags: 0, payload }));
+  }
+}
+
+function decode(payload: Buffer): ReturnType<typeof decodeRequest> {
+  try {
+    return decodeRequest(payload);
+  } catch (error) {
+    throw fault("INVALID_ARGUMENT", "request envelope is malformed", { cause: error });
+  }
+}
