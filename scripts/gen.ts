@@ -130,6 +130,7 @@ function typeName(node: protobuf.ReflectionObject): string {
     ["io.containerd.cgroups.v1.", "CgroupV1."],
     ["io.containerd.cgroups.v2.", "CgroupV2."],
     ["google.protobuf.", "Proto."],
+    ["berth.v1.", "Berth."],
     ["google.rpc.", "Rpc."],
   ];
   for (const [prefix, replacement] of rules) {

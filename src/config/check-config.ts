@@ -2,8 +2,8 @@
 import { fault } from "../base/errors.ts";
 import type { Config } from "./config.ts";
 
-/** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top. */
-const longestAddress = 107 - ".ttrpc".length;
+/** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
+const longestAddress = 107 - ".ttrpc.~".length;
 
 const runcOptions = new Set([
   "Root",

@@ -172,7 +172,7 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
   {
     name: "a socket path that is too long",
     text: `[grpc]\naddress = '/${"x".repeat(120)}'`,
-    message: /is 121 bytes long, and a socket path .* at most 101/,
+    message: /is 121 bytes long, and a socket path .* at most 99/,
   },
   {
     name: "one folder for both states",

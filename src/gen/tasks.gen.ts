@@ -2,6 +2,74 @@
 
 /* oxlint-disable */
 
+export interface BerthLoadRequest {
+  path: string;
+  name: string;
+}
+
+export interface BerthLoadRequestInit {
+  path?: string | null | undefined;
+  name?: string | null | undefined;
+}
+
+export interface BerthLoadResponse {
+  images: BerthLoadedImage[];
+}
+
+export interface BerthLoadResponseInit {
+  images?: readonly BerthLoadedImageInit[] | undefined;
+}
+
+export interface BerthLoadedImage {
+  id: string;
+  names: string[];
+}
+
+export interface BerthLoadedImageInit {
+  id?: string | null | undefined;
+  names?: readonly string[] | undefined;
+}
+
+export interface BerthListOperationsRequest {
+  object: string;
+}
+
+export interface BerthListOperationsRequestInit {
+  object?: string | null | undefined;
+}
+
+export interface BerthListOperationsResponse {
+  operations: BerthOperation[];
+}
+
+export interface BerthListOperationsResponseInit {
+  operations?: readonly BerthOperationInit[] | undefined;
+}
+
+export interface BerthOperation {
+  rpc: string;
+  object: string;
+  seconds: number;
+  stages: BerthStage[];
+}
+
+export interface BerthOperationInit {
+  rpc?: string | null | undefined;
+  object?: string | null | undefined;
+  seconds?: number | null | undefined;
+  stages?: readonly BerthStageInit[] | undefined;
+}
+
+export interface BerthStage {
+  name: string;
+  seconds: number;
+}
+
+export interface BerthStageInit {
+  name?: string | null | undefined;
+  seconds?: number | null | undefined;
+}
+
 export interface CgroupV1Metrics {
   hugetlb: CgroupV1HugetlbStat[];
   pids: CgroupV1PidsStat | null;
@@ -3253,6 +3321,13 @@ export interface RpcStatusInit {
 
 /** Every message of this tree by its full name. */
 export interface TasksMessages {
+  "berth.v1.LoadRequest": { out: BerthLoadRequest; init: BerthLoadRequestInit };
+  "berth.v1.LoadResponse": { out: BerthLoadResponse; init: BerthLoadResponseInit };
+  "berth.v1.LoadedImage": { out: BerthLoadedImage; init: BerthLoadedImageInit };
+  "berth.v1.ListOperationsRequest": { out: BerthListOperationsRequest; init: BerthListOperationsRequestInit };
+  "berth.v1.ListOperationsResponse": { out: BerthListOperationsResponse; init: BerthListOperationsResponseInit };
+  "berth.v1.Operation": { out: BerthOperation; init: BerthOperationInit };
+  "berth.v1.Stage": { out: BerthStage; init: BerthStageInit };
   "io.containerd.cgroups.v1.Metrics": { out: CgroupV1Metrics; init: CgroupV1MetricsInit };
   "io.containerd.cgroups.v1.HugetlbStat": { out: CgroupV1HugetlbStat; init: CgroupV1HugetlbStatInit };
   "io.containerd.cgroups.v1.PidsStat": { out: CgroupV1PidsStat; init: CgroupV1PidsStatInit };
@@ -3528,6 +3603,12 @@ export interface TasksMessages {
 
 /** Every service of this tree by its full name. */
 export interface TasksServices {
+  "berth.v1.Images": {
+    Load: { kind: "unary"; req: BerthLoadRequest; reqInit: BerthLoadRequestInit; res: BerthLoadResponse; resInit: BerthLoadResponseInit };
+  };
+  "berth.v1.Operations": {
+    List: { kind: "unary"; req: BerthListOperationsRequest; reqInit: BerthListOperationsRequestInit; res: BerthListOperationsResponse; resInit: BerthListOperationsResponseInit };
+  };
   "containerd.services.containers.v1.Containers": {
     Get: { kind: "unary"; req: ContainersGetContainerRequest; reqInit: ContainersGetContainerRequestInit; res: ContainersGetContainerResponse; resInit: ContainersGetContainerResponseInit };
     List: { kind: "unary"; req: ContainersListContainersRequest; reqInit: ContainersListContainersRequestInit; res: ContainersListContainersResponse; resInit: ContainersListContainersResponseInit };
