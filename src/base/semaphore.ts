@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "./cancellable.ts";
+
+/**
+ * Lets at most `permits` holders in at a time, in the order of arrival.
+ *
+ *     using _permit = await downloads.acquire({ signal });
+ */
+export class Semaphore {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(permits: number) {
+    if (!Number.isSafeInteger(permits) || permits < 1) {
+      throw new RangeError(`a semaphore needs at least one permit, not ${permits}`);
+    }
+    this.#free = permits;
+  }
+
+  /** Waits for a permit; disposing gives it back, once. Rejects with the signal's reason. */
+  async acquire(call: Partial<Cancellable> = {}): Promise<Disposable> {
+    call.signal?.throwIfAborted();
+    if (this.#free > 0) this.#free -= 1;
+    else await this.#enqueue(call.signal);
+    return this.#permit();
+  }
+
+  #enqueue(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const wake = (): void => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(wake), 1);
+        reject(signal?.reason as Error);
+      };
+      this.#waiting.push(wake);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #permit(): Disposable {
+    let returned = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (returned) return;
+        returned = true;
+        const next = this.#waiting.shift();
+        if (next) next();
+        else this.#free += 1;
+      },
+    };
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rmSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import { syncDirectory } from "../base/atomic-file.ts";
+import type { Cancellable } from "../base/cancellable.ts";
+import { errnoOf, fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { nowNanos } from "../base/now.ts";
+import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
+import { blobCodec } from "./blob-record.ts";
+import { IngestWriter, type Labels } from "./content-writer.ts";
+import { hexOf } from "./digest.ts";
+import { ingestDir, listIngests, type OpenIngest, openIngest } from "./ingest.ts";
+import type { ContentInfo, ContentStore, ContentWriter, Digest, IngestStatus } from "./ports.ts";
+
+export interface ContentStoreOptions {
+  /** Folder of `blobs/sha256/` and `ingest/`; made when missing. */
+  readonly root: string;
+  readonly metadata: MetadataStore;
+  readonly log: Logger;
+}
+
+/**
+ * Opens the content store of a folder. Claims on blobs whose file is gone are dropped, files that no
+ * namespace claims are removed: both are what a crash between the two steps leaves.
+ */
+export async function createContentStore(options: ContentStoreOptions): Promise<ContentStore> {
+  const store = new FileContentStore(options);
+  await store.recover();
+  return store;
+}
+
+class FileContentStore implements ContentStore {
+  readonly #root: string;
+  readonly #blobs: string;
+  readonly #table: RecordTable<ContentInfo>;
+  readonly #log: Logger;
+  /** Refs with a writer, as `namespace NUL ref`. */
+  readonly #writing = new Set<string>();
+  /** Digests that are being published, with how many do so: their files must not be unlinked. */
+  readonly #publishing = new Map<Digest, number>();
+
+  constructor({ root, metadata, log }: ContentStoreOptions) {
+    this.#root = root;
+    this.#blobs = path.join(root, "blobs", "sha256");
+    this.#table = metadata.table("content", blobCodec);
+    this.#log = log;
+  }
+
+  async recover(): Promise<void> {
+    await mkdir(this.#blobs, { recursive: true });
+    await mkdir(path.join(this.#root, "ingest"), { recursive: true });
+    const files = new Set(await readdir(this.#blobs));
+    const claimed = new Set<string>();
+    for (const { namespace, id, record } of this.#table.entries()) {
+      const name = hexOf(record.digest);
+      claimed.add(name);
+      if (files.has(name)) continue;
+      this.#log.warn({ namespace, digest: id }, "blob file is gone, its record is dropped");
+      await this.#table.delete(namespace, id);
+    }
+    for (const name of files) {
+      if (!claimed.has(name)) await rm(path.join(this.#blobs, name), { force: true });
+    }
+  }
+
+  info(namespace: string, digest: Digest): ContentInfo | undefined {
+    return this.#table.get(namespace, digest);
+  }
+
+  list(namespace: string): readonly ContentInfo[] {
+    return this.#table.list(namespace);
+  }
+
+  pathOf(digest: Digest): string {
+    if (!this.#isClaimed(digest)) throw fault("NOT_FOUND", `content "${digest}" not found`);
+    return this.#fileOf(digest);
+  }
+
+  async read(digest: Digest, { signal }: Cancellable): Promise<Buffer> {
+    try {
+      return await readFile(this.pathOf(digest), { signal });
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      throw fault("NOT_FOUND", `content "${digest}" not found`, { cause: error });
+    }
+  }
+
+  async writer(
+    namespace: string,
+    ref: string,
+    options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
+  ): Promise<ContentWriter> {
+    if (ref === "") throw fault("INVALID_ARGUMENT", "an ingest needs a ref");
+    if (options.expected && this.#table.has(namespace, options.expected)) {
+      throw fault("ALREADY_EXISTS", `content "${options.expected}" exists`);
+    }
+    const release = this.#hold(namespace, ref);
+    try {
+      const ingest = await openIngest(this.#root, namespace, ref, options);
+      return new IngestWriter(ingest, {
+        publish: (done, size, digest, labels) =>
+          this.#publish(namespace, done, size, digest, labels),
+        release,
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async setLabels(namespace: string, digest: Digest, labels: Labels): Promise<ContentInfo> {
+    const known = this.#table.get(namespace, digest);
+    if (!known) throw fault("NOT_FOUND", `content "${digest}" not found`);
+    const changed = { ...known, labels: { ...labels }, updatedAtNanos: nowNanos() };
+    await this.#table.put(namespace, digest, changed);
+    return changed;
+  }
+
+  async delete(namespace: string, digest: Digest): Promise<void> {
+    if (!this.#table.has(namespace, digest)) {
+      throw fault("NOT_FOUND", `content "${digest}" not found`);
+    }
+    await this.#table.delete(namespace, digest);
+    // Check and unlink in one go, so that no publisher can come in between.
+    if (this.#publishing.has(digest) || this.#isClaimed(digest)) return;
+    rmSync(this.#fileOf(digest), { force: true });
+  }
+
+  ingests(namespace: string): Promise<readonly IngestStatus[]> {
+    return listIngests(this.#root, namespace);
+  }
+
+  async abort(namespace: string, ref: string): Promise<void> {
+    const release = this.#hold(namespace, ref);
+    try {
+      const dir = ingestDir(this.#root, namespace, ref);
+      await stat(dir).catch((error: unknown) => {
+        throw fault("NOT_FOUND", `ingest "${ref}" not found`, { cause: error });
+      });
+      await rm(dir, { recursive: true, force: true });
+    } finally {
+      release();
+    }
+  }
+
+  async #publish(
+    namespace: string,
+    ingest: OpenIngest,
+    sizeBytes: bigint,
+    digest: Digest,
+    labels: Labels,
+  ): Promise<void> {
+    this.#publishing.set(digest, (this.#publishing.get(digest) ?? 0) + 1);
+    try {
+      // Also when the blob is there already: the bytes are the same, and the rename costs nothing.
+      await rename(path.join(ingest.dir, "data"), this.#fileOf(digest));
+      await syncDirectory(this.#blobs);
+      const known = this.#table.get(namespace, digest);
+      const now = nowNanos();
+      await this.#table.put(namespace, digest, {
+        digest,
+        sizeBytes,
+        createdAtNanos: known?.createdAtNanos ?? now,
+        updatedAtNanos: now,
+        labels: { ...known?.labels, ...labels },
+      });
+    } finally {
+      const others = (this.#publishing.get(digest) ?? 1) - 1;
+      if (others > 0) this.#publishing.set(digest, others);
+      else this.#publishing.delete(digest);
+    }
+    await rm(ingest.dir, { recursive: true, force: true });
+  }
+
+  #hold(namespace: string, ref: string): () => void {
+    const key = `${namespace}\0${ref}`;
+    if (this.#writing.has(key)) {
+      throw fault("UNAVAILABLE", `ingest "${ref}" has a writer`);
+    }
+    this.#writing.add(key);
+    return () => this.#writing.delete(key);
+  }
+
+  #isClaimed(digest: Digest): boolean {
+    return this.#table.entries().some(({ id }) => id === digest);
+  }
+
+  #fileOf(digest: Digest): string {
+    return path.join(this.#blobs, hexOf(digest));
+  }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
+import { Sha256 } from "./digest.ts";
+import type { OpenIngest } from "./ingest.ts";
+import type { ContentWriter, Digest, IngestStatus } from "./ports.ts";
+
+type CommitOptions = Parameters<ContentWriter["commit"]>[0];
+
+/** What the writer leaves to its store: publishing a finished file, and giving the ref back. */
+export interface WriterHost {
+  publish(ingest: OpenIngest, size: bigint, digest: Digest, labels: Labels): Promise<void>;
+  release(): void;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Small network chunks are gathered into writes of this size: one trip to the thread pool each. */
+const gatherBytes = 1024 * 1024;
+
+/** Appends to an ingest and keeps its digest as it goes; see the port for the contract. */
+export class IngestWriter implements ContentWriter {
+  readonly #ingest: OpenIngest;
+  readonly #host: WriterHost;
+  #hash: Sha256;
+  #offset: number;
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
+  #updatedAtNanos = nowNanos();
+  #closed = false;
+
+  constructor(ingest: OpenIngest, host: WriterHost) {
+    this.#ingest = ingest;
+    this.#host = host;
+    this.#hash = ingest.hash;
+    this.#offset = ingest.offsetBytes;
+  }
+
+  get offsetBytes(): bigint {
+    return BigInt(this.#offset);
+  }
+
+  status(): IngestStatus {
+    const { ref, totalBytes, expected, startedAtNanos } = this.#ingest;
+    return {
+      ref,
+      offsetBytes: this.offsetBytes,
+      totalBytes,
+      expected,
+      startedAtNanos,
+      updatedAtNanos: this.#updatedAtNanos,
+    };
+  }
+
+  /** Takes the chunk over: it must not be changed afterwards. */
+  async write(chunk: Uint8Array, { signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    this.#assertOpen();
+    this.#hash.update(chunk);
+    this.#offset += chunk.byteLength;
+    this.#updatedAtNanos = nowNanos();
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.byteLength;
+    if (this.#gatheredBytes >= gatherBytes) await this.#flush();
+  }
+
+  async truncate(offsetBytes: bigint): Promise<void> {
+    this.#assertOpen();
+    if (offsetBytes !== 0n) {
+      throw fault("UNIMPLEMENTED", `cannot truncate ingest "${this.#ingest.ref}": only to 0`);
+    }
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    await this.#ingest.handle.truncate(0);
+    this.#hash = new Sha256();
+    this.#offset = 0;
+  }
+
+  digest(): Digest {
+    return this.#hash.digest();
+  }
+
+  async commit(options: CommitOptions): Promise<Digest> {
+    this.#assertOpen();
+    await this.#flush();
+    const { ref } = this.#ingest;
+    const size = options.sizeBytes ?? this.#ingest.totalBytes;
+    if (size !== 0n && size !== this.offsetBytes) {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `cannot commit ingest "${ref}": ${this.#offset} bytes were written, expected ${size}`,
+      );
+    }
+    const digest = this.digest();
+    const expected = options.expected ?? this.#ingest.expected;
+    if (expected !== undefined && expected !== digest) {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `cannot commit ingest "${ref}": digest is ${digest}, expected ${expected}`,
+      );
+    }
+    await this.#ingest.handle.sync();
+    await this.#host.publish(this.#ingest, this.offsetBytes, digest, options.labels ?? {});
+    await this.#close();
+    return digest;
+  }
+
+  /** Closes the ingest and keeps its bytes, so that a later writer of the ref resumes there. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    try {
+      await this.#flush();
+    } finally {
+      await this.#close();
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const chunks = this.#gathered;
+    const bytes = this.#gatheredBytes;
+    if (bytes === 0) return;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    const { bytesWritten } = await this.#ingest.handle.writev(chunks);
+    if (bytesWritten === bytes) return;
+    // A short write of a regular file happens on a full disk; the rest brings the errno.
+    await this.#ingest.handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      await this.#ingest.handle.close();
+    } finally {
+      this.#host.release();
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) {
+      throw fault("FAILED_PRECONDITION", `ingest "${this.#ingest.ref}" is closed`);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import { writeFileAtomic } from "../base/atomic-file.ts";
+import { errnoOf } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
+import { Sha256 } from "./digest.ts";
+import type { Digest, IngestStatus } from "./ports.ts";
+
+/** What an ingest's folder says about itself, beside the bytes. */
+interface IngestFile {
+  readonly namespace: string;
+  readonly ref: string;
+  readonly expected: string;
+  readonly totalBytes: string;
+  readonly startedAt: string;
+}
+
+/** An unfinished write on disk: `<dir>/data` holds the bytes, `<dir>/ingest.json` the facts. */
+export interface OpenIngest {
+  readonly dir: string;
+  readonly ref: string;
+  readonly handle: FileHandle;
+  readonly hash: Sha256;
+  readonly offsetBytes: number;
+  readonly totalBytes: bigint;
+  readonly expected: Digest | undefined;
+  readonly startedAtNanos: bigint;
+}
+
+/** The folder of a ref. Refs are free text, so the name is a hash of it. */
+export function ingestDir(root: string, namespace: string, ref: string): string {
+  const name = createHash("sha256").update(`${namespace}\0${ref}`).digest("hex");
+  return path.join(root, "ingest", name);
+}
+
+/** Makes the ingest, or opens the one of that ref and reads what it holds into the hash. */
+export async function openIngest(
+  root: string,
+  namespace: string,
+  ref: string,
+  options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
+): Promise<OpenIngest> {
+  const dir = ingestDir(root, namespace, ref);
+  const known = await readIngestFile(dir);
+  const facts: IngestFile = known ?? {
+    namespace,
+    ref,
+    expected: options.expected ?? "",
+    totalBytes: String(options.sizeBytes ?? 0n),
+    startedAt: String(nowNanos()),
+  };
+  if (known === undefined) {
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(dir, { recursive: true });
+    await writeFileAtomic(path.join(dir, "ingest.json"), JSON.stringify(facts));
+  }
+  const data = path.join(dir, "data");
+  const handle = await open(data, "a+", 0o644);
+  try {
+    const hash = new Sha256();
+    for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
+    return {
+      dir,
+      ref,
+      handle,
+      hash,
+      offsetBytes: (await handle.stat()).size,
+      totalBytes: BigInt(facts.totalBytes) || (options.sizeBytes ?? 0n),
+      expected: (facts.expected || options.expected || undefined) as Digest | undefined,
+      startedAtNanos: BigInt(facts.startedAt),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Every ingest of a namespace, from disk. Folders that tell nothing are left out. */
+export async function listIngests(root: string, namespace: string): Promise<IngestStatus[]> {
+  const base = path.join(root, "ingest");
+  const found: IngestStatus[] = [];
+  for (const name of await readdir(base)) {
+    const dir = path.join(base, name);
+    const facts = await readIngestFile(dir);
+    if (facts?.namespace !== namespace) continue;
+    const data = await stat(path.join(dir, "data"), { bigint: true }).catch(() => undefined);
+    found.push({
+      ref: facts.ref,
+      offsetBytes: data?.size ?? 0n,
+      totalBytes: BigInt(facts.totalBytes),
+      expected: (facts.expected || undefined) as Digest | undefined,
+      startedAtNanos: BigInt(facts.startedAt),
+      updatedAtNanos: data?.mtimeNs ?? BigInt(facts.startedAt),
+    });
+  }
+  return found;
+}
+
+async function readIngestFile(dir: string): Promise<IngestFile | undefined> {
+  try {
+    return JSON.parse(await readFile(path.join(dir, "ingest.json"), "utf8")) as IngestFile;
+  } catch (error) {
+    // Half-made by a crash: no different from absent, since nothing of it was ever shown.
+    if (errnoOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
