@@ -44,10 +44,24 @@ export interface Snapshotter {
   ): Promise<SnapshotInfo>;
   /** Bytes and inodes that the snapshot itself holds, without its parents. Walks the directory for an active one. */
   usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage>;
+  /** The folders that hold the snapshot's own files and its parents', top first. From memory. */
+  directories(namespace: string, key: string): readonly string[];
+  /** How a layer's deletions are kept in these folders. */
+  readonly whiteouts: "overlay";
 }
 
 export interface PrepareOptions {
   readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface CommitOptions extends PrepareOptions {
+  /**
+   * Gives a snapshot that was prepared without parent its parent at the last moment, so that the
+   * layers of an image can be extracted side by side. FAILED_PRECONDITION when it has another one.
+   */
+  readonly parent?: string;
+  /** What the snapshot holds, when the caller knows it already; saves a walk. */
+  readonly usage?: SnapshotUsage;
 }
 
 export type SnapshotKind = "VIEW" | "ACTIVE" | "COMMITTED";

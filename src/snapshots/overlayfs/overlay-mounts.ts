@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { fault } from "../../base/errors.ts";
+import type { TypesMount } from "../../gen/tasks.gen.ts";
+import type { SnapshotKind } from "../ports.ts";
+
+/** mount(2) copies one page of options; the last byte ends the string. */
+const maxOptionBytes = 4095;
+/** OVL_MAX_STACK of the kernel. */
+const maxLowerDirs = 500;
+
+export interface OverlayLayout {
+  readonly kind: SnapshotKind;
+  /** Folder that holds all snapshot folders: shims shorten lowerdir by it when it gets long. */
+  readonly base: string;
+  /** The snapshot's own folder, with `fs/` and, for an active one, `work/`. */
+  readonly own: string;
+  /** `fs/` of the parents, top first. */
+  readonly lowers: readonly string[];
+  /** True when the kernel knows the `index` option, which must then be off to share lower layers. */
+  readonly indexOff: boolean;
+}
+
+/** The mounts that bring a snapshot up: a bind mount where one folder is all there is, else overlay. */
+export function overlayMounts(layout: OverlayLayout): TypesMount[] {
+  const { kind, own, lowers } = layout;
+  const isActive = kind === "ACTIVE";
+  const only = lowers.length === 0 ? path.join(own, "fs") : lowers[0];
+  if (lowers.length === 0 || (!isActive && lowers.length === 1)) {
+    return [bindMount(only ?? own, isActive ? "rw" : "ro")];
+  }
+  assertMountable(layout);
+  const options = [
+    ...(layout.indexOff ? ["index=off"] : []),
+    ...(isActive ? [`workdir=${path.join(own, "work")}`, `upperdir=${path.join(own, "fs")}`] : []),
+    `lowerdir=${lowers.join(":")}`,
+  ];
+  return [{ type: "overlay", source: "overlay", target: "", options }];
+}
+
+function bindMount(source: string, access: "rw" | "ro"): TypesMount {
+  return { type: "bind", source, target: "", options: [access, "rbind"] };
+}
+
+// Who mounts may change into the common folder and use short relative names; longer than that the
+// kernel cannot be told, and it is better said here than as EINVAL by a shim.
+function assertMountable({ base, own, lowers }: OverlayLayout): void {
+  const shortest =
+    lowers.reduce((sum, lower) => sum + path.relative(base, lower).length + 1, 0) +
+    2 * own.length +
+    "index=off,workdir=/work,upperdir=/fs,lowerdir=".length;
+  if (lowers.length > maxLowerDirs || shortest > maxOptionBytes) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `cannot mount snapshot folder "${own}": ${lowers.length} layers are more than overlayfs takes`,
+    );
+  }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmod, chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import { syncDirectory } from "../../base/atomic-file.ts";
+import { errnoOf } from "../../base/errors.ts";
+import type { SnapshotKind } from "../ports.ts";
+
+/**
+ * The folders of an overlayfs snapshotter: `<base>/<number>/fs` holds a snapshot's own files and
+ * `<base>/<number>/work` is overlayfs' scratch folder beside it.
+ */
+export class SnapshotFolders {
+  readonly base: string;
+  #next = 1;
+
+  constructor(root: string) {
+    this.base = path.join(root, "snapshots");
+  }
+
+  /** Makes the base, removes folders that no record names, and continues the numbering. */
+  async recover(known: ReadonlySet<number>): Promise<readonly string[]> {
+    await mkdir(this.base, { recursive: true, mode: 0o700 });
+    for (const number of known) this.#next = Math.max(this.#next, number + 1);
+    const orphans: string[] = [];
+    for (const name of await readdir(this.base)) {
+      const number = /^\d+$/.test(name) ? Number(name) : undefined;
+      if (number !== undefined && known.has(number)) continue;
+      if (number !== undefined) this.#next = Math.max(this.#next, number + 1);
+      orphans.push(name);
+      await rm(path.join(this.base, name), { recursive: true, force: true });
+    }
+    return orphans;
+  }
+
+  /** Makes a new snapshot's folder. Its root looks like `parent`'s, as a merged root should. */
+  async create(kind: SnapshotKind, parent: string | undefined): Promise<number> {
+    const number = this.#next++;
+    const own = this.own(number);
+    const files = this.files(number);
+    await mkdir(own, { mode: 0o700 });
+    try {
+      await mkdir(files);
+      await chmod(files, 0o755);
+      if (kind === "ACTIVE") {
+        await mkdir(path.join(own, "work"), { mode: 0o711 });
+      }
+      if (parent !== undefined) {
+        const like = await stat(parent);
+        await chown(files, like.uid, like.gid);
+        await chmod(files, like.mode & 0o7777);
+      }
+      await syncDirectory(this.base);
+      return number;
+    } catch (error) {
+      await rm(own, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Drops what only an active snapshot needs. */
+  async seal(number: number): Promise<void> {
+    await rm(path.join(this.own(number), "work"), { recursive: true, force: true });
+  }
+
+  /** Away under another name first: half a deletion is never taken for a snapshot. */
+  async remove(number: number): Promise<void> {
+    const doomed = path.join(this.base, `rm-${number}`);
+    try {
+      await rename(this.own(number), doomed);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return;
+      throw error;
+    }
+    await rm(doomed, { recursive: true, force: true });
+  }
+
+  own(number: number): string {
+    return path.join(this.base, String(number));
+  }
+
+  files(number: number): string {
+    return path.join(this.own(number), "fs");
+  }
+}
