@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { Command, Option } from "commander";
+import { version } from "../base/version.ts";
+import { defaultConfigFile, type LoadOptions, loadConfig } from "../config/load.ts";
+import type { CliIo } from "./cli-io.ts";
+import { checkConfigFile, printDefaultConfig, printEffectiveConfig } from "./config-commands.ts";
+
+export interface ConfigFlags {
+  readonly config?: string;
+  readonly root?: string;
+  readonly state?: string;
+  readonly address?: string;
+  readonly logLevel?: string;
+}
+
+/** The daemon's command line. */
+export function buildBerthd(io: CliIo): Command {
+  const program = new Command("berthd")
+    .description(
+      "Berth's daemon: a Kubernetes container runtime that serves CRI and containerd's task services on one unix socket.",
+    )
+    .version(`berthd ${version}`, "-v, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .showHelpAfterError("Run 'berthd --help' for the commands and flags.")
+    .addHelpText("after", examples);
+
+  withConfigFlags(program.command("serve"))
+    .description("run the daemon until SIGTERM or SIGINT; pods go on running when it ends")
+    .addHelpText("after", serveHelp)
+    .action(async (flags: ConfigFlags) => {
+      const { serve } = await import("./serve.ts");
+      await serve(loadConfig(loadOptions(flags)), io);
+    });
+
+  const config = program
+    .command("config")
+    .description("look at the configuration without starting anything");
+  config
+    .command("default")
+    .description("print the defaults as a commented configuration file")
+    .action(() => printDefaultConfig(io));
+  withConfigFlags(config.command("check"))
+    .description("check the configuration; exits 1 and names every fault when it is wrong")
+    .action((flags: ConfigFlags) => checkConfigFile(loadConfig(loadOptions(flags)), io));
+  withConfigFlags(config.command("dump"))
+    .description(
+      "print the whole effective configuration: file, config.d, flags and defaults together",
+    )
+    .option("--comments", "explain every key", false)
+    .action((flags: ConfigFlags & { comments: boolean }) =>
+      printEffectiveConfig(loadConfig(loadOptions(flags)), io, flags.comments),
+    );
+
+  program
+    .command("version")
+    .description("print the versions of berthd and of the Node that runs it")
+    .action(() => io.out(`berthd ${version}\nnode ${process.version}\n`));
+  return program;
+}
+
+const examples = `
+Examples:
+  berthd config default > /etc/berthd/config.toml
+  berthd config check --config ./config.toml
+  berthd serve --root /tmp/b/root --state /tmp/b/run --address /tmp/b/berthd.sock
+`;
+
+const serveHelp = `
+Signals:
+  SIGTERM, SIGINT   finish running calls, close the socket and exit 0; pods stay
+  the same again    exit at once
+
+Flags win over config.d, which wins over the configuration file. When --state is given and no
+address is set anywhere, the socket is berthd.sock in the state folder.
+`;
+
+function withConfigFlags(command: Command): Command {
+  return command
+    .option(
+      "-c, --config <file>",
+      `configuration file (default: ${defaultConfigFile}, if it exists)`,
+    )
+    .option("--root <folder>", "folder of persistent state")
+    .option("--state <folder>", "folder of volatile state")
+    .option("-a, --address <path>", "unix socket to serve on")
+    .addOption(
+      new Option("-l, --log-level <level>", "least severe level that is logged").choices([
+        "trace",
+        "debug",
+        "info",
+        "warn",
+        "error",
+        "fatal",
+      ]),
+    );
+}
+
+/** Flags as loadConfig takes them. Paths on the command line may be relative; in files they may not. */
+function loadOptions(flags: ConfigFlags): LoadOptions {
+  const overrides: Record<string, unknown> = {};
+  if (flags.root !== undefined) overrides["root"] = path.resolve(flags.root);
+  if (flags.state !== undefined) overrides["state"] = path.resolve(flags.state);
+  if (flags.address !== undefined) overrides["grpc"] = { address: socketPath(flags.address) };
+  if (flags.logLevel !== undefined) overrides["log"] = { level: flags.logLevel };
+  return flags.config === undefined
+    ? { overrides }
+    : { overrides, file: path.resolve(flags.config) };
+}
+
+/** A socket as people write it: a path, or with the unix:// that crictl wants. */
+export function socketPath(address: string): string {
+  return path.resolve(address.replace(/^unix:(\/\/)?/, ""));
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a command sees of the process it runs in; tests hand in their own. */
+export interface CliIo {
+  readonly out: (text: string) => void;
+  readonly error: (text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly columns: number;
+}
+
+/** The real process. */
+export function processIo(): CliIo {
+  // `berth ps | head` closes the pipe early; that is the reader's choice and no failure.
+  process.stdout.on("error", () => {});
+  return {
+    out: (text) => void process.stdout.write(text),
+    error: (text) => void process.stderr.write(text),
+    // oxlint-disable-next-line node/no-process-env -- the command line's own surroundings, read here and nowhere else
+    env: process.env,
+    columns: process.stdout.columns ?? 100,
+  };
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isAbort, isFault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import { createLog } from "../log/logger.ts";
+import type { CliIo } from "./cli-io.ts";
+import { openNotifySocket } from "./service-notify.ts";
+
+/**
+ * Runs the daemon until a signal asks it to stop, then closes it. The daemon is imported only here,
+ * so that `berthd config check` and `--help` need none of it.
+ */
+export async function serve(loaded: LoadedConfig, io: CliIo): Promise<void> {
+  const { config, warnings, sources } = loaded;
+  const { log } = createLog(config.log);
+  for (const warning of warnings) log.warn({ warning }, "configuration warning");
+  log.info(
+    { sources, root: config.root, state: config.state, address: config.grpc.address },
+    "berthd is starting",
+  );
+
+  using stop = stopSignal();
+  const notify = openNotifySocket(io.env["NOTIFY_SOCKET"], log);
+  try {
+    const { startDaemon } = await import("../daemon.ts");
+    await using daemon = await startDaemon({ config, log, signal: stop.signal });
+    notify("READY=1");
+    log.info({ address: config.grpc.address }, "berthd is serving");
+    await Promise.race([daemon.done, stop.requested]);
+    notify("STOPPING=1");
+    log.info({ reason: stop.reason() }, "berthd is stopping; pods keep running");
+  } catch (error) {
+    // Asked to stop while it was still starting: that is no failure.
+    if (!(stop.signal.aborted && (isAbort(error) || isFault(error, "CANCELLED")))) throw error;
+  }
+  log.info({}, "berthd has stopped");
+  exitAnyway(log);
+}
+
+/** A handle that somebody forgot must not keep a stopped daemon alive. */
+function exitAnyway(log: Logger): void {
+  setTimeout(() => {
+    log.error({ resources: process.getActiveResourcesInfo() }, "something kept the process alive");
+    // oxlint-disable-next-line unicorn/no-process-exit -- everything was closed above; this is a bug, and it is logged
+    process.exit();
+  }, 5_000).unref();
+}
+
+interface StopSignal extends Disposable {
+  readonly signal: AbortSignal;
+  /** Resolves at the first SIGTERM or SIGINT. */
+  readonly requested: Promise<void>;
+  reason(): string;
+}
+
+/** Turns the first SIGTERM or SIGINT into an abort; the second one ends the process at once. */
+function stopSignal(): StopSignal {
+  const controller = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let first = "";
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (first !== "") {
+      // oxlint-disable-next-line unicorn/no-process-exit -- asked for twice: no cleanup that could hang
+      process.exit(128 + (name === "SIGINT" ? 2 : 15));
+    }
+    first = name;
+    resolve();
+    controller.abort(new DOMException(`berthd got ${name}`, "AbortError"));
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  return {
+    signal: controller.signal,
+    requested: promise,
+    reason: () => first || "the daemon ended by itself",
+    [Symbol.dispose]: () => void process.off("SIGTERM", onSignal).off("SIGINT", onSignal),
+  };
+}
