@@ -14,9 +14,11 @@ export interface Scratch extends AsyncDisposable {
 }
 
 /** Its path is short (unix sockets: 107 bytes) and has a space in it, since users' paths may. */
-export async function scratch(prefix = "be"): Promise<Scratch> {
+export async function scratch({ prefix = "be", space = true } = {}): Promise<Scratch> {
   const tag = randomBytes(3).toString("hex");
-  const made = await mkdtemp(path.join(await realpath(os.tmpdir()), `${prefix} ${tag}`));
+  const made = await mkdtemp(
+    path.join(await realpath(os.tmpdir()), `${prefix}${space ? " " : "-"}${tag}`),
+  );
   return {
     path: made,
     tag,

@@ -13,7 +13,7 @@ const applets =
   "sh ash cat cp cut date dd df echo env false find grep head hostname id ifconfig ip kill ln ls mkdir mkfifo mount mv nc nslookup ping ps pwd readlink rm route sed seq sleep sort stat sync tail tee test top touch tr true umount uname vi wc wget yes httpd";
 
 /** What the tests' images hold, by name. */
-export type TestImageName = "shell" | "worker" | "failing";
+export type TestImageName = "shell" | "worker" | "failing" | "idle";
 
 /** A test image in a registry. */
 export interface TestImage {
@@ -30,12 +30,17 @@ export type TestImages = Readonly<Record<TestImageName, TestImage>>;
  * - `shell`: a plain shell, root, PATH set.
  * - `worker`: user 1000 of group 2000 by name, a volume /data, a working directory, an entry point
  *   with arguments, StopSignal SIGUSR1.
+ * - `idle`: sleeps; another runtime's sandbox image.
  * - `failing`: says why on stderr and exits with 7.
  */
 export async function pushTestImages(registry: Registry, folder: string): Promise<TestImages> {
   const base = await shellLayer();
   const recipes: Record<TestImageName, ImageRecipe> = {
     shell: { config: { Env: environment, Cmd: ["sh"] }, layers: [base] },
+    idle: {
+      config: { Env: environment, Entrypoint: ["/bin/sleep", "2147483"] },
+      layers: [base],
+    },
     worker: {
       config: {
         Env: [...environment, "ROLE=worker"],

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Footprint } from "./footprint.ts";
+import { operations, type Timings } from "./pod-cycle.ts";
+
+export interface Result {
+  readonly name: string;
+  readonly timings: Timings;
+  readonly footprint: Footprint | undefined;
+}
+
+/** The table for people. Ratios are Berth's over containerd's: below 1 is better. */
+export function textReport(results: readonly Result[]): string {
+  const rows: string[][] = [
+    ["ms", ...results.flatMap(({ name }) => [`${name} p50`, "p95"]), "ratio p50", "p95"],
+  ];
+  for (const operation of operations) {
+    const quantiles = results.map(({ timings }) => [
+      timings[operation].quantile(0.5),
+      timings[operation].quantile(0.95),
+    ]);
+    rows.push([
+      operation,
+      ...quantiles.flat().map((value) => value.toFixed(1)),
+      ...[0, 1].map((which) => ratio(quantiles.map((pair) => pair[which]))),
+    ]);
+  }
+  const lines = [table(rows)];
+  if (results.every(({ footprint }) => footprint !== undefined)) {
+    lines.push("", table(footprintRows(results)));
+  }
+  return lines.join("\n");
+}
+
+function footprintRows(results: readonly Result[]): string[][] {
+  const names: readonly (readonly [keyof Footprint, string])[] = [
+    ["daemonRssBefore", "daemon RSS before, MiB"],
+    ["daemonRss", "daemon RSS, MiB"],
+    ["shims", "shims"],
+    ["shimThreads", "shim threads"],
+    ["shimsRss", "shims RSS, MiB"],
+    ["shimsPss", "shims PSS, MiB"],
+    ["idleCpu", "idle CPU, ms a second"],
+  ];
+  const pods = results[0]?.footprint?.pods ?? 0;
+  return [
+    [`with ${pods} idle pods`, ...results.map(({ name }) => name), "ratio"],
+    ...names.map(([key, label]) => {
+      const values = results.map(({ footprint }) => footprint?.[key] ?? Number.NaN);
+      return [label, ...values.map((value) => value.toFixed(1)), ratio(values)];
+    }),
+  ];
+}
+
+/** The same as data, for comparing runs. */
+export function jsonReport(results: readonly Result[]): string {
+  const data = results.map(({ name, timings, footprint }) => ({
+    name,
+    operations: Object.fromEntries(
+      operations.map((operation) => [
+        operation,
+        {
+          samples: timings[operation].count,
+          p50: timings[operation].quantile(0.5),
+          p95: timings[operation].quantile(0.95),
+        },
+      ]),
+    ),
+    footprint,
+  }));
+  return JSON.stringify(data, undefined, 2);
+}
+
+function ratio(values: readonly (number | undefined)[]): string {
+  const [ours, theirs] = values;
+  if (ours === undefined || theirs === undefined || theirs === 0) return "";
+  return (ours / theirs).toFixed(2);
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) =>
+          i === 0 ? cell.padEnd(widths?.[i] ?? 0) : cell.padStart(widths?.[i] ?? 0),
+        )
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir, readFile, rmdir } from "node:fs/promises";
+import path from "node:path";
+
+/** Where cgroups are mounted: one folder a controller on v1, one in all on v2. */
+export async function cgroupMounts(): Promise<string[]> {
+  const mounts = await readFile("/proc/self/mountinfo", "utf8");
+  return mounts
+    .split("\n")
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(" ")[4]!);
+}
+
+/** Every cgroup below `parent` (not itself), deepest first, as absolute paths. */
+export async function cgroupsBelow(parent: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const mount of await cgroupMounts()) await walk(path.join(mount, parent), found);
+  return found;
+}
+
+async function walk(folder: string, found: string[]): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    if (!entry.isDirectory()) continue;
+    const child = path.join(folder, entry.name);
+    await walk(child, found);
+    found.push(child);
+  }
+}
+
+/** Removes `parent` and what is below it, where it is empty. */
+export async function removeCgroups(parent: string): Promise<void> {
+  for (const folder of await cgroupsBelow(parent)) await rmdir(folder).catch(() => {});
+  for (const mount of await cgroupMounts()) await rmdir(path.join(mount, parent)).catch(() => {});
+}

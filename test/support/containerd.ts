@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type CniNetwork, makeCniNetwork } from "./cni.ts";
+import { connectPeer } from "./grpc-peer.ts";
+import { cniBinFolder } from "./lacking.ts";
+import { sweep, type Territory } from "./leaks.ts";
+import { Cri } from "./pods.ts";
+import { endChild } from "./registry.ts";
+import { scratch } from "./scratch.ts";
+import { until } from "./until.ts";
+
+/** Another CRI runtime, started for comparison: Debian's containerd with nothing but its CRI. */
+export interface Containerd extends AsyncDisposable {
+  readonly pid: number;
+  readonly socket: string;
+  readonly cri: Cri;
+  readonly territory: Territory;
+  log(): Promise<string>;
+}
+
+/** Starts it on roots of its own; `sandboxImage` is pulled from its registry on first use. */
+export async function startContainerd(sandboxImage: string): Promise<Containerd> {
+  await using undo = new AsyncDisposableStack();
+  // containerd's overlay options break on a space in a path; ours must not.
+  const home = undo.use(await scratch({ prefix: "ct", space: false }));
+  const network = undo.use(await makeCniNetwork(path.join(home.path, "cni"), home.tag));
+  const socket = path.join(home.path, "containerd.sock");
+  const territory: Territory = {
+    folder: home.path,
+    socket,
+    state: path.join(home.path, "state"),
+    cgroupParent: `/berth-peer-${home.tag}`,
+    network,
+    sandboxes: new Set<string>(),
+  };
+  await writeFile(path.join(home.path, "config.toml"), configOf(home.path, network, sandboxImage));
+  const logFile = path.join(home.path, "containerd.log");
+  const log = openSync(logFile, "a");
+  const child = spawn("containerd", ["--config", path.join(home.path, "config.toml")], {
+    stdio: ["ignore", log, log],
+  });
+  undo.defer(() => sweep(territory));
+  undo.defer(() => endChild(child));
+  const peer = undo.use(connectPeer(socket));
+  const cri = new Cri(peer, {
+    logRoot: path.join(home.path, "logs"),
+    cgroupParent: territory.cgroupParent,
+  });
+  await until(
+    "containerd is ready",
+    async () => {
+      if (child.exitCode !== null) throw new Error(await readFile(logFile, "utf8"));
+      const { status } = await cri.runtime.Status({});
+      return status?.conditions.every((condition) => condition.status);
+    },
+    { timeoutMs: 30_000 },
+  );
+  undo.defer(() => cri.removeAllPods());
+  const owned = undo.move();
+  return {
+    pid: child.pid!,
+    socket,
+    cri,
+    territory: { ...territory, sandboxes: cri.seen },
+    log: () => readFile(logFile, "utf8"),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function configOf(folder: string, network: CniNetwork, sandboxImage: string): string {
+  return `version = 2
+root = "${folder}/root"
+state = "${folder}/state"
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper"]
+[grpc]
+address = "${folder}/containerd.sock"
+[ttrpc]
+address = "${folder}/containerd.sock.ttrpc"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "${sandboxImage}"
+systemd_cgroup = false
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "${cniBinFolder()}"
+conf_dir = "${network.confDir}"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "runc"
+snapshotter = "overlayfs"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+`;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { stringify } from "smol-toml";
+import type { ServiceClient, ServiceName } from "../../src/rpc/service.ts";
+import { type CniNetwork, makeCniNetwork } from "./cni.ts";
+import { connectPeer } from "./grpc-peer.ts";
+import { cniBinFolder, findProgram } from "./lacking.ts";
+import { assertNothingLeft, sweep, type Territory } from "./leaks.ts";
+import { Cri } from "./pods.ts";
+import { endChild, freePort } from "./registry.ts";
+import { scratch } from "./scratch.ts";
+import { until } from "./until.ts";
+
+export interface DaemonOptions {
+  /** Merged over the harness's configuration, table by table. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Default "debug". */
+  readonly logLevel?: string;
+}
+
+/** One line of the daemon's log. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** A real berthd with roots, sockets and a network of its own, below a folder with a space in it. */
+export interface Daemon extends AsyncDisposable {
+  readonly folder: string;
+  readonly socket: string;
+  readonly configFile: string;
+  /** `http://127.0.0.1:PORT`. */
+  readonly metricsUrl: string;
+  readonly network: CniNetwork;
+  readonly territory: Territory;
+  readonly cri: Cri;
+  /** The daemon's process id; another one after a restart. */
+  pid(): number;
+  client<S extends ServiceName>(service: S): ServiceClient<S>;
+  /** Starts it again after kill9 or stop; waits until it serves. */
+  start(): Promise<void>;
+  /** SIGTERM, and the exit code that followed. */
+  stop(): Promise<number | null>;
+  kill9(): Promise<void>;
+  /** Everything it wrote to stderr since the first start. */
+  log(): Promise<string>;
+  logLines(): Promise<LogLine[]>;
+  /** Removes all pods, stops the daemon, and fails when anything of them is left. */
+  assertCleanEnd(): Promise<void>;
+}
+
+const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");
+
+/** Starts berthd. Disposing removes pods, stops the daemon and sweeps what a failed test left. */
+export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
+  await using undo = new AsyncDisposableStack();
+  const home = undo.use(await scratch());
+  const network = undo.use(await makeCniNetwork(path.join(home.path, "cni"), home.tag));
+  const state = path.join(home.path, "state");
+  const socket = path.join(state, "berthd.sock");
+  const port = await freePort();
+  const territory: Territory = {
+    folder: home.path,
+    socket,
+    state,
+    cgroupParent: `/berth-e2e-${home.tag}`,
+    network,
+    sandboxes: new Set(),
+  };
+  const configFile = path.join(home.path, "config.toml");
+  await writeFile(
+    configFile,
+    stringify(
+      merge(
+        {
+          root: path.join(home.path, "root"),
+          state,
+          grpc: { address: socket },
+          metrics: { address: `127.0.0.1:${port}` },
+          cni: { conf_dir: network.confDir, bin_dirs: [cniBinFolder()] },
+          registry: { config_path: path.join(home.path, "certs.d") },
+          log: { level: options.logLevel ?? "debug", format: "json" },
+        },
+        options.config ?? {},
+      ),
+    ),
+  );
+  const logFile = path.join(home.path, "berthd.log");
+  let child: ChildProcess | undefined;
+  undo.defer(() => sweep(territory));
+  undo.defer(async () => {
+    if (child) await endChild(child, 15_000);
+  });
+  const peer = undo.use(connectPeer(socket));
+  const cri = new Cri(peer, {
+    logRoot: path.join(home.path, "logs"),
+    cgroupParent: territory.cgroupParent,
+  });
+  const start = async (): Promise<void> => {
+    const log = openSync(logFile, "a");
+    // With a death signal the daemon does not outlive a test process that was killed.
+    const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL", berthd] : [berthd];
+    const started = spawn(launcher[0]!, [...launcher.slice(1), "serve", "--config", configFile], {
+      stdio: ["ignore", log, log],
+      cwd: "/",
+    });
+    closeSync(log);
+    child = started;
+    await until(
+      "berthd serves",
+      async () => {
+        if (started.exitCode !== null || started.signalCode !== null) {
+          throw new Error(`berthd ended: ${await readFile(logFile, "utf8")}`);
+        }
+        await cri.runtime.Version({});
+        const { status } = await cri.runtime.Status({});
+        return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
+      },
+      { timeoutMs: 20_000 },
+    );
+  };
+  const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<number | null> => {
+    const ending = child;
+    if (!ending || ending.exitCode !== null || ending.signalCode !== null) return null;
+    const gone = new Promise<number | null>((resolve) => ending.once("exit", resolve));
+    ending.kill(signal);
+    const timer = setTimeout(() => ending.kill("SIGKILL"), 15_000);
+    const code = await gone;
+    clearTimeout(timer);
+    return code;
+  };
+  await start();
+  undo.defer(() => cri.removeAllPods().catch(() => {}));
+  const owned = undo.move();
+  const log = (): Promise<string> => readFile(logFile, "utf8");
+  return {
+    folder: home.path,
+    socket,
+    configFile,
+    metricsUrl: `http://127.0.0.1:${port}`,
+    network,
+    territory: { ...territory, sandboxes: cri.seen },
+    cri,
+    pid: () => child!.pid!,
+    client: (service) => peer.client(service),
+    start,
+    stop: () => end("SIGTERM"),
+    kill9: async () => {
+      await end("SIGKILL");
+    },
+    log,
+    logLines: async () =>
+      (await log())
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line) as LogLine),
+    assertCleanEnd: async () => {
+      await cri.removeAllPods();
+      await end("SIGTERM");
+      await assertNothingLeft({ ...territory, sandboxes: cri.seen });
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function merge(base: Table, over: Table): Table {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = merged[key];
+    merged[key] = isTable(below) && isTable(value) ? merge(below, value) : value;
+  }
+  return merged;
+}
+
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

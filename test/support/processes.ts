@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** One process of /proc. */
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly argv: readonly string[];
+  readonly state: string;
+  /** User and system time, in milliseconds, of the process and of its waited-for children. */
+  readonly cpuMs: number;
+  readonly childrenCpuMs: number;
+  readonly rssBytes: number;
+  readonly threads: number;
+}
+
+const pageBytes = 4096;
+const tickMs = 10; // USER_HZ is 100 on every architecture Node runs on
+
+/** The process, or undefined when it is gone. */
+export function processInfo(pid: number): ProcessInfo | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const at = (index: number): number => Number(fields[index - 3]);
+    return {
+      pid,
+      ppid: at(4),
+      state: fields[0] ?? "?",
+      argv: readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1),
+      cpuMs: (at(14) + at(15)) * tickMs,
+      childrenCpuMs: (at(16) + at(17)) * tickMs,
+      rssBytes: at(24) * pageBytes,
+      threads: at(20),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** All processes that satisfy `wanted`, zombies left out. */
+export function processes(wanted: (info: ProcessInfo) => boolean): ProcessInfo[] {
+  const found: ProcessInfo[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const info = processInfo(Number(name));
+    if (info && info.state !== "Z" && wanted(info)) found.push(info);
+  }
+  return found;
+}
+
+/** The shims that were told `socket` as their runtime's address. */
+export function shimsOf(socket: string): ProcessInfo[] {
+  return processes(
+    ({ argv }) =>
+      (argv[0] ?? "").includes("containerd-shim") && argv[argv.indexOf("-address") + 1] === socket,
+  );
+}
+
+/** Processes whose cgroup is `parent` or below. */
+export function processesInCgroup(parent: string): ProcessInfo[] {
+  return processes(({ pid }) => {
+    try {
+      return readFileSync(`/proc/${pid}/cgroup`, "utf8")
+        .split("\n")
+        .some((line) => {
+          const group = line.split(":").slice(2).join(":");
+          return group === parent || group.startsWith(`${parent}/`);
+        });
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** True while the process is there and no zombie. */
+export function isAlive(pid: number): boolean {
+  const info = processInfo(pid);
+  return info !== undefined && info.state !== "Z";
+}
+
+/** A namespace's identity, `net:[4026531840]`; undefined when the process is gone. */
+export function namespaceOf(pid: number, kind: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${kind}`);
+  } catch {
+    return undefined;
+  }
+}
