@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, test } from "node:test";
+import { metadataSuite, petCodec } from "../../test/support/metadata-suite.ts";
+import { silentLogger } from "../base/logger.ts";
+import { openMemoryMetadata } from "./mirrored-store.ts";
+import type { MetadataStore } from "./ports.ts";
+import { containersTable, namespacesTable } from "./records.ts";
+import { openMetadata } from "./sqlite/open-metadata.ts";
+import { schemaVersion } from "./sqlite/schema.ts";
+
+const folder = mkdtempSync(path.join(os.tmpdir(), "berth meta-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+
+function newFile(): string {
+  count += 1;
+  return path.join(folder, `${count}`, "meta.db");
+}
+
+function open(file: string): Promise<MetadataStore> {
+  return openMetadata({ path: file, log: silentLogger });
+}
+
+function edit(file: string, sql: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  database.close();
+}
+
+metadataSuite("memory metadata", async () => openMemoryMetadata(silentLogger));
+metadataSuite("sqlite metadata", () => open(newFile()));
+
+test("sqlite metadata keeps records, their order and their versions", async () => {
+  const file = newFile();
+  {
+    await using store = await open(file);
+    const pets = store.table("pets", petCodec);
+    await pets.put("a", "z", { name: "first", legs: 1 });
+    await pets.put("a", "b", { name: "second", legs: 2 });
+    await pets.put("a", "z", { name: "first again", legs: 3 });
+  }
+  edit(file, "UPDATE records SET version = 1 WHERE id = 'b'");
+  await using store = await open(file);
+  assert.deepEqual(store.table("pets", petCodec).list("a"), [
+    { name: "first again", legs: 3 },
+    { name: "second", legs: 4 },
+  ]);
+});
+
+test("sqlite metadata sets damaged rows aside and reports them", async () => {
+  const file = newFile();
+  {
+    await using store = await open(file);
+    const pets = store.table("pets", petCodec);
+    for (const id of ["good", "torn", "odd"]) await pets.put("a", id, { name: id, legs: 4 });
+  }
+  edit(file, `UPDATE records SET value = '{"n":"to' WHERE id = 'torn'`);
+  edit(file, `UPDATE records SET value = '{}' WHERE id = 'odd'`);
+  {
+    await using store = await open(file);
+    const pets = store.table("pets", petCodec);
+    assert.deepEqual(pets.list("a"), [{ name: "good", legs: 4 }]);
+    assert.deepEqual(
+      store.damaged.map(({ table, namespace, id }) => [table, namespace, id]),
+      [
+        ["pets", "a", "torn"],
+        ["pets", "a", "odd"],
+      ],
+    );
+    assert.equal(store.damaged[1]?.reason, "pet has no name");
+  }
+  await using store = await open(file);
+  store.table("pets", petCodec);
+  assert.deepEqual(store.damaged, []);
+  await store[Symbol.asyncDispose]();
+  const database = new DatabaseSync(file);
+  assert.deepEqual({ ...database.prepare("SELECT count(*) AS n FROM damaged").get() }, { n: 2 });
+  database.close();
+});
+
+test("sqlite metadata refuses a file that another daemon holds", async () => {
+  const file = newFile();
+  await using _first = await open(file);
+  await assert.rejects(open(file), {
+    code: "FAILED_PRECONDITION",
+    message: /meta\.db": it is locked by another process/,
+  });
+});
+
+test("sqlite metadata refuses a file that a newer daemon wrote", async () => {
+  const file = newFile();
+  await (await open(file))[Symbol.asyncDispose]();
+  edit(file, `PRAGMA user_version = ${schemaVersion + 1}`);
+  await assert.rejects(open(file), { code: "FAILED_PRECONDITION", message: /schema version/ });
+});
+
+test("sqlite metadata says when the file is no database", async () => {
+  const file = path.join(folder, "noise.db");
+  writeFileSync(file, "x".repeat(5000));
+  await assert.rejects(open(file), { code: "DATA_LOSS" });
+});
+
+test("container and namespace records survive a restart", async () => {
+  const file = newFile();
+  {
+    await using store = await open(file);
+    await containersTable(store).put("k8s.io", "c", {
+      id: "c",
+      labels: { a: "b" },
+      image: "img",
+      runtime: { name: "io.containerd.runc.v2", options: null },
+      spec: { type_url: "t", value: Buffer.from([0, 255]) },
+      snapshotter: "overlayfs",
+      snapshotKey: "k",
+      createdAt: { seconds: 12345678901n, nanos: 5 },
+      updatedAt: null,
+      extensions: { e: { type_url: "u", value: Buffer.from("x") } },
+      sandbox: "s",
+    });
+    await namespacesTable(store).put("", "k8s.io", { name: "k8s.io", labels: { x: "y" } });
+  }
+  await using store = await open(file);
+  const record = containersTable(store).get("k8s.io", "c");
+  assert.equal(record?.createdAt?.seconds, 12345678901n);
+  assert.deepEqual([...(record?.spec?.value ?? [])], [0, 255]);
+  assert.equal(record?.extensions["e"]?.value.toString(), "x");
+  assert.deepEqual(namespacesTable(store).list(""), [{ name: "k8s.io", labels: { x: "y" } }]);
+});

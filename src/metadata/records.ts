@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { ContainersContainer } from "../gen/tasks.gen.ts";
+import { codec } from "../rpc/codec.ts";
+import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
+
+/** A namespace that was made or labelled on purpose. Others exist by being used. */
+export interface NamespaceRecord {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const containerMessage = codec("containerd.services.containers.v1.Container");
+
+/** Stored as the message's bytes: its evolution is protobuf's, and Anys need no care. */
+const containerCodec: RecordCodec<ContainersContainer> = {
+  version: 1,
+  encode: (record) => containerMessage.encode(record).toString("base64"),
+  decode: (value) => {
+    if (typeof value !== "string") throw fault("DATA_LOSS", "container record is no string");
+    const record = containerMessage.decode(Buffer.from(value, "base64"));
+    if (record.id === "") throw fault("DATA_LOSS", "container record has no id");
+    return record;
+  },
+};
+
+const namespaceCodec: RecordCodec<NamespaceRecord> = {
+  version: 1,
+  encode: (record) => record,
+  decode: (value) => {
+    const record = value as Partial<NamespaceRecord> | null;
+    if (typeof record?.name !== "string" || typeof record.labels !== "object") {
+      throw fault("DATA_LOSS", "namespace record has no name or labels");
+    }
+    return { name: record.name, labels: record.labels };
+  },
+};
+
+/** Container records, by namespace and container id. */
+export function containersTable(store: MetadataStore): RecordTable<ContainersContainer> {
+  return store.table("containers", containerCodec);
+}
+
+/** Namespace records, in namespace "" by name. */
+export function namespacesTable(store: MetadataStore): RecordTable<NamespaceRecord> {
+  return store.table("namespaces", namespaceCodec);
+}

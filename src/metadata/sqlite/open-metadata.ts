@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+import { fault, type RuntimeFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
+import type { RowChange, StoredRow } from "../mirrored-table.ts";
+import type { MetadataStore } from "../ports.ts";
+import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
+
+export interface OpenMetadataOptions {
+  /** The database file; its folder is made when missing. */
+  readonly path: string;
+  readonly log: Logger;
+}
+
+/**
+ * Opens the daemon's metadata. FAILED_PRECONDITION when another daemon has it open or a newer one
+ * wrote it, DATA_LOSS when the file as a whole is damaged; single damaged rows are only set aside.
+ */
+export async function openMetadata(options: OpenMetadataOptions): Promise<MetadataStore> {
+  mkdirSync(path.dirname(options.path), { recursive: true, mode: 0o711 });
+  const thread = new WriterThread(options.path);
+  return new MirroredStore(await thread.opened, thread, options.log);
+}
+
+class WriterThread implements RowWriter {
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  #pending: PromiseWithResolvers<ThreadAnswer> | undefined;
+  #dead: RuntimeFault | undefined;
+  /** The stored rows, once the database is open. */
+  readonly opened: Promise<readonly StoredRow[]>;
+
+  constructor(file: string) {
+    this.#worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
+      workerData: { file },
+      name: "metadata",
+      // Rows are a few kilobytes; the default limits would let garbage pile up.
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
+    });
+    this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
+    this.#worker.on("error", (error) => this.#fail(error));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once("exit", () => {
+        this.#fail(undefined);
+        resolve();
+      });
+    });
+    this.opened = this.#open();
+  }
+
+  async write(changes: readonly RowChange[]): Promise<void> {
+    const answer = await this.#ask({ kind: "write", changes });
+    if (answer.kind === "failed") throw fault(answer.code, answer.message);
+  }
+
+  async close(): Promise<void> {
+    this.#post({ kind: "close" });
+    await this.#exited;
+  }
+
+  async #open(): Promise<readonly StoredRow[]> {
+    const answer = await this.#ask(undefined);
+    if (answer.kind === "opened") return answer.rows;
+    await this.close();
+    if (answer.kind === "failed") throw fault(answer.code, answer.message);
+    throw fault("INTERNAL", `metadata thread answered "${answer.kind}" at its start`);
+  }
+
+  async #ask(request: ThreadRequest | undefined): Promise<ThreadAnswer> {
+    if (this.#dead) throw this.#dead;
+    this.#pending = Promise.withResolvers();
+    if (request) this.#post(request);
+    try {
+      return await this.#pending.promise;
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  #post(request: ThreadRequest): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    this.#worker.postMessage(request);
+  }
+
+  #fail(cause: unknown): void {
+    this.#dead ??= fault("UNAVAILABLE", "metadata store has stopped", { cause });
+    this.#pending?.reject(this.#dead);
+  }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { FaultCode } from "../../base/errors.ts";
+import type { RowChange, StoredRow } from "../mirrored-table.ts";
+
+/** To the writer thread. One request is under way at a time; `close` has no answer but the exit. */
+export type ThreadRequest =
+  | { readonly kind: "write"; readonly changes: readonly RowChange[] }
+  | { readonly kind: "close" };
+
+/** From it: "opened" or "failed" once unasked, then one answer a request. */
+export type ThreadAnswer =
+  | { readonly kind: "opened"; readonly rows: readonly StoredRow[] }
+  | { readonly kind: "written" }
+  | { readonly kind: "failed"; readonly code: FaultCode; readonly message: string };

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread that owns the database: a flush of the disk blocks here, never the daemon's main loop.
+import { parentPort, workerData } from "node:worker_threads";
+import { toFault } from "../../base/errors.ts";
+import { SqliteRows } from "./sqlite-rows.ts";
+import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
+
+if (!parentPort) throw new Error("writer-thread.ts runs as a worker thread only");
+const port = parentPort;
+const { file } = workerData as { file: string };
+
+function answer(work: () => ThreadAnswer): void {
+  try {
+    port.postMessage(work());
+  } catch (error) {
+    const { code, message } = toFault(error);
+    port.postMessage({ kind: "failed", code, message } satisfies ThreadAnswer);
+  }
+}
+
+let rows: SqliteRows | undefined;
+answer(() => {
+  rows = new SqliteRows(file);
+  return { kind: "opened", rows: rows.readAll() };
+});
+
+port.on("message", (request: ThreadRequest) => {
+  if (request.kind === "close") {
+    rows?.[Symbol.dispose]();
+    port.close();
+    return;
+  }
+  answer(() => {
+    rows?.write(request.changes);
+    return { kind: "written" };
+  });
+});
