@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { makeFifo } from "../../base/os/fifo.ts";
+import type { IoConfig } from "../../client/ports.ts";
+import { LogWorkerLink } from "./log-worker-link.ts";
+import type { LogNotice } from "./messages.ts";
+import type { ContainerLog, ContainerLogs, LogOptions } from "./ports.ts";
+import { PumpedLog } from "./pumped-log.ts";
+
+export interface ContainerLogsOptions {
+  /** Root of the FIFO folders, on a file system that forgets at a reboot. Made when missing. */
+  readonly folder: string;
+  /** Longer lines are split; ≤ 0 for no limit. */
+  readonly maxLineBytes: number;
+  readonly log: Logger;
+}
+
+/** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
+export function createContainerLogs(options: ContainerLogsOptions): ContainerLogs {
+  return new WorkerContainerLogs(options);
+}
+
+class WorkerContainerLogs implements ContainerLogs {
+  readonly #folder: string;
+  readonly #log: Logger;
+  readonly #link: LogWorkerLink;
+  readonly #logs = new Map<string, PumpedLog>();
+  #keys = 0;
+
+  constructor({ folder, maxLineBytes, log }: ContainerLogsOptions) {
+    this.#folder = folder;
+    this.#log = log;
+    this.#link = new LogWorkerLink({ maxLineBytes }, log, {
+      onNotice: (notice) => this.#notice(notice),
+      onRestart: () => this.#reattachAll(),
+    });
+  }
+
+  async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
+    signal.throwIfAborted();
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    // The short name keeps the paths far below the limits of shims that put them into socket-like places.
+    const folder = await mkdtemp(path.join(this.#folder, `${options.containerId.slice(0, 12)}-`));
+    const config = ioConfig(folder, options);
+    try {
+      for (const fifo of [config.stdin, config.stdout, config.stderr]) {
+        if (fifo !== "") makeFifo(fifo);
+      }
+      return await this.#start(options, config, { folder, resume: false, signal });
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw cannotOpen(options.containerId, error);
+    }
+  }
+
+  async resume(
+    options: LogOptions & { readonly config: IoConfig; readonly stopped: boolean },
+    { signal }: Cancellable,
+  ): Promise<ContainerLog> {
+    signal.throwIfAborted();
+    const { config } = options;
+    const parent = path.dirname(config.stdout || config.stderr || config.stdin);
+    const folder = path.dirname(parent) === this.#folder ? parent : undefined;
+    try {
+      // A stopped task's FIFOs are at their end at once; a living one's are read on. Both start with
+      // what the FIFOs hold, since the poller says nothing about an end that came before us.
+      return await this.#start(options, config, { folder, resume: true, signal });
+    } catch (error) {
+      throw cannotOpen(options.containerId, error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const log of this.#logs.values()) await log.closeStdin();
+    await this.#link[Symbol.asyncDispose]();
+  }
+
+  async #start(
+    options: LogOptions,
+    config: IoConfig,
+    how: {
+      readonly folder: string | undefined;
+      readonly resume: boolean;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<ContainerLog> {
+    this.#keys += 1;
+    const key = String(this.#keys);
+    const { stdout, stderr } = config;
+    const log = new PumpedLog({
+      containerId: options.containerId,
+      config,
+      folder: how.folder,
+      request: { kind: "open", key, logPath: options.logPath, stdout, stderr, resume: how.resume },
+      send: (request) => this.#link.request(request),
+      onDisposed: () => this.#logs.delete(key),
+    });
+    this.#logs.set(key, log);
+    try {
+      if (options.stdin) log.openStdin({ tolerant: how.resume });
+      await log.start();
+      // The wait is one round trip to the worker; an abort that came meanwhile still counts.
+      how.signal.throwIfAborted();
+      return log;
+    } catch (error) {
+      await log.abandon();
+      throw error;
+    }
+  }
+
+  #notice(notice: LogNotice): void {
+    switch (notice.kind) {
+      case "ended":
+        this.#logs.get(notice.key)?.ended(notice.counts);
+        return;
+      case "counts":
+        for (const [key, counts] of notice.counts) this.#logs.get(key)?.counted(counts);
+        return;
+      case "loss-began":
+        this.#log.error(
+          { container: this.#containerOf(notice.key), errno: notice.errno },
+          "container output is being lost: log file cannot be written",
+        );
+        return;
+      case "loss-ended":
+        this.#log.warn(
+          { container: this.#containerOf(notice.key), lostBytes: notice.lostBytes },
+          "container log is being written again",
+        );
+        return;
+      case "trouble":
+        this.#log.warn(
+          { container: this.#containerOf(notice.key), reason: notice.message },
+          "container log could not be resumed in full",
+        );
+        return;
+      case "done":
+      case "failed":
+        return;
+    }
+  }
+
+  #reattachAll(): void {
+    for (const log of this.#logs.values()) {
+      log.reattach().catch((err: unknown) => {
+        this.#log.error({ err, container: log.containerId }, "cannot reattach container log");
+      });
+    }
+  }
+
+  #containerOf(key: string): string | undefined {
+    return this.#logs.get(key)?.containerId;
+  }
+}
+
+function ioConfig(folder: string, { terminal, stdin }: LogOptions): IoConfig {
+  return {
+    stdin: stdin ? path.join(folder, "stdin") : "",
+    stdout: path.join(folder, "stdout"),
+    stderr: terminal ? "" : path.join(folder, "stderr"),
+    terminal,
+  };
+}
+
+function cannotOpen(containerId: string, error: unknown): unknown {
+  if (error instanceof Error && error.name === "AbortError") return error;
+  if (isFault(error) && error.code !== "INTERNAL") return error;
+  const cause = isFault(error) ? error.cause : error;
+  const errno = errnoOf(cause) ?? "UNKNOWN";
+  return fault("INTERNAL", `cannot open log of container "${containerId}": ${errno}`, { cause });
+}

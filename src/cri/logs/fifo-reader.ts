@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import fs from "node:fs";
+import { Socket } from "node:net";
+import { errnoOf } from "../../base/errors.ts";
+
+/** One pipe's capacity: larger reads never happen. */
+export const READ_BUFFER_BYTES = 64 * 1024;
+
+/** Serves all readers of a thread: `onData` must be done with the bytes when it returns. */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+
+export interface FifoEvents {
+  /** The bytes are valid during the call only. */
+  onData(chunk: Buffer): void;
+  /** Called once: every writer is gone and all bytes were handed over. */
+  onEnd(): void;
+}
+
+/**
+ * Reads a FIFO through the event loop's poller. A blocking open would wait for a writer and a
+ * `fs.createReadStream` would hold a thread of the pool for as long as the FIFO is silent.
+ */
+export class FifoReader implements Disposable {
+  readonly #events: FifoEvents;
+  readonly #fd: number;
+  #socket: Socket | undefined;
+  #ended = false;
+
+  /** Opens the read end; throws Node's system error. Nothing is read before `start`. */
+  constructor(path: string, events: FifoEvents) {
+    this.#events = events;
+    // base/os/fifo.ts would load the FFI library into this thread as well.
+    this.#fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  }
+
+  /**
+   * Starts reading. For a FIFO whose writers came before us, `drainFirst` reads what it holds at
+   * once: a FIFO opened after its last writer left never wakes the poller, so its end would go
+   * unnoticed.
+   */
+  start({ drainFirst }: { readonly drainFirst: boolean }): void {
+    if (drainFirst && this.#drain()) {
+      fs.closeSync(this.#fd);
+      this.#end();
+      return;
+    }
+    const socket = new Socket({
+      fd: this.#fd,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: readBuffer,
+        callback: (size, buffer) => {
+          this.#events.onData(buffer.subarray(0, size) as Buffer);
+          return true;
+        },
+      },
+    });
+    this.#socket = socket;
+    socket.on("end", () => this.#end());
+    socket.on("error", () => this.#end());
+    socket.on("close", () => this.#end());
+    socket.resume();
+  }
+
+  /** Stops reading; `onEnd` will not be called. */
+  [Symbol.dispose](): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#socket === undefined) fs.closeSync(this.#fd);
+    else this.#socket.destroy();
+  }
+
+  /** True at the end of the stream, false while a writer lives. */
+  #drain(): boolean {
+    for (;;) {
+      let size: number;
+      try {
+        size = fs.readSync(this.#fd, readBuffer, 0, readBuffer.length, null);
+      } catch (error) {
+        return errnoOf(error) !== "EAGAIN";
+      }
+      if (size === 0) return true;
+      this.#events.onData(readBuffer.subarray(0, size));
+    }
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket?.destroy();
+    this.#events.onEnd();
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+import { errnoOf } from "../../base/errors.ts";
+import { ContainerPump } from "./container-pump.ts";
+import type { StreamName } from "./line-formatter.ts";
+import { LogClock } from "./log-clock.ts";
+import { LogFile } from "./log-file.ts";
+import type { LogCounts, LogNotice, NumberedRequest, OpenPump } from "./messages.ts";
+import { OutputBuffer } from "./output-buffer.ts";
+
+const countsPeriodMs = 1000;
+
+/** All pumps of a log worker: carries out its requests and sends what happens. */
+export class PumpRoom {
+  readonly #maxLineBytes: number;
+  readonly #send: (notice: LogNotice) => void;
+  readonly #pumps = new Map<string, ContainerPump>();
+  readonly #moved = new Set<string>();
+  readonly #clock = new LogClock();
+  readonly #output = new OutputBuffer();
+  #countsTimer: NodeJS.Timeout | undefined;
+
+  constructor(maxLineBytes: number, send: (notice: LogNotice) => void) {
+    this.#maxLineBytes = maxLineBytes;
+    this.#send = send;
+  }
+
+  /** Does one request and answers it with `done` or `failed`; never throws. */
+  handle(request: NumberedRequest): void {
+    const { sequence } = request;
+    try {
+      this.#carryOut(request);
+      this.#send({ kind: "done", sequence });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#send({ kind: "failed", sequence, errno: errnoOf(error) ?? "UNKNOWN", message });
+    }
+  }
+
+  #carryOut(request: NumberedRequest): void {
+    switch (request.kind) {
+      case "open":
+        return this.#open(request);
+      case "reopen":
+        return this.#reopen(request.key);
+      case "close":
+        return this.#close(request.key);
+      case "close-all":
+        clearTimeout(this.#countsTimer);
+        for (const key of this.#pumps.keys()) this.#close(key);
+    }
+  }
+
+  #open(request: OpenPump): void {
+    const { key, resume } = request;
+    const file = new LogFile(request.logPath, {
+      began: (errno) => this.#send({ kind: "loss-began", key, errno }),
+      ended: (lostBytes) => this.#send({ kind: "loss-ended", key, lostBytes }),
+    });
+    const pump = new ContainerPump({
+      file,
+      maxLineBytes: this.#maxLineBytes,
+      clock: this.#clock,
+      output: this.#output,
+      onProgress: () => this.#noteProgress(key),
+      onEnded: () => this.#send({ kind: "ended", key, counts: file.counts() }),
+    });
+    try {
+      this.#tolerate(request, () => file.open());
+      for (const [name, fifo] of streamsOf(request)) {
+        this.#tolerate(request, () => pump.addStream(name, fifo));
+      }
+    } catch (error) {
+      pump[Symbol.dispose]();
+      throw error;
+    }
+    this.#pumps.set(key, pump);
+    pump.start({ drainFirst: resume });
+  }
+
+  /**
+   * A container that already runs must get its output read, whatever became of its files: when
+   * resuming, a failure is reported and the rest goes on.
+   */
+  #tolerate(request: OpenPump, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!request.resume || !(error instanceof Error)) throw error;
+      this.#send({ kind: "trouble", key: request.key, message: error.message });
+    }
+  }
+
+  #reopen(key: string): void {
+    const pump = this.#pumps.get(key);
+    if (pump === undefined) throw Object.assign(new Error("no such log"), { code: "ENOENT" });
+    pump.file.reopen();
+  }
+
+  #close(key: string): void {
+    this.#pumps.get(key)?.[Symbol.dispose]();
+    this.#pumps.delete(key);
+  }
+
+  #noteProgress(key: string): void {
+    this.#moved.add(key);
+    this.#countsTimer ??= setTimeout(() => this.#sendCounts(), countsPeriodMs);
+  }
+
+  #sendCounts(): void {
+    this.#countsTimer = undefined;
+    const counts: (readonly [string, LogCounts])[] = [];
+    for (const key of this.#moved) {
+      const pump = this.#pumps.get(key);
+      if (pump !== undefined) counts.push([key, pump.file.counts()]);
+    }
+    this.#moved.clear();
+    if (counts.length > 0) this.#send({ kind: "counts", counts });
+  }
+}
+
+function streamsOf(request: OpenPump): readonly (readonly [StreamName, string])[] {
+  const streams: (readonly [StreamName, string])[] = [];
+  if (request.stdout !== "") streams.push(["stdout", request.stdout]);
+  if (request.stderr !== "") streams.push(["stderr", request.stderr]);
+  return streams;
+}

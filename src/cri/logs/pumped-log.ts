@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import fs from "node:fs";
+import { rm } from "node:fs/promises";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import { openFifoBoth } from "../../base/os/fifo.ts";
+import type { IoConfig } from "../../client/ports.ts";
+import type { LogCounts, LogRequest, OpenPump } from "./messages.ts";
+import type { ContainerLog } from "./ports.ts";
+
+const nothing: LogCounts = { lines: 0, bytes: 0, lostBytes: 0 };
+
+export interface PumpedLogParts {
+  readonly containerId: string;
+  readonly config: IoConfig;
+  /** Folder of the FIFOs, removed with the log; undefined when it is not ours. */
+  readonly folder: string | undefined;
+  readonly request: OpenPump;
+  readonly send: (request: LogRequest) => Promise<void>;
+  readonly onDisposed: () => void;
+}
+
+/** A container's log as the daemon sees it; the worker does the reading and writing. */
+export class PumpedLog implements ContainerLog {
+  readonly config: IoConfig;
+  readonly containerId: string;
+  readonly #parts: PumpedLogParts;
+  readonly #end = Promise.withResolvers<void>();
+  /** What workers that died had counted. */
+  #before: LogCounts = nothing;
+  #latest: LogCounts = nothing;
+  #stdinFd = -1;
+  #state: "open" | "ended" | "disposed" = "open";
+
+  constructor(parts: PumpedLogParts) {
+    this.#parts = parts;
+    this.config = parts.config;
+    this.containerId = parts.containerId;
+  }
+
+  /** Holds both ends of the stdin FIFO, so that the shim's open never waits and no EOF gets through. */
+  openStdin({ tolerant }: { readonly tolerant: boolean }): void {
+    try {
+      this.#stdinFd = openFifoBoth(this.config.stdin);
+    } catch (error) {
+      if (!tolerant) throw error;
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.#parts.send(this.#parts.request);
+  }
+
+  /** A new worker has to take over the FIFOs. */
+  async reattach(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#before = this.counts();
+    this.#latest = nothing;
+    await this.#parts.send({ ...this.#parts.request, resume: true });
+  }
+
+  ended(counts: LogCounts): void {
+    this.#latest = counts;
+    if (this.#state === "open") this.#state = "ended";
+    this.#end.resolve();
+  }
+
+  counted(counts: LogCounts): void {
+    this.#latest = counts;
+  }
+
+  async drained({ signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = (): void => aborted.reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      await Promise.race([this.#end.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async closeStdin(): Promise<void> {
+    if (this.#stdinFd === -1) return;
+    fs.closeSync(this.#stdinFd);
+    this.#stdinFd = -1;
+  }
+
+  async reopen({ signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    const { key } = this.#parts.request;
+    try {
+      await this.#parts.send({ kind: "reopen", key });
+    } catch (error) {
+      if (!isFault(error, "INTERNAL")) throw error;
+      const errno = errnoOf(error.cause) ?? "UNKNOWN";
+      const what = `cannot reopen log of container "${this.containerId}": ${errno}`;
+      throw fault("INTERNAL", what, { cause: error.cause });
+    }
+  }
+
+  counts(): LogCounts {
+    return {
+      lines: this.#before.lines + this.#latest.lines,
+      bytes: this.#before.bytes + this.#latest.bytes,
+      lostBytes: this.#before.lostBytes + this.#latest.lostBytes,
+    };
+  }
+
+  /** Undoes a start that failed, whatever it got to; the folder is the caller's. */
+  async abandon(): Promise<void> {
+    if (this.#state === "disposed") return;
+    this.#state = "disposed";
+    this.#parts.onDisposed();
+    await this.closeStdin();
+    // A dead worker holds nothing any more.
+    await this.#parts.send({ kind: "close", key: this.#parts.request.key }).catch(() => {});
+    this.#end.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === "disposed") return;
+    await this.abandon();
+    if (this.#parts.folder !== undefined) {
+      await rm(this.#parts.folder, { recursive: true, force: true });
+    }
+  }
+}
