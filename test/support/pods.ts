@@ -73,7 +73,11 @@ export class Cri {
   }
 
   /** A container's config; its log goes to NAME.log in the pod's log folder. */
-  containerConfig(image: string, command: readonly string[], change: ContainerConfigInit = {}) {
+  containerConfig(
+    image: string,
+    command: readonly string[],
+    change: ContainerConfigInit = {},
+  ): ContainerConfigInit {
     counter += 1;
     const name = change.metadata?.name ?? `container-${counter}`;
     return {
@@ -83,7 +87,7 @@ export class Cri {
       logPath: `${name}.log`,
       labels: { "io.kubernetes.container.name": name },
       ...change,
-    } satisfies ContainerConfigInit;
+    };
   }
 
   async createContainer(

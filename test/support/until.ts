@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
 
+type Truthy<T> = Exclude<T, false | 0 | 0n | "" | null | undefined>;
+
 export interface UntilOptions {
   /** Default 10 s: generous, since a busy machine is slow and a healthy one answers at once. */
   readonly timeoutMs?: number;
@@ -15,13 +17,13 @@ export async function until<T>(
   what: string,
   probe: () => Promise<T> | T,
   { timeoutMs = 10_000, everyMs = 25 }: UntilOptions = {},
-): Promise<NonNullable<T>> {
+): Promise<Truthy<T>> {
   const end = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
     try {
       last = await probe();
-      if (last) return last as NonNullable<T>;
+      if (last) return last as Truthy<T>;
     } catch (error) {
       last = error;
     }
