@@ -6,7 +6,7 @@ import { libc } from "../base/os/libc.ts";
 
 const socketCall = libc("int socket(int domain, int type, int protocol)");
 const sendToCall = libc(
-  "ssize_t sendto(int fd, const char *bytes, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
+  "long sendto(int fd, const char *bytes, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
 );
 const closeCall = libc("int close(int fd)");
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Command } from "commander";
+import { fault, isFault } from "../../base/errors.ts";
+import { parseDuration } from "../../config/quantity.ts";
+import { connectGrpc } from "../../rpc/grpc-client.ts";
+import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
+import { socketPath } from "../berthd-program.ts";
+import type { CliIo } from "../cli-io.ts";
+import { jsonOf } from "./json.ts";
+import { type Column, renderTable } from "./table.ts";
+
+const defaultAddress = "/run/berthd/berthd.sock";
+
+/** What every command of `berth` gets: the daemon's services, and a way to show results. */
+export interface Session {
+  readonly address: string;
+  readonly call: { readonly signal: AbortSignal };
+  client<S extends ServiceName>(service: S): ServiceClient<S>;
+  /** Prints the value as JSON with --json, else what `text` makes of it. */
+  show<T>(value: T, text: (value: T) => string): void;
+  showTable<T>(rows: readonly T[], columns: readonly Column<T>[], json?: unknown): void;
+}
+
+interface CommonFlags {
+  readonly address?: string;
+  readonly json?: boolean;
+  readonly timeout?: string;
+}
+
+/** The flags that every command takes, before its name or after it. */
+export function withCommonFlags(command: Command): Command {
+  return command
+    .option(
+      "-a, --address <path>",
+      `berthd's socket (default: $BERTH_ADDRESS, else ${defaultAddress})`,
+    )
+    .option("--timeout <duration>", "give up after this long, such as 30s")
+    .option("--json", "print JSON");
+}
+
+/**
+ * Runs one command's work on a connection of its own. `timeoutMs` is how long it may take when
+ * --timeout says nothing; undefined waits for ever.
+ */
+export async function withSession(
+  command: Command,
+  io: CliIo,
+  timeoutMs: number | undefined,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  const flags: CommonFlags = { ...command.parent?.optsWithGlobals(), ...command.opts() };
+  const address = socketPath(flags.address ?? (io.env["BERTH_ADDRESS"] || defaultAddress));
+  const limit = flags.timeout === undefined ? timeoutMs : readTimeout(flags.timeout);
+  const signal = limit === undefined ? new AbortController().signal : AbortSignal.timeout(limit);
+  using connection = connectGrpc(address);
+  const session: Session = {
+    address,
+    call: { signal },
+    client: (service) => connection.client(service),
+    show: (value, text) => io.out(flags.json === true ? jsonOf(value) : text(value)),
+    showTable: (rows, columns, json = rows) =>
+      io.out(flags.json === true ? jsonOf(json) : renderTable(rows, columns)),
+  };
+  try {
+    await work(session);
+  } catch (error) {
+    if (!isFault(error, "UNAVAILABLE")) throw error;
+    throw fault(
+      "UNAVAILABLE",
+      `cannot reach berthd on ${address}: is it running there? (${error.message})\nanother socket is named with --address or BERTH_ADDRESS`,
+      { cause: error },
+    );
+  }
+}
+
+function readTimeout(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds !== undefined && milliseconds > 0) return milliseconds;
+  throw fault("INVALID_ARGUMENT", `bad --timeout "${text}": expected a duration such as 30s`);
+}

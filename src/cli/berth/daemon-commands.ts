@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Command } from "commander";
+import { fault } from "../../base/errors.ts";
+import { version } from "../../base/version.ts";
+import type { BerthOperation } from "../../gen/tasks.gen.ts";
+import type { CliIo } from "../cli-io.ts";
+import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { age, type Column, renderTable } from "./table.ts";
+
+const timeoutMs = 10_000;
+
+export function addDaemonCommands(program: Command, io: CliIo): void {
+  withCommonFlags(program.command("version"))
+    .description("print the client's and the daemon's versions")
+    .action((_flags, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const daemon = await session
+          .client("runtime.v1.RuntimeService")
+          .Version({ version: "v1" }, session.call);
+        session.show({ client: version, daemon }, () =>
+          [
+            `client          berth ${version}`,
+            `daemon          ${daemon.runtimeName} ${daemon.runtimeVersion}`,
+            `CRI             ${daemon.runtimeApiVersion}`,
+            `socket          ${session.address}`,
+            "",
+          ].join("\n"),
+        );
+      }),
+    );
+
+  withCommonFlags(program.command("status"))
+    .description(
+      "print the daemon's conditions and runtime handlers; exits 1 when a condition does not hold",
+    )
+    .action((_flags, command: Command) =>
+      withSession(command, io, timeoutMs, (session) => status(session)),
+    );
+
+  withCommonFlags(program.command("operations [object]"))
+    .description(
+      "list the calls that run now, each with its stage; of one pod or container when it is named",
+    )
+    .action((object: string | undefined, _flags, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const { operations } = await session
+          .client("berth.v1.Operations")
+          .List({ object: object ?? "" }, session.call);
+        session.showTable(operations, operationColumns);
+      }),
+    );
+}
+
+/** Also shown by `berth pod inspect`. */
+export const operationColumns: readonly Column<BerthOperation>[] = [
+  { title: "CALL", value: ({ rpc }) => rpc },
+  { title: "OBJECT", value: ({ object }) => object },
+  { title: "RUNNING", value: ({ seconds }) => age(seconds * 1000) },
+  {
+    title: "STAGE",
+    value: ({ stages }) =>
+      stages.map(({ name, seconds }) => `${name} (${age(seconds * 1000)})`).join(", ") || "-",
+  },
+];
+
+async function status(session: Session): Promise<void> {
+  const runtime = session.client("runtime.v1.RuntimeService");
+  const [state, config] = await Promise.all([
+    runtime.Status({ verbose: false }, session.call),
+    runtime.RuntimeConfig({}, session.call),
+  ]);
+  const conditions = state.status?.conditions ?? [];
+  session.show({ ...state, config }, () => {
+    const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
+      Object.entries(handler.features ?? {})
+        .filter(([, present]) => present)
+        .map(([name]) => name)
+        .join(", ") || "-";
+    return [
+      renderTable(conditions, [
+        { title: "CONDITION", value: ({ type }) => type },
+        { title: "HOLDS", value: (condition) => (condition.status ? "yes" : "no") },
+        {
+          title: "REASON",
+          value: ({ reason, message }) => [reason, message].filter(Boolean).join(": "),
+        },
+      ]),
+      renderTable(state.runtimeHandlers, [
+        { title: "HANDLER", value: ({ name }) => name || "(default)" },
+        { title: "FEATURES", value: features },
+      ]),
+      `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
+    ].join("\n");
+  });
+  const missing = conditions.filter((condition) => !condition.status).map(({ type }) => type);
+  if (missing.length > 0) {
+    throw fault("FAILED_PRECONDITION", `the daemon is not ready: ${missing.join(", ")}`);
+  }
+}

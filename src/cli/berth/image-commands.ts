@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import type { Command } from "commander";
+import { fault } from "../../base/errors.ts";
+import type { Image } from "../../gen/cri.gen.ts";
+import type { CliIo } from "../cli-io.ts";
+import { withCommonFlags, withSession } from "./call-options.ts";
+import { bytes, type Column, shortId } from "./table.ts";
+
+const timeoutMs = 10_000;
+const cri = "runtime.v1.ImageService";
+
+export function addImageCommands(program: Command, io: CliIo): void {
+  const image = program.command("image").description("list, load, pull and remove images");
+  withCommonFlags(image.command("ls"))
+    .description("list images")
+    .action((_flags, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const { images } = await session.client(cri).ListImages({}, session.call);
+        session.showTable(images, imageColumns);
+      }),
+    );
+  withCommonFlags(image.command("load <file>"))
+    .description(
+      "load an OCI layout (folder or tar) or a `docker save` tar that is on the daemon's machine",
+    )
+    .option("-n, --name <name>", "name for an image whose archive carries none")
+    .action((file: string, flags: { name?: string }, command: Command) =>
+      withSession(command, io, undefined, async (session) => {
+        const request = { path: path.resolve(file), name: flags.name ?? "" };
+        const { images } = await session.client("berth.v1.Images").Load(request, session.call);
+        session.show({ images }, () =>
+          images.map(({ id, names }) => `loaded ${names.join(", ") || id}\n`).join(""),
+        );
+      }),
+    );
+  withCommonFlags(image.command("pull <reference>"))
+    .description("pull an image from its registry")
+    .option("-u, --user <user:password>", "credentials for the registry")
+    .action((reference: string, flags: { user?: string }, command: Command) =>
+      withSession(command, io, undefined, async (session) => {
+        const request = { image: { image: reference }, auth: credentials(flags.user) };
+        const { imageRef } = await session.client(cri).PullImage(request, session.call);
+        session.show({ imageRef }, () => `pulled ${reference}: ${imageRef}\n`);
+      }),
+    );
+  withCommonFlags(image.command("rm <reference>"))
+    .description("remove an image, with every name it has")
+    .action((reference: string, _flags, command: Command) =>
+      withSession(command, io, 60_000, async (session) => {
+        const images = session.client(cri);
+        const request = { image: { image: reference } };
+        const { image: found } = await images.ImageStatus(request, session.call);
+        if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
+        await images.RemoveImage(request, session.call);
+        session.show({ removed: found.id }, () => `removed ${reference} (${shortId(found.id)})\n`);
+      }),
+    );
+}
+
+const imageColumns: readonly Column<Image>[] = [
+  {
+    title: "IMAGE",
+    value: ({ repoTags, repoDigests }) => repoTags.join(", ") || repoDigests[0] || "<none>",
+  },
+  { title: "ID", value: ({ id }) => shortId(id) },
+  { title: "SIZE", value: ({ size }) => bytes(size) },
+  { title: "PINNED", value: ({ pinned }) => (pinned ? "yes" : "") },
+];
+
+function credentials(user: string | undefined): { username: string; password: string } | null {
+  if (user === undefined) return null;
+  const at = user.indexOf(":");
+  if (at < 1) throw fault("INVALID_ARGUMENT", "bad --user: expected user:password");
+  return { username: user.slice(0, at), password: user.slice(at + 1) };
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Command } from "commander";
+import { fault } from "../../base/errors.ts";
+import type { Container, ContainerStatus, PodSandbox } from "../../gen/cri.gen.ts";
+import type { BerthOperation } from "../../gen/tasks.gen.ts";
+import type { CliIo } from "../cli-io.ts";
+import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { operationColumns } from "./daemon-commands.ts";
+import { ageSince, type Column, renderTable, shortId } from "./table.ts";
+
+const timeoutMs = 10_000;
+const cri = "runtime.v1.RuntimeService";
+
+export function addPodCommands(program: Command, io: CliIo): void {
+  const pod = program.command("pod").description("look at pods");
+  withCommonFlags(pod.command("ls"))
+    .description("list pods")
+    .option("-l, --label <key=value...>", "only pods with these labels")
+    .action((flags: { label?: string[] }, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const labelSelector = labels(flags.label);
+        const { items } = await session
+          .client(cri)
+          .ListPodSandbox({ filter: { labelSelector } }, session.call);
+        session.showTable(items, podColumns);
+      }),
+    );
+  withCommonFlags(pod.command("inspect <id>"))
+    .description(
+      "show one pod, its containers and what is being done to it; the start of the id will do",
+    )
+    .action((id: string, _flags, command: Command) =>
+      withSession(command, io, timeoutMs, (session) => inspectPod(session, id)),
+    );
+  withCommonFlags(program.command("ps"))
+    .description("list running containers")
+    .option("--all", "also those that do not run", false)
+    .option("-p, --pod <id>", "only the containers of this pod")
+    .action((flags: { all: boolean; pod?: string }, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const filter = {
+          podSandboxId: flags.pod ?? "",
+          state: flags.all ? null : { state: "CONTAINER_RUNNING" as const },
+        };
+        const { containers } = await session.client(cri).ListContainers({ filter }, session.call);
+        session.showTable(containers, containerColumns);
+      }),
+    );
+}
+
+const podColumns: readonly Column<PodSandbox>[] = [
+  { title: "POD", value: ({ id }) => shortId(id) },
+  { title: "NAMESPACE", value: ({ metadata }) => metadata?.namespace ?? "" },
+  { title: "NAME", value: ({ metadata }) => metadata?.name ?? "" },
+  { title: "ATTEMPT", value: ({ metadata }) => String(metadata?.attempt ?? 0) },
+  { title: "STATE", value: ({ state }) => (state === "SANDBOX_READY" ? "ready" : "not ready") },
+  { title: "AGE", value: ({ createdAt }) => ageSince(createdAt) },
+  { title: "HANDLER", value: ({ runtimeHandler }) => runtimeHandler || "(default)" },
+];
+
+const containerColumns: readonly Column<Container>[] = [
+  { title: "CONTAINER", value: ({ id }) => shortId(id) },
+  { title: "NAME", value: ({ metadata }) => metadata?.name ?? "" },
+  { title: "STATE", value: ({ state }) => stateName(state) },
+  { title: "ATTEMPT", value: ({ metadata }) => String(metadata?.attempt ?? 0) },
+  { title: "AGE", value: ({ createdAt }) => ageSince(createdAt) },
+  { title: "IMAGE", value: ({ image }) => image?.userSpecifiedImage || image?.image || "" },
+  { title: "POD", value: ({ podSandboxId }) => shortId(podSandboxId) },
+];
+
+function stateName(state: Container["state"]): string {
+  return state.replace("CONTAINER_", "").toLowerCase();
+}
+
+function labels(pairs: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) throw fault("INVALID_ARGUMENT", `bad label "${pair}": expected key=value`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
+async function inspectPod(session: Session, prefix: string): Promise<void> {
+  const runtime = session.client(cri);
+  const { items } = await runtime.ListPodSandbox({ filter: { id: prefix } }, session.call);
+  const [pod, another] = items;
+  if (another)
+    throw fault("INVALID_ARGUMENT", `"${prefix}" is the start of ${items.length} pods' ids`);
+  if (!pod) throw fault("NOT_FOUND", `pod "${prefix}" not found`);
+  const [{ status, info }, { containers }, { operations }] = await Promise.all([
+    runtime.PodSandboxStatus({ podSandboxId: pod.id, verbose: true }, session.call),
+    runtime.ListContainers({ filter: { podSandboxId: pod.id } }, session.call),
+    session.client("berth.v1.Operations").List({ object: "" }, session.call),
+  ]);
+  const details = await Promise.all(
+    containers.map(({ id }) => runtime.ContainerStatus({ containerId: id }, session.call)),
+  );
+  const statuses = details.flatMap((detail) => (detail.status ? [detail.status] : []));
+  const ids = new Set([pod.id, ...containers.map(({ id }) => id)]);
+  const names = [pod.metadata?.name ?? "", pod.metadata?.uid ?? ""].filter((name) => name !== "");
+  const own = operations.filter(
+    ({ object }) => ids.has(object) || names.some((name) => object.includes(name)),
+  );
+  session.show({ status, info, containers: statuses, operations: own }, () =>
+    podText(pod, status?.network?.ip ?? "", statuses, own),
+  );
+}
+
+function podText(
+  pod: PodSandbox,
+  ip: string,
+  containers: readonly ContainerStatus[],
+  operations: readonly BerthOperation[],
+): string {
+  const facts: readonly (readonly [string, string])[] = [
+    ["pod", pod.id],
+    [
+      "name",
+      `${pod.metadata?.namespace ?? ""}/${pod.metadata?.name ?? ""} (attempt ${pod.metadata?.attempt ?? 0})`,
+    ],
+    ["uid", pod.metadata?.uid ?? ""],
+    ["state", pod.state === "SANDBOX_READY" ? "ready" : "not ready"],
+    [
+      "created",
+      `${new Date(Number(pod.createdAt / 1_000_000n)).toISOString()} (${ageSince(pod.createdAt)} ago)`,
+    ],
+    ["address", ip || "-"],
+    ["handler", pod.runtimeHandler || "(default)"],
+    [
+      "labels",
+      Object.entries(pod.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(" ") || "-",
+    ],
+  ];
+  const blocks = [facts.map(([name, value]) => `${name.padEnd(10)}${value}\n`).join("")];
+  blocks.push(
+    renderTable(containers, [
+      { title: "CONTAINER", value: ({ id }) => shortId(id) },
+      { title: "NAME", value: ({ metadata }) => metadata?.name ?? "" },
+      { title: "STATE", value: ({ state }) => stateName(state) },
+      {
+        title: "EXIT",
+        value: (status) =>
+          status.state === "CONTAINER_EXITED" ? `${status.exitCode} ${status.reason}` : "-",
+      },
+      { title: "AGE", value: ({ createdAt }) => ageSince(createdAt) },
+      { title: "LOG", value: ({ logPath }) => logPath || "-" },
+    ]),
+  );
+  blocks.push(
+    operations.length === 0
+      ? "nothing is being done to it\n"
+      : renderTable(operations, operationColumns),
+  );
+  return blocks.join("\n");
+}
