@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "./errors.ts";
+
+/**
+ * The value of a field, or undefined where the object has none. A path is the dotted name taken
+ * apart: `labels."a/b"` is ["labels", "a/b"].
+ */
+export type FieldReader<T> = (object: T, path: readonly string[]) => string | undefined;
+
+interface Condition {
+  readonly path: readonly string[];
+  readonly test: (value: string | undefined) => boolean;
+}
+
+const operators = ["==", "!=", "~="] as const;
+
+/**
+ * Compiles filters of containerd's grammar to a predicate. An object passes when any filter passes
+ * (no filters: always); a filter passes when all its comma-separated conditions hold:
+ *
+ *     field              it is there
+ *     field == value     `field != value`, `field ~= regular-expression`
+ *
+ * Values may be quoted with `"`, regular expressions also with `/` or `|`; parts of a field's name
+ * with `"`. INVALID_ARGUMENT tells where a filter is wrong.
+ */
+export function compileFilters<T>(
+  filters: readonly string[],
+  read: FieldReader<T>,
+): (object: T) => boolean {
+  if (filters.length === 0) return () => true;
+  const alternatives = filters.map((text) => new FilterParser(text).parse());
+  return (object) =>
+    alternatives.some((conditions) =>
+      conditions.every(({ path, test }) => test(read(object, path))),
+    );
+}
+
+/** One field of a label map: everything after the first part is the key, dots and all. */
+export function labelField(
+  labels: Readonly<Record<string, string>>,
+  path: readonly string[],
+): string | undefined {
+  const key = path.slice(1).join(".");
+  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+}
+
+class FilterParser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  parse(): readonly Condition[] {
+    const conditions: Condition[] = [];
+    this.#skipSpace();
+    if (this.#at === this.#text.length) return conditions; // an empty filter holds for everything
+    for (;;) {
+      conditions.push(this.#condition());
+      this.#skipSpace();
+      if (this.#at === this.#text.length) return conditions;
+      if (this.#text[this.#at] !== ",") throw this.#wrong('expected ","');
+      this.#at += 1;
+    }
+  }
+
+  #condition(): Condition {
+    this.#skipSpace();
+    const path = this.#path();
+    this.#skipSpace();
+    const operator = operators.find((one) => this.#text.startsWith(one, this.#at));
+    if (!operator) {
+      if (this.#at < this.#text.length && this.#text[this.#at] !== ",") {
+        throw this.#wrong('expected "==", "!=", "~=" or ","');
+      }
+      return { path, test: (value) => value !== undefined };
+    }
+    this.#at += operator.length;
+    this.#skipSpace();
+    const wanted = this.#value(operator === "~=" ? '"/|' : '"');
+    if (operator === "==") return { path, test: (value) => value === wanted };
+    if (operator === "!=") return { path, test: (value) => value !== wanted };
+    const expression = this.#expression(wanted);
+    return { path, test: (value) => expression.test(value ?? "") };
+  }
+
+  #path(): readonly string[] {
+    const parts = [this.#part()];
+    while (this.#text[this.#at] === ".") {
+      this.#at += 1;
+      parts.push(this.#part());
+    }
+    return parts;
+  }
+
+  #part(): string {
+    if (this.#text[this.#at] === '"') return this.#quoted();
+    const name = this.#match(/[A-Za-z0-9_]+/y);
+    if (name === undefined) throw this.#wrong("expected a field");
+    return name;
+  }
+
+  #value(quotes: string): string {
+    const next = this.#text[this.#at];
+    if (next !== undefined && quotes.includes(next)) return this.#quoted();
+    const value = this.#match(/[^\s,]+/y);
+    if (value === undefined) throw this.#wrong("expected a value");
+    return value;
+  }
+
+  #quoted(): string {
+    const quote = this.#text[this.#at] ?? "";
+    const start = this.#at;
+    let value = "";
+    for (let at = start + 1; at < this.#text.length; at += 1) {
+      const char = this.#text[at] ?? "";
+      if (char === quote) {
+        this.#at = at + 1;
+        return value;
+      }
+      if (char !== "\\") {
+        value += char;
+        continue;
+      }
+      at += 1;
+      const escaped = this.#text[at];
+      // In an expression a backslash is part of it, unless it guards the closing quote.
+      if (quote !== '"' && escaped !== quote) value += `\\${escaped ?? ""}`;
+      else value += unescaped(escaped);
+    }
+    throw this.#wrong("quote is not closed", start);
+  }
+
+  #expression(source: string): RegExp {
+    try {
+      return new RegExp(source);
+    } catch (error) {
+      throw this.#wrong(`"${source}" is no regular expression`, this.#at, error);
+    }
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0];
+    this.#at += found?.length ?? 0;
+    return found;
+  }
+
+  #skipSpace(): void {
+    this.#match(/\s+/y);
+  }
+
+  #wrong(reason: string, at = this.#at, cause?: unknown): Error {
+    const message = `filter "${this.#text}" is invalid: ${reason} at character ${at + 1}`;
+    return fault("INVALID_ARGUMENT", message, { cause });
+  }
+}
+
+function unescaped(char: string | undefined): string {
+  if (char === "n") return "\n";
+  if (char === "t") return "\t";
+  if (char === "r") return "\r";
+  return char ?? "";
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger } from "../base/logger.ts";
+import { definePlugin, type Plugin } from "./plugin.ts";
+import { PluginRegistry } from "./registry.ts";
+
+const { signal } = new AbortController();
+
+interface Sketch {
+  uri: string;
+  requires?: string[];
+  fails?: string;
+}
+
+/** Plugins that note when they start and stop. "a.x" has type "a" and id "x". */
+function plugins(sketches: readonly Sketch[], notes: string[]): Plugin<AsyncDisposable>[] {
+  return sketches.map(({ uri, requires = [], fails }) => {
+    const [type = "", id = ""] = uri.split(".");
+    return definePlugin({
+      type,
+      id,
+      requires,
+      init: async () => {
+        await Promise.resolve();
+        if (fails) throw new Error(fails);
+        notes.push(`+${uri}`);
+        return {
+          [Symbol.asyncDispose]: async () => {
+            notes.push(`-${uri}`);
+          },
+        };
+      },
+    });
+  });
+}
+
+function registryOf(sketches: readonly Sketch[], notes: string[] = []): PluginRegistry {
+  const registry = new PluginRegistry(silentLogger);
+  for (const plugin of plugins(sketches, notes)) registry.register(plugin);
+  return registry;
+}
+
+test("PluginRegistry starts what is required first, and stops in reverse", async () => {
+  const notes: string[] = [];
+  const registry = registryOf(
+    [
+      { uri: "grpc.tasks", requires: ["service.tasks"] },
+      { uri: "service.tasks", requires: ["metadata", "runtime"] },
+      { uri: "runtime.v2", requires: ["event.exchange"] },
+      { uri: "metadata.sqlite" },
+      { uri: "event.exchange" },
+    ],
+    notes,
+  );
+  await registry.start({ signal, vital: ["service.tasks"] });
+  await registry[Symbol.asyncDispose]();
+  assert.deepEqual(notes, [
+    "+metadata.sqlite",
+    "+event.exchange",
+    "+runtime.v2",
+    "+service.tasks",
+    "+grpc.tasks",
+    "-grpc.tasks",
+    "-service.tasks",
+    "-runtime.v2",
+    "-event.exchange",
+    "-metadata.sqlite",
+  ]);
+});
+
+const impossible: { name: string; sketches: Sketch[]; message: RegExp }[] = [
+  {
+    name: "a cycle",
+    sketches: [
+      { uri: "a.x", requires: ["b.x"] },
+      { uri: "b.x", requires: ["c"] },
+      { uri: "c.x", requires: ["a"] },
+    ],
+    message: /plugins require each other: "a\.x" → "b\.x" → "c\.x" → "a\.x"/,
+  },
+  {
+    name: "a missing requirement",
+    sketches: [{ uri: "a.x", requires: ["b.y"] }],
+    message: /plugin "a\.x" requires "b\.y", which no plugin is/,
+  },
+  {
+    name: "a duplicate",
+    sketches: [{ uri: "a.x" }, { uri: "a.x" }],
+    message: /"a\.x" is registered twice/,
+  },
+];
+for (const { name, sketches, message } of impossible) {
+  test(`PluginRegistry names ${name}`, async () => {
+    const started = registryOf(sketches).start({ signal, vital: [] });
+    await assert.rejects(started, { code: "INVALID_ARGUMENT", message });
+  });
+}
+
+test("PluginRegistry lets a failure reach only those that need it", async () => {
+  const notes: string[] = [];
+  await using registry = registryOf(
+    [
+      { uri: "snapshot.overlay", fails: "no overlay here" },
+      { uri: "snapshot.native" },
+      { uri: "a.needsOverlay", requires: ["snapshot.overlay"] },
+      { uri: "b.needsAny", requires: ["snapshot"] },
+      { uri: "c.needsA", requires: ["a"] },
+      { uri: "d.free" },
+    ],
+    notes,
+  );
+  await registry.start({ signal, vital: ["d.free"] });
+  assert.deepEqual(notes, ["+snapshot.native", "+b.needsAny", "+d.free"]);
+  const errors = registry
+    .list()
+    .map(({ type, state }) => [type, state.kind === "failed" ? state.error.message : state.kind]);
+  assert.deepEqual(errors, [
+    ["snapshot", "no overlay here"],
+    ["snapshot", "up"],
+    ["a", 'plugin "a.needsOverlay" is off: "snapshot.overlay" has failed'],
+    ["b", "up"],
+    ["c", 'plugin "c.needsA" is off: "a.needsOverlay" has failed'],
+    ["d", "up"],
+  ]);
+});
+
+test("PluginRegistry stops all again when a vital plugin fails", async () => {
+  const notes: string[] = [];
+  const registry = registryOf(
+    [{ uri: "a.x" }, { uri: "b.x", requires: ["a"], fails: "broken" }],
+    notes,
+  );
+  await assert.rejects(registry.start({ signal, vital: ["b.x"] }), /broken/);
+  assert.deepEqual(notes, ["+a.x", "-a.x"]);
+});
+
+test("PluginRegistry hands over instances, only of what is required", async () => {
+  const registry = new PluginRegistry(silentLogger);
+  const number = definePlugin({ type: "n", id: "x", requires: [], init: () => 42 });
+  const twice = definePlugin({
+    type: "t",
+    id: "x",
+    requires: ["n"],
+    init: ({ get, all }) => get(number) * 2 + all("n").size,
+  });
+  const sneaky = definePlugin({ type: "s", id: "x", requires: [], init: ({ get }) => get(number) });
+  for (const plugin of [twice, number, sneaky]) registry.register(plugin);
+  await registry.start({ signal, vital: [] });
+  assert.equal(registry.get(twice), 85);
+  assert.throws(() => registry.get(sneaky), { code: "FAILED_PRECONDITION" });
+  await registry[Symbol.asyncDispose]();
+  assert.throws(() => registry.get(number), { code: "FAILED_PRECONDITION" });
+});
