@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+import { libc } from "./libc.ts";
+
+const cLgetxattr = libc(
+  "int64_t lgetxattr(const char *path, const char *name, _Out_ uint8_t *value, size_t size)",
+);
+
+/**
+ * An extended attribute of the file itself, not of what a link points to. Undefined when it is not
+ * there, cannot be read, or is longer than `maxBytes`.
+ */
+export function readXattr(path: string, name: string, maxBytes: number): Buffer | undefined {
+  const value = Buffer.alloc(maxBytes);
+  const size = cLgetxattr(path, name, value, value.length);
+  return size < 0 ? undefined : value.subarray(0, size);
+}

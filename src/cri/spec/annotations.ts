@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RuntimeHandlerConfig } from "../../config/config.ts";
+import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
+import { globMatches } from "./glob.ts";
+import { unsupported } from "./invalid.ts";
+
+/**
+ * Names under io.kubernetes.cri that shims, kata, gVisor and node agents read from a spec.
+ * container-type and sandbox-id decide which shim a container joins: they must be exact.
+ */
+const prefix = "io.kubernetes.cri.";
+const classAnnotations = [
+  { stem: "blockio.resources.beta.kubernetes.io/", what: "block I/O classes" },
+  { stem: "rdt.resources.beta.kubernetes.io/", what: "RDT classes" },
+];
+
+/** Annotations of the sandbox's spec: what the handler lets through, then ours, which win. */
+export function sandboxAnnotations(
+  id: string,
+  config: PodSandboxConfig,
+  handler: Pick<RuntimeHandlerConfig, "podAnnotations">,
+): Record<string, string> {
+  refuseResourceClasses(config.annotations, "");
+  const resources = config.linux?.resources;
+  const named: Record<string, string> = {
+    ...passedThrough(config.annotations, handler.podAnnotations),
+    ...identity("sandbox", id, config),
+    [`${prefix}sandbox-log-directory`]: config.logDirectory,
+    [`${prefix}sandbox-cpu-period`]: String(resources?.cpuPeriod ?? 0n),
+    [`${prefix}sandbox-cpu-quota`]: String(resources?.cpuQuota ?? 0n),
+    [`${prefix}sandbox-cpu-shares`]: String(resources?.cpuShares ?? 0n),
+    [`${prefix}sandbox-memory`]: String(resources?.memoryLimitInBytes ?? 0n),
+  };
+  return named;
+}
+
+/** Annotations of a container's spec. The container's own win over the pod's of the same name. */
+export function containerAnnotations(
+  container: {
+    readonly name: string;
+    readonly imageName: string;
+    readonly annotations: Readonly<Record<string, string>>;
+  },
+  sandboxId: string,
+  sandbox: PodSandboxConfig,
+  handler: Pick<RuntimeHandlerConfig, "podAnnotations" | "containerAnnotations">,
+): Record<string, string> {
+  refuseResourceClasses({ ...sandbox.annotations, ...container.annotations }, container.name);
+  return {
+    ...passedThrough(sandbox.annotations, handler.podAnnotations),
+    ...passedThrough(container.annotations, handler.containerAnnotations),
+    ...identity("container", sandboxId, sandbox),
+    [`${prefix}container-name`]: container.name,
+    [`${prefix}image-name`]: container.imageName,
+  };
+}
+
+/** Adds what the pod's pause image is called; kata and gVisor look for it. */
+export function podImageAnnotation(image: string): Record<string, string> {
+  return { [`${prefix}podsandbox.image-name`]: image };
+}
+
+function identity(
+  type: "sandbox" | "container",
+  sandboxId: string,
+  config: PodSandboxConfig,
+): Record<string, string> {
+  return {
+    [`${prefix}container-type`]: type,
+    [`${prefix}sandbox-id`]: sandboxId,
+    [`${prefix}sandbox-namespace`]: config.metadata?.namespace ?? "",
+    [`${prefix}sandbox-uid`]: config.metadata?.uid ?? "",
+    [`${prefix}sandbox-name`]: config.metadata?.name ?? "",
+  };
+}
+
+function passedThrough(
+  annotations: Readonly<Record<string, string>>,
+  globs: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([name]) => globs.some((glob) => globMatches(glob, name))),
+  );
+}
+
+/** A class that is asked for and silently not given would be a noisy neighbour nobody finds. */
+function refuseResourceClasses(
+  annotations: Readonly<Record<string, string>>,
+  container: string,
+): void {
+  for (const { stem, what } of classAnnotations) {
+    for (const suffix of container === "" ? ["pod"] : ["pod", `container.${container}`]) {
+      const name = `${stem}${suffix}`;
+      if ((annotations[name] ?? "") !== "") {
+        throw unsupported(`annotations["${name}"]`, `${what} are not supported by this runtime`);
+      }
+    }
+  }
+}

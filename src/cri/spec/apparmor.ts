@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from "node:fs/promises";
+import type { SecurityProfile } from "../../gen/cri.gen.ts";
+import { invalid, unsupported } from "./invalid.ts";
+
+/** The profile for RuntimeDefault; an administrator loads it, or a package does. */
+export const defaultAppArmorProfile = "cri-containerd.apparmor.d";
+const loadedProfiles = "/sys/kernel/security/apparmor/profiles";
+const field = "linux.security_context.apparmor";
+
+export interface AppArmorRequest {
+  readonly profile: SecurityProfile | null;
+  /** The field that came before: "", "unconfined", "runtime/default" or "localhost/NAME". */
+  readonly legacy: string;
+  readonly privileged: boolean;
+}
+
+/**
+ * The profile's name for `process.apparmorProfile`, or undefined for none. A profile that the host
+ * cannot apply, or that is not loaded, is refused: a pod must never run less confined than it asks.
+ * `listProfiles` is the kernel's list and another only in tests.
+ */
+export async function apparmorProfile(
+  request: AppArmorRequest,
+  host: { readonly apparmor: boolean },
+  listProfiles: () => Promise<string> = () => readFile(loadedProfiles, "utf8"),
+): Promise<string | undefined> {
+  const wanted = wantedProfile(request);
+  if (wanted.kind === "unconfined") return undefined;
+  if (!host.apparmor) {
+    if (wanted.kind === "unset") return undefined;
+    throw unsupported(field, "the kernel of this host has no AppArmor");
+  }
+  // A privileged container is not held by the default; only a profile by name reaches it.
+  if (request.privileged && wanted.kind !== "localhost") return undefined;
+  const name = wanted.kind === "localhost" ? wanted.name : defaultAppArmorProfile;
+  const isLoaded = new Set(profileNames(await listProfiles())).has(name);
+  if (isLoaded) return name;
+  if (wanted.kind === "unset") return undefined;
+  throw unsupported(field, `profile "${name}" is not loaded; load it with apparmor_parser`);
+}
+
+type Wanted =
+  | { readonly kind: "unset" | "default" | "unconfined" }
+  | { readonly kind: "localhost"; readonly name: string };
+
+function wantedProfile({ profile, legacy }: AppArmorRequest): Wanted {
+  if (profile !== null) {
+    switch (profile.profileType) {
+      case "RuntimeDefault":
+        return { kind: "default" };
+      case "Unconfined":
+        return { kind: "unconfined" };
+      case "Localhost":
+        return localhost(profile.localhostRef);
+      default:
+        throw invalid(`${field}.profile_type`, `unknown type "${String(profile.profileType)}"`);
+    }
+  }
+  if (legacy === "") return { kind: "unset" };
+  if (legacy === "runtime/default") return { kind: "default" };
+  if (legacy === "unconfined") return { kind: "unconfined" };
+  if (legacy.startsWith("localhost/")) return localhost(legacy);
+  throw invalid("linux.security_context.apparmor_profile", `unknown profile "${legacy}"`);
+}
+
+function localhost(reference: string): Wanted {
+  const name = reference.startsWith("localhost/") ? reference.slice(10) : reference;
+  if (name === "") throw invalid(`${field}.localhost_ref`, "is empty");
+  return { kind: "localhost", name };
+}
+
+/** Lines are `name (mode)`; a name may hold spaces. */
+function profileNames(list: string): string[] {
+  return list.split("\n").map((line) => line.replace(/ \([a-z]+\)$/, ""));
+}

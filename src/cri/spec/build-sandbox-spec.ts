@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { LinuxSandboxSecurityContext } from "../../gen/cri.gen.ts";
+import type { OciMount, OciSpec } from "../../runtime/oci/spec.ts";
+import { podImageAnnotation, sandboxAnnotations } from "./annotations.ts";
+import { apparmorProfile } from "./apparmor.ts";
+import { startingSpec } from "./base-spec.ts";
+import { capabilitySets } from "./capabilities.ts";
+import { cgroupsPath } from "./cgroups-path.ts";
+import { sharedMemoryMount } from "./container-mounts.ts";
+import { invalid } from "./invalid.ts";
+import { defaultMaskedPaths, defaultReadonlyPaths } from "./masked-paths.ts";
+import { type HostNamespaces, hostNamespaces, sandboxNamespaces } from "./namespaces.ts";
+import { clampOomScoreAdj, sandboxOomScoreAdj } from "./oom-score.ts";
+import type { SandboxSpecInput } from "./ports.ts";
+import { seccompProfile } from "./seccomp/seccomp.ts";
+import { checkSelinux } from "./selinux.ts";
+import { sandboxSysctls } from "./sysctls.ts";
+import { idText, requestedGroups } from "./user.ts";
+import { userMappings } from "./user-namespace.ts";
+
+/** The built-in pause needs no privilege at all; this is the id its kind has elsewhere. */
+const pauseId = 65535;
+/** The pause takes the smallest share there is. */
+const pauseCpuShares = 2;
+
+/**
+ * The spec of a sandbox's init: the built-in pause, without capabilities, on a read-only rootfs, in
+ * the namespaces that the pod's containers join. Sysctls are set here, since they belong to those.
+ */
+export async function buildSandboxSpec(input: SandboxSpecInput): Promise<OciSpec> {
+  const { config, handler, host, cri } = input;
+  const security = config.linux?.securityContext ?? null;
+  const options = security?.namespaceOptions;
+  const shared = hostNamespaces(options);
+  const mappings = userMappings(options?.usernsOptions, input.features);
+  checkIdentity(input, shared);
+  checkSelinux(security?.selinuxOptions ?? null, host);
+
+  const spec = await startingSpec(handler.baseRuntimeSpec);
+  spec.root = { path: input.pauseRootfs, readonly: true };
+  spec.process.args = ["/pause"];
+  spec.process.user = pauseUser(security);
+  spec.process.env = [];
+  spec.process.capabilities = capabilitySets([]);
+  spec.process.noNewPrivileges = true;
+  spec.process.oomScoreAdj = clampOomScoreAdj(BigInt(sandboxOomScoreAdj), host);
+  const hostname = config.hostname;
+  if (hostname !== "" && !shared.network) spec.hostname = hostname;
+  spec.mounts = sandboxMounts(spec.mounts, sharedMemoryMount(input.files, shared.ipc));
+  spec.annotations = {
+    ...spec.annotations,
+    ...sandboxAnnotations(input.id, config, handler),
+    ...podImageAnnotation(cri.sandboxImage),
+  };
+
+  const { linux } = spec;
+  linux.namespaces = sandboxNamespaces(shared, input.netnsPath, mappings !== undefined);
+  linux.cgroupsPath = cgroupsPath(
+    config.linux?.cgroupParent ?? "",
+    input.id,
+    handler.systemdCgroup,
+  );
+  linux.resources = { ...linux.resources, cpu: { shares: pauseCpuShares } };
+  linux.maskedPaths = [...defaultMaskedPaths];
+  linux.readonlyPaths = [...defaultReadonlyPaths];
+  if (mappings !== undefined) {
+    linux.uidMappings = mappings.uids;
+    linux.gidMappings = mappings.gids;
+  }
+  const sysctl = sandboxSysctls(
+    config.linux?.sysctls ?? {},
+    {
+      hostNetwork: shared.network,
+      hostIpc: shared.ipc,
+      userNamespace: mappings !== undefined,
+    },
+    cri,
+  );
+  if (Object.keys(sysctl).length > 0) linux.sysctl = sysctl;
+  await confine(spec, security, input);
+  return spec;
+}
+
+/** Only what runc needs to set a process up: every mount is paid by the start of each pod. */
+function sandboxMounts(defaults: readonly OciMount[], shm: OciMount[]): OciMount[] {
+  const needed = new Set(["/proc", "/dev"]);
+  return [...defaults.filter(({ destination }) => needed.has(destination)), ...shm];
+}
+
+async function confine(
+  spec: OciSpec,
+  security: LinuxSandboxSecurityContext | null,
+  { cri, host }: SandboxSpecInput,
+): Promise<void> {
+  const privileged = security?.privileged === true;
+  const seccomp = await seccompProfile(
+    {
+      profile: security?.seccomp ?? null,
+      legacyPath: security?.seccompProfilePath ?? "",
+      unsetProfile: cri.unsetSeccompProfile,
+      privileged,
+      capabilities: [],
+    },
+    host,
+  );
+  if (seccomp === undefined) delete spec.linux.seccomp;
+  else if (seccomp !== "keep") spec.linux.seccomp = seccomp;
+  const profile = await apparmorProfile(
+    { profile: security?.apparmor ?? null, legacy: "", privileged },
+    host,
+  );
+  if (profile !== undefined) spec.process.apparmorProfile = profile;
+}
+
+function pauseUser(security: LinuxSandboxSecurityContext | null): OciSpec["process"]["user"] {
+  const uid = idText(security?.runAsUser?.value, "run_as_user");
+  const gid = idText(security?.runAsGroup?.value, "run_as_group");
+  if (uid === "" && gid !== "") {
+    throw invalid("linux.security_context.run_as_group", `group ${gid} is given without a user`);
+  }
+  const primary = gid !== "" ? Number(gid) : uid === "" ? pauseId : 0;
+  return {
+    uid: uid === "" ? pauseId : Number(uid),
+    gid: primary,
+    additionalGids: [...new Set([...requestedGroups(security), primary])].sort((a, b) => a - b),
+  };
+}
+
+function checkIdentity({ config, netnsPath }: SandboxSpecInput, shared: HostNamespaces): void {
+  if (!config.metadata?.name) throw invalid("metadata.name", "is empty");
+  if (shared.network !== (netnsPath === "")) {
+    throw invalid(
+      "linux.security_context.namespace_options.network",
+      shared.network ? "NODE has no namespace to join" : "POD needs a network namespace",
+    );
+  }
+}

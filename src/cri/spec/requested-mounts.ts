@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, realpath } from "node:fs/promises";
+import path from "node:path";
+import { errnoOf, fault } from "../../base/errors.ts";
+import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
+import type { Mount } from "../../gen/cri.gen.ts";
+import type { OciMount } from "../../runtime/oci/spec.ts";
+import { invalid, unsupported } from "./invalid.ts";
+import { type PropagationFlag, propagationFlag } from "./mount-propagation.ts";
+import type { RuntimeFeatures } from "./ports.ts";
+import { toOciMapping } from "./user-namespace.ts";
+
+export interface RequestedMounts {
+  readonly mounts: readonly OciMount[];
+  readonly propagation: readonly PropagationFlag[];
+}
+
+export interface MountContext {
+  readonly features: RuntimeFeatures;
+  readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
+  /** The host's mount table; read when a mount needs it. Another only in tests. */
+  readonly mountTable?: (() => Promise<readonly MountEntry[]>) | undefined;
+}
+
+/** The request's mounts as bind mounts. A host path that is missing becomes a directory. */
+export async function requestedMounts(
+  requested: readonly Mount[],
+  context: MountContext,
+): Promise<RequestedMounts> {
+  const mounts: OciMount[] = [];
+  const propagation: PropagationFlag[] = [];
+  let table: readonly MountEntry[] | undefined;
+  for (const [index, mount] of requested.entries()) {
+    const field = `mounts[${index}]`;
+    if (mount.containerPath === "") throw invalid(`${field}.container_path`, "is empty");
+    const access = accessOption(mount, context.features, field);
+    const source = await sourceOf(mount, context, field);
+    if (mount.propagation !== "PROPAGATION_PRIVATE") {
+      table ??= await (context.mountTable ?? readMountinfo)();
+    }
+    const flag = propagationFlag(mount.propagation, source, table ?? [], field);
+    propagation.push(flag);
+    mounts.push({
+      destination: path.posix.resolve("/", mount.containerPath),
+      type: "bind",
+      source,
+      options: ["rbind", flag, access],
+      ...idMappings(mount, context.features, field),
+    });
+  }
+  return { mounts, propagation };
+}
+
+async function sourceOf(mount: Mount, context: MountContext, field: string): Promise<string> {
+  if (mount.image !== null && mount.image.image !== "") {
+    if (!mount.readonly) throw invalid(`${field}.readonly`, "an image volume must be read-only");
+    if (context.imageVolumePath === undefined) {
+      throw fault("UNIMPLEMENTED", `${field}.image: image volumes are not supported yet`);
+    }
+    return context.imageVolumePath(mount);
+  }
+  const { hostPath } = mount;
+  if (hostPath === "") throw invalid(`${field}.host_path`, "is empty");
+  if (!hostPath.startsWith("/")) {
+    throw invalid(`${field}.host_path`, `"${hostPath}" is not an absolute path`);
+  }
+  try {
+    return await resolveOrMake(hostPath);
+  } catch (error) {
+    const problem = errnoOf(error) ?? String(error);
+    throw invalid(`${field}.host_path`, `cannot use "${hostPath}": ${problem}`, error);
+  }
+}
+
+/** Links are resolved now, so that the path that is checked is the path that is mounted. */
+async function resolveOrMake(hostPath: string): Promise<string> {
+  try {
+    return await realpath(hostPath);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    await mkdir(hostPath, { recursive: true, mode: 0o755 });
+    return realpath(hostPath);
+  }
+}
+
+function accessOption(mount: Mount, features: RuntimeFeatures, field: string): string {
+  if (!mount.recursiveReadOnly) return mount.readonly ? "ro" : "rw";
+  const name = `${field}.recursive_read_only`;
+  if (!mount.readonly) throw invalid(name, "needs readonly");
+  if (mount.propagation !== "PROPAGATION_PRIVATE") {
+    throw invalid(name, "needs private mount propagation");
+  }
+  if (!features.recursiveReadOnlyMounts) {
+    throw unsupported(name, "the runtime handler cannot make recursive read-only mounts");
+  }
+  return "rro";
+}
+
+function idMappings(
+  { uidMappings, gidMappings }: Mount,
+  features: RuntimeFeatures,
+  field: string,
+): Pick<OciMount, "uidMappings" | "gidMappings"> {
+  if (uidMappings.length === 0 && gidMappings.length === 0) return {};
+  if (!features.idmapMounts) {
+    throw unsupported(`${field}.uid_mappings`, "the runtime handler cannot map ids of mounts");
+  }
+  return {
+    uidMappings: uidMappings.map(toOciMapping),
+    gidMappings: gidMappings.map(toOciMapping),
+  };
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { run } from "../../base/process.ts";
+import type { RuntimeFeatures } from "./ports.ts";
+
+const none: RuntimeFeatures = {
+  recursiveReadOnlyMounts: false,
+  idmapMounts: false,
+  userNamespaces: false,
+};
+
+/**
+ * Asks an OCI runtime what it can do (`runc features`). A runtime without that command, or that
+ * answers no JSON, can do nothing special: old runtimes are not an error.
+ */
+export async function readRuntimeFeatures(
+  binary: string,
+  kernelRelease: string,
+  { signal }: Cancellable,
+): Promise<RuntimeFeatures> {
+  try {
+    const { stdout } = await run(binary, ["features"], { signal, timeoutMs: 5000 });
+    return parseRuntimeFeatures(stdout.toString("utf8"), kernelRelease);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Error) return none;
+    throw error;
+  }
+}
+
+/** Reads the output of `runc features` (the OCI runtime spec's features.json). */
+export function parseRuntimeFeatures(json: string, kernelRelease: string): RuntimeFeatures {
+  const features = JSON.parse(json) as {
+    mountOptions?: string[];
+    linux?: { namespaces?: string[]; mountExtensions?: { idmap?: { enabled?: boolean } } };
+  };
+  const idmapMounts = features.linux?.mountExtensions?.idmap?.enabled === true;
+  return {
+    // mount_setattr(2) came with 5.12; without it `rro` is refused at start.
+    recursiveReadOnlyMounts:
+      features.mountOptions?.includes("rro") === true && isAtLeast(kernelRelease, 5, 12),
+    idmapMounts,
+    // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
+    userNamespaces: idmapMounts && features.linux?.namespaces?.includes("user") === true,
+  };
+}
+
+function isAtLeast(release: string, major: number, minor: number): boolean {
+  const [, foundMajor = "0", foundMinor = "0"] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  const found = Number(foundMajor);
+  return found > major || (found === major && Number(foundMinor) >= minor);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { LinuxContainerSecurityContext } from "../../gen/cri.gen.ts";
+import { invalid } from "./invalid.ts";
+import {
+  type GroupEntry,
+  maxId,
+  type PasswdEntry,
+  parseGroups,
+  parseId,
+  parsePasswd,
+} from "./passwd-file.ts";
+import type { ResolvedUser, RootfsReader } from "./ports.ts";
+
+const field = "linux.security_context";
+const maxFileBytes = 8 * 1024 * 1024;
+
+export type UserRequest = Pick<
+  LinuxContainerSecurityContext,
+  "runAsUser" | "runAsUsername" | "runAsGroup" | "supplementalGroups" | "supplementalGroupsPolicy"
+>;
+
+/**
+ * Who the process runs as: run_as_username, else run_as_user, else the image's USER (`u`, `u:g`,
+ * names or numbers). A numeric user without a group takes the primary group the image's /etc/passwd
+ * gives it, else 0. With policy Merge the image's /etc/group adds the user's groups; with Strict only
+ * the request's count. The groups are sorted, unique, and hold the primary one.
+ */
+export async function resolveUser(
+  request: UserRequest | null,
+  imageUser: string,
+  rootfs: RootfsReader,
+): Promise<ResolvedUser> {
+  const { user, group, source } = wantedUser(request, imageUser);
+  const policy: string = request?.supplementalGroupsPolicy ?? "Merge";
+  if (policy !== "Merge" && policy !== "Strict") {
+    throw invalid(`${field}.supplemental_groups_policy`, `unknown policy "${policy}"`);
+  }
+  const passwd = await readEntries(rootfs, "/etc/passwd", parsePasswd);
+  const { uid, entry } = findUser(user, passwd, source);
+  const needsGroups = policy === "Merge" || (group !== "" && !/^\d+$/.test(group));
+  const groups = needsGroups ? await readEntries(rootfs, "/etc/group", parseGroups) : [];
+  const gid = group === "" ? (entry?.gid ?? 0) : findGroup(group, groups, source);
+  const supplemental = new Set(requestedGroups(request));
+  supplemental.add(gid);
+  if (policy === "Merge" && entry !== undefined) {
+    for (const { gid: member, members } of groups) {
+      if (members.includes(entry.name)) supplemental.add(member);
+    }
+  }
+  return { uid, gid, supplementalGroups: [...supplemental].sort((a, b) => a - b) };
+}
+
+interface WantedUser {
+  /** A name or a number; "" for root by default. */
+  readonly user: string;
+  readonly group: string;
+  /** The field that errors name. */
+  readonly source: string;
+}
+
+function wantedUser(request: UserRequest | null, imageUser: string): WantedUser {
+  const group = idText(request?.runAsGroup?.value, "run_as_group");
+  const uid = idText(request?.runAsUser?.value, "run_as_user");
+  const name = request?.runAsUsername ?? "";
+  if (name !== "") return { user: name, group, source: `${field}.run_as_username` };
+  if (uid !== "") return { user: uid, group, source: `${field}.run_as_user` };
+  if (group !== "") {
+    throw invalid(`${field}.run_as_group`, `group ${group} is given without a user`);
+  }
+  const [user = "", imageGroup = ""] = imageUser.split(":");
+  return { user, group: imageGroup, source: "the image's user" };
+}
+
+function findUser(
+  user: string,
+  passwd: readonly PasswdEntry[],
+  source: string,
+): { readonly uid: number; readonly entry: PasswdEntry | undefined } {
+  if (user === "" || /^\d+$/.test(user)) {
+    const uid = user === "" ? 0 : parseId(user);
+    if (uid === undefined) throw invalid(source, `uid ${user} is above ${maxId}`);
+    return { uid, entry: passwd.find((entry) => entry.uid === uid) };
+  }
+  const entry = passwd.find(({ name }) => name === user);
+  if (entry === undefined) throw invalid(source, `no user "${user}" in the image's /etc/passwd`);
+  return { uid: entry.uid, entry };
+}
+
+function findGroup(group: string, groups: readonly GroupEntry[], source: string): number {
+  if (/^\d+$/.test(group)) {
+    const gid = parseId(group);
+    if (gid === undefined) throw invalid(source, `gid ${group} is above ${maxId}`);
+    return gid;
+  }
+  const entry = groups.find(({ name }) => name === group);
+  if (entry === undefined) throw invalid(source, `no group "${group}" in the image's /etc/group`);
+  return entry.gid;
+}
+
+/** The request's supplemental groups, checked. Used for the sandbox too. */
+export function requestedGroups(
+  request: Pick<LinuxContainerSecurityContext, "supplementalGroups"> | null,
+): number[] {
+  return (request?.supplementalGroups ?? []).map((gid) =>
+    Number(idText(gid, "supplemental_groups")),
+  );
+}
+
+/** A CRI id as text, "" when unset; out of range is refused by name. */
+export function idText(id: bigint | undefined, name: string): string {
+  if (id === undefined) return "";
+  if (id < 0n || id > BigInt(maxId)) {
+    throw invalid(`${field}.${name}`, `${id} is outside 0..${maxId}`);
+  }
+  return String(id);
+}
+
+async function readEntries<T>(
+  rootfs: RootfsReader,
+  path: string,
+  parse: (text: string) => T[],
+): Promise<T[]> {
+  const bytes = await rootfs.readFile(path, maxFileBytes);
+  return bytes === undefined ? [] : parse(Buffer.from(bytes).toString("utf8"));
+}
