@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import { type PaxRecords, paxNumber, paxText, wholeNumber } from "./pax.ts";
+import { number } from "./tar-header.ts";
+
+/** One run of stored bytes of a sparse file. */
+export interface Segment {
+  readonly offset: number;
+  readonly length: number;
+}
+
+const maxSegments = 1_000_000;
+
+/** Entries of a GNU header (4 at 386) or of its extension block (21 at 0), up to the first unused. */
+export function gnuSegments(block: Buffer, start: number, count: number): Segment[] {
+  const segments: Segment[] = [];
+  for (let at = start; at < start + 24 * count; at += 24) {
+    if (block[at] === 0) break;
+    segments.push({ offset: number(block, at, 12), length: number(block, at + 12, 12) });
+  }
+  return segments;
+}
+
+/** What PAX records say of a sparse file: formats 0.0 and 0.1 hold the map, 1.0 puts it before the data. */
+export type PaxSparse =
+  | { readonly kind: "none" }
+  | { readonly kind: "map"; readonly segments: readonly Segment[]; readonly size: number }
+  | { readonly kind: "in-data"; readonly size: number };
+
+export function paxSparse(records: PaxRecords): PaxSparse {
+  if (paxText(records, "GNU.sparse.major") === "1") {
+    return { kind: "in-data", size: paxNumber(records, "GNU.sparse.realsize") ?? 0 };
+  }
+  const size = paxNumber(records, "GNU.sparse.size");
+  if (size === undefined) return { kind: "none" };
+  const map = paxText(records, "GNU.sparse.map");
+  const numbers =
+    map === undefined
+      ? records.ordered
+          .filter(([key]) => key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes")
+          .map(([, value]) => wholeNumber(value.toString("latin1")))
+      : map.split(",").map(wholeNumber);
+  return { kind: "map", segments: pairs(numbers), size };
+}
+
+/**
+ * Reads format 1.0's map, decimal lines at the start of the data, out of what was collected so far;
+ * undefined while more blocks are needed.
+ */
+export function dataSegments(collected: Buffer): Segment[] | undefined {
+  const lines = collected.toString("latin1").split("\n").slice(0, -1);
+  const [first, ...rest] = lines;
+  if (first === undefined) return undefined;
+  const count = wholeNumber(first);
+  if (count > maxSegments) throw fault("INVALID_ARGUMENT", "sparse file has too many segments");
+  if (rest.length < 2 * count) return undefined;
+  return pairs(rest.slice(0, 2 * count).map(wholeNumber));
+}
+
+/** Segments must ascend, fit into the file, and account for all stored bytes. */
+export function checkSegments(segments: readonly Segment[], size: number, stored: number): void {
+  let end = 0;
+  let total = 0;
+  for (const { offset, length } of segments) {
+    if (offset < end || length < 0 || offset + length > size) {
+      throw fault("INVALID_ARGUMENT", "bad map of a sparse file");
+    }
+    end = offset + length;
+    total += length;
+  }
+  if (total !== stored || segments.length > maxSegments) {
+    throw fault("INVALID_ARGUMENT", "map of a sparse file does not fit its data");
+  }
+}
+
+function pairs(numbers: readonly number[]): Segment[] {
+  if (numbers.length % 2 !== 0) throw fault("INVALID_ARGUMENT", "bad map of a sparse file");
+  const segments: Segment[] = [];
+  for (let at = 0; at < numbers.length; at += 2) {
+    segments.push({ offset: numbers[at] ?? 0, length: numbers[at + 1] ?? 0 });
+  }
+  return segments;
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import { noPaxRecords, type PaxRecords, parsePax, paxNumber, paxText, paxTime } from "./pax.ts";
+import { checkSegments, dataSegments, gnuSegments, paxSparse, type Segment } from "./sparse.ts";
+import { blockBytes, number, type RawHeader, readHeader, text } from "./tar-header.ts";
+
+export type TarType =
+  | "file"
+  | "hardlink"
+  | "symlink"
+  | "character"
+  | "block"
+  | "directory"
+  | "fifo";
+
+/** One member of an archive. Names are bytes, one character each ("latin1"). */
+export interface TarEntry {
+  readonly type: TarType;
+  readonly name: string;
+  readonly linkName: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Length of the file's content; 0 for everything but files. */
+  readonly size: number;
+  readonly mtime: { readonly seconds: number; readonly nanos: number };
+  readonly major: number;
+  readonly minor: number;
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+  /** Where the stored bytes start in the archive, and how many they are. */
+  readonly dataOffset: number;
+  readonly storedBytes: number;
+}
+
+/** Who takes the members: `entry`, then for a file any number of `data`, then `end`. */
+export interface TarSink {
+  entry(entry: TarEntry): void;
+  /** Bytes that belong at `position` of the file; what lies between calls is a hole. */
+  data(chunk: Buffer, position: number): void;
+  end(): void;
+}
+
+/** Extended headers hold names and attributes; more than this is an attack on memory. */
+const maxMetaBytes = 1024 * 1024;
+const types: Readonly<Record<string, TarType>> = {
+  "0": "file",
+  "1": "hardlink",
+  "2": "symlink",
+  "3": "character",
+  "4": "block",
+  "5": "directory",
+  "6": "fifo",
+  "7": "file",
+  S: "file",
+};
+
+/** Exactly so many bytes in one piece, or any piece of up to so many. */
+type Want = { readonly exact: number } | { readonly upTo: number };
+type Step<T> = Generator<Want, T, Buffer>;
+
+/**
+ * Reads a tar archive that is pushed in pieces: v7, ustar, GNU (long names, sparse), star and PAX
+ * (with sparse 0.0, 0.1 and 1.0). Everything is synchronous, so the sink sets the pace. Errors are
+ * INVALID_ARGUMENT faults; what follows the end of the archive is ignored.
+ */
+export class TarReader {
+  readonly #sink: TarSink;
+  readonly #steps: Step<void>;
+  #want: Want | undefined;
+  #rest: Buffer = Buffer.alloc(0);
+  #consumed = 0;
+  #atBoundary = true;
+
+  constructor(sink: TarSink) {
+    this.#sink = sink;
+    this.#steps = this.#run();
+    this.#advance();
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#want === undefined) return;
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (this.#want !== undefined) {
+      const available = bytes.length - at;
+      const length =
+        "exact" in this.#want ? this.#want.exact : Math.min(this.#want.upTo, available);
+      if (length > available || available === 0) break;
+      const piece = bytes.subarray(at, at + length);
+      at += length;
+      this.#consumed += length;
+      this.#advance(piece);
+    }
+    this.#rest = this.#want === undefined ? Buffer.alloc(0) : bytes.subarray(at);
+  }
+
+  /** Call at the end of the input: an archive may lack its trailer, but not the end of a member. */
+  finish(): void {
+    if (this.#want === undefined || (this.#atBoundary && this.#rest.length === 0)) return;
+    throw fault("INVALID_ARGUMENT", "tar archive is cut off");
+  }
+
+  #advance(piece?: Buffer): void {
+    const step = piece === undefined ? this.#steps.next() : this.#steps.next(piece);
+    this.#want = step.done === true ? undefined : step.value;
+  }
+
+  *#run(): Step<void> {
+    let pax = noPaxRecords;
+    let longName: string | undefined;
+    let longLink: string | undefined;
+    for (;;) {
+      const header = readHeader(yield { exact: blockBytes });
+      this.#atBoundary = false;
+      if (header === undefined) return;
+      if (header.flag === "x") pax = parsePax(yield* this.#meta(header));
+      else if (header.flag === "g" || header.flag === "V") yield* this.#meta(header);
+      else if (header.flag === "L") longName = longText(yield* this.#meta(header));
+      else if (header.flag === "K") longLink = longText(yield* this.#meta(header));
+      else {
+        yield* this.#member(header, pax, longName, longLink);
+        pax = noPaxRecords;
+        longName = undefined;
+        longLink = undefined;
+        this.#atBoundary = true;
+      }
+    }
+  }
+
+  /** The body of an extended header. */
+  *#meta({ size, flag }: RawHeader): Step<Buffer> {
+    if (size < 0 || size > maxMetaBytes) {
+      throw fault("RESOURCE_EXHAUSTED", `tar header of type "${flag}" is too long: ${size} bytes`);
+    }
+    if (size === 0) return Buffer.alloc(0);
+    const body = yield { exact: padded(size) };
+    return body.subarray(0, size);
+  }
+
+  *#member(
+    header: RawHeader,
+    pax: PaxRecords,
+    longName: string | undefined,
+    longLink: string | undefined,
+  ): Step<void> {
+    const type = typeOf(header, longName ?? paxText(pax, "path") ?? header.name);
+    const stored = type === "file" ? (paxNumber(pax, "size") ?? header.size) : 0;
+    if (stored < 0) throw fault("INVALID_ARGUMENT", "negative size in a tar header");
+    const bodyEnd = padded(stored) - stored;
+    const sparse = type === "file" ? yield* this.#sparse(header, pax, stored) : undefined;
+    const left = stored - (sparse?.mapBytes ?? 0);
+    if (sparse) checkSegments(sparse.segments, sparse.size, left);
+    this.#sink.entry({
+      type,
+      name: paxText(pax, "GNU.sparse.name") ?? paxText(pax, "path") ?? longName ?? header.name,
+      linkName: paxText(pax, "linkpath") ?? longLink ?? header.linkName,
+      mode: header.mode & 0o7777,
+      uid: paxNumber(pax, "uid") ?? header.uid,
+      gid: paxNumber(pax, "gid") ?? header.gid,
+      size: sparse?.size ?? stored,
+      mtime: paxTime(pax, "mtime") ?? { seconds: header.mtime, nanos: 0 },
+      major: header.major,
+      minor: header.minor,
+      xattrs: xattrsOf(pax),
+      dataOffset: this.#consumed,
+      storedBytes: left,
+    });
+    for (const { offset, length } of sparse?.segments ?? [{ offset: 0, length: left }]) {
+      yield* this.#data(offset, length);
+    }
+    this.#sink.end();
+    if (bodyEnd > 0) yield { exact: bodyEnd };
+  }
+
+  *#data(offset: number, length: number): Step<void> {
+    for (let done = 0; done < length; ) {
+      const chunk = yield { upTo: length - done };
+      this.#sink.data(chunk, offset + done);
+      done += chunk.length;
+    }
+  }
+
+  *#sparse(header: RawHeader, pax: PaxRecords, stored: number): Step<SparseFile | undefined> {
+    if (header.flag === "S") {
+      const segments = gnuSegments(header.block, 386, 4);
+      let more = header.block[482] === 1;
+      while (more) {
+        const block = yield { exact: blockBytes };
+        segments.push(...gnuSegments(block, 0, 21));
+        more = block[504] === 1;
+        if (segments.length > maxMetaBytes)
+          throw fault("RESOURCE_EXHAUSTED", "sparse map too long");
+      }
+      return { segments, size: number(header.block, 483, 12), mapBytes: 0 };
+    }
+    const said = paxSparse(pax);
+    if (said.kind === "none") return undefined;
+    if (said.kind === "map") return { ...said, mapBytes: 0 };
+    let collected = Buffer.alloc(0);
+    for (;;) {
+      if (collected.length + blockBytes > Math.min(padded(stored), 16 * maxMetaBytes)) {
+        throw fault("INVALID_ARGUMENT", "map of a sparse file is cut off");
+      }
+      collected = Buffer.concat([collected, yield { exact: blockBytes }]);
+      const segments = dataSegments(collected);
+      if (segments) return { segments, size: said.size, mapBytes: collected.length };
+    }
+  }
+}
+
+interface SparseFile {
+  readonly segments: readonly Segment[];
+  readonly size: number;
+  /** Bytes of the stored body that were the map. */
+  readonly mapBytes: number;
+}
+
+function typeOf(header: RawHeader, name: string): TarType {
+  const type = types[header.flag];
+  if (type === undefined) {
+    throw fault("INVALID_ARGUMENT", `tar member of unknown type "${header.flag}"`);
+  }
+  // Archives from before ustar mark a folder by its name alone.
+  return header.flag === "0" && name.endsWith("/") ? "directory" : type;
+}
+
+const xattrPrefix = "SCHILY.xattr.";
+
+function xattrsOf(pax: PaxRecords): ReadonlyMap<string, Buffer> {
+  const xattrs = new Map<string, Buffer>();
+  for (const [key, value] of pax.values) {
+    if (key.startsWith(xattrPrefix)) xattrs.set(key.slice(xattrPrefix.length), value);
+  }
+  return xattrs;
+}
+
+function longText(body: Buffer): string {
+  return text(body, 0, body.length);
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / blockBytes) * blockBytes;
+}

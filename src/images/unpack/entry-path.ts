@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+
+const whiteoutPrefix = ".wh.";
+/** Marks of the old aufs driver begin so; all but the opaque one mean nothing to anybody else. */
+const metaPrefix = ".wh..wh.";
+const opaqueName = ".wh..wh..opq";
+
+/** What a member's name asks for, below the layer's root. */
+export type EntryPath =
+  /** The root itself: "./". */
+  | { readonly kind: "root" }
+  | { readonly kind: "plain"; readonly parent: readonly string[]; readonly base: string }
+  /** `base` of the layers below is deleted. */
+  | { readonly kind: "whiteout"; readonly parent: readonly string[]; readonly base: string }
+  /** Everything the layers below have in the folder is deleted. */
+  | { readonly kind: "opaque"; readonly folder: readonly string[] }
+  | { readonly kind: "ignored" };
+
+/** Reads a member's name. INVALID_ARGUMENT for names that climb out of the root or abuse whiteouts. */
+export function entryPath(name: string): EntryPath {
+  const parts = cleanPath(name);
+  const base = parts.at(-1);
+  if (base === undefined) return { kind: "root" };
+  const parent = parts.slice(0, -1);
+  if (parent.some((part) => part.startsWith(whiteoutPrefix))) {
+    if (parent.some((part) => part.startsWith(metaPrefix))) return { kind: "ignored" };
+    throw fault("INVALID_ARGUMENT", `layer has a file below a whiteout: "${name}"`);
+  }
+  if (!base.startsWith(whiteoutPrefix)) return { kind: "plain", parent, base };
+  if (base === opaqueName) return { kind: "opaque", folder: parent };
+  if (base.startsWith(metaPrefix)) return { kind: "ignored" };
+  const deleted = base.slice(whiteoutPrefix.length);
+  if (deleted === "" || deleted === "." || deleted === "..") {
+    throw fault("INVALID_ARGUMENT", `layer has a hostile whiteout: "${name}"`);
+  }
+  return { kind: "whiteout", parent, base: deleted };
+}
+
+/**
+ * The parts of a name below the root: absolute names count from it, "." and doubled slashes vanish,
+ * ".." goes up inside it. INVALID_ARGUMENT when it would go above, or is the name of nothing.
+ */
+export function cleanPath(name: string): string[] {
+  if (name.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");
+  const parts: string[] = [];
+  for (const part of name.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined) {
+      throw fault("INVALID_ARGUMENT", `layer has a name outside its root: "${name}"`);
+    }
+  }
+  return parts;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createReadStream, openSync, readdirSync, readSync } from "node:fs";
+import { fault, RuntimeFault } from "../../base/errors.ts";
+import { changeRoot } from "../../base/os/inode.ts";
+import { Sha256 } from "../../content/digest.ts";
+import { TarReader } from "../tar/tar-reader.ts";
+import { compressionOf, decompress } from "./decompress.ts";
+import type { ExtractAnswer, ExtractTask } from "./extract-layer.ts";
+import { LayerExtractor } from "./layer-extractor.ts";
+import { bytesOf, type LayerTree } from "./layer-tree.ts";
+
+// The program that extracts one layer. It is a process of its own because chroot is for a whole
+// process, and because it may block. Its argument is an ExtractTask, its output an ExtractAnswer.
+// The exit code fails first: an event loop that runs dry for whatever reason exits with it.
+
+process.exitCode = 1;
+process.umask(0);
+
+const task = JSON.parse(process.argv[2] ?? "{}") as ExtractTask;
+let answer: ExtractAnswer;
+try {
+  answer = await extract(task);
+} catch (error) {
+  answer = failure(error);
+}
+process.stdout.write(JSON.stringify(answer));
+if (answer.ok) process.exitCode = 0;
+
+async function extract({ blob, root, diffId }: ExtractTask): Promise<ExtractAnswer> {
+  const fd = openSync(blob, "r");
+  const start = Buffer.alloc(4);
+  readSync(fd, start, 0, start.length, 0);
+  const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
+  const hash = new Sha256();
+  changeRoot(root);
+  process.chdir("/");
+
+  const extractor = new LayerExtractor();
+  const reader = new TarReader(extractor);
+  for await (const chunk of decompress(source, compressionOf(start))) {
+    hash.update(chunk);
+    reader.push(chunk);
+  }
+  reader.finish();
+  const found = hash.digest();
+  if (found !== diffId) {
+    throw fault("FAILED_PRECONDITION", `layer has diff id ${found}, its image says ${diffId}`);
+  }
+  extractor.finish();
+  return { ok: true, implicit: [...extractor.tree.implicit], ...usageOf(extractor.tree) };
+}
+
+function usageOf(tree: LayerTree): { sizeBytes: number; inodes: number } {
+  const linked = new Set<number>();
+  let blocks = 0;
+  let inodes = 0;
+  const pending = [""];
+  for (let dir = pending.pop(); dir !== undefined; dir = pending.pop()) {
+    blocks += tree.stat(dir)?.blocks ?? 0;
+    inodes += 1;
+    for (const name of readdirSync(bytesOf(dir), { encoding: "latin1" })) {
+      const at = `${dir}/${name}`;
+      const stat = tree.stat(at);
+      if (stat === undefined) continue;
+      if (stat.isDirectory()) pending.push(at);
+      else if (stat.nlink === 1 || !linked.has(stat.ino)) {
+        if (stat.nlink > 1) linked.add(stat.ino);
+        blocks += stat.blocks;
+        inodes += 1;
+      }
+    }
+  }
+  return { sizeBytes: blocks * 512, inodes };
+}
+
+function failure(error: unknown): ExtractAnswer {
+  if (error instanceof RuntimeFault) return { ok: false, code: error.code, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  const isFull = error instanceof Error && "code" in error && error.code === "ENOSPC";
+  return { ok: false, code: isFull ? "RESOURCE_EXHAUSTED" : "UNKNOWN", message };
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fileURLToPath } from "node:url";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { type FaultCode, fault } from "../../base/errors.ts";
+import { run } from "../../base/process.ts";
+import type { Digest } from "../../content/ports.ts";
+import type { SnapshotUsage } from "../../snapshots/ports.ts";
+
+/** What the child process is told. */
+export interface ExtractTask {
+  /** File of the layer, compressed or not. */
+  readonly blob: string;
+  /** Folder to extract into: the child's root. */
+  readonly root: string;
+  readonly diffId: Digest;
+}
+
+/** What the child process answers. Names are bytes, one character each. */
+export type ExtractAnswer =
+  | {
+      readonly ok: true;
+      readonly implicit: readonly string[];
+      readonly sizeBytes: number;
+      readonly inodes: number;
+    }
+  | { readonly ok: false; readonly code: FaultCode; readonly message: string };
+
+export interface ExtractedLayer {
+  /** Folders without a member of their own, to be made like the layers below; "" is the root. */
+  readonly implicit: readonly string[];
+  readonly usage: SnapshotUsage;
+}
+
+const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
+
+/**
+ * Extracts a layer into a folder, in a chrooted process. The folder holds rubbish after a failure.
+ * Errors: INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id),
+ * RESOURCE_EXHAUSTED (limits, disk full), the signal's own.
+ */
+export async function extractLayer(
+  task: ExtractTask,
+  { signal }: Cancellable,
+): Promise<ExtractedLayer> {
+  const result = await run(process.execPath, [program, JSON.stringify(task)], {
+    env: {},
+    signal,
+    anyExitCode: true,
+    maxOutputBytes: 256 * 1024 * 1024,
+  });
+  const answer = parseAnswer(result.stdout);
+  if (answer?.ok === false) throw fault(answer.code, answer.message);
+  if (answer === undefined || result.exitCode !== 0) {
+    const said = result.stderr.toString("utf8").trim().slice(-1024);
+    throw fault("INTERNAL", `layer extractor exited with ${result.exitCode}: ${said}`);
+  }
+  return {
+    implicit: answer.implicit,
+    usage: { sizeBytes: BigInt(answer.sizeBytes), inodes: BigInt(answer.inodes) },
+  };
+}
+
+function parseAnswer(output: Buffer): ExtractAnswer | undefined {
+  try {
+    return JSON.parse(output.toString("utf8")) as ExtractAnswer;
+  } catch {
+    return undefined;
+  }
+}

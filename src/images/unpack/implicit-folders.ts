@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, fchmodSync, fchownSync, fstatSync, openSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import {
+  attributesOf,
+  type FileTime,
+  openDirectoryInside,
+  setAttributeOf,
+  setTimesOf,
+} from "../../base/os/inode.ts";
+import { isOverlayMark } from "./layer-extractor.ts";
+
+/**
+ * Makes folders that a layer only implied look as they do in the layers below: owner, mode, extended
+ * attributes and times of the topmost layer that has the folder. Without that, `etc/motd` alone in a
+ * layer would reset the looks of `/etc`. `lowers` are folders, top first; paths count from their root.
+ */
+export function dressImplicitFolders(
+  layer: string,
+  lowers: readonly string[],
+  implicit: readonly string[],
+): void {
+  if (lowers.length === 0 || implicit.length === 0) return;
+  using layerRoot = openRoot(layer);
+  using stack = new DisposableStack();
+  const lowerRoots = lowers.map((lower) => stack.use(openRoot(lower)));
+  // Deepest first: dressing a folder does not touch its parent's time, but let no order matter.
+  for (const name of implicit.toSorted((a, b) => b.length - a.length)) {
+    const path = Buffer.from(name.replace(/^\/+/, ""), "latin1");
+    using source = firstFolder(lowerRoots, path);
+    if (source === undefined) continue;
+    using own = openFolder(layerRoot.fd, path);
+    copyLooks(source.fd, own.fd);
+  }
+}
+
+interface OpenFolder extends Disposable {
+  readonly fd: number;
+}
+
+function openRoot(folder: string): OpenFolder {
+  return disposable(openSync(folder, "r"));
+}
+
+function openFolder(rootFd: number, path: Buffer): OpenFolder {
+  return disposable(openDirectoryInside(rootFd, path));
+}
+
+function disposable(fd: number): OpenFolder {
+  return { fd, [Symbol.dispose]: () => closeSync(fd) };
+}
+
+function firstFolder(roots: readonly OpenFolder[], path: Buffer): OpenFolder | undefined {
+  for (const root of roots) {
+    try {
+      return openFolder(root.fd, path);
+    } catch (error) {
+      const errno = errnoOf(error);
+      // Something else has taken the folder's place there, a whiteout for one: it began anew.
+      if (errno === "ENOTDIR" || errno === "ELOOP") return undefined;
+      if (errno !== "ENOENT") throw error;
+    }
+  }
+  return undefined;
+}
+
+function copyLooks(from: number, to: number): void {
+  const stat = fstatSync(from, { bigint: true });
+  fchownSync(to, Number(stat.uid), Number(stat.gid));
+  fchmodSync(to, Number(stat.mode) & 0o7777);
+  for (const [name, value] of attributesOf(from)) {
+    if (!isOverlayMark(name)) setAttributeOf(to, name, value);
+  }
+  setTimesOf(to, timeOf(stat.atimeNs), timeOf(stat.mtimeNs));
+}
+
+function timeOf(nanos: bigint): FileTime {
+  const seconds = nanos / 1_000_000_000n - (nanos % 1_000_000_000n < 0n ? 1n : 0n);
+  return { seconds: Number(seconds), nanos: Number(nanos - seconds * 1_000_000_000n) };
+}

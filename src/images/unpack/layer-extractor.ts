@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  openSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import { errnoOf, fault } from "../../base/errors.ts";
+import {
+  makeDevice,
+  setAttribute,
+  setAttributeOf,
+  setTimes,
+  setTimesOf,
+} from "../../base/os/inode.ts";
+import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
+import { cleanPath, type EntryPath, entryPath } from "./entry-path.ts";
+import { bytesOf, isWhiteout, LayerTree, osPath } from "./layer-tree.ts";
+
+export interface LayerLimits {
+  readonly entries: number;
+  /** Of one file, holes included. */
+  readonly fileBytes: number;
+  /** Of all stored bytes. */
+  readonly totalBytes: number;
+}
+
+export const defaultLayerLimits: LayerLimits = {
+  entries: 10_000_000,
+  fileBytes: 2 ** 42,
+  totalBytes: 2 ** 40,
+};
+
+const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
+const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/**
+ * Puts the members of a layer's archive into the tree below "/", in overlayfs' terms: a deletion is a
+ * 0:0 character device, a replaced folder carries `trusted.overlay.opaque`. It must run chrooted.
+ *
+ * A member's looks are set in one order: owner (which clears set-id bits and capabilities), mode,
+ * attributes, time. A whiteout is about the layers below and never removes a member of its own layer.
+ */
+export class LayerExtractor implements TarSink {
+  readonly tree = new LayerTree();
+  readonly #limits: LayerLimits;
+  #entries = 0;
+  #bytes = 0;
+  #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
+
+  constructor(limits: LayerLimits = defaultLayerLimits) {
+    this.#limits = limits;
+  }
+
+  entry(entry: TarEntry): void {
+    this.#count(entry);
+    const path = entryPath(entry.name);
+    switch (path.kind) {
+      case "ignored":
+        return;
+      case "root":
+        return this.#root(entry);
+      case "opaque":
+        return this.tree.makeOpaque(this.tree.folder(path.folder));
+      case "whiteout":
+        return this.#whiteout(path);
+      case "plain":
+        return this.#plain(path, entry);
+    }
+  }
+
+  data(chunk: Buffer, position: number): void {
+    if (!this.#file) return;
+    for (let done = 0; done < chunk.length; ) {
+      done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
+    }
+  }
+
+  end(): void {
+    if (!this.#file) return;
+    const { fd, entry } = this.#file;
+    this.#file = undefined;
+    if (entry.size !== entry.storedBytes) ftruncateSync(fd, entry.size);
+    fchownSync(fd, entry.uid, entry.gid);
+    fchmodSync(fd, entry.mode);
+    forEachAttribute(entry, (name, value) => setAttributeOf(fd, name, value));
+    setTimesOf(fd, entry.mtime, entry.mtime);
+    closeSync(fd);
+  }
+
+  /** Call once the archive is complete. */
+  finish(): void {
+    this.tree.finishTimes();
+  }
+
+  #count(entry: TarEntry): void {
+    this.#entries += 1;
+    this.#bytes += entry.storedBytes;
+    if (this.#entries > this.#limits.entries) {
+      throw fault("RESOURCE_EXHAUSTED", `layer has more than ${this.#limits.entries} files`);
+    }
+    if (entry.size > this.#limits.fileBytes || this.#bytes > this.#limits.totalBytes) {
+      throw fault("RESOURCE_EXHAUSTED", `layer is too large at "${entry.name}"`);
+    }
+  }
+
+  #root(entry: TarEntry): void {
+    if (entry.type !== "directory") {
+      throw fault("INVALID_ARGUMENT", `layer replaces its root by a ${entry.type}`);
+    }
+    this.#dress("", entry);
+    this.tree.implicit.delete("");
+  }
+
+  #whiteout({ parent, base }: Extract<EntryPath, { kind: "whiteout" }>): void {
+    const at = `${this.tree.folder(parent)}/${base}`;
+    const existing = this.tree.stat(at);
+    if (existing === undefined) makeDevice(bytesOf(at), typeBits.character, 0, 0);
+    else if (existing.isDirectory()) this.tree.makeOpaque(at);
+  }
+
+  #plain({ parent, base }: Extract<EntryPath, { kind: "plain" }>, entry: TarEntry): void {
+    const at = `${this.tree.folder(parent)}/${base}`;
+    let existing = this.tree.stat(at);
+    const replaced = existing !== undefined && isWhiteout(existing) ? existing : undefined;
+    const isFolder = entry.type === "directory";
+    if (existing && !replaced && !(isFolder && existing.isDirectory())) {
+      this.tree.clear(at, existing);
+      existing = undefined;
+    }
+    if (isFolder) {
+      if (!existing || replaced) this.tree.makeFolder(at, replaced);
+      this.#dress(at, entry);
+      this.tree.implicit.delete(at);
+      return;
+    }
+    if (replaced) this.tree.clear(at, replaced);
+    this.#make(at, entry);
+  }
+
+  #make(at: string, entry: TarEntry): void {
+    switch (entry.type) {
+      case "file":
+        this.#file = { fd: openSync(osPath(at), newFile, 0o600), entry };
+        return;
+      case "hardlink":
+        // Another name of a dressed inode: its looks were set with the first.
+        return this.#link(at, entry);
+      case "symlink":
+        symlinkSync(Buffer.from(entry.linkName, "latin1"), osPath(at));
+        return this.#dress(at, entry);
+      case "fifo":
+      case "character":
+      case "block":
+        makeDevice(bytesOf(at), typeBits[entry.type] | 0o600, entry.major, entry.minor);
+        return this.#dress(at, entry);
+      case "directory":
+        throw fault("INTERNAL", `folder "${at}" was not made`);
+    }
+  }
+
+  #link(at: string, entry: TarEntry): void {
+    const parts = cleanPath(entry.linkName);
+    const base = parts.pop();
+    if (base === undefined) {
+      throw fault("INVALID_ARGUMENT", `layer has a hard link to its root: "${entry.name}"`);
+    }
+    const target = `${this.tree.folder(parts)}/${base}`;
+    const stat = this.tree.stat(target);
+    if (stat === undefined || stat.isDirectory() || isWhiteout(stat)) {
+      throw fault("INVALID_ARGUMENT", `layer has a hard link to no file: "${entry.linkName}"`);
+    }
+    linkSync(osPath(target), osPath(at));
+  }
+
+  #dress(at: string, entry: TarEntry): void {
+    const path = bytesOf(at);
+    lchownSync(osPath(at), entry.uid, entry.gid);
+    if (entry.type !== "symlink") chmodSync(osPath(at), entry.mode);
+    forEachAttribute(entry, (name, value) => setAttribute(path, name, value));
+    if (entry.type === "directory") this.tree.setTimeLater(at, entry.mtime);
+    else setTimes(path, entry.mtime, entry.mtime);
+  }
+}
+
+/** overlayfs' own marks in an archive would forge whiteouts: they are left out. */
+export function isOverlayMark(name: string): boolean {
+  return /^(trusted|user)\.overlay\./.test(name);
+}
+
+function forEachAttribute(entry: TarEntry, set: (name: string, value: Buffer) => void): void {
+  for (const [name, value] of entry.xattrs) {
+    if (isOverlayMark(name)) continue;
+    try {
+      set(name, value);
+    } catch (error) {
+      // The file system or the file's type has no such attributes: nothing that runs can miss them.
+      const errno = errnoOf(error);
+      const isUserOnSpecial = errno === "EPERM" && name.startsWith("user.");
+      if (errno !== "ENOTSUP" && errno !== "EOPNOTSUPP" && !isUserOnSpecial) throw error;
+    }
+  }
+}
