@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Working directory; "/" when left out, never the daemon's own. */
   readonly cwd?: string;
-  /** Aborting kills the child with SIGKILL. */
+  /** Aborting kills the child and all it started in its session with SIGKILL. */
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   /** Bytes kept of each stream; more than that kills the child and fails. Default 4 MiB. */
@@ -77,7 +77,7 @@ export async function run(
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
   const stdout = new Capture(maxBytes);
   const stderr = options.mergeStderr === true ? stdout : new Capture(maxBytes);
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => killGroup(child);
   const feed = (capture: Capture) => (chunk: Buffer) => {
     capture.add(chunk);
     if (capture.overflowed) kill();
@@ -158,7 +158,20 @@ function start(file: string, args: readonly string[], options: RunOptions): Chil
     cwd: options.cwd ?? "/",
     env: childEnvironment(options.env),
     stdio: ["pipe", "pipe", "pipe"],
+    // A session of its own, so that what a script started dies with it.
+    detached: true,
   });
+}
+
+function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
+  }
+  // "close" waits for whoever still holds the pipes, and a stranger may.
+  child.stdout?.destroy();
+  child.stderr?.destroy();
 }
 
 type Ending = { readonly exitCode: number | undefined; readonly signal: string | undefined };

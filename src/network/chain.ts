@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault, isFault, toFault } from "../base/errors.ts";
+import { type CniCommand, runPlugin } from "./exec.ts";
+import { addOnlyPassesOn, type CapabilityArgs, pluginInput } from "./plugin-args.ts";
+import type { Attachment } from "./result-cache.ts";
+
+/** What all plugins of a pod's networks are called with. */
+export interface ChainContext {
+  readonly sandboxId: string;
+  readonly netnsPath: string;
+  readonly args: string;
+  readonly capabilityArgs: CapabilityArgs;
+  readonly binDirs: readonly string[];
+  readonly pluginTimeoutMs: number;
+}
+
+/** ADD of every plugin in order, each given the result of the one before. Notes on the attachment what was left out, and the result. */
+export async function addChain(
+  attachment: Attachment,
+  context: ChainContext,
+  call: Cancellable,
+): Promise<void> {
+  let result: unknown;
+  for (const plugin of attachment.plugins) {
+    plugin.skipped = addOnlyPassesOn(plugin, context.capabilityArgs, result);
+    if (plugin.skipped) continue;
+    const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
+    result = await callPlugin("ADD", attachment, plugin.type, input, context, call);
+    if (result === undefined) {
+      throw fault("INTERNAL", `CNI plugin "${plugin.type}" answered ADD with nothing`);
+    }
+  }
+  attachment.result = result;
+}
+
+/**
+ * DEL of every plugin in reverse order, each given the chain's result. A plugin that fails does not
+ * keep the others from cleaning up; the first failure is thrown when all had their turn. An abort
+ * ends it at once.
+ */
+export async function deleteChain(
+  attachment: Attachment,
+  context: ChainContext,
+  call: Cancellable,
+): Promise<void> {
+  let first: unknown;
+  for (const plugin of attachment.plugins.toReversed()) {
+    if (plugin.skipped) continue;
+    const input = pluginInput(attachment, plugin, context.capabilityArgs, attachment.result);
+    try {
+      await callPlugin("DEL", attachment, plugin.type, input, context, call);
+    } catch (error) {
+      if (isFault(error, "CANCELLED")) throw error;
+      first ??= error;
+    }
+  }
+  if (first !== undefined) throw toFault(first);
+}
+
+function callPlugin(
+  command: CniCommand,
+  attachment: Attachment,
+  type: string,
+  input: unknown,
+  context: ChainContext,
+  call: Cancellable,
+): Promise<unknown> {
+  return runPlugin(
+    {
+      command,
+      type,
+      network: attachment.name,
+      binDirs: context.binDirs,
+      containerId: context.sandboxId,
+      netnsPath: context.netnsPath,
+      ifName: attachment.ifName,
+      args: context.args,
+      input,
+      timeoutMs: context.pluginTimeoutMs,
+    },
+    call,
+  );
+}

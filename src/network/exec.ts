@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import { access, constants } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault, RuntimeFault, toFault } from "../base/errors.ts";
+import { childEnvironment, ProcessFault, run } from "../base/process.ts";
+
+export type CniCommand = "ADD" | "DEL";
+
+export interface PluginCall {
+  readonly command: CniCommand;
+  /** Name of the plugin's binary. */
+  readonly type: string;
+  /** For messages. */
+  readonly network: string;
+  readonly binDirs: readonly string[];
+  readonly containerId: string;
+  /** "" when the namespace is gone, which DEL must bear. */
+  readonly netnsPath: string;
+  readonly ifName: string;
+  readonly args: string;
+  /** The configuration as JSON value. */
+  readonly input: unknown;
+  /** The plugin is killed after so long. */
+  readonly timeoutMs: number;
+}
+
+/** A plugin that said no, in its own words. Codes below 100 are the specification's. */
+export class CniPluginFault extends RuntimeFault {
+  override readonly name = "CniPluginFault";
+  readonly plugin: string;
+  readonly cniCode: number;
+
+  constructor(call: PluginCall, cniCode: number, said: string, cause: unknown) {
+    const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
+    // Code 11: try again later (CNI specification, section 5).
+    super(cniCode === 11 ? "UNAVAILABLE" : "UNKNOWN", `${what}: ${said}`, { cause });
+    this.plugin = call.type;
+    this.cniCode = cniCode;
+  }
+}
+
+const errorSchema = z.looseObject({
+  code: z.number(),
+  msg: z.string(),
+  details: z.string().nullish(),
+});
+
+/**
+ * Runs one plugin by the CNI protocol and answers the JSON it printed; undefined when it printed
+ * nothing, as for DEL. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED and CANCELLED mean it
+ * was killed; CniPluginFault is its own complaint.
+ */
+export async function runPlugin(call: PluginCall, { signal }: Cancellable): Promise<unknown> {
+  const file = await findPlugin(call.type, call.binDirs);
+  if (file === undefined) {
+    const where = call.binDirs.map((folder) => `"${folder}"`).join(", ");
+    throw fault(
+      "NOT_FOUND",
+      `CNI plugin "${call.type}" of network "${call.network}" is not in ${where}`,
+    );
+  }
+  try {
+    const { stdout } = await run(file, [], {
+      input: JSON.stringify(call.input),
+      env: environment(call),
+      signal,
+      timeoutMs: call.timeoutMs,
+    });
+    return parseOutput(call, stdout.toString("utf8"));
+  } catch (error) {
+    throw pluginFault(call, error);
+  }
+}
+
+/** The first executable of that name; undefined when there is none. */
+export async function findPlugin(
+  type: string,
+  binDirs: readonly string[],
+): Promise<string | undefined> {
+  for (const folder of binDirs) {
+    const file = path.join(folder, type);
+    try {
+      await access(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not here: the next folder may have it.
+    }
+  }
+  return undefined;
+}
+
+function environment(call: PluginCall): Record<string, string | undefined> {
+  return {
+    ...childEnvironment(undefined),
+    CNI_COMMAND: call.command,
+    CNI_CONTAINERID: call.containerId,
+    CNI_NETNS: call.netnsPath,
+    CNI_IFNAME: call.ifName,
+    CNI_ARGS: call.args,
+    CNI_PATH: call.binDirs.join(":"),
+  };
+}
+
+function parseOutput(call: PluginCall, text: string): unknown {
+  if (text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw fault("INTERNAL", `CNI plugin "${call.type}" printed no JSON: ${text.slice(0, 200)}`, {
+      cause,
+    });
+  }
+}
+
+/** Plugins print `{code, msg, details}` on stdout when they fail; a crash leaves only stderr. */
+function pluginFault(call: PluginCall, error: unknown): RuntimeFault {
+  if (!(error instanceof ProcessFault)) return toFault(error);
+  const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
+  if (error.code === "DEADLINE_EXCEEDED") {
+    const text = `${what}: no answer within ${call.timeoutMs} ms, killed`;
+    return fault("DEADLINE_EXCEEDED", text, { cause: error });
+  }
+  if (error.code === "CANCELLED") return fault("CANCELLED", `${what}: cancelled`, { cause: error });
+  const said = errorSchema.safeParse(parseLoosely(error.stdout.toString("utf8")));
+  if (!said.success) return fault(error.code, `${what}: ${error.message}`, { cause: error });
+  const { code, details, msg } = said.data;
+  const text = [msg, details].filter((part) => part !== undefined && part !== null && part !== "");
+  return new CniPluginFault(call, code, text.join(": "), error);
+}
+
+function parseLoosely(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

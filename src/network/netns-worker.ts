@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import fs from "node:fs";
+import { parentPort } from "node:worker_threads";
+import { errnoOf } from "../base/errors.ts";
+import { linkUp } from "../base/os/link-up.ts";
+import { mount, unmount } from "../base/os/mount.ts";
+import { MountFlag } from "../base/os/mount-options.ts";
+import { enterNamespace, NamespaceFlag, unshare } from "../base/os/namespace.ts";
+
+/**
+ * Entry of the thread that makes and removes network namespaces. A namespace is entered by a thread,
+ * so this must be one that does nothing else, and nothing here may wait: between `unshare` and the
+ * way back, no other code may run on it.
+ */
+export interface NetnsRequest {
+  readonly sequence: number;
+  readonly kind: "prepare" | "create" | "remove";
+  /** The folder for `prepare`, else the file of the namespace. */
+  readonly path: string;
+}
+
+export interface NetnsAnswer {
+  readonly sequence: number;
+  /** errno name and text of a failure. */
+  readonly failure?: { readonly errno: string; readonly message: string };
+}
+
+const noMount = { source: "none", type: "", data: "" } as const;
+
+/**
+ * Makes the folder a shared mount of our own. Otherwise the first `ip netns add` of anyone on a host
+ * with private mounts binds a folder over itself and strands the namespaces pinned below it.
+ */
+function prepare(folder: string): void {
+  fs.mkdirSync(folder, { recursive: true, mode: 0o711 });
+  if (!isMountPoint(folder)) {
+    mount({ ...noMount, source: folder, target: folder, flags: MountFlag.bind });
+    // Where the parent is shared, the bind joined its peers, and would show each namespace twice.
+    mount({ ...noMount, target: folder, flags: MountFlag.private });
+  }
+  mount({ ...noMount, target: folder, flags: MountFlag.shared });
+}
+
+function isMountPoint(folder: string): boolean {
+  // mountinfo writes blanks and backslashes as octal.
+  const escaped = folder.replaceAll(
+    /[\\ \t\n]/g,
+    (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+  const lines = fs.readFileSync("/proc/thread-self/mountinfo", "utf8").split("\n");
+  return lines.some((line) => line.split(" ")[4] === escaped);
+}
+
+function create(file: string): void {
+  fs.closeSync(
+    fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL, 0o444),
+  );
+  try {
+    const home = fs.openSync("/proc/thread-self/ns/net", fs.constants.O_RDONLY);
+    try {
+      unshare(NamespaceFlag.net);
+      try {
+        linkUp("lo");
+        mount({
+          ...noMount,
+          source: "/proc/thread-self/ns/net",
+          target: file,
+          flags: MountFlag.bind,
+        });
+      } finally {
+        goHome(home);
+      }
+    } finally {
+      fs.closeSync(home);
+    }
+  } catch (error) {
+    fs.rmSync(file, { force: true });
+    throw error;
+  }
+}
+
+function goHome(home: number): void {
+  try {
+    enterNamespace(home, NamespaceFlag.net);
+  } catch {
+    // This thread would make the next pod's namespace a child of this one's and the daemon's sockets
+    // unreachable: worse than a restart, which pods survive.
+    process.abort();
+  }
+}
+
+function remove(file: string): void {
+  // Lazily, since a process may still have it open; more than once, since a crash may have stacked mounts.
+  while (unmount(file, { lazy: true }));
+  fs.rmSync(file, { force: true });
+}
+
+const actions = { prepare, create, remove } as const;
+
+const port = parentPort;
+port?.on("message", ({ kind, path, sequence }: NetnsRequest) => {
+  let answer: NetnsAnswer = { sequence };
+  try {
+    actions[kind](path);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    answer = { sequence, failure: { errno: errnoOf(error) ?? "UNKNOWN", message } };
+  }
+  port.postMessage(answer);
+});

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir, rm, statfs } from "node:fs/promises";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+import type { Cancellable } from "../base/cancellable.ts";
+import { errnoOf, fault, isFault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { unmount } from "../base/os/mount.ts";
+import type { NetnsAnswer, NetnsRequest } from "./netns-worker.ts";
+import type { NetworkNamespaces } from "./ports.ts";
+
+/** What statfs(2) calls the file system of namespace files. */
+const namespaceFileSystem = 0x6e736673;
+
+export interface PinnedNetworkNamespaces extends NetworkNamespaces, AsyncDisposable {
+  /** The pinned files there are, living or not: for recovery and for finding leaks. */
+  list(): Promise<readonly string[]>;
+  /** Removes all namespaces, the folder's mount and the folder. For tests and for uninstalling; a daemon that stops leaves pods their network. */
+  removeAll(call: Cancellable): Promise<void>;
+}
+
+export interface NetworkNamespacesOptions {
+  /** Absolute; made when missing. */
+  readonly folder: string;
+  readonly log: Logger;
+}
+
+/** Starts the worker thread on first use. Disposing ends it and leaves all namespaces as they are. */
+export function createNetworkNamespaces(
+  options: NetworkNamespacesOptions,
+): PinnedNetworkNamespaces {
+  return new WorkerNamespaces(options);
+}
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+class WorkerNamespaces implements PinnedNetworkNamespaces {
+  readonly #folder: string;
+  readonly #log: Logger;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+  #prepared: Promise<void> | undefined;
+  #sequence = 0;
+
+  constructor({ folder, log }: NetworkNamespacesOptions) {
+    this.#folder = folder;
+    this.#log = log;
+  }
+
+  async create(id: string, { signal }: Cancellable): Promise<string> {
+    signal.throwIfAborted();
+    if (!/^[\w.-]+$/.test(id) || id.startsWith(".")) {
+      throw fault("INVALID_ARGUMENT", `network namespace id "${id}" is no file name`);
+    }
+    const file = path.join(this.#folder, id);
+    await this.#prepare();
+    await this.#request("create", file);
+    // It took less than a millisecond; an abort that came meanwhile must not leave it behind.
+    if (signal.aborted) {
+      await this.#request("remove", file);
+      signal.throwIfAborted();
+    }
+    return file;
+  }
+
+  async remove(file: string, { signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    if (file === "") return;
+    await this.#request("remove", file);
+  }
+
+  async isAlive(file: string): Promise<boolean> {
+    try {
+      return (await statfs(file)).type === namespaceFileSystem;
+    } catch {
+      return false;
+    }
+  }
+
+  async list(): Promise<readonly string[]> {
+    try {
+      return (await readdir(this.#folder)).sort().map((name) => path.join(this.#folder, name));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  async removeAll(call: Cancellable): Promise<void> {
+    for (const file of await this.list()) await this.remove(file, call);
+    while (unmount(this.#folder, { lazy: true }));
+    this.#prepared = undefined;
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+
+  /** Once; again after a failure. */
+  #prepare(): Promise<void> {
+    this.#prepared ??= this.#request("prepare", this.#folder).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  #request(kind: NetnsRequest["kind"], file: string): Promise<void> {
+    const worker = (this.#worker ??= this.#spawn());
+    this.#sequence += 1;
+    const request: NetnsRequest = { sequence: this.#sequence, kind, path: file };
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.set(request.sequence, { resolve, reject });
+    worker.postMessage(request, []);
+    return promise.catch((cause: unknown) => {
+      if (isFault(cause)) throw cause;
+      const what = kind === "prepare" ? "folder for network namespaces" : "network namespace";
+      const errno = errnoOf(cause) ?? "UNKNOWN";
+      const code = errno === "EEXIST" ? "ALREADY_EXISTS" : "INTERNAL";
+      throw fault(code, `cannot ${kind} ${what} "${file}": ${errno}`, { cause });
+    });
+  }
+
+  #spawn(): Worker {
+    const worker = new Worker(new URL("./netns-worker.ts", import.meta.url), {
+      name: "berth-netns",
+      execArgv: [],
+      env: {},
+    });
+    worker.on("message", (answer: NetnsAnswer) => this.#receive(answer));
+    worker.on("error", (err) => this.#log.error({ err }, "network namespace worker failed"));
+    worker.on("exit", () => {
+      if (this.#worker === worker) this.#worker = undefined; // the next request starts another
+      for (const { reject } of this.#waiting.values()) {
+        reject(fault("UNAVAILABLE", "network namespace worker ended before it answered"));
+      }
+      this.#waiting.clear();
+    });
+    return worker;
+  }
+
+  #receive({ failure, sequence }: NetnsAnswer): void {
+    const waiting = this.#waiting.get(sequence);
+    this.#waiting.delete(sequence);
+    if (failure === undefined) {
+      waiting?.resolve();
+      return;
+    }
+    waiting?.reject(Object.assign(new Error(failure.message), { code: failure.errno }));
+  }
+}

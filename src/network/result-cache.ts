@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { errnoOf } from "../base/errors.ts";
+
+const pluginSchema = z.object({
+  type: z.string(),
+  capabilities: z.array(z.string()),
+  raw: z.record(z.string(), z.unknown()),
+  /** ADD was left out as it would have passed its prevResult on; so is DEL. */
+  skipped: z.boolean(),
+});
+
+const attachmentSchema = z.object({
+  name: z.string(),
+  cniVersion: z.string(),
+  ifName: z.string(),
+  plugins: z.array(pluginSchema),
+  /** What the chain's last plugin printed; undefined until ADD is through. */
+  result: z.unknown().optional(),
+});
+
+const recordSchema = z.object({
+  version: z.literal(1),
+  sandboxId: z.string(),
+  args: z.string(),
+  capabilityArgs: z.record(z.string(), z.unknown()),
+  attachments: z.array(attachmentSchema),
+});
+
+/** A pod's place in one network. */
+export type Attachment = z.infer<typeof attachmentSchema>;
+/** All that DEL needs, as ADD was asked: the configuration may have changed since. */
+export type NetworkRecord = z.infer<typeof recordSchema>;
+
+/**
+ * One JSON file a sandbox, written before ADD and again after it, so that whatever ADD got to can be
+ * undone by the daemon that comes after a crash. Files are replaced by rename but not flushed: a
+ * crash of the machine ends the pods too, and DEL then works from the present configuration.
+ */
+export class ResultCache {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async put(record: NetworkRecord): Promise<void> {
+    const file = this.#file(record.sandboxId);
+    const text = JSON.stringify(record);
+    try {
+      await writeFile(`${file}.new`, text, { mode: 0o600 });
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeFile(`${file}.new`, text, { mode: 0o600 });
+    }
+    await rename(`${file}.new`, file);
+  }
+
+  /** undefined when there is none, or none that can be read. */
+  async get(sandboxId: string): Promise<NetworkRecord | undefined> {
+    try {
+      const json: unknown = JSON.parse(await readFile(this.#file(sandboxId), "utf8"));
+      return recordSchema.parse(json);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return undefined;
+      if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+      throw error;
+    }
+  }
+
+  async remove(sandboxId: string): Promise<void> {
+    await rm(this.#file(sandboxId), { force: true });
+  }
+
+  #file(sandboxId: string): string {
+    return path.join(this.#folder, `${encodeURIComponent(sandboxId)}.json`);
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type FSWatcher, watch } from "node:fs";
+import path from "node:path";
+import { confDirFingerprint } from "./conf-dir.ts";
+
+const settleMs = 50;
+const defaultPollMs = 5000;
+
+export interface WatcherOptions {
+  readonly folder: string;
+  /** Called after a change has settled. Never while an earlier call runs. */
+  readonly onChange: () => Promise<void>;
+  readonly pollMs?: number;
+}
+
+/**
+ * Notices changes of a folder that may not exist yet, may be replaced, renamed or remounted. Watching
+ * alone loses track in all of these cases (kubelet then waits for a restart that nobody does), so a
+ * cheap poll of a fingerprint decides, and the watches on the folder and its parent only make it
+ * look earlier.
+ */
+export class ConfDirWatcher implements AsyncDisposable {
+  readonly #options: WatcherOptions;
+  readonly #poll: NodeJS.Timeout;
+  #watchers: FSWatcher[] = [];
+  #settle: NodeJS.Timeout | undefined;
+  #seen: string;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #isClosed = false;
+
+  /** `seen` is the folder's fingerprint when its content was last loaded. */
+  constructor(options: WatcherOptions, seen: string) {
+    this.#options = options;
+    this.#seen = seen;
+    this.#watch();
+    this.#poll = setInterval(() => this.#look(), options.pollMs ?? defaultPollMs);
+    this.#poll.unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#poll);
+    clearTimeout(this.#settle);
+    this.#unwatch();
+    await this.#looking;
+  }
+
+  #watch(): void {
+    this.#unwatch();
+    const { folder } = this.#options;
+    for (const target of [folder, path.dirname(folder)]) {
+      try {
+        const watcher = watch(target, { persistent: false }, () => this.#soon());
+        watcher.on("error", () => watcher.close());
+        this.#watchers.push(watcher);
+      } catch {
+        // Missing, or no inotify instance left: the poll sees to it.
+      }
+    }
+  }
+
+  #unwatch(): void {
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers = [];
+  }
+
+  #soon(): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#settle);
+    this.#settle = setTimeout(() => this.#look(), settleMs);
+    this.#settle.unref();
+  }
+
+  #look(): void {
+    if (this.#looking !== undefined) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#lookAgain = false;
+    this.#looking = this.#compare().finally(() => {
+      this.#looking = undefined;
+      if (this.#lookAgain && !this.#isClosed) this.#look();
+    });
+  }
+
+  async #compare(): Promise<void> {
+    const { folder, onChange } = this.#options;
+    const present = await confDirFingerprint(folder);
+    if (present === this.#seen || this.#isClosed) return;
+    this.#seen = present;
+    this.#watch();
+    await onChange();
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import test, { type TestContext } from "node:test";
+import { silentLogger } from "../../../src/base/logger.ts";
+import { readMountinfo } from "../../../src/base/os/mountinfo.ts";
+import { run } from "../../../src/base/process.ts";
+import {
+  createNetworkNamespaces,
+  type PinnedNetworkNamespaces,
+} from "../../../src/network/netns.ts";
+
+const call = { signal: AbortSignal.timeout(60_000) };
+const skip = process.getuid?.() === 0 ? false : "needs root";
+
+function setUp(t: TestContext): { folder: string; namespaces: PinnedNetworkNamespaces } {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth netns "));
+  const folder = path.join(root, "net ns");
+  const namespaces = createNetworkNamespaces({ folder, log: silentLogger });
+  t.after(async () => {
+    await namespaces.removeAll(call);
+    await namespaces[Symbol.asyncDispose]();
+    fs.rmdirSync(root);
+    const left = (await readMountinfo()).filter((entry) => entry.mountPoint.startsWith(root));
+    assert.deepEqual(left, []);
+  });
+  return { folder, namespaces };
+}
+
+async function inside(file: string, ...command: readonly string[]): Promise<string> {
+  const { stdout } = await run("nsenter", [`--net=${file}`, ...command]);
+  return stdout.toString("utf8");
+}
+
+test("NetworkNamespaces makes a namespace of its own with lo up", { skip }, async (t) => {
+  const { namespaces } = setUp(t);
+  const host = fs.readlinkSync("/proc/self/ns/net");
+  const file = await namespaces.create("one", call);
+  assert.equal(await namespaces.isAlive(file), true);
+  const link = (await inside(file, "readlink", "/proc/self/ns/net")).trim();
+  assert.notEqual(link, host);
+  assert.match(await inside(file, "cat", "/proc/net/dev"), /lo:/);
+  assert.match(await inside(file, "ip", "-o", "link", "show", "lo"), /LOOPBACK,UP/);
+  assert.equal(fs.readlinkSync("/proc/thread-self/ns/net"), host);
+  await namespaces.remove(file, call);
+  await namespaces.remove(file, call);
+  await namespaces.remove("", call);
+  assert.equal(await namespaces.isAlive(file), false);
+  assert.equal(fs.existsSync(file), false);
+});
+
+test("NetworkNamespaces makes many, each one different, and lists them", { skip }, async (t) => {
+  const { folder, namespaces } = setUp(t);
+  const ids = Array.from({ length: 20 }, (_, index) => `ns-${String(index).padStart(2, "0")}`);
+  const files = await Promise.all(ids.map((id) => namespaces.create(id, call)));
+  assert.deepEqual(
+    files,
+    ids.map((id) => path.join(folder, id)),
+  );
+  assert.deepEqual(await namespaces.list(), files);
+  const inodes = new Set(files.map((file) => fs.statSync(file).ino));
+  assert.equal(inodes.size, ids.length);
+});
+
+test("NetworkNamespaces keeps the folder a shared mount of its own across instances", {
+  skip,
+}, async (t) => {
+  const { folder, namespaces } = setUp(t);
+  const file = await namespaces.create("kept", call);
+  await namespaces[Symbol.asyncDispose]();
+  assert.equal(await namespaces.isAlive(file), true);
+  const next = createNetworkNamespaces({ folder, log: silentLogger });
+  t.after(() => next[Symbol.asyncDispose]());
+  await next.create("second", call);
+  const mounts = (await readMountinfo()).filter((entry) => entry.mountPoint === folder);
+  assert.equal(mounts.length, 1);
+  assert.match(mounts[0]?.propagation.join(" ") ?? "", /shared:/);
+});
+
+test("NetworkNamespaces removes one that a process is in", { skip }, async (t) => {
+  const { namespaces } = setUp(t);
+  const file = await namespaces.create("busy", call);
+  const fd = fs.openSync(file, "r");
+  t.after(() => fs.closeSync(fd));
+  await namespaces.remove(file, call);
+  assert.equal(fs.existsSync(file), false);
+});
+
+test("NetworkNamespaces refuses ids that exist or are no file names", { skip }, async (t) => {
+  const { namespaces } = setUp(t);
+  await namespaces.create("twice", call);
+  await assert.rejects(namespaces.create("twice", call), { code: "ALREADY_EXISTS" });
+  for (const id of ["", "..", "a/b", "a b"]) {
+    await assert.rejects(namespaces.create(id, call), { code: "INVALID_ARGUMENT" });
+  }
+  assert.equal((await namespaces.list()).length, 1);
+});
