@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
 
-export interface EventQueueOptions {
+export interface EventQueueOptions<T> {
   /** How many items may wait. */
   readonly capacity: number;
   /** Which item gives way when the queue is full. */
   readonly drop: "oldest" | "newest";
   /** Told of every item that was dropped. */
-  readonly onDrop?: () => void;
+  readonly onDrop?: (item: T) => void;
 }
 
 /**
@@ -15,14 +15,14 @@ export interface EventQueueOptions {
  * does not fit is dropped and counted. Reading ends when the queue is closed and empty.
  */
 export class EventQueue<T> implements Disposable {
-  readonly #options: EventQueueOptions;
+  readonly #options: EventQueueOptions<T>;
   #items: T[] = [];
   #head = 0;
   #dropped = 0;
   #closed = false;
   #wake: (() => void) | undefined;
 
-  constructor(options: EventQueueOptions) {
+  constructor(options: EventQueueOptions<T>) {
     if (!(options.capacity >= 1)) {
       throw new RangeError(`cannot make queue: capacity is ${options.capacity}`);
     }
@@ -42,9 +42,10 @@ export class EventQueue<T> implements Disposable {
     if (this.#closed) return;
     if (this.size >= this.#options.capacity) {
       this.#dropped += 1;
-      this.#options.onDrop?.();
-      if (this.#options.drop === "newest") return;
-      this.#take();
+      const isNewest = this.#options.drop === "newest";
+      const lost = isNewest ? item : this.#take();
+      this.#options.onDrop?.(lost);
+      if (isNewest) return;
     }
     this.#items.push(item);
     this.#wake?.();

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { ProtoAny, TypesEnvelope, TypesEnvelopeInit } from "../gen/tasks.gen.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
+import { nanosOf, timestampOf } from "../rpc/timestamp.ts";
+import type { EventEnvelope, EventExchange, EventSubscription } from "./ports.ts";
+
+/** The gRPC face of the exchange, for clients. */
+export function createEventsService(
+  exchange: EventExchange,
+): ServiceImpl<"containerd.services.events.v1.Events"> {
+  return {
+    Publish: async ({ topic, event }, { namespace }) => {
+      if (!namespace) throw fault("FAILED_PRECONDITION", "namespace is required");
+      exchange.publish(namespace, topic, required(event));
+      return {};
+    },
+    Forward: async ({ envelope }) => {
+      exchange.forward(envelopeOf(envelope));
+      return {};
+    },
+    // No generator: the subscription must stand when the call is taken, not at the first read.
+    Subscribe: ({ filters }, { signal }) => messages(exchange.subscribe(filters), signal),
+  };
+}
+
+/** The ttrpc face, to which shims forward what happens to their tasks. */
+export function createEventForwardService(
+  exchange: EventExchange,
+): ServiceImpl<"containerd.services.events.ttrpc.v1.Events"> {
+  return {
+    Forward: async ({ envelope }) => {
+      exchange.forward(envelopeOf(envelope));
+      return {};
+    },
+  };
+}
+
+async function* messages(
+  subscription: EventSubscription,
+  signal: AbortSignal,
+): AsyncGenerator<TypesEnvelopeInit, void, undefined> {
+  using events = subscription;
+  for await (const { timestampNanos, namespace, topic, event } of events.read({ signal })) {
+    yield { timestamp: timestampOf(timestampNanos), namespace, topic, event };
+  }
+}
+
+function envelopeOf(envelope: TypesEnvelope | null): EventEnvelope {
+  if (!envelope) throw fault("INVALID_ARGUMENT", "event envelope is missing");
+  const timestampNanos = nanosOf(envelope.timestamp);
+  if (timestampNanos === 0n) throw fault("INVALID_ARGUMENT", "event envelope has no timestamp");
+  const { namespace, topic, event } = envelope;
+  return { timestampNanos, namespace, topic, event: required(event) };
+}
+
+function required(event: ProtoAny | null): ProtoAny {
+  if (!event) throw fault("INVALID_ARGUMENT", "event is missing");
+  return event;
+}

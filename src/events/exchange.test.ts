@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { packAny } from "../rpc/codec.ts";
+import { inProcessClient } from "../rpc/in-process.ts";
+import { createEventForwardService, createEventsService } from "./events-service.ts";
+import { createExchange } from "./exchange.ts";
+import type { EventExchange, EventSubscription } from "./ports.ts";
+
+const exit = packAny("containerd.events.TaskExit", { containerId: "c1", id: "e1", exitStatus: 3 });
+const created = packAny("containerd.events.ContainerCreate", {
+  id: "c2",
+  image: "busybox",
+  runtime: { name: "runc" },
+});
+const labelled = packAny("containerd.events.ContainerUpdate", { id: "c2", labels: { "a.b": "c" } });
+
+async function topics(subscription: EventSubscription): Promise<string[]> {
+  subscription[Symbol.dispose]();
+  const seen: string[] = [];
+  for await (const { topic } of subscription.read()) seen.push(topic);
+  return seen;
+}
+
+function publishAll(exchange: EventExchange): void {
+  exchange.publish("k8s.io", "/tasks/exit", exit);
+  exchange.publish("default", "/containers/create", created);
+  exchange.publish("default", "/containers/update", labelled);
+}
+
+const table: { filters: string[]; gets: string[] }[] = [
+  { filters: [], gets: ["/tasks/exit", "/containers/create", "/containers/update"] },
+  { filters: ["topic==/tasks/exit"], gets: ["/tasks/exit"] },
+  { filters: ['topic~="^/containers/"'], gets: ["/containers/create", "/containers/update"] },
+  { filters: ["topic~=/^.tasks/"], gets: ["/tasks/exit"] },
+  { filters: ["namespace==default,topic==/tasks/exit"], gets: [] },
+  {
+    filters: ["namespace==k8s.io", "topic==/containers/update"],
+    gets: ["/tasks/exit", "/containers/update"],
+  },
+  { filters: ["event.container_id==c1"], gets: ["/tasks/exit"] },
+  { filters: ["event.exit_status==3"], gets: ["/tasks/exit"] },
+  { filters: ["event.runtime.name==runc"], gets: ["/containers/create"] },
+  { filters: ["event.labels.a.b==c"], gets: ["/containers/update"] },
+  { filters: ["event.container_id"], gets: ["/tasks/exit"] },
+];
+for (const { filters, gets } of table) {
+  test(`EventExchange passes ${gets.length} of 3 events through ${JSON.stringify(filters)}`, async () => {
+    const exchange = createExchange();
+    const subscription = exchange.subscribe(filters);
+    publishAll(exchange);
+    assert.deepEqual(await topics(subscription), gets);
+  });
+}
+
+test("EventExchange never waits for a slow subscriber, and counts what it lost", async () => {
+  const lost: string[] = [];
+  const exchange = createExchange({ onDrop: (topic) => lost.push(topic) });
+  const slow = exchange.subscribe([], { capacity: 2 });
+  const quick = exchange.subscribe([]);
+  publishAll(exchange);
+  assert.equal(slow.dropped, 1);
+  assert.deepEqual(lost, ["/tasks/exit"]);
+  assert.deepEqual(await topics(slow), ["/containers/create", "/containers/update"]);
+  assert.equal((await topics(quick)).length, 3);
+});
+
+test("EventExchange forgets a subscriber that left", async () => {
+  const exchange = createExchange();
+  const subscription = exchange.subscribe([]);
+  subscription[Symbol.dispose]();
+  publishAll(exchange);
+  assert.deepEqual(await topics(subscription), []);
+});
+
+for (const [namespace, topic] of [
+  ["", "/tasks/exit"],
+  ["a b", "/tasks/exit"],
+  ["ns", "tasks/exit"],
+  ["ns", ""],
+  ["ns", "/"],
+  ["ns", "/tasks//exit"],
+] as const) {
+  test(`EventExchange refuses topic "${topic}" in namespace "${namespace}"`, () => {
+    assert.throws(() => createExchange().publish(namespace, topic, exit), {
+      code: "INVALID_ARGUMENT",
+    });
+  });
+}
+
+test("Events service publishes, forwards and streams", async () => {
+  const exchange = createExchange();
+  const client = inProcessClient(
+    "containerd.services.events.v1.Events",
+    createEventsService(exchange),
+  );
+  const shim = inProcessClient(
+    "containerd.services.events.ttrpc.v1.Events",
+    createEventForwardService(exchange),
+  );
+  const stream = client.Subscribe({ filters: ["namespace==ns"] })[Symbol.asyncIterator]();
+  const first = stream.next();
+  await client.Publish({ topic: "/a", event: exit }, { namespace: "ns" });
+  const timestamp = { seconds: 1_700_000_000n, nanos: 7 };
+  await client.Forward({ envelope: { timestamp, namespace: "ns", topic: "/b", event: exit } });
+  await shim.Forward({ envelope: { timestamp, namespace: "ns", topic: "/c", event: exit } });
+  assert.equal((await first).value?.topic, "/a");
+  const second = (await stream.next()).value;
+  assert.deepEqual(second, { timestamp, namespace: "ns", topic: "/b", event: exit });
+  assert.equal((await stream.next()).value?.topic, "/c");
+  await stream.return?.();
+});
+
+test("Events service refuses what is incomplete", async () => {
+  const client = inProcessClient(
+    "containerd.services.events.v1.Events",
+    createEventsService(createExchange()),
+  );
+  await assert.rejects(client.Publish({ topic: "/a", event: exit }), {
+    code: "FAILED_PRECONDITION",
+  });
+  await assert.rejects(client.Publish({ topic: "/a" }, { namespace: "n" }), {
+    code: "INVALID_ARGUMENT",
+  });
+  await assert.rejects(client.Forward({}), { code: "INVALID_ARGUMENT" });
+  const stream = client.Subscribe({ filters: ["topic=="] })[Symbol.asyncIterator]();
+  await assert.rejects(stream.next(), { code: "INVALID_ARGUMENT" });
+});
