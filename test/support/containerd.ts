@@ -83,6 +83,8 @@ address = "${folder}/containerd.sock.ttrpc"
 sandbox_image = "${sandboxImage}"
 systemd_cgroup = false
 restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "${folder}/certs.d"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "${cniBinFolder()}"
 conf_dir = "${network.confDir}"

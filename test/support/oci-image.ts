@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
@@ -11,6 +11,8 @@ export interface LayerEntry {
   readonly path: string;
   readonly content?: Buffer | string;
   readonly symlink?: string;
+  /** Path of an earlier file of the layer. */
+  readonly hardlink?: string;
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
@@ -105,6 +107,8 @@ async function packLayer(entries: readonly LayerEntry[]): Promise<Buffer> {
     };
     if (entry.symlink !== undefined) {
       pack.entry({ ...common, type: "symlink", linkname: entry.symlink, mode: 0o777 });
+    } else if (entry.hardlink !== undefined) {
+      pack.entry({ ...common, type: "link", linkname: entry.hardlink, mode: entry.mode ?? 0o755 });
     } else if (entry.content === undefined) {
       pack.entry({ ...common, type: "directory", mode: entry.mode ?? 0o755 });
     } else {
@@ -125,10 +129,4 @@ export async function fileBytes(file: string): Promise<Buffer> {
 /** This machine's architecture by OCI's name. */
 export function ociArchitecture(): string {
   return process.arch === "x64" ? "amd64" : process.arch;
-}
-
-/** True when an ELF file names no interpreter: it runs in a root without libraries. */
-export async function isStatic(file: string): Promise<boolean> {
-  const bytes = await readFile(file);
-  return !bytes.subarray(0, 4096).includes("/ld-");
 }

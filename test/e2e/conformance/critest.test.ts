@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { mirrorCritestRegistries, pushCritestImages } from "../../support/critest-images.ts";
+import { runCritest } from "../../support/critest-run.ts";
+import { type Daemon, startDaemon } from "../../support/daemon.ts";
+import { toolOrReason } from "../../support/go-tools.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import { type Registry, startRegistry } from "../../support/registry.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+
+/**
+ * The groups of critest's specs that must pass, by patterns on their names. A group is here as soon
+ * as the RPCs behind it exist; what this machine cannot do skips itself.
+ */
+const groups: readonly { readonly name: string; readonly focus: readonly string[] }[] = [
+  { name: "runtime info", focus: ["runtime should support returning runtime info"] },
+  {
+    name: "PodSandbox",
+    focus: [
+      "runtime should support basic operations on PodSandbox",
+      "runtime should support sysctls",
+    ],
+  },
+  { name: "Container", focus: ["runtime should support basic operations on container"] },
+  { name: "volumes", focus: ["runtime should support adding volume and device"] },
+  { name: "logs", focus: ["runtime should support log "] },
+  { name: "idempotence", focus: ["\\[k8s.io\\] Idempotence", "should not return an error if"] },
+  {
+    name: "images",
+    focus: ["Image Manager", "Image Consistency", "Image Identifier Consistency"],
+  },
+  { name: "several containers", focus: ["when running multiple containers in a pod"] },
+  { name: "networking", focus: ["runtime should support networking"] },
+  { name: "out of memory", focus: ["runtime should output OOMKilled reason"] },
+];
+
+/** Pinned by digest to an image at gcr.io, which only gcr.io can serve. */
+const unservable = ["public image with digest"];
+
+const tool = await toolOrReason("critest");
+
+suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.skip }, () => {
+  let home: Scratch;
+  let registry: Registry;
+  let daemon: Daemon;
+  before(async () => {
+    home = await scratch({ prefix: "critest", space: false });
+    registry = await startRegistry(await home.folder("registry"));
+    await pushCritestImages(registry, await home.folder("images"));
+    daemon = await startDaemon();
+    await mirrorCritestRegistries(path.join(daemon.folder, "certs.d"), registry);
+  });
+  after(async () => {
+    try {
+      await daemon?.assertCleanEnd();
+    } finally {
+      await daemon?.[Symbol.asyncDispose]();
+      await registry?.[Symbol.asyncDispose]();
+      await home?.[Symbol.asyncDispose]();
+    }
+  });
+
+  for (const { name, focus } of groups) {
+    test(name, async (t) => {
+      const results = await runCritest({
+        critest: tool.skip === false ? tool.path : "",
+        socket: daemon.socket,
+        focus,
+        skip: unservable,
+        folder: await home.folder(name.replaceAll(" ", "-")),
+        timeoutMs: 10 * 60_000,
+      });
+      const failed = results.filter(({ state }) => state !== "passed" && state !== "skipped");
+      assert.deepEqual(
+        failed.map((spec) => `${spec.name}: ${spec.message}`),
+        [],
+      );
+      const passed = results.filter(({ state }) => state === "passed");
+      assert.ok(passed.length > 0, "no spec ran");
+      t.diagnostic(`${passed.length} passed, ${results.length - passed.length} skipped themselves`);
+    });
+  }
+});
