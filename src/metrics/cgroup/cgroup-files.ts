@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from "node:fs/promises";
+import { errnoOf } from "../../base/errors.ts";
+import type { Pressure, PressureLine } from "./cgroup-sample.ts";
+
+const noPressure: PressureLine = { totalNanos: 0n, avg10: 0, avg60: 0, avg300: 0 };
+/** A v1 limit near the top of 63 bits, rounded down to a page, is how the kernel writes "none". */
+const noLimit = 2n ** 62n;
+
+/** A cgroup file's text; undefined when it is not there, or its cgroup went away. */
+export async function readCgroupFile(folder: string, name: string): Promise<string | undefined> {
+  try {
+    return await readFile(`${folder}/${name}`, "utf8");
+  } catch (error) {
+    const errno = errnoOf(error);
+    // ENODEV: removed while open. EOPNOTSUPP: pressure accounting is off.
+    if (errno === "ENOENT" || errno === "ENODEV" || errno === "EOPNOTSUPP") return undefined;
+    throw error;
+  }
+}
+
+/** A file of one number; undefined for "max" and for anything that is no number. */
+export function parseNumber(text: string | undefined): bigint | undefined {
+  const trimmed = text?.trim() ?? "";
+  return /^\d+$/.test(trimmed) ? BigInt(trimmed) : undefined;
+}
+
+/** A limit: undefined when there is none, in either version's spelling. */
+export function parseLimit(text: string | undefined): bigint | undefined {
+  const limit = parseNumber(text);
+  return limit === undefined || limit >= noLimit ? undefined : limit;
+}
+
+/** Lines of `key value`. A key that is not there reads as 0. */
+export class FlatFile {
+  readonly #values = new Map<string, bigint>();
+
+  constructor(text: string | undefined) {
+    for (const line of (text ?? "").split("\n")) {
+      const space = line.indexOf(" ");
+      const value = space < 0 ? undefined : parseNumber(line.slice(space + 1));
+      if (value !== undefined) this.#values.set(line.slice(0, space), value);
+    }
+  }
+
+  get(key: string): bigint {
+    return this.#values.get(key) ?? 0n;
+  }
+
+  find(key: string): bigint | undefined {
+    return this.#values.get(key);
+  }
+}
+
+/** A *.pressure file: `some avg10=0.00 avg60=0.00 avg300=0.00 total=0` and `full …`, totals in µs. */
+export function parsePressure(text: string | undefined): Pressure | undefined {
+  if (text === undefined) return undefined;
+  const line = (kind: string): PressureLine => {
+    const found = text.split("\n").find((candidate) => candidate.startsWith(`${kind} `));
+    if (found === undefined) return noPressure;
+    const fields = new Map(found.split(" ").map((part) => part.split("=") as [string, string]));
+    return {
+      totalNanos: (parseNumber(fields.get("total")) ?? 0n) * 1000n,
+      avg10: Number(fields.get("avg10") ?? 0),
+      avg60: Number(fields.get("avg60") ?? 0),
+      avg300: Number(fields.get("avg300") ?? 0),
+    };
+  };
+  return { some: line("some"), full: line("full") };
+}
+
+/** `usage - reclaimable`, never below zero: the two are not read in the same instant. */
+export function workingSet(usageBytes: bigint, inactiveFileBytes: bigint): bigint {
+  return usageBytes > inactiveFileBytes ? usageBytes - inactiveFileBytes : 0n;
+}
+
+export function nowNanos(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
+
+/** Where one container's cgroup files are. */
+export type CgroupPaths =
+  | { readonly version: 2; readonly folder: string }
+  | { readonly version: 1; readonly folders: Readonly<Record<string, string>> };
+
+interface Hierarchy {
+  readonly mountPoint: string;
+  /** Folder of the hierarchy that the mount shows as its top; "/" but in nested containers. */
+  readonly root: string;
+}
+
+/** How this host mounts its cgroups. Read once: it does not change while a host runs. */
+export class CgroupLayout {
+  readonly version: 1 | 2;
+  readonly #unified: Hierarchy | undefined;
+  readonly #controllers: ReadonlyMap<string, Hierarchy>;
+
+  constructor(mounts: readonly MountEntry[]) {
+    const controllers = new Map<string, Hierarchy>();
+    let unified: Hierarchy | undefined;
+    for (const { type, mountPoint, root, superOptions } of mounts) {
+      if (type === "cgroup2") unified ??= { mountPoint, root };
+      if (type !== "cgroup") continue;
+      for (const option of superOptions) {
+        if (isController(option) && !controllers.has(option)) {
+          controllers.set(option, { mountPoint, root });
+        }
+      }
+    }
+    // Beside v1 controllers the v2 tree is there for systemd only: it counts nothing.
+    this.version = controllers.size === 0 ? 2 : 1;
+    this.#unified = unified;
+    this.#controllers = controllers;
+  }
+
+  static async read(): Promise<CgroupLayout> {
+    return new CgroupLayout(await readMountinfo());
+  }
+
+  /** The cgroup that an OCI spec's `linux.cgroupsPath` names: a path, or systemd's `slice:prefix:name`. */
+  locate(cgroupsPath: string): CgroupPaths {
+    const relative = cgroupsPath.startsWith("/") ? cgroupsPath : scopePath(cgroupsPath);
+    return this.#paths(() => relative);
+  }
+
+  /**
+   * The cgroup that a process is in; NOT right for an init that made cgroups below its own and moved.
+   * Throws ENOENT when there is no such process.
+   */
+  async locateProcess(pid: number): Promise<CgroupPaths> {
+    const own = parseProcCgroup(await readFile(`/proc/${pid}/cgroup`, "utf8"));
+    return this.#paths((controller) => own.get(controller) ?? "/");
+  }
+
+  #paths(relativeFor: (controller: string) => string): CgroupPaths {
+    if (this.version === 2) {
+      const hierarchy = this.#unified ?? { mountPoint: "/sys/fs/cgroup", root: "/" };
+      return { version: 2, folder: below(hierarchy, relativeFor("")) };
+    }
+    const folders: Record<string, string> = {};
+    for (const [controller, hierarchy] of this.#controllers) {
+      folders[controller] = below(hierarchy, relativeFor(controller));
+    }
+    return { version: 1, folders };
+  }
+}
+
+/** Controllers of /proc/PID/cgroup and their paths; "" is the v2 tree. */
+export function parseProcCgroup(text: string): Map<string, string> {
+  const paths = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const [, controllers, folder] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers === undefined || folder === undefined) continue;
+    for (const controller of controllers.split(",")) paths.set(controller, folder);
+  }
+  return paths;
+}
+
+/** `a-b.slice:prefix:name` → /a.slice/a-b.slice/prefix-name.scope; an empty slice is system.slice. */
+function scopePath(cgroupsPath: string): string {
+  const [slice = "", prefix = "", name = ""] = cgroupsPath.split(":");
+  const scope = name.endsWith(".slice") ? name : `${prefix}-${name}.scope`;
+  return path.posix.join("/", expandSlice(slice === "" ? "system.slice" : slice), scope);
+}
+
+function expandSlice(slice: string): string {
+  if (slice === "-.slice") return "/";
+  const parts = slice.replace(/\.slice$/, "").split("-");
+  return parts.map((_part, index) => `${parts.slice(0, index + 1).join("-")}.slice`).join("/");
+}
+
+function below({ mountPoint, root }: Hierarchy, relative: string): string {
+  const inside =
+    root !== "/" && (relative === root || relative.startsWith(`${root}/`))
+      ? relative.slice(root.length)
+      : relative;
+  return path.posix.join(mountPoint, inside);
+}
+
+/** Super options of a v1 mount are flags, `name=systemd`, and the controllers. */
+function isController(option: string): boolean {
+  return (
+    /^[a-z_]+$/.test(option) && !["rw", "ro", "xattr", "clone_children", "none"].includes(option)
+  );
+}

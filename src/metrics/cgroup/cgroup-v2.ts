@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir } from "node:fs/promises";
+import {
+  FlatFile,
+  nowNanos,
+  parseLimit,
+  parseNumber,
+  parsePressure,
+  readCgroupFile,
+  workingSet,
+} from "./cgroup-files.ts";
+import type {
+  CgroupSample,
+  CpuSample,
+  HugetlbSample,
+  IoSample,
+  MemorySample,
+  SwapSample,
+} from "./cgroup-sample.ts";
+
+type Read = (name: string) => Promise<string | undefined>;
+
+/** Reads a cgroup of the unified hierarchy; undefined when it is gone. */
+export async function readCgroupV2(folder: string): Promise<CgroupSample | undefined> {
+  const read: Read = (name) => readCgroupFile(folder, name);
+  const takenAtNanos = nowNanos();
+  const [cpu, memory, swap, events, pids, pidsMax, io, ioPressure, hugetlb] = await Promise.all([
+    readCpu(read),
+    readMemory(read),
+    readSwap(read),
+    read("memory.events"),
+    read("pids.current"),
+    read("pids.max"),
+    read("io.stat"),
+    read("io.pressure"),
+    readHugetlb(folder, read),
+  ]);
+  if (cpu === undefined && memory === undefined && pids === undefined) return undefined;
+  const current = parseNumber(pids);
+  return {
+    takenAtNanos,
+    cpu,
+    memory,
+    swap,
+    oomKills: new FlatFile(events).find("oom_kill"),
+    pids: current === undefined ? undefined : { current, limit: parseLimit(pidsMax) },
+    io: parseIoStat(io ?? ""),
+    ioPressure: parsePressure(ioPressure),
+    hugetlb,
+  };
+}
+
+async function readCpu(read: Read): Promise<CpuSample | undefined> {
+  const [text, pressure] = await Promise.all([read("cpu.stat"), read("cpu.pressure")]);
+  if (text === undefined) return undefined;
+  const stat = new FlatFile(text);
+  const nanos = (key: string): bigint => stat.get(key) * 1000n;
+  return {
+    usageNanos: nanos("usage_usec"),
+    userNanos: nanos("user_usec"),
+    systemNanos: nanos("system_usec"),
+    periods: stat.get("nr_periods"),
+    throttledPeriods: stat.get("nr_throttled"),
+    throttledNanos: nanos("throttled_usec"),
+    pressure: parsePressure(pressure),
+  };
+}
+
+async function readMemory(read: Read): Promise<MemorySample | undefined> {
+  const [current, max, peak, text, events, pressure] = await Promise.all([
+    read("memory.current"),
+    read("memory.max"),
+    read("memory.peak"),
+    read("memory.stat"),
+    read("memory.events"),
+    read("memory.pressure"),
+  ]);
+  const usageBytes = parseNumber(current);
+  if (usageBytes === undefined) return undefined;
+  const stat = new FlatFile(text);
+  return {
+    usageBytes,
+    limitBytes: parseLimit(max),
+    workingSetBytes: workingSet(usageBytes, stat.get("inactive_file")),
+    rssBytes: stat.get("anon"),
+    cacheBytes: stat.get("file"),
+    mappedFileBytes: stat.get("file_mapped"),
+    // `kernel` came with 5.18; before it stacks and slab are most of it.
+    kernelBytes: stat.find("kernel") ?? stat.get("kernel_stack") + stat.get("slab"),
+    maxUsageBytes: parseNumber(peak),
+    failures: new FlatFile(events).get("max"),
+    pageFaults: stat.get("pgfault"),
+    majorPageFaults: stat.get("pgmajfault"),
+    activeFileBytes: stat.get("active_file"),
+    inactiveFileBytes: stat.get("inactive_file"),
+    pressure: parsePressure(pressure),
+  };
+}
+
+async function readSwap(read: Read): Promise<SwapSample | undefined> {
+  const [current, max] = await Promise.all([read("memory.swap.current"), read("memory.swap.max")]);
+  const usageBytes = parseNumber(current);
+  return usageBytes === undefined ? undefined : { usageBytes, limitBytes: parseLimit(max) };
+}
+
+/** Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`. */
+export function parseIoStat(text: string): IoSample[] {
+  return text.split("\n").flatMap((line) => {
+    const [device = "", ...pairs] = line.split(" ");
+    const [, major, minor] = /^(\d+):(\d+)$/.exec(device) ?? [];
+    if (major === undefined || minor === undefined) return [];
+    const fields = new Map(pairs.map((pair) => pair.split("=") as [string, string]));
+    const value = (key: string): bigint => parseNumber(fields.get(key)) ?? 0n;
+    return [
+      {
+        major: Number(major),
+        minor: Number(minor),
+        readBytes: value("rbytes"),
+        writeBytes: value("wbytes"),
+        reads: value("rios"),
+        writes: value("wios"),
+      },
+    ];
+  });
+}
+
+async function readHugetlb(folder: string, read: Read): Promise<HugetlbSample[]> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = names.flatMap((name) => /^hugetlb\.(\w+)\.current$/.exec(name)?.[1] ?? []);
+  return Promise.all(
+    sizes.sort().map(async (pageSize) => {
+      const [current, events] = await Promise.all([
+        read(`hugetlb.${pageSize}.current`),
+        read(`hugetlb.${pageSize}.events`),
+      ]);
+      const usageBytes = parseNumber(current) ?? 0n;
+      // The unified hierarchy keeps no peak of huge pages.
+      const failures = new FlatFile(events).get("max");
+      return { pageSize, usageBytes, maxUsageBytes: usageBytes, failures };
+    }),
+  );
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
+import type { CgroupPaths } from "./cgroup-layout.ts";
+import type { CgroupSample } from "./cgroup-sample.ts";
+import { readCgroupV1 } from "./cgroup-v1.ts";
+import { readCgroupV2 } from "./cgroup-v2.ts";
+
+/** Reads a cgroup's files in one pass, without its shim; undefined when the cgroup is gone. */
+export function readCgroupSample(paths: CgroupPaths): Promise<CgroupSample | undefined> {
+  return paths.version === 2 ? readCgroupV2(paths.folder) : readCgroupV1(paths.folders);
+}
+
+/**
+ * How many processes of the cgroup the kernel has killed for want of memory; undefined when it is
+ * gone or not counted. Read after an exit and before the task is deleted, which removes the cgroup.
+ */
+export async function oomKills(paths: CgroupPaths): Promise<bigint | undefined> {
+  const folder = paths.version === 2 ? paths.folder : paths.folders["memory"];
+  if (folder === undefined) return undefined;
+  const file = paths.version === 2 ? "memory.events" : "memory.oom_control";
+  return new FlatFile(await readCgroupFile(folder, file)).find("oom_kill");
+}
+
+/** How many processes are in the cgroup itself; undefined when it is gone. */
+export async function processCount(paths: CgroupPaths): Promise<number | undefined> {
+  const folder =
+    paths.version === 2 ? paths.folder : (paths.folders["pids"] ?? paths.folders["memory"]);
+  if (folder === undefined) return undefined;
+  const text = await readCgroupFile(folder, "cgroup.procs");
+  return text?.split("\n").filter((line) => line !== "").length;
+}
