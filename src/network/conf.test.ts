@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import test from "node:test";
+import { parseConf } from "./conf.ts";
+import { confDirFingerprint, loadConfDir } from "./conf-dir.ts";
+
+const bridge = { type: "bridge", bridge: "br0" };
+
+const good = [
+  {
+    name: "a list",
+    file: "10-a.conflist",
+    json: {
+      name: "a",
+      cniVersion: "1.0.0",
+      plugins: [bridge, { type: "portmap", capabilities: { portMappings: true, other: false } }],
+    },
+    conf: {
+      name: "a",
+      cniVersion: "1.0.0",
+      plugins: [
+        { type: "bridge", capabilities: [], raw: bridge },
+        {
+          type: "portmap",
+          capabilities: ["portMappings"],
+          raw: { type: "portmap", capabilities: { portMappings: true, other: false } },
+        },
+      ],
+    },
+  },
+  {
+    name: "a list in a .conf file",
+    file: "a.conf",
+    json: { name: "a", cniVersion: "0.3.1", plugins: [bridge] },
+    conf: {
+      name: "a",
+      cniVersion: "0.3.1",
+      plugins: [{ type: "bridge", capabilities: [], raw: bridge }],
+    },
+  },
+  {
+    name: "a single plugin without a version",
+    file: "a.json",
+    json: { name: "a", ...bridge },
+    conf: {
+      name: "a",
+      cniVersion: "0.1.0",
+      plugins: [{ type: "bridge", capabilities: [], raw: { name: "a", ...bridge } }],
+    },
+  },
+  {
+    name: "several versions, of which the newest known is taken",
+    file: "a.conflist",
+    json: {
+      name: "a",
+      cniVersion: "0.4.0",
+      cniVersions: ["9.0.0", "1.1.0", "0.3.1"],
+      plugins: [bridge],
+    },
+    conf: {
+      name: "a",
+      cniVersion: "1.1.0",
+      plugins: [{ type: "bridge", capabilities: [], raw: bridge }],
+    },
+  },
+];
+
+for (const { conf, file, json, name } of good) {
+  test(`parseConf reads ${name}`, () => {
+    assert.deepEqual(parseConf(file, JSON.stringify(json)), conf);
+  });
+}
+
+const bad = [
+  { name: "text that is no JSON", text: "{", says: /"a\.conflist": not JSON/ },
+  { name: "no name", text: JSON.stringify({ plugins: [bridge] }), says: /"a\.conflist": name: / },
+  {
+    name: "no plugins",
+    text: JSON.stringify({ name: "a", plugins: [] }),
+    says: /plugins: needs at least one/,
+  },
+  {
+    name: "a plugin without type",
+    text: JSON.stringify({ name: "a", plugins: [bridge, {}] }),
+    says: /plugins\[1\]\.type: /,
+  },
+  {
+    name: "a plugin that is a path",
+    text: JSON.stringify({ name: "a", plugins: [{ type: "../x" }] }),
+    says: /plugins\[0\]\.type: is the name of a plugin/,
+  },
+  {
+    name: "an unknown version",
+    text: JSON.stringify({ name: "a", cniVersion: "7.0.0", plugins: [bridge] }),
+    says: /cniVersion 7\.0\.0 is not among 0\.1\.0/,
+  },
+  { name: "a list of nothing", text: "[]", says: /"a\.conflist": / },
+];
+
+for (const { name, says, text } of bad) {
+  test(`parseConf refuses ${name}`, () => {
+    assert.throws(() => parseConf("a.conflist", text), { code: "INVALID_ARGUMENT", message: says });
+  });
+}
+
+test("loadConfDir takes good files in lexical order, up to the limit, and tells of bad ones", async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const put = (file: string, name: string, extra: object = {}): void =>
+    fs.writeFileSync(
+      path.join(folder, file),
+      JSON.stringify({ name, cniVersion: "1.0.0", plugins: [bridge], ...extra }),
+    );
+  put("30-c.conflist", "c");
+  put("20-b.conf", "b");
+  put("10-a.conflist", "a", { plugins: [] });
+  put("25-b.json", "b");
+  put("00-not-one.txt", "x");
+  const all = await loadConfDir(folder, 0);
+  assert.deepEqual(
+    all.networks.map(({ file, name }) => [path.basename(file), name]),
+    [
+      ["20-b.conf", "b"],
+      ["30-c.conflist", "c"],
+    ],
+  );
+  assert.deepEqual(
+    all.problems.map((problem) => /(\d\d-\w+\.\w+)": (.*)$/.exec(problem)?.slice(1)),
+    [
+      ["10-a.conflist", "plugins: needs at least one plugin"],
+      ["25-b.json", 'network "b" is defined already'],
+    ],
+  );
+  const one = await loadConfDir(folder, 1);
+  assert.deepEqual(
+    one.networks.map(({ name }) => name),
+    ["b"],
+  );
+  assert.deepEqual(await loadConfDir(path.join(folder, "missing"), 1), {
+    networks: [],
+    problems: [],
+  });
+});
+
+test("confDirFingerprint changes with the files and with the folder", async (t) => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
+  t.after(() => fs.rmSync(root, { recursive: true }));
+  const folder = path.join(root, "net.d");
+  const seen = [await confDirFingerprint(folder)];
+  fs.mkdirSync(folder);
+  seen.push(await confDirFingerprint(folder));
+  fs.writeFileSync(path.join(folder, "a.conf"), "1");
+  seen.push(await confDirFingerprint(folder));
+  fs.writeFileSync(path.join(folder, "a.conf"), "22");
+  seen.push(await confDirFingerprint(folder));
+  fs.renameSync(folder, `${folder}.old`);
+  fs.cpSync(`${folder}.old`, folder, { recursive: true, preserveTimestamps: true });
+  seen.push(await confDirFingerprint(folder));
+  assert.equal(seen[0], "");
+  assert.equal(new Set(seen).size, seen.length);
+  fs.writeFileSync(path.join(folder, "note.txt"), "");
+  assert.equal(await confDirFingerprint(folder), seen.at(-1));
+});
