@@ -117,10 +117,12 @@ async function busyboxLayer(): Promise<LayerEntry[]> {
       .map((name) => ({ path: `bin/${name}`, hardlink: "bin/busybox" })),
     ...(await libraryEntries(program)),
   ];
-  const ipcs = findProgram("ipcs");
-  if (ipcs !== undefined) {
-    entries.push({ path: "usr/bin/ipcs", content: await fileBytes(ipcs), mode: 0o755 });
-    entries.push(...(await libraryEntries(ipcs)));
+  // What critest runs in it and Debian's busybox lacks.
+  for (const name of ["ipcs", "pgrep"]) {
+    const host = findProgram(name);
+    if (host === undefined) throw new Error(`${name} is missing (util-linux, procps)`);
+    entries.push({ path: `usr/bin/${name}`, content: await fileBytes(host), mode: 0o755 });
+    entries.push(...(await libraryEntries(host)));
   }
   return entries;
 }
