@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rm } from "node:fs/promises";
+import type { Cancellable } from "../base/cancellable.ts";
+import { act } from "./acts.ts";
+import { deadline } from "./deadline.ts";
+import type { Facade } from "./facade.ts";
+import { criNamespace } from "./ports.ts";
+import { absentAsUndefined, purgeTask, waitUnder } from "./purge-task.ts";
+import { settled, stopAtOnce } from "./sandbox-take-down.ts";
+import type { ContainerRecord } from "./store/container-record.ts";
+
+const removeMs = 120_000;
+
+/** Removes a container and all it has, by force when it runs. A second removal joins the first. */
+export function removeContainerByForce(
+  facade: Facade,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<void> {
+  return act(facade, "remove", record.id, (own) => remove(facade, record, own), call);
+}
+
+async function remove(facade: Facade, record: ContainerRecord, own: Cancellable): Promise<void> {
+  const { id, sandboxId } = record;
+  if (!facade.containers.get(id)) return;
+  using limit = deadline(removeMs, `removing container "${id}"`, own.signal);
+  using op = facade.operations.claim("RemoveContainer", id);
+  const live = facade.live.of(id);
+  live.ending = true;
+  await op.run("stop", () => stopAtOnce(facade, record, limit));
+  if (live.finished)
+    await op.run("task", () => waitUnder(live.finished ?? Promise.resolve(), limit));
+  await op.run("remains", () => removeRemains(facade, id, limit));
+  await op.run("record", () => facade.containers.delete(id));
+  facade.live.delete(id);
+  facade.publish({ type: "deleted", containerId: id, sandboxId });
+}
+
+/** Everything but the CRI record: task, containerd record, snapshot, log FIFOs, files. Idempotent. */
+export async function removeRemains(facade: Facade, id: string, call: Cancellable): Promise<void> {
+  const { client, snapshotter } = facade.ports;
+  const live = facade.live.of(id);
+  const container = await purgeTask(client, id, live.container, call);
+  await settled([
+    container ? absentAsUndefined(() => container.delete(call)) : Promise.resolve(),
+    absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
+    rm(facade.paths.container(id), { recursive: true, force: true }),
+    disposeOf(live.log),
+  ]);
+}
+
+async function disposeOf(log: AsyncDisposable | undefined): Promise<void> {
+  await log?.[Symbol.asyncDispose]();
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
+import { within } from "./deadline.ts";
+import { createFacade, type Facade } from "./facade.ts";
+import { Gate } from "./gate.ts";
+import type { OperationView } from "./operations.ts";
+import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
+import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
+import { createContainer } from "./runtime-service/container-create.ts";
+import { listContainers } from "./runtime-service/container-list.ts";
+import { removeContainer } from "./runtime-service/container-remove.ts";
+import { startContainer } from "./runtime-service/container-start.ts";
+import { containerStats, listContainerStats } from "./runtime-service/container-stats.ts";
+import { containerStatus } from "./runtime-service/container-status.ts";
+import { stopContainer } from "./runtime-service/container-stop.ts";
+import { updateContainerResources } from "./runtime-service/container-update.ts";
+import { execSync } from "./runtime-service/exec-sync.ts";
+import { reopenContainerLog } from "./runtime-service/log-reopen.ts";
+import { runtimeConfig, updateRuntimeConfig } from "./runtime-service/runtime-config.ts";
+import { listPodSandbox } from "./runtime-service/sandbox-list.ts";
+import { removePodSandbox } from "./runtime-service/sandbox-remove.ts";
+import { runPodSandbox } from "./runtime-service/sandbox-run.ts";
+import { podSandboxStatus } from "./runtime-service/sandbox-status.ts";
+import { stopPodSandbox } from "./runtime-service/sandbox-stop.ts";
+import { status } from "./runtime-service/status.ts";
+import { unimplemented } from "./runtime-service/unimplemented.ts";
+import { version } from "./runtime-service/version.ts";
+import { runningTargets } from "./stats-targets.ts";
+
+/** How long `close` waits for operations that run. */
+const closeMs = 10_000;
+
+export interface RuntimeService {
+  readonly service: ServiceImpl<"runtime.v1.RuntimeService">;
+  /** Must run once, after the runtime has recovered its tasks; until it has ended calls are refused. */
+  recover(call: Cancellable): Promise<RecoverySummary>;
+  /** Running sandboxes and containers, for metrics. From memory. */
+  tasks(): readonly StatsTarget[];
+  /** What runs now, and at which stage. */
+  operations(): readonly OperationView[];
+  /** Ends attempts and exit monitors; pods go on. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The CRI RuntimeService over its ports. */
+export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService {
+  const lifetime = new AbortController();
+  const facade = createFacade(ports, lifetime.signal);
+  const gate = new Gate();
+  return {
+    service: gate.guard(verbs(facade)),
+    recover: async (call) => {
+      const summary = await recoverAll(facade, call);
+      gate.open();
+      return summary;
+    },
+    tasks: () => runningTargets(facade),
+    operations: () => facade.operations.list(),
+    close: async () => {
+      lifetime.abort();
+      await within(facade.operations.idle(), closeMs);
+      await within(Promise.all(facade.live.monitors()), closeMs);
+    },
+  };
+}
+
+function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
+  return {
+    ...unimplemented(),
+    Version: version(facade),
+    Status: status(facade),
+    RuntimeConfig: runtimeConfig(facade),
+    UpdateRuntimeConfig: updateRuntimeConfig(facade),
+    RunPodSandbox: runPodSandbox(facade),
+    StopPodSandbox: stopPodSandbox(facade),
+    RemovePodSandbox: removePodSandbox(facade),
+    PodSandboxStatus: podSandboxStatus(facade),
+    ListPodSandbox: listPodSandbox(facade),
+    CreateContainer: createContainer(facade),
+    StartContainer: startContainer(facade),
+    StopContainer: stopContainer(facade),
+    RemoveContainer: removeContainer(facade),
+    ListContainers: listContainers(facade),
+    ContainerStatus: containerStatus(facade),
+    UpdateContainerResources: updateContainerResources(facade),
+    ReopenContainerLog: reopenContainerLog(facade),
+    ExecSync: execSync(facade),
+    ContainerStats: containerStats(facade),
+    ListContainerStats: listContainerStats(facade),
+  };
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+
+/** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
+export type Deadline = Cancellable & Disposable;
+
+/**
+ * Fires after `ms` with a DEADLINE_EXCEEDED fault that says `what`, or when one of `signals` does.
+ * Unlike AbortSignal.timeout it leaves no timer behind once disposed.
+ */
+export function deadline(ms: number, what: string, ...signals: AbortSignal[]): Deadline {
+  const abort = new AbortController();
+  const timer = setTimeout(() => {
+    abort.abort(fault("DEADLINE_EXCEEDED", `${what} took longer than ${ms / 1000} s`));
+  }, ms).unref();
+  const forward = (event: Event): void => abort.abort((event.target as AbortSignal).reason);
+  for (const signal of signals) {
+    if (signal.aborted) abort.abort(signal.reason);
+    else signal.addEventListener("abort", forward, { once: true });
+  }
+  return {
+    signal: abort.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      for (const signal of signals) signal.removeEventListener("abort", forward);
+    },
+  };
+}
+
+/** The promise's value, or undefined once `ms` are over; the work goes on. Rejects when `signal` fires. */
+export async function within<T>(
+  work: Promise<T>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), Math.max(0, ms));
+  const onAbort = (): void => reject(signal?.reason as Error);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as delay } from "node:timers/promises";
+import { isFault } from "../base/errors.ts";
+import type { ExitHandle, ExitStatus, Task } from "../client/ports.ts";
+import { deadline } from "./deadline.ts";
+import { type Facade, nowNanos } from "./facade.ts";
+import type { LiveContainer } from "./live-containers.ts";
+import { becomeExited } from "./store/container-record.ts";
+import type { NamedRecord, RecordStore } from "./store/record-store.ts";
+import { becomeNotReady } from "./store/sandbox-record.ts";
+
+/** How long the exit waits for the log to take in what the pipes hold. */
+const drainMs = 2_000;
+const deleteMs = 15_000;
+const attempts = 3;
+
+/**
+ * Watches a container's task: at its end the cgroup is asked for OOM kills, the log takes in what is
+ * left, the exit is recorded, and the task deleted; in this order, because the cgroup goes with the
+ * task, and because a daemon that dies in between must find the exit in the record or in the shim.
+ */
+export function watchContainer(facade: Facade, id: string, task: Task, exit: ExitHandle): void {
+  watch(facade, id, task, exit, (status, live) => recordContainerExit(facade, id, status, live));
+}
+
+/** Watches a sandbox's own task: when it ends, the sandbox is not ready any more. */
+export function watchSandbox(facade: Facade, id: string, task: Task, exit: ExitHandle): void {
+  watch(facade, id, task, exit, async ({ exitCode }) => {
+    await record(facade.sandboxes, id, (sandbox) =>
+      becomeNotReady(sandbox, `its task has ended with exit code ${exitCode}`),
+    );
+    facade.publish({ type: "stopped", containerId: id, sandboxId: id });
+  });
+}
+
+function watch(
+  facade: Facade,
+  id: string,
+  task: Task,
+  exit: ExitHandle,
+  onExit: (status: ExitStatus, live: LiveContainer) => Promise<void>,
+): void {
+  const live = facade.live.of(id);
+  live.task = task;
+  live.hasExited = false;
+  const { log } = facade.ports;
+  const exited = exit.status.then(async (status) => {
+    // A wait that ended because the daemon stops says nothing of the container.
+    if (facade.lifetime.aborted) return;
+    await onExit(status, live);
+  });
+  live.exited = exited
+    .catch((error: unknown) => {
+      log.error({ err: error, container: id }, "exit could not be recorded");
+    })
+    .then(() => {
+      live.hasExited = true;
+    });
+  live.finished = exited
+    .then(async () => {
+      if (!facade.lifetime.aborted) await persistently(() => deleteTask(task));
+    })
+    .catch((error: unknown) => {
+      log.warn({ err: error, container: id }, "task of exited container could not be deleted");
+    });
+}
+
+async function recordContainerExit(
+  facade: Facade,
+  id: string,
+  status: ExitStatus,
+  live: LiveContainer,
+): Promise<void> {
+  const container = facade.containers.get(id);
+  if (!container) return;
+  const [kills] = await Promise.all([
+    facade.ports.oom.kills(container.cgroupsPath),
+    drainLog(facade, id, live),
+  ]);
+  const exit = exitFacts(status, kills);
+  await record(facade.containers, id, (current) => becomeExited(current, exit));
+  facade.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
+  facade.ports.log.info(
+    { container: id, exitCode: exit.exitCode, reason: exit.reason },
+    "container exited",
+  );
+}
+
+/**
+ * Records an ending. When the disk will not take it the ending is shown all the same: a kubelet must
+ * learn of it. The error then keeps the task from being deleted, so that recovery can read the exit.
+ */
+async function record<R extends NamedRecord>(
+  store: RecordStore<R>,
+  id: string,
+  change: (current: R) => R,
+): Promise<void> {
+  try {
+    await persistently(() => store.update(id, change));
+  } catch (error) {
+    const current = store.get(id);
+    if (current) store.show(change(current));
+    throw error;
+  }
+}
+
+/** What a record keeps of an exit. A kill for want of memory explains any exit that is no success. */
+export function exitFacts(
+  status: ExitStatus,
+  oomKills: number,
+): { exitCode: number; finishedAtNanos: bigint; reason: string; message: string } {
+  const { exitCode, error } = status;
+  const finishedAtNanos = status.exitedAtNanos > 0n ? status.exitedAtNanos : nowNanos();
+  const facts = { exitCode, finishedAtNanos, message: error?.message ?? "" };
+  if (exitCode === 0) return { ...facts, reason: "Completed" };
+  if (oomKills > 0) return { ...facts, reason: "OOMKilled" };
+  return { ...facts, reason: error ? "Unknown" : "Error" };
+}
+
+async function drainLog(facade: Facade, id: string, { log }: LiveContainer): Promise<void> {
+  if (!log) return;
+  using limit = deadline(drainMs, "draining the log", facade.lifetime);
+  try {
+    await log.drained(limit);
+  } catch (error) {
+    // A child that left the container's processes behind can hold the pipe open for ever.
+    facade.ports.log.warn({ err: error, container: id }, "log was not drained at exit");
+  }
+}
+
+async function deleteTask(task: Task): Promise<void> {
+  using limit = deadline(deleteMs, "deleting the task");
+  try {
+    await task.delete(limit);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+  }
+}
+
+/** Tries thrice; a full disk or a busy mount may pass. */
+async function persistently(step: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await step();
+      return;
+    } catch (error) {
+      if (attempt >= attempts) throw error;
+      await delay(100 * attempt ** 2);
+    }
+  }
+}

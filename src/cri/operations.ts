@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../base/logger.ts";
+
+/** A running operation as an operator sees it. */
+export interface OperationView {
+  readonly rpc: string;
+  /** Id or name of what it works on. */
+  readonly object: string;
+  /** Stages that run now; several when work is done side by side. */
+  readonly stages: readonly { readonly stage: string; readonly seconds: number }[];
+  readonly seconds: number;
+}
+
+/** Who wants to know of operations: metrics. */
+export interface OperationHooks {
+  onStage?(event: { rpc: string; stage: string; seconds: number; failed: boolean }): void;
+  onOperation?(event: { rpc: string; seconds: number; failed: boolean }): void;
+}
+
+/** One claim. `run` names a step while it runs; dispose it when the operation has ended. */
+export interface Operation extends Disposable {
+  run<T>(stage: string, step: () => Promise<T>): Promise<T>;
+}
+
+export interface Operations {
+  /** Claims are visible, not a queue: two on one object may run side by side. */
+  claim(rpc: string, object: string): Operation;
+  list(): readonly OperationView[];
+}
+
+/** A stage that runs longer than this is logged, and again each time as long. */
+const slowStageMs = 10_000;
+
+/** The claims of the CRI façade: what runs, at which stage, since when. */
+export class OperationRegistry implements Operations {
+  readonly #running = new Set<RunningOperation>();
+  readonly #log: Logger;
+  readonly #hooks: OperationHooks;
+  #watch: NodeJS.Timeout | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(log: Logger, hooks: OperationHooks = {}) {
+    this.#log = log;
+    this.#hooks = hooks;
+  }
+
+  claim(rpc: string, object: string): Operation {
+    const operation = new RunningOperation(rpc, object, this.#log, this.#hooks, () => {
+      this.#running.delete(operation);
+      if (this.#running.size === 0) this.#rest();
+    });
+    this.#running.add(operation);
+    this.#watch ??= setInterval(() => this.#reportSlow(), slowStageMs).unref();
+    return operation;
+  }
+
+  list(): readonly OperationView[] {
+    return [...this.#running].map((operation) => operation.view());
+  }
+
+  /** Settles when no operation runs. */
+  idle(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #rest(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #reportSlow(): void {
+    for (const operation of this.list()) {
+      const slow = operation.stages.filter(({ seconds }) => seconds * 1000 >= slowStageMs);
+      if (slow.length > 0) this.#log.warn({ ...operation, stages: slow }, "operation is slow");
+    }
+  }
+}
+
+class RunningOperation implements Operation {
+  readonly #rpc: string;
+  readonly #object: string;
+  readonly #log: Logger;
+  readonly #hooks: OperationHooks;
+  readonly #onEnd: () => void;
+  readonly #startedAt = performance.now();
+  readonly #stages = new Map<symbol, { stage: string; startedAt: number }>();
+  readonly #durationsMs: Record<string, number> = {};
+  #failed = false;
+  #ended = false;
+
+  constructor(rpc: string, object: string, log: Logger, hooks: OperationHooks, onEnd: () => void) {
+    this.#rpc = rpc;
+    this.#object = object;
+    this.#log = log;
+    this.#hooks = hooks;
+    this.#onEnd = onEnd;
+  }
+
+  async run<T>(stage: string, step: () => Promise<T>): Promise<T> {
+    const key = Symbol(stage);
+    const startedAt = performance.now();
+    this.#stages.set(key, { stage, startedAt });
+    let failed = true;
+    try {
+      const result = await step();
+      failed = false;
+      return result;
+    } finally {
+      this.#failed ||= failed;
+      this.#stages.delete(key);
+      this.#endStage(stage, performance.now() - startedAt, failed);
+    }
+  }
+
+  #endStage(stage: string, ms: number, failed: boolean): void {
+    const durationMs = rounded(ms);
+    this.#durationsMs[stage] = durationMs;
+    this.#log.debug(
+      { rpc: this.#rpc, object: this.#object, stage, durationMs, failed },
+      "stage ended",
+    );
+    this.#hooks.onStage?.({ rpc: this.#rpc, stage, seconds: ms / 1000, failed });
+  }
+
+  view(): OperationView {
+    const now = performance.now();
+    return {
+      rpc: this.#rpc,
+      object: this.#object,
+      seconds: rounded(now - this.#startedAt) / 1000,
+      stages: [...this.#stages.values()].map(({ stage, startedAt }) => ({
+        stage,
+        seconds: rounded(now - startedAt) / 1000,
+      })),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#onEnd();
+    const ms = performance.now() - this.#startedAt;
+    const facts = {
+      rpc: this.#rpc,
+      object: this.#object,
+      durationMs: rounded(ms),
+      stagesMs: this.#durationsMs,
+    };
+    if (this.#failed) this.#log.info(facts, "operation failed");
+    else this.#log.info(facts, "operation ended");
+    this.#hooks.onOperation?.({ rpc: this.#rpc, seconds: ms / 1000, failed: this.#failed });
+  }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Client, IoCreator } from "../client/ports.ts";
+import type { Config } from "../config/config.ts";
+import type { ContainerStatsInit, PodSandboxConfig } from "../gen/cri.gen.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { Images } from "../images/ports.ts";
+import type { MetadataStore } from "../metadata/ports.ts";
+import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
+import type { OciSpec } from "../runtime/oci/spec.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+import type { ContainerLogs } from "./logs/ports.ts";
+import type { OperationHooks } from "./operations.ts";
+import type {
+  BuiltContainerSpec,
+  ContainerSpecInput,
+  HostFacts,
+  RootfsReader,
+  RuntimeFeatures,
+  SandboxSpecInput,
+} from "./spec/ports.ts";
+
+/** The containerd namespace in which every CRI object lives. */
+export const criNamespace = "k8s.io";
+
+/** What the RuntimeService stands on. `client` must be bound to the `k8s.io` namespace. */
+export interface RuntimeServicePorts {
+  readonly client: Client;
+  readonly images: Images;
+  readonly snapshotter: Snapshotter;
+  readonly network: PodNetwork;
+  readonly netns: NetworkNamespaces;
+  readonly logs: ContainerLogs;
+  readonly metadata: MetadataStore;
+  readonly config: Config;
+  readonly specs: SpecBuilders;
+  readonly hostFacts: HostFacts;
+  /** What the OCI runtime of a handler can do. From memory. */
+  readonly features: (handler: string) => RuntimeFeatures;
+  readonly hostMounts: HostMounts;
+  readonly capture: OutputCapture;
+  readonly oom: OomProbe;
+  readonly stats: ContainerStatsReader;
+  /** Absolute path of the built-in rootfs that holds /pause. */
+  readonly pauseRootfs: string;
+  /** Of Berth itself, as Version answers it. */
+  readonly version: string;
+  readonly log: Logger;
+  readonly hooks?: RuntimeServiceHooks;
+}
+
+/** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */
+export interface RuntimeServiceHooks extends OperationHooks {
+  onEvent?(event: ContainerEvent): void;
+}
+
+/** One step in a sandbox's or container's life; for a sandbox both ids are alike. */
+export interface ContainerEvent {
+  readonly type: "created" | "started" | "stopped" | "deleted";
+  readonly containerId: string;
+  readonly sandboxId: string;
+  readonly atNanos: bigint;
+}
+
+/** CRI configuration → OCI spec, and the look into an image's files that it needs. */
+export interface SpecBuilders {
+  sandbox(input: SandboxSpecInput): Promise<OciSpec>;
+  container(input: ContainerSpecInput): Promise<BuiltContainerSpec>;
+  /** A reader over the mounts of a snapshot, without mounting them. */
+  openRootfs(mounts: readonly TypesMount[]): RootfsReader;
+}
+
+/** The two kinds of host mount that the façade itself makes and removes. */
+export interface HostMounts {
+  /** Mounts a tmpfs for /dev/shm at an existing folder. */
+  mountShm(target: string, sizeBytes: number): void;
+  /** Unmounts what is at or below `path`, lazily when busy. No error when nothing is. */
+  unmountBelow(path: string): Promise<void>;
+}
+
+/** Reads a cgroup's OOM kills. */
+export interface OomProbe {
+  /**
+   * How often the kernel killed in this cgroup for want of memory; 0 when it cannot be told. The
+   * path is the spec's `linux.cgroupsPath`.
+   */
+  kills(cgroupsPath: string): Promise<number>;
+}
+
+/** Makes IO that keeps output in memory, for ExecSync. */
+export interface OutputCapture {
+  /** Bytes over the limit are dropped. The streams are what came in so far, also after the end. */
+  create(limitBytes: number): CapturedOutput;
+}
+
+export interface CapturedOutput {
+  readonly io: IoCreator;
+  stdout(): Uint8Array;
+  stderr(): Uint8Array;
+}
+
+/** One running container or sandbox, as cgroup readers want it. */
+export interface StatsTarget {
+  readonly id: string;
+  readonly sandboxId: string;
+  /** True for the sandbox's own task. */
+  readonly isSandbox: boolean;
+  readonly name: string;
+  readonly attempt: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly image: string;
+  readonly pid: number;
+  readonly cgroupsPath: string;
+  readonly startedAtNanos: bigint;
+  /** The pod's pinned network namespace; "" in the node's. */
+  readonly netnsPath: string;
+  /** "" for a sandbox: its rootfs is built in. */
+  readonly snapshotKey: string;
+  readonly sandboxConfig: PodSandboxConfig;
+}
+
+/** Container stats, read from cgroup files. One container that cannot be read never fails a list. */
+export interface ContainerStatsReader {
+  one(target: StatsTarget, call: Cancellable): Promise<ContainerStatsInit>;
+  list(targets: readonly StatsTarget[], call: Cancellable): Promise<ContainerStatsInit[]>;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { Facade } from "./facade.ts";
+import type { SandboxRecord } from "./store/sandbox-record.ts";
+import { type ValidSandboxConfig, validSandboxConfig } from "./validate.ts";
+
+/** A sandbox that containers can be made and started in. */
+export interface ReadySandbox {
+  readonly id: string;
+  readonly pid: number;
+  readonly runtimeHandler: string;
+  readonly config: ValidSandboxConfig;
+  readonly record: SandboxRecord;
+}
+
+/** NOT_FOUND when there is no such sandbox; FAILED_PRECONDITION when it is not ready, or stopping. */
+export function readySandbox(facade: Facade, idOrPrefix: string): ReadySandbox {
+  const record = facade.sandboxes.require(idOrPrefix);
+  const { id, state, runtimeHandler } = record;
+  if (state.kind !== "ready") {
+    const reason = state.kind === "notReady" ? `: ${state.reason}` : "";
+    throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready${reason}`);
+  }
+  if (facade.live.of(id).ending) {
+    throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready: it is being stopped`);
+  }
+  return { id, pid: state.pid, runtimeHandler, config: validSandboxConfig(record.config), record };
+}

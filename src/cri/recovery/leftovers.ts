@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf } from "../../base/errors.ts";
+import { deadline } from "../deadline.ts";
+import type { Facade } from "../facade.ts";
+import { kindLabel } from "../oci-container.ts";
+import { criNamespace } from "../ports.ts";
+import { absentAsUndefined, purgeContainer } from "../purge-task.ts";
+import { removeSandboxFiles } from "../sandbox-files.ts";
+import { netnsPathOf } from "../store/sandbox-record.ts";
+
+const leftoverMs = 10_000;
+
+interface Leftover {
+  readonly what: string;
+  readonly remove: (call: Cancellable) => Promise<unknown>;
+}
+
+/**
+ * Removes what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
+ * network namespaces. Answers what went. What belongs to a damaged record stays: its pod may run.
+ */
+export async function removeLeftovers(facade: Facade, call: Cancellable): Promise<string[]> {
+  const known = knownIds(facade);
+  // In this order: a snapshot is in use until its container's task is gone.
+  const removed: string[] = [];
+  for (const find of [containers, snapshots, sandboxFolders, containerFolders, namespaces]) {
+    const found = await find(facade, known, call);
+    const done = await Promise.all(found.map((leftover) => removeOne(facade, leftover, call)));
+    removed.push(...done.flat());
+  }
+  return removed;
+}
+
+function knownIds(facade: Facade): ReadonlySet<string> {
+  return new Set([
+    ...[...facade.sandboxes.list()].map(({ id }) => id),
+    ...[...facade.containers.list()].map(({ id }) => id),
+    ...facade.ports.metadata.damaged.map(({ id }) => id),
+  ]);
+}
+
+async function removeOne(
+  facade: Facade,
+  { what, remove }: Leftover,
+  call: Cancellable,
+): Promise<string[]> {
+  using limit = deadline(leftoverMs, `removing ${what}`, call.signal);
+  const { log } = facade.ports;
+  try {
+    await remove(limit);
+    log.warn({ leftover: what }, "leftover removed");
+    return [what];
+  } catch (error) {
+    log.error({ err: error, leftover: what }, "leftover could not be removed");
+    return [];
+  }
+}
+
+type Find = (facade: Facade, known: ReadonlySet<string>, call: Cancellable) => Promise<Leftover[]>;
+
+const containers: Find = async ({ ports }, known, call) => {
+  const all = await ports.client.containers([], call);
+  return all
+    .filter(({ id, record }) => record.labels[kindLabel] !== undefined && !known.has(id))
+    .map((container) => ({
+      what: `container ${container.id}`,
+      remove: (own) => purgeContainer(ports.client, container.id, container, own),
+    }));
+};
+
+const snapshots: Find = ({ ports: { snapshotter } }, known) =>
+  Promise.resolve(
+    snapshotter
+      .list(criNamespace)
+      .filter(
+        ({ kind, name, labels }) =>
+          kind === "ACTIVE" && labels[kindLabel] !== undefined && !known.has(name),
+      )
+      .map(({ name }) => ({
+        what: `snapshot ${name}`,
+        remove: (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, name, own)),
+      })),
+  );
+
+const sandboxFolders: Find = async ({ paths, ports: { hostMounts } }, known) => {
+  const names = await Promise.all(paths.sandboxes.map(entriesOf));
+  return [...new Set(names.flat())]
+    .filter((id) => !known.has(id))
+    .map((id) => ({
+      what: `files of sandbox ${id}`,
+      remove: () => removeSandboxFiles(id, { paths, hostMounts }),
+    }));
+};
+
+const containerFolders: Find = async ({ paths }, known) => {
+  const names = await entriesOf(paths.containers);
+  return names
+    .filter((id) => !known.has(id))
+    .map((id) => ({
+      what: `files of container ${id}`,
+      remove: () => rm(paths.container(id), { recursive: true, force: true }),
+    }));
+};
+
+const namespaces: Find = async ({ ports, sandboxes }) => {
+  // A damaged sandbox's namespace cannot be told from a leftover one.
+  if (ports.metadata.damaged.length > 0) return [];
+  const folder = path.resolve(ports.config.state, "netns");
+  const used = new Set([...sandboxes.list()].map(netnsPathOf));
+  const names = await entriesOf(folder);
+  return names
+    .map((name) => path.join(folder, name))
+    .filter((file) => !used.has(file))
+    .map((file) => ({
+      what: `network namespace ${file}`,
+      remove: (own) => ports.netns.remove(file, own),
+    }));
+};
+
+async function entriesOf(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}

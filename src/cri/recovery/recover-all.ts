@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../deadline.ts";
+import type { Facade } from "../facade.ts";
+import type { NamedRecord } from "../store/record-store.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { recoverContainer } from "./recover-container.ts";
+import { recoverSandbox } from "./recover-sandbox.ts";
+
+const recordMs = 10_000;
+
+export interface RecoverySummary {
+  readonly sandboxes: number;
+  readonly containers: number;
+  /** Records that could not be recovered; they are shown as unknown or not ready. */
+  readonly failed: readonly { readonly id: string; readonly reason: string }[];
+  /** What belonged to no record and was removed. */
+  readonly leftovers: readonly string[];
+}
+
+/**
+ * Makes the façade whole after a start: every record is compared with the runtime, all side by side,
+ * each with its own deadline; then what belongs to no record goes. Assumes that the runtime below has
+ * recovered its tasks, and that nobody calls yet. A bad record never fails the others.
+ */
+export async function recoverAll(facade: Facade, call: Cancellable): Promise<RecoverySummary> {
+  const { sandboxes, containers } = facade;
+  const failed: { id: string; reason: string }[] = [];
+  const guarded = async <R extends NamedRecord>(
+    record: R,
+    work: (facade: Facade, record: R, call: Cancellable) => Promise<void>,
+    giveUp: (reason: string) => void,
+  ): Promise<void> => {
+    using limit = deadline(recordMs, `recovering "${record.id}"`, call.signal);
+    try {
+      await work(facade, record, limit);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failed.push({ id: record.id, reason });
+      facade.ports.log.error({ err: error, id: record.id }, "record could not be recovered");
+      giveUp(reason);
+    }
+  };
+  // Shown first, in the order of their making; nobody sees them before the gate opens.
+  for (const record of sandboxes.stored()) {
+    if (record.state.kind !== "creating") sandboxes.show(record);
+  }
+  for (const record of containers.stored()) containers.show(record);
+  await Promise.all(
+    sandboxes.stored().map((record) =>
+      guarded(record, recoverSandbox, (reason) =>
+        // Not stored: the next start shall try again.
+        sandboxes.show({ ...record, state: { kind: "notReady", reason } }),
+      ),
+    ),
+  );
+  await Promise.all(
+    containers
+      .stored()
+      .map((record) =>
+        guarded(record, recoverContainer, (reason) =>
+          containers.show({ ...record, state: { kind: "unknown", reason } }),
+        ),
+      ),
+  );
+  const leftovers = await removeLeftovers(facade, call);
+  const summary = { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
+  facade.ports.log.info({ ...summary }, "pods recovered");
+  return summary;
+}

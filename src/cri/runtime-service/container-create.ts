@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import type { Container } from "../../client/ports.ts";
+import type { Image } from "../../images/ports.ts";
+import { deadline } from "../deadline.ts";
+import { type CreateRequest, type Facade, nowNanos, type Verb } from "../facade.ts";
+import { type Handler, handlerFor } from "../handlers.ts";
+import { newObjectId } from "../object-id.ts";
+import { containerRecordInit, kindLabel } from "../oci-container.ts";
+import type { Operation } from "../operations.ts";
+import { criNamespace } from "../ports.ts";
+import { absentAsUndefined, purgeContainer } from "../purge-task.ts";
+import { type ReadySandbox, readySandbox } from "../ready-sandbox.ts";
+import type { BuiltContainerSpec } from "../spec/ports.ts";
+import { type ContainerRecord, describeState } from "../store/container-record.ts";
+import { netnsPathOf } from "../store/sandbox-record.ts";
+import { together } from "../together.ts";
+import { UndoStack } from "../undo.ts";
+import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
+
+/** The kubelet gives CreateContainer two minutes. */
+const attemptMs = 120_000;
+
+/** CreateContainer: snapshot, spec and records; nothing runs yet. */
+export function createContainer(facade: Facade): Verb<"CreateContainer"> {
+  return async (request, call) => {
+    const config = validContainerConfig(request.config);
+    const sandbox = readySandbox(facade, request.podSandboxId);
+    const name = containerName(config.metadata, sandbox.config.metadata);
+    const wanted = { sandboxId: sandbox.id, config };
+    const finished = finishedContainer(facade, name, wanted);
+    if (finished) return { containerId: finished.id };
+    const image = facade.ports.images.find(config.image.image);
+    if (!image) {
+      throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
+    }
+    const handler = handlerFor(facade.ports.config.runtime, sandbox.runtimeHandler);
+    const plan: Plan = { name, config, sandbox, image, handler };
+    const attempt = (own: Cancellable): Promise<string> => make(facade, plan, own);
+    const containerId = await facade.containerAttempts.run(name, wanted, attempt, call);
+    return { containerId };
+  };
+}
+
+/** What an earlier attempt of the same name made, if the request is the same and it never ran. */
+function finishedContainer(
+  facade: Facade,
+  name: string,
+  wanted: CreateRequest,
+): ContainerRecord | undefined {
+  const record = facade.containers.byName(name);
+  if (!record) return undefined;
+  const isSame =
+    record.sandboxId === wanted.sandboxId && isDeepStrictEqual(record.config, wanted.config);
+  if (isSame && record.state.kind === "created") return record;
+  const why = isSame
+    ? `whose state is ${describeState(record.state)}`
+    : "whose configuration differs";
+  throw fault(
+    "ALREADY_EXISTS",
+    `container name "${name}" is held by container "${record.id}", ${why}`,
+  );
+}
+
+interface Plan {
+  readonly name: string;
+  readonly config: ValidContainerConfig;
+  readonly sandbox: ReadySandbox;
+  readonly image: Image;
+  readonly handler: Handler;
+}
+
+async function make(facade: Facade, plan: Plan, own: Cancellable): Promise<string> {
+  using limit = deadline(attemptMs, `creating container "${plan.name}"`, own.signal);
+  using op = facade.operations.claim("CreateContainer", plan.name);
+  const id = newObjectId();
+  await using undo = new UndoStack(facade.ports.log.child({ container: id }));
+  const built = await buildSpec(facade, op, undo, id, plan, limit);
+  const record = recordOf(id, plan, built);
+  const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
+  readySandbox(facade, plan.sandbox.id); // its stop may have begun meanwhile
+  facade.live.of(id).container = container;
+  facade.containers.show(record);
+  undo.keep();
+  facade.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
+  return id;
+}
+
+async function buildSpec(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  id: string,
+  plan: Plan,
+  call: Cancellable,
+): Promise<BuiltContainerSpec> {
+  const { ports, paths } = facade;
+  const { sandbox, config, image, handler } = plan;
+  undo.add("snapshot", (undoing) =>
+    absentAsUndefined(() => ports.snapshotter.remove(criNamespace, id, undoing)),
+  );
+  const mounts = await op.run("snapshot", () =>
+    ports.snapshotter.prepare(criNamespace, id, image.chainId, {
+      labels: { [kindLabel]: "container" },
+      signal: call.signal,
+    }),
+  );
+  undo.add("files", () => rm(paths.container(id), { recursive: true, force: true }));
+  const built = await op.run("spec", () =>
+    ports.specs.container({
+      id,
+      sandbox: {
+        id: sandbox.id,
+        pid: sandbox.pid,
+        netnsPath: netnsPathOf(sandbox.record),
+        config: sandbox.config,
+      },
+      config,
+      image,
+      imageName: requestedImage(config),
+      handler: handler.config,
+      features: ports.features(handler.name),
+      cri: ports.config.cri,
+      host: ports.hostFacts,
+      files: paths.sandboxFiles(sandbox.id),
+      targetPid: targetPid(facade, plan),
+      rootfs: ports.specs.openRootfs(mounts),
+      volumesDir: paths.volumes(id),
+    }),
+  );
+  return built;
+}
+
+async function storeBoth(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  made: { record: ContainerRecord; plan: Plan; built: BuiltContainerSpec },
+  call: Cancellable,
+): Promise<Container> {
+  const { client, snapshotter } = facade.ports;
+  const { record, plan, built } = made;
+  const { id } = record;
+  undo.add("record", () => facade.containers.delete(id));
+  undo.add("container", (own) => purgeContainer(client, id, undefined, own));
+  const init = containerRecordInit({
+    id,
+    kind: "container",
+    labels: { ...plan.image.config.labels, ...record.config.labels },
+    image: record.imageName,
+    stopSignal: record.imageStopSignal,
+    handler: plan.handler,
+    spec: built.spec,
+    sandboxId: plan.sandbox.id,
+    snapshotter: snapshotter.name,
+    snapshotKey: id,
+  });
+  const [container] = await op.run("records", () =>
+    together(
+      () => client.newContainer(init, call),
+      () => facade.containers.write(record),
+    ),
+  );
+  return container;
+}
+
+function recordOf(id: string, plan: Plan, built: BuiltContainerSpec): ContainerRecord {
+  const { config, image, sandbox } = plan;
+  const { user } = built;
+  return {
+    id,
+    name: plan.name,
+    sandboxId: sandbox.id,
+    config,
+    createdAtNanos: nowNanos(),
+    imageId: image.id,
+    imageName: image.repoTags[0] ?? image.repoDigests[0] ?? requestedImage(config),
+    imageRef: image.repoDigests[0] ?? image.id,
+    imageStopSignal: image.config.stopSignal,
+    logPath: logPath(sandbox.config.logDirectory, config.logPath),
+    mounts: built.mounts,
+    resources: config.linux?.resources ?? null,
+    user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
+    cgroupsPath: built.spec.linux.cgroupsPath ?? "",
+    state: { kind: "created" },
+  };
+}
+
+/** "" unless both the pod's folder and the container's file are given. */
+function logPath(directory: string, file: string): string {
+  return directory === "" || file === "" ? "" : path.join(directory, file);
+}
+
+function requestedImage(config: ValidContainerConfig): string {
+  return config.image.userSpecifiedImage === ""
+    ? config.image.image
+    : config.image.userSpecifiedImage;
+}
+
+/** The pid whose namespace pid mode TARGET joins; undefined in other modes. */
+function targetPid(facade: Facade, { config, sandbox }: Plan): number | undefined {
+  const options = config.linux?.securityContext?.namespaceOptions;
+  if (options?.pid !== "TARGET") return undefined;
+  const target = facade.containers.require(options.targetId);
+  if (target.sandboxId !== sandbox.id) {
+    throw fault("INVALID_ARGUMENT", `target container "${target.id}" is in another sandbox`);
+  }
+  if (target.state.kind === "running") return target.state.pid;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `target container "${target.id}" is not running: state is ${describeState(target.state)}`,
+  );
+}

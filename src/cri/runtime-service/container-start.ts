@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, toFault } from "../../base/errors.ts";
+import type { Container, ExitHandle, Task } from "../../client/ports.ts";
+import { act } from "../acts.ts";
+import { deadline } from "../deadline.ts";
+import { watchContainer } from "../exit-monitor.ts";
+import { type Facade, nowNanos, type Verb } from "../facade.ts";
+import { handlerFor } from "../handlers.ts";
+import type { Operation } from "../operations.ts";
+import { criNamespace } from "../ports.ts";
+import { purgeTask } from "../purge-task.ts";
+import { readySandbox } from "../ready-sandbox.ts";
+import {
+  becomeExited,
+  becomeRunning,
+  type ContainerRecord,
+  describeState,
+} from "../store/container-record.ts";
+import { together } from "../together.ts";
+import { UndoStack } from "../undo.ts";
+
+const startMs = 120_000;
+/** What a kubelet shows for a container that could not be started. */
+const startErrorExitCode = 128;
+
+/** StartContainer: only from CREATED; a failed start leaves it EXITED with reason StartError. */
+export function startContainer(facade: Facade): Verb<"StartContainer"> {
+  return async (request, call) => {
+    const { id } = facade.containers.require(request.containerId);
+    await act(facade, "start", id, (own) => start(facade, id, own), call);
+    return {};
+  };
+}
+
+async function start(facade: Facade, id: string, own: Cancellable): Promise<void> {
+  const record = facade.containers.require(id);
+  refuseUnlessStartable(facade, record);
+  using limit = deadline(startMs, `starting container "${id}"`, own.signal);
+  using op = facade.operations.claim("StartContainer", id);
+  try {
+    await bringUp(facade, op, record, limit);
+  } catch (error) {
+    await recordFailure(facade, record, error);
+    throw error;
+  }
+}
+
+function refuseUnlessStartable(facade: Facade, record: ContainerRecord): void {
+  const { id, state } = record;
+  if (state.kind !== "created") {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `cannot start container "${id}": state is ${describeState(state)}, not created`,
+    );
+  }
+  if (facade.live.of(id).ending) {
+    throw fault("FAILED_PRECONDITION", `cannot start container "${id}": it is being removed`);
+  }
+  readySandbox(facade, record.sandboxId);
+}
+
+async function bringUp(
+  facade: Facade,
+  op: Operation,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<void> {
+  const { id } = record;
+  await using undo = new UndoStack(facade.ports.log.child({ container: id }));
+  const { task, exit } = await createTask(facade, op, undo, record, call);
+  const running = becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
+  await op.run("start", () =>
+    together(
+      () => task.start(call),
+      () => facade.containers.write(running),
+    ),
+  );
+  facade.containers.show(running);
+  undo.keep();
+  watchContainer(facade, id, task, exit);
+  facade.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
+}
+
+async function createTask(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<{ task: Task; exit: ExitHandle }> {
+  const { ports, live } = facade;
+  const { id, config } = record;
+  const alive = live.of(id);
+  const container: Container = (alive.container ??= await ports.client.loadContainer(id, call));
+  const sandbox = facade.sandboxes.require(record.sandboxId);
+  const handler = handlerFor(ports.config.runtime, sandbox.runtimeHandler);
+  undo.add("log", async () => {
+    await alive.log?.[Symbol.asyncDispose]();
+    delete alive.log;
+  });
+  undo.add("task", (own) => purgeTask(ports.client, id, container, own));
+  const task = await op.run("create", () =>
+    container.newTask(
+      {
+        runtimePath: handler.config.shim,
+        rootfs: ports.snapshotter.mounts(criNamespace, id),
+        io: async () => {
+          alive.log = await op.run("log", () =>
+            ports.logs.open(
+              {
+                containerId: id,
+                logPath: record.logPath,
+                terminal: config.tty,
+                stdin: config.stdin,
+              },
+              call,
+            ),
+          );
+          return alive.log;
+        },
+      },
+      call,
+    ),
+  );
+  return { task, exit: await task.wait({ signal: facade.lifetime }) };
+}
+
+async function recordFailure(
+  facade: Facade,
+  record: ContainerRecord,
+  error: unknown,
+): Promise<void> {
+  const { message } = toFault(error);
+  try {
+    await facade.containers.update(record.id, (current) =>
+      becomeExited(current, {
+        exitCode: startErrorExitCode,
+        finishedAtNanos: nowNanos(),
+        reason: "StartError",
+        message,
+      }),
+    );
+  } catch (failure) {
+    facade.ports.log.error({ err: failure, container: record.id }, "failed start not recorded");
+  }
+  facade.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toContainerStatus } from "../convert/container.ts";
+import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
+import type { Facade, Verb } from "../facade.ts";
+import { describeOptions, handlerFor } from "../handlers.ts";
+import { absentAsUndefined } from "../purge-task.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
+
+/** ContainerStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
+export function containerStatus(facade: Facade): Verb<"ContainerStatus"> {
+  return async (request, call) => {
+    const record = facade.containers.require(request.containerId);
+    const info = request.verbose ? await describe(facade, record, call.signal) : {};
+    return { status: toContainerStatus(record), info };
+  };
+}
+
+async function describe(
+  facade: Facade,
+  record: ContainerRecord,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const { client, config, snapshotter } = facade.ports;
+  const requested = facade.sandboxes.get(record.sandboxId)?.runtimeHandler ?? "";
+  const handler = handlerFor(config.runtime, requested);
+  const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
+  return verboseInfo({
+    sandboxID: record.sandboxId,
+    pid: record.state.kind === "running" ? record.state.pid : 0,
+    removing: facade.live.of(record.id).ending,
+    snapshotKey: record.id,
+    snapshotter: snapshotter.name,
+    runtimeType: handler.config.type,
+    runtimeOptions: describeOptions(handler),
+    config: protoJson(record.config),
+    runtimeSpec: specOf(container?.record.spec),
+  });
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import { act } from "../acts.ts";
+import { removeContainerByForce } from "../container-remove.ts";
+import { deadline } from "../deadline.ts";
+import { containersOf, type Facade, type Verb } from "../facade.ts";
+import { purgeContainer, waitUnder } from "../purge-task.ts";
+import { removeSandboxFiles } from "../sandbox-files.ts";
+import { settled, takeDownSandbox } from "../sandbox-take-down.ts";
+
+const removeMs = 120_000;
+/** After so many failures to take its network down a sandbox goes all the same. */
+const networkFailuresBorne = 3;
+
+/** RemovePodSandbox: idempotent; stops what runs and removes the containers too. */
+export function removePodSandbox(facade: Facade): Verb<"RemovePodSandbox"> {
+  return async (request, call) => {
+    const record = facade.sandboxes.find(request.podSandboxId);
+    if (!record) return {};
+    await act(facade, "remove", record.id, (own) => remove(facade, record.id, own), call);
+    return {};
+  };
+}
+
+async function remove(facade: Facade, id: string, own: Cancellable): Promise<void> {
+  if (!facade.sandboxes.get(id)) return;
+  const { ports, paths } = facade;
+  using limit = deadline(removeMs, `removing sandbox "${id}"`, own.signal);
+  using op = facade.operations.claim("RemovePodSandbox", id);
+  await takeDownSandbox(facade, op, id, limit);
+  refuseWithNetwork(facade, id);
+  await op.run("remove containers", () =>
+    settled(
+      containersOf(facade, id).map((record) => removeContainerByForce(facade, record, limit)),
+    ),
+  );
+  const live = facade.live.of(id);
+  if (live.finished)
+    await op.run("shim", () => waitUnder(live.finished ?? Promise.resolve(), limit));
+  await op.run("remains", () =>
+    settled([
+      purgeContainer(ports.client, id, live.container, limit),
+      removeSandboxFiles(id, { paths, hostMounts: ports.hostMounts }),
+    ]),
+  );
+  await op.run("record", () => facade.sandboxes.delete(id));
+  facade.live.delete(id);
+  facade.publish({ type: "deleted", containerId: id, sandboxId: id });
+}
+
+function refuseWithNetwork(facade: Facade, id: string): void {
+  const record = facade.sandboxes.get(id);
+  if (record?.network.kind !== "up" && record?.network.kind !== "pending") return;
+  const { networkFailures } = facade.live.of(id);
+  if (networkFailures < networkFailuresBorne) {
+    throw fault("UNAVAILABLE", `cannot remove sandbox "${id}": its network is not down yet`);
+  }
+  facade.ports.log.error(
+    { sandbox: id, failures: networkFailures },
+    "sandbox removed although its network could not be taken down: an address may be lost",
+  );
+}

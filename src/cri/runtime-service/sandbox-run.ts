@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from "node:util";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import type { Container, ExitHandle, Task } from "../../client/ports.ts";
+import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
+import { deadline } from "../deadline.ts";
+import { watchSandbox } from "../exit-monitor.ts";
+import { type Facade, nowNanos, type Verb } from "../facade.ts";
+import { type Handler, handlerFor } from "../handlers.ts";
+import { nullIo } from "../null-io.ts";
+import { newObjectId } from "../object-id.ts";
+import { containerRecordInit } from "../oci-container.ts";
+import type { Operation } from "../operations.ts";
+import { purgeContainer } from "../purge-task.ts";
+import { makeSandboxFiles, removeSandboxFiles } from "../sandbox-files.ts";
+import {
+  networkRequest,
+  type SandboxNetwork,
+  type SandboxRecord,
+  usesHostNetwork,
+} from "../store/sandbox-record.ts";
+import { together } from "../together.ts";
+import { UndoStack } from "../undo.ts";
+import { sandboxName, validSandboxConfig } from "../validate.ts";
+
+/** The kubelet gives RunPodSandbox four minutes. */
+const attemptMs = 240_000;
+
+/** RunPodSandbox: answers once the pod's environment is networked and its task runs. */
+export function runPodSandbox(facade: Facade): Verb<"RunPodSandbox"> {
+  return async (request, call) => {
+    const config = validSandboxConfig(request.config);
+    const handler = handlerFor(facade.ports.config.runtime, request.runtimeHandler);
+    const name = sandboxName(config.metadata);
+    const finished = finishedSandbox(facade, name, request);
+    if (finished) return { podSandboxId: finished.id };
+    const attempt = (own: Cancellable): Promise<string> =>
+      bringUp(facade, { name, config, handler, requested: request.runtimeHandler }, own);
+    const podSandboxId = await facade.sandboxAttempts.run(name, request, attempt, call);
+    return { podSandboxId };
+  };
+}
+
+/** What an earlier attempt of the same name made, if the request is the same. */
+function finishedSandbox(
+  facade: Facade,
+  name: string,
+  request: RunPodSandboxRequest,
+): SandboxRecord | undefined {
+  const record = facade.sandboxes.byName(name);
+  if (!record) return undefined;
+  const isSame =
+    record.runtimeHandler === request.runtimeHandler &&
+    isDeepStrictEqual(record.config, request.config);
+  if (isSame && record.state.kind === "ready") return record;
+  const why = isSame ? "which is not ready" : "whose configuration differs";
+  throw fault("ALREADY_EXISTS", `sandbox name "${name}" is held by sandbox "${record.id}", ${why}`);
+}
+
+interface Plan {
+  readonly name: string;
+  readonly config: SandboxRecord["config"];
+  readonly handler: Handler;
+  readonly requested: string;
+}
+
+async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<string> {
+  using limit = deadline(attemptMs, `starting sandbox "${plan.name}"`, own.signal);
+  using op = facade.operations.claim("RunPodSandbox", plan.name);
+  const draft: SandboxRecord = {
+    id: newObjectId(),
+    name: plan.name,
+    config: plan.config,
+    runtimeHandler: plan.requested,
+    createdAtNanos: nowNanos(),
+    cgroupsPath: "",
+    network: { kind: "host" },
+    state: { kind: "creating" },
+  };
+  await using undo = new UndoStack(facade.ports.log.child({ sandbox: draft.id }));
+  const record = await prepare(facade, op, undo, draft, limit);
+  const failure = new AbortController();
+  const signal = AbortSignal.any([limit.signal, failure.signal]);
+  const [network, made] = await together(
+    () => setUpNetwork(facade, op, record, { signal }),
+    () => createTask(facade, op, undo, { ...plan, record }, limit),
+    (error) => failure.abort(error),
+  );
+  const ready: SandboxRecord = {
+    ...record,
+    cgroupsPath: made.cgroupsPath,
+    network,
+    state: { kind: "ready", pid: made.task.pid },
+  };
+  await op.run("start", () =>
+    together(
+      () => made.task.start(limit),
+      () => facade.sandboxes.write(ready),
+    ),
+  );
+  facade.live.of(draft.id).container = made.container;
+  facade.sandboxes.show(ready);
+  undo.keep();
+  watchSandbox(facade, draft.id, made.task, made.exit);
+  facade.publish({ type: "created", containerId: draft.id, sandboxId: draft.id });
+  facade.publish({ type: "started", containerId: draft.id, sandboxId: draft.id });
+  return draft.id;
+}
+
+/** Files and network namespace, and the record that makes them found after a crash. */
+async function prepare(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  draft: SandboxRecord,
+  call: Cancellable,
+): Promise<SandboxRecord> {
+  const { ports, paths, sandboxes } = facade;
+  let record = draft;
+  undo.add("record", () => settleFailed(facade, record, undo.failed));
+  undo.add("files", () => removeSandboxFiles(draft.id, { paths, hostMounts: ports.hostMounts }));
+  await together(
+    () =>
+      op.run("files", () =>
+        makeSandboxFiles(draft, {
+          paths,
+          hostMounts: ports.hostMounts,
+          hostname: ports.hostFacts.hostname,
+        }),
+      ),
+    async () => {
+      if (!usesHostNetwork(draft.config)) record = await pinNetwork(facade, op, undo, draft, call);
+      await op.run("record", () => sandboxes.write(record));
+    },
+  );
+  return record;
+}
+
+async function pinNetwork(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  draft: SandboxRecord,
+  call: Cancellable,
+): Promise<SandboxRecord> {
+  const { netns, network } = facade.ports;
+  const netnsPath = await op.run("netns", () => netns.create(draft.id, call));
+  undo.add("netns", (own) => netns.remove(netnsPath, own));
+  undo.add("network", (own) => network.teardown(networkRequest(draft, netnsPath), own));
+  return { ...draft, network: { kind: "pending", netnsPath } };
+}
+
+async function setUpNetwork(
+  facade: Facade,
+  op: Operation,
+  record: SandboxRecord,
+  call: Cancellable,
+): Promise<SandboxNetwork> {
+  const { network } = record;
+  if (network.kind !== "pending") return network;
+  const { netnsPath } = network;
+  const result = await op.run("network", () =>
+    facade.ports.network.setup(networkRequest(record, netnsPath), call),
+  );
+  return { kind: "up", netnsPath, ...result };
+}
+
+interface MadeTask {
+  readonly container: Container;
+  readonly task: Task;
+  readonly exit: ExitHandle;
+  readonly cgroupsPath: string;
+}
+
+async function createTask(
+  facade: Facade,
+  op: Operation,
+  undo: UndoStack,
+  plan: Plan & { readonly record: SandboxRecord },
+  call: Cancellable,
+): Promise<MadeTask> {
+  const { ports } = facade;
+  const { record, handler } = plan;
+  const { id, config } = record;
+  const spec = await op.run("spec", () =>
+    ports.specs.sandbox({
+      id,
+      config,
+      netnsPath: record.network.kind === "pending" ? record.network.netnsPath : "",
+      handler: handler.config,
+      features: ports.features(handler.name),
+      cri: ports.config.cri,
+      host: ports.hostFacts,
+      files: facade.paths.sandboxFiles(id),
+      pauseRootfs: ports.pauseRootfs,
+    }),
+  );
+  const container = await op.run("container", () => {
+    undo.add("task", (own) => purgeContainer(ports.client, id, undefined, own));
+    const image = ports.config.cri.sandboxImage;
+    return ports.client.newContainer(
+      containerRecordInit({
+        id,
+        kind: "sandbox",
+        labels: config.labels,
+        image,
+        handler,
+        spec,
+        sandboxId: "",
+      }),
+      call,
+    );
+  });
+  const task = await op.run("shim", () =>
+    container.newTask({ io: nullIo, runtimePath: handler.config.shim }, call),
+  );
+  const exit = await task.wait({ signal: facade.lifetime });
+  return { container, task, exit, cgroupsPath: spec.linux.cgroupsPath ?? "" };
+}
+
+/** The last step of undoing: the record goes, unless something is left that Remove must retry. */
+async function settleFailed(
+  facade: Facade,
+  record: SandboxRecord,
+  failed: readonly string[],
+): Promise<void> {
+  facade.live.delete(record.id);
+  if (failed.length === 0) return facade.sandboxes.delete(record.id);
+  const reason = `its start failed and could not be undone: ${failed.join(", ")}`;
+  const networkLeft = failed.includes("network") || failed.includes("netns");
+  return facade.sandboxes.put({
+    ...record,
+    network: record.network.kind === "pending" && !networkLeft ? { kind: "down" } : record.network,
+    state: { kind: "notReady", reason },
+  });
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toPodSandboxStatus } from "../convert/sandbox.ts";
+import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
+import type { Facade, Verb } from "../facade.ts";
+import { describeOptions, handlerFor } from "../handlers.ts";
+import { absentAsUndefined } from "../purge-task.ts";
+import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
+
+/** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
+export function podSandboxStatus(facade: Facade): Verb<"PodSandboxStatus"> {
+  return async (request, call) => {
+    const record = facade.sandboxes.require(request.podSandboxId);
+    const info = request.verbose ? await describe(facade, record, call.signal) : {};
+    return { status: toPodSandboxStatus(record), info };
+  };
+}
+
+async function describe(
+  facade: Facade,
+  record: SandboxRecord,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const { client, config, netns } = facade.ports;
+  const handler = handlerFor(config.runtime, record.runtimeHandler);
+  const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
+  const netnsPath = netnsPathOf(record);
+  const isReady = record.state.kind === "ready";
+  return verboseInfo({
+    pid: record.state.kind === "ready" ? record.state.pid : 0,
+    processStatus: isReady ? "running" : "deleted",
+    netNamespaceClosed:
+      !usesHostNetwork(record.config) && (netnsPath === "" || !(await netns.isAlive(netnsPath))),
+    image: config.cri.sandboxImage,
+    snapshotKey: "",
+    snapshotter: "",
+    runtimeHandler: record.runtimeHandler,
+    runtimeType: handler.config.type,
+    runtimeOptions: describeOptions(handler),
+    config: protoJson(record.config),
+    runtimeSpec: specOf(container?.record.spec),
+    cniResult: record.network.kind === "up" ? record.network.raw : null,
+    ...(record.state.kind === "notReady" ? { reason: record.state.reason } : {}),
+  });
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { errnoOf } from "../base/errors.ts";
+import type { DNSConfig, PodSandboxConfig } from "../gen/cri.gen.ts";
+import type { CriPaths } from "./paths.ts";
+import type { HostMounts } from "./ports.ts";
+
+/** What containers get as /dev/shm unless the pod has the node's IPC. */
+const shmBytes = 64 * 1024 * 1024;
+
+/**
+ * Makes a sandbox's folders with hostname, hosts and resolv.conf, and mounts its /dev/shm. What is
+ * there from an attempt that failed is written over.
+ */
+export async function makeSandboxFiles(
+  sandbox: { readonly id: string; readonly config: PodSandboxConfig },
+  options: {
+    readonly paths: CriPaths;
+    readonly hostMounts: HostMounts;
+    readonly hostname: string;
+  },
+): Promise<void> {
+  const { config } = sandbox;
+  const files = options.paths.sandboxFiles(sandbox.id);
+  const [durable] = options.paths.sandbox(sandbox.id);
+  await Promise.all([
+    mkdir(durable, { recursive: true, mode: 0o755 }),
+    mkdir(files.shm, { recursive: true, mode: 0o711 }),
+  ]);
+  const hostname = config.hostname === "" ? options.hostname : config.hostname;
+  await Promise.all([
+    writeFile(files.hostname, `${hostname}\n`),
+    hostFile("/etc/hosts").then((text) => writeFile(files.hosts, text)),
+    resolvConf(config.dnsConfig).then((text) => writeFile(files.resolvConf, text)),
+  ]);
+  if (config.linux?.securityContext?.namespaceOptions?.ipc !== "NODE") {
+    options.hostMounts.mountShm(files.shm, shmBytes);
+  }
+}
+
+/** Unmounts /dev/shm and removes the folders. No error when nothing is there. */
+export async function removeSandboxFiles(
+  id: string,
+  options: { readonly paths: CriPaths; readonly hostMounts: HostMounts },
+): Promise<void> {
+  const [durable, volatile] = options.paths.sandbox(id);
+  await options.hostMounts.unmountBelow(volatile);
+  await Promise.all([
+    rm(volatile, { recursive: true, force: true }),
+    rm(durable, { recursive: true, force: true }),
+  ]);
+}
+
+/** resolv.conf of a DNS config; without one, or with an empty one, the host's. */
+async function resolvConf(dns: DNSConfig | null): Promise<string | Buffer> {
+  const lines: string[] = [];
+  if (dns && dns.searches.length > 0) lines.push(`search ${dns.searches.join(" ")}`);
+  for (const server of dns?.servers ?? []) lines.push(`nameserver ${server}`);
+  if (dns && dns.options.length > 0) lines.push(`options ${dns.options.join(" ")}`);
+  return lines.length === 0 ? hostFile("/etc/resolv.conf") : `${lines.join("\n")}\n`;
+}
+
+async function hostFile(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
+}

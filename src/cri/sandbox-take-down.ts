@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { awaitAct } from "./acts.ts";
+import { containersOf, type Facade } from "./facade.ts";
+import type { Operation } from "./operations.ts";
+import { killNow, purgeTask, waitUnder } from "./purge-task.ts";
+import { stopContainerTask } from "./stop-task.ts";
+import type { ContainerRecord } from "./store/container-record.ts";
+import {
+  becomeNotReady,
+  netnsPathOf,
+  networkRequest,
+  type SandboxRecord,
+  withoutNetwork,
+} from "./store/sandbox-record.ts";
+import { together } from "./together.ts";
+
+/**
+ * Takes a sandbox out of service: its containers, then at the same time its task and its network.
+ * May be called again at any stage. A network that cannot be taken down is logged and remembered, and
+ * fails nothing here: a broken plugin must not keep a pod from ending.
+ */
+export async function takeDownSandbox(
+  facade: Facade,
+  op: Operation,
+  id: string,
+  call: Cancellable,
+): Promise<void> {
+  facade.live.of(id).ending = true;
+  await op.run("containers", () =>
+    settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
+  );
+  await together(
+    () => op.run("task", () => stopSandboxTask(facade, id, call)),
+    () => op.run("network", () => takeDownNetwork(facade, id, call)),
+  );
+}
+
+/** Waits for all; then throws the first failure, if any. */
+export async function settled(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) {
+    if (result.status === "rejected") throw result.reason;
+  }
+}
+
+/** Kills a container if it runs, or will in a moment. */
+export async function stopAtOnce(
+  facade: Facade,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<void> {
+  await awaitAct(facade, "start", record.id, call);
+  const current = facade.containers.get(record.id);
+  if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
+  await stopContainerTask(facade, current, 0, call);
+}
+
+async function stopSandboxTask(facade: Facade, id: string, call: Cancellable): Promise<void> {
+  const live = facade.live.of(id);
+  if (live.task && live.exited) {
+    if (!live.hasExited) await killNow(live.task, call);
+    await waitUnder(live.exited, call);
+  } else {
+    await purgeTask(facade.ports.client, id, live.container, call);
+  }
+  await facade.sandboxes.update(id, (record) => becomeNotReady(record, "it was stopped"));
+}
+
+async function takeDownNetwork(facade: Facade, id: string, call: Cancellable): Promise<void> {
+  const record = facade.sandboxes.get(id);
+  if (!record) return;
+  const { kind } = record.network;
+  if (kind === "host" || kind === "down") return;
+  const isDown = await tryTakeDown(facade, record, call);
+  await facade.sandboxes.update(id, (current) => {
+    if (isDown) return withoutNetwork(current);
+    const netnsPath = netnsPathOf(current);
+    return { ...current, network: { kind: "pending", netnsPath } };
+  });
+}
+
+async function tryTakeDown(
+  facade: Facade,
+  record: SandboxRecord,
+  call: Cancellable,
+): Promise<boolean> {
+  const { netns, network, log } = facade.ports;
+  const path = netnsPathOf(record);
+  let isDown = true;
+  try {
+    const usable = path !== "" && (await netns.isAlive(path)) ? path : "";
+    await network.teardown(networkRequest(record, usable), call);
+  } catch (error) {
+    isDown = false;
+    log.warn({ err: error, sandbox: record.id }, "pod network could not be taken down");
+  }
+  try {
+    if (path !== "") await netns.remove(path, call);
+  } catch (error) {
+    isDown = false;
+    log.warn({ err: error, sandbox: record.id, path }, "network namespace could not be removed");
+  }
+  if (!isDown) facade.live.of(record.id).networkFailures += 1;
+  return isDown;
+}

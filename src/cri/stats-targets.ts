@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PodSandboxConfig } from "../gen/cri.gen.ts";
+import { codec } from "../rpc/codec.ts";
+import type { Facade } from "./facade.ts";
+import type { StatsTarget } from "./ports.ts";
+import type { ContainerRecord } from "./store/container-record.ts";
+import { netnsPathOf, type SandboxRecord } from "./store/sandbox-record.ts";
+
+/** A container as cgroup readers want it. */
+export function containerStatsTarget(facade: Facade, record: ContainerRecord): StatsTarget {
+  const sandbox = facade.sandboxes.get(record.sandboxId);
+  return {
+    id: record.id,
+    sandboxId: record.sandboxId,
+    isSandbox: false,
+    name: record.config.metadata?.name ?? "",
+    attempt: record.config.metadata?.attempt ?? 0,
+    labels: record.config.labels,
+    annotations: record.config.annotations,
+    image: record.imageName,
+    pid: record.state.kind === "running" ? record.state.pid : 0,
+    cgroupsPath: record.cgroupsPath,
+    startedAtNanos: record.state.kind === "running" ? record.state.startedAtNanos : 0n,
+    netnsPath: sandbox ? netnsPathOf(sandbox) : "",
+    snapshotKey: record.id,
+    sandboxConfig: sandbox?.config ?? noSandbox(),
+  };
+}
+
+/** What runs now: ready sandboxes and running containers, for metrics. From memory. */
+export function runningTargets(facade: Facade): StatsTarget[] {
+  const sandboxes = [...facade.sandboxes.list()].flatMap((record) => sandboxTarget(facade, record));
+  const containers = [...facade.containers.list()]
+    .filter(({ state }) => state.kind === "running")
+    .map((record) => containerStatsTarget(facade, record));
+  return [...sandboxes, ...containers];
+}
+
+function sandboxTarget(facade: Facade, record: SandboxRecord): StatsTarget[] {
+  if (record.state.kind !== "ready") return [];
+  const { config } = record;
+  return [
+    {
+      id: record.id,
+      sandboxId: record.id,
+      isSandbox: true,
+      name: config.metadata?.name ?? "",
+      attempt: config.metadata?.attempt ?? 0,
+      labels: config.labels,
+      annotations: config.annotations,
+      image: facade.ports.config.cri.sandboxImage,
+      pid: record.state.pid,
+      cgroupsPath: record.cgroupsPath,
+      startedAtNanos: record.createdAtNanos,
+      netnsPath: netnsPathOf(record),
+      snapshotKey: "",
+      sandboxConfig: config,
+    },
+  ];
+}
+
+/** A container whose sandbox's record was damaged still has stats. */
+function noSandbox(): PodSandboxConfig {
+  return codec("runtime.v1.PodSandboxConfig").normalize({});
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault, isFault } from "../base/errors.ts";
+import { within } from "./deadline.ts";
+import { type Facade, nowNanos } from "./facade.ts";
+import { endTask, killNow } from "./purge-task.ts";
+import { stopSignal } from "./signals.ts";
+import { becomeExited, type ContainerRecord, describeState } from "./store/container-record.ts";
+
+/** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
+const killBoundMs = 30_000;
+/** SIGKILL is sent again this often: a runtime may have missed the first while it was busy. */
+const killAgainMs = 5_000;
+
+/**
+ * Stops a container: its stop signal, `graceMs`, then SIGKILL; at once with no grace. Each caller has
+ * a grace of its own, so a later one with a shorter grace shortens the stop, and the stop signal is
+ * sent once. Answers when the record shows the exit. DEADLINE_EXCEEDED when SIGKILL does not end it.
+ */
+export async function stopContainerTask(
+  facade: Facade,
+  record: ContainerRecord,
+  graceMs: number,
+  call: Cancellable,
+): Promise<void> {
+  const { id } = record;
+  const live = facade.live.of(id);
+  const { task, exited } = live;
+  if (!task || !exited) return stopUnwatched(facade, record, call);
+  if (graceMs > 0) {
+    if (!live.stopSignalled) {
+      live.stopSignalled = true;
+      const signal = stopSignal(record.config.stopSignal, record.imageStopSignal);
+      await ignoreFinished(() => task.kill(signal, call));
+    }
+    await within(exited, graceMs, call.signal);
+  }
+  const giveUpAt = performance.now() + killBoundMs;
+  while (!live.hasExited) {
+    if (performance.now() >= giveUpAt) {
+      throw fault(
+        "DEADLINE_EXCEEDED",
+        `container "${id}" still runs ${killBoundMs / 1000} s after SIGKILL`,
+      );
+    }
+    await ignoreFinished(() => killNow(task, call));
+    await within(exited, killAgainMs, call.signal);
+  }
+}
+
+/** A container that nobody watches: of unknown state, or whose recovery failed. */
+async function stopUnwatched(
+  facade: Facade,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<void> {
+  const { client } = facade.ports;
+  try {
+    const container = await client.loadContainer(record.id, call);
+    await endTask(await container.task(call), call);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+  }
+  const message = `state was ${describeState(record.state)} when it was stopped`;
+  await facade.containers.update(record.id, (current) =>
+    becomeExited(current, {
+      exitCode: 255,
+      finishedAtNanos: nowNanos(),
+      reason: "Unknown",
+      message,
+    }),
+  );
+}
+
+/** A process that has ended, or whose shim has, cannot be signalled: the exit is on its way. */
+async function ignoreFinished(kill: () => Promise<void>): Promise<void> {
+  try {
+    await kill();
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND", "UNAVAILABLE", "FAILED_PRECONDITION")) throw error;
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
+import type { RecordCodec } from "../../metadata/ports.ts";
+import type { PodNetworkRequest } from "../../network/ports.ts";
+import { codec } from "../../rpc/codec.ts";
+import type { NamedRecord } from "./record-store.ts";
+
+/**
+ *     creating ──▶ ready ──▶ notReady
+ *         └────────────────────▲
+ *
+ * A *creating* sandbox is durable, so that a crash leaves nothing behind, but not visible. A sandbox
+ * is *notReady* once its task has ended, or when a failed start could not be undone.
+ */
+export type SandboxState =
+  | { readonly kind: "creating" }
+  | { readonly kind: "ready"; readonly pid: number }
+  | { readonly kind: "notReady"; readonly reason: string };
+
+/**
+ * What the sandbox holds of the network: *pending* means that a setup may have run (tear it down),
+ * *up* that it succeeded, *down* that nothing is left. `raw` is the CNI results by network.
+ */
+export type SandboxNetwork =
+  | { readonly kind: "host" }
+  | { readonly kind: "pending"; readonly netnsPath: string }
+  | {
+      readonly kind: "up";
+      readonly netnsPath: string;
+      readonly ip: string;
+      readonly additionalIps: readonly string[];
+      readonly raw: Readonly<Record<string, unknown>>;
+    }
+  | { readonly kind: "down" };
+
+export interface SandboxRecord extends NamedRecord {
+  readonly config: PodSandboxConfig;
+  /** As the request named it; "" for the default. */
+  readonly runtimeHandler: string;
+  readonly createdAtNanos: bigint;
+  /** Path of its task's cgroup as the spec has it; "" before the spec is built. */
+  readonly cgroupsPath: string;
+  readonly network: SandboxNetwork;
+  readonly state: SandboxState;
+}
+
+/** The sandbox after its task has ended, or after a start that failed half-way. */
+export function becomeNotReady(record: SandboxRecord, reason: string): SandboxRecord {
+  if (record.state.kind === "notReady") return record;
+  return { ...record, state: { kind: "notReady", reason } };
+}
+
+/** The sandbox after its network has been taken down. */
+export function withoutNetwork(record: SandboxRecord): SandboxRecord {
+  const { kind } = record.network;
+  return kind === "host" || kind === "down" ? record : { ...record, network: { kind: "down" } };
+}
+
+/** The path of the pinned network namespace; "" for the host's, or when it is gone. */
+export function netnsPathOf(record: SandboxRecord): string {
+  return "netnsPath" in record.network ? record.network.netnsPath : "";
+}
+
+/** True when the pod lives in the node's network namespace. */
+export function usesHostNetwork(config: PodSandboxConfig): boolean {
+  return config.linux?.securityContext?.namespaceOptions?.network === "NODE";
+}
+
+/** What ADD and DEL of this sandbox get; the same on both, as CNI asks. */
+export function networkRequest(
+  sandbox: { readonly id: string; readonly config: PodSandboxConfig },
+  netnsPath: string,
+): PodNetworkRequest {
+  const { config } = sandbox;
+  return {
+    sandboxId: sandbox.id,
+    netnsPath,
+    podName: config.metadata?.name ?? "",
+    podNamespace: config.metadata?.namespace ?? "",
+    podUid: config.metadata?.uid ?? "",
+    annotations: config.annotations,
+    portMappings: config.portMappings
+      .filter(({ hostPort }) => hostPort > 0)
+      .map(({ protocol, containerPort, hostPort, hostIp }) => ({
+        protocol: protocol.toLowerCase() as "tcp" | "udp" | "sctp",
+        containerPort,
+        hostPort,
+        hostIp,
+      })),
+    dns: {
+      servers: config.dnsConfig?.servers ?? [],
+      searches: config.dnsConfig?.searches ?? [],
+      options: config.dnsConfig?.options ?? [],
+    },
+    cgroupPath: config.linux?.cgroupParent ?? "",
+  };
+}
+
+type Stored = Omit<SandboxRecord, "config" | "createdAtNanos"> & {
+  readonly config: string;
+  readonly createdAtNanos: string;
+};
+
+/** The row's form: the config as base64 of its protobuf, so that fields of later CRI minors survive. */
+export const sandboxRecordCodec: RecordCodec<SandboxRecord> = {
+  version: 1,
+  encode: (record): Stored => ({
+    ...record,
+    config: codec("runtime.v1.PodSandboxConfig").encode(record.config).toString("base64"),
+    createdAtNanos: record.createdAtNanos.toString(),
+  }),
+  decode: (value) => {
+    const row = value as Stored;
+    return {
+      ...row,
+      config: codec("runtime.v1.PodSandboxConfig").decode(Buffer.from(row.config, "base64")),
+      createdAtNanos: BigInt(row.createdAtNanos),
+    };
+  },
+};
