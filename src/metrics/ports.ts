@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
+
+/** One running task as metrics see it. `pod` and the rest are "" for a task that CRI does not know. */
+export interface TaskInfo {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly podUid: string;
+  /** The container's name; "POD" for the sandbox's own. */
+  readonly container: string;
+  readonly containerId: string;
+  readonly image: string;
+  readonly pid: number;
+  /** From CgroupLayout.locate(cgroupsPath of the spec). */
+  readonly cgroupPaths: CgroupPaths;
+  readonly startedAtNanos: bigint;
+  /**
+   * Set on the one task of a pod that stands for its network (the sandbox's), when the pod has a
+   * network of its own: interface counters are read through that task's pid.
+   */
+  readonly netnsPath?: string | undefined;
+}
+
+/** The running tasks, from memory. */
+export type TaskSource = () => readonly TaskInfo[];
+
+export interface Health {
+  readonly healthy: boolean;
+  /** One line for the person who asks. */
+  readonly detail: string;
+}
+
+/** Figures that others keep and a scrape asks for. All from memory; what is left out is not exported. */
+export interface DaemonSources {
+  readonly shims?: (() => number) | undefined;
+  /** Operations that are running now, by stage ("netns", "network", "shim", …). */
+  readonly operations?: (() => ReadonlyMap<string, number>) | undefined;
+  readonly eventsDropped?: (() => number) | undefined;
+  readonly logs?: (() => { readonly bytes: number; readonly lostBytes: number }) | undefined;
+  readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
+}

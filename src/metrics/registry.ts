@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { DaemonSources } from "./ports.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
+
+const rpcBuckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120,
+];
+const stageBuckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+
+export interface MetricsOptions {
+  readonly version: string;
+  readonly revision: string;
+}
+
+export interface RpcRecord {
+  /** Full name of the service, `runtime.v1.RuntimeService`. */
+  readonly service: string;
+  readonly method: string;
+  /** Name of the gRPC code, `OK`. */
+  readonly code: string;
+  readonly seconds: number;
+}
+
+/** The daemon's own metrics: what happens is recorded by these calls, none of which can throw or wait. */
+export interface Metrics {
+  readonly registry: Registry;
+  recordRpc(record: RpcRecord): void;
+  /** One finished stage of a pod's start: "netns", "network", "shim", "create", "start", … */
+  recordPodStartStage(stage: string, seconds: number): void;
+  /** One ended ExecSync, Exec or attach. */
+  recordExec(kind: "exec_sync" | "exec" | "attach"): void;
+  recordImagePull(result: "success" | "failure", seconds: number): void;
+  recordOomKill(): void;
+  recordEventsDropped(count: number): void;
+  recordLog(bytes: number, lostBytes: number): void;
+  /** Figures that are asked for at each scrape. Call once. */
+  observe(sources: DaemonSources): void;
+}
+
+/** Makes the registry with the daemon's own metrics, prefix `berth_`. */
+export function createMetrics({ version, revision }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: `berth_${name}`, help, labelNames, registers });
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    buckets: number[],
+  ) => new Histogram({ name: `berth_${name}`, help, labelNames, buckets, registers });
+
+  const buildInfo = new Gauge({
+    name: "berth_build_info",
+    help: "Constant 1, with version and revision of the daemon.",
+    labelNames: ["version", "revision"],
+    registers,
+  });
+  buildInfo.set({ version, revision }, 1);
+  const rpcs = histogram(
+    "rpc_duration_seconds",
+    "Time to answer a call, by service, method and gRPC code.",
+    ["service", "method", "code"],
+    rpcBuckets,
+  );
+  const stages = histogram(
+    "pod_start_stage_seconds",
+    "Time of each stage of starting a pod.",
+    ["stage"],
+    stageBuckets,
+  );
+  const pulls = histogram(
+    "image_pull_seconds",
+    "Time of image pulls that ended, by result.",
+    ["result"],
+    [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600],
+  );
+  const execs = counter("execs_total", "Execs and attaches served, by kind.", ["kind"]);
+  const ooms = counter("oom_kills_total", "Containers that ended by an out-of-memory kill.");
+  const dropped = counter(
+    "events_dropped_total",
+    "Events dropped for readers that did not keep up.",
+  );
+  const logBytes = counter("log_bytes_total", "Bytes of container output written to log files.");
+  const logLost = counter(
+    "log_lost_bytes_total",
+    "Bytes of container output that could not be kept.",
+  );
+  registerProcessMetrics(registry);
+
+  return {
+    registry,
+    recordRpc: ({ service, method, code, seconds }) =>
+      rpcs.observe({ service, method, code }, Math.max(0, seconds)),
+    recordPodStartStage: (stage, seconds) => stages.observe({ stage }, Math.max(0, seconds)),
+    recordExec: (kind) => execs.inc({ kind }),
+    recordImagePull: (result, seconds) => pulls.observe({ result }, Math.max(0, seconds)),
+    recordOomKill: () => ooms.inc(),
+    recordEventsDropped: (count) => dropped.inc(Math.max(0, count)),
+    recordLog: (bytes, lostBytes) => {
+      logBytes.inc(Math.max(0, bytes));
+      logLost.inc(Math.max(0, lostBytes));
+    },
+    observe: (sources) => observeSources(registry, sources, { dropped, logBytes, logLost }),
+  };
+}
+
+/** Counters whose totals somebody else may keep; a source then takes the place of the record calls. */
+interface SharedCounters {
+  readonly dropped: Counter;
+  readonly logBytes: Counter;
+  readonly logLost: Counter;
+}
+
+function observeSources(
+  registry: Registry,
+  sources: DaemonSources,
+  counters: SharedCounters,
+): void {
+  const { shims, operations, sandboxes, eventsDropped, logs } = sources;
+  if (shims !== undefined) {
+    gauge(registry, "berth_shims", "Shim processes that the daemon is connected to.", shims);
+  }
+  if (operations !== undefined) {
+    registry.registerMetric(
+      new Gauge({
+        name: "berth_operations_in_flight",
+        help: "Operations that are running now, by the stage they are in.",
+        labelNames: ["stage"],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const [stage, count] of operations()) this.set({ stage }, count);
+        },
+      }),
+    );
+  }
+  if (sandboxes !== undefined) {
+    registry.registerMetric(
+      new Gauge({
+        name: "berth_sandboxes",
+        help: "Pod sandboxes, by state.",
+        labelNames: ["state"],
+        registers: [],
+        collect() {
+          const { ready, notReady } = sandboxes();
+          this.set({ state: "ready" }, ready);
+          this.set({ state: "not_ready" }, notReady);
+        },
+      }),
+    );
+  }
+  if (eventsDropped !== undefined) take(registry, counters.dropped, eventsDropped);
+  if (logs !== undefined) {
+    take(registry, counters.logBytes, () => logs().bytes);
+    take(registry, counters.logLost, () => logs().lostBytes);
+  }
+}
+
+function gauge(registry: Registry, name: string, help: string, value: () => number): void {
+  registry.registerMetric(
+    new Gauge({
+      name,
+      help,
+      registers: [],
+      collect() {
+        this.set(value());
+      },
+    }),
+  );
+}
+
+/** Replaces a counter by one whose total is asked for. */
+function take(registry: Registry, counter: Counter, total: () => number): void {
+  const { name, help } = counter as unknown as { name: string; help: string };
+  registry.removeSingleMetric(name);
+  registry.registerMetric(
+    new Counter({
+      name,
+      help,
+      registers: [],
+      collect() {
+        this.reset();
+        this.inc(Math.max(0, total()));
+      },
+    }),
+  );
+}
