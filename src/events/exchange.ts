@@ -4,8 +4,8 @@ import { fault } from "../base/errors.ts";
 import { EventQueue } from "../base/event-queue.ts";
 import { compileFilters } from "../base/filter.ts";
 import { checkIdentifier } from "../base/identifier.ts";
+import { nowNanos } from "../base/now.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
-import { nowNanos } from "../rpc/timestamp.ts";
 import { eventField } from "./event-fields.ts";
 import type { EventEnvelope, EventExchange, EventSubscription, SubscribeOptions } from "./ports.ts";
 

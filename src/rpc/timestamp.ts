@@ -20,8 +20,3 @@ export function nanosOf(timestamp: ProtoTimestampInit | null | undefined): bigin
   if (seconds === -62_135_596_800n) return 0n;
   return seconds * perSecond + BigInt(timestamp.nanos ?? 0);
 }
-
-/** The present moment, in nanoseconds since the epoch. */
-export function nowNanos(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
-}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import { parseDigest } from "../content/digest.ts";
+import type { ContentStore } from "../content/ports.ts";
+import type { TypesDescriptor, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
+import type { TasksContext } from "./tasks-context.ts";
+
+/** containerd's media types of a CRIU image, a tar, and of the container's spec beside it. */
+export const checkpointMediaType = "application/vnd.containerd.container.criu.checkpoint.criu.tar";
+export const checkpointSpecMediaType =
+  "application/vnd.containerd.container.checkpoint.config.v1+proto";
+
+/** Where the image lies from which a task is restored, for as long as the task lives. */
+export function restoreFolder(context: TasksContext, namespace: string, id: string): string {
+  return path.join(context.checkpointDir, "restore", namespace, id);
+}
+
+export function requireContent(context: TasksContext): ContentStore {
+  if (context.content) return context.content;
+  throw fault("FAILED_PRECONDITION", "there is no content store for checkpoints");
+}
+
+/** Writes a folder of CRIU images as one blob. */
+export async function storeCheckpoint(
+  content: ContentStore,
+  namespace: string,
+  ref: string,
+  folder: string,
+  call: Cancellable,
+): Promise<TypesDescriptorInit> {
+  return store(content, namespace, ref, checkpointMediaType, packFolder(folder), call);
+}
+
+/** Writes the container's spec, the bytes of its Any. */
+export async function storeSpec(
+  content: ContentStore,
+  namespace: string,
+  ref: string,
+  spec: Uint8Array,
+  call: Cancellable,
+): Promise<TypesDescriptorInit> {
+  return store(content, namespace, ref, checkpointSpecMediaType, [spec], call);
+}
+
+/** Makes `folder` from a checkpoint's blob. INVALID_ARGUMENT when it is no such blob. */
+export async function unpackCheckpoint(
+  context: TasksContext,
+  namespace: string,
+  descriptor: TypesDescriptor,
+  folder: string,
+  call: Cancellable,
+): Promise<void> {
+  if (descriptor.mediaType !== checkpointMediaType) {
+    throw fault(
+      "INVALID_ARGUMENT",
+      `cannot restore from "${descriptor.digest}": media type is "${descriptor.mediaType}"`,
+    );
+  }
+  const content = requireContent(context);
+  const digest = parseDigest(descriptor.digest);
+  if (!content.info(namespace, digest)) {
+    throw fault("NOT_FOUND", `checkpoint "${digest}" not found`);
+  }
+  await unpackArchive(content.pathOf(digest), folder, call);
+}
+
+async function store(
+  content: ContentStore,
+  namespace: string,
+  ref: string,
+  mediaType: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  call: Cancellable,
+): Promise<TypesDescriptorInit> {
+  await using writer = await content.writer(namespace, ref, {});
+  for await (const chunk of chunks) await writer.write(chunk, call);
+  const size = writer.offsetBytes;
+  return { mediaType, digest: await writer.commit({}), size };
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { ProtoAny, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import { codec, unpackAny } from "../rpc/codec.ts";
+import type { RuntimeTask } from "../runtime/ports.ts";
+import { requireContent, storeCheckpoint, storeSpec } from "./checkpoint-content.ts";
+import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+
+/**
+ * Checkpoint: writes a CRIU image of the task. With `image_path` among the options it goes to that
+ * folder and nothing is answered; else it becomes a blob, and the answer names it and the spec's.
+ */
+export function checkpointTask(context: TasksContext): TasksVerb<"Checkpoint"> {
+  return async ({ containerId, options }, call) => {
+    const { spec } = context.lookup.container(containerId, call);
+    const task = context.lookup.task(containerId, call);
+    const imagePath = imagePathOf(containerId, options);
+    if (imagePath !== "") {
+      await task.checkpoint({ path: imagePath, options }, call);
+      return { descriptors: [] };
+    }
+    const bytes = codec("google.protobuf.Any").encode(spec ?? {});
+    return { descriptors: await checkpointToContent(context, task, options, bytes, call) };
+  };
+}
+
+async function checkpointToContent(
+  context: TasksContext,
+  task: RuntimeTask,
+  options: ProtoAny | null,
+  spec: Uint8Array,
+  call: Cancellable,
+): Promise<TypesDescriptorInit[]> {
+  const content = requireContent(context);
+  const name = `checkpoint-${randomBytes(8).toString("hex")}`;
+  const folder = path.join(context.checkpointDir, name);
+  await mkdir(context.checkpointDir, { recursive: true, mode: 0o711 });
+  await mkdir(folder, { mode: 0o700 });
+  try {
+    await task.checkpoint({ path: folder, options }, call);
+    return [
+      await storeCheckpoint(content, task.namespace, name, folder, call),
+      await storeSpec(content, task.namespace, `${name}-spec`, spec, call),
+    ];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function imagePathOf(id: string, options: ProtoAny | null): string {
+  if (!options?.type_url) return "";
+  const known = unpackAny("containerd.runc.v1.CheckpointOptions", options);
+  if (known) return known.imagePath;
+  throw fault("INVALID_ARGUMENT", `checkpoint options of task "${id}" are a ${options.type_url}`);
+}

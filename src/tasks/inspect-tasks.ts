@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isFault } from "../base/errors.ts";
+import type { TaskTypesProcessInit } from "../gen/tasks.gen.ts";
+import type { CallContext } from "../rpc/service.ts";
+import { timestampOf } from "../rpc/timestamp.ts";
+import type { ProcessState, RuntimeTask } from "../runtime/ports.ts";
+import { requiredNamespace } from "./required-namespace.ts";
+import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+
+/** Get: one process. A shim that is there but does not tell in time makes it UNKNOWN, not an error. */
+export function getProcess(context: TasksContext): TasksVerb<"Get"> {
+  return async ({ containerId, execId }, call) => {
+    const task = context.lookup.task(containerId, call);
+    return { process: await processOf(task, execId, call, context.stateTimeoutMs) };
+  };
+}
+
+/** List: the init processes of a namespace. One that cannot be reached is left out, never an error. */
+export function listTasks(context: TasksContext): TasksVerb<"List"> {
+  return async (_request, call) => {
+    const tasks = context.runtime.list(requiredNamespace(call));
+    const answers = await Promise.allSettled(
+      tasks.map((task) => processOf(task, "", call, context.stateTimeoutMs)),
+    );
+    call.signal.throwIfAborted();
+    return { tasks: answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])) };
+  };
+}
+
+/** ListPids: all processes in the task's cgroup, with the exec each belongs to where that is known. */
+export function listPids({ lookup }: TasksContext): TasksVerb<"ListPids"> {
+  return async ({ containerId }, call) => ({
+    processes: await lookup.task(containerId, call).pids(call),
+  });
+}
+
+async function processOf(
+  task: RuntimeTask,
+  execId: string,
+  call: CallContext,
+  timeoutMs: number,
+): Promise<TaskTypesProcessInit> {
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)]);
+  try {
+    return processInit(task, await task.state(execId, { signal }));
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;
+    return { containerId: task.id, id: execId || task.id, status: "UNKNOWN" };
+  }
+}
+
+function processInit(task: RuntimeTask, state: ProcessState): TaskTypesProcessInit {
+  return {
+    containerId: task.id,
+    id: state.execId || state.id,
+    pid: state.pid,
+    status: state.status,
+    ...state.io,
+    exitStatus: state.exitStatus,
+    exitedAt: timestampOf(state.exitedAtNanos),
+  };
+}

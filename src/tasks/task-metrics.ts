@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { compileFilters } from "../base/filter.ts";
+import { nowNanos } from "../base/now.ts";
+import type { TypesMetricInit } from "../gen/tasks.gen.ts";
+import { timestampOf } from "../rpc/timestamp.ts";
+import type { RuntimeTask } from "../runtime/ports.ts";
+import { requiredNamespace } from "./required-namespace.ts";
+import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+
+/**
+ * Metrics: of the namespace's tasks that pass the filters (fields `id` and `namespace`), all at once,
+ * each with its own time limit. A task that fails is left out.
+ */
+export function taskMetrics(context: TasksContext): TasksVerb<"Metrics"> {
+  return async ({ filters }, call) => {
+    const passes = compileFilters(filters, taskField);
+    const tasks = context.runtime.list(requiredNamespace(call)).filter(passes);
+    const metrics = await Promise.allSettled(
+      tasks.map(async (task): Promise<TypesMetricInit> => {
+        const limit = AbortSignal.timeout(context.statsTimeoutMs);
+        const data = await task.stats({ signal: AbortSignal.any([call.signal, limit]) });
+        return { timestamp: timestampOf(nowNanos()), id: task.id, data };
+      }),
+    );
+    call.signal.throwIfAborted();
+    return { metrics: metrics.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])) };
+  };
+}
+
+function taskField(task: RuntimeTask, path: readonly string[]): string | undefined {
+  if (path.length !== 1) return undefined;
+  if (path[0] === "id") return task.id;
+  return path[0] === "namespace" ? task.namespace : undefined;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ContentStore } from "../content/ports.ts";
+import type { ServiceImpl, Services } from "../rpc/service.ts";
+import type { PlatformRuntime } from "../runtime/ports.ts";
+import type { TaskLookup } from "./task-lookup.ts";
+
+export type TasksServiceName = "containerd.services.tasks.v1.Tasks";
+
+/** One verb of the service. */
+export type TasksVerb<M extends keyof Services[TasksServiceName]> = NonNullable<
+  ServiceImpl<TasksServiceName>[M]
+>;
+
+/** What the verbs share. */
+export interface TasksContext {
+  readonly lookup: TaskLookup;
+  readonly runtime: PlatformRuntime;
+  readonly content: ContentStore | undefined;
+  readonly checkpointDir: string;
+  readonly stateTimeoutMs: number;
+  readonly statsTimeoutMs: number;
+}
