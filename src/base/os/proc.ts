@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** A process, told apart from a later one with the same pid by its start time (clock ticks since boot). */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/**
+ * The identity of a live process; undefined when it is gone or a zombie. `kill(pid, 0)` cannot tell:
+ * it succeeds for zombies, which stay where nobody reaps.
+ */
+export function identify(pid: number): ProcessIdentity | undefined {
+  if (pid <= 0) return undefined;
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return undefined;
+  }
+  // The name in parentheses may hold spaces and parentheses: count fields from the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const state = fields[0];
+  if (state === "Z" || state === "X" || state === undefined) return undefined;
+  return { pid, startTime: fields[19] ?? "" };
+}
+
+/** True while that very process lives and is no zombie. */
+export function isAlive(process: ProcessIdentity): boolean {
+  return identify(process.pid)?.startTime === process.startTime;
+}
+
+/** Sends a signal to that very process; false when it is gone. */
+export function killProcess(target: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(target)) return false;
+  try {
+    return process.kill(target.pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until the process is gone; false when the signal came first. Polls: it is no child of ours. */
+export async function waitUntilGone(
+  target: ProcessIdentity,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let delayMs = 1; isAlive(target); delayMs = Math.min(delayMs * 2, 50)) {
+    if (signal.aborted) return false;
+    await sleep(delayMs);
+  }
+  return true;
+}

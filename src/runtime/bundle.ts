@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  chmod,
+  chown,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import path from "node:path";
+import { errnoOf, fault } from "../base/errors.ts";
+import { makeFifo } from "../base/os/fifo.ts";
+import { unmount } from "../base/os/mount.ts";
+import { unmountBelow } from "../base/os/mountinfo.ts";
+import { mappedRootGid } from "./spec-text.ts";
+
+/** Folder under the daemon's root and state that shims and operators know from containerd. */
+export const taskFolder = "io.containerd.runtime.v2.task";
+
+let removals = 0;
+
+/**
+ * A bundle: what a shim and an OCI runtime read of a task on disk.
+ *
+ *     <state>/io.containerd.runtime.v2.task/NS/ID/   0700 (0710 when root is mapped)
+ *       config.json        the OCI spec
+ *       rootfs/            where the shim mounts the root file system
+ *       work               → <root>/io.containerd.runtime.v2.task/NS/ID
+ *       log                FIFO, the shim's own log (only where a shim was started)
+ *       shim-binary-path   which shim parents the task
+ *       bootstrap.json     its address, protocol and API version
+ *       sandbox            id of the sandbox, where there is one
+ *     by the shim: options.json, runtime, init.pid, log.json, address (≤ 2.2), s
+ */
+export class Bundle {
+  readonly namespace: string;
+  readonly id: string;
+  readonly path: string;
+  readonly workPath: string;
+
+  constructor(place: BundlePlace) {
+    this.namespace = place.namespace;
+    this.id = place.id;
+    this.path = path.join(place.state, taskFolder, place.namespace, place.id);
+    this.workPath = path.join(place.root, taskFolder, place.namespace, place.id);
+  }
+
+  /** Makes the folders and files of a task. ALREADY_EXISTS when the bundle is there. */
+  static async create(place: BundlePlace, spec: Uint8Array, sandboxId: string): Promise<Bundle> {
+    checkName("namespace", place.namespace);
+    checkName("task", place.id);
+    const bundle = new Bundle(place);
+    const gid = mappedRootGid(spec);
+    await Promise.all([
+      mkdir(path.dirname(bundle.path), { recursive: true, mode: 0o711 }),
+      mkdir(bundle.workPath, { recursive: true, mode: 0o711 }),
+    ]);
+    try {
+      await mkdir(bundle.path, { mode: 0o700 });
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+      throw fault("ALREADY_EXISTS", `bundle of task "${place.id}" exists`, { cause: error });
+    }
+    try {
+      await Promise.all([
+        mkdir(bundle.rootfs, { mode: 0o711 }),
+        writeFile(bundle.file("config.json"), spec, { mode: gid === undefined ? 0o600 : 0o640 }),
+        symlink(bundle.workPath, bundle.file("work")),
+        sandboxId === "" ? undefined : bundle.write("sandbox", sandboxId),
+      ]);
+      if (gid !== undefined) await bundle.#shareWith(gid);
+    } catch (error) {
+      await bundle.remove();
+      throw error;
+    }
+    return bundle;
+  }
+
+  get rootfs(): string {
+    return path.join(this.path, "rootfs");
+  }
+
+  file(name: string): string {
+    return path.join(this.path, name);
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    await writeFile(this.file(name), text, { mode: 0o600 });
+  }
+
+  /** The text of one of its files, trimmed; "" when there is no such file. */
+  async read(name: string): Promise<string> {
+    try {
+      return (await readFile(this.file(name), "utf8")).trim();
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return "";
+      throw error;
+    }
+  }
+
+  /** Makes the FIFO a shim logs to. A reader must be there before the shim starts. */
+  makeLogFifo(): string {
+    const fifo = this.file("log");
+    makeFifo(fifo, 0o600);
+    return fifo;
+  }
+
+  /**
+   * Unmounts the root file system and removes bundle and work folder; nothing happens where they
+   * are gone. The bundle is renamed to a dot name first, so that a crash midway leaves what recovery
+   * knows as rubbish. Never deletes through a mount: rootfs must be empty before anything is erased.
+   */
+  async remove(): Promise<void> {
+    while (unmount(this.rootfs)) {
+      // stacked mounts come off one by one
+    }
+    removals += 1;
+    const doomed = path.join(path.dirname(this.path), `.${this.id}.${process.pid}.${removals}`);
+    try {
+      await rename(this.path, doomed);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      await rm(this.workPath, { recursive: true, force: true });
+      return;
+    }
+    await Promise.all([eraseFolder(doomed), rm(this.workPath, { recursive: true, force: true })]);
+  }
+
+  async #shareWith(gid: number): Promise<void> {
+    await Promise.all([
+      chown(this.path, 0, gid),
+      chown(this.rootfs, 0, gid),
+      chown(this.file("config.json"), 0, gid),
+    ]);
+    await chmod(this.path, 0o710);
+  }
+}
+
+export interface BundlePlace {
+  /** The daemon's root and state folders. */
+  readonly root: string;
+  readonly state: string;
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** Erases a bundle that has its dot name. Exported for recovery, which finds such leftovers. */
+export async function eraseFolder(folder: string): Promise<void> {
+  const rootfs = path.join(folder, "rootfs");
+  try {
+    await rmdir(rootfs);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") await unmountBelow(rootfs);
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+function checkName(what: string, name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && name.length <= 128) return;
+  throw fault(
+    "INVALID_ARGUMENT",
+    `${what} name "${name}" is not letters, digits, ".", "_" and "-"`,
+  );
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { toFault } from "../base/errors.ts";
+import type { ProtoAny } from "../gen/tasks.gen.ts";
+import type { Bundle } from "./bundle.ts";
+import { type DeadTask, endDeadTask } from "./dead-task.ts";
+import type { CreateOptions } from "./ports.ts";
+import type { Shim } from "./shim/shim.ts";
+import { shimFault } from "./shim/shim-fault.ts";
+
+const sigkill = 9;
+/** A Create that waits for a FIFO's other end gives up after 30 s; nothing can stop it earlier. */
+const createLimitMs = 35_000;
+
+/** A Create under way in a shim. ttrpc cannot cancel it: it ends when it ends. */
+export interface Creation {
+  /** Init's pid, or the shim's error, or the abort of the caller's wait. */
+  result(call: Cancellable): Promise<number>;
+  /** How it ended: true when the shim has the task; false also when it does not end in time. */
+  outcome(): Promise<boolean>;
+}
+
+export function createInShim(
+  shim: Shim,
+  bundle: Bundle,
+  options: CreateOptions,
+  runtimeOptions: ProtoAny | null,
+): Creation {
+  const answer = shim.api.Create(
+    {
+      id: bundle.id,
+      bundle: bundle.path,
+      rootfs: [...options.rootfs],
+      ...options.io,
+      checkpoint: options.checkpointPath,
+      options: runtimeOptions,
+    },
+    { namespace: bundle.namespace },
+  );
+  answer.catch(() => {}); // both ways to ask for it report the error
+  return {
+    async result({ signal }) {
+      try {
+        return (await raceAbort(answer, signal)).pid;
+      } catch (error) {
+        throw shimFault(error, `cannot create task "${bundle.id}"`);
+      }
+    },
+    async outcome() {
+      try {
+        await raceAbort(answer, AbortSignal.timeout(createLimitMs));
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
+}
+
+/**
+ * Takes back a Create that failed or that nobody waits for any more. A failed one can leave a created
+ * container behind (a FIFO without a reader does), so the OCI runtime is always asked to delete it.
+ */
+export async function discardFailedCreate(
+  creation: Creation,
+  shim: Shim,
+  bundle: Bundle,
+  death: DeadTask,
+): Promise<void> {
+  const isInShim = await creation.outcome();
+  if (isInShim && shim.isOpen) {
+    const options = { namespace: bundle.namespace, signal: AbortSignal.timeout(death.timeoutMs) };
+    try {
+      await shim.api.Kill({ id: bundle.id, signal: sigkill, all: true }, options);
+      await shim.api.Wait({ id: bundle.id }, options);
+      await shim.api.Delete({ id: bundle.id }, options);
+      return;
+    } catch (err) {
+      death.log.debug({ err, task: bundle.id }, "unwanted task is deleted the hard way");
+    }
+  }
+  await endDeadTask(death);
+}
+
+async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(toFault(signal.reason));
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../base/logger.ts";
+import { identify, type ProcessIdentity } from "../base/os/proc.ts";
+import { run } from "../base/process.ts";
+import type { Bundle } from "./bundle.ts";
+import { isRecord } from "./is-record.ts";
+import { killLeftovers, ownCgroups } from "./leftover-processes.ts";
+import type { ProcessExit } from "./ports.ts";
+import type { ShimBinary } from "./shim/binary.ts";
+import type { ShimLauncher } from "./shim/launcher.ts";
+import { cgroupsPath } from "./spec-text.ts";
+
+export interface DeadTask {
+  readonly bundle: Bundle;
+  /** undefined when the shim's program is gone too. */
+  readonly binary: ShimBinary | undefined;
+  readonly launcher: ShimLauncher;
+  /** Init where it is known; else it is taken from the bundle's init.pid, if that is still it. */
+  readonly init: ProcessIdentity | undefined;
+  readonly timeoutMs: number;
+  readonly log: Logger;
+}
+
+const exitUnknown = 255;
+
+/**
+ * Ends a container that no shim parents any more: its processes run on after the shim's death,
+ * adopted by init, and nobody would tell of their exit. Afterwards no process of it lives and the OCI
+ * runtime has forgotten it; the bundle is the caller's. Never rejects: status 255 says that the
+ * proper way failed.
+ */
+export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
+  const { bundle, log } = task;
+  const specPath = await specCgroupsPath(bundle);
+  const init = task.init ?? (await initFromBundle(bundle, specPath));
+  // Before the clean-up: afterwards there is no process to ask for its cgroups.
+  const cgroups = init === undefined ? [] : await ownCgroups(init.pid, bundle.id, specPath);
+  const exit = await cleanUp(task, init?.pid ?? 0);
+  try {
+    await killLeftovers(init, cgroups, AbortSignal.timeout(task.timeoutMs));
+  } catch (err) {
+    log.warn({ err, task: bundle.id }, "processes of a dead task may be left");
+  }
+  return exit;
+}
+
+async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
+  const { binary, bundle, launcher, log } = task;
+  const signal = AbortSignal.timeout(task.timeoutMs);
+  try {
+    if (binary === undefined) throw new Error("no shim program");
+    const exit = await launcher.cleanUp({ binary, bundle }, { signal });
+    return { ...exit, pid: exit.pid || initPid };
+  } catch (err) {
+    log.warn(
+      { err, task: bundle.id },
+      "shim could not delete a dead task, deleting it in the OCI runtime",
+    );
+  }
+  try {
+    await deleteInRuntime(bundle, AbortSignal.timeout(task.timeoutMs));
+  } catch (err) {
+    log.warn({ err, task: bundle.id }, "OCI runtime could not delete a dead task");
+  }
+  return { pid: initPid, exitStatus: exitUnknown, exitedAtNanos: BigInt(Date.now()) * 1_000_000n };
+}
+
+// What the shim left in the bundle says which OCI runtime, and where it keeps its state.
+async function deleteInRuntime(bundle: Bundle, signal: AbortSignal): Promise<void> {
+  const options = await readOptions(bundle);
+  const root =
+    typeof options["root"] === "string" && options["root"] !== ""
+      ? options["root"]
+      : "/run/containerd/runc";
+  const named = options["binary_name"];
+  const program = typeof named === "string" && named !== "" ? named : "runc";
+  await run(program, ["--root", `${root}/${bundle.namespace}`, "delete", "--force", bundle.id], {
+    signal,
+  });
+}
+
+async function readOptions(bundle: Bundle): Promise<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse((await bundle.read("options.json")) || "{}");
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+async function specCgroupsPath(bundle: Bundle): Promise<string> {
+  try {
+    return cgroupsPath(await bundle.read("config.json"));
+  } catch {
+    return "";
+  }
+}
+
+// A pid in a file may be another's by now: it counts only with a cgroup of this container.
+async function initFromBundle(
+  bundle: Bundle,
+  specPath: string,
+): Promise<ProcessIdentity | undefined> {
+  const pid = Number((await bundle.read("init.pid").catch(() => "")) || 0);
+  const init = identify(pid);
+  if (init === undefined) return undefined;
+  const cgroups = await ownCgroups(pid, bundle.id, specPath);
+  return cgroups.length > 0 ? init : undefined;
+}

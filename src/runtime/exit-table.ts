@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toFault } from "../base/errors.ts";
+import type { ProcessExit } from "./ports.ts";
+
+/**
+ * The exits of a task's processes, known and awaited. There is at most one pending Wait per process
+ * in the shim, however many wait here and however often they give up: ttrpc cannot cancel, so each
+ * further one would stay in the shim for good.
+ */
+export class ExitTable {
+  readonly #waitForExit: (execId: string) => Promise<ProcessExit>;
+  readonly #waits = new Map<string, Promise<ProcessExit>>();
+
+  /** `waitForExit` asks the shim once; it rejects when there is no such process. */
+  constructor(waitForExit: (execId: string) => Promise<ProcessExit>) {
+    this.#waitForExit = waitForExit;
+  }
+
+  async wait(execId: string, signal: AbortSignal): Promise<ProcessExit> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const abort = (): void => reject(toFault(signal.reason));
+    signal.addEventListener("abort", abort);
+    try {
+      return await Promise.race([this.#shared(execId), promise]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Drops a deleted process, so that its id can be used again. */
+  forget(execId: string): void {
+    this.#waits.delete(execId);
+  }
+
+  #shared(execId: string): Promise<ProcessExit> {
+    const known = this.#waits.get(execId);
+    if (known !== undefined) return known;
+    const wait = this.#waitForExit(execId);
+    this.#waits.set(execId, wait);
+    wait.catch(() => {
+      if (this.#waits.get(execId) === wait) this.#waits.delete(execId);
+    });
+    return wait;
+  }
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault, isFault, toFault } from "../base/errors.ts";
+import { identify, type ProcessIdentity } from "../base/os/proc.ts";
+import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
+import type { Bundle } from "./bundle.ts";
+import { clampProcess } from "./clamp-process.ts";
+import { ExitTable } from "./exit-table.ts";
+import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
+import type { Shim, TaskApi } from "./shim/shim.ts";
+import { shimFault } from "./shim/shim-fault.ts";
+import { nanosOf } from "./timestamp.ts";
+
+/** What a task asks of the manager that owns it. */
+export interface TaskOwner {
+  /** Init is deleted in the shim: forget the task, its bundle and perhaps its shim. Never rejects. */
+  removed(task: ShimTask): Promise<void>;
+}
+
+export interface ShimTaskParts {
+  readonly bundle: Bundle;
+  readonly shim: Shim;
+  readonly sandboxId: string;
+  readonly pid: number;
+  readonly owner: TaskOwner;
+}
+
+/**
+ * A task on a shim. Calls go straight through; what it adds is the memory of exits, so that a wait
+ * outlives the shim: when that dies, `died` gives every process the exit that the clean-up made up.
+ */
+export class ShimTask implements RuntimeTask {
+  readonly namespace: string;
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly bundle: string;
+  readonly pid: number;
+  readonly files: Bundle;
+  readonly connection: Shim;
+  /** Init, told apart from a later process with its pid; undefined when it was gone already. */
+  readonly initProcess: ProcessIdentity | undefined;
+  readonly #owner: TaskOwner;
+  readonly #exits: ExitTable;
+  readonly #death = Promise.withResolvers<ProcessExit>();
+  readonly #execPids = new Map<string, number>();
+  #initExit: ProcessExit | undefined;
+  #deadExit: ProcessExit | undefined;
+  #deleting: Promise<ProcessExit> | undefined;
+
+  constructor(parts: ShimTaskParts) {
+    this.namespace = parts.bundle.namespace;
+    this.id = parts.bundle.id;
+    this.sandboxId = parts.sandboxId;
+    this.bundle = parts.bundle.path;
+    this.files = parts.bundle;
+    this.connection = parts.shim;
+    this.pid = parts.pid;
+    this.initProcess = identify(parts.pid);
+    this.#owner = parts.owner;
+    this.#exits = new ExitTable((execId) => this.#waitForExit(execId));
+  }
+
+  get shim(): ShimFacts {
+    return this.connection.facts;
+  }
+
+  /** Init's exit as the shim told it; undefined while nobody waited or it runs. */
+  get initExit(): ProcessExit | undefined {
+    return this.#initExit;
+  }
+
+  /** The shim is dead and the task cleaned up: every wait, pending or later, gets this exit. */
+  died(exit: ProcessExit): void {
+    this.#deadExit = exit;
+    this.#death.resolve(exit);
+  }
+
+  async state(execId: string, call: Cancellable): Promise<ProcessState> {
+    if (this.#deadExit !== undefined) return this.#deadState(execId, this.#deadExit);
+    const state = await this.#call(
+      `cannot get state of ${this.#name(execId)}`,
+      call,
+      (api, options) => api.State({ id: this.id, execId }, options),
+    );
+    return {
+      id: state.id,
+      execId: state.execId,
+      bundle: state.bundle,
+      pid: state.pid,
+      status: state.status,
+      io: {
+        stdin: state.stdin,
+        stdout: state.stdout,
+        stderr: state.stderr,
+        terminal: state.terminal,
+      },
+      exitStatus: state.exitStatus,
+      exitedAtNanos: nanosOf(state.exitedAt),
+    };
+  }
+
+  async start(execId: string, call: Cancellable): Promise<number> {
+    const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
+      api.Start({ id: this.id, execId }, options),
+    );
+    if (execId !== "") this.#execPids.set(execId, pid);
+    return pid;
+  }
+
+  async kill(
+    options: { execId: string; signal: number; all: boolean },
+    call: Cancellable,
+  ): Promise<void> {
+    await this.#call(`cannot kill ${this.#name(options.execId)}`, call, (api, callOptions) =>
+      api.Kill({ id: this.id, ...options }, callOptions),
+    );
+  }
+
+  async exec(
+    options: { execId: string; io: TaskIo; spec: ProtoAny },
+    call: Cancellable,
+  ): Promise<void> {
+    const { execId, io } = options;
+    if (execId === "") throw fault("INVALID_ARGUMENT", "exec id is empty");
+    const spec = clampProcess(options.spec);
+    await this.#call(`cannot add ${this.#name(execId)}`, call, (api, callOptions) =>
+      api.Exec({ id: this.id, execId, ...io, spec }, callOptions),
+    );
+    this.#exits.forget(execId); // an earlier exec of that name
+  }
+
+  async resizePty(
+    options: { execId: string; width: number; height: number },
+    call: Cancellable,
+  ): Promise<void> {
+    await this.#call(`cannot resize terminal of ${this.#name(options.execId)}`, call, (api, o) =>
+      api.ResizePty({ id: this.id, ...options }, o),
+    );
+  }
+
+  async closeStdin(execId: string, call: Cancellable): Promise<void> {
+    await this.#call(`cannot close stdin of ${this.#name(execId)}`, call, (api, options) =>
+      api.CloseIO({ id: this.id, execId, stdin: true }, options),
+    );
+  }
+
+  async pause(call: Cancellable): Promise<void> {
+    await this.#call(`cannot pause ${this.#name("")}`, call, (api, o) =>
+      api.Pause({ id: this.id }, o),
+    );
+  }
+
+  async resume(call: Cancellable): Promise<void> {
+    await this.#call(`cannot resume ${this.#name("")}`, call, (api, o) =>
+      api.Resume({ id: this.id }, o),
+    );
+  }
+
+  async pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]> {
+    const { processes } = await this.#call(
+      `cannot list processes of ${this.#name("")}`,
+      call,
+      (api, o) => api.Pids({ id: this.id }, o),
+    );
+    return processes;
+  }
+
+  async checkpoint(
+    options: { path: string; options: ProtoAny | null },
+    call: Cancellable,
+  ): Promise<void> {
+    await this.#call(`cannot checkpoint ${this.#name("")}`, call, (api, o) =>
+      api.Checkpoint({ id: this.id, ...options }, o),
+    );
+  }
+
+  async update(
+    options: { resources: ProtoAny; annotations: Readonly<Record<string, string>> },
+    call: Cancellable,
+  ): Promise<void> {
+    await this.#call(`cannot update ${this.#name("")}`, call, (api, o) =>
+      api.Update({ id: this.id, ...options }, o),
+    );
+  }
+
+  async stats(call: Cancellable): Promise<ProtoAny> {
+    const { stats } = await this.#call(`cannot get stats of ${this.#name("")}`, call, (api, o) =>
+      api.Stats({ id: this.id }, o),
+    );
+    if (stats === null) throw fault("NOT_FOUND", `${this.#name("")} has no stats`);
+    return stats;
+  }
+
+  async wait(execId: string, { signal }: Cancellable): Promise<ProcessExit> {
+    signal.throwIfAborted();
+    return this.#exits.wait(execId, signal);
+  }
+
+  /** Deleting twice at once is one deletion: both callers get the exit. */
+  async delete(execId: string, call: Cancellable): Promise<ProcessExit> {
+    if (execId !== "") return this.#deleteExec(execId, call);
+    this.#deleting ??= this.#deleteInit(call).finally(() => {
+      this.#deleting = undefined;
+    });
+    return this.#deleting;
+  }
+
+  async #deleteInit(call: Cancellable): Promise<ProcessExit> {
+    if (this.#deadExit !== undefined) return this.#deadExit;
+    let exit: ProcessExit;
+    try {
+      exit = await this.#deleteInShim(call);
+    } catch (error) {
+      if (!isFault(error, "UNAVAILABLE") || this.connection.isOpen) throw error;
+      return this.#untilCleanedUp(call);
+    }
+    this.died(exit); // waits that come after the deletion find their answer too
+    await this.#owner.removed(this);
+    return exit;
+  }
+
+  async #deleteInShim(call: Cancellable): Promise<ProcessExit> {
+    try {
+      const { pid, exitStatus, exitedAt } = await this.#call(
+        `cannot delete ${this.#name("")}`,
+        call,
+        (api, o) => api.Delete({ id: this.id, execId: "" }, o),
+      );
+      return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
+    } catch (error) {
+      if (!isFault(error, "NOT_FOUND")) throw error;
+      // The shim does not have it any more (an earlier deletion went half way): finish here.
+      const exitedAtNanos = BigInt(Date.now()) * 1_000_000n;
+      return this.#initExit ?? { pid: this.pid, exitStatus: 255, exitedAtNanos };
+    }
+  }
+
+  async #deleteExec(execId: string, call: Cancellable): Promise<ProcessExit> {
+    const { pid, exitStatus, exitedAt } = await this.#call(
+      `cannot delete ${this.#name(execId)}`,
+      call,
+      (api, o) => api.Delete({ id: this.id, execId }, o),
+    );
+    this.#exits.forget(execId);
+    this.#execPids.delete(execId);
+    return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
+  }
+
+  // Runs without a caller's signal: it is shared by all who wait, now and later.
+  async #waitForExit(execId: string): Promise<ProcessExit> {
+    if (this.#deadExit !== undefined) return { ...this.#deadExit, pid: this.#pidOf(execId) };
+    try {
+      const answer = await this.connection.api.Wait(
+        { id: this.id, execId },
+        { namespace: this.namespace },
+      );
+      const exitedAtNanos = nanosOf(answer.exitedAt);
+      const exit = { pid: this.#pidOf(execId), exitStatus: answer.exitStatus, exitedAtNanos };
+      if (execId === "") this.#initExit = exit;
+      return exit;
+    } catch (error) {
+      if (this.connection.isOpen) throw shimFault(error, `cannot wait for ${this.#name(execId)}`);
+      return { ...(await this.#death.promise), pid: this.#pidOf(execId) };
+    }
+  }
+
+  async #untilCleanedUp({ signal }: Cancellable): Promise<ProcessExit> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const abort = (): void => reject(toFault(signal.reason));
+    signal.addEventListener("abort", abort);
+    try {
+      return await Promise.race([this.#death.promise, promise]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async #call<T>(
+    action: string,
+    { signal }: Cancellable,
+    invoke: (api: TaskApi, options: { signal: AbortSignal; namespace: string }) => Promise<T>,
+  ): Promise<T> {
+    if (this.#deadExit !== undefined) throw fault("NOT_FOUND", `${action}: the task has ended`);
+    try {
+      return await invoke(this.connection.api, { signal, namespace: this.namespace });
+    } catch (error) {
+      throw shimFault(error, action);
+    }
+  }
+
+  #deadState(execId: string, exit: ProcessExit): ProcessState {
+    return {
+      id: this.id,
+      execId,
+      bundle: this.bundle,
+      pid: this.#pidOf(execId),
+      status: "STOPPED",
+      io: { stdin: "", stdout: "", stderr: "", terminal: false },
+      exitStatus: exit.exitStatus,
+      exitedAtNanos: exit.exitedAtNanos,
+    };
+  }
+
+  #pidOf(execId: string): number {
+    return execId === "" ? this.pid : (this.#execPids.get(execId) ?? 0);
+  }
+
+  #name(execId: string): string {
+    return execId === "" ? `task "${this.id}"` : `process "${execId}" of task "${this.id}"`;
+  }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { Bundle } from "../bundle.ts";
+import type { ProcessExit } from "../ports.ts";
+import type { ShimBinary } from "./binary.ts";
+import type { Bootstrap } from "./bootstrap-answer.ts";
+
+/**
+ * How shim processes come to be. The first implementation is the helper protocol (`start`), which
+ * every shim has; one that spawns the serving process itself, or keeps warm ones, fits here too.
+ */
+export interface ShimLauncher {
+  /**
+   * Starts the shim for a bundle whose config.json and log FIFO (with a reader) are there, or finds
+   * the running one of its group. Once begun it is not abandoned on abort: a killed helper would
+   * leave a shim behind that nobody knows.
+   */
+  launch(request: LaunchRequest, call: Cancellable): Promise<Bootstrap>;
+  /**
+   * Runs the shim's `delete` for a task whose shim is gone or refused to create it: kills and deletes
+   * the container in the OCI runtime, unmounts its root. Answers the exit it made up (137).
+   */
+  cleanUp(request: Omit<LaunchRequest, "options">, call: Cancellable): Promise<ProcessExit>;
+}
+
+export interface LaunchRequest {
+  readonly binary: ShimBinary;
+  readonly bundle: Bundle;
+  readonly options: ProtoAny | null;
+}

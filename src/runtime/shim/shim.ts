@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { oomScoreOf, raiseOomScore } from "../../base/os/oom-score.ts";
+import { identify, killProcess, type ProcessIdentity, waitUntilGone } from "../../base/os/proc.ts";
+import type { ServiceClient } from "../../rpc/service.ts";
+import { TtrpcClient } from "../../ttrpc/client.ts";
+import { ttrpcServiceClient } from "../../ttrpc/service-client.ts";
+import type { ShimFacts } from "../ports.ts";
+import type { ShimBinary } from "./binary.ts";
+import { type Bootstrap, socketPathOf } from "./bootstrap-answer.ts";
+
+export type TaskApi = ServiceClient<"containerd.task.v3.Task">;
+
+export interface ShimConnectRequest {
+  readonly binary: ShimBinary;
+  readonly bootstrap: Bootstrap;
+  readonly namespace: string;
+  /** Any task id of it: Connect wants one. */
+  readonly id: string;
+  /** How often a refused connection is tried again; a shim just started may not listen yet. */
+  readonly attempts: number;
+  readonly log: Logger;
+}
+
+/**
+ * One live shim process and the one connection to it that all its tasks share.
+ *
+ *     open ──last task released──▶ closing ──process gone──▶ gone
+ *       └────────connection lost (the shim died)──────────────▲
+ */
+export class Shim {
+  readonly binary: ShimBinary;
+  readonly bootstrap: Bootstrap;
+  readonly namespace: string;
+  readonly api: TaskApi;
+  readonly facts: ShimFacts;
+  /** Settles when the connection is lost, by our doing or not. */
+  readonly closed: Promise<void>;
+  readonly #client: TtrpcClient;
+  readonly #process: ProcessIdentity | undefined;
+  readonly #log: Logger;
+  readonly #users = new Set<string>();
+  #pump: Disposable | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor(request: ShimConnectRequest, client: TtrpcClient, api: TaskApi, facts: ShimFacts) {
+    this.binary = request.binary;
+    this.bootstrap = request.bootstrap;
+    this.namespace = request.namespace;
+    this.api = api;
+    this.facts = facts;
+    this.closed = client.closed;
+    this.#client = client;
+    this.#process = identify(facts.pid);
+    this.#log = request.log;
+  }
+
+  get isOpen(): boolean {
+    return this.#ending === undefined && !this.#client.isClosed;
+  }
+
+  /** True from the moment we decided to end it. */
+  get isEnding(): boolean {
+    return this.#ending !== undefined;
+  }
+
+  /** Settles when the process of an ended or dead shim is gone (or was given up on). */
+  get gone(): Promise<void> {
+    return this.#ending ?? this.closed;
+  }
+
+  /** Counts a task in, before it is created; false when the shim takes no more. */
+  hold(taskId: string): boolean {
+    if (!this.isOpen) return false;
+    this.#users.add(taskId);
+    return true;
+  }
+
+  /** Counts a task out; true when it was the last one. */
+  release(taskId: string): boolean {
+    this.#users.delete(taskId);
+    return this.#users.size === 0;
+  }
+
+  /** Hands over the pump of its log, disposed with it. A second one has nothing to read: it is closed. */
+  adoptLog(pump: Disposable): void {
+    if (this.#pump === undefined && this.isOpen) this.#pump = pump;
+    else pump[Symbol.dispose]();
+  }
+
+  /** Drops the connection and leaves the process alone: for the daemon's own end. */
+  disconnect(): void {
+    this.#ending ??= Promise.resolve();
+    this.#client.close();
+    this.#pump?.[Symbol.dispose]();
+  }
+
+  /**
+   * Ends a shim without tasks: asks it to shut down, waits for the process, kills it at the deadline,
+   * unlinks its socket. Also right for a dead one. Never rejects; calling it again joins the first.
+   */
+  end(options: { readonly taskId: string; readonly timeoutMs: number }): Promise<void> {
+    this.#ending ??= this.#end(options);
+    return this.#ending;
+  }
+
+  async #end({ taskId, timeoutMs }: { taskId: string; timeoutMs: number }): Promise<void> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    if (!this.#client.isClosed) {
+      try {
+        await this.api.Shutdown({ id: taskId, now: false }, { signal: deadline });
+      } catch (err) {
+        // A shim that closes the connection instead of answering has done what was asked.
+        if (!isFault(err, "UNAVAILABLE"))
+          this.#log.debug({ err }, "shim shutdown was not answered");
+      }
+    }
+    if (this.#process !== undefined && !(await waitUntilGone(this.#process, deadline))) {
+      this.#log.warn({ shim: this.facts.pid }, "shim does not end, killing it");
+      killProcess(this.#process, "SIGKILL");
+      await waitUntilGone(this.#process, AbortSignal.timeout(timeoutMs));
+    }
+    this.#client.close();
+    await rm(socketPathOf(this.bootstrap.address), { force: true });
+    this.#pump?.[Symbol.dispose]();
+  }
+}
+
+/**
+ * Connects to a shim and finds out which version of the task API it really speaks: the one it
+ * announced is wrong when an older process answered for a newer binary, so UNIMPLEMENTED means the
+ * other. Errors: UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, and the shim's own.
+ */
+export async function connectShim(request: ShimConnectRequest, call: Cancellable): Promise<Shim> {
+  const client = await dial(socketPathOf(request.bootstrap.address), request.attempts, call);
+  try {
+    const announced = request.bootstrap.version >= 3 ? 3 : 2;
+    for (const apiVersion of [announced, announced === 3 ? 2 : 3]) {
+      const wireName = `containerd.task.v${apiVersion}.Task`;
+      const api = ttrpcServiceClient(client, "containerd.task.v3.Task", wireName);
+      try {
+        const { shimPid } = await api.Connect(
+          { id: request.id },
+          { ...call, namespace: request.namespace },
+        );
+        if (shimPid > 0) raiseOomScore(shimPid, Math.min(oomScoreOf("self") + 1, 1000));
+        return new Shim(request, client, api, {
+          pid: shimPid,
+          binary: request.binary.path,
+          apiVersion,
+          address: request.bootstrap.address,
+        });
+      } catch (error) {
+        if (!isFault(error, "UNIMPLEMENTED") || apiVersion !== announced) throw error;
+      }
+    }
+    throw new Error("unreachable: the second version either answers or throws");
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+async function dial(path: string, attempts: number, call: Cancellable): Promise<TtrpcClient> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await TtrpcClient.connect(path, call);
+    } catch (error) {
+      if (attempt >= attempts || !isFault(error, "UNAVAILABLE")) throw error;
+      await sleep(20 * attempt, undefined, { signal: call.signal });
+    }
+  }
+}

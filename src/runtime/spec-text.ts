@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isRecord } from "./is-record.ts";
+
+// The spec is handled as text where that will do: parsing it and writing it again would round the
+// 64-bit numbers in it (rlimits of 2^64-1, memory limits), and costs time on every start.
+const oomScore = /("oomScoreAdj"\s*:\s*)(-?\d+)/g;
+
+/**
+ * Raises every oomScoreAdj in an OCI spec or process (JSON) to at least `floor`. Answers the same
+ * bytes when there is nothing to raise. The key cannot match inside a JSON string: a quote in there
+ * is escaped.
+ */
+export function clampOomScore(spec: Uint8Array, floor: number): Uint8Array {
+  const bytes = asBuffer(spec);
+  if (!bytes.includes('"oomScoreAdj"')) return spec;
+  const before = bytes.toString("utf8");
+  const after = before.replaceAll(oomScore, (_all, key: string, score: string) => {
+    return `${key}${Math.max(Number(score), floor)}`;
+  });
+  return after === before ? spec : Buffer.from(after, "utf8");
+}
+
+/** The host's gid of the container's root when the spec has a user namespace. */
+export function mappedRootGid(spec: Uint8Array): number | undefined {
+  const bytes = asBuffer(spec);
+  if (!bytes.includes('"gidMappings"')) return undefined;
+  const parsed: unknown = JSON.parse(bytes.toString("utf8"));
+  const linux = isRecord(parsed) ? parsed["linux"] : undefined;
+  const mappings = isRecord(linux) ? linux["gidMappings"] : undefined;
+  if (!Array.isArray(mappings)) return undefined;
+  for (const mapping of mappings as unknown[]) {
+    if (!isRecord(mapping) || mapping["containerID"] !== 0) continue;
+    return typeof mapping["hostID"] === "number" ? mapping["hostID"] : undefined;
+  }
+  return undefined;
+}
+
+/** linux.cgroupsPath of a spec; "" when it has none. */
+export function cgroupsPath(spec: string): string {
+  const parsed: unknown = JSON.parse(spec);
+  const linux = isRecord(parsed) ? parsed["linux"] : undefined;
+  const place = isRecord(linux) ? linux["cgroupsPath"] : undefined;
+  return typeof place === "string" ? place : "";
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

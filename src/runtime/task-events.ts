@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../base/logger.ts";
+import { packAny } from "../rpc/codec.ts";
+import type { EventSink, ProcessExit } from "./ports.ts";
+import { timestampOf } from "./timestamp.ts";
+
+interface TaskName {
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** Publishes what a dead shim can not: that its task has exited, and that it is deleted. */
+export class TaskEvents {
+  readonly #sink: EventSink;
+  readonly #log: Logger;
+
+  constructor(sink: EventSink, log: Logger) {
+    this.#sink = sink;
+    this.#log = log;
+  }
+
+  exited(task: TaskName, exit: ProcessExit): void {
+    const event = packAny("containerd.events.TaskExit", {
+      containerId: task.id,
+      id: task.id,
+      pid: exit.pid,
+      exitStatus: exit.exitStatus,
+      exitedAt: timestampOf(exit.exitedAtNanos),
+    });
+    this.#publish(task.namespace, "/tasks/exit", event);
+  }
+
+  deleted(task: TaskName, exit: ProcessExit): void {
+    const event = packAny("containerd.events.TaskDelete", {
+      containerId: task.id,
+      pid: exit.pid,
+      exitStatus: exit.exitStatus,
+      exitedAt: timestampOf(exit.exitedAtNanos),
+    });
+    this.#publish(task.namespace, "/tasks/delete", event);
+  }
+
+  #publish(namespace: string, topic: string, event: ReturnType<typeof packAny>): void {
+    try {
+      this.#sink({ timestampNanos: BigInt(Date.now()) * 1_000_000n, namespace, topic, event });
+    } catch (err) {
+      this.#log.error({ err, topic }, "event was not published");
+    }
+  }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { ProtoAny } from "../gen/tasks.gen.ts";
+import { Bundle } from "./bundle.ts";
+import { clampToFloor } from "./clamp-process.ts";
+import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
+import { endDeadTask } from "./dead-task.ts";
+import type {
+  CreateOptions,
+  EventSink,
+  PlatformRuntime,
+  RecoveryReport,
+  RuntimeTask,
+} from "./ports.ts";
+import { recoverTasks } from "./recover.ts";
+import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
+import { HelperLauncher } from "./shim/helper-launcher.ts";
+import type { ShimLauncher } from "./shim/launcher.ts";
+import { ShimLogPump } from "./shim/log-pump.ts";
+import type { Shim } from "./shim/shim.ts";
+import { ShimPool } from "./shim/shim-pool.ts";
+import { ShimTask } from "./shim-task.ts";
+import { TaskEvents } from "./task-events.ts";
+
+const dialLimitMs = 10_000;
+/** A shim may be ending just when it is wanted; each attempt waits for that one to be gone. */
+const launchAttempts = 3;
+
+export interface TaskManagerOptions {
+  readonly root: string;
+  readonly state: string;
+  /** Path of the daemon's gRPC socket. */
+  readonly grpcAddress: string;
+  /** Path of the event socket, see listenEvents. */
+  readonly ttrpcAddress: string;
+  readonly log: Logger;
+  readonly sink: EventSink;
+  readonly timeouts: {
+    readonly shimLoadMs: number;
+    readonly shimCleanupMs: number;
+    readonly shimShutdownMs: number;
+  };
+  readonly launcher?: ShimLauncher;
+  readonly binaries?: ShimBinaries;
+}
+
+/** The runtime over runc v2 shims. Disposing it drops the connections; shims and containers run on. */
+export function createTaskManager(options: TaskManagerOptions): TaskManager {
+  return new TaskManager(options);
+}
+
+export class TaskManager implements PlatformRuntime, AsyncDisposable {
+  readonly #options: TaskManagerOptions;
+  readonly #log: Logger;
+  readonly #binaries: ShimBinaries;
+  readonly #launcher: ShimLauncher;
+  readonly #pool: ShimPool;
+  readonly #events: TaskEvents;
+  readonly #tasks = new Map<string, ShimTask>();
+  readonly #creating = new Set<string>();
+  #isClosing = false;
+
+  constructor(options: TaskManagerOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#binaries = options.binaries ?? new ShimBinaries();
+    this.#launcher = options.launcher ?? new HelperLauncher(options);
+    this.#events = new TaskEvents(options.sink, options.log);
+    // The watch lives as long as the shim and reports its own failures.
+    this.#pool = new ShimPool((shim) => void this.#watch(shim));
+  }
+
+  get(namespace: string, id: string): RuntimeTask | undefined {
+    return this.#tasks.get(keyOf(namespace, id));
+  }
+
+  list(namespace?: string): readonly RuntimeTask[] {
+    const all = [...this.#tasks.values()];
+    return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);
+  }
+
+  async create(
+    namespace: string,
+    id: string,
+    options: CreateOptions,
+    call: Cancellable,
+  ): Promise<RuntimeTask> {
+    const key = keyOf(namespace, id);
+    if (this.#tasks.has(key) || this.#creating.has(key)) {
+      throw fault("ALREADY_EXISTS", `task "${id}" exists`);
+    }
+    this.#creating.add(key);
+    try {
+      return await this.#create(namespace, id, options, call);
+    } finally {
+      this.#creating.delete(key);
+    }
+  }
+
+  async recover(call: Cancellable): Promise<RecoveryReport> {
+    return recoverTasks(
+      {
+        root: this.#options.root,
+        state: this.#options.state,
+        pool: this.#pool,
+        binaries: this.#binaries,
+        loadTimeoutMs: this.#options.timeouts.shimLoadMs,
+        log: this.#log,
+        isKnown: (namespace, id) => {
+          const key = keyOf(namespace, id);
+          return this.#tasks.has(key) || this.#creating.has(key);
+        },
+        adopt: (bundle, shim, sandboxId, pid) => this.#adopt(bundle, shim, sandboxId, pid),
+        abandon: (bundle, binary, shim) => this.#abandon(bundle, binary, shim),
+      },
+      call,
+    );
+  }
+
+  /** Init is deleted in the shim. Part of TaskOwner; never rejects. */
+  async removed(task: ShimTask): Promise<void> {
+    this.#forget(task);
+    await Promise.all([
+      this.#attempt("bundle was not removed", task.id, () => task.files.remove()),
+      this.#release(task.connection, task.id),
+    ]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true;
+    await this.#pool.disconnect();
+  }
+
+  async #create(
+    namespace: string,
+    id: string,
+    options: CreateOptions,
+    call: Cancellable,
+  ): Promise<RuntimeTask> {
+    const { root, state } = this.#options;
+    const binary = await this.#binaries.resolve(options.runtime, options.runtimePath);
+    const place = { root, state, namespace, id };
+    await using undo = new AsyncDisposableStack();
+    const bundle = await Bundle.create(place, clampToFloor(options.spec), options.sandboxId);
+    undo.defer(() => this.#attempt("bundle was not removed", id, () => bundle.remove()));
+    const runtimeOptions = options.taskOptions ?? options.runtimeOptions;
+    const shim = await this.#holdShim(
+      { binary, bundle, options: runtimeOptions },
+      options.sandboxId,
+      call,
+    );
+    undo.defer(() => this.#release(shim, id));
+    const creation = createInShim(shim, bundle, options, runtimeOptions);
+    undo.defer(() =>
+      this.#attempt("failed task may have left something", id, () =>
+        discardFailedCreate(creation, shim, bundle, this.#deathOf(bundle, binary)),
+      ),
+    );
+    const pid = await creation.result(call);
+    const task = this.#adopt(bundle, shim, options.sandboxId, pid);
+    undo.move();
+    return task;
+  }
+
+  // Throws UNAVAILABLE when the shim has died meanwhile: its watch ran before the task was listed.
+  #adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): ShimTask {
+    if (!shim.isOpen) throw fault("UNAVAILABLE", `shim of task "${bundle.id}" died`);
+    const task = new ShimTask({ bundle, shim, sandboxId, pid, owner: this });
+    this.#tasks.set(keyOf(task.namespace, task.id), task);
+    return task;
+  }
+
+  async #holdShim(request: HoldRequest, sandboxId: string, call: Cancellable): Promise<Shim> {
+    const { bundle, binary } = request;
+    const sandbox = this.#sandboxShim(bundle, sandboxId);
+    if (sandbox !== undefined && canShare(sandbox, binary)) {
+      if (sandbox.hold(bundle.id)) {
+        await describeShim(bundle, sandbox.bootstrap, binary);
+        return sandbox;
+      }
+      await sandbox.gone;
+    }
+    return this.#launchShim(request, call);
+  }
+
+  #sandboxShim(bundle: Bundle, sandboxId: string): Shim | undefined {
+    if (sandboxId === "" || sandboxId === bundle.id) return undefined;
+    return this.#tasks.get(keyOf(bundle.namespace, sandboxId))?.connection;
+  }
+
+  async #launchShim(request: HoldRequest, { signal }: Cancellable): Promise<Shim> {
+    const { binary, bundle } = request;
+    using pump = new DisposableStack();
+    const log = this.#log.child({ task: bundle.id });
+    const logPump = pump.use(new ShimLogPump(bundle.makeLogFifo(), log));
+    for (let attempt = 1; ; attempt += 1) {
+      const bootstrap = await this.#launcher.launch(request, { signal });
+      const dialing = AbortSignal.any([signal, AbortSignal.timeout(dialLimitMs)]);
+      const { namespace, id } = bundle;
+      const [shim] = await Promise.all([
+        this.#pool.connect(
+          { binary, bootstrap, namespace, id, attempts: 10, log: this.#log },
+          { signal: dialing },
+        ),
+        describeShim(bundle, bootstrap, binary),
+      ]);
+      if (shim.hold(id)) {
+        pump.move();
+        shim.adoptLog(logPump);
+        return shim;
+      }
+      if (attempt === launchAttempts) {
+        throw fault("UNAVAILABLE", `shim of task "${id}" ended as soon as it was started`);
+      }
+      await shim.gone;
+    }
+  }
+
+  async #watch(shim: Shim): Promise<void> {
+    await shim.closed;
+    if (this.#isClosing || shim.isEnding) return;
+    const orphans = [...this.#tasks.values()].filter((task) => task.connection === shim);
+    this.#log.warn({ shim: shim.facts.pid, tasks: orphans.length }, "shim died");
+    await shim.end({ taskId: "", timeoutMs: this.#options.timeouts.shimShutdownMs });
+    await Promise.all(orphans.map((task) => this.#bury(task)));
+  }
+
+  // Order matters: who is told of the exit must find nothing running and nothing mounted.
+  async #bury(task: ShimTask): Promise<void> {
+    const { files, connection, initProcess } = task;
+    const made = await endDeadTask({
+      ...this.#deathOf(files, connection.binary),
+      init: initProcess,
+    });
+    await this.#attempt("bundle was not removed", task.id, () => files.remove());
+    const exit = task.initExit ?? made;
+    if (task.initExit === undefined) this.#events.exited(task, exit);
+    this.#events.deleted(task, exit);
+    this.#forget(task);
+    task.died(exit);
+  }
+
+  async #abandon(
+    bundle: Bundle,
+    binary: ShimBinary | undefined,
+    shim: Shim | undefined,
+  ): Promise<void> {
+    if (shim !== undefined) await this.#release(shim, bundle.id);
+    const exit = await endDeadTask(this.#deathOf(bundle, binary));
+    await this.#attempt("bundle was not removed", bundle.id, () => bundle.remove());
+    this.#events.exited(bundle, exit);
+    this.#events.deleted(bundle, exit);
+  }
+
+  #deathOf(bundle: Bundle, binary: ShimBinary | undefined): Parameters<typeof endDeadTask>[0] {
+    const timeoutMs = this.#options.timeouts.shimCleanupMs;
+    return { bundle, binary, launcher: this.#launcher, init: undefined, timeoutMs, log: this.#log };
+  }
+
+  async #release(shim: Shim, taskId: string): Promise<void> {
+    if (!shim.release(taskId) || this.#isClosing) return;
+    await shim.end({ taskId, timeoutMs: this.#options.timeouts.shimShutdownMs });
+  }
+
+  #forget(task: ShimTask): void {
+    const key = keyOf(task.namespace, task.id);
+    if (this.#tasks.get(key) === task) this.#tasks.delete(key);
+  }
+
+  // Undo must not hide the failure that caused it: what goes wrong here is logged, not thrown.
+  async #attempt(message: string, task: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (err) {
+      this.#log.error({ err, task }, message);
+    }
+  }
+}
+
+interface HoldRequest {
+  readonly binary: ShimBinary;
+  readonly bundle: Bundle;
+  readonly options: ProtoAny | null;
+}
+
+/**
+ * One process for the whole pod is part of the API from version 3, and true of every runc shim.
+ * Others of version 2 may keep one task each: their `start` decides.
+ */
+function canShare(shim: Shim, binary: ShimBinary): boolean {
+  if (shim.binary.path !== binary.path) return false;
+  return shim.facts.apiVersion >= 3 || binary.isRunc;
+}
+
+async function describeShim(bundle: Bundle, bootstrap: object, binary: ShimBinary): Promise<void> {
+  await Promise.all([
+    bundle.write("bootstrap.json", JSON.stringify(bootstrap)),
+    bundle.write("shim-binary-path", binary.path),
+  ]);
+}
+
+function keyOf(namespace: string, id: string): string {
+  return `${namespace}/${id}`;
+}
