@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { RecentMap } from "./recent-map.ts";
 
 interface Reading {
   readonly usageNanos: bigint;
@@ -18,7 +19,7 @@ const shortestWindowNanos = 500_000_000n;
  * the time since the last reading; a call that comes too soon gets the rate before.
  */
 export class CpuRates {
-  readonly #tracks = new Map<string, Track>();
+  readonly #tracks = new RecentMap<Track>(600_000);
 
   /** Billionths of a core; undefined at the first reading, and after the counter went backwards. */
   update(id: string, usageNanos: bigint, atNanos: bigint): bigint | undefined {
@@ -33,10 +34,5 @@ export class CpuRates {
     const nanoCores = ((usageNanos - track.last.usageNanos) * 1_000_000_000n) / elapsed;
     this.#tracks.set(id, { last: reading, nanoCores });
     return nanoCores;
-  }
-
-  /** Forgets all but these. */
-  keep(ids: ReadonlySet<string>): void {
-    for (const id of this.#tracks.keys()) if (!ids.has(id)) this.#tracks.delete(id);
   }
 }

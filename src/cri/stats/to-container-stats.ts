@@ -8,13 +8,13 @@ import type {
   SwapUsageInit,
 } from "../../gen/cri.gen.ts";
 import type { CgroupSample, Pressure, PressureLine } from "../../metrics/cgroup/cgroup-sample.ts";
-import type { StatsContainer } from "./ports.ts";
+import type { StatsTarget } from "../ports.ts";
 import type { LayerUsage } from "./writable-layers.ts";
 
 export interface StatsFigures {
   /** undefined for a container that does not run. */
-  readonly sample: CgroupSample | undefined;
-  readonly nanoCores: bigint | undefined;
+  readonly sample?: CgroupSample | undefined;
+  readonly nanoCores?: bigint | undefined;
   readonly layer: LayerUsage | undefined;
   readonly mountpoint: string;
 }
@@ -24,11 +24,11 @@ export interface StatsFigures {
  * kubelet follows them without looking; a figure that is not known is left out rather than 0.
  */
 export function toContainerStats(
-  { id, metadata, labels, annotations }: StatsContainer,
+  { id, name, attempt, labels, annotations }: StatsTarget,
   { sample, nanoCores, layer, mountpoint }: StatsFigures,
 ): ContainerStatsInit {
   return {
-    attributes: { id, metadata, labels, annotations },
+    attributes: { id, metadata: { name, attempt }, labels, annotations },
     writableLayer: layerUsage(layer, mountpoint),
     ...(sample && {
       cpu: cpuUsage(sample, nanoCores),

@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cleanupDeadline } from "../../base/cancellable.ts";
-import type { StatsPorts } from "./ports.ts";
+import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { RecentMap } from "./recent-map.ts";
 
 export interface LayerUsage {
   readonly takenAtNanos: bigint;
   readonly sizeBytes: bigint;
   readonly inodes: bigint;
+}
+
+export interface LayerSource {
+  /** What a container's writable layer holds; may walk a directory. */
+  readonly snapshotUsage: (
+    key: string,
+    call: Cancellable,
+  ) => Promise<{ readonly sizeBytes: bigint; readonly inodes: bigint }>;
+  /** How long the figures of a layer are good for. */
+  readonly statsPeriodMs: number;
 }
 
 interface Entry {
@@ -24,11 +34,11 @@ const firstWaitMs = 1000;
  * minutes, so an answer takes the last figure there is while a new one is on its way.
  */
 export class WritableLayers {
-  readonly #ports: Pick<StatsPorts, "snapshotUsage" | "statsPeriodMs">;
-  readonly #entries = new Map<string, Entry>();
+  readonly #source: LayerSource;
+  readonly #entries = new RecentMap<Entry>(600_000);
 
-  constructor(ports: Pick<StatsPorts, "snapshotUsage" | "statsPeriodMs">) {
-    this.#ports = ports;
+  constructor(source: LayerSource) {
+    this.#source = source;
   }
 
   /** undefined until a first walk has ended. */
@@ -38,7 +48,7 @@ export class WritableLayers {
       entry = { usage: undefined, readAtMs: Number.NEGATIVE_INFINITY, reading: undefined };
       this.#entries.set(key, entry);
     }
-    const isStale = performance.now() - entry.readAtMs >= this.#ports.statsPeriodMs;
+    const isStale = performance.now() - entry.readAtMs >= this.#source.statsPeriodMs;
     if (isStale) entry.reading ??= this.#refresh(key, entry);
     if (entry.usage === undefined && entry.reading !== undefined) {
       await withinFirstWait(entry.reading);
@@ -46,15 +56,10 @@ export class WritableLayers {
     return entry.usage;
   }
 
-  /** Forgets all but these. */
-  keep(keys: ReadonlySet<string>): void {
-    for (const key of this.#entries.keys()) if (!keys.has(key)) this.#entries.delete(key);
-  }
-
   async #refresh(key: string, entry: Entry): Promise<void> {
     try {
       const signal = cleanupDeadline(walkTimeoutMs);
-      const { sizeBytes, inodes } = await this.#ports.snapshotUsage(key, { signal });
+      const { sizeBytes, inodes } = await this.#source.snapshotUsage(key, { signal });
       entry.usage = { takenAtNanos: BigInt(Date.now()) * 1_000_000n, sizeBytes, inodes };
     } catch {
       // A layer that goes away meanwhile is the usual reason; the figure then stays what it was.

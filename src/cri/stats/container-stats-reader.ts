@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
+import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
+import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
+import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
+import type { ContainerStatsReader, StatsTarget } from "../ports.ts";
+import { CpuRates } from "./cpu-rate.ts";
+import { toContainerStats } from "./to-container-stats.ts";
+import { type LayerSource, WritableLayers } from "./writable-layers.ts";
+
+export interface ContainerStatsOptions extends LayerSource {
+  readonly layout: Pick<CgroupLayout, "locate">;
+  /** Where the snapshotter keeps layers: the kubelet takes this file system's capacity. */
+  readonly snapshotMountpoint: string;
+  /** readCgroupSample, and another only in tests. */
+  readonly readSample?: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
+}
+
+/**
+ * Makes the reader of container stats: cgroup files read directly, so that no shim wakes up; CPU
+ * rates from one call to the next; writable layers at most once a period. One for the daemon's life.
+ */
+export function createContainerStatsReader(options: ContainerStatsOptions): ContainerStatsReader {
+  const { layout, snapshotMountpoint: mountpoint, readSample = readCgroupSample } = options;
+  const rates = new CpuRates();
+  const layers = new WritableLayers(options);
+
+  /** undefined when the container does not run, or stopped while it was read. */
+  const readRunning = async (target: StatsTarget): Promise<ContainerStatsInit | undefined> => {
+    if (target.pid === 0) return undefined;
+    const [sample, layer] = await Promise.all([
+      readSample(layout.locate(target.cgroupsPath)),
+      layers.usage(target.snapshotKey),
+    ]);
+    if (sample === undefined) return undefined;
+    const usage = sample.cpu?.usageNanos;
+    const nanoCores =
+      usage === undefined ? undefined : rates.update(target.id, usage, sample.takenAtNanos);
+    return toContainerStats(target, { sample, nanoCores, layer, mountpoint });
+  };
+
+  return {
+    one: async (target, { signal }) => {
+      signal.throwIfAborted();
+      const running = await readRunning(target);
+      if (running !== undefined) return running;
+      const layer = await layers.usage(target.snapshotKey);
+      return toContainerStats(target, { layer, mountpoint });
+    },
+    // One whose figures cannot be read is left out: this call decides evictions on the whole node.
+    list: async (targets, { signal }) => {
+      signal.throwIfAborted();
+      const stats = await Promise.all(
+        targets.map((target) => readRunning(target).catch(() => undefined)),
+      );
+      return stats.filter((entry) => entry !== undefined);
+    },
+  };
+}
