@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The sandbox's first process. It holds the pod's namespaces, reaps what is reparented to it, and
+ * exits 0 on SIGTERM or SIGINT. No libc: raw system calls, so that one gcc builds it anywhere.
+ *
+ * The signals are blocked and waited for rather than handled: the kernel drops a signal for PID 1
+ * that has no handler, unless it is blocked.
+ */
+
+#define VERSION "berth-pause 0.1\n"
+
+#define SIGINT_BIT (1UL << (2 - 1))
+#define SIGTERM_BIT (1UL << (15 - 1))
+#define SIGCHLD_BIT (1UL << (17 - 1))
+#define SIGCHLD 17
+#define SIG_BLOCK 0
+#define WNOHANG 1
+#define EINTR 4
+#define EAGAIN 11
+
+#if defined(__x86_64__)
+
+enum { SYS_write = 1, SYS_rt_sigprocmask = 14, SYS_exit = 60, SYS_wait4 = 61, SYS_rt_sigtimedwait = 128 };
+
+static long call4(long number, long a, long b, long c, long d) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+__asm__(".globl _start\n"
+        "_start:\n"
+        "  xor %ebp, %ebp\n"
+        "  mov %rsp, %rdi\n"
+        "  and $-16, %rsp\n"
+        "  call pause_main\n"
+        "  hlt\n");
+
+#elif defined(__aarch64__)
+
+enum { SYS_write = 64, SYS_rt_sigprocmask = 135, SYS_exit = 93, SYS_wait4 = 260, SYS_rt_sigtimedwait = 137 };
+
+static long call4(long number, long a, long b, long c, long d) {
+  register long x8 __asm__("x8") = number;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+  return x0;
+}
+
+__asm__(".globl _start\n"
+        "_start:\n"
+        "  mov x29, xzr\n"
+        "  mov x30, xzr\n"
+        "  mov x0, sp\n"
+        "  bl pause_main\n"
+        "  brk 0\n");
+
+#else
+#error "pause is written for x86_64 and aarch64"
+#endif
+
+static __attribute__((noreturn)) void leave(int code) {
+  for (;;) call4(SYS_exit, code, 0, 0, 0);
+}
+
+static void reap(void) {
+  for (;;) {
+    long pid = call4(SYS_wait4, -1, 0, WNOHANG, 0);
+    if (pid <= 0 && pid != -EINTR) return;
+  }
+}
+
+/* `stack` is what the kernel left: the argument count, then the arguments. */
+__attribute__((noreturn, used)) void pause_main(const long *stack) {
+  const char *const *arguments = (const char *const *)(stack + 1);
+  if (stack[0] == 2 && arguments[1][0] == '-' && arguments[1][1] == 'v' && arguments[1][2] == 0) {
+    call4(SYS_write, 1, (long)VERSION, sizeof(VERSION) - 1, 0);
+    leave(0);
+  }
+
+  const unsigned long awaited = SIGINT_BIT | SIGTERM_BIT | SIGCHLD_BIT;
+  if (call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&awaited, 0, sizeof(awaited)) < 0) leave(1);
+  reap(); /* a child may have ended before the mask stood */
+  for (;;) {
+    long signal = call4(SYS_rt_sigtimedwait, (long)&awaited, 0, 0, sizeof(awaited));
+    if (signal == SIGCHLD)
+      reap();
+    else if (signal > 0)
+      leave(0);
+    else if (signal != -EINTR && signal != -EAGAIN)
+      leave(2);
+  }
+}
