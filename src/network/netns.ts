@@ -131,7 +131,8 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     const worker = new Worker(new URL("./netns-worker.ts", import.meta.url), {
       name: "berth-netns",
       execArgv: [],
-      env: {},
+      // The thread closes what it opens itself, through the C library too, which tracking does not see.
+      trackUnmanagedFds: false,
     });
     worker.on("message", (answer: NetnsAnswer) => this.#receive(answer));
     worker.on("error", (err) => this.#log.error({ err }, "network namespace worker failed"));

@@ -6,6 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { silentLogger } from "../../base/logger.ts";
 import { createContainerLogs } from "./container-logs.ts";
 import type { ContainerLogs } from "./ports.ts";
@@ -286,4 +287,47 @@ test("ContainerLog.drained stops waiting when aborted, and only that", async (t)
   await Promise.all(writers.map((writer) => writer.close()));
   await log.drained(call);
   assert.deepEqual(readLog(wanted.logPath), ["stdout F a"]);
+});
+
+test("ContainerLogs goes on with another worker when the first one dies", async (t) => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth logs "));
+  const poison = path.join(root, "poison");
+  const mortal = path.join(root, "mortal-worker.mjs");
+  fs.writeFileSync(
+    mortal,
+    `import fs from "node:fs";
+     import ${JSON.stringify(new URL("./worker.ts", import.meta.url).href)};
+     const timer = setInterval(() => {
+       if (!fs.existsSync(${JSON.stringify(poison)})) return;
+       fs.rmSync(${JSON.stringify(poison)});
+       process.exit(3);
+     }, 5);`,
+  );
+  const logs = createContainerLogs({
+    folder: path.join(root, "fifo"),
+    maxLineBytes: 16_384,
+    log: silentLogger,
+    worker: pathToFileURL(mortal),
+  });
+  t.after(async () => {
+    await logs[Symbol.asyncDispose]();
+    fs.rmSync(root, { recursive: true });
+  });
+  const wanted = options(root);
+  await using log = await logs.open(wanted, call);
+  const stdout = new Writer(log.config.stdout);
+  const stderr = new Writer(log.config.stderr);
+  // As a shim does: without a reader the FIFO would break while the worker is away.
+  const held = fs.openSync(log.config.stdout, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  t.after(() => fs.closeSync(held));
+  await stdout.write("first\n");
+  await until(() => fs.readFileSync(wanted.logPath, "utf8").includes("first"));
+  fs.writeFileSync(poison, "");
+  await until(() => !fs.existsSync(poison));
+  await stdout.write("second\n");
+  await until(() => fs.readFileSync(wanted.logPath, "utf8").includes("second"));
+  await log.reopen(call);
+  await Promise.all([stdout.close(), stderr.close()]);
+  await log.drained(call);
+  assert.deepEqual(readLog(wanted.logPath), ["stdout F first", "stdout F second"]);
 });

@@ -17,6 +17,8 @@ export interface ContainerLogsOptions {
   /** Longer lines are split; ≤ 0 for no limit. */
   readonly maxLineBytes: number;
   readonly log: Logger;
+  /** Module of the worker thread, for tests. @default worker.ts */
+  readonly worker?: URL;
 }
 
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
@@ -31,13 +33,14 @@ class WorkerContainerLogs implements ContainerLogs {
   readonly #logs = new Map<string, PumpedLog>();
   #keys = 0;
 
-  constructor({ folder, maxLineBytes, log }: ContainerLogsOptions) {
+  constructor({ folder, maxLineBytes, log, worker }: ContainerLogsOptions) {
     this.#folder = folder;
     this.#log = log;
-    this.#link = new LogWorkerLink({ maxLineBytes }, log, {
-      onNotice: (notice) => this.#notice(notice),
+    const events = {
+      onNotice: (notice: LogNotice) => this.#notice(notice),
       onRestart: () => this.#reattachAll(),
-    });
+    };
+    this.#link = new LogWorkerLink({ maxLineBytes }, log, events, worker);
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {

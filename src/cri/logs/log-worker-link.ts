@@ -5,6 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { LogNotice, LogRequest } from "./messages.ts";
 import type { LogWorkerData } from "./worker.ts";
 
+const workerModule = new URL("./worker.ts", import.meta.url);
 /** A worker that lived shorter than this is not started anew at once. */
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
@@ -34,6 +35,7 @@ export class LogRequestError extends Error {
 /** The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. */
 export class LogWorkerLink implements AsyncDisposable {
   readonly #data: LogWorkerData;
+  readonly #entry: URL;
   readonly #log: Logger;
   readonly #events: LinkEvents;
   readonly #waiting = new Map<number, Waiting>();
@@ -42,8 +44,9 @@ export class LogWorkerLink implements AsyncDisposable {
   #sequence = 0;
   #closing = false;
 
-  constructor(data: LogWorkerData, log: Logger, events: LinkEvents) {
+  constructor(data: LogWorkerData, log: Logger, events: LinkEvents, entry = workerModule) {
     this.#data = data;
+    this.#entry = entry;
     this.#log = log;
     this.#events = events;
     this.#spawn();
@@ -72,11 +75,13 @@ export class LogWorkerLink implements AsyncDisposable {
   }
 
   #spawn(): void {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    const worker = new Worker(this.#entry, {
       name: "berth-logs",
       workerData: this.#data,
       execArgv: [],
-      env: {},
+      // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
+      // by then being someone else's.
+      trackUnmanagedFds: false,
     });
     const startedAt = performance.now();
     this.#worker = worker;
