@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomUUID } from "node:crypto";
+import { statSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { writeFileAtomic } from "../base/atomic-file.ts";
+import { errnoOf, fault } from "../base/errors.ts";
+import { compileFilters } from "../base/filter.ts";
+import type {
+  IntrospectionDeprecationWarningInit,
+  IntrospectionPluginInit,
+} from "../gen/tasks.gen.ts";
+import type { PluginFacts } from "../plugin/plugin.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
+import { statusOf } from "../rpc/status.ts";
+
+export interface IntrospectionServiceOptions {
+  /** The plugins as they are now. */
+  readonly plugins: () => readonly PluginFacts[];
+  /** Identifies this installation; from `loadServerId`. */
+  readonly uuid: string;
+  /** Warnings that `ctr` prints before every command; default none. */
+  readonly deprecations?: () => readonly IntrospectionDeprecationWarningInit[];
+}
+
+/** What the daemon tells about itself: its plugins, its id, and what it will stop supporting. */
+export function createIntrospectionService(
+  options: IntrospectionServiceOptions,
+): ServiceImpl<"containerd.services.introspection.v1.Introspection"> {
+  return {
+    Plugins: async ({ filters }) => ({
+      plugins: options.plugins().filter(compileFilters(filters, pluginField)).map(pluginInit),
+    }),
+    Server: async () => ({
+      uuid: options.uuid,
+      pid: BigInt(process.pid),
+      pidns: statSync("/proc/self/ns/pid", { bigint: true }).ino,
+      deprecations: options.deprecations?.() ?? [],
+    }),
+    PluginInfo: async ({ type, id }) => {
+      const facts = options.plugins().find((one) => one.type === type && one.id === id);
+      if (!facts) throw fault("NOT_FOUND", `plugin "${type}.${id}" not found`);
+      return { plugin: pluginInit(facts), extra: null };
+    },
+  };
+}
+
+/** The installation's id, made at the first start and kept in the root folder. */
+export async function loadServerId(root: string): Promise<string> {
+  const file = path.join(root, "uuid");
+  try {
+    const id = (await readFile(file, "utf8")).trim();
+    if (/^[0-9a-f-]{36}$/.test(id)) return id;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+  const id = randomUUID();
+  await mkdir(root, { recursive: true, mode: 0o711 });
+  await writeFileAtomic(file, `${id}\n`);
+  return id;
+}
+
+function pluginInit(facts: PluginFacts): IntrospectionPluginInit {
+  return {
+    type: facts.type,
+    id: facts.id,
+    requires: facts.requires,
+    platforms: [{ os: "linux", architecture: goArchitecture(process.arch) }],
+    exports: facts.exports,
+    capabilities: facts.capabilities,
+    initErr: facts.state.kind === "failed" ? statusOf(facts.state.error) : null,
+  };
+}
+
+/** Node's name of a processor as Go, and so OCI, has it. */
+function goArchitecture(arch: string): string {
+  if (arch === "x64") return "amd64";
+  return arch === "ia32" ? "386" : arch;
+}
+
+function pluginField(facts: PluginFacts, fieldPath: readonly string[]): string | undefined {
+  const [head] = fieldPath;
+  if (head === "type") return facts.type;
+  if (head === "id") return facts.id;
+  if (head === "capabilities") {
+    return facts.capabilities.includes(fieldPath.slice(1).join(".")) ? "true" : undefined;
+  }
+  return undefined;
+}
