@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { ContainersContainer, ContainersContainerInit } from "../gen/tasks.gen.ts";
+import type { ClientScope } from "./client.ts";
+import type { Container, IoAttach, NewTaskOptions, Task } from "./ports.ts";
+import { RemoteTask } from "./task.ts";
+
+export class RemoteContainer implements Container {
+  readonly #scope: ClientScope;
+  #record: ContainersContainer;
+
+  constructor(scope: ClientScope, record: ContainersContainer) {
+    this.#scope = scope;
+    this.#record = record;
+  }
+
+  get id(): string {
+    return this.#record.id;
+  }
+
+  get record(): ContainersContainer {
+    return this.#record;
+  }
+
+  async newTask(options: NewTaskOptions, call: Cancellable): Promise<Task> {
+    const { services, on } = this.#scope;
+    await using stack = new AsyncDisposableStack();
+    const io = stack.use(await options.io(this.id));
+    const request = {
+      containerId: this.id,
+      rootfs: options.rootfs ?? [],
+      ...io.config,
+      checkpoint: options.checkpoint ?? null,
+      options: options.options ?? null,
+      runtimePath: options.runtimePath ?? "",
+    };
+    const { pid } = await services.tasks.Create(request, on(call));
+    stack.move(); // the task owns its io from here
+    return new RemoteTask(this.#scope, this.id, pid, io);
+  }
+
+  async task(call: Cancellable, attach?: IoAttach): Promise<Task> {
+    const { services, on } = this.#scope;
+    const { process } = await services.tasks.Get({ containerId: this.id }, on(call));
+    if (!process) throw fault("NOT_FOUND", `task "${this.id}" not found`);
+    const { pid, stdin, stdout, stderr, terminal } = process;
+    const io = await attach?.({ stdin, stdout, stderr, terminal });
+    return new RemoteTask(this.#scope, this.id, pid, io);
+  }
+
+  async update(
+    change: Partial<ContainersContainerInit>,
+    fields: readonly string[],
+    call: Cancellable,
+  ): Promise<void> {
+    const { services, on } = this.#scope;
+    const request = { container: { ...change, id: this.id }, updateMask: { paths: fields } };
+    const { container } = await services.containers.Update(request, on(call));
+    if (container) this.#record = container;
+  }
+
+  async delete(call: Cancellable): Promise<void> {
+    const { services, on } = this.#scope;
+    await services.containers.Delete({ id: this.id }, on(call));
+  }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { IoConfig, ProcessIo } from "../ports.ts";
+
+/** Streams that are the shim's business alone: we hold no end of them, so there is nothing to drain. */
+export class DetachedIo implements ProcessIo {
+  readonly config: IoConfig;
+
+  constructor(config: IoConfig) {
+    this.config = config;
+  }
+
+  async drained(): Promise<void> {}
+
+  async closeStdin(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import type { Writable } from "node:stream";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { makeFifo, openFifoBoth } from "../../base/os/fifo.ts";
+import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
+import { FifoReader } from "./fifo-reader.ts";
+
+export interface FifoStreams {
+  /** Take the bytes before returning: the buffer is used again. */
+  readonly onStdout: (bytes: Buffer) => void;
+  /** Not called for a terminal, which has one output only. */
+  readonly onStderr: (bytes: Buffer) => void;
+  /** Given the process's stdin once it can be written; its absence means no stdin. */
+  readonly onStdin?: (stdin: Writable) => void;
+}
+
+export interface FifoIoOptions extends FifoStreams {
+  /** Folder in which each process gets a folder of its own; made when missing. */
+  readonly dir: string;
+  readonly terminal?: boolean;
+}
+
+/**
+ * FIFOs between a process and us. They are opened here, before the shim opens its ends; everything is
+ * synchronous and takes microseconds, since /run is memory and no open waits for a peer.
+ */
+export function fifoIo(options: FifoIoOptions): IoCreator {
+  const terminal = options.terminal ?? false;
+  return async (id) => {
+    const folder = path.join(options.dir, randomBytes(8).toString("hex"));
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const remove = (): void => rmSync(folder, { recursive: true, force: true });
+    const fifo = (stream: string): string => path.join(folder, `${id}-${stream}`);
+    // Without a terminal a shim wants both output streams or none.
+    const config: IoConfig = {
+      stdin: options.onStdin ? fifo("stdin") : "",
+      stdout: fifo("stdout"),
+      stderr: terminal ? "" : fifo("stderr"),
+      terminal,
+    };
+    try {
+      for (const file of pathsOf(config)) makeFifo(file);
+      return new FifoIo(config, options, false, remove);
+    } catch (error) {
+      remove();
+      throw error;
+    }
+  };
+}
+
+/** Takes over existing FIFOs; they stay when the io is disposed. */
+export function attachFifoIo(streams: FifoStreams): IoAttach {
+  return async (config) => new FifoIo(config, streams, true, () => {});
+}
+
+function pathsOf({ stdin, stdout, stderr }: IoConfig): string[] {
+  return [stdin, stdout, stderr].filter((file) => file !== "");
+}
+
+class FifoIo implements ProcessIo {
+  readonly config: IoConfig;
+  readonly #readers: FifoReader[] = [];
+  readonly #remove: () => void;
+  #stdin: net.Socket | undefined;
+
+  constructor(config: IoConfig, streams: FifoStreams, drainFirst: boolean, remove: () => void) {
+    this.config = config;
+    this.#remove = remove;
+    try {
+      for (const [file, onData] of [
+        [config.stdout, streams.onStdout],
+        [config.stderr, streams.onStderr],
+      ] as const) {
+        if (file !== "") this.#readers.push(new FifoReader(file, onData, { drainFirst }));
+      }
+      if (config.stdin !== "" && streams.onStdin) {
+        // Read-write, so that opening neither waits for nor fails without the shim's read end.
+        const fd = openFifoBoth(config.stdin);
+        this.#stdin = new net.Socket({ fd, readable: false, writable: true });
+        this.#stdin.on("error", () => {}); // the process has gone; writers see their own error
+        streams.onStdin(this.#stdin);
+      }
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
+  drained({ signal }: Cancellable): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason as Error);
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      void Promise.all(this.#readers.map((reader) => reader.ended)).then(() => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      });
+    });
+  }
+
+  async closeStdin(): Promise<void> {
+    const stdin = this.#stdin;
+    if (!stdin || stdin.destroyed) return;
+    await new Promise<void>((resolve) => {
+      stdin.once("close", () => resolve());
+      stdin.end(() => stdin.destroy());
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    this.#remove();
+  }
+
+  #close(): void {
+    for (const reader of this.#readers) reader[Symbol.dispose]();
+    this.#stdin?.destroy();
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, readSync } from "node:fs";
+import net from "node:net";
+import { errnoOf } from "../../base/errors.ts";
+import { openFifoReader } from "../../base/os/fifo.ts";
+
+/** One buffer for all readers: a chunk is handed on and forgotten before the next is read. */
+const chunk = Buffer.allocUnsafe(64 * 1024);
+
+/**
+ * Reads a FIFO through epoll, without holding a thread of the pool. It is open when the constructor
+ * returns, as a shim wants it before Create; its end comes when the last writer closes.
+ */
+export class FifoReader implements Disposable {
+  readonly #socket: net.Socket | undefined;
+  /** Settles at the end of the stream, also when the reader was disposed before. Never rejects. */
+  readonly ended: Promise<void>;
+
+  /**
+   * `onData` must use the bytes before it returns: the buffer is used again. With `drainFirst`, for a
+   * FIFO whose writers came before us, what it holds is read at once: opened after its last writer
+   * has left it would never wake the poller, and its end would go unnoticed.
+   */
+  constructor(
+    path: string,
+    onData: (bytes: Buffer) => void,
+    options: { readonly drainFirst?: boolean } = {},
+  ) {
+    const fd = openFifoReader(path);
+    if (options.drainFirst && drain(fd, onData)) {
+      closeSync(fd);
+      this.ended = Promise.resolve();
+      return;
+    }
+    const socket = new net.Socket({
+      fd,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: chunk,
+        callback: (length) => {
+          onData(chunk.subarray(0, length));
+          return true;
+        },
+      },
+    });
+    this.#socket = socket;
+    this.ended = new Promise((resolve) => {
+      socket.once("close", () => resolve());
+    });
+    socket.on("error", () => {}); // "close" follows
+    socket.resume();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket?.destroy();
+  }
+}
+
+/** True at the end of the stream, false while a writer lives. */
+function drain(fd: number, onData: (bytes: Buffer) => void): boolean {
+  for (;;) {
+    try {
+      const length = readSync(fd, chunk, 0, chunk.length, null);
+      if (length === 0) return true;
+      onData(chunk.subarray(0, length));
+    } catch (error) {
+      if (errnoOf(error) === "EAGAIN") return false;
+      throw error;
+    }
+  }
+}
