@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import { defaultConfig, defaultHandler } from "../../src/config/defaults.ts";
+import type {
+  ContainerSpecInput,
+  HostFacts,
+  RootfsReader,
+  RuntimeFeatures,
+  SandboxSpecInput,
+} from "../../src/cri/spec/ports.ts";
+import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
+import type { Image, ImageConfig } from "../../src/images/ports.ts";
+import { codec } from "../../src/rpc/codec.ts";
+
+/** A plain cgroup v2 host with everything that specs can ask for, but LSMs. */
+export const plainHost: HostFacts = {
+  cgroupVersion: 2,
+  cgroupHybrid: false,
+  cgroupControllers: ["cpu", "cpuset", "io", "memory", "hugetlb", "pids"],
+  capabilities: [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_ADMIN",
+    "CAP_MKNOD",
+    "CAP_AUDIT_WRITE",
+    "CAP_SETFCAP",
+  ],
+  seccomp: true,
+  apparmor: false,
+  selinux: false,
+  swapAccounting: true,
+  daemonOomScoreAdj: 0,
+  canLowerOomScore: true,
+  hugepageSizes: ["2MB", "1GB"],
+  kernelRelease: "6.1.0-38-amd64",
+  architecture: "amd64",
+  hostname: "node-1",
+};
+
+export const allFeatures: RuntimeFeatures = {
+  recursiveReadOnlyMounts: true,
+  idmapMounts: true,
+  userNamespaces: true,
+};
+
+/** An image's file system of the given text files and nothing else. */
+export function memoryRootfs(files: Readonly<Record<string, string>> = {}): RootfsReader {
+  return {
+    readFile: async (path) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
+    copyDirectory: async () => false,
+  };
+}
+
+const emptyImageConfig: ImageConfig = {
+  user: "",
+  env: [],
+  entrypoint: [],
+  cmd: ["/bin/sh"],
+  workingDir: "",
+  volumes: [],
+  stopSignal: "",
+  labels: {},
+};
+
+export function testImage(config: Partial<ImageConfig> = {}): Image {
+  return {
+    id: `sha256:${"0".repeat(64)}` as Image["id"],
+    repoTags: ["localhost/test:1"],
+    repoDigests: [],
+    sizeBytes: 1n,
+    pinned: false,
+    chainId: `sha256:${"1".repeat(64)}`,
+    config: { ...emptyImageConfig, ...config },
+    platform: { os: "linux", architecture: "amd64", variant: "" },
+    layers: 1,
+  };
+}
+
+const pod: PodSandboxConfigInit = {
+  metadata: { name: "web", uid: "uid-1", namespace: "default", attempt: 0 },
+  hostname: "web",
+  logDirectory: "/var/log/pods/default_web_uid-1",
+};
+
+type SandboxChanges = Partial<Omit<SandboxSpecInput, "config">> & {
+  readonly config?: PodSandboxConfigInit;
+};
+
+/** A sandbox on its own network; changes win. */
+export function sandboxInput({ config, ...changes }: SandboxChanges = {}): SandboxSpecInput {
+  return {
+    id: "sb1",
+    config: codec("runtime.v1.PodSandboxConfig").normalize({ ...pod, ...config }),
+    netnsPath: "/run/berthd/netns/sb1",
+    handler: defaultHandler,
+    features: allFeatures,
+    cri: defaultConfig.cri,
+    host: plainHost,
+    files: {
+      hostname: "/s/hostname",
+      hosts: "/s/hosts",
+      resolvConf: "/s/resolv.conf",
+      shm: "/s/shm",
+    },
+    pauseRootfs: "/var/lib/berthd/pause/rootfs",
+    ...changes,
+  };
+}
+
+type ContainerChanges = Partial<Omit<ContainerSpecInput, "config" | "sandbox" | "image">> & {
+  readonly config?: ContainerConfigInit;
+  readonly pod?: PodSandboxConfigInit;
+  readonly imageConfig?: Partial<ImageConfig>;
+  readonly sandboxPid?: number;
+};
+
+/** A container in that sandbox that runs the image's shell; changes win. */
+export function containerInput(changes: ContainerChanges = {}): ContainerSpecInput {
+  const { config, pod: podChanges, imageConfig, sandboxPid = 4242, ...rest } = changes;
+  return {
+    id: "c1",
+    sandbox: {
+      id: "sb1",
+      pid: sandboxPid,
+      netnsPath: "/run/berthd/netns/sb1",
+      config: codec("runtime.v1.PodSandboxConfig").normalize({ ...pod, ...podChanges }),
+    },
+    config: codec("runtime.v1.ContainerConfig").normalize({
+      metadata: { name: "app", attempt: 0 },
+      ...config,
+    }),
+    image: testImage(imageConfig),
+    imageName: "localhost/test:1",
+    handler: defaultHandler,
+    features: allFeatures,
+    cri: defaultConfig.cri,
+    host: plainHost,
+    files: {
+      hostname: "/s/hostname",
+      hosts: "/s/hosts",
+      resolvConf: "/s/resolv.conf",
+      shm: "/s/shm",
+    },
+    rootfs: memoryRootfs(),
+    volumesDir: "/nonexistent/volumes",
+    ...rest,
+  };
+}
