@@ -15,6 +15,8 @@ import type { TypesMount } from "../gen/tasks.gen.ts";
  */
 export interface Snapshotter {
   readonly name: string;
+  /** The folder of everything it keeps. */
+  readonly root: string;
   stat(namespace: string, key: string): SnapshotInfo;
   list(namespace: string): readonly SnapshotInfo[];
   prepare(
@@ -34,7 +36,7 @@ export interface Snapshotter {
     namespace: string,
     name: string,
     key: string,
-    options: PrepareOptions & Cancellable,
+    options: CommitOptions & Cancellable,
   ): Promise<void>;
   remove(namespace: string, key: string, call: Cancellable): Promise<void>;
   update(

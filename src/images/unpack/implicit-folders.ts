@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fchmodSync, fchownSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fchmodSync, fchownSync, fstatSync, fsync, openSync } from "node:fs";
+import { promisify } from "node:util";
 import { errnoOf } from "../../base/errors.ts";
 import {
   attributesOf,
@@ -15,11 +16,11 @@ import { isOverlayMark } from "./layer-extractor.ts";
  * attributes and times of the topmost layer that has the folder. Without that, `etc/motd` alone in a
  * layer would reset the looks of `/etc`. `lowers` are folders, top first; paths count from their root.
  */
-export function dressImplicitFolders(
+export async function dressImplicitFolders(
   layer: string,
   lowers: readonly string[],
   implicit: readonly string[],
-): void {
+): Promise<void> {
   if (lowers.length === 0 || implicit.length === 0) return;
   using layerRoot = openRoot(layer);
   using stack = new DisposableStack();
@@ -31,8 +32,11 @@ export function dressImplicitFolders(
     if (source === undefined) continue;
     using own = openFolder(layerRoot.fd, path);
     copyLooks(source.fd, own.fd);
+    await syncFile(own.fd);
   }
 }
+
+const syncFile = promisify(fsync);
 
 interface OpenFolder extends Disposable {
   readonly fd: number;

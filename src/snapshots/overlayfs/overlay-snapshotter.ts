@@ -46,6 +46,7 @@ export async function createOverlaySnapshotter(
 class OverlaySnapshotter implements Snapshotter {
   readonly name = "overlayfs";
   readonly whiteouts = "overlay";
+  readonly root: string;
   readonly #folders: SnapshotFolders;
   readonly #metadata: MetadataStore;
   readonly #table: RecordTable<SnapshotRecord>;
@@ -57,6 +58,7 @@ class OverlaySnapshotter implements Snapshotter {
   readonly #expecting = new Map<string, number>();
 
   constructor({ root, metadata, log }: OverlaySnapshotterOptions) {
+    this.root = root;
     this.#folders = new SnapshotFolders(root);
     this.#metadata = metadata;
     this.#table = metadata.table("snapshots-overlayfs", snapshotCodec);

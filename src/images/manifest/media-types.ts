@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export const MediaType = {
+  ociIndex: "application/vnd.oci.image.index.v1+json",
+  ociManifest: "application/vnd.oci.image.manifest.v1+json",
+  ociConfig: "application/vnd.oci.image.config.v1+json",
+  ociLayer: "application/vnd.oci.image.layer.v1.tar",
+  dockerList: "application/vnd.docker.distribution.manifest.list.v2+json",
+  dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
+} as const;
+
+const indexes: readonly string[] = [MediaType.ociIndex, MediaType.dockerList];
+const manifests: readonly string[] = [MediaType.ociManifest, MediaType.dockerManifest];
+
+export function isIndexType(mediaType: string): boolean {
+  return indexes.includes(mediaType);
+}
+
+export function isManifestType(mediaType: string): boolean {
+  return manifests.includes(mediaType);
+}
+
+/** What we ask registries for, best first. */
+export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
