@@ -26,6 +26,11 @@ export interface CniPodNetwork extends PodNetwork, AsyncDisposable {
   updatePodCidr(podCidr: string): void;
   /** Reads the configuration folder now. It is watched as well. */
   reload(): Promise<void>;
+  /**
+   * Sandboxes that were set up, or half so, and not torn down. After a crash, those without a record
+   * of their own hold addresses and ports that only `teardown` (it needs just the id) gives back.
+   */
+  attachedSandboxes(): Promise<readonly string[]>;
 }
 
 /** Loads the configuration and watches its folder, which may come into being later. */
@@ -131,6 +136,10 @@ class CniNetwork implements CniPodNetwork {
     );
     throwFirstFailure(ends);
     await this.#cache.remove(request.sandboxId);
+  }
+
+  attachedSandboxes(): Promise<readonly string[]> {
+    return this.#cache.list();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

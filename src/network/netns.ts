@@ -13,6 +13,8 @@ import type { NetworkNamespaces } from "./ports.ts";
 const namespaceFileSystem = 0x6e736673;
 
 export interface PinnedNetworkNamespaces extends NetworkNamespaces, AsyncDisposable {
+  /** Starts the thread and prepares the folder ahead of the first pod, which would wait 100 ms for it. */
+  prepare(): Promise<void>;
   /** The pinned files there are, living or not: for recovery and for finding leaks. */
   list(): Promise<readonly string[]>;
   /** Removes all namespaces, the folder's mount and the folder. For tests and for uninstalling; a daemon that stops leaves pods their network. */
@@ -50,13 +52,22 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     this.#log = log;
   }
 
+  /** Once; again after a failure. */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#request("prepare", this.#folder).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
   async create(id: string, { signal }: Cancellable): Promise<string> {
     signal.throwIfAborted();
     if (!/^[\w.-]+$/.test(id) || id.startsWith(".")) {
       throw fault("INVALID_ARGUMENT", `network namespace id "${id}" is no file name`);
     }
     const file = path.join(this.#folder, id);
-    await this.#prepare();
+    await this.prepare();
     await this.#request("create", file);
     // It took less than a millisecond; an abort that came meanwhile must not leave it behind.
     if (signal.aborted) {
@@ -100,15 +111,6 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
-  }
-
-  /** Once; again after a failure. */
-  #prepare(): Promise<void> {
-    this.#prepared ??= this.#request("prepare", this.#folder).catch((error: unknown) => {
-      this.#prepared = undefined;
-      throw error;
-    });
-    return this.#prepared;
   }
 
   #request(kind: NetnsRequest["kind"], file: string): Promise<void> {

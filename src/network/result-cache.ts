@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { errnoOf } from "../base/errors.ts";
+
+const suffix = ".json";
 
 const pluginSchema = z.object({
   type: z.string(),
@@ -75,7 +77,20 @@ export class ResultCache {
     await rm(this.#file(sandboxId), { force: true });
   }
 
+  /** Ids of the sandboxes that have a record. */
+  async list(): Promise<readonly string[]> {
+    try {
+      const names = await readdir(this.#folder);
+      return names
+        .filter((name) => name.endsWith(suffix))
+        .map((name) => decodeURIComponent(name.slice(0, -suffix.length)));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
   #file(sandboxId: string): string {
-    return path.join(this.#folder, `${encodeURIComponent(sandboxId)}.json`);
+    return path.join(this.#folder, `${encodeURIComponent(sandboxId)}${suffix}`);
   }
 }

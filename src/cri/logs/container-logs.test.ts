@@ -8,8 +8,7 @@ import test, { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { silentLogger } from "../../base/logger.ts";
-import { createContainerLogs } from "./container-logs.ts";
-import type { ContainerLogs } from "./ports.ts";
+import { createContainerLogs, type WorkerLogs } from "./container-logs.ts";
 
 const call = { signal: AbortSignal.timeout(30_000) };
 
@@ -33,7 +32,7 @@ class Writer {
   }
 }
 
-function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: ContainerLogs } {
+function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: WorkerLogs } {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth logs "));
   const logs = createContainerLogs({
     folder: path.join(root, "fifo"),
@@ -251,6 +250,17 @@ test("ContainerLogs resumes without FIFOs and without a log folder", async (t) =
   const wanted = { ...options(root), stdin: true };
   await using log = await logs.resume({ ...wanted, config, stopped: false }, call);
   await log.drained(call);
+});
+
+test("ContainerLogs removes the FIFOs that belong to no log", async (t) => {
+  const { root, logs } = setUp(t);
+  assert.equal(await logs.removeOrphans(), 0);
+  await using log = await logs.open(options(root), call);
+  fs.mkdirSync(path.join(root, "fifo", "left-by-a-crash", "deep"), { recursive: true });
+  assert.equal(await logs.removeOrphans(), 1);
+  assert.deepEqual(fs.readdirSync(path.join(root, "fifo")), [
+    path.basename(path.dirname(log.config.stdout)),
+  ]);
 });
 
 test("ContainerLogs discards with an empty path", async (t) => {

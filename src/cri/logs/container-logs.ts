@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, isFault } from "../../base/errors.ts";
@@ -21,12 +22,20 @@ export interface ContainerLogsOptions {
   readonly worker?: URL;
 }
 
+export interface WorkerLogs extends ContainerLogs {
+  /**
+   * Once all logs are resumed: removes the FIFOs that belong to none, which a crash left. Answers how
+   * many folders went.
+   */
+  removeOrphans(): Promise<number>;
+}
+
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
-export function createContainerLogs(options: ContainerLogsOptions): ContainerLogs {
+export function createContainerLogs(options: ContainerLogsOptions): WorkerLogs {
   return new WorkerContainerLogs(options);
 }
 
-class WorkerContainerLogs implements ContainerLogs {
+class WorkerContainerLogs implements WorkerLogs {
   readonly #folder: string;
   readonly #log: Logger;
   readonly #link: LogWorkerLink;
@@ -46,8 +55,8 @@ class WorkerContainerLogs implements ContainerLogs {
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
     signal.throwIfAborted();
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    // The short name keeps the paths far below the limits of shims that put them into socket-like places.
-    const folder = await mkdtemp(path.join(this.#folder, `${options.containerId.slice(0, 12)}-`));
+    // Synchronous, so that removeOrphans never meets a folder whose log is not known yet.
+    const folder = mkdtempSync(path.join(this.#folder, `${options.containerId.slice(0, 12)}-`));
     const config = ioConfig(folder, options);
     try {
       for (const fifo of [config.stdin, config.stdout, config.stderr]) {
@@ -75,6 +84,17 @@ class WorkerContainerLogs implements ContainerLogs {
     } catch (error) {
       throw cannotOpen(options.containerId, error);
     }
+  }
+
+  async removeOrphans(): Promise<number> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const present = await readdir(this.#folder);
+    const used = new Set([...this.#logs.values()].map((log) => log.folder));
+    const orphans = present
+      .map((name) => path.join(this.#folder, name))
+      .filter((folder) => !used.has(folder));
+    await Promise.all(orphans.map((folder) => rm(folder, { recursive: true, force: true })));
+    return orphans.length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,6 +38,11 @@ export class PumpedLog implements ContainerLog {
     this.containerId = parts.containerId;
   }
 
+  /** Folder of the FIFOs, when it is ours. */
+  get folder(): string | undefined {
+    return this.#parts.folder;
+  }
+
   /** Holds both ends of the stdin FIFO, so that the shim's open never waits and no EOF gets through. */
   openStdin({ tolerant }: { readonly tolerant: boolean }): void {
     try {

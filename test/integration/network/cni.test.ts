@@ -143,7 +143,9 @@ test("teardown works after a restart, a changed configuration and a vanished nam
   const next = await createPodNetwork({ config, log: silentLogger, timeouts: { cniMs: 20_000 } });
   t.after(() => next[Symbol.asyncDispose]());
   assert.equal(next.status().ready, false);
+  assert.deepEqual(await next.attachedSandboxes(), [request.sandboxId]);
   await next.teardown({ ...request, netnsPath: "" }, call);
+  assert.deepEqual(await next.attachedSandboxes(), []);
   assert.deepEqual([leases(cni), await iptablesRulesOf(cni)], [[], []]);
 });
 
