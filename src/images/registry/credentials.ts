@@ -46,6 +46,9 @@ function decode(auth: string): Credentials {
 const dockerHub = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 function hostOf(address: string): string {
-  const host = address.replace(/^[a-z]+:\/\//i, "").replace(/\/.*$/, "").toLowerCase();
+  const host = address
+    .replace(/^[a-z]+:\/\//i, "")
+    .replace(/\/.*$/, "")
+    .toLowerCase();
   return dockerHub.includes(host) ? "docker.io" : host;
 }

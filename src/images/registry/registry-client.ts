@@ -65,9 +65,13 @@ export class RegistryClient implements Disposable {
     const { tag, digest } = this.#reference;
     const path = `manifests/${digest ?? tag}`;
     return this.#fromAny("canResolve", async (server) => {
-      const head = await this.#ask(server, path, { method: "HEAD", headers: forManifest }, call, [
-        405,
-      ]);
+      const head = await this.#ask(
+        server,
+        path,
+        { method: "HEAD", headers: forManifest },
+        call,
+        [405],
+      );
       head.discard();
       const stated = head.headers["docker-content-digest"];
       const mediaType = contentType(head);

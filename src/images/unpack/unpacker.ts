@@ -78,11 +78,7 @@ export class Unpacker {
   async #ready(layers: readonly LayerToUnpack[], at: number, call: Cancellable): Promise<void> {
     const layer = layers[at];
     if (layer === undefined || this.has(layer.chainId)) return;
-    await this.#flights.run(
-      layer.chainId,
-      (shared) => this.#make(layer, layers, at, shared),
-      call,
-    );
+    await this.#flights.run(layer.chainId, (shared) => this.#make(layer, layers, at, shared), call);
   }
 
   async #make(

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import { buffer } from "node:stream/consumers";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { hexOf } from "../../content/digest.ts";
+import type { ContentStore, Digest } from "../../content/ports.ts";
+import { type ImageSource, owned } from "../image-source.ts";
+import type { Descriptor } from "../manifest/documents.ts";
+import type { Archive } from "./archive.ts";
+
+const maxDocumentBytes = 16 * 1024 * 1024;
+
+/** The blobs of an OCI layout. */
+export class ArchiveSource implements ImageSource {
+  readonly #archive: Archive;
+  readonly #content: ContentStore;
+  readonly #namespace: string;
+
+  constructor(archive: Archive, content: ContentStore, namespace: string) {
+    this.#archive = archive;
+    this.#content = content;
+    this.#namespace = namespace;
+  }
+
+  async document({ digest }: Descriptor, _call: Cancellable): Promise<Buffer> {
+    return readDocument(this.#archive, blobName(digest));
+  }
+
+  async fetch({ digest, size }: Descriptor, call: Cancellable): Promise<void> {
+    if (this.#content.info(this.#namespace, digest)) return;
+    const stored = await storeFile(
+      { archive: this.#archive, content: this.#content, namespace: this.#namespace },
+      blobName(digest),
+      call,
+      { digest, size },
+    );
+    if (stored.digest !== digest) throw fault("INTERNAL", `blob "${digest}" was stored otherwise`);
+  }
+}
+
+/** A small file of an archive; NOT_FOUND when absent. */
+export async function readDocument(archive: Archive, name: string): Promise<Buffer> {
+  const file = await archive.open(name);
+  if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
+  if (file.sizeBytes > maxDocumentBytes) {
+    throw fault("RESOURCE_EXHAUSTED", `"${name}" of the archive is too long`);
+  }
+  return buffer(file.stream());
+}
+
+export interface StoreTarget {
+  readonly archive: Archive;
+  readonly content: ContentStore;
+  readonly namespace: string;
+}
+
+/** Copies a file of an archive into the content store, and tells what it was. */
+export async function storeFile(
+  { archive, content, namespace }: StoreTarget,
+  name: string,
+  call: Cancellable,
+  expected?: { readonly digest: Digest; readonly size: number },
+): Promise<{ readonly digest: Digest; readonly size: number; readonly start: Buffer }> {
+  const file = await archive.open(name);
+  if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
+  const ref = `import-${crypto.randomUUID()}`;
+  let start: Buffer = Buffer.alloc(0);
+  try {
+    await using writer = await content.writer(namespace, ref, {});
+    for await (const chunk of file.stream()) {
+      if (start.length < 4) start = Buffer.concat([start, chunk as Buffer]).subarray(0, 4);
+      await writer.write(chunk as Buffer, call);
+    }
+    const digest = await writer.commit({
+      sizeBytes: BigInt(expected?.size ?? file.sizeBytes),
+      labels: owned,
+      ...(expected && { expected: expected.digest }),
+    });
+    return { digest, size: file.sizeBytes, start };
+  } catch (error) {
+    await content.abort(namespace, ref).catch((failure: unknown) => {
+      if (!isFault(failure, "NOT_FOUND")) throw failure;
+    });
+    throw error;
+  }
+}
+
+function blobName(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`;
+}

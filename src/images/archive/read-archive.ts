@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { digestOf } from "../../content/digest.ts";
+import { storeBytes } from "../image-source.ts";
+import { type Descriptor, parseIndex } from "../manifest/documents.ts";
+import { MediaType } from "../manifest/media-types.ts";
+import { canonicalName, parseReference } from "../reference.ts";
+import { compressionOf } from "../unpack/decompress.ts";
+import { readDocument, type StoreTarget, storeFile } from "./archive-source.ts";
+
+/** An image of an archive: what to register, and under which names; none when it has no name. */
+export interface ArchivedImage {
+  readonly target: Descriptor;
+  readonly names: readonly string[];
+}
+
+const dockerManifest = z.array(
+  z.object({
+    Config: z.string(),
+    RepoTags: z.array(z.string()).nullish(),
+    Layers: z.array(z.string()),
+  }),
+);
+
+/**
+ * Finds the images of an OCI layout, or of what `docker save` writes, whose blobs then go into the
+ * content store. `name` replaces the names found. INVALID_ARGUMENT when the archive is neither.
+ */
+export async function readArchive(
+  from: StoreTarget,
+  name: string | undefined,
+  call: Cancellable,
+): Promise<ArchivedImage[]> {
+  if (await from.archive.open("index.json")) return readLayout(from, name);
+  if (await from.archive.open("manifest.json")) return readDockerArchive(from, name, call);
+  throw fault("INVALID_ARGUMENT", "archive has neither index.json nor manifest.json");
+}
+
+async function readLayout(
+  { archive }: StoreTarget,
+  name: string | undefined,
+): Promise<ArchivedImage[]> {
+  const { manifests } = parseIndex(await readDocument(archive, "index.json"), "index.json");
+  return manifests.map((target) => {
+    const { annotations } = target;
+    const ref = annotations["org.opencontainers.image.ref.name"] ?? "";
+    const full = annotations["io.containerd.image.name"] ?? (/[/:]/.test(ref) ? ref : undefined);
+    const given = name === undefined ? full : nameFor(name, ref, manifests.length);
+    return { target, names: canonicalNames(given === undefined ? [] : [given]) };
+  });
+}
+
+/** One name cannot stand for several images, so each gets its own tag. */
+function nameFor(name: string, ref: string, images: number): string {
+  return images > 1 && /^\w[\w.-]*$/.test(ref) ? `${name}:${ref}` : name;
+}
+
+async function readDockerArchive(
+  from: StoreTarget,
+  name: string | undefined,
+  call: Cancellable,
+): Promise<ArchivedImage[]> {
+  const found: ArchivedImage[] = [];
+  for (const image of await parseDockerManifest(from)) {
+    const layers: Descriptor[] = [];
+    for (const layer of image.Layers) {
+      const { digest, size, start } = await storeFile(from, layer, call);
+      const compression = compressionOf(start);
+      const suffix = compression === "none" ? "" : `+${compression}`;
+      layers.push({ mediaType: `${MediaType.ociLayer}${suffix}`, digest, size, annotations: {} });
+    }
+    const config = await readDocument(from.archive, image.Config);
+    await storeBytes(from.content, from.namespace, config, call);
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: MediaType.ociManifest,
+        config: {
+          mediaType: MediaType.ociConfig,
+          digest: digestOf(config),
+          size: config.length,
+        },
+        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+      }),
+    );
+    await storeBytes(from.content, from.namespace, manifest, call);
+    found.push({
+      target: {
+        mediaType: MediaType.ociManifest,
+        digest: digestOf(manifest),
+        size: manifest.length,
+        annotations: {},
+      },
+      names: canonicalNames(name === undefined ? (image.RepoTags ?? []) : [name]),
+    });
+  }
+  return found;
+}
+
+async function parseDockerManifest(from: StoreTarget): Promise<z.infer<typeof dockerManifest>> {
+  const bytes = await readDocument(from.archive, "manifest.json");
+  try {
+    return dockerManifest.parse(JSON.parse(bytes.toString("utf8")));
+  } catch (error) {
+    throw fault("INVALID_ARGUMENT", "manifest.json of the archive cannot be understood", {
+      cause: error,
+    });
+  }
+}
+
+function canonicalNames(names: readonly string[]): string[] {
+  return names.map((name) => {
+    try {
+      return canonicalName(parseReference(name));
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      throw fault("INVALID_ARGUMENT", `archive has an image of a bad name: ${error.message}`);
+    }
+  });
+}

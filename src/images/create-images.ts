@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import { fault, isAbort } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { SingleFlight } from "../base/single-flight.ts";
+import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
+import type { ContentStore } from "../content/ports.ts";
+import type { MetadataStore } from "../metadata/ports.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+import { openArchive } from "./archive/archive.ts";
+import { ArchiveSource } from "./archive/archive-source.ts";
+import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
+import { collectGarbage } from "./garbage.ts";
+import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
+import { type ImageRecord, ImageRecords } from "./image-records.ts";
+import type { ImageSource } from "./image-source.ts";
+import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
+import type { Platform } from "./manifest/platform.ts";
+import type { Image, Images, RegistryAuth } from "./ports.ts";
+import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
+import { credentialsFor } from "./registry/credentials.ts";
+import { registryHosts } from "./registry/hosts.ts";
+import { RegistryClient } from "./registry/registry-client.ts";
+import { RegistrySource } from "./registry/registry-source.ts";
+import { Unpacker } from "./unpack/unpacker.ts";
+import { WorkGate } from "./work-gate.ts";
+
+export interface ImagesOptions {
+  readonly namespace: string;
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+  readonly metadata: MetadataStore;
+  readonly config: ImagesConfig;
+  readonly registry: RegistryConfig;
+  readonly platform: Platform;
+  readonly log: Logger;
+  /** Images that are part of the daemon, such as the sandbox image. */
+  readonly builtin?: readonly BuiltinImage[];
+  /** Shutdown: ends pulls that run. */
+  readonly signal?: AbortSignal;
+}
+
+/** Images, with what lies below CRI's view of them. */
+export interface ImageLibrary extends Images {
+  /** containerd's view: names and targets. After changing them, call `refresh`. */
+  readonly records: ImageRecords;
+  /** Makes CRI's view of a record whose content and snapshots are there; false when they are not. */
+  refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
+  /** The config document as the image has it, for inspection. */
+  inspect(image: Image): unknown;
+  /** Removes what no image and no container needs; false when a pull is under way. */
+  collectGarbage(call: Cancellable): Promise<boolean>;
+}
+
+/** Opens the images of a namespace. One that cannot be read is logged and left out. */
+export async function createImages(options: ImagesOptions): Promise<ImageLibrary> {
+  const images = new StoredImages(options);
+  await images.recover();
+  return images;
+}
+
+class StoredImages implements ImageLibrary {
+  readonly records: ImageRecords;
+  readonly #options: ImagesOptions;
+  readonly #catalog: ImageCatalog;
+  readonly #unpacker: Unpacker;
+  readonly #gate = new WorkGate();
+  readonly #pulls: SingleFlight<Image>;
+  readonly #downloads: SingleFlight<void>;
+
+  constructor(options: ImagesOptions) {
+    const { signal } = options;
+    const flights = { abandonWhenUnwatched: true, ...(signal && { lifetime: signal }) };
+    this.#options = options;
+    this.records = new ImageRecords(options.metadata, options.namespace);
+    this.#catalog = new ImageCatalog(this.records, options.builtin ?? []);
+    this.#unpacker = new Unpacker(options);
+    this.#pulls = new SingleFlight(flights);
+    this.#downloads = new SingleFlight(flights);
+  }
+
+  async recover(): Promise<void> {
+    await this.#unpacker.recover();
+    const call = { signal: this.#options.signal ?? cleanupDeadline(600_000) };
+    await Promise.all(
+      this.records.list().map(async (record) => {
+        try {
+          if (await this.refresh(record, call)) return;
+          this.#options.log.warn({ image: record.name }, "image is not unpacked, it is left out");
+        } catch (err) {
+          this.#options.log.warn({ image: record.name, err }, "image cannot be read");
+        }
+      }),
+    );
+  }
+
+  find(reference: string): Image | undefined {
+    return this.#catalog.find(reference);
+  }
+
+  list(): readonly Image[] {
+    return this.#catalog.list();
+  }
+
+  inspect(image: Image): unknown {
+    return this.#catalog.documentOf(image.id);
+  }
+
+  async refresh({ target }: ImageRecord, call: Cancellable): Promise<boolean> {
+    this.#catalog.changed();
+    const tree = await this.#readTree(noSource, target, call);
+    if (!this.#unpacker.has(tree.chainIds.at(-1) ?? "")) return false;
+    this.#catalog.learn(tree);
+    return true;
+  }
+
+  async pull(
+    reference: string,
+    { auth, signal }: { readonly auth?: RegistryAuth } & Cancellable,
+  ): Promise<Image> {
+    const known = this.find(reference);
+    if (known && this.#catalog.isBuiltin(known)) return known;
+    const parsed = parseReference(reference);
+    // Whoever brings other credentials must not profit from another's pull.
+    const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
+    return this.#pulls.run(key, (call) => this.#pullOnce(parsed, auth, call), { signal });
+  }
+
+  async load(
+    path: string,
+    { name, signal }: { readonly name?: string } & Cancellable,
+  ): Promise<readonly Image[]> {
+    const { content, namespace } = this.#options;
+    const call = { signal };
+    using _work = await this.#gate.enter(call);
+    await using archive = await openArchive(path, call);
+    const from = { archive, content, namespace };
+    const source = new ArchiveSource(archive, content, namespace);
+    const images: Image[] = [];
+    for (const found of await readArchive(from, name, call)) {
+      images.push(await this.#register(found, source, call));
+    }
+    return images;
+  }
+
+  async remove(reference: string, { signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    const image = this.find(reference);
+    if (image && this.#catalog.isBuiltin(image)) {
+      throw fault("FAILED_PRECONDITION", `cannot remove image "${reference}": it is built in`);
+    }
+    await this.records.remove(this.#catalog.namesOf(reference));
+    this.#catalog.changed();
+    await this.collectGarbage({ signal: cleanupDeadline(600_000) });
+  }
+
+  async collectGarbage(call: Cancellable): Promise<boolean> {
+    return this.#gate.collect(() => collectGarbage(this.#options, this.#catalog.trees(), call));
+  }
+
+  async usage(call: Cancellable): ReturnType<Images["usage"]> {
+    const { namespace, snapshotter, content } = this.#options;
+    let usedBytes = 0n;
+    let inodes = 0n;
+    for (const { name, kind } of snapshotter.list(namespace)) {
+      if (kind !== "COMMITTED") continue;
+      const usage = await snapshotter.usage(namespace, name, call);
+      usedBytes += usage.sizeBytes;
+      inodes += usage.inodes;
+    }
+    for (const { sizeBytes } of content.list(namespace)) {
+      usedBytes += sizeBytes;
+      inodes += 1n;
+    }
+    return { mountpoint: snapshotter.root, usedBytes, inodes };
+  }
+
+  async #pullOnce(
+    reference: Reference,
+    auth: RegistryAuth | undefined,
+    call: Cancellable,
+  ): Promise<Image> {
+    const { config, registry, content, namespace, log } = this.#options;
+    const startedAt = performance.now();
+    using _work = await this.#gate.enter(call);
+    using client = await RegistryClient.create({
+      reference,
+      hosts: await registryHosts(registry.configPath, reference.domain),
+      credentials: credentialsFor(auth, reference.domain),
+      log,
+    });
+    const target = await client.resolve(call);
+    const source = new RegistrySource({
+      client,
+      content,
+      namespace,
+      progressTimeoutMs: config.pullProgressTimeoutMs,
+      maxConcurrentDownloads: config.maxConcurrentDownloads,
+      downloads: this.#downloads,
+    });
+    const byDigest = `${repositoryName(reference)}@${target.digest}`;
+    const names = [...new Set([canonicalName(reference), byDigest])];
+    try {
+      const image = await this.#register({ target, names }, source, call);
+      const durationMs = Math.round(performance.now() - startedAt);
+      log.info({ image: canonicalName(reference), id: image.id, durationMs }, "image pulled");
+      return image;
+    } catch (error) {
+      if (isAbort(error)) throw call.signal.reason;
+      throw error;
+    }
+  }
+
+  /** Brings in what the target leads to, unpacks it, and only then names it. */
+  async #register(
+    { target, names }: ArchivedImage,
+    source: ImageSource,
+    call: Cancellable,
+  ): Promise<Image> {
+    const tree = await this.#readTree(source, target, call);
+    const layers = tree.manifest.layers.map((layer, at) => ({
+      digest: layer.digest,
+      diffId: tree.document.diffIds[at] ?? layer.digest,
+      chainId: tree.chainIds[at] ?? layer.digest,
+      fetch: (shared: Cancellable) => source.fetch(layer, shared),
+    }));
+    await this.#unpacker.unpack(layers, call);
+    await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
+    this.#catalog.learn(tree);
+    const image = this.#catalog.find(tree.id);
+    if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
+    return image;
+  }
+
+  #readTree(
+    source: ImageSource,
+    target: ArchivedImage["target"],
+    call: Cancellable,
+  ): Promise<ImageTree> {
+    const { content, namespace, platform } = this.#options;
+    return readImageTree(content, namespace, source, target, platform, call);
+  }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { isFault } from "../base/errors.ts";
+import { isDigest } from "../content/digest.ts";
+import type { Digest } from "../content/ports.ts";
+import type { ImageRecord, ImageRecords } from "./image-records.ts";
+import type { ImageTree } from "./image-tree.ts";
+import type { Image } from "./ports.ts";
+import { canonicalName, parseReference } from "./reference.ts";
+
+/** An image that is part of the daemon: never pulled, never removed. */
+export interface BuiltinImage {
+  readonly name: string;
+  /** Digest of what it consists of; it stands for the config's digest. */
+  readonly id: Digest;
+  readonly sizeBytes?: bigint;
+}
+
+/**
+ * Images as CRI sees them, in memory: the records grouped by the config they lead to. A record whose
+ * image is not complete and unpacked is known to containerd's clients only.
+ */
+export class ImageCatalog {
+  readonly #records: ImageRecords;
+  readonly #trees = new Map<Digest, ImageTree>();
+  readonly #builtin: readonly Image[];
+  #images: ReadonlyMap<Digest, Image> | undefined;
+
+  constructor(records: ImageRecords, builtin: readonly BuiltinImage[]) {
+    this.#records = records;
+    this.#builtin = builtin.map(builtinImage);
+  }
+
+  /** What the target of some records turned out to be. */
+  learn(tree: ImageTree): void {
+    this.#trees.set(tree.target.digest, tree);
+    this.changed();
+  }
+
+  /** Call after any change of the records. */
+  changed(): void {
+    this.#images = undefined;
+  }
+
+  list(): readonly Image[] {
+    return [...this.#builtin, ...this.#all().values()];
+  }
+
+  /** By name, digest reference, id, or a prefix of one id. */
+  find(reference: string): Image | undefined {
+    const builtin = this.#findBuiltin(reference);
+    if (builtin) return builtin;
+    const images = this.#all();
+    if (isDigest(reference)) return images.get(reference) ?? this.#byTarget(reference);
+    const record = this.#recordOf(reference);
+    if (record) return this.#byTarget(record.target.digest);
+    return byPrefix([...this.#builtin, ...images.values()], reference);
+  }
+
+  /** The record that a reference names, whatever state its image is in. */
+  #recordOf(reference: string): ImageRecord | undefined {
+    return this.#records.get(canonicalOf(reference) ?? reference);
+  }
+
+  /** All names that lead to the image, or to what the reference names when that is no whole image. */
+  namesOf(reference: string): readonly string[] {
+    const image = this.find(reference);
+    if (!image) {
+      const record = this.#recordOf(reference);
+      return record ? [record.name] : [];
+    }
+    return this.#records
+      .list()
+      .filter(({ target }) => this.#trees.get(target.digest)?.id === image.id)
+      .map(({ name }) => name);
+  }
+
+  isBuiltin(image: Image): boolean {
+    return this.#builtin.includes(image);
+  }
+
+  /** What the present records lead to; trees that nothing leads to are forgotten. */
+  trees(): readonly ImageTree[] {
+    const used = new Set(this.#records.list().map(({ target }) => target.digest));
+    for (const digest of this.#trees.keys()) {
+      if (!used.has(digest)) this.#trees.delete(digest);
+    }
+    return [...this.#trees.values()];
+  }
+
+  /** The config document, for inspection. */
+  documentOf(id: Digest): unknown {
+    return [...this.#trees.values()].find((tree) => tree.id === id)?.document.raw;
+  }
+
+  #byTarget(digest: Digest): Image | undefined {
+    const tree = this.#trees.get(digest);
+    return tree && this.#all().get(tree.id);
+  }
+
+  #findBuiltin(reference: string): Image | undefined {
+    if (this.#builtin.length === 0) return undefined;
+    const name = canonicalOf(reference) ?? reference;
+    return this.#builtin.find(
+      ({ id, repoTags }) =>
+        id === reference || repoTags.some((tag) => tag === reference || canonicalOf(tag) === name),
+    );
+  }
+
+  #all(): ReadonlyMap<Digest, Image> {
+    this.#images ??= this.#build();
+    return this.#images;
+  }
+
+  #build(): ReadonlyMap<Digest, Image> {
+    const names = new Map<Digest, { tree: ImageTree; names: string[] }>();
+    for (const { name, target } of this.#records.list()) {
+      const tree = this.#trees.get(target.digest);
+      if (!tree) continue;
+      const group = names.get(tree.id) ?? { tree, names: [] };
+      group.names.push(name);
+      names.set(tree.id, group);
+    }
+    const images = new Map<Digest, Image>();
+    for (const [id, group] of names) images.set(id, toImage(group.tree, group.names));
+    return images;
+  }
+}
+
+function toImage(tree: ImageTree, names: readonly string[]): Image {
+  return {
+    id: tree.id,
+    repoTags: names.filter((name) => !name.includes("@") && !isDigest(name)).sort(),
+    repoDigests: names.filter((name) => name.includes("@")).sort(),
+    sizeBytes: tree.sizeBytes,
+    pinned: false,
+    chainId: tree.chainIds.at(-1) ?? "",
+    config: tree.document.config,
+    platform: tree.document.platform,
+    layers: tree.chainIds.length,
+  };
+}
+
+function builtinImage({ name, id, sizeBytes }: BuiltinImage): Image {
+  return {
+    id,
+    repoTags: [name],
+    repoDigests: [],
+    sizeBytes: sizeBytes ?? 1n,
+    pinned: true,
+    chainId: "",
+    config: {
+      user: "",
+      env: [],
+      entrypoint: ["/pause"],
+      cmd: [],
+      workingDir: "/",
+      volumes: [],
+      stopSignal: "",
+      labels: {},
+    },
+    platform: { os: "linux", architecture: "", variant: "" },
+    layers: 0,
+  };
+}
+
+function canonicalOf(reference: string): string | undefined {
+  try {
+    return canonicalName(parseReference(reference));
+  } catch (error) {
+    if (isFault(error, "INVALID_ARGUMENT")) return undefined;
+    throw error;
+  }
+}
+
+function byPrefix(images: readonly Image[], reference: string): Image | undefined {
+  const prefix = reference.replace(/^sha256:/, "");
+  if (!/^[0-9a-f]{3,64}$/.test(prefix)) return undefined;
+  const matches = images.filter(({ id }) => id.startsWith(`sha256:${prefix}`));
+  return matches.length === 1 ? matches[0] : undefined;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+import { nowNanos } from "../base/now.ts";
+import type { Digest } from "../content/ports.ts";
+import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
+import type { Descriptor } from "./manifest/documents.ts";
+
+/** A name and what it points to: containerd's image record. */
+export interface ImageRecord {
+  readonly name: string;
+  readonly target: Descriptor;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAtNanos: bigint;
+  readonly updatedAtNanos: bigint;
+}
+
+interface StoredImage {
+  readonly name: string;
+  readonly target: {
+    readonly mediaType: string;
+    readonly digest: string;
+    readonly size: number;
+    readonly annotations: Record<string, string>;
+  };
+  readonly labels: Record<string, string>;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+const codec: RecordCodec<ImageRecord> = {
+  version: 1,
+  encode: ({ name, target, labels, createdAtNanos, updatedAtNanos }): StoredImage => ({
+    name,
+    target: {
+      mediaType: target.mediaType,
+      digest: target.digest,
+      size: target.size,
+      annotations: { ...target.annotations },
+    },
+    labels: { ...labels },
+    createdAt: String(createdAtNanos),
+    updatedAt: String(updatedAtNanos),
+  }),
+  decode: (value) => {
+    const stored = value as StoredImage;
+    return {
+      name: stored.name,
+      target: { ...stored.target, digest: stored.target.digest as Digest },
+      labels: stored.labels,
+      createdAtNanos: BigInt(stored.createdAt),
+      updatedAtNanos: BigInt(stored.updatedAt),
+    };
+  },
+};
+
+/** The image records of one namespace. */
+export class ImageRecords {
+  readonly #metadata: MetadataStore;
+  readonly #table: RecordTable<ImageRecord>;
+  readonly #namespace: string;
+
+  constructor(metadata: MetadataStore, namespace: string) {
+    this.#metadata = metadata;
+    this.#table = metadata.table("images", codec);
+    this.#namespace = namespace;
+  }
+
+  get(name: string): ImageRecord | undefined {
+    return this.#table.get(this.#namespace, name);
+  }
+
+  list(): readonly ImageRecord[] {
+    return this.#table.list(this.#namespace);
+  }
+
+  /** Points names at a target, all or none; a name that exists keeps its labels and age. */
+  async point(names: readonly string[], target: Descriptor): Promise<void> {
+    const now = nowNanos();
+    await this.#metadata.transaction((tx) => {
+      for (const name of names) {
+        const known = this.get(name);
+        tx.put(this.#table, this.#namespace, name, {
+          name,
+          target,
+          labels: known?.labels ?? {},
+          createdAtNanos: known?.createdAtNanos ?? now,
+          updatedAtNanos: now,
+        });
+      }
+    });
+  }
+
+  /** Stores a record as it is. */
+  async put(record: ImageRecord): Promise<void> {
+    await this.#table.put(this.#namespace, record.name, record);
+  }
+
+  /** Removes names, all or none; names that are gone are no error. */
+  async remove(names: readonly string[]): Promise<void> {
+    await this.#metadata.transaction((tx) => {
+      for (const name of names) tx.delete(this.#table, this.#namespace, name);
+    });
+  }
+}
