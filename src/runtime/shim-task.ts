@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
+import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
@@ -42,7 +42,8 @@ export class ShimTask implements RuntimeTask {
   readonly #owner: TaskOwner;
   readonly #exits: ExitTable;
   readonly #death = Promise.withResolvers<ProcessExit>();
-  readonly #execPids = new Map<string, number>();
+  /** Pids as Start answers them: the exit of a short exec can arrive before that. */
+  readonly #execPids = new Map<string, Promise<number>>();
   #initExit: ProcessExit | undefined;
   #deadExit: ProcessExit | undefined;
   #deleting: Promise<ProcessExit> | undefined;
@@ -76,7 +77,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {
-    if (this.#deadExit !== undefined) return this.#deadState(execId, this.#deadExit);
+    if (this.#deadExit !== undefined) return await this.#deadState(execId, this.#deadExit);
     const state = await this.#call(
       `cannot get state of ${this.#name(execId)}`,
       call,
@@ -100,11 +101,13 @@ export class ShimTask implements RuntimeTask {
   }
 
   async start(execId: string, call: Cancellable): Promise<number> {
-    const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
-      api.Start({ id: this.id, execId }, options),
+    const starting = this.#start(execId, call);
+    if (execId === "") return starting;
+    this.#execPids.set(
+      execId,
+      starting.catch(() => 0),
     );
-    if (execId !== "") this.#execPids.set(execId, pid);
-    return pid;
+    return starting;
   }
 
   async kill(
@@ -192,7 +195,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   async wait(execId: string, { signal }: Cancellable): Promise<ProcessExit> {
-    signal.throwIfAborted();
+    if (signal.aborted) throw toFault(signal.reason);
     return this.#exits.wait(execId, signal);
   }
 
@@ -248,19 +251,19 @@ export class ShimTask implements RuntimeTask {
 
   // Runs without a caller's signal: it is shared by all who wait, now and later.
   async #waitForExit(execId: string): Promise<ProcessExit> {
-    if (this.#deadExit !== undefined) return { ...this.#deadExit, pid: this.#pidOf(execId) };
+    if (this.#deadExit !== undefined) return { ...this.#deadExit, pid: await this.#pidOf(execId) };
     try {
       const answer = await this.connection.api.Wait(
         { id: this.id, execId },
         { namespace: this.namespace },
       );
       const exitedAtNanos = nanosOf(answer.exitedAt);
-      const exit = { pid: this.#pidOf(execId), exitStatus: answer.exitStatus, exitedAtNanos };
+      const exit = { pid: await this.#pidOf(execId), exitStatus: answer.exitStatus, exitedAtNanos };
       if (execId === "") this.#initExit = exit;
       return exit;
     } catch (error) {
       if (this.connection.isOpen) throw shimFault(error, `cannot wait for ${this.#name(execId)}`);
-      return { ...(await this.#death.promise), pid: this.#pidOf(execId) };
+      return { ...(await this.#death.promise), pid: await this.#pidOf(execId) };
     }
   }
 
@@ -288,12 +291,12 @@ export class ShimTask implements RuntimeTask {
     }
   }
 
-  #deadState(execId: string, exit: ProcessExit): ProcessState {
+  async #deadState(execId: string, exit: ProcessExit): Promise<ProcessState> {
     return {
       id: this.id,
       execId,
       bundle: this.bundle,
-      pid: this.#pidOf(execId),
+      pid: await this.#pidOf(execId),
       status: "STOPPED",
       io: { stdin: "", stdout: "", stderr: "", terminal: false },
       exitStatus: exit.exitStatus,
@@ -301,8 +304,27 @@ export class ShimTask implements RuntimeTask {
     };
   }
 
-  #pidOf(execId: string): number {
-    return execId === "" ? this.pid : (this.#execPids.get(execId) ?? 0);
+  async #start(execId: string, call: Cancellable): Promise<number> {
+    const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
+      api.Start({ id: this.id, execId }, options),
+    );
+    return pid;
+  }
+
+  async #pidOf(execId: string): Promise<number> {
+    if (execId === "") return this.pid;
+    const started = await this.#execPids.get(execId);
+    if (started !== undefined) return started;
+    try {
+      // Started before a restart of the daemon: the shim remembers.
+      const { pid } = await this.connection.api.State(
+        { id: this.id, execId },
+        { namespace: this.namespace, signal: cleanupDeadline() },
+      );
+      return pid;
+    } catch {
+      return 0;
+    }
   }
 
   #name(execId: string): string {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import { Bundle } from "./bundle.ts";
@@ -16,11 +16,13 @@ import type {
 } from "./ports.ts";
 import { recoverTasks } from "./recover.ts";
 import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
+import type { Bootstrap } from "./shim/bootstrap-answer.ts";
 import { HelperLauncher } from "./shim/helper-launcher.ts";
 import type { ShimLauncher } from "./shim/launcher.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
+import { killStrayShims } from "./shim/stray-shim.ts";
 import { ShimTask } from "./shim-task.ts";
 import { TaskEvents } from "./task-events.ts";
 
@@ -152,6 +154,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       call,
     );
     undo.defer(() => this.#release(shim, id));
+    if (call.signal.aborted) throw toFault(call.signal.reason);
     const creation = createInShim(shim, bundle, options, runtimeOptions);
     undo.defer(() =>
       this.#attempt("failed task may have left something", id, () =>
@@ -191,21 +194,14 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   async #launchShim(request: HoldRequest, { signal }: Cancellable): Promise<Shim> {
-    const { binary, bundle } = request;
+    const { bundle } = request;
     using pump = new DisposableStack();
     const log = this.#log.child({ task: bundle.id });
     const logPump = pump.use(new ShimLogPump(bundle.makeLogFifo(), log));
     for (let attempt = 1; ; attempt += 1) {
       const bootstrap = await this.#launcher.launch(request, { signal });
-      const dialing = AbortSignal.any([signal, AbortSignal.timeout(dialLimitMs)]);
-      const { namespace, id } = bundle;
-      const [shim] = await Promise.all([
-        this.#pool.connect(
-          { binary, bootstrap, namespace, id, attempts: 10, log: this.#log },
-          { signal: dialing },
-        ),
-        describeShim(bundle, bootstrap, binary),
-      ]);
+      const { id } = bundle;
+      const shim = await this.#connectLaunched(request, bootstrap);
       if (shim.hold(id)) {
         pump.move();
         shim.adoptLog(logPump);
@@ -216,6 +212,30 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       }
       await shim.gone;
     }
+  }
+
+  // Not under the caller's signal: a shim that runs must be held by somebody, or be gone.
+  async #connectLaunched(request: HoldRequest, bootstrap: Bootstrap): Promise<Shim> {
+    const { binary, bundle } = request;
+    const { namespace, id } = bundle;
+    const target = { binary, bootstrap, namespace, id, attempts: 10, log: this.#log };
+    try {
+      const [shim] = await Promise.all([
+        this.#pool.connect(target, { signal: AbortSignal.timeout(dialLimitMs) }),
+        describeShim(bundle, bootstrap, binary),
+      ]);
+      return shim;
+    } catch (error) {
+      await this.#killStrays(bundle, binary, []);
+      throw error;
+    }
+  }
+
+  async #killStrays(bundle: Bundle, binary: ShimBinary, ids: readonly string[]): Promise<void> {
+    const { grpcAddress } = this.#options;
+    const search = { binary: binary.path, namespace: bundle.namespace, grpcAddress };
+    const pids = await killStrayShims({ ...search, ids: [bundle.id, ...ids] });
+    if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");
   }
 
   async #watch(shim: Shim): Promise<void> {
@@ -248,6 +268,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     shim: Shim | undefined,
   ): Promise<void> {
     if (shim !== undefined) await this.#release(shim, bundle.id);
+    else if (binary !== undefined)
+      await this.#killStrays(bundle, binary, [await bundle.read("sandbox")]);
     const exit = await endDeadTask(this.#deathOf(bundle, binary));
     await this.#attempt("bundle was not removed", bundle.id, () => bundle.remove());
     this.#events.exited(bundle, exit);

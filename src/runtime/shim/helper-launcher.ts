@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault } from "../../base/errors.ts";
+import { fault, toFault } from "../../base/errors.ts";
 import { childEnvironment, ProcessFault, run } from "../../base/process.ts";
 import { codec } from "../../rpc/codec.ts";
 import type { Bundle } from "../bundle.ts";
@@ -36,7 +36,7 @@ export class HelperLauncher implements ShimLauncher {
   }
 
   async launch({ binary, bundle, options }: LaunchRequest, call: Cancellable): Promise<Bootstrap> {
-    call.signal.throwIfAborted();
+    if (call.signal.aborted) throw toFault(call.signal.reason);
     const { namespace, id } = bundle;
     const input = bootstrapInput(binary, {
       namespace,
