@@ -44,10 +44,8 @@ function watch(
   live.task = task;
   live.hasExited = false;
   const { log } = facade.ports;
-  const exited = exit.status.then(async (status) => {
-    // A wait that ended because the daemon stops says nothing of the container.
-    if (facade.lifetime.aborted) return;
-    await onExit(status, live);
+  const exited = untilStopped(facade, exit.status).then(async (status) => {
+    if (status) await onExit(status, live);
   });
   live.exited = exited
     .catch((error: unknown) => {
@@ -63,6 +61,22 @@ function watch(
     .catch((error: unknown) => {
       log.warn({ err: error, container: id }, "task of exited container could not be deleted");
     });
+}
+
+/** The exit; undefined when the daemon stops first: a wait cut off by that says nothing of the task. */
+async function untilStopped(
+  { lifetime }: Facade,
+  status: Promise<ExitStatus>,
+): Promise<ExitStatus | undefined> {
+  const stopped = Promise.withResolvers<undefined>();
+  const onStop = (): void => stopped.resolve(undefined);
+  lifetime.addEventListener("abort", onStop, { once: true });
+  try {
+    const first = await Promise.race([status, stopped.promise]);
+    return lifetime.aborted ? undefined : first;
+  } finally {
+    lifetime.removeEventListener("abort", onStop);
+  }
 }
 
 async function recordContainerExit(

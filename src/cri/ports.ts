@@ -4,7 +4,6 @@ import type { Logger } from "../base/logger.ts";
 import type { Client, IoCreator } from "../client/ports.ts";
 import type { Config } from "../config/config.ts";
 import type { ContainerStatsInit, PodSandboxConfig } from "../gen/cri.gen.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { Images } from "../images/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
@@ -67,8 +66,8 @@ export interface ContainerEvent {
 export interface SpecBuilders {
   sandbox(input: SandboxSpecInput): Promise<OciSpec>;
   container(input: ContainerSpecInput): Promise<BuiltContainerSpec>;
-  /** A reader over the mounts of a snapshot, without mounting them. */
-  openRootfs(mounts: readonly TypesMount[]): RootfsReader;
+  /** A reader over the folders of an image's layers, topmost first: nothing is mounted for it. */
+  openRootfs(layers: readonly string[]): RootfsReader;
 }
 
 /** The two kinds of host mount that the façade itself makes and removes. */

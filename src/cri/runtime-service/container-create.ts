@@ -79,7 +79,7 @@ async function make(facade: Facade, plan: Plan, own: Cancellable): Promise<strin
   using op = facade.operations.claim("CreateContainer", plan.name);
   const id = newObjectId();
   await using undo = new UndoStack(facade.ports.log.child({ container: id }));
-  const built = await buildSpec(facade, op, undo, id, plan, limit);
+  const built = await prepare(facade, op, undo, id, plan, limit);
   const record = recordOf(id, plan, built);
   const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
   readySandbox(facade, plan.sandbox.id); // its stop may have begun meanwhile
@@ -90,49 +90,51 @@ async function make(facade: Facade, plan: Plan, own: Cancellable): Promise<strin
   return id;
 }
 
-async function buildSpec(
+/** Prepares the snapshot and builds the spec, which reads the image's layers, not the snapshot. */
+async function prepare(
   facade: Facade,
   op: Operation,
   undo: UndoStack,
   id: string,
   plan: Plan,
-  call: Cancellable,
+  { signal }: Cancellable,
 ): Promise<BuiltContainerSpec> {
-  const { ports, paths } = facade;
-  const { sandbox, config, image, handler } = plan;
-  undo.add("snapshot", (undoing) =>
-    absentAsUndefined(() => ports.snapshotter.remove(criNamespace, id, undoing)),
-  );
-  const mounts = await op.run("snapshot", () =>
-    ports.snapshotter.prepare(criNamespace, id, image.chainId, {
-      labels: { [kindLabel]: "container" },
-      signal: call.signal,
-    }),
-  );
-  undo.add("files", () => rm(paths.container(id), { recursive: true, force: true }));
-  const built = await op.run("spec", () =>
-    ports.specs.container({
-      id,
-      sandbox: {
-        id: sandbox.id,
-        pid: sandbox.pid,
-        netnsPath: netnsPathOf(sandbox.record),
-        config: sandbox.config,
-      },
-      config,
-      image,
-      imageName: requestedImage(config),
-      handler: handler.config,
-      features: ports.features(handler.name),
-      cri: ports.config.cri,
-      host: ports.hostFacts,
-      files: paths.sandboxFiles(sandbox.id),
-      targetPid: targetPid(facade, plan),
-      rootfs: ports.specs.openRootfs(mounts),
-      volumesDir: paths.volumes(id),
-    }),
+  const { snapshotter } = facade.ports;
+  const { chainId } = plan.image;
+  const options = { labels: { [kindLabel]: "container" }, signal };
+  undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
+  undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
+  const [, built] = await together(
+    () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
+    () => op.run("spec", () => buildSpec(facade, id, plan)),
   );
   return built;
+}
+
+async function buildSpec(facade: Facade, id: string, plan: Plan): Promise<BuiltContainerSpec> {
+  const { ports, paths } = facade;
+  const { sandbox, config, image, handler } = plan;
+  const layers = ports.snapshotter.directories(criNamespace, image.chainId);
+  return ports.specs.container({
+    id,
+    sandbox: {
+      id: sandbox.id,
+      pid: sandbox.pid,
+      netnsPath: netnsPathOf(sandbox.record),
+      config: sandbox.config,
+    },
+    config,
+    image,
+    imageName: requestedImage(config),
+    handler: handler.config,
+    features: ports.features(handler.name),
+    cri: ports.config.cri,
+    host: ports.hostFacts,
+    files: paths.sandboxFiles(sandbox.id),
+    targetPid: targetPid(facade, plan),
+    rootfs: ports.specs.openRootfs(layers),
+    volumesDir: paths.volumes(id),
+  });
 }
 
 async function storeBoth(

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fault } from "../../../src/base/errors.ts";
+import { silentLogger } from "../../../src/base/logger.ts";
+import type { ProcessIo } from "../../../src/client/ports.ts";
+import type { Config } from "../../../src/config/config.ts";
+import {
+  createRuntimeService,
+  type RuntimeService,
+} from "../../../src/cri/create-runtime-service.ts";
+import type { ContainerLog, ContainerLogs } from "../../../src/cri/logs/ports.ts";
+import type { ContainerEvent, RuntimeServicePorts } from "../../../src/cri/ports.ts";
+import type { HostFacts, RuntimeFeatures } from "../../../src/cri/spec/ports.ts";
+import type { CriServices } from "../../../src/gen/cri.gen.ts";
+import type { Image } from "../../../src/images/ports.ts";
+import { codec, type MessageName } from "../../../src/rpc/codec.ts";
+import type { CallContext } from "../../../src/rpc/service.ts";
+import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
+import { FakeClient } from "./fake-client.ts";
+import { MemoryMetadata } from "./memory-metadata.ts";
+import { Steps } from "./steps.ts";
+
+type Methods = CriServices["runtime.v1.RuntimeService"];
+type UnaryMethod = {
+  [M in keyof Methods]: Methods[M]["kind"] extends "unary" ? M : never;
+}[keyof Methods];
+
+export const busybox: Image = {
+  id: `sha256:${"b".repeat(64)}` as Image["id"],
+  repoTags: ["docker.io/library/busybox:1.36"],
+  repoDigests: [`docker.io/library/busybox@sha256:${"d".repeat(64)}`],
+  sizeBytes: 1_000n,
+  pinned: false,
+  chainId: `sha256:${"c".repeat(64)}`,
+  config: {
+    user: "",
+    env: [],
+    entrypoint: [],
+    cmd: ["sh"],
+    workingDir: "",
+    volumes: [],
+    stopSignal: "SIGQUIT",
+    labels: { maintainer: "someone" },
+  },
+  platform: { os: "linux", architecture: "amd64", variant: "" },
+  layers: 1,
+};
+
+const hostFacts: HostFacts = {
+  cgroupVersion: 1,
+  cgroupHybrid: true,
+  cgroupControllers: ["cpu", "memory"],
+  capabilities: [],
+  seccomp: true,
+  apparmor: false,
+  selinux: false,
+  swapAccounting: false,
+  daemonOomScoreAdj: 0,
+  canLowerOomScore: true,
+  hugepageSizes: [],
+  kernelRelease: "6.18.0",
+  architecture: "amd64",
+  hostname: "node-1",
+};
+
+const features: RuntimeFeatures = {
+  recursiveReadOnlyMounts: true,
+  idmapMounts: false,
+  userNamespaces: false,
+};
+
+const spec: OciSpec = {
+  ociVersion: "1.1.0",
+  process: { user: { uid: 0, gid: 0 }, args: ["sh"], env: ["A=b"], cwd: "/" },
+  root: { path: "rootfs" },
+  mounts: [],
+  annotations: {},
+  linux: { cgroupsPath: "/k8s.io/some", resources: {} } as unknown as OciSpec["linux"],
+};
+
+/** A RuntimeService over fakes of all its ports, and what a test needs to steer them. */
+export class FakeWorld implements AsyncDisposable {
+  readonly steps = new Steps();
+  readonly client = new FakeClient(this.steps);
+  readonly metadata = new MemoryMetadata(this.steps);
+  readonly events: ContainerEvent[] = [];
+  readonly stages: string[] = [];
+  readonly folder: string;
+  /** What ExecSync's commands print. */
+  execOutput = { stdout: "", stderr: "" };
+  oomKills = 0;
+  networkReady = true;
+  /** False: output of logs and execs never ends. */
+  drains = true;
+  runtime: RuntimeService;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.runtime = createRuntimeService(this.#ports());
+  }
+
+  static async create(): Promise<FakeWorld> {
+    const world = new FakeWorld(await mkdtemp(path.join(tmpdir(), "berth cri ")));
+    await world.runtime.recover({ signal: AbortSignal.timeout(10_000) });
+    return world;
+  }
+
+  /** Stops the service and starts another over what the disk and the tasks are now. */
+  async restart(): Promise<void> {
+    await this.runtime.close();
+    this.runtime = createRuntimeService(this.#ports());
+    await this.runtime.recover({ signal: AbortSignal.timeout(10_000) });
+  }
+
+  /** Calls a method with the defaults of its request filled in, as a transport does. */
+  async call<M extends UnaryMethod>(
+    method: M,
+    request: Methods[M]["reqInit"],
+    signal: AbortSignal = AbortSignal.timeout(10_000),
+  ): Promise<Methods[M]["resInit"]> {
+    const handler = this.runtime.service[method] as unknown as (
+      request: unknown,
+      call: CallContext,
+    ) => Promise<Methods[M]["resInit"]>;
+    const complete = codec(`runtime.v1.${method}Request` as MessageName).normalize(request);
+    return await handler(complete, { signal, namespace: undefined, headers: {} });
+  }
+
+  /** A pod with the given parts of its config. */
+  async runPod(
+    config: Methods["RunPodSandbox"]["reqInit"]["config"] = podConfig(),
+  ): Promise<string> {
+    return (await this.call("RunPodSandbox", { config })).podSandboxId ?? "";
+  }
+
+  async createContainer(
+    podSandboxId: string,
+    config: Methods["CreateContainer"]["reqInit"]["config"] = containerConfig(),
+  ): Promise<string> {
+    const request = { podSandboxId, config, sandboxConfig: podConfig() };
+    return (await this.call("CreateContainer", request)).containerId ?? "";
+  }
+
+  async startedContainer(podSandboxId: string): Promise<string> {
+    const containerId = await this.createContainer(podSandboxId);
+    await this.call("StartContainer", { containerId });
+    return containerId;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.runtime.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  #ports(): RuntimeServicePorts {
+    const { steps } = this;
+    return {
+      client: this.client,
+      metadata: this.metadata,
+      config: fakeConfig(this.folder),
+      pauseRootfs: "/pause-rootfs",
+      version: "9.9.9",
+      log: silentLogger,
+      hostFacts,
+      features: () => features,
+      images: {
+        find: (reference) =>
+          [busybox.id, ...busybox.repoTags, "busybox"].includes(reference) ? busybox : undefined,
+        list: () => [busybox],
+        pull: () => Promise.reject(fault("UNIMPLEMENTED", "no registry here")),
+        load: () => Promise.resolve([]),
+        remove: () => Promise.resolve(),
+        usage: () => Promise.resolve({ mountpoint: "/", usedBytes: 0n, inodes: 0n }),
+      },
+      snapshotter: this.#snapshotter(),
+      netns: {
+        create: async (id) => {
+          await steps.run("pin netns");
+          return `/netns/${id}`;
+        },
+        remove: () => steps.run("remove netns"),
+        isAlive: () => Promise.resolve(true),
+      },
+      network: {
+        status: () => ({
+          ready: this.networkReady,
+          reason: this.networkReady ? "" : "NoNetwork",
+          message: this.networkReady ? "" : "no configuration in /etc/cni/net.d",
+        }),
+        describe: () => ({ name: "fake" }),
+        setup: async () => {
+          await steps.run("network up");
+          return {
+            ip: "10.0.0.2",
+            additionalIps: ["fd00::2"],
+            raw: { fake: { cniVersion: "1.0.0" } },
+          };
+        },
+        teardown: () => steps.run("network down"),
+      },
+      logs: this.#logs(),
+      specs: {
+        sandbox: async () => {
+          await steps.run("sandbox spec");
+          return spec;
+        },
+        container: async ({ config }) => {
+          await steps.run("container spec");
+          return {
+            spec,
+            user: { uid: 0, gid: 0, supplementalGroups: [0, 10] },
+            mounts: config.mounts,
+          };
+        },
+        openRootfs: () => ({
+          readFile: () => Promise.resolve(undefined),
+          copyDirectory: () => Promise.resolve(false),
+        }),
+      },
+      hostMounts: {
+        mountShm: () => {
+          const error = steps.failing.get("mount shm");
+          if (error) throw error;
+          steps.done.push("mount shm");
+        },
+        unmountBelow: () => steps.run("unmount shm"),
+      },
+      capture: {
+        create: () => ({
+          io: () => Promise.resolve(this.#io("exec io")),
+          stdout: () => Buffer.from(this.execOutput.stdout),
+          stderr: () => Buffer.from(this.execOutput.stderr),
+        }),
+      },
+      oom: {
+        kills: async () => {
+          await steps.run("read oom");
+          return this.oomKills;
+        },
+      },
+      stats: {
+        one: (target) =>
+          Promise.resolve({ attributes: { id: target.id, metadata: { name: target.name } } }),
+        list: (targets) => Promise.resolve(targets.map(({ id }) => ({ attributes: { id } }))),
+      },
+      hooks: {
+        onEvent: (event) => this.events.push(event),
+        onStage: ({ rpc, stage }) => this.stages.push(`${rpc}/${stage}`),
+      },
+    };
+  }
+
+  #io(name: string): ProcessIo {
+    return {
+      config: { stdin: "", stdout: "/fifo/out", stderr: "/fifo/err", terminal: false },
+      drained: ({ signal }) =>
+        this.drains
+          ? Promise.resolve()
+          : new Promise((_resolve, reject) => {
+              signal.addEventListener("abort", () => reject(signal.reason as Error));
+            }),
+      closeStdin: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => this.steps.run(`close ${name}`),
+    };
+  }
+
+  #logs(): ContainerLogs {
+    const log = (): ContainerLog => ({
+      ...this.#io("log"),
+      reopen: () => this.steps.run("reopen log"),
+      counts: () => ({ lines: 0, bytes: 0, lostBytes: 0 }),
+    });
+    return {
+      open: async () => {
+        await this.steps.run("open log");
+        return log();
+      },
+      resume: async ({ stopped }) => {
+        await this.steps.run(stopped ? "resume log of stopped" : "resume log");
+        return log();
+      },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+
+  #snapshotter(): RuntimeServicePorts["snapshotter"] {
+    const unused = (): never => {
+      throw new Error("not used by the CRI façade");
+    };
+    return {
+      name: "overlayfs",
+      root: "/snapshots",
+      whiteouts: "overlay",
+      directories: () => ["/snapshots/1/fs"],
+      stat: unused,
+      list: () => [],
+      prepare: async () => {
+        await this.steps.run("prepare snapshot");
+        return [];
+      },
+      view: unused,
+      mounts: () => [],
+      commit: unused,
+      remove: () => this.steps.run("remove snapshot"),
+      update: unused,
+      usage: unused,
+    };
+  }
+}
+
+/** A pod's config; metadata is complete. */
+export function podConfig(
+  parts: Methods["RunPodSandbox"]["reqInit"]["config"] = {},
+): NonNullable<Methods["RunPodSandbox"]["reqInit"]["config"]> {
+  return {
+    metadata: { name: "web", namespace: "shop", uid: "u-1", attempt: 0 },
+    logDirectory: "/var/log/pods/shop_web_u-1",
+    labels: { app: "web" },
+    ...parts,
+  };
+}
+
+/** A container's config; metadata and image are complete. */
+export function containerConfig(
+  parts: Methods["CreateContainer"]["reqInit"]["config"] = {},
+): NonNullable<Methods["CreateContainer"]["reqInit"]["config"]> {
+  return {
+    metadata: { name: "server", attempt: 0 },
+    image: { image: "busybox" },
+    logPath: "server/0.log",
+    labels: { tier: "front" },
+    ...parts,
+  };
+}
+
+function fakeConfig(folder: string): Config {
+  const handler = {
+    type: "io.containerd.runc.v2",
+    shim: "",
+    binaryName: "",
+    systemdCgroup: false,
+    options: {},
+    podAnnotations: [],
+    containerAnnotations: [],
+    privilegedWithoutHostDevices: false,
+    baseRuntimeSpec: "",
+    cgroupWritable: false,
+  };
+  return {
+    root: path.join(folder, "root"),
+    state: path.join(folder, "state"),
+    runtime: {
+      defaultHandler: "runc",
+      handlers: { runc: handler, crun: { ...handler, binaryName: "crun" } },
+    },
+    cri: {
+      maxContainerLogLineSize: 16384,
+      execSyncDrainTimeoutMs: 20,
+      execSyncOutputLimitBytes: 1024,
+      unsetSeccompProfile: "",
+      enableUnprivilegedPorts: true,
+      enableUnprivilegedIcmp: true,
+      ignoreImageDefinedVolumes: false,
+      disableHugetlbController: true,
+      statsPeriodMs: 1000,
+      sandboxImage: "berth/pause:builtin",
+    },
+  } as unknown as Config;
+}
