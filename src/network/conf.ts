@@ -4,15 +4,7 @@ import { z } from "zod";
 import { fault } from "../base/errors.ts";
 
 /** Versions of the CNI specification spoken here, oldest first. */
-export const CNI_VERSIONS = [
-  "0.1.0",
-  "0.2.0",
-  "0.3.0",
-  "0.3.1",
-  "0.4.0",
-  "1.0.0",
-  "1.1.0",
-] as const;
+const CNI_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 
 /** What a configuration without `cniVersion` means (CNI specification, section 1). */
 const unversioned = "0.1.0";

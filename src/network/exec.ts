@@ -75,10 +75,7 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
 }
 
 /** The first executable of that name; undefined when there is none. */
-export async function findPlugin(
-  type: string,
-  binDirs: readonly string[],
-): Promise<string | undefined> {
+async function findPlugin(type: string, binDirs: readonly string[]): Promise<string | undefined> {
   for (const folder of binDirs) {
     const file = path.join(folder, type);
     try {

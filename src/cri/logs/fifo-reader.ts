@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { errnoOf } from "../../base/errors.ts";
 
 /** One pipe's capacity: larger reads never happen. */
-export const READ_BUFFER_BYTES = 64 * 1024;
+const READ_BUFFER_BYTES = 64 * 1024;
 
 /** Serves all readers of a thread: `onData` must be done with the bytes when it returns. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);

@@ -22,7 +22,7 @@ interface Waiting {
 }
 
 /** A request the worker could not carry out; `errno` says why. */
-export class LogRequestError extends Error {
+class LogRequestError extends Error {
   override readonly name = "LogRequestError";
   readonly code: string;
 
