@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "./base/errors.ts";
+import { chmod, mkdir } from "node:fs/promises";
 import type { Logger } from "./base/logger.ts";
+import { version } from "./base/version.ts";
+import { type Builtins, builtins } from "./builtins.ts";
 import type { Config } from "./config/config.ts";
+import { createMetrics, type Metrics } from "./metrics/registry.ts";
+import { PluginRegistry } from "./plugin/registry.ts";
+import type { CallReport } from "./rpc/grpc-calls.ts";
+import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -16,10 +22,91 @@ export interface Daemon extends AsyncDisposable {
   readonly done: Promise<void>;
 }
 
-/** Brings everything up; resolves once the socket serves. */
-export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  throw fault(
-    "UNIMPLEMENTED",
-    `cannot serve on ${options.config.grpc.address}: the daemon is not wired yet`,
-  );
+/**
+ * Brings everything up; resolves once the socket serves and every pod is recovered. The socket opens
+ * before the pods are back: until then CRI calls answer UNAVAILABLE, which kubelets take well.
+ */
+export async function startDaemon({ config, log, signal }: DaemonOptions): Promise<Daemon> {
+  await makeFolders(config);
+  const metrics = createMetrics({ version, revision: "" });
+  const registry = new PluginRegistry(log);
+  const environment = {
+    config,
+    log,
+    metrics,
+    version: version,
+    revision: "",
+  };
+  const parts = builtins(environment, () => registry.list());
+  for (const plugin of parts.plugins) registry.register(plugin);
+
+  await using undo = new AsyncDisposableStack();
+  undo.use(registry);
+  await registry.start({ signal, vital: parts.vital });
+  const server = undo.use(serverFor(config, metrics, log));
+  for (const face of parts.grpc) registry.get(face).addTo(server);
+  await server.listen();
+  await recoverPods(parts, registry, log, signal);
+
+  const owned = undo.move();
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  return {
+    done,
+    [Symbol.asyncDispose]: async () => {
+      await owned.disposeAsync();
+      resolve();
+    },
+  };
+}
+
+async function makeFolders(config: Config): Promise<void> {
+  for (const folder of [config.root, config.state]) {
+    await mkdir(folder, { recursive: true, mode: 0o711 });
+    await chmod(folder, 0o711);
+  }
+}
+
+function serverFor(config: Config, metrics: Metrics, log: Logger): GrpcServer {
+  const { address, uid, gid, maxRecvBytes, maxSendBytes } = config.grpc;
+  return createGrpcServer({
+    path: address,
+    uid,
+    gid,
+    maxRecvBytes,
+    maxSendBytes,
+    onCall: (report) => observeCall(report, metrics, log),
+  });
+}
+
+function observeCall(report: CallReport, metrics: Metrics, log: Logger): void {
+  const { service, method, code, durationSeconds } = report;
+  metrics.recordRpc({ service, method, code, seconds: durationSeconds });
+  if (method === "ExecSync") metrics.recordExec("exec_sync");
+  logCall(report, log);
+}
+
+/** A failure is logged here, once, where it leaves the daemon; successes are the verbs' own to log. */
+function logCall({ service, method, code, durationSeconds, error }: CallReport, log: Logger): void {
+  const fields = {
+    rpc: `${service}/${method}`,
+    code,
+    durationMs: Math.round(durationSeconds * 1000),
+  };
+  if (error === undefined) log.debug(fields, "call answered");
+  else if (isOurs(code)) log.error({ ...fields, err: error }, "call failed");
+  else log.info({ ...fields, reason: error.message }, "call refused");
+}
+
+function isOurs(code: string): boolean {
+  return code === "INTERNAL" || code === "UNKNOWN" || code === "DATA_LOSS";
+}
+
+async function recoverPods(
+  { cri }: Builtins,
+  registry: PluginRegistry,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const summary = await registry.get(cri.runtimeService).recover({ signal });
+  log.info({ ...summary }, "pods recovered");
 }

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { createClient } from "../client/client.ts";
+import { createOutputCapture } from "../client/io/capture-io.ts";
+import { parseDigest } from "../content/digest.ts";
+import { createBerthImagesService, createBerthOperationsService } from "../cri/berth-service.ts";
+import { createRuntimeService } from "../cri/create-runtime-service.ts";
+import { hostMounts } from "../cri/host-mounts.ts";
+import { createImageService } from "../cri/image-service/image-service.ts";
+import { createContainerLogs } from "../cri/logs/container-logs.ts";
+import { criNamespace } from "../cri/ports.ts";
+import { readHostFacts } from "../cri/spec/host-facts.ts";
+import { specBuilders } from "../cri/spec-builders.ts";
+import { createContainerStatsReader } from "../cri/stats/container-stats-reader.ts";
+import { createImages } from "../images/create-images.ts";
+import { hostPlatform } from "../images/manifest/platform.ts";
+import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
+import { createPodNetwork } from "../network/cni.ts";
+import { createNetworkNamespaces } from "../network/netns.ts";
+import { pauseBinaryPath } from "../pause/pause-binary.ts";
+import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
+import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { inProcessClient } from "../rpc/in-process.ts";
+import { type Environment, pluginTypes } from "./environment.ts";
+import { readHandlerFeatures } from "./handler-features.ts";
+import { oomProbe } from "./oom-probe.ts";
+
+import type { ServicePlugins } from "./services.ts";
+import type { StoragePlugins } from "./storage.ts";
+
+/** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
+// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
+export function criPlugins(
+  { config, log, metrics, version }: Environment,
+  { metadata, content, overlayfs }: StoragePlugins,
+  { tasks, containers }: ServicePlugins,
+) {
+  const type = pluginTypes.cri;
+  const pause = definePlugin({
+    type,
+    id: "sandbox-image",
+    requires: [],
+    init: () => preparePauseRootfs({ binary: pauseBinaryPath(), folder: config.root }),
+  });
+  const images = definePlugin({
+    type,
+    id: "images",
+    requires: [metadata, content, overlayfs, pause].map(pluginUri),
+    init: (context) => {
+      const { digest, sizeBytes } = context.get(pause);
+      return createImages({
+        namespace: criNamespace,
+        content: context.get(content),
+        snapshotter: context.get(overlayfs),
+        metadata: context.get(metadata),
+        config: config.images,
+        registry: config.registry,
+        platform: hostPlatform(),
+        builtin: [{ name: config.cri.sandboxImage, id: parseDigest(digest), sizeBytes }],
+        log,
+      });
+    },
+  });
+  const network = definePlugin({
+    type,
+    id: "network",
+    requires: [],
+    exports: { conf_dir: config.cni.confDir },
+    init: () => createPodNetwork({ config: config.cni, log, timeouts: config.timeouts }),
+  });
+  const netns = definePlugin({
+    type,
+    id: "network-namespaces",
+    requires: [],
+    init: () => createNetworkNamespaces({ folder: path.join(config.state, "netns"), log }),
+  });
+  const logs = definePlugin({
+    type,
+    id: "logs",
+    requires: [],
+    init: () =>
+      createContainerLogs({
+        folder: path.join(config.state, "fifo"),
+        maxLineBytes: config.cri.maxContainerLogLineSize,
+        log,
+      }),
+  });
+  const runtimeService = definePlugin({
+    type,
+    id: "runtime",
+    requires: [metadata, overlayfs, tasks, containers, pause, images, network, netns, logs].map(
+      pluginUri,
+    ),
+    init: async (context) => {
+      const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
+      const snapshotter = context.get(overlayfs);
+      const service = createRuntimeService({
+        client: createClient({
+          namespace: criNamespace,
+          inProcess: true,
+          services: {
+            tasks: inProcessClient("containerd.services.tasks.v1.Tasks", context.get(tasks)),
+            containers: inProcessClient(
+              "containerd.services.containers.v1.Containers",
+              context.get(containers),
+            ),
+          },
+        }),
+        images: context.get(images),
+        snapshotter,
+        network: context.get(network),
+        netns: context.get(netns),
+        logs: context.get(logs),
+        metadata: context.get(metadata),
+        config,
+        specs: specBuilders,
+        hostFacts,
+        features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
+        hostMounts,
+        capture: createOutputCapture(path.join(config.state, "fifo")),
+        oom: oomProbe(layout),
+        stats: createContainerStatsReader({
+          layout,
+          snapshotMountpoint: path.join(config.root, "snapshots", snapshotter.name),
+          snapshotUsage: (key, call) => snapshotter.usage(criNamespace, key, call),
+          statsPeriodMs: config.cri.statsPeriodMs,
+        }),
+        pauseRootfs: context.get(pause).path,
+        version,
+        log,
+        hooks: {
+          onStage: ({ rpc, stage, seconds }) => {
+            if (rpc === "RunPodSandbox") metrics.recordPodStartStage(stage, seconds);
+          },
+        },
+      });
+      return { ...service, layout, [Symbol.asyncDispose]: () => service.close() };
+    },
+  });
+  const runtime = definePlugin({
+    type,
+    id: "runtime-service",
+    requires: [pluginUri(runtimeService)],
+    init: (context) => context.get(runtimeService).service,
+  });
+  const imageService = definePlugin({
+    type,
+    id: "image-service",
+    requires: [pluginUri(images)],
+    init: (context) => createImageService({ images: context.get(images) }),
+  });
+  const berthImages = definePlugin({
+    type,
+    id: "berth-images",
+    requires: [pluginUri(images)],
+    init: (context) => createBerthImagesService(context.get(images)),
+  });
+  const berthOperations = definePlugin({
+    type,
+    id: "berth-operations",
+    requires: [pluginUri(runtimeService)],
+    init: (context) => {
+      const service = context.get(runtimeService);
+      return createBerthOperationsService({ list: () => service.operations() });
+    },
+  });
+  return {
+    pause,
+    images,
+    network,
+    netns,
+    logs,
+    runtimeService,
+    runtime,
+    imageService,
+    berthImages,
+    berthOperations,
+  };
+}
+
+export type CriPlugins = ReturnType<typeof criPlugins>;

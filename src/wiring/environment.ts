@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../base/logger.ts";
+import type { Config } from "../config/config.ts";
+import type { Metrics } from "../metrics/registry.ts";
+import type { GrpcServer } from "../rpc/grpc-server.ts";
+
+/** What every built-in plugin is made from. */
+export interface Environment {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly revision: string;
+}
+
+/** The instance of a gRPC plugin: it puts its service on the daemon's server. */
+export interface GrpcFace {
+  addTo(server: GrpcServer): void;
+}
+
+/** Plugin types as containerd names them, so that `ctr plugins ls` reads as its users expect. */
+export const pluginTypes = {
+  event: "io.containerd.event.v1",
+  metadata: "io.containerd.metadata.v1",
+  content: "io.containerd.content.v1",
+  snapshotter: "io.containerd.snapshotter.v1",
+  runtime: "io.containerd.runtime.v2",
+  monitor: "io.containerd.monitor.task.v1",
+  service: "io.containerd.service.v1",
+  cri: "io.containerd.cri.v1",
+  ttrpc: "io.containerd.ttrpc.v1",
+  grpc: "io.containerd.grpc.v1",
+} as const;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createExchange } from "../events/exchange.ts";
+import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { listenEvents } from "../runtime/event-forwarder.ts";
+import type { EventSink } from "../runtime/ports.ts";
+import { createTaskManager } from "../runtime/task-manager.ts";
+import { type Environment, pluginTypes } from "./environment.ts";
+
+/** Shims, their tasks, and the events that both tell of. */
+// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
+export function runtimePlugins({ config, log, metrics }: Environment) {
+  const ttrpcAddress = `${config.grpc.address}.ttrpc`;
+  const exchange = definePlugin({
+    type: pluginTypes.event,
+    id: "exchange",
+    requires: [],
+    init: () => createExchange({ onDrop: () => metrics.recordEventsDropped(1) }),
+  });
+  const shimEvents = definePlugin({
+    type: pluginTypes.ttrpc,
+    id: "events",
+    requires: [pluginUri(exchange)],
+    exports: { address: ttrpcAddress },
+    init: (context) =>
+      listenEvents({ path: ttrpcAddress, sink: sinkTo(context.get(exchange)), log }),
+  });
+  const runtime = definePlugin({
+    type: pluginTypes.runtime,
+    id: "task",
+    requires: [pluginUri(exchange), pluginUri(shimEvents)],
+    init: async (context) => {
+      const manager = createTaskManager({
+        root: config.root,
+        state: config.state,
+        grpcAddress: config.grpc.address,
+        ttrpcAddress,
+        log,
+        sink: sinkTo(context.get(exchange)),
+        timeouts: config.timeouts,
+      });
+      // Tasks are back before anybody can ask for them: a task that is missing for a moment would
+      // be taken for one that is gone.
+      const report = await manager.recover(context);
+      if (report.recovered.length + report.lost.length > 0) {
+        log.info({ recovered: report.recovered.length, lost: report.lost }, "tasks recovered");
+      }
+      return manager;
+    },
+  });
+  return { exchange, shimEvents, runtime };
+}
+
+export type RuntimePlugins = ReturnType<typeof runtimePlugins>;
+
+function sinkTo(exchange: ReturnType<typeof createExchange>): EventSink {
+  return (envelope) => exchange.forward(envelope);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { createEventsService } from "../events/events-service.ts";
+import { containersTable } from "../metadata/records.ts";
+import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
+
+import { createContainersService } from "../tasks/containers-service.ts";
+import { createIntrospectionService, loadServerId } from "../tasks/introspection-service.ts";
+import { createNamespacesService, tableUser } from "../tasks/namespaces-service.ts";
+import { createTasksService } from "../tasks/tasks-service.ts";
+import { createVersionService } from "../tasks/version-service.ts";
+import { type Environment, pluginTypes } from "./environment.ts";
+import type { RuntimePlugins } from "./runtime.ts";
+import type { StoragePlugins } from "./storage.ts";
+
+/** containerd's services, as plain implementations without a transport. */
+// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
+export function servicePlugins(
+  { config, version, revision }: Environment,
+  { metadata, content }: StoragePlugins,
+  { exchange, runtime }: RuntimePlugins,
+  listPlugins: () => readonly PluginFacts[],
+) {
+  const type = pluginTypes.service;
+  const tasks = definePlugin({
+    type,
+    id: "tasks-service",
+    requires: [pluginUri(metadata), pluginUri(content), pluginUri(runtime)],
+    init: (context) =>
+      createTasksService({
+        runtime: context.get(runtime),
+        metadata: context.get(metadata),
+        content: context.get(content),
+        checkpointDir: path.join(config.root, "checkpoints"),
+        stateTimeoutMs: config.timeouts.taskStateMs,
+      }),
+  });
+  const containers = definePlugin({
+    type,
+    id: "containers-service",
+    requires: [pluginUri(metadata), pluginUri(exchange), pluginUri(runtime)],
+    init: (context) => {
+      const manager = context.get(runtime);
+      return createContainersService({
+        metadata: context.get(metadata),
+        events: context.get(exchange),
+        hasTask: (namespace, id) => manager.get(namespace, id) !== undefined,
+      });
+    },
+  });
+  const namespaces = definePlugin({
+    type,
+    id: "namespaces-service",
+    requires: [pluginUri(metadata), pluginUri(exchange)],
+    init: (context) => {
+      const store = context.get(metadata);
+      return createNamespacesService({
+        metadata: store,
+        events: context.get(exchange),
+        users: [tableUser("containers", containersTable(store))],
+      });
+    },
+  });
+  const events = definePlugin({
+    type,
+    id: "events-service",
+    requires: [pluginUri(exchange)],
+    init: (context) => createEventsService(context.get(exchange)),
+  });
+  const introspection = definePlugin({
+    type,
+    id: "introspection-service",
+    requires: [],
+    init: async () =>
+      createIntrospectionService({ plugins: listPlugins, uuid: await loadServerId(config.root) }),
+  });
+  const versions = definePlugin({
+    type,
+    id: "version-service",
+    requires: [],
+    init: () => createVersionService({ version, revision }),
+  });
+  return { tasks, containers, namespaces, events, introspection, versions };
+}
+
+export type ServicePlugins = ReturnType<typeof servicePlugins>;
