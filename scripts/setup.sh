@@ -1,0 +1,156 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what Berth needs and this machine lacks, and says what it does. Quick when nothing is
+# missing. `npm run quickstart` and `npm test` both begin with it.
+#
+#   scripts/setup.sh          all that the tests and the bench need
+#   scripts/setup.sh --run    only what running Berth needs
+#
+# Debian packages go through apt-get, npm packages (Node itself is one of them) through npm, and the
+# sandbox's first process is built with gcc. No service of a new package is started.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+wanted=test
+case "${1-}" in
+  '') ;;
+  --run) wanted=run ;;
+  -h | --help)
+    sed -n '3,10s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+  *)
+    echo "setup: unknown argument '$1' (try --help)" >&2
+    exit 2
+    ;;
+esac
+
+work=$(mktemp -d)
+policy=
+cleanup() {
+  rm -rf -- "$work"
+  if [ -n "$policy" ]; then rm -f -- "$policy"; fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { echo "setup: $*"; }
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The end of a tool's output, without the names of the servers it talked to.
+show_log() { sed -E 's#(https?|ftp)://[^/[:space:]]+#(server)#g' "$1" | tail -n 20 >&2; }
+
+# ---- Debian packages -------------------------------------------------------------------------------
+
+has_static_busybox() {
+  for busybox in /bin/busybox /usr/bin/busybox; do
+    # ldd fails on a static program, and on one that is not there.
+    if [ -x "$busybox" ] && ! ldd "$busybox" >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}
+has_cni() { [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ]; }
+has_shim() { have containerd-shim-runc-v2 && have ctr && have containerd; }
+
+missing=
+need() {
+  package=$1
+  shift
+  "$@" || missing="$missing $package"
+}
+need containerd has_shim
+need runc have runc
+need containernetworking-plugins has_cni
+need iptables have iptables
+need iproute2 have ip
+need gcc have gcc
+need busybox-static has_static_busybox
+if [ "$wanted" = test ]; then
+  need docker-registry have docker-registry
+  need skopeo have skopeo
+  need umoci have umoci
+  need prometheus have promtool
+  need git have git
+fi
+if ! have npm; then missing="$missing npm"; fi
+
+apt_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$work/apt.log" 2>&1
+}
+
+if [ -n "$missing" ]; then
+  # shellcheck disable=SC2086 # a list of words
+  set -- $missing
+  if ! have apt-get; then
+    fail "these programs are missing, by Debian's package names: $*. There is no apt-get here: install them in this system's own way and run this again."
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    fail "these Debian packages are missing: $*. Run this as root, or: apt-get install --no-install-recommends $*"
+  fi
+  say "installing Debian packages: $*"
+  # 101 tells invoke-rc.d that services of new packages are not to be started.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  if ! apt_install "$@"; then
+    say "updating the package lists first"
+    apt-get update -qq -o DPkg::Lock::Timeout=300 >"$work/update.log" 2>&1 || {
+      show_log "$work/update.log"
+      fail "apt-get update failed"
+    }
+    apt_install "$@" || {
+      show_log "$work/apt.log"
+      fail "apt-get could not install: $*"
+    }
+  fi
+fi
+
+# ---- npm packages ----------------------------------------------------------------------------------
+
+lock=$here/package-lock.json
+installed=$here/node_modules/.package-lock.json
+stamp=$here/node_modules/.berth-setup
+sum=$(sha256sum <"$lock" | cut -d ' ' -f 1)
+
+npm_is_fresh() {
+  [ -e "$installed" ] || return 1
+  if [ -e "$stamp" ]; then
+    [ "$(cat "$stamp")" = "$sum" ]
+  else
+    # Installed by somebody's own `npm ci`.
+    [ ! "$lock" -nt "$installed" ]
+  fi
+}
+
+if npm_is_fresh; then
+  [ -e "$stamp" ] || echo "$sum" >"$stamp"
+else
+  say "installing npm packages (Node among them)"
+  if ! (cd "$here" && npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error) \
+    >"$work/npm.log" 2>&1; then
+    show_log "$work/npm.log"
+    fail "npm ci failed"
+  fi
+  echo "$sum" >"$stamp"
+fi
+
+# ---- Berth's own build -----------------------------------------------------------------------------
+
+cd "$here"
+scripts/node scripts/build-pause.ts
+
+if [ "$wanted" = test ] && ! have go; then
+  say "note: no go command: tests that use crictl or critest will be skipped (they need Go 1.21 or newer)"
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  say "note: not root: Berth itself, and the tests that need a kernel, must run as root"
+fi

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm test`: every step in turn, each timed; a step that fails does not stop the ones after it. The
+// last line is `N passed, N failed, N skipped`, where a step that is no test suite counts as one.
+//
+//   scripts/node scripts/test.ts                     all but the conformance suites
+//   scripts/node scripts/test.ts --only static,unit  only these groups
+import { parseArgs } from "node:util";
+import { leftSince, machineState } from "./test/machine-state.ts";
+import { nodeTestStep } from "./test/node-test-step.ts";
+import { staticSteps } from "./test/static-steps.ts";
+import { add, type Counts, describeCounts, none, passed, type Step } from "./test/step.ts";
+
+const usual = ["static", "unit", "integration", "e2e", "leaks"];
+const known = [...usual, "conformance"];
+const { values } = parseArgs({ options: { only: { type: "string" } } });
+const groups = new Set(values.only === undefined ? usual : values.only.split(","));
+for (const group of groups) {
+  if (!known.includes(group)) {
+    throw new Error(`unknown group "${group}", expected some of ${known.join(", ")}`);
+  }
+}
+// What touches the machine is followed by a look at what it left there.
+if (["integration", "e2e", "conformance"].some((group) => groups.has(group))) groups.add("leaks");
+
+const before = groups.has("leaks") ? await machineState() : new Set<string>();
+const steps: readonly Step[] = [
+  ...staticSteps,
+  nodeTestStep({
+    name: "unit tests",
+    group: "unit",
+    globs: [
+      "src/**/*.test.ts",
+      "scripts/**/*.test.ts",
+      "test/support/**/*.test.ts",
+      "bench/**/*.test.ts",
+    ],
+    concurrency: 2,
+    timeoutMs: 60_000,
+  }),
+  nodeTestStep({
+    name: "integration tests",
+    group: "integration",
+    globs: ["test/integration/**/*.test.ts"],
+    concurrency: 1,
+    timeoutMs: 300_000,
+  }),
+  nodeTestStep({
+    name: "e2e tests",
+    group: "e2e",
+    globs: ["test/e2e/*.test.ts"],
+    concurrency: 1,
+    timeoutMs: 600_000,
+  }),
+  nodeTestStep({
+    name: "conformance suites",
+    group: "conformance",
+    globs: ["test/e2e/conformance/*.test.ts"],
+    concurrency: 1,
+    timeoutMs: 3_600_000,
+  }),
+  { name: "nothing is left on the machine", group: "leaks", run: checkLeaks },
+];
+
+const rows: { name: string; counts: Counts; seconds: number }[] = [];
+for (const step of steps.filter(({ group }) => groups.has(group))) {
+  const isSuite = !["static", "leaks"].includes(step.group);
+  if (isSuite) process.stdout.write(`\n${step.name}\n`);
+  const startedAt = performance.now();
+  const counts = await run(step);
+  const seconds = (performance.now() - startedAt) / 1000;
+  rows.push({ name: step.name, counts, seconds });
+  process.stdout.write(`${verdict(counts)} ${step.name} (${seconds.toFixed(1)} s)\n`);
+}
+
+const total = rows.reduce((sum, { counts }) => add(sum, counts), none);
+const bad = rows.filter(({ counts }) => counts.failed > 0);
+process.stdout.write("\n");
+for (const { name, counts, seconds } of rows) {
+  process.stdout.write(
+    `${verdict(counts)} ${name.padEnd(34)} ${seconds.toFixed(1).padStart(7)} s  ${describeCounts(counts)}\n`,
+  );
+}
+process.stdout.write(
+  bad.length === 0 ? "\n" : `\nfailed: ${bad.map(({ name }) => name).join("; ")}\n`,
+);
+process.stdout.write(`${describeCounts(total)}\n`);
+process.exitCode = bad.length === 0 ? 0 : 1;
+
+async function run(step: Step): Promise<Counts> {
+  try {
+    return await step.run();
+  } catch (error) {
+    process.stdout.write(
+      `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
+    return { ...none, failed: 1 };
+  }
+}
+
+function verdict({ passed, failed }: Counts): string {
+  if (failed > 0) return "FAIL";
+  return passed > 0 ? "ok  " : "skip";
+}
+
+async function checkLeaks(): Promise<Counts> {
+  const left = await leftSince(before);
+  if (left.length === 0) return passed;
+  process.stdout.write(left.map((thing) => `    left behind: ${thing}\n`).join(""));
+  return { ...none, failed: 1 };
+}

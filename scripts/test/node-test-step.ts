@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { globSync } from "node:fs";
+import path from "node:path";
+import { run } from "node:test";
+import { type Counts, none, type Step } from "./step.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+
+export interface NodeTestOptions {
+  readonly name: string;
+  readonly group: Step["group"];
+  readonly globs: readonly string[];
+  /** Files at once. */
+  readonly concurrency: number;
+  /** For one test. */
+  readonly timeoutMs: number;
+}
+
+/** Runs test files with node:test, a process each; tells one line a file, and all about a failure. */
+export function nodeTestStep(options: NodeTestOptions): Step {
+  return { name: options.name, group: options.group, run: () => runFiles(options) };
+}
+
+async function runFiles(options: NodeTestOptions): Promise<Counts> {
+  const files = options.globs
+    .flatMap((glob) => globSync(glob, { cwd: root }))
+    .filter((file) => !file.includes("node_modules"))
+    .toSorted()
+    .map((file) => path.join(root, file));
+  if (files.length === 0) return none;
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const output = new Map<string, string[]>();
+  const reasons = new Map<string, number>();
+  const seen = new Set<string>();
+  let isSuccess = true;
+  const stream = run({
+    files,
+    concurrency: options.concurrency,
+    timeout: options.timeoutMs,
+    cwd: root,
+  });
+
+  stream.on("test:stdout", ({ file, message }) => remember(output, file ?? "", message));
+  stream.on("test:stderr", ({ file, message }) => remember(output, file ?? "", message));
+  stream.on("test:pass", ({ skip }) => {
+    if (typeof skip === "string") reasons.set(skip, (reasons.get(skip) ?? 0) + 1);
+  });
+  stream.on("test:fail", (event) => {
+    const { error } = event.details;
+    const cause = error.cause instanceof Error ? error.cause : error;
+    process.stdout.write(
+      `    FAILED ${relative(event.file)}:${event.line ?? 0} ${event.name}\n${indent(cause.stack ?? cause.message)}`,
+    );
+  });
+  stream.on("test:summary", (summary) => {
+    const file = summary.file;
+    if (file === undefined) {
+      isSuccess = summary.success;
+      return;
+    }
+    seen.add(file);
+    const { tests, passed, skipped, todo } = summary.counts;
+    const bad = tests - passed - skipped - todo;
+    counts.passed += passed;
+    counts.failed += bad;
+    counts.skipped += skipped + todo;
+    const facts = [
+      `${passed} passed`,
+      bad > 0 ? `${bad} FAILED` : "",
+      skipped > 0 ? `${skipped} skipped` : "",
+    ];
+    const seconds = (summary.duration_ms / 1000).toFixed(1);
+    process.stdout.write(
+      `    ${relative(file)}: ${facts.filter(Boolean).join(", ")} (${seconds} s)\n`,
+    );
+    if (bad > 0) process.stdout.write(indent((output.get(file) ?? []).join("")));
+    output.delete(file);
+  });
+  for await (const _event of stream) {
+    // The listeners above do the work; the stream has to be read to its end.
+  }
+  for (const file of files.filter((file) => !seen.has(file))) {
+    counts.failed += 1;
+    process.stdout.write(
+      `    ${relative(file)}: gave no result\n${indent((output.get(file) ?? []).join(""))}`,
+    );
+  }
+  // A file may fail as a whole though each of its tests passed: an exit code, a late rejection.
+  if (!isSuccess && counts.failed === 0) counts.failed += 1;
+  for (const [reason, count] of reasons) process.stdout.write(`    skipped ${count}: ${reason}\n`);
+  return counts;
+}
+
+function remember(output: Map<string, string[]>, file: string, message: string): void {
+  const lines = output.get(file) ?? [];
+  // The tail is what tells; a chatty test must not fill the memory.
+  if (lines.push(message) > 2000) lines.splice(0, 1000);
+  output.set(file, lines);
+}
+
+function relative(file: string | undefined): string {
+  return file === undefined ? "?" : path.relative(root, file);
+}
+
+function indent(text: string): string {
+  return text === "" ? "" : `${text.trimEnd().replace(/^/gm, "      ")}\n`;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { run } from "../../src/base/process.ts";
+import { type Counts, failed, passed, type Step, skipped } from "./step.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const bin = (name: string): string => path.join(root, "node_modules/.bin", name);
+const folders = ["src", "test", "scripts", "bench"].filter((name) =>
+  existsSync(path.join(root, name)),
+);
+
+/** Everything that needs no test to run: generated files, types, lint, format, dead code. */
+export const staticSteps: readonly Step[] = [
+  { name: "package-lock names no server", group: "static", run: checkLock },
+  { name: "protos equal the published facts", group: "static", run: checkProtos },
+  {
+    name: "generated code is current",
+    group: "static",
+    run: () => script("scripts/gen.ts", "--check"),
+  },
+  {
+    name: "generated docs are current",
+    group: "static",
+    run: () => script("scripts/docs.ts", "--check"),
+  },
+  { name: "tsc", group: "static", run: () => tool(bin("tsc"), "-p", root) },
+  {
+    name: "oxlint",
+    group: "static",
+    run: () => tool(bin("oxlint"), "-c", ".oxlintrc.json", ...folders),
+  },
+  { name: "biome", group: "static", run: () => tool(bin("biome"), "check", "--error-on-warnings") },
+  {
+    name: "knip",
+    group: "static",
+    run: () => tool(process.execPath, "node_modules/knip/bin/knip.js", "--no-config-hints"),
+  },
+];
+
+function script(file: string, ...args: string[]): Promise<Counts> {
+  return tool(process.execPath, file, ...args);
+}
+
+/** Runs a tool in the project's folder; shows what it said only when it failed. */
+async function tool(file: string, ...args: string[]): Promise<Counts> {
+  // A `#!/usr/bin/env node` tool must find the project's Node, not the machine's.
+  const env = {
+    ...process.env,
+    PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}`,
+  };
+  const result = await run(file, args, { cwd: root, env, anyExitCode: true, mergeStderr: true });
+  if (result.exitCode === 0) return passed;
+  process.stdout.write(result.stdout);
+  return failed;
+}
+
+/** npm writes the server a package came from into `resolved`; that is nobody else's business. */
+async function checkLock(): Promise<Counts> {
+  const lines = readFileSync(path.join(root, "package-lock.json"), "utf8").split("\n");
+  const bad = lines.flatMap((line, index) => (line.includes('"resolved"') ? [index + 1] : []));
+  if (bad.length === 0) return passed;
+  process.stdout.write(
+    `package-lock.json has "resolved" on ${bad.length} lines, the first is ${bad[0]}: remove them\n`,
+  );
+  return failed;
+}
+
+/** Holds proto/ against ../shared/facts, which only the project's own workplace has. */
+async function checkProtos(): Promise<Counts> {
+  const shared = path.resolve(root, "../shared");
+  const checker = path.join(shared, "tools/check-protos.mjs");
+  const facts = path.join(shared, "facts");
+  if (!existsSync(checker) || !existsSync(facts)) return skipped;
+  const protos = (tree: string): string[] =>
+    globSync(`proto/${tree}/**/*.proto`, { cwd: root }).toSorted();
+  // Not every page of facts is about messages: the seccomp profile and SPDY's dictionary are not.
+  const pages = readdirSync(facts).filter((name) =>
+    /^(cri|containerd|shim|runc|cgroup)/.test(name),
+  );
+  let isRight = true;
+  for (const page of pages) {
+    const tree = page.startsWith("cri-") ? "cri" : "tasks";
+    const { failed } = await script(checker, path.join(facts, page), ...protos(tree));
+    if (failed > 0) isRight = false;
+  }
+  return isRight && pages.length > 0 ? passed : failed;
+}
