@@ -72,7 +72,7 @@ suite("after kill -9 of the daemon", { skip: lacking(...podPrograms) }, () => {
       },
       {
         name: "signal",
-        command: ["sh", "-c", "echo done; sleep 1; kill -9 $$"],
+        command: ["sh", "-c", "echo done; sleep 1; sh -c 'kill -9 $$'; exit $?"],
         exitCode: 137,
         reason: "Error",
       },

@@ -6,6 +6,7 @@ import path from "node:path";
 import { type CniNetwork, makeCniNetwork } from "./cni.ts";
 import { connectPeer } from "./grpc-peer.ts";
 import { cniBinFolder } from "./lacking.ts";
+import { disposeOnSignal } from "./last-resort.ts";
 import { sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
 import { endChild } from "./registry.ts";
@@ -60,6 +61,7 @@ export async function startContainerd(sandboxImage: string): Promise<Containerd>
   );
   undo.defer(() => cri.removeAllPods());
   const owned = undo.move();
+  owned.use(disposeOnSignal(owned));
   return {
     pid: child.pid!,
     socket,

@@ -11,7 +11,7 @@ export interface LogEntry {
 }
 
 const entryForm =
-  /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP]) (.*)$/s;
+  /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP]) (.*)$/s;
 
 /** Reads a CRI log file strictly: each line in the format, the file ending in a newline. */
 export function parseCriLog(text: string): LogEntry[] {

@@ -45,6 +45,8 @@ export async function pushCritestImages(registry: Registry, folder: string): Pro
   const images: readonly (readonly [readonly string[], ImageRecipe])[] = [
     [["e2e-test-images/busybox:1.29-2"], base],
     [["e2e-test-images/nginx:1.14-2"], web(80)],
+    [["e2e-test-images/httpd:2.4.39-4"], httpd(busybox)],
+    [["e2e-test-images/nonewprivs:1.3"], await nonewprivs(busybox)],
     [
       [`${cri}/hostnet-nginx-${process.arch === "x64" ? "amd64" : process.arch}:latest`],
       web(12003),
@@ -165,6 +167,35 @@ function predefinedGroup(busybox: readonly LayerEntry[]): ImageRecipe {
           content: `${group}default-user:x:1000:\ngroup-defined-in-image:x:50000:default-user\n`,
         },
         { path: "home/default-user", uid: 1000, gid: 1000 },
+      ],
+    ],
+  };
+}
+
+function httpd(busybox: readonly LayerEntry[]): ImageRecipe {
+  return {
+    config: {
+      Env: [`PATH=${searchPath}`],
+      Cmd: ["sh", "-c", "echo httpd: serving; exec httpd -f -p 80 -h /srv"],
+    },
+    layers: [busybox, [{ path: "srv" }, { path: "srv/index.html", content: "It works!\n" }]],
+  };
+}
+
+/** Prints the effective uid of a setuid program: 0, or the caller's under no_new_privs. */
+async function nonewprivs(busybox: readonly LayerEntry[]): Promise<ImageRecipe> {
+  const id = findProgram("id");
+  if (id === undefined) throw new Error("id is missing (coreutils)");
+  return {
+    config: {
+      Env: [`PATH=${searchPath}`],
+      Cmd: ["sh", "-c", 'echo "Effective uid: $(/usr/bin/setuid-id -u)"'],
+    },
+    layers: [
+      busybox,
+      [
+        { path: "usr/bin/setuid-id", content: await fileBytes(id), mode: 0o4755 },
+        ...(await libraryEntries(id)),
       ],
     ],
   };

@@ -8,6 +8,7 @@ import type { ServiceClient, ServiceName } from "../../src/rpc/service.ts";
 import { type CniNetwork, makeCniNetwork } from "./cni.ts";
 import { connectPeer } from "./grpc-peer.ts";
 import { cniBinFolder, findProgram } from "./lacking.ts";
+import { disposeOnSignal } from "./last-resort.ts";
 import { assertNothingLeft, sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
 import { endChild, freePort } from "./registry.ts";
@@ -132,6 +133,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   await start();
   undo.defer(() => cri.removeAllPods().catch(() => {}));
   const owned = undo.move();
+  owned.use(disposeOnSignal(owned));
   const log = (): Promise<string> => readFile(logFile, "utf8");
   return {
     folder: home.path,

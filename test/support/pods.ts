@@ -31,6 +31,9 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** As kubelets ask unless a pod shares its process namespace. */
+const ownPids = { namespaceOptions: { pid: "CONTAINER" } } as const;
+
 let counter = 0;
 
 /** The CRI as a test uses it: pods and containers in few words, over any runtime's socket. */
@@ -60,7 +63,7 @@ export class Cri {
       dnsConfig: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
       labels: { "io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": "default" },
       annotations: { "test.berth/made-by": "e2e" },
-      linux: { cgroupParent: this.settings.cgroupParent, ...linux },
+      linux: { cgroupParent: this.settings.cgroupParent, securityContext: ownPids, ...linux },
       ...rest,
     };
   }
@@ -80,13 +83,15 @@ export class Cri {
   ): ContainerConfigInit {
     counter += 1;
     const name = change.metadata?.name ?? `container-${counter}`;
+    const { linux, ...rest } = change;
     return {
       metadata: { name, attempt: 0 },
       image: { image },
       command,
       logPath: `${name}.log`,
       labels: { "io.kubernetes.container.name": name },
-      ...change,
+      linux: { securityContext: ownPids, ...linux },
+      ...rest,
     };
   }
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type FaultCode, isFault } from "../../src/base/errors.ts";
 import { defaultConfig, defaultHandler } from "../../src/config/defaults.ts";
+import { buildContainerSpec } from "../../src/cri/spec/build-container-spec.ts";
 import type {
   ContainerSpecInput,
   HostFacts,
@@ -10,6 +14,7 @@ import type {
 import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
 import type { Image, ImageConfig } from "../../src/images/ports.ts";
 import { codec } from "../../src/rpc/codec.ts";
+import type { OciSpec } from "../../src/runtime/oci/spec.ts";
 
 /** A plain cgroup v2 host with everything that specs can ask for, but LSMs. */
 export const plainHost: HostFacts = {
@@ -154,4 +159,30 @@ export function containerInput(changes: ContainerChanges = {}): ContainerSpecInp
     volumesDir: "/nonexistent/volumes",
     ...rest,
   };
+}
+
+/** A request that must be refused, and how. */
+export interface Refusal {
+  readonly name: string;
+  readonly changes: ContainerChanges;
+  readonly code: FaultCode;
+  readonly message: RegExp;
+}
+
+/** One test a row: building the container's spec throws that fault. */
+export function testRefusals(rows: readonly Refusal[]): void {
+  for (const { name, changes, code, message } of rows) {
+    test(`buildContainerSpec refuses ${name}`, async () => {
+      await assert.rejects(buildContainerSpec(containerInput(changes)), (error: unknown) => {
+        assert.ok(isFault(error, code), String(error));
+        assert.match(error.message, message);
+        return true;
+      });
+    });
+  }
+}
+
+/** The OCI spec of a container. */
+export async function specOf(changes: ContainerChanges = {}): Promise<OciSpec> {
+  return (await buildContainerSpec(containerInput(changes))).spec;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Daemon, type DaemonOptions, startDaemon } from "./daemon.ts";
+import { disposeOnSignal } from "./last-resort.ts";
 import type { Cri } from "./pods.ts";
 import { type Registry, startRegistry } from "./registry.ts";
 import { scratch } from "./scratch.ts";
@@ -28,6 +29,7 @@ export async function openTestbed(options: DaemonOptions = {}): Promise<Testbed>
     await daemon.cri.images.PullImage({ image: { image: images[name].reference } });
   }
   const owned = undo.move();
+  owned.use(disposeOnSignal(owned));
   return {
     daemon,
     cri: daemon.cri,
