@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { silentLogger } from "../../../src/base/logger.ts";
+import { createContentStore } from "../../../src/content/content-store.ts";
+import type { ContentStore } from "../../../src/content/ports.ts";
+import {
+  createImages,
+  type ImageLibrary,
+  type ImagesOptions,
+} from "../../../src/images/create-images.ts";
+import { hostPlatform } from "../../../src/images/manifest/platform.ts";
+import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
+import type { MetadataStore } from "../../../src/metadata/ports.ts";
+import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
+import type { Snapshotter } from "../../../src/snapshots/ports.ts";
+
+export const namespace = "k8s.io";
+
+export interface Library {
+  readonly images: ImageLibrary;
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+  readonly metadata: MetadataStore;
+  /** The folder of an image's topmost layer, or of one below it. */
+  readonly layer: (chainId: string, depth?: number) => string;
+}
+
+/** The real stores in a folder, with metadata that can be handed on to play a restart. */
+export async function openLibrary(
+  root: string,
+  options: Partial<Pick<ImagesOptions, "config" | "registry" | "builtin" | "platform">> & {
+    readonly metadata?: MetadataStore;
+  } = {},
+): Promise<Library> {
+  const log = silentLogger;
+  const metadata = options.metadata ?? openMemoryMetadata(log);
+  const content = await createContentStore({ root: path.join(root, "content"), metadata, log });
+  const snapshotter = await createOverlaySnapshotter({
+    root: path.join(root, "snapshots"),
+    metadata,
+    log,
+  });
+  const images = await createImages({
+    namespace,
+    content,
+    snapshotter,
+    metadata,
+    config: {
+      snapshotter: "overlayfs",
+      maxConcurrentDownloads: 3,
+      pullProgressTimeoutMs: 30_000,
+      ...options.config,
+    },
+    registry: options.registry ?? { configPath: "" },
+    platform: options.platform ?? hostPlatform(),
+    log,
+    ...(options.builtin && { builtin: options.builtin }),
+  });
+  return {
+    images,
+    content,
+    snapshotter,
+    metadata,
+    layer: (chainId, depth = 0) => snapshotter.directories(namespace, chainId)[depth] ?? "",
+  };
+}
