@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as delay } from "node:timers/promises";
 import { isFault } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
 import type { ExitHandle, ExitStatus, Task } from "../client/ports.ts";
 import { deadline } from "./deadline.ts";
-import { type Facade, nowNanos } from "./facade.ts";
+import type { Facade } from "./facade.ts";
 import type { LiveContainer } from "./live-containers.ts";
-import { becomeExited } from "./store/container-record.ts";
+import { becomeExited, type ContainerRecord } from "./store/container-record.ts";
 import type { NamedRecord, RecordStore } from "./store/record-store.ts";
 import { becomeNotReady } from "./store/sandbox-record.ts";
 
@@ -87,10 +88,7 @@ async function recordContainerExit(
 ): Promise<void> {
   const container = facade.containers.get(id);
   if (!container) return;
-  const [kills] = await Promise.all([
-    facade.ports.oom.kills(container.cgroupsPath),
-    drainLog(facade, id, live),
-  ]);
+  const [kills] = await Promise.all([oomKills(facade, container), drainLog(facade, id, live)]);
   const exit = exitFacts(status, kills);
   await record(facade.containers, id, (current) => becomeExited(current, exit));
   facade.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
@@ -129,6 +127,16 @@ export function exitFacts(
   if (exitCode === 0) return { ...facts, reason: "Completed" };
   if (oomKills > 0) return { ...facts, reason: "OOMKilled" };
   return { ...facts, reason: error ? "Unknown" : "Error" };
+}
+
+/** An exit without its reason is worth more than no exit. */
+async function oomKills({ ports }: Facade, { id, cgroupsPath }: ContainerRecord): Promise<number> {
+  try {
+    return await ports.oom.kills(cgroupsPath);
+  } catch (error) {
+    ports.log.warn({ err: error, container: id }, "OOM kills could not be read");
+    return 0;
+  }
 }
 
 async function drainLog(facade: Facade, id: string, { log }: LiveContainer): Promise<void> {

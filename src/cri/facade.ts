@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { nowNanos } from "../base/now.ts";
 import { SingleFlight } from "../base/single-flight.ts";
 import type { ContainerConfig, RunPodSandboxRequest } from "../gen/cri.gen.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
@@ -62,11 +63,6 @@ export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal):
     acts: new SingleFlight({ lifetime }),
     publish: (event) => hooks.onEvent?.({ ...event, atNanos: nowNanos() }),
   };
-}
-
-/** Wall-clock time in nanoseconds since the epoch. */
-export function nowNanos(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }
 
 /** The containers of a sandbox, as records. */

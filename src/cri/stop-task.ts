@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
 import { within } from "./deadline.ts";
-import { type Facade, nowNanos } from "./facade.ts";
+import type { Facade } from "./facade.ts";
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
 import { becomeExited, type ContainerRecord, describeState } from "./store/container-record.ts";

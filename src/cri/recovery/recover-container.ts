@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { nowNanos } from "../../base/now.ts";
 import type { Container, Task } from "../../client/ports.ts";
 import { removeRemains } from "../container-remove.ts";
 import { watchContainer } from "../exit-monitor.ts";
-import { type Facade, nowNanos } from "../facade.ts";
-import { absentAsUndefined, endTask } from "../purge-task.ts";
+import type { Facade } from "../facade.ts";
+import { absentAsUndefined, endTask, waitUnder } from "../purge-task.ts";
 import { becomeExited, becomeRunning, type ContainerRecord } from "../store/container-record.ts";
 
 /**
@@ -61,6 +62,8 @@ async function recoverTask(
     await facade.containers.update(id, (current) => becomeRunning(current, running));
   }
   watchContainer(facade, id, task, await task.wait({ signal: facade.lifetime }));
+  // Nobody shall see an ended container run, not even for the moment that its monitor takes.
+  if (state === "stopped") await waitUnder(facade.live.of(id).exited ?? Promise.resolve(), call);
 }
 
 /** The task with its log taken up again. A log that cannot be is no reason to lose the container. */

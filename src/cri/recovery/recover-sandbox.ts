@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { watchSandbox } from "../exit-monitor.ts";
 import type { Facade } from "../facade.ts";
-import { absentAsUndefined, purgeContainer } from "../purge-task.ts";
+import { absentAsUndefined, purgeContainer, waitUnder } from "../purge-task.ts";
 import { removeSandboxFiles } from "../sandbox-files.ts";
 import {
   becomeNotReady,
@@ -36,6 +36,8 @@ export async function recoverSandbox(
   if (state === "created") return undoCreation(facade, record, call);
   facade.live.of(record.id).container = container;
   watchSandbox(facade, record.id, task, await task.wait({ signal: facade.lifetime }));
+  if (state !== "stopped") return;
+  await waitUnder(facade.live.of(record.id).exited ?? Promise.resolve(), call);
 }
 
 async function undoCreation(

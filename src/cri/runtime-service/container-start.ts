@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
 import type { Container, ExitHandle, Task } from "../../client/ports.ts";
 import { act } from "../acts.ts";
 import { deadline } from "../deadline.ts";
 import { watchContainer } from "../exit-monitor.ts";
-import { type Facade, nowNanos, type Verb } from "../facade.ts";
+import type { Facade, Verb } from "../facade.ts";
 import { handlerFor } from "../handlers.ts";
 import type { Operation } from "../operations.ts";
 import { criNamespace } from "../ports.ts";

@@ -2,13 +2,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
+import { nullIo } from "../../client/io/null-io.ts";
 import type { Container, ExitHandle, Task } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
 import { deadline } from "../deadline.ts";
 import { watchSandbox } from "../exit-monitor.ts";
-import { type Facade, nowNanos, type Verb } from "../facade.ts";
+import type { Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor } from "../handlers.ts";
-import { nullIo } from "../null-io.ts";
 import { newObjectId } from "../object-id.ts";
 import { containerRecordInit } from "../oci-container.ts";
 import type { Operation } from "../operations.ts";

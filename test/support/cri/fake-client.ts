@@ -62,9 +62,9 @@ export class FakeProcess implements Process {
     return { status: this.#exit.promise };
   }
 
-  async status(): Promise<ProcessStatus> {
+  status(): Promise<ProcessStatus> {
     const { exitCode, exitedAtNanos } = this.#status;
-    return await Promise.resolve({ state: this.state, exitCode, exitedAtNanos });
+    return Promise.resolve({ state: this.state, exitCode, exitedAtNanos });
   }
 
   async delete(): Promise<ExitStatus> {

@@ -125,7 +125,7 @@ export class FakeWorld implements AsyncDisposable {
       call: CallContext,
     ) => Promise<Methods[M]["resInit"]>;
     const complete = codec(`runtime.v1.${method}Request` as MessageName).normalize(request);
-    return await handler(complete, { signal, namespace: undefined, headers: {} });
+    return handler(complete, { signal, namespace: undefined, headers: {} });
   }
 
   /** A pod with the given parts of its config. */

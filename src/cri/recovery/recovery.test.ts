@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdir, readdir } from "node:fs/promises";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { fault } from "../../base/errors.ts";
+import { nullIo } from "../../client/io/null-io.ts";
+
+async function stateOf(world: FakeWorld, containerId: string): Promise<unknown[]> {
+  const { status } = await world.call("ContainerStatus", { containerId });
+  return [status?.state, status?.exitCode, status?.reason];
+}
+
+describe("recovery", () => {
+  it("refuses calls until it has ended, but for Version", async () => {
+    await using world = await FakeWorld.create();
+    const recovering = world.restart();
+    await new Promise(setImmediate); // the old service has closed, the new one recovers
+    const { runtimeName } = await world.call("Version", {});
+    assert.equal(runtimeName, "berth");
+    const refused = world.call("ListPodSandbox", {});
+    await assert.rejects(refused, { code: "UNAVAILABLE", message: /starting up/ });
+    await recovering;
+    await world.call("ListPodSandbox", {});
+  });
+
+  it("takes up running pods, their logs and their exits", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    await world.restart();
+    assert.ok(world.steps.done.includes("resume log"));
+    const [state] = await stateOf(world, containerId);
+    assert.equal(state, "CONTAINER_RUNNING");
+    const pod = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.equal(pod.status?.state, "SANDBOX_READY");
+    assert.equal(pod.status?.network?.ip, "10.0.0.2");
+    await world.call("ReopenContainerLog", { containerId });
+    await world.call("ExecSync", { containerId, cmd: ["true"] });
+    world.client.taskOf("container").end(3);
+    await world.call("StopContainer", { containerId, timeout: 0n });
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 3, "Error"]);
+    await world.call("RemovePodSandbox", { podSandboxId });
+    assert.equal(world.client.records.size + world.client.tasks.size, 0);
+  });
+
+  it("finds the exit of a container that ended meanwhile", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    await world.runtime.close();
+    world.client.taskOf("container").end(42);
+    await world.restart();
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 42, "Error"]);
+    assert.ok(world.steps.done.includes("resume log of stopped"));
+  });
+
+  it("gives 255 and Unknown to a container whose task is gone, and ends its sandbox", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    world.client.tasks.clear();
+    await world.restart();
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 255, "Unknown"]);
+    const { status } = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.equal(status?.state, "SANDBOX_NOTREADY");
+    await world.call("RemovePodSandbox", { podSandboxId });
+  });
+
+  it("finds out that a container was started although its record says created", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.createContainer(await world.runPod());
+    const container = await world.client.loadContainer(containerId);
+    const io = nullIo;
+    const task = await container.newTask({ io }, { signal: AbortSignal.timeout(1000) });
+    await task.start({ signal: AbortSignal.timeout(1000) });
+    await world.restart();
+    const [state] = await stateOf(world, containerId);
+    assert.equal(state, "CONTAINER_RUNNING");
+  });
+
+  it("ends a task that was made but not started", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    world.client.taskOf("container").state = "created";
+    await world.restart();
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 128, "StartError"]);
+    assert.equal(world.client.tasks.has(containerId), false);
+  });
+
+  it("undoes a sandbox that was being made", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    world.client.taskOf("sandbox").state = "created";
+    world.steps.take();
+    await world.restart();
+    const done = world.steps.take();
+    for (const step of ["network down", "remove netns", "unmount shm", "drop cri-sandboxes"]) {
+      assert.ok(done.includes(step), step);
+    }
+    await assert.rejects(world.call("PodSandboxStatus", { podSandboxId }), { code: "NOT_FOUND" });
+  });
+
+  it("shows a record that cannot be recovered as unknown, and recovers the others", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    world.steps.fail("wait container", fault("UNAVAILABLE", "shim does not answer"));
+    await world.restart();
+    const [state] = await stateOf(world, containerId);
+    assert.equal(state, "CONTAINER_UNKNOWN");
+    const { status } = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.equal(status?.state, "SANDBOX_READY");
+    world.steps.failing.clear();
+    await world.call("StopContainer", { containerId, timeout: 0n });
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 255, "Unknown"]);
+  });
+
+  it("removes what belongs to no record, and leaves what is not ours", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const label = { "io.cri-containerd.kind": "container" };
+    await world.client.newContainer({ id: "orphan", labels: label });
+    await world.client.newContainer({ id: "made-by-ctr", labels: { owner: "me" } });
+    const sandboxes = path.join(world.folder, "root/io.berth.cri/sandboxes");
+    await mkdir(path.join(sandboxes, "orphan"));
+    const netns = path.join(world.folder, "state/netns");
+    await mkdir(path.join(netns, "orphan"), { recursive: true });
+    await world.restart();
+    assert.deepEqual([...world.client.records.keys()], [podSandboxId, "made-by-ctr"]);
+    assert.deepEqual(await readdir(sandboxes), [podSandboxId]);
+    assert.ok(world.steps.done.includes("remove netns"));
+  });
+
+  it("keeps what belongs to a damaged record", async () => {
+    await using world = await FakeWorld.create();
+    const label = { "io.cri-containerd.kind": "container" };
+    await world.client.newContainer({ id: "damaged", labels: label });
+    world.metadata.damaged.push({
+      table: "cri-containers",
+      namespace: "k8s.io",
+      id: "damaged",
+      reason: "not JSON",
+    });
+    await world.restart();
+    assert.ok(world.client.records.has("damaged"));
+  });
+});
