@@ -256,10 +256,10 @@ class FakeTask implements RuntimeTask {
 
   async wait(execId: string, { signal }: Cancellable): Promise<ProcessExit> {
     const process = this.#process(execId);
-    return await new Promise((resolve, reject) => {
+    const given = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-      void process.exited.promise.then(resolve);
     });
+    return Promise.race([process.exited.promise, given]);
   }
 
   async delete(execId: string): Promise<ProcessExit> {

@@ -15,7 +15,7 @@ const namespace = "suite";
 const noIo = { stdin: "", stdout: "", stderr: "", terminal: false };
 const sleep = ["sleep", "1000"];
 
-/** What every PlatformRuntime promises. `make` throwing `skip(reason)` skips, naming what is missing. */
+/** What every PlatformRuntime promises. `skip` names what is missing. */
 export function platformRuntimeSuite(
   name: string,
   make: () => Promise<RuntimeHarness>,
@@ -161,7 +161,7 @@ export function platformRuntimeSuite(
   });
 }
 
-/** The process of the harness's own spec, with other arguments. */
+/** The process of the harness's spec for these arguments, as Exec wants it. */
 async function processSpec(harness: RuntimeHarness, args: readonly string[]): Promise<ProtoAny> {
   const { spec } = await harness.createOptions(args);
   const { process } = JSON.parse(Buffer.from(spec).toString()) as { process: unknown };
