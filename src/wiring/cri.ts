@@ -72,7 +72,11 @@ export function criPlugins(
     type,
     id: "network-namespaces",
     requires: [],
-    init: () => createNetworkNamespaces({ folder: path.join(config.state, "netns"), log }),
+    init: async () => {
+      const namespaces = createNetworkNamespaces({ folder: path.join(config.state, "netns"), log });
+      await namespaces.prepare(); // or the first pod would wait for the worker thread
+      return namespaces;
+    },
   });
   const logs = definePlugin({
     type,
