@@ -27,7 +27,7 @@ export interface NetworkNamespacesOptions {
   readonly log: Logger;
 }
 
-/** Starts the worker thread on first use. Disposing ends it and leaves all namespaces as they are. */
+/** Starts the worker thread on first use. Disposing ends it and leaves all namespaces as they are; an empty folder is unmounted. */
 export function createNetworkNamespaces(
   options: NetworkNamespacesOptions,
 ): PinnedNetworkNamespaces {
@@ -111,6 +111,8 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
+    // Pods keep their network; without any the folder's mount would only be in somebody's way.
+    if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
 
   #request(kind: NetnsRequest["kind"], file: string): Promise<void> {
