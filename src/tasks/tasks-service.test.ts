@@ -16,7 +16,8 @@ import type { ServiceClient } from "../rpc/service.ts";
 
 platformRuntimeSuite("fake runtime", async () => ({
   runtime: new FakeRuntime(),
-  createOptions,
+  namespace: "ns",
+  createOptions: (_id, args) => createOptions(args),
   [Symbol.asyncDispose]: async () => {},
 }));
 

@@ -7,11 +7,12 @@ import type { CreateOptions, PlatformRuntime } from "../../src/runtime/ports.ts"
 /** A runtime to test, with what it needs to run `sleep` and `sh`. Disposing leaves nothing behind. */
 export interface RuntimeHarness extends AsyncDisposable {
   readonly runtime: PlatformRuntime;
+  /** The namespace to make tasks in. */
+  readonly namespace: string;
   /** Options for a task whose init runs these arguments, with no streams. */
-  createOptions(args: readonly string[]): Promise<CreateOptions> | CreateOptions;
+  createOptions(id: string, args: readonly string[]): CreateOptions;
 }
 
-const namespace = "suite";
 const noIo = { stdin: "", stdout: "", stderr: "", terminal: false };
 const sleep = ["sleep", "1000"];
 
@@ -31,14 +32,10 @@ export function platformRuntimeSuite(
   };
 
   async function created(harness: RuntimeHarness, args: readonly string[], id = newId()) {
-    const task = await harness.runtime.create(
-      namespace,
-      id,
-      await harness.createOptions(args),
-      call,
-    );
+    const { runtime, namespace } = harness;
+    const task = await runtime.create(namespace, id, harness.createOptions(id, args), call);
     const remove = async (): Promise<void> => {
-      if (harness.runtime.get(namespace, id) !== task) return;
+      if (harness.runtime.get(harness.namespace, id) !== task) return;
       await task.kill({ execId: "", signal: 9, all: true }, call).catch(() => {});
       await task.wait("", { signal: AbortSignal.timeout(10_000) }).catch(() => {});
       await task.delete("", call);
@@ -57,14 +54,14 @@ export function platformRuntimeSuite(
     const exit = task.wait("", call);
     assert.equal(await task.start("", call), task.pid);
     assert.equal((await task.state("", call)).status, "RUNNING");
-    assert.equal(harness.runtime.get(namespace, task.id), task);
+    assert.equal(harness.runtime.get(harness.namespace, task.id), task);
     await task.kill({ execId: "", signal: 9, all: false }, call);
     const { exitStatus, exitedAtNanos } = await exit;
     assert.equal(exitStatus, 137);
     assert.ok(exitedAtNanos > 0n);
     assert.equal((await task.state("", call)).status, "STOPPED");
     assert.equal((await task.delete("", call)).exitStatus, 137);
-    assert.equal(harness.runtime.get(namespace, task.id), undefined);
+    assert.equal(harness.runtime.get(harness.namespace, task.id), undefined);
   });
 
   test(`${name}: a short task's exit is not missed, also by a late wait`, { skip }, async () => {
@@ -87,7 +84,7 @@ export function platformRuntimeSuite(
     await using one = await created(harness, sleep);
     const { task } = one;
     await task.start("", call);
-    const spec = await processSpec(harness, ["sh", "-c", "exit 7"]);
+    const spec = processSpec(harness, ["sh", "-c", "exit 7"]);
     await task.exec({ execId: "e1", io: noIo, spec }, call);
     await assert.rejects(task.exec({ execId: "e1", io: noIo, spec }, call), {
       code: "ALREADY_EXISTS",
@@ -140,7 +137,7 @@ export function platformRuntimeSuite(
     await using harness = await make();
     await using one = await created(harness, sleep);
     await using two = await created(harness, sleep);
-    const ids = harness.runtime.list(namespace).map((task) => task.id);
+    const ids = harness.runtime.list(harness.namespace).map((task) => task.id);
     assert.deepEqual(ids.toSorted(), [one.task.id, two.task.id].toSorted());
     assert.deepEqual(harness.runtime.list("elsewhere"), []);
   });
@@ -162,8 +159,8 @@ export function platformRuntimeSuite(
 }
 
 /** The process of the harness's spec for these arguments, as Exec wants it. */
-async function processSpec(harness: RuntimeHarness, args: readonly string[]): Promise<ProtoAny> {
-  const { spec } = await harness.createOptions(args);
+function processSpec(harness: RuntimeHarness, args: readonly string[]): ProtoAny {
+  const { spec } = harness.createOptions("exec", args);
   const { process } = JSON.parse(Buffer.from(spec).toString()) as { process: unknown };
   return {
     type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process",
