@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
+import { findProgram, startChild } from "./os/child.ts";
+import { identify, killProcess } from "./os/proc.ts";
+import { type Ending, reap } from "./os/reaper.ts";
+import { spawnProcess } from "./os/spawn.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
 const stderrTailBytes = 4096;
@@ -73,22 +77,29 @@ export async function run(
   const argv = [file, ...args];
   const limit = endSignal(options);
   if (hasEnded(limit)) throw aborted(argv, limit);
-  const child = start(file, args, options);
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
   const stdout = new Capture(maxBytes);
-  const stderr = options.mergeStderr === true ? stdout : new Capture(maxBytes);
-  const kill = (): void => killGroup(child);
+  const stderr = new Capture(maxBytes);
   const feed = (capture: Capture) => (chunk: Buffer) => {
     capture.add(chunk);
     if (capture.overflowed) kill();
   };
-  child.stdout?.on("data", feed(stdout));
-  child.stderr?.on("data", feed(stderr));
-  child.stdin?.on("error", () => {}); // EPIPE: a child that does not read its input is not a failure
-  child.stdin?.end(options.input ?? "");
+  const child = start(argv, () =>
+    startChild({
+      file,
+      args,
+      env: childEnvironment(options.env),
+      cwd: options.cwd ?? "/",
+      input: Buffer.from(options.input ?? ""),
+      mergeStderr: options.mergeStderr === true,
+      onStdout: feed(stdout),
+      onStderr: feed(stderr),
+    }),
+  );
+  const kill = (): void => child.kill();
   limit?.addEventListener("abort", kill);
   try {
-    const { exitCode, signal } = await ended(child, argv);
+    const { exitCode, signal } = await child.ended;
     const facts = { argv, exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.tail() };
     if (stdout.overflowed || stderr.overflowed) {
       throw new ProcessFault(
@@ -110,31 +121,37 @@ export async function run(
 /** A program that runs on beside us; `exited` settles when it is gone. */
 export interface RunningProcess {
   readonly pid: number;
-  readonly exited: Promise<{
-    readonly exitCode: number | undefined;
-    readonly signal: string | undefined;
-  }>;
+  readonly exited: Promise<Ending>;
   kill(signal: NodeJS.Signals): void;
 }
 
 /** Starts a program in a session of its own, without streams, that outlives the daemon. */
-export async function spawnDetached(
+export function spawnDetached(
   file: string,
   args: readonly string[],
   options: Pick<RunOptions, "env" | "cwd"> = {},
-): Promise<RunningProcess> {
+): RunningProcess {
   const argv = [file, ...args];
-  const child = spawn(file, [...args], {
-    cwd: options.cwd ?? "/",
-    env: childEnvironment(options.env),
-    stdio: "ignore",
-    detached: true,
-  });
-  const exited = ended(child, argv);
-  exited.catch(() => {}); // reported below when it never started
-  child.unref();
-  if (child.pid === undefined) await exited;
-  return { pid: child.pid ?? 0, exited, kill: (signal) => void child.kill(signal) };
+  const env = childEnvironment(options.env);
+  const nothing = openSync("/dev/null", "r+");
+  try {
+    const pid = start(argv, () =>
+      spawnProcess({
+        path: findProgram(file, env),
+        argv,
+        env,
+        cwd: options.cwd ?? "/",
+        stdio: [nothing, nothing, nothing],
+      }),
+    );
+    const identity = identify(pid);
+    const kill = (signal: NodeJS.Signals): void => {
+      if (identity !== undefined) killProcess(identity, signal);
+    };
+    return { pid, exited: reap(pid, { keepsAlive: false }), kill };
+  } finally {
+    closeSync(nothing);
+  }
 }
 
 /** The absolute folders of the daemon's PATH, in order. */
@@ -153,45 +170,21 @@ export function childEnvironment(
   return { ...process.env };
 }
 
-function start(file: string, args: readonly string[], options: RunOptions): ChildProcess {
-  return spawn(file, [...args], {
-    cwd: options.cwd ?? "/",
-    env: childEnvironment(options.env),
-    stdio: ["pipe", "pipe", "pipe"],
-    // A session of its own, so that what a script started dies with it.
-    detached: true,
-  });
-}
-
-function killGroup(child: ChildProcess): void {
+function start<T>(argv: readonly string[], launch: () => T): T {
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    return launch();
   } catch (error) {
-    if (errnoOf(error) !== "ESRCH") throw error;
+    throw notStarted(argv, error);
   }
-  // "close" waits for whoever still holds the pipes, and a stranger may.
-  child.stdout?.destroy();
-  child.stderr?.destroy();
 }
 
-type Ending = { readonly exitCode: number | undefined; readonly signal: string | undefined };
-
-function ended(child: ChildProcess, argv: readonly string[]): Promise<Ending> {
-  const { promise, resolve, reject } = Promise.withResolvers<Ending>();
-  child.once("error", (error) => reject(notStarted(argv, error)));
-  child.once("close", (code, signal) =>
-    resolve({ exitCode: code ?? undefined, signal: signal ?? undefined }),
-  );
-  return promise;
-}
-
-function notStarted(argv: readonly string[], error: Error): ProcessFault {
+function notStarted(argv: readonly string[], error: unknown): ProcessFault {
   const errno = errnoOf(error);
   const code =
     errno === "ENOENT" ? "NOT_FOUND" : errno === "EACCES" ? "PERMISSION_DENIED" : "UNKNOWN";
   return new ProcessFault(
     code,
-    `cannot run "${argv[0]}": ${errno ?? error.message}`,
+    `cannot run "${argv[0]}": ${errno ?? String(error)}`,
     { argv },
     error,
   );

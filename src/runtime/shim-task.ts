@@ -77,7 +77,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {
-    if (this.#deadExit !== undefined) return await this.#deadState(execId, this.#deadExit);
+    if (this.#deadExit !== undefined) return this.#deadState(execId, this.#deadExit);
     const state = await this.#call(
       `cannot get state of ${this.#name(execId)}`,
       call,

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import { accessSync, closeSync, constants, openSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../errors.ts";
+import { SystemError } from "./errno.ts";
+import { type Ending, reap } from "./reaper.ts";
+import { closeAll, makePipe, spawnProcess } from "./spawn.ts";
+
+/** What fits into any pipe at once (pipe(7): 16 pages, or one for a user with many pipes). */
+const inlineInputBytes = 4096;
+/** How long an ended child's streams may stay open in the hands of its descendants. */
+const lingerMs = 100;
+
+export interface ChildRequest {
+  /** A path, or a name to look up in the PATH of `env`. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly input: Buffer;
+  readonly mergeStderr: boolean;
+  readonly onStdout: (chunk: Buffer) => void;
+  readonly onStderr: (chunk: Buffer) => void;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** Settles when the child is gone and its output read. */
+  readonly ended: Promise<Ending>;
+  /** Kills it and all of its session that did not leave. */
+  kill(): void;
+}
+
+/** Starts a child with pipes, in a session of its own. Throws system errors (ENOENT, EACCES, …). */
+export function startChild(request: ChildRequest): Child {
+  const program = findProgram(request.file, request.env);
+  const theirs: number[] = [];
+  const ours: number[] = [];
+  try {
+    const out = makePipe();
+    ours.push(out.reader);
+    theirs.push(out.writer);
+    const err = request.mergeStderr ? undefined : makePipe();
+    if (err !== undefined) {
+      ours.push(err.reader);
+      theirs.push(err.writer);
+    }
+    const input = openInput(request.input);
+    theirs.push(input.reader);
+    if (input.writer !== undefined) ours.push(input.writer);
+    const pid = spawnProcess({
+      path: program,
+      argv: [request.file, ...request.args],
+      env: request.env,
+      cwd: request.cwd,
+      stdio: [input.reader, out.writer, err?.writer ?? out.writer],
+    });
+    const exited = reap(pid, { keepsAlive: true });
+    const streams = [readAll(out.reader, request.onStdout)];
+    if (err !== undefined) streams.push(readAll(err.reader, request.onStderr));
+    const writer = input.writer === undefined ? undefined : writeAll(input.writer, request.input);
+    return superviseChild(pid, exited, streams, writer);
+  } catch (error) {
+    closeAll(ours);
+    throw error;
+  } finally {
+    closeAll(theirs);
+  }
+}
+
+interface Stream {
+  readonly socket: Socket;
+  readonly ended: Promise<void>;
+}
+
+function superviseChild(
+  pid: number,
+  exited: Promise<Ending>,
+  streams: readonly Stream[],
+  writer: Socket | undefined,
+): Child {
+  let isGone = false;
+  const finish = async (): Promise<Ending> => {
+    const ending = await exited;
+    isGone = true;
+    writer?.destroy();
+    // What the child wrote is in the pipes; a descendant that keeps them open is not waited for.
+    const linger = new AbortController();
+    const late = sleep(lingerMs, undefined, { signal: linger.signal }).catch(() => {});
+    await Promise.race([Promise.all(streams.map((stream) => stream.ended)), late]);
+    linger.abort();
+    for (const { socket } of streams) socket.destroy();
+    return ending;
+  };
+  return {
+    pid,
+    ended: finish(),
+    kill: () => {
+      if (isGone) return; // its number may be another's
+      try {
+        process.kill(-pid, "SIGKILL");
+      } catch (error) {
+        if (errnoOf(error) !== "ESRCH") throw error;
+      }
+    },
+  };
+}
+
+function readAll(fd: number, take: (chunk: Buffer) => void): Stream {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.on("data", take);
+  socket.on("error", () => {}); // "close" follows
+  socket.on("close", () => resolve());
+  return { socket, ended: promise };
+}
+
+// A child that does not read its input (EPIPE) is no failure.
+function writeAll(fd: number, input: Buffer): Socket {
+  const socket = new Socket({ fd, readable: false, writable: true });
+  socket.on("error", () => {});
+  socket.end(input);
+  return socket;
+}
+
+/** Short input goes into the pipe before the child is there; only long input needs a stream. */
+function openInput(input: Buffer): { reader: number; writer: number | undefined } {
+  if (input.byteLength === 0) return { reader: openSync("/dev/null", "r"), writer: undefined };
+  const pipe = makePipe();
+  if (input.byteLength > inlineInputBytes) return pipe;
+  writeSync(pipe.writer, input);
+  closeSync(pipe.writer);
+  return { reader: pipe.reader, writer: undefined };
+}
+
+/** As execvp looks it up. Throws ENOENT, or EACCES when there is one that may not be run. */
+export function findProgram(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  if (file.includes("/")) return file;
+  let errno = 2;
+  for (const folder of (env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
+    const candidate = path.join(folder, file);
+    try {
+      accessSync(candidate, constants.X_OK);
+      return candidate;
+    } catch (error) {
+      if (errnoOf(error) === "EACCES") errno = 13;
+    }
+  }
+  throw new SystemError("spawn", errno, file);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants } from "node:os";
+import { isMainThread } from "node:worker_threads";
+import { libc } from "./libc.ts";
+
+const cWaitpid = libc("int waitpid(int pid, void *status, int options)");
+const noHang = 1;
+/** Signals reach only the main thread; elsewhere, and for a signal that got lost, we look. */
+const lookAgainMs = isMainThread ? 1_000 : 5;
+
+/** How a process ended: one of the two is set; none when somebody else reaped it. */
+export interface Ending {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+}
+
+interface Child {
+  readonly keepsAlive: boolean;
+  settle(ending: Ending): void;
+}
+
+const children = new Map<number, Child>();
+let timer: NodeJS.Timeout | undefined;
+let isListening = false;
+
+/**
+ * Waits for a child that `spawnProcess` started. It must be called in the turn of the spawn. Only
+ * these pids are reaped: libuv's own children stay libuv's. `keepsAlive` holds the event loop open.
+ */
+export function reap(pid: number, options: { readonly keepsAlive: boolean }): Promise<Ending> {
+  const { promise, resolve } = Promise.withResolvers<Ending>();
+  children.set(pid, { keepsAlive: options.keepsAlive, settle: resolve });
+  listen();
+  return promise;
+}
+
+function listen(): void {
+  if (isMainThread && !isListening) {
+    process.on("SIGCHLD", look);
+    isListening = true;
+  }
+  timer ??= setInterval(look, lookAgainMs);
+  if ([...children.values()].some((child) => child.keepsAlive)) timer.ref();
+  else timer.unref();
+}
+
+function look(): void {
+  const status = Buffer.alloc(4);
+  for (const [pid, child] of children) {
+    const answer = cWaitpid(pid, status, noHang);
+    if (answer === 0) continue;
+    children.delete(pid);
+    child.settle(
+      answer === pid ? endingOf(status.readInt32LE(0)) : { exitCode: undefined, signal: undefined },
+    );
+  }
+  if (children.size > 0) return listen();
+  clearInterval(timer);
+  timer = undefined;
+  process.off("SIGCHLD", look);
+  isListening = false;
+}
+
+function endingOf(status: number): Ending {
+  const number = status & 0x7f;
+  if (number === 0) return { exitCode: (status >> 8) & 0xff, signal: undefined };
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return { exitCode: undefined, signal: name ?? `SIG${number}` };
+}

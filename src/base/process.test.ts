@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { identify, isAlive, killProcess, waitUntilGone } from "./os/proc.ts";
+import { ProcessFault, run, spawnDetached } from "./process.ts";
+
+test("run answers both streams and takes arguments with spaces and input", async () => {
+  const script = 'read line; echo "$line $1"; echo warn >&2';
+  const result = await run("sh", ["-c", script, "sh", "a  b"], { input: "in\n" });
+  assert.equal(result.stdout.toString(), "in a  b\n");
+  assert.equal(result.stderr.toString(), "warn\n");
+  assert.equal(result.exitCode, 0);
+});
+
+test("run merges stderr into stdout when asked", async () => {
+  const { stdout } = await run("sh", ["-c", "echo a; echo b >&2; echo c"], { mergeStderr: true });
+  assert.equal(stdout.toString(), "a\nb\nc\n");
+});
+
+test("run gives the child its directory and exactly its environment", async () => {
+  const { stdout } = await run("/bin/sh", ["-c", "pwd; echo $GIVEN $HOME"], {
+    cwd: "/usr",
+    env: { GIVEN: "x y", GONE: undefined },
+  });
+  assert.equal(stdout.toString(), "/usr\nx y\n");
+});
+
+test("run hands on no descriptor above 2", async () => {
+  const { stdout } = await run("sh", ["-c", "ls /proc/self/fd"]);
+  // ls itself has the folder open as 3.
+  assert.deepEqual(stdout.toString().trim().split("\n"), ["0", "1", "2", "3"]);
+});
+
+test("run carries large input and output", async () => {
+  const input = Buffer.alloc(1_000_000, "x");
+  const { stdout } = await run("cat", [], { input });
+  assert.equal(stdout.equals(input), true);
+});
+
+test("run does not wait for grandchildren that keep the streams", async () => {
+  const { stdout } = await run("sh", ["-c", "sleep 30 & echo $!"], { timeoutMs: 10_000 });
+  const left = identify(Number(stdout.toString()));
+  assert.ok(left);
+  killProcess(left, "SIGKILL");
+});
+
+const failures: {
+  name: string;
+  file: string;
+  args: string[];
+  options?: Parameters<typeof run>[2];
+  expect: object;
+}[] = [
+  {
+    name: "a bad exit code",
+    file: "sh",
+    args: ["-c", "echo '{\"code\":7}'; echo sorry >&2; exit 3"],
+    expect: {
+      code: "UNKNOWN",
+      exitCode: 3,
+      stderrTail: "sorry",
+      message: "sh exited with 3: sorry",
+    },
+  },
+  {
+    name: "a signal",
+    file: "sh",
+    args: ["-c", "kill -9 $$"],
+    expect: { code: "UNKNOWN", signal: "SIGKILL" },
+  },
+  { name: "no such program", file: "no-such-program", args: [], expect: { code: "NOT_FOUND" } },
+  { name: "no such path", file: "/no/such/program", args: [], expect: { code: "NOT_FOUND" } },
+  { name: "no permission", file: "/etc/passwd", args: [], expect: { code: "PERMISSION_DENIED" } },
+  {
+    name: "no such directory",
+    file: "true",
+    args: [],
+    options: { cwd: "/no/such" },
+    expect: { code: "NOT_FOUND" },
+  },
+  {
+    name: "too much output",
+    file: "sh",
+    args: ["-c", "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxx; done"],
+    options: { maxOutputBytes: 100 },
+    expect: { code: "RESOURCE_EXHAUSTED" },
+  },
+  {
+    name: "a timeout",
+    file: "sleep",
+    args: ["30"],
+    options: { timeoutMs: 10 },
+    expect: { code: "DEADLINE_EXCEEDED", signal: "SIGKILL" },
+  },
+  {
+    name: "an abort beforehand",
+    file: "true",
+    args: [],
+    options: { signal: AbortSignal.abort() },
+    expect: { code: "CANCELLED" },
+  },
+];
+
+for (const { name, file, args, options, expect } of failures) {
+  test(`run fails on ${name}`, async () => {
+    await assert.rejects(run(file, args, options), (error) => {
+      assert.ok(error instanceof ProcessFault);
+      for (const [key, value] of Object.entries(expect)) {
+        assert.deepEqual(error[key as keyof ProcessFault], value, key);
+      }
+      return true;
+    });
+  });
+}
+
+test("run keeps the output of a failed program", async () => {
+  await assert.rejects(run("sh", ["-c", "echo out; exit 1"]), (error) => {
+    return error instanceof ProcessFault && error.stdout.toString() === "out\n";
+  });
+});
+
+test("run answers any exit code when asked", async () => {
+  assert.equal((await run("sh", ["-c", "exit 9"], { anyExitCode: true })).exitCode, 9);
+});
+
+test("many programs at once all end", async () => {
+  const outputs = await Promise.all(
+    Array.from({ length: 30 }, async (_each, index) => {
+      return (await run("echo", [String(index)])).stdout.toString().trim();
+    }),
+  );
+  assert.deepEqual(
+    outputs,
+    outputs.map((_each, index) => String(index)),
+  );
+});
+
+test("spawnDetached starts a program that can be signalled and tells its end", async () => {
+  const child = spawnDetached("sleep", ["30"]);
+  const identity = identify(child.pid);
+  assert.ok(identity);
+  assert.equal(isAlive(identity), true);
+  child.kill("SIGTERM");
+  assert.equal((await child.exited).signal, "SIGTERM");
+  assert.equal(await waitUntilGone(identity, AbortSignal.timeout(5_000)), true);
+  assert.throws(() => spawnDetached("no-such-program", []), { code: "NOT_FOUND" });
+});

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cgroupsPath, clampOomScore, mappedRootGid } from "./spec-text.ts";
+
+const cases = [
+  {
+    name: "raises",
+    spec: '{"process":{"oomScoreAdj":-998}}',
+    floor: 0,
+    want: '{"process":{"oomScoreAdj":0}}',
+  },
+  {
+    name: "keeps higher ones",
+    spec: '{"process":{"oomScoreAdj": 1000}}',
+    floor: 5,
+    want: undefined,
+  },
+  { name: "needs none", spec: '{"process":{}}', floor: 5, want: undefined },
+  {
+    name: "keeps 64-bit numbers exact",
+    spec: '{"oomScoreAdj":-1,"hard":18446744073709551615}',
+    floor: 1,
+    want: '{"oomScoreAdj":1,"hard":18446744073709551615}',
+  },
+  {
+    name: "leaves strings alone",
+    spec: JSON.stringify({ env: ['X="oomScoreAdj":-5'] }),
+    floor: 0,
+    want: undefined,
+  },
+];
+
+for (const { name, spec, floor, want } of cases) {
+  test(`clampOomScore ${name}`, () => {
+    const bytes = Buffer.from(spec);
+    const clamped = clampOomScore(bytes, floor);
+    if (want === undefined) assert.equal(clamped, bytes);
+    else assert.equal(Buffer.from(clamped).toString(), want);
+  });
+}
+
+test("mappedRootGid finds the host's gid of gid 0", () => {
+  const spec = (gidMappings: unknown): Buffer =>
+    Buffer.from(JSON.stringify({ linux: { gidMappings } }));
+  assert.equal(mappedRootGid(spec([{ containerID: 0, hostID: 65536, size: 65536 }])), 65536);
+  assert.equal(mappedRootGid(spec([{ containerID: 5, hostID: 7, size: 1 }])), undefined);
+  assert.equal(mappedRootGid(Buffer.from("{}")), undefined);
+});
+
+test("cgroupsPath reads the path or answers none", () => {
+  assert.equal(cgroupsPath('{"linux":{"cgroupsPath":"/a/b"}}'), "/a/b");
+  assert.equal(cgroupsPath("{}"), "");
+});
