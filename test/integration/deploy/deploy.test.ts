@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { run } from "../../../src/base/process.ts";
+import { loadConfig } from "../../../src/config/load.ts";
+import { findProgram } from "../../support/lacking.ts";
+
+const deploy = path.resolve(import.meta.dirname, "../../../deploy");
+const read = (name: string): string => readFileSync(path.join(deploy, name), "utf8");
+
+test("the deployed configuration is valid and warns of nothing", () => {
+  const { config, warnings } = loadConfig({ file: path.join(deploy, "config.toml") });
+  assert.deepEqual(warnings, []);
+  assert.equal(config.runtime.handlers["runc"]?.systemdCgroup, true);
+});
+
+for (const name of [
+  "crictl.yaml",
+  "kubelet-config.yaml",
+  "runtimeclass.yaml",
+  "prometheus/scrape.yml",
+  "prometheus/berth-rules.yml",
+]) {
+  test(`${name} is YAML, and names berthd's socket where it names one`, () => {
+    for (const document of parseAllDocuments(read(name))) assert.deepEqual(document.errors, []);
+    for (const [address] of read(name).matchAll(/unix:\S+/g)) {
+      assert.equal(address, "unix:///run/berthd/berthd.sock");
+    }
+  });
+}
+
+test("the example network names plugins that Debian has", () => {
+  const { plugins } = JSON.parse(read("cni/10-berth.conflist")) as { plugins: { type: string }[] };
+  assert.deepEqual(
+    plugins.map(({ type }) => type),
+    ["bridge", "portmap"],
+  );
+});
+
+test("promtool takes the rules", {
+  skip: findProgram("promtool") ? false : "needs promtool",
+}, async () => {
+  await run("promtool", ["check", "rules", path.join(deploy, "prometheus/berth-rules.yml")]);
+});
+
+const analyze = findProgram("systemd-analyze");
+test("systemd takes the unit's keys", {
+  skip: analyze ? false : "needs systemd-analyze",
+}, async () => {
+  const unit = path.join(deploy, "systemd/berthd.service");
+  const { stdout } = await run(analyze ?? "", ["verify", "--man=no", unit], {
+    anyExitCode: true,
+    mergeStderr: true,
+  });
+  // The programs the unit names need not be installed here; every key and value has to be known.
+  assert.doesNotMatch(stdout.toString(), /Unknown|Failed to parse|invalid/i);
+});
