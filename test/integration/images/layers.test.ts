@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
+import { lstat, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { attributesOf } from "../../../src/base/os/inode.ts";
+import { digestOf } from "../../../src/content/digest.ts";
+import { type ExtractedLayer, extractLayer } from "../../../src/images/unpack/extract-layer.ts";
+import { findProgram } from "../../support/lacking.ts";
+import { run } from "../../support/run.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
+
+const skip = process.getuid?.() === 0 ? false : "needs root";
+
+/** Extracts a layer into `root` of a fresh folder, beside a file that nothing may touch. */
+async function extract(
+  members: readonly RawMember[],
+  check: (root: string, extracted: ExtractedLayer) => Promise<void>,
+): Promise<void> {
+  await using home = await scratch({ prefix: "lay" });
+  const { root, blob, diffId, outside } = await place(home, tarBytes(members));
+  const extracted = await extractLayer({ blob, root, diffId }, timeLimit());
+  await check(root, extracted);
+  assert.deepEqual(await snapshotOf(outside), untouched);
+}
+
+const untouched = [["secret", "600", "outside"]];
+const timeLimit = () => ({ signal: AbortSignal.timeout(60_000) });
+
+async function place(home: Scratch, plain: Buffer) {
+  const root = await home.folder("root");
+  const outside = await home.folder("outside");
+  await writeFile(path.join(outside, "secret"), "outside", { mode: 0o600 });
+  const blob = path.join(home.path, "layer");
+  await writeFile(blob, gzipSync(plain));
+  return { root, blob, outside, diffId: digestOf(plain) };
+}
+
+async function snapshotOf(folder: string): Promise<string[][]> {
+  const found: string[][] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    const file = path.join(folder, name);
+    const { mode } = await lstat(file);
+    found.push([name, (mode & 0o7777).toString(8), await readFile(file, "utf8")]);
+  }
+  return found;
+}
+
+const refused: readonly { name: string; members: readonly RawMember[]; says: RegExp }[] = [
+  {
+    name: "..",
+    members: [{ name: "../outside/secret", content: "evil" }],
+    says: /outside its root/,
+  },
+  {
+    name: ".. in the middle",
+    members: [{ name: "a/../../outside/secret", content: "evil" }],
+    says: /outside its root/,
+  },
+  {
+    name: "a hard link out of the root",
+    members: [{ name: "link", flag: "1", link: "../outside/secret" }],
+    says: /outside its root/,
+  },
+  {
+    name: "a hard link through a link out of the root",
+    members: [
+      { name: "door", flag: "2", link: "../outside" },
+      { name: "link", flag: "1", link: "door/secret" },
+    ],
+    says: /hard link to no file/,
+  },
+  { name: "a whiteout of ..", members: [{ name: "a/.wh..." }], says: /hostile whiteout/ },
+  { name: "a whiteout of .", members: [{ name: ".wh.." }], says: /hostile whiteout/ },
+  { name: "a whiteout of nothing", members: [{ name: "a/.wh." }], says: /hostile whiteout/ },
+  {
+    name: "a root that is a link",
+    members: [{ name: "./", flag: "2", link: "../outside" }],
+    says: /replaces its root/,
+  },
+  {
+    name: "links that go round",
+    members: [
+      { name: "a", flag: "2", link: "b" },
+      { name: "b", flag: "2", link: "a" },
+      { name: "a/file", content: "x" },
+    ],
+    says: /too many links/,
+  },
+  {
+    name: "a file below a file",
+    members: [
+      { name: "a", content: "x" },
+      { name: "a/b", content: "y" },
+    ],
+    says: /no folder/,
+  },
+  {
+    name: "a file of absurd size",
+    members: [
+      {
+        name: "huge",
+        patch: (header) => header.write("80000000000fffffffffffff", 124, 12, "hex"),
+      },
+    ],
+    says: /too large/,
+  },
+  {
+    name: "a PAX header of absurd size",
+    members: [{ name: "pax", flag: "x", size: 2 ** 31 }],
+    says: /too long/,
+  },
+  { name: "a member that is cut off", members: [{ name: "a", size: 100_000 }], says: /cut off/ },
+];
+
+for (const { name, members, says } of refused) {
+  test(`a layer with ${name} is refused and changes nothing outside`, { skip }, async () => {
+    await using home = await scratch({ prefix: "lay" });
+    const { root, blob, outside, diffId } = await place(home, tarBytes(members));
+    await assert.rejects(extractLayer({ blob, root, diffId }, timeLimit()), says);
+    assert.deepEqual(await snapshotOf(outside), untouched);
+  });
+}
+
+test("absolute names and links stay inside the root", { skip }, async () => {
+  const members: RawMember[] = [
+    { name: "/etc/passwd", content: "inside" },
+    { name: "door", flag: "2", link: "../../outside" },
+    { name: "door/secret", content: "inside" },
+    { name: "abs", flag: "2", link: "/tmp/none/deep" },
+    { name: "abs/file", content: "made" },
+    { name: "door/.wh.gone" },
+  ];
+  await extract(members, async (root) => {
+    assert.equal(await readFile(path.join(root, "etc/passwd"), "utf8"), "inside");
+    assert.equal(await readFile(path.join(root, "outside/secret"), "utf8"), "inside");
+    assert.equal(await readFile(path.join(root, "tmp/none/deep/file"), "utf8"), "made");
+    assert.ok((await lstat(path.join(root, "outside/gone"))).isCharacterDevice());
+    assert.equal(await readlink(path.join(root, "abs")), "/tmp/none/deep");
+  });
+});
+
+test("a link that stood in the folder before is not followed out", { skip }, async () => {
+  await using home = await scratch({ prefix: "lay" });
+  const { root, blob, outside, diffId } = await place(
+    home,
+    tarBytes([{ name: "door/secret", content: "evil" }]),
+  );
+  await symlink(outside, path.join(root, "door"));
+  await extractLayer({ blob, root, diffId }, timeLimit());
+  assert.deepEqual(await snapshotOf(outside), untouched);
+});
+
+test("whiteouts become overlayfs' own, and spare their own layer", { skip }, async () => {
+  const members: RawMember[] = [
+    { name: "gone-dir/", flag: "5" },
+    { name: "gone-dir/.wh.gone" },
+    { name: "opaque/", flag: "5" },
+    { name: "opaque/.wh..wh..opq" },
+    { name: "opaque/new", content: "new" },
+    { name: "kept", content: "kept" },
+    { name: ".wh.kept" },
+    { name: ".wh.again" },
+    { name: "again/", flag: "5" },
+    { name: ".wh..wh.plnk/1", content: "aufs" },
+  ];
+  await extract(members, async (root) => {
+    const gone = await lstat(path.join(root, "gone-dir/gone"));
+    assert.deepEqual([gone.isCharacterDevice(), gone.rdev], [true, 0]);
+    assert.deepEqual(await readdir(path.join(root, "opaque")), ["new"]);
+    assert.equal(xattr(path.join(root, "opaque"), "trusted.overlay.opaque"), "y");
+    assert.equal(xattr(path.join(root, "again"), "trusted.overlay.opaque"), "y");
+    assert.equal(await readFile(path.join(root, "kept"), "utf8"), "kept");
+    assert.deepEqual((await readdir(root)).sort(), ["again", "gone-dir", "kept", "opaque"]);
+  });
+});
+
+test("a member's looks survive: owner, mode, attributes, time, type", { skip }, async () => {
+  const capability = Buffer.from("0100000200040000000000000000000000000000", "hex");
+  const members: RawMember[] = [
+    {
+      name: "tool",
+      content: "x",
+      mode: 0o4755,
+      uid: 1234,
+      gid: 2_000_000,
+      pax: {
+        mtime: "1234567890.123456789",
+        uid: "3000000000",
+        "SCHILY.xattr.security.capability": capability,
+        "SCHILY.xattr.trusted.overlay.opaque": "y",
+      },
+    },
+    { name: "same", flag: "1", link: "tool" },
+    { name: "null", flag: "3", major: 1, minor: 3, mode: 0o666 },
+    { name: "pipe", flag: "6", mode: 0o622 },
+    { name: "dir/", flag: "5", mode: 0o1777, mtime: 1_000_000 },
+    { name: "dir/inner", content: "later" },
+    { name: "caf\u00c3\u00a9-\u00ff", content: "bytes" },
+    { name: "pax", content: "long", pax: { path: `${"d/".repeat(80)}file` } },
+  ];
+  await extract(members, async (root, { implicit, usage }) => {
+    const tool = await lstat(path.join(root, "tool"), { bigint: true });
+    assert.equal(tool.mtimeNs, 1_234_567_890_123_456_789n);
+    assert.deepEqual(
+      [tool.uid, tool.gid, tool.mode & 0o7777n],
+      [3_000_000_000n, 2_000_000n, 0o4755n],
+    );
+    assert.equal(tool.nlink, 2n);
+    assert.equal(xattr(path.join(root, "tool"), "security.capability"), capability.toString());
+    assert.equal(xattr(path.join(root, "tool"), "trusted.overlay.opaque"), undefined);
+    const device = await lstat(path.join(root, "null"));
+    assert.deepEqual(
+      [device.isCharacterDevice(), device.rdev, device.mode & 0o777],
+      [true, 0x103, 0o666],
+    );
+    assert.ok((await lstat(path.join(root, "pipe"))).isFIFO());
+    const dir = await lstat(path.join(root, "dir"));
+    assert.deepEqual([dir.mtimeMs, dir.mode & 0o7777], [1_000_000_000, 0o1777]);
+    const names = await readdir(root, { encoding: "buffer" });
+    assert.ok(names.some((name) => name.toString("latin1") === "caf\u00c3\u00a9-\u00ff"));
+    assert.equal(await readFile(path.join(root, `${"d/".repeat(80)}file`), "utf8"), "long");
+    assert.equal(implicit.length, 81);
+    assert.ok(usage.inodes > 80n);
+  });
+});
+
+test("sparse files of all formats come out whole", { skip }, async () => {
+  const tar = findProgram("tar");
+  if (!tar) return;
+  await using home = await scratch({ prefix: "lay" });
+  const source = await home.folder("source");
+  const wanted = Buffer.alloc(3_000_000);
+  for (let at = 0; at < 12; at += 1) wanted.write(`part ${at}`, at * 250_000);
+  await run("truncate", ["-s", "3000000", path.join(source, "holes")]);
+  for (let at = 0; at < 12; at += 1) {
+    await run(
+      "dd",
+      [`of=${path.join(source, "holes")}`, "conv=notrunc", "bs=1", `seek=${at * 250_000}`],
+      { input: `part ${at}` },
+    );
+  }
+  for (const format of ["gnu", "0.0", "0.1", "1.0"]) {
+    const flags =
+      format === "gnu" ? ["--format=gnu"] : ["--format=posix", `--sparse-version=${format}`];
+    const blob = path.join(home.path, `layer ${format}`);
+    const made = await run(tar, ["-C", source, "--sparse", ...flags, "-cf", blob, "holes"]);
+    assert.equal(made.code, 0, made.stderr);
+    const root = await home.folder("root", format);
+    const bytes = await readFile(blob);
+    assert.ok(bytes.length < 1_000_000, "tar wrote no sparse file");
+    await extractLayer({ blob, root, diffId: digestOf(bytes) }, timeLimit());
+    assert.deepEqual(await readFile(path.join(root, "holes")), wanted, format);
+    assert.ok((await lstat(path.join(root, "holes"))).blocks * 512 < 1_000_000, format);
+  }
+});
+
+test("a wrong diff id fails the layer", { skip }, async () => {
+  await using home = await scratch({ prefix: "lay" });
+  const { root, blob } = await place(home, tarBytes([{ name: "a", content: "x" }]));
+  const diffId = digestOf("something else");
+  await assert.rejects(extractLayer({ blob, root, diffId }, timeLimit()), {
+    code: "FAILED_PRECONDITION",
+  });
+});
+
+test("an extraction ends with its signal", { skip }, async () => {
+  await using home = await scratch({ prefix: "lay" });
+  const root = await home.folder("root");
+  const pipe = path.join(home.path, "pipe");
+  await run("mkfifo", [pipe]);
+  const abort = new AbortController();
+  const work = extractLayer({ blob: pipe, root, diffId: digestOf("") }, abort);
+  abort.abort();
+  await assert.rejects(work, { code: "CANCELLED" });
+});
+
+function xattr(file: string, name: string): string | undefined {
+  const fd = openSync(file, "r");
+  try {
+    return attributesOf(fd).get(name)?.toString();
+  } finally {
+    closeSync(fd);
+  }
+}

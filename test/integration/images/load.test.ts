@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { digestOf } from "../../../src/content/digest.ts";
+import { lacking } from "../../support/lacking.ts";
+import { writeOciLayout } from "../../support/oci-image.ts";
+import { must } from "../../support/run.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { namespace, openLibrary } from "./library.ts";
+
+const skip = lacking("skopeo");
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+
+let home: Scratch;
+let layout: string;
+let id: string;
+
+before(async () => {
+  if (skip) return;
+  home = await scratch({ prefix: "load" });
+  layout = await home.folder("layout");
+  id = await writeOciLayout(layout, "1.0", {
+    config: { Cmd: ["sh"] },
+    layers: [[{ path: "hello", content: "hello" }], [{ path: "deep/er", content: "er" }]],
+  });
+});
+
+after(async () => home?.[Symbol.asyncDispose]());
+
+const tarOf = async (name: string): Promise<string> => {
+  const file = path.join(home.path, name);
+  await must("tar", ["-C", layout, "-cf", file, "."]);
+  return file;
+};
+
+test("an OCI layout is loaded from a folder, a tar, and a gzipped tar", { skip }, async () => {
+  const tar = await tarOf("layout.tar");
+  const gz = `${tar}.gz`;
+  await writeFile(gz, gzipSync(await readFile(tar)));
+  for (const from of [layout, tar, gz]) {
+    const { images, layer } = await openLibrary(await home.folder(`of ${path.basename(from)}`));
+    const [image] = await images.load(from, { name: "local/app:2", ...call() });
+    assert.equal(image?.id, id);
+    assert.deepEqual(image?.repoTags, ["docker.io/local/app:2"]);
+    assert.equal(images.find("local/app:2"), image);
+    const hello = path.join(layer(image?.chainId ?? "", 1), "hello");
+    assert.equal(await readFile(hello, "utf8"), "hello");
+  }
+});
+
+test("an image without a name is found by its id", { skip }, async () => {
+  const { images } = await openLibrary(await home.folder("unnamed"));
+  const [image] = await images.load(layout, call());
+  assert.deepEqual([image?.id, image?.repoTags, image?.repoDigests], [id, [], []]);
+  assert.equal(images.find(id), image);
+  await images.remove(id, call());
+  assert.deepEqual(images.list(), []);
+});
+
+test("the layout's own name counts when none is given", { skip }, async () => {
+  const folder = await home.folder("named");
+  await writeOciLayout(folder, "quay.io/some/app:3", {
+    config: {},
+    layers: [[{ path: "x", content: "x" }]],
+  });
+  const { images } = await openLibrary(await home.folder("own name"));
+  const [image] = await images.load(folder, call());
+  assert.deepEqual(image?.repoTags, ["quay.io/some/app:3"]);
+});
+
+test("what docker save writes is loaded with its tags", { skip }, async () => {
+  const archive = path.join(home.path, "save.tar");
+  await must("skopeo", [
+    "copy",
+    "--quiet",
+    "--additional-tag=example.test/saved:also",
+    `oci:${layout}:1.0`,
+    `docker-archive:${archive}:example.test/saved:1`,
+  ]);
+  const { images, content, snapshotter } = await openLibrary(await home.folder("saved"));
+  const [image] = await images.load(archive, call());
+  assert.deepEqual(image?.repoTags, ["example.test/saved:1", "example.test/saved:also"]);
+  assert.equal(image?.layers, 2);
+  await images.remove("example.test/saved:also", call());
+  assert.deepEqual([content.list(namespace), snapshotter.list(namespace)], [[], []]);
+});
+
+test("an archive that is none is refused", { skip }, async () => {
+  const { images, content } = await openLibrary(await home.folder("refused"));
+  const nothing = path.join(home.path, "nothing.tar");
+  await must("tar", ["-C", layout, "-cf", nothing, "oci-layout"]);
+  await assert.rejects(images.load(nothing, call()), { code: "INVALID_ARGUMENT" });
+  await writeFile(nothing, "not a tar at all ".repeat(100));
+  await assert.rejects(images.load(nothing, call()), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(images.load("/no/such/file", call()), { code: "NOT_FOUND" });
+  assert.deepEqual(await content.ingests(namespace), []);
+});
+
+test("a built-in image is pinned, and stays", { skip }, async () => {
+  const builtin = [{ name: "berth.local/pause:1", id: digestOf("pause") }];
+  const { images } = await openLibrary(await home.folder("builtin"), { builtin });
+  const [image] = images.list();
+  assert.equal(image?.pinned, true);
+  assert.equal(images.find("berth.local/pause:1"), image);
+  assert.equal(images.find(digestOf("pause")), image);
+  assert.equal(await images.pull("berth.local/pause:1", call()), image);
+  await assert.rejects(images.remove("berth.local/pause:1", call()), {
+    code: "FAILED_PRECONDITION",
+    message: /built in/,
+  });
+});

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import type { RegistryAuth } from "../../../src/images/ports.ts";
+import { ociArchitecture, writeOciLayout } from "../../support/oci-image.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { namespace, openLibrary } from "./library.ts";
+
+// A registry in the test itself, since these cases need one that misbehaves.
+
+const skip = process.getuid?.() === 0 ? false : "needs root";
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+
+let home: Scratch;
+let id: string;
+const blobs = new Map<string, Buffer>();
+let manifest: { digest: string; mediaType: string };
+
+before(async () => {
+  if (skip) return;
+  home = await scratch({ prefix: "reg" });
+  const layout = await home.folder("layout");
+  const noise = createHash("sha512").update("noise");
+  const content = Buffer.concat(
+    Array.from({ length: 4096 }, (_, at) => noise.copy().update(String(at)).digest()),
+  );
+  id = await writeOciLayout(layout, "x", { config: {}, layers: [[{ path: "noise", content }]] });
+  const folder = path.join(layout, "blobs/sha256");
+  for (const name of await readdir(folder)) {
+    blobs.set(`sha256:${name}`, await readFile(path.join(folder, name)));
+  }
+  const index = JSON.parse(await readFile(path.join(layout, "index.json"), "utf8")) as {
+    manifests: [typeof manifest];
+  };
+  manifest = index.manifests[0];
+});
+
+after(async () => home?.[Symbol.asyncDispose]());
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => boolean | void;
+
+/** Serves the image under any repository and tag; `first` may answer instead, by true. */
+async function serve(first: Handler): Promise<AsyncDisposable & { readonly host: string }> {
+  const server = http.createServer((request, response) => {
+    if (first(request, response)) return;
+    const name = (request.url ?? "").split("?")[0]?.split("/").at(-1) ?? "";
+    const digest = name.startsWith("sha256:") ? name : manifest.digest;
+    const body = blobs.get(digest);
+    if (!body) {
+      response.writeHead(404).end();
+      return;
+    }
+    const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
+    const from = range ? Number(range[1]) : 0;
+    response.writeHead(range ? 206 : 200, {
+      "content-type": digest === manifest.digest ? manifest.mediaType : "application/octet-stream",
+      "content-length": body.length - from,
+      "docker-content-digest": digest,
+      ...(range && { "content-range": `bytes ${from}-${body.length - 1}/${body.length}` }),
+    });
+    response.end(request.method === "HEAD" ? undefined : body.subarray(from));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    host: `127.0.0.1:${address.port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const basic = (text: string): string => `Basic ${Buffer.from(text).toString("base64")}`;
+
+/** Answers 401 with `challenge` to everyone who does not send `wanted`. */
+const guard =
+  (wanted: string, challenge: string): Handler =>
+  (request, response) => {
+    if (request.headers.authorization === wanted) return false;
+    response.writeHead(401, { "www-authenticate": challenge }).end();
+    return true;
+  };
+
+test("basic auth takes user and password, and auth", { skip }, async () => {
+  await using registry = await serve(guard(basic("me:se:cret"), 'Basic realm="r"'));
+  const given: readonly (RegistryAuth | undefined)[] = [
+    { username: "me", password: "se:cret" },
+    { auth: Buffer.from("me:se:cret\0\0").toString("base64") },
+    { username: "me", password: "se:cret", serverAddress: `http://${registry.host}/v2/` },
+  ];
+  for (const [at, auth] of given.entries()) {
+    const { images } = await openLibrary(await home.folder(`basic ${at}`));
+    assert.equal((await images.pull(`${registry.host}/a/b:c`, { ...call(), auth: auth! })).id, id);
+  }
+  const { images } = await openLibrary(await home.folder("basic refused"));
+  const refused: readonly (RegistryAuth | undefined)[] = [
+    undefined,
+    { username: "me", password: "wrong" },
+    { username: "me", password: "se:cret", serverAddress: "other.test" },
+  ];
+  for (const auth of refused) {
+    await assert.rejects(
+      images.pull(`${registry.host}/a/b:c`, { ...call(), ...(auth && { auth }) }),
+      {
+        code: "UNAUTHENTICATED",
+        message: /a\/b:c/,
+      },
+    );
+  }
+});
+
+/** A token server that knows one way to ask, and the guard that wants its token. */
+function tokenGuard(accepts: (request: IncomingMessage, body: string) => boolean): Handler {
+  return (request, response) => {
+    if (request.url?.startsWith("/token")) {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        if (accepts(request, body)) response.end(JSON.stringify({ access_token: "t0ken" }));
+        else response.writeHead(405).end();
+      });
+      return true;
+    }
+    const realm = `http://${request.headers.host}/token`;
+    const challenge = `Bearer realm="${realm}",service="reg, istry",scope="repository:a/b:pull"`;
+    return guard("Bearer t0ken", challenge)(request, response);
+  };
+}
+
+const scoped = (request: IncomingMessage): boolean =>
+  new URL(request.url ?? "", "http://x").searchParams.get("scope") === "repository:a/b:pull";
+
+const tokenCases: readonly {
+  name: string;
+  auth?: RegistryAuth;
+  accepts: (request: IncomingMessage, body: string) => boolean;
+}[] = [
+  {
+    name: "without credentials",
+    accepts: (request) => request.method === "GET" && scoped(request),
+  },
+  {
+    name: "with a password",
+    auth: { username: "me", password: "pw" },
+    accepts: (request) => request.headers.authorization === basic("me:pw") && scoped(request),
+  },
+  {
+    name: "with a password where only POST is known",
+    auth: { username: "me", password: "pw" },
+    accepts: ({ method }, body) =>
+      method === "POST" && new URLSearchParams(body).get("password") === "pw",
+  },
+  {
+    name: "with an identity token",
+    auth: { identityToken: "id" },
+    accepts: ({ method }, body) => {
+      const form = new URLSearchParams(body);
+      return (
+        method === "POST" &&
+        form.get("grant_type") === "refresh_token" &&
+        form.get("refresh_token") === "id" &&
+        form.get("service") === "reg, istry"
+      );
+    },
+  },
+  { name: "given as registry token", auth: { registryToken: "t0ken" }, accepts: () => false },
+];
+
+for (const { name, auth, accepts } of tokenCases) {
+  test(`a bearer token is got ${name}`, { skip }, async () => {
+    await using registry = await serve(tokenGuard(accepts));
+    const { images } = await openLibrary(await home.folder(`token ${name}`));
+    const image = await images.pull(`${registry.host}/a/b`, { ...call(), ...(auth && { auth }) });
+    assert.equal(image.id, id);
+  });
+}
+
+test("403 is PERMISSION_DENIED with the registry's words", { skip }, async () => {
+  await using registry = await serve((_request, response) => {
+    const body = JSON.stringify({ errors: [{ code: "DENIED", message: "not for you" }] });
+    response.writeHead(403).end(body);
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("denied"));
+  await assert.rejects(images.pull(`${registry.host}/a/b:c`, call()), {
+    code: "PERMISSION_DENIED",
+  });
+});
+
+test("a redirect to another host goes without credentials", { skip }, async () => {
+  const leaked: unknown[] = [];
+  await using storage = await serve((request) => void leaked.push(request.headers.authorization));
+  await using registry = await serve((request, response) => {
+    if (guard(basic("me:pw"), "Basic")(request, response)) return true;
+    if (!request.url?.includes("/blobs/")) return false;
+    response.writeHead(307, { location: `http://${storage.host}${request.url}` }).end();
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("redirect"));
+  const auth = { username: "me", password: "pw" };
+  assert.equal((await images.pull(`${registry.host}/a/b`, { ...call(), auth })).id, id);
+  assert.deepEqual(leaked, [undefined, undefined]);
+});
+
+test("a download that breaks off goes on where it was", { skip }, async () => {
+  const ranges: (string | undefined)[] = [];
+  const large = [...blobs].find(([, bytes]) => bytes.length > 200_000);
+  await using registry = await serve((request, response) => {
+    if (!large || !request.url?.includes(large[0])) return false;
+    ranges.push(request.headers.range);
+    if (ranges.length > 1) return false;
+    response.writeHead(200, { "content-length": large[1].length });
+    response.write(large[1].subarray(0, 100_000), () => response.destroy());
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("resume"));
+  assert.equal((await images.pull(`${registry.host}/a/b`, call())).id, id);
+  assert.equal(ranges.length, 2);
+  assert.match(ranges[1] ?? "", /^bytes=[1-9]\d*-$/);
+});
+
+test("a stalled download is given up", { skip }, async () => {
+  await using registry = await serve((request, response) => {
+    if (!request.url?.includes("/blobs/")) return false;
+    const digest = request.url.split("/").at(-1)?.split("?")[0] ?? "";
+    const body = blobs.get(digest) ?? Buffer.alloc(0);
+    if (body.length < 200_000) return false;
+    response.writeHead(200, { "content-length": body.length });
+    response.write(body.subarray(0, 1000));
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("stalled"), {
+    config: { snapshotter: "overlayfs", maxConcurrentDownloads: 3, pullProgressTimeoutMs: 200 },
+  });
+  await assert.rejects(images.pull(`${registry.host}/a/b`, call()), {
+    code: "DEADLINE_EXCEEDED",
+    message: /no progress/,
+  });
+});
+
+test("wrong bytes are refused and not kept", { skip }, async () => {
+  await using registry = await serve((request, response) => {
+    const digest = request.url?.split("/").at(-1) ?? "";
+    const body = Buffer.from(blobs.get(digest) ?? "");
+    if (!request.url?.includes("/blobs/") || body.length < 200_000) return false;
+    body.writeUInt8((body[1000] ?? 0) ^ 1, 1000);
+    response.writeHead(200, { "content-length": body.length }).end(body);
+    return true;
+  });
+  const { images, content, snapshotter } = await openLibrary(await home.folder("wrong"));
+  await assert.rejects(images.pull(`${registry.host}/a/b`, call()), {
+    code: "FAILED_PRECONDITION",
+  });
+  assert.deepEqual([images.list(), snapshotter.list(namespace)], [[], []]);
+  assert.deepEqual(await content.ingests(namespace), []);
+});
+
+test("an index gives the image for this platform, or says which it has", { skip }, async () => {
+  const own = { ...manifest, size: blobs.get(manifest.digest)?.length };
+  const other = { ...own, platform: { os: "linux", architecture: "s390x" } };
+  const indexOf = (manifests: unknown[]) =>
+    Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }));
+  const whole = indexOf([
+    other,
+    { ...own, platform: { os: "linux", architecture: ociArchitecture() } },
+  ]);
+  const foreign = indexOf([other]);
+  await using registry = await serve((request, response) => {
+    const tag = request.url?.split("/").at(-1);
+    const body = { whole, foreign }[tag ?? ""];
+    const digests = [whole, foreign].map(
+      (bytes) => [`sha256:${createHash("sha256").update(bytes).digest("hex")}`, bytes] as const,
+    );
+    const found = body ?? digests.find(([digest]) => digest === tag)?.[1];
+    if (!found) return false;
+    response.setHeader("content-type", "application/vnd.oci.image.index.v1+json");
+    response.end(request.method === "HEAD" ? undefined : found);
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("index"));
+  assert.equal((await images.pull(`${registry.host}/a/b:whole`, call())).id, id);
+  await assert.rejects(images.pull(`${registry.host}/a/b:foreign`, call()), {
+    code: "NOT_FOUND",
+    message: /linux\/s390x/,
+  });
+});
+
+test("callers share a pull, and one that gives up leaves it to the others", { skip }, async () => {
+  let manifests = 0;
+  const { promise: asked, resolve: reached } = Promise.withResolvers<void>();
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  await using registry = await serve((request, response) => {
+    if (!request.url?.includes("/manifests/") || request.method !== "HEAD") return false;
+    manifests += 1;
+    reached();
+    void opened.then(() => {
+      response.setHeader("docker-content-digest", manifest.digest);
+      response.setHeader("content-type", manifest.mediaType);
+      response.setHeader("content-length", blobs.get(manifest.digest)?.length ?? 0);
+      response.end();
+    });
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("shared"));
+  const abort = new AbortController();
+  const first = images.pull(`${registry.host}/a/b`, { signal: abort.signal });
+  const second = images.pull(`${registry.host}/a/b:latest`, call());
+  await asked;
+  abort.abort();
+  await assert.rejects(first, { name: "AbortError" });
+  open();
+  assert.equal((await second).id, id);
+  assert.equal(manifests, 1);
+});
+
+test("a pull that nobody waits for ends", { skip }, async () => {
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  const { promise: asked, resolve: reached } = Promise.withResolvers<void>();
+  await using registry = await serve((request) => {
+    request.socket.on("close", () => close());
+    reached();
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("alone"));
+  const abort = new AbortController();
+  const pull = images.pull(`${registry.host}/a/b`, { signal: abort.signal });
+  await asked;
+  abort.abort(new DOMException("too late", "TimeoutError"));
+  await assert.rejects(pull, { name: "TimeoutError" });
+  await closed;
+});
