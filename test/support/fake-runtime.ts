@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A PlatformRuntime without a kernel. It runs three programs: `sleep` until it is killed,
 // `sh -c "exit N"`, and `sh -c "echo TEXT"`; anything else cannot be found when it is started.
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
+import path from "node:path";
 import type { Cancellable } from "../../src/base/cancellable.ts";
 import { fault } from "../../src/base/errors.ts";
 import { nowNanos } from "../../src/base/now.ts";
@@ -241,8 +242,9 @@ class FakeTask implements RuntimeTask {
       }));
   }
 
-  async checkpoint(): Promise<void> {
-    throw fault("UNIMPLEMENTED", "the fake runtime has no checkpoints");
+  /** Writes a file that tells whose image it is. */
+  async checkpoint(options: { path: string }): Promise<void> {
+    writeFileSync(path.join(options.path, "core-1.img"), `image of ${this.id}`);
   }
 
   async update(options: { resources: ProtoAny }): Promise<void> {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
+import { silentLogger } from "../base/logger.ts";
+import { createContentStore } from "../content/content-store.ts";
+import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
+import { codec, packAny } from "../rpc/codec.ts";
+import { inProcessClient } from "../rpc/in-process.ts";
+import type { ServiceClient } from "../rpc/service.ts";
+
+const on = { namespace: "ns" };
+
+interface Bench extends Disposable {
+  readonly fakes: FakeServices;
+  readonly folder: string;
+  readonly tasks: ServiceClient<"containerd.services.tasks.v1.Tasks">;
+  blob(digest: string): Buffer;
+}
+
+/** Two containers, of which "c" has a running task. */
+async function bench(): Promise<Bench> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "berth cpt-"));
+  const content = await createContentStore({
+    root: path.join(folder, "content"),
+    metadata: openMemoryMetadata(silentLogger),
+    log: silentLogger,
+  });
+  const fakes = fakeServices({ content, checkpointDir: path.join(folder, "checkpoints") });
+  const containers = inProcessClient(
+    "containerd.services.containers.v1.Containers",
+    fakes.containers,
+  );
+  const tasks = inProcessClient("containerd.services.tasks.v1.Tasks", fakes.tasks);
+  for (const id of ["c", "copy"]) await containers.Create({ container: containerInit(id) }, on);
+  await tasks.Create({ containerId: "c" }, on);
+  await tasks.Start({ containerId: "c" }, on);
+  return {
+    fakes,
+    folder,
+    tasks,
+    blob: (digest) => readFileSync(path.join(folder, "content", "blobs", ...digest.split(":"))),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+test("Tasks: Checkpoint to a path leaves the image there and answers nothing", async () => {
+  using b = await bench();
+  const imagePath = path.join(b.folder, "image");
+  mkdirSync(imagePath);
+  const options = packAny("containerd.runc.v1.CheckpointOptions", { imagePath });
+  const { descriptors } = await b.tasks.Checkpoint({ containerId: "c", options }, on);
+  assert.deepEqual(descriptors, []);
+  assert.deepEqual(readdirSync(imagePath), ["core-1.img"]);
+});
+
+test("Tasks: a checkpoint becomes blobs, and another container is restored from them", async () => {
+  using b = await bench();
+  const { descriptors } = await b.tasks.Checkpoint({ containerId: "c" }, on);
+  const [image, spec] = descriptors;
+  assert.deepEqual(
+    descriptors.map(({ mediaType }) => mediaType),
+    [
+      "application/vnd.containerd.container.criu.checkpoint.criu.tar",
+      "application/vnd.containerd.container.checkpoint.config.v1+proto",
+    ],
+  );
+  assert.ok(image && spec);
+  const checkpoints = path.join(b.folder, "checkpoints");
+  assert.deepEqual(readdirSync(checkpoints), []);
+  assert.equal(image.size, BigInt(b.blob(image.digest).length));
+  const stored = codec("google.protobuf.Any").decode(b.blob(spec.digest));
+  assert.deepEqual(stored, codec("google.protobuf.Any").normalize(containerInit("c").spec ?? {}));
+
+  await b.tasks.Create({ containerId: "copy", checkpoint: image }, on);
+  const folder = b.fakes.runtime.lastCreate?.checkpointPath ?? "";
+  assert.equal(readFileSync(path.join(folder, "core-1.img"), "utf8"), "image of c");
+  await b.tasks.Delete({ containerId: "copy" }, on);
+  assert.equal(existsSync(folder), false);
+});
+
+test("Tasks: Create refuses a checkpoint that is none", async () => {
+  using b = await bench();
+  const [image, spec] = (await b.tasks.Checkpoint({ containerId: "c" }, on)).descriptors;
+  const create = (checkpoint: object): Promise<unknown> =>
+    b.tasks.Create({ containerId: "copy", checkpoint }, on);
+  await assert.rejects(create({ ...spec }), { code: "INVALID_ARGUMENT" });
+  const digest = `sha256:${"0".repeat(64)}`;
+  await assert.rejects(create({ ...image, digest }), { code: "NOT_FOUND" });
+  await assert.rejects(create({ ...image, digest: "../../etc" }), { code: "INVALID_ARGUMENT" });
+  assert.equal(b.fakes.runtime.get("ns", "copy"), undefined);
+});
