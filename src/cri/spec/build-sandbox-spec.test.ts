@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sandboxInput } from "../../../test/support/spec-input.ts";
+import { buildSandboxSpec } from "./build-sandbox-spec.ts";
+
+test("the sandbox's init is the built-in pause without any privilege", async () => {
+  const spec = await buildSandboxSpec(sandboxInput());
+  assert.deepEqual(spec.root, { path: "/var/lib/berthd/pause/rootfs", readonly: true });
+  assert.deepEqual(spec.process, {
+    user: { uid: 65535, gid: 65535, additionalGids: [65535] },
+    args: ["/pause"],
+    env: [],
+    cwd: "/",
+    capabilities: { bounding: [], effective: [], permitted: [] },
+    noNewPrivileges: true,
+    oomScoreAdj: -998,
+  });
+  assert.deepEqual(
+    spec.mounts.map(({ destination }) => destination),
+    ["/proc", "/dev", "/dev/shm"],
+  );
+  assert.deepEqual(spec.linux.resources.cpu, { shares: 2 });
+  assert.equal(spec.linux.cgroupsPath, "/k8s.io/sb1");
+  assert.ok(spec.linux.maskedPaths?.includes("/proc/kcore"));
+  assert.deepEqual(spec.linux.sysctl, {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": "0 2147483647",
+  });
+});
+
+const users = [
+  {
+    name: "a user",
+    security: { runAsUser: { value: 7n } },
+    out: { uid: 7, gid: 0, additionalGids: [0] },
+  },
+  {
+    name: "user, group and groups",
+    security: { runAsUser: { value: 7n }, runAsGroup: { value: 8n }, supplementalGroups: [3n] },
+    out: { uid: 7, gid: 8, additionalGids: [3, 8] },
+  },
+];
+
+for (const { name, security, out } of users) {
+  test(`the sandbox's init runs as ${name}`, async () => {
+    const spec = await buildSandboxSpec(
+      sandboxInput({ config: { linux: { securityContext: security } } }),
+    );
+    assert.deepEqual(spec.process.user, out);
+  });
+}
+
+test("buildSandboxSpec refuses a group without a user, and a pod without a name", async () => {
+  const group = { linux: { securityContext: { runAsGroup: { value: 8n } } } };
+  await assert.rejects(buildSandboxSpec(sandboxInput({ config: group })), /run_as_group: group 8/);
+  await assert.rejects(
+    buildSandboxSpec(sandboxInput({ config: { metadata: { name: "" } } })),
+    /^RuntimeFault: metadata\.name/,
+  );
+});

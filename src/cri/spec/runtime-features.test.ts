@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseRuntimeFeatures, readRuntimeFeatures } from "./runtime-features.ts";
+
+const rows = [
+  {
+    name: "runc 1.1",
+    json: { mountOptions: ["rro", "ro"], linux: { namespaces: ["user"] } },
+    kernel: "6.1.0",
+    out: [true, false, false],
+  },
+  {
+    name: "an old kernel",
+    json: { mountOptions: ["rro"] },
+    kernel: "5.10.0-20",
+    out: [false, false, false],
+  },
+  {
+    name: "runc 1.2",
+    json: {
+      mountOptions: ["rro"],
+      linux: { namespaces: ["user"], mountExtensions: { idmap: { enabled: true } } },
+    },
+    kernel: "5.12",
+    out: [true, true, true],
+  },
+  { name: "nothing", json: {}, kernel: "6.1", out: [false, false, false] },
+];
+
+for (const { name, json, kernel, out } of rows) {
+  test(`runtime features of ${name}`, () => {
+    const found = parseRuntimeFeatures(JSON.stringify(json), kernel);
+    assert.deepEqual([found.recursiveReadOnlyMounts, found.idmapMounts, found.userNamespaces], out);
+  });
+}
+
+test("a runtime that cannot tell has no features", async () => {
+  const { signal } = new AbortController();
+  for (const binary of ["/nonexistent/runc", "false", "echo"]) {
+    const found = await readRuntimeFeatures(binary, "6.1", { signal });
+    assert.equal(found.recursiveReadOnlyMounts, false, binary);
+  }
+});
