@@ -58,6 +58,7 @@ export class ShimTask implements RuntimeTask {
     this.pid = parts.pid;
     this.initProcess = identify(parts.pid);
     this.#owner = parts.owner;
+    this.#death.promise.catch(() => {}); // reported to those who wait
     this.#exits = new ExitTable((execId) => this.#waitForExit(execId));
   }
 
@@ -74,6 +75,11 @@ export class ShimTask implements RuntimeTask {
   died(exit: ProcessExit): void {
     this.#deadExit = exit;
     this.#death.resolve(exit);
+  }
+
+  /** The daemon lets go of the task: waits end without an exit, which the next daemon will learn. */
+  letGo(): void {
+    this.#death.reject(fault("UNAVAILABLE", `${this.#name("")} runs on without this daemon`));
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {

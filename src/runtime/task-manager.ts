@@ -132,6 +132,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
+    for (const task of this.#tasks.values()) task.letGo();
     await this.#pool.disconnect();
   }
 

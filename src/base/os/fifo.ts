@@ -18,11 +18,6 @@ export function openFifoReader(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
-/** Opens the write end without waiting; ENXIO when nobody has it open for reading. */
-export function openFifoWriter(path: string): number {
-  return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-}
-
 /**
  * Opens both ends at once: never blocks, never fails for want of a peer, and keeps the FIFO from
  * reaching its end while it is held. On a reader it hides the writers' end of file.

@@ -33,9 +33,10 @@ export class ShimPool {
     };
     try {
       const shim = await connecting;
-      // Watching lasts as long as the shim; `closed` never rejects.
-      void shim.closed.then(() => shim.gone).then(forget, forget);
+      // First: whoever ends a dead shim must be registered before we ask whether it is gone.
       this.#onConnect(shim);
+      // Lasts as long as the shim; neither promise rejects.
+      void shim.closed.then(() => shim.gone).then(forget);
       return shim;
     } catch (error) {
       forget();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -43,6 +44,7 @@ export class Shim {
   readonly #client: TtrpcClient;
   readonly #process: ProcessIdentity | undefined;
   readonly #log: Logger;
+  readonly #socketInode: number | undefined;
   readonly #users = new Set<string>();
   #pump: Disposable | undefined;
   #ending: Promise<void> | undefined;
@@ -57,6 +59,7 @@ export class Shim {
     this.#client = client;
     this.#process = identify(facts.pid);
     this.#log = request.log;
+    this.#socketInode = inodeOf(this.#socketPath);
   }
 
   get isOpen(): boolean {
@@ -108,6 +111,10 @@ export class Shim {
     return this.#ending;
   }
 
+  get #socketPath(): string {
+    return socketPathOf(this.bootstrap.address);
+  }
+
   async #end({ taskId, timeoutMs }: { taskId: string; timeoutMs: number }): Promise<void> {
     const deadline = AbortSignal.timeout(timeoutMs);
     if (!this.#client.isClosed) {
@@ -125,7 +132,9 @@ export class Shim {
       await waitUntilGone(this.#process, AbortSignal.timeout(timeoutMs));
     }
     this.#client.close();
-    await rm(socketPathOf(this.bootstrap.address), { force: true });
+    // Another shim of the same group may have bound the path by now: its socket is not ours to remove.
+    if (inodeOf(this.#socketPath) === this.#socketInode)
+      await rm(this.#socketPath, { force: true });
     this.#pump?.[Symbol.dispose]();
   }
 }
@@ -174,4 +183,8 @@ async function dial(path: string, attempts: number, call: Cancellable): Promise<
       await sleep(20 * attempt, undefined, { signal: call.signal });
     }
   }
+}
+
+function inodeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.ino;
 }

@@ -356,7 +356,9 @@ onEveryShim("recovery finds the exit of a task that ended meanwhile", async (rig
     within(),
   );
   await task.start("", within());
+  const cutOff = assert.rejects(task.wait("", within()), { code: "UNAVAILABLE" });
   const manager = await rig.restart();
+  await cutOff;
   await writeFile(marker, "");
   await rig.event("/tasks/exit");
   await manager.recover(within());
