@@ -23,8 +23,11 @@ export interface Operation extends Disposable {
 }
 
 export interface Operations {
-  /** Claims are visible, not a queue: two on one object may run side by side. */
-  claim(rpc: string, object: string): Operation;
+  /**
+   * Claims are visible, not a queue: two on one object may run side by side. Their end is logged, at
+   * debug for those that change no state.
+   */
+  claim(rpc: string, object: string, level?: "info" | "debug"): Operation;
   list(): readonly OperationView[];
 }
 
@@ -44,8 +47,8 @@ export class OperationRegistry implements Operations {
     this.#hooks = hooks;
   }
 
-  claim(rpc: string, object: string): Operation {
-    const operation = new RunningOperation(rpc, object, this.#log, this.#hooks, () => {
+  claim(rpc: string, object: string, level: "info" | "debug" = "info"): Operation {
+    const operation = new RunningOperation({ rpc, object, level }, this.#log, this.#hooks, () => {
       this.#running.delete(operation);
       if (this.#running.size === 0) this.#rest();
     });
@@ -79,8 +82,7 @@ export class OperationRegistry implements Operations {
 }
 
 class RunningOperation implements Operation {
-  readonly #rpc: string;
-  readonly #object: string;
+  readonly #claim: Claim;
   readonly #log: Logger;
   readonly #hooks: OperationHooks;
   readonly #onEnd: () => void;
@@ -90,9 +92,8 @@ class RunningOperation implements Operation {
   #failed = false;
   #ended = false;
 
-  constructor(rpc: string, object: string, log: Logger, hooks: OperationHooks, onEnd: () => void) {
-    this.#rpc = rpc;
-    this.#object = object;
+  constructor(claim: Claim, log: Logger, hooks: OperationHooks, onEnd: () => void) {
+    this.#claim = claim;
     this.#log = log;
     this.#hooks = hooks;
     this.#onEnd = onEnd;
@@ -117,18 +118,17 @@ class RunningOperation implements Operation {
   #endStage(stage: string, ms: number, failed: boolean): void {
     const durationMs = rounded(ms);
     this.#durationsMs[stage] = durationMs;
-    this.#log.debug(
-      { rpc: this.#rpc, object: this.#object, stage, durationMs, failed },
-      "stage ended",
-    );
-    this.#hooks.onStage?.({ rpc: this.#rpc, stage, seconds: ms / 1000, failed });
+    const { rpc, object } = this.#claim;
+    this.#log.debug({ rpc, object, stage, durationMs, failed }, "stage ended");
+    this.#hooks.onStage?.({ rpc, stage, seconds: ms / 1000, failed });
   }
 
   view(): OperationView {
     const now = performance.now();
+    const { rpc, object } = this.#claim;
     return {
-      rpc: this.#rpc,
-      object: this.#object,
+      rpc,
+      object,
       seconds: rounded(now - this.#startedAt) / 1000,
       stages: [...this.#stages.values()].map(({ stage, startedAt }) => ({
         stage,
@@ -142,16 +142,17 @@ class RunningOperation implements Operation {
     this.#ended = true;
     this.#onEnd();
     const ms = performance.now() - this.#startedAt;
-    const facts = {
-      rpc: this.#rpc,
-      object: this.#object,
-      durationMs: rounded(ms),
-      stagesMs: this.#durationsMs,
-    };
-    if (this.#failed) this.#log.info(facts, "operation failed");
-    else this.#log.info(facts, "operation ended");
-    this.#hooks.onOperation?.({ rpc: this.#rpc, seconds: ms / 1000, failed: this.#failed });
+    const { rpc, object, level } = this.#claim;
+    const facts = { rpc, object, durationMs: rounded(ms), stagesMs: this.#durationsMs };
+    this.#log[level](facts, this.#failed ? "operation failed" : "operation ended");
+    this.#hooks.onOperation?.({ rpc, seconds: ms / 1000, failed: this.#failed });
   }
+}
+
+interface Claim {
+  readonly rpc: string;
+  readonly object: string;
+  readonly level: "info" | "debug";
 }
 
 function rounded(ms: number): number {

@@ -16,8 +16,8 @@ import {
 import { together } from "./together.ts";
 
 /**
- * Takes a sandbox out of service: its containers, then at the same time its task and its network.
- * May be called again at any stage. A network that cannot be taken down is logged and remembered, and
+ * Takes a sandbox out of service: its containers and then its task, and beside that its network, which
+ * nothing needs any more: what runs is killed, not asked. May be called again at any stage. A network that cannot be taken down is logged and remembered, and
  * fails nothing here: a broken plugin must not keep a pod from ending.
  */
 export async function takeDownSandbox(
@@ -27,11 +27,13 @@ export async function takeDownSandbox(
   call: Cancellable,
 ): Promise<void> {
   facade.live.of(id).ending = true;
-  await op.run("containers", () =>
-    settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
-  );
   await together(
-    () => op.run("task", () => stopSandboxTask(facade, id, call)),
+    async () => {
+      await op.run("containers", () =>
+        settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
+      );
+      await op.run("task", () => stopSandboxTask(facade, id, call));
+    },
     () => op.run("network", () => takeDownNetwork(facade, id, call)),
   );
 }

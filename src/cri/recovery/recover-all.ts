@@ -64,7 +64,5 @@ export async function recoverAll(facade: Facade, call: Cancellable): Promise<Rec
       ),
   );
   const leftovers = await removeLeftovers(facade, call);
-  const summary = { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
-  facade.ports.log.info({ ...summary }, "pods recovered");
-  return summary;
+  return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
 }

@@ -13,7 +13,7 @@ export function stopContainer(facade: Facade): Verb<"StopContainer"> {
       throw fault("INVALID_ARGUMENT", `timeout ${request.timeout} is negative`);
     }
     using op = facade.operations.claim("StopContainer", record.id);
-    await op.run("starting", () => awaitAct(facade, "start", record.id, call));
+    await awaitAct(facade, "start", record.id, call);
     const current = facade.containers.get(record.id);
     if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return {};
     await op.run("stop", () =>

@@ -24,7 +24,7 @@ const noTimeoutMs = 2 ** 31 - 1;
 export function execSync(facade: Facade): Verb<"ExecSync"> {
   return async (request, call) => {
     const { id, task } = runningTask(facade, request);
-    using op = facade.operations.claim("ExecSync", id);
+    using op = facade.operations.claim("ExecSync", id, "debug");
     const { cri } = facade.ports.config;
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
     const spec = { ...(await processOf(facade, id, call.signal)), args: request.cmd };

@@ -99,7 +99,13 @@ describe("RunPodSandbox", () => {
   const undoOf = {
     "mount shm": ["remove netns", "network down", "unmount shm", "drop cri-sandboxes"],
     "pin netns": ["unmount shm", "drop cri-sandboxes"],
-    "put cri-sandboxes": ["network down", "remove netns", "unmount shm", "drop cri-sandboxes"],
+    "put cri-sandboxes": [
+      "delete record sandbox",
+      "network down",
+      "remove netns",
+      "unmount shm",
+      "drop cri-sandboxes",
+    ],
     "network up": [
       "kill sandbox 9",
       "delete sandbox",

@@ -16,6 +16,7 @@ import type { Operation } from "../operations.ts";
 import { purgeContainer } from "../purge-task.ts";
 import { makeSandboxFiles, removeSandboxFiles } from "../sandbox-files.ts";
 import {
+  netnsPathOf,
   networkRequest,
   type SandboxNetwork,
   type SandboxRecord,
@@ -81,16 +82,17 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
   };
   await using undo = new UndoStack(facade.ports.log.child({ sandbox: draft.id }));
   const record = await prepare(facade, op, undo, draft, limit);
+  const { container, cgroupsPath } = await recordBoth(facade, op, undo, { ...plan, record }, limit);
   const failure = new AbortController();
   const signal = AbortSignal.any([limit.signal, failure.signal]);
-  const [network, made] = await together(
+  const [made, network] = await together(
+    () => createTask(facade, op, plan.handler, container, limit),
     () => setUpNetwork(facade, op, record, { signal }),
-    () => createTask(facade, op, undo, { ...plan, record }, limit),
     (error) => failure.abort(error),
   );
   const ready: SandboxRecord = {
     ...record,
-    cgroupsPath: made.cgroupsPath,
+    cgroupsPath,
     network,
     state: { kind: "ready", pid: made.task.pid },
   };
@@ -100,7 +102,7 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
       () => facade.sandboxes.write(ready),
     ),
   );
-  facade.live.of(draft.id).container = made.container;
+  facade.live.of(draft.id).container = container;
   facade.sandboxes.show(ready);
   undo.keep();
   watchSandbox(facade, draft.id, made.task, made.exit);
@@ -109,7 +111,7 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
   return draft.id;
 }
 
-/** Files and network namespace, and the record that makes them found after a crash. */
+/** Files and network namespace. */
 async function prepare(
   facade: Facade,
   op: Operation,
@@ -117,7 +119,7 @@ async function prepare(
   draft: SandboxRecord,
   call: Cancellable,
 ): Promise<SandboxRecord> {
-  const { ports, paths, sandboxes } = facade;
+  const { ports, paths } = facade;
   let record = draft;
   undo.add("record", () => settleFailed(facade, record, undo.failed));
   undo.add("files", () => removeSandboxFiles(draft.id, { paths, hostMounts: ports.hostMounts }));
@@ -132,7 +134,6 @@ async function prepare(
       ),
     async () => {
       if (!usesHostNetwork(draft.config)) record = await pinNetwork(facade, op, undo, draft, call);
-      await op.run("record", () => sandboxes.write(record));
     },
   );
   return record;
@@ -167,28 +168,25 @@ async function setUpNetwork(
   return { kind: "up", netnsPath, ...result };
 }
 
-interface MadeTask {
-  readonly container: Container;
-  readonly task: Task;
-  readonly exit: ExitHandle;
-  readonly cgroupsPath: string;
-}
-
-async function createTask(
+/**
+ * The two records, made durable together: ours, by which a crash's remains are found, and containerd's
+ * with the spec. All before CNI: its plugins are programs, and starting them holds this thread up.
+ */
+async function recordBoth(
   facade: Facade,
   op: Operation,
   undo: UndoStack,
   plan: Plan & { readonly record: SandboxRecord },
   call: Cancellable,
-): Promise<MadeTask> {
-  const { ports } = facade;
+): Promise<{ readonly container: Container; readonly cgroupsPath: string }> {
+  const { ports, sandboxes } = facade;
   const { record, handler } = plan;
   const { id, config } = record;
   const spec = await op.run("spec", () =>
     ports.specs.sandbox({
       id,
       config,
-      netnsPath: record.network.kind === "pending" ? record.network.netnsPath : "",
+      netnsPath: netnsPathOf(record),
       handler: handler.config,
       features: ports.features(handler.name),
       cri: ports.config.cri,
@@ -197,27 +195,36 @@ async function createTask(
       pauseRootfs: ports.pauseRootfs,
     }),
   );
-  const container = await op.run("container", () => {
-    undo.add("task", (own) => purgeContainer(ports.client, id, undefined, own));
-    const image = ports.config.cri.sandboxImage;
-    return ports.client.newContainer(
-      containerRecordInit({
-        id,
-        kind: "sandbox",
-        labels: config.labels,
-        image,
-        handler,
-        spec,
-        sandboxId: "",
-      }),
-      call,
-    );
+  undo.add("task", (own) => purgeContainer(ports.client, id, undefined, own));
+  const init = containerRecordInit({
+    id,
+    kind: "sandbox",
+    labels: config.labels,
+    image: ports.config.cri.sandboxImage,
+    handler,
+    spec,
+    sandboxId: "",
   });
+  const [container] = await op.run("records", () =>
+    together(
+      () => ports.client.newContainer(init, call),
+      () => sandboxes.write(record),
+    ),
+  );
+  return { container, cgroupsPath: spec.linux.cgroupsPath ?? "" };
+}
+
+async function createTask(
+  facade: Facade,
+  op: Operation,
+  handler: Handler,
+  container: Container,
+  call: Cancellable,
+): Promise<{ readonly task: Task; readonly exit: ExitHandle }> {
   const task = await op.run("shim", () =>
     container.newTask({ io: nullIo, runtimePath: handler.config.shim }, call),
   );
-  const exit = await task.wait({ signal: facade.lifetime });
-  return { container, task, exit, cgroupsPath: spec.linux.cgroupsPath ?? "" };
+  return { task, exit: await task.wait({ signal: facade.lifetime }) };
 }
 
 /** The last step of undoing: the record goes, unless something is left that Remove must retry. */

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+
+function storedResources(world: FakeWorld, id: string): unknown {
+  const value = world.client.records.get(id)?.spec?.value ?? Buffer.alloc(0);
+  const spec = JSON.parse(Buffer.from(value).toString()) as { linux: { resources: unknown } };
+  return spec.linux.resources;
+}
+
+describe("UpdateContainerResources", () => {
+  it("merges into what was given before, in the spec and in the task", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const task = world.client.taskOf("container");
+    const update = (linux: object): Promise<unknown> =>
+      world.call("UpdateContainerResources", { containerId, linux });
+    await update({ memoryLimitInBytes: 64n });
+    await update({ cpuShares: 512n });
+    assert.deepEqual(task.updates.at(-1), { cpu: { shares: 512 }, memory: { limit: 64 } });
+    assert.deepEqual(storedResources(world, containerId), task.updates.at(-1));
+    const { status } = await world.call("ContainerStatus", { containerId });
+    assert.equal(status?.resources?.linux?.cpuShares, 512n);
+    assert.equal(status?.resources?.linux?.memoryLimitInBytes, 64n);
+  });
+
+  it("puts the stored spec back when the task refuses", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const before = storedResources(world, containerId);
+    world.steps.fail("update container");
+    const request = { containerId, linux: { memoryLimitInBytes: 1n } };
+    await assert.rejects(world.call("UpdateContainerResources", request), {
+      message: "update container failed",
+    });
+    assert.deepEqual(storedResources(world, containerId), before);
+    const { status } = await world.call("ContainerStatus", { containerId });
+    assert.ok(!status?.resources?.linux?.memoryLimitInBytes);
+  });
+
+  it("refuses a container that is unknown or has exited", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    await world.call("StopContainer", { containerId, timeout: 0n });
+    const request = { containerId, linux: { cpuShares: 1n } };
+    await assert.rejects(world.call("UpdateContainerResources", request), {
+      code: "FAILED_PRECONDITION",
+    });
+    await assert.rejects(
+      world.call("UpdateContainerResources", { ...request, containerId: "f00" }),
+      { code: "NOT_FOUND" },
+    );
+  });
+});

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { rootOf } from "../../rpc/codec.ts";
+
+describe("Version, Status and RuntimeConfig", () => {
+  it("name the runtime", async () => {
+    await using world = await FakeWorld.create();
+    assert.deepEqual(await world.call("Version", {}), {
+      version: "0.1.0",
+      runtimeName: "berth",
+      runtimeVersion: "9.9.9",
+      runtimeApiVersion: "v1",
+    });
+  });
+
+  it("list the default handler under the empty name too", async () => {
+    await using world = await FakeWorld.create();
+    const { runtimeHandlers } = await world.call("Status", {});
+    assert.deepEqual(
+      runtimeHandlers?.map(({ name }) => name),
+      ["", "runc", "crun"],
+    );
+  });
+
+  it("say why the network is not ready", async () => {
+    await using world = await FakeWorld.create();
+    world.networkReady = false;
+    const { status } = await world.call("Status", {});
+    assert.deepEqual(status?.conditions, [
+      { type: "RuntimeReady", status: true },
+      {
+        type: "NetworkReady",
+        status: false,
+        reason: "NoNetwork",
+        message: "no configuration in /etc/cni/net.d",
+      },
+    ]);
+  });
+
+  it("tell the cgroup driver of the default handler", async () => {
+    await using world = await FakeWorld.create();
+    assert.deepEqual(await world.call("RuntimeConfig", {}), {
+      linux: { cgroupDriver: "CGROUPFS" },
+    });
+  });
+});
+
+describe("RuntimeService", () => {
+  it("has a handler for each method of the proto", async () => {
+    await using world = await FakeWorld.create();
+    const { methods } = rootOf("runtime.v1.VersionRequest").lookupService(
+      "runtime.v1.RuntimeService",
+    );
+    assert.deepEqual(
+      Object.keys(methods).filter((method) => !(method in world.runtime.service)),
+      [],
+    );
+  });
+
+  it("says which methods this version does not have", async () => {
+    await using world = await FakeWorld.create();
+    await assert.rejects(world.call("Exec", { containerId: "c", cmd: ["sh"] }), {
+      code: "UNIMPLEMENTED",
+      message: "Exec is not implemented by this version of Berth",
+    });
+    const context = { signal: AbortSignal.timeout(1000), namespace: undefined, headers: {} };
+    const stream = world.runtime.service.GetContainerEvents?.({}, context);
+    const first = stream?.[Symbol.asyncIterator]().next();
+    await assert.rejects(first ?? Promise.resolve(), { code: "UNIMPLEMENTED" });
+  });
+});
