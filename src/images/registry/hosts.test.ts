@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { parseHosts, registryHosts } from "./hosts.ts";
+
+const bases = (text: string, domain = "example.test"): string[] =>
+  parseHosts(text, "/etc/hosts.d", domain).map(({ base }) => base);
+
+const direct: readonly (readonly [string, string])[] = [
+  ["docker.io", "https://registry-1.docker.io/v2"],
+  ["quay.io", "https://quay.io/v2"],
+  ["example.test:5000", "https://example.test:5000/v2"],
+  ["localhost", "http://localhost/v2"],
+  ["localhost:5000", "http://localhost:5000/v2"],
+  ["127.0.0.1:5000", "http://127.0.0.1:5000/v2"],
+  ["127.8.9.10", "http://127.8.9.10/v2"],
+  ["[::1]:5000", "http://[::1]:5000/v2"],
+  ["127.0.0.1.evil.test", "https://127.0.0.1.evil.test/v2"],
+  ["localhost.evil.test", "https://localhost.evil.test/v2"],
+];
+
+for (const [domain, base] of direct) {
+  test(`without a file ${domain} is asked at ${base}`, async () => {
+    const hosts = await registryHosts("", domain);
+    assert.deepEqual(
+      hosts.map((host) => [host.base, host.canPull, host.canResolve, host.isMirror]),
+      [[base, true, true, false]],
+    );
+  });
+}
+
+test("hosts are asked in the order of the file, the server last", () => {
+  const text = `
+server = "https://origin.test"
+[host."https://z.test"]
+[host."http://a.test:5000/cache"]
+[host."m.test/v2"]
+`;
+  assert.deepEqual(bases(text), [
+    "https://z.test/v2",
+    "http://a.test:5000/cache/v2",
+    "https://m.test/v2",
+    "https://origin.test/v2",
+  ]);
+});
+
+test("without server the registry itself is last", () => {
+  assert.deepEqual(bases(`[host."https://m.test"]`, "docker.io"), [
+    "https://m.test/v2",
+    "https://registry-1.docker.io/v2",
+  ]);
+});
+
+test("a host's settings are its own", () => {
+  const text = `
+[host."https://m.test/special"]
+capabilities = ["pull"]
+skip_verify = true
+ca = "ca.pem"
+client = [["cert.pem", "/abs/key.pem"], "both.pem"]
+override_path = true
+dial_timeout = "5s"
+unknown_future_key = 1
+[host."https://m.test/special".header]
+X-Token = ["a", "b"]
+`;
+  const [mirror, server] = parseHosts(text, "/etc/certs.d/x", "example.test");
+  assert.deepEqual(mirror, {
+    base: "https://m.test/special",
+    canResolve: false,
+    canPull: true,
+    headers: { "x-token": "a, b" },
+    tls: {
+      skipVerify: true,
+      ca: ["/etc/certs.d/x/ca.pem"],
+      client: [
+        ["/etc/certs.d/x/cert.pem", "/abs/key.pem"],
+        ["/etc/certs.d/x/both.pem", "/etc/certs.d/x/both.pem"],
+      ],
+    },
+    connectTimeoutMs: 5000,
+    isMirror: true,
+  });
+  assert.deepEqual(server?.tls, { skipVerify: false, ca: [], client: [] });
+});
+
+const wrong: readonly (readonly [string, RegExp])[] = [
+  ["server = ", /hosts\.toml:\d+: not TOML/],
+  ["server = 1", /server/],
+  [`[host."https://m.test"]\ncapabilities = ["fly"]`, /capabilities/],
+  [`[host."https://"]`, /not a registry's address/],
+];
+
+for (const [text, message] of wrong) {
+  test(`a hosts.toml of ${JSON.stringify(text)} is refused`, () => {
+    assert.throws(() => bases(text), { code: "FAILED_PRECONDITION", message });
+  });
+}
+
+test("the registry's folder counts before _default", async (t) => {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth hosts-"));
+  t.after(() => rm(root, { recursive: true }));
+  const write = async (folder: string, server: string): Promise<void> => {
+    await mkdir(path.join(root, folder));
+    await writeFile(path.join(root, folder, "hosts.toml"), `server = "https://${server}"`);
+  };
+  const found = async (domain: string): Promise<string | undefined> =>
+    (await registryHosts(root, domain))[0]?.base;
+  await write("_default", "default.test");
+  await write("one.test", "one");
+  await write("two.test_5000_", "two");
+  await write("three.test_5000", "three");
+  await write("four.test:5000", "four");
+  await mkdir(path.join(root, "empty.test"));
+  assert.equal(await found("one.test"), "https://one/v2");
+  assert.equal(await found("two.test:5000"), "https://two/v2");
+  assert.equal(await found("three.test:5000"), "https://three/v2");
+  assert.equal(await found("four.test:5000"), "https://four/v2");
+  assert.equal(await found("empty.test"), "https://default.test/v2");
+  assert.equal(await found("other.test"), "https://default.test/v2");
+});
