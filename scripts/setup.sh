@@ -43,8 +43,8 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The end of a tool's output, without the names of the servers it talked to.
-show_log() { sed -E 's#(https?|ftp)://[^/[:space:]]+#(server)#g' "$1" | tail -n 20 >&2; }
+# The beginning of a tool's output, without the names of the servers it talked to.
+show_log() { sed -E 's#(https?|ftp)://[^/[:space:]]+#(server)#g' "$1" | head -n 40 >&2; }
 
 # ---- Debian packages -------------------------------------------------------------------------------
 
