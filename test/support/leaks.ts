@@ -24,8 +24,14 @@ export interface Territory {
   readonly sandboxes: Iterable<string>;
 }
 
-/** What is left of pods, one line a thing; empty when nothing is. */
+/** What is left of pods while the daemon runs, one line a thing; empty when nothing is. */
 export async function leftovers(territory: Territory): Promise<string[]> {
+  // The daemon's own: what its pods' network namespaces are pinned below.
+  const own = `mount ${path.join(territory.state, "netns")}`;
+  return (await everythingLeft(territory)).filter((line) => line !== own);
+}
+
+async function everythingLeft(territory: Territory): Promise<string[]> {
   const { folder, socket, cgroupParent, network } = territory;
   return [
     ...shimsOf(socket).map((shim) => `shim ${shim.pid}: ${shim.argv.join(" ")}`),
@@ -40,13 +46,13 @@ export async function leftovers(territory: Territory): Promise<string[]> {
   ];
 }
 
-/** Fails with the names of what leaked, having waited a little for what ends by itself. */
+/** After the daemon's end: fails with the names of what leaked, having waited a little for what ends by itself. */
 export async function assertNothingLeft(territory: Territory): Promise<void> {
   let left: string[] = [];
   await until(
     "nothing is left",
     async () => {
-      left = await leftovers(territory);
+      left = await everythingLeft(territory);
       return left.length === 0;
     },
     { timeoutMs: 5000, everyMs: 100 },
