@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { silentLogger } from "../base/logger.ts";
+import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
+import { createContentStore } from "./content-store.ts";
+import { digestOf } from "./digest.ts";
+import type { ContentStore, Digest } from "./ports.ts";
+
+const call = { signal: new AbortController().signal };
+const hello = Buffer.from("hello");
+const ns = "k8s.io";
+
+async function open(t: TestContext) {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth content-"));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  const metadata = openMemoryMetadata(silentLogger);
+  const store = await createContentStore({ root, metadata, log: silentLogger });
+  return { root, metadata, store };
+}
+
+async function put(store: ContentStore, bytes: Buffer, namespace = ns): Promise<Digest> {
+  await using writer = await store.writer(namespace, `ref ${digestOf(bytes)}`, {});
+  await writer.write(bytes, call);
+  return await writer.commit({ expected: digestOf(bytes), labels: { a: "b" } });
+}
+
+test("a blob is there once it is committed, with its labels", async (t) => {
+  const { root, store } = await open(t);
+  await using writer = await store.writer(ns, "a/ref", { sizeBytes: 5n });
+  await writer.write(hello.subarray(0, 2), call);
+  await writer.write(hello.subarray(2), call);
+  assert.equal(writer.digest(), digestOf(hello));
+  assert.deepEqual(store.list(ns), []);
+  assert.equal((await store.ingests(ns))[0]?.totalBytes, 5n);
+  const digest = await writer.commit({ labels: { k: "v" } });
+  assert.equal(digest, digestOf(hello));
+  assert.deepEqual(await store.read(digest, call), hello);
+  assert.deepEqual(await readFile(store.pathOf(digest)), hello);
+  assert.deepEqual(store.info(ns, digest)?.labels, { k: "v" });
+  assert.equal(store.info(ns, digest)?.sizeBytes, 5n);
+  assert.deepEqual(await readdir(path.join(root, "ingest")), []);
+  assert.deepEqual((await store.setLabels(ns, digest, { x: "y" })).labels, { x: "y" });
+});
+
+test("wrong size or digest is refused", async (t) => {
+  const { store } = await open(t);
+  const wrong = [
+    { sizeBytes: 4n },
+    { expected: digestOf("other") },
+    { sizeBytes: 5n, expected: digestOf("other") },
+  ];
+  for (const [at, options] of wrong.entries()) {
+    await using writer = await store.writer(ns, `ref-${at}`, {});
+    await writer.write(hello, call);
+    await assert.rejects(writer.commit(options), { code: "FAILED_PRECONDITION" });
+  }
+  assert.deepEqual(store.list(ns), []);
+});
+
+test("an ingest goes on where its last writer stopped", async (t) => {
+  const { root, metadata, store } = await open(t);
+  {
+    await using writer = await store.writer(ns, "r", { expected: digestOf(hello) });
+    await writer.write(hello.subarray(0, 3), call);
+  }
+  const later = await createContentStore({ root, metadata, log: silentLogger });
+  await using writer = await later.writer(ns, "r", {});
+  assert.equal(writer.offsetBytes, 3n);
+  await writer.write(hello.subarray(3), call);
+  assert.equal(await writer.commit({}), digestOf(hello));
+});
+
+test("a truncated ingest starts over", async (t) => {
+  const { store } = await open(t);
+  await using writer = await store.writer(ns, "r", {});
+  await writer.write(Buffer.from("rubbish"), call);
+  await writer.truncate(0n);
+  await writer.write(hello, call);
+  assert.equal(await writer.commit({}), digestOf(hello));
+});
+
+test("a ref has one writer at a time, also for abort", async (t) => {
+  const { store } = await open(t);
+  {
+    await using _writer = await store.writer(ns, "r", {});
+    await assert.rejects(store.writer(ns, "r", {}), { code: "UNAVAILABLE" });
+    await assert.rejects(store.abort(ns, "r"), { code: "UNAVAILABLE" });
+    await using _other = await store.writer("other", "r", {});
+  }
+  await store.abort(ns, "r");
+  assert.deepEqual(await store.ingests(ns), []);
+  await assert.rejects(store.abort(ns, "r"), { code: "NOT_FOUND" });
+});
+
+test("what exists needs no writer, and committing it again is success", async (t) => {
+  const { store } = await open(t);
+  const digest = await put(store, hello);
+  await assert.rejects(store.writer(ns, "r", { expected: digest }), { code: "ALREADY_EXISTS" });
+  assert.equal(await put(store, hello), digest);
+  assert.equal(store.list(ns).length, 1);
+});
+
+test("a blob's file goes with its last namespace", async (t) => {
+  const { store } = await open(t);
+  const digest = await put(store, hello);
+  await put(store, hello, "other");
+  const file = store.pathOf(digest);
+  await store.delete(ns, digest);
+  assert.equal(store.info(ns, digest), undefined);
+  assert.ok(existsSync(file));
+  await store.delete("other", digest);
+  assert.ok(!existsSync(file));
+  assert.throws(() => store.pathOf(digest), { code: "NOT_FOUND" });
+  await assert.rejects(store.delete(ns, digest), { code: "NOT_FOUND" });
+  await assert.rejects(store.read(digest, call), { code: "NOT_FOUND" });
+});
+
+test("start-up puts right what a crash left", async (t) => {
+  const { root, metadata, store } = await open(t);
+  const kept = await put(store, hello);
+  const lost = await put(store, Buffer.from("lost"));
+  await rm(store.pathOf(lost));
+  const orphan = path.join(root, "blobs/sha256", "ab".repeat(32));
+  await writeFile(orphan, "orphan");
+  await mkdir(path.join(root, "ingest", "half-made"));
+  const later = await createContentStore({ root, metadata, log: silentLogger });
+  assert.deepEqual(
+    later.list(ns).map(({ digest }) => digest),
+    [kept],
+  );
+  assert.ok(!existsSync(orphan));
+  assert.deepEqual(await later.ingests(ns), []);
+});
