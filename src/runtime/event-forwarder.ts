@@ -3,6 +3,7 @@ import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { TtrpcRegistry } from "../ttrpc/registry.ts";
 import { TtrpcServer } from "../ttrpc/server.ts";
+import type { ShimEventSource } from "./deletion-notices.ts";
 import type { EventSink } from "./ports.ts";
 import { nanosOf } from "./timestamp.ts";
 
@@ -18,16 +19,28 @@ export interface EventListenerOptions {
  * themselves and retry an event for about 15 s, so it may be opened again after a restart; what is
  * lost over a longer outage is found by recovery, not here.
  */
-export async function listenEvents(options: EventListenerOptions): Promise<AsyncDisposable> {
+export async function listenEvents(
+  options: EventListenerOptions,
+): Promise<ShimEventSource & AsyncDisposable> {
+  const listeners = new Set<EventSink>();
   const registry = new TtrpcRegistry().register("containerd.services.events.ttrpc.v1.Events", {
     Forward: async ({ envelope }) => {
       if (envelope?.event === null || envelope?.event === undefined) {
         throw fault("INVALID_ARGUMENT", "forwarded event has no content");
       }
       const { namespace, topic, event } = envelope;
-      options.sink({ timestampNanos: nanosOf(envelope.timestamp), namespace, topic, event });
+      const forwarded = { timestampNanos: nanosOf(envelope.timestamp), namespace, topic, event };
+      options.sink(forwarded);
+      for (const listener of listeners) listener(forwarded);
       return {};
     },
   });
-  return TtrpcServer.listen({ path: options.path, registry, log: options.log });
+  const server = await TtrpcServer.listen({ path: options.path, registry, log: options.log });
+  return {
+    onForward(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    [Symbol.asyncDispose]: () => server.close(),
+  };
 }

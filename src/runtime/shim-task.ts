@@ -13,8 +13,10 @@ import { nanosOf } from "./timestamp.ts";
 
 /** What a task asks of the manager that owns it. */
 export interface TaskOwner {
+  /** Init is about to be deleted in the shim. */
+  removing(task: ShimTask): void;
   /** Init is deleted in the shim: forget the task, its bundle and perhaps its shim. Never rejects. */
-  removed(task: ShimTask): Promise<void>;
+  removed(task: ShimTask, exit: ProcessExit): Promise<void>;
 }
 
 export interface ShimTaskParts {
@@ -217,6 +219,7 @@ export class ShimTask implements RuntimeTask {
   async #deleteInit(call: Cancellable): Promise<ProcessExit> {
     if (this.#deadExit !== undefined) return this.#deadExit;
     let exit: ProcessExit;
+    this.#owner.removing(this);
     try {
       exit = await this.#deleteInShim(call);
     } catch (error) {
@@ -224,7 +227,7 @@ export class ShimTask implements RuntimeTask {
       return this.#untilCleanedUp(call);
     }
     this.died(exit); // waits that come after the deletion find their answer too
-    await this.#owner.removed(this);
+    await this.#owner.removed(this, exit);
     return exit;
   }
 

@@ -7,10 +7,12 @@ import { Bundle } from "./bundle.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { endDeadTask } from "./dead-task.ts";
+import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
 import type {
   CreateOptions,
   EventSink,
   PlatformRuntime,
+  ProcessExit,
   RecoveryReport,
   RuntimeTask,
 } from "./ports.ts";
@@ -29,6 +31,8 @@ import { TaskEvents } from "./task-events.ts";
 const dialLimitMs = 10_000;
 /** A shim may be ending just when it is wanted; each attempt waits for that one to be gone. */
 const launchAttempts = 3;
+/** How long the last task's delete event may take before it is made up; it takes about 1 ms. */
+const deleteEventMs = 250;
 
 export interface TaskManagerOptions {
   readonly root: string;
@@ -44,6 +48,8 @@ export interface TaskManagerOptions {
     readonly shimCleanupMs: number;
     readonly shimShutdownMs: number;
   };
+  /** What listenEvents answered: with it the last delete event of a shim is never lost. */
+  readonly shimEvents?: ShimEventSource;
   readonly launcher?: ShimLauncher;
   readonly binaries?: ShimBinaries;
 }
@@ -60,6 +66,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #launcher: ShimLauncher;
   readonly #pool: ShimPool;
   readonly #events: TaskEvents;
+  readonly #notices: DeletionNotices | undefined;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #creating = new Set<string>();
   #isClosing = false;
@@ -70,6 +77,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#binaries = options.binaries ?? new ShimBinaries();
     this.#launcher = options.launcher ?? new HelperLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
+    this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
     // The watch lives as long as the shim and reports its own failures.
     this.#pool = new ShimPool((shim) => void this.#watch(shim));
   }
@@ -121,17 +129,35 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     );
   }
 
+  /** Init is about to be deleted in the shim. Part of TaskOwner. */
+  removing(task: ShimTask): void {
+    this.#notices?.expect(keyOf(task.namespace, task.id));
+  }
+
   /** Init is deleted in the shim. Part of TaskOwner; never rejects. */
-  async removed(task: ShimTask): Promise<void> {
+  async removed(task: ShimTask, exit: ProcessExit): Promise<void> {
     this.#forget(task);
     await Promise.all([
       this.#attempt("bundle was not removed", task.id, () => task.files.remove()),
-      this.#release(task.connection, task.id),
+      this.#releaseTold(task, exit),
     ]);
+  }
+
+  async #releaseTold(task: ShimTask, exit: ProcessExit): Promise<void> {
+    const key = keyOf(task.namespace, task.id);
+    if (
+      task.connection.isLast(task.id) &&
+      (await this.#notices?.came(key, deleteEventMs)) === false
+    ) {
+      this.#events.deleted(task, exit);
+    }
+    this.#notices?.forget(key);
+    await this.#release(task.connection, task.id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
+    this.#notices?.[Symbol.dispose]();
     for (const task of this.#tasks.values()) task.letGo();
     await this.#pool.disconnect();
   }

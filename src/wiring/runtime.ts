@@ -36,6 +36,7 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
         ttrpcAddress,
         log,
         sink: sinkTo(context.get(exchange)),
+        shimEvents: context.get(shimEvents),
         timeouts: config.timeouts,
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would

@@ -83,6 +83,11 @@ export class Shim {
     return true;
   }
 
+  /** True while this task alone keeps the shim. */
+  isLast(taskId: string): boolean {
+    return this.#users.size === 1 && this.#users.has(taskId);
+  }
+
   /** Counts a task out; true when it was the last one. */
   release(taskId: string): boolean {
     this.#users.delete(taskId);

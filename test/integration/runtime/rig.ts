@@ -51,34 +51,37 @@ export interface SeenEvent {
   readonly event: ProtoAny;
 }
 
+type EventServer = Awaited<ReturnType<typeof listenEvents>>;
+
 export class Rig implements AsyncDisposable {
   readonly folder: string;
   readonly shim: string;
   readonly events: SeenEvent[] = [];
   manager: TaskManager;
   readonly #listeners = new Set<() => void>();
-  #eventServer: AsyncDisposable | undefined;
+  readonly #eventServer: EventServer;
 
-  private constructor(folder: string, shim: string) {
+  private constructor(folder: string, shim: string, events: EventServer) {
     this.folder = folder;
     this.shim = shim;
+    this.#eventServer = events;
     this.manager = this.#newManager();
   }
 
   static async make(shim: string): Promise<Rig> {
     const folder = await mkdtemp(path.join(tmpdir(), "berth-rt "));
-    const rig = new Rig(folder, shim);
+    const events = await listenEvents({
+      path: path.join(folder, "berthd.sock.ttrpc"),
+      sink: (envelope) => rig.sink(envelope),
+      log: silentLogger,
+    });
+    const rig = new Rig(folder, shim, events);
     await mkdir(path.join(rig.rootfs, "bin"), { recursive: true });
     for (const name of ["proc", "dev", "tmp", "sys"]) await mkdir(path.join(rig.rootfs, name));
     await copyFile("/bin/busybox", path.join(rig.rootfs, "bin/busybox"));
     for (const name of ["sh", "sleep", "echo", "cat", "true"]) {
       await symlink("busybox", path.join(rig.rootfs, "bin", name));
     }
-    rig.#eventServer = await listenEvents({
-      path: rig.ttrpcAddress,
-      sink: rig.sink,
-      log: silentLogger,
-    });
     return rig;
   }
 
@@ -188,7 +191,7 @@ export class Rig implements AsyncDisposable {
       await task.delete("", within()).catch(() => {});
     }
     await this.manager[Symbol.asyncDispose]();
-    await this.#eventServer?.[Symbol.asyncDispose]();
+    await this.#eventServer[Symbol.asyncDispose]();
     const left = await this.leftovers();
     for (const { pid } of this.processes()) process.kill(pid, "SIGKILL");
     await unmountBelow(this.folder);
@@ -211,6 +214,7 @@ export class Rig implements AsyncDisposable {
       ttrpcAddress: this.ttrpcAddress,
       log: process.env["RIG_DEBUG"] === undefined ? silentLogger : consoleLogger,
       sink: this.sink,
+      shimEvents: this.#eventServer,
       timeouts: { shimLoadMs: 5_000, shimCleanupMs: 10_000, shimShutdownMs: 3_000 },
     });
   }
