@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fault } from "../../base/errors.ts";
+import { digestOf } from "../../content/digest.ts";
+import type { ImageSpec } from "../../gen/cri.gen.ts";
+import type { Image, Images, RegistryAuth } from "../../images/ports.ts";
+import type { CallContext } from "../../rpc/service.ts";
+import { createImageService } from "./image-service.ts";
+
+const ctx: CallContext = {
+  signal: new AbortController().signal,
+  namespace: undefined,
+  headers: {},
+};
+
+function image(name: string, user = ""): Image {
+  return {
+    id: digestOf(name),
+    repoTags: [`docker.io/library/${name}:latest`],
+    repoDigests: [],
+    sizeBytes: 42n,
+    pinned: name === "pause",
+    chainId: digestOf(`chain of ${name}`),
+    config: {
+      user,
+      env: [],
+      entrypoint: [],
+      cmd: [],
+      workingDir: "",
+      volumes: [],
+      stopSignal: "",
+      labels: {},
+    },
+    platform: { os: "linux", architecture: "amd64", variant: "" },
+    layers: 1,
+  };
+}
+
+const known = [image("app", "1000:5"), image("named", "nobody:nogroup"), image("pause")];
+
+function makeService() {
+  const calls: unknown[] = [];
+  const find = (name: string): Image | undefined =>
+    known.find(({ id, repoTags }) => id === name || repoTags.some((tag) => tag.includes(name)));
+  const images: Images = {
+    find,
+    list: () => known,
+    pull: async (reference: string, { auth }: { readonly auth?: RegistryAuth }) => {
+      calls.push(["pull", reference, auth]);
+      const found = find(reference);
+      if (!found) throw fault("NOT_FOUND", "not found");
+      return found;
+    },
+    load: async () => [],
+    remove: async (reference) => void calls.push(["remove", reference]),
+    usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),
+  };
+  return { calls, service: createImageService({ images, inspect: () => ({ os: "linux" }) }) };
+}
+
+const spec = (name: string): ImageSpec => ({
+  image: name,
+  annotations: {},
+  userSpecifiedImage: "",
+  runtimeHandler: "",
+  imageRef: "",
+});
+
+test("ListImages shows all, or what its filter names", async () => {
+  const { service } = makeService();
+  const all = await service.ListImages?.({ filter: null }, ctx);
+  assert.deepEqual(
+    all?.images?.map((one) => [one.uid?.value, one.username, one.pinned]),
+    [
+      [1000n, undefined, false],
+      [undefined, "nobody", false],
+      [0n, undefined, true],
+    ],
+  );
+  const one = await service.ListImages?.({ filter: { image: spec("app") } }, ctx);
+  assert.deepEqual(
+    one?.images?.map(({ id }) => id),
+    [digestOf("app")],
+  );
+  const none = await service.ListImages?.({ filter: { image: spec("other") } }, ctx);
+  assert.deepEqual(none?.images, []);
+});
+
+test("ImageStatus of an unknown image is empty", async () => {
+  const { service } = makeService();
+  const answer = await service.ImageStatus?.({ image: spec("other"), verbose: false }, ctx);
+  assert.deepEqual(answer, { image: null });
+  await assert.rejects(async () => service.ImageStatus?.({ image: null, verbose: false }, ctx), {
+    code: "INVALID_ARGUMENT",
+  });
+});
+
+test("ImageStatus tells chain id and document when verbose", async () => {
+  const { service } = makeService();
+  const answer = await service.ImageStatus?.({ image: spec("app"), verbose: true }, ctx);
+  assert.equal(answer?.image?.id, digestOf("app"));
+  assert.deepEqual(JSON.parse(answer?.info?.["info"] ?? ""), {
+    chainID: digestOf("chain of app"),
+    imageSpec: { os: "linux" },
+  });
+});
+
+test("PullImage answers the id, and hands on the credentials that were given", async () => {
+  const { service, calls } = makeService();
+  const auth = {
+    username: "me",
+    password: "pw",
+    auth: "",
+    serverAddress: "",
+    identityToken: "",
+    registryToken: "",
+  };
+  const pull = (image: ImageSpec, given: typeof auth | null) =>
+    service.PullImage?.({ image, auth: given, sandboxConfig: null }, ctx);
+  assert.deepEqual(await pull(spec("app"), auth), { imageRef: digestOf("app") });
+  await pull(spec("app"), { ...auth, username: "", password: "" });
+  await pull(spec("app"), null);
+  assert.deepEqual(calls, [
+    ["pull", "app", { username: "me", password: "pw" }],
+    ["pull", "app", undefined],
+    ["pull", "app", undefined],
+  ]);
+});
+
+test("RemoveImage and ImageFsInfo pass through", async () => {
+  const { service, calls } = makeService();
+  assert.deepEqual(await service.RemoveImage?.({ image: spec("app") }, ctx), {});
+  assert.deepEqual(calls, [["remove", "app"]]);
+  const info = await service.ImageFsInfo?.({}, ctx);
+  assert.deepEqual(info?.imageFilesystems, info?.containerFilesystems);
+  const [usage] = info?.imageFilesystems ?? [];
+  assert.deepEqual(usage?.fsId, { mountpoint: "/snapshots" });
+  assert.deepEqual([usage?.usedBytes, usage?.inodesUsed], [{ value: 7n }, { value: 3n }]);
+});
+
+test("StreamImages is not there yet", () => {
+  assert.equal(makeService().service.StreamImages, undefined);
+});
