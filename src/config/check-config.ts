@@ -39,6 +39,7 @@ export function checkConfig(config: Config): string[] {
       `"metrics.address" is "${config.metrics.address}", expected host:port such as 127.0.0.1:9464`,
     );
   }
+  checkStreaming(config, faults, warnings);
   const { defaultHandler, handlers } = config.runtime;
   if (!Object.hasOwn(handlers, defaultHandler)) {
     faults.push(
@@ -58,6 +59,26 @@ export function checkConfig(config: Config): string[] {
   }
   if (faults.length > 0) throw fault("INVALID_ARGUMENT", faults.join("\n"));
   return warnings;
+}
+
+function checkStreaming({ streaming }: Config, faults: string[], warnings: string[]): void {
+  const { address, tlsCertFile, tlsKeyFile, creationTimeoutMs } = streaming;
+  if (!isHostPort(address)) {
+    faults.push(`"streaming.address" is "${address}", expected host:port such as 127.0.0.1:0`);
+  }
+  if ((tlsCertFile === "") !== (tlsKeyFile === "")) {
+    faults.push(
+      '"streaming.tls_cert_file" and "streaming.tls_key_file" belong together: one of them is not set',
+    );
+  }
+  if (creationTimeoutMs === 0) {
+    faults.push('"streaming.creation_timeout" is 0s, expected more');
+  }
+  if (isPublic(address) && tlsCertFile === "") {
+    warnings.push(
+      `"streaming.address" ${address} is not on loopback and has no certificate: sessions can be read on the way`,
+    );
+  }
 }
 
 function checkHandler(config: Config, name: string, faults: string[], warnings: string[]): void {

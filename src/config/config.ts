@@ -16,6 +16,7 @@ export interface Config {
   readonly images: ImagesConfig;
   readonly runtime: RuntimeConfig;
   readonly cri: CriConfig;
+  readonly streaming: StreamingConfig;
   readonly timeouts: TimeoutsConfig;
 }
 
@@ -100,6 +101,19 @@ export interface CriConfig {
   readonly statsPeriodMs: number;
   /** Reported as the sandbox image; nothing is ever pulled for it. */
   readonly sandboxImage: string;
+}
+
+export interface StreamingConfig {
+  /** host:port; port 0 takes any free port. Default 127.0.0.1:0. */
+  readonly address: string;
+  /** A session without traffic for this long is closed; 0 never closes one. */
+  readonly idleTimeoutMs: number;
+  /** How long a client may take to open the streams of its session. */
+  readonly creationTimeoutMs: number;
+  readonly maxSessions: number;
+  /** PEM files for TLS, read anew when they change; both "" for plain HTTP. */
+  readonly tlsCertFile: string;
+  readonly tlsKeyFile: string;
 }
 
 export interface TimeoutsConfig {

@@ -51,6 +51,14 @@ export const defaultConfig: Config = {
     statsPeriodMs: 1000,
     sandboxImage: "localhost/berth/pause:0.1",
   },
+  streaming: {
+    address: "127.0.0.1:0",
+    idleTimeoutMs: 4 * 60 * 60 * 1000,
+    creationTimeoutMs: 30_000,
+    maxSessions: 1000,
+    tlsCertFile: "",
+    tlsKeyFile: "",
+  },
   timeouts: {
     shimLoadMs: 5000,
     shimCleanupMs: 5000,

@@ -216,6 +216,35 @@ export const sections: readonly Section[] = [
     ],
   },
   {
+    key: "streaming",
+    property: "streaming",
+    doc: "The server behind the URLs of exec, attach and port-forward. The kubelet connects to it on this node.",
+    fields: [
+      text(
+        ["address", "address"],
+        "`host:port` to listen on, an IPv6 host in brackets; port 0 takes any free port. Whoever knows an unused URL, which is random and good for a minute, can use it: keep it on loopback or give it a certificate.",
+      ),
+      duration(
+        ["idle_timeout", "idleTimeoutMs"],
+        "A session that moved no byte for this long is closed; 0s never closes one.",
+      ),
+      duration(
+        ["creation_timeout", "creationTimeoutMs"],
+        "How long a client may take to open the streams of its session.",
+      ),
+      integer(["max_sessions", "maxSessions"], "Sessions at once; further clients get 503.", {
+        min: 1,
+        max: 100_000,
+      }),
+      pathField(
+        ["tls_cert_file", "tlsCertFile"],
+        'PEM file of the certificate and its chain; "" serves plain HTTP. Read anew when it changes.',
+        true,
+      ),
+      pathField(["tls_key_file", "tlsKeyFile"], "PEM file of the certificate's key.", true),
+    ],
+  },
+  {
     key: "timeouts",
     property: "timeouts",
     doc: "How long the daemon waits for others.",
