@@ -22,6 +22,7 @@ import { credentialsFor } from "./registry/credentials.ts";
 import { registryHosts } from "./registry/hosts.ts";
 import { RegistryClient } from "./registry/registry-client.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
+import { dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
 import { WorkGate } from "./work-gate.ts";
 
@@ -80,6 +81,7 @@ class StoredImages implements ImageLibrary {
   }
 
   async recover(): Promise<void> {
+    await dropStaleIngests(this.#options.content, this.#options.namespace);
     await this.#unpacker.recover();
     const call = { signal: this.#options.signal ?? cleanupDeadline(600_000) };
     await Promise.all(

@@ -112,3 +112,45 @@ test("a built-in image is pinned, and stays", { skip }, async () => {
     message: /built in/,
   });
 });
+
+test("start-up drops what a crash left of imports and extractions", { skip }, async () => {
+  const root = await home.folder("crash");
+  const first = await openLibrary(root);
+  const { content, snapshotter } = first;
+  const [image] = await first.images.load(layout, call());
+  const owned = { "io.berth.image": "true" };
+  await snapshotter.prepare(namespace, "extract-1 x", "", { labels: owned, ...call() });
+  await snapshotter.prepare(namespace, "extract-2 of a user", "", call());
+  for (const ref of ["import-1", "layer-1"]) {
+    await using writer = await content.writer(namespace, ref, {});
+    await writer.write(Buffer.from("half"), call());
+  }
+  const again = await openLibrary(root, { metadata: first.metadata });
+  assert.deepEqual(again.images.list(), [image]);
+  const ingests = await again.content.ingests(namespace);
+  assert.deepEqual(
+    ingests.map(({ ref }) => ref),
+    ["layer-1"],
+  );
+  assert.equal(again.snapshotter.list(namespace).length, 3);
+});
+
+test("an image whose layers are gone is left out, and can be loaded again", { skip }, async () => {
+  const root = await home.folder("gone");
+  const first = await openLibrary(root);
+  const [image] = await first.images.load(layout, { name: "app", ...call() });
+  await first.snapshotter.remove(namespace, image?.chainId ?? "", call());
+  const again = await openLibrary(root, { metadata: first.metadata });
+  assert.deepEqual(again.images.list(), []);
+  assert.deepEqual(await again.images.load(layout, { name: "app", ...call() }), [image]);
+});
+
+test("images that share layers are loaded side by side", { skip }, async () => {
+  const { images, snapshotter } = await openLibrary(await home.folder("side by side"));
+  const names = ["a", "b", "c", "d"];
+  const loads = names.map((name) => images.load(layout, { name, ...call() }));
+  await Promise.all(loads);
+  assert.equal(images.list().length, 1);
+  assert.equal(images.list()[0]?.repoTags.length, 4);
+  assert.equal(snapshotter.list(namespace).length, 2);
+});

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import https from "node:https";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { RegistryAuth } from "../../../src/images/ports.ts";
+import { findProgram } from "../../support/lacking.ts";
 import { ociArchitecture, writeOciLayout } from "../../support/oci-image.ts";
+import { must } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import { namespace, openLibrary } from "./library.ts";
 
@@ -44,8 +47,11 @@ after(async () => home?.[Symbol.asyncDispose]());
 type Handler = (request: IncomingMessage, response: ServerResponse) => boolean | void;
 
 /** Serves the image under any repository and tag; `first` may answer instead, by true. */
-async function serve(first: Handler): Promise<AsyncDisposable & { readonly host: string }> {
-  const server = http.createServer((request, response) => {
+async function serve(
+  first: Handler,
+  tls?: https.ServerOptions,
+): Promise<AsyncDisposable & { readonly host: string }> {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     if (first(request, response)) return;
     const name = (request.url ?? "").split("?")[0]?.split("/").at(-1) ?? "";
     const digest = name.startsWith("sha256:") ? name : manifest.digest;
@@ -63,7 +69,8 @@ async function serve(first: Handler): Promise<AsyncDisposable & { readonly host:
       ...(range && { "content-range": `bytes ${from}-${body.length - 1}/${body.length}` }),
     });
     response.end(request.method === "HEAD" ? undefined : body.subarray(from));
-  });
+  };
+  const server = tls ? https.createServer(tls, answer) : http.createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
@@ -334,4 +341,31 @@ test("a pull that nobody waits for ends", { skip }, async () => {
   abort.abort(new DOMException("too late", "TimeoutError"));
   await assert.rejects(pull, { name: "TimeoutError" });
   await closed;
+});
+
+test("https takes the authorities of hosts.toml, or none", { skip }, async (t) => {
+  if (!findProgram("openssl")) return t.skip("needs openssl");
+  const configPath = await home.folder("certs");
+  const key = path.join(configPath, "key.pem");
+  const cert = path.join(configPath, "cert.pem");
+  const request =
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 " +
+    "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1";
+  await must("openssl", [...request.split(" "), "-keyout", key, "-out", cert]);
+  const tls = { key: await readFile(key), cert: await readFile(cert) };
+  await using registry = await serve(() => false, tls);
+  const pull = async (name: string, settings: string): Promise<string> => {
+    await mkdir(path.join(configPath, name));
+    await writeFile(
+      path.join(configPath, name, "hosts.toml"),
+      `server = "https://${registry.host}"\n${settings}`,
+    );
+    const { images } = await openLibrary(await home.folder(`tls ${name}`), {
+      registry: { configPath },
+    });
+    return (await images.pull(`${name}/a/b`, call())).id;
+  };
+  assert.equal(await pull("ca.test", 'ca = "../cert.pem"'), id);
+  assert.equal(await pull("skip.test", "skip_verify = true"), id);
+  await assert.rejects(pull("strict.test", ""), { code: "UNAVAILABLE" });
 });
