@@ -58,6 +58,9 @@ function mounts(): string[] {
     });
 }
 
+/** Cgroups of pods and of our tests; those of the machine's own services come and go. */
+const podCgroup = /berth|kubepods|k8s\.io|[0-9a-f]{64}/;
+
 function cgroups(folder: string, depth: number): string[] {
   if (depth > 10) return [];
   try {
@@ -65,7 +68,8 @@ function cgroups(folder: string, depth: number): string[] {
       .filter((entry) => entry.isDirectory())
       .flatMap(({ name }) => {
         const inner = path.join(folder, name);
-        return [`cgroup ${inner}`, ...cgroups(inner, depth + 1)];
+        const own = podCgroup.test(inner) ? [`cgroup ${inner}`] : [];
+        return [...own, ...cgroups(inner, depth + 1)];
       });
   } catch {
     return []; // removed while we looked
