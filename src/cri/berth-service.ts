@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import { fault } from "../base/errors.ts";
 import type { Images } from "../images/ports.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
-import type { Operations } from "./operations.ts";
+import type { Operations } from "./lifecycle/operations.ts";
 
 /** Berth's own image service: loading from a path on the node. */
 export function createBerthImagesService(

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
-import { within } from "./deadline.ts";
 import { createFacade, type Facade } from "./facade.ts";
-import { Gate } from "./gate.ts";
-import type { OperationView } from "./operations.ts";
+import { within } from "./lifecycle/deadline.ts";
+import { Gate } from "./lifecycle/gate.ts";
+import type { OperationView } from "./lifecycle/operations.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
 import { createContainer } from "./runtime-service/container-create.ts";
@@ -26,7 +26,7 @@ import { stopPodSandbox } from "./runtime-service/sandbox-stop.ts";
 import { status } from "./runtime-service/status.ts";
 import { unimplemented } from "./runtime-service/unimplemented.ts";
 import { version } from "./runtime-service/version.ts";
-import { runningTargets } from "./stats-targets.ts";
+import { runningTargets } from "./stats/stats-targets.ts";
 
 /** How long `close` waits for operations that run. */
 const closeMs = 10_000;

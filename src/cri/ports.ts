@@ -9,8 +9,8 @@ import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
 import type { OciSpec } from "../runtime/oci/spec.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
+import type { OperationHooks } from "./lifecycle/operations.ts";
 import type { ContainerLogs } from "./logs/ports.ts";
-import type { OperationHooks } from "./operations.ts";
 import type {
   BuiltContainerSpec,
   ContainerSpecInput,

@@ -6,7 +6,7 @@ import type {
   ImageSpecInit,
   Signal,
 } from "../../gen/cri.gen.ts";
-import { criSignalName } from "../signals.ts";
+import { criSignalName } from "../container/signals.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 
 const states = {

@@ -3,12 +3,12 @@ import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf } from "../../base/errors.ts";
-import { deadline } from "../deadline.ts";
+import { kindLabel } from "../container/oci-container.ts";
+import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { kindLabel } from "../oci-container.ts";
+import { deadline } from "../lifecycle/deadline.ts";
 import { criNamespace } from "../ports.ts";
-import { absentAsUndefined, purgeContainer } from "../purge-task.ts";
-import { removeSandboxFiles } from "../sandbox-files.ts";
+import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 
 const leftoverMs = 10_000;

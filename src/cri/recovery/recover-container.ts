@@ -2,10 +2,10 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container, Task } from "../../client/ports.ts";
-import { removeRemains } from "../container-remove.ts";
-import { watchContainer } from "../exit-monitor.ts";
+import { removeRemains } from "../container/container-remove.ts";
+import { watchContainer } from "../container/exit-monitor.ts";
+import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { absentAsUndefined, endTask, waitUnder } from "../purge-task.ts";
 import { becomeExited, becomeRunning, type ContainerRecord } from "../store/container-record.ts";
 
 /**

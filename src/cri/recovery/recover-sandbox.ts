@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { watchSandbox } from "../exit-monitor.ts";
+import { watchSandbox } from "../container/exit-monitor.ts";
+import { absentAsUndefined, purgeContainer, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { absentAsUndefined, purgeContainer, waitUnder } from "../purge-task.ts";
-import { removeSandboxFiles } from "../sandbox-files.ts";
+import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import {
   becomeNotReady,
   netnsPathOf,

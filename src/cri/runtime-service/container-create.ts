@@ -7,20 +7,20 @@ import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
 import type { Image } from "../../images/ports.ts";
-import { deadline } from "../deadline.ts";
+import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
+import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor } from "../handlers.ts";
-import { newObjectId } from "../object-id.ts";
-import { containerRecordInit, kindLabel } from "../oci-container.ts";
-import type { Operation } from "../operations.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { newObjectId } from "../lifecycle/object-id.ts";
+import type { Operation } from "../lifecycle/operations.ts";
+import { together } from "../lifecycle/together.ts";
+import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
-import { absentAsUndefined, purgeContainer } from "../purge-task.ts";
-import { type ReadySandbox, readySandbox } from "../ready-sandbox.ts";
+import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import type { BuiltContainerSpec } from "../spec/ports.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
-import { together } from "../together.ts";
-import { UndoStack } from "../undo.ts";
 import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
 
 /** The kubelet gives CreateContainer two minutes. */

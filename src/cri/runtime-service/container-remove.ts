@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { removeContainerByForce } from "../container-remove.ts";
+import { removeContainerByForce } from "../container/container-remove.ts";
 import type { Facade, Verb } from "../facade.ts";
 
 /** RemoveContainer: idempotent; a running container is killed first. */

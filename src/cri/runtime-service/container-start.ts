@@ -3,23 +3,23 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container, ExitHandle, Task } from "../../client/ports.ts";
-import { act } from "../acts.ts";
-import { deadline } from "../deadline.ts";
-import { watchContainer } from "../exit-monitor.ts";
+import { watchContainer } from "../container/exit-monitor.ts";
+import { purgeTask } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { handlerFor } from "../handlers.ts";
-import type { Operation } from "../operations.ts";
+import { act } from "../lifecycle/acts.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import type { Operation } from "../lifecycle/operations.ts";
+import { together } from "../lifecycle/together.ts";
+import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
-import { purgeTask } from "../purge-task.ts";
-import { readySandbox } from "../ready-sandbox.ts";
+import { readySandbox } from "../sandbox/ready-sandbox.ts";
 import {
   becomeExited,
   becomeRunning,
   type ContainerRecord,
   describeState,
 } from "../store/container-record.ts";
-import { together } from "../together.ts";
-import { UndoStack } from "../undo.ts";
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { idMatches, labelsMatch } from "../convert/selector.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { containerStatsTarget } from "../stats-targets.ts";
+import { containerStatsTarget } from "../stats/stats-targets.ts";
 
 /** ContainerStats: NOT_FOUND for an unknown container. */
 export function containerStats(facade: Facade): Verb<"ContainerStats"> {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { absentAsUndefined } from "../container/purge-task.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { describeOptions, handlerFor } from "../handlers.ts";
-import { absentAsUndefined } from "../purge-task.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 
 /** ContainerStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */

@@ -4,11 +4,11 @@ import type { Container } from "../../client/ports.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
 import type { OciLinuxResources, OciSpec } from "../../runtime/oci/spec.ts";
+import { specAny } from "../container/oci-container.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { specAny } from "../oci-container.ts";
+import { UndoStack } from "../lifecycle/undo.ts";
 import { toOciResources } from "../spec/resources.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
-import { UndoStack } from "../undo.ts";
 
 /**
  * UpdateContainerResources: merges what is given into the present limits, zero meaning unchanged, and

@@ -5,11 +5,11 @@ import { fault, isFault } from "../../base/errors.ts";
 import type { ExitStatus, Process, Task } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
 import type { OciProcess, OciSpec } from "../../runtime/oci/spec.ts";
-import { deadline, within } from "../deadline.ts";
+import { killNow } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import type { Operation } from "../operations.ts";
+import { deadline, within } from "../lifecycle/deadline.ts";
+import type { Operation } from "../lifecycle/operations.ts";
 import type { CapturedOutput } from "../ports.ts";
-import { killNow } from "../purge-task.ts";
 import { describeState } from "../store/container-record.ts";
 
 /** How long a killed process may take to go before the call answers without it. */

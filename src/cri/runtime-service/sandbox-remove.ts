@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { act } from "../acts.ts";
-import { removeContainerByForce } from "../container-remove.ts";
-import { deadline } from "../deadline.ts";
+import { removeContainerByForce } from "../container/container-remove.ts";
+import { purgeContainer, waitUnder } from "../container/purge-task.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
-import { purgeContainer, waitUnder } from "../purge-task.ts";
-import { removeSandboxFiles } from "../sandbox-files.ts";
-import { settled, takeDownSandbox } from "../sandbox-take-down.ts";
+import { act } from "../lifecycle/acts.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
+import { settled, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 
 const removeMs = 120_000;
 /** After so many failures to take its network down a sandbox goes all the same. */

@@ -6,15 +6,17 @@ import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 import type { Container, ExitHandle, Task } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
-import { deadline } from "../deadline.ts";
-import { watchSandbox } from "../exit-monitor.ts";
+import { watchSandbox } from "../container/exit-monitor.ts";
+import { containerRecordInit } from "../container/oci-container.ts";
+import { purgeContainer } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor } from "../handlers.ts";
-import { newObjectId } from "../object-id.ts";
-import { containerRecordInit } from "../oci-container.ts";
-import type { Operation } from "../operations.ts";
-import { purgeContainer } from "../purge-task.ts";
-import { makeSandboxFiles, removeSandboxFiles } from "../sandbox-files.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { newObjectId } from "../lifecycle/object-id.ts";
+import type { Operation } from "../lifecycle/operations.ts";
+import { together } from "../lifecycle/together.ts";
+import { UndoStack } from "../lifecycle/undo.ts";
+import { makeSandboxFiles, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import {
   netnsPathOf,
   networkRequest,
@@ -22,8 +24,6 @@ import {
   type SandboxRecord,
   usesHostNetwork,
 } from "../store/sandbox-record.ts";
-import { together } from "../together.ts";
-import { UndoStack } from "../undo.ts";
 import { sandboxName, validSandboxConfig } from "../validate.ts";
 
 /** The kubelet gives RunPodSandbox four minutes. */

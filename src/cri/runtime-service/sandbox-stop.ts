@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { act } from "../acts.ts";
-import { deadline } from "../deadline.ts";
+
 import type { Facade, Verb } from "../facade.ts";
-import { takeDownSandbox } from "../sandbox-take-down.ts";
+import { act } from "../lifecycle/acts.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 
 /** Whatever hangs, the act ends, and the kubelet's next one starts anew. */
 const stopMs = 120_000;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as delay } from "node:timers/promises";
-import { isFault } from "../base/errors.ts";
-import { nowNanos } from "../base/now.ts";
-import type { ExitHandle, ExitStatus, Task } from "../client/ports.ts";
-import { deadline } from "./deadline.ts";
-import type { Facade } from "./facade.ts";
+import { isFault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
+import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
+import type { Facade } from "../facade.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { becomeExited, type ContainerRecord } from "../store/container-record.ts";
+import type { NamedRecord, RecordStore } from "../store/record-store.ts";
+import { becomeNotReady } from "../store/sandbox-record.ts";
 import type { LiveContainer } from "./live-containers.ts";
-import { becomeExited, type ContainerRecord } from "./store/container-record.ts";
-import type { NamedRecord, RecordStore } from "./store/record-store.ts";
-import { becomeNotReady } from "./store/sandbox-record.ts";
 
 /** How long the exit waits for the log to take in what the pipes hold. */
 const drainMs = 2_000;

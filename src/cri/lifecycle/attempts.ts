@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
-import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
-import { SingleFlight } from "../base/single-flight.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import { SingleFlight } from "../../base/single-flight.ts";
 
 /**
  * Attempts to make an object, at most one per name. A retry joins the attempt that runs, and gets its

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "../base/errors.ts";
-import type { Facade } from "./facade.ts";
-import type { SandboxRecord } from "./store/sandbox-record.ts";
-import { type ValidSandboxConfig, validSandboxConfig } from "./validate.ts";
+import { fault } from "../../base/errors.ts";
+import type { Facade } from "../facade.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { type ValidSandboxConfig, validSandboxConfig } from "../validate.ts";
 
 /** A sandbox that containers can be made and started in. */
 export interface ReadySandbox {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mountSpec } from "../base/os/mount.ts";
-import { unmountBelow } from "../base/os/mountinfo.ts";
-import type { HostMounts } from "./ports.ts";
+import { mountSpec } from "../../base/os/mount.ts";
+import { unmountBelow } from "../../base/os/mountinfo.ts";
+import type { HostMounts } from "../ports.ts";
 
 /** Mounts on this host, by system calls. */
 export const hostMounts: HostMounts = {

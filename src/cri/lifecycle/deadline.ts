@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
 
 /** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
 export type Deadline = Cancellable & Disposable;

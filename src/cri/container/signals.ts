@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants } from "node:os";
-import type { Signal } from "../gen/cri.gen.ts";
+import type { Signal } from "../../gen/cri.gen.ts";
 
 /** Real-time signals as glibc numbers them: the first two below are its own. */
 const rtMin = 34;

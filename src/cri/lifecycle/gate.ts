@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "../base/errors.ts";
-import type { ServiceImpl } from "../rpc/service.ts";
+import { fault } from "../../base/errors.ts";
+import type { ServiceImpl } from "../../rpc/service.ts";
 
 type Service = ServiceImpl<"runtime.v1.RuntimeService">;
 

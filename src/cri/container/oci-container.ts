@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ContainersContainerInit, ProtoAnyInit } from "../gen/tasks.gen.ts";
-import { encodeOciSpec } from "../runtime/oci/encode-spec.ts";
-import type { OciSpec } from "../runtime/oci/spec.ts";
-import { type Handler, runtimeOptions } from "./handlers.ts";
+import type { ContainersContainerInit, ProtoAnyInit } from "../../gen/tasks.gen.ts";
+import { encodeOciSpec } from "../../runtime/oci/encode-spec.ts";
+import type { OciSpec } from "../../runtime/oci/spec.ts";
+import { type Handler, runtimeOptions } from "../handlers.ts";
 
 /** Type URL of an OCI spec in an Any, as containerd clients write and expect it. */
 export const ociSpecTypeUrl = "types.containerd.io/opencontainers/runtime-spec/1/Spec";

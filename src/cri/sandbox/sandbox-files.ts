@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { errnoOf } from "../base/errors.ts";
-import type { DNSConfig, PodSandboxConfig } from "../gen/cri.gen.ts";
-import type { CriPaths } from "./paths.ts";
-import type { HostMounts } from "./ports.ts";
+import { errnoOf } from "../../base/errors.ts";
+import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
+import type { CriPaths } from "../paths.ts";
+import type { HostMounts } from "../ports.ts";
 
 /** What containers get as /dev/shm unless the pod has the node's IPC. */
 const shmBytes = 64 * 1024 * 1024;

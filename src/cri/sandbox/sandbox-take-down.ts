@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { awaitAct } from "./acts.ts";
-import { containersOf, type Facade } from "./facade.ts";
-import type { Operation } from "./operations.ts";
-import { killNow, purgeTask, waitUnder } from "./purge-task.ts";
-import { stopContainerTask } from "./stop-task.ts";
-import type { ContainerRecord } from "./store/container-record.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
+import { stopContainerTask } from "../container/stop-task.ts";
+import { containersOf, type Facade } from "../facade.ts";
+import { awaitAct } from "../lifecycle/acts.ts";
+import type { Operation } from "../lifecycle/operations.ts";
+import { together } from "../lifecycle/together.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
 import {
   becomeNotReady,
   netnsPathOf,
   networkRequest,
   type SandboxRecord,
   withoutNetwork,
-} from "./store/sandbox-record.ts";
-import { together } from "./together.ts";
+} from "../store/sandbox-record.ts";
 
 /**
  * Takes a sandbox out of service: its containers and then its task, and beside that its network, which

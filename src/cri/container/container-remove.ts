@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rm } from "node:fs/promises";
-import type { Cancellable } from "../base/cancellable.ts";
-import { act } from "./acts.ts";
-import { deadline } from "./deadline.ts";
-import type { Facade } from "./facade.ts";
-import { criNamespace } from "./ports.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import type { Facade } from "../facade.ts";
+import { act } from "../lifecycle/acts.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { criNamespace } from "../ports.ts";
+import { settled, stopAtOnce } from "../sandbox/sandbox-take-down.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
 import { absentAsUndefined, purgeTask, waitUnder } from "./purge-task.ts";
-import { settled, stopAtOnce } from "./sandbox-take-down.ts";
-import type { ContainerRecord } from "./store/container-record.ts";
 
 const removeMs = 120_000;
 

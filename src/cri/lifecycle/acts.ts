@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { isFault } from "../base/errors.ts";
-import type { Facade } from "./facade.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Facade } from "../facade.ts";
 
 /** What is done to a container or sandbox at most once at a time. */
 export type Act = "start" | "stop" | "remove";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger } from "../base/logger.ts";
+import type { Logger } from "../../base/logger.ts";
 
 /** A running operation as an operator sees it. */
 export interface OperationView {

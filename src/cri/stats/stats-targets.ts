@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { PodSandboxConfig } from "../gen/cri.gen.ts";
-import { codec } from "../rpc/codec.ts";
-import type { Facade } from "./facade.ts";
-import type { StatsTarget } from "./ports.ts";
-import type { ContainerRecord } from "./store/container-record.ts";
-import { netnsPathOf, type SandboxRecord } from "./store/sandbox-record.ts";
+import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
+import { codec } from "../../rpc/codec.ts";
+import type { Facade } from "../facade.ts";
+import type { StatsTarget } from "../ports.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
+import { netnsPathOf, type SandboxRecord } from "../store/sandbox-record.ts";
 
 /** A container as cgroup readers want it. */
 export function containerStatsTarget(facade: Facade, record: ContainerRecord): StatsTarget {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { silentLogger } from "../base/logger.ts";
+import { silentLogger } from "../../base/logger.ts";
 import { OperationRegistry } from "./operations.ts";
 
 describe("OperationRegistry", () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { isFault } from "../base/errors.ts";
-import type { Client, Container, Process, Task } from "../client/ports.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Client, Container, Process, Task } from "../../client/ports.ts";
 
 const sigkill = 9;
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { fault, isFault } from "../base/errors.ts";
-import { nowNanos } from "../base/now.ts";
-import { within } from "./deadline.ts";
-import type { Facade } from "./facade.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
+import type { Facade } from "../facade.ts";
+import { within } from "../lifecycle/deadline.ts";
+import { becomeExited, type ContainerRecord, describeState } from "../store/container-record.ts";
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
-import { becomeExited, type ContainerRecord, describeState } from "./store/container-record.ts";
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
 const killBoundMs = 30_000;
