@@ -58,6 +58,7 @@ export function criPlugins(
         platform: hostPlatform(),
         builtin: [{ name: config.cri.sandboxImage, id: parseDigest(digest), sizeBytes }],
         log,
+        signal: context.signal,
       });
     },
   });
@@ -151,7 +152,10 @@ export function criPlugins(
     type,
     id: "image-service",
     requires: [pluginUri(images)],
-    init: (context) => createImageService({ images: context.get(images) }),
+    init: (context) => {
+      const library = context.get(images);
+      return createImageService({ images: library, inspect: (image) => library.inspect(image) });
+    },
   });
   const berthImages = definePlugin({
     type,
