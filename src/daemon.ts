@@ -108,5 +108,7 @@ async function recoverPods(
   signal: AbortSignal,
 ): Promise<void> {
   const summary = await registry.get(cri.runtimeService).recover({ signal });
+  // FIFOs of containers that ended with their shim, and of execs that nobody waits for any more.
+  await registry.get(cri.logs).removeOrphans();
   log.info({ ...summary }, "pods recovered");
 }

@@ -23,6 +23,10 @@ export function validSandboxConfig(config: PodSandboxConfig | null): ValidSandbo
   for (const field of ["name", "namespace", "uid"] as const) {
     if (metadata[field] === "") throw required(`config.metadata.${field}`);
   }
+  const { logDirectory } = config;
+  if (logDirectory !== "" && !logDirectory.startsWith("/")) {
+    throw fault("INVALID_ARGUMENT", `config.log_directory "${logDirectory}" is not absolute`);
+  }
   return { ...config, metadata };
 }
 

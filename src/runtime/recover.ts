@@ -7,7 +7,8 @@ import type { Logger } from "../base/logger.ts";
 import { Bundle, eraseFolder, taskFolder } from "./bundle.ts";
 import type { RecoveryReport } from "./ports.ts";
 import type { ShimBinaries, ShimBinary } from "./shim/binary.ts";
-import { type Bootstrap, parseBootstrapAnswer } from "./shim/bootstrap-answer.ts";
+import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "./shim/bootstrap-answer.ts";
+import { removeDeadSocket } from "./shim/dead-socket.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
 import type { Shim } from "./shim/shim.ts";
 import type { ShimPool } from "./shim/shim-pool.ts";
@@ -86,7 +87,9 @@ async function recoverTask(
     if (call.signal.aborted) throw error;
     const reason = toFault(error).message;
     ports.log.warn({ namespace, task: id, reason }, "task is lost, cleaning up");
+    const bootstrap = await readBootstrap(bundle).catch(() => undefined);
     await ports.abandon(bundle, binary, shim);
+    if (bootstrap) await removeDeadSocket(socketPathOf(bootstrap.address));
     return reason;
   }
 }

@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { errnoOf } from "../../base/errors.ts";
+import { makeFolderSync } from "../../base/make-folder.ts";
 import { mendTail } from "./mend-tail.ts";
 import type { LogCounts } from "./messages.ts";
 
@@ -57,7 +58,7 @@ export class LogFile {
    */
   open(): void {
     if (this.#path === "") return;
-    fs.mkdirSync(path.dirname(this.#path), { recursive: true, mode: 0o755 });
+    makeFolderSync(path.dirname(this.#path), 0o755);
     this.#fd = openForAppend(this.#path);
     mendTail(this.#path);
   }

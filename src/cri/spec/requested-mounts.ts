@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { makeFolder } from "../../base/make-folder.ts";
 import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { OciMount } from "../../runtime/oci/spec.ts";
@@ -78,7 +79,7 @@ async function resolveOrMake(hostPath: string): Promise<string> {
     return await realpath(hostPath);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    await mkdir(hostPath, { recursive: true, mode: 0o755 });
+    await makeFolder(hostPath, 0o755);
     return realpath(hostPath);
   }
 }
