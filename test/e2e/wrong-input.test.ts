@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { type FaultCode, isFault } from "../../src/base/errors.ts";
@@ -8,6 +8,7 @@ import { lacking, podPrograms } from "../support/lacking.ts";
 import { leftovers } from "../support/leaks.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
 
 interface Case {
   readonly name: string;
@@ -43,7 +44,7 @@ const refused: readonly Case[] = [
   {
     name: "RunPodSandbox with an unknown handler",
     call: ({ cri }) => cri.runPod({}, "no-such-handler"),
-    code: "INVALID_ARGUMENT",
+    code: "NOT_FOUND",
     message: /no-such-handler/,
   },
   {
@@ -270,44 +271,68 @@ suite("wrong input", { skip: lacking(...podPrograms) }, () => {
 });
 
 suite("a pod whose network fails", { skip: lacking(...podPrograms) }, () => {
-  test("is refused, tells why, and leaves nothing", async () => {
-    await using bed = await openTestbed();
-    const { cri, daemon } = bed;
-    const { writeFile } = await import("node:fs/promises");
-    const [name] = await readdir(daemon.network.confDir);
-    const file = path.join(daemon.network.confDir, name!);
+  /** Rewrites the network's file, and waits until the daemon has read it. */
+  const rewrite = async (bed: Testbed, ranges: readonly object[][]): Promise<void> => {
+    const [name] = await readdir(bed.daemon.network.confDir);
+    const loads = async (): Promise<number> =>
+      (await bed.daemon.logLines()).filter(({ msg }) => msg === "CNI configuration loaded").length;
+    const before = await loads();
+    const { bridge, dataDir, name: network } = bed.daemon.network;
     await writeFile(
-      file,
+      path.join(bed.daemon.network.confDir, name!),
       JSON.stringify({
         cniVersion: "1.0.0",
-        name: daemon.network.name,
+        name: network,
         plugins: [
           {
             type: "bridge",
-            bridge: daemon.network.bridge,
+            bridge,
             isGateway: true,
-            // No address is left in a range of none: host-local refuses after the veth was made.
-            ipam: { type: "host-local", dataDir: daemon.network.dataDir, ranges: [] },
+            ipam: { type: "host-local", dataDir, ranges },
           },
         ],
       }),
     );
-    const { setTimeout: sleep } = await import("node:timers/promises");
-    let failure: unknown;
-    for (let tries = 0; tries < 20 && failure === undefined; tries++) {
-      // The change of the file is seen a moment later; a pod before that still succeeds.
-      try {
-        const pod = await cri.runPod();
-        await cri.removePod(pod.id);
-        await sleep(100);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    assert.ok(isFault(failure), String(failure));
-    assert.match(failure.message, /network|cni|bridge|host-local|IP/i);
+    await until("the new configuration is loaded", async () => (await loads()) > before);
+  };
+
+  test("is refused, tells why, and leaves nothing", async () => {
+    await using bed = await openTestbed();
+    const { cri, daemon } = bed;
+    const subnet = daemon.network.subnet;
+    const only = subnet.replace(".0/24", ".9");
+    await rewrite(bed, [[{ subnet, rangeStart: only, rangeEnd: only }]]);
+    const first = await cri.runPod();
+    await assert.rejects(cri.runPod(), (error) => {
+      assert.ok(isFault(error), String(error));
+      assert.match(error.message, /no IP addresses available/);
+      return true;
+    });
     const { items } = await cri.runtime.ListPodSandbox({});
-    for (const { id } of items) await cri.removePod(id);
+    assert.deepEqual(
+      items.map(({ id }) => id),
+      [first.id],
+    );
+    await cri.removePod(first.id);
+    assert.deepEqual(await leftovers(daemon.territory), []);
+    const again = await cri.runPod();
+    await cri.removePod(again.id);
+    await bed.finish();
+  });
+
+  test("and cannot be taken down either, is shown until a kubelet's tries have removed it", async () => {
+    await using bed = await openTestbed();
+    const { cri, daemon } = bed;
+    await rewrite(bed, []); // host-local refuses this, in ADD and in DEL
+    await assert.rejects(cri.runPod());
+    const { items } = await cri.runtime.ListPodSandbox({});
+    for (const { id, state } of items) {
+      assert.equal(state, "SANDBOX_NOTREADY");
+      await until("a try removes it", async () => {
+        await cri.removePod(id);
+        return true;
+      });
+    }
     assert.deepEqual(await leftovers(daemon.territory), []);
     await bed.finish();
   });
