@@ -52,6 +52,13 @@ export function checkConfig(config: Config): string[] {
     );
   }
   for (const name of Object.keys(handlers)) checkHandler(config, name, faults, warnings);
+  const { maxSendBytes } = config.grpc;
+  const largestExec = 2 * config.cri.execSyncOutputLimitBytes;
+  if (maxSendBytes <= largestExec) {
+    warnings.push(
+      `"grpc.max_send_message_size" is ${maxSendBytes} bytes: an ExecSync that fills both streams up to "cri.exec_sync_output_limit" needs more than ${largestExec}`,
+    );
+  }
   if (isPublic(config.metrics.address)) {
     warnings.push(
       `"metrics.address" ${config.metrics.address} is not on loopback: metrics name pods, and the endpoint has no authentication`,

@@ -25,7 +25,7 @@ export const defaultConfig: Config = {
     uid: 0,
     gid: 0,
     maxRecvBytes: 16 * 1024 * 1024,
-    maxSendBytes: 16 * 1024 * 1024,
+    maxSendBytes: 64 * 1024 * 1024,
   },
   metrics: { address: "127.0.0.1:9464" },
   log: { level: "info", format: "auto" },

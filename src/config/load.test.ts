@@ -222,8 +222,8 @@ test("loadConfig warns of what is probably not meant", () => {
   const { warnings } = loadConfig({
     file: write({
       "config.toml":
-        "[metrics]\naddress = '0.0.0.0:9464'\n[runtime.handlers.runc.options]\nSystemdCgroup = true",
+        "[grpc]\nmax_send_message_size = '16MiB'\n[metrics]\naddress = '0.0.0.0:9464'\n[runtime.handlers.runc.options]\nSystemdCgroup = true",
     }),
   });
-  assert.equal(warnings.length, 2);
+  assert.equal(warnings.length, 3);
 });

@@ -61,7 +61,10 @@ export const sections: readonly Section[] = [
       integer(["uid", "uid"], "Owner of the socket.", { min: 0, max: maxId }),
       integer(["gid", "gid"], "Group of the socket; its mode is 0660.", { min: 0, max: maxId }),
       size(["max_recv_message_size", "maxRecvBytes"], "Largest request that is accepted."),
-      size(["max_send_message_size", "maxSendBytes"], "Largest answer that is sent."),
+      size(
+        ["max_send_message_size", "maxSendBytes"],
+        "Largest answer that is sent. ExecSync answers with both streams in one, and kubelets take 16MiB.",
+      ),
     ],
   },
   {
