@@ -18,7 +18,6 @@ async function berthd(...args: string[]): Promise<{ code: number; out: string; e
     out: (text: string) => void (out += text),
     error: (text: string) => void (err += text),
     env: {},
-    columns: 100,
   };
   const code = await runProgram(buildBerthd(io), args, io);
   return { code, out, err };

@@ -5,7 +5,6 @@ export interface CliIo {
   readonly out: (text: string) => void;
   readonly error: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly columns: number;
 }
 
 /** The real process. */
@@ -17,6 +16,5 @@ export function processIo(): CliIo {
     error: (text) => void process.stderr.write(text),
     // oxlint-disable-next-line node/no-process-env -- the command line's own surroundings, read here and nowhere else
     env: process.env,
-    columns: process.stdout.columns ?? 100,
   };
 }

@@ -109,7 +109,6 @@ async function berth(...args: string[]): Promise<{ code: number; out: string; er
     out: (text: string) => void (out += text),
     error: (text: string) => void (err += text),
     env: { BERTH_ADDRESS: socket },
-    columns: 100,
   };
   const code = await runProgram(buildBerth(io), args, io);
   return { code, out, err };
