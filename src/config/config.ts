@@ -17,6 +17,7 @@ export interface Config {
   readonly runtime: RuntimeConfig;
   readonly cri: CriConfig;
   readonly streaming: StreamingConfig;
+  readonly plugins: PluginsConfig;
   readonly timeouts: TimeoutsConfig;
 }
 
@@ -114,6 +115,22 @@ export interface StreamingConfig {
   /** PEM files for TLS, read anew when they change; both "" for plain HTTP. */
   readonly tlsCertFile: string;
   readonly tlsKeyFile: string;
+}
+
+export interface PluginsConfig {
+  /** Folder of operator plugins; it may be missing. "" for none. */
+  readonly dir: string;
+  /** By plugin name, which is its file's without the ending. */
+  readonly config: Readonly<Record<string, OperatorPluginConfig>>;
+}
+
+export interface OperatorPluginConfig {
+  /** For loading, and for each call of a hook. */
+  readonly timeoutMs: number;
+  /** When the plugin throws, is late or answers nonsense: refuse the pod, or go on without it. */
+  readonly onFailure: "refuse" | "ignore";
+  /** Every other key of its table, as the plugin gets it. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 export interface TimeoutsConfig {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Config, RuntimeHandlerConfig } from "./config.ts";
+import type { Config, OperatorPluginConfig, RuntimeHandlerConfig } from "./config.ts";
 
 /** What a handler has whose table leaves the key out. */
 export const defaultHandler: RuntimeHandlerConfig = {
@@ -13,6 +13,13 @@ export const defaultHandler: RuntimeHandlerConfig = {
   privilegedWithoutHostDevices: false,
   baseRuntimeSpec: "",
   cgroupWritable: false,
+};
+
+/** What an operator plugin has whose table leaves the key out, or that has no table. */
+export const defaultOperatorPlugin: OperatorPluginConfig = {
+  timeoutMs: 2000,
+  onFailure: "refuse",
+  settings: {},
 };
 
 /** The configuration of a node without a configuration file, with the paths of Debian's packages. */
@@ -59,6 +66,7 @@ export const defaultConfig: Config = {
     tlsCertFile: "",
     tlsKeyFile: "",
   },
+  plugins: { dir: "/etc/berthd/plugins.d", config: {} },
   timeouts: {
     shimLoadMs: 5000,
     shimCleanupMs: 5000,

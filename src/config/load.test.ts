@@ -57,6 +57,24 @@ test("loadConfig fills a handler's missing keys and keeps the built-in one", () 
   });
 });
 
+test("loadConfig hands a plugin the keys that are its own", () => {
+  const file = write({
+    "config.toml":
+      '[plugins.config.limits]\ntimeout = "50ms"\nnamespaces = ["prod", "stage"]\n[plugins.config.limits.deep]\nmax = 3\n[plugins.config.env]\non_failure = "ignore"',
+    "config.d/10.toml": "[plugins.config.limits]\nextra = true",
+  });
+  const { plugins } = loadConfig({ file }).config;
+  assert.equal(plugins.dir, "/etc/berthd/plugins.d");
+  assert.deepEqual(plugins.config, {
+    limits: {
+      timeoutMs: 50,
+      onFailure: "refuse",
+      settings: { namespaces: ["prod", "stage"], deep: { max: 3 }, extra: true },
+    },
+    env: { timeoutMs: 2000, onFailure: "ignore", settings: {} },
+  });
+});
+
 test("loadConfig derives the socket from state and the CNI cache from root, unless they are set", () => {
   const derived = loadConfig({ overrides: { state: "/x/s", root: "/x/r" } }).config;
   assert.equal(derived.grpc.address, "/x/s/berthd.sock");
@@ -74,7 +92,7 @@ test("loadConfig freezes all of it", () => {
 test("renderConfig writes what loads back to the same configuration", () => {
   const file = write({
     "config.toml":
-      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }',
+      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
   });
   const { config } = loadConfig({ file });
   for (const comments of [true, false]) {

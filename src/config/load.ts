@@ -6,8 +6,9 @@ import { errnoOf, fault } from "../base/errors.ts";
 import { checkConfig } from "./check-config.ts";
 import type { Config } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
-import { defaultConfig, defaultHandler } from "./defaults.ts";
+import { defaultConfig } from "./defaults.ts";
 import { type Fragment, readFragment } from "./schema.ts";
+import { sections } from "./sections.ts";
 
 /** Read when no file is named; it may be missing. */
 export const defaultConfigFile = "/etc/berthd/config.toml";
@@ -96,21 +97,28 @@ function parseToml(text: string, file: string): unknown {
 function complete(fragments: readonly Fragment[]): Config {
   let merged: Fragment = {};
   for (const fragment of fragments) merged = merge(merged, fragment);
-  const full = merge(defaultConfig as unknown as Fragment, merged) as unknown as Config;
-  const handlers = Object.fromEntries(
-    Object.entries(full.runtime.handlers).map(([name, handler]) => [
-      name,
-      { ...defaultHandler, ...handler },
-    ]),
-  );
-  const address = own(merged, "grpc", "address") ?? path.join(full.state, "berthd.sock");
-  const cacheDir = own(merged, "cni", "cacheDir") ?? path.join(full.root, "cni");
+  const full = merge(defaultConfig as unknown as Fragment, merged);
+  const whole = withTableDefaults(full) as unknown as Config;
+  const address = own(merged, "grpc", "address") ?? path.join(whole.state, "berthd.sock");
+  const cacheDir = own(merged, "cni", "cacheDir") ?? path.join(whole.root, "cni");
   return {
-    ...full,
-    grpc: { ...full.grpc, address },
-    cni: { ...full.cni, cacheDir },
-    runtime: { ...full.runtime, handlers },
+    ...whole,
+    grpc: { ...whole.grpc, address },
+    cni: { ...whole.cni, cacheDir },
   };
+}
+
+/** What a handler's or a plugin's table leaves out. */
+function withTableDefaults(full: Fragment): Fragment {
+  const out: Record<string, unknown> = { ...full };
+  for (const { property, tables } of sections) {
+    if (tables === undefined) continue;
+    const section = out[property] as Fragment;
+    const named = Object.entries(section[tables.property] as Record<string, Fragment>);
+    const filled = named.map(([name, table]) => [name, { ...tables.defaults, ...table }]);
+    out[property] = { ...section, [tables.property]: Object.fromEntries(filled) };
+  }
+  return out;
 }
 
 /** A string that somebody set, as opposed to a default that follows another key. */

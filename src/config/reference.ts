@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { defaultConfig, defaultHandler } from "./defaults.ts";
+import { defaultConfig } from "./defaults.ts";
 import type { Field } from "./field.ts";
 import { tomlValue } from "./render.ts";
-import { handlerFields, sections } from "./sections.ts";
+import { sections } from "./sections.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -36,12 +36,10 @@ export function renderReference(): string {
         : (defaultConfig as unknown as Record<string, Table>)[section.property]
     ) as Table;
     out.push("", ...fieldTable(section.fields, table));
-    if (section.key !== "runtime") continue;
-    out.push("", "## [runtime.handlers.NAME]", "");
-    out.push(
-      "One table for each handler, named as a RuntimeClass names it in `handler`. `runc` is there from the start.",
-    );
-    out.push("", ...fieldTable(handlerFields, defaultHandler as unknown as Table));
+    const { tables } = section;
+    if (tables === undefined) continue;
+    out.push("", `## [${section.key}.${tables.key}.NAME]`, "", tables.doc);
+    out.push("", ...fieldTable(tables.fields, tables.defaults as Table));
   }
   return `${out.join("\n")}\n`;
 }

@@ -2,7 +2,7 @@
 import { stringify } from "smol-toml";
 import type { Config } from "./config.ts";
 import type { Field } from "./field.ts";
-import { handlerFields, sections } from "./sections.ts";
+import { type NamedTables, sections } from "./sections.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -20,23 +20,31 @@ export function renderConfig(config: Config, options: { readonly comments: boole
     if (options.comments && section.key !== "") lines.unshift(...comment(section.doc));
     lines.push(...renderFields(section.fields, table, options.comments));
     blocks.push(lines.join("\n"));
-    if (section.key === "runtime") blocks.push(...renderHandlers(config, options.comments));
+    if (section.tables === undefined) continue;
+    blocks.push(...renderTables(section.key, section.tables, table, options.comments));
   }
   return `${blocks.join("\n\n")}\n`;
 }
 
-function renderHandlers(config: Config, comments: boolean): string[] {
-  return Object.entries(config.runtime.handlers).map(([name, handler], index) => {
-    const lines =
-      comments && index === 0
-        ? comment("One table for each handler, named as RuntimeClass names it.")
-        : [];
-    lines.push(`[runtime.handlers.${tomlKey(name)}]`);
-    lines.push(
-      ...renderFields(handlerFields, handler as unknown as Table, comments && index === 0),
-    );
+function renderTables(
+  section: string,
+  tables: NamedTables,
+  of: Table,
+  comments: boolean,
+): string[] {
+  const named = Object.entries(of[tables.property] as Record<string, Table>);
+  return named.map(([name, table], index) => {
+    const explained = comments && index === 0;
+    const lines = explained ? comment(tables.doc) : [];
+    lines.push(`[${section}.${tables.key}.${tomlKey(name)}]`);
+    lines.push(...renderFields(tables.fields, table, explained));
+    if (tables.rest !== undefined) lines.push(...renderRest(table[tables.rest] as Table));
     return lines.join("\n");
   });
+}
+
+function renderRest(settings: Table): string[] {
+  return Object.entries(settings).map(([key, value]) => `${tomlKey(key)} = ${tomlValue(value)}`);
 }
 
 function renderFields(fields: readonly Field[], table: Table, comments: boolean): string[] {
@@ -49,7 +57,7 @@ function renderFields(fields: readonly Field[], table: Table, comments: boolean)
 /** One value as TOML writes it on one line; tables inline. */
 export function tomlValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(tomlValue).join(", ")}]`;
-  if (typeof value === "object" && value !== null) {
+  if (typeof value === "object" && value !== null && !(value instanceof Date)) {
     const parts = Object.entries(value).map(
       ([key, part]) => `${tomlKey(key)} = ${tomlValue(part)}`,
     );

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
 import type { Field } from "./field.ts";
-import { handlerFields, sections } from "./sections.ts";
+import { type NamedTables, sections } from "./sections.ts";
 import { suggestKey } from "./suggest-key.ts";
 
 /** One file's worth of settings: keys by their Config path, absent where the file is silent. */
@@ -11,27 +11,37 @@ export type Fragment = Readonly<Record<string, unknown>>;
 const fileSchema = buildFileSchema();
 
 function objectOf(fields: readonly Field[], more: Record<string, z.ZodType> = {}): z.ZodType {
-  const own = Object.fromEntries(fields.map((field) => [field.key, field.schema.optional()]));
-  return z.strictObject(
-    { ...own, ...more },
-    { error: (issue) => (issue.code === "invalid_type" ? "expected a table" : undefined) },
-  );
+  return z.strictObject({ ...shapeOf(fields), ...more }, { error: tableWanted });
+}
+
+function shapeOf(fields: readonly Field[]): Record<string, z.ZodType> {
+  return Object.fromEntries(fields.map((field) => [field.key, field.schema.optional()]));
+}
+
+function tableWanted(issue: { readonly code?: string }): string | undefined {
+  return issue.code === "invalid_type" ? "expected a table" : undefined;
+}
+
+function tablesOf({ noun, fields, rest }: NamedTables): z.ZodType {
+  const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
+    error: `expected a ${noun} name of letters, digits, "-", "." and "_"`,
+  });
+  const table =
+    rest === undefined ? objectOf(fields) : z.looseObject(shapeOf(fields), { error: tableWanted });
+  return z.record(name, table).optional();
 }
 
 function buildFileSchema(): z.ZodType {
-  const tables: Record<string, z.ZodType> = {};
+  const all: Record<string, z.ZodType> = {};
   let top: readonly Field[] = [];
-  for (const section of sections) {
-    if (section.key === "") top = section.fields;
-    else if (section.key === "runtime") {
-      const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
-        error: 'expected a handler name of letters, digits, "-", "." and "_"',
-      });
-      const handlers = z.record(name, objectOf(handlerFields)).optional();
-      tables["runtime"] = objectOf(section.fields, { handlers }).optional();
-    } else tables[section.key] = objectOf(section.fields).optional();
+  for (const { key, fields, tables } of sections) {
+    if (key === "") top = fields;
+    else {
+      const named = tables === undefined ? {} : { [tables.key]: tablesOf(tables) };
+      all[key] = objectOf(fields, named).optional();
+    }
   }
-  return objectOf(top, tables);
+  return objectOf(top, all);
 }
 
 /**
@@ -73,15 +83,26 @@ function rename(data: Record<string, unknown>): Fragment {
     const to =
       section.key === "" ? out : ((out[section.property] ??= {}) as Record<string, unknown>);
     renameFields(from, to, section.fields);
-    if (section.key === "runtime" && from["handlers"] !== undefined) {
-      to["handlers"] = Object.fromEntries(
-        Object.entries(from["handlers"] as Record<string, Record<string, unknown>>).map(
-          ([name, table]) => [name, renameFields(table, {}, handlerFields)],
-        ),
-      );
-    }
+    if (section.tables !== undefined) renameTables(from, to, section.tables);
   }
   return out;
+}
+
+function renameTables(
+  from: Record<string, unknown>,
+  to: Record<string, unknown>,
+  { key, property, fields, rest }: NamedTables,
+): void {
+  const tables = from[key] as Record<string, Record<string, unknown>> | undefined;
+  if (tables === undefined) return;
+  const own = new Set(fields.map((field) => field.key));
+  to[property] = Object.fromEntries(
+    Object.entries(tables).map(([name, table]) => {
+      const known = renameFields(table, {}, fields);
+      const others = Object.entries(table).filter(([one]) => !own.has(one));
+      return [name, rest === undefined ? known : { ...known, [rest]: Object.fromEntries(others) }];
+    }),
+  );
 }
 
 function renameFields(

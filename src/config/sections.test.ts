@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultConfig, defaultHandler } from "./defaults.ts";
-import { handlerFields, sections } from "./sections.ts";
+import { defaultConfig } from "./defaults.ts";
+import { sections } from "./sections.ts";
 
 test("the table of keys names every property of Config and no other", () => {
   const known = sections.flatMap((section) =>
@@ -13,11 +13,16 @@ test("the table of keys names every property of Config and no other", () => {
   const present = Object.entries(defaultConfig).flatMap(([key, value]) =>
     typeof value === "object" ? Object.keys(value).map((inner) => `${key}.${inner}`) : [key],
   );
-  assert.deepEqual([...known, "runtime.handlers"].toSorted(), present.toSorted());
-  assert.deepEqual(
-    handlerFields.map((field) => field.property).toSorted(),
-    Object.keys(defaultHandler).toSorted(),
+  const named = sections.flatMap(({ property, tables }) =>
+    tables ? [`${property}.${tables.property}`] : [],
   );
+  assert.deepEqual([...known, ...named].toSorted(), present.toSorted());
+  for (const { tables } of sections) {
+    if (!tables) continue;
+    const own = tables.fields.map((field) => field.property);
+    if (tables.rest !== undefined) own.push(tables.rest);
+    assert.deepEqual(own.toSorted(), Object.keys(tables.defaults).toSorted());
+  }
 });
 
 test("the schema takes every default as it is written", () => {

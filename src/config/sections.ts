@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { defaultHandler, defaultOperatorPlugin } from "./defaults.ts";
 import {
   choice,
   duration,
@@ -20,9 +21,80 @@ export interface Section {
   readonly property: string;
   readonly doc: string;
   readonly fields: readonly Field[];
+  /** Tables of free names inside it, `[runtime.handlers.NAME]`. */
+  readonly tables?: NamedTables;
+}
+
+export interface NamedTables {
+  readonly key: string;
+  /** Its property in the section's part of Config: an object by name. */
+  readonly property: string;
+  /** What a name is, for messages. */
+  readonly noun: string;
+  readonly doc: string;
+  readonly fields: readonly Field[];
+  /** One table in which nothing is set. */
+  readonly defaults: object;
+  /** Property that takes the keys which are not among `fields`; without it they are errors. */
+  readonly rest?: string;
 }
 
 const maxId = 2 ** 32 - 2;
+
+/** The keys of one `[runtime.handlers.NAME]` table. */
+const handlerFields: readonly Field[] = [
+  text(
+    ["type", "type"],
+    "Name of the runtime, which leads to the shim binary: io.containerd.runc.v2 is containerd-shim-runc-v2.",
+  ),
+  pathField(["shim", "shim"], 'Path of the shim binary; "" looks it up on PATH by the type.', true),
+  text(
+    ["binary_name", "binaryName"],
+    'OCI runtime the shim calls, a name on PATH or a path; "" is the shim\'s own default, runc.',
+  ),
+  flag(
+    ["systemd_cgroup", "systemdCgroup"],
+    "Use systemd for cgroups. Must equal the kubelet's cgroupDriver, which it learns from RuntimeConfig.",
+  ),
+  plainTable(
+    ["options", "options"],
+    "Further options of the runtime, named as in containerd: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath.",
+  ),
+  list(
+    ["pod_annotations", "podAnnotations"],
+    "Globs of pod annotations that are copied into the OCI spec of its sandbox and containers.",
+  ),
+  list(
+    ["container_annotations", "containerAnnotations"],
+    "Globs of container annotations that are copied into the container's OCI spec.",
+  ),
+  flag(
+    ["privileged_without_host_devices", "privilegedWithoutHostDevices"],
+    "Give privileged containers only the devices they list.",
+  ),
+  pathField(
+    ["base_runtime_spec", "baseRuntimeSpec"],
+    'JSON file with an OCI spec to start from; "" for the built-in one.',
+    true,
+  ),
+  flag(
+    ["cgroup_writable", "cgroupWritable"],
+    "Mount the cgroup file system writable in containers that are not privileged.",
+  ),
+];
+
+/** The keys of one `[plugins.config.NAME]` table. */
+const operatorPluginFields: readonly Field[] = [
+  duration(
+    ["timeout", "timeoutMs"],
+    "How long loading it, or one call of a hook, may take. A plugin that takes longer is ended and started anew.",
+  ),
+  choice(
+    ["on_failure", "onFailure"],
+    "When it cannot be loaded, throws, takes too long or answers a spec that is none: refuse the pod or container, or ignore the plugin and go on.",
+    ["refuse", "ignore"],
+  ),
+];
 
 /**
  * Every key of the configuration file, in the order the reference and `berthd config dump` show
@@ -169,6 +241,14 @@ export const sections: readonly Section[] = [
         "Handler of pods whose RuntimeClass names none; a key of [runtime.handlers].",
       ),
     ],
+    tables: {
+      key: "handlers",
+      property: "handlers",
+      noun: "handler",
+      doc: "One table for each handler, named as a RuntimeClass names it in `handler`. `runc` is there from the start.",
+      fields: handlerFields,
+      defaults: defaultHandler,
+    },
   },
   {
     key: "cri",
@@ -248,6 +328,27 @@ export const sections: readonly Section[] = [
     ],
   },
   {
+    key: "plugins",
+    property: "plugins",
+    doc: "JavaScript modules of the operator that see, adjust and veto pods and containers: docs/plugins.md.",
+    fields: [
+      pathField(
+        ["dir", "dir"],
+        'Folder whose `*.js`, `*.mjs` and `*.ts` files are loaded at start, in lexical order; "" loads none. It may be missing. Folder and files must belong to the daemon\'s user and be writable by nobody else.',
+        true,
+      ),
+    ],
+    tables: {
+      key: "config",
+      property: "config",
+      noun: "plugin",
+      doc: "One table for each plugin that needs one, named as its file without the ending. Further keys, of any kind, are handed to the plugin as its settings. A table without its file is a plugin that failed to load.",
+      fields: operatorPluginFields,
+      defaults: defaultOperatorPlugin,
+      rest: "settings",
+    },
+  },
+  {
     key: "timeouts",
     property: "timeouts",
     doc: "How long the daemon waits for others.",
@@ -262,46 +363,4 @@ export const sections: readonly Section[] = [
       duration(["cni", "cniMs"], "One CNI operation of a pod, all plugins together."),
     ],
   },
-];
-
-/** The keys of one `[runtime.handlers.NAME]` table. */
-export const handlerFields: readonly Field[] = [
-  text(
-    ["type", "type"],
-    "Name of the runtime, which leads to the shim binary: io.containerd.runc.v2 is containerd-shim-runc-v2.",
-  ),
-  pathField(["shim", "shim"], 'Path of the shim binary; "" looks it up on PATH by the type.', true),
-  text(
-    ["binary_name", "binaryName"],
-    'OCI runtime the shim calls, a name on PATH or a path; "" is the shim\'s own default, runc.',
-  ),
-  flag(
-    ["systemd_cgroup", "systemdCgroup"],
-    "Use systemd for cgroups. Must equal the kubelet's cgroupDriver, which it learns from RuntimeConfig.",
-  ),
-  plainTable(
-    ["options", "options"],
-    "Further options of the runtime, named as in containerd: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath.",
-  ),
-  list(
-    ["pod_annotations", "podAnnotations"],
-    "Globs of pod annotations that are copied into the OCI spec of its sandbox and containers.",
-  ),
-  list(
-    ["container_annotations", "containerAnnotations"],
-    "Globs of container annotations that are copied into the container's OCI spec.",
-  ),
-  flag(
-    ["privileged_without_host_devices", "privilegedWithoutHostDevices"],
-    "Give privileged containers only the devices they list.",
-  ),
-  pathField(
-    ["base_runtime_spec", "baseRuntimeSpec"],
-    'JSON file with an OCI spec to start from; "" for the built-in one.',
-    true,
-  ),
-  flag(
-    ["cgroup_writable", "cgroupWritable"],
-    "Mount the cgroup file system writable in containers that are not privileged.",
-  ),
 ];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { handlerFields, sections } from "./sections.ts";
+import { sections } from "./sections.ts";
 
 /**
  * What the writer of an unknown key probably meant: a sibling with a similar name, else the same
@@ -17,22 +17,26 @@ export function suggestKey(path: readonly string[]): string | undefined {
 }
 
 function siblings(parent: readonly string[]): string[] {
-  if (parent[0] === "runtime" && parent[1] === "handlers" && parent.length === 3) {
-    return handlerFields.map((field) => field.key);
+  const tables = sections.find(({ key }) => key === parent[0])?.tables;
+  if (parent.length === 3 && parent[1] === tables?.key) {
+    return tables?.fields.map((field) => field.key) ?? [];
   }
   const section = sections.find(({ key }) => key === parent.join("."));
   const own = section?.fields.map((field) => field.key) ?? [];
   if (parent.length === 0)
     return [...own, ...sections.map(({ key }) => key).filter((key) => key !== "")];
-  return parent.length === 1 && parent[0] === "runtime" ? [...own, "handlers"] : own;
+  return section?.tables ? [...own, section.tables.key] : own;
 }
 
 function elsewhere(wrong: string, parent: string): string | undefined {
   const places = sections
     .filter(({ key, fields }) => key !== parent && fields.some((field) => field.key === wrong))
     .map(({ key }) => (key === "" ? wrong : `${key}.${wrong}`));
-  if (handlerFields.some((field) => field.key === wrong))
-    places.push(`runtime.handlers.NAME.${wrong}`);
+  for (const { key, tables } of sections) {
+    if (tables?.fields.some((field) => field.key === wrong)) {
+      places.push(`${key}.${tables.key}.NAME.${wrong}`);
+    }
+  }
   return places.length === 1 ? places[0] : undefined;
 }
 
