@@ -258,9 +258,13 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     }
   }
 
-  async #killStrays(bundle: Bundle, binary: ShimBinary, ids: readonly string[]): Promise<void> {
+  async #killStrays(
+    bundle: Bundle,
+    binary: ShimBinary | undefined,
+    ids: readonly string[],
+  ): Promise<void> {
     const { grpcAddress } = this.#options;
-    const search = { binary: binary.path, namespace: bundle.namespace, grpcAddress };
+    const search = { binary: binary?.path ?? "", namespace: bundle.namespace, grpcAddress };
     const pids = await killStrayShims({ ...search, ids: [bundle.id, ...ids] });
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");
   }
@@ -295,8 +299,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     shim: Shim | undefined,
   ): Promise<void> {
     if (shim !== undefined) await this.#release(shim, bundle.id);
-    else if (binary !== undefined)
-      await this.#killStrays(bundle, binary, [await bundle.read("sandbox")]);
+    else await this.#killStrays(bundle, binary, [await bundle.read("sandbox")]);
     const exit = await endDeadTask(this.#deathOf(bundle, binary));
     await this.#attempt("bundle was not removed", bundle.id, () => bundle.remove());
     this.#events.exited(bundle, exit);

@@ -4,7 +4,7 @@ import path from "node:path";
 import { identify, killProcess } from "../../base/os/proc.ts";
 
 export interface ShimSearch {
-  /** Path of the shim's program. */
+  /** Path of the shim's program; "" for any. */
   readonly binary: string;
   readonly namespace: string;
   /** Ids one of which the shim was started with. */
@@ -12,12 +12,26 @@ export interface ShimSearch {
   readonly grpcAddress: string;
 }
 
+const most = 10;
+
 /**
  * Kills shims of ours that cannot be reached: started but not connected to, or hanging. A shim's
  * command line names its namespace, the daemon's address and the task it was started for, which no
- * other process has. Answers the pids. For failures only: it reads all of /proc.
+ * other process has. So does the helper's that starts one, and it outlives a daemon that was killed:
+ * it goes too, and since it may have started its shim meanwhile, all is looked at again until
+ * nothing is found. Answers the pids. For failures only: it reads all of /proc.
  */
 export async function killStrayShims(search: ShimSearch): Promise<number[]> {
+  const all: number[] = [];
+  for (let round = 0; round < most; round += 1) {
+    const killed = await killOnce(search);
+    if (killed.length === 0) break;
+    all.push(...killed);
+  }
+  return all;
+}
+
+async function killOnce(search: ShimSearch): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const killed = await Promise.all(
     pids.map(async (pid) => {
@@ -32,7 +46,7 @@ export async function killStrayShims(search: ShimSearch): Promise<number[]> {
 /** Exported for tests: whether a command line is that of a shim looked for. */
 export function isShimOf(argv: readonly string[], search: ShimSearch): boolean {
   const program = argv[0] ?? "";
-  if (path.basename(program) !== path.basename(search.binary)) return false;
+  if (search.binary !== "" && path.basename(program) !== path.basename(search.binary)) return false;
   const value = (flag: string): string | undefined => {
     const at = argv.indexOf(flag);
     return at < 0 ? undefined : argv[at + 1];
@@ -41,8 +55,7 @@ export function isShimOf(argv: readonly string[], search: ShimSearch): boolean {
     value("-namespace") === search.namespace &&
     value("-address") === search.grpcAddress &&
     search.ids.includes(value("-id") ?? "") &&
-    !argv.includes("start") &&
-    !argv.includes("delete")
+    argv.at(-1) !== "delete"
   );
 }
 
