@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { linesOf } from "../support/cri-log.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
-import { leftovers } from "../support/leaks.ts";
+import { leftovers, nothingLeft } from "../support/leaks.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
 import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
@@ -148,10 +148,7 @@ suite("after kill -9 of the daemon", { skip: lacking(...podPrograms) }, () => {
       await cri.podStatus(id);
     }
     await cri.removeAllPods();
-    await until(
-      "nothing is left",
-      async () => (await leftovers(bed.daemon.territory)).length === 0,
-    );
+    await nothingLeft(bed.daemon.territory);
   });
 
   test("a stop in good order keeps the pods too", async () => {
@@ -204,11 +201,7 @@ suite("after kill -9 of a shim", { skip: lacking(...podPrograms) }, () => {
       assert.equal((await cri.podStatus(other.id)).state, "SANDBOX_READY");
       await cri.removePod(pod.id);
       await cri.removePod(other.id);
-      await until("nothing is left", async () => {
-        const left = await leftovers(bed.daemon.territory);
-        if (left.length > 0) throw new Error(left.join("; "));
-        return true;
-      });
+      await nothingLeft(bed.daemon.territory);
     });
   }
 });

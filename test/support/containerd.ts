@@ -11,7 +11,7 @@ import { sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
 import { endChild } from "./registry.ts";
 import { scratch } from "./scratch.ts";
-import { until } from "./until.ts";
+import { GivenUp, until } from "./until.ts";
 
 /** Another CRI runtime, started for comparison: Debian's containerd with nothing but its CRI. */
 export interface Containerd extends AsyncDisposable {
@@ -53,7 +53,7 @@ export async function startContainerd(sandboxImage: string): Promise<Containerd>
   await until(
     "containerd is ready",
     async () => {
-      if (child.exitCode !== null) throw new Error(await readFile(logFile, "utf8"));
+      if (child.exitCode !== null) throw new GivenUp(await readFile(logFile, "utf8"));
       const { status } = await cri.runtime.Status({});
       return status?.conditions.every((condition) => condition.status);
     },

@@ -13,7 +13,7 @@ import { assertNothingLeft, sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
 import { endChild, freePort } from "./registry.ts";
 import { scratch } from "./scratch.ts";
-import { until } from "./until.ts";
+import { GivenUp, until } from "./until.ts";
 
 export interface DaemonOptions {
   /** Merged over the harness's configuration, table by table. */
@@ -111,7 +111,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       "berthd serves",
       async () => {
         if (started.exitCode !== null || started.signalCode !== null) {
-          throw new Error(`berthd ended: ${await readFile(logFile, "utf8")}`);
+          throw new GivenUp(`berthd ended: ${await readFile(logFile, "utf8")}`);
         }
         await cri.runtime.Version({});
         const { status } = await cri.runtime.Status({});

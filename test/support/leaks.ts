@@ -46,6 +46,15 @@ async function everythingLeft(territory: Territory): Promise<string[]> {
   ];
 }
 
+/** While the daemon runs: waits a little until nothing of pods is left, and names what is. */
+export async function nothingLeft(territory: Territory): Promise<void> {
+  await until("nothing is left", async () => {
+    const left = await leftovers(territory);
+    if (left.length > 0) throw new Error(left.join("\n"));
+    return true;
+  });
+}
+
 /** After the daemon's end: fails with the names of what leaked, having waited a little for what ends by itself. */
 export async function assertNothingLeft(territory: Territory): Promise<void> {
   let left: string[] = [];

@@ -4,7 +4,7 @@ import { openSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
-import { until } from "./until.ts";
+import { GivenUp, until } from "./until.ts";
 
 /** A `docker-registry` of our own on loopback, plain http. */
 export interface Registry extends AsyncDisposable {
@@ -40,7 +40,7 @@ export async function startRegistry(folder: string): Promise<Registry> {
     env: { ...process.env, OTEL_TRACES_EXPORTER: "none" },
   });
   await until("docker-registry answers", async () => {
-    if (child.exitCode !== null) throw new Error(`docker-registry: exit ${child.exitCode}`);
+    if (child.exitCode !== null) throw new GivenUp(`docker-registry: exit ${child.exitCode}`);
     return (await fetch(`http://${host}/v2/`)).ok;
   });
   return {

@@ -9,6 +9,9 @@ export interface UntilOptions {
   readonly everyMs?: number;
 }
 
+/** Thrown by a probe when what it waits for can no longer come. */
+export class GivenUp extends Error {}
+
 /**
  * Asks again and again until `probe` gives something truthy, and answers that. What it throws
  * counts as "not yet" and is told when the time is up.
@@ -25,6 +28,7 @@ export async function until<T>(
       last = await probe();
       if (last) return last as Truthy<T>;
     } catch (error) {
+      if (error instanceof GivenUp) throw error;
       last = error;
     }
     if (performance.now() >= end) {
