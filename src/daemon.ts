@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmod, mkdir } from "node:fs/promises";
 import type { Logger } from "./base/logger.ts";
+import { closeInheritedOnExec } from "./base/os/descriptors.ts";
 import { version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config } from "./config/config.ts";
@@ -27,6 +28,7 @@ export interface Daemon extends AsyncDisposable {
  * before the pods are back: until then CRI calls answer UNAVAILABLE, which kubelets take well.
  */
 export async function startDaemon({ config, log, signal }: DaemonOptions): Promise<Daemon> {
+  if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
   await makeFolders(config);
   const metrics = createMetrics({ version, revision: "" });
   const registry = new PluginRegistry(log);
@@ -108,7 +110,5 @@ async function recoverPods(
   signal: AbortSignal,
 ): Promise<void> {
   const summary = await registry.get(cri.runtimeService).recover({ signal });
-  // FIFOs of containers that ended with their shim, and of execs that nobody waits for any more.
-  await registry.get(cri.logs).removeOrphans();
   log.info({ ...summary }, "pods recovered");
 }

@@ -202,6 +202,15 @@ for (const { name, open } of [
   });
 }
 
+test("a task's update and exec carry integers that no number can hold", async () => {
+  await using bench = await inProcess();
+  const task = await started(bench.client);
+  await task.update({ memory: { limit: 9_223_372_036_854_775_807n } }, call);
+  const rlimits = [{ type: "RLIMIT_AS", soft: 18_446_744_073_709_551_615n, hard: 1n }];
+  const exec = await task.exec("e", { args: ["true"], rlimits }, nullIo, call);
+  await exec.delete(call);
+});
+
 test("logFileIo gives a file URL for both streams", async () => {
   await using io = await logFileIo("/var/log/a b.log")("c");
   assert.equal(io.config.stdout, "file:///var/log/a%20b.log");

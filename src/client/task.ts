@@ -7,6 +7,7 @@ import type {
   TypesDescriptorInit,
   TypesMetric,
 } from "../gen/tasks.gen.ts";
+import { encodeExactJson } from "../runtime/oci/encode-spec.ts";
 import type { ClientScope } from "./client.ts";
 import type { IoCreator, Process, ProcessIo, Task } from "./ports.ts";
 import { RemoteProcess } from "./process.ts";
@@ -76,5 +77,5 @@ export class RemoteTask extends RemoteProcess implements Task {
 }
 
 function ociAny(kind: string, value: unknown): ProtoAny {
-  return { type_url: `${ociTypePrefix}${kind}`, value: Buffer.from(JSON.stringify(value)) };
+  return { type_url: `${ociTypePrefix}${kind}`, value: Buffer.from(encodeExactJson(value)) };
 }

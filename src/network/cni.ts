@@ -26,11 +26,6 @@ export interface CniPodNetwork extends PodNetwork, AsyncDisposable {
   updatePodCidr(podCidr: string): void;
   /** Reads the configuration folder now. It is watched as well. */
   reload(): Promise<void>;
-  /**
-   * Sandboxes that were set up, or half so, and not torn down. After a crash, those without a record
-   * of their own hold addresses and ports that only `teardown` (it needs just the id) gives back.
-   */
-  attachedSandboxes(): Promise<readonly string[]>;
 }
 
 /** Loads the configuration and watches its folder, which may come into being later. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import type { AddressFamily } from "../base/os/tcp-socket.ts";
 
 /** Network namespaces pinned as files in a folder of our own. */
 export interface NetworkNamespaces {
@@ -9,6 +10,8 @@ export interface NetworkNamespaces {
   remove(path: string, call: Cancellable): Promise<void>;
   /** True when the path holds a live namespace. */
   isAlive(path: string): Promise<boolean>;
+  /** A TCP socket that lives in the namespace: not connected, non-blocking. The caller owns the descriptor. */
+  openTcpSocket(path: string, family: AddressFamily, call: Cancellable): Promise<number>;
 }
 
 export interface PortMapping {
@@ -52,4 +55,9 @@ export interface PodNetwork {
   setup(request: PodNetworkRequest, call: Cancellable): Promise<PodNetworkResult>;
   /** DEL; idempotent; works with a vanished namespace (path ""). */
   teardown(request: PodNetworkRequest, call: Cancellable): Promise<void>;
+  /**
+   * Sandboxes that were set up, or half so, and not torn down. After a crash, those without a record
+   * of their own hold addresses and ports that only `teardown` (it needs just the id) gives back.
+   */
+  attachedSandboxes(): Promise<readonly string[]>;
 }

@@ -8,7 +8,8 @@ import test, { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { silentLogger } from "../../base/logger.ts";
-import { createContainerLogs, type WorkerLogs } from "./container-logs.ts";
+import { createContainerLogs } from "./container-logs.ts";
+import type { ContainerLogs } from "./ports.ts";
 
 const call = { signal: AbortSignal.timeout(30_000) };
 
@@ -32,7 +33,7 @@ class Writer {
   }
 }
 
-function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: WorkerLogs } {
+function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: ContainerLogs } {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth logs "));
   const logs = createContainerLogs({
     folder: path.join(root, "fifo"),

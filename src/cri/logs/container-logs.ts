@@ -22,20 +22,12 @@ export interface ContainerLogsOptions {
   readonly worker?: URL;
 }
 
-export interface WorkerLogs extends ContainerLogs {
-  /**
-   * Once all logs are resumed: removes the FIFOs that belong to none, which a crash left. Answers how
-   * many folders went.
-   */
-  removeOrphans(): Promise<number>;
-}
-
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
-export function createContainerLogs(options: ContainerLogsOptions): WorkerLogs {
+export function createContainerLogs(options: ContainerLogsOptions): ContainerLogs {
   return new WorkerContainerLogs(options);
 }
 
-class WorkerContainerLogs implements WorkerLogs {
+class WorkerContainerLogs implements ContainerLogs {
   readonly #folder: string;
   readonly #log: Logger;
   readonly #link: LogWorkerLink;
@@ -139,6 +131,9 @@ class WorkerContainerLogs implements WorkerLogs {
     switch (notice.kind) {
       case "ended":
         this.#logs.get(notice.key)?.ended(notice.counts);
+        return;
+      case "tap-ended":
+        this.#logs.get(notice.key)?.tapEnded(notice.tap, notice.why);
         return;
       case "counts":
         for (const [key, counts] of notice.counts) this.#logs.get(key)?.counted(counts);

@@ -14,6 +14,11 @@ export interface ContainerLogs extends AsyncDisposable {
     options: LogOptions & { readonly config: IoConfig; readonly stopped: boolean },
     call: Cancellable,
   ): Promise<ContainerLog>;
+  /**
+   * Once all logs are resumed, and before anything new is started: removes the FIFOs that belong to
+   * none, which a crash left. Answers how many folders went.
+   */
+  removeOrphans(): Promise<number>;
 }
 
 export interface LogOptions {
@@ -28,6 +33,28 @@ export interface LogOptions {
 export interface ContainerLog extends ProcessIo {
   /** Closes and opens the log file anew, for rotation. No line is lost or doubled. INTERNAL with errno when it cannot be opened. */
   reopen(call: Cancellable): Promise<void>;
+  /**
+   * Copies the output from now on into FIFOs whose read ends are open, beside writing the log. What
+   * is not read waits up to a bound; a reader that stays behind it is cut off. Any number of taps at
+   * once. INTERNAL with errno when the FIFOs cannot be opened.
+   */
+  tap(fifos: TapFifos, call: Cancellable): Promise<LogTap>;
   /** Counts so far: lines and bytes written, and what a full disk cost. */
   counts(): { readonly lines: number; readonly bytes: number; readonly lostBytes: number };
+}
+
+export interface TapFifos {
+  /** "" for a stream that is not wanted. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One reader's copy of a container's output. Disposing ends it and leaves the FIFOs. */
+export interface LogTap extends AsyncDisposable {
+  /**
+   * Settles when the tap is over, and never rejects: `end` when the output is at its end and all is in
+   * the FIFOs, `slow` when the reader was cut off, `gone` when it had closed, `lost` when the log
+   * worker died.
+   */
+  readonly ended: Promise<"end" | "slow" | "gone" | "lost">;
 }

@@ -3,6 +3,7 @@ import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf } from "../../base/errors.ts";
+import type { PodNetworkRequest } from "../../network/ports.ts";
 import { kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
@@ -20,13 +21,12 @@ interface Leftover {
 
 /**
  * Removes what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
- * network namespaces. Answers what went. What belongs to a damaged record stays: its pod may run.
+ * networks and their namespaces. Answers what went. What belongs to a damaged record stays: its pod may run.
  */
 export async function removeLeftovers(facade: Facade, call: Cancellable): Promise<string[]> {
   const known = knownIds(facade);
-  // In this order: a snapshot is in use until its container's task is gone.
   const removed: string[] = [];
-  for (const find of [containers, snapshots, sandboxFolders, containerFolders, namespaces]) {
+  for (const find of finders) {
     const found = await find(facade, known, call);
     const done = await Promise.all(found.map((leftover) => removeOne(facade, leftover, call)));
     removed.push(...done.flat());
@@ -119,6 +119,46 @@ const namespaces: Find = async ({ ports, sandboxes }) => {
       remove: (own) => ports.netns.remove(file, own),
     }));
 };
+
+/** Addresses and ports go before the namespace: plugins look into it. */
+const networks: Find = async ({ ports }, known) => {
+  const ids = await ports.network.attachedSandboxes();
+  return ids
+    .filter((id) => !known.has(id))
+    .map((id) => ({
+      what: `network of sandbox ${id}`,
+      remove: async (own) => {
+        const netnsPath = path.resolve(ports.config.state, "netns", id);
+        const usable = (await ports.netns.isAlive(netnsPath)) ? netnsPath : "";
+        await ports.network.teardown(nobodysNetwork(id, usable), own);
+      },
+    }));
+};
+
+/** A teardown works from what setup wrote down: the id says it all. */
+function nobodysNetwork(sandboxId: string, netnsPath: string): PodNetworkRequest {
+  return {
+    sandboxId,
+    netnsPath,
+    podName: "",
+    podNamespace: "",
+    podUid: "",
+    annotations: {},
+    portMappings: [],
+    dns: { servers: [], searches: [], options: [] },
+    cgroupPath: "",
+  };
+}
+
+/** In this order: a snapshot is in use until its container's task is gone. */
+const finders: readonly Find[] = [
+  containers,
+  snapshots,
+  sandboxFolders,
+  containerFolders,
+  networks,
+  namespaces,
+];
 
 async function entriesOf(folder: string): Promise<string[]> {
   try {

@@ -18,6 +18,16 @@ export interface RecoverySummary {
   readonly leftovers: readonly string[];
 }
 
+/** FIFOs of containers that went with their shim, and of execs that nobody waits for any more. */
+async function removeOrphanLogs({ ports: { log, logs } }: Facade): Promise<void> {
+  try {
+    const folders = await logs.removeOrphans();
+    if (folders > 0) log.info({ folders }, "FIFOs without a container removed");
+  } catch (error) {
+    log.error({ err: error }, "FIFOs without a container could not be removed");
+  }
+}
+
 /**
  * Makes the façade whole after a start: every record is compared with the runtime, all side by side,
  * each with its own deadline; then what belongs to no record goes. Assumes that the runtime below has
@@ -64,5 +74,6 @@ export async function recoverAll(facade: Facade, call: Cancellable): Promise<Rec
       ),
   );
   const leftovers = await removeLeftovers(facade, call);
+  await removeOrphanLogs(facade);
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
 }

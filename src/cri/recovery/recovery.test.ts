@@ -132,6 +132,17 @@ describe("recovery", () => {
     assert.ok(world.steps.done.includes("remove netns"));
   });
 
+  it("gives back the addresses of sandboxes that have no record, before their namespaces go", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    world.attached = [podSandboxId, "orphan"];
+    await mkdir(path.join(world.folder, "state/netns/orphan"), { recursive: true });
+    world.steps.take();
+    await world.restart();
+    const done = world.steps.take().filter((step) => /network|netns|FIFO/.test(step));
+    assert.deepEqual(done, ["network down", "remove netns", "remove orphan FIFOs"]);
+  });
+
   it("keeps what belongs to a damaged record", async () => {
     await using world = await FakeWorld.create();
     const label = { "io.cri-containerd.kind": "container" };

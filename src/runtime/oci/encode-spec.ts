@@ -16,6 +16,11 @@ export function encodeOciResources(resources: OciLinuxResources): Uint8Array {
   return Buffer.from(stringify(resources));
 }
 
+/** The bytes of any OCI JSON, an exec's process or a caller's resources: bigints come out as integers. */
+export function encodeExactJson(value: unknown): Uint8Array {
+  return Buffer.from(stringify(value));
+}
+
 /** Parses JSON and keeps integers that a number cannot hold as bigint. Throws SyntaxError. */
 export function parseExactJson(text: string): unknown {
   return parseJson(text, (_key, value, context) => {

@@ -91,7 +91,11 @@ export class FakeWorld implements AsyncDisposable {
   /** What ExecSync's commands print. */
   execOutput = { stdout: "", stderr: "" };
   oomKills = 0;
+  /** Sandboxes that the network says it has set up. */
+  attached: string[] = [];
   networkReady = true;
+  /** Settle it to end all taps of logs. */
+  tapsEnd = Promise.withResolvers<"end" | "slow" | "gone" | "lost">();
   /** False: output of logs and execs never ends. */
   drains = true;
   runtime: RuntimeService;
@@ -182,6 +186,7 @@ export class FakeWorld implements AsyncDisposable {
         },
         remove: () => steps.run("remove netns"),
         isAlive: () => Promise.resolve(true),
+        openTcpSocket: () => Promise.reject(fault("UNIMPLEMENTED", "no sockets here")),
       },
       network: {
         status: () => ({
@@ -199,6 +204,7 @@ export class FakeWorld implements AsyncDisposable {
           };
         },
         teardown: () => steps.run("network down"),
+        attachedSandboxes: () => Promise.resolve(this.attached),
       },
       logs: this.#logs(),
       specs: {
@@ -271,6 +277,13 @@ export class FakeWorld implements AsyncDisposable {
       ...this.#io("log"),
       reopen: () => this.steps.run("reopen log"),
       counts: () => ({ lines: 0, bytes: 0, lostBytes: 0 }),
+      tap: async () => {
+        await this.steps.run("tap log");
+        return {
+          ended: this.tapsEnd.promise,
+          [Symbol.asyncDispose]: () => this.steps.run("untap"),
+        };
+      },
     });
     return {
       open: async () => {
@@ -280,6 +293,10 @@ export class FakeWorld implements AsyncDisposable {
       resume: async ({ stopped }) => {
         await this.steps.run(stopped ? "resume log of stopped" : "resume log");
         return log();
+      },
+      removeOrphans: async () => {
+        await this.steps.run("remove orphan FIFOs");
+        return 0;
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
