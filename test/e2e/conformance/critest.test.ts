@@ -34,6 +34,11 @@ const groups: readonly { readonly name: string; readonly focus: readonly string[
   { name: "several containers", focus: ["when running multiple containers in a pod"] },
   { name: "networking", focus: ["runtime should support networking"] },
   { name: "out of memory", focus: ["runtime should output OOMKilled reason"] },
+  { name: "security context", focus: ["\\[k8s.io\\] Security Context"] },
+  {
+    name: "mounts",
+    focus: ["runtime should support mount propagation", "runtime should support readonly mounts"],
+  },
 ];
 
 /** Pinned by digest to an image at gcr.io, which only gcr.io can serve. */
