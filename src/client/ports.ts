@@ -108,6 +108,8 @@ export interface Process {
 
 export interface Task extends Process {
   exec(execId: string, spec: unknown, io: IoCreator, call: Cancellable): Promise<Process>;
+  /** A handle of an exec that another client may have made, without its io; nothing is asked. */
+  execHandle(execId: string): Process;
   pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]>;
   pause(call: Cancellable): Promise<void>;
   resume(call: Cancellable): Promise<void>;

@@ -35,6 +35,10 @@ export class RemoteTask extends RemoteProcess implements Task {
     return new RemoteProcess(this.scope, this.containerId, execId, 0, streams);
   }
 
+  execHandle(execId: string): Process {
+    return new RemoteProcess(this.scope, this.containerId, execId, 0, undefined);
+  }
+
   async pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]> {
     const { services, on } = this.scope;
     const { processes } = await services.tasks.ListPids({ containerId: this.id }, on(call));

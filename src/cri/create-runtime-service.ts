@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
+import type { StreamingServer } from "../streaming/ports.ts";
 import { createFacade, type Facade } from "./facade.ts";
 import { within } from "./lifecycle/deadline.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operations.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
+import { attach } from "./runtime-service/attach.ts";
 import { createContainer } from "./runtime-service/container-create.ts";
 import { listContainers } from "./runtime-service/container-list.ts";
 import { removeContainer } from "./runtime-service/container-remove.ts";
@@ -15,8 +18,10 @@ import { containerStats, listContainerStats } from "./runtime-service/container-
 import { containerStatus } from "./runtime-service/container-status.ts";
 import { stopContainer } from "./runtime-service/container-stop.ts";
 import { updateContainerResources } from "./runtime-service/container-update.ts";
+import { exec } from "./runtime-service/exec.ts";
 import { execSync } from "./runtime-service/exec-sync.ts";
 import { reopenContainerLog } from "./runtime-service/log-reopen.ts";
+import { portForward } from "./runtime-service/port-forward.ts";
 import { runtimeConfig, updateRuntimeConfig } from "./runtime-service/runtime-config.ts";
 import { listPodSandbox } from "./runtime-service/sandbox-list.ts";
 import { removePodSandbox } from "./runtime-service/sandbox-remove.ts";
@@ -27,6 +32,7 @@ import { status } from "./runtime-service/status.ts";
 import { unimplemented } from "./runtime-service/unimplemented.ts";
 import { version } from "./runtime-service/version.ts";
 import { runningTargets } from "./stats/stats-targets.ts";
+import { createSessions, type Sessions } from "./streaming/session-host.ts";
 
 /** How long `close` waits for operations that run. */
 const closeMs = 10_000;
@@ -35,6 +41,10 @@ export interface RuntimeService {
   readonly service: ServiceImpl<"runtime.v1.RuntimeService">;
   /** Must run once, after the runtime has recovered its tasks; until it has ended calls are refused. */
   recover(call: Cancellable): Promise<RecoverySummary>;
+  /** What stands behind the streaming server. */
+  readonly sessions: Sessions;
+  /** Lets Exec, Attach and PortForward answer; until then, and with undefined again, they are UNAVAILABLE. */
+  streamThrough(server: StreamingServer | undefined): void;
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
   /** What runs now, and at which stage. */
@@ -55,6 +65,8 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       gate.open();
       return summary;
     },
+    sessions: createSessions(facade, path.join(ports.config.state, "fifo")),
+    streamThrough: (server) => facade.streaming.use(server),
     tasks: () => runningTargets(facade),
     operations: () => facade.operations.list(),
     close: async () => {
@@ -86,6 +98,9 @@ function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
     UpdateContainerResources: updateContainerResources(facade),
     ReopenContainerLog: reopenContainerLog(facade),
     ExecSync: execSync(facade),
+    Exec: exec(facade),
+    Attach: attach(facade),
+    PortForward: portForward(facade),
     ContainerStats: containerStats(facade),
     ListContainerStats: listContainerStats(facade),
   };

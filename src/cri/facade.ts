@@ -11,6 +11,7 @@ import { type ContainerEvent, criNamespace, type RuntimeServicePorts } from "./p
 import { type ContainerRecord, containerRecordCodec } from "./store/container-record.ts";
 import { RecordStore } from "./store/record-store.ts";
 import { type SandboxRecord, sandboxRecordCodec } from "./store/sandbox-record.ts";
+import { StreamingDoor } from "./streaming/streaming-door.ts";
 
 /** A handler of one RuntimeService method. */
 export type Verb<M extends keyof ServiceImpl<"runtime.v1.RuntimeService">> = NonNullable<
@@ -34,6 +35,8 @@ export interface Facade {
   readonly operations: OperationRegistry;
   readonly sandboxAttempts: Attempts<RunPodSandboxRequest>;
   readonly containerAttempts: Attempts<CreateRequest>;
+  /** The server that exec, attach and port-forward end at. */
+  readonly streaming: StreamingDoor;
   /** Start, stop and remove, by verb and id: a second request joins the first. */
   readonly acts: SingleFlight<void>;
   /** Fires when the daemon stops; attempts and exit monitors run under it, not under a request. */
@@ -60,6 +63,7 @@ export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal):
     operations: new OperationRegistry(ports.log, hooks),
     sandboxAttempts: new Attempts(lifetime),
     containerAttempts: new Attempts(lifetime),
+    streaming: new StreamingDoor(),
     acts: new SingleFlight({ lifetime }),
     publish: (event) => hooks.onEvent?.({ ...event, atNanos: nowNanos() }),
   };

@@ -52,7 +52,11 @@ export interface RuntimeServicePorts {
 /** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */
 export interface RuntimeServiceHooks extends OperationHooks {
   onEvent?(event: ContainerEvent): void;
+  /** A client's session at a streaming URL is over. */
+  onSessionEnd?(kind: StreamKind): void;
 }
+
+export type StreamKind = "exec" | "attach" | "port_forward";
 
 /** One step in a sandbox's or container's life; for a sandbox both ids are alike. */
 export interface ContainerEvent {

@@ -6,6 +6,7 @@ import { linkUp } from "../base/os/link-up.ts";
 import { mount, unmount } from "../base/os/mount.ts";
 import { MountFlag } from "../base/os/mount-options.ts";
 import { enterNamespace, NamespaceFlag, unshare } from "../base/os/namespace.ts";
+import { type AddressFamily, openTcpSocket } from "../base/os/tcp-socket.ts";
 
 /**
  * Entry of the thread that makes and removes network namespaces. A namespace is entered by a thread,
@@ -14,13 +15,15 @@ import { enterNamespace, NamespaceFlag, unshare } from "../base/os/namespace.ts"
  */
 export interface NetnsRequest {
   readonly sequence: number;
-  readonly kind: "prepare" | "create" | "remove";
+  readonly kind: "prepare" | "create" | "remove" | "tcp4" | "tcp6";
   /** The folder for `prepare`, else the file of the namespace. */
   readonly path: string;
 }
 
 export interface NetnsAnswer {
   readonly sequence: number;
+  /** The socket of `tcp4` and `tcp6`: not connected, non-blocking; whoever asked owns it. */
+  readonly descriptor?: number;
   /** errno name and text of a failure. */
   readonly failure?: { readonly errno: string; readonly message: string };
 }
@@ -95,13 +98,40 @@ function remove(file: string): void {
   fs.rmSync(file, { force: true });
 }
 
-const actions = { prepare, create, remove } as const;
+/** A socket belongs to the namespace it was made in, whichever thread uses it then. */
+function tcpSocket(file: string, family: AddressFamily): number {
+  const namespace = fs.openSync(file, fs.constants.O_RDONLY);
+  try {
+    const home = fs.openSync("/proc/thread-self/ns/net", fs.constants.O_RDONLY);
+    try {
+      enterNamespace(namespace, NamespaceFlag.net);
+      try {
+        return openTcpSocket(family);
+      } finally {
+        goHome(home);
+      }
+    } finally {
+      fs.closeSync(home);
+    }
+  } finally {
+    fs.closeSync(namespace);
+  }
+}
+
+const actions: Record<NetnsRequest["kind"], (path: string) => number | void> = {
+  prepare,
+  create,
+  remove,
+  tcp4: (file) => tcpSocket(file, "ipv4"),
+  tcp6: (file) => tcpSocket(file, "ipv6"),
+};
 
 const port = parentPort;
 port?.on("message", ({ kind, path, sequence }: NetnsRequest) => {
   let answer: NetnsAnswer = { sequence };
   try {
-    actions[kind](path);
+    const descriptor = actions[kind](path);
+    if (descriptor !== undefined) answer = { sequence, descriptor };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     answer = { sequence, failure: { errno: errnoOf(error) ?? "UNKNOWN", message } };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { closeSync } from "node:fs";
 import { readdir, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
@@ -6,6 +7,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { unmount } from "../base/os/mount.ts";
+import type { AddressFamily } from "../base/os/tcp-socket.ts";
 import type { NetnsAnswer, NetnsRequest } from "./netns-worker.ts";
 import type { NetworkNamespaces } from "./ports.ts";
 
@@ -34,8 +36,16 @@ export function createNetworkNamespaces(
   return new WorkerNamespaces(options);
 }
 
+const purposes: Readonly<Record<NetnsRequest["kind"], string>> = {
+  prepare: "prepare folder for network namespaces",
+  create: "create network namespace",
+  remove: "remove network namespace",
+  tcp4: "open IPv4 socket in network namespace",
+  tcp6: "open IPv6 socket in network namespace",
+};
+
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (descriptor: number) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -54,10 +64,13 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
 
   /** Once; again after a failure. */
   prepare(): Promise<void> {
-    this.#prepared ??= this.#request("prepare", this.#folder).catch((error: unknown) => {
-      this.#prepared = undefined;
-      throw error;
-    });
+    this.#prepared ??= this.#request("prepare", this.#folder).then(
+      () => {},
+      (error: unknown) => {
+        this.#prepared = undefined;
+        throw error;
+      },
+    );
     return this.#prepared;
   }
 
@@ -91,6 +104,18 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     }
   }
 
+  async openTcpSocket(
+    file: string,
+    family: AddressFamily,
+    { signal }: Cancellable,
+  ): Promise<number> {
+    signal.throwIfAborted();
+    const descriptor = await this.#request(family === "ipv4" ? "tcp4" : "tcp6", file);
+    if (!signal.aborted) return descriptor;
+    closeSync(descriptor);
+    throw signal.reason as Error;
+  }
+
   async list(): Promise<readonly string[]> {
     try {
       return (await readdir(this.#folder)).sort().map((name) => path.join(this.#folder, name));
@@ -115,19 +140,18 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
 
-  #request(kind: NetnsRequest["kind"], file: string): Promise<void> {
+  #request(kind: NetnsRequest["kind"], file: string): Promise<number> {
     const worker = (this.#worker ??= this.#spawn());
     this.#sequence += 1;
     const request: NetnsRequest = { sequence: this.#sequence, kind, path: file };
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
     this.#waiting.set(request.sequence, { resolve, reject });
     worker.postMessage(request, []);
     return promise.catch((cause: unknown) => {
       if (isFault(cause)) throw cause;
-      const what = kind === "prepare" ? "folder for network namespaces" : "network namespace";
       const errno = errnoOf(cause) ?? "UNKNOWN";
       const code = errno === "EEXIST" ? "ALREADY_EXISTS" : "INTERNAL";
-      throw fault(code, `cannot ${kind} ${what} "${file}": ${errno}`, { cause });
+      throw fault(code, `cannot ${purposes[kind]} "${file}": ${errno}`, { cause });
     });
   }
 
@@ -150,11 +174,11 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     return worker;
   }
 
-  #receive({ failure, sequence }: NetnsAnswer): void {
+  #receive({ descriptor = -1, failure, sequence }: NetnsAnswer): void {
     const waiting = this.#waiting.get(sequence);
     this.#waiting.delete(sequence);
     if (failure === undefined) {
-      waiting?.resolve();
+      waiting?.resolve(descriptor);
       return;
     }
     waiting?.reject(Object.assign(new Error(failure.message), { code: failure.errno }));

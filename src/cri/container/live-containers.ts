@@ -19,6 +19,8 @@ export interface LiveContainer {
   finished?: Promise<void>;
   /** The stop signal has been sent; a second stop does not send it again. */
   stopSignalled: boolean;
+  /** A client has attached to the stdin of a container whose first client's is the only one. */
+  stdinTaken?: boolean;
   /** The spec's process, read at the first exec. */
   process?: OciProcess;
   /** Stop or remove has begun: nothing new may start in it. */

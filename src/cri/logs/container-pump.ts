@@ -4,6 +4,7 @@ import { LineFormatter, type StreamName } from "./line-formatter.ts";
 import type { LogClock } from "./log-clock.ts";
 import type { LogFile } from "./log-file.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
+import { OutputTap, type TapEnd } from "./output-tap.ts";
 
 export interface PumpParts {
   readonly file: LogFile;
@@ -25,7 +26,8 @@ export class ContainerPump implements Disposable {
   readonly #parts: PumpParts;
   readonly #readers: FifoReader[] = [];
   readonly #unfinished = new Set<LineFormatter>();
-  #openStreams = 0;
+  readonly #living = new Set<StreamName>();
+  readonly #taps = new Map<string, OutputTap>();
 
   constructor(parts: PumpParts) {
     this.#parts = parts;
@@ -41,21 +43,48 @@ export class ContainerPump implements Disposable {
     const formatter = new LineFormatter(name, maxLineBytes, output);
     const onData = (chunk: Buffer): void => {
       this.#write((time) => formatter.push(chunk, time));
+      if (this.#taps.size > 0) this.#copyToTaps(name, chunk);
     };
     const onEnd = (): void => {
       this.#unfinished.delete(formatter);
       this.#write((time) => formatter.end(time));
-      this.#streamEnded();
+      this.#streamEnded(name);
     };
     this.#readers.push(new FifoReader(fifo, { onData, onEnd }));
     this.#unfinished.add(formatter);
+    this.#living.add(name);
   }
 
   /** Begins reading all streams. Without any, the pump is at its end at once. */
   start(options: { readonly drainFirst: boolean }): void {
-    this.#openStreams = this.#readers.length;
-    if (this.#openStreams === 0) this.#parts.onEnded();
+    if (this.#living.size === 0) this.#parts.onEnded();
     for (const reader of this.#readers) reader.start(options);
+  }
+
+  /**
+   * Copies the output from now on into FIFOs that somebody reads; a stream that is over ends at once.
+   * Throws Node's system error.
+   */
+  addTap(
+    tapKey: string,
+    fifos: readonly (readonly [StreamName, string])[],
+    onEnd: (why: TapEnd) => void,
+  ): void {
+    const tap = new OutputTap(fifos, {
+      onRelief: () => this.#goOn(),
+      onEnd: (why) => {
+        this.#taps.delete(tapKey);
+        onEnd(why);
+      },
+    });
+    this.#taps.set(tapKey, tap);
+    for (const [name] of fifos) if (!this.#living.has(name)) tap.endStream(name);
+  }
+
+  removeTap(tapKey: string): void {
+    this.#taps.get(tapKey)?.[Symbol.dispose]();
+    this.#taps.delete(tapKey);
+    this.#goOn();
   }
 
   /** Stops reading; what was read of unfinished lines is still written. */
@@ -63,6 +92,7 @@ export class ContainerPump implements Disposable {
     for (const reader of this.#readers) reader[Symbol.dispose]();
     for (const formatter of this.#unfinished) this.#write((time) => formatter.end(time));
     this.#unfinished.clear();
+    for (const tap of this.#taps.values()) tap.endAll();
     this.#parts.file.close();
   }
 
@@ -74,8 +104,24 @@ export class ContainerPump implements Disposable {
     onProgress();
   }
 
-  #streamEnded(): void {
-    this.#openStreams -= 1;
-    if (this.#openStreams === 0) this.#parts.onEnded();
+  #copyToTaps(name: StreamName, chunk: Buffer): void {
+    let full = false;
+    for (const tap of this.#taps.values()) {
+      tap.write(name, chunk);
+      full ||= tap.full;
+    }
+    if (full) for (const reader of this.#readers) reader.pause();
+  }
+
+  /** Reads on, unless another tap still is full. */
+  #goOn(): void {
+    for (const tap of this.#taps.values()) if (tap.full) return;
+    for (const reader of this.#readers) reader.resume();
+  }
+
+  #streamEnded(name: StreamName): void {
+    this.#living.delete(name);
+    for (const tap of this.#taps.values()) tap.endStream(name);
+    if (this.#living.size === 0) this.#parts.onEnded();
   }
 }

@@ -63,6 +63,15 @@ export class FifoReader implements Disposable {
     socket.resume();
   }
 
+  /** Reads no more until `resume`; writers wait once the pipe is full. */
+  pause(): void {
+    if (!this.#ended) this.#socket?.pause();
+  }
+
+  resume(): void {
+    if (!this.#ended) this.#socket?.resume();
+  }
+
   /** Stops reading; `onEnd` will not be called. */
   [Symbol.dispose](): void {
     if (this.#ended) return;

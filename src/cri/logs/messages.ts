@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { TapEnd } from "./output-tap.ts";
 
 /**
  * What the daemon and the log worker say to each other. Only plain data crosses, so the worker could
  * run as a process of its own, and could one day outlive the daemon.
- *
- * To come with attach: a `tap` request naming a container, on which the worker sends the raw bytes of
- * both streams as they are read, beside writing the log.
  */
 export interface OpenPump {
   readonly kind: "open";
@@ -24,6 +22,22 @@ export interface ReopenLog {
   readonly key: string;
 }
 
+/** Copies the output from now on, raw, into FIFOs that somebody reads already. */
+export interface AddTap {
+  readonly kind: "tap";
+  readonly key: string;
+  readonly tap: string;
+  /** FIFO paths; "" for a stream that is not wanted. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RemoveTap {
+  readonly kind: "untap";
+  readonly key: string;
+  readonly tap: string;
+}
+
 export interface ClosePump {
   readonly kind: "close";
   readonly key: string;
@@ -34,7 +48,7 @@ export interface CloseAll {
   readonly kind: "close-all";
 }
 
-export type LogRequest = OpenPump | ReopenLog | ClosePump | CloseAll;
+export type LogRequest = OpenPump | ReopenLog | AddTap | RemoveTap | ClosePump | CloseAll;
 
 /** A request with the number its answer carries. */
 export type NumberedRequest = LogRequest & { readonly sequence: number };
@@ -56,6 +70,13 @@ export type LogNotice =
     }
   /** Both streams are at their end and all is written. */
   | { readonly kind: "ended"; readonly key: string; readonly counts: LogCounts }
+  /** A tap is over without having been removed. */
+  | {
+      readonly kind: "tap-ended";
+      readonly key: string;
+      readonly tap: string;
+      readonly why: TapEnd;
+    }
   /** New figures of the pumps that moved, about once a second. */
   | { readonly kind: "counts"; readonly counts: readonly (readonly [string, LogCounts])[] }
   | { readonly kind: "loss-began"; readonly key: string; readonly errno: string }

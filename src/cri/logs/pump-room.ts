@@ -4,7 +4,7 @@ import { ContainerPump } from "./container-pump.ts";
 import type { StreamName } from "./line-formatter.ts";
 import { LogClock } from "./log-clock.ts";
 import { LogFile } from "./log-file.ts";
-import type { LogCounts, LogNotice, NumberedRequest, OpenPump } from "./messages.ts";
+import type { AddTap, LogCounts, LogNotice, NumberedRequest, OpenPump } from "./messages.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 
 const countsPeriodMs = 1000;
@@ -41,7 +41,11 @@ export class PumpRoom {
       case "open":
         return this.#open(request);
       case "reopen":
-        return this.#reopen(request.key);
+        return this.#pump(request.key).file.reopen();
+      case "tap":
+        return this.#tap(request);
+      case "untap":
+        return this.#pumps.get(request.key)?.removeTap(request.tap);
       case "close":
         return this.#close(request.key);
       case "close-all":
@@ -90,10 +94,17 @@ export class PumpRoom {
     }
   }
 
-  #reopen(key: string): void {
+  #tap(request: AddTap): void {
+    const { key, tap } = request;
+    this.#pump(key).addTap(tap, streamsOf(request), (why) => {
+      this.#send({ kind: "tap-ended", key, tap, why });
+    });
+  }
+
+  #pump(key: string): ContainerPump {
     const pump = this.#pumps.get(key);
     if (pump === undefined) throw Object.assign(new Error("no such log"), { code: "ENOENT" });
-    pump.file.reopen();
+    return pump;
   }
 
   #close(key: string): void {
@@ -118,7 +129,7 @@ export class PumpRoom {
   }
 }
 
-function streamsOf(request: OpenPump): readonly (readonly [StreamName, string])[] {
+function streamsOf(request: OpenPump | AddTap): readonly (readonly [StreamName, string])[] {
   const streams: (readonly [StreamName, string])[] = [];
   if (request.stdout !== "") streams.push(["stdout", request.stdout]);
   if (request.stderr !== "") streams.push(["stderr", request.stderr]);

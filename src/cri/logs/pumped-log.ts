@@ -6,7 +6,9 @@ import { errnoOf, fault, isFault } from "../../base/errors.ts";
 import { openFifoBoth } from "../../base/os/fifo.ts";
 import type { IoConfig } from "../../client/ports.ts";
 import type { LogCounts, LogRequest, OpenPump } from "./messages.ts";
-import type { ContainerLog } from "./ports.ts";
+import { OpenTaps } from "./open-taps.ts";
+import type { TapEnd } from "./output-tap.ts";
+import type { ContainerLog, LogTap, TapFifos } from "./ports.ts";
 
 const nothing: LogCounts = { lines: 0, bytes: 0, lostBytes: 0 };
 
@@ -25,6 +27,7 @@ export class PumpedLog implements ContainerLog {
   readonly config: IoConfig;
   readonly containerId: string;
   readonly #parts: PumpedLogParts;
+  readonly #taps: OpenTaps;
   readonly #end = Promise.withResolvers<void>();
   /** What workers that died had counted. */
   #before: LogCounts = nothing;
@@ -36,6 +39,7 @@ export class PumpedLog implements ContainerLog {
     this.#parts = parts;
     this.config = parts.config;
     this.containerId = parts.containerId;
+    this.#taps = new OpenTaps(parts.request.key, parts.send);
   }
 
   /** Folder of the FIFOs, when it is ours. */
@@ -58,6 +62,7 @@ export class PumpedLog implements ContainerLog {
 
   /** A new worker has to take over the FIFOs. */
   async reattach(): Promise<void> {
+    this.#taps.endAll("lost");
     if (this.#state !== "open") return;
     this.#before = this.counts();
     this.#latest = nothing;
@@ -98,11 +103,21 @@ export class PumpedLog implements ContainerLog {
     try {
       await this.#parts.send({ kind: "reopen", key });
     } catch (error) {
-      if (!isFault(error, "INTERNAL")) throw error;
-      const errno = errnoOf(error.cause) ?? "UNKNOWN";
-      const what = `cannot reopen log of container "${this.containerId}": ${errno}`;
-      throw fault("INTERNAL", what, { cause: error.cause });
+      throw this.#failure("reopen log", error);
     }
+  }
+
+  async tap(fifos: TapFifos, { signal }: Cancellable): Promise<LogTap> {
+    signal.throwIfAborted();
+    try {
+      return await this.#taps.open(fifos);
+    } catch (error) {
+      throw this.#failure("attach to the output", error);
+    }
+  }
+
+  tapEnded(tap: string, why: TapEnd): void {
+    this.#taps.ended(tap, why);
   }
 
   counts(): LogCounts {
@@ -118,10 +133,18 @@ export class PumpedLog implements ContainerLog {
     if (this.#state === "disposed") return;
     this.#state = "disposed";
     this.#parts.onDisposed();
+    this.#taps.endAll("end");
     await this.closeStdin();
     // A dead worker holds nothing any more.
     await this.#parts.send({ kind: "close", key: this.#parts.request.key }).catch(() => {});
     this.#end.resolve();
+  }
+
+  #failure(act: string, error: unknown): unknown {
+    if (!isFault(error, "INTERNAL")) return error;
+    const errno = errnoOf(error.cause) ?? "UNKNOWN";
+    const what = `cannot ${act} of container "${this.containerId}": ${errno}`;
+    return fault("INTERNAL", what, { cause: error.cause });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,7 @@ import { deadline } from "../lifecycle/deadline.ts";
 import { criNamespace } from "../ports.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
+import { leftoverExecs } from "./leftover-execs.ts";
 
 const leftoverMs = 10_000;
 
@@ -152,6 +153,7 @@ function nobodysNetwork(sandboxId: string, netnsPath: string): PodNetworkRequest
 
 /** In this order: a snapshot is in use until its container's task is gone. */
 const finders: readonly Find[] = [
+  leftoverExecs,
   containers,
   snapshots,
   sandboxFolders,

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { randomBytes } from "node:crypto";
-import { cleanupDeadline } from "../../base/cancellable.ts";
-import { fault, isFault } from "../../base/errors.ts";
-import type { ExitStatus, Process, Task } from "../../client/ports.ts";
+import { fault } from "../../base/errors.ts";
+import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
-import type { OciProcess, OciSpec } from "../../runtime/oci/spec.ts";
-import { killNow } from "../container/purge-task.ts";
+import { deleteExec, killExec } from "../container/end-exec.ts";
+import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { deadline, within } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import type { CapturedOutput } from "../ports.ts";
-import { describeState } from "../store/container-record.ts";
 
-/** How long a killed process may take to go before the call answers without it. */
-const killedMs = 5_000;
 const noTimeoutMs = 2 ** 31 - 1;
 
 /**
@@ -23,12 +18,14 @@ const noTimeoutMs = 2 ** 31 - 1;
  */
 export function execSync(facade: Facade): Verb<"ExecSync"> {
   return async (request, call) => {
-    const { id, task } = runningTask(facade, request);
+    const record = facade.containers.require(request.containerId);
+    refuseUnlessSensible(request);
+    const { id, task } = runningContainer(facade, record.id, "exec in");
     using op = facade.operations.claim("ExecSync", id, "debug");
     const { cri } = facade.ports.config;
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
-    const spec = { ...(await processOf(facade, id, call.signal)), args: request.cmd };
-    const execId = randomBytes(16).toString("hex");
+    const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
+    const execId = newExecId(id);
     const process = await op.run("exec", () =>
       task.exec(execId, { ...spec, terminal: false }, output.io, call),
     );
@@ -37,37 +34,14 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
       return answer(output, status);
     } finally {
-      await op.run("delete", () => discard(facade, process));
+      await op.run("delete", () => deleteExec(facade, process));
     }
   };
 }
 
-function runningTask(facade: Facade, request: ExecSyncRequest): { id: string; task: Task } {
-  const { id, state } = facade.containers.require(request.containerId);
-  if (request.cmd.length === 0) throw fault("INVALID_ARGUMENT", "cmd is empty");
-  if (request.timeout < 0n) {
-    throw fault("INVALID_ARGUMENT", `timeout ${request.timeout} is negative`);
-  }
-  if (state.kind !== "running") {
-    throw fault(
-      "FAILED_PRECONDITION",
-      `cannot exec in container "${id}": state is ${describeState(state)}, not running`,
-    );
-  }
-  const { task } = facade.live.of(id);
-  if (task) return { id, task };
-  throw fault("UNAVAILABLE", `cannot exec in container "${id}": its task was not recovered`);
-}
-
-/** The process of the container's spec: an exec differs from it by its arguments only. */
-async function processOf(facade: Facade, id: string, signal: AbortSignal): Promise<OciProcess> {
-  const live = facade.live.of(id);
-  if (live.process) return live.process;
-  live.container ??= await facade.ports.client.loadContainer(id, { signal });
-  const { value } = live.container.record.spec ?? {};
-  if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
-  live.process = (JSON.parse(Buffer.from(value).toString()) as OciSpec).process;
-  return live.process;
+function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
+  if (cmd.length === 0) throw fault("INVALID_ARGUMENT", "cmd is empty");
+  if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
 }
 
 async function runToEnd(
@@ -86,19 +60,14 @@ async function runToEnd(
     );
     if (status) return status;
   } catch (error) {
-    await killAndWait(process, exit.status);
+    await killExec(facade, process, exit.status);
     throw error;
   }
-  await killAndWait(process, exit.status);
+  await killExec(facade, process, exit.status);
   throw fault(
     "DEADLINE_EXCEEDED",
     `command "${request.cmd.join(" ")}" timed out after ${request.timeout}s`,
   );
-}
-
-async function killAndWait(process: Process, status: Promise<unknown>): Promise<void> {
-  await killNow(process, { signal: cleanupDeadline(killedMs) });
-  await within(status, killedMs);
 }
 
 async function drain(process: Process, timeoutMs: number): Promise<void> {
@@ -119,14 +88,4 @@ function answer(output: CapturedOutput, status: ExitStatus): ExecSyncResponseIni
     });
   }
   return { stdout: output.stdout(), stderr: output.stderr(), exitCode: status.exitCode };
-}
-
-async function discard(facade: Facade, process: Process): Promise<void> {
-  try {
-    await process.delete({ signal: cleanupDeadline() });
-  } catch (error) {
-    await process.io?.[Symbol.asyncDispose]();
-    if (isFault(error, "NOT_FOUND")) return;
-    facade.ports.log.warn({ err: error, exec: process.id }, "exec could not be deleted");
-  }
 }

@@ -3,9 +3,6 @@ import { fault } from "../../base/errors.ts";
 import type { ServiceImpl } from "../../rpc/service.ts";
 
 const unary = [
-  "Exec",
-  "Attach",
-  "PortForward",
   "PodSandboxStats",
   "ListPodSandboxStats",
   "CheckpointContainer",

@@ -105,6 +105,11 @@ export class FakeTask extends FakeProcess implements Task {
     return process;
   }
 
+  execHandle(execId: string): Process {
+    const made = this.execs.find(({ id }) => id === execId)?.process;
+    return made ?? new FakeProcess(this.steps, "unknown exec", execId, 0, undefined);
+  }
+
   override async delete(): Promise<ExitStatus> {
     const status = await super.delete();
     this.onDelete();

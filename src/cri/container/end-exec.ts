@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import { cleanupDeadline } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Process } from "../../client/ports.ts";
+import type { Facade } from "../facade.ts";
+import { within } from "../lifecycle/deadline.ts";
+
+const sigkill = 9;
+/** How long a killed process may take to go before we go on without it. */
+const killedMs = 5_000;
+
+/** Kills an exec and waits for its end, for a while. Never throws. */
+export async function killExec(
+  facade: Facade,
+  process: Process,
+  exited: Promise<unknown>,
+): Promise<void> {
+  try {
+    await process.kill(sigkill, { signal: cleanupDeadline(killedMs) });
+  } catch (error) {
+    // It has ended, was never started, or its shim has gone: deleting it shows which.
+    facade.ports.log.debug({ err: error, exec: process.id }, "exec could not be killed");
+    return;
+  }
+  await within(exited, killedMs);
+}
+
+/** Deletes an exec that has ended. Never throws; its io is disposed whatever happens. */
+export async function deleteExec(facade: Facade, process: Process): Promise<void> {
+  try {
+    await process.delete({ signal: cleanupDeadline() });
+  } catch (error) {
+    await process.io?.[Symbol.asyncDispose]();
+    if (isFault(error, "NOT_FOUND")) return;
+    facade.ports.log.warn({ err: error, exec: process.id }, "exec could not be deleted");
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import type { Task } from "../../client/ports.ts";
+import type { OciProcess, OciSpec } from "../../runtime/oci/spec.ts";
+import type { Facade } from "../facade.ts";
+import { type ContainerRecord, describeState } from "../store/container-record.ts";
+
+/** A container that runs, and its task. */
+export interface RunningContainer {
+  readonly id: string;
+  readonly record: ContainerRecord;
+  readonly task: Task;
+}
+
+/**
+ * NOT_FOUND without such a container; FAILED_PRECONDITION, naming its state, unless it runs. `act` is
+ * what messages say could not be done: "exec in", "attach to".
+ */
+export function runningContainer(
+  facade: Facade,
+  idOrPrefix: string,
+  act: string,
+): RunningContainer {
+  const record = facade.containers.require(idOrPrefix);
+  const { id, state } = record;
+  if (state.kind !== "running") {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `cannot ${act} container "${id}": state is ${describeState(state)}, not running`,
+    );
+  }
+  const { task } = facade.live.of(id);
+  if (task) return { id, record, task };
+  throw fault("UNAVAILABLE", `cannot ${act} container "${id}": its task was not recovered`);
+}
+
+/** The process of the container's spec: an exec differs from it by its arguments and terminal only. */
+export async function processOf(
+  facade: Facade,
+  id: string,
+  call: Cancellable,
+): Promise<OciProcess> {
+  const live = facade.live.of(id);
+  if (live.process) return live.process;
+  live.container ??= await facade.ports.client.loadContainer(id, call);
+  const { value } = live.container.record.spec ?? {};
+  if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
+  live.process = (JSON.parse(Buffer.from(value).toString()) as OciSpec).process;
+  return live.process;
+}
+
+/**
+ * A new exec's id. It begins with the container's, and the exec's FIFOs bear it in their names, so
+ * that after a crash the FIFOs tell which execs of which containers nobody waits for any more.
+ */
+export function newExecId(containerId: string): string {
+  return `${containerId}-${randomBytes(5).toString("hex")}`;
+}
+
+/** The container whose exec this is; undefined for an id of another making. */
+export function containerOfExec(execId: string): string | undefined {
+  return /^([0-9a-f]{64})-[0-9a-f]{10}$/.exec(execId)?.[1];
+}

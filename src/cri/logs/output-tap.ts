@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+import fs from "node:fs";
+import { Socket } from "node:net";
+import type { StreamName } from "./line-formatter.ts";
+
+/** What a tap may have waiting for its reader, both streams together. */
+const boundBytes = 4 * 1024 * 1024;
+/** How long a tap may stay over its bound before it is cut. */
+const patienceMs = 500;
+
+/**
+ * Why a tap ended: `end`, the output is at its end and all of it is delivered; `slow`, its reader did
+ * not keep up and was cut off; `gone`, its reader closed.
+ */
+export type TapEnd = "end" | "slow" | "gone";
+
+export interface TapEvents {
+  /** It has taken in enough again after being full, or has ended. */
+  onRelief(): void;
+  /** Called once. */
+  onEnd(why: TapEnd): void;
+}
+
+/**
+ * A copy of a container's output, as it comes, into FIFOs of an attached client. What the client has
+ * not read yet waits here up to a bound. A full tap asks for a moment's rest, so that any client of
+ * ordinary speed gets everything; one that does not get through half the bound in that moment is cut
+ * off, so that it holds up neither the container nor anybody else.
+ */
+export class OutputTap implements Disposable {
+  readonly #events: TapEvents;
+  readonly #sockets = new Map<StreamName, Socket>();
+  #patience: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  /** Opens the write ends of FIFOs that are being read; throws Node's system error, ENXIO without a reader. */
+  constructor(fifos: readonly (readonly [StreamName, string])[], events: TapEvents) {
+    this.#events = events;
+    try {
+      for (const [name, fifo] of fifos) this.#sockets.set(name, this.#open(name, fifo));
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** It has more waiting than it should: nothing more is to be read before `onRelief`. */
+  get full(): boolean {
+    return this.#patience !== undefined;
+  }
+
+  /** Copies the bytes. */
+  write(name: StreamName, bytes: Buffer): void {
+    const socket = this.#sockets.get(name);
+    if (!socket || this.#ended) return;
+    // Most of what is written goes into the pipe before `write` returns.
+    socket.write(Buffer.from(bytes), () => this.#written());
+    if (this.#patience === undefined && this.#waiting() > boundBytes) {
+      this.#patience = setTimeout(() => this.#finish("slow"), patienceMs);
+    }
+  }
+
+  /**
+   * The container's stream is at its end: so is the reader's, once it has taken everything. After the
+   * last stream there is nobody left to hold up, and the reader may take its time.
+   */
+  endStream(name: StreamName): void {
+    this.#sockets.get(name)?.end();
+    if ([...this.#sockets.values()].every((socket) => socket.writableEnded)) this.#restOver();
+  }
+
+  endAll(): void {
+    for (const name of this.#sockets.keys()) this.endStream(name);
+  }
+
+  /** Closes at once; `onEnd` will not be called. */
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    this.#restOver();
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
+  #open(name: StreamName, fifo: string): Socket {
+    const fd = fs.openSync(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
+    const socket = new Socket({ fd, readable: false, writable: true });
+    socket.on("error", () => this.#finish("gone"));
+    socket.on("close", () => {
+      this.#sockets.delete(name);
+      if (this.#sockets.size === 0) this.#finish("end");
+    });
+    return socket;
+  }
+
+  #written(): void {
+    if (this.#patience === undefined || this.#waiting() > boundBytes / 2) return;
+    this.#restOver();
+    this.#events.onRelief();
+  }
+
+  #restOver(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+  }
+
+  #waiting(): number {
+    let bytes = 0;
+    for (const socket of this.#sockets.values()) bytes += socket.writableLength;
+    return bytes;
+  }
+
+  #finish(why: TapEnd): void {
+    if (this.#ended) return;
+    this[Symbol.dispose]();
+    this.#events.onRelief();
+    this.#events.onEnd(why);
+  }
+}

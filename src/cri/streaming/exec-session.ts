@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { DetachedIo } from "../../client/io/detached-io.ts";
+import type { ExitStatus, Process } from "../../client/ports.ts";
+import type {
+  ExecTarget,
+  ProcessSession,
+  SessionEnd,
+  TerminalSize,
+} from "../../streaming/ports.ts";
+import { deleteExec, killExec } from "../container/end-exec.ts";
+import {
+  newExecId,
+  processOf,
+  type RunningContainer,
+  runningContainer,
+} from "../container/exec-target.ts";
+import type { Facade } from "../facade.ts";
+import { cutAtStop } from "./cut-at-stop.ts";
+import { SessionFifoFolder } from "./session-fifos.ts";
+
+/**
+ * One exec for one client:
+ *
+ *     created ──▶ started ──▶ exited
+ *        └───────────┴──────────┴────▶ disposed: killed if it still runs, deleted, FIFOs removed
+ *
+ * The exec is made at `start`, not before: a shim opens the FIFOs' other ends then.
+ */
+export class ExecSession implements ProcessSession {
+  readonly fifos: SessionFifoFolder;
+  readonly drainTimeoutMs: number;
+  readonly ended: Promise<SessionEnd>;
+  readonly #facade: Facade;
+  readonly #target: ExecTarget;
+  readonly #container: RunningContainer;
+  readonly #execId: string;
+  readonly #end = Promise.withResolvers<SessionEnd>();
+  #process: Process | undefined;
+  #exited: Promise<ExitStatus> | undefined;
+  #hasExited = false;
+  /** Settles when `start` has come to its end, well or not. */
+  #starting: Promise<void> = Promise.resolve();
+
+  /** FAILED_PRECONDITION unless the container runs. */
+  constructor(facade: Facade, folder: string, target: ExecTarget, stopping: AbortSignal) {
+    this.#facade = facade;
+    this.#target = target;
+    this.#container = runningContainer(facade, target.containerId, "exec in");
+    this.#execId = newExecId(this.#container.id);
+    this.drainTimeoutMs = facade.ports.config.cri.execSyncDrainTimeoutMs;
+    this.ended = this.#end.promise;
+    // Without a terminal a shim wants both output streams or none.
+    const { stdin, tty } = target;
+    this.fifos = new SessionFifoFolder(folder, this.#execId, {
+      stdin,
+      stdout: true,
+      stderr: !tty,
+    });
+    cutAtStop(stopping, this.#end);
+  }
+
+  /** NOT_FOUND for a command that is not there; otherwise what the runtime says, in its words. */
+  start(call: Cancellable): Promise<void> {
+    const started = this.#start(call);
+    this.#starting = started.catch(() => {});
+    return started;
+  }
+
+  async #start(call: Cancellable): Promise<void> {
+    const { id, task } = this.#container;
+    const { command, tty } = this.#target;
+    const { stdin, stdout, stderr } = this.fifos;
+    const spec = await processOf(this.#facade, id, call);
+    const own = { ...spec, args: command, terminal: tty, ...(tty ? withTerm(spec.env) : {}) };
+    const io = new DetachedIo({ stdin, stdout, stderr, terminal: tty });
+    const process = await task.exec(this.#execId, own, () => Promise.resolve(io), call);
+    this.#process = process;
+    const exit = await process.wait({ signal: this.#facade.lifetime });
+    this.#exited = exit.status;
+    try {
+      await process.start(call);
+    } catch (error) {
+      this.#hasExited = true;
+      throw clearer(error, command[0] ?? "");
+    }
+    void exit.status.then((status) => {
+      this.#hasExited = status.error === undefined;
+      this.#end.resolve(endOf(status));
+    });
+  }
+
+  async resize({ width, height }: TerminalSize, call: Cancellable): Promise<void> {
+    await this.#process?.resize(width, height, call);
+  }
+
+  async closeStdin(call: Cancellable): Promise<void> {
+    if (this.#hasExited) return;
+    await this.#process?.closeStdin(call);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.resolve({ kind: "failed", message: "the session is closed" });
+    await this.#starting;
+    const process = this.#process;
+    if (process) {
+      if (!this.#hasExited) {
+        await killExec(this.#facade, process, this.#exited ?? Promise.resolve());
+      }
+      await deleteExec(this.#facade, process);
+    }
+    this.fifos[Symbol.dispose]();
+  }
+}
+
+function endOf({ exitCode, error }: ExitStatus): SessionEnd {
+  if (!error) return { kind: "exited", exitCode };
+  return {
+    kind: "failed",
+    message: `the exit of the command could not be learnt: ${error.message}`,
+  };
+}
+
+/** A terminal without TERM is of no use to most programs; the image's or pod's own wins. */
+function withTerm(env: readonly string[]): { env: string[] } {
+  const has = env.some((entry) => entry.startsWith("TERM="));
+  return { env: has ? [...env] : [...env, "TERM=xterm"] };
+}
+
+/** A runtime wraps the reason in the names of its own stages; who typed the command wants the reason. */
+function clearer(error: unknown, program: string): unknown {
+  if (!isFault(error)) return error;
+  const absent = /executable file not found in \$PATH|no such file or directory/.exec(
+    error.message,
+  );
+  if (absent) {
+    return fault("NOT_FOUND", `cannot exec "${program}": ${absent[0]}`, { cause: error });
+  }
+  const refused = /permission denied|exec format error|is a directory/.exec(error.message);
+  if (!refused) return error;
+  return fault("FAILED_PRECONDITION", `cannot exec "${program}": ${refused[0]}`, { cause: error });
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import { dialLoopback } from "../../network/dial-loopback.ts";
+import type {
+  AttachTarget,
+  ExecTarget,
+  PortForwardSession,
+  PortForwardTarget,
+  ProcessSession,
+  SessionHost,
+} from "../../streaming/ports.ts";
+import type { Facade } from "../facade.ts";
+import type { StreamKind } from "../ports.ts";
+import { readySandbox } from "../sandbox/ready-sandbox.ts";
+import { netnsPathOf, usesHostNetwork } from "../store/sandbox-record.ts";
+import { AttachSession } from "./attach-session.ts";
+import { ExecSession } from "./exec-session.ts";
+
+/** The sessions that are open, and what opens more. */
+export interface Sessions extends SessionHost {
+  /** Open sessions by kind. From memory. */
+  open(): ReadonlyMap<StreamKind, number>;
+  /** Ends every session with a word to its client; new ones are refused. For the daemon's stop. */
+  cutOff(): void;
+}
+
+/** What stands behind exec, attach and port-forward. */
+export function createSessions(facade: Facade, fifoFolder: string): Sessions {
+  const stopping = new AbortController();
+  const counts = new Map<StreamKind, number>();
+  const track = <S extends AsyncDisposable>(kind: StreamKind, session: S): S => {
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    const dispose = session[Symbol.asyncDispose].bind(session);
+    let disposed: Promise<void> | undefined;
+    const end = async (): Promise<void> => {
+      try {
+        await dispose();
+      } finally {
+        counts.set(kind, (counts.get(kind) ?? 1) - 1);
+        facade.ports.hooks?.onSessionEnd?.(kind);
+      }
+    };
+    return Object.assign(session, {
+      [Symbol.asyncDispose]: () => (disposed ??= end()),
+    });
+  };
+  const opened = <S extends AsyncDisposable>(
+    kind: StreamKind,
+    { signal }: Cancellable,
+    make: () => S,
+  ): Promise<S> =>
+    Promise.resolve().then(() => {
+      signal.throwIfAborted();
+      if (stopping.signal.aborted) throw fault("UNAVAILABLE", "berthd is stopping");
+      return track(kind, make());
+    });
+  return {
+    exec: (target: ExecTarget, call): Promise<ProcessSession> =>
+      opened("exec", call, () => new ExecSession(facade, fifoFolder, target, stopping.signal)),
+    attach: (target: AttachTarget, call): Promise<ProcessSession> =>
+      opened("attach", call, () => new AttachSession(facade, fifoFolder, target, stopping.signal)),
+    portForward: (target: PortForwardTarget, call): Promise<PortForwardSession> =>
+      opened("port_forward", call, () => portForward(facade, target)),
+    open: () => counts,
+    cutOff: () => stopping.abort(),
+  };
+}
+
+function portForward(facade: Facade, { sandboxId }: PortForwardTarget): PortForwardSession {
+  const { id } = readySandbox(facade, sandboxId);
+  return {
+    // Looked up anew for each connection: the pod may have been stopped since.
+    dial: async (port, call) => {
+      const { record } = readySandbox(facade, id);
+      const netnsPath = netnsPathOf(record);
+      if (netnsPath === "" && !usesHostNetwork(record.config)) {
+        throw fault("FAILED_PRECONDITION", `sandbox "${id}" has no network any more`);
+      }
+      return dialLoopback(facade.ports.netns, netnsPath, port, call);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
