@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+
+/**
+ * Carries the client's stdin to a process, no faster than the process reads. When the client has closed
+ * it and all of it is in the FIFO, `onEnd` is awaited (CloseIO), and only then our end is closed: the
+ * shim holds a write end too, and the process would never see the end the other way round.
+ */
+export function pumpInput(source: Readable, sink: Socket, onEnd: () => Promise<void>): void {
+  sink.on("drain", () => source.resume());
+  // A process that is gone takes no more; what the client still sends is dropped.
+  sink.on("close", () => source.resume());
+  source.on("data", (bytes: Buffer) => {
+    if (sink.destroyed || sink.writableEnded) return;
+    if (!sink.write(bytes)) source.pause();
+  });
+  source.on("end", () => {
+    if (sink.destroyed) return;
+    // The callback of an empty write comes after all writes before it.
+    sink.write(Buffer.alloc(0), () => {
+      void onEnd().finally(() => sink.destroy()); // onEnd does not reject
+    });
+  });
+}

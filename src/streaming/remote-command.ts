@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CommandConnection } from "./command-connection.ts";
+import { pumpInput } from "./input-pump.ts";
+import type { OpenedProcess } from "./messages.ts";
+import { drained, OutputPump } from "./output-pump.ts";
+import type { SessionEnd, TerminalSize } from "./ports.ts";
+import { ProcessPipes } from "./process-pipes.ts";
+import { type Outcome, statusText } from "./status.ts";
+
+/** The process behind a session, as the worker reaches it: every call goes to the main thread. */
+export interface ProcessControl {
+  /** Settles when the process has exited. Never rejects, may never settle. */
+  readonly ended: Promise<SessionEnd>;
+  open(): Promise<OpenedProcess>;
+  start(): Promise<void>;
+  resize(size: TerminalSize): Promise<void>;
+  closeStdin(): Promise<void>;
+}
+
+/**
+ * Serves one client of exec or attach to its end. Returns when the client has its status or is gone;
+ * a failure of the process's side becomes the status.
+ */
+export async function runCommand(
+  connection: CommandConnection,
+  control: ProcessControl,
+): Promise<void> {
+  let outcome: Outcome | undefined;
+  try {
+    outcome = await pump(connection, control);
+  } catch (error) {
+    outcome = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
+  }
+  if (connection.gone.aborted) return;
+  connection.stdin?.resume(); // or the client's last words would keep the connection paused
+  await connection.finish(statusText(connection.version, outcome));
+}
+
+async function pump(connection: CommandConnection, control: ProcessControl): Promise<Outcome> {
+  const { gone } = connection;
+  const { fifos, drainTimeoutMs } = await control.open();
+  using pipes = new ProcessPipes(fifos);
+  const pumps = [
+    ...(pipes.stdout ? [new OutputPump(pipes.stdout, connection.stdout)] : []),
+    ...(pipes.stderr ? [new OutputPump(pipes.stderr, connection.stderr)] : []),
+  ];
+  if (connection.stdin && pipes.stdin) {
+    pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));
+  }
+  if (gone.aborted) return clientGone;
+  await control.start();
+  forwardSizes(connection, control);
+  const left = Promise.withResolvers<undefined>();
+  gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
+  const end = gone.aborted ? undefined : await Promise.race([control.ended, left.promise]);
+  if (end === undefined) return clientGone;
+  await drained(pumps, drainTimeoutMs, gone);
+  return end;
+}
+
+const clientGone: Outcome = { kind: "failed", message: "client is gone" };
+
+/** One resize under way at a time, then the latest: a client may send them faster than they take. */
+function forwardSizes(connection: CommandConnection, control: ProcessControl): void {
+  let next: TerminalSize | undefined;
+  let busy = false;
+  const forward = async (): Promise<void> => {
+    busy = true;
+    while (next !== undefined) {
+      const size = next;
+      next = undefined;
+      await control.resize(size).catch(() => {}); // the process may have exited; main logs the rest
+    }
+    busy = false;
+  };
+  connection.onResize((size) => {
+    next = size;
+    if (!busy) void forward(); // cannot reject
+  });
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Duplex } from "node:stream";
+import { createWebSocketStream, type WebSocket } from "ws";
+import type { StreamingConfig } from "../config/config.ts";
+import type { MainLink } from "./main-link.ts";
+import type { SessionTarget } from "./messages.ts";
+import type { Protocol } from "./protocols.ts";
+import { runCommand } from "./remote-command.ts";
+import { Session } from "./session.ts";
+import { acceptSpdyCommand } from "./spdy/command.ts";
+import { SpdyPortForward } from "./spdy/port-forward.ts";
+import { ChannelSocket } from "./websocket/channel-socket.ts";
+import { WebSocketCommandConnection } from "./websocket/command.ts";
+import { forwardPorts } from "./websocket/port-forward.ts";
+
+/** A vanished client fails the second probe at the latest. */
+const probeMs = 5000;
+/** Ports one WebSocket may forward; each is two of its channels, whose numbers are bytes. */
+const maxPorts = 127;
+
+/** All clients of this server, what they are connected to, and who has been silent for too long. */
+export class Sessions implements Disposable {
+  readonly #config: StreamingConfig;
+  readonly #link: MainLink;
+  readonly #active = new Map<number, Session>();
+  readonly #timer: NodeJS.Timeout;
+  #lastId = 0;
+
+  constructor(config: StreamingConfig, link: MainLink) {
+    this.#config = config;
+    this.#link = link;
+    this.#timer = setInterval(() => this.#probe(), probeMs).unref();
+  }
+
+  get isFull(): boolean {
+    return this.#active.size >= this.#config.maxSessions;
+  }
+
+  get count(): number {
+    return this.#active.size;
+  }
+
+  /** Serves a client that has upgraded to SPDY. */
+  serveSpdy(target: SessionTarget, protocol: Protocol, transport: Duplex, head: Buffer): void {
+    const session = this.#begin(target, transport);
+    const { creationTimeoutMs } = this.#config;
+    const common = { transport, head, creationTimeoutMs, onActivity: session.touch };
+    this.#run(session, async () => {
+      if (target.kind === "port-forward") {
+        const forward = new SpdyPortForward({ ...common, dial: session.dialer() });
+        session.ping = () => forward.ping();
+        await aborted(forward.gone);
+        return;
+      }
+      const { version } = protocol;
+      const connection = await acceptSpdyCommand({ ...common, version, selection: target });
+      if (connection === undefined) return;
+      session.ping = () => connection.ping();
+      await runCommand(connection, session.processControl());
+    });
+  }
+
+  /** Serves a client that has upgraded to WebSocket. `ports` is what it asked for, for port-forward. */
+  serveWebSocket(
+    target: SessionTarget,
+    protocol: Protocol,
+    socket: WebSocket,
+    transport: Duplex,
+    ports: readonly number[],
+  ): void {
+    if (protocol.tunnel) {
+      socket.on("ping", (data: Buffer) => {
+        if (socket.readyState === socket.OPEN) socket.pong(data);
+      });
+      this.serveSpdy(target, protocol, createWebSocketStream(socket), Buffer.alloc(0));
+      return;
+    }
+    const session = this.#begin(target, transport);
+    const { base64, version } = protocol;
+    const channels = new ChannelSocket({
+      socket,
+      base64,
+      halfClose: version >= 5,
+      onActivity: session.touch,
+    });
+    session.ping = () => channels.ping();
+    this.#run(session, async () => {
+      if (target.kind === "port-forward") {
+        const wanted = target.ports.length > 0 ? target.ports : ports;
+        await forwardPorts(channels, wanted.slice(0, maxPorts), session.dialer());
+        return;
+      }
+      const connection = new WebSocketCommandConnection(channels, version, target);
+      await runCommand(connection, session.processControl());
+    });
+  }
+
+  /** Cuts everybody off. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    for (const session of this.#active.values()) session.cut();
+  }
+
+  #begin(target: SessionTarget, transport: Duplex): Session {
+    this.#lastId += 1;
+    const session = new Session(this.#lastId, target, transport, this.#link);
+    this.#active.set(session.id, session);
+    return session;
+  }
+
+  /** Owns the session's work: whatever happens to it, the session is over afterwards. */
+  #run(session: Session, work: () => Promise<void>): void {
+    const over = (): void => {
+      this.#active.delete(session.id);
+      session.end();
+    };
+    work().then(over, (err: unknown) => {
+      this.#link.log("warn", { err, kind: session.target.kind }, "streaming session failed");
+      over();
+    });
+  }
+
+  #probe(): void {
+    const { idleTimeoutMs } = this.#config;
+    for (const session of this.#active.values()) {
+      if (idleTimeoutMs > 0 && session.idleMs > idleTimeoutMs) session.cut();
+      else session.probe();
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Duplex } from "node:stream";
+import { type Dial, joinPort } from "../port-connection.ts";
+import { SpdyConnection } from "./connection.ts";
+import type { SpdyStream } from "./stream.ts";
+
+export interface SpdyPortForwardOptions {
+  readonly transport: Duplex;
+  readonly head: Buffer;
+  readonly dial: Dial;
+  /** How long half a pair waits for the other. */
+  readonly creationTimeoutMs: number;
+  readonly onActivity: () => void;
+}
+
+/** Two for each forwarded connection. */
+const maxStreams = 2000;
+
+interface Pair {
+  data: SpdyStream | undefined;
+  error: SpdyStream | undefined;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * Serves `portforward.k8s.io`: each forwarded connection is a pair of streams with one `requestid`, of
+ * which "error" carries the reason when the port cannot be reached.
+ */
+export class SpdyPortForward {
+  readonly #connection: SpdyConnection;
+  readonly #options: SpdyPortForwardOptions;
+  readonly #pairs = new Map<string, Pair>();
+
+  constructor(options: SpdyPortForwardOptions) {
+    this.#options = options;
+    this.#connection = new SpdyConnection(options.transport, {
+      head: options.head,
+      maxStreams,
+      onActivity: options.onActivity,
+      onStream: (stream) => this.#onStream(stream),
+    });
+    this.gone.addEventListener("abort", () => {
+      for (const { timer } of this.#pairs.values()) clearTimeout(timer);
+      this.#pairs.clear();
+    });
+  }
+
+  get gone(): AbortSignal {
+    return this.#connection.gone;
+  }
+
+  ping(): void {
+    this.#connection.ping();
+  }
+
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  finish(): Promise<void> {
+    return this.#connection.finish();
+  }
+
+  #onStream(stream: SpdyStream): void {
+    const kind = stream.headers.get("streamtype");
+    if (kind !== "data" && kind !== "error") {
+      stream.destroy();
+      return;
+    }
+    const requestId = requestIdOf(stream, kind);
+    const pair = this.#pairs.get(requestId) ?? this.#newPair(requestId);
+    if (pair[kind] !== undefined) {
+      stream.destroy();
+      return;
+    }
+    pair[kind] = stream;
+    const { data, error } = pair;
+    if (data === undefined || error === undefined) return;
+    this.#pairs.delete(requestId);
+    clearTimeout(pair.timer);
+    void this.#forward(data, error); // tells its failures to the client
+  }
+
+  #newPair(requestId: string): Pair {
+    const timer = setTimeout(() => {
+      this.#pairs.delete(requestId);
+      pair.data?.destroy();
+      pair.error?.destroy();
+    }, this.#options.creationTimeoutMs);
+    const pair: Pair = { data: undefined, error: undefined, timer };
+    this.#pairs.set(requestId, pair);
+    return pair;
+  }
+
+  async #forward(data: SpdyStream, error: SpdyStream): Promise<void> {
+    error.resume(); // the client closes its half at once
+    const port = portOf(data);
+    if (port === undefined) {
+      error.end(`"${data.headers.get("port") ?? ""}" is no port`);
+      data.destroy();
+      return;
+    }
+    await joinPort(this.#options.dial, port, data, (message) => error.end(message));
+    error.end();
+  }
+}
+
+/** Clients before Kubernetes 1.0 name no request; theirs are told by their stream numbers, error first. */
+function requestIdOf(stream: SpdyStream, kind: "data" | "error"): string {
+  const given = stream.headers.get("requestid") ?? "";
+  if (given !== "") return given;
+  return String(kind === "error" ? stream.id : stream.id - 2);
+}
+
+function portOf(stream: SpdyStream): number | undefined {
+  const text = stream.headers.get("port") ?? "";
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return port > 0 && port <= 65_535 ? port : undefined;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { StreamingConfig } from "../config/config.ts";
+import { HostedSessions } from "./hosted-sessions.ts";
+import type {
+  Answer,
+  SessionCall,
+  SessionTarget,
+  StreamingWorkerData,
+  WorkerNotice,
+  WorkerRequest,
+} from "./messages.ts";
+import type { SessionHost } from "./ports.ts";
+
+const entry = new URL("./worker.ts", import.meta.url);
+/** A worker that lived shorter than this is not started anew at once. */
+const shortLifeMs = 10_000;
+const restartDelayMs = 1000;
+const closeTimeoutMs = 2000;
+
+export interface WorkerLinkOptions {
+  readonly config: StreamingConfig;
+  readonly host: SessionHost;
+  readonly log: Logger;
+}
+
+interface Waiting {
+  readonly resolve: (path: string) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * The main thread's end of the streaming worker. A worker that dies takes its sessions and tokens with
+ * it; another one is started on the same address.
+ */
+export class StreamingWorkerLink implements AsyncDisposable {
+  /** Settles when the first worker listens, or could not. */
+  readonly listening: Promise<void>;
+  readonly #log: Logger;
+  readonly #sessions: HostedSessions;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #firstTry = Promise.withResolvers<void>();
+  #config: StreamingConfig;
+  #worker: Worker | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #closed = Promise.withResolvers<void>();
+  #address = "";
+  #sequence = 0;
+  #closing = false;
+
+  constructor({ config, host, log }: WorkerLinkOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.listening = this.#firstTry.promise;
+    this.listening.catch(() => {}); // for whoever asks
+    this.#sessions = new HostedSessions({
+      host,
+      log,
+      onEnded: (session, end) => this.#post({ kind: "ended", session, end }),
+    });
+    this.#spawn();
+  }
+
+  /** `host:port` as bound. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** A one-time path. RESOURCE_EXHAUSTED; UNAVAILABLE while there is no worker. */
+  issue(target: SessionTarget): Promise<string> {
+    if (this.#worker === undefined) {
+      return Promise.reject(fault("UNAVAILABLE", "streaming worker is not running"));
+    }
+    this.#sequence += 1;
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#waiting.set(this.#sequence, { resolve, reject });
+    this.#post({ kind: "issue", sequence: this.#sequence, target });
+    return promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = true;
+      clearTimeout(this.#restart);
+      await this.#stopWorker();
+    }
+    await this.#sessions[Symbol.asyncDispose]();
+  }
+
+  async #stopWorker(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    this.#post({ kind: "close" });
+    const timer = setTimeout(this.#closed.resolve, closeTimeoutMs);
+    await this.#closed.promise;
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+
+  #post(request: WorkerRequest): void {
+    this.#worker?.postMessage(request, []);
+  }
+
+  #spawn(): void {
+    const data: StreamingWorkerData = { config: this.#config };
+    const worker = new Worker(entry, {
+      name: "berth-streaming",
+      workerData: data,
+      execArgv: [],
+      // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
+      // by then being someone else's.
+      trackUnmanagedFds: false,
+    });
+    const startedAt = performance.now();
+    this.#worker = worker;
+    worker.on("message", (notice: WorkerNotice) => this.#receive(worker, notice));
+    worker.on("error", (err) => this.#log.error({ err }, "streaming worker failed"));
+    worker.on("exit", () => this.#died(performance.now() - startedAt));
+  }
+
+  #receive(worker: Worker, notice: WorkerNotice): void {
+    switch (notice.kind) {
+      case "listening":
+        this.#address = notice.address;
+        this.#config = { ...this.#config, address: notice.address };
+        this.#firstTry.resolve();
+        break;
+      case "failed":
+        this.#failed(fault(notice.fault.code, notice.fault.message));
+        break;
+      case "issued":
+        this.#issued(notice.sequence, notice.answer);
+        break;
+      case "call":
+        void this.#answer(worker, notice.session, notice.sequence, notice.call); // cannot reject
+        break;
+      case "gone":
+        this.#sessions.gone(notice.session);
+        break;
+      case "log":
+        this.#log[notice.level](notice.fields, notice.message);
+        break;
+      case "closed":
+        this.#closed.resolve();
+        break;
+    }
+  }
+
+  async #answer(
+    worker: Worker,
+    session: number,
+    sequence: number,
+    call: SessionCall,
+  ): Promise<void> {
+    const answer = await this.#sessions.call(session, call);
+    if (this.#worker === worker) this.#post({ kind: "answer", sequence, answer });
+    else if (call.verb === "dial" && answer.ok) closeSync(answer.value as number);
+  }
+
+  /** It could not listen. The first time that is for the caller to know, later it is tried again. */
+  #failed(error: Error): void {
+    if (this.#address === "") {
+      this.#firstTry.reject(error);
+      return;
+    }
+    this.#log.error({ err: error }, "streaming worker cannot listen");
+    void this.#worker?.terminate(); // #died follows
+  }
+
+  #issued(sequence: number, answer: Answer<string>): void {
+    const waiting = this.#waiting.get(sequence);
+    this.#waiting.delete(sequence);
+    if (answer.ok) waiting?.resolve(answer.value);
+    else waiting?.reject(fault(answer.fault.code, answer.fault.message));
+  }
+
+  #died(livedMs: number): void {
+    this.#worker = undefined;
+    this.#closed.resolve();
+    const ended = fault("UNAVAILABLE", "streaming worker ended");
+    this.#firstTry.reject(ended);
+    for (const { reject } of this.#waiting.values()) reject(ended);
+    this.#waiting.clear();
+    void this.#sessions.allGone(); // logs what fails
+    if (this.#closing || this.#address === "") return;
+    this.#log.error({ livedMs }, "streaming worker ended, starting another");
+    const delayMs = livedMs < shortLifeMs ? restartDelayMs : 0;
+    this.#restart = setTimeout(() => this.#spawn(), delayMs);
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fault } from "../../../src/base/errors.ts";
+import { makeFifo } from "../../../src/base/os/fifo.ts";
+import type {
+  AttachTarget,
+  ExecTarget,
+  PortForwardSession,
+  PortForwardTarget,
+  ProcessSession,
+  SessionEnd,
+  SessionHost,
+  TerminalSize,
+} from "../../../src/streaming/ports.ts";
+
+/** Runs an exec's command as a child process on FIFOs: everything real but the container. */
+export class FakeSessionHost implements SessionHost {
+  readonly sizes: TerminalSize[] = [];
+  readonly disposed: string[] = [];
+  open = 0;
+  /** Answers a descriptor, or throws the reason. */
+  dial: (port: number) => Promise<number> = async (port) => {
+    throw fault("UNAVAILABLE", `port ${port} refuses connections`);
+  };
+  drainTimeoutMs = 2000;
+  readonly #children = new Set<ChildProcess>();
+  #idle: (() => void)[] = [];
+
+  /** Settles when no session is open. */
+  async allDisposed(): Promise<void> {
+    if (this.open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #closed(what: string): void {
+    this.disposed.push(what);
+    this.open -= 1;
+    if (this.open > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async exec(target: ExecTarget): Promise<ProcessSession> {
+    if (target.containerId === "missing") {
+      throw fault("NOT_FOUND", 'container "missing" not found');
+    }
+    return this.#session(target, target.command);
+  }
+
+  async attach(target: AttachTarget): Promise<ProcessSession> {
+    return this.#session(target, ["/bin/cat"]);
+  }
+
+  async portForward(_target: PortForwardTarget): Promise<PortForwardSession> {
+    this.open += 1;
+    return {
+      dial: (port) => this.dial(port),
+      [Symbol.asyncDispose]: async () => {
+        this.#closed("port-forward");
+      },
+    };
+  }
+
+  #session(target: AttachTarget, command: readonly string[]): ProcessSession {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "berth stream-"));
+    const fifo = (name: string, wanted: boolean): string => {
+      if (!wanted) return "";
+      makeFifo(path.join(folder, name));
+      return path.join(folder, name);
+    };
+    const fifos = {
+      stdin: fifo("in", target.stdin),
+      stdout: fifo("out", true),
+      stderr: fifo("err", !target.tty),
+    };
+    const ended = Promise.withResolvers<SessionEnd>();
+    let child: ChildProcess | undefined;
+    this.open += 1;
+    return {
+      fifos,
+      drainTimeoutMs: this.drainTimeoutMs,
+      ended: ended.promise,
+      start: async () => {
+        const stdio = [
+          fifos.stdin === "" ? openSync("/dev/null", "r") : openBlocking(fifos.stdin, "r"),
+          openBlocking(fifos.stdout, "w"),
+          fifos.stderr === "" ? openSync("/dev/null", "w") : openBlocking(fifos.stderr, "w"),
+        ];
+        try {
+          const [program = "", ...args] = command;
+          child = spawn(program, args, { stdio, detached: true });
+          await new Promise((resolve, reject) => {
+            child?.once("spawn", resolve);
+            child?.once("error", reject);
+          });
+        } catch (error) {
+          throw fault("UNKNOWN", `cannot start "${command[0] ?? ""}": no such file`, {
+            cause: error,
+          });
+        } finally {
+          for (const fd of stdio) closeSync(fd);
+        }
+        const started = child;
+        this.#children.add(started);
+        started.once("exit", (code, signal) => {
+          this.#children.delete(started);
+          const exitCode = code ?? 128 + (os.constants.signals[signal ?? "SIGKILL"] ?? 9);
+          ended.resolve({ kind: "exited", exitCode });
+        });
+      },
+      resize: async (size) => {
+        this.sizes.push(size);
+      },
+      closeStdin: async () => {},
+      [Symbol.asyncDispose]: async () => {
+        if (child?.pid !== undefined && this.#children.has(child)) {
+          process.kill(-child.pid, "SIGKILL");
+        }
+        rmSync(folder, { recursive: true, force: true });
+        this.#closed(command.join(" "));
+      },
+    };
+  }
+}
+
+/** The worker holds the other end, so that this does not wait. */
+function openBlocking(file: string, mode: "r" | "w"): number {
+  const flags = mode === "r" ? constants.O_RDONLY : constants.O_WRONLY;
+  return openSync(file, flags);
+}
