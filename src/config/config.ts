@@ -125,7 +125,7 @@ export interface PluginsConfig {
 }
 
 export interface OperatorPluginConfig {
-  /** For loading, and for each call of a hook. */
+  /** For each call of a hook. */
   readonly timeoutMs: number;
   /** When the plugin throws, is late or answers nonsense: refuse the pod, or go on without it. */
   readonly onFailure: "refuse" | "ignore";

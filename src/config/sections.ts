@@ -87,7 +87,7 @@ const handlerFields: readonly Field[] = [
 const operatorPluginFields: readonly Field[] = [
   duration(
     ["timeout", "timeoutMs"],
-    "How long loading it, or one call of a hook, may take. A plugin that takes longer is ended and started anew.",
+    "How long one call of a hook may take. A plugin that takes longer is ended and started anew.",
   ),
   choice(
     ["on_failure", "onFailure"],

@@ -11,10 +11,11 @@ export function eventField(envelope: EventEnvelope, path: readonly string[]): st
   if (head === "namespace") return rest.length === 0 ? envelope.namespace : undefined;
   if (head === "topic") return rest.length === 0 ? envelope.topic : undefined;
   if (head !== "event") return undefined;
-  return textOf(valueAt(messageOf(envelope.event), rest));
+  return textOf(valueAt(decodeEvent(envelope.event), rest));
 }
 
-function messageOf(any: ProtoAny): Record<string, unknown> | null {
+/** The event's message; null for one that is not among ours. Decoded once for all who ask. */
+export function decodeEvent(any: ProtoAny): Record<string, unknown> | null {
   let message = decoded.get(any);
   if (message === undefined) {
     message = decode(any);

@@ -69,7 +69,7 @@ test("PluginRegistry starts what is required first, and stops in reverse", async
   ]);
 });
 
-const impossible: { name: string; sketches: Sketch[]; message: RegExp }[] = [
+const impossible: { name: string; sketches: Sketch[]; failed: string[]; message: RegExp }[] = [
   {
     name: "a cycle",
     sketches: [
@@ -77,25 +77,58 @@ const impossible: { name: string; sketches: Sketch[]; message: RegExp }[] = [
       { uri: "b.x", requires: ["c"] },
       { uri: "c.x", requires: ["a"] },
     ],
+    failed: ["a.x", "b.x", "c.x"],
     message: /plugins require each other: "a\.x" → "b\.x" → "c\.x" → "a\.x"/,
+  },
+  {
+    name: "a plugin that requires itself",
+    sketches: [{ uri: "a.x", requires: ["a.x"] }],
+    failed: ["a.x"],
+    message: /plugins require each other: "a\.x" → "a\.x"/,
   },
   {
     name: "a missing requirement",
     sketches: [{ uri: "a.x", requires: ["b.y"] }],
+    failed: ["a.x"],
     message: /plugin "a\.x" requires "b\.y", which no plugin is/,
   },
-  {
-    name: "a duplicate",
-    sketches: [{ uri: "a.x" }, { uri: "a.x" }],
-    message: /"a\.x" is registered twice/,
-  },
 ];
-for (const { name, sketches, message } of impossible) {
-  test(`PluginRegistry names ${name}`, async () => {
-    const started = registryOf(sketches).start({ signal, vital: [] });
+for (const { name, sketches, failed, message } of impossible) {
+  test(`PluginRegistry names ${name}, and goes on without it`, async () => {
+    await using registry = registryOf([
+      ...sketches,
+      { uri: "z.x" },
+      { uri: "y.x", requires: ["a"] },
+    ]);
+    await registry.start({ signal, vital: ["z.x"] });
+    const states = new Map(
+      registry.list().map((facts) => [`${facts.type}.${facts.id}`, facts.state]),
+    );
+    for (const uri of failed) {
+      const state = states.get(uri);
+      assert.match(state?.kind === "failed" ? state.error.message : "", message);
+    }
+    assert.equal(states.get("z.x")?.kind, "up");
+    const dependent = states.get("y.x");
+    assert.match(
+      dependent?.kind === "failed" ? dependent.error.message : "",
+      /"y\.x" is off: "a\.x" has failed/,
+    );
+  });
+
+  test(`PluginRegistry does not start with ${name} among what is vital`, async () => {
+    const started = registryOf(sketches).start({ signal, vital: ["a.x"] });
     await assert.rejects(started, { code: "INVALID_ARGUMENT", message });
   });
 }
+
+test("PluginRegistry names a duplicate", async () => {
+  const started = registryOf([{ uri: "a.x" }, { uri: "a.x" }]).start({ signal, vital: [] });
+  await assert.rejects(started, {
+    code: "INVALID_ARGUMENT",
+    message: /"a\.x" is registered twice/,
+  });
+});
 
 test("PluginRegistry lets a failure reach only those that need it", async () => {
   const notes: string[] = [];

@@ -58,20 +58,22 @@ export class PluginRegistry implements AsyncDisposable {
   }
 
   /**
-   * Starts everything. INVALID_ARGUMENT for a set that cannot be ordered; when a vital plugin fails,
-   * what is up is stopped again and its error is thrown.
+   * Starts everything that can start. When a vital plugin fails, for whatever reason, what is up is
+   * stopped again and its error is thrown. INVALID_ARGUMENT for two plugins of one URI.
    */
   async start(options: StartOptions): Promise<void> {
-    const ordered = startOrder(this.#entries);
+    const { order, impossible } = startOrder(this.#entries);
     for (const uri of options.vital) {
-      if (!ordered.some((entry) => pluginUri(entry) === uri)) {
+      if (!order.some((entry) => pluginUri(entry) === uri)) {
         throw fault("INVALID_ARGUMENT", `vital plugin "${uri}" is not registered`);
       }
     }
-    this.#entries = ordered;
+    this.#entries = [...order];
     this.#disposal = new AsyncDisposableStack();
-    for (const entry of ordered) {
-      await this.#startOne(entry, options, this.#disposal);
+    for (const entry of order) {
+      const error = impossible.get(entry);
+      if (error) this.#fail(entry, error);
+      else await this.#startOne(entry, options, this.#disposal);
       if (entry.state.kind === "failed" && options.vital.includes(pluginUri(entry))) {
         await this[Symbol.asyncDispose]();
         throw entry.state.error;
@@ -115,12 +117,13 @@ export class PluginRegistry implements AsyncDisposable {
       disposal.defer(() => this.#stopOne(entry));
       this.#log.debug({ plugin: uri }, "plugin is up");
     } catch (error) {
-      entry.state = {
-        kind: "failed",
-        error: error instanceof Error ? error : new Error(String(error)),
-      };
-      this.#log.error({ plugin: uri, err: error }, "plugin has failed");
+      this.#fail(entry, error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  #fail(entry: Entry, error: Error): void {
+    entry.state = { kind: "failed", error };
+    this.#log.error({ plugin: pluginUri(entry), err: error }, "plugin has failed");
   }
 
   async #stopOne(entry: Entry): Promise<void> {

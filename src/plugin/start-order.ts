@@ -13,11 +13,15 @@ export function providersOf<P extends Orderable>(requirement: string, plugins: r
   return plugins.filter((one) => one.type === requirement || pluginUri(one) === requirement);
 }
 
-/**
- * The plugins so that each comes after what it requires, otherwise in the given order.
- * INVALID_ARGUMENT names two of one URI, a requirement that nothing meets, or the cycle.
- */
-export function startOrder<P extends Orderable>(plugins: readonly P[]): P[] {
+export interface StartOrder<P> {
+  /** All of them, each after what it requires, otherwise in the given order. */
+  readonly order: readonly P[];
+  /** Those that cannot start: part of a cycle, or in want of what no plugin is. */
+  readonly impossible: ReadonlyMap<P, Error>;
+}
+
+/** INVALID_ARGUMENT for two of one URI; whatever else is wrong concerns only the plugins it is wrong with. */
+export function startOrder<P extends Orderable>(plugins: readonly P[]): StartOrder<P> {
   const seen = new Set<string>();
   for (const plugin of plugins) {
     const uri = pluginUri(plugin);
@@ -25,24 +29,28 @@ export function startOrder<P extends Orderable>(plugins: readonly P[]): P[] {
     seen.add(uri);
   }
   const ordered = new Set<P>();
+  const impossible = new Map<P, Error>();
   const visit = (plugin: P, path: readonly P[]): void => {
     if (ordered.has(plugin)) return;
-    if (path.includes(plugin)) throw cycle([...path.slice(path.indexOf(plugin)), plugin]);
+    if (path.includes(plugin)) {
+      const members = path.slice(path.indexOf(plugin));
+      for (const member of members) impossible.set(member, cycle([...members, plugin]));
+      return;
+    }
     for (const requirement of plugin.requires) {
       const providers = providersOf(requirement, plugins);
-      if (providers.length === 0) {
-        const uri = pluginUri(plugin);
-        throw fault(
-          "INVALID_ARGUMENT",
-          `plugin "${uri}" requires "${requirement}", which no plugin is`,
-        );
-      }
+      if (providers.length === 0) impossible.set(plugin, missing(plugin, requirement));
       for (const provider of providers) visit(provider, [...path, plugin]);
     }
     ordered.add(plugin);
   };
   for (const plugin of plugins) visit(plugin, []);
-  return [...ordered];
+  return { order: [...ordered], impossible };
+}
+
+function missing(plugin: Orderable, requirement: string): Error {
+  const uri = pluginUri(plugin);
+  return fault("INVALID_ARGUMENT", `plugin "${uri}" requires "${requirement}", which no plugin is`);
 }
 
 function cycle(path: readonly Orderable[]): Error {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { ContainerCreate, HookName, SandboxCreate } from "./api.ts";
+import { checkSpec } from "./check-spec.ts";
+import type { PluginHost } from "./plugin-host.ts";
+
+/** What came of one call of a hook. */
+export type CallResult = "ok" | "changed" | "veto" | "error" | "timeout";
+
+export interface ChainMember {
+  readonly name: string;
+  readonly onFailure: "refuse" | "ignore";
+  /** The plugin, why there is none, or undefined before it had its turn to load. */
+  state: { readonly host: PluginHost } | { readonly loadError: Error } | undefined;
+}
+
+export interface PluginChainOptions {
+  /** In the order in which they are asked. */
+  readonly members: readonly ChainMember[];
+  readonly log: Logger;
+  readonly onCall: (plugin: string, hook: HookName, result: CallResult) => void;
+}
+
+type SpecHook = "onSandboxCreate" | "onContainerCreate";
+
+/**
+ * The operator's plugins in lexical order, each given the spec as the one before left it. A veto ends
+ * it with FAILED_PRECONDITION, and so does a failure of a plugin whose policy is to refuse.
+ */
+export class PluginChain {
+  readonly #options: PluginChainOptions;
+
+  constructor(options: PluginChainOptions) {
+    this.#options = options;
+  }
+
+  sandbox(request: SandboxCreate, call: Cancellable): Promise<OciSpec> {
+    return this.#run("onSandboxCreate", `sandbox "${request.id}"`, request, call);
+  }
+
+  container(request: ContainerCreate, call: Cancellable): Promise<OciSpec> {
+    return this.#run("onContainerCreate", `container "${request.id}"`, request, call);
+  }
+
+  async #run(
+    hook: SpecHook,
+    object: string,
+    request: SandboxCreate | ContainerCreate,
+    call: Cancellable,
+  ): Promise<OciSpec> {
+    let { spec } = request;
+    for (const member of this.#options.members) {
+      const answer = await this.#ask(member, hook, object, { ...request, spec }, call);
+      if (answer === undefined) continue;
+      if ("veto" in answer) {
+        throw fault(
+          "FAILED_PRECONDITION",
+          `plugin "${member.name}" vetoes ${object}: ${answer.veto}`,
+        );
+      }
+      ({ spec } = answer);
+    }
+    return spec;
+  }
+
+  /** The plugin's answer, checked; a failure is an error or no answer, as its policy has it. */
+  async #ask(
+    member: ChainMember,
+    hook: SpecHook,
+    object: string,
+    request: unknown,
+    call: Cancellable,
+  ): Promise<{ readonly spec: OciSpec } | { readonly veto: string } | undefined> {
+    const { name, state } = member;
+    if (state && "host" in state && !state.host.hooks.has(hook)) return undefined;
+    const { onCall, log } = this.#options;
+    try {
+      const answer = readAnswer(await hostOf(member).call(hook, request, call));
+      onCall(name, hook, answer === undefined ? "ok" : "veto" in answer ? "veto" : "changed");
+      return answer;
+    } catch (error) {
+      call.signal.throwIfAborted(); // the request has gone: nothing to say of the plugin
+      onCall(name, hook, isFault(error, "DEADLINE_EXCEEDED") ? "timeout" : "error");
+      const { message } = toFault(error);
+      if (member.onFailure === "ignore") {
+        log.warn(
+          { plugin: name, hook, object, reason: message },
+          "plugin has failed, going on without it",
+        );
+        return undefined;
+      }
+      throw fault(
+        "FAILED_PRECONDITION",
+        `plugin "${name}" failed at ${hook} of ${object}: ${message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+function hostOf({ state }: ChainMember): PluginHost {
+  if (!state) throw fault("UNAVAILABLE", "it is not loaded yet");
+  if ("host" in state) return state.host;
+  throw fault("FAILED_PRECONDITION", `it could not be loaded: ${state.loadError.message}`);
+}
+
+function readAnswer(
+  answer: unknown,
+): { readonly spec: OciSpec } | { readonly veto: string } | undefined {
+  if (answer === undefined || answer === null) return undefined;
+  if (typeof answer === "object") {
+    if ("veto" in answer && typeof answer.veto === "string" && answer.veto !== "") {
+      return { veto: answer.veto };
+    }
+    if ("spec" in answer) return { spec: checkSpec(answer.spec) };
+  }
+  throw fault(
+    "INVALID_ARGUMENT",
+    "it answered neither nothing, nor { spec }, nor { veto: reason }",
+  );
+}
