@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readdir, readlink } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
@@ -157,11 +159,27 @@ suite("Debian's ctr on our socket", { skip: lacking(...podPrograms, "ctr") }, ()
     }
   });
 
-  test("tasks attach shows output, and kill ends the task as CRI sees it", async () => {
-    const child = spawn("ctr", argv("tasks", "kill", "--signal", "SIGTERM", container));
-    await new Promise((resolve) => child.once("exit", resolve));
-    const status = await cri.reaches(container, "CONTAINER_EXITED");
-    assert.equal(status.exitCode, 5);
+  test("tasks attach ends with the task's exit code; kill ends the task as CRI sees it", async () => {
+    const attached = spawn("ctr", argv("tasks", "attach", container), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const attachEnd = new Promise<number | null>((resolve) => attached.once("close", resolve));
+    try {
+      // It holds the task's FIFOs open from then on.
+      await until("it is attached", async () => {
+        const fds = await readdir(`/proc/${attached.pid}/fd`);
+        const targets = await Promise.all(
+          fds.map((fd) => readlink(`/proc/${attached.pid}/fd/${fd}`).catch(() => "")),
+        );
+        return targets.some((target) => target.startsWith(path.join(bed.daemon.folder, "state")));
+      });
+      await ctr("tasks", "kill", "--signal", "SIGTERM", container);
+      const status = await cri.reaches(container, "CONTAINER_EXITED");
+      assert.equal(status.exitCode, 5);
+      assert.equal(await attachEnd, 5);
+    } finally {
+      await endChild(attached);
+    }
     const again = await run("ctr", argv("tasks", "kill", container));
     assert.match(again.stderr, /not found/i, "a signal to a dead container");
   });
