@@ -54,7 +54,8 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
   gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
   const end = gone.aborted ? undefined : await Promise.race([control.ended, left.promise]);
   if (end === undefined) return clientGone;
-  await drained(pumps, drainTimeoutMs, gone);
+  // A session that was cut off has a process that may go on talking: its client is told at once.
+  if (end.kind === "exited") await drained(pumps, drainTimeoutMs, gone);
   return end;
 }
 

@@ -19,6 +19,8 @@ import { SessionFifoFolder } from "./session-fifos.ts";
 
 /** How long the exit waits for the tap's end, which the output's end brings. */
 const tapEndMs = 2_000;
+/** How long the output's end waits for the exit, which it mostly comes with. */
+const exitAfterOutputMs = 1_000;
 
 /**
  * One client at a container's own process. Output comes through FIFOs of the session's own, which
@@ -71,7 +73,7 @@ export class AttachSession implements ProcessSession {
     const { stdout, stderr } = this.#own;
     if (stdout !== "" || stderr !== "") {
       this.#tap = await this.#log.tap({ stdout, stderr }, call);
-      void this.#tap.ended.then((why) => this.#end.resolve(endOfTap[why]));
+      void this.#untilTapEnds(this.#tap);
     }
     void this.#untilContainerEnds(this.#tap);
   }
@@ -99,6 +101,13 @@ export class AttachSession implements ProcessSession {
       return;
     }
     await this.closeStdin({ signal: AbortSignal.timeout(tapEndMs) });
+  }
+
+  async #untilTapEnds(tap: LogTap): Promise<void> {
+    const why = await tap.ended;
+    // Most output ends because the container does: whoever asks for its status next shall see that.
+    if (why === "end" && this.#live.exited) await within(this.#live.exited, exitAfterOutputMs);
+    this.#end.resolve(endOfTap[why]);
   }
 
   async #untilContainerEnds(tap: LogTap | undefined): Promise<void> {

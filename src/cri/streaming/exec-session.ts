@@ -96,6 +96,7 @@ export class ExecSession implements ProcessSession {
   }
 
   async closeStdin(call: Cancellable): Promise<void> {
+    await this.#starting; // input may be at its end before the process is there
     if (this.#hasExited) return;
     await this.#process?.closeStdin(call);
   }

@@ -11,6 +11,7 @@ import type {
   SessionHost,
 } from "../../streaming/ports.ts";
 import type { Facade } from "../facade.ts";
+import { within } from "../lifecycle/deadline.ts";
 import type { StreamKind } from "../ports.ts";
 import { readySandbox } from "../sandbox/ready-sandbox.ts";
 import { netnsPathOf, usesHostNetwork } from "../store/sandbox-record.ts";
@@ -21,13 +22,24 @@ import { ExecSession } from "./exec-session.ts";
 export interface Sessions extends SessionHost {
   /** Open sessions by kind. From memory. */
   open(): ReadonlyMap<StreamKind, number>;
-  /** Ends every session with a word to its client; new ones are refused. For the daemon's stop. */
-  cutOff(): void;
+  /**
+   * Ends every session with a word to its client; new ones are refused. For the daemon's stop. Settles
+   * when all are closed, or when one takes too long.
+   */
+  cutOff(): Promise<void>;
 }
+
+const cutOffMs = 1_500;
 
 /** What stands behind exec, attach and port-forward. */
 export function createSessions(facade: Facade, fifoFolder: string): Sessions {
   const stopping = new AbortController();
+  const closed = Promise.withResolvers<void>();
+  const closedIfNone = (): void => {
+    if (stopping.signal.aborted && [...counts.values()].every((count) => count === 0)) {
+      closed.resolve();
+    }
+  };
   const counts = new Map<StreamKind, number>();
   const track = <S extends AsyncDisposable>(kind: StreamKind, session: S): S => {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -39,6 +51,7 @@ export function createSessions(facade: Facade, fifoFolder: string): Sessions {
       } finally {
         counts.set(kind, (counts.get(kind) ?? 1) - 1);
         facade.ports.hooks?.onSessionEnd?.(kind);
+        closedIfNone();
       }
     };
     return Object.assign(session, {
@@ -63,7 +76,11 @@ export function createSessions(facade: Facade, fifoFolder: string): Sessions {
     portForward: (target: PortForwardTarget, call): Promise<PortForwardSession> =>
       opened("port_forward", call, () => portForward(facade, target)),
     open: () => counts,
-    cutOff: () => stopping.abort(),
+    cutOff: async () => {
+      stopping.abort();
+      closedIfNone();
+      await within(closed.promise, cutOffMs);
+    },
   };
 }
 

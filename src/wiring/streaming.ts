@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { createStreamingServer } from "../streaming/streaming-server.ts";
+import type { CriPlugins } from "./cri.ts";
+import { type Environment, pluginTypes } from "./environment.ts";
+
+/**
+ * The streaming server behind Exec, Attach and PortForward. Without it (its address is taken, its
+ * certificate bad) these three are UNAVAILABLE and pods run as ever.
+ */
+// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
+export function streamingPlugin({ config, log }: Environment, { runtimeService }: CriPlugins) {
+  return definePlugin({
+    type: pluginTypes.cri,
+    id: "streaming",
+    requires: [pluginUri(runtimeService)],
+    exports: { address: config.streaming.address },
+    init: async (context) => {
+      const { sessions, streamThrough } = context.get(runtimeService);
+      const server = await createStreamingServer({
+        config: config.streaming,
+        host: sessions,
+        log,
+      });
+      streamThrough(server);
+      log.info({ address: server.address }, "streaming server listens");
+      return {
+        server,
+        [Symbol.asyncDispose]: async () => {
+          streamThrough(undefined);
+          await sessions.cutOff(); // each client hears why, before its connection goes
+          await server[Symbol.asyncDispose]();
+        },
+      };
+    },
+  });
+}
