@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -15,9 +15,10 @@ import {
   protocolsOf,
   unnamedProtocol,
 } from "./protocols.ts";
+import { plainText, type Refusal, refuse } from "./refusal.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tokens } from "./tokens.ts";
-import { WebSocketAcceptor } from "./websocket/accept.ts";
+import { faultOfHandshake, handshakeAnswer } from "./websocket/handshake.ts";
 
 /** A client that dawdles over its request, or says nothing, holds a connection this long. */
 const requestTimeoutMs = 10_000;
@@ -30,13 +31,6 @@ export interface StreamingHttpOptions {
   readonly tokens: Tokens<SessionTarget>;
   readonly sessions: Sessions;
   readonly link: MainLink;
-}
-
-/** Why a request is refused. */
-interface Refusal {
-  readonly status: number;
-  readonly message: string;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const kinds: Readonly<Record<string, SessionTarget["kind"]>> = {
@@ -58,7 +52,6 @@ export function pathOf(kind: SessionTarget["kind"], token: string): string {
 export class StreamingHttp implements AsyncDisposable {
   readonly #options: StreamingHttpOptions;
   readonly #server: Server;
-  readonly #webSockets = new WebSocketAcceptor();
   readonly #connections = new Set<Socket>();
   #watch: Disposable | undefined;
 
@@ -184,24 +177,17 @@ export class StreamingHttp implements AsyncDisposable {
     if (upgrade !== "websocket") {
       return { status: 400, message: 'unable to upgrade: want "SPDY/3.1" or "websocket"' };
     }
-    if (request.method !== "GET") {
-      return { status: 405, message: "method not allowed", headers: { allow: "GET" } };
-    }
+    const fault = faultOfHandshake(request);
+    if (fault !== undefined) return fault;
     const protocol = chooseWebSocket(request, target.kind);
     if ("status" in protocol) return protocol;
+    if (!tokens.consume(token)) return { status: 404, message: "this URL was used already" };
+    transport.write(handshakeAnswer(request, protocol));
     const ports = target.kind === "port-forward" ? queryPorts(request) : [];
-    this.#webSockets.accept(request, transport, head, protocol, (socket) => {
-      if (tokens.consume(token)) {
-        sessions.serveWebSocket(target, protocol, socket, transport, ports);
-      } else {
-        socket.terminate();
-      }
-    });
+    sessions.serveWebSocket(target, protocol, transport, head, ports);
     return undefined;
   }
 }
-
-const plainText = { "content-type": "text/plain; charset=utf-8" };
 
 function pathname(request: IncomingMessage): string {
   return (request.url ?? "/").split("?", 1)[0] ?? "/";
@@ -252,22 +238,6 @@ function switching({ name }: Protocol): string {
     `X-Stream-Protocol-Version: ${name}`,
     "\r\n",
   ].join("\r\n");
-}
-
-function refuse(transport: Duplex, { status, message, headers = {} }: Refusal): void {
-  const body = `${message}\n`;
-  const fields = {
-    ...plainText,
-    ...headers,
-    "content-length": String(Buffer.byteLength(body)),
-    connection: "close",
-  };
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  transport.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
-  transport.resume(); // or what the client still sends would reset the connection before it reads this
-  const timer = setTimeout(() => transport.destroy(), 1000);
-  transport.once("close", () => clearTimeout(timer));
-  transport.once("end", () => transport.destroy());
 }
 
 function parseAddress(address: string): { readonly host: string; readonly port: number } {

@@ -27,8 +27,7 @@ const base64 = (name: string, version: number): Protocol => ({
 const command = [5, 4, 3, 2].map((version) => plain(`v${version}.channel.k8s.io`, version));
 const first = plain("channel.k8s.io", 1);
 const portForward = "portforward.k8s.io";
-/** Its slash is no character of a token, for which `ws` refuses it. */
-export const tunnelProtocol = `SPDY/3.1+${portForward}`;
+const tunnelProtocol = `SPDY/3.1+${portForward}`;
 
 const overSpdy: Record<Kind, readonly Protocol[]> = {
   exec: [...command, first],

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
-import { createWebSocketStream, type WebSocket } from "ws";
 import type { StreamingConfig } from "../config/config.ts";
 import type { MainLink } from "./main-link.ts";
 import type { SessionTarget } from "./messages.ts";
@@ -12,6 +11,7 @@ import { SpdyPortForward } from "./spdy/port-forward.ts";
 import { ChannelSocket } from "./websocket/channel-socket.ts";
 import { WebSocketCommandConnection } from "./websocket/command.ts";
 import { forwardPorts } from "./websocket/port-forward.ts";
+import { WebSocketTunnel } from "./websocket/tunnel.ts";
 
 /** A vanished client fails the second probe at the latest. */
 const probeMs = 5000;
@@ -64,21 +64,20 @@ export class Sessions implements Disposable {
   serveWebSocket(
     target: SessionTarget,
     protocol: Protocol,
-    socket: WebSocket,
     transport: Duplex,
+    head: Buffer,
     ports: readonly number[],
   ): void {
     if (protocol.tunnel) {
-      socket.on("ping", (data: Buffer) => {
-        if (socket.readyState === socket.OPEN) socket.pong(data);
-      });
-      this.serveSpdy(target, protocol, createWebSocketStream(socket), Buffer.alloc(0));
+      const tunnel = new WebSocketTunnel({ transport, head, onActivity: () => {} });
+      this.serveSpdy(target, protocol, tunnel, Buffer.alloc(0));
       return;
     }
     const session = this.#begin(target, transport);
     const { base64, version } = protocol;
     const channels = new ChannelSocket({
-      socket,
+      transport,
+      head,
       base64,
       halfClose: version >= 5,
       onActivity: session.touch,

@@ -3,7 +3,8 @@ import { finished } from "node:stream/promises";
 import type { CommandConnection } from "../command-connection.ts";
 import type { StreamSelection } from "../ports.ts";
 import { ResizeReader } from "../resize.ts";
-import type { Channel, ChannelSocket } from "./channel-socket.ts";
+import type { Channel } from "./channel.ts";
+import type { ChannelSocket } from "./channel-socket.ts";
 
 const numbers = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } as const;
 
