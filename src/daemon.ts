@@ -46,7 +46,7 @@ export async function startDaemon({ config, log, signal }: DaemonOptions): Promi
   undo.use(registry);
   await registry.start({ signal, vital: parts.vital });
   const server = undo.use(serverFor(config, metrics, log));
-  for (const face of parts.grpc) registry.get(face).addTo(server);
+  for (const face of parts.grpc) registry.find(face)?.addTo(server);
   await server.listen();
   await recoverPods(parts, registry, log, signal);
 

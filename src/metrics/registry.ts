@@ -34,6 +34,8 @@ export interface Metrics {
   recordExec(kind: "exec_sync" | "exec" | "attach"): void;
   recordImagePull(result: "success" | "failure", seconds: number): void;
   recordOomKill(): void;
+  /** One call of an operator plugin's hook: "ok", "changed", "veto", "error" or "timeout". */
+  recordPluginCall(plugin: string, hook: string, result: string): void;
   recordEventsDropped(count: number): void;
   recordLog(bytes: number, lostBytes: number): void;
   /** Figures that are asked for at each scrape. Call once. */
@@ -89,6 +91,11 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
     "log_lost_bytes_total",
     "Bytes of container output that could not be kept.",
   );
+  const pluginCalls = counter(
+    "plugin_calls_total",
+    "Calls of operator plugins' hooks, by result: ok, changed, veto, error, timeout.",
+    ["plugin", "hook", "result"],
+  );
   registerProcessMetrics(registry);
 
   return {
@@ -99,6 +106,7 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
     recordExec: (kind) => execs.inc({ kind }),
     recordImagePull: (result, seconds) => pulls.observe({ result }, Math.max(0, seconds)),
     recordOomKill: () => ooms.inc(),
+    recordPluginCall: (plugin, hook, result) => pluginCalls.inc({ plugin, hook, result }),
     recordEventsDropped: (count) => dropped.inc(Math.max(0, count)),
     recordLog: (bytes, lostBytes) => {
       logBytes.inc(Math.max(0, bytes));

@@ -83,11 +83,17 @@ export class PluginRegistry implements AsyncDisposable {
 
   /** The instance of a plugin that is up; FAILED_PRECONDITION otherwise. */
   get<T>(plugin: Plugin<T>): T {
-    const entry = this.#entries.find((one) => one.plugin === plugin);
+    const entry = this.#entryOf(plugin);
     if (entry?.state.kind !== "up") {
       throw fault("FAILED_PRECONDITION", `plugin "${pluginUri(plugin)}" is not up`);
     }
     return entry.instance as T;
+  }
+
+  /** The instance of a plugin that the daemon can do without; undefined when it is not up. */
+  find<T>(plugin: Plugin<T>): T | undefined {
+    const entry = this.#entryOf(plugin);
+    return entry?.state.kind === "up" ? (entry.instance as T) : undefined;
   }
 
   /** All plugins, in the order of their start once that is known. */
@@ -105,6 +111,10 @@ export class PluginRegistry implements AsyncDisposable {
   /** Stops in reverse order; one that fails to stop keeps nobody else from it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#disposal?.disposeAsync();
+  }
+
+  #entryOf(plugin: Plugin<unknown>): Entry | undefined {
+    return this.#entries.find((one) => one.plugin === plugin);
   }
 
   async #startOne(entry: Entry, call: Cancellable, disposal: AsyncDisposableStack): Promise<void> {

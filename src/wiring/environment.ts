@@ -30,4 +30,5 @@ export const pluginTypes = {
   cri: "io.containerd.cri.v1",
   ttrpc: "io.containerd.ttrpc.v1",
   grpc: "io.containerd.grpc.v1",
+  operator: "io.berth.plugin.v1",
 } as const;
