@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads all the code of the daemon and ends: what Node compiled is then in its cache. bin/berthd runs
+// it when the code is newer than the cache. A thread that finds a single file missing there loads the
+// type stripper, a WebAssembly program that keeps some 30 MB for as long as the daemon lives.
+import "./serve.ts";
+import "../daemon.ts";
+
+process.argv.splice(2, Number.POSITIVE_INFINITY, "version");
+await import("./berthd.ts"); // the entry, too
+
+const threads = [
+  "../metadata/sqlite/writer-thread.ts",
+  "../network/netns-worker.ts",
+  "../cri/logs/worker.ts",
+  "../streaming/worker.ts",
+  "../plugin/operator/worker.ts",
+];
+for (const thread of threads) {
+  try {
+    await import(thread);
+  } catch {
+    // A thread's entry may refuse the main thread: it is compiled by then.
+  }
+}
