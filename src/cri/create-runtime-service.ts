@@ -11,10 +11,15 @@ import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
 import { attach } from "./runtime-service/attach.ts";
 import { createContainer } from "./runtime-service/container-create.ts";
-import { listContainers } from "./runtime-service/container-list.ts";
+import { getContainerEvents } from "./runtime-service/container-events.ts";
+import { listContainers, streamContainers } from "./runtime-service/container-list.ts";
 import { removeContainer } from "./runtime-service/container-remove.ts";
 import { startContainer } from "./runtime-service/container-start.ts";
-import { containerStats, listContainerStats } from "./runtime-service/container-stats.ts";
+import {
+  containerStats,
+  listContainerStats,
+  streamContainerStats,
+} from "./runtime-service/container-stats.ts";
 import { containerStatus } from "./runtime-service/container-status.ts";
 import { stopContainer } from "./runtime-service/container-stop.ts";
 import { updateContainerResources } from "./runtime-service/container-update.ts";
@@ -23,11 +28,22 @@ import { execSync } from "./runtime-service/exec-sync.ts";
 import { reopenContainerLog } from "./runtime-service/log-reopen.ts";
 import { portForward } from "./runtime-service/port-forward.ts";
 import { runtimeConfig, updateRuntimeConfig } from "./runtime-service/runtime-config.ts";
-import { listPodSandbox } from "./runtime-service/sandbox-list.ts";
+import { listPodSandbox, streamPodSandboxes } from "./runtime-service/sandbox-list.ts";
+import {
+  listMetricDescriptors,
+  listPodSandboxMetrics,
+  streamPodSandboxMetrics,
+} from "./runtime-service/sandbox-metrics.ts";
 import { removePodSandbox } from "./runtime-service/sandbox-remove.ts";
 import { runPodSandbox } from "./runtime-service/sandbox-run.ts";
+import {
+  listPodSandboxStats,
+  podSandboxStats,
+  streamPodSandboxStats,
+} from "./runtime-service/sandbox-stats.ts";
 import { podSandboxStatus } from "./runtime-service/sandbox-status.ts";
 import { stopPodSandbox } from "./runtime-service/sandbox-stop.ts";
+import { updatePodSandboxResources } from "./runtime-service/sandbox-update.ts";
 import { status } from "./runtime-service/status.ts";
 import { unimplemented } from "./runtime-service/unimplemented.ts";
 import { version } from "./runtime-service/version.ts";
@@ -47,6 +63,8 @@ export interface RuntimeService {
   streamThrough(server: StreamingServer | undefined): void;
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
+  /** How many sandboxes there are, by state. From memory. */
+  sandboxes(): { readonly ready: number; readonly notReady: number };
   /** What runs now, and at which stage. */
   operations(): readonly OperationView[];
   /** Ends attempts and exit monitors; pods go on. Idempotent. */
@@ -68,9 +86,15 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     sessions: createSessions(facade, path.join(ports.config.state, "fifo")),
     streamThrough: (server) => facade.streaming.use(server),
     tasks: () => runningTargets(facade),
+    sandboxes: () => {
+      const all = [...facade.sandboxes.list()];
+      const ready = all.filter(({ state }) => state.kind === "ready").length;
+      return { ready, notReady: all.length - ready };
+    },
     operations: () => facade.operations.list(),
     close: async () => {
       lifetime.abort();
+      facade.events.close();
       await within(facade.operations.idle(), closeMs);
       await within(Promise.all(facade.live.monitors()), closeMs);
     },
@@ -89,11 +113,20 @@ function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
     RemovePodSandbox: removePodSandbox(facade),
     PodSandboxStatus: podSandboxStatus(facade),
     ListPodSandbox: listPodSandbox(facade),
+    StreamPodSandboxes: streamPodSandboxes(facade),
+    UpdatePodSandboxResources: updatePodSandboxResources(facade),
+    PodSandboxStats: podSandboxStats(facade),
+    ListPodSandboxStats: listPodSandboxStats(facade),
+    StreamPodSandboxStats: streamPodSandboxStats(facade),
+    ListMetricDescriptors: listMetricDescriptors(facade),
+    ListPodSandboxMetrics: listPodSandboxMetrics(facade),
+    StreamPodSandboxMetrics: streamPodSandboxMetrics(facade),
     CreateContainer: createContainer(facade),
     StartContainer: startContainer(facade),
     StopContainer: stopContainer(facade),
     RemoveContainer: removeContainer(facade),
     ListContainers: listContainers(facade),
+    StreamContainers: streamContainers(facade),
     ContainerStatus: containerStatus(facade),
     UpdateContainerResources: updateContainerResources(facade),
     ReopenContainerLog: reopenContainerLog(facade),
@@ -103,5 +136,7 @@ function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
     PortForward: portForward(facade),
     ContainerStats: containerStats(facade),
     ListContainerStats: listContainerStats(facade),
+    StreamContainerStats: streamContainerStats(facade),
+    GetContainerEvents: getContainerEvents(facade),
   };
 }

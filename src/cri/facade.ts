@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { nowNanos } from "../base/now.ts";
 import { SingleFlight } from "../base/single-flight.ts";
 import type { ContainerConfig, RunPodSandboxRequest } from "../gen/cri.gen.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { LiveContainers } from "./container/live-containers.ts";
+import { ContainerEvents, type LifeEvent } from "./events/container-events.ts";
 import { Attempts } from "./lifecycle/attempts.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
 import { CriPaths } from "./paths.ts";
-import { type ContainerEvent, criNamespace, type RuntimeServicePorts } from "./ports.ts";
+import { criNamespace, type RuntimeServicePorts } from "./ports.ts";
 import { type ContainerRecord, containerRecordCodec } from "./store/container-record.ts";
 import { RecordStore } from "./store/record-store.ts";
 import { type SandboxRecord, sandboxRecordCodec } from "./store/sandbox-record.ts";
@@ -41,35 +41,54 @@ export interface Facade {
   readonly acts: SingleFlight<void>;
   /** Fires when the daemon stops; attempts and exit monitors run under it, not under a request. */
   readonly lifetime: AbortSignal;
-  publish(event: Omit<ContainerEvent, "atNanos">): void;
+  readonly events: ContainerEvents;
+  /** Tells of a step in a life; `last` is the sandbox's record when it is gone already. */
+  publish(event: LifeEvent, last?: SandboxRecord): void;
 }
 
 /** Opens the tables and lays the façade; nothing is visible before recovery. */
 export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal): Facade {
   const { metadata, hooks = {} } = ports;
+  const sandboxes = new RecordStore(metadata.table("cri-sandboxes", sandboxRecordCodec), {
+    namespace: criNamespace,
+    noun: "sandbox",
+  });
+  const containers = new RecordStore(metadata.table("cri-containers", containerRecordCodec), {
+    namespace: criNamespace,
+    noun: "container",
+  });
+  const events = new ContainerEvents(
+    {
+      sandbox: (id) => sandboxes.get(id),
+      containers: (sandboxId) => ofSandbox(containers, sandboxId),
+    },
+    () => hooks.onEventDropped?.(),
+  );
   return {
     ports,
     lifetime,
     paths: new CriPaths(ports.config),
-    sandboxes: new RecordStore(metadata.table("cri-sandboxes", sandboxRecordCodec), {
-      namespace: criNamespace,
-      noun: "sandbox",
-    }),
-    containers: new RecordStore(metadata.table("cri-containers", containerRecordCodec), {
-      namespace: criNamespace,
-      noun: "container",
-    }),
+    sandboxes,
+    containers,
+    events,
     live: new LiveContainers(),
     operations: new OperationRegistry(ports.log, hooks),
     sandboxAttempts: new Attempts(lifetime),
     containerAttempts: new Attempts(lifetime),
     streaming: new StreamingDoor(),
     acts: new SingleFlight({ lifetime }),
-    publish: (event) => hooks.onEvent?.({ ...event, atNanos: nowNanos() }),
+    publish: (event, last) => {
+      const published = events.publish(event, last);
+      hooks.onEvent?.(published);
+    },
   };
 }
 
 /** The containers of a sandbox, as records. */
 export function containersOf(facade: Facade, sandboxId: string): ContainerRecord[] {
-  return [...facade.containers.list()].filter((record) => record.sandboxId === sandboxId);
+  return ofSandbox(facade.containers, sandboxId);
+}
+
+function ofSandbox(containers: RecordStore<ContainerRecord>, sandboxId: string): ContainerRecord[] {
+  return [...containers.list()].filter((record) => record.sandboxId === sandboxId);
 }

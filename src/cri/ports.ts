@@ -3,7 +3,13 @@ import type { Cancellable } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Client, IoCreator } from "../client/ports.ts";
 import type { Config } from "../config/config.ts";
-import type { ContainerStatsInit, PodSandboxConfig } from "../gen/cri.gen.ts";
+import type {
+  ContainerStatsInit,
+  MetricDescriptorInit,
+  PodSandboxConfig,
+  PodSandboxMetricsInit,
+  PodSandboxStatsInit,
+} from "../gen/cri.gen.ts";
 import type { Images } from "../images/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
@@ -19,6 +25,7 @@ import type {
   RuntimeFeatures,
   SandboxSpecInput,
 } from "./spec/ports.ts";
+import type { SpecReview } from "./spec-review.ts";
 
 /** The containerd namespace in which every CRI object lives. */
 export const criNamespace = "k8s.io";
@@ -40,18 +47,28 @@ export interface RuntimeServicePorts {
   readonly hostMounts: HostMounts;
   readonly capture: OutputCapture;
   readonly oom: OomProbe;
+  /** What a cgroup holds of memory now, by the spec's path; undefined when it cannot be told. */
+  readonly memoryUsage: (cgroupsPath: string) => Promise<bigint | undefined>;
   readonly stats: ContainerStatsReader;
+  readonly podStats: PodStatsReader;
+  readonly podMetrics: PodMetricsReader;
   /** Absolute path of the built-in rootfs that holds /pause. */
   readonly pauseRootfs: string;
   /** Of Berth itself, as Version answers it. */
   readonly version: string;
   readonly log: Logger;
   readonly hooks?: RuntimeServiceHooks;
+  /** Undefined when no operator plugin is configured. */
+  readonly review?: SpecReview | undefined;
 }
 
 /** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */
 export interface RuntimeServiceHooks extends OperationHooks {
   onEvent?(event: ContainerEvent): void;
+  /** A reader of the event stream has lost an event. */
+  onEventDropped?(): void;
+  /** A container has ended by a kill for want of memory. */
+  onOomKill?(): void;
   /** A client's session at a streaming URL is over. */
   onSessionEnd?(kind: StreamKind): void;
 }
@@ -128,4 +145,26 @@ export interface StatsTarget {
 export interface ContainerStatsReader {
   one(target: StatsTarget, call: Cancellable): Promise<ContainerStatsInit>;
   list(targets: readonly StatsTarget[], call: Cancellable): Promise<ContainerStatsInit[]>;
+}
+
+/** One sandbox with what runs in it. */
+export interface PodStatsTarget {
+  readonly sandbox: StatsTarget;
+  /** The pod's own cgroup, as its config has it; "" when it has none. */
+  readonly cgroupParent: string;
+  /** Running containers. */
+  readonly containers: readonly StatsTarget[];
+}
+
+/** Pod stats. One pod that cannot be read never fails a list; linux and attributes are always there. */
+export interface PodStatsReader {
+  one(target: PodStatsTarget, call: Cancellable): Promise<PodSandboxStatsInit>;
+  list(targets: readonly PodStatsTarget[], call: Cancellable): Promise<PodSandboxStatsInit[]>;
+}
+
+/** The container_* metrics in CRI's form, of all ready sandboxes. */
+export interface PodMetricsReader {
+  /** Every metric that `list` may answer; the same for the daemon's life. */
+  descriptors(): readonly MetricDescriptorInit[];
+  list(call: Cancellable): Promise<PodSandboxMetricsInit[]>;
 }

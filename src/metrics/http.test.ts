@@ -5,12 +5,13 @@ import { test } from "node:test";
 import { isFault } from "../base/errors.ts";
 import { type ServeMetricsOptions, serveMetrics } from "./http.ts";
 import { createMetrics } from "./registry.ts";
+import { TaskSamples } from "./task-samples.ts";
 
 const serve = (changes: Partial<ServeMetricsOptions> = {}) =>
   serveMetrics({
     address: "127.0.0.1:0",
     registry: createMetrics({ version: "1", revision: "r" }).registry,
-    sources: { tasks: () => [] },
+    tasks: new TaskSamples(() => [], { reader: { sample: () => Promise.resolve(undefined) } }),
     health: () => ({ healthy: true, detail: "" }),
     ...changes,
   });

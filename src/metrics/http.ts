@@ -4,14 +4,15 @@ import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { errnoOf, fault } from "../base/errors.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
-import type { Health, TaskSource } from "./ports.ts";
+import type { Health } from "./ports.ts";
 import { registerTaskMetrics } from "./task-metrics.ts";
+import type { TaskSamples } from "./task-samples.ts";
 
 export interface ServeMetricsOptions {
   /** `host:port`, IPv6 in brackets; port 0 picks one; "" serves nothing. */
   readonly address: string;
   readonly registry: Registry;
-  readonly sources: { readonly tasks: TaskSource };
+  readonly tasks: TaskSamples;
   readonly health: () => Health | Promise<Health>;
   readonly log?: Logger;
 }
@@ -27,8 +28,8 @@ export interface MetricsServer extends AsyncDisposable {
  * text. INVALID_ARGUMENT for a bad address, ALREADY_EXISTS when it is taken.
  */
 export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
-  const { address, registry, sources } = options;
-  registerTaskMetrics(registry, sources.tasks);
+  const { address, registry, tasks } = options;
+  registerTaskMetrics(registry, tasks);
   if (address === "") return { address, [Symbol.asyncDispose]: async () => {} };
   const { host, port } = parseAddress(address);
   const pages = new Pages(options);

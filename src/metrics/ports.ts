@@ -13,6 +13,12 @@ export interface TaskInfo {
   readonly pid: number;
   /** From CgroupLayout.locate(cgroupsPath of the spec). */
   readonly cgroupPaths: CgroupPaths;
+  /** The cgroup's path below its hierarchy's top. */
+  readonly cgroupPath: string;
+  /** Of its writable layer; "" for a task without one. */
+  readonly snapshotKey: string;
+  /** Id of the pod's sandbox. */
+  readonly sandboxId: string;
   readonly startedAtNanos: bigint;
   /**
    * Set on the one task of a pod that stands for its network (the sandbox's), when the pod has a

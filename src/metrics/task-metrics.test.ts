@@ -17,6 +17,9 @@ const task = (containerId: string): TaskInfo => ({
   image: "img",
   pid: 1,
   cgroupPaths: { version: 2, folder: "/none" },
+  cgroupPath: `/kubepods/${containerId}`,
+  snapshotKey: containerId,
+  sandboxId: "pod-1",
   startedAtNanos: 2_500_000_000n,
 });
 
@@ -44,29 +47,45 @@ const good: TaskSampleReader = {
   sample: async (info) => ({
     task: info,
     cgroup: sample,
+    limits: {
+      cpuShares: 512n,
+      cpuPeriodMicros: 100_000n,
+      cpuQuotaMicros: undefined,
+      memoryReservationBytes: undefined,
+    },
     processes: 2,
+    openFiles: { descriptors: 7, sockets: 1 },
+    openFilesLimit: 1024,
+    fileSystem: { device: "/dev/sda1", limitBytes: 100, inodesFree: 3, inodesTotal: 9 },
+    layerBytes: 50,
     interfaces: parseNetDev(
       "h\n h2\n    lo: 1 1 1 1 0 0 0 0 1 1 1 1 0 0 0 0\n  eth0:10 2 0 1 0 0 0 0 20 3 1 0 0 0 0 0\n",
     ),
   }),
 };
 
-const labels = (id: string) =>
-  `namespace="default",pod="we\\"b",container="app",id="${id}",image="img"`;
+const labels = (id: string, container = "app") =>
+  `namespace="default",pod="we\\"b",container="${container}",id="/kubepods/${id}",image="img",name="${id}"`;
 
 test("a task's series carry its pod, CPU time in fractions of a second", async () => {
   const { registry } = createMetrics({ version: "1", revision: "r" });
   registerTaskMetrics(registry, new TaskSamples(() => [task("a")], { reader: good }));
   const text = await registry.metrics();
   for (const line of [
-    `container_cpu_usage_seconds_total{${labels("a")}} 1.23456789`,
+    `container_cpu_usage_seconds_total{cpu="total",${labels("a")}} 1.23456789`,
     `container_oom_events_total{${labels("a")}} 1`,
     `container_threads{${labels("a")}} 4`,
     `container_processes{${labels("a")}} 2`,
     `container_start_time_seconds{${labels("a")}} 2.5`,
-    `container_network_receive_bytes_total{interface="eth0",${labels("a")}} 10`,
-    `container_network_transmit_errors_total{interface="eth0",${labels("a")}} 1`,
-    `container_network_receive_packets_dropped_total{interface="eth0",${labels("a")}} 1`,
+    `container_network_receive_bytes_total{interface="eth0",${labels("a", "")}} 10`,
+    `container_network_transmit_errors_total{interface="eth0",${labels("a", "")}} 1`,
+    `container_network_receive_packets_dropped_total{interface="eth0",${labels("a", "")}} 1`,
+    `container_file_descriptors{${labels("a")}} 7`,
+    `container_sockets{${labels("a")}} 1`,
+    `container_ulimits_soft{ulimit="max_open_files",${labels("a")}} 1024`,
+    `container_fs_usage_bytes{device="/dev/sda1",${labels("a")}} 50`,
+    `container_spec_cpu_shares{${labels("a")}} 512`,
+    `container_spec_cpu_quota{${labels("a")}} 0`,
     'berth_build_info{version="1",revision="r"} 1',
   ]) {
     assert.ok(text.includes(`${line}\n`), line);

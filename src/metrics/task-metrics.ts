@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Metric, Registry } from "prom-client";
-import type { TaskSource } from "./ports.ts";
-import { type TaskMetricDefinition, taskMetricDefinitions } from "./task-metric-definitions.ts";
-import { type TaskSample, TaskSamples } from "./task-samples.ts";
+import { type TaskLabels, taskLabels } from "./task-labels.ts";
+import { taskMetricDefinitions } from "./task-metric-definitions.ts";
+import type { TaskSample, TaskSamples } from "./task-samples.ts";
+import type { TaskMetricDefinition } from "./tasks/definition.ts";
 
 interface Value {
   readonly value: number;
   readonly labels: Readonly<Record<string, string>>;
-  readonly sharedLabels: Readonly<Record<string, string>>;
+  readonly sharedLabels: TaskLabels;
 }
 
 /**
  * Registers the per-task metrics. They keep no state between scrapes: a task that is gone has no
  * series. Every metric of one scrape comes from the same pass over the tasks.
  */
-export function registerTaskMetrics(registry: Registry, samples: TaskSamples | TaskSource): void {
-  const shared = samples instanceof TaskSamples ? samples : new TaskSamples(samples);
+export function registerTaskMetrics(registry: Registry, samples: TaskSamples): void {
   const labels = new LabelCache();
   for (const definition of taskMetricDefinitions) {
     // prom-client needs of a metric only its name, and get() at a scrape.
-    registry.registerMetric(new TaskMetric(definition, shared, labels) as unknown as Metric);
+    registry.registerMetric(new TaskMetric(definition, samples, labels) as unknown as Metric);
   }
 }
 
@@ -44,7 +44,7 @@ class TaskMetric {
   async get(): Promise<unknown> {
     const values: Value[] = [];
     for (const sample of await this.#samples.pass()) {
-      const sharedLabels = this.#labels.of(sample);
+      const sharedLabels = this.#labels.get(sample, this.#definition.of);
       for (const { value, labels = {} } of this.#definition.read(sample)) {
         values.push({ value, labels, sharedLabels });
       }
@@ -56,16 +56,17 @@ class TaskMetric {
   reset(): void {}
 }
 
-/** One label object a sample: prom-client formats it once, not once for each metric. */
+/** One label object a sample and level: prom-client formats it once, not once for each metric. */
 class LabelCache {
-  readonly #labels = new WeakMap<TaskSample, Record<string, string>>();
+  readonly #labels = { container: new WeakMap(), pod: new WeakMap() } as {
+    readonly [of in TaskMetricDefinition["of"]]: WeakMap<TaskSample, TaskLabels>;
+  };
 
-  of(sample: TaskSample): Record<string, string> {
-    let labels = this.#labels.get(sample);
+  get(sample: TaskSample, of: TaskMetricDefinition["of"]): TaskLabels {
+    let labels = this.#labels[of].get(sample);
     if (labels === undefined) {
-      const { namespace, pod, container, containerId, image } = sample.task;
-      labels = { namespace, pod, container, id: containerId, image };
-      this.#labels.set(sample, labels);
+      labels = taskLabels(sample, of);
+      this.#labels[of].set(sample, labels);
     }
     return labels;
   }

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
-import { processCount, readCgroupSample } from "./cgroup/read-sample.ts";
+import { cgroupProcesses, readCgroupSample } from "./cgroup/read-sample.ts";
+import { FileSystem, type FileSystemSample } from "./file-system.ts";
 import { type InterfaceCounters, readInterfaceCounters } from "./interface-counters.ts";
+import { countOpenFiles, type OpenFiles, openFilesLimit } from "./open-files.ts";
 import type { TaskInfo, TaskSource } from "./ports.ts";
 
 /** What one scrape knows of one task. */
 export interface TaskSample {
   readonly task: TaskInfo;
   readonly cgroup: CgroupSample;
+  readonly limits: CgroupLimits;
   readonly processes: number | undefined;
+  readonly openFiles: OpenFiles | undefined;
+  readonly openFilesLimit: number | undefined;
   readonly interfaces: readonly InterfaceCounters[];
+  readonly fileSystem: FileSystemSample | undefined;
+  /** What the writable layer holds; undefined when it is not known yet. */
+  readonly layerBytes: number | undefined;
 }
 
 export interface TaskSampleReader {
@@ -29,9 +39,12 @@ export class TaskSamples {
   readonly #timeoutMs: number;
   #running: Promise<readonly TaskSample[]> | undefined;
 
-  constructor(tasks: TaskSource, options: { reader?: TaskSampleReader; timeoutMs?: number } = {}) {
+  constructor(
+    tasks: TaskSource,
+    options: { readonly reader: TaskSampleReader; readonly timeoutMs?: number },
+  ) {
     this.#tasks = tasks;
-    this.#reader = options.reader ?? { sample: readTaskSample };
+    this.#reader = options.reader;
     this.#timeoutMs = options.timeoutMs ?? 2000;
   }
 
@@ -69,12 +82,42 @@ export class TaskSamples {
   }
 }
 
-/** Reads a task's cgroup, process count and, for a pod's own task, network counters. */
-export async function readTaskSample(task: TaskInfo): Promise<TaskSample | undefined> {
-  const [cgroup, processes, interfaces] = await Promise.all([
-    readCgroupSample(task.cgroupPaths),
-    processCount(task.cgroupPaths),
-    task.netnsPath === undefined ? [] : readInterfaceCounters(task.pid),
-  ]);
-  return cgroup === undefined ? undefined : { task, cgroup, processes, interfaces };
+export interface TaskReaderOptions {
+  /** A folder on the file system of the writable layers. */
+  readonly layersFolder: string;
+  /** What the task's writable layer holds; undefined when that is not known yet. */
+  readonly layerBytes: (task: TaskInfo) => Promise<number | undefined>;
+}
+
+/** Makes the reader of one task: cgroup files, /proc, and the writable layer. No shim wakes up. */
+export function createTaskReader({
+  layersFolder,
+  layerBytes,
+}: TaskReaderOptions): TaskSampleReader {
+  const fileSystem = new FileSystem(layersFolder);
+  return {
+    sample: async (task) => {
+      const [cgroup, limits, pids, fileLimit, interfaces, layer, disk] = await Promise.all([
+        readCgroupSample(task.cgroupPaths),
+        readCgroupLimits(task.cgroupPaths),
+        cgroupProcesses(task.cgroupPaths),
+        openFilesLimit(task.pid),
+        task.netnsPath === undefined ? [] : readInterfaceCounters(task.pid),
+        layerBytes(task),
+        fileSystem.sample(),
+      ]);
+      if (cgroup === undefined) return undefined;
+      return {
+        task,
+        cgroup,
+        limits,
+        processes: pids?.length,
+        openFiles: pids && (await countOpenFiles(pids)),
+        openFilesLimit: fileLimit,
+        interfaces,
+        fileSystem: disk,
+        layerBytes: layer,
+      };
+    },
+  };
 }

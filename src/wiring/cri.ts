@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
+import { cleanupDeadline } from "../base/cancellable.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
 import { parseDigest } from "../content/digest.ts";
 import { createBerthImagesService, createBerthOperationsService } from "../cri/berth-service.ts";
-import { createRuntimeService } from "../cri/create-runtime-service.ts";
+import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { createContainerLogs } from "../cri/logs/container-logs.ts";
 import { criNamespace } from "../cri/ports.ts";
 import { hostMounts } from "../cri/sandbox/host-mounts.ts";
 import { readHostFacts } from "../cri/spec/host-facts.ts";
 import { specBuilders } from "../cri/spec/spec-builders.ts";
-import { createContainerStatsReader } from "../cri/stats/container-stats-reader.ts";
+import type { SpecReview } from "../cri/spec-review.ts";
 import { createImages } from "../images/create-images.ts";
+import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
 import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
 import { createPodNetwork } from "../network/cni.ts";
@@ -22,8 +24,8 @@ import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
+import { createFigures } from "./figures.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
-import { oomProbe } from "./oom-probe.ts";
 
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -32,8 +34,10 @@ import type { StoragePlugins } from "./storage.ts";
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function criPlugins(
   { config, log, metrics, version }: Environment,
-  { metadata, content, overlayfs }: StoragePlugins,
+  { metadata, content, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
+  review: SpecReview | undefined,
+  imageChanges: ImageChanges,
 ) {
   const type = pluginTypes.cri;
   const pause = definePlugin({
@@ -45,13 +49,14 @@ export function criPlugins(
   const images = definePlugin({
     type,
     id: "images",
-    requires: [metadata, content, overlayfs, pause].map(pluginUri),
-    init: (context) => {
+    requires: [metadata, content, overlayfs, garbage, pause].map(pluginUri),
+    init: async (context) => {
       const { digest, sizeBytes } = context.get(pause);
-      return createImages({
+      const library = await createImages({
         namespace: criNamespace,
         content: context.get(content),
         snapshotter: context.get(overlayfs),
+        garbage: context.get(garbage),
         metadata: context.get(metadata),
         config: config.images,
         registry: config.registry,
@@ -60,6 +65,8 @@ export function criPlugins(
         log,
         signal: context.signal,
       });
+      imageChanges.listen(criNamespace, () => library.refreshAll({ signal: cleanupDeadline() }));
+      return library;
     },
   });
   const network = definePlugin({
@@ -99,7 +106,13 @@ export function criPlugins(
     init: async (context) => {
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
-      const service = createRuntimeService({
+      const figures = await createFigures({
+        layout,
+        snapshotter,
+        config,
+        tasks: () => service.tasks(),
+      });
+      const service: RuntimeService = createRuntimeService({
         client: createClient({
           namespace: criNamespace,
           inProcess: true,
@@ -123,23 +136,24 @@ export function criPlugins(
         features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
         hostMounts,
         capture: createOutputCapture(path.join(config.state, "fifo")),
-        oom: oomProbe(layout),
-        stats: createContainerStatsReader({
-          layout,
-          snapshotMountpoint: path.join(config.root, "snapshots", snapshotter.name),
-          snapshotUsage: (key, call) => snapshotter.usage(criNamespace, key, call),
-          statsPeriodMs: config.cri.statsPeriodMs,
-        }),
+        ...figures,
         pauseRootfs: context.get(pause).path,
         version,
         log,
+        review,
         hooks: {
           onStage: ({ rpc, stage, seconds }) => {
             if (rpc === "RunPodSandbox") metrics.recordPodStartStage(stage, seconds);
           },
+          onEventDropped: () => metrics.recordEventsDropped(1),
+          onOomKill: () => metrics.recordOomKill(),
+          onSessionEnd: (kind) => {
+            if (kind !== "port_forward") metrics.recordExec(kind);
+          },
         },
       });
-      return { ...service, layout, [Symbol.asyncDispose]: () => service.close() };
+      const { samples } = figures;
+      return { ...service, samples, [Symbol.asyncDispose]: () => service.close() };
     },
   });
   const runtime = definePlugin({

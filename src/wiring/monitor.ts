@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StatsTarget } from "../cri/ports.ts";
-import type { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
 import { serveMetrics } from "../metrics/http.ts";
-import type { TaskInfo } from "../metrics/ports.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
@@ -13,12 +10,12 @@ import type { RuntimePlugins } from "./runtime.ts";
 export function monitorPlugin(
   { config, log, metrics }: Environment,
   { runtime }: RuntimePlugins,
-  { runtimeService }: CriPlugins,
+  { runtimeService, logs }: CriPlugins,
 ) {
   return definePlugin({
     type: pluginTypes.monitor,
     id: "cgroups",
-    requires: [pluginUri(runtime), pluginUri(runtimeService)],
+    requires: [runtime, runtimeService, logs].map(pluginUri),
     exports: { address: config.metrics.address },
     init: (context) => {
       const manager = context.get(runtime);
@@ -26,11 +23,13 @@ export function monitorPlugin(
       metrics.observe({
         shims: () => new Set(manager.list().map((task) => task.shim.address)).size,
         operations: () => stagesInFlight(service.operations()),
+        logs: () => context.get(logs).totals(),
+        sandboxes: () => service.sandboxes(),
       });
       return serveMetrics({
         address: config.metrics.address,
         registry: metrics.registry,
-        sources: { tasks: () => service.tasks().map((target) => taskInfo(target, service.layout)) },
+        tasks: service.samples,
         health: () => ({ healthy: true, detail: "ok" }),
         log,
       });
@@ -39,22 +38,6 @@ export function monitorPlugin(
 }
 
 export type MonitorPlugin = ReturnType<typeof monitorPlugin>;
-
-function taskInfo(target: StatsTarget, layout: CgroupLayout): TaskInfo {
-  const { metadata } = target.sandboxConfig;
-  return {
-    namespace: metadata?.namespace ?? "",
-    pod: metadata?.name ?? "",
-    podUid: metadata?.uid ?? "",
-    container: target.isSandbox ? "POD" : target.name,
-    containerId: target.id,
-    image: target.image,
-    pid: target.pid,
-    cgroupPaths: layout.locate(target.cgroupsPath),
-    startedAtNanos: target.startedAtNanos,
-    ...(target.isSandbox && target.netnsPath !== "" ? { netnsPath: target.netnsPath } : {}),
-  };
-}
 
 function stagesInFlight(
   operations: readonly { readonly stages: readonly { readonly stage: string }[] }[],

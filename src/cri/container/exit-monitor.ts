@@ -14,6 +14,8 @@ import type { LiveContainer } from "./live-containers.ts";
 const drainMs = 2_000;
 const deleteMs = 15_000;
 const attempts = 3;
+/** The word by which a kubelet knows a kill for want of memory. */
+const oomKilled = "OOMKilled";
 
 /**
  * Watches a container's task: at its end the cgroup is asked for OOM kills, the log takes in what is
@@ -92,6 +94,7 @@ async function recordContainerExit(
   const exit = exitFacts(status, kills);
   await record(facade.containers, id, (current) => becomeExited(current, exit));
   facade.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
+  if (exit.reason === oomKilled) facade.ports.hooks?.onOomKill?.();
   facade.ports.log.info(
     { container: id, exitCode: exit.exitCode, reason: exit.reason },
     "container exited",
@@ -125,7 +128,7 @@ export function exitFacts(
   const finishedAtNanos = status.exitedAtNanos > 0n ? status.exitedAtNanos : nowNanos();
   const facts = { exitCode, finishedAtNanos, message: error?.message ?? "" };
   if (exitCode === 0) return { ...facts, reason: "Completed" };
-  if (oomKills > 0) return { ...facts, reason: "OOMKilled" };
+  if (oomKills > 0) return { ...facts, reason: oomKilled };
   return { ...facts, reason: error ? "Unknown" : "Error" };
 }
 

@@ -139,6 +139,14 @@ test("RemoveImage and ImageFsInfo pass through", async () => {
   assert.deepEqual([usage?.usedBytes, usage?.inodesUsed], [{ value: 7n }, { value: 3n }]);
 });
 
-test("StreamImages is not there yet", () => {
-  assert.equal(makeService().service.StreamImages, undefined);
+test("StreamImages answers what ListImages does, each image once, and then ends", async () => {
+  const { service } = makeService();
+  const call = { signal: AbortSignal.timeout(1000), namespace: undefined, headers: {} };
+  const listed = await service.ListImages?.({ filter: null }, call);
+  const streamed = [];
+  for await (const { images = [] } of service.StreamImages?.({ filter: null }, call) ?? []) {
+    assert.ok(images.length > 0);
+    streamed.push(...images);
+  }
+  assert.deepEqual(streamed, listed?.images);
 });

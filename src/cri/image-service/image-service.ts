@@ -3,7 +3,7 @@ import type { Image, Images } from "../../images/ports.ts";
 import type { ServiceImpl } from "../../rpc/service.ts";
 import { imageFsInfo } from "./image-fs-info.ts";
 import { imageStatus } from "./image-status.ts";
-import { listImages } from "./list-images.ts";
+import { listImages, streamImages } from "./list-images.ts";
 import { pullImage } from "./pull-image.ts";
 import { removeImage } from "./remove-image.ts";
 
@@ -13,13 +13,14 @@ export interface ImageServicePorts {
   readonly inspect?: (image: Image) => unknown;
 }
 
-/** CRI's ImageService over the images of one namespace. StreamImages is of a later issue. */
+/** CRI's ImageService over the images of one namespace. */
 export function createImageService(
   ports: ImageServicePorts,
 ): ServiceImpl<"runtime.v1.ImageService"> {
   const { images } = ports;
   return {
     ListImages: async (request) => listImages(images, request),
+    StreamImages: (request) => streamImages(images, request),
     ImageStatus: async (request) => imageStatus(ports, request),
     PullImage: (request, call) => pullImage(images, request, call),
     RemoveImage: (request, call) => removeImage(images, request, call),

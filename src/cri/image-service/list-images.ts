@@ -1,12 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ListImagesRequest, ListImagesResponseInit } from "../../gen/cri.gen.ts";
+import type {
+  ImageInit,
+  ListImagesRequest,
+  ListImagesResponseInit,
+  StreamImagesRequest,
+  StreamImagesResponseInit,
+} from "../../gen/cri.gen.ts";
 import type { Images } from "../../images/ports.ts";
+import { chunksOf } from "../convert/chunks.ts";
 import { toCriImage } from "./cri-image.ts";
 
 /** ListImages: all, or the one that the filter names. */
 export function listImages(images: Images, request: ListImagesRequest): ListImagesResponseInit {
-  const wanted = request.filter?.image?.image ?? "";
-  if (wanted === "") return { images: images.list().map(toCriImage) };
+  return { images: select(images, request) };
+}
+
+/** StreamImages: the same images, each once, in messages of a bounded size. */
+export async function* streamImages(
+  images: Images,
+  request: StreamImagesRequest,
+): AsyncGenerator<StreamImagesResponseInit, void, undefined> {
+  for (const chunk of chunksOf(select(images, request), "runtime.v1.Image")) {
+    yield { images: chunk };
+  }
+}
+
+function select(images: Images, { filter }: ListImagesRequest | StreamImagesRequest): ImageInit[] {
+  const wanted = filter?.image?.image ?? "";
+  if (wanted === "") return images.list().map(toCriImage);
   const found = images.find(wanted);
-  return { images: found ? [toCriImage(found)] : [] };
+  return found ? [toCriImage(found)] : [];
 }

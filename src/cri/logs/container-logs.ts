@@ -33,6 +33,7 @@ class WorkerContainerLogs implements ContainerLogs {
   readonly #link: LogWorkerLink;
   readonly #logs = new Map<string, PumpedLog>();
   #keys = 0;
+  #closed: LogTotals = { bytes: 0, lostBytes: 0 };
 
   constructor({ folder, maxLineBytes, log, worker }: ContainerLogsOptions) {
     this.#folder = folder;
@@ -89,6 +90,16 @@ class WorkerContainerLogs implements ContainerLogs {
     return orphans.length;
   }
 
+  totals(): LogTotals {
+    return sum(this.#closed, ...[...this.#logs.values()].map((log) => log.counts()));
+  }
+
+  #forget(key: string): void {
+    const log = this.#logs.get(key);
+    if (log) this.#closed = sum(this.#closed, log.counts());
+    this.#logs.delete(key);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const log of this.#logs.values()) await log.closeStdin();
     await this.#link[Symbol.asyncDispose]();
@@ -112,7 +123,7 @@ class WorkerContainerLogs implements ContainerLogs {
       folder: how.folder,
       request: { kind: "open", key, logPath: options.logPath, stdout, stderr, resume: how.resume },
       send: (request) => this.#link.request(request),
-      onDisposed: () => this.#logs.delete(key),
+      onDisposed: () => this.#forget(key),
     });
     this.#logs.set(key, log);
     try {
@@ -173,6 +184,18 @@ class WorkerContainerLogs implements ContainerLogs {
   #containerOf(key: string): string | undefined {
     return this.#logs.get(key)?.containerId;
   }
+}
+
+type LogTotals = ReturnType<ContainerLogs["totals"]>;
+
+function sum(...totals: readonly LogTotals[]): LogTotals {
+  return totals.reduce(
+    (all, { bytes, lostBytes }) => ({
+      bytes: all.bytes + bytes,
+      lostBytes: all.lostBytes + lostBytes,
+    }),
+    { bytes: 0, lostBytes: 0 },
+  );
 }
 
 function ioConfig(folder: string, { terminal, stdin }: LogOptions): IoConfig {

@@ -19,6 +19,8 @@ export interface ContainerLogs extends AsyncDisposable {
    * none, which a crash left. Answers how many folders went.
    */
   removeOrphans(): Promise<number>;
+  /** Counts of all logs since the daemon began, also of those that are closed. */
+  totals(): { readonly bytes: number; readonly lostBytes: number };
 }
 
 export interface LogOptions {

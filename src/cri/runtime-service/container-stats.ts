@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { idMatches, labelsMatch } from "../convert/selector.ts";
+import { chunksOf } from "../convert/chunks.ts";
+import { selectContainersForStats } from "../convert/select-records.ts";
 import type { Facade, Verb } from "../facade.ts";
+import { batchesOf } from "../stats/batches.ts";
 import { containerStatsTarget } from "../stats/stats-targets.ts";
 
 /** ContainerStats: NOT_FOUND for an unknown container. */
@@ -15,15 +17,22 @@ export function containerStats(facade: Facade): Verb<"ContainerStats"> {
 /** ListContainerStats: of running containers; one that cannot be read is left out. */
 export function listContainerStats(facade: Facade): Verb<"ListContainerStats"> {
   return async ({ filter }, call) => {
-    const targets = [...facade.containers.list()]
-      .filter(
-        (record) =>
-          record.state.kind === "running" &&
-          idMatches(record.id, filter?.id) &&
-          idMatches(record.sandboxId, filter?.podSandboxId) &&
-          labelsMatch(record.config.labels, filter?.labelSelector),
-      )
-      .map((record) => containerStatsTarget(facade, record));
+    const targets = selectContainersForStats(facade, filter).map((record) =>
+      containerStatsTarget(facade, record),
+    );
     return { stats: await facade.ports.stats.list(targets, call) };
+  };
+}
+
+/** StreamContainerStats: the same, each container once, read batch by batch as the client takes them. */
+export function streamContainerStats(facade: Facade): Verb<"StreamContainerStats"> {
+  return async function* ({ filter }, call) {
+    for (const batch of batchesOf(selectContainersForStats(facade, filter))) {
+      const targets = batch.map((record) => containerStatsTarget(facade, record));
+      const stats = await facade.ports.stats.list(targets, call);
+      for (const containerStats of chunksOf(stats, "runtime.v1.ContainerStats")) {
+        yield { containerStats };
+      }
+    }
   };
 }

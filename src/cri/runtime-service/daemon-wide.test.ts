@@ -58,16 +58,4 @@ describe("RuntimeService", () => {
       [],
     );
   });
-
-  it("says which methods this version does not have", async () => {
-    await using world = await FakeWorld.create();
-    await assert.rejects(world.call("Exec", { containerId: "c", cmd: ["sh"] }), {
-      code: "UNIMPLEMENTED",
-      message: "Exec is not implemented by this version of Berth",
-    });
-    const context = { signal: AbortSignal.timeout(1000), namespace: undefined, headers: {} };
-    const stream = world.runtime.service.GetContainerEvents?.({}, context);
-    const first = stream?.[Symbol.asyncIterator]().next();
-    await assert.rejects(first ?? Promise.resolve(), { code: "UNIMPLEMENTED" });
-  });
 });

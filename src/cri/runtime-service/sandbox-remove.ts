@@ -44,9 +44,10 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
       removeSandboxFiles(id, { paths, hostMounts: ports.hostMounts }),
     ]),
   );
+  const last = facade.sandboxes.get(id);
   await op.run("record", () => facade.sandboxes.delete(id));
   facade.live.delete(id);
-  facade.publish({ type: "deleted", containerId: id, sandboxId: id });
+  facade.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
 }
 
 function refuseWithNetwork(facade: Facade, id: string): void {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { nowNanos } from "../../base/now.ts";
 import { absentAsUndefined } from "../container/purge-task.ts";
+import { toContainerStatus } from "../convert/container.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
-import type { Facade, Verb } from "../facade.ts";
+import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { describeOptions, handlerFor } from "../handlers.ts";
 import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
 
@@ -12,7 +14,12 @@ export function podSandboxStatus(facade: Facade): Verb<"PodSandboxStatus"> {
   return async (request, call) => {
     const record = facade.sandboxes.require(request.podSandboxId);
     const info = request.verbose ? await describe(facade, record, call.signal) : {};
-    return { status: toPodSandboxStatus(record), info };
+    return {
+      status: toPodSandboxStatus(record),
+      info,
+      containersStatuses: containersOf(facade, record.id).map(toContainerStatus),
+      timestamp: nowNanos(),
+    };
   };
 }
 
@@ -38,6 +45,10 @@ async function describe(
     runtimeType: handler.config.type,
     runtimeOptions: describeOptions(handler),
     config: protoJson(record.config),
+    ...(record.resources && {
+      overhead: protoJson(record.resources.overhead),
+      resources: protoJson(record.resources.resources),
+    }),
     runtimeSpec: specOf(container?.record.spec),
     cniResult: record.network.kind === "up" ? record.network.raw : null,
     ...(record.state.kind === "notReady" ? { reason: record.state.reason } : {}),

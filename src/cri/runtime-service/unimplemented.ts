@@ -2,36 +2,15 @@
 import { fault } from "../../base/errors.ts";
 import type { ServiceImpl } from "../../rpc/service.ts";
 
-const unary = [
-  "PodSandboxStats",
-  "ListPodSandboxStats",
-  "CheckpointContainer",
-  "ListMetricDescriptors",
-  "ListPodSandboxMetrics",
-  "UpdatePodSandboxResources",
-] as const;
-
-const streams = [
-  "StreamPodSandboxes",
-  "StreamContainers",
-  "StreamContainerStats",
-  "StreamPodSandboxStats",
-  "StreamPodSandboxMetrics",
-  "GetContainerEvents",
-] as const;
+const unary = ["CheckpointContainer"] as const;
 
 /** The methods this version does not have, each saying so with UNIMPLEMENTED. */
 export function unimplemented(): ServiceImpl<"runtime.v1.RuntimeService"> {
-  return Object.fromEntries([
-    ...unary.map((method) => [method, () => Promise.reject(refusal(method))] as const),
-    ...streams.map((method) => [method, () => endingWith(refusal(method))] as const),
-  ]) as ServiceImpl<"runtime.v1.RuntimeService">;
+  return Object.fromEntries(
+    unary.map((method) => [method, () => Promise.reject(refusal(method))] as const),
+  ) as ServiceImpl<"runtime.v1.RuntimeService">;
 }
 
 function refusal(method: string): Error {
   return fault("UNIMPLEMENTED", `${method} is not implemented by this version of Berth`);
-}
-
-function endingWith(error: Error): AsyncIterable<never> {
-  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
 }

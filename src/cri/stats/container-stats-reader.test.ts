@@ -11,6 +11,7 @@ import {
 } from "./container-stats-reader.ts";
 import { CpuRates } from "./cpu-rate.ts";
 import { RecentMap } from "./recent-map.ts";
+import { type LayerSource, WritableLayers } from "./writable-layers.ts";
 
 const target = (changes: Partial<StatsTarget> = {}): StatsTarget => ({
   id: "c1",
@@ -69,11 +70,12 @@ const sampleAt = (takenAtNanos: bigint, usageNanos: bigint, limitBytes?: bigint)
 });
 
 const call = { signal: new AbortController().signal };
+const layersOf = (snapshotUsage: LayerSource["snapshotUsage"]): WritableLayers =>
+  new WritableLayers({ snapshotUsage, statsPeriodMs: 1000 });
 const options = (changes: Partial<ContainerStatsOptions>): ContainerStatsOptions => ({
   layout: { locate: (cgroupsPath) => ({ version: 2, folder: cgroupsPath }) },
-  snapshotUsage: async () => ({ sizeBytes: 4096n, inodes: 3n }),
+  layers: layersOf(async () => ({ sizeBytes: 4096n, inodes: 3n })),
   snapshotMountpoint: "/var/lib/berthd",
-  statsPeriodMs: 1000,
   readSample: async () => sampleAt(1_000_000_000n, 10n),
   ...changes,
 });
@@ -166,7 +168,7 @@ test("a stopped container has its identity and its layer, and a layer that fails
     ["app", null, 4096n],
   );
   const failing = createContainerStatsReader(
-    options({ snapshotUsage: () => Promise.reject(new Error("EIO")) }),
+    options({ layers: layersOf(() => Promise.reject(new Error("EIO"))) }),
   );
   const stats = normal(await failing.one(target(), call));
   assert.deepEqual(
@@ -179,11 +181,13 @@ test("a writable layer is walked once a period, however many ask", async () => {
   let walks = 0;
   const reader = createContainerStatsReader(
     options({
-      statsPeriodMs: 3_600_000,
-      snapshotUsage: async () => {
-        walks += 1;
-        return { sizeBytes: 1n, inodes: 1n };
-      },
+      layers: new WritableLayers({
+        statsPeriodMs: 3_600_000,
+        snapshotUsage: async () => {
+          walks += 1;
+          return { sizeBytes: 1n, inodes: 1n };
+        },
+      }),
     }),
   );
   await Promise.all([reader.one(target(), call), reader.list([target()], call)]);

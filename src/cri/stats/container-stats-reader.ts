@@ -6,12 +6,13 @@ import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
 import type { ContainerStatsReader, StatsTarget } from "../ports.ts";
 import { CpuRates } from "./cpu-rate.ts";
 import { toContainerStats } from "./to-container-stats.ts";
-import { type LayerSource, WritableLayers } from "./writable-layers.ts";
+import type { WritableLayers } from "./writable-layers.ts";
 
-export interface ContainerStatsOptions extends LayerSource {
+export interface ContainerStatsOptions {
   readonly layout: Pick<CgroupLayout, "locate">;
   /** Where the snapshotter keeps layers: the kubelet takes this file system's capacity. */
   readonly snapshotMountpoint: string;
+  readonly layers: Pick<WritableLayers, "usage">;
   /** readCgroupSample, and another only in tests. */
   readonly readSample?: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
 }
@@ -21,9 +22,8 @@ export interface ContainerStatsOptions extends LayerSource {
  * rates from one call to the next; writable layers at most once a period. One for the daemon's life.
  */
 export function createContainerStatsReader(options: ContainerStatsOptions): ContainerStatsReader {
-  const { layout, snapshotMountpoint: mountpoint, readSample = readCgroupSample } = options;
+  const { layout, layers, snapshotMountpoint: mountpoint, readSample = readCgroupSample } = options;
   const rates = new CpuRates();
-  const layers = new WritableLayers(options);
 
   /** undefined when the container does not run, or stopped while it was read. */
   const readRunning = async (target: StatsTarget): Promise<ContainerStatsInit | undefined> => {

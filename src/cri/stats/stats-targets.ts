@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
 import { codec } from "../../rpc/codec.ts";
-import type { Facade } from "../facade.ts";
-import type { StatsTarget } from "../ports.ts";
+import { containersOf, type Facade } from "../facade.ts";
+import type { PodStatsTarget, StatsTarget } from "../ports.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { netnsPathOf, type SandboxRecord } from "../store/sandbox-record.ts";
 
@@ -29,34 +29,44 @@ export function containerStatsTarget(facade: Facade, record: ContainerRecord): S
 
 /** What runs now: ready sandboxes and running containers, for metrics. From memory. */
 export function runningTargets(facade: Facade): StatsTarget[] {
-  const sandboxes = [...facade.sandboxes.list()].flatMap((record) => sandboxTarget(facade, record));
+  const sandboxes = [...facade.sandboxes.list()]
+    .filter(({ state }) => state.kind === "ready")
+    .map((record) => sandboxTarget(facade, record));
   const containers = [...facade.containers.list()]
     .filter(({ state }) => state.kind === "running")
     .map((record) => containerStatsTarget(facade, record));
   return [...sandboxes, ...containers];
 }
 
-function sandboxTarget(facade: Facade, record: SandboxRecord): StatsTarget[] {
-  if (record.state.kind !== "ready") return [];
-  const { config } = record;
-  return [
-    {
-      id: record.id,
-      sandboxId: record.id,
-      isSandbox: true,
-      name: config.metadata?.name ?? "",
-      attempt: config.metadata?.attempt ?? 0,
-      labels: config.labels,
-      annotations: config.annotations,
-      image: facade.ports.config.cri.sandboxImage,
-      pid: record.state.pid,
-      cgroupsPath: record.cgroupsPath,
-      startedAtNanos: record.createdAtNanos,
-      netnsPath: netnsPathOf(record),
-      snapshotKey: "",
-      sandboxConfig: config,
-    },
-  ];
+/** A sandbox with what runs in it. */
+export function podStatsTarget(facade: Facade, record: SandboxRecord): PodStatsTarget {
+  return {
+    sandbox: sandboxTarget(facade, record),
+    cgroupParent: record.config.linux?.cgroupParent ?? "",
+    containers: containersOf(facade, record.id)
+      .filter(({ state }) => state.kind === "running")
+      .map((container) => containerStatsTarget(facade, container)),
+  };
+}
+
+function sandboxTarget(facade: Facade, record: SandboxRecord): StatsTarget {
+  const { config, state } = record;
+  return {
+    id: record.id,
+    sandboxId: record.id,
+    isSandbox: true,
+    name: config.metadata?.name ?? "",
+    attempt: config.metadata?.attempt ?? 0,
+    labels: config.labels,
+    annotations: config.annotations,
+    image: facade.ports.config.cri.sandboxImage,
+    pid: state.kind === "ready" ? state.pid : 0,
+    cgroupsPath: record.cgroupsPath,
+    startedAtNanos: record.createdAtNanos,
+    netnsPath: netnsPathOf(record),
+    snapshotKey: "",
+    sandboxConfig: config,
+  };
 }
 
 /** A container whose sandbox's record was damaged still has stats. */

@@ -3,6 +3,7 @@ import type {
   ContainerStatsInit,
   CpuUsageInit,
   FilesystemUsageInit,
+  IoUsageInit,
   MemoryUsageInit,
   PsiStatsInit,
   SwapUsageInit,
@@ -34,12 +35,13 @@ export function toContainerStats(
       cpu: cpuUsage(sample, nanoCores),
       memory: memoryUsage(sample),
       swap: swapUsage(sample),
-      io: { timestamp: sample.takenAtNanos, psi: psi(sample.ioPressure) },
+      io: ioUsage(sample),
     }),
   };
 }
 
-function cpuUsage(
+/** The CPU part of a cgroup's figures. */
+export function cpuUsage(
   { cpu, takenAtNanos }: CgroupSample,
   nanoCores: bigint | undefined,
 ): CpuUsageInit {
@@ -52,7 +54,7 @@ function cpuUsage(
 }
 
 /** available_bytes only where there is a limit: eviction and autoscaling take 0 for "none left". */
-function memoryUsage({ memory, takenAtNanos }: CgroupSample): MemoryUsageInit {
+export function memoryUsage({ memory, takenAtNanos }: CgroupSample): MemoryUsageInit {
   if (memory === undefined) return { timestamp: takenAtNanos };
   const { limitBytes, workingSetBytes } = memory;
   const available =
@@ -71,6 +73,11 @@ function memoryUsage({ memory, takenAtNanos }: CgroupSample): MemoryUsageInit {
     majorPageFaults: { value: memory.majorPageFaults },
     psi: psi(memory.pressure),
   };
+}
+
+/** The IO part of a cgroup's figures. */
+export function ioUsage({ ioPressure, takenAtNanos }: CgroupSample): IoUsageInit {
+  return { timestamp: takenAtNanos, psi: psi(ioPressure) };
 }
 
 function swapUsage({ swap, takenAtNanos }: CgroupSample): SwapUsageInit | null {

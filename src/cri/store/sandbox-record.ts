@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
+import type { LinuxContainerResources, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { RecordCodec } from "../../metadata/ports.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
@@ -42,6 +42,14 @@ export interface SandboxRecord extends NamedRecord {
   readonly cgroupsPath: string;
   readonly network: SandboxNetwork;
   readonly state: SandboxState;
+  /** What UpdatePodSandboxResources told last; absent before. */
+  readonly resources?: SandboxResources | undefined;
+}
+
+/** A pod's resources as a kubelet has them: what its runtime needs, and what all containers need. */
+export interface SandboxResources {
+  readonly overhead: LinuxContainerResources | null;
+  readonly resources: LinuxContainerResources | null;
 }
 
 /** The sandbox after its task has ended, or after a start that failed half-way. */
@@ -96,25 +104,48 @@ export function networkRequest(
   };
 }
 
-type Stored = Omit<SandboxRecord, "config" | "createdAtNanos"> & {
+type Stored = Omit<SandboxRecord, "config" | "createdAtNanos" | "resources"> & {
   readonly config: string;
   readonly createdAtNanos: string;
+  readonly resources?: { readonly overhead: string | null; readonly resources: string | null };
 };
+
+const limits = codec("runtime.v1.LinuxContainerResources");
+
+function encodeLimits(value: LinuxContainerResources | null): string | null {
+  return value && limits.encode(value).toString("base64");
+}
+
+function decodeLimits(value: string | null): LinuxContainerResources | null {
+  return value === null ? null : limits.decode(Buffer.from(value, "base64"));
+}
 
 /** The row's form: the config as base64 of its protobuf, so that fields of later CRI minors survive. */
 export const sandboxRecordCodec: RecordCodec<SandboxRecord> = {
   version: 1,
-  encode: (record): Stored => ({
+  encode: ({ resources, ...record }): Stored => ({
     ...record,
     config: codec("runtime.v1.PodSandboxConfig").encode(record.config).toString("base64"),
     createdAtNanos: record.createdAtNanos.toString(),
+    ...(resources && {
+      resources: {
+        overhead: encodeLimits(resources.overhead),
+        resources: encodeLimits(resources.resources),
+      },
+    }),
   }),
   decode: (value) => {
-    const row = value as Stored;
+    const { resources, ...row } = value as Stored;
     return {
       ...row,
       config: codec("runtime.v1.PodSandboxConfig").decode(Buffer.from(row.config, "base64")),
       createdAtNanos: BigInt(row.createdAtNanos),
+      ...(resources && {
+        resources: {
+          overhead: decodeLimits(resources.overhead),
+          resources: decodeLimits(resources.resources),
+        },
+      }),
     };
   },
 };

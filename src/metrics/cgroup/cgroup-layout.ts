@@ -44,8 +44,16 @@ export class CgroupLayout {
 
   /** The cgroup that an OCI spec's `linux.cgroupsPath` names: a path, or systemd's `slice:prefix:name`. */
   locate(cgroupsPath: string): CgroupPaths {
-    const relative = cgroupsPath.startsWith("/") ? cgroupsPath : scopePath(cgroupsPath);
+    const relative = cgroupPathOf(cgroupsPath);
     return this.#paths(() => relative);
+  }
+
+  /** True when the host counts by this controller. Reads the tree's top on a unified host. */
+  async has(controller: string): Promise<boolean> {
+    if (this.version === 1) return this.#controllers.has(controller);
+    const { mountPoint } = this.#unified ?? { mountPoint: "/sys/fs/cgroup" };
+    const text = await readFile(path.join(mountPoint, "cgroup.controllers"), "utf8");
+    return text.trim().split(" ").includes(controller);
   }
 
   /**
@@ -79,6 +87,15 @@ export function parseProcCgroup(text: string): Map<string, string> {
     for (const controller of controllers.split(",")) paths.set(controller, folder);
   }
   return paths;
+}
+
+/** The path below its hierarchy's top of the cgroup that an OCI spec, or a pod's cgroup_parent, names. */
+export function cgroupPathOf(cgroupsPath: string): string {
+  if (cgroupsPath.startsWith("/")) return cgroupsPath;
+  if (cgroupsPath.includes(":")) return scopePath(cgroupsPath);
+  return cgroupsPath.endsWith(".slice")
+    ? path.posix.join("/", expandSlice(cgroupsPath))
+    : path.posix.join("/", cgroupsPath);
 }
 
 /** `a-b.slice:prefix:name` → /a.slice/a-b.slice/prefix-name.scope; an empty slice is system.slice. */

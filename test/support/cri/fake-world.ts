@@ -27,6 +27,10 @@ type UnaryMethod = {
   [M in keyof Methods]: Methods[M]["kind"] extends "unary" ? M : never;
 }[keyof Methods];
 
+type StreamMethod = {
+  [M in keyof Methods]: Methods[M]["kind"] extends "serverStream" ? M : never;
+}[keyof Methods];
+
 export const busybox: Image = {
   id: `sha256:${"b".repeat(64)}` as Image["id"],
   repoTags: ["docker.io/library/busybox:1.36"],
@@ -80,6 +84,15 @@ const spec: OciSpec = {
   linux: { cgroupsPath: "/k8s.io/some", resources: {} } as unknown as OciSpec["linux"],
 };
 
+const requestTypes: { readonly [M in StreamMethod]: MessageName } = {
+  GetContainerEvents: "runtime.v1.GetEventsRequest",
+  StreamContainers: "runtime.v1.StreamContainersRequest",
+  StreamContainerStats: "runtime.v1.StreamContainerStatsRequest",
+  StreamPodSandboxes: "runtime.v1.StreamPodSandboxesRequest",
+  StreamPodSandboxStats: "runtime.v1.StreamPodSandboxStatsRequest",
+  StreamPodSandboxMetrics: "runtime.v1.StreamPodSandboxMetricsRequest",
+};
+
 /** A RuntimeService over fakes of all its ports, and what a test needs to steer them. */
 export class FakeWorld implements AsyncDisposable {
   readonly steps = new Steps();
@@ -87,10 +100,12 @@ export class FakeWorld implements AsyncDisposable {
   readonly metadata = new MemoryMetadata(this.steps);
   readonly events: ContainerEvent[] = [];
   readonly stages: string[] = [];
+  droppedEvents = 0;
   readonly folder: string;
   /** What ExecSync's commands print. */
   execOutput = { stdout: "", stderr: "" };
   oomKills = 0;
+  memoryUsage: bigint | undefined = 1024n;
   /** Sandboxes that the network says it has set up. */
   attached: string[] = [];
   networkReady = true;
@@ -129,6 +144,20 @@ export class FakeWorld implements AsyncDisposable {
       call: CallContext,
     ) => Promise<Methods[M]["resInit"]>;
     const complete = codec(`runtime.v1.${method}Request` as MessageName).normalize(request);
+    return handler(complete, { signal, namespace: undefined, headers: {} });
+  }
+
+  /** As `call`, for a method that answers a stream. */
+  stream<M extends StreamMethod>(
+    method: M,
+    request: Methods[M]["reqInit"] = {},
+    signal: AbortSignal = AbortSignal.timeout(10_000),
+  ): AsyncIterable<Methods[M]["resInit"]> {
+    const handler = this.runtime.service[method] as unknown as (
+      request: unknown,
+      call: CallContext,
+    ) => AsyncIterable<Methods[M]["resInit"]>;
+    const complete = codec(requestTypes[method]).normalize(request);
     return handler(complete, { signal, namespace: undefined, headers: {} });
   }
 
@@ -246,6 +275,19 @@ export class FakeWorld implements AsyncDisposable {
           return this.oomKills;
         },
       },
+      memoryUsage: () => Promise.resolve(this.memoryUsage),
+      podStats: {
+        one: ({ sandbox }) => Promise.resolve({ attributes: { id: sandbox.id } }),
+        list: (targets) =>
+          Promise.resolve(targets.map(({ sandbox: { id } }) => ({ attributes: { id } }))),
+      },
+      podMetrics: {
+        descriptors: () => [{ name: "container_threads", help: "Threads.", labelKeys: ["pod"] }],
+        list: () =>
+          Promise.resolve(
+            this.runtime.tasks().map(({ sandboxId: podSandboxId }) => ({ podSandboxId })),
+          ),
+      },
       stats: {
         one: (target) =>
           Promise.resolve({ attributes: { id: target.id, metadata: { name: target.name } } }),
@@ -253,6 +295,9 @@ export class FakeWorld implements AsyncDisposable {
       },
       hooks: {
         onEvent: (event) => this.events.push(event),
+        onEventDropped: () => {
+          this.droppedEvents += 1;
+        },
         onStage: ({ rpc, stage }) => this.stages.push(`${rpc}/${stage}`),
       },
     };
@@ -298,6 +343,7 @@ export class FakeWorld implements AsyncDisposable {
         await this.steps.run("remove orphan FIFOs");
         return 0;
       },
+      totals: () => ({ bytes: 0, lostBytes: 0 }),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
   }
@@ -310,6 +356,7 @@ export class FakeWorld implements AsyncDisposable {
       name: "overlayfs",
       root: "/snapshots",
       whiteouts: "overlay",
+      cleanup: async () => {},
       directories: () => ["/snapshots/1/fs"],
       stat: unused,
       list: () => [],

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { nowNanos } from "../../base/now.ts";
+import type { ContainerEventResponseInit, ContainerEventType } from "../../gen/cri.gen.ts";
+import { toContainerStatus } from "../convert/container.ts";
+import { toPodSandboxStatus } from "../convert/sandbox.ts";
+import type { ContainerEvent } from "../ports.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { EventStream } from "./event-stream.ts";
+
+/** A step in a life, before it has its time. */
+export type LifeEvent = Omit<ContainerEvent, "atNanos">;
+
+const types: Readonly<Record<ContainerEvent["type"], ContainerEventType>> = {
+  created: "CONTAINER_CREATED_EVENT",
+  started: "CONTAINER_STARTED_EVENT",
+  stopped: "CONTAINER_STOPPED_EVENT",
+  deleted: "CONTAINER_DELETED_EVENT",
+};
+
+/** Where the states are taken from at the moment of the event. */
+export interface PodLookup {
+  sandbox(id: string): SandboxRecord | undefined;
+  containers(sandboxId: string): readonly ContainerRecord[];
+}
+
+/**
+ * The lives of sandboxes and containers as CRI's event stream. Times only ever grow: a kubelet takes
+ * them for the age of what it has cached, so an event that seems older than the one before is lost.
+ */
+export class ContainerEvents {
+  readonly #stream: EventStream<ContainerEventResponseInit>;
+  readonly #lookup: PodLookup;
+  #lastNanos = 0n;
+
+  constructor(lookup: PodLookup, onDrop?: () => void) {
+    this.#lookup = lookup;
+    this.#stream = new EventStream(onDrop);
+  }
+
+  /**
+   * Tells the readers, with the pod as it is now, and answers the event. `last` is the sandbox's
+   * record where it is gone already: a kubelet ignores events without a pod.
+   */
+  publish(event: LifeEvent, last?: SandboxRecord): ContainerEvent {
+    const atNanos = this.#tick();
+    if (this.#stream.hasReaders) this.#stream.publish(this.#response(event, atNanos, last));
+    return { ...event, atNanos };
+  }
+
+  subscribe(call: Cancellable): AsyncIterable<ContainerEventResponseInit> {
+    return this.#stream.subscribe(call);
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #response(
+    { type, containerId, sandboxId }: LifeEvent,
+    atNanos: bigint,
+    last: SandboxRecord | undefined,
+  ): ContainerEventResponseInit {
+    const sandbox = this.#lookup.sandbox(sandboxId) ?? last;
+    return {
+      containerId,
+      containerEventType: types[type],
+      createdAt: atNanos,
+      podSandboxStatus: sandbox ? toPodSandboxStatus(sandbox) : null,
+      containersStatuses: this.#lookup.containers(sandboxId).map(toContainerStatus),
+    };
+  }
+
+  #tick(): bigint {
+    const now = nowNanos();
+    this.#lastNanos = now > this.#lastNanos ? now : this.#lastNanos + 1n;
+    return this.#lastNanos;
+  }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { EventQueue } from "../../base/event-queue.ts";
+
+/** How many events wait for a reader that is behind; beyond that it loses the oldest. */
+const backlog = 1000;
+
+/**
+ * Hands events to any number of readers, none of which can hold up the writer. Nothing is kept for
+ * readers to come: one that subscribes lists first, as kubelets do.
+ */
+export class EventStream<T> {
+  readonly #readers = new Set<EventQueue<T>>();
+  readonly #onDrop: (() => void) | undefined;
+  readonly #capacity: number;
+  #isClosed = false;
+
+  /** `onDrop` is told of every event that a reader has lost. */
+  constructor(onDrop?: () => void, capacity = backlog) {
+    this.#onDrop = onDrop;
+    this.#capacity = capacity;
+  }
+
+  /** False when making an event would be work for nobody. */
+  get hasReaders(): boolean {
+    return this.#readers.size > 0;
+  }
+
+  publish(event: T): void {
+    for (const reader of this.#readers) reader.push(event);
+  }
+
+  /** The events from now on, until the call ends or the stream is closed. */
+  subscribe({ signal }: Cancellable): AsyncIterable<T> {
+    const queue = new EventQueue<T>({
+      capacity: this.#capacity,
+      drop: "oldest",
+      ...(this.#onDrop && { onDrop: this.#onDrop }),
+    });
+    if (this.#isClosed) queue.close();
+    else this.#readers.add(queue);
+    const leave = (): void => {
+      this.#readers.delete(queue);
+    };
+    // A call that ends before its first read would otherwise stay subscribed.
+    signal.addEventListener("abort", leave, { once: true });
+    return readUntil(queue, signal, leave);
+  }
+
+  /** Ends every reading after what is queued. */
+  close(): void {
+    this.#isClosed = true;
+    for (const reader of this.#readers) reader.close();
+    this.#readers.clear();
+  }
+}
+
+async function* readUntil<T>(
+  queue: EventQueue<T>,
+  signal: AbortSignal,
+  leave: () => void,
+): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* queue.read({ signal });
+  } finally {
+    signal.removeEventListener("abort", leave);
+    leave();
+  }
+}

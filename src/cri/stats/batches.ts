@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** How many are read at a time for a stream: enough to keep the disk busy, few enough to begin soon. */
+const batchSize = 64;
+
+/** Cuts a list into pieces of a fixed size. */
+export function* batchesOf<T>(items: readonly T[]): Generator<readonly T[], void, undefined> {
+  for (let at = 0; at < items.length; at += batchSize) yield items.slice(at, at + batchSize);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CgroupSample } from "../cgroup/cgroup-sample.ts";
+import type { TaskSample } from "../task-samples.ts";
+
+export interface TaskMetricValue {
+  readonly value: number;
+  /** A value for each of the definition's own labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** What of the host decides whether it keeps a figure. */
+export interface MetricHost {
+  readonly pressure: boolean;
+  readonly hugetlb: boolean;
+}
+
+/**
+ * One container_* metric. `/metrics` and CRI both read it from here, so their figures agree: the one
+ * as a float, the other cut to whole units, which is all its message can carry.
+ */
+export interface TaskMetricDefinition {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge";
+  /** Keys of its own labels, beside those that every metric has. */
+  readonly labels: readonly string[];
+  /** What it counts: one container, or the whole pod. */
+  readonly of: "container" | "pod";
+  /** False where the host never has a value: then it is not advertised either. */
+  isKept(host: MetricHost): boolean;
+  read(sample: TaskSample): readonly TaskMetricValue[];
+}
+
+export type Figure = bigint | number | undefined;
+
+const always = (): boolean => true;
+
+type Part = Pick<TaskMetricDefinition, "labels" | "of" | "isKept">;
+
+/** A metric with one value and no labels of its own; no value where the figure is undefined. */
+export function simple(
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  pick: (sample: TaskSample) => Figure,
+  part: Partial<Part> = {},
+): TaskMetricDefinition {
+  return labelled({ type, name, help, ...part }, (sample) => {
+    const figure = pick(sample);
+    return figure === undefined ? [] : [{ value: Number(figure) }];
+  });
+}
+
+/** A metric whose values have labels of their own. */
+export function labelled(
+  facts: Pick<TaskMetricDefinition, "type" | "name" | "help"> & Partial<Part>,
+  read: TaskMetricDefinition["read"],
+): TaskMetricDefinition {
+  return { labels: [], of: "container", isKept: always, ...facts, read };
+}
+
+/** As `simple`, of the cgroup's figures. */
+export function ofCgroup(
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  pick: (cgroup: CgroupSample) => Figure,
+  part: Partial<Part> = {},
+): TaskMetricDefinition {
+  return simple(type, name, help, ({ cgroup }) => pick(cgroup), part);
+}
+
+/** Nanoseconds as seconds with fractions. */
+export function seconds(nanos: bigint): number {
+  return Number(nanos) / 1e9;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import { labelled, ofCgroup, seconds, simple, type TaskMetricDefinition } from "./definition.ts";
+
+/** Processes, what they hold open, and since when they run. */
+export function processMetrics(): TaskMetricDefinition[] {
+  return [
+    ofCgroup("gauge", "container_threads", "Threads.", ({ pids }) => pids?.current),
+    ofCgroup("gauge", "container_threads_max", "Thread limit; 0 when there is none.", ({ pids }) =>
+      pids === undefined ? undefined : (pids.limit ?? 0n),
+    ),
+    simple("gauge", "container_processes", "Processes.", ({ processes }) => processes),
+    simple(
+      "gauge",
+      "container_file_descriptors",
+      "Open file descriptors.",
+      ({ openFiles }) => openFiles?.descriptors,
+    ),
+    simple("gauge", "container_sockets", "Open sockets.", ({ openFiles }) => openFiles?.sockets),
+    labelled(
+      {
+        type: "gauge",
+        name: "container_ulimits_soft",
+        help: "Soft limits of the first process, by limit.",
+        labels: ["ulimit"],
+      },
+      ({ openFilesLimit }) =>
+        openFilesLimit === undefined
+          ? []
+          : [{ value: openFilesLimit, labels: { ulimit: "max_open_files" } }],
+    ),
+    ofCgroup(
+      "gauge",
+      "container_last_seen",
+      "When this was read, in seconds since the epoch.",
+      ({ takenAtNanos }) => seconds(takenAtNanos),
+    ),
+    simple(
+      "gauge",
+      "container_start_time_seconds",
+      "Start time in seconds since the epoch.",
+      ({ task }) => seconds(task.startedAtNanos),
+    ),
+  ];
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { access } from "node:fs/promises";
+import path from "node:path";
+import type { Config } from "../config/config.ts";
+import {
+  criNamespace,
+  type OomProbe,
+  type RuntimeServicePorts,
+  type StatsTarget,
+} from "../cri/ports.ts";
+import { createContainerStatsReader } from "../cri/stats/container-stats-reader.ts";
+import { createPodMetrics } from "../cri/stats/pod-metrics.ts";
+import { createPodStatsReader } from "../cri/stats/pod-stats-reader.ts";
+import { WritableLayers } from "../cri/stats/writable-layers.ts";
+import { type CgroupLayout, cgroupPathOf } from "../metrics/cgroup/cgroup-layout.ts";
+import { memoryUsage, oomKills } from "../metrics/cgroup/read-sample.ts";
+import type { TaskInfo } from "../metrics/ports.ts";
+import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+
+export interface FiguresOptions {
+  readonly layout: CgroupLayout;
+  readonly snapshotter: Snapshotter;
+  readonly config: Config;
+  /** What runs now, from memory. */
+  readonly tasks: () => readonly StatsTarget[];
+}
+
+/** Everything that is read from cgroup files, for CRI's answers and for `/metrics` alike. */
+export type Figures = Pick<
+  RuntimeServicePorts,
+  "oom" | "memoryUsage" | "stats" | "podStats" | "podMetrics"
+> & { readonly samples: TaskSamples };
+
+/** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
+export async function createFigures(options: FiguresOptions): Promise<Figures> {
+  const { layout, snapshotter, config, tasks } = options;
+  const layers = new WritableLayers({
+    snapshotUsage: (key, call) => snapshotter.usage(criNamespace, key, call),
+    statsPeriodMs: config.cri.statsPeriodMs,
+  });
+  const layersFolder = path.join(config.root, "snapshots", snapshotter.name);
+  const samples = new TaskSamples(() => tasks().map((target) => taskInfo(target, layout)), {
+    reader: createTaskReader({
+      layersFolder,
+      layerBytes: async ({ snapshotKey }) => {
+        if (snapshotKey === "") return 0;
+        const usage = await layers.usage(snapshotKey);
+        return usage && Number(usage.sizeBytes);
+      },
+    }),
+  });
+  const stats = createContainerStatsReader({ layout, layers, snapshotMountpoint: layersFolder });
+  return {
+    samples,
+    oom: oomProbe(layout),
+    memoryUsage: (cgroupsPath) => memoryUsage(layout.locate(cgroupsPath)),
+    stats,
+    podStats: createPodStatsReader({ layout, containers: stats }),
+    podMetrics: createPodMetrics({
+      host: {
+        hugetlb: await layout.has("hugetlb"),
+        pressure: layout.version === 2 && (await exists("/proc/pressure/cpu")),
+      },
+      samples: () => samples.pass(),
+    }),
+  };
+}
+
+function oomProbe(layout: CgroupLayout): OomProbe {
+  return {
+    kills: async (cgroupsPath) => Number((await oomKills(layout.locate(cgroupsPath))) ?? 0n),
+  };
+}
+
+function taskInfo(target: StatsTarget, layout: CgroupLayout): TaskInfo {
+  const { metadata } = target.sandboxConfig;
+  return {
+    namespace: metadata?.namespace ?? "",
+    pod: metadata?.name ?? "",
+    podUid: metadata?.uid ?? "",
+    sandboxId: target.sandboxId,
+    container: target.isSandbox ? "POD" : target.name,
+    containerId: target.id,
+    image: target.image,
+    pid: target.pid,
+    cgroupPaths: layout.locate(target.cgroupsPath),
+    cgroupPath: cgroupPathOf(target.cgroupsPath),
+    snapshotKey: target.snapshotKey,
+    startedAtNanos: target.startedAtNanos,
+    ...(target.isSandbox && target.netnsPath !== "" ? { netnsPath: target.netnsPath } : {}),
+  };
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await access(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
