@@ -49,7 +49,8 @@ export class Bundle {
   }
 
   /** Makes the folders and files of a task. ALREADY_EXISTS when the bundle is there. */
-  static async create(place: BundlePlace, spec: Uint8Array, sandboxId: string): Promise<Bundle> {
+  static async create(place: BundlePlace, content: BundleContent): Promise<Bundle> {
+    const { spec, sandboxId, shimBinary } = content;
     checkName("namespace", place.namespace);
     checkName("task", place.id);
     const bundle = new Bundle(place);
@@ -69,6 +70,8 @@ export class Bundle {
         mkdir(bundle.rootfs, { mode: 0o711 }),
         writeFile(bundle.file("config.json"), spec, { mode: gid === undefined ? 0o600 : 0o640 }),
         symlink(bundle.workPath, bundle.file("work")),
+        // Before a shim is started: a daemon that dies right then leaves a bundle that tells whose.
+        bundle.write("shim-binary-path", shimBinary),
         sandboxId === "" ? undefined : bundle.write("sandbox", sandboxId),
       ]);
       if (gid !== undefined) await bundle.#shareWith(gid);
@@ -145,6 +148,14 @@ export interface BundlePlace {
   readonly state: string;
   readonly namespace: string;
   readonly id: string;
+}
+
+export interface BundleContent {
+  readonly spec: Uint8Array;
+  /** "" for none. */
+  readonly sandboxId: string;
+  /** Path of the shim's program. */
+  readonly shimBinary: string;
 }
 
 /** Erases a bundle that has its dot name. Exported for recovery, which finds such leftovers. */

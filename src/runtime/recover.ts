@@ -12,12 +12,14 @@ import { removeDeadSocket } from "./shim/dead-socket.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
 import type { Shim } from "./shim/shim.ts";
 import type { ShimPool } from "./shim/shim-pool.ts";
+import { runcShimAddress } from "./shim/socket-address.ts";
 
 export interface RecoverPorts {
   readonly root: string;
   readonly state: string;
   readonly pool: ShimPool;
   readonly binaries: ShimBinaries;
+  readonly grpcAddress: string;
   readonly loadTimeoutMs: number;
   readonly log: Logger;
   isKnown(namespace: string, id: string): boolean;
@@ -30,8 +32,10 @@ export interface RecoverPorts {
 type Found = { readonly namespace: string; readonly id: string };
 
 /**
- * Rebuilds the list of tasks from the bundles on disk: every shim is connected in parallel, each
- * bounded by the load timeout, and State is asked of each task. A bad bundle costs only itself.
+ * Rebuilds the list of tasks from the bundles on disk. First every shim is connected, in parallel, each
+ * bounded by the load timeout; then State is asked of each task, and what cannot be had is cleaned up.
+ * In this order, because a shim must be known to have tasks before one of its others is given up. A
+ * bad bundle costs only itself.
  */
 export async function recoverTasks(
   ports: RecoverPorts,
@@ -40,10 +44,12 @@ export async function recoverTasks(
   const recovered: Found[] = [];
   const lost: (Found & { reason: string })[] = [];
   const bundles = await findBundles(ports);
+  const reached = await Promise.all(bundles.map((found) => reachShim(ports, found, call)));
   await Promise.all(
-    bundles.map(async ({ namespace, id }) => {
+    reached.map(async (reach) => {
+      const { namespace, id } = reach.bundle;
       try {
-        const reason = await recoverTask(ports, namespace, id, call);
+        const reason = await recoverTask(ports, reach, call);
         if (reason === undefined) recovered.push({ namespace, id });
         else lost.push({ namespace, id, reason });
       } catch (err) {
@@ -57,57 +63,113 @@ export async function recoverTasks(
   return { recovered, lost };
 }
 
+/** A bundle, and its shim unless that cannot be reached. */
+interface Reach {
+  readonly bundle: Bundle;
+  readonly sandboxId: string;
+  readonly binary: ShimBinary | undefined;
+  readonly address: string;
+  readonly shim: Shim | undefined;
+  /** Why there is no shim. */
+  readonly failure: unknown;
+}
+
+async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): Promise<Reach> {
+  const { namespace, id } = found;
+  const { log, root, state } = ports;
+  const bundle = new Bundle({ root, state, namespace, id });
+  using pump = new DisposableStack();
+  let sandboxId = "";
+  let binary: ShimBinary | undefined;
+  let address = "";
+  try {
+    sandboxId = await bundle.read("sandbox");
+    binary = await binaryOf(ports, bundle);
+    const bootstrap = await readBootstrap(ports, bundle, sandboxId);
+    ({ address } = bootstrap);
+    // First: a shim that was just started hangs while its log has no reader.
+    const logPump = pump.use(openLog(bundle, log));
+    const request = { binary, bootstrap, namespace, id, attempts: 1, log };
+    const shim = await ports.pool.connect(request, { signal: loadSignal(ports, call) });
+    if (!shim.hold(id)) throw fault("UNAVAILABLE", "shim has ended");
+    pump.move();
+    if (logPump !== null) shim.adoptLog(logPump);
+    return { bundle, sandboxId, binary, address, shim, failure: undefined };
+  } catch (failure) {
+    if (call.signal.aborted) throw toFault(call.signal.reason);
+    return { bundle, sandboxId, binary, address, shim: undefined, failure };
+  }
+}
+
 // Answers why the task is lost, or undefined when it is back.
 async function recoverTask(
   ports: RecoverPorts,
-  namespace: string,
-  id: string,
+  reach: Reach,
   call: Cancellable,
 ): Promise<string | undefined> {
-  const bundle = new Bundle({ root: ports.root, state: ports.state, namespace, id });
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(ports.loadTimeoutMs)]);
-  let binary: ShimBinary | undefined;
-  let shim: Shim | undefined;
+  const { bundle, sandboxId, binary, address, shim } = reach;
+  const { namespace, id } = bundle;
   try {
-    const [binaryPath, bootstrap, sandboxId] = await Promise.all([
-      bundle.read("shim-binary-path"),
-      readBootstrap(bundle),
-      bundle.read("sandbox"),
-    ]);
-    binary = await ports.binaries.resolve(binaryPath, "");
-    const request = { binary, bootstrap, namespace, id, attempts: 1, log: ports.log };
-    const found = await ports.pool.connect(request, { signal });
-    if (!found.hold(id)) throw fault("UNAVAILABLE", "shim has ended");
-    shim = found;
+    if (shim === undefined) throw reach.failure;
+    const signal = loadSignal(ports, call);
     const { pid } = await shim.api.State({ id, execId: "" }, { signal, namespace });
-    readLog(bundle, shim, ports.log);
     ports.adopt(bundle, shim, sandboxId, pid);
     return undefined;
   } catch (error) {
     if (call.signal.aborted) throw error;
     const reason = toFault(error).message;
     ports.log.warn({ namespace, task: id, reason }, "task is lost, cleaning up");
-    const bootstrap = await readBootstrap(bundle).catch(() => undefined);
     await ports.abandon(bundle, binary, shim);
-    if (bootstrap) await removeDeadSocket(socketPathOf(bootstrap.address));
+    if (shim === undefined && address !== "") await removeDeadSocket(socketPathOf(address));
     return reason;
   }
 }
 
-async function readBootstrap(bundle: Bundle): Promise<Bootstrap> {
-  // `address` is what shims up to 2.2 write themselves: it may be there when ours is not yet.
-  const text = (await bundle.read("bootstrap.json")) || (await bundle.read("address"));
-  if (text === "") throw fault("NOT_FOUND", "bundle names no shim");
-  return parseBootstrapAnswer(Buffer.from(text));
+function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {
+  return AbortSignal.any([call.signal, AbortSignal.timeout(ports.loadTimeoutMs)]);
+}
+
+/** A bundle that does not say which shim it is of is taken for the usual one's. */
+async function binaryOf({ binaries, log }: RecoverPorts, bundle: Bundle): Promise<ShimBinary> {
+  const file = await bundle.read("shim-binary-path");
+  try {
+    return await binaries.resolve(file, "");
+  } catch (err) {
+    log.warn({ err, task: bundle.id, file }, "shim of a bundle not found, taking the usual one");
+    return binaries.resolve("io.containerd.runc.v2", "");
+  }
+}
+
+/**
+ * Where the shim is: as we wrote it down, as shims up to 2.2 do (`address`), or, when the bundle is
+ * damaged or the daemon died before it could write, as runc shims make it up.
+ */
+async function readBootstrap(
+  { grpcAddress, log }: RecoverPorts,
+  bundle: Bundle,
+  sandboxId: string,
+): Promise<Bootstrap> {
+  for (const name of ["bootstrap.json", "address"]) {
+    const text = await bundle.read(name);
+    if (text === "") continue;
+    try {
+      return parseBootstrapAnswer(Buffer.from(text));
+    } catch (err) {
+      log.warn({ err, task: bundle.id, file: name }, "bundle is damaged");
+    }
+  }
+  const address = runcShimAddress(grpcAddress, bundle.namespace, sandboxId || bundle.id);
+  return { version: 3, address, protocol: "ttrpc" };
 }
 
 // Only the bundle in which the shim was started has its log.
-function readLog(bundle: Bundle, shim: Shim, log: Logger): void {
+function openLog(bundle: Bundle, log: Logger): ShimLogPump | null {
   try {
-    shim.adoptLog(new ShimLogPump(bundle.file("log"), log.child({ task: bundle.id })));
+    return new ShimLogPump(bundle.file("log"), log.child({ task: bundle.id }));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT")
       log.warn({ err: error, task: bundle.id }, "shim log is unreadable");
+    return null;
   }
 }
 

@@ -116,6 +116,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         state: this.#options.state,
         pool: this.#pool,
         binaries: this.#binaries,
+        grpcAddress: this.#options.grpcAddress,
         loadTimeoutMs: this.#options.timeouts.shimLoadMs,
         log: this.#log,
         isKnown: (namespace, id) => {
@@ -172,7 +173,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const binary = await this.#binaries.resolve(options.runtime, options.runtimePath);
     const place = { root, state, namespace, id };
     await using undo = new AsyncDisposableStack();
-    const bundle = await Bundle.create(place, clampToFloor(options.spec), options.sandboxId);
+    const bundle = await Bundle.create(place, {
+      spec: clampToFloor(options.spec),
+      sandboxId: options.sandboxId,
+      shimBinary: binary.path,
+    });
     undo.defer(() => this.#attempt("bundle was not removed", id, () => bundle.remove()));
     const runtimeOptions = options.taskOptions ?? options.runtimeOptions;
     const shim = await this.#holdShim(
@@ -207,7 +212,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const sandbox = this.#sandboxShim(bundle, sandboxId);
     if (sandbox !== undefined && canShare(sandbox, binary)) {
       if (sandbox.hold(bundle.id)) {
-        await describeShim(bundle, sandbox.bootstrap, binary);
+        await noteShim(bundle, sandbox.bootstrap);
         return sandbox;
       }
       await sandbox.gone;
@@ -249,7 +254,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     try {
       const [shim] = await Promise.all([
         this.#pool.connect(target, { signal: AbortSignal.timeout(dialLimitMs) }),
-        describeShim(bundle, bootstrap, binary),
+        noteShim(bundle, bootstrap),
       ]);
       return shim;
     } catch (error) {
@@ -264,8 +269,13 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     ids: readonly string[],
   ): Promise<void> {
     const { grpcAddress } = this.#options;
-    const search = { binary: binary?.path ?? "", namespace: bundle.namespace, grpcAddress };
-    const pids = await killStrayShims({ ...search, ids: [bundle.id, ...ids] });
+    const pids = await killStrayShims({
+      binary: binary?.path ?? "",
+      namespace: bundle.namespace,
+      ids: [bundle.id, ...ids],
+      grpcAddress,
+      spared: await this.#pool.pids(),
+    });
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");
   }
 
@@ -346,11 +356,8 @@ function canShare(shim: Shim, binary: ShimBinary): boolean {
   return shim.facts.apiVersion >= 3 || binary.isRunc;
 }
 
-async function describeShim(bundle: Bundle, bootstrap: object, binary: ShimBinary): Promise<void> {
-  await Promise.all([
-    bundle.write("bootstrap.json", JSON.stringify(bootstrap)),
-    bundle.write("shim-binary-path", binary.path),
-  ]);
+async function noteShim(bundle: Bundle, bootstrap: Bootstrap): Promise<void> {
+  await bundle.write("bootstrap.json", JSON.stringify(bootstrap));
 }
 
 function keyOf(namespace: string, id: string): string {

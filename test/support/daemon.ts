@@ -20,6 +20,8 @@ export interface DaemonOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default "debug". */
   readonly logLevel?: string;
+  /** A module to run instead of bin/berthd. */
+  readonly entry?: { readonly module: string; readonly env: Readonly<Record<string, string>> };
 }
 
 /** One line of the daemon's log. */
@@ -100,8 +102,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const start = async (): Promise<void> => {
     const log = openSync(logFile, "a");
     // With a death signal the daemon does not outlive a test process that was killed.
-    const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL", berthd] : [berthd];
-    const started = spawn(launcher[0]!, [...launcher.slice(1), "serve", "--config", configFile], {
+    const program = options.entry ? [process.execPath, options.entry.module] : [berthd];
+    const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
+    const argv = [...launcher, ...program, "serve", "--config", configFile];
+    const started = spawn(argv[0]!, argv.slice(1), {
+      env: { ...process.env, ...options.entry?.env },
       stdio: ["ignore", log, log],
       cwd: "/",
     });

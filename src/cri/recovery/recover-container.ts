@@ -6,7 +6,12 @@ import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { becomeExited, becomeRunning, type ContainerRecord } from "../store/container-record.ts";
+import {
+  becomeCreated,
+  becomeExited,
+  becomeRunning,
+  type ContainerRecord,
+} from "../store/container-record.ts";
 
 /**
  * Brings one container back:
@@ -15,7 +20,7 @@ import { becomeExited, becomeRunning, type ContainerRecord } from "../store/cont
  * |----------|--------------------|-----------------------------------------------------|
  * | created  | no container       | never answered: removed                             |
  * | created  | no task            | created                                             |
- * | any      | task not started   | its start was cut off: exited, StartError           |
+ * | any      | task not started   | its start was cut off: created again, for a retry   |
  * | created  | task runs or ran   | running; its monitor finds the exit, if there is one |
  * | running  | task runs or ran   | running; likewise                                   |
  * | running  | no task            | exited 255, reason Unknown                          |
@@ -53,8 +58,8 @@ async function recoverTask(
   const { state } = await found.status(call);
   if (state === "created") {
     await endTask(found, call);
-    const message = "the daemon stopped while the container was being started";
-    return recordLoss(facade, id, 128, "StartError", message);
+    await facade.containers.update(id, becomeCreated);
+    return;
   }
   const task = await withLog(facade, record, container, state === "stopped", call);
   if (record.state.kind === "created") {

@@ -79,13 +79,20 @@ describe("recovery", () => {
     assert.equal(state, "CONTAINER_RUNNING");
   });
 
-  it("ends a task that was made but not started", async () => {
+  it("ends a task that was made but not started, and lets the container be started again", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
     world.client.taskOf("container").state = "created";
     await world.restart();
-    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 128, "StartError"]);
+    assert.deepEqual(await stateOf(world, containerId), [
+      "CONTAINER_CREATED",
+      undefined,
+      undefined,
+    ]);
     assert.equal(world.client.tasks.has(containerId), false);
+    await world.call("StartContainer", { containerId });
+    const [state] = await stateOf(world, containerId);
+    assert.equal(state, "CONTAINER_RUNNING");
   });
 
   it("undoes a sandbox that was being made", async () => {

@@ -71,6 +71,11 @@ export function becomeRunning(
   return { ...record, state: { kind: "running", ...task } };
 }
 
+/** The container whose task was taken back before it ran. An ending that is recorded stays. */
+export function becomeCreated(record: ContainerRecord): ContainerRecord {
+  return record.state.kind === "exited" ? record : { ...record, state: { kind: "created" } };
+}
+
 /** The container once its task has ended. The first ending that is recorded stays. */
 export function becomeExited(
   record: ContainerRecord,

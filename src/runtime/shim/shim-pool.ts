@@ -44,6 +44,14 @@ export class ShimPool {
     }
   }
 
+  /** The processes of the shims that are connected, or will be in a moment. */
+  async pids(): Promise<ReadonlySet<number>> {
+    const shims = await Promise.allSettled(this.#shims.values());
+    return new Set(
+      shims.flatMap((result) => (result.status === "fulfilled" ? [result.value.facts.pid] : [])),
+    );
+  }
+
   /** Drops all connections and leaves the shims running. */
   async disconnect(): Promise<void> {
     for (const result of await Promise.allSettled(this.#shims.values())) {

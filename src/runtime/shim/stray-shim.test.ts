@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isShimOf, type ShimSearch } from "./stray-shim.ts";
+import { isShimOf } from "./stray-shim.ts";
 
-const search: ShimSearch = {
+const search = {
   binary: "/usr/bin/containerd-shim-runc-v2",
   namespace: "k8s.io",
   ids: ["pod", "container"],

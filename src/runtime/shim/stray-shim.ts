@@ -10,6 +10,8 @@ export interface ShimSearch {
   /** Ids one of which the shim was started with. */
   readonly ids: readonly string[];
   readonly grpcAddress: string;
+  /** Shims that are in reach: a pod's containers are in the shim that bears their sandbox's id. */
+  readonly spared: ReadonlySet<number>;
 }
 
 const most = 10;
@@ -36,7 +38,8 @@ async function killOnce(search: ShimSearch): Promise<number[]> {
   const killed = await Promise.all(
     pids.map(async (pid) => {
       const process = identify(pid);
-      if (process === undefined || !isShimOf(await argvOf(pid), search)) return [];
+      if (process === undefined || search.spared.has(pid)) return [];
+      if (!isShimOf(await argvOf(pid), search)) return [];
       return killProcess(process, "SIGKILL") ? [pid] : [];
     }),
   );
@@ -44,7 +47,7 @@ async function killOnce(search: ShimSearch): Promise<number[]> {
 }
 
 /** Exported for tests: whether a command line is that of a shim looked for. */
-export function isShimOf(argv: readonly string[], search: ShimSearch): boolean {
+export function isShimOf(argv: readonly string[], search: Omit<ShimSearch, "spared">): boolean {
   const program = argv[0] ?? "";
   if (search.binary !== "" && path.basename(program) !== path.basename(search.binary)) return false;
   const value = (flag: string): string | undefined => {

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// kill -9 of the daemon after every step of every verb. Which steps there are is found out by running
+// the verb once; then it dies after each of them in turn, is started again, and asked again.
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { leftovers } from "../support/leaks.ts";
+import type { Cri, RunningPod } from "../support/pods.ts";
+import { isAlive, shimsOf } from "../support/processes.ts";
+import { scratch } from "../support/scratch.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
+/** All but the verbs that make and end networks do without one: it takes time and is not theirs. */
+const hostNetwork = {
+  linux: { securityContext: { namespaceOptions: { network: "NODE" } } },
+} as const;
+
+/** Steps after which things are as after another one; each crash costs a second and a half. */
+const sameMoment = new Set([
+  "task: exec",
+  "ExecSync: drain",
+  "StopPodSandbox: containers",
+  "RemoveContainer: stop",
+  "RemoveContainer: task",
+  "RemovePodSandbox: containers",
+  "RemovePodSandbox: network",
+  "RemovePodSandbox: shim",
+  "RemovePodSandbox: task",
+]);
+
+interface Scenario<T> {
+  readonly verb: string;
+  /** What the request needs; made anew for every crash. */
+  readonly prepare: (cri: Cri) => Promise<T>;
+  /** The request, the same each time. */
+  readonly request: (cri: Cri, made: T) => Promise<unknown>;
+  /** After the restart and the retry: what the caller must find. */
+  readonly check: (cri: Cri, made: T) => Promise<void>;
+}
+
+/** One run of a scenario. */
+interface Attempt {
+  readonly request: () => Promise<unknown>;
+  readonly check: () => Promise<void>;
+}
+
+interface Case {
+  readonly verb: string;
+  readonly prepare: (cri: Cri) => Promise<Attempt>;
+}
+
+function scenario<T>({ verb, prepare, request, check }: Scenario<T>): Case {
+  return {
+    verb,
+    prepare: async (cri) => {
+      const made = await prepare(cri);
+      return { request: () => request(cri, made), check: () => check(cri, made) };
+    },
+  };
+}
+
+interface Made {
+  readonly pod: RunningPod;
+  readonly containerId: string;
+}
+
+let shell = "";
+
+async function running(cri: Cri): Promise<Made> {
+  const pod = await cri.runPod(hostNetwork);
+  return { pod, containerId: await cri.startContainer(pod, shell, forever) };
+}
+
+const cases: readonly Case[] = [
+  scenario({
+    verb: "RunPodSandbox",
+    prepare: async (cri) => ({ config: cri.podConfig() }),
+    request: async (cri, { config }) => {
+      const { podSandboxId } = await cri.runtime.RunPodSandbox({ config });
+      cri.seen.add(podSandboxId);
+    },
+    check: async (cri, { config }) => {
+      const { items } = await cri.runtime.ListPodSandbox({});
+      const ours = items.filter(({ metadata }) => metadata?.uid === config.metadata?.uid);
+      assert.deepEqual(
+        ours.map(({ state }) => state),
+        ["SANDBOX_READY"],
+      );
+      const pod = { id: ours[0]!.id, config };
+      const id = await cri.startContainer(pod, shell, ["sh", "-c", "exit 3"]);
+      assert.equal((await cri.reaches(id, "CONTAINER_EXITED")).exitCode, 3);
+    },
+  }),
+  scenario({
+    verb: "CreateContainer",
+    prepare: async (cri) => {
+      const pod = await cri.runPod(hostNetwork);
+      const config = cri.containerConfig(shell, forever);
+      return { podSandboxId: pod.id, config, sandboxConfig: pod.config };
+    },
+    request: (cri, made) => cri.runtime.CreateContainer(made),
+    check: async (cri, { podSandboxId }) => {
+      const { containers } = await cri.runtime.ListContainers({ filter: { podSandboxId } });
+      assert.deepEqual(
+        containers.map(({ state }) => state),
+        ["CONTAINER_CREATED"],
+      );
+      await cri.runtime.StartContainer({ containerId: containers[0]!.id });
+    },
+  }),
+  scenario({
+    verb: "StartContainer",
+    prepare: async (cri) => {
+      const pod = await cri.runPod(hostNetwork);
+      return { containerId: await cri.createContainer(pod, shell, forever) };
+    },
+    request: async (cri, { containerId }) => {
+      // A start that came through needs no second one.
+      if ((await cri.status(containerId)).state === "CONTAINER_RUNNING") return;
+      await cri.runtime.StartContainer({ containerId });
+    },
+    check: async (cri, { containerId }) => {
+      assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
+      assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+      await cri.runtime.StopContainer({ containerId, timeout: 10n });
+      assert.equal((await cri.status(containerId)).exitCode, 5);
+    },
+  }),
+  scenario({
+    verb: "ExecSync",
+    prepare: running,
+    request: (cri, { containerId }) =>
+      cri.runtime.ExecSync({ containerId, cmd: ["sh", "-c", "echo out; exit 4"], timeout: 10n }),
+    check: async (cri, { containerId }) => {
+      const { exitCode, stdout } = await cri.exec(containerId, ["sh", "-c", "echo out; exit 4"]);
+      assert.deepEqual([exitCode, stdout], [4, "out\n"]);
+      assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
+    },
+  }),
+  scenario({
+    verb: "StopContainer",
+    prepare: running,
+    request: (cri, { containerId }) => cri.runtime.StopContainer({ containerId, timeout: 10n }),
+    check: async (cri, { containerId }) => {
+      const { state, exitCode, reason } = await cri.status(containerId);
+      assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 5, "Error"]);
+    },
+  }),
+  scenario({
+    verb: "RemoveContainer",
+    prepare: async (cri) => {
+      const made = await running(cri);
+      await cri.runtime.StopContainer({ containerId: made.containerId, timeout: 0n });
+      return made;
+    },
+    request: (cri, { containerId }) => cri.runtime.RemoveContainer({ containerId }),
+    check: async (cri, { pod }) => {
+      const { containers } = await cri.runtime.ListContainers({
+        filter: { podSandboxId: pod.id },
+      });
+      assert.deepEqual(containers, []);
+    },
+  }),
+  scenario({
+    verb: "StopPodSandbox",
+    prepare: async (cri) => {
+      const pod = await cri.runPod();
+      return { pod, containerId: await cri.startContainer(pod, shell, forever) };
+    },
+    request: (cri, { pod }) => cri.runtime.StopPodSandbox({ podSandboxId: pod.id }),
+    check: async (cri, { pod, containerId }) => {
+      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
+      const { state, exitCode } = await cri.status(containerId);
+      assert.deepEqual([state, exitCode], ["CONTAINER_EXITED", 137]);
+    },
+  }),
+  scenario({
+    verb: "RemovePodSandbox",
+    prepare: async (cri) => {
+      const pod = await cri.runPod();
+      await cri.startContainer(pod, shell, forever);
+      await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
+      return { pod };
+    },
+    request: (cri, { pod }) => cri.runtime.RemovePodSandbox({ podSandboxId: pod.id }),
+    check: async (cri, { pod }) => {
+      const { items } = await cri.runtime.ListPodSandbox({ filter: { id: pod.id } });
+      assert.deepEqual(items, []);
+    },
+  }),
+];
+
+suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) }, () => {
+  let bed: Testbed;
+  let cri: Cri;
+  let points: string;
+  let witness: Made;
+  let inventoryBefore: string[];
+  const home = scratch({ prefix: "fp" });
+
+  before(async () => {
+    points = (await home).path;
+    bed = await openTestbed({
+      entry: {
+        module: path.resolve(import.meta.dirname, "../support/berthd-with-failpoints.ts"),
+        env: { BERTH_TEST_FAILPOINTS: points },
+      },
+    });
+    ({ cri } = bed);
+    shell = bed.images.shell.reference;
+    const pod = await cri.runPod();
+    witness = { pod, containerId: await cri.startContainer(pod, shell, forever) };
+    inventoryBefore = await inventory(bed);
+  });
+  after(async () => {
+    await bed?.finish();
+    await (await home)[Symbol.asyncDispose]();
+  });
+
+  for (const each of cases) {
+    test(each.verb, async (t) => {
+      for (const point of await stepsOf(each)) {
+        await t.test(point, () => crashAt(point, each));
+      }
+    });
+  }
+
+  /** Runs the request once without a crash, and answers the steps that it came by. */
+  async function stepsOf({ prepare }: Case): Promise<string[]> {
+    const made = await prepare(cri);
+    const reached = path.join(points, "reached");
+    await writeFile(reached, "");
+    await made.request();
+    const steps = (await readFile(reached, "utf8")).split("\n").filter(Boolean);
+    await made.check();
+    await removeOthers();
+    return [...new Set(steps)].filter((step) => !sameMoment.has(step));
+  }
+
+  async function crashAt(point: string, { prepare }: Case): Promise<void> {
+    const made = await prepare(cri);
+    const shims = shimsOf(bed.daemon.socket).map(({ pid }) => pid);
+    const before = await cri.status(witness.containerId);
+    const pid = bed.daemon.pid();
+    await writeFile(path.join(points, "armed"), `after ${point}`);
+    await assert.rejects(made.request(), { code: "UNAVAILABLE" });
+    await until("the daemon has killed itself", () => !isAlive(pid));
+    await bed.daemon.start();
+
+    const alive = shimsOf(bed.daemon.socket);
+    assert.ok(
+      new Set(alive.map(({ argv }) => argv.at(argv.indexOf("-id") + 1))).size === alive.length,
+    );
+    assert.deepEqual(await cri.status(witness.containerId), before, "the other pod is as it was");
+    assert.ok(shims.some((known) => alive.some((shim) => shim.pid === known)));
+
+    await made.request();
+    await made.check();
+    await removeOthers();
+    await until("nothing more is left than before", async () => {
+      assert.deepEqual(await inventory(bed), inventoryBefore);
+      return true;
+    });
+  }
+
+  async function removeOthers(): Promise<void> {
+    const { items } = await cri.runtime.ListPodSandbox({});
+    const others = items.filter(({ id }) => id !== witness.pod.id);
+    await Promise.all(others.map(({ id }) => cri.removePod(id)));
+  }
+});
+
+/** Everything that a pod leaves somewhere: on the machine, on disk, in the task service. */
+async function inventory({ daemon, cri }: Testbed): Promise<string[]> {
+  const call = { namespace: "k8s.io" };
+  const [left, folders, { containers }, { tasks }] = await Promise.all([
+    leftovers(daemon.territory),
+    foldersBelow(daemon.folder, ["root", "state"], 4),
+    daemon.client("containerd.services.containers.v1.Containers").List({}, call),
+    daemon.client("containerd.services.tasks.v1.Tasks").List({}, call),
+  ]);
+  const pods = (await cri.runtime.ListPodSandbox({})).items;
+  return [
+    ...left.map((line) => line.replace(/^(process|shim) \d+.*/, "$1")),
+    ...folders,
+    ...containers.map(({ id }) => `containers record ${id}`),
+    ...tasks.map(({ id, pid }) => `task ${id} ${pid}`),
+    ...pods.map(({ id }) => `pod ${id}`),
+  ].sort();
+}
+
+/** Folders to a depth, but for blobs, which no pod makes. */
+async function foldersBelow(
+  base: string,
+  names: readonly string[],
+  depth: number,
+): Promise<string[]> {
+  if (depth === 0) return [];
+  const found: string[] = [];
+  for (const name of names) {
+    const folder = path.join(base, name);
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    if (name === "blobs") continue;
+    found.push(folder);
+    const below = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    found.push(...(await foldersBelow(folder, below, depth - 1)));
+  }
+  return found;
+}
