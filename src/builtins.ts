@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ImageChanges } from "./images/image-changes.ts";
 import { type Plugin, type PluginFacts, pluginUri } from "./plugin/plugin.ts";
 import { type CriPlugins, criPlugins } from "./wiring/cri.ts";
 import type { Environment, GrpcFace } from "./wiring/environment.ts";
 import { grpcFace } from "./wiring/grpc-faces.ts";
 import { type MonitorPlugin, monitorPlugin } from "./wiring/monitor.ts";
+import { operatorPlugins } from "./wiring/operator-plugins.ts";
 import { type RuntimePlugins, runtimePlugins } from "./wiring/runtime.ts";
 import { servicePlugins } from "./wiring/services.ts";
 import { storagePlugins } from "./wiring/storage.ts";
+import { storageFaces, storageServicePlugins } from "./wiring/storage-services.ts";
+import { streamingPlugin } from "./wiring/streaming.ts";
 
 /** Everything that is built in, and what the daemon itself must reach. */
 export interface Builtins {
@@ -20,6 +24,23 @@ export interface Builtins {
 }
 
 /**
+ * What a kubelet, and ctr for a task's life, cannot do without; with it go the stores, the runtime and
+ * the network that these require. The daemon runs without the rest, without metrics for one when their
+ * port is taken: a node shall not lose its pods over it. What failed is logged and shows in
+ * `ctr plugins ls`.
+ */
+const vitalFaces: ReadonlySet<string> = new Set([
+  "tasks",
+  "containers",
+  "namespaces",
+  "events",
+  "introspection",
+  "version",
+  "cri",
+  "cri-images",
+]);
+
+/**
  * The list of built-in plugins. Nothing else knows it: start-up is the topological order of what
  * they require, and `ctr plugins ls` shows the same list.
  */
@@ -29,8 +50,12 @@ export function builtins(
 ): Builtins {
   const storage = storagePlugins(environment);
   const runtime = runtimePlugins(environment);
+  const imageChanges = new ImageChanges();
   const services = servicePlugins(environment, storage, runtime, listPlugins);
-  const cri = criPlugins(environment, storage, services);
+  const storageServices = storageServicePlugins(environment, storage, runtime, imageChanges);
+  const operator = operatorPlugins(environment, runtime);
+  const cri = criPlugins(environment, storage, services, operator.chain, imageChanges);
+  const streaming = streamingPlugin(environment, cri);
   const monitor = monitorPlugin(environment, runtime, cri);
   const grpc = [
     grpcFace("tasks", "containerd.services.tasks.v1.Tasks", services.tasks, {
@@ -45,6 +70,7 @@ export function builtins(
       services.introspection,
     ),
     grpcFace("version", "containerd.services.version.v1.Version", services.versions),
+    ...storageFaces(storageServices),
     grpcFace("cri", "runtime.v1.RuntimeService", cri.runtime),
     grpcFace("cri-images", "runtime.v1.ImageService", cri.imageService),
     grpcFace("berth-images", "berth.v1.Images", cri.berthImages),
@@ -55,11 +81,14 @@ export function builtins(
       ...Object.values(storage),
       ...Object.values(runtime),
       ...Object.values(services),
+      ...Object.values(storageServices),
       ...Object.values(cri),
+      streaming,
       monitor,
+      ...operator.plugins,
       ...grpc,
     ],
-    vital: [...grpc, monitor].map(pluginUri),
+    vital: grpc.filter(({ id }) => vitalFaces.has(id)).map(pluginUri),
     grpc,
     cri,
     runtime,

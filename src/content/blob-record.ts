@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RecordCodec } from "../metadata/ports.ts";
+import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
 import type { ContentInfo, Digest } from "./ports.ts";
 
 interface StoredBlob {
@@ -10,8 +10,12 @@ interface StoredBlob {
   readonly labels: Record<string, string>;
 }
 
-/** How a namespace's claim on a blob is stored: table `content`, found by digest. */
-export const blobCodec: RecordCodec<ContentInfo> = {
+/** What namespaces claim of the blobs, by namespace and digest. */
+export function contentTable(metadata: MetadataStore): RecordTable<ContentInfo> {
+  return metadata.table("content", blobCodec);
+}
+
+const blobCodec: RecordCodec<ContentInfo> = {
   version: 1,
   encode: (info): StoredBlob => ({
     digest: info.digest,

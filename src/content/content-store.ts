@@ -8,7 +8,7 @@ import { errnoOf, fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
-import { blobCodec } from "./blob-record.ts";
+import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels } from "./content-writer.ts";
 import { hexOf } from "./digest.ts";
 import { ingestDir, listIngests, type OpenIngest, openIngest } from "./ingest.ts";
@@ -44,7 +44,7 @@ class FileContentStore implements ContentStore {
   constructor({ root, metadata, log }: ContentStoreOptions) {
     this.#root = root;
     this.#blobs = path.join(root, "blobs", "sha256");
-    this.#table = metadata.table("content", blobCodec);
+    this.#table = contentTable(metadata);
     this.#log = log;
   }
 

@@ -1539,6 +1539,34 @@ export interface ImagesDeleteImageRequestInit {
   target?: TypesDescriptorInit | null | undefined;
 }
 
+export interface ImagesImageCreate {
+  name: string;
+  labels: Record<string, string>;
+}
+
+export interface ImagesImageCreateInit {
+  name?: string | null | undefined;
+  labels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface ImagesImageUpdate {
+  name: string;
+  labels: Record<string, string>;
+}
+
+export interface ImagesImageUpdateInit {
+  name?: string | null | undefined;
+  labels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface ImagesImageDelete {
+  name: string;
+}
+
+export interface ImagesImageDeleteInit {
+  name?: string | null | undefined;
+}
+
 export interface IntrospectionPlugin {
   type: string;
   id: string;
@@ -3440,6 +3468,9 @@ export interface TasksMessages {
   "containerd.services.images.v1.ListImagesRequest": { out: ImagesListImagesRequest; init: ImagesListImagesRequestInit };
   "containerd.services.images.v1.ListImagesResponse": { out: ImagesListImagesResponse; init: ImagesListImagesResponseInit };
   "containerd.services.images.v1.DeleteImageRequest": { out: ImagesDeleteImageRequest; init: ImagesDeleteImageRequestInit };
+  "containerd.services.images.v1.ImageCreate": { out: ImagesImageCreate; init: ImagesImageCreateInit };
+  "containerd.services.images.v1.ImageUpdate": { out: ImagesImageUpdate; init: ImagesImageUpdateInit };
+  "containerd.services.images.v1.ImageDelete": { out: ImagesImageDelete; init: ImagesImageDeleteInit };
   "containerd.services.introspection.v1.Plugin": { out: IntrospectionPlugin; init: IntrospectionPluginInit };
   "containerd.services.introspection.v1.PluginsRequest": { out: IntrospectionPluginsRequest; init: IntrospectionPluginsRequestInit };
   "containerd.services.introspection.v1.PluginsResponse": { out: IntrospectionPluginsResponse; init: IntrospectionPluginsResponseInit };

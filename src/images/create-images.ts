@@ -5,16 +5,18 @@ import type { Logger } from "../base/logger.ts";
 import { SingleFlight } from "../base/single-flight.ts";
 import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
 import type { ContentStore } from "../content/ports.ts";
+import type { GarbageCollector } from "../garbage/ports.ts";
+import type { Resource } from "../metadata/leases.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import { openArchive } from "./archive/archive.ts";
 import { ArchiveSource } from "./archive/archive-source.ts";
 import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
-import { collectGarbage } from "./garbage.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
 import { type ImageRecord, ImageRecords } from "./image-records.ts";
 import type { ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
+import { labelTree } from "./label-tree.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type { Image, Images, RegistryAuth } from "./ports.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
@@ -24,12 +26,12 @@ import { RegistryClient } from "./registry/registry-client.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
 import { dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
-import { WorkGate } from "./work-gate.ts";
 
 export interface ImagesOptions {
   readonly namespace: string;
   readonly content: ContentStore;
   readonly snapshotter: Snapshotter;
+  readonly garbage: GarbageCollector;
   readonly metadata: MetadataStore;
   readonly config: ImagesConfig;
   readonly registry: RegistryConfig;
@@ -43,10 +45,12 @@ export interface ImagesOptions {
 
 /** Images, with what lies below CRI's view of them. */
 export interface ImageLibrary extends Images {
-  /** containerd's view: names and targets. After changing them, call `refresh`. */
+  /** containerd's view: names and targets. After changing them, call `refreshAll`. */
   readonly records: ImageRecords;
   /** Makes CRI's view of a record whose content and snapshots are there; false when they are not. */
   refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
+  /** Call when others have changed records or made layers: shows what has become whole since. */
+  refreshAll(call: Cancellable): Promise<void>;
   /** The config document as the image has it, for inspection. */
   inspect(image: Image): unknown;
   /** Removes what no image and no container needs; false when a pull is under way. */
@@ -65,7 +69,6 @@ class StoredImages implements ImageLibrary {
   readonly #options: ImagesOptions;
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
-  readonly #gate = new WorkGate();
   readonly #pulls: SingleFlight<Image>;
   readonly #downloads: SingleFlight<void>;
 
@@ -78,6 +81,8 @@ class StoredImages implements ImageLibrary {
     this.#unpacker = new Unpacker(options);
     this.#pulls = new SingleFlight(flights);
     this.#downloads = new SingleFlight(flights);
+    // What the records lead to, also where an older daemon has not labelled it.
+    options.garbage.addRoots(options.namespace, () => rootsOf(this.#catalog, options.snapshotter));
   }
 
   async recover(): Promise<void> {
@@ -102,6 +107,18 @@ class StoredImages implements ImageLibrary {
 
   list(): readonly Image[] {
     return this.#catalog.list();
+  }
+
+  async refreshAll(call: Cancellable): Promise<void> {
+    this.#catalog.changed();
+    for (const record of this.records.list()) {
+      if (this.#catalog.knows(record)) continue;
+      try {
+        await this.refresh(record, call);
+      } catch (err) {
+        this.#options.log.debug({ image: record.name, err }, "image is not whole yet");
+      }
+    }
   }
 
   inspect(image: Image): unknown {
@@ -134,7 +151,7 @@ class StoredImages implements ImageLibrary {
   ): Promise<readonly Image[]> {
     const { content, namespace } = this.#options;
     const call = { signal };
-    using _work = await this.#gate.enter(call);
+    using _work = await this.#options.garbage.hold(namespace, call);
     await using archive = await openArchive(path, call);
     const from = { archive, content, namespace };
     const source = new ArchiveSource(archive, content, namespace);
@@ -157,7 +174,7 @@ class StoredImages implements ImageLibrary {
   }
 
   async collectGarbage(call: Cancellable): Promise<boolean> {
-    return this.#gate.collect(() => collectGarbage(this.#options, this.#catalog.trees(), call));
+    return this.#options.garbage.collect(this.#options.namespace, call);
   }
 
   async usage(call: Cancellable): ReturnType<Images["usage"]> {
@@ -184,7 +201,7 @@ class StoredImages implements ImageLibrary {
   ): Promise<Image> {
     const { config, registry, content, namespace, log } = this.#options;
     const startedAt = performance.now();
-    using _work = await this.#gate.enter(call);
+    using _work = await this.#options.garbage.hold(namespace, call);
     using client = await RegistryClient.create({
       reference,
       hosts: await registryHosts(registry.configPath, reference.domain),
@@ -227,6 +244,7 @@ class StoredImages implements ImageLibrary {
       fetch: (shared: Cancellable) => source.fetch(layer, shared),
     }));
     await this.#unpacker.unpack(layers, call);
+    await labelTree(this.#options, tree);
     await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
     this.#catalog.learn(tree);
     const image = this.#catalog.find(tree.id);
@@ -241,5 +259,12 @@ class StoredImages implements ImageLibrary {
   ): Promise<ImageTree> {
     const { content, namespace, platform } = this.#options;
     return readImageTree(content, namespace, source, target, platform, call);
+  }
+}
+
+function* rootsOf(catalog: ImageCatalog, { name }: Snapshotter): Generator<Resource> {
+  for (const { blobs, chainIds } of catalog.trees()) {
+    for (const id of blobs) yield { type: "content", id };
+    for (const id of chainIds) yield { type: `snapshots/${name}`, id };
   }
 }

@@ -37,6 +37,11 @@ export class ImageCatalog {
     this.changed();
   }
 
+  /** True when it is known what the record leads to. */
+  knows({ target }: ImageRecord): boolean {
+    return this.#trees.has(target.digest);
+  }
+
   /** Call after any change of the records. */
   changed(): void {
     this.#images = undefined;

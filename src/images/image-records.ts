@@ -52,6 +52,11 @@ const codec: RecordCodec<ImageRecord> = {
   },
 };
 
+/** Image records, by namespace and name. */
+export function imagesTable(store: MetadataStore): RecordTable<ImageRecord> {
+  return store.table("images", codec);
+}
+
 /** The image records of one namespace. */
 export class ImageRecords {
   readonly #metadata: MetadataStore;
@@ -60,7 +65,7 @@ export class ImageRecords {
 
   constructor(metadata: MetadataStore, namespace: string) {
     this.#metadata = metadata;
-    this.#table = metadata.table("images", codec);
+    this.#table = imagesTable(metadata);
     this.#namespace = namespace;
   }
 

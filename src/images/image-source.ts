@@ -13,7 +13,7 @@ export interface ImageSource {
   fetch(descriptor: Descriptor, call: Cancellable): Promise<void>;
 }
 
-/** Marks what images brought in: only such blobs and snapshots are ever collected as garbage. */
+/** Marks what images brought in. */
 export const ownedLabel = "io.berth.image";
 export const owned: Readonly<Record<string, string>> = { [ownedLabel]: "true" };
 

@@ -48,8 +48,10 @@ export interface Snapshotter {
   usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage>;
   /** The folders that hold the snapshot's own files and its parents', top first. From memory. */
   directories(namespace: string, key: string): readonly string[];
-  /** How a layer's deletions are kept in these folders. */
-  readonly whiteouts: "overlay";
+  /** How a layer's deletions are kept in these folders: as overlayfs has them, or by absence. */
+  readonly whiteouts: "overlay" | "none";
+  /** Removes folders that an interrupted removal has left. */
+  cleanup(call: Cancellable): Promise<void>;
 }
 
 export interface PrepareOptions {

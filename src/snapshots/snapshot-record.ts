@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RecordCodec } from "../metadata/ports.ts";
+import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
 import type { SnapshotInfo, SnapshotKind, SnapshotUsage } from "./ports.ts";
 
 /** A snapshot as it is stored: its face to callers, its folder's number, and its measured size. */
@@ -22,8 +22,15 @@ interface StoredSnapshot {
   readonly usage?: { readonly size: string; readonly inodes: string };
 }
 
-/** Rows of a snapshotter's table, found by key or name. */
-export const snapshotCodec: RecordCodec<SnapshotRecord> = {
+/** A snapshotter's records, by namespace and key or name. */
+export function snapshotsTable(
+  metadata: MetadataStore,
+  snapshotter: string,
+): RecordTable<SnapshotRecord> {
+  return metadata.table(`snapshots-${snapshotter}`, snapshotCodec);
+}
+
+const snapshotCodec: RecordCodec<SnapshotRecord> = {
   version: 1,
   encode: ({ info, number, usage }): StoredSnapshot => ({
     name: info.name,

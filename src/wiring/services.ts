@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
+import { contentTable } from "../content/blob-record.ts";
 import { createEventsService } from "../events/events-service.ts";
+import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
 import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
 
+import { snapshotsTable } from "../snapshots/snapshot-record.ts";
 import { createContainersService } from "../tasks/containers-service.ts";
 import { createIntrospectionService, loadServerId } from "../tasks/introspection-service.ts";
 import { createNamespacesService, tableUser } from "../tasks/namespaces-service.ts";
@@ -57,7 +60,14 @@ export function servicePlugins(
       return createNamespacesService({
         metadata: store,
         events: context.get(exchange),
-        users: [tableUser("containers", containersTable(store))],
+        users: [
+          tableUser("containers", containersTable(store)),
+          tableUser("images", imagesTable(store)),
+          tableUser("blobs", contentTable(store)),
+          ...["overlayfs", "native"].map((name) =>
+            tableUser(`snapshots on ${name}`, snapshotsTable(store, name)),
+          ),
+        ],
       });
     },
   });

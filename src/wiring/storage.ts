@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { createContentStore } from "../content/content-store.ts";
+import { createGarbageCollector } from "../garbage/create-collector.ts";
+import { Leases } from "../metadata/leases.ts";
 import { openMetadata } from "../metadata/sqlite/open-metadata.ts";
-import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { definePlugin, type PluginContext, pluginUri } from "../plugin/plugin.ts";
+import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
+import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../snapshots/overlayfs/overlay-snapshotter.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 
@@ -40,7 +44,43 @@ export function storagePlugins({ config, log }: Environment) {
         log,
       }),
   });
-  return { metadata, content, overlayfs };
+  const native = definePlugin({
+    type: pluginTypes.snapshotter,
+    id: "native",
+    requires: [pluginUri(metadata)],
+    exports: { root: path.join(config.root, "snapshots", "native") },
+    init: (context) =>
+      createNativeSnapshotter({
+        root: path.join(config.root, "snapshots", "native"),
+        metadata: context.get(metadata),
+        log,
+      }),
+  });
+  const leases = definePlugin({
+    type: pluginTypes.lease,
+    id: "manager",
+    requires: [pluginUri(metadata)],
+    init: (context) => new Leases(context.get(metadata)),
+  });
+  const garbage = definePlugin({
+    type: pluginTypes.gc,
+    id: "scheduler",
+    requires: [pluginUri(metadata), pluginUri(content), pluginUri(leases), pluginTypes.snapshotter],
+    init: (context) =>
+      createGarbageCollector({
+        metadata: context.get(metadata),
+        content: context.get(content),
+        snapshotters: snapshottersOf(context),
+        leases: context.get(leases),
+        log,
+      }),
+  });
+  return { metadata, content, overlayfs, native, leases, garbage };
+}
+
+/** The snapshotters that are up, for a plugin that requires their type. */
+export function snapshottersOf(context: PluginContext): ReadonlyMap<string, FolderSnapshotter> {
+  return context.all(pluginTypes.snapshotter) as ReadonlyMap<string, FolderSnapshotter>;
 }
 
 export type StoragePlugins = ReturnType<typeof storagePlugins>;

@@ -6,6 +6,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
+import { rootLabel } from "../../garbage/references.ts";
 import type { Image } from "../../images/ports.ts";
 import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
@@ -98,18 +99,37 @@ async function prepare(
   undo: UndoStack,
   id: string,
   plan: Plan,
-  { signal }: Cancellable,
+  call: Cancellable,
 ): Promise<BuiltContainerSpec> {
   const { snapshotter } = facade.ports;
   const { chainId } = plan.image;
-  const options = { labels: { [kindLabel]: "container" }, signal };
+  // A root of its own: between here and the container's record nothing else refers to it.
+  const labels = { [kindLabel]: "container", [rootLabel]: "true" };
+  const options = { labels, signal: call.signal };
   undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
   undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
   const [, built] = await together(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
-    () => op.run("spec", () => buildSpec(facade, id, plan)),
+    async () =>
+      reviewed(facade, op, plan, id, await op.run("spec", () => buildSpec(facade, id, plan)), call),
   );
   return built;
+}
+
+/** The spec after the operator's plugins have had their say. */
+async function reviewed(
+  facade: Facade,
+  op: Operation,
+  { sandbox, config }: Plan,
+  id: string,
+  built: BuiltContainerSpec,
+  call: Cancellable,
+): Promise<BuiltContainerSpec> {
+  const { review } = facade.ports;
+  if (review === undefined) return built;
+  const pod = { id: sandbox.id, config: sandbox.config };
+  const request = { id, sandbox: pod, config, spec: built.spec };
+  return { ...built, spec: await op.run("plugins", () => review.container(request, call)) };
 }
 
 async function buildSpec(facade: Facade, id: string, plan: Plan): Promise<BuiltContainerSpec> {

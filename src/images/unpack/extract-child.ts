@@ -26,7 +26,7 @@ try {
 process.stdout.write(JSON.stringify(answer));
 if (answer.ok) process.exitCode = 0;
 
-async function extract({ blob, root, diffId }: ExtractTask): Promise<ExtractAnswer> {
+async function extract({ blob, root, ...task }: ExtractTask): Promise<ExtractAnswer> {
   const fd = openSync(blob, "r");
   const start = Buffer.alloc(4);
   readSync(fd, start, 0, start.length, 0);
@@ -35,19 +35,25 @@ async function extract({ blob, root, diffId }: ExtractTask): Promise<ExtractAnsw
   changeRoot(root);
   process.chdir("/");
 
-  const extractor = new LayerExtractor();
+  const extractor = new LayerExtractor({ whiteouts: task.whiteouts ?? "overlay" });
+  let plainBytes = 0;
   const reader = new TarReader(extractor);
   for await (const chunk of decompress(source, compressionOf(start))) {
     hash.update(chunk);
+    plainBytes += chunk.length;
     reader.push(chunk);
   }
   reader.finish();
-  const found = hash.digest();
-  if (found !== diffId) {
-    throw fault("FAILED_PRECONDITION", `layer has diff id ${found}, its image says ${diffId}`);
+  const diffId = hash.digest();
+  if (task.diffId !== undefined && task.diffId !== diffId) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `layer has diff id ${diffId}, its image says ${task.diffId}`,
+    );
   }
   extractor.finish();
-  return { ok: true, implicit: [...extractor.tree.implicit], ...usageOf(extractor.tree) };
+  const implicit = [...extractor.tree.implicit];
+  return { ok: true, implicit, diffId, plainBytes, ...usageOf(extractor.tree) };
 }
 
 function usageOf(tree: LayerTree): { sizeBytes: number; inodes: number } {

@@ -12,14 +12,25 @@ export interface ExtractTask {
   readonly blob: string;
   /** Folder to extract into: the child's root. */
   readonly root: string;
-  readonly diffId: Digest;
+  /** What the plain archive's digest must be; taken as it is when left out. */
+  readonly diffId?: Digest;
+  /** Default "overlay". */
+  readonly whiteouts?: Whiteouts;
 }
+
+/**
+ * What a deletion becomes: a mark that hides what the folders below have (the folder is an overlayfs
+ * layer), or the removal of what the folder itself has (it holds all layers at once).
+ */
+export type Whiteouts = "overlay" | "remove";
 
 /** What the child process answers. Names are bytes, one character each. */
 export type ExtractAnswer =
   | {
       readonly ok: true;
       readonly implicit: readonly string[];
+      readonly diffId: Digest;
+      readonly plainBytes: number;
       readonly sizeBytes: number;
       readonly inodes: number;
     }
@@ -29,6 +40,9 @@ export interface ExtractedLayer {
   /** Folders without a member of their own, to be made like the layers below; "" is the root. */
   readonly implicit: readonly string[];
   readonly usage: SnapshotUsage;
+  /** Digest and length of the plain archive. */
+  readonly diffId: Digest;
+  readonly plainBytes: bigint;
 }
 
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
@@ -56,6 +70,8 @@ export async function extractLayer(
   }
   return {
     implicit: answer.implicit,
+    diffId: answer.diffId,
+    plainBytes: BigInt(answer.plainBytes),
     usage: { sizeBytes: BigInt(answer.sizeBytes), inodes: BigInt(answer.inodes) },
   };
 }

@@ -22,6 +22,7 @@ import {
 } from "../../base/os/inode.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
 import { cleanPath, type EntryPath, entryPath } from "./entry-path.ts";
+import type { Whiteouts } from "./extract-layer.ts";
 import { bytesOf, isWhiteout, LayerTree, osPath } from "./layer-tree.ts";
 
 export interface LayerLimits {
@@ -38,6 +39,12 @@ export const defaultLayerLimits: LayerLimits = {
   totalBytes: 2 ** 40,
 };
 
+export interface LayerExtractorOptions {
+  readonly limits?: LayerLimits;
+  /** Default "overlay". */
+  readonly whiteouts?: Whiteouts;
+}
+
 const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -51,12 +58,14 @@ const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | cons
 export class LayerExtractor implements TarSink {
   readonly tree = new LayerTree();
   readonly #limits: LayerLimits;
+  readonly #removes: boolean;
   #entries = 0;
   #bytes = 0;
   #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
 
-  constructor(limits: LayerLimits = defaultLayerLimits) {
+  constructor({ limits = defaultLayerLimits, whiteouts = "overlay" }: LayerExtractorOptions = {}) {
     this.#limits = limits;
+    this.#removes = whiteouts === "remove";
   }
 
   entry(entry: TarEntry): void {
@@ -68,7 +77,7 @@ export class LayerExtractor implements TarSink {
       case "root":
         return this.#root(entry);
       case "opaque":
-        return this.tree.makeOpaque(this.tree.folder(path.folder));
+        return this.#opaque(path.folder);
       case "whiteout":
         return this.#whiteout(path);
       case "plain":
@@ -119,15 +128,26 @@ export class LayerExtractor implements TarSink {
     this.tree.implicit.delete("");
   }
 
+  #opaque(folder: readonly string[]): void {
+    const at = this.tree.folder(folder);
+    if (this.#removes) this.tree.emptyOlder(at);
+    else this.tree.makeOpaque(at);
+  }
+
   #whiteout({ parent, base }: Extract<EntryPath, { kind: "whiteout" }>): void {
     const at = `${this.tree.folder(parent)}/${base}`;
     const existing = this.tree.stat(at);
+    if (this.#removes) {
+      if (existing) this.tree.removeOlder(at, existing);
+      return;
+    }
     if (existing === undefined) makeDevice(bytesOf(at), typeBits.character, 0, 0);
     else if (existing.isDirectory()) this.tree.makeOpaque(at);
   }
 
   #plain({ parent, base }: Extract<EntryPath, { kind: "plain" }>, entry: TarEntry): void {
     const at = `${this.tree.folder(parent)}/${base}`;
+    if (this.#removes) this.tree.own(at);
     let existing = this.tree.stat(at);
     const replaced = existing !== undefined && isWhiteout(existing) ? existing : undefined;
     const isFolder = entry.type === "directory";

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { lstatSync, mkdirSync, readlinkSync, rmSync, type Stats, unlinkSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+} from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
 
@@ -14,6 +22,8 @@ export class LayerTree {
   readonly implicit = new Set<string>([""]);
   /** Folders whose time is set last, since every file put into them changes it. */
   readonly #times = new Map<string, FileTime>();
+  /** What this layer has a member for, where others' files lie in the same tree. */
+  readonly #own = new Set<string>();
   /** Where a folder path led to, links followed. */
   readonly #resolved = new Map<string, string>();
 
@@ -66,6 +76,31 @@ export class LayerTree {
 
   makeOpaque(at: string): void {
     setAttribute(bytesOf(at), "trusted.overlay.opaque", Buffer.from("y"));
+  }
+
+  /** Remembers that a member of this layer is there. */
+  own(at: string): void {
+    this.#own.add(at);
+  }
+
+  /** Removes a file, or a folder with all in it, but for what members of this layer have put there. */
+  removeOlder(at: string, existing: Stats): void {
+    const isKept = this.#own.has(at);
+    if (existing.isDirectory() && (isKept || this.#hasOwnBelow(at))) this.emptyOlder(at);
+    else if (!isKept) this.clear(at, existing);
+  }
+
+  /** Removes from a folder what no member of this layer has put there. */
+  emptyOlder(folder: string): void {
+    for (const name of readdirSync(bytesOf(folder), { encoding: "latin1" })) {
+      const at = `${folder}/${name}`;
+      const stat = this.stat(at);
+      if (stat) this.removeOlder(at, stat);
+    }
+  }
+
+  #hasOwnBelow(folder: string): boolean {
+    return Iterator.from(this.#own).some((at) => at.startsWith(`${folder}/`));
   }
 
   /** Removes what an earlier member of this layer put there. */

@@ -3,12 +3,14 @@ import path from "node:path";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
 import type { ContentStore } from "../../../src/content/ports.ts";
+import { createGarbageCollector } from "../../../src/garbage/create-collector.ts";
 import {
   createImages,
   type ImageLibrary,
   type ImagesOptions,
 } from "../../../src/images/create-images.ts";
 import { hostPlatform } from "../../../src/images/manifest/platform.ts";
+import { Leases } from "../../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../../src/metadata/ports.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
@@ -44,6 +46,13 @@ export async function openLibrary(
     namespace,
     content,
     snapshotter,
+    garbage: createGarbageCollector({
+      metadata,
+      content,
+      snapshotters: new Map([[snapshotter.name, snapshotter]]),
+      leases: new Leases(metadata),
+      log,
+    }),
     metadata,
     config: {
       snapshotter: "overlayfs",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmod, chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { syncDirectory } from "../../base/atomic-file.ts";
-import { errnoOf } from "../../base/errors.ts";
-import type { SnapshotKind } from "../ports.ts";
+import { syncDirectory } from "../base/atomic-file.ts";
+import { errnoOf } from "../base/errors.ts";
+import type { SnapshotKind } from "./ports.ts";
 
 /**
- * The folders of an overlayfs snapshotter: `<base>/<number>/fs` holds a snapshot's own files and
+ * The folders of a snapshotter: `<base>/<number>/fs` holds a snapshot's own files and
  * `<base>/<number>/work` is overlayfs' scratch folder beside it.
  */
 export class SnapshotFolders {
@@ -72,6 +72,14 @@ export class SnapshotFolders {
       throw error;
     }
     await rm(doomed, { recursive: true, force: true });
+  }
+
+  /** Removes what a removal has renamed and could not delete. */
+  async cleanup(): Promise<void> {
+    for (const name of await readdir(this.base)) {
+      if (!name.startsWith("rm-")) continue;
+      await rm(path.join(this.base, name), { recursive: true, force: true });
+    }
   }
 
   own(number: number): string {

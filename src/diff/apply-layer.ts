@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, openSync } from "node:fs";
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import { syncFileSystem } from "../base/os/inode.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+import {
+  type ExtractedLayer,
+  extractLayer,
+  type Whiteouts,
+} from "../images/unpack/extract-layer.ts";
+import { dressImplicitFolders } from "../images/unpack/implicit-folders.ts";
+import { type MountRoom, openMountRoom } from "./mounted.ts";
+import { bindSource, overlayFolders } from "./overlay-options.ts";
+
+export interface ApplyRequest {
+  /** File of the layer. */
+  readonly blob: string;
+  readonly mounts: readonly TypesMount[];
+  /** Flushes the file system at the end. */
+  readonly sync: boolean;
+  /** Folder for a mount point, where one is needed. */
+  readonly rooms: string;
+}
+
+/**
+ * Puts a layer's files onto mounts. A writable layer of an overlay is filled directly, with overlayfs'
+ * own marks for deletions, and so is the folder of a bind mount; only other mounts are mounted for it.
+ */
+export async function applyLayer(
+  request: ApplyRequest,
+  call: Cancellable,
+): Promise<ExtractedLayer> {
+  await using place = await placeOf(request);
+  const { root, whiteouts, lowers } = place;
+  const layer = await extractLayer({ blob: request.blob, root, whiteouts }, call);
+  await dressImplicitFolders(root, lowers, layer.implicit);
+  if (request.sync) await syncFolder(root);
+  return layer;
+}
+
+interface Place extends AsyncDisposable {
+  readonly root: string;
+  readonly whiteouts: Whiteouts;
+  /** Top first; what implied folders look like. */
+  readonly lowers: readonly string[];
+}
+
+async function placeOf({ mounts, rooms }: ApplyRequest): Promise<Place> {
+  const [only, ...others] = mounts;
+  if (!only) throw fault("INVALID_ARGUMENT", "there are no mounts to apply the layer to");
+  const nothing = { [Symbol.asyncDispose]: async () => {} };
+  if (others.length === 0) {
+    const { upper, lowers } = overlayFolders(only) ?? { upper: undefined, lowers: [] };
+    if (upper !== undefined) return { root: upper, whiteouts: "overlay", lowers, ...nothing };
+    const source = bindSource(only);
+    if (source !== undefined) return { root: source, whiteouts: "remove", lowers: [], ...nothing };
+  }
+  await using undo = new AsyncDisposableStack();
+  const room: MountRoom = undo.use(await openMountRoom(rooms));
+  const root = await room.mount("root", mounts);
+  const owned = undo.move();
+  const dispose = { [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { root, whiteouts: "remove", lowers: [], ...dispose };
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const fd = openSync(folder, "r");
+  try {
+    await syncFileSystem(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

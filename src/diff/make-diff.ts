@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Cancellable } from "../base/cancellable.ts";
+import { type FaultCode, fault } from "../base/errors.ts";
+import { run } from "../base/process.ts";
+import type { Digest } from "../content/ports.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { Compression } from "../images/unpack/decompress.ts";
+import type { MountRoom } from "./mounted.ts";
+import { readOnly } from "./overlay-options.ts";
+
+/** What the child process is told. */
+export interface DiffTask {
+  /** The child's root. */
+  readonly root: string;
+  /** File to write, opened before the child changes its root. */
+  readonly out: string;
+  /** Folders inside the root. */
+  readonly lower: string;
+  readonly upper: string;
+  readonly compression: Compression;
+  readonly latestNanos?: string;
+}
+
+export type DiffAnswer =
+  | { readonly ok: true; readonly diffId: Digest }
+  | { readonly ok: false; readonly code: FaultCode; readonly message: string };
+
+export interface DiffRequest {
+  readonly left: readonly TypesMount[];
+  readonly right: readonly TypesMount[];
+  readonly compression: Compression;
+  readonly latestNanos: bigint | undefined;
+}
+
+export interface MadeDiff {
+  /** File of the layer, in the room. */
+  readonly file: string;
+  /** Digest of the plain archive. */
+  readonly diffId: Digest;
+}
+
+const program = fileURLToPath(new URL("diff-child.ts", import.meta.url));
+
+/** Packs what makes `right` differ from `left` into a file of the room. */
+export async function makeDiff(
+  { left, right, compression, latestNanos }: DiffRequest,
+  room: MountRoom,
+  { signal }: Cancellable,
+): Promise<MadeDiff> {
+  await room.mount("lower", left.map(readOnly));
+  await room.mount("upper", right.map(readOnly));
+  const file = path.join(room.folder, "layer");
+  const task: DiffTask = {
+    root: room.folder,
+    out: file,
+    lower: "/lower",
+    upper: "/upper",
+    compression,
+    ...(latestNanos !== undefined && { latestNanos: String(latestNanos) }),
+  };
+  const result = await run(process.execPath, [program, JSON.stringify(task)], {
+    env: {},
+    signal,
+    anyExitCode: true,
+  });
+  const answer = parseAnswer(result.stdout);
+  if (answer?.ok === false) throw fault(answer.code, answer.message);
+  if (answer === undefined || result.exitCode !== 0) {
+    const said = result.stderr.toString("utf8").trim().slice(-1024);
+    throw fault("INTERNAL", `the packer of differences exited with ${result.exitCode}: ${said}`);
+  }
+  return { file, diffId: answer.diffId };
+}
+
+function parseAnswer(output: Buffer): DiffAnswer | undefined {
+  try {
+    return JSON.parse(output.toString("utf8")) as DiffAnswer;
+  } catch {
+    return undefined;
+  }
+}

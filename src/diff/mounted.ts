@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, mkdtemp, rm, rmdir } from "node:fs/promises";
+import path from "node:path";
+import { mountSpec, unmount } from "../base/os/mount.ts";
+import { unmountBelow } from "../base/os/mountinfo.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+
+/** A folder for mount points and files on their way, gone when disposed. */
+export interface MountRoom extends AsyncDisposable {
+  readonly folder: string;
+  /** Mounts the mounts on a folder of that name and answers its path. */
+  mount(name: string, mounts: readonly TypesMount[]): Promise<string>;
+}
+
+/** Opens a room below `base`, which is made when it is missing. */
+export async function openMountRoom(base: string): Promise<MountRoom> {
+  await mkdir(base, { recursive: true, mode: 0o700 });
+  const folder = await mkdtemp(path.join(base, "room-"));
+  const points: { readonly at: string; count: number }[] = [];
+  return {
+    folder,
+    mount: async (name, mounts) => {
+      const at = path.join(folder, name);
+      await mkdir(at);
+      const point = { at, count: 0 };
+      points.push(point);
+      for (const mount of mounts) {
+        mountSpec(mount, at);
+        point.count += 1;
+      }
+      return at;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { at, count } of points.reverse()) {
+        for (let left = count; left > 0; left -= 1) unmount(at, { lazy: true });
+        await rmdir(at); // never through a mount
+      }
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Removes rooms that a crash has left. Call it before any is opened. */
+export async function clearMountRooms(base: string): Promise<void> {
+  await unmountBelow(base);
+  await rm(base, { recursive: true, force: true });
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+} from "node:fs";
+import { attributesOf } from "../base/os/inode.ts";
+
+/** One thing that makes the upper tree differ from the lower. Paths are bytes, one character each. */
+export type Change =
+  | { readonly kind: "present"; readonly at: string; readonly stat: BigIntStats }
+  | { readonly kind: "deleted"; readonly at: string };
+
+const compareBytes = 1024 * 1024;
+
+/**
+ * What must be put over the tree `lower` so that it becomes `upper`, folders before what is in them.
+ * A folder above a change is told of too, since a layer that only implied it would lose its looks.
+ */
+export function* treeChanges(lower: string | undefined, upper: string): Generator<Change> {
+  const told = new Set<string>([""]);
+  for (const change of changesBelow(lower, upper, "")) {
+    const parents = change.at.split("/").slice(1, -1);
+    let at = "";
+    for (const part of parents) {
+      at += `/${part}`;
+      if (told.has(at)) continue;
+      told.add(at);
+      yield { kind: "present", at, stat: lookAt(`${upper}${at}`) };
+    }
+    if (change.kind === "present" && told.has(change.at)) continue;
+    told.add(change.at);
+    yield change;
+  }
+}
+
+function* changesBelow(lower: string | undefined, upper: string, dir: string): Generator<Change> {
+  const below = new Set(lower === undefined ? [] : namesIn(`${lower}${dir}`));
+  for (const name of namesIn(`${upper}${dir}`)) {
+    const at = `${dir}/${name}`;
+    const stat = lookAt(`${upper}${at}`);
+    const before = lower !== undefined && below.delete(name) ? lookAt(`${lower}${at}`) : undefined;
+    if (stat.isSocket()) continue; // an archive has no such thing
+    const isSameKind = before !== undefined && kindOf(before) === kindOf(stat);
+    if (!isSameKind || hasChanged(`${lower}${at}`, before, `${upper}${at}`, stat)) {
+      yield { kind: "present", at, stat };
+    }
+    if (stat.isDirectory()) yield* changesBelow(isSameKind ? lower : undefined, upper, at);
+  }
+  for (const name of below) yield { kind: "deleted", at: `${dir}/${name}` };
+}
+
+function hasChanged(from: string, before: BigIntStats, to: string, after: BigIntStats): boolean {
+  if (before.mode !== after.mode || before.uid !== after.uid || before.gid !== after.gid) {
+    return true;
+  }
+  if (after.isSymbolicLink()) {
+    return !readlinkSync(bytes(from), "buffer").equals(readlinkSync(bytes(to), "buffer"));
+  }
+  if (after.isCharacterDevice() || after.isBlockDevice()) return before.rdev !== after.rdev;
+  if (!after.isFile() && !after.isDirectory()) return false;
+  if (!sameAttributes(from, to)) return true;
+  if (after.isDirectory()) return false;
+  if (before.size !== after.size || before.mtimeNs !== after.mtimeNs) return true;
+  // A time without nanoseconds comes from an archive, and two of those may well be the same.
+  return after.mtimeNs % 1_000_000_000n === 0n && !sameContent(from, to);
+}
+
+/** The attributes that belong into a layer: capabilities and the users' own. */
+export function layerAttributes(file: string): ReadonlyMap<string, Buffer> {
+  const fd = openFile(file);
+  try {
+    return new Map(
+      [...attributesOf(fd)].filter(
+        ([name]) =>
+          name === "security.capability" ||
+          (name.startsWith("user.") && !name.startsWith("user.overlay.")),
+      ),
+    );
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens without following a link or waiting for a FIFO's other end. */
+export function openFile(file: string): number {
+  return openSync(bytes(file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+}
+
+function sameAttributes(from: string, to: string): boolean {
+  const before = layerAttributes(from);
+  const after = layerAttributes(to);
+  if (before.size !== after.size) return false;
+  return [...before].every(([name, value]) => after.get(name)?.equals(value));
+}
+
+function sameContent(from: string, to: string): boolean {
+  const [a, b] = [openFile(from), openFile(to)];
+  try {
+    const [left, right] = [Buffer.alloc(compareBytes), Buffer.alloc(compareBytes)];
+    for (;;) {
+      const [x, y] = [readSync(a, left), readSync(b, right)];
+      if (x !== y || left.compare(right, 0, y, 0, x) !== 0) return false;
+      if (x === 0) return true;
+    }
+  } finally {
+    closeSync(a);
+    closeSync(b);
+  }
+}
+
+function namesIn(dir: string): string[] {
+  return readdirSync(bytes(dir), { encoding: "latin1" }).sort();
+}
+
+function lookAt(file: string): BigIntStats {
+  return lstatSync(bytes(file), { bigint: true });
+}
+
+function kindOf({ mode }: BigIntStats): bigint {
+  return mode & 0o170000n;
+}
+
+function bytes(file: string): Buffer {
+  return Buffer.from(file, "latin1");
+}

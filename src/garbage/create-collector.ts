@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import type { Logger } from "../base/logger.ts";
+import type { ContentStore } from "../content/ports.ts";
+import { imagesTable } from "../images/image-records.ts";
+import { expiryOf, type Leases, type Resource } from "../metadata/leases.ts";
+import type { MetadataStore } from "../metadata/ports.ts";
+import { containersTable } from "../metadata/records.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+import { CollectionGate } from "./collection-gate.ts";
+import { type GarbageStores, markReachable } from "./mark.ts";
+import type { GarbageCollector } from "./ports.ts";
+import { sweep } from "./sweep.ts";
+
+export interface CollectorOptions {
+  readonly metadata: MetadataStore;
+  readonly content: ContentStore;
+  /** By name. */
+  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  readonly leases: Leases;
+  readonly log: Logger;
+}
+
+/** From a deletion to the collection that follows: others usually come right behind. */
+const settleMs = 100;
+/** How long until it is tried again when somebody held it off. */
+const retryMs = 2_000;
+const longestMs = 10 * 60_000;
+
+/** The collector over the daemon's stores. Disposing it ends the one that runs. */
+export function createGarbageCollector(
+  options: CollectorOptions,
+): GarbageCollector & AsyncDisposable {
+  return new Collector(options);
+}
+
+class Collector implements GarbageCollector, AsyncDisposable {
+  readonly #stores: GarbageStores;
+  readonly #log: Logger;
+  readonly #gates = new Map<string, CollectionGate>();
+  readonly #roots = new Map<string, (() => Iterable<Resource>)[]>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+
+  constructor({ metadata, content, snapshotters, leases, log }: CollectorOptions) {
+    const images = imagesTable(metadata);
+    const containers = containersTable(metadata);
+    this.#stores = { content, snapshotters, leases, images, containers };
+    this.#log = log;
+  }
+
+  hold(namespace: string, call: Cancellable): Promise<Disposable> {
+    return this.#gateOf(namespace).enter(call);
+  }
+
+  addRoots(namespace: string, roots: () => Iterable<Resource>): void {
+    const known = this.#roots.get(namespace) ?? [];
+    this.#roots.set(namespace, [...known, roots]);
+  }
+
+  schedule(namespace: string): void {
+    this.#arm(namespace, settleMs);
+  }
+
+  async collect(
+    namespace: string,
+    { patienceMs = 0, signal }: { readonly patienceMs?: number } & Cancellable,
+  ): Promise<boolean> {
+    const gate = this.#gateOf(namespace);
+    const call = { signal: AbortSignal.any([signal, this.#closing.signal]) };
+    const patience = { signal: AbortSignal.any([call.signal, AbortSignal.timeout(patienceMs)]) };
+    for (;;) {
+      call.signal.throwIfAborted();
+      if (await gate.collect(() => this.#collect(namespace, call))) return true;
+      if (patienceMs > 0) await gate.idle(patience);
+      if (patienceMs > 0 && !patience.signal.aborted) continue;
+      this.#arm(namespace, retryMs);
+      return false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    await Promise.allSettled(this.#running);
+  }
+
+  async #collect(namespace: string, call: Cancellable): Promise<void> {
+    const startedAt = performance.now();
+    const now = Date.now();
+    const extra = (this.#roots.get(namespace) ?? []).flatMap((roots) => [...roots()]);
+    const marks = markReachable(this.#stores, namespace, extra, now);
+    const swept = await sweep(this.#stores, namespace, marks, now, call);
+    if (Object.values(swept).some((count) => count > 0)) {
+      const durationMs = Math.round(performance.now() - startedAt);
+      this.#log.info({ namespace, ...swept, durationMs }, "garbage collected");
+    }
+    this.#armForExpiry(namespace);
+  }
+
+  /** An expired lease is noticed without anybody deleting something. */
+  #armForExpiry(namespace: string): void {
+    const ends = this.#stores.leases.list(namespace).map(expiryOf);
+    const next = Math.min(...ends.filter((end) => end !== undefined));
+    if (next !== Infinity && !this.#timers.has(namespace)) {
+      this.#arm(namespace, Math.min(Math.max(next - Date.now(), settleMs), longestMs));
+    }
+  }
+
+  #arm(namespace: string, delayMs: number): void {
+    if (this.#closing.signal.aborted) return;
+    clearTimeout(this.#timers.get(namespace));
+    const timer = setTimeout(() => {
+      this.#timers.delete(namespace);
+      const run = this.#collectInBackground(namespace).finally(() => this.#running.delete(run));
+      this.#running.add(run);
+    }, delayMs);
+    this.#timers.set(namespace, timer.unref());
+  }
+
+  async #collectInBackground(namespace: string): Promise<void> {
+    try {
+      await this.collect(namespace, { signal: cleanupDeadline(longestMs) });
+    } catch (err) {
+      if (!this.#closing.signal.aborted) this.#log.warn({ namespace, err }, "collection failed");
+    }
+  }
+
+  #gateOf(namespace: string): CollectionGate {
+    let gate = this.#gates.get(namespace);
+    if (!gate) {
+      gate = new CollectionGate();
+      this.#gates.set(namespace, gate);
+    }
+    return gate;
+  }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { Resource } from "../metadata/leases.ts";
+
+/**
+ * Removes what no lease, image or container of a namespace leads to. What is held by a lease stays;
+ * what is just being brought in is guarded by `hold`.
+ */
+export interface GarbageCollector {
+  /**
+   * Keeps collections of the namespace off while something is made, found present, or referred to.
+   * Waits for a collection that runs. Any number may hold at a time.
+   */
+  hold(namespace: string, call: Cancellable): Promise<Disposable>;
+  /**
+   * Collects now. False when somebody held it off until the signal fired or `patienceMs` had
+   * passed (default 0); it is tried again later then.
+   */
+  collect(
+    namespace: string,
+    options: { readonly patienceMs?: number } & Cancellable,
+  ): Promise<boolean>;
+  /** Collects soon; what is asked for in a row is done once. */
+  schedule(namespace: string): void;
+  /** Further roots, read from memory at each collection. */
+  addRoots(namespace: string, roots: () => Iterable<Resource>): void;
+}

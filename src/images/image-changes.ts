@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Tells those who keep a view of a namespace's images that a client has changed something there. */
+export class ImageChanges {
+  readonly #listeners = new Map<string, Set<() => Promise<void>>>();
+
+  /** Disposing ends it. A listener must not throw. */
+  listen(namespace: string, onChange: () => Promise<void>): Disposable {
+    const listeners = this.#listeners.get(namespace) ?? new Set();
+    this.#listeners.set(namespace, listeners.add(onChange));
+    return { [Symbol.dispose]: () => void listeners.delete(onChange) };
+  }
+
+  /** Settles when all views are up to date, so that the client's next call finds them so. */
+  async tell(namespace: string): Promise<void> {
+    await Promise.all([...(this.#listeners.get(namespace) ?? [])].map((onChange) => onChange()));
+  }
+}

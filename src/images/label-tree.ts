@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ContentStore, Digest } from "../content/ports.ts";
+import { contentReference, snapshotReference } from "../garbage/references.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+import type { ImageTree } from "./image-tree.ts";
+
+export interface LabelTreeOptions {
+  readonly namespace: string;
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+}
+
+/**
+ * Writes containerd's reference labels onto an image's documents: the index names its manifest, the
+ * manifest its config and layers, the config its topmost layer's snapshot. With them anybody who
+ * collects garbage sees what belongs to the image.
+ */
+export async function labelTree(
+  { namespace, content, snapshotter }: LabelTreeOptions,
+  { manifest, manifestDigest, blobs, id, chainIds }: ImageTree,
+): Promise<void> {
+  const labels = new Map<Digest, Record<string, string>>();
+  const refer = (from: Digest, label: string, to: string): void => {
+    labels.set(from, { ...labels.get(from), [label]: to });
+  };
+  // The blobs are in the order of reading: indexes, if any, then the manifest.
+  for (const [at, index] of blobs.slice(0, blobs.indexOf(manifestDigest)).entries()) {
+    refer(index, `${contentReference}.m.0`, blobs[at + 1] ?? manifestDigest);
+  }
+  refer(manifestDigest, `${contentReference}.config`, id);
+  for (const [at, { digest }] of manifest.layers.entries()) {
+    refer(manifestDigest, `${contentReference}.l.${at}`, digest);
+  }
+  refer(id, `${snapshotReference}.${snapshotter.name}`, chainIds.at(-1) ?? "");
+  await Promise.all(
+    [...labels].map(async ([digest, wanted]) => {
+      const known = content.info(namespace, digest)?.labels;
+      if (!known || Object.entries(wanted).every(([key, value]) => known[key] === value)) return;
+      await content.setLabels(namespace, digest, { ...known, ...wanted });
+    }),
+  );
+}

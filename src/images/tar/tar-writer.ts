@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { blockBytes } from "./tar-header.ts";
+import type { TarEntry, TarType } from "./tar-reader.ts";
+
+/** A member to be written; names are bytes, one character each. */
+export type NewTarEntry = Omit<TarEntry, "dataOffset" | "storedBytes">;
+
+const flags: Readonly<Record<TarType, string>> = {
+  file: "0",
+  hardlink: "1",
+  symlink: "2",
+  character: "3",
+  block: "4",
+  directory: "5",
+  fifo: "6",
+};
+const maxShortName = 100;
+const maxOctal7 = 0o7777777;
+const maxOctal11 = 0o77777777777;
+
+/** The end of an archive. */
+export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
+
+/**
+ * The header of a member: ustar, after a PAX header where that is too small. The content follows, and
+ * then `tarPadding`.
+ */
+export function tarHeader(entry: NewTarEntry): Buffer {
+  const records = paxRecords(entry);
+  if (records.length === 0) return block(entry, flags[entry.type]);
+  const body = Buffer.concat(records);
+  const pax: NewTarEntry = { ...entry, ...paxMember, size: body.length };
+  return Buffer.concat([
+    block(pax, "x"),
+    body,
+    tarPadding(body.length),
+    block(entry, flags[entry.type]),
+  ]);
+}
+
+/** What fills a content of that length up to whole blocks. */
+export function tarPadding(size: number): Buffer {
+  return Buffer.alloc((blockBytes - (size % blockBytes)) % blockBytes);
+}
+
+const paxMember = { name: "PaxHeaders/member", linkName: "", mode: 0o644, uid: 0, gid: 0 } as const;
+
+function paxRecords(entry: NewTarEntry): Buffer[] {
+  const { name, linkName, mtime } = entry;
+  const records: Buffer[] = [];
+  const add = (key: string, value: Buffer): void => void records.push(paxRecord(key, value));
+  if (!isShort(name)) add("path", Buffer.from(name, "latin1"));
+  if (!isShort(linkName)) add("linkpath", Buffer.from(linkName, "latin1"));
+  if (entry.size > maxOctal11) add("size", Buffer.from(String(entry.size)));
+  if (entry.uid > maxOctal7) add("uid", Buffer.from(String(entry.uid)));
+  if (entry.gid > maxOctal7) add("gid", Buffer.from(String(entry.gid)));
+  if (mtime.nanos !== 0 || mtime.seconds < 0 || mtime.seconds > maxOctal11) {
+    add("mtime", Buffer.from(timeText(mtime)));
+  }
+  for (const [key, value] of entry.xattrs) add(`SCHILY.xattr.${key}`, value);
+  return records;
+}
+
+/** `LENGTH key=value\n`, where the length counts its own digits. */
+function paxRecord(key: string, value: Buffer): Buffer {
+  const rest = Buffer.concat([Buffer.from(` ${key}=`, "latin1"), value, Buffer.from("\n")]);
+  let length = rest.length;
+  while (length !== rest.length + String(length).length) {
+    length = rest.length + String(length).length;
+  }
+  return Buffer.concat([Buffer.from(String(length)), rest]);
+}
+
+function timeText({ seconds, nanos }: NewTarEntry["mtime"]): string {
+  if (seconds >= 0) return `${seconds}.${String(nanos).padStart(9, "0")}`;
+  if (nanos === 0) return String(seconds);
+  const whole = -(seconds + 1); // −1.25 s is second −2 and 750 million nanoseconds
+  return `-${whole}.${String(1e9 - nanos).padStart(9, "0")}`;
+}
+
+function block(entry: NewTarEntry, flag: string): Buffer {
+  const header = Buffer.alloc(blockBytes);
+  header.write(entry.name.slice(0, maxShortName), 0, "latin1");
+  octal(header, 100, 8, entry.mode & 0o7777);
+  octal(header, 108, 8, Math.min(entry.uid, maxOctal7));
+  octal(header, 116, 8, Math.min(entry.gid, maxOctal7));
+  octal(header, 124, 12, Math.min(entry.size, maxOctal11));
+  octal(header, 136, 12, Math.min(Math.max(entry.mtime.seconds, 0), maxOctal11));
+  header.write(flag, 156, "latin1");
+  header.write(entry.linkName.slice(0, maxShortName), 157, "latin1");
+  header.write("ustar\x0000", 257, "latin1");
+  octal(header, 329, 8, entry.major);
+  octal(header, 337, 8, entry.minor);
+  header.fill(" ", 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return header;
+}
+
+function octal(header: Buffer, at: number, length: number, value: number): void {
+  header.write(value.toString(8).padStart(length - 1, "0"), at, "latin1");
+}
+
+function isShort(name: string): boolean {
+  // Readers take plain names for whatever they like, so only ASCII goes without a PAX record.
+  return name.length <= maxShortName && /^[\x20-\x7e]*$/.test(name);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
+import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
+
+/** A root of garbage collection with an owner: what it holds stays until it is deleted or expires. */
+export interface Lease {
+  readonly id: string;
+  readonly createdAtNanos: bigint;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A thing that a lease can hold: `content`, `ingests`, `images` or `snapshots/<snapshotter>`. */
+export interface Resource {
+  readonly type: string;
+  readonly id: string;
+}
+
+interface Held extends Resource {
+  readonly lease: string;
+}
+
+interface StoredLease {
+  readonly id: string;
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const leaseCodec: RecordCodec<Lease> = {
+  version: 1,
+  encode: ({ id, createdAtNanos, labels }): StoredLease => ({
+    id,
+    createdAt: String(createdAtNanos),
+    labels,
+  }),
+  decode: (value) => {
+    const { id, createdAt, labels } = value as StoredLease;
+    return { id, createdAtNanos: BigInt(createdAt), labels };
+  },
+};
+
+const heldCodec: RecordCodec<Held> = {
+  version: 1,
+  encode: (held) => held,
+  decode: (value) => {
+    const { lease, type, id } = value as Held;
+    return { lease, type, id };
+  },
+};
+
+const expireLabel = "containerd.io/gc.expire";
+
+/** The leases of all namespaces. Reads come from memory. */
+export class Leases {
+  readonly #metadata: MetadataStore;
+  readonly #leases: RecordTable<Lease>;
+  /** One row for each thing that a lease holds, so that holding one more rewrites nothing. */
+  readonly #held: RecordTable<Held>;
+
+  constructor(metadata: MetadataStore) {
+    this.#metadata = metadata;
+    this.#leases = metadata.table("leases", leaseCodec);
+    this.#held = metadata.table("lease-resources", heldCodec);
+  }
+
+  /** NOT_FOUND when there is none. */
+  require(namespace: string, id: string): Lease {
+    const lease = this.#leases.get(namespace, id);
+    if (!lease) throw fault("NOT_FOUND", `lease "${id}" not found`);
+    return lease;
+  }
+
+  list(namespace: string): readonly Lease[] {
+    return this.#leases.list(namespace);
+  }
+
+  namespaces(): string[] {
+    return this.#leases.entries().map(({ namespace }) => namespace);
+  }
+
+  /** ALREADY_EXISTS for an id that is taken. */
+  async create(
+    namespace: string,
+    id: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<Lease> {
+    if (this.#leases.has(namespace, id)) throw fault("ALREADY_EXISTS", `lease "${id}" exists`);
+    const lease = { id, createdAtNanos: nowNanos(), labels };
+    await this.#leases.put(namespace, id, lease);
+    return lease;
+  }
+
+  /** Lets go of everything it holds. NOT_FOUND when there is none. */
+  async delete(namespace: string, id: string): Promise<void> {
+    this.require(namespace, id);
+    await this.#metadata.transaction((tx) => {
+      tx.delete(this.#leases, namespace, id);
+      for (const held of this.resources(namespace, id)) {
+        tx.delete(this.#held, namespace, keyOf(id, held));
+      }
+    });
+  }
+
+  resources(namespace: string, id: string): readonly Resource[] {
+    return this.#held.list(namespace).filter(({ lease }) => lease === id);
+  }
+
+  /** True when any lease of the namespace holds the thing, expired or not. */
+  holds(namespace: string, { type, id }: Resource): boolean {
+    return this.#held.list(namespace).some((held) => held.type === type && held.id === id);
+  }
+
+  /** Makes the lease hold a thing; nothing happens when it does already. */
+  async add(namespace: string, id: string, resource: Resource): Promise<void> {
+    this.require(namespace, id);
+    const key = keyOf(id, resource);
+    if (this.#held.has(namespace, key)) return;
+    const { type, id: held } = resource;
+    await this.#held.put(namespace, key, { lease: id, type, id: held });
+  }
+
+  /** Nothing happens when the lease does not hold it. */
+  async remove(namespace: string, id: string, resource: Resource): Promise<void> {
+    this.require(namespace, id);
+    await this.#held.delete(namespace, keyOf(id, resource));
+  }
+}
+
+/** When the lease ends, in milliseconds since the epoch; undefined for one without end. */
+export function expiryOf(lease: Lease): number | undefined {
+  const text = lease.labels[expireLabel];
+  const time = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
+}
+
+function keyOf(lease: string, { type, id }: Resource): string {
+  return JSON.stringify([lease, type, id]);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { fault, isFault } from "../base/errors.ts";
+import { parseDigest } from "../content/digest.ts";
+import type { ContentStore } from "../content/ports.ts";
+import { applyLayer } from "../diff/apply-layer.ts";
+import { type MadeDiff, makeDiff } from "../diff/make-diff.ts";
+import { checkLayer, compressionFor, defaultLayer, plainLayer } from "../diff/media-types.ts";
+import { openMountRoom } from "../diff/mounted.ts";
+import type { DiffApplyRequest, DiffDiffRequest, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import type { CallContext, ServiceImpl } from "../rpc/service.ts";
+import { nanosOf } from "../rpc/timestamp.ts";
+import { requiredNamespace } from "../tasks/required-namespace.ts";
+import { holdForCaller, type StoragePorts } from "./storage-ports.ts";
+import { checkedLabels } from "./updated-labels.ts";
+
+export interface DiffServicePorts extends Omit<StoragePorts, "events"> {
+  readonly content: ContentStore;
+  /** Folder for mount points and files on their way; made when missing. */
+  readonly rooms: string;
+}
+
+/** Tells a blob's plain digest, so that nobody need unpack it to learn that. */
+const plainDigestLabel = "containerd.io/uncompressed";
+
+/** containerd's Diff service: layers onto mounts, and the difference of mounts into layers. */
+export function createDiffService(
+  ports: DiffServicePorts,
+): ServiceImpl<"containerd.services.diff.v1.Diff"> {
+  return {
+    Apply: async (request, call) => ({ applied: await apply(ports, request, call) }),
+    Diff: async (request, call) => ({ diff: await diff(ports, request, call) }),
+  };
+}
+
+async function apply(
+  { content, rooms }: DiffServicePorts,
+  { diff, mounts, syncFs }: DiffApplyRequest,
+  call: CallContext,
+): Promise<TypesDescriptorInit> {
+  const namespace = requiredNamespace(call);
+  if (!diff) throw fault("INVALID_ARGUMENT", "the request names no layer");
+  checkLayer(diff.mediaType);
+  const digest = parseDigest(diff.digest);
+  if (!content.info(namespace, digest)) throw fault("NOT_FOUND", `content "${digest}" not found`);
+  const request = { blob: content.pathOf(digest), mounts, sync: syncFs, rooms };
+  const { diffId, plainBytes } = await applyLayer(request, call);
+  return { mediaType: plainLayer, digest: diffId, size: plainBytes };
+}
+
+async function diff(
+  ports: DiffServicePorts,
+  request: DiffDiffRequest,
+  call: CallContext,
+): Promise<TypesDescriptorInit> {
+  const namespace = requiredNamespace(call);
+  const mediaType = request.mediaType === "" ? defaultLayer : request.mediaType;
+  const compression = compressionFor(mediaType);
+  const { left, right, sourceDateEpoch } = request;
+  const latestNanos = sourceDateEpoch ? nanosOf(sourceDateEpoch) : undefined;
+  await using room = await openMountRoom(ports.rooms);
+  const made = await makeDiff({ left, right, compression, latestNanos }, room, call);
+  const stored = await store(ports, namespace, made, request, call);
+  return { mediaType, ...stored };
+}
+
+async function store(
+  { content, leases, garbage }: DiffServicePorts,
+  namespace: string,
+  { file, diffId }: MadeDiff,
+  { ref, labels }: DiffDiffRequest,
+  call: CallContext,
+): Promise<{ digest: string; size: bigint }> {
+  const name = ref === "" ? `diff-${randomBytes(8).toString("hex")}` : ref;
+  await using writer = await content.writer(namespace, name, {});
+  if (writer.offsetBytes > 0n) await writer.truncate(0n);
+  for await (const chunk of createReadStream(file)) await writer.write(chunk as Buffer, call);
+  const digest = writer.digest();
+  const size = writer.offsetBytes;
+  const kept = checkedLabels(`content "${digest}"`, { ...labels, [plainDigestLabel]: diffId });
+  using _hold = await garbage.hold(namespace, call);
+  await holdForCaller(leases, namespace, call, { type: "content", id: digest });
+  try {
+    await writer.commit({ labels: kept });
+  } catch (error) {
+    if (!isFault(error, "ALREADY_EXISTS")) throw error;
+  }
+  return { digest, size };
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { nowNanos } from "../base/now.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
+import { diskUsage } from "./disk-usage.ts";
+import type {
+  CommitOptions,
+  PrepareOptions,
+  SnapshotInfo,
+  SnapshotKind,
+  Snapshotter,
+  SnapshotUsage,
+} from "./ports.ts";
+import { SnapshotFolders } from "./snapshot-folders.ts";
+import { type SnapshotRecord, snapshotsTable } from "./snapshot-record.ts";
+
+export interface FolderSnapshotterOptions {
+  /** Folder of `snapshots/<number>/`; made when missing. */
+  readonly root: string;
+  readonly metadata: MetadataStore;
+  readonly log: Logger;
+}
+
+/** What tells one kind of snapshotter from another. */
+export interface SnapshotLayout {
+  readonly name: string;
+  readonly whiteouts: Snapshotter["whiteouts"];
+  /** True when a snapshot's folder holds its parents' files too. */
+  readonly isWhole: boolean;
+  mounts(place: SnapshotPlace): TypesMount[];
+  /** Copies folders into a new snapshot's, later ones over earlier ones; only where it is whole. */
+  readonly fill?: (folder: string, sources: readonly string[], call: Cancellable) => Promise<void>;
+}
+
+export interface SnapshotPlace {
+  readonly kind: SnapshotKind;
+  /** Folder of all snapshots. */
+  readonly base: string;
+  /** The snapshot's folder, which has `fs` in it, and `work` for an active one. */
+  readonly own: string;
+  /** The parents' file folders, top first. */
+  readonly lowers: readonly string[];
+}
+
+/**
+ * A folder is made before its record and removed after it, so that a crash leaves at most a folder
+ * without record. Between the check and the durable record, names are held in `#busy`, and parents
+ * counted in `#expecting`: no lock is held across the disk.
+ */
+export class FolderSnapshotter implements Snapshotter {
+  readonly name: string;
+  readonly whiteouts: Snapshotter["whiteouts"];
+  readonly root: string;
+  readonly #layout: SnapshotLayout;
+  readonly #folders: SnapshotFolders;
+  readonly #metadata: MetadataStore;
+  readonly #table: RecordTable<SnapshotRecord>;
+  readonly #log: Logger;
+  /** Keys and names that a running call is making or removing. */
+  readonly #busy = new Set<string>();
+  /** Parents of snapshots that are being made. */
+  readonly #expecting = new Map<string, number>();
+
+  constructor({ root, metadata, log }: FolderSnapshotterOptions, layout: SnapshotLayout) {
+    this.name = layout.name;
+    this.whiteouts = layout.whiteouts;
+    this.root = root;
+    this.#layout = layout;
+    this.#folders = new SnapshotFolders(root);
+    this.#metadata = metadata;
+    this.#table = snapshotsTable(metadata, layout.name);
+    this.#log = log;
+  }
+
+  namespaces(): string[] {
+    return this.#table.entries().map(({ namespace }) => namespace);
+  }
+
+  async recover(): Promise<void> {
+    const known = new Set(this.#table.entries().map(({ record }) => record.number));
+    const orphans = await this.#folders.recover(known);
+    if (orphans.length > 0) this.#log.info({ orphans }, "removed snapshot folders without record");
+  }
+
+  stat(namespace: string, key: string): SnapshotInfo {
+    return this.#get(namespace, key).info;
+  }
+
+  list(namespace: string): readonly SnapshotInfo[] {
+    return this.#table.list(namespace).map(({ info }) => info);
+  }
+
+  prepare(
+    namespace: string,
+    key: string,
+    parent: string,
+    options: PrepareOptions & Cancellable,
+  ): Promise<TypesMount[]> {
+    return this.#create(namespace, "ACTIVE", key, parent, options);
+  }
+
+  view(
+    namespace: string,
+    key: string,
+    parent: string,
+    options: PrepareOptions & Cancellable,
+  ): Promise<TypesMount[]> {
+    return this.#create(namespace, "VIEW", key, parent, options);
+  }
+
+  mounts(namespace: string, key: string): TypesMount[] {
+    const record = this.#get(namespace, key);
+    if (record.info.kind === "COMMITTED") {
+      throw fault("FAILED_PRECONDITION", `cannot mount snapshot "${key}": it is committed`);
+    }
+    return this.#mountsOf(namespace, record);
+  }
+
+  async commit(
+    namespace: string,
+    name: string,
+    key: string,
+    options: CommitOptions & Cancellable,
+  ): Promise<void> {
+    const record = this.#get(namespace, key);
+    if (record.info.kind !== "ACTIVE") {
+      throw fault("FAILED_PRECONDITION", `cannot commit snapshot "${key}": it is not active`);
+    }
+    const parent = this.#parentAtCommit(namespace, record.info, options.parent);
+    using _key = this.#claim(namespace, key);
+    using _name = this.#claim(namespace, name);
+    this.#assertFree(namespace, name);
+    using _parent = this.#expect(namespace, parent);
+    const number = await this.#moved(namespace, record, parent, options);
+    const usage =
+      (number === record.number ? options.usage : undefined) ??
+      (await diskUsage(this.#folders.files(number), options));
+    options.signal.throwIfAborted();
+    const now = nowNanos();
+    const info: SnapshotInfo = {
+      name,
+      parent,
+      kind: "COMMITTED",
+      createdAtNanos: now,
+      updatedAtNanos: now,
+      labels: { ...options.labels },
+    };
+    await this.#metadata.transaction((tx) => {
+      tx.delete(this.#table, namespace, key);
+      tx.put(this.#table, namespace, name, { info, number, usage });
+    });
+    await this.#folders.seal(number);
+    if (number !== record.number) await this.#folders.remove(record.number);
+  }
+
+  async remove(namespace: string, key: string, { signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    const record = this.#get(namespace, key);
+    if (this.#hasChildren(namespace, key)) {
+      throw fault("FAILED_PRECONDITION", `cannot remove snapshot "${key}": it has children`);
+    }
+    using _key = this.#claim(namespace, key, "NOT_FOUND");
+    await this.#table.delete(namespace, key);
+    await this.#folders.remove(record.number);
+  }
+
+  async update(
+    namespace: string,
+    key: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<SnapshotInfo> {
+    const record = this.#get(namespace, key);
+    const info = { ...record.info, labels: { ...labels }, updatedAtNanos: nowNanos() };
+    await this.#table.put(namespace, key, { ...record, info });
+    return info;
+  }
+
+  async usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage> {
+    const record = this.#get(namespace, key);
+    return record.usage ?? diskUsage(this.#folders.files(record.number), call);
+  }
+
+  directories(namespace: string, key: string): readonly string[] {
+    const { info, number } = this.#get(namespace, key);
+    const own = info.kind === "VIEW" ? [] : [this.#folders.files(number)];
+    const all = [...own, ...this.#lowers(namespace, info.parent)];
+    return this.#layout.isWhole ? all.slice(0, 1) : all;
+  }
+
+  async cleanup({ signal }: Cancellable): Promise<void> {
+    signal.throwIfAborted();
+    await this.#folders.cleanup();
+  }
+
+  async #create(
+    namespace: string,
+    kind: SnapshotKind,
+    key: string,
+    parent: string,
+    { labels, signal }: PrepareOptions & Cancellable,
+  ): Promise<TypesMount[]> {
+    signal.throwIfAborted();
+    if (key === "") throw fault("INVALID_ARGUMENT", "a snapshot needs a key");
+    using _key = this.#claim(namespace, key);
+    this.#assertFree(namespace, key);
+    using _parent = this.#expect(namespace, parent);
+    const lowers = this.#lowers(namespace, parent);
+    const number = await this.#folders.create(kind, lowers[0]);
+    const now = nowNanos();
+    const info: SnapshotInfo = {
+      name: key,
+      parent,
+      kind,
+      createdAtNanos: now,
+      updatedAtNanos: now,
+      labels: { ...labels },
+    };
+    const record: SnapshotRecord = { info, number, usage: undefined };
+    try {
+      if (kind === "ACTIVE") {
+        await this.#layout.fill?.(this.#folders.files(number), lowers.slice(0, 1), { signal });
+      }
+      const mounts = this.#mountsOf(namespace, record);
+      signal.throwIfAborted();
+      await this.#table.put(namespace, key, record);
+      return mounts;
+    } catch (error) {
+      await this.#folders.remove(number);
+      throw error;
+    }
+  }
+
+  #mountsOf(namespace: string, { info, number }: SnapshotRecord): TypesMount[] {
+    return this.#layout.mounts({
+      kind: info.kind,
+      base: this.#folders.base,
+      own: this.#folders.own(number),
+      lowers: this.#lowers(namespace, info.parent),
+    });
+  }
+
+  /** The folder that is committed: another one where the parent came last and files are copied. */
+  async #moved(
+    namespace: string,
+    { info, number }: SnapshotRecord,
+    parent: string,
+    call: Cancellable,
+  ): Promise<number> {
+    const { fill } = this.#layout;
+    if (parent === info.parent || fill === undefined) return number;
+    const [below] = this.#lowers(namespace, parent);
+    const merged = await this.#folders.create("ACTIVE", below);
+    try {
+      const sources = [...(below === undefined ? [] : [below]), this.#folders.files(number)];
+      await fill(this.#folders.files(merged), sources, call);
+      return merged;
+    } catch (error) {
+      await this.#folders.remove(merged);
+      throw error;
+    }
+  }
+
+  #lowers(namespace: string, parent: string): string[] {
+    const lowers: string[] = [];
+    for (let name = parent; name !== ""; ) {
+      const record = this.#get(namespace, name);
+      lowers.push(this.#folders.files(record.number));
+      name = record.info.parent;
+    }
+    return lowers;
+  }
+
+  #parentAtCommit(namespace: string, info: SnapshotInfo, wanted: string | undefined): string {
+    if (wanted === undefined || wanted === info.parent) return info.parent;
+    if (info.parent !== "") {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `cannot commit snapshot "${info.name}" onto "${wanted}": its parent is "${info.parent}"`,
+      );
+    }
+    this.#get(namespace, wanted);
+    return wanted;
+  }
+
+  #get(namespace: string, key: string): SnapshotRecord {
+    const record = this.#table.get(namespace, key);
+    if (!record) throw fault("NOT_FOUND", `snapshot "${key}" not found`);
+    return record;
+  }
+
+  #assertFree(namespace: string, key: string): void {
+    if (this.#table.has(namespace, key)) {
+      throw fault("ALREADY_EXISTS", `snapshot "${key}" exists`);
+    }
+  }
+
+  #hasChildren(namespace: string, key: string): boolean {
+    if (this.#expecting.has(`${namespace}\0${key}`)) return true;
+    return this.#table.list(namespace).some(({ info }) => info.parent === key);
+  }
+
+  /** Holds a key or name while a call makes or removes it; who comes second gets the code `taken`. */
+  #claim(
+    namespace: string,
+    key: string,
+    taken: "ALREADY_EXISTS" | "NOT_FOUND" = "ALREADY_EXISTS",
+  ): Disposable {
+    const id = `${namespace}\0${key}`;
+    if (this.#busy.has(id)) {
+      throw fault(taken, `snapshot "${key}" is being changed by another call`);
+    }
+    this.#busy.add(id);
+    return { [Symbol.dispose]: () => void this.#busy.delete(id) };
+  }
+
+  /** Checks the parent and keeps it from being removed until the child's record stands. */
+  #expect(namespace: string, parent: string): Disposable {
+    if (parent === "") return { [Symbol.dispose]: () => {} };
+    const { info } = this.#get(namespace, parent);
+    const id = `${namespace}\0${parent}`;
+    if (info.kind !== "COMMITTED") {
+      throw fault("FAILED_PRECONDITION", `parent snapshot "${parent}" is not committed`);
+    }
+    if (this.#busy.has(id)) throw fault("NOT_FOUND", `snapshot "${parent}" is being removed`);
+    this.#expecting.set(id, (this.#expecting.get(id) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#expecting.get(id) ?? 1) - 1;
+        if (left > 0) this.#expecting.set(id, left);
+        else this.#expecting.delete(id);
+      },
+    };
+  }
+}
