@@ -6,9 +6,11 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
+import { fault } from "../base/errors.ts";
 import { connectGrpc } from "../rpc/grpc-client.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
 import { createClient } from "./client.ts";
 import { createOutputCapture } from "./io/capture-io.ts";
 import { logFileIo } from "./io/log-file-io.ts";
@@ -19,6 +21,14 @@ const { signal } = new AbortController();
 const call = { signal };
 const containersName = "containerd.services.containers.v1.Containers";
 const tasksName = "containerd.services.tasks.v1.Tasks";
+const snapshotsName = "containerd.services.snapshots.v1.Snapshots";
+const mount = { type: "bind", source: "/layers", target: "", options: ["ro"] };
+const snapshots: ServiceImpl<typeof snapshotsName> = {
+  Mounts: async ({ snapshotter, key }) => {
+    if (key !== "s") throw fault("NOT_FOUND", `snapshot "${key}" not found`);
+    return { mounts: [{ ...mount, source: `/${snapshotter}` }] };
+  },
+};
 
 interface Bench extends AsyncDisposable {
   readonly client: Client;
@@ -41,6 +51,7 @@ async function inProcess(): Promise<Bench> {
     services: {
       containers: inProcessClient(containersName, fakes.containers),
       tasks: inProcessClient(tasksName, fakes.tasks),
+      snapshots: inProcessClient(snapshotsName, snapshots),
     },
   });
   return {
@@ -59,6 +70,7 @@ async function overGrpc(): Promise<Bench> {
   stack.defer(() => server.close({ signal: AbortSignal.abort() }));
   server.add(containersName, fakes.containers);
   server.add(tasksName, fakes.tasks);
+  server.add(snapshotsName, snapshots);
   await server.listen();
   const connection = stack.use(connectGrpc(server.path));
   const client = createClient({
@@ -66,6 +78,7 @@ async function overGrpc(): Promise<Bench> {
     services: {
       containers: connection.client(containersName),
       tasks: connection.client(tasksName),
+      snapshots: connection.client(snapshotsName),
     },
   });
   return { client, fakes, folder, [Symbol.asyncDispose]: () => stack.disposeAsync() };
@@ -186,6 +199,35 @@ for (const { name, open } of [
     await task.delete(call);
     const late = await (await task.wait(call)).status;
     assert.equal((late.error as { code?: string } | undefined)?.code, "NOT_FOUND");
+  });
+
+  test(`client ${name}: a process that runs cannot be deleted`, async () => {
+    await using bench = await open();
+    const task = await started(bench.client);
+    await assert.rejects(task.delete(call), { code: "FAILED_PRECONDITION" });
+    const exec = await task.exec("e", { args: ["sleep", "1000"] }, nullIo, call);
+    await exec.start(call);
+    await assert.rejects(exec.delete(call), { code: "FAILED_PRECONDITION" });
+    await exec.kill(9, call);
+    assert.equal((await exec.delete(call)).exitCode, 137);
+    await task.kill(9, call);
+    assert.equal((await task.delete(call)).exitCode, 137);
+  });
+
+  test(`client ${name}: a task's root is its container's snapshot`, async () => {
+    await using bench = await open();
+    const { client, fakes } = bench;
+    const init = containerInit("c", { snapshotter: "overlayfs", snapshotKey: "s" });
+    const container = await client.newContainer(init, call);
+    const task = await container.newTask({ io: nullIo }, call);
+    assert.deepEqual(fakes.runtime.lastCreate?.rootfs, [{ ...mount, source: "/overlayfs" }]);
+    await task.delete(call);
+    const own = await container.newTask({ io: nullIo, rootfs: [mount] }, call);
+    assert.deepEqual(fakes.runtime.lastCreate?.rootfs, [mount]);
+    await own.delete(call);
+    const gone = containerInit("d", { snapshotter: "overlayfs", snapshotKey: "gone" });
+    const other = await client.newContainer(gone, call);
+    await assert.rejects(other.newTask({ io: nullIo }, call), { code: "NOT_FOUND" });
   });
 
   test(`client ${name}: a later client takes over a running task`, async () => {

@@ -10,6 +10,8 @@ import type { Client, Container } from "./ports.ts";
 export interface ClientServices {
   readonly containers: ServiceClient<"containerd.services.containers.v1.Containers">;
   readonly tasks: ServiceClient<"containerd.services.tasks.v1.Tasks">;
+  /** Where a container's own snapshot becomes its task's root; needed only for such containers. */
+  readonly snapshots?: ServiceClient<"containerd.services.snapshots.v1.Snapshots">;
 }
 
 export interface ClientOptions {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type { ContainersContainer, ContainersContainerInit } from "../gen/tasks.gen.ts";
+import type { ContainersContainer, ContainersContainerInit, TypesMount } from "../gen/tasks.gen.ts";
 import type { ClientScope } from "./client.ts";
 import type { Container, IoAttach, NewTaskOptions, Task } from "./ports.ts";
 import { RemoteTask } from "./task.ts";
@@ -26,10 +26,11 @@ export class RemoteContainer implements Container {
   async newTask(options: NewTaskOptions, call: Cancellable): Promise<Task> {
     const { services, on } = this.#scope;
     await using stack = new AsyncDisposableStack();
+    const rootfs = options.rootfs ?? (await this.#snapshotMounts(call));
     const io = stack.use(await options.io(this.id));
     const request = {
       containerId: this.id,
-      rootfs: options.rootfs ?? [],
+      rootfs,
       ...io.config,
       checkpoint: options.checkpoint ?? null,
       options: options.options ?? null,
@@ -38,6 +39,21 @@ export class RemoteContainer implements Container {
     const { pid } = await services.tasks.Create(request, on(call));
     stack.move(); // the task owns its io from here
     return new RemoteTask(this.#scope, this.id, pid, io);
+  }
+
+  /** FAILED_PRECONDITION when there is a snapshot and no service to ask for its mounts. */
+  async #snapshotMounts(call: Cancellable): Promise<readonly TypesMount[]> {
+    const { snapshotter, snapshotKey: key } = this.#record;
+    if (key === "") return [];
+    const { services, on } = this.#scope;
+    if (!services.snapshots) {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `container "${this.id}" has snapshot "${key}", and this client has no Snapshots service`,
+      );
+    }
+    const { mounts } = await services.snapshots.Mounts({ snapshotter, key }, on(call));
+    return mounts;
   }
 
   async task(call: Cancellable, attach?: IoAttach): Promise<Task> {

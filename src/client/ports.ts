@@ -47,6 +47,7 @@ export interface Container {
 export interface NewTaskOptions {
   /** Makes the task's IO before Create: FIFO read ends must be open when the shim opens its own. */
   readonly io: IoCreator;
+  /** When left out: the mounts of the container's snapshot, if it names one. */
   readonly rootfs?: readonly TypesMountInit[];
   readonly options?: ProtoAnyInit | null;
   readonly runtimePath?: string;

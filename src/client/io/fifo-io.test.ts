@@ -31,8 +31,8 @@ test("fifoIo reads both streams and ends when their writers have left", async ()
     const got: string[] = [];
     await using io = await fifoIo({
       dir,
-      onStdout: (bytes) => got.push(`out ${bytes.toString()}`),
-      onStderr: (bytes) => got.push(`err ${bytes.toString()}`),
+      onStdout: (bytes) => void got.push(`out ${bytes.toString()}`),
+      onStderr: (bytes) => void got.push(`err ${bytes.toString()}`),
     })("c");
     write(io.config.stdout, "one");
     write(io.config.stderr, "two");

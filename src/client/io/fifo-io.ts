@@ -10,10 +10,13 @@ import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
 import { FifoReader } from "./fifo-reader.ts";
 
 export interface FifoStreams {
-  /** Take the bytes before returning: the buffer is used again. */
-  readonly onStdout: (bytes: Buffer) => void;
+  /**
+   * Take the bytes before returning: the buffer is used again. A promise holds the stream until it
+   * settles.
+   */
+  readonly onStdout: (bytes: Buffer) => void | Promise<void>;
   /** Not called for a terminal, which has one output only. */
-  readonly onStderr: (bytes: Buffer) => void;
+  readonly onStderr: (bytes: Buffer) => void | Promise<void>;
   /** Given the process's stdin once it can be written; its absence means no stdin. */
   readonly onStdin?: (stdin: Writable) => void;
 }

@@ -17,13 +17,14 @@ export class FifoReader implements Disposable {
   readonly ended: Promise<void>;
 
   /**
-   * `onData` must use the bytes before it returns: the buffer is used again. With `drainFirst`, for a
+   * `onData` must use the bytes before it returns: the buffer is used again. When it returns a promise,
+   * no more is read until that settles, and the writer waits once the FIFO is full. With `drainFirst`, for a
    * FIFO whose writers came before us, what it holds is read at once: opened after its last writer
    * has left it would never wake the poller, and its end would go unnoticed.
    */
   constructor(
     path: string,
-    onData: (bytes: Buffer) => void,
+    onData: (bytes: Buffer) => void | Promise<void>,
     options: { readonly drainFirst?: boolean } = {},
   ) {
     const fd = openFifoReader(path);
@@ -39,8 +40,11 @@ export class FifoReader implements Disposable {
       onread: {
         buffer: chunk,
         callback: (length) => {
-          onData(chunk.subarray(0, length));
-          return true;
+          const busy = onData(chunk.subarray(0, length));
+          if (busy === undefined) return true;
+          const goOn = (): void => void socket.resume();
+          busy.then(goOn, goOn);
+          return false;
         },
       },
     });
@@ -58,12 +62,12 @@ export class FifoReader implements Disposable {
 }
 
 /** True at the end of the stream, false while a writer lives. */
-function drain(fd: number, onData: (bytes: Buffer) => void): boolean {
+function drain(fd: number, onData: (bytes: Buffer) => void | Promise<void>): boolean {
   for (;;) {
     try {
       const length = readSync(fd, chunk, 0, chunk.length, null);
       if (length === 0) return true;
-      onData(chunk.subarray(0, length));
+      void onData(chunk.subarray(0, length));
     } catch (error) {
       if (errnoOf(error) === "EAGAIN") return false;
       throw error;
