@@ -182,7 +182,7 @@ async function recordBoth(
   const { ports, sandboxes } = facade;
   const { record, handler } = plan;
   const { id, config } = record;
-  const spec = await op.run("spec", () =>
+  const built = await op.run("spec", () =>
     ports.specs.sandbox({
       id,
       config,
@@ -195,6 +195,11 @@ async function recordBoth(
       pauseRootfs: ports.pauseRootfs,
     }),
   );
+  const { review } = ports;
+  const spec =
+    review === undefined
+      ? built
+      : await op.run("plugins", () => review.sandbox({ id, config, spec: built }, call));
   undo.add("task", (own) => purgeContainer(ports.client, id, undefined, own));
   const init = containerRecordInit({
     id,
