@@ -11,6 +11,7 @@ import { silentLogger } from "../src/base/logger.ts";
 import { defaultConfig } from "../src/config/defaults.ts";
 import type { ExecTarget, StreamingServer } from "../src/streaming/ports.ts";
 import { createStreamingServer } from "../src/streaming/streaming-server.ts";
+import { takeDescriptor } from "../test/support/streaming/descriptor-of.ts";
 import { FakeSessionHost } from "../test/support/streaming/fake-session-host.ts";
 import { upgradeToSpdy } from "../test/support/streaming/spdy-client.ts";
 
@@ -58,7 +59,7 @@ async function bench(bytes: number, wanted: readonly string[]): Promise<void> {
     const address = pod.address();
     const socket = connect(typeof address === "object" ? (address?.port ?? 0) : 0, "127.0.0.1");
     await new Promise((resolve) => void socket.once("connect", resolve));
-    return descriptorOf(socket);
+    return takeDescriptor(socket);
   };
   console.log("mode         seconds    MB/s   CPU s  main loop p50 / p99 ms");
   const idle = await measure(() => new Promise((resolve) => setTimeout(resolve, 2000)));
@@ -156,19 +157,6 @@ function pour(socket: Socket, bytes: number): void {
   };
   more();
 }
-
-function descriptorOf(socket: Socket): number {
-  const handle = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle;
-  // The bench's pod is in this process: hand over a duplicate, as the dialling thread would.
-  return duplicate(handle.fd, socket);
-}
-
-function duplicate(fd: number, owner: Socket): number {
-  owner.pause();
-  owners.push(owner); // keeps the other descriptor open
-  return fd;
-}
-const owners: Socket[] = [];
 
 async function client({ mode, url, bytes }: Job): Promise<void> {
   if (mode.startsWith("ws")) return webSocketClient(mode, url, bytes);

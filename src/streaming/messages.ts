@@ -19,6 +19,8 @@ export type SessionTarget =
 
 export interface StreamingWorkerData {
   readonly config: StreamingConfig;
+  /** How often sessions are probed for clients that vanished or fell silent. */
+  readonly probeMs: number;
 }
 
 export type WorkerRequest =

@@ -13,8 +13,6 @@ import { WebSocketCommandConnection } from "./websocket/command.ts";
 import { forwardPorts } from "./websocket/port-forward.ts";
 import { WebSocketTunnel } from "./websocket/tunnel.ts";
 
-/** A vanished client fails the second probe at the latest. */
-const probeMs = 5000;
 /** Ports one WebSocket may forward; each is two of its channels, whose numbers are bytes. */
 const maxPorts = 127;
 
@@ -26,7 +24,8 @@ export class Sessions implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #lastId = 0;
 
-  constructor(config: StreamingConfig, link: MainLink) {
+  /** A vanished client fails the second probe at the latest. */
+  constructor(config: StreamingConfig, link: MainLink, probeMs: number) {
     this.#config = config;
     this.#link = link;
     this.#timer = setInterval(() => this.#probe(), probeMs).unref();

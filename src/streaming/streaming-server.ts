@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import type { StreamingConfig } from "../config/config.ts";
 import type { SessionTarget } from "./messages.ts";
 import type {
   AttachTarget,
   ExecTarget,
   PortForwardTarget,
-  SessionHost,
   StreamingServer,
   StreamSelection,
 } from "./ports.ts";
-import { StreamingWorkerLink } from "./worker-link.ts";
-
-export interface StreamingServerOptions {
-  readonly config: StreamingConfig;
-  readonly host: SessionHost;
-  readonly log: Logger;
-}
+import { type StreamingServerOptions, StreamingWorkerLink } from "./worker-link.ts";
 
 /**
  * Starts the streaming worker and resolves when it listens. ALREADY_EXISTS when the address is taken,

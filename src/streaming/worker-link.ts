@@ -21,10 +21,12 @@ const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 const closeTimeoutMs = 2000;
 
-export interface WorkerLinkOptions {
+export interface StreamingServerOptions {
   readonly config: StreamingConfig;
   readonly host: SessionHost;
   readonly log: Logger;
+  /** How often sessions are probed for clients that vanished or fell silent. Default 5000. */
+  readonly probeMs?: number;
 }
 
 interface Waiting {
@@ -43,6 +45,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
   readonly #sessions: HostedSessions;
   readonly #waiting = new Map<number, Waiting>();
   readonly #firstTry = Promise.withResolvers<void>();
+  readonly #probeMs: number;
   #config: StreamingConfig;
   #worker: Worker | undefined;
   #restart: NodeJS.Timeout | undefined;
@@ -51,7 +54,8 @@ export class StreamingWorkerLink implements AsyncDisposable {
   #sequence = 0;
   #closing = false;
 
-  constructor({ config, host, log }: WorkerLinkOptions) {
+  constructor({ config, host, log, probeMs = 5000 }: StreamingServerOptions) {
+    this.#probeMs = probeMs;
     this.#config = config;
     this.#log = log;
     this.listening = this.#firstTry.promise;
@@ -105,7 +109,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
   }
 
   #spawn(): void {
-    const data: StreamingWorkerData = { config: this.#config };
+    const data: StreamingWorkerData = { config: this.#config, probeMs: this.#probeMs };
     const worker = new Worker(entry, {
       name: "berth-streaming",
       workerData: data,

@@ -17,10 +17,13 @@ import { Tokens } from "./tokens.ts";
 const port = parentPort;
 if (port !== null) serve(workerData as StreamingWorkerData, (notice) => port.postMessage(notice));
 
-function serve({ config }: StreamingWorkerData, post: (notice: WorkerNotice) => void): void {
+function serve(
+  { config, probeMs }: StreamingWorkerData,
+  post: (notice: WorkerNotice) => void,
+): void {
   const link = new MainLink(post);
   const tokens = new Tokens<SessionTarget>();
-  const sessions = new Sessions(config, link);
+  const sessions = new Sessions(config, link, probeMs);
   let http: StreamingHttp | undefined;
 
   const close = async (): Promise<void> => {

@@ -16,8 +16,10 @@ export interface SpdyCommandOptions {
   readonly onActivity: () => void;
 }
 
-/** More than a command has: room for the ones that are refused because their kind is unknown. */
+/** A command has five at most. */
 const maxStreams = 16;
+/** Streams of a kind that is unknown or there already, each of which is reset. */
+const strayLimit = 64;
 
 /**
  * Waits for the streams of one command. Undefined when the client did not open them in time, or left:
@@ -29,6 +31,7 @@ export async function acceptSpdyCommand(
   const { transport, head, selection, version, onActivity } = options;
   const wanted = wantedStreams(selection, version);
   const streams = new Map<string, SpdyStream>();
+  let strays = 0;
   const complete = Promise.withResolvers<boolean>();
   const connection = new SpdyConnection(transport, {
     head,
@@ -38,6 +41,8 @@ export async function acceptSpdyCommand(
       const kind = stream.headers.get("streamtype") ?? "";
       if (!wanted.includes(kind) || streams.has(kind)) {
         stream.destroy();
+        strays += 1;
+        if (strays > strayLimit) transport.destroy();
         return;
       }
       streams.set(kind, stream);

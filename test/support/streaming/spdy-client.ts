@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { constants, createDeflate, type Deflate } from "node:zlib";
 import { headerDictionary } from "../../../src/streaming/spdy/dictionary.ts";
 import { FrameParser } from "../../../src/streaming/spdy/frame-parser.ts";
@@ -28,7 +28,8 @@ export async function upgradeToSpdy(
   protocols: readonly string[],
   options: {
     readonly method?: string;
-    readonly upgrade?: string | undefined;
+    /** "" asks for none. */
+    readonly upgrade?: string;
     readonly ca?: string | Buffer;
   } = {},
 ): Promise<UpgradeAnswer> {
@@ -39,7 +40,7 @@ export async function upgradeToSpdy(
     agent: false,
     ...(ca === undefined ? {} : { ca, ALPNProtocols: ["http/1.1"] }),
     headers: {
-      ...(upgrade === undefined ? {} : { connection: "Upgrade", upgrade }),
+      ...(upgrade === "" ? {} : { connection: "Upgrade", upgrade }),
       ...(protocols.length === 0 ? {} : { "x-stream-protocol-version": [...protocols] }),
       "content-length": "0",
     },
@@ -104,7 +105,7 @@ export class ClientStream {
 
 /** A SPDY client that is as strict as Go's: data before the reply fails the test. */
 export class SpdyClient {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly closed: Promise<unknown>;
   readonly pings: number[] = [];
   goneAway = false;
@@ -116,7 +117,7 @@ export class SpdyClient {
   readonly #streams = new Map<number, ClientStream>();
   #lastId = -1;
 
-  constructor(socket: Socket, head: Buffer) {
+  constructor(socket: Duplex, head: Buffer) {
     this.socket = socket;
     this.#deflate.on("data", (piece: Buffer) => this.#deflated.push(piece));
     const replied = new Set<number>();
