@@ -39,6 +39,48 @@ describe("UpdateContainerResources", () => {
     assert.ok(!status?.resources?.linux?.memoryLimitInBytes);
   });
 
+  it("sets the limits back that were set before one failed", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const task = world.client.taskOf("container");
+    const update = (linux: object): Promise<unknown> =>
+      world.call("UpdateContainerResources", { containerId, linux });
+    await update({ cpuShares: 512n });
+    const { updates } = task;
+    const apply = task.update.bind(task);
+    task.update = async (resources, call) => {
+      await apply(resources, call);
+      if (updates.length === 2) throw new Error("cpuset is wrong");
+    };
+    await assert.rejects(update({ cpuShares: 64n, cpusetCpus: "99" }));
+    assert.deepEqual(updates.at(-1), { cpu: { shares: 512 } });
+  });
+
+  const refused = [
+    {
+      name: "a negative memory limit",
+      linux: { memoryLimitInBytes: -1n },
+      code: "INVALID_ARGUMENT",
+    },
+    { name: "negative shares", linux: { cpuShares: -1n }, code: "INVALID_ARGUMENT" },
+    {
+      name: "a memory limit below what is used",
+      linux: { memoryLimitInBytes: 4095n },
+      code: "FAILED_PRECONDITION",
+    },
+  ];
+  for (const { name, linux, code } of refused) {
+    it(`refuses ${name}`, async () => {
+      await using world = await FakeWorld.create();
+      world.memoryUsage = 4096n;
+      const containerId = await world.startedContainer(await world.runPod());
+      await assert.rejects(world.call("UpdateContainerResources", { containerId, linux }), {
+        code,
+      });
+      assert.deepEqual(world.client.taskOf("container").updates, []);
+    });
+  }
+
   it("refuses a container that is unknown or has exited", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());

@@ -12,7 +12,9 @@ import { type ContainerRecord, describeState } from "../store/container-record.t
 
 /**
  * UpdateContainerResources: merges what is given into the present limits, zero meaning unchanged, and
- * applies them to the stored spec and to the task. The OOM score of a running process stays.
+ * applies them to the stored spec and to the task; all of it or, on failure, nothing. The OOM score of a
+ * running process stays. INVALID_ARGUMENT for a negative limit, FAILED_PRECONDITION for a memory limit
+ * below what is in use: the kernel would refuse it or, on a unified host, kill for it.
  */
 export function updateContainerResources(facade: Facade): Verb<"UpdateContainerResources"> {
   return async (request, call) => {
@@ -25,9 +27,12 @@ export function updateContainerResources(facade: Facade): Verb<"UpdateContainerR
       );
     }
     if (!request.linux) return {};
-    const merged = mergeResources(record.resources, request.linux);
+    refuseNegative(request.linux);
+    await refuseBelowUsage(facade, record, request.linux.memoryLimitInBytes);
+    const change = request.linux;
+    const merged = mergeResources(record.resources, change);
     using op = facade.operations.claim("UpdateContainerResources", record.id);
-    await op.run("update", () => apply(facade, record, merged, call.signal));
+    await op.run("update", () => apply(facade, record, { merged, change }, call.signal));
     return {};
   };
 }
@@ -35,7 +40,7 @@ export function updateContainerResources(facade: Facade): Verb<"UpdateContainerR
 async function apply(
   facade: Facade,
   record: ContainerRecord,
-  merged: LinuxContainerResources,
+  { merged, change }: { merged: LinuxContainerResources; change: LinuxContainerResources },
   signal: AbortSignal,
 ): Promise<void> {
   const { ports, live } = facade;
@@ -49,16 +54,62 @@ async function apply(
   await container.update({ spec: specAny(withResources(container, resources)) }, ["spec"], {
     signal,
   });
-  if (record.state.kind === "running") await live.of(id).task?.update(resources, { signal });
-  await facade.containers.update(id, (current) => ({ ...current, resources: merged }));
+  const { task } = live.of(id);
+  if (record.state.kind === "running" && task) {
+    // A part of the limits may have been set before one of them failed.
+    const previous = before && resourcesOf(before.value);
+    if (previous) undo.add("limits", (own) => task.update(previous, own));
+    await task.update(resources, { signal });
+  }
+  await facade.containers.update(id, (current) => ({
+    ...current,
+    // Another update may have ended meanwhile: what it set and this one did not, stays.
+    resources: mergeResources(current.resources, change),
+  }));
   live.of(id).container = container;
   undo.keep();
 }
 
+/** Quota is negative for "none"; nothing else may be. */
+function refuseNegative({
+  memoryLimitInBytes,
+  cpuShares,
+  cpuPeriod,
+}: LinuxContainerResources): void {
+  const fields = {
+    memory_limit_in_bytes: memoryLimitInBytes,
+    cpu_shares: cpuShares,
+    cpu_period: cpuPeriod,
+  };
+  for (const [field, value] of Object.entries(fields)) {
+    if (value < 0n) throw fault("INVALID_ARGUMENT", `linux.${field} ${value} is negative`);
+  }
+}
+
+async function refuseBelowUsage(
+  facade: Facade,
+  { id, state, cgroupsPath }: ContainerRecord,
+  limit: bigint,
+): Promise<void> {
+  if (limit === 0n || state.kind !== "running") return;
+  const used = await facade.ports.memoryUsage(cgroupsPath);
+  if (used === undefined || limit >= used) return;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `cannot limit the memory of container "${id}" to ${limit} bytes: it uses ${used}`,
+  );
+}
+
+function resourcesOf(spec: Uint8Array): OciLinuxResources | undefined {
+  return specFrom(spec).linux.resources;
+}
+
+function specFrom(bytes: Uint8Array | undefined): OciSpec {
+  return parseExactJson(Buffer.from(bytes ?? "").toString()) as OciSpec;
+}
+
 function withResources(container: Container, resources: OciLinuxResources): OciSpec {
-  const spec = parseExactJson(
-    Buffer.from(container.record.spec?.value ?? "").toString(),
-  ) as OciSpec;
+  const spec = specFrom(container.record.spec?.value);
   const { linux } = spec;
   return { ...spec, linux: { ...linux, resources: { ...linux.resources, ...resources } } };
 }

@@ -105,7 +105,7 @@ export class FakeWorld implements AsyncDisposable {
   /** What ExecSync's commands print. */
   execOutput = { stdout: "", stderr: "" };
   oomKills = 0;
-  memoryUsage: bigint | undefined = 1024n;
+  memoryUsage: bigint | undefined = undefined;
   /** Sandboxes that the network says it has set up. */
   attached: string[] = [];
   networkReady = true;
@@ -339,6 +339,7 @@ export class FakeWorld implements AsyncDisposable {
         await this.steps.run(stopped ? "resume log of stopped" : "resume log");
         return log();
       },
+      salvage: () => this.steps.run("salvage log"),
       removeOrphans: async () => {
         await this.steps.run("remove orphan FIFOs");
         return 0;
