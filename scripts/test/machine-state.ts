@@ -39,7 +39,7 @@ function processes(): string[] {
         const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
         const line = argv.join(" ").trim();
         const isOurs =
-          /containerd-shim|cli\/berthd\.ts|docker-registry|\/pause-amd64|\/pause-arm64/.test(
+          /containerd-shim|cli\/berthd\.ts|docker-registry|berth-fifo-holder|\/pause-amd64|\/pause-arm64/.test(
             line,
           ) || argv[0] === "/pause";
         return isOurs ? [`process ${pid}: ${line.slice(0, 160)}`] : [];

@@ -94,6 +94,7 @@ export function criPlugins(
       createContainerLogs({
         folder: path.join(config.state, "fifo"),
         maxLineBytes: config.cri.maxContainerLogLineSize,
+        holder: pauseBinaryPath(),
         log,
       }),
   });

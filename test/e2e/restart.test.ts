@@ -93,10 +93,7 @@ suite("after kill -9 of the daemon", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(pod.id);
   });
 
-  // A FIFO's bytes go with its last open end, which is the shim's, as long as shims do not inherit
-  // read ends of FIFOs made beforehand.
-  const lost = "what a container writes while the daemon is away is lost when it ends";
-  test("what ended meanwhile has its whole log", { todo: lost }, async () => {
+  test("what ended meanwhile has its whole log", async () => {
     const pod = await cri.runPod();
     const id = await startSlowly(pod, "last-words", "echo last words");
     await endWithoutDaemon(1);

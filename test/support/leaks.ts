@@ -6,7 +6,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { cgroupsBelow, removeCgroups } from "./cgroups.ts";
 import type { CniNetwork } from "./cni.ts";
-import { isAlive, type ProcessInfo, processesInCgroup, shimsOf } from "./processes.ts";
+import { isAlive, type ProcessInfo, processes, processesInCgroup, shimsOf } from "./processes.ts";
 import { must, run } from "./run.ts";
 import { until } from "./until.ts";
 
@@ -36,6 +36,7 @@ async function everythingLeft(territory: Territory): Promise<string[]> {
   return [
     ...shimsOf(socket).map((shim) => `shim ${shim.pid}: ${shim.argv.join(" ")}`),
     ...processesInCgroup(cgroupParent).map((info) => `process ${describe(info)}`),
+    ...holdersBelow(folder).map((info) => `process ${describe(info)}`),
     ...(await mountsBelow(folder)).map((mount) => `mount ${mount}`),
     ...(await cgroupsBelow(cgroupParent)).map((group) => `cgroup ${group}`),
     ...(await linksOf(network.bridge)).map((link) => `link ${link}`),
@@ -71,7 +72,11 @@ export async function assertNothingLeft(territory: Territory): Promise<void> {
 
 /** Clears away by force what a failed test left, within this territory only. */
 export async function sweep(territory: Territory): Promise<void> {
-  const doomed = [...shimsOf(territory.socket), ...processesInCgroup(territory.cgroupParent)];
+  const doomed = [
+    ...shimsOf(territory.socket),
+    ...processesInCgroup(territory.cgroupParent),
+    ...holdersBelow(territory.folder),
+  ];
   for (const { pid } of doomed) {
     try {
       process.kill(pid, "SIGKILL");
@@ -88,6 +93,14 @@ export async function sweep(territory: Territory): Promise<void> {
   }
   await sweepIptables(territory.network);
   await removeCgroups(territory.cgroupParent);
+}
+
+/** What keeps containers' FIFOs open while the daemon is away. */
+function holdersBelow(folder: string): ProcessInfo[] {
+  return processes(
+    ({ argv: [name, held] }) =>
+      name === "berth-fifo-holder" && held?.startsWith(`${folder}/`) === true,
+  );
 }
 
 function describe(info: ProcessInfo): string {

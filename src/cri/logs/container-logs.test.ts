@@ -39,6 +39,7 @@ function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: Con
     folder: path.join(root, "fifo"),
     maxLineBytes,
     log: silentLogger,
+    holder: "",
   });
   t.after(async () => {
     await logs[Symbol.asyncDispose]();
@@ -201,6 +202,7 @@ test("ContainerLogs resumes after a restart of the daemon, with what the FIFOs h
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: silentLogger,
+    holder: "",
   });
   t.after(() => next[Symbol.asyncDispose]());
   await using resumed = await next.resume({ ...wanted, config, stopped: false }, call);
@@ -231,6 +233,7 @@ test("ContainerLogs resumes a stopped container, whose end nobody announces any 
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: silentLogger,
+    holder: "",
   });
   t.after(() => next[Symbol.asyncDispose]());
   await using resumed = await next.resume({ ...wanted, config, stopped: true }, call);
@@ -318,6 +321,7 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: silentLogger,
+    holder: "",
     worker: pathToFileURL(mortal),
   });
   t.after(async () => {

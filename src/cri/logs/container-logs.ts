@@ -7,6 +7,7 @@ import { errnoOf, fault, isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import type { IoConfig } from "../../client/ports.ts";
+import { FifoHolders } from "./fifo-holders.ts";
 import { LogWorkerLink } from "./log-worker-link.ts";
 import type { LogNotice } from "./messages.ts";
 import type { ContainerLog, ContainerLogs, LogOptions } from "./ports.ts";
@@ -18,6 +19,8 @@ export interface ContainerLogsOptions {
   /** Longer lines are split; ≤ 0 for no limit. */
   readonly maxLineBytes: number;
   readonly log: Logger;
+  /** Program that holds FIFOs open while the daemon is away, see FifoHolders; "" for none. */
+  readonly holder: string;
   /** Module of the worker thread, for tests. @default worker.ts */
   readonly worker?: URL;
 }
@@ -31,13 +34,17 @@ class WorkerContainerLogs implements ContainerLogs {
   readonly #folder: string;
   readonly #log: Logger;
   readonly #link: LogWorkerLink;
+  readonly #holders: FifoHolders | undefined;
+  readonly #found: Promise<void>;
   readonly #logs = new Map<string, PumpedLog>();
   #keys = 0;
   #closed: LogTotals = { bytes: 0, lostBytes: 0 };
 
-  constructor({ folder, maxLineBytes, log, worker }: ContainerLogsOptions) {
+  constructor({ folder, holder, maxLineBytes, log, worker }: ContainerLogsOptions) {
     this.#folder = folder;
     this.#log = log;
+    this.#holders = holder === "" ? undefined : new FifoHolders(holder, log);
+    this.#found = this.#findHolders();
     const events = {
       onNotice: (notice: LogNotice) => this.#notice(notice),
       onRestart: () => this.#reattachAll(),
@@ -49,14 +56,16 @@ class WorkerContainerLogs implements ContainerLogs {
     signal.throwIfAborted();
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     // Synchronous, so that removeOrphans never meets a folder whose log is not known yet.
-    const folder = mkdtempSync(path.join(this.#folder, `${options.containerId.slice(0, 12)}-`));
+    const folder = mkdtempSync(path.join(this.#folder, folderPrefix(options.containerId)));
     const config = ioConfig(folder, options);
     try {
       for (const fifo of [config.stdin, config.stdout, config.stderr]) {
         if (fifo !== "") makeFifo(fifo);
       }
+      this.#hold(folder, config);
       return await this.#start(options, config, { folder, resume: false, signal });
     } catch (error) {
+      this.#holders?.release(folder);
       await rm(folder, { recursive: true, force: true });
       throw cannotOpen(options.containerId, error);
     }
@@ -70,6 +79,8 @@ class WorkerContainerLogs implements ContainerLogs {
     const { config } = options;
     const parent = path.dirname(config.stdout || config.stderr || config.stdin);
     const folder = path.dirname(parent) === this.#folder ? parent : undefined;
+    await this.#found;
+    if (folder !== undefined && !options.stopped) this.#hold(folder, config);
     try {
       // A stopped task's FIFOs are at their end at once; a living one's are read on. Both start with
       // what the FIFOs hold, since the poller says nothing about an end that came before us.
@@ -79,10 +90,23 @@ class WorkerContainerLogs implements ContainerLogs {
     }
   }
 
+  async salvage(options: LogOptions, call: Cancellable): Promise<void> {
+    const prefix = folderPrefix(options.containerId);
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names.filter((each) => each.startsWith(prefix))) {
+      const config = ioConfig(path.join(this.#folder, name), { ...options, stdin: false });
+      const how = { ...options, stdin: false, config, stopped: true };
+      await using log = await this.resume(how, call);
+      await log.drained(call);
+    }
+  }
+
   async removeOrphans(): Promise<number> {
+    await this.#found;
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const present = await readdir(this.#folder);
-    const used = new Set([...this.#logs.values()].map((log) => log.folder));
+    const used = new Set([...this.#logs.values()].flatMap(({ folder }) => folder ?? []));
+    this.#holders?.releaseOthers(used);
     const orphans = present
       .map((name) => path.join(this.#folder, name))
       .filter((folder) => !used.has(folder));
@@ -94,9 +118,25 @@ class WorkerContainerLogs implements ContainerLogs {
     return sum(this.#closed, ...[...this.#logs.values()].map((log) => log.counts()));
   }
 
+  async #findHolders(): Promise<void> {
+    try {
+      await this.#holders?.find(this.#folder);
+    } catch (err) {
+      this.#log.warn({ err }, "holders of FIFOs cannot be looked for");
+    }
+  }
+
+  #hold(folder: string, { stdout, stderr }: IoConfig): void {
+    this.#holders?.hold(
+      folder,
+      [stdout, stderr].filter((fifo) => fifo !== ""),
+    );
+  }
+
   #forget(key: string): void {
     const log = this.#logs.get(key);
     if (log) this.#closed = sum(this.#closed, log.counts());
+    if (log?.folder !== undefined) this.#holders?.release(log.folder);
     this.#logs.delete(key);
   }
 
@@ -196,6 +236,10 @@ function sum(...totals: readonly LogTotals[]): LogTotals {
     }),
     { bytes: 0, lostBytes: 0 },
   );
+}
+
+function folderPrefix(containerId: string): string {
+  return `${containerId.slice(0, 12)}-`;
 }
 
 function ioConfig(folder: string, { terminal, stdin }: LogOptions): IoConfig {

@@ -15,6 +15,11 @@ export interface ContainerLogs extends AsyncDisposable {
     call: Cancellable,
   ): Promise<ContainerLog>;
   /**
+   * For a container whose task went with its shim: writes what its FIFOs still hold to its log, and
+   * removes them. Nothing happens where there are none.
+   */
+  salvage(options: LogOptions, call: Cancellable): Promise<void>;
+  /**
    * Once all logs are resumed, and before anything new is started: removes the FIFOs that belong to
    * none, which a crash left. Answers how many folders went.
    */

@@ -6,12 +6,15 @@ import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
+import { deadline } from "../lifecycle/deadline.ts";
 import {
   becomeCreated,
   becomeExited,
   becomeRunning,
   type ContainerRecord,
 } from "../store/container-record.ts";
+
+const salvageMs = 2_000;
 
 /**
  * Brings one container back:
@@ -43,6 +46,7 @@ export async function recoverContainer(
   if (state.kind === "exited") return task && endTask(task, call);
   if (container && task) return recoverTask(facade, record, container, task, call);
   if (state.kind !== "created") {
+    await salvageLog(facade, record, call);
     await recordLoss(facade, id, 255, "Unknown", "its task was gone when the daemon started");
   }
 }
@@ -91,6 +95,22 @@ async function withLog(
   } catch (error) {
     log.error({ err: error, container: id }, "log could not be taken up again");
     return container.task(call);
+  }
+}
+
+/** What a container wrote before it went with its shim. */
+async function salvageLog(
+  facade: Facade,
+  { id, config, logPath }: ContainerRecord,
+  { signal }: Cancellable,
+): Promise<void> {
+  const { logs, log } = facade.ports;
+  using limit = deadline(salvageMs, "salvaging the log", signal);
+  try {
+    const { tty: terminal, stdin } = config;
+    await logs.salvage({ containerId: id, logPath, terminal, stdin }, limit);
+  } catch (err) {
+    log.warn({ err, container: id }, "the end of a log could not be salvaged");
   }
 }
 

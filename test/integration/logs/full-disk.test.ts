@@ -38,6 +38,7 @@ test("a full disk costs lines, is told of once, and ends when there is room", {
     folder: path.join(place.path, "fifo"),
     maxLineBytes: 16_384,
     log,
+    holder: "",
   });
   const logPath = path.join(disk, "pod", "0.log");
   const options = { containerId: "full", logPath, terminal: true, stdin: false };

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, openSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import type { Logger } from "../../base/logger.ts";
+import { openFifoReader } from "../../base/os/fifo.ts";
+import { identify, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
+import { reap } from "../../base/os/reaper.ts";
+import { spawnProcess } from "../../base/os/spawn.ts";
+
+/** What holders call themselves; the folder of their FIFOs is their only argument. */
+const holderName = "berth-fifo-holder";
+
+/**
+ * Processes that keep a container's output while the daemon is away. A FIFO forgets what it holds when
+ * its last end is closed, and a shim closes both of its own when the container ends: what was written
+ * since the daemon died would be gone. So one small process per running container has the read ends
+ * open too and never reads. It lives in a session of its own, as shims do, and is found again by its
+ * command line.
+ */
+export class FifoHolders {
+  readonly #program: string;
+  readonly #log: Logger;
+  readonly #holders = new Map<string, ProcessIdentity>();
+
+  /** `program` ignores its descriptors and sleeps until it is killed: the sandbox's pause does. */
+  constructor(program: string, log: Logger) {
+    this.#program = program;
+    this.#log = log;
+  }
+
+  /** Finds the holders of FIFOs below `root` that an earlier daemon started. Call it once, first. */
+  async find(root: string): Promise<void> {
+    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    await Promise.all(
+      pids.map(async (pid) => {
+        const [name, folder] = await argvOf(pid);
+        const holder = name === holderName ? identify(Number(pid)) : undefined;
+        if (holder && folder?.startsWith(`${root}/`)) this.#holders.set(folder, holder);
+      }),
+    );
+  }
+
+  /** Holds the FIFOs of a folder, unless somebody does. Without a holder a log is still a log: never throws. */
+  hold(folder: string, fifos: readonly string[]): void {
+    if (this.#holders.has(folder)) return;
+    const fds: number[] = [];
+    try {
+      for (const fifo of fifos) fds.push(openFifoReader(fifo));
+      const rest = openSync("/dev/null", "r");
+      fds.push(rest);
+      const [first = rest, second = rest] = fds;
+      const pid = spawnProcess({
+        path: this.#program,
+        argv: [holderName, folder],
+        env: {},
+        cwd: "/",
+        stdio: [first, second, rest],
+      });
+      // Only so that it does not stay a zombie; how it ended says nothing.
+      void reap(pid, { keepsAlive: false });
+      const holder = identify(pid);
+      if (holder) this.#holders.set(folder, holder);
+    } catch (err) {
+      this.#log.warn({ err, folder }, "output will not outlast a restart: FIFOs cannot be held");
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
+  }
+
+  release(folder: string): void {
+    const holder = this.#holders.get(folder);
+    if (holder) killProcess(holder, "SIGKILL");
+    this.#holders.delete(folder);
+  }
+
+  /** Ends the holders of all folders but these. */
+  releaseOthers(used: ReadonlySet<string>): void {
+    for (const folder of this.#holders.keys()) if (!used.has(folder)) this.release(folder);
+  }
+}
+
+async function argvOf(pid: string): Promise<string[]> {
+  try {
+    return (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
+  } catch {
+    return [];
+  }
+}
