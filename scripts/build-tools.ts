@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds the Go tools that the conformance tests use (crictl, critest, containerd's current shim)
-// into $BERTH_TOOLS/bin, or ~/.cache/berth-tools/bin: all of them, or those named. What is already
-// built from the present go.mod and go.sum is left alone. Each module names the Go it needs.
+// Builds the Go tools that the conformance tests use (crictl, critest, containerd's current shim,
+// a kubelet) into $BERTH_TOOLS/bin, or ~/.cache/berth-tools/bin: all of them, or those named. What
+// is already built from the present go.mod and go.sum is left alone. Each module names its Go.
 import { buildTool, builtTool, type GoToolName, goToolNames } from "../test/support/go-tools.ts";
 
 const asked = process.argv.slice(2);
