@@ -36,6 +36,22 @@ async function remove(facade: Facade, record: ContainerRecord, own: Cancellable)
   facade.publish({ type: "deleted", containerId: id, sandboxId });
 }
 
+/**
+ * Removes what a sandbox has of containers without a record of ours: a damaged one is set aside at the
+ * start, and its container, which may run, can only go with its pod.
+ */
+export async function removeUnrecorded(
+  facade: Facade,
+  sandboxId: string,
+  call: Cancellable,
+): Promise<void> {
+  const all = await facade.ports.client.containers([], call);
+  const unknown = all.filter(
+    ({ id, record }) => record.sandbox === sandboxId && !facade.containers.get(id),
+  );
+  await settled(unknown.map(({ id }) => removeRemains(facade, id, call)));
+}
+
 /** Everything but the CRI record: task, containerd record, snapshot, log FIFOs, files. Idempotent. */
 export async function removeRemains(facade: Facade, id: string, call: Cancellable): Promise<void> {
   const { client, snapshotter } = facade.ports;

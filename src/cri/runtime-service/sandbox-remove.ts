@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { removeContainerByForce } from "../container/container-remove.ts";
+import { removeContainerByForce, removeUnrecorded } from "../container/container-remove.ts";
 import { purgeContainer, waitUnder } from "../container/purge-task.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
@@ -30,11 +30,12 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
   using op = facade.operations.claim("RemovePodSandbox", id);
   await takeDownSandbox(facade, op, id, limit);
   refuseWithNetwork(facade, id);
-  await op.run("remove containers", () =>
-    settled(
+  await op.run("remove containers", async () => {
+    await settled(
       containersOf(facade, id).map((record) => removeContainerByForce(facade, record, limit)),
-    ),
-  );
+    );
+    await removeUnrecorded(facade, id, limit);
+  });
   const live = facade.live.of(id);
   if (live.finished)
     await op.run("shim", () => waitUnder(live.finished ?? Promise.resolve(), limit));

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// A damaged record, bundle or shim costs itself and nothing else; it is told of, and can be removed.
+import assert from "node:assert/strict";
+import { readdir, rm, truncate } from "node:fs/promises";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, suite, test } from "node:test";
+import { linesOf } from "../support/cri-log.ts";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { nothingLeft } from "../support/leaks.ts";
+import type { Cri, RunningPod } from "../support/pods.ts";
+import { isAlive, shimsOf } from "../support/processes.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
+
+interface Made {
+  readonly pod: RunningPod;
+  readonly containerId: string;
+}
+
+suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
+  let bed: Testbed;
+  let cri: Cri;
+  let witness: Made;
+  before(async () => {
+    bed = await openTestbed();
+    ({ cri } = bed);
+    witness = await make();
+  });
+  after(() => bed?.finish());
+
+  const make = async (): Promise<Made> => {
+    const pod = await cri.runPod();
+    return {
+      pod,
+      containerId: await cri.startContainer(pod, bed.images.shell.reference, forever),
+    };
+  };
+  const witnessIsWell = async (): Promise<void> => {
+    assert.equal((await cri.podStatus(witness.pod.id)).state, "SANDBOX_READY");
+    assert.equal((await cri.exec(witness.containerId, ["echo", "well"])).stdout, "well\n");
+  };
+  const bundle = (id: string, ...names: string[]): string =>
+    path.join(bed.daemon.folder, "state/io.containerd.runtime.v2.task/k8s.io", id, ...names);
+  const containerRecords = async (): Promise<string[]> => {
+    const service = bed.daemon.client("containerd.services.containers.v1.Containers");
+    const { containers } = await service.List({}, { namespace: "k8s.io" });
+    return containers.map(({ id }) => id);
+  };
+  const onlyWitnessIsLeft = async (): Promise<void> => {
+    await until("only the other pod is left", async () => {
+      const ids = [witness.pod.id, witness.containerId].sort();
+      assert.deepEqual((await containerRecords()).sort(), ids);
+      assert.deepEqual((await readdir(bundle(""))).sort(), ids);
+      assert.equal(shimsOf(bed.daemon.socket).length, 1);
+      return true;
+    });
+  };
+
+  test("a container's row: its container runs on, and goes with its pod", async () => {
+    const { pod, containerId } = await make();
+    await bed.daemon.kill9();
+    damageRow("cri-containers", containerId);
+    await bed.daemon.start();
+    await witnessIsWell();
+    await assert.rejects(cri.status(containerId), { code: "NOT_FOUND" });
+    assert.ok((await containerRecords()).includes(containerId));
+    assert.ok(await isToldOf(containerId));
+    await cri.removePod(pod.id);
+    await onlyWitnessIsLeft();
+  });
+
+  test("a sandbox's row: its pod runs on, its name is free, the next start clears it away", async () => {
+    const { pod, containerId } = await make();
+    await bed.daemon.kill9();
+    damageRow("cri-sandboxes", pod.id);
+    await bed.daemon.start();
+    await witnessIsWell();
+    await assert.rejects(cri.podStatus(pod.id), { code: "NOT_FOUND" });
+    assert.ok(await isToldOf(pod.id));
+    assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
+    const again = await cri.runtime.RunPodSandbox({ config: pod.config });
+    cri.seen.add(again.podSandboxId);
+    await cri.removePod(again.podSandboxId);
+    await cri.runtime.StopContainer({ containerId, timeout: 10n });
+    assert.equal((await cri.status(containerId)).exitCode, 5);
+    await cri.runtime.RemoveContainer({ containerId });
+    await bed.daemon.kill9();
+    await bed.daemon.start();
+    await witnessIsWell();
+    await onlyWitnessIsLeft();
+  });
+
+  for (const file of ["config.json", "bootstrap.json", "shim-binary-path"]) {
+    test(`${file} of both bundles cut short: the pod is found all the same`, async () => {
+      const { pod, containerId } = await make();
+      await bed.daemon.kill9();
+      for (const id of [pod.id, containerId]) await truncate(bundle(id, file), 7);
+      await bed.daemon.start();
+      await witnessIsWell();
+      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+      assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+      await cri.runtime.StopContainer({ containerId, timeout: 10n });
+      assert.equal((await cri.status(containerId)).exitCode, 5);
+      await cri.removePod(pod.id);
+      await onlyWitnessIsLeft();
+    });
+  }
+
+  test("a bundle without any files: its container is ended, the pod is not", async () => {
+    const { pod, containerId } = await make();
+    await bed.daemon.kill9();
+    for (const name of await readdir(bundle(containerId))) {
+      if (name !== "rootfs") await rm(bundle(containerId, name), { recursive: true });
+    }
+    await bed.daemon.start();
+    await witnessIsWell();
+    const { state, exitCode, reason } = await cri.status(containerId);
+    assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
+    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+    const next = await cri.startContainer(pod, bed.images.shell.reference, ["echo", "next"]);
+    await cri.reaches(next, "CONTAINER_EXITED");
+    assert.deepEqual(linesOf(await cri.logOf(next)), ["next"]);
+    await cri.removePod(pod.id);
+    await onlyWitnessIsLeft();
+  });
+
+  test("a shim that is stopped: its pod is ended, and can be removed", async () => {
+    const { pod, containerId } = await make();
+    await bed.daemon.kill9();
+    const shim = shimsOf(bed.daemon.socket).find(({ argv }) => argv.includes(pod.id));
+    process.kill(shim!.pid, "SIGSTOP");
+    await bed.daemon.start();
+    await witnessIsWell();
+    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
+    assert.equal((await cri.status(containerId)).state, "CONTAINER_EXITED");
+    await until("the shim is gone", () => !isAlive(shim!.pid));
+    await cri.removePod(pod.id);
+    await onlyWitnessIsLeft();
+  });
+
+  test("and at the end nothing is left", async () => {
+    await cri.removePod(witness.pod.id);
+    await nothingLeft(bed.daemon.territory);
+  });
+
+  function damageRow(table: string, id: string): void {
+    using database = new DatabaseSync(path.join(bed.daemon.folder, "root/meta.db"));
+    const { changes } = database
+      .prepare(`UPDATE records SET value = substr(value, 1, 40) WHERE tbl = ? AND id = ?`)
+      .run(table, id);
+    assert.equal(Number(changes), 1);
+  }
+
+  async function isToldOf(id: string): Promise<boolean> {
+    const lines = await bed.daemon.logLines();
+    return lines.some((line) => line["id"] === id && /damaged/.test(String(line["msg"])));
+  }
+});
