@@ -5,6 +5,7 @@ import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { clampProcess } from "./clamp-process.ts";
+import { criuFault } from "./criu-fault.ts";
 import { ExitTable } from "./exit-table.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
 import type { Shim, TaskApi } from "./shim/shim.ts";
@@ -180,9 +181,13 @@ export class ShimTask implements RuntimeTask {
     options: { path: string; options: ProtoAny | null },
     call: Cancellable,
   ): Promise<void> {
-    await this.#call(`cannot checkpoint ${this.#name("")}`, call, (api, o) =>
-      api.Checkpoint({ id: this.id, ...options }, o),
-    );
+    try {
+      await this.#call(`cannot checkpoint ${this.#name("")}`, call, (api, o) =>
+        api.Checkpoint({ id: this.id, ...options }, o),
+      );
+    } catch (error) {
+      throw await criuFault(toFault(error), this.files);
+    }
   }
 
   async update(
@@ -314,10 +319,15 @@ export class ShimTask implements RuntimeTask {
   }
 
   async #start(execId: string, call: Cancellable): Promise<number> {
-    const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
-      api.Start({ id: this.id, execId }, options),
-    );
-    return pid;
+    try {
+      const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
+        api.Start({ id: this.id, execId }, options),
+      );
+      return pid;
+    } catch (error) {
+      if (execId !== "") throw error;
+      throw await criuFault(toFault(error), this.files); // of a restore
+    }
   }
 
   async #pidOf(execId: string): Promise<number> {

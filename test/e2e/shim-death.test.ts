@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// kill -9 of a shim under a running daemon, as Debian's ctr sees it and as the machine shows it.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { after, before, suite, test } from "node:test";
+import { cgroupsBelow } from "../support/cgroups.ts";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { mountsBelow } from "../support/leaks.ts";
+import type { Cri, RunningPod } from "../support/pods.ts";
+import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
+import { endChild } from "../support/registry.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+interface TaskEvent {
+  readonly container_id: string;
+  readonly exit_status?: number;
+}
+
+suite("kill -9 of a shim", { skip: lacking(...podPrograms, "ctr") }, () => {
+  let bed: Testbed;
+  let cri: Cri;
+  let pod: RunningPod;
+  let ids: string[];
+  let seen = "";
+  before(async () => {
+    bed = await openTestbed();
+    ({ cri } = bed);
+    pod = await cri.runPod();
+    const command = ["sh", "-c", "sleep 100000 & sleep 100000 & wait"];
+    ids = [
+      pod.id,
+      await cri.startContainer(pod, bed.images.shell.reference, command),
+      await cri.startContainer(pod, bed.images.shell.reference, command),
+    ];
+  });
+  after(() => bed?.finish());
+
+  /** What was published of a topic, by container. */
+  const published = (topic: string): Map<string, TaskEvent> => {
+    const events = seen
+      .split("\n")
+      .filter((line) => line.includes(` ${topic} {`))
+      .map((line) => JSON.parse(line.slice(line.indexOf("{"))) as TaskEvent);
+    return new Map(events.map((event) => [event.container_id, event]));
+  };
+
+  test("its processes are killed, TaskExit and TaskDelete published, mounts and cgroups gone", async () => {
+    const child = spawn("ctr", ["--address", bed.daemon.socket, "events"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    child.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+    try {
+      await until("ctr listens", async () => {
+        const id = await cri.createContainer(pod, bed.images.shell.reference, ["true"]);
+        await cri.runtime.RemoveContainer({ containerId: id });
+        return seen !== "";
+      });
+      const parent = cri.settings.cgroupParent;
+      const doomed = processesInCgroup(parent);
+      assert.ok(doomed.length >= 7, "pause, two shells, four sleeps");
+      const [shim] = shimsOf(bed.daemon.socket);
+      process.kill(shim!.pid, "SIGKILL");
+      await until("both events of all three", () => {
+        const deleted = published("/tasks/delete");
+        return ids.every((id) => deleted.has(id));
+      });
+      const exits = published("/tasks/exit");
+      assert.deepEqual(
+        ids.map((id) => exits.get(id)?.exit_status),
+        [137, 137, 137],
+      );
+      assert.deepEqual(
+        ids.map((id) => published("/tasks/delete").get(id)?.exit_status),
+        [137, 137, 137],
+      );
+      // Whoever is told finds nothing any more.
+      assert.deepEqual(
+        doomed.filter(({ pid }) => isAlive(pid)),
+        [],
+      );
+      assert.deepEqual(await cgroupsBelow(parent), []);
+      const bundles = (await mountsBelow(bed.daemon.folder)).filter((it) => it.includes("/rootfs"));
+      assert.deepEqual(bundles, []);
+    } finally {
+      await endChild(child);
+    }
+  });
+
+  test("no exit or deletion was published twice", () => {
+    for (const topic of ["/tasks/exit", "/tasks/delete"]) {
+      const lines = seen.split("\n").filter((line) => line.includes(` ${topic} {`));
+      assert.equal(lines.length, ids.length, lines.join("\n"));
+    }
+  });
+});
