@@ -33,7 +33,7 @@ const tools = {
     module: "shim-2.3",
     package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
   },
-  // Some 1,500 packages: with one at a time a fresh machine is at it for a quarter of an hour.
+  // Some 1,500 packages, so it takes what a machine of two cores has.
   kubelet: { module: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", parallel: 2 },
 } as const satisfies Record<string, GoTool>;
 

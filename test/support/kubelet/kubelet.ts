@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { V1Pod } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import type { Daemon } from "../daemon.ts";
 import { findProgram } from "../lacking.ts";
@@ -13,6 +12,7 @@ import { scratch } from "../scratch.ts";
 import { GivenUp, until } from "../until.ts";
 import { KubeletApi } from "./kubelet-api.ts";
 import { makeCgroupRoot, rememberTraces } from "./kubelet-traces.ts";
+import type { PodManifest } from "./static-pods.ts";
 
 /** The node's name: what a kubelet signs its certificate for, and the end of static pods' names. */
 const node = "localhost";
@@ -20,9 +20,11 @@ const node = "localhost";
 /** A kubelet without an API server; its pods are files in a folder. */
 export interface Kubelet extends AsyncDisposable {
   readonly folder: string;
+  /** Where its pods' logs go. */
+  readonly logs: string;
   readonly api: KubeletApi;
   /** Writes a pod's manifest. Answers the name that the pod gets. */
-  place(pod: V1Pod): Promise<string>;
+  place(pod: PodManifest): Promise<string>;
   /** Removes all manifests. */
   withdrawAll(): Promise<void>;
   start(): Promise<void>;
@@ -43,6 +45,7 @@ export async function startKubelet(binary: string, daemon: Daemon): Promise<Kube
   await makeCgroupRoot(cgroupRoot);
   const manifests = await home.folder("manifests");
   const root = await home.folder("root");
+  const logs = path.join(home.path, "logs");
   const certificates = path.join(home.path, "pki");
   const port = await freePort();
   const config = path.join(home.path, "kubelet.json");
@@ -55,7 +58,7 @@ export async function startKubelet(binary: string, daemon: Daemon): Promise<Kube
       containerRuntimeEndpoint: `unix://${daemon.socket}`,
       cgroupRoot,
       staticPodPath: manifests,
-      podLogsDir: path.join(home.path, "logs"),
+      podLogsDir: logs,
       volumePluginDir: path.join(home.path, "volume-plugins"),
       port,
     }),
@@ -93,12 +96,13 @@ export async function startKubelet(binary: string, daemon: Daemon): Promise<Kube
   owned.use(disposeOnSignal(owned));
   return {
     folder: home.path,
+    logs,
     api,
     start,
     stop,
     log: () => readFile(logFile, "utf8"),
     place: async (pod) => {
-      const name = pod.metadata?.name ?? "";
+      const { name } = pod.metadata;
       const hidden = path.join(manifests, `.${name}.json`);
       await writeFile(hidden, JSON.stringify({ apiVersion: "v1", kind: "Pod", ...pod }));
       await rename(hidden, path.join(manifests, `${name}.json`));
@@ -141,6 +145,9 @@ async function machineConfig(): Promise<object> {
     // Quicker than in production: a test waits for these.
     syncFrequency: "2s",
     fileCheckFrequency: "2s",
+    containerLogMaxSize: "100Ki",
+    containerLogMaxFiles: 20,
+    containerLogMonitorInterval: "3s",
     crashLoopBackOff: { maxContainerRestartPeriod: "2s" },
   };
 }

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { linesOf } from "../../support/cri-log.ts";
+import { toolOrReason } from "../../support/go-tools.ts";
+import { type Kubelet, startKubelet } from "../../support/kubelet/kubelet.ts";
+import type { KubeletApi } from "../../support/kubelet/kubelet-api.ts";
+import { chattyLines, type StaticPodName, staticPods } from "../../support/kubelet/static-pods.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import { leftovers, mountsBelow } from "../../support/leaks.ts";
+import { namespaceOf } from "../../support/processes.ts";
+import { parsePrometheusText } from "../../support/prometheus-text.ts";
+import { freePort } from "../../support/registry.ts";
+import { upgradeToSpdy } from "../../support/streaming/spdy-client.ts";
+import { WsClient } from "../../support/streaming/ws-client.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
+
+const missing = lacking(...podPrograms);
+const tool = missing === false ? await toolOrReason("kubelet") : undefined;
+
+/** Enough for a kubelet that looks once in a few seconds, on a busy machine. */
+const patience = { timeoutMs: 60_000, everyMs: 250 } as const;
+
+/** Those that go on as they are whatever restarts around them. */
+const steady: readonly StaticPodName[] = ["web", "guarded", "host", "privileged"];
+
+suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
+  let bed: Testbed;
+  let kubelet: Kubelet;
+  let api: KubeletApi;
+  let hostPort: number;
+  let hostFolder: string;
+  const names = new Map<StaticPodName, string>();
+  before(async () => {
+    bed = await openTestbed();
+    kubelet = await startKubelet(tool?.skip === false ? tool.path : "", bed.daemon);
+    api = kubelet.api;
+    hostPort = await freePort();
+    hostFolder = path.join(bed.folder, "host folder");
+    await mkdir(hostFolder);
+    await chmod(hostFolder, 0o777);
+    const pods = staticPods({ image: bed.images.shell.reference, hostPort, hostFolder });
+    for (const [name, pod] of Object.entries(pods)) {
+      names.set(name as StaticPodName, await kubelet.place(pod));
+    }
+  });
+  after(async () => {
+    try {
+      await kubelet?.stop();
+      await bed?.cri.removeAllPods();
+      await kubelet?.[Symbol.asyncDispose]();
+    } finally {
+      await bed?.finish();
+    }
+  });
+
+  const named = (name: StaticPodName): string => names.get(name) ?? "";
+
+  const isReady = (name: StaticPodName) =>
+    until(
+      `${name} is ready`,
+      async () => {
+        const { status } = await api.pod(named(name));
+        const ready = status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
+        if (!ready) throw new Error(JSON.stringify(status?.containerStatuses));
+        return status;
+      },
+      patience,
+    );
+
+  const exec = async (name: StaticPodName, container: string, ...command: readonly string[]) =>
+    (await api.run(named(name), container, command)).trim();
+
+  test("init container, sidecar, probes and volumes: the pod becomes ready", async () => {
+    const status = await isReady("web");
+    const [seed, sidecar] = status.initContainerStatuses ?? [];
+    assert.equal(seed?.state?.terminated?.reason, "Completed");
+    assert.ok(sidecar?.state?.running && sidecar.started);
+    const server = await api.container(named("web"), "server");
+    assert.deepEqual([server.started, server.ready, server.restartCount], [true, true, 0]);
+    assert.match(server.containerID ?? "", /^berth:\/\/[0-9a-f]{64}$/);
+    assert.ok(status.podIP?.startsWith(bed.daemon.network.subnet.slice(0, -4)));
+    for (const host of [`${status.podIP}:8080`, `${outerAddress()}:${hostPort}`]) {
+      const answer = await fetch(`http://${host}/index.html`);
+      assert.equal(await answer.text(), "seeded\n");
+    }
+    assert.equal(await exec("web", "server", "ls", "/work"), "index.html\npost-start\nup");
+    assert.match(await exec("web", "server", "df", "-k", "/memory"), / 1024 /);
+  });
+
+  test("limits are what the pod asked for", async () => {
+    const { podUid, pid } = await serverProcess();
+    const group = cgroupOf(pid);
+    assert.ok(group("memory").includes(`/kubepods/burstable/pod${podUid}/`));
+    assert.deepEqual(
+      [
+        value("memory", group("memory"), "memory.limit_in_bytes", "memory.max"),
+        value("cpu", group("cpu"), "cpu.cfs_quota_us", "cpu.max").split(" ")[0],
+      ],
+      [String(64 << 20), "20000"],
+    );
+  });
+
+  test("security contexts, a shared process namespace, sub-path and downward volumes", async () => {
+    await isReady("guarded");
+    const run = (...command: readonly string[]) => exec("guarded", "main", ...command);
+    assert.match(await run("id"), /^uid=1000 gid=3000 groups=2000,3000$|groups=3000.*2000/);
+    const status = await run("cat", "/proc/self/status");
+    const field = (name: string) => new RegExp(`^${name}:\\s*(\\w+)$`, "m").exec(status)?.[1];
+    assert.deepEqual(
+      [field("CapBnd"), field("NoNewPrivs"), field("Seccomp")],
+      ["0000000000000000", "1", "2"],
+    );
+    await assert.rejects(run("touch", "/tmp/x"), /Read-only file system/);
+    await run("touch", "/work/mine");
+    assert.match(await run("ls", "-ln", "/work/mine"), / 1000 +2000 /);
+    assert.equal(await run("cat", "/about/name"), named("guarded"));
+    assert.match(await run("ps", "-o", "pid,args"), /^ +1 \/pause$/m);
+  });
+
+  test("a crash loop backs off and tells what the last one said", async () => {
+    const main = await until(
+      "two restarts and a pause",
+      async () => {
+        const seen = await api.container(named("crash"), "main");
+        const isWaiting = seen.state?.waiting?.reason === "CrashLoopBackOff";
+        return seen.restartCount >= 2 && isWaiting && seen;
+      },
+      patience,
+    );
+    const last = main.lastState?.terminated;
+    assert.deepEqual([last?.exitCode, last?.reason, last?.message], [3, "Error", "it breaks\n"]);
+    assert.match(await api.logs(named("crash"), "main", "previous=true"), /^it breaks\n$/);
+  });
+
+  test("an OOM kill is told as one", async () => {
+    const ended = await until(
+      "greedy is dead",
+      async () => (await api.container(named("greedy"), "main")).state?.terminated,
+      patience,
+    );
+    assert.deepEqual([ended.reason, ended.exitCode], ["OOMKilled", 137]);
+    await until(
+      "its pod failed",
+      async () => (await api.pod(named("greedy"))).status?.phase === "Failed",
+      patience,
+    );
+  });
+
+  test("a failing liveness probe restarts its container", async () => {
+    const main = await until(
+      "one restart",
+      async () => {
+        const seen = await api.container(named("unwell"), "main");
+        return seen.restartCount >= 1 && seen.lastState?.terminated && seen;
+      },
+      patience,
+    );
+    assert.equal(main.lastState?.terminated?.exitCode, 137);
+  });
+
+  test("an exec probe that takes too long leaves its pod running and unready", async () => {
+    const main = await until(
+      "slow runs",
+      async () => {
+        const seen = await api.container(named("slow"), "main");
+        return seen.state?.running && seen;
+      },
+      patience,
+    );
+    await until("the probe timed out", async () => /timed out/.test(await kubelet.log()), patience);
+    const seen = await api.container(named("slow"), "main");
+    assert.deepEqual([seen.ready, seen.containerID], [false, main.containerID]);
+    const probes = async (): Promise<number> =>
+      (await exec("slow", "main", "ps")).split("\n").filter((line) => / sleep 500/.test(line))
+        .length;
+    assert.ok((await probes()) <= 1, "probes that timed out still run");
+  });
+
+  test("hostNetwork: the host's network, and no address of its own", async () => {
+    await isReady("host");
+    const { items } = await bed.cri.runtime.ListPodSandbox({});
+    const sandbox = items.find(({ metadata }) => metadata?.name === named("host"));
+    assert.equal((await bed.cri.podStatus(sandbox?.id ?? "")).network?.ip ?? "", "");
+    const net = namespaceOf(process.pid, "net");
+    assert.equal(await exec("host", "main", "readlink", "/proc/self/ns/net"), net);
+    assert.notEqual(await exec("web", "server", "readlink", "/proc/self/ns/net"), net);
+  });
+
+  test("privileged: every capability and device of the host", async () => {
+    await isReady("privileged");
+    const bounding = /^CapBnd:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    const status = await exec("privileged", "main", "cat", "/proc/self/status");
+    assert.equal(/^CapEff:\s*(\w+)$/m.exec(status)?.[1], bounding);
+    assert.equal(await exec("privileged", "main", "ls", "/dev/kmsg"), "/dev/kmsg");
+    await assert.rejects(exec("web", "server", "ls", "/dev/kmsg"), /No such file/);
+  });
+
+  test("logs: whole, their end, with times", async () => {
+    const { name } = (await api.pod(named("web"))).metadata ?? {};
+    const whole = await api.logs(named("web"), "server");
+    assert.deepEqual(whole.split("\n").toSorted(), ["", `serving as ${name}`, "to stderr"]);
+    assert.equal(await api.logs(named("web"), "seed"), "init is done\n");
+    await until("the sidecar ticked twice", async () =>
+      (await api.logs(named("web"), "sidecar")).startsWith("tick\ntick\n"),
+    );
+    assert.equal(await api.logs(named("web"), "sidecar", "tailLines=1"), "tick\n");
+    assert.match(
+      await api.logs(named("web"), "sidecar", "tailLines=1&timestamps=true"),
+      /^\d{4}-\d\d-\d\dT[^ ]+ tick\n$/,
+    );
+  });
+
+  test("logs rotated by the kubelet have every line once", async () => {
+    const folder = await until("the chatty pod's logs", async () => {
+      const pod = (await readdir(kubelet.logs)).find((name) => name.includes("chatty"));
+      return pod && path.join(kubelet.logs, pod, "main");
+    });
+    const lines = await until(
+      "all is written and rotated",
+      async () => {
+        const names = (await readdir(folder)).filter((name) => !name.endsWith(".tmp")).toSorted();
+        const rotated = names.filter((name) => name !== "0.log");
+        if (rotated.length < 2) throw new Error(`there are ${names.join()}`);
+        let text = "";
+        for (const name of [...rotated, "0.log"]) {
+          const bytes = await readFile(path.join(folder, name));
+          text += (name.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString();
+        }
+        const found = linesOf(text);
+        if (Number(found.at(-1)) !== chattyLines) throw new Error(`${found.length} lines yet`);
+        return found;
+      },
+      patience,
+    );
+    assert.deepEqual(
+      lines.map(Number),
+      Array.from({ length: chattyLines }, (_, index) => index + 1),
+    );
+  });
+
+  test("exec through the kubelet, over WebSocket and over SPDY", async () => {
+    const command = ["sh", "-c", "read line; echo got $line; echo oops >&2; exit 5"];
+    const target = [named("web"), "server", command] as const;
+    const ca = await api.ca();
+    const socket = await WsClient.connect(api.execUrl("wss", ...target), "v5.channel.k8s.io", ca);
+    socket.send(0, Buffer.from("over WebSocket\n"));
+    await socket.closeCode;
+    assert.deepEqual([socket.textOf(1), socket.textOf(2)], ["got over WebSocket\n", "oops\n"]);
+    assert.match(socket.textOf(3), /"ExitCode","message":"5"/);
+
+    const { client, status } = await upgradeToSpdy(
+      api.execUrl("https", ...target),
+      ["v4.channel.k8s.io"],
+      { ca },
+    );
+    assert.ok(client, `upgrade refused: ${status}`);
+    const error = await client.open({ streamtype: "error" });
+    const stdin = await client.open({ streamtype: "stdin" });
+    const stdout = await client.open({ streamtype: "stdout" });
+    const stderr = await client.open({ streamtype: "stderr" });
+    await client.write(stdin, "over SPDY\n");
+    client.end(stdin);
+    assert.deepEqual([await stdout.text(), await stderr.text()], ["got over SPDY\n", "oops\n"]);
+    assert.match(await error.text(), /"ExitCode","message":"5"/);
+    client.destroy();
+  });
+
+  test("port-forward through the kubelet", async () => {
+    const { client, status } = await upgradeToSpdy(
+      `https://${api.host}/portForward/default/${named("web")}`,
+      ["portforward.k8s.io"],
+      { ca: await api.ca() },
+    );
+    assert.ok(client, `upgrade refused: ${status}`);
+    const common = { port: "8080", requestid: "0" };
+    const error = await client.open({ ...common, streamtype: "error" });
+    client.end(error);
+    const data = await client.open({ ...common, streamtype: "data" });
+    await client.write(data, "GET /index.html HTTP/1.0\r\n\r\n");
+    client.end(data);
+    assert.match(await data.text(), /^HTTP\/1\.[01] 200 OK[^]*seeded\n$/);
+    client.destroy();
+  });
+
+  test("/stats/summary has figures of the node, its pods and containers", async () => {
+    const pod = await until(
+      "the summary has the server's CPU rate",
+      async () => {
+        const summary = await api.json<Summary>("/stats/summary");
+        assert.ok(summary.node.runtime.imageFs.usedBytes > 0);
+        const found = summary.pods.find(({ podRef }) => podRef.name === named("web"));
+        const server = found?.containers.find(({ name }) => name === "server");
+        return server?.cpu?.usageNanoCores !== undefined && found;
+      },
+      { timeoutMs: 45_000, everyMs: 1000 },
+    );
+    assert.deepEqual(pod.containers.map(({ name }) => name).toSorted(), ["server", "sidecar"]);
+    for (const { name, cpu, memory, rootfs, logs } of pod.containers) {
+      const figures = [cpu?.usageCoreNanoSeconds, memory?.workingSetBytes, rootfs?.usedBytes];
+      assert.ok(
+        [...figures, logs?.usedBytes].every((it) => it !== undefined && it > 0),
+        name,
+      );
+    }
+    assert.ok((pod.network?.rxBytes ?? 0) > 0);
+    assert.ok((pod.memory?.workingSetBytes ?? 0) > 0);
+    assert.ok((pod.process_stats?.process_count ?? 0) >= 3);
+  });
+
+  test("/metrics/cadvisor has samples by pod and container", async () => {
+    const families = parsePrometheusText(await api.request("/metrics/cadvisor"));
+    const of = (family: string, container: string): number | undefined =>
+      families
+        .get(family)
+        ?.samples.find(
+          ({ labels }) => labels["pod"] === named("web") && labels["container"] === container,
+        )?.value;
+    assert.ok((of("container_memory_working_set_bytes", "server") ?? 0) > 0);
+    assert.ok((of("container_threads", "sidecar") ?? 0) > 0);
+    assert.ok((of("container_network_receive_bytes_total", "") ?? 0) > 0);
+    assert.equal(of("container_spec_memory_limit_bytes", "server"), 64 << 20);
+    assert.notEqual(of("container_cpu_usage_seconds_total", "server"), undefined);
+  });
+
+  for (const [what, restart] of [
+    [
+      "the kubelet",
+      async () => {
+        await kubelet.stop();
+        await kubelet.start();
+      },
+    ],
+    [
+      "Berth by SIGKILL",
+      async () => {
+        await bed.daemon.kill9();
+        await bed.daemon.start();
+      },
+    ],
+  ] as const) {
+    test(`the pods outlive a restart of ${what}`, async () => {
+      const before = await containersOfSteadyPods();
+      assert.equal(before.length, 10);
+      await restart();
+      for (const name of steady) await isReady(name);
+      // A sync of every pod has passed once a later crash was handled.
+      const { restartCount } = await api.container(named("crash"), "main");
+      await until(
+        "the kubelet goes on restarting what crashes",
+        async () => (await api.container(named("crash"), "main")).restartCount > restartCount,
+        patience,
+      );
+      assert.deepEqual(await containersOfSteadyPods(), before);
+      assert.equal(await exec("web", "server", "cat", "/work/index.html"), "seeded");
+      for (const name of steady) {
+        const { status } = await api.pod(named(name));
+        const counts = status?.containerStatuses?.map((it) => it.restartCount);
+        assert.ok(
+          counts?.every((count) => count === 0),
+          `${name} restarted`,
+        );
+      }
+    });
+  }
+
+  test("without their manifests nothing of the pods is left", async () => {
+    const { items } = await bed.cri.runtime.ListPodSandbox({});
+    for (const { id } of items) bed.cri.seen.add(id);
+    await kubelet.withdrawAll();
+    await until(
+      "no sandboxes",
+      async () => {
+        const left = await bed.cri.runtime.ListPodSandbox({});
+        const { containers } = await bed.cri.runtime.ListContainers({});
+        if (left.items.length + containers.length === 0) return true;
+        throw new Error(left.items.map((item) => `${item.metadata?.name} ${item.state}`).join());
+      },
+      // Kubelets collect what is dead once a minute.
+      { timeoutMs: 120_000, everyMs: 500 },
+    );
+    const told = await readFile(path.join(hostFolder, "end"), "utf8");
+    assert.equal(told, "stopping\nended by TERM\n");
+    await until(
+      "nothing of pods is left",
+      async () => {
+        const { cgroupParent } = bed.daemon.territory;
+        const ownGroup = new RegExp(`${cgroupParent}/kubepods(/burstable|/besteffort)?$`);
+        const left = [
+          ...(await leftovers(bed.daemon.territory)).filter((line) => !ownGroup.test(line)),
+          ...(await mountsBelow(path.join(kubelet.folder, "root"))),
+          ...(await readdir(path.join(kubelet.folder, "root", "pods"))),
+        ];
+        if (left.length > 0) throw new Error(left.join("\n"));
+        return true;
+      },
+      patience,
+    );
+    assert.deepEqual(await api.pods(), []);
+  });
+
+  /** Every container there is of the steady pods, dead ones too: `NAME ID STATE`. */
+  async function containersOfSteadyPods(): Promise<string[]> {
+    const { containers } = await bed.cri.runtime.ListContainers({});
+    const { items } = await bed.cri.runtime.ListPodSandbox({});
+    const pods = steady.map(named);
+    return [
+      ...items
+        .filter(({ metadata }) => pods.includes(metadata?.name ?? ""))
+        .map(({ metadata, id, state }) => `${metadata?.name} ${id} ${state}`),
+      ...containers
+        .filter(({ labels }) => pods.includes(labels["io.kubernetes.pod.name"] ?? ""))
+        .map(({ metadata, id, state }) => `${metadata?.name} ${id} ${state}`),
+    ].toSorted();
+  }
+
+  async function serverProcess(): Promise<{ readonly podUid: string; readonly pid: number }> {
+    const server = await api.container(named("web"), "server");
+    const containerId = (server.containerID ?? "").replace("berth://", "");
+    const { info } = await bed.cri.runtime.ContainerStatus({ containerId, verbose: true });
+    const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+    const uid = (await api.pod(named("web"))).metadata?.uid ?? "";
+    return { podUid: uid, pid };
+  }
+});
+
+interface Usage {
+  readonly usageNanoCores?: number;
+  readonly usageCoreNanoSeconds?: number;
+  readonly workingSetBytes?: number;
+  readonly usedBytes?: number;
+}
+
+/** What is looked at of the kubelet's stats.Summary. */
+interface Summary {
+  readonly node: { readonly runtime: { readonly imageFs: { readonly usedBytes: number } } };
+  readonly pods: readonly {
+    readonly podRef: { readonly name: string };
+    readonly containers: readonly {
+      readonly name: string;
+      readonly cpu?: Usage;
+      readonly memory?: Usage;
+      readonly rootfs?: Usage;
+      readonly logs?: Usage;
+    }[];
+    readonly memory?: Usage;
+    readonly network?: { readonly rxBytes?: number };
+    readonly process_stats?: { readonly process_count?: number };
+  }[];
+}
+
+/** An address of this machine that is not loopback: host ports are not forwarded from there. */
+function outerAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const found = all.find(({ family, internal }) => family === "IPv4" && !internal);
+  assert.ok(found, "no address but loopback");
+  return found.address;
+}
+
+/** A process's cgroup by v1 controller; on v2 they all have the same. */
+function cgroupOf(pid: number): (controller: string) => string {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+  return (controller) => {
+    const own = lines.find((line) => line.split(":")[1]?.split(",").includes(controller));
+    return (own ?? lines.at(-1) ?? "").split(":").slice(2).join(":");
+  };
+}
+
+function value(controller: string, group: string, v1: string, v2: string): string {
+  const root = "/sys/fs/cgroup";
+  try {
+    return readFileSync(path.join(root, controller, group, v1), "utf8").trim();
+  } catch {
+    return readFileSync(path.join(root, group, v2), "utf8").trim();
+  }
+}
