@@ -44,11 +44,12 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
     ...(pipes.stdout ? [new OutputPump(pipes.stdout, connection.stdout)] : []),
     ...(pipes.stderr ? [new OutputPump(pipes.stderr, connection.stderr)] : []),
   ];
+  if (gone.aborted) return clientGone;
+  await control.start();
+  // Not before: an answer to what was sent too early would come before an attach listens.
   if (connection.stdin && pipes.stdin) {
     pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));
   }
-  if (gone.aborted) return clientGone;
-  await control.start();
   forwardSizes(connection, control);
   const left = Promise.withResolvers<undefined>();
   gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
