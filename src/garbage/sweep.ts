@@ -25,26 +25,32 @@ export async function sweep(
   call: Cancellable,
 ): Promise<Swept> {
   const swept: Swept = { blobs: 0, snapshots: 0, ingests: 0, leases: 0 };
+  // What is doomed is settled before anything is awaited: what comes later has not been looked at.
+  const blobs = stores.content
+    .list(namespace)
+    .filter(({ digest }) => !marks.has({ type: "content", id: digest }));
+  const snapshots = [...stores.snapshotters].map(([name, snapshotter]) => ({
+    snapshotter,
+    keys: doomedSnapshots(snapshotter, namespace, (id) =>
+      marks.has({ type: `snapshots/${name}`, id }),
+    ),
+  }));
   for (const lease of stores.leases.list(namespace)) {
     if ((expiryOf(lease) ?? Infinity) > nowMs) continue;
     await stores.leases.delete(namespace, lease.id);
     swept.leases += 1;
   }
-  const blobs = stores.content
-    .list(namespace)
-    .filter(({ digest }) => !marks.has({ type: "content", id: digest }));
   // Side by side, since the records that are written at once share one transaction.
   const removed = await Promise.all(
     blobs.map(({ digest }) => gone(stores.content.delete(namespace, digest), "NOT_FOUND")),
   );
   swept.blobs = removed.reduce((sum, one) => sum + one, 0);
-  for (const [name, snapshotter] of stores.snapshotters) {
-    swept.snapshots += await sweepSnapshots(
-      snapshotter,
-      namespace,
-      (id) => marks.has({ type: `snapshots/${name}`, id }),
-      call,
-    );
+  for (const { snapshotter, keys } of snapshots) {
+    for (const key of keys) {
+      call.signal.throwIfAborted();
+      const removal = snapshotter.remove(namespace, key, call);
+      swept.snapshots += await gone(removal, "NOT_FOUND", "FAILED_PRECONDITION");
+    }
   }
   for (const { ref, updatedAtNanos } of await stores.content.ingests(namespace)) {
     const isFresh = Number(updatedAtNanos / 1_000_000n) > nowMs - ingestLifeMs;
@@ -54,30 +60,24 @@ export async function sweep(
   return swept;
 }
 
-/** A layer can go once those on it are gone: children before parents. */
-async function sweepSnapshots(
+/** Children before parents, since a layer can go only once those on it are gone. */
+function doomedSnapshots(
   snapshotter: Snapshotter,
   namespace: string,
   isMarked: (id: string) => boolean,
-  call: Cancellable,
-): Promise<number> {
+): string[] {
   const infos = snapshotter.list(namespace);
   const parentOf = new Map(infos.map(({ name, parent }) => [name, parent]));
-  const depths = new Map<string, number>();
   const depthOf = (name: string): number => {
     let depth = 0;
     for (let at = parentOf.get(name) ?? ""; at !== ""; at = parentOf.get(at) ?? "") depth += 1;
     return depth;
   };
-  const doomed = infos.map(({ name }) => name).filter((name) => !isMarked(name));
-  for (const name of doomed) depths.set(name, depthOf(name));
-  let removed = 0;
-  for (const name of doomed.sort((a, b) => (depths.get(b) ?? 0) - (depths.get(a) ?? 0))) {
-    call.signal.throwIfAborted();
-    const removal = snapshotter.remove(namespace, name, call);
-    removed += await gone(removal, "NOT_FOUND", "FAILED_PRECONDITION");
-  }
-  return removed;
+  return infos
+    .filter(({ name }) => !isMarked(name))
+    .map(({ name }) => ({ name, depth: depthOf(name) }))
+    .sort((a, b) => b.depth - a.depth)
+    .map(({ name }) => name);
 }
 
 /** 1 when the removal did it, 0 when it failed with one of the codes. */

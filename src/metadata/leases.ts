@@ -2,6 +2,7 @@
 import { fault } from "../base/errors.ts";
 import { nowNanos } from "../base/now.ts";
 import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
+import { rememberNamespace } from "./records.ts";
 
 /** A root of garbage collection with an owner: what it holds stays until it is deleted or expires. */
 export interface Lease {
@@ -86,6 +87,7 @@ export class Leases {
   ): Promise<Lease> {
     if (this.#leases.has(namespace, id)) throw fault("ALREADY_EXISTS", `lease "${id}" exists`);
     const lease = { id, createdAtNanos: nowNanos(), labels };
+    await rememberNamespace(this.#metadata, namespace);
     await this.#leases.put(namespace, id, lease);
     return lease;
   }

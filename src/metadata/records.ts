@@ -41,6 +41,12 @@ export function containersTable(store: MetadataStore): RecordTable<ContainersCon
   return store.table("containers", containerCodec);
 }
 
+/** Makes a namespace's record, so that it stays when the last thing in it has gone. */
+export async function rememberNamespace(store: MetadataStore, name: string): Promise<void> {
+  const namespaces = namespacesTable(store);
+  if (!namespaces.has("", name)) await namespaces.put("", name, { name, labels: {} });
+}
+
 /** Namespace records, in namespace "" by name. */
 export function namespacesTable(store: MetadataStore): RecordTable<NamespaceRecord> {
   return store.table("namespaces", namespaceCodec);

@@ -6,12 +6,12 @@ import type {
   ContentWriteContentRequest,
   ContentWriteContentResponseInit,
 } from "../gen/tasks.gen.ts";
+import { holdForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import { requiredNamespace } from "../tasks/required-namespace.ts";
 import type { ContentServicePorts } from "./content-service.ts";
-import { holdForCaller } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
 /**

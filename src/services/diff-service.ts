@@ -9,10 +9,11 @@ import { type MadeDiff, makeDiff } from "../diff/make-diff.ts";
 import { checkLayer, compressionFor, defaultLayer, plainLayer } from "../diff/media-types.ts";
 import { openMountRoom } from "../diff/mounted.ts";
 import type { DiffApplyRequest, DiffDiffRequest, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import { holdForCaller } from "../metadata/caller-lease.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { nanosOf } from "../rpc/timestamp.ts";
 import { requiredNamespace } from "../tasks/required-namespace.ts";
-import { holdForCaller, type StoragePorts } from "./storage-ports.ts";
+import type { StoragePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
 export interface DiffServicePorts extends Omit<StoragePorts, "events"> {

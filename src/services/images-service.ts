@@ -6,6 +6,7 @@ import { nowNanos } from "../base/now.ts";
 import type { ImagesDeleteImageRequest, ImagesImage } from "../gen/tasks.gen.ts";
 import { type ImageRecord, imagesTable } from "../images/image-records.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
+import { rememberNamespace } from "../metadata/records.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { requiredNamespace } from "../tasks/required-namespace.ts";
@@ -74,6 +75,7 @@ class ImagesService {
       if (this.#images.has(namespace, name)) {
         throw fault("ALREADY_EXISTS", `image "${name}" exists`);
       }
+      await rememberNamespace(this.#ports.metadata, namespace);
       await this.#images.put(namespace, name, image);
     }
     const event = packAny("containerd.services.images.v1.ImageCreate", { name, labels });

@@ -5,7 +5,10 @@ import { fault } from "../base/errors.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import type { TypesDescriptor, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import { holdForCaller } from "../metadata/caller-lease.ts";
+import type { CallContext } from "../rpc/service.ts";
 import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
+import { requiredNamespace } from "./required-namespace.ts";
 import type { TasksContext } from "./tasks-context.ts";
 
 /** containerd's media types of a CRIU image, a tar, and of the container's spec beside it. */
@@ -25,24 +28,22 @@ export function requireContent(context: TasksContext): ContentStore {
 
 /** Writes a folder of CRIU images as one blob. */
 export async function storeCheckpoint(
-  content: ContentStore,
-  namespace: string,
+  context: TasksContext,
   ref: string,
   folder: string,
-  call: Cancellable,
+  call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  return store(content, namespace, ref, checkpointMediaType, packFolder(folder), call);
+  return store(context, ref, checkpointMediaType, packFolder(folder), call);
 }
 
 /** Writes the container's spec, the bytes of its Any. */
 export async function storeSpec(
-  content: ContentStore,
-  namespace: string,
+  context: TasksContext,
   ref: string,
   spec: Uint8Array,
-  call: Cancellable,
+  call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  return store(content, namespace, ref, checkpointSpecMediaType, [spec], call);
+  return store(context, ref, checkpointSpecMediaType, [spec], call);
 }
 
 /** Makes `folder` from a checkpoint's blob. INVALID_ARGUMENT when it is no such blob. */
@@ -68,15 +69,19 @@ export async function unpackCheckpoint(
 }
 
 async function store(
-  content: ContentStore,
-  namespace: string,
+  context: TasksContext,
   ref: string,
   mediaType: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  call: Cancellable,
+  call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  await using writer = await content.writer(namespace, ref, {});
+  const namespace = requiredNamespace(call);
+  await using writer = await requireContent(context).writer(namespace, ref, {});
   for await (const chunk of chunks) await writer.write(chunk, call);
+  if (context.leases) {
+    const resource = { type: "content", id: writer.digest() };
+    await holdForCaller(context.leases, namespace, call, resource);
+  }
   const size = writer.offsetBytes;
   return { mediaType, digest: await writer.commit({}), size };
 }

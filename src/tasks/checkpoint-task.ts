@@ -2,10 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { ProtoAny, TypesDescriptorInit } from "../gen/tasks.gen.ts";
 import { codec, unpackAny } from "../rpc/codec.ts";
+import type { CallContext } from "../rpc/service.ts";
 import type { RuntimeTask } from "../runtime/ports.ts";
 import { requireContent, storeCheckpoint, storeSpec } from "./checkpoint-content.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
@@ -33,9 +33,9 @@ async function checkpointToContent(
   task: RuntimeTask,
   options: ProtoAny | null,
   spec: Uint8Array,
-  call: Cancellable,
+  call: CallContext,
 ): Promise<TypesDescriptorInit[]> {
-  const content = requireContent(context);
+  requireContent(context);
   const name = `checkpoint-${randomBytes(8).toString("hex")}`;
   const folder = path.join(context.checkpointDir, name);
   await mkdir(context.checkpointDir, { recursive: true, mode: 0o711 });
@@ -43,8 +43,8 @@ async function checkpointToContent(
   try {
     await task.checkpoint({ path: folder, options }, call);
     return [
-      await storeCheckpoint(content, task.namespace, name, folder, call),
-      await storeSpec(content, task.namespace, `${name}-spec`, spec, call),
+      await storeCheckpoint(context, name, folder, call),
+      await storeSpec(context, `${name}-spec`, spec, call),
     ];
   } finally {
     await rm(folder, { recursive: true, force: true });

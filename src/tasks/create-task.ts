@@ -21,6 +21,7 @@ export function createTask(context: TasksContext): TasksVerb<"Create"> {
       throw fault("ALREADY_EXISTS", `task "${container.id}" already exists`);
     }
     checkOptionsType(container, request.options);
+    context.deprecations?.useRuntime(container.runtime?.name ?? "");
     const task = await createFrom(context, container, request, call);
     return { containerId: container.id, pid: task.pid };
   };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ContentStore } from "../content/ports.ts";
+import type { Leases } from "../metadata/leases.ts";
 import type { ServiceImpl, Services } from "../rpc/service.ts";
 import type { PlatformRuntime } from "../runtime/ports.ts";
+import type { Deprecations } from "./deprecations.ts";
 import type { TaskLookup } from "./task-lookup.ts";
 
 export type TasksServiceName = "containerd.services.tasks.v1.Tasks";
@@ -16,6 +18,8 @@ export interface TasksContext {
   readonly lookup: TaskLookup;
   readonly runtime: PlatformRuntime;
   readonly content: ContentStore | undefined;
+  readonly leases: Leases | undefined;
+  readonly deprecations: Deprecations | undefined;
   readonly checkpointDir: string;
   readonly stateTimeoutMs: number;
   readonly statsTimeoutMs: number;

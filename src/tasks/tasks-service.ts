@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ContentStore } from "../content/ports.ts";
+import type { Leases } from "../metadata/leases.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import { containersTable } from "../metadata/records.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
@@ -7,6 +8,7 @@ import type { PlatformRuntime } from "../runtime/ports.ts";
 import { checkpointTask } from "./checkpoint-task.ts";
 import { createTask } from "./create-task.ts";
 import { deleteProcess, deleteTask } from "./delete-task.ts";
+import type { Deprecations } from "./deprecations.ts";
 import { closeStdin, execProcess, resizePty } from "./exec-process.ts";
 import { pauseTask, resumeTask, updateTask } from "./freeze-and-update.ts";
 import { getProcess, listPids, listTasks } from "./inspect-tasks.ts";
@@ -20,6 +22,10 @@ export interface TasksServiceOptions {
   readonly metadata: MetadataStore;
   /** Where checkpoints go and come from; without one only checkpoints to a path work. */
   readonly content?: ContentStore;
+  /** Whose leases hold the checkpoints that are made under them. */
+  readonly leases?: Leases;
+  /** Told of the runtimes that are used. */
+  readonly deprecations?: Deprecations;
   /** Folder for a checkpoint's files on their way; made when missing. */
   readonly checkpointDir: string;
   /** How long one task may take to tell its state, 2 s in containerd. */
@@ -38,6 +44,8 @@ export function createTasksService(options: TasksServiceOptions): ServiceImpl<Ta
     lookup: new TaskLookup(options.runtime, containers),
     runtime: options.runtime,
     content: options.content,
+    leases: options.leases,
+    deprecations: options.deprecations,
     checkpointDir: options.checkpointDir,
     stateTimeoutMs: options.stateTimeoutMs ?? 2_000,
     statsTimeoutMs: options.statsTimeoutMs ?? 2_000,

@@ -8,6 +8,7 @@ import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
 
 import { snapshotsTable } from "../snapshots/snapshot-record.ts";
 import { createContainersService } from "../tasks/containers-service.ts";
+import { Deprecations } from "../tasks/deprecations.ts";
 import { createIntrospectionService, loadServerId } from "../tasks/introspection-service.ts";
 import { createNamespacesService, tableUser } from "../tasks/namespaces-service.ts";
 import { createTasksService } from "../tasks/tasks-service.ts";
@@ -20,20 +21,23 @@ import type { StoragePlugins } from "./storage.ts";
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function servicePlugins(
   { config, version, revision }: Environment,
-  { metadata, content }: StoragePlugins,
+  { metadata, content, leases }: StoragePlugins,
   { exchange, runtime }: RuntimePlugins,
   listPlugins: () => readonly PluginFacts[],
 ) {
   const type = pluginTypes.service;
+  const deprecations = new Deprecations();
   const tasks = definePlugin({
     type,
     id: "tasks-service",
-    requires: [pluginUri(metadata), pluginUri(content), pluginUri(runtime)],
+    requires: [metadata, content, leases, runtime].map(pluginUri),
     init: (context) =>
       createTasksService({
         runtime: context.get(runtime),
         metadata: context.get(metadata),
         content: context.get(content),
+        leases: context.get(leases),
+        deprecations,
         checkpointDir: path.join(config.root, "checkpoints"),
         stateTimeoutMs: config.timeouts.taskStateMs,
       }),
@@ -82,7 +86,11 @@ export function servicePlugins(
     id: "introspection-service",
     requires: [],
     init: async () =>
-      createIntrospectionService({ plugins: listPlugins, uuid: await loadServerId(config.root) }),
+      createIntrospectionService({
+        plugins: listPlugins,
+        uuid: await loadServerId(config.root),
+        deprecations: () => deprecations.list(),
+      }),
   });
   const versions = definePlugin({
     type,
