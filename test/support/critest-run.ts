@@ -17,6 +17,8 @@ export interface CritestOptions {
   /** Regular expressions; a spec runs when any matches its name. */
   readonly focus: readonly string[];
   readonly skip?: readonly string[];
+  /** Further flags of critest itself. */
+  readonly flags?: readonly string[];
   /** For its report. */
   readonly folder: string;
   readonly timeoutMs: number;
@@ -40,6 +42,7 @@ export async function runCritest(options: CritestOptions): Promise<SpecResult[]>
       "--config=/nonexistent",
       `--runtime-endpoint=${endpoint}`,
       `--image-endpoint=${endpoint}`,
+      ...(options.flags ?? []),
       ...options.focus.map((pattern) => `--ginkgo.focus=${pattern}`),
       ...(options.skip ?? []).map((pattern) => `--ginkgo.skip=${pattern}`),
       "--ginkgo.no-color",

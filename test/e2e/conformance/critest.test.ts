@@ -14,7 +14,11 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
  * The groups of critest's specs that must pass, by patterns on their names. A group is here as soon
  * as the RPCs behind it exist; what this machine cannot do skips itself.
  */
-const groups: readonly { readonly name: string; readonly focus: readonly string[] }[] = [
+const groups: readonly {
+  readonly name: string;
+  readonly focus: readonly string[];
+  readonly flags?: readonly string[];
+}[] = [
   { name: "runtime info", focus: ["runtime should support returning runtime info"] },
   {
     name: "PodSandbox",
@@ -33,6 +37,12 @@ const groups: readonly { readonly name: string; readonly focus: readonly string[
   },
   { name: "several containers", focus: ["when running multiple containers in a pod"] },
   { name: "networking", focus: ["runtime should support networking"] },
+  { name: "streaming over SPDY", focus: ["runtime should support streaming interfaces"] },
+  {
+    name: "streaming over WebSocket",
+    focus: ["runtime should support streaming interfaces"],
+    flags: ["--websocket-exec", "--websocket-attach", "--websocket-portforward"],
+  },
   { name: "out of memory", focus: ["runtime should output OOMKilled reason"] },
   { name: "security context", focus: ["\\[k8s.io\\] Security Context"] },
   {
@@ -67,13 +77,14 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
     }
   });
 
-  for (const { name, focus } of groups) {
+  for (const { name, focus, flags = [] } of groups) {
     test(name, async (t) => {
       const results = await runCritest({
         critest: tool.skip === false ? tool.path : "",
         socket: daemon.socket,
         focus,
         skip: unservable,
+        flags,
         folder: await home.folder(name.replaceAll(" ", "-")),
         timeoutMs: 10 * 60_000,
       });
