@@ -35,6 +35,12 @@ export class CriPaths {
     return path.join(this.container(containerId), "volumes");
   }
 
+  /** Where a sandbox's image volumes are mounted: below its volatile folder, which is unmounted whole. */
+  imageVolumes(sandboxId: string): string {
+    const [, volatile] = this.sandbox(sandboxId);
+    return path.join(volatile, "image-volumes");
+  }
+
   sandboxFiles(id: string): SandboxFiles {
     const [durable, volatile] = this.sandbox(id);
     return {

@@ -10,6 +10,7 @@ import type {
   PodSandboxMetricsInit,
   PodSandboxStatsInit,
 } from "../gen/cri.gen.ts";
+import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { Images } from "../images/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
@@ -91,10 +92,12 @@ export interface SpecBuilders {
   openRootfs(layers: readonly string[]): RootfsReader;
 }
 
-/** The two kinds of host mount that the façade itself makes and removes. */
+/** The kinds of host mount that the façade itself makes and removes. */
 export interface HostMounts {
   /** Mounts a tmpfs for /dev/shm at an existing folder. */
   mountShm(target: string, sizeBytes: number): void;
+  /** Makes a snapshot's mounts, read-only, at an existing folder. */
+  mountReadOnly(target: string, mounts: readonly TypesMount[]): void;
   /** Unmounts what is at or below `path`, lazily when busy. No error when nothing is. */
   unmountBelow(path: string): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import { criNamespace } from "../ports.ts";
+import { sandboxOfVolume } from "../sandbox/image-volumes.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 import { leftoverExecs } from "./leftover-execs.ts";
@@ -78,7 +79,9 @@ const snapshots: Find = ({ ports: { snapshotter } }, known) =>
       .list(criNamespace)
       .filter(
         ({ kind, name, labels }) =>
-          kind === "ACTIVE" && labels[kindLabel] !== undefined && !known.has(name),
+          kind !== "COMMITTED" &&
+          labels[kindLabel] !== undefined &&
+          !known.has(sandboxOfVolume({ labels }) ?? name),
       )
       .map(({ name }) => ({
         what: `snapshot ${name}`,

@@ -18,6 +18,7 @@ import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
+import { imageVolumePath } from "../sandbox/image-volumes.ts";
 import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import type { BuiltContainerSpec } from "../spec/ports.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
@@ -111,7 +112,14 @@ async function prepare(
   const [, built] = await together(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
     async () =>
-      reviewed(facade, op, plan, id, await op.run("spec", () => buildSpec(facade, id, plan)), call),
+      reviewed(
+        facade,
+        op,
+        plan,
+        id,
+        await op.run("spec", () => buildSpec(facade, id, plan, call)),
+        call,
+      ),
   );
   return built;
 }
@@ -132,7 +140,12 @@ async function reviewed(
   return { ...built, spec: await op.run("plugins", () => review.container(request, call)) };
 }
 
-async function buildSpec(facade: Facade, id: string, plan: Plan): Promise<BuiltContainerSpec> {
+async function buildSpec(
+  facade: Facade,
+  id: string,
+  plan: Plan,
+  call: Cancellable,
+): Promise<BuiltContainerSpec> {
   const { ports, paths } = facade;
   const { sandbox, config, image, handler } = plan;
   const layers = ports.snapshotter.directories(criNamespace, image.chainId);
@@ -155,6 +168,8 @@ async function buildSpec(facade: Facade, id: string, plan: Plan): Promise<BuiltC
     targetPid: targetPid(facade, plan),
     rootfs: ports.specs.openRootfs(layers),
     volumesDir: paths.volumes(id),
+    signal: call.signal,
+    imageVolumePath: (mount) => imageVolumePath(facade, sandbox.id, mount, call),
   });
 }
 

@@ -14,6 +14,12 @@ export const hostMounts: HostMounts = {
       },
       target,
     ),
+  mountReadOnly: (target, mounts) => {
+    for (const { type, source, options, target: below } of mounts) {
+      const flags = options.filter((option) => option !== "rw" && option !== "ro");
+      mountSpec({ type, source, target: below, options: [...flags, "ro"] }, target);
+    }
+  },
   unmountBelow: async (path) => {
     await unmountBelow(path);
   },

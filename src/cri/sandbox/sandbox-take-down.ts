@@ -14,6 +14,7 @@ import {
   type SandboxRecord,
   withoutNetwork,
 } from "../store/sandbox-record.ts";
+import { removeImageVolumes } from "./image-volumes.ts";
 
 /**
  * Takes a sandbox out of service: its containers and then its task, and beside that its network, which
@@ -33,6 +34,7 @@ export async function takeDownSandbox(
         settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
       );
       await op.run("task", () => stopSandboxTask(facade, id, call));
+      await op.run("image volumes", () => removeImageVolumes(facade, id, call));
     },
     () => op.run("network", () => takeDownNetwork(facade, id, call)),
   );

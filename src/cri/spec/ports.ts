@@ -99,6 +99,8 @@ export interface ContainerSpecInput {
   readonly volumesDir: string;
   /** Host path of a mount that names an image; without it such a mount is UNIMPLEMENTED. */
   readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
+  /** Ends the waiting for host paths that hang. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BuiltContainerSpec {

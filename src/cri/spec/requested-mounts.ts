@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { realpath } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
-import { makeFolder } from "../../base/make-folder.ts";
 import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { OciMount } from "../../runtime/oci/spec.ts";
+import { HostPaths } from "./host-paths.ts";
 import { invalid, unsupported } from "./invalid.ts";
 import { type PropagationFlag, propagationFlag } from "./mount-propagation.ts";
 import type { RuntimeFeatures } from "./ports.ts";
@@ -19,9 +18,13 @@ export interface RequestedMounts {
 export interface MountContext {
   readonly features: RuntimeFeatures;
   readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** The host's mount table; read when a mount needs it. Another only in tests. */
   readonly mountTable?: (() => Promise<readonly MountEntry[]>) | undefined;
 }
+
+/** One for the process, as its threads are. */
+const hostPaths = new HostPaths();
 
 /** The request's mounts as bind mounts. A host path that is missing becomes a directory. */
 export async function requestedMounts(
@@ -66,21 +69,14 @@ async function sourceOf(mount: Mount, context: MountContext, field: string): Pro
     throw invalid(`${field}.host_path`, `"${hostPath}" is not an absolute path`);
   }
   try {
-    return await resolveOrMake(hostPath);
+    return await hostPaths.resolveOrMake(
+      hostPath,
+      context.signal ? { signal: context.signal } : {},
+    );
   } catch (error) {
+    context.signal?.throwIfAborted();
     const problem = errnoOf(error) ?? String(error);
     throw invalid(`${field}.host_path`, `cannot use "${hostPath}": ${problem}`, error);
-  }
-}
-
-/** Links are resolved now, so that the path that is checked is the path that is mounted. */
-async function resolveOrMake(hostPath: string): Promise<string> {
-  try {
-    return await realpath(hostPath);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-    await makeFolder(hostPath, 0o755);
-    return realpath(hostPath);
   }
 }
 
@@ -98,10 +94,12 @@ function accessOption(mount: Mount, features: RuntimeFeatures, field: string): s
 }
 
 function idMappings(
-  { uidMappings, gidMappings }: Mount,
+  { image, uidMappings, gidMappings }: Mount,
   features: RuntimeFeatures,
   field: string,
 ): Pick<OciMount, "uidMappings" | "gidMappings"> {
+  // An image volume is read-only, and its files are to be seen as the image has them.
+  if (image !== null && image.image !== "") return {};
   if (uidMappings.length === 0 && gidMappings.length === 0) return {};
   if (!features.idmapMounts) {
     throw unsupported(`${field}.uid_mappings`, "the runtime handler cannot map ids of mounts");

@@ -123,6 +123,7 @@ export class FakeWorld implements AsyncDisposable {
   static async create(): Promise<FakeWorld> {
     const world = new FakeWorld(await mkdtemp(path.join(tmpdir(), "berth cri ")));
     await world.runtime.recover({ signal: AbortSignal.timeout(10_000) });
+    world.steps.take(); // what a start does is no test's business but recovery's
     return world;
   }
 
@@ -259,6 +260,9 @@ export class FakeWorld implements AsyncDisposable {
           const error = steps.failing.get("mount shm");
           if (error) throw error;
           steps.done.push("mount shm");
+        },
+        mountReadOnly: () => {
+          steps.done.push("mount image volume");
         },
         unmountBelow: () => steps.run("unmount shm"),
       },

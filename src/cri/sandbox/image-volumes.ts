@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault, toFault } from "../../base/errors.ts";
+import { readMountinfo } from "../../base/os/mountinfo.ts";
+import { rootLabel } from "../../garbage/references.ts";
+import type { Mount } from "../../gen/cri.gen.ts";
+import type { Image } from "../../images/ports.ts";
+import type { SnapshotInfo } from "../../snapshots/ports.ts";
+import { kindLabel } from "../container/oci-container.ts";
+import { absentAsUndefined } from "../container/purge-task.ts";
+import type { Facade } from "../facade.ts";
+import { criNamespace } from "../ports.ts";
+import { LayeredTree } from "../spec/layered-tree.ts";
+
+/** Snapshots of this kind belong to the sandbox that their other label names. */
+export const imageVolumeKind = "image-volume";
+const sandboxLabel = "io.berth.cri.sandbox";
+
+/** By this word a kubelet knows what has failed, so it begins the message. */
+const failed = "ImageVolumeMountFailed";
+
+/**
+ * The host path of a mount that names an image: the image's files, mounted read-only once for each
+ * sandbox, or a folder or file in them. Links are followed inside the image only. NOT_FOUND when the
+ * image or the sub path is not there, INVALID_ARGUMENT when the sub path leads out.
+ */
+export async function imageVolumePath(
+  facade: Facade,
+  sandboxId: string,
+  { image, imageSubPath }: Mount,
+  call: Cancellable,
+): Promise<string> {
+  try {
+    const name = image?.image ?? "";
+    const found = facade.ports.images.find(name);
+    if (!found) throw fault("NOT_FOUND", `image "${name}" is not present on this node`);
+    const folder = await mounted(facade, sandboxId, found, call);
+    return imageSubPath === "" ? folder : await below(folder, imageSubPath, name);
+  } catch (error) {
+    const { code, message } = toFault(error);
+    throw fault(code, `${failed}: ${message}`, { cause: error });
+  }
+}
+
+/** Unmounts a sandbox's image volumes and removes their snapshots. Idempotent. */
+export async function removeImageVolumes(
+  facade: Facade,
+  sandboxId: string,
+  call: Cancellable,
+): Promise<void> {
+  const { snapshotter, hostMounts } = facade.ports;
+  const volumes = snapshotter
+    .list(criNamespace)
+    .filter((snapshot) => sandboxOfVolume(snapshot) === sandboxId);
+  if (volumes.length === 0) return;
+  await hostMounts.unmountBelow(facade.paths.imageVolumes(sandboxId));
+  await Promise.all(
+    volumes.map(({ name }) =>
+      absentAsUndefined(() => snapshotter.remove(criNamespace, name, call)),
+    ),
+  );
+}
+
+/** The sandbox that an image volume's snapshot is for; undefined for any other snapshot. */
+export function sandboxOfVolume({ labels }: Pick<SnapshotInfo, "labels">): string | undefined {
+  return labels[kindLabel] === imageVolumeKind ? labels[sandboxLabel] : undefined;
+}
+
+async function mounted(
+  facade: Facade,
+  sandboxId: string,
+  { chainId }: Image,
+  call: Cancellable,
+): Promise<string> {
+  const name = chainId.replace(/^.*:/, "");
+  const target = path.join(facade.paths.imageVolumes(sandboxId), name);
+  const key = `${sandboxId}-${name}`;
+  // Two containers of a pod may want the same image at once.
+  await facade.acts.run(
+    `${imageVolumeKind}/${key}`,
+    async (own) => {
+      const table = await readMountinfo();
+      if (table.some(({ mountPoint }) => mountPoint === target)) return;
+      await mkdir(target, { recursive: true, mode: 0o755 });
+      const { snapshotter, hostMounts } = facade.ports;
+      hostMounts.mountReadOnly(target, await viewOf(snapshotter, key, sandboxId, chainId, own));
+    },
+    call,
+  );
+  return target;
+}
+
+async function viewOf(
+  snapshotter: Facade["ports"]["snapshotter"],
+  key: string,
+  sandboxId: string,
+  chainId: string,
+  { signal }: Cancellable,
+): Promise<ReturnType<typeof snapshotter.mounts>> {
+  const labels = {
+    [kindLabel]: imageVolumeKind,
+    [sandboxLabel]: sandboxId,
+    [rootLabel]: "true",
+  };
+  try {
+    return await snapshotter.view(criNamespace, key, chainId, { labels, signal });
+  } catch (error) {
+    // Left from an attempt whose mount failed, or from before a reboot.
+    if (isFault(error, "ALREADY_EXISTS")) return snapshotter.mounts(criNamespace, key);
+    throw error;
+  }
+}
+
+async function below(folder: string, subPath: string, image: string): Promise<string> {
+  if (subPath.startsWith("/") || subPath.split("/").includes("..")) {
+    throw fault("INVALID_ARGUMENT", `image sub path "${subPath}" leads out of the image`);
+  }
+  const node = await new LayeredTree([folder]).lookup(subPath);
+  const [hostPath] = node?.hostPaths ?? [];
+  if (hostPath !== undefined) return hostPath;
+  throw fault("NOT_FOUND", `image "${image}" has no "${subPath}"`);
+}
