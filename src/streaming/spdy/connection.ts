@@ -6,6 +6,7 @@ import {
   FrameType,
   finFlag,
   goAwayFrame,
+  largestPayload,
   pingFrame,
   ResetCode,
   replyFrame,
@@ -110,6 +111,11 @@ export class SpdyConnection implements StreamCarrier {
 
   sendData(id: number, bytes: Buffer, done: (error?: Error | null) => void): void {
     this.#options.onActivity();
+    if (bytes.length > largestPayload) {
+      this.sendData(id, bytes.subarray(0, largestPayload), () => {});
+      this.sendData(id, bytes.subarray(largestPayload), done);
+      return;
+    }
     const transport = this.#transport;
     transport.cork();
     transport.write(dataHeader(id, bytes.length, false));

@@ -25,8 +25,6 @@ export const ResetCode = {
 export const frameHeaderBytes = 8;
 /** FLAG_FIN of DATA, SYN_STREAM and SYN_REPLY: the sender will send no more on this stream. */
 export const finFlag = 0x01;
-/** FLAG_UNIDIRECTIONAL of SYN_STREAM. */
-export const unidirectionalFlag = 0x02;
 export const largestPayload = 0xff_ffff;
 
 const version = 3;
