@@ -46,11 +46,10 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
   ];
   if (gone.aborted) return clientGone;
   await control.start();
-  // Not before: what an attached process answers must find the output's way open.
+  // Neither input nor sizes before: what an attached process answers must find the output's way open.
   if (connection.stdin && pipes.stdin) {
     pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));
   }
-  // Not before: an answer to what was sent too early would come before an attach listens.
   forwardSizes(connection, control);
   const left = Promise.withResolvers<undefined>();
   gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
