@@ -66,7 +66,7 @@ export class HostPaths {
       if (errnoOf(error) !== "ENOENT") throw error;
     }
     await this.#calls.makeFolder(path);
-    return this.#calls.realpath(path);
+    return await this.#calls.realpath(path);
   }
 
   /** What a path's look is queued under: its mount, or on the root's file system the path itself. */

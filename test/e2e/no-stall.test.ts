@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, suite, test } from "node:test";
+import { frozenMount } from "../support/frozen-mount.ts";
+import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../support/gated-cni.ts";
+import { cniBinFolder, lacking, podPrograms } from "../support/lacking.ts";
+import type { Cri } from "../support/pods.ts";
+import { type Scratch, scratch } from "../support/scratch.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+/** Only so that a stall ends the test: what matters is that the calls end while the hang lasts. */
+const generousMs = 30_000;
+
+suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
+  let home: Scratch;
+  let bed: Testbed;
+  let cri: Cri;
+  let gate: GatedNetwork;
+
+  before(async () => {
+    home = await scratch({ prefix: "stall" });
+    const bin = await writeGatePlugin(home.path);
+    bed = await openTestbed({ config: { cni: { bin_dirs: [bin, cniBinFolder()] } } });
+    ({ cri } = bed);
+    gate = await gateNetwork(home.path, bed.daemon.network);
+    await until("the daemon has read the new network", async () => {
+      const { info } = await cri.runtime.Status({ verbose: true });
+      return info["cniconfig"]?.includes('"gate"');
+    });
+  });
+  after(async () => {
+    await gate?.open();
+    try {
+      await bed?.finish();
+    } finally {
+      await home?.[Symbol.asyncDispose]();
+    }
+  });
+
+  /** What kubelets do all the time, for pods that are not concerned. */
+  const livesOn = async (): Promise<void> => {
+    const work = async (): Promise<void> => {
+      const pod = await cri.runPod();
+      const containerId = await cri.startContainer(pod, bed.images.shell.reference, [
+        "sleep",
+        "100000",
+      ]);
+      assert.equal((await cri.exec(containerId, ["echo", "hi"])).stdout, "hi\n");
+      await cri.runtime.ListPodSandbox({});
+      await cri.runtime.ListContainers({});
+      await cri.runtime.ListContainerStats({});
+      await cri.runtime.ListPodSandboxStats({});
+      await cri.runtime.ListPodSandboxMetrics({});
+      await cri.runtime.Status({ verbose: true });
+      await cri.runtime.UpdateContainerResources({ containerId, linux: { cpuShares: 100n } });
+      await cri.runtime.StopContainer({ containerId, timeout: 0n });
+      await cri.runtime.RemoveContainer({ containerId });
+      await cri.removePod(pod.id);
+      const answer = await fetch(`${bed.daemon.metricsUrl}/metrics`);
+      assert.equal(answer.status, 200);
+      await answer.text();
+    };
+    const timer = AbortSignal.timeout(generousMs);
+    const stalled = new Promise<never>((_resolve, reject) => {
+      timer.addEventListener("abort", () => reject(new Error("other pods' calls stalled")));
+    });
+    await Promise.race([Promise.all([work(), work()]), stalled]);
+  };
+
+  const stagesOf = async (object: string): Promise<string[]> => {
+    const { operations } = await bed.daemon.client("berth.v1.Operations").List({ object });
+    return operations.flatMap(({ rpc, stages }) => stages.map(({ name }) => `${rpc}/${name}`));
+  };
+
+  test("while a CNI plugin hangs, other pods come and go, and the hang can be seen", async () => {
+    await gate.close("hanging");
+    const metadata = { name: "hanging-1", namespace: "default", uid: "uid-hanging", attempt: 0 };
+    let ended = false;
+    const hanging = cri.runPod({ metadata }).finally(() => (ended = true));
+    await until("ADD hangs", async () => (await gate.waiting()) > 0);
+
+    await livesOn();
+    assert.equal(ended, false, "the hang lasted meanwhile");
+
+    const name = "hanging-1_default_uid-hanging_0";
+    assert.deepEqual(await stagesOf(name), ["RunPodSandbox/network"]);
+    const text = await (await fetch(`${bed.daemon.metricsUrl}/metrics`)).text();
+    assert.match(text, /^berth_operations_in_flight\{stage="network"\} 1$/m);
+
+    await gate.open();
+    await cri.removePod((await hanging).id);
+    assert.deepEqual(await stagesOf(name), []);
+  });
+
+  test("while a shim is stopped, other pods come and go, and the hang can be seen", async () => {
+    const pod = await cri.runPod();
+    const containerId = await cri.startContainer(pod, bed.images.shell.reference, [
+      "sleep",
+      "100000",
+    ]);
+    const shim = await shimOf(cri, pod.id);
+    process.kill(shim, "SIGSTOP");
+    try {
+      let ended = false;
+      const hanging = cri.exec(containerId, ["true"]).finally(() => (ended = true));
+      hanging.catch(() => {});
+      await until("exec waits for the shim", async () =>
+        (await stagesOf(containerId)).includes("ExecSync/exec"),
+      );
+
+      await livesOn();
+      assert.equal(ended, false, "the hang lasted meanwhile");
+      const { stats } = await cri.runtime.ListContainerStats({ filter: { id: containerId } });
+      assert.equal(stats.length, 1, "its own figures do not need the shim");
+
+      process.kill(shim, "SIGCONT");
+      assert.equal((await hanging).exitCode, 0);
+    } finally {
+      process.kill(shim, "SIGCONT");
+    }
+    await cri.removePod(pod.id);
+  });
+
+  test("while host paths hang, other pods come and go, and the hang can be seen", async (t) => {
+    const folder = await home.folder("frozen");
+    const frozen = frozenMount(folder);
+    if (frozen === undefined) return t.skip("needs FUSE");
+    const pod = await cri.runPod();
+    // More than there are threads for files: one for each would leave none.
+    const hanging = Array.from({ length: 12 }, (_, at) =>
+      cri.createContainer(pod, bed.images.shell.reference, ["true"], {
+        metadata: { name: `hangs-${at}`, attempt: 0 },
+        mounts: [{ hostPath: `${folder}/${at}`, containerPath: "/data" }],
+      }),
+    );
+    let ended = 0;
+    for (const create of hanging) create.catch(() => {}).finally(() => (ended += 1));
+    try {
+      const { name, namespace, uid } = pod.config.metadata ?? {};
+      await until("all wait", async () => {
+        const { operations } = await bed.daemon.client("berth.v1.Operations").List({});
+        return operations.filter(({ rpc }) => rpc === "CreateContainer").length === hanging.length;
+      });
+      await livesOn();
+      assert.equal(ended, 0, "the hang lasted meanwhile");
+      assert.deepEqual(await stagesOf(`hangs-0_${name}_${namespace}_${uid}_0`), [
+        "CreateContainer/spec",
+      ]);
+    } finally {
+      frozen[Symbol.dispose]();
+    }
+    await Promise.allSettled(hanging);
+    await cri.removePod(pod.id);
+  });
+});
+
+/** The shim is the parent of the sandbox's process. */
+async function shimOf(cri: Cri, podSandboxId: string): Promise<number> {
+  const { info } = await cri.runtime.PodSandboxStatus({ podSandboxId, verbose: true });
+  const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
+}
