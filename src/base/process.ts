@@ -125,15 +125,21 @@ export interface RunningProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
+export interface DetachedOptions extends Pick<RunOptions, "env" | "cwd"> {
+  /** A descriptor that becomes the program's 3, a listening socket for example. It stays ours, too. */
+  readonly listener?: number;
+}
+
 /** Starts a program in a session of its own, without streams, that outlives the daemon. */
 export function spawnDetached(
   file: string,
   args: readonly string[],
-  options: Pick<RunOptions, "env" | "cwd"> = {},
+  options: DetachedOptions = {},
 ): RunningProcess {
   const argv = [file, ...args];
   const env = childEnvironment(options.env);
   const nothing = openSync("/dev/null", "r+");
+  const more = options.listener === undefined ? [] : [options.listener];
   try {
     const pid = start(argv, () =>
       spawnProcess({
@@ -141,7 +147,7 @@ export function spawnDetached(
         argv,
         env,
         cwd: options.cwd ?? "/",
-        stdio: [nothing, nothing, nothing],
+        stdio: [nothing, nothing, nothing, ...more],
       }),
     );
     const identity = identify(pid);

@@ -73,6 +73,8 @@ export interface RuntimeHandlerConfig {
   readonly type: string;
   /** Path of the shim binary; "" looks it up by type. */
   readonly shim: string;
+  /** How its shims start: by the shim's `start` helper, directly, or directly where that is known to do the same. */
+  readonly shimLaunch: "auto" | "helper" | "direct";
   /** Path or name of the OCI runtime; "" for the shim's own default. */
   readonly binaryName: string;
   readonly systemdCgroup: boolean;

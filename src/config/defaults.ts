@@ -5,6 +5,7 @@ import type { Config, OperatorPluginConfig, RuntimeHandlerConfig } from "./confi
 export const defaultHandler: RuntimeHandlerConfig = {
   type: "io.containerd.runc.v2",
   shim: "",
+  shimLaunch: "auto",
   binaryName: "",
   systemdCgroup: false,
   options: {},

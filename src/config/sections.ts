@@ -48,6 +48,11 @@ const handlerFields: readonly Field[] = [
     "Name of the runtime, which leads to the shim binary: io.containerd.runc.v2 is containerd-shim-runc-v2.",
   ),
   pathField(["shim", "shim"], 'Path of the shim binary; "" looks it up on PATH by the type.', true),
+  choice(
+    ["shim_launch", "shimLaunch"],
+    "How its shims start: `helper` runs the shim's start command, which forks the serving process; `direct` starts that process itself, with a socket that listens already, and is quicker; `auto` does so with containerd's runc shims. Tasks that join another's shim, and those with ShimCgroup, take the helper in any case.",
+    ["auto", "helper", "direct"],
+  ),
   text(
     ["binary_name", "binaryName"],
     'OCI runtime the shim calls, a name on PATH or a path; "" is the shim\'s own default, runc.',

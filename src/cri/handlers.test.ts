@@ -8,6 +8,7 @@ import { handlerFor, runtimeOptions } from "./handlers.ts";
 const plain: RuntimeHandlerConfig = {
   type: "io.containerd.runc.v2",
   shim: "",
+  shimLaunch: "auto",
   binaryName: "",
   systemdCgroup: false,
   options: {},

@@ -2,7 +2,6 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import type { ProtoAny } from "../gen/tasks.gen.ts";
 import { Bundle } from "./bundle.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
@@ -19,8 +18,9 @@ import type {
 import { recoverTasks } from "./recover.ts";
 import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
 import type { Bootstrap } from "./shim/bootstrap-answer.ts";
-import { HelperLauncher } from "./shim/helper-launcher.ts";
-import type { ShimLauncher } from "./shim/launcher.ts";
+import { isDirect, type ShimLaunch } from "./shim/choose-launch.ts";
+import { createLauncher } from "./shim/create-launcher.ts";
+import type { LaunchRequest, ShimLauncher } from "./shim/launcher.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
@@ -29,6 +29,8 @@ import { ShimTask } from "./shim-task.ts";
 import { TaskEvents } from "./task-events.ts";
 
 const dialLimitMs = 10_000;
+/** Shorter where there is another way to try. */
+const directDialLimitMs = 3_000;
 /** A shim may be ending just when it is wanted; each attempt waits for that one to be gone. */
 const launchAttempts = 3;
 /** How long the last task's delete event may take before it is made up; it takes about 1 ms. */
@@ -51,6 +53,8 @@ export interface TaskManagerOptions {
   /** What listenEvents answered: with it the last delete event of a shim is never lost. */
   readonly shimEvents?: ShimEventSource;
   readonly launcher?: ShimLauncher;
+  /** How the shims of a runtime start; "auto" for all when left out. */
+  readonly shimLaunch?: (runtime: string, runtimePath: string) => ShimLaunch;
   readonly binaries?: ShimBinaries;
 }
 
@@ -75,7 +79,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#options = options;
     this.#log = options.log;
     this.#binaries = options.binaries ?? new ShimBinaries();
-    this.#launcher = options.launcher ?? new HelperLauncher(options);
+    this.#launcher = options.launcher ?? createLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
     // The watch lives as long as the shim and reports its own failures.
@@ -180,8 +184,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     });
     undo.defer(() => this.#attempt("bundle was not removed", id, () => bundle.remove()));
     const runtimeOptions = options.taskOptions ?? options.runtimeOptions;
+    const launch = this.#options.shimLaunch?.(options.runtime, options.runtimePath) ?? "auto";
+    const { sandboxId, spec } = options;
+    const facts = { binary, id, sandboxId, spec, options: runtimeOptions };
     const shim = await this.#holdShim(
-      { binary, bundle, options: runtimeOptions },
+      { binary, bundle, options: runtimeOptions, isDirect: isDirect(launch, facts) },
       options.sandboxId,
       call,
     );
@@ -207,7 +214,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return task;
   }
 
-  async #holdShim(request: HoldRequest, sandboxId: string, call: Cancellable): Promise<Shim> {
+  async #holdShim(request: LaunchRequest, sandboxId: string, call: Cancellable): Promise<Shim> {
     const { bundle, binary } = request;
     const sandbox = this.#sandboxShim(bundle, sandboxId);
     if (sandbox !== undefined && canShare(sandbox, binary)) {
@@ -225,15 +232,14 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return this.#tasks.get(keyOf(bundle.namespace, sandboxId))?.connection;
   }
 
-  async #launchShim(request: HoldRequest, { signal }: Cancellable): Promise<Shim> {
+  async #launchShim(request: LaunchRequest, { signal }: Cancellable): Promise<Shim> {
     const { bundle } = request;
     using pump = new DisposableStack();
     const log = this.#log.child({ task: bundle.id });
     const logPump = pump.use(new ShimLogPump(bundle.makeLogFifo(), log));
     for (let attempt = 1; ; attempt += 1) {
-      const bootstrap = await this.#launcher.launch(request, { signal });
       const { id } = bundle;
-      const shim = await this.#connectLaunched(request, bootstrap);
+      const shim = await this.#launchOnce(request, { signal });
       if (shim.hold(id)) {
         pump.move();
         shim.adoptLog(logPump);
@@ -246,14 +252,27 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     }
   }
 
+  // What cannot be had directly is tried the way that every shim knows.
+  async #launchOnce(request: LaunchRequest, call: Cancellable): Promise<Shim> {
+    try {
+      return await this.#connectLaunched(request, await this.#launcher.launch(request, call));
+    } catch (err) {
+      if (!request.isDirect || call.signal.aborted) throw err;
+      this.#log.warn({ err, task: request.bundle.id }, "shim does not answer, asking its helper");
+      const byHelper = { ...request, isDirect: false };
+      return this.#connectLaunched(byHelper, await this.#launcher.launch(byHelper, call));
+    }
+  }
+
   // Not under the caller's signal: a shim that runs must be held by somebody, or be gone.
-  async #connectLaunched(request: HoldRequest, bootstrap: Bootstrap): Promise<Shim> {
+  async #connectLaunched(request: LaunchRequest, bootstrap: Bootstrap): Promise<Shim> {
     const { binary, bundle } = request;
     const { namespace, id } = bundle;
     const target = { binary, bootstrap, namespace, id, attempts: 10, log: this.#log };
+    const limitMs = request.isDirect ? directDialLimitMs : dialLimitMs;
     try {
       const [shim] = await Promise.all([
-        this.#pool.connect(target, { signal: AbortSignal.timeout(dialLimitMs) }),
+        this.#pool.connect(target, { signal: AbortSignal.timeout(limitMs) }),
         noteShim(bundle, bootstrap),
       ]);
       return shim;
@@ -339,12 +358,6 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       this.#log.error({ err, task }, message);
     }
   }
-}
-
-interface HoldRequest {
-  readonly binary: ShimBinary;
-  readonly bundle: Bundle;
-  readonly options: ProtoAny | null;
 }
 
 /**

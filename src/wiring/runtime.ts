@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { RuntimeConfig } from "../config/config.ts";
 import { createExchange } from "../events/exchange.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
+import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { createTaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 
@@ -38,6 +40,7 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
         sink: sinkTo(context.get(exchange)),
         shimEvents: context.get(shimEvents),
         timeouts: config.timeouts,
+        shimLaunch: (name, shim) => shimLaunchOf(config.runtime, name, shim),
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would
       // be taken for one that is gone.
@@ -52,6 +55,14 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
 }
 
 export type RuntimePlugins = ReturnType<typeof runtimePlugins>;
+
+// The task services know a runtime by its name and path; handlers that share both share the careful way.
+function shimLaunchOf({ handlers }: RuntimeConfig, name: string, shim: string): ShimLaunch {
+  const wanted = Object.values(handlers)
+    .filter((handler) => handler.type === name && handler.shim === shim)
+    .map((handler) => handler.shimLaunch);
+  return wanted.find((launch) => launch === "helper") ?? wanted[0] ?? "auto";
+}
 
 function sinkTo(exchange: ReturnType<typeof createExchange>): EventSink {
   return (envelope) => exchange.forward(envelope);

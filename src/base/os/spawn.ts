@@ -36,8 +36,8 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Our descriptors that become the child's 0, 1 and 2. It gets no others. */
-  readonly stdio: readonly [stdin: number, stdout: number, stderr: number];
+  /** Our descriptors that become the child's 0, 1, 2 and so on. It gets no others. */
+  readonly stdio: readonly [stdin: number, stdout: number, stderr: number, ...more: number[]];
 }
 
 /**
@@ -53,7 +53,7 @@ export function spawnProcess(request: SpawnRequest): number {
   request.stdio.forEach((fd, target) => {
     succeed(actions.dup2(files.bytes, fd, target), "dup2");
   });
-  succeed(actions.closeFrom(files.bytes, 3), "closefrom");
+  succeed(actions.closeFrom(files.bytes, request.stdio.length), "closefrom");
   const set = Buffer.alloc(structBytes);
   cSigfillset(set);
   succeed(attributes.defaults(attrs.bytes, set), "sigdefault");

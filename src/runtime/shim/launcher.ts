@@ -7,8 +7,8 @@ import type { ShimBinary } from "./binary.ts";
 import type { Bootstrap } from "./bootstrap-answer.ts";
 
 /**
- * How shim processes come to be. The first implementation is the helper protocol (`start`), which
- * every shim has; one that spawns the serving process itself, or keeps warm ones, fits here too.
+ * How shim processes come to be: by the helper protocol (`start`), which every shim has, or directly,
+ * see DirectLauncher.
  */
 export interface ShimLauncher {
   /**
@@ -21,11 +21,16 @@ export interface ShimLauncher {
    * Runs the shim's `delete` for a task whose shim is gone or refused to create it: kills and deletes
    * the container in the OCI runtime, unmounts its root. Answers the exit it made up (137).
    */
-  cleanUp(request: Omit<LaunchRequest, "options">, call: Cancellable): Promise<ProcessExit>;
+  cleanUp(
+    request: Omit<LaunchRequest, "options" | "isDirect">,
+    call: Cancellable,
+  ): Promise<ProcessExit>;
 }
 
 export interface LaunchRequest {
   readonly binary: ShimBinary;
   readonly bundle: Bundle;
   readonly options: ProtoAny | null;
+  /** The shim needs no helper: see isDirect. */
+  readonly isDirect: boolean;
 }

@@ -12,7 +12,11 @@ import type { ProtoAny } from "../../../src/gen/tasks.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
 import { listenEvents } from "../../../src/runtime/event-forwarder.ts";
 import type { CreateOptions, EventSink } from "../../../src/runtime/ports.ts";
+import type { ShimLaunch } from "../../../src/runtime/shim/choose-launch.ts";
 import { createTaskManager, type TaskManager } from "../../../src/runtime/task-manager.ts";
+
+/** Both ways to start a shim. */
+export const launches = ["helper", "direct"] as const;
 
 export const namespace = "rig";
 const cgroupParent = `/berth-rt-${process.pid}`;
@@ -56,26 +60,28 @@ type EventServer = Awaited<ReturnType<typeof listenEvents>>;
 export class Rig implements AsyncDisposable {
   readonly folder: string;
   readonly shim: string;
+  readonly launch: ShimLaunch;
   readonly events: SeenEvent[] = [];
   manager: TaskManager;
   readonly #listeners = new Set<() => void>();
   readonly #eventServer: EventServer;
 
-  private constructor(folder: string, shim: string, events: EventServer) {
+  private constructor(folder: string, shim: string, launch: ShimLaunch, events: EventServer) {
     this.folder = folder;
     this.shim = shim;
+    this.launch = launch;
     this.#eventServer = events;
     this.manager = this.#newManager();
   }
 
-  static async make(shim: string): Promise<Rig> {
+  static async make(shim: string, launch: ShimLaunch = "auto"): Promise<Rig> {
     const folder = await mkdtemp(path.join(tmpdir(), "berth-rt "));
     const events = await listenEvents({
       path: path.join(folder, "berthd.sock.ttrpc"),
       sink: (envelope) => rig.sink(envelope),
       log: silentLogger,
     });
-    const rig = new Rig(folder, shim, events);
+    const rig = new Rig(folder, shim, launch, events);
     await mkdir(path.join(rig.rootfs, "bin"), { recursive: true });
     for (const name of ["proc", "dev", "tmp", "sys"]) await mkdir(path.join(rig.rootfs, name));
     await copyFile("/bin/busybox", path.join(rig.rootfs, "bin/busybox"));
@@ -215,6 +221,7 @@ export class Rig implements AsyncDisposable {
       log: process.env["RIG_DEBUG"] === undefined ? silentLogger : consoleLogger,
       sink: this.sink,
       shimEvents: this.#eventServer,
+      shimLaunch: () => this.launch,
       timeouts: { shimLoadMs: 5_000, shimCleanupMs: 10_000, shimShutdownMs: 3_000 },
     });
   }

@@ -2,13 +2,14 @@
 // The real runtime keeps the promises of the port, with every shim that this machine has.
 import path from "node:path";
 import { platformRuntimeSuite } from "../../support/runtime-suite.ts";
-import { availableShims, lacking, namespace, Rig } from "./rig.ts";
+import { availableShims, lacking, launches, namespace, Rig } from "./rig.ts";
 
-for (const shim of availableShims()) {
+const shims = availableShims().flatMap((shim) => launches.map((launch) => ({ shim, launch })));
+for (const { shim, launch } of shims) {
   platformRuntimeSuite(
-    `TaskManager with ${path.basename(shim)}`,
+    `TaskManager with ${path.basename(shim)}, started by ${launch}`,
     async () => {
-      const rig = await Rig.make(shim);
+      const rig = await Rig.make(shim, launch);
       return {
         runtime: rig.manager,
         namespace,

@@ -8,20 +8,31 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
 import { unpackAny } from "../../../src/rpc/codec.ts";
-import { availableShims, execSpec, lacking, namespace, processOf, Rig, within } from "./rig.ts";
+import {
+  availableShims,
+  execSpec,
+  lacking,
+  launches,
+  namespace,
+  processOf,
+  Rig,
+  within,
+} from "./rig.ts";
 
 const skip = lacking();
 const newId = (): string => `t${randomBytes(6).toString("hex")}`;
 
 function onEveryShim(name: string, body: (rig: Rig, t: TestContext) => Promise<void>): void {
   for (const shim of availableShims()) {
-    test(`${name} (${path.basename(shim)})`, {
-      skip: skip ?? false,
-      timeout: 120_000,
-    }, async (t) => {
-      await using rig = await Rig.make(shim);
-      await body(rig, t);
-    });
+    for (const launch of launches) {
+      test(`${name} (${path.basename(shim)}, ${launch})`, {
+        skip: skip ?? false,
+        timeout: 120_000,
+      }, async (t) => {
+        await using rig = await Rig.make(shim, launch);
+        await body(rig, t);
+      });
+    }
   }
   if (availableShims().length === 0) test(name, { skip: skip ?? "needs a shim" });
 }
