@@ -5,6 +5,7 @@ import { version } from "../base/version.ts";
 import { defaultConfigFile, type LoadOptions, loadConfig } from "../config/load.ts";
 import type { CliIo } from "./cli-io.ts";
 import { checkConfigFile, printDefaultConfig, printEffectiveConfig } from "./config-commands.ts";
+import { socketPath } from "./socket-path.ts";
 
 export interface ConfigFlags {
   readonly config?: string;
@@ -107,9 +108,4 @@ function loadOptions(flags: ConfigFlags): LoadOptions {
   return flags.config === undefined
     ? { overrides }
     : { overrides, file: path.resolve(flags.config) };
-}
-
-/** A socket as people write it: a path, or with the unix:// that crictl wants. */
-export function socketPath(address: string): string {
-  return path.resolve(address.replace(/^unix:(\/\/)?/, ""));
 }

@@ -2,13 +2,14 @@
 import { type Command, CommanderError } from "commander";
 import { isFault } from "../base/errors.ts";
 import type { CliIo } from "./cli-io.ts";
+import { CommandExit } from "./command-exit.ts";
 
 /** What the process exits with. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
 
 /**
  * Runs a program on its arguments (without node and script) and answers the exit code: 0, 1 when
- * the work failed, 2 when the command line was wrong. Failures are told on standard error, one line
+ * the work failed, 2 when the command line was wrong, or that of the process a command ran. Failures are told on standard error, one line
  * each, prefixed with the program's name.
  */
 export async function runProgram(
@@ -24,6 +25,7 @@ export async function runProgram(
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     }
+    if (error instanceof CommandExit) return error.status;
     for (const line of messageOf(error).split("\n")) io.error(`${program.name()}: ${line}\n`);
     return exitCodes.failure;
   }

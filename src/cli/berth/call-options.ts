@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
 import { fault, isFault } from "../../base/errors.ts";
+import { createClient } from "../../client/client.ts";
+import type { Client } from "../../client/ports.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import { connectGrpc } from "../../rpc/grpc-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
-import { socketPath } from "../berthd-program.ts";
 import type { CliIo } from "../cli-io.ts";
+import { socketPath } from "../socket-path.ts";
 import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
 
 const defaultAddress = "/run/berthd/berthd.sock";
+const defaultNamespace = "k8s.io";
 
 /** What every command of `berth` gets: the daemon's services, and a way to show results. */
 export interface Session {
   readonly address: string;
+  readonly json: boolean;
   readonly call: { readonly signal: AbortSignal };
+  /** containerd's namespace that the command works in. */
+  readonly namespace: string;
+  /** Whether somebody chose it. */
+  readonly namespaceIsGiven: boolean;
+  /** `call` with that namespace, for containerd's services. */
+  readonly scoped: { readonly signal: AbortSignal; readonly namespace: string };
+  /** The client library over this connection and namespace. */
+  containers(): Client;
   client<S extends ServiceName>(service: S): ServiceClient<S>;
   /** Prints the value as JSON with --json, else what `text` makes of it. */
   show<T>(value: T, text: (value: T) => string): void;
@@ -25,6 +37,7 @@ interface CommonFlags {
   readonly address?: string;
   readonly json?: boolean;
   readonly timeout?: string;
+  readonly namespace?: string;
 }
 
 /** The flags that every command takes, before its name or after it. */
@@ -36,6 +49,14 @@ export function withCommonFlags(command: Command): Command {
     )
     .option("--timeout <duration>", "give up after this long, such as 30s")
     .option("--json", "print JSON");
+}
+
+/** The flag of commands that work in one of containerd's namespaces. */
+export function withNamespaceFlag(command: Command): Command {
+  return withCommonFlags(command).option(
+    "-n, --namespace <name>",
+    `containerd's namespace (default: $BERTH_NAMESPACE, else ${defaultNamespace}, where pods are)`,
+  );
 }
 
 /**
@@ -52,10 +73,25 @@ export async function withSession(
   const address = socketPath(flags.address ?? (io.env["BERTH_ADDRESS"] || defaultAddress));
   const limit = flags.timeout === undefined ? timeoutMs : readTimeout(flags.timeout);
   const signal = limit === undefined ? new AbortController().signal : AbortSignal.timeout(limit);
+  const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
+  const namespace = given ?? defaultNamespace;
   using connection = connectGrpc(address);
   const session: Session = {
     address,
+    json: flags.json === true,
     call: { signal },
+    namespace,
+    namespaceIsGiven: given !== undefined,
+    scoped: { signal, namespace },
+    containers: () =>
+      createClient({
+        namespace,
+        services: {
+          containers: connection.client("containerd.services.containers.v1.Containers"),
+          tasks: connection.client("containerd.services.tasks.v1.Tasks"),
+          snapshots: connection.client("containerd.services.snapshots.v1.Snapshots"),
+        },
+      }),
     client: (service) => connection.client(service),
     show: (value, text) => io.out(flags.json === true ? jsonOf(value) : text(value)),
     showTable: (rows, columns, json = rows) =>

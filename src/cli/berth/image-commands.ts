@@ -24,7 +24,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
     .description(
       "load an OCI layout (folder or tar) or a `docker save` tar that is on the daemon's machine",
     )
-    .option("-n, --name <name>", "name for an image whose archive carries none")
+    .option("--name <name>", "name for an image whose archive carries none")
     .action((file: string, flags: { name?: string }, command: Command) =>
       withSession(command, io, undefined, async (session) => {
         const request = { path: path.resolve(file), name: flags.name ?? "" };

@@ -5,6 +5,11 @@ export function jsonOf(value: unknown): string {
   return `${JSON.stringify(value, plain, 2)}\n`;
 }
 
+/** The same on one line, for streams. */
+export function jsonLineOf(value: unknown): string {
+  return `${JSON.stringify(value, plain)}\n`;
+}
+
 function plain(this: unknown, key: string, value: unknown): unknown {
   // Buffer's own toJSON has run by now: look at the original.
   const original: unknown = key === "" ? value : Reflect.get(Object(this), key);

@@ -6,6 +6,7 @@ import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";
+import { readPairs } from "./pairs.ts";
 import { ageSince, type Column, renderTable, shortId } from "./table.ts";
 
 const timeoutMs = 10_000;
@@ -18,7 +19,7 @@ export function addPodCommands(program: Command, io: CliIo): void {
     .option("-l, --label <key=value...>", "only pods with these labels")
     .action((flags: { label?: string[] }, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
-        const labelSelector = labels(flags.label);
+        const labelSelector = readPairs("label", flags.label ?? []);
         const { items } = await session
           .client(cri)
           .ListPodSandbox({ filter: { labelSelector } }, session.call);
@@ -70,16 +71,6 @@ const containerColumns: readonly Column<Container>[] = [
 
 function stateName(state: Container["state"]): string {
   return state.replace("CONTAINER_", "").toLowerCase();
-}
-
-function labels(pairs: readonly string[] = []): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf("=");
-      if (at < 1) throw fault("INVALID_ARGUMENT", `bad label "${pair}": expected key=value`);
-      return [pair.slice(0, at), pair.slice(at + 1)];
-    }),
-  );
 }
 
 async function inspectPod(session: Session, prefix: string): Promise<void> {

@@ -2,16 +2,23 @@
 import { Command } from "commander";
 import { version } from "../../base/version.ts";
 import type { CliIo } from "../cli-io.ts";
-import { withCommonFlags } from "./call-options.ts";
+import { withNamespaceFlag } from "./call-options.ts";
+import { addCompletionCommands } from "./completion-commands.ts";
+import { addContainerCommands } from "./container-commands.ts";
 import { addDaemonCommands } from "./daemon-commands.ts";
+import { addEventCommands } from "./event-commands.ts";
 import { addImageCommands } from "./image-commands.ts";
+import { addNamespaceCommands } from "./namespace-commands.ts";
 import { addPodCommands } from "./pod-commands.ts";
+import { addTaskCommands } from "./task-commands.ts";
 
 /** The client's command line. */
 export function buildBerth(io: CliIo): Command {
-  const program = withCommonFlags(new Command("berth"))
+  // Positional: `berth run IMAGE ID ls -a` leaves -a to ls.
+  const program = withNamespaceFlag(new Command("berth"))
+    .enablePositionalOptions()
     .description(
-      "Berth's client: shows and loads what a running berthd has. For containers' lifecycles use crictl, for tasks ctr: both work on the same socket.",
+      "Berth's client: pods and images as the kubelet has them, and containers, tasks, events and namespaces as containerd has them. crictl and ctr work on the same socket.",
     )
     .version(`berth ${version}`, "-v, --version", "print the client's version")
     .helpOption("-h, --help", "show this help")
@@ -21,6 +28,11 @@ export function buildBerth(io: CliIo): Command {
   addDaemonCommands(program, io);
   addPodCommands(program, io);
   addImageCommands(program, io);
+  addContainerCommands(program, io);
+  addTaskCommands(program, io);
+  addEventCommands(program, io);
+  addNamespaceCommands(program, io);
+  addCompletionCommands(program, io);
   return program;
 }
 
@@ -30,5 +42,7 @@ Examples:
   berth pod ls
   berth pod inspect 4f1c
   berth image load ./busybox.tar
+  berth run --rm -t docker.io/library/busybox:1 try sh
+  berth events --filter topic==/tasks/exit --json
   BERTH_ADDRESS=/tmp/b/berthd.sock berth ps --all --json
 `;

@@ -21,6 +21,8 @@ export type OciInteger = number | bigint;
 
 export interface OciProcess {
   terminal?: boolean;
+  /** Of the terminal when the process starts, in characters. */
+  consoleSize?: { height: number; width: number };
   user: OciUser;
   args: string[];
   env: string[];

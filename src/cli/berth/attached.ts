@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { ExitStatus, Process } from "../../client/ports.ts";
+import type { CliIo } from "../cli-io.ts";
+import { CommandExit } from "../command-exit.ts";
+import type { Terminal } from "../terminal.ts";
+import { readSignal } from "./signals.ts";
+
+/** How long the last of the output may take once the process has ended: a child may still hold it. */
+const drainMs = 2_000;
+
+export interface AttachedOptions {
+  readonly terminal: Terminal;
+  /** The process has a terminal: keys go to it as they are, and it learns of changes of size. */
+  readonly tty: boolean;
+  /** Start it once the wait stands; otherwise it runs already. */
+  readonly start: boolean;
+  readonly stdin: boolean;
+}
+
+/**
+ * Stays with a process until it ends: passes on signals, the end of stdin and the terminal's size, and
+ * puts the terminal back as it was, whatever happens.
+ */
+export async function stayWith(
+  process: Process,
+  { terminal, tty, start, stdin }: AttachedOptions,
+  call: Cancellable,
+): Promise<ExitStatus> {
+  const exit = await process.wait(call);
+  using stack = new DisposableStack();
+  const started = Promise.withResolvers<void>();
+  if (!tty) {
+    // Before it is started: the first that one hears of a process may be its output.
+    const forward = (name: NodeJS.Signals): void =>
+      ignoreGone(started.promise.then(() => process.kill(readSignal(name), call)));
+    stack.use(terminal.onSignal(forward));
+  }
+  if (start) await process.start(call);
+  started.resolve();
+  if (tty) {
+    if (stdin) stack.use(terminal.raw());
+    const resize = (): void => {
+      const size = terminal.size();
+      if (size) ignoreGone(process.resize(size.width, size.height, call));
+    };
+    resize();
+    stack.use(terminal.onResize(resize));
+  }
+  if (stdin) {
+    const onEnd = (): void => ignoreGone(process.closeStdin(call));
+    terminal.stdin.once("end", onEnd);
+    stack.defer(() => {
+      terminal.stdin.off("end", onEnd).unpipe().pause();
+      if ("unref" in terminal.stdin) (terminal.stdin as { unref(): void }).unref();
+    });
+    if (terminal.stdin.readableEnded) onEnd();
+  }
+  const status = await exit.status;
+  await process.io
+    ?.drained({ signal: AbortSignal.any([call.signal, AbortSignal.timeout(drainMs)]) })
+    .catch(() => {});
+  return status;
+}
+
+/** The process may end at any moment; what comes too late for it is no failure. */
+function ignoreGone(done: Promise<void>): void {
+  done.catch((error: unknown) => {
+    if (!isFault(error)) throw error;
+  });
+}
+
+/** Ends the command with the process's exit status; one that could not be learnt is told, and is 255. */
+export function passOn({ exitCode, error }: ExitStatus, io: CliIo): void {
+  if (error) io.error(`berth: the exit status is not known: ${error.message}\n`);
+  if (exitCode !== 0) throw new CommandExit(exitCode);
+}

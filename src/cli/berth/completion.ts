@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Argument, Command, Option } from "commander";
+
+/** What may be asked of the daemon to complete an argument: the words of one kind. */
+export type WordSource = (
+  kind: "task" | "container" | "namespace" | "image",
+) => Promise<readonly string[]>;
+
+/**
+ * What could stand in the place of the last of `words`, the words after `berth`: commands, flags, a
+ * flag's choices, or names that `source` knows. Empty when it may be anything.
+ */
+export async function completions(
+  program: Command,
+  words: readonly string[],
+  source: WordSource,
+): Promise<string[]> {
+  const typed = words.at(-1) ?? "";
+  let command = program;
+  let position = 0;
+  let flagOfValue: string | undefined;
+  for (const word of words.slice(0, -1)) {
+    if (flagOfValue !== undefined) flagOfValue = undefined;
+    else if (word.startsWith("-")) flagOfValue = takesValue(command, word) ? word : undefined;
+    else {
+      const inner = position === 0 ? innerOf(command, word) : undefined;
+      if (inner) command = inner;
+      else position += 1;
+    }
+  }
+  const found = await candidates(command, { typed, position, flagOfValue }, source);
+  return found.filter((word) => word.startsWith(typed)).toSorted();
+}
+
+interface Place {
+  readonly typed: string;
+  /** How many arguments of the command stand before. */
+  readonly position: number;
+  /** The flag whose value is wanted. */
+  readonly flagOfValue: string | undefined;
+}
+
+async function candidates(
+  command: Command,
+  place: Place,
+  source: WordSource,
+): Promise<readonly string[]> {
+  const { typed, position, flagOfValue } = place;
+  if (flagOfValue !== undefined) {
+    const isNamespace = flagOfValue === "-n" || flagOfValue === "--namespace";
+    if (isNamespace) return source("namespace");
+    return command.options.find((option) => isNamed(option, flagOfValue))?.argChoices ?? [];
+  }
+  if (typed.startsWith("-")) return flagsOf(command);
+  if (command.commands.length > 0) return position === 0 ? commandsOf(command) : [];
+  const last = command.registeredArguments.at(-1);
+  const argument = command.registeredArguments[position] ?? (last?.variadic ? last : undefined);
+  return argument ? argumentWords(command, argument, source) : [];
+}
+
+async function argumentWords(
+  command: Command,
+  argument: Argument,
+  source: WordSource,
+): Promise<readonly string[]> {
+  if (argument.argChoices) return argument.argChoices;
+  const name = argument.name();
+  const group = command.parent?.name();
+  if (name === "image" || (group === "image" && name === "reference")) return source("image");
+  if (group === "namespace" && name === "name") return source("namespace");
+  const makes = ["create", "run"].includes(command.name());
+  if (name !== "id" || makes) return [];
+  return group === "task" || group === "container" ? source(group) : [];
+}
+
+function innerOf(command: Command, word: string): Command | undefined {
+  return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+}
+
+function takesValue(command: Command, word: string): boolean {
+  if (word.includes("=")) return false;
+  return command.options.some(
+    (option) => isNamed(option, word) && (option.required || option.optional),
+  );
+}
+
+function isNamed({ short, long }: Option, word: string): boolean {
+  return word === short || word === long;
+}
+
+function flagsOf(command: Command): string[] {
+  return [...command.options.flatMap(({ long }) => (long ? [long] : [])), "--help"];
+}
+
+function commandsOf(command: Command): string[] {
+  return command
+    .createHelp()
+    .visibleCommands(command)
+    .map((one) => one.name());
+}
+
+/** What a shell reads to complete `berth`: each asks `berth complete` for the words. */
+export const completionScripts: Readonly<Record<"bash" | "zsh" | "fish", string>> = {
+  bash: `# berth completion for bash: put it into /etc/bash_completion.d/berth,
+# or run: source <(berth completion bash)
+_berth() {
+  local IFS=$'\\n'
+  COMPREPLY=($(berth complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _berth berth
+`,
+  zsh: `#compdef berth
+# berth completion for zsh: put it into a folder of $fpath as _berth,
+# or run: source <(berth completion zsh)
+_berth() {
+  local -a found
+  found=("\${(@f)$(berth complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if (( \${#found[1]} )); then compadd -a found; else _files; fi
+}
+if [ "$funcstack[1]" = "_berth" ]; then _berth "$@"; else compdef _berth berth; fi
+`,
+  fish: `# berth completion for fish: put it into ~/.config/fish/completions/berth.fish,
+# or run: berth completion fish | source
+complete -c berth -a '(berth complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+`,
+};

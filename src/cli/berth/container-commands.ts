@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Command } from "commander";
+import { fault, isFault, toFault } from "../../base/errors.ts";
+import type { Container } from "../../client/ports.ts";
+import type { ContainersContainer } from "../../gen/tasks.gen.ts";
+import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
+import type { CliIo } from "../cli-io.ts";
+import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
+import { jsonOf } from "./json.ts";
+import { collect, readPairs } from "./pairs.ts";
+import { type IoFlags, terminalOf, withIoFlags } from "./process-io.ts";
+import { type MakeFlags, makeContainer, removeSnapshot } from "./run/make-container.ts";
+import type { Column } from "./table.ts";
+import { endProcess } from "./task-commands.ts";
+import { startTask } from "./task-io-commands.ts";
+
+const timeoutMs = 10_000;
+
+export function addContainerCommands(program: Command, io: CliIo): void {
+  const container = program
+    .command("container")
+    .description("containers: what a task is made from, in any namespace")
+    .enablePositionalOptions();
+  withNamespaceFlag(container.command("ls"))
+    .description("list containers")
+    .option(
+      "--filter <filter>",
+      "only those that pass it, such as labels.app==web; may be given many times",
+      collect,
+      [],
+    )
+    .option("-q, --quiet", "only their ids")
+    .action((flags: { quiet?: boolean; filter: string[] }, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const found = await session.containers().containers(flags.filter, session.call);
+        const records = found.map(({ record }) => record);
+        if (flags.quiet) io.out(records.map(({ id }) => `${id}\n`).join(""));
+        else session.showTable(records, containerColumns, records.map(readable));
+      }),
+    );
+  withNamespaceFlag(container.command("info <id>"))
+    .description("print a container's record with its spec, as JSON")
+    .option("--spec", "only the spec", false)
+    .action((id: string, flags: { spec: boolean }, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const { record } = await session.containers().loadContainer(id, session.call);
+        const shown = readable(record);
+        io.out(jsonOf(flags.spec ? shown.spec : shown));
+      }),
+    );
+  withMakeFlags(withNamespaceFlag(container.command("create <image> <id> [command...]")))
+    .description(
+      "make a container from an image of the daemon's store; start it with `berth task start`",
+    )
+    .passThroughOptions()
+    .action((image: string, id: string, args: string[], flags: MakeFlags, command: Command) =>
+      withSession(command, io, 60_000, async (session) => {
+        const made = await makeContainer(session, image, id, args, flags);
+        session.show({ id: made.id }, () => `${made.id}\n`);
+      }),
+    );
+  withNamespaceFlag(container.command("rm <id...>"))
+    .description("remove containers and their snapshots")
+    .option("-f, --force", "end and remove their tasks first", false)
+    .option("--keep-snapshot", "leave the snapshots", false)
+    .action((ids: string[], flags: RemoveFlags, command: Command) =>
+      withSession(command, io, 60_000, async (session) => {
+        for (const id of ids) {
+          const found = await session.containers().loadContainer(id, session.call);
+          await removeContainer(session, found, flags);
+        }
+        session.show({ removed: ids }, () => "");
+      }),
+    );
+  withNamespaceFlag(container.command("label <id> <key=value...>"))
+    .description("set labels of a container; key= takes one away")
+    .action((id: string, pairs: string[], _flags: object, command: Command) =>
+      withSession(command, io, timeoutMs, async (session) => {
+        const found = await session.containers().loadContainer(id, session.call);
+        const change = readPairs("label", pairs);
+        const labels = Object.fromEntries(
+          Object.entries({ ...found.record.labels, ...change }).filter(([, value]) => value !== ""),
+        );
+        await found.update({ labels }, ["labels"], session.call);
+        session.show(labels, () => labelText(labels));
+      }),
+    );
+
+  withMakeFlags(withIoFlags(withNamespaceFlag(program.command("run <image> <id> [command...]"))))
+    .description("make a container from an image of the daemon's store, start it and stay with it")
+    .option("--rm", "remove the container when it has ended", false)
+    .addHelpText("after", runHelp)
+    .passThroughOptions()
+    .action((image: string, id: string, args: string[], flags: RunFlags, command: Command) =>
+      withSession(command, io, undefined, (session) => run(session, image, id, args, flags, io)),
+    );
+}
+
+type RunFlags = MakeFlags & IoFlags & { readonly rm: boolean };
+
+const runHelp = `
+Flags go before the image; what follows the id is the command. Exits with the command's exit status.
+The container has no network of its own beyond loopback unless --net-host is given: pods are what gets
+networks here.
+
+Examples:
+  berth run --rm -t docker.io/library/busybox:1 try sh
+  berth run -d --log /tmp/web.log localhost/web:2 web
+  berth -n dev run --rm --mount /srv/data:/data:ro busybox look ls /data
+`;
+
+async function run(
+  session: Session,
+  image: string,
+  id: string,
+  args: readonly string[],
+  flags: RunFlags,
+  io: CliIo,
+): Promise<void> {
+  if (flags.rm && flags.detach) {
+    throw fault("INVALID_ARGUMENT", "--rm cannot go with --detach: nobody stays to remove it");
+  }
+  const size = flags.tty ? terminalOf(io).size() : undefined;
+  const wanted = size ? { ...flags, consoleSize: size } : flags;
+  const container = await makeContainer(session, image, id, args, wanted);
+  const remove = { force: false, keepSnapshot: false };
+  await using undo = new AsyncDisposableStack();
+  if (flags.rm) {
+    undo.defer(async () => {
+      try {
+        await removeContainer(session, container, remove);
+      } catch (error) {
+        // How its process ended is what the caller wants to know; this is told beside it.
+        io.error(`berth: container "${id}" is left: ${toFault(error).message}\n`);
+      }
+    });
+  }
+  await startTask(container, flags, session, io);
+}
+
+interface RemoveFlags {
+  readonly force: boolean;
+  readonly keepSnapshot: boolean;
+}
+
+async function removeContainer(
+  session: Session,
+  container: Container,
+  flags: RemoveFlags,
+): Promise<void> {
+  const call = { signal: AbortSignal.timeout(30_000) };
+  if (flags.force) await removeTask(session, container);
+  await container.delete(call);
+  const { snapshotter, snapshotKey } = container.record;
+  if (snapshotKey === "" || flags.keepSnapshot) return;
+  await removeSnapshot(session, snapshotter, snapshotKey);
+}
+
+async function removeTask(session: Session, container: Container): Promise<void> {
+  try {
+    const task = await container.task(session.call);
+    await endProcess(task, session);
+    await task.delete(session.call);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+  }
+}
+
+function withMakeFlags(command: Command): Command {
+  return command
+    .option("-t, --tty", "give it a terminal", false)
+    .option("-e, --env <name=value>", "a variable; may be given many times", collect, [])
+    .option("-u, --user <user[:group]>", "names or numbers (default: the image's)")
+    .option("--cwd <folder>", "its working directory (default: the image's)")
+    .option("--hostname <name>", "its host name (default: its id)")
+    .option("--net-host", "the machine's network instead of an empty one", false)
+    .option(
+      "--mount <mount>",
+      "/host:/container[:ro], or src=…,dst=…[,ro][,type=…]; may be given many times",
+      collect,
+      [],
+    )
+    .option("--memory <size>", "its memory limit, such as 64MiB")
+    .option("--read-only", "mount its root read-only", false)
+    .option("--privileged", "all capabilities and devices", false)
+    .option("--label <key=value>", "a label; may be given many times", collect, [])
+    .option("--runtime <name>", "its runtime", "io.containerd.runc.v2")
+    .option("--snapshotter <name>", "where its root is kept", "overlayfs");
+}
+
+const containerColumns: readonly Column<ContainersContainer>[] = [
+  { title: "CONTAINER", value: ({ id }) => id },
+  { title: "IMAGE", value: ({ image }) => image || "-" },
+  { title: "RUNTIME", value: ({ runtime }) => runtime?.name ?? "-" },
+];
+
+/** The record with its spec as the JSON it is, not as bytes. */
+function readable(
+  record: ContainersContainer,
+): { spec: unknown } & Omit<ContainersContainer, "spec"> {
+  const { spec } = record;
+  const isJson = spec?.type_url.startsWith("types.containerd.io/") ?? false;
+  return { ...record, spec: spec && isJson ? parseExactJson(spec.value.toString()) : spec };
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join("");
+}

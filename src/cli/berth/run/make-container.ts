@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { isFault } from "../../../base/errors.ts";
+import type { Container } from "../../../client/ports.ts";
+import { specAny } from "../../../cri/container/oci-container.ts";
+import { openRootfs } from "../../../cri/spec/rootfs-reader.ts";
+import type { TypesMount } from "../../../gen/tasks.gen.ts";
+import type { CallOptions } from "../../../rpc/service.ts";
+import type { OciProcess } from "../../../runtime/oci/spec.ts";
+import type { Session } from "../call-options.ts";
+import { readPairs } from "../pairs.ts";
+import { runSpec, type SpecFlags } from "./run-spec.ts";
+import { readStoredImage } from "./stored-image.ts";
+
+export interface MakeFlags extends SpecFlags {
+  readonly label: readonly string[];
+  /** Of the terminal that a container with one is shown on. */
+  readonly consoleSize?: OciProcess["consoleSize"];
+  readonly runtime: string;
+  readonly snapshotter: string;
+}
+
+/** Label with the signal that the image wants: `ctr tasks kill` and `berth task kill` send it by default. */
+export const stopSignalLabel = "io.containerd.image.config.stop-signal";
+const leaseMs = 60 * 60 * 1000;
+const undoMs = 10_000;
+
+/**
+ * A container from an image of the store: a snapshot of its own, an OCI spec from the image's config
+ * and the flags, and the record. What failed half-way is undone.
+ */
+export async function makeContainer(
+  session: Session,
+  imageName: string,
+  id: string,
+  args: readonly string[],
+  flags: MakeFlags,
+): Promise<Container> {
+  await using lease = await openLease(session);
+  const { snapshotter } = flags;
+  const image = await readStoredImage(session, imageName);
+  const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
+  const wanted = { snapshotter, key: id, parent: image.chainId };
+  const { mounts } = await snapshots.Prepare(wanted, lease.call);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => removeSnapshot(session, snapshotter, id));
+  const spec = await runSpec({
+    id,
+    namespace: session.namespace,
+    image: image.config,
+    args,
+    flags,
+    ...(flags.consoleSize && { consoleSize: flags.consoleSize }),
+    rootfs: openRootfs(layersOf(mounts)),
+  });
+  const { stopSignal } = image.config;
+  const container = await session.containers().newContainer(
+    {
+      id,
+      image: image.name,
+      labels: {
+        ...readPairs("--label", flags.label),
+        ...(stopSignal !== "" && { [stopSignalLabel]: stopSignal }),
+      },
+      runtime: { name: flags.runtime },
+      spec: specAny(spec),
+      snapshotter,
+      snapshotKey: id,
+    },
+    session.call,
+  );
+  undo.move();
+  return container;
+}
+
+/** Removes a container's snapshot, if it is there. */
+export async function removeSnapshot(
+  session: Session,
+  snapshotter: string,
+  key: string,
+): Promise<void> {
+  const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
+  const call = { ...session.scoped, signal: AbortSignal.timeout(undoMs) };
+  try {
+    await snapshots.Remove({ snapshotter, key }, call);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+  }
+}
+
+interface Lease extends AsyncDisposable {
+  /** A call made with these options is made under the lease. */
+  readonly call: CallOptions;
+}
+
+/** Keeps the garbage collector from what no container names yet. */
+async function openLease(session: Session): Promise<Lease> {
+  const leases = session.client("containerd.services.leases.v1.Leases");
+  const id = `berth-${randomBytes(6).toString("hex")}`;
+  const expires = new Date(Date.now() + leaseMs).toISOString();
+  await leases.Create({ id, labels: { "containerd.io/gc.expire": expires } }, session.scoped);
+  return {
+    call: { ...session.scoped, headers: { "containerd-lease": id } },
+    [Symbol.asyncDispose]: async () => {
+      await leases.Delete({ id }, { ...session.scoped, signal: AbortSignal.timeout(undoMs) });
+    },
+  };
+}
+
+/** The folders that a snapshot's mounts are made of, topmost first: they are read without mounting. */
+function layersOf(mounts: readonly TypesMount[]): string[] {
+  return mounts.flatMap(({ type, source, options }) => {
+    if (type !== "overlay") return [source];
+    const option = (name: string): string[] =>
+      options.filter((one) => one.startsWith(`${name}=`)).map((one) => one.slice(name.length + 1));
+    return [...option("upperdir"), ...option("lowerdir").flatMap((list) => list.split(":"))];
+  });
+}
