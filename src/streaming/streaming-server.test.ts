@@ -439,3 +439,29 @@ test("closing the server ends its sessions", async (t) => {
   assert.equal(host.open, 0);
   await assert.rejects(server.exec(execOf("true"), call), { code: "UNAVAILABLE" });
 });
+
+test("a worker that dies ends its sessions, and another serves on the same address", async (t) => {
+  const host = new FakeSessionHost();
+  const entry = new URL("../../test/support/streaming/mortal-worker.ts", import.meta.url);
+  const config = defaultConfig.streaming;
+  await using server = await createStreamingServer({ config, host, log: silentLogger, entry });
+  const channel = new BroadcastChannel("streaming worker, die");
+  t.after(() => channel.close());
+  const { client } = await openExec(server, execOf("exec sleep 60"));
+  const { address } = server;
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window here
+  channel.postMessage("");
+  await client.closed;
+  await host.allDisposed();
+  const answers = async (): Promise<boolean> => {
+    try {
+      const { streams } = await openExec(server, execOf("echo alive"));
+      return (await streams["stdout"]?.text()) === "alive\n";
+    } catch {
+      await new Promise((resolve) => setImmediate(resolve));
+      return false; // not up yet
+    }
+  };
+  while (!(await answers()));
+  assert.equal(server.address, address);
+});

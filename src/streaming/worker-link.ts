@@ -15,7 +15,7 @@ import type {
 } from "./messages.ts";
 import type { SessionHost } from "./ports.ts";
 
-const entry = new URL("./worker.ts", import.meta.url);
+const workerModule = new URL("./worker.ts", import.meta.url);
 /** A worker that lived shorter than this is not started anew at once. */
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
@@ -27,6 +27,8 @@ export interface StreamingServerOptions {
   readonly log: Logger;
   /** How often sessions are probed for clients that vanished or fell silent. Default 5000. */
   readonly probeMs?: number;
+  /** Module the worker starts with; for tests of its death. */
+  readonly entry?: URL;
 }
 
 interface Waiting {
@@ -46,6 +48,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #firstTry = Promise.withResolvers<void>();
   readonly #probeMs: number;
+  readonly #entry: URL;
   #config: StreamingConfig;
   #worker: Worker | undefined;
   #restart: NodeJS.Timeout | undefined;
@@ -54,8 +57,9 @@ export class StreamingWorkerLink implements AsyncDisposable {
   #sequence = 0;
   #closing = false;
 
-  constructor({ config, host, log, probeMs = 5000 }: StreamingServerOptions) {
+  constructor({ config, host, log, probeMs = 5000, entry = workerModule }: StreamingServerOptions) {
     this.#probeMs = probeMs;
+    this.#entry = entry;
     this.#config = config;
     this.#log = log;
     this.listening = this.#firstTry.promise;
@@ -110,7 +114,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
 
   #spawn(): void {
     const data: StreamingWorkerData = { config: this.#config, probeMs: this.#probeMs };
-    const worker = new Worker(entry, {
+    const worker = new Worker(this.#entry, {
       name: "berth-streaming",
       workerData: data,
       execArgv: [],
