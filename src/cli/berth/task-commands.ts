@@ -13,6 +13,9 @@ import { bytes, type Column } from "./table.ts";
 import { addTaskIoCommands } from "./task-io-commands.ts";
 
 const timeoutMs = 10_000;
+/** How long a command may take when --timeout says nothing. */
+type Limit = number | "none";
+
 const execFlag = [
   "--exec-id <id>",
   "the process that an exec made, instead of the task's first",
@@ -25,10 +28,12 @@ export function addTaskCommands(program: Command, io: CliIo): void {
     .enablePositionalOptions();
   const run = <F>(
     work: (session: Session, id: string, flags: F) => Promise<void>,
-    limit: number | undefined = timeoutMs,
+    limit: Limit = timeoutMs,
   ) => {
     return (id: string, flags: F, command: Command) =>
-      withSession(command, io, limit, (session) => work(session, id, flags));
+      withSession(command, io, limit === "none" ? undefined : limit, (session) =>
+        work(session, id, flags),
+      );
   };
 
   withNamespaceFlag(task.command("ls"))
@@ -72,11 +77,12 @@ export function addTaskCommands(program: Command, io: CliIo): void {
         command: Command,
       ) =>
         withSession(command, io, timeoutMs, async (session) => {
+          const number = signal === undefined ? undefined : readSignal(signal);
           const container = await session.containers().loadContainer(id, session.call);
           const task = await container.task(session.call);
           const process = flags.execId === undefined ? task : task.execHandle(flags.execId);
           const usual = container.record.labels[stopSignalLabel] ?? "TERM";
-          await process.kill(readSignal(signal ?? usual), session.call, { all: flags.all });
+          await process.kill(number ?? readSignal(usual), session.call, { all: flags.all });
         }),
     );
   withNamespaceFlag(task.command("pause <id>"))
@@ -108,7 +114,7 @@ export function addTaskCommands(program: Command, io: CliIo): void {
         const status = await exit.status;
         session.show({ id, exitCode: status.exitCode }, () => `${status.exitCode}\n`);
         passOn(status, io);
-      }, undefined),
+      }, "none"),
     );
   withNamespaceFlag(task.command("metrics <id>"))
     .description("print what a task uses now")
@@ -133,7 +139,7 @@ export function addTaskCommands(program: Command, io: CliIo): void {
         session.show({ id, imagePath: flags.imagePath ?? "", descriptors: found }, () =>
           checkpointText(flags, found),
         );
-      }, undefined),
+      }, "none"),
     );
 }
 

@@ -181,7 +181,8 @@ function execProcess(
   flags: ExecFlags,
   size: OciProcess["consoleSize"],
 ): OciProcess {
-  const env = flags.tty ? [...own.env, "TERM=xterm", ...flags.env] : [...own.env, ...flags.env];
+  const inherited: readonly string[] = own.env ?? []; // whoever made the spec may have left it out
+  const env = [...inherited, ...(flags.tty ? ["TERM=xterm"] : []), ...flags.env];
   const { consoleSize: _other, ...rest } = own;
   return {
     ...rest,
