@@ -4,7 +4,7 @@ import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { run } from "../base/process.ts";
 import type { Bundle } from "./bundle.ts";
 import { isRecord } from "./is-record.ts";
-import { killLeftovers, ownCgroups } from "./leftover-processes.ts";
+import { killLeftovers, ownCgroups, removeCgroups, specCgroups } from "./leftover-processes.ts";
 import type { ProcessExit } from "./ports.ts";
 import type { ShimBinary } from "./shim/binary.ts";
 import type { ShimLauncher } from "./shim/launcher.ts";
@@ -34,10 +34,15 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
   const specPath = await specCgroupsPath(bundle);
   const init = task.init ?? (await initFromBundle(bundle, specPath));
   // Before the clean-up: afterwards there is no process to ask for its cgroups.
-  const cgroups = init === undefined ? [] : await ownCgroups(init.pid, bundle.id, specPath);
+  const [own, asked] = await Promise.all([
+    init === undefined ? [] : ownCgroups(init.pid, bundle.id, specPath),
+    specCgroups(bundle.id, specPath),
+  ]);
+  const cgroups = [...new Set([...own, ...asked])];
   const exit = await cleanUp(task, init?.pid ?? 0);
   try {
     await killLeftovers(init, cgroups, AbortSignal.timeout(task.timeoutMs));
+    await removeCgroups(cgroups, log);
   } catch (err) {
     log.warn({ err, task: bundle.id }, "processes of a dead task may be left");
   }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rmdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
 import { readMountinfo } from "../base/os/mountinfo.ts";
 import { identify, killProcess, type ProcessIdentity } from "../base/os/proc.ts";
 
@@ -34,6 +37,41 @@ export async function ownCgroups(
       folders.push(path.join(mount.mountPoint, path.relative(mount.root, place)));
   }
   return folders;
+}
+
+/**
+ * The cgroup folders that a container's spec asks for and that exist, in every hierarchy; for one of
+ * which no process is known, since its making was cut short. Only a path that ends in the container's
+ * id is taken for its own.
+ */
+export async function specCgroups(id: string, specPath: string): Promise<readonly string[]> {
+  const place = specPath === "" ? `/${id}` : specPath;
+  if (!place.startsWith("/") || path.basename(place) !== id) return [];
+  const mounts = (await readMountinfo()).filter((entry) => entry.type.startsWith("cgroup"));
+  return mounts
+    .map((mount) => path.join(mount.mountPoint, path.relative(mount.root, place)))
+    .filter((folder) => existsSync(folder));
+}
+
+/**
+ * Removes the folders of cgroups in which nothing runs any more, and those below. The OCI runtime does
+ * so itself, unless it was killed before it had noted that the container exists.
+ */
+export async function removeCgroups(folders: readonly string[], log: Logger): Promise<void> {
+  for (const folder of folders) {
+    try {
+      await removeTree(folder);
+    } catch (err) {
+      if (errnoOf(err) !== "ENOENT") log.warn({ err, folder }, "cgroup was not removed");
+    }
+  }
+}
+
+async function removeTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) await removeTree(path.join(folder, entry.name));
+  }
+  await rmdir(folder);
 }
 
 /** Kills what still runs in these cgroups, and `init`, until nothing does or the signal fires. */

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { type Operation, OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
 import { Bundle } from "../../src/runtime/bundle.ts";
-import { HelperLauncher } from "../../src/runtime/shim/helper-launcher.ts";
+import { ShimPool } from "../../src/runtime/shim/shim-pool.ts";
 import { ShimTask } from "../../src/runtime/shim-task.ts";
 
 /**
@@ -30,7 +30,13 @@ export function installFailpoints(folder: string): void {
   Bundle.create = (...args) => step("bundle: create", () => create(...args));
   wrap(Bundle.prototype, "write", ([file]) => `bundle: write ${String(file)}`);
   wrap(Bundle.prototype, "remove", () => "bundle: remove");
-  wrap(HelperLauncher.prototype, "launch", () => "shim: launch");
+  // Whoever launched it: it is there, and nobody has connected or noted anything.
+  const pool = ShimPool.prototype;
+  const connect: unknown = Reflect.get(pool, "connect");
+  pool.connect = async function connected(...args) {
+    await step("shim: launch", () => Promise.resolve());
+    return (connect as Connect).apply(this, args);
+  };
   for (const method of ["start", "exec", "kill", "delete"] as const) {
     wrap(ShimTask.prototype, method, () => `task: ${method}`);
   }
@@ -52,6 +58,10 @@ type Claim = (
   this: OperationRegistry,
   ...args: Parameters<OperationRegistry["claim"]>
 ) => Operation;
+type Connect = (
+  this: ShimPool,
+  ...args: Parameters<ShimPool["connect"]>
+) => ReturnType<ShimPool["connect"]>;
 type Step = <T>(name: string, work: () => Promise<T>) => Promise<T>;
 
 function stepsIn(folder: string): Step {
