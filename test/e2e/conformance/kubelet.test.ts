@@ -11,6 +11,7 @@ import { toolOrReason } from "../../support/go-tools.ts";
 import { type Kubelet, startKubelet } from "../../support/kubelet/kubelet.ts";
 import type { KubeletApi } from "../../support/kubelet/kubelet-api.ts";
 import { chattyLines, type StaticPodName, staticPods } from "../../support/kubelet/static-pods.ts";
+import type { StatsSummary } from "../../support/kubelet/stats-summary.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
 import { leftovers, mountsBelow } from "../../support/leaks.ts";
 import { namespaceOf } from "../../support/processes.ts";
@@ -293,7 +294,7 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     const pod = await until(
       "the summary has the server's CPU rate",
       async () => {
-        const summary = await api.json<Summary>("/stats/summary");
+        const summary = await api.json<StatsSummary>("/stats/summary");
         assert.ok(summary.node.runtime.imageFs.usedBytes > 0);
         const found = summary.pods.find(({ podRef }) => podRef.name === named("web"));
         const server = found?.containers.find(({ name }) => name === "server");
@@ -370,6 +371,40 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     });
   }
 
+  test("without the feature gate cAdvisor finds the containers through containerd's services", async () => {
+    await kubelet.stop();
+    await kubelet.start(
+      "--feature-gates=PodAndContainerStatsFromCRI=false",
+      `--containerd=${bed.daemon.socket}`,
+      "--containerd-namespace=k8s.io",
+    );
+    // A manifest that goes before the new kubelet's first sync of its pod leaves the containers to
+    // its cgroup cleaning, which kills without a grace period.
+    for (const name of steady) await isReady(name);
+    const family = "container_memory_working_set_bytes";
+    const labels = await until(
+      "a sample of the server",
+      async () => {
+        const families = parsePrometheusText(await api.request("/metrics/cadvisor"));
+        return families.get(family)?.samples.find((it) => it.labels["container"] === "server")
+          ?.labels;
+      },
+      patience,
+    );
+    assert.deepEqual(
+      [labels["pod"], labels["namespace"], labels["image"]],
+      [named("web"), "default", bed.images.shell.reference],
+    );
+    await until(
+      "the summary has the pod's network",
+      async () => {
+        const { pods } = await api.json<StatsSummary>("/stats/summary");
+        return pods.find(({ podRef }) => podRef.name === named("web"))?.network?.rxBytes;
+      },
+      patience,
+    );
+  });
+
   test("without their manifests nothing of the pods is left", async () => {
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     for (const { id } of items) bed.cri.seen.add(id);
@@ -429,31 +464,6 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     return { podUid: uid, pid };
   }
 });
-
-interface Usage {
-  readonly usageNanoCores?: number;
-  readonly usageCoreNanoSeconds?: number;
-  readonly workingSetBytes?: number;
-  readonly usedBytes?: number;
-}
-
-/** What is looked at of the kubelet's stats.Summary. */
-interface Summary {
-  readonly node: { readonly runtime: { readonly imageFs: { readonly usedBytes: number } } };
-  readonly pods: readonly {
-    readonly podRef: { readonly name: string };
-    readonly containers: readonly {
-      readonly name: string;
-      readonly cpu?: Usage;
-      readonly memory?: Usage;
-      readonly rootfs?: Usage;
-      readonly logs?: Usage;
-    }[];
-    readonly memory?: Usage;
-    readonly network?: { readonly rxBytes?: number };
-    readonly process_stats?: { readonly process_count?: number };
-  }[];
-}
 
 /** An address of this machine that is not loopback: host ports are not forwarded from there. */
 function outerAddress(): string {

@@ -27,7 +27,8 @@ export interface Kubelet extends AsyncDisposable {
   place(pod: PodManifest): Promise<string>;
   /** Removes all manifests. */
   withdrawAll(): Promise<void>;
-  start(): Promise<void>;
+  /** Starts it again after stop, with flags that win over the configuration. */
+  start(...flags: readonly string[]): Promise<void>;
   stop(): Promise<void>;
   log(): Promise<string>;
 }
@@ -69,12 +70,12 @@ export async function startKubelet(binary: string, daemon: Daemon): Promise<Kube
   const stop = async (): Promise<void> => {
     if (child) await endChild(child, 10_000);
   };
-  const start = async (): Promise<void> => {
+  const start = async (...more: readonly string[]): Promise<void> => {
     const log = openSync(logFile, "a");
     // With a death signal the kubelet does not outlive a test process that was killed.
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
     const flags = ["--config", config, "--root-dir", root, "--cert-dir", certificates];
-    const argv = [...launcher, binary, ...flags, "--hostname-override", node, "--v", "2"];
+    const argv = [...launcher, binary, ...flags, "--hostname-override", node, "--v=2", ...more];
     const started = spawn(argv[0]!, argv.slice(1), { stdio: ["ignore", log, log], cwd: "/" });
     closeSync(log);
     child = started;
