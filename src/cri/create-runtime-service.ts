@@ -10,6 +10,7 @@ import type { OperationView } from "./lifecycle/operations.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
 import { attach } from "./runtime-service/attach.ts";
+import { checkpointContainer } from "./runtime-service/container-checkpoint.ts";
 import { createContainer } from "./runtime-service/container-create.ts";
 import { getContainerEvents } from "./runtime-service/container-events.ts";
 import { listContainers, streamContainers } from "./runtime-service/container-list.ts";
@@ -45,7 +46,6 @@ import { podSandboxStatus } from "./runtime-service/sandbox-status.ts";
 import { stopPodSandbox } from "./runtime-service/sandbox-stop.ts";
 import { updatePodSandboxResources } from "./runtime-service/sandbox-update.ts";
 import { status } from "./runtime-service/status.ts";
-import { unimplemented } from "./runtime-service/unimplemented.ts";
 import { version } from "./runtime-service/version.ts";
 import { runningTargets } from "./stats/stats-targets.ts";
 import { createSessions, type Sessions } from "./streaming/session-host.ts";
@@ -103,7 +103,6 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
 
 function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
   return {
-    ...unimplemented(),
     Version: version(facade),
     Status: status(facade),
     RuntimeConfig: runtimeConfig(facade),
@@ -129,6 +128,7 @@ function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
     StreamContainers: streamContainers(facade),
     ContainerStatus: containerStatus(facade),
     UpdateContainerResources: updateContainerResources(facade),
+    CheckpointContainer: checkpointContainer(facade),
     ReopenContainerLog: reopenContainerLog(facade),
     ExecSync: execSync(facade),
     Exec: exec(facade),

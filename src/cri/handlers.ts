@@ -34,8 +34,11 @@ const runcOptions: Readonly<Record<string, keyof RuncOptionsInit>> = {
   criuworkpath: "criuWorkPath",
 };
 
-/** The runtime options of a handler as the message its shim reads. INVALID_ARGUMENT for an unknown one. */
-export function runtimeOptions(handler: Handler): ProtoAny {
+/**
+ * The runtime options of a handler as the message its shim reads, `extra` winning. INVALID_ARGUMENT for
+ * an unknown one.
+ */
+export function runtimeOptions(handler: Handler, extra: RuncOptionsInit = {}): ProtoAny {
   const { config } = handler;
   const options: Record<string, OptionValue> = {};
   for (const [key, value] of Object.entries(config.options)) {
@@ -47,7 +50,7 @@ export function runtimeOptions(handler: Handler): ProtoAny {
   }
   if (config.binaryName !== "") options["binaryName"] = config.binaryName;
   if (config.systemdCgroup) options["systemdCgroup"] = true;
-  return packAny("containerd.runc.v1.Options", options as RuncOptionsInit);
+  return packAny("containerd.runc.v1.Options", { ...(options as RuncOptionsInit), ...extra });
 }
 
 /** The options as names and values, for verbose answers. */

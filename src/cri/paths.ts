@@ -35,6 +35,11 @@ export class CriPaths {
     return path.join(this.container(containerId), "volumes");
   }
 
+  /** Where a container's checkpoint is unpacked that it is restored from. */
+  restore(containerId: string): string {
+    return path.join(this.container(containerId), "restore");
+  }
+
   /** Where a sandbox's image volumes are mounted: below its volatile folder, which is unmounted whole. */
   imageVolumes(sandboxId: string): string {
     const [, volatile] = this.sandbox(sandboxId);

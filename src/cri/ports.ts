@@ -46,6 +46,7 @@ export interface RuntimeServicePorts {
   /** What the OCI runtime of a handler can do. From memory. */
   readonly features: (handler: string) => RuntimeFeatures;
   readonly hostMounts: HostMounts;
+  readonly layerArchives: LayerArchives;
   readonly capture: OutputCapture;
   readonly oom: OomProbe;
   /** What a cgroup holds of memory now, by the spec's path; undefined when it cannot be told. */
@@ -100,6 +101,14 @@ export interface HostMounts {
   mountReadOnly(target: string, mounts: readonly TypesMount[]): void;
   /** Unmounts what is at or below `path`, lazily when busy. No error when nothing is. */
   unmountBelow(path: string): Promise<void>;
+}
+
+/** The files of containers' writable layers as plain layer archives, by the container's id. */
+export interface LayerArchives {
+  /** Writes what the container has changed of its image to a file. */
+  pack(containerId: string, file: string, call: Cancellable): Promise<void>;
+  /** Puts such a file's content into the layer of a container that does not run. */
+  unpack(containerId: string, file: string, call: Cancellable): Promise<void>;
 }
 
 /** Reads a cgroup's OOM kills. */

@@ -13,6 +13,7 @@ import { hostMounts } from "../cri/sandbox/host-mounts.ts";
 import { readHostFacts } from "../cri/spec/host-facts.ts";
 import { specBuilders } from "../cri/spec/spec-builders.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
+import { clearMountRooms } from "../diff/mounted.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
@@ -27,6 +28,7 @@ import { type Environment, pluginTypes } from "./environment.ts";
 import { createFigures } from "./figures.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
 
+import { createLayerArchives } from "./layer-archives.ts";
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
 
@@ -66,6 +68,7 @@ export function criPlugins(
         signal: context.signal,
       });
       imageChanges.listen(criNamespace, () => library.refreshAll({ signal: cleanupDeadline() }));
+      context.get(garbage).scheduleAll(); // now that the images' own roots are known
       return library;
     },
   });
@@ -107,6 +110,8 @@ export function criPlugins(
     init: async (context) => {
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
+      const rooms = path.join(config.root, "checkpoint-rooms");
+      await clearMountRooms(rooms);
       const figures = await createFigures({
         layout,
         snapshotter,
@@ -136,6 +141,7 @@ export function criPlugins(
         hostFacts,
         features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
         hostMounts,
+        layerArchives: createLayerArchives(snapshotter, rooms),
         capture: createOutputCapture(path.join(config.state, "fifo")),
         ...figures,
         pauseRootfs: context.get(pause).path,

@@ -8,6 +8,12 @@ import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
 import { rootLabel } from "../../garbage/references.ts";
 import type { Image } from "../../images/ports.ts";
+import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
+import {
+  type CheckpointSource,
+  checkpointSource,
+  openCheckpoint,
+} from "../checkpoint/open-checkpoint.ts";
 import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
@@ -30,20 +36,21 @@ const attemptMs = 120_000;
 
 /** CreateContainer: snapshot, spec and records; nothing runs yet. */
 export function createContainer(facade: Facade): Verb<"CreateContainer"> {
-  return async (request, call) => {
-    const config = validContainerConfig(request.config);
-    const sandbox = readySandbox(facade, request.podSandboxId);
+  return async ({ podSandboxId, ...given }, call) => {
+    const config = validContainerConfig(given.config);
+    const sandbox = readySandbox(facade, podSandboxId);
     const name = containerName(config.metadata, sandbox.config.metadata);
     const wanted = { sandboxId: sandbox.id, config };
     const finished = finishedContainer(facade, name, wanted);
     if (finished) return { containerId: finished.id };
+    const checkpoint = await checkpointSource(facade, config.image.image);
     const image = facade.ports.images.find(config.image.image);
-    if (!image) {
+    if (!image && !checkpoint) {
       throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
     }
     const handler = handlerFor(facade.ports.config.runtime, sandbox.runtimeHandler);
-    const plan: Plan = { name, config, sandbox, image, handler };
-    const attempt = (own: Cancellable): Promise<string> => make(facade, plan, own);
+    const request = { name, config, sandbox, image, handler, checkpoint };
+    const attempt = (own: Cancellable): Promise<string> => make(facade, request, own);
     const containerId = await facade.containerAttempts.run(name, wanted, attempt, call);
     return { containerId };
   };
@@ -69,19 +76,29 @@ function finishedContainer(
   );
 }
 
-interface Plan {
+interface Request {
   readonly name: string;
   readonly config: ValidContainerConfig;
   readonly sandbox: ReadySandbox;
-  readonly image: Image;
   readonly handler: Handler;
+  /** Undefined when it is a checkpoint that says which. */
+  readonly image: Image | undefined;
+  readonly checkpoint: CheckpointSource | undefined;
 }
 
-async function make(facade: Facade, plan: Plan, own: Cancellable): Promise<string> {
-  using limit = deadline(attemptMs, `creating container "${plan.name}"`, own.signal);
-  using op = facade.operations.claim("CreateContainer", plan.name);
+interface Plan extends Omit<Request, "checkpoint"> {
+  readonly image: Image;
+  /** The folder of an unpacked checkpoint, for a container that is restored. */
+  readonly restore: string | undefined;
+}
+
+async function make(facade: Facade, request: Request, own: Cancellable): Promise<string> {
+  using limit = deadline(attemptMs, `creating container "${request.name}"`, own.signal);
+  using op = facade.operations.claim("CreateContainer", request.name);
   const id = newObjectId();
   await using undo = new UndoStack(facade.ports.log.child({ container: id }));
+  undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
+  const plan = await planned(facade, op, id, request, limit);
   const built = await prepare(facade, op, undo, id, plan, limit);
   const record = recordOf(id, plan, built);
   const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
@@ -91,6 +108,24 @@ async function make(facade: Facade, plan: Plan, own: Cancellable): Promise<strin
   undo.keep();
   facade.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
   return id;
+}
+
+async function planned(
+  facade: Facade,
+  op: Operation,
+  id: string,
+  { checkpoint, ...request }: Request,
+  call: Cancellable,
+): Promise<Plan> {
+  if (checkpoint) {
+    const { image, folder } = await op.run("checkpoint", () =>
+      openCheckpoint(facade, checkpoint, facade.paths.restore(id), call),
+    );
+    return { ...request, image, restore: folder };
+  }
+  const { image } = request;
+  if (image) return { ...request, image, restore: undefined };
+  throw fault("NOT_FOUND", `image "${request.config.image.image}" is not present on this node`);
 }
 
 /** Prepares the snapshot and builds the spec, which reads the image's layers, not the snapshot. */
@@ -108,7 +143,6 @@ async function prepare(
   const labels = { [kindLabel]: "container", [rootLabel]: "true" };
   const options = { labels, signal: call.signal };
   undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
-  undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
   const [, built] = await together(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
     async () =>
@@ -121,6 +155,11 @@ async function prepare(
         call,
       ),
   );
+  const { restore } = plan;
+  if (restore !== undefined) {
+    const { rootfsDiff } = checkpointFiles(restore);
+    await op.run("rootfs", () => facade.ports.layerArchives.unpack(id, rootfsDiff, call));
+  }
   return built;
 }
 
@@ -225,6 +264,7 @@ function recordOf(id: string, plan: Plan, built: BuiltContainerSpec): ContainerR
     user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
     cgroupsPath: built.spec.linux.cgroupsPath ?? "",
     state: { kind: "created" },
+    ...(plan.restore !== undefined && { checkpoint: checkpointFiles(plan.restore).criu }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Container, ExitHandle, Task } from "../../client/ports.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { purgeTask } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { handlerFor } from "../handlers.ts";
+import { handlerFor, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
@@ -105,6 +105,9 @@ async function createTask(
     container.newTask(
       {
         runtimePath: handler.config.shim,
+        ...(record.checkpoint !== undefined && {
+          options: runtimeOptions(handler, { criuImagePath: record.checkpoint }),
+        }),
         rootfs: ports.snapshotter.mounts(criNamespace, id),
         io: async () => {
           alive.log = await op.run("log", () =>

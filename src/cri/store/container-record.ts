@@ -50,6 +50,8 @@ export interface ContainerRecord extends NamedRecord {
   /** Path of its cgroup as the spec has it. */
   readonly cgroupsPath: string;
   readonly state: ContainerState;
+  /** Folder of the CRIU image that its start restores; absent for one that starts anew. */
+  readonly checkpoint?: string | undefined;
 }
 
 /** How messages name a state. */

@@ -137,9 +137,8 @@ export class FakeTask extends FakeProcess implements Task {
     return Promise.reject(fault("UNIMPLEMENTED", "no metrics here"));
   }
 
-  checkpoint(): Promise<never[]> {
-    return Promise.resolve([]);
-  }
+  /** Replaced by tests that have CRIU do something. */
+  checkpoint: Task["checkpoint"] = () => Promise.resolve([]);
 }
 
 class FakeContainer implements Container {
@@ -162,6 +161,7 @@ class FakeContainer implements Container {
 
   async newTask(options: NewTaskOptions): Promise<Task> {
     const io = await options.io(this.id);
+    this.#client.taskOptions.push(options);
     await this.#client.steps.run(`create ${this.kind}`);
     const pid = 1000 + this.#client.tasks.size;
     const task = new FakeTask(this.#client.steps, this.kind, this.id, pid, io);
@@ -202,6 +202,8 @@ export class FakeClient implements Client {
   readonly namespace = "k8s.io";
   readonly steps: Steps;
   readonly records = new Map<string, ContainersContainer>();
+  /** What tasks were made with, in order. */
+  readonly taskOptions: NewTaskOptions[] = [];
   readonly tasks = new Map<string, FakeTask>();
   onTask: (task: FakeTask) => void = () => {};
 

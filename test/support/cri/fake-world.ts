@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fault } from "../../../src/base/errors.ts";
@@ -254,6 +254,13 @@ export class FakeWorld implements AsyncDisposable {
           readFile: () => Promise.resolve(undefined),
           copyDirectory: () => Promise.resolve(false),
         }),
+      },
+      layerArchives: {
+        pack: async (_id, file) => {
+          await steps.run("pack layer");
+          await writeFile(file, "layer");
+        },
+        unpack: () => steps.run("unpack layer"),
       },
       hostMounts: {
         mountShm: () => {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import { access, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault } from "../../base/errors.ts";
+import type { Image } from "../../images/ports.ts";
+import { unpackArchive } from "../../tasks/checkpoint-archive.ts";
+import type { Facade } from "../facade.ts";
+import { criNamespace } from "../ports.ts";
+import { LayeredTree } from "../spec/layered-tree.ts";
+import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
+
+/** Where a container to be restored comes from: an archive on this node, or an image that holds one. */
+export type CheckpointSource =
+  | { readonly kind: "archive"; readonly file: string }
+  | { readonly kind: "image"; readonly image: Image };
+
+/** A checkpoint's files in a folder of the new container's own, and the image they belong to. */
+export interface OpenCheckpoint {
+  readonly folder: string;
+  readonly image: Image;
+}
+
+const maxConfigBytes = 1024 * 1024;
+
+/** What a request's image is a checkpoint of; undefined when it is an image like others. */
+export async function checkpointSource(
+  facade: Facade,
+  requested: string,
+): Promise<CheckpointSource | undefined> {
+  const image = facade.ports.images.find(requested);
+  if (image) return (await holdsCheckpoint(facade, image)) ? { kind: "image", image } : undefined;
+  if (!path.isAbsolute(requested)) return undefined;
+  const facts = await stat(requested).catch((error: unknown) => {
+    throw fault("NOT_FOUND", `checkpoint "${requested}" cannot be read: ${errnoOf(error) ?? ""}`);
+  });
+  if (facts.isFile()) return { kind: "archive", file: requested };
+  throw fault("INVALID_ARGUMENT", `checkpoint "${requested}" is no file`);
+}
+
+/** One layer and nothing to run: only then is it worth a look at the files. */
+async function holdsCheckpoint({ ports }: Facade, image: Image): Promise<boolean> {
+  const { entrypoint, cmd } = image.config;
+  if (image.layers !== 1 || entrypoint.length > 0 || cmd.length > 0) return false;
+  const tree = new LayeredTree(ports.snapshotter.directories(criNamespace, image.chainId));
+  const files = checkpointFiles("/");
+  const [config, criu] = await Promise.all([tree.lookup(files.config), tree.lookup(files.criu)]);
+  return config?.kind === "file" && criu?.kind === "directory";
+}
+
+/**
+ * Unpacks a checkpoint into `folder`. INVALID_ARGUMENT when it is none, NOT_FOUND when the image that
+ * the container was made from is not on this node.
+ */
+export async function openCheckpoint(
+  facade: Facade,
+  source: CheckpointSource,
+  folder: string,
+  call: Cancellable,
+): Promise<OpenCheckpoint> {
+  const { images, snapshotter, specs } = facade.ports;
+  if (source.kind === "archive") await unpackArchive(source.file, folder, call);
+  else {
+    const layers = snapshotter.directories(criNamespace, source.image.chainId);
+    await specs.openRootfs(layers).copyDirectory("/", folder);
+  }
+  const { rootfsImage, rootfsImageRef, rootfsImageName } = await readConfig(folder);
+  const names = [rootfsImageRef, rootfsImageName, rootfsImage].filter((name) => name !== "");
+  for (const name of names) {
+    const image = images.find(name);
+    if (image) return { folder, image };
+  }
+  throw fault("NOT_FOUND", `image "${names[0] ?? ""}" of the checkpoint is not on this node`);
+}
+
+type ImageNames = Pick<CheckpointConfig, "rootfsImage" | "rootfsImageRef" | "rootfsImageName">;
+
+async function readConfig(folder: string): Promise<ImageNames> {
+  const files = checkpointFiles(folder);
+  try {
+    await access(files.criu);
+    const text = await readFile(files.config);
+    if (text.length > maxConfigBytes) throw new Error(`it is ${text.length} bytes long`);
+    const facts = JSON.parse(text.toString()) as Partial<Record<string, unknown>>;
+    const name = (key: string): string => {
+      const value = facts[key];
+      return typeof value === "string" ? value : "";
+    };
+    return {
+      rootfsImage: name("rootfsImage"),
+      rootfsImageRef: name("rootfsImageRef"),
+      rootfsImageName: name("rootfsImageName"),
+    };
+  } catch (error) {
+    throw fault("INVALID_ARGUMENT", "the archive is no checkpoint of a container", {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import type { Task } from "../../client/ports.ts";
+import { packAny } from "../../rpc/codec.ts";
+import { packFolder } from "../../tasks/checkpoint-archive.ts";
+import { toContainerStatus } from "../convert/container.ts";
+import { protoJson, specOf } from "../convert/verbose-json.ts";
+import type { Facade } from "../facade.ts";
+import { handlerFor } from "../handlers.ts";
+import type { Operation } from "../lifecycle/operations.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
+import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
+
+/**
+ * Writes a running container's checkpoint archive to `location`, whole or not at all. The container
+ * runs on. FAILED_PRECONDITION with CRIU's own reason when CRIU is missing or gives up.
+ */
+export async function writeCheckpoint(
+  facade: Facade,
+  op: Operation,
+  { record, task, location }: { record: ContainerRecord; task: Task; location: string },
+  call: Cancellable,
+): Promise<void> {
+  const { id } = record;
+  const folder = `${facade.paths.container(id)}/checkpoint-${randomBytes(6).toString("hex")}`;
+  const files = checkpointFiles(folder);
+  await mkdir(files.criu, { recursive: true, mode: 0o700 });
+  try {
+    await op.run("criu", () => dump(task, files.criu, call));
+    // Right after the dump: what the container writes in between, its restored self finds written.
+    await op.run("rootfs", () => facade.ports.layerArchives.pack(id, files.rootfsDiff, call));
+    await op.run("describe", () => describe(facade, record, folder, call));
+    await op.run("archive", () => archive(folder, location, call));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function dump(task: Task, imagePath: string, call: Cancellable): Promise<void> {
+  const options = packAny("containerd.runc.v1.CheckpointOptions", {
+    imagePath,
+    openTcp: true,
+    externalUnixSockets: true,
+    fileLocks: true,
+  });
+  try {
+    await task.checkpoint(options, call);
+  } catch (error) {
+    if (!isFault(error, "UNKNOWN", "INTERNAL")) throw error;
+    throw fault("FAILED_PRECONDITION", error.message, { cause: error });
+  }
+}
+
+async function describe(
+  facade: Facade,
+  record: ContainerRecord,
+  folder: string,
+  call: Cancellable,
+): Promise<void> {
+  const { client, config } = facade.ports;
+  const files = checkpointFiles(folder);
+  const requested = facade.sandboxes.get(record.sandboxId)?.runtimeHandler ?? "";
+  const container = await client.loadContainer(record.id, call);
+  const facts: CheckpointConfig = {
+    id: record.id,
+    name: record.config.metadata?.name ?? "",
+    rootfsImage: record.config.image?.image ?? record.imageName,
+    rootfsImageRef: record.imageRef,
+    rootfsImageName: record.imageName,
+    runtime: handlerFor(config.runtime, requested).config.type,
+    createdTime: new Date(Number(record.createdAtNanos / 1_000_000n)).toISOString(),
+    checkpointedTime: new Date().toISOString(),
+    restored: false,
+  };
+  await Promise.all([
+    writeFile(files.config, JSON.stringify(facts)),
+    writeFile(files.spec, JSON.stringify(specOf(container.record.spec))),
+    writeFile(files.status, JSON.stringify(protoJson(toContainerStatus(record)))),
+  ]);
+}
+
+async function archive(folder: string, location: string, call: Cancellable): Promise<void> {
+  const partial = `${location}.${randomBytes(6).toString("hex")}.partial`;
+  try {
+    // The memory of a container is in it: for its owner's eyes only.
+    const out = createWriteStream(partial, { flags: "wx", mode: 0o600, flush: true });
+    await pipeline(packFolder(folder), out, { signal: call.signal });
+    await rename(partial, location);
+  } catch (error) {
+    await rm(partial, { force: true });
+    const errno = errnoOf(error);
+    if (call.signal.aborted || errno === undefined) throw error;
+    throw fault("INVALID_ARGUMENT", `cannot write checkpoint "${location}": ${errno}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { containerConfig, FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { fault } from "../../base/errors.ts";
+import { unpackAny } from "../../rpc/codec.ts";
+import { unpackArchive } from "../../tasks/checkpoint-archive.ts";
+
+const call = { signal: AbortSignal.timeout(10_000) };
+
+/** A world in which CRIU writes one file. */
+async function checkpointed(world: FakeWorld): Promise<{ containerId: string; location: string }> {
+  const containerId = await world.startedContainer(await world.runPod());
+  world.client.taskOf("container").checkpoint = async (options) => {
+    const dump = options && unpackAny("containerd.runc.v1.CheckpointOptions", options);
+    const imagePath = dump?.imagePath ?? "";
+    await writeFile(path.join(imagePath, "inventory.img"), "criu");
+    return [];
+  };
+  const location = path.join(world.folder, "a checkpoint.tar");
+  await world.call("CheckpointContainer", { containerId, location, timeout: 30n });
+  return { containerId, location };
+}
+
+describe("CheckpointContainer", () => {
+  it("writes one archive that tells all, for its owner only, and leaves nothing else", async () => {
+    await using world = await FakeWorld.create();
+    const { containerId, location } = await checkpointed(world);
+    assert.equal((await stat(location)).mode & 0o777, 0o600);
+    const folder = path.join(world.folder, "opened");
+    await unpackArchive(location, folder, call);
+    assert.deepEqual((await readdir(folder)).sort(), [
+      "checkpoint",
+      "config.dump",
+      "rootfs-diff.tar",
+      "spec.dump",
+      "status.dump",
+    ]);
+    assert.deepEqual(await readdir(path.join(folder, "checkpoint")), ["inventory.img"]);
+    const left = await readdir(
+      path.join(world.folder, "root/io.berth.cri/containers", containerId),
+    );
+    assert.deepEqual(left, []);
+    assert.ok(!(await readdir(world.folder)).some((name) => name.endsWith(".partial")));
+    const { status } = await world.call("ContainerStatus", { containerId });
+    assert.equal(status?.state, "CONTAINER_RUNNING");
+  });
+
+  it("tells CRIU's reason, and leaves no archive", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const location = path.join(world.folder, "x.tar");
+    const reason = fault("FAILED_PRECONDITION", "criu failed: vdso: unknown kernel");
+    world.client.taskOf("container").checkpoint = () => Promise.reject(reason);
+    await assert.rejects(world.call("CheckpointContainer", { containerId, location }), {
+      code: "FAILED_PRECONDITION",
+      message: /vdso: unknown kernel/,
+    });
+    assert.ok(!(await readdir(world.folder)).includes("x.tar"));
+  });
+
+  it("ends at its timeout", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    world.client.taskOf("container").checkpoint = (_options, own) =>
+      new Promise((_resolve, reject) => {
+        own.signal.addEventListener("abort", () => reject(own.signal.reason as Error));
+      });
+    const location = path.join(world.folder, "x.tar");
+    await assert.rejects(
+      world.call("CheckpointContainer", { containerId, location, timeout: 1n }),
+      { code: "DEADLINE_EXCEEDED" },
+    );
+  });
+
+  const refusals = [
+    { name: "a relative location", change: { location: "x.tar" }, code: "INVALID_ARGUMENT" },
+    { name: "a negative timeout", change: { timeout: -1n }, code: "INVALID_ARGUMENT" },
+    { name: "an unknown container", change: { containerId: "f00" }, code: "NOT_FOUND" },
+    {
+      name: "a folder that is not there",
+      change: { location: "/no/such/folder/x.tar" },
+      code: "INVALID_ARGUMENT",
+    },
+  ];
+  for (const { name, change, code } of refusals) {
+    it(`refuses ${name}`, async () => {
+      await using world = await FakeWorld.create();
+      const containerId = await world.startedContainer(await world.runPod());
+      const request = { containerId, location: path.join(world.folder, "x.tar"), ...change };
+      await assert.rejects(world.call("CheckpointContainer", request), { code });
+    });
+  }
+
+  it("refuses a container that does not run", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.createContainer(await world.runPod());
+    await assert.rejects(world.call("CheckpointContainer", { containerId, location: "/x.tar" }), {
+      code: "FAILED_PRECONDITION",
+      message: /state is created, not running$/,
+    });
+  });
+});
+
+describe("restoring", () => {
+  it("makes the container from the checkpoint's image and layer, and starts it from CRIU's", async () => {
+    await using world = await FakeWorld.create();
+    const { location } = await checkpointed(world);
+    const pod = await world.runPod({
+      metadata: { name: "other", namespace: "shop", uid: "u-2", attempt: 0 },
+    });
+    world.steps.take();
+    const config = containerConfig({ image: { image: location } });
+    const containerId = await world.createContainer(pod, config);
+    const done = world.steps.take();
+    assert.ok(done.indexOf("unpack layer") > done.indexOf("prepare snapshot"), done.join());
+    const { status } = await world.call("ContainerStatus", { containerId });
+    assert.match(status?.imageId ?? "", /^sha256:b/);
+    await world.call("StartContainer", { containerId });
+    const { options } = world.client.taskOptions.at(-1) ?? {};
+    const image = unpackAny("containerd.runc.v1.Options", options ?? null)?.criuImagePath ?? "";
+    assert.deepEqual(await readdir(image), ["inventory.img"]);
+    await world.call("RemoveContainer", { containerId });
+    await assert.rejects(readdir(image), { code: "ENOENT" });
+  });
+
+  it("refuses what is no checkpoint, and leaves nothing", async () => {
+    await using world = await FakeWorld.create();
+    const pod = await world.runPod();
+    const file = path.join(world.folder, "not one.tar");
+    await writeFile(file, Buffer.alloc(1024));
+    const attempts = [
+      { image: file, code: "INVALID_ARGUMENT" },
+      { image: "/no/such.tar", code: "NOT_FOUND" },
+      { image: world.folder, code: "INVALID_ARGUMENT" },
+    ];
+    for (const { image, code } of attempts) {
+      const config = containerConfig({ image: { image } });
+      await assert.rejects(world.createContainer(pod, config), { code });
+    }
+    const left = await readdir(path.join(world.folder, "root/io.berth.cri/containers")).catch(
+      () => [],
+    );
+    assert.deepEqual(left, []);
+  });
+});

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isAbsolute } from "node:path";
+import { fault } from "../../base/errors.ts";
+import { writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
+import type { Facade, Verb } from "../facade.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { describeState } from "../store/container-record.ts";
+
+/** For a request without a timeout of its own: gigabytes of memory take their time. */
+const defaultMs = 10 * 60_000;
+const longestMs = 2 ** 31 - 1;
+
+/** CheckpointContainer: of a running container, to an archive at an absolute path. It runs on. */
+export function checkpointContainer(facade: Facade): Verb<"CheckpointContainer"> {
+  return async ({ containerId, location, timeout }, call) => {
+    const record = facade.containers.require(containerId);
+    const { id, state } = record;
+    if (!isAbsolute(location)) {
+      throw fault("INVALID_ARGUMENT", `location "${location}" is not an absolute path`);
+    }
+    if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
+    const { task, ending } = facade.live.of(id);
+    if (state.kind !== "running" || ending || !task) {
+      const present = ending ? "ending" : describeState(state);
+      throw fault(
+        "FAILED_PRECONDITION",
+        `cannot checkpoint container "${id}": state is ${present}, not running`,
+      );
+    }
+    const ms = timeout === 0n ? defaultMs : Math.min(Number(timeout) * 1000, longestMs);
+    using limit = deadline(ms, `the checkpoint of container "${id}"`, call.signal);
+    using op = facade.operations.claim("CheckpointContainer", id);
+    await writeCheckpoint(facade, op, { record, task, location }, limit);
+    return {};
+  };
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import { copyFile } from "node:fs/promises";
+import { kindLabel } from "../cri/container/oci-container.ts";
+import { criNamespace, type LayerArchives } from "../cri/ports.ts";
+import { applyLayer } from "../diff/apply-layer.ts";
+import { makeDiff } from "../diff/make-diff.ts";
+import { openMountRoom } from "../diff/mounted.ts";
+import { rootLabel } from "../garbage/references.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+
+/** Writable layers as archives, over the snapshotter; `rooms` is a folder for mount points. */
+export function createLayerArchives(snapshotter: Snapshotter, rooms: string): LayerArchives {
+  return {
+    pack: async (key, file, call) => {
+      const { parent } = snapshotter.stat(criNamespace, key);
+      const base = `${key}-base`;
+      const labels = { [kindLabel]: "checkpoint", [rootLabel]: "true" };
+      const left = await snapshotter.view(criNamespace, base, parent, { ...call, labels });
+      try {
+        await using room = await openMountRoom(rooms);
+        const right = snapshotter.mounts(criNamespace, key);
+        const made = await makeDiff(
+          { left, right, compression: "none", latestNanos: undefined },
+          room,
+          call,
+        );
+        await copyFile(made.file, file);
+      } finally {
+        await snapshotter.remove(criNamespace, base, { signal: AbortSignal.timeout(10_000) });
+      }
+    },
+    unpack: async (key, file, call) => {
+      const mounts = snapshotter.mounts(criNamespace, key);
+      await applyLayer({ blob: file, mounts, sync: false, rooms }, call);
+    },
+  };
+}
