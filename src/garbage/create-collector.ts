@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
-import type { ContentStore } from "../content/ports.ts";
+import { contentTable } from "../content/blob-record.ts";
+import type { ContentInfo, ContentStore } from "../content/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { expiryOf, type Leases, type Resource } from "../metadata/leases.ts";
-import type { MetadataStore } from "../metadata/ports.ts";
+import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { containersTable } from "../metadata/records.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import { CollectionGate } from "./collection-gate.ts";
@@ -25,6 +26,8 @@ export interface CollectorOptions {
 const settleMs = 100;
 /** How long until it is tried again when somebody held it off. */
 const retryMs = 2_000;
+/** The daemon has more urgent things to do when it starts. */
+const startMs = 10_000;
 const longestMs = 10 * 60_000;
 
 /** The collector over the daemon's stores. Disposing it ends the one that runs. */
@@ -36,6 +39,7 @@ export function createGarbageCollector(
 
 class Collector implements GarbageCollector, AsyncDisposable {
   readonly #stores: GarbageStores;
+  readonly #blobs: RecordTable<ContentInfo>;
   readonly #log: Logger;
   readonly #gates = new Map<string, CollectionGate>();
   readonly #roots = new Map<string, (() => Iterable<Resource>)[]>();
@@ -47,6 +51,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
     const images = imagesTable(metadata);
     const containers = containersTable(metadata);
     this.#stores = { content, snapshotters, leases, images, containers };
+    this.#blobs = contentTable(metadata);
     this.#log = log;
   }
 
@@ -61,6 +66,11 @@ class Collector implements GarbageCollector, AsyncDisposable {
 
   schedule(namespace: string): void {
     this.#arm(namespace, settleMs);
+  }
+
+  scheduleAll(): void {
+    const namespaces = new Set(this.#blobs.entries().map(({ namespace }) => namespace));
+    for (const namespace of namespaces) this.#arm(namespace, startMs);
   }
 
   async collect(

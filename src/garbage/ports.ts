@@ -22,6 +22,8 @@ export interface GarbageCollector {
   ): Promise<boolean>;
   /** Collects soon; what is asked for in a row is done once. */
   schedule(namespace: string): void;
+  /** Collects every namespace that has blobs, somewhat later: call it once at start. */
+  scheduleAll(): void;
   /** Further roots, read from memory at each collection. */
   addRoots(namespace: string, roots: () => Iterable<Resource>): void;
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { isFault } from "../../../src/base/errors.ts";
+import { rootLabel } from "../../../src/garbage/references.ts";
 import { lacking } from "../../support/lacking.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { type Registry, startRegistry } from "../../support/registry.ts";
@@ -107,7 +108,8 @@ test("remove takes all names, blobs and layers", { skip }, async () => {
 test("an image whose layers are in use goes when they are free", { skip }, async () => {
   const { images, snapshotter } = await openLibrary(await home.folder("in use"));
   const image = await images.pull(`${registry.host}/app:one`, call());
-  await snapshotter.prepare(namespace, "container", image.chainId, call());
+  const labels = { [rootLabel]: "true" };
+  await snapshotter.prepare(namespace, "container", image.chainId, { labels, ...call() });
   await images.remove(image.id, call());
   assert.equal(images.find(image.id), undefined);
   assert.equal(snapshotter.list(namespace).length, 3);

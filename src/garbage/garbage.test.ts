@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { silentLogger } from "../base/logger.ts";
+import { createContentStore } from "../content/content-store.ts";
+import { digestOf } from "../content/digest.ts";
+import type { ContentStore, Digest } from "../content/ports.ts";
+import { imagesTable } from "../images/image-records.ts";
+import { Leases } from "../metadata/leases.ts";
+import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
+import type { MetadataStore } from "../metadata/ports.ts";
+import { containersTable } from "../metadata/records.ts";
+import { codec } from "../rpc/codec.ts";
+import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
+import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
+import { createGarbageCollector } from "./create-collector.ts";
+import type { GarbageCollector } from "./ports.ts";
+import { referencesOf } from "./references.ts";
+
+const ns = "ns";
+const call = { signal: new AbortController().signal };
+
+interface Bench extends AsyncDisposable {
+  readonly metadata: MetadataStore;
+  readonly content: ContentStore;
+  readonly snapshots: FolderSnapshotter;
+  readonly leases: Leases;
+  readonly garbage: GarbageCollector;
+  blob(text: string, labels?: Record<string, string>): Promise<Digest>;
+  image(name: string, target: Digest): Promise<void>;
+  /** What is left, by the blobs' texts and the snapshots' names. */
+  left(): Promise<string[]>;
+}
+
+async function bench(): Promise<Bench> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "berth gc-"));
+  const metadata = openMemoryMetadata(silentLogger);
+  const log = silentLogger;
+  const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
+  const snapshots = await createNativeSnapshotter({ root: path.join(folder, "s"), metadata, log });
+  const leases = new Leases(metadata);
+  const snapshotters = new Map([["native", snapshots]]);
+  const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
+  return {
+    metadata,
+    content,
+    snapshots,
+    leases,
+    garbage,
+    blob: async (text, labels = {}) => {
+      await using writer = await content.writer(ns, text, {});
+      await writer.write(Buffer.from(text), call);
+      return await writer.commit({ labels });
+    },
+    image: (name, digest) =>
+      imagesTable(metadata).put(ns, name, {
+        name,
+        target: { mediaType: "m", digest, size: 1, annotations: {} },
+        labels: {},
+        createdAtNanos: 1n,
+        updatedAtNanos: 1n,
+      }),
+    left: async () => {
+      const blobs = content.list(ns).map(({ digest }) => content.read(digest, call));
+      const texts = (await Promise.all(blobs)).map(String);
+      return [...texts, ...snapshots.list(ns).map(({ name }) => name)].sort();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await garbage[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Commits layers on top of one another. */
+async function layers({ snapshots }: Bench, ...names: readonly string[]): Promise<void> {
+  let parent = "";
+  for (const name of names) {
+    await snapshots.prepare(ns, `${name}-key`, parent, call);
+    await snapshots.commit(ns, name, `${name}-key`, call);
+    parent = name;
+  }
+}
+
+const contentRef = "containerd.io/gc.ref.content";
+
+test("references: content, snapshots and images, with any suffix", () => {
+  const found = [
+    ...referencesOf({
+      [contentRef]: "a",
+      [`${contentRef}.l.0`]: "b",
+      [`${contentRef}/config`]: "c",
+      "containerd.io/gc.ref.contents": "no",
+      "containerd.io/gc.ref.snapshot.overlayfs": "d",
+      "containerd.io/gc.ref.snapshot.native/x": "e",
+      "containerd.io/gc.ref.image.one": "f",
+      "containerd.io/gc.root": "no",
+      other: "no",
+    }),
+  ];
+  assert.deepEqual(
+    found.map(({ type, id }) => `${type} ${id}`),
+    [
+      "content a",
+      "content b",
+      "content c",
+      "snapshots/overlayfs d",
+      "snapshots/native e",
+      "images f",
+    ],
+  );
+});
+
+test("a collection keeps what an image leads to, and removes the rest", async () => {
+  await using b = await bench();
+  await layers(b, "base", "top");
+  const layer = await b.blob("layer");
+  const config = await b.blob("config", { "containerd.io/gc.ref.snapshot.native": "top" });
+  const manifest = await b.blob("manifest", {
+    [`${contentRef}.config`]: config,
+    [`${contentRef}.l.0`]: layer,
+  });
+  await b.blob("stray");
+  await b.blob("rooted", { "containerd.io/gc.root": "now" });
+  await b.image("image", manifest);
+  await b.snapshots.prepare(ns, "stray-active", "top", call);
+  assert.equal(await b.garbage.collect(ns, call), true);
+  assert.deepEqual(await b.left(), ["base", "config", "layer", "manifest", "rooted", "top"]);
+  await imagesTable(b.metadata).delete(ns, "image");
+  await b.garbage.collect(ns, call);
+  assert.deepEqual(await b.left(), ["rooted"]);
+});
+
+test("a container's snapshot stays with all below it", async () => {
+  await using b = await bench();
+  await layers(b, "base", "top");
+  await b.snapshots.prepare(ns, "rw", "base", call);
+  const container = { id: "c", snapshotter: "native", snapshotKey: "rw" };
+  const message = codec("containerd.services.containers.v1.Container").normalize(container);
+  await containersTable(b.metadata).put(ns, "c", message);
+  await b.garbage.collect(ns, call);
+  assert.deepEqual(await b.left(), ["base", "rw"]);
+});
+
+const leaseCases: {
+  name: string;
+  labels: Record<string, string>;
+  left: string[];
+  leases: number;
+}[] = [
+  { name: "a lease holds what its things refer to", labels: {}, left: ["leaf", "tree"], leases: 1 },
+  {
+    name: "a flat lease holds its things alone",
+    labels: { "containerd.io/gc.flat": "" },
+    left: ["tree"],
+    leases: 1,
+  },
+  {
+    name: "a lease that ends later holds",
+    labels: { "containerd.io/gc.expire": new Date(Date.now() + 3_600_000).toISOString() },
+    left: ["leaf", "tree"],
+    leases: 1,
+  },
+  {
+    name: "an expired lease goes",
+    labels: { "containerd.io/gc.expire": "2020-01-01T00:00:00.123456789Z" },
+    left: [],
+    leases: 0,
+  },
+];
+for (const { name, labels, left, leases } of leaseCases) {
+  test(name, async () => {
+    await using b = await bench();
+    const leaf = await b.blob("leaf");
+    const tree = await b.blob("tree", { [contentRef]: leaf });
+    await b.leases.create(ns, "lease", labels);
+    await b.leases.add(ns, "lease", { type: "content", id: tree });
+    await b.garbage.collect(ns, call);
+    assert.deepEqual(await b.left(), left);
+    assert.equal(b.leases.list(ns).length, leases);
+    assert.equal(b.leases.holds(ns, { type: "content", id: tree }), leases === 1);
+  });
+}
+
+test("who holds a namespace keeps its collection off, and no other's", async () => {
+  await using b = await bench();
+  await b.blob("stray");
+  const hold = await b.garbage.hold(ns, call);
+  assert.equal(await b.garbage.collect(ns, call), false);
+  assert.equal(await b.garbage.collect("other", call), true);
+  assert.deepEqual(await b.left(), ["stray"]);
+  const patient = b.garbage.collect(ns, { patienceMs: 60_000, ...call });
+  hold[Symbol.dispose]();
+  assert.equal(await patient, true);
+  assert.deepEqual(await b.left(), []);
+});
+
+test("further roots, other namespaces and fresh ingests are spared", async () => {
+  await using b = await bench();
+  const kept = await b.blob("kept");
+  b.garbage.addRoots(ns, () => [{ type: "content", id: kept }]);
+  {
+    await using writer = await b.content.writer(ns, "unfinished", {});
+    await writer.write(Buffer.from("half"), call);
+  }
+  await b.blob("stray");
+  await b.garbage.collect("elsewhere", call);
+  assert.deepEqual(await b.left(), ["kept", "stray"]);
+  await b.garbage.collect(ns, call);
+  assert.deepEqual(await b.left(), ["kept"]);
+  assert.deepEqual(
+    (await b.content.ingests(ns)).map(({ ref }) => ref),
+    ["unfinished"],
+  );
+  assert.equal(digestOf("kept"), kept);
+});
