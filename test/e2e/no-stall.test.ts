@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { frozenMount } from "../support/frozen-mount.ts";
 import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../support/gated-cni.ts";
 import { cniBinFolder, lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri } from "../support/pods.ts";
+import { must } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -86,6 +88,9 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
 
     const name = "hanging-1_default_uid-hanging_0";
     assert.deepEqual(await stagesOf(name), ["RunPodSandbox/network"]);
+    const berth = path.resolve(import.meta.dirname, "../../bin/berth");
+    const shown = await must(berth, ["-a", bed.daemon.socket, "pod", "inspect", "hanging-1"]);
+    assert.match(shown, /RunPodSandbox .*network/);
     const text = await (await fetch(`${bed.daemon.metricsUrl}/metrics`)).text();
     assert.match(text, /^berth_operations_in_flight\{stage="network"\} 1$/m);
 

@@ -79,7 +79,7 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
   const [pod, another] = items;
   if (another)
     throw fault("INVALID_ARGUMENT", `"${prefix}" is the start of ${items.length} pods' ids`);
-  if (!pod) throw fault("NOT_FOUND", `pod "${prefix}" not found`);
+  if (!pod) return showStarting(session, prefix);
   const [{ status, info }, { containers }, { operations }] = await Promise.all([
     runtime.PodSandboxStatus({ podSandboxId: pod.id, verbose: true }, session.call),
     runtime.ListContainers({ filter: { podSandboxId: pod.id } }, session.call),
@@ -97,6 +97,16 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
   session.show({ status, info, containers: statuses, operations: own }, () =>
     podText(pod, status?.network?.ip ?? "", statuses, own),
   );
+}
+
+/** A pod whose start hangs is in no list yet; what is known of it is the operation, by the pod's name. */
+async function showStarting(session: Session, name: string): Promise<void> {
+  const { operations } = await session
+    .client("berth.v1.Operations")
+    .List({ object: "" }, session.call);
+  const own = operations.filter(({ object }) => object.includes(name));
+  if (own.length === 0) throw fault("NOT_FOUND", `pod "${name}" not found`);
+  session.show({ operations: own }, () => renderTable(own, operationColumns));
 }
 
 function podText(
