@@ -115,6 +115,7 @@ function ask(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     const pieces: Buffer[] = [];
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.setTimeout(20_000, () => socket.destroy());
     socket.on("data", (piece: Buffer) => pieces.push(piece));
     socket.on("error", () => {});
     socket.on("end", () => socket.end());

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { version } from "../../base/version.ts";
 import type { CliIo } from "../cli-io.ts";
+import { addStreamingCommands } from "../streaming/add-streaming-commands.ts";
 import { withNamespaceFlag } from "./call-options.ts";
 import { addCompletionCommands } from "./completion-commands.ts";
 import { addContainerCommands } from "./container-commands.ts";
@@ -32,6 +33,7 @@ export function buildBerth(io: CliIo): Command {
   addTaskCommands(program, io);
   addEventCommands(program, io);
   addNamespaceCommands(program, io);
+  addStreamingCommands(program, io);
   addCompletionCommands(program, io);
   return program;
 }
@@ -42,6 +44,8 @@ Examples:
   berth pod ls
   berth pod inspect 4f1c
   berth image load ./busybox.tar
+  berth exec -it web sh
+  berth port-forward web 8080:80
   berth run --rm -t docker.io/library/busybox:1 try sh
   berth events --filter topic==/tasks/exit --json
   BERTH_ADDRESS=/tmp/b/berthd.sock berth ps --all --json

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import { PassThrough, type Readable, Writable } from "node:stream";
+import type { Command } from "commander";
+import { fault } from "../../base/errors.ts";
+import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
+import type { CliIo } from "../cli-io.ts";
+import { withTlsFlags } from "./exec-commands.ts";
+import { findContainer } from "./find-object.ts";
+import { packTree } from "./pack-tree.ts";
+import { RemoteCommand, readTls, type TlsOptions } from "./remote-command.ts";
+import { unpackTree } from "./unpack-tree.ts";
+
+/** `CONTAINER:PATH`, or a local path when there is no container. */
+interface Place {
+  readonly container: string | undefined;
+  readonly path: string;
+}
+
+interface CopyFlags {
+  readonly tlsCa?: string;
+  readonly tlsServerName?: string;
+}
+
+const cri = "runtime.v1.RuntimeService";
+
+export function addCopyCommand(program: Command, io: CliIo): void {
+  withTlsFlags(withCommonFlags(program.command("cp <source> <target>")))
+    .description(
+      "copy a file or folder into a container or out of it. One side is CONTAINER:PATH. The container needs a tar. Links that come out of a container are left out, with a word",
+    )
+    .addHelpText("after", examples)
+    .action((source: string, target: string, flags: CopyFlags, command: Command) =>
+      withSession(command, io, undefined, async (session) => {
+        const tls = await readTls(flags);
+        const [from, to] = [readPlace(source), readPlace(target)];
+        if (from.container === undefined && to.container !== undefined) {
+          const { id } = await findContainer(session, to.container);
+          await copyIn(session, id, from.path, to.path, tls);
+        } else if (from.container !== undefined && to.container === undefined) {
+          const { id } = await findContainer(session, from.container);
+          await copyOut(session, io, id, from.path, to.path, tls);
+        } else {
+          throw fault("INVALID_ARGUMENT", "one of source and target must be CONTAINER:PATH");
+        }
+      }),
+    );
+}
+
+const examples = `
+Examples:
+  berth cp ./site web:/srv/www
+  berth cp web:/var/log/app.log .
+`;
+
+/** A colon after a slash belongs to a local path, as in ./a:b. */
+function readPlace(text: string): Place {
+  const match = /^([^:/]+):(.+)$/.exec(text);
+  if (!match) return { container: undefined, path: text };
+  return { container: match[1], path: match[2] ?? "" };
+}
+
+async function copyIn(
+  session: Session,
+  containerId: string,
+  source: string,
+  target: string,
+  tls: TlsOptions,
+): Promise<void> {
+  const into = target.endsWith("/") || (await isFolderInContainer(session, containerId, target));
+  const folder = into ? target : path.posix.dirname(target);
+  const name = into ? path.basename(path.resolve(source)) : path.posix.basename(target);
+  const archive = new PassThrough();
+  const command = ["tar", "-xmf", "-", "-C", folder];
+  const packing = packTree(source, name, archive);
+  packing.catch((error: unknown) => archive.destroy(error as Error)); // awaited below
+  const discard = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const copying = runTar(session, containerId, command, { stdin: archive, stdout: discard }, tls);
+  await Promise.all([packing, copying]);
+}
+
+async function copyOut(
+  session: Session,
+  io: CliIo,
+  containerId: string,
+  source: string,
+  target: string,
+  tls: TlsOptions,
+): Promise<void> {
+  const name = path.posix.basename(path.posix.resolve("/", source));
+  if (name === "")
+    throw fault("INVALID_ARGUMENT", "the root itself cannot be copied: name a folder in it");
+  const folder = path.posix.dirname(source.replace(/\/+$/, ""));
+  const isFolder = await stat(target).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+  const destination = isFolder ? path.join(target, name) : target;
+  const archive = new PassThrough();
+  const unpacking = unpackTree(archive, name, destination, (skipped) => {
+    io.error(`berth: left out ${skipped}\n`);
+  });
+  unpacking.catch((error: unknown) => archive.destroy(error as Error)); // awaited below
+  const command = ["tar", "-cf", "-", "-C", folder, name];
+  const copying = runTar(session, containerId, command, { stdout: archive }, tls).finally(() =>
+    archive.end(),
+  );
+  await Promise.all([copying, unpacking]);
+}
+
+/** The container's tar; what it says on stderr is the message of its failure. */
+async function runTar(
+  session: Session,
+  containerId: string,
+  cmd: readonly string[],
+  streams: { readonly stdin?: Readable; readonly stdout: Writable },
+  tls: TlsOptions,
+): Promise<void> {
+  const stdin = streams.stdin !== undefined;
+  const request = { containerId, cmd: [...cmd], stdin, stdout: true, stderr: true };
+  const { url } = await session.client(cri).Exec(request, session.call);
+  let complaint = "";
+  const stderr = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      if (complaint.length < 4096) complaint += chunk.toString();
+      done();
+    },
+  });
+  const { signal } = session.call;
+  const command = new RemoteCommand({ url, streams: { ...streams, stderr }, tls, signal });
+  const exitCode = await command.run();
+  if (exitCode === 0) return;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `tar in the container ended with ${exitCode}${complaint === "" ? "" : `: ${complaint.trim()}`}`,
+  );
+}
+
+/** False too where there is no `test` to ask. */
+async function isFolderInContainer(
+  session: Session,
+  containerId: string,
+  target: string,
+): Promise<boolean> {
+  const cmd = ["test", "-d", target];
+  try {
+    const request = { containerId, cmd, timeout: 10n };
+    return (await session.client(cri).ExecSync(request, session.call)).exitCode === 0;
+  } catch {
+    return false;
+  }
+}

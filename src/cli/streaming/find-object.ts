@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import type { Container, PodSandbox } from "../../gen/cri.gen.ts";
+import type { Session } from "../berth/call-options.ts";
+
+const cri = "runtime.v1.RuntimeService";
+
+/**
+ * The container that is meant: by id, by the start of its id, or by its name when one running
+ * container alone has it. NOT_FOUND; INVALID_ARGUMENT when several fit.
+ */
+export async function findContainer(session: Session, reference: string): Promise<Container> {
+  const { containers } = await session.client(cri).ListContainers({}, session.call);
+  const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
+  const named = ({ metadata }: Container): boolean => metadata?.name === reference;
+  return only(`container "${reference}"`, [
+    containers.filter(({ id }) => id === reference),
+    containers.filter(({ id }) => id.startsWith(reference)),
+    running.filter(named),
+    containers.filter(named),
+  ]);
+}
+
+/** The pod that is meant: by id or its start, by `namespace/name`, or by its name. As findContainer. */
+export async function findPod(session: Session, reference: string): Promise<PodSandbox> {
+  const { items } = await session.client(cri).ListPodSandbox({}, session.call);
+  const ready = items.filter(({ state }) => state === "SANDBOX_READY");
+  const named = ({ metadata }: PodSandbox): boolean =>
+    metadata?.name === reference || `${metadata?.namespace}/${metadata?.name}` === reference;
+  return only(`pod "${reference}"`, [
+    items.filter(({ id }) => id === reference),
+    items.filter(({ id }) => id.startsWith(reference)),
+    ready.filter(named),
+    items.filter(named),
+  ]);
+}
+
+/** The only member of the first set that has any. */
+function only<T>(what: string, sets: readonly (readonly T[])[]): T {
+  const found = sets.find((set) => set.length > 0) ?? [];
+  const [first, second] = found;
+  if (first === undefined) throw fault("NOT_FOUND", `${what} not found`);
+  if (second === undefined) return first;
+  throw fault("INVALID_ARGUMENT", `${what} is ambiguous: it fits ${found.length}; give its id`);
+}

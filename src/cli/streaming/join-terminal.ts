@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import os from "node:os";
+import { CommandExit } from "../command-exit.ts";
+import type { Terminal } from "../terminal.ts";
+import { RemoteCommand, type TlsOptions } from "./remote-command.ts";
+
+export interface JoinOptions {
+  readonly url: string;
+  readonly terminal: Terminal;
+  readonly stdin: boolean;
+  /** The command has a terminal: keys go to it as they are, and it learns of changes of size. */
+  readonly tty: boolean;
+  readonly tls: TlsOptions;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Joins our own streams with a remote command until it ends, and puts the terminal back as it was,
+ * whatever happens. Throws CommandExit unless the command succeeded; a signal that is sent to us ends
+ * the session, and the status is 128 + n.
+ */
+export async function joinTerminal(options: JoinOptions): Promise<void> {
+  const { terminal, tty } = options;
+  const interrupted = new AbortController();
+  using stack = new DisposableStack();
+  stack.use(
+    terminal.onSignal((name) => {
+      interrupted.abort(new CommandExit(128 + os.constants.signals[name]));
+    }),
+  );
+  const command = new RemoteCommand({
+    url: options.url,
+    streams: {
+      stdin: options.stdin ? terminal.stdin : undefined,
+      stdout: terminal.stdout,
+      stderr: terminal.stderr,
+    },
+    tls: options.tls,
+    signal: AbortSignal.any([options.signal, interrupted.signal]),
+  });
+  if (tty) {
+    const raw = options.stdin ? terminal.raw() : undefined;
+    if (raw) stack.use(raw);
+    const resize = (): void => {
+      const size = terminal.size();
+      if (size) command.resize(size);
+    };
+    resize();
+    stack.use(terminal.onResize(resize));
+  }
+  const exitCode = await command.run();
+  if (exitCode !== 0) throw new CommandExit(exitCode);
+}

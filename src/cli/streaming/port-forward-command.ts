@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
+import net from "node:net";
+import os from "node:os";
+import type { Command } from "commander";
+import { fault } from "../../base/errors.ts";
+import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
+import type { CliIo } from "../cli-io.ts";
+import { CommandExit } from "../command-exit.ts";
+import { terminalOf, withTlsFlags } from "./exec-commands.ts";
+import { findPod } from "./find-object.ts";
+import { forwardConnection } from "./forward-connection.ts";
+import { readTls, type TlsOptions } from "./remote-command.ts";
+
+interface PortForwardFlags {
+  readonly bind?: string[];
+  readonly tlsCa?: string;
+  readonly tlsServerName?: string;
+}
+
+/** 0 as the local port takes any free one. */
+interface PortPair {
+  readonly local: number;
+  readonly remote: number;
+}
+
+export function addPortForwardCommand(program: Command, io: CliIo): void {
+  withTlsFlags(withCommonFlags(program.command("port-forward <pod> <[local:]port...>")))
+    .description(
+      "forward local ports to ports on a pod's loopback, until interrupted. A port alone is the same on both sides; an empty or zero local port takes any free one. The pod is named by its id, the start of its id, its name, or namespace/name",
+    )
+    .option("--bind <address...>", "local addresses to listen on (default: 127.0.0.1 and ::1)")
+    .addHelpText("after", examples)
+    .action((name: string, specs: string[], flags: PortForwardFlags, command: Command) =>
+      withSession(command, io, undefined, async (session) => {
+        const pairs = specs.map(readPair);
+        const pod = await findPod(session, name);
+        await forward(session, io, pod.id, pairs, flags);
+      }),
+    );
+}
+
+const examples = `
+Examples:
+  berth port-forward web 8080:80
+  berth port-forward default/web :80 --bind 0.0.0.0
+`;
+
+async function forward(
+  session: Session,
+  io: CliIo,
+  podSandboxId: string,
+  pairs: readonly PortPair[],
+  flags: PortForwardFlags,
+): Promise<void> {
+  const tls = await readTls(flags);
+  await using servers = new AsyncDisposableStack();
+  for (const pair of pairs) {
+    let { local } = pair;
+    for (const address of flags.bind ?? ["127.0.0.1", "::1"]) {
+      const optional = flags.bind === undefined && address === "::1";
+      const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+        void join(session, io, podSandboxId, pair.remote, socket, tls); // tells its failures
+      });
+      const bound = await listen(server, address, local, optional);
+      if (bound === undefined) continue;
+      servers.defer(() => void server.close());
+      local = bound; // the same for the next address
+      io.out(
+        `forwarding from ${address.includes(":") ? `[${address}]` : address}:${bound} to ${pair.remote}\n`,
+      );
+    }
+  }
+  const { promise: interrupted, resolve } = Promise.withResolvers<NodeJS.Signals>();
+  using _signals = terminalOf(io).onSignal(resolve);
+  throw new CommandExit(128 + os.constants.signals[await interrupted]);
+}
+
+/** A failure concerns this connection only. */
+async function join(
+  session: Session,
+  io: CliIo,
+  podSandboxId: string,
+  port: number,
+  socket: net.Socket,
+  tls: TlsOptions,
+): Promise<void> {
+  socket.on("error", () => {}); // "close" follows
+  try {
+    const { url } = await session
+      .client("runtime.v1.RuntimeService")
+      .PortForward({ podSandboxId, port: [port] }, session.call);
+    await forwardConnection(socket, { url, port, tls });
+  } catch (error) {
+    socket.destroy();
+    io.error(`berth: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+
+async function listen(
+  server: net.Server,
+  host: string,
+  port: number,
+  optional: boolean,
+): Promise<number | undefined> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    if (optional) return undefined;
+    const message = `cannot listen on ${host}, port ${port}: ${(cause as Error).message}`;
+    throw fault("FAILED_PRECONDITION", message, { cause });
+  }
+  return (server.address() as net.AddressInfo).port;
+}
+
+function readPair(text: string): PortPair {
+  const match = /^(?:(\d{0,5}):)?(\d{1,5})$/.exec(text);
+  const remote = Number(match?.[2]);
+  const local = match?.[1] === undefined ? remote : Number(match[1]);
+  if (!match || remote < 1 || remote > 65_535 || local > 65_535) {
+    throw fault("INVALID_ARGUMENT", `bad port "${text}": expected PORT or LOCAL:PORT`);
+  }
+  return { local, remote };
+}

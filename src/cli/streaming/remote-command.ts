@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from "node:fs/promises";
+import type { Readable, Writable } from "node:stream";
+import { type ClientOptions, WebSocket } from "ws";
+import { fault, type RuntimeFault } from "../../base/errors.ts";
+
+/** The client's ends of a remote command; without `stdin` the command gets none. */
+export interface RemoteStreams {
+  readonly stdin?: Readable | undefined;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+export interface TlsOptions {
+  /** PEM of the authority that signed the streaming server's certificate. */
+  readonly ca?: Buffer;
+  /** The name that the certificate is for, where it is not that of the URL. */
+  readonly servername?: string;
+}
+
+export interface RemoteCommandOptions {
+  /** As Exec or Attach answered it. */
+  readonly url: string;
+  readonly streams: RemoteStreams;
+  readonly tls: TlsOptions;
+  readonly signal: AbortSignal;
+}
+
+const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
+const pieceBytes = 32 * 1024;
+const waitingBytes = 1024 * 1024;
+
+/** Reads the files that the TLS flags name. */
+export async function readTls(flags: {
+  readonly tlsCa?: string;
+  readonly tlsServerName?: string;
+}): Promise<TlsOptions> {
+  return {
+    ...(flags.tlsCa === undefined ? {} : { ca: await readFile(flags.tlsCa) }),
+    ...(flags.tlsServerName === undefined ? {} : { servername: flags.tlsServerName }),
+  };
+}
+
+/**
+ * A connection to an exec or attach, by Kubernetes' remote command protocol version 5 over WebSocket.
+ * `run` carries the streams to the command's end. Both directions wait for whoever is slower.
+ */
+export class RemoteCommand {
+  readonly #options: RemoteCommandOptions;
+  readonly #socket: WebSocket;
+  #status = "";
+
+  constructor(options: RemoteCommandOptions) {
+    this.#options = options;
+    const settings: ClientOptions = { perMessageDeflate: false, ...options.tls };
+    const url = options.url.replace(/^http/, "ws");
+    this.#socket = new WebSocket(url, ["v5.channel.k8s.io"], settings);
+  }
+
+  /** Answers the exit code. ABORTED when the connection ends before the command; else what it ended with. */
+  async run(): Promise<number> {
+    const { signal, streams } = this.#options;
+    signal.throwIfAborted();
+    using undo = new DisposableStack();
+    const over = Promise.withResolvers<void>();
+    const onAbort = (): void => {
+      over.reject(signal.reason as Error);
+      this.#socket.terminate();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    undo.defer(() => signal.removeEventListener("abort", onAbort));
+    this.#socket.on("error", (cause) => {
+      over.reject(fault("ABORTED", `the streaming connection failed: ${cause.message}`, { cause }));
+    });
+    this.#socket.on("close", () => over.resolve());
+    this.#socket.on("message", (data: Buffer) => this.#receive(data));
+    for (const output of [streams.stdout, streams.stderr]) {
+      const onGone = (): void => onAbort();
+      output.once("error", onGone);
+      undo.defer(() => output.off("error", onGone));
+    }
+    if (streams.stdin) undo.use(this.#feed(streams.stdin));
+    await over.promise;
+    return exitCodeOf(this.#status);
+  }
+
+  /** Tells the command its terminal's size. */
+  resize(size: { readonly width: number; readonly height: number }): void {
+    const text = JSON.stringify({ Width: size.width, Height: size.height });
+    this.#whenOpen(() => this.#send(channels.resize, Buffer.from(text)));
+  }
+
+  #whenOpen(act: () => void): void {
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.once("open", act);
+    else act();
+  }
+
+  #receive(data: Buffer): void {
+    const bytes = data.subarray(1);
+    const { stdout, stderr } = this.#options.streams;
+    switch (data[0]) {
+      case channels.stdout:
+        this.#write(stdout, bytes);
+        break;
+      case channels.stderr:
+        this.#write(stderr, bytes);
+        break;
+      case channels.status:
+        this.#status += bytes.toString();
+        break;
+      default:
+        break; // the end of a channel, which the end of all follows
+    }
+  }
+
+  #write(output: Writable, bytes: Buffer): void {
+    if (bytes.length === 0 || output.write(bytes)) return;
+    this.#socket.pause();
+    output.once("drain", () => this.#socket.resume());
+  }
+
+  #feed(source: Readable): Disposable {
+    const onData = (bytes: Buffer): void => {
+      for (let at = 0; at < bytes.length; at += pieceBytes) {
+        this.#send(channels.stdin, bytes.subarray(at, at + pieceBytes), () => {
+          if (this.#socket.bufferedAmount < waitingBytes / 2) source.resume();
+        });
+      }
+      if (this.#socket.bufferedAmount >= waitingBytes) source.pause();
+    };
+    const onEnd = (): void => this.#send(channels.close, Buffer.from([channels.stdin]));
+    this.#whenOpen(() => {
+      source.on("data", onData).once("end", onEnd).resume();
+      if (source.readableEnded) onEnd();
+    });
+    return {
+      [Symbol.dispose]: () => {
+        source.off("data", onData).off("end", onEnd).pause();
+        // An open standard input would keep this process alive.
+        if ("unref" in source) (source as Readable & { unref(): void }).unref();
+      },
+    };
+  }
+
+  #send(channel: number, bytes: Buffer, done?: () => void): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(Buffer.concat([Buffer.from([channel]), bytes]), () => done?.());
+  }
+}
+
+/** The parts of a Kubernetes Status that tell how a command ended. */
+interface Status {
+  readonly status?: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly details?: { readonly causes?: readonly { reason?: string; message?: string }[] };
+}
+
+function exitCodeOf(text: string): number {
+  if (text === "") throw cutShort();
+  const { status, reason, message, details } = JSON.parse(text) as Status;
+  if (status === "Success") return 0;
+  const cause = details?.causes?.find((each) => each.reason === "ExitCode");
+  if (reason === "NonZeroExitCode" && cause?.message !== undefined) return Number(cause.message);
+  throw fault("FAILED_PRECONDITION", message ?? text);
+}
+
+function cutShort(): RuntimeFault {
+  return fault("ABORTED", "the connection ended before the command did");
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import type { RunningPod } from "../support/pods.ts";
+import { processesInCgroup } from "../support/processes.ts";
+import { run } from "../support/run.ts";
+import { LiveProgram, passThrough } from "../support/streaming/live-program.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const program = path.resolve(import.meta.dirname, "../../bin/berth");
+
+suite("berth in running containers", { skip: lacking(...podPrograms, "script") }, () => {
+  let bed: Testbed;
+  let pod: RunningPod;
+  let shell: string;
+  before(async () => {
+    bed = await openTestbed();
+    pod = await bed.cri.runPod();
+    shell = await bed.cri.startContainer(pod, bed.images.shell.reference, ["cat"], {
+      metadata: { name: "shell", attempt: 0 },
+      stdin: true,
+    });
+  });
+  after(() => bed?.finish());
+
+  const args = (...words: readonly string[]): string[] => ["-a", bed.daemon.socket, ...words];
+  const berth = (...words: readonly string[]) => run(program, args(...words));
+  const live = (...words: readonly string[]): LiveProgram =>
+    new LiveProgram(program, args(...words));
+  const inTerminal = (after: string, ...words: readonly string[]): LiveProgram => {
+    const command = [program, ...args(...words)].map((word) => `'${word}'`).join(" ");
+    return new LiveProgram("script", [
+      "-qec",
+      `stty rows 33 cols 77; ${command}; ${after}`,
+      "/dev/null",
+    ]);
+  };
+  const runs = (word: string): boolean =>
+    processesInCgroup(bed.daemon.territory.cgroupParent).some(({ argv }) => argv.includes(word));
+
+  test("exec: outputs and exit status, by id, its start, and name", async () => {
+    for (const name of [shell, shell.slice(0, 12), "shell"]) {
+      const answer = await berth("exec", name, "sh", "-c", "echo out; echo err >&2; exit 42");
+      assert.deepEqual(answer, { code: 42, stdout: "out\n", stderr: "err\n" });
+    }
+    assert.deepEqual(await berth("exec", "shell", "echo", "-n", "-a"), {
+      code: 0,
+      stdout: "-a",
+      stderr: "",
+    });
+  });
+
+  test("exec: what cannot be is said in a line", async () => {
+    const cases = [
+      [["exec", "nobody", "true"], /^berth: container "nobody" not found\n$/],
+      [["exec", "shell", "nope"], /^berth: cannot exec "nope": executable file not found/],
+    ] as const;
+    for (const [words, message] of cases) {
+      const { code, stderr } = await berth(...words);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+    }
+  });
+
+  test("exec: 100 MiB each way arrive whole", async () => {
+    const passage = await passThrough(program, args("exec", "-i", "shell", "cat"), 100 << 20);
+    assert.deepEqual([passage.code, passage.receivedBytes], [0, 100 << 20]);
+    assert.equal(passage.receivedSum, passage.sentSum);
+  });
+
+  test("exec: a terminal is passed on, and ours is as it was afterwards", async () => {
+    await using client = inTerminal("echo mode:; stty -a", "exec", "-it", "shell", "sh");
+    client.write("stty size; exit 3\n");
+    const { stdout } = await client.ended;
+    assert.match(stdout, /33 77/);
+    assert.match(stdout.slice(stdout.indexOf("mode:")), / icanon[\s\S]* echo /);
+  });
+
+  test("exec: a signal ends it, gives the terminal back, and takes the process along", async () => {
+    await using client = inTerminal("echo mode:; stty -a", "exec", "-it", "shell", "sleep", "4901");
+    await until("it runs", () => runs("4901"));
+    const { stdout: found } = await run("pgrep", [
+      "-f",
+      `${bed.daemon.socket} exec -it shell sleep 4901`,
+    ]);
+    for (const pid of found.split("\n").filter(Boolean)) {
+      const comm = (await readFile(`/proc/${pid}/comm`, "utf8")).trim();
+      if (comm !== "script" && comm !== "sh") process.kill(Number(pid), "SIGTERM");
+    }
+    const { stdout } = await client.ended;
+    assert.match(stdout.slice(stdout.indexOf("mode:")), / icanon[\s\S]* echo /);
+    await until("it is gone", () => !runs("4901"));
+  });
+
+  test("attach: joins the container's own streams", async () => {
+    await using client = live("attach", "-i", "shell");
+    await until("it answers", () => {
+      client.write("knock\n");
+      return client.stdout.includes("knock");
+    });
+    client.child.kill("SIGINT");
+    assert.equal((await client.ended).code, 130);
+    assert.equal((await bed.cri.status(shell)).state, "CONTAINER_RUNNING");
+  });
+
+  test("logs: both streams, the last lines, and following to the end", async () => {
+    const talker = await bed.cri.startContainer(
+      pod,
+      bed.images.shell.reference,
+      ["sh", "-c", "echo one; echo two >&2; printf half; sleep 0.5; echo ' line'; echo last"],
+      { metadata: { name: "talker", attempt: 0 } },
+    );
+    await using follower = live("logs", "-f", "talker");
+    assert.deepEqual(await follower.ended, {
+      code: 0,
+      stdout: "one\nhalf line\nlast\n",
+      stderr: "two\n",
+    });
+    assert.equal((await berth("logs", "--tail", "1", talker)).stdout, "last\n");
+    assert.match((await berth("logs", "--timestamps", talker)).stdout, /^\d{4}-\S+Z one\n/);
+    assert.equal((await berth("logs", "--since", "1h", talker)).stderr, "two\n");
+  });
+
+  test("port-forward: connections with half-closes, and a refused port", async () => {
+    await bed.cri.startContainer(pod, bed.images.shell.reference, [
+      "nc",
+      "-ll",
+      "-p",
+      "7101",
+      "-e",
+      "tr",
+      "a-z",
+      "A-Z",
+    ]);
+    await using client = live("port-forward", pod.id.slice(0, 12), ":7101", ":7102");
+    await client.says(/127\.0\.0\.1:\d+ to 7102/);
+    const port = (remote: number): number =>
+      Number(new RegExp(`127\\.0\\.0\\.1:(\\d+) to ${remote}`).exec(client.stdout)?.[1]);
+    for (const text of ["first", "second".repeat(100_000)]) {
+      assert.equal(await ask(port(7101), text), text.toUpperCase());
+    }
+    assert.equal(await ask(port(7102), "x"), "");
+    await client.says(/berth: cannot connect to port 7102: 127\.0\.0\.1: connection refused/);
+    assert.equal(await ask(port(7101), "third"), "THIRD");
+    client.child.kill("SIGINT");
+    assert.equal((await client.ended).code, 130);
+  });
+
+  test("cp: files and folders into a container and out of it", async () => {
+    const folder = path.join(bed.folder, "to copy");
+    await mkdir(path.join(folder, "sub"), { recursive: true });
+    await writeFile(path.join(folder, "a"), "alpha\n", { mode: 0o750 });
+    await writeFile(path.join(folder, "sub/b c"), Buffer.alloc(3_000_000, "b"));
+    await writeFile(path.join(folder, "empty"), "");
+    assert.deepEqual(await berth("cp", folder, "shell:/tmp"), { code: 0, stdout: "", stderr: "" });
+    const { stdout } = await berth(
+      "exec",
+      "shell",
+      "sh",
+      "-c",
+      "cd '/tmp/to copy'; stat -c %a a; cat a; wc -c 'sub/b c' empty",
+    );
+    assert.match(stdout, /^750\nalpha\n\s*3000000 sub\/b c\n\s*0 empty\n/);
+    assert.equal((await berth("cp", path.join(folder, "a"), "shell:/tmp/renamed")).code, 0);
+    assert.equal((await berth("exec", "shell", "cat", "/tmp/renamed")).stdout, "alpha\n");
+
+    const back = path.join(bed.folder, "back");
+    assert.deepEqual(await berth("cp", "shell:/tmp/to copy", back), {
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
+    assert.equal(await readFile(path.join(back, "a"), "utf8"), "alpha\n");
+    assert.equal((await stat(path.join(back, "a"))).mode & 0o777, 0o750);
+    assert.equal((await stat(path.join(back, "sub/b c"))).size, 3_000_000);
+    assert.equal((await berth("cp", "shell:/tmp/renamed", back)).code, 0);
+    assert.equal(await readFile(path.join(back, "renamed"), "utf8"), "alpha\n");
+
+    const missing = await berth("cp", "shell:/none", back);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /none/);
+  });
+
+  test("cp: what a container sends goes nowhere else", async () => {
+    const target = path.join(bed.folder, "target");
+    const elsewhere = path.join(bed.folder, "elsewhere");
+    await mkdir(path.join(target, "dir"), { recursive: true });
+    await mkdir(elsewhere);
+    await symlink(elsewhere, path.join(target, "dir/link"));
+    await berth(
+      "exec",
+      "shell",
+      "sh",
+      "-c",
+      "mkdir -p /x/dir/link && echo bad > /x/dir/link/file && ln -s /etc/passwd /x/dir/passwd",
+    );
+    const { code, stderr } = await berth("cp", "shell:/x/dir", target);
+    assert.equal(code, 1);
+    assert.match(stderr, /by a link: refused/);
+    await assert.rejects(stat(path.join(elsewhere, "file")));
+    await assert.rejects(stat(path.join(target, "dir/passwd")));
+  });
+});
+
+/** Sends everything, ends its half, and answers all that came back. */
+function ask(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const pieces: Buffer[] = [];
+    const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.setTimeout(20_000, () => socket.destroy());
+    socket.on("data", (piece: Buffer) => pieces.push(piece));
+    socket.on("error", () => {});
+    socket.on("end", () => socket.end());
+    socket.on("close", () => resolve(Buffer.concat(pieces).toString()));
+    socket.end(text);
+  });
+}
