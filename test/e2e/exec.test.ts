@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../../src/base/errors.ts";
 import { type Crictl, makeCrictl } from "../support/crictl.ts";
 import { toolOrReason } from "../support/go-tools.ts";
@@ -122,6 +125,24 @@ suite("Exec", { skip: lacking(...podPrograms, "script") || tool.skip }, () => {
       answers.map(({ stdout }) => stdout.trim()),
       numbers,
     );
+  });
+
+  test("clients that vanish at any moment leave nothing behind", async () => {
+    await Promise.all(
+      Array.from({ length: 24 }, async (_, index) => {
+        const transport = index % 2 === 0 ? "spdy" : "websocket";
+        await using client = live("exec", "-r", transport, container, "sleep", "4807");
+        await sleep(index * 25);
+        client.child.kill("SIGKILL");
+      }),
+    );
+    const fifos = path.join(bed.daemon.territory.state, "fifo");
+    await until("no process and no FIFOs are left", async () => {
+      const folders = await readdir(fifos, { recursive: true });
+      return (
+        !runs("4807") && !folders.some((name) => path.basename(name).startsWith(`${container}-`))
+      );
+    });
   });
 
   test("refuses what cannot be", async () => {

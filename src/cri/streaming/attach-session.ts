@@ -39,6 +39,7 @@ export class AttachSession implements ProcessSession {
   readonly #ownsStdin: boolean;
   readonly #stopping: AbortSignal;
   #tap: LogTap | undefined;
+  #started = false;
 
   /** FAILED_PRECONDITION unless the container runs. */
   constructor(facade: Facade, folder: string, target: AttachTarget, stopping: AbortSignal) {
@@ -75,6 +76,7 @@ export class AttachSession implements ProcessSession {
       this.#tap = await this.#log.tap({ stdout, stderr }, call);
       void this.#untilTapEnds(this.#tap);
     }
+    this.#started = true;
     void this.#untilContainerEnds(this.#tap);
   }
 
@@ -95,8 +97,9 @@ export class AttachSession implements ProcessSession {
     this.#end.resolve({ kind: "failed", message: "the session is closed" });
     await this.#tap?.[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
-    // A client that left without a word has ended its input too; one that we cut off may come back.
-    if (this.#stopping.aborted) {
+    // A client that left without a word has ended its input too; one that we cut off, or that never had
+    // it, may come back.
+    if (this.#stopping.aborted || !this.#started) {
       if (this.#ownsStdin) this.#live.stdinTaken = false;
       return;
     }

@@ -73,16 +73,18 @@ export class ExecSession implements ProcessSession {
     const { command, tty } = this.#target;
     const { stdin, stdout, stderr } = this.fifos;
     const spec = await processOf(this.#facade, id, call);
-    const own = { ...spec, args: command, terminal: tty, ...(tty ? withTerm(spec.env) : {}) };
+    const ownSpec = { ...spec, args: command, terminal: tty, ...(tty ? withTerm(spec.env) : {}) };
     const io = new DetachedIo({ stdin, stdout, stderr, terminal: tty });
-    const process = await task.exec(this.#execId, own, () => Promise.resolve(io), call);
+    // Not cut off when the client leaves: a shim that adds it all the same would keep it for ever.
+    const own = { signal: this.#facade.lifetime };
+    const process = await task.exec(this.#execId, ownSpec, () => Promise.resolve(io), own);
     this.#process = process;
+    call.signal.throwIfAborted();
     const exit = await process.wait({ signal: this.#facade.lifetime });
     this.#exited = exit.status;
     try {
       await process.start(call);
     } catch (error) {
-      this.#hasExited = true;
       throw clearer(error, command[0] ?? "");
     }
     void exit.status.then((status) => {
