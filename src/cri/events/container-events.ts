@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { ContainerEventResponseInit, ContainerEventType } from "../../gen/cri.gen.ts";
-import { toContainerStatus } from "../convert/container.ts";
+import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import type { ContainerEvent } from "../ports.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
@@ -68,7 +68,7 @@ export class ContainerEvents {
       containerEventType: types[type],
       createdAt: atNanos,
       podSandboxStatus: sandbox ? toPodSandboxStatus(sandbox) : null,
-      containersStatuses: this.#lookup.containers(sandboxId).map(toContainerStatus),
+      containersStatuses: toContainerStatuses(this.#lookup.containers(sandboxId)),
     };
   }
 

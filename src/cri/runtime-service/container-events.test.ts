@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { containerConfig, FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import type { ContainerEventResponseInit } from "../../gen/cri.gen.ts";
 
 const short = ({ containerEventType }: ContainerEventResponseInit): string =>
@@ -76,5 +76,20 @@ describe("PodSandboxStatus", () => {
       [[containerId, "CONTAINER_RUNNING"]],
     );
     assert.ok(BigInt(answer.timestamp ?? 0) > 0n);
+  });
+
+  it("has the newest container first: a kubelet takes the first of a name for the present one", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const made: string[] = [];
+    for (const attempt of [0, 1, 2]) {
+      const metadata = { name: "main", attempt };
+      made.push(await world.createContainer(podSandboxId, { ...containerConfig(), metadata }));
+    }
+    const { containersStatuses } = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.deepEqual(
+      containersStatuses?.map(({ id }) => id),
+      made.toReversed(),
+    );
   });
 });

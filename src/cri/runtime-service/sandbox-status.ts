@@ -2,7 +2,7 @@
 
 import { nowNanos } from "../../base/now.ts";
 import { absentAsUndefined } from "../container/purge-task.ts";
-import { toContainerStatus } from "../convert/container.ts";
+import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
@@ -17,7 +17,7 @@ export function podSandboxStatus(facade: Facade): Verb<"PodSandboxStatus"> {
     return {
       status: toPodSandboxStatus(record),
       info,
-      containersStatuses: containersOf(facade, record.id).map(toContainerStatus),
+      containersStatuses: toContainerStatuses(containersOf(facade, record.id)),
       timestamp: nowNanos(),
     };
   };

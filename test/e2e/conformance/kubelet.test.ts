@@ -405,6 +405,26 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     );
   });
 
+  test("a kubelet with evented PLEG learns from our events", async () => {
+    await kubelet.stop();
+    await kubelet.start("--feature-gates=EventedPLEG=true");
+    for (const name of steady) await isReady(name);
+    // It lists once in five minutes then: what it knows of restarts it has from events.
+    const { restartCount } = await api.container(named("crash"), "main");
+    await until(
+      "two more restarts",
+      async () => (await api.container(named("crash"), "main")).restartCount >= restartCount + 2,
+      patience,
+    );
+    const families = parsePrometheusText(await api.request("/metrics"));
+    const value = (name: string) => families.get(name)?.samples[0]?.value;
+    assert.equal(value("kubelet_evented_pleg_connection_success_count"), 1);
+    assert.equal(value("kubelet_evented_pleg_connection_error_count"), 0);
+    await kubelet.stop();
+    await kubelet.start();
+    for (const name of steady) await isReady(name);
+  });
+
   test("without their manifests nothing of the pods is left", async () => {
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     for (const { id } of items) bed.cri.seen.add(id);
