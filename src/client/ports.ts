@@ -101,6 +101,10 @@ export interface Process {
   kill(signal: number, call: Cancellable, options?: { readonly all?: boolean }): Promise<void>;
   wait(call: Cancellable): Promise<ExitHandle>;
   status(call: Cancellable): Promise<ProcessStatus>;
+  /**
+   * Tells the process of the end of its stdin. With a terminal the shim hangs up instead, and output
+   * that is on its way is lost: send the end-of-file character there.
+   */
   closeStdin(call: Cancellable): Promise<void>;
   resize(width: number, height: number, call: Cancellable): Promise<void>;
   /** Removes the process; FAILED_PRECONDITION while it runs. Answers its exit. Disposes its io. */

@@ -49,7 +49,8 @@ export async function stayWith(
     stack.use(terminal.onResize(resize));
   }
   if (stdin) {
-    const onEnd = (): void => ignoreGone(process.closeStdin(call));
+    // A terminal's input has no end: a shim that is told of one hangs up, and output is lost.
+    const onEnd = (): void => (tty ? undefined : ignoreGone(process.closeStdin(call)));
     terminal.stdin.once("end", onEnd);
     stack.defer(() => {
       terminal.stdin.off("end", onEnd).unpipe().pause();
