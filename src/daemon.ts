@@ -84,6 +84,9 @@ function observeCall(report: CallReport, metrics: Metrics, log: Logger): void {
   const { service, method, code, durationSeconds } = report;
   metrics.recordRpc({ service, method, code, seconds: durationSeconds });
   if (method === "ExecSync") metrics.recordExec("exec_sync");
+  if (method === "PullImage") {
+    metrics.recordImagePull(code === "OK" ? "success" : "failure", durationSeconds);
+  }
   logCall(report, log);
 }
 

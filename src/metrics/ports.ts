@@ -41,7 +41,6 @@ export interface DaemonSources {
   readonly shims?: (() => number) | undefined;
   /** Operations that are running now, by stage ("netns", "network", "shim", …). */
   readonly operations?: (() => ReadonlyMap<string, number>) | undefined;
-  readonly eventsDropped?: (() => number) | undefined;
   readonly logs?: (() => { readonly bytes: number; readonly lostBytes: number }) | undefined;
   readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
 }

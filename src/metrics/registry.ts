@@ -37,7 +37,6 @@ export interface Metrics {
   /** One call of an operator plugin's hook: "ok", "changed", "veto", "error" or "timeout". */
   recordPluginCall(plugin: string, hook: string, result: string): void;
   recordEventsDropped(count: number): void;
-  recordLog(bytes: number, lostBytes: number): void;
   /** Figures that are asked for at each scrape. Call once. */
   observe(sources: DaemonSources): void;
 }
@@ -86,11 +85,6 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
     "events_dropped_total",
     "Events dropped for readers that did not keep up.",
   );
-  const logBytes = counter("log_bytes_total", "Bytes of container output written to log files.");
-  const logLost = counter(
-    "log_lost_bytes_total",
-    "Bytes of container output that could not be kept.",
-  );
   const pluginCalls = counter(
     "plugin_calls_total",
     "Calls of operator plugins' hooks, by result: ok, changed, veto, error, timeout.",
@@ -108,27 +102,12 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
     recordOomKill: () => ooms.inc(),
     recordPluginCall: (plugin, hook, result) => pluginCalls.inc({ plugin, hook, result }),
     recordEventsDropped: (count) => dropped.inc(Math.max(0, count)),
-    recordLog: (bytes, lostBytes) => {
-      logBytes.inc(Math.max(0, bytes));
-      logLost.inc(Math.max(0, lostBytes));
-    },
-    observe: (sources) => observeSources(registry, sources, { dropped, logBytes, logLost }),
+    observe: (sources) => observeSources(registry, sources),
   };
 }
 
-/** Counters whose totals somebody else may keep; a source then takes the place of the record calls. */
-interface SharedCounters {
-  readonly dropped: Counter;
-  readonly logBytes: Counter;
-  readonly logLost: Counter;
-}
-
-function observeSources(
-  registry: Registry,
-  sources: DaemonSources,
-  counters: SharedCounters,
-): void {
-  const { shims, operations, sandboxes, eventsDropped, logs } = sources;
+function observeSources(registry: Registry, sources: DaemonSources): void {
+  const { shims, operations, sandboxes, logs } = sources;
   if (shims !== undefined) {
     gauge(registry, "berth_shims", "Shim processes that the daemon is connected to.", shims);
   }
@@ -161,10 +140,19 @@ function observeSources(
       }),
     );
   }
-  if (eventsDropped !== undefined) take(registry, counters.dropped, eventsDropped);
   if (logs !== undefined) {
-    take(registry, counters.logBytes, () => logs().bytes);
-    take(registry, counters.logLost, () => logs().lostBytes);
+    total(
+      registry,
+      "berth_log_bytes_total",
+      "Bytes of container output written to log files.",
+      () => logs().bytes,
+    );
+    total(
+      registry,
+      "berth_log_lost_bytes_total",
+      "Bytes of container output that could not be kept.",
+      () => logs().lostBytes,
+    );
   }
 }
 
@@ -181,10 +169,8 @@ function gauge(registry: Registry, name: string, help: string, value: () => numb
   );
 }
 
-/** Replaces a counter by one whose total is asked for. */
-function take(registry: Registry, counter: Counter, total: () => number): void {
-  const { name, help } = counter as unknown as { name: string; help: string };
-  registry.removeSingleMetric(name);
+/** A counter whose total somebody else keeps. */
+function total(registry: Registry, name: string, help: string, value: () => number): void {
   registry.registerMetric(
     new Counter({
       name,
@@ -192,7 +178,7 @@ function take(registry: Registry, counter: Counter, total: () => number): void {
       registers: [],
       collect() {
         this.reset();
-        this.inc(Math.max(0, total()));
+        this.inc(Math.max(0, value()));
       },
     }),
   );

@@ -135,12 +135,12 @@ test("what the daemon records and what it is asked for are both exported", async
   metrics.recordExec("exec_sync");
   metrics.recordImagePull("failure", 2);
   metrics.recordOomKill();
-  metrics.recordLog(10, 1);
+  metrics.recordEventsDropped(7);
   let stages = new Map([["netns", 1]]);
   metrics.observe({
     shims: () => 3,
     operations: () => stages,
-    eventsDropped: () => 7,
+    logs: () => ({ bytes: 10, lostBytes: 1 }),
     sandboxes: () => ({ ready: 2, notReady: 1 }),
   });
   const first = await metrics.registry.metrics();
