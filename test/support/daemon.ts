@@ -52,6 +52,7 @@ export interface Daemon extends AsyncDisposable {
   assertCleanEnd(): Promise<void>;
 }
 
+const compileCache = path.resolve(import.meta.dirname, "../../build/compile-cache");
 const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");
 
 /** Starts berthd. Disposing removes pods, stops the daemon and sweeps what a failed test left. */
@@ -106,7 +107,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
     const argv = [...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
-      env: { ...process.env, ...options.entry?.env },
+      // As bin/berthd has it: compiling anew costs half a second of each start.
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.entry?.env },
       stdio: ["ignore", log, log],
       cwd: "/",
     });
