@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import path from "node:path";
@@ -22,7 +22,7 @@ import { WsClient } from "../../support/streaming/ws-client.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
 import { until } from "../../support/until.ts";
 
-const missing = lacking(...podPrograms);
+const missing = lacking(...podPrograms) || (!existsSync("/dev/kmsg") && "needs /dev/kmsg");
 const tool = missing === false ? await toolOrReason("kubelet") : undefined;
 
 /** Enough for a kubelet that looks once in a few seconds, on a busy machine. */
