@@ -4,6 +4,7 @@ import { compileFilters, labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentInfo, ContentStore, IngestStatus } from "../content/ports.ts";
 import type { ContentInfoInit, ContentStatusInit } from "../gen/tasks.gen.ts";
+import { holdForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
@@ -24,9 +25,16 @@ const perMessage = 100;
 export function createContentService(
   ports: ContentServicePorts,
 ): ServiceImpl<"containerd.services.content.v1.Content"> {
-  const { content, events, garbage } = ports;
+  const { content, events, garbage, leases } = ports;
   return {
-    Info: async ({ digest }, call) => ({ info: infoMessage(requiredInfo(content, digest, call)) }),
+    Info: async ({ digest }, call) => {
+      const namespace = requiredNamespace(call);
+      // A client that pulls skips a blob that it finds here, so its lease must hold it from now on.
+      using _hold = await garbage.hold(namespace, call);
+      const info = requiredInfo(content, digest, call);
+      await holdForCaller(leases, namespace, call, { type: "content", id: info.digest });
+      return { info: infoMessage(info) };
+    },
     Update: async ({ info, updateMask }, call) => {
       const namespace = requiredNamespace(call);
       if (!info) throw fault("INVALID_ARGUMENT", "content info is missing");

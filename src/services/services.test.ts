@@ -241,6 +241,11 @@ test("what is made under a lease is held by it, also what was there", async () =
     (await b.leases.List({ filters: ["labels.a==b"] }, on)).leases.map(({ id }) => id),
     ["l"],
   );
+  await write(b, [{ action: "COMMIT", ref: "found", data: Buffer.from("found") }]);
+  await b.content.Info({ digest: digestOf("found") }, lease);
+  await b.images.Create({ image: { name: "i", target: { mediaType: "m", digest, size: 1n } } }, on);
+  await b.images.Delete({ name: "i", sync: true }, on);
+  await b.content.Info({ digest: digestOf("found") }, on);
   await b.leases.Delete({ id: "l", sync: true }, on);
   await assert.rejects(b.content.Info({ digest }, on), { code: "NOT_FOUND" });
   await assert.rejects(b.snapshots.Stat({ snapshotter: "native", key: "n" }, on), {

@@ -68,9 +68,16 @@ export function createSnapshotsService(
       events.publish(namespace, "/snapshot/remove", event);
       return {};
     },
-    Stat: async ({ snapshotter, key }, call) => ({
-      info: infoMessage(find(snapshotter).stat(requiredNamespace(call), key)),
-    }),
+    Stat: async ({ snapshotter, key }, call) => {
+      const namespace = requiredNamespace(call);
+      const snapshots = find(snapshotter);
+      // A client that unpacks skips a layer that it finds here, and builds on it next: until then
+      // another client's deletion must not take it away.
+      using _hold = await garbage.hold(namespace, call);
+      const info = snapshots.stat(namespace, key);
+      await holdForCaller(leases, namespace, call, { type: `snapshots/${snapshotter}`, id: key });
+      return { info: infoMessage(info) };
+    },
     Update: async ({ snapshotter, info, updateMask }, call) => {
       const namespace = requiredNamespace(call);
       const snapshots = find(snapshotter);

@@ -59,8 +59,8 @@ export class FolderSnapshotter implements Snapshotter {
   readonly #metadata: MetadataStore;
   readonly #table: RecordTable<SnapshotRecord>;
   readonly #log: Logger;
-  /** Keys and names that a running call is making or removing. */
-  readonly #busy = new Set<string>();
+  /** Keys and names that a running call is making or removing, and when it will have ended. */
+  readonly #busy = new Map<string, Promise<void>>();
   /** Parents of snapshots that are being made. */
   readonly #expecting = new Map<string, number>();
 
@@ -125,46 +125,13 @@ export class FolderSnapshotter implements Snapshotter {
     key: string,
     options: CommitOptions & Cancellable,
   ): Promise<void> {
-    const record = this.#get(namespace, key);
-    if (record.info.kind !== "ACTIVE") {
-      throw fault("FAILED_PRECONDITION", `cannot commit snapshot "${key}": it is not active`);
-    }
-    const parent = this.#parentAtCommit(namespace, record.info, options.parent);
-    using _key = this.#claim(namespace, key);
-    using _name = this.#claim(namespace, name);
-    this.#assertFree(namespace, name);
-    using _parent = this.#expect(namespace, parent);
-    const number = await this.#moved(namespace, record, parent, options);
-    const usage =
-      (number === record.number ? options.usage : undefined) ??
-      (await diskUsage(this.#folders.files(number), options));
-    options.signal.throwIfAborted();
-    const now = nowNanos();
-    const info: SnapshotInfo = {
-      name,
-      parent,
-      kind: "COMMITTED",
-      createdAtNanos: now,
-      updatedAtNanos: now,
-      labels: { ...options.labels },
-    };
-    await this.#metadata.transaction((tx) => {
-      tx.delete(this.#table, namespace, key);
-      tx.put(this.#table, namespace, name, { info, number, usage });
-    });
+    const { number, before } = await this.#commit(namespace, name, key, options);
     await this.#folders.seal(number);
-    if (number !== record.number) await this.#folders.remove(record.number);
+    if (before !== number) await this.#folders.remove(before);
   }
 
-  async remove(namespace: string, key: string, { signal }: Cancellable): Promise<void> {
-    signal.throwIfAborted();
-    const record = this.#get(namespace, key);
-    if (this.#hasChildren(namespace, key)) {
-      throw fault("FAILED_PRECONDITION", `cannot remove snapshot "${key}": it has children`);
-    }
-    using _key = this.#claim(namespace, key, "NOT_FOUND");
-    await this.#table.delete(namespace, key);
-    await this.#folders.remove(record.number);
+  async remove(namespace: string, key: string, call: Cancellable): Promise<void> {
+    await this.#folders.remove(await this.#forget(namespace, key, call));
   }
 
   async update(
@@ -172,6 +139,7 @@ export class FolderSnapshotter implements Snapshotter {
     key: string,
     labels: Readonly<Record<string, string>>,
   ): Promise<SnapshotInfo> {
+    using _key = await this.#claim(namespace, [key], {});
     const record = this.#get(namespace, key);
     const info = { ...record.info, labels: { ...labels }, updatedAtNanos: nowNanos() };
     await this.#table.put(namespace, key, { ...record, info });
@@ -204,7 +172,7 @@ export class FolderSnapshotter implements Snapshotter {
   ): Promise<TypesMount[]> {
     signal.throwIfAborted();
     if (key === "") throw fault("INVALID_ARGUMENT", "a snapshot needs a key");
-    using _key = this.#claim(namespace, key);
+    using _key = await this.#claim(namespace, [key], { signal });
     this.#assertFree(namespace, key);
     using _parent = this.#expect(namespace, parent);
     const lowers = this.#lowers(namespace, parent);
@@ -240,6 +208,53 @@ export class FolderSnapshotter implements Snapshotter {
       own: this.#folders.own(number),
       lowers: this.#lowers(namespace, info.parent),
     });
+  }
+
+  /** Makes the committed record; answers its folder, and the one that it was before. */
+  async #commit(
+    namespace: string,
+    name: string,
+    key: string,
+    options: CommitOptions & Cancellable,
+  ): Promise<{ readonly number: number; readonly before: number }> {
+    using _claim = await this.#claim(namespace, [key, name], options);
+    const record = this.#get(namespace, key);
+    if (record.info.kind !== "ACTIVE") {
+      throw fault("FAILED_PRECONDITION", `cannot commit snapshot "${key}": it is not active`);
+    }
+    const parent = this.#parentAtCommit(namespace, record.info, options.parent);
+    this.#assertFree(namespace, name);
+    using _parent = this.#expect(namespace, parent);
+    const number = await this.#moved(namespace, record, parent, options);
+    const usage =
+      (number === record.number ? options.usage : undefined) ??
+      (await diskUsage(this.#folders.files(number), options));
+    options.signal.throwIfAborted();
+    const now = nowNanos();
+    const info: SnapshotInfo = {
+      name,
+      parent,
+      kind: "COMMITTED",
+      createdAtNanos: now,
+      updatedAtNanos: now,
+      labels: { ...options.labels },
+    };
+    await this.#metadata.transaction((tx) => {
+      tx.delete(this.#table, namespace, key);
+      tx.put(this.#table, namespace, name, { info, number, usage });
+    });
+    return { number, before: record.number };
+  }
+
+  /** Deletes the record; answers the folder that is left. */
+  async #forget(namespace: string, key: string, call: Cancellable): Promise<number> {
+    using _key = await this.#claim(namespace, [key], call);
+    const { number } = this.#get(namespace, key);
+    if (this.#hasChildren(namespace, key)) {
+      throw fault("FAILED_PRECONDITION", `cannot remove snapshot "${key}": it has children`);
+    }
+    await this.#table.delete(namespace, key);
+    return number;
   }
 
   /** The folder that is committed: another one where the parent came last and files are copied. */
@@ -302,18 +317,30 @@ export class FolderSnapshotter implements Snapshotter {
     return this.#table.list(namespace).some(({ info }) => info.parent === key);
   }
 
-  /** Holds a key or name while a call makes or removes it; who comes second gets the code `taken`. */
-  #claim(
+  /**
+   * Holds keys and names while a call makes or removes them. Who comes second waits, and then sees
+   * what has come of it: to say at once that a snapshot exists would be a lie until its record stands.
+   */
+  async #claim(
     namespace: string,
-    key: string,
-    taken: "ALREADY_EXISTS" | "NOT_FOUND" = "ALREADY_EXISTS",
-  ): Disposable {
-    const id = `${namespace}\0${key}`;
-    if (this.#busy.has(id)) {
-      throw fault(taken, `snapshot "${key}" is being changed by another call`);
+    keys: readonly string[],
+    { signal }: Partial<Cancellable>,
+  ): Promise<Disposable> {
+    const ids = keys.map((key) => `${namespace}\0${key}`);
+    for (;;) {
+      signal?.throwIfAborted();
+      const others = ids.map((id) => this.#busy.get(id)).find((other) => other !== undefined);
+      if (others === undefined) break;
+      await others;
     }
-    this.#busy.add(id);
-    return { [Symbol.dispose]: () => void this.#busy.delete(id) };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const id of ids) this.#busy.set(id, promise);
+    return {
+      [Symbol.dispose]: () => {
+        for (const id of ids) this.#busy.delete(id);
+        resolve();
+      },
+    };
   }
 
   /** Checks the parent and keeps it from being removed until the child's record stands. */

@@ -129,6 +129,30 @@ export function snapshotterSuite(
     assert.equal(done.filter(({ status }) => status === "fulfilled").length, 1);
   });
 
+  check(
+    "lets one of many commit a name, and no other hears of it before it stands",
+    async (made) => {
+      const { snapshotter } = made;
+      const keys = Array.from({ length: 6 }, (_, at) => `key ${at}`);
+      for (const key of keys) await snapshotter.prepare(ns, key, "", call);
+      const done = await Promise.allSettled(
+        keys.map(async (key) => {
+          try {
+            await snapshotter.commit(ns, "name", key, call);
+          } finally {
+            assert.equal(snapshotter.stat(ns, "name").kind, "COMMITTED");
+            await snapshotter.prepare(ns, `${key} child`, "name", call);
+          }
+        }),
+      );
+      assert.equal(done.filter(({ status }) => status === "fulfilled").length, 1);
+      for (const one of done) {
+        if (one.status === "rejected")
+          assert.equal((one.reason as { code: string }).code, "ALREADY_EXISTS");
+      }
+    },
+  );
+
   check("gives layers that were made side by side their parents at commit", async (made) => {
     const { snapshotter } = made;
     await layer(made, "base", "", { a: "base" });
