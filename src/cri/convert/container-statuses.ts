@@ -8,7 +8,11 @@ import { toContainerStatus } from "./container.ts";
  * takes the first of a name for the present one, and else asks for an attempt that there was.
  */
 export function toContainerStatuses(records: readonly ContainerRecord[]): ContainerStatusInit[] {
-  return records.toSorted((one, other) => compare(other, one)).map(toContainerStatus);
+  // Made in one millisecond, they stand in the order of their making.
+  return records
+    .toReversed()
+    .toSorted((one, other) => compare(other, one))
+    .map(toContainerStatus);
 }
 
 function compare(one: ContainerRecord, other: ContainerRecord): number {
