@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createReadStream, openSync, readdirSync, readSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { fault, RuntimeFault } from "../../base/errors.ts";
 import { changeRoot } from "../../base/os/inode.ts";
 import { Sha256 } from "../../content/digest.ts";
@@ -32,6 +33,7 @@ async function extract({ blob, root, ...task }: ExtractTask): Promise<ExtractAns
   readSync(fd, start, 0, start.length, 0);
   const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
   const hash = new Sha256();
+  flushCompileCache(); // at the end of the process its folder would be looked for in the layer
   changeRoot(root);
   process.chdir("/");
 

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
-import { run } from "../../base/process.ts";
+import { childEnvironment, run } from "../../base/process.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 
@@ -57,7 +57,7 @@ export async function extractLayer(
   { signal }: Cancellable,
 ): Promise<ExtractedLayer> {
   const result = await run(process.execPath, [program, JSON.stringify(task)], {
-    env: {},
+    env: compileCache(),
     signal,
     anyExitCode: true,
     maxOutputBytes: 256 * 1024 * 1024,
@@ -74,6 +74,13 @@ export async function extractLayer(
     plainBytes: BigInt(answer.plainBytes),
     usage: { sizeBytes: BigInt(answer.sizeBytes), inodes: BigInt(answer.inodes) },
   };
+}
+
+// Of the daemon's environment the child needs this alone: without it each one compiles its code anew,
+// 0.2 s for a layer of whatever size.
+function compileCache(): Record<string, string | undefined> {
+  const { NODE_COMPILE_CACHE } = childEnvironment(undefined);
+  return { NODE_COMPILE_CACHE };
 }
 
 function parseAnswer(output: Buffer): ExtractAnswer | undefined {

@@ -13,6 +13,7 @@ import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel } from "../image-source.ts";
 import { type ExtractedLayer, extractLayer } from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
+import { SharedFlush } from "./shared-flush.ts";
 
 export interface UnpackerOptions {
   readonly namespace: string;
@@ -47,7 +48,7 @@ export class Unpacker {
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
-    this.#flush = new SharedFlush(options.snapshotter.root);
+    this.#flush = new SharedFlush(() => syncFolder(options.snapshotter.root));
   }
 
   /** Removes what a crash left half extracted. */
@@ -105,16 +106,11 @@ export class Unpacker {
     layer: LayerToUnpack,
     call: Cancellable,
   ): Promise<ExtractedLayer & { readonly key: string }> {
-    const { namespace, content, snapshotter } = this.#options;
     await layer.fetch(call);
-    using _permit = await this.#permits.acquire(call);
     const key = `${keyPrefix}${randomBytes(6).toString("hex")} ${layer.chainId}`;
-    await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
     try {
-      const [root] = snapshotter.directories(namespace, key);
-      if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-      const blob = content.pathOf(layer.digest);
-      const extracted = await extractLayer({ blob, root, diffId: layer.diffId }, call);
+      const extracted = await this.#extractInto(key, layer, call);
+      // Before a layer is shown: a crash must not leave a committed one with empty files.
       await this.#flush.run();
       return { ...extracted, key };
     } catch (error) {
@@ -124,6 +120,20 @@ export class Unpacker {
         cause: error,
       });
     }
+  }
+
+  async #extractInto(
+    key: string,
+    { digest, diffId }: LayerToUnpack,
+    call: Cancellable,
+  ): Promise<ExtractedLayer> {
+    const { namespace, content, snapshotter } = this.#options;
+    using _writing = this.#flush.writing();
+    using _permit = await this.#permits.acquire(call);
+    await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
+    const [root] = snapshotter.directories(namespace, key);
+    if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
+    return await extractLayer({ blob: content.pathOf(digest), root, diffId }, call);
   }
 
   async #commit(
@@ -156,44 +166,11 @@ export class Unpacker {
   }
 }
 
-/**
- * Flushes the file system before a layer is shown, so that a crash cannot leave a committed layer with
- * empty files. Layers that end while a flush runs share the next one.
- */
-class SharedFlush {
-  readonly #folder: string;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
-
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  run(): Promise<void> {
-    if (this.#running === undefined) return this.#start();
-    this.#next ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#next = undefined;
-        return this.#start();
-      });
-    return this.#next;
-  }
-
-  #start(): Promise<void> {
-    const running = this.#sync().finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    this.#running = running;
-    return running;
-  }
-
-  async #sync(): Promise<void> {
-    const fd = openSync(this.#folder, "r");
-    try {
-      await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
+async function syncFolder(folder: string): Promise<void> {
+  const fd = openSync(folder, "r");
+  try {
+    await syncFileSystem(fd);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Longest wait for others to finish before what is written is flushed. */
+const patienceMs = 500;
+
+/**
+ * A flush of the file system that several share: it is not cheap, and one covers everything that was
+ * written before it. So it starts when nobody writes any more, or after half a second; who asks while
+ * one runs shares the next.
+ */
+export class SharedFlush {
+  readonly #flush: () => Promise<void>;
+  #writers = 0;
+  #quiet = Promise.withResolvers<void>();
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(flush: () => Promise<void>) {
+    this.#flush = flush;
+  }
+
+  /** Says that something is being written, until disposed. */
+  writing(): Disposable {
+    this.#writers += 1;
+    let isOver = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (isOver) return;
+        isOver = true;
+        this.#writers -= 1;
+        if (this.#writers > 0) return;
+        this.#quiet.resolve();
+        this.#quiet = Promise.withResolvers();
+      },
+    };
+  }
+
+  /** Settles when everything is on the disk that was written before the call. */
+  run(): Promise<void> {
+    this.#next ??= this.#runNext();
+    return this.#next;
+  }
+
+  async #runNext(): Promise<void> {
+    await this.#running?.catch(() => {}); // told to those who waited for it
+    if (this.#writers > 0) await this.#quietOrLate();
+    this.#running = this.#flush();
+    this.#next = undefined;
+    await this.#running;
+  }
+
+  async #quietOrLate(): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, patienceMs);
+    await Promise.race([this.#quiet.promise, late.promise]);
+    clearTimeout(timer);
+  }
+}
