@@ -12,6 +12,8 @@ export interface Contender extends AsyncDisposable {
   readonly pid: number;
   /** What its shims were told; finds them in /proc. */
   readonly socket: string;
+  /** Kills the daemon and starts it again, where the harness can; until it serves. */
+  readonly restart?: () => Promise<void>;
 }
 
 /** Starts one on roots and a network of its own. `sandboxImage` is for containerd; ours is built in. */
@@ -33,8 +35,14 @@ export async function startContender(
   return {
     name,
     cri: daemon.cri,
-    pid: daemon.pid(),
+    get pid() {
+      return daemon.pid();
+    },
     socket: daemon.socket,
+    restart: async () => {
+      await daemon.kill9();
+      await daemon.start();
+    },
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
 }

@@ -56,11 +56,11 @@ export async function footprints(
   return found;
 }
 
-function mib(bytes: number | undefined): number {
+export function mib(bytes: number | undefined): number {
   return (bytes ?? 0) / (1 << 20);
 }
 
-function pssMib(pid: number): number {
+export function pssMib(pid: number): number {
   try {
     const kib = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
     return Number(kib ?? 0) / 1024;

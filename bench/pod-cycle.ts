@@ -64,7 +64,8 @@ export function cpuMsOf(it: Contender): number {
   return daemonCpuMs(it) + shimCpuMs(it);
 }
 
-function daemonCpuMs(it: Contender): number {
+/** CPU time of the daemon and its children that ended. */
+export function daemonCpuMs(it: Contender): number {
   const info = processInfo(it.pid);
   if (!info) throw new Error(`${it.name} is gone`);
   return info.cpuMs + info.childrenCpuMs;

@@ -51,6 +51,22 @@ function footprintRows(results: readonly Result[]): string[][] {
   ];
 }
 
+/** One figure a runtime in each row, and the ratio of the first two. */
+export function comparison(
+  title: string,
+  names: readonly string[],
+  rows: readonly (readonly [label: string, ...values: number[]])[],
+): string {
+  return table([
+    [title, ...names, ...(names.length === 2 ? ["ratio"] : [])],
+    ...rows.map(([label, ...values]) => [label, ...values.map(shown), ratio(values)]),
+  ]);
+}
+
+function shown(value: number): string {
+  return Number.isNaN(value) ? "-" : value.toFixed(value < 10 ? 2 : 1);
+}
+
 /** The same as data, for comparing runs. */
 export function jsonReport(results: readonly Result[]): string {
   const data = results.map(({ name, timings, footprint }) => ({
@@ -73,6 +89,7 @@ export function jsonReport(results: readonly Result[]): string {
 function ratio(values: readonly (number | undefined)[]): string {
   const [ours, theirs] = values;
   if (ours === undefined || theirs === undefined || theirs === 0) return "";
+  if (Number.isNaN(ours / theirs)) return "";
   return (ours / theirs).toFixed(2);
 }
 

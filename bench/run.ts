@@ -2,19 +2,18 @@
 // Berth beside Debian's containerd: the same client, runc, CNI plugins and image, pods in turn.
 // It prints what each call takes and both footprints. No thresholds: figures to steer by.
 import { parseArgs } from "node:util";
-import { lacking, podPrograms } from "../test/support/lacking.ts";
-import { startRegistry } from "../test/support/registry.ts";
-import { scratch } from "../test/support/scratch.ts";
-import { pushTestImages } from "../test/support/test-images.ts";
-import { type Contender, type ContenderName, startContender } from "./contender.ts";
+import type { Contender } from "./contender.ts";
+import { type Density, density } from "./density.ts";
 import { footprints } from "./footprint.ts";
 import { newTimings, podCycle } from "./pod-cycle.ts";
-import { jsonReport, textReport } from "./report.ts";
+import { comparison, jsonReport, textReport } from "./report.ts";
+import { setUp } from "./set-up.ts";
 
 const usage = `npm run bench -- [options]
   -n N             pods a runtime runs, one after another (default 20)
   --only NAME      berth or containerd alone
   --idle-pods N    pods of the footprint part; 0 leaves it out (default 10)
+  --pods N         instead: N pods on each at the same time, lists, execs, a restart
   --idle-seconds N how long idle CPU is measured (default 10)
   --json           figures as JSON`;
 
@@ -23,41 +22,38 @@ const { values } = parseArgs({
     n: { type: "string", short: "n", default: "20" },
     only: { type: "string" },
     "idle-pods": { type: "string", default: "10" },
+    pods: { type: "string" },
     "idle-seconds": { type: "string", default: "10" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
 });
 
-const names: ContenderName[] = (["berth", "containerd"] as const).filter(
-  (name) => values.only === undefined || values.only === name,
-);
-const missing = lacking(...podPrograms, ...(names.includes("containerd") ? ["containerd"] : []));
-
 if (values.help) {
   console.log(usage);
-} else if (names.length === 0) {
-  console.error(usage);
-  process.exitCode = 2;
-} else if (missing !== false) {
-  console.error(`bench ${missing}`);
-  process.exitCode = 1;
 } else {
-  await bench();
+  await using bench = await setUp(values.only);
+  if (bench && values.pods !== undefined) await many(bench.contenders, bench.image);
+  else if (bench) await inTurn(bench.contenders, bench.image);
 }
 
-async function bench(): Promise<void> {
-  await using home = await scratch({ prefix: "bench" });
-  await using registry = await startRegistry(await home.folder("registry"));
-  const images = await pushTestImages(registry, await home.folder("images"));
-  const image = images.shell.reference;
-  await using running = new AsyncDisposableStack();
-  const contenders: Contender[] = [];
-  for (const name of names) {
-    const it = running.use(await startContender(name, images.idle.reference));
-    await it.cri.images.PullImage({ image: { image } });
-    contenders.push(it);
+async function many(contenders: readonly Contender[], image: string): Promise<void> {
+  const pods = Number(values.pods);
+  const found: Density[] = [];
+  for (const it of contenders) {
+    found.push(await density(it, image, { pods, seconds: Number(values["idle-seconds"]) }));
   }
+  const names = contenders.map(({ name }) => name);
+  const rows = Object.keys(found[0] ?? {}).map((label): [string, ...number[]] => [
+    label,
+    ...found.map((one) => one[label] ?? Number.NaN),
+  ]);
+  if (values.json)
+    console.log(JSON.stringify(Object.fromEntries(names.map((name, i) => [name, found[i]]))));
+  else console.log(comparison(`${pods} pods`, names, rows));
+}
+
+async function inTurn(contenders: readonly Contender[], image: string): Promise<void> {
   for (const it of contenders) {
     for (let i = 0; i < 2; i++) await podCycle(it, image, newTimings());
   }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from "node:timers/promises";
+import { processInfo, shimsOf } from "../test/support/processes.ts";
+import type { Contender } from "./contender.ts";
+import { mib, pssMib } from "./footprint.ts";
+import { daemonCpuMs, obedient } from "./pod-cycle.ts";
+import { Samples } from "./samples.ts";
+
+/** What many pods take, by what is printed; NaN where it was not measured. */
+export type Density = Readonly<Record<string, number>>;
+
+const podsAtOnce = 4;
+const execsAtOnce = 8;
+const execRounds = 5;
+const lists = 30;
+
+/**
+ * Runs `pods` pods with a container each, four at once, looks at the runtime while they do nothing,
+ * asks for lists, execs eight at once, restarts the daemon by SIGKILL where it can, and removes all.
+ */
+export async function density(
+  it: Contender,
+  image: string,
+  { pods, seconds }: { readonly pods: number; readonly seconds: number },
+): Promise<Density> {
+  const { runtime } = it.cri;
+  const before = rss(it);
+  const made: { id: string; container: string }[] = [];
+  const up = await timed(() =>
+    atOnce(podsAtOnce, pods, async () => {
+      const pod = await it.cri.runPod();
+      made.push({ id: pod.id, container: await it.cri.startContainer(pod, image, obedient) });
+    }),
+  );
+  await sleep(2000);
+  const full = rss(it);
+  const shims = shimsOf(it.socket);
+  const shimsPss = shims.reduce((sum, { pid }) => sum + pssMib(pid), 0);
+  const cpuBefore = daemonCpuMs(it);
+  const shimCpuBefore = shimCpuMs(it);
+  await sleep(seconds * 1000);
+  const idle = (daemonCpuMs(it) - cpuBefore) / seconds;
+  const idleShims = (shimCpuMs(it) - shimCpuBefore) / seconds;
+  const sandboxLists = await repeat(() => runtime.ListPodSandbox({}));
+  const containerLists = await repeat(() => runtime.ListContainers({}));
+  const statsLists = await repeat(() => runtime.ListContainerStats({}));
+  const execs = new Samples();
+  for (let round = 0; round < execRounds; round++) {
+    await Promise.all(
+      made
+        .slice(0, execsAtOnce)
+        .map(({ container }) =>
+          execs.time(() =>
+            runtime.ExecSync({ containerId: container, cmd: ["true"], timeout: 10n }),
+          ),
+        ),
+    );
+  }
+  const restart = it.restart ? await timed(it.restart) : Number.NaN;
+  const listed = await runtime.ListContainers({
+    filter: { state: { state: "CONTAINER_RUNNING" } },
+  });
+  if (listed.containers.length !== pods) {
+    throw new Error(`${it.name}: ${listed.containers.length} of ${pods} containers run`);
+  }
+  const down = await timed(() =>
+    atOnce(podsAtOnce, pods, async (index) => it.cri.removePod(made[index]!.id)),
+  );
+  return {
+    "all pods up, s": up / 1000,
+    "daemon RSS before, MiB": before,
+    "daemon RSS, MiB": full,
+    "shims PSS, MiB": shimsPss,
+    "shim threads": shims.reduce((sum, { threads }) => sum + threads, 0),
+    "idle CPU of the daemon, ms a second": idle,
+    "idle CPU of the shims, ms a second": idleShims,
+    "ListPodSandbox p50, ms": sandboxLists.quantile(0.5),
+    "ListContainers p50, ms": containerLists.quantile(0.5),
+    "ListContainerStats p50, ms": statsLists.quantile(0.5),
+    [`ExecSync p50, ${execsAtOnce} at once, ms`]: execs.quantile(0.5),
+    "kill -9 to serving again, s": restart / 1000,
+    "all pods gone, s": down / 1000,
+  };
+}
+
+async function atOnce(
+  width: number,
+  count: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
+
+async function repeat(call: () => Promise<unknown>): Promise<Samples> {
+  const samples = new Samples();
+  for (let i = 0; i < lists; i++) await samples.time(call);
+  return samples;
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const from = performance.now();
+  await work();
+  return performance.now() - from;
+}
+
+function rss(it: Contender): number {
+  return mib(processInfo(it.pid)?.rssBytes);
+}
+
+function shimCpuMs(it: Contender): number {
+  return shimsOf(it.socket).reduce((sum, info) => sum + info.cpuMs + info.childrenCpuMs, 0);
+}
