@@ -16,18 +16,19 @@ export function streamingPlugin({ config, log }: Environment, { runtimeService }
     requires: [pluginUri(runtimeService)],
     exports: { address: config.streaming.address },
     init: async (context) => {
-      const { sessions, streamThrough } = context.get(runtimeService);
+      const service = context.get(runtimeService);
+      const { sessions } = service;
       const server = await createStreamingServer({
         config: config.streaming,
         host: sessions,
         log,
       });
-      streamThrough(server);
+      service.streamThrough(server);
       log.info({ address: server.address }, "streaming server listens");
       return {
         server,
         [Symbol.asyncDispose]: async () => {
-          streamThrough(undefined);
+          service.streamThrough(undefined);
           await sessions.cutOff(); // each client hears why, before its connection goes
           await server[Symbol.asyncDispose]();
         },

@@ -26,7 +26,10 @@ suite("a whole cycle by Debian's ctr", { skip: lacking(...programs) }, () => {
     bed = await openTestbed();
     archive = path.join(bed.folder, "shell.tar");
     await must("skopeo", [
-      ...["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false"],
+      "copy",
+      "--quiet",
+      "--insecure-policy",
+      "--src-tls-verify=false",
       `docker://${bed.images.shell.reference}`,
       `docker-archive:${archive}:${image}`,
     ]);
