@@ -42,5 +42,7 @@ export interface DaemonSources {
   /** Operations that are running now, by stage ("netns", "network", "shim", …). */
   readonly operations?: (() => ReadonlyMap<string, number>) | undefined;
   readonly logs?: (() => { readonly bytes: number; readonly lostBytes: number }) | undefined;
+  /** Open streaming sessions by kind: "exec", "attach", "port_forward". */
+  readonly streamingSessions?: (() => ReadonlyMap<string, number>) | undefined;
   readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
 }

@@ -107,22 +107,28 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
 }
 
 function observeSources(registry: Registry, sources: DaemonSources): void {
-  const { shims, operations, sandboxes, logs } = sources;
+  const { shims, operations, streamingSessions, sandboxes, logs } = sources;
   if (shims !== undefined) {
     gauge(registry, "berth_shims", "Shim processes that the daemon is connected to.", shims);
   }
   if (operations !== undefined) {
     registry.registerMetric(
-      new Gauge({
-        name: "berth_operations_in_flight",
-        help: "Operations that are running now, by the stage they are in.",
-        labelNames: ["stage"],
-        registers: [],
-        collect() {
-          this.reset();
-          for (const [stage, count] of operations()) this.set({ stage }, count);
-        },
-      }),
+      gaugeByLabel(
+        "berth_operations_in_flight",
+        "Operations that are running now, by the stage they are in.",
+        "stage",
+        operations,
+      ),
+    );
+  }
+  if (streamingSessions !== undefined) {
+    registry.registerMetric(
+      gaugeByLabel(
+        "berth_streaming_sessions",
+        "Open sessions of exec, attach and port-forward clients.",
+        "kind",
+        streamingSessions,
+      ),
     );
   }
   if (sandboxes !== undefined) {
@@ -154,6 +160,24 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       () => logs().lostBytes,
     );
   }
+}
+
+function gaugeByLabel(
+  name: string,
+  help: string,
+  label: string,
+  values: () => ReadonlyMap<string, number>,
+): Gauge {
+  return new Gauge({
+    name,
+    help,
+    labelNames: [label],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [value, count] of values()) this.set({ [label]: value }, count);
+    },
+  });
 }
 
 function gauge(registry: Registry, name: string, help: string, value: () => number): void {

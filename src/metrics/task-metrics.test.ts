@@ -140,6 +140,7 @@ test("what the daemon records and what it is asked for are both exported", async
   metrics.observe({
     shims: () => 3,
     operations: () => stages,
+    streamingSessions: () => new Map([["exec", 2]]),
     logs: () => ({ bytes: 10, lostBytes: 1 }),
     sandboxes: () => ({ ready: 2, notReady: 1 }),
   });
@@ -154,6 +155,7 @@ test("what the daemon records and what it is asked for are both exported", async
     "berth_log_lost_bytes_total 1",
     "berth_shims 3",
     'berth_operations_in_flight{stage="netns"} 1',
+    'berth_streaming_sessions{kind="exec"} 2',
     "berth_events_dropped_total 7",
     'berth_sandboxes{state="ready"} 2',
   ]) {

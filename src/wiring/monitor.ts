@@ -23,6 +23,7 @@ export function monitorPlugin(
       metrics.observe({
         shims: () => new Set(manager.list().map((task) => task.shim.address)).size,
         operations: () => stagesInFlight(service.operations()),
+        streamingSessions: () => service.sessions.open(),
         logs: () => context.get(logs).totals(),
         sandboxes: () => service.sandboxes(),
       });
