@@ -48,7 +48,7 @@ export interface SnapshotPlace {
 /**
  * A folder is made before its record and removed after it, so that a crash leaves at most a folder
  * without record. Between the check and the durable record, names are held in `#busy`, and parents
- * counted in `#expecting`: no lock is held across the disk.
+ * counted in `#expecting`; only calls about the same snapshot wait for one another.
  */
 export class FolderSnapshotter implements Snapshotter {
   readonly name: string;
@@ -174,7 +174,7 @@ export class FolderSnapshotter implements Snapshotter {
     if (key === "") throw fault("INVALID_ARGUMENT", "a snapshot needs a key");
     using _key = await this.#claim(namespace, [key], { signal });
     this.#assertFree(namespace, key);
-    using _parent = this.#expect(namespace, parent);
+    using _parent = await this.#expect(namespace, parent);
     const lowers = this.#lowers(namespace, parent);
     const number = await this.#folders.create(kind, lowers[0]);
     const now = nowNanos();
@@ -224,7 +224,7 @@ export class FolderSnapshotter implements Snapshotter {
     }
     const parent = this.#parentAtCommit(namespace, record.info, options.parent);
     this.#assertFree(namespace, name);
-    using _parent = this.#expect(namespace, parent);
+    using _parent = await this.#expect(namespace, parent);
     const number = await this.#moved(namespace, record, parent, options);
     const usage =
       (number === record.number ? options.usage : undefined) ??
@@ -343,15 +343,22 @@ export class FolderSnapshotter implements Snapshotter {
     };
   }
 
-  /** Checks the parent and keeps it from being removed until the child's record stands. */
-  #expect(namespace: string, parent: string): Disposable {
+  /**
+   * Checks the parent and keeps it from being removed until the child's record stands. Waits for a
+   * call that is at the parent: none that finds its record there ever waits for another.
+   */
+  async #expect(namespace: string, parent: string): Promise<Disposable> {
     if (parent === "") return { [Symbol.dispose]: () => {} };
-    const { info } = this.#get(namespace, parent);
     const id = `${namespace}\0${parent}`;
-    if (info.kind !== "COMMITTED") {
-      throw fault("FAILED_PRECONDITION", `parent snapshot "${parent}" is not committed`);
+    for (;;) {
+      const { info } = this.#get(namespace, parent);
+      if (info.kind !== "COMMITTED") {
+        throw fault("FAILED_PRECONDITION", `parent snapshot "${parent}" is not committed`);
+      }
+      const other = this.#busy.get(id);
+      if (other === undefined) break;
+      await other;
     }
-    if (this.#busy.has(id)) throw fault("NOT_FOUND", `snapshot "${parent}" is being removed`);
     this.#expecting.set(id, (this.#expecting.get(id) ?? 0) + 1);
     return {
       [Symbol.dispose]: () => {
