@@ -75,7 +75,7 @@ export class HostedSessions implements AsyncDisposable {
     const process = opened as ProcessSession;
     switch (call.verb) {
       case "start":
-        return process.start({ signal });
+        return process.start({ signal }, call.size);
       case "resize":
         return process.resize(call.size, { signal });
       case "closeStdin":

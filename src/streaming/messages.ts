@@ -54,7 +54,7 @@ export type WorkerNotice =
 /** What a session asks the main thread for; all but `open` need it opened. */
 export type SessionCall =
   | { readonly verb: "open"; readonly target: SessionTarget }
-  | { readonly verb: "start" }
+  | { readonly verb: "start"; readonly size: TerminalSize | undefined }
   | { readonly verb: "resize"; readonly size: TerminalSize }
   | { readonly verb: "closeStdin" }
   | { readonly verb: "dial"; readonly port: number };

@@ -79,8 +79,8 @@ export interface ProcessSession extends AsyncDisposable {
    * the background that keeps stdout open cannot hold the session.
    */
   readonly drainTimeoutMs: number;
-  /** Called when the worker holds its ends of the FIFOs: now the shim may open its own. */
-  start(call: Cancellable): Promise<void>;
+  /** Called when the worker holds its ends of the FIFOs: now the shim may open its own. `size` is the client's terminal's, where it is known so early. */
+  start(call: Cancellable, size?: TerminalSize): Promise<void>;
   /** Settles when the process has exited or the session is over for another reason. Never rejects. */
   readonly ended: Promise<SessionEnd>;
   /** Called after `start` only, one at a time, with the latest size. Errors are logged, not told. */

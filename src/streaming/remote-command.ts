@@ -12,7 +12,8 @@ export interface ProcessControl {
   /** Settles when the process has exited. Never rejects, may never settle. */
   readonly ended: Promise<SessionEnd>;
   open(): Promise<OpenedProcess>;
-  start(): Promise<void>;
+  /** With the size that is known already, so that the process never sees a terminal without one. */
+  start(size: TerminalSize | undefined): Promise<void>;
   resize(size: TerminalSize): Promise<void>;
   closeStdin(): Promise<void>;
 }
@@ -45,7 +46,11 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
     ...(pipes.stderr ? [new OutputPump(pipes.stderr, connection.stderr)] : []),
   ];
   if (gone.aborted) return clientGone;
-  await control.start();
+  let size: TerminalSize | undefined;
+  connection.onResize((latest) => {
+    size = latest;
+  });
+  await control.start(size);
   // Neither input nor sizes before: what an attached process answers must find the output's way open.
   if (connection.stdin && pipes.stdin) {
     pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));

@@ -55,8 +55,8 @@ export class Session {
       ended,
       open: async () =>
         (await this.#link.call(this.id, { verb: "open", target: this.target })) as OpenedProcess,
-      start: async () => {
-        await this.#link.call(this.id, { verb: "start" });
+      start: async (size) => {
+        await this.#link.call(this.id, { verb: "start", size });
       },
       resize: async (size) => {
         await this.#link.call(this.id, { verb: "resize", size });

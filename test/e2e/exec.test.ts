@@ -93,6 +93,11 @@ suite("Exec", { skip: lacking(...podPrograms, "script") || tool.skip }, () => {
       assert.match(stdout, /exit code 5/);
     });
 
+    test(`${transport}: a process sees its terminal's size from the start`, async () => {
+      await using client = inTerminal("exec", "-r", transport, "-it", container, "stty", "size");
+      assert.match((await client.ended).stdout, /33 77/);
+    });
+
     test(`${transport}: a client that vanishes takes its process along`, async () => {
       await using client = live("exec", "-r", transport, container, "sleep", "4801");
       await until("it runs", () => runs("4801"));

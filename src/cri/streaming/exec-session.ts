@@ -62,18 +62,23 @@ export class ExecSession implements ProcessSession {
   }
 
   /** NOT_FOUND for a command that is not there; otherwise what the runtime says, in its words. */
-  start(call: Cancellable): Promise<void> {
-    const started = this.#start(call);
+  start(call: Cancellable, size?: TerminalSize): Promise<void> {
+    const started = this.#start(call, size);
     this.#starting = started.catch(() => {});
     return started;
   }
 
-  async #start(call: Cancellable): Promise<void> {
+  async #start(call: Cancellable, size: TerminalSize | undefined): Promise<void> {
     const { id, task } = this.#container;
     const { command, tty } = this.#target;
     const { stdin, stdout, stderr } = this.fifos;
     const spec = await processOf(this.#facade, id, call);
-    const ownSpec = { ...spec, args: command, terminal: tty, ...(tty ? withTerm(spec.env) : {}) };
+    const ownSpec = {
+      ...spec,
+      args: command,
+      terminal: tty,
+      ...(tty ? terminalParts(spec.env, size) : {}),
+    };
     const io = new DetachedIo({ stdin, stdout, stderr, terminal: tty });
     // Not cut off when the client leaves: a shim that adds it all the same would keep it for ever.
     const own = { signal: this.#facade.lifetime };
@@ -126,9 +131,15 @@ function endOf({ exitCode, error }: ExitStatus): SessionEnd {
 }
 
 /** A terminal without TERM is of no use to most programs; the image's or pod's own wins. */
-function withTerm(env: readonly string[]): { env: string[] } {
+function terminalParts(
+  env: readonly string[],
+  size: TerminalSize | undefined,
+): { env: string[]; consoleSize?: TerminalSize } {
   const has = env.some((entry) => entry.startsWith("TERM="));
-  return { env: has ? [...env] : [...env, "TERM=xterm"] };
+  return {
+    env: has ? [...env] : [...env, "TERM=xterm"],
+    ...(size ? { consoleSize: size } : {}),
+  };
 }
 
 /** A runtime wraps the reason in the names of its own stages; who typed the command wants the reason. */

@@ -90,7 +90,7 @@ describe("an exec session", () => {
     const wanted = { ...target, stderr: false, tty: true };
     await using session = await world.runtime.sessions.exec(wanted, call);
     assert.deepEqual([session.fifos.stdin, session.fifos.stderr], ["", ""]);
-    await session.start(call);
+    await session.start(call, { width: 77, height: 33 });
     const [exec] = world.client.taskOf("container").execs;
     assert.deepEqual(exec?.spec, {
       user: { uid: 0, gid: 0 },
@@ -98,6 +98,7 @@ describe("an exec session", () => {
       env: ["A=b", "TERM=xterm"],
       cwd: "/",
       terminal: true,
+      consoleSize: { width: 77, height: 33 },
     });
   });
 
