@@ -34,13 +34,11 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
   const specPath = await specCgroupsPath(bundle);
   const init = task.init ?? (await initFromBundle(bundle, specPath));
   // Before the clean-up: afterwards there is no process to ask for its cgroups.
-  const [own, asked] = await Promise.all([
-    init === undefined ? [] : ownCgroups(init.pid, bundle.id, specPath),
-    specCgroups(bundle.id, specPath),
-  ]);
-  const cgroups = [...new Set([...own, ...asked])];
+  const own = init === undefined ? [] : await ownCgroups(init.pid, bundle.id, specPath);
   const exit = await cleanUp(task, init?.pid ?? 0);
   try {
+    // After it: an OCI runtime that dies with its shim may make one more folder while it does.
+    const cgroups = [...new Set([...own, ...(await specCgroups(bundle.id, specPath))])];
     await killLeftovers(init, cgroups, AbortSignal.timeout(task.timeoutMs));
     await removeCgroups(cgroups, log);
   } catch (err) {
