@@ -323,6 +323,27 @@ suite("a whole cycle by Debian's ctr", { skip: lacking(...programs) }, () => {
     assert.deepEqual(await counts(...ns), before, "CRI's own images stay whole");
   });
 
+  test("pulls, runs and removals side by side, of images that share a layer, leave one another alone", async () => {
+    const ns = ["--namespace", "crowd"];
+    const cycle = async (which: "shell" | "worker" | "failing"): Promise<void> => {
+      const { reference } = bed.images[which];
+      for (let round = 0; round < 4; round += 1) {
+        await ctr(...ns, "images", "pull", "--plain-http", reference);
+        await ctr(...ns, "run", "--rm", reference, name(`${which}${round}`), "true");
+        await ctr(...ns, "images", "rm", ...(round % 2 === 0 ? ["--sync"] : []), reference);
+      }
+    };
+    const pullByCri = async (): Promise<void> => {
+      const image = { image: bed.images.idle.reference };
+      for (let round = 0; round < 4; round += 1) {
+        await bed.daemon.cri.images.PullImage({ image });
+        await bed.daemon.cri.images.RemoveImage({ image });
+      }
+    };
+    await Promise.all([cycle("shell"), cycle("worker"), cycle("failing"), pullByCri()]);
+    await until("nothing is left", async () => (await counts(...ns)).every((count) => count === 0));
+  });
+
   test("namespaces rm refuses one that is not empty, and says what is in it", async () => {
     const { code, stderr } = await tryCtr("namespaces", "rm", "default");
     assert.notEqual(code, 0);
