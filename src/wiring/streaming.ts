@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { StreamingConfig } from "../config/config.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { LazyStreamingServer } from "../streaming/lazy-streaming-server.ts";
+import type { StreamingServer } from "../streaming/ports.ts";
 import { createStreamingServer } from "../streaming/streaming-server.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
@@ -18,13 +21,17 @@ export function streamingPlugin({ config, log }: Environment, { runtimeService }
     init: async (context) => {
       const service = context.get(runtimeService);
       const { sessions } = service;
-      const server = await createStreamingServer({
-        config: config.streaming,
-        host: sessions,
-        log,
-      });
+      const start = async (): Promise<StreamingServer> => {
+        const started = await createStreamingServer({
+          config: config.streaming,
+          host: sessions,
+          log,
+        });
+        log.info({ address: started.address }, "streaming server listens");
+        return started;
+      };
+      const server = canWait(config.streaming) ? new LazyStreamingServer(start) : await start();
       service.streamThrough(server);
-      log.info({ address: server.address }, "streaming server listens");
       return {
         server,
         [Symbol.asyncDispose]: async () => {
@@ -35,4 +42,9 @@ export function streamingPlugin({ config, log }: Environment, { runtimeService }
       };
     },
   });
+}
+
+/** A chosen port or a certificate can be wrong, which the operator shall learn at the start. */
+function canWait({ address, tlsCertFile }: StreamingConfig): boolean {
+  return address.endsWith(":0") && tlsCertFile === "";
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LazyStreamingServer } from "./lazy-streaming-server.ts";
+import type { ExecTarget, StreamingServer } from "./ports.ts";
+
+const call = { signal: new AbortController().signal };
+const target: ExecTarget = {
+  containerId: "c",
+  command: ["true"],
+  stdin: false,
+  stdout: true,
+  stderr: true,
+  tty: false,
+};
+
+function fakeServer(disposed: string[]): StreamingServer {
+  return {
+    address: "127.0.0.1:1",
+    exec: async ({ containerId }) => `exec ${containerId}`,
+    attach: async ({ containerId }) => `attach ${containerId}`,
+    portForward: async () => "port-forward",
+    [Symbol.asyncDispose]: async () => void disposed.push("server"),
+  };
+}
+
+test("LazyStreamingServer starts once, with the first session, and ends what it started", async () => {
+  const disposed: string[] = [];
+  let starts = 0;
+  const server = new LazyStreamingServer(async () => {
+    starts += 1;
+    return fakeServer(disposed);
+  });
+  assert.deepEqual([starts, server.address], [0, ""]);
+  const urls = await Promise.all([server.exec(target, call), server.attach(target, call)]);
+  assert.deepEqual(urls, ["exec c", "attach c"]);
+  assert.deepEqual([starts, server.address], [1, "127.0.0.1:1"]);
+  await server[Symbol.asyncDispose]();
+  assert.deepEqual(disposed, ["server"]);
+  await assert.rejects(server.exec(target, call), { code: "UNAVAILABLE" });
+});
+
+test("LazyStreamingServer tries again after a start that failed", async () => {
+  let starts = 0;
+  await using server = new LazyStreamingServer(async () => {
+    starts += 1;
+    if (starts === 1) throw new Error("no port");
+    return fakeServer([]);
+  });
+  await assert.rejects(server.exec(target, call), /no port/);
+  assert.equal(await server.exec(target, call), "exec c");
+});
+
+test("LazyStreamingServer that nobody used ends without a start", async () => {
+  const server = new LazyStreamingServer(() => Promise.reject(new Error("started")));
+  await server[Symbol.asyncDispose]();
+});

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { AttachTarget, ExecTarget, PortForwardTarget, StreamingServer } from "./ports.ts";
+
+/**
+ * A streaming server that starts with its first session: its thread takes some 12 MiB and a third of a
+ * second, and many nodes never see a session. One that could not start is tried again.
+ */
+export class LazyStreamingServer implements StreamingServer {
+  readonly #start: () => Promise<StreamingServer>;
+  #starting: Promise<StreamingServer> | undefined;
+  #started: StreamingServer | undefined;
+  #isClosed = false;
+
+  constructor(start: () => Promise<StreamingServer>) {
+    this.#start = start;
+  }
+
+  /** "" until the first session. */
+  get address(): string {
+    return this.#started?.address ?? "";
+  }
+
+  async exec(target: ExecTarget, call: Cancellable): Promise<string> {
+    return (await this.#server()).exec(target, call);
+  }
+
+  async attach(target: AttachTarget, call: Cancellable): Promise<string> {
+    return (await this.#server()).attach(target, call);
+  }
+
+  async portForward(target: PortForwardTarget, call: Cancellable): Promise<string> {
+    return (await this.#server()).portForward(target, call);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    const server = await this.#starting?.catch(() => undefined); // told to those who asked for it
+    await server?.[Symbol.asyncDispose]();
+  }
+
+  async #server(): Promise<StreamingServer> {
+    if (this.#isClosed) throw fault("UNAVAILABLE", "streaming server is closed");
+    this.#starting ??= this.#start();
+    const starting = this.#starting;
+    try {
+      this.#started = await starting;
+      return this.#started;
+    } catch (error) {
+      if (this.#starting === starting) this.#starting = undefined;
+      throw error;
+    }
+  }
+}
