@@ -75,10 +75,6 @@ export class Leases {
     return this.#leases.list(namespace);
   }
 
-  namespaces(): string[] {
-    return this.#leases.entries().map(({ namespace }) => namespace);
-  }
-
   /** ALREADY_EXISTS for an id that is taken. */
   async create(
     namespace: string,
@@ -105,11 +101,6 @@ export class Leases {
 
   resources(namespace: string, id: string): readonly Resource[] {
     return this.#held.list(namespace).filter(({ lease }) => lease === id);
-  }
-
-  /** True when any lease of the namespace holds the thing, expired or not. */
-  holds(namespace: string, { type, id }: Resource): boolean {
-    return this.#held.list(namespace).some((held) => held.type === type && held.id === id);
   }
 
   /** Makes the lease hold a thing; nothing happens when it does already. */

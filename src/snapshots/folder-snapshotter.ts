@@ -75,10 +75,6 @@ export class FolderSnapshotter implements Snapshotter {
     this.#log = log;
   }
 
-  namespaces(): string[] {
-    return this.#table.entries().map(({ namespace }) => namespace);
-  }
-
   async recover(): Promise<void> {
     const known = new Set(this.#table.entries().map(({ record }) => record.number));
     const orphans = await this.#folders.recover(known);
