@@ -6,7 +6,7 @@ import type { StreamName } from "./line-formatter.ts";
 /** What a tap may have waiting for its reader, both streams together. */
 const boundBytes = 4 * 1024 * 1024;
 /** How long a tap may stay over its bound before it is cut. */
-const patienceMs = 500;
+const patienceMs = 1_000;
 
 /**
  * Why a tap ended: `end`, the output is at its end and all of it is delivered; `slow`, its reader did
