@@ -67,6 +67,13 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     }
   });
 
+  test("exec: a reader that has had enough ends it", async () => {
+    const script = `set -o pipefail; '${program}' -a '${bed.daemon.socket}' exec shell yes 4902 | head -n 1`;
+    const { code, stdout, stderr } = await run("bash", ["-c", script]);
+    assert.deepEqual([code, stdout, stderr], [141, "4902\n", ""]);
+    await until("it is gone", () => !runs("4902"));
+  });
+
   test("exec: 100 MiB each way arrive whole", async () => {
     const passage = await passThrough(program, args("exec", "-i", "shell", "cat"), 100 << 20);
     assert.deepEqual([passage.code, passage.receivedBytes], [0, 100 << 20]);

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { type ClientOptions, WebSocket } from "ws";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
+import { CommandExit } from "../command-exit.ts";
 
 /** The client's ends of a remote command; without `stdin` the command gets none. */
 export interface RemoteStreams {
@@ -27,6 +28,8 @@ export interface RemoteCommandOptions {
 }
 
 const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
+/** As a shell tells of SIGPIPE. */
+const brokenPipe = 141;
 const pieceBytes = 32 * 1024;
 const waitingBytes = 1024 * 1024;
 
@@ -75,7 +78,10 @@ export class RemoteCommand {
     this.#socket.on("close", () => over.resolve());
     this.#socket.on("message", (data: Buffer) => this.#receive(data));
     for (const output of [streams.stdout, streams.stderr]) {
-      const onGone = (): void => onAbort();
+      const onGone = (): void => {
+        over.reject(new CommandExit(brokenPipe));
+        this.#socket.terminate();
+      };
       output.once("error", onGone);
       undo.defer(() => output.off("error", onGone));
     }
