@@ -191,10 +191,10 @@ const refused: readonly Case[] = [
     message: /absent/,
   },
   {
-    name: "an RPC of a later time",
+    name: "a checkpoint of a container that does not exist",
     call: ({ cri }) => cri.runtime.CheckpointContainer({ containerId: missingId, location: "/x" }),
-    code: "UNIMPLEMENTED",
-    message: /CheckpointContainer/,
+    code: "NOT_FOUND",
+    message: new RegExp(missingId),
   },
 ];
 
