@@ -7,6 +7,8 @@ const cWaitpid = libc("int waitpid(int pid, void *status, int options)");
 const noHang = 1;
 /** Signals reach only the main thread; elsewhere, and for a signal that got lost, we look. */
 const lookAgainMs = isMainThread ? 1_000 : 5;
+/** The same where nobody waits: shims, whose end their connection tells. */
+const lookAgainIdleMs = isMainThread ? 30_000 : 5;
 
 /** How a process ended: one of the two is set; none when somebody else reaped it. */
 export interface Ending {
@@ -21,6 +23,7 @@ interface Child {
 
 const children = new Map<number, Child>();
 let timer: NodeJS.Timeout | undefined;
+let timerMs = 0;
 let isListening = false;
 
 /**
@@ -39,8 +42,14 @@ function listen(): void {
     process.on("SIGCHLD", look);
     isListening = true;
   }
-  timer ??= setInterval(look, lookAgainMs);
-  if ([...children.values()].some((child) => child.keepsAlive)) timer.ref();
+  const isWaitedFor = children.values().some((child) => child.keepsAlive);
+  const wantedMs = isWaitedFor ? lookAgainMs : lookAgainIdleMs;
+  if (timer === undefined || timerMs !== wantedMs) {
+    clearInterval(timer);
+    timer = setInterval(look, wantedMs);
+    timerMs = wantedMs;
+  }
+  if (isWaitedFor) timer.ref();
   else timer.unref();
 }
 
