@@ -29,7 +29,12 @@ class Rig {
 
   static async open(t: TestContext): Promise<Rig> {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth tap logs "));
-    const logs = createContainerLogs({ folder, maxLineBytes: 16_384, holder: "", log: silentLogger });
+    const logs = createContainerLogs({
+      folder,
+      maxLineBytes: 16_384,
+      holder: "",
+      log: silentLogger,
+    });
     const logPath = path.join(folder, "0.log");
     const log = await logs.open(
       { containerId: "c1", logPath, terminal: false, stdin: false },
