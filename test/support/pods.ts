@@ -166,9 +166,10 @@ export class Cri {
     const ends = await Promise.allSettled(items.map((item) => this.removePod(item.id)));
     const failures = ends.filter((end) => end.status === "rejected");
     if (failures.length > 0) {
+      const reasons = failures.map((end) => end.reason as unknown);
       throw new AggregateError(
-        failures.map((end) => end.reason as unknown),
-        `${failures.length} of ${items.length} pods could not be removed`,
+        reasons,
+        `${failures.length} of ${items.length} pods could not be removed: ${reasons.join("; ")}`,
       );
     }
   }
