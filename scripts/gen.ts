@@ -43,7 +43,8 @@ function loadTree(folder: string): protobuf.Root {
     .filter((file) => file.endsWith(".proto"))
     .toSorted()
     .map((file) => path.join(folder, file));
-  root.loadSync(files, { keepCase: false });
+  // proto/ is documented with `//`; protobufjs keeps such comments in this mode only.
+  root.loadSync(files, { keepCase: false, alternateCommentMode: true });
   root.resolveAll();
   return root;
 }

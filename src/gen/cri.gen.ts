@@ -3,6 +3,7 @@
 /* oxlint-disable */
 
 export interface VersionRequest {
+  /** What the client speaks; not a demand. */
   version: string;
 }
 
@@ -11,9 +12,11 @@ export interface VersionRequestInit {
 }
 
 export interface VersionResponse {
+  /** Version of the kubelet-facing API as old clients knew it; `0.1.0` for ever. */
   version: string;
   runtimeName: string;
   runtimeVersion: string;
+  /** `v1`. */
   runtimeApiVersion: string;
 }
 
@@ -24,9 +27,11 @@ export interface VersionResponseInit {
   runtimeApiVersion?: string | null | undefined;
 }
 
+/** The pod's resolv.conf. Without one at all the node's file is copied. */
 export interface DNSConfig {
   servers: string[];
   searches: string[];
+  /** Words of the `options` line, such as `ndots:5`. */
   options: string[];
 }
 
@@ -41,10 +46,12 @@ export type Protocol =
   | "UDP"
   | "SCTP";
 
+/** A wish for a host port; only those with host_port above 0 reach the network plugins. */
 export interface PortMapping {
   protocol: Protocol;
   containerPort: number;
   hostPort: number;
+  /** Address on the node to listen at; empty for all. */
   hostIp: string;
 }
 
@@ -55,21 +62,29 @@ export interface PortMappingInit {
   hostIp?: string | null | undefined;
 }
 
+/** Which way mounts made later below a bind mount travel. */
 export type MountPropagation =
   | "PROPAGATION_PRIVATE"
   | "PROPAGATION_HOST_TO_CONTAINER"
   | "PROPAGATION_BIDIRECTIONAL";
 
+/** A bind mount, or a view of an image when `image` is set. */
 export interface Mount {
   containerPath: string;
+  /** Links are followed. A path that does not exist is created as a folder. */
   hostPath: string;
   readonly: boolean;
+  /** Relabel the source, recursively, so the container may use it. */
   selinuxRelabel: boolean;
   propagation: MountPropagation;
+  /** For idmapped mounts; the pod must have a user namespace. camelCase is the API's own spelling. */
   uidMappings: IDMapping[];
   gidMappings: IDMapping[];
+  /** Submounts too. Needs `readonly`, private propagation and the handler's feature; else refused. */
   recursiveReadOnly: boolean;
+  /** Mounts the image's files, read-only, instead of host_path. */
   image: ImageSpec | null;
+  /** Folder or file inside the image, which must exist and must not lead out of it. */
   imageSubPath: string;
 }
 
@@ -86,6 +101,7 @@ export interface MountInit {
   imageSubPath?: string | null | undefined;
 }
 
+/** `length` ids beginning at host_id outside and container_id inside. */
 export interface IDMapping {
   hostId: number;
   containerId: number;
@@ -98,12 +114,14 @@ export interface IDMappingInit {
   length?: number | null | undefined;
 }
 
+/** Whose namespace a container shares. The zero value is the pod's. */
 export type NamespaceMode =
   | "POD"
   | "CONTAINER"
   | "NODE"
   | "TARGET";
 
+/** POD with exactly one uid and one gid range, or NODE with none; all else is refused. */
 export interface UserNamespace {
   mode: NamespaceMode;
   uids: IDMapping[];
@@ -116,11 +134,14 @@ export interface UserNamespaceInit {
   gids?: readonly IDMappingInit[] | undefined;
 }
 
+/** Namespaces of a pod or container. UTS follows the network. */
 export interface NamespaceOption {
   network: NamespaceMode;
   pid: NamespaceMode;
   ipc: NamespaceMode;
+  /** Container whose pid namespace to join, with TARGET. */
   targetId: string;
+  /** Must be the same in the pod and in each of its containers. */
   usernsOptions: UserNamespace | null;
 }
 
@@ -136,6 +157,7 @@ export type SupplementalGroupsPolicy =
   | "Merge"
   | "Strict";
 
+/** A number that may be absent; 0 inside is a real 0 (run_as_user 0 is root). */
 export interface Int64Value {
   value: bigint;
 }
@@ -144,6 +166,10 @@ export interface Int64ValueInit {
   value?: bigint | number | null | undefined;
 }
 
+/**
+ * Applies to the pod's own process, and bounds its containers: a privileged container needs a
+ * privileged pod.
+ */
 export interface LinuxSandboxSecurityContext {
   namespaceOptions: NamespaceOption | null;
   selinuxOptions: SELinuxOption | null;
@@ -151,6 +177,7 @@ export interface LinuxSandboxSecurityContext {
   readonlyRootfs: boolean;
   supplementalGroups: bigint[];
   privileged: boolean;
+  /** Old form of `seccomp`, which wins. */
   seccompProfilePath: string;
   runAsGroup: Int64Value | null;
   seccomp: SecurityProfile | null;
@@ -172,8 +199,10 @@ export interface LinuxSandboxSecurityContextInit {
   supplementalGroupsPolicy?: SupplementalGroupsPolicy | number | null | undefined;
 }
 
+/** A seccomp or AppArmor choice. Absent is not RuntimeDefault: the daemon's settings decide. */
 export interface SecurityProfile {
   profileType: SecurityProfileProfileType;
+  /** With Localhost: path of a seccomp file, or name of an AppArmor profile already loaded. */
   localhostRef: string;
 }
 
@@ -188,9 +217,18 @@ export type SecurityProfileProfileType =
   | "Localhost";
 
 export interface LinuxPodSandboxConfig {
+  /**
+   * The pod's cgroup, made by the client. Its form decides the driver's: a last part ending in
+   * `.slice` is systemd's.
+   */
   cgroupParent: string;
   securityContext: LinuxSandboxSecurityContext | null;
+  /** Only namespaced ones, set in the pod's namespaces; not with those of the host. */
   sysctls: Record<string, string>;
+  /**
+   * What the runtime itself may use beside the containers; informative, as is `resources`, the sum
+   * of the containers'.
+   */
   overhead: LinuxContainerResources | null;
   resources: LinuxContainerResources | null;
 }
@@ -203,10 +241,15 @@ export interface LinuxPodSandboxConfigInit {
   resources?: LinuxContainerResourcesInit | null | undefined;
 }
 
+/**
+ * A pod's name among pods: all four together must be unique, and a retry of the same attempt is the
+ * same pod.
+ */
 export interface PodSandboxMetadata {
   name: string;
   uid: string;
   namespace: string;
+  /** Counts up each time the client replaces the sandbox of one pod. */
   attempt: number;
 }
 
@@ -219,11 +262,14 @@ export interface PodSandboxMetadataInit {
 
 export interface PodSandboxConfig {
   metadata: PodSandboxMetadata | null;
+  /** Empty with the host's network: the node's own. */
   hostname: string;
+  /** Absolute folder of the containers' logs. Empty: no logs are kept. */
   logDirectory: string;
   dnsConfig: DNSConfig | null;
   portMappings: PortMapping[];
   labels: Record<string, string>;
+  /** Kept unaltered; some are instructions, such as kubernetes.io/ingress-bandwidth. */
   annotations: Record<string, string>;
   linux: LinuxPodSandboxConfig | null;
   windows: WindowsPodSandboxConfig | null;
@@ -243,6 +289,7 @@ export interface PodSandboxConfigInit {
 
 export interface RunPodSandboxRequest {
   config: PodSandboxConfig | null;
+  /** Name of a configured handler; empty is the default one. */
   runtimeHandler: string;
 }
 
@@ -293,6 +340,7 @@ export interface RemovePodSandboxResponseInit {
 
 export interface PodSandboxStatusRequest {
   podSandboxId: string;
+  /** Fill `info`. */
   verbose: boolean;
 }
 
@@ -309,7 +357,9 @@ export interface PodIPInit {
   ip?: string | null | undefined;
 }
 
+/** Empty with the host's network. */
 export interface PodSandboxNetworkStatus {
+  /** The first address of the preferred family; additional_ips has the others. */
   ip: string;
   additionalIps: PodIP[];
 }
@@ -320,6 +370,7 @@ export interface PodSandboxNetworkStatusInit {
 }
 
 export interface Namespace {
+  /** The choices made at creation, not what was found in the kernel. */
   options: NamespaceOption | null;
 }
 
@@ -339,6 +390,7 @@ export type PodSandboxState =
   | "SANDBOX_READY"
   | "SANDBOX_NOTREADY";
 
+/** The kubelet rejects one without id, metadata or created_at. */
 export interface PodSandboxStatus {
   id: string;
   metadata: PodSandboxMetadata | null;
@@ -348,6 +400,7 @@ export interface PodSandboxStatus {
   linux: LinuxPodSandboxStatus | null;
   labels: Record<string, string>;
   annotations: Record<string, string>;
+  /** As it was requested; empty is the default. */
   runtimeHandler: string;
 }
 
@@ -365,8 +418,11 @@ export interface PodSandboxStatusInit {
 
 export interface PodSandboxStatusResponse {
   status: PodSandboxStatus | null;
+  /** For people: free-form keys, values usually JSON. Only when verbose. */
   info: Record<string, string>;
+  /** All the pod's containers, of the same moment as `timestamp`. */
   containersStatuses: ContainerStatus[];
+  /** When this was true; the kubelet orders it against events. */
   timestamp: bigint;
 }
 
@@ -377,6 +433,7 @@ export interface PodSandboxStatusResponseInit {
   timestamp?: bigint | number | null | undefined;
 }
 
+/** A state that may be absent, since 0 is a state. */
 export interface PodSandboxStateValue {
   state: PodSandboxState;
 }
@@ -385,9 +442,11 @@ export interface PodSandboxStateValueInit {
   state?: PodSandboxState | number | null | undefined;
 }
 
+/** What is set must all hold; nothing set matches all. */
 export interface PodSandboxFilter {
   id: string;
   state: PodSandboxStateValue | null;
+  /** Labels that must be there with exactly this value. */
   labelSelector: Record<string, string>;
 }
 
@@ -507,6 +566,7 @@ export interface StreamPodSandboxStatsResponseInit {
   podSandboxStats?: readonly PodSandboxStatsInit[] | undefined;
 }
 
+/** Who the figures belong to; always with metadata. */
 export interface PodSandboxAttributes {
   id: string;
   metadata: PodSandboxMetadata | null;
@@ -521,6 +581,7 @@ export interface PodSandboxAttributesInit {
   annotations?: Readonly<Record<string, string>> | undefined;
 }
 
+/** The kubelet reads `attributes` and `linux` unchecked: both must be there. */
 export interface PodSandboxStats {
   attributes: PodSandboxAttributes | null;
   linux: LinuxPodSandboxStats | null;
@@ -533,6 +594,7 @@ export interface PodSandboxStatsInit {
   windows?: WindowsPodSandboxStatsInit | null | undefined;
 }
 
+/** Usage of the pod's cgroup, and of each container. */
 export interface LinuxPodSandboxStats {
   cpu: CpuUsage | null;
   memory: MemoryUsage | null;
@@ -569,6 +631,7 @@ export interface WindowsPodSandboxStatsInit {
 
 export interface NetworkUsage {
   timestamp: bigint;
+  /** eth0 in most pods; not repeated in `interfaces`. */
   defaultInterface: NetworkInterfaceUsage | null;
   interfaces: NetworkInterfaceUsage[];
 }
@@ -591,6 +654,7 @@ export interface WindowsNetworkUsageInit {
   interfaces?: readonly WindowsNetworkInterfaceUsageInit[] | undefined;
 }
 
+/** Counted since the interface was made. */
 export interface NetworkInterfaceUsage {
   name: string;
   rxBytes: UInt64Value | null;
@@ -625,6 +689,7 @@ export interface WindowsNetworkInterfaceUsageInit {
 
 export interface ProcessUsage {
   timestamp: bigint;
+  /** In the whole pod. */
   processCount: UInt64Value | null;
 }
 
@@ -643,11 +708,16 @@ export interface WindowsProcessUsageInit {
   processCount?: UInt64ValueInit | null | undefined;
 }
 
+/** Names an image; also echoes what a container was made from. */
 export interface ImageSpec {
+  /** Tag, digest reference or id. In a container's config the kubelet puts the id here. */
   image: string;
   annotations: Record<string, string>;
+  /** What the pod's author wrote; for show and for annotations, not for lookups. */
   userSpecifiedImage: string;
+  /** Handler the image is meant for, which may use another snapshotter. */
   runtimeHandler: string;
+  /** Reference by which the image was resolved, in answers. */
   imageRef: string;
 }
 
@@ -659,8 +729,13 @@ export interface ImageSpecInit {
   imageRef?: string | null | undefined;
 }
 
+/** An environment variable. */
 export interface KeyValue {
   key: string;
+  /**
+   * Bytes, not text: it need not be UTF-8. Releases before cri-api 0.36.3 called it a string, with
+   * the same encoding.
+   */
   value: Buffer;
 }
 
@@ -669,16 +744,24 @@ export interface KeyValueInit {
   value?: Uint8Array | null | undefined;
 }
 
+/** Limits of a container or pod. 0 is "not given", and in an update "as before". */
 export interface LinuxContainerResources {
+  /** Microseconds. */
   cpuPeriod: bigint;
+  /** Microseconds per period; -1 for no limit. */
   cpuQuota: bigint;
+  /** Relative weight in cgroup v1's range, 2 to 262144; converted for v2. */
   cpuShares: bigint;
   memoryLimitInBytes: bigint;
+  /** -1000 to 1000; fixed at creation, updates ignore it. */
   oomScoreAdj: bigint;
+  /** A list such as `0-2,7`; likewise cpuset_mems. */
   cpusetCpus: string;
   cpusetMems: string;
   hugepageLimits: HugepageLimit[];
+  /** Files of cgroup v2 and what to write there; wins over the fields above. */
   unified: Record<string, string>;
+  /** Memory and swap together, so never below the memory limit; -1 for no limit. */
   memorySwapLimitInBytes: bigint;
 }
 
@@ -696,6 +779,7 @@ export interface LinuxContainerResourcesInit {
 }
 
 export interface HugepageLimit {
+  /** With unit, such as `2MB`. */
   pageSize: string;
   limit: bigint;
 }
@@ -719,6 +803,7 @@ export interface SELinuxOptionInit {
   level?: string | null | undefined;
 }
 
+/** Names without `CAP_`, in any case; `ALL` is evaluated before single names. */
 export interface Capability {
   addCapabilities: string[];
   dropCapabilities: string[];
@@ -733,17 +818,25 @@ export interface CapabilityInit {
 
 export interface LinuxContainerSecurityContext {
   capabilities: Capability | null;
+  /** All capabilities and devices, nothing masked, no profiles; the pod must be privileged too. */
   privileged: boolean;
   namespaceOptions: NamespaceOption | null;
   selinuxOptions: SELinuxOption | null;
   runAsUser: Int64Value | null;
+  /**
+   * Looked up in the image's own /etc/passwd; wins over run_as_user, which wins over the image's
+   * user.
+   */
   runAsUsername: string;
   readonlyRootfs: boolean;
   supplementalGroups: bigint[];
+  /** Old form of `apparmor`, which wins; likewise seccomp_profile_path. */
   apparmorProfile: string;
   seccompProfilePath: string;
   noNewPrivs: boolean;
+  /** Needs a user beside it, else INVALID_ARGUMENT. */
   runAsGroup: Int64Value | null;
+  /** Exactly these: empty masks nothing, there is no default. Likewise readonly_paths. */
   maskedPaths: string[];
   readonlyPaths: string[];
   seccomp: SecurityProfile | null;
@@ -781,9 +874,11 @@ export interface LinuxContainerConfigInit {
   securityContext?: LinuxContainerSecurityContextInit | null | undefined;
 }
 
+/** Ids of the first process as it started, seen from inside. */
 export interface LinuxContainerUser {
   uid: bigint;
   gid: bigint;
+  /** Contains the primary group too. */
   supplementalGroups: bigint[];
 }
 
@@ -815,6 +910,7 @@ export interface WindowsSandboxSecurityContextInit {
   namespaceOptions?: WindowsNamespaceOptionInit | null | undefined;
 }
 
+/** The Windows messages are here so that requests decode; Berth runs on Linux and ignores them. */
 export interface WindowsPodSandboxConfig {
   securityContext: WindowsSandboxSecurityContext | null;
 }
@@ -873,6 +969,7 @@ export interface WindowsCpuGroupAffinityInit {
   cpuGroup?: number | null | undefined;
 }
 
+/** Together with the pod's metadata the container's unique name; attempt counts its restarts. */
 export interface ContainerMetadata {
   name: string;
   attempt: number;
@@ -885,7 +982,9 @@ export interface ContainerMetadataInit {
 
 export interface Device {
   containerPath: string;
+  /** Links are followed; a folder stands for all devices below it. */
   hostPath: string;
+  /** Of `r`, `w` and `m` (mknod). */
   permissions: string;
 }
 
@@ -896,6 +995,7 @@ export interface DeviceInit {
 }
 
 export interface CDIDevice {
+  /** Fully qualified, `vendor.com/class=device`; one that cannot be resolved fails the creation. */
   name: string;
 }
 
@@ -906,21 +1006,29 @@ export interface CDIDeviceInit {
 export interface ContainerConfig {
   metadata: ContainerMetadata | null;
   image: ImageSpec | null;
+  /** Replaces the image's entrypoint, and then the image's arguments count no more. */
   command: string[];
+  /** Replaces the image's arguments. */
   args: string[];
+  /** Empty: the image's, else `/`. */
   workingDir: string;
+  /** Win over the image's, variable by variable. */
   envs: KeyValue[];
   mounts: Mount[];
   devices: Device[];
   labels: Record<string, string>;
   annotations: Record<string, string>;
+  /** Relative to the pod's log_directory. Empty: no log. */
   logPath: string;
+  /** Keep a standard input open for clients that attach. */
   stdin: boolean;
+  /** Close it when the first such client leaves. */
   stdinOnce: boolean;
   tty: boolean;
   linux: LinuxContainerConfig | null;
   windows: WindowsContainerConfig | null;
   CDIDevices: CDIDevice[];
+  /** Wins over the image's; RUNTIME_DEFAULT leaves it to the image. */
   stopSignal: Signal;
 }
 
@@ -945,6 +1053,10 @@ export interface ContainerConfigInit {
   stopSignal?: Signal | number | null | undefined;
 }
 
+/**
+ * Signals in CRI's own alphabetical numbering, not the kernel's: always map by name. SIGTERM is 23
+ * here, and SIGKILL 13.
+ */
 export type Signal =
   | "RUNTIME_DEFAULT"
   | "SIGABRT"
@@ -1016,6 +1128,7 @@ export type Signal =
 export interface CreateContainerRequest {
   podSandboxId: string;
   config: ContainerConfig | null;
+  /** The same that the pod was made with. */
   sandboxConfig: PodSandboxConfig | null;
 }
 
@@ -1051,6 +1164,7 @@ export interface StartContainerResponseInit {
 
 export interface StopContainerRequest {
   containerId: string;
+  /** Seconds between the stop signal and SIGKILL; 0 kills at once. */
   timeout: bigint;
 }
 
@@ -1089,6 +1203,7 @@ export type ContainerState =
   | "CONTAINER_EXITED"
   | "CONTAINER_UNKNOWN";
 
+/** A state that may be absent, since 0 is a state. */
 export interface ContainerStateValue {
   state: ContainerState;
 }
@@ -1097,6 +1212,7 @@ export interface ContainerStateValueInit {
   state?: ContainerState | number | null | undefined;
 }
 
+/** What is set must all hold; nothing set matches all. */
 export interface ContainerFilter {
   id: string;
   state: ContainerStateValue | null;
@@ -1124,6 +1240,7 @@ export interface Container {
   podSandboxId: string;
   metadata: ContainerMetadata | null;
   image: ImageSpec | null;
+  /** The image's id, as image_id: a digest reference is only in ContainerStatus. */
   imageRef: string;
   state: ContainerState;
   createdAt: bigint;
@@ -1179,22 +1296,31 @@ export interface ContainerStatusRequestInit {
   verbose?: boolean | null | undefined;
 }
 
+/** The kubelet rejects one without id, name, created_at, image or image_ref. */
 export interface ContainerStatus {
   id: string;
   metadata: ContainerMetadata | null;
   state: ContainerState;
   createdAt: bigint;
+  /** 0 until started; finished_at is 0 until exited. */
   startedAt: bigint;
   finishedAt: bigint;
+  /** 128 and the signal's kernel number after death by a signal; 255 when nobody saw the exit. */
   exitCode: number;
   image: ImageSpec | null;
+  /** The image by a digest reference, or its id when it has none. */
   imageRef: string;
+  /** One word of the API's style: Completed, Error, OOMKilled, StartError. Empty while it runs. */
   reason: string;
+  /** The same for people. */
   message: string;
   labels: Record<string, string>;
   annotations: Record<string, string>;
+  /** As requested. */
   mounts: Mount[];
+  /** Absolute here, unlike in the config. */
   logPath: string;
+  /** What is in force now, updates included. */
   resources: ContainerResources | null;
   imageId: string;
   user: ContainerUser | null;
@@ -1225,6 +1351,7 @@ export interface ContainerStatusInit {
 
 export interface ContainerStatusResponse {
   status: ContainerStatus | null;
+  /** For people; only when verbose. */
   info: Record<string, string>;
 }
 
@@ -1255,6 +1382,7 @@ export interface UpdateContainerResourcesRequest {
   containerId: string;
   linux: LinuxContainerResources | null;
   windows: WindowsContainerResources | null;
+  /** Hints for extensions of a runtime; the container's own annotations stay. */
   annotations: Record<string, string>;
 }
 
@@ -1276,6 +1404,7 @@ export interface UpdateContainerResourcesResponseInit {
 export interface ExecSyncRequest {
   containerId: string;
   cmd: string[];
+  /** Seconds; 0 for no limit. */
   timeout: bigint;
 }
 
@@ -1286,8 +1415,10 @@ export interface ExecSyncRequestInit {
 }
 
 export interface ExecSyncResponse {
+  /** At most 16 MiB of each stream; the rest is dropped without a word. */
   stdout: Buffer;
   stderr: Buffer;
+  /** Not 0 is no error of the call. */
   exitCode: number;
 }
 
@@ -1303,6 +1434,7 @@ export interface ExecRequest {
   tty: boolean;
   stdin: boolean;
   stdout: boolean;
+  /** Not with tty, where both outputs are one. At least one of the three streams must be wanted. */
   stderr: boolean;
 }
 
@@ -1316,6 +1448,7 @@ export interface ExecRequestInit {
 }
 
 export interface ExecResponse {
+  /** Usable once, and soon. */
   url: string;
 }
 
@@ -1326,6 +1459,7 @@ export interface ExecResponseInit {
 export interface AttachRequest {
   containerId: string;
   stdin: boolean;
+  /** Must be what the container was made with; then stderr must not be wanted. */
   tty: boolean;
   stdout: boolean;
   stderr: boolean;
@@ -1349,6 +1483,7 @@ export interface AttachResponseInit {
 
 export interface PortForwardRequest {
   podSandboxId: string;
+  /** May be empty: the stream's protocol names ports, too. */
   port: number[];
 }
 
@@ -1366,6 +1501,7 @@ export interface PortForwardResponseInit {
 }
 
 export interface ImageFilter {
+  /** Only its `image` counts. */
   image: ImageSpec | null;
 }
 
@@ -1381,14 +1517,20 @@ export interface ListImagesRequestInit {
   filter?: ImageFilterInit | null | undefined;
 }
 
+/** One image, however many names it has. */
 export interface Image {
+  /** Digest of the image's config, `sha256:…`. */
   id: string;
+  /** Names with a tag; repo_digests has those with a digest. */
   repoTags: string[];
   repoDigests: string[];
+  /** Of its layers and metadata as stored. */
   size: bigint;
+  /** The image's user when that is a number, with `username` empty; otherwise the other way round. */
   uid: Int64Value | null;
   username: string;
   spec: ImageSpec | null;
+  /** The kubelet's garbage collection must leave it alone. */
   pinned: boolean;
 }
 
@@ -1438,6 +1580,7 @@ export interface ImageStatusRequestInit {
 }
 
 export interface ImageStatusResponse {
+  /** Absent when there is no such image. */
   image: Image | null;
   info: Record<string, string>;
 }
@@ -1447,12 +1590,17 @@ export interface ImageStatusResponseInit {
   info?: Readonly<Record<string, string>> | undefined;
 }
 
+/** What the client knows about the registry. Secret: never log it. */
 export interface AuthConfig {
   username: string;
   password: string;
+  /** Base64 of `user:password`, in place of those two fields. */
   auth: string;
+  /** Host the rest is for; it must not be sent to another. */
   serverAddress: string;
+  /** Refresh token, exchanged for one that grants the pull. */
   identityToken: string;
+  /** Bearer token, sent as it is. */
   registryToken: string;
 }
 
@@ -1468,6 +1616,7 @@ export interface AuthConfigInit {
 export interface PullImageRequest {
   image: ImageSpec | null;
   auth: AuthConfig | null;
+  /** The pod it is pulled for. */
   sandboxConfig: PodSandboxConfig | null;
 }
 
@@ -1478,6 +1627,7 @@ export interface PullImageRequestInit {
 }
 
 export interface PullImageResponse {
+  /** Image.id of what was pulled; empty is an error to the client. */
   imageRef: string;
 }
 
@@ -1502,6 +1652,7 @@ export interface RemoveImageResponseInit {
 }
 
 export interface NetworkConfig {
+  /** One range, or two with a comma between (IPv4 and IPv6). */
   podCidr: string;
 }
 
@@ -1533,9 +1684,11 @@ export interface UpdateRuntimeConfigResponseInit {
 
 }
 
+/** The kubelet needs RuntimeReady and NetworkReady; others are for show. */
 export interface RuntimeCondition {
   type: string;
   status: boolean;
+  /** When status is false: a word for programs, and in `message` one for people. */
   reason: string;
   message: string;
 }
@@ -1563,6 +1716,7 @@ export interface StatusRequestInit {
   verbose?: boolean | null | undefined;
 }
 
+/** What the handler and the kernel under it can do together. */
 export interface RuntimeHandlerFeatures {
   recursiveReadOnlyMounts: boolean;
   userNamespaces: boolean;
@@ -1574,6 +1728,7 @@ export interface RuntimeHandlerFeaturesInit {
 }
 
 export interface RuntimeHandler {
+  /** The default handler is listed twice: by its name, and under "", where the kubelet looks. */
   name: string;
   features: RuntimeHandlerFeatures | null;
 }
@@ -1583,8 +1738,10 @@ export interface RuntimeHandlerInit {
   features?: RuntimeHandlerFeaturesInit | null | undefined;
 }
 
+/** What the daemon can do, whatever the handler. */
 export interface RuntimeFeatures {
   supplementalGroupsPolicy: boolean;
+  /** Pods with the host's network may have a user namespace. */
   userNamespacesHostNetwork: boolean;
 }
 
@@ -1595,6 +1752,7 @@ export interface RuntimeFeaturesInit {
 
 export interface StatusResponse {
   status: RuntimeStatus | null;
+  /** For people; only when verbose. */
   info: Record<string, string>;
   runtimeHandlers: RuntimeHandler[];
   features: RuntimeFeatures | null;
@@ -1615,6 +1773,7 @@ export interface ImageFsInfoRequestInit {
 
 }
 
+/** A number that may be absent: unset is "cannot be told", which is not 0. */
 export interface UInt64Value {
   value: bigint;
 }
@@ -1624,6 +1783,7 @@ export interface UInt64ValueInit {
 }
 
 export interface FilesystemIdentifier {
+  /** Folder whose file system is meant; the kubelet asks that one for size and free space itself. */
   mountpoint: string;
 }
 
@@ -1632,6 +1792,7 @@ export interface FilesystemIdentifierInit {
 }
 
 export interface FilesystemUsage {
+  /** When it was measured, which may be some seconds ago. */
   timestamp: bigint;
   fsId: FilesystemIdentifier | null;
   usedBytes: UInt64Value | null;
@@ -1659,6 +1820,7 @@ export interface WindowsFilesystemUsageInit {
 
 export interface ImageFsInfoResponse {
   imageFilesystems: FilesystemUsage[];
+  /** The same as image_filesystems unless writable layers are on another disk. */
   containerFilesystems: FilesystemUsage[];
 }
 
@@ -1691,6 +1853,7 @@ export interface ListContainerStatsRequestInit {
   filter?: ContainerStatsFilterInit | null | undefined;
 }
 
+/** What is set must all hold; absent or empty matches all. */
 export interface ContainerStatsFilter {
   id: string;
   podSandboxId: string;
@@ -1741,10 +1904,12 @@ export interface ContainerAttributesInit {
   annotations?: Readonly<Record<string, string>> | undefined;
 }
 
+/** The kubelet reads attributes.metadata unchecked: it must be there. */
 export interface ContainerStats {
   attributes: ContainerAttributes | null;
   cpu: CpuUsage | null;
   memory: MemoryUsage | null;
+  /** What the container itself has written, without its image. */
   writableLayer: FilesystemUsage | null;
   swap: SwapUsage | null;
   io: IoUsage | null;
@@ -1773,7 +1938,9 @@ export interface WindowsContainerStatsInit {
   writableLayer?: WindowsFilesystemUsageInit | null | undefined;
 }
 
+/** Pressure stall information; only with cgroup v2 and a kernel that counts it. */
 export interface PsiStats {
+  /** All tasks waited at once; in Some at least one did. Capital letters are the API's own spelling. */
   Full: PsiData | null;
   Some: PsiData | null;
 }
@@ -1784,7 +1951,9 @@ export interface PsiStatsInit {
 }
 
 export interface PsiData {
+  /** Nanoseconds (the kernel's file has microseconds). */
   Total: bigint;
+  /** Per cent of the last 10 seconds; so Avg60 and Avg300. */
   Avg10: number;
   Avg60: number;
   Avg300: number;
@@ -1799,7 +1968,9 @@ export interface PsiDataInit {
 
 export interface CpuUsage {
   timestamp: bigint;
+  /** Processor time since the start, summed over all cores. */
   usageCoreNanoSeconds: UInt64Value | null;
+  /** Rate over a short recent window: 1e9 is one core fully busy. Unset before two samples. */
   usageNanoCores: UInt64Value | null;
   psi: PsiStats | null;
 }
@@ -1825,10 +1996,14 @@ export interface WindowsCpuUsageInit {
 
 export interface MemoryUsage {
   timestamp: bigint;
+  /** Usage without inactive file cache, not below 0; evictions go by it. */
   workingSetBytes: UInt64Value | null;
+  /** Limit less working set; unset without a limit. */
   availableBytes: UInt64Value | null;
   usageBytes: UInt64Value | null;
+  /** Anonymous memory. */
   rssBytes: UInt64Value | null;
+  /** Since the start, major ones included. */
   pageFaults: UInt64Value | null;
   majorPageFaults: UInt64Value | null;
   psi: PsiStats | null;
@@ -1857,6 +2032,7 @@ export interface IoUsageInit {
 
 export interface SwapUsage {
   timestamp: bigint;
+  /** Unset without a limit. */
   swapAvailableBytes: UInt64Value | null;
   swapUsageBytes: UInt64Value | null;
 }
@@ -1901,7 +2077,9 @@ export interface ReopenContainerLogResponseInit {
 
 export interface CheckpointContainerRequest {
   containerId: string;
+  /** Absolute path of the archive to write. */
   location: string;
+  /** Seconds; 0 leaves the limit to the daemon. */
   timeout: bigint;
 }
 
@@ -1927,9 +2105,12 @@ export interface GetEventsRequestInit {
 
 }
 
+/** The kubelet drops events whose pod status or metadata is missing. */
 export interface ContainerEventResponse {
+  /** Of the container, or of the pod itself. */
   containerId: string;
   containerEventType: ContainerEventType;
+  /** Never goes back within one pod: the kubelet's cache is ordered by it. */
   createdAt: bigint;
   podSandboxStatus: PodSandboxStatus | null;
   containersStatuses: ContainerStatus[];
@@ -1968,6 +2149,7 @@ export interface ListMetricDescriptorsResponseInit {
 export interface MetricDescriptor {
   name: string;
   help: string;
+  /** Order counts: label_values are matched by position. */
   labelKeys: string[];
 }
 
@@ -2011,6 +2193,7 @@ export interface StreamPodSandboxMetricsResponseInit {
 
 export interface PodSandboxMetrics {
   podSandboxId: string;
+  /** Of the pod as a whole, such as its network. */
   metrics: Metric[];
   containerMetrics: ContainerMetrics[];
 }
@@ -2033,9 +2216,15 @@ export interface ContainerMetricsInit {
 
 export interface Metric {
   name: string;
+  /** 0 for "now", which is best: with a time, Prometheus does not notice when a series ends. */
   timestamp: bigint;
   metricType: MetricType;
+  /** As many as the descriptor's label_keys, in their order. */
   labelValues: string[];
+  /**
+   * Must be set: the kubelet reads it unchecked. Whole numbers only, so seconds lose their
+   * fraction.
+   */
   value: UInt64Value | null;
 }
 
@@ -2075,12 +2264,14 @@ export interface LinuxRuntimeConfigurationInit {
   cgroupDriver?: CgroupDriver | number | null | undefined;
 }
 
+/** Trap: an empty answer says SYSTEMD. */
 export type CgroupDriver =
   | "SYSTEMD"
   | "CGROUPFS";
 
 export interface UpdatePodSandboxResourcesRequest {
   podSandboxId: string;
+  /** As in LinuxPodSandboxConfig. */
   overhead: LinuxContainerResources | null;
   resources: LinuxContainerResources | null;
 }

@@ -3,7 +3,9 @@
 /* oxlint-disable */
 
 export interface BerthLoadRequest {
+  /** Absolute path on the node. */
   path: string;
+  /** Name for an image whose archive carries none; an archive with several images takes no name. */
   name: string;
 }
 
@@ -21,7 +23,9 @@ export interface BerthLoadResponseInit {
 }
 
 export interface BerthLoadedImage {
+  /** Digest of the config, CRI's image id. */
   id: string;
+  /** Tags and digest references that lead to it. */
   names: string[];
 }
 
@@ -31,6 +35,7 @@ export interface BerthLoadedImageInit {
 }
 
 export interface BerthListOperationsRequest {
+  /** Only operations on this sandbox or container; empty for all. */
   object: string;
 }
 
@@ -47,9 +52,13 @@ export interface BerthListOperationsResponseInit {
 }
 
 export interface BerthOperation {
+  /** The call it serves, such as RunPodSandbox. */
   rpc: string;
+  /** Id or name of the object it works on. */
   object: string;
+  /** Since it began. */
   seconds: number;
+  /** The steps that run at this moment; several when they run side by side. */
   stages: BerthStage[];
 }
 
@@ -62,6 +71,7 @@ export interface BerthOperationInit {
 
 export interface BerthStage {
   name: string;
+  /** Since it began. */
   seconds: number;
 }
 
@@ -128,6 +138,7 @@ export interface CgroupV1CPUStatInit {
   throttling?: CgroupV1ThrottleInit | null | undefined;
 }
 
+/** Nanoseconds. */
 export interface CgroupV1CPUUsage {
   total: bigint;
   kernel: bigint;
@@ -145,6 +156,7 @@ export interface CgroupV1CPUUsageInit {
 export interface CgroupV1Throttle {
   periods: bigint;
   throttledPeriods: bigint;
+  /** Nanoseconds; the other two count periods. */
   throttledTime: bigint;
 }
 
@@ -235,7 +247,9 @@ export interface CgroupV1MemoryStatInit {
 export interface CgroupV1MemoryEntry {
   limit: bigint;
   usage: bigint;
+  /** Highest usage so far. */
   max: bigint;
+  /** How often the limit was hit. */
   failcnt: bigint;
 }
 
@@ -247,6 +261,7 @@ export interface CgroupV1MemoryEntryInit {
 }
 
 export interface CgroupV1MemoryOomControl {
+  /** 1 or 0, as under_oom; oom_kill counts. */
   oomKillDisable: bigint;
   underOom: bigint;
   oomKill: bigint;
@@ -281,10 +296,12 @@ export interface CgroupV1BlkIOStatInit {
 }
 
 export interface CgroupV1BlkIOEntry {
+  /** Read, Write, Sync, Async or Total. */
   op: string;
   device: string;
   major: bigint;
   minor: bigint;
+  /** Bytes, operations, nanoseconds or sectors, by the list it is in. */
   value: bigint;
 }
 
@@ -342,6 +359,7 @@ export interface CgroupV1NetworkStatInit {
   txDropped?: bigint | number | null | undefined;
 }
 
+/** Numbers of tasks by their state. */
 export interface CgroupV1CgroupStats {
   nrSleeping: bigint;
   nrRunning: bigint;
@@ -380,10 +398,12 @@ export interface CgroupV2MetricsInit {
   network?: readonly CgroupV2NetworkStatInit[] | undefined;
 }
 
+/** Pressure: avg fields are per cent of so many seconds. */
 export interface CgroupV2PSIData {
   avg10: number;
   avg60: number;
   avg300: number;
+  /** Microseconds, unlike CRI's nanoseconds. */
   total: bigint;
 }
 
@@ -414,6 +434,7 @@ export interface CgroupV2PidsStatInit {
   limit?: bigint | number | null | undefined;
 }
 
+/** Times in microseconds, unlike v1. */
 export interface CgroupV2CPUStat {
   usageUsec: bigint;
   userUsec: bigint;
@@ -470,6 +491,10 @@ export interface CgroupV2MemoryStat {
   pglazyfreed: bigint;
   thpFaultAlloc: bigint;
   thpCollapseAlloc: bigint;
+  /**
+   * These come from memory.current, memory.max, memory.swap.* and memory.peak, the fields above
+   * from memory.stat.
+   */
   usage: bigint;
   usageLimit: bigint;
   swapUsage: bigint;
@@ -520,6 +545,7 @@ export interface CgroupV2MemoryStatInit {
   psi?: CgroupV2PSIStatsInit | null | undefined;
 }
 
+/** Counts; oom_kill tells that a process was killed, oom that the limit could not be met. */
 export interface CgroupV2MemoryEvents {
   low: bigint;
   high: bigint;
@@ -626,12 +652,14 @@ export interface CgroupV2NetworkStatInit {
   txDropped?: bigint | number | null | undefined;
 }
 
+/** tasks/create */
 export interface EventTaskCreate {
   containerId: string;
   bundle: string;
   rootfs: TypesMount[];
   io: EventTaskIO | null;
   checkpoint: string;
+  /** The container's init, which waits for Start. */
   pid: number;
 }
 
@@ -644,6 +672,7 @@ export interface EventTaskCreateInit {
   pid?: number | null | undefined;
 }
 
+/** tasks/start, for init; always before its exit, however soon that comes. */
 export interface EventTaskStart {
   containerId: string;
   pid: number;
@@ -654,11 +683,13 @@ export interface EventTaskStartInit {
   pid?: number | null | undefined;
 }
 
+/** tasks/delete, for init and execs. */
 export interface EventTaskDelete {
   containerId: string;
   pid: number;
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
+  /** The exec's id; empty or the container's for init. */
   id: string;
 }
 
@@ -670,6 +701,7 @@ export interface EventTaskDeleteInit {
   id?: string | null | undefined;
 }
 
+/** Paths or URIs as in the request to create. */
 export interface EventTaskIO {
   stdin: string;
   stdout: string;
@@ -684,10 +716,16 @@ export interface EventTaskIOInit {
   terminal?: boolean | null | undefined;
 }
 
+/** tasks/exit, for init and execs. Exits of execs come before that of their container's init. */
 export interface EventTaskExit {
   containerId: string;
+  /** Equal to container_id: init has exited. Anything else is an exec's id. */
   id: string;
   pid: number;
+  /**
+   * 128 and the signal's number after death by a signal; 137 when its shim died, 255 when nothing
+   * is known.
+   */
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
 }
@@ -700,6 +738,7 @@ export interface EventTaskExitInit {
   exitedAt?: ProtoTimestampInit | null | undefined;
 }
 
+/** tasks/oom. Comes on its own path: it may arrive after the exit it caused. */
 export interface EventTaskOOM {
   containerId: string;
 }
@@ -708,6 +747,7 @@ export interface EventTaskOOMInit {
   containerId?: string | null | undefined;
 }
 
+/** tasks/exec-added */
 export interface EventTaskExecAdded {
   containerId: string;
   execId: string;
@@ -718,6 +758,7 @@ export interface EventTaskExecAddedInit {
   execId?: string | null | undefined;
 }
 
+/** tasks/exec-started */
 export interface EventTaskExecStarted {
   containerId: string;
   execId: string;
@@ -730,6 +771,7 @@ export interface EventTaskExecStartedInit {
   pid?: number | null | undefined;
 }
 
+/** tasks/paused */
 export interface EventTaskPaused {
   containerId: string;
 }
@@ -738,6 +780,7 @@ export interface EventTaskPausedInit {
   containerId?: string | null | undefined;
 }
 
+/** tasks/resumed */
 export interface EventTaskResumed {
   containerId: string;
 }
@@ -746,6 +789,7 @@ export interface EventTaskResumedInit {
   containerId?: string | null | undefined;
 }
 
+/** tasks/checkpointed */
 export interface EventTaskCheckpointed {
   containerId: string;
   checkpoint: string;
@@ -756,6 +800,7 @@ export interface EventTaskCheckpointedInit {
   checkpoint?: string | null | undefined;
 }
 
+/** containers/create. Containers here are records, not processes. */
 export interface EventContainerCreate {
   id: string;
   image: string;
@@ -778,6 +823,7 @@ export interface EventContainerCreateRuntimeInit {
   options?: ProtoAnyInit | null | undefined;
 }
 
+/** containers/update */
 export interface EventContainerUpdate {
   id: string;
   image: string;
@@ -792,6 +838,7 @@ export interface EventContainerUpdateInit {
   snapshotKey?: string | null | undefined;
 }
 
+/** containers/delete */
 export interface EventContainerDelete {
   id: string;
 }
@@ -800,6 +847,7 @@ export interface EventContainerDeleteInit {
   id?: string | null | undefined;
 }
 
+/** content/create */
 export interface EventContentCreate {
   digest: string;
   size: bigint;
@@ -810,6 +858,7 @@ export interface EventContentCreateInit {
   size?: bigint | number | null | undefined;
 }
 
+/** content/delete */
 export interface EventContentDelete {
   digest: string;
 }
@@ -818,6 +867,7 @@ export interface EventContentDeleteInit {
   digest?: string | null | undefined;
 }
 
+/** namespaces/create */
 export interface EventNamespaceCreate {
   name: string;
   labels: Record<string, string>;
@@ -828,6 +878,7 @@ export interface EventNamespaceCreateInit {
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** namespaces/update */
 export interface EventNamespaceUpdate {
   name: string;
   labels: Record<string, string>;
@@ -838,6 +889,7 @@ export interface EventNamespaceUpdateInit {
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** namespaces/delete */
 export interface EventNamespaceDelete {
   name: string;
 }
@@ -846,6 +898,7 @@ export interface EventNamespaceDeleteInit {
   name?: string | null | undefined;
 }
 
+/** snapshot/prepare */
 export interface EventSnapshotPrepare {
   key: string;
   parent: string;
@@ -858,7 +911,9 @@ export interface EventSnapshotPrepareInit {
   snapshotter?: string | null | undefined;
 }
 
+/** snapshot/commit */
 export interface EventSnapshotCommit {
+  /** The active snapshot that ends; `name` is the committed one that begins. */
   key: string;
   name: string;
   snapshotter: string;
@@ -870,6 +925,7 @@ export interface EventSnapshotCommitInit {
   snapshotter?: string | null | undefined;
 }
 
+/** snapshot/remove */
 export interface EventSnapshotRemove {
   key: string;
   snapshotter: string;
@@ -880,6 +936,7 @@ export interface EventSnapshotRemoveInit {
   snapshotter?: string | null | undefined;
 }
 
+/** sandbox/create */
 export interface EventSandboxCreate {
   sandboxId: string;
 }
@@ -888,6 +945,7 @@ export interface EventSandboxCreateInit {
   sandboxId?: string | null | undefined;
 }
 
+/** sandbox/start */
 export interface EventSandboxStart {
   sandboxId: string;
 }
@@ -896,6 +954,7 @@ export interface EventSandboxStartInit {
   sandboxId?: string | null | undefined;
 }
 
+/** sandbox/exit */
 export interface EventSandboxExit {
   sandboxId: string;
   exitStatus: number;
@@ -908,10 +967,15 @@ export interface EventSandboxExitInit {
   exitedAt?: ProtoTimestampInit | null | undefined;
 }
 
+/** One event on its way. */
 export interface TypesEnvelope {
   timestamp: ProtoTimestamp | null;
   namespace: string;
   topic: string;
+  /**
+   * A message of events.proto; its type_url is the plain full name, such as
+   * containerd.events.TaskExit.
+   */
   event: ProtoAny | null;
 }
 
@@ -922,6 +986,7 @@ export interface TypesEnvelopeInit {
   event?: ProtoAnyInit | null | undefined;
 }
 
+/** Names a blob, as in OCI manifests. */
 export interface TypesDescriptor {
   mediaType: string;
   digest: string;
@@ -936,6 +1001,7 @@ export interface TypesDescriptorInit {
   annotations?: Readonly<Record<string, string>> | undefined;
 }
 
+/** On stdin of `SHIM -info`; the answer on stdout is a RuntimeInfo. */
 export interface TypesRuntimeRequest {
   runtimePath: string;
   options: ProtoAny | null;
@@ -960,6 +1026,7 @@ export interface TypesRuntimeInfo {
   name: string;
   version: TypesRuntimeVersion | null;
   options: ProtoAny | null;
+  /** JSON of the runtime's OCI features inside the Any. */
   features: ProtoAny | null;
   annotations: Record<string, string>;
 }
@@ -975,6 +1042,7 @@ export interface TypesRuntimeInfoInit {
 export interface TypesPlatform {
   os: string;
   architecture: string;
+  /** Such as `v8` of arm64. */
   variant: string;
   osVersion: string;
   osFeatures: string[];
@@ -988,9 +1056,11 @@ export interface TypesPlatformInit {
   osFeatures?: readonly string[] | undefined;
 }
 
+/** A mount for the kernel's own types (`bind`, `overlay`), options as in fstab. */
 export interface TypesMount {
   type: string;
   source: string;
+  /** Folder below the rootfs to mount at; empty for the rootfs itself. */
   target: string;
   options: string[];
 }
@@ -1030,9 +1100,12 @@ export interface TypesActivationInfoInit {
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Usage of one task. */
 export interface TypesMetric {
   timestamp: ProtoTimestamp | null;
+  /** Of the container. */
   id: string;
+  /** io.containerd.cgroups.v1.Metrics or io.containerd.cgroups.v2.Metrics. */
   data: ProtoAny | null;
 }
 
@@ -1045,14 +1118,22 @@ export interface TypesMetricInit {
 export interface ContainersContainer {
   id: string;
   labels: Record<string, string>;
+  /** Name of the image, which need not exist any more. */
   image: string;
   runtime: ContainersContainerRuntime | null;
+  /**
+   * JSON of the OCI spec inside the Any, not protobuf; type_url
+   * types.containerd.io/opencontainers/runtime-spec/1/Spec.
+   */
   spec: ProtoAny | null;
   snapshotter: string;
+  /** The active snapshot that is the rootfs. */
   snapshotKey: string;
   createdAt: ProtoTimestamp | null;
   updatedAt: ProtoTimestamp | null;
+  /** Data of clients, by a name of their own. */
   extensions: Record<string, ProtoAny>;
+  /** Id of the sandbox it is part of; decides which shim serves it. */
   sandbox: string;
 }
 
@@ -1071,7 +1152,9 @@ export interface ContainersContainerInit {
 }
 
 export interface ContainersContainerRuntime {
+  /** Such as `io.containerd.runc.v2`, from which the shim's file name is derived. */
   name: string;
+  /** Protobuf of the runtime's own type. */
   options: ProtoAny | null;
 }
 
@@ -1097,6 +1180,7 @@ export interface ContainersGetContainerResponseInit {
 }
 
 export interface ContainersListContainersRequest {
+  /** Such as `id==x` or `labels."k"==v`: any one must match. None matches all. */
   filters: string[];
 }
 
@@ -1130,6 +1214,7 @@ export interface ContainersCreateContainerResponseInit {
 
 export interface ContainersUpdateContainerRequest {
   container: ContainersContainer | null;
+  /** Without one, every field that may change is replaced. */
   updateMask: ProtoFieldMask | null;
 }
 
@@ -1239,6 +1324,7 @@ export interface ContentDeleteContentRequestInit {
 export interface ContentReadContentRequest {
   digest: string;
   offset: bigint;
+  /** 0 for all that follows. */
   size: bigint;
 }
 
@@ -1261,8 +1347,10 @@ export interface ContentReadContentResponseInit {
 export interface ContentStatus {
   startedAt: ProtoTimestamp | null;
   updatedAt: ProtoTimestamp | null;
+  /** The client's name for the write; only one stream at a time may hold it. */
   ref: string;
   offset: bigint;
+  /** Expected size; 0 when unknown. `expected` is the digest, empty when unknown. */
   total: bigint;
   expected: string;
 }
@@ -1315,9 +1403,11 @@ export type ContentWriteAction =
 
 export interface ContentWriteContentRequest {
   action: ContentWriteAction;
+  /** In the first message; later ones may leave it out. */
   ref: string;
   total: bigint;
   expected: string;
+  /** Where data belongs: must be where the write stands. */
   offset: bigint;
   data: Buffer;
   labels: Record<string, string>;
@@ -1337,6 +1427,7 @@ export interface ContentWriteContentResponse {
   action: ContentWriteAction;
   startedAt: ProtoTimestamp | null;
   updatedAt: ProtoTimestamp | null;
+  /** Where the write stands now. */
   offset: bigint;
   total: bigint;
   digest: string;
@@ -1363,6 +1454,7 @@ export interface DiffApplyRequest {
   diff: TypesDescriptor | null;
   mounts: TypesMount[];
   payloads: Record<string, ProtoAny>;
+  /** Have everything on the disk before the answer. */
   syncFs: boolean;
 }
 
@@ -1374,6 +1466,7 @@ export interface DiffApplyRequestInit {
 }
 
 export interface DiffApplyResponse {
+  /** The layer uncompressed: its digest is the diff id. */
   applied: TypesDescriptor | null;
 }
 
@@ -1384,9 +1477,12 @@ export interface DiffApplyResponseInit {
 export interface DiffDiffRequest {
   left: TypesMount[];
   right: TypesMount[];
+  /** Decides the compression. */
   mediaType: string;
+  /** Name of the content write it goes through; empty: one is made up. */
   ref: string;
   labels: Record<string, string>;
+  /** Time for what the layer deletes, in place of now. */
   sourceDateEpoch: ProtoTimestamp | null;
 }
 
@@ -1408,6 +1504,7 @@ export interface DiffDiffResponseInit {
 }
 
 export interface EventsPublishRequest {
+  /** A path such as /tasks/exit. */
   topic: string;
   event: ProtoAny | null;
 }
@@ -1426,6 +1523,7 @@ export interface EventsForwardRequestInit {
 }
 
 export interface EventsSubscribeRequest {
+  /** Such as `topic~="/tasks/"` or `namespace==x`; any one of them must match, none matches all. */
   filters: string[];
 }
 
@@ -1444,6 +1542,7 @@ export interface EventsTtrpcForwardRequestInit {
 export interface ImagesImage {
   name: string;
   labels: Record<string, string>;
+  /** Manifest or index; not the config. */
   target: TypesDescriptor | null;
   createdAt: ProtoTimestamp | null;
   updatedAt: ProtoTimestamp | null;
@@ -1475,6 +1574,7 @@ export interface ImagesGetImageResponseInit {
 
 export interface ImagesCreateImageRequest {
   image: ImagesImage | null;
+  /** Time to record in place of now, for builds that can be repeated. */
   sourceDateEpoch: ProtoTimestamp | null;
 }
 
@@ -1529,7 +1629,9 @@ export interface ImagesListImagesResponseInit {
 
 export interface ImagesDeleteImageRequest {
   name: string;
+  /** Answer only after a garbage collection. */
   sync: boolean;
+  /** Delete only while the name still leads there. */
   target?: TypesDescriptor | null | undefined;
 }
 
@@ -1539,6 +1641,7 @@ export interface ImagesDeleteImageRequestInit {
   target?: TypesDescriptorInit | null | undefined;
 }
 
+/** images/create */
 export interface ImagesImageCreate {
   name: string;
   labels: Record<string, string>;
@@ -1549,6 +1652,7 @@ export interface ImagesImageCreateInit {
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** images/update */
 export interface ImagesImageUpdate {
   name: string;
   labels: Record<string, string>;
@@ -1559,6 +1663,7 @@ export interface ImagesImageUpdateInit {
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** images/delete */
 export interface ImagesImageDelete {
   name: string;
 }
@@ -1568,12 +1673,15 @@ export interface ImagesImageDeleteInit {
 }
 
 export interface IntrospectionPlugin {
+  /** Such as `io.containerd.snapshotter.v1`; with `id` it is unique. */
   type: string;
   id: string;
   requires: string[];
   platforms: TypesPlatform[];
+  /** What it tells others, such as the folder it works in. */
   exports: Record<string, string>;
   capabilities: string[];
+  /** Why it is not there; absent when it is. */
   initErr: RpcStatus | null;
 }
 
@@ -1588,6 +1696,7 @@ export interface IntrospectionPluginInit {
 }
 
 export interface IntrospectionPluginsRequest {
+  /** Such as `type==x,id==y`: any one must match. None matches all. */
   filters: string[];
 }
 
@@ -1604,8 +1713,10 @@ export interface IntrospectionPluginsResponseInit {
 }
 
 export interface IntrospectionServerResponse {
+  /** Made once and kept with the daemon's data. */
   uuid: string;
   pid: bigint;
+  /** Inode of its pid namespace: tells whether `pid` means anything to the caller. */
   pidns: bigint;
   deprecations: IntrospectionDeprecationWarning[];
 }
@@ -1654,6 +1765,7 @@ export interface IntrospectionPluginInfoResponseInit {
 export interface LeasesLease {
   id: string;
   createdAt: ProtoTimestamp | null;
+  /** `containerd.io/gc.expire` has the time (RFC 3339) at which it ends by itself. */
   labels: Record<string, string>;
 }
 
@@ -1664,6 +1776,7 @@ export interface LeasesLeaseInit {
 }
 
 export interface LeasesCreateRequest {
+  /** Empty: one is made up. */
   id: string;
   labels: Record<string, string>;
 }
@@ -1683,6 +1796,7 @@ export interface LeasesCreateResponseInit {
 
 export interface LeasesDeleteRequest {
   id: string;
+  /** Answer only after a garbage collection. */
   sync: boolean;
 }
 
@@ -1692,6 +1806,7 @@ export interface LeasesDeleteRequestInit {
 }
 
 export interface LeasesListRequest {
+  /** Any one of them must match; none matches all. */
   filters: string[];
 }
 
@@ -1708,7 +1823,9 @@ export interface LeasesListResponseInit {
 }
 
 export interface LeasesResource {
+  /** Digest of a blob, or key of a snapshot. */
   id: string;
+  /** `content`, or `snapshots/` and the snapshotter's name. */
   type: string;
 }
 
@@ -1813,6 +1930,7 @@ export interface NamespacesCreateNamespaceResponseInit {
 
 export interface NamespacesUpdateNamespaceRequest {
   namespace: NamespacesNamespace | null;
+  /** Such as `labels.KEY`. */
   updateMask: ProtoFieldMask | null;
 }
 
@@ -1838,8 +1956,10 @@ export interface NamespacesDeleteNamespaceRequestInit {
 }
 
 export interface SnapshotsPrepareSnapshotRequest {
+  /** Such as `overlayfs`. */
   snapshotter: string;
   key: string;
+  /** Name of a committed snapshot; empty for none. */
   parent: string;
   labels: Record<string, string>;
 }
@@ -1911,9 +2031,11 @@ export interface SnapshotsRemoveSnapshotRequestInit {
 
 export interface SnapshotsCommitSnapshotRequest {
   snapshotter: string;
+  /** Of the committed snapshot; `key` is the active one that it was. */
   name: string;
   key: string;
   labels: Record<string, string>;
+  /** For a snapshot prepared without one: the parent it gets now. */
   parent: string;
 }
 
@@ -2016,6 +2138,7 @@ export interface SnapshotsUsageRequestInit {
 }
 
 export interface SnapshotsUsageResponse {
+  /** Bytes on the disk. */
   size: bigint;
   inodes: bigint;
 }
@@ -2035,14 +2158,24 @@ export interface SnapshotsCleanupRequestInit {
 
 export interface TasksCreateTaskRequest {
   containerId: string;
+  /** Mounts the shim makes on the bundle's rootfs, in this order. */
   rootfs: TypesMount[];
+  /** Path of a FIFO, or a URI (`file:`, `binary:`), or empty for none; so stdout and stderr. */
   stdin: string;
   stdout: string;
   stderr: string;
+  /** One pseudo-terminal in place of three pipes; stderr then must be empty. */
   terminal: boolean;
+  /** Blob to restore from, in place of a fresh start. */
   checkpoint: TypesDescriptor | null;
+  /**
+   * Of the runtime: protobuf, for runc a containerd.runc.v1.Options. Other types are
+   * INVALID_ARGUMENT.
+   */
   options: ProtoAny | null;
+  /** Absolute path of a shim to use in place of the record's. */
   runtimePath: string;
+  /** Where a task service runs already, for sandboxes with one of their own. */
   taskApiAddress: string;
   taskApiVersion: number;
 }
@@ -2073,6 +2206,7 @@ export interface TasksCreateTaskResponseInit {
 
 export interface TasksStartRequest {
   containerId: string;
+  /** Empty for init; so in every request below. */
   execId: string;
 }
 
@@ -2098,8 +2232,13 @@ export interface TasksDeleteTaskRequestInit {
 }
 
 export interface TasksDeleteResponse {
+  /** Of the process: the container's for init, else the exec's. */
   id: string;
   pid: number;
+  /**
+   * 128 and the signal's number after death by a signal, 137 when its shim died, 255 when nothing
+   * is known.
+   */
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
 }
@@ -2140,6 +2279,7 @@ export interface TasksGetResponseInit {
 }
 
 export interface TasksListTasksRequest {
+  /** Ignored. */
   filter: string;
 }
 
@@ -2158,7 +2298,9 @@ export interface TasksListTasksResponseInit {
 export interface TasksKillRequest {
   containerId: string;
   execId: string;
+  /** The kernel's number. */
   signal: number;
+  /** Every process of the container rather than one. */
   all: boolean;
 }
 
@@ -2169,12 +2311,17 @@ export interface TasksKillRequestInit {
   all?: boolean | null | undefined;
 }
 
+/** Trap: the order differs from the shim's message of the same name, where exec_id is 2 and spec 7. */
 export interface TasksExecProcessRequest {
   containerId: string;
   stdin: string;
   stdout: string;
   stderr: string;
   terminal: boolean;
+  /**
+   * JSON of an OCI Process inside the Any, not protobuf; type_url
+   * types.containerd.io/opencontainers/runtime-spec/1/Process.
+   */
   spec: ProtoAny | null;
   execId: string;
 }
@@ -2189,6 +2336,7 @@ export interface TasksExecProcessRequestInit {
   execId?: string | null | undefined;
 }
 
+/** Not used: Exec answers Empty. */
 export interface TasksExecProcessResponse {
 
 }
@@ -2200,6 +2348,7 @@ export interface TasksExecProcessResponseInit {
 export interface TasksResizePtyRequest {
   containerId: string;
   execId: string;
+  /** In characters; height in lines. */
   width: number;
   height: number;
 }
@@ -2214,6 +2363,7 @@ export interface TasksResizePtyRequestInit {
 export interface TasksCloseIORequest {
   containerId: string;
   execId: string;
+  /** Nothing happens unless it is true. */
   stdin: boolean;
 }
 
@@ -2258,6 +2408,7 @@ export interface TasksListPidsResponseInit {
 export interface TasksCheckpointTaskRequest {
   containerId: string;
   parentCheckpoint: string;
+  /** A containerd.runc.v1.CheckpointOptions; its image_path names a folder and makes no blobs. */
   options: ProtoAny | null;
 }
 
@@ -2268,6 +2419,7 @@ export interface TasksCheckpointTaskRequestInit {
 }
 
 export interface TasksCheckpointTaskResponse {
+  /** Empty when a folder was named. */
   descriptors: TypesDescriptor[];
 }
 
@@ -2277,6 +2429,7 @@ export interface TasksCheckpointTaskResponseInit {
 
 export interface TasksUpdateTaskRequest {
   containerId: string;
+  /** JSON of OCI LinuxResources inside the Any, as for exec specs. */
   resources: ProtoAny | null;
   annotations: Record<string, string>;
 }
@@ -2288,6 +2441,10 @@ export interface TasksUpdateTaskRequestInit {
 }
 
 export interface TasksMetricsRequest {
+  /**
+   * Such as `id==x`: any one of them must match, and within one all parts between commas. None
+   * matches every task.
+   */
   filters: string[];
 }
 
@@ -2314,6 +2471,7 @@ export interface TasksWaitRequestInit {
 }
 
 export interface TasksWaitResponse {
+  /** As in DeleteResponse. */
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
 }
@@ -2325,6 +2483,7 @@ export interface TasksWaitResponseInit {
 
 export interface VersionVersionResponse {
   version: string;
+  /** Commit it was built from; may be empty. */
   revision: string;
 }
 
@@ -2333,6 +2492,7 @@ export interface VersionVersionResponseInit {
   revision?: string | null | undefined;
 }
 
+/** Of one process; PAUSED and PAUSING are said of all of a container's. */
 export type TaskTypesStatus =
   | "UNKNOWN"
   | "CREATED"
@@ -2342,14 +2502,18 @@ export type TaskTypesStatus =
   | "PAUSING";
 
 export interface TaskTypesProcess {
+  /** Some daemons leave it empty; for init `id` says the same. */
   containerId: string;
+  /** Of the process: the container's for init, else the exec's. */
   id: string;
+  /** As the node sees it. */
   pid: number;
   status: TaskTypesStatus;
   stdin: string;
   stdout: string;
   stderr: string;
   terminal: boolean;
+  /** Meaningful with STOPPED only, as exited_at. */
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
 }
@@ -2369,6 +2533,7 @@ export interface TaskTypesProcessInit {
 
 export interface TaskTypesProcessInfo {
   pid: number;
+  /** A containerd.runc.v1.ProcessDetails for an exec; absent for other processes. */
   info: ProtoAny | null;
 }
 
@@ -2377,15 +2542,25 @@ export interface TaskTypesProcessInfoInit {
   info?: ProtoAnyInit | null | undefined;
 }
 
+/**
+ * On the shim's stdin. Flags and environment say the same for older shims and are passed as well.
+ * Trap: the bytes of an Any often decode as this message, and the other way round.
+ */
 export interface BootstrapBootstrapParams {
+  /** The container's or sandbox's id. */
   instanceId: string;
   namespace: string;
+  /** Zero is INFO, and more talkative levels are negative. */
   logLevel: BootstrapLogLevel;
   containerdVersion: string;
+  /** Where the shim sends its events. Without a service there they vanish silently. */
   containerdTtrpcAddress: string;
   containerdGrpcAddress: string;
+  /** Program to publish events through; only very old shims do. */
   containerdBinary: string;
+  /** The runtime's options travel here, as an Any. */
   extensions: BootstrapExtension[];
+  /** Folder for the shim's socket, in place of its default; absent, not empty, for none. */
   socketDir?: string | null | undefined;
 }
 
@@ -2409,9 +2584,16 @@ export interface BootstrapExtensionInit {
   value?: ProtoAnyInit | null | undefined;
 }
 
+/** On the shim's stdout, which must carry nothing else; its stderr is read together with it. */
 export interface BootstrapBootstrapResult {
+  /**
+   * Of the task service to speak: 3 or 2. Trap: 3 may be said for an older shim that is already
+   * there and shares its socket.
+   */
   version: number;
+  /** Of the shim's socket, such as `unix:///run/…`. */
   address: string;
+  /** `ttrpc`, or `grpc`. */
   protocol: string;
   capabilities: BootstrapCapability[];
   metadata: Record<string, string>;
@@ -2434,6 +2616,7 @@ export type BootstrapLogLevel =
   | "LOG_LEVEL_FATAL"
   | "LOG_LEVEL_PANIC";
 
+/** None is defined yet. */
 export type BootstrapCapability =
   | "CAPABILITY_UNSPECIFIED";
 
@@ -2441,7 +2624,9 @@ export interface SandboxCreateSandboxRequest {
   sandboxId: string;
   bundlePath: string;
   rootfs: TypesMount[];
+  /** For a pod made by CRI its config, as an Any. */
   options: ProtoAny | null;
+  /** The pod's network namespace; empty with the host's. */
   netnsPath: string;
   annotations: Record<string, string>;
 }
@@ -2474,6 +2659,7 @@ export interface SandboxStartSandboxRequestInit {
 export interface SandboxStartSandboxResponse {
   pid: number;
   createdAt: ProtoTimestamp | null;
+  /** The OCI spec in force, when the shim has one. */
   spec: ProtoAny | null;
 }
 
@@ -2501,6 +2687,7 @@ export interface SandboxPlatformResponseInit {
 
 export interface SandboxStopSandboxRequest {
   sandboxId: string;
+  /** Seconds before it stops by force. */
   timeoutSecs: number;
 }
 
@@ -2517,6 +2704,7 @@ export interface SandboxStopSandboxResponseInit {
 
 }
 
+/** No call uses it yet. */
 export interface SandboxUpdateSandboxRequest {
   sandboxId: string;
   resources: ProtoAny | null;
@@ -2568,7 +2756,9 @@ export interface SandboxSandboxStatusRequestInit {
 export interface SandboxSandboxStatusResponse {
   sandboxId: string;
   pid: number;
+  /** A word of the shim's own, such as `SANDBOX_READY`. */
   state: string;
+  /** For people; only when verbose. */
   info: Record<string, string>;
   createdAt: ProtoTimestamp | null;
   exitedAt: ProtoTimestamp | null;
@@ -2633,17 +2823,25 @@ export interface SandboxSandboxMetricsResponseInit {
   metrics?: TypesMetricInit | null | undefined;
 }
 
+/** For creating a container; type_url containerd.runc.v1.Options. Number 8 is retired. */
 export interface RuncOptions {
+  /** For a rootfs on a ramdisk. */
   noPivotRoot: boolean;
   noNewKeyring: boolean;
+  /** Cgroup the shim itself moves to. */
   shimCgroup: string;
+  /** Owner of the process's pipes; io_gid likewise. */
   ioUid: number;
   ioGid: number;
+  /** OCI runtime to call; empty is `runc` on the PATH. */
   binaryName: string;
+  /** Folder of runc's own state. */
   root: string;
+  /** The cgroups path is in systemd's form. Must fit it, or runc fails. */
   systemdCgroup: boolean;
   criuImagePath: string;
   criuWorkPath: string;
+  /** Where a task service runs already, for sandboxes with one of their own. */
   taskApiAddress: string;
   taskApiVersion: number;
 }
@@ -2663,15 +2861,20 @@ export interface RuncOptionsInit {
   taskApiVersion?: number | null | undefined;
 }
 
+/** For taking a checkpoint with CRIU. */
 export interface RuncCheckpointOptions {
+  /** Stop the container when done, rather than let it run on. */
   exit: boolean;
+  /** Allow established connections; so external_unix_sockets, terminal and file_locks allow theirs. */
   openTcp: boolean;
   externalUnixSockets: boolean;
   terminal: boolean;
   fileLocks: boolean;
   emptyNamespaces: string[];
   cgroupsMode: string;
+  /** Folder for the image; without one Tasks.Checkpoint makes blobs. */
   imagePath: string;
+  /** Folder for CRIU's logs. */
   workPath: string;
 }
 
@@ -2687,6 +2890,7 @@ export interface RuncCheckpointOptionsInit {
   workPath?: string | null | undefined;
 }
 
+/** Marks the pid of an exec in a list of processes. */
 export interface RuncProcessDetails {
   execId: string;
 }
@@ -2751,6 +2955,7 @@ export interface ShimV2DeleteResponseInit {
   exitedAt?: ProtoTimestampInit | null | undefined;
 }
 
+/** Trap: the order of fields differs from that of containerd.services.tasks.v1. */
 export interface ShimV2ExecProcessRequest {
   id: string;
   execId: string;
@@ -2758,6 +2963,10 @@ export interface ShimV2ExecProcessRequest {
   stdin: string;
   stdout: string;
   stderr: string;
+  /**
+   * JSON of an OCI Process inside the Any, not protobuf; type_url
+   * types.containerd.io/opencontainers/runtime-spec/1/Process.
+   */
   spec: ProtoAny | null;
 }
 
@@ -2771,6 +2980,7 @@ export interface ShimV2ExecProcessRequestInit {
   spec?: ProtoAnyInit | null | undefined;
 }
 
+/** Not used: Exec answers Empty. */
 export interface ShimV2ExecProcessResponse {
 
 }
@@ -2887,6 +3097,7 @@ export interface ShimV2CheckpointTaskRequestInit {
 
 export interface ShimV2UpdateTaskRequest {
   id: string;
+  /** JSON of OCI LinuxResources inside the Any, as for exec specs. */
   resources: ProtoAny | null;
   annotations: Record<string, string>;
 }
@@ -2944,6 +3155,10 @@ export interface ShimV2StatsRequestInit {
 }
 
 export interface ShimV2StatsResponse {
+  /**
+   * io.containerd.cgroups.v1.Metrics or io.containerd.cgroups.v2.Metrics, by type_url without a
+   * host before it.
+   */
   stats: ProtoAny | null;
 }
 
@@ -2999,14 +3214,22 @@ export interface ShimV2ResumeRequestInit {
 
 export interface ShimCreateTaskRequest {
   id: string;
+  /** Absolute folder with config.json and rootfs/; also where the shim keeps its own files. */
   bundle: string;
+  /** Made by the shim on the bundle's rootfs, in this order. */
   rootfs: TypesMount[];
   terminal: boolean;
+  /**
+   * Path of a FIFO or a URI, or empty for none; so stdout and stderr. With a terminal, stderr is
+   * empty.
+   */
   stdin: string;
   stdout: string;
   stderr: string;
+  /** Folder with CRIU's image to restore from; it happens at Start. */
   checkpoint: string;
   parentCheckpoint: string;
+  /** Protobuf of the runtime's own type, for runc containerd.runc.v1.Options. */
   options: ProtoAny | null;
 }
 
@@ -3033,6 +3256,7 @@ export interface ShimCreateTaskResponseInit {
 
 export interface ShimDeleteRequest {
   id: string;
+  /** Empty for init; so in every request below. */
   execId: string;
 }
 
@@ -3053,6 +3277,7 @@ export interface ShimDeleteResponseInit {
   exitedAt?: ProtoTimestampInit | null | undefined;
 }
 
+/** Trap: the order of fields differs from that of containerd.services.tasks.v1. */
 export interface ShimExecProcessRequest {
   id: string;
   execId: string;
@@ -3060,6 +3285,10 @@ export interface ShimExecProcessRequest {
   stdin: string;
   stdout: string;
   stderr: string;
+  /**
+   * JSON of an OCI Process inside the Any, not protobuf; type_url
+   * types.containerd.io/opencontainers/runtime-spec/1/Process.
+   */
   spec: ProtoAny | null;
 }
 
@@ -3073,6 +3302,7 @@ export interface ShimExecProcessRequestInit {
   spec?: ProtoAnyInit | null | undefined;
 }
 
+/** Not used: Exec answers Empty. */
 export interface ShimExecProcessResponse {
 
 }
@@ -3084,6 +3314,7 @@ export interface ShimExecProcessResponseInit {
 export interface ShimResizePtyRequest {
   id: string;
   execId: string;
+  /** In characters; height in lines. */
   width: number;
   height: number;
 }
@@ -3114,6 +3345,7 @@ export interface ShimStateResponse {
   stdout: string;
   stderr: string;
   terminal: boolean;
+  /** 128 and the signal's number after death by a signal. Only with status STOPPED, as exited_at. */
   exitStatus: number;
   exitedAt: ProtoTimestamp | null;
   execId: string;
@@ -3136,7 +3368,9 @@ export interface ShimStateResponseInit {
 export interface ShimKillRequest {
   id: string;
   execId: string;
+  /** The kernel's number. */
   signal: number;
+  /** Every process of the container rather than one. */
   all: boolean;
 }
 
@@ -3150,6 +3384,7 @@ export interface ShimKillRequestInit {
 export interface ShimCloseIORequest {
   id: string;
   execId: string;
+  /** Nothing happens unless it is true. */
   stdin: boolean;
 }
 
@@ -3178,6 +3413,7 @@ export interface ShimPidsResponseInit {
 export interface ShimCheckpointTaskRequest {
   id: string;
   path: string;
+  /** A containerd.runc.v1.CheckpointOptions. */
   options: ProtoAny | null;
 }
 
@@ -3189,6 +3425,7 @@ export interface ShimCheckpointTaskRequestInit {
 
 export interface ShimUpdateTaskRequest {
   id: string;
+  /** JSON of OCI LinuxResources inside the Any, as for exec specs. */
   resources: ProtoAny | null;
   annotations: Record<string, string>;
 }
@@ -3246,6 +3483,10 @@ export interface ShimStatsRequestInit {
 }
 
 export interface ShimStatsResponse {
+  /**
+   * io.containerd.cgroups.v1.Metrics or io.containerd.cgroups.v2.Metrics, by type_url without a
+   * host before it.
+   */
   stats: ProtoAny | null;
 }
 
@@ -3262,6 +3503,7 @@ export interface ShimConnectRequestInit {
 }
 
 export interface ShimConnectResponse {
+  /** The shim's own process; task_pid is the container's init. */
   shimPid: number;
   taskPid: number;
   version: string;
@@ -3335,6 +3577,10 @@ export interface ProtoFieldMaskInit {
   paths?: readonly string[] | undefined;
 }
 
+/**
+ * The status that gRPC and ttrpc put on the wire. `code` is one of the gRPC
+ * status codes (0 is OK), `message` is for people, `details` for programs.
+ */
 export interface RpcStatus {
   code: number;
   message: string;
