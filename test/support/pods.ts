@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { isFault } from "../../src/base/errors.ts";
 import type {
   ContainerConfigInit,
   ContainerState,
@@ -155,9 +156,17 @@ export class Cri {
     return readFile((await this.status(containerId)).logPath, "utf8");
   }
 
+  /** As a kubelet does: while the pod's network is not down, RemovePodSandbox is UNAVAILABLE and is asked again. */
   async removePod(podSandboxId: string): Promise<void> {
     await this.runtime.StopPodSandbox({ podSandboxId });
-    await this.runtime.RemovePodSandbox({ podSandboxId });
+    for (let retries = 2; ; retries -= 1) {
+      try {
+        await this.runtime.RemovePodSandbox({ podSandboxId });
+        return;
+      } catch (error) {
+        if (retries === 0 || !isFault(error, "UNAVAILABLE")) throw error;
+      }
+    }
   }
 
   /** Stops and removes all pods there are; what fails is told together. */
