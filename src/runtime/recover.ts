@@ -13,6 +13,7 @@ import { ShimLogPump } from "./shim/log-pump.ts";
 import type { Shim } from "./shim/shim.ts";
 import type { ShimPool } from "./shim/shim-pool.ts";
 import { runcShimAddress } from "./shim/socket-address.ts";
+import { killShimsWithoutBundle } from "./shim/stray-shim.ts";
 
 export interface RecoverPorts {
   readonly root: string;
@@ -35,7 +36,7 @@ type Found = { readonly namespace: string; readonly id: string };
  * Rebuilds the list of tasks from the bundles on disk. First every shim is connected, in parallel, each
  * bounded by the load timeout; then State is asked of each task, and what cannot be had is cleaned up.
  * In this order, because a shim must be known to have tasks before one of its others is given up. A
- * bad bundle costs only itself.
+ * bad bundle costs only itself. Last go shims that have no bundle any more.
  */
 export async function recoverTasks(
   ports: RecoverPorts,
@@ -59,7 +60,7 @@ export async function recoverTasks(
       }
     }),
   );
-  await removeOrphanWork(ports);
+  await Promise.all([removeOrphanWork(ports), endBundlelessShims(ports, bundles)]);
   return { recovered, lost };
 }
 
@@ -189,6 +190,24 @@ async function findBundles(ports: RecoverPorts): Promise<Found[]> {
     }
   }
   return found;
+}
+
+async function endBundlelessShims(ports: RecoverPorts, found: readonly Found[]): Promise<void> {
+  const { grpcAddress, log } = ports;
+  const bundles = new Set(found.map(({ namespace, id }) => `${namespace}/${id}`));
+  const killed = await killShimsWithoutBundle({
+    grpcAddress,
+    bundles: path.join(ports.state, taskFolder),
+    spared: await ports.pool.pids(),
+    hasBundle: (namespace, id) => bundles.has(`${namespace}/${id}`) || ports.isKnown(namespace, id),
+  });
+  if (killed.length === 0) return;
+  log.warn({ shims: killed }, "killed shims whose bundles were gone");
+  await Promise.all(
+    killed.map(({ namespace, id }) =>
+      removeDeadSocket(socketPathOf(runcShimAddress(grpcAddress, namespace, id))),
+    ),
+  );
 }
 
 async function removeOrphanWork(ports: RecoverPorts): Promise<void> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import path from "node:path";
 import { identify, killProcess } from "../../base/os/proc.ts";
 
@@ -14,6 +14,13 @@ export interface ShimSearch {
   readonly spared: ReadonlySet<number>;
 }
 
+/** A shim that was killed, as its command line named it. */
+export interface StrayShim {
+  readonly pid: number;
+  readonly namespace: string;
+  readonly id: string;
+}
+
 const most = 10;
 
 /**
@@ -24,23 +31,52 @@ const most = 10;
  * nothing is found. Answers the pids. For failures only: it reads all of /proc.
  */
 export async function killStrayShims(search: ShimSearch): Promise<number[]> {
-  const all: number[] = [];
+  const killed = await killShims(search.spared, (argv) => isShimOf(argv, search));
+  return killed.map(({ pid }) => pid);
+}
+
+export interface BundlelessSearch {
+  readonly grpcAddress: string;
+  /** Where all bundles of this daemon are: a shim works in its own. */
+  readonly bundles: string;
+  readonly spared: ReadonlySet<number>;
+  hasBundle(namespace: string, id: string): boolean;
+}
+
+/**
+ * Kills shims of ours whose bundle is gone: the daemon died after it had removed a last task's
+ * bundle, and before the shim had ended. Nothing on disk tells of them, and no task is left in them.
+ */
+export async function killShimsWithoutBundle(search: BundlelessSearch): Promise<StrayShim[]> {
+  return killShims(search.spared, async (argv, pid) => {
+    const { address, namespace, id } = flagsOf(argv);
+    if (address !== search.grpcAddress || search.hasBundle(namespace, id)) return false;
+    return (await workingFolder(pid)).startsWith(`${search.bundles}/`);
+  });
+}
+
+type IsWanted = (argv: readonly string[], pid: number) => boolean | Promise<boolean>;
+
+async function killShims(spared: ReadonlySet<number>, isWanted: IsWanted): Promise<StrayShim[]> {
+  const all: StrayShim[] = [];
   for (let round = 0; round < most; round += 1) {
-    const killed = await killOnce(search);
+    const killed = await killOnce(spared, isWanted);
     if (killed.length === 0) break;
     all.push(...killed);
   }
   return all;
 }
 
-async function killOnce(search: ShimSearch): Promise<number[]> {
+async function killOnce(spared: ReadonlySet<number>, isWanted: IsWanted): Promise<StrayShim[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const killed = await Promise.all(
     pids.map(async (pid) => {
       const process = identify(pid);
-      if (process === undefined || search.spared.has(pid)) return [];
-      if (!isShimOf(await argvOf(pid), search)) return [];
-      return killProcess(process, "SIGKILL") ? [pid] : [];
+      if (process === undefined || spared.has(pid)) return [];
+      const argv = await argvOf(pid);
+      if (!(await isWanted(argv, pid)) || !killProcess(process, "SIGKILL")) return [];
+      const { namespace, id } = flagsOf(argv);
+      return [{ pid, namespace, id }];
     }),
   );
   return killed.flat();
@@ -50,16 +86,21 @@ async function killOnce(search: ShimSearch): Promise<number[]> {
 export function isShimOf(argv: readonly string[], search: Omit<ShimSearch, "spared">): boolean {
   const program = argv[0] ?? "";
   if (search.binary !== "" && path.basename(program) !== path.basename(search.binary)) return false;
-  const value = (flag: string): string | undefined => {
-    const at = argv.indexOf(flag);
-    return at < 0 ? undefined : argv[at + 1];
-  };
+  const { address, namespace, id } = flagsOf(argv);
   return (
-    value("-namespace") === search.namespace &&
-    value("-address") === search.grpcAddress &&
-    search.ids.includes(value("-id") ?? "") &&
+    namespace === search.namespace &&
+    address === search.grpcAddress &&
+    search.ids.includes(id) &&
     argv.at(-1) !== "delete"
   );
+}
+
+function flagsOf(argv: readonly string[]): { address: string; namespace: string; id: string } {
+  const value = (flag: string): string => {
+    const at = argv.indexOf(flag);
+    return at < 0 ? "" : (argv[at + 1] ?? "");
+  };
+  return { address: value("-address"), namespace: value("-namespace"), id: value("-id") };
 }
 
 async function argvOf(pid: number): Promise<string[]> {
@@ -67,5 +108,13 @@ async function argvOf(pid: number): Promise<string[]> {
     return (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").slice(0, -1);
   } catch {
     return [];
+  }
+}
+
+async function workingFolder(pid: number): Promise<string> {
+  try {
+    return await readlink(`/proc/${pid}/cwd`);
+  } catch {
+    return "";
   }
 }

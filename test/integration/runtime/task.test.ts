@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
+import { unmountBelow } from "../../../src/base/os/mountinfo.ts";
+import { run } from "../../../src/base/process.ts";
 import { unpackAny } from "../../../src/rpc/codec.ts";
 import {
   availableShims,
@@ -355,6 +357,26 @@ onEveryShim(
     });
   },
 );
+
+onEveryShim("recovery ends a shim that outlived its bundle", async (rig) => {
+  const id = newId();
+  const options = rig.options(["sleep", "1000"], { id });
+  const task = await rig.manager.create(namespace, id, options, within());
+  const { pid, address } = task.shim;
+  await task.start("", within());
+  // What a daemon leaves that dies between the removal of the last bundle and the shim's end.
+  const manager = await rig.restart();
+  process.kill(task.pid, "SIGKILL");
+  await rig.event("/tasks/exit");
+  await run("runc", ["--root", `/run/containerd/runc/${namespace}`, "delete", "-f", id]);
+  await unmountBelow(rig.bundle(id));
+  await rm(rig.bundle(id), { recursive: true });
+  const report = await manager.recover(within());
+  assert.deepEqual(report, { recovered: [], lost: [] });
+  assert.equal(isRunning(pid), false);
+  assert.equal(existsSync(address.slice("unix://".length)), false);
+  assert.deepEqual(await rig.leftovers(), []);
+});
 
 onEveryShim("recovery finds the exit of a task that ended meanwhile", async (rig) => {
   const id = newId();
