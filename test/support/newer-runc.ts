@@ -56,7 +56,9 @@ export async function newerRuncOrReason(): Promise<
   try {
     return { ...(await newerRunc()), skip: false };
   } catch (error) {
-    return { skip: `needs a newer runc: ${error instanceof Error ? error.message : error}` };
+    return {
+      skip: `needs a newer runc: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 
