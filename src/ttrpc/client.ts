@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { connect, type Socket } from "node:net";
 import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
+import { faultOfStatus } from "../rpc/status.ts";
 import {
   encodeFrame,
   type Frame,
@@ -10,7 +11,6 @@ import {
   type OversizedFrame,
 } from "./frame.ts";
 import { decodeResponse, encodeRequest } from "./message.ts";
-import { faultOfStatus } from "./status.ts";
 
 export interface TtrpcCall {
   readonly signal?: AbortSignal | undefined;
@@ -182,7 +182,7 @@ export class TtrpcClient implements Disposable {
     try {
       const response = decodeResponse(frame.payload);
       if (response.code === 0) pending.resolve(response.payload);
-      else pending.reject(faultOfStatus(response.code, response.message));
+      else pending.reject(faultOfStatus(response));
     } catch (error) {
       pending.reject(fault("INTERNAL", `answer of ${pending.name} is malformed`, { cause: error }));
     }

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { codeNumber } from "../rpc/status.ts";
 import {
   encodeFrame,
   type Frame,
@@ -15,7 +16,6 @@ import {
 import { decodeRequest, encodeResponse } from "./message.ts";
 import type { TtrpcRegistry } from "./registry.ts";
 import { namespaceKey } from "./service-client.ts";
-import { statusNumber } from "./status.ts";
 
 /** sun_path holds 108 bytes, the last one a terminator. */
 const maxSocketPathBytes = 107;
@@ -132,7 +132,7 @@ class ServerConnection {
     } catch (error) {
       const { code, message } = toFault(error);
       this.#log.debug({ err: error, code }, "ttrpc call failed");
-      const status = { code: statusNumber(code), message, payload: Buffer.alloc(0) };
+      const status = { code: codeNumber(code), message, payload: Buffer.alloc(0) };
       this.#send(frame.streamId, encodeResponse(status));
     } finally {
       this.#openCalls -= 1;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
-import net from "node:net";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { askPort } from "../support/ask-port.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { RunningPod } from "../support/pods.ts";
 import { processesInCgroup } from "../support/processes.ts";
@@ -149,11 +149,11 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     const port = (remote: number): number =>
       Number(new RegExp(`127\\.0\\.0\\.1:(\\d+) to ${remote}`).exec(client.stdout)?.[1]);
     for (const text of ["first", "second".repeat(100_000)]) {
-      assert.equal(await ask(port(7101), text), text.toUpperCase());
+      assert.equal(await askPort(port(7101), text), text.toUpperCase());
     }
-    assert.equal(await ask(port(7102), "x"), "");
+    assert.equal(await askPort(port(7102), "x"), "");
     await client.says(/berth: cannot connect to port 7102: 127\.0\.0\.1: connection refused/);
-    assert.equal(await ask(port(7101), "third"), "THIRD");
+    assert.equal(await askPort(port(7101), "third"), "THIRD");
     client.child.kill("SIGINT");
     assert.equal((await client.ended).code, 130);
   });
@@ -213,17 +213,3 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     await assert.rejects(stat(path.join(target, "dir/passwd")));
   });
 });
-
-/** Sends everything, ends its half, and answers all that came back. */
-function ask(port: number, text: string): Promise<string> {
-  return new Promise((resolve) => {
-    const pieces: Buffer[] = [];
-    const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-    socket.setTimeout(20_000, () => socket.destroy());
-    socket.on("data", (piece: Buffer) => pieces.push(piece));
-    socket.on("error", () => {});
-    socket.on("end", () => socket.end());
-    socket.on("close", () => resolve(Buffer.concat(pieces).toString()));
-    socket.end(text);
-  });
-}

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { askPort } from "../support/ask-port.ts";
 import { makeCrictl } from "../support/crictl.ts";
 import { toolOrReason } from "../support/go-tools.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
@@ -62,7 +63,7 @@ suite("PortForward", { skip: lacking(...podPrograms, "nsenter") || tool.skip }, 
       const { client, local } = await forward(transport, pod.id, 7001);
       await using _client = client;
       const words = Array.from({ length: 20 }, (_, index) => `word-${index}-`.repeat(10_000));
-      const answers = await Promise.all(words.map((word) => ask(local, word)));
+      const answers = await Promise.all(words.map((word) => askPort(local, word)));
       assert.deepEqual(
         answers.map((answer) => answer.length),
         words.map((word) => word.length),
@@ -73,13 +74,13 @@ suite("PortForward", { skip: lacking(...podPrograms, "nsenter") || tool.skip }, 
     test(`${transport}: what listens on ::1 only is found`, async () => {
       const { client, local } = await forward(transport, pod.id, 7002);
       await using _client = client;
-      assert.equal(await ask(local, "six"), "SIX");
+      assert.equal(await askPort(local, "six"), "SIX");
     });
 
     test(`${transport}: a refused port is told with its reason`, async () => {
       const { client, local } = await forward(transport, pod.id, 7009);
       await using _client = client;
-      assert.equal(await ask(local, "x"), "");
+      assert.equal(await askPort(local, "x"), "");
       await client.says(/cannot connect to port 7009: 127\.0\.0\.1: connection refused/);
     });
   }
@@ -94,7 +95,7 @@ suite("PortForward", { skip: lacking(...podPrograms, "nsenter") || tool.skip }, 
       });
       const { client, local } = await forward("spdy", onHost.id, port);
       await using _client = client;
-      assert.equal(await ask(local, ""), "node");
+      assert.equal(await askPort(local, ""), "node");
     } finally {
       listener.close();
     }
@@ -109,17 +110,3 @@ suite("PortForward", { skip: lacking(...podPrograms, "nsenter") || tool.skip }, 
     );
   });
 });
-
-/** Sends everything, ends its half, and answers all that came back. */
-function ask(port: number, text: string): Promise<string> {
-  return new Promise((resolve) => {
-    const pieces: Buffer[] = [];
-    const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-    socket.setTimeout(20_000, () => socket.destroy());
-    socket.on("data", (piece: Buffer) => pieces.push(piece));
-    socket.on("error", () => {});
-    socket.on("end", () => socket.end());
-    socket.on("close", () => resolve(Buffer.concat(pieces).toString()));
-    socket.end(text);
-  });
-}

@@ -73,7 +73,3 @@ export function parsePressure(text: string | undefined): Pressure | undefined {
 export function workingSet(usageBytes: bigint, inactiveFileBytes: bigint): bigint {
   return usageBytes > inactiveFileBytes ? usageBytes - inactiveFileBytes : 0n;
 }
-
-export function nowNanos(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
-}

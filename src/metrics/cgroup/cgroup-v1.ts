@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readdir } from "node:fs/promises";
-import {
-  FlatFile,
-  nowNanos,
-  parseLimit,
-  parseNumber,
-  readCgroupFile,
-  workingSet,
-} from "./cgroup-files.ts";
+import { nowNanos } from "../../base/now.ts";
+import { FlatFile, parseLimit, parseNumber, readCgroupFile, workingSet } from "./cgroup-files.ts";
 import type {
   CgroupSample,
   CpuSample,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readdir } from "node:fs/promises";
+import { nowNanos } from "../../base/now.ts";
 import {
   FlatFile,
-  nowNanos,
   parseLimit,
   parseNumber,
   parsePressure,
