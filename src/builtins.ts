@@ -70,6 +70,7 @@ export function builtins(
       services.introspection,
     ),
     grpcFace("version", "containerd.services.version.v1.Version", services.versions),
+    grpcFace("healthcheck", "grpc.health.v1.Health", services.health),
     ...storageFaces(storageServices),
     grpcFace("cri", "runtime.v1.RuntimeService", cri.runtime),
     grpcFace("cri-images", "runtime.v1.ImageService", cri.imageService),

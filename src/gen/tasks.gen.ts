@@ -3593,6 +3593,46 @@ export interface RpcStatusInit {
   details?: readonly ProtoAnyInit[] | undefined;
 }
 
+export interface GrpcHealthV1HealthCheckRequest {
+  /** Full name of a service; empty for the daemon as a whole. */
+  service: string;
+}
+
+export interface GrpcHealthV1HealthCheckRequestInit {
+  service?: string | null | undefined;
+}
+
+export interface GrpcHealthV1HealthCheckResponse {
+  status: GrpcHealthV1HealthCheckResponseServingStatus;
+}
+
+export interface GrpcHealthV1HealthCheckResponseInit {
+  status?: GrpcHealthV1HealthCheckResponseServingStatus | number | null | undefined;
+}
+
+export type GrpcHealthV1HealthCheckResponseServingStatus =
+  | "UNKNOWN"
+  | "SERVING"
+  | "NOT_SERVING"
+  | "SERVICE_UNKNOWN";
+
+export interface GrpcHealthV1HealthListRequest {
+
+}
+
+export interface GrpcHealthV1HealthListRequestInit {
+
+}
+
+export interface GrpcHealthV1HealthListResponse {
+  /** By the names that Check takes. */
+  statuses: Record<string, GrpcHealthV1HealthCheckResponse>;
+}
+
+export interface GrpcHealthV1HealthListResponseInit {
+  statuses?: Readonly<Record<string, GrpcHealthV1HealthCheckResponseInit>> | undefined;
+}
+
 /** Every message of this tree by its full name. */
 export interface TasksMessages {
   "berth.v1.LoadRequest": { out: BerthLoadRequest; init: BerthLoadRequestInit };
@@ -3876,6 +3916,10 @@ export interface TasksMessages {
   "google.protobuf.Empty": { out: ProtoEmpty; init: ProtoEmptyInit };
   "google.protobuf.FieldMask": { out: ProtoFieldMask; init: ProtoFieldMaskInit };
   "google.rpc.Status": { out: RpcStatus; init: RpcStatusInit };
+  "grpc.health.v1.HealthCheckRequest": { out: GrpcHealthV1HealthCheckRequest; init: GrpcHealthV1HealthCheckRequestInit };
+  "grpc.health.v1.HealthCheckResponse": { out: GrpcHealthV1HealthCheckResponse; init: GrpcHealthV1HealthCheckResponseInit };
+  "grpc.health.v1.HealthListRequest": { out: GrpcHealthV1HealthListRequest; init: GrpcHealthV1HealthListRequestInit };
+  "grpc.health.v1.HealthListResponse": { out: GrpcHealthV1HealthListResponse; init: GrpcHealthV1HealthListResponseInit };
 }
 
 /** Every service of this tree by its full name. */
@@ -4026,5 +4070,10 @@ export interface TasksServices {
     Stats: { kind: "unary"; req: ShimStatsRequest; reqInit: ShimStatsRequestInit; res: ShimStatsResponse; resInit: ShimStatsResponseInit };
     Connect: { kind: "unary"; req: ShimConnectRequest; reqInit: ShimConnectRequestInit; res: ShimConnectResponse; resInit: ShimConnectResponseInit };
     Shutdown: { kind: "unary"; req: ShimShutdownRequest; reqInit: ShimShutdownRequestInit; res: ProtoEmpty; resInit: ProtoEmptyInit };
+  };
+  "grpc.health.v1.Health": {
+    Check: { kind: "unary"; req: GrpcHealthV1HealthCheckRequest; reqInit: GrpcHealthV1HealthCheckRequestInit; res: GrpcHealthV1HealthCheckResponse; resInit: GrpcHealthV1HealthCheckResponseInit };
+    List: { kind: "unary"; req: GrpcHealthV1HealthListRequest; reqInit: GrpcHealthV1HealthListRequestInit; res: GrpcHealthV1HealthListResponse; resInit: GrpcHealthV1HealthListResponseInit };
+    Watch: { kind: "serverStream"; req: GrpcHealthV1HealthCheckRequest; reqInit: GrpcHealthV1HealthCheckRequestInit; res: GrpcHealthV1HealthCheckResponse; resInit: GrpcHealthV1HealthCheckResponseInit };
   };
 }

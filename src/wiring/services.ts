@@ -9,6 +9,7 @@ import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
 import { snapshotsTable } from "../snapshots/snapshot-record.ts";
 import { createContainersService } from "../tasks/containers-service.ts";
 import { Deprecations } from "../tasks/deprecations.ts";
+import { createHealthService } from "../tasks/health-service.ts";
 import { createIntrospectionService, loadServerId } from "../tasks/introspection-service.ts";
 import { createNamespacesService, tableUser } from "../tasks/namespaces-service.ts";
 import { createTasksService } from "../tasks/tasks-service.ts";
@@ -98,7 +99,13 @@ export function servicePlugins(
     requires: [],
     init: () => createVersionService({ version, revision }),
   });
-  return { tasks, containers, namespaces, events, introspection, versions };
+  const health = definePlugin({
+    type,
+    id: "health-service",
+    requires: [],
+    init: () => createHealthService(),
+  });
+  return { tasks, containers, namespaces, events, introspection, versions, health };
 }
 
 export type ServicePlugins = ReturnType<typeof servicePlugins>;

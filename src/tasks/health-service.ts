@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
+
+const serving = { status: "SERVING" } as const;
+/** The daemon as a whole; it names no single services here, as containerd names none. */
+const whole = "";
+
+/**
+ * gRPC's health service: containerd's client library asks it whether the daemon serves (`IsServing`).
+ * Whoever gets an answer is served: the socket opens when all vital plugins are up, and goes with them.
+ */
+export function createHealthService(): ServiceImpl<"grpc.health.v1.Health"> {
+  return {
+    Check: async ({ service }) => {
+      if (service !== whole) throw fault("NOT_FOUND", `service "${service}" not found`);
+      return serving;
+    },
+    List: async () => ({ statuses: { [whole]: serving } }),
+    Watch: ({ service }, { signal }) => watch(service, signal),
+  };
+}
+
+async function* watch(
+  service: string,
+  signal: AbortSignal,
+): AsyncGenerator<{ status: "SERVING" | "SERVICE_UNKNOWN" }, void, undefined> {
+  yield service === whole ? serving : { status: "SERVICE_UNKNOWN" };
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
