@@ -56,6 +56,7 @@ has_static_busybox() {
   return 1
 }
 has_cni() { [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ]; }
+has_apparmor_parser() { have apparmor_parser || [ -x /usr/sbin/apparmor_parser ]; }
 has_shim() { have containerd-shim-runc-v2 && have ctr && have containerd; }
 
 missing=
@@ -77,6 +78,8 @@ if [ "$wanted" = test ]; then
   need umoci have umoci
   need prometheus have promtool
   need git have git
+  need crun have crun
+  need apparmor has_apparmor_parser
 fi
 if ! have npm; then missing="$missing npm"; fi
 

@@ -51,6 +51,11 @@ export function checkConfig(config: Config): string[] {
       `"cri.unset_seccomp_profile" is "${config.cri.unsetSeccompProfile}", expected "", "unconfined", "runtime/default" or "localhost/PATH"`,
     );
   }
+  if (!/^[^\s"'{}[\]()]*$/.test(config.cri.apparmorProfile)) {
+    faults.push(
+      `"cri.apparmor_profile" is "${config.cri.apparmorProfile}", expected a profile's name without spaces, quotes and brackets`,
+    );
+  }
   for (const name of Object.keys(handlers)) checkHandler(config, name, faults, warnings);
   const { maxSendBytes } = config.grpc;
   const largestExec = 2 * config.cri.execSyncOutputLimitBytes;

@@ -97,6 +97,8 @@ export interface CriConfig {
   readonly execSyncOutputLimitBytes: number;
   /** "" leaves a container without a profile unconfined; else as CRI's seccomp_profile_path. */
   readonly unsetSeccompProfile: string;
+  /** AppArmor's profile for `runtime/default`; "" for none. */
+  readonly apparmorProfile: string;
   readonly enableUnprivilegedPorts: boolean;
   readonly enableUnprivilegedIcmp: boolean;
   readonly ignoreImageDefinedVolumes: boolean;

@@ -52,6 +52,7 @@ export const defaultConfig: Config = {
     execSyncDrainTimeoutMs: 2000,
     execSyncOutputLimitBytes: 16 * 1024 * 1024,
     unsetSeccompProfile: "",
+    apparmorProfile: "berth-default",
     enableUnprivilegedPorts: true,
     enableUnprivilegedIcmp: true,
     ignoreImageDefinedVolumes: false,

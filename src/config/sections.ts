@@ -277,6 +277,10 @@ export const sections: readonly Section[] = [
         ["unset_seccomp_profile", "unsetSeccompProfile"],
         'Profile of containers that ask for none: "" or "unconfined" for none, "runtime/default", or "localhost/" and the path of a profile.',
       ),
+      text(
+        ["apparmor_profile", "apparmorProfile"],
+        'AppArmor profile of containers that ask for `runtime/default`, or for nothing, where the kernel has AppArmor. `berth-default` is Berth\'s own and loaded when it is needed; any other must be loaded already. With "" there is none, and who asks for it is refused.',
+      ),
       flag(
         ["enable_unprivileged_ports", "enableUnprivilegedPorts"],
         "Let processes without privileges bind ports below 1024 in pods with a network namespace of their own.",

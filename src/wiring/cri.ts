@@ -11,7 +11,7 @@ import { createContainerLogs } from "../cri/logs/container-logs.ts";
 import { criNamespace } from "../cri/ports.ts";
 import { hostMounts } from "../cri/sandbox/host-mounts.ts";
 import { readHostFacts } from "../cri/spec/host-facts.ts";
-import { specBuilders } from "../cri/spec/spec-builders.ts";
+import { createSpecBuilders } from "../cri/spec/spec-builders.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
 import { clearMountRooms } from "../diff/mounted.ts";
 import { createImages } from "../images/create-images.ts";
@@ -30,6 +30,7 @@ import { readHandlerFeatures } from "./handler-features.ts";
 
 import { createLayerArchives } from "./layer-archives.ts";
 import type { ServicePlugins } from "./services.ts";
+import { createSpecServices } from "./spec-services.ts";
 import type { StoragePlugins } from "./storage.ts";
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
@@ -84,7 +85,8 @@ export function criPlugins(
     id: "network-namespaces",
     requires: [],
     init: async () => {
-      const namespaces = createNetworkNamespaces({ folder: path.join(config.state, "netns"), log });
+      const folder = path.join(config.state, "netns");
+      const namespaces = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log });
       await namespaces.prepare(); // or the first pod would wait for the worker thread
       return namespaces;
     },
@@ -110,6 +112,7 @@ export function criPlugins(
     init: async (context) => {
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
+      const closing = new AbortController();
       const rooms = path.join(config.root, "checkpoint-rooms");
       await clearMountRooms(rooms);
       const figures = await createFigures({
@@ -137,7 +140,7 @@ export function criPlugins(
         logs: context.get(logs),
         metadata: context.get(metadata),
         config,
-        specs: specBuilders,
+        specs: createSpecBuilders(createSpecServices(config, hostFacts, log, closing.signal)),
         hostFacts,
         features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
         hostMounts,
@@ -160,7 +163,11 @@ export function criPlugins(
         },
       });
       const { samples } = figures;
-      return { ...service, samples, [Symbol.asyncDispose]: () => service.close() };
+      const close = (): Promise<void> => {
+        closing.abort();
+        return service.close();
+      };
+      return { ...service, samples, [Symbol.asyncDispose]: close };
     },
   });
   const runtime = definePlugin({

@@ -10,6 +10,7 @@ import type {
   RootfsReader,
   RuntimeFeatures,
   SandboxSpecInput,
+  SpecServices,
 } from "../../src/cri/spec/ports.ts";
 import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
 import type { Image, ImageConfig } from "../../src/images/ports.ts";
@@ -49,6 +50,18 @@ export const plainHost: HostFacts = {
   kernelRelease: "6.1.0-38-amd64",
   architecture: "amd64",
   hostname: "node-1",
+};
+
+/** No AppArmor. */
+export const testServices: SpecServices = {
+  apparmor: {
+    byDefault: {
+      name: "berth-default",
+      ensure: async () => "there is no AppArmor in tests",
+      describe: () => ({ enabled: false, defaultProfile: "berth-default", problem: "" }),
+    },
+    isLoaded: async () => false,
+  },
 };
 
 export const allFeatures: RuntimeFeatures = {
@@ -173,16 +186,19 @@ export interface Refusal {
 export function testRefusals(rows: readonly Refusal[]): void {
   for (const { name, changes, code, message } of rows) {
     test(`buildContainerSpec refuses ${name}`, async () => {
-      await assert.rejects(buildContainerSpec(containerInput(changes)), (error: unknown) => {
-        assert.ok(isFault(error, code), String(error));
-        assert.match(error.message, message);
-        return true;
-      });
+      await assert.rejects(
+        buildContainerSpec(containerInput(changes), testServices),
+        (error: unknown) => {
+          assert.ok(isFault(error, code), String(error));
+          assert.match(error.message, message);
+          return true;
+        },
+      );
     });
   }
 }
 
 /** The OCI spec of a container. */
 export async function specOf(changes: ContainerChanges = {}): Promise<OciSpec> {
-  return (await buildContainerSpec(containerInput(changes))).spec;
+  return (await buildContainerSpec(containerInput(changes), testServices)).spec;
 }

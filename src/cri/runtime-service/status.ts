@@ -35,12 +35,13 @@ function handlers(facade: Facade): RuntimeHandlerInit[] {
 }
 
 function describe(facade: Facade): Record<string, string> {
-  const { config, network } = facade.ports;
+  const { config, network, specs } = facade.ports;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify(config),
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),
+    confinement: JSON.stringify(specs.describe?.() ?? {}),
   };
 }

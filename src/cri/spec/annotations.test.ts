@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sandboxInput, specOf, testRefusals } from "../../../test/support/spec-input.ts";
+import {
+  sandboxInput,
+  specOf,
+  testRefusals,
+  testServices,
+} from "../../../test/support/spec-input.ts";
 import { defaultHandler } from "../../config/defaults.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
 import { globMatches } from "./glob.ts";
@@ -19,6 +24,7 @@ test("a sandbox's annotations name it and what passes the handler's globs", asyn
   };
   const { annotations } = await buildSandboxSpec(
     sandboxInput({ handler: { ...handler, podAnnotations: ["pod.io/*", "io.*"] }, config }),
+    testServices,
   );
   assert.deepEqual(annotations, {
     "pod.io/a": "1",

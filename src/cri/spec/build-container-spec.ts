@@ -3,7 +3,7 @@ import type { LinuxContainerSecurityContext } from "../../gen/cri.gen.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
 import { addContainerMounts } from "./add-mounts.ts";
 import { containerAnnotations } from "./annotations.ts";
-import { apparmorProfile } from "./apparmor.ts";
+import { apparmorProfile } from "./apparmor/apparmor.ts";
 import { processArgs, workingDirectory } from "./args.ts";
 import { startingSpec } from "./base-spec.ts";
 import { capabilitySets, resolveCapabilities } from "./capabilities.ts";
@@ -14,7 +14,7 @@ import { addRequestedEnv, defaultPath, Environment } from "./env.ts";
 import { invalid } from "./invalid.ts";
 import { containerNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj } from "./oom-score.ts";
-import type { BuiltContainerSpec, ContainerSpecInput } from "./ports.ts";
+import type { BuiltContainerSpec, ContainerSpecInput, SpecServices } from "./ports.ts";
 import { toOciResources } from "./resources.ts";
 import { seccompProfile } from "./seccomp/seccomp.ts";
 import { checkSelinux } from "./selinux.ts";
@@ -27,7 +27,10 @@ import { checkSameUserNamespace, type UserMappings, userMappings } from "./user-
  * last CDI, which sees the rest. Missing host paths of mounts are made, and image volumes filled; nothing
  * else on the host changes.
  */
-export async function buildContainerSpec(input: ContainerSpecInput): Promise<BuiltContainerSpec> {
+export async function buildContainerSpec(
+  input: ContainerSpecInput,
+  services: SpecServices,
+): Promise<BuiltContainerSpec> {
   const { config, handler } = input;
   const security = config.linux?.securityContext ?? null;
   const privileged = security?.privileged === true;
@@ -68,7 +71,7 @@ export async function buildContainerSpec(input: ContainerSpecInput): Promise<Bui
   setResources(spec, input);
   await addContainerMounts(spec, input, mappings);
   await setDevices(spec, input, privileged);
-  await confine(spec, input, security, capabilities);
+  await confine(spec, input, services, capabilities);
   await applyCdiDevices(spec, cdiDevices);
   return { spec, user, mounts: config.mounts };
 }
@@ -177,10 +180,11 @@ async function setDevices(
 
 async function confine(
   spec: OciSpec,
-  { cri, host }: ContainerSpecInput,
-  security: LinuxContainerSecurityContext | null,
+  { config, cri, host }: ContainerSpecInput,
+  { apparmor }: SpecServices,
   capabilities: readonly string[],
 ): Promise<void> {
+  const security = config.linux?.securityContext ?? null;
   const privileged = security?.privileged === true;
   const seccomp = await seccompProfile(
     {
@@ -201,6 +205,7 @@ async function confine(
       privileged,
     },
     host,
+    apparmor,
   );
   if (profile !== undefined) spec.process.apparmorProfile = profile;
 }

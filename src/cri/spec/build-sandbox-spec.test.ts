@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sandboxInput } from "../../../test/support/spec-input.ts";
+import { sandboxInput, testServices } from "../../../test/support/spec-input.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
 
 test("the sandbox's init is the built-in pause without any privilege", async () => {
-  const spec = await buildSandboxSpec(sandboxInput());
+  const spec = await buildSandboxSpec(sandboxInput(), testServices);
   assert.deepEqual(spec.root, { path: "/var/lib/berthd/pause/rootfs", readonly: true });
   assert.deepEqual(spec.process, {
     user: { uid: 65535, gid: 65535, additionalGids: [65535] },
@@ -46,6 +46,7 @@ for (const { name, security, out } of users) {
   test(`the sandbox's init runs as ${name}`, async () => {
     const spec = await buildSandboxSpec(
       sandboxInput({ config: { linux: { securityContext: security } } }),
+      testServices,
     );
     assert.deepEqual(spec.process.user, out);
   });
@@ -53,9 +54,12 @@ for (const { name, security, out } of users) {
 
 test("buildSandboxSpec refuses a group without a user, and a pod without a name", async () => {
   const group = { linux: { securityContext: { runAsGroup: { value: 8n } } } };
-  await assert.rejects(buildSandboxSpec(sandboxInput({ config: group })), /run_as_group: group 8/);
   await assert.rejects(
-    buildSandboxSpec(sandboxInput({ config: { metadata: { name: "" } } })),
+    buildSandboxSpec(sandboxInput({ config: group }), testServices),
+    /run_as_group: group 8/,
+  );
+  await assert.rejects(
+    buildSandboxSpec(sandboxInput({ config: { metadata: { name: "" } } }), testServices),
     /^RuntimeFault: metadata\.name/,
   );
 });

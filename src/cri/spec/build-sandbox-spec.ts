@@ -2,7 +2,7 @@
 import type { LinuxSandboxSecurityContext } from "../../gen/cri.gen.ts";
 import type { OciMount, OciSpec } from "../../runtime/oci/spec.ts";
 import { podImageAnnotation, sandboxAnnotations } from "./annotations.ts";
-import { apparmorProfile } from "./apparmor.ts";
+import { apparmorProfile } from "./apparmor/apparmor.ts";
 import { startingSpec } from "./base-spec.ts";
 import { capabilitySets } from "./capabilities.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
@@ -11,7 +11,7 @@ import { invalid } from "./invalid.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "./masked-paths.ts";
 import { type HostNamespaces, hostNamespaces, sandboxNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj, sandboxOomScoreAdj } from "./oom-score.ts";
-import type { SandboxSpecInput } from "./ports.ts";
+import type { SandboxSpecInput, SpecServices } from "./ports.ts";
 import { seccompProfile } from "./seccomp/seccomp.ts";
 import { checkSelinux } from "./selinux.ts";
 import { sandboxSysctls } from "./sysctls.ts";
@@ -27,7 +27,10 @@ const pauseCpuShares = 2;
  * The spec of a sandbox's init: the built-in pause, without capabilities, on a read-only rootfs, in
  * the namespaces that the pod's containers join. Sysctls are set here, since they belong to those.
  */
-export async function buildSandboxSpec(input: SandboxSpecInput): Promise<OciSpec> {
+export async function buildSandboxSpec(
+  input: SandboxSpecInput,
+  services: SpecServices,
+): Promise<OciSpec> {
   const { config, handler, host, cri } = input;
   const security = config.linux?.securityContext ?? null;
   const options = security?.namespaceOptions;
@@ -77,7 +80,7 @@ export async function buildSandboxSpec(input: SandboxSpecInput): Promise<OciSpec
     cri,
   );
   if (Object.keys(sysctl).length > 0) linux.sysctl = sysctl;
-  await confine(spec, security, input);
+  await confine(spec, input, services);
   return spec;
 }
 
@@ -89,9 +92,10 @@ function sandboxMounts(defaults: readonly OciMount[], shm: OciMount[]): OciMount
 
 async function confine(
   spec: OciSpec,
-  security: LinuxSandboxSecurityContext | null,
-  { cri, host }: SandboxSpecInput,
+  { config, cri, host }: SandboxSpecInput,
+  { apparmor }: SpecServices,
 ): Promise<void> {
+  const security = config.linux?.securityContext ?? null;
   const privileged = security?.privileged === true;
   const seccomp = await seccompProfile(
     {
@@ -108,6 +112,7 @@ async function confine(
   const profile = await apparmorProfile(
     { profile: security?.apparmor ?? null, legacy: "", privileged },
     host,
+    apparmor,
   );
   if (profile !== undefined) spec.process.apparmorProfile = profile;
 }

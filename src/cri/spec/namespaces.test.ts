@@ -7,6 +7,7 @@ import {
   sandboxInput,
   specOf,
   testRefusals,
+  testServices,
 } from "../../../test/support/spec-input.ts";
 import { isFault } from "../../base/errors.ts";
 import type { NamespaceOptionInit } from "../../gen/cri.gen.ts";
@@ -54,6 +55,7 @@ for (const { name, options, netnsPath, out } of sandboxes) {
         netnsPath,
         config: { linux: { securityContext: { namespaceOptions: options } } },
       }),
+      testServices,
     );
     assert.equal(shown(spec.linux.namespaces), out);
     assert.equal(spec.hostname, options.network === "NODE" ? undefined : "web");
@@ -195,14 +197,14 @@ testRefusals([
 ]);
 
 test("a sandbox's network must fit its options", async () => {
-  await assert.rejects(buildSandboxSpec(sandboxInput({ netnsPath: "" })), (error) =>
+  await assert.rejects(buildSandboxSpec(sandboxInput({ netnsPath: "" }), testServices), (error) =>
     isFault(error, "INVALID_ARGUMENT"),
   );
   const options = {
     linux: { securityContext: { namespaceOptions: { network: "TARGET" as const } } },
   };
   await assert.rejects(
-    buildSandboxSpec(sandboxInput({ config: options })),
+    buildSandboxSpec(sandboxInput({ config: options }), testServices),
     /network: TARGET is not supported/,
   );
 });

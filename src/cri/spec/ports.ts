@@ -3,12 +3,13 @@ import type { CriConfig, RuntimeHandlerConfig } from "../../config/config.ts";
 import type { ContainerConfig, Mount, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { AppArmorProfiles } from "./apparmor/apparmor.ts";
 
 /**
  * CRI configuration → OCI runtime spec. Two entry points, one file each:
  *
- * - buildSandboxSpec(input: SandboxSpecInput): Promise<OciSpec>             build-sandbox-spec.ts
- * - buildContainerSpec(input: ContainerSpecInput): Promise<BuiltContainerSpec>  build-container-spec.ts
+ * - buildSandboxSpec(input, services): Promise<OciSpec>               build-sandbox-spec.ts
+ * - buildContainerSpec(input, services): Promise<BuiltContainerSpec>  build-container-spec.ts
  *
  * Bad input throws INVALID_ARGUMENT and names the field as the CRI proto spells it; what the host
  * or the handler cannot do throws FAILED_PRECONDITION. Specs are written with encodeOciSpec.
@@ -37,6 +38,11 @@ export interface HostFacts {
   /** As Go spells it: "amd64", "arm64", … */
   readonly architecture: string;
   readonly hostname: string;
+}
+
+/** What specs need of the host at the time they are built, as opposed to HostFacts. */
+export interface SpecServices {
+  readonly apparmor: AppArmorProfiles;
 }
 
 /** What the OCI runtime of a handler can do: readRuntimeFeatures() (runtime-features.ts). */

@@ -2,11 +2,15 @@
 import type { SpecBuilders } from "../ports.ts";
 import { buildContainerSpec } from "./build-container-spec.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
+import type { SpecServices } from "./ports.ts";
 import { openRootfs } from "./rootfs-reader.ts";
 
 /** The spec builders of src/cri/spec. */
-export const specBuilders: SpecBuilders = {
-  sandbox: buildSandboxSpec,
-  container: buildContainerSpec,
-  openRootfs,
-};
+export function createSpecBuilders(services: SpecServices): SpecBuilders {
+  return {
+    sandbox: (input) => buildSandboxSpec(input, services),
+    container: (input) => buildContainerSpec(input, services),
+    openRootfs,
+    describe: () => ({ apparmor: services.apparmor.byDefault.describe() }),
+  };
+}

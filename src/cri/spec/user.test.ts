@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { containerInput, memoryRootfs, testRefusals } from "../../../test/support/spec-input.ts";
+import {
+  containerInput,
+  memoryRootfs,
+  testRefusals,
+  testServices,
+} from "../../../test/support/spec-input.ts";
 import { buildContainerSpec } from "./build-container-spec.ts";
 
 const rootfs = memoryRootfs({
@@ -98,6 +103,7 @@ for (const { name, user, security, uid, gid, groups } of rows) {
         imageConfig: { user },
         config: { linux: { securityContext: security } },
       }),
+      testServices,
     );
     assert.deepEqual(built.user, { uid, gid, supplementalGroups: groups });
     assert.deepEqual(built.spec.process.user, { uid, gid, additionalGids: groups });
@@ -137,8 +143,11 @@ testRefusals([
 test("user: a name needs the image to have /etc/passwd, a number does not", async () => {
   const bare = memoryRootfs();
   const numeric = containerInput({ rootfs: bare, imageConfig: { user: "12" } });
-  assert.equal((await buildContainerSpec(numeric)).user.uid, 12);
+  assert.equal((await buildContainerSpec(numeric, testServices)).user.uid, 12);
   await assert.rejects(
-    buildContainerSpec(containerInput({ rootfs: bare, imageConfig: { user: "app" } })),
+    buildContainerSpec(
+      containerInput({ rootfs: bare, imageConfig: { user: "app" } }),
+      testServices,
+    ),
   );
 });

@@ -20,7 +20,7 @@ import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { type RunResult, run } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
-import { containerInput, sandboxInput } from "../../support/spec-input.ts";
+import { containerInput, sandboxInput, testServices } from "../../support/spec-input.ts";
 
 const missing = ["runc", "busybox", "unshare"].filter((name) => findProgram(name) === undefined);
 const skip =
@@ -90,7 +90,7 @@ async function runContainer(
     },
     ...changes,
   });
-  const { spec } = await buildContainerSpec(input);
+  const { spec } = await buildContainerSpec(input, testServices);
   // The stand-in has no PID namespace to join.
   spec.linux.namespaces = spec.linux.namespaces.map((namespace) =>
     namespace.type === "pid" ? { type: "pid" } : namespace,
@@ -325,6 +325,7 @@ test("runc runs the sandbox's spec on a shared read-only rootfs", { skip }, asyn
         },
       },
     }),
+    testServices,
   );
   assert.deepEqual(spec.process.args, ["/pause"]);
   spec.process.args = [

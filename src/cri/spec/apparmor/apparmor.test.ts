@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testRefusals } from "../../../test/support/spec-input.ts";
-import type { SecurityProfile } from "../../gen/cri.gen.ts";
-import { apparmorProfile, defaultAppArmorProfile } from "./apparmor.ts";
+import { testRefusals } from "../../../../test/support/spec-input.ts";
+import type { SecurityProfile } from "../../../gen/cri.gen.ts";
+import { type AppArmorProfiles, apparmorProfile } from "./apparmor.ts";
 
 const profile = (
   profileType: SecurityProfile["profileType"],
   localhostRef = "",
 ): SecurityProfile => ({ profileType, localhostRef });
-const loaded = async () => `${defaultAppArmorProfile} (enforce)\nmy profile (complain)\n`;
+const profilesWith = (problem?: string, name = "the-default"): AppArmorProfiles => ({
+  byDefault: {
+    name,
+    ensure: async () => problem,
+    describe: () => ({ enabled: true, defaultProfile: name, problem: problem ?? "" }),
+  },
+  isLoaded: async (asked) => asked === "my profile",
+});
+const loaded = profilesWith();
 const on = { apparmor: true };
 const off = { apparmor: false };
 const ask = (fields: Partial<Parameters<typeof apparmorProfile>[0]>) => ({
@@ -28,12 +36,12 @@ const rows = [
     out: undefined,
   },
   { name: "legacy unconfined", request: ask({ legacy: "unconfined" }), host: off, out: undefined },
-  { name: "nothing asked", request: ask({}), host: on, out: defaultAppArmorProfile },
+  { name: "nothing asked", request: ask({}), host: on, out: "the-default" },
   {
     name: "runtime default",
     request: ask({ profile: profile("RuntimeDefault") }),
     host: on,
-    out: defaultAppArmorProfile,
+    out: "the-default",
   },
   {
     name: "privileged drops the default",
@@ -77,11 +85,21 @@ test("AppArmor refuses a profile that is not loaded", async () => {
     apparmorProfile(ask({ legacy: "localhost/none" }), on, loaded),
     /profile "none" is not loaded/,
   );
-  await assert.rejects(
-    apparmorProfile(ask({ legacy: "runtime/default" }), on, async () => ""),
-    /is not loaded/,
-  );
-  assert.equal(await apparmorProfile(ask({}), on, async () => ""), undefined);
+});
+
+test("AppArmor's default, when it cannot be had, is refused to who asks for it only", async () => {
+  const broken = profilesWith("no parser");
+  for (const request of [
+    ask({ legacy: "runtime/default" }),
+    ask({ profile: profile("RuntimeDefault") }),
+    ask({ profile: profile("Localhost", "the-default") }),
+    ask({ profile: profile("Localhost", "the-default"), privileged: true }),
+  ]) {
+    await assert.rejects(apparmorProfile(request, on, broken), /apparmor: no parser/);
+  }
+  assert.equal(await apparmorProfile(ask({}), on, broken), undefined);
+  const byName = ask({ profile: profile("Localhost", "the-default") });
+  assert.equal(await apparmorProfile(byName, on, loaded), "the-default");
 });
 
 const refuse = (

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
-import type { SecurityProfile } from "../../gen/cri.gen.ts";
-import { invalid, unsupported } from "./invalid.ts";
+import type { SecurityProfile } from "../../../gen/cri.gen.ts";
+import { invalid, unsupported } from "../invalid.ts";
+import type { DefaultAppArmorProfile } from "./default-profile.ts";
 
-/** The profile for RuntimeDefault; an administrator loads it, or a package does. */
-export const defaultAppArmorProfile = "cri-containerd.apparmor.d";
-const loadedProfiles = "/sys/kernel/security/apparmor/profiles";
 const field = "linux.security_context.apparmor";
 
 export interface AppArmorRequest {
@@ -15,15 +12,22 @@ export interface AppArmorRequest {
   readonly privileged: boolean;
 }
 
+/** What profiles this host has. */
+export interface AppArmorProfiles {
+  readonly byDefault: DefaultAppArmorProfile;
+  /** Whether the kernel has a profile of that name. */
+  readonly isLoaded: (name: string) => Promise<boolean>;
+}
+
 /**
  * The profile's name for `process.apparmorProfile`, or undefined for none. A profile that the host
  * cannot apply, or that is not loaded, is refused: a pod must never run less confined than it asks.
- * `listProfiles` is the kernel's list and another only in tests.
+ * One that asks for nothing gets the default where there is one.
  */
 export async function apparmorProfile(
   request: AppArmorRequest,
   host: { readonly apparmor: boolean },
-  listProfiles: () => Promise<string> = () => readFile(loadedProfiles, "utf8"),
+  { byDefault, isLoaded }: AppArmorProfiles,
 ): Promise<string | undefined> {
   const wanted = wantedProfile(request);
   if (wanted.kind === "unconfined") return undefined;
@@ -31,13 +35,19 @@ export async function apparmorProfile(
     if (wanted.kind === "unset") return undefined;
     throw unsupported(field, "the kernel of this host has no AppArmor");
   }
+  if (wanted.kind === "localhost" && wanted.name !== byDefault.name) {
+    if (await isLoaded(wanted.name)) return wanted.name;
+    throw unsupported(
+      field,
+      `profile "${wanted.name}" is not loaded; load it with apparmor_parser`,
+    );
+  }
   // A privileged container is not held by the default; only a profile by name reaches it.
   if (request.privileged && wanted.kind !== "localhost") return undefined;
-  const name = wanted.kind === "localhost" ? wanted.name : defaultAppArmorProfile;
-  const isLoaded = new Set(profileNames(await listProfiles())).has(name);
-  if (isLoaded) return name;
+  const problem = await byDefault.ensure();
+  if (problem === undefined) return byDefault.name;
   if (wanted.kind === "unset") return undefined;
-  throw unsupported(field, `profile "${name}" is not loaded; load it with apparmor_parser`);
+  throw unsupported(field, problem);
 }
 
 type Wanted =
@@ -68,9 +78,4 @@ function localhost(reference: string): Wanted {
   const name = reference.startsWith("localhost/") ? reference.slice(10) : reference;
   if (name === "") throw invalid(`${field}.localhost_ref`, "is empty");
   return { kind: "localhost", name };
-}
-
-/** Lines are `name (mode)`; a name may hold spaces. */
-function profileNames(list: string): string[] {
-  return list.split("\n").map((line) => line.replace(/ \([a-z]+\)$/, ""));
 }
