@@ -19,6 +19,8 @@ export interface CritestOptions {
   readonly skip?: readonly string[];
   /** Further flags of critest itself. */
   readonly flags?: readonly string[];
+  /** Specs at once, with the `ginkgo` program that critest then leaves the work to; else one by one. */
+  readonly parallel?: { readonly specs: number; readonly ginkgo: string };
   /** For its report. */
   readonly folder: string;
   readonly timeoutMs: number;
@@ -34,6 +36,7 @@ interface GinkgoSpec {
 
 /** Runs critest and reads its JSON report; specs left out by focus are left out here too. */
 export async function runCritest(options: CritestOptions): Promise<SpecResult[]> {
+  const { parallel } = options;
   const report = path.join(options.folder, "critest.json");
   const endpoint = `unix://${options.socket}`;
   const result = await run(
@@ -43,6 +46,7 @@ export async function runCritest(options: CritestOptions): Promise<SpecResult[]>
       `--runtime-endpoint=${endpoint}`,
       `--image-endpoint=${endpoint}`,
       ...(options.flags ?? []),
+      ...(parallel === undefined ? [] : [`-parallel=${parallel.specs}`]),
       ...options.focus.map((pattern) => `--ginkgo.focus=${pattern}`),
       ...(options.skip ?? []).map((pattern) => `--ginkgo.skip=${pattern}`),
       "--ginkgo.no-color",
@@ -50,7 +54,14 @@ export async function runCritest(options: CritestOptions): Promise<SpecResult[]>
       `--ginkgo.json-report=${report}`,
       `--ginkgo.timeout=${Math.floor(options.timeoutMs / 1000)}s`,
     ],
-    { timeoutMs: options.timeoutMs + 30_000, cwd: options.folder },
+    {
+      timeoutMs: options.timeoutMs + 30_000,
+      cwd: options.folder,
+      env:
+        parallel === undefined
+          ? {}
+          : { PATH: `${path.dirname(parallel.ginkgo)}:${process.env["PATH"] ?? ""}` },
+    },
   );
   const text = await readFile(report, "utf8").catch(() => {
     throw new Error(

@@ -21,6 +21,8 @@ interface GoTool {
 const tools = {
   crictl: { module: ".", package: "sigs.k8s.io/cri-tools/cmd/crictl" },
   critest: { module: ".", package: "sigs.k8s.io/cri-tools/cmd/critest", asTest: true },
+  // What critest starts for `-parallel`.
+  ginkgo: { module: "ginkgo", package: "github.com/onsi/ginkgo/v2/ginkgo" },
   "containerd-shim-runc-v2-1.7": {
     module: "shim-1.7",
     package: "github.com/containerd/containerd/cmd/containerd-shim-runc-v2",

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { mirrorCritestRegistries, pushCritestImages } from "../../support/critest-images.ts";
-import { runCritest } from "../../support/critest-run.ts";
+import { runCritest, type SpecResult } from "../../support/critest-run.ts";
 import { type Daemon, startDaemon } from "../../support/daemon.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
+import { nothingLeft } from "../../support/leaks.ts";
 import { type Registry, startRegistry } from "../../support/registry.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 
@@ -55,6 +56,9 @@ const groups: readonly {
 const unservable = ["public image with digest"];
 
 const tool = await toolOrReason("critest");
+const ginkgo = await toolOrReason("ginkgo");
+/** How often all of it is run, four specs at once; ten times before a release. */
+const rounds = Number(process.env["BERTH_TEST_CRITEST_ROUNDS"] ?? 1);
 
 suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.skip }, () => {
   let home: Scratch;
@@ -88,14 +92,41 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
         folder: await home.folder(name.replaceAll(" ", "-")),
         timeoutMs: 10 * 60_000,
       });
-      const failed = results.filter(({ state }) => state !== "passed" && state !== "skipped");
-      assert.deepEqual(
-        failed.map((spec) => `${spec.name}: ${spec.message}`),
-        [],
+      assert.deepEqual(failuresOf(results), []);
+      assert.ok(
+        results.some(({ state }) => state === "passed"),
+        "no spec ran",
       );
-      const passed = results.filter(({ state }) => state === "passed");
-      assert.ok(passed.length > 0, "no spec ran");
-      t.diagnostic(`${passed.length} passed, ${results.length - passed.length} skipped themselves`);
+      t.diagnostic(summary(results));
     });
   }
+
+  test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
+    for (let round = 1; round <= rounds; round += 1) {
+      const results = await runCritest({
+        critest: tool.skip === false ? tool.path : "",
+        socket: daemon.socket,
+        focus: [],
+        skip: unservable,
+        parallel: { specs: 4, ginkgo: ginkgo.skip === false ? ginkgo.path : "" },
+        folder: await home.folder(`parallel-${round}`),
+        timeoutMs: 10 * 60_000,
+      });
+      t.diagnostic(`round ${round}: ${summary(results)}`);
+      assert.deepEqual(failuresOf(results), []);
+      assert.ok(results.length > 100, "specs are missing");
+      await nothingLeft(daemon.territory);
+    }
+  });
 });
+
+function failuresOf(results: readonly SpecResult[]): string[] {
+  return results
+    .filter(({ state }) => state !== "passed" && state !== "skipped")
+    .map((spec) => `${spec.name}: ${spec.message}`);
+}
+
+function summary(results: readonly SpecResult[]): string {
+  const passed = results.filter(({ state }) => state === "passed").length;
+  return `${passed} passed, ${results.length - passed} skipped themselves`;
+}
