@@ -98,6 +98,7 @@ export interface OciLinux {
   namespaces: OciNamespace[];
   devices?: OciDevice[];
   seccomp?: OciSeccomp;
+  intelRdt?: OciIntelRdt;
   rootfsPropagation?: string;
   maskedPaths?: string[];
   readonlyPaths?: string[];
@@ -131,6 +132,15 @@ export interface OciLinuxResources {
   hugepageLimits?: { pageSize: string; limit: OciInteger }[];
   /** cgroup v2 files and their values. */
   unified?: Record<string, string>;
+}
+
+/** Cache and memory bandwidth: a group of /sys/fs/resctrl, and what is written to a new one. */
+export interface OciIntelRdt {
+  closID?: string;
+  l3CacheSchema?: string;
+  memBwSchema?: string;
+  enableCMT?: boolean;
+  enableMBM?: boolean;
 }
 
 export interface OciDeviceRule {

@@ -81,7 +81,7 @@ test("of two folders the later wins; two files of one folder conflict; what is n
   await writeFile(path.join(etc, "c1.json"), gpu({}, "twice"));
   await writeFile(path.join(etc, "c2.json"), gpu({}, "twice"));
   await writeFile(path.join(etc, "broken.json"), '{"cdiVersion":"0.6.0"}');
-  await writeFile(path.join(etc, "x.yaml"), "kind: v");
+  await writeFile(path.join(etc, "x.yml"), "kind: v");
   const spec = await specOf();
   await applyCdiDevices(spec, ["vendor.com/gpu=gpu0"], [etc, run]);
   assert.ok(spec.process.env.includes("FROM=run") && spec.process.env.includes("ALL=1"));
@@ -91,9 +91,68 @@ test("of two folders the later wins; two files of one folder conflict; what is n
   );
   await assert.rejects(
     applyCdiDevices(spec, ["vendor.com/gpu=none"], [etc]),
-    /cannot resolve vendor\.com\/gpu=none; not used: .*broken\.json .*x\.yaml \(YAML/,
+    /cannot resolve vendor\.com\/gpu=none; not used: .*broken\.json .*x\.yml \(its name must end in \.yaml\)/,
   );
 });
+
+const yamlFile = `
+cdiVersion: 0.7.0
+kind: vendor.com/net
+annotations: { vendor.com/from: "the vendor's tool" }
+devices:
+  - name: 0 # a number to YAML, a name to everybody else
+    containerEdits:
+      env: [ NIC=0 ]
+      deviceNodes:
+        - { path: /dev/nic0, hostPath: /dev/null, fileMode: 0660, gid: 20 }
+      hooks:
+  - name: "1"
+    containerEdits: &nic1
+      env:
+        - NIC=1
+  - name: both
+    containerEdits:
+      <<: *nic1
+      intelRdt: { closID: fast, enableCMT: true }
+containerEdits:
+  mounts:
+    - hostPath: /usr/share/nic
+      containerPath: /nic
+      options: [ro, nosuid, nodev, bind]
+`;
+
+test("YAML files define devices as JSON files do", async () => {
+  await using place = await scratch();
+  await writeFile(path.join(place.path, "nic.yaml"), yamlFile);
+  await writeFile(path.join(place.path, "gpu.json"), gpu({ env: ["GPU=0"] }));
+  const spec = await specOf();
+  const names = ["vendor.com/net=0", "vendor.com/net=both", "vendor.com/gpu=gpu0"];
+  await applyCdiDevices(spec, names, [place.path]);
+  assert.deepEqual(spec.process.env.slice(-3), ["NIC=1", "ALL=1", "GPU=0"]);
+  assert.deepEqual(spec.linux.intelRdt, { closID: "fast", enableCMT: true });
+  const nic = spec.linux.devices?.find(({ path: at }) => at === "/dev/nic0");
+  assert.equal(nic?.fileMode, 0o660);
+  assert.equal(nic?.gid, 20);
+  assert.deepEqual(spec.mounts.find(({ destination }) => destination === "/nic")?.options, [
+    "ro",
+    "nosuid",
+    "nodev",
+    "bind",
+  ]);
+});
+
+for (const { name, text, reason } of [
+  { name: "no YAML", text: "kind: [", reason: /bad\.yaml \(.*line 1/ },
+  { name: "no CDI", text: "kind: vendor.com/net\n", reason: /bad\.yaml \(.*cdiVersion/ },
+  { name: "empty", text: "", reason: /bad\.yaml \(.*expected object/ },
+]) {
+  test(`a file that is ${name} is named when a device is missing`, async () => {
+    await using place = await scratch();
+    await writeFile(path.join(place.path, "bad.yaml"), text);
+    const missing = applyCdiDevices(await specOf(), ["vendor.com/net=0"], [place.path]);
+    await assert.rejects(missing, reason);
+  });
+}
 
 testRefusals([
   {

@@ -60,6 +60,10 @@ async function applyEdits(spec: OciSpec, edits: CdiEdits): Promise<void> {
     if (timeout !== undefined) hook.timeout = timeout;
     spec.hooks = { ...spec.hooks, [hookName]: [...(spec.hooks?.[hookName] ?? []), hook] };
   }
+  if (edits.intelRdt !== undefined) {
+    const given = Object.entries(edits.intelRdt).filter(([, value]) => value !== undefined);
+    spec.linux.intelRdt = Object.fromEntries(given);
+  }
   const gids = new Set([
     ...(spec.process.user.additionalGids ?? []),
     ...(edits.additionalGids ?? []),

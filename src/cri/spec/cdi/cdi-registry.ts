@@ -43,13 +43,11 @@ export class CdiRegistry {
   }
 
   async #readFile(file: string, folder: number): Promise<void> {
-    if (/\.ya?ml$/.test(file)) {
-      this.#unusable.push(`${file} (YAML is not supported; write it as JSON)`);
-      return;
-    }
-    if (!file.endsWith(".json")) return;
+    if (file.endsWith(".yml")) this.#unusable.push(`${file} (its name must end in .yaml)`);
+    const format = file.endsWith(".json") ? "json" : file.endsWith(".yaml") ? "yaml" : undefined;
+    if (format === undefined) return;
     try {
-      this.#add(parseCdiSpec(await readFile(file, "utf8")), folder);
+      this.#add(parseCdiSpec(await readFile(file, "utf8"), format), folder);
     } catch (error) {
       this.#unusable.push(`${file} (${error instanceof Error ? error.message : String(error)})`);
     }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { parseYaml } from "../parse-yaml.ts";
 
 // Go writes absent lists as null; unknown keys belong to newer versions of the format.
 const maybe = <T extends z.ZodType>(type: T) =>
   type.nullish().transform((value): z.output<T> | undefined => value ?? undefined);
-const strings = maybe(z.array(z.string()));
+// In YAML `name: 0` is a number, and vendors mean the name.
+const text = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)]);
+const strings = maybe(z.array(text));
 const id = maybe(z.number().int().nonnegative());
 
 const containerEdits = z.object({
@@ -52,6 +55,15 @@ const containerEdits = z.object({
       }),
     ),
   ),
+  intelRdt: maybe(
+    z.object({
+      closID: maybe(text),
+      l3CacheSchema: maybe(z.string()),
+      memBwSchema: maybe(z.string()),
+      enableCMT: maybe(z.boolean()),
+      enableMBM: maybe(z.boolean()),
+    }),
+  ),
   additionalGids: maybe(z.array(z.number().int().nonnegative())),
 });
 
@@ -61,7 +73,7 @@ const cdiSpec = z.object({
   devices: z
     .array(
       z.object({
-        name: z.string().regex(/^[A-Za-z0-9][\w.:-]*$/),
+        name: text.pipe(z.string().regex(/^[A-Za-z0-9][\w.:-]*$/)),
         containerEdits: maybe(containerEdits),
       }),
     )
@@ -74,9 +86,9 @@ export type CdiEdits = z.infer<typeof containerEdits>;
 /** One file of the Container Device Interface: a vendor's devices of one class. */
 export type CdiSpec = z.infer<typeof cdiSpec>;
 
-/** Reads a CDI file's JSON. Throws an Error that names the path within the file. */
-export function parseCdiSpec(json: string): CdiSpec {
-  const parsed = cdiSpec.safeParse(JSON.parse(json));
+/** Reads a CDI file's text. Throws an Error that names the path within the file. */
+export function parseCdiSpec(content: string, format: "json" | "yaml"): CdiSpec {
+  const parsed = cdiSpec.safeParse(format === "json" ? JSON.parse(content) : parseYaml(content));
   if (!parsed.success) throw new Error(z.prettifyError(parsed.error).replaceAll("\n", " "));
   return parsed.data;
 }
