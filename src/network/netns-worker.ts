@@ -7,6 +7,7 @@ import { mount, unmount } from "../base/os/mount.ts";
 import { MountFlag } from "../base/os/mount-options.ts";
 import { enterNamespace, NamespaceFlag, unshare } from "../base/os/namespace.ts";
 import { type AddressFamily, openTcpSocket } from "../base/os/tcp-socket.ts";
+import { userNamespaceSuffix } from "./ports.ts";
 
 /**
  * Entry of the thread that makes and removes network namespaces. A namespace is entered by a thread,
@@ -15,9 +16,11 @@ import { type AddressFamily, openTcpSocket } from "../base/os/tcp-socket.ts";
  */
 export interface NetnsRequest {
   readonly sequence: number;
-  readonly kind: "prepare" | "create" | "remove" | "tcp4" | "tcp6";
+  readonly kind: "prepare" | "create" | "pin" | "remove" | "tcp4" | "tcp6";
   /** The folder for `prepare`, else the file of the namespace. */
   readonly path: string;
+  /** For `pin`: whose network namespace it becomes; beside it, the user namespace that owns it. */
+  readonly pid?: number;
 }
 
 export interface NetnsAnswer {
@@ -55,21 +58,14 @@ function isMountPoint(folder: string): boolean {
 }
 
 function create(file: string): void {
-  fs.closeSync(
-    fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL, 0o444),
-  );
+  makeFile(file);
   try {
     const home = fs.openSync("/proc/thread-self/ns/net", fs.constants.O_RDONLY);
     try {
       unshare(NamespaceFlag.net);
       try {
         linkUp("lo");
-        mount({
-          ...noMount,
-          source: "/proc/thread-self/ns/net",
-          target: file,
-          flags: MountFlag.bind,
-        });
+        pinAt(file, "/proc/thread-self/ns/net");
       } finally {
         goHome(home);
       }
@@ -80,6 +76,30 @@ function create(file: string): void {
     fs.rmSync(file, { force: true });
     throw error;
   }
+}
+
+/** Pins what a process has made: only a process can be in a user namespace of its own. */
+function pin(file: string, pid: number): void {
+  const user = `${file}${userNamespaceSuffix}`;
+  makeFile(file);
+  try {
+    inside(`/proc/${pid}/ns/net`, () => linkUp("lo"));
+    pinAt(file, `/proc/${pid}/ns/net`);
+    makeFile(user);
+    pinAt(user, `/proc/${pid}/ns/user`);
+  } catch (error) {
+    remove(file);
+    throw error;
+  }
+}
+
+function makeFile(file: string): void {
+  const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+  fs.closeSync(fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL, 0o444));
+}
+
+function pinAt(file: string, namespace: string): void {
+  mount({ ...noMount, source: namespace, target: file, flags: MountFlag.bind });
 }
 
 function goHome(home: number): void {
@@ -93,20 +113,26 @@ function goHome(home: number): void {
 }
 
 function remove(file: string): void {
-  // Lazily, since a process may still have it open; more than once, since a crash may have stacked mounts.
-  while (unmount(file, { lazy: true }));
-  fs.rmSync(file, { force: true });
+  for (const each of [`${file}${userNamespaceSuffix}`, file]) {
+    // Lazily, since a process may still have it open; more than once, since a crash may have stacked mounts.
+    while (unmount(each, { lazy: true }));
+    fs.rmSync(each, { force: true });
+  }
 }
 
 /** A socket belongs to the namespace it was made in, whichever thread uses it then. */
 function tcpSocket(file: string, family: AddressFamily): number {
+  return inside(file, () => openTcpSocket(family));
+}
+
+function inside<T>(file: string, act: () => T): T {
   const namespace = fs.openSync(file, fs.constants.O_RDONLY);
   try {
     const home = fs.openSync("/proc/thread-self/ns/net", fs.constants.O_RDONLY);
     try {
       enterNamespace(namespace, NamespaceFlag.net);
       try {
-        return openTcpSocket(family);
+        return act();
       } finally {
         goHome(home);
       }
@@ -118,19 +144,20 @@ function tcpSocket(file: string, family: AddressFamily): number {
   }
 }
 
-const actions: Record<NetnsRequest["kind"], (path: string) => number | void> = {
+const actions: Record<NetnsRequest["kind"], (path: string, pid: number) => number | void> = {
   prepare,
   create,
+  pin,
   remove,
   tcp4: (file) => tcpSocket(file, "ipv4"),
   tcp6: (file) => tcpSocket(file, "ipv6"),
 };
 
 const port = parentPort;
-port?.on("message", ({ kind, path, sequence }: NetnsRequest) => {
+port?.on("message", ({ kind, path, pid = 0, sequence }: NetnsRequest) => {
   let answer: NetnsAnswer = { sequence };
   try {
-    const descriptor = actions[kind](path);
+    const descriptor = actions[kind](path, pid);
     if (descriptor !== undefined) answer = { sequence, descriptor };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

@@ -8,8 +8,9 @@ import { errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { unmount } from "../base/os/mount.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
+import { holdUserNamespace } from "../base/os/user-namespace.ts";
 import type { NetnsAnswer, NetnsRequest } from "./netns-worker.ts";
-import type { NetworkNamespaces } from "./ports.ts";
+import { type NamespaceOwner, type NetworkNamespaces, userNamespaceSuffix } from "./ports.ts";
 
 /** What statfs(2) calls the file system of namespace files. */
 const namespaceFileSystem = 0x6e736673;
@@ -26,6 +27,8 @@ export interface PinnedNetworkNamespaces extends NetworkNamespaces, AsyncDisposa
 export interface NetworkNamespacesOptions {
   /** Absolute; made when missing. */
   readonly folder: string;
+  /** The pause program; holds a user namespace while it is being made. */
+  readonly program: string;
   readonly log: Logger;
 }
 
@@ -39,6 +42,7 @@ export function createNetworkNamespaces(
 const purposes: Readonly<Record<NetnsRequest["kind"], string>> = {
   prepare: "prepare folder for network namespaces",
   create: "create network namespace",
+  pin: "pin network namespace",
   remove: "remove network namespace",
   tcp4: "open IPv4 socket in network namespace",
   tcp6: "open IPv6 socket in network namespace",
@@ -51,14 +55,16 @@ interface Waiting {
 
 class WorkerNamespaces implements PinnedNetworkNamespaces {
   readonly #folder: string;
+  readonly #program: string;
   readonly #log: Logger;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #prepared: Promise<void> | undefined;
   #sequence = 0;
 
-  constructor({ folder, log }: NetworkNamespacesOptions) {
+  constructor({ folder, log, program }: NetworkNamespacesOptions) {
     this.#folder = folder;
+    this.#program = program;
     this.#log = log;
   }
 
@@ -74,20 +80,28 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     return this.#prepared;
   }
 
-  async create(id: string, { signal }: Cancellable): Promise<string> {
+  async create(id: string, { signal }: Cancellable, owner?: NamespaceOwner): Promise<string> {
     signal.throwIfAborted();
-    if (!/^[\w.-]+$/.test(id) || id.startsWith(".")) {
+    if (!/^[\w.-]+$/.test(id) || id.startsWith(".") || id.endsWith(userNamespaceSuffix)) {
       throw fault("INVALID_ARGUMENT", `network namespace id "${id}" is no file name`);
     }
     const file = path.join(this.#folder, id);
     await this.prepare();
-    await this.#request("create", file);
-    // It took less than a millisecond; an abort that came meanwhile must not leave it behind.
+    if (owner === undefined) await this.#request("create", file);
+    else await this.#createOwned(file, owner);
+    // It took milliseconds at most; an abort that came meanwhile must not leave it behind.
     if (signal.aborted) {
       await this.#request("remove", file);
       signal.throwIfAborted();
     }
     return file;
+  }
+
+  /** A namespace belongs to the user namespace it is made in. */
+  async #createOwned(file: string, { uids, gids }: NamespaceOwner): Promise<void> {
+    const program = this.#program;
+    await using held = await holdUserNamespace({ program, uids, gids, network: true });
+    await this.#request("pin", file, held.pid);
   }
 
   async remove(file: string, { signal }: Cancellable): Promise<void> {
@@ -118,7 +132,11 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
 
   async list(): Promise<readonly string[]> {
     try {
-      return (await readdir(this.#folder)).sort().map((name) => path.join(this.#folder, name));
+      const names = await readdir(this.#folder);
+      const ids = names.map((name) =>
+        name.endsWith(userNamespaceSuffix) ? name.slice(0, -userNamespaceSuffix.length) : name,
+      );
+      return [...new Set(ids)].sort().map((id) => path.join(this.#folder, id));
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return [];
       throw error;
@@ -140,10 +158,10 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
 
-  #request(kind: NetnsRequest["kind"], file: string): Promise<number> {
+  #request(kind: NetnsRequest["kind"], file: string, pid = 0): Promise<number> {
     const worker = (this.#worker ??= this.#spawn());
     this.#sequence += 1;
-    const request: NetnsRequest = { sequence: this.#sequence, kind, path: file };
+    const request: NetnsRequest = { sequence: this.#sequence, kind, path: file, pid };
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     this.#waiting.set(request.sequence, { resolve, reject });
     worker.postMessage(request, []);

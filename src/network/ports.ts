@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
+import type { IdMapping } from "../base/os/user-namespace.ts";
+
+/** A user namespace that owns a network namespace is pinned beside it, under its name and this. */
+export const userNamespaceSuffix = ".user";
+
+/** The ids of the user namespace that is to own a network namespace. */
+export interface NamespaceOwner {
+  readonly uids: readonly IdMapping[];
+  readonly gids: readonly IdMapping[];
+}
 
 /** Network namespaces pinned as files in a folder of our own. */
 export interface NetworkNamespaces {
-  /** Makes a namespace with `lo` up, pins it, answers the path. The folder is `state/netns`. */
-  create(id: string, call: Cancellable): Promise<string>;
-  /** Unmounts and removes; no error when it is gone. */
+  /**
+   * Makes a namespace with `lo` up, pins it, answers the path. The folder is `state/netns`. With an
+   * owner it is made inside a user namespace of these ids: only who is in there may mount its sysfs
+   * and set its sysctls.
+   */
+  create(id: string, call: Cancellable, owner?: NamespaceOwner): Promise<string>;
+  /** Unmounts and removes, with the user namespace that owns it; no error when it is gone. */
   remove(path: string, call: Cancellable): Promise<void>;
   /** True when the path holds a live namespace. */
   isAlive(path: string): Promise<boolean>;
@@ -47,7 +61,7 @@ export interface PodNetworkResult {
 
 /** The pod network: CNI in production. */
 export interface PodNetwork {
-  /** For Status: whether a configuration is loaded and usable, else why not. From memory. */
+  /** For Status: whether a configuration is loaded and its plugins say they are ready, else why not. From memory. */
   status(): { readonly ready: boolean; readonly reason: string; readonly message: string };
   /** For verbose Status: the loaded configuration as CNI users know it. */
   describe(): unknown;
@@ -60,4 +74,17 @@ export interface PodNetwork {
    * of their own hold addresses and ports that only `teardown` (it needs just the id) gives back.
    */
   attachedSandboxes(): Promise<readonly string[]>;
+  /**
+   * CHECK of every network that has it. Rejects with what a plugin finds amiss; a pod that was not set
+   * up, or whose plugins know no such verb, is taken to be in order.
+   */
+  check(request: PodNetworkRequest, call: Cancellable): Promise<void>;
+  /** The sandbox goes although its teardown failed: what it left is given back later, or by GC. */
+  abandon(sandboxId: string): Promise<void>;
+  /**
+   * Begins, in the background, to give back what belongs to no sandbox: what was abandoned, and what
+   * plugins (CNI 1.1) hold beside the attachments on record and those of `holders`, the sandboxes
+   * that have a network.
+   */
+  startCollecting(holders: () => Iterable<string>): void;
 }

@@ -5,6 +5,11 @@
  *
  * The signals are blocked and waited for rather than handled: the kernel drops a signal for PID 1
  * that has no handler, unless it is blocked.
+ *
+ * `pause -u` is something else: it holds a fresh user namespace until its standard input ends. It
+ * tells by a byte on its standard output when it is in there, so that its maker can write the id
+ * maps, and again for each byte it reads: the first one takes it to a fresh network namespace too.
+ * It leaves with the errno of what failed.
  */
 
 #define VERSION "berth-pause 0.1\n"
@@ -17,10 +22,20 @@
 #define WNOHANG 1
 #define EINTR 4
 #define EAGAIN 11
+#define CLONE_NEWUSER 0x10000000
+#define CLONE_NEWNET 0x40000000
 
 #if defined(__x86_64__)
 
-enum { SYS_write = 1, SYS_rt_sigprocmask = 14, SYS_exit = 60, SYS_wait4 = 61, SYS_rt_sigtimedwait = 128 };
+enum {
+  SYS_read = 0,
+  SYS_write = 1,
+  SYS_rt_sigprocmask = 14,
+  SYS_exit = 60,
+  SYS_wait4 = 61,
+  SYS_rt_sigtimedwait = 128,
+  SYS_unshare = 272
+};
 
 static long call4(long number, long a, long b, long c, long d) {
   long result;
@@ -42,7 +57,15 @@ __asm__(".globl _start\n"
 
 #elif defined(__aarch64__)
 
-enum { SYS_write = 64, SYS_rt_sigprocmask = 135, SYS_exit = 93, SYS_wait4 = 260, SYS_rt_sigtimedwait = 137 };
+enum {
+  SYS_read = 63,
+  SYS_write = 64,
+  SYS_exit = 93,
+  SYS_unshare = 97,
+  SYS_rt_sigprocmask = 135,
+  SYS_rt_sigtimedwait = 137,
+  SYS_wait4 = 260
+};
 
 static long call4(long number, long a, long b, long c, long d) {
   register long x8 __asm__("x8") = number;
@@ -77,10 +100,32 @@ static void reap(void) {
   }
 }
 
+static void enter(long flags) {
+  long result = call4(SYS_unshare, flags, 0, 0, 0);
+  if (result < 0) leave((int)-result);
+  call4(SYS_write, 1, (long)"+", 1, 0);
+}
+
+static __attribute__((noreturn)) void hold_user_namespace(void) {
+  char byte;
+  long next = CLONE_NEWNET;
+  enter(CLONE_NEWUSER);
+  while (call4(SYS_read, 0, (long)&byte, 1, 0) == 1) {
+    enter(next);
+    next = 0;
+  }
+  leave(0);
+}
+
+static int is_flag(const long *stack, char flag) {
+  const char *const *arguments = (const char *const *)(stack + 1);
+  return stack[0] == 2 && arguments[1][0] == '-' && arguments[1][1] == flag && arguments[1][2] == 0;
+}
+
 /* `stack` is what the kernel left: the argument count, then the arguments. */
 __attribute__((noreturn, used)) void pause_main(const long *stack) {
-  const char *const *arguments = (const char *const *)(stack + 1);
-  if (stack[0] == 2 && arguments[1][0] == '-' && arguments[1][1] == 'v' && arguments[1][2] == 0) {
+  if (is_flag(stack, 'u')) hold_user_namespace();
+  if (is_flag(stack, 'v')) {
     call4(SYS_write, 1, (long)VERSION, sizeof(VERSION) - 1, 0);
     leave(0);
   }

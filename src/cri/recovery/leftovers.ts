@@ -115,8 +115,8 @@ const namespaces: Find = async ({ ports, sandboxes }) => {
   const folder = path.resolve(ports.config.state, "netns");
   const used = new Set([...sandboxes.list()].map(netnsPathOf));
   const names = await entriesOf(folder);
-  return names
-    .map((name) => path.join(folder, name))
+  const files = names.map((name) => path.join(folder, name.replace(/\.user$/, "")));
+  return [...new Set(files)]
     .filter((file) => !used.has(file))
     .map((file) => ({
       what: `network namespace ${file}`,
@@ -134,7 +134,12 @@ const networks: Find = async ({ ports }, known) => {
       remove: async (own) => {
         const netnsPath = path.resolve(ports.config.state, "netns", id);
         const usable = (await ports.netns.isAlive(netnsPath)) ? netnsPath : "";
-        await ports.network.teardown(nobodysNetwork(id, usable), own);
+        try {
+          await ports.network.teardown(nobodysNetwork(id, usable), own);
+        } catch (error) {
+          await ports.network.abandon(id);
+          throw error;
+        }
       },
     }));
 };

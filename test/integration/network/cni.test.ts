@@ -9,6 +9,7 @@ import type { CniConfig } from "../../../src/config/config.ts";
 import { type CniPodNetwork, createPodNetwork } from "../../../src/network/cni.ts";
 import { createNetworkNamespaces } from "../../../src/network/netns.ts";
 import type { PodNetworkRequest } from "../../../src/network/ports.ts";
+import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { type CniNetwork, makeCniNetwork } from "../../support/cni.ts";
 import { cniBinFolder, lacking } from "../../support/lacking.ts";
 import { iptablesRulesOf } from "../../support/leaks.ts";
@@ -31,7 +32,11 @@ async function setUp(t: TestContext): Promise<Setting> {
   const place = await scratch();
   const cni = await makeCniNetwork(path.join(place.path, "cni"), place.tag);
   const log = silentLogger;
-  const namespaces = createNetworkNamespaces({ folder: path.join(place.path, "netns"), log });
+  const namespaces = createNetworkNamespaces({
+    folder: path.join(place.path, "netns"),
+    program: pauseBinaryPath(),
+    log,
+  });
   const config: CniConfig = {
     confDir: cni.confDir,
     binDirs: [path.join(place.path, "plugins"), cniBinFolder()],

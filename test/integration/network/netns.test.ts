@@ -11,6 +11,7 @@ import {
   createNetworkNamespaces,
   type PinnedNetworkNamespaces,
 } from "../../../src/network/netns.ts";
+import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 
 const call = { signal: AbortSignal.timeout(60_000) };
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -18,7 +19,11 @@ const skip = process.getuid?.() === 0 ? false : "needs root";
 function setUp(t: TestContext): { folder: string; namespaces: PinnedNetworkNamespaces } {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth netns "));
   const folder = path.join(root, "net ns");
-  const namespaces = createNetworkNamespaces({ folder, log: silentLogger });
+  const namespaces = createNetworkNamespaces({
+    folder,
+    program: pauseBinaryPath(),
+    log: silentLogger,
+  });
   t.after(async () => {
     await namespaces.removeAll(call);
     await namespaces[Symbol.asyncDispose]();
@@ -51,6 +56,37 @@ test("NetworkNamespaces makes a namespace of its own with lo up", { skip }, asyn
   assert.equal(fs.existsSync(file), false);
 });
 
+test("NetworkNamespaces makes one that a user namespace owns", { skip }, async (t) => {
+  const { folder, namespaces } = setUp(t);
+  const ids = [{ containerID: 0, hostID: 1_000_000, size: 65_536 }];
+  const file = await namespaces.create("owned", call, { uids: ids, gids: ids });
+  assert.deepEqual(await namespaces.list(), [file]);
+  assert.match(await inside(file, "ip", "-o", "link", "show", "lo"), /LOOPBACK,UP/);
+  const { stdout } = await run("nsenter", [
+    `--net=${file}`,
+    `--user=${file}.user`,
+    "--setuid=0",
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    "cat /proc/self/uid_map && mount -t sysfs sysfs /sys && ls /sys/class/net",
+  ]);
+  assert.deepEqual(stdout.toString("utf8").trim().split(/\s+/), ["0", "1000000", "65536", "lo"]);
+  await namespaces.remove(file, call);
+  assert.deepEqual(fs.readdirSync(folder), []);
+});
+
+test("NetworkNamespaces leaves nothing of ids that the kernel refuses", { skip }, async (t) => {
+  const { folder, namespaces } = setUp(t);
+  const ids = [{ containerID: 0, hostID: 4_294_967_295, size: 2 }];
+  await assert.rejects(namespaces.create("bad", call, { uids: ids, gids: ids }), {
+    code: "FAILED_PRECONDITION",
+    message: /refuses the ids "0 4294967295 2"/,
+  });
+  assert.deepEqual(fs.readdirSync(folder), []);
+});
+
 test("NetworkNamespaces makes many, each one different, and lists them", { skip }, async (t) => {
   const { folder, namespaces } = setUp(t);
   const ids = Array.from({ length: 20 }, (_, index) => `ns-${String(index).padStart(2, "0")}`);
@@ -71,7 +107,7 @@ test("NetworkNamespaces keeps the folder a shared mount of its own across instan
   const file = await namespaces.create("kept", call);
   await namespaces[Symbol.asyncDispose]();
   assert.equal(await namespaces.isAlive(file), true);
-  const next = createNetworkNamespaces({ folder, log: silentLogger });
+  const next = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
   t.after(() => next[Symbol.asyncDispose]());
   await next.create("second", call);
   const mounts = (await readMountinfo()).filter((entry) => entry.mountPoint === folder);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, openSync } from "node:fs";
+import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
+import path from "node:path";
+import { fault } from "../errors.ts";
+import { bindIdmapped } from "./idmapped-mount.ts";
+import { type MountSpec, mountSpec, unmount } from "./mount.ts";
+import { holdUserNamespace, type IdMapping } from "./user-namespace.ts";
+
+export interface MappedMountOptions {
+  /** The pause program, which holds the user namespace that a mapping is told by. */
+  readonly program: string;
+  /** A folder for mount points that are there for a moment; made when missing. */
+  readonly rooms: string;
+}
+
+/** The options by which a mount asks for its owners to be mapped, as containerd's snapshotters write them. */
+export function mappingOptions(
+  uids: readonly IdMapping[],
+  gids: readonly IdMapping[],
+): readonly string[] {
+  return [`uidmap=${formatMappings(uids)}`, `gidmap=${formatMappings(gids)}`];
+}
+
+/** `CONTAINER:HOST:SIZE`, several with commas between: the form of snapshots' labels and mounts' options. */
+export function formatMappings(mappings: readonly IdMapping[]): string {
+  return mappings
+    .map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`)
+    .join(",");
+}
+
+/** The reverse of formatMappings. INVALID_ARGUMENT for anything else. */
+export function parseMappings(text: string): IdMapping[] {
+  return text.split(",").map((part) => {
+    const numbers = part.split(":").map((it) => (/^\d{1,10}$/.test(it) ? Number(it) : Number.NaN));
+    const [containerID = Number.NaN, hostID = Number.NaN, size = Number.NaN] = numbers;
+    if (numbers.length !== 3 || numbers.some((it) => !(it < 2 ** 32)) || size === 0) {
+      throw fault("INVALID_ARGUMENT", `"${text}" is no mapping of ids, like 0:65536:65536`);
+    }
+    return { containerID, hostID, size };
+  });
+}
+
+export function isMapped(mount: Pick<MountSpec, "options">): boolean {
+  return mount.options.some(isMapping);
+}
+
+/** The mount without its mapping: what is on the disk. */
+export function withoutMapping<M extends MountSpec>(mount: M): M {
+  return { ...mount, options: mount.options.filter((option) => !isMapping(option)) };
+}
+
+/**
+ * Mounts below `root` a bind or an overlay that asks for mapped owners. The layers below an overlay
+ * are mapped; its upper folder has the mapped ids on the disk. Answers after the mount. Throws
+ * SystemError, or FAILED_PRECONDITION where the file system cannot be mapped.
+ */
+export async function mountMapped(
+  mount: MountSpec,
+  root: string,
+  { program, rooms }: MappedMountOptions,
+): Promise<void> {
+  const uids = parseMappings(valueOf(mount, "uidmap="));
+  const gids = parseMappings(valueOf(mount, "gidmap="));
+  const plain = withoutMapping(mount);
+  await using held = await holdUserNamespace({ program, uids, gids, network: false });
+  await mkdir(rooms, { recursive: true, mode: 0o700 });
+  const room = await mkdtemp(path.join(rooms, "layers-"));
+  const namespace = openSync(`/proc/${held.pid}/ns/user`, "r");
+  try {
+    // From here to the end nothing waits: the mount in the room is never there for anybody else.
+    if (mount.type === "overlay") mountOverlay(plain, root, namespace, room);
+    else mountBind(plain, root, namespace);
+  } finally {
+    closeSync(namespace);
+    await rmdir(room);
+  }
+}
+
+function mountBind(mount: MountSpec, root: string, userNamespace: number): void {
+  const { options, source, target = "" } = mount;
+  bind({
+    source,
+    target: target === "" ? root : path.join(root, target),
+    userNamespace,
+    readOnly: options.includes("ro"),
+    recursive: options.includes("rbind"),
+  });
+}
+
+/** One mapped mount of the folder that holds all layers will do: overlayfs takes folders below it. */
+function mountOverlay(mount: MountSpec, root: string, userNamespace: number, room: string): void {
+  const lowers = valueOf(mount, "lowerdir=").split(":");
+  const base = commonFolder(lowers);
+  bind({ source: base, target: room, userNamespace, readOnly: true, recursive: false });
+  try {
+    const moved = lowers.map((lower) => path.join(room, path.relative(base, lower)));
+    const options = mount.options.map((option) =>
+      option.startsWith("lowerdir=") ? `lowerdir=${moved.join(":")}` : option,
+    );
+    mountSpec({ ...mount, options }, root);
+  } finally {
+    unmount(room, { lazy: true });
+  }
+}
+
+function bind(request: Parameters<typeof bindIdmapped>[0]): void {
+  try {
+    bindIdmapped(request);
+  } catch (cause) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `cannot map the owners of files in "${request.source}": ${String(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/** The deepest folder that is above all these paths. */
+function commonFolder(paths: readonly string[]): string {
+  let base = path.dirname(paths[0] ?? "/");
+  while (base !== "/" && !paths.every((it) => it.startsWith(`${base}/`))) base = path.dirname(base);
+  return base;
+}
+
+function isMapping(option: string): boolean {
+  return option.startsWith("uidmap=") || option.startsWith("gidmap=");
+}
+
+function valueOf({ options }: Pick<MountSpec, "options">, key: string): string {
+  const found = options.find((option) => option.startsWith(key));
+  if (found === undefined) {
+    throw fault("INVALID_ARGUMENT", `a mount lacks the option "${key.slice(0, -1)}"`);
+  }
+  return found.slice(key.length);
+}
