@@ -9,6 +9,7 @@ import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operations.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
+import { recoverNetworks } from "./recovery/recover-networks.ts";
 import { attach } from "./runtime-service/attach.ts";
 import { checkpointContainer } from "./runtime-service/container-checkpoint.ts";
 import { createContainer } from "./runtime-service/container-create.ts";
@@ -76,11 +77,13 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
   const lifetime = new AbortController();
   const facade = createFacade(ports, lifetime.signal);
   const gate = new Gate();
+  let networks: Promise<void> | undefined;
   return {
     service: gate.guard(verbs(facade)),
     recover: async (call) => {
       const summary = await recoverAll(facade, call);
       gate.open();
+      networks = recoverNetworks(facade);
       return summary;
     },
     sessions: createSessions(facade, path.join(ports.config.state, "fifo")),
@@ -96,7 +99,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       lifetime.abort();
       facade.events.close();
       await within(facade.operations.idle(), closeMs);
-      await within(Promise.all(facade.live.monitors()), closeMs);
+      await within(Promise.all([...facade.live.monitors(), networks]), closeMs);
     },
   };
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
-import { type CniCommand, runPlugin } from "./exec.ts";
+import { runPlugin, type TargetCommand } from "./exec.ts";
 import { addOnlyPassesOn, type CapabilityArgs, pluginInput } from "./plugin-args.ts";
 import type { Attachment } from "./result-cache.ts";
+import { hasVerb } from "./versions.ts";
 
 /** What all plugins of a pod's networks are called with. */
 export interface ChainContext {
@@ -45,9 +46,11 @@ export async function deleteChain(
   call: Cancellable,
 ): Promise<void> {
   let first: unknown;
+  // Before CHECK came, plugins did not expect a result on DEL.
+  const result = hasVerb(attachment.cniVersion, "CHECK") ? attachment.result : undefined;
   for (const plugin of attachment.plugins.toReversed()) {
     if (plugin.skipped) continue;
-    const input = pluginInput(attachment, plugin, context.capabilityArgs, attachment.result);
+    const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
     try {
       await callPlugin("DEL", attachment, plugin.type, input, context, call);
     } catch (error) {
@@ -58,8 +61,26 @@ export async function deleteChain(
   if (first !== undefined) throw toFault(first);
 }
 
+/**
+ * CHECK of every plugin in order, each given the chain's result; throws what the first one finds amiss.
+ * Does nothing where the network's version has no such verb, its author wants none, or ADD never ended.
+ */
+export async function checkChain(
+  attachment: Attachment,
+  context: ChainContext,
+  call: Cancellable,
+): Promise<void> {
+  const { cniVersion, disableCheck, plugins, result } = attachment;
+  if (!hasVerb(cniVersion, "CHECK") || disableCheck || result === undefined) return;
+  for (const plugin of plugins) {
+    if (plugin.skipped) continue;
+    const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
+    await callPlugin("CHECK", attachment, plugin.type, input, context, call);
+  }
+}
+
 function callPlugin(
-  command: CniCommand,
+  command: TargetCommand,
   attachment: Attachment,
   type: string,
   input: unknown,
@@ -72,10 +93,12 @@ function callPlugin(
       type,
       network: attachment.name,
       binDirs: context.binDirs,
-      containerId: context.sandboxId,
-      netnsPath: context.netnsPath,
-      ifName: attachment.ifName,
-      args: context.args,
+      target: {
+        containerId: context.sandboxId,
+        netnsPath: context.netnsPath,
+        ifName: attachment.ifName,
+        args: context.args,
+      },
       input,
       timeoutMs: context.pluginTimeoutMs,
     },

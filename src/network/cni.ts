@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, toFault } from "../base/errors.ts";
+import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
 import type { CniConfig } from "../config/config.ts";
-import { addChain, type ChainContext, deleteChain } from "./chain.ts";
+import { addChain, type ChainContext, checkChain, deleteChain } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { type ConfDirContent, confDirFingerprint, loadConfDir } from "./conf-dir.ts";
+import { Janitor } from "./janitor.ts";
+import { negotiateVersion } from "./negotiate.ts";
+import { askStatus } from "./node-verbs.ts";
 import { capabilityArgs, cniArgs } from "./plugin-args.ts";
 import type { PodNetwork, PodNetworkRequest, PodNetworkResult } from "./ports.ts";
+import { QuietGate } from "./quiet-gate.ts";
 import { parseResult, podAddresses } from "./result.ts";
 import { type Attachment, type NetworkRecord, ResultCache } from "./result-cache.ts";
+import { StatusMonitor } from "./status-monitor.ts";
 import { ConfDirWatcher } from "./watcher.ts";
+
+/** A plugin that needs longer to say whether it is ready is not. */
+const statusMs = 10_000;
+/** How long a start waits for the first such answers. */
+const firstStatusMs = 2000;
 
 export interface PodNetworkOptions {
   readonly config: CniConfig;
   readonly log: Logger;
   /** `cniMs`: how long one plugin may take before it is killed. */
   readonly timeouts: { readonly cniMs: number };
+  /** How often plugins are asked for their status; how soon what was abandoned is tried again. For tests. */
+  readonly intervals?: { readonly statusMs: number; readonly firstRetryMs: number };
 }
 
 /** The CNI pod network with what only the composition root and UpdateRuntimeConfig need. */
@@ -28,11 +42,15 @@ export interface CniPodNetwork extends PodNetwork, AsyncDisposable {
   reload(): Promise<void>;
 }
 
-/** Loads the configuration and watches its folder, which may come into being later. */
+/**
+ * Loads the configuration and watches its folder, which may come into being later. Waits a moment for
+ * plugins to say that they are ready, so that a restart does not look like a failing network.
+ */
 export async function createPodNetwork(options: PodNetworkOptions): Promise<CniPodNetwork> {
   const seen = await confDirFingerprint(options.config.confDir);
   const network = new CniNetwork(options, seen);
   await network.reload();
+  await network.firstAnswers();
   return network;
 }
 
@@ -42,14 +60,41 @@ class CniNetwork implements CniPodNetwork {
   readonly #pluginTimeoutMs: number;
   readonly #cache: ResultCache;
   readonly #watcher: ConfDirWatcher;
+  /** CNI wants one operation at a time of a pod. Only the pod's own calls ever wait here. */
+  readonly #turns = new KeyedMutex();
+  /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
+  readonly #checks = new Map<string, AbortController>();
+  /** ADD and DEL go in; GC has it for itself. */
+  readonly #gate = new QuietGate();
+  readonly #monitor: StatusMonitor;
+  readonly #janitor: Janitor;
+  readonly #end = new AbortController();
   #content: ConfDirContent = { networks: [], problems: [] };
+  #loading = Promise.resolve();
   #podCidr = "";
 
-  constructor({ config, log, timeouts }: PodNetworkOptions, seen: string) {
+  constructor({ config, intervals, log, timeouts }: PodNetworkOptions, seen: string) {
     this.#config = config;
     this.#log = log;
     this.#pluginTimeoutMs = timeouts.cniMs;
     this.#cache = new ResultCache(config.cacheDir);
+    const { binDirs } = config;
+    const timeoutMs = Math.min(statusMs, timeouts.cniMs);
+    this.#monitor = new StatusMonitor({
+      ask: (conf, signal) => askStatus(conf, { binDirs, timeoutMs }, { signal }),
+      log,
+      ...(intervals && { pollMs: intervals.statusMs }),
+    });
+    this.#janitor = new Janitor({
+      cache: this.#cache,
+      gate: this.#gate,
+      binDirs,
+      log,
+      networks: () =>
+        this.#content.networks.map((conf, index) => ({ ...conf, ifName: interfaceName(index) })),
+      takeDown: (record, call) => this.#takeDown(record, "", call),
+      ...(intervals && { firstRetryMs: intervals.firstRetryMs }),
+    });
     const onChange = (): Promise<void> => this.reload();
     this.#watcher = new ConfDirWatcher({ folder: config.confDir, onChange }, seen);
   }
@@ -62,12 +107,23 @@ class CniNetwork implements CniPodNetwork {
     this.#podCidr = podCidr;
   }
 
-  async reload(): Promise<void> {
-    const { confDir, maxConfNum } = this.#config;
-    const before = JSON.stringify(this.#content);
-    this.#content = await loadConfDir(confDir, maxConfNum);
-    if (JSON.stringify(this.#content) === before) return;
-    const { networks, problems } = this.#content;
+  reload(): Promise<void> {
+    this.#loading = this.#loading.then(() => this.#load());
+    return this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    const { binDirs, confDir, maxConfNum } = this.#config;
+    const loaded = await loadConfDir(confDir, maxConfNum);
+    const call = { signal: this.#end.signal };
+    const networks = await Promise.all(
+      loaded.networks.map((conf) => negotiateVersion(conf, binDirs, call)),
+    );
+    const { problems } = loaded;
+    const content = { networks, problems };
+    if (JSON.stringify(this.#content) === JSON.stringify(content)) return;
+    this.#content = content;
+    this.#monitor.watch(networks);
     const names = networks.map(({ name }) => name);
     if (problems.length > 0)
       this.#log.warn({ problems, networks: names }, "CNI configuration has problems");
@@ -76,16 +132,28 @@ class CniNetwork implements CniPodNetwork {
 
   status(): { readonly ready: boolean; readonly reason: string; readonly message: string } {
     const { networks, problems } = this.#content;
+    const reason = "NetworkPluginNotReady";
+    const complaints = [...this.#monitor.complaints.values()];
+    if (complaints.length > 0) return { ready: false, reason, message: complaints.join("; ") };
     if (networks.length > 0) return { ready: true, reason: "", message: "" };
     const why = problems.length > 0 ? `: ${problems.join("; ")}` : "";
     const message = `no usable CNI configuration in "${this.#config.confDir}"${why}`;
-    return { ready: false, reason: "NetworkPluginNotReady", message };
+    return { ready: false, reason, message };
+  }
+
+  /** Settles when plugins have said whether they are ready, or should have. */
+  async firstAnswers(): Promise<void> {
+    const late = new AbortController();
+    const tooLate = sleep(firstStatusMs, undefined, { signal: late.signal }).catch(() => {});
+    await Promise.race([this.#monitor.answered(), tooLate]);
+    late.abort();
   }
 
   /** The same facts that containerd users find under `cniconfig`. */
   describe(): unknown {
     const { binDirs, confDir, maxConfNum } = this.#config;
     const { networks, problems } = this.#content;
+    const { complaints } = this.#monitor;
     return {
       PluginDirs: binDirs,
       PluginConfDir: confDir,
@@ -99,13 +167,15 @@ class CniNetwork implements CniPodNetwork {
           Source: network.file,
         },
         IFName: interfaceName(index),
+        NotReady: complaints.get(network.name) ?? "",
       })),
       Problems: problems,
     };
   }
 
   async setup(request: PodNetworkRequest, call: Cancellable): Promise<PodNetworkResult> {
-    call.signal.throwIfAborted();
+    using _turn = await this.#turns.lock(request.sandboxId, call);
+    using _inside = await this.#gate.enter(call);
     if (this.#content.networks.length === 0) await this.reload();
     const { networks } = this.#content;
     if (networks.length === 0) throw fault("FAILED_PRECONDITION", this.status().message);
@@ -122,15 +192,38 @@ class CniNetwork implements CniPodNetwork {
   }
 
   async teardown(request: PodNetworkRequest, call: Cancellable): Promise<void> {
-    call.signal.throwIfAborted();
+    this.#checks.get(request.sandboxId)?.abort();
+    using _turn = await this.#turns.lock(request.sandboxId, call);
     const { networks } = this.#content;
     const record = (await this.#cache.get(request.sandboxId)) ?? recordOf(request, networks);
-    const context = this.#context(record, request.netnsPath);
-    const ends = await Promise.allSettled(
-      record.attachments.map((attachment) => deleteChain(attachment, context, call)),
-    );
-    throwFirstFailure(ends);
-    await this.#cache.remove(request.sandboxId);
+    await this.#takeDown(record, request.netnsPath, call);
+  }
+
+  async check(request: PodNetworkRequest, call: Cancellable): Promise<void> {
+    const { sandboxId, netnsPath } = request;
+    using _turn = await this.#turns.lock(sandboxId, call);
+    const record = await this.#cache.get(sandboxId);
+    if (record === undefined) return;
+    const context = this.#context(record, netnsPath);
+    const abort = new AbortController();
+    const own = { signal: AbortSignal.any([call.signal, abort.signal]) };
+    this.#checks.set(sandboxId, abort);
+    try {
+      const ends = await Promise.allSettled(
+        record.attachments.map((attachment) => checkChain(attachment, context, own)),
+      );
+      throwFirstFailure(ends);
+    } finally {
+      this.#checks.delete(sandboxId);
+    }
+  }
+
+  abandon(sandboxId: string): Promise<void> {
+    return this.#janitor.abandon(sandboxId);
+  }
+
+  startCollecting(holders: () => Iterable<string>): void {
+    this.#janitor.start(holders);
   }
 
   attachedSandboxes(): Promise<readonly string[]> {
@@ -138,7 +231,23 @@ class CniNetwork implements CniPodNetwork {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#watcher[Symbol.asyncDispose]();
+    this.#end.abort();
+    await Promise.all([
+      this.#watcher[Symbol.asyncDispose](),
+      this.#monitor[Symbol.asyncDispose](),
+      this.#janitor[Symbol.asyncDispose](),
+    ]);
+  }
+
+  /** DEL of all networks on record; then the record goes. */
+  async #takeDown(record: NetworkRecord, netnsPath: string, call: Cancellable): Promise<void> {
+    using _inside = await this.#gate.enter(call);
+    const context = this.#context(record, netnsPath);
+    const ends = await Promise.allSettled(
+      record.attachments.map((attachment) => deleteChain(attachment, context, call)),
+    );
+    throwFirstFailure(ends);
+    await this.#cache.remove(record.sandboxId);
   }
 
   #context(record: NetworkRecord, netnsPath: string): ChainContext {
@@ -177,9 +286,10 @@ function interfaceName(index: number): string {
 
 function recordOf(request: PodNetworkRequest, networks: readonly NetworkConf[]): NetworkRecord {
   const attachments = networks.map(
-    ({ cniVersion, name, plugins }, index): Attachment => ({
+    ({ cniVersion, disableCheck, name, plugins }, index): Attachment => ({
       name,
       cniVersion,
+      disableCheck,
       ifName: interfaceName(index),
       plugins: plugins.map(({ capabilities, raw, type }) => ({
         type,
@@ -195,6 +305,7 @@ function recordOf(request: PodNetworkRequest, networks: readonly NetworkConf[]):
     args: cniArgs(request),
     capabilityArgs: { ...capabilityArgs(request) },
     attachments,
+    abandoned: false,
   };
 }
 

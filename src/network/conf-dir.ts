@@ -55,8 +55,12 @@ export async function confDirFingerprint(folder: string): Promise<string> {
     const names = await confNames(folder);
     const files = await Promise.all(
       names.map(async (name) => {
-        const { ino, mtimeMs, size } = await stat(path.join(folder, name));
-        return `${name} ${ino} ${mtimeMs} ${size}`;
+        try {
+          const { ino, mtimeMs, size } = await stat(path.join(folder, name));
+          return `${name} ${ino} ${mtimeMs} ${size}`;
+        } catch (error) {
+          return `${name} ${errnoOf(error)}`; // a link that leads nowhere, or gone just now
+        }
       }),
     );
     return [`${self.dev}:${self.ino}`, ...files].join("\n");

@@ -8,6 +8,7 @@ import { parseConf } from "./conf.ts";
 import { confDirFingerprint, loadConfDir } from "./conf-dir.ts";
 
 const bridge = { type: "bridge", bridge: "br0" };
+const wanted = { disableCheck: false, disableGc: false };
 
 const good = [
   {
@@ -19,8 +20,10 @@ const good = [
       plugins: [bridge, { type: "portmap", capabilities: { portMappings: true, other: false } }],
     },
     conf: {
+      ...wanted,
       name: "a",
       cniVersion: "1.0.0",
+      offered: ["1.0.0"],
       plugins: [
         { type: "bridge", capabilities: [], raw: bridge },
         {
@@ -36,8 +39,10 @@ const good = [
     file: "a.conf",
     json: { name: "a", cniVersion: "0.3.1", plugins: [bridge] },
     conf: {
+      ...wanted,
       name: "a",
       cniVersion: "0.3.1",
+      offered: ["0.3.1"],
       plugins: [{ type: "bridge", capabilities: [], raw: bridge }],
     },
   },
@@ -46,8 +51,10 @@ const good = [
     file: "a.json",
     json: { name: "a", ...bridge },
     conf: {
+      ...wanted,
       name: "a",
       cniVersion: "0.1.0",
+      offered: ["0.1.0"],
       plugins: [{ type: "bridge", capabilities: [], raw: { name: "a", ...bridge } }],
     },
   },
@@ -61,8 +68,29 @@ const good = [
       plugins: [bridge],
     },
     conf: {
+      ...wanted,
       name: "a",
       cniVersion: "1.1.0",
+      offered: ["0.3.1", "0.4.0", "1.1.0"],
+      plugins: [{ type: "bridge", capabilities: [], raw: bridge }],
+    },
+  },
+  {
+    name: "a list that wants neither CHECK nor GC, the latter said as text",
+    file: "a.conflist",
+    json: {
+      name: "a",
+      cniVersion: "1.1.0",
+      disableCheck: true,
+      disableGC: "true",
+      plugins: [bridge],
+    },
+    conf: {
+      name: "a",
+      cniVersion: "1.1.0",
+      offered: ["1.1.0"],
+      disableCheck: true,
+      disableGc: true,
       plugins: [{ type: "bridge", capabilities: [], raw: bridge }],
     },
   },
@@ -163,4 +191,10 @@ test("confDirFingerprint changes with the files and with the folder", async (t) 
   assert.equal(new Set(seen).size, seen.length);
   fs.writeFileSync(path.join(folder, "note.txt"), "");
   assert.equal(await confDirFingerprint(folder), seen.at(-1));
+  // A link that leads nowhere hides no change of the other files.
+  fs.symlinkSync(path.join(root, "nowhere"), path.join(folder, "b.conf"));
+  seen.push(await confDirFingerprint(folder));
+  fs.writeFileSync(path.join(folder, "a.conf"), "333");
+  seen.push(await confDirFingerprint(folder));
+  assert.equal(new Set(seen).size, seen.length);
 });

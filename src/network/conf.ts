@@ -2,12 +2,8 @@
 import path from "node:path";
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
+import { cniVersions, unversioned } from "./versions.ts";
 
-/** Versions of the CNI specification spoken here, oldest first. */
-const CNI_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
-
-/** What a configuration without `cniVersion` means (CNI specification, section 1). */
-const unversioned = "0.1.0";
 const extensions = new Set([".conf", ".conflist", ".json"]);
 
 /** One plugin of a chain. */
@@ -23,6 +19,11 @@ export interface PluginConf {
 export interface NetworkConf {
   readonly name: string;
   readonly cniVersion: string;
+  /** The versions offered that are spoken here, oldest first; more than one only by `cniVersions` (CNI 1.1). */
+  readonly offered: readonly string[];
+  /** Its author wants no CHECK of it, or no GC. */
+  readonly disableCheck: boolean;
+  readonly disableGc: boolean;
   readonly plugins: readonly PluginConf[];
 }
 
@@ -31,10 +32,17 @@ const pluginSchema = z.looseObject({
   capabilities: z.record(z.string(), z.boolean()).nullish(),
 });
 
+/** Booleans are taken as text too, as CNI's own library does. */
+const flagSchema = z
+  .union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")])
+  .default(false);
+
 const listSchema = z.looseObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, "is letters, digits, _ . -"),
   cniVersion: z.string().optional(),
   cniVersions: z.array(z.string()).optional(),
+  disableCheck: flagSchema,
+  disableGC: flagSchema,
   plugins: z.array(pluginSchema).min(1, "needs at least one plugin"),
 });
 
@@ -62,14 +70,18 @@ export function parseConf(file: string, text: string): NetworkConf {
     const list = check(file, listSchema, json);
     return {
       name: list.name,
-      cniVersion: pickVersion(file, list.cniVersion, list.cniVersions),
+      ...versionsOf(file, list.cniVersion, list.cniVersions),
+      disableCheck: list.disableCheck,
+      disableGc: list.disableGC,
       plugins: list.plugins.map((plugin) => pluginOf(plugin)),
     };
   }
   const single = check(file, singleSchema, json);
   return {
     name: single.name,
-    cniVersion: pickVersion(file, single.cniVersion, single.cniVersions),
+    ...versionsOf(file, single.cniVersion, single.cniVersions),
+    disableCheck: false,
+    disableGc: false,
     plugins: [pluginOf(single)],
   };
 }
@@ -79,18 +91,19 @@ function pluginOf(raw: z.infer<typeof pluginSchema>): PluginConf {
   return { type: raw.type, capabilities: wanted.map(([name]) => name), raw };
 }
 
-/** The newest version that the file offers and we speak (`cniVersions` came with CNI 1.1). */
-function pickVersion(
+/** The newest version that the file offers and we speak, and all of those. */
+function versionsOf(
   file: string,
   single: string | undefined,
   several: readonly string[] | undefined,
-): string {
-  const offered = new Set([...(several ?? []), ...(single === undefined ? [] : [single])]);
-  if (offered.size === 0) return unversioned;
-  const best = CNI_VERSIONS.findLast((version) => offered.has(version));
-  if (best !== undefined) return best;
-  const what = [...offered].join(", ");
-  throw invalid(file, `cniVersion ${what} is not among ${CNI_VERSIONS.join(", ")}`);
+): Pick<NetworkConf, "cniVersion" | "offered"> {
+  const named = new Set([...(several ?? []), ...(single === undefined ? [] : [single])]);
+  if (named.size === 0) return { cniVersion: unversioned, offered: [unversioned] };
+  const offered = cniVersions.filter((version) => named.has(version));
+  const newest = offered.at(-1);
+  if (newest !== undefined) return { cniVersion: newest, offered };
+  const what = [...named].join(", ");
+  throw invalid(file, `cniVersion ${what} is not among ${cniVersions.join(", ")}`);
 }
 
 function parseJson(file: string, text: string): unknown {

@@ -6,25 +6,37 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
 
-export type CniCommand = "ADD" | "DEL";
-
-export interface PluginCall {
-  readonly command: CniCommand;
-  /** Name of the plugin's binary. */
-  readonly type: string;
-  /** For messages. */
-  readonly network: string;
-  readonly binDirs: readonly string[];
+/** One pod's interface in one network: what ADD, DEL and CHECK are about. */
+export interface PluginTarget {
   readonly containerId: string;
   /** "" when the namespace is gone, which DEL must bear. */
   readonly netnsPath: string;
   readonly ifName: string;
   readonly args: string;
+}
+
+export type TargetCommand = "ADD" | "DEL" | "CHECK";
+
+export type PluginCall = PluginCallFacts &
+  (
+    | { readonly command: TargetCommand; readonly target: PluginTarget }
+    | { readonly command: "VERSION" | "STATUS" | "GC"; readonly target?: undefined }
+  );
+
+interface PluginCallFacts {
+  /** Name of the plugin's binary. */
+  readonly type: string;
+  /** For messages. */
+  readonly network: string;
+  readonly binDirs: readonly string[];
   /** The configuration as JSON value. */
   readonly input: unknown;
   /** The plugin is killed after so long. */
   readonly timeoutMs: number;
 }
+
+/** Try again later; not available; not available, and pods may have lost it too (CNI specification, section 5). */
+const transientCodes: ReadonlySet<number> = new Set([11, 50, 51]);
 
 /** A plugin that said no, in its own words. Codes below 100 are the specification's. */
 export class CniPluginFault extends RuntimeFault {
@@ -34,8 +46,7 @@ export class CniPluginFault extends RuntimeFault {
 
   constructor(call: PluginCall, cniCode: number, said: string, cause: unknown) {
     const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
-    // Code 11: try again later (CNI specification, section 5).
-    super(cniCode === 11 ? "UNAVAILABLE" : "UNKNOWN", `${what}: ${said}`, { cause });
+    super(transientCodes.has(cniCode) ? "UNAVAILABLE" : "UNKNOWN", `${what}: ${said}`, { cause });
     this.plugin = call.type;
     this.cniCode = cniCode;
   }
@@ -49,7 +60,7 @@ const errorSchema = z.looseObject({
 
 /**
  * Runs one plugin by the CNI protocol and answers the JSON it printed; undefined when it printed
- * nothing, as for DEL. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED and CANCELLED mean it
+ * nothing, as for DEL, CHECK, STATUS and GC. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED and CANCELLED mean it
  * was killed; CniPluginFault is its own complaint.
  */
 export async function runPlugin(call: PluginCall, { signal }: Cancellable): Promise<unknown> {
@@ -92,10 +103,12 @@ function environment(call: PluginCall): Record<string, string | undefined> {
   return {
     ...childEnvironment(undefined),
     CNI_COMMAND: call.command,
-    CNI_CONTAINERID: call.containerId,
-    CNI_NETNS: call.netnsPath,
-    CNI_IFNAME: call.ifName,
-    CNI_ARGS: call.args,
+    ...(call.target && {
+      CNI_CONTAINERID: call.target.containerId,
+      CNI_NETNS: call.target.netnsPath,
+      CNI_IFNAME: call.target.ifName,
+      CNI_ARGS: call.target.args,
+    }),
     CNI_PATH: call.binDirs.join(":"),
   };
 }

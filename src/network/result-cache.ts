@@ -18,6 +18,7 @@ const attachmentSchema = z.object({
   name: z.string(),
   cniVersion: z.string(),
   ifName: z.string(),
+  disableCheck: z.boolean().default(false),
   plugins: z.array(pluginSchema),
   /** What the chain's last plugin printed; undefined until ADD is through. */
   result: z.unknown().optional(),
@@ -29,6 +30,8 @@ const recordSchema = z.object({
   args: z.string(),
   capabilityArgs: z.record(z.string(), z.unknown()),
   attachments: z.array(attachmentSchema),
+  /** The sandbox is gone, though DEL never succeeded: what is left belongs to nobody. */
+  abandoned: z.boolean().default(false),
 });
 
 /** A pod's place in one network. */
@@ -71,6 +74,19 @@ export class ResultCache {
       if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
       throw error;
     }
+  }
+
+  /** All records, and the ids of those that cannot be read. */
+  async all(): Promise<{
+    readonly records: readonly NetworkRecord[];
+    readonly unreadable: readonly string[];
+  }> {
+    const ids = await this.list();
+    const found = await Promise.all(ids.map(async (id) => [id, await this.get(id)] as const));
+    return {
+      records: found.flatMap(([, record]) => (record === undefined ? [] : [record])),
+      unreadable: found.flatMap(([id, record]) => (record === undefined ? [id] : [])),
+    };
   }
 
   async remove(sandboxId: string): Promise<void> {

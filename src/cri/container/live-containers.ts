@@ -27,6 +27,8 @@ export interface LiveContainer {
   ending: boolean;
   /** How often taking the network down has failed. */
   networkFailures: number;
+  /** What the network's CHECK found when the daemon last started: "OK", or what is amiss. */
+  networkCheck?: string;
 }
 
 /** The live side of all containers, made on first use. */

@@ -4,6 +4,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 
@@ -147,7 +148,43 @@ describe("recovery", () => {
     world.steps.take();
     await world.restart();
     const done = world.steps.take().filter((step) => /network|netns|FIFO/.test(step));
-    assert.deepEqual(done, ["network down", "remove netns", "remove orphan FIFOs"]);
+    assert.deepEqual(done.slice(0, 4), [
+      "network down",
+      "remove netns",
+      "remove orphan FIFOs",
+      "collect networks but 1",
+    ]);
+  });
+
+  it("leaves to the network's own collection what could not be taken down", async () => {
+    await using world = await FakeWorld.create();
+    world.attached = ["orphan"];
+    world.steps.fail("network down", fault("UNKNOWN", "plugin is missing"));
+    world.steps.take();
+    await world.restart();
+    const done = world.steps.take().filter((step) => /network/.test(step));
+    assert.deepEqual(done, ["network down failed", "abandon network", "collect networks but 0"]);
+  });
+
+  it("checks the networks of running pods beside the calls, and tells what is amiss", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const cniCheck = async (): Promise<unknown> => {
+      const { info } = await world.call("PodSandboxStatus", { podSandboxId, verbose: true });
+      return (JSON.parse(info?.["info"] ?? "{}") as { cniCheck?: string }).cniCheck;
+    };
+    assert.equal(await cniCheck(), undefined);
+    const slow = Promise.withResolvers<void>();
+    world.steps.held.set("network check", slow.promise);
+    await world.restart();
+    assert.equal(await cniCheck(), undefined); // a plugin that sleeps holds nobody
+    slow.resolve();
+    assert.equal(await until("the network is checked", cniCheck), "OK");
+    world.steps.fail("network check", fault("UNKNOWN", "eth0 has lost its address"));
+    await world.restart();
+    assert.equal(await until("the network is checked", cniCheck), "eth0 has lost its address");
+    await world.call("StopPodSandbox", { podSandboxId });
+    await world.call("RemovePodSandbox", { podSandboxId });
   });
 
   it("keeps what belongs to a damaged record", async () => {

@@ -29,7 +29,7 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
   using limit = deadline(removeMs, `removing sandbox "${id}"`, own.signal);
   using op = facade.operations.claim("RemovePodSandbox", id);
   await takeDownSandbox(facade, op, id, limit);
-  refuseWithNetwork(facade, id);
+  await settleNetwork(facade, id);
   await op.run("remove containers", async () => {
     await settled(
       containersOf(facade, id).map((record) => removeContainerByForce(facade, record, limit)),
@@ -51,7 +51,8 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
   facade.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
 }
 
-function refuseWithNetwork(facade: Facade, id: string): void {
+/** Refuses to go on while the network is not down, but not for ever. */
+async function settleNetwork(facade: Facade, id: string): Promise<void> {
   const record = facade.sandboxes.get(id);
   if (record?.network.kind !== "up" && record?.network.kind !== "pending") return;
   const { networkFailures } = facade.live.of(id);
@@ -60,6 +61,7 @@ function refuseWithNetwork(facade: Facade, id: string): void {
   }
   facade.ports.log.error(
     { sandbox: id, failures: networkFailures },
-    "sandbox removed although its network could not be taken down: an address may be lost",
+    "sandbox removed although its network could not be taken down: that is tried again later",
   );
+  await facade.ports.network.abandon(id);
 }

@@ -33,6 +33,7 @@ async function describe(
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   const netnsPath = netnsPathOf(record);
   const isReady = record.state.kind === "ready";
+  const { networkCheck } = facade.live.of(record.id);
   return verboseInfo({
     pid: record.state.kind === "ready" ? record.state.pid : 0,
     processStatus: isReady ? "running" : "deleted",
@@ -51,6 +52,7 @@ async function describe(
     }),
     runtimeSpec: specOf(container?.record.spec),
     cniResult: record.network.kind === "up" ? record.network.raw : null,
+    ...(networkCheck === undefined ? {} : { cniCheck: networkCheck }),
     ...(record.state.kind === "notReady" ? { reason: record.state.reason } : {}),
   });
 }

@@ -135,6 +135,22 @@ test("host ports are mapped and unmapped", { skip }, async (t) => {
   assert.deepEqual(fs.readdirSync(config.cacheDir), []);
 });
 
+// Without host ports: Debian 12's portmap (1.1.1) misses IPv6 rules of a pod that has no IPv6 address.
+test("CHECK of the real plugins finds a pod in order, and then an address gone", {
+  skip,
+}, async (t) => {
+  const { network, pod } = await setUp(t);
+  const request = await pod("checked");
+  await network.setup(request, call);
+  await network.check(request, call);
+  await inside(request.netnsPath, "ip", "addr", "flush", "dev", "eth0");
+  await assert.rejects(network.check(request, call), {
+    code: "UNKNOWN",
+    message: /^CNI CHECK of plugin "bridge"/,
+  });
+  await network.teardown(request, call);
+});
+
 test("teardown works after a restart, a changed configuration and a vanished namespace", {
   skip,
 }, async (t) => {

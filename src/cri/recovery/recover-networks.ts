@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Semaphore } from "../../base/semaphore.ts";
+import type { Facade } from "../facade.ts";
+import { deadline } from "../lifecycle/deadline.ts";
+import { networkRequest, type SandboxRecord } from "../store/sandbox-record.ts";
+
+const checkMs = 10_000;
+/** Plugins are programs: a few at a time leave the machine to the pods. */
+const checksAtOnce = 2;
+
+/**
+ * After a start, beside the calls that come in: has the network give back what no pod holds, and
+ * checks that of the running pods, whose interfaces, routes and rules may have suffered while nobody
+ * looked. What is amiss is logged and shown in verbose status; the pod is left alone. Never rejects.
+ */
+export async function recoverNetworks(facade: Facade): Promise<void> {
+  facade.ports.network.startCollecting(() => withNetwork(facade));
+  const permits = new Semaphore(checksAtOnce);
+  const running = [...facade.sandboxes.list()].filter(
+    ({ network, state }) => network.kind === "up" && state.kind === "ready",
+  );
+  await Promise.all(
+    running.map(async (record) => {
+      using _permit = await permits.acquire();
+      if (!facade.lifetime.aborted) await check(facade, record);
+    }),
+  );
+}
+
+function* withNetwork(facade: Facade): Iterable<string> {
+  for (const { id, network } of facade.sandboxes.list()) {
+    if (network.kind === "up" || network.kind === "pending") yield id;
+  }
+}
+
+async function check(facade: Facade, record: SandboxRecord): Promise<void> {
+  const { log, netns, network } = facade.ports;
+  if (record.network.kind !== "up") return;
+  const { netnsPath } = record.network;
+  using limit = deadline(checkMs, `checking the network of "${record.id}"`, facade.lifetime);
+  let found = "OK";
+  try {
+    if (await netns.isAlive(netnsPath))
+      await network.check(networkRequest(record, netnsPath), limit);
+    else found = `network namespace "${netnsPath}" is gone`;
+  } catch (error) {
+    found = error instanceof Error ? error.message : String(error);
+  }
+  // A pod that goes meanwhile has its network taken down under the check.
+  if (facade.lifetime.aborted || facade.sandboxes.get(record.id)?.network.kind !== "up") return;
+  const live = facade.live.of(record.id);
+  if (live.ending) return;
+  live.networkCheck = found;
+  if (found !== "OK")
+    log.warn({ sandbox: record.id, reason: found }, "CNI CHECK finds a pod's network amiss");
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { Logger } from "../base/logger.ts";
+import type { NetworkConf } from "./conf.ts";
+import { collectGarbage, takesGc, type ValidAttachment } from "./node-verbs.ts";
+import type { QuietGate } from "./quiet-gate.ts";
+import type { NetworkRecord, ResultCache } from "./result-cache.ts";
+
+/** Pods wait for a collection that runs, so it must be short, also where a plugin sleeps. */
+const gcMs = 10_000;
+const firstRetryMs = 60_000;
+const lastRetryMs = 3_600_000;
+
+export interface JanitorOptions {
+  readonly cache: ResultCache;
+  readonly gate: QuietGate;
+  readonly binDirs: readonly string[];
+  readonly log: Logger;
+  /** The networks in use. */
+  readonly networks: () => readonly (NetworkConf & { readonly ifName: string })[];
+  /** DEL by the record, and the record's end. */
+  readonly takeDown: (record: NetworkRecord, call: Cancellable) => Promise<void>;
+  readonly firstRetryMs?: number;
+}
+
+/**
+ * Gives back what sandboxes left behind whose DEL never succeeded: by DEL, tried again ever more
+ * seldom, and by GC (CNI 1.1), which tells plugins what is still in use. Whatever it cannot do now
+ * waits on the disk for the next time or the next daemon.
+ */
+export class Janitor implements AsyncDisposable {
+  readonly #options: JanitorOptions;
+  readonly #end = new AbortController();
+  #holders: (() => Iterable<string>) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #retryMs: number;
+  #round: Promise<void> | undefined;
+
+  constructor(options: JanitorOptions) {
+    this.#options = options;
+    this.#retryMs = options.firstRetryMs ?? firstRetryMs;
+  }
+
+  /** Begins a round. `holders` are the sandboxes with a network, whatever is on record here. */
+  start(holders: () => Iterable<string>): void {
+    this.#holders = holders;
+    this.#begin();
+  }
+
+  /** From now on nobody waits for this sandbox's DEL; what it left is the janitor's. */
+  async abandon(sandboxId: string): Promise<void> {
+    const { cache } = this.#options;
+    const record = await cache.get(sandboxId);
+    if (record === undefined) return;
+    await cache.put({ ...record, abandoned: true });
+    this.#retryMs = this.#options.firstRetryMs ?? firstRetryMs;
+    this.#schedule();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#end.signal.aborted || this.#holders === undefined) return;
+    this.#timer = setTimeout(() => this.#begin(), this.#retryMs);
+    this.#timer.unref();
+    this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
+  }
+
+  #begin(): void {
+    if (this.#round !== undefined || this.#end.signal.aborted) return;
+    this.#round = this.#work()
+      .catch((err: unknown) => {
+        if (!this.#end.signal.aborted) this.#options.log.error({ err }, "CNI clean-up failed");
+      })
+      .finally(() => {
+        this.#round = undefined;
+      });
+  }
+
+  async #work(): Promise<void> {
+    const { cache, gate, log, networks, takeDown } = this.#options;
+    const call = { signal: this.#end.signal };
+    const orphans = (await cache.all()).records.filter(({ abandoned }) => abandoned);
+    for (const record of orphans) {
+      try {
+        await takeDown(record, call);
+        log.info({ sandbox: record.sandboxId }, "network of a removed pod taken down at last");
+      } catch (err) {
+        call.signal.throwIfAborted();
+        log.debug({ err, sandbox: record.sandboxId }, "network of a removed pod is still up");
+      }
+    }
+    if (networks().some(takesGc)) await gate.whenQuiet(() => this.#collect(call), call);
+    if ((await cache.all()).records.some(({ abandoned }) => abandoned)) this.#schedule();
+  }
+
+  /** Runs while no pod's network is set up or taken down. */
+  async #collect({ signal }: Cancellable): Promise<void> {
+    const { binDirs, cache, log, networks } = this.#options;
+    const { records, unreadable } = await cache.all();
+    if (unreadable.length > 0) {
+      // Whose they are is not known, and GC would take the network from pods that run.
+      log.warn({ records: unreadable }, "CNI GC left out: unreadable records");
+      return;
+    }
+    const limit = { signal: AbortSignal.any([signal, AbortSignal.timeout(gcMs)]) };
+    const cleaned = new Set<string>();
+    await Promise.all(
+      networks()
+        .filter(takesGc)
+        .map(async (conf) => {
+          const valid = this.#validIn(conf, records);
+          try {
+            await collectGarbage(conf, valid, { binDirs, timeoutMs: gcMs }, limit);
+            cleaned.add(conf.name);
+            log.debug({ network: conf.name, attachments: valid.length }, "CNI GC done");
+          } catch (err) {
+            log.warn({ err, network: conf.name }, "CNI GC failed");
+          }
+        }),
+    );
+    for (const { abandoned, attachments, sandboxId } of records) {
+      if (abandoned && attachments.every(({ name }) => cleaned.has(name))) {
+        await cache.remove(sandboxId);
+      }
+    }
+  }
+
+  #validIn(
+    conf: NetworkConf & { readonly ifName: string },
+    records: readonly NetworkRecord[],
+  ): ValidAttachment[] {
+    const onRecord = records
+      .filter(({ abandoned }) => !abandoned)
+      .flatMap(({ attachments, sandboxId }) =>
+        attachments
+          .filter(({ name }) => name === conf.name)
+          .map(({ ifName }) => ({ containerID: sandboxId, ifname: ifName })),
+      );
+    const recorded = new Set(records.map(({ sandboxId }) => sandboxId));
+    // Pods whose record was lost may have been set up as the configuration says now.
+    const others = [...(this.#holders?.() ?? [])]
+      .filter((id) => !recorded.has(id))
+      .map((id) => ({ containerID: id, ifname: conf.ifName }));
+    return [...onRecord, ...others];
+  }
+}
