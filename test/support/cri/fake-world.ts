@@ -235,6 +235,10 @@ export class FakeWorld implements AsyncDisposable {
         },
         teardown: () => steps.run("network down"),
         attachedSandboxes: () => Promise.resolve(this.attached),
+        check: () => steps.run("network check"),
+        abandon: () => steps.run("abandon network"),
+        startCollecting: (holders) =>
+          void steps.done.push(`collect networks but ${[...holders()].length}`),
       },
       logs: this.#logs(),
       specs: {
