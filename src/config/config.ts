@@ -103,6 +103,11 @@ export interface CriConfig {
   readonly enableUnprivilegedIcmp: boolean;
   readonly ignoreImageDefinedVolumes: boolean;
   readonly disableHugetlbController: boolean;
+  /** File of block I/O classes; "" for none. */
+  readonly blockioConfigFile: string;
+  /** Run a container without the class it asks for where no such classes are there at all. */
+  readonly ignoreBlockioNotEnabledErrors: boolean;
+  readonly ignoreRdtNotEnabledErrors: boolean;
   readonly statsPeriodMs: number;
   /** Reported as the sandbox image; nothing is ever pulled for it. */
   readonly sandboxImage: string;

@@ -297,6 +297,19 @@ export const sections: readonly Section[] = [
         ["disable_hugetlb_controller", "disableHugetlbController"],
         "Leave hugepage limits out of container specs.",
       ),
+      pathField(
+        ["blockio_config_file", "blockioConfigFile"],
+        'File of block I/O classes, YAML or JSON: `Classes: { NAME: [{ Weight: 200 }, { Devices: ["/dev/sd*"], Weight: 100, ThrottleReadBps: 50M, ThrottleWriteBps: 10Mi, ThrottleReadIOPS: 1k, ThrottleWriteIOPS: 500 }] }`. Pods name a class in the annotation `blockio.resources.beta.kubernetes.io/pod`, or `…/container.NAME` for one container. It is read when a container asks. "" for none.',
+        true,
+      ),
+      flag(
+        ["ignore_blockio_not_enabled_errors", "ignoreBlockioNotEnabledErrors"],
+        "Where no such file is configured, run containers that ask for a class without it, instead of refusing them.",
+      ),
+      flag(
+        ["ignore_rdt_not_enabled_errors", "ignoreRdtNotEnabledErrors"],
+        "Where /sys/fs/resctrl is not mounted, run containers that ask for an RDT class (`rdt.resources.beta.kubernetes.io/pod` or `…/container.NAME`) without it. A class is a group there, which the administrator makes.",
+      ),
       duration(
         ["stats_period", "statsPeriodMs"],
         "How often CPU usage is sampled for the rate in stats.",

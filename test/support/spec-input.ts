@@ -52,7 +52,7 @@ export const plainHost: HostFacts = {
   hostname: "node-1",
 };
 
-/** No AppArmor. */
+/** No AppArmor, no RDT, no classes. */
 export const testServices: SpecServices = {
   apparmor: {
     byDefault: {
@@ -62,6 +62,8 @@ export const testServices: SpecServices = {
     },
     isLoaded: async () => false,
   },
+  rdt: { list: async () => undefined },
+  blockio: { read: async () => undefined },
 };
 
 export const allFeatures: RuntimeFeatures = {

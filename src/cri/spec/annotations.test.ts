@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  sandboxInput,
-  specOf,
-  testRefusals,
-  testServices,
-} from "../../../test/support/spec-input.ts";
+import { sandboxInput, specOf, testServices } from "../../../test/support/spec-input.ts";
 import { defaultHandler } from "../../config/defaults.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
 import { globMatches } from "./glob.ts";
@@ -62,23 +57,6 @@ test("a container's annotations name it, its sandbox and its image", async () =>
     "io.kubernetes.cri.image-name": "docker.io/app:1",
   });
 });
-
-testRefusals([
-  {
-    name: "a block I/O class",
-    changes: {
-      config: { annotations: { "blockio.resources.beta.kubernetes.io/container.app": "fast" } },
-    },
-    code: "FAILED_PRECONDITION",
-    message: /block I\/O classes are not supported/,
-  },
-  {
-    name: "an RDT class of the pod",
-    changes: { pod: { annotations: { "rdt.resources.beta.kubernetes.io/pod": "gold" } } },
-    code: "FAILED_PRECONDITION",
-    message: /RDT classes are not supported/,
-  },
-]);
 
 test("globMatches follows path.Match", () => {
   const rows: [string, string, boolean][] = [

@@ -2,17 +2,12 @@
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
 import { globMatches } from "./glob.ts";
-import { unsupported } from "./invalid.ts";
 
 /**
  * Names under io.kubernetes.cri that shims, kata, gVisor and node agents read from a spec.
  * container-type and sandbox-id decide which shim a container joins: they must be exact.
  */
 const prefix = "io.kubernetes.cri.";
-const classAnnotations = [
-  { stem: "blockio.resources.beta.kubernetes.io/", what: "block I/O classes" },
-  { stem: "rdt.resources.beta.kubernetes.io/", what: "RDT classes" },
-];
 
 /** Annotations of the sandbox's spec: what the handler lets through, then ours, which win. */
 export function sandboxAnnotations(
@@ -20,7 +15,6 @@ export function sandboxAnnotations(
   config: PodSandboxConfig,
   handler: Pick<RuntimeHandlerConfig, "podAnnotations">,
 ): Record<string, string> {
-  refuseResourceClasses(config.annotations, "");
   const resources = config.linux?.resources;
   const named: Record<string, string> = {
     ...passedThrough(config.annotations, handler.podAnnotations),
@@ -45,7 +39,6 @@ export function containerAnnotations(
   sandbox: PodSandboxConfig,
   handler: Pick<RuntimeHandlerConfig, "podAnnotations" | "containerAnnotations">,
 ): Record<string, string> {
-  refuseResourceClasses({ ...sandbox.annotations, ...container.annotations }, container.name);
   return {
     ...passedThrough(sandbox.annotations, handler.podAnnotations),
     ...passedThrough(container.annotations, handler.containerAnnotations),
@@ -81,19 +74,4 @@ function passedThrough(
   return Object.fromEntries(
     Object.entries(annotations).filter(([name]) => globs.some((glob) => globMatches(glob, name))),
   );
-}
-
-/** A class that is asked for and silently not given would be a noisy neighbour nobody finds. */
-function refuseResourceClasses(
-  annotations: Readonly<Record<string, string>>,
-  container: string,
-): void {
-  for (const { stem, what } of classAnnotations) {
-    for (const suffix of container === "" ? ["pod"] : ["pod", `container.${container}`]) {
-      const name = `${stem}${suffix}`;
-      if ((annotations[name] ?? "") !== "") {
-        throw unsupported(`annotations["${name}"]`, `${what} are not supported by this runtime`);
-      }
-    }
-  }
 }

@@ -9,6 +9,8 @@ import { startingSpec } from "./base-spec.ts";
 import { capabilitySets, resolveCapabilities } from "./capabilities.ts";
 import { applyCdiDevices, requestedCdiDevices } from "./cdi/cdi-devices.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
+import { blockIo } from "./classes/blockio.ts";
+import { rdtGroup } from "./classes/rdt.ts";
 import { hostDevices, requestedDevices } from "./devices.ts";
 import { addRequestedEnv, defaultPath, Environment } from "./env.ts";
 import { invalid } from "./invalid.ts";
@@ -69,6 +71,7 @@ export async function buildContainerSpec(
   setNamespaces(spec, input, security, mappings);
   setPaths(spec, security, privileged);
   setResources(spec, input);
+  await setClasses(spec, input, services);
   await addContainerMounts(spec, input, mappings);
   await setDevices(spec, input, privileged);
   await confine(spec, input, services, capabilities);
@@ -159,6 +162,25 @@ function setResources(
   const resources = config.linux?.resources;
   if (!resources) return;
   linux.resources = { ...linux.resources, ...toOciResources(resources, host, cri) };
+}
+
+/** Shares of the machine's caches and disks. */
+async function setClasses(
+  spec: OciSpec,
+  { sandbox, config, cri }: ContainerSpecInput,
+  { rdt, blockio }: SpecServices,
+): Promise<void> {
+  const request = {
+    container: config.metadata?.name ?? "",
+    containerAnnotations: config.annotations,
+    podAnnotations: sandbox.config.annotations,
+  };
+  const closID = await rdtGroup(request, rdt, { ignoreNotEnabled: cri.ignoreRdtNotEnabledErrors });
+  if (closID !== undefined) spec.linux.intelRdt = { ...spec.linux.intelRdt, closID };
+  const shares = await blockIo(request, blockio, {
+    ignoreNotEnabled: cri.ignoreBlockioNotEnabledErrors,
+  });
+  if (shares !== undefined) spec.linux.resources.blockIO = shares;
 }
 
 async function setDevices(

@@ -4,6 +4,8 @@ import type { ContainerConfig, Mount, PodSandboxConfig } from "../../gen/cri.gen
 import type { Image } from "../../images/ports.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
 import type { AppArmorProfiles } from "./apparmor/apparmor.ts";
+import type { BlockioClasses } from "./classes/blockio.ts";
+import type { RdtGroups } from "./classes/rdt.ts";
 
 /**
  * CRI configuration → OCI runtime spec. Two entry points, one file each:
@@ -43,6 +45,8 @@ export interface HostFacts {
 /** What specs need of the host at the time they are built, as opposed to HostFacts. */
 export interface SpecServices {
   readonly apparmor: AppArmorProfiles;
+  readonly rdt: RdtGroups;
+  readonly blockio: BlockioClasses;
 }
 
 /** What the OCI runtime of a handler can do: readRuntimeFeatures() (runtime-features.ts). */

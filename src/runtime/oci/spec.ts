@@ -129,6 +129,7 @@ export interface OciLinuxResources {
   memory?: OciMemory;
   cpu?: OciCpu;
   pids?: { limit: OciInteger };
+  blockIO?: OciBlockIo;
   hugepageLimits?: { pageSize: string; limit: OciInteger }[];
   /** cgroup v2 files and their values. */
   unified?: Record<string, string>;
@@ -149,6 +150,23 @@ export interface OciDeviceRule {
   major?: number;
   minor?: number;
   access?: string;
+}
+
+export interface OciBlockIo {
+  /** 10 to 1000, on disks that are not among `weightDevice`. */
+  weight?: number;
+  weightDevice?: { major: number; minor: number; weight: number }[];
+  throttleReadBpsDevice?: OciDiskRate[];
+  throttleWriteBpsDevice?: OciDiskRate[];
+  throttleReadIOPSDevice?: OciDiskRate[];
+  throttleWriteIOPSDevice?: OciDiskRate[];
+}
+
+/** Bytes or operations a second on one disk. */
+export interface OciDiskRate {
+  major: number;
+  minor: number;
+  rate: OciInteger;
 }
 
 /** Bytes. `swap` counts memory and swap together. */
