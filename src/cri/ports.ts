@@ -98,9 +98,13 @@ export interface SpecBuilders {
 /** The kinds of host mount that the façade itself makes and removes. */
 export interface HostMounts {
   /** Mounts a tmpfs for /dev/shm at an existing folder. */
-  mountShm(target: string, sizeBytes: number): void;
+  mountShm(
+    target: string,
+    sizeBytes: number,
+    owner: { readonly uid: number; readonly gid: number },
+  ): void;
   /** Makes a snapshot's mounts, read-only, at an existing folder. */
-  mountReadOnly(target: string, mounts: readonly TypesMount[]): void;
+  mountReadOnly(target: string, mounts: readonly TypesMount[]): Promise<void>;
   /** Unmounts what is at or below `path`, lazily when busy. No error when nothing is. */
   unmountBelow(path: string): Promise<void>;
 }

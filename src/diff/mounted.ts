@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, mkdtemp, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
+import { withoutMapping } from "../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mountinfo.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
@@ -8,7 +9,7 @@ import type { TypesMount } from "../gen/tasks.gen.ts";
 /** A folder for mount points and files on their way, gone when disposed. */
 export interface MountRoom extends AsyncDisposable {
   readonly folder: string;
-  /** Mounts the mounts on a folder of that name and answers its path. */
+  /** Mounts the mounts on a folder of that name, files with the owners they have on the disk, and answers its path. */
   mount(name: string, mounts: readonly TypesMount[]): Promise<string>;
 }
 
@@ -25,7 +26,7 @@ export async function openMountRoom(base: string): Promise<MountRoom> {
       const point = { at, count: 0 };
       points.push(point);
       for (const mount of mounts) {
-        mountSpec(mount, at);
+        mountSpec(withoutMapping(mount), at);
         point.count += 1;
       }
       return at;

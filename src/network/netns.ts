@@ -6,11 +6,12 @@ import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unmount } from "../base/os/mount.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
 import { holdUserNamespace } from "../base/os/user-namespace.ts";
 import type { NetnsAnswer, NetnsRequest } from "./netns-worker.ts";
-import { type NamespaceOwner, type NetworkNamespaces, userNamespaceSuffix } from "./ports.ts";
+import { type NetworkNamespaces, userNamespaceSuffix } from "./ports.ts";
 
 /** What statfs(2) calls the file system of namespace files. */
 const namespaceFileSystem = 0x6e736673;
@@ -80,7 +81,7 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     return this.#prepared;
   }
 
-  async create(id: string, { signal }: Cancellable, owner?: NamespaceOwner): Promise<string> {
+  async create(id: string, { signal }: Cancellable, owner?: IdMappings): Promise<string> {
     signal.throwIfAborted();
     if (!/^[\w.-]+$/.test(id) || id.startsWith(".") || id.endsWith(userNamespaceSuffix)) {
       throw fault("INVALID_ARGUMENT", `network namespace id "${id}" is no file name`);
@@ -98,7 +99,7 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
   }
 
   /** A namespace belongs to the user namespace it is made in. */
-  async #createOwned(file: string, { uids, gids }: NamespaceOwner): Promise<void> {
+  async #createOwned(file: string, { uids, gids }: IdMappings): Promise<void> {
     const program = this.#program;
     await using held = await holdUserNamespace({ program, uids, gids, network: true });
     await this.#request("pin", file, held.pid);

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import type { IdMappings } from "../base/os/id-mapping.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
-import type { IdMapping } from "../base/os/user-namespace.ts";
 
 /** A user namespace that owns a network namespace is pinned beside it, under its name and this. */
 export const userNamespaceSuffix = ".user";
-
-/** The ids of the user namespace that is to own a network namespace. */
-export interface NamespaceOwner {
-  readonly uids: readonly IdMapping[];
-  readonly gids: readonly IdMapping[];
-}
 
 /** Network namespaces pinned as files in a folder of our own. */
 export interface NetworkNamespaces {
@@ -19,7 +13,7 @@ export interface NetworkNamespaces {
    * owner it is made inside a user namespace of these ids: only who is in there may mount its sysfs
    * and set its sysctls.
    */
-  create(id: string, call: Cancellable, owner?: NamespaceOwner): Promise<string>;
+  create(id: string, call: Cancellable, owner?: IdMappings): Promise<string>;
   /** Unmounts and removes, with the user namespace that owns it; no error when it is gone. */
   remove(path: string, call: Cancellable): Promise<void>;
   /** True when the path holds a live namespace. */

@@ -2,11 +2,13 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { Bundle } from "./bundle.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { endDeadTask } from "./dead-task.ts";
 import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
+import { mountMappedRootfs } from "./mapped-rootfs.ts";
 import type {
   CreateOptions,
   EventSink,
@@ -56,6 +58,8 @@ export interface TaskManagerOptions {
   /** How the shims of a runtime start; "auto" for all when left out. */
   readonly shimLaunch?: (runtime: string, runtimePath: string) => ShimLaunch;
   readonly binaries?: ShimBinaries;
+  /** For root file systems with mapped owners; left out, shims must know how. */
+  readonly mappedMounts?: MappedMountOptions;
 }
 
 /** The runtime over runc v2 shims. Disposing it drops the connections; shims and containers run on. */
@@ -173,7 +177,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     options: CreateOptions,
     call: Cancellable,
   ): Promise<RuntimeTask> {
-    const { root, state } = this.#options;
+    const { root, state, mappedMounts } = this.#options;
     const binary = await this.#binaries.resolve(options.runtime, options.runtimePath);
     const place = { root, state, namespace, id };
     await using undo = new AsyncDisposableStack();
@@ -194,7 +198,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     );
     undo.defer(() => this.#release(shim, id));
     if (call.signal.aborted) throw toFault(call.signal.reason);
-    const creation = createInShim(shim, bundle, options, runtimeOptions);
+    const rootfs =
+      mappedMounts === undefined
+        ? options.rootfs
+        : await mountMappedRootfs(options.rootfs, bundle.rootfs, mappedMounts);
+    const creation = createInShim(shim, bundle, { ...options, rootfs }, runtimeOptions);
     undo.defer(() =>
       this.#attempt("failed task may have left something", id, () =>
         discardFailedCreate(creation, shim, bundle, this.#deathOf(bundle, binary)),

@@ -3,9 +3,11 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
+import type { IdMappings } from "../base/os/id-mapping.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { diskUsage } from "./disk-usage.ts";
+import { mappingsOf } from "./mapping-labels.ts";
 import type {
   CommitOptions,
   PrepareOptions,
@@ -30,6 +32,8 @@ export interface SnapshotLayout {
   readonly whiteouts: Snapshotter["whiteouts"];
   /** True when a snapshot's folder holds its parents' files too. */
   readonly isWhole: boolean;
+  /** True when its mounts show the owners of files as a user namespace has them. */
+  readonly canMap: boolean;
   mounts(place: SnapshotPlace): TypesMount[];
   /** Copies folders into a new snapshot's, later ones over earlier ones; only where it is whole. */
   readonly fill?: (folder: string, sources: readonly string[], call: Cancellable) => Promise<void>;
@@ -43,6 +47,8 @@ export interface SnapshotPlace {
   readonly own: string;
   /** The parents' file folders, top first. */
   readonly lowers: readonly string[];
+  /** How owners are to be mapped; undefined for files as they are. */
+  readonly mappings: IdMappings | undefined;
 }
 
 /**
@@ -172,7 +178,8 @@ export class FolderSnapshotter implements Snapshotter {
     this.#assertFree(namespace, key);
     using _parent = await this.#expect(namespace, parent);
     const lowers = this.#lowers(namespace, parent);
-    const number = await this.#folders.create(kind, lowers[0]);
+    const mappings = this.#mappings(labels ?? {});
+    const number = await this.#folders.create(kind, lowers[0], mappings);
     const now = nowNanos();
     const info: SnapshotInfo = {
       name: key,
@@ -203,7 +210,15 @@ export class FolderSnapshotter implements Snapshotter {
       base: this.#folders.base,
       own: this.#folders.own(number),
       lowers: this.#lowers(namespace, info.parent),
+      mappings: this.#mappings(info.labels),
     });
+  }
+
+  /** FAILED_PRECONDITION when they are asked for in vain: files would be nobody's in the container. */
+  #mappings(labels: Readonly<Record<string, string>>): IdMappings | undefined {
+    const mappings = mappingsOf(labels);
+    if (mappings === undefined || this.#layout.canMap) return mappings;
+    throw fault("FAILED_PRECONDITION", `snapshotter "${this.name}" cannot map ids`);
   }
 
   /** Makes the committed record; answers its folder, and the one that it was before. */

@@ -3,6 +3,7 @@ import { chmod, chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises
 import path from "node:path";
 import { syncDirectory } from "../base/atomic-file.ts";
 import { errnoOf } from "../base/errors.ts";
+import { hostId, type IdMappings } from "../base/os/id-mapping.ts";
 import type { SnapshotKind } from "./ports.ts";
 
 /**
@@ -32,8 +33,12 @@ export class SnapshotFolders {
     return orphans;
   }
 
-  /** Makes a new snapshot's folder. Its root looks like `parent`'s, as a merged root should. */
-  async create(kind: SnapshotKind, parent: string | undefined): Promise<number> {
+  /** Makes a new snapshot's folder. Its root looks like `parent`'s, as a merged root should, with mapped owners. */
+  async create(
+    kind: SnapshotKind,
+    parent: string | undefined,
+    mappings?: IdMappings,
+  ): Promise<number> {
     const number = this.#next++;
     const own = this.own(number);
     const files = this.files(number);
@@ -44,11 +49,13 @@ export class SnapshotFolders {
       if (kind === "ACTIVE") {
         await mkdir(path.join(own, "work"), { mode: 0o711 });
       }
-      if (parent !== undefined) {
-        const like = await stat(parent);
-        await chown(files, like.uid, like.gid);
-        await chmod(files, like.mode & 0o7777);
+      const like = parent === undefined ? undefined : await stat(parent);
+      if (like !== undefined || mappings !== undefined) {
+        const { uid, gid } = like ?? { uid: 0, gid: 0 };
+        if (mappings === undefined) await chown(files, uid, gid);
+        else await chown(files, hostId(mappings.uids, uid), hostId(mappings.gids, gid));
       }
+      if (like !== undefined) await chmod(files, like.mode & 0o7777);
       await syncDirectory(this.base);
       return number;
     } catch (error) {

@@ -9,7 +9,7 @@ import { createRuntimeService, type RuntimeService } from "../cri/create-runtime
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { createContainerLogs } from "../cri/logs/container-logs.ts";
 import { criNamespace } from "../cri/ports.ts";
-import { hostMounts } from "../cri/sandbox/host-mounts.ts";
+import { createHostMounts } from "../cri/sandbox/host-mounts.ts";
 import { readHostFacts } from "../cri/spec/host-facts.ts";
 import { createSpecBuilders } from "../cri/spec/spec-builders.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
@@ -143,7 +143,10 @@ export function criPlugins(
         specs: createSpecBuilders(createSpecServices(config, hostFacts, log, closing.signal)),
         hostFacts,
         features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
-        hostMounts,
+        hostMounts: createHostMounts({
+          program: pauseBinaryPath(),
+          rooms: path.join(config.root, "mapped-mounts"),
+        }),
         layerArchives: createLayerArchives(snapshotter, rooms),
         capture: createOutputCapture(path.join(config.state, "fifo")),
         ...figures,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import type { RuntimeConfig } from "../config/config.ts";
+import { clearMountRooms } from "../diff/mounted.ts";
 import { createExchange } from "../events/exchange.ts";
+import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
@@ -31,6 +34,8 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
     id: "task",
     requires: [pluginUri(exchange), pluginUri(shimEvents)],
     init: async (context) => {
+      const rooms = path.join(config.root, "mapped-mounts");
+      await clearMountRooms(rooms);
       const manager = createTaskManager({
         root: config.root,
         state: config.state,
@@ -40,6 +45,7 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
         sink: sinkTo(context.get(exchange)),
         shimEvents: context.get(shimEvents),
         timeouts: config.timeouts,
+        mappedMounts: { program: pauseBinaryPath(), rooms },
         shimLaunch: (name, shim) => shimLaunchOf(config.runtime, name, shim),
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would

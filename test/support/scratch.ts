@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
@@ -19,6 +19,7 @@ export async function scratch({ prefix = "be", space = true } = {}): Promise<Scr
   const made = await mkdtemp(
     path.join(await realpath(os.tmpdir()), `${prefix}${space ? " " : "-"}${tag}`),
   );
+  await chmod(made, 0o711); // the root of a user namespace must find its way to what is mounted in there
   return {
     path: made,
     tag,

@@ -3,9 +3,10 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import path from "node:path";
 import { fault } from "../errors.ts";
+import { formatMappings, type IdMappings, parseMappings } from "./id-mapping.ts";
 import { bindIdmapped } from "./idmapped-mount.ts";
 import { type MountSpec, mountSpec, unmount } from "./mount.ts";
-import { holdUserNamespace, type IdMapping } from "./user-namespace.ts";
+import { holdUserNamespace } from "./user-namespace.ts";
 
 export interface MappedMountOptions {
   /** The pause program, which holds the user namespace that a mapping is told by. */
@@ -15,30 +16,8 @@ export interface MappedMountOptions {
 }
 
 /** The options by which a mount asks for its owners to be mapped, as containerd's snapshotters write them. */
-export function mappingOptions(
-  uids: readonly IdMapping[],
-  gids: readonly IdMapping[],
-): readonly string[] {
+export function mappingOptions({ uids, gids }: IdMappings): readonly string[] {
   return [`uidmap=${formatMappings(uids)}`, `gidmap=${formatMappings(gids)}`];
-}
-
-/** `CONTAINER:HOST:SIZE`, several with commas between: the form of snapshots' labels and mounts' options. */
-export function formatMappings(mappings: readonly IdMapping[]): string {
-  return mappings
-    .map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`)
-    .join(",");
-}
-
-/** The reverse of formatMappings. INVALID_ARGUMENT for anything else. */
-export function parseMappings(text: string): IdMapping[] {
-  return text.split(",").map((part) => {
-    const numbers = part.split(":").map((it) => (/^\d{1,10}$/.test(it) ? Number(it) : Number.NaN));
-    const [containerID = Number.NaN, hostID = Number.NaN, size = Number.NaN] = numbers;
-    if (numbers.length !== 3 || numbers.some((it) => !(it < 2 ** 32)) || size === 0) {
-      throw fault("INVALID_ARGUMENT", `"${text}" is no mapping of ids, like 0:65536:65536`);
-    }
-    return { containerID, hostID, size };
-  });
 }
 
 export function isMapped(mount: Pick<MountSpec, "options">): boolean {

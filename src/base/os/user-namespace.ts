@@ -2,21 +2,13 @@
 import { closeSync, openSync, read, writeFileSync, writeSync } from "node:fs";
 import { fault } from "../errors.ts";
 import { errnoName } from "./errno.ts";
+import type { IdMapping, IdMappings } from "./id-mapping.ts";
 import { reap } from "./reaper.ts";
 import { closeAll, makePipe, spawnProcess } from "./spawn.ts";
 
-/** `size` ids from `containerID` on are the host's from `hostID` on; as the OCI spec writes it. */
-export interface IdMapping {
-  readonly containerID: number;
-  readonly hostID: number;
-  readonly size: number;
-}
-
-export interface UserNamespaceRequest {
+export interface UserNamespaceRequest extends IdMappings {
   /** The pause program, whose `-u` holds a namespace. */
   readonly program: string;
-  readonly uids: readonly IdMapping[];
-  readonly gids: readonly IdMapping[];
   /** Makes a network namespace too, which then belongs to the user namespace. */
   readonly network: boolean;
 }

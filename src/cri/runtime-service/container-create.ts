@@ -8,6 +8,7 @@ import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
 import { rootLabel } from "../../garbage/references.ts";
 import type { Image } from "../../images/ports.ts";
+import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
   type CheckpointSource,
@@ -25,6 +26,7 @@ import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
 import { imageVolumePath } from "../sandbox/image-volumes.ts";
+import { podMappings } from "../sandbox/pod-mappings.ts";
 import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import type { BuiltContainerSpec } from "../spec/ports.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
@@ -43,7 +45,7 @@ export function createContainer(facade: Facade): Verb<"CreateContainer"> {
     const wanted = { sandboxId: sandbox.id, config };
     const finished = finishedContainer(facade, name, wanted);
     if (finished) return { containerId: finished.id };
-    const checkpoint = await checkpointSource(facade, config.image.image);
+    const checkpoint = await checkpointSource(facade, config.image.image, call);
     const image = facade.ports.images.find(config.image.image);
     if (!image && !checkpoint) {
       throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
@@ -124,7 +126,10 @@ async function planned(
     return { ...request, image, restore: folder };
   }
   const { image } = request;
-  if (image) return { ...request, image, restore: undefined };
+  if (image) {
+    await op.run("image", () => facade.ports.images.unpack(image, call));
+    return { ...request, image, restore: undefined };
+  }
   throw fault("NOT_FOUND", `image "${request.config.image.image}" is not present on this node`);
 }
 
@@ -140,7 +145,11 @@ async function prepare(
   const { snapshotter } = facade.ports;
   const { chainId } = plan.image;
   // A root of its own: between here and the container's record nothing else refers to it.
-  const labels = { [kindLabel]: "container", [rootLabel]: "true" };
+  const labels = {
+    [kindLabel]: "container",
+    [rootLabel]: "true",
+    ...mappingLabels(podMappings(facade, plan.sandbox)),
+  };
   const options = { labels, signal: call.signal };
   undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
   const [, built] = await together(

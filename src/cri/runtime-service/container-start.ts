@@ -2,17 +2,19 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
-import type { Container, ExitHandle, Task } from "../../client/ports.ts";
+import { hostId } from "../../base/os/id-mapping.ts";
+import type { Container, ExitHandle, NewTaskOptions, Task } from "../../client/ports.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { purgeTask } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { handlerFor, runtimeOptions } from "../handlers.ts";
+import { type Handler, handlerFor, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
+import { podMappings } from "../sandbox/pod-mappings.ts";
 import { readySandbox } from "../sandbox/ready-sandbox.ts";
 import {
   becomeExited,
@@ -20,6 +22,7 @@ import {
   type ContainerRecord,
   describeState,
 } from "../store/container-record.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */
@@ -105,9 +108,7 @@ async function createTask(
     container.newTask(
       {
         runtimePath: handler.config.shim,
-        ...(record.checkpoint !== undefined && {
-          options: runtimeOptions(handler, { criuImagePath: record.checkpoint }),
-        }),
+        ...taskOptions(facade, handler, record, sandbox),
         rootfs: ports.snapshotter.mounts(criNamespace, id),
         io: async () => {
           alive.log = await op.run("log", () =>
@@ -128,6 +129,27 @@ async function createTask(
     ),
   );
   return { task, exit: await task.wait({ signal: facade.lifetime }) };
+}
+
+/** What differs from the options of the handler, which the container's record has. */
+function taskOptions(
+  facade: Facade,
+  handler: Handler,
+  { checkpoint, user }: ContainerRecord,
+  sandbox: SandboxRecord,
+): Pick<NewTaskOptions, "options"> {
+  const mappings = podMappings(facade, sandbox);
+  if (checkpoint === undefined && mappings === undefined) return {};
+  return {
+    options: runtimeOptions(handler, {
+      ...(checkpoint !== undefined && { criuImagePath: checkpoint }),
+      // The shim's pipes belong to who reads and writes them, so that /dev/stderr can be opened.
+      ...(mappings !== undefined && {
+        ioUid: hostId(mappings.uids, user.uid),
+        ioGid: hostId(mappings.gids, user.gid),
+      }),
+    }),
+  };
 }
 
 async function recordFailure(

@@ -16,7 +16,10 @@ import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
+import { podMappings } from "../sandbox/pod-mappings.ts";
+import { assertReachable } from "../sandbox/reachable.ts";
 import { makeSandboxFiles, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
+import type { UserMappings } from "../spec/user-namespace.ts";
 import {
   netnsPathOf,
   networkRequest,
@@ -120,6 +123,11 @@ async function prepare(
   call: Cancellable,
 ): Promise<SandboxRecord> {
   const { ports, paths } = facade;
+  const mappings = podMappings(facade, draft);
+  if (mappings !== undefined) {
+    const { root, state } = ports.config;
+    await Promise.all([root, state].map(assertReachable));
+  }
   let record = draft;
   undo.add("record", () => settleFailed(facade, record, undo.failed));
   undo.add("files", () => removeSandboxFiles(draft.id, { paths, hostMounts: ports.hostMounts }));
@@ -130,10 +138,12 @@ async function prepare(
           paths,
           hostMounts: ports.hostMounts,
           hostname: ports.hostFacts.hostname,
+          mappings,
         }),
       ),
     async () => {
-      if (!usesHostNetwork(draft.config)) record = await pinNetwork(facade, op, undo, draft, call);
+      if (usesHostNetwork(draft.config)) return;
+      record = await pinNetwork(facade, op, undo, { draft, mappings }, call);
     },
   );
   return record;
@@ -143,11 +153,11 @@ async function pinNetwork(
   facade: Facade,
   op: Operation,
   undo: UndoStack,
-  draft: SandboxRecord,
+  { draft, mappings }: { draft: SandboxRecord; mappings: UserMappings | undefined },
   call: Cancellable,
 ): Promise<SandboxRecord> {
   const { netns, network } = facade.ports;
-  const netnsPath = await op.run("netns", () => netns.create(draft.id, call));
+  const netnsPath = await op.run("netns", () => netns.create(draft.id, call, mappings));
   undo.add("netns", (own) => netns.remove(netnsPath, own));
   undo.add("network", (own) => network.teardown(networkRequest(draft, netnsPath), own));
   return { ...draft, network: { kind: "pending", netnsPath } };

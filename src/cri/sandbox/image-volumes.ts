@@ -7,12 +7,15 @@ import { readMountinfo } from "../../base/os/mountinfo.ts";
 import { rootLabel } from "../../garbage/references.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
-import type { SnapshotInfo } from "../../snapshots/ports.ts";
+import { mappingLabels } from "../../snapshots/mapping-labels.ts";
+import type { PrepareOptions, SnapshotInfo } from "../../snapshots/ports.ts";
 import { kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
 import { criNamespace } from "../ports.ts";
 import { LayeredTree } from "../spec/layered-tree.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { podMappings } from "./pod-mappings.ts";
 
 /** Snapshots of this kind belong to the sandbox that their other label names. */
 export const imageVolumeKind = "image-volume";
@@ -36,7 +39,7 @@ export async function imageVolumePath(
     const name = image?.image ?? "";
     const found = facade.ports.images.find(name);
     if (!found) throw fault("NOT_FOUND", `image "${name}" is not present on this node`);
-    const folder = await mounted(facade, sandboxId, found, call);
+    const folder = await mounted(facade, facade.sandboxes.require(sandboxId), found, call);
     return imageSubPath === "" ? folder : await below(folder, imageSubPath, name);
   } catch (error) {
     const { code, message } = toFault(error);
@@ -70,22 +73,31 @@ export function sandboxOfVolume({ labels }: Pick<SnapshotInfo, "labels">): strin
 
 async function mounted(
   facade: Facade,
-  sandboxId: string,
-  { chainId }: Image,
+  sandbox: SandboxRecord,
+  image: Image,
   call: Cancellable,
 ): Promise<string> {
+  const { chainId } = image;
   const name = chainId.replace(/^.*:/, "");
-  const target = path.join(facade.paths.imageVolumes(sandboxId), name);
-  const key = `${sandboxId}-${name}`;
+  const target = path.join(facade.paths.imageVolumes(sandbox.id), name);
+  const key = `${sandbox.id}-${name}`;
+  const labels = {
+    [kindLabel]: imageVolumeKind,
+    [sandboxLabel]: sandbox.id,
+    [rootLabel]: "true",
+    ...mappingLabels(podMappings(facade, sandbox)),
+  };
   // Two containers of a pod may want the same image at once.
   await facade.acts.run(
     `${imageVolumeKind}/${key}`,
     async (own) => {
       const table = await readMountinfo();
       if (table.some(({ mountPoint }) => mountPoint === target)) return;
+      const { images, snapshotter, hostMounts } = facade.ports;
+      await images.unpack(image, own);
       await mkdir(target, { recursive: true, mode: 0o755 });
-      const { snapshotter, hostMounts } = facade.ports;
-      hostMounts.mountReadOnly(target, await viewOf(snapshotter, key, sandboxId, chainId, own));
+      const view = await viewOf(snapshotter, key, chainId, { labels, signal: own.signal });
+      await hostMounts.mountReadOnly(target, view);
     },
     call,
   );
@@ -95,17 +107,11 @@ async function mounted(
 async function viewOf(
   snapshotter: Facade["ports"]["snapshotter"],
   key: string,
-  sandboxId: string,
   chainId: string,
-  { signal }: Cancellable,
+  options: PrepareOptions & Cancellable,
 ): Promise<ReturnType<typeof snapshotter.mounts>> {
-  const labels = {
-    [kindLabel]: imageVolumeKind,
-    [sandboxLabel]: sandboxId,
-    [rootLabel]: "true",
-  };
   try {
-    return await snapshotter.view(criNamespace, key, chainId, { labels, signal });
+    return await snapshotter.view(criNamespace, key, chainId, options);
   } catch (error) {
     // Left from an attempt whose mount failed, or from before a reboot.
     if (isFault(error, "ALREADY_EXISTS")) return snapshotter.mounts(criNamespace, key);

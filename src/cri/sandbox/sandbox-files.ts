@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
+import { hostId } from "../../base/os/id-mapping.ts";
 import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
+import type { UserMappings } from "../spec/user-namespace.ts";
 
 /** What containers get as /dev/shm unless the pod has the node's IPC. */
 const shmBytes = 64 * 1024 * 1024;
@@ -18,6 +20,8 @@ export async function makeSandboxFiles(
     readonly paths: CriPaths;
     readonly hostMounts: HostMounts;
     readonly hostname: string;
+    /** Of a pod with a user namespace: its root owns the files. */
+    readonly mappings: UserMappings | undefined;
   },
 ): Promise<void> {
   const { config } = sandbox;
@@ -33,8 +37,15 @@ export async function makeSandboxFiles(
     hostFile("/etc/hosts").then((text) => writeFile(files.hosts, text)),
     resolvConf(config.dnsConfig).then((text) => writeFile(files.resolvConf, text)),
   ]);
+  const { mappings, hostMounts } = options;
+  const uid = mappings === undefined ? 0 : hostId(mappings.uids, 0);
+  const gid = mappings === undefined ? 0 : hostId(mappings.gids, 0);
+  if (mappings !== undefined) {
+    const made = [files.hostname, files.hosts, files.resolvConf];
+    await Promise.all(made.map((file) => chown(file, uid, gid)));
+  }
   if (config.linux?.securityContext?.namespaceOptions?.ipc !== "NODE") {
-    options.hostMounts.mountShm(files.shm, shmBytes);
+    hostMounts.mountShm(files.shm, shmBytes, { uid, gid });
   }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../../base/cancellable.ts";
+import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
 import { stopContainerTask } from "../container/stop-task.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
+import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
@@ -15,6 +16,13 @@ import {
   withoutNetwork,
 } from "../store/sandbox-record.ts";
 import { removeImageVolumes } from "./image-volumes.ts";
+
+/**
+ * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would
+ * never learn that the pod has stopped, and never come to remove it.
+ */
+const networkMs = 60_000;
+const namespaceMs = 10_000;
 
 /**
  * Takes a sandbox out of service: its containers and then its task, and beside that its network, which
@@ -92,14 +100,15 @@ async function tryTakeDown(
   const path = netnsPathOf(record);
   let isDown = true;
   try {
+    using limit = deadline(networkMs, `taking down the network of "${record.id}"`, call.signal);
     const usable = path !== "" && (await netns.isAlive(path)) ? path : "";
-    await network.teardown(networkRequest(record, usable), call);
+    await network.teardown(networkRequest(record, usable), limit);
   } catch (error) {
     isDown = false;
     log.warn({ err: error, sandbox: record.id }, "pod network could not be taken down");
   }
   try {
-    if (path !== "") await netns.remove(path, call);
+    if (path !== "") await netns.remove(path, { signal: cleanupDeadline(namespaceMs) });
   } catch (error) {
     isDown = false;
     log.warn({ err: error, sandbox: record.id, path }, "network namespace could not be removed");

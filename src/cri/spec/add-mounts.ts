@@ -29,7 +29,7 @@ export async function addContainerMounts(
   const pod = hostNamespaces(sandbox.config.linux?.securityContext?.namespaceOptions);
   const requested = await requestedMounts(config.mounts, input);
   const files = [
-    ...sandboxFileMounts(input.files, security?.readonlyRootfs === true, mappings),
+    ...sandboxFileMounts(input.files, security?.readonlyRootfs === true),
     ...sharedMemoryMount(input.files, pod.ipc),
   ];
   const claimed = firstClaims(requested.mounts, files);
@@ -39,7 +39,7 @@ export async function addContainerMounts(
         input.image.config.volumes,
         new Set(claimed.map(({ destination }) => destination)),
         input.rootfs,
-        input.volumesDir,
+        { folder: input.volumesDir, mappings },
       );
   spec.mounts = mergeMounts(kernelMounts(spec, input, pod.network, mappings), [
     ...claimed,

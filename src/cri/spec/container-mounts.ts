@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OciMount } from "../../runtime/oci/spec.ts";
 import type { SandboxFiles } from "./ports.ts";
-import type { UserMappings } from "./user-namespace.ts";
 
-/** The three files under /etc that a sandbox shares with its containers. */
-export function sandboxFileMounts(
-  files: SandboxFiles,
-  readonlyRootfs: boolean,
-  mappings: UserMappings | undefined,
-): OciMount[] {
-  const mapped =
-    mappings === undefined ? {} : { uidMappings: mappings.uids, gidMappings: mappings.gids };
+/** The three files under /etc that a sandbox shares with its containers; its root owns them. */
+export function sandboxFileMounts(files: SandboxFiles, readonlyRootfs: boolean): OciMount[] {
   return [
     ["/etc/hostname", files.hostname],
     ["/etc/hosts", files.hosts],
     ["/etc/resolv.conf", files.resolvConf],
   ]
     .filter(([, source]) => source !== "")
-    .map(([destination = "", source = ""]) => ({
-      ...bind(source, destination, readonlyRootfs ? "ro" : "rw"),
-      ...mapped,
-    }));
+    .map(([destination = "", source = ""]) =>
+      bind(source, destination, readonlyRootfs ? "ro" : "rw"),
+    );
 }
 
 /** The pod's /dev/shm, or the host's for a pod in the host's IPC namespace. Never id-mapped. */

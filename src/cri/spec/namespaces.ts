@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { NamespaceOption } from "../../gen/cri.gen.ts";
+import { userNamespaceSuffix } from "../../network/ports.ts";
 import type { OciNamespace } from "../../runtime/oci/spec.ts";
 import { invalid } from "./invalid.ts";
 
@@ -40,7 +41,14 @@ export function sandboxNamespaces(
   if (!host.pid) namespaces.push({ type: "pid" });
   if (!host.ipc) namespaces.push({ type: "ipc" });
   if (!host.network) namespaces.push({ type: "uts" }, { type: "network", path: netnsPath });
-  if (userNamespace) namespaces.push({ type: "user" });
+  if (userNamespace) {
+    // The one that owns the network; without such, the OCI runtime makes one.
+    namespaces.push(
+      netnsPath === ""
+        ? { type: "user" }
+        : { type: "user", path: `${netnsPath}${userNamespaceSuffix}` },
+    );
+  }
   return namespaces;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { IdMappings } from "../../base/os/id-mapping.ts";
 import type { CriConfig, RuntimeHandlerConfig } from "../../config/config.ts";
 import type { ContainerConfig, Mount, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
@@ -138,7 +139,7 @@ export interface RootfsReader {
   /**
    * Copies the content of the directory `path` below the host directory `destination`, with owners,
    * modes and links, and gives `destination` the owner and mode of `path`. False when `path` is no
-   * directory. Device nodes, sockets and FIFOs are left out.
+   * directory. Device nodes, sockets and FIFOs are left out. Owners are mapped where `mappings` are given.
    */
-  copyDirectory(path: string, destination: string): Promise<boolean>;
+  copyDirectory(path: string, destination: string, mappings?: IdMappings): Promise<boolean>;
 }

@@ -20,10 +20,10 @@ export function openRootfs(layers: string | readonly string[]): RootfsReader {
       if (found === undefined || found.kind !== "file") return undefined;
       return readBounded(found.hostPaths[0] ?? "", path, maxBytes);
     },
-    copyDirectory: async (path, destination) => {
+    copyDirectory: async (path, destination, mappings) => {
       const found = await tree.lookup(path);
       if (found === undefined || found.kind !== "directory") return false;
-      await copyLayerDirectory(tree, found, destination);
+      await copyLayerDirectory({ tree, mappings }, found, destination);
       return true;
     },
   };

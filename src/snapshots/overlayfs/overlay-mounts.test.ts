@@ -49,6 +49,31 @@ for (const [kind, parents, expected] of cases) {
   });
 }
 
+const mappings = {
+  uids: [{ containerID: 0, hostID: 65_536, size: 1000 }],
+  gids: [{ containerID: 0, hostID: 131_072, size: 1000 }],
+};
+
+for (const [kind, parents, expected] of [
+  ["ACTIVE", 0, ["rw", "rbind"]],
+  ["VIEW", 1, ["ro", "rbind", "uidmap=0:65536:1000", "gidmap=0:131072:1000"]],
+  [
+    "VIEW",
+    2,
+    [
+      "index=off",
+      `lowerdir=${base}/2/fs:${base}/1/fs`,
+      "uidmap=0:65536:1000",
+      "gidmap=0:131072:1000",
+    ],
+  ],
+] as const) {
+  test(`${kind} on ${parents} layers for a user namespace tells how layers are mapped`, () => {
+    const [mount] = overlayMounts({ ...layout(kind, parents), mappings });
+    assert.deepEqual(mount?.options, expected);
+  });
+}
+
 test("more layers than overlayfs takes are refused in words", () => {
   assert.equal(overlayMounts(layout("ACTIVE", 127)).length, 1);
   assert.throws(() => overlayMounts(layout("ACTIVE", 600)), {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { fault } from "../../base/errors.ts";
+import type { IdMappings } from "../../base/os/id-mapping.ts";
+import { mappingOptions } from "../../base/os/mapped-mount.ts";
 import type { TypesMount } from "../../gen/tasks.gen.ts";
 import type { SnapshotKind } from "../ports.ts";
 
@@ -19,27 +21,29 @@ export interface OverlayLayout {
   readonly lowers: readonly string[];
   /** True when the kernel knows the `index` option, which must then be off to share lower layers. */
   readonly indexOff: boolean;
+  /** The owners of what is in `lowers` are to be shown as these have them; `own` has them on the disk. */
+  readonly mappings?: IdMappings | undefined;
 }
 
 /** The mounts that bring a snapshot up: a bind mount where one folder is all there is, else overlay. */
 export function overlayMounts(layout: OverlayLayout): TypesMount[] {
   const { kind, own, lowers } = layout;
   const isActive = kind === "ACTIVE";
-  const only = lowers.length === 0 ? path.join(own, "fs") : lowers[0];
-  if (lowers.length === 0 || (!isActive && lowers.length === 1)) {
-    return [bindMount(only ?? own, isActive ? "rw" : "ro")];
-  }
+  if (lowers.length === 0) return [bindMount(path.join(own, "fs"), isActive ? "rw" : "ro", [])];
+  const mapping = layout.mappings === undefined ? [] : mappingOptions(layout.mappings);
+  if (!isActive && lowers.length === 1) return [bindMount(lowers[0] ?? own, "ro", mapping)];
   assertMountable(layout);
   const options = [
     ...(layout.indexOff ? ["index=off"] : []),
     ...(isActive ? [`workdir=${path.join(own, "work")}`, `upperdir=${path.join(own, "fs")}`] : []),
     `lowerdir=${lowers.join(":")}`,
+    ...mapping,
   ];
   return [{ type: "overlay", source: "overlay", target: "", options }];
 }
 
-function bindMount(source: string, access: "rw" | "ro"): TypesMount {
-  return { type: "bind", source, target: "", options: [access, "rbind"] };
+function bindMount(source: string, access: "rw" | "ro", mapping: readonly string[]): TypesMount {
+  return { type: "bind", source, target: "", options: [access, "rbind", ...mapping] };
 }
 
 // Who mounts may change into the common folder and use short relative names; longer than that the

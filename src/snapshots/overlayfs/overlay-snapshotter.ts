@@ -19,6 +19,7 @@ export async function createOverlaySnapshotter(
     name: "overlayfs",
     whiteouts: "overlay",
     isWhole: false,
+    canMap: true,
     mounts: (place) => overlayMounts({ ...place, indexOff }),
   });
   await snapshotter.recover();

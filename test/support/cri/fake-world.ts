@@ -204,6 +204,7 @@ export class FakeWorld implements AsyncDisposable {
           [busybox.id, ...busybox.repoTags, "busybox"].includes(reference) ? busybox : undefined,
         list: () => [busybox],
         pull: () => Promise.reject(fault("UNIMPLEMENTED", "no registry here")),
+        unpack: () => steps.run("unpack image"),
         load: () => Promise.resolve([]),
         remove: () => Promise.resolve(),
         usage: () => Promise.resolve({ mountpoint: "/", usedBytes: 0n, inodes: 0n }),
@@ -233,7 +234,13 @@ export class FakeWorld implements AsyncDisposable {
             raw: { fake: { cniVersion: "1.0.0" } },
           };
         },
-        teardown: () => steps.run("network down"),
+        teardown: (_request, { signal }) =>
+          Promise.race([
+            steps.run("network down"),
+            new Promise<never>((_, reject) =>
+              signal.addEventListener("abort", () => reject(signal.reason as Error)),
+            ),
+          ]),
         attachedSandboxes: () => Promise.resolve(this.attached),
         check: () => steps.run("network check"),
         abandon: () => steps.run("abandon network"),
@@ -254,6 +261,7 @@ export class FakeWorld implements AsyncDisposable {
             mounts: config.mounts,
           };
         },
+        describe: () => ({ apparmor: { enabled: false } }),
         openRootfs: () => ({
           readFile: () => Promise.resolve(undefined),
           copyDirectory: () => Promise.resolve(false),
@@ -272,9 +280,7 @@ export class FakeWorld implements AsyncDisposable {
           if (error) throw error;
           steps.done.push("mount shm");
         },
-        mountReadOnly: () => {
-          steps.done.push("mount image volume");
-        },
+        mountReadOnly: () => steps.run("mount image volume"),
         unmountBelow: () => steps.run("unmount shm"),
       },
       capture: {
