@@ -119,6 +119,19 @@ test("run keeps the output of a failed program", async () => {
   });
 });
 
+test("run keeps the output of a program that ended while this thread was held up", async () => {
+  const hold = (ms: number): void =>
+    void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  // After this come the loop's timers, before it looks at descriptors again.
+  await new Promise<void>((resolve) => setImmediate(() => resolve()));
+  const running = run("/bin/sh", ["-c", "echo last words"]);
+  hold(300); // it ends
+  process.emit("SIGCHLD", "SIGCHLD");
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve(); // its end is known
+  hold(150);
+  assert.equal((await running).stdout.toString(), "last words\n");
+});
+
 test("run answers any exit code when asked", async () => {
   assert.equal((await run("sh", ["-c", "exit 9"], { anyExitCode: true })).exitCode, 9);
 });

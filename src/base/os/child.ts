@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as loopTurn, setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../errors.ts";
 import { SystemError } from "./errno.ts";
 import { type Ending, reap } from "./reaper.ts";
@@ -88,7 +88,11 @@ function superviseChild(
     writer?.destroy();
     // What the child wrote is in the pipes; a descendant that keeps them open is not waited for.
     const linger = new AbortController();
-    const late = sleep(lingerMs, undefined, { signal: linger.signal }).catch(() => {});
+    // A timer may come due before the loop has looked at the pipes even once, when something held this
+    // thread up; after a full turn it has, and a dead child's last words are no more than a pipe takes.
+    const late = sleep(lingerMs, undefined, { signal: linger.signal })
+      .then(() => loopTurn())
+      .catch(() => {});
     await Promise.race([Promise.all(streams.map((stream) => stream.ended)), late]);
     linger.abort();
     for (const { socket } of streams) socket.destroy();
