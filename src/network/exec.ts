@@ -129,7 +129,11 @@ function pluginFault(call: PluginCall, error: unknown): RuntimeFault {
   if (!(error instanceof ProcessFault)) return toFault(error);
   const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
   if (error.code === "DEADLINE_EXCEEDED") {
-    const text = `${what}: no answer within ${call.timeoutMs} ms, killed`;
+    const why =
+      error.cause instanceof RuntimeFault
+        ? error.cause.message
+        : `no answer within ${call.timeoutMs} ms`;
+    const text = `${what}: ${why}, killed`;
     return fault("DEADLINE_EXCEEDED", text, { cause: error });
   }
   if (error.code === "CANCELLED") return fault("CANCELLED", `${what}: cancelled`, { cause: error });

@@ -355,6 +355,33 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
     assert.ok(world.steps.done.includes("abandon network")); // for the network to try again later
   });
 
+  it("end while a plugin hangs, and let the pod go after three tries", async (t) => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    world.steps.held.set("network down", new Promise(() => {}));
+    const given = async (work: Promise<unknown>): Promise<void> => {
+      const ends: string[] = [];
+      work.then(
+        () => ends.push("well"),
+        () => ends.push("badly"),
+      );
+      while (ends.length === 0) {
+        await new Promise((resolve) => setImmediate(resolve));
+        t.mock.timers.tick(1000); // no kubelet waits two minutes
+      }
+    };
+    const before = Date.now();
+    await given(world.call("StopPodSandbox", { podSandboxId }));
+    const refused = world.call("RemovePodSandbox", { podSandboxId });
+    await given(refused);
+    await assert.rejects(refused, { code: "UNAVAILABLE" });
+    await given(world.call("RemovePodSandbox", { podSandboxId }));
+    assert.ok(Date.now() - before < 60_000);
+    assert.deepEqual(await world.call("ListPodSandbox", {}), { items: [] });
+    assert.ok(world.steps.done.includes("abandon network"));
+  });
+
   it("let a pod of the same name be made again after its removal", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
