@@ -47,7 +47,7 @@ export interface ImagesOptions {
 export interface ImageLibrary extends Images {
   /** containerd's view: names and targets. After changing them, call `refreshAll`. */
   readonly records: ImageRecords;
-  /** Makes CRI's view of a record whose content and snapshots are there; false when they are not. */
+  /** Makes CRI's view of a record whose content or snapshots are there; false when they are not. */
   refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
   /** Call when others have changed records or made layers: shows what has become whole since. */
   refreshAll(call: Cancellable): Promise<void>;
@@ -93,7 +93,7 @@ class StoredImages implements ImageLibrary {
       this.records.list().map(async (record) => {
         try {
           if (await this.refresh(record, call)) return;
-          this.#options.log.warn({ image: record.name }, "image is not unpacked, it is left out");
+          this.#options.log.warn({ image: record.name }, "image lacks layers, it is left out");
         } catch (err) {
           this.#options.log.warn({ image: record.name, err }, "image cannot be read");
         }
@@ -122,15 +122,28 @@ class StoredImages implements ImageLibrary {
   }
 
   inspect(image: Image): unknown {
-    return this.#catalog.documentOf(image.id);
+    return this.#catalog.treeOf(image.id)?.document.raw;
   }
 
   async refresh({ target }: ImageRecord, call: Cancellable): Promise<boolean> {
     this.#catalog.changed();
+    const { content, namespace } = this.#options;
     const tree = await this.#readTree(noSource, target, call);
-    if (!this.#unpacker.has(tree.chainIds.at(-1) ?? "")) return false;
-    this.#catalog.learn(tree);
-    return true;
+    const isWhole =
+      this.#unpacker.has(tree.chainIds.at(-1) ?? "") ||
+      tree.manifest.layers.every(({ digest }) => content.info(namespace, digest));
+    if (isWhole) this.#catalog.learn(tree);
+    return isWhole;
+  }
+
+  async unpack(image: Image, call: Cancellable): Promise<void> {
+    if (this.#catalog.isBuiltin(image) || this.#unpacker.has(image.chainId)) return;
+    const { garbage, namespace, log } = this.#options;
+    using _work = await garbage.hold(namespace, call);
+    const tree = this.#catalog.treeOf(image.id);
+    if (!tree) throw fault("NOT_FOUND", `image "${image.id}" was removed meanwhile`);
+    await this.#unpackTree(tree, noSource, call);
+    log.info({ image: image.repoTags[0] ?? "", id: image.id }, "image unpacked for its first use");
   }
 
   async pull(
@@ -237,19 +250,26 @@ class StoredImages implements ImageLibrary {
     call: Cancellable,
   ): Promise<Image> {
     const tree = await this.#readTree(source, target, call);
-    const layers = tree.manifest.layers.map((layer, at) => ({
-      digest: layer.digest,
-      diffId: tree.document.diffIds[at] ?? layer.digest,
-      chainId: tree.chainIds[at] ?? layer.digest,
-      fetch: (shared: Cancellable) => source.fetch(layer, shared),
-    }));
-    await this.#unpacker.unpack(layers, call);
-    await labelTree(this.#options, tree);
+    await this.#unpackTree(tree, source, call);
     await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
     this.#catalog.learn(tree);
     const image = this.#catalog.find(tree.id);
     if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
     return image;
+  }
+
+  async #unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
+    const { content, namespace } = this.#options;
+    const layers = tree.manifest.layers.map((layer, at) => ({
+      digest: layer.digest,
+      diffId: tree.document.diffIds[at] ?? layer.digest,
+      chainId: tree.chainIds[at] ?? layer.digest,
+      fetch: async (shared: Cancellable) => {
+        if (!content.info(namespace, layer.digest)) await source.fetch(layer, shared);
+      },
+    }));
+    await this.#unpacker.unpack(layers, call);
+    await labelTree(this.#options, tree);
   }
 
   #readTree(

@@ -18,7 +18,7 @@ export interface BuiltinImage {
 
 /**
  * Images as CRI sees them, in memory: the records grouped by the config they lead to. A record whose
- * image is not complete and unpacked is known to containerd's clients only.
+ * image lacks content is known to containerd's clients only.
  */
 export class ImageCatalog {
   readonly #records: ImageRecords;
@@ -93,9 +93,9 @@ export class ImageCatalog {
     return [...this.#trees.values()];
   }
 
-  /** The config document, for inspection. */
-  documentOf(id: Digest): unknown {
-    return [...this.#trees.values()].find((tree) => tree.id === id)?.document.raw;
+  /** What the image consists of. */
+  treeOf(id: Digest): ImageTree | undefined {
+    return [...this.#trees.values()].find((tree) => tree.id === id);
   }
 
   #byTarget(digest: Digest): Image | undefined {
@@ -118,27 +118,31 @@ export class ImageCatalog {
   }
 
   #build(): ReadonlyMap<Digest, Image> {
-    const names = new Map<Digest, { tree: ImageTree; names: string[] }>();
-    for (const { name, target } of this.#records.list()) {
-      const tree = this.#trees.get(target.digest);
+    const groups = new Map<Digest, { tree: ImageTree; records: ImageRecord[] }>();
+    for (const record of this.#records.list()) {
+      const tree = this.#trees.get(record.target.digest);
       if (!tree) continue;
-      const group = names.get(tree.id) ?? { tree, names: [] };
-      group.names.push(name);
-      names.set(tree.id, group);
+      const group = groups.get(tree.id) ?? { tree, records: [] };
+      group.records.push(record);
+      groups.set(tree.id, group);
     }
     const images = new Map<Digest, Image>();
-    for (const [id, group] of names) images.set(id, toImage(group.tree, group.names));
+    for (const [id, { tree, records }] of groups) images.set(id, toImage(tree, records));
     return images;
   }
 }
 
-function toImage(tree: ImageTree, names: readonly string[]): Image {
+/** By this label on any of its names an administrator keeps an image from the kubelet's collection. */
+const pinnedLabel = "io.cri-containerd.pinned";
+
+function toImage(tree: ImageTree, records: readonly ImageRecord[]): Image {
+  const names = records.map(({ name }) => name);
   return {
     id: tree.id,
     repoTags: names.filter((name) => !name.includes("@") && !isDigest(name)).sort(),
     repoDigests: names.filter((name) => name.includes("@")).sort(),
     sizeBytes: tree.sizeBytes,
-    pinned: false,
+    pinned: records.some(({ labels }) => labels[pinnedLabel] === "pinned"),
     chainId: tree.chainIds.at(-1) ?? "",
     config: tree.document.config,
     platform: tree.document.platform,

@@ -49,6 +49,11 @@ export interface Images {
   /** By tag, digest reference, full id or unique id prefix. From memory. */
   find(reference: string): Image | undefined;
   list(): readonly Image[];
+  /**
+   * Unpacks what a client has brought in without unpacking it; at once when the layers are there.
+   * Call before an image's snapshot is used.
+   */
+  unpack(image: Image, call: Cancellable): Promise<void>;
   /** Pulls and unpacks. Single-flight per reference; NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, … name host and reference. */
   pull(reference: string, options: { readonly auth?: RegistryAuth } & Cancellable): Promise<Image>;
   /** Loads an OCI layout (directory or tar) or a `docker save` tar and unpacks it. */

@@ -27,9 +27,11 @@ const maxConfigBytes = 1024 * 1024;
 export async function checkpointSource(
   facade: Facade,
   requested: string,
+  call: Cancellable,
 ): Promise<CheckpointSource | undefined> {
   const image = facade.ports.images.find(requested);
-  if (image) return (await holdsCheckpoint(facade, image)) ? { kind: "image", image } : undefined;
+  if (image)
+    return (await holdsCheckpoint(facade, image, call)) ? { kind: "image", image } : undefined;
   if (!path.isAbsolute(requested)) return undefined;
   const facts = await stat(requested).catch((error: unknown) => {
     throw fault("NOT_FOUND", `checkpoint "${requested}" cannot be read: ${errnoOf(error) ?? ""}`);
@@ -39,9 +41,14 @@ export async function checkpointSource(
 }
 
 /** One layer and nothing to run: only then is it worth a look at the files. */
-async function holdsCheckpoint({ ports }: Facade, image: Image): Promise<boolean> {
+async function holdsCheckpoint(
+  { ports }: Facade,
+  image: Image,
+  call: Cancellable,
+): Promise<boolean> {
   const { entrypoint, cmd } = image.config;
   if (image.layers !== 1 || entrypoint.length > 0 || cmd.length > 0) return false;
+  await ports.images.unpack(image, call);
   const tree = new LayeredTree(ports.snapshotter.directories(criNamespace, image.chainId));
   const files = checkpointFiles("/");
   const [config, criu] = await Promise.all([tree.lookup(files.config), tree.lookup(files.criu)]);
@@ -68,7 +75,9 @@ export async function openCheckpoint(
   const names = [rootfsImageRef, rootfsImageName, rootfsImage].filter((name) => name !== "");
   for (const name of names) {
     const image = images.find(name);
-    if (image) return { folder, image };
+    if (!image) continue;
+    await images.unpack(image, call);
+    return { folder, image };
   }
   throw fault("NOT_FOUND", `image "${names[0] ?? ""}" of the checkpoint is not on this node`);
 }

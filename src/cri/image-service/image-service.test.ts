@@ -52,6 +52,7 @@ function makeService() {
       if (!found) throw fault("NOT_FOUND", "not found");
       return found;
     },
+    unpack: async () => {},
     load: async () => [],
     remove: async (reference) => void calls.push(["remove", reference]),
     usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),

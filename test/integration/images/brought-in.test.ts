@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { cleanupDeadline } from "../../../src/base/cancellable.ts";
+import { nowNanos } from "../../../src/base/now.ts";
+import type { Digest } from "../../../src/content/ports.ts";
+import type { Descriptor } from "../../../src/images/manifest/documents.ts";
+import { writeOciLayout } from "../../support/oci-image.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { type Library, namespace, openLibrary } from "./library.ts";
+
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const name = "docker.io/built/here:1";
+
+let home: Scratch;
+let layout: string;
+let id: string;
+let target: Descriptor;
+
+before(async () => {
+  home = await scratch({ prefix: "brought-in" });
+  layout = await home.folder("layout");
+  id = await writeOciLayout(layout, "1", {
+    config: { Cmd: ["sh"] },
+    layers: [[{ path: "hello", content: "hello" }], [{ path: "more", content: "more" }]],
+  });
+  const index = JSON.parse(await readFile(path.join(layout, "index.json"), "utf8")) as {
+    manifests: { mediaType: string; digest: Digest; size: number }[];
+  };
+  const { mediaType, digest, size } = index.manifests[0]!;
+  target = { mediaType, digest, size, annotations: {} };
+});
+
+after(async () => home?.[Symbol.asyncDispose]());
+
+/** What an image builder and `ctr images import --no-unpack` do: blobs and a name, no snapshots. */
+async function bringIn(
+  { content, images }: Library,
+  labels: Readonly<Record<string, string>> = {},
+  leaveOut = (_bytes: Buffer): boolean => false,
+): Promise<void> {
+  const blobs = path.join(layout, "blobs", "sha256");
+  for (const hex of await readdir(blobs)) {
+    const bytes = await readFile(path.join(blobs, hex));
+    if (leaveOut(bytes)) continue;
+    await using writer = await content.writer(namespace, `test-${hex}`, {});
+    await writer.write(bytes, call());
+    await writer.commit({ expected: `sha256:${hex}` as Digest });
+  }
+  const now = nowNanos();
+  await images.records.put({ name, target, labels, createdAtNanos: now, updatedAtNanos: now });
+  await images.refreshAll(call());
+}
+
+test("an image that a client did not unpack is listed, and unpacked for its first use", async () => {
+  const library = await openLibrary(await home.folder("not unpacked"));
+  const { images, snapshotter, layer } = library;
+  await bringIn(library);
+  const image = images.find(name);
+  assert.ok(image);
+  assert.equal(image.id, id);
+  assert.deepEqual(snapshotter.list(namespace), []);
+  await Promise.all([images.unpack(image, call()), images.unpack(image, call())]);
+  assert.equal(await readFile(path.join(layer(image.chainId), "more"), "utf8"), "more");
+  assert.equal(snapshotter.list(namespace).length, 2);
+  await images.unpack(image, call());
+  await images.collectGarbage({ signal: cleanupDeadline() });
+  assert.equal(snapshotter.list(namespace).length, 2);
+});
+
+test("an image that lacks a layer is not listed before the layer is there", async () => {
+  const library = await openLibrary(await home.folder("incomplete"));
+  await bringIn(library, {}, (bytes) => bytes[0] === 0x1f);
+  assert.equal(library.images.find(name), undefined);
+  await bringIn(library);
+  assert.equal(library.images.find(name)?.id, id);
+});
+
+test("an image is pinned by containerd's label on any of its names", async () => {
+  const library = await openLibrary(await home.folder("pinned"));
+  const { images } = library;
+  await bringIn(library);
+  assert.equal(images.find(name)?.pinned, false);
+  const record = images.records.get(name);
+  assert.ok(record);
+  const labels = { "io.cri-containerd.pinned": "pinned" };
+  await images.records.put({ ...record, name: "docker.io/built/here:2", labels });
+  await images.refreshAll(call());
+  assert.equal(images.find(name)?.pinned, true);
+});
