@@ -12,15 +12,27 @@ export interface BootstrapFacts {
   readonly options: ProtoAny | null;
 }
 
+/** What a shim reads from its stdin: containerd's BootstrapParams, or the runtime options alone. */
+export type BootstrapDialect = "params" | "options";
+
 /**
- * What goes on the stdin of a shim's `start`. Flags and environment say the same in any case.
- *
  * runc shims from 2.3 on read BootstrapParams, and mistake an Any for it; those before read the
- * runtime options as an Any, and 1.6 fails on anything else. Shims of others (the Rust crate for one)
- * take the Any or nothing. A runc shim without a readable version is a build from source: new.
+ * runtime options as an Any, and 1.6 fails on anything else. Shims of others take the Any or nothing
+ * (the Rust crate for one), or are made of containerd's package of 2.4 or newer and say what they want
+ * instead. A runc shim without a readable version is a build from source: new.
  */
-export function bootstrapInput(binary: ShimBinary, facts: BootstrapFacts): Buffer {
-  if (binary.isRunc && (binary.version === undefined || isAtLeast(binary.version, 2, 3))) {
+export function likelyDialect({ isRunc, version }: ShimBinary): BootstrapDialect {
+  return isRunc && (version === undefined || isAtLeast(version, 2, 3)) ? "params" : "options";
+}
+
+/** True for what a shim says that was given the options alone and wants BootstrapParams. */
+export function wantsParams(said: string): boolean {
+  return said.includes("started through the deprecated API");
+}
+
+/** What goes on the stdin of a shim's `start`. Flags and environment say the same in any case. */
+export function bootstrapInput(dialect: BootstrapDialect, facts: BootstrapFacts): Buffer {
+  if (dialect === "params") {
     return codec("containerd.runtime.bootstrap.v1.BootstrapParams").encode({
       instanceId: facts.id,
       namespace: facts.namespace,

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { codec, packAny, unpackAny } from "../../rpc/codec.ts";
 import { parseVersion, programOf, type ShimBinary } from "./binary.ts";
 import { parseBootstrapAnswer, socketPathOf } from "./bootstrap-answer.ts";
-import { bootstrapInput } from "./bootstrap-input.ts";
+import { bootstrapInput, likelyDialect } from "./bootstrap-input.ts";
 
 const address = "unix:///run/containerd/s/0123abcd";
 const result = codec("containerd.runtime.bootstrap.v1.BootstrapResult");
@@ -84,20 +84,22 @@ const runc = (version: ShimBinary["version"]): ShimBinary => ({
   isRunc: true,
   version,
 });
-const inputs: { name: string; binary: ShimBinary; kind: "params" | "any" }[] = [
-  { name: "runc 1.6", binary: runc([1, 6]), kind: "any" },
-  { name: "runc 1.7", binary: runc([1, 7]), kind: "any" },
-  { name: "runc 2.2", binary: runc([2, 2]), kind: "any" },
+const inputs: { name: string; binary: ShimBinary; kind: "params" | "options" }[] = [
+  { name: "runc 1.6", binary: runc([1, 6]), kind: "options" },
+  { name: "runc 1.7", binary: runc([1, 7]), kind: "options" },
+  { name: "runc 2.2", binary: runc([2, 2]), kind: "options" },
   { name: "runc 2.3", binary: runc([2, 3]), kind: "params" },
   { name: "runc 3.0", binary: runc([3, 0]), kind: "params" },
   { name: "runc without a version", binary: runc(undefined), kind: "params" },
-  { name: "somebody else's 2.3", binary: { ...runc([2, 3]), isRunc: false }, kind: "any" },
+  { name: "somebody else's 2.3", binary: { ...runc([2, 3]), isRunc: false }, kind: "options" },
 ];
 for (const { name, binary, kind } of inputs) {
   test(`bootstrapInput for ${name}`, () => {
-    const withOptions = bootstrapInput(binary, { ...facts, options });
-    const without = bootstrapInput(binary, { ...facts, options: null });
-    if (kind === "any") {
+    const dialect = likelyDialect(binary);
+    const withOptions = bootstrapInput(dialect, { ...facts, options });
+    const without = bootstrapInput(dialect, { ...facts, options: null });
+    assert.equal(dialect, kind);
+    if (kind === "options") {
       assert.deepEqual(codec("google.protobuf.Any").decode(withOptions), options);
       assert.equal(without.byteLength, 0);
       return;
