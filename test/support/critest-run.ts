@@ -79,3 +79,16 @@ export async function runCritest(options: CritestOptions): Promise<SpecResult[]>
     }))
     .filter(({ state, message }) => state !== "skipped" || message !== "");
 }
+
+/** The specs that neither passed nor skipped themselves, with what they said. */
+export function failuresOf(results: readonly SpecResult[]): string[] {
+  return results
+    .filter(({ state }) => state !== "passed" && state !== "skipped")
+    .map((spec) => `${spec.name}: ${spec.message}`);
+}
+
+/** How many specs did what, in a line. */
+export function summary(results: readonly SpecResult[]): string {
+  const passed = results.filter(({ state }) => state === "passed").length;
+  return `${passed} passed, ${results.length - passed} skipped themselves`;
+}

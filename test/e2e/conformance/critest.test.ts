@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { mirrorCritestRegistries, pushCritestImages } from "../../support/critest-images.ts";
-import { runCritest, type SpecResult } from "../../support/critest-run.ts";
+import { failuresOf, runCritest, summary } from "../../support/critest-run.ts";
 import { type Daemon, startDaemon } from "../../support/daemon.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
@@ -119,14 +119,3 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
     }
   });
 });
-
-function failuresOf(results: readonly SpecResult[]): string[] {
-  return results
-    .filter(({ state }) => state !== "passed" && state !== "skipped")
-    .map((spec) => `${spec.name}: ${spec.message}`);
-}
-
-function summary(results: readonly SpecResult[]): string {
-  const passed = results.filter(({ state }) => state === "passed").length;
-  return `${passed} passed, ${results.length - passed} skipped themselves`;
-}
