@@ -77,6 +77,7 @@ if [ "$wanted" = test ]; then
   need skopeo have skopeo
   need umoci have umoci
   need prometheus have promtool
+  need etcd-server have etcd
   need git have git
   need crun have crun
   need apparmor has_apparmor_parser

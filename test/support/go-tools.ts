@@ -37,6 +37,13 @@ const tools = {
   },
   // Some 1,500 packages, so it takes what a machine of two cores has.
   kubelet: { module: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", parallel: 2 },
+  // The kubelet's packages for the most part.
+  "kube-apiserver": {
+    module: "control-plane",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    parallel: 2,
+  },
+  kubectl: { module: "control-plane", package: "k8s.io/kubernetes/cmd/kubectl", parallel: 2 },
 } as const satisfies Record<string, GoTool>;
 
 export type GoToolName = keyof typeof tools;

@@ -17,7 +17,7 @@ import type { PodManifest } from "./static-pods.ts";
 /** The node's name: what a kubelet signs its certificate for, and the end of static pods' names. */
 const node = "localhost";
 
-/** A kubelet without an API server; its pods are files in a folder. */
+/** A kubelet, without an API server unless it is told of one; its pods are files in a folder. */
 export interface Kubelet extends AsyncDisposable {
   readonly folder: string;
   /** Where its pods' logs go. */
@@ -36,9 +36,14 @@ export interface Kubelet extends AsyncDisposable {
 /**
  * Starts a kubelet whose runtime is `daemon`, with `deploy/kubelet-config.yaml` and what a test on
  * this machine needs. Its pods' cgroups are below the daemon's territory. Disposing stops it and
- * takes back what it did to the machine; the pods are the daemon's to remove.
+ * takes back what it did to the machine; the pods are the daemon's to remove. `flags` are further
+ * ones of every start: `--kubeconfig` ends its life without an API server.
  */
-export async function startKubelet(binary: string, daemon: Daemon): Promise<Kubelet> {
+export async function startKubelet(
+  binary: string,
+  daemon: Daemon,
+  flags: readonly string[] = [],
+): Promise<Kubelet> {
   await using undo = new AsyncDisposableStack();
   const home = undo.use(await scratch({ prefix: "kubelet", space: false }));
   const { cgroupParent: cgroupRoot } = daemon.territory;
@@ -74,8 +79,9 @@ export async function startKubelet(binary: string, daemon: Daemon): Promise<Kube
     const log = openSync(logFile, "a");
     // With a death signal the kubelet does not outlive a test process that was killed.
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
-    const flags = ["--config", config, "--root-dir", root, "--cert-dir", certificates];
-    const argv = [...launcher, binary, ...flags, "--hostname-override", node, "--v=2", ...more];
+    const own = ["--config", config, "--root-dir", root, "--cert-dir", certificates];
+    const all = [...own, "--hostname-override", node, "--v=2", ...flags, ...more];
+    const argv = [...launcher, binary, ...all];
     const started = spawn(argv[0]!, argv.slice(1), { stdio: ["ignore", log, log], cwd: "/" });
     closeSync(log);
     child = started;
