@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { Config } from "./config.ts";
+import type { Config, RuntimeHandlerConfig } from "./config.ts";
 
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
 const longestAddress = 107 - ".ttrpc.~".length;
@@ -100,8 +100,16 @@ function checkHandler(config: Config, name: string, faults: string[], warnings: 
   if (!/^[\w-]+(\.[\w-]+)+$/.test(handler.type)) {
     faults.push(`"${at}.type" is "${handler.type}", expected a name such as io.containerd.runc.v2`);
   }
-  if (!handler.type.startsWith("io.containerd.runc.")) return;
-  for (const key of Object.keys(handler.options)) {
+  if (!handler.type.startsWith("io.containerd.runc.")) {
+    checkOtherShim(at, handler, faults, warnings);
+    return;
+  }
+  for (const [key, value] of Object.entries(handler.options)) {
+    if (typeof value === "object" || (typeof value === "number" && !Number.isInteger(value))) {
+      faults.push(
+        `bad value of "${at}.options.${key}": expected a string, a whole number, true or false, got ${JSON.stringify(value)}`,
+      );
+    }
     if (!runcOptions.has(key)) {
       faults.push(
         `unknown runtime option "${at}.options.${key}": ${handler.type} knows ${[...runcOptions].join(", ")}`,
@@ -118,6 +126,30 @@ function checkHandler(config: Config, name: string, faults: string[], warnings: 
   if (binary !== undefined && binary !== handler.binaryName) {
     warnings.push(
       `"${at}.options.BinaryName" is ignored: "${at}.binary_name" is "${handler.binaryName}"`,
+    );
+  }
+}
+
+/** What only runc shims understand, or what every shim takes as a path. */
+function checkOtherShim(
+  at: string,
+  { type, binaryName, options }: RuntimeHandlerConfig,
+  faults: string[],
+  warnings: string[],
+): void {
+  if (binaryName !== "") {
+    warnings.push(`"${at}.binary_name" is ignored: ${type} is no runc shim`);
+  }
+  for (const key of ["TypeUrl", "ConfigPath"]) {
+    const value = options[key];
+    if (value !== undefined && typeof value !== "string") {
+      faults.push(`bad value of "${at}.options.${key}": expected a string`);
+    }
+  }
+  const file = options["ConfigPath"];
+  if (typeof file === "string" && file !== "" && !file.startsWith("/")) {
+    faults.push(
+      `bad value of "${at}.options.ConfigPath": expected an absolute path, got "${file}"`,
     );
   }
 }

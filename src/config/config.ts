@@ -68,6 +68,14 @@ export interface RuntimeConfig {
   readonly handlers: Readonly<Record<string, RuntimeHandlerConfig>>;
 }
 
+/** What TOML can say, but for dates. */
+export type RuntimeOption =
+  | string
+  | number
+  | boolean
+  | readonly RuntimeOption[]
+  | { readonly [key: string]: RuntimeOption };
+
 export interface RuntimeHandlerConfig {
   /** Runtime name, `io.containerd.runc.v2`. */
   readonly type: string;
@@ -78,8 +86,11 @@ export interface RuntimeHandlerConfig {
   /** Path or name of the OCI runtime; "" for the shim's own default. */
   readonly binaryName: string;
   readonly systemdCgroup: boolean;
-  /** Further runtime options, as containerd users know them (Root, NoPivotRoot, ShimCgroup, IoUid, IoGid, …). */
-  readonly options: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Further runtime options, as containerd users know them: Root, NoPivotRoot, ShimCgroup, IoUid, IoGid, …
+   * of runc shims, all of them plain values; TypeUrl, ConfigPath and anything else of other shims.
+   */
+  readonly options: Readonly<Record<string, RuntimeOption>>;
   /** Globs of pod annotations copied into the OCI spec. */
   readonly podAnnotations: readonly string[];
   readonly containerAnnotations: readonly string[];

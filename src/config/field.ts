@@ -119,10 +119,13 @@ export function size(names: Names, doc: string): Field {
   return make(names, "size", schema, doc, (value) => formatSize(Number(value)));
 }
 
-/** A table whose keys are free, with plain values. */
-export function plainTable(names: Names, doc: string): Field {
-  const value = z.union([z.string(), z.boolean(), z.int()], {
-    error: (issue) => `expected a string, a whole number, true or false, got ${shown(issue.input)}`,
-  });
+/** A table whose keys are free, with all that TOML can say, but for dates. */
+export function freeTable(names: Names, doc: string): Field {
+  const value: z.ZodType = z.lazy(() =>
+    z.union([z.string(), z.boolean(), z.number(), z.array(value), z.record(z.string(), value)], {
+      error: (issue) =>
+        `expected strings, numbers, true or false, arrays or tables, got ${shown(issue.input)}`,
+    }),
+  );
   return make(names, "table", z.record(z.string(), value), doc);
 }

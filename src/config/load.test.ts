@@ -92,7 +92,7 @@ test("loadConfig freezes all of it", () => {
 test("renderConfig writes what loads back to the same configuration", () => {
   const file = write({
     "config.toml":
-      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
+      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[runtime.handlers.gvisor]\ntype = "io.containerd.runsc.v1"\noptions = { a = [1, { b = 1.5 }], "c d" = { e = true } }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
   });
   const { config } = loadConfig({ file });
   for (const comments of [true, false]) {
@@ -183,6 +183,31 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     message: /unknown runtime option "runtime\.handlers\.runc\.options\.NoPivot"/,
   },
   {
+    name: "a runc option that is no plain value",
+    text: "[runtime.handlers.runc.options]\nRoot = ['/x']",
+    message: /"runtime\.handlers\.runc\.options\.Root": expected a string, .*got \["\/x"\]/,
+  },
+  {
+    name: "an option that is a date",
+    text: "[runtime.handlers.kata]\ntype = 'io.containerd.kata.v2'\noptions = { a = { b = 2026-01-01 } }",
+    message: /"runtime\.handlers\.kata\.options\.a.*expected strings, numbers/,
+  },
+  {
+    name: "a relative path of a shim's settings",
+    text: "[runtime.handlers.kata]\ntype = 'io.containerd.kata.v2'\noptions = { ConfigPath = 'kata.toml' }",
+    message: /"runtime\.handlers\.kata\.options\.ConfigPath": expected an absolute path/,
+  },
+  {
+    name: "a number for a shim's type of options",
+    text: "[runtime.handlers.kata]\ntype = 'io.containerd.kata.v2'\noptions = { TypeUrl = 5 }",
+    message: /"runtime\.handlers\.kata\.options\.TypeUrl": expected a string/,
+  },
+  {
+    name: "a name of an AppArmor profile with spaces",
+    text: "[cri]\napparmor_profile = 'a b'",
+    message: /"cri\.apparmor_profile" is "a b", expected a profile's name/,
+  },
+  {
     name: "a metrics address without a port",
     text: "[metrics]\naddress = '127.0.0.1'",
     message: /expected host:port/,
@@ -240,8 +265,8 @@ test("loadConfig warns of what is probably not meant", () => {
   const { warnings } = loadConfig({
     file: write({
       "config.toml":
-        "[grpc]\nmax_send_message_size = '16MiB'\n[metrics]\naddress = '0.0.0.0:9464'\n[runtime.handlers.runc.options]\nSystemdCgroup = true",
+        "[grpc]\nmax_send_message_size = '16MiB'\n[metrics]\naddress = '0.0.0.0:9464'\n[runtime.handlers.runc.options]\nSystemdCgroup = true\n[runtime.handlers.kata]\ntype = 'io.containerd.kata.v2'\nbinary_name = 'kata-runtime'",
     }),
   });
-  assert.equal(warnings.length, 3);
+  assert.equal(warnings.length, 4);
 });

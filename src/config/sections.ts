@@ -5,11 +5,11 @@ import {
   duration,
   type Field,
   flag,
+  freeTable,
   integer,
   list,
   pathField,
   paths,
-  plainTable,
   size,
   text,
 } from "./field.ts";
@@ -61,9 +61,9 @@ const handlerFields: readonly Field[] = [
     ["systemd_cgroup", "systemdCgroup"],
     "Use systemd for cgroups. Must equal the kubelet's cgroupDriver, which it learns from RuntimeConfig.",
   ),
-  plainTable(
+  freeTable(
     ["options", "options"],
-    "Further options of the runtime, named as in containerd: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath.",
+    "Further options of the runtime, named as in containerd. Of runc shims: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath. Any other shim gets them as `runtimeoptions.v1.Options`: TypeUrl says what they are in its terms, ConfigPath is the file of its settings; without ConfigPath it gets the whole table as TOML.",
   ),
   list(
     ["pod_annotations", "podAnnotations"],

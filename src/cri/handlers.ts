@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { stringify } from "smol-toml";
 import { fault } from "../base/errors.ts";
-import type { RuntimeConfig, RuntimeHandlerConfig } from "../config/config.ts";
+import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../config/config.ts";
 import type { ProtoAny, RuncOptionsInit } from "../gen/tasks.gen.ts";
 import { packAny } from "../rpc/codec.ts";
 
@@ -18,8 +19,6 @@ export function handlerFor(runtime: RuntimeConfig, requested: string): Handler {
   throw fault("NOT_FOUND", `no runtime for "${name}" is configured`);
 }
 
-type OptionValue = string | number | boolean;
-
 /** Options of containerd.runc.v1.Options as TOML users write them, by lower-case letters only. */
 const runcOptions: Readonly<Record<string, keyof RuncOptionsInit>> = {
   nopivotroot: "noPivotRoot",
@@ -34,17 +33,30 @@ const runcOptions: Readonly<Record<string, keyof RuncOptionsInit>> = {
   criuworkpath: "criuWorkPath",
 };
 
+/** Whether a runtime name is that of runc's shims, whose options are a message of their own. */
+export function isRuncType(type: string): boolean {
+  return type.startsWith("io.containerd.runc.");
+}
+
 /**
- * The runtime options of a handler as the message its shim reads, `extra` winning. INVALID_ARGUMENT for
- * an unknown one.
+ * The runtime options of a handler as the message its shim reads; null for none. `extra` are a task's
+ * own, for runc shims, and win there. INVALID_ARGUMENT for an option that runc shims do not have,
+ * FAILED_PRECONDITION for a restore by a shim of another kind.
  */
-export function runtimeOptions(handler: Handler, extra: RuncOptionsInit = {}): ProtoAny {
-  const { config } = handler;
-  const options: Record<string, OptionValue> = {};
+export function runtimeOptions(handler: Handler, extra: RuncOptionsInit = {}): ProtoAny | null {
+  if (isRuncType(handler.config.type)) return runcMessage(handler, extra);
+  if (extra.criuImagePath) {
+    throw fault("FAILED_PRECONDITION", `runtime "${handler.name}" cannot restore a checkpoint`);
+  }
+  return genericMessage(handler.config.options);
+}
+
+function runcMessage({ name, config }: Handler, extra: RuncOptionsInit): ProtoAny {
+  const options: Record<string, RuntimeOption> = {};
   for (const [key, value] of Object.entries(config.options)) {
     const field = runcOptions[key.replaceAll("_", "").toLowerCase()];
     if (field === undefined) {
-      throw fault("INVALID_ARGUMENT", `runtime "${handler.name}" has an unknown option "${key}"`);
+      throw fault("INVALID_ARGUMENT", `runtime "${name}" has an unknown option "${key}"`);
     }
     options[field] = value;
   }
@@ -53,11 +65,31 @@ export function runtimeOptions(handler: Handler, extra: RuncOptionsInit = {}): P
   return packAny("containerd.runc.v1.Options", { ...(options as RuncOptionsInit), ...extra });
 }
 
+/**
+ * Any other shim gets the table as it stands: the path of its own file when there is one, else the
+ * whole table as TOML. Without a table it gets nothing, and reads what it reads by default.
+ */
+function genericMessage(options: RuntimeHandlerConfig["options"]): ProtoAny | null {
+  if (Object.keys(options).length === 0) return null;
+  const configPath = textOf(options["ConfigPath"]);
+  return packAny("runtimeoptions.v1.Options", {
+    typeUrl: textOf(options["TypeUrl"]),
+    configPath,
+    configBody: configPath === "" ? Buffer.from(stringify(options)) : Buffer.alloc(0),
+  });
+}
+
+function textOf(value: RuntimeOption | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
 /** The options as names and values, for verbose answers. */
-export function describeOptions(handler: Handler): Record<string, OptionValue> {
+export function describeOptions(handler: Handler): Record<string, RuntimeOption> {
+  const { options, binaryName, systemdCgroup, type } = handler.config;
+  if (!isRuncType(type)) return { ...options };
   return {
-    ...handler.config.options,
-    ...(handler.config.binaryName === "" ? {} : { BinaryName: handler.config.binaryName }),
-    SystemdCgroup: handler.config.systemdCgroup,
+    ...options,
+    ...(binaryName === "" ? {} : { BinaryName: binaryName }),
+    SystemdCgroup: systemdCgroup,
   };
 }

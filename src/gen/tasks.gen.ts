@@ -1001,7 +1001,10 @@ export interface TypesDescriptorInit {
   annotations?: Readonly<Record<string, string>> | undefined;
 }
 
-/** On stdin of `SHIM -info`; the answer on stdout is a RuntimeInfo. */
+/**
+ * Asks PluginInfo about a runtime. Its options, as an Any, go on stdin of `SHIM -info`; the answer on
+ * stdout is a RuntimeInfo.
+ */
 export interface TypesRuntimeRequest {
   runtimePath: string;
   options: ProtoAny | null;
@@ -3593,6 +3596,21 @@ export interface RpcStatusInit {
   details?: readonly ProtoAnyInit[] | undefined;
 }
 
+export interface RuntimeoptionsV1Options {
+  /** Type of the options in the shim's own terms, such as `io.containerd.runsc.v1.options`. */
+  typeUrl: string;
+  /** File of the shim's settings; when it is set, there is no body. */
+  configPath: string;
+  /** The settings themselves, TOML. */
+  configBody: Buffer;
+}
+
+export interface RuntimeoptionsV1OptionsInit {
+  typeUrl?: string | null | undefined;
+  configPath?: string | null | undefined;
+  configBody?: Uint8Array | null | undefined;
+}
+
 export interface GrpcHealthV1HealthCheckRequest {
   /** Full name of a service; empty for the daemon as a whole. */
   service: string;
@@ -3916,6 +3934,7 @@ export interface TasksMessages {
   "google.protobuf.Empty": { out: ProtoEmpty; init: ProtoEmptyInit };
   "google.protobuf.FieldMask": { out: ProtoFieldMask; init: ProtoFieldMaskInit };
   "google.rpc.Status": { out: RpcStatus; init: RpcStatusInit };
+  "runtimeoptions.v1.Options": { out: RuntimeoptionsV1Options; init: RuntimeoptionsV1OptionsInit };
   "grpc.health.v1.HealthCheckRequest": { out: GrpcHealthV1HealthCheckRequest; init: GrpcHealthV1HealthCheckRequestInit };
   "grpc.health.v1.HealthCheckResponse": { out: GrpcHealthV1HealthCheckResponse; init: GrpcHealthV1HealthCheckResponseInit };
   "grpc.health.v1.HealthListRequest": { out: GrpcHealthV1HealthListRequest; init: GrpcHealthV1HealthListRequestInit };

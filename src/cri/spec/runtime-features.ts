@@ -3,7 +3,8 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { run } from "../../base/process.ts";
 import type { RuntimeFeatures } from "./ports.ts";
 
-const none: RuntimeFeatures = {
+/** What a runtime can do that tells nothing. */
+export const noRuntimeFeatures: RuntimeFeatures = {
   recursiveReadOnlyMounts: false,
   idmapMounts: false,
   userNamespaces: false,
@@ -23,7 +24,7 @@ export async function readRuntimeFeatures(
     return parseRuntimeFeatures(stdout.toString("utf8"), kernelRelease);
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof Error) return none;
+    if (error instanceof Error) return noRuntimeFeatures;
     throw error;
   }
 }
