@@ -120,5 +120,19 @@ test("copyDirectory keeps modes, owners and links, and leaves devices out", asyn
   );
   assert.equal(await readlink(path.join(copy, "link")), "/etc/passwd");
   assert.equal(await readFile(path.join(copy, "sub/run"), "utf8"), "#!");
+  const mapping = [{ containerID: 0, hostID: 100_000, size: 20 }];
+  const mapped = path.join(place.path, "mapped");
+  await reader.copyDirectory("/data", mapped, { uids: mapping, gids: mapping });
+  const owner = async (name: string): Promise<readonly number[]> => {
+    const { uid, gid } = await lstat(path.join(mapped, name));
+    return [uid, gid];
+  };
+  assert.deepEqual(await Promise.all(["", "link", "sub", "sub/run"].map(owner)), [
+    [100_000, 100_000],
+    [100_000, 100_000],
+    [100_012, 65_534],
+    [100_000, 100_000],
+  ]);
+  assert.equal((await lstat(path.join(mapped, "sub/run"))).mode & 0o7777, 0o4755);
   assert.equal(await reader.copyDirectory("/none", path.join(place.path, "x")), false);
 });
