@@ -5,6 +5,7 @@
 #
 #   scripts/setup.sh          all that the tests and the bench need
 #   scripts/setup.sh --run    only what running Berth needs
+#   scripts/setup.sh --vm     all that the tests need, and what runs a virtual machine where it can be had
 #
 # Debian packages go through apt-get, npm packages (Node itself is one of them) through npm, and the
 # sandbox's first process is built with gcc. No service of a new package is started.
@@ -16,8 +17,9 @@ wanted=test
 case "${1-}" in
   '') ;;
   --run) wanted=run ;;
+  --vm) wanted=vm ;;
   -h | --help)
-    sed -n '3,10s/^# \{0,1\}//p' "$0"
+    sed -n '3,11s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -55,6 +57,7 @@ has_static_busybox() {
   done
   return 1
 }
+has_libatomic() { /sbin/ldconfig -p | grep -q 'libatomic\.so\.1 '; }
 has_cni() { [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ]; }
 has_apparmor_parser() { have apparmor_parser || [ -x /usr/sbin/apparmor_parser ]; }
 has_shim() { have containerd-shim-runc-v2 && have ctr && have containerd; }
@@ -71,8 +74,10 @@ need containernetworking-plugins has_cni
 need iptables have iptables
 need iproute2 have ip
 need gcc have gcc
+# Node needs it, and a minimal system lacks it.
+need libatomic1 has_libatomic
 need busybox-static has_static_busybox
-if [ "$wanted" = test ]; then
+if [ "$wanted" != run ]; then
   need docker-registry have docker-registry
   need skopeo have skopeo
   need umoci have umoci
@@ -89,6 +94,28 @@ apt_install() {
     -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$work/apt.log" 2>&1
 }
 
+# Installs what is named; where that fails, once more with fresh package lists.
+install_packages() {
+  say "installing Debian packages: $*"
+  # 101 tells invoke-rc.d that services of new packages are not to be started.
+  if [ -z "$policy" ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  if apt_install "$@"; then return 0; fi
+  say "updating the package lists first"
+  if ! apt-get update -qq -o DPkg::Lock::Timeout=300 >"$work/update.log" 2>&1; then
+    show_log "$work/update.log"
+    say "apt-get update failed" >&2
+    return 1
+  fi
+  if apt_install "$@"; then return 0; fi
+  show_log "$work/apt.log"
+  say "apt-get could not install: $*" >&2
+  return 1
+}
+
 if [ -n "$missing" ]; then
   # shellcheck disable=SC2086 # a list of words
   set -- $missing
@@ -98,23 +125,19 @@ if [ -n "$missing" ]; then
   if [ "$(id -u)" -ne 0 ]; then
     fail "these Debian packages are missing: $*. Run this as root, or: apt-get install --no-install-recommends $*"
   fi
-  say "installing Debian packages: $*"
-  # 101 tells invoke-rc.d that services of new packages are not to be started.
-  if [ ! -e /usr/sbin/policy-rc.d ]; then
-    policy=/usr/sbin/policy-rc.d
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-  fi
-  if ! apt_install "$@"; then
-    say "updating the package lists first"
-    apt-get update -qq -o DPkg::Lock::Timeout=300 >"$work/update.log" 2>&1 || {
-      show_log "$work/update.log"
-      fail "apt-get update failed"
-    }
-    apt_install "$@" || {
-      show_log "$work/apt.log"
-      fail "apt-get could not install: $*"
-    }
+  install_packages "$@" || exit 1
+fi
+
+# The virtual machine is for some tests only; they skip, and say why, where it cannot be had.
+if [ "$wanted" = vm ] && [ "$(id -u)" -eq 0 ] && have apt-get; then
+  missing=
+  need qemu-system-x86 have qemu-system-x86_64
+  need mmdebstrap have mmdebstrap
+  need e2fsprogs have mkfs.ext4
+  # shellcheck disable=SC2086 # a list of words
+  set -- $missing
+  if [ $# -gt 0 ]; then
+    install_packages "$@" || say "note: without these packages the tests in a virtual machine are skipped"
   fi
 fi
 
@@ -152,7 +175,7 @@ fi
 cd "$here"
 scripts/node scripts/build-pause.ts
 
-if [ "$wanted" = test ] && ! have go; then
+if [ "$wanted" != run ] && ! have go; then
   say "note: no go command: tests that use crictl or critest will be skipped (they need Go 1.21 or newer)"
 fi
 if [ "$(id -u)" -ne 0 ]; then

@@ -2,16 +2,17 @@
 // `npm test`: every step in turn, each timed; a step that fails does not stop the ones after it. The
 // last line is `N passed, N failed, N skipped`, where a step that is no test suite counts as one.
 //
-//   scripts/node scripts/test.ts                     all but the conformance suites
+//   scripts/node scripts/test.ts                     all but the conformance suites and the VM
 //   scripts/node scripts/test.ts --only static,unit  only these groups
 import { parseArgs } from "node:util";
+import { vmStep } from "../test/vm/host/vm-step.ts";
 import { leftSince, machineState } from "./test/machine-state.ts";
 import { nodeTestStep } from "./test/node-test-step.ts";
 import { staticSteps } from "./test/static-steps.ts";
 import { add, type Counts, describeCounts, none, passed, type Step } from "./test/step.ts";
 
 const usual = ["static", "unit", "integration", "e2e", "leaks"];
-const known = [...usual, "conformance"];
+const known = [...usual, "conformance", "vm"];
 const { values } = parseArgs({ options: { only: { type: "string" } } });
 const groups = new Set(values.only === undefined ? usual : values.only.split(","));
 for (const group of groups) {
@@ -20,7 +21,8 @@ for (const group of groups) {
   }
 }
 // What touches the machine is followed by a look at what it left there.
-if (["integration", "e2e", "conformance"].some((group) => groups.has(group))) groups.add("leaks");
+if (["integration", "e2e", "conformance", "vm"].some((group) => groups.has(group)))
+  groups.add("leaks");
 
 const before = groups.has("leaks") ? await machineState() : new Set<string>();
 const steps: readonly Step[] = [
@@ -58,6 +60,7 @@ const steps: readonly Step[] = [
     concurrency: 1,
     timeoutMs: 3_600_000,
   }),
+  vmStep,
   { name: "nothing is left on the machine", group: "leaks", run: checkLeaks },
 ];
 

@@ -10,7 +10,7 @@ export interface Counts {
 export interface Step {
   readonly name: string;
   /** `npm run check` runs the static ones alone. */
-  readonly group: "static" | "unit" | "integration" | "e2e" | "conformance" | "leaks";
+  readonly group: "static" | "unit" | "integration" | "e2e" | "conformance" | "vm" | "leaks";
   readonly run: () => Promise<Counts>;
 }
 

@@ -9,6 +9,9 @@ export interface UntilOptions {
   readonly everyMs?: number;
 }
 
+/** Where all is slow, in an emulated machine say, every wait is this many times as long. */
+const patience = Number(process.env["BERTH_TEST_PATIENCE"] ?? 1);
+
 /** Thrown by a probe when what it waits for can no longer come. */
 export class GivenUp extends Error {}
 
@@ -21,7 +24,7 @@ export async function until<T>(
   probe: () => Promise<T> | T,
   { timeoutMs = 10_000, everyMs = 25 }: UntilOptions = {},
 ): Promise<Truthy<T>> {
-  const end = performance.now() + timeoutMs;
+  const end = performance.now() + timeoutMs * patience;
   let last: unknown;
   for (;;) {
     try {

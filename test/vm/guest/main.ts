@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs in the virtual machine: installs Berth as deploy/README.md says, starts what the suites need,
+// runs them, and writes the counts as its last line.
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { nodeTestStep } from "../../../scripts/test/node-test-step.ts";
+import { type Counts, describeCounts, none } from "../../../scripts/test/step.ts";
+import { mirrorCritestRegistries } from "../../support/critest-images.ts";
+import { startRegistry } from "../../support/registry.ts";
+import { must, run } from "../../support/run.ts";
+import { projectFolder, type VmPlan } from "../plan.ts";
+import { readmeSteps } from "./readme-steps.ts";
+
+const startedAt = performance.now();
+const say = (line: string): void => {
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  process.stdout.write(`vm: [${seconds.padStart(6)}] ${line}\n`);
+};
+
+let counts: Counts = none;
+try {
+  counts = await main();
+} catch (error) {
+  counts = { ...none, failed: 1 };
+  process.stdout.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+}
+if (counts.failed > 0) await tellState();
+process.stdout.write(`vm: ${describeCounts(counts)}\n`);
+
+async function main(): Promise<Counts> {
+  const plan = JSON.parse(
+    await readFile(path.join(projectFolder, "vm/plan.json"), "utf8"),
+  ) as VmPlan;
+  await mkdir("/etc/berthd/config.d", { recursive: true });
+  if (plan.newerRunc !== "") {
+    await mkdir(path.dirname(plan.newerRunc), { recursive: true });
+    await symlink(path.join(projectFolder, "vm/newer-runc"), plan.newerRunc);
+    await writeFile(
+      "/etc/berthd/config.d/60-newer-runc.toml",
+      `[runtime.handlers.newer]\nbinary_name = "${plan.newerRunc}/runc"\nsystemd_cgroup = true\n`,
+    );
+  }
+  await using registry = await startRegistry("/srv/images");
+  await mirrorCritestRegistries("/etc/berthd/certs.d", registry);
+  say("the registry answers");
+  for (const step of await readmeSteps(path.join(projectFolder, "deploy/README.md"))) {
+    await must("sh", ["-euc", step], { timeoutMs: 240_000 });
+    say(`done: ${step.split("\n").at(-1)}`);
+  }
+  process.env["BERTH_VM_REGISTRY"] = registry.host;
+  if (plan.wholeCritest) process.env["BERTH_VM_CRITEST"] = "all";
+  const names = plan.only.length === 0 ? "*" : `{${plan.only.join(",")},}`;
+  return await nodeTestStep({
+    name: "virtual machine",
+    group: "vm",
+    globs: [`test/vm/suites/${names}.test.ts`],
+    concurrency: 1,
+    timeoutMs: 3_600_000,
+  }).run();
+}
+
+/** What somebody wants to read who was not there. */
+async function tellState(): Promise<void> {
+  for (const command of [
+    "systemctl --no-pager --failed",
+    "journalctl --no-pager -o cat -n 120 -u berthd",
+    "dmesg | tail -n 40",
+  ]) {
+    const { stdout, stderr } = await run("sh", ["-c", command]);
+    process.stdout.write(`-- ${command}\n${stdout}${stderr}`);
+  }
+}
