@@ -69,9 +69,14 @@ export class ShimTask implements RuntimeTask {
     return this.connection.facts;
   }
 
-  /** Init's exit as the shim told it; undefined while nobody waited or it runs. */
+  /** Init's exit as the shim told it; undefined while it runs. */
   get initExit(): ProcessExit | undefined {
     return this.#initExit;
+  }
+
+  /** The shim tells of an exit; one of an earlier task with this id is not ours. */
+  exited(exit: ProcessExit): void {
+    if (exit.pid === this.pid) this.#initExit ??= exit;
   }
 
   /** The shim is dead and the task cleaned up: every wait, pending or later, gets this exit. */

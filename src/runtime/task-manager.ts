@@ -8,6 +8,7 @@ import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { endDeadTask } from "./dead-task.ts";
 import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
+import { onTaskExit } from "./exit-notices.ts";
 import { mountMappedRootfs } from "./mapped-rootfs.ts";
 import type {
   CreateOptions,
@@ -75,6 +76,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #pool: ShimPool;
   readonly #events: TaskEvents;
   readonly #notices: DeletionNotices | undefined;
+  readonly #exits: Disposable | undefined;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #creating = new Set<string>();
   #isClosing = false;
@@ -86,6 +88,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#launcher = options.launcher ?? createLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
+    this.#exits =
+      options.shimEvents &&
+      onTaskExit(options.shimEvents, (namespace, id, exit) =>
+        this.#tasks.get(keyOf(namespace, id))?.exited(exit),
+      );
     // The watch lives as long as the shim and reports its own failures.
     this.#pool = new ShimPool((shim) => void this.#watch(shim));
   }
@@ -167,6 +174,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
     this.#notices?.[Symbol.dispose]();
+    this.#exits?.[Symbol.dispose]();
     for (const task of this.#tasks.values()) task.letGo();
     await this.#pool.disconnect();
   }

@@ -326,6 +326,22 @@ onEveryShim("a killed shim gives every wait an exit and leaves nothing running",
   }
 });
 
+onEveryShim("an exit that nobody waited for outlives the shim", async (rig) => {
+  const id = newId();
+  const command = rig.options(["sh", "-c", "exit 42"], { id });
+  const task = await rig.manager.create(namespace, id, command, within());
+  await task.start("", within());
+  await rig.event("/tasks/exit", ({ event }) => {
+    return unpackAny("containerd.events.TaskExit", event)?.exitStatus === 42;
+  });
+  process.kill(task.shim.pid, "SIGKILL");
+  await rig.event("/tasks/delete", ({ event }) => {
+    return unpackAny("containerd.events.TaskDelete", event)?.exitStatus === 42;
+  });
+  assert.equal((await task.wait("", within())).exitStatus, 42);
+  assert.deepEqual(await rig.leftovers(), []);
+});
+
 onEveryShim(
   "recovery ends tasks whose shim died meanwhile, and survives bad bundles",
   async (rig) => {
