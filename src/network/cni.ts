@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault, toFault } from "../base/errors.ts";
+import { fault, isFault, toFault } from "../base/errors.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
 import type { CniConfig } from "../config/config.ts";
@@ -194,9 +194,8 @@ class CniNetwork implements CniPodNetwork {
   async teardown(request: PodNetworkRequest, call: Cancellable): Promise<void> {
     this.#checks.get(request.sandboxId)?.abort();
     using _turn = await this.#turns.lock(request.sandboxId, call);
-    const { networks } = this.#content;
-    const record = (await this.#cache.get(request.sandboxId)) ?? recordOf(request, networks);
-    await this.#takeDown(record, request.netnsPath, call);
+    const record = (await this.#cache.get(request.sandboxId)) ?? this.#recordLost(request);
+    if (record !== undefined) await this.#takeDown(record, request.netnsPath, call);
   }
 
   async check(request: PodNetworkRequest, call: Cancellable): Promise<void> {
@@ -237,6 +236,16 @@ class CniNetwork implements CniPodNetwork {
       this.#monitor[Symbol.asyncDispose](),
       this.#janitor[Symbol.asyncDispose](),
     ]);
+  }
+
+  /** What the record would be. None for a pod whose requests setup refuses: that one was never added. */
+  #recordLost(request: PodNetworkRequest): NetworkRecord | undefined {
+    try {
+      return recordOf(request, this.#content.networks);
+    } catch (error) {
+      if (isFault(error, "INVALID_ARGUMENT")) return undefined;
+      throw error;
+    }
   }
 
   /** DEL of all networks on record; then the record goes. */
