@@ -37,6 +37,8 @@ export function storagePlugins({ config, log }: Environment) {
     id: "overlayfs",
     requires: [pluginUri(metadata)],
     exports: { root: path.join(config.root, "snapshots", "overlayfs") },
+    // By this clients know that they need not copy an image to change its owners.
+    capabilities: ["remap-ids", "multi-remap-ids"],
     init: (context) =>
       createOverlaySnapshotter({
         root: path.join(config.root, "snapshots", "overlayfs"),

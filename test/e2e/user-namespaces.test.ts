@@ -176,6 +176,19 @@ suite("user namespaces", { skip: runc.skip }, () => {
     await cri.removePod(other.id);
   });
 
+  test("go with the node's network", async () => {
+    const { features } = await cri.runtime.Status({});
+    assert.equal(features?.userNamespacesHostNetwork, true);
+    const { namespaceOptions } = inUserNamespace(firstId);
+    const securityContext = { namespaceOptions: { ...namespaceOptions, network: "NODE" as const } };
+    const where = await runPod(firstId, "newer", { securityContext });
+    const id = await start("shell", forever, { linux: { securityContext } }, where);
+    assert.match(await shell(id, "cat /proc/self/uid_map"), /\b1000000\b/);
+    assert.match(await shell(id, "ls /sys/class/net"), new RegExp(bed.daemon.network.bridge));
+    assert.match((await cri.exec(id, ["touch", "/sys/x"])).stderr, /Read-only/);
+    await cri.removePod(where.id);
+  });
+
   test("leave no mount of layers behind", async () => {
     const table = await readFile("/proc/self/mountinfo", "utf8");
     const own = bed.daemon.folder.replaceAll(" ", "\\040");

@@ -4,13 +4,17 @@ import type { Facade, Verb } from "../facade.ts";
 
 /** Status: whether pods can run here, and what each runtime handler can do. */
 export function status(facade: Facade): Verb<"Status"> {
-  return (request) =>
-    Promise.resolve({
+  return (request) => {
+    const runtimeHandlers = handlers(facade);
+    // A pod with a user namespace may have the node's network wherever it may have one at all.
+    const userNamespacesHostNetwork = runtimeHandlers.some((it) => it.features?.userNamespaces);
+    return Promise.resolve({
       status: { conditions: conditions(facade) },
-      runtimeHandlers: handlers(facade),
-      features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: false },
+      runtimeHandlers,
+      features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork },
       info: request.verbose ? describe(facade) : {},
     });
+  };
 }
 
 function conditions(facade: Facade): RuntimeConditionInit[] {
@@ -42,6 +46,6 @@ function describe(facade: Facade): Record<string, string> {
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),
-    confinement: JSON.stringify(specs.describe?.() ?? {}),
+    confinement: JSON.stringify(specs.describe()),
   };
 }

@@ -63,3 +63,20 @@ test("buildSandboxSpec refuses a group without a user, and a pod without a name"
     /^RuntimeFault: metadata\.name/,
   );
 });
+
+for (const name of ["pid", "ipc"] as const) {
+  test(`buildSandboxSpec refuses the node's ${name} together with a user namespace`, async () => {
+    const ids = [{ containerId: 0, hostId: 65_536, length: 65_536 }];
+    const namespaceOptions = {
+      [name]: "NODE",
+      usernsOptions: { mode: "POD" as const, uids: ids, gids: ids },
+    };
+    await assert.rejects(
+      buildSandboxSpec(
+        sandboxInput({ config: { linux: { securityContext: { namespaceOptions } } } }),
+        testServices,
+      ),
+      { code: "INVALID_ARGUMENT", message: new RegExp(`namespace_options.${name}: NODE cannot`) },
+    );
+  });
+}

@@ -37,6 +37,7 @@ export async function buildSandboxSpec(
   const shared = hostNamespaces(options);
   const mappings = userMappings(options?.usernsOptions, input.features);
   checkIdentity(input, shared);
+  if (mappings !== undefined) checkMountable(shared);
   checkSelinux(security?.selinuxOptions ?? null, host);
 
   const spec = await startingSpec(handler.baseRuntimeSpec);
@@ -129,6 +130,17 @@ function pauseUser(security: LinuxSandboxSecurityContext | null): OciSpec["proce
     gid: primary,
     additionalGids: [...new Set([...requestedGroups(security), primary])].sort((a, b) => a - b),
   };
+}
+
+/** The kernel lets only who owns the namespace behind them mount /proc and /dev/mqueue. */
+function checkMountable(shared: HostNamespaces): void {
+  for (const name of ["pid", "ipc"] as const) {
+    if (!shared[name]) continue;
+    throw invalid(
+      `linux.security_context.namespace_options.${name}`,
+      "NODE cannot be had together with a user namespace",
+    );
+  }
 }
 
 function checkIdentity({ config, netnsPath }: SandboxSpecInput, shared: HostNamespaces): void {
