@@ -78,5 +78,5 @@ function fromAddress(stdout: Buffer): Bootstrap | undefined {
 }
 
 function looksLikeAddress(text: string): boolean {
-  return /^(unix|vsock|hvsock):\/\/\S+$/.test(text) || text.startsWith("/");
+  return /^(unix|vsock|hvsock):\/\/\S/.test(text) || text.startsWith("/");
 }

@@ -10,9 +10,20 @@ import { bootstrapInput, likelyDialect } from "./bootstrap-input.ts";
 const address = "unix:///run/containerd/s/0123abcd";
 const result = codec("containerd.runtime.bootstrap.v1.BootstrapResult");
 
-const answers: { name: string; stdout: string | Buffer; version: number }[] = [
+const answers: {
+  name: string;
+  stdout: string | Buffer;
+  version: number;
+  address?: string;
+}[] = [
   { name: "the plain address of 1.x", stdout: address, version: 2 },
   { name: "a plain address with a line end", stdout: `${address}\n`, version: 2 },
+  {
+    name: "an address with a space",
+    stdout: "unix:///run/a b/s",
+    version: 2,
+    address: "unix:///run/a b/s",
+  },
   { name: "a greeting before the address", stdout: `starting\n${address}\n`, version: 2 },
   { name: "JSON", stdout: JSON.stringify({ version: 3, address, protocol: "ttrpc" }), version: 3 },
   { name: "JSON without version and protocol", stdout: JSON.stringify({ address }), version: 2 },
@@ -24,10 +35,10 @@ const answers: { name: string; stdout: string | Buffer; version: number }[] = [
   { name: "protobuf without protocol", stdout: result.encode({ version: 2, address }), version: 2 },
 ];
 
-for (const { name, stdout, version } of answers) {
+for (const { name, stdout, version, address: told = address } of answers) {
   test(`parseBootstrapAnswer reads ${name}`, () => {
     const answer = parseBootstrapAnswer(Buffer.from(stdout));
-    assert.deepEqual(answer, { version, address, protocol: "ttrpc" });
+    assert.deepEqual(answer, { version, address: told, protocol: "ttrpc" });
   });
 }
 
