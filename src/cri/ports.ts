@@ -92,7 +92,7 @@ export interface SpecBuilders {
   /** A reader over the folders of an image's layers, topmost first: nothing is mounted for it. */
   openRootfs(layers: readonly string[]): RootfsReader;
   /** What of the host they stand on, by name, for Status. */
-  describe?(): Readonly<Record<string, unknown>>;
+  describe(): Readonly<Record<string, unknown>>;
 }
 
 /** The kinds of host mount that the façade itself makes and removes. */

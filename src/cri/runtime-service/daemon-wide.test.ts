@@ -24,6 +24,12 @@ describe("Version, Status and RuntimeConfig", () => {
     );
   });
 
+  it("tell in verbose answers what confines containers", async () => {
+    await using world = await FakeWorld.create();
+    const { info } = await world.call("Status", { verbose: true });
+    assert.deepEqual(JSON.parse(info?.["confinement"] ?? ""), { apparmor: { enabled: false } });
+  });
+
   it("say why the network is not ready", async () => {
     await using world = await FakeWorld.create();
     world.networkReady = false;
