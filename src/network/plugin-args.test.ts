@@ -27,6 +27,22 @@ test("cniArgs are what Kubernetes plugins know", () => {
   });
 });
 
+const badMappings = [
+  { hostPort: 70_000, containerPort: 80, hostIp: "", says: /70000 to 80: no port 70000/ },
+  { hostPort: 80, containerPort: 0, hostIp: "", says: /80 to 0: no port 0/ },
+  { hostPort: 80, containerPort: 80, hostIp: "nowhere", says: /host IP "nowhere" is no address/ },
+];
+
+for (const { says, ...mapping } of badMappings) {
+  test(`capabilityArgs refuse a mapping as ${says}`, () => {
+    const portMappings = [{ protocol: "tcp" as const, ...mapping }];
+    assert.throws(() => capabilityArgs({ ...plain, portMappings }), {
+      code: "INVALID_ARGUMENT",
+      message: says,
+    });
+  });
+}
+
 test("capabilityArgs say only what was asked", () => {
   assert.deepEqual(capabilityArgs(plain), { "io.kubernetes.cri.pod-annotations": {} });
   const annotations = { [INGRESS_ANNOTATION]: "10M" };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isIP } from "node:net";
 import { fault } from "../base/errors.ts";
 import { bandwidthOf } from "./bandwidth.ts";
 import type { PluginConf } from "./conf.ts";
-import type { PodNetworkRequest } from "./ports.ts";
+import type { PodNetworkRequest, PortMapping } from "./ports.ts";
 
 /** What plugins may ask for in `runtimeConfig`, by capability. */
 export type CapabilityArgs = Readonly<Record<string, unknown>>;
@@ -24,10 +25,11 @@ export function cniArgs(request: PodNetworkRequest): string {
   return pairs.map(([key, value]) => `${key}=${value}`).join(";");
 }
 
-/** The capability arguments of a pod: only those that say something. */
+/** The capability arguments of a pod: only those that say something. INVALID_ARGUMENT for a port or limit that is none. */
 export function capabilityArgs(request: PodNetworkRequest): CapabilityArgs {
   const args: Record<string, unknown> = {};
   const ports = request.portMappings.filter(({ hostPort }) => hostPort > 0);
+  for (const mapping of ports) checkMapping(mapping);
   if (ports.length > 0) {
     args["portMappings"] = ports.map(({ hostPort, containerPort, protocol, hostIp }) => ({
       hostPort,
@@ -45,6 +47,21 @@ export function capabilityArgs(request: PodNetworkRequest): CapabilityArgs {
   if (request.cgroupPath !== "") args["cgroupPath"] = request.cgroupPath;
   args["io.kubernetes.cri.pod-annotations"] = request.annotations;
   return args;
+}
+
+/** portmap refuses such a mapping on ADD, but on DEL too: the pod could not even be taken back. */
+function checkMapping({ containerPort, hostIp, hostPort }: PortMapping): void {
+  for (const port of [hostPort, containerPort]) {
+    if (port < 1 || port > 65_535) {
+      throw fault(
+        "INVALID_ARGUMENT",
+        `port mapping ${hostPort} to ${containerPort}: no port ${port}`,
+      );
+    }
+  }
+  if (hostIp !== "" && isIP(hostIp) === 0) {
+    throw fault("INVALID_ARGUMENT", `port mapping ${hostPort}: host IP "${hostIp}" is no address`);
+  }
 }
 
 /** The configuration a plugin gets on stdin. */

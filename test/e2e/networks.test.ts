@@ -150,6 +150,7 @@ suite("pod networks", { skip: lacking(...programs) }, () => {
         port("TCP", firstPort, ""),
         port("UDP", firstPort, ""),
         port("TCP", firstPort + 1, "127.0.0.1"),
+        port("TCP", firstPort + 2, "0.0.0.0"),
         { protocol: "TCP", containerPort: 7001, hostPort: 0 }, // names a port, maps none
       ],
     });
@@ -157,11 +158,30 @@ suite("pod networks", { skip: lacking(...programs) }, () => {
     assert.equal(await askTcp(gateway(), firstPort), server.answer);
     assert.equal(await askUdp(gateway(), firstPort), server.answer);
     assert.equal(await askTcp("127.0.0.1", firstPort + 1), server.answer);
+    assert.equal(await askTcp(gateway(), firstPort + 2), server.answer);
     await assert.rejects(askTcp(gateway(), firstPort + 1), { code: "ECONNREFUSED" });
     await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
     await assert.rejects(askTcp("127.0.0.1", firstPort + 1), { code: "ECONNREFUSED" });
     assert.deepEqual(await iptablesRulesOf(daemon.network), []);
     await cri.removePod(pod.id);
+  });
+
+  test("pods with host ports that come and go side by side all do, and leave nothing", async () => {
+    const lane = async (number: number): Promise<void> => {
+      const hostPort = firstPort + number;
+      for (let round = 0; round < 3; round += 1) {
+        const { id } = await cri.runPod({
+          portMappings: [
+            { protocol: "TCP", containerPort: 80, hostPort },
+            { protocol: "UDP", containerPort: 53, hostPort },
+          ],
+        });
+        await cri.runtime.StopPodSandbox({ podSandboxId: id });
+        await cri.runtime.RemovePodSandbox({ podSandboxId: id }); // at the first time of asking
+      }
+    };
+    await Promise.all(Array.from({ length: 12 }, (_, number) => lane(number)));
+    await nothingLeft(daemon.territory);
   });
 
   test("a plugin's refusal fails the pod in its own words, and leaves nothing", async () => {
@@ -221,6 +241,10 @@ suite("pod networks", { skip: lacking(...programs) }, () => {
     await assert.rejects(
       cri.runPod({ annotations: { "kubernetes.io/ingress-bandwidth": "fast" } }),
       { code: "INVALID_ARGUMENT", message: /ingress-bandwidth "fast" is not a quantity/ },
+    );
+    await assert.rejects(
+      cri.runPod({ portMappings: [{ protocol: "TCP", containerPort: 80, hostPort: 70_000 }] }),
+      { code: "INVALID_ARGUMENT", message: /no port 70000/ },
     );
     assert.deepEqual((await cri.runtime.ListPodSandbox({})).items, []);
     await nothingLeft(daemon.territory);

@@ -123,12 +123,20 @@ test("two pods reach each other and leave nothing behind", { skip }, async (t) =
 test("host ports are mapped and unmapped", { skip }, async (t) => {
   const { cni, network, pod, config } = await setUp(t);
   const hostPort = 20_000 + (process.pid % 10_000);
+  const protocols = ["tcp", "udp", "sctp"] as const;
   const request = await pod("ports", {
-    portMappings: [{ protocol: "tcp", containerPort: 80, hostPort, hostIp: "" }],
+    portMappings: protocols.map((protocol) => ({
+      protocol,
+      containerPort: 80,
+      hostPort,
+      hostIp: "",
+    })),
   });
   await network.setup(request, call);
   const rules = (await iptablesRulesOf(cni)).join("\n");
-  assert.match(rules, new RegExp(`--dports? ${hostPort}\\b`));
+  for (const protocol of protocols) {
+    assert.match(rules, new RegExp(`-p ${protocol} .*--dports? ${hostPort}\\b`));
+  }
   assert.equal(fs.readdirSync(config.cacheDir).length, 1);
   await network.teardown(request, call);
   assert.deepEqual(await iptablesRulesOf(cni), []);
