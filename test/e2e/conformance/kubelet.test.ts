@@ -46,7 +46,10 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     hostFolder = path.join(bed.folder, "host folder");
     await mkdir(hostFolder);
     await chmod(hostFolder, 0o777);
-    const pods = staticPods({ image: bed.images.shell.reference, hostPort, hostFolder });
+    const seccompProfile = "profiles/no-chmod.json";
+    await kubelet.placeSeccompProfile(seccompProfile, noChmod);
+    const image = bed.images.shell.reference;
+    const pods = staticPods({ image, hostPort, hostFolder, seccompProfile });
     for (const [name, pod] of Object.entries(pods)) {
       names.set(name as StaticPodName, await kubelet.place(pod));
     }
@@ -184,14 +187,86 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     assert.ok((await probes()) <= 1, "probes that timed out still run");
   });
 
-  test("hostNetwork: the host's network, and no address of its own", async () => {
+  test("names, resolver, kernel settings and groups are as the pod says", async () => {
+    await isReady("told");
+    const run = (...command: readonly string[]) => exec("told", "main", ...command);
+    assert.equal(await run("hostname"), "busybox-1");
+    const { podIP } = (await api.pod(named("told"))).status ?? {};
+    const hosts = await run("cat", "/etc/hosts");
+    assert.match(hosts, new RegExp(`^${podIP}\\s+busybox-1$`, "m"));
+    assert.match(hosts, /^192\.0\.2\.7\s+foo\.local\s+bar\.local$/m);
+    assert.deepEqual((await run("cat", "/etc/resolv.conf")).split("\n"), [
+      "search ns1.svc.cluster-domain.example my.dns.search.suffix",
+      "nameserver 192.0.2.1",
+      "options ndots:2 edns0",
+    ]);
+    assert.equal(await run("cat", "/proc/sys/kernel/shm_rmid_forced"), "1");
+    assert.equal(await run("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "1");
+    assert.match(await run("id"), /^uid=1000 gid=3000 groups=3000,4000$/);
+    assert.equal(await run("pwd"), "/made/for/it");
+    assert.match(await run("env"), /^SECOND=one and \$\(FIRST\)$/m);
+    const { user } = await api.container(named("told"), "main");
+    assert.deepEqual(user?.linux, { uid: 1000, gid: 3000, supplementalGroups: [3000, 4000] });
+  });
+
+  test("a profile of the node's own, an image as a volume, and frozen mounts", async () => {
+    await isReady("told");
+    const run = (...command: readonly string[]) => exec("told", "main", ...command);
+    await run("touch", "/tmp/x");
+    await assert.rejects(run("chmod", "700", "/tmp/x"), /Operation not permitted/);
+    assert.equal(await exec("told", "peer", "ls", "/tmp"), "");
+    assert.match(await run("cat", "/image/etc/passwd"), /^root:/);
+    assert.match(await run("cat", "/part/passwd"), /^root:/);
+    await assert.rejects(run("touch", "/image/tmp/x"), /Read-only file system/);
+    await assert.rejects(run("touch", "/frozen/x"), /Read-only file system/);
+    for (const [kind, shared] of [
+      ["net", true],
+      ["ipc", true],
+      ["uts", true],
+      ["pid", false],
+      ["mnt", false],
+    ] as const) {
+      const link = `/proc/self/ns/${kind}`;
+      const peers = await exec("told", "peer", "readlink", link);
+      assert.equal((await run("readlink", link)) === peers, shared, kind);
+    }
+  });
+
+  test("last words and reasons of containers that ended", async () => {
+    const ended = await until(
+      "the brief pod has ended",
+      async () => {
+        const { status } = await api.pod(named("brief"));
+        return status?.phase === "Failed" && status.containerStatuses;
+      },
+      patience,
+    );
+    const told = ended.map(({ name, state }) => {
+      const { exitCode, reason, message } = state?.terminated ?? {};
+      return { name, exitCode, reason, message: message?.trim() };
+    });
+    assert.deepEqual(
+      told.filter(({ name }) => name !== "absent"),
+      [
+        { name: "prints", exitCode: 4, reason: "Error", message: "not this either" },
+        { name: "writes", exitCode: 0, reason: "Completed", message: "it went well" },
+      ],
+    );
+    const absent = told.find(({ name }) => name === "absent");
+    assert.deepEqual([absent?.exitCode, absent?.reason], [128, "StartError"]);
+    assert.match(absent?.message ?? "", /no such file or directory/);
+  });
+
+  test("hostNetwork, hostPID and hostIPC: the host's own, and no address", async () => {
     await isReady("host");
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     const sandbox = items.find(({ metadata }) => metadata?.name === named("host"));
     assert.equal((await bed.cri.podStatus(sandbox?.id ?? "")).network?.ip ?? "", "");
-    const net = namespaceOf(process.pid, "net");
-    assert.equal(await exec("host", "main", "readlink", "/proc/self/ns/net"), net);
-    assert.notEqual(await exec("web", "server", "readlink", "/proc/self/ns/net"), net);
+    for (const kind of ["net", "pid", "ipc"] as const) {
+      const own = namespaceOf(process.pid, kind);
+      assert.equal(await exec("host", "main", "readlink", `/proc/self/ns/${kind}`), own);
+      assert.notEqual(await exec("web", "server", "readlink", `/proc/self/ns/${kind}`), own);
+    }
   });
 
   test("privileged: every capability and device of the host", async () => {
@@ -510,3 +585,9 @@ function value(controller: string, group: string, v1: string, v2: string): strin
     return readFileSync(path.join(root, group, v2), "utf8").trim();
   }
 }
+
+/** Denies one family of calls; the pod would run as well without. */
+const noChmod = {
+  defaultAction: "SCMP_ACT_ALLOW",
+  syscalls: [{ names: ["chmod", "fchmod", "fchmodat"], action: "SCMP_ACT_ERRNO" }],
+};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parse } from "yaml";
 import type { Daemon } from "../daemon.ts";
@@ -27,6 +27,8 @@ export interface Kubelet extends AsyncDisposable {
   place(pod: PodManifest): Promise<string>;
   /** Removes all manifests. */
   withdrawAll(): Promise<void>;
+  /** Writes a profile that pods name as `localhostProfile`. */
+  placeSeccompProfile(name: string, profile: object): Promise<void>;
   /** Starts it again after stop, with flags that win over the configuration. */
   start(...flags: readonly string[]): Promise<void>;
   stop(): Promise<void>;
@@ -114,6 +116,11 @@ export async function startKubelet(
       await writeFile(hidden, JSON.stringify({ apiVersion: "v1", kind: "Pod", ...pod }));
       await rename(hidden, path.join(manifests, `${name}.json`));
       return `${name}-${node}`;
+    },
+    placeSeccompProfile: async (name, profile) => {
+      const file = path.join(root, "seccomp", name);
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFile(file, JSON.stringify(profile));
     },
     withdrawAll: async () => {
       for (const name of await readdir(manifests)) await rm(path.join(manifests, name));

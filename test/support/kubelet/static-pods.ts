@@ -19,6 +19,8 @@ export type StaticPodName =
   | "unwell"
   | "slow"
   | "host"
+  | "told"
+  | "brief"
   | "privileged";
 
 export interface StaticPodOptions {
@@ -28,6 +30,8 @@ export interface StaticPodOptions {
   readonly hostPort: number;
   /** A folder of the host for the guarded pod. */
   readonly hostFolder: string;
+  /** A seccomp profile for the told pod, below the kubelet's folder for them. */
+  readonly seccompProfile: string;
 }
 
 /** How many lines the chatty pod writes, of 100 bytes each. */
@@ -38,6 +42,7 @@ export function staticPods({
   image,
   hostPort,
   hostFolder,
+  seccompProfile,
 }: StaticPodOptions): Readonly<Record<StaticPodName, PodManifest>> {
   const shell = (
     name: string,
@@ -180,7 +185,69 @@ export function staticPods({
     }),
     host: pod("host", {
       hostNetwork: true,
+      hostPID: true,
+      hostIPC: true,
       containers: [shell("main", "sleep 1000", { imagePullPolicy: "Always" })],
+    }),
+    told: pod("told", {
+      hostname: "busybox-1",
+      hostAliases: [{ ip: "192.0.2.7", hostnames: ["foo.local", "bar.local"] }],
+      dnsPolicy: "None",
+      dnsConfig: {
+        nameservers: ["192.0.2.1"],
+        searches: ["ns1.svc.cluster-domain.example", "my.dns.search.suffix"],
+        options: [{ name: "ndots", value: "2" }, { name: "edns0" }],
+      },
+      securityContext: {
+        runAsUser: 1000,
+        runAsGroup: 3000,
+        supplementalGroups: [4000],
+        supplementalGroupsPolicy: "Strict",
+        sysctls: [
+          { name: "kernel.shm_rmid_forced", value: "1" },
+          { name: "net.ipv4.ip_unprivileged_port_start", value: "1" },
+        ],
+      },
+      containers: [
+        shell("main", "sleep 1000", {
+          workingDir: "/made/for/it",
+          env: [
+            { name: "FIRST", value: "one" },
+            { name: "SECOND", value: "$(FIRST) and $$(FIRST)" },
+          ],
+          securityContext: {
+            seccompProfile: { type: "Localhost", localhostProfile: seccompProfile },
+          },
+          volumeMounts: [
+            { name: "image", mountPath: "/image" },
+            { name: "image", mountPath: "/part", subPath: "etc" },
+            {
+              name: "memory",
+              mountPath: "/frozen",
+              readOnly: true,
+              recursiveReadOnly: "IfPossible",
+            },
+          ],
+        }),
+        // A second one of the pod: in its namespaces, with a root file system of its own.
+        shell("peer", "sleep 1000"),
+      ],
+      volumes: [
+        { name: "image", image: { reference: image, pullPolicy: "IfNotPresent" } },
+        { name: "memory", emptyDir: { medium: "Memory" } },
+      ],
+    }),
+    brief: pod("brief", {
+      restartPolicy: "Never",
+      containers: [
+        shell("writes", "echo it went well > /tmp/last-words; echo not this", {
+          terminationMessagePath: "/tmp/last-words",
+        }),
+        shell("prints", "echo not this either; exit 4", {
+          terminationMessagePolicy: "FallbackToLogsOnError",
+        }),
+        shell("absent", "", { command: ["/no/such/program"] }),
+      ],
     }),
     privileged: pod("privileged", {
       containers: [shell("main", "sleep 1000", { securityContext: { privileged: true } })],
