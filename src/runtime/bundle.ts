@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  chmod,
-  chown,
-  mkdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
 import { makeFifo } from "../base/os/fifo.ts";
@@ -34,6 +34,9 @@ let removals = 0;
  *       bootstrap.json     its address, protocol and API version
  *       sandbox            id of the sandbox, where there is one
  *     by the shim: options.json, runtime, init.pid, log.json, address (≤ 2.2), s
+ *
+ * The state folder is memory, so its small files are written and erased at once, on this thread: in turns
+ * of the thread pool a bundle took longer than the shim's start. The work folder is on a disk.
  */
 export class Bundle {
   readonly namespace: string;
@@ -55,26 +58,22 @@ export class Bundle {
     checkName("task", place.id);
     const bundle = new Bundle(place);
     const gid = mappedRootGid(spec);
-    await Promise.all([
-      mkdir(path.dirname(bundle.path), { recursive: true, mode: 0o711 }),
-      mkdir(bundle.workPath, { recursive: true, mode: 0o711 }),
-    ]);
+    await mkdir(bundle.workPath, { recursive: true, mode: 0o711 });
+    mkdirSync(path.dirname(bundle.path), { recursive: true, mode: 0o711 });
     try {
-      await mkdir(bundle.path, { mode: 0o700 });
+      mkdirSync(bundle.path, { mode: 0o700 });
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw error;
       throw fault("ALREADY_EXISTS", `bundle of task "${place.id}" exists`, { cause: error });
     }
     try {
-      await Promise.all([
-        mkdir(bundle.rootfs, { mode: 0o711 }),
-        writeFile(bundle.file("config.json"), spec, { mode: gid === undefined ? 0o600 : 0o640 }),
-        symlink(bundle.workPath, bundle.file("work")),
-        // Before a shim is started: a daemon that dies right then leaves a bundle that tells whose.
-        bundle.write("shim-binary-path", shimBinary),
-        sandboxId === "" ? undefined : bundle.write("sandbox", sandboxId),
-      ]);
-      if (gid !== undefined) await bundle.#shareWith(gid);
+      mkdirSync(bundle.rootfs, { mode: 0o711 });
+      writeFileSync(bundle.file("config.json"), spec, { mode: gid === undefined ? 0o600 : 0o640 });
+      symlinkSync(bundle.workPath, bundle.file("work"));
+      // Before a shim is started: a daemon that dies right then leaves a bundle that tells whose.
+      bundle.write("shim-binary-path", shimBinary);
+      if (sandboxId !== "") bundle.write("sandbox", sandboxId);
+      if (gid !== undefined) bundle.#shareWith(gid);
     } catch (error) {
       await bundle.remove();
       throw error;
@@ -90,8 +89,8 @@ export class Bundle {
     return path.join(this.path, name);
   }
 
-  async write(name: string, text: string): Promise<void> {
-    await writeFile(this.file(name), text, { mode: 0o600 });
+  write(name: string, text: string): void {
+    writeFileSync(this.file(name), text, { mode: 0o600 });
   }
 
   /** The text of one of its files, trimmed; "" when there is no such file. */
@@ -123,7 +122,7 @@ export class Bundle {
     removals += 1;
     const doomed = path.join(path.dirname(this.path), `.${this.id}.${process.pid}.${removals}`);
     try {
-      await rename(this.path, doomed);
+      renameSync(this.path, doomed);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
       await rm(this.workPath, { recursive: true, force: true });
@@ -132,13 +131,9 @@ export class Bundle {
     await Promise.all([eraseFolder(doomed), rm(this.workPath, { recursive: true, force: true })]);
   }
 
-  async #shareWith(gid: number): Promise<void> {
-    await Promise.all([
-      chown(this.path, 0, gid),
-      chown(this.rootfs, 0, gid),
-      chown(this.file("config.json"), 0, gid),
-    ]);
-    await chmod(this.path, 0o710);
+  #shareWith(gid: number): void {
+    for (const path of [this.path, this.rootfs, this.file("config.json")]) chownSync(path, 0, gid);
+    chmodSync(this.path, 0o710);
   }
 }
 
@@ -162,11 +157,11 @@ export interface BundleContent {
 export async function eraseFolder(folder: string): Promise<void> {
   const rootfs = path.join(folder, "rootfs");
   try {
-    await rmdir(rootfs);
+    rmdirSync(rootfs);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") await unmountBelow(rootfs);
   }
-  await rm(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 function checkName(what: string, name: string): void {

@@ -235,7 +235,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const sandbox = this.#sandboxShim(bundle, sandboxId);
     if (sandbox !== undefined && canShare(sandbox, binary)) {
       if (sandbox.hold(bundle.id)) {
-        await noteShim(bundle, sandbox.bootstrap);
+        noteShim(bundle, sandbox.bootstrap);
         return sandbox;
       }
       await sandbox.gone;
@@ -287,11 +287,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const target = { binary, bootstrap, namespace, id, attempts: 10, log: this.#log };
     const limitMs = request.isDirect ? directDialLimitMs : dialLimitMs;
     try {
-      const [shim] = await Promise.all([
-        this.#pool.connect(target, { signal: AbortSignal.timeout(limitMs) }),
-        noteShim(bundle, bootstrap),
-      ]);
-      return shim;
+      noteShim(bundle, bootstrap);
+      return await this.#pool.connect(target, { signal: AbortSignal.timeout(limitMs) });
     } catch (error) {
       await this.#killStrays(bundle, binary, []);
       throw error;
@@ -385,8 +382,8 @@ function canShare(shim: Shim, binary: ShimBinary): boolean {
   return shim.facts.apiVersion >= 3 || binary.isRunc;
 }
 
-async function noteShim(bundle: Bundle, bootstrap: Bootstrap): Promise<void> {
-  await bundle.write("bootstrap.json", JSON.stringify(bootstrap));
+function noteShim(bundle: Bundle, bootstrap: Bootstrap): void {
+  bundle.write("bootstrap.json", JSON.stringify(bootstrap));
 }
 
 function keyOf(namespace: string, id: string): string {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { closeSync, mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, toFault } from "../../base/errors.ts";
@@ -36,7 +36,8 @@ export class DirectLauncher {
     const version = binary.version !== undefined && binary.version[0] < 2 ? 2 : 3;
     const bootstrap: Bootstrap = { version, address, protocol: "ttrpc" };
     const file = socketPathOf(address);
-    const [listener] = await Promise.all([listen(file), bundle.write("address", address)]);
+    bundle.write("address", address);
+    const listener = await listen(file);
     if (listener === undefined) return bootstrap;
     try {
       spawnDetached(binary.path, shimFlags(this.#surroundings, bundle), {
@@ -56,7 +57,7 @@ export class DirectLauncher {
 
 /** The listening socket; undefined when a live shim serves there already. */
 async function listen(file: string): Promise<number | undefined> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o711 });
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
   try {
     return listenUnix(file);
   } catch (error) {
