@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { promisify } from "node:util";
 import koffi, { type LibraryHandle } from "koffi";
 
 /** One C function, as koffi binds it: positional numbers, strings, buffers; an int comes back. */
@@ -14,6 +15,18 @@ export function libc(prototype: string): CFunction {
   let bound: CFunction | undefined;
   return (...args) => {
     bound ??= load().func(prototype) as CFunction;
+    return bound(...args);
+  };
+}
+
+/**
+ * The same for a call that may wait: a thread of the pool makes it. What its buffers hold must stay as it
+ * is until the promise settles.
+ */
+export function libcAside(prototype: string): (...args: readonly unknown[]) => Promise<number> {
+  let bound: ((...args: readonly unknown[]) => Promise<number>) | undefined;
+  return (...args) => {
+    bound ??= promisify(load().func(prototype).async) as typeof bound & {};
     return bound(...args);
   };
 }

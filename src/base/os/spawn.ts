@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync } from "node:fs";
 import { checked, SystemError } from "./errno.ts";
-import { type CFunction, libc } from "./libc.ts";
+import { type CFunction, libc, libcAside } from "./libc.ts";
 
-const cPosixSpawn = libc(
-  "int posix_spawn(void *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)",
-);
+const posixSpawn =
+  "int posix_spawn(void *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)";
+const cPosixSpawn = libc(posixSpawn);
+const cPosixSpawnAside = libcAside(posixSpawn);
 const actions = {
   init: libc("int posix_spawn_file_actions_init(void *actions)"),
   destroy: libc("int posix_spawn_file_actions_destroy(void *actions)"),
@@ -47,8 +48,29 @@ export interface SpawnRequest {
  * for the directory.
  */
 export function spawnProcess(request: SpawnRequest): number {
-  using files = struct(actions.init, actions.destroy);
-  using attrs = struct(attributes.init, attributes.destroy);
+  using call = prepare(request);
+  return call.pidAfter(cPosixSpawn(...call.args));
+}
+
+/**
+ * The same from a thread of the pool. The kernel holds the caller up until the program is loaded, which
+ * on a busy machine takes milliseconds. The child may have ended before its pid is known, so this is for
+ * those whose end nobody waits for.
+ */
+export async function spawnProcessAside(request: SpawnRequest): Promise<number> {
+  using call = prepare(request);
+  return call.pidAfter(await cPosixSpawnAside(...call.args));
+}
+
+interface SpawnCall extends Disposable {
+  readonly args: readonly unknown[];
+  pidAfter(errno: number): number;
+}
+
+function prepare(request: SpawnRequest): SpawnCall {
+  using owned = new DisposableStack();
+  const files = owned.use(struct(actions.init, actions.destroy));
+  const attrs = owned.use(struct(attributes.init, attributes.destroy));
   succeed(actions.chdir(files.bytes, request.cwd), "chdir");
   request.stdio.forEach((fd, target) => {
     succeed(actions.dup2(files.bytes, fd, target), "dup2");
@@ -64,16 +86,15 @@ export function spawnProcess(request: SpawnRequest): number {
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${value}`);
   const pid = Buffer.alloc(4);
-  const errno = cPosixSpawn(
-    pid,
-    request.path,
-    files.bytes,
-    attrs.bytes,
-    [...request.argv, null],
-    [...env, null],
-  );
-  if (errno !== 0) throw new SystemError("posix_spawn", errno, request.path);
-  return pid.readInt32LE(0);
+  const kept = owned.move();
+  return {
+    args: [pid, request.path, files.bytes, attrs.bytes, [...request.argv, null], [...env, null]],
+    pidAfter: (errno) => {
+      if (errno !== 0) throw new SystemError("posix_spawn", errno, request.path);
+      return pid.readInt32LE(0);
+    },
+    [Symbol.dispose]: () => kept.dispose(),
+  };
 }
 
 /** A pipe whose ends no child inherits by accident. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -54,16 +54,16 @@ class WorkerContainerLogs implements ContainerLogs {
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
     signal.throwIfAborted();
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     // Synchronous, so that removeOrphans never meets a folder whose log is not known yet.
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const folder = mkdtempSync(path.join(this.#folder, folderPrefix(options.containerId)));
     const config = ioConfig(folder, options);
     try {
       for (const fifo of [config.stdin, config.stdout, config.stderr]) {
         if (fifo !== "") makeFifo(fifo);
       }
-      this.#hold(folder, config);
-      return await this.#start(options, config, { folder, resume: false, signal });
+      const held = this.#hold(folder, config);
+      return await this.#start(options, config, { folder, held, resume: false, signal });
     } catch (error) {
       this.#holders?.release(folder);
       await rm(folder, { recursive: true, force: true });
@@ -80,11 +80,12 @@ class WorkerContainerLogs implements ContainerLogs {
     const parent = path.dirname(config.stdout || config.stderr || config.stdin);
     const folder = path.dirname(parent) === this.#folder ? parent : undefined;
     await this.#found;
-    if (folder !== undefined && !options.stopped) this.#hold(folder, config);
+    const held =
+      folder === undefined || options.stopped ? Promise.resolve() : this.#hold(folder, config);
     try {
       // A stopped task's FIFOs are at their end at once; a living one's are read on. Both start with
       // what the FIFOs hold, since the poller says nothing about an end that came before us.
-      return await this.#start(options, config, { folder, resume: true, signal });
+      return await this.#start(options, config, { folder, held, resume: true, signal });
     } catch (error) {
       throw cannotOpen(options.containerId, error);
     }
@@ -126,8 +127,8 @@ class WorkerContainerLogs implements ContainerLogs {
     }
   }
 
-  #hold(folder: string, { stdout, stderr }: IoConfig): void {
-    this.#holders?.hold(
+  async #hold(folder: string, { stdout, stderr }: IoConfig): Promise<void> {
+    await this.#holders?.hold(
       folder,
       [stdout, stderr].filter((fifo) => fifo !== ""),
     );
@@ -150,6 +151,7 @@ class WorkerContainerLogs implements ContainerLogs {
     config: IoConfig,
     how: {
       readonly folder: string | undefined;
+      readonly held: Promise<void>;
       readonly resume: boolean;
       readonly signal: AbortSignal;
     },
@@ -161,6 +163,7 @@ class WorkerContainerLogs implements ContainerLogs {
       containerId: options.containerId,
       config,
       folder: how.folder,
+      held: how.held,
       request: { kind: "open", key, logPath: options.logPath, stdout, stderr, resume: how.resume },
       send: (request) => this.#link.request(request),
       onDisposed: () => this.#forget(key),

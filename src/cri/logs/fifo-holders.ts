@@ -5,7 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import { openFifoReader } from "../../base/os/fifo.ts";
 import { identify, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
 import { reap } from "../../base/os/reaper.ts";
-import { spawnProcess } from "../../base/os/spawn.ts";
+import { spawnProcessAside } from "../../base/os/spawn.ts";
 
 /** What holders call themselves; the folder of their FIFOs is their only argument. */
 const holderName = "berth-fifo-holder";
@@ -21,6 +21,7 @@ export class FifoHolders {
   readonly #program: string;
   readonly #log: Logger;
   readonly #holders = new Map<string, ProcessIdentity>();
+  readonly #starting = new Set<string>();
 
   /** `program` ignores its descriptors and sleeps until it is killed: the sandbox's pause does. */
   constructor(program: string, log: Logger) {
@@ -40,16 +41,20 @@ export class FifoHolders {
     );
   }
 
-  /** Holds the FIFOs of a folder, unless somebody does. Without a holder a log is still a log: never throws. */
-  hold(folder: string, fifos: readonly string[]): void {
-    if (this.#holders.has(folder)) return;
+  /**
+   * Holds the FIFOs of a folder, unless somebody does. They are open when it returns, and held for good
+   * once the promise settles. Without a holder a log is still a log: never rejects.
+   */
+  async hold(folder: string, fifos: readonly string[]): Promise<void> {
+    if (this.#holders.has(folder) || this.#starting.has(folder)) return;
     const fds: number[] = [];
+    this.#starting.add(folder);
     try {
       for (const fifo of fifos) fds.push(openFifoReader(fifo));
       const rest = openSync("/dev/null", "r");
       fds.push(rest);
       const [first = rest, second = rest] = fds;
-      const pid = spawnProcess({
+      const pid = await spawnProcessAside({
         path: this.#program,
         argv: [holderName, folder],
         env: {},
@@ -59,15 +64,18 @@ export class FifoHolders {
       // Only so that it does not stay a zombie; how it ended says nothing.
       void reap(pid, { keepsAlive: false });
       const holder = identify(pid);
-      if (holder) this.#holders.set(folder, holder);
+      if (holder) this.#keep(folder, holder);
     } catch (err) {
       this.#log.warn({ err, folder }, "output will not outlast a restart: FIFOs cannot be held");
     } finally {
+      this.#starting.delete(folder);
       for (const fd of fds) closeSync(fd);
     }
   }
 
+  /** Ends the holder of a folder, also one that is being started. */
   release(folder: string): void {
+    this.#starting.delete(folder);
     const holder = this.#holders.get(folder);
     if (holder) killProcess(holder, "SIGKILL");
     this.#holders.delete(folder);
@@ -76,6 +84,12 @@ export class FifoHolders {
   /** Ends the holders of all folders but these. */
   releaseOthers(used: ReadonlySet<string>): void {
     for (const folder of this.#holders.keys()) if (!used.has(folder)) this.release(folder);
+  }
+
+  /** Where it was released meanwhile, the holder goes at once. */
+  #keep(folder: string, holder: ProcessIdentity): void {
+    if (this.#starting.has(folder)) this.#holders.set(folder, holder);
+    else killProcess(holder, "SIGKILL");
   }
 }
 

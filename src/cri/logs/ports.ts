@@ -38,6 +38,11 @@ export interface LogOptions {
 }
 
 export interface ContainerLog extends ProcessIo {
+  /**
+   * Settles when what the FIFOs hold would outlive this daemon; never rejects. Wait for it before the
+   * container may write.
+   */
+  readonly held: Promise<void>;
   /** Closes and opens the log file anew, for rotation. No line is lost or doubled. INTERNAL with errno when it cannot be opened. */
   reopen(call: Cancellable): Promise<void>;
   /**

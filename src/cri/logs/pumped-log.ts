@@ -18,6 +18,7 @@ export interface PumpedLogParts {
   /** Folder of the FIFOs, removed with the log; undefined when it is not ours. */
   readonly folder: string | undefined;
   readonly request: OpenPump;
+  readonly held: Promise<void>;
   readonly send: (request: LogRequest) => Promise<void>;
   readonly onDisposed: () => void;
 }
@@ -26,6 +27,7 @@ export interface PumpedLogParts {
 export class PumpedLog implements ContainerLog {
   readonly config: IoConfig;
   readonly containerId: string;
+  readonly held: Promise<void>;
   readonly #parts: PumpedLogParts;
   readonly #taps: OpenTaps;
   readonly #end = Promise.withResolvers<void>();
@@ -39,6 +41,7 @@ export class PumpedLog implements ContainerLog {
     this.#parts = parts;
     this.config = parts.config;
     this.containerId = parts.containerId;
+    this.held = parts.held;
     this.#taps = new OpenTaps(parts.request.key, parts.send);
   }
 

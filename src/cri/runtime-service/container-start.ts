@@ -128,6 +128,7 @@ async function createTask(
       call,
     ),
   );
+  await alive.log?.held;
   return { task, exit: await task.wait({ signal: facade.lifetime }) };
 }
 

@@ -47,7 +47,8 @@ function writeAndEnd(fifo: string, text: string): void {
 test("output of a container that ended without a daemon is in its log", { skip }, async (t) => {
   const root = await folderOf(t);
   const first = daemon(t, root);
-  const { config } = await first.open(wanted(root), call);
+  const { config, held } = await first.open(wanted(root), call);
+  await held;
   await first[Symbol.asyncDispose]();
   const [before] = holdersBelow(root);
   writeAndEnd(config.stdout, "last words\n");
@@ -67,7 +68,8 @@ test("output of a container that ended without a daemon is in its log", { skip }
 test("output of a container that went with its shim is salvaged", { skip }, async (t) => {
   const root = await folderOf(t);
   const first = daemon(t, root);
-  const { config } = await first.open(wanted(root), call);
+  const { config, held } = await first.open(wanted(root), call);
+  await held;
   await first[Symbol.asyncDispose]();
   writeAndEnd(config.stdout, "cut off");
 
@@ -81,7 +83,8 @@ test("output of a container that went with its shim is salvaged", { skip }, asyn
 test("holders that belong to no log go with their FIFOs", { skip }, async (t) => {
   const root = await folderOf(t);
   const first = daemon(t, root);
-  await first.open(wanted(root), call);
+  const { held } = await first.open(wanted(root), call);
+  await held;
   await first[Symbol.asyncDispose]();
   assert.equal(holdersBelow(root).length, 1);
   assert.equal(await daemon(t, root).removeOrphans(), 1);

@@ -341,6 +341,7 @@ export class FakeWorld implements AsyncDisposable {
   #logs(): ContainerLogs {
     const log = (): ContainerLog => ({
       ...this.#io("log"),
+      held: Promise.resolve(),
       reopen: () => this.steps.run("reopen log"),
       counts: () => ({ lines: 0, bytes: 0, lostBytes: 0 }),
       tap: async () => {
