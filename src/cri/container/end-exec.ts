@@ -30,8 +30,20 @@ export async function deleteExec(facade: Facade, process: Process): Promise<void
   try {
     await process.delete({ signal: cleanupDeadline() });
   } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) {
+      facade.ports.log.warn({ err: error, exec: process.id }, "exec could not be deleted");
+    }
+    await closeIo(facade, process);
+  }
+}
+
+async function closeIo(facade: Facade, process: Process): Promise<void> {
+  try {
     await process.io?.[Symbol.asyncDispose]();
-    if (isFault(error, "NOT_FOUND")) return;
-    facade.ports.log.warn({ err: error, exec: process.id }, "exec could not be deleted");
+  } catch (error) {
+    facade.ports.log.warn(
+      { err: error, exec: process.id },
+      "FIFOs of an exec could not be removed",
+    );
   }
 }

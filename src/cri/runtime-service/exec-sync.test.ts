@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 
 describe("ExecSync", () => {
@@ -24,7 +25,7 @@ describe("ExecSync", () => {
       cwd: "/",
       terminal: false,
     });
-    assert.equal(world.steps.done.at(-1), "close exec io");
+    await until("the exec is cleared away", () => world.steps.done.at(-1) === "close exec io");
     assert.ok(world.steps.done.includes("delete exec"));
   });
 

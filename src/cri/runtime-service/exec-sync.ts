@@ -21,7 +21,8 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     const record = facade.containers.require(request.containerId);
     refuseUnlessSensible(request);
     const { id, task } = runningContainer(facade, record.id, "exec in");
-    using op = facade.operations.claim("ExecSync", id, "debug");
+    using claim = new DisposableStack();
+    const op = claim.use(facade.operations.claim("ExecSync", id, "debug"));
     const { cri } = facade.ports.config;
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
     const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
@@ -29,13 +30,19 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     const process = await op.run("exec", () =>
       task.exec(execId, { ...spec, terminal: false }, output.io, call),
     );
+    const clear = (): Promise<void> => op.run("delete", () => deleteExec(facade, process));
+    let status: ExitStatus;
     try {
-      const status = await runToEnd(facade, op, process, request, call.signal);
+      status = await runToEnd(facade, op, process, request, call.signal);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
-      return answer(output, status);
-    } finally {
-      await op.run("delete", () => deleteExec(facade, process));
+    } catch (error) {
+      await clear();
+      throw error;
     }
+    // A probe's result does not wait for it; the operation lasts until it is done.
+    const pending = claim.move();
+    void clear().finally(() => pending.dispose());
+    return answer(output, status);
   };
 }
 
