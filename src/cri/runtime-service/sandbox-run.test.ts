@@ -5,6 +5,7 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { FakeWorld, podConfig } from "../../../test/support/cri/fake-world.ts";
+import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 
 const metadata = { name: "web", namespace: "shop", uid: "u-1", attempt: 0 };
@@ -26,19 +27,20 @@ describe("RunPodSandbox", () => {
     assert.deepEqual(files.sort(), ["hostname", "hosts", "resolv.conf"]);
   });
 
-  it("starts the task only once the network is up", async () => {
+  it("starts the task while CNI is at work, and answers once both are through", async () => {
     await using world = await FakeWorld.create();
     const network = Promise.withResolvers<void>();
     world.steps.held.set("network up", network.promise);
-    const pod = world.runPod();
-    const created = Promise.withResolvers<void>();
-    world.client.onTask = () => created.resolve();
-    await created.promise;
-    assert.ok(!world.steps.done.includes("start sandbox"));
+    let answered = false;
+    const pod = world.runPod().then(() => {
+      answered = true;
+    });
+    await until("the task is started", () => world.steps.done.includes("start sandbox"));
+    assert.ok(!answered);
+    const { items } = await world.call("ListPodSandbox", {});
+    assert.deepEqual(items, []);
     network.resolve();
     await pod;
-    const { done } = world.steps;
-    assert.ok(done.indexOf("network up") < done.indexOf("start sandbox"));
   });
 
   it("neither pins a network namespace nor calls CNI for a pod in the node's network", async () => {

@@ -86,24 +86,11 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
   await using undo = new UndoStack(facade.ports.log.child({ sandbox: draft.id }));
   const record = await prepare(facade, op, undo, draft, limit);
   const { container, cgroupsPath } = await recordBoth(facade, op, undo, { ...plan, record }, limit);
-  const failure = new AbortController();
-  const signal = AbortSignal.any([limit.signal, failure.signal]);
-  const [made, network] = await together(
-    () => createTask(facade, op, plan.handler, container, limit),
-    () => setUpNetwork(facade, op, record, { signal }),
-    (error) => failure.abort(error),
-  );
-  const ready: SandboxRecord = {
-    ...record,
-    cgroupsPath,
-    network,
-    state: { kind: "ready", pid: made.task.pid },
-  };
-  await op.run("start", () =>
-    together(
-      () => made.task.start(limit),
-      () => facade.sandboxes.write(ready),
-    ),
+  const { made, ready } = await run(
+    facade,
+    op,
+    { record: { ...record, cgroupsPath }, handler: plan.handler, container },
+    limit,
   );
   facade.live.of(draft.id).container = container;
   facade.sandboxes.show(ready);
@@ -112,6 +99,42 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
   facade.publish({ type: "created", containerId: draft.id, sandboxId: draft.id });
   facade.publish({ type: "started", containerId: draft.id, sandboxId: draft.id });
   return draft.id;
+}
+
+/**
+ * Runs the task while CNI is still at work: the sandbox's own process has no use for the network, and
+ * nothing else of the pod runs before RunPodSandbox has answered. The ready record is stored beside the
+ * start; recovery takes a sandbox back of which only one of the two came to its end.
+ */
+async function run(
+  facade: Facade,
+  op: Operation,
+  plan: {
+    readonly record: SandboxRecord;
+    readonly handler: Handler;
+    readonly container: Container;
+  },
+  limit: Cancellable,
+): Promise<{ readonly made: SandboxTask; readonly ready: SandboxRecord }> {
+  const failure = new AbortController();
+  const signal = AbortSignal.any([limit.signal, failure.signal]);
+  const creating = createTask(facade, op, plan.handler, plan.container, limit);
+  const [made, ready] = await together(
+    async () => {
+      const made = await creating;
+      await op.run("start", () => made.task.start(limit));
+      return made;
+    },
+    async () => {
+      const network = await setUpNetwork(facade, op, plan.record, { signal });
+      const { pid } = (await creating).task;
+      const ready: SandboxRecord = { ...plan.record, network, state: { kind: "ready", pid } };
+      await op.run("store", () => facade.sandboxes.write(ready));
+      return ready;
+    },
+    (error) => failure.abort(error),
+  );
+  return { made, ready };
 }
 
 /** Files and network namespace. */
@@ -229,13 +252,18 @@ async function recordBoth(
   return { container, cgroupsPath: spec.linux.cgroupsPath ?? "" };
 }
 
+interface SandboxTask {
+  readonly task: Task;
+  readonly exit: ExitHandle;
+}
+
 async function createTask(
   facade: Facade,
   op: Operation,
   handler: Handler,
   container: Container,
   call: Cancellable,
-): Promise<{ readonly task: Task; readonly exit: ExitHandle }> {
+): Promise<SandboxTask> {
   const task = await op.run("shim", () =>
     container.newTask({ io: nullIo, runtimePath: handler.config.shim }, call),
   );
