@@ -29,8 +29,12 @@ export interface PodNetworkOptions {
   readonly log: Logger;
   /** `cniMs`: how long one plugin may take before it is killed. */
   readonly timeouts: { readonly cniMs: number };
-  /** How often plugins are asked for their status; how soon what was abandoned is tried again. For tests. */
-  readonly intervals?: { readonly statusMs: number; readonly firstRetryMs: number };
+  /** How often plugins are asked for their status, how soon what was abandoned is tried again, how long GC may take. For tests. */
+  readonly intervals?: {
+    readonly statusMs: number;
+    readonly firstRetryMs: number;
+    readonly gcMs: number;
+  };
 }
 
 /** The CNI pod network with what only the composition root and UpdateRuntimeConfig need. */
@@ -93,7 +97,7 @@ class CniNetwork implements CniPodNetwork {
       networks: () =>
         this.#content.networks.map((conf, index) => ({ ...conf, ifName: interfaceName(index) })),
       takeDown: (record, call) => this.#takeDown(record, "", call),
-      ...(intervals && { firstRetryMs: intervals.firstRetryMs }),
+      ...(intervals && { firstRetryMs: intervals.firstRetryMs, gcMs: intervals.gcMs }),
     });
     const onChange = (): Promise<void> => this.reload();
     this.#watcher = new ConfDirWatcher({ folder: config.confDir, onChange }, seen);

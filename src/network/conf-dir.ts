@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../base/errors.ts";
-import { isConfName, type NetworkConf, parseConf } from "./conf.ts";
+import { type DropIn, isConfName, type NetworkConf, parseConf } from "./conf.ts";
 
 export interface LoadedConf extends NetworkConf {
   readonly file: string;
@@ -24,9 +24,12 @@ export async function loadConfDir(folder: string, maxConfNum: number): Promise<C
   const networks: LoadedConf[] = [];
   const problems: string[] = [];
   const limit = maxConfNum > 0 ? maxConfNum : Number.POSITIVE_INFINITY;
-  let names: string[];
+  let names: readonly string[];
+  let dropIns: ReadonlyMap<string, readonly DropIn[]>;
   try {
-    names = await confNames(folder);
+    const entries = await confEntries(folder);
+    names = entries.names;
+    dropIns = await readDropIns(folder, entries.dropIns);
   } catch (error) {
     const errno = errnoOf(error) ?? String(error);
     return { networks, problems: errno === "ENOENT" ? [] : [`cannot read "${folder}": ${errno}`] };
@@ -35,7 +38,7 @@ export async function loadConfDir(folder: string, maxConfNum: number): Promise<C
     if (networks.length >= limit) break;
     const file = path.join(folder, name);
     try {
-      const conf = parseConf(file, await readFile(file, "utf8"));
+      const conf = parseConf(file, await readFile(file, "utf8"), dropIns);
       if (networks.some((other) => other.name === conf.name)) {
         problems.push(`CNI configuration "${file}": network "${conf.name}" is defined already`);
       } else {
@@ -52,9 +55,9 @@ export async function loadConfDir(folder: string, maxConfNum: number): Promise<C
 export async function confDirFingerprint(folder: string): Promise<string> {
   try {
     const self = await stat(folder);
-    const names = await confNames(folder);
+    const { names, dropIns } = await confEntries(folder);
     const files = await Promise.all(
-      names.map(async (name) => {
+      [...names, ...dropIns].map(async (name) => {
         try {
           const { ino, mtimeMs, size } = await stat(path.join(folder, name));
           return `${name} ${ino} ${mtimeMs} ${size}`;
@@ -69,7 +72,39 @@ export async function confDirFingerprint(folder: string): Promise<string> {
   }
 }
 
-async function confNames(folder: string): Promise<string[]> {
-  const names = await readdir(folder);
-  return names.filter(isConfName).sort();
+interface ConfEntries {
+  /** The configuration files, in order. */
+  readonly names: readonly string[];
+  /** `NETWORK/FILE.conf`, in order. */
+  readonly dropIns: readonly string[];
+}
+
+async function confEntries(folder: string): Promise<ConfEntries> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const below = await Promise.all(
+    folders.map(async (name) => {
+      const files = await readdir(path.join(folder, name)).catch(() => []); // gone just now
+      return files.filter(isDropInName).map((file) => path.join(name, file));
+    }),
+  );
+  const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  return { names: names.filter(isConfName).sort(), dropIns: below.flat().sort() };
+}
+
+function isDropInName(name: string): boolean {
+  return path.extname(name) === ".conf";
+}
+
+/** By the name of their network. */
+async function readDropIns(
+  folder: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, readonly DropIn[]>> {
+  const dropIns = names.map(async (name): Promise<DropIn> => {
+    const file = path.join(folder, name);
+    // One that cannot be read is no JSON either: its network is left out, not half made.
+    return { file, text: await readFile(file, "utf8").catch(() => "") };
+  });
+  return Map.groupBy(await Promise.all(dropIns), ({ file }) => path.basename(path.dirname(file)));
 }

@@ -173,6 +173,32 @@ test("loadConfDir takes good files in lexical order, up to the limit, and tells 
   });
 });
 
+test("loadConfDir appends what lies in the folder of the network's name, unless the list forbids it", async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const put = (file: string, json: object): void =>
+    fs.writeFileSync(path.join(folder, file), JSON.stringify(json));
+  const pluginsOf = async (): Promise<(readonly string[])[]> =>
+    (await loadConfDir(folder, 0)).networks.map(({ plugins }) => plugins.map(({ type }) => type));
+  put("10-a.conflist", { name: "a", cniVersion: "1.1.0", plugins: [bridge] });
+  put("20-b.conflist", { name: "b", cniVersion: "1.1.0" });
+  assert.deepEqual(await pluginsOf(), [["bridge"]]);
+  for (const name of ["a", "b", "c"]) fs.mkdirSync(path.join(folder, name));
+  put("a/20-y.conf", { type: "y" });
+  put("a/10-x.conf", { type: "x" });
+  put("a/30-z.conflist", { type: "z" });
+  put("b/only.conf", { type: "only" });
+  put("c/nobodys.conf", { type: "nobodys" });
+  assert.deepEqual(await pluginsOf(), [["bridge", "x", "y"], ["only"]]);
+  const before = await confDirFingerprint(folder);
+  put("b/only.conf", { type: "" });
+  assert.notEqual(await confDirFingerprint(folder), before);
+  put("10-a.conflist", { name: "a", loadOnlyInlinedPlugins: true, plugins: [bridge] });
+  assert.deepEqual(await pluginsOf(), [["bridge"]]);
+  const { problems } = await loadConfDir(folder, 0);
+  assert.match(problems.join("\n"), /b\/only\.conf": type: is the name of a plugin/);
+});
+
 test("confDirFingerprint changes with the files and with the folder", async (t) => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
   t.after(() => fs.rmSync(root, { recursive: true }));

@@ -43,7 +43,8 @@ const listSchema = z.looseObject({
   cniVersions: z.array(z.string()).optional(),
   disableCheck: flagSchema,
   disableGC: flagSchema,
-  plugins: z.array(pluginSchema).min(1, "needs at least one plugin"),
+  loadOnlyInlinedPlugins: flagSchema,
+  plugins: z.array(pluginSchema).default([]),
 });
 
 const singleSchema = z.looseObject({
@@ -58,22 +59,35 @@ export function isConfName(name: string): boolean {
   return extensions.has(path.extname(name));
 }
 
+/** A plugin of a network in a file of its own, in the folder with the network's name (CNI 1.1). */
+export interface DropIn {
+  readonly file: string;
+  readonly text: string;
+}
+
 /**
- * Reads one configuration file's text. A list is told by its name (`.conflist`); a list under another
+ * Reads one configuration file's text, and what is dropped in for its network. A list is told by its name (`.conflist`); a list under another
  * name is accepted too, since that is what its author meant. Throws INVALID_ARGUMENT naming the file
  * and the field.
  */
-export function parseConf(file: string, text: string): NetworkConf {
+export function parseConf(
+  file: string,
+  text: string,
+  dropIns: ReadonlyMap<string, readonly DropIn[]> = new Map(),
+): NetworkConf {
   const json = parseJson(file, text);
   const isList = path.extname(file) === ".conflist" || (isRecord(json) && "plugins" in json);
   if (isList) {
     const list = check(file, listSchema, json);
+    const more = list.loadOnlyInlinedPlugins ? [] : (dropIns.get(list.name) ?? []);
+    const plugins = [...list.plugins.map((plugin) => pluginOf(plugin)), ...more.map(parseDropIn)];
+    if (plugins.length === 0) throw invalid(file, "plugins: needs at least one plugin");
     return {
       name: list.name,
       ...versionsOf(file, list.cniVersion, list.cniVersions),
       disableCheck: list.disableCheck,
       disableGc: list.disableGC,
-      plugins: list.plugins.map((plugin) => pluginOf(plugin)),
+      plugins,
     };
   }
   const single = check(file, singleSchema, json);
@@ -84,6 +98,10 @@ export function parseConf(file: string, text: string): NetworkConf {
     disableGc: false,
     plugins: [pluginOf(single)],
   };
+}
+
+function parseDropIn({ file, text }: DropIn): PluginConf {
+  return pluginOf(check(file, pluginSchema, parseJson(file, text)));
 }
 
 function pluginOf(raw: z.infer<typeof pluginSchema>): PluginConf {

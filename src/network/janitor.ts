@@ -7,7 +7,7 @@ import type { QuietGate } from "./quiet-gate.ts";
 import type { NetworkRecord, ResultCache } from "./result-cache.ts";
 
 /** Pods wait for a collection that runs, so it must be short, also where a plugin sleeps. */
-const gcMs = 10_000;
+const defaultGcMs = 10_000;
 const firstRetryMs = 60_000;
 const lastRetryMs = 3_600_000;
 
@@ -21,6 +21,7 @@ export interface JanitorOptions {
   /** DEL by the record, and the record's end. */
   readonly takeDown: (record: NetworkRecord, call: Cancellable) => Promise<void>;
   readonly firstRetryMs?: number;
+  readonly gcMs?: number;
 }
 
 /**
@@ -101,7 +102,7 @@ export class Janitor implements AsyncDisposable {
 
   /** Runs while no pod's network is set up or taken down. */
   async #collect({ signal }: Cancellable): Promise<void> {
-    const { binDirs, cache, log, networks } = this.#options;
+    const { binDirs, cache, gcMs = defaultGcMs, log, networks } = this.#options;
     const { records, unreadable } = await cache.all();
     if (unreadable.length > 0) {
       // Whose they are is not known, and GC would take the network from pods that run.

@@ -13,7 +13,7 @@ import { type ScriptedCni, scriptCni } from "../../support/scripted-cni.ts";
 import { until } from "../../support/until.ts";
 
 const call = { signal: AbortSignal.timeout(120_000) };
-const quick = { statusMs: 30, firstRetryMs: 30 };
+const quick = { statusMs: 30, firstRetryMs: 30, gcMs: 30_000 };
 
 function pod(sandboxId: string): PodNetworkRequest {
   return {
@@ -209,7 +209,17 @@ test("what was abandoned is given back by GC where DEL fails for ever, also afte
   assert.deepEqual([await next.attachedSandboxes(), plugin.held()], [["q"], ["q"]]);
 });
 
-test("GC waits until no pod comes or goes, holds up nobody meanwhile, and is bounded", async (t) => {
+test("a GC that sleeps is killed, and pods go on", async (t) => {
+  const { plugin, open } = await setUp(t);
+  await plugin.hang("GC", true);
+  const network = await open({ ...quick, gcMs: 300 });
+  network.startCollecting(() => []);
+  await until("GC runs", async () => (await plugin.calls()).includes("GC"));
+  await network.setup(pod("p"), call);
+  assert.deepEqual(plugin.held(), ["p"]);
+});
+
+test("GC waits until no pod comes or goes, and holds up nobody meanwhile", async (t) => {
   const { plugin, open } = await setUp(t);
   const network = await open();
   await plugin.hang("ADD", true);
