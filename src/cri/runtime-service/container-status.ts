@@ -29,6 +29,7 @@ async function describe(
     sandboxID: record.sandboxId,
     pid: record.state.kind === "running" ? record.state.pid : 0,
     removing: facade.live.of(record.id).ending,
+    privileged: record.config.linux?.securityContext?.privileged ?? false,
     snapshotKey: record.id,
     snapshotter: snapshotter.name,
     runtimeType: handler.config.type,

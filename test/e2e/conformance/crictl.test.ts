@@ -108,10 +108,11 @@ suite("crictl", { skip: lacking(...podPrograms) || tool.skip }, () => {
     );
     const inspected = await crictl.json<{
       status: { state: string; logPath: string };
-      info: { pid: number; runtimeSpec: { process: { args: string[] } } };
+      info: { pid: number; privileged: boolean; runtimeSpec: { process: { args: string[] } } };
     }>("inspect", container);
     assert.equal(inspected.status.state, "CONTAINER_RUNNING");
     assert.ok(inspected.info.pid > 1);
+    assert.equal(inspected.info.privileged, false);
     assert.equal(inspected.info.runtimeSpec.process.args[0], "sh");
   });
 
