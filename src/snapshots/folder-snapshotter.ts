@@ -7,7 +7,7 @@ import type { IdMappings } from "../base/os/id-mapping.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { diskUsage } from "./disk-usage.ts";
-import { mappingsOf } from "./mapping-labels.ts";
+import { copiedOwnersLabel, mappingsOf } from "./mapping-labels.ts";
 import type {
   CommitOptions,
   PrepareOptions,
@@ -32,11 +32,18 @@ export interface SnapshotLayout {
   readonly whiteouts: Snapshotter["whiteouts"];
   /** True when a snapshot's folder holds its parents' files too. */
   readonly isWhole: boolean;
-  /** True when its mounts show the owners of files as a user namespace has them. */
-  readonly canMap: boolean;
+  /** How the owners of files are shown as a user namespace has them; left out where they cannot be. */
+  readonly owners?: OwnerMapping;
   mounts(place: SnapshotPlace): TypesMount[];
   /** Copies folders into a new snapshot's, later ones over earlier ones; only where it is whole. */
   readonly fill?: (folder: string, sources: readonly string[], call: Cancellable) => Promise<void>;
+}
+
+export interface OwnerMapping {
+  /** Whether mounts can show other owners than the disk has. */
+  canMap(): Promise<boolean>;
+  /** Gives the parents' files, in the mounts of a fresh snapshot, to the mapped owners. */
+  copy(mounts: readonly TypesMount[], mappings: IdMappings, call: Cancellable): Promise<void>;
 }
 
 export interface SnapshotPlace {
@@ -179,6 +186,8 @@ export class FolderSnapshotter implements Snapshotter {
     using _parent = await this.#expect(namespace, parent);
     const lowers = this.#lowers(namespace, parent);
     const mappings = this.#mappings(labels ?? {});
+    const { owners } = this.#layout;
+    const isCopied = mappings && lowers.length > 0 && (await owners?.canMap()) === false;
     const number = await this.#folders.create(kind, lowers[0], mappings);
     const now = nowNanos();
     const info: SnapshotInfo = {
@@ -187,7 +196,7 @@ export class FolderSnapshotter implements Snapshotter {
       kind,
       createdAtNanos: now,
       updatedAtNanos: now,
-      labels: { ...labels },
+      labels: { ...labels, ...(isCopied && { [copiedOwnersLabel]: "true" }) },
     };
     const record: SnapshotRecord = { info, number, usage: undefined };
     try {
@@ -195,6 +204,7 @@ export class FolderSnapshotter implements Snapshotter {
         await this.#layout.fill?.(this.#folders.files(number), lowers.slice(0, 1), { signal });
       }
       const mounts = this.#mountsOf(namespace, record);
+      if (isCopied && kind === "ACTIVE") await owners?.copy(mounts, mappings, { signal });
       signal.throwIfAborted();
       await this.#table.put(namespace, key, record);
       return mounts;
@@ -217,7 +227,7 @@ export class FolderSnapshotter implements Snapshotter {
   /** FAILED_PRECONDITION when they are asked for in vain: files would be nobody's in the container. */
   #mappings(labels: Readonly<Record<string, string>>): IdMappings | undefined {
     const mappings = mappingsOf(labels);
-    if (mappings === undefined || this.#layout.canMap) return mappings;
+    if (mappings === undefined || this.#layout.owners) return mappings;
     throw fault("FAILED_PRECONDITION", `snapshotter "${this.name}" cannot map ids`);
   }
 

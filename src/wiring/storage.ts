@@ -4,10 +4,12 @@ import { createContentStore } from "../content/content-store.ts";
 import { createGarbageCollector } from "../garbage/create-collector.ts";
 import { Leases } from "../metadata/leases.ts";
 import { openMetadata } from "../metadata/sqlite/open-metadata.ts";
+import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, type PluginContext, pluginUri } from "../plugin/plugin.ts";
 import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
 import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../snapshots/overlayfs/overlay-snapshotter.ts";
+import { createOwnerMapping } from "../snapshots/overlayfs/owner-mapping.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 
 /** What is kept on disk: records, blobs, layers. */
@@ -39,12 +41,11 @@ export function storagePlugins({ config, log }: Environment) {
     exports: { root: path.join(config.root, "snapshots", "overlayfs") },
     // By this clients know that they need not copy an image to change its owners.
     capabilities: ["remap-ids", "multi-remap-ids"],
-    init: (context) =>
-      createOverlaySnapshotter({
-        root: path.join(config.root, "snapshots", "overlayfs"),
-        metadata: context.get(metadata),
-        log,
-      }),
+    init: async (context) => {
+      const root = path.join(config.root, "snapshots", "overlayfs");
+      const owners = await createOwnerMapping({ root, program: pauseBinaryPath(), log });
+      return createOverlaySnapshotter({ root, metadata: context.get(metadata), owners, log });
+    },
   });
   const native = definePlugin({
     type: pluginTypes.snapshotter,

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+import { checked } from "./errno.ts";
 import { libc } from "./libc.ts";
 
 const cLgetxattr = libc(
   "int64_t lgetxattr(const char *path, const char *name, _Out_ uint8_t *value, size_t size)",
 );
+const cLsetxattr = libc(
+  "int lsetxattr(const char *path, const char *name, const uint8_t *value, size_t size, int flags)",
+);
+
+/** Sets an extended attribute of the file itself. Throws SystemError. */
+export function writeXattr(path: string, name: string, value: Buffer): void {
+  checked(cLsetxattr(path, name, value, value.length, 0), "lsetxattr", path);
+}
 
 /**
  * An extended attribute of the file itself, not of what a link points to. Undefined when it is not

@@ -14,7 +14,6 @@ export async function createNativeSnapshotter(
     name: "native",
     whiteouts: "none",
     isWhole: true,
-    canMap: false,
     mounts: ({ kind, own, lowers }) => {
       // A view changes nothing, so it needs no copy.
       const source = kind === "VIEW" ? (lowers[0] ?? path.join(own, "fs")) : path.join(own, "fs");
