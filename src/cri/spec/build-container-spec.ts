@@ -225,6 +225,7 @@ async function confine(
       profile: security?.apparmor ?? null,
       legacy: security?.apparmorProfile ?? "",
       privileged,
+      base: spec.process.apparmorProfile,
     },
     host,
     apparmor,

@@ -111,7 +111,12 @@ async function confine(
   if (seccomp === undefined) delete spec.linux.seccomp;
   else if (seccomp !== "keep") spec.linux.seccomp = seccomp;
   const profile = await apparmorProfile(
-    { profile: security?.apparmor ?? null, legacy: "", privileged },
+    {
+      profile: security?.apparmor ?? null,
+      legacy: "",
+      privileged,
+      base: spec.process.apparmorProfile,
+    },
     host,
     apparmor,
   );

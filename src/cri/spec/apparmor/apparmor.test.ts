@@ -50,6 +50,18 @@ const rows = [
     out: undefined,
   },
   {
+    name: "the base spec's for who asks for nothing",
+    request: ask({ base: "site" }),
+    host: on,
+    out: "site",
+  },
+  {
+    name: "the default over the base spec's",
+    request: ask({ base: "site", legacy: "runtime/default" }),
+    host: on,
+    out: "the-default",
+  },
+  {
     name: "by name",
     request: ask({ profile: profile("Localhost", "my profile") }),
     host: on,

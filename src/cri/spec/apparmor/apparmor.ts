@@ -10,6 +10,8 @@ export interface AppArmorRequest {
   /** The field that came before: "", "unconfined", "runtime/default" or "localhost/NAME". */
   readonly legacy: string;
   readonly privileged: boolean;
+  /** Of the handler's base spec: the administrator's word for who asks for nothing. */
+  readonly base?: string | undefined;
 }
 
 /** What profiles this host has. */
@@ -30,6 +32,7 @@ export async function apparmorProfile(
   { byDefault, isLoaded }: AppArmorProfiles,
 ): Promise<string | undefined> {
   const wanted = wantedProfile(request);
+  if (wanted.kind === "unset" && request.base) return request.base;
   if (wanted.kind === "unconfined") return undefined;
   if (!host.apparmor) {
     if (wanted.kind === "unset") return undefined;

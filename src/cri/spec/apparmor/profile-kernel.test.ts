@@ -26,6 +26,13 @@ test("loaded profiles are read by name, spaces and all", async () => {
   for (const name of ["berth-default", "my profile", "/usr/bin/man"]) assert.ok(names.has(name));
 });
 
+test("a kernel that does not show its profiles is told so", async () => {
+  await assert.rejects(createProfileKernel("/nonexistent").loaded(), {
+    code: "FAILED_PRECONDITION",
+    message: /cannot read .*\/apparmor\/profiles: ENOENT; is securityfs mounted\?/,
+  });
+});
+
 for (const { name, files, label } of [
   { name: "no AppArmor", files: {}, label: "unconfined" },
   {

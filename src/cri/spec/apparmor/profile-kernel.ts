@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from "node:fs/promises";
 import type { Cancellable } from "../../../base/cancellable.ts";
-import { isFault } from "../../../base/errors.ts";
+import { errnoOf, fault, isFault } from "../../../base/errors.ts";
 import { childEnvironment, run } from "../../../base/process.ts";
 
 /** The kernel's AppArmor profiles, and the program that loads them. */
 export interface ProfileKernel {
-  /** Names of the loaded profiles. */
+  /** Names of the loaded profiles. FAILED_PRECONDITION where the kernel does not show them. */
   loaded(): Promise<ReadonlySet<string>>;
   /** `[major, minor]` of apparmor_parser; undefined when it is not installed. */
   parserVersion(call: Cancellable): Promise<readonly [number, number] | undefined>;
@@ -24,8 +24,17 @@ export function createProfileKernel(root = "", parser = "apparmor_parser"): Prof
   const parse = (args: readonly string[], input: string, { signal }: Cancellable) =>
     run(parser, args, { env: withSystemFolders(), input, signal, timeoutMs: parserMs });
   return {
-    loaded: async () =>
-      profileNames(await readFile(`${root}/sys/kernel/security/apparmor/profiles`, "utf8")),
+    loaded: async () => {
+      const list = `${root}/sys/kernel/security/apparmor/profiles`;
+      try {
+        return profileNames(await readFile(list, "utf8"));
+      } catch (error) {
+        const why = errnoOf(error) ?? String(error);
+        throw fault("FAILED_PRECONDITION", `cannot read ${list}: ${why}; is securityfs mounted?`, {
+          cause: error,
+        });
+      }
+    },
     parserVersion: async (call) => {
       try {
         const { stdout } = await parse(["--version"], "", call);
