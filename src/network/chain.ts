@@ -13,7 +13,8 @@ export interface ChainContext {
   readonly args: string;
   readonly capabilityArgs: CapabilityArgs;
   readonly binDirs: readonly string[];
-  readonly pluginTimeoutMs: number;
+  /** What all plugins of the chain may take together. */
+  readonly budgetMs: number;
 }
 
 /** ADD of every plugin in order, each given the result of the one before. Notes on the attachment what was left out, and the result. */
@@ -23,11 +24,12 @@ export async function addChain(
   call: Cancellable,
 ): Promise<void> {
   let result: unknown;
+  const left = countdown(context.budgetMs);
   for (const plugin of attachment.plugins) {
     plugin.skipped = addOnlyPassesOn(plugin, context.capabilityArgs, result);
     if (plugin.skipped) continue;
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
-    result = await callPlugin("ADD", attachment, plugin.type, input, context, call);
+    result = await callPlugin("ADD", attachment, plugin.type, input, context, left(), call);
     if (result === undefined) {
       throw fault("INTERNAL", `CNI plugin "${plugin.type}" answered ADD with nothing`);
     }
@@ -37,8 +39,8 @@ export async function addChain(
 
 /**
  * DEL of every plugin in reverse order, each given the chain's result. A plugin that fails does not
- * keep the others from cleaning up; the first failure is thrown when all had their turn. An abort
- * ends it at once.
+ * keep the others from cleaning up, nor does one that hangs: it may take its share of the time left.
+ * The first failure is thrown when all had their turn. An abort ends it at once.
  */
 export async function deleteChain(
   attachment: Attachment,
@@ -48,11 +50,13 @@ export async function deleteChain(
   let first: unknown;
   // Before CHECK came, plugins did not expect a result on DEL.
   const result = hasVerb(attachment.cniVersion, "CHECK") ? attachment.result : undefined;
-  for (const plugin of attachment.plugins.toReversed()) {
-    if (plugin.skipped) continue;
+  const plugins = attachment.plugins.toReversed().filter(({ skipped }) => !skipped);
+  const left = countdown(context.budgetMs);
+  for (const [index, plugin] of plugins.entries()) {
+    const shareMs = left() / (plugins.length - index);
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
     try {
-      await callPlugin("DEL", attachment, plugin.type, input, context, call);
+      await callPlugin("DEL", attachment, plugin.type, input, context, shareMs, call);
     } catch (error) {
       if (isFault(error, "CANCELLED")) throw error;
       first ??= error;
@@ -72,10 +76,11 @@ export async function checkChain(
 ): Promise<void> {
   const { cniVersion, disableCheck, plugins, result } = attachment;
   if (!hasVerb(cniVersion, "CHECK") || disableCheck || result === undefined) return;
+  const left = countdown(context.budgetMs);
   for (const plugin of plugins) {
     if (plugin.skipped) continue;
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
-    await callPlugin("CHECK", attachment, plugin.type, input, context, call);
+    await callPlugin("CHECK", attachment, plugin.type, input, context, left(), call);
   }
 }
 
@@ -85,6 +90,7 @@ function callPlugin(
   type: string,
   input: unknown,
   context: ChainContext,
+  timeoutMs: number,
   call: Cancellable,
 ): Promise<unknown> {
   return runPlugin(
@@ -100,8 +106,14 @@ function callPlugin(
         args: context.args,
       },
       input,
-      timeoutMs: context.pluginTimeoutMs,
+      timeoutMs: Math.max(1, Math.round(timeoutMs)),
     },
     call,
   );
+}
+
+/** Tells what is left of so many milliseconds. */
+function countdown(ms: number): () => number {
+  const end = performance.now() + ms;
+  return () => end - performance.now();
 }

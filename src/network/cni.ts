@@ -21,13 +21,15 @@ import { ConfDirWatcher } from "./watcher.ts";
 
 /** A plugin that needs longer to say whether it is ready is not. */
 const statusMs = 10_000;
+/** DEL has less than its callers' deadlines: no plugin that hangs shall cost the others their turn. */
+const delMs = 55_000;
 /** How long a start waits for the first such answers. */
 const firstStatusMs = 2000;
 
 export interface PodNetworkOptions {
   readonly config: CniConfig;
   readonly log: Logger;
-  /** `cniMs`: how long one plugin may take before it is killed. */
+  /** `cniMs`: what one operation in one network may take, all plugins together, before they are killed. */
   readonly timeouts: { readonly cniMs: number };
   /** How often plugins are asked for their status, how soon what was abandoned is tried again, how long GC may take. For tests. */
   readonly intervals?: {
@@ -61,7 +63,7 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<CniP
 class CniNetwork implements CniPodNetwork {
   readonly #config: CniConfig;
   readonly #log: Logger;
-  readonly #pluginTimeoutMs: number;
+  readonly #budgetMs: number;
   readonly #cache: ResultCache;
   readonly #watcher: ConfDirWatcher;
   /** CNI wants one operation at a time of a pod. Only the pod's own calls ever wait here. */
@@ -80,7 +82,7 @@ class CniNetwork implements CniPodNetwork {
   constructor({ config, intervals, log, timeouts }: PodNetworkOptions, seen: string) {
     this.#config = config;
     this.#log = log;
-    this.#pluginTimeoutMs = timeouts.cniMs;
+    this.#budgetMs = timeouts.cniMs;
     this.#cache = new ResultCache(config.cacheDir);
     const { binDirs } = config;
     const timeoutMs = Math.min(statusMs, timeouts.cniMs);
@@ -185,7 +187,7 @@ class CniNetwork implements CniPodNetwork {
     if (networks.length === 0) throw fault("FAILED_PRECONDITION", this.status().message);
     const record = recordOf(request, networks);
     await this.#cache.put(record);
-    const context = this.#context(record, request.netnsPath);
+    const context = this.#context(record, request.netnsPath, this.#budgetMs);
     // All of them end before this does: undo must never meet a plugin that is still adding.
     const ends = await Promise.allSettled(
       record.attachments.map((attachment) => addChain(attachment, context, call)),
@@ -207,7 +209,7 @@ class CniNetwork implements CniPodNetwork {
     using _turn = await this.#turns.lock(sandboxId, call);
     const record = await this.#cache.get(sandboxId);
     if (record === undefined) return;
-    const context = this.#context(record, netnsPath);
+    const context = this.#context(record, netnsPath, this.#budgetMs);
     const abort = new AbortController();
     const own = { signal: AbortSignal.any([call.signal, abort.signal]) };
     this.#checks.set(sandboxId, abort);
@@ -255,7 +257,7 @@ class CniNetwork implements CniPodNetwork {
   /** DEL of all networks on record; then the record goes. */
   async #takeDown(record: NetworkRecord, netnsPath: string, call: Cancellable): Promise<void> {
     using _inside = await this.#gate.enter(call);
-    const context = this.#context(record, netnsPath);
+    const context = this.#context(record, netnsPath, Math.min(this.#budgetMs, delMs));
     const ends = await Promise.allSettled(
       record.attachments.map((attachment) => deleteChain(attachment, context, call)),
     );
@@ -263,14 +265,14 @@ class CniNetwork implements CniPodNetwork {
     await this.#cache.remove(record.sandboxId);
   }
 
-  #context(record: NetworkRecord, netnsPath: string): ChainContext {
+  #context(record: NetworkRecord, netnsPath: string, budgetMs: number): ChainContext {
     return {
       sandboxId: record.sandboxId,
       netnsPath,
       args: record.args,
       capabilityArgs: record.capabilityArgs,
       binDirs: this.#config.binDirs,
-      pluginTimeoutMs: this.#pluginTimeoutMs,
+      budgetMs,
     };
   }
 

@@ -217,7 +217,7 @@ test("a plugin that hangs is killed with all it started, at its deadline or when
   };
   await assert.rejects(network.setup(request, call), {
     code: "DEADLINE_EXCEEDED",
-    message: /plugin "hang" in network .*: no answer within 1500 ms, killed$/,
+    message: /plugin "hang" in network .*: no answer within \d+ ms, killed$/,
   });
   await until("the hanging process is gone", isGone);
   await network.teardown(request, call);
@@ -238,6 +238,28 @@ test("a plugin that hangs is killed with all it started, at its deadline or when
   await until("the hanging process is gone", isGone);
   await patient.teardown(request, call);
   assert.deepEqual([leases(cni), links(cni)], [[], []]);
+});
+
+test("a plugin that hangs on DEL costs the others nothing", { skip }, async (t) => {
+  const { cni, config, pod, root } = await setUp(t);
+  fakePlugin(
+    root,
+    "hang",
+    `[ "$CNI_COMMAND" = DEL ] && sleep 1000; echo "$input" | sed 's/.*"prevResult":\\(.*\\)}$/\\1/'`,
+  );
+  useChain(cni, { type: "hang" });
+  const network = await createPodNetwork({ config, log: silentLogger, timeouts: { cniMs: 4000 } });
+  t.after(() => network[Symbol.asyncDispose]());
+  const request = await pod("hanging");
+  await network.setup(request, call);
+  await assert.rejects(network.teardown(request, call), {
+    code: "DEADLINE_EXCEEDED",
+    message: /^CNI DEL of plugin "hang" /,
+  });
+  assert.deepEqual([leases(cni), links(cni)], [[], []]);
+  fakePlugin(root, "hang", "exit 0");
+  await network.teardown(request, call);
+  assert.deepEqual(fs.readdirSync(config.cacheDir), []);
 });
 
 test("a missing plugin is named with the folders searched, and does not keep others from DEL", {
