@@ -91,6 +91,9 @@ test("a ref has one writer at a time, also for abort", async (t) => {
     await assert.rejects(store.writer(ns, "r", {}), { code: "UNAVAILABLE" });
     await assert.rejects(store.abort(ns, "r"), { code: "UNAVAILABLE" });
     await using _other = await store.writer("other", "r", {});
+    await assert.rejects(store.abort("third", "r", { evenWhileWritten: true }), {
+      code: "NOT_FOUND",
+    });
   }
   await store.abort(ns, "r");
   assert.deepEqual(await store.ingests(ns), []);

@@ -12,7 +12,14 @@ import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels } from "./content-writer.ts";
 import { hexOf } from "./digest.ts";
 import { ingestDir, listIngests, type OpenIngest, openIngest } from "./ingest.ts";
-import type { ContentInfo, ContentStore, ContentWriter, Digest, IngestStatus } from "./ports.ts";
+import type {
+  AbortOptions,
+  ContentInfo,
+  ContentStore,
+  ContentWriter,
+  Digest,
+  IngestStatus,
+} from "./ports.ts";
 
 export interface ContentStoreOptions {
   /** Folder of `blobs/sha256/` and `ingest/`; made when missing. */
@@ -37,7 +44,7 @@ class FileContentStore implements ContentStore {
   readonly #table: RecordTable<ContentInfo>;
   readonly #log: Logger;
   /** Refs with a writer, as `namespace NUL ref`. */
-  readonly #writing = new Set<string>();
+  readonly #writing = new Map<string, IngestWriter | undefined>();
   /** Digests that are being published, with how many do so: their files must not be unlinked. */
   readonly #publishing = new Map<Digest, number>();
 
@@ -99,11 +106,13 @@ class FileContentStore implements ContentStore {
     const release = this.#hold(namespace, ref);
     try {
       const ingest = await openIngest(this.#root, namespace, ref, options);
-      return new IngestWriter(ingest, {
+      const writer = new IngestWriter(ingest, {
         publish: (done, size, digest, labels) =>
           this.#publish(namespace, done, size, digest, labels),
         release,
       });
+      this.#writing.set(`${namespace}\0${ref}`, writer);
+      return writer;
     } catch (error) {
       release();
       throw error;
@@ -132,7 +141,8 @@ class FileContentStore implements ContentStore {
     return listIngests(this.#root, namespace);
   }
 
-  async abort(namespace: string, ref: string): Promise<void> {
+  async abort(namespace: string, ref: string, options: AbortOptions = {}): Promise<void> {
+    if (options.evenWhileWritten) await this.#writing.get(`${namespace}\0${ref}`)?.discard();
     const release = this.#hold(namespace, ref);
     try {
       const dir = ingestDir(this.#root, namespace, ref);
@@ -179,7 +189,7 @@ class FileContentStore implements ContentStore {
     if (this.#writing.has(key)) {
       throw fault("UNAVAILABLE", `ingest "${ref}" has a writer`);
     }
-    this.#writing.add(key);
+    this.#writing.set(key, undefined);
     return () => this.#writing.delete(key);
   }
 

@@ -116,6 +116,13 @@ export class IngestWriter implements ContentWriter {
     }
   }
 
+  /** Closes the ingest without the bytes that were not written yet: it is about to be removed. */
+  async discard(): Promise<void> {
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    await this.#close();
+  }
+
   async #flush(): Promise<void> {
     const chunks = this.#gathered;
     const bytes = this.#gatheredBytes;

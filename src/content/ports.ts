@@ -36,7 +36,13 @@ export interface ContentStore {
   ): Promise<ContentInfo>;
   delete(namespace: string, digest: Digest): Promise<void>;
   ingests(namespace: string): Promise<readonly IngestStatus[]>;
-  abort(namespace: string, ref: string): Promise<void>;
+  /** Forgets an ingest. NOT_FOUND when there is none, UNAVAILABLE when it is being written. */
+  abort(namespace: string, ref: string, options?: AbortOptions): Promise<void>;
+}
+
+export interface AbortOptions {
+  /** Take the ingest from its writer, whose further calls fail with FAILED_PRECONDITION. */
+  readonly evenWhileWritten?: boolean;
 }
 
 export interface IngestStatus {

@@ -64,6 +64,10 @@ export class Leases {
     this.#held = metadata.table("lease-resources", heldCodec);
   }
 
+  has(namespace: string, id: string): boolean {
+    return this.#leases.has(namespace, id);
+  }
+
   /** NOT_FOUND when there is none. */
   require(namespace: string, id: string): Lease {
     const lease = this.#leases.get(namespace, id);

@@ -9,8 +9,8 @@ import type { ContentReadContentResponseInit } from "../gen/tasks.gen.ts";
 const chunkBytes = 1024 * 1024;
 
 /**
- * Read: the bytes from `offset`, `size` of them or all that follow for 0. OUT_OF_RANGE for a range
- * that the blob does not have.
+ * Read: the bytes from `offset`, `size` of them or all that follow for 0. Whoever asks for more gets what
+ * there is: a client reads into a buffer before it knows the blob's size. OUT_OF_RANGE beyond the end.
  */
 export async function* readContent(
   content: ContentStore,
@@ -18,18 +18,19 @@ export async function* readContent(
   { offset, size }: { readonly offset: bigint; readonly size: bigint },
   { signal }: Cancellable,
 ): AsyncGenerator<ContentReadContentResponseInit, void, undefined> {
-  const end = size === 0n ? sizeBytes : offset + size;
-  if (offset < 0n || size < 0n || offset > sizeBytes || end > sizeBytes) {
+  const start = offset < 0n ? 0n : offset;
+  if (start > sizeBytes) {
     throw fault(
       "OUT_OF_RANGE",
-      `cannot read content "${digest}" from ${offset} to ${end}: it has ${sizeBytes} bytes`,
+      `cannot read content "${digest}" from ${start}: it has ${sizeBytes} bytes`,
     );
   }
+  const end = size <= 0n || start + size > sizeBytes ? sizeBytes : start + size;
   await using file = await open(content.pathOf(digest), "r").catch((cause: unknown) => {
     if (errnoOf(cause) !== "ENOENT") throw cause;
     throw fault("NOT_FOUND", `content "${digest}" not found`, { cause });
   });
-  for (let at = Number(offset); at < Number(end); ) {
+  for (let at = Number(start); at < Number(end); ) {
     signal.throwIfAborted();
     const length = Math.min(chunkBytes, Number(end) - at);
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, at);

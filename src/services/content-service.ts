@@ -4,7 +4,7 @@ import { compileFilters, labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentInfo, ContentStore, IngestStatus } from "../content/ports.ts";
 import type { ContentInfoInit, ContentStatusInit } from "../gen/tasks.gen.ts";
-import { holdForCaller } from "../metadata/caller-lease.ts";
+import { holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
@@ -32,7 +32,7 @@ export function createContentService(
       // A client that pulls skips a blob that it finds here, so its lease must hold it from now on.
       using _hold = await garbage.hold(namespace, call);
       const info = requiredInfo(content, digest, call);
-      await holdForCaller(leases, namespace, call, { type: "content", id: info.digest });
+      await holdFoundForCaller(leases, namespace, call, { type: "content", id: info.digest });
       return { info: infoMessage(info) };
     },
     Update: async ({ info, updateMask }, call) => {
@@ -55,6 +55,7 @@ export function createContentService(
     Delete: async ({ digest }, call) => {
       const namespace = requiredNamespace(call);
       await content.delete(namespace, parseDigest(digest));
+      await releaseForCaller(leases, namespace, call, { type: "content", id: digest });
       garbage.schedule(namespace);
       const event = packAny("containerd.events.ContentDelete", { digest });
       events.publish(namespace, "/content/delete", event);
@@ -76,7 +77,9 @@ export function createContentService(
     },
     Write: (requests, call) => writeContent(ports, requests, call),
     Abort: async ({ ref }, call) => {
-      await content.abort(requiredNamespace(call), ref);
+      const namespace = requiredNamespace(call);
+      await content.abort(namespace, ref, { evenWhileWritten: true });
+      await releaseForCaller(leases, namespace, call, { type: "ingests", id: ref });
       return {};
     },
   };

@@ -2,7 +2,7 @@
 import { fault, isFault } from "../base/errors.ts";
 import { compileFilters, labelField } from "../base/filter.ts";
 import type { SnapshotsInfoInit, TypesMount } from "../gen/tasks.gen.ts";
-import { holdForCaller } from "../metadata/caller-lease.ts";
+import { holdForCaller, holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
@@ -63,6 +63,8 @@ export function createSnapshotsService(
     Remove: async ({ snapshotter, key }, call) => {
       const namespace = requiredNamespace(call);
       await find(snapshotter).remove(namespace, key, call);
+      const resource = { type: `snapshots/${snapshotter}`, id: key };
+      await releaseForCaller(leases, namespace, call, resource);
       garbage.schedule(namespace);
       const event = packAny("containerd.events.SnapshotRemove", { key, snapshotter });
       events.publish(namespace, "/snapshot/remove", event);
@@ -75,7 +77,8 @@ export function createSnapshotsService(
       // another client's deletion must not take it away.
       using _hold = await garbage.hold(namespace, call);
       const info = snapshots.stat(namespace, key);
-      await holdForCaller(leases, namespace, call, { type: `snapshots/${snapshotter}`, id: key });
+      const resource = { type: `snapshots/${snapshotter}`, id: key };
+      await holdFoundForCaller(leases, namespace, call, resource);
       return { info: infoMessage(info) };
     },
     Update: async ({ snapshotter, info, updateMask }, call) => {
