@@ -44,18 +44,16 @@ export class SnapshotFolders {
     const files = this.files(number);
     await mkdir(own, { mode: 0o700 });
     try {
-      await mkdir(files);
-      await chmod(files, 0o755);
-      if (kind === "ACTIVE") {
-        await mkdir(path.join(own, "work"), { mode: 0o711 });
-      }
-      const like = parent === undefined ? undefined : await stat(parent);
-      if (like !== undefined || mappings !== undefined) {
-        const { uid, gid } = like ?? { uid: 0, gid: 0 };
-        if (mappings === undefined) await chown(files, uid, gid);
-        else await chown(files, hostId(mappings.uids, uid), hostId(mappings.gids, gid));
-      }
-      if (like !== undefined) await chmod(files, like.mode & 0o7777);
+      const [like] = await settled([
+        parent === undefined ? Promise.resolve(undefined) : stat(parent),
+        mkdir(files),
+        kind === "ACTIVE" && mkdir(path.join(own, "work"), { mode: 0o711 }),
+      ]);
+      const { uid, gid } = like ?? { uid: 0, gid: 0 };
+      if (mappings !== undefined) {
+        await chown(files, hostId(mappings.uids, uid), hostId(mappings.gids, gid));
+      } else if (uid !== 0 || gid !== 0) await chown(files, uid, gid); // it is root's as it was made
+      await chmod(files, like === undefined ? 0o755 : like.mode & 0o7777);
       await syncDirectory(this.base);
       return number;
     } catch (error) {
@@ -96,4 +94,12 @@ export class SnapshotFolders {
   files(number: number): string {
     return path.join(this.own(number), "fs");
   }
+}
+
+/** All at once; when one fails, only after the others have ended: what they made is removed then. */
+async function settled<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }

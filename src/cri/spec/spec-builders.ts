@@ -3,6 +3,7 @@ import type { SpecBuilders } from "../ports.ts";
 import { buildContainerSpec } from "./build-container-spec.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
 import type { SpecServices } from "./ports.ts";
+import { rememberFiles } from "./remembered-files.ts";
 import { openRootfs } from "./rootfs-reader.ts";
 
 /** The spec builders of src/cri/spec. */
@@ -10,7 +11,7 @@ export function createSpecBuilders(services: SpecServices): SpecBuilders {
   return {
     sandbox: (input) => buildSandboxSpec(input, services),
     container: (input) => buildContainerSpec(input, services),
-    openRootfs,
+    openRootfs: rememberFiles(openRootfs),
     describe: () => ({ apparmor: services.apparmor.byDefault.describe() }),
   };
 }
