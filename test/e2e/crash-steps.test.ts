@@ -23,6 +23,7 @@ const hostNetwork = {
 const sameMoment = new Set([
   "task: exec",
   "ExecSync: drain",
+  "ExecSync: delete", // comes after the answer
   "StopPodSandbox: containers",
   "RemoveContainer: stop",
   "RemoveContainer: task",
