@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { isFault } from "../../src/base/errors.ts";
@@ -225,7 +226,7 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
 
   test("a hostNetwork pod has the host's network and no address of its own", async () => {
     const pod = await cri.runPod({
-      hostname: "",
+      hostname: "not-the-host",
       linux: {
         cgroupParent: cri.settings.cgroupParent,
         securityContext: { namespaceOptions: { network: "NODE", pid: "CONTAINER" } },
@@ -239,6 +240,8 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
     });
     const { stdout } = await cri.exec(id, ["readlink", "/proc/self/ns/net"]);
     assert.equal(stdout.trim(), namespaceOf(process.pid, "net"));
+    const names = await cri.exec(id, ["sh", "-c", "hostname; cat /etc/hostname; echo $HOSTNAME"]);
+    assert.equal(names.stdout, `${os.hostname()}\n`.repeat(3));
     const hosts = await cri.exec(id, ["cat", "/etc/hosts"]);
     assert.equal(hosts.stdout, await readFile("/etc/hosts", "utf8"));
     await cri.removePod(pod.id);

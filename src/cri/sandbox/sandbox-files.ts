@@ -5,6 +5,7 @@ import { hostId } from "../../base/os/id-mapping.ts";
 import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
+import { podHostname } from "../spec/pod-hostname.ts";
 import type { UserMappings } from "../spec/user-namespace.ts";
 
 /** What containers get as /dev/shm unless the pod has the node's IPC. */
@@ -19,6 +20,7 @@ export async function makeSandboxFiles(
   options: {
     readonly paths: CriPaths;
     readonly hostMounts: HostMounts;
+    /** The node's. */
     readonly hostname: string;
     /** Of a pod with a user namespace: its root owns the files. */
     readonly mappings: UserMappings | undefined;
@@ -31,9 +33,8 @@ export async function makeSandboxFiles(
     mkdir(durable, { recursive: true, mode: 0o755 }),
     mkdir(files.shm, { recursive: true, mode: 0o711 }),
   ]);
-  const hostname = config.hostname === "" ? options.hostname : config.hostname;
   await Promise.all([
-    writeFile(files.hostname, `${hostname}\n`),
+    writeFile(files.hostname, `${podHostname(config, options.hostname)}\n`),
     hostFile("/etc/hosts").then((text) => writeFile(files.hosts, text)),
     resolvConf(config.dnsConfig).then((text) => writeFile(files.resolvConf, text)),
   ]);

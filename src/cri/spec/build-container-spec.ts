@@ -16,6 +16,7 @@ import { addRequestedEnv, defaultPath, Environment } from "./env.ts";
 import { invalid } from "./invalid.ts";
 import { containerNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj } from "./oom-score.ts";
+import { podHostname } from "./pod-hostname.ts";
 import type { BuiltContainerSpec, ContainerSpecInput, SpecServices } from "./ports.ts";
 import { toOciResources } from "./resources.ts";
 import { seccompProfile } from "./seccomp/seccomp.ts";
@@ -87,7 +88,7 @@ function setProcess(spec: OciSpec, { config, image, sandbox, host }: ContainerSp
   process.noNewPrivileges = config.linux?.securityContext?.noNewPrivs === true;
   const env = new Environment([defaultPath, ...process.env]);
   if (config.tty) env.set("TERM", "xterm");
-  env.set("HOSTNAME", sandbox.config.hostname || host.hostname);
+  env.set("HOSTNAME", podHostname(sandbox.config, host.hostname));
   for (const entry of image.config.env) env.add(entry);
   addRequestedEnv(env, config.envs);
   process.env = env.toArray();

@@ -44,6 +44,17 @@ const rows = [
     out: ["PATH=/b", "HOSTNAME=node-1"],
   },
   {
+    name: "the node's name in its own network, whatever the pod asks for",
+    changes: {
+      pod: {
+        hostname: "web",
+        linux: { securityContext: { namespaceOptions: { network: "NODE" as const } } },
+      },
+      imageConfig: { env: ["PATH=/b"] },
+    },
+    out: ["PATH=/b", "HOSTNAME=node-1"],
+  },
+  {
     name: "bytes that are no UTF-8",
     changes: {
       imageConfig: { env: ["PATH=/b"] },
