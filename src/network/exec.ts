@@ -6,6 +6,9 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
 
+/** From the kill of a plugin to its end. */
+const dyingMs = 2000;
+
 /** One pod's interface in one network: what ADD, DEL and CHECK are about. */
 export interface PluginTarget {
   readonly containerId: string;
@@ -45,7 +48,7 @@ export class CniPluginFault extends RuntimeFault {
   readonly cniCode: number;
 
   constructor(call: PluginCall, cniCode: number, said: string, cause: unknown) {
-    const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
+    const what = named(call);
     super(transientCodes.has(cniCode) ? "UNAVAILABLE" : "UNKNOWN", `${what}: ${said}`, { cause });
     this.plugin = call.type;
     this.cniCode = cniCode;
@@ -60,8 +63,8 @@ const errorSchema = z.looseObject({
 
 /**
  * Runs one plugin by the CNI protocol and answers the JSON it printed; undefined when it printed
- * nothing, as for DEL, CHECK, STATUS and GC. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED and CANCELLED mean it
- * was killed; CniPluginFault is its own complaint.
+ * nothing, as for DEL, CHECK, STATUS and GC. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED
+ * and CANCELLED mean it was killed; CniPluginFault is its own complaint.
  */
 export async function runPlugin(call: PluginCall, { signal }: Cancellable): Promise<unknown> {
   const file = await findPlugin(call.type, call.binDirs);
@@ -72,17 +75,41 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
       `CNI plugin "${call.type}" of network "${call.network}" is not in ${where}`,
     );
   }
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(call.timeoutMs)]);
   try {
-    const { stdout } = await run(file, [], {
+    const ended = run(file, [], {
       input: JSON.stringify(call.input),
       env: environment(call),
-      signal,
-      timeoutMs: call.timeoutMs,
+      signal: limit,
     });
+    const { stdout } = await orLeft(ended, call, limit);
     return parseOutput(call, stdout.toString("utf8"));
   } catch (error) {
     throw pluginFault(call, error);
   }
+}
+
+/** A killed plugin that does not die, in an uninterruptible sleep, is left to itself: no pod waits for it. */
+async function orLeft<T>(ended: Promise<T>, call: PluginCall, limit: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(
+      () => reject(fault("DEADLINE_EXCEEDED", `${named(call)}: does not die`)),
+      dyingMs,
+    );
+  };
+  limit.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([ended, promise]);
+  } finally {
+    clearTimeout(timer);
+    limit.removeEventListener("abort", onAbort);
+  }
+}
+
+function named(call: PluginCall): string {
+  return `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
 }
 
 /** The first executable of that name; undefined when there is none. */
@@ -127,7 +154,7 @@ function parseOutput(call: PluginCall, text: string): unknown {
 /** Plugins print `{code, msg, details}` on stdout when they fail; a crash leaves only stderr. */
 function pluginFault(call: PluginCall, error: unknown): RuntimeFault {
   if (!(error instanceof ProcessFault)) return toFault(error);
-  const what = `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
+  const what = named(call);
   if (error.code === "DEADLINE_EXCEEDED") {
     const why =
       error.cause instanceof RuntimeFault

@@ -22,6 +22,8 @@ export interface ScriptedCni {
   ): Promise<void>;
   /** The verb hangs from now on, or no longer. */
   hang(verb: Verb, hangs: boolean): Promise<void>;
+  /** It puts itself into this cgroup (its folder) from now on, before anything else. */
+  enter(cgroup: string | undefined): Promise<void>;
   /** The verbs called so far, with the container's id where there is one: `ADD 4f1c`, `STATUS`. */
   calls(): Promise<string[]>;
   /** What the last call of the verb got on stdin. */
@@ -48,6 +50,7 @@ export async function scriptCni(folder: string, versions: readonly string[]): Pr
     fail: (verb, said) =>
       set(`fail-${verb}`, said && JSON.stringify({ cniVersion: "1.0.0", ...said })),
     hang: (verb, hangs) => set(`hang-${verb}`, hangs ? "" : undefined),
+    enter: (cgroup) => set("cgroup", cgroup),
     calls: async () => {
       const text = await readFile(path.join(home, "calls"), "utf8").catch(() => "");
       return text.split("\n").filter((line) => line !== "");
@@ -63,6 +66,7 @@ function script(home: string, versions: readonly string[]): string {
   return `#!/bin/sh
 config=$(cat)
 home='${home}'
+if [ -e "$home/cgroup" ]; then echo 0 > "$(cat "$home/cgroup")/cgroup.procs"; fi
 echo "$CNI_COMMAND\${CNI_CONTAINERID:+ $CNI_CONTAINERID}" >> "$home/calls"
 printf '%s' "$config" > "$home/$CNI_COMMAND.$$" && mv "$home/$CNI_COMMAND.$$" "$home/$CNI_COMMAND"
 while [ -e "$home/hang-$CNI_COMMAND" ]; do sleep 0.1; done

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // STATUS, GC and CHECK, and which version of CNI plugins are called with.
 import assert from "node:assert/strict";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
@@ -238,6 +239,43 @@ test("GC waits until no pod comes or goes, and holds up nobody meanwhile", async
   assert.deepEqual(plugin.held(), ["late", "slow"]);
   const calls = await plugin.calls();
   assert.ok(calls.indexOf("GC") < calls.indexOf("ADD late"));
+});
+
+const freezer = "/sys/fs/cgroup/freezer";
+
+test("a plugin that cannot even be killed holds neither its pod nor GC nor others", {
+  skip: existsSync(path.join(freezer, "cgroup.procs")) ? false : "needs cgroup v1's freezer",
+}, async (t) => {
+  const { plugin, open } = await setUp(t);
+  const group = path.join(freezer, `berth-test-${process.pid}`);
+  await mkdir(group);
+  t.after(async () => {
+    await writeFile(path.join(group, "freezer.state"), "THAWED");
+    await until("the plugins are dead", async () => {
+      return (await readFile(path.join(group, "cgroup.procs"), "utf8")) === "";
+    });
+    await rmdir(group);
+  });
+  const freeze = async (): Promise<void> => {
+    await writeFile(path.join(group, "freezer.state"), "FROZEN");
+  };
+  await plugin.enter(group);
+  const network = await open({ ...quick, statusMs: 3_600_000, gcMs: 300 });
+  await network.setup(pod("p"), call);
+  await freeze();
+  network.startCollecting(() => []);
+  await until(
+    "GC runs",
+    async () => (await readFile(path.join(group, "cgroup.procs"), "utf8")) !== "",
+  );
+  await plugin.enter(undefined);
+  await network.setup(pod("q"), call);
+  await plugin.enter(group);
+  const limit = { signal: AbortSignal.timeout(300) };
+  await assert.rejects(network.teardown(pod("q"), limit), { code: "DEADLINE_EXCEEDED" });
+  await plugin.enter(undefined);
+  await network.teardown(pod("q"), call);
+  await network.teardown(pod("p"), call);
 });
 
 const negotiated = [
