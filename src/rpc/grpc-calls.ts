@@ -104,15 +104,26 @@ function contextOf(call: AnyCall, signal: AbortSignal): CallContext {
   let headers: Record<string, string> | undefined;
   return {
     signal,
-    namespace: metadata.get("containerd-namespace")[0]?.toString() || undefined,
+    namespace: firstOf(metadata.get("containerd-namespace")[0]?.toString()) || undefined,
     // Few handlers look at the headers, so they are only collected for those.
     get headers() {
       headers ??= Object.fromEntries(
-        Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]),
+        Object.entries(metadata.getMap()).map(([name, value]) => [
+          name,
+          name.startsWith("containerd-") ? (firstOf(value.toString()) ?? "") : value.toString(),
+        ]),
       );
       return headers;
     },
   };
+}
+
+/**
+ * The first of a header's values. A Go client that sets its namespace or lease anew sends the older ones
+ * along, after it; HTTP/2 joins them with commas, which neither may contain.
+ */
+function firstOf(value: string | undefined): string | undefined {
+  return value?.split(",", 1)[0]?.trim();
 }
 
 function cancelReason(call: AnyCall): DOMException {

@@ -309,6 +309,21 @@ test("gRPC: a request over the limit is RESOURCE_EXHAUSTED", async () => {
   });
 });
 
+test("gRPC: of a namespace or lease that was set twice, the newer counts", async () => {
+  await using connect = openGrpc();
+  const seen: unknown[] = [];
+  const client = await connect(tasks, {
+    Pause: async (_request, ctx) => {
+      seen.push(ctx.namespace, ctx.headers["containerd-lease"], ctx.headers["x-one"]);
+      return {};
+    },
+  });
+  // As HTTP/2 joins what a Go client sends: the newer one first.
+  const headers = { "containerd-lease": "l2, l1", "x-one": "1, 2" };
+  await client.Pause({ containerId: "x" }, { namespace: "new, old", headers });
+  assert.deepEqual(seen, ["new", "l2", "1, 2"]);
+});
+
 test("gRPC: every call is reported once, with code and sizes", async () => {
   const reports: string[] = [];
   const impl: ServiceImpl<typeof tasks> = {

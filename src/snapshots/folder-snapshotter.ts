@@ -224,11 +224,12 @@ export class FolderSnapshotter implements Snapshotter {
     });
   }
 
-  /** FAILED_PRECONDITION when they are asked for in vain: files would be nobody's in the container. */
+  /**
+   * None where it cannot: a client that finds no "remap-ids" among the capabilities has rewritten the
+   * owners of the parent itself, and labels the snapshot all the same.
+   */
   #mappings(labels: Readonly<Record<string, string>>): IdMappings | undefined {
-    const mappings = mappingsOf(labels);
-    if (mappings === undefined || this.#layout.owners) return mappings;
-    throw fault("FAILED_PRECONDITION", `snapshotter "${this.name}" cannot map ids`);
+    return this.#layout.owners ? mappingsOf(labels) : undefined;
   }
 
   /** Makes the committed record; answers its folder, and the one that it was before. */

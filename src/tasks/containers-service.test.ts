@@ -195,7 +195,7 @@ test("Namespaces: come with their first container, and go only when empty", asyn
   await client.Delete({ id: "c" }, on);
   assert.deepEqual((await namespaces.Get({ name: "ns" })).namespace, { name: "ns", labels: {} });
   await namespaces.Delete({ name: "ns" });
-  await assert.rejects(namespaces.Get({ name: "ns" }), { code: "NOT_FOUND" });
+  assert.deepEqual((await namespaces.List({})).namespaces, []);
   assert.deepEqual((await topics(heard)).at(-1), "ns /namespaces/delete");
 });
 
@@ -214,4 +214,22 @@ test("Namespaces: create, label, unlabel", async () => {
   assert.deepEqual((await label({ c: "3" }, [])).namespace?.labels, { c: "3" });
   await assert.rejects(label({}, ["name"]), { code: "INVALID_ARGUMENT" });
   await assert.rejects(namespaces.Delete({ name: "none" }), { code: "NOT_FOUND" });
+});
+
+test("Namespaces: one that was not made has no labels, and comes with its first", async () => {
+  const { namespacesClient: namespaces } = bench();
+  const none = { name: "n", labels: {} };
+  assert.deepEqual((await namespaces.Get({ name: "n" })).namespace, none);
+  assert.deepEqual((await namespaces.List({})).namespaces, []);
+  const label = {
+    namespace: { name: "n", labels: { a: "1" } },
+    updateMask: { paths: ["labels.a"] },
+  };
+  await namespaces.Update(label);
+  assert.deepEqual((await namespaces.Get({ name: "n" })).namespace, {
+    name: "n",
+    labels: { a: "1" },
+  });
+  const wrong = { namespace: { name: "n/m", labels: {} } };
+  await assert.rejects(namespaces.Update(wrong), { code: "INVALID_ARGUMENT" });
 });

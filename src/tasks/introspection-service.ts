@@ -11,14 +11,20 @@ import type {
   IntrospectionPluginInit,
 } from "../gen/tasks.gen.ts";
 import type { PluginFacts } from "../plugin/plugin.ts";
+import { packAny, unpackAny } from "../rpc/codec.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { statusOf } from "../rpc/status.ts";
+import type { RuntimeInfoReader } from "../runtime/runtime-info.ts";
+
+const runtimePlugin = "io.containerd.runtime.v2.task";
 
 export interface IntrospectionServiceOptions {
   /** The plugins as they are now. */
   readonly plugins: () => readonly PluginFacts[];
   /** Identifies this installation; from `loadServerId`. */
   readonly uuid: string;
+  /** Tells of a runtime and its shim; without it nobody can ask. */
+  readonly runtimeInfo?: RuntimeInfoReader;
   /** Warnings that `ctr` prints before every command; default none. */
   readonly deprecations?: () => readonly IntrospectionDeprecationWarningInit[];
 }
@@ -37,10 +43,19 @@ export function createIntrospectionService(
       pidns: statSync("/proc/self/ns/pid", { bigint: true }).ino,
       deprecations: options.deprecations?.() ?? [],
     }),
-    PluginInfo: async ({ type, id }) => {
+    PluginInfo: async ({ type, id, options: question }, call) => {
       const facts = options.plugins().find((one) => one.type === type && one.id === id);
       if (!facts) throw fault("NOT_FOUND", `plugin "${type}.${id}" not found`);
-      return { plugin: pluginInit(facts), extra: null };
+      const plugin = pluginInit(facts);
+      if (!question?.type_url) return { plugin, extra: null };
+      // The only plugin with more to tell, and the only question that clients have.
+      const asked = unpackAny("containerd.types.RuntimeRequest", question);
+      if (!asked || !options.runtimeInfo || pluginName(facts) !== runtimePlugin) {
+        const name = pluginName(facts);
+        throw fault("UNIMPLEMENTED", `plugin "${name}" does not answer ${question.type_url}`);
+      }
+      const info = await options.runtimeInfo(asked.runtimePath, asked.options, call);
+      return { plugin, extra: packAny("containerd.types.RuntimeInfo", info) };
     },
   };
 }
@@ -58,6 +73,10 @@ export async function loadServerId(root: string): Promise<string> {
   await mkdir(root, { recursive: true, mode: 0o711 });
   await writeFileAtomic(file, `${id}\n`);
   return id;
+}
+
+function pluginName({ type, id }: PluginFacts): string {
+  return `${type}.${id}`;
 }
 
 function pluginInit(facts: PluginFacts): IntrospectionPluginInit {

@@ -34,7 +34,7 @@ export function tableUser(kind: string, table: RecordTable<unknown>): NamespaceU
 export function createNamespacesService(options: NamespacesServiceOptions): ServiceImpl<Service> {
   const service = new NamespacesService(options);
   return {
-    Get: async ({ name }) => ({ namespace: service.require(name) }),
+    Get: async ({ name }) => ({ namespace: service.get(name) }),
     List: async () => ({ namespaces: service.list() }),
     Create: async ({ namespace }, call) => {
       if (!namespace) throw fault("INVALID_ARGUMENT", "namespace is missing");
@@ -73,11 +73,12 @@ class NamespacesService {
     return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  require(name: string): NamespaceRecord {
-    const record = this.#table.get("", name);
-    if (record) return record;
-    if (this.#kindsIn(name).length > 0) return { name, labels: {} };
-    throw fault("NOT_FOUND", `namespace "${name}" not found`);
+  /**
+   * Every name is there, without labels before somebody sets some: clients ask for their namespace's
+   * default snapshotter and runtime before they make the first thing in it.
+   */
+  get(name: string): NamespaceRecord {
+    return this.#table.get("", name) ?? { name, labels: {} };
   }
 
   async create(wanted: NamespaceRecord, signal: AbortSignal): Promise<NamespaceRecord> {
@@ -104,9 +105,10 @@ class NamespacesService {
     signal: AbortSignal,
   ): Promise<NamespaceRecord> {
     const { name } = wanted;
+    checkIdentifier("namespace", name);
     checkMask(`namespace "${name}"`, paths, [], ["labels"]);
     using _lock = await this.#mutex.lock(name, { signal });
-    const before = this.require(name).labels;
+    const before = this.get(name).labels;
     const mask = paths.length === 0 ? ["labels"] : paths;
     const labels = withoutEmpty(maskedMap("labels", mask, before, wanted.labels) ?? before);
     checkLabels(`namespace "${name}"`, labels);
@@ -121,8 +123,10 @@ class NamespacesService {
 
   async delete(name: string, signal: AbortSignal): Promise<void> {
     using _lock = await this.#mutex.lock(name, { signal });
-    this.require(name);
     const kinds = this.#kindsIn(name);
+    if (kinds.length === 0 && !this.#table.has("", name)) {
+      throw fault("NOT_FOUND", `namespace "${name}" not found`);
+    }
     if (kinds.length > 0) {
       const holds = kinds.join(", ");
       throw fault(

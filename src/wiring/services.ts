@@ -5,7 +5,7 @@ import { createEventsService } from "../events/events-service.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
 import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
-
+import { createRuntimeInfoReader } from "../runtime/runtime-info.ts";
 import { snapshotsTable } from "../snapshots/snapshot-record.ts";
 import { createContainersService } from "../tasks/containers-service.ts";
 import { Deprecations } from "../tasks/deprecations.ts";
@@ -91,6 +91,7 @@ export function servicePlugins(
         plugins: listPlugins,
         uuid: await loadServerId(config.root),
         deprecations: () => deprecations.list(),
+        runtimeInfo: createRuntimeInfoReader(),
       }),
   });
   const versions = definePlugin({

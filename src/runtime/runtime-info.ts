@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { isFault } from "../base/errors.ts";
+import { run } from "../base/process.ts";
+import type { ProtoAny, ProtoAnyInit, TypesRuntimeInfoInit } from "../gen/tasks.gen.ts";
+import { codec, unpackAny } from "../rpc/codec.ts";
+import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
+
+const answerMs = 5_000;
+/** The JSON that `runc features` writes, as containerd's clients know it in an Any. */
+const featuresType = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
+/** Tells of a runtime by name; errors as `ShimBinaries.resolve`. */
+export type RuntimeInfoReader = (
+  runtime: string,
+  options: ProtoAnyInit | null,
+  call: Cancellable,
+) => Promise<TypesRuntimeInfoInit>;
+
+/**
+ * What a runtime's shim says of itself and of the OCI runtime below it (`SHIM -info`, since 2.0). For
+ * older runc shims, which cannot tell, the OCI runtime is asked directly.
+ */
+export function createRuntimeInfoReader(binaries = new ShimBinaries()): RuntimeInfoReader {
+  return async (runtime, options, call) => {
+    const binary = await binaries.resolve(runtime, "");
+    try {
+      return await askShim(binary, options, call);
+    } catch (error) {
+      if (!binary.isRunc || !isFault(error)) throw error;
+      return askOciRuntime(runtime, binary, options, call);
+    }
+  };
+}
+
+async function askShim(
+  { path }: ShimBinary,
+  options: ProtoAnyInit | null,
+  { signal }: Cancellable,
+): Promise<TypesRuntimeInfoInit> {
+  const input = options ? codec("google.protobuf.Any").encode(options) : Buffer.alloc(0);
+  const { stdout } = await run(path, ["-info"], { input, signal, timeoutMs: answerMs });
+  return codec("containerd.types.RuntimeInfo").decode(stdout);
+}
+
+async function askOciRuntime(
+  name: string,
+  { version }: ShimBinary,
+  options: ProtoAnyInit | null,
+  { signal }: Cancellable,
+): Promise<TypesRuntimeInfoInit> {
+  const { binaryName = "" } = unpackAny("containerd.runc.v1.Options", options) ?? {};
+  const { stdout } = await run(binaryName || "runc", ["features"], {
+    signal,
+    timeoutMs: answerMs,
+  });
+  const features: ProtoAny = { type_url: featuresType, value: stdout };
+  return { name, version: { version: version?.join(".") ?? "" }, options, features };
+}
