@@ -44,6 +44,7 @@ const table: { filters: string[]; passes: boolean }[] = [
   { filters: ["labels.none"], passes: false },
   { filters: ["labels.empty"], passes: true },
   { filters: ["labels.none!=x"], passes: true },
+  { filters: ['labels.none!=""'], passes: false },
   { filters: ["labels.toString"], passes: false },
   { filters: ['labels."io.kubernetes.pod/name"=="web, 1"'], passes: true },
   { filters: ["labels.a.b==c"], passes: true },

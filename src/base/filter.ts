@@ -81,7 +81,8 @@ class FilterParser {
     this.#skipSpace();
     const wanted = this.#value(operator === "~=" ? '"/|' : '"');
     if (operator === "==") return { path, test: (value) => value === wanted };
-    if (operator === "!=") return { path, test: (value) => value !== wanted };
+    // A field that is not there counts as empty, but is never equal to something.
+    if (operator === "!=") return { path, test: (value) => (value ?? "") !== wanted };
     const expression = this.#expression(wanted);
     return { path, test: (value) => expression.test(value ?? "") };
   }

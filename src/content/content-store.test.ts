@@ -69,7 +69,9 @@ test("an ingest goes on where its last writer stopped", async (t) => {
     await writer.write(hello.subarray(0, 3), call);
   }
   const later = await createContentStore({ root, metadata, log: silentLogger });
+  const [before] = await later.ingests(ns);
   await using writer = await later.writer(ns, "r", {});
+  assert.equal(writer.status().updatedAtNanos, before?.updatedAtNanos);
   assert.equal(writer.offsetBytes, 3n);
   await writer.write(hello.subarray(3), call);
   assert.equal(await writer.commit({}), digestOf(hello));

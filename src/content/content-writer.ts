@@ -27,7 +27,7 @@ export class IngestWriter implements ContentWriter {
   #offset: number;
   #gathered: Uint8Array[] = [];
   #gatheredBytes = 0;
-  #updatedAtNanos = nowNanos();
+  #updatedAtNanos: bigint;
   #closed = false;
 
   constructor(ingest: OpenIngest, host: WriterHost) {
@@ -35,6 +35,7 @@ export class IngestWriter implements ContentWriter {
     this.#host = host;
     this.#hash = ingest.hash;
     this.#offset = ingest.offsetBytes;
+    this.#updatedAtNanos = ingest.updatedAtNanos;
   }
 
   get offsetBytes(): bigint {
@@ -111,6 +112,9 @@ export class IngestWriter implements ContentWriter {
     if (this.#closed) return;
     try {
       await this.#flush();
+      // The kernel's own figure is some milliseconds old, which would be before the write began.
+      const updatedAtSeconds = Number(this.#updatedAtNanos) / 1e9;
+      await this.#ingest.handle.utimes(updatedAtSeconds, updatedAtSeconds);
     } finally {
       await this.#close();
     }

@@ -28,6 +28,8 @@ export interface OpenIngest {
   readonly totalBytes: bigint;
   readonly expected: Digest | undefined;
   readonly startedAtNanos: bigint;
+  /** When bytes were last written to it. */
+  readonly updatedAtNanos: bigint;
 }
 
 /** The folder of a ref. Refs are free text, so the name is a hash of it. */
@@ -62,12 +64,14 @@ export async function openIngest(
   try {
     const hash = new Sha256();
     for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
+    const { size, mtimeNs } = await handle.stat({ bigint: true });
     return {
       dir,
       ref,
       handle,
       hash,
-      offsetBytes: (await handle.stat()).size,
+      offsetBytes: Number(size),
+      updatedAtNanos: mtimeNs,
       totalBytes: BigInt(facts.totalBytes) || (options.sizeBytes ?? 0n),
       expected: (facts.expected || options.expected || undefined) as Digest | undefined,
       startedAtNanos: BigInt(facts.startedAt),
