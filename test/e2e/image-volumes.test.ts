@@ -36,7 +36,7 @@ suite("image volumes", { skip: lacking(...podPrograms) }, () => {
       assert.match(write.stderr, /[Rr]ead-only/);
     }
     const { mounts } = await cri.status(first);
-    assert.equal(mounts[0]?.image?.image, bed.images.worker.reference);
+    assert.equal(mounts[0]?.image?.image, bed.images.worker.id);
   });
 
   test("shows a sub path of it", async () => {

@@ -7,7 +7,7 @@ import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
 import { rootLabel } from "../../garbage/references.ts";
-import type { Image } from "../../images/ports.ts";
+import type { Image, Images } from "../../images/ports.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
@@ -17,6 +17,7 @@ import {
 } from "../checkpoint/open-checkpoint.ts";
 import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
+import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor } from "../handlers.ts";
 import { deadline } from "../lifecycle/deadline.ts";
@@ -102,7 +103,7 @@ async function make(facade: Facade, request: Request, own: Cancellable): Promise
   undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
   const plan = await planned(facade, op, id, request, limit);
   const built = await prepare(facade, op, undo, id, plan, limit);
-  const record = recordOf(id, plan, built);
+  const record = recordOf(facade.ports.images, id, plan, built);
   const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
   readySandbox(facade, plan.sandbox.id); // its stop may have begun meanwhile
   facade.live.of(id).container = container;
@@ -254,7 +255,12 @@ async function storeBoth(
   return container;
 }
 
-function recordOf(id: string, plan: Plan, built: BuiltContainerSpec): ContainerRecord {
+function recordOf(
+  images: Images,
+  id: string,
+  plan: Plan,
+  built: BuiltContainerSpec,
+): ContainerRecord {
   const { config, image, sandbox } = plan;
   const { user } = built;
   return {
@@ -268,7 +274,7 @@ function recordOf(id: string, plan: Plan, built: BuiltContainerSpec): ContainerR
     imageRef: image.repoDigests[0] ?? image.id,
     imageStopSignal: image.config.stopSignal,
     logPath: logPath(sandbox.config.logDirectory, config.logPath),
-    mounts: built.mounts,
+    mounts: echoedMounts(config.mounts, images),
     resources: config.linux?.resources ?? null,
     user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
     cgroupsPath: built.spec.linux.cgroupsPath ?? "",

@@ -77,7 +77,7 @@ export async function buildContainerSpec(
   await setDevices(spec, input, privileged);
   await confine(spec, input, services, capabilities);
   await applyCdiDevices(spec, cdiDevices);
-  return { spec, user, mounts: config.mounts };
+  return { spec, user };
 }
 
 function setProcess(spec: OciSpec, { config, image, sandbox, host }: ContainerSpecInput): void {

@@ -118,8 +118,6 @@ export interface BuiltContainerSpec {
   readonly spec: OciSpec;
   /** Of the initial process, for ContainerStatus.user.linux. Groups are sorted and hold the primary one. */
   readonly user: ResolvedUser;
-  /** The request's mounts as ContainerStatus echoes them. */
-  readonly mounts: readonly Mount[];
 }
 
 export interface ResolvedUser {

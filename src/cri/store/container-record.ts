@@ -41,7 +41,7 @@ export interface ContainerRecord extends NamedRecord {
   readonly imageStopSignal: string;
   /** Absolute path of the log file; "" for none. */
   readonly logPath: string;
-  /** The request's mounts as ContainerStatus echoes them. */
+  /** See echoedMounts. */
   readonly mounts: readonly Mount[];
   /** Limits as they are now, after updates; null when none were ever given. */
   readonly resources: LinuxContainerResources | null;

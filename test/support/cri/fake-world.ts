@@ -253,12 +253,11 @@ export class FakeWorld implements AsyncDisposable {
           await steps.run("sandbox spec");
           return spec;
         },
-        container: async ({ config }) => {
+        container: async () => {
           await steps.run("container spec");
           return {
             spec,
             user: { uid: 0, gid: 0, supplementalGroups: [0, 10] },
-            mounts: config.mounts,
           };
         },
         describe: () => ({ apparmor: { enabled: false } }),

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Mount } from "../../gen/cri.gen.ts";
+import type { Image } from "../../images/ports.ts";
+import { echoedMounts } from "./echoed-mounts.ts";
+
+const id = `sha256:${"a".repeat(64)}`;
+const images = {
+  find: (name: string) => (name === "app:1" ? ({ id } as unknown as Image) : undefined),
+};
+
+const mount = (image: string | undefined): Mount => ({
+  containerPath: "/x",
+  hostPath: image === undefined ? "/host" : "",
+  readonly: true,
+  recursiveReadOnly: false,
+  selinuxRelabel: false,
+  propagation: "PROPAGATION_PRIVATE",
+  uidMappings: [],
+  gidMappings: [],
+  imageSubPath: "",
+  image:
+    image === undefined
+      ? null
+      : { image, annotations: {}, userSpecifiedImage: "app", runtimeHandler: "", imageRef: "" },
+});
+
+const rows = [
+  { name: "a folder of the host", given: undefined, told: undefined },
+  { name: "an image by its name", given: "app:1", told: id },
+  { name: "an image by its id", given: id, told: id },
+  { name: "no image", given: "", told: "" },
+];
+
+for (const { name, given, told } of rows) {
+  test(`echoedMounts tells ${name}`, () => {
+    assert.deepEqual(echoedMounts([mount(given)], images), [mount(told)]);
+  });
+}
