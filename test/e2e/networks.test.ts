@@ -114,7 +114,11 @@ suite("pod networks", { skip: lacking(...programs) }, () => {
   /** The bridge's own address: one of the host's. */
   const gateway = (): string => daemon.network.subnet.replace(/0\/24$/, "1");
 
-  test("a dual-stack pod has the preferred address first, also in a daemon started anew", async () => {
+  const noIpv6 = existsSync("/proc/net/if_inet6") ? false : "needs IPv6";
+
+  test("a dual-stack pod has the preferred address first, also in a daemon started anew", {
+    skip: noIpv6,
+  }, async () => {
     const [bridge, ...others] = plugins as { ipam: object }[];
     const v6 = { subnet: "fd00:be27:1::/64" };
     const ranges = [[{ subnet: daemon.network.subnet }], [v6]];
@@ -314,6 +318,19 @@ suite("pod networks", { skip: lacking(...programs) }, () => {
     await scripted.fail("STATUS", undefined);
     await scripted.hang("STATUS", false);
     await until("it is ready", async () => (await networkReady())?.status);
+  });
+
+  test("GC at the start gives back what no pod holds", async () => {
+    await useNetwork({ cniVersion: "1.1.0", plugins: [{ type: scripted.type }] });
+    const pod = await cri.runPod();
+    await scripted.leak("stray");
+    await daemon.kill9();
+    await daemon.start();
+    await until("the stray one is gone", () => scripted.held().length === 1);
+    assert.deepEqual(scripted.held(), [pod.id]);
+    await until("the pod is checked", async () => (await infoOf(pod)).cniCheck === "OK");
+    await cri.removePod(pod.id);
+    assert.deepEqual(scripted.held(), []);
   });
 
   test("a DEL that fails keeps no pod; it is done later", async () => {

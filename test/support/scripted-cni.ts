@@ -30,6 +30,8 @@ export interface ScriptedCni {
   input(verb: Verb): Promise<Record<string, unknown>>;
   /** Ids of the containers it holds something for. */
   held(): string[];
+  /** Makes it hold something for a container that no runtime knows. */
+  leak(containerId: string): Promise<void>;
 }
 
 export async function scriptCni(folder: string, versions: readonly string[]): Promise<ScriptedCni> {
@@ -57,6 +59,7 @@ export async function scriptCni(folder: string, versions: readonly string[]): Pr
     },
     input: async (verb) =>
       JSON.parse(await readFile(path.join(home, verb), "utf8")) as Record<string, unknown>,
+    leak: (containerId) => set(path.join("held", containerId), ""),
     held: () => readdirSync(path.join(home, "held")).toSorted(),
   };
 }
