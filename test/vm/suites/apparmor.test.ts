@@ -65,18 +65,49 @@ suite("AppArmor", () => {
     );
   });
 
-  test("RuntimeDefault is enforced, and lets the host's processes alone", async () => {
-    const id = await start({ apparmor: { profileType: "RuntimeDefault" } });
-    assert.match(await labelOf(id), /^\S+ \(enforce\)$/);
-    const written = await cri.exec(id, ["sh", "-c", "echo x > /tmp/file && cat /tmp/file"]);
-    assert.equal(written.stdout, "x\n", "what containers usually do goes on");
-    const kernel = await cri.exec(id, ["sh", "-c", "echo x > /proc/sysrq-trigger"]);
-    assert.notEqual(kernel.exitCode, 0);
-    await cri.runtime.StopContainer({ containerId: id, timeout: 0n });
+  test("RuntimeDefault is Berth's own profile: it denies the host's settings and no usual work", async () => {
+    const id = await start({
+      apparmor: { profileType: "RuntimeDefault" },
+      // What this allows is left to the profile alone.
+      capabilities: { addCapabilities: ["SYS_ADMIN"] },
+      maskedPaths: [],
+      readonlyPaths: [],
+    });
+    assert.equal(await labelOf(id), "berth-default (enforce)");
+    const { stdout } = await cri.exec(id, [
+      "sh",
+      "-c",
+      `echo x > /tmp/file && cat /tmp/file
+      echo x > /proc/sysrq-trigger || echo no sysrq
+      echo 1 > /proc/sys/vm/swappiness || echo no sysctl
+      mkdir /tmp/m; mount -t tmpfs none /tmp/m || echo no mount
+      sleep 1000 & kill $! && echo own signals`,
+    ]);
+    assert.deepEqual(stdout.trim().split("\n"), [
+      "x",
+      "no sysrq",
+      "no sysctl",
+      "no mount",
+      "own signals",
+    ]);
   });
 
-  test("a container that asks for nothing gets the default", async () => {
-    const id = await start({});
-    assert.match(await labelOf(id), /^\S+ \(enforce\)$/);
+  test("a container that asks for nothing gets the default, and the host's signals reach it", async () => {
+    const id = await cri.startContainer(pod, node.image("shell"), [
+      "sh",
+      "-c",
+      "trap 'exit 7' TERM; while :; do sleep 1; done",
+    ]);
+    assert.equal(await labelOf(id), "berth-default (enforce)");
+    await cri.runtime.StopContainer({ containerId: id, timeout: 60n });
+    assert.equal((await cri.status(id)).exitCode, 7);
+  });
+
+  test("a privileged container is left alone by the default", async () => {
+    const privileged = await node.runPod({ linux: { securityContext: { privileged: true } } });
+    const id = await cri.startContainer(privileged, node.image("shell"), ["sleep", "100000"], {
+      linux: { securityContext: { privileged: true } },
+    });
+    assert.equal(await labelOf(id), "unconfined");
   });
 });
