@@ -8,6 +8,8 @@ import type { NetworkRecord, ResultCache } from "./result-cache.ts";
 
 /** Pods wait for a collection that runs, so it must be short, also where a plugin sleeps. */
 const defaultGcMs = 10_000;
+/** How long a round waits for a moment in which no pod comes or goes. */
+const patienceMs = 600_000;
 const firstRetryMs = 60_000;
 const lastRetryMs = 3_600_000;
 
@@ -96,8 +98,19 @@ export class Janitor implements AsyncDisposable {
         log.debug({ err, sandbox: record.sandboxId }, "network of a removed pod is still up");
       }
     }
-    if (networks().some(takesGc)) await gate.whenQuiet(() => this.#collect(call), call);
-    if ((await cache.all()).records.some(({ abandoned }) => abandoned)) this.#schedule();
+    let isDone = true;
+    if (networks().some(takesGc)) {
+      const patience = AbortSignal.any([call.signal, AbortSignal.timeout(patienceMs)]);
+      try {
+        await gate.whenQuiet(() => this.#collect(call), { signal: patience });
+      } catch (err) {
+        call.signal.throwIfAborted();
+        log.warn({ err }, "CNI GC put off: pods came and went all the time");
+        isDone = false;
+      }
+    }
+    const { records } = await cache.all();
+    if (!isDone || records.some(({ abandoned }) => abandoned)) this.#schedule();
   }
 
   /** Runs while no pod's network is set up or taken down. */
