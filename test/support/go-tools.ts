@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { findProgram } from "./lacking.ts";
@@ -35,6 +35,8 @@ const tools = {
     module: "shim-2.3",
     package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
   },
+  // Ours, of containerd's client library.
+  goclient: { module: "goclient", package: "." },
   // Some 1,500 packages, so it takes what a machine of two cores has.
   kubelet: { module: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", parallel: 2 },
   // The kubelet's packages for the most part.
@@ -56,7 +58,7 @@ export function toolsCache(): string {
   return process.env["BERTH_TOOLS"] || path.join(os.homedir(), ".cache", "berth-tools");
 }
 
-/** The tool's binary when it is built from the present go.mod and go.sum. */
+/** The tool's binary when it is built from the present go.mod, go.sum and sources of ours. */
 export async function builtTool(name: GoToolName): Promise<string | undefined> {
   const binary = path.join(toolsCache(), "bin", name);
   const stamp = await readFile(stampOf(name), "utf8").catch(() => "");
@@ -120,8 +122,12 @@ function stampOf(name: GoToolName): string {
 
 async function keyOf(name: GoToolName): Promise<string> {
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) {
-    hash.update(await readFile(path.join(modules, tools[name].module, file)));
+  const { module, package: built }: GoTool = tools[name];
+  const folder = path.join(modules, module);
+  // The rest of a module of our own is part of the tool, too.
+  const sources = built === "." ? (await readdir(folder)).filter((one) => one.endsWith(".go")) : [];
+  for (const file of ["go.mod", "go.sum", ...sources.toSorted()]) {
+    hash.update(await readFile(path.join(folder, file)));
   }
   return hash.digest("hex");
 }
