@@ -11,7 +11,8 @@ const defaultMaxOutputBytes = 4 * 1024 * 1024;
 const stderrTailBytes = 4096;
 
 export interface RunOptions {
-  readonly input?: Uint8Array | string;
+  /** What it reads. A promise is written once it settles; nothing comes of one that is rejected. */
+  readonly input?: Uint8Array | string | Promise<string>;
   /** The whole environment of the child; the daemon's own when left out. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Working directory; "/" when left out, never the daemon's own. */
@@ -90,7 +91,10 @@ export async function run(
       args,
       env: childEnvironment(options.env),
       cwd: options.cwd ?? "/",
-      input: Buffer.from(options.input ?? ""),
+      input:
+        options.input instanceof Promise
+          ? options.input.then((text) => Buffer.from(text))
+          : Buffer.from(options.input ?? ""),
       mergeStderr: options.mergeStderr === true,
       onStdout: feed(stdout),
       onStderr: feed(stderr),

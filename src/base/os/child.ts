@@ -19,7 +19,7 @@ export interface ChildRequest {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  readonly input: Buffer;
+  readonly input: Buffer | Promise<Buffer>;
   readonly mergeStderr: boolean;
   readonly onStdout: (chunk: Buffer) => void;
   readonly onStderr: (chunk: Buffer) => void;
@@ -122,15 +122,24 @@ function readAll(fd: number, take: (chunk: Buffer) => void): Stream {
 }
 
 // A child that does not read its input (EPIPE) is no failure.
-function writeAll(fd: number, input: Buffer): Socket {
+function writeAll(fd: number, input: Buffer | Promise<Buffer>): Socket {
   const socket = new Socket({ fd, readable: false, writable: true });
   socket.on("error", () => {});
-  socket.end(input);
+  if (input instanceof Promise) {
+    input.then(
+      (bytes) => socket.end(bytes),
+      () => socket.end(),
+    );
+  } else socket.end(input);
   return socket;
 }
 
 /** Short input goes into the pipe before the child is there; only long input needs a stream. */
-function openInput(input: Buffer): { reader: number; writer: number | undefined } {
+function openInput(input: Buffer | Promise<Buffer>): {
+  reader: number;
+  writer: number | undefined;
+} {
+  if (input instanceof Promise) return makePipe();
   if (input.byteLength === 0) return { reader: openSync("/dev/null", "r"), writer: undefined };
   const pipe = makePipe();
   if (input.byteLength > inlineInputBytes) return pipe;

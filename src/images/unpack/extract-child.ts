@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, openSync, readdirSync, readSync } from "node:fs";
+import { createReadStream, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { fault, RuntimeFault } from "../../base/errors.ts";
 import { changeRoot } from "../../base/os/inode.ts";
@@ -11,21 +11,21 @@ import { LayerExtractor } from "./layer-extractor.ts";
 import { bytesOf, type LayerTree } from "./layer-tree.ts";
 
 // The program that extracts one layer. It is a process of its own because chroot is for a whole
-// process, and because it may block. Its argument is an ExtractTask, its output an ExtractAnswer.
+// process, and because it may block. Its input is an ExtractTask, which may come once the program is
+// loaded, its output an ExtractAnswer. Without input it has nothing to do.
 // The exit code fails first: an event loop that runs dry for whatever reason exits with it.
 
 process.exitCode = 1;
 process.umask(0);
 
-const task = JSON.parse(process.argv[2] ?? "{}") as ExtractTask;
-let answer: ExtractAnswer;
-try {
-  answer = await extract(task);
-} catch (error) {
-  answer = failure(error);
+const input = readFileSync(0, "utf8");
+if (input !== "") await answer(JSON.parse(input) as ExtractTask);
+
+async function answer(task: ExtractTask): Promise<void> {
+  const given = await extract(task).catch(failure);
+  process.stdout.write(JSON.stringify(given));
+  if (given.ok) process.exitCode = 0;
 }
-process.stdout.write(JSON.stringify(answer));
-if (answer.ok) process.exitCode = 0;
 
 async function extract({ blob, root, ...task }: ExtractTask): Promise<ExtractAnswer> {
   const fd = openSync(blob, "r");

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
-import { childEnvironment, run } from "../../base/process.ts";
+import { childEnvironment, type RunResult, run } from "../../base/process.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 
@@ -47,21 +47,51 @@ export interface ExtractedLayer {
 
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
 
+/** A process that extracts one layer. Disposing ends it, whatever it is at. */
+export interface Extractor extends Disposable {
+  /** Call it once. Errors as extractLayer. */
+  extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
+}
+
+/** Starts a process for a layer that is still on its way: meanwhile it loads its program. */
+export function startExtractor(): Extractor {
+  const task = Promise.withResolvers<string>();
+  const end = new AbortController();
+  const ended = run(process.execPath, [program], {
+    env: compileCache(),
+    input: task.promise,
+    signal: end.signal,
+    anyExitCode: true,
+    maxOutputBytes: 256 * 1024 * 1024,
+  });
+  ended.catch(() => {}); // told to who waits for it, if anybody does
+  return {
+    extract: async (request, { signal }) => {
+      const abort = (): void => end.abort(signal.reason);
+      if (signal.aborted) abort();
+      signal.addEventListener("abort", abort, { once: true });
+      task.resolve(JSON.stringify(request));
+      try {
+        return layerOf(await ended);
+      } finally {
+        signal.removeEventListener("abort", abort);
+      }
+    },
+    [Symbol.dispose]: () => end.abort(),
+  };
+}
+
 /**
  * Extracts a layer into a folder, in a chrooted process. The folder holds rubbish after a failure.
  * Errors: INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id),
  * RESOURCE_EXHAUSTED (limits, disk full), the signal's own.
  */
-export async function extractLayer(
-  task: ExtractTask,
-  { signal }: Cancellable,
-): Promise<ExtractedLayer> {
-  const result = await run(process.execPath, [program, JSON.stringify(task)], {
-    env: compileCache(),
-    signal,
-    anyExitCode: true,
-    maxOutputBytes: 256 * 1024 * 1024,
-  });
+export async function extractLayer(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer> {
+  using extractor = startExtractor();
+  return await extractor.extract(task, call);
+}
+
+function layerOf(result: RunResult): ExtractedLayer {
   const answer = parseAnswer(result.stdout);
   if (answer?.ok === false) throw fault(answer.code, answer.message);
   if (answer === undefined || result.exitCode !== 0) {

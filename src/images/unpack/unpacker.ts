@@ -11,7 +11,7 @@ import { SingleFlight } from "../../base/single-flight.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel } from "../image-source.ts";
-import { type ExtractedLayer, extractLayer } from "./extract-layer.ts";
+import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
@@ -45,6 +45,9 @@ export class Unpacker {
   readonly #permits = new Semaphore(parallelLayers);
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
+  /** Processes that load their program while layers are fetched. */
+  readonly #spares: Extractor[] = [];
+  #running = 0;
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
@@ -62,7 +65,22 @@ export class Unpacker {
 
   /** Unpacks the layers, base first in the list. */
   async unpack(layers: readonly LayerToUnpack[], call: Cancellable): Promise<void> {
-    await this.#ready(layers, layers.length - 1, call);
+    this.#running += 1;
+    try {
+      this.#prepareFor(layers);
+      await this.#ready(layers, layers.length - 1, call);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) {
+        for (const spare of this.#spares.splice(0)) spare[Symbol.dispose]();
+      }
+    }
+  }
+
+  #prepareFor(layers: readonly LayerToUnpack[]): void {
+    const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
+    const wanted = Math.min(missing, parallelLayers);
+    while (this.#spares.length < wanted) this.#spares.push(startExtractor());
   }
 
   /** True when the chain's snapshot is there. */
@@ -133,7 +151,8 @@ export class Unpacker {
     await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
     const [root] = snapshotter.directories(namespace, key);
     if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-    return await extractLayer({ blob: content.pathOf(digest), root, diffId }, call);
+    using extractor = this.#spares.pop() ?? startExtractor();
+    return await extractor.extract({ blob: content.pathOf(digest), root, diffId }, call);
   }
 
   async #commit(
