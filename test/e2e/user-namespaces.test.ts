@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
@@ -174,6 +174,25 @@ suite("user namespaces", { skip: runc.skip }, () => {
       assert.equal(await shell(later, "stat -c %u:%g /bin/sh"), "0:0");
     }
     await cri.removePod(other.id);
+  });
+
+  test("that a crash has left without a pod go at the next start", async () => {
+    await bed.daemon.stop();
+    const folder = path.join(bed.daemon.territory.state, "netns");
+    for (const [name, kind] of [
+      ["leftover", "net"],
+      ["leftover.user", "user"],
+    ] as const) {
+      const file = path.join(folder, name);
+      await writeFile(file, "");
+      await must("mount", ["--bind", `/proc/self/ns/${kind}`, file]);
+    }
+    await bed.daemon.start();
+    await until("the leftovers are gone", async () => {
+      const names = (await readdir(folder)).sort();
+      assert.deepEqual(names, [pod.id, `${pod.id}.user`]);
+      return names;
+    });
   });
 
   test("go with the node's network", async () => {
