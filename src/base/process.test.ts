@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { identify, isAlive, killProcess, waitUntilGone } from "./os/proc.ts";
-import { ProcessFault, run, spawnDetached } from "./process.ts";
+import { converse, ProcessFault, run, spawnDetached } from "./process.ts";
 
 test("run answers both streams and takes arguments with spaces and input", async () => {
   const script = 'read line; echo "$line $1"; echo warn >&2';
@@ -157,4 +157,24 @@ test("spawnDetached starts a program that can be signalled and tells its end", a
   assert.equal((await child.exited).signal, "SIGTERM");
   assert.equal(await waitUntilGone(identity, AbortSignal.timeout(5_000)), true);
   assert.throws(() => spawnDetached("no-such-program", []), { code: "NOT_FOUND" });
+});
+
+test("converse answers a line with a line, until the program ends", async () => {
+  const call = { signal: AbortSignal.timeout(10_000) };
+  const script = 'while read -r line; do [ "$line" = bye ] && exit 4; echo "got $line"; done';
+  using talk = converse("sh", ["-c", script]);
+  assert.equal(await talk.ask("a  b", call), "got a  b");
+  assert.equal(await talk.ask("x".repeat(100_000), call), `got ${"x".repeat(100_000)}`);
+  await assert.rejects(talk.ask("bye", call), { code: "UNKNOWN", exitCode: 4 });
+  await assert.rejects(talk.ask("more", call), { code: "UNKNOWN", exitCode: 4 });
+});
+
+test("converse kills the program on an abort, and is through once it is gone", async () => {
+  const abort = new AbortController();
+  using talk = converse("sh", ["-c", "read -r line; echo $$; read -r line; sleep 100"]);
+  const pid = Number(await talk.ask("pid", abort));
+  const silent = talk.ask("nothing", abort);
+  abort.abort();
+  await assert.rejects(silent, { code: "CANCELLED" });
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 });

@@ -9,10 +9,10 @@ import { spawnProcess } from "./os/spawn.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
 const stderrTailBytes = 4096;
+const newline = 10;
 
 export interface RunOptions {
-  /** What it reads. A promise is written once it settles; nothing comes of one that is rejected. */
-  readonly input?: Uint8Array | string | Promise<string>;
+  readonly input?: Uint8Array | string;
   /** The whole environment of the child; the daemon's own when left out. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Working directory; "/" when left out, never the daemon's own. */
@@ -91,10 +91,7 @@ export async function run(
       args,
       env: childEnvironment(options.env),
       cwd: options.cwd ?? "/",
-      input:
-        options.input instanceof Promise
-          ? options.input.then((text) => Buffer.from(text))
-          : Buffer.from(options.input ?? ""),
+      input: Buffer.from(options.input ?? ""),
       mergeStderr: options.mergeStderr === true,
       onStdout: feed(stdout),
       onStderr: feed(stderr),
@@ -120,6 +117,69 @@ export async function run(
   } finally {
     limit?.removeEventListener("abort", kill);
   }
+}
+
+/** A program that answers each line it reads with a line. Disposing kills it. */
+export interface Conversation extends Disposable {
+  /**
+   * Sends a line and answers what comes back; one at a time. Rejects once the program is gone, with a
+   * ProcessFault as `run` does; an abort kills it.
+   */
+  ask(line: string, call: { readonly signal: AbortSignal }): Promise<string>;
+}
+
+/** Starts a program to talk to. `maxOutputBytes` is for one answer. */
+export function converse(
+  file: string,
+  args: readonly string[],
+  options: Pick<RunOptions, "env" | "maxOutputBytes"> = {},
+): Conversation {
+  const argv = [file, ...args];
+  const stderr = new Capture(defaultMaxOutputBytes);
+  let answer = new Capture(options.maxOutputBytes ?? defaultMaxOutputBytes);
+  let asked: PromiseWithResolvers<string> | undefined;
+  const child = start(argv, () =>
+    startChild({
+      file,
+      args,
+      env: childEnvironment(options.env),
+      cwd: "/",
+      input: "open",
+      mergeStderr: false,
+      onStdout: (chunk) => {
+        answer.add(chunk);
+        if (answer.overflowed) child.kill();
+        else if (chunk.at(-1) === newline) {
+          asked?.resolve(answer.bytes().subarray(0, -1).toString("utf8"));
+          answer = new Capture(options.maxOutputBytes ?? defaultMaxOutputBytes);
+        }
+      },
+      onStderr: (chunk) => stderr.add(chunk),
+    }),
+  );
+  const failure = child.ended.then(({ exitCode, signal }) => {
+    const facts = { argv, exitCode, signal, stderrTail: stderr.tail() };
+    return new ProcessFault("UNKNOWN", describe(file, facts), facts);
+  });
+  return {
+    ask: async (line, { signal }) => {
+      const kill = (): void => child.kill();
+      if (signal.aborted) kill();
+      signal.addEventListener("abort", kill, { once: true });
+      const own = Promise.withResolvers<string>();
+      asked = own;
+      child.write(`${line}\n`);
+      try {
+        // The end of the program comes after its last words.
+        return await Promise.race([own.promise, failure.then((error) => Promise.reject(error))]);
+      } catch (error) {
+        throw hasEnded(signal) ? aborted(argv, signal) : error;
+      } finally {
+        signal.removeEventListener("abort", kill);
+      }
+    },
+    [Symbol.dispose]: () => child.kill(),
+  };
 }
 
 /** A program that runs on beside us; `exited` settles when it is gone. */

@@ -19,7 +19,8 @@ export interface ChildRequest {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  readonly input: Buffer | Promise<Buffer>;
+  /** "open" for what `write` gives it, as long as it runs. */
+  readonly input: Buffer | "open";
   readonly mergeStderr: boolean;
   readonly onStdout: (chunk: Buffer) => void;
   readonly onStderr: (chunk: Buffer) => void;
@@ -31,6 +32,8 @@ export interface Child {
   readonly ended: Promise<Ending>;
   /** Kills it and all of its session that did not leave. */
   kill(): void;
+  /** More for a child whose input is open; nothing happens once it is gone. */
+  write(text: string): void;
 }
 
 /** Starts a child with pipes, in a session of its own. Throws system errors (ENOENT, EACCES, …). */
@@ -109,6 +112,9 @@ function superviseChild(
         if (errnoOf(error) !== "ESRCH") throw error;
       }
     },
+    write: (text) => {
+      if (writer?.writable) writer.write(text);
+    },
   };
 }
 
@@ -122,24 +128,19 @@ function readAll(fd: number, take: (chunk: Buffer) => void): Stream {
 }
 
 // A child that does not read its input (EPIPE) is no failure.
-function writeAll(fd: number, input: Buffer | Promise<Buffer>): Socket {
+function writeAll(fd: number, input: Buffer | "open"): Socket {
   const socket = new Socket({ fd, readable: false, writable: true });
   socket.on("error", () => {});
-  if (input instanceof Promise) {
-    input.then(
-      (bytes) => socket.end(bytes),
-      () => socket.end(),
-    );
-  } else socket.end(input);
+  if (input !== "open") socket.end(input);
   return socket;
 }
 
 /** Short input goes into the pipe before the child is there; only long input needs a stream. */
-function openInput(input: Buffer | Promise<Buffer>): {
+function openInput(input: Buffer | "open"): {
   reader: number;
   writer: number | undefined;
 } {
-  if (input instanceof Promise) return makePipe();
+  if (input === "open") return makePipe();
   if (input.byteLength === 0) return { reader: openSync("/dev/null", "r"), writer: undefined };
   const pipe = makePipe();
   if (input.byteLength > inlineInputBytes) return pipe;

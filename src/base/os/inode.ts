@@ -6,6 +6,7 @@ import { libc, load } from "./libc.ts";
 // are resolved inside a folder. Paths are bytes here, since a file name need not be UTF-8.
 
 const cChroot = libc("int chroot(const char *path)");
+const cFchdir = libc("int fchdir(int fd)");
 const cMknod = libc("int mknod(const uint8_t *path, unsigned int mode, unsigned long device)");
 const cUtimensat = libc(
   "int utimensat(int dirfd, const uint8_t *path, const uint8_t *times, int flags)",
@@ -38,9 +39,15 @@ export interface FileTime {
   readonly nanos: number;
 }
 
-/** Makes a folder the process's root for good. The caller changes into it. */
+/** Makes a folder the process's root. The caller changes into it. */
 export function changeRoot(folder: string): void {
   checked(cChroot(folder), "chroot", folder);
+}
+
+/** Makes an open folder the process's root and working directory, also one outside of the present root. */
+export function changeRootTo(folder: number): void {
+  checked(cFchdir(folder), "fchdir", String(folder));
+  checked(cChroot("."), "chroot", ".");
 }
 
 /** mknod(2): `mode` holds type and permission bits; the umask applies. */

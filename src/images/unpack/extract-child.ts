@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { constants, createReadStream, openSync, readdirSync, readSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { fault, RuntimeFault } from "../../base/errors.ts";
-import { changeRoot } from "../../base/os/inode.ts";
+import { changeRoot, changeRootTo } from "../../base/os/inode.ts";
 import { Sha256 } from "../../content/digest.ts";
 import { TarReader } from "../tar/tar-reader.ts";
 import { compressionOf, decompress } from "./decompress.ts";
@@ -10,21 +10,30 @@ import type { ExtractAnswer, ExtractTask } from "./extract-layer.ts";
 import { LayerExtractor } from "./layer-extractor.ts";
 import { bytesOf, type LayerTree } from "./layer-tree.ts";
 
-// The program that extracts one layer. It is a process of its own because chroot is for a whole
-// process, and because it may block. Its input is an ExtractTask, which may come once the program is
-// loaded, its output an ExtractAnswer. Without input it has nothing to do.
-// The exit code fails first: an event loop that runs dry for whatever reason exits with it.
+// The program that extracts layers. It is a process of its own because chroot is for a whole process,
+// and because it may block. It reads an ExtractTask a line, the first of which may come once the program
+// is loaded, and answers each with an ExtractAnswer. It ends with its input.
 
-process.exitCode = 1;
 process.umask(0);
 
-const input = readFileSync(0, "utf8");
-if (input !== "") await answer(JSON.parse(input) as ExtractTask);
+const hostRoot = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
+for (let task = nextTask(); task !== undefined; task = nextTask()) {
+  const answer = await extract(task).catch(failure);
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  changeRootTo(hostRoot);
+}
 
-async function answer(task: ExtractTask): Promise<void> {
-  const given = await extract(task).catch(failure);
-  process.stdout.write(JSON.stringify(given));
-  if (given.ok) process.exitCode = 0;
+/** The next line of the input, which is never ahead of the answer before; undefined at its end. */
+function nextTask(): ExtractTask | undefined {
+  const pieces: Buffer[] = [];
+  for (;;) {
+    const piece = Buffer.alloc(4096);
+    const length = readSync(0, piece);
+    if (length === 0) return undefined;
+    pieces.push(piece.subarray(0, length));
+    if (piece[length - 1] === 10)
+      return JSON.parse(Buffer.concat(pieces).toString()) as ExtractTask;
+  }
 }
 
 async function extract({ blob, root, ...task }: ExtractTask): Promise<ExtractAnswer> {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
-import { childEnvironment, type RunResult, run } from "../../base/process.ts";
+import { childEnvironment, converse } from "../../base/process.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 
@@ -47,37 +47,21 @@ export interface ExtractedLayer {
 
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
 
-/** A process that extracts one layer. Disposing ends it, whatever it is at. */
+/** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */
 export interface Extractor extends Disposable {
-  /** Call it once. Errors as extractLayer. */
+  /** Errors as extractLayer; the process is good for no other layer then. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
 }
 
-/** Starts a process for a layer that is still on its way: meanwhile it loads its program. */
+/** Starts a process for layers that are still on their way: meanwhile it loads its program. */
 export function startExtractor(): Extractor {
-  const task = Promise.withResolvers<string>();
-  const end = new AbortController();
-  const ended = run(process.execPath, [program], {
+  const conversation = converse(process.execPath, [program], {
     env: compileCache(),
-    input: task.promise,
-    signal: end.signal,
-    anyExitCode: true,
     maxOutputBytes: 256 * 1024 * 1024,
   });
-  ended.catch(() => {}); // told to who waits for it, if anybody does
   return {
-    extract: async (request, { signal }) => {
-      const abort = (): void => end.abort(signal.reason);
-      if (signal.aborted) abort();
-      signal.addEventListener("abort", abort, { once: true });
-      task.resolve(JSON.stringify(request));
-      try {
-        return layerOf(await ended);
-      } finally {
-        signal.removeEventListener("abort", abort);
-      }
-    },
-    [Symbol.dispose]: () => end.abort(),
+    extract: async (task, call) => layerOf(await conversation.ask(JSON.stringify(task), call)),
+    [Symbol.dispose]: () => conversation[Symbol.dispose](),
   };
 }
 
@@ -91,13 +75,9 @@ export async function extractLayer(task: ExtractTask, call: Cancellable): Promis
   return await extractor.extract(task, call);
 }
 
-function layerOf(result: RunResult): ExtractedLayer {
-  const answer = parseAnswer(result.stdout);
-  if (answer?.ok === false) throw fault(answer.code, answer.message);
-  if (answer === undefined || result.exitCode !== 0) {
-    const said = result.stderr.toString("utf8").trim().slice(-1024);
-    throw fault("INTERNAL", `layer extractor exited with ${result.exitCode}: ${said}`);
-  }
+function layerOf(text: string): ExtractedLayer {
+  const answer = JSON.parse(text) as ExtractAnswer;
+  if (!answer.ok) throw fault(answer.code, answer.message);
   return {
     implicit: answer.implicit,
     diffId: answer.diffId,
@@ -111,12 +91,4 @@ function layerOf(result: RunResult): ExtractedLayer {
 function compileCache(): Record<string, string | undefined> {
   const { NODE_COMPILE_CACHE } = childEnvironment(undefined);
   return { NODE_COMPILE_CACHE };
-}
-
-function parseAnswer(output: Buffer): ExtractAnswer | undefined {
-  try {
-    return JSON.parse(output.toString("utf8")) as ExtractAnswer;
-  } catch {
-    return undefined;
-  }
 }

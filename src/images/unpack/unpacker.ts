@@ -45,8 +45,8 @@ export class Unpacker {
   readonly #permits = new Semaphore(parallelLayers);
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
-  /** Processes that load their program while layers are fetched. */
-  readonly #spares: Extractor[] = [];
+  /** Processes without a layer, while any image is unpacked: their program takes longer to load than most layers. */
+  readonly #idle: Extractor[] = [];
   #running = 0;
 
   constructor(options: UnpackerOptions) {
@@ -72,7 +72,7 @@ export class Unpacker {
     } finally {
       this.#running -= 1;
       if (this.#running === 0) {
-        for (const spare of this.#spares.splice(0)) spare[Symbol.dispose]();
+        for (const extractor of this.#idle.splice(0)) extractor[Symbol.dispose]();
       }
     }
   }
@@ -80,7 +80,7 @@ export class Unpacker {
   #prepareFor(layers: readonly LayerToUnpack[]): void {
     const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
     const wanted = Math.min(missing, parallelLayers);
-    while (this.#spares.length < wanted) this.#spares.push(startExtractor());
+    while (this.#idle.length < wanted) this.#idle.push(startExtractor());
   }
 
   /** True when the chain's snapshot is there. */
@@ -151,8 +151,14 @@ export class Unpacker {
     await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
     const [root] = snapshotter.directories(namespace, key);
     if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-    using extractor = this.#spares.pop() ?? startExtractor();
-    return await extractor.extract({ blob: content.pathOf(digest), root, diffId }, call);
+    using ours = new DisposableStack();
+    const extractor = ours.use(this.#idle.pop() ?? startExtractor());
+    const extracted = await extractor.extract({ blob: content.pathOf(digest), root, diffId }, call);
+    if (this.#running > 0 && this.#idle.length < parallelLayers) {
+      ours.move();
+      this.#idle.push(extractor);
+    }
+    return extracted;
   }
 
   async #commit(

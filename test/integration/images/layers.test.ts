@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
-import { lstat, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { attributesOf } from "../../../src/base/os/inode.ts";
 import { digestOf } from "../../../src/content/digest.ts";
-import { type ExtractedLayer, extractLayer } from "../../../src/images/unpack/extract-layer.ts";
+import {
+  type ExtractedLayer,
+  extractLayer,
+  startExtractor,
+} from "../../../src/images/unpack/extract-layer.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { run } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
@@ -265,6 +269,25 @@ test("a wrong diff id fails the layer", { skip }, async () => {
   await assert.rejects(extractLayer({ blob, root, diffId }, timeLimit()), {
     code: "FAILED_PRECONDITION",
   });
+});
+
+test("one process extracts layers into one folder after another", { skip }, async () => {
+  await using home = await scratch({ prefix: "lay" });
+  using extractor = startExtractor();
+  for (const name of ["a", "b", "c"]) {
+    const folder = await home.folder(name);
+    const root = path.join(folder, "root");
+    await mkdir(root);
+    const blob = path.join(folder, "blob");
+    const bytes = tarBytes([{ name: `d/${name}`, content: name }]);
+    await writeFile(blob, bytes);
+    const { implicit } = await extractor.extract(
+      { blob, root, diffId: digestOf(bytes) },
+      timeLimit(),
+    );
+    assert.deepEqual([...implicit].sort(), ["", "/d"]);
+    assert.deepEqual(await readdir(path.join(root, "d")), [name]);
+  }
 });
 
 test("an extraction ends with its signal", { skip }, async () => {
