@@ -28,7 +28,7 @@ export function buildBerthd(io: CliIo): Command {
     .addHelpText("after", examples);
 
   withConfigFlags(program.command("serve"))
-    .description("run the daemon until SIGTERM or SIGINT; pods go on running when it ends")
+    .description("run the daemon until SIGTERM, SIGINT or SIGHUP; pods go on running when it ends")
     .addHelpText("after", serveHelp)
     .action(async (flags: ConfigFlags) => {
       const { serve } = await import("./serve.ts");
@@ -70,8 +70,8 @@ Examples:
 
 const serveHelp = `
 Signals:
-  SIGTERM, SIGINT   finish running calls, close the socket and exit 0; pods stay
-  the same again    exit at once
+  SIGTERM, SIGINT, SIGHUP   finish running calls, close the socket and exit 0; pods stay
+  another one               exit at once
 
 Flags win over config.d, which wins over the configuration file. When --state is given and no
 address is set anywhere, the socket is berthd.sock in the state folder.

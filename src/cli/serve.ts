@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import os from "node:os";
 import { isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LoadedConfig } from "../config/load.ts";
@@ -48,12 +49,15 @@ function exitAnyway(log: Logger): void {
 
 interface StopSignal extends Disposable {
   readonly signal: AbortSignal;
-  /** Resolves at the first SIGTERM or SIGINT. */
+  /** Resolves at the first of these signals. */
   readonly requested: Promise<void>;
   reason(): string;
 }
 
-/** Turns the first SIGTERM or SIGINT into an abort; the second one ends the process at once. */
+/** A terminal that closes, or one who expects a reload: systemd starts a daemon that has ended anew. */
+const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** Turns the first of these signals into an abort; the second one ends the process at once. */
 function stopSignal(): StopSignal {
   const controller = new AbortController();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -61,17 +65,19 @@ function stopSignal(): StopSignal {
   const onSignal = (name: NodeJS.Signals): void => {
     if (first !== "") {
       // oxlint-disable-next-line unicorn/no-process-exit -- asked for twice: no cleanup that could hang
-      process.exit(128 + (name === "SIGINT" ? 2 : 15));
+      process.exit(128 + os.constants.signals[name]);
     }
     first = name;
     resolve();
     controller.abort(new DOMException(`berthd got ${name}`, "AbortError"));
   };
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  for (const name of stopSignals) process.on(name, onSignal);
   return {
     signal: controller.signal,
     requested: promise,
     reason: () => first || "the daemon ended by itself",
-    [Symbol.dispose]: () => void process.off("SIGTERM", onSignal).off("SIGINT", onSignal),
+    [Symbol.dispose]: () => {
+      for (const name of stopSignals) process.off(name, onSignal);
+    },
   };
 }

@@ -11,7 +11,7 @@ import { until } from "../support/until.ts";
 
 const forever = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
 
-suite("after kill -9 of the daemon", { skip: lacking(...podPrograms) }, () => {
+suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
   let cri: Cri;
   let shell: string;
@@ -37,6 +37,23 @@ suite("after kill -9 of the daemon", { skip: lacking(...podPrograms) }, () => {
     await until("all ended without a daemon", () => running() === 0);
     await bed.daemon.start();
   };
+
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    test(`${signal} lets calls finish, and the pods outlive it`, async () => {
+      const pod = await cri.runPod();
+      const id = await cri.startContainer(pod, shell, forever);
+      const call = cri.exec(id, ["sh", "-c", "echo begun >/began; sleep 1; echo finished"]);
+      await until("the call has begun", async () => {
+        const { stdout } = await cri.exec(id, ["cat", "/began"]);
+        return stdout === "begun\n";
+      });
+      assert.equal(await bed.daemon.stop(signal), 0);
+      assert.equal((await call).stdout, "finished\n");
+      await bed.daemon.start();
+      assert.equal((await cri.status(id)).state, "CONTAINER_RUNNING");
+      await cri.removePod(pod.id);
+    });
+  }
 
   test("pods and containers are as they were, and manageable", async () => {
     const pod = await cri.runPod();

@@ -42,8 +42,8 @@ export interface Daemon extends AsyncDisposable {
   client<S extends ServiceName>(service: S): ServiceClient<S>;
   /** Starts it again after kill9 or stop; waits until it serves. */
   start(): Promise<void>;
-  /** SIGTERM, and the exit code that followed. */
-  stop(): Promise<number | null>;
+  /** SIGTERM or another signal, and the exit code that followed. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
   kill9(): Promise<void>;
   /** Everything it wrote to stderr since the first start. */
   log(): Promise<string>;
@@ -127,7 +127,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       { timeoutMs: 20_000 },
     );
   };
-  const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<number | null> => {
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     const ending = child;
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return null;
     const gone = new Promise<number | null>((resolve) => ending.once("exit", resolve));
@@ -153,7 +153,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     pid: () => child!.pid!,
     client: (service) => peer.client(service),
     start,
-    stop: () => end("SIGTERM"),
+    stop: (signal = "SIGTERM") => end(signal),
     kill9: async () => {
       await end("SIGKILL");
     },
