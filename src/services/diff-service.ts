@@ -2,6 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { fault, isFault } from "../base/errors.ts";
+import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
+import { unmapUpper } from "../base/os/unmapped-upper.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
@@ -16,10 +18,9 @@ import { requiredNamespace } from "../tasks/required-namespace.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
-export interface DiffServicePorts extends Omit<StoragePorts, "events"> {
+/** The rooms are for mount points and files on their way. */
+export interface DiffServicePorts extends Omit<StoragePorts, "events">, MappedMountOptions {
   readonly content: ContentStore;
-  /** Folder for mount points and files on their way; made when missing. */
-  readonly rooms: string;
 }
 
 /** Tells a blob's plain digest, so that nobody need unpack it to learn that. */
@@ -36,16 +37,18 @@ export function createDiffService(
 }
 
 async function apply(
-  { content, rooms }: DiffServicePorts,
+  ports: DiffServicePorts,
   { diff, mounts, syncFs }: DiffApplyRequest,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
   const namespace = requiredNamespace(call);
+  const { content, rooms } = ports;
   if (!diff) throw fault("INVALID_ARGUMENT", "the request names no layer");
   checkLayer(diff.mediaType);
   const digest = parseDigest(diff.digest);
   if (!content.info(namespace, digest)) throw fault("NOT_FOUND", `content "${digest}" not found`);
-  const request = { blob: content.pathOf(digest), mounts, sync: syncFs, rooms };
+  await using lent = await unmapUpper(mounts, ports);
+  const request = { blob: content.pathOf(digest), mounts: lent.mounts, sync: syncFs, rooms };
   const { diffId, plainBytes } = await applyLayer(request, call);
   return { mediaType: plainLayer, digest: diffId, size: plainBytes };
 }
@@ -58,10 +61,13 @@ async function diff(
   const namespace = requiredNamespace(call);
   const mediaType = request.mediaType === "" ? defaultLayer : request.mediaType;
   const compression = compressionFor(mediaType);
-  const { left, right, sourceDateEpoch } = request;
+  const { sourceDateEpoch } = request;
   const latestNanos = sourceDateEpoch ? nanosOf(sourceDateEpoch) : undefined;
   await using room = await openMountRoom(ports.rooms);
-  const made = await makeDiff({ left, right, compression, latestNanos }, room, call);
+  await using left = await unmapUpper(request.left, ports);
+  await using right = await unmapUpper(request.right, ports);
+  const sides = { left: left.mounts, right: right.mounts };
+  const made = await makeDiff({ ...sides, compression, latestNanos }, room, call);
   const stored = await store(ports, namespace, made, request, call);
   return { mediaType, ...stored };
 }

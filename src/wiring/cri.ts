@@ -147,7 +147,7 @@ export function criPlugins(
           program: pauseBinaryPath(),
           rooms: path.join(config.root, "mapped-mounts"),
         }),
-        layerArchives: createLayerArchives(snapshotter, rooms),
+        layerArchives: createLayerArchives(snapshotter, { program: pauseBinaryPath(), rooms }),
         capture: createOutputCapture(path.join(config.state, "fifo")),
         ...figures,
         pauseRootfs: context.get(pause).path,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { copyFile } from "node:fs/promises";
+import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
+import { unmapUpper } from "../base/os/unmapped-upper.ts";
 import { kindLabel } from "../cri/container/oci-container.ts";
 import { criNamespace, type LayerArchives } from "../cri/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
@@ -8,8 +10,15 @@ import { openMountRoom } from "../diff/mounted.ts";
 import { rootLabel } from "../garbage/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 
-/** Writable layers as archives, over the snapshotter; `rooms` is a folder for mount points. */
-export function createLayerArchives(snapshotter: Snapshotter, rooms: string): LayerArchives {
+/**
+ * Writable layers as archives, over the snapshotter. Files have the owners that they have in the
+ * container, also where that is in a user namespace. The rooms are for mount points.
+ */
+export function createLayerArchives(
+  snapshotter: Snapshotter,
+  options: MappedMountOptions,
+): LayerArchives {
+  const { rooms } = options;
   return {
     pack: async (key, file, call) => {
       const { parent } = snapshotter.stat(criNamespace, key);
@@ -18,7 +27,8 @@ export function createLayerArchives(snapshotter: Snapshotter, rooms: string): La
       const left = await snapshotter.view(criNamespace, base, parent, { ...call, labels });
       try {
         await using room = await openMountRoom(rooms);
-        const right = snapshotter.mounts(criNamespace, key);
+        await using lent = await unmapUpper(snapshotter.mounts(criNamespace, key), options);
+        const right = lent.mounts;
         const made = await makeDiff(
           { left, right, compression: "none", latestNanos: undefined },
           room,
@@ -30,8 +40,8 @@ export function createLayerArchives(snapshotter: Snapshotter, rooms: string): La
       }
     },
     unpack: async (key, file, call) => {
-      const mounts = snapshotter.mounts(criNamespace, key);
-      await applyLayer({ blob: file, mounts, sync: false, rooms }, call);
+      await using lent = await unmapUpper(snapshotter.mounts(criNamespace, key), options);
+      await applyLayer({ blob: file, mounts: lent.mounts, sync: false, rooms }, call);
     },
   };
 }

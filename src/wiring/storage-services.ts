@@ -2,6 +2,7 @@
 import path from "node:path";
 import { clearMountRooms } from "../diff/mounted.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
+import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { createContentService } from "../services/content-service.ts";
 import { createDiffService } from "../services/diff-service.ts";
@@ -75,6 +76,7 @@ export function storageServicePlugins(
         leases: context.get(leases),
         garbage: context.get(garbage),
         rooms,
+        program: pauseBinaryPath(),
       });
     },
   });

@@ -20,6 +20,14 @@ export function mappingOptions({ uids, gids }: IdMappings): readonly string[] {
   return [`uidmap=${formatMappings(uids)}`, `gidmap=${formatMappings(gids)}`];
 }
 
+/** How a mount asks for its owners to be mapped, each as parseMappings reads it; undefined when it does not. */
+export function mappingOf(
+  mount: Pick<MountSpec, "options">,
+): { readonly uidmap: string; readonly gidmap: string } | undefined {
+  if (!isMapped(mount)) return undefined;
+  return { uidmap: valueOf(mount, "uidmap="), gidmap: valueOf(mount, "gidmap=") };
+}
+
 export function isMapped(mount: Pick<MountSpec, "options">): boolean {
   return mount.options.some(isMapping);
 }
@@ -39,8 +47,9 @@ export async function mountMapped(
   root: string,
   { program, rooms }: MappedMountOptions,
 ): Promise<void> {
-  const uids = parseMappings(valueOf(mount, "uidmap="));
-  const gids = parseMappings(valueOf(mount, "gidmap="));
+  const ids = mappingOf(mount);
+  const uids = parseMappings(ids?.uidmap ?? "");
+  const gids = parseMappings(ids?.gidmap ?? "");
   const plain = withoutMapping(mount);
   await using held = await holdUserNamespace({ program, uids, gids, network: false });
   await mkdir(rooms, { recursive: true, mode: 0o700 });

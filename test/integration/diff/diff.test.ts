@@ -15,6 +15,7 @@ import { createGarbageCollector } from "../../../src/garbage/create-collector.ts
 import type { TypesMount } from "../../../src/gen/tasks.gen.ts";
 import { Leases } from "../../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
+import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { inProcessClient } from "../../../src/rpc/in-process.ts";
 import { createDiffService } from "../../../src/services/diff-service.ts";
 import type { FolderSnapshotter } from "../../../src/snapshots/folder-snapshotter.ts";
@@ -44,7 +45,13 @@ async function bench(t: TestContext, make: Make) {
   const snapshotters = new Map([[snapshots.name, snapshots]]);
   const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
   const rooms = path.join(folder, "rooms");
-  const service = createDiffService({ content, leases, garbage, rooms });
+  const service = createDiffService({
+    content,
+    leases,
+    garbage,
+    rooms,
+    program: pauseBinaryPath(),
+  });
   return {
     folder,
     content,
