@@ -25,6 +25,15 @@ const rows = [
     kernel: "5.12",
     out: [true, true, true],
   },
+  {
+    name: "runc 1.2 on an old kernel",
+    json: {
+      mountOptions: ["rro"],
+      linux: { namespaces: ["user"], mountExtensions: { idmap: { enabled: true } } },
+    },
+    kernel: "5.10.0-20",
+    out: [false, false, false],
+  },
   { name: "nothing", json: {}, kernel: "6.1", out: [false, false, false] },
 ];
 

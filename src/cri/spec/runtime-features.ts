@@ -35,11 +35,11 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
     mountOptions?: string[];
     linux?: { namespaces?: string[]; mountExtensions?: { idmap?: { enabled?: boolean } } };
   };
-  const idmapMounts = features.linux?.mountExtensions?.idmap?.enabled === true;
+  // mount_setattr(2), which both need, came with 5.12; what is asked for in vain fails at start.
+  const hasSetattr = isAtLeast(kernelRelease, 5, 12);
+  const idmapMounts = hasSetattr && features.linux?.mountExtensions?.idmap?.enabled === true;
   return {
-    // mount_setattr(2) came with 5.12; without it `rro` is refused at start.
-    recursiveReadOnlyMounts:
-      features.mountOptions?.includes("rro") === true && isAtLeast(kernelRelease, 5, 12),
+    recursiveReadOnlyMounts: hasSetattr && features.mountOptions?.includes("rro") === true,
     idmapMounts,
     // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
     userNamespaces: idmapMounts && features.linux?.namespaces?.includes("user") === true,
