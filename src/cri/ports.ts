@@ -117,13 +117,25 @@ export interface LayerArchives {
   unpack(containerId: string, file: string, call: Cancellable): Promise<void>;
 }
 
-/** Reads a cgroup's OOM kills. */
+/** Tells of containers' OOM kills. */
 export interface OomProbe {
   /**
-   * How often the kernel killed in this cgroup for want of memory; 0 when it cannot be told. The
-   * path is the spec's `linux.cgroupsPath`.
+   * To be called when the container's task is made and not yet started, or found running: where
+   * systemd removes a cgroup at once, what was before must be known. The path is the spec's
+   * `linux.cgroupsPath`.
    */
-  kills(cgroupsPath: string): Promise<number>;
+  watch(cgroupsPath: string): Promise<OomWatch>;
+}
+
+/** The watch over one container's life. */
+export interface OomWatch {
+  /**
+   * How often the kernel killed in its cgroup for want of memory; 0 when it cannot be told. Asked once,
+   * after the end with this exit code.
+   */
+  kills(exitCode: number): Promise<number>;
+  /** For a container that was not started after all. */
+  forget(): void;
 }
 
 /** Makes IO that keeps output in memory, for ExecSync. */

@@ -13,6 +13,7 @@ import { createPodMetrics } from "../cri/stats/pod-metrics.ts";
 import { createPodStatsReader } from "../cri/stats/pod-stats-reader.ts";
 import { WritableLayers } from "../cri/stats/writable-layers.ts";
 import { type CgroupLayout, cgroupPathOf } from "../metrics/cgroup/cgroup-layout.ts";
+import { OomLedger } from "../metrics/cgroup/oom-ledger.ts";
 import { memoryUsage, oomKills } from "../metrics/cgroup/read-sample.ts";
 import type { TaskInfo } from "../metrics/ports.ts";
 import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
@@ -68,8 +69,13 @@ export async function createFigures(options: FiguresOptions): Promise<Figures> {
 }
 
 function oomProbe(layout: CgroupLayout): OomProbe {
+  const ledger = new OomLedger((folder) => oomKills({ version: 2, folder }));
   return {
-    kills: async (cgroupsPath) => Number((await oomKills(layout.locate(cgroupsPath))) ?? 0n),
+    watch: async (cgroupsPath) => {
+      const paths = layout.locate(cgroupsPath);
+      if (paths.version === 2) return ledger.watch(paths.folder);
+      return { kills: async () => Number((await oomKills(paths)) ?? 0n), forget: () => {} };
+    },
   };
 }
 

@@ -5,7 +5,8 @@ import { nowNanos } from "../../base/now.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
 import { deadline } from "../lifecycle/deadline.ts";
-import { becomeExited, type ContainerRecord } from "../store/container-record.ts";
+import type { OomWatch } from "../ports.ts";
+import { becomeExited } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
 import type { LiveContainer } from "./live-containers.ts";
@@ -22,8 +23,16 @@ const oomKilled = "OOMKilled";
  * left, the exit is recorded, and the task deleted; in this order, because the cgroup goes with the
  * task, and because a daemon that dies in between must find the exit in the record or in the shim.
  */
-export function watchContainer(facade: Facade, id: string, task: Task, exit: ExitHandle): void {
-  watch(facade, id, task, exit, (status, live) => recordContainerExit(facade, id, status, live));
+export function watchContainer(
+  facade: Facade,
+  id: string,
+  task: Task,
+  exit: ExitHandle,
+  oom: OomWatch,
+): void {
+  watch(facade, id, task, exit, (status, live) =>
+    recordContainerExit(facade, id, status, live, oom),
+  );
 }
 
 /** Watches a sandbox's own task: when it ends, the sandbox is not ready any more. */
@@ -87,10 +96,14 @@ async function recordContainerExit(
   id: string,
   status: ExitStatus,
   live: LiveContainer,
+  oom: OomWatch,
 ): Promise<void> {
   const container = facade.containers.get(id);
-  if (!container) return;
-  const [kills] = await Promise.all([oomKills(facade, container), drainLog(facade, id, live)]);
+  if (!container) return oom.forget();
+  const [kills] = await Promise.all([
+    oomKills(facade, id, oom, status),
+    drainLog(facade, id, live),
+  ]);
   const exit = exitFacts(status, kills);
   await record(facade.containers, id, (current) => becomeExited(current, exit));
   facade.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
@@ -133,9 +146,14 @@ export function exitFacts(
 }
 
 /** An exit without its reason is worth more than no exit. */
-async function oomKills({ ports }: Facade, { id, cgroupsPath }: ContainerRecord): Promise<number> {
+async function oomKills(
+  { ports }: Facade,
+  id: string,
+  oom: OomWatch,
+  { exitCode }: ExitStatus,
+): Promise<number> {
   try {
-    return await ports.oom.kills(cgroupsPath);
+    return await oom.kills(exitCode);
   } catch (error) {
     ports.log.warn({ err: error, container: id }, "OOM kills could not be read");
     return 0;

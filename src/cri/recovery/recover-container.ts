@@ -70,7 +70,8 @@ async function recoverTask(
     const running = { pid: task.pid, startedAtNanos: nowNanos() };
     await facade.containers.update(id, (current) => becomeRunning(current, running));
   }
-  watchContainer(facade, id, task, await task.wait({ signal: facade.lifetime }));
+  const oom = await facade.ports.oom.watch(record.cgroupsPath);
+  watchContainer(facade, id, task, await task.wait({ signal: facade.lifetime }), oom);
   // Nobody shall see an ended container run, not even for the moment that its monitor takes.
   if (state === "stopped") await waitUnder(facade.live.of(id).exited ?? Promise.resolve(), call);
 }

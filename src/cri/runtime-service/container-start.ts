@@ -73,6 +73,8 @@ async function bringUp(
   const { id } = record;
   await using undo = new UndoStack(facade.ports.log.child({ container: id }));
   const { task, exit } = await createTask(facade, op, undo, record, call);
+  const oom = await facade.ports.oom.watch(record.cgroupsPath);
+  undo.add("watch for OOM kills", async () => oom.forget());
   const running = becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
   await op.run("start", () =>
     together(
@@ -82,7 +84,7 @@ async function bringUp(
   );
   facade.containers.show(running);
   undo.keep();
-  watchContainer(facade, id, task, exit);
+  watchContainer(facade, id, task, exit, oom);
   facade.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
 }
 

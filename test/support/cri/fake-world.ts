@@ -290,10 +290,14 @@ export class FakeWorld implements AsyncDisposable {
         }),
       },
       oom: {
-        kills: async () => {
-          await steps.run("read oom");
-          return this.oomKills;
-        },
+        watch: () =>
+          Promise.resolve({
+            kills: async () => {
+              await steps.run("read oom");
+              return this.oomKills;
+            },
+            forget: () => {},
+          }),
       },
       memoryUsage: () => Promise.resolve(this.memoryUsage),
       podStats: {
