@@ -44,7 +44,11 @@ const rows: {
   {
     name: "memory covers swap",
     resources: { memoryLimitInBytes: 100n },
-    out: { devices: denyAll, memory: { limit: 100, swap: 100 } },
+    out: {
+      devices: denyAll,
+      memory: { limit: 100, swap: 100 },
+      unified: { "memory.swap.max": "0" },
+    },
   },
   {
     name: "swap not counted",
@@ -55,7 +59,11 @@ const rows: {
   {
     name: "swap of its own",
     resources: { memoryLimitInBytes: 100n, memorySwapLimitInBytes: 300n },
-    out: { devices: denyAll, memory: { limit: 100, swap: 300 } },
+    out: {
+      devices: denyAll,
+      memory: { limit: 100, swap: 300 },
+      unified: { "memory.swap.max": "200" },
+    },
   },
   {
     name: "unlimited swap",
@@ -80,6 +88,30 @@ const rows: {
     resources: huge,
     changes: { cri: hugetlb, host: { ...plainHost, cgroupControllers: [] } },
     out: { devices: denyAll },
+  },
+  {
+    name: "memory and unlimited swap",
+    resources: { memoryLimitInBytes: 100n, memorySwapLimitInBytes: -1n },
+    out: {
+      devices: denyAll,
+      memory: { limit: 100, swap: -1 },
+      unified: { "memory.swap.max": "max" },
+    },
+  },
+  {
+    name: "swap as the request's own file says",
+    resources: { memoryLimitInBytes: 100n, unified: { "memory.swap.max": "50" } },
+    out: {
+      devices: denyAll,
+      memory: { limit: 100, swap: 100 },
+      unified: { "memory.swap.max": "50" },
+    },
+  },
+  {
+    name: "swap on v1",
+    resources: { memoryLimitInBytes: 100n },
+    changes: { host: { ...plainHost, cgroupVersion: 1 } },
+    out: { devices: denyAll, memory: { limit: 100, swap: 100 } },
   },
   {
     name: "unified",

@@ -30,7 +30,19 @@ export function toOciResources(
   }
   const unified = unifiedOf(resources.unified, host.cgroupVersion);
   if (unified !== undefined) out.unified = unified;
+  if (host.cgroupVersion === 2 && host.swapAccounting) sayInFull(out);
   return out;
+}
+
+/**
+ * Names the unified hierarchy's file for swap as well. Where there shall be none, runc 1.1 writes the 0
+ * to the cgroup but does not tell systemd, which at its next reload puts back what it knows: the limit of
+ * before, or none.
+ */
+function sayInFull(out: OciLinuxResources): void {
+  const [limit, swap] = [Number(out.memory?.limit ?? 0), Number(out.memory?.swap ?? 0)];
+  if (limit <= 0 || swap === 0) return;
+  out.unified = { "memory.swap.max": swap < 0 ? "max" : String(swap - limit), ...out.unified };
 }
 
 function cpuOf(resources: LinuxContainerResources): OciCpu {
