@@ -14,6 +14,8 @@ export interface NodeTestOptions {
   readonly concurrency: number;
   /** For one test. */
   readonly timeoutMs: number;
+  /** Tells each test as it ends: for runs so slow that somebody watches. */
+  readonly tellEach?: boolean;
 }
 
 /** Runs test files with node:test, a process each; tells one line a file, and all about a failure. */
@@ -42,7 +44,13 @@ async function runFiles(options: NodeTestOptions): Promise<Counts> {
 
   stream.on("test:stdout", ({ file, message }) => remember(output, file ?? "", message));
   stream.on("test:stderr", ({ file, message }) => remember(output, file ?? "", message));
-  stream.on("test:pass", ({ skip }) => {
+  stream.on("test:pass", ({ name, skip, details }) => {
+    if (options.tellEach === true && details.type !== "suite") {
+      const seconds = (details.duration_ms / 1000).toFixed(1);
+      process.stdout.write(
+        `      ${skip === undefined ? "ok" : "skipped"} ${name} (${seconds} s)\n`,
+      );
+    }
     if (typeof skip === "string") reasons.set(skip, (reasons.get(skip) ?? 0) + 1);
   });
   stream.on("test:fail", (event) => {

@@ -143,6 +143,17 @@ export function driverSuite(driver: CgroupDriver): void {
       });
     }
 
+    test("an update gives swap back", async () => {
+      const memorySwapLimitInBytes = 192n * mebibyte;
+      await cri.runtime.UpdateContainerResources({
+        containerId: id,
+        linux: { memorySwapLimitInBytes },
+      });
+      assert.equal(await cgroupFile(cgroup, "memory.swap.max"), String(64n * mebibyte));
+      await cri.runtime.UpdateContainerResources({ containerId: id, linux: changed });
+      await holds(changedLimits);
+    });
+
     test("a memory limit below what is used is refused and changes nothing", async () => {
       await assert.rejects(
         cri.runtime.UpdateContainerResources({

@@ -40,6 +40,12 @@ async function main(): Promise<Counts> {
       `[runtime.handlers.newer]\nbinary_name = "${plan.newerRunc}/runc"\nsystemd_cgroup = true\n`,
     );
   }
+  await writeFile(
+    "/etc/berthd/config.d/50-hugepages.toml",
+    "[cri]\ndisable_hugetlb_controller = false\n",
+  );
+  // critest loads its AppArmor profiles by it.
+  await writeFile("/usr/local/bin/sudo", '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
   await using registry = await startRegistry("/srv/images");
   await mirrorCritestRegistries("/etc/berthd/certs.d", registry);
   say("the registry answers");
@@ -56,6 +62,7 @@ async function main(): Promise<Counts> {
     globs: [`test/vm/suites/${names}.test.ts`],
     concurrency: 1,
     timeoutMs: 3_600_000,
+    tellEach: true,
   }).run();
 }
 
