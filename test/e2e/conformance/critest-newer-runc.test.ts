@@ -13,7 +13,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 
 /** What skips itself with the runc of an older Debian release. */
 const focus = ["UserNamespaces", "runtime should support readonly mounts"];
-/** BERTH_TEST_CRITEST_NEWER_RUNC=all runs every spec instead, in six minutes. */
+/** BERTH_TEST_CRITEST_NEWER_RUNC=all runs every spec instead, in two minutes. */
 const isWhole = process.env["BERTH_TEST_CRITEST_NEWER_RUNC"] === "all";
 /** Pinned by digest to an image at gcr.io, which only gcr.io can serve. */
 const unservable = ["public image with digest"];
