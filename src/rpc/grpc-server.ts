@@ -60,6 +60,8 @@ type Handler = (request: unknown, context: CallContext) => unknown;
 
 const defaultLimitBytes = 16 * 1024 * 1024;
 const drainMs = 5_000;
+/** How long clients may take to read their last answers and to leave, once no call is served. */
+const flushMs = 2_000;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   return new UnixGrpcServer(options);
@@ -73,6 +75,8 @@ class UnixGrpcServer implements GrpcServer {
   readonly #calls = new Set<ServedCall>();
   #socket: Disposable | undefined;
   #closing: Promise<void> | undefined;
+  /** Set while closing: called when the last call has ended. */
+  #onIdle: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.path = options.path;
@@ -146,17 +150,25 @@ class UnixGrpcServer implements GrpcServer {
 
   async #drain(signal: AbortSignal): Promise<void> {
     this.#socket?.[Symbol.dispose]();
-    const done = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    // It does not always resolve: a client that leaves at this very moment is waited for in vain.
+    const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();
+    const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
+    let timer: NodeJS.Timeout | undefined;
+    this.#onIdle = () => (timer ??= setTimeout(cutOff, flushMs));
+    if (this.#calls.size === 0) this.#onIdle();
     const onDeadline = (): void => {
       for (const served of this.#calls) served.shutDown();
+      clearTimeout(timer);
       // The aborted handlers get a turn of the loop to answer before the sessions are cut.
-      setTimeout(() => this.#server.forceShutdown(), 100);
+      timer = setTimeout(cutOff, 100);
     };
     if (signal.aborted) onDeadline();
     else signal.addEventListener("abort", onDeadline, { once: true });
-    await done;
+    await Promise.race([shut, cut]);
     signal.removeEventListener("abort", onDeadline);
+    clearTimeout(timer);
+    this.#server.forceShutdown();
   }
 
   #unaryFace(method: ServiceMethod, handler: Handler, endsAtShutdown: boolean): UntypedHandleCall {
@@ -205,6 +217,7 @@ class UnixGrpcServer implements GrpcServer {
   #end(served: ServedCall, error: unknown): { code: number; details: string };
   #end(served: ServedCall, ...thrown: readonly unknown[]): unknown {
     this.#calls.delete(served);
+    if (this.#calls.size === 0) this.#onIdle?.();
     const failure = thrown.length > 0 ? served.faultOf(thrown[0]) : undefined;
     this.#options.onCall?.(served.report(failure));
     return failure && { code: codeNumber(failure.code), details: failure.message };

@@ -410,6 +410,20 @@ test("gRPC: close lets a call finish, and ends what waits", async () => {
   await withServer(impl, {}, body, ["Wait"]);
 });
 
+test("gRPC: close ends although a client neither reads nor leaves", async () => {
+  await withServer({}, {}, async (server) => {
+    const client = net.connect(server.path);
+    await once(client, "connect");
+    client.pause();
+    try {
+      await server.close({ signal: AbortSignal.timeout(50) });
+      assert.equal(server.inFlight, 0);
+    } finally {
+      client.destroy();
+    }
+  });
+});
+
 test("gRPC: grpc-js' own copy of protobufjs is never loaded", () => {
   const loaded = Object.keys(createRequire(import.meta.url).cache);
   const foreign = loaded.filter((file) => /proto-loader/.test(file));
