@@ -2,9 +2,11 @@
 // kill -9 of the daemon after every step of every verb. Which steps there are is found out by running
 // the verb once; then it dies after each of them in turn, is started again, and asked again.
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { isFault } from "../../src/base/errors.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { leftovers } from "../support/leaks.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
@@ -243,8 +245,18 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     const shims = shimsOf(bed.daemon.socket).map(({ pid }) => pid);
     const before = await cri.status(witness.containerId);
     const pid = bed.daemon.pid();
-    await writeFile(path.join(points, "armed"), `after ${point}`);
-    await assert.rejects(made.request(), { code: "UNAVAILABLE" });
+    const armed = path.join(points, "armed");
+    await writeFile(armed, `after ${point}`);
+    const refusal = await made.request().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (refusal === undefined && existsSync(armed)) {
+      // A container's end has its own steps, which may all be past when the request comes.
+      await rm(armed);
+      return assertAsBefore(made);
+    }
+    if (refusal !== undefined) assert.ok(isFault(refusal, "UNAVAILABLE"), String(refusal));
     await until("the daemon has killed itself", () => !isAlive(pid));
     await bed.daemon.start();
 
@@ -256,7 +268,11 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     assert.ok(shims.some((known) => alive.some((shim) => shim.pid === known)));
 
     await made.request();
-    await made.check();
+    await assertAsBefore(made);
+  }
+
+  async function assertAsBefore({ check }: Attempt): Promise<void> {
+    await check();
     await removeOthers();
     await until("nothing more is left than before", async () => {
       assert.deepEqual(await inventory(bed), inventoryBefore);
