@@ -35,6 +35,7 @@ export class ServedCall {
   readonly #abort = new AbortController();
   readonly #startedAt = performance.now();
   #isShutDown = false;
+  #isOver = false;
 
   constructor(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean) {
     this.#call = call;
@@ -42,7 +43,10 @@ export class ServedCall {
     this.endsAtShutdown = endsAtShutdown;
     this.context = contextOf(call, this.#abort.signal);
     const events: EventEmitter = call;
-    events.once("cancelled", () => this.#abort.abort(cancelReason(call)));
+    // grpc-js says "cancelled" at the end of every call. Of one that was answered nobody needs to know.
+    events.once("cancelled", () => {
+      if (!this.#isOver) this.#abort.abort(cancelReason(call));
+    });
   }
 
   get wasCancelled(): boolean {
@@ -83,6 +87,11 @@ export class ServedCall {
       return fault("UNAVAILABLE", "the daemon is shutting down", { cause: error });
     }
     return faultAtBoundary(error);
+  }
+
+  /** Its handler has come to an end: nothing can cancel it any more. */
+  end(): void {
+    this.#isOver = true;
   }
 
   report(error: RuntimeFault | undefined): CallReport {

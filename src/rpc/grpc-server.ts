@@ -216,6 +216,7 @@ class UnixGrpcServer implements GrpcServer {
   #end(served: ServedCall): void;
   #end(served: ServedCall, error: unknown): { code: number; details: string };
   #end(served: ServedCall, ...thrown: readonly unknown[]): unknown {
+    served.end();
     this.#calls.delete(served);
     if (this.#calls.size === 0) this.#onIdle?.();
     const failure = thrown.length > 0 ? served.faultOf(thrown[0]) : undefined;
