@@ -42,7 +42,6 @@ const changed: LinuxContainerResourcesInit = {
   cpusetCpus: "0-1",
   memoryLimitInBytes: 128n * mebibyte,
   memorySwapLimitInBytes: 128n * mebibyte,
-  hugepageLimits: [{ pageSize: "2MB", limit: 8n * mebibyte }],
   unified: { "memory.high": String(100n * mebibyte) },
 };
 
@@ -54,7 +53,7 @@ const changedLimits: readonly (readonly [string, string])[] = [
   ["memory.swap.max", "0"],
   ["memory.high", String(100n * mebibyte)],
   ["pids.max", "77"],
-  ["hugetlb.2MB.max", String(8n * mebibyte)],
+  ["hugetlb.2MB.max", String(4n * mebibyte)],
 ];
 
 /** What must hold under either cgroup driver; the daemon is configured for `driver` already. */
