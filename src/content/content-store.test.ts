@@ -77,6 +77,18 @@ test("an ingest goes on where its last writer stopped", async (t) => {
   assert.equal(await writer.commit({}), digestOf(hello));
 });
 
+test("no ingest is older than its start", async (t) => {
+  const { store } = await open(t);
+  for (let round = 0; round < 20; round += 1) {
+    await using writer = await store.writer(ns, `r${round}`, {});
+    const { startedAtNanos, updatedAtNanos } = writer.status();
+    assert.ok(updatedAtNanos >= startedAtNanos);
+  }
+  for (const { startedAtNanos, updatedAtNanos } of await store.ingests(ns)) {
+    assert.ok(updatedAtNanos >= startedAtNanos);
+  }
+});
+
 test("a truncated ingest starts over", async (t) => {
   const { store } = await open(t);
   await using writer = await store.writer(ns, "r", {});

@@ -65,16 +65,17 @@ export async function openIngest(
     const hash = new Sha256();
     for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
     const { size, mtimeNs } = await handle.stat({ bigint: true });
+    const startedAtNanos = BigInt(facts.startedAt);
     return {
       dir,
       ref,
       handle,
       hash,
       offsetBytes: Number(size),
-      updatedAtNanos: mtimeNs,
+      updatedAtNanos: laterOf(mtimeNs, startedAtNanos),
       totalBytes: BigInt(facts.totalBytes) || (options.sizeBytes ?? 0n),
       expected: (facts.expected || options.expected || undefined) as Digest | undefined,
-      startedAtNanos: BigInt(facts.startedAt),
+      startedAtNanos,
     };
   } catch (error) {
     await handle.close();
@@ -91,16 +92,22 @@ export async function listIngests(root: string, namespace: string): Promise<Inge
     const facts = await readIngestFile(dir);
     if (facts?.namespace !== namespace) continue;
     const data = await stat(path.join(dir, "data"), { bigint: true }).catch(() => undefined);
+    const startedAtNanos = BigInt(facts.startedAt);
     found.push({
       ref: facts.ref,
       offsetBytes: data?.size ?? 0n,
       totalBytes: BigInt(facts.totalBytes),
       expected: (facts.expected || undefined) as Digest | undefined,
-      startedAtNanos: BigInt(facts.startedAt),
-      updatedAtNanos: data?.mtimeNs ?? BigInt(facts.startedAt),
+      startedAtNanos,
+      updatedAtNanos: laterOf(data?.mtimeNs ?? 0n, startedAtNanos),
     });
   }
   return found;
+}
+
+/** A new file's time, by the kernel's coarse clock, can be some milliseconds before we made it. */
+function laterOf(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 async function readIngestFile(dir: string): Promise<IngestFile | undefined> {
