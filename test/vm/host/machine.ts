@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import readline from "node:readline";
+import { findProgram } from "../../support/lacking.ts";
 import type { BaseImage } from "./base-image.ts";
 
 export interface MachineOptions {
@@ -23,12 +24,13 @@ export interface MachineOptions {
  * come up, ends by itself or takes too long; in any case QEMU is gone afterwards.
  */
 export async function runMachine(options: MachineOptions): Promise<void> {
-  const child = spawn("qemu-system-x86_64", machineArguments(options), {
+  // With a death signal it does not outlive a test process that was killed.
+  const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
+  const argv = [...launcher, "qemu-system-x86_64", ...machineArguments(options)];
+  const child = spawn(argv[0] ?? "", argv.slice(1), {
     // The guest's writes wait while nobody reads, and a closed standard input counts as nobody.
     stdio: ["pipe", "pipe", "pipe"],
   });
-  const onExit = (): void => void child.kill("SIGKILL");
-  process.once("exit", onExit);
   const complaints: Buffer[] = [];
   child.stderr.on("data", (chunk: Buffer) => complaints.push(chunk));
   const gone = new Promise<void>((resolve) => {
@@ -61,7 +63,6 @@ export async function runMachine(options: MachineOptions): Promise<void> {
   await gone;
   clearTimeout(bootTimer);
   clearTimeout(timer);
-  process.off("exit", onExit);
   if (isDone) return;
   const said = Buffer.concat(complaints).toString().trim();
   throw new Error(
