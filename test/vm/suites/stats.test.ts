@@ -120,7 +120,9 @@ suite("stats and metrics on cgroup v2", () => {
     assert.ok(value("container_cpu_cfs_throttled_periods_total") > 0n);
     assert.ok(value("container_memory_max_usage_bytes") >= 2n * mebibyte, "memory.peak");
     assert.ok(value("container_memory_kernel_usage") > 0n);
-    assert.ok(value("container_fs_writes_bytes_total") > 0n);
+    // One for each disk; some were only read from.
+    const written = own.filter(({ name }) => name === "container_fs_writes_bytes_total");
+    assert.ok(written.some((metric) => (metric.value?.value ?? 0n) > 0n));
     assert.equal(value("container_hugetlb_usage_bytes", "2MB"), 0n);
     assert.ok(value("container_pressure_cpu_waiting_seconds_total") >= 0n);
     assert.ok(value("container_threads_max") > 0n);
