@@ -7,6 +7,9 @@ import type { SessionEnd, TerminalSize } from "./ports.ts";
 import { ProcessPipes } from "./process-pipes.ts";
 import { type Outcome, statusText } from "./status.ts";
 
+/** How long a terminal's start waits for its client to tell the size; clients send it at once. */
+const firstSizeMs = 100;
+
 /** The process behind a session, as the worker reaches it: every call goes to the main thread. */
 export interface ProcessControl {
   /** Settles when the process has exited. Never rejects, may never settle. */
@@ -25,10 +28,11 @@ export interface ProcessControl {
 export async function runCommand(
   connection: CommandConnection,
   control: ProcessControl,
+  { tty }: { readonly tty: boolean },
 ): Promise<void> {
   let outcome: Outcome | undefined;
   try {
-    outcome = await pump(connection, control);
+    outcome = await pump(connection, control, tty);
   } catch (error) {
     outcome = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
   }
@@ -37,7 +41,11 @@ export async function runCommand(
   await connection.finish(statusText(connection.version, outcome));
 }
 
-async function pump(connection: CommandConnection, control: ProcessControl): Promise<Outcome> {
+async function pump(
+  connection: CommandConnection,
+  control: ProcessControl,
+  tty: boolean,
+): Promise<Outcome> {
   const { gone } = connection;
   const { fifos, drainTimeoutMs } = await control.open();
   using pipes = new ProcessPipes(fifos);
@@ -46,11 +54,7 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
     ...(pipes.stderr ? [new OutputPump(pipes.stderr, connection.stderr)] : []),
   ];
   if (gone.aborted) return clientGone;
-  let size: TerminalSize | undefined;
-  connection.onResize((latest) => {
-    size = latest;
-  });
-  await control.start(size);
+  await control.start(tty ? await firstSize(connection) : undefined);
   // Neither input nor sizes before: what an attached process answers must find the output's way open.
   if (connection.stdin && pipes.stdin) {
     pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));
@@ -66,6 +70,20 @@ async function pump(connection: CommandConnection, control: ProcessControl): Pro
 }
 
 const clientGone: Outcome = { kind: "failed", message: "client is gone" };
+
+async function firstSize(connection: CommandConnection): Promise<TerminalSize | undefined> {
+  const { promise, resolve } = Promise.withResolvers<TerminalSize | undefined>();
+  connection.onResize(resolve);
+  const giveUp = (): void => resolve(undefined);
+  const timer = setTimeout(giveUp, firstSizeMs);
+  connection.gone.addEventListener("abort", giveUp, { once: true });
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    connection.gone.removeEventListener("abort", giveUp);
+  }
+}
 
 /** One resize under way at a time, then the latest: a client may send them faster than they take. */
 function forwardSizes(connection: CommandConnection, control: ProcessControl): void {

@@ -55,7 +55,7 @@ export class Sessions implements Disposable {
       const connection = await acceptSpdyCommand({ ...common, version, selection: target });
       if (connection === undefined) return;
       session.ping = () => connection.ping();
-      await runCommand(connection, session.processControl());
+      await runCommand(connection, session.processControl(), target);
     });
   }
 
@@ -89,7 +89,7 @@ export class Sessions implements Disposable {
         return;
       }
       const connection = new WebSocketCommandConnection(channels, version, target);
-      await runCommand(connection, session.processControl());
+      await runCommand(connection, session.processControl(), target);
     });
   }
 
