@@ -75,7 +75,11 @@ function stepsIn(folder: string): Step {
       return;
     }
     if (wanted !== point) return;
-    rmSync(armed);
+    try {
+      rmSync(armed);
+    } catch {
+      return; // disarmed meanwhile
+    }
     process.kill(process.pid, "SIGKILL");
   };
   return async (name, work) => {
