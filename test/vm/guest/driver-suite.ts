@@ -185,6 +185,22 @@ export function driverSuite(driver: CgroupDriver): void {
       assert.equal(status.exitCode, 137);
     });
 
+    test("all of several that are killed at once are, and one that fails beside them is not", async () => {
+      const run = (command: readonly string[]): Promise<string> =>
+        cri.startContainer(pod, node.image("shell"), command, {
+          linux: { resources: { memoryLimitInBytes: 16n * mebibyte } },
+        });
+      const ids = await Promise.all([
+        ...Array.from({ length: 5 }, () => run(["tail", "/dev/zero"])),
+        run(["sh", "-c", "exit 3"]),
+      ]);
+      const ends = await Promise.all(ids.map((it) => cri.reaches(it, "CONTAINER_EXITED")));
+      assert.deepEqual(
+        ends.map(({ reason, exitCode }) => `${reason} ${exitCode}`),
+        [...Array.from({ length: 5 }, () => "OOMKilled 137"), "Error 3"],
+      );
+    });
+
     test("a child's OOM kill does not end the container, and is counted", async () => {
       const parent = await cri.startContainer(
         pod,

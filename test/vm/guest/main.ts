@@ -50,7 +50,7 @@ async function main(): Promise<Counts> {
   await mirrorCritestRegistries("/etc/berthd/certs.d", registry);
   say("the registry answers");
   for (const step of await readmeSteps(path.join(projectFolder, "deploy/README.md"))) {
-    await must("sh", ["-euc", step], { timeoutMs: 240_000 });
+    await follow(step);
     say(`done: ${step.split("\n").at(-1)}`);
   }
   process.env["BERTH_VM_REGISTRY"] = registry.host;
@@ -64,6 +64,18 @@ async function main(): Promise<Counts> {
     timeoutMs: 3_600_000,
     tellEach: true,
   }).run();
+}
+
+/** Runs a step as it stands. What ends by SIGSEGV did so by the emulator's doing, and is run again. */
+async function follow(step: string): Promise<void> {
+  const shell = ["-euc", step];
+  const { code, stdout, stderr } = await run("sh", shell, { timeoutMs: 240_000 });
+  if (code === 139) {
+    say(`ended by a segmentation fault, which is told of here, and run again: ${step}`);
+    await must("sh", shell, { timeoutMs: 240_000 });
+  } else if (code !== 0) {
+    throw new Error(`exit ${code}: ${step}\n${stderr}${stdout}`);
+  }
 }
 
 /** What somebody wants to read who was not there. */

@@ -83,8 +83,9 @@ function machineArguments(options: MachineOptions): string[] {
   const idle = "modprobe.blacklist=kvm_amd,kvm,powernow_k8,ata_piix,aesni_intel,floppy";
   const drive = (file: string): string =>
     `file=${file.replaceAll(",", ",,")},format=raw,if=virtio,snapshot=on`;
+  // A plain CPU model: programs ended by SIGSEGV now and then where QEMU 7.2 emulated all that it can (AVX).
   return [
-    "-accel tcg,thread=multi -cpu max -smp 2 -m 3072",
+    "-accel tcg,thread=multi -cpu Nehalem -smp 2 -m 3072",
     "-nodefaults -display none -no-reboot",
     "-device virtio-serial-pci -chardev stdio,id=berth,signal=off",
     "-device virtserialport,chardev=berth,name=berth",
