@@ -128,9 +128,17 @@ export class ShimTask implements RuntimeTask {
     options: { execId: string; signal: number; all: boolean },
     call: Cancellable,
   ): Promise<void> {
-    await this.#call(`cannot kill ${this.#name(options.execId)}`, call, (api, callOptions) =>
-      api.Kill({ id: this.id, ...options }, callOptions),
-    );
+    const action = `cannot kill ${this.#name(options.execId)}`;
+    try {
+      await this.#call(action, call, (api, callOptions) =>
+        api.Kill({ id: this.id, ...options }, callOptions),
+      );
+    } catch (error) {
+      if (!isFault(error, "UNAVAILABLE") || this.connection.isOpen) throw error;
+      // The shim died: its processes are being killed just now.
+      await this.#untilCleanedUp(call);
+      throw fault("NOT_FOUND", `${action}: the task has ended`, { cause: error });
+    }
   }
 
   async exec(

@@ -14,7 +14,7 @@ import { scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
-const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
+const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & touch /ready; wait"];
 /** All but the verbs that make and end networks do without one: it takes time and is not theirs. */
 const hostNetwork = {
   linux: { securityContext: { namespaceOptions: { network: "NODE" } } },
@@ -72,9 +72,18 @@ interface Made {
 
 let shell = "";
 
+/** A signal that comes before its trap would be lost on the first process of a namespace. */
+async function ready(cri: Cri, containerId: string): Promise<void> {
+  await until("the container is ready", async () => {
+    return (await cri.exec(containerId, ["test", "-e", "/ready"])).exitCode === 0;
+  });
+}
+
 async function running(cri: Cri): Promise<Made> {
   const pod = await cri.runPod(hostNetwork);
-  return { pod, containerId: await cri.startContainer(pod, shell, forever) };
+  const containerId = await cri.startContainer(pod, shell, forever);
+  await ready(cri, containerId);
+  return { pod, containerId };
 }
 
 const cases: readonly Case[] = [
@@ -128,6 +137,7 @@ const cases: readonly Case[] = [
     check: async (cri, { containerId }) => {
       assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
       assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+      await ready(cri, containerId);
       await cri.runtime.StopContainer({ containerId, timeout: 10n });
       assert.equal((await cri.status(containerId)).exitCode, 5);
     },

@@ -309,11 +309,14 @@ onEveryShim("a killed shim gives every wait an exit and leaves nothing running",
   const members = (await task.pids(within())).map((each) => each.pid);
   assert.ok(members.length >= 2);
   process.kill(task.shim.pid, "SIGKILL");
+  const kill = { execId: "", signal: 9, all: true };
+  const killed = assert.rejects(sandbox.kill(kill, within()), { code: "NOT_FOUND" });
   for (const exit of await Promise.all(waits)) assert.equal(exit.exitStatus, 137);
   assert.deepEqual([(await execWait).exitStatus, (await execWait).pid], [137, execPid]);
   for (const pid of [...members, execPid, sandbox.pid]) {
     assert.equal(isRunning(pid), false, `process ${pid} lives`);
   }
+  await killed;
   assert.deepEqual(await rig.leftovers(), []);
   assert.equal(rig.manager.list().length, 0);
   assert.equal((await task.wait("", within())).exitStatus, 137);
