@@ -147,7 +147,10 @@ test("host ports are mapped and unmapped", { skip }, async (t) => {
 test("CHECK of the real plugins finds a pod in order, and then an address gone", {
   skip,
 }, async (t) => {
-  const { network, pod } = await setUp(t);
+  const { cni, network, pod } = await setUp(t);
+  // Debian 12's bridge forgets its masquerading rules when the address is gone.
+  editConf(cni, ([bridge, ...rest]) => [{ ...bridge, ipMasq: false }, ...rest]);
+  await network.reload();
   const request = await pod("checked");
   await network.setup(request, call);
   await network.check(request, call);
@@ -157,6 +160,7 @@ test("CHECK of the real plugins finds a pod in order, and then an address gone",
     message: /^CNI CHECK of plugin "bridge"/,
   });
   await network.teardown(request, call);
+  assert.deepEqual([leases(cni), await iptablesRulesOf(cni)], [[], []]);
 });
 
 test("teardown works after a restart, a changed configuration and a vanished namespace", {
