@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, before, suite, test } from "node:test";
-import { mirrorCritestRegistries, pushCritestImages } from "../../support/critest-images.ts";
-import { failuresOf, runCritest, summary } from "../../support/critest-run.ts";
-import { type Daemon, startDaemon } from "../../support/daemon.ts";
+import { type CritestBed, openCritestBed } from "../../support/critest-bed.ts";
+import { failuresOf, summary } from "../../support/critest-run.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
 import { nothingLeft } from "../../support/leaks.ts";
-import { type Registry, startRegistry } from "../../support/registry.ts";
-import { type Scratch, scratch } from "../../support/scratch.ts";
 
 /**
  * The groups of critest's specs that must pass, by patterns on their names. A group is here as soon
@@ -52,44 +48,24 @@ const groups: readonly {
   },
 ];
 
-/** Pinned by digest to an image at gcr.io, which only gcr.io can serve. */
-const unservable = ["public image with digest"];
-
 const tool = await toolOrReason("critest");
 const ginkgo = await toolOrReason("ginkgo");
 /** How often all of it is run, four specs at once; ten times before a release. */
 const rounds = Number(process.env["BERTH_TEST_CRITEST_ROUNDS"] ?? 1);
 
 suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.skip }, () => {
-  let home: Scratch;
-  let registry: Registry;
-  let daemon: Daemon;
+  let bed: CritestBed;
   before(async () => {
-    home = await scratch({ prefix: "critest", space: false });
-    registry = await startRegistry(await home.folder("registry"));
-    await pushCritestImages(registry, await home.folder("images"));
-    daemon = await startDaemon();
-    await mirrorCritestRegistries(path.join(daemon.folder, "certs.d"), registry);
+    bed = await openCritestBed();
   });
-  after(async () => {
-    try {
-      await daemon?.assertCleanEnd();
-    } finally {
-      await daemon?.[Symbol.asyncDispose]();
-      await registry?.[Symbol.asyncDispose]();
-      await home?.[Symbol.asyncDispose]();
-    }
-  });
+  after(() => bed?.finish());
 
   for (const { name, focus, flags = [] } of groups) {
     test(name, async (t) => {
-      const results = await runCritest({
+      const results = await bed.run(name, {
         critest: tool.skip === false ? tool.path : "",
-        socket: daemon.socket,
         focus,
-        skip: unservable,
         flags,
-        folder: await home.folder(name.replaceAll(" ", "-")),
         timeoutMs: 10 * 60_000,
       });
       assert.deepEqual(failuresOf(results), []);
@@ -103,19 +79,16 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
 
   test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
     for (let round = 1; round <= rounds; round += 1) {
-      const results = await runCritest({
+      const results = await bed.run(`parallel ${round}`, {
         critest: tool.skip === false ? tool.path : "",
-        socket: daemon.socket,
         focus: [],
-        skip: unservable,
         parallel: { specs: 4, ginkgo: ginkgo.skip === false ? ginkgo.path : "" },
-        folder: await home.folder(`parallel-${round}`),
         timeoutMs: 10 * 60_000,
       });
       t.diagnostic(`round ${round}: ${summary(results)}`);
       assert.deepEqual(failuresOf(results), []);
       assert.ok(results.length > 100, "specs are missing");
-      await nothingLeft(daemon.territory);
+      await nothingLeft(bed.daemon.territory);
     }
   });
 });
