@@ -140,7 +140,12 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     );
     const last = main.lastState?.terminated;
     assert.deepEqual([last?.exitCode, last?.reason, last?.message], [3, "Error", "it breaks\n"]);
-    assert.match(await api.logs(named("crash"), "main", "previous=true"), /^it breaks\n$/);
+    // A restart between the kubelet's look and ours takes the log of the one before with it.
+    await until(
+      "the log of the last one",
+      async () => (await api.logs(named("crash"), "main", "previous=true")) === "it breaks\n",
+      patience,
+    );
   });
 
   test("an OOM kill is told as one", async () => {
@@ -195,11 +200,14 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     const hosts = await run("cat", "/etc/hosts");
     assert.match(hosts, new RegExp(`^${podIP}\\s+busybox-1$`, "m"));
     assert.match(hosts, /^192\.0\.2\.7\s+foo\.local\s+bar\.local$/m);
-    assert.deepEqual((await run("cat", "/etc/resolv.conf")).split("\n"), [
+    const resolver = (await run("cat", "/etc/resolv.conf")).split("\n");
+    assert.deepEqual(resolver.slice(0, -1), [
       "search ns1.svc.cluster-domain.example my.dns.search.suffix",
       "nameserver 192.0.2.1",
-      "options ndots:2 edns0",
     ]);
+    // The kubelet keeps them in a Go map: their order is by chance.
+    const options = resolver.at(-1)?.split(" ") ?? [];
+    assert.deepEqual(options.toSorted(), ["edns0", "ndots:2", "options"]);
     assert.equal(await run("cat", "/proc/sys/kernel/shm_rmid_forced"), "1");
     assert.equal(await run("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "1");
     assert.match(await run("id"), /^uid=1000 gid=3000 groups=3000,4000$/);
@@ -310,7 +318,8 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
           text += (name.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString();
         }
         const found = linesOf(text);
-        if (Number(found.at(-1)) !== chattyLines) throw new Error(`${found.length} lines yet`);
+        // A rotation in the middle of this reading hides what it moved, until the next reading.
+        if (found.length < chattyLines) throw new Error(`${found.length} lines yet`);
         return found;
       },
       patience,
