@@ -2,17 +2,9 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { ContainersContainerInit } from "../gen/tasks.gen.ts";
-import type { CallOptions, ServiceClient } from "../rpc/service.ts";
+import type { ClientScope, ClientServices } from "./client-scope.ts";
 import { RemoteContainer } from "./container.ts";
 import type { Client, Container } from "./ports.ts";
-
-/** The services a client stands on, in process or over gRPC. */
-export interface ClientServices {
-  readonly containers: ServiceClient<"containerd.services.containers.v1.Containers">;
-  readonly tasks: ServiceClient<"containerd.services.tasks.v1.Tasks">;
-  /** Where a container's own snapshot becomes its task's root; needed only for such containers. */
-  readonly snapshots?: ServiceClient<"containerd.services.snapshots.v1.Snapshots">;
-}
 
 export interface ClientOptions {
   readonly namespace: string;
@@ -22,15 +14,6 @@ export interface ClientOptions {
    * the call returns, and needs no second call to make sure of it. Default false.
    */
   readonly inProcess?: boolean;
-}
-
-/** What containers, tasks and processes share of their client. */
-export interface ClientScope {
-  readonly namespace: string;
-  readonly services: ClientServices;
-  readonly inProcess: boolean;
-  /** The call options of a request: its signal, and the client's namespace. */
-  readonly on: (call: Cancellable) => CallOptions;
 }
 
 export function createClient(options: ClientOptions): Client {

@@ -2,7 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { ContainersContainer, ContainersContainerInit, TypesMount } from "../gen/tasks.gen.ts";
-import type { ClientScope } from "./client.ts";
+import type { ClientScope } from "./client-scope.ts";
 import type { Container, IoAttach, NewTaskOptions, Task } from "./ports.ts";
 import { RemoteTask } from "./task.ts";
 

@@ -3,7 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { isFault } from "../base/errors.ts";
 import type { TasksDeleteResponse, TaskTypesStatus } from "../gen/tasks.gen.ts";
 import { nanosOf } from "../rpc/timestamp.ts";
-import type { ClientScope } from "./client.ts";
+import type { ClientScope } from "./client-scope.ts";
 import type { ExitHandle, ExitStatus, Process, ProcessIo, ProcessStatus } from "./ports.ts";
 
 const states: Readonly<Record<TaskTypesStatus, ProcessStatus["state"]>> = {

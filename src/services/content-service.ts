@@ -11,12 +11,8 @@ import { timestampOf } from "../rpc/timestamp.ts";
 import { requiredNamespace } from "../tasks/required-namespace.ts";
 import { readContent } from "./content-read.ts";
 import { writeContent } from "./content-write.ts";
-import type { StoragePorts } from "./storage-ports.ts";
+import type { ContentServicePorts } from "./storage-ports.ts";
 import { updatedLabels } from "./updated-labels.ts";
-
-export interface ContentServicePorts extends StoragePorts {
-  readonly content: ContentStore;
-}
 
 /** How many entries one message of a list carries. */
 const perMessage = 100;

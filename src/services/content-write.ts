@@ -11,7 +11,7 @@ import { packAny } from "../rpc/codec.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import { requiredNamespace } from "../tasks/required-namespace.ts";
-import type { ContentServicePorts } from "./content-service.ts";
+import type { ContentServicePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
 /**

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ContentStore } from "../content/ports.ts";
 import type { EventExchange } from "../events/ports.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
 import type { Leases } from "../metadata/leases.ts";
@@ -8,4 +9,9 @@ export interface StoragePorts {
   readonly leases: Leases;
   readonly garbage: GarbageCollector;
   readonly events: EventExchange;
+}
+
+/** What reading and writing blobs works with. */
+export interface ContentServicePorts extends StoragePorts {
+  readonly content: ContentStore;
 }

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
-import { type MadeSnapshotter, snapshotterSuite } from "../../../src/snapshots/suite.ts";
+import { type MadeSnapshotter, snapshotterSuite } from "../../support/snapshotter-suite.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 

@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { mountSpec, unmount } from "../base/os/mount.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
-import type { Snapshotter } from "./ports.ts";
+import { mountSpec, unmount } from "../../src/base/os/mount.ts";
+import type { TypesMount } from "../../src/gen/tasks.gen.ts";
+import type { Snapshotter } from "../../src/snapshots/ports.ts";
 
 export interface MadeSnapshotter {
   readonly snapshotter: Snapshotter;
