@@ -10,7 +10,7 @@ import { type RuntimePlugins, runtimePlugins } from "./wiring/runtime.ts";
 import { servicePlugins } from "./wiring/services.ts";
 import { storagePlugins } from "./wiring/storage.ts";
 import { storageFaces, storageServicePlugins } from "./wiring/storage-services.ts";
-import { streamingPlugin } from "./wiring/streaming.ts";
+import { type StreamingPlugin, streamingPlugin } from "./wiring/streaming.ts";
 
 /** Everything that is built in, and what the daemon itself must reach. */
 export interface Builtins {
@@ -21,6 +21,7 @@ export interface Builtins {
   readonly cri: CriPlugins;
   readonly runtime: RuntimePlugins;
   readonly monitor: MonitorPlugin;
+  readonly streaming: StreamingPlugin;
 }
 
 /**
@@ -94,5 +95,6 @@ export function builtins(
     cri,
     runtime,
     monitor,
+    streaming,
   };
 }

@@ -4,15 +4,27 @@ import type { Logger } from "./base/logger.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
 import { version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
-import type { Config } from "./config/config.ts";
+import type { Config, LogConfig } from "./config/config.ts";
+import { LiveConfig } from "./config/live-config.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import type { StartConfig } from "./config/reload-decisions.ts";
+import { ReloadHistory } from "./config/reload-history.ts";
+import { Reloader } from "./config/reloader.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
+import { reloadParts } from "./wiring/reload-parts.ts";
 
 export interface DaemonOptions {
   readonly config: Config;
   readonly log: Logger;
+  /** What a reload needs of whoever has read `config`. */
+  readonly reloading: {
+    /** Reads the same files again, with the same flags; throws as loadConfig does. */
+    readonly load: () => LoadedConfig;
+    readonly setLogLevel: (level: LogConfig["level"]) => void;
+  };
   /** Fires when the daemon shall stop. */
   readonly signal: AbortSignal;
 }
@@ -21,19 +33,26 @@ export interface DaemonOptions {
 export interface Daemon extends AsyncDisposable {
   /** Settles when the daemon has ended, for whatever reason. */
   readonly done: Promise<void>;
+  /** Takes up changed configuration files; settles when it is done, and logs what fails. */
+  reload(): Promise<void>;
 }
 
 /**
  * Brings everything up; resolves once the socket serves and every pod is recovered. The socket opens
  * before the pods are back: until then CRI calls answer UNAVAILABLE, which kubelets take well.
  */
-export async function startDaemon({ config, log, signal }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config, log, reloading, signal } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
   await makeFolders(config);
   const metrics = createMetrics({ version, revision: "" });
   const registry = new PluginRegistry(log);
+  const live = new LiveConfig(config);
+  const reloads = new ReloadHistory(config);
   const environment = {
     config,
+    live,
+    reloads,
     log,
     metrics,
     version: version,
@@ -50,10 +69,21 @@ export async function startDaemon({ config, log, signal }: DaemonOptions): Promi
   await server.listen();
   await recoverPods(parts, registry, log, signal);
 
+  const { setLogLevel } = reloading;
+  const reloader = undo.use(
+    new Reloader({
+      ...reloadParts({ registry, ...parts, setLogLevel }),
+      live,
+      history: reloads,
+      load: reloading.load,
+      log,
+    }),
+  );
   const owned = undo.move();
   const { promise: done, resolve } = Promise.withResolvers<void>();
   return {
     done,
+    reload: () => reloader.reload(),
     [Symbol.asyncDispose]: async () => {
       await owned.disposeAsync();
       resolve();
@@ -61,14 +91,14 @@ export async function startDaemon({ config, log, signal }: DaemonOptions): Promi
   };
 }
 
-async function makeFolders(config: Config): Promise<void> {
+async function makeFolders(config: StartConfig): Promise<void> {
   for (const folder of [config.root, config.state]) {
     await mkdir(folder, { recursive: true, mode: 0o711 });
     await chmod(folder, 0o711);
   }
 }
 
-function serverFor(config: Config, metrics: Metrics, log: Logger): GrpcServer {
+function serverFor(config: StartConfig, metrics: Metrics, log: Logger): GrpcServer {
   const { address, uid, gid, maxRecvBytes, maxSendBytes } = config.grpc;
   return createGrpcServer({
     path: address,

@@ -28,11 +28,11 @@ export function buildBerthd(io: CliIo): Command {
     .addHelpText("after", examples);
 
   withConfigFlags(program.command("serve"))
-    .description("run the daemon until SIGTERM, SIGINT or SIGHUP; pods go on running when it ends")
+    .description("run the daemon until SIGTERM or SIGINT; pods go on running when it ends")
     .addHelpText("after", serveHelp)
     .action(async (flags: ConfigFlags) => {
       const { serve } = await import("./serve.ts");
-      await serve(loadConfig(loadOptions(flags)), io);
+      await serve(() => loadConfig(loadOptions(flags)), io);
     });
 
   const config = program
@@ -70,8 +70,10 @@ Examples:
 
 const serveHelp = `
 Signals:
-  SIGTERM, SIGINT, SIGHUP   finish running calls, close the socket and exit 0; pods stay
-  another one               exit at once
+  SIGTERM, SIGINT   finish running calls, close the socket and exit 0; pods stay
+  another of them   exit at once
+  SIGHUP            read the configuration again, with the same flags: all of it or, when anything is
+                    wrong, nothing; keys that need a restart are named in the log
 
 Flags win over config.d, which wins over the configuration file. When --state is given and no
 address is set anywhere, the socket is berthd.sock in the state folder.

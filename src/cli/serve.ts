@@ -5,15 +5,18 @@ import type { Logger } from "../base/logger.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
 import type { CliIo } from "./cli-io.ts";
+import { reloadSignal } from "./reload-signal.ts";
 import { openNotifySocket } from "./service-notify.ts";
 
 /**
- * Runs the daemon until a signal asks it to stop, then closes it. The daemon is imported only here,
- * so that `berthd config check` and `--help` need none of it.
+ * Runs the daemon until a signal asks it to stop, then closes it. `load` reads the configuration, now
+ * and for each reload. The daemon is imported only here, so that `berthd config check` and `--help` need
+ * none of it.
  */
-export async function serve(loaded: LoadedConfig, io: CliIo): Promise<void> {
-  const { config, warnings, sources } = loaded;
-  const { log } = createLog(config.log);
+export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> {
+  using hangup = reloadSignal();
+  const { config, warnings, sources } = load();
+  const { log, setLevel } = createLog(config.log);
   for (const warning of warnings) log.warn({ warning }, "configuration warning");
   log.info(
     { sources, root: config.root, state: config.state, address: config.grpc.address },
@@ -21,13 +24,20 @@ export async function serve(loaded: LoadedConfig, io: CliIo): Promise<void> {
   );
 
   using stop = stopSignal();
+  hangup.onClosedTerminal(() => stop.request("SIGHUP"));
   const notify = openNotifySocket(io.env["NOTIFY_SOCKET"], log);
   try {
     const { startDaemon } = await import("../daemon.ts");
-    await using daemon = await startDaemon({ config, log, signal: stop.signal });
+    const reloading = { load, setLogLevel: setLevel };
+    await using daemon = await startDaemon({ config, log, reloading, signal: stop.signal });
     notify("READY=1");
     log.info({ address: config.grpc.address }, "berthd is serving");
+    hangup.onReload(() => {
+      notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+      void daemon.reload().then(() => stop.signal.aborted || notify("READY=1")); // cannot reject
+    });
     await Promise.race([daemon.done, stop.requested]);
+    hangup.onReload(() => {});
     notify("STOPPING=1");
     log.info({ reason: stop.reason() }, "berthd is stopping; pods keep running");
   } catch (error) {
@@ -52,10 +62,11 @@ interface StopSignal extends Disposable {
   /** Resolves at the first of these signals. */
   readonly requested: Promise<void>;
   reason(): string;
+  /** As if the signal had come. */
+  request(name: NodeJS.Signals): void;
 }
 
-/** A terminal that closes, or one who expects a reload: systemd starts a daemon that has ended anew. */
-const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+const stopSignals = ["SIGTERM", "SIGINT"] as const;
 
 /** Turns the first of these signals into an abort; the second one ends the process at once. */
 function stopSignal(): StopSignal {
@@ -76,6 +87,7 @@ function stopSignal(): StopSignal {
     signal: controller.signal,
     requested: promise,
     reason: () => first || "the daemon ended by itself",
+    request: onSignal,
     [Symbol.dispose]: () => {
       for (const name of stopSignals) process.off(name, onSignal);
     },

@@ -20,39 +20,52 @@ const runcOptions = new Set([
   "TaskApiVersion",
 ]);
 
-/** Checks what no single key shows. Throws INVALID_ARGUMENT with every fault; returns warnings. */
-export function checkConfig(config: Config): string[] {
-  const faults: string[] = [];
+/**
+ * Checks what no single key shows. Throws INVALID_ARGUMENT with every fault and, by `originOf`, who
+ * says so; returns warnings.
+ */
+export function checkConfig(
+  config: Config,
+  originOf: (key: readonly string[]) => string,
+): string[] {
+  const found: string[] = [];
+  const faults: Faults = (key, message) => found.push(`${message} (in ${originOf(key)})`);
   const warnings: string[] = [];
   if (config.root === config.state) {
-    faults.push(
+    faults(
+      ["state"],
       `"root" and "state" are both ${config.root}: a reboot clears one and not the other`,
     );
   }
   if (Buffer.byteLength(config.grpc.address) > longestAddress) {
-    faults.push(
+    faults(
+      ["grpc", "address"],
       `"grpc.address" is ${Buffer.byteLength(config.grpc.address)} bytes long, and a socket path beside which ".ttrpc" fits has at most ${longestAddress}: ${config.grpc.address}`,
     );
   }
   if (config.metrics.address !== "" && !isHostPort(config.metrics.address)) {
-    faults.push(
+    faults(
+      ["metrics", "address"],
       `"metrics.address" is "${config.metrics.address}", expected host:port such as 127.0.0.1:9464`,
     );
   }
   checkStreaming(config, faults, warnings);
   const { defaultHandler, handlers } = config.runtime;
   if (!Object.hasOwn(handlers, defaultHandler)) {
-    faults.push(
+    faults(
+      ["runtime", "default_handler"],
       `"runtime.default_handler" is "${defaultHandler}", which is not among the handlers: ${Object.keys(handlers).join(", ")}`,
     );
   }
   if (!/^(|unconfined|runtime\/default|localhost\/.+)$/.test(config.cri.unsetSeccompProfile)) {
-    faults.push(
+    faults(
+      ["cri", "unset_seccomp_profile"],
       `"cri.unset_seccomp_profile" is "${config.cri.unsetSeccompProfile}", expected "", "unconfined", "runtime/default" or "localhost/PATH"`,
     );
   }
   if (!/^[^\s"'{}[\]()]*$/.test(config.cri.apparmorProfile)) {
-    faults.push(
+    faults(
+      ["cri", "apparmor_profile"],
       `"cri.apparmor_profile" is "${config.cri.apparmorProfile}", expected a profile's name without spaces, quotes and brackets`,
     );
   }
@@ -69,22 +82,28 @@ export function checkConfig(config: Config): string[] {
       `"metrics.address" ${config.metrics.address} is not on loopback: metrics name pods, and the endpoint has no authentication`,
     );
   }
-  if (faults.length > 0) throw fault("INVALID_ARGUMENT", faults.join("\n"));
+  if (found.length > 0) throw fault("INVALID_ARGUMENT", found.join("\n"));
   return warnings;
 }
 
-function checkStreaming({ streaming }: Config, faults: string[], warnings: string[]): void {
+type Faults = (key: readonly string[], message: string) => void;
+
+function checkStreaming({ streaming }: Config, faults: Faults, warnings: string[]): void {
   const { address, tlsCertFile, tlsKeyFile, creationTimeoutMs } = streaming;
   if (!isHostPort(address)) {
-    faults.push(`"streaming.address" is "${address}", expected host:port such as 127.0.0.1:0`);
+    faults(
+      ["streaming", "address"],
+      `"streaming.address" is "${address}", expected host:port such as 127.0.0.1:0`,
+    );
   }
   if ((tlsCertFile === "") !== (tlsKeyFile === "")) {
-    faults.push(
+    faults(
+      ["streaming", "tls_cert_file"],
       '"streaming.tls_cert_file" and "streaming.tls_key_file" belong together: one of them is not set',
     );
   }
   if (creationTimeoutMs === 0) {
-    faults.push('"streaming.creation_timeout" is 0s, expected more');
+    faults(["streaming", "creation_timeout"], '"streaming.creation_timeout" is 0s, expected more');
   }
   if (isPublic(address) && tlsCertFile === "") {
     warnings.push(
@@ -93,25 +112,31 @@ function checkStreaming({ streaming }: Config, faults: string[], warnings: strin
   }
 }
 
-function checkHandler(config: Config, name: string, faults: string[], warnings: string[]): void {
+function checkHandler(config: Config, name: string, faults: Faults, warnings: string[]): void {
   const handler = config.runtime.handlers[name];
   if (!handler) return;
-  const at = `runtime.handlers.${name}`;
+  const table = ["runtime", "handlers", name];
+  const at = table.join(".");
   if (!/^[\w-]+(\.[\w-]+)+$/.test(handler.type)) {
-    faults.push(`"${at}.type" is "${handler.type}", expected a name such as io.containerd.runc.v2`);
+    faults(
+      [...table, "type"],
+      `"${at}.type" is "${handler.type}", expected a name such as io.containerd.runc.v2`,
+    );
   }
   if (!handler.type.startsWith("io.containerd.runc.")) {
-    checkOtherShim(at, handler, faults, warnings);
+    checkOtherShim(table, handler, faults, warnings);
     return;
   }
   for (const [key, value] of Object.entries(handler.options)) {
     if (typeof value === "object" || (typeof value === "number" && !Number.isInteger(value))) {
-      faults.push(
+      faults(
+        [...table, "options", key],
         `bad value of "${at}.options.${key}": expected a string, a whole number, true or false, got ${JSON.stringify(value)}`,
       );
     }
     if (!runcOptions.has(key)) {
-      faults.push(
+      faults(
+        [...table, "options", key],
         `unknown runtime option "${at}.options.${key}": ${handler.type} knows ${[...runcOptions].join(", ")}`,
       );
     }
@@ -132,23 +157,25 @@ function checkHandler(config: Config, name: string, faults: string[], warnings: 
 
 /** What only runc shims understand, or what every shim takes as a path. */
 function checkOtherShim(
-  at: string,
+  table: readonly string[],
   { type, binaryName, options }: RuntimeHandlerConfig,
-  faults: string[],
+  faults: Faults,
   warnings: string[],
 ): void {
+  const at = table.join(".");
   if (binaryName !== "") {
     warnings.push(`"${at}.binary_name" is ignored: ${type} is no runc shim`);
   }
   for (const key of ["TypeUrl", "ConfigPath"]) {
     const value = options[key];
     if (value !== undefined && typeof value !== "string") {
-      faults.push(`bad value of "${at}.options.${key}": expected a string`);
+      faults([...table, "options", key], `bad value of "${at}.options.${key}": expected a string`);
     }
   }
   const file = options["ConfigPath"];
   if (typeof file === "string" && file !== "" && !file.startsWith("/")) {
-    faults.push(
+    faults(
+      [...table, "options", "ConfigPath"],
       `bad value of "${at}.options.ConfigPath": expected an absolute path, got "${file}"`,
     );
   }

@@ -27,6 +27,8 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
   /** The files that were read, in order; the later one wins. */
   readonly sources: readonly string[];
+  /** Who says what a key is, by its names in the file: a file, "the command line" or "the defaults". */
+  readonly originOf: (key: readonly string[]) => string;
 }
 
 /**
@@ -38,17 +40,47 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const main = options.file ?? defaultConfigFile;
   const sources: string[] = [];
   const fragments: Fragment[] = [];
+  const layers: Layer[] = [];
+  const add = (document: unknown, origin: string): void => {
+    fragments.push(readFragment(document, origin));
+    layers.push({ document, origin });
+  };
   for (const file of [main, ...dropIns(main)]) {
     const text = readText(file, file === main && options.file === undefined);
     if (text === undefined) continue;
-    fragments.push(readFragment(parseToml(text, file), file));
+    add(parseToml(text, file), file);
     sources.push(file);
   }
-  if (options.overrides) fragments.push(readFragment(options.overrides, "the command line"));
+  if (options.overrides) add(options.overrides, "the command line");
 
   const config = complete(fragments);
-  const warnings = checkConfig(config);
-  return { config: deepFreeze(config), warnings, sources };
+  const originOf = (key: readonly string[]): string => originIn(layers, key);
+  const warnings = checkConfig(config, originOf);
+  return { config: deepFreeze(config), warnings, sources, originOf };
+}
+
+interface Layer {
+  readonly document: unknown;
+  readonly origin: string;
+}
+
+/** The last layer that has the key; of one that none has (it was removed), the last that has its table. */
+function originIn(layers: readonly Layer[], key: readonly string[]): string {
+  for (let length = key.length; length > 0; length -= 1) {
+    const wanted = key.slice(0, length);
+    const found = layers.findLast(({ document }) => hasKey(document, wanted));
+    if (found) return found.origin;
+  }
+  return "the defaults";
+}
+
+function hasKey(document: unknown, key: readonly string[]): boolean {
+  let part = document;
+  for (const name of key) {
+    if (!isTable(part) || !Object.hasOwn(part, name)) return false;
+    part = part[name];
+  }
+  return true;
 }
 
 function dropIns(main: string): string[] {

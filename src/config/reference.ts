@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defaultConfig } from "./defaults.ts";
 import type { Field } from "./field.ts";
+import { decisionFor } from "./reload-decisions.ts";
 import { tomlValue } from "./render.ts";
 import { sections } from "./sections.ts";
 
@@ -20,6 +21,11 @@ export function renderReference(): string {
     "`berthd config dump` prints the whole effective configuration, `berthd config default` the defaults",
     "with these explanations.",
     "",
+    "`systemctl reload berthd`, or SIGHUP, makes a running daemon read the files again. Keys with *yes* in the",
+    "column *reloads* hold from then on, for what begins afterwards; a change of the others is named in the log and",
+    "by `berth status`, and waits for a restart. When anything is wrong with the files, or cannot be put into",
+    "effect, nothing changes at all, and the log says why. Command-line flags keep winning.",
+    "",
     'A duration is a string such as `"500ms"`, `"2s"` or `"1m30s"`. A size is a whole number of bytes or a',
     'string such as `"16KiB"` or `"4MiB"`. Paths are absolute.',
   ];
@@ -35,19 +41,26 @@ export function renderReference(): string {
         ? defaultConfig
         : (defaultConfig as unknown as Record<string, Table>)[section.property]
     ) as Table;
-    out.push("", ...fieldTable(section.fields, table));
+    const at = section.property === "" ? [] : [section.property];
+    out.push("", ...fieldTable(section.fields, table, (field) => [...at, field.property]));
     const { tables } = section;
     if (tables === undefined) continue;
     out.push("", `## [${section.key}.${tables.key}.NAME]`, "", tables.doc);
-    out.push("", ...fieldTable(tables.fields, tables.defaults as Table));
+    const named = [...at, tables.property];
+    out.push("", ...fieldTable(tables.fields, tables.defaults as Table, () => named));
   }
   return `${out.join("\n")}\n`;
 }
 
-function fieldTable(fields: readonly Field[], defaults: Table): string[] {
+function fieldTable(
+  fields: readonly Field[],
+  defaults: Table,
+  pathOf: (field: Field) => readonly string[],
+): string[] {
   const rows = fields.map((field) => {
     const fallback = tomlValue(field.write(defaults[field.property]));
-    return `| \`${field.key}\` | ${field.kind} | \`${fallback}\` | ${field.doc.replaceAll("|", "\\|")} |`;
+    const reloads = decisionFor(pathOf(field)) === "reload" ? "yes" : "no";
+    return `| \`${field.key}\` | ${field.kind} | \`${fallback}\` | ${reloads} | ${field.doc.replaceAll("|", "\\|")} |`;
   });
-  return ["| key | value | default | meaning |", "|---|---|---|---|", ...rows];
+  return ["| key | value | default | reloads | meaning |", "|---|---|---|---|---|", ...rows];
 }

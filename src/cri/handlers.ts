@@ -4,11 +4,20 @@ import { fault } from "../base/errors.ts";
 import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../config/config.ts";
 import type { ProtoAny, RuncOptionsInit } from "../gen/tasks.gen.ts";
 import { packAny } from "../rpc/codec.ts";
+import type { RuntimeFeatures } from "./spec/ports.ts";
 
 /** A configured runtime handler under the name it has in the configuration. */
 export interface Handler {
   readonly name: string;
   readonly config: RuntimeHandlerConfig;
+}
+
+/**
+ * What a pod was made with, which it keeps: its later containers have the same shim and OCI runtime,
+ * also when the handler has another configuration by then, or none.
+ */
+export interface PodHandler extends Handler {
+  readonly features: RuntimeFeatures;
 }
 
 /** The handler a request names, "" being the default. NOT_FOUND when none is configured under it. */

@@ -40,7 +40,10 @@ export interface RuntimeServicePorts {
   readonly netns: NetworkNamespaces;
   readonly logs: ContainerLogs;
   readonly metadata: MetadataStore;
+  /** As it is now: whoever does a piece of work reads it once. */
   readonly config: Config;
+  /** For verbose Status: when the configuration was read, and what became of the last reload. */
+  readonly reloads?: () => unknown;
   readonly specs: SpecBuilders;
   readonly hostFacts: HostFacts;
   /** What the OCI runtime of a handler can do. From memory. */

@@ -33,6 +33,7 @@ export interface ImagesOptions {
   readonly snapshotter: Snapshotter;
   readonly garbage: GarbageCollector;
   readonly metadata: MetadataStore;
+  /** Looked at for each pull, as is `registry`. */
   readonly config: ImagesConfig;
   readonly registry: RegistryConfig;
   readonly platform: Platform;

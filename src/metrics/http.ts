@@ -21,6 +21,19 @@ export interface ServeMetricsOptions {
 export interface MetricsServer extends AsyncDisposable {
   /** `host:port` as bound; "" when nothing is served. */
   readonly address: string;
+  /**
+   * Listens on another address as well, or on none for "", until either is let go. Only where both
+   * are one port, the present one is closed meanwhile. Fails as serveMetrics does, and then serves on.
+   */
+  prepareMove(address: string): Promise<PreparedMove>;
+}
+
+/** One of the two is called. */
+export interface PreparedMove {
+  /** Serves on the new address alone. */
+  commit(): void;
+  /** Serves on the old one alone. */
+  rollback(): Promise<void>;
 }
 
 /**
@@ -28,25 +41,88 @@ export interface MetricsServer extends AsyncDisposable {
  * text. INVALID_ARGUMENT for a bad address, ALREADY_EXISTS when it is taken.
  */
 export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
-  const { address, registry, tasks } = options;
-  registerTaskMetrics(registry, tasks);
-  if (address === "") return { address, [Symbol.asyncDispose]: async () => {} };
-  const { host, port } = parseAddress(address);
+  registerTaskMetrics(options.registry, options.tasks);
   const pages = new Pages(options);
+  return new MovableServer(pages, await open(pages, options.address));
+}
+
+class MovableServer implements MetricsServer {
+  readonly #pages: Pages;
+  #server: Server | undefined;
+  /** Those that answer what they were asked, and nobody else. */
+  readonly #retired = new Set<Server>();
+
+  constructor(pages: Pages, server: Server | undefined) {
+    this.#pages = pages;
+    this.#server = server;
+  }
+
+  get address(): string {
+    return this.#server ? boundAddress(this.#server) : "";
+  }
+
+  async prepareMove(address: string): Promise<PreparedMove> {
+    const old = this.#server;
+    const oldAddress = this.address;
+    const collides = old !== undefined && address !== "" && portOf(address) === portOf(oldAddress);
+    if (collides) this.#retire(old);
+    const reopen = async (): Promise<void> => {
+      if (collides) this.#server = await open(this.#pages, oldAddress);
+    };
+    let next: Server | undefined;
+    try {
+      next = await open(this.#pages, address);
+    } catch (error) {
+      await reopen();
+      throw error;
+    }
+    return {
+      commit: () => {
+        this.#server = next;
+        if (old && !collides) this.#retire(old);
+      },
+      rollback: async () => {
+        if (next) await close(next);
+        await reopen();
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#retired) server.closeAllConnections();
+    if (this.#server) await close(this.#server);
+  }
+
+  /** The socket is closed at once; scrapes that run get their answers. */
+  #retire(server: Server): void {
+    this.#retired.add(server);
+    server.close(() => this.#retired.delete(server));
+  }
+}
+
+/** A server that listens; undefined for the address "". */
+async function open(pages: Pages, address: string): Promise<Server | undefined> {
+  if (address === "") return undefined;
+  const { host, port } = parseAddress(address);
   const server = createServer((request, response) => pages.serve(request, response));
   // A peer that opens a connection and says nothing holds it this long, no longer.
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
   server.maxConnections = 64;
   await listen(server, host, port, address);
-  const bound = server.address() as AddressInfo;
-  return {
-    address:
-      bound.family === "IPv6"
-        ? `[${bound.address}]:${bound.port}`
-        : `${bound.address}:${bound.port}`,
-    [Symbol.asyncDispose]: () => close(server),
-  };
+  return server;
+}
+
+function boundAddress(server: Server): string {
+  const bound = server.address() as AddressInfo | null;
+  if (bound === null) return "";
+  return bound.family === "IPv6"
+    ? `[${bound.address}]:${bound.port}`
+    : `${bound.address}:${bound.port}`;
+}
+
+function portOf(address: string): number {
+  return parseAddress(address).port;
 }
 
 class Pages {

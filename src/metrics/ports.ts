@@ -36,6 +36,17 @@ export interface Health {
   readonly detail: string;
 }
 
+/** What is known of the configuration and its reloads. */
+export interface ConfigurationFacts {
+  /** In hex. */
+  readonly hash: string;
+  readonly loadedAtMs: number;
+  readonly successes: number;
+  readonly failures: number;
+  readonly last: { readonly result: "success" | "failure" } | undefined;
+  readonly waiting: readonly string[];
+}
+
 /** Figures that others keep and a scrape asks for. All from memory; what is left out is not exported. */
 export interface DaemonSources {
   readonly shims?: (() => number) | undefined;
@@ -45,4 +56,5 @@ export interface DaemonSources {
   /** Open streaming sessions by kind: "exec", "attach", "port_forward". */
   readonly streamingSessions?: (() => ReadonlyMap<string, number>) | undefined;
   readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
+  readonly configuration?: (() => ConfigurationFacts) | undefined;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { registerConfigMetrics } from "./config-metrics.ts";
 import type { DaemonSources } from "./ports.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 
@@ -146,6 +147,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       }),
     );
   }
+  if (sources.configuration !== undefined) registerConfigMetrics(registry, sources.configuration);
   if (logs !== undefined) {
     total(
       registry,

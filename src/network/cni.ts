@@ -26,11 +26,20 @@ const delMs = 55_000;
 /** How long a start waits for the first such answers. */
 const firstStatusMs = 2000;
 
-export interface PodNetworkOptions {
+export interface NetworkSettings {
   readonly config: CniConfig;
-  readonly log: Logger;
   /** `cniMs`: what one operation in one network may take, all plugins together, before they are killed. */
   readonly timeouts: { readonly cniMs: number };
+}
+
+/** Settings that have been looked into. */
+export interface PreparedNetwork {
+  /** From now on they are used; what runs ends by the old ones. */
+  commit(): void;
+}
+
+export interface PodNetworkOptions extends NetworkSettings {
+  readonly log: Logger;
   /** How often plugins are asked for their status, how soon what was abandoned is tried again, how long GC may take. For tests. */
   readonly intervals?: {
     readonly statusMs: number;
@@ -46,6 +55,11 @@ export interface CniPodNetwork extends PodNetwork, AsyncDisposable {
   updatePodCidr(podCidr: string): void;
   /** Reads the configuration folder now. It is watched as well. */
   reload(): Promise<void>;
+  /**
+   * Gets ready for another configuration; the folder of results stays where it is. Pods that are there
+   * keep their networks, which are taken down by the new `binDirs`.
+   */
+  prepare(settings: NetworkSettings, call: Cancellable): Promise<PreparedNetwork>;
 }
 
 /**
@@ -61,11 +75,11 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<CniP
 }
 
 class CniNetwork implements CniPodNetwork {
-  readonly #config: CniConfig;
+  #config: CniConfig;
   readonly #log: Logger;
-  readonly #budgetMs: number;
+  #budgetMs: number;
   readonly #cache: ResultCache;
-  readonly #watcher: ConfDirWatcher;
+  #watcher: ConfDirWatcher;
   /** CNI wants one operation at a time of a pod. Only the pod's own calls ever wait here. */
   readonly #turns = new KeyedMutex();
   /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
@@ -84,25 +98,29 @@ class CniNetwork implements CniPodNetwork {
     this.#log = log;
     this.#budgetMs = timeouts.cniMs;
     this.#cache = new ResultCache(config.cacheDir);
-    const { binDirs } = config;
-    const timeoutMs = Math.min(statusMs, timeouts.cniMs);
     this.#monitor = new StatusMonitor({
-      ask: (conf, signal) => askStatus(conf, { binDirs, timeoutMs }, { signal }),
+      ask: (conf, signal) => {
+        const timeoutMs = Math.min(statusMs, this.#budgetMs);
+        return askStatus(conf, { binDirs: this.#config.binDirs, timeoutMs }, { signal });
+      },
       log,
       ...(intervals && { pollMs: intervals.statusMs }),
     });
     this.#janitor = new Janitor({
       cache: this.#cache,
       gate: this.#gate,
-      binDirs,
+      binDirs: () => this.#config.binDirs,
       log,
       networks: () =>
         this.#content.networks.map((conf, index) => ({ ...conf, ifName: interfaceName(index) })),
       takeDown: (record, call) => this.#takeDown(record, "", call),
       ...(intervals && { firstRetryMs: intervals.firstRetryMs, gcMs: intervals.gcMs }),
     });
-    const onChange = (): Promise<void> => this.reload();
-    this.#watcher = new ConfDirWatcher({ folder: config.confDir, onChange }, seen);
+    this.#watcher = this.#watch(config.confDir, seen);
+  }
+
+  #watch(folder: string, seen: string): ConfDirWatcher {
+    return new ConfDirWatcher({ folder, onChange: () => this.reload() }, seen);
   }
 
   get podCidr(): string {
@@ -118,15 +136,34 @@ class CniNetwork implements CniPodNetwork {
     return this.#loading;
   }
 
+  async prepare(
+    { config, timeouts }: NetworkSettings,
+    call: Cancellable,
+  ): Promise<PreparedNetwork> {
+    const seen = await confDirFingerprint(config.confDir);
+    const content = await readContent(config, call);
+    return {
+      commit: () => {
+        const old = this.#watcher;
+        this.#config = config;
+        this.#budgetMs = timeouts.cniMs;
+        this.#watcher = this.#watch(config.confDir, seen);
+        this.#use(content);
+        old[Symbol.asyncDispose]().catch((err: unknown) => {
+          this.#log.warn({ err }, "CNI folder of before is still watched");
+        });
+      },
+    };
+  }
+
   async #load(): Promise<void> {
-    const { binDirs, confDir, maxConfNum } = this.#config;
-    const loaded = await loadConfDir(confDir, maxConfNum);
-    const call = { signal: this.#end.signal };
-    const networks = await Promise.all(
-      loaded.networks.map((conf) => negotiateVersion(conf, binDirs, call)),
-    );
-    const { problems } = loaded;
-    const content = { networks, problems };
+    const config = this.#config;
+    const content = await readContent(config, { signal: this.#end.signal });
+    if (config === this.#config) this.#use(content); // else they are another configuration's
+  }
+
+  #use(content: ConfDirContent): void {
+    const { networks, problems } = content;
     if (JSON.stringify(this.#content) === JSON.stringify(content)) return;
     this.#content = content;
     this.#monitor.watch(networks);
@@ -293,6 +330,18 @@ class CniNetwork implements CniPodNetwork {
     }
     return { ip, additionalIps, raw };
   }
+}
+
+/** What a folder holds, in the versions that its plugins speak. */
+async function readContent(
+  { binDirs, confDir, maxConfNum }: CniConfig,
+  call: Cancellable,
+): Promise<ConfDirContent> {
+  const { networks, problems } = await loadConfDir(confDir, maxConfNum);
+  return {
+    networks: await Promise.all(networks.map((conf) => negotiateVersion(conf, binDirs, call))),
+    problems,
+  };
 }
 
 function interfaceName(index: number): string {

@@ -16,7 +16,7 @@ const lastRetryMs = 3_600_000;
 export interface JanitorOptions {
   readonly cache: ResultCache;
   readonly gate: QuietGate;
-  readonly binDirs: readonly string[];
+  readonly binDirs: () => readonly string[];
   readonly log: Logger;
   /** The networks in use. */
   readonly networks: () => readonly (NetworkConf & { readonly ifName: string })[];
@@ -130,7 +130,7 @@ export class Janitor implements AsyncDisposable {
         .map(async (conf) => {
           const valid = this.#validIn(conf, records);
           try {
-            await collectGarbage(conf, valid, { binDirs, timeoutMs: gcMs }, limit);
+            await collectGarbage(conf, valid, { binDirs: binDirs(), timeoutMs: gcMs }, limit);
             cleaned.add(conf.name);
             log.debug({ network: conf.name, attachments: valid.length }, "CNI GC done");
           } catch (err) {

@@ -58,7 +58,7 @@ export class StreamingHttp implements AsyncDisposable {
   constructor(options: StreamingHttpOptions) {
     this.#options = options;
     this.#server = this.#createServer();
-    this.#server.maxConnections = options.config.maxSessions + spareConnections;
+    this.limit(options.config);
     this.#server.on("connection", (socket: Socket) => {
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
@@ -73,6 +73,10 @@ export class StreamingHttp implements AsyncDisposable {
       const refusal = this.#upgrade(request, transport, head);
       if (refusal !== undefined) refuse(transport, refusal);
     });
+  }
+
+  limit({ maxSessions }: Pick<StreamingConfig, "maxSessions">): void {
+    this.#server.maxConnections = maxSessions + spareConnections;
   }
 
   /** Answers `host:port` as bound. ALREADY_EXISTS when it is taken, INVALID_ARGUMENT for a bad one. */

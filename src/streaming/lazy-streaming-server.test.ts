@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LazyStreamingServer } from "./lazy-streaming-server.ts";
-import type { ExecTarget, StreamingServer } from "./ports.ts";
+import type { ExecTarget, LimitedStreamingServer } from "./ports.ts";
 
 const call = { signal: new AbortController().signal };
 const target: ExecTarget = {
@@ -14,12 +14,13 @@ const target: ExecTarget = {
   tty: false,
 };
 
-function fakeServer(disposed: string[]): StreamingServer {
+function fakeServer(disposed: string[]): LimitedStreamingServer {
   return {
     address: "127.0.0.1:1",
     exec: async ({ containerId }) => `exec ${containerId}`,
     attach: async ({ containerId }) => `attach ${containerId}`,
     portForward: async () => "port-forward",
+    limit: ({ maxSessions }) => void disposed.push(`limit ${maxSessions}`),
     [Symbol.asyncDispose]: async () => void disposed.push("server"),
   };
 }

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type { AttachTarget, ExecTarget, PortForwardTarget, StreamingServer } from "./ports.ts";
+import type {
+  AttachTarget,
+  ExecTarget,
+  LimitedStreamingServer,
+  PortForwardTarget,
+  StreamingLimits,
+} from "./ports.ts";
 
 /**
  * A streaming server that starts with its first session: its thread takes some 12 MiB and a third of a
  * second, and many nodes never see a session. One that could not start is tried again.
  */
-export class LazyStreamingServer implements StreamingServer {
-  readonly #start: () => Promise<StreamingServer>;
-  #starting: Promise<StreamingServer> | undefined;
-  #started: StreamingServer | undefined;
+export class LazyStreamingServer implements LimitedStreamingServer {
+  readonly #start: () => Promise<LimitedStreamingServer>;
+  #starting: Promise<LimitedStreamingServer> | undefined;
+  #started: LimitedStreamingServer | undefined;
   #isClosed = false;
 
-  constructor(start: () => Promise<StreamingServer>) {
+  constructor(start: () => Promise<LimitedStreamingServer>) {
     this.#start = start;
   }
 
@@ -34,13 +40,21 @@ export class LazyStreamingServer implements StreamingServer {
     return (await this.#server()).portForward(target, call);
   }
 
+  /** One that starts later is started with the limits of then. */
+  limit(limits: StreamingLimits): void {
+    this.#starting?.then(
+      (server) => server.limit(limits),
+      () => {}, // told to those who asked for it
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     const server = await this.#starting?.catch(() => undefined); // told to those who asked for it
     await server?.[Symbol.asyncDispose]();
   }
 
-  async #server(): Promise<StreamingServer> {
+  async #server(): Promise<LimitedStreamingServer> {
     if (this.#isClosed) throw fault("UNAVAILABLE", "streaming server is closed");
     this.#starting ??= this.#start();
     const starting = this.#starting;

@@ -8,6 +8,7 @@ import type {
   PortForwardTarget,
   SessionEnd,
   SessionFifos,
+  StreamingLimits,
   TerminalSize,
 } from "./ports.ts";
 
@@ -29,6 +30,7 @@ export type WorkerRequest =
   /** The answer to a session's call. */
   | { readonly kind: "answer"; readonly sequence: number; readonly answer: Answer }
   | { readonly kind: "ended"; readonly session: number; readonly end: SessionEnd }
+  | { readonly kind: "limit"; readonly limits: StreamingLimits }
   | { readonly kind: "close" };
 
 export type WorkerNotice =

@@ -23,6 +23,21 @@ export interface StreamingServer extends AsyncDisposable {
   portForward(target: PortForwardTarget, call: Cancellable): Promise<string>;
 }
 
+/** What can change while a server serves. */
+export interface StreamingLimits {
+  /** A session without traffic for this long is closed; 0 never closes one. */
+  readonly idleTimeoutMs: number;
+  /** How long a client may take to open the streams of its session. */
+  readonly creationTimeoutMs: number;
+  readonly maxSessions: number;
+}
+
+/** A server whose limits the configuration may change. */
+export interface LimitedStreamingServer extends StreamingServer {
+  /** Takes effect soon; sessions beyond a lower `maxSessions` stay. */
+  limit(limits: StreamingLimits): void;
+}
+
 export interface StreamSelection {
   readonly stdin: boolean;
   readonly stdout: boolean;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
-import type { StreamingConfig } from "../config/config.ts";
 import type { MainLink } from "./main-link.ts";
 import type { SessionTarget } from "./messages.ts";
+import type { StreamingLimits } from "./ports.ts";
 import type { Protocol } from "./protocols.ts";
 import { runCommand } from "./remote-command.ts";
 import { Session } from "./session.ts";
@@ -18,21 +18,26 @@ const maxPorts = 127;
 
 /** All clients of this server, what they are connected to, and who has been silent for too long. */
 export class Sessions implements Disposable {
-  readonly #config: StreamingConfig;
+  #limits: StreamingLimits;
   readonly #link: MainLink;
   readonly #active = new Map<number, Session>();
   readonly #timer: NodeJS.Timeout;
   #lastId = 0;
 
   /** A vanished client fails the second probe at the latest. */
-  constructor(config: StreamingConfig, link: MainLink, probeMs: number) {
-    this.#config = config;
+  constructor(limits: StreamingLimits, link: MainLink, probeMs: number) {
+    this.#limits = limits;
     this.#link = link;
     this.#timer = setInterval(() => this.#probe(), probeMs).unref();
   }
 
+  /** From now on; a session that is open keeps the time that it had for its streams. */
+  limit(limits: StreamingLimits): void {
+    this.#limits = limits;
+  }
+
   get isFull(): boolean {
-    return this.#active.size >= this.#config.maxSessions;
+    return this.#active.size >= this.#limits.maxSessions;
   }
 
   get count(): number {
@@ -42,7 +47,7 @@ export class Sessions implements Disposable {
   /** Serves a client that has upgraded to SPDY. */
   serveSpdy(target: SessionTarget, protocol: Protocol, transport: Duplex, head: Buffer): void {
     const session = this.#begin(target, transport);
-    const { creationTimeoutMs } = this.#config;
+    const { creationTimeoutMs } = this.#limits;
     const common = { transport, head, creationTimeoutMs, onActivity: session.touch };
     this.#run(session, async () => {
       if (target.kind === "port-forward") {
@@ -119,7 +124,7 @@ export class Sessions implements Disposable {
   }
 
   #probe(): void {
-    const { idleTimeoutMs } = this.#config;
+    const { idleTimeoutMs } = this.#limits;
     for (const session of this.#active.values()) {
       if (idleTimeoutMs > 0 && session.idleMs > idleTimeoutMs) session.cut();
       else session.probe();

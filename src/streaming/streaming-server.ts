@@ -5,8 +5,9 @@ import type { SessionTarget } from "./messages.ts";
 import type {
   AttachTarget,
   ExecTarget,
+  LimitedStreamingServer,
   PortForwardTarget,
-  StreamingServer,
+  StreamingLimits,
   StreamSelection,
 } from "./ports.ts";
 import { type StreamingServerOptions, StreamingWorkerLink } from "./worker-link.ts";
@@ -17,7 +18,7 @@ import { type StreamingServerOptions, StreamingWorkerLink } from "./worker-link.
  */
 export async function createStreamingServer(
   options: StreamingServerOptions,
-): Promise<StreamingServer> {
+): Promise<LimitedStreamingServer> {
   const link = new StreamingWorkerLink(options);
   try {
     await link.listening;
@@ -28,7 +29,7 @@ export async function createStreamingServer(
   return new Server(link, options.config.tlsCertFile === "" ? "http" : "https");
 }
 
-class Server implements StreamingServer {
+class Server implements LimitedStreamingServer {
   readonly #link: StreamingWorkerLink;
   readonly #scheme: string;
 
@@ -61,6 +62,10 @@ class Server implements StreamingServer {
     const bad = target.ports.find((port) => !Number.isInteger(port) || port < 1 || port > 65_535);
     if (bad !== undefined) throw fault("INVALID_ARGUMENT", `cannot forward port ${bad}`);
     return this.#issue({ kind: "port-forward", ...target }, call);
+  }
+
+  limit(limits: StreamingLimits): void {
+    this.#link.limit(limits);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,7 +13,7 @@ import type {
   WorkerNotice,
   WorkerRequest,
 } from "./messages.ts";
-import type { SessionHost } from "./ports.ts";
+import type { SessionHost, StreamingLimits } from "./ports.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
 /** A worker that lived shorter than this is not started anew at once. */
@@ -87,6 +87,12 @@ export class StreamingWorkerLink implements AsyncDisposable {
     this.#waiting.set(this.#sequence, { resolve, reject });
     this.#post({ kind: "issue", sequence: this.#sequence, target });
     return promise;
+  }
+
+  /** For the worker that runs, and those that may follow it. */
+  limit(limits: StreamingLimits): void {
+    this.#config = { ...this.#config, ...limits };
+    this.#post({ kind: "limit", limits });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -59,6 +59,10 @@ function serve(
       case "ended":
         link.ended(request.session, request.end);
         break;
+      case "limit":
+        sessions.limit(request.limits);
+        http?.limit(request.limits);
+        break;
       case "close":
         void close(); // cannot reject
         break;

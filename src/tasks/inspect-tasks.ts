@@ -11,7 +11,7 @@ import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 export function getProcess(context: TasksContext): TasksVerb<"Get"> {
   return async ({ containerId, execId }, call) => {
     const task = context.lookup.task(containerId, call);
-    return { process: await processOf(task, execId, call, context.stateTimeoutMs) };
+    return { process: await processOf(task, execId, call, context.stateTimeoutMs()) };
   };
 }
 
@@ -20,7 +20,7 @@ export function listTasks(context: TasksContext): TasksVerb<"List"> {
   return async (_request, call) => {
     const tasks = context.runtime.list(requiredNamespace(call));
     const answers = await Promise.allSettled(
-      tasks.map((task) => processOf(task, "", call, context.stateTimeoutMs)),
+      tasks.map((task) => processOf(task, "", call, context.stateTimeoutMs())),
     );
     call.signal.throwIfAborted();
     return { tasks: answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])) };

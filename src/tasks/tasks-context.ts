@@ -21,6 +21,6 @@ export interface TasksContext {
   readonly leases: Leases | undefined;
   readonly deprecations: Deprecations | undefined;
   readonly checkpointDir: string;
-  readonly stateTimeoutMs: number;
+  readonly stateTimeoutMs: () => number;
   readonly statsTimeoutMs: number;
 }

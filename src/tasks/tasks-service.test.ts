@@ -221,7 +221,7 @@ test("Tasks: an exec's life", async () => {
 });
 
 test("Tasks: one bad shim neither fails nor holds a list or the metrics", async () => {
-  const b = bench({ stateTimeoutMs: 20, statsTimeoutMs: 20 });
+  const b = bench({ stateTimeoutMs: () => 20, statsTimeoutMs: 20 });
   for (const id of ["good", "silent", "gone"]) await b.add(id, sleep, true);
   b.runtime.silent.add("silent");
   b.runtime.unreachable.add("gone");

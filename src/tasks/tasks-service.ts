@@ -29,7 +29,7 @@ export interface TasksServiceOptions {
   /** Folder for a checkpoint's files on their way; made when missing. */
   readonly checkpointDir: string;
   /** How long one task may take to tell its state, 2 s in containerd. */
-  readonly stateTimeoutMs?: number;
+  readonly stateTimeoutMs?: () => number;
   /** How long one task may take to tell its metrics, 2 s in containerd. */
   readonly statsTimeoutMs?: number;
 }
@@ -47,7 +47,7 @@ export function createTasksService(options: TasksServiceOptions): ServiceImpl<Ta
     leases: options.leases,
     deprecations: options.deprecations,
     checkpointDir: options.checkpointDir,
-    stateTimeoutMs: options.stateTimeoutMs ?? 2_000,
+    stateTimeoutMs: options.stateTimeoutMs ?? (() => 2_000),
     statsTimeoutMs: options.statsTimeoutMs ?? 2_000,
   };
   return {

@@ -36,7 +36,7 @@ import type { StoragePlugins } from "./storage.ts";
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function criPlugins(
-  { config, log, metrics, version }: Environment,
+  { config, live, log, metrics, reloads, version }: Environment,
   { metadata, content, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   review: SpecReview | undefined,
@@ -61,8 +61,12 @@ export function criPlugins(
         snapshotter: context.get(overlayfs),
         garbage: context.get(garbage),
         metadata: context.get(metadata),
-        config: config.images,
-        registry: config.registry,
+        get config() {
+          return live.current.images;
+        },
+        get registry() {
+          return live.current.registry;
+        },
         platform: hostPlatform(),
         builtin: [{ name: config.cri.sandboxImage, id: parseDigest(digest), sizeBytes }],
         log,
@@ -77,8 +81,15 @@ export function criPlugins(
     type,
     id: "network",
     requires: [],
-    exports: { conf_dir: config.cni.confDir },
-    init: () => createPodNetwork({ config: config.cni, log, timeouts: config.timeouts }),
+    exports: {
+      get conf_dir() {
+        return live.current.cni.confDir;
+      },
+    },
+    init: () => {
+      const { cni, timeouts } = live.current;
+      return createPodNetwork({ config: cni, log, timeouts });
+    },
   });
   const netns = definePlugin({
     type,
@@ -98,7 +109,9 @@ export function criPlugins(
     init: () =>
       createContainerLogs({
         folder: path.join(config.state, "fifo"),
-        maxLineBytes: config.cri.maxContainerLogLineSize,
+        get maxLineBytes() {
+          return live.current.cri.maxContainerLogLineSize;
+        },
         holder: pauseBinaryPath(),
         log,
       }),
@@ -119,8 +132,12 @@ export function criPlugins(
         layout,
         snapshotter,
         config,
+        live,
         tasks: () => service.tasks(),
       });
+      const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
+      const { kernelRelease } = hostFacts;
+      const features = await readHandlerFeatures(live.current.runtime, kernelRelease, context);
       const service: RuntimeService = createRuntimeService({
         client: createClient({
           namespace: criNamespace,
@@ -139,10 +156,13 @@ export function criPlugins(
         netns: context.get(netns),
         logs: context.get(logs),
         metadata: context.get(metadata),
-        config,
-        specs: createSpecBuilders(createSpecServices(config, hostFacts, log, closing.signal)),
+        get config() {
+          return live.current;
+        },
+        reloads: () => reloads.facts,
+        specs: createSpecBuilders(specServices),
         hostFacts,
-        features: await readHandlerFeatures(config.runtime, hostFacts.kernelRelease, context),
+        features: features.of,
         hostMounts: createHostMounts({
           program: pauseBinaryPath(),
           rooms: path.join(config.root, "mapped-mounts"),
@@ -166,11 +186,12 @@ export function criPlugins(
         },
       });
       const { samples } = figures;
+      const reload = [features.reload, ...specServices.reload];
       const close = (): Promise<void> => {
         closing.abort();
         return service.close();
       };
-      return { ...service, samples, [Symbol.asyncDispose]: close };
+      return { ...service, samples, reload, [Symbol.asyncDispose]: close };
     },
   });
   const runtime = definePlugin({

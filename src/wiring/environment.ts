@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../base/logger.ts";
-import type { Config } from "../config/config.ts";
+import type { LiveConfig } from "../config/live-config.ts";
+import type { StartConfig } from "../config/reload-decisions.ts";
+import type { ReloadHistory } from "../config/reload-history.ts";
 import type { Metrics } from "../metrics/registry.ts";
 import type { GrpcServer } from "../rpc/grpc-server.ts";
 
 /** What every built-in plugin is made from. */
 export interface Environment {
-  readonly config: Config;
+  /** The keys that hold for the daemon's life. */
+  readonly config: StartConfig;
+  /** All keys as they are now: for what reads them anew for each piece of work. */
+  readonly live: LiveConfig;
+  readonly reloads: ReloadHistory;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly version: string;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access } from "node:fs/promises";
 import path from "node:path";
-import type { Config } from "../config/config.ts";
+import type { LiveConfig } from "../config/live-config.ts";
+import type { StartConfig } from "../config/reload-decisions.ts";
 import {
   criNamespace,
   type OomProbe,
@@ -22,7 +23,8 @@ import type { Snapshotter } from "../snapshots/ports.ts";
 export interface FiguresOptions {
   readonly layout: CgroupLayout;
   readonly snapshotter: Snapshotter;
-  readonly config: Config;
+  readonly config: StartConfig;
+  readonly live: LiveConfig;
   /** What runs now, from memory. */
   readonly tasks: () => readonly StatsTarget[];
 }
@@ -35,10 +37,10 @@ export type Figures = Pick<
 
 /** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
 export async function createFigures(options: FiguresOptions): Promise<Figures> {
-  const { layout, snapshotter, config, tasks } = options;
+  const { layout, snapshotter, config, live, tasks } = options;
   const layers = new WritableLayers({
     snapshotUsage: (key, call) => snapshotter.usage(criNamespace, key, call),
-    statsPeriodMs: config.cri.statsPeriodMs,
+    statsPeriodMs: () => live.current.cri.statsPeriodMs,
   });
   const layersFolder = path.join(config.root, "snapshots", snapshotter.name);
   const samples = new TaskSamples(() => tasks().map((target) => taskInfo(target, layout)), {

@@ -43,7 +43,7 @@ test("features are asked of runc shims' OCI runtime, and of other shims themselv
     signal,
   });
   const readOnly = Object.keys({ ...handlers, unknown: 0 }).filter(
-    (name) => features(name).recursiveReadOnlyMounts,
+    (name) => features.of(name).recursiveReadOnlyMounts,
   );
   assert.deepEqual(readOnly, ["runc", "other"]);
 });

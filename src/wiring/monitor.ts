@@ -8,7 +8,7 @@ import type { RuntimePlugins } from "./runtime.ts";
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
 export function monitorPlugin(
-  { config, log, metrics }: Environment,
+  { live, log, metrics, reloads }: Environment,
   { runtime }: RuntimePlugins,
   { runtimeService, logs }: CriPlugins,
 ) {
@@ -16,7 +16,11 @@ export function monitorPlugin(
     type: pluginTypes.monitor,
     id: "cgroups",
     requires: [runtime, runtimeService, logs].map(pluginUri),
-    exports: { address: config.metrics.address },
+    exports: {
+      get address() {
+        return live.current.metrics.address;
+      },
+    },
     init: (context) => {
       const manager = context.get(runtime);
       const service = context.get(runtimeService);
@@ -26,9 +30,10 @@ export function monitorPlugin(
         streamingSessions: () => service.sessions.open(),
         logs: () => context.get(logs).totals(),
         sandboxes: () => service.sandboxes(),
+        configuration: () => reloads.facts,
       });
       return serveMetrics({
-        address: config.metrics.address,
+        address: live.current.metrics.address,
         registry: metrics.registry,
         tasks: service.samples,
         health: () => ({ healthy: true, detail: "ok" }),

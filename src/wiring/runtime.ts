@@ -13,7 +13,7 @@ import { type Environment, pluginTypes } from "./environment.ts";
 
 /** Shims, their tasks, and the events that both tell of. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
-export function runtimePlugins({ config, log, metrics }: Environment) {
+export function runtimePlugins({ config, live, log, metrics }: Environment) {
   const ttrpcAddress = `${config.grpc.address}.ttrpc`;
   const exchange = definePlugin({
     type: pluginTypes.event,
@@ -44,9 +44,17 @@ export function runtimePlugins({ config, log, metrics }: Environment) {
         log,
         sink: sinkTo(context.get(exchange)),
         shimEvents: context.get(shimEvents),
-        timeouts: config.timeouts,
+        timeouts: {
+          shimLoadMs: config.timeouts.shimLoadMs,
+          get shimCleanupMs() {
+            return live.current.timeouts.shimCleanupMs;
+          },
+          get shimShutdownMs() {
+            return live.current.timeouts.shimShutdownMs;
+          },
+        },
         mappedMounts: { program: pauseBinaryPath(), rooms },
-        shimLaunch: (name, shim) => shimLaunchOf(config.runtime, name, shim),
+        shimLaunch: (name, shim) => shimLaunchOf(live.current.runtime, name, shim),
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would
       // be taken for one that is gone.

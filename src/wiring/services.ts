@@ -21,7 +21,7 @@ import type { StoragePlugins } from "./storage.ts";
 /** containerd's services, as plain implementations without a transport. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function servicePlugins(
-  { config, version, revision }: Environment,
+  { config, live, version, revision }: Environment,
   { metadata, content, leases }: StoragePlugins,
   { exchange, runtime }: RuntimePlugins,
   listPlugins: () => readonly PluginFacts[],
@@ -40,7 +40,7 @@ export function servicePlugins(
         leases: context.get(leases),
         deprecations,
         checkpointDir: path.join(config.root, "checkpoints"),
-        stateTimeoutMs: config.timeouts.taskStateMs,
+        stateTimeoutMs: () => live.current.timeouts.taskStateMs,
       }),
   });
   const containers = definePlugin({

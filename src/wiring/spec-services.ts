@@ -2,36 +2,80 @@
 import path from "node:path";
 import type { Logger } from "../base/logger.ts";
 import type { Config } from "../config/config.ts";
-import { createDefaultProfile } from "../cri/spec/apparmor/default-profile.ts";
+import { onCommit, type ReloadPart } from "../config/reload-port.ts";
+import {
+  createDefaultProfile,
+  type DefaultAppArmorProfile,
+} from "../cri/spec/apparmor/default-profile.ts";
 import { createProfileKernel } from "../cri/spec/apparmor/profile-kernel.ts";
 import { createBlockioClasses } from "../cri/spec/classes/blockio.ts";
 import { createRdtGroups } from "../cri/spec/classes/rdt.ts";
 import type { HostFacts, SpecServices } from "../cri/spec/ports.ts";
 
-/** What specs need of the host. AppArmor's default profile is loaded meanwhile: nothing waits here. */
+/** What specs need of the host; another profile or file of classes is a reload away. */
+export interface ReloadableSpecServices extends SpecServices {
+  readonly reload: readonly ReloadPart[];
+}
+
+/**
+ * What specs need of the host. AppArmor's default profile is loaded meanwhile: nothing waits here. A
+ * profile that cannot be had is told of and fails no reload, as it fails no start: it may come later.
+ */
 export function createSpecServices(
-  { state, cri }: Config,
+  { state, cri }: Pick<Config, "state" | "cri">,
   hostFacts: HostFacts,
   log: Logger,
   lifetime: AbortSignal,
-): SpecServices {
+): ReloadableSpecServices {
   const kernel = createProfileKernel();
-  const byDefault = createDefaultProfile({
-    enabled: hostFacts.apparmor,
-    name: cri.apparmorProfile,
-    stampFile: path.join(state, "apparmor-profile"),
-    kernel,
-    log,
-    lifetime,
-  });
-  const blockio = createBlockioClasses(cri.blockioConfigFile);
+  const profile = (name: string): DefaultAppArmorProfile =>
+    createDefaultProfile({
+      enabled: hostFacts.apparmor,
+      name,
+      stampFile: path.join(state, "apparmor-profile"),
+      kernel,
+      log,
+      lifetime,
+    });
+  let byDefault = profile(cri.apparmorProfile);
+  let blockio = createBlockioClasses(cri.blockioConfigFile);
+  const ensure = (): void => {
+    byDefault.ensure().catch(() => {}); // it logs; only the daemon's end makes it fail
+  };
   blockio.read().catch((err: unknown) => {
     log.warn({ err }, "block I/O classes cannot be used");
   });
-  byDefault.ensure().catch(() => {}); // it logs; only the daemon's end makes it fail
+  ensure();
   return {
     rdt: createRdtGroups(),
-    blockio,
-    apparmor: { byDefault, isLoaded: async (name) => (await kernel.loaded()).has(name) },
+    blockio: { read: () => blockio.read() },
+    apparmor: {
+      get byDefault() {
+        return byDefault;
+      },
+      isLoaded: async (name) => (await kernel.loaded()).has(name),
+    },
+    reload: [
+      {
+        keys: ["cri.apparmorProfile"],
+        prepare: async (next) => {
+          const other = profile(next.cri.apparmorProfile);
+          return onCommit(() => {
+            byDefault = other;
+            ensure();
+          });
+        },
+      },
+      {
+        keys: ["cri.blockioConfigFile"],
+        prepare: async (next) => {
+          const other = createBlockioClasses(next.cri.blockioConfigFile);
+          await other.read();
+          return onCommit(() => {
+            blockio = other;
+          });
+        },
+      },
+    ],
   };
 }

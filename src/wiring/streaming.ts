@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StreamingConfig } from "../config/config.ts";
+import type { StartConfig } from "../config/reload-decisions.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { LazyStreamingServer } from "../streaming/lazy-streaming-server.ts";
-import type { StreamingServer } from "../streaming/ports.ts";
+import type { LimitedStreamingServer } from "../streaming/ports.ts";
 import { createStreamingServer } from "../streaming/streaming-server.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
@@ -12,7 +12,10 @@ import { type Environment, pluginTypes } from "./environment.ts";
  * certificate bad) these three are UNAVAILABLE and pods run as ever.
  */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
-export function streamingPlugin({ config, log }: Environment, { runtimeService }: CriPlugins) {
+export function streamingPlugin(
+  { config, live, log }: Environment,
+  { runtimeService }: CriPlugins,
+) {
   return definePlugin({
     type: pluginTypes.cri,
     id: "streaming",
@@ -21,9 +24,9 @@ export function streamingPlugin({ config, log }: Environment, { runtimeService }
     init: async (context) => {
       const service = context.get(runtimeService);
       const { sessions } = service;
-      const start = async (): Promise<StreamingServer> => {
+      const start = async (): Promise<LimitedStreamingServer> => {
         const started = await createStreamingServer({
-          config: config.streaming,
+          config: live.current.streaming,
           host: sessions,
           log,
         });
@@ -44,7 +47,9 @@ export function streamingPlugin({ config, log }: Environment, { runtimeService }
   });
 }
 
+export type StreamingPlugin = ReturnType<typeof streamingPlugin>;
+
 /** A chosen port or a certificate can be wrong, which the operator shall learn at the start. */
-function canWait({ address, tlsCertFile }: StreamingConfig): boolean {
+function canWait({ address, tlsCertFile }: StartConfig["streaming"]): boolean {
   return address.endsWith(":0") && tlsCertFile === "";
 }

@@ -5,6 +5,7 @@ import { version } from "../../base/version.ts";
 import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { describeReload, readFacts } from "./reload-facts.ts";
 import { age, type Column, renderTable } from "./table.ts";
 
 const timeoutMs = 10_000;
@@ -31,7 +32,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions and runtime handlers; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers and last reload; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -65,12 +66,13 @@ export const operationColumns: readonly Column<BerthOperation>[] = [
 
 async function status(session: Session): Promise<void> {
   const runtime = session.client("runtime.v1.RuntimeService");
-  const [state, config] = await Promise.all([
-    runtime.Status({ verbose: false }, session.call),
+  const [{ info, ...state }, config] = await Promise.all([
+    runtime.Status({ verbose: true }, session.call),
     runtime.RuntimeConfig({}, session.call),
   ]);
   const conditions = state.status?.conditions ?? [];
-  session.show({ ...state, config }, () => {
+  const configuration = readFacts(info["configReload"]);
+  session.show({ ...state, config, configuration }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
         .filter(([, present]) => present)
@@ -90,6 +92,7 @@ async function status(session: Session): Promise<void> {
         { title: "FEATURES", value: features },
       ]),
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
+      ...(configuration === undefined ? [] : [describeReload(configuration)]),
     ].join("\n");
   });
   const missing = conditions.filter((condition) => !condition.status).map(({ type }) => type);

@@ -11,8 +11,8 @@ import { packFolder } from "../../tasks/checkpoint-archive.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf } from "../convert/verbose-json.ts";
 import type { Facade } from "../facade.ts";
-import { handlerFor } from "../handlers.ts";
 import type { Operation } from "../lifecycle/operations.ts";
+import { handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
 
@@ -62,9 +62,8 @@ async function describe(
   folder: string,
   call: Cancellable,
 ): Promise<void> {
-  const { client, config } = facade.ports;
+  const { client } = facade.ports;
   const files = checkpointFiles(folder);
-  const requested = facade.sandboxes.get(record.sandboxId)?.runtimeHandler ?? "";
   const container = await client.loadContainer(record.id, call);
   const facts: CheckpointConfig = {
     id: record.id,
@@ -72,7 +71,7 @@ async function describe(
     rootfsImage: record.config.image?.image ?? record.imageName,
     rootfsImageRef: record.imageRef,
     rootfsImageName: record.imageName,
-    runtime: handlerFor(config.runtime, requested).config.type,
+    runtime: handlerOfPod(facade, record.sandboxId).config.type,
     createdTime: new Date(Number(record.createdAtNanos / 1_000_000n)).toISOString(),
     checkpointedTime: new Date().toISOString(),
     restored: false,

@@ -16,7 +16,7 @@ import { PumpedLog } from "./pumped-log.ts";
 export interface ContainerLogsOptions {
   /** Root of the FIFO folders, on a file system that forgets at a reboot. Made when missing. */
   readonly folder: string;
-  /** Longer lines are split; ≤ 0 for no limit. */
+  /** Longer lines are split; ≤ 0 for no limit. Looked at for each log that is opened, and holds for its life. */
   readonly maxLineBytes: number;
   readonly log: Logger;
   /** Program that holds FIFOs open while the daemon is away, see FifoHolders; "" for none. */
@@ -31,6 +31,7 @@ export function createContainerLogs(options: ContainerLogsOptions): ContainerLog
 }
 
 class WorkerContainerLogs implements ContainerLogs {
+  readonly #options: ContainerLogsOptions;
   readonly #folder: string;
   readonly #log: Logger;
   readonly #link: LogWorkerLink;
@@ -40,7 +41,9 @@ class WorkerContainerLogs implements ContainerLogs {
   #keys = 0;
   #closed: LogTotals = { bytes: 0, lostBytes: 0 };
 
-  constructor({ folder, holder, maxLineBytes, log, worker }: ContainerLogsOptions) {
+  constructor(options: ContainerLogsOptions) {
+    const { folder, holder, log, worker } = options;
+    this.#options = options;
     this.#folder = folder;
     this.#log = log;
     this.#holders = holder === "" ? undefined : new FifoHolders(holder, log);
@@ -49,7 +52,7 @@ class WorkerContainerLogs implements ContainerLogs {
       onNotice: (notice: LogNotice) => this.#notice(notice),
       onRestart: () => this.#reattachAll(),
     };
-    this.#link = new LogWorkerLink({ maxLineBytes }, log, events, worker);
+    this.#link = new LogWorkerLink(log, events, worker);
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
@@ -164,7 +167,15 @@ class WorkerContainerLogs implements ContainerLogs {
       config,
       folder: how.folder,
       held: how.held,
-      request: { kind: "open", key, logPath: options.logPath, stdout, stderr, resume: how.resume },
+      request: {
+        kind: "open",
+        key,
+        logPath: options.logPath,
+        stdout,
+        stderr,
+        resume: how.resume,
+        maxLineBytes: this.#options.maxLineBytes,
+      },
       send: (request) => this.#link.request(request),
       onDisposed: () => this.#forget(key),
     });

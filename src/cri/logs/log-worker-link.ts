@@ -3,7 +3,6 @@ import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { LogNotice, LogRequest } from "./messages.ts";
-import type { LogWorkerData } from "./worker.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
 /** A worker that lived shorter than this is not started anew at once. */
@@ -34,7 +33,6 @@ class LogRequestError extends Error {
 
 /** The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. */
 export class LogWorkerLink implements AsyncDisposable {
-  readonly #data: LogWorkerData;
   readonly #entry: URL;
   readonly #log: Logger;
   readonly #events: LinkEvents;
@@ -44,8 +42,7 @@ export class LogWorkerLink implements AsyncDisposable {
   #sequence = 0;
   #closing = false;
 
-  constructor(data: LogWorkerData, log: Logger, events: LinkEvents, entry = workerModule) {
-    this.#data = data;
+  constructor(log: Logger, events: LinkEvents, entry = workerModule) {
     this.#entry = entry;
     this.#log = log;
     this.#events = events;
@@ -77,7 +74,6 @@ export class LogWorkerLink implements AsyncDisposable {
   #spawn(): void {
     const worker = new Worker(this.#entry, {
       name: "berth-logs",
-      workerData: this.#data,
       execArgv: [],
       // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
       // by then being someone else's.

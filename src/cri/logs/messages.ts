@@ -15,6 +15,8 @@ export interface OpenPump {
   readonly stderr: string;
   /** The FIFOs have had writers already: they may hold output, and be at their end. */
   readonly resume: boolean;
+  /** Longer lines are split; ≤ 0 for no limit. */
+  readonly maxLineBytes: number;
 }
 
 export interface ReopenLog {

@@ -11,7 +11,6 @@ const countsPeriodMs = 1000;
 
 /** All pumps of a log worker: carries out its requests and sends what happens. */
 export class PumpRoom {
-  readonly #maxLineBytes: number;
   readonly #send: (notice: LogNotice) => void;
   readonly #pumps = new Map<string, ContainerPump>();
   readonly #moved = new Set<string>();
@@ -19,8 +18,7 @@ export class PumpRoom {
   readonly #output = new OutputBuffer();
   #countsTimer: NodeJS.Timeout | undefined;
 
-  constructor(maxLineBytes: number, send: (notice: LogNotice) => void) {
-    this.#maxLineBytes = maxLineBytes;
+  constructor(send: (notice: LogNotice) => void) {
     this.#send = send;
   }
 
@@ -62,7 +60,7 @@ export class PumpRoom {
     });
     const pump = new ContainerPump({
       file,
-      maxLineBytes: this.#maxLineBytes,
+      maxLineBytes: request.maxLineBytes,
       clock: this.#clock,
       output: this.#output,
       onProgress: () => this.#noteProgress(key),

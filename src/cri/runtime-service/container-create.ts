@@ -19,7 +19,7 @@ import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
-import { type Handler, handlerFor } from "../handlers.ts";
+import type { PodHandler } from "../handlers.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
@@ -27,6 +27,7 @@ import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
 import { imageVolumePath } from "../sandbox/image-volumes.ts";
+import { podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import type { BuiltContainerSpec } from "../spec/ports.ts";
@@ -51,7 +52,7 @@ export function createContainer(facade: Facade): Verb<"CreateContainer"> {
     if (!image && !checkpoint) {
       throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
     }
-    const handler = handlerFor(facade.ports.config.runtime, sandbox.runtimeHandler);
+    const handler = podHandler(facade, sandbox.record);
     const request = { name, config, sandbox, image, handler, checkpoint };
     const attempt = (own: Cancellable): Promise<string> => make(facade, request, own);
     const containerId = await facade.containerAttempts.run(name, wanted, attempt, call);
@@ -83,7 +84,7 @@ interface Request {
   readonly name: string;
   readonly config: ValidContainerConfig;
   readonly sandbox: ReadySandbox;
-  readonly handler: Handler;
+  readonly handler: PodHandler;
   /** Undefined when it is a checkpoint that says which. */
   readonly image: Image | undefined;
   readonly checkpoint: CheckpointSource | undefined;
@@ -149,7 +150,7 @@ async function prepare(
   const labels = {
     [kindLabel]: "container",
     [rootLabel]: "true",
-    ...mappingLabels(podMappings(facade, plan.sandbox)),
+    ...mappingLabels(podMappings(facade, plan.sandbox.record)),
   };
   const options = { labels, signal: call.signal };
   undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
@@ -210,7 +211,7 @@ async function buildSpec(
     image,
     imageName: requestedImage(config),
     handler: handler.config,
-    features: ports.features(handler.name),
+    features: handler.features,
     cri: ports.config.cri,
     host: ports.hostFacts,
     files: paths.sandboxFiles(sandbox.id),

@@ -7,13 +7,14 @@ import type { Container, ExitHandle, NewTaskOptions, Task } from "../../client/p
 import { watchContainer } from "../container/exit-monitor.ts";
 import { purgeTask } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { type Handler, handlerFor, runtimeOptions } from "../handlers.ts";
+import { type Handler, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
+import { podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { readySandbox } from "../sandbox/ready-sandbox.ts";
 import {
@@ -100,7 +101,7 @@ async function createTask(
   const alive = live.of(id);
   const container: Container = (alive.container ??= await ports.client.loadContainer(id, call));
   const sandbox = facade.sandboxes.require(record.sandboxId);
-  const handler = handlerFor(ports.config.runtime, sandbox.runtimeHandler);
+  const handler = podHandler(facade, sandbox);
   undo.add("log", async () => {
     await alive.log?.[Symbol.asyncDispose]();
     delete alive.log;

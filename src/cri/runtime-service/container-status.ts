@@ -4,7 +4,8 @@ import { absentAsUndefined } from "../container/purge-task.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { describeOptions, handlerFor } from "../handlers.ts";
+import { describeOptions } from "../handlers.ts";
+import { handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 
 /** ContainerStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
@@ -21,9 +22,8 @@ async function describe(
   record: ContainerRecord,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
-  const { client, config, snapshotter } = facade.ports;
-  const requested = facade.sandboxes.get(record.sandboxId)?.runtimeHandler ?? "";
-  const handler = handlerFor(config.runtime, requested);
+  const { client, snapshotter } = facade.ports;
+  const handler = handlerOfPod(facade, record.sandboxId);
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   return verboseInfo({
     sandboxID: record.sandboxId,

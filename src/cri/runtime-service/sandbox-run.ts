@@ -10,7 +10,7 @@ import { watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import { purgeContainer } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { type Handler, handlerFor } from "../handlers.ts";
+import { type Handler, handlerFor, type PodHandler } from "../handlers.ts";
 import { deadline } from "../lifecycle/deadline.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
@@ -36,7 +36,9 @@ const attemptMs = 240_000;
 export function runPodSandbox(facade: Facade): Verb<"RunPodSandbox"> {
   return async (request, call) => {
     const config = validSandboxConfig(request.config);
-    const handler = handlerFor(facade.ports.config.runtime, request.runtimeHandler);
+    const { features, config: settings } = facade.ports;
+    const chosen = handlerFor(settings.runtime, request.runtimeHandler);
+    const handler = { ...chosen, features: features(chosen.name) };
     const name = sandboxName(config.metadata);
     const finished = finishedSandbox(facade, name, request);
     if (finished) return { podSandboxId: finished.id };
@@ -66,7 +68,7 @@ function finishedSandbox(
 interface Plan {
   readonly name: string;
   readonly config: SandboxRecord["config"];
-  readonly handler: Handler;
+  readonly handler: PodHandler;
   readonly requested: string;
 }
 
@@ -78,6 +80,7 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
     name: plan.name,
     config: plan.config,
     runtimeHandler: plan.requested,
+    handler: plan.handler,
     createdAtNanos: nowNanos(),
     cgroupsPath: "",
     network: { kind: "host" },
@@ -221,7 +224,7 @@ async function recordBoth(
       config,
       netnsPath: netnsPathOf(record),
       handler: handler.config,
-      features: ports.features(handler.name),
+      features: handler.features,
       cri: ports.config.cri,
       host: ports.hostFacts,
       files: facade.paths.sandboxFiles(id),

@@ -6,7 +6,8 @@ import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
-import { describeOptions, handlerFor } from "../handlers.ts";
+import { describeOptions } from "../handlers.ts";
+import { podHandler } from "../sandbox/pod-handler.ts";
 import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
 
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
@@ -29,7 +30,7 @@ async function describe(
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
   const { client, config, netns } = facade.ports;
-  const handler = handlerFor(config.runtime, record.runtimeHandler);
+  const handler = podHandler(facade, record);
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   const netnsPath = netnsPathOf(record);
   const isReady = record.state.kind === "ready";

@@ -39,10 +39,11 @@ function handlers(facade: Facade): RuntimeHandlerInit[] {
 }
 
 function describe(facade: Facade): Record<string, string> {
-  const { config, network, specs } = facade.ports;
+  const { config, network, reloads, specs } = facade.ports;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify(config),
+    configReload: JSON.stringify(reloads?.() ?? null),
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),

@@ -8,7 +8,6 @@ import { type ValidSandboxConfig, validSandboxConfig } from "../validate.ts";
 export interface ReadySandbox {
   readonly id: string;
   readonly pid: number;
-  readonly runtimeHandler: string;
   readonly config: ValidSandboxConfig;
   readonly record: SandboxRecord;
 }
@@ -16,7 +15,7 @@ export interface ReadySandbox {
 /** NOT_FOUND when there is no such sandbox; FAILED_PRECONDITION when it is not ready, or stopping. */
 export function readySandbox(facade: Facade, idOrPrefix: string): ReadySandbox {
   const record = facade.sandboxes.require(idOrPrefix);
-  const { id, state, runtimeHandler } = record;
+  const { id, state } = record;
   if (state.kind !== "ready") {
     const reason = state.kind === "notReady" ? `: ${state.reason}` : "";
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready${reason}`);
@@ -24,5 +23,5 @@ export function readySandbox(facade: Facade, idOrPrefix: string): ReadySandbox {
   if (facade.live.of(id).ending) {
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready: it is being stopped`);
   }
-  return { id, pid: state.pid, runtimeHandler, config: validSandboxConfig(record.config), record };
+  return { id, pid: state.pid, config: validSandboxConfig(record.config), record };
 }

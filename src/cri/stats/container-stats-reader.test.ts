@@ -71,7 +71,7 @@ const sampleAt = (takenAtNanos: bigint, usageNanos: bigint, limitBytes?: bigint)
 
 const call = { signal: new AbortController().signal };
 const layersOf = (snapshotUsage: LayerSource["snapshotUsage"]): WritableLayers =>
-  new WritableLayers({ snapshotUsage, statsPeriodMs: 1000 });
+  new WritableLayers({ snapshotUsage, statsPeriodMs: () => 1000 });
 const options = (changes: Partial<ContainerStatsOptions>): ContainerStatsOptions => ({
   layout: { locate: (cgroupsPath) => ({ version: 2, folder: cgroupsPath }) },
   layers: layersOf(async () => ({ sizeBytes: 4096n, inodes: 3n })),
@@ -182,7 +182,7 @@ test("a writable layer is walked once a period, however many ask", async () => {
   const reader = createContainerStatsReader(
     options({
       layers: new WritableLayers({
-        statsPeriodMs: 3_600_000,
+        statsPeriodMs: () => 3_600_000,
         snapshotUsage: async () => {
           walks += 1;
           return { sizeBytes: 1n, inodes: 1n };

@@ -15,7 +15,7 @@ export interface LayerSource {
     call: Cancellable,
   ) => Promise<{ readonly sizeBytes: bigint; readonly inodes: bigint }>;
   /** How long the figures of a layer are good for. */
-  readonly statsPeriodMs: number;
+  readonly statsPeriodMs: () => number;
 }
 
 interface Entry {
@@ -48,7 +48,7 @@ export class WritableLayers {
       entry = { usage: undefined, readAtMs: Number.NEGATIVE_INFINITY, reading: undefined };
       this.#entries.set(key, entry);
     }
-    const isStale = performance.now() - entry.readAtMs >= this.#source.statsPeriodMs;
+    const isStale = performance.now() - entry.readAtMs >= this.#source.statsPeriodMs();
     if (isStale) entry.reading ??= this.#refresh(key, entry);
     if (entry.usage === undefined && entry.reading !== undefined) {
       await withinFirstWait(entry.reading);

@@ -3,6 +3,7 @@ import type { LinuxContainerResources, PodSandboxConfig } from "../../gen/cri.ge
 import type { RecordCodec } from "../../metadata/ports.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
+import type { PodHandler } from "../handlers.ts";
 import type { NamedRecord } from "./record-store.ts";
 
 /**
@@ -37,6 +38,8 @@ export interface SandboxRecord extends NamedRecord {
   readonly config: PodSandboxConfig;
   /** As the request named it; "" for the default. */
   readonly runtimeHandler: string;
+  /** What that was when the pod was made; absent in records of older daemons. */
+  readonly handler?: PodHandler | undefined;
   readonly createdAtNanos: bigint;
   /** Path of its task's cgroup as the spec has it; "" before the spec is built. */
   readonly cgroupsPath: string;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { rm, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import type { RunningPod } from "../../support/pods.ts";
-import { must } from "../../support/run.ts";
+import { must, run } from "../../support/run.ts";
+import { until } from "../../support/until.ts";
 import { GuestNode, reconfigure, unitProperties } from "../guest/node.ts";
 
 suite("berthd under systemd", () => {
@@ -40,6 +42,27 @@ suite("berthd under systemd", () => {
       TasksMax: "infinity",
       NRestarts: "0",
     });
+  });
+
+  test("a reload takes the configuration up, and fails for a wrong one", async () => {
+    const file = "/etc/berthd/config.d/60-reload.toml";
+    const pid = (await unitProperties("berthd", "MainPID"))["MainPID"];
+    const reload = () => run("systemctl", ["reload", "berthd"], { timeoutMs: 240_000 });
+    await writeFile(file, '[log]\nlevel = "warn"\n');
+    assert.equal((await reload()).code, 0);
+    const level = async (): Promise<boolean> => {
+      const { info } = await cri.runtime.Status({ verbose: true });
+      return /"level":"warn"/.test(info["config"] ?? "");
+    };
+    await until("the level is another", level, { timeoutMs: 60_000 });
+    await writeFile(file, '[log]\nlevel = "loud"\n');
+    assert.notEqual((await reload()).code, 0);
+    assert.ok(await level());
+    await rm(file);
+    assert.equal((await reload()).code, 0);
+    await until("the level is as before", async () => !(await level()), { timeoutMs: 60_000 });
+    const now = await unitProperties("berthd", "ActiveState", "MainPID");
+    assert.deepEqual(now, { ActiveState: "active", MainPID: pid });
   });
 
   test("berth finds it without being told where", async () => {
