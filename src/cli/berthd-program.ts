@@ -24,7 +24,6 @@ export function buildBerthd(io: CliIo): Command {
     .version(`berthd ${version}`, "-v, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
-    .showHelpAfterError("Run 'berthd --help' for the commands and flags.")
     .addHelpText("after", examples);
 
   withConfigFlags(program.command("serve"))

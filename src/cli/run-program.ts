@@ -3,14 +3,15 @@ import { type Command, CommanderError } from "commander";
 import { isFault } from "../base/errors.ts";
 import type { CliIo } from "./cli-io.ts";
 import { CommandExit } from "./command-exit.ts";
+import { styleHelp } from "./help-style.ts";
 
 /** What the process exits with. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
 
 /**
  * Runs a program on its arguments (without node and script) and answers the exit code: 0, 1 when
- * the work failed, 2 when the command line was wrong, or that of the process a command ran. Failures are told on standard error, one line
- * each, prefixed with the program's name.
+ * the work failed, 2 when the command line was wrong, or that of the process a command ran. Failures
+ * are told on standard error, one line each, prefixed with the program's name.
  */
 export async function runProgram(
   program: Command,
@@ -33,6 +34,7 @@ export async function runProgram(
 
 function prepare(command: Command, io: CliIo): void {
   command.exitOverride();
+  styleHelp(command);
   command.configureOutput({
     writeOut: io.out,
     writeErr: io.error,

@@ -51,11 +51,14 @@ export function withCommonFlags(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-/** The flag of commands that work in one of containerd's namespaces. */
-export function withNamespaceFlag(command: Command): Command {
+/** The flag of commands that work in one of containerd's namespaces. `otherwise`: what holds without it. */
+export function withNamespaceFlag(
+  command: Command,
+  otherwise = `${defaultNamespace}, where pods are`,
+): Command {
   return withCommonFlags(command).option(
     "-n, --namespace <name>",
-    `containerd's namespace (default: $BERTH_NAMESPACE, else ${defaultNamespace}, where pods are)`,
+    `containerd's namespace (default: $BERTH_NAMESPACE, else ${otherwise})`,
   );
 }
 

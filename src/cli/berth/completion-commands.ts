@@ -5,6 +5,8 @@ import { socketPath } from "../socket-path.ts";
 import { type Session, withSession } from "./call-options.ts";
 import { completionScripts, completions, type WordSource } from "./completion.ts";
 
+const cri = "runtime.v1.RuntimeService";
+
 /** A key press must not wait for a daemon that does not answer. */
 const timeoutMs = 1_000;
 
@@ -70,6 +72,19 @@ async function wordsOf(
       const containers = await session.containers().containers([], session.call);
       return containers.map(({ id }) => id);
     }
+    case "podContainer": {
+      const { containers } = await session.client(cri).ListContainers({}, session.call);
+      const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
+      return namesOf(running);
+    }
+    case "pod": {
+      const { items } = await session.client(cri).ListPodSandbox({}, session.call);
+      return namesOf(items.filter(({ state }) => state === "SANDBOX_READY"));
+    }
+    case "podId": {
+      const { items } = await session.client(cri).ListPodSandbox({}, session.call);
+      return items.map(({ id }) => id);
+    }
     case "namespace": {
       const service = session.client("containerd.services.namespaces.v1.Namespaces");
       return (await service.List({}, session.call)).namespaces.map(({ name }) => name);
@@ -79,4 +94,19 @@ async function wordsOf(
       return (await service.List({}, scoped)).images.map(({ name }) => name);
     }
   }
+}
+
+/** Names, and for those that several share the ids, which alone tell them apart. */
+function namesOf(
+  objects: readonly { readonly id: string; readonly metadata: { readonly name: string } | null }[],
+): string[] {
+  const counts = new Map<string, number>();
+  for (const { metadata } of objects) {
+    const name = metadata?.name ?? "";
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return objects.map(({ id, metadata }) => {
+    const name = metadata?.name ?? "";
+    return name !== "" && counts.get(name) === 1 ? name : id;
+  });
 }

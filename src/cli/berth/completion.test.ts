@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import { completionScripts, completions } from "./completion.ts";
 import { buildBerth } from "./program.ts";
@@ -10,6 +14,9 @@ const names = {
   container: ["c1"],
   namespace: ["dev", "k8s.io"],
   image: ["a:1"],
+  podContainer: ["main", "side"],
+  pod: ["web"],
+  podId: ["4f1c"],
 };
 
 const cases: readonly { words: readonly string[]; wants: readonly string[] }[] = [
@@ -28,11 +35,54 @@ const cases: readonly { words: readonly string[]; wants: readonly string[] }[] =
   { words: ["completion", ""], wants: ["bash", "fish", "zsh"] },
   { words: ["task", "start", "--nul"], wants: ["--null-io"] },
   { words: ["compl"], wants: ["completion"] },
+  { words: ["exec", "-it", "m"], wants: ["main"] },
+  { words: ["exec", "main", ""], wants: [] },
+  { words: ["logs", ""], wants: ["main", "side"] },
+  { words: ["attach", ""], wants: ["main", "side"] },
+  { words: ["cp", "./a", "s"], wants: ["side:"] },
+  { words: ["port-forward", ""], wants: ["web"] },
+  { words: ["pod", "inspect", ""], wants: ["4f1c"] },
+  { words: ["ps", "--pod", ""], wants: ["4f1c"] },
+  { words: ["help", "port"], wants: ["port-forward"] },
 ];
 for (const { words, wants } of cases) {
   test(`completions of "berth ${words.join(" ")}"`, async () => {
     const found = await completions(buildBerth(io), words, async (kind) => names[kind]);
     assert.deepEqual(found, wants);
+  });
+}
+
+const bash = [
+  {
+    line: "berth image rm loc",
+    asks: "image rm loc",
+    found: "localhost/x:1",
+    wants: "localhost/x:1",
+  },
+  {
+    line: "berth image rm localhost/x:",
+    asks: "image rm localhost/x:",
+    found: "localhost/x:1",
+    wants: "1",
+  },
+  { line: "berth cp ", asks: "cp ", found: "main:", wants: "main:" },
+];
+for (const { line, asks, found, wants } of bash) {
+  test(`bash completes "${line}"`, () => {
+    const script = `
+      ${completionScripts.bash}
+      berth() { asked="\${*:3}"; printf '%s' "$asked" >&3; printf '%s\\n' '${found}'; }
+      COMP_WORDBREAKS=$' \\t\\n"\\'><=;|&(:' COMP_LINE=$1 COMP_POINT=\${#1}
+      _berth
+      printf '%s' "\${COMPREPLY[*]}"`;
+    const asked = path.join(mkdtempSync(path.join(tmpdir(), "berth completion ")), "asked");
+    try {
+      const told = execFileSync("bash", ["-c", `exec 3>"$2"; ${script}`, "-", line, asked]);
+      assert.equal(told.toString(), wants);
+      assert.equal(readFileSync(asked, "utf8"), asks);
+    } finally {
+      rmSync(path.dirname(asked), { recursive: true });
+    }
   });
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Argument, Command, Option } from "commander";
 
-/** What may be asked of the daemon to complete an argument: the words of one kind. */
+/**
+ * What may be asked of the daemon to complete an argument: the words of one kind. Tasks and containers
+ * are containerd's, by id; `podContainer` and `pod` are those of `berth exec` and its like, by what
+ * names them; `podId` is for commands that take ids only.
+ */
 export type WordSource = (
-  kind: "task" | "container" | "namespace" | "image",
+  kind: "task" | "container" | "podContainer" | "pod" | "podId" | "namespace" | "image",
 ) => Promise<readonly string[]>;
 
 /**
@@ -22,7 +26,7 @@ export async function completions(
   for (const word of words.slice(0, -1)) {
     if (flagOfValue !== undefined) flagOfValue = undefined;
     else if (word.startsWith("-")) flagOfValue = takesValue(command, word) ? word : undefined;
-    else {
+    else if (command !== program || position > 0 || word !== "help") {
       const inner = position === 0 ? innerOf(command, word) : undefined;
       if (inner) command = inner;
       else position += 1;
@@ -49,10 +53,12 @@ async function candidates(
   if (flagOfValue !== undefined) {
     const isNamespace = flagOfValue === "-n" || flagOfValue === "--namespace";
     if (isNamespace) return source("namespace");
+    if (command.name() === "ps" && ["-p", "--pod"].includes(flagOfValue)) return source("podId");
     return command.options.find((option) => isNamed(option, flagOfValue))?.argChoices ?? [];
   }
   if (typed.startsWith("-")) return flagsOf(command);
   if (command.commands.length > 0) return position === 0 ? commandsOf(command) : [];
+  if (command.name() === "cp") return (await source("podContainer")).map((name) => `${name}:`);
   const last = command.registeredArguments.at(-1);
   const argument = command.registeredArguments[position] ?? (last?.variadic ? last : undefined);
   return argument ? argumentWords(command, argument, source) : [];
@@ -66,6 +72,9 @@ async function argumentWords(
   if (argument.argChoices) return argument.argChoices;
   const name = argument.name();
   const group = command.parent?.name();
+  if (name === "container") return source("podContainer");
+  if (name === "pod") return source("pod");
+  if (group === "pod" && name === "id") return source("podId");
   if (name === "image" || (group === "image" && name === "reference")) return source("image");
   if (group === "namespace" && name === "name") return source("namespace");
   const makes = ["create", "run"].includes(command.name());
@@ -104,8 +113,16 @@ export const completionScripts: Readonly<Record<"bash" | "zsh" | "fish", string>
   bash: `# berth completion for bash: put it into /etc/bash_completion.d/berth,
 # or run: source <(berth completion bash)
 _berth() {
-  local IFS=$'\\n'
-  COMPREPLY=($(berth complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  # From the line itself: COMP_WORDS is cut at the colons of image names.
+  local line=\${COMP_LINE:0:COMP_POINT} typed words
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  typed=\${words[-1]}
+  mapfile -t COMPREPLY < <(berth complete -- "\${words[@]:1}" 2>/dev/null)
+  [[ \${COMPREPLY[0]} == *: ]] && compopt -o nospace 2>/dev/null
+  if [[ $COMP_WORDBREAKS == *:* ]]; then
+    COMPREPLY=("\${COMPREPLY[@]#"\${typed%"\${typed##*:}"}"}")
+  fi
 }
 complete -o default -F _berth berth
 `,

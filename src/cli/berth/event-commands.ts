@@ -9,7 +9,7 @@ import { jsonLineOf } from "./json.ts";
 import { collect } from "./pairs.ts";
 
 export function addEventCommands(program: Command, io: CliIo): void {
-  withNamespaceFlag(program.command("events"))
+  withNamespaceFlag(program.command("events"), "all")
     .alias("event")
     .description(
       "print what happens, of all namespaces unless one is named; with --json one object a line",

@@ -24,7 +24,6 @@ export function buildBerth(io: CliIo): Command {
     .version(`berth ${version}`, "-v, --version", "print the client's version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
-    .showHelpAfterError("Run 'berth --help' for the commands and flags.")
     .addHelpText("after", examples);
   addDaemonCommands(program, io);
   addPodCommands(program, io);

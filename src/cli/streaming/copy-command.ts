@@ -27,6 +27,7 @@ const cri = "runtime.v1.RuntimeService";
 
 export function addCopyCommand(program: Command, io: CliIo): void {
   withTlsFlags(withCommonFlags(program.command("cp <source> <target>")))
+    .summary("copy a file or folder into a container or out of it")
     .description(
       "copy a file or folder into a container or out of it. One side is CONTAINER:PATH. The container needs a tar. Links that come out of a container are left out, with a word",
     )

@@ -19,6 +19,7 @@ const cri = "runtime.v1.RuntimeService";
 
 export function addExecCommands(program: Command, io: CliIo): void {
   withStreamFlags(withCommonFlags(program.command("exec <container> <command...>")))
+    .summary("run a command in a container; its exit status is the command's")
     .description(
       "run a command in a container; its exit status is the command's. The container is named by its id, the start of its id, or its name",
     )
@@ -37,6 +38,7 @@ export function addExecCommands(program: Command, io: CliIo): void {
     );
 
   withStreamFlags(withCommonFlags(program.command("attach <container>")))
+    .summary("join the streams of a container's own process")
     .description(
       "join the streams of a container's own process: its output from now on, and with -i its input. Ctrl-C leaves it running, unless -t passes it on",
     )

@@ -21,6 +21,7 @@ const lookAgainMs = 200;
 
 export function addLogsCommand(program: Command, io: CliIo): void {
   withCommonFlags(program.command("logs <container>"))
+    .summary("print what a container has written")
     .description(
       "print what a container has written, its stderr on ours. Reads the log file, so it must be run on the daemon's machine; rotated files are not looked at",
     )

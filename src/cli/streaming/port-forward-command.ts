@@ -26,6 +26,7 @@ interface PortPair {
 
 export function addPortForwardCommand(program: Command, io: CliIo): void {
   withTlsFlags(withCommonFlags(program.command("port-forward <pod> <[local:]port...>")))
+    .summary("forward local ports to ports on a pod's loopback")
     .description(
       "forward local ports to ports on a pod's loopback, until interrupted. A port alone is the same on both sides; an empty or zero local port takes any free one. The pod is named by its id, the start of its id, its name, or namespace/name",
     )
