@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, CommanderError } from "commander";
-import { isFault } from "../base/errors.ts";
+import { errnoOf, isFault } from "../base/errors.ts";
 import type { CliIo } from "./cli-io.ts";
 import { CommandExit } from "./command-exit.ts";
 import { styleHelp } from "./help-style.ts";
@@ -47,8 +47,9 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
-/** A fault's message and those of its causes that say more; anything unexpected with its stack. */
+/** What a fault, or the system, says; anything unexpected with its stack. */
 function messageOf(error: unknown): string {
   if (isFault(error)) return error.message;
+  if (error instanceof Error && /^E(?!RR_)/.test(errnoOf(error) ?? "")) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -167,7 +167,16 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): RuntimeFault 
   if (signal?.aborted) return faultAtBoundary(signal.reason);
   const status = error as Partial<ServiceError> | null;
   if (typeof status?.code !== "number") return faultAtBoundary(error);
-  return faultOfStatus({ code: status.code, message: status.details ?? "" });
+  return faultOfStatus({ code: status.code, message: plainReason(status.details ?? "") });
+}
+
+/** grpc-js wraps why it has no connection; the reason alone is what a user can act on. */
+function plainReason(details: string): string {
+  return (
+    /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:/s.exec(
+      details,
+    )?.[1] ?? details
+  );
 }
 
 function ready(channel: Client, path: string, { signal }: Cancellable): Promise<void> {

@@ -191,6 +191,30 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     const missing = await berth("cp", "shell:/none", back);
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /none/);
+    const absent = path.join(bed.folder, "absent");
+    assert.deepEqual(await berth("cp", absent, "shell:/tmp"), {
+      code: 1,
+      stdout: "",
+      stderr: `berth: ${absent} not found\n`,
+    });
+    const lost = await berth("cp", "shell:/tmp/renamed", path.join(absent, "deep", "down"));
+    assert.equal(lost.code, 1);
+    assert.match(lost.stderr, /^berth: ENOENT: no such file or directory, .*\/deep'\n$/);
+  });
+
+  test("an empty name is nobody's, though every id starts with it", async () => {
+    for (const command of [
+      ["exec", "", "true"],
+      ["attach", ""],
+      ["logs", ""],
+      ["port-forward", "", "80"],
+      ["pod", "inspect", ""],
+      ["cp", ":/etc/passwd", bed.folder],
+    ]) {
+      const { code, stderr } = await berth(...command);
+      assert.equal(code, 1, command.join(" "));
+      assert.match(stderr, /is empty|must be CONTAINER:PATH/);
+    }
   });
 
   test("cp: what a container sends goes nowhere else", async () => {

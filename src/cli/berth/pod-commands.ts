@@ -74,6 +74,7 @@ function stateName(state: Container["state"]): string {
 }
 
 async function inspectPod(session: Session, prefix: string): Promise<void> {
+  if (prefix === "") throw fault("INVALID_ARGUMENT", "the pod's id is empty");
   const runtime = session.client(cri);
   const { items } = await runtime.ListPodSandbox({ filter: { id: prefix } }, session.call);
   const [pod, another] = items;

@@ -162,7 +162,7 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   {
     args: ["ps", "-a", "/nowhere/b.sock"],
     code: 1,
-    says: /^berth: cannot reach berthd on \/nowhere\/b\.sock/,
+    says: /^berth: cannot reach berthd on \/nowhere\/b\.sock: is it running there\? \(connect ENOENT \/nowhere\/b\.sock\)\n/,
   },
   { args: ["pods"], code: 2, says: /unknown command 'pods'/ },
 ];

@@ -74,10 +74,14 @@ async function copyIn(
   const name = into ? path.basename(path.resolve(source)) : path.posix.basename(target);
   const archive = new PassThrough();
   const command = ["tar", "-xmf", "-", "-C", folder];
+  const failure = new AbortController();
+  const signal = AbortSignal.any([session.call.signal, failure.signal]);
   const packing = packTree(source, name, archive);
-  packing.catch((error: unknown) => archive.destroy(error as Error)); // awaited below
+  // Awaited below. The tar would wait for the rest of the archive for ever.
+  packing.catch((error: unknown) => failure.abort(error));
   const discard = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const copying = runTar(session, containerId, command, { stdin: archive, stdout: discard }, tls);
+  const streams = { stdin: archive, stdout: discard };
+  const copying = runTar(session, containerId, command, streams, { tls, signal });
   await Promise.all([packing, copying]);
 }
 
@@ -99,15 +103,15 @@ async function copyOut(
   );
   const destination = isFolder ? path.join(target, name) : target;
   const archive = new PassThrough();
+  const failure = new AbortController();
+  const signal = AbortSignal.any([session.call.signal, failure.signal]);
   const unpacking = unpackTree(archive, name, destination, (skipped) => {
     io.error(`berth: left out ${skipped}\n`);
   });
-  unpacking.catch((error: unknown) => archive.destroy(error as Error)); // awaited below
+  unpacking.catch((error: unknown) => failure.abort(error)); // awaited below
   const command = ["tar", "-cf", "-", "-C", folder, name];
-  const copying = runTar(session, containerId, command, { stdout: archive }, tls).finally(() =>
-    archive.end(),
-  );
-  await Promise.all([copying, unpacking]);
+  const copying = runTar(session, containerId, command, { stdout: archive }, { tls, signal });
+  await Promise.all([copying.finally(() => archive.end()), unpacking]);
 }
 
 /** The container's tar; what it says on stderr is the message of its failure. */
@@ -116,11 +120,11 @@ async function runTar(
   containerId: string,
   cmd: readonly string[],
   streams: { readonly stdin?: Readable; readonly stdout: Writable },
-  tls: TlsOptions,
+  { tls, signal }: { readonly tls: TlsOptions; readonly signal: AbortSignal },
 ): Promise<void> {
   const stdin = streams.stdin !== undefined;
   const request = { containerId, cmd: [...cmd], stdin, stdout: true, stderr: true };
-  const { url } = await session.client(cri).Exec(request, session.call);
+  const { url } = await session.client(cri).Exec(request, { signal });
   let complaint = "";
   const stderr = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
@@ -128,7 +132,6 @@ async function runTar(
       done();
     },
   });
-  const { signal } = session.call;
   const command = new RemoteCommand({ url, streams: { ...streams, stderr }, tls, signal });
   const exitCode = await command.run();
   if (exitCode === 0) return;

@@ -10,6 +10,7 @@ const cri = "runtime.v1.RuntimeService";
  * container alone has it. NOT_FOUND; INVALID_ARGUMENT when several fit.
  */
 export async function findContainer(session: Session, reference: string): Promise<Container> {
+  assertNamed("container", reference);
   const { containers } = await session.client(cri).ListContainers({}, session.call);
   const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
   const named = ({ metadata }: Container): boolean => metadata?.name === reference;
@@ -23,6 +24,7 @@ export async function findContainer(session: Session, reference: string): Promis
 
 /** The pod that is meant: by id or its start, by `namespace/name`, or by its name. As findContainer. */
 export async function findPod(session: Session, reference: string): Promise<PodSandbox> {
+  assertNamed("pod", reference);
   const { items } = await session.client(cri).ListPodSandbox({}, session.call);
   const ready = items.filter(({ state }) => state === "SANDBOX_READY");
   const named = ({ metadata }: PodSandbox): boolean =>
@@ -33,6 +35,11 @@ export async function findPod(session: Session, reference: string): Promise<PodS
     ready.filter(named),
     items.filter(named),
   ]);
+}
+
+/** An empty variable in somebody's script must not mean the only one there is: every id starts so. */
+function assertNamed(kind: string, reference: string): void {
+  if (reference === "") throw fault("INVALID_ARGUMENT", `the ${kind}'s name is empty`);
 }
 
 /** The only member of the first set that has any. */
