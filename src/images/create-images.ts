@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
-import { fault, isAbort } from "../base/errors.ts";
+import { fault, isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { SingleFlight } from "../base/single-flight.ts";
 import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
@@ -166,14 +166,19 @@ class StoredImages implements ImageLibrary {
     const { content, namespace } = this.#options;
     const call = { signal };
     using _work = await this.#options.garbage.hold(namespace, call);
-    await using archive = await openArchive(path, call);
-    const from = { archive, content, namespace };
-    const source = new ArchiveSource(archive, content, namespace);
-    const images: Image[] = [];
-    for (const found of await readArchive(from, name, call)) {
-      images.push(await this.#register(found, source, call));
+    try {
+      await using archive = await openArchive(path, call);
+      const from = { archive, content, namespace };
+      const source = new ArchiveSource(archive, content, namespace);
+      const images: Image[] = [];
+      for (const found of await readArchive(from, name, call)) {
+        images.push(await this.#register(found, source, call));
+      }
+      return images;
+    } catch (error) {
+      if (!isFault(error, "INVALID_ARGUMENT")) throw error;
+      throw fault(error.code, `cannot load "${path}": ${error.message}`, { cause: error });
     }
-    return images;
   }
 
   async remove(reference: string, { signal }: Cancellable): Promise<void> {

@@ -92,7 +92,10 @@ test("an archive that is none is refused", { skip }, async () => {
   const { images, content } = await openLibrary(await home.folder("refused"));
   const nothing = path.join(home.path, "nothing.tar");
   await must("tar", ["-C", layout, "-cf", nothing, "oci-layout"]);
-  await assert.rejects(images.load(nothing, call()), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(images.load(nothing, call()), {
+    code: "INVALID_ARGUMENT",
+    message: `cannot load "${nothing}": archive has neither index.json nor manifest.json`,
+  });
   await writeFile(nothing, "not a tar at all ".repeat(100));
   await assert.rejects(images.load(nothing, call()), { code: "INVALID_ARGUMENT" });
   await assert.rejects(images.load("/no/such/file", call()), { code: "NOT_FOUND" });
