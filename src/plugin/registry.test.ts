@@ -168,6 +168,38 @@ test("PluginRegistry stops all again when a vital plugin fails", async () => {
   assert.deepEqual(notes, ["+a.x", "-a.x"]);
 });
 
+test("PluginRegistry starts nothing more once what is vital cannot come, and tells why", async () => {
+  const notes: string[] = [];
+  const registry = registryOf(
+    [
+      { uri: "store.x", fails: "the store is locked" },
+      { uri: "service.x", requires: ["store"] },
+      { uri: "grpc.x", requires: ["service"] },
+      { uri: "other.x" },
+    ],
+    notes,
+  );
+  await assert.rejects(
+    registry.start({ signal, vital: ["grpc.x"] }),
+    /^Error: the store is locked/,
+  );
+  assert.deepEqual(notes, []);
+});
+
+test("PluginRegistry goes on while another plugin of the type is to come", async () => {
+  const notes: string[] = [];
+  await using registry = registryOf(
+    [
+      { uri: "store.a", fails: "broken" },
+      { uri: "store.b" },
+      { uri: "service.x", requires: ["store"] },
+    ],
+    notes,
+  );
+  await registry.start({ signal, vital: ["service.x"] });
+  assert.deepEqual(notes, ["+store.b", "+service.x"]);
+});
+
 test("PluginRegistry hands over instances, only of what is required", async () => {
   const registry = new PluginRegistry(silentLogger);
   const number = definePlugin({ type: "n", id: "x", requires: [], init: () => 42 });

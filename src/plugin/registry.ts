@@ -58,8 +58,9 @@ export class PluginRegistry implements AsyncDisposable {
   }
 
   /**
-   * Starts everything that can start. When a vital plugin fails, for whatever reason, what is up is
-   * stopped again and its error is thrown. INVALID_ARGUMENT for two plugins of one URI.
+   * Starts everything that can start. As soon as a vital plugin cannot start any more, because it or
+   * what it stands on has failed, nothing else is started, what is up is stopped again, and the error
+   * of the one that failed is thrown. INVALID_ARGUMENT for two plugins of one URI.
    */
   async start(options: StartOptions): Promise<void> {
     const { order, impossible } = startOrder(this.#entries);
@@ -74,11 +75,27 @@ export class PluginRegistry implements AsyncDisposable {
       const error = impossible.get(entry);
       if (error) this.#fail(entry, error);
       else await this.#startOne(entry, options, this.#disposal);
-      if (entry.state.kind === "failed" && options.vital.includes(pluginUri(entry))) {
+      if (entry.state.kind === "failed" && this.#isLost(options.vital)) {
         await this[Symbol.asyncDispose]();
         throw entry.state.error;
       }
     }
+  }
+
+  /** Whether one of them has failed, or requires, over however many steps, what has. */
+  #isLost(uris: readonly string[]): boolean {
+    const known = new Map<Entry, boolean>();
+    const isOff = (entry: Entry): boolean => {
+      const before = known.get(entry);
+      if (before !== undefined) return before;
+      known.set(entry, false); // those that require each other fail by themselves
+      const off =
+        entry.state.kind === "failed" ||
+        entry.requires.some((one) => providersOf(one, this.#entries).every(isOff));
+      known.set(entry, off);
+      return off;
+    };
+    return this.#entries.some((entry) => uris.includes(pluginUri(entry)) && isOff(entry));
   }
 
   /** The instance of a plugin that is up; FAILED_PRECONDITION otherwise. */
@@ -119,9 +136,14 @@ export class PluginRegistry implements AsyncDisposable {
 
   async #startOne(entry: Entry, call: Cancellable, disposal: AsyncDisposableStack): Promise<void> {
     const uri = pluginUri(entry);
+    const missing = this.#missingOf(entry);
+    if (missing) {
+      entry.state = { kind: "failed", error: missing };
+      this.#log.warn({ plugin: uri, reason: missing.message }, "plugin is off");
+      return;
+    }
     try {
       call.signal.throwIfAborted();
-      this.#checkRequirements(entry);
       entry.instance = await entry.plugin.init(this.#contextOf(entry, call));
       entry.state = { kind: "up" };
       disposal.defer(() => this.#stopOne(entry));
@@ -144,17 +166,19 @@ export class PluginRegistry implements AsyncDisposable {
     else if (isDisposable(instance)) instance[Symbol.dispose]();
   }
 
-  #checkRequirements(entry: Entry): void {
+  /** Why the entry cannot start, when nothing that is up is what it requires. */
+  #missingOf(entry: Entry): Error | undefined {
     for (const requirement of entry.requires) {
       const providers = providersOf(requirement, this.#entries);
       if (providers.some((provider) => provider.state.kind === "up")) continue;
       const failed = providers.find((provider) => provider.state.kind === "failed");
-      throw fault(
+      return fault(
         "FAILED_PRECONDITION",
         `plugin "${pluginUri(entry)}" is off: "${failed ? pluginUri(failed) : requirement}" has failed`,
         { cause: failed?.state.kind === "failed" ? failed.state.error : undefined },
       );
     }
+    return undefined;
   }
 
   #contextOf(entry: Entry, call: Cancellable): PluginContext {
