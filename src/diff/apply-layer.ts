@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, openSync } from "node:fs";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { syncFileSystem } from "../base/os/inode.ts";
@@ -35,7 +34,7 @@ export async function applyLayer(
   const { root, whiteouts, lowers } = place;
   const layer = await extractLayer({ blob: request.blob, root, whiteouts }, call);
   await dressImplicitFolders(root, lowers, layer.implicit);
-  if (request.sync) await syncFolder(root);
+  if (request.sync) await syncFileSystem(root);
   return layer;
 }
 
@@ -62,13 +61,4 @@ async function placeOf({ mounts, rooms }: ApplyRequest): Promise<Place> {
   const owned = undo.move();
   const dispose = { [Symbol.asyncDispose]: () => owned.disposeAsync() };
   return { root, whiteouts: "remove", lowers: [], ...dispose };
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const fd = openSync(folder, "r");
-  try {
-    await syncFileSystem(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { closeSync, openSync } from "node:fs";
 import { checked, lastError } from "./errno.ts";
 import { libc, load } from "./libc.ts";
 
@@ -112,8 +113,17 @@ export function openDirectoryInside(rootFd: number, path: Buffer): number {
   return checked(fd, "openat2", path.toString());
 }
 
-/** Flushes the whole file system that holds the open file; runs on the thread pool. */
-export function syncFileSystem(fd: number): Promise<void> {
+/** Flushes the whole file system that holds a folder; runs on the thread pool. */
+export async function syncFileSystem(folder: string): Promise<void> {
+  const fd = openSync(folder, "r");
+  try {
+    await syncOpen(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function syncOpen(fd: number): Promise<void> {
   const syncfs = load().func("int syncfs(int fd)");
   return new Promise((resolve, reject) => {
     syncfs.async(fd, (error: Error | null, result: number) => {

@@ -3,7 +3,6 @@ import type { LinuxContainerSecurityContext } from "../../gen/cri.gen.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
 import { addContainerMounts } from "./add-mounts.ts";
 import { containerAnnotations } from "./annotations.ts";
-import { apparmorProfile } from "./apparmor/apparmor.ts";
 import { processArgs, workingDirectory } from "./args.ts";
 import { startingSpec } from "./base-spec.ts";
 import { capabilitySets, resolveCapabilities } from "./capabilities.ts";
@@ -11,6 +10,7 @@ import { applyCdiDevices, requestedCdiDevices } from "./cdi/cdi-devices.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
 import { blockIo } from "./classes/blockio.ts";
 import { rdtGroup } from "./classes/rdt.ts";
+import { confine } from "./confine.ts";
 import { hostDevices, requestedDevices } from "./devices.ts";
 import { addRequestedEnv, defaultPath, Environment } from "./env.ts";
 import { invalid } from "./invalid.ts";
@@ -19,7 +19,6 @@ import { clampOomScoreAdj } from "./oom-score.ts";
 import { podHostname } from "./pod-hostname.ts";
 import type { BuiltContainerSpec, ContainerSpecInput, SpecServices } from "./ports.ts";
 import { toOciResources } from "./resources.ts";
-import { seccompProfile } from "./seccomp/seccomp.ts";
 import { checkSelinux } from "./selinux.ts";
 import { resolveUser } from "./user.ts";
 import { checkSameUserNamespace, type UserMappings, userMappings } from "./user-namespace.ts";
@@ -75,7 +74,7 @@ export async function buildContainerSpec(
   await setClasses(spec, input, services);
   await addContainerMounts(spec, input, mappings);
   await setDevices(spec, input, privileged);
-  await confine(spec, input, services, capabilities);
+  await confine(spec, security, capabilities, input, services);
   await applyCdiDevices(spec, cdiDevices);
   return { spec, user };
 }
@@ -199,37 +198,4 @@ async function setDevices(
   linux.resources.devices = allHost
     ? [{ allow: true, access: "rwm" }]
     : [...(linux.resources.devices ?? []), ...requested.rules];
-}
-
-async function confine(
-  spec: OciSpec,
-  { config, cri, host }: ContainerSpecInput,
-  { apparmor }: SpecServices,
-  capabilities: readonly string[],
-): Promise<void> {
-  const security = config.linux?.securityContext ?? null;
-  const privileged = security?.privileged === true;
-  const seccomp = await seccompProfile(
-    {
-      profile: security?.seccomp ?? null,
-      legacyPath: security?.seccompProfilePath ?? "",
-      unsetProfile: cri.unsetSeccompProfile,
-      privileged,
-      capabilities,
-    },
-    host,
-  );
-  if (seccomp === undefined) delete spec.linux.seccomp;
-  else if (seccomp !== "keep") spec.linux.seccomp = seccomp;
-  const profile = await apparmorProfile(
-    {
-      profile: security?.apparmor ?? null,
-      legacy: security?.apparmorProfile ?? "",
-      privileged,
-      base: spec.process.apparmorProfile,
-    },
-    host,
-    apparmor,
-  );
-  if (profile !== undefined) spec.process.apparmorProfile = profile;
 }

@@ -2,17 +2,16 @@
 import type { LinuxSandboxSecurityContext } from "../../gen/cri.gen.ts";
 import type { OciMount, OciSpec } from "../../runtime/oci/spec.ts";
 import { podImageAnnotation, sandboxAnnotations } from "./annotations.ts";
-import { apparmorProfile } from "./apparmor/apparmor.ts";
 import { startingSpec } from "./base-spec.ts";
 import { capabilitySets } from "./capabilities.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
+import { confine } from "./confine.ts";
 import { sharedMemoryMount } from "./container-mounts.ts";
 import { invalid } from "./invalid.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "./masked-paths.ts";
 import { type HostNamespaces, hostNamespaces, sandboxNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj, sandboxOomScoreAdj } from "./oom-score.ts";
 import type { SandboxSpecInput, SpecServices } from "./ports.ts";
-import { seccompProfile } from "./seccomp/seccomp.ts";
 import { checkSelinux } from "./selinux.ts";
 import { sandboxSysctls } from "./sysctls.ts";
 import { idText, requestedGroups } from "./user.ts";
@@ -81,7 +80,7 @@ export async function buildSandboxSpec(
     cri,
   );
   if (Object.keys(sysctl).length > 0) linux.sysctl = sysctl;
-  await confine(spec, input, services);
+  await confine(spec, security, [], input, services);
   return spec;
 }
 
@@ -89,38 +88,6 @@ export async function buildSandboxSpec(
 function sandboxMounts(defaults: readonly OciMount[], shm: OciMount[]): OciMount[] {
   const needed = new Set(["/proc", "/dev"]);
   return [...defaults.filter(({ destination }) => needed.has(destination)), ...shm];
-}
-
-async function confine(
-  spec: OciSpec,
-  { config, cri, host }: SandboxSpecInput,
-  { apparmor }: SpecServices,
-): Promise<void> {
-  const security = config.linux?.securityContext ?? null;
-  const privileged = security?.privileged === true;
-  const seccomp = await seccompProfile(
-    {
-      profile: security?.seccomp ?? null,
-      legacyPath: security?.seccompProfilePath ?? "",
-      unsetProfile: cri.unsetSeccompProfile,
-      privileged,
-      capabilities: [],
-    },
-    host,
-  );
-  if (seccomp === undefined) delete spec.linux.seccomp;
-  else if (seccomp !== "keep") spec.linux.seccomp = seccomp;
-  const profile = await apparmorProfile(
-    {
-      profile: security?.apparmor ?? null,
-      legacy: "",
-      privileged,
-      base: spec.process.apparmorProfile,
-    },
-    host,
-    apparmor,
-  );
-  if (profile !== undefined) spec.process.apparmorProfile = profile;
 }
 
 function pauseUser(security: LinuxSandboxSecurityContext | null): OciSpec["process"]["user"] {

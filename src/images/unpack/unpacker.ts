@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
 import os from "node:os";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.ts";
@@ -51,7 +50,7 @@ export class Unpacker {
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
-    this.#flush = new SharedFlush(() => syncFolder(options.snapshotter.root));
+    this.#flush = new SharedFlush(() => syncFileSystem(options.snapshotter.root));
   }
 
   /** Removes what a crash left half extracted. */
@@ -188,14 +187,5 @@ export class Unpacker {
       // The next start removes it.
       if (!isFault(error, "NOT_FOUND")) log.warn({ key, err: error }, "extraction left behind");
     }
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const fd = openSync(folder, "r");
-  try {
-    await syncFileSystem(fd);
-  } finally {
-    closeSync(fd);
   }
 }
