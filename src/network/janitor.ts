@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
+import type { QuietGate } from "../base/quiet-gate.ts";
 import type { NetworkConf } from "./conf.ts";
 import { collectGarbage, takesGc, type ValidAttachment } from "./node-verbs.ts";
-import type { QuietGate } from "./quiet-gate.ts";
 import type { NetworkRecord, ResultCache } from "./result-cache.ts";
 
 /** Pods wait for a collection that runs, so it must be short, also where a plugin sleeps. */

@@ -91,7 +91,8 @@ async function readOptions(bundle: Bundle): Promise<Record<string, unknown>> {
   }
 }
 
-async function specCgroupsPath(bundle: Bundle): Promise<string> {
+/** The cgroup that a bundle's spec names; "" when it names none, or cannot be read. */
+export async function specCgroupsPath(bundle: Bundle): Promise<string> {
   try {
     return cgroupsPath(await bundle.read("config.json"));
   } catch {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { readdir, readFile, rmdir } from "node:fs/promises";
+import { readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../base/errors.ts";
@@ -74,7 +74,10 @@ async function removeTree(folder: string): Promise<void> {
   await rmdir(folder);
 }
 
-/** Kills what still runs in these cgroups, and `init`, until nothing does or the signal fires. */
+/**
+ * Kills what still runs in these cgroups, and `init`, until nothing does or the signal fires. Frozen
+ * ones are thawed: with cgroup v1 a frozen process does not even die of SIGKILL.
+ */
 export async function killLeftovers(
   init: ProcessIdentity | undefined,
   cgroups: readonly string[],
@@ -85,6 +88,7 @@ export async function killLeftovers(
     const alive = [init, ...members.map(identify)].filter((each) => each !== undefined);
     const killed = alive.filter((each) => killProcess(each, "SIGKILL"));
     if (killed.length === 0) return;
+    await Promise.all(cgroups.map(thaw));
     await sleep(delayMs);
   }
 }
@@ -104,6 +108,16 @@ function isOwn(place: string, id: string, specPath: string): boolean {
   return (
     last === id || last.endsWith(`-${id}.scope`) || (specPath.startsWith("/") && place === specPath)
   );
+}
+
+/** The one file or the other is there, by the cgroup's version, or none: other controllers' folders of v1. */
+async function thaw(folder: string): Promise<void> {
+  for (const [name, value] of [
+    ["freezer.state", "THAWED"],
+    ["cgroup.freeze", "0"],
+  ] as const) {
+    await writeFile(path.join(folder, name), value, { flag: "r+" }).catch(() => {});
+  }
 }
 
 async function membersOf(folder: string): Promise<number[]> {

@@ -2,6 +2,8 @@
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
+import { QuietGate } from "../base/quiet-gate.ts";
+import { settlesWithin } from "../base/settles-within.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { clampProcess } from "./clamp-process.ts";
@@ -18,7 +20,17 @@ export interface TaskOwner {
   removing(task: ShimTask): void;
   /** Init is deleted in the shim: forget the task, its bundle and perhaps its shim. Never rejects. */
   removed(task: ShimTask, exit: ProcessExit): Promise<void>;
+  /** Kills what runs in the task's cgroup without the shim's help. Never rejects. */
+  killPastShim(task: ShimTask): Promise<void>;
+  /** Kills the shim, unless it has tasks that are none of this one's; false when it was spared. */
+  killSilentShim(task: ShimTask): boolean;
 }
+
+const sigkill = 9;
+/** How long a shim may take to answer a SIGKILL before its processes are killed without it. */
+const silentMs = 4_000;
+/** How long it may stay silent after that before it counts as dead. */
+const deadMs = 8_000;
 
 export interface ShimTaskParts {
   readonly bundle: Bundle;
@@ -43,6 +55,11 @@ export class ShimTask implements RuntimeTask {
   /** Init, told apart from a later process with its pid; undefined when it was gone already. */
   readonly initProcess: ProcessIdentity | undefined;
   readonly #owner: TaskOwner;
+  /**
+   * A process that joins the container while it is being frozen never comes to run its program: the
+   * OCI runtime waits for it, the shim for that, and every later call for the shim.
+   */
+  readonly #freezing = new QuietGate();
   readonly #exits: ExitTable;
   readonly #death = Promise.withResolvers<ProcessExit>();
   /** Pids as Start answers them: the exit of a short exec can arrive before that. */
@@ -115,8 +132,8 @@ export class ShimTask implements RuntimeTask {
   }
 
   async start(execId: string, call: Cancellable): Promise<number> {
-    const starting = this.#start(execId, call);
-    if (execId === "") return starting;
+    if (execId === "") return this.#start(execId, call);
+    const starting = this.#startExec(execId, call);
     this.#execPids.set(
       execId,
       starting.catch(() => 0),
@@ -124,7 +141,24 @@ export class ShimTask implements RuntimeTask {
     return starting;
   }
 
+  /**
+   * SIGKILL gets through whatever the shim does, which may be stopped, or wait for an exec that came
+   * into a cgroup as that was frozen: the processes are killed past it, and a shim that nobody else
+   * needs, its pod's others included, goes with them when it stays silent.
+   */
   async kill(
+    options: { execId: string; signal: number; all: boolean },
+    call: Cancellable,
+  ): Promise<void> {
+    const asked = this.#askToKill(options, call);
+    if (options.signal !== sigkill || options.execId !== "") return asked;
+    if (await settlesWithin(asked, silentMs)) return asked;
+    await this.#owner.killPastShim(this);
+    if (await settlesWithin(asked, deadMs)) return asked;
+    if (this.#owner.killSilentShim(this)) return asked;
+  }
+
+  async #askToKill(
     options: { execId: string; signal: number; all: boolean },
     call: Cancellable,
   ): Promise<void> {
@@ -169,9 +203,14 @@ export class ShimTask implements RuntimeTask {
     );
   }
 
+  /** Once no exec is being started. */
   async pause(call: Cancellable): Promise<void> {
-    await this.#call(`cannot pause ${this.#name("")}`, call, (api, o) =>
-      api.Pause({ id: this.id }, o),
+    await this.#freezing.whenQuiet(
+      () =>
+        this.#call(`cannot pause ${this.#name("")}`, call, (api, o) =>
+          api.Pause({ id: this.id }, o),
+        ),
+      call,
     );
   }
 
@@ -329,6 +368,11 @@ export class ShimTask implements RuntimeTask {
       exitStatus: exit.exitStatus,
       exitedAtNanos: exit.exitedAtNanos,
     };
+  }
+
+  async #startExec(execId: string, call: Cancellable): Promise<number> {
+    using _turn = await this.#freezing.enter(call);
+    return await this.#start(execId, call);
   }
 
   async #start(execId: string, call: Cancellable): Promise<number> {

@@ -6,9 +6,10 @@ import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { Bundle } from "./bundle.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
-import { endDeadTask } from "./dead-task.ts";
+import { endDeadTask, specCgroupsPath } from "./dead-task.ts";
 import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
 import { onTaskExit } from "./exit-notices.ts";
+import { killLeftovers, ownCgroups } from "./leftover-processes.ts";
 import { mountMappedRootfs } from "./mapped-rootfs.ts";
 import type {
   CreateOptions,
@@ -309,6 +310,32 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       spared: await this.#pool.pids(),
     });
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");
+  }
+
+  async killPastShim(task: ShimTask): Promise<void> {
+    const { connection, files, id, initProcess } = task;
+    this.#log.warn(
+      { task: id, shim: connection.facts.pid },
+      "shim does not answer SIGKILL, killing past it",
+    );
+    const { shimCleanupMs } = this.#options.timeouts;
+    await this.#attempt("task could not be killed past its shim", id, async () => {
+      // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
+      const cgroups = await ownCgroups(task.pid, id, await specCgroupsPath(files));
+      await killLeftovers(initProcess, cgroups, AbortSignal.timeout(shimCleanupMs));
+    });
+  }
+
+  killSilentShim(task: ShimTask): boolean {
+    const { connection, id, sandboxId } = task;
+    const isOwner = sandboxId === "" || sandboxId === id;
+    if (!isOwner && !connection.isLast(id)) return false;
+    this.#log.error(
+      { task: id, shim: connection.facts.pid },
+      "shim does not answer, killing it with its tasks",
+    );
+    connection.killSilent();
+    return true;
   }
 
   async #watch(shim: Shim): Promise<void> {

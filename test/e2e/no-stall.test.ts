@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { frozenMount } from "../support/frozen-mount.ts";
 import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../support/gated-cni.ts";
 import { cniBinFolder, lacking, podPrograms } from "../support/lacking.ts";
+import { nothingLeft } from "../support/leaks.ts";
 import type { Cri } from "../support/pods.ts";
 import { must } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -125,6 +127,48 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
     } finally {
       process.kill(shim, "SIGCONT");
     }
+    await cri.removePod(pod.id);
+  });
+
+  test("a pod whose shim is stopped can be removed, and other pods come and go meanwhile", async () => {
+    const pod = await cri.runPod();
+    const containerId = await cri.startContainer(pod, bed.images.shell.reference, [
+      "sleep",
+      "100000",
+    ]);
+    const shim = await shimOf(cri, pod.id);
+    process.kill(shim, "SIGSTOP");
+    try {
+      const removed = cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
+      await livesOn();
+      await removed;
+      assert.equal((await cri.status(containerId)).exitCode, 137);
+      await cri.removePod(pod.id);
+      await nothingLeft(bed.daemon.territory);
+    } finally {
+      try {
+        process.kill(shim, "SIGCONT");
+      } catch {} // it is gone, as it should be
+    }
+  });
+
+  test("an exec of a container that is paused meanwhile does not hold it", async () => {
+    const pod = await cri.runPod();
+    const containerId = await cri.startContainer(pod, bed.images.shell.reference, [
+      "sleep",
+      "100000",
+    ]);
+    const tasks = bed.daemon.client("containerd.services.tasks.v1.Tasks");
+    const call = { namespace: "k8s.io" };
+    for (let delayMs = 0; delayMs < 40; delayMs += 4) {
+      // Each ends in its own way: before the pause, refused by it, or after the container goes on.
+      const execs = [1, 2].map(() => cri.exec(containerId, ["true"]).catch(String));
+      await sleep(delayMs);
+      await tasks.Pause({ containerId }, call);
+      await tasks.Resume({ containerId }, call);
+      await Promise.all(execs);
+    }
+    assert.equal((await cri.exec(containerId, ["echo", "there"])).stdout, "there\n");
     await cri.removePod(pod.id);
   });
 

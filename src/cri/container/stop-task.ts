@@ -29,12 +29,18 @@ export async function stopContainerTask(
   const { task, exited } = live;
   if (!task || !exited) return stopUnwatched(facade, record, call);
   if (graceMs > 0) {
+    let asked = Promise.resolve();
     if (!live.stopSignalled) {
       live.stopSignalled = true;
       const signal = stopSignal(record.config.stopSignal, record.imageStopSignal);
-      await ignoreFinished(() => task.kill(signal, call));
+      asked = ignoreFinished(() => task.kill(signal, call));
     }
-    await within(exited, graceMs, call.signal);
+    // A shim that does not answer takes no more than the grace.
+    await within(
+      asked.then(() => exited),
+      graceMs,
+      call.signal,
+    );
   }
   const giveUpAt = performance.now() + killBoundMs;
   while (!live.hasExited) {

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault } from "../../base/errors.ts";
+import { fault, type RuntimeFault } from "../../base/errors.ts";
 
 /** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
 export type Deadline = Cancellable & Disposable;
 
 /**
- * Fires after `ms` with a DEADLINE_EXCEEDED fault that says `what`, or when one of `signals` does.
- * Unlike AbortSignal.timeout it leaves no timer behind once disposed.
+ * Fires after `ms` with a DEADLINE_EXCEEDED fault that says `what`, or with the fault that is given, or
+ * when one of `signals` does. Unlike AbortSignal.timeout it leaves no timer behind once disposed.
  */
-export function deadline(ms: number, what: string, ...signals: AbortSignal[]): Deadline {
+export function deadline(
+  ms: number,
+  what: string | RuntimeFault,
+  ...signals: AbortSignal[]
+): Deadline {
   const abort = new AbortController();
   const timer = setTimeout(() => {
-    abort.abort(fault("DEADLINE_EXCEEDED", `${what} took longer than ${ms / 1000} s`));
+    abort.abort(
+      typeof what === "string"
+        ? fault("DEADLINE_EXCEEDED", `${what} took longer than ${ms / 1000} s`)
+        : what,
+    );
   }, ms).unref();
   const forward = (event: Event): void => abort.abort((event.target as AbortSignal).reason);
   for (const signal of signals) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
 import { deleteExec, killExec } from "../container/end-exec.ts";
 import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
+import { waitUnder } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { deadline, within } from "../lifecycle/deadline.ts";
+import { type Deadline, deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import type { CapturedOutput } from "../ports.ts";
 
@@ -27,23 +30,30 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
     const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
     const execId = newExecId(id);
+    using limit = timeLimit(request, call.signal);
     const process = await op.run("exec", () =>
-      task.exec(execId, { ...spec, terminal: false }, output.io, call),
+      task.exec(execId, { ...spec, terminal: false }, output.io, limit),
     );
-    const clear = (): Promise<void> => op.run("delete", () => deleteExec(facade, process));
-    let status: ExitStatus;
     try {
-      status = await runToEnd(facade, op, process, request, call.signal);
+      const status = await runToEnd(facade, op, process, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
-    } catch (error) {
-      await clear();
-      throw error;
+      return answer(output, status);
+    } finally {
+      // A probe's result does not wait for it; the operation lasts until it is done.
+      const pending = claim.move();
+      void op.run("delete", () => deleteExec(facade, process)).finally(() => pending.dispose());
     }
-    // A probe's result does not wait for it; the operation lasts until it is done.
-    const pending = claim.move();
-    void clear().finally(() => pending.dispose());
-    return answer(output, status);
   };
+}
+
+/** Of all together: a command that cannot be started in time has timed out as well. */
+function timeLimit({ cmd, timeout }: ExecSyncRequest, caller: AbortSignal): Deadline {
+  const timeoutMs = timeout === 0n ? noTimeoutMs : Number(timeout) * 1000;
+  const fired = fault(
+    "DEADLINE_EXCEEDED",
+    `command "${cmd.join(" ")}" timed out after ${timeout}s`,
+  );
+  return deadline(Math.min(timeoutMs, noTimeoutMs), fired, caller);
 }
 
 function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
@@ -55,26 +65,16 @@ async function runToEnd(
   facade: Facade,
   op: Operation,
   process: Process,
-  request: ExecSyncRequest,
-  signal: AbortSignal,
+  limit: Cancellable,
 ): Promise<ExitStatus> {
   const exit = await process.wait({ signal: facade.lifetime });
-  await op.run("start", () => process.start({ signal }));
-  const timeoutMs = request.timeout === 0n ? noTimeoutMs : Number(request.timeout) * 1000;
   try {
-    const status = await op.run("run", () =>
-      within(exit.status, Math.min(timeoutMs, noTimeoutMs), signal),
-    );
-    if (status) return status;
+    await op.run("start", () => process.start(limit));
+    return await op.run("run", () => waitUnder(exit.status, limit));
   } catch (error) {
-    await killExec(facade, process, exit.status);
+    if (limit.signal.aborted) await killExec(facade, process, exit.status);
     throw error;
   }
-  await killExec(facade, process, exit.status);
-  throw fault(
-    "DEADLINE_EXCEEDED",
-    `command "${request.cmd.join(" ")}" timed out after ${request.timeout}s`,
-  );
 }
 
 async function drain(process: Process, timeoutMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { settlesWithin } from "../../base/settles-within.ts";
 import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
 import { stopContainerTask } from "../container/stop-task.ts";
 import { containersOf, type Facade } from "../facade.ts";
@@ -23,6 +24,8 @@ import { removeImageVolumes } from "./image-volumes.ts";
  */
 const networkMs = 60_000;
 const namespaceMs = 10_000;
+/** How long killed containers may take before the sandbox's own process is killed as well. */
+const containersMs = 5_000;
 
 /**
  * Takes a sandbox out of service: its containers and then its task, and beside that its network, which
@@ -38,10 +41,15 @@ export async function takeDownSandbox(
   facade.live.of(id).ending = true;
   await together(
     async () => {
-      await op.run("containers", () =>
-        settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
-      );
+      const stopContainers = (): Promise<void> =>
+        op.run("containers", () =>
+          settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
+        );
+      const stopping = stopContainers();
+      await settlesWithin(stopping, containersMs);
       await op.run("task", () => stopSandboxTask(facade, id, call));
+      // The end of a shim that held them has ended them too.
+      await stopping.catch(stopContainers);
       await op.run("image volumes", () => removeImageVolumes(facade, id, call));
     },
     () => op.run("network", () => takeDownNetwork(facade, id, call)),

@@ -100,6 +100,11 @@ export class Shim {
     else pump[Symbol.dispose]();
   }
 
+  /** SIGKILL for a process that does not answer; what follows is as when it dies by itself. */
+  killSilent(): void {
+    if (this.#process !== undefined) killProcess(this.#process, "SIGKILL");
+  }
+
   /** Drops the connection and leaves the process alone: for the daemon's own end. */
   disconnect(): void {
     this.#ending ??= Promise.resolve();

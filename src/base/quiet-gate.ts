@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
+import type { Cancellable } from "./cancellable.ts";
 
 /**
  * Lets any number of holders in, and work that must be alone when nobody is in. That work waits for
