@@ -340,8 +340,8 @@ suite("berth on a real daemon", { skip: lacking(...podPrograms) }, () => {
     const script = [
       `source <('${program}' completion bash)`,
       `berth() { '${program}' "$@"; }`,
-      "COMP_WORDS=(berth task ki) COMP_CWORD=2; _berth; printf '%s\\n' \"${COMPREPLY[@]}\"",
-      "COMP_WORDS=(berth task kill '') COMP_CWORD=3; _berth; printf '%s\\n' \"${COMPREPLY[@]}\"",
+      "COMP_LINE='berth task ki' COMP_POINT=13; _berth; printf '%s\\n' \"${COMPREPLY[@]}\"",
+      "COMP_LINE='berth task kill ' COMP_POINT=16; _berth; printf '%s\\n' \"${COMPREPLY[@]}\"",
     ].join("\n");
     const { stdout, stderr } = await run("bash", ["-c", script], { env: env() });
     assert.equal(stderr, "");
