@@ -19,7 +19,7 @@ import {
 } from "./grpc-calls.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
-import { codeNumber } from "./status.ts";
+import { statusOf } from "./status.ts";
 import { bindPathFor, claimSocketPath, publishSocket } from "./unix-socket.ts";
 
 export interface GrpcServerOptions {
@@ -221,7 +221,9 @@ class UnixGrpcServer implements GrpcServer {
     if (this.#calls.size === 0) this.#onIdle?.();
     const failure = thrown.length > 0 ? served.faultOf(thrown[0]) : undefined;
     this.#options.onCall?.(served.report(failure));
-    return failure && { code: codeNumber(failure.code), details: failure.message };
+    if (failure === undefined) return undefined;
+    const { code, message } = statusOf(failure);
+    return { code, details: message };
   }
 }
 

@@ -299,6 +299,18 @@ test("gRPC: an answer over the limit is RESOURCE_EXHAUSTED with a text that says
   });
 });
 
+test("gRPC: a failure's text that no header holds is shortened in its middle", async () => {
+  await using connect = openGrpc();
+  const client = await connect(tasks, {
+    Pause: async ({ containerId }) => {
+      throw fault("NOT_FOUND", `container "${containerId}" not found`);
+    },
+  });
+  const [code, message] = await codeOf(client.Pause({ containerId: "ü".repeat(70_000) }));
+  assert.equal(code, "NOT_FOUND");
+  assert.match(message, /^container "ü+ … \d+ characters left out … ü+" not found$/);
+});
+
 test("gRPC: a request over the limit is RESOURCE_EXHAUSTED", async () => {
   await withServer({ List: async () => ({}) }, { maxRecvBytes: 4096 }, async (_server, client) => {
     assert.equal(
