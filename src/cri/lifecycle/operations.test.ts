@@ -28,6 +28,27 @@ describe("OperationRegistry", () => {
     assert.deepEqual(registry.list(), []);
   });
 
+  it("warns of stages that run for long, beyond what their caller allows them", (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    let now = 0;
+    t.mock.method(performance, "now", () => now);
+    const warned: unknown[] = [];
+    const log = { ...silentLogger, warn: (facts: object) => warned.push(facts) };
+    const operation = new OperationRegistry(log).claim("StopContainer", "c");
+    const forever = (): Promise<void> => new Promise(() => {});
+    void operation.run("stop", forever, 30_000);
+    void operation.run("network", forever);
+    const stagesAfter = (seconds: number): unknown => {
+      now = seconds * 1000;
+      t.mock.timers.tick(10_000);
+      const [facts] = warned.splice(0) as { stages: { stage: string }[] }[];
+      return facts?.stages.map(({ stage }) => stage);
+    };
+    assert.equal(stagesAfter(9), undefined);
+    assert.deepEqual(stagesAfter(39), ["network"]);
+    assert.deepEqual(stagesAfter(40), ["stop", "network"]);
+  });
+
   it("tells its hooks of stages and operations, and whether they failed", async () => {
     const told: unknown[] = [];
     const registry = new OperationRegistry(silentLogger, {

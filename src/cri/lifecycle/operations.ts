@@ -19,7 +19,8 @@ export interface OperationHooks {
 
 /** One claim. `run` names a step while it runs; dispose it when the operation has ended. */
 export interface Operation extends Disposable {
-  run<T>(stage: string, step: () => Promise<T>): Promise<T>;
+  /** `allowedMs`: what the caller gives the step, a grace period say; it is slow only beyond that. */
+  run<T>(stage: string, step: () => Promise<T>, allowedMs?: number): Promise<T>;
 }
 
 export interface Operations {
@@ -74,9 +75,9 @@ export class OperationRegistry implements Operations {
   }
 
   #reportSlow(): void {
-    for (const operation of this.list()) {
-      const slow = operation.stages.filter(({ seconds }) => seconds * 1000 >= slowStageMs);
-      if (slow.length > 0) this.#log.warn({ ...operation, stages: slow }, "operation is slow");
+    for (const operation of this.#running) {
+      const view = operation.view(slowStageMs);
+      if (view.stages.length > 0) this.#log.warn({ ...view }, "operation is slow");
     }
   }
 }
@@ -87,7 +88,7 @@ class RunningOperation implements Operation {
   readonly #hooks: OperationHooks;
   readonly #onEnd: () => void;
   readonly #startedAt = performance.now();
-  readonly #stages = new Map<symbol, { stage: string; startedAt: number }>();
+  readonly #stages = new Map<symbol, Stage>();
   readonly #durationsMs: Record<string, number> = {};
   #failed = false;
   #ended = false;
@@ -99,10 +100,10 @@ class RunningOperation implements Operation {
     this.#onEnd = onEnd;
   }
 
-  async run<T>(stage: string, step: () => Promise<T>): Promise<T> {
+  async run<T>(stage: string, step: () => Promise<T>, allowedMs = 0): Promise<T> {
     const key = Symbol(stage);
     const startedAt = performance.now();
-    this.#stages.set(key, { stage, startedAt });
+    this.#stages.set(key, { stage, startedAt, allowedMs });
     let failed = true;
     try {
       const result = await step();
@@ -123,17 +124,17 @@ class RunningOperation implements Operation {
     this.#hooks.onStage?.({ rpc, stage, seconds: ms / 1000, failed });
   }
 
-  view(): OperationView {
+  /** With the stages that have run this long, beyond what they are allowed. */
+  view(overdueMs = Number.NEGATIVE_INFINITY): OperationView {
     const now = performance.now();
     const { rpc, object } = this.#claim;
     return {
       rpc,
       object,
       seconds: rounded(now - this.#startedAt) / 1000,
-      stages: [...this.#stages.values()].map(({ stage, startedAt }) => ({
-        stage,
-        seconds: rounded(now - startedAt) / 1000,
-      })),
+      stages: [...this.#stages.values()]
+        .filter(({ startedAt, allowedMs }) => now - startedAt - allowedMs >= overdueMs)
+        .map(({ stage, startedAt }) => ({ stage, seconds: rounded(now - startedAt) / 1000 })),
     };
   }
 
@@ -147,6 +148,12 @@ class RunningOperation implements Operation {
     this.#log[level](facts, this.#failed ? "operation failed" : "operation ended");
     this.#hooks.onOperation?.({ rpc, seconds: ms / 1000, failed: this.#failed });
   }
+}
+
+interface Stage {
+  readonly stage: string;
+  readonly startedAt: number;
+  readonly allowedMs: number;
 }
 
 interface Claim {

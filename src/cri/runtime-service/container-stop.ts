@@ -16,9 +16,8 @@ export function stopContainer(facade: Facade): Verb<"StopContainer"> {
     await awaitAct(facade, "start", record.id, call);
     const current = facade.containers.get(record.id);
     if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return {};
-    await op.run("stop", () =>
-      stopContainerTask(facade, current, Number(request.timeout) * 1000, call),
-    );
+    const graceMs = Number(request.timeout) * 1000;
+    await op.run("stop", () => stopContainerTask(facade, current, graceMs, call), graceMs);
     return {};
   };
 }

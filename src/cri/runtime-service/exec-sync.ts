@@ -30,12 +30,13 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
     const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
     const execId = newExecId(id);
-    using limit = timeLimit(request, call.signal);
+    const timeoutMs = timeoutOf(request);
+    using limit = timeLimit(request, timeoutMs, call.signal);
     const process = await op.run("exec", () =>
       task.exec(execId, { ...spec, terminal: false }, output.io, limit),
     );
     try {
-      const status = await runToEnd(facade, op, process, limit);
+      const status = await runToEnd(facade, op, process, timeoutMs, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
       return answer(output, status);
     } finally {
@@ -46,14 +47,21 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
   };
 }
 
+function timeoutOf({ timeout }: ExecSyncRequest): number {
+  return timeout === 0n ? noTimeoutMs : Math.min(Number(timeout) * 1000, noTimeoutMs);
+}
+
 /** Of all together: a command that cannot be started in time has timed out as well. */
-function timeLimit({ cmd, timeout }: ExecSyncRequest, caller: AbortSignal): Deadline {
-  const timeoutMs = timeout === 0n ? noTimeoutMs : Number(timeout) * 1000;
+function timeLimit(
+  { cmd, timeout }: ExecSyncRequest,
+  timeoutMs: number,
+  caller: AbortSignal,
+): Deadline {
   const fired = fault(
     "DEADLINE_EXCEEDED",
     `command "${cmd.join(" ")}" timed out after ${timeout}s`,
   );
-  return deadline(Math.min(timeoutMs, noTimeoutMs), fired, caller);
+  return deadline(timeoutMs, fired, caller);
 }
 
 function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
@@ -65,12 +73,13 @@ async function runToEnd(
   facade: Facade,
   op: Operation,
   process: Process,
+  timeoutMs: number,
   limit: Cancellable,
 ): Promise<ExitStatus> {
   const exit = await process.wait({ signal: facade.lifetime });
   try {
     await op.run("start", () => process.start(limit));
-    return await op.run("run", () => waitUnder(exit.status, limit));
+    return await op.run("run", () => waitUnder(exit.status, limit), timeoutMs);
   } catch (error) {
     if (limit.signal.aborted) await killExec(facade, process, exit.status);
     throw error;
