@@ -2,7 +2,7 @@
 import { chmod, mkdir } from "node:fs/promises";
 import type { Logger } from "./base/logger.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
-import { version } from "./base/version.ts";
+import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config, LogConfig } from "./config/config.ts";
 import { LiveConfig } from "./config/live-config.ts";
@@ -45,7 +45,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, reloading, signal } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
   await makeFolders(config);
-  const metrics = createMetrics({ version, revision: "" });
+  const revision = sourceRevision();
+  const metrics = createMetrics({ version, revision });
   const registry = new PluginRegistry(log);
   const live = new LiveConfig(config);
   const reloads = new ReloadHistory(config);
@@ -55,8 +56,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     reloads,
     log,
     metrics,
-    version: version,
-    revision: "",
+    version,
+    revision,
   };
   const parts = builtins(environment, () => registry.list());
   for (const plugin of parts.plugins) registry.register(plugin);
