@@ -65,9 +65,13 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** What a system call lacked: space, a quota's rest, descriptors. */
+const exhausted = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
+
 /**
- * Any thrown value as a fault. Aborts become CANCELLED or DEADLINE_EXCEEDED; what is no fault yet
- * becomes UNKNOWN with the original as cause, which is what containerd answers for such errors.
+ * Any thrown value as a fault. Aborts become CANCELLED or DEADLINE_EXCEEDED, a full disk is
+ * RESOURCE_EXHAUSTED; what is no fault yet becomes UNKNOWN with the original as cause, which is what
+ * containerd answers for such errors.
  */
 export function toFault(error: unknown): RuntimeFault {
   if (error instanceof RuntimeFault) return error;
@@ -75,7 +79,8 @@ export function toFault(error: unknown): RuntimeFault {
     if (error.name === "TimeoutError")
       return fault("DEADLINE_EXCEEDED", error.message, { cause: error });
     if (error.name === "AbortError") return fault("CANCELLED", error.message, { cause: error });
-    return fault("UNKNOWN", error.message, { cause: error });
+    const code = exhausted.has(errnoOf(error) ?? "") ? "RESOURCE_EXHAUSTED" : "UNKNOWN";
+    return fault(code, error.message, { cause: error });
   }
   return fault("UNKNOWN", String(error));
 }
