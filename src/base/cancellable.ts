@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { timeoutSignal } from "./timers.ts";
 
 /** What everything that can wait takes. */
 export interface Cancellable {
@@ -10,5 +11,5 @@ export interface Cancellable {
  * still be able to clean up, but not for ever.
  */
 export function cleanupDeadline(timeoutMs = 10_000): AbortSignal {
-  return AbortSignal.timeout(timeoutMs);
+  return timeoutSignal(timeoutMs);
 }

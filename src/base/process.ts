@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
@@ -6,6 +7,7 @@ import { findProgram, startChild } from "./os/child.ts";
 import { identify, killProcess } from "./os/proc.ts";
 import { type Ending, reap } from "./os/reaper.ts";
 import { spawnProcess } from "./os/spawn.ts";
+import { timeoutSignal } from "./timers.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
 const stderrTailBytes = 4096;
@@ -261,8 +263,7 @@ function notStarted(argv: readonly string[], error: unknown): ProcessFault {
 }
 
 function endSignal(options: RunOptions): AbortSignal | undefined {
-  const timeout =
-    options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
+  const timeout = options.timeoutMs === undefined ? undefined : timeoutSignal(options.timeoutMs);
   if (timeout === undefined || options.signal === undefined) return timeout ?? options.signal;
   return AbortSignal.any([timeout, options.signal]);
 }

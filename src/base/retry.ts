@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as sleep } from "node:timers/promises";
+
 import type { Cancellable } from "./cancellable.ts";
+import { sleep } from "./timers.ts";
 
 export interface RetryOptions extends Partial<Cancellable> {
   /** Attempts in all, the first included. */
@@ -32,6 +33,6 @@ export async function retry<T>(
       }
     }
     const fullMs = Math.min(delayMs * 2 ** (attempt - 1), maxDelayMs);
-    await sleep(fullMs * (0.5 + Math.random() / 2), undefined, { signal });
+    await sleep(fullMs * (0.5 + Math.random() / 2), { signal });
   }
 }

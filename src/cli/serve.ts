@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import os from "node:os";
 import { isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -50,7 +52,7 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
 
 /** A handle that somebody forgot must not keep a stopped daemon alive. */
 function exitAnyway(log: Logger): void {
-  setTimeout(() => {
+  startTimer(() => {
     log.error({ resources: process.getActiveResourcesInfo() }, "something kept the process alive");
     // oxlint-disable-next-line unicorn/no-process-exit -- everything was closed above; this is a bug, and it is logged
     process.exit();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../base/cancellable.ts";
 import { toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import type { Config } from "./config.ts";
 import type { LiveConfig } from "./live-config.ts";
 import type { LoadedConfig } from "./load.ts";
@@ -82,7 +84,7 @@ export class Reloader implements AsyncDisposable {
   async #apply({ config, warnings, sources }: LoadedConfig): Promise<void> {
     const { held, history, live, log } = this.#options;
     const plan = planReload(live.current, config, (path) => held.some((key) => isIn(path, key)));
-    const call = { signal: AbortSignal.any([this.#end.signal, AbortSignal.timeout(prepareMs)]) };
+    const call = { signal: AbortSignal.any([this.#end.signal, timeoutSignal(prepareMs)]) };
     const prepared = await this.#prepareAll(plan.next, plan.changes, call);
     // From here on nothing waits and nothing fails.
     live.replace(plan.next);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
+import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 import { contentTable } from "../content/blob-record.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
@@ -43,7 +45,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
   readonly #log: Logger;
   readonly #gates = new Map<string, CollectionGate>();
   readonly #roots = new Map<string, (() => Iterable<Resource>)[]>();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #timers = new Map<string, Timer>();
   readonly #running = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
 
@@ -79,7 +81,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
   ): Promise<boolean> {
     const gate = this.#gateOf(namespace);
     const call = { signal: AbortSignal.any([signal, this.#closing.signal]) };
-    const patience = { signal: AbortSignal.any([call.signal, AbortSignal.timeout(patienceMs)]) };
+    const patience = { signal: AbortSignal.any([call.signal, timeoutSignal(patienceMs)]) };
     for (;;) {
       call.signal.throwIfAborted();
       if (await gate.collect(() => this.#collect(namespace, call))) return true;
@@ -92,7 +94,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const timer of this.#timers.values()) timer.stop();
     this.#timers.clear();
     await Promise.allSettled(this.#running);
   }
@@ -121,8 +123,8 @@ class Collector implements GarbageCollector, AsyncDisposable {
 
   #arm(namespace: string, delayMs: number): void {
     if (this.#closing.signal.aborted) return;
-    clearTimeout(this.#timers.get(namespace));
-    const timer = setTimeout(() => {
+    this.#timers.get(namespace)?.stop();
+    const timer = startTimer(() => {
       this.#timers.delete(namespace);
       const run = this.#collectInBackground(namespace).finally(() => this.#running.delete(run));
       this.#running.add(run);

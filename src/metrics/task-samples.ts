@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { startTimer } from "../base/timers.ts";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
 import { cgroupProcesses, readCgroupSample } from "./cgroup/read-sample.ts";
@@ -71,13 +72,13 @@ export class TaskSamples {
 
   async #readOne(task: TaskInfo): Promise<TaskSample | undefined> {
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => resolve(undefined), this.#timeoutMs);
+    const timer = startTimer(() => resolve(undefined), this.#timeoutMs);
     try {
       return await Promise.race([this.#reader.sample(task), late]);
     } catch {
       return undefined;
     } finally {
-      clearTimeout(timer);
+      timer.stop();
     }
   }
 }

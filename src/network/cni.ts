@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as sleep } from "node:timers/promises";
+
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
+import { sleep } from "../base/timers.ts";
 import type { CniConfig } from "../config/config.ts";
 import { addChain, type ChainContext, checkChain, deleteChain } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
@@ -187,7 +188,7 @@ class CniNetwork implements CniPodNetwork {
   /** Settles when plugins have said whether they are ready, or should have. */
   async firstAnswers(): Promise<void> {
     const late = new AbortController();
-    const tooLate = sleep(firstStatusMs, undefined, { signal: late.signal }).catch(() => {});
+    const tooLate = sleep(firstStatusMs, { signal: late.signal }).catch(() => {});
     await Promise.race([this.#monitor.answered(), tooLate]);
     late.abort();
   }

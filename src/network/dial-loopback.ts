@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { closeSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault, isFault } from "../base/errors.ts";
 import {
@@ -9,6 +9,7 @@ import {
   openTcpSocket,
   startConnect,
 } from "../base/os/tcp-socket.ts";
+import { sleep } from "../base/timers.ts";
 import type { NetworkNamespaces } from "./ports.ts";
 
 /** A listener whose queue is full answers nothing at all: this is how long it may take. */
@@ -78,6 +79,6 @@ async function untilConnected(fd: number, { signal }: Cancellable): Promise<void
     if (performance.now() >= giveUpAt) {
       throw Object.assign(new Error("connect"), { code: "ETIMEDOUT" });
     }
-    await sleep(pauseMs, undefined, { signal });
+    await sleep(pauseMs, { signal });
   }
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { access, constants } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
+import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 
 /** From the kill of a plugin to its end. */
 const dyingMs = 2000;
@@ -75,7 +77,7 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
       `CNI plugin "${call.type}" of network "${call.network}" is not in ${where}`,
     );
   }
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(call.timeoutMs)]);
+  const limit = AbortSignal.any([signal, timeoutSignal(call.timeoutMs)]);
   try {
     const ended = run(file, [], {
       input: JSON.stringify(call.input),
@@ -92,9 +94,9 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
 /** A killed plugin that does not die, in an uninterruptible sleep, is left to itself: no pod waits for it. */
 async function orLeft<T>(ended: Promise<T>, call: PluginCall, limit: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   const onAbort = (): void => {
-    timer = setTimeout(
+    timer = startTimer(
       () => reject(fault("DEADLINE_EXCEEDED", `${named(call)}: does not die`)),
       dyingMs,
     );
@@ -103,7 +105,7 @@ async function orLeft<T>(ended: Promise<T>, call: PluginCall, limit: AbortSignal
   try {
     return await Promise.race([ended, promise]);
   } finally {
-    clearTimeout(timer);
+    timer?.stop();
     limit.removeEventListener("abort", onAbort);
   }
 }

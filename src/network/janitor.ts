@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
 import type { QuietGate } from "../base/quiet-gate.ts";
+import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 import type { NetworkConf } from "./conf.ts";
 import { collectGarbage, takesGc, type ValidAttachment } from "./node-verbs.ts";
 import type { NetworkRecord, ResultCache } from "./result-cache.ts";
@@ -35,7 +37,7 @@ export class Janitor implements AsyncDisposable {
   readonly #options: JanitorOptions;
   readonly #end = new AbortController();
   #holders: (() => Iterable<string>) | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #retryMs: number;
   #round: Promise<void> | undefined;
 
@@ -62,14 +64,14 @@ export class Janitor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     await this.#round;
   }
 
   #schedule(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     if (this.#end.signal.aborted || this.#holders === undefined) return;
-    this.#timer = setTimeout(() => this.#begin(), this.#retryMs);
+    this.#timer = startTimer(() => this.#begin(), this.#retryMs);
     this.#timer.unref();
     this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
   }
@@ -100,7 +102,7 @@ export class Janitor implements AsyncDisposable {
     }
     let isDone = true;
     if (networks().some(takesGc)) {
-      const patience = AbortSignal.any([call.signal, AbortSignal.timeout(patienceMs)]);
+      const patience = AbortSignal.any([call.signal, timeoutSignal(patienceMs)]);
       try {
         await gate.whenQuiet(() => this.#collect(call), { signal: patience });
       } catch (err) {
@@ -122,7 +124,7 @@ export class Janitor implements AsyncDisposable {
       log.warn({ records: unreadable }, "CNI GC left out: unreadable records");
       return;
     }
-    const limit = { signal: AbortSignal.any([signal, AbortSignal.timeout(gcMs)]) };
+    const limit = { signal: AbortSignal.any([signal, timeoutSignal(gcMs)]) };
     const cleaned = new Set<string>();
     await Promise.all(
       networks()

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Logger } from "../base/logger.ts";
+import { startInterval, type Timer } from "../base/timers.ts";
 import type { NetworkConf } from "./conf.ts";
 import { hasVerb } from "./versions.ts";
 
@@ -26,13 +28,13 @@ interface Watched {
  */
 export class StatusMonitor implements AsyncDisposable {
   readonly #options: StatusMonitorOptions;
-  readonly #poll: NodeJS.Timeout;
+  readonly #poll: Timer;
   readonly #end = new AbortController();
   #watched = new Map<string, Watched>();
 
   constructor(options: StatusMonitorOptions) {
     this.#options = options;
-    this.#poll = setInterval(() => this.#askAll(), options.pollMs ?? defaultPollMs);
+    this.#poll = startInterval(() => this.#askAll(), options.pollMs ?? defaultPollMs);
     this.#poll.unref();
   }
 
@@ -66,7 +68,7 @@ export class StatusMonitor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#poll);
+    this.#poll.stop();
     this.#end.abort();
     await this.answered();
   }

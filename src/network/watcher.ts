@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type FSWatcher, watch } from "node:fs";
 import path from "node:path";
+import { startInterval, startTimer, type Timer } from "../base/timers.ts";
 import { confDirFingerprint } from "./conf-dir.ts";
 
 const settleMs = 50;
@@ -21,9 +23,9 @@ export interface WatcherOptions {
  */
 export class ConfDirWatcher implements AsyncDisposable {
   readonly #options: WatcherOptions;
-  readonly #poll: NodeJS.Timeout;
+  readonly #poll: Timer;
   #watchers: FSWatcher[] = [];
-  #settle: NodeJS.Timeout | undefined;
+  #settle: Timer | undefined;
   #seen: string;
   #looking: Promise<void> | undefined;
   #lookAgain = false;
@@ -34,14 +36,14 @@ export class ConfDirWatcher implements AsyncDisposable {
     this.#options = options;
     this.#seen = seen;
     this.#watch();
-    this.#poll = setInterval(() => this.#look(), options.pollMs ?? defaultPollMs);
+    this.#poll = startInterval(() => this.#look(), options.pollMs ?? defaultPollMs);
     this.#poll.unref();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#poll);
-    clearTimeout(this.#settle);
+    this.#poll.stop();
+    this.#settle?.stop();
     this.#unwatch();
     await this.#looking;
   }
@@ -67,8 +69,8 @@ export class ConfDirWatcher implements AsyncDisposable {
 
   #soon(): void {
     if (this.#isClosed) return;
-    clearTimeout(this.#settle);
-    this.#settle = setTimeout(() => this.#look(), settleMs);
+    this.#settle?.stop();
+    this.#settle = startTimer(() => this.#look(), settleMs);
     this.#settle.unref();
   }
 

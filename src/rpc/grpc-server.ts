@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import {
   type MethodDefinition,
   Server,
@@ -8,6 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 import {
   type AnyCall,
   type CallReport,
@@ -17,6 +19,7 @@ import {
   sendAll,
   type UnaryCall,
 } from "./grpc-calls.ts";
+import { allowLongDeadlines } from "./long-deadlines.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
 import { statusOf } from "./status.ts";
@@ -88,6 +91,7 @@ class UnixGrpcServer implements GrpcServer {
       "grpc.max_send_message_length": -1,
       "grpc.enable_channelz": 0,
     });
+    allowLongDeadlines(this.#server);
   }
 
   get inFlight(): number {
@@ -140,7 +144,7 @@ class UnixGrpcServer implements GrpcServer {
   }
 
   close(call: Partial<Cancellable> = {}): Promise<void> {
-    this.#closing ??= this.#drain(call.signal ?? AbortSignal.timeout(drainMs));
+    this.#closing ??= this.#drain(call.signal ?? timeoutSignal(drainMs));
     return this.#closing;
   }
 
@@ -154,20 +158,20 @@ class UnixGrpcServer implements GrpcServer {
     const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();
     const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
-    let timer: NodeJS.Timeout | undefined;
-    this.#onIdle = () => (timer ??= setTimeout(cutOff, flushMs));
+    let timer: Timer | undefined;
+    this.#onIdle = () => (timer ??= startTimer(cutOff, flushMs));
     if (this.#calls.size === 0) this.#onIdle();
     const onDeadline = (): void => {
       for (const served of this.#calls) served.shutDown();
-      clearTimeout(timer);
+      timer?.stop();
       // The aborted handlers get a turn of the loop to answer before the sessions are cut.
-      timer = setTimeout(cutOff, 100);
+      timer = startTimer(cutOff, 100);
     };
     if (signal.aborted) onDeadline();
     else signal.addEventListener("abort", onDeadline, { once: true });
     await Promise.race([shut, cut]);
     signal.removeEventListener("abort", onDeadline);
-    clearTimeout(timer);
+    timer?.stop();
     this.#server.forceShutdown();
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../base/cancellable.ts";
 import { toFault } from "../base/errors.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { type DeadTask, endDeadTask } from "./dead-task.ts";
@@ -48,7 +50,7 @@ export function createInShim(
     },
     async outcome() {
       try {
-        await raceAbort(answer, AbortSignal.timeout(createLimitMs));
+        await raceAbort(answer, timeoutSignal(createLimitMs));
         return true;
       } catch {
         return false;
@@ -69,7 +71,7 @@ export async function discardFailedCreate(
 ): Promise<void> {
   const isInShim = await creation.outcome();
   if (isInShim && shim.isOpen) {
-    const options = { namespace: bundle.namespace, signal: AbortSignal.timeout(death.timeoutMs) };
+    const options = { namespace: bundle.namespace, signal: timeoutSignal(death.timeoutMs) };
     try {
       await shim.api.Kill({ id: bundle.id, signal: sigkill, all: true }, options);
       await shim.api.Wait({ id: bundle.id }, options);

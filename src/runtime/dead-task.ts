@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Logger } from "../base/logger.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { run } from "../base/process.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import type { Bundle } from "./bundle.ts";
 import { isRecord } from "./is-record.ts";
 import { killLeftovers, ownCgroups, removeCgroups, specCgroups } from "./leftover-processes.ts";
@@ -39,7 +41,7 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
   try {
     // After it: an OCI runtime that dies with its shim may make one more folder while it does.
     const cgroups = [...new Set([...own, ...(await specCgroups(bundle.id, specPath))])];
-    await killLeftovers(init, cgroups, AbortSignal.timeout(task.timeoutMs));
+    await killLeftovers(init, cgroups, timeoutSignal(task.timeoutMs));
     await removeCgroups(cgroups, log);
   } catch (err) {
     log.warn({ err, task: bundle.id }, "processes of a dead task may be left");
@@ -49,7 +51,7 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
 
 async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
   const { binary, bundle, launcher, log } = task;
-  const signal = AbortSignal.timeout(task.timeoutMs);
+  const signal = timeoutSignal(task.timeoutMs);
   try {
     if (binary === undefined) throw new Error("no shim program");
     const exit = await launcher.cleanUp({ binary, bundle }, { signal });
@@ -61,7 +63,7 @@ async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
     );
   }
   try {
-    await deleteInRuntime(bundle, AbortSignal.timeout(task.timeoutMs));
+    await deleteInRuntime(bundle, timeoutSignal(task.timeoutMs));
   } catch (err) {
     log.warn({ err, task: bundle.id }, "OCI runtime could not delete a dead task");
   }

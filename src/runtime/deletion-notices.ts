@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../base/timers.ts";
 import { unpackAny } from "../rpc/codec.ts";
 import type { EventSink } from "./ports.ts";
 
@@ -38,7 +38,9 @@ export class DeletionNotices implements Disposable {
     const expected = this.#expected.get(key);
     if (expected === undefined) return true;
     const waiting = new AbortController();
-    const late = sleep(limitMs, false, { signal: waiting.signal }).catch(() => false);
+    const late = sleep(limitMs, { signal: waiting.signal })
+      .catch(() => {})
+      .then(() => false);
     const result = await Promise.race([expected.promise, late]);
     waiting.abort();
     return result;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { existsSync } from "node:fs";
 import { readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { readMountinfo } from "../base/os/mountinfo.ts";
 import { identify, killProcess, type ProcessIdentity } from "../base/os/proc.ts";
+import { sleep } from "../base/timers.ts";
 
 /**
  * The cgroup folders that belong to a container alone, as seen from its init. A path counts only when

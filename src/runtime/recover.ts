@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import { Bundle, eraseFolder, taskFolder } from "./bundle.ts";
 import type { RecoveryReport } from "./ports.ts";
 import type { ShimBinaries, ShimBinary } from "./shim/binary.ts";
@@ -127,7 +129,7 @@ async function recoverTask(
 }
 
 function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {
-  return AbortSignal.any([call.signal, AbortSignal.timeout(ports.loadTimeoutMs)]);
+  return AbortSignal.any([call.signal, timeoutSignal(ports.loadTimeoutMs)]);
 }
 
 /** A bundle that does not say which shim it is of is taken for the usual one's. */

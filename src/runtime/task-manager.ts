@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import { Bundle } from "./bundle.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
@@ -289,7 +291,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const limitMs = request.isDirect ? directDialLimitMs : dialLimitMs;
     try {
       noteShim(bundle, bootstrap);
-      return await this.#pool.connect(target, { signal: AbortSignal.timeout(limitMs) });
+      return await this.#pool.connect(target, { signal: timeoutSignal(limitMs) });
     } catch (error) {
       await this.#killStrays(bundle, binary, []);
       throw error;
@@ -322,7 +324,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     await this.#attempt("task could not be killed past its shim", id, async () => {
       // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
       const cgroups = await ownCgroups(task.pid, id, await specCgroupsPath(files));
-      await killLeftovers(initProcess, cgroups, AbortSignal.timeout(shimCleanupMs));
+      await killLeftovers(initProcess, cgroups, timeoutSignal(shimCleanupMs));
     });
   }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fs from "node:fs";
 import { createSecureContext } from "node:tls";
 import { fault } from "../base/errors.ts";
+import { startInterval } from "../base/timers.ts";
 
 export interface CertificateFiles {
   readonly certFile: string;
@@ -46,7 +48,7 @@ export function watchCertificate(
   pollMs = periodMs,
 ): Disposable {
   let seen = fingerprint(files);
-  const timer = setInterval(() => {
+  const timer = startInterval(() => {
     const now = fingerprint(files);
     if (now === seen) return;
     seen = now;
@@ -59,7 +61,7 @@ export function watchCertificate(
     }
     events.onChange(certificate);
   }, pollMs).unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
+  return { [Symbol.dispose]: () => timer.stop() };
 }
 
 function fingerprint({ certFile, keyFile }: CertificateFiles): string {

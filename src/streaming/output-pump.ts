@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
+import { startInterval } from "../base/timers.ts";
 
 /**
  * Carries one output of a process to the client, no faster than the client reads. Without a sink, or
@@ -62,7 +64,7 @@ export async function drained(
   const { promise, resolve } = Promise.withResolvers<void>();
   const done = (): void => resolve();
   const since = performance.now();
-  const timer = setInterval(
+  const timer = startInterval(
     () => {
       const silentMs = Math.min(performance.now() - since, ...pumps.map((pump) => pump.silentMs));
       if (silentMs >= idleMs) done();
@@ -75,7 +77,7 @@ export async function drained(
   try {
     await promise;
   } finally {
-    clearInterval(timer);
+    timer.stop();
     signal.removeEventListener("abort", done);
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { startTimer } from "../base/timers.ts";
 
 /** Why a request is refused, as HTTP says it. */
 export interface Refusal {
@@ -23,7 +25,7 @@ export function refuse(transport: Duplex, { status, message, headers = {} }: Ref
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   transport.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
   transport.resume(); // or what the client still sends would reset the connection before it reads this
-  const timer = setTimeout(() => transport.destroy(), 1000);
-  transport.once("close", () => clearTimeout(timer));
+  const timer = startTimer(() => transport.destroy(), 1000);
+  transport.once("close", () => timer.stop());
   transport.once("end", () => transport.destroy());
 }

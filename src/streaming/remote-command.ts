@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { startTimer } from "../base/timers.ts";
 import type { CommandConnection } from "./command-connection.ts";
 import { pumpInput } from "./input-pump.ts";
 import type { OpenedProcess } from "./messages.ts";
@@ -75,12 +76,12 @@ async function firstSize(connection: CommandConnection): Promise<TerminalSize | 
   const { promise, resolve } = Promise.withResolvers<TerminalSize | undefined>();
   connection.onResize(resolve);
   const giveUp = (): void => resolve(undefined);
-  const timer = setTimeout(giveUp, firstSizeMs);
+  const timer = startTimer(giveUp, firstSizeMs);
   connection.gone.addEventListener("abort", giveUp, { once: true });
   try {
     return await promise;
   } finally {
-    clearTimeout(timer);
+    timer.stop();
     connection.gone.removeEventListener("abort", giveUp);
   }
 }

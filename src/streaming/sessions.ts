@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Duplex } from "node:stream";
+import { startInterval, type Timer } from "../base/timers.ts";
 import type { MainLink } from "./main-link.ts";
 import type { SessionTarget } from "./messages.ts";
 import type { StreamingLimits } from "./ports.ts";
@@ -21,14 +23,14 @@ export class Sessions implements Disposable {
   #limits: StreamingLimits;
   readonly #link: MainLink;
   readonly #active = new Map<number, Session>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: Timer;
   #lastId = 0;
 
   /** A vanished client fails the second probe at the latest. */
   constructor(limits: StreamingLimits, link: MainLink, probeMs: number) {
     this.#limits = limits;
     this.#link = link;
-    this.#timer = setInterval(() => this.#probe(), probeMs).unref();
+    this.#timer = startInterval(() => this.#probe(), probeMs).unref();
   }
 
   /** From now on; a session that is open keeps the time that it had for its streams. */
@@ -100,7 +102,7 @@ export class Sessions implements Disposable {
 
   /** Cuts everybody off. */
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    this.#timer.stop();
     for (const session of this.#active.values()) session.cut();
   }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { closeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { startTimer, type Timer } from "../base/timers.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { HostedSessions } from "./hosted-sessions.ts";
 import type {
@@ -51,7 +53,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
   readonly #entry: URL;
   #config: StreamingConfig;
   #worker: Worker | undefined;
-  #restart: NodeJS.Timeout | undefined;
+  #restart: Timer | undefined;
   #closed = Promise.withResolvers<void>();
   #address = "";
   #sequence = 0;
@@ -98,7 +100,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
-      clearTimeout(this.#restart);
+      this.#restart?.stop();
       await this.#stopWorker();
     }
     await this.#sessions[Symbol.asyncDispose]();
@@ -108,9 +110,9 @@ export class StreamingWorkerLink implements AsyncDisposable {
     const worker = this.#worker;
     if (worker === undefined) return;
     this.#post({ kind: "close" });
-    const timer = setTimeout(this.#closed.resolve, closeTimeoutMs);
+    const timer = startTimer(this.#closed.resolve, closeTimeoutMs);
     await this.#closed.promise;
-    clearTimeout(timer);
+    timer.stop();
     await worker.terminate();
   }
 
@@ -202,6 +204,6 @@ export class StreamingWorkerLink implements AsyncDisposable {
     if (this.#closing || this.#address === "") return;
     this.#log.error({ livedMs }, "streaming worker ended, starting another");
     const delayMs = livedMs < shortLifeMs ? restartDelayMs : 0;
-    this.#restart = setTimeout(() => this.#spawn(), delayMs);
+    this.#restart = startTimer(() => this.#spawn(), delayMs);
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { isFault } from "../base/errors.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import type { TaskTypesProcessInit } from "../gen/tasks.gen.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
@@ -40,7 +42,7 @@ async function processOf(
   call: CallContext,
   timeoutMs: number,
 ): Promise<TaskTypesProcessInit> {
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)]);
+  const signal = AbortSignal.any([call.signal, timeoutSignal(timeoutMs)]);
   try {
     return processInit(task, await task.state(execId, { signal }));
   } catch (error) {

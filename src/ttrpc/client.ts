@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { connect, type Socket } from "node:net";
 import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
+import { startTimer } from "../base/timers.ts";
 import { faultOfStatus } from "../rpc/status.ts";
 import {
   encodeFrame,
@@ -107,7 +109,7 @@ export class TtrpcClient implements Disposable {
       service,
       method,
       payload,
-      timeoutNanos: timeoutMs === undefined ? 0 : Math.max(1, Math.round(timeoutMs * 1e6)),
+      timeoutNanos: timeoutMs === undefined ? 0 : nanosOf(timeoutMs),
       metadata: options.metadata ?? [],
     });
     if (request.byteLength > maxPayloadBytes) {
@@ -121,7 +123,7 @@ export class TtrpcClient implements Disposable {
     const timer =
       timeoutMs === undefined
         ? undefined
-        : setTimeout(
+        : startTimer(
             () => reject(fault("DEADLINE_EXCEEDED", `${name} took longer than ${timeoutMs} ms`)),
             timeoutMs,
           );
@@ -131,7 +133,7 @@ export class TtrpcClient implements Disposable {
     try {
       return await promise;
     } finally {
-      clearTimeout(timer);
+      timer?.stop();
       signal?.removeEventListener("abort", abort);
       this.#pending.delete(streamId);
     }
@@ -193,4 +195,10 @@ export class TtrpcClient implements Disposable {
     for (const pending of this.#pending.values()) pending.reject(this.#failure);
     this.#pending.clear();
   }
+}
+
+/** What fits an int64 that says "none" with 0; a longer time is for ever. */
+function nanosOf(timeoutMs: number): number {
+  const nanos = Math.max(1, Math.round(timeoutMs * 1e6));
+  return nanos < 2 ** 63 ? nanos : 0;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import { codeNumber } from "../rpc/status.ts";
 import {
   encodeFrame,
@@ -158,12 +160,7 @@ class ServerConnection {
     const headers = Object.fromEntries(request.metadata);
     const timeoutMs = request.timeoutNanos / 1e6;
     const signal =
-      timeoutMs > 0
-        ? AbortSignal.any([
-            this.#signal,
-            AbortSignal.timeout(Math.ceil(Math.min(timeoutMs, 0x7fffffff))),
-          ])
-        : this.#signal;
+      timeoutMs > 0 ? AbortSignal.any([this.#signal, timeoutSignal(timeoutMs)]) : this.#signal;
     const handler = this.#registry.handler(request.service, request.method);
     return handler(request.payload, { signal, namespace: headers[namespaceKey], headers });
   }

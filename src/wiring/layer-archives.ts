@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { copyFile } from "node:fs/promises";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { unmapUpper } from "../base/os/unmapped-upper.ts";
+import { timeoutSignal } from "../base/timers.ts";
 import { kindLabel } from "../cri/container/oci-container.ts";
 import { criNamespace, type LayerArchives } from "../cri/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
@@ -36,7 +38,7 @@ export function createLayerArchives(
         );
         await copyFile(made.file, file);
       } finally {
-        await snapshotter.remove(criNamespace, base, { signal: AbortSignal.timeout(10_000) });
+        await snapshotter.remove(criNamespace, base, { signal: timeoutSignal(10_000) });
       }
     },
     unpack: async (key, file, call) => {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { accessSync, closeSync, constants, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import path from "node:path";
-import { setImmediate as loopTurn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as loopTurn } from "node:timers/promises";
 import { errnoOf } from "../errors.ts";
+import { sleep } from "../timers.ts";
 import { SystemError } from "./errno.ts";
 import { type Ending, reap } from "./reaper.ts";
 import { closeAll, makePipe, spawnProcess } from "./spawn.ts";
@@ -93,7 +95,7 @@ function superviseChild(
     const linger = new AbortController();
     // A timer may come due before the loop has looked at the pipes even once, when something held this
     // thread up; after a full turn it has, and a dead child's last words are no more than a pipe takes.
-    const late = sleep(lingerMs, undefined, { signal: linger.signal })
+    const late = sleep(lingerMs, { signal: linger.signal })
       .then(() => loopTurn())
       .catch(() => {});
     await Promise.race([Promise.all(streams.map((stream) => stream.ended)), late]);

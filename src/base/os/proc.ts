@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../timers.ts";
 
 /** A process, told apart from a later one with the same pid by its start time (clock ticks since boot). */
 export interface ProcessIdentity {

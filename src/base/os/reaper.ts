@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { constants } from "node:os";
 import { isMainThread } from "node:worker_threads";
+import { startInterval, type Timer } from "../timers.ts";
 import { libc } from "./libc.ts";
 
 const cWaitpid = libc("int waitpid(int pid, void *status, int options)");
@@ -22,7 +24,7 @@ interface Child {
 }
 
 const children = new Map<number, Child>();
-let timer: NodeJS.Timeout | undefined;
+let timer: Timer | undefined;
 let timerMs = 0;
 let isListening = false;
 
@@ -45,8 +47,8 @@ function listen(): void {
   const isWaitedFor = children.values().some((child) => child.keepsAlive);
   const wantedMs = isWaitedFor ? lookAgainMs : lookAgainIdleMs;
   if (timer === undefined || timerMs !== wantedMs) {
-    clearInterval(timer);
-    timer = setInterval(look, wantedMs);
+    timer?.stop();
+    timer = startInterval(look, wantedMs);
     timerMs = wantedMs;
   }
   if (isWaitedFor) timer.ref();
@@ -64,7 +66,7 @@ function look(): void {
     );
   }
   if (children.size > 0) return listen();
-  clearInterval(timer);
+  timer?.stop();
   timer = undefined;
   process.off("SIGCHLD", look);
   isListening = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
+import { timeoutSignal } from "../../base/timers.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
@@ -60,7 +62,7 @@ export async function stayWith(
   }
   const status = await exit.status;
   await process.io
-    ?.drained({ signal: AbortSignal.any([call.signal, AbortSignal.timeout(drainMs)]) })
+    ?.drained({ signal: AbortSignal.any([call.signal, timeoutSignal(drainMs)]) })
     .catch(() => {});
   return status;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Command } from "commander";
 import { fault, isFault } from "../../base/errors.ts";
+import { timeoutSignal } from "../../base/timers.ts";
 import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { parseDuration } from "../../config/quantity.ts";
@@ -75,7 +77,7 @@ export async function withSession(
   const flags: CommonFlags = { ...command.parent?.optsWithGlobals(), ...command.opts() };
   const address = socketPath(flags.address ?? (io.env["BERTH_ADDRESS"] || defaultAddress));
   const limit = flags.timeout === undefined ? timeoutMs : readTimeout(flags.timeout);
-  const signal = limit === undefined ? new AbortController().signal : AbortSignal.timeout(limit);
+  const signal = limit === undefined ? new AbortController().signal : timeoutSignal(limit);
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
   const namespace = given ?? defaultNamespace;
   using connection = connectGrpc(address);

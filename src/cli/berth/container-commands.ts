@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Command } from "commander";
 import { fault, isFault, toFault } from "../../base/errors.ts";
+import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
 import type { ContainersContainer } from "../../gen/tasks.gen.ts";
 import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
@@ -148,7 +150,7 @@ async function removeContainer(
   container: Container,
   flags: RemoveFlags,
 ): Promise<void> {
-  const call = { signal: AbortSignal.timeout(30_000) };
+  const call = { signal: timeoutSignal(30_000) };
   if (flags.force) await removeTask(session, container);
   await container.delete(call);
   const { snapshotter, snapshotKey } = container.record;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { randomBytes } from "node:crypto";
 import { rmdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import { timeoutSignal } from "../../base/timers.ts";
 import { attachStdio } from "../../client/io/stdio-io.ts";
 import type { Container, IoConfig, Process } from "../../client/ports.ts";
 import { kindLabel } from "../../cri/container/oci-container.ts";
@@ -90,7 +92,7 @@ export async function startTask(
 /** What failed to start, or has ended, goes; what still runs, after a --timeout, stays for another command. */
 async function removeProcess(process: Process): Promise<void> {
   try {
-    await process.delete({ signal: AbortSignal.timeout(10_000) });
+    await process.delete({ signal: timeoutSignal(10_000) });
   } catch (error) {
     if (!isFault(error, "FAILED_PRECONDITION", "NOT_FOUND")) throw error;
     await process.io?.[Symbol.asyncDispose]();

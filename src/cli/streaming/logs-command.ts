@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { sleep } from "../../base/timers.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
@@ -58,7 +59,7 @@ async function print(
       await readOn(file, reader);
       reader.caughtUp();
       if (!follow || ended) break;
-      await sleep(lookAgainMs, undefined, session.call);
+      await sleep(lookAgainMs, session.call);
       if (!(await isSame(file, logPath))) {
         await readOn(file, reader);
         const next = await openLog(logPath).catch(() => undefined); // rotation is between its steps

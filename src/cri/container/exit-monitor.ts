@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setTimeout as delay } from "node:timers/promises";
+
 import { isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
+import { sleep } from "../../base/timers.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
 import { deadline } from "../lifecycle/deadline.ts";
@@ -188,7 +189,7 @@ async function persistently(step: () => Promise<unknown>): Promise<void> {
       return;
     } catch (error) {
       if (attempt >= attempts) throw error;
-      await delay(100 * attempt ** 2);
+      await sleep(100 * attempt ** 2);
     }
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
+import { startTimer } from "../../base/timers.ts";
 
 /** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
 export type Deadline = Cancellable & Disposable;
@@ -15,7 +17,7 @@ export function deadline(
   ...signals: AbortSignal[]
 ): Deadline {
   const abort = new AbortController();
-  const timer = setTimeout(() => {
+  const timer = startTimer(() => {
     abort.abort(
       typeof what === "string"
         ? fault("DEADLINE_EXCEEDED", `${what} took longer than ${ms / 1000} s`)
@@ -30,7 +32,7 @@ export function deadline(
   return {
     signal: abort.signal,
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      timer.stop();
       for (const signal of signals) signal.removeEventListener("abort", forward);
     },
   };
@@ -44,13 +46,13 @@ export async function within<T>(
 ): Promise<T | undefined> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), Math.max(0, ms));
+  const timer = startTimer(() => resolve(undefined), ms);
   const onAbort = (): void => reject(signal?.reason as Error);
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([work, promise]);
   } finally {
-    clearTimeout(timer);
+    timer.stop();
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Logger } from "../../base/logger.ts";
+import { startInterval, type Timer } from "../../base/timers.ts";
 
 /** A running operation as an operator sees it. */
 export interface OperationView {
@@ -40,7 +42,7 @@ export class OperationRegistry implements Operations {
   readonly #running = new Set<RunningOperation>();
   readonly #log: Logger;
   readonly #hooks: OperationHooks;
-  #watch: NodeJS.Timeout | undefined;
+  #watch: Timer | undefined;
   #idle: (() => void)[] = [];
 
   constructor(log: Logger, hooks: OperationHooks = {}) {
@@ -54,7 +56,7 @@ export class OperationRegistry implements Operations {
       if (this.#running.size === 0) this.#rest();
     });
     this.#running.add(operation);
-    this.#watch ??= setInterval(() => this.#reportSlow(), slowStageMs).unref();
+    this.#watch ??= startInterval(() => this.#reportSlow(), slowStageMs).unref();
     return operation;
   }
 
@@ -69,7 +71,7 @@ export class OperationRegistry implements Operations {
   }
 
   #rest(): void {
-    clearInterval(this.#watch);
+    this.#watch?.stop();
     this.#watch = undefined;
     for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { startTimer, type Timer } from "../../base/timers.ts";
 import type { LogNotice, LogRequest } from "./messages.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
@@ -38,7 +40,7 @@ export class LogWorkerLink implements AsyncDisposable {
   readonly #events: LinkEvents;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
-  #restart: NodeJS.Timeout | undefined;
+  #restart: Timer | undefined;
   #sequence = 0;
   #closing = false;
 
@@ -64,7 +66,7 @@ export class LogWorkerLink implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    clearTimeout(this.#restart);
+    this.#restart?.stop();
     if (this.#worker === undefined) return;
     const worker = this.#worker;
     await this.request({ kind: "close-all" }).catch(() => {}); // it may die before it answers
@@ -109,7 +111,7 @@ export class LogWorkerLink implements AsyncDisposable {
     this.#waiting.clear();
     if (this.#closing) return;
     this.#log.error({ livedMs }, "log worker ended, starting another");
-    this.#restart = setTimeout(
+    this.#restart = startTimer(
       () => {
         this.#spawn();
         this.#events.onRestart();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fs from "node:fs";
 import { Socket } from "node:net";
+import { startTimer, type Timer } from "../../base/timers.ts";
 import type { StreamName } from "./line-formatter.ts";
 
 /** What a tap may have waiting for its reader, both streams together. */
@@ -30,7 +32,7 @@ export interface TapEvents {
 export class OutputTap implements Disposable {
   readonly #events: TapEvents;
   readonly #sockets = new Map<StreamName, Socket>();
-  #patience: NodeJS.Timeout | undefined;
+  #patience: Timer | undefined;
   #ended = false;
 
   /** Opens the write ends of FIFOs that are being read; throws Node's system error, ENXIO without a reader. */
@@ -56,7 +58,7 @@ export class OutputTap implements Disposable {
     // Most of what is written goes into the pipe before `write` returns.
     socket.write(Buffer.from(bytes), () => this.#written());
     if (this.#patience === undefined && this.#waiting() > boundBytes) {
-      this.#patience = setTimeout(() => this.#finish("slow"), patienceMs);
+      this.#patience = startTimer(() => this.#finish("slow"), patienceMs);
     }
   }
 
@@ -98,7 +100,7 @@ export class OutputTap implements Disposable {
   }
 
   #restOver(): void {
-    clearTimeout(this.#patience);
+    this.#patience?.stop();
     this.#patience = undefined;
   }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { errnoOf } from "../../base/errors.ts";
+import { startTimer, type Timer } from "../../base/timers.ts";
 import { ContainerPump } from "./container-pump.ts";
 import type { StreamName } from "./line-formatter.ts";
 import { LogClock } from "./log-clock.ts";
@@ -16,7 +18,7 @@ export class PumpRoom {
   readonly #moved = new Set<string>();
   readonly #clock = new LogClock();
   readonly #output = new OutputBuffer();
-  #countsTimer: NodeJS.Timeout | undefined;
+  #countsTimer: Timer | undefined;
 
   constructor(send: (notice: LogNotice) => void) {
     this.#send = send;
@@ -47,7 +49,7 @@ export class PumpRoom {
       case "close":
         return this.#close(request.key);
       case "close-all":
-        clearTimeout(this.#countsTimer);
+        this.#countsTimer?.stop();
         for (const key of this.#pumps.keys()) this.#close(key);
     }
   }
@@ -112,7 +114,7 @@ export class PumpRoom {
 
   #noteProgress(key: string): void {
     this.#moved.add(key);
-    this.#countsTimer ??= setTimeout(() => this.#sendCounts(), countsPeriodMs);
+    this.#countsTimer ??= startTimer(() => this.#sendCounts(), countsPeriodMs);
   }
 
   #sendCounts(): void {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { startTimer } from "../../base/timers.ts";
 import { RecentMap } from "./recent-map.ts";
 
 export interface LayerUsage {
@@ -72,10 +74,10 @@ export class WritableLayers {
 
 async function withinFirstWait(reading: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, firstWaitMs);
+  const timer = startTimer(resolve, firstWaitMs);
   try {
     await Promise.race([reading, promise]);
   } finally {
-    clearTimeout(timer);
+    timer.stop();
   }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { randomBytes } from "node:crypto";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
+import { timeoutSignal } from "../../base/timers.ts";
 import type {
   AttachTarget,
   ProcessSession,
@@ -103,7 +105,7 @@ export class AttachSession implements ProcessSession {
       if (this.#ownsStdin) this.#live.stdinTaken = false;
       return;
     }
-    await this.closeStdin({ signal: AbortSignal.timeout(tapEndMs) });
+    await this.closeStdin({ signal: timeoutSignal(tapEndMs) });
   }
 
   async #untilTapEnds(tap: LogTap): Promise<void> {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import { retry } from "../../base/retry.ts";
+import { type OneTimer, startTimer } from "../../base/timers.ts";
 import type { ContentStore, ContentWriter } from "../../content/ports.ts";
 import { owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
@@ -104,11 +106,11 @@ async function receive(
 /** Fires its signal when nothing was made for too long. */
 class Progress implements Disposable {
   readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #timer: OneTimer | undefined;
 
   constructor(timeoutMs: number, what: string) {
     if (timeoutMs <= 0) return;
-    this.#timer = setTimeout(() => {
+    this.#timer = startTimer(() => {
       const seconds = timeoutMs / 1000;
       this.#abort.abort(fault("DEADLINE_EXCEEDED", `${what} made no progress for ${seconds} s`));
     }, timeoutMs);
@@ -123,6 +125,6 @@ class Progress implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
   }
 }

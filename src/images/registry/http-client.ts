@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readFile } from "node:fs/promises";
 import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, RuntimeFault } from "../../base/errors.ts";
+import { startTimer } from "../../base/timers.ts";
 import type { RegistryHost, TlsFiles } from "./hosts.ts";
 
 export interface HttpRequest extends Cancellable {
@@ -73,14 +75,14 @@ export class HttpClient implements Disposable {
       agent: isTls ? this.#https : this.#http,
       signal,
     });
-    const connecting = setTimeout(() => {
+    const connecting = startTimer(() => {
       request.destroy(fault("UNAVAILABLE", `cannot reach "${url.host}": connect timed out`));
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
-      if (!socket.connecting) clearTimeout(connecting);
-      else socket.once(isTls ? "secureConnect" : "connect", () => clearTimeout(connecting));
+      if (!socket.connecting) connecting.stop();
+      else socket.once(isTls ? "secureConnect" : "connect", () => connecting.stop());
     });
-    request.on("close", () => clearTimeout(connecting));
+    request.on("close", () => connecting.stop());
     request.on("error", (error) => reject(connectionFault(error, url, signal)));
     request.on("response", (response) => {
       response.on("error", () => {}); // whoever reads the body sees it; nobody may

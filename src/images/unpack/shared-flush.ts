@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { startTimer } from "../../base/timers.ts";
 
 /** Longest wait for others to finish before what is written is flushed. */
 const patienceMs = 500;
@@ -51,8 +52,8 @@ export class SharedFlush {
 
   async #quietOrLate(): Promise<void> {
     const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, patienceMs);
+    const timer = startTimer(late.resolve, patienceMs);
     await Promise.race([this.#quiet.promise, late.promise]);
-    clearTimeout(timer);
+    timer.stop();
   }
 }

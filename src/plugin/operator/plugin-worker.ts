@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { startTimer, type Timer } from "../../base/timers.ts";
 import type { HookName } from "./api.ts";
 import type { HookCall, WorkerNotice, WorkerStart } from "./messages.ts";
 
@@ -18,7 +20,7 @@ interface Pending {
   readonly reject: (error: RuntimeFault) => void;
   readonly hook: HookName;
   began: boolean;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
 }
 
 export interface PluginWorkerOptions {
@@ -39,7 +41,7 @@ export class PluginWorker implements AsyncDisposable {
   readonly #timeoutMs: number;
   readonly #pending = new Map<number, Pending>();
   readonly #loaded = Promise.withResolvers<ReadonlySet<HookName>>();
-  readonly #loadTimer: NodeJS.Timeout;
+  readonly #loadTimer: Timer;
   readonly #onEnd: (reason: RuntimeFault) => void;
   #sequence = 0;
   #end: RuntimeFault | undefined;
@@ -62,7 +64,7 @@ export class PluginWorker implements AsyncDisposable {
     this.#worker.on("error", (error) => this.#finish("UNAVAILABLE", `crashed: ${String(error)}`));
     this.#worker.on("exit", () => this.#finish("UNAVAILABLE", "ended by itself"));
     this.#loaded.promise.catch(() => {}); // whoever asks is told, and nobody has to
-    this.#loadTimer = setTimeout(
+    this.#loadTimer = startTimer(
       () => this.#finish("DEADLINE_EXCEEDED", `did not load within ${loadMs / 1000} s`),
       loadMs,
     );
@@ -99,7 +101,7 @@ export class PluginWorker implements AsyncDisposable {
 
   #take(notice: WorkerNotice): void {
     if (notice.kind === "loaded") {
-      clearTimeout(this.#loadTimer);
+      this.#loadTimer.stop();
       return this.#loaded.resolve(new Set(notice.hooks));
     }
     if (notice.kind === "notLoaded") return this.#finish("FAILED_PRECONDITION", notice.error);
@@ -116,7 +118,7 @@ export class PluginWorker implements AsyncDisposable {
   }
 
   #settle(sequence: number, pending: Pending): void {
-    clearTimeout(pending.timer);
+    pending.timer?.stop();
     this.#pending.delete(sequence);
     this.#watchFirst();
   }
@@ -132,8 +134,8 @@ export class PluginWorker implements AsyncDisposable {
   }
 
   #watch(pending: Pending): void {
-    clearTimeout(pending.timer);
-    pending.timer = setTimeout(() => {
+    pending.timer?.stop();
+    pending.timer = startTimer(() => {
       const error = fault("DEADLINE_EXCEEDED", `took longer than ${this.#timeoutMs} ms`);
       pending.reject(error);
       this.#finish("DEADLINE_EXCEEDED", `${pending.hook} ${error.message}`);
@@ -143,11 +145,11 @@ export class PluginWorker implements AsyncDisposable {
   #finish(code: "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "FAILED_PRECONDITION", why: string): void {
     if (this.#end) return;
     this.#end = fault(code, why);
-    clearTimeout(this.#loadTimer);
+    this.#loadTimer.stop();
     this.#onEnd(this.#end);
     this.#loaded.reject(this.#end);
     for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
+      timer?.stop();
       reject(this.#aborted(this.#end));
     }
     this.#pending.clear();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { statSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { oomScoreOf, raiseOomScore } from "../../base/os/oom-score.ts";
 import { identify, killProcess, type ProcessIdentity, waitUntilGone } from "../../base/os/proc.ts";
+import { sleep, timeoutSignal } from "../../base/timers.ts";
 import type { ServiceClient } from "../../rpc/service.ts";
 import { TtrpcClient } from "../../ttrpc/client.ts";
 import { ttrpcServiceClient } from "../../ttrpc/service-client.ts";
@@ -126,7 +127,7 @@ export class Shim {
   }
 
   async #end({ taskId, timeoutMs }: { taskId: string; timeoutMs: number }): Promise<void> {
-    const deadline = AbortSignal.timeout(timeoutMs);
+    const deadline = timeoutSignal(timeoutMs);
     if (!this.#client.isClosed) {
       try {
         await this.api.Shutdown({ id: taskId, now: false }, { signal: deadline });
@@ -139,7 +140,7 @@ export class Shim {
     if (this.#process !== undefined && !(await waitUntilGone(this.#process, deadline))) {
       this.#log.warn({ shim: this.facts.pid }, "shim does not end, killing it");
       killProcess(this.#process, "SIGKILL");
-      await waitUntilGone(this.#process, AbortSignal.timeout(timeoutMs));
+      await waitUntilGone(this.#process, timeoutSignal(timeoutMs));
     }
     this.#client.close();
     // Another shim of the same group may have bound the path by now: its socket is not ours to remove.
@@ -190,7 +191,7 @@ async function dial(path: string, attempts: number, call: Cancellable): Promise<
       return await TtrpcClient.connect(path, call);
     } catch (error) {
       if (attempt >= attempts || !isFault(error, "UNAVAILABLE")) throw error;
-      await sleep(20 * attempt, undefined, { signal: call.signal });
+      await sleep(20 * attempt, { signal: call.signal });
     }
   }
 }

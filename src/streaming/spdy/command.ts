@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
+import { startTimer } from "../../base/timers.ts";
 import type { CommandConnection } from "../command-connection.ts";
 import type { StreamSelection } from "../ports.ts";
 import { ResizeReader } from "../resize.ts";
@@ -49,10 +51,10 @@ export async function acceptSpdyCommand(
       if (streams.size === wanted.length) complete.resolve(true);
     },
   });
-  const timer = setTimeout(() => complete.resolve(false), options.creationTimeoutMs);
+  const timer = startTimer(() => complete.resolve(false), options.creationTimeoutMs);
   connection.gone.addEventListener("abort", () => complete.resolve(false), { once: true });
   const arrived = await complete.promise;
-  clearTimeout(timer);
+  timer.stop();
   if (!arrived || connection.gone.aborted) {
     connection.destroy();
     return undefined;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Duplex } from "node:stream";
+import { startTimer } from "../../base/timers.ts";
 import { FrameParser } from "./frame-parser.ts";
 import {
   dataHeader,
@@ -100,9 +102,9 @@ export class SpdyConnection implements StreamCarrier {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#transport.once("close", resolve);
     this.#transport.once("end", () => this.#transport.destroy());
-    const timer = setTimeout(() => this.#transport.destroy(), lingerMs);
+    const timer = startTimer(() => this.#transport.destroy(), lingerMs);
     await promise;
-    clearTimeout(timer);
+    timer.stop();
   }
 
   destroy(): void {
@@ -173,7 +175,7 @@ export class SpdyConnection implements StreamCarrier {
     if (this.#finishing || this.#transport.destroyed) return;
     this.#finishing = true; // what else came in is not looked at
     this.#transport.end(goAwayFrame(this.#lastStreamId, 1), () => this.#transport.destroy());
-    setTimeout(() => this.#transport.destroy(), 1000).unref();
+    startTimer(() => this.#transport.destroy(), 1000).unref();
   }
 
   #onData(id: number, bytes: Buffer, fin: boolean): void {

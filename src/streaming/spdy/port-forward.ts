@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Duplex } from "node:stream";
+import { startTimer, type Timer } from "../../base/timers.ts";
 import { type Dial, joinPort } from "../port-connection.ts";
 import { SpdyConnection } from "./connection.ts";
 import type { SpdyStream } from "./stream.ts";
@@ -19,7 +21,7 @@ const maxStreams = 2000;
 interface Pair {
   data: SpdyStream | undefined;
   error: SpdyStream | undefined;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: Timer;
 }
 
 /**
@@ -40,7 +42,7 @@ export class SpdyPortForward {
       onStream: (stream) => this.#onStream(stream),
     });
     this.gone.addEventListener("abort", () => {
-      for (const { timer } of this.#pairs.values()) clearTimeout(timer);
+      for (const { timer } of this.#pairs.values()) timer.stop();
       this.#pairs.clear();
     });
   }
@@ -77,12 +79,12 @@ export class SpdyPortForward {
     const { data, error } = pair;
     if (data === undefined || error === undefined) return;
     this.#pairs.delete(requestId);
-    clearTimeout(pair.timer);
+    pair.timer.stop();
     void this.#forward(data, error); // tells its failures to the client
   }
 
   #newPair(requestId: string): Pair {
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       this.#pairs.delete(requestId);
       pair.data?.destroy();
       pair.error?.destroy();

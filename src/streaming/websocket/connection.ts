@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Duplex } from "node:stream";
+import { startTimer } from "../../base/timers.ts";
 import { WebSocketParser } from "./frame-parser.ts";
 import { CloseCode, closePayload, frameHeader, Opcode } from "./frames.ts";
 import { WebSocketError } from "./websocket-error.ts";
@@ -105,14 +107,14 @@ export class WebSocketConnection {
     if (this.#transport.destroyed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#transport.once("close", resolve);
-    const timer = setTimeout(() => this.#transport.destroy(), lingerMs);
+    const timer = startTimer(() => this.#transport.destroy(), lingerMs);
     this.#discarding = true;
     this.#holds.clear();
     this.#transport.resume();
     this.#sendControl(Opcode.close, closePayload(code));
     this.#closing = true;
     await promise;
-    clearTimeout(timer);
+    timer.stop();
   }
 
   #receive(chunk: Buffer): void {
@@ -144,7 +146,7 @@ export class WebSocketConnection {
     if (!this.#closing) this.#sendControl(Opcode.close, closePayload(code));
     this.#closing = true;
     this.#transport.end(() => this.#transport.destroy());
-    setTimeout(() => this.#transport.destroy(), 1000).unref();
+    startTimer(() => this.#transport.destroy(), 1000).unref();
   }
 
   #sendControl(opcode: number, payload: Buffer): void {

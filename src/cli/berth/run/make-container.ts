@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { randomBytes } from "node:crypto";
 import { isFault } from "../../../base/errors.ts";
+import { timeoutSignal } from "../../../base/timers.ts";
 import type { Container } from "../../../client/ports.ts";
 import { specAny } from "../../../cri/container/oci-container.ts";
 import { openRootfs } from "../../../cri/spec/rootfs-reader.ts";
@@ -80,7 +82,7 @@ export async function removeSnapshot(
   key: string,
 ): Promise<void> {
   const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
-  const call = { ...session.scoped, signal: AbortSignal.timeout(undoMs) };
+  const call = { ...session.scoped, signal: timeoutSignal(undoMs) };
   try {
     await snapshots.Remove({ snapshotter, key }, call);
   } catch (error) {
@@ -102,7 +104,7 @@ async function openLease(session: Session): Promise<Lease> {
   return {
     call: { ...session.scoped, headers: { "containerd-lease": id } },
     [Symbol.asyncDispose]: async () => {
-      await leases.Delete({ id }, { ...session.scoped, signal: AbortSignal.timeout(undoMs) });
+      await leases.Delete({ id }, { ...session.scoped, signal: timeoutSignal(undoMs) });
     },
   };
 }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The one place that waits. Node keeps a delay in 32 bits: one of more than 24.8 days fires after a
+ * millisecond, with a warning nobody reads. Here a delay of any length holds, and one that is no
+ * number is an error. Lint refuses Node's own timers everywhere else in src/.
+ */
+
+/** The longest delay that Node's timers keep, in milliseconds. */
+const longestHopMs = 2 ** 31 - 1;
+
+/** A timer that runs. Once stopped, or fired, stopping it does nothing. */
+export interface Timer extends Disposable {
+  stop(): void;
+  /** Lets the process end while this is all it waits for. */
+  unref(): this;
+  ref(): this;
+}
+
+/** A timer that fires once, unless its time begins anew before. */
+export interface OneTimer extends Timer {
+  /** Begins the whole delay anew; nothing once it has fired or was stopped. */
+  refresh(): void;
+}
+
+/**
+ * Calls `onTime` once, after so many milliseconds; at once for a negative number, never for Infinity
+ * (which keeps the process alive like any other). Throws RangeError when `ms` is not a number.
+ */
+export function startTimer(onTime: () => void, ms: number): OneTimer {
+  refuseNoNumber(ms);
+  return new HoppingTimer(onTime, Math.max(0, ms));
+}
+
+/** Calls `onTime` every so many milliseconds, at most every 24.8 days. RangeError as `startTimer`. */
+export function startInterval(onTime: () => void, ms: number): Timer {
+  refuseNoNumber(ms);
+  const interval = setInterval(onTime, Math.min(Math.max(1, ms), longestHopMs));
+  const stop = (): void => clearInterval(interval);
+  const timer: Timer = {
+    stop,
+    ref: () => {
+      interval.ref();
+      return timer;
+    },
+    unref: () => {
+      interval.unref();
+      return timer;
+    },
+    [Symbol.dispose]: stop,
+  };
+  return timer;
+}
+
+/**
+ * A signal that fires by itself with a TimeoutError, as AbortSignal.timeout: it keeps no process alive.
+ * RangeError as `startTimer`.
+ */
+export function timeoutSignal(ms: number): AbortSignal {
+  refuseNoNumber(ms);
+  if (ms <= longestHopMs) return AbortSignal.timeout(Math.max(0, Math.ceil(ms)));
+  const abort = new AbortController();
+  // A signal this long is kept until it fires, whoever still looks at it.
+  startTimer(() => {
+    abort.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  }, ms).unref();
+  return abort.signal;
+}
+
+/** Resolves after so many milliseconds; rejects with the signal's reason. RangeError as `startTimer`. */
+export async function sleep(
+  ms: number,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  using _timer = startTimer(resolve, ms);
+  const onAbort = (): void => reject(signal?.reason as Error);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    await promise;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Goes through a long delay in hops that Node can keep. */
+class HoppingTimer implements OneTimer {
+  readonly #onTime: () => void;
+  readonly #ms: number;
+  #restMs: number;
+  #hop: NodeJS.Timeout | undefined;
+  #isHeld = true;
+
+  constructor(onTime: () => void, ms: number) {
+    this.#onTime = onTime;
+    this.#ms = ms;
+    this.#restMs = ms;
+    this.#next();
+  }
+
+  stop(): void {
+    clearTimeout(this.#hop);
+    this.#hop = undefined;
+  }
+
+  unref(): this {
+    this.#isHeld = false;
+    this.#hop?.unref();
+    return this;
+  }
+
+  ref(): this {
+    this.#isHeld = true;
+    this.#hop?.ref();
+    return this;
+  }
+
+  refresh(): void {
+    if (this.#hop === undefined) return;
+    if (this.#ms <= longestHopMs) {
+      this.#hop.refresh();
+      return;
+    }
+    this.stop();
+    this.#restMs = this.#ms;
+    this.#next();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+
+  #next(): void {
+    const hopMs = Math.min(this.#restMs, longestHopMs);
+    this.#restMs -= hopMs;
+    this.#hop = setTimeout(this.#arrive, hopMs);
+    if (!this.#isHeld) this.#hop.unref();
+  }
+
+  readonly #arrive = (): void => {
+    if (this.#restMs > 0) return this.#next();
+    this.#hop = undefined;
+    this.#onTime();
+  };
+}
+
+function refuseNoNumber(ms: number): void {
+  if (Number.isNaN(ms)) throw new RangeError("a delay is not a number");
+}
