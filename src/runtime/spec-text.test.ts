@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cgroupsPath, clampOomScore, mappedRootGid } from "./spec-text.ts";
+import { cgroupsPath, cgroupsPathIn, clampOomScore, mappedRootGid } from "./spec-text.ts";
 
 const cases = [
   {
@@ -52,3 +52,17 @@ test("cgroupsPath reads the path or answers none", () => {
   assert.equal(cgroupsPath('{"linux":{"cgroupsPath":"/a/b"}}'), "/a/b");
   assert.equal(cgroupsPath("{}"), "");
 });
+
+for (const [spec, want] of [
+  ['{"linux":{"cgroupsPath":"/a/b"}}', "/a/b"],
+  ['{"linux":{"cgroupsPath" : "/a \\"b\\" \\u00e4"}}', '/a "b" ä'],
+  ["{}", ""],
+  ['{"linux":{"cgroupsPath":null}}', ""],
+  ['{"env":["\\"cgroupsPath\\":\\"/x\\""],"linux":{}}', ""],
+  ['{"annotations":{"cgroupsPath":"/theirs"},"linux":{"cgroupsPath":"/ours"}}', "/ours"],
+  [`{"linux":{"cgroupsPath":"/${"a".repeat(5000)}"}}`, ""],
+] as const) {
+  test(`cgroupsPathIn finds "${want}" in ${spec.slice(0, 60)}`, () => {
+    assert.equal(cgroupsPathIn(Buffer.from(spec)), want);
+  });
+}

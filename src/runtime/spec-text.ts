@@ -3,6 +3,9 @@ import { isRecord } from "./is-record.ts";
 
 // The spec is handled as text where that will do: parsing it and writing it again would round the
 // 64-bit numbers in it (rlimits of 2^64-1, memory limits), and costs time on every start.
+const cgroupsKey = '"cgroupsPath"';
+/** PATH_MAX; what is longer cannot be made. */
+const longestPath = 4096;
 const oomScore = /("oomScoreAdj"\s*:\s*)(-?\d+)/g;
 
 /**
@@ -41,6 +44,20 @@ export function cgroupsPath(spec: string): string {
   const linux = isRecord(parsed) ? parsed["linux"] : undefined;
   const place = isRecord(linux) ? linux["cgroupsPath"] : undefined;
   return typeof place === "string" ? place : "";
+}
+
+/**
+ * linux.cgroupsPath of a spec's bytes; "" when it has none. The key cannot match inside a JSON string, but
+ * it can be an annotation's: where it is there twice, all is parsed.
+ */
+export function cgroupsPathIn(spec: Uint8Array): string {
+  const bytes = asBuffer(spec);
+  const at = bytes.indexOf(cgroupsKey);
+  if (at < 0) return "";
+  if (bytes.indexOf(cgroupsKey, at + 1) > 0) return cgroupsPath(bytes.toString("utf8"));
+  const value = bytes.subarray(at + cgroupsKey.length, at + cgroupsKey.length + longestPath);
+  const text = /^\s*:\s*("(?:[^"\\]|\\.)*")/.exec(value.toString("utf8"))?.[1];
+  return text === undefined ? "" : String(JSON.parse(text));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-
+import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { timeoutSignal } from "../base/timers.ts";
 import { Bundle } from "./bundle.ts";
+import { CgroupParents } from "./cgroup-parents.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { endDeadTask, specCgroupsPath } from "./dead-task.ts";
@@ -80,6 +81,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #events: TaskEvents;
   readonly #notices: DeletionNotices | undefined;
   readonly #exits: Disposable | undefined;
+  readonly #parents: CgroupParents;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #creating = new Set<string>();
   #isClosing = false;
@@ -90,6 +92,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#binaries = options.binaries ?? new ShimBinaries();
     this.#launcher = options.launcher ?? createLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
+    this.#parents = new CgroupParents(path.join(options.state, "made-cgroups"), options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
     this.#exits =
       options.shimEvents &&
@@ -128,7 +131,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   async recover(call: Cancellable): Promise<RecoveryReport> {
-    return recoverTasks(
+    const report = await recoverTasks(
       {
         root: this.#options.root,
         state: this.#options.state,
@@ -146,6 +149,13 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       },
       call,
     );
+    this.#parents.containerGone();
+    return report;
+  }
+
+  /** Removes parent cgroups that no container is in any more; it also happens by itself, a little later. */
+  removeEmptyCgroups(call: Cancellable): Promise<void> {
+    return this.#parents.removeEmpty(call);
   }
 
   /** Init is about to be deleted in the shim. Part of TaskOwner. */
@@ -160,6 +170,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       this.#attempt("bundle was not removed", task.id, () => task.files.remove()),
       this.#releaseTold(task, exit),
     ]);
+    this.#parents.containerGone();
   }
 
   async #releaseTold(task: ShimTask, exit: ProcessExit): Promise<void> {
@@ -180,6 +191,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#exits?.[Symbol.dispose]();
     for (const task of this.#tasks.values()) task.letGo();
     await this.#pool.disconnect();
+    await this.#parents[Symbol.asyncDispose]();
   }
 
   async #create(
@@ -191,7 +203,9 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const { root, state, mappedMounts } = this.#options;
     const binary = await this.#binaries.resolve(options.runtime, options.runtimePath);
     const place = { root, state, namespace, id };
+    using _parents = await this.#parents.hold(options.spec, call);
     await using undo = new AsyncDisposableStack();
+    undo.defer(() => this.#parents.containerGone());
     const bundle = await Bundle.create(place, {
       spec: clampToFloor(options.spec),
       sandboxId: options.sandboxId,
@@ -362,6 +376,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#events.deleted(task, exit);
     this.#forget(task);
     task.died(exit);
+    this.#parents.containerGone();
   }
 
   async #abandon(
