@@ -6,7 +6,7 @@
 //   scripts/node scripts/test.ts --only static,unit  only these groups
 import { parseArgs } from "node:util";
 import { vmStep } from "../test/vm/host/vm-step.ts";
-import { leftSince, machineState } from "./test/machine-state.ts";
+import { leftSince, type MachineState, machineState } from "./test/machine-state.ts";
 import { nodeTestStep } from "./test/node-test-step.ts";
 import { staticSteps } from "./test/static-steps.ts";
 import { add, type Counts, describeCounts, none, passed, type Step } from "./test/step.ts";
@@ -24,7 +24,10 @@ for (const group of groups) {
 if (["integration", "e2e", "conformance", "vm"].some((group) => groups.has(group)))
   groups.add("leaks");
 
-const before = groups.has("leaks") ? await machineState() : new Set<string>();
+const before: MachineState = groups.has("leaks")
+  ? await machineState()
+  : { own: new Set(), others: new Set() };
+for (const thing of before.own) process.stdout.write(`is here before the tests: ${thing}\n`);
 const steps: readonly Step[] = [
   ...staticSteps,
   nodeTestStep({
@@ -108,6 +111,6 @@ function verdict({ passed, failed }: Counts): string {
 async function checkLeaks(): Promise<Counts> {
   const left = await leftSince(before);
   if (left.length === 0) return passed;
-  process.stdout.write(left.map((thing) => `    left behind: ${thing}\n`).join(""));
+  process.stdout.write(left.map((thing) => `    ${thing}\n`).join(""));
   return { ...none, failed: 1 };
 }
