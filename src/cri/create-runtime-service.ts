@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
+import { within } from "../base/deadline.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
 import { createFacade, type Facade } from "./facade.ts";
-import { within } from "./lifecycle/deadline.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operations.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";

@@ -2,6 +2,7 @@
 
 import type { Cancellable } from "../base/cancellable.ts";
 import { toFault } from "../base/errors.ts";
+import { settlesWithin } from "../base/settles-within.ts";
 import { timeoutSignal } from "../base/timers.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
@@ -9,8 +10,11 @@ import { type DeadTask, endDeadTask } from "./dead-task.ts";
 import type { CreateOptions } from "./ports.ts";
 import type { Shim } from "./shim/shim.ts";
 import { shimFault } from "./shim/shim-fault.ts";
+import { killStuckRuntime } from "./stuck-runtime.ts";
 
 const sigkill = 9;
+/** How long a Create that nobody waits for may go on before the OCI runtime it waits for is killed. */
+const runtimeGraceMs = 2_000;
 /** A Create that waits for a FIFO's other end gives up after 30 s; nothing can stop it earlier. */
 const createLimitMs = 35_000;
 
@@ -49,6 +53,9 @@ export function createInShim(
       }
     },
     async outcome() {
+      if (!(await settlesWithin(answer, runtimeGraceMs)) && shim.isOpen) {
+        await killStuckRuntime(shim.facts.pid, `${bundle.path}/init.pid`);
+      }
       try {
         await raceAbort(answer, timeoutSignal(createLimitMs));
         return true;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
@@ -12,6 +13,7 @@ import { ExitTable } from "./exit-table.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
 import type { Shim, TaskApi } from "./shim/shim.ts";
 import { shimFault } from "./shim/shim-fault.ts";
+import { killStuckRuntime } from "./stuck-runtime.ts";
 import { nanosOf } from "./timestamp.ts";
 
 /** What a task asks of the manager that owns it. */
@@ -31,6 +33,11 @@ const sigkill = 9;
 const silentMs = 4_000;
 /** How long it may stay silent after that before it counts as dead. */
 const deadMs = 8_000;
+/** How long a shim may take to answer, and for what writes or reads a container's memory. */
+const callLimitMs = 120_000;
+const longCallMs = 30 * 60_000;
+/** How long an exec may take to start for callers that allow more: even a busy node needs seconds. */
+const execStartMs = 60_000;
 
 export interface ShimTaskParts {
   readonly bundle: Bundle;
@@ -234,8 +241,11 @@ export class ShimTask implements RuntimeTask {
     call: Cancellable,
   ): Promise<void> {
     try {
-      await this.#call(`cannot checkpoint ${this.#name("")}`, call, (api, o) =>
-        api.Checkpoint({ id: this.id, ...options }, o),
+      await this.#call(
+        `cannot checkpoint ${this.#name("")}`,
+        call,
+        (api, o) => api.Checkpoint({ id: this.id, ...options }, o),
+        longCallMs,
       );
     } catch (error) {
       throw await criuFault(toFault(error), this.files);
@@ -344,14 +354,17 @@ export class ShimTask implements RuntimeTask {
     }
   }
 
+  /** A shim may be silent: no call lasts longer than `limitMs`, whatever its caller allows. */
   async #call<T>(
     action: string,
-    { signal }: Cancellable,
+    call: Cancellable,
     invoke: (api: TaskApi, options: { signal: AbortSignal; namespace: string }) => Promise<T>,
+    limitMs = callLimitMs,
   ): Promise<T> {
     if (this.#deadExit !== undefined) throw fault("NOT_FOUND", `${action}: the task has ended`);
+    using limit = deadline(limitMs, "the shim", call.signal);
     try {
-      return await invoke(this.connection.api, { signal, namespace: this.namespace });
+      return await invoke(this.connection.api, { signal: limit.signal, namespace: this.namespace });
     } catch (error) {
       throw shimFault(error, action);
     }
@@ -370,20 +383,32 @@ export class ShimTask implements RuntimeTask {
     };
   }
 
+  /** A runtime that does not come back is killed: the shim starts nothing else in the pod meanwhile. */
   async #startExec(execId: string, call: Cancellable): Promise<number> {
     using _turn = await this.#freezing.enter(call);
-    return await this.#start(execId, call);
+    using limit = deadline(execStartMs, `starting ${this.#name(execId)}`, call.signal);
+    try {
+      return await this.#start(execId, limit);
+    } catch (error) {
+      if (limit.signal.aborted && this.connection.isOpen) {
+        await killStuckRuntime(this.connection.facts.pid, `${this.bundle}/${execId}.pid`);
+      }
+      throw error;
+    }
   }
 
   async #start(execId: string, call: Cancellable): Promise<number> {
     try {
-      const { pid } = await this.#call(`cannot start ${this.#name(execId)}`, call, (api, options) =>
-        api.Start({ id: this.id, execId }, options),
+      const { pid } = await this.#call(
+        `cannot start ${this.#name(execId)}`,
+        call,
+        (api, options) => api.Start({ id: this.id, execId }, options),
+        longCallMs, // of a restore
       );
       return pid;
     } catch (error) {
       if (execId !== "") throw error;
-      throw await criuFault(toFault(error), this.files); // of a restore
+      throw await criuFault(toFault(error), this.files);
     }
   }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rm } from "node:fs/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import type { Facade } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { criNamespace } from "../ports.ts";
 import { settled, stopAtOnce } from "../sandbox/sandbox-take-down.ts";
 import type { ContainerRecord } from "../store/container-record.ts";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cleanupDeadline } from "../../base/cancellable.ts";
+import { within } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Process } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
-import { within } from "../lifecycle/deadline.ts";
 
 const sigkill = 9;
 /** How long a killed process may take to go before we go on without it. */

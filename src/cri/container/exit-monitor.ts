@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { deadline } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { sleep } from "../../base/timers.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import type { OomWatch } from "../ports.ts";
 import { becomeExited } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";

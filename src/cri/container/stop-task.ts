@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { within } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Facade } from "../facade.ts";
-import { within } from "../lifecycle/deadline.ts";
 import { becomeExited, type ContainerRecord, describeState } from "../store/container-record.ts";
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";

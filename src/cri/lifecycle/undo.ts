@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import type { Logger } from "../../base/logger.ts";
-import { deadline } from "./deadline.ts";
 
 /** Each step's own time; a step that hangs does not eat that of the others. */
 const undoStepMs = 15_000;

@@ -2,12 +2,12 @@
 import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { errnoOf } from "../../base/errors.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { criNamespace } from "../ports.ts";
 import { sandboxOfVolume } from "../sandbox/image-volumes.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import type { Facade } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import type { NamedRecord } from "../store/record-store.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { recoverContainer } from "./recover-container.ts";

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container, Task } from "../../client/ports.ts";
 import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import {
   becomeCreated,
   becomeExited,

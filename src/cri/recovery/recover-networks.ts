@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { deadline } from "../../base/deadline.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Facade } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { networkRequest, type SandboxRecord } from "../store/sandbox-record.ts";
 
 const checkMs = 10_000;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
+import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { describeState } from "../store/container-record.ts";
 
 /** For a request without a timeout of its own: gigabytes of memory take their time. */

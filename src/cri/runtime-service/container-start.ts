@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
@@ -9,7 +10,6 @@ import { purgeTask } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";

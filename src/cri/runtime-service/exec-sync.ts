@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cancellable } from "../../base/cancellable.ts";
+import { type Deadline, deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
@@ -8,11 +9,9 @@ import { deleteExec, killExec } from "../container/end-exec.ts";
 import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
 import { waitUnder } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { type Deadline, deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import type { CapturedOutput } from "../ports.ts";
-
-const noTimeoutMs = 2 ** 31 - 1;
+import { refuseUnlessRunnable } from "../spec/args.ts";
 
 /**
  * ExecSync: the command's output and exit code. The output is cut at a limit without a word; the wait
@@ -48,7 +47,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
 }
 
 function timeoutOf({ timeout }: ExecSyncRequest): number {
-  return timeout === 0n ? noTimeoutMs : Math.min(Number(timeout) * 1000, noTimeoutMs);
+  return timeout === 0n ? Number.POSITIVE_INFINITY : Number(timeout) * 1000;
 }
 
 /** Of all together: a command that cannot be started in time has timed out as well. */
@@ -66,6 +65,7 @@ function timeLimit(
 
 function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
   if (cmd.length === 0) throw fault("INVALID_ARGUMENT", "cmd is empty");
+  refuseUnlessRunnable("cmd", cmd);
   if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
 }
 

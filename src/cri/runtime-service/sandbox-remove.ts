@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { removeContainerByForce, removeUnrecorded } from "../container/container-remove.ts";
 import { purgeContainer, waitUnder } from "../container/purge-task.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { settled, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
@@ -11,7 +12,6 @@ import { containerRecordInit } from "../container/oci-container.ts";
 import { purgeContainer } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor, type PodHandler } from "../handlers.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";

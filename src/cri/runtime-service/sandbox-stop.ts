@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { deadline } from "../../base/deadline.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import { takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 
 /** Whatever hangs, the act ends, and the kubelet's next one starts anew. */

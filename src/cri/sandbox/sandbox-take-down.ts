@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { settlesWithin } from "../../base/settles-within.ts";
 import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
 import { stopContainerTask } from "../container/stop-task.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
-import { deadline } from "../lifecycle/deadline.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import type { ContainerRecord } from "../store/container-record.ts";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { specOf, testRefusals } from "../../../test/support/spec-input.ts";
+import { refuseUnlessRunnable } from "./args.ts";
 
 const rows = [
   {
@@ -104,3 +105,22 @@ testRefusals([
     message: /^metadata\.name/,
   },
 ]);
+
+/** What no kernel takes, and the longest that it does. */
+const commandLines: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
+  ["a program's name as long as a path", [`/${"n".repeat(4094)}`, "a"], undefined],
+  ["a longer one", [`/${"n".repeat(4095)}`], /^cmd: argument 0 has 4096 bytes, .*4095$/],
+  ["one of 40 kB, which makes runc hang", ["n".repeat(40_000)], /argument 0 has 40000 bytes/],
+  ["one of fewer letters than bytes", ["ü".repeat(2048)], /argument 0 has 4096 bytes/],
+  ["the longest word", ["sh", "x".repeat(131_071)], undefined],
+  ["one that is longer", ["sh", "x".repeat(131_072)], /argument 1 has 131072 bytes, .*131071$/],
+  ["a NUL byte", ["sh", "a\0b"], /argument 1 holds a NUL byte/],
+  ["an empty word", ["sh", ""], undefined],
+];
+for (const [what, args, told] of commandLines) {
+  test(`a command line with ${what} is ${told ? "refused" : "taken"}`, () => {
+    const check = (): void => refuseUnlessRunnable("cmd", args);
+    if (told) assert.throws(check, { code: "INVALID_ARGUMENT", message: told });
+    else check();
+  });
+}

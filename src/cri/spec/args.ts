@@ -15,10 +15,29 @@ export function processArgs(
   const useCmd = config.command.length === 0 && config.args.length === 0;
   const args = [...command, ...(useCmd ? image.cmd : config.args)];
   if (args.length === 0) throw invalid("command", "no command specified, and the image has none");
-  for (const [index, arg] of args.entries()) {
-    if (arg.includes("\0")) throw invalid("command", `argument ${index} holds a NUL byte`);
-  }
+  refuseUnlessRunnable("command", args);
   return args;
+}
+
+/** The kernel's MAX_ARG_STRLEN and PATH_MAX, without the byte that ends a string. */
+const longestArgument = 128 * 1024 - 1;
+const longestPath = 4095;
+
+/**
+ * INVALID_ARGUMENT for words that the kernel cannot take as a command line: a NUL byte, a word of 128 KiB,
+ * a program's name that is longer than a path may be. How long they may be together depends on the
+ * container's stack limit, and is the kernel's to say.
+ */
+export function refuseUnlessRunnable(field: string, args: readonly string[]): void {
+  for (const [index, arg] of args.entries()) {
+    if (arg.includes("\0")) throw invalid(field, `argument ${index} holds a NUL byte`);
+    // At most three bytes a character: most need no count.
+    const longest = index === 0 ? longestPath : longestArgument;
+    const bytes = arg.length * 3 > longest ? Buffer.byteLength(arg) : 0;
+    if (bytes > longest) {
+      throw invalid(field, `argument ${index} has ${bytes} bytes, the kernel takes ${longest}`);
+    }
+  }
 }
 
 /** Where the process starts: the request's folder, else the image's, else the root. */

@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { within } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type {
@@ -14,7 +15,6 @@ import type {
 import { type RunningContainer, runningContainer } from "../container/exec-target.ts";
 import type { LiveContainer } from "../container/live-containers.ts";
 import type { Facade } from "../facade.ts";
-import { within } from "../lifecycle/deadline.ts";
 import type { ContainerLog, LogTap } from "../logs/ports.ts";
 import { cutAtStop } from "./cut-at-stop.ts";
 import { SessionFifoFolder } from "./session-fifos.ts";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { within } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { dialLoopback } from "../../network/dial-loopback.ts";
 import type {
@@ -11,7 +12,6 @@ import type {
   SessionHost,
 } from "../../streaming/ports.ts";
 import type { Facade } from "../facade.ts";
-import { within } from "../lifecycle/deadline.ts";
 import type { StreamKind } from "../ports.ts";
 import { readySandbox } from "../sandbox/ready-sandbox.ts";
 import { netnsPathOf, usesHostNetwork } from "../store/sandbox-record.ts";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, type RuntimeFault } from "../../base/errors.ts";
-import { startTimer } from "../../base/timers.ts";
+import type { Cancellable } from "./cancellable.ts";
+import { fault, type RuntimeFault } from "./errors.ts";
+import { startTimer } from "./timers.ts";
 
 /** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
 export type Deadline = Cancellable & Disposable;
