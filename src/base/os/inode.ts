@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
+import {
+  atCurrent,
+  type FileTime,
+  makeNodeAt,
+  openResolved,
+  Resolve,
+  setTimesAt,
+  timespecs,
+} from "./at.ts";
 import { checked, lastError } from "./errno.ts";
 import { libc, load } from "./libc.ts";
+
+export type { FileTime };
 
 // What Node's fs cannot do: nanosecond times on links, extended attributes, devices, and paths that
 // are resolved inside a folder. Paths are bytes here, since a file name need not be UTF-8.
 
 const cChroot = libc("int chroot(const char *path)");
 const cFchdir = libc("int fchdir(int fd)");
-const cMknod = libc("int mknod(const uint8_t *path, unsigned int mode, unsigned long device)");
-const cUtimensat = libc(
-  "int utimensat(int dirfd, const uint8_t *path, const uint8_t *times, int flags)",
-);
 const cFutimens = libc("int futimens(int fd, const uint8_t *times)");
 const cLsetxattr = libc(
   "int lsetxattr(const uint8_t *path, const char *name, const uint8_t *value, size_t size, int flags)",
@@ -23,22 +30,6 @@ const cFgetxattr = libc(
   "int64_t fgetxattr(int fd, const char *name, _Out_ uint8_t *value, size_t size)",
 );
 const cFlistxattr = libc("int64_t flistxattr(int fd, _Out_ uint8_t *list, size_t size)");
-const cOpenat2 = libc(
-  "long syscall(long number, int dirfd, const uint8_t *path, const uint8_t *how, size_t size)",
-);
-
-const atFdCwd = -100;
-const atSymlinkNoFollow = 0x100;
-/** The same number on every architecture, as for all system calls since 2019. */
-const sysOpenat2 = 437;
-const resolveInRoot = 0x10;
-const openDirectory = 0o200000;
-const openCloseOnExec = 0o2000000;
-
-export interface FileTime {
-  readonly seconds: number;
-  readonly nanos: number;
-}
 
 /** Makes a folder the process's root. The caller changes into it. */
 export function changeRoot(folder: string): void {
@@ -53,17 +44,12 @@ export function changeRootTo(folder: number): void {
 
 /** mknod(2): `mode` holds type and permission bits; the umask applies. */
 export function makeDevice(path: Buffer, mode: number, major: number, minor: number): void {
-  checked(cMknod(terminated(path), mode, deviceNumber(major, minor)), "mknod", path.toString());
+  makeNodeAt(atCurrent, path, mode, { major, minor });
 }
 
 /** Sets access and modification time of the file itself, not of what a link points to. */
 export function setTimes(path: Buffer, accessed: FileTime, modified: FileTime): void {
-  const times = timespecs(accessed, modified);
-  checked(
-    cUtimensat(atFdCwd, terminated(path), times, atSymlinkNoFollow),
-    "utimensat",
-    path.toString(),
-  );
+  setTimesAt(atCurrent, path, accessed, modified);
 }
 
 /** `setTimes` of an open file. */
@@ -105,12 +91,7 @@ export function attributesOf(fd: number): ReadonlyMap<string, Buffer> {
  * link leads out of it. The caller closes the descriptor. Throws SystemError (ENOENT, ENOTDIR, …).
  */
 export function openDirectoryInside(rootFd: number, path: Buffer): number {
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(openDirectory | openCloseOnExec), 0);
-  how.writeBigUInt64LE(BigInt(resolveInRoot), 16);
-  const relative = path.length === 0 ? Buffer.from(".") : path;
-  const fd = cOpenat2(sysOpenat2, rootFd, terminated(relative), how, how.length);
-  return checked(fd, "openat2", path.toString());
+  return openResolved(rootFd, path, constants.O_RDONLY | constants.O_DIRECTORY, Resolve.inRoot);
 }
 
 /** Flushes the whole file system that holds a folder; runs on the thread pool. */
@@ -136,24 +117,4 @@ function syncOpen(fd: number): Promise<void> {
 
 function terminated(path: Buffer): Buffer {
   return Buffer.concat([path, Buffer.alloc(1)]);
-}
-
-const timespecBytes = 16;
-
-function timespecs(accessed: FileTime, modified: FileTime): Buffer {
-  const times = Buffer.alloc(2 * timespecBytes);
-  for (const [index, time] of [accessed, modified].entries()) {
-    times.writeBigInt64LE(BigInt(time.seconds), index * timespecBytes);
-    times.writeBigInt64LE(BigInt(time.nanos), index * timespecBytes + 8);
-  }
-  return times;
-}
-
-// The layout of gnu_dev_makedev: 12 low bits of major at 8, 8 low bits of minor at 0, the rest above.
-function deviceNumber(major: number, minor: number): bigint {
-  const high = BigInt(major);
-  const low = BigInt(minor);
-  return (
-    ((high & 0xfffn) << 8n) | ((high & ~0xfffn) << 32n) | (low & 0xffn) | ((low & ~0xffn) << 12n)
-  );
 }

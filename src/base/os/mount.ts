@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { closeSync, constants } from "node:fs";
 import path from "node:path";
 import { fault } from "../errors.ts";
+import { openAt, openPath } from "./at.ts";
 import { checked, lastError } from "./errno.ts";
+import { FileAttribute, factsOf } from "./file-facts.ts";
 import { libc } from "./libc.ts";
 import { MountFlag, mountOptions, propagationFlags } from "./mount-options.ts";
 
@@ -74,6 +77,28 @@ export function mountSpec(spec: MountSpec, root: string): void {
 export function unmount(target: string, options: { readonly lazy?: boolean } = {}): boolean {
   if (cUmount(target, noFollow | (options.lazy === true ? detach : 0)) === 0) return true;
   const error = lastError("umount2", target);
+  if (error.code === "EINVAL" || error.code === "ENOENT") return false;
+  throw error;
+}
+
+/**
+ * Detaches what is mounted on a name in an open folder; false when nothing is. All below it is made private
+ * first: detaching a shared bind of the host's root would else take the host's own mounts along.
+ * Throws SystemError.
+ */
+export function detachAt(folder: number, name: Buffer): boolean {
+  const top = openAt(folder, name, openPath | constants.O_NOFOLLOW);
+  try {
+    if ((factsOf(top).attributes & FileAttribute.mountRoot) === 0) return false;
+    const mounted = `/proc/self/fd/${top}`;
+    const flags = MountFlag.private | MountFlag.recursive;
+    checked(cMount("none", mounted, null, flags, null), "mount", mounted);
+  } finally {
+    closeSync(top);
+  }
+  const target = Buffer.concat([Buffer.from(`/proc/self/fd/${folder}/`), name, Buffer.alloc(1)]);
+  if (cUmount(target, noFollow | detach) === 0) return true;
+  const error = lastError("umount2", name.toString());
   if (error.code === "EINVAL" || error.code === "ENOENT") return false;
   throw error;
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Descriptors } from "./descriptors.ts";
+import { measureTree } from "./measure-tree.ts";
+import { removeTree } from "./remove-tree.ts";
+
+/**
+ * Work on a tree that somebody else made, in pieces: it yields at least every few dozen entries, so that
+ * other jobs of the same thread have their turn and a cancelled one ends there. What it opens it keeps in
+ * `descriptors`, closes in `finally`, and bounds, as its memory, whatever the tree is like.
+ */
+export type Job<R> = Generator<void, R, void>;
+
+/** A kind of job: what is asked and answered are cloned between the threads. */
+type Work<Q, R> = (request: Q, descriptors: Descriptors) => Job<R>;
+
+/**
+ * All kinds. To add one, write a generator like those here, which throws RuntimeFault or SystemError, and
+ * name it in this table: `TreeWork.run` then knows it. A new kind that must not wait behind removals
+ * is run by another TreeWorker (see wiring): each is a thread of its own, there only while it has work.
+ */
+export const jobs = { remove: removeTree, measure: measureTree };
+
+type Jobs = typeof jobs;
+export type JobKind = keyof Jobs;
+export type JobRequest<K extends JobKind> = Jobs[K] extends Work<infer Q, infer _R> ? Q : never;
+export type JobResult<K extends JobKind> = Jobs[K] extends Work<never, infer R> ? R : never;
