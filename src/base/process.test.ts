@@ -160,7 +160,7 @@ test("spawnDetached starts a program that can be signalled and tells its end", a
 });
 
 test("converse answers a line with a line, until the program ends", async () => {
-  const call = { signal: AbortSignal.timeout(10_000) };
+  const call = { signal: AbortSignal.timeout(10_000), silenceMs: 10_000 };
   const script = 'while read -r line; do [ "$line" = bye ] && exit 4; echo "got $line"; done';
   using talk = converse("sh", ["-c", script]);
   assert.equal(await talk.ask("a  b", call), "got a  b");
@@ -171,10 +171,29 @@ test("converse answers a line with a line, until the program ends", async () => 
 
 test("converse kills the program on an abort, and is through once it is gone", async () => {
   const abort = new AbortController();
+  const call = { signal: abort.signal, silenceMs: 10_000 };
   using talk = converse("sh", ["-c", "read -r line; echo $$; read -r line; sleep 100"]);
-  const pid = Number(await talk.ask("pid", abort));
-  const silent = talk.ask("nothing", abort);
+  const pid = Number(await talk.ask("pid", call));
+  const silent = talk.ask("nothing", call);
   abort.abort();
   await assert.rejects(silent, { code: "CANCELLED" });
   assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("converse takes lines of one dot for signs of life, and kills a program that is silent", async () => {
+  const call = { signal: AbortSignal.timeout(30_000), silenceMs: 1500 };
+  const script =
+    "read -r line; for n in 1 2 3 4 5 6; do sleep 0.4; echo .; done; echo $$; read -r line; sleep 100";
+  using talk = converse("sh", ["-c", script]);
+  const pid = Number(await talk.ask("be slow", call));
+  assert.ok(pid > 0);
+  const silent = talk.ask("say nothing", call);
+  await assert.rejects(silent, { code: "DEADLINE_EXCEEDED", message: "sh got nowhere for 2 s" });
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("run kills a program that is silent for too long, and lets one be that is not", async () => {
+  const talking = "for n in 1 2 3 4 5 6; do sleep 0.4; echo $n; done";
+  assert.equal((await run("sh", ["-c", talking], { silenceMs: 1500 })).exitCode, 0);
+  await assert.rejects(run("sleep", ["100"], { silenceMs: 300 }), { code: "DEADLINE_EXCEEDED" });
 });

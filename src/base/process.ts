@@ -3,15 +3,22 @@
 import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
-import { findProgram, startChild } from "./os/child.ts";
+import { type Child, findProgram, startChild } from "./os/child.ts";
 import { identify, killProcess } from "./os/proc.ts";
 import { type Ending, reap } from "./os/reaper.ts";
 import { spawnProcess } from "./os/spawn.ts";
+import { Capture, Lines } from "./process-output.ts";
+import { settlesWithin } from "./settles-within.ts";
+import { Silence, SilenceFault } from "./silence.ts";
 import { timeoutSignal } from "./timers.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
-const stderrTailBytes = 4096;
-const newline = 10;
+/** No program of ours works for longer without a sign of life; one that may says so. */
+const defaultTimeoutMs = 600_000;
+/** How long a killed program may take to be gone: one in an uninterruptible sleep is left to itself. */
+const killedMs = 2000;
+/** What a program writes, on a line of its own, to say that it gets on. */
+const signOfLife = ".";
 
 export interface RunOptions {
   readonly input?: Uint8Array | string;
@@ -21,7 +28,10 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Aborting kills the child and all it started in its session with SIGKILL. */
   readonly signal?: AbortSignal;
+  /** Longest time in all. Ten minutes when left out, and no limit but silence where `silenceMs` is given. */
   readonly timeoutMs?: number;
+  /** Longest time without any output: for programs that take long and write while they get on. */
+  readonly silenceMs?: number;
   /** Bytes kept of each stream; more than that kills the child and fails. Default 4 MiB. */
   readonly maxOutputBytes?: number;
   /** Sends stderr into the stdout buffer, in the order written. */
@@ -78,14 +88,20 @@ export async function run(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const argv = [file, ...args];
-  const limit = endSignal(options);
+  using silence = new Silence(options.silenceMs);
+  const limit = AbortSignal.any([
+    silence.signal,
+    ...(options.signal ? [options.signal] : []),
+    ...timeLimit(options),
+  ]);
   if (hasEnded(limit)) throw aborted(argv, limit);
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
   const stdout = new Capture(maxBytes);
   const stderr = new Capture(maxBytes);
   const feed = (capture: Capture) => (chunk: Buffer) => {
+    silence.broken();
     capture.add(chunk);
-    if (capture.overflowed) kill();
+    if (capture.overflowed) child.kill();
   };
   const child = start(argv, () =>
     startChild({
@@ -99,35 +115,30 @@ export async function run(
       onStderr: feed(stderr),
     }),
   );
-  const kill = (): void => child.kill();
-  limit?.addEventListener("abort", kill);
-  try {
-    const { exitCode, signal } = await child.ended;
-    const facts = { argv, exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.tail() };
-    if (stdout.overflowed || stderr.overflowed) {
-      throw new ProcessFault(
-        "RESOURCE_EXHAUSTED",
-        `${nameOf(file)} wrote more than ${maxBytes} bytes`,
-        facts,
-      );
-    }
-    if (hasEnded(limit) && signal !== undefined) throw aborted(argv, limit, facts);
-    if (exitCode === undefined || (exitCode !== 0 && options.anyExitCode !== true)) {
-      throw new ProcessFault("UNKNOWN", describe(file, facts), facts);
-    }
-    return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode };
-  } finally {
-    limit?.removeEventListener("abort", kill);
+  const { exitCode, signal } = await orKilled(child.ended, child, limit, argv);
+  const facts = { argv, exitCode, signal, stdout: stdout.bytes(), stderrTail: stderr.tail() };
+  if (stdout.overflowed || stderr.overflowed) {
+    const message = `${nameOf(file)} wrote more than ${maxBytes} bytes`;
+    throw new ProcessFault("RESOURCE_EXHAUSTED", message, facts);
   }
+  if (hasEnded(limit) && signal !== undefined) throw aborted(argv, limit, facts);
+  if (exitCode === undefined || (exitCode !== 0 && options.anyExitCode !== true)) {
+    throw new ProcessFault("UNKNOWN", describe(file, facts), facts);
+  }
+  return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode };
 }
 
 /** A program that answers each line it reads with a line. Disposing kills it. */
 export interface Conversation extends Disposable {
+  readonly pid: number;
   /**
    * Sends a line and answers what comes back; one at a time. Rejects once the program is gone, with a
-   * ProcessFault as `run` does; an abort kills it.
+   * ProcessFault as `run` does. An abort kills it, and so does silence: lines "." say that it gets on.
    */
-  ask(line: string, call: { readonly signal: AbortSignal }): Promise<string>;
+  ask(
+    line: string,
+    call: { readonly signal: AbortSignal; readonly silenceMs: number },
+  ): Promise<string>;
 }
 
 /** Starts a program to talk to. `maxOutputBytes` is for one answer. */
@@ -138,8 +149,11 @@ export function converse(
 ): Conversation {
   const argv = [file, ...args];
   const stderr = new Capture(defaultMaxOutputBytes);
-  let answer = new Capture(options.maxOutputBytes ?? defaultMaxOutputBytes);
   let asked: PromiseWithResolvers<string> | undefined;
+  let silence: Silence | undefined;
+  const lines = new Lines(options.maxOutputBytes ?? defaultMaxOutputBytes, (line) => {
+    if (line !== signOfLife) asked?.resolve(line);
+  });
   const child = start(argv, () =>
     startChild({
       file,
@@ -149,12 +163,9 @@ export function converse(
       input: "open",
       mergeStderr: false,
       onStdout: (chunk) => {
-        answer.add(chunk);
-        if (answer.overflowed) child.kill();
-        else if (chunk.at(-1) === newline) {
-          asked?.resolve(answer.bytes().subarray(0, -1).toString("utf8"));
-          answer = new Capture(options.maxOutputBytes ?? defaultMaxOutputBytes);
-        }
+        silence?.broken();
+        lines.add(chunk);
+        if (lines.overflowed) child.kill();
       },
       onStderr: (chunk) => stderr.add(chunk),
     }),
@@ -164,20 +175,21 @@ export function converse(
     return new ProcessFault("UNKNOWN", describe(file, facts), facts);
   });
   return {
-    ask: async (line, { signal }) => {
-      const kill = (): void => child.kill();
-      if (signal.aborted) kill();
-      signal.addEventListener("abort", kill, { once: true });
+    pid: child.pid,
+    ask: async (line, { signal, silenceMs }) => {
+      using quiet = new Silence(silenceMs);
+      const limit = AbortSignal.any([signal, quiet.signal]);
+      if (hasEnded(limit)) child.kill();
       const own = Promise.withResolvers<string>();
       asked = own;
+      silence = quiet;
       child.write(`${line}\n`);
+      // The end of the program comes after its last words.
+      const ended = failure.then((error) => Promise.reject(error));
       try {
-        // The end of the program comes after its last words.
-        return await Promise.race([own.promise, failure.then((error) => Promise.reject(error))]);
+        return await orKilled(Promise.race([own.promise, ended]), child, limit, argv);
       } catch (error) {
-        throw hasEnded(signal) ? aborted(argv, signal) : error;
-      } finally {
-        signal.removeEventListener("abort", kill);
+        throw hasEnded(limit) ? aborted(argv, limit) : error;
       }
     },
     [Symbol.dispose]: () => child.kill(),
@@ -262,30 +274,54 @@ function notStarted(argv: readonly string[], error: unknown): ProcessFault {
   );
 }
 
-function endSignal(options: RunOptions): AbortSignal | undefined {
-  const timeout = options.timeoutMs === undefined ? undefined : timeoutSignal(options.timeoutMs);
-  if (timeout === undefined || options.signal === undefined) return timeout ?? options.signal;
-  return AbortSignal.any([timeout, options.signal]);
+function timeLimit({ timeoutMs, silenceMs }: RunOptions): AbortSignal[] {
+  if (timeoutMs !== undefined) return [timeoutSignal(timeoutMs)];
+  return silenceMs === undefined ? [timeoutSignal(defaultTimeoutMs)] : [];
+}
+
+/**
+ * Waits for work that a child does, and kills the child when the limit comes; one that does not die of it
+ * is not waited for.
+ */
+async function orKilled<T>(
+  work: Promise<T>,
+  child: Child,
+  limit: AbortSignal,
+  argv: readonly string[],
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const kill = async (): Promise<void> => {
+    child.kill();
+    if (!(await settlesWithin(work, killedMs))) late.reject(aborted(argv, limit));
+  };
+  const onLimit = (): void => void kill();
+  limit.addEventListener("abort", onLimit, { once: true });
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    limit.removeEventListener("abort", onLimit);
+  }
 }
 
 // A function, not `limit.aborted`: the compiler would remember the first answer.
-function hasEnded(limit: AbortSignal | undefined): boolean {
-  return limit?.aborted === true;
+function hasEnded(limit: AbortSignal): boolean {
+  return limit.aborted;
 }
 
 function aborted(
   argv: readonly string[],
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
   facts?: ProcessFaultFacts,
 ): ProcessFault {
-  const cause = toFault(signal?.reason);
+  const cause = toFault(signal.reason);
   const code = cause.code === "DEADLINE_EXCEEDED" ? "DEADLINE_EXCEEDED" : "CANCELLED";
-  const what = code === "CANCELLED" ? "was cancelled" : "took too long";
+  const late = signal.reason instanceof SilenceFault ? cause.message : "took too long";
+  const what = code === "CANCELLED" ? "was cancelled" : late;
   return new ProcessFault(
     code,
     `${nameOf(argv[0] ?? "")} ${what}`,
     facts ?? { argv },
-    signal?.reason,
+    signal.reason,
   );
 }
 
@@ -298,31 +334,4 @@ function describe(file: string, facts: ProcessFaultFacts): string {
 
 function nameOf(file: string): string {
   return path.basename(file);
-}
-
-class Capture {
-  readonly #chunks: Buffer[] = [];
-  readonly #max: number;
-  #size = 0;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get overflowed(): boolean {
-    return this.#size > this.#max;
-  }
-
-  add(chunk: Buffer): void {
-    this.#size += chunk.byteLength;
-    if (!this.overflowed) this.#chunks.push(chunk);
-  }
-
-  bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
-  }
-
-  tail(): string {
-    return this.bytes().subarray(-stderrTailBytes).toString("utf8").trim();
-  }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { abandonable } from "./abandonable.ts";
 import type { Cancellable } from "./cancellable.ts";
 
 /**
@@ -14,7 +15,7 @@ export class QuietGate {
   /** Disposing it leaves. Rejects with the signal's reason. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
     signal.throwIfAborted();
-    while (this.#alone !== undefined) await orAbort(this.#alone, signal);
+    while (this.#alone !== undefined) await abandonable(this.#alone, signal);
     this.#inside += 1;
     let isIn = true;
     return {
@@ -33,7 +34,7 @@ export class QuietGate {
     while (this.#inside > 0 || this.#alone !== undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       if (this.#inside > 0) this.#onQuiet.push(resolve);
-      await orAbort(this.#alone ?? promise, signal);
+      await abandonable(this.#alone ?? promise, signal);
     }
     const done = Promise.withResolvers<void>();
     this.#alone = done.promise;
@@ -43,16 +44,5 @@ export class QuietGate {
       this.#alone = undefined;
       done.resolve();
     }
-  }
-}
-
-async function orAbort(wait: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason as Error);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([wait, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { abandonable } from "./abandonable.ts";
 import type { Cancellable } from "./cancellable.ts";
 
 interface Flight<T> {
@@ -36,7 +37,7 @@ export class SingleFlight<T> {
     const flight = this.#flights.get(key) ?? this.#start(key, attempt);
     flight.waiting += 1;
     try {
-      return await abandonable(flight.result, call.signal);
+      return await (call.signal ? abandonable(flight.result, call.signal) : flight.result);
     } finally {
       flight.waiting -= 1;
       if (flight.waiting === 0 && this.#options.abandonWhenUnwatched) {
@@ -66,14 +67,4 @@ export class SingleFlight<T> {
     this.#flights.set(key, flight);
     return flight;
   }
-}
-
-/** The promise, or the signal's reason when that comes first. The work goes on. */
-function abandonable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

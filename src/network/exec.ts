@@ -83,6 +83,7 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
       input: JSON.stringify(call.input),
       env: environment(call),
       signal: limit,
+      timeoutMs: call.timeoutMs,
     });
     const { stdout } = await orLeft(ended, call, limit);
     return parseOutput(call, stdout.toString("utf8"));

@@ -3,6 +3,9 @@ import path from "node:path";
 import { run } from "../../base/process.ts";
 import { FolderSnapshotter, type FolderSnapshotterOptions } from "../folder-snapshotter.ts";
 
+/** Of a copy of a whole image, which cp says nothing about meanwhile. */
+const copyLimitMs = 3_600_000;
+
 /**
  * Opens the native snapshotter of a folder: each snapshot is a whole copy of its parent, which needs
  * nothing of the file system and takes its room. Where the file system can share blocks, copies do.
@@ -24,7 +27,8 @@ export async function createNativeSnapshotter(
       for (const source of sources) {
         // --remove-destination: a link below must not lead the copy of a file above elsewhere.
         const options = ["-a", "--reflink=auto", "--remove-destination", "--no-target-directory"];
-        await run("cp", [...options, "--", `${source}/.`, folder], { signal });
+        const argv = [...options, "--", `${source}/.`, folder];
+        await run("cp", argv, { signal, timeoutMs: copyLimitMs });
       }
     },
   });

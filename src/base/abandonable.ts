@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What work comes to, or the signal's reason when that is first. The work goes on: its owner sees to it. */
+export async function abandonable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
