@@ -8,7 +8,6 @@ import {
   extractLayer,
   type Whiteouts,
 } from "../images/unpack/extract-layer.ts";
-import { dressImplicitFolders } from "../images/unpack/implicit-folders.ts";
 import { type MountRoom, openMountRoom } from "./mounted.ts";
 import { bindSource, overlayFolders } from "./overlay-options.ts";
 
@@ -32,8 +31,7 @@ export async function applyLayer(
 ): Promise<ExtractedLayer> {
   await using place = await placeOf(request);
   const { root, whiteouts, lowers } = place;
-  const layer = await extractLayer({ blob: request.blob, root, whiteouts }, call);
-  await dressImplicitFolders(root, lowers, layer.implicit);
+  const layer = await extractLayer({ blob: request.blob, root, whiteouts, lowers }, call);
   if (request.sync) await syncFileSystem(root);
   return layer;
 }

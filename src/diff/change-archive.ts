@@ -14,12 +14,14 @@ export interface ArchiveRequest {
   readonly upper: string;
   /** No time in the archive is later than this, in nanoseconds; undefined to keep all. */
   readonly latestNanos: bigint | undefined;
+  /** Called as the work gets on, also where nothing has changed. */
+  readonly step: () => void;
 }
 
 /** A layer's plain archive: what must be put over `lower` to make it `upper`. */
 export function* changeArchive(request: ArchiveRequest): Generator<Buffer, void, undefined> {
   const names = new Map<string, string>();
-  for (const change of treeChanges(request.lower, request.upper)) {
+  for (const change of treeChanges(request)) {
     if (change.kind === "deleted") yield whiteout(change.at, request);
     else yield* member(change, request, names);
   }

@@ -3,15 +3,18 @@ import { createWriteStream } from "node:fs";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
-import { RuntimeFault } from "../base/errors.ts";
+import { toFault } from "../base/errors.ts";
 import { changeRoot } from "../base/os/inode.ts";
+import { answerLine, stepDone } from "../base/spoken-lines.ts";
 import { Sha256 } from "../content/digest.ts";
 import { changeArchive } from "./change-archive.ts";
 import type { DiffAnswer, DiffTask } from "./make-diff.ts";
 
 // The program that packs the difference of two trees. It is a process of its own because it walks
 // trees that a container may be changing: inside the chroot no link leads out of them. Its argument
-// is a DiffTask, its output a DiffAnswer. The exit code fails first.
+// is a DiffTask, its output signs of life and then, on the last line, a DiffAnswer. The exit code fails first.
+
+const maxMessageChars = 1000;
 
 process.exitCode = 1;
 
@@ -22,7 +25,7 @@ try {
 } catch (error) {
   answer = failure(error);
 }
-process.stdout.write(JSON.stringify(answer));
+answerLine(JSON.stringify(answer));
 if (answer.ok) process.exitCode = 0;
 
 async function pack({ root, out, lower, upper, ...task }: DiffTask): Promise<DiffAnswer> {
@@ -34,6 +37,7 @@ async function pack({ root, out, lower, upper, ...task }: DiffTask): Promise<Dif
   const hash = new Sha256();
   const tap = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
+      stepDone();
       hash.update(chunk);
       done(null, chunk);
     },
@@ -41,7 +45,7 @@ async function pack({ root, out, lower, upper, ...task }: DiffTask): Promise<Dif
   changeRoot(root);
   process.chdir("/");
   const latestNanos = task.latestNanos === undefined ? undefined : BigInt(task.latestNanos);
-  const archive = Readable.from(changeArchive({ lower, upper, latestNanos }), {
+  const archive = Readable.from(changeArchive({ lower, upper, latestNanos, step: stepDone }), {
     objectMode: false,
   });
   if (task.compression === "none") await pipeline(archive, tap, output);
@@ -54,8 +58,6 @@ function compressor(compression: "gzip" | "zstd"): Transform {
 }
 
 function failure(error: unknown): DiffAnswer {
-  if (error instanceof RuntimeFault) return { ok: false, code: error.code, message: error.message };
-  const message = error instanceof Error ? error.message : String(error);
-  const isFull = error instanceof Error && "code" in error && error.code === "ENOSPC";
-  return { ok: false, code: isFull ? "RESOURCE_EXHAUSTED" : "UNKNOWN", message };
+  const { code, message } = toFault(error);
+  return { ok: false, code, message: message.slice(0, maxMessageChars) };
 }

@@ -41,6 +41,8 @@ export interface MadeDiff {
   readonly diffId: Digest;
 }
 
+/** Longest time without a step done: a name looked at, or a piece of a file packed. */
+const silenceMs = 120_000;
 const program = fileURLToPath(new URL("diff-child.ts", import.meta.url));
 
 /** Packs what makes `right` differ from `left` into a file of the room. */
@@ -63,6 +65,7 @@ export async function makeDiff(
   const result = await run(process.execPath, [program, JSON.stringify(task)], {
     env: {},
     signal,
+    silenceMs,
     anyExitCode: true,
   });
   const answer = parseAnswer(result.stdout);
@@ -76,7 +79,8 @@ export async function makeDiff(
 
 function parseAnswer(output: Buffer): DiffAnswer | undefined {
   try {
-    return JSON.parse(output.toString("utf8")) as DiffAnswer;
+    const lastLine = output.toString("utf8").trimEnd().split("\n").at(-1) ?? "";
+    return JSON.parse(lastLine) as DiffAnswer;
   } catch {
     return undefined;
   }

@@ -16,15 +16,23 @@ export type Change =
   | { readonly kind: "present"; readonly at: string; readonly stat: BigIntStats }
   | { readonly kind: "deleted"; readonly at: string };
 
+export interface Trees {
+  readonly lower: string | undefined;
+  readonly upper: string;
+  /** Called as the work gets on. */
+  readonly step: () => void;
+}
+
 const compareBytes = 1024 * 1024;
 
 /**
  * What must be put over the tree `lower` so that it becomes `upper`, folders before what is in them.
  * A folder above a change is told of too, since a layer that only implied it would lose its looks.
  */
-export function* treeChanges(lower: string | undefined, upper: string): Generator<Change> {
+export function* treeChanges(trees: Trees): Generator<Change> {
+  const { upper } = trees;
   const told = new Set<string>([""]);
-  for (const change of changesBelow(lower, upper, "")) {
+  for (const change of changesBelow(trees, "")) {
     const parents = change.at.split("/").slice(1, -1);
     let at = "";
     for (const part of parents) {
@@ -39,23 +47,27 @@ export function* treeChanges(lower: string | undefined, upper: string): Generato
   }
 }
 
-function* changesBelow(lower: string | undefined, upper: string, dir: string): Generator<Change> {
+function* changesBelow({ lower, upper, step }: Trees, dir: string): Generator<Change> {
   const below = new Set(lower === undefined ? [] : namesIn(`${lower}${dir}`));
   for (const name of namesIn(`${upper}${dir}`)) {
+    step();
     const at = `${dir}/${name}`;
     const stat = lookAt(`${upper}${at}`);
     const before = lower !== undefined && below.delete(name) ? lookAt(`${lower}${at}`) : undefined;
     if (stat.isSocket()) continue; // an archive has no such thing
     const isSameKind = before !== undefined && kindOf(before) === kindOf(stat);
-    if (!isSameKind || hasChanged(`${lower}${at}`, before, `${upper}${at}`, stat)) {
+    if (!isSameKind || hasChanged([`${lower}${at}`, before], [`${upper}${at}`, stat], step)) {
       yield { kind: "present", at, stat };
     }
-    if (stat.isDirectory()) yield* changesBelow(isSameKind ? lower : undefined, upper, at);
+    if (stat.isDirectory())
+      yield* changesBelow({ lower: isSameKind ? lower : undefined, upper, step }, at);
   }
   for (const name of below) yield { kind: "deleted", at: `${dir}/${name}` };
 }
 
-function hasChanged(from: string, before: BigIntStats, to: string, after: BigIntStats): boolean {
+type Looked = readonly [file: string, stat: BigIntStats];
+
+function hasChanged([from, before]: Looked, [to, after]: Looked, step: () => void): boolean {
   if (before.mode !== after.mode || before.uid !== after.uid || before.gid !== after.gid) {
     return true;
   }
@@ -68,7 +80,7 @@ function hasChanged(from: string, before: BigIntStats, to: string, after: BigInt
   if (after.isDirectory()) return false;
   if (before.size !== after.size || before.mtimeNs !== after.mtimeNs) return true;
   // A time without nanoseconds comes from an archive, and two of those may well be the same.
-  return after.mtimeNs % 1_000_000_000n === 0n && !sameContent(from, to);
+  return after.mtimeNs % 1_000_000_000n === 0n && !sameContent(from, to, step);
 }
 
 /** The attributes that belong into a layer: capabilities and the users' own. */
@@ -99,11 +111,12 @@ function sameAttributes(from: string, to: string): boolean {
   return [...before].every(([name, value]) => after.get(name)?.equals(value));
 }
 
-function sameContent(from: string, to: string): boolean {
+function sameContent(from: string, to: string, step: () => void): boolean {
   const [a, b] = [openFile(from), openFile(to)];
   try {
     const [left, right] = [Buffer.alloc(compareBytes), Buffer.alloc(compareBytes)];
     for (;;) {
+      step();
       const [x, y] = [readSync(a, left), readSync(b, right)];
       if (x !== y || left.compare(right, 0, y, 0, x) !== 0) return false;
       if (x === 0) return true;

@@ -13,12 +13,18 @@ export interface Scratch extends AsyncDisposable {
   folder(...names: readonly string[]): Promise<string>;
 }
 
-/** Its path is short (unix sockets: 107 bytes) and has a space in it, since users' paths may. */
-export async function scratch({ prefix = "be", space = true } = {}): Promise<Scratch> {
+/**
+ * Its path is short (unix sockets: 107 bytes) and has a space in it, since users' paths may. In memory for
+ * what makes many files: a disk takes a millisecond for some.
+ */
+export async function scratch({
+  prefix = "be",
+  space = true,
+  inMemory = false,
+} = {}): Promise<Scratch> {
   const tag = randomBytes(3).toString("hex");
-  const made = await mkdtemp(
-    path.join(await realpath(os.tmpdir()), `${prefix}${space ? " " : "-"}${tag}`),
-  );
+  const base = inMemory ? "/dev/shm" : await realpath(os.tmpdir());
+  const made = await mkdtemp(path.join(base, `${prefix}${space ? " " : "-"}${tag}`));
   await chmod(made, 0o711); // the root of a user namespace must find its way to what is mounted in there
   return {
     path: made,

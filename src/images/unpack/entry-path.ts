@@ -25,16 +25,25 @@ export function entryPath(name: string): EntryPath {
   const parent = parts.slice(0, -1);
   if (parent.some((part) => part.startsWith(whiteoutPrefix))) {
     if (parent.some((part) => part.startsWith(metaPrefix))) return { kind: "ignored" };
-    throw fault("INVALID_ARGUMENT", `layer has a file below a whiteout: "${name}"`);
+    throw fault("INVALID_ARGUMENT", `layer has a file below a whiteout: ${quotedName(name)}`);
   }
   if (!base.startsWith(whiteoutPrefix)) return { kind: "plain", parent, base };
   if (base === opaqueName) return { kind: "opaque", folder: parent };
   if (base.startsWith(metaPrefix)) return { kind: "ignored" };
   const deleted = base.slice(whiteoutPrefix.length);
   if (deleted === "" || deleted === "." || deleted === "..") {
-    throw fault("INVALID_ARGUMENT", `layer has a hostile whiteout: "${name}"`);
+    throw fault("INVALID_ARGUMENT", `layer has a hostile whiteout: ${quotedName(name)}`);
   }
   return { kind: "whiteout", parent, base: deleted };
+}
+
+/** Of names in messages, which can be a MiB long. */
+const shownBytes = 200;
+
+/** A name for a message, shortened. */
+export function quotedName(name: string): string {
+  const shown = Buffer.from(name.slice(0, shownBytes), "latin1").toString("utf8");
+  return name.length > shownBytes ? `"${shown}…"` : `"${shown}"`;
 }
 
 /**
@@ -48,7 +57,7 @@ export function cleanPath(name: string): string[] {
     if (part === "" || part === ".") continue;
     if (part !== "..") parts.push(part);
     else if (parts.pop() === undefined) {
-      throw fault("INVALID_ARGUMENT", `layer has a name outside its root: "${name}"`);
+      throw fault("INVALID_ARGUMENT", `layer has a name outside its root: ${quotedName(name)}`);
     }
   }
   return parts;

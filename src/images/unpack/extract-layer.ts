@@ -6,7 +6,7 @@ import { childEnvironment, converse } from "../../base/process.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 
-/** What the child process is told. */
+/** A layer to be extracted. */
 export interface ExtractTask {
   /** File of the layer, compressed or not. */
   readonly blob: string;
@@ -16,7 +16,26 @@ export interface ExtractTask {
   readonly diffId?: Digest;
   /** Default "overlay". */
   readonly whiteouts?: Whiteouts;
+  /**
+   * The folders of the layers below, top first, where they are known already: implied folders are made to
+   * look as there, and none are told of.
+   */
+  readonly lowers?: readonly string[];
+  /** A file to be made for the implied folders when they are too many to be told. */
+  readonly implicitList?: string;
 }
+
+/** Makes the folders of a list, which an extraction has made, look as in the layers below. */
+export interface DressTask {
+  readonly root: string;
+  readonly lowers: readonly string[];
+  readonly implicitList: string;
+}
+
+/** What the child process is told, a line each. */
+export type ExtractorTask =
+  | ({ readonly kind: "extract" } & ExtractTask)
+  | ({ readonly kind: "dress" } & DressTask);
 
 /**
  * What a deletion becomes: a mark that hides what the folders below have (the folder is an overlayfs
@@ -26,19 +45,24 @@ export type Whiteouts = "overlay" | "remove";
 
 /** What the child process answers. Names are bytes, one character each. */
 export type ExtractAnswer =
-  | {
-      readonly ok: true;
-      readonly implicit: readonly string[];
-      readonly diffId: Digest;
-      readonly plainBytes: number;
-      readonly sizeBytes: number;
-      readonly inodes: number;
-    }
+  | ({ readonly ok: true } & Partial<ExtractedFacts>)
   | { readonly ok: false; readonly code: FaultCode; readonly message: string };
 
+interface ExtractedFacts {
+  /** null when they are in the task's file. */
+  readonly implicit: readonly string[] | null;
+  readonly diffId: Digest;
+  readonly plainBytes: number;
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
 export interface ExtractedLayer {
-  /** Folders without a member of their own, to be made like the layers below; "" is the root. */
-  readonly implicit: readonly string[];
+  /**
+   * Folders without a member of their own, to be made like the layers below; "" is the root. A few, or
+   * "listed" when they are in the task's file.
+   */
+  readonly implicit: readonly string[] | "listed";
   readonly usage: SnapshotUsage;
   /** Digest and length of the plain archive. */
   readonly diffId: Digest;
@@ -47,20 +71,40 @@ export interface ExtractedLayer {
 
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
 
+/**
+ * Longest time without a single step done, be it one file or half a MiB of one: then the disk does not
+ * answer, or the layer has found a way to stop us.
+ */
+const silenceMs = 120_000;
+/** Limit of the child's heap. What it remembers takes less; a layer that finds a way around that ends it alone. */
+const heapMiB = 1024;
+const maxAnswerBytes = 256 * 1024;
+
 /** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */
 export interface Extractor extends Disposable {
+  readonly pid: number;
   /** Errors as extractLayer; the process is good for no other layer then. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
+  dress(task: DressTask, call: Cancellable): Promise<void>;
 }
 
 /** Starts a process for layers that are still on their way: meanwhile it loads its program. */
 export function startExtractor(): Extractor {
-  const conversation = converse(process.execPath, [program], {
+  const args = [`--max-old-space-size=${heapMiB}`, program];
+  const conversation = converse(process.execPath, args, {
     env: compileCache(),
-    maxOutputBytes: 256 * 1024 * 1024,
+    maxOutputBytes: maxAnswerBytes,
   });
+  const ask = async (task: ExtractorTask, { signal }: Cancellable): Promise<ExtractAnswer> => {
+    const text = await conversation.ask(JSON.stringify(task), { signal, silenceMs });
+    const answer = JSON.parse(text) as ExtractAnswer;
+    if (!answer.ok) throw fault(answer.code, answer.message);
+    return answer;
+  };
   return {
-    extract: async (task, call) => layerOf(await conversation.ask(JSON.stringify(task), call)),
+    pid: conversation.pid,
+    extract: async (task, call) => layerOf(await ask({ kind: "extract", ...task }, call)),
+    dress: async (task, call) => void (await ask({ kind: "dress", ...task }, call)),
     [Symbol.dispose]: () => conversation[Symbol.dispose](),
   };
 }
@@ -68,21 +112,20 @@ export function startExtractor(): Extractor {
 /**
  * Extracts a layer into a folder, in a chrooted process. The folder holds rubbish after a failure.
  * Errors: INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id),
- * RESOURCE_EXHAUSTED (limits, disk full), the signal's own.
+ * RESOURCE_EXHAUSTED (limits, disk full), DEADLINE_EXCEEDED (got nowhere), the signal's own.
  */
 export async function extractLayer(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer> {
   using extractor = startExtractor();
   return await extractor.extract(task, call);
 }
 
-function layerOf(text: string): ExtractedLayer {
-  const answer = JSON.parse(text) as ExtractAnswer;
-  if (!answer.ok) throw fault(answer.code, answer.message);
+function layerOf(answer: ExtractAnswer): ExtractedLayer {
+  const { implicit, diffId, plainBytes, sizeBytes, inodes } = answer as ExtractedFacts;
   return {
-    implicit: answer.implicit,
-    diffId: answer.diffId,
-    plainBytes: BigInt(answer.plainBytes),
-    usage: { sizeBytes: BigInt(answer.sizeBytes), inodes: BigInt(answer.inodes) },
+    implicit: implicit ?? "listed",
+    diffId,
+    plainBytes: BigInt(plainBytes),
+    usage: { sizeBytes: BigInt(sizeBytes), inodes: BigInt(inodes) },
   };
 }
 

@@ -14,29 +14,53 @@ import { isOverlayMark } from "./layer-extractor.ts";
 /**
  * Makes folders that a layer only implied look as they do in the layers below: owner, mode, extended
  * attributes and times of the topmost layer that has the folder. Without that, `etc/motd` alone in a
- * layer would reset the looks of `/etc`. `lowers` are folders, top first; paths count from their root.
+ * layer would reset the looks of `/etc`. `lowers` are folders, top first; paths count from their root,
+ * and come after those of the folders around them. Nothing is flushed to the disk.
  */
-export async function dressImplicitFolders(
+export function dressImplicitFolders(
+  layer: string,
+  lowers: readonly string[],
+  implicit: Iterable<string>,
+  step: () => void = () => {},
+): void {
+  if (lowers.length === 0) return;
+  using layerRoot = openRoot(layer);
+  using stack = new DisposableStack();
+  const lowerRoots = lowers.map((lower) => stack.use(openRoot(lower)));
+  let missing: string | undefined;
+  for (const name of implicit) {
+    // What is in a folder that no layer below has is in none of them either.
+    if (missing !== undefined && name.startsWith(missing)) continue;
+    step();
+    const path = pathBytes(name);
+    using source = firstFolder(lowerRoots, path);
+    if (source === undefined) missing = `${name}/`;
+    else {
+      using own = openFolder(layerRoot.fd, path);
+      copyLooks(source.fd, own.fd);
+    }
+  }
+}
+
+/** The same for a few folders, and on the disk at the end. */
+export async function dressAndSync(
   layer: string,
   lowers: readonly string[],
   implicit: readonly string[],
 ): Promise<void> {
-  if (lowers.length === 0 || implicit.length === 0) return;
+  dressImplicitFolders(layer, lowers, implicit);
   using layerRoot = openRoot(layer);
-  using stack = new DisposableStack();
-  const lowerRoots = lowers.map((lower) => stack.use(openRoot(lower)));
-  // Deepest first: dressing a folder does not touch its parent's time, but let no order matter.
-  for (const name of implicit.toSorted((a, b) => b.length - a.length)) {
-    const path = Buffer.from(name.replace(/^\/+/, ""), "latin1");
-    using source = firstFolder(lowerRoots, path);
-    if (source === undefined) continue;
-    using own = openFolder(layerRoot.fd, path);
-    copyLooks(source.fd, own.fd);
+  for (const name of implicit) {
+    using own = openFolder(layerRoot.fd, pathBytes(name));
     await syncFile(own.fd);
   }
 }
 
 const syncFile = promisify(fsync);
+
+function pathBytes(name: string): Buffer {
+  return Buffer.from(name.replace(/^\/+/, ""), "latin1");
+}
 
 interface OpenFolder extends Disposable {
   readonly fd: number;

@@ -9,6 +9,7 @@ import {
   lchownSync,
   linkSync,
   openSync,
+  type Stats,
   symlinkSync,
   writeSync,
 } from "node:fs";
@@ -21,9 +22,10 @@ import {
   setTimesOf,
 } from "../../base/os/inode.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
-import { cleanPath, type EntryPath, entryPath } from "./entry-path.ts";
+import { cleanPath, type EntryPath, entryPath, quotedName } from "./entry-path.ts";
 import type { Whiteouts } from "./extract-layer.ts";
-import { bytesOf, isWhiteout, LayerTree, osPath } from "./layer-tree.ts";
+import { maxRemembered } from "./known-folders.ts";
+import { bytesOf, isWhiteout, LayerTree, osPath, type Place, pathIn } from "./layer-tree.ts";
 
 export interface LayerLimits {
   readonly entries: number;
@@ -31,18 +33,23 @@ export interface LayerLimits {
   readonly fileBytes: number;
   /** Of all stored bytes. */
   readonly totalBytes: number;
+  /** Folders, all of which have to be remembered; other members too where others' files lie in the tree. */
+  readonly folders: number;
 }
 
 export const defaultLayerLimits: LayerLimits = {
   entries: 10_000_000,
   fileBytes: 2 ** 42,
   totalBytes: 2 ** 40,
+  folders: maxRemembered,
 };
 
 export interface LayerExtractorOptions {
   readonly limits?: LayerLimits;
   /** Default "overlay". */
   readonly whiteouts?: Whiteouts;
+  /** Called as the work gets on. */
+  readonly step?: () => void;
 }
 
 const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
@@ -56,19 +63,27 @@ const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | cons
  * attributes, time. A whiteout is about the layers below and never removes a member of its own layer.
  */
 export class LayerExtractor implements TarSink {
-  readonly tree = new LayerTree();
+  readonly tree: LayerTree;
+  readonly #step: () => void;
   readonly #limits: LayerLimits;
   readonly #removes: boolean;
   #entries = 0;
   #bytes = 0;
   #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
 
-  constructor({ limits = defaultLayerLimits, whiteouts = "overlay" }: LayerExtractorOptions = {}) {
+  constructor({
+    limits = defaultLayerLimits,
+    whiteouts = "overlay",
+    step = () => {},
+  }: LayerExtractorOptions = {}) {
+    this.tree = new LayerTree(step, limits.folders);
+    this.#step = step;
     this.#limits = limits;
     this.#removes = whiteouts === "remove";
   }
 
   entry(entry: TarEntry): void {
+    this.#step();
     this.#count(entry);
     const path = entryPath(entry.name);
     switch (path.kind) {
@@ -87,6 +102,7 @@ export class LayerExtractor implements TarSink {
 
   data(chunk: Buffer, position: number): void {
     if (!this.#file) return;
+    this.#step();
     for (let done = 0; done < chunk.length; ) {
       done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
     }
@@ -116,7 +132,7 @@ export class LayerExtractor implements TarSink {
       throw fault("RESOURCE_EXHAUSTED", `layer has more than ${this.#limits.entries} files`);
     }
     if (entry.size > this.#limits.fileBytes || this.#bytes > this.#limits.totalBytes) {
-      throw fault("RESOURCE_EXHAUSTED", `layer is too large at "${entry.name}"`);
+      throw fault("RESOURCE_EXHAUSTED", `layer is too large at ${quotedName(entry.name)}`);
     }
   }
 
@@ -125,20 +141,21 @@ export class LayerExtractor implements TarSink {
       throw fault("INVALID_ARGUMENT", `layer replaces its root by a ${entry.type}`);
     }
     this.#dress("", entry);
-    this.tree.implicit.delete("");
+    this.tree.setTimeLater(this.tree.root, entry.mtime);
   }
 
-  #opaque(folder: readonly string[]): void {
-    const at = this.tree.folder(folder);
-    if (this.#removes) this.tree.emptyOlder(at);
-    else this.tree.makeOpaque(at);
+  #opaque(parts: readonly string[]): void {
+    const folder = this.tree.folder(parts);
+    if (this.#removes) this.tree.emptyOlder(folder);
+    else this.tree.makeOpaque(folder.at);
   }
 
   #whiteout({ parent, base }: Extract<EntryPath, { kind: "whiteout" }>): void {
-    const at = `${this.tree.folder(parent)}/${base}`;
+    const folder = this.tree.folder(parent);
+    const at = pathIn(folder.at, base);
     const existing = this.tree.stat(at);
     if (this.#removes) {
-      if (existing) this.tree.removeOlder(at, existing);
+      if (existing) this.tree.removeOlder(folder, base, existing);
       return;
     }
     if (existing === undefined) makeDevice(bytesOf(at), typeBits.character, 0, 0);
@@ -146,23 +163,27 @@ export class LayerExtractor implements TarSink {
   }
 
   #plain({ parent, base }: Extract<EntryPath, { kind: "plain" }>, entry: TarEntry): void {
-    const at = `${this.tree.folder(parent)}/${base}`;
-    if (this.#removes) this.tree.own(at);
-    let existing = this.tree.stat(at);
-    const replaced = existing !== undefined && isWhiteout(existing) ? existing : undefined;
-    const isFolder = entry.type === "directory";
-    if (existing && !replaced && !(isFolder && existing.isDirectory())) {
-      this.tree.clear(at, existing);
-      existing = undefined;
+    const folder = this.tree.folder(parent);
+    const at = pathIn(folder.at, base);
+    const existing = this.tree.stat(at);
+    if (entry.type === "directory") this.#folder(folder, base, existing, entry);
+    else {
+      if (existing) this.tree.clear(folder, base, existing);
+      this.#make(at, entry);
     }
-    if (isFolder) {
-      if (!existing || replaced) this.tree.makeFolder(at, replaced);
-      this.#dress(at, entry);
-      this.tree.implicit.delete(at);
-      return;
+    if (this.#removes) this.tree.own(folder, base);
+  }
+
+  #folder(parent: Place, name: string, existing: Stats | undefined, entry: TarEntry): void {
+    const at = pathIn(parent.at, name);
+    if (!existing?.isDirectory()) {
+      const isReplaced = existing !== undefined && isWhiteout(existing);
+      if (existing && !isReplaced) this.tree.clear(parent, name, existing);
+      this.tree.makeFolder(at, isReplaced ? existing : undefined);
     }
-    if (replaced) this.tree.clear(at, replaced);
-    this.#make(at, entry);
+    const folder = this.tree.enter(parent, name);
+    this.#dress(at, entry);
+    this.tree.setTimeLater(folder, entry.mtime);
   }
 
   #make(at: string, entry: TarEntry): void {
@@ -182,7 +203,7 @@ export class LayerExtractor implements TarSink {
         makeDevice(bytesOf(at), typeBits[entry.type] | 0o600, entry.major, entry.minor);
         return this.#dress(at, entry);
       case "directory":
-        throw fault("INTERNAL", `folder "${at}" was not made`);
+        throw fault("INTERNAL", "a folder is made elsewhere");
     }
   }
 
@@ -190,12 +211,16 @@ export class LayerExtractor implements TarSink {
     const parts = cleanPath(entry.linkName);
     const base = parts.pop();
     if (base === undefined) {
-      throw fault("INVALID_ARGUMENT", `layer has a hard link to its root: "${entry.name}"`);
+      throw fault(
+        "INVALID_ARGUMENT",
+        `layer has a hard link to its root: ${quotedName(entry.name)}`,
+      );
     }
-    const target = `${this.tree.folder(parts)}/${base}`;
+    const target = pathIn(this.tree.folder(parts).at, base);
     const stat = this.tree.stat(target);
     if (stat === undefined || stat.isDirectory() || isWhiteout(stat)) {
-      throw fault("INVALID_ARGUMENT", `layer has a hard link to no file: "${entry.linkName}"`);
+      const link = quotedName(entry.linkName);
+      throw fault("INVALID_ARGUMENT", `layer has a hard link to no file: ${link}`);
     }
     linkSync(osPath(target), osPath(at));
   }
@@ -205,8 +230,8 @@ export class LayerExtractor implements TarSink {
     lchownSync(osPath(at), entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodSync(osPath(at), entry.mode);
     forEachAttribute(entry, (name, value) => setAttribute(path, name, value));
-    if (entry.type === "directory") this.tree.setTimeLater(at, entry.mtime);
-    else setTimes(path, entry.mtime, entry.mtime);
+    // Every file that comes into a folder changes its time, so that one is set last.
+    if (entry.type !== "directory") setTimes(path, entry.mtime, entry.mtime);
   }
 }
 

@@ -1,66 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  type Stats,
-  unlinkSync,
-} from "node:fs";
+import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
+import { quotedName } from "./entry-path.ts";
+import { emptyFolder, namesIn, removeFolder } from "./folder-contents.ts";
+import { type Known, KnownFolders, pathOf, walk } from "./known-folders.ts";
 
 const maxLinks = 40;
+/** Names looked up because links led there, in all: a few bytes of archive can ask for thousands of them. */
+const maxLinkSteps = 20_000_000;
+/** PATH_MAX without the terminator. */
+const maxPathBytes = 4095;
+const maxNameBytes = 255;
+
+/** A folder of the tree, with its path. */
+export interface Place {
+  readonly at: string;
+  readonly known: Known;
+}
 
 /**
  * The folder tree that a layer is extracted into. Runs inside a chroot, so "/" is the layer's root
- * and no link leads out of it. Paths are bytes, one character each; "" is the root.
+ * and no link leads out of it. Paths are bytes, one character each; "" is the root. What it remembers is
+ * bounded, and no step costs more than what it changes and the length of the path it is given.
  */
 export class LayerTree {
-  /** Folders that the layer has no member for: their looks come from the layers below, later. */
-  readonly implicit = new Set<string>([""]);
-  /** Folders whose time is set last, since every file put into them changes it. */
-  readonly #times = new Map<string, FileTime>();
-  /** What this layer has a member for, where others' files lie in the same tree. */
-  readonly #own = new Set<string>();
-  /** Where a folder path led to, links followed. */
-  readonly #resolved = new Map<string, string>();
+  readonly #known: KnownFolders;
+  readonly #step: () => void;
+  /** Where the last path led to: most members lie beside the one before. */
+  #last: { readonly key: string; readonly place: Place } | undefined;
+  #linkSteps = 0;
+
+  /** `step` is called as long work gets on. */
+  constructor(step: () => void, limit?: number) {
+    this.#known = new KnownFolders(limit);
+    this.#step = step;
+  }
+
+  get root(): Place {
+    return { at: "", known: this.#known.root };
+  }
 
   /** Follows a folder path, making what is missing. INVALID_ARGUMENT for a file in the way. */
-  folder(parts: readonly string[]): string {
+  folder(parts: readonly string[]): Place {
     const key = parts.join("/");
-    const known = this.#resolved.get(key);
-    if (known !== undefined) return known;
-    let at = "";
+    if (this.#last?.key === key) return this.#last.place;
+    let { at, known } = this.root;
     let links = 0;
-    const pending = [...parts];
-    for (let part = pending.shift(); part !== undefined; part = pending.shift()) {
+    const pending = parts.toReversed();
+    for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
+      if (links > 0) this.#countLinkStep(key);
       if (part === "" || part === ".") continue;
       if (part === "..") {
         at = at.slice(0, Math.max(at.lastIndexOf("/"), 0));
+        known = known.parent ?? known;
         continue;
       }
-      const next = `${at}/${part}`;
-      const stat = this.stat(next);
-      if (stat?.isSymbolicLink()) {
-        links += 1;
-        if (links > maxLinks) throw fault("INVALID_ARGUMENT", `too many links in "/${key}"`);
-        const target = readlinkSync(osPath(next), { encoding: "latin1" });
-        if (target.startsWith("/")) at = "";
-        pending.unshift(...target.split("/"));
-      } else {
-        if (stat === undefined || isWhiteout(stat)) {
-          this.makeFolder(next, stat);
-          this.implicit.add(next);
-        } else if (!stat.isDirectory()) {
-          throw fault("INVALID_ARGUMENT", `layer puts a file below "${next}", which is no folder`);
+      const next = pathIn(at, part);
+      const found = known.below?.get(part);
+      if (!found?.isFolder) {
+        const stat = this.stat(next);
+        if (stat?.isSymbolicLink()) {
+          links += 1;
+          if (links > maxLinks) {
+            throw fault("INVALID_ARGUMENT", `too many links in ${quotedName(`/${key}`)}`);
+          }
+          const target = readlinkSync(osPath(next), { encoding: "latin1" });
+          if (target.startsWith("/")) ({ at, known } = this.root);
+          pending.push(...target.split("/").reverse());
+          continue;
         }
-        at = next;
+        this.#enter(known, part, next, stat);
       }
+      known = this.#known.remember(known, part);
+      at = next;
     }
-    this.#resolved.set(key, at);
-    return at;
+    const place = { at, known };
+    this.#last = { key, place };
+    return place;
+  }
+
+  #enter(parent: Known, name: string, at: string, stat: Stats | undefined): void {
+    if (stat !== undefined && !stat.isDirectory() && !isWhiteout(stat)) {
+      throw fault(
+        "INVALID_ARGUMENT",
+        `layer puts a file below ${quotedName(at)}, which is no folder`,
+      );
+    }
+    const known = this.#known.remember(parent, name);
+    if (!stat?.isDirectory()) {
+      this.makeFolder(at, stat);
+      known.isImplicit = true;
+    }
+    known.isFolder = true;
+  }
+
+  #countLinkStep(key: string): void {
+    this.#step();
+    this.#linkSteps += 1;
+    if (this.#linkSteps <= maxLinkSteps) return;
+    throw fault("RESOURCE_EXHAUSTED", `layer follows too many links, at ${quotedName(`/${key}`)}`);
   }
 
   stat(at: string): Stats | undefined {
@@ -79,54 +118,83 @@ export class LayerTree {
   }
 
   /** Remembers that a member of this layer is there. */
-  own(at: string): void {
-    this.#own.add(at);
+  own(folder: Place, name: string): void {
+    this.#known.own(this.#known.remember(folder.known, name));
   }
 
   /** Removes a file, or a folder with all in it, but for what members of this layer have put there. */
-  removeOlder(at: string, existing: Stats): void {
-    const isKept = this.#own.has(at);
-    if (existing.isDirectory() && (isKept || this.#hasOwnBelow(at))) this.emptyOlder(at);
-    else if (!isKept) this.clear(at, existing);
-  }
-
-  /** Removes from a folder what no member of this layer has put there. */
-  emptyOlder(folder: string): void {
-    for (const name of readdirSync(bytesOf(folder), { encoding: "latin1" })) {
-      const at = `${folder}/${name}`;
-      const stat = this.stat(at);
-      if (stat) this.removeOlder(at, stat);
+  removeOlder(folder: Place, name: string, existing: Stats): void {
+    this.#step();
+    const known = folder.known.below?.get(name);
+    if (known === undefined || known.own === 0) {
+      this.clear(folder, name, existing);
+    } else if (existing.isDirectory()) {
+      this.emptyOlder({ at: pathIn(folder.at, name), known });
     }
   }
 
-  #hasOwnBelow(folder: string): boolean {
-    return Iterator.from(this.#own).some((at) => at.startsWith(`${folder}/`));
+  /** Removes from a folder what no member of this layer has put there; no more than once each. */
+  emptyOlder(folder: Place): void {
+    if (folder.known.isEmptied) return;
+    folder.known.isEmptied = true;
+    for (const name of namesIn(bytesOf(folder.at))) {
+      const stat = this.stat(`${folder.at}/${name}`);
+      if (stat) this.removeOlder(folder, name, stat);
+    }
   }
 
   /** Removes what an earlier member of this layer put there. */
-  clear(at: string, existing: Stats): void {
-    if (!existing.isDirectory()) {
-      unlinkSync(osPath(at));
-      if (existing.isSymbolicLink()) this.#resolved.clear();
-      return;
-    }
-    rmSync(osPath(at), { recursive: true });
-    this.#resolved.clear();
-    for (const folder of [...this.#times.keys(), ...this.implicit]) {
-      if (folder !== at && !folder.startsWith(`${at}/`)) continue;
-      this.#times.delete(folder);
-      this.implicit.delete(folder);
-    }
+  clear(folder: Place, name: string, existing: Stats): void {
+    const at = pathIn(folder.at, name);
+    if (existing.isDirectory()) {
+      emptyFolder(bytesOf(at), this.#step);
+      removeFolder(bytesOf(at));
+    } else unlinkSync(osPath(at));
+    if (existing.isDirectory() || existing.isSymbolicLink()) this.#last = undefined;
+    this.#known.forget(folder.known, name);
   }
 
-  /** Remembers a folder's time until all files are in. */
-  setTimeLater(at: string, time: FileTime): void {
-    this.#times.set(at, time);
+  /** Notes that a folder has a member of its own. Its time is set when all files are in. */
+  setTimeLater(folder: Place, time: FileTime): void {
+    folder.known.time = time;
+    folder.known.isImplicit = false;
+  }
+
+  /** The place of a folder that is there. */
+  enter(folder: Place, name: string): Place {
+    const known = this.#known.remember(folder.known, name);
+    known.isFolder = true;
+    return { at: pathIn(folder.at, name), known };
   }
 
   finishTimes(): void {
-    for (const [at, time] of this.#times) setTimes(bytesOf(at), time, time);
+    for (const known of walk(this.#known.root)) {
+      if (known.time === undefined) continue;
+      this.#step();
+      setTimes(bytesOf(pathOf(known)), known.time, known.time);
+    }
   }
+
+  /**
+   * Folders that the layer has no member for, parents first: their looks come from the layers below, later.
+   */
+  *implicit(): Generator<string, void, undefined> {
+    for (const known of walk(this.#known.root)) {
+      if (known.isImplicit) yield pathOf(known);
+    }
+  }
+}
+
+/** Path of a name in a folder. INVALID_ARGUMENT for one that the kernel takes in no call. */
+export function pathIn(folder: string, name: string): string {
+  const at = `${folder}/${name}`;
+  if (name.length > maxNameBytes || at.length > maxPathBytes) {
+    throw fault(
+      "INVALID_ARGUMENT",
+      `layer has a name of ${at.length} bytes, which is too long: ${quotedName(at)}`,
+    );
+  }
+  return at;
 }
 
 export function isWhiteout(stat: Stats): boolean {

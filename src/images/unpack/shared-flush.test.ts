@@ -4,6 +4,8 @@ import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { SharedFlush } from "./shared-flush.ts";
 
+const call = { signal: new AbortController().signal };
+
 /** A flush whose runs end when told. */
 function heldFlush(): { flush: SharedFlush; runs: PromiseWithResolvers<void>[] } {
   const runs: PromiseWithResolvers<void>[] = [];
@@ -17,9 +19,9 @@ function heldFlush(): { flush: SharedFlush; runs: PromiseWithResolvers<void>[] }
 
 test("SharedFlush starts at once when nobody writes, and those who come meanwhile share the next", async () => {
   const { flush, runs } = heldFlush();
-  const first = flush.run();
+  const first = flush.run(call);
   await turn();
-  const later = [flush.run(), flush.run()];
+  const later = [flush.run(call), flush.run(call)];
   await turn();
   assert.equal(runs.length, 1);
   runs[0]?.resolve();
@@ -34,7 +36,7 @@ test("SharedFlush waits for the writers", async () => {
   const { flush, runs } = heldFlush();
   const [one, other] = [flush.writing(), flush.writing()];
   one[Symbol.dispose]();
-  const asked = flush.run();
+  const asked = flush.run(call);
   one[Symbol.dispose](); // a second time: nothing
   await turn();
   assert.equal(runs.length, 0);
@@ -49,7 +51,7 @@ test("SharedFlush does not wait for ever", async (t: TestContext) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { flush, runs } = heldFlush();
   using _writing = flush.writing();
-  const asked = flush.run();
+  const asked = flush.run(call);
   await Promise.resolve();
   t.mock.timers.tick(1000);
   await turn();
@@ -60,12 +62,20 @@ test("SharedFlush does not wait for ever", async (t: TestContext) => {
 
 test("a failed flush fails those who waited for it, and not the next", async () => {
   const { flush, runs } = heldFlush();
-  const first = flush.run();
+  const first = flush.run(call);
   await turn();
-  const next = flush.run();
+  const next = flush.run(call);
   runs[0]?.reject(new Error("disk"));
   await assert.rejects(first, /disk/);
   await turn();
   runs[1]?.resolve();
   await next;
+});
+
+test("SharedFlush waits no longer than its caller", async () => {
+  const { flush } = heldFlush();
+  const abort = new AbortController();
+  const waiting = flush.run(abort);
+  abort.abort(new Error("enough"));
+  await assert.rejects(waiting, /enough/);
 });

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { abandonable } from "../../base/abandonable.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { startTimer } from "../../base/timers.ts";
 
 /** Longest wait for others to finish before what is written is flushed. */
@@ -36,10 +38,13 @@ export class SharedFlush {
     };
   }
 
-  /** Settles when everything is on the disk that was written before the call. */
-  run(): Promise<void> {
+  /**
+   * Settles when everything is on the disk that was written before the call; with the signal's reason when
+   * that comes first. A disk may never answer.
+   */
+  run({ signal }: Cancellable): Promise<void> {
     this.#next ??= this.#runNext();
-    return this.#next;
+    return abandonable(this.#next, signal);
   }
 
   async #runNext(): Promise<void> {

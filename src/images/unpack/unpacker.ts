@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
+import { mkdir, rm } from "node:fs/promises";
 import os from "node:os";
+import path from "node:path";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
-import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
@@ -11,7 +13,8 @@ import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel } from "../image-source.ts";
 import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";
-import { dressImplicitFolders } from "./implicit-folders.ts";
+import { ExtractionTurns } from "./extraction-turns.ts";
+import { dressAndSync } from "./implicit-folders.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
 export interface UnpackerOptions {
@@ -29,10 +32,15 @@ export interface LayerToUnpack {
   readonly fetch: (call: Cancellable) => Promise<void>;
 }
 
-const gaveUp: readonly FaultCode[] = ["CANCELLED", "DEADLINE_EXCEEDED"];
 const keyPrefix = "extract-";
 /** On two cores two or three children at a time are about a third faster than one; more are not. */
 const parallelLayers = Math.min(3, Math.max(2, os.availableParallelism()));
+/** Most layers are extracted in less. */
+const longAfterMs = 10_000;
+const parallelLongLayers = 12;
+/** A child that takes long must not slow the daemon, nor the extraction of smaller layers. */
+const longNiceness = 10;
+const flushLimitMs = 600_000;
 
 /**
  * Turns an image's layers into committed snapshots named by chain id. Layers are fetched and extracted
@@ -41,7 +49,13 @@ const parallelLayers = Math.min(3, Math.max(2, os.availableParallelism()));
  */
 export class Unpacker {
   readonly #options: UnpackerOptions;
-  readonly #permits = new Semaphore(parallelLayers);
+  readonly #turns = new ExtractionTurns({
+    atOnce: parallelLayers,
+    longAfterMs,
+    longAtOnce: parallelLongLayers,
+  });
+  /** Files on their way from one child process to another. */
+  readonly #lists: string;
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
   /** Processes without a layer, while any image is unpacked: their program takes longer to load than most layers. */
@@ -50,6 +64,7 @@ export class Unpacker {
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
+    this.#lists = path.join(options.snapshotter.root, "implicit-folders");
     this.#flush = new SharedFlush(() => syncFileSystem(options.snapshotter.root));
   }
 
@@ -58,8 +73,9 @@ export class Unpacker {
     const { namespace, snapshotter } = this.#options;
     for (const { name, kind, labels } of snapshotter.list(namespace)) {
       if (kind !== "ACTIVE" || !name.startsWith(keyPrefix) || !(ownedLabel in labels)) continue;
-      await snapshotter.remove(namespace, name, { signal: cleanupDeadline(60_000) });
+      await this.#discard(name);
     }
+    await this.#discardList(this.#lists);
   }
 
   /** Unpacks the layers, base first in the list. */
@@ -67,7 +83,8 @@ export class Unpacker {
     this.#running += 1;
     try {
       this.#prepareFor(layers);
-      await this.#ready(layers, layers.length - 1, call);
+      const image = { layers, permits: new Semaphore(parallelLayers) };
+      await this.#ready(image, layers.length - 1, call);
     } finally {
       this.#running -= 1;
       if (this.#running === 0) {
@@ -93,24 +110,24 @@ export class Unpacker {
     }
   }
 
-  async #ready(layers: readonly LayerToUnpack[], at: number, call: Cancellable): Promise<void> {
-    const layer = layers[at];
+  async #ready(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
+    const layer = image.layers[at];
     if (layer === undefined || this.has(layer.chainId)) return;
-    await this.#flights.run(layer.chainId, (shared) => this.#make(layer, layers, at, shared), call);
+    await this.#flights.run(layer.chainId, (shared) => this.#make(layer, image, at, shared), call);
   }
 
   async #make(
     layer: LayerToUnpack,
-    layers: readonly LayerToUnpack[],
+    image: ImageLayers,
     at: number,
     { signal }: Cancellable,
   ): Promise<void> {
     const abort = new AbortController();
     const call = { signal: AbortSignal.any([signal, abort.signal]) };
-    const work = [this.#ready(layers, at - 1, call), this.#extract(layer, call)] as const;
+    const work = [this.#ready(image, at - 1, call), this.#extract(layer, image, call)] as const;
     try {
       const [, extracted] = await Promise.all(work);
-      await this.#commit(layer, extracted, layers[at - 1]?.chainId ?? "", call);
+      await this.#commit(layer, extracted, image, at, call);
     } catch (error) {
       abort.abort(error);
       const [, settled] = await Promise.allSettled(work);
@@ -119,20 +136,20 @@ export class Unpacker {
     }
   }
 
-  async #extract(
-    layer: LayerToUnpack,
-    call: Cancellable,
-  ): Promise<ExtractedLayer & { readonly key: string }> {
+  async #extract(layer: LayerToUnpack, image: ImageLayers, call: Cancellable): Promise<Extracted> {
     await layer.fetch(call);
-    const key = `${keyPrefix}${randomBytes(6).toString("hex")} ${layer.chainId}`;
+    const id = randomBytes(6).toString("hex");
+    const key = `${keyPrefix}${id} ${layer.chainId}`;
+    const list = path.join(this.#lists, id);
     try {
-      const extracted = await this.#extractInto(key, layer, call);
+      const extracted = await this.#extractInto({ key, list }, layer, image, call);
       // Before a layer is shown: a crash must not leave a committed one with empty files.
-      await this.#flush.run();
-      return { ...extracted, key };
+      await this.#flushed(call);
+      return { ...extracted, key, list };
     } catch (error) {
       await this.#discard(key);
-      if (!(error instanceof RuntimeFault) || gaveUp.includes(error.code)) throw error;
+      await this.#discardList(list);
+      if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
       throw fault(error.code, `cannot extract layer "${layer.digest}": ${error.message}`, {
         cause: error,
       });
@@ -140,43 +157,92 @@ export class Unpacker {
   }
 
   async #extractInto(
-    key: string,
+    { key, list }: Pick<Extracted, "key" | "list">,
     { digest, diffId }: LayerToUnpack,
+    image: ImageLayers,
     call: Cancellable,
   ): Promise<ExtractedLayer> {
     const { namespace, content, snapshotter } = this.#options;
     using _writing = this.#flush.writing();
-    using _permit = await this.#permits.acquire(call);
-    await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
-    const [root] = snapshotter.directories(namespace, key);
-    if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
+    return await this.#withExtractor(image, call, async (extractor) => {
+      await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
+      const [root] = snapshotter.directories(namespace, key);
+      if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
+      await mkdir(this.#lists, { recursive: true, mode: 0o700 });
+      const task = { blob: content.pathOf(digest), root, diffId, implicitList: list };
+      return extractor.extract(task, call);
+    });
+  }
+
+  /** Lends a child process for one piece of work. It is kept for the next when all went well. */
+  async #withExtractor<T>(
+    image: ImageLayers,
+    call: Cancellable,
+    work: (extractor: Extractor) => Promise<T>,
+  ): Promise<T> {
     using ours = new DisposableStack();
-    const extractor = ours.use(this.#idle.pop() ?? startExtractor());
-    const extracted = await extractor.extract({ blob: content.pathOf(digest), root, diffId }, call);
-    if (this.#running > 0 && this.#idle.length < parallelLayers) {
-      ours.move();
+    ours.use(await image.permits.acquire(call));
+    let extractor: Extractor | undefined;
+    let tookLong = false;
+    const onLong = (): void => {
+      tookLong = true;
+      if (extractor) yieldTo(extractor.pid);
+    };
+    ours.use(await this.#turns.acquire(call, onLong));
+    using kept = new DisposableStack();
+    extractor = kept.use(this.#idle.pop() ?? startExtractor());
+    const result = await work(extractor);
+    if (this.#running > 0 && this.#idle.length < parallelLayers && !tookLong) {
+      kept.move();
       this.#idle.push(extractor);
     }
-    return extracted;
+    return result;
   }
 
   async #commit(
     { chainId }: LayerToUnpack,
-    { key, implicit, usage }: ExtractedLayer & { readonly key: string },
-    parent: string,
+    extracted: Extracted,
+    image: ImageLayers,
+    at: number,
     call: Cancellable,
   ): Promise<void> {
     const { namespace, snapshotter } = this.#options;
-    const [own] = snapshotter.directories(namespace, key);
-    if (parent !== "" && own !== undefined) {
-      await dressImplicitFolders(own, snapshotter.directories(namespace, parent), implicit);
-    }
+    const { key, usage } = extracted;
+    const parent = image.layers[at - 1]?.chainId ?? "";
+    await this.#dress(extracted, image, parent, call);
     try {
       await snapshotter.commit(namespace, chainId, key, { labels: owned, parent, usage, ...call });
     } catch (error) {
       if (!isFault(error, "ALREADY_EXISTS")) throw error;
       await this.#discard(key);
     }
+  }
+
+  /** Makes folders that the layer only implied look as below. A few at once; many are a child's work. */
+  async #dress(
+    { key, implicit, list }: Extracted,
+    image: ImageLayers,
+    parent: string,
+    call: Cancellable,
+  ): Promise<void> {
+    const { namespace, snapshotter } = this.#options;
+    const [root] = snapshotter.directories(namespace, key);
+    if (root === undefined) return;
+    if (parent !== "") {
+      const lowers = snapshotter.directories(namespace, parent);
+      if (implicit !== "listed") await dressAndSync(root, lowers, implicit);
+      else {
+        const task = { root, lowers, implicitList: list };
+        await this.#withExtractor(image, call, (extractor) => extractor.dress(task, call));
+        await this.#flushed(call);
+      }
+    }
+    if (implicit === "listed") await this.#discardList(list);
+  }
+
+  async #flushed({ signal }: Cancellable): Promise<void> {
+    const limit = cleanupDeadline(flushLimitMs);
+    await this.#flush.run({ signal: AbortSignal.any([signal, limit]) });
   }
 
   async #discard(key: string): Promise<void> {
@@ -187,5 +253,32 @@ export class Unpacker {
       // The next start removes it.
       if (!isFault(error, "NOT_FOUND")) log.warn({ key, err: error }, "extraction left behind");
     }
+  }
+
+  async #discardList(list: string): Promise<void> {
+    try {
+      await rm(list, { recursive: true, force: true });
+    } catch (error) {
+      this.#options.log.warn({ list, err: error }, "list of folders left behind");
+    }
+  }
+}
+
+/** The layers of an image, of which no more than a few are worked on at once, whatever becomes of them. */
+interface ImageLayers {
+  readonly layers: readonly LayerToUnpack[];
+  readonly permits: Semaphore;
+}
+
+interface Extracted extends ExtractedLayer {
+  readonly key: string;
+  readonly list: string;
+}
+
+function yieldTo(pid: number): void {
+  try {
+    os.setPriority(pid, longNiceness);
+  } catch {
+    // It has ended meanwhile.
   }
 }

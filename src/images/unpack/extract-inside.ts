@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createReadStream, openSync, readSync } from "node:fs";
+import { fault } from "../../base/errors.ts";
+import { changeRoot } from "../../base/os/inode.ts";
+import { Sha256 } from "../../content/digest.ts";
+import type { Digest } from "../../content/ports.ts";
+import { TarReader } from "../tar/tar-reader.ts";
+import { compressionOf, decompress } from "./decompress.ts";
+import type { ExtractTask } from "./extract-layer.ts";
+import { defaultLayerLimits, LayerExtractor } from "./layer-extractor.ts";
+import type { LayerTree } from "./layer-tree.ts";
+import { usageOf } from "./tree-usage.ts";
+
+export interface ExtractedTree {
+  readonly tree: LayerTree;
+  readonly diffId: Digest;
+  readonly plainBytes: number;
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
+export interface ExtractWatch {
+  /** Called as the work gets on. */
+  readonly step: () => void;
+  /** Called before the root is changed. */
+  readonly entered: () => void;
+}
+
+/** Changes the process's root to the task's folder and extracts the layer into it. The root stays changed. */
+export async function extractInside(
+  { blob, root, ...task }: ExtractTask,
+  { step, entered }: ExtractWatch,
+): Promise<ExtractedTree> {
+  const fd = openSync(blob, "r");
+  const start = Buffer.alloc(4);
+  readSync(fd, start, 0, start.length, 0);
+  const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
+  source.on("data", step); // much of it may inflate to nothing
+  source.pause();
+  const hash = new Sha256();
+  entered(); // at the end of the process a compile cache's folder would be looked for in the layer
+  changeRoot(root);
+  process.chdir("/");
+
+  const extractor = new LayerExtractor({ whiteouts: task.whiteouts ?? "overlay", step });
+  let plainBytes = 0;
+  const reader = new TarReader(extractor);
+  for await (const chunk of decompress(source, compressionOf(start))) {
+    step();
+    hash.update(chunk);
+    plainBytes += chunk.length;
+    if (plainBytes > defaultLayerLimits.totalBytes) {
+      throw fault("RESOURCE_EXHAUSTED", "layer is too large: it inflates beyond 1 TiB");
+    }
+    reader.push(chunk);
+  }
+  reader.finish();
+  const diffId = hash.digest();
+  if (task.diffId !== undefined && task.diffId !== diffId) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `layer has diff id ${diffId}, its image says ${task.diffId}`,
+    );
+  }
+  extractor.finish();
+  return { tree: extractor.tree, diffId, plainBytes, ...usageOf(step) };
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers that want too much, or want it in a way that nobody expects, through the real unpacker.
+import assert from "node:assert/strict";
+import { lstat, readdir, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { extractLayer } from "../../../src/images/unpack/extract-layer.ts";
+import { type RawImage, writeRawLayout } from "../../support/raw-image.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
+import { openLibrary } from "./library.ts";
+
+const skip = process.getuid?.() === 0 ? false : "needs root";
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
+const layer = (members: readonly RawMember[]) => ({ blob: tarBytes(members) });
+
+async function load(home: Scratch, name: string, ...images: RawImage[]) {
+  const layout = await home.folder(`${name}-layout`);
+  await writeRawLayout(layout, images);
+  const library = await openLibrary(await home.folder(name));
+  const loaded = await library.images.load(layout, { name: "example.test/odd", ...call() });
+  return { ...library, loaded };
+}
+
+test("folders that a layer only implies look as below, however many they are", {
+  skip,
+}, async () => {
+  await using home = await scratch({ prefix: "hos", inMemory: true });
+  const count = 5000;
+  const folders = numbers(count).map((at) => `d${at}-${"x".repeat(30)}`);
+  const odd = { flag: "5", uid: 7, gid: 8, mode: 0o750, mtime: 1_000_000 };
+  const base = layer(folders.map((name) => ({ name: `${name}/`, ...odd })));
+  const top = layer(folders.map((name) => ({ name: `${name}/new/file`, content: "x" })));
+  const {
+    loaded,
+    layer: folderOf,
+    snapshotter,
+  } = await load(home, "implied", {
+    tag: "odd",
+    layers: [base, top],
+  });
+  const tree = folderOf(loaded[0]?.chainId ?? "");
+  for (const name of [folders[0], folders[count / 2], folders.at(-1)]) {
+    const { uid, gid, mode, mtimeMs } = await stat(path.join(tree, name ?? ""));
+    assert.deepEqual([uid, gid, mode & 0o777, mtimeMs], [7, 8, 0o750, 1_000_000_000]);
+    const inner = await stat(path.join(tree, name ?? "", "new"));
+    assert.deepEqual([inner.uid, inner.mode & 0o777], [0, 0o755]);
+  }
+  assert.deepEqual(await readdir(path.join(snapshotter.root, "implicit-folders")), []);
+});
+
+/** Extracts a layer in memory, where a file costs next to nothing. */
+async function extract(
+  members: readonly RawMember[] | Buffer,
+  check: (root: string) => Promise<void> = async () => {},
+): Promise<void> {
+  await using home = await scratch({ prefix: "hos", inMemory: true });
+  const root = await home.folder("root");
+  const blob = path.join(home.path, "layer");
+  await writeFile(blob, Buffer.isBuffer(members) ? members : tarBytes(members));
+  await extractLayer({ blob, root, implicitList: path.join(home.path, "list") }, call());
+  await check(root);
+}
+
+test("folders that files replace cost no more than they are", { skip }, async () => {
+  // Each file in place of a folder made the old code look at all folders there were.
+  const folders: RawMember[] = numbers(60_000).map((at) => ({ name: `d${at}/`, flag: "5" }));
+  const files: RawMember[] = folders.map(({ name }) => ({ name: name.slice(0, -1) }));
+  await extract([...folders, ...files], async (root) => {
+    assert.equal((await readdir(root)).length, folders.length);
+    assert.ok((await lstat(path.join(root, "d59999"))).isFile());
+  });
+});
