@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import path from "node:path";
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
-import { errnoOf } from "../base/errors.ts";
+import { errnoOf, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { readMountinfo } from "../base/os/mountinfo.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
@@ -37,7 +37,9 @@ export class CgroupParents implements AsyncDisposable {
 
   /** To be held while the OCI runtime may make the cgroups that a spec names. */
   async hold(spec: Uint8Array, call: Cancellable): Promise<Disposable> {
-    const door = await this.#gate.enter(call);
+    const door = await this.#gate.enter(call).catch((error: unknown) => {
+      throw toFault(error);
+    });
     try {
       const mounts = await this.#hierarchies();
       const missing = ancestorsOf(cgroupsPathIn(spec)).filter(

@@ -99,6 +99,8 @@ export interface OciLinux {
   devices?: OciDevice[];
   seccomp?: OciSeccomp;
   intelRdt?: OciIntelRdt;
+  /** By the host's name of an interface, what it is called inside; runtime-spec 1.3. */
+  netDevices?: Record<string, { name: string }>;
   rootfsPropagation?: string;
   maskedPaths?: string[];
   readonlyPaths?: string[];
@@ -140,8 +142,9 @@ export interface OciIntelRdt {
   closID?: string;
   l3CacheSchema?: string;
   memBwSchema?: string;
-  enableCMT?: boolean;
-  enableMBM?: boolean;
+  /** Lines of a group's `schemata` file; runtime-spec 1.3. */
+  schemata?: string[];
+  enableMonitoring?: boolean;
 }
 
 export interface OciDeviceRule {
