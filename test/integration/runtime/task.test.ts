@@ -10,6 +10,7 @@ import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
 import { unmountBelow } from "../../../src/base/os/mountinfo.ts";
 import { run } from "../../../src/base/process.ts";
 import { unpackAny } from "../../../src/rpc/codec.ts";
+import { until } from "../../support/until.ts";
 import {
   availableShims,
   execSpec,
@@ -392,7 +393,8 @@ onEveryShim("recovery ends a shim that outlived its bundle", async (rig) => {
   await rm(rig.bundle(id), { recursive: true });
   const report = await manager.recover(within());
   assert.deepEqual(report, { recovered: [], lost: [] });
-  assert.equal(isRunning(pid), false);
+  // Killed it is; whoever adopted it takes a moment to notice.
+  await until("the shim is gone", () => !isRunning(pid));
   assert.equal(existsSync(address.slice("unix://".length)), false);
   assert.deepEqual(await rig.leftovers(), []);
 });
