@@ -70,6 +70,9 @@ export const allFeatures: RuntimeFeatures = {
   recursiveReadOnlyMounts: true,
   idmapMounts: true,
   userNamespaces: true,
+  netDevices: true,
+  rdtSchemata: true,
+  rdtMonitoring: true,
 };
 
 /** An image's file system of the given text files and nothing else. */

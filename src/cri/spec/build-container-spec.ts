@@ -75,7 +75,7 @@ export async function buildContainerSpec(
   await addContainerMounts(spec, input, mappings);
   await setDevices(spec, input, privileged);
   await confine(spec, security, capabilities, input, services);
-  await applyCdiDevices(spec, cdiDevices);
+  await applyCdiDevices(spec, cdiDevices, input.features);
   return { spec, user };
 }
 

@@ -56,6 +56,11 @@ export interface RuntimeFeatures {
   readonly recursiveReadOnlyMounts: boolean;
   readonly idmapMounts: boolean;
   readonly userNamespaces: boolean;
+  /** `linux.netDevices`: moves interfaces of the host into the container. */
+  readonly netDevices: boolean;
+  /** `linux.intelRdt.schemata` and `linux.intelRdt.enableMonitoring`. */
+  readonly rdtSchemata: boolean;
+  readonly rdtMonitoring: boolean;
 }
 
 /** Absolute paths of the files a sandbox shares with its containers; "" leaves the mount out. */

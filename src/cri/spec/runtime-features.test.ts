@@ -51,3 +51,19 @@ test("a runtime that cannot tell has no features", async () => {
     assert.equal(found.recursiveReadOnlyMounts, false, binary);
   }
 });
+
+test("what came with later runtime specs is known where it is told", () => {
+  const later = { netDevices: { enabled: true }, intelRdt: { schemata: true, monitoring: true } };
+  const of = (linux: object) => parseRuntimeFeatures(JSON.stringify({ linux }), "6.1.0");
+  const told = ({ netDevices, rdtSchemata, rdtMonitoring }: ReturnType<typeof of>) => [
+    netDevices,
+    rdtSchemata,
+    rdtMonitoring,
+  ];
+  assert.deepEqual(told(of(later)), [true, true, true]);
+  assert.deepEqual(told(of({ intelRdt: { enabled: true }, netDevices: {} })), [
+    false,
+    false,
+    false,
+  ]);
+});

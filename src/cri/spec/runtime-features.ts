@@ -8,6 +8,9 @@ export const noRuntimeFeatures: RuntimeFeatures = {
   recursiveReadOnlyMounts: false,
   idmapMounts: false,
   userNamespaces: false,
+  netDevices: false,
+  rdtSchemata: false,
+  rdtMonitoring: false,
 };
 
 /**
@@ -33,7 +36,12 @@ export async function readRuntimeFeatures(
 export function parseRuntimeFeatures(json: string, kernelRelease: string): RuntimeFeatures {
   const features = JSON.parse(json) as {
     mountOptions?: string[];
-    linux?: { namespaces?: string[]; mountExtensions?: { idmap?: { enabled?: boolean } } };
+    linux?: {
+      namespaces?: string[];
+      mountExtensions?: { idmap?: { enabled?: boolean } };
+      intelRdt?: { schemata?: boolean; monitoring?: boolean };
+      netDevices?: { enabled?: boolean };
+    };
   };
   // mount_setattr(2), which both need, came with 5.12; what is asked for in vain fails at start.
   const hasSetattr = isAtLeast(kernelRelease, 5, 12);
@@ -43,6 +51,9 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
     idmapMounts,
     // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
     userNamespaces: idmapMounts && features.linux?.namespaces?.includes("user") === true,
+    netDevices: features.linux?.netDevices?.enabled === true,
+    rdtSchemata: features.linux?.intelRdt?.schemata === true,
+    rdtMonitoring: features.linux?.intelRdt?.monitoring === true,
   };
 }
 

@@ -73,6 +73,9 @@ const features: RuntimeFeatures = {
   recursiveReadOnlyMounts: true,
   idmapMounts: false,
   userNamespaces: false,
+  netDevices: true,
+  rdtSchemata: true,
+  rdtMonitoring: true,
 };
 
 const spec: OciSpec = {
