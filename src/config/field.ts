@@ -64,6 +64,18 @@ export function pathField(names: Names, doc: string, empty = false): Field {
   return make(names, empty ? 'path or ""' : "path", schema, doc);
 }
 
+/** Absolute paths in one string, "A:B", looked through in this order; "" for none. */
+export function searchPath(names: Names, doc: string): Field {
+  const parts = (value: string): string[] => (value === "" ? [] : value.split(":"));
+  const schema = string
+    .refine((value) => parts(value).every((part) => path.isAbsolute(part)), {
+      error: (issue) =>
+        `expected absolute paths with ":" between them, or "", got ${shown(issue.input)}`,
+    })
+    .transform((value) => parts(value).map(plain).join(":"));
+  return make(names, 'paths with ":" between them, or ""', schema, doc);
+}
+
 export function paths(names: Names, doc: string): Field {
   const schema = strings
     .refine((values) => values.every((value) => path.isAbsolute(value)), {

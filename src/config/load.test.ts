@@ -43,6 +43,11 @@ test("loadConfig lets drop-ins win over the file, in lexical order, and flags ov
   );
 });
 
+test("loadConfig takes several folders of hosts.toml files", () => {
+  const file = write({ "config.toml": '[registry]\nconfig_path = "/etc//certs.d/:/b"' });
+  assert.equal(loadConfig({ file }).config.registry.configPath, "/etc/certs.d:/b");
+});
+
 test("loadConfig fills a handler's missing keys and keeps the built-in one", () => {
   const file = write({
     "config.toml":
@@ -152,6 +157,11 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     text: "root = 'var/lib'",
     message: /bad value of "root" .*: expected an absolute path, got "var\/lib"/,
   },
+  ...["/a:b", "/a:", ":/a", "/a::/b", "certs.d"].map((value) => ({
+    name: `a search path of "${value}"`,
+    text: `[registry]\nconfig_path = '${value}'`,
+    message: /bad value of "registry\.config_path" .*: expected absolute paths with ":" .*, got "/,
+  })),
   {
     name: "a bad level",
     text: "[log]\nlevel = 'loud'",

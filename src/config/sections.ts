@@ -10,6 +10,7 @@ import {
   list,
   pathField,
   paths,
+  searchPath,
   size,
   text,
 } from "./field.ts";
@@ -209,10 +210,9 @@ export const sections: readonly Section[] = [
     property: "registry",
     doc: "Where images are pulled from.",
     fields: [
-      pathField(
+      searchPath(
         ["config_path", "configPath"],
-        'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none.',
-        true,
+        'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none. Of several, "A:B", the first counts that has a file for the host or for _default.',
       ),
     ],
   },
@@ -232,7 +232,7 @@ export const sections: readonly Section[] = [
       ),
       duration(
         ["pull_progress_timeout", "pullProgressTimeoutMs"],
-        "A download that received no byte for this long fails; 0s waits for ever.",
+        "What a registry does not answer for this long fails, and so does a download below 1 KiB/s on average; 0s waits for a download for ever.",
       ),
     ],
   },
