@@ -19,6 +19,7 @@ import type {
   ContentWriter,
   Digest,
   IngestStatus,
+  WritingStatus,
 } from "./ports.ts";
 
 export interface ContentStoreOptions {
@@ -43,8 +44,8 @@ class FileContentStore implements ContentStore {
   readonly #blobs: string;
   readonly #table: RecordTable<ContentInfo>;
   readonly #log: Logger;
-  /** Refs with a writer, as `namespace NUL ref`. */
-  readonly #writing = new Map<string, IngestWriter | undefined>();
+  /** Refs with a writer. */
+  readonly #writing = new Map<string, Writing>();
   /** Digests that are being published, with how many do so: their files must not be unlinked. */
   readonly #publishing = new Map<Digest, number>();
 
@@ -111,7 +112,8 @@ class FileContentStore implements ContentStore {
           this.#publish(namespace, done, size, digest, labels),
         release,
       });
-      this.#writing.set(`${namespace}\0${ref}`, writer);
+      const writing = this.#writing.get(keyOf(namespace, ref));
+      if (writing) writing.writer = writer;
       return writer;
     } catch (error) {
       release();
@@ -137,12 +139,19 @@ class FileContentStore implements ContentStore {
     rmSync(this.#fileOf(digest), { force: true });
   }
 
+  writing(namespace: string, ref: string): WritingStatus | undefined {
+    const writing = this.#writing.get(keyOf(namespace, ref));
+    if (!writing) return undefined;
+    const { writer, released } = writing;
+    return { offsetBytes: writer?.offsetBytes ?? 0n, released: released.signal };
+  }
+
   ingests(namespace: string): Promise<readonly IngestStatus[]> {
     return listIngests(this.#root, namespace);
   }
 
   async abort(namespace: string, ref: string, options: AbortOptions = {}): Promise<void> {
-    if (options.evenWhileWritten) await this.#writing.get(`${namespace}\0${ref}`)?.discard();
+    if (options.evenWhileWritten) await this.#writing.get(keyOf(namespace, ref))?.writer?.discard();
     const release = this.#hold(namespace, ref);
     try {
       const dir = ingestDir(this.#root, namespace, ref);
@@ -185,12 +194,17 @@ class FileContentStore implements ContentStore {
   }
 
   #hold(namespace: string, ref: string): () => void {
-    const key = `${namespace}\0${ref}`;
+    const key = keyOf(namespace, ref);
     if (this.#writing.has(key)) {
-      throw fault("UNAVAILABLE", `ingest "${ref}" has a writer`);
+      // containerd's words and code: its clients wait when they read them.
+      throw fault("UNAVAILABLE", `ref ${ref} locked: unavailable`);
     }
-    this.#writing.set(key, undefined);
-    return () => this.#writing.delete(key);
+    const writing: Writing = { writer: undefined, released: new AbortController() };
+    this.#writing.set(key, writing);
+    return () => {
+      this.#writing.delete(key);
+      writing.released.abort();
+    };
   }
 
   #isClaimed(digest: Digest): boolean {
@@ -200,4 +214,14 @@ class FileContentStore implements ContentStore {
   #fileOf(digest: Digest): string {
     return path.join(this.#blobs, hexOf(digest));
   }
+}
+
+/** A ref that is taken: by a writer, or while one is being opened or the ingest removed. */
+interface Writing {
+  writer: IngestWriter | undefined;
+  readonly released: AbortController;
+}
+
+function keyOf(namespace: string, ref: string): string {
+  return `${namespace}\0${ref}`;
 }

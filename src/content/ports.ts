@@ -35,6 +35,8 @@ export interface ContentStore {
     labels: Readonly<Record<string, string>>,
   ): Promise<ContentInfo>;
   delete(namespace: string, digest: Digest): Promise<void>;
+  /** Who holds a ref now; undefined when nobody does. */
+  writing(namespace: string, ref: string): WritingStatus | undefined;
   ingests(namespace: string): Promise<readonly IngestStatus[]>;
   /** Forgets an ingest. NOT_FOUND when there is none, UNAVAILABLE when it is being written. */
   abort(namespace: string, ref: string, options?: AbortOptions): Promise<void>;
@@ -43,6 +45,13 @@ export interface ContentStore {
 export interface AbortOptions {
   /** Take the ingest from its writer, whose further calls fail with FAILED_PRECONDITION. */
   readonly evenWhileWritten?: boolean;
+}
+
+export interface WritingStatus {
+  /** How far the writer is. */
+  readonly offsetBytes: bigint;
+  /** Fires when the ref is free again. */
+  readonly released: AbortSignal;
 }
 
 export interface IngestStatus {

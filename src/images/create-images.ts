@@ -20,7 +20,7 @@ import { labelTree } from "./label-tree.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type { Image, Images, RegistryAuth } from "./ports.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
-import { credentialsFor } from "./registry/credentials.ts";
+import { readCredentials } from "./registry/credentials.ts";
 import { registryHosts } from "./registry/hosts.ts";
 import { RegistryClient } from "./registry/registry-client.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
@@ -71,7 +71,6 @@ class StoredImages implements ImageLibrary {
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
   readonly #pulls: SingleFlight<Image>;
-  readonly #downloads: SingleFlight<void>;
 
   constructor(options: ImagesOptions) {
     const { signal } = options;
@@ -81,7 +80,6 @@ class StoredImages implements ImageLibrary {
     this.#catalog = new ImageCatalog(this.records, options.builtin ?? []);
     this.#unpacker = new Unpacker(options);
     this.#pulls = new SingleFlight(flights);
-    this.#downloads = new SingleFlight(flights);
     // What the records lead to, also where an older daemon has not labelled it.
     options.garbage.addRoots(options.namespace, () => rootsOf(this.#catalog, options.snapshotter));
   }
@@ -219,12 +217,14 @@ class StoredImages implements ImageLibrary {
     call: Cancellable,
   ): Promise<Image> {
     const { config, registry, content, namespace, log } = this.#options;
+    if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
     const startedAt = performance.now();
     using _work = await this.#options.garbage.hold(namespace, call);
     using client = await RegistryClient.create({
       reference,
       hosts: await registryHosts(registry.configPath, reference.domain),
-      credentials: credentialsFor(auth, reference.domain),
+      auth,
+      progressTimeoutMs: config.pullProgressTimeoutMs,
       log,
     });
     const target = await client.resolve(call);
@@ -234,7 +234,7 @@ class StoredImages implements ImageLibrary {
       namespace,
       progressTimeoutMs: config.pullProgressTimeoutMs,
       maxConcurrentDownloads: config.maxConcurrentDownloads,
-      downloads: this.#downloads,
+      target: target.digest,
     });
     const byDigest = `${repositoryName(reference)}@${target.digest}`;
     const names = [...new Set([canonicalName(reference), byDigest])];
@@ -244,7 +244,7 @@ class StoredImages implements ImageLibrary {
       log.info({ image: canonicalName(reference), id: image.id, durationMs }, "image pulled");
       return image;
     } catch (error) {
-      if (isAbort(error)) throw call.signal.reason;
+      if (isAbort(error) && call.signal.aborted) throw call.signal.reason;
       throw error;
     }
   }
@@ -270,8 +270,9 @@ class StoredImages implements ImageLibrary {
       digest: layer.digest,
       diffId: tree.document.diffIds[at] ?? layer.digest,
       chainId: tree.chainIds[at] ?? layer.digest,
-      fetch: async (shared: Cancellable) => {
-        if (!content.info(namespace, layer.digest)) await source.fetch(layer, shared);
+      fetch: async (own: Cancellable) => {
+        const known = content.info(namespace, layer.digest);
+        if (!known || !source.gives(known)) await source.fetch(layer, own);
       },
     }));
     await this.#unpacker.unpack(layers, call);

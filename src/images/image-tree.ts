@@ -52,7 +52,7 @@ export async function readImageTree(
   let at = target;
   for (let depth = 0; depth < maxDepth; depth += 1) {
     const bytes = await read(at);
-    const parsed = parseManifest(bytes, `manifest "${at.digest}"`);
+    const parsed = parseManifest(bytes, `manifest "${at.digest}"`, at.mediaType);
     if (parsed.kind === "index") {
       at = pick(parsed.manifests, platform, at.digest);
       continue;
@@ -87,6 +87,8 @@ export const noSource: ImageSource = {
   fetch: async ({ digest }) => {
     throw fault("NOT_FOUND", `content "${digest}" not found`);
   },
+  gives: () => true,
+  labels: () => ({}),
 };
 
 function pick(offered: readonly Descriptor[], platform: Platform, index: Digest): Descriptor {

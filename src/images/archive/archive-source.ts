@@ -4,11 +4,9 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { hexOf } from "../../content/digest.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
-import { type ImageSource, owned } from "../image-source.ts";
+import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import type { Archive } from "./archive.ts";
-
-const maxDocumentBytes = 16 * 1024 * 1024;
 
 /** The blobs of an OCI layout. */
 export class ArchiveSource implements ImageSource {
@@ -35,6 +33,15 @@ export class ArchiveSource implements ImageSource {
       { digest, size },
     );
     if (stored.digest !== digest) throw fault("INTERNAL", `blob "${digest}" was stored otherwise`);
+  }
+
+  /** Who may load an archive here may see what is here. */
+  gives(): boolean {
+    return true;
+  }
+
+  labels(): Labels {
+    return owned;
   }
 }
 

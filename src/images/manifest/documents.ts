@@ -4,6 +4,7 @@ import { fault } from "../../base/errors.ts";
 import { isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { ImageConfig } from "../ports.ts";
+import { isIndexType, isManifestType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
 
 /** Points to a blob: in indexes, manifests and image records. */
@@ -85,8 +86,12 @@ const image = z.object({
   rootfs: z.object({ diff_ids: z.array(digest).nullish() }),
 });
 
-/** Reads an index or manifest, OCI's or Docker's schema 2. FAILED_PRECONDITION for anything else. */
-export function parseManifest(bytes: Uint8Array, what: string): Index | Manifest {
+/**
+ * Reads an index or manifest, OCI's or Docker's schema 2. FAILED_PRECONDITION for anything else, and for
+ * one that is not what its descriptor (`mediaType`, "" when it tells nothing) or it itself says: the same
+ * bytes must not be two images, depending on whom one asks (CVE-2021-41190).
+ */
+export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): Index | Manifest {
   const value = json(bytes, what);
   if (typeof value === "object" && value !== null && "schemaVersion" in value) {
     if (value.schemaVersion === 1) {
@@ -96,6 +101,16 @@ export function parseManifest(bytes: Uint8Array, what: string): Index | Manifest
   const isIndex = typeof value === "object" && value !== null && "manifests" in value;
   if (isIndex && ("layers" in value || "config" in value)) {
     throw fault("FAILED_PRECONDITION", `${what} is index and manifest at once`);
+  }
+  const own =
+    typeof value === "object" && value !== null && "mediaType" in value && value.mediaType;
+  for (const type of [mediaType, own]) {
+    const isOther = isIndex ? isManifestType : isIndexType;
+    if (typeof type !== "string" || !isOther(type)) continue;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${what} is ${isIndex ? "an index" : "a manifest"}, but its media type is ${type}`,
+    );
   }
   return isIndex
     ? { kind: "index", ...check(index, value, what) }

@@ -22,3 +22,19 @@ export function isManifestType(mediaType: string): boolean {
 
 /** What we ask registries for, best first. */
 export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
+
+/**
+ * The type of a manifest or index of which its server does not tell: by what it says itself, else by what
+ * is in it. Bytes that are neither are taken for a manifest, which its reader refuses.
+ */
+export function manifestTypeOf(stated: string, bytes: Buffer): string {
+  if (isIndexType(stated) || isManifestType(stated)) return stated;
+  try {
+    const document = JSON.parse(bytes.toString("utf8")) as Partial<Record<string, unknown>> | null;
+    const own = document?.["mediaType"];
+    if (typeof own === "string" && (isIndexType(own) || isManifestType(own))) return own;
+    return document?.["manifests"] === undefined ? MediaType.ociManifest : MediaType.ociIndex;
+  } catch {
+    return MediaType.ociManifest;
+  }
+}

@@ -2,29 +2,40 @@
 import { z } from "zod";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
+import { SingleFlight } from "../../base/single-flight.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basic, type Credentials } from "./credentials.ts";
-import { type HttpAnswer, type HttpClient, readBody } from "./http-client.ts";
+import { type HttpAnswer, readBody } from "./http-answer.ts";
+import type { HttpClient } from "./http-client.ts";
+import { registryLimits, within } from "./limits.ts";
+import { TransferWatch } from "./transfer-watch.ts";
 
-const maxTokenBytes = 1024 * 1024;
 const tokenAnswer = z.object({ token: z.string().optional(), access_token: z.string().optional() });
+
+export interface AuthorizerOptions {
+  readonly client: HttpClient;
+  /** Of the registry host that is asked. */
+  readonly origin: URL;
+  /** What this host may be shown, by whom they name. */
+  readonly credentials: Credentials;
+  /** Used where the challenge names none: `repository:library/busybox:pull`. */
+  readonly scope: string;
+  /** The operator's; 0 for none. */
+  readonly progressTimeoutMs: number;
+}
 
 /**
  * Logs in to one registry host for one pull: learns from the first 401 how, keeps what it got, and
  * learns anew when that no longer counts. Many downloads share it; they ask for one token, not many.
  */
 export class Authorizer {
-  readonly #client: HttpClient;
-  readonly #credentials: Credentials;
-  readonly #scope: string;
+  readonly #options: AuthorizerOptions;
+  readonly #logins = new SingleFlight<string | undefined>({ abandonWhenUnwatched: true });
   #header: string | undefined;
-  #learning: Promise<string | undefined> | undefined;
 
-  /** `scope` is used where the challenge names none: `repository:library/busybox:pull`. */
-  constructor(client: HttpClient, credentials: Credentials, scope: string) {
-    this.#client = client;
-    this.#credentials = credentials;
-    this.#scope = scope;
+  constructor(options: AuthorizerOptions) {
+    this.#options = options;
+    const { credentials } = options;
     if (credentials.kind === "registry") this.#header = `Bearer ${credentials.token}`;
   }
 
@@ -38,64 +49,86 @@ export class Authorizer {
    * refused: when another download has got a new one since, that is the one to try.
    */
   async learn(answer: HttpAnswer, sent: string | undefined, call: Cancellable): Promise<boolean> {
-    answer.discard();
+    // A redirect's target has no say in where credentials go.
+    if (answer.url.origin !== this.#options.origin.origin) return false;
     if (this.#header !== sent) return this.#header !== undefined;
     const offered = parseChallenges(answer.headers["www-authenticate"] ?? "");
-    this.#learning ??= this.#logIn(offered, call).finally(() => {
-      this.#learning = undefined;
-    });
-    const header = await this.#learning;
+    const header = await this.#logins.run("", (own) => this.#logIn(offered, own), call);
     if (header === undefined || header === sent) return false;
     this.#header = header;
     return true;
   }
 
   async #logIn(offered: readonly Challenge[], call: Cancellable): Promise<string | undefined> {
-    if (this.#credentials.kind === "registry") return undefined;
+    const { credentials } = this.#options;
+    if (credentials.kind === "registry") return undefined;
     const bearer = offered.find(({ scheme }) => scheme === "bearer");
     if (bearer) return `Bearer ${await this.#token(bearer, call)}`;
     const takesBasic = offered.some(({ scheme }) => scheme === "basic");
-    if (!takesBasic || this.#credentials.kind !== "password") return undefined;
-    return basic(this.#credentials.username, this.#credentials.password);
+    if (!takesBasic || credentials.kind !== "password") return undefined;
+    return basic(credentials.username, credentials.password);
   }
 
-  async #token({ parameters }: Challenge, call: Cancellable): Promise<string> {
-    const realm = URL.parse(parameters["realm"] ?? "");
+  async #token({ parameters }: Challenge, { signal }: Cancellable): Promise<string> {
+    const realm = this.#realm(parameters["realm"] ?? "");
+    const what = `token of "${realm.host}"`;
+    const { answerMs: windowMs } = this.#limits;
+    using watch = new TransferWatch({ what, windowMs, totalMs: registryLimits.documentMs });
+    const call = { signal: AbortSignal.any([signal, watch.signal]) };
+    const asked = {
+      service: parameters["service"] ?? "",
+      scope: parameters["scope"] ?? this.#options.scope,
+    };
+    const answer = await this.#askToken(realm, asked, call);
+    if (answer.status !== 200) {
+      answer.discard();
+      throw tokenFault(answer.status, realm);
+    }
+    const received = watch.received.bind(watch);
+    const body = await readBody(answer, { maxBytes: registryLimits.tokenBytes, received, ...call });
+    const token = tokenOf(body);
+    if (token === undefined) throw fault("UNAUTHENTICATED", `"${realm.host}" answered no token`);
+    return token;
+  }
+
+  /** The registry says where tokens are; what goes over https must not go on over http. */
+  #realm(text: string): URL {
+    const { credentials, origin } = this.#options;
+    const realm = URL.parse(text);
     if (realm === null || !/^https?:$/.test(realm.protocol)) {
       throw fault("UNAUTHENTICATED", "the registry names no place to get a token");
     }
-    const asked = {
-      service: parameters["service"] ?? "",
-      scope: parameters["scope"] ?? this.#scope,
-    };
-    const answer = await this.#askToken(realm, asked, call);
-    const body = await readBody(answer, maxTokenBytes);
-    if (answer.status !== 200) throw tokenFault(answer.status, realm);
-    let parsed: z.infer<typeof tokenAnswer>;
-    try {
-      parsed = tokenAnswer.parse(JSON.parse(body.toString("utf8")));
-    } catch (error) {
-      throw fault("UNAUTHENTICATED", `"${realm.host}" answered no token`, { cause: error });
+    const isPlain = realm.protocol === "http:" && origin.protocol === "https:";
+    if (isPlain && credentials.kind !== "anonymous") {
+      throw fault(
+        "UNAUTHENTICATED",
+        `the registry gets its tokens by plain http from "${realm.host}": credentials are not sent there`,
+      );
     }
-    const token = parsed.token || parsed.access_token;
-    if (!token) throw fault("UNAUTHENTICATED", `"${realm.host}" answered no token`);
-    return token;
+    return realm;
   }
 
   /** GET as Docker does; POST as OAuth 2 for identity tokens, and where GET is not known. */
   async #askToken(realm: URL, asked: TokenQuestion, call: Cancellable): Promise<HttpAnswer> {
-    if (this.#credentials.kind === "identity") return this.#post(realm, asked, call);
+    const { client, credentials } = this.#options;
+    if (credentials.kind === "identity") return this.#post(realm, asked, call);
     const url = new URL(realm);
     if (asked.service !== "") url.searchParams.set("service", asked.service);
     for (const scope of asked.scope.split(" ")) url.searchParams.append("scope", scope);
-    const headers: Record<string, string> = {};
-    if (this.#credentials.kind === "password") {
-      const { username, password } = this.#credentials;
+    let ownHeaders: Record<string, string> = {};
+    if (credentials.kind === "password") {
+      const { username, password } = credentials;
       url.searchParams.set("account", username);
-      headers["authorization"] = basic(username, password);
+      ownHeaders = { authorization: basic(username, password) };
     }
-    const answer = await this.#client.request(url, { method: "GET", headers, ...call });
-    if (this.#credentials.kind !== "password" || ![400, 404, 405].includes(answer.status)) {
+    const answer = await client.request(url, {
+      method: "GET",
+      headers: {},
+      ownHeaders,
+      ...this.#limits,
+      ...call,
+    });
+    if (credentials.kind !== "password" || ![400, 404, 405].includes(answer.status)) {
       return answer;
     }
     answer.discard();
@@ -103,23 +136,46 @@ export class Authorizer {
   }
 
   #post(realm: URL, { service, scope }: TokenQuestion, call: Cancellable): Promise<HttpAnswer> {
+    const { client, credentials } = this.#options;
     const form = new URLSearchParams({ client_id: "berthd", service, scope });
-    if (this.#credentials.kind === "identity") {
+    if (credentials.kind === "identity") {
       form.set("grant_type", "refresh_token");
-      form.set("refresh_token", this.#credentials.token);
-    } else if (this.#credentials.kind === "password") {
+      form.set("refresh_token", credentials.token);
+    } else if (credentials.kind === "password") {
       form.set("grant_type", "password");
-      form.set("username", this.#credentials.username);
-      form.set("password", this.#credentials.password);
+      form.set("username", credentials.username);
+      form.set("password", credentials.password);
     }
-    const headers = { "content-type": "application/x-www-form-urlencoded" };
-    return this.#client.request(realm, { method: "POST", headers, body: form.toString(), ...call });
+    return client.request(realm, {
+      method: "POST",
+      headers: {},
+      ownHeaders: { "content-type": "application/x-www-form-urlencoded" },
+      body: form.toString(),
+      ...this.#limits,
+      ...call,
+    });
+  }
+
+  get #limits() {
+    const answerMs = within(registryLimits.answerMs, this.#options.progressTimeoutMs);
+    return { answerMs, redirects: "safe" } as const;
   }
 }
 
 interface TokenQuestion {
   readonly service: string;
   readonly scope: string;
+}
+
+/** Undefined for an answer without one, or with one that no header can hold. No error quotes it. */
+function tokenOf(body: Buffer): string | undefined {
+  try {
+    const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString("utf8")));
+    const found = token || access_token;
+    return found && /^[\x21-\x7e]+$/.test(found) ? found : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function tokenFault(status: number, realm: URL): Error {

@@ -2,34 +2,63 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RegistryAuth } from "../ports.ts";
-import { credentialsFor } from "./credentials.ts";
+import { credentialsFor, readCredentials } from "./credentials.ts";
 
 const password = { kind: "password", username: "me", password: "pw" };
 const given = { username: "me", password: "pw" };
 
-const cases: readonly (readonly [name: string, RegistryAuth | undefined, string, unknown])[] = [
-  ["nothing", undefined, "quay.io", { kind: "anonymous" }],
-  ["user and password", given, "quay.io", password],
-  ["auth", { auth: "bWU6cHc=" }, "quay.io", password],
-  ["identity token", { ...given, identityToken: "t" }, "quay.io", { kind: "identity", token: "t" }],
-  ["registry token", { registryToken: "t" }, "quay.io", { kind: "registry", token: "t" }],
-  ["own server", { ...given, serverAddress: "https://quay.io/v2/" }, "quay.io", password],
-  ["other server", { ...given, serverAddress: "quay.io" }, "ghcr.io", { kind: "anonymous" }],
-  ["other port", { ...given, serverAddress: "a:1" }, "a:2", { kind: "anonymous" }],
-  [
-    "Docker Hub's old name",
-    { ...given, serverAddress: "https://index.docker.io/v1/" },
-    "docker.io",
-    password,
-  ],
+const contents: readonly (readonly [name: string, RegistryAuth, unknown])[] = [
+  ["nothing", {}, { kind: "anonymous" }],
+  ["user and password", given, password],
+  ["auth", { auth: "bWU6cHc=" }, password],
+  ["identity token", { ...given, identityToken: "t" }, { kind: "identity", token: "t" }],
+  ["registry token", { registryToken: "t" }, { kind: "registry", token: "t" }],
 ];
 
-for (const [name, auth, domain, expected] of cases) {
-  test(`credentialsFor reads ${name}`, () => {
-    assert.deepEqual(credentialsFor(auth, domain), expected);
-  });
+for (const [name, auth, expected] of contents) {
+  test(`readCredentials reads ${name}`, () => assert.deepEqual(readCredentials(auth), expected));
 }
 
-test("credentialsFor refuses an auth without a colon", () => {
-  assert.throws(() => credentialsFor({ auth: "bWU=" }, "quay.io"), { code: "INVALID_ARGUMENT" });
+test("readCredentials refuses an auth without a colon", () => {
+  assert.throws(() => readCredentials({ auth: "bWU=" }), { code: "INVALID_ARGUMENT" });
 });
+
+type Host = "the origin" | "a mirror";
+const audience: readonly (readonly [
+  serverAddress: string,
+  domain: string,
+  base: string,
+  host: Host,
+  isGiven: boolean,
+])[] = [
+  ["", "quay.io", "https://quay.io/v2", "the origin", true],
+  ["", "quay.io", "https://elsewhere.test/v2", "the origin", true],
+  ["", "quay.io", "https://elsewhere.test/v2", "a mirror", false],
+  ["", "quay.io", "https://quay.io:8443/v2", "a mirror", false],
+  ["", "quay.io", "https://quay.io.evil.test/v2", "a mirror", false],
+  ["", "docker.io", "https://registry-1.docker.io/v2", "the origin", true],
+  ["", "a.test:443", "https://a.test/v2", "a mirror", true],
+  ["https://quay.io/v2/", "quay.io", "https://quay.io/v2", "the origin", true],
+  [
+    "https://index.docker.io/v1/",
+    "docker.io",
+    "https://registry-1.docker.io/v2",
+    "the origin",
+    true,
+  ],
+  ["quay.io", "ghcr.io", "https://ghcr.io/v2", "the origin", false],
+  ["a:1", "a:2", "https://a:2/v2", "the origin", false],
+  ["mirror.test", "quay.io", "https://mirror.test/v2", "a mirror", true],
+  ["mirror.test", "quay.io", "https://quay.io/v2", "the origin", false],
+  ["not an address", "quay.io", "https://quay.io/v2", "the origin", false],
+];
+
+for (const [serverAddress, domain, base, host, isGiven] of audience) {
+  const named = serverAddress === "" ? "nobody" : serverAddress;
+  const verb = isGiven ? "are given" : "are not given";
+  test(`credentials for ${domain} that name ${named} ${verb} to ${host} ${base}`, () => {
+    const auth = { ...given, serverAddress };
+    const found = credentialsFor(auth, domain, { base, isOrigin: host === "the origin" });
+    assert.deepEqual(found, isGiven ? password : { kind: "anonymous" });
+  });
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import type { RegistryAuth } from "../ports.ts";
+import type { RegistryHost } from "./hosts.ts";
+import { isSameRegistry } from "./registry-name.ts";
 
 /** What a pull may show to a registry. */
 export type Credentials =
@@ -11,21 +13,35 @@ export type Credentials =
   /** An access token itself. */
   | { readonly kind: "registry"; readonly token: string };
 
+export const anonymous: Credentials = { kind: "anonymous" };
+
 /**
- * CRI's AuthConfig: it counts only for the registry it names, when it names one. Order of preference:
- * registry token, identity token, user and password, `auth`. INVALID_ARGUMENT for a broken `auth`.
+ * CRI's AuthConfig, for one of the hosts that stand for `domain`. It is for the registry that it names,
+ * else for the image's own, and for nobody else: a mirror gets it only when it is named itself.
  */
-export function credentialsFor(auth: RegistryAuth | undefined, domain: string): Credentials {
-  if (auth === undefined) return { kind: "anonymous" };
-  if (auth.serverAddress && hostOf(auth.serverAddress) !== hostOf(domain)) {
-    return { kind: "anonymous" };
-  }
+export function credentialsFor(
+  auth: RegistryAuth | undefined,
+  domain: string,
+  host: Pick<RegistryHost, "base" | "isOrigin">,
+): Credentials {
+  if (auth === undefined) return anonymous;
+  const named = auth.serverAddress ? authorityOf(auth.serverAddress) : domain;
+  const isNamed = isSameRegistry(named, new URL(host.base));
+  const isOriginNamed = host.isOrigin && isSameRegistry(named, registryUrl(domain, host.base));
+  return isNamed || isOriginNamed ? readCredentials(auth) : anonymous;
+}
+
+/**
+ * What an AuthConfig holds. Order of preference: registry token, identity token, user and password,
+ * `auth`. INVALID_ARGUMENT for a broken `auth`.
+ */
+export function readCredentials(auth: RegistryAuth): Credentials {
   if (auth.registryToken) return { kind: "registry", token: auth.registryToken };
   if (auth.identityToken) return { kind: "identity", token: auth.identityToken };
   if (auth.username) {
     return { kind: "password", username: auth.username, password: auth.password ?? "" };
   }
-  return auth.auth ? decode(auth.auth) : { kind: "anonymous" };
+  return auth.auth ? decode(auth.auth) : anonymous;
 }
 
 /** `Basic …` for a header. */
@@ -43,12 +59,12 @@ function decode(auth: string): Credentials {
   return { kind: "password", username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
-const dockerHub = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/** `https://index.docker.io/v1/` → `index.docker.io`. */
+function authorityOf(address: string): string {
+  return address.replace(/^[a-z]+:\/\//i, "").replace(/\/.*$/, "");
+}
 
-function hostOf(address: string): string {
-  const host = address
-    .replace(/^[a-z]+:\/\//i, "")
-    .replace(/\/.*$/, "")
-    .toLowerCase();
-  return dockerHub.includes(host) ? "docker.io" : host;
+/** The image's own registry as the host's scheme would reach it. */
+function registryUrl(domain: string, base: string): URL {
+  return new URL(`${new URL(base).protocol}//${domain}`);
 }

@@ -1,130 +1,202 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import { retry } from "../../base/retry.ts";
-import { type OneTimer, startTimer } from "../../base/timers.ts";
-import type { ContentStore, ContentWriter } from "../../content/ports.ts";
-import { owned } from "../image-source.ts";
+import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts";
+import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import type { RegistryClient } from "./registry-client.ts";
+import type { RegistryHost } from "./hosts.ts";
+import { awaitOtherWriter } from "./other-writer.ts";
+import type { OpenBlob, RegistryClient } from "./registry-client.ts";
+import { TransferWatch } from "./transfer-watch.ts";
 
 export interface DownloadOptions {
-  readonly client: Pick<RegistryClient, "blob">;
+  readonly client: Pick<RegistryClient, "blob" | "sources">;
   readonly content: ContentStore;
   readonly namespace: string;
-  /** No byte for this long ends it; 0 for never. */
+  /** Too little for this long ends it; 0 for never. */
   readonly progressTimeoutMs: number;
+  readonly labels: ImageSource["labels"];
 }
 
 const attempts = 5;
 const retryDelayMs = 250;
 
 /**
- * Brings a blob into the content store, checked for size and digest. A broken connection goes on
- * where it broke; what an earlier pull left of the blob is used too.
+ * Brings a blob into the content store, checked for size and digest; false when somebody else did. A
+ * broken connection goes on where it broke, a host that stalls or lies gives way to the next; what an
+ * earlier pull left of the blob is used too. While another writes the same blob it waits, as long as
+ * that one gets on.
  * Errors: those of the client, DEADLINE_EXCEEDED (no progress), FAILED_PRECONDITION (wrong bytes).
  */
 export async function downloadBlob(
   options: DownloadOptions,
   descriptor: Descriptor,
   { signal }: Cancellable,
-): Promise<void> {
-  const { content, namespace } = options;
-  if (content.info(namespace, descriptor.digest)) return;
-  await retry(() => attemptDownload(options, descriptor, { signal }), {
+): Promise<boolean> {
+  const avoided = new Set<RegistryHost>();
+  return retry(() => attemptDownload(options, descriptor, avoided, { signal }), {
     attempts,
     delayMs: retryDelayMs,
     signal,
-    isRetryable: (error) => isFault(error, "UNAVAILABLE", "DATA_LOSS"),
+    isRetryable: (error) =>
+      isFault(error, "UNAVAILABLE", "DATA_LOSS") ||
+      (isFault(error) && error.details?.["hasOtherHost"] === true),
   });
 }
 
 async function attemptDownload(
   options: DownloadOptions,
   descriptor: Descriptor,
+  avoided: Set<RegistryHost>,
   call: Cancellable,
-): Promise<void> {
-  const { content, namespace } = options;
+): Promise<boolean> {
+  const { content, namespace, labels } = options;
   const { digest, size } = descriptor;
-  const ref = `layer-${digest}`;
+  const found = await openWriter(options, descriptor, call);
+  if (found === undefined) return false;
+  const { ref, isShared } = found;
   let resumed = false;
+  let host: RegistryHost | undefined;
   try {
-    await using writer = await content.writer(namespace, ref, {
-      expected: digest,
-      sizeBytes: BigInt(size),
-    });
+    await using writer = found.writer;
     if (writer.offsetBytes > BigInt(size)) await writer.truncate(0n);
     resumed = writer.offsetBytes > 0n;
-    if (writer.offsetBytes < BigInt(size)) await receive(options, descriptor, writer, call);
-    await writer.commit({ expected: digest, sizeBytes: BigInt(size), labels: owned });
+    if (writer.offsetBytes < BigInt(size)) {
+      host = await receive(options, descriptor, avoided, writer, call);
+    }
+    await writer.commit({
+      expected: digest,
+      sizeBytes: BigInt(size),
+      labels: labels(content.info(namespace, digest)?.labels),
+    });
+    return true;
   } catch (error) {
-    if (isFault(error, "ALREADY_EXISTS")) return;
-    if (!isFault(error, "FAILED_PRECONDITION")) throw error;
+    const isWrong = isFault(error, "FAILED_PRECONDITION");
     // Wrong bytes: not to be gone on with. Old bytes may be to blame, so they get one more chance.
-    await content.abort(namespace, ref);
-    if (!resumed) throw error;
-    throw fault("DATA_LOSS", `earlier bytes of "${digest}" were damaged`, { cause: error });
+    if (isWrong || !isShared) await forget(content, namespace, ref);
+    if (!isWrong) throw error;
+    if (resumed) {
+      throw fault("DATA_LOSS", `earlier bytes of "${digest}" were damaged`, { cause: error });
+    }
+    throw host ? orNextHost(options, avoided, host, error) : error;
   }
 }
 
-async function receive(
-  { client, progressTimeoutMs }: DownloadOptions,
+interface OwnWriter {
+  readonly writer: ContentWriter;
+  readonly ref: string;
+  /** Whoever comes next goes on with what this one leaves. */
+  readonly isShared: boolean;
+}
+
+/** A writer for the blob; undefined once the blob is there. Never waits for one that stands still. */
+async function openWriter(
+  { content, namespace }: DownloadOptions,
   { digest, size }: Descriptor,
+  call: Cancellable,
+): Promise<OwnWriter | undefined> {
+  // containerd's clients use this name too.
+  const shared = `layer-${digest}`;
+  const options = { expected: digest, sizeBytes: BigInt(size) };
+  for (let ref = shared; ; ) {
+    try {
+      return {
+        writer: await content.writer(namespace, ref, options),
+        ref,
+        isShared: ref === shared,
+      };
+    } catch (error) {
+      if (isFault(error, "ALREADY_EXISTS")) return undefined;
+      if (!isFault(error, "UNAVAILABLE")) throw error;
+    }
+    const isOver = await awaitOtherWriter(content, namespace, ref, call);
+    if (!isOver) ref = `${shared}-${crypto.randomUUID()}`;
+  }
+}
+
+/** Appends what the registry sends until the blob is whole; answers who sent it. */
+async function receive(
+  options: DownloadOptions,
+  { digest, size }: Descriptor,
+  avoided: Set<RegistryHost>,
   writer: ContentWriter,
   call: Cancellable,
+): Promise<RegistryHost> {
+  const { client, progressTimeoutMs } = options;
+  const at = Number(writer.offsetBytes);
+  const { answer, offset, host } = await client.blob(digest, at, avoided, call);
+  using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs: progressTimeoutMs });
+  const cut = (): void => void answer.body.destroy();
+  watch.signal.addEventListener("abort", cut, { once: true });
+  const signal = AbortSignal.any([call.signal, watch.signal]);
+  try {
+    await append(answer, offset, { digest, size }, writer, watch, signal);
+    return host;
+  } catch (error) {
+    cut();
+    call.signal.throwIfAborted();
+    const isStalled = watch.signal.aborted;
+    if (!isStalled && !isFault(error, "FAILED_PRECONDITION")) throw error;
+    throw orNextHost(options, avoided, host, isStalled ? watch.signal.reason : error);
+  }
+}
+
+async function append(
+  answer: OpenBlob["answer"],
+  offset: number,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+  writer: ContentWriter,
+  watch: TransferWatch,
+  signal: AbortSignal,
 ): Promise<void> {
-  using progress = new Progress(progressTimeoutMs, `download of "${digest}"`);
-  const signal = AbortSignal.any([call.signal, progress.signal]);
-  const { answer, offset } = await client.blob(digest, Number(writer.offsetBytes), { signal });
   if (BigInt(offset) !== writer.offsetBytes) {
     if (offset !== 0) {
-      answer.body.destroy();
       throw fault("UNAVAILABLE", `the registry answered another part of "${digest}"`);
     }
     await writer.truncate(0n);
   }
-  try {
-    for await (const chunk of answer.body) {
-      progress.made();
-      await writer.write(chunk as Buffer, { signal });
-      if (writer.offsetBytes > BigInt(size)) {
-        throw fault("FAILED_PRECONDITION", `blob "${digest}" is longer than ${size} bytes`);
-      }
+  for await (const bytes of chunksOf(answer.body, digest)) {
+    signal.throwIfAborted();
+    watch.received(bytes.length);
+    if (writer.offsetBytes + BigInt(bytes.length) > BigInt(size)) {
+      throw fault("FAILED_PRECONDITION", `blob "${digest}" is longer than ${size} bytes`);
     }
-  } catch (error) {
-    answer.body.destroy();
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof RuntimeFault) throw error;
-    throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
+    await writer.write(bytes, { signal });
   }
   if (writer.offsetBytes < BigInt(size)) {
     throw fault("UNAVAILABLE", `download of "${digest}" ended early`);
   }
 }
 
-/** Fires its signal when nothing was made for too long. */
-class Progress implements Disposable {
-  readonly #abort = new AbortController();
-  readonly #timer: OneTimer | undefined;
-
-  constructor(timeoutMs: number, what: string) {
-    if (timeoutMs <= 0) return;
-    this.#timer = startTimer(() => {
-      const seconds = timeoutMs / 1000;
-      this.#abort.abort(fault("DEADLINE_EXCEEDED", `${what} made no progress for ${seconds} s`));
-    }, timeoutMs);
+/** What arrives; UNAVAILABLE when the connection breaks, which a full disk of ours is not. */
+async function* chunksOf(
+  body: OpenBlob["answer"]["body"],
+  digest: Digest,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    for await (const chunk of body) yield chunk as Buffer;
+  } catch (error) {
+    throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
   }
+}
 
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
+/** The error of a host that is not to be asked again; worth another attempt when there is another. */
+function orNextHost(
+  { client }: DownloadOptions,
+  avoided: Set<RegistryHost>,
+  host: RegistryHost,
+  error: unknown,
+): unknown {
+  avoided.add(host);
+  if (avoided.size >= client.sources || !(error instanceof RuntimeFault)) return error;
+  return fault(error.code, error.message, { cause: error, details: { hasOtherHost: true } });
+}
 
-  made(): void {
-    this.#timer?.refresh();
-  }
-
-  [Symbol.dispose](): void {
-    this.#timer?.stop();
+async function forget(content: ContentStore, namespace: string, ref: string): Promise<void> {
+  try {
+    await content.abort(namespace, ref);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;
   }
 }

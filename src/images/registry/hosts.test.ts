@@ -83,6 +83,7 @@ X-Token = ["a", "b"]
     },
     connectTimeoutMs: 5000,
     isMirror: true,
+    isOrigin: false,
   });
   assert.deepEqual(server?.tls, { skipVerify: false, ca: [], client: [] });
 });
@@ -91,7 +92,15 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   ["server = ", /hosts\.toml:\d+: not TOML/],
   ["server = 1", /server/],
   [`[host."https://m.test"]\ncapabilities = ["fly"]`, /capabilities/],
-  [`[host."https://"]`, /not a registry's address/],
+  [`[host."https://"]`, /^\/etc\/hosts\.d\/hosts\.toml: .*not a registry's address/],
+  [
+    `[host."https://m.test"]\ndial_timeout = "soon"`,
+    /hosts\.toml: host\.https:\/\/m\.test\.dial_timeout: /,
+  ],
+  [
+    `[host."https://m.test".header]\nAuthorization = "Basic s3cret\\n"`,
+    /hosts\.toml: host\.https:\/\/m\.test\.header\.Authorization: is not a header$/,
+  ],
 ];
 
 for (const [text, message] of wrong) {
@@ -121,4 +130,44 @@ test("the registry's folder counts before _default", async (t) => {
   assert.equal(await found("four.test:5000"), "https://four/v2");
   assert.equal(await found("empty.test"), "https://default.test/v2");
   assert.equal(await found("other.test"), "https://default.test/v2");
+});
+
+test("a host that is the registry itself is no mirror of it", () => {
+  const text = `
+server = "https://elsewhere.test"
+[host."https://example.test"]
+[host."https://example.test:8443"]
+[host."https://mirror.test"]
+`;
+  const kinds = (dir: string) =>
+    parseHosts(text, dir, "example.test").map(({ isMirror, isOrigin }) => [isMirror, isOrigin]);
+  const [itself, mirror] = [
+    [false, true],
+    [true, false],
+  ];
+  assert.deepEqual(kinds("/etc/certs.d/example.test"), [itself, mirror, mirror, itself]);
+  assert.deepEqual(kinds("/etc/certs.d/_default"), [itself, mirror, mirror, mirror]);
+});
+
+test("the first of several folders that tells of a registry counts", async (t) => {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth hosts-"));
+  t.after(() => rm(root, { recursive: true }));
+  const write = async (folder: string, server: string): Promise<void> => {
+    await mkdir(path.join(root, folder), { recursive: true });
+    await writeFile(path.join(root, folder, "hosts.toml"), server);
+  };
+  await write("a/one.test", 'server = "https://a"');
+  await write("b/one.test", 'server = "https://b"');
+  await write("b/two.test", 'server = "https://b"');
+  await write("b/broken.test", "server = 1");
+  const both = `${root}/a:${root}/missing:${root}/b`;
+  const base = async (domain: string): Promise<string | undefined> =>
+    (await registryHosts(both, domain))[0]?.base;
+  assert.equal(await base("one.test"), "https://a/v2");
+  assert.equal(await base("two.test"), "https://b/v2");
+  assert.equal(await base("three.test"), "https://three.test/v2");
+  await assert.rejects(base("broken.test"), {
+    code: "FAILED_PRECONDITION",
+    message: /b\/broken\.test\/hosts\.toml: server: /,
+  });
 });

@@ -1,158 +1,137 @@
 // SPDX-License-Identifier: Apache-2.0
-
-import { readFile } from "node:fs/promises";
-import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import http from "node:http";
 import https from "node:https";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, RuntimeFault } from "../../base/errors.ts";
 import { startTimer } from "../../base/timers.ts";
-import type { RegistryHost, TlsFiles } from "./hosts.ts";
+import type { RegistryHost } from "./hosts.ts";
+import { answerOf, type HttpAnswer } from "./http-answer.ts";
+import { registryLimits } from "./limits.ts";
+import { followed, isRedirect } from "./redirect.ts";
+import { tlsOptions } from "./tls-options.ts";
 
 export interface HttpRequest extends Cancellable {
   readonly method: "GET" | "HEAD" | "POST";
+  /** What may go to whoever a redirect names. */
   readonly headers: Readonly<Record<string, string>>;
+  /** For the address itself: credentials, and what the operator has set for this host. */
+  readonly ownHeaders?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** From the call to the end of the answer's headers, redirects included; 0 for no limit. */
+  readonly answerMs: number;
+  /**
+   * "safe" follows redirects, but none from https to http; "any" that too, for an answer that is
+   * checked by its digest; "none" answers the redirect itself.
+   */
+  readonly redirects: "safe" | "any" | "none";
 }
-
-/** An answer whose body is still to be read: consume it, or call `discard`. */
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: IncomingMessage;
-  discard(): void;
-}
-
-const maxRedirects = 10;
 
 /**
  * HTTP to one registry, on node:http rather than `fetch`: that one cannot be given authorities, and it
- * undoes content encodings, after which a digest no longer fits. Connections are kept for reuse.
- * Errors: UNAVAILABLE for anything between here and the answer, the signal's own.
+ * undoes content encodings, after which a digest no longer fits. Connections are kept for reuse. A
+ * client certificate is shown to this host alone.
+ *
+ * Errors: UNAVAILABLE for anything between here and the answer, DEADLINE_EXCEEDED when none comes (both
+ * with the detail `unreached`), FAILED_PRECONDITION for a redirect that is not followed, the signal's own.
  */
 export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
+  readonly #origin: string;
   readonly #http = new http.Agent({ keepAlive: true });
-  readonly #https: https.Agent;
+  readonly #own: https.Agent;
+  readonly #others: https.Agent;
 
-  private constructor(tls: https.AgentOptions, connectTimeoutMs: number) {
-    this.#https = new https.Agent({ keepAlive: true, ...tls });
+  private constructor(
+    { base, connectTimeoutMs }: RegistryHost,
+    tls: Awaited<ReturnType<typeof tlsOptions>>,
+  ) {
+    this.#origin = new URL(base).origin;
     this.#connectTimeoutMs = connectTimeoutMs;
+    this.#own = new https.Agent({ keepAlive: true, ...tls.own });
+    this.#others = new https.Agent({ keepAlive: true, ...tls.others });
   }
 
-  static async create(host: Pick<RegistryHost, "tls" | "connectTimeoutMs">): Promise<HttpClient> {
-    return new HttpClient(await tlsOptions(host.tls), host.connectTimeoutMs);
+  static async create(host: RegistryHost): Promise<HttpClient> {
+    return new HttpClient(host, await tlsOptions(host.tls));
   }
 
-  /** Follows redirects; one to another host goes without `authorization`. */
+  /** One question; redirects are followed as it says. */
   async request(url: URL, request: HttpRequest): Promise<HttpAnswer> {
-    let at = url;
-    let headers = request.headers;
-    for (let hops = 0; hops <= maxRedirects; hops += 1) {
-      const answer = await this.#once(at, { ...request, headers });
-      const location = answer.headers.location;
-      const isRedirect = [301, 302, 303, 307, 308].includes(answer.status);
-      if (!isRedirect || location === undefined) return answer;
+    const late = new AbortController();
+    const { answerMs, signal } = request;
+    using _timer =
+      answerMs > 0 ? startTimer(() => late.abort(noAnswer(url, answerMs)), answerMs) : undefined;
+    let at = { url, request };
+    for (let hops = 0; hops <= registryLimits.redirects; hops += 1) {
+      const answer = await this.#once(at.url, at.request, signal, late.signal);
+      if (request.redirects === "none" || !isRedirect(answer)) return answer;
       answer.discard();
-      const next = redirectTarget(location, at);
-      if (next.origin !== at.origin) headers = withoutAuthorization(headers);
-      at = next;
+      at = followed(answer, at.request);
     }
     throw fault("UNAVAILABLE", `"${url.host}" redirects without end`);
   }
 
   [Symbol.dispose](): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    for (const agent of [this.#http, this.#own, this.#others]) agent.destroy();
   }
 
-  #once(url: URL, { method, headers, body, signal }: HttpRequest): Promise<HttpAnswer> {
+  #once(
+    url: URL,
+    { method, headers, ownHeaders, body }: HttpRequest,
+    signal: AbortSignal,
+    late: AbortSignal,
+  ): Promise<HttpAnswer> {
     signal.throwIfAborted();
+    late.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const isTls = url.protocol === "https:";
     const request = (isTls ? https : http).request(url, {
       method,
-      headers: { "user-agent": "berthd", ...headers },
-      agent: isTls ? this.#https : this.#http,
+      headers: { "user-agent": "berthd", ...ownHeaders, ...headers },
+      agent: isTls ? (url.origin === this.#origin ? this.#own : this.#others) : this.#http,
       signal,
     });
+    const giveUp = (): void => void request.destroy(late.reason as Error);
+    late.addEventListener("abort", giveUp, { once: true });
     const connecting = startTimer(() => {
-      request.destroy(fault("UNAVAILABLE", `cannot reach "${url.host}": connect timed out`));
+      request.destroy(unreached(url, "connect timed out"));
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
       if (!socket.connecting) connecting.stop();
       else socket.once(isTls ? "secureConnect" : "connect", () => connecting.stop());
     });
-    request.on("close", () => connecting.stop());
+    request.on("close", () => {
+      connecting.stop();
+      reject(unreached(url, "it closed the connection")); // without an error, as after a 101
+    });
     request.on("error", (error) => reject(connectionFault(error, url, signal)));
     request.on("response", (response) => {
-      response.on("error", () => {}); // whoever reads the body sees it; nobody may
-      resolve({
-        status: response.statusCode ?? 0,
-        headers: response.headers,
-        body: response,
-        discard: () => void response.resume(),
-      });
+      late.removeEventListener("abort", giveUp); // the body has limits of its own
+      resolve(answerOf(response, url));
     });
     request.end(body);
     return promise;
   }
 }
 
-/** The whole body, for small answers; RESOURCE_EXHAUSTED past `maxBytes`. */
-export async function readBody(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of answer.body) {
-      size += (chunk as Buffer).length;
-      if (size > maxBytes) throw fault("RESOURCE_EXHAUSTED", "answer of the registry is too long");
-      chunks.push(chunk as Buffer);
-    }
-  } catch (error) {
-    if (error instanceof RuntimeFault || answer.body.errored?.name === "AbortError") throw error;
-    throw fault("UNAVAILABLE", "the registry broke the connection", { cause: error });
-  }
-  return Buffer.concat(chunks);
+/** True for a host that could not be asked at all, or does not answer. */
+export function isUnreached(error: unknown): boolean {
+  return error instanceof RuntimeFault && error.details?.["unreached"] === true;
 }
 
-function redirectTarget(location: string, from: URL): URL {
-  const next = URL.parse(location, from);
-  if (next === null || !/^https?:$/.test(next.protocol)) {
-    throw fault("UNAVAILABLE", `"${from.host}" redirects to no address`);
-  }
-  return next;
+function unreached(url: URL, why: string, cause?: unknown): RuntimeFault {
+  const details = { unreached: true };
+  return fault("UNAVAILABLE", `cannot reach "${url.host}": ${why}`, { details, cause });
 }
 
-function withoutAuthorization(headers: HttpRequest["headers"]): HttpRequest["headers"] {
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !/^(authorization|cookie)$/i.test(name)),
-  );
+function noAnswer(url: URL, afterMs: number): RuntimeFault {
+  const details = { unreached: true };
+  const message = `"${url.host}" did not answer within ${afterMs / 1000} s`;
+  return fault("DEADLINE_EXCEEDED", message, { details });
 }
 
 function connectionFault(error: Error, url: URL, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
   if (error instanceof RuntimeFault) return error;
-  const why = errnoOf(error) ?? error.message;
-  return fault("UNAVAILABLE", `cannot reach "${url.host}": ${why}`, { cause: error });
-}
-
-async function tlsOptions({ skipVerify, ca, client }: TlsFiles): Promise<https.AgentOptions> {
-  const read = async (file: string): Promise<string> => {
-    try {
-      return await readFile(file, "utf8");
-    } catch (error) {
-      throw fault("FAILED_PRECONDITION", `cannot read "${file}"`, { cause: error });
-    }
-  };
-  const options: https.AgentOptions = { rejectUnauthorized: !skipVerify };
-  if (ca.length > 0) {
-    // Naming any authority replaces the built-in ones, which must go on counting.
-    const { getCACertificates } = await import("node:tls");
-    options.ca = [...getCACertificates("default"), ...(await Promise.all(ca.map(read)))];
-  }
-  if (client.length > 0) {
-    options.cert = await Promise.all(client.map(([cert]) => read(cert)));
-    options.key = await Promise.all(client.map(([, key]) => read(key)));
-  }
-  return options;
+  return unreached(url, errnoOf(error) ?? error.message, error);
 }

@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { digestOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import { acceptedManifests } from "../manifest/media-types.ts";
+import {
+  acceptedManifests,
+  isIndexType,
+  isManifestType,
+  manifestTypeOf,
+} from "../manifest/media-types.ts";
+import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
-import type { Credentials } from "./credentials.ts";
+import { credentialsFor } from "./credentials.ts";
 import type { RegistryHost } from "./hosts.ts";
-import { type HttpAnswer, HttpClient, readBody } from "./http-client.ts";
-
-export const maxManifestBytes = 16 * 1024 * 1024;
+import { type HttpAnswer, readBody } from "./http-answer.ts";
+import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
+import { registryLimits, within } from "./limits.ts";
+import { refusalOf } from "./refusal.ts";
+import { TransferWatch } from "./transfer-watch.ts";
 
 export interface RegistryClientOptions {
   readonly reference: Reference;
   /** In the order to ask. */
   readonly hosts: readonly RegistryHost[];
-  readonly credentials: Credentials;
+  readonly auth: RegistryAuth | undefined;
+  /** What stands still for this long is given up; 0 for never, where nothing of ours limits it. */
+  readonly progressTimeoutMs: number;
   readonly log: Logger;
 }
 
@@ -28,92 +38,167 @@ interface Server {
   readonly authorizer: Authorizer;
 }
 
-type Ask = { readonly method: "GET" | "HEAD"; readonly headers: Readonly<Record<string, string>> };
+interface Ask extends Pick<HttpRequest, "redirects"> {
+  readonly method: "GET" | "HEAD";
+  readonly headers: Readonly<Record<string, string>>;
+  /** Statuses beside 2xx that are an answer. */
+  readonly tolerated?: readonly number[];
+  readonly answerMs: number;
+}
+
+/** A blob's bytes, from `offset` on, and whose they are. */
+export interface OpenBlob {
+  readonly answer: HttpAnswer;
+  readonly offset: number;
+  readonly host: RegistryHost;
+}
 
 /**
- * Reads one repository through its hosts, for the time of one pull. A host that cannot answer is
- * passed over for the next; when none can, the last one's error counts: it is the registry's own.
+ * Reads one repository through its hosts, for the time of one pull. A host that cannot answer, or answers
+ * something else than was asked for, is passed over for the next; when none can, the last one's error
+ * counts: it is the registry's own. One that could not be reached is asked last from then on.
  *
- * Errors name host and reference: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE.
+ * Errors name host and reference: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE,
+ * DEADLINE_EXCEEDED, and FAILED_PRECONDITION for what is not what its digest says.
  */
 export class RegistryClient implements Disposable {
-  readonly #reference: Reference;
+  readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
-  readonly #log: Logger;
+  /** Hosts that could not be asked, or did not answer. */
+  readonly #unreached = new Set<Server>();
+  /** What `resolve` had to read in full, so that it is not asked for twice. */
+  #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 
-  private constructor({ reference, log }: RegistryClientOptions, servers: readonly Server[]) {
-    this.#reference = reference;
+  private constructor(options: RegistryClientOptions, servers: readonly Server[]) {
+    this.#options = options;
     this.#servers = servers;
-    this.#log = log;
   }
 
   static async create(options: RegistryClientOptions): Promise<RegistryClient> {
-    const { reference, hosts, credentials } = options;
+    const { reference, hosts, auth, progressTimeoutMs } = options;
     const scope = `repository:${reference.repository}:pull`;
     using made = new DisposableStack();
     const servers: Server[] = [];
     for (const host of hosts) {
       const client = made.use(await HttpClient.create(host));
-      servers.push({ host, client, authorizer: new Authorizer(client, credentials, scope) });
+      const credentials = credentialsFor(auth, reference.domain, host);
+      const origin = new URL(host.base);
+      const authorizer = new Authorizer({ client, origin, credentials, scope, progressTimeoutMs });
+      servers.push({ host, client, authorizer });
     }
     made.move();
     return new RegistryClient(options, servers);
   }
 
+  get reference(): Reference {
+    return this.#options.reference;
+  }
+
   /** What the reference means now: a manifest or an index. */
   async resolve(call: Cancellable): Promise<Descriptor> {
-    const { tag, digest } = this.#reference;
+    const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
-    return this.#fromAny("canResolve", async (server) => {
+    return this.#fromAny("canResolve", call, async (server) => {
+      const asked = { headers: forManifest, redirects: "safe", answerMs: this.#answerMs } as const;
       const head = await this.#ask(
         server,
         path,
-        { method: "HEAD", headers: forManifest },
+        { ...asked, method: "HEAD", tolerated: [405, 501] },
         call,
-        [405],
       );
       head.discard();
       const stated = head.headers["docker-content-digest"];
       const mediaType = contentType(head);
       const size = Number(head.headers["content-length"]);
       const named = digest ?? (typeof stated === "string" ? stated : "");
-      if (head.status === 200 && isDigest(named) && mediaType !== "" && size > 0) {
+      const isKnown = isIndexType(mediaType) || isManifestType(mediaType);
+      if (head.status === 200 && isDigest(named) && isKnown && size > 0) {
         return { mediaType, digest: named, size, annotations: {} };
       }
-      const get = await this.#ask(server, path, { method: "GET", headers: forManifest }, call);
-      const body = await readBody(get, maxManifestBytes);
+      const bytes = await this.#read(server, path, "safe", registryLimits.documentBytes, call);
+      const found = digestOf(bytes.body);
+      if (digest !== undefined && found !== digest) throw this.#wrongDigest(server, found);
+      this.#resolved = { digest: found, bytes: bytes.body };
       return {
-        mediaType: contentType(get),
-        digest: digestOf(body),
-        size: body.length,
+        mediaType: manifestTypeOf(bytes.contentType, bytes.body),
+        digest: found,
+        size: bytes.body.length,
         annotations: {},
       };
     });
   }
 
-  /** A manifest's or an index's bytes. The caller checks the digest. */
-  async manifest(digest: Digest, call: Cancellable): Promise<Buffer> {
-    return this.#fromAny("canPull", async (server) => {
-      const ask = { method: "GET", headers: forManifest } as const;
-      const answer = await this.#ask(server, `manifests/${digest}`, ask, call);
-      return readBody(answer, maxManifestBytes);
+  /** A manifest's, an index's or a config's bytes: as many as it says, and with its digest. */
+  async document({ digest, mediaType, size }: Descriptor, call: Cancellable): Promise<Buffer> {
+    if (this.#resolved?.digest === digest) return this.#resolved.bytes;
+    if (size > registryLimits.documentBytes) {
+      throw fault(
+        "RESOURCE_EXHAUSTED",
+        `cannot pull "${canonicalName(this.reference)}": document "${digest}" has ${size} bytes, more than ${registryLimits.documentBytes}`,
+      );
+    }
+    const isManifest = isIndexType(mediaType) || isManifestType(mediaType);
+    const path = `${isManifest ? "manifests" : "blobs"}/${digest}`;
+    return this.#fromAny("canPull", call, async (server) => {
+      const { body } = await this.#read(server, path, "any", size, call);
+      const found = digestOf(body);
+      if (found !== digest) throw this.#wrongDigest(server, found, digest);
+      if (body.length !== size) {
+        throw fault(
+          "FAILED_PRECONDITION",
+          `${this.#from(server)}: "${digest}" has ${body.length} bytes, its descriptor says ${size}`,
+        );
+      }
+      return body;
     });
   }
 
-  /** Opens a blob from an offset; `offset` of the answer is where it really starts. */
+  /**
+   * Opens a blob from an offset; `offset` of the answer is where it really starts. Hosts of `avoided` are
+   * left out, as long as another is there: FAILED_PRECONDITION when there is none.
+   */
   async blob(
     digest: Digest,
     offset: number,
+    avoided: ReadonlySet<RegistryHost>,
     call: Cancellable,
-  ): Promise<{ readonly answer: HttpAnswer; readonly offset: number }> {
-    return this.#fromAny("canPull", async (server) => {
+  ): Promise<OpenBlob> {
+    const path = `blobs/${digest}`;
+    const open = async (server: Server, isLast: boolean): Promise<OpenBlob> => {
+      const ask = {
+        method: "GET",
+        redirects: "any",
+        answerMs: isLast ? this.#options.progressTimeoutMs : this.#answerMs,
+      } as const;
       const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
-      const path = `blobs/${digest}`;
-      const answer = await this.#ask(server, path, { method: "GET", headers }, call, [416]);
-      if (answer.status !== 416) return { answer, offset: startOf(answer) };
+      const answer = await this.#ask(server, path, { ...ask, headers, tolerated: [416] }, call);
+      const { host } = server;
+      if (answer.status !== 416) return { answer, offset: startOf(answer), host };
       answer.discard();
-      const whole = await this.#ask(server, path, { method: "GET", headers: {} }, call);
-      return { answer: whole, offset: 0 };
+      const whole = await this.#ask(server, path, { ...ask, headers: {} }, call);
+      return { answer: whole, offset: 0, host };
+    };
+    return this.#fromAny("canPull", call, open, avoided);
+  }
+
+  /** How many hosts may be asked for blobs. */
+  get sources(): number {
+    return this.#servers.filter(({ host }) => host.canPull).length;
+  }
+
+  /** Settles when the registry would give us the blob; its refusal otherwise. Nothing is downloaded. */
+  async assertReadable(digest: Digest, call: Cancellable): Promise<void> {
+    const path = `blobs/${digest}`;
+    await this.#fromAny("canPull", call, async (server) => {
+      // A redirect says yes, and leads to where HEAD may not be allowed.
+      const ask = { headers: {}, redirects: "none", answerMs: this.#answerMs } as const;
+      const moved = [301, 302, 303, 307, 308];
+      const tolerated = [...moved, 405, 501];
+      const head = await this.#ask(server, path, { ...ask, method: "HEAD", tolerated }, call);
+      head.discard();
+      if (head.status !== 405 && head.status !== 501) return;
+      const get = await this.#ask(server, path, { ...ask, method: "GET", tolerated: moved }, call);
+      get.body.destroy();
     });
   }
 
@@ -121,97 +206,136 @@ export class RegistryClient implements Disposable {
     for (const { client } of this.#servers) client[Symbol.dispose]();
   }
 
+  get #answerMs(): number {
+    return within(registryLimits.answerMs, this.#options.progressTimeoutMs);
+  }
+
   async #fromAny<T>(
     capability: "canResolve" | "canPull",
-    ask: (server: Server) => Promise<T>,
+    { signal }: Cancellable,
+    ask: (server: Server, isLast: boolean) => Promise<T>,
+    avoided: ReadonlySet<RegistryHost> = new Set(),
   ): Promise<T> {
-    const able = this.#servers.filter(({ host }) => host[capability]);
+    const able = this.#servers.filter(({ host }) => host[capability] && !avoided.has(host));
     const last = able.at(-1);
     if (!last) {
-      throw fault("FAILED_PRECONDITION", `no host is configured for "${this.#reference.domain}"`);
+      throw fault("FAILED_PRECONDITION", `no host is configured for "${this.reference.domain}"`);
     }
-    for (const server of able.slice(0, -1)) {
+    const order = able.toSorted((a, b) => this.#lateness(a) - this.#lateness(b));
+    const failures = new Map<Server, RuntimeFault>();
+    for (const [at, server] of order.entries()) {
       try {
-        return await ask(server);
+        return await ask(server, at === order.length - 1);
       } catch (error) {
+        signal.throwIfAborted();
         if (!(error instanceof RuntimeFault)) throw error;
-        this.#log.debug({ host: server.host.base, err: error }, "registry host passed over");
+        failures.set(server, error);
+        if (isUnreached(error) || isFault(error, "DEADLINE_EXCEEDED")) this.#unreached.add(server);
+        this.#options.log.debug(
+          { host: server.host.base, err: error },
+          "registry host passed over",
+        );
       }
     }
-    return ask(last);
+    throw failures.get(last) ?? fault("INTERNAL", "no registry host was asked");
+  }
+
+  #lateness(server: Server): number {
+    return this.#unreached.has(server) ? 1 : 0;
+  }
+
+  /** A whole body of at most `maxBytes`, within the time that a document may take. */
+  async #read(
+    server: Server,
+    path: string,
+    redirects: HttpRequest["redirects"],
+    maxBytes: number,
+    { signal }: Cancellable,
+  ): Promise<{ readonly body: Buffer; readonly contentType: string }> {
+    using watch = new TransferWatch({
+      what: `${this.#from(server)}: "${path}"`,
+      windowMs: this.#answerMs,
+      totalMs: registryLimits.documentMs,
+    });
+    const call = { signal: AbortSignal.any([signal, watch.signal]) };
+    const ask = { method: "GET", headers: forManifest, redirects, answerMs: 0 } as const;
+    const answer = await this.#ask(server, path, ask, call);
+    const body = await readBody(answer, {
+      maxBytes,
+      ...call,
+      received: (bytes) => watch.received(bytes),
+      tooLong: () =>
+        fault(
+          "FAILED_PRECONDITION",
+          `${this.#from(server)}: "${path}" is longer than ${maxBytes} bytes`,
+        ),
+    });
+    return { body, contentType: contentType(answer) };
   }
 
   /** One question, with a login when the host asks for one. Answers 2xx, or a `tolerated` status. */
   async #ask(
-    { host, client, authorizer }: Server,
+    server: Server,
     path: string,
-    { method, headers }: Ask,
+    { method, headers, redirects, tolerated = [], answerMs }: Ask,
     call: Cancellable,
-    tolerated: readonly number[] = [],
   ): Promise<HttpAnswer> {
-    const url = new URL(`${host.base}/${this.#reference.repository}/${path}`);
-    if (host.isMirror) url.searchParams.set("ns", this.#reference.domain);
+    const { host, client, authorizer } = server;
+    const url = new URL(`${host.base}/${this.reference.repository}/${path}`);
+    if (host.isMirror) url.searchParams.set("ns", this.reference.domain);
     for (let attempt = 1; ; attempt += 1) {
       const authorization = authorizer.header;
       const answer = await client.request(url, {
         method,
-        headers: { ...host.headers, ...headers, ...(authorization && { authorization }) },
+        headers,
+        ownHeaders: { ...host.headers, ...(authorization && { authorization }) },
+        redirects,
+        answerMs,
         ...call,
       });
       if (answer.status >= 200 && answer.status < 300) return answer;
       if (tolerated.includes(answer.status)) return answer;
       const isNewcomer = answer.status === 401 && attempt < 3;
-      if (isNewcomer && (await this.#learned(authorizer, answer, authorization, url, call))) {
+      if (isNewcomer && (await this.#learned(server, answer, authorization, call))) {
+        answer.discard();
         continue;
       }
-      throw await this.#refusal(answer, url);
+      throw await refusalOf(answer, this.#from(server), call);
     }
   }
 
   async #learned(
-    authorizer: Authorizer,
+    server: Server,
     answer: HttpAnswer,
     sent: string | undefined,
-    url: URL,
     call: Cancellable,
   ): Promise<boolean> {
     try {
-      return await authorizer.learn(answer, sent, call);
+      return await server.authorizer.learn(answer, sent, call);
     } catch (error) {
       if (!isFault(error)) throw error;
-      throw fault(error.code, `${this.#what(url)}: ${error.message}`, { cause: error });
+      const { code, message, details } = error;
+      throw fault(code, `${this.#from(server)}: ${message}`, {
+        cause: error,
+        ...(details && { details }),
+      });
     }
   }
 
-  async #refusal(answer: HttpAnswer, url: URL): Promise<Error> {
-    const said = await registryMessage(answer);
-    const { status } = answer;
-    const why =
-      status === 404
-        ? "not found"
-        : status === 401
-          ? "authentication required"
-          : status === 403
-            ? "access denied"
-            : `status ${status}`;
-    return fault(codeOf(status), `${this.#what(url)}: ${why}${said && `: ${said}`}`, {
-      details: { status },
-    });
+  #wrongDigest(server: Server, found: Digest, wanted?: Digest): RuntimeFault {
+    const what = wanted === undefined ? "the manifest" : `"${wanted}"`;
+    return fault(
+      "FAILED_PRECONDITION",
+      `${this.#from(server)}: ${what} arrived with digest ${found}`,
+    );
   }
 
-  #what(url: URL): string {
-    return `cannot pull "${canonicalName(this.#reference)}" from "${url.host}"`;
+  #from({ host }: Server): string {
+    return `cannot pull "${canonicalName(this.reference)}" from "${new URL(host.base).host}"`;
   }
 }
 
 const forManifest = { accept: acceptedManifests };
-
-function codeOf(status: number): FaultCode {
-  if (status === 401) return "UNAUTHENTICATED";
-  if (status === 403) return "PERMISSION_DENIED";
-  if (status === 404) return "NOT_FOUND";
-  return status === 429 || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
-}
 
 function contentType({ headers }: HttpAnswer): string {
   return (headers["content-type"] ?? "").replace(/;.*$/, "").trim();
@@ -221,19 +345,7 @@ function contentType({ headers }: HttpAnswer): string {
 function startOf(answer: HttpAnswer): number {
   if (answer.status !== 206) return 0;
   const match = /^bytes (\d+)-/.exec(answer.headers["content-range"] ?? "");
-  if (!match) throw fault("UNAVAILABLE", "the registry answered a part without saying which");
-  return Number(match[1]);
-}
-
-/** The first message of a registry's error body; "" when there is none. */
-async function registryMessage(answer: HttpAnswer): Promise<string> {
-  try {
-    const body = JSON.parse((await readBody(answer, 64 * 1024)).toString("utf8")) as {
-      readonly errors?: readonly { readonly message?: unknown }[];
-    };
-    const message = body.errors?.[0]?.message;
-    return typeof message === "string" ? message.slice(0, 256) : "";
-  } catch {
-    return "";
-  }
+  if (match) return Number(match[1]);
+  answer.body.destroy();
+  throw fault("UNAVAILABLE", "the registry answered a part without saying which");
 }

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { retry } from "../../base/retry.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import type { SingleFlight } from "../../base/single-flight.ts";
-import type { ImageSource } from "../image-source.ts";
+import type { ContentInfo, Digest } from "../../content/ports.ts";
+import { type ImageSource, type Labels, label, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import { isIndexType, isManifestType } from "../manifest/media-types.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
-import { type HttpAnswer, readBody } from "./http-client.ts";
-import { maxManifestBytes, type RegistryClient } from "./registry-client.ts";
+import type { RegistryClient } from "./registry-client.ts";
+import { isFrom, sourceLabel } from "./source-label.ts";
 
-export interface RegistrySourceOptions extends DownloadOptions {
+export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
-  /** Shared by all pulls, so that two images with a layer in common fetch it once. */
-  readonly downloads: SingleFlight<void>;
+  /** What the registry has told us the reference means, so that we may read it. */
+  readonly target: Digest;
 }
 
-/** An image's blobs from its registry, for one pull. */
+/**
+ * An image's blobs from its registry, for one pull. Blobs that are here already are not fetched again,
+ * but the registry must let us have them: by their label, or asked once with our own credentials.
+ */
 export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;
   readonly #permits: Semaphore;
@@ -26,26 +30,42 @@ export class RegistrySource implements ImageSource {
     this.#permits = new Semaphore(Math.max(1, options.maxConcurrentDownloads));
   }
 
-  async document({ digest, mediaType }: Descriptor, call: Cancellable): Promise<Buffer> {
-    const { client } = this.#options;
-    if (isIndexType(mediaType) || isManifestType(mediaType)) return client.manifest(digest, call);
-    const { answer } = await client.blob(digest, 0, call);
-    return readDocument(answer);
+  document(descriptor: Descriptor, call: Cancellable): Promise<Buffer> {
+    return this.#options.client.document(descriptor, call);
   }
 
   async fetch(descriptor: Descriptor, call: Cancellable): Promise<void> {
-    const { downloads } = this.#options;
-    await downloads.run(
-      descriptor.digest,
-      async (shared) => {
-        using _permit = await this.#permits.acquire(shared);
-        await downloadBlob(this.#options, descriptor, shared);
-      },
-      call,
-    );
+    const { content, namespace, client } = this.#options;
+    const { digest, size } = descriptor;
+    using _permit = await this.#permits.acquire(call);
+    if (!content.info(namespace, digest)) {
+      const labels = this.labels.bind(this);
+      if (await downloadBlob({ ...this.#options, labels }, descriptor, call)) return;
+    }
+    const known = content.info(namespace, digest);
+    if (!known) throw fault("NOT_FOUND", `content "${digest}" was removed meanwhile`);
+    if (known.sizeBytes !== BigInt(size)) {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `blob "${digest}" has ${known.sizeBytes} bytes, its descriptor says ${size}`,
+      );
+    }
+    if (this.gives(known)) return;
+    await retry(() => client.assertReadable(digest, call), {
+      attempts: 3,
+      delayMs: 250,
+      signal: call.signal,
+      isRetryable: (error) => isFault(error, "UNAVAILABLE"),
+    });
+    await label(content, namespace, digest, (labels) => this.labels(labels));
   }
-}
 
-function readDocument(answer: HttpAnswer): Promise<Buffer> {
-  return readBody(answer, maxManifestBytes);
+  gives({ digest, labels }: ContentInfo): boolean {
+    const { target, client } = this.#options;
+    return digest === target || isFrom(labels, client.reference);
+  }
+
+  labels(known: Labels | undefined): Labels {
+    return { ...owned, ...sourceLabel(known ?? {}, this.#options.client.reference) };
+  }
 }

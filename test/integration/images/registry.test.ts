@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import https from "node:https";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import type https from "node:https";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { RegistryAuth } from "../../../src/images/ports.ts";
 import { findProgram } from "../../support/lacking.ts";
-import { ociArchitecture, writeOciLayout } from "../../support/oci-image.ts";
+import { ociArchitecture } from "../../support/oci-image.ts";
 import { must } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
+import {
+  basic,
+  guard,
+  type Handler,
+  type ScriptedImage,
+  scriptedImage,
+  serveImage,
+} from "../../support/scripted-registry.ts";
 import { namespace, openLibrary } from "./library.ts";
 
 // A registry in the test itself, since these cases need one that misbehaves.
@@ -19,80 +27,16 @@ const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 
 let home: Scratch;
-let id: string;
-const blobs = new Map<string, Buffer>();
-let manifest: { digest: string; mediaType: string };
+let image: ScriptedImage;
+const serve = (first: Handler, tls?: https.ServerOptions) => serveImage(image, first, tls);
 
 before(async () => {
   if (skip) return;
   home = await scratch({ prefix: "reg" });
-  const layout = await home.folder("layout");
-  const noise = createHash("sha512").update("noise");
-  const content = Buffer.concat(
-    Array.from({ length: 4096 }, (_, at) => noise.copy().update(String(at)).digest()),
-  );
-  id = await writeOciLayout(layout, "x", { config: {}, layers: [[{ path: "noise", content }]] });
-  const folder = path.join(layout, "blobs/sha256");
-  for (const name of await readdir(folder)) {
-    blobs.set(`sha256:${name}`, await readFile(path.join(folder, name)));
-  }
-  const index = JSON.parse(await readFile(path.join(layout, "index.json"), "utf8")) as {
-    manifests: [typeof manifest];
-  };
-  manifest = index.manifests[0];
+  image = await scriptedImage(await home.folder("layout"), "noise");
 });
 
 after(async () => home?.[Symbol.asyncDispose]());
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => boolean | void;
-
-/** Serves the image under any repository and tag; `first` may answer instead, by true. */
-async function serve(
-  first: Handler,
-  tls?: https.ServerOptions,
-): Promise<AsyncDisposable & { readonly host: string }> {
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    if (first(request, response)) return;
-    const name = (request.url ?? "").split("?")[0]?.split("/").at(-1) ?? "";
-    const digest = name.startsWith("sha256:") ? name : manifest.digest;
-    const body = blobs.get(digest);
-    if (!body) {
-      response.writeHead(404).end();
-      return;
-    }
-    const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
-    const from = range ? Number(range[1]) : 0;
-    response.writeHead(range ? 206 : 200, {
-      "content-type": digest === manifest.digest ? manifest.mediaType : "application/octet-stream",
-      "content-length": body.length - from,
-      "docker-content-digest": digest,
-      ...(range && { "content-range": `bytes ${from}-${body.length - 1}/${body.length}` }),
-    });
-    response.end(request.method === "HEAD" ? undefined : body.subarray(from));
-  };
-  const server = tls ? https.createServer(tls, answer) : http.createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return {
-    host: `127.0.0.1:${address.port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-const basic = (text: string): string => `Basic ${Buffer.from(text).toString("base64")}`;
-
-/** Answers 401 with `challenge` to everyone who does not send `wanted`. */
-const guard =
-  (wanted: string, challenge: string): Handler =>
-  (request, response) => {
-    if (request.headers.authorization === wanted) return false;
-    response.writeHead(401, { "www-authenticate": challenge }).end();
-    return true;
-  };
 
 test("basic auth takes user and password, and auth", { skip }, async () => {
   await using registry = await serve(guard(basic("me:se:cret"), 'Basic realm="r"'));
@@ -103,7 +47,10 @@ test("basic auth takes user and password, and auth", { skip }, async () => {
   ];
   for (const [at, auth] of given.entries()) {
     const { images } = await openLibrary(await home.folder(`basic ${at}`));
-    assert.equal((await images.pull(`${registry.host}/a/b:c`, { ...call(), auth: auth! })).id, id);
+    assert.equal(
+      (await images.pull(`${registry.host}/a/b:c`, { ...call(), auth: auth! })).id,
+      image.id,
+    );
   }
   const { images } = await openLibrary(await home.folder("basic refused"));
   const refused: readonly (RegistryAuth | undefined)[] = [
@@ -183,8 +130,8 @@ for (const { name, auth, accepts } of tokenCases) {
   test(`a bearer token is got ${name}`, { skip }, async () => {
     await using registry = await serve(tokenGuard(accepts));
     const { images } = await openLibrary(await home.folder(`token ${name}`));
-    const image = await images.pull(`${registry.host}/a/b`, { ...call(), ...(auth && { auth }) });
-    assert.equal(image.id, id);
+    const pulled = await images.pull(`${registry.host}/a/b`, { ...call(), ...(auth && { auth }) });
+    assert.equal(pulled.id, image.id);
   });
 }
 
@@ -211,13 +158,13 @@ test("a redirect to another host goes without credentials", { skip }, async () =
   });
   const { images } = await openLibrary(await home.folder("redirect"));
   const auth = { username: "me", password: "pw" };
-  assert.equal((await images.pull(`${registry.host}/a/b`, { ...call(), auth })).id, id);
+  assert.equal((await images.pull(`${registry.host}/a/b`, { ...call(), auth })).id, image.id);
   assert.deepEqual(leaked, [undefined, undefined]);
 });
 
 test("a download that breaks off goes on where it was", { skip }, async () => {
   const ranges: (string | undefined)[] = [];
-  const large = [...blobs].find(([, bytes]) => bytes.length > 200_000);
+  const large = [...image.blobs].find(([, bytes]) => bytes.length > 200_000);
   await using registry = await serve((request, response) => {
     if (!large || !request.url?.includes(large[0])) return false;
     ranges.push(request.headers.range);
@@ -227,7 +174,7 @@ test("a download that breaks off goes on where it was", { skip }, async () => {
     return true;
   });
   const { images } = await openLibrary(await home.folder("resume"));
-  assert.equal((await images.pull(`${registry.host}/a/b`, call())).id, id);
+  assert.equal((await images.pull(`${registry.host}/a/b`, call())).id, image.id);
   assert.equal(ranges.length, 2);
   assert.match(ranges[1] ?? "", /^bytes=[1-9]\d*-$/);
 });
@@ -236,7 +183,7 @@ test("a stalled download is given up", { skip }, async () => {
   await using registry = await serve((request, response) => {
     if (!request.url?.includes("/blobs/")) return false;
     const digest = request.url.split("/").at(-1)?.split("?")[0] ?? "";
-    const body = blobs.get(digest) ?? Buffer.alloc(0);
+    const body = image.blobs.get(digest) ?? Buffer.alloc(0);
     if (body.length < 200_000) return false;
     response.writeHead(200, { "content-length": body.length });
     response.write(body.subarray(0, 1000));
@@ -254,7 +201,7 @@ test("a stalled download is given up", { skip }, async () => {
 test("wrong bytes are refused and not kept", { skip }, async () => {
   await using registry = await serve((request, response) => {
     const digest = request.url?.split("/").at(-1) ?? "";
-    const body = Buffer.from(blobs.get(digest) ?? "");
+    const body = Buffer.from(image.blobs.get(digest) ?? "");
     if (!request.url?.includes("/blobs/") || body.length < 200_000) return false;
     body.writeUInt8((body[1000] ?? 0) ^ 1, 1000);
     response.writeHead(200, { "content-length": body.length }).end(body);
@@ -269,7 +216,7 @@ test("wrong bytes are refused and not kept", { skip }, async () => {
 });
 
 test("an index gives the image for this platform, or says which it has", { skip }, async () => {
-  const own = { ...manifest, size: blobs.get(manifest.digest)?.length };
+  const own = { ...image.manifest, size: image.blobs.get(image.manifest.digest)?.length };
   const other = { ...own, platform: { os: "linux", architecture: "s390x" } };
   const indexOf = (manifests: unknown[]) =>
     Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }));
@@ -291,7 +238,7 @@ test("an index gives the image for this platform, or says which it has", { skip 
     return true;
   });
   const { images } = await openLibrary(await home.folder("index"));
-  assert.equal((await images.pull(`${registry.host}/a/b:whole`, call())).id, id);
+  assert.equal((await images.pull(`${registry.host}/a/b:whole`, call())).id, image.id);
   await assert.rejects(images.pull(`${registry.host}/a/b:foreign`, call()), {
     code: "NOT_FOUND",
     message: /linux\/s390x/,
@@ -307,9 +254,9 @@ test("callers share a pull, and one that gives up leaves it to the others", { sk
     manifests += 1;
     reached();
     void opened.then(() => {
-      response.setHeader("docker-content-digest", manifest.digest);
-      response.setHeader("content-type", manifest.mediaType);
-      response.setHeader("content-length", blobs.get(manifest.digest)?.length ?? 0);
+      response.setHeader("docker-content-digest", image.manifest.digest);
+      response.setHeader("content-type", image.manifest.mediaType);
+      response.setHeader("content-length", image.blobs.get(image.manifest.digest)?.length ?? 0);
       response.end();
     });
     return true;
@@ -322,7 +269,7 @@ test("callers share a pull, and one that gives up leaves it to the others", { sk
   abort.abort();
   await assert.rejects(first, { name: "AbortError" });
   open();
-  assert.equal((await second).id, id);
+  assert.equal((await second).id, image.id);
   assert.equal(manifests, 1);
 });
 
@@ -365,7 +312,7 @@ test("https takes the authorities of hosts.toml, or none", { skip }, async (t) =
     });
     return (await images.pull(`${name}/a/b`, call())).id;
   };
-  assert.equal(await pull("ca.test", 'ca = "../cert.pem"'), id);
-  assert.equal(await pull("skip.test", "skip_verify = true"), id);
+  assert.equal(await pull("ca.test", 'ca = "../cert.pem"'), image.id);
+  assert.equal(await pull("skip.test", "skip_verify = true"), image.id);
   await assert.rejects(pull("strict.test", ""), { code: "UNAVAILABLE" });
 });

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import type { HttpAnswer } from "./http-answer.ts";
+import type { HttpRequest } from "./http-client.ts";
+
+export function isRedirect({ status, headers }: HttpAnswer): boolean {
+  return [301, 302, 303, 307, 308].includes(status) && headers.location !== undefined;
+}
+
+/**
+ * What to ask next, and where. Another origin (scheme, host, port) gets neither credentials nor the
+ * operator's headers, and what was taken off stays off on the way back. FAILED_PRECONDITION for what is
+ * not followed: an address that is none, from https to http, a body to another origin.
+ */
+export function followed(
+  { status, headers, url: from }: HttpAnswer,
+  request: HttpRequest,
+): { readonly url: URL; readonly request: HttpRequest } {
+  const url = URL.parse(headers.location ?? "", from);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw fault("FAILED_PRECONDITION", `"${from.host}" redirects to no address`);
+  }
+  const isPlain = from.protocol === "https:" && url.protocol === "http:";
+  if (isPlain && request.redirects !== "any") {
+    throw fault("FAILED_PRECONDITION", `"${from.host}" redirects to plain http at "${url.host}"`);
+  }
+  const isSame = url.origin === from.origin;
+  const { body, method, ownHeaders = {}, ...rest } = request;
+  const next = { ...rest, ownHeaders: isSame ? ownHeaders : {} };
+  if (method !== "POST") return { url, request: { ...next, method } };
+  // As every client does: only 307 and 308 ask for the same again.
+  if (status !== 307 && status !== 308) return { url, request: { ...next, method: "GET" } };
+  if (!isSame) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `"${from.host}" redirects what was sent to it to "${url.host}": it is for nobody else`,
+    );
+  }
+  return { url, request: { ...next, method, ...(body !== undefined && { body }) } };
+}

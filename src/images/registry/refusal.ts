@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { type FaultCode, fault } from "../../base/errors.ts";
+import { type HttpAnswer, readBody } from "./http-answer.ts";
+import { registryLimits } from "./limits.ts";
+import { TransferWatch } from "./transfer-watch.ts";
+
+/** An error answer as a fault, with the registry's own words. `what` begins its message. */
+export async function refusalOf(
+  answer: HttpAnswer,
+  what: string,
+  call: Cancellable,
+): Promise<Error> {
+  const said = await registryMessage(answer, call);
+  const { status } = answer;
+  const why =
+    status === 404
+      ? "not found"
+      : status === 401
+        ? "authentication required"
+        : status === 403
+          ? "access denied"
+          : `status ${status}`;
+  return fault(codeOf(status), `${what}: ${why}${said && `: ${said}`}`, { details: { status } });
+}
+
+function codeOf(status: number): FaultCode {
+  if (status === 401) return "UNAUTHENTICATED";
+  if (status === 403) return "PERMISSION_DENIED";
+  if (status === 404) return "NOT_FOUND";
+  return status === 429 || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
+}
+
+/** The first message of a registry's error body; "" when there is none, or none soon. */
+async function registryMessage(answer: HttpAnswer, { signal }: Cancellable): Promise<string> {
+  using watch = new TransferWatch({ what: "error", windowMs: 0, totalMs: 5_000 });
+  try {
+    const bytes = await readBody(answer, {
+      maxBytes: registryLimits.errorBytes,
+      signal: AbortSignal.any([signal, watch.signal]),
+    });
+    const body = JSON.parse(bytes.toString("utf8")) as {
+      readonly errors?: readonly { readonly message?: unknown }[];
+    };
+    const message = body.errors?.[0]?.message;
+    // It ends in logs and on terminals.
+    return typeof message === "string"
+      ? message.slice(0, 256).replace(/[\p{Cc}\p{Cf}]/gu, "?")
+      : "";
+  } catch {
+    signal.throwIfAborted();
+    return "";
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from "node:fs/promises";
+import type https from "node:https";
+import { fault } from "../../base/errors.ts";
+import type { TlsFiles } from "./hosts.ts";
+
+/**
+ * The TLS settings of a host, from its files; FAILED_PRECONDITION for one that cannot be read. `others`
+ * are for whoever the host sends us to: the same authorities, and no certificate of ours.
+ */
+export async function tlsOptions({
+  skipVerify,
+  ca,
+  client,
+}: TlsFiles): Promise<{ readonly own: https.AgentOptions; readonly others: https.AgentOptions }> {
+  const others: https.AgentOptions = { rejectUnauthorized: !skipVerify };
+  if (ca.length > 0) {
+    // Naming any authority replaces the built-in ones, which must go on counting.
+    const { getCACertificates } = await import("node:tls");
+    others.ca = [...getCACertificates("default"), ...(await Promise.all(ca.map(read)))];
+  }
+  if (client.length === 0) return { own: others, others };
+  const cert = await Promise.all(client.map(([file]) => read(file)));
+  const key = await Promise.all(client.map(([, file]) => read(file)));
+  return { own: { ...others, cert, key }, others };
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw fault("FAILED_PRECONDITION", `cannot read "${file}"`, { cause: error });
+  }
+}
