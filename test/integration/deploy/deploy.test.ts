@@ -32,6 +32,11 @@ for (const name of [
   });
 }
 
+test("cAdvisor's link leads to berthd's socket", () => {
+  const lines = read("tmpfiles.d/kubelet-cadvisor.conf").split("\n");
+  assert.ok(lines.includes("L /run/containerd/containerd.sock - - - - /run/berthd/berthd.sock"));
+});
+
 test("the example network names plugins that Debian has", () => {
   const { plugins } = JSON.parse(read("cni/10-berth.conflist")) as { plugins: { type: string }[] };
   assert.deepEqual(
