@@ -6,7 +6,7 @@ import { after, before, suite, test } from "node:test";
 import { askPort } from "../support/ask-port.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { RunningPod } from "../support/pods.ts";
-import { processesInCgroup } from "../support/processes.ts";
+import { processes, processesInCgroup } from "../support/processes.ts";
 import { run } from "../support/run.ts";
 import { LiveProgram, passThrough } from "../support/streaming/live-program.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
@@ -91,13 +91,12 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
   test("exec: a signal ends it, gives the terminal back, and takes the process along", async () => {
     await using client = inTerminal("echo mode:; stty -a", "exec", "-it", "shell", "sleep", "4901");
     await until("it runs", () => runs("4901"));
-    const { stdout: found } = await run("pgrep", [
-      "-f",
-      `${bed.daemon.socket} exec -it shell sleep 4901`,
-    ]);
-    for (const pid of found.split("\n").filter(Boolean)) {
+    const asked = [...args("exec", "-it", "shell"), "sleep", "4901"].join(" ");
+    const clients = processes(({ argv }) => argv.join(" ").endsWith(asked));
+    assert.notDeepEqual(clients, []);
+    for (const { pid } of clients) {
       const comm = (await readFile(`/proc/${pid}/comm`, "utf8")).trim();
-      if (comm !== "script" && comm !== "sh") process.kill(Number(pid), "SIGTERM");
+      if (comm !== "script" && comm !== "sh") process.kill(pid, "SIGTERM");
     }
     const { stdout } = await client.ended;
     assert.match(stdout.slice(stdout.indexOf("mode:")), / icanon[\s\S]* echo /);
