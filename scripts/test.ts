@@ -4,6 +4,9 @@
 //
 //   scripts/node scripts/test.ts                     all but the conformance suites and the VM
 //   scripts/node scripts/test.ts --only static,unit  only these groups
+//   scripts/node scripts/test.ts --e2e main-job      of the end-to-end tests only this file
+import { globSync } from "node:fs";
+import path from "node:path";
 import { parseArgs } from "node:util";
 import { vmStep } from "../test/vm/host/vm-step.ts";
 import { leftSince, type MachineState, machineState } from "./test/machine-state.ts";
@@ -13,12 +16,16 @@ import { add, type Counts, describeCounts, none, passed, type Step } from "./tes
 
 const usual = ["static", "unit", "integration", "e2e", "leaks"];
 const known = [...usual, "conformance", "vm"];
-const { values } = parseArgs({ options: { only: { type: "string" } } });
+const { values } = parseArgs({ options: { only: { type: "string" }, e2e: { type: "string" } } });
 const groups = new Set(values.only === undefined ? usual : values.only.split(","));
 for (const group of groups) {
   if (!known.includes(group)) {
     throw new Error(`unknown group "${group}", expected some of ${known.join(", ")}`);
   }
+}
+const e2e = `test/e2e/${values.e2e ?? "*"}.test.ts`;
+if (globSync(e2e, { cwd: path.resolve(import.meta.dirname, "..") }).length === 0) {
+  throw new Error(`no file ${e2e}`);
 }
 // What touches the machine is followed by a look at what it left there.
 if (["integration", "e2e", "conformance", "vm"].some((group) => groups.has(group)))
@@ -52,7 +59,7 @@ const steps: readonly Step[] = [
   nodeTestStep({
     name: "e2e tests",
     group: "e2e",
-    globs: ["test/e2e/*.test.ts"],
+    globs: [e2e],
     concurrency: 1,
     timeoutMs: 600_000,
   }),
