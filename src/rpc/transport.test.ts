@@ -2,7 +2,7 @@
 // What a ServiceClient promises, held against both transports.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import os from "node:os";
@@ -371,17 +371,27 @@ test("gRPC: a socket that a killed daemon left is replaced, another file is not"
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth-rpc-"));
   try {
     const file = path.join(folder, "a.sock");
-    const dead = net.createServer().listen(`${file}.bound`);
-    await once(dead, "listening");
-    renameSync(`${file}.bound`, file);
-    await new Promise((resolve) => dead.close(resolve));
+    // In place, and where it was bound before it got its name.
+    for (const left of [file, `${file}.~`]) {
+      const dead = net.createServer().listen(`${file}.bound`);
+      await once(dead, "listening");
+      renameSync(`${file}.bound`, left);
+      await new Promise((resolve) => dead.close(resolve));
+    }
     {
       await using server = createGrpcServer({ path: file });
       await server.listen();
     }
+    const below = path.join(folder, "a file", "a.sock");
+    writeFileSync(path.dirname(below), "");
+    mkdirSync(`${path.join(folder, "b.sock")}.~`);
     writeFileSync(file, "");
-    await using other = createGrpcServer({ path: file });
-    assert.equal((await codeOf(other.listen()))[0], "FAILED_PRECONDITION");
+    for (const taken of [file, path.join(folder, "b.sock"), below]) {
+      await using other = createGrpcServer({ path: taken });
+      const [code, message] = await codeOf(other.listen());
+      assert.equal(code, "FAILED_PRECONDITION");
+      assert.match(message, /^cannot listen on .*: (?:it exists and is no socket|a part of it is)/);
+    }
     await using long = createGrpcServer({ path: path.join(folder, "x".repeat(100)) });
     assert.equal((await codeOf(long.listen()))[0], "INVALID_ARGUMENT");
   } finally {

@@ -15,8 +15,8 @@ export interface SocketAccess {
 }
 
 /**
- * Makes sure that a server can have the socket `file`: its folder exists and nobody listens there. A
- * socket that a killed daemon left is removed. ALREADY_EXISTS when it is in use,
+ * Makes sure that a server can have the socket `file`, and the path where it is bound first: the folder
+ * exists and nobody listens there. A socket that a killed daemon left is removed. ALREADY_EXISTS when it is in use,
  * FAILED_PRECONDITION when something else lies there, INVALID_ARGUMENT when the path is too long.
  */
 export async function claimSocketPath(file: string): Promise<void> {
@@ -26,15 +26,20 @@ export async function claimSocketPath(file: string): Promise<void> {
       `cannot listen on "${file}": path is longer than a socket's may be`,
     );
   }
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
-  let isSocket: boolean;
   try {
-    isSocket = lstatSync(file).isSocket();
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
+    if (errnoOf(error) !== "EEXIST" && errnoOf(error) !== "ENOTDIR") throw error;
+    throw fault("FAILED_PRECONDITION", `cannot listen on "${file}": a part of it is no folder`);
   }
-  if (!isSocket) {
+  await claim(file);
+  await claim(bindPathFor(file)); // a daemon that was killed between its bind and its rename
+}
+
+async function claim(file: string): Promise<void> {
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  if (!stats) return;
+  if (!stats.isSocket()) {
     throw fault("FAILED_PRECONDITION", `cannot listen on "${file}": it exists and is no socket`);
   }
   if (await isAnswering(file)) {
