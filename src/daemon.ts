@@ -31,7 +31,7 @@ export interface DaemonOptions {
 
 /** A serving daemon. Disposing it closes the sockets and leaves pods running. */
 export interface Daemon extends AsyncDisposable {
-  /** Settles when the daemon has ended, for whatever reason. */
+  /** Settles when the daemon has ended, for whatever reason; rejects when it cannot go on. */
   readonly done: Promise<void>;
   /** Takes up changed configuration files; settles when it is done, and logs what fails. */
   reload(): Promise<void>;
@@ -50,6 +50,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const registry = new PluginRegistry(log);
   const live = new LiveConfig(config);
   const reloads = new ReloadHistory(config);
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => {}); // nobody may be waiting yet
   const environment = {
     config,
     live,
@@ -58,6 +60,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics,
     version,
     revision,
+    fail: lost.reject,
   };
   const parts = builtins(environment, () => registry.list());
   for (const plugin of parts.plugins) registry.register(plugin);
@@ -83,7 +86,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const owned = undo.move();
   const { promise: done, resolve } = Promise.withResolvers<void>();
   return {
-    done,
+    done: Promise.race([done, lost.promise]),
     reload: () => reloader.reload(),
     [Symbol.asyncDispose]: async () => {
       await owned.disposeAsync();

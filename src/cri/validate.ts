@@ -7,6 +7,7 @@ import type {
   PodSandboxConfig,
   PodSandboxMetadata,
 } from "../gen/cri.gen.ts";
+import { checkContainerConfigSize, checkSandboxConfigSize } from "./config-limits.ts";
 
 /** A config whose metadata is known to be there. */
 export type ValidSandboxConfig = PodSandboxConfig & { metadata: PodSandboxMetadata };
@@ -15,7 +16,7 @@ export type ValidContainerConfig = ContainerConfig & {
   image: ImageSpec;
 };
 
-/** INVALID_ARGUMENT, naming the field, when a sandbox's config lacks what identifies it. */
+/** INVALID_ARGUMENT, naming the field, when a sandbox's config lacks what identifies it or is too large. */
 export function validSandboxConfig(config: PodSandboxConfig | null): ValidSandboxConfig {
   if (!config) throw required("config");
   const { metadata } = config;
@@ -27,10 +28,11 @@ export function validSandboxConfig(config: PodSandboxConfig | null): ValidSandbo
   if (logDirectory !== "" && !logDirectory.startsWith("/")) {
     throw fault("INVALID_ARGUMENT", `config.log_directory "${logDirectory}" is not absolute`);
   }
+  checkSandboxConfigSize(config);
   return { ...config, metadata };
 }
 
-/** INVALID_ARGUMENT, naming the field, when a container's config lacks what it cannot do without. */
+/** INVALID_ARGUMENT, naming the field, when a container's config lacks what it cannot do without or is too large. */
 export function validContainerConfig(config: ContainerConfig | null): ValidContainerConfig {
   if (!config) throw required("config");
   const { metadata, image } = config;
@@ -38,6 +40,7 @@ export function validContainerConfig(config: ContainerConfig | null): ValidConta
   if (metadata.name === "") throw required("config.metadata.name");
   if (!image) throw required("config.image");
   if (image.image === "") throw required("config.image.image");
+  checkContainerConfigSize(config);
   return { ...config, metadata, image };
 }
 

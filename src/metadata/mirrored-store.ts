@@ -9,12 +9,16 @@ import {
   type StoredRow,
 } from "./mirrored-table.ts";
 import type { DamagedRow, MetadataStore, RecordCodec, RecordTable, Transaction } from "./ports.ts";
+import { RowBudget } from "./row-budget.ts";
 
 /** Where rows are kept for good. One `write` is one transaction; writes never overlap. */
 export interface RowWriter {
   write(changes: readonly RowChange[]): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What goes into one transaction, in bytes of text; or one change that is larger. */
+const groupBytes = 2 * 1024 * 1024;
 
 interface Waiting {
   readonly changes: readonly PendingChange[];
@@ -33,6 +37,7 @@ export class MirroredStore implements MetadataStore {
   /** Rows of tables that nobody has opened yet. */
   readonly #unopened: Map<string, StoredRow[]>;
   readonly #tables = new Map<string, MirroredTable<unknown>>();
+  readonly #budget = new RowBudget();
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -41,6 +46,7 @@ export class MirroredStore implements MetadataStore {
     this.#writer = writer;
     this.#log = log;
     this.#unopened = Map.groupBy(rows, (row) => row.table);
+    for (const row of rows) this.#budget.count(row);
   }
 
   table<T>(name: string, codec: RecordCodec<T>): RecordTable<T> {
@@ -110,6 +116,13 @@ export class MirroredStore implements MetadataStore {
 
   #commit(changes: readonly PendingChange[]): Promise<void> {
     if (this.#closing) return Promise.reject(fault("UNAVAILABLE", "metadata store is closed"));
+    try {
+      for (const { change } of changes) {
+        if (change.kind === "put") this.#budget.admit(change.row);
+      }
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ changes, resolve, reject });
       this.#flushing ??= this.#flush();
@@ -119,19 +132,38 @@ export class MirroredStore implements MetadataStore {
   async #flush(): Promise<void> {
     await Promise.resolve(); // lets everything that this turn of the loop writes into one transaction
     while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
-      const changes = group.flatMap((one) => one.changes);
+      const group = this.#nextGroup();
       try {
-        await this.#writer.write(changes.map((one) => one.change));
+        await this.#write(group);
       } catch (error) {
-        for (const one of group) one.reject(error);
-        continue;
+        if (group.length === 1) group[0]?.reject(error);
+        // One that has no room must not take along those that would make some.
+        else for (const one of group) await this.#write([one]).catch(one.reject);
       }
-      for (const one of changes) one.publish();
-      for (const one of group) one.resolve();
     }
     this.#flushing = undefined;
+  }
+
+  async #write(group: readonly Waiting[]): Promise<void> {
+    const changes = group.flatMap((one) => one.changes);
+    await this.#writer.write(changes.map((one) => one.change));
+    for (const { change, publish } of changes) {
+      if (change.kind === "put") this.#budget.count(change.row);
+      else this.#budget.forget(change.key);
+      publish();
+    }
+    for (const one of group) one.resolve();
+  }
+
+  #nextGroup(): Waiting[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex((one, index) => {
+      for (const { change } of one.changes) {
+        if (change.kind === "put") bytes += change.row.value.length;
+      }
+      return index > 0 && bytes > groupBytes;
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
   }
 }
 

@@ -17,6 +17,8 @@ export interface Environment {
   readonly metrics: Metrics;
   readonly version: string;
   readonly revision: string;
+  /** Ends the daemon with this error: for what it cannot live without. Its pods run on. */
+  readonly fail: (error: Error) => void;
 }
 
 /** The instance of a gRPC plugin: it puts its service on the daemon's server. */

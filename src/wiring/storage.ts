@@ -14,13 +14,13 @@ import { type Environment, pluginTypes } from "./environment.ts";
 
 /** What is kept on disk: records, blobs, layers. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
-export function storagePlugins({ config, log }: Environment) {
+export function storagePlugins({ config, log, fail }: Environment) {
   const metadata = definePlugin({
     type: pluginTypes.metadata,
     id: "sqlite",
     requires: [],
     exports: { path: path.join(config.root, "meta.db") },
-    init: () => openMetadata({ path: path.join(config.root, "meta.db"), log }),
+    init: () => openMetadata({ path: path.join(config.root, "meta.db"), log, onLost: fail }),
   });
   const content = definePlugin({
     type: pluginTypes.content,

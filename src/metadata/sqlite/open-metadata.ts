@@ -13,6 +13,8 @@ export interface OpenMetadataOptions {
   /** The database file; its folder is made when missing. */
   readonly path: string;
   readonly log: Logger;
+  /** Told once when the thread that writes has died: nothing can be stored any more. */
+  readonly onLost?: (error: RuntimeFault) => void;
 }
 
 /**
@@ -20,24 +22,28 @@ export interface OpenMetadataOptions {
  * wrote it, DATA_LOSS when the file as a whole is damaged; single damaged rows are only set aside.
  */
 export async function openMetadata(options: OpenMetadataOptions): Promise<MetadataStore> {
-  mkdirSync(path.dirname(options.path), { recursive: true, mode: 0o711 });
-  const thread = new WriterThread(options.path);
+  mkdirSync(path.dirname(options.path), { recursive: true, mode: 0o700 });
+  const thread = new WriterThread(options);
   return new MirroredStore(await thread.opened, thread, options.log);
 }
 
 class WriterThread implements RowWriter {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
+  readonly #onLost: OpenMetadataOptions["onLost"];
+  #isClosing = false;
   #pending: PromiseWithResolvers<ThreadAnswer> | undefined;
   #dead: RuntimeFault | undefined;
   /** The stored rows, once the database is open. */
   readonly opened: Promise<readonly StoredRow[]>;
 
-  constructor(file: string) {
+  constructor({ path: file, onLost }: OpenMetadataOptions) {
+    this.#onLost = onLost;
     this.#worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
       workerData: { file },
       name: "metadata",
-      // Rows are a few kilobytes; the default limits would let garbage pile up.
+      // The default limits would let garbage pile up. What comes and goes at once is a few megabytes, see
+      // batchBytes and groupBytes.
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
     });
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
@@ -57,13 +63,21 @@ class WriterThread implements RowWriter {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#post({ kind: "close" });
     await this.#exited;
   }
 
   async #open(): Promise<readonly StoredRow[]> {
-    const answer = await this.#ask(undefined);
-    if (answer.kind === "opened") return answer.rows;
+    const rows: StoredRow[] = [];
+    let answer = await this.#ask(undefined);
+    while (answer.kind === "opened" || answer.kind === "rows") {
+      if (answer.kind === "rows") {
+        for (const row of answer.rows) rows.push(row);
+        if (answer.isLast) return rows;
+      }
+      answer = await this.#ask({ kind: "next" });
+    }
     await this.close();
     if (answer.kind === "failed") throw fault(answer.code, answer.message);
     throw fault("INTERNAL", `metadata thread answered "${answer.kind}" at its start`);
@@ -86,7 +100,9 @@ class WriterThread implements RowWriter {
   }
 
   #fail(cause: unknown): void {
+    const isFirst = this.#dead === undefined;
     this.#dead ??= fault("UNAVAILABLE", "metadata store has stopped", { cause });
     this.#pending?.reject(this.#dead);
+    if (isFirst && !this.#isClosing) this.#onLost?.(this.#dead);
   }
 }

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+import { chmodSync, closeSync, constants, fchmodSync, fstatSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type FaultCode, fault, isFault, type RuntimeFault } from "../../base/errors.ts";
+import {
+  errnoOf,
+  type FaultCode,
+  fault,
+  isFault,
+  type RuntimeFault,
+  toFault,
+} from "../../base/errors.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
+import { DatabaseReserve } from "./reserve.ts";
 import { migrate } from "./schema.ts";
+
+const full = 13;
+const batchBytes = 1024 * 1024;
 
 /** https://www.sqlite.org/rescode.html: those that an operator can act on. */
 const causes: Readonly<Record<number, { code: FaultCode; text: string }>> = {
@@ -13,7 +25,7 @@ const causes: Readonly<Record<number, { code: FaultCode; text: string }>> = {
   8: { code: "FAILED_PRECONDITION", text: "it is read-only" },
   10: { code: "UNAVAILABLE", text: "the disk failed" },
   11: { code: "DATA_LOSS", text: "the file is damaged" },
-  13: { code: "RESOURCE_EXHAUSTED", text: "the disk is full" },
+  [full]: { code: "RESOURCE_EXHAUSTED", text: "no space left on device" },
   14: { code: "FAILED_PRECONDITION", text: "it cannot be opened; does its folder exist?" },
   26: { code: "DATA_LOSS", text: "it is no SQLite database" },
 };
@@ -21,17 +33,27 @@ const causes: Readonly<Record<number, { code: FaultCode; text: string }>> = {
 /** The rows in an SQLite file, held exclusively. Synchronous: it lives in a thread of its own. */
 export class SqliteRows implements Disposable {
   readonly #file: string;
+  /** Opened before SQLite opens it and closed after, see DatabaseReserve. */
+  readonly #fd: number;
   readonly #database: DatabaseSync;
+  readonly #reserve: DatabaseReserve;
   readonly #put: StatementSync;
+  readonly #has: StatementSync;
   readonly #delete: StatementSync;
   readonly #setAside: StatementSync;
 
-  /** FAILED_PRECONDITION when another process has it open, or a newer daemon wrote it. */
+  /**
+   * FAILED_PRECONDITION when another process has it open, a newer daemon wrote it, or something else than
+   * a file lies there.
+   */
   constructor(file: string) {
     this.#file = file;
+    this.#fd = openPrivate(file);
     try {
+      DatabaseReserve.reclaim(file);
       this.#database = new DatabaseSync(file, { timeout: 1_000 });
     } catch (error) {
+      closeSync(this.#fd);
       throw this.#explain("open", error);
     }
     try {
@@ -41,12 +63,17 @@ export class SqliteRows implements Disposable {
       database.exec("PRAGMA locking_mode = EXCLUSIVE");
       database.exec("PRAGMA journal_mode = WAL");
       database.exec("PRAGMA synchronous = FULL");
+      database.exec("PRAGMA temp_store = MEMORY");
       // Only a write takes the exclusive lock, so ask for it now and not at the first change.
       database.exec("BEGIN IMMEDIATE; COMMIT");
       migrate(database, file);
+      chmodSync(`${file}-wal`, 0o600); // SQLite gives a new one the database's mode, an old one may have any
       this.#put = database.prepare(
         `INSERT INTO records (tbl, namespace, id, version, value) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (tbl, namespace, id) DO UPDATE SET version = excluded.version, value = excluded.value`,
+      );
+      this.#has = database.prepare(
+        "SELECT 1 FROM records WHERE tbl = ? AND namespace = ? AND id = ?",
       );
       this.#delete = database.prepare(
         "DELETE FROM records WHERE tbl = ? AND namespace = ? AND id = ?",
@@ -56,43 +83,90 @@ export class SqliteRows implements Disposable {
          SELECT tbl, namespace, id, version, value, ? FROM records
          WHERE tbl = ? AND namespace = ? AND id = ?`,
       );
+      this.#reserve = new DatabaseReserve(file, this.#fd, database);
     } catch (error) {
       this.#database.close();
+      closeSync(this.#fd);
       throw this.#explain("open", error);
     }
   }
 
-  readAll(): StoredRow[] {
+  /** All rows in the order they came, some at a time: of a megabyte, or one that is larger. */
+  *batches(): Generator<StoredRow[]> {
     try {
-      return this.#database
+      const rows = this.#database
         .prepare("SELECT tbl, namespace, id, version, value FROM records ORDER BY seq")
-        .all()
-        .map((row) => ({
+        .iterate();
+      let batch: StoredRow[] = [];
+      let bytes = 0;
+      for (const row of rows) {
+        const value = String(row["value"]);
+        batch.push({
           table: String(row["tbl"]),
           namespace: String(row["namespace"]),
           id: String(row["id"]),
           version: Number(row["version"]),
-          value: String(row["value"]),
-        }));
+          value,
+        });
+        bytes += value.length;
+        if (bytes < batchBytes) continue;
+        yield batch;
+        batch = [];
+        bytes = 0;
+      }
+      yield batch;
     } catch (error) {
       throw this.#explain("read", error);
     }
   }
 
-  /** All changes, durable, or none. */
+  /** All changes, durable, or none. RESOURCE_EXHAUSTED when the disk has no room for what is new. */
   write(changes: readonly RowChange[]): void {
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
-      for (const change of changes) this.#apply(change);
-      this.#database.exec("COMMIT");
+      this.#attempt(changes);
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw this.#explain("write", error);
+      if (numberOf(error) !== full) throw this.#explain("write", error);
+      try {
+        this.#reserve.checkpoint();
+        this.#reserve.fill(changes.reduce((sum, change) => sum + sizeOf(change), 0));
+        this.#attempt(changes);
+      } catch (again) {
+        throw this.#explain("write", again);
+      }
     }
   }
 
+  /** What can wait until a write has been answered: makes up for the space it took. */
+  settle(): void {
+    if (!this.#reserve.isFull) this.#reserve.fill();
+  }
+
   [Symbol.dispose](): void {
-    if (this.#database.isOpen) this.#database.close();
+    if (!this.#database.isOpen) return;
+    this.#reserve.keepLog();
+    this.#database.close();
+    closeSync(this.#fd);
+  }
+
+  #attempt(changes: readonly RowChange[]): void {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      let isNew = false;
+      for (const change of changes) {
+        isNew ||= change.kind === "put" && !this.#isKnown(change.row);
+        this.#apply(change);
+      }
+      if (isNew && this.#reserve.isLow) {
+        throw Object.assign(new Error("what is free is kept for removals"), { errcode: full });
+      }
+      this.#database.exec("COMMIT");
+    } finally {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+    }
+  }
+
+  #isKnown({ table, namespace, id }: StoredRow): boolean {
+    return this.#has.get(table, namespace, id) !== undefined;
   }
 
   #apply(change: RowChange): void {
@@ -108,11 +182,42 @@ export class SqliteRows implements Disposable {
 
   #explain(verb: string, error: unknown): RuntimeFault {
     if (isFault(error)) return error;
-    const number = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-    const known = causes[number];
+    const known = causes[numberOf(error)];
+    if (!known && errnoOf(error)?.startsWith("E")) {
+      const { code, message } = toFault(error);
+      return fault(code, `cannot ${verb} "${this.#file}": ${message}`, { cause: error });
+    }
     const text = known?.text ?? (error instanceof Error ? error.message : String(error));
     return fault(known?.code ?? "UNKNOWN", `cannot ${verb} "${this.#file}": ${text}`, {
       cause: error,
     });
   }
+}
+
+/** The database file, made when missing, for its owner alone. */
+function openPrivate(file: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  let fd: number;
+  try {
+    fd = openSync(file, flags, 0o600);
+  } catch (error) {
+    const { code, message } = toFault(error);
+    const known = code === "UNKNOWN" ? "FAILED_PRECONDITION" : code;
+    throw fault(known, `cannot open "${file}": ${message}`, { cause: error });
+  }
+  if (!fstatSync(fd).isFile()) {
+    closeSync(fd);
+    throw fault("FAILED_PRECONDITION", `cannot open "${file}": it is no regular file`);
+  }
+  fchmodSync(fd, 0o600);
+  return fd;
+}
+
+/** The primary result code of SQLite; 0 for another error. */
+function numberOf(error: unknown): number {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
+}
+
+function sizeOf(change: RowChange): number {
+  return change.kind === "put" ? Buffer.byteLength(change.row.value) : 0;
 }

@@ -2,13 +2,18 @@
 import type { FaultCode } from "../../base/errors.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 
-/** To the writer thread. One request is under way at a time; `close` has no answer but the exit. */
+/**
+ * To the writer thread. One request is under way at a time; `next` asks for the next rows until the last
+ * have come, and comes before any `write`; `close` has no answer but the exit.
+ */
 export type ThreadRequest =
+  | { readonly kind: "next" }
   | { readonly kind: "write"; readonly changes: readonly RowChange[] }
   | { readonly kind: "close" };
 
 /** From it: "opened" or "failed" once unasked, then one answer a request. */
 export type ThreadAnswer =
-  | { readonly kind: "opened"; readonly rows: readonly StoredRow[] }
+  | { readonly kind: "opened" }
+  | { readonly kind: "rows"; readonly rows: readonly StoredRow[]; readonly isLast: boolean }
   | { readonly kind: "written" }
   | { readonly kind: "failed"; readonly code: FaultCode; readonly message: string };

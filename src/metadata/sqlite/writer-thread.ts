@@ -2,6 +2,7 @@
 // The thread that owns the database: a flush of the disk blocks here, never the daemon's main loop.
 import { parentPort, workerData } from "node:worker_threads";
 import { toFault } from "../../base/errors.ts";
+import type { StoredRow } from "../mirrored-table.ts";
 import { SqliteRows } from "./sqlite-rows.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 
@@ -19,19 +20,29 @@ function answer(work: () => ThreadAnswer): void {
 }
 
 let rows: SqliteRows | undefined;
+let batches: Generator<StoredRow[]> | undefined;
 answer(() => {
   rows = new SqliteRows(file);
-  return { kind: "opened", rows: rows.readAll() };
+  batches = rows.batches();
+  return { kind: "opened" };
 });
 
 port.on("message", (request: ThreadRequest) => {
   if (request.kind === "close") {
+    batches?.return(undefined);
     rows?.[Symbol.dispose]();
     port.close();
     return;
   }
+  let isRead = true;
   answer(() => {
+    if (request.kind === "next") {
+      const { value, done = false } = batches?.next() ?? { value: [], done: true };
+      isRead = done;
+      return { kind: "rows", rows: value ?? [], isLast: done };
+    }
     rows?.write(request.changes);
     return { kind: "written" };
   });
+  if (isRead) rows?.settle();
 });

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
+import type { ContainerConfig, KeyValue, PodSandboxConfig } from "../gen/cri.gen.ts";
+import { codec } from "../rpc/codec.ts";
+
+/** The kernel's MAX_ARG_STRLEN: of one argument or `NAME=value`, the byte that ends it included. */
+const maxStringBytes = 128 * 1024;
+/**
+ * Of a whole config. Arguments and environment of that size cannot be executed under the usual stack
+ * limit of 8 MiB anyway, and what a cluster hands over is small: all annotations have 256 KiB at most.
+ */
+const maxConfigBytes = 2 * 1024 * 1024;
+
+/** INVALID_ARGUMENT for a config that is too large to be kept. */
+export function checkSandboxConfigSize(config: PodSandboxConfig): void {
+  checkSize(codec("runtime.v1.PodSandboxConfig").encode(config).byteLength);
+}
+
+/** INVALID_ARGUMENT, naming the field, for a config that is too large to be kept or to be executed. */
+export function checkContainerConfigSize(config: ContainerConfig): void {
+  for (const field of ["command", "args"] as const) {
+    for (const [index, text] of config[field].entries()) {
+      checkString(`config.${field}[${index}]`, Buffer.byteLength(text) + 1);
+    }
+  }
+  for (const [index, env] of config.envs.entries()) {
+    checkString(`config.envs[${index}] (${nameOf(env)})`, bytesOf(env));
+  }
+  checkSize(codec("runtime.v1.ContainerConfig").encode(config).byteLength);
+}
+
+function checkString(field: string, bytes: number): void {
+  if (bytes <= maxStringBytes) return;
+  throw fault(
+    "INVALID_ARGUMENT",
+    `${field} is too long: it takes ${bytes} bytes, and the kernel passes ${maxStringBytes} at most`,
+  );
+}
+
+function checkSize(bytes: number): void {
+  if (bytes <= maxConfigBytes) return;
+  throw fault(
+    "INVALID_ARGUMENT",
+    `config is too large: it has ${bytes} bytes, and may have ${maxConfigBytes}`,
+  );
+}
+
+function bytesOf({ key, value }: KeyValue): number {
+  return Buffer.byteLength(key) + Buffer.byteLength(value) + 2;
+}
+
+function nameOf({ key }: KeyValue): string {
+  return key.length <= 64 ? key : `${key.slice(0, 64)}…`;
+}
