@@ -124,8 +124,15 @@ export class FakeSessionHost implements SessionHost {
   }
 }
 
-/** The worker holds the other end, so that this does not wait. */
+/**
+ * The worker holds the other end, unless its client has left meanwhile: then the open would wait for
+ * good, with everything else here.
+ */
 function openBlocking(file: string, mode: "r" | "w"): number {
-  const flags = mode === "r" ? constants.O_RDONLY : constants.O_WRONLY;
-  return openSync(file, flags);
+  const partner = openSync(file, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    return openSync(file, mode === "r" ? constants.O_RDONLY : constants.O_WRONLY);
+  } finally {
+    closeSync(partner);
+  }
 }
