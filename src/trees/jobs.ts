@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { searchFile } from "./accounts/search-file.ts";
+import { copyTree } from "./copy-tree.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { measureTree } from "./measure-tree.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -18,7 +20,12 @@ type Work<Q, R> = (request: Q, descriptors: Descriptors) => Job<R>;
  * name it in this table: `TreeWork.run` then knows it. A new kind that must not wait behind removals
  * is run by another TreeWorker (see wiring): each is a thread of its own, there only while it has work.
  */
-export const jobs = { remove: removeTree, measure: measureTree };
+export const jobs = {
+  remove: removeTree,
+  measure: measureTree,
+  copy: copyTree,
+  search: searchFile,
+};
 
 type Jobs = typeof jobs;
 export type JobKind = keyof Jobs;
