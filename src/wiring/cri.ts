@@ -24,6 +24,7 @@ import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
+import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { createFigures } from "./figures.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
@@ -136,6 +137,7 @@ export function criPlugins(
         tasks: () => service.tasks(),
       });
       const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
+      const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
       const { kernelRelease } = hostFacts;
       const features = await readHandlerFeatures(live.current.runtime, kernelRelease, context);
       const service: RuntimeService = createRuntimeService({
@@ -160,7 +162,7 @@ export function criPlugins(
           return live.current;
         },
         reloads: () => reloads.facts,
-        specs: createSpecBuilders(specServices),
+        specs: createSpecBuilders(specServices, reading),
         hostFacts,
         features: features.of,
         hostMounts: createHostMounts({
@@ -187,9 +189,10 @@ export function criPlugins(
       });
       const { samples } = figures;
       const reload = [features.reload, ...specServices.reload];
-      const close = (): Promise<void> => {
+      const close = async (): Promise<void> => {
         closing.abort();
-        return service.close();
+        await service.close();
+        await reading[Symbol.asyncDispose]();
       };
       return { ...service, samples, reload, [Symbol.asyncDispose]: close };
     },

@@ -16,6 +16,7 @@ import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cr
 import type { Image, ImageConfig } from "../../src/images/ports.ts";
 import { codec } from "../../src/rpc/codec.ts";
 import type { OciSpec } from "../../src/runtime/oci/spec.ts";
+import { searchAccounts } from "../../src/trees/accounts/passwd-file.ts";
 
 /** A plain cgroup v2 host with everything that specs can ask for, but LSMs. */
 export const plainHost: HostFacts = {
@@ -78,7 +79,10 @@ export const allFeatures: RuntimeFeatures = {
 /** An image's file system of the given text files and nothing else. */
 export function memoryRootfs(files: Readonly<Record<string, string>> = {}): RootfsReader {
   return {
-    readFile: async (path) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
+    searchAccounts: async (path, query) => {
+      const text = files[path];
+      return searchAccounts(query, text === undefined ? undefined : Buffer.from(text));
+    },
     copyDirectory: async () => false,
   };
 }
@@ -175,6 +179,7 @@ export function containerInput(changes: ContainerChanges = {}): ContainerSpecInp
     },
     rootfs: memoryRootfs(),
     volumesDir: "/nonexistent/volumes",
+    signal: new AbortController().signal,
     ...rest,
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isUtf8 } from "node:buffer";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -124,7 +125,11 @@ async function below(folder: string, subPath: string, image: string): Promise<st
     throw fault("INVALID_ARGUMENT", `image sub path "${subPath}" leads out of the image`);
   }
   const node = await new LayeredTree([folder]).lookup(subPath);
-  const [hostPath] = node?.hostPaths ?? [];
-  if (hostPath !== undefined) return hostPath;
-  throw fault("NOT_FOUND", `image "${image}" has no "${subPath}"`);
+  const hostPath = node?.hostPaths[0];
+  if (hostPath === undefined) {
+    throw fault("NOT_FOUND", `image "${image}" has no "${subPath}"`);
+  }
+  if (isUtf8(hostPath)) return hostPath.toString();
+  // It would be another path in the container's spec, which is JSON.
+  throw fault("INVALID_ARGUMENT", `image sub path "${subPath}" leads to a name that is no UTF-8`);
 }

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
 import { plainHost, specOf } from "../../../test/support/spec-input.ts";
 import { defaultConfig, defaultHandler } from "../../config/defaults.ts";
+import { workHere } from "../../trees/run-here.ts";
 import { rootfsPropagation } from "./mount-propagation.ts";
 import { openRootfs } from "./rootfs-reader.ts";
 
@@ -119,7 +120,7 @@ test("image-defined volumes are filled from the image, unless a mount covers the
   const changes = {
     imageConfig: { volumes: ["/data", "logs", "/covered"] },
     config: { mounts: [{ containerPath: "/covered", hostPath: "/etc" }] },
-    rootfs: openRootfs(layer),
+    rootfs: openRootfs(layer, { work: workHere() }),
     volumesDir: path.join(place.path, "volumes"),
   };
   const { mounts } = await specOf(changes);

@@ -39,7 +39,7 @@ export async function addContainerMounts(
         input.image.config.volumes,
         new Set(claimed.map(({ destination }) => destination)),
         input.rootfs,
-        { folder: input.volumesDir, mappings },
+        { folder: input.volumesDir, mappings, signal: input.signal },
       );
   spec.mounts = mergeMounts(kernelMounts(spec, input, pod.network, mappings), [
     ...claimed,

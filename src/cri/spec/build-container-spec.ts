@@ -45,7 +45,7 @@ export async function buildContainerSpec(
   const mappings = userNamespace(input, security);
 
   const spec = await startingSpec(handler.baseRuntimeSpec);
-  const user = await resolveUser(security, input.image.config.user, input.rootfs);
+  const user = await resolveUser(security, input.image.config.user, input.rootfs, input);
   spec.root = { path: "rootfs", readonly: security?.readonlyRootfs === true };
   spec.annotations = {
     ...spec.annotations,

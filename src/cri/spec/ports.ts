@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
 import type { IdMappings } from "../../base/os/id-mapping.ts";
 import type { CriConfig, RuntimeHandlerConfig } from "../../config/config.ts";
 import type { ContainerConfig, Mount, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { AccountQuery, FoundAccounts } from "../../trees/accounts/passwd-file.ts";
 import type { AppArmorProfiles } from "./apparmor/apparmor.ts";
 import type { BlockioClasses } from "./classes/blockio.ts";
 import type { RdtGroups } from "./classes/rdt.ts";
@@ -115,8 +117,8 @@ export interface ContainerSpecInput {
   readonly volumesDir: string;
   /** Host path of a mount that names an image; without it such a mount is UNIMPLEMENTED. */
   readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
-  /** Ends the waiting for host paths that hang. */
-  readonly signal?: AbortSignal | undefined;
+  /** Ends the waiting for host paths that hang, and the reading of the image. */
+  readonly signal: AbortSignal;
 }
 
 export interface BuiltContainerSpec {
@@ -137,12 +139,26 @@ export interface ResolvedUser {
  * over the layers of an overlay, topmost first.
  */
 export interface RootfsReader {
-  /** A regular file's bytes, or undefined when there is none. More than `maxBytes` is INVALID_ARGUMENT. */
-  readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
   /**
-   * Copies the content of the directory `path` below the host directory `destination`, with owners,
-   * modes and links, and gives `destination` the owner and mode of `path`. False when `path` is no
-   * directory. Device nodes, sockets and FIFOs are left out. Owners are mapped where `mappings` are given.
+   * Looks through a file like /etc/passwd or /etc/group; finds nothing where there is no regular file.
+   * INVALID_ARGUMENT for one of absurd length.
    */
-  copyDirectory(path: string, destination: string, mappings?: IdMappings): Promise<boolean>;
+  searchAccounts(path: string, query: AccountQuery, call: Cancellable): Promise<FoundAccounts>;
+  /**
+   * Copies the directory `path`, as the image has it, to the host directory `destination`, which is made;
+   * see copyTree (src/trees). False when `path` is no directory.
+   */
+  copyDirectory(
+    path: string,
+    destination: string,
+    options: CopyOptions,
+    call: Cancellable,
+  ): Promise<boolean>;
+}
+
+export interface CopyOptions {
+  /** What owners become; as they are when left out. */
+  readonly mappings?: IdMappings | undefined;
+  /** Refuse what is neither a file nor a folder (INVALID_ARGUMENT), and more than 100,000 entries. */
+  readonly plain?: boolean;
 }

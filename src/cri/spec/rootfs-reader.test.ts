@@ -1,138 +1,136 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import {
-  chmod,
-  chown,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
-import { isFault } from "../../base/errors.ts";
 import { FileType, makeNode, setXattr } from "../../base/os/node-files.ts";
+import { workHere } from "../../trees/run-here.ts";
+import { RememberedFiles } from "./remembered-files.ts";
 import { openRootfs } from "./rootfs-reader.ts";
 
-const text = async (bytes: Promise<Uint8Array | undefined>): Promise<string | undefined> => {
-  const found = await bytes;
-  return found === undefined ? undefined : Buffer.from(found).toString();
-};
+const call = { signal: new AbortController().signal };
+const root = process.getuid?.() === 0 ? false : "needs root";
+
+/** Which user a file of users calls number 1; undefined when there is no such file. */
+function reader(layers: string | readonly string[]): (file: string) => Promise<string | undefined> {
+  const rootfs = openRootfs(layers, { work: workHere() });
+  return async (file) =>
+    (await rootfs.searchAccounts(file, { kind: "uid", uid: 1 }, call)).user?.name;
+}
+
+const users = (name: string): string => `${name}:x:1:1::/:\n`;
 
 test("no link leads out of the image", async () => {
   await using place = await scratch();
-  const root = await place.folder("root");
-  await writeFile(path.join(place.path, "secret"), "host");
-  await mkdir(path.join(root, "etc"));
-  await mkdir(path.join(root, "real"));
-  await writeFile(path.join(root, "real/passwd"), "inside");
-  await writeFile(path.join(root, "secret"), "image");
-  const links: [string, string, string | undefined][] = [
+  const folder = await place.folder("root");
+  await writeFile(path.join(place.path, "secret"), users("host"));
+  await mkdir(path.join(folder, "etc"));
+  await mkdir(path.join(folder, "real"));
+  await writeFile(path.join(folder, "real/passwd"), users("inside"));
+  await writeFile(path.join(folder, "secret"), users("image"));
+  const odd = Buffer.from([0x2f, 0xff, 0xfe]);
+  await writeFile(Buffer.concat([Buffer.from(folder), odd]), users("odd"));
+  const links: [string, string | Buffer, string | undefined][] = [
     ["absolute", "/secret", "image"],
     ["climbing", "../../../secret", "image"],
     ["host", path.join(place.path, "secret"), undefined],
     ["relative", "../real/passwd", "inside"],
-    ["loop", "loop", undefined],
     ["proc", "/proc/self/root/etc/passwd", undefined],
+    ["bytes", odd, "odd"],
   ];
-  const reader = openRootfs(root);
+  const read = reader(folder);
   for (const [name, target, out] of links) {
-    await symlink(target, path.join(root, "etc", name));
-    const found = reader.readFile(`/etc/${name}`, 100);
-    if (name === "loop") await assert.rejects(found, /too many symbolic links/);
-    else assert.equal(await text(found), out, name);
+    await symlink(target, path.join(folder, "etc", name));
+    assert.equal(await read(`/etc/${name}`), out, name);
   }
-  await symlink("/real", path.join(root, "linked"));
-  assert.equal(await text(reader.readFile("/linked/passwd", 100)), "inside");
-  assert.equal(await text(reader.readFile("/linked/../secret", 100)), "image");
+  await symlink("/real", path.join(folder, "linked"));
+  assert.equal(await read("/linked/passwd"), "inside");
+  assert.equal(await read("/linked/../secret"), "image");
+  await symlink("loop", path.join(folder, "loop"));
+  await assert.rejects(read("/loop"), /too many symbolic links/);
+  await symlink("real/../".repeat(500), path.join(folder, "far"));
+  await symlink("far/far/far", path.join(folder, "farther"));
+  await assert.rejects(read("/farther"), /too many folders/);
 });
 
-test("only regular files are read, within their bound", async (t) => {
-  if (process.getuid?.() !== 0) return t.skip("needs root");
+test("only regular files are read, long ones by the worker, within a bound", {
+  skip: root,
+}, async () => {
   await using place = await scratch();
-  const reader = openRootfs(place.path);
+  const read = reader(place.path);
   makeNode(path.join(place.path, "fifo"), FileType.fifo | 0o600, 0, 0);
   await mkdir(path.join(place.path, "folder"));
-  await writeFile(path.join(place.path, "big"), "x".repeat(11));
-  assert.equal(await reader.readFile("/fifo", 10), undefined);
-  assert.equal(await reader.readFile("/folder", 10), undefined);
-  assert.equal(await reader.readFile("/none/x", 10), undefined);
-  await assert.rejects(reader.readFile("/big", 10), (error) => isFault(error, "INVALID_ARGUMENT"));
+  await symlink("/dev/zero", path.join(place.path, "zero"));
+  for (const name of ["fifo", "folder", "none/x", "zero"])
+    assert.equal(await read(name), undefined);
+  const line = `${"x".repeat(100)}:x:9:9::/:\n`;
+  await writeFile(path.join(place.path, "long"), line.repeat(10_000) + users("last"));
+  assert.equal(await read("/long"), "last");
+  await truncate(path.join(place.path, "long"), 2 ** 26 + 1);
+  await assert.rejects(read("/long"), { code: "INVALID_ARGUMENT", message: /has 67108865 bytes/ });
 });
 
-test("layers merge as overlayfs does: upper wins, whiteouts remove, opaque hides", async (t) => {
-  if (process.getuid?.() !== 0) return t.skip("needs root");
+test("a small file is read once where that is remembered", async () => {
   await using place = await scratch();
-  const upper = await place.folder("upper");
-  const lower = await place.folder("lower");
+  const files = new RememberedFiles();
+  const query = { kind: "uid", uid: 1 } as const;
+  const find = async (): Promise<string | undefined> => {
+    const rootfs = openRootfs([place.path], { work: workHere(), files });
+    return (await rootfs.searchAccounts("/passwd", query, call)).user?.name;
+  };
+  await writeFile(path.join(place.path, "passwd"), users("first"));
+  assert.equal(await find(), "first");
+  await writeFile(path.join(place.path, "passwd"), users("second"));
+  assert.equal(await find(), "first");
+});
+
+test("layers merge as overlayfs does: upper wins, whiteouts remove, opaque hides", {
+  skip: root,
+}, async () => {
+  await using place = await scratch();
+  const [upper, lower] = [await place.folder("upper"), await place.folder("lower")];
   const write = async (file: string, content: string): Promise<void> => {
     await mkdir(path.dirname(file), { recursive: true });
-    await writeFile(file, content);
+    await writeFile(file, users(content));
   };
-  await write(path.join(lower, "d/a"), "lower a");
-  await write(path.join(lower, "d/b"), "lower b");
-  await write(path.join(lower, "d/c"), "lower c");
+  for (const name of ["a", "b", "c"]) await write(path.join(lower, "d", name), `lower-${name}`);
   await write(path.join(lower, "o/hidden"), "hidden");
   await write(path.join(lower, "was/folder"), "x");
-  await write(path.join(upper, "d/a"), "upper a");
+  await write(path.join(upper, "d/a"), "upper-a");
   await write(path.join(upper, "o/seen"), "seen");
-  await write(path.join(upper, "was"), "now a file");
+  await write(path.join(upper, "was"), "file");
   makeNode(path.join(upper, "d/b"), FileType.character, 0, 0);
   setXattr(path.join(upper, "o"), "trusted.overlay.opaque", Buffer.from("y"));
-  const reader = openRootfs([upper, lower]);
-  const read = (file: string) => text(reader.readFile(file, 100));
-  assert.equal(await read("/d/a"), "upper a");
-  assert.equal(await read("/d/b"), undefined);
-  assert.equal(await read("/d/c"), "lower c");
-  assert.equal(await read("/o/hidden"), undefined);
-  assert.equal(await read("/o/seen"), "seen");
-  assert.equal(await read("/was"), "now a file");
-  assert.equal(await read("/was/folder"), undefined);
-  const copy = path.join(place.path, "copy");
-  assert.equal(await reader.copyDirectory("/d", copy), true);
-  assert.deepEqual(await readdir(copy), ["a", "c"]);
+  const read = reader([upper, lower]);
+  const found: Record<string, string | undefined> = {};
+  for (const file of ["/d/a", "/d/b", "/d/c", "/o/hidden", "/o/seen", "/was", "/was/folder"]) {
+    found[file] = await read(file);
+  }
+  assert.deepEqual(found, {
+    "/d/a": "upper-a",
+    "/d/b": undefined,
+    "/d/c": "lower-c",
+    "/o/hidden": undefined,
+    "/o/seen": "seen",
+    "/was": "file",
+    "/was/folder": undefined,
+  });
 });
 
-test("copyDirectory keeps modes, owners and links, and leaves devices out", async (t) => {
-  if (process.getuid?.() !== 0) return t.skip("needs root");
+test("copyDirectory finds the folder through links, inside the image", async () => {
   await using place = await scratch();
-  const root = await place.folder("root", "data");
-  await mkdir(path.join(root, "sub"));
-  await writeFile(path.join(root, "sub/run"), "#!");
-  await chmod(path.join(root, "sub/run"), 0o4755);
-  await chmod(root, 0o1777);
-  await symlink("/etc/passwd", path.join(root, "link"));
-  makeNode(path.join(root, "null"), FileType.character | 0o666, 1, 3);
-  await chown(path.join(root, "sub"), 12, 34);
-  const reader = openRootfs(path.dirname(root));
+  const folder = await place.folder("root");
+  await mkdir(path.join(folder, "real/data"), { recursive: true });
+  await writeFile(path.join(folder, "real/data/seed"), "x");
+  await symlink("/real", path.join(folder, "link"));
+  await symlink("/etc", path.join(folder, "host"));
+  const rootfs = openRootfs(folder, { work: workHere() });
   const copy = path.join(place.path, "copy");
-  assert.equal(await reader.copyDirectory("/data", copy), true);
-  assert.deepEqual((await readdir(copy)).sort(), ["link", "sub"]);
-  assert.equal((await lstat(copy)).mode & 0o7777, 0o1777);
-  assert.equal((await lstat(path.join(copy, "sub/run"))).mode & 0o7777, 0o4755);
-  assert.deepEqual(
-    [(await lstat(path.join(copy, "sub"))).uid, (await lstat(path.join(copy, "sub"))).gid],
-    [12, 34],
-  );
-  assert.equal(await readlink(path.join(copy, "link")), "/etc/passwd");
-  assert.equal(await readFile(path.join(copy, "sub/run"), "utf8"), "#!");
-  const mapping = [{ containerID: 0, hostID: 100_000, size: 20 }];
-  const mapped = path.join(place.path, "mapped");
-  await reader.copyDirectory("/data", mapped, { uids: mapping, gids: mapping });
-  const owner = async (name: string): Promise<readonly number[]> => {
-    const { uid, gid } = await lstat(path.join(mapped, name));
-    return [uid, gid];
-  };
-  assert.deepEqual(await Promise.all(["", "link", "sub", "sub/run"].map(owner)), [
-    [100_000, 100_000],
-    [100_000, 100_000],
-    [100_012, 65_534],
-    [100_000, 100_000],
-  ]);
-  assert.equal((await lstat(path.join(mapped, "sub/run"))).mode & 0o7777, 0o4755);
-  assert.equal(await reader.copyDirectory("/none", path.join(place.path, "x")), false);
+  assert.equal(await rootfs.copyDirectory("/link/data", copy, {}, call), true);
+  assert.equal(execFileSync("ls", [copy], { encoding: "utf8" }), "seed\n");
+  for (const none of ["/none", "/real/data/seed", "/host"]) {
+    assert.equal(await rootfs.copyDirectory(none, `${copy}2`, {}, call), false, none);
+  }
 });

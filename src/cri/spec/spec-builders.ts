@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { TreeWork } from "../../trees/ports.ts";
 import type { SpecBuilders } from "../ports.ts";
 import { buildContainerSpec } from "./build-container-spec.ts";
 import { buildSandboxSpec } from "./build-sandbox-spec.ts";
 import type { SpecServices } from "./ports.ts";
-import { rememberFiles } from "./remembered-files.ts";
+import { RememberedFiles } from "./remembered-files.ts";
 import { openRootfs } from "./rootfs-reader.ts";
 
-/** The spec builders of src/cri/spec. */
-export function createSpecBuilders(services: SpecServices): SpecBuilders {
+/** The spec builders of src/cri/spec; `work` is for what images hold. */
+export function createSpecBuilders(services: SpecServices, work: TreeWork): SpecBuilders {
+  const files = new RememberedFiles();
   return {
     sandbox: (input) => buildSandboxSpec(input, services),
     container: (input) => buildContainerSpec(input, services),
-    openRootfs: rememberFiles(openRootfs),
+    openRootfs: (layers) => openRootfs(layers, { work, files }),
     describe: () => ({ apparmor: services.apparmor.byDefault.describe() }),
   };
 }

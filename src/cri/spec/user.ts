@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
 import type { LinuxContainerSecurityContext } from "../../gen/cri.gen.ts";
-import { invalid } from "./invalid.ts";
 import {
-  type GroupEntry,
+  maxGroups,
   maxId,
+  nameBytes,
   type PasswdEntry,
-  parseGroups,
   parseId,
-  parsePasswd,
-} from "./passwd-file.ts";
+} from "../../trees/accounts/passwd-file.ts";
+import { invalid } from "./invalid.ts";
 import type { ResolvedUser, RootfsReader } from "./ports.ts";
 
 const field = "linux.security_context";
-const maxFileBytes = 8 * 1024 * 1024;
 
 export type UserRequest = Pick<
   LinuxContainerSecurityContext,
@@ -29,23 +28,25 @@ export async function resolveUser(
   request: UserRequest | null,
   imageUser: string,
   rootfs: RootfsReader,
+  call: Cancellable,
 ): Promise<ResolvedUser> {
   const { user, group, source } = wantedUser(request, imageUser);
   const policy: string = request?.supplementalGroupsPolicy ?? "Merge";
   if (policy !== "Merge" && policy !== "Strict") {
     throw invalid(`${field}.supplemental_groups_policy`, `unknown policy "${policy}"`);
   }
-  const passwd = await readEntries(rootfs, "/etc/passwd", parsePasswd);
-  const { uid, entry } = findUser(user, passwd, source);
-  const needsGroups = policy === "Merge" || (group !== "" && !/^\d+$/.test(group));
-  const groups = needsGroups ? await readEntries(rootfs, "/etc/group", parseGroups) : [];
-  const gid = group === "" ? (entry?.gid ?? 0) : findGroup(group, groups, source);
-  const supplemental = new Set(requestedGroups(request));
-  supplemental.add(gid);
-  if (policy === "Merge" && entry !== undefined) {
-    for (const { gid: member, members } of groups) {
-      if (members.includes(entry.name)) supplemental.add(member);
-    }
+  const { uid, entry } = await findUser(user, rootfs, source, call);
+  const isNamed = group !== "" && !/^\d+$/.test(group);
+  const member = policy === "Merge" ? entry?.name : undefined;
+  const wanted = { kind: "groups", name: isNamed ? nameBytes(group) : undefined, member } as const;
+  const found =
+    isNamed || member !== undefined
+      ? await rootfs.searchAccounts("/etc/group", wanted, call)
+      : undefined;
+  const gid = group === "" ? (entry?.gid ?? 0) : groupId(group, found?.gid, source);
+  const supplemental = new Set([...requestedGroups(request), gid, ...(found?.memberOf ?? [])]);
+  if (supplemental.size > maxGroups) {
+    throw invalid(source, `user "${user}" is in more than ${maxGroups} groups`);
   }
   return { uid, gid, supplementalGroups: [...supplemental].sort((a, b) => a - b) };
 }
@@ -71,30 +72,32 @@ function wantedUser(request: UserRequest | null, imageUser: string): WantedUser 
   return { user, group: imageGroup, source: "the image's user" };
 }
 
-function findUser(
+async function findUser(
   user: string,
-  passwd: readonly PasswdEntry[],
+  rootfs: RootfsReader,
   source: string,
-): { readonly uid: number; readonly entry: PasswdEntry | undefined } {
+  call: Cancellable,
+): Promise<{ readonly uid: number; readonly entry: PasswdEntry | undefined }> {
   if (user === "" || /^\d+$/.test(user)) {
     const uid = user === "" ? 0 : parseId(user);
     if (uid === undefined) throw invalid(source, `uid ${user} is above ${maxId}`);
-    return { uid, entry: passwd.find((entry) => entry.uid === uid) };
+    const found = await rootfs.searchAccounts("/etc/passwd", { kind: "uid", uid }, call);
+    return { uid, entry: found.user };
   }
-  const entry = passwd.find(({ name }) => name === user);
+  const query = { kind: "user", name: nameBytes(user) } as const;
+  const { user: entry } = await rootfs.searchAccounts("/etc/passwd", query, call);
   if (entry === undefined) throw invalid(source, `no user "${user}" in the image's /etc/passwd`);
   return { uid: entry.uid, entry };
 }
 
-function findGroup(group: string, groups: readonly GroupEntry[], source: string): number {
-  if (/^\d+$/.test(group)) {
-    const gid = parseId(group);
-    if (gid === undefined) throw invalid(source, `gid ${group} is above ${maxId}`);
-    return gid;
+function groupId(group: string, found: number | undefined, source: string): number {
+  if (!/^\d+$/.test(group)) {
+    if (found !== undefined) return found;
+    throw invalid(source, `no group "${group}" in the image's /etc/group`);
   }
-  const entry = groups.find(({ name }) => name === group);
-  if (entry === undefined) throw invalid(source, `no group "${group}" in the image's /etc/group`);
-  return entry.gid;
+  const gid = parseId(group);
+  if (gid === undefined) throw invalid(source, `gid ${group} is above ${maxId}`);
+  return gid;
 }
 
 /** The request's supplemental groups, checked. Used for the sandbox too. */
@@ -113,13 +116,4 @@ export function idText(id: bigint | undefined, name: string): string {
     throw invalid(`${field}.${name}`, `${id} is outside 0..${maxId}`);
   }
   return String(id);
-}
-
-async function readEntries<T>(
-  rootfs: RootfsReader,
-  path: string,
-  parse: (text: string) => T[],
-): Promise<T[]> {
-  const bytes = await rootfs.readFile(path, maxFileBytes);
-  return bytes === undefined ? [] : parse(Buffer.from(bytes).toString("utf8"));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chown, mkdir } from "node:fs/promises";
 import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
 import type { OciMount } from "../../runtime/oci/spec.ts";
 import type { RootfsReader } from "./ports.ts";
@@ -21,7 +22,7 @@ export async function imageVolumes(
   volumes: readonly string[],
   covered: ReadonlySet<string>,
   rootfs: RootfsReader,
-  { folder, mappings }: VolumesPlace,
+  { folder, mappings, signal }: VolumesPlace & Cancellable,
 ): Promise<OciMount[]> {
   const mounts: OciMount[] = [];
   const destinations = new Set(volumes.map((volume) => path.posix.resolve("/", volume)));
@@ -29,7 +30,7 @@ export async function imageVolumes(
     if (covered.has(destination) || destination === "/") continue;
     const source = path.join(folder, `volume-${mounts.length}`);
     await mkdir(folder, { recursive: true, mode: 0o755 });
-    if (!(await rootfs.copyDirectory(destination, source, mappings))) {
+    if (!(await rootfs.copyDirectory(destination, source, { mappings }, { signal }))) {
       await mkdir(source, { recursive: true, mode: 0o755 });
       if (mappings !== undefined) {
         await chown(source, hostId(mappings.uids, 0), hostId(mappings.gids, 0));

@@ -17,6 +17,7 @@ import { readRuntimeFeatures } from "../../../src/cri/spec/runtime-features.ts";
 import type { ContainerConfigInit } from "../../../src/gen/cri.gen.ts";
 import { encodeOciSpec } from "../../../src/runtime/oci/encode-spec.ts";
 import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
+import { workHere } from "../../../src/trees/run-here.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { type RunResult, run } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
@@ -83,7 +84,7 @@ async function runContainer(
     host,
     features,
     files,
-    rootfs: openRootfs(path.join(bundle, "rootfs")),
+    rootfs: openRootfs(path.join(bundle, "rootfs"), { work: workHere() }),
     volumesDir: path.join(bundle, "volumes"),
     pod: {
       linux: { cgroupParent: `/berth-spec-${place.tag}`, securityContext: { privileged: true } },

@@ -265,7 +265,7 @@ export class FakeWorld implements AsyncDisposable {
         },
         describe: () => ({ apparmor: { enabled: false } }),
         openRootfs: () => ({
-          readFile: () => Promise.resolve(undefined),
+          searchAccounts: async () => ({ user: undefined, gid: undefined, memberOf: [] }),
           copyDirectory: () => Promise.resolve(false),
         }),
       },
@@ -456,6 +456,7 @@ function fakeConfig(folder: string): Config {
       enableUnprivilegedPorts: true,
       enableUnprivilegedIcmp: true,
       ignoreImageDefinedVolumes: false,
+      restoreCheckpoints: false,
       disableHugetlbController: true,
       statsPeriodMs: 1000,
       sandboxImage: "berth/pause:builtin",

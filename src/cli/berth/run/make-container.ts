@@ -9,6 +9,7 @@ import { openRootfs } from "../../../cri/spec/rootfs-reader.ts";
 import type { TypesMount } from "../../../gen/tasks.gen.ts";
 import type { CallOptions } from "../../../rpc/service.ts";
 import type { OciProcess } from "../../../runtime/oci/spec.ts";
+import { workHere } from "../../../trees/run-here.ts";
 import type { Session } from "../call-options.ts";
 import { readPairs } from "../pairs.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
@@ -53,7 +54,8 @@ export async function makeContainer(
     args,
     flags,
     ...(flags.consoleSize && { consoleSize: flags.consoleSize }),
-    rootfs: openRootfs(layersOf(mounts)),
+    rootfs: openRootfs(layersOf(mounts), { work: workHere() }),
+    signal: session.call.signal,
   });
   const { stopSignal } = image.config;
   const container = await session.containers().newContainer(

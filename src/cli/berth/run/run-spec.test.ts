@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RootfsReader } from "../../../cri/spec/ports.ts";
+import { memoryRootfs } from "../../../../test/support/spec-input.ts";
 import type { OciSpec } from "../../../runtime/oci/spec.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
 
@@ -15,14 +15,10 @@ const image = {
   stopSignal: "",
   labels: {},
 };
-const files: Record<string, string> = {
+const rootfs = memoryRootfs({
   "/etc/passwd": "root:x:0:0::/:/bin/sh\nworker:x:1000:2000::/home:/bin/sh\n",
   "/etc/group": "workers:x:2000:\nextra:x:3000:worker\n",
-};
-const rootfs: RootfsReader = {
-  readFile: async (path) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
-  copyDirectory: async () => false,
-};
+});
 const plain: SpecFlags = {
   tty: false,
   env: [],
@@ -44,6 +40,7 @@ function build(
     args,
     flags: { ...plain, ...flags },
     rootfs,
+    signal: new AbortController().signal,
     consoleSize: { height: 24, width: 80 },
   });
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { Cancellable } from "../../../base/cancellable.ts";
 import { fault } from "../../../base/errors.ts";
 import { parseSize } from "../../../config/quantity.ts";
 import { startingSpec } from "../../../cri/spec/base-spec.ts";
@@ -24,7 +26,7 @@ export interface SpecFlags {
   readonly privileged: boolean;
 }
 
-export interface SpecInput {
+export interface SpecInput extends Cancellable {
   readonly id: string;
   readonly namespace: string;
   readonly image: ImageConfig;
@@ -42,7 +44,7 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 export async function runSpec(input: SpecInput): Promise<OciSpec> {
   const { id, namespace, image, flags, rootfs } = input;
   const spec = await startingSpec("");
-  const user = await resolveUser(null, flags.user ?? image.user, rootfs);
+  const user = await resolveUser(null, flags.user ?? image.user, rootfs, input);
   spec.process = {
     ...spec.process,
     terminal: flags.tty,

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+
+/** Opening what others name or make: never through a link, never waiting for a FIFO's other end. */
+export const readForeign = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * A file that others have made, of no more than `maxBytes`. Throws the system error, and an Error for what
+ * is no regular file or is longer, also when it grows meanwhile.
+ */
+export async function readBounded(file: string | Buffer, maxBytes: number): Promise<Buffer> {
+  await using handle = await open(file, readForeign);
+  const facts = await handle.stat();
+  if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
+  if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
+  // One byte more than it may have: files of /proc tell no size.
+  const bytes = Buffer.alloc((facts.size === 0 ? maxBytes : facts.size) + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+    if (bytesRead === 0) return bytes.subarray(0, length);
+    length += bytesRead;
+  }
+  throw new Error(`${shown(file)} has more than ${length - 1} bytes`);
+}
+
+function shown(file: string | Buffer): string {
+  return JSON.stringify(file.toString());
+}
