@@ -113,6 +113,8 @@ export interface CriConfig {
   readonly enableUnprivilegedPorts: boolean;
   readonly enableUnprivilegedIcmp: boolean;
   readonly ignoreImageDefinedVolumes: boolean;
+  /** CreateContainer takes checkpoint archives and images of them. */
+  readonly restoreCheckpoints: boolean;
   readonly disableHugetlbController: boolean;
   /** File of block I/O classes; "" for none. */
   readonly blockioConfigFile: string;

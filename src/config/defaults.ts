@@ -56,6 +56,7 @@ export const defaultConfig: Config = {
     enableUnprivilegedPorts: true,
     enableUnprivilegedIcmp: true,
     ignoreImageDefinedVolumes: false,
+    restoreCheckpoints: false,
     disableHugetlbController: true,
     blockioConfigFile: "",
     ignoreBlockioNotEnabledErrors: false,

@@ -57,6 +57,7 @@ export const decisions = {
     enableUnprivilegedPorts: "reload",
     enableUnprivilegedIcmp: "reload",
     ignoreImageDefinedVolumes: "reload",
+    restoreCheckpoints: "reload",
     disableHugetlbController: "reload",
     blockioConfigFile: "reload",
     ignoreBlockioNotEnabledErrors: "reload",

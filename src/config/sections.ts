@@ -294,6 +294,10 @@ export const sections: readonly Section[] = [
         "Do not make a volume for each VOLUME of an image.",
       ),
       flag(
+        ["restore_checkpoints", "restoreCheckpoints"],
+        "Let CreateContainer restore a container from a checkpoint: an archive that CheckpointContainer wrote, by its path, or an image of one. Whoever may name an image may then have CRIU, as root, read what that image or file holds. While it is off, such images are images like any other, and a path is no image.",
+      ),
+      flag(
         ["disable_hugetlb_controller", "disableHugetlbController"],
         "Leave hugepage limits out of container specs.",
       ),

@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
+import { makeFifo } from "../base/os/fifo.ts";
 import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth cp-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
+const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: new AbortController().signal };
 
 async function collect(chunks: AsyncIterable<unknown>): Promise<Buffer> {
@@ -17,7 +28,7 @@ async function collect(chunks: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(all);
 }
 
-test("a checkpoint's folder survives being packed and unpacked", async () => {
+test("a checkpoint's folder survives being packed and unpacked", { skip }, async () => {
   const from = path.join(folder, "from");
   mkdirSync(path.join(from, "sub"), { recursive: true });
   const pages = Buffer.alloc(300_000, 7);
@@ -33,14 +44,16 @@ test("a checkpoint's folder survives being packed and unpacked", async () => {
   assert.equal(readFileSync(path.join(to, "empty.img"), "utf8"), "");
 });
 
+/** The archive is unpacked in a process that is chrooted. */
 const hostile: { name: string; header: Partial<tar.Header> & { name: string } }[] = [
   { name: "a way out", header: { name: "../out.img" } },
-  { name: "an absolute name", header: { name: "/tmp/out.img" } },
   { name: "a symlink", header: { name: "link", type: "symlink", linkname: "/etc" } },
+  { name: "a FIFO", header: { name: "fifo", type: "fifo" } },
+  { name: "a hard link", header: { name: "hard", type: "link", linkname: "/etc/passwd" } },
   { name: "a device", header: { name: "null", type: "character-device" } },
 ];
 for (const { name, header } of hostile) {
-  test(`unpackArchive refuses ${name}`, async () => {
+  test(`unpackArchive refuses ${name}`, { skip }, async () => {
     const pack = tar.pack();
     pack.entry(header, "");
     pack.finalize();
@@ -50,3 +63,35 @@ for (const { name, header } of hostile) {
     await assert.rejects(unpack, { code: "INVALID_ARGUMENT" });
   });
 }
+
+const noArchives: readonly (readonly [what: string, make: (file: string) => void])[] = [
+  ["a device", (file) => symlinkSync("/dev/zero", file)],
+  ["a link to an archive", (file) => symlinkSync(path.join(folder, "a.tar"), file)],
+  ["a FIFO", (file) => makeFifo(file, 0o600)],
+  ["a folder", (file) => mkdirSync(file)],
+];
+for (const [what, make] of noArchives) {
+  test(`unpackArchive refuses ${what} in place of the archive`, async () => {
+    const file = path.join(folder, what);
+    make(file);
+    const unpacking = unpackArchive(file, path.join(folder, "none"), call);
+    await assert.rejects(unpacking, { code: "INVALID_ARGUMENT", message: /^checkpoint "/ });
+    assert.ok(!existsSync(path.join(folder, "none")));
+  });
+}
+
+test("unpackArchive takes a compressed archive, up to a hundred times its size", {
+  skip,
+}, async () => {
+  const [file, to] = [path.join(folder, "z.tar.gz"), path.join(folder, "z")];
+  const packed = async (bytes: number): Promise<void> => {
+    const pack = tar.pack();
+    pack.entry({ name: "pages.img" }, Buffer.alloc(bytes));
+    pack.finalize();
+    writeFileSync(file, gzipSync(await collect(pack)));
+    await unpackArchive(file, to, call);
+  };
+  await packed(500_000);
+  assert.equal(readFileSync(path.join(to, "pages.img")).length, 500_000);
+  await assert.rejects(packed(20_000_000), { code: "RESOURCE_EXHAUSTED" });
+});

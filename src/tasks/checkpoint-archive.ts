@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { constants, createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import { errnoOf, fault } from "../base/errors.ts";
+import { extractLayer } from "../images/unpack/extract-layer.ts";
 
 /** A folder as a tar, files and folders only: that is all that a CRIU image has. */
 export async function* packFolder(folder: string): AsyncGenerator<Uint8Array, void, undefined> {
@@ -30,38 +31,41 @@ async function fill(pack: tar.Pack, folder: string): Promise<void> {
   pack.finalize();
 }
 
+/** A CRIU image has some files for each process. */
+const maxEntries = 100_000;
+/** For an archive that is compressed: pages of memory are not much smaller than that makes them. */
+const maxRatio = 100;
+
 /**
- * Makes `folder` anew from a tar. The archive may come from anywhere, so a name that leads out of the
- * folder, or an entry that is neither file nor folder, is INVALID_ARGUMENT.
+ * Makes `folder` anew from a tar, plain or compressed, in a chrooted process. The archive may come from
+ * anywhere: INVALID_ARGUMENT when it is no regular file, holds anything but files and folders, or a name
+ * that leads out; RESOURCE_EXHAUSTED when it holds too much. The folder holds rubbish after a failure.
  */
 export async function unpackArchive(
   file: string,
   folder: string,
   call: Cancellable,
 ): Promise<void> {
+  await using archive = await openArchive(file);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const extract = tar.extract();
-  const reading = pipeline(createReadStream(file), extract, { signal: call.signal });
-  reading.catch(() => {}); // the loop below meets the same error first
-  for await (const entry of extract) {
-    const { name, type, mode } = entry.header;
-    const target = path.join(folder, name);
-    if (path.isAbsolute(name) || path.relative(folder, target).startsWith("..")) {
-      throw fault("INVALID_ARGUMENT", `checkpoint entry "${name}" leads out of its folder`);
-    }
-    if (type === "directory") {
-      await mkdir(target, { recursive: true, mode: 0o700 });
-      entry.resume();
-    } else if (type === "file") {
-      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
-      await pipeline(
-        entry,
-        createWriteStream(target, { flags: "wx", mode: (mode ?? 0o600) & 0o777 }),
-      );
-    } else {
-      throw fault("INVALID_ARGUMENT", `checkpoint entry "${name}" is a ${type ?? "mystery"}`);
-    }
-  }
-  await reading;
+  const { size } = await archive.stat();
+  const plain = { entries: maxEntries, totalBytes: Math.max(size * maxRatio, 1024 * 1024) };
+  // The open file, whatever has its name by now.
+  const blob = `/proc/${process.pid}/fd/${archive.fd}`;
+  await extractLayer({ blob, root: folder, whiteouts: "remove", plain }, call);
+}
+
+/** Opens what is a regular file; never waits for a FIFO, never follows a link. */
+async function openArchive(file: string): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const archive = await open(file, flags).catch((error: unknown) => {
+    const errno = errnoOf(error) ?? String(error);
+    const code = errno === "ENOENT" ? "NOT_FOUND" : "INVALID_ARGUMENT";
+    const what = errno === "ELOOP" ? "it is a symbolic link" : errno;
+    throw fault(code, `checkpoint "${file}" cannot be read: ${what}`, { cause: error });
+  });
+  if ((await archive.stat()).isFile()) return archive;
+  await archive.close();
+  throw fault("INVALID_ARGUMENT", `checkpoint "${file}" is no regular file`);
 }

@@ -19,7 +19,7 @@ suite("CheckpointContainer", { skip: lacking(...podPrograms, "criu") }, () => {
   let bed: Testbed;
   let cri: Cri;
   before(async () => {
-    bed = await openTestbed();
+    bed = await openTestbed({ config: { cri: { restore_checkpoints: true } } });
     ({ cri } = bed);
   });
   after(() => bed?.finish());

@@ -33,8 +33,8 @@ export interface ImageProcess {
 
 export interface ImageRecipe {
   readonly config: ImageProcess;
-  /** From the lowest up. */
-  readonly layers: readonly (readonly LayerEntry[])[];
+  /** From the lowest up; bytes are a plain archive. */
+  readonly layers: readonly (readonly LayerEntry[] | Buffer)[];
 }
 
 const epoch = new Date(0);
@@ -58,7 +58,7 @@ export async function writeOciLayout(
   const diffIds: string[] = [];
   const layers = [];
   for (const entries of recipe.layers) {
-    const plain = await packLayer(entries);
+    const plain = Buffer.isBuffer(entries) ? entries : await packLayer(entries);
     diffIds.push(`sha256:${createHash("sha256").update(plain).digest("hex")}`);
     const packed = gzipSync(plain, { level: 1 });
     layers.push(await store(packed, "application/vnd.oci.image.layer.v1.tar+gzip"));

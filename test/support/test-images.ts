@@ -4,6 +4,7 @@ import { findProgram } from "./lacking.ts";
 import { fileBytes, type ImageRecipe, type LayerEntry, writeOciLayout } from "./oci-image.ts";
 import type { Registry } from "./registry.ts";
 import { must } from "./run.ts";
+import type { Testbed } from "./testbed.ts";
 
 const environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
 
@@ -67,6 +68,20 @@ export async function pushTestImages(registry: Registry, folder: string): Promis
   return made as unknown as TestImages;
 }
 
+/** Makes an image of a recipe, pushes and pulls it; answers its name. */
+export async function pullRecipe(
+  { registry, folder, cri }: Pick<Testbed, "registry" | "folder" | "cri">,
+  name: string,
+  recipe: ImageRecipe,
+): Promise<string> {
+  const layout = path.join(folder, `layout-${name}`);
+  await writeOciLayout(layout, "1", recipe);
+  const reference = `${registry.host}/${name}:1`;
+  await pushLayout(layout, "1", reference);
+  await cri.images.PullImage({ image: { image: reference } });
+  return reference;
+}
+
 /** Copies a layout's image to a plain-http registry with skopeo. */
 export async function pushLayout(layout: string, tag: string, reference: string): Promise<void> {
   await must("skopeo", [
@@ -85,7 +100,8 @@ const workerLayer: readonly LayerEntry[] = [
   { path: "home/worker", uid: 1000, gid: 2000 },
 ];
 
-async function shellLayer(): Promise<LayerEntry[]> {
+/** Busybox with all its names, users and a few folders. */
+export async function shellLayer(): Promise<LayerEntry[]> {
   const busybox = findProgram("busybox");
   if (busybox === undefined) throw new Error("busybox is missing");
   const applets = (await must(busybox, ["--list"])).trim().split("\n");

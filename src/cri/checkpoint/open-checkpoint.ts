@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { access, readFile, stat } from "node:fs/promises";
+import { lstat, mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault } from "../../base/errors.ts";
+import { fault } from "../../base/errors.ts";
+import { readBounded } from "../../base/read-bounded.ts";
 import type { Image } from "../../images/ports.ts";
 import { unpackArchive } from "../../tasks/checkpoint-archive.ts";
 import type { Facade } from "../facade.ts";
@@ -23,21 +24,24 @@ export interface OpenCheckpoint {
 
 const maxConfigBytes = 1024 * 1024;
 
-/** What a request's image is a checkpoint of; undefined when it is an image like others. */
+/** What a request's image is a checkpoint of; undefined when it is an image like others, or might be one. */
 export async function checkpointSource(
   facade: Facade,
   requested: string,
   call: Cancellable,
 ): Promise<CheckpointSource | undefined> {
+  const isPath = path.isAbsolute(requested);
+  if (!facade.ports.config.cri.restoreCheckpoints) {
+    if (!isPath) return undefined;
+    throw fault(
+      "NOT_FOUND",
+      `image "${requested}" is not present on this node; checkpoint archives are restored only with restore_checkpoints = true in [cri]`,
+    );
+  }
   const image = facade.ports.images.find(requested);
   if (image)
     return (await holdsCheckpoint(facade, image, call)) ? { kind: "image", image } : undefined;
-  if (!path.isAbsolute(requested)) return undefined;
-  const facts = await stat(requested).catch((error: unknown) => {
-    throw fault("NOT_FOUND", `checkpoint "${requested}" cannot be read: ${errnoOf(error) ?? ""}`);
-  });
-  if (facts.isFile()) return { kind: "archive", file: requested };
-  throw fault("INVALID_ARGUMENT", `checkpoint "${requested}" is no file`);
+  return isPath ? { kind: "archive", file: requested } : undefined;
 }
 
 /** One layer and nothing to run: only then is it worth a look at the files. */
@@ -50,8 +54,8 @@ async function holdsCheckpoint(
   if (image.layers !== 1 || entrypoint.length > 0 || cmd.length > 0) return false;
   await ports.images.unpack(image, call);
   const tree = new LayeredTree(ports.snapshotter.directories(criNamespace, image.chainId));
-  const files = checkpointFiles("/");
-  const [config, criu] = await Promise.all([tree.lookup(files.config), tree.lookup(files.criu)]);
+  const files = checkpointFiles("");
+  const [config, criu] = await Promise.all([tree.entry(files.config), tree.entry(files.criu)]);
   return config?.kind === "file" && criu?.kind === "directory";
 }
 
@@ -69,7 +73,9 @@ export async function openCheckpoint(
   if (source.kind === "archive") await unpackArchive(source.file, folder, call);
   else {
     const layers = snapshotter.directories(criNamespace, source.image.chainId);
-    await specs.openRootfs(layers).copyDirectory("/", folder);
+    await mkdir(path.dirname(folder), { recursive: true, mode: 0o700 });
+    // What it has besides files and folders could lead to the host's.
+    await specs.openRootfs(layers).copyDirectory("/", folder, { plain: true }, call);
   }
   const { rootfsImage, rootfsImageRef, rootfsImageName } = await readConfig(folder);
   const names = [rootfsImageRef, rootfsImageName, rootfsImage].filter((name) => name !== "");
@@ -87,9 +93,8 @@ type ImageNames = Pick<CheckpointConfig, "rootfsImage" | "rootfsImageRef" | "roo
 async function readConfig(folder: string): Promise<ImageNames> {
   const files = checkpointFiles(folder);
   try {
-    await access(files.criu);
-    const text = await readFile(files.config);
-    if (text.length > maxConfigBytes) throw new Error(`it is ${text.length} bytes long`);
+    if (!(await lstat(files.criu)).isDirectory()) throw new Error(`${files.criu} is no folder`);
+    const text = await readBounded(files.config, maxConfigBytes);
     const facts = JSON.parse(text.toString()) as Partial<Record<string, unknown>>;
     const name = (key: string): string => {
       const value = facts[key];

@@ -42,15 +42,20 @@ export async function extractInside(
   changeRoot(root);
   process.chdir("/");
 
-  const extractor = new LayerExtractor({ whiteouts: task.whiteouts ?? "overlay", step });
+  const { whiteouts = "overlay", plain } = task;
+  const limits = { ...defaultLayerLimits, ...plain };
+  const extractor = new LayerExtractor({ whiteouts, step, limits, isPlain: plain !== undefined });
   let plainBytes = 0;
   const reader = new TarReader(extractor);
   for await (const chunk of decompress(source, compressionOf(start))) {
     step();
     hash.update(chunk);
     plainBytes += chunk.length;
-    if (plainBytes > defaultLayerLimits.totalBytes) {
-      throw fault("RESOURCE_EXHAUSTED", "layer is too large: it inflates beyond 1 TiB");
+    if (plainBytes > limits.totalBytes) {
+      throw fault(
+        "RESOURCE_EXHAUSTED",
+        `layer is too large: it inflates beyond ${limits.totalBytes} bytes`,
+      );
     }
     reader.push(chunk);
   }

@@ -16,6 +16,8 @@ export interface ExtractTask {
   readonly diffId?: Digest;
   /** Default "overlay". */
   readonly whiteouts?: Whiteouts;
+  /** For an archive that is no layer: files and folders only, and no more than so many. */
+  readonly plain?: { readonly entries: number; readonly totalBytes: number };
   /**
    * The folders of the layers below, top first, where they are known already: implied folders are made to
    * look as there, and none are told of.

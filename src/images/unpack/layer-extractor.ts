@@ -48,6 +48,8 @@ export interface LayerExtractorOptions {
   readonly limits?: LayerLimits;
   /** Default "overlay". */
   readonly whiteouts?: Whiteouts;
+  /** Refuse what is neither a file nor a folder. */
+  readonly isPlain?: boolean;
   /** Called as the work gets on. */
   readonly step?: () => void;
 }
@@ -67,6 +69,7 @@ export class LayerExtractor implements TarSink {
   readonly #step: () => void;
   readonly #limits: LayerLimits;
   readonly #removes: boolean;
+  readonly #isPlain: boolean;
   #entries = 0;
   #bytes = 0;
   #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
@@ -74,17 +77,22 @@ export class LayerExtractor implements TarSink {
   constructor({
     limits = defaultLayerLimits,
     whiteouts = "overlay",
+    isPlain = false,
     step = () => {},
   }: LayerExtractorOptions = {}) {
     this.tree = new LayerTree(step, limits.folders);
     this.#step = step;
     this.#limits = limits;
     this.#removes = whiteouts === "remove";
+    this.#isPlain = isPlain;
   }
 
   entry(entry: TarEntry): void {
     this.#step();
     this.#count(entry);
+    if (this.#isPlain && entry.type !== "file" && entry.type !== "directory") {
+      throw fault("INVALID_ARGUMENT", `entry ${quotedName(entry.name)} is a ${entry.type}`);
+    }
     const path = entryPath(entry.name);
     switch (path.kind) {
       case "ignored":

@@ -456,7 +456,7 @@ function fakeConfig(folder: string): Config {
       enableUnprivilegedPorts: true,
       enableUnprivilegedIcmp: true,
       ignoreImageDefinedVolumes: false,
-      restoreCheckpoints: false,
+      restoreCheckpoints: true,
       disableHugetlbController: true,
       statsPeriodMs: 1000,
       sandboxImage: "berth/pause:builtin",
