@@ -29,7 +29,7 @@ export function addCopyCommand(program: Command, io: CliIo): void {
   withTlsFlags(withCommonFlags(program.command("cp <source> <target>")))
     .summary("copy a file or folder into a container or out of it")
     .description(
-      "copy a file or folder into a container or out of it. One side is CONTAINER:PATH. The container needs a tar. Links that come out of a container are left out, with a word",
+      "copy a file or folder into a container or out of it. One side is CONTAINER:PATH. The container needs a tar; with GNU's, attributes and holes are kept too. Pipes, sockets and devices are left out, with a word, and so is what a container should not hand out: links that lead out of what is copied, set-id bits and file capabilities",
     )
     .addHelpText("after", examples)
     .action((source: string, target: string, flags: CopyFlags, command: Command) =>
@@ -38,7 +38,7 @@ export function addCopyCommand(program: Command, io: CliIo): void {
         const [from, to] = [readPlace(source), readPlace(target)];
         if (from.container === undefined && to.container !== undefined) {
           const { id } = await findContainer(session, to.container);
-          await copyIn(session, id, from.path, to.path, tls);
+          await copyIn(session, io, id, from.path, to.path, tls);
         } else if (from.container !== undefined && to.container === undefined) {
           const { id } = await findContainer(session, from.container);
           await copyOut(session, io, id, from.path, to.path, tls);
@@ -64,6 +64,7 @@ function readPlace(text: string): Place {
 
 async function copyIn(
   session: Session,
+  io: CliIo,
   containerId: string,
   source: string,
   target: string,
@@ -73,10 +74,15 @@ async function copyIn(
   const folder = into ? target : path.posix.dirname(target);
   const name = into ? path.basename(path.resolve(source)) : path.posix.basename(target);
   const archive = new PassThrough();
-  const command = ["tar", "-xmf", "-", "-C", folder];
+  const isGnu = await hasGnuTar(session, containerId);
+  const attributes = isGnu ? ["--xattrs", "--xattrs-include=*"] : [];
+  const command = ["tar", ...attributes, "-xf", "-", "-C", folder];
   const failure = new AbortController();
   const signal = AbortSignal.any([session.call.signal, failure.signal]);
-  const packing = packTree(source, name, archive);
+  const packing = packTree(source, name, archive, {
+    longNames: isGnu ? "pax" : "gnu",
+    onSkip: saying(io),
+  });
   // Awaited below. The tar would wait for the rest of the archive for ever.
   packing.catch((error: unknown) => failure.abort(error));
   const discard = new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -105,13 +111,30 @@ async function copyOut(
   const archive = new PassThrough();
   const failure = new AbortController();
   const signal = AbortSignal.any([session.call.signal, failure.signal]);
-  const unpacking = unpackTree(archive, name, destination, (skipped) => {
-    io.error(`berth: left out ${skipped}\n`);
-  });
+  const unpacking = unpackTree(archive, name, destination, saying(io));
   unpacking.catch((error: unknown) => failure.abort(error)); // awaited below
-  const command = ["tar", "-cf", "-", "-C", folder, name];
+  const isGnu = await hasGnuTar(session, containerId);
+  const more = isGnu ? ["--sparse", "--xattrs", "--xattrs-include=*"] : [];
+  const command = ["tar", ...more, "-cf", "-", "-C", folder, "--", name];
   const copying = runTar(session, containerId, command, { stdout: archive }, { tls, signal });
   await Promise.all([copying.finally(() => archive.end()), unpacking]);
+}
+
+/** Says what was left out, up to a point: a container decides how often. */
+function saying(io: CliIo): (skipped: string) => void {
+  let said = 0;
+  return (skipped) => {
+    said += 1;
+    if (said <= maxSaid) io.error(`berth: left out ${JSON.stringify(skipped).slice(1, -1)}\n`);
+    else if (said === maxSaid + 1) io.error("berth: left out more\n");
+  };
+}
+
+const maxSaid = 100;
+
+/** Whether the container's tar keeps attributes and holes, as GNU's does. Small ones refuse these flags. */
+function hasGnuTar(session: Session, containerId: string): Promise<boolean> {
+  return succeeds(session, containerId, ["tar", "--xattrs", "--sparse", "--version"]);
 }
 
 /** The container's tar; what it says on stderr is the message of its failure. */
@@ -142,14 +165,21 @@ async function runTar(
 }
 
 /** False too where there is no `test` to ask. */
-async function isFolderInContainer(
+function isFolderInContainer(
   session: Session,
   containerId: string,
   target: string,
 ): Promise<boolean> {
-  const cmd = ["test", "-d", target];
+  return succeeds(session, containerId, ["test", "-d", target]);
+}
+
+async function succeeds(
+  session: Session,
+  containerId: string,
+  cmd: readonly string[],
+): Promise<boolean> {
   try {
-    const request = { containerId, cmd, timeout: 10n };
+    const request = { containerId, cmd: [...cmd], timeout: 10n };
     return (await session.client(cri).ExecSync(request, session.call)).exitCode === 0;
   } catch {
     return false;

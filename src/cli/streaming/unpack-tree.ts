@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createWriteStream } from "node:fs";
-import { mkdir, realpath, rm, utimes } from "node:fs/promises";
-import path from "node:path";
+import { closeSync, fchmodSync, ftruncateSync, writeSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { extract, type Header } from "tar-stream";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { isUnknownHere, setAttributeOn } from "../../base/os/attributes.ts";
+import { type FileTime, setTimesOf } from "../../base/os/inode.ts";
+import { type TarEntry, TarReader, type TarSink } from "../../images/tar/tar-reader.ts";
+import { type Below, TargetTree } from "./target-tree.ts";
+
+/** tar fills its archive up to whole records of 10 KiB; more after its end is no archive. */
+const maxTrailingBytes = 1024 * 1024;
+const maxEntries = 10_000_000;
+const maxFolderTimes = 100_000;
 
 /**
  * Unpacks an archive from a container, in which everything is below `name`, so that `name` becomes
- * `destination`. The archive is not to be trusted: only files and folders are made, links are told to
- * `onSkip`, and FAILED_PRECONDITION refuses a name that leads elsewhere, through `..` or through a
- * link that is there already. NOT_FOUND for an archive with nothing in it.
+ * `destination`. The archive is not to be trusted: FAILED_PRECONDITION refuses a name that leads
+ * elsewhere, through `..` or a link, and INVALID_ARGUMENT what is cut off or never ends. Files, folders,
+ * hard links, and links that stay in the tree are made; what else there is, is told to `onSkip`, and so
+ * are the capabilities of files. NOT_FOUND for an archive with nothing in it.
  */
 export async function unpackTree(
   archive: Readable,
@@ -19,75 +25,136 @@ export async function unpackTree(
   destination: string,
   onSkip: (what: string) => void,
 ): Promise<void> {
-  const root = path.resolve(destination);
-  const parent = await realpath(path.dirname(root));
-  let made = 0;
-  const entries = extract();
-  const reading = pipeline(archive, entries);
-  reading.catch(() => {}); // awaited below
-  for await (const entry of entries) {
-    const { header } = entry;
-    const below = placeBelow(header.name, name);
-    const file = path.join(root, ...below);
-    if (header.type === "directory") {
-      await refuseElsewhere(file, root, parent);
-      await mkdir(file, { recursive: true });
-      made += 1;
-    } else if (header.type === "file" || header.type === "contiguous-file") {
-      await refuseElsewhere(file, root, parent);
-      await writeFile(file, entry as unknown as Readable, header);
-      made += 1;
-    } else {
-      onSkip(`${header.name}: a ${header.type}`);
+  using tree = new TargetTree(destination);
+  using target = new Unpacked(tree, Buffer.from(name).toString("latin1"), onSkip);
+  const reader = new TarReader(target);
+  let trailing = 0;
+  for await (const piece of archive as AsyncIterable<Buffer>) {
+    if (reader.isAtEnd) trailing += piece.length;
+    else reader.push(piece);
+    if (trailing > maxTrailingBytes) {
+      throw fault("INVALID_ARGUMENT", "the archive from the container goes on after its end");
     }
-    entry.resume();
   }
-  await reading;
-  if (made === 0) throw fault("NOT_FOUND", `nothing of "${name}" came out of the container`);
+  reader.finish();
+  target.finish();
+  if (target.made === 0) throw fault("NOT_FOUND", `nothing of "${name}" came out of the container`);
 }
 
-/** The parts of the entry's name below `name`. */
-function placeBelow(entryName: string, name: string): string[] {
-  const [first, ...rest] = entryName
-    .replace(/^\.?\/+/, "")
-    .split("/")
-    .filter((part) => part !== "" && part !== ".");
-  if (first !== name || rest.includes("..") || entryName.includes("\0")) {
-    throw fault(
-      "FAILED_PRECONDITION",
-      `the container sent "${entryName}", which is not in "${name}"`,
-    );
-  }
-  return rest;
-}
+class Unpacked implements TarSink, Disposable {
+  made = 0;
+  readonly #tree: TargetTree;
+  readonly #name: string;
+  readonly #onSkip: (what: string) => void;
+  /** Set at the end, since every file put into a folder changes it. */
+  readonly #folderTimes = new Map<string, { readonly below: Below; readonly time: FileTime }>();
+  #entries = 0;
+  #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
 
-/** Follows what is there of the folder that `file` goes into, and makes the rest. */
-async function refuseElsewhere(file: string, root: string, parent: string): Promise<void> {
-  if (file === root) return;
-  const folder = path.dirname(file);
-  const home = path.join(parent, path.basename(root));
-  const real = await nearest(folder);
-  if (real !== parent && real !== home && !real.startsWith(`${home}/`)) {
-    throw fault("FAILED_PRECONDITION", `"${folder}" leads to "${real}" by a link: refused`);
+  constructor(tree: TargetTree, name: string, onSkip: (what: string) => void) {
+    this.#tree = tree;
+    this.#name = name;
+    this.#onSkip = onSkip;
   }
-  await mkdir(folder, { recursive: true });
-}
 
-/** Where the path, or the nearest folder above it that exists, really is. */
-async function nearest(folder: string): Promise<string> {
-  for (let at = folder; ; at = path.dirname(at)) {
+  entry(entry: TarEntry): void {
+    this.#entries += 1;
+    if (this.#entries > maxEntries) {
+      throw fault("INVALID_ARGUMENT", `the container sent more than ${maxEntries} files`);
+    }
+    const below = this.#below(entry.name);
+    switch (entry.type) {
+      case "directory":
+        this.#tree.folder(below, (entry.mode & 0o777) | 0o700);
+        if (this.#folderTimes.size < maxFolderTimes) {
+          this.#folderTimes.set(below.join("/"), { below, time: entry.mtime });
+        }
+        break;
+      case "file":
+        this.#file = { fd: this.#tree.file(below), entry };
+        break;
+      case "hardlink":
+        if (!this.#tree.hardLink(below, this.#below(entry.linkName))) return this.#skip(entry);
+        break;
+      case "symlink":
+        if (!staysInside(below, entry.linkName)) return this.#skip(entry);
+        this.#tree.link(below, Buffer.from(entry.linkName, "latin1"));
+        break;
+      default:
+        return this.#skip(entry);
+    }
+    this.made += 1;
+  }
+
+  data(chunk: Buffer, position: number): void {
+    if (this.#file === undefined) return;
+    for (let done = 0; done < chunk.length; ) {
+      done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
+    }
+  }
+
+  end(): void {
+    if (this.#file === undefined) return;
+    const { fd, entry } = this.#file;
+    if (entry.size !== entry.storedBytes) ftruncateSync(fd, entry.size);
+    for (const [name, value] of entry.xattrs) this.#attribute(fd, name, value, entry);
+    // Neither set-id bits nor capabilities: they would be good for everybody on this machine.
+    fchmodSync(fd, entry.mode & 0o777);
+    setTimesOf(fd, entry.mtime, entry.mtime);
+    this.#file = undefined;
+    closeSync(fd);
+  }
+
+  /** Call once the archive is complete. */
+  finish(): void {
+    for (const { below, time } of this.#folderTimes.values()) this.#tree.setTime(below, time);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file !== undefined) closeSync(this.#file.fd);
+  }
+
+  #attribute(fd: number, name: string, value: Buffer, entry: TarEntry): void {
+    if (name === "security.capability") this.#onSkip(`${shown(entry.name)}: its capabilities`);
+    if (!name.startsWith("user.")) return;
     try {
-      return await realpath(at);
+      setAttributeOn(fd, name, value);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT" || at === path.dirname(at)) throw error;
+      if (!isUnknownHere(errnoOf(error))) throw error;
     }
+  }
+
+  #skip(entry: TarEntry): void {
+    const what = entry.type === "symlink" ? "a link that leads out" : `a ${entry.type}`;
+    this.#onSkip(`${shown(entry.name)}: ${what}`);
+  }
+
+  /** The names of the entry below `name`. */
+  #below(entryName: string): Below {
+    const [first, ...rest] = entryName
+      .replace(/^\.?\/+/, "")
+      .split("/")
+      .filter((part) => part !== "" && part !== ".");
+    if (first === this.#name && !rest.includes("..") && !entryName.includes("\0")) return rest;
+    // Quoted as JSON: a terminal would take a control character for more than a name.
+    const [sent, wanted] = [entryName, this.#name].map((name) => JSON.stringify(shown(name)));
+    throw fault("FAILED_PRECONDITION", `the container sent ${sent}, which is not in ${wanted}`);
   }
 }
 
-async function writeFile(file: string, body: Readable, header: Header): Promise<void> {
-  // Anew: what is there may be a link to elsewhere.
-  await rm(file, { force: true });
-  const mode = (header.mode ?? 0o644) & 0o777;
-  await pipeline(body, createWriteStream(file, { flags: "wx", mode }));
-  if (header.mtime) await utimes(file, header.mtime, header.mtime);
+/**
+ * Whether a link leads to something in the tree whatever lies on its way there: it goes up first, not
+ * above the target, and then only down, where it may meet links that do the same.
+ */
+function staysInside(below: Below, target: string): boolean {
+  if (target === "" || target.startsWith("/")) return false;
+  const parts = target.split("/").filter((part) => part !== "" && part !== ".");
+  const ups = parts.findIndex((part) => part !== "..");
+  const down = ups < 0 ? [] : parts.slice(ups);
+  const up = ups < 0 ? parts.length : ups;
+  return up <= below.length - 1 && !down.includes("..");
+}
+
+function shown(name: string): string {
+  return Buffer.from(name, "latin1").toString();
 }

@@ -77,6 +77,11 @@ export class TarReader {
     this.#advance();
   }
 
+  /** Whether the archive's trailer has come: what is pushed then is ignored. */
+  get isAtEnd(): boolean {
+    return this.#want === undefined;
+  }
+
   push(chunk: Buffer): void {
     if (this.#want === undefined) return;
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);

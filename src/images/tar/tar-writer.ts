@@ -22,20 +22,32 @@ const maxOctal11 = 0o77777777777;
 export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
 
 /**
- * The header of a member: ustar, after a PAX header where that is too small. The content follows, and
- * then `tarPadding`.
+ * How long names are written: in PAX headers, as tar has it since 2001, or as GNU's tar did before, which
+ * small tars know where they pass over PAX. Then there are no attributes, and times are whole seconds.
  */
-export function tarHeader(entry: NewTarEntry): Buffer {
+export type LongNames = "pax" | "gnu";
+
+/**
+ * The header of a member: ustar, after others where that is too small. The content follows, and then
+ * `tarPadding`.
+ */
+export function tarHeader(entry: NewTarEntry, longNames: LongNames = "pax"): Buffer {
+  const own = block(entry, flags[entry.type], longNames);
+  if (longNames === "gnu") {
+    return Buffer.concat([...gnuLong("L", entry.name), ...gnuLong("K", entry.linkName), own]);
+  }
   const records = paxRecords(entry);
-  if (records.length === 0) return block(entry, flags[entry.type]);
+  if (records.length === 0) return own;
   const body = Buffer.concat(records);
   const pax: NewTarEntry = { ...entry, ...paxMember, size: body.length };
-  return Buffer.concat([
-    block(pax, "x"),
-    body,
-    tarPadding(body.length),
-    block(entry, flags[entry.type]),
-  ]);
+  return Buffer.concat([block(pax, "x", "pax"), body, tarPadding(body.length), own]);
+}
+
+function gnuLong(flag: "L" | "K", name: string): Buffer[] {
+  if (name.length <= maxShortName) return [];
+  const body = Buffer.from(`${name}\0`, "latin1");
+  const header: NewTarEntry = { ...gnuMember, size: body.length };
+  return [block(header, flag, "gnu"), body, tarPadding(body.length)];
 }
 
 /** What fills a content of that length up to whole blocks. */
@@ -43,6 +55,18 @@ export function tarPadding(size: number): Buffer {
   return Buffer.alloc((blockBytes - (size % blockBytes)) % blockBytes);
 }
 
+const gnuMember = {
+  type: "file",
+  name: "././@LongLink",
+  linkName: "",
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtime: { seconds: 0, nanos: 0 },
+  major: 0,
+  minor: 0,
+  xattrs: new Map<string, Buffer>(),
+} as const;
 const paxMember = { name: "PaxHeaders/member", linkName: "", mode: 0o644, uid: 0, gid: 0 } as const;
 
 function paxRecords(entry: NewTarEntry): Buffer[] {
@@ -78,13 +102,14 @@ function timeText({ seconds, nanos }: NewTarEntry["mtime"]): string {
   return `-${whole}.${String(1e9 - nanos).padStart(9, "0")}`;
 }
 
-function block(entry: NewTarEntry, flag: string): Buffer {
+function block(entry: NewTarEntry, flag: string, longNames: LongNames): Buffer {
   const header = Buffer.alloc(blockBytes);
   header.write(entry.name.slice(0, maxShortName), 0, "latin1");
   octal(header, 100, 8, entry.mode & 0o7777);
-  octal(header, 108, 8, Math.min(entry.uid, maxOctal7));
-  octal(header, 116, 8, Math.min(entry.gid, maxOctal7));
-  octal(header, 124, 12, Math.min(entry.size, maxOctal11));
+  const large = longNames === "gnu" ? base256 : most;
+  large(header, 108, 8, entry.uid);
+  large(header, 116, 8, entry.gid);
+  large(header, 124, 12, entry.size);
   octal(header, 136, 12, Math.min(Math.max(entry.mtime.seconds, 0), maxOctal11));
   header.write(flag, 156, "latin1");
   header.write(entry.linkName.slice(0, maxShortName), 157, "latin1");
@@ -95,6 +120,18 @@ function block(entry: NewTarEntry, flag: string): Buffer {
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return header;
+}
+
+/** As many digits as fit; a PAX record has the number itself. */
+function most(header: Buffer, at: number, length: number, value: number): void {
+  octal(header, at, length, Math.min(value, 8 ** (length - 1) - 1));
+}
+
+/** GNU's way: the bytes of the number where its digits do not fit. */
+function base256(header: Buffer, at: number, length: number, value: number): void {
+  if (value < 8 ** (length - 1)) return octal(header, at, length, value);
+  header[at] = 0x80;
+  header.writeUIntBE(value, at + length - 6, 6);
 }
 
 function octal(header: Buffer, at: number, length: number, value: number): void {
