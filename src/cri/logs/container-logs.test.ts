@@ -50,7 +50,7 @@ function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: Con
 
 function options(root: string, containerId = "0123456789abcdef0123") {
   const logPath = path.join(root, "pod", "c", "0.log");
-  return { containerId, logPath, terminal: false, stdin: false };
+  return { containerId, logPath, logFolder: path.join(root, "pod"), terminal: false, stdin: false };
 }
 
 /** `stdout F content` of each line. */

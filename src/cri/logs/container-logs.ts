@@ -3,11 +3,12 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import type { IoConfig } from "../../client/ports.ts";
 import { FifoHolders } from "./fifo-holders.ts";
+import { logFault } from "./log-fault.ts";
 import { LogWorkerLink } from "./log-worker-link.ts";
 import type { LogNotice } from "./messages.ts";
 import type { ContainerLog, ContainerLogs, LogOptions } from "./ports.ts";
@@ -171,6 +172,7 @@ class WorkerContainerLogs implements ContainerLogs {
         kind: "open",
         key,
         logPath: options.logPath,
+        logFolder: options.logFolder,
         stdout,
         stderr,
         resume: how.resume,
@@ -269,6 +271,5 @@ function cannotOpen(containerId: string, error: unknown): unknown {
   if (error instanceof Error && error.name === "AbortError") return error;
   if (isFault(error) && error.code !== "INTERNAL") return error;
   const cause = isFault(error) ? error.cause : error;
-  const errno = errnoOf(cause) ?? "UNKNOWN";
-  return fault("INTERNAL", `cannot open log of container "${containerId}": ${errno}`, { cause });
+  return logFault(`cannot open log of container "${containerId}"`, cause);
 }

@@ -6,11 +6,16 @@ import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { LogFile, type LogFileCalls } from "./log-file.ts";
 import { mendTail } from "./mend-tail.ts";
+import type { LogPlace } from "./open-log-file.ts";
 
 function tempFolder(t: TestContext): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth log "));
   t.after(() => fs.rmSync(folder, { recursive: true }));
   return folder;
+}
+
+function placeOf(file: string): LogPlace {
+  return { file, folder: path.dirname(file) };
 }
 
 function noSpace(): Error {
@@ -49,7 +54,7 @@ test("LogFile makes its folder and a file of mode 0640, and appends", (t) => {
   const umask = process.umask(0o022);
   t.after(() => process.umask(umask));
   for (const text of ["one\n", "two\n"]) {
-    const file = new LogFile(target, new Losses());
+    const file = new LogFile(placeOf(target), new Losses());
     file.open();
     append(file, text);
     file.close();
@@ -63,7 +68,7 @@ test("LogFile counts what a full disk cost, reports it once, and never leaves a 
   const target = path.join(tempFolder(t), "0.log");
   const losses = new Losses();
   const disk = new Disk();
-  const file = new LogFile(target, losses, disk);
+  const file = new LogFile(placeOf(target), losses, disk);
   file.open();
   disk.room = 6;
   append(file, "aaa\nbbb\nccc\n"); // "aaa\nbb" fits
@@ -82,7 +87,7 @@ test("LogFile counts what a full disk cost, reports it once, and never leaves a 
 test("LogFile keeps the old file when a reopen fails, and makes no folder", (t) => {
   const folder = tempFolder(t);
   const target = path.join(folder, "pod", "0.log");
-  const file = new LogFile(target, new Losses());
+  const file = new LogFile(placeOf(target), new Losses());
   file.open();
   append(file, "one\n");
   fs.renameSync(path.join(folder, "pod"), path.join(folder, "moved"));
@@ -95,7 +100,7 @@ test("LogFile keeps the old file when a reopen fails, and makes no folder", (t) 
 
 test("LogFile goes on in a new file after a rotation", (t) => {
   const target = path.join(tempFolder(t), "0.log");
-  const file = new LogFile(target, new Losses());
+  const file = new LogFile(placeOf(target), new Losses());
   file.open();
   append(file, "one\n");
   fs.renameSync(target, `${target}.1`);
@@ -108,7 +113,7 @@ test("LogFile goes on in a new file after a rotation", (t) => {
 });
 
 test("LogFile without a path discards, and counts", () => {
-  const file = new LogFile("", new Losses());
+  const file = new LogFile(undefined, new Losses());
   file.open();
   append(file, "one\n");
   file.reopen();
@@ -120,7 +125,7 @@ test("LogFile that could not be opened loses lines until a reopen succeeds", (t)
   const target = path.join(folder, "file", "0.log");
   fs.writeFileSync(path.join(folder, "file"), "");
   const losses = new Losses();
-  const file = new LogFile(target, losses);
+  const file = new LogFile(placeOf(target), losses);
   assert.throws(() => file.open());
   append(file, "one\n");
   fs.rmSync(path.join(folder, "file"));
@@ -158,7 +163,9 @@ for (const { name, before, after } of tails) {
   test(`mendTail: ${name}`, (t) => {
     const file = path.join(tempFolder(t), "0.log");
     fs.writeFileSync(file, before);
-    mendTail(file);
+    const fd = fs.openSync(file, "a+");
+    mendTail(fd);
+    fs.closeSync(fd);
     assert.equal(fs.readFileSync(file, "utf8"), after);
   });
 }

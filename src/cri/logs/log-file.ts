@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import fs from "node:fs";
-import path from "node:path";
 import { errnoOf } from "../../base/errors.ts";
-import { makeFolderSync } from "../../base/make-folder.ts";
 import { mendTail } from "./mend-tail.ts";
 import type { LogCounts } from "./messages.ts";
+import { type LogPlace, openLogFile } from "./open-log-file.ts";
 
 const LF = 0x0a;
-const appendFlags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT;
 
 /** The calls that can fail for want of space; tests replace them. */
 export interface LogFileCalls {
@@ -34,7 +32,7 @@ export interface LossObserver {
  * asynchronous ones, and it is the back-pressure: no output is read while a write is under way.
  */
 export class LogFile {
-  readonly #path: string;
+  readonly #place: LogPlace | undefined;
   readonly #observer: LossObserver;
   readonly #calls: LogFileCalls;
   #fd = -1;
@@ -44,32 +42,35 @@ export class LogFile {
   #bytes = 0;
   #lostBytes = 0;
 
-  /** Opens nothing yet. An empty path discards all output, which counts as written. */
-  constructor(file: string, observer: LossObserver, calls: LogFileCalls = systemCalls) {
-    this.#path = file;
+  /** Opens nothing yet. Without a place all output is discarded, which counts as written. */
+  constructor(
+    place: LogPlace | undefined,
+    observer: LossObserver,
+    calls: LogFileCalls = systemCalls,
+  ) {
+    this.#place = place;
     this.#observer = observer;
     this.#calls = calls;
   }
 
   /**
-   * Opens the file for appending, mode 0640, and makes its folder (0755) when it is missing. A line
-   * that a crash left unfinished is ended first. Throws Node's system error; the file then stays
-   * closed and what is appended counts as lost until a reopen succeeds.
+   * Opens the file, see openLogFile, and makes its folder (0755) when it is missing. A line that a
+   * crash left unfinished is ended first. When it throws, the file stays closed and what is appended
+   * counts as lost until a reopen succeeds.
    */
   open(): void {
-    if (this.#path === "") return;
-    makeFolderSync(path.dirname(this.#path), 0o755);
-    this.#fd = openForAppend(this.#path);
-    mendTail(this.#path);
+    if (this.#place === undefined) return;
+    this.#fd = openLogFile(this.#place, { makeFolders: true });
+    mendTail(this.#fd);
   }
 
   /**
    * Goes on in a new file of the same name, after a rotation. When it cannot be opened the old one
-   * stays in use and the system error is thrown; a missing folder is not made anew.
+   * stays in use and the error is thrown; a missing folder is not made anew.
    */
   reopen(): void {
-    if (this.#path === "") return;
-    const fd = openForAppend(this.#path);
+    if (this.#place === undefined) return;
+    const fd = openLogFile(this.#place, { makeFolders: false });
     this.#finishTornLine();
     // A line that is torn for good ends with the old file; its rest must not start the new one.
     this.#dropTornLine();
@@ -79,7 +80,7 @@ export class LogFile {
 
   /** Appends buffer[0, length), which are `lines` whole lines. Never throws. */
   append(buffer: Buffer, length: number, lines: number): void {
-    if (this.#path === "") {
+    if (this.#place === undefined) {
       this.#count(length, lines);
       return;
     }
@@ -166,10 +167,6 @@ export class LogFile {
     this.#lossAtStart = -1;
     this.#observer.ended(lost);
   }
-}
-
-function openForAppend(file: string): number {
-  return fs.openSync(file, appendFlags, 0o640);
 }
 
 function countLines(buffer: Buffer, end: number): number {

@@ -37,7 +37,7 @@ class Rig {
     });
     const logPath = path.join(folder, "0.log");
     const log = await logs.open(
-      { containerId: "c1", logPath, terminal: false, stdin: false },
+      { containerId: "c1", logPath, logFolder: folder, terminal: false, stdin: false },
       call,
     );
     const rig = new Rig(log);

@@ -10,6 +10,8 @@ export interface OpenPump {
   readonly key: string;
   /** "" discards the output. */
   readonly logPath: string;
+  /** The pod's folder of logs, a parent of `logPath`; what is below it is not trusted. */
+  readonly logFolder: string;
   /** FIFO paths; "" for a stream that does not exist. */
   readonly stdout: string;
   readonly stderr: string;

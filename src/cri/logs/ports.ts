@@ -32,6 +32,8 @@ export interface LogOptions {
   readonly containerId: string;
   /** Absolute path; "" discards the output. */
   readonly logPath: string;
+  /** The pod's folder of logs, a parent of `logPath`: no symbolic link is followed below it. */
+  readonly logFolder: string;
   readonly terminal: boolean;
   /** Make a stdin FIFO too (and keep its write end open until closeStdin). */
   readonly stdin: boolean;

@@ -56,7 +56,9 @@ export class PumpRoom {
 
   #open(request: OpenPump): void {
     const { key, resume } = request;
-    const file = new LogFile(request.logPath, {
+    const { logPath, logFolder } = request;
+    const place = logPath === "" ? undefined : { file: logPath, folder: logFolder };
+    const file = new LogFile(place, {
       began: (errno) => this.#send({ kind: "loss-began", key, errno }),
       ended: (lostBytes) => this.#send({ kind: "loss-ended", key, lostBytes }),
     });

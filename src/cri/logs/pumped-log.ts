@@ -2,9 +2,10 @@
 import fs from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import { isFault } from "../../base/errors.ts";
 import { openFifoBoth } from "../../base/os/fifo.ts";
 import type { IoConfig } from "../../client/ports.ts";
+import { logFault } from "./log-fault.ts";
 import type { LogCounts, LogRequest, OpenPump } from "./messages.ts";
 import { OpenTaps } from "./open-taps.ts";
 import type { TapEnd } from "./output-tap.ts";
@@ -145,9 +146,7 @@ export class PumpedLog implements ContainerLog {
 
   #failure(act: string, error: unknown): unknown {
     if (!isFault(error, "INTERNAL")) return error;
-    const errno = errnoOf(error.cause) ?? "UNKNOWN";
-    const what = `cannot ${act} of container "${this.containerId}": ${errno}`;
-    return fault("INTERNAL", what, { cause: error.cause });
+    return logFault(`cannot ${act} of container "${this.containerId}"`, error.cause);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
+import { logOptionsOf } from "../logs/log-options.ts";
 import {
   becomeCreated,
   becomeExited,
@@ -85,11 +86,10 @@ async function withLog(
   call: Cancellable,
 ): Promise<Task> {
   const { logs, log } = facade.ports;
-  const { id, config, logPath } = record;
+  const { id } = record;
   try {
     return await container.task(call, async (io) => {
-      const options = { containerId: id, logPath, terminal: config.tty, stdin: config.stdin };
-      const resumed = await logs.resume({ ...options, config: io, stopped }, call);
+      const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
       facade.live.of(id).log = resumed;
       return resumed;
     });
@@ -102,16 +102,15 @@ async function withLog(
 /** What a container wrote before it went with its shim. */
 async function salvageLog(
   facade: Facade,
-  { id, config, logPath }: ContainerRecord,
+  record: ContainerRecord,
   { signal }: Cancellable,
 ): Promise<void> {
   const { logs, log } = facade.ports;
   using limit = deadline(salvageMs, "salvaging the log", signal);
   try {
-    const { tty: terminal, stdin } = config;
-    await logs.salvage({ containerId: id, logPath, terminal, stdin }, limit);
+    await logs.salvage(logOptionsOf(record), limit);
   } catch (err) {
-    log.warn({ err, container: id }, "the end of a log could not be salvaged");
+    log.warn({ err, container: record.id }, "the end of a log could not be salvaged");
   }
 }
 

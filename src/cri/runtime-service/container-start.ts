@@ -13,6 +13,7 @@ import { act } from "../lifecycle/acts.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
+import { logOptionsOf } from "../logs/log-options.ts";
 import { criNamespace } from "../ports.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
@@ -97,7 +98,7 @@ async function createTask(
   call: Cancellable,
 ): Promise<{ task: Task; exit: ExitHandle }> {
   const { ports, live } = facade;
-  const { id, config } = record;
+  const { id } = record;
   const alive = live.of(id);
   const container: Container = (alive.container ??= await ports.client.loadContainer(id, call));
   const sandbox = facade.sandboxes.require(record.sandboxId);
@@ -114,17 +115,7 @@ async function createTask(
         ...taskOptions(facade, handler, record, sandbox),
         rootfs: ports.snapshotter.mounts(criNamespace, id),
         io: async () => {
-          alive.log = await op.run("log", () =>
-            ports.logs.open(
-              {
-                containerId: id,
-                logPath: record.logPath,
-                terminal: config.tty,
-                stdin: config.stdin,
-              },
-              call,
-            ),
-          );
+          alive.log = await op.run("log", () => ports.logs.open(logOptionsOf(record), call));
           return alive.log;
         },
       },

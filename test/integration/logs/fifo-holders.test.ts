@@ -30,7 +30,13 @@ function daemon(t: TestContext, root: string): ContainerLogs {
 
 function wanted(root: string): LogOptions {
   const logPath = path.join(root, "0.log");
-  return { containerId: "0123456789abcdef", logPath, terminal: false, stdin: false };
+  return {
+    containerId: "0123456789abcdef",
+    logPath,
+    logFolder: root,
+    terminal: false,
+    stdin: false,
+  };
 }
 
 function holdersBelow(root: string): number[] {

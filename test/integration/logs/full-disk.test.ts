@@ -41,7 +41,7 @@ test("a full disk costs lines, is told of once, and ends when there is room", {
     holder: "",
   });
   const logPath = path.join(disk, "pod", "0.log");
-  const options = { containerId: "full", logPath, terminal: true, stdin: false };
+  const options = { containerId: "full", logPath, logFolder: disk, terminal: true, stdin: false };
   await using container = await logs.open(options, call);
   const fd = fs.openSync(container.config.stdout, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
   const ballast = path.join(disk, "ballast");
