@@ -44,6 +44,7 @@ const steps: readonly Step[] = [
       "src/**/*.test.ts",
       "scripts/**/*.test.ts",
       "test/support/**/*.test.ts",
+      "test/docs/**/*.test.ts",
       "bench/**/*.test.ts",
     ],
     concurrency: 2,
