@@ -44,17 +44,41 @@ export function paxSparse(records: PaxRecords): PaxSparse {
 }
 
 /**
- * Reads format 1.0's map, decimal lines at the start of the data, out of what was collected so far;
- * undefined while more blocks are needed.
+ * Format 1.0's map, decimal lines at the start of the data, as its blocks come: how many segments, then
+ * offset and length of each. What a block holds is looked at once.
  */
-export function dataSegments(collected: Buffer): Segment[] | undefined {
-  const lines = collected.toString("latin1").split("\n").slice(0, -1);
-  const [first, ...rest] = lines;
-  if (first === undefined) return undefined;
-  const count = wholeNumber(first);
-  if (count > maxSegments) throw fault("INVALID_ARGUMENT", "sparse file has too many segments");
-  if (rest.length < 2 * count) return undefined;
-  return pairs(rest.slice(0, 2 * count).map(wholeNumber));
+export class MapInData {
+  readonly #numbers: number[] = [];
+  #wanted = 1;
+  #rest = "";
+
+  /** True when the map is whole. INVALID_ARGUMENT for what is none, RESOURCE_EXHAUSTED for too long a one. */
+  add(block: Buffer): boolean {
+    const lines = (this.#rest + block.toString("latin1")).split("\n");
+    this.#rest = lines.pop() ?? "";
+    // Numbers have 16 digits at most.
+    if (this.#rest.length > block.length)
+      throw fault("INVALID_ARGUMENT", "bad map of a sparse file");
+    for (const line of lines) {
+      if (this.#numbers.length === this.#wanted) return true;
+      this.#numbers.push(wholeNumber(line));
+      if (this.#numbers.length > 1) continue;
+      const count = this.#numbers[0] ?? 0;
+      checkCount(count);
+      this.#wanted = 1 + 2 * count;
+    }
+    return this.#numbers.length === this.#wanted;
+  }
+
+  segments(): Segment[] {
+    return pairs(this.#numbers.slice(1));
+  }
+}
+
+/** RESOURCE_EXHAUSTED for more segments than any file that people pack has. */
+export function checkCount(segments: number): void {
+  if (segments <= maxSegments) return;
+  throw fault("RESOURCE_EXHAUSTED", `sparse file has more than ${maxSegments} segments`);
 }
 
 /** Segments must ascend, fit into the file, and account for all stored bytes. */
@@ -68,7 +92,7 @@ export function checkSegments(segments: readonly Segment[], size: number, stored
     end = offset + length;
     total += length;
   }
-  if (total !== stored || segments.length > maxSegments) {
+  if (total !== stored) {
     throw fault("INVALID_ARGUMENT", "map of a sparse file does not fit its data");
   }
 }

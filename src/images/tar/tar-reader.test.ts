@@ -139,6 +139,66 @@ for (const [name, archive] of malformed) {
   });
 }
 
+// What used to take a time that grew with the square of the input: of these sizes, hours.
+const large: readonly { name: string; archive: () => Buffer; size?: number; code?: string }[] = [
+  {
+    name: "a sparse map of 16 MiB",
+    archive: () => tarBytes([sparseInData(900_000)]),
+    size: 900_000 * 3,
+  },
+  {
+    name: "a sparse map of more segments than any file has",
+    archive: () => tarBytes([sparseInData(1_000_001)]),
+    code: "RESOURCE_EXHAUSTED",
+  },
+  {
+    name: "a sparse map without an end",
+    archive: () => tarBytes([{ ...sparseInData(0), content: Buffer.alloc(8 * 1024 * 1024, "1") }]),
+    code: "INVALID_ARGUMENT",
+  },
+  {
+    name: "a PAX header of nothing but small records",
+    archive: () => {
+      const records = numbers(80_000).map((at) => [`a${at % 50_000}`, ""] as const);
+      return tarBytes([{ name: "p", flag: "x", content: paxBytes(records) }, { name: "a" }]);
+    },
+    size: 0,
+  },
+  {
+    name: "fifty thousand headers before one member",
+    archive: () =>
+      tarBytes([
+        ...numbers(50_000).map((at) => ({ name: "l", flag: at % 2 ? "L" : "K", content: "n" })),
+        { name: "a", content: "x" },
+      ]),
+    size: 1,
+  },
+  {
+    name: "a long name of gigabytes",
+    archive: () => tarBytes([{ name: "l", flag: "L", size: 3 * 2 ** 30 }]),
+    code: "RESOURCE_EXHAUSTED",
+  },
+];
+
+for (const { name, archive, size, code } of large) {
+  test(`TarReader is through with ${name} before long`, { timeout: 60_000 }, () => {
+    const sizes: number[] = [];
+    const sink = {
+      entry: (entry: TarEntry) => sizes.push(entry.size),
+      data: () => {},
+      end: () => {},
+    };
+    const reader = new TarReader(sink);
+    const readAll = (): void => {
+      reader.push(archive());
+      reader.finish();
+    };
+    if (code === undefined) readAll();
+    else assert.throws(readAll, { code });
+    assert.deepEqual(sizes, size === undefined ? [] : [size]);
+  });
+}
+
 test("TarReader answers or refuses whatever bytes it is given", () => {
   const archive = tarBytes([{ name: "a", content: "x", pax: { path: "b", mtime: "1.5" } }]);
   fc.assert(
@@ -162,6 +222,22 @@ function sparse(map: string): RawMember {
     content: "data",
     pax: { "GNU.sparse.size": "10", "GNU.sparse.map": map },
   };
+}
+
+/** A file of so many segments of one byte, the map before the data. */
+function sparseInData(segments: number): RawMember {
+  const map = [`${segments}\n`];
+  for (const at of numbers(segments)) map.push(`${at * 3}\n1\n`);
+  const text = Buffer.from(map.join(""));
+  const content = Buffer.alloc(Math.ceil(text.length / 512) * 512 + segments);
+  text.copy(content);
+  const realsize = String(segments * 3);
+  const pax = { "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": realsize };
+  return { name: "s", content, pax };
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, at) => at);
 }
 
 function flip(archive: Buffer, at: number): Buffer {

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import { noPaxRecords, type PaxRecords, parsePax, paxNumber, paxText, paxTime } from "./pax.ts";
-import { checkSegments, dataSegments, gnuSegments, paxSparse, type Segment } from "./sparse.ts";
+import {
+  checkCount,
+  checkSegments,
+  gnuSegments,
+  MapInData,
+  paxSparse,
+  type Segment,
+} from "./sparse.ts";
 import { blockBytes, number, type RawHeader, readHeader, text } from "./tar-header.ts";
 
 export type TarType =
@@ -193,23 +200,20 @@ export class TarReader {
         const block = yield { exact: blockBytes };
         segments.push(...gnuSegments(block, 0, 21));
         more = block[504] === 1;
-        if (segments.length > maxMetaBytes)
-          throw fault("RESOURCE_EXHAUSTED", "sparse map too long");
+        checkCount(segments.length);
       }
       return { segments, size: number(header.block, 483, 12), mapBytes: 0 };
     }
     const said = paxSparse(pax);
     if (said.kind === "none") return undefined;
     if (said.kind === "map") return { ...said, mapBytes: 0 };
-    let collected = Buffer.alloc(0);
-    for (;;) {
-      if (collected.length + blockBytes > Math.min(padded(stored), 16 * maxMetaBytes)) {
-        throw fault("INVALID_ARGUMENT", "map of a sparse file is cut off");
+    const map = new MapInData();
+    for (let mapBytes = blockBytes; mapBytes <= padded(stored); mapBytes += blockBytes) {
+      if (map.add(yield { exact: blockBytes })) {
+        return { segments: map.segments(), size: said.size, mapBytes };
       }
-      collected = Buffer.concat([collected, yield { exact: blockBytes }]);
-      const segments = dataSegments(collected);
-      if (segments) return { segments, size: said.size, mapBytes: collected.length };
     }
+    throw fault("INVALID_ARGUMENT", "map of a sparse file is cut off");
   }
 }
 

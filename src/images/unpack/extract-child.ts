@@ -14,6 +14,16 @@ import { mayBeTold, readNames, writeNames } from "./name-list.ts";
 // is loaded, and answers each with an ExtractAnswer. It ends with its input.
 
 const maxMessageChars = 1000;
+/** What the kernel, or zlib, says to what the layer asks for. */
+const refusals: readonly string[] = [
+  "ENAMETOOLONG",
+  "ELOOP",
+  "EMLINK",
+  "EINVAL",
+  "ERANGE",
+  "E2BIG",
+  "ERR_OUT_OF_RANGE",
+];
 
 process.umask(0);
 
@@ -51,22 +61,10 @@ async function dress({
   return { ok: true };
 }
 
-const refusals: readonly string[] = [
-  "ENAMETOOLONG",
-  "ELOOP",
-  "EMLINK",
-  "EINVAL",
-  "ERANGE",
-  "E2BIG",
-  "ERR_OUT_OF_RANGE",
-  "Z_DATA_ERROR",
-  "Z_BUF_ERROR",
-];
-
-/** What the layer asks for and the kernel takes in no layer is the layer's fault. */
 function failure(error: unknown): ExtractAnswer {
   const { code, message } = toFault(error);
-  const isRefused = !isFault(error) && refusals.includes(errnoOf(error) ?? "");
+  const errno = errnoOf(error) ?? "";
+  const isRefused = !isFault(error) && (refusals.includes(errno) || /^Z(STD_error)?_/.test(errno));
   return {
     ok: false,
     code: isRefused ? "INVALID_ARGUMENT" : code,

@@ -42,10 +42,10 @@ export class KnownFolders {
   remember(folder: Known, name: string): Known {
     const found = folder.below?.get(name);
     if (found) return found;
-    this.#count += 1;
-    if (this.#count > this.#limit) {
+    if (this.#count >= this.#limit) {
       throw fault("RESOURCE_EXHAUSTED", `layer has too many folders: more than ${this.#limit}`);
     }
+    this.#count += 1;
     const made = known(name, folder);
     folder.below ??= new Map();
     folder.below.set(name, made);
