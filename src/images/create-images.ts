@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
-import { fault, isAbort, isFault } from "../base/errors.ts";
+import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { settlesWithin } from "../base/settles-within.ts";
 import { SingleFlight } from "../base/single-flight.ts";
 import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
-import type { ContentStore } from "../content/ports.ts";
+import type { ContentStore, Digest } from "../content/ports.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
 import type { Resource } from "../metadata/leases.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
@@ -17,6 +20,7 @@ import { type ImageRecord, ImageRecords } from "./image-records.ts";
 import type { ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
+import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type { Image, Images, RegistryAuth } from "./ports.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
@@ -52,11 +56,16 @@ export interface ImageLibrary extends Images {
   refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
   /** Call when others have changed records or made layers: shows what has become whole since. */
   refreshAll(call: Cancellable): Promise<void>;
-  /** The config document as the image has it, for inspection. */
-  inspect(image: Image): unknown;
+  /** The config document as the image has it, in JSON, for inspection; undefined for a built-in image. */
+  inspect(image: Image, call: Cancellable): Promise<string | undefined>;
   /** Removes what no image and no container needs; false when a pull is under way. */
   collectGarbage(call: Cancellable): Promise<boolean>;
 }
+
+/** Of images at the start. */
+const readAtOnce = 4;
+/** How long the start waits for them. */
+const startReadingMs = 10_000;
 
 /** Opens the images of a namespace. One that cannot be read is logged and left out. */
 export async function createImages(options: ImagesOptions): Promise<ImageLibrary> {
@@ -70,12 +79,18 @@ class StoredImages implements ImageLibrary {
   readonly #options: ImagesOptions;
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
+  readonly #documents = new DocumentReader();
+  /** Where compressed archives are unpacked. */
+  readonly #archives: string;
+  /** Targets of records that lead to no image. */
+  readonly #unreadable = new Set<Digest>();
   readonly #pulls: SingleFlight<Image>;
 
   constructor(options: ImagesOptions) {
     const { signal } = options;
     const flights = { abandonWhenUnwatched: true, ...(signal && { lifetime: signal }) };
     this.#options = options;
+    this.#archives = join(options.snapshotter.root, "archives");
     this.records = new ImageRecords(options.metadata, options.namespace);
     this.#catalog = new ImageCatalog(this.records, options.builtin ?? []);
     this.#unpacker = new Unpacker(options);
@@ -85,19 +100,40 @@ class StoredImages implements ImageLibrary {
   }
 
   async recover(): Promise<void> {
-    await dropStaleIngests(this.#options.content, this.#options.namespace);
+    await dropStaleIngests(this.#options);
+    await rm(this.#archives, { recursive: true, force: true }).catch((err: unknown) => {
+      this.#options.log.warn({ err, folder: this.#archives }, "archives left behind");
+    });
     await this.#unpacker.recover();
+    // What one image is like must not keep the daemon from serving: the rest is read meanwhile.
+    if (await settlesWithin(this.#readAll(), startReadingMs)) return;
+    this.#options.log.warn({}, "images are still being read, some are not listed yet");
+  }
+
+  /** Shows the images of all records, a few at a time. Does not throw. */
+  async #readAll(): Promise<void> {
+    const { garbage, namespace, log } = this.#options;
     const call = { signal: this.#options.signal ?? cleanupDeadline(600_000) };
-    await Promise.all(
-      this.records.list().map(async (record) => {
-        try {
-          if (await this.refresh(record, call)) return;
-          this.#options.log.warn({ image: record.name }, "image lacks layers, it is left out");
-        } catch (err) {
-          this.#options.log.warn({ image: record.name, err }, "image cannot be read");
-        }
-      }),
-    );
+    try {
+      using _work = await garbage.hold(namespace, call);
+      const rest = this.records.list().values();
+      const readSome = async (): Promise<void> => {
+        for (const record of rest) await this.#readOne(record, call);
+      };
+      await Promise.all(Array.from({ length: readAtOnce }, readSome));
+    } catch (err) {
+      log.warn({ err }, "images cannot be read");
+    }
+  }
+
+  async #readOne(record: ImageRecord, call: Cancellable): Promise<void> {
+    const { log } = this.#options;
+    try {
+      if (await this.refresh(record, call)) return;
+      log.warn({ image: record.name }, "image lacks layers, it is left out");
+    } catch (err) {
+      log.warn({ image: record.name, err }, "image cannot be read");
+    }
   }
 
   find(reference: string): Image | undefined {
@@ -110,18 +146,28 @@ class StoredImages implements ImageLibrary {
 
   async refreshAll(call: Cancellable): Promise<void> {
     this.#catalog.changed();
-    for (const record of this.records.list()) {
-      if (this.#catalog.knows(record)) continue;
+    const records = this.records.list();
+    const targets = new Set(records.map(({ target }) => target.digest));
+    for (const digest of this.#unreadable)
+      if (!targets.has(digest)) this.#unreadable.delete(digest);
+    for (const record of records) {
+      if (this.#catalog.knows(record) || this.#unreadable.has(record.target.digest)) continue;
       try {
         await this.refresh(record, call);
       } catch (err) {
+        // Such bytes will be no image at the next look either.
+        if (isFault(err, "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED")) {
+          this.#unreadable.add(record.target.digest);
+        }
         this.#options.log.debug({ image: record.name, err }, "image is not whole yet");
       }
     }
   }
 
-  inspect(image: Image): unknown {
-    return this.#catalog.treeOf(image.id)?.document.raw;
+  async inspect(image: Image, call: Cancellable): Promise<string | undefined> {
+    const { content, namespace } = this.#options;
+    if (!content.info(namespace, image.id)) return undefined;
+    return (await content.read(image.id, call)).toString("utf8");
   }
 
   async refresh({ target }: ImageRecord, call: Cancellable): Promise<boolean> {
@@ -165,17 +211,18 @@ class StoredImages implements ImageLibrary {
     const call = { signal };
     using _work = await this.#options.garbage.hold(namespace, call);
     try {
-      await using archive = await openArchive(path, call);
+      await using archive = await openArchive(path, this.#archives, call);
       const from = { archive, content, namespace };
       const source = new ArchiveSource(archive, content, namespace);
       const images: Image[] = [];
-      for (const found of await readArchive(from, name, call)) {
+      for (const found of await readArchive(from, this.#documents, name, call)) {
         images.push(await this.#register(found, source, call));
       }
       return images;
     } catch (error) {
-      if (!isFault(error, "INVALID_ARGUMENT")) throw error;
-      throw fault(error.code, `cannot load "${path}": ${error.message}`, { cause: error });
+      const isOurs = isFault(error, "INVALID_ARGUMENT") || isBroken(error);
+      if (!isOurs) throw error;
+      throw fault("INVALID_ARGUMENT", `cannot load "${path}": ${error.message}`, { cause: error });
     }
   }
 
@@ -284,9 +331,14 @@ class StoredImages implements ImageLibrary {
     target: ArchivedImage["target"],
     call: Cancellable,
   ): Promise<ImageTree> {
-    const { content, namespace, platform } = this.#options;
-    return readImageTree(content, namespace, source, target, platform, call);
+    const reading = { ...this.#options, documents: this.#documents };
+    return readImageTree(reading, source, target, call);
   }
+}
+
+/** What zlib says of an archive that is none. */
+function isBroken(error: unknown): error is Error {
+  return /^Z(STD_error)?_/.test(errnoOf(error) ?? "");
 }
 
 function* rootsOf(catalog: ImageCatalog, { name }: Snapshotter): Generator<Resource> {

@@ -4,13 +4,8 @@ import { fault } from "../base/errors.ts";
 import type { ContentStore, Digest } from "../content/ports.ts";
 import { chainIds } from "./chain-id.ts";
 import { type ImageSource, obtainDocument } from "./image-source.ts";
-import {
-  type Descriptor,
-  type ImageDocument,
-  type Manifest,
-  parseImageDocument,
-  parseManifest,
-} from "./manifest/documents.ts";
+import type { DocumentReader } from "./manifest/document-reader.ts";
+import type { Descriptor, ImageDocument, Manifest } from "./manifest/documents.ts";
 import { bestFor, type Platform, platformFit, platformName } from "./manifest/platform.ts";
 
 /** An image for one platform, from what its name points to down to its layers. */
@@ -30,18 +25,26 @@ export interface ImageTree {
   readonly sizeBytes: bigint;
 }
 
+/** Where images are read, and for whom. */
+export interface TreeReading {
+  readonly content: ContentStore;
+  readonly namespace: string;
+  readonly documents: DocumentReader;
+  readonly platform: Platform;
+}
+
 const maxDepth = 4;
+/** Of an index, in a message. */
+const shownPlatforms = 20;
 
 /**
  * Reads an image's documents, through indexes to the manifest for the platform. What the content store
  * lacks comes from the source. FAILED_PRECONDITION for what is no image, NOT_FOUND without a platform.
  */
 export async function readImageTree(
-  content: ContentStore,
-  namespace: string,
+  { content, namespace, documents, platform }: TreeReading,
   source: ImageSource,
   target: Descriptor,
-  platform: Platform,
   call: Cancellable,
 ): Promise<ImageTree> {
   const blobs: Digest[] = [];
@@ -52,14 +55,19 @@ export async function readImageTree(
   let at = target;
   for (let depth = 0; depth < maxDepth; depth += 1) {
     const bytes = await read(at);
-    const parsed = parseManifest(bytes, `manifest "${at.digest}"`, at.mediaType);
+    const { digest, mediaType } = at;
+    const parsed = await documents.read(
+      { kind: "manifest", bytes, what: `manifest "${digest}"`, mediaType },
+      call,
+    );
     if (parsed.kind === "index") {
       at = pick(parsed.manifests, platform, at.digest);
       continue;
     }
-    const document = parseImageDocument(
-      await read(parsed.config),
-      `config "${parsed.config.digest}"`,
+    const config = await read(parsed.config);
+    const document = await documents.read(
+      { kind: "image", bytes: config, what: `config "${parsed.config.digest}"`, mediaType: "" },
+      call,
     );
     checkImage(parsed, document, platform);
     blobs.push(...parsed.layers.map(({ digest }) => digest));
@@ -94,7 +102,10 @@ export const noSource: ImageSource = {
 function pick(offered: readonly Descriptor[], platform: Platform, index: Digest): Descriptor {
   const best = bestFor(platform, offered);
   if (best) return best;
-  const have = offered.map((one) => one.platform && platformName(one.platform)).join(", ");
+  const have = offered
+    .slice(0, shownPlatforms)
+    .map((one) => one.platform && platformName(one.platform))
+    .join(", ");
   throw fault(
     "NOT_FOUND",
     `index "${index}" has no image for ${platformName(platform)}, only for ${have || "none"}`,

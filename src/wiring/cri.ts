@@ -209,7 +209,10 @@ export function criPlugins(
     requires: [pluginUri(images)],
     init: (context) => {
       const library = context.get(images);
-      return createImageService({ images: library, inspect: (image) => library.inspect(image) });
+      return createImageService({
+        images: library,
+        inspect: (image, call) => library.inspect(image, call),
+      });
     },
   });
   const berthImages = definePlugin({

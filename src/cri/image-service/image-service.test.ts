@@ -57,7 +57,7 @@ function makeService() {
     remove: async (reference) => void calls.push(["remove", reference]),
     usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),
   };
-  return { calls, service: createImageService({ images, inspect: () => ({ os: "linux" }) }) };
+  return { calls, service: createImageService({ images, inspect: async () => '{"os":"linux"}' }) };
 }
 
 const spec = (name: string): ImageSpec => ({

@@ -20,7 +20,7 @@ export function createImageService({
   return {
     ListImages: async (request) => listImages(images, request),
     StreamImages: (request) => streamImages(images, request),
-    ImageStatus: async (request) => imageStatus(images, inspect, request),
+    ImageStatus: (request, call) => imageStatus(images, inspect, request, call),
     PullImage: (request, call) => pullImage(images, request, call),
     RemoveImage: (request, call) => removeImage(images, request, call),
     ImageFsInfo: (_request, call) => imageFsInfo(images, call),

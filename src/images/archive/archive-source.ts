@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { buffer } from "node:stream/consumers";
+import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { hexOf } from "../../content/digest.ts";
@@ -20,8 +21,8 @@ export class ArchiveSource implements ImageSource {
     this.#namespace = namespace;
   }
 
-  async document({ digest }: Descriptor, _call: Cancellable): Promise<Buffer> {
-    return readDocument(this.#archive, blobName(digest));
+  async document({ digest }: Descriptor, call: Cancellable): Promise<Buffer> {
+    return readDocument(this.#archive, blobName(digest), call);
   }
 
   async fetch({ digest, size }: Descriptor, call: Cancellable): Promise<void> {
@@ -46,13 +47,20 @@ export class ArchiveSource implements ImageSource {
 }
 
 /** A small file of an archive; NOT_FOUND when absent. */
-export async function readDocument(archive: Archive, name: string): Promise<Buffer> {
+export async function readDocument(
+  archive: Archive,
+  name: string,
+  { signal }: Cancellable,
+): Promise<Buffer> {
   const file = await archive.open(name);
   if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
   if (file.sizeBytes > maxDocumentBytes) {
-    throw fault("RESOURCE_EXHAUSTED", `"${name}" of the archive is too long`);
+    throw fault(
+      "RESOURCE_EXHAUSTED",
+      `"${name}" of the archive has ${file.sizeBytes} bytes, more than ${maxDocumentBytes}`,
+    );
   }
-  return buffer(file.stream());
+  return abandonable(buffer(file.stream()), signal);
 }
 
 export interface StoreTarget {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { z } from "zod";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { digestOf } from "../../content/digest.ts";
 import { storeBytes } from "../image-source.ts";
-import { type Descriptor, parseIndex } from "../manifest/documents.ts";
+import type { DocumentReader } from "../manifest/document-reader.ts";
+import type { Descriptor } from "../manifest/documents.ts";
 import { MediaType } from "../manifest/media-types.ts";
 import { canonicalName, parseReference } from "../reference.ts";
 import { compressionOf } from "../unpack/decompress.ts";
@@ -16,33 +16,31 @@ export interface ArchivedImage {
   readonly names: readonly string[];
 }
 
-const dockerManifest = z.array(
-  z.object({
-    Config: z.string(),
-    RepoTags: z.array(z.string()).nullish(),
-    Layers: z.array(z.string()),
-  }),
-);
-
 /**
  * Finds the images of an OCI layout, or of what `docker save` writes, whose blobs then go into the
  * content store. `name` replaces the names found. INVALID_ARGUMENT when the archive is neither.
  */
 export async function readArchive(
   from: StoreTarget,
+  documents: DocumentReader,
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
-  if (await from.archive.open("index.json")) return readLayout(from, name);
-  if (await from.archive.open("manifest.json")) return readDockerArchive(from, name, call);
+  if (await from.archive.open("index.json")) return readLayout(from, documents, name, call);
+  if (await from.archive.open("manifest.json"))
+    return readDockerArchive(from, documents, name, call);
   throw fault("INVALID_ARGUMENT", "archive has neither index.json nor manifest.json");
 }
 
 async function readLayout(
   { archive }: StoreTarget,
+  documents: DocumentReader,
   name: string | undefined,
+  call: Cancellable,
 ): Promise<ArchivedImage[]> {
-  const { manifests } = parseIndex(await readDocument(archive, "index.json"), "index.json");
+  const what = "index.json";
+  const bytes = await readDocument(archive, what, call);
+  const { manifests } = await documents.read({ kind: "layout", bytes, what, mediaType: "" }, call);
   return manifests.map((target) => {
     const { annotations } = target;
     const ref = annotations["org.opencontainers.image.ref.name"] ?? "";
@@ -59,11 +57,15 @@ function nameFor(name: string, ref: string, images: number): string {
 
 async function readDockerArchive(
   from: StoreTarget,
+  documents: DocumentReader,
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
+  const what = "manifest.json";
+  const bytes = await readDocument(from.archive, what, call);
+  const images = await documents.read({ kind: "docker", bytes, what, mediaType: "" }, call);
   const found: ArchivedImage[] = [];
-  for (const image of await parseDockerManifest(from)) {
+  for (const image of images) {
     const layers: Descriptor[] = [];
     for (const layer of image.Layers) {
       const { digest, size, start } = await storeFile(from, layer, call);
@@ -71,7 +73,7 @@ async function readDockerArchive(
       const suffix = compression === "none" ? "" : `+${compression}`;
       layers.push({ mediaType: `${MediaType.ociLayer}${suffix}`, digest, size, annotations: {} });
     }
-    const config = await readDocument(from.archive, image.Config);
+    const config = await readDocument(from.archive, image.Config, call);
     await storeBytes(from.content, from.namespace, config, call);
     const manifest = Buffer.from(
       JSON.stringify({
@@ -97,17 +99,6 @@ async function readDockerArchive(
     });
   }
   return found;
-}
-
-async function parseDockerManifest(from: StoreTarget): Promise<z.infer<typeof dockerManifest>> {
-  const bytes = await readDocument(from.archive, "manifest.json");
-  try {
-    return dockerManifest.parse(JSON.parse(bytes.toString("utf8")));
-  } catch (error) {
-    throw fault("INVALID_ARGUMENT", "manifest.json of the archive cannot be understood", {
-      cause: error,
-    });
-  }
 }
 
 function canonicalNames(names: readonly string[]): string[] {

@@ -4,6 +4,13 @@ import { fault } from "../../base/errors.ts";
 import { isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { ImageConfig } from "../ports.ts";
+import {
+  checkAnnotations,
+  checkCounts,
+  checkProcess,
+  maxNameChars,
+  usableLabels,
+} from "./document-limits.ts";
 import { isIndexType, isManifestType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
 
@@ -33,24 +40,23 @@ export interface ImageDocument {
   readonly config: ImageConfig;
   /** Digests of the layers' plain archives, base first. */
   readonly diffIds: readonly Digest[];
-  /** The whole document, for people who inspect the image. */
-  readonly raw: unknown;
 }
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), {
   error: "not a sha256 digest",
 });
+const name = z.string().max(maxNameChars);
 const platform = z
   .object({
-    os: z.string().default(""),
-    architecture: z.string().default(""),
-    variant: z.string().nullish(),
+    os: name.default(""),
+    architecture: name.default(""),
+    variant: name.nullish(),
   })
   .transform(({ os, architecture, variant }) => ({ os, architecture, variant: variant ?? "" }));
 const strings = z.record(z.string(), z.string()).nullish();
 const descriptor = z
   .object({
-    mediaType: z.string().default(""),
+    mediaType: name.default(""),
     digest,
     size: z.number().int().nonnegative(),
     annotations: strings,
@@ -75,13 +81,13 @@ const process = z.object({
   Cmd: list,
   WorkingDir: z.string().nullish(),
   Volumes: z.record(z.string(), z.unknown()).nullish(),
-  StopSignal: z.string().nullish(),
+  StopSignal: name.nullish(),
   Labels: strings,
 });
 const image = z.object({
-  os: z.string().nullish(),
-  architecture: z.string().nullish(),
-  variant: z.string().nullish(),
+  os: name.nullish(),
+  architecture: name.nullish(),
+  variant: name.nullish(),
   config: process.nullish(),
   rootfs: z.object({ diff_ids: z.array(digest).nullish() }),
 });
@@ -113,38 +119,54 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
     );
   }
   return isIndex
-    ? { kind: "index", ...check(index, value, what) }
-    : { kind: "manifest", ...check(manifest, value, what) };
+    ? { kind: "index", manifests: check(index, value, what).manifests.map(plain) }
+    : plainManifest(check(manifest, value, what));
+}
+
+/** What descriptors in a manifest are annotated with is for others, and can be long. */
+function plain(descriptor: Descriptor): Descriptor {
+  return { ...descriptor, annotations: {} };
+}
+
+function plainManifest({ config, layers }: Omit<Manifest, "kind">): Manifest {
+  return { kind: "manifest", config: plain(config), layers: layers.map(plain) };
 }
 
 /** Reads the list in an OCI layout's `index.json`. */
 export function parseIndex(bytes: Uint8Array, what: string): Index {
-  return { kind: "index", ...check(index, json(bytes, what), what) };
+  const { manifests } = check(index, json(bytes, what), what);
+  for (const { annotations } of manifests) checkAnnotations(annotations, what);
+  return { kind: "index", manifests };
 }
 
 /** Reads a config blob. FAILED_PRECONDITION when it is none, as for artifacts that are no images. */
 export function parseImageDocument(bytes: Uint8Array, what: string): ImageDocument {
-  const raw = json(bytes, what);
-  const value = check(image, raw, what);
-  const config = value.config ?? {};
+  const value = check(image, json(bytes, what), what);
+  const config = processOf(value.config ?? {});
+  const { env, entrypoint, cmd, user, workingDir, stopSignal, volumes } = config;
+  const words = [...env, ...entrypoint, ...cmd, ...volumes, user, workingDir, stopSignal];
+  checkProcess(words, what);
   return {
     platform: {
       os: value.os ?? "",
       architecture: value.architecture ?? "",
       variant: value.variant ?? "",
     },
-    config: {
-      user: config.User ?? "",
-      env: config.Env ?? [],
-      entrypoint: config.Entrypoint ?? [],
-      cmd: config.Cmd ?? [],
-      workingDir: config.WorkingDir ?? "",
-      volumes: Object.keys(config.Volumes ?? {}),
-      stopSignal: config.StopSignal ?? "",
-      labels: config.Labels ?? {},
-    },
+    config,
     diffIds: value.rootfs.diff_ids ?? [],
-    raw,
+  };
+}
+
+function processOf(config: z.infer<typeof process>): ImageConfig {
+  return {
+    user: config.User ?? "",
+    env: config.Env ?? [],
+    entrypoint: config.Entrypoint ?? [],
+    cmd: config.Cmd ?? [],
+    workingDir: config.WorkingDir ?? "",
+    volumes: Object.keys(config.Volumes ?? {}),
+    stopSignal: config.StopSignal ?? "",
+    labels: usableLabels(config.Labels ?? {}),
   };
 }
 
@@ -157,11 +179,12 @@ function json(bytes: Uint8Array, what: string): unknown {
 }
 
 function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  checkCounts(value, what);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const first = result.error.issues[0];
-  const where = first?.path.join(".") ?? "";
+  const where = first?.path.join(".").slice(0, 200) ?? "";
   throw fault("FAILED_PRECONDITION", `${what} is no image: ${where}: ${first?.message}`, {
-    cause: result.error,
+    cause: new Error(first?.message),
   });
 }

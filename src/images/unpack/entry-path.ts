@@ -53,12 +53,32 @@ export function quotedName(name: string): string {
 export function cleanPath(name: string): string[] {
   if (name.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");
   const parts: string[] = [];
+  let bytes = 0;
   for (const part of name.split("/")) {
     if (part === "" || part === ".") continue;
-    if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined) {
+    if (part !== "..") {
+      parts.push(part);
+      bytes += part.length + 1;
+      continue;
+    }
+    const left = parts.pop();
+    bytes -= (left?.length ?? 0) + 1;
+    if (left === undefined) {
       throw fault("INVALID_ARGUMENT", `layer has a name outside its root: ${quotedName(name)}`);
     }
   }
+  // Before a single folder is made of it.
+  if (bytes > maxPathBytes || parts.some((part) => part.length > maxNameBytes)) throw tooLong(name);
   return parts;
+}
+
+/** PATH_MAX without the terminator, and NAME_MAX: what the kernel takes in a call. */
+export const maxPathBytes = 4095;
+export const maxNameBytes = 255;
+
+export function tooLong(name: string): Error {
+  return fault(
+    "INVALID_ARGUMENT",
+    `layer has a name of ${name.length} bytes, which is too long: ${quotedName(name)}`,
+  );
 }

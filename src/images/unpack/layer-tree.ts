@@ -2,17 +2,13 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
-import { quotedName } from "./entry-path.ts";
+import { maxNameBytes, maxPathBytes, quotedName, tooLong } from "./entry-path.ts";
 import { emptyFolder, namesIn, removeFolder } from "./folder-contents.ts";
 import { type Known, KnownFolders, pathOf, walk } from "./known-folders.ts";
 
 const maxLinks = 40;
 /** Names looked up because links led there, in all: a few bytes of archive can ask for thousands of them. */
 const maxLinkSteps = 20_000_000;
-/** PATH_MAX without the terminator. */
-const maxPathBytes = 4095;
-const maxNameBytes = 255;
-
 /** A folder of the tree, with its path. */
 export interface Place {
   readonly at: string;
@@ -188,12 +184,7 @@ export class LayerTree {
 /** Path of a name in a folder. INVALID_ARGUMENT for one that the kernel takes in no call. */
 export function pathIn(folder: string, name: string): string {
   const at = `${folder}/${name}`;
-  if (name.length > maxNameBytes || at.length > maxPathBytes) {
-    throw fault(
-      "INVALID_ARGUMENT",
-      `layer has a name of ${at.length} bytes, which is too long: ${quotedName(at)}`,
-    );
-  }
+  if (name.length > maxNameBytes || at.length > maxPathBytes) throw tooLong(at);
   return at;
 }
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { RuntimeFault } from "../../../src/base/errors.ts";
 import { digestOf } from "../../../src/content/digest.ts";
 import { lacking } from "../../support/lacking.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { must } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
+import { tarBytes } from "../../support/tar-bytes.ts";
 import { namespace, openLibrary } from "./library.ts";
 
 const skip = lacking("skopeo");
@@ -171,3 +175,91 @@ test("images that share layers are loaded side by side", { skip }, async () => {
   assert.equal(images.list()[0]?.repoTags.length, 4);
   assert.equal(snapshotter.list(namespace).length, 2);
 });
+
+const odd: readonly {
+  name: string;
+  make: (folder: string) => Promise<string>;
+  code: string;
+  says: RegExp;
+}[] = [
+  {
+    name: "a FIFO",
+    make: async (folder) => {
+      await must("mkfifo", [path.join(folder, "fifo")]);
+      return path.join(folder, "fifo");
+    },
+    code: "INVALID_ARGUMENT",
+    says: /neither a file nor a folder/,
+  },
+  {
+    name: "a layout whose index is a FIFO",
+    make: async (folder) => {
+      await must("mkfifo", [path.join(folder, "index.json")]);
+      return folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /neither index\.json nor manifest\.json/,
+  },
+  {
+    name: "a saved image whose layer is a file of the host",
+    make: async (folder) => {
+      const manifest = [{ Config: "config", Layers: ["layer"] }];
+      await writeFile(path.join(folder, "manifest.json"), JSON.stringify(manifest));
+      await writeFile(path.join(folder, "config"), "{}");
+      const outside = `${folder}-outside.tar`;
+      await must("tar", ["-C", layout, "-cf", outside, "."]);
+      await symlink(outside, path.join(folder, "layer"));
+      return folder;
+    },
+    code: "NOT_FOUND",
+    says: /archive has no "layer"/,
+  },
+  {
+    name: "an index of nine MiB",
+    make: async (folder) => {
+      await writeFile(path.join(folder, "index.json"), " ".repeat(9 * 1024 * 1024));
+      return folder;
+    },
+    code: "RESOURCE_EXHAUSTED",
+    says: /"index\.json" of the archive has 9437184 bytes, more than 8388608/,
+  },
+  {
+    name: "a tar of a hundred thousand files",
+    make: async (folder) => {
+      const file = path.join(folder, "many.tar.gz");
+      const members = Array.from({ length: 50_001 }, (_, at) => ({ name: `f${at}` }));
+      await writeFile(file, gzipSync(tarBytes(members), { level: 1 }));
+      return file;
+    },
+    code: "RESOURCE_EXHAUSTED",
+    says: /more than 50000 files/,
+  },
+  {
+    name: "half a gzip",
+    make: async (folder) => {
+      const file = path.join(folder, "half.tar.gz");
+      await writeFile(file, gzipSync(randomBytes(10_000)).subarray(0, 5000));
+      return file;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /end of file/,
+  },
+];
+
+for (const { name, make, code, says } of odd) {
+  test(`${name} is no archive, and leaves nothing`, { skip }, async () => {
+    const folder = await home.folder(`odd ${name}`);
+    const file = await make(folder);
+    const root = await home.folder(`for ${name}`);
+    const { images, content, snapshotter } = await openLibrary(root);
+    await assert.rejects(images.load(file, call()), (error: unknown) => {
+      assert.ok(error instanceof RuntimeFault, String(error));
+      assert.equal(error.code, code, error.message);
+      assert.match(error.message, says);
+      return true;
+    });
+    assert.deepEqual(await content.ingests(namespace), []);
+    const archives = path.join(snapshotter.root, "archives");
+    assert.deepEqual(existsSync(archives) ? await readdir(archives) : [], []);
+  });
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { FileHandle } from "node:fs/promises";
+import path from "node:path";
+import { Readable } from "node:stream";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
+import { type TarEntry, TarReader } from "../tar/tar-reader.ts";
+import type { Archive, ArchivedFile } from "./archive.ts";
+
+/** An archive of images has some files for each layer. */
+const maxMembers = 50_000;
+const maxNameBytes = 4096;
+const maxLinks = 8;
+
+/** What is kept of a member. */
+type Member = Pick<TarEntry, "type" | "name" | "linkName" | "size" | "dataOffset">;
+
+/** The files of a plain tar archive. */
+export class TarArchive implements Archive {
+  readonly #file: FileHandle;
+  readonly #members: ReadonlyMap<string, Member>;
+  readonly #owned: AsyncDisposable;
+
+  constructor(file: FileHandle, members: ReadonlyMap<string, Member>, owned: AsyncDisposable) {
+    this.#file = file;
+    this.#members = members;
+    this.#owned = owned;
+  }
+
+  async open(name: string): Promise<ArchivedFile | undefined> {
+    const member = this.#resolve(name);
+    if (member?.type !== "file") return undefined;
+    const { dataOffset: start, size: sizeBytes } = member;
+    // `end` is inclusive, so an empty range is no range.
+    const end = start + sizeBytes - 1;
+    return {
+      sizeBytes,
+      stream: () =>
+        sizeBytes === 0
+          ? Readable.from([])
+          : this.#file.createReadStream({ start, end, autoClose: false }),
+    };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve(this.#owned[Symbol.asyncDispose]());
+  }
+
+  /** Older archives name a layer that occurs twice by a link. */
+  #resolve(name: string): Member | undefined {
+    let at = path.posix.normalize(name);
+    for (let links = 0; links < maxLinks; links += 1) {
+      const member = this.#members.get(at);
+      if (member?.type === "symlink") {
+        at = path.posix.join(path.posix.dirname(at), utf8(member.linkName));
+      } else if (member?.type === "hardlink") at = path.posix.normalize(utf8(member.linkName));
+      else return member;
+    }
+    return undefined;
+  }
+}
+
+/** Finds the members of a plain archive. RESOURCE_EXHAUSTED for more of them than images have. */
+export async function indexTar(
+  file: FileHandle,
+  { signal }: Cancellable,
+): Promise<ReadonlyMap<string, Member>> {
+  const members = new Map<string, Member>();
+  let count = 0;
+  const reader = new TarReader({
+    entry: ({ type, name, linkName, size, dataOffset, storedBytes }) => {
+      count += 1;
+      if (count > maxMembers) {
+        throw fault("RESOURCE_EXHAUSTED", `archive has more than ${maxMembers} files`);
+      }
+      if (name.length > maxNameBytes || linkName.length > maxNameBytes) {
+        throw fault("INVALID_ARGUMENT", "archive has a name that is too long");
+      }
+      if (size !== storedBytes) {
+        throw fault("INVALID_ARGUMENT", `archive holds a sparse file: "${utf8(name)}"`);
+      }
+      members.set(path.posix.normalize(utf8(name)), { type, name, linkName, size, dataOffset });
+    },
+    data: () => {},
+    end: () => {},
+  });
+  const options = { start: 0, highWaterMark: 1024 * 1024, autoClose: false, signal };
+  for await (const chunk of file.createReadStream(options)) reader.push(chunk as Buffer);
+  reader.finish();
+  return members;
+}
+
+function utf8(name: string): string {
+  return Buffer.from(name, "latin1").toString("utf8");
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import { isRecord } from "../../runtime/is-record.ts";
+
+// What is taken of a document, whoever wrote it. What an image keeps in memory for as long as it is known is
+// its layers' digests, what its process is to be like, and labels: some 400 KiB at most.
+
+/** overlayfs takes 500 folders for one mount (OVL_MAX_STACK). */
+const maxLayers = 500;
+/** Platforms of an index, or images of an archive. */
+const maxManifests = 5000;
+const maxWords = 20_000;
+/** Media types, platforms. */
+export const maxNameChars = 1024;
+/** What the process is told. exec(2) takes 2 MiB of it by default, and 128 KiB in one piece. */
+const maxProcessBytes = 256 * 1024;
+/** containerd's limit of a label, name and value together, and ours of all. */
+const maxLabelBytes = 4096;
+const maxLabelsBytes = 128 * 1024;
+/** Annotations of one entry of a layout's index. */
+const maxAnnotationsBytes = 64 * 1024;
+
+/** Refuses what is too many of anything, before anybody looks at each. FAILED_PRECONDITION. */
+export function checkCounts(value: unknown, what: string): void {
+  const lists: readonly (readonly [at: string, limit: number])[] = [
+    ["manifests", maxManifests],
+    ["layers", maxLayers],
+    ["rootfs.diff_ids", maxLayers],
+    ["config.Env", maxWords],
+    ["config.Entrypoint", maxWords],
+    ["config.Cmd", maxWords],
+  ];
+  for (const [at, limit] of lists) {
+    let list = value;
+    for (const name of at.split(".")) list = isRecord(list) ? list[name] : undefined;
+    if (!Array.isArray(list) || list.length <= limit) continue;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${what} has ${list.length} entries in ${at}, more than ${limit}`,
+    );
+  }
+}
+
+/** Refuses a process that is told more than any can take. FAILED_PRECONDITION. */
+export function checkProcess(words: readonly string[], what: string): void {
+  let bytes = 0;
+  for (const word of words) bytes += Buffer.byteLength(word) + 8;
+  if (bytes <= maxProcessBytes) return;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `${what} has ${bytes} bytes of environment, arguments and volumes, more than ${maxProcessBytes}`,
+  );
+}
+
+/**
+ * The labels that a container of the image can have: as containerd does, those that are too long for a
+ * container's record are left out. They stay in the document, which inspection shows.
+ */
+export function usableLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  let total = 0;
+  const isUsable = ([key, value]: [string, string]): boolean => {
+    const bytes = Buffer.byteLength(key) + Buffer.byteLength(value);
+    if (bytes > maxLabelBytes || total + bytes > maxLabelsBytes) return false;
+    total += bytes;
+    return true;
+  };
+  return Object.fromEntries(Object.entries(labels).filter(isUsable));
+}
+
+/** Refuses annotations that no image's record should hold. FAILED_PRECONDITION. */
+export function checkAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  what: string,
+): void {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations)) bytes += key.length + value.length;
+  if (bytes <= maxAnnotationsBytes) return;
+  throw fault("FAILED_PRECONDITION", `${what} has ${bytes} bytes of annotations for one image`);
+}

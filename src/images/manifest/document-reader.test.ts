@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { DocumentReader } from "./document-reader.ts";
+import type { DocumentKind } from "./parse-document.ts";
+
+const call = () => ({ signal: AbortSignal.timeout(50_000) });
+const digest = `sha256:${"a".repeat(64)}`;
+const descriptor = { digest, size: 1 };
+const times = (count: number) => Array.from({ length: count }, () => descriptor);
+const mib = 1024 * 1024;
+
+const image = (config: object, more: object = {}): string =>
+  JSON.stringify({ config, rootfs: { diff_ids: [digest] }, ...more });
+const repeated = (text: string, bytes: number): string => text.repeat(bytes / text.length);
+
+const refused: readonly { name: string; kind: DocumentKind; text: string; says: RegExp }[] = [
+  {
+    name: "an index of a hundred thousand manifests",
+    kind: "manifest",
+    text: JSON.stringify({ manifests: times(60_000) }),
+    says: /60000 entries in manifests, more than 5000/,
+  },
+  {
+    name: "a layout's index full of annotations",
+    kind: "layout",
+    text: JSON.stringify({
+      manifests: [{ ...descriptor, annotations: { a: "x".repeat(100_000) } }],
+    }),
+    says: /bytes of annotations/,
+  },
+  {
+    name: "a manifest of 501 layers",
+    kind: "manifest",
+    text: JSON.stringify({ config: descriptor, layers: times(501) }),
+    says: /501 entries in layers, more than 500/,
+  },
+  {
+    name: "a manifest whose layers are millions of nothings",
+    kind: "manifest",
+    text: `{"config":{},"layers":[${repeated("{},", 6 * mib)}{}]}`,
+    says: /entries in layers/,
+  },
+  {
+    name: "an endless media type",
+    kind: "manifest",
+    text: JSON.stringify({ config: { ...descriptor, mediaType: "x".repeat(mib) }, layers: [] }),
+    says: /config\.mediaType/,
+  },
+  {
+    name: "a config of half a million layers",
+    kind: "image",
+    text: `{"rootfs":{"diff_ids":[${repeated('"",', 1_500_000)}""]}}`,
+    says: /500001 entries in rootfs\.diff_ids, more than 500/,
+  },
+  {
+    name: "an environment of MiBs",
+    kind: "image",
+    text: image({ Env: ["A=".padEnd(mib, "x")] }),
+    says: /bytes of environment, arguments and volumes, more than 262144/,
+  },
+  {
+    name: "an environment of a million variables",
+    kind: "image",
+    text: image({ Env: Array(1_000_000).fill("") }),
+    says: /1000000 entries in config\.Env/,
+  },
+  {
+    name: "a hundred thousand volumes",
+    kind: "image",
+    text: image({
+      Volumes: Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [n, {}])),
+    }),
+    says: /environment, arguments and volumes/,
+  },
+  {
+    name: "a stop signal that no label holds",
+    kind: "image",
+    text: image({ StopSignal: "S".repeat(5000) }),
+    says: /StopSignal/,
+  },
+  {
+    name: "a label that is no text, with an endless name",
+    kind: "image",
+    text: image({ Labels: { ["l".repeat(mib)]: 1 } }),
+    says: /^config is no image: config\.Labels\.l{100,200}: /,
+  },
+  { name: "millions of brackets", kind: "image", text: "[".repeat(8 * mib), says: /not JSON/ },
+];
+
+for (const { name, kind, text, says } of refused) {
+  test(`DocumentReader refuses ${name}`, { timeout: 60_000 }, async () => {
+    const bytes = Buffer.from(text);
+    const task = { kind, bytes, what: "config", mediaType: "" };
+    await assert.rejects(new DocumentReader().read(task, call()), {
+      code: "FAILED_PRECONDITION",
+      message: says,
+    });
+  });
+}
+
+const kept: readonly { name: string; text: string }[] = [
+  {
+    name: "objects",
+    text: image({ User: "1" }, { history: [] }).replace("[]", `[${repeated("{},", 7 * mib)}{}]`),
+  },
+  {
+    name: "nested lists",
+    text: image({ User: "1" }, { history: [] }).replace(
+      "[]",
+      `${"[".repeat(3 * mib)}${"]".repeat(3 * mib)}`,
+    ),
+  },
+];
+
+for (const { name, text } of kept) {
+  test(`DocumentReader takes an image's own out of MiBs of ${name}, while this thread is free`, {
+    timeout: 60_000,
+  }, async () => {
+    const reader = new DocumentReader();
+    let turns = 0;
+    const reading = reader.read(
+      { kind: "image", bytes: Buffer.from(text), what: "config", mediaType: "" },
+      call(),
+    );
+    const counting = (async () => {
+      for (;;) {
+        if ((await Promise.race([reading, turn("turn")])) !== "turn") return;
+        turns += 1;
+      }
+    })();
+    const document = await reading;
+    await counting;
+    assert.equal(document.config.user, "1");
+    assert.ok(JSON.stringify(document).length < 1000);
+    assert.ok(turns > 10, `${turns} turns`);
+  });
+}
+
+test("DocumentReader keeps the labels that a container can have", async () => {
+  const labels = {
+    "io.buildpacks.build.metadata": "x".repeat(200_000),
+    "io.buildpacks.stack.id": "bionic",
+    full: "x".repeat(4092),
+    over: "x".repeat(4093),
+  };
+  const bytes = Buffer.from(image({ Labels: labels, Env: ["A=".padEnd(100_000, "x")] }));
+  const document = await new DocumentReader().read(
+    { kind: "image", bytes, what: "config", mediaType: "" },
+    call(),
+  );
+  assert.deepEqual(Object.keys(document.config.labels), ["io.buildpacks.stack.id", "full"]);
+  assert.equal(document.config.env[0]?.length, 100_000);
+});
+
+test("DocumentReader goes on after a document that was given up", async () => {
+  const reader = new DocumentReader();
+  const task = (text: string) => ({
+    kind: "image" as const,
+    bytes: Buffer.from(text),
+    what: "config",
+    mediaType: "",
+  });
+  const abort = new AbortController();
+  const first = reader.read(task(image({}, { x: "y".repeat(7 * mib) })), abort);
+  abort.abort();
+  await assert.rejects(first);
+  const second = await reader.read(task(image({ User: "2" }, { x: "y".repeat(mib) })), call());
+  assert.equal(second.config.user, "2");
+});

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type DockerArchive, parseDockerArchive } from "./docker-archive.ts";
+import {
+  type ImageDocument,
+  type Index,
+  type Manifest,
+  parseImageDocument,
+  parseIndex,
+  parseManifest,
+} from "./documents.ts";
+
+/** What a document is read as. */
+export interface Documents {
+  readonly manifest: Index | Manifest;
+  /** `index.json` of an OCI layout. */
+  readonly layout: Index;
+  readonly image: ImageDocument;
+  /** `manifest.json` of what `docker save` writes. */
+  readonly docker: DockerArchive;
+}
+
+export type DocumentKind = keyof Documents;
+
+export interface DocumentTask<K extends DocumentKind = DocumentKind> {
+  readonly kind: K;
+  readonly bytes: Uint8Array;
+  /** Names it in errors. */
+  readonly what: string;
+  /** What its descriptor says it is; "" when that says nothing. */
+  readonly mediaType: string;
+}
+
+const parsers: {
+  readonly [K in DocumentKind]: (
+    bytes: Uint8Array,
+    what: string,
+    mediaType: string,
+  ) => Documents[K];
+} = {
+  manifest: parseManifest,
+  layout: parseIndex,
+  image: parseImageDocument,
+  docker: parseDockerArchive,
+};
+
+/** Reads a document at once. What comes out is small, whatever goes in. */
+export function parseDocument<K extends DocumentKind>(task: DocumentTask<K>): Documents[K] {
+  return parsers[task.kind](task.bytes, task.what, task.mediaType);
+}
