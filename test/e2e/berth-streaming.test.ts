@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { askPort } from "../support/ask-port.ts";
@@ -199,6 +199,33 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     const lost = await berth("cp", "shell:/tmp/renamed", path.join(absent, "deep", "down"));
     assert.equal(lost.code, 1);
     assert.match(lost.stderr, /^berth: ENOENT: no such file or directory, .*\/deep'\n$/);
+  });
+
+  test("cp: names of any bytes, hard links and links come along, and what does not is told", async () => {
+    const sh = async (script: string): Promise<string> =>
+      (await berth("exec", "shell", "sh", "-c", script)).stdout;
+    await sh(
+      "mkdir /odd && cd /odd && echo x > $(printf 'o\\377\\376') && echo one > one && ln one two && ln -s one link && mkfifo pipe && touch -d '2001-09-09 01:46:40' one",
+    );
+    const here = path.join(bed.folder, "odd");
+    const out = await berth("cp", "shell:/odd", here);
+    assert.deepEqual(out, { code: 0, stdout: "", stderr: "berth: left out odd/pipe: a fifo\n" });
+    const odd = Buffer.from([0x6f, 0xff, 0xfe]);
+    const names = await readdir(here, { encoding: "buffer" });
+    assert.deepEqual(
+      new Set(names.map((it) => it.toString("latin1"))),
+      new Set([odd.toString("latin1"), "one", "two", "link"]),
+    );
+    const [one, two] = await Promise.all(["one", "two"].map((name) => stat(path.join(here, name))));
+    assert.deepEqual([two?.ino, one?.mtimeMs], [one?.ino, 1_000_000_000_000]);
+    assert.equal(await readlink(path.join(here, "link")), "one");
+
+    const back = await berth("cp", here, "shell:/again");
+    assert.deepEqual(back, { code: 0, stdout: "", stderr: "" });
+    const seen = await sh(
+      "cd /again && cat $(printf 'o\\377\\376') link; test one -ef two && stat -c %Y one",
+    );
+    assert.equal(seen, "x\none\n1000000000\n");
   });
 
   test("an empty name is nobody's, though every id starts with it", async () => {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, constants, fchmodSync } from "node:fs";
+import { closeSync, constants, fchmodSync, openSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
 import {
-  atCurrent,
   linkAt,
   makeFolderAt,
   openAt,
@@ -39,7 +38,7 @@ export class TargetTree implements Disposable {
     this.#shown = resolved;
     this.#base = Buffer.from(path.basename(resolved));
     const flags = constants.O_RDONLY | constants.O_DIRECTORY;
-    this.#parent = openAt(atCurrent, Buffer.from(path.dirname(resolved)), flags);
+    this.#parent = openSync(path.dirname(resolved), flags);
   }
 
   /** A new file, in place of what had the name, open for writing: the caller closes it. */
@@ -158,10 +157,8 @@ export class TargetTree implements Disposable {
     const where = [this.#shown, Buffer.from(below.join("/"), "latin1").toString()]
       .filter((part) => part !== "")
       .join("/");
-    return fault(
-      "FAILED_PRECONDITION",
-      `"${where}" leads elsewhere by a link, or is no folder: refused`,
-    );
+    const problem = "is no folder, or leads elsewhere by a link: refused";
+    return fault("FAILED_PRECONDITION", `"${where}" ${problem}`);
   }
 }
 
