@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, mkdir } from "node:fs/promises";
 import type { Logger } from "./base/logger.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
 import { sourceRevision, version } from "./base/version.ts";
@@ -12,6 +11,7 @@ import { ReloadHistory } from "./config/reload-history.ts";
 import { Reloader } from "./config/reloader.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
+import { makePrivate } from "./private-folders.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
@@ -44,7 +44,7 @@ export interface Daemon extends AsyncDisposable {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, reloading, signal } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
-  await makeFolders(config);
+  await makePrivate(config, log);
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
   const registry = new PluginRegistry(log);
@@ -93,13 +93,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       resolve();
     },
   };
-}
-
-async function makeFolders(config: StartConfig): Promise<void> {
-  for (const folder of [config.root, config.state]) {
-    await mkdir(folder, { recursive: true, mode: 0o711 });
-    await chmod(folder, 0o711);
-  }
 }
 
 function serverFor(config: StartConfig, metrics: Metrics, log: Logger): GrpcServer {

@@ -4,7 +4,7 @@ import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 
 export interface AtomicFileOptions {
-  /** Permission bits of the new file; the umask applies. Default 0644. */
+  /** Permission bits of the new file; the umask applies. Default 0600. */
   readonly mode?: number;
 }
 
@@ -20,7 +20,7 @@ export async function writeFileAtomic(
   const beside = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     {
-      await using handle = await open(beside, "wx", options.mode ?? 0o644);
+      await using handle = await open(beside, "wx", options.mode ?? 0o600);
       await handle.writeFile(data);
       await handle.sync();
     }

@@ -57,8 +57,8 @@ class FileContentStore implements ContentStore {
   }
 
   async recover(): Promise<void> {
-    await mkdir(this.#blobs, { recursive: true });
-    await mkdir(path.join(this.#root, "ingest"), { recursive: true });
+    await mkdir(this.#blobs, { recursive: true, mode: 0o700 });
+    await mkdir(path.join(this.#root, "ingest"), { recursive: true, mode: 0o700 });
     const files = new Set(await readdir(this.#blobs));
     const claimed = new Set<string>();
     for (const { namespace, id, record } of this.#table.entries()) {

@@ -56,11 +56,11 @@ export async function openIngest(
   };
   if (known === undefined) {
     await rm(dir, { recursive: true, force: true });
-    await mkdir(dir, { recursive: true });
+    await mkdir(dir, { recursive: true, mode: 0o700 });
     await writeFileAtomic(path.join(dir, "ingest.json"), JSON.stringify(facts));
   }
   const data = path.join(dir, "data");
-  const handle = await open(data, "a+", 0o644);
+  const handle = await open(data, "a+", 0o600);
   try {
     const hash = new Sha256();
     for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);

@@ -38,7 +38,7 @@ const noMount = { source: "none", type: "", data: "" } as const;
  * with private mounts binds a folder over itself and strands the namespaces pinned below it.
  */
 function prepare(folder: string): void {
-  fs.mkdirSync(folder, { recursive: true, mode: 0o711 });
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!isMountPoint(folder)) {
     mount({ ...noMount, source: folder, target: folder, flags: MountFlag.bind });
     // Where the parent is shared, the bind joined its peers, and would show each namespace twice.

@@ -66,7 +66,7 @@ async function isComplete(rootfs: string, bytes: Buffer): Promise<boolean> {
 
 /** Modes are set after the fact, because the process's umask cuts those of mkdir and writeFile. */
 async function fill(rootfs: string, bytes: Buffer): Promise<void> {
-  await mkdir(rootfs, { recursive: true });
+  await mkdir(rootfs, { recursive: true, mode: 0o700 });
   await chmod(path.dirname(rootfs), 0o755);
   await chmod(rootfs, 0o755);
   for (const name of folders) {

@@ -58,7 +58,7 @@ export class Bundle {
     checkName("task", place.id);
     const bundle = new Bundle(place);
     const gid = mappedRootGid(spec);
-    await mkdir(bundle.workPath, { recursive: true, mode: 0o711 });
+    await mkdir(bundle.workPath, { recursive: true, mode: 0o700 });
     mkdirSync(path.dirname(bundle.path), { recursive: true, mode: 0o711 });
     try {
       mkdirSync(bundle.path, { mode: 0o700 });

@@ -47,7 +47,7 @@ export class SnapshotFolders {
       const [like] = await settled([
         parent === undefined ? Promise.resolve(undefined) : stat(parent),
         mkdir(files),
-        kind === "ACTIVE" && mkdir(path.join(own, "work"), { mode: 0o711 }),
+        kind === "ACTIVE" && mkdir(path.join(own, "work"), { mode: 0o700 }),
       ]);
       const { uid, gid } = like ?? { uid: 0, gid: 0 };
       if (mappings !== undefined) {

@@ -38,7 +38,7 @@ async function checkpointToContent(
   requireContent(context);
   const name = `checkpoint-${randomBytes(8).toString("hex")}`;
   const folder = path.join(context.checkpointDir, name);
-  await mkdir(context.checkpointDir, { recursive: true, mode: 0o711 });
+  await mkdir(context.checkpointDir, { recursive: true, mode: 0o700 });
   await mkdir(folder, { mode: 0o700 });
   try {
     await task.checkpoint({ path: folder, options }, call);

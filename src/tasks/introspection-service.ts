@@ -70,7 +70,7 @@ export async function loadServerId(root: string): Promise<string> {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
   const id = randomUUID();
-  await mkdir(root, { recursive: true, mode: 0o711 });
+  await mkdir(root, { recursive: true, mode: 0o700 });
   await writeFileAtomic(file, `${id}\n`);
   return id;
 }

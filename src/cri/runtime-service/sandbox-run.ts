@@ -121,7 +121,7 @@ async function run(
 ): Promise<{ readonly made: SandboxTask; readonly ready: SandboxRecord }> {
   const failure = new AbortController();
   const signal = AbortSignal.any([limit.signal, failure.signal]);
-  const creating = createTask(facade, op, plan.handler, plan.container, limit);
+  const creating = createTask(facade, op, plan, plan.container, limit);
   const [made, ready] = await together(
     async () => {
       const made = await creating;
@@ -151,8 +151,7 @@ async function prepare(
   const { ports, paths } = facade;
   const mappings = podMappings(facade, draft);
   if (mappings !== undefined) {
-    const { root, state } = ports.config;
-    await Promise.all([root, state].map(assertReachable));
+    await assertReachable(ports.config.state); // where its bundles are; all else is opened before it is entered
   }
   let record = draft;
   undo.add("record", () => settleFailed(facade, record, undo.failed));
@@ -263,12 +262,17 @@ interface SandboxTask {
 async function createTask(
   facade: Facade,
   op: Operation,
-  handler: Handler,
+  { handler, record }: { readonly handler: Handler; readonly record: SandboxRecord },
   container: Container,
   call: Cancellable,
 ): Promise<SandboxTask> {
+  const { ports } = facade;
+  const isMapped = podMappings(facade, record) !== undefined;
+  const rootfs = isMapped
+    ? [{ type: "bind", source: ports.pauseRootfs, target: "", options: ["rbind", "ro"] }]
+    : [];
   const task = await op.run("shim", () =>
-    container.newTask({ io: nullIo, runtimePath: handler.config.shim }, call),
+    container.newTask({ io: nullIo, runtimePath: handler.config.shim, rootfs }, call),
   );
   return { task, exit: await task.wait({ signal: facade.lifetime }) };
 }

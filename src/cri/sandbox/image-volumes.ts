@@ -96,7 +96,7 @@ async function mounted(
       if (table.some(({ mountPoint }) => mountPoint === target)) return;
       const { images, snapshotter, hostMounts } = facade.ports;
       await images.unpack(image, own);
-      await mkdir(target, { recursive: true, mode: 0o755 });
+      await mkdir(target, { recursive: true, mode: 0o700 });
       const view = await viewOf(snapshotter, key, chainId, { labels, signal: own.signal });
       await hostMounts.mountReadOnly(target, view);
     },

@@ -30,8 +30,8 @@ export async function makeSandboxFiles(
   const files = options.paths.sandboxFiles(sandbox.id);
   const [durable] = options.paths.sandbox(sandbox.id);
   await Promise.all([
-    mkdir(durable, { recursive: true, mode: 0o755 }),
-    mkdir(files.shm, { recursive: true, mode: 0o711 }),
+    mkdir(durable, { recursive: true, mode: 0o700 }),
+    mkdir(files.shm, { recursive: true, mode: 0o700 }),
   ]);
   await Promise.all([
     writeFile(files.hostname, `${podHostname(config, options.hostname)}\n`),

@@ -29,7 +29,7 @@ export async function imageVolumes(
   for (const destination of [...destinations].sort()) {
     if (covered.has(destination) || destination === "/") continue;
     const source = path.join(folder, `volume-${mounts.length}`);
-    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
     if (!(await rootfs.copyDirectory(destination, source, { mappings }, { signal }))) {
       await mkdir(source, { recursive: true, mode: 0o755 });
       if (mappings !== undefined) {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
+import path from "node:path";
+import { errnoOf, fault } from "./base/errors.ts";
+import type { Logger } from "./base/logger.ts";
+import type { StartConfig } from "./config/reload-decisions.ts";
+
+/** Where bundles are. The root of a pod's user namespace, nobody to the host, must get to its own. */
+const taskFolder = "io.containerd.runtime.v2.task";
+
+/**
+ * Makes root and state, and takes from other users what an older daemon, or somebody since, let them have.
+ * Nothing below root is theirs to enter. In state there are a socket that a group may use and the bundles,
+ * so it can be passed through; all else in there is closed. A folder of another owner is told of.
+ */
+export async function makePrivate(config: StartConfig, log: Logger): Promise<void> {
+  process.umask(0o022); // what modes are named for is not the unit's to change
+  const { root, state } = config;
+  await makeFolder(root, 0o700, log);
+  await makeFolder(state, 0o711, log);
+  const folders = await Promise.all([
+    ...[root, path.join(root, "content"), path.join(root, "snapshots")].map(entriesOf),
+    ...[path.join(root, "content", "blobs"), path.join(root, "io.berth.cri")].map(entriesOf),
+    entriesOf(state),
+    entriesOf(path.join(state, "io.berth.cri")),
+  ]);
+  const open = new Set([config.grpc.address, path.join(state, taskFolder)]);
+  const closed = folders.flat().filter((entry) => !open.has(entry));
+  await Promise.all(closed.map((entry) => mend(entry, 0o700, log)));
+  const namespaces = await entriesOf(path.join(state, taskFolder));
+  const bundles = await Promise.all(namespaces.map(entriesOf));
+  await Promise.all(bundles.flat().map((bundle) => mend(bundle, 0o710, log)));
+}
+
+async function makeFolder(folder: string, mode: number, log: Logger): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode });
+  } catch (cause) {
+    if (errnoOf(cause) !== "EEXIST" && errnoOf(cause) !== "ENOTDIR") throw cause;
+    throw fault("FAILED_PRECONDITION", `cannot use "${folder}": it is no folder`, { cause });
+  }
+  const stats = await lstat(folder);
+  if (stats.uid !== process.geteuid?.()) {
+    log.warn({ folder, uid: stats.uid }, "folder belongs to another user, who gets at all in it");
+  }
+  if ((stats.mode & 0o7777) !== mode) await chmod(folder, mode);
+}
+
+async function entriesOf(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).map((name) => path.join(folder, name));
+  } catch {
+    return []; // not made yet, or no folder: whoever uses it says so
+  }
+}
+
+/** Files and folders only: a link's mode is nobody's, and no mount is looked into. */
+async function mend(entry: string, most: number, log: Logger): Promise<void> {
+  try {
+    const stats = await lstat(entry);
+    if (!stats.isFile() && !stats.isDirectory()) return;
+    const mode = stats.mode & 0o7777;
+    const allowed = most | 0o600;
+    if ((mode & ~allowed) === 0) return;
+    await chmod(entry, mode & allowed);
+    log.info({ path: entry }, "other users had rights here, which were taken away");
+  } catch (error) {
+    log.warn({ path: entry, err: error }, "cannot take other users' rights away");
+  }
+}

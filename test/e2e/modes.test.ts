@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Another user of the node gets at nothing that the daemon keeps: no pod's secrets, layers, volumes or shm.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { lstatSync, readdirSync } from "node:fs";
+import { chmod, readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+
+/** Runs as nobody: prints which of the paths, one a line on stdin, it can read or connect to. */
+const tryAll = `
+  const { accessSync, constants, readFileSync } = require("node:fs");
+  const paths = readFileSync(0, "latin1").split("\\n").filter(Boolean);
+  process.setgroups([]); process.setgid(65534); process.setuid(65534);
+  for (const path of paths) for (const way of ["R_OK", "W_OK"]) {
+    try { accessSync(Buffer.from(path, "latin1"), constants[way]); console.log(way, path); } catch {}
+  }`;
+
+suite("another user of the node", { skip: lacking(...podPrograms) }, () => {
+  let bed: Testbed;
+  before(async () => {
+    bed = await openTestbed();
+    const { cri, images } = bed;
+    const pod = await cri.runPod();
+    await cri.startContainer(pod, images.shell.reference, ["sleep", "100000"], {
+      envs: [{ key: "SECRET", value: Buffer.from("of the pod") }],
+      mounts: [
+        { containerPath: "/volume", readonly: true, image: { image: images.worker.reference } },
+      ],
+    });
+    await cri.startContainer(pod, images.worker.reference, ["sleep", "100000"]);
+  });
+  after(() => bed?.finish());
+
+  const place = (...names: string[]): string => path.join(bed.daemon.folder, ...names);
+  const getsAt = (): string[] => {
+    const paths = [place("root"), place("state")].flatMap(everything);
+    assert.ok(paths.length > 100);
+    const input = paths.map((one) => one.toString("latin1")).join("\n");
+    const output = execFileSync(process.execPath, ["-e", tryAll], {
+      input: Buffer.from(input, "latin1"),
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return output.toString().split("\n").filter(Boolean);
+  };
+
+  test("reads and writes nothing below root and state", () => {
+    assert.deepEqual(getsAt(), []);
+  });
+
+  test("has no rights to the database, its log, and the blobs themselves", async () => {
+    const blobs = place("root/content/blobs/sha256");
+    const files = [
+      ...["meta.db", "meta.db-wal"].map((name) => place("root", name)),
+      ...(await readdir(blobs)).map((name) => path.join(blobs, name)),
+    ];
+    assert.ok(files.length > 4);
+    for (const file of files) assert.equal((await stat(file)).mode & 0o7777, 0o600, file);
+  });
+
+  test("reads nothing either once rights were given away and the daemon was started anew", async () => {
+    await bed.daemon.stop();
+    const { root, state } = { root: place("root"), state: place("state") };
+    const inRoot = [
+      "content/blobs/sha256",
+      "content/blobs",
+      "content",
+      "io.berth.cri/containers",
+      "io.berth.cri/sandboxes",
+      "io.berth.cri",
+      "snapshots/overlayfs/snapshots",
+      "snapshots/overlayfs",
+      "snapshots",
+    ];
+    const inState = ["io.berth.cri/sandboxes", "io.berth.cri", "netns"];
+    const loosened = [
+      root,
+      state,
+      ...inRoot.map((name) => path.join(root, name)),
+      ...inState.map((name) => path.join(state, name)),
+      ...(await below(path.join(state, "io.containerd.runtime.v2.task/k8s.io"))),
+      ...(await below(path.join(state, "io.berth.cri/sandboxes"))),
+    ];
+
+    for (const folder of loosened) await chmod(folder, 0o755);
+    await chmod(path.join(root, "meta.db"), 0o644);
+    assert.notDeepEqual(getsAt(), []);
+    await bed.daemon.start();
+    assert.deepEqual(getsAt(), []);
+    assert.equal((await stat(path.join(root, "meta.db"))).mode & 0o7777, 0o600);
+    assert.equal((await stat(root)).mode & 0o7777, 0o700);
+    assert.equal((await stat(state)).mode & 0o7777, 0o711);
+  });
+});
+
+async function below(folder: string): Promise<string[]> {
+  return (await readdir(folder)).map((name) => path.join(folder, name));
+}
+
+/** All paths, those of links too; as bytes, since names below are containers'. */
+function everything(folder: string): Buffer[] {
+  const found: Buffer[] = [Buffer.from(folder)];
+  for (let next = 0; next < found.length; next++) {
+    const at = found[next]!;
+    if (!lstatSync(at).isDirectory()) continue;
+    for (const name of readdirSync(at, { encoding: "buffer" })) {
+      found.push(Buffer.concat([at, Buffer.from("/"), name]));
+    }
+  }
+  return found;
+}
