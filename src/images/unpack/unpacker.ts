@@ -76,6 +76,8 @@ export class Unpacker {
       await this.#discard(name);
     }
     await this.#discardList(this.#lists);
+    // The folder itself stays, so that a start changes nothing where nothing was amiss.
+    await mkdir(this.#lists, { recursive: true, mode: 0o700 }).catch(() => {});
   }
 
   /** Unpacks the layers, base first in the list. */
