@@ -5,6 +5,9 @@ import type { Config, RuntimeHandlerConfig } from "./config.ts";
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
 const longestAddress = 107 - ".ttrpc.~".length;
 
+/** The largest answer that kubelets and crictl take. */
+const clientMessageBytes = 16 * 1024 * 1024;
+
 const runcOptions = new Set([
   "Root",
   "NoPivotRoot",
@@ -70,11 +73,12 @@ export function checkConfig(
     );
   }
   for (const name of Object.keys(handlers)) checkHandler(config, name, faults, warnings);
-  const { maxSendBytes } = config.grpc;
-  const largestExec = 2 * config.cri.execSyncOutputLimitBytes;
-  if (maxSendBytes <= largestExec) {
-    warnings.push(
-      `"grpc.max_send_message_size" is ${maxSendBytes} bytes: an ExecSync that fills both streams up to "cri.exec_sync_output_limit" needs more than ${largestExec}`,
+  const { execSyncOutputLimitBytes: execLimit } = config.cri;
+  const deliverable = Math.min(config.grpc.maxSendBytes, clientMessageBytes);
+  if (execLimit > deliverable) {
+    faults(
+      ["cri", "exec_sync_output_limit"],
+      `"cri.exec_sync_output_limit" is ${execLimit} bytes: an answer has at most ${deliverable}, by "grpc.max_send_message_size" and by what kubelets take (${clientMessageBytes})`,
     );
   }
   if (isPublic(config.metrics.address)) {

@@ -271,7 +271,7 @@ export const sections: readonly Section[] = [
       ),
       size(
         ["exec_sync_output_limit", "execSyncOutputLimitBytes"],
-        "Bytes of output that ExecSync keeps of each stream; the rest is dropped.",
+        "Bytes of output that ExecSync keeps of each stream; the rest is dropped, and what both together have beyond the 16MiB that kubelets take.",
       ),
       text(
         ["unset_seccomp_profile", "unsetSeccompProfile"],

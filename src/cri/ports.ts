@@ -52,7 +52,7 @@ export interface RuntimeServicePorts {
   readonly layerArchives: LayerArchives;
   readonly capture: OutputCapture;
   readonly oom: OomProbe;
-  /** What a cgroup holds of memory now, by the spec's path; undefined when it cannot be told. */
+  /** What a cgroup holds of memory that cannot be dropped, by the spec's path; undefined when it cannot be told. */
   readonly memoryUsage: (cgroupsPath: string) => Promise<bigint | undefined>;
   readonly stats: ContainerStatsReader;
   readonly podStats: PodStatsReader;

@@ -2,8 +2,9 @@
 
 import { startTimer } from "../base/timers.ts";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
+import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
-import { cgroupProcesses, readCgroupSample } from "./cgroup/read-sample.ts";
+import { readCgroupSample } from "./cgroup/read-sample.ts";
 import { FileSystem, type FileSystemSample } from "./file-system.ts";
 import { type InterfaceCounters, readInterfaceCounters } from "./interface-counters.ts";
 import { countOpenFiles, type OpenFiles, openFilesLimit } from "./open-files.ts";
@@ -28,6 +29,8 @@ export interface TaskSampleReader {
 }
 
 const concurrency = 16;
+/** Processes of which the open files are counted; see countOpenFiles. */
+const maxListedProcesses = 128;
 
 /**
  * One pass over all tasks. Calls that come while a pass runs join it: a scrape asks once for each
@@ -98,21 +101,23 @@ export function createTaskReader({
   const fileSystem = new FileSystem(layersFolder);
   return {
     sample: async (task) => {
-      const [cgroup, limits, pids, fileLimit, interfaces, layer, disk] = await Promise.all([
-        readCgroupSample(task.cgroupPaths),
-        readCgroupLimits(task.cgroupPaths),
-        cgroupProcesses(task.cgroupPaths),
-        openFilesLimit(task.pid),
-        task.netnsPath === undefined ? [] : readInterfaceCounters(task.pid),
-        layerBytes(task),
-        fileSystem.sample(),
-      ]);
+      const [cgroup, limits, processes, pids, fileLimit, interfaces, layer, disk] =
+        await Promise.all([
+          readCgroupSample(task.cgroupPaths),
+          readCgroupLimits(task.cgroupPaths),
+          countProcesses(task.cgroupPaths),
+          firstProcesses(task.cgroupPaths, maxListedProcesses),
+          openFilesLimit(task.pid),
+          task.netnsPath === undefined ? [] : readInterfaceCounters(task.pid),
+          layerBytes(task),
+          fileSystem.sample(),
+        ]);
       if (cgroup === undefined) return undefined;
       return {
         task,
         cgroup,
         limits,
-        processes: pids?.length,
+        processes,
         openFiles: pids && (await countOpenFiles(pids)),
         openFilesLimit: fileLimit,
         interfaces,

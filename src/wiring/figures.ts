@@ -15,7 +15,7 @@ import { createPodStatsReader } from "../cri/stats/pod-stats-reader.ts";
 import { WritableLayers } from "../cri/stats/writable-layers.ts";
 import { type CgroupLayout, cgroupPathOf } from "../metrics/cgroup/cgroup-layout.ts";
 import { OomLedger } from "../metrics/cgroup/oom-ledger.ts";
-import { memoryUsage, oomKills } from "../metrics/cgroup/read-sample.ts";
+import { memoryInUse, oomKills } from "../metrics/cgroup/read-sample.ts";
 import type { TaskInfo } from "../metrics/ports.ts";
 import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
@@ -57,7 +57,7 @@ export async function createFigures(options: FiguresOptions): Promise<Figures> {
   return {
     samples,
     oom: oomProbe(layout),
-    memoryUsage: (cgroupsPath) => memoryUsage(layout.locate(cgroupsPath)),
+    memoryUsage: (cgroupsPath) => memoryInUse(layout.locate(cgroupsPath)),
     stats,
     podStats: createPodStatsReader({ layout, containers: stats }),
     podMetrics: createPodMetrics({

@@ -81,15 +81,23 @@ suite("ExecSync", { skip: lacking(...podPrograms) }, () => {
     }
   });
 
-  test("keeps at most 16 MiB a stream and drops the rest", async () => {
+  test("keeps at most 16 MiB of both streams, as kubelets take, and drops the rest", async () => {
     const answer = await cri.runtime.ExecSync({
       containerId: container,
       cmd: ["sh", "-c", "dd if=/dev/zero bs=1M count=17 2>/dev/null; echo end >&2"],
       timeout: 60n,
     });
     assert.equal(answer.exitCode, 0);
-    assert.equal(answer.stdout.length, 16 << 20);
+    assert.equal(answer.stdout.length, (16 << 20) - 64 - "end\n".length);
     assert.equal(answer.stderr.toString(), "end\n");
+    const full = "dd if=/dev/zero bs=1M count=17 2>/dev/null";
+    const both = await cri.runtime.ExecSync({
+      containerId: container,
+      cmd: ["sh", "-c", `${full}; { ${full}; } >&2`],
+      timeout: 60n,
+    });
+    const half = (8 << 20) - 32;
+    assert.deepEqual([both.stdout.length, both.stderr.length], [half, half]);
   });
 
   test("many at once each get their own output", async () => {

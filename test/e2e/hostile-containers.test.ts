@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { isFault } from "../../src/base/errors.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
+import { processesInCgroup } from "../support/processes.ts";
 import { must } from "../support/run.ts";
+import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
+/** RLIM_INFINITY, which no double holds: as JSON.stringify rounds it, runc refuses it. */
+const infinity = "18446744073709551615";
+const baseSpec = `{"process":{"rlimits":[{"type":"RLIMIT_CPU","hard":${infinity},"soft":${infinity}}]}}`;
+
 suite("hostile containers", { skip: lacking(...podPrograms) }, () => {
+  let home: Scratch;
   let bed: Testbed;
   let cri: Cri;
   let pod: RunningPod;
   let container: string;
   before(async () => {
-    bed = await openTestbed();
+    home = await scratch({ prefix: "hostile" });
+    const file = path.join(home.path, "base.json");
+    await writeFile(file, baseSpec);
+    const handlers = { limits: { base_runtime_spec: file } };
+    bed = await openTestbed({ config: { runtime: { handlers } } });
     ({ cri } = bed);
     pod = await cri.runPod();
     container = await cri.startContainer(pod, bed.images.shell.reference, [
@@ -25,7 +37,10 @@ suite("hostile containers", { skip: lacking(...podPrograms) }, () => {
       "trap 'exit 0' TERM; sleep 100000 & wait",
     ]);
   });
-  after(() => bed?.finish());
+  after(async () => {
+    await bed?.finish();
+    await home?.[Symbol.asyncDispose]();
+  });
 
   const sameFault = (code: string, message: RegExp) => (error: unknown) => {
     assert.ok(isFault(error), String(error));
@@ -99,4 +114,83 @@ suite("hostile containers", { skip: lacking(...podPrograms) }, () => {
     await cri.runtime.ReopenContainerLog({ containerId: rotated });
     await until("the new one has lines", async () => (await stat(logPath)).size > 0);
   });
+
+  test("a memory limit below the page cache is taken, and one below what is held is not", async () => {
+    const reader = await cri.startContainer(pod, bed.images.shell.reference, [
+      "sh",
+      "-c",
+      "dd if=/dev/zero of=/big bs=1M count=64 2>/dev/null; sync; echo read; sleep 100000",
+    ]);
+    await until("it has read", async () => (await cri.logOf(reader)).includes("read"));
+    const limit = (bytes: bigint): Promise<unknown> =>
+      cri.runtime.UpdateContainerResources({
+        containerId: reader,
+        linux: { memoryLimitInBytes: bytes },
+      });
+    await limit(32n << 20n);
+    assert.equal((await cri.status(reader)).resources?.linux?.memoryLimitInBytes, 32n << 20n);
+    await assert.rejects(
+      limit(4096n),
+      sameFault("FAILED_PRECONDITION", /cannot limit the memory .* to 4096 bytes: it uses \d+/),
+    );
+  });
+
+  test("a pod's processes are counted in nested cgroups too", async () => {
+    const id = await cri.startContainer(pod, bed.images.shell.reference, echo("started"));
+    const count = async (): Promise<bigint> => {
+      const { stats } = await cri.runtime.PodSandboxStats({ podSandboxId: pod.id });
+      return stats?.linux?.process?.processCount?.value ?? 0n;
+    };
+    const before = await count();
+    const inner = processesInCgroup(cri.settings.cgroupParent).filter(({ pid }) =>
+      groupsOf(pid).some(([, place]) => place.endsWith(`/${id}`)),
+    );
+    assert.ok(inner.length > 0);
+    const folders: string[] = [];
+    for (const { pid } of inner) {
+      for (const [mount, place] of groupsOf(pid)) {
+        if (!place.endsWith(`/${id}`)) continue;
+        const folder = path.join(mount, place, "nested");
+        await mkdir(folder, { recursive: true });
+        await writeFile(path.join(folder, "cgroup.procs"), String(pid));
+        folders.push(folder);
+      }
+    }
+    assert.ok(folders.length > 0);
+    assert.equal(await count(), before);
+  });
+
+  test("rlimits of 64 bits reach an exec, an update and the verbose status exactly", async () => {
+    const exact = await cri.runPod({}, "limits");
+    const id = await cri.startContainer(exact, bed.images.shell.reference, echo("started"));
+    const seen = async (): Promise<string> =>
+      (await cri.exec(id, ["sh", "-c", "ulimit -t; ulimit -Ht"])).stdout;
+    assert.equal(await seen(), "unlimited\nunlimited\n");
+    await cri.runtime.UpdateContainerResources({ containerId: id, linux: { cpuShares: 512n } });
+    assert.equal(await seen(), "unlimited\nunlimited\n");
+    const { info } = await cri.runtime.ContainerStatus({ containerId: id, verbose: true });
+    assert.match(info["info"] ?? "", new RegExp(`"hard":${infinity},"soft":${infinity}`));
+  });
+
+  test("a status tells the OOM score that holds", async () => {
+    for (const asked of [-999n, 900n]) {
+      const id = await cri.startContainer(pod, bed.images.shell.reference, echo("started"), {
+        linux: { resources: { oomScoreAdj: asked } },
+      });
+      const { stdout } = await cri.exec(id, ["cat", "/proc/1/oom_score_adj"]);
+      const told = (await cri.status(id)).resources?.linux?.oomScoreAdj;
+      assert.equal(told, BigInt(stdout.trim()), `asked for ${asked}`);
+    }
+  });
 });
+
+/** Mount point and path of a process's cgroup in the hierarchy that counts processes. */
+function groupsOf(pid: number): (readonly [mount: string, place: string])[] {
+  const text = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  const places: (readonly [string, string])[] = text.split("\n").map((line) => {
+    const [, controllers = "", place = ""] = line.split(":");
+    if (controllers.split(",").includes("pids")) return ["/sys/fs/cgroup/pids", place];
+    return existsSync("/sys/fs/cgroup/cgroup.controllers") ? ["/sys/fs/cgroup", place] : ["", ""];
+  });
+  return places.filter(([mount]) => mount !== "");
+}

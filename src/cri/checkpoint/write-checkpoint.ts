@@ -7,6 +7,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, isFault } from "../../base/errors.ts";
 import type { Task } from "../../client/ports.ts";
 import { packAny } from "../../rpc/codec.ts";
+import { encodeExactJson } from "../../runtime/oci/encode-spec.ts";
 import { packFolder } from "../../tasks/checkpoint-archive.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf } from "../convert/verbose-json.ts";
@@ -78,7 +79,7 @@ async function describe(
   };
   await Promise.all([
     writeFile(files.config, JSON.stringify(facts)),
-    writeFile(files.spec, JSON.stringify(specOf(container.record.spec))),
+    writeFile(files.spec, encodeExactJson(specOf(container.record.spec))),
     writeFile(files.status, JSON.stringify(protoJson(toContainerStatus(record)))),
   ]);
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import type { Task } from "../../client/ports.ts";
+import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../runtime/oci/spec.ts";
 import type { Facade } from "../facade.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
@@ -47,7 +48,7 @@ export async function processOf(
   live.container ??= await facade.ports.client.loadContainer(id, call);
   const { value } = live.container.record.spec ?? {};
   if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
-  live.process = (JSON.parse(Buffer.from(value).toString()) as OciSpec).process;
+  live.process = (parseExactJson(Buffer.from(value).toString()) as OciSpec).process;
   return live.process;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { encodeExactJson, parseExactJson } from "../../runtime/oci/encode-spec.ts";
 
 /** Fields that hold maps: their keys are data and keep their spelling. */
 const maps = new Set(["labels", "annotations", "sysctls", "unified"]);
@@ -25,12 +26,12 @@ function snakeCase(name: string): string {
   return name.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").toLowerCase();
 }
 
-/** The `info` map of verbose answers: one entry, JSON. */
+/** The `info` map of verbose answers: one entry, JSON with exact integers. */
 export function verboseInfo(facts: Readonly<Record<string, unknown>>): Record<string, string> {
-  return { info: JSON.stringify(facts) };
+  return { info: Buffer.from(encodeExactJson(facts)).toString() };
 }
 
 /** The spec inside a containerd record's Any. */
 export function specOf(any: { readonly value: Uint8Array } | null | undefined): unknown {
-  return any ? (JSON.parse(Buffer.from(any.value).toString()) as unknown) : null;
+  return any ? parseExactJson(Buffer.from(any.value).toString()) : null;
 }

@@ -8,7 +8,9 @@ import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import type { Container } from "../../client/ports.ts";
 import { rootLabel } from "../../garbage/references.ts";
+import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import type { Image, Images } from "../../images/ports.ts";
+import type { OciSpec } from "../../runtime/oci/spec.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
@@ -276,12 +278,21 @@ function recordOf(
     imageStopSignal: image.config.stopSignal,
     logPath: logPath(sandbox.config.logDirectory, config.logPath),
     mounts: echoedMounts(config.mounts, images),
-    resources: config.linux?.resources ?? null,
+    resources: effective(config.linux?.resources, built.spec),
     user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
     cgroupsPath: built.spec.linux.cgroupsPath ?? "",
     state: { kind: "created" },
     ...(plan.restore !== undefined && { checkpoint: checkpointFiles(plan.restore).criu }),
   };
+}
+
+/** The limits as they are going to hold: an OOM score may have been raised to what the daemon may set. */
+function effective(
+  requested: LinuxContainerResources | null | undefined,
+  { process }: OciSpec,
+): LinuxContainerResources | null {
+  if (!requested) return null;
+  return { ...requested, oomScoreAdj: BigInt(process.oomScoreAdj ?? requested.oomScoreAdj) };
 }
 
 /** "" unless both the pod's folder and the container's file are given. */

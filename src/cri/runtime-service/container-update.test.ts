@@ -25,6 +25,17 @@ describe("UpdateContainerResources", () => {
     assert.equal(status?.resources?.linux?.memoryLimitInBytes, 64n);
   });
 
+  it("leaves the OOM score that holds", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const score = async (): Promise<unknown> =>
+      (await world.call("ContainerStatus", { containerId })).status?.resources?.linux?.oomScoreAdj;
+    const before = await score();
+    const linux = { oomScoreAdj: 321n, cpuShares: 5n };
+    await world.call("UpdateContainerResources", { containerId, linux });
+    assert.equal((await score()) || 0n, before || 0n);
+  });
+
   it("puts the stored spec back when the task refuses", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());

@@ -14,7 +14,8 @@ import { type ContainerRecord, describeState } from "../store/container-record.t
  * UpdateContainerResources: merges what is given into the present limits, zero meaning unchanged, and
  * applies them to the stored spec and to the task; all of it or, on failure, nothing. The OOM score of a
  * running process stays. INVALID_ARGUMENT for a negative limit, FAILED_PRECONDITION for a memory limit
- * below what is in use: the kernel would refuse it or, on a unified host, kill for it.
+ * below what is in use and cannot be dropped, as page cache can: the kernel would refuse it or, on a
+ * unified host, kill for it.
  */
 export function updateContainerResources(facade: Facade): Verb<"UpdateContainerResources"> {
   return async (request, call) => {
@@ -29,7 +30,8 @@ export function updateContainerResources(facade: Facade): Verb<"UpdateContainerR
     if (!request.linux) return {};
     refuseNegative(request.linux);
     await refuseBelowUsage(facade, record, request.linux.memoryLimitInBytes);
-    const change = request.linux;
+    // Of a process that runs nobody sets it, and of one to come the spec has it already.
+    const change = { ...request.linux, oomScoreAdj: 0n };
     const merged = mergeResources(record.resources, change);
     using op = facade.operations.claim("UpdateContainerResources", record.id);
     await op.run("update", () => apply(facade, record, { merged, change }, call.signal));
@@ -96,7 +98,7 @@ async function refuseBelowUsage(
   if (used === undefined || limit >= used) return;
   throw fault(
     "FAILED_PRECONDITION",
-    `cannot limit the memory of container "${id}" to ${limit} bytes: it uses ${used}`,
+    `cannot limit the memory of container "${id}" to ${limit} bytes: it uses ${used} beside page cache`,
   );
 }
 

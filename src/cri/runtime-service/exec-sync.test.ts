@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
+import { codec } from "../../rpc/codec.ts";
 
 describe("ExecSync", () => {
   it("answers output and exit code, with the container's process as the spec", async () => {
@@ -90,4 +91,24 @@ describe("ExecSync", () => {
       message: "cmd is empty",
     });
   });
+
+  const mebi = 1024 * 1024;
+  const room = 16 * mebi - 64;
+  for (const [stdout, stderr, wanted] of [
+    [8 * mebi, 7 * mebi, [8 * mebi, 7 * mebi]],
+    [16 * mebi, 16 * mebi, [room / 2, room / 2]],
+    [16 * mebi, 5, [room - 5, 5]],
+    [5, 16 * mebi, [5, room - 5]],
+    [16 * mebi, 0, [room, 0]],
+  ] as const) {
+    it(`answers what kubelets take of ${stdout} and ${stderr} bytes`, async () => {
+      await using world = await FakeWorld.create();
+      const containerId = await world.startedContainer(await world.runPod());
+      world.execOutput = { stdout: "o".repeat(stdout), stderr: "e".repeat(stderr) };
+      const answer = await world.call("ExecSync", { containerId, cmd: ["cat"] });
+      assert.deepEqual([answer.stdout?.length, answer.stderr?.length], wanted);
+      const message = codec("runtime.v1.ExecSyncResponse").encode(answer);
+      assert.ok(message.length <= 16 * mebi);
+    });
+  }
 });

@@ -13,8 +13,14 @@ import type { Operation } from "../lifecycle/operations.ts";
 import type { CapturedOutput } from "../ports.ts";
 import { refuseUnlessRunnable } from "../spec/args.ts";
 
+/** What kubelets and crictl take in one message. */
+const clientBytes = 16 * 1024 * 1024;
+/** An answer's fields beside the output. */
+const answerOverheadBytes = 64;
+
 /**
- * ExecSync: the command's output and exit code. The output is cut at a limit without a word; the wait
+ * ExecSync: the command's output and exit code. The output is cut at a limit without a word, and further
+ * where both streams together are more than a client takes; the wait
  * for output after the exit is bounded, so a child that keeps a pipe open cannot hold the call.
  * DEADLINE_EXCEEDED after the request's timeout: the one code a kubelet takes for a probe's timeout.
  */
@@ -25,7 +31,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     const { id, task } = runningContainer(facade, record.id, "exec in");
     using claim = new DisposableStack();
     const op = claim.use(facade.operations.claim("ExecSync", id, "debug"));
-    const { cri } = facade.ports.config;
+    const { cri, grpc } = facade.ports.config;
     const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
     const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
     const execId = newExecId(id);
@@ -37,7 +43,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     try {
       const status = await runToEnd(facade, op, process, timeoutMs, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
-      return answer(output, status);
+      return answer(output, status, grpc.maxSendBytes);
     } finally {
       // A probe's result does not wait for it; the operation lasts until it is done.
       const pending = claim.move();
@@ -97,11 +103,29 @@ async function drain(process: Process, timeoutMs: number): Promise<void> {
   }
 }
 
-function answer(output: CapturedOutput, status: ExitStatus): ExecSyncResponseInit {
+function answer(
+  output: CapturedOutput,
+  status: ExitStatus,
+  maxSendBytes: number,
+): ExecSyncResponseInit {
   if (status.error) {
     throw fault("UNAVAILABLE", `the exit of the command could not be learnt`, {
       cause: status.error,
     });
   }
-  return { stdout: output.stdout(), stderr: output.stderr(), exitCode: status.exitCode };
+  const room = Math.min(maxSendBytes, clientBytes) - answerOverheadBytes;
+  return { ...fitTogether(output.stdout(), output.stderr(), room), exitCode: status.exitCode };
+}
+
+/** Cuts what does not fit: a stream keeps half of the room at least, and what the other leaves. */
+function fitTogether(
+  stdout: Uint8Array,
+  stderr: Uint8Array,
+  room: number,
+): { stdout: Uint8Array; stderr: Uint8Array } {
+  const half = Math.floor(room / 2);
+  return {
+    stdout: stdout.subarray(0, Math.max(half, room - stderr.length)),
+    stderr: stderr.subarray(0, Math.max(half, room - stdout.length)),
+  };
 }

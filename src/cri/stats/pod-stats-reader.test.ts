@@ -76,7 +76,7 @@ const reader = createPodStatsReader({
     paths.version === 2 && paths.folder === "/pods/broken"
       ? Promise.reject(new Error("EIO"))
       : Promise.resolve(sample),
-  readProcesses: () => Promise.resolve([1, 2]),
+  readProcesses: () => Promise.resolve(2),
   readInterfaces: () => Promise.resolve(parseNetDev(traffic)),
 });
 

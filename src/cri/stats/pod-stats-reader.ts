@@ -8,8 +8,9 @@ import type {
   PodSandboxStatsInit,
 } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
+import { countProcesses } from "../../metrics/cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
-import { cgroupProcesses, readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
+import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
 import { type InterfaceCounters, readInterfaceCounters } from "../../metrics/interface-counters.ts";
 import type {
   ContainerStatsReader,
@@ -25,7 +26,7 @@ export interface PodStatsOptions {
   readonly containers: ContainerStatsReader;
   /** What reads the kernel's files; others only in tests. */
   readonly readSample?: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
-  readonly readProcesses?: (paths: CgroupPaths) => Promise<readonly number[] | undefined>;
+  readonly readProcesses?: (paths: CgroupPaths) => Promise<number | undefined>;
   readonly readInterfaces?: (pid: number) => Promise<InterfaceCounters[]>;
 }
 
@@ -41,7 +42,7 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
     layout,
     containers,
     readSample = readCgroupSample,
-    readProcesses = cgroupProcesses,
+    readProcesses = countProcesses,
     readInterfaces = readInterfaceCounters,
   } = options;
   const rates = new CpuRates();
@@ -49,8 +50,7 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
   const processCount = async (targets: readonly StatsTarget[]): Promise<bigint> => {
     const counts = await Promise.all(
       targets.map(async ({ cgroupsPath }) => {
-        const pids = await readProcesses(layout.locate(cgroupsPath)).catch(() => undefined);
-        return pids?.length ?? 0;
+        return (await readProcesses(layout.locate(cgroupsPath)).catch(() => undefined)) ?? 0;
       }),
     );
     return BigInt(counts.reduce((sum, count) => sum + count, 0));

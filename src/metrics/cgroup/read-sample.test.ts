@@ -4,8 +4,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
+import { countProcesses, firstProcesses } from "./cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
-import { cgroupProcesses, oomKills, readCgroupSample } from "./read-sample.ts";
+import { memoryInUse, oomKills, readCgroupSample } from "./read-sample.ts";
 
 async function fill(root: string, files: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
@@ -134,9 +135,60 @@ test("both cgroup versions give the same sample", async () => {
   );
   assert.deepEqual([await oomKills(v1), await oomKills(v2)], [2n, 2n]);
   assert.deepEqual(
-    [(await cgroupProcesses(v1))?.length, (await cgroupProcesses(v2))?.length],
-    [3, 3],
+    [await firstProcesses(v1, 2), await firstProcesses(v2, 9)],
+    [
+      [1, 2],
+      [1, 2, 3],
+    ],
   );
+  assert.deepEqual([await countProcesses(v1), await countProcesses(v2)], [3, 3]);
+  assert.deepEqual([await memoryInUse(v1), await memoryInUse(v2)], [400_000n, 400_000n]);
+});
+
+/** Files of a cgroup with others below it, and how many processes they are. */
+const nested: readonly (readonly [string, Readonly<Record<string, string>>, number | undefined])[] =
+  [
+    ["none below", { "pids.current": "2\n", "cgroup.procs": "1\n2\n" }, 2],
+    [
+      "some two levels below",
+      {
+        "pids.current": "9\n",
+        "cgroup.procs": "1\n",
+        "a/cgroup.procs": "2\n3\n",
+        "a/b/cgroup.procs": "4\n",
+      },
+      4,
+    ],
+    [
+      "all below",
+      { "pids.current": "3\n", "cgroup.procs": "", "init/cgroup.procs": "7\n8\n9\n" },
+      3,
+    ],
+    ["so many that none is looked at", { "pids.current": "30000\n", "cgroup.procs": "" }, 30_000],
+    [
+      "so many cgroups that the kernel's count must do",
+      {
+        "pids.current": "400\n",
+        "cgroup.procs": "1\n",
+        ...Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`c${i}/cgroup.procs`, "5\n"])),
+      },
+      400,
+    ],
+    ["nothing", {}, undefined],
+  ];
+for (const [what, files, count] of nested) {
+  test(`processes are counted: ${what}`, async () => {
+    await using place = await scratch();
+    await fill(place.path, files);
+    assert.equal(await countProcesses({ version: 2, folder: place.path }), count);
+  });
+}
+
+test("page cache is no memory in use", async () => {
+  await using place = await scratch();
+  await fill(place.path, { "memory.stat": "anon 5\nfile 1000\nshmem 70\n" });
+  assert.equal(await memoryInUse({ version: 2, folder: place.path }), 75n);
+  assert.equal(await memoryInUse({ version: 2, folder: "/none" }), undefined);
 });
 
 test("a cgroup that is gone has no sample, and one without a controller has the rest", async () => {

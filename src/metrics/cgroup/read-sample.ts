@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { FlatFile, parseNumber, readCgroupFile } from "./cgroup-files.ts";
+import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
 import { readCgroupV1 } from "./cgroup-v1.ts";
@@ -21,22 +21,15 @@ export async function oomKills(paths: CgroupPaths): Promise<bigint | undefined> 
   return new FlatFile(await readCgroupFile(folder, file)).find("oom_kill");
 }
 
-/** What a cgroup holds of memory now; undefined when it is gone or not counted. */
-export async function memoryUsage(paths: CgroupPaths): Promise<bigint | undefined> {
+/**
+ * What a cgroup and those below hold of memory that the kernel cannot drop: anonymous and shared
+ * memory, no page cache. undefined when the cgroup is gone or not counted.
+ */
+export async function memoryInUse(paths: CgroupPaths): Promise<bigint | undefined> {
   const folder = paths.version === 2 ? paths.folder : paths.folders["memory"];
   if (folder === undefined) return undefined;
-  const file = paths.version === 2 ? "memory.current" : "memory.usage_in_bytes";
-  return parseNumber(await readCgroupFile(folder, file));
-}
-
-/** The processes in the cgroup itself; undefined when it is gone. */
-export async function cgroupProcesses(paths: CgroupPaths): Promise<number[] | undefined> {
-  const folder =
-    paths.version === 2 ? paths.folder : (paths.folders["pids"] ?? paths.folders["memory"]);
-  if (folder === undefined) return undefined;
-  const text = await readCgroupFile(folder, "cgroup.procs");
-  return text
-    ?.split("\n")
-    .filter((line) => line !== "")
-    .map(Number);
+  const stat = new FlatFile(await readCgroupFile(folder, "memory.stat"));
+  const anonymous = stat.find(paths.version === 2 ? "anon" : "total_rss");
+  if (anonymous === undefined) return undefined;
+  return anonymous + stat.get(paths.version === 2 ? "shmem" : "total_shmem");
 }

@@ -448,6 +448,7 @@ function fakeConfig(folder: string): Config {
       defaultHandler: "runc",
       handlers: { runc: handler, crun: { ...handler, binaryName: "crun" } },
     },
+    grpc: { maxSendBytes: 64 * 1024 * 1024 },
     cri: {
       maxContainerLogLineSize: 16384,
       execSyncDrainTimeoutMs: 20,
