@@ -50,3 +50,32 @@ test("EventQueue keeps order through many items", async () => {
   }
   assert.equal(queue.dropped, 0);
 });
+
+for (const { drop, left } of [
+  { drop: "oldest", left: ["cc", "dddd"] },
+  { drop: "newest", left: ["aa", "bbb", "cc"] },
+] as const) {
+  test(`EventQueue drops the ${drop} of what weighs too much together`, async () => {
+    const lost: string[] = [];
+    const weight = { capacity: 8, of: (item: string) => item.length };
+    const onDrop = (item: string): void => void lost.push(item);
+    const queue = new EventQueue<string>({ capacity: 100, weight, drop, onDrop });
+    for (const item of ["aa", "bbb", "cc", "dddd"]) queue.push(item);
+    queue.close();
+    const seen: string[] = [];
+    for await (const item of queue) seen.push(item);
+    assert.deepEqual(seen, left);
+    assert.equal(lost.length, queue.dropped);
+  });
+}
+
+test("EventQueue takes nothing that alone weighs too much, and goes on", async () => {
+  const weight = { capacity: 8, of: (item: string) => item.length };
+  const queue = new EventQueue<string>({ capacity: 100, weight, drop: "oldest" });
+  for (const item of ["a", "x".repeat(9), "b"]) queue.push(item);
+  queue.close();
+  const seen: string[] = [];
+  for await (const item of queue) seen.push(item);
+  assert.equal(seen.at(-1), "b");
+  assert.ok(!seen.some((item) => item.length > 8));
+});

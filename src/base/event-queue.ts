@@ -4,6 +4,8 @@ import type { Cancellable } from "./cancellable.ts";
 export interface EventQueueOptions<T> {
   /** How many items may wait. */
   readonly capacity: number;
+  /** What the items that wait may weigh together, and what one weighs: bytes, for items of any size. */
+  readonly weight?: { readonly capacity: number; readonly of: (item: T) => number };
   /** Which item gives way when the queue is full. */
   readonly drop: "oldest" | "newest";
   /** Told of every item that was dropped. */
@@ -19,6 +21,7 @@ export class EventQueue<T> implements Disposable {
   #items: T[] = [];
   #head = 0;
   #dropped = 0;
+  #weight = 0;
   #closed = false;
   #wake: (() => void) | undefined;
 
@@ -40,15 +43,22 @@ export class EventQueue<T> implements Disposable {
   /** Ignored once the queue is closed. */
   push(item: T): void {
     if (this.#closed) return;
-    if (this.size >= this.#options.capacity) {
+    while (!this.#fits(item)) {
       this.#dropped += 1;
-      const isNewest = this.#options.drop === "newest";
+      const isNewest = this.#options.drop === "newest" || this.size === 0;
       const lost = isNewest ? item : this.#take();
       this.#options.onDrop?.(lost);
       if (isNewest) return;
     }
     this.#items.push(item);
+    this.#weight += this.#options.weight?.of(item) ?? 0;
     this.#wake?.();
+  }
+
+  #fits(item: T): boolean {
+    const { capacity, weight } = this.#options;
+    if (this.size >= capacity) return false;
+    return weight === undefined || this.#weight + weight.of(item) <= weight.capacity;
   }
 
   /** Ends the reading after what is queued. */
@@ -60,6 +70,7 @@ export class EventQueue<T> implements Disposable {
   [Symbol.dispose](): void {
     this.#items = [];
     this.#head = 0;
+    this.#weight = 0;
     this.close();
   }
 
@@ -96,6 +107,7 @@ export class EventQueue<T> implements Disposable {
   #take(): T {
     const item = this.#items[this.#head] as T;
     this.#head += 1;
+    this.#weight -= this.#options.weight?.of(item) ?? 0;
     // Shift in bulk: moving the array for each item would make a long queue quadratic.
     if (this.#head > 64 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head);

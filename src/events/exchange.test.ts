@@ -126,3 +126,18 @@ test("Events service refuses what is incomplete", async () => {
   const stream = client.Subscribe({ filters: ["topic=="] })[Symbol.asyncIterator]();
   await assert.rejects(stream.next(), { code: "INVALID_ARGUMENT" });
 });
+
+test("events of any size wait in bounded memory, and the newest are there", async () => {
+  const exchange = createExchange();
+  const subscription = exchange.subscribe([]);
+  const event = { type_url: "x", value: Buffer.alloc(4 * 1024 * 1024) };
+  for (let n = 0; n < 20; n += 1) exchange.publish("k8s.io", "/tasks/big", event);
+  exchange.publish("k8s.io", "/tasks/exit", exit);
+  assert.equal(subscription.dropped, 17);
+  assert.deepEqual(await topics(subscription), [
+    "/tasks/big",
+    "/tasks/big",
+    "/tasks/big",
+    "/tasks/exit",
+  ]);
+});

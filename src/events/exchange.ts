@@ -22,6 +22,9 @@ interface Subscriber {
 }
 
 const defaultCapacity = 4096;
+/** What a subscriber that does not read may leave waiting: a shim may send events of 4 MiB. */
+const waitingBytes = 16 * 1024 * 1024;
+const envelopeBytes = 256;
 
 export function createExchange(options: ExchangeOptions = {}): EventExchange {
   return new Exchange(options);
@@ -51,6 +54,10 @@ class Exchange implements EventExchange {
       passes: compileFilters(filters, eventField),
       queue: new EventQueue({
         capacity: options.capacity ?? defaultCapacity,
+        weight: {
+          capacity: waitingBytes,
+          of: ({ event }) => event.value.byteLength + envelopeBytes,
+        },
         drop: "oldest",
         onDrop: (lost) => this.#options.onDrop?.(lost.topic),
       }),

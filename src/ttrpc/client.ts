@@ -14,6 +14,9 @@ import {
 } from "./frame.ts";
 import { decodeResponse, encodeRequest } from "./message.ts";
 
+/** Requests that may wait for a server to read them; a few of the largest. */
+const maxUnreadBytes = 4 * maxPayloadBytes;
+
 export interface TtrpcCall {
   readonly signal?: AbortSignal | undefined;
   /** Sent to the server and kept here too: a server may ignore it (the 1.6 shim's Wait does). */
@@ -114,6 +117,9 @@ export class TtrpcClient implements Disposable {
     });
     if (request.byteLength > maxPayloadBytes) {
       throw fault("RESOURCE_EXHAUSTED", `request of ${name} is ${request.byteLength} bytes long`);
+    }
+    if (this.#socket.writableLength > maxUnreadBytes) {
+      throw fault("UNAVAILABLE", `${name} cannot be asked: the server does not read`);
     }
     const streamId = this.#takeStreamId();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -196,4 +197,51 @@ test("a ttrpc server refuses bad stream ids, junk and oversized frames, and keep
       [7, 3],
     ],
   );
+});
+
+test("a ttrpc client keeps a bounded number of bytes for a server that does not read", async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "ttrpc deaf-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const deaf = createServer({ pauseOnConnect: true }).listen(path.join(folder, "s"));
+  t.after(() => deaf.close());
+  await once(deaf, "listening");
+  using client = await TtrpcClient.connect(path.join(folder, "s"), wait);
+  const payload = Buffer.alloc(3 * 1024 * 1024);
+  const answers = Array.from({ length: 20 }, () => client.call("S", "M", payload));
+  const refused = await Promise.allSettled(answers.slice(10));
+  for (const each of refused) {
+    assert.ok(each.status === "rejected" && isFault(each.reason, "UNAVAILABLE"));
+    assert.match(each.reason.message, /S\/M cannot be asked: the server does not read/);
+  }
+  client.close();
+  await Promise.allSettled(answers);
+});
+
+test("a ttrpc peer that does not read its answers is not read from", async () => {
+  let served = 0;
+  await using host = await serving({
+    Connect: async () => {
+      served += 1;
+      return { version: "v".repeat(100_000) };
+    },
+  });
+  const socket = connect(host.path);
+  socket.pause();
+  const asked = 2000;
+  for (let n = 0; n < asked; n += 1) {
+    const payload = encodeRequest({
+      service: "containerd.task.v3.Task",
+      method: "Connect",
+      payload: Buffer.alloc(0),
+      timeoutNanos: 0,
+      metadata: [],
+    });
+    socket.write(encodeFrame({ streamId: 2 * n + 1, type: FrameType.request, flags: 0, payload }));
+  }
+  // Whoever connects later is served meanwhile, so the first was given its chance.
+  using client = await TtrpcClient.connect(host.path, wait);
+  const task = ttrpcServiceClient(client, "containerd.task.v3.Task");
+  for (let n = 0; n < 20; n += 1) await task.Connect({ id: "c" });
+  assert.ok(served - 20 < asked, `${served} were served`);
+  socket.destroy();
 });

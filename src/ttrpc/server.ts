@@ -165,9 +165,13 @@ class ServerConnection {
     return handler(request.payload, { signal, namespace: headers[namespaceKey], headers });
   }
 
+  /** A peer that does not read its answers is not read from either. */
   #send(streamId: number, payload: Buffer): void {
     if (this.#socket.destroyed) return;
-    this.#socket.write(encodeFrame({ streamId, type: FrameType.response, flags: 0, payload }));
+    const frame = encodeFrame({ streamId, type: FrameType.response, flags: 0, payload });
+    if (this.#socket.write(frame) || this.#socket.isPaused()) return;
+    this.#socket.pause();
+    this.#socket.once("drain", () => this.#socket.resume());
   }
 }
 
