@@ -43,7 +43,7 @@ export async function createOwnerMapping(options: OwnerMappingOptions): Promise<
     copy: async (mounts, mappings, call) => {
       await using room = await openRoom(rooms);
       for (const mount of mounts) mountSpec(mount, room.target);
-      await giveToMapped(room.target, mappings, call);
+      await giveToMapped(Buffer.from(room.target), mappings, call);
     },
   };
 }

@@ -60,9 +60,15 @@ async function makeLayer(snapshotter: FolderSnapshotter): Promise<void> {
   await writeFile(file("ping"), "x");
   writeXattr(file("ping"), "security.capability", capability);
   await symlink("/etc/passwd", file("link"));
+  await writeFile(oddIn(files), "x");
   await writeFile(file("far"), "x");
   await chown(file("far"), 100_000, 0);
   await snapshotter.commit("n", "image", "layer", call);
+}
+
+/** A name that is not UTF-8. */
+function oddIn(folder: string): Buffer {
+  return Buffer.concat([Buffer.from(`${folder}/o`), Buffer.from([0xff, 0xfe])]);
 }
 
 async function assertMapped(folder: string): Promise<void> {
@@ -81,6 +87,7 @@ async function assertMapped(folder: string): Promise<void> {
     "link 300000:300000",
     "far 65534:300000",
   ]);
+  assert.equal((await lstat(oddIn(folder))).uid, 300_000);
   assert.equal((await lstat(folder)).mode & 0o7777, 0o751);
   assert.equal((await lstat(path.join(folder, "su"))).mode & 0o7777, 0o4755);
   // Seen from the host, it is the mapped root's.
