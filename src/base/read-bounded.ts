@@ -6,11 +6,16 @@ import { open } from "node:fs/promises";
 export const readForeign = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * A file that others have made, of no more than `maxBytes`. Throws the system error, and an Error for what
+ * A file that others have made or named, of no more than `maxBytes`; a link to one only with `follow`. Throws the system error, and an Error for what
  * is no regular file or is longer, also when it grows meanwhile.
  */
-export async function readBounded(file: string | Buffer, maxBytes: number): Promise<Buffer> {
-  await using handle = await open(file, readForeign);
+export async function readBounded(
+  file: string | Buffer,
+  maxBytes: number,
+  { follow = false } = {},
+): Promise<Buffer> {
+  const flags = follow ? readForeign & ~constants.O_NOFOLLOW : readForeign;
+  await using handle = await open(file, flags);
   const facts = await handle.stat();
   if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
   if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);

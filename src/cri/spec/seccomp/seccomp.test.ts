@@ -169,6 +169,12 @@ testRefusals([
     message: /cannot use profile "\/none\.json": ENOENT/,
   },
   {
+    name: "a device for a profile",
+    changes: seccomp("Localhost", "/dev/zero"),
+    code: "INVALID_ARGUMENT",
+    message: /cannot use profile "\/dev\/zero": "\/dev\/zero" is no regular file/,
+  },
+  {
     name: "a relative profile",
     changes: seccomp("Localhost", "x.json"),
     code: "INVALID_ARGUMENT",

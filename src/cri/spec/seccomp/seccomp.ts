@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import { errnoOf } from "../../../base/errors.ts";
+import { readBounded } from "../../../base/read-bounded.ts";
 import type { SecurityProfile } from "../../../gen/cri.gen.ts";
 import type { OciSeccomp } from "../../../runtime/oci/spec.ts";
 import { invalid, unsupported } from "../invalid.ts";
@@ -46,6 +46,8 @@ export async function seccompProfile(
   return readProfile(stripPrefix(profile.localhostRef), request.capabilities, host);
 }
 
+const maxProfileBytes = 1024 * 1024;
+
 async function readProfile(
   path: string,
   capabilities: readonly string[],
@@ -55,7 +57,9 @@ async function readProfile(
     throw invalid(`${field}.localhost_ref`, `"${path}" is not an absolute path`);
   }
   try {
-    return parseSeccompProfile(await readFile(path, "utf8"), {
+    // The pod names it: not for ever, as of a FIFO or /dev/zero, and not at any length.
+    const text = await readBounded(path, maxProfileBytes, { follow: true });
+    return parseSeccompProfile(text.toString(), {
       capabilities,
       architecture: host.architecture,
       nativeArchitecture: filterArchitectures[host.architecture]?.[0] ?? "",
