@@ -69,7 +69,15 @@ class FileContentStore implements ContentStore {
       await this.#table.delete(namespace, id);
     }
     for (const name of files) {
-      if (!claimed.has(name)) await rm(path.join(this.#blobs, name), { force: true });
+      if (!claimed.has(name)) await this.#removeStray(path.join(this.#blobs, name));
+    }
+  }
+
+  async #removeStray(file: string): Promise<void> {
+    try {
+      await rm(file, { force: true });
+    } catch (error) {
+      this.#log.warn({ path: file, err: error }, "what is no blob lies among them");
     }
   }
 

@@ -112,10 +112,14 @@ function laterOf(a: bigint, b: bigint): bigint {
 
 async function readIngestFile(dir: string): Promise<IngestFile | undefined> {
   try {
-    return JSON.parse(await readFile(path.join(dir, "ingest.json"), "utf8")) as IngestFile;
+    const facts = JSON.parse(await readFile(path.join(dir, "ingest.json"), "utf8")) as IngestFile;
+    BigInt(facts.startedAt); // SyntaxError or TypeError, as for all that is no number
+    BigInt(facts.totalBytes);
+    return facts;
   } catch (error) {
     // Half-made by a crash: no different from absent, since nothing of it was ever shown.
-    if (errnoOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(errnoOf(error) ?? "")) return undefined;
     throw error;
   }
 }

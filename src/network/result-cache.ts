@@ -70,7 +70,7 @@ export class ResultCache {
       const json: unknown = JSON.parse(await readFile(this.#file(sandboxId), "utf8"));
       return recordSchema.parse(json);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
+      if (errnoOf(error) === "ENOENT" || errnoOf(error) === "EISDIR") return undefined;
       if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
       throw error;
     }
@@ -97,9 +97,7 @@ export class ResultCache {
   async list(): Promise<readonly string[]> {
     try {
       const names = await readdir(this.#folder);
-      return names
-        .filter((name) => name.endsWith(suffix))
-        .map((name) => decodeURIComponent(name.slice(0, -suffix.length)));
+      return names.filter((name) => name.endsWith(suffix)).flatMap(idOf);
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return [];
       throw error;
@@ -108,5 +106,14 @@ export class ResultCache {
 
   #file(sandboxId: string): string {
     return path.join(this.#folder, `${encodeURIComponent(sandboxId)}${suffix}`);
+  }
+}
+
+/** The sandbox that a file's name is of; none for a name that we did not make. */
+function idOf(name: string): string[] {
+  try {
+    return [decodeURIComponent(name.slice(0, -suffix.length))];
+  } catch {
+    return [];
   }
 }

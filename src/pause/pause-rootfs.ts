@@ -83,7 +83,7 @@ async function replace(home: string, fresh: string, isDone: () => Promise<boolea
   try {
     await rename(fresh, home);
   } catch (error) {
-    if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
+    if (!["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
     if (await isDone()) {
       await rm(fresh, { recursive: true });
       return;

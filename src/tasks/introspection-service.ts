@@ -60,18 +60,25 @@ export function createIntrospectionService(
   };
 }
 
-/** The installation's id, made at the first start and kept in the root folder. */
+/**
+ * The installation's id, made at the first start and kept in the root folder. Where it cannot be kept it is
+ * another one at the next start: no daemon stays down for that.
+ */
 export async function loadServerId(root: string): Promise<string> {
   const file = path.join(root, "uuid");
   try {
     const id = (await readFile(file, "utf8")).trim();
     if (/^[0-9a-f-]{36}$/.test(id)) return id;
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    if (errnoOf(error) === undefined) throw error;
   }
   const id = randomUUID();
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(file, `${id}\n`);
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(file, `${id}\n`);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+  }
   return id;
 }
 

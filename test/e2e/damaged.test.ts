@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A damaged record, bundle or shim costs itself and nothing else; it is told of, and can be removed.
 import assert from "node:assert/strict";
-import { readdir, rm, truncate } from "node:fs/promises";
+import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
@@ -139,6 +139,45 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     await until("the shim is gone", () => !isAlive(shim!.pid));
     await cri.removePod(pod.id);
     await onlyWitnessIsLeft();
+  });
+
+  test("what nobody knows lies in all places: the daemon starts, and tells of it", async () => {
+    await bed.daemon.kill9();
+    const { folder } = bed.daemon;
+    const files = [
+      "state/io.containerd.runtime.v2.task/a-file",
+      "state/io.containerd.runtime.v2.task/k8s.io/a-file",
+      "root/content/ingest/a-file",
+      "root/io.berth.cri/containers/a-file",
+      "root/io.berth.cri/sandboxes/a-file",
+      "root/snapshots/overlayfs/snapshots/a-file",
+      "root/cni/%ZZ.json",
+    ];
+    const folders = [
+      "root/content/blobs/sha256/a-folder/below",
+      "root/content/ingest/a-folder",
+      "root/cni/a-folder.json",
+      "state/netns/a-folder",
+    ];
+    for (const name of folders) await mkdir(path.join(folder, name), { recursive: true });
+    for (const name of files) {
+      await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+      await writeFile(path.join(folder, name), "{}");
+    }
+    await writeFile(path.join(folder, "root/content/ingest/a-folder/ingest.json"), "{}");
+    await rm(path.join(folder, "root/uuid"));
+    await mkdir(path.join(folder, "root/uuid"));
+    await bed.daemon.start();
+    await witnessIsWell();
+    assert.match(await bed.daemon.log(), /what is no blob lies among them/);
+    const info = await bed.daemon
+      .client("containerd.services.introspection.v1.Introspection")
+      .Server({});
+    assert.match(info.uuid, /^[0-9a-f-]{36}$/);
+    for (const name of [...files, ...folders.slice(1), "root/uuid"]) {
+      await rm(path.join(folder, name), { recursive: true, force: true });
+    }
+    await rm(path.join(folder, "root/content/blobs/sha256/a-folder"), { recursive: true });
   });
 
   test("and at the end nothing is left", async () => {

@@ -29,11 +29,27 @@ export async function removeLeftovers(facade: Facade, call: Cancellable): Promis
   const known = knownIds(facade);
   const removed: string[] = [];
   for (const find of finders) {
-    const found = await find(facade, known, call);
+    const found = await findSome(find, facade, known, call);
     const done = await Promise.all(found.map((leftover) => removeOne(facade, leftover, call)));
     removed.push(...done.flat());
   }
   return removed;
+}
+
+/** What cannot be listed is told of, and left for the next start. */
+async function findSome(
+  find: Find,
+  facade: Facade,
+  known: ReadonlySet<string>,
+  call: Cancellable,
+): Promise<Leftover[]> {
+  try {
+    return await find(facade, known, call);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    facade.ports.log.error({ err: error }, "leftovers could not be looked for");
+    return [];
+  }
 }
 
 function knownIds(facade: Facade): ReadonlySet<string> {
