@@ -44,7 +44,10 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     log.info({ reason: stop.reason() }, "berthd is stopping; pods keep running");
   } catch (error) {
     // Asked to stop while it was still starting: that is no failure.
-    if (!(stop.signal.aborted && (isAbort(error) || isFault(error, "CANCELLED")))) throw error;
+    if (!(stop.signal.aborted && (isAbort(error) || isFault(error, "CANCELLED")))) {
+      exitAnyway(log);
+      throw error;
+    }
   }
   log.info({}, "berthd has stopped");
   exitAnyway(log);
