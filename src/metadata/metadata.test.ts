@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import { metadataSuite, petCodec } from "../../test/support/metadata-suite.ts";
 import { silentLogger } from "../base/logger.ts";
 import { openMemoryMetadata } from "./mirrored-store.ts";
@@ -103,6 +105,37 @@ test("sqlite metadata says when the file is no database", async () => {
   const file = path.join(folder, "noise.db");
   writeFileSync(file, "x".repeat(5000));
   await assert.rejects(open(file), { code: "DATA_LOSS" });
+});
+
+test("sqlite metadata tells of the loss of its thread, and takes nothing any more", async () => {
+  const started = once(process, "worker") as Promise<[Worker]>;
+  const { promise: lost, resolve: onLost } = Promise.withResolvers<Error>();
+  const store = await openMetadata({ path: newFile(), log: silentLogger, onLost });
+  const pets = store.table("pets", petCodec);
+  const [worker] = await started;
+  await worker.terminate();
+  assert.match((await lost).message, /^metadata store has stopped$/);
+  await assert.rejects(pets.put("a", "1", { name: "late", legs: 4 }), { code: "UNAVAILABLE" });
+  await store[Symbol.asyncDispose]();
+});
+
+test("sqlite metadata keeps its files to itself, also those that had other modes", async () => {
+  const file = newFile();
+  const modes = (): string[] =>
+    [file, `${file}-wal`].map((name) => (statSync(name).mode & 0o777).toString(8));
+  {
+    await using _store = await open(file);
+    assert.deepEqual(modes(), ["600", "600"]);
+  }
+  chmodSync(file, 0o644);
+  await using _store = await open(file);
+  assert.deepEqual(modes(), ["600", "600"]);
+});
+
+test("sqlite metadata refuses what is no file", async () => {
+  const file = newFile();
+  mkdirSync(file, { recursive: true });
+  await assert.rejects(open(file), { code: "FAILED_PRECONDITION", message: /EISDIR/ });
 });
 
 test("container and namespace records survive a restart", async () => {

@@ -55,6 +55,33 @@ const refused: readonly Case[] = [
     message: /pod-\d+/,
   },
   {
+    name: "RunPodSandbox with annotations of 3 MB",
+    call: ({ cri }) => cri.runPod({ annotations: { large: "x".repeat(3_000_000) } }),
+    code: "INVALID_ARGUMENT",
+    message: /^config is too large: it has \d+ bytes, and may have 2097152$/,
+  },
+  {
+    name: "CreateContainer with 15 MB of environment",
+    call: ({ cri, pod, shell }) =>
+      cri.createContainer(pod, shell, ["true"], {
+        envs: Array.from({ length: 150 }, (_, index) => ({
+          key: `E${index}`,
+          value: Buffer.alloc(100_000, "x"),
+        })),
+      }),
+    code: "INVALID_ARGUMENT",
+    message: /^config is too large: it has \d+ bytes, and may have 2097152$/,
+  },
+  {
+    name: "CreateContainer with an environment variable that the kernel does not pass",
+    call: ({ cri, pod, shell }) =>
+      cri.createContainer(pod, shell, ["true"], {
+        envs: [{ key: "BIG", value: Buffer.alloc(131_072, "x") }],
+      }),
+    code: "INVALID_ARGUMENT",
+    message: /^config\.envs\[0\] \(BIG\) is too long: it takes 131077 bytes/,
+  },
+  {
     name: "RunPodSandbox with a relative log directory",
     call: ({ cri }) => cri.runPod({ logDirectory: "relative/logs" }),
     code: "INVALID_ARGUMENT",
