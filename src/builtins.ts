@@ -50,14 +50,14 @@ export function builtins(
   listPlugins: () => readonly PluginFacts[],
 ): Builtins {
   const storage = storagePlugins(environment);
-  const runtime = runtimePlugins(environment);
+  const runtime = runtimePlugins(environment, storage);
   const imageChanges = new ImageChanges();
   const services = servicePlugins(environment, storage, runtime, listPlugins);
   const storageServices = storageServicePlugins(environment, storage, runtime, imageChanges);
   const operator = operatorPlugins(environment, runtime);
   const cri = criPlugins(environment, storage, services, operator.chain, imageChanges);
   const streaming = streamingPlugin(environment, cri);
-  const monitor = monitorPlugin(environment, runtime, cri);
+  const monitor = monitorPlugin(environment, storage, runtime, cri);
   const grpc = [
     grpcFace("tasks", "containerd.services.tasks.v1.Tasks", services.tasks, {
       endAtShutdown: ["Wait"],

@@ -16,6 +16,7 @@ import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
 import type { OciSpec } from "../runtime/oci/spec.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
+import type { RemovesTrees } from "../trees/ports.ts";
 import type { OperationHooks } from "./lifecycle/operations.ts";
 import type { ContainerLogs } from "./logs/ports.ts";
 import type {
@@ -36,6 +37,7 @@ export interface RuntimeServicePorts {
   readonly client: Client;
   readonly images: Images;
   readonly snapshotter: Snapshotter;
+  readonly remover: RemovesTrees;
   readonly network: PodNetwork;
   readonly netns: NetworkNamespaces;
   readonly logs: ContainerLogs;

@@ -5,6 +5,7 @@ import { withoutMapping } from "../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mountinfo.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { RemovesTrees } from "../trees/ports.ts";
 
 /** A folder for mount points and files on their way, gone when disposed. */
 export interface MountRoom extends AsyncDisposable {
@@ -41,8 +42,8 @@ export async function openMountRoom(base: string): Promise<MountRoom> {
   };
 }
 
-/** Removes rooms that a crash has left. Call it before any is opened. */
-export async function clearMountRooms(base: string): Promise<void> {
-  await unmountBelow(base);
-  await rm(base, { recursive: true, force: true });
+/** Has rooms go that a crash has left. Call it before any is opened. Never rejects. */
+export async function clearMountRooms(base: string, trees: RemovesTrees): Promise<void> {
+  await unmountBelow(base).catch(() => {}); // what stays mounted is detached when its turn comes
+  await rmdir(base).catch(() => trees.remove(base));
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { testTrees } from "../../test/support/trees.ts";
 import { silentLogger } from "../base/logger.ts";
 import { createContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/digest.ts";
@@ -40,7 +41,12 @@ async function bench(): Promise<Bench> {
   const metadata = openMemoryMetadata(silentLogger);
   const log = silentLogger;
   const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const snapshots = await createNativeSnapshotter({ root: path.join(folder, "s"), metadata, log });
+  const snapshots = await createNativeSnapshotter({
+    root: path.join(folder, "s"),
+    metadata,
+    log,
+    trees: testTrees(),
+  });
   const leases = new Leases(metadata);
   const snapshotters = new Map([["native", snapshots]]);
   const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });

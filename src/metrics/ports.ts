@@ -56,5 +56,7 @@ export interface DaemonSources {
   /** Open streaming sessions by kind: "exec", "attach", "port_forward". */
   readonly streamingSessions?: (() => ReadonlyMap<string, number>) | undefined;
   readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
+  /** Trees that are to go and could not be removed so far. */
+  readonly stuckRemovals?: (() => number) | undefined;
   readonly configuration?: (() => ConfigurationFacts) | undefined;
 }

@@ -112,6 +112,14 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
   if (shims !== undefined) {
     gauge(registry, "berth_shims", "Shim processes that the daemon is connected to.", shims);
   }
+  if (sources.stuckRemovals !== undefined) {
+    gauge(
+      registry,
+      "berth_stuck_removals",
+      "Files and folders that are to go and could not be removed so far; `berth status` names them.",
+      sources.stuckRemovals,
+    );
+  }
   if (operations !== undefined) {
     registry.registerMetric(
       gaugeByLabel(

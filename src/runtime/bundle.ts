@@ -116,9 +116,7 @@ export class Bundle {
    * knows as rubbish. Never deletes through a mount: rootfs must be empty before anything is erased.
    */
   async remove(): Promise<void> {
-    while (unmount(this.rootfs)) {
-      // stacked mounts come off one by one
-    }
+    await this.#unmountRootfs();
     removals += 1;
     const doomed = path.join(path.dirname(this.path), `.${this.id}.${process.pid}.${removals}`);
     try {
@@ -129,6 +127,17 @@ export class Bundle {
       return;
     }
     await Promise.all([eraseFolder(doomed), rm(this.workPath, { recursive: true, force: true })]);
+  }
+
+  async #unmountRootfs(): Promise<void> {
+    try {
+      while (unmount(this.rootfs)) {
+        // stacked mounts come off one by one
+      }
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY") throw error;
+      await unmountBelow(this.rootfs); // somebody has mounted something in it, or works there
+    }
   }
 
   #shareWith(gid: number): void {

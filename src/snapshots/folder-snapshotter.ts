@@ -6,7 +6,7 @@ import { nowNanos } from "../base/now.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
-import { diskUsage } from "./disk-usage.ts";
+import type { RemovesTrees, TreeWork } from "../trees/ports.ts";
 import { copiedOwnersLabel, mappingsOf } from "./mapping-labels.ts";
 import type {
   CommitOptions,
@@ -19,11 +19,21 @@ import type {
 import { SnapshotFolders } from "./snapshot-folders.ts";
 import { type SnapshotRecord, snapshotsTable } from "./snapshot-record.ts";
 
+const blockBytes = 512n;
+
 export interface FolderSnapshotterOptions {
   /** Folder of `snapshots/<number>/`; made when missing. */
   readonly root: string;
   readonly metadata: MetadataStore;
+  readonly trees: SnapshotTrees;
   readonly log: Logger;
+}
+
+/** What deals with the files of snapshots: they are not ours. */
+export interface SnapshotTrees {
+  readonly remover: RemovesTrees;
+  /** Measures. */
+  readonly work: TreeWork;
 }
 
 /** What tells one kind of snapshotter from another. */
@@ -71,18 +81,20 @@ export class FolderSnapshotter implements Snapshotter {
   readonly #folders: SnapshotFolders;
   readonly #metadata: MetadataStore;
   readonly #table: RecordTable<SnapshotRecord>;
+  readonly #trees: SnapshotTrees;
   readonly #log: Logger;
   /** Keys and names that a running call is making or removing, and when it will have ended. */
   readonly #busy = new Map<string, Promise<void>>();
   /** Parents of snapshots that are being made. */
   readonly #expecting = new Map<string, number>();
 
-  constructor({ root, metadata, log }: FolderSnapshotterOptions, layout: SnapshotLayout) {
+  constructor({ root, metadata, trees, log }: FolderSnapshotterOptions, layout: SnapshotLayout) {
     this.name = layout.name;
     this.whiteouts = layout.whiteouts;
     this.root = root;
     this.#layout = layout;
-    this.#folders = new SnapshotFolders(root);
+    this.#folders = new SnapshotFolders(root, trees.remover);
+    this.#trees = trees;
     this.#metadata = metadata;
     this.#table = snapshotsTable(metadata, layout.name);
     this.#log = log;
@@ -91,7 +103,7 @@ export class FolderSnapshotter implements Snapshotter {
   async recover(): Promise<void> {
     const known = new Set(this.#table.entries().map(({ record }) => record.number));
     const orphans = await this.#folders.recover(known);
-    if (orphans.length > 0) this.#log.info({ orphans }, "removed snapshot folders without record");
+    if (orphans.length > 0) this.#log.info({ orphans }, "removing snapshot folders without record");
   }
 
   stat(namespace: string, key: string): SnapshotInfo {
@@ -157,7 +169,7 @@ export class FolderSnapshotter implements Snapshotter {
 
   async usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage> {
     const record = this.#get(namespace, key);
-    return record.usage ?? diskUsage(this.#folders.files(record.number), call);
+    return record.usage ?? this.#measure(record.number, call);
   }
 
   directories(namespace: string, key: string): readonly string[] {
@@ -167,9 +179,8 @@ export class FolderSnapshotter implements Snapshotter {
     return this.#layout.isWhole ? all.slice(0, 1) : all;
   }
 
-  async cleanup({ signal }: Cancellable): Promise<void> {
-    signal.throwIfAborted();
-    await this.#folders.cleanup();
+  cleanup(call: Cancellable): Promise<void> {
+    return this.#folders.cleanup(call);
   }
 
   async #create(
@@ -214,6 +225,12 @@ export class FolderSnapshotter implements Snapshotter {
     }
   }
 
+  async #measure(number: number, call: Cancellable): Promise<SnapshotUsage> {
+    const request = { folder: this.#folders.files(number) };
+    const { blocks, inodes } = await this.#trees.work.run("measure", request, call);
+    return { sizeBytes: BigInt(blocks) * blockBytes, inodes: BigInt(inodes) };
+  }
+
   #mountsOf(namespace: string, { info, number }: SnapshotRecord): TypesMount[] {
     return this.#layout.mounts({
       kind: info.kind,
@@ -250,7 +267,7 @@ export class FolderSnapshotter implements Snapshotter {
     const number = await this.#moved(namespace, record, parent, options);
     const usage =
       (number === record.number ? options.usage : undefined) ??
-      (await diskUsage(this.#folders.files(number), options));
+      (await this.#measure(number, options));
     options.signal.throwIfAborted();
     const now = nowNanos();
     const info: SnapshotInfo = {

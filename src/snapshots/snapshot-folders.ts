@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { syncDirectory } from "../base/atomic-file.ts";
-import { errnoOf } from "../base/errors.ts";
+import type { Cancellable } from "../base/cancellable.ts";
 import { hostId, type IdMappings } from "../base/os/id-mapping.ts";
+import type { RemovesTrees } from "../trees/ports.ts";
+import { isDoomed } from "../trees/tree-remover.ts";
 import type { SnapshotKind } from "./ports.ts";
 
 /**
@@ -12,13 +14,18 @@ import type { SnapshotKind } from "./ports.ts";
  */
 export class SnapshotFolders {
   readonly base: string;
+  readonly #trees: RemovesTrees;
   #next = 1;
 
-  constructor(root: string) {
+  constructor(root: string, trees: RemovesTrees) {
     this.base = path.join(root, "snapshots");
+    this.#trees = trees;
   }
 
-  /** Makes the base, removes folders that no record names, and continues the numbering. */
+  /**
+   * Makes the base, has folders go that no record names, and continues the numbering. Answers those that
+   * nobody had begun to remove. Does not wait for what is in them.
+   */
   async recover(known: ReadonlySet<number>): Promise<readonly string[]> {
     await mkdir(this.base, { recursive: true, mode: 0o700 });
     for (const number of known) this.#next = Math.max(this.#next, number + 1);
@@ -27,8 +34,8 @@ export class SnapshotFolders {
       const number = /^\d+$/.test(name) ? Number(name) : undefined;
       if (number !== undefined && known.has(number)) continue;
       if (number !== undefined) this.#next = Math.max(this.#next, number + 1);
-      orphans.push(name);
-      await rm(path.join(this.base, name), { recursive: true, force: true });
+      if (!isDoomed(name)) orphans.push(name);
+      await this.#trees.remove(path.join(this.base, name));
     }
     return orphans;
   }
@@ -57,34 +64,25 @@ export class SnapshotFolders {
       await syncDirectory(this.base);
       return number;
     } catch (error) {
-      await rm(own, { recursive: true, force: true });
+      await this.#trees.remove(own);
       throw error;
     }
   }
 
   /** Drops what only an active snapshot needs. */
   async seal(number: number): Promise<void> {
-    await rm(path.join(this.own(number), "work"), { recursive: true, force: true });
+    await this.#trees.remove(path.join(this.own(number), "work"), this.base);
   }
 
   /** Away under another name first: half a deletion is never taken for a snapshot. */
   async remove(number: number): Promise<void> {
-    const doomed = path.join(this.base, `rm-${number}`);
-    try {
-      await rename(this.own(number), doomed);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return;
-      throw error;
-    }
-    await rm(doomed, { recursive: true, force: true });
+    await this.#trees.remove(this.own(number));
   }
 
-  /** Removes what a removal has renamed and could not delete. */
-  async cleanup(): Promise<void> {
-    for (const name of await readdir(this.base)) {
-      if (!name.startsWith("rm-")) continue;
-      await rm(path.join(this.base, name), { recursive: true, force: true });
-    }
+  /** Waits for what removals have renamed and not yet deleted, as far as it can be. */
+  async cleanup(call: Cancellable): Promise<void> {
+    await this.#trees.sweep(this.base);
+    await this.#trees.settled(this.base, call);
   }
 
   own(number: number): string {

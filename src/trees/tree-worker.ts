@@ -100,6 +100,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     for (const [id, pending] of this.#waiting) {
       if (this.#running.size >= (this.#options.running ?? 4)) return;
       this.#worker ??= this.#spawn();
+      this.#worker.ref();
       this.#waiting.delete(id);
       this.#running.set(id, pending);
       this.#post({ kind: "run", id, job: pending.job, request: pending.request });
@@ -107,6 +108,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     this.#idle?.stop();
     if (this.#running.size > 0 || this.#worker === undefined) return;
     const worker = this.#worker;
+    worker.unref();
     this.#idle = startTimer(() => this.#end(worker), this.#options.idleMs ?? 10_000).unref();
   }
 

@@ -38,7 +38,7 @@ import type { StoragePlugins } from "./storage.ts";
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function criPlugins(
   { config, live, log, metrics, reloads, version }: Environment,
-  { metadata, content, overlayfs, garbage }: StoragePlugins,
+  { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   review: SpecReview | undefined,
   imageChanges: ImageChanges,
@@ -120,15 +120,24 @@ export function criPlugins(
   const runtimeService = definePlugin({
     type,
     id: "runtime",
-    requires: [metadata, overlayfs, tasks, containers, pause, images, network, netns, logs].map(
-      pluginUri,
-    ),
+    requires: [
+      metadata,
+      trees,
+      overlayfs,
+      tasks,
+      containers,
+      pause,
+      images,
+      network,
+      netns,
+      logs,
+    ].map(pluginUri),
     init: async (context) => {
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
       const closing = new AbortController();
       const rooms = path.join(config.root, "checkpoint-rooms");
-      await clearMountRooms(rooms);
+      await clearMountRooms(rooms, context.get(trees).remover);
       const figures = await createFigures({
         layout,
         snapshotter,
@@ -154,6 +163,7 @@ export function criPlugins(
         }),
         images: context.get(images),
         snapshotter,
+        remover: context.get(trees).remover,
         network: context.get(network),
         netns: context.get(netns),
         logs: context.get(logs),

@@ -41,5 +41,6 @@ export const pluginTypes = {
   cri: "io.containerd.cri.v1",
   ttrpc: "io.containerd.ttrpc.v1",
   grpc: "io.containerd.grpc.v1",
+  trees: "io.berth.trees.v1",
   operator: "io.berth.plugin.v1",
 } as const;

@@ -4,18 +4,20 @@ import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { RuntimePlugins } from "./runtime.ts";
+import type { StoragePlugins } from "./storage.ts";
 
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
 export function monitorPlugin(
   { live, log, metrics, reloads }: Environment,
+  { trees }: StoragePlugins,
   { runtime }: RuntimePlugins,
   { runtimeService, logs }: CriPlugins,
 ) {
   return definePlugin({
     type: pluginTypes.monitor,
     id: "cgroups",
-    requires: [runtime, runtimeService, logs].map(pluginUri),
+    requires: [trees, runtime, runtimeService, logs].map(pluginUri),
     exports: {
       get address() {
         return live.current.metrics.address;
@@ -25,6 +27,7 @@ export function monitorPlugin(
       const manager = context.get(runtime);
       const service = context.get(runtimeService);
       metrics.observe({
+        stuckRemovals: () => context.get(trees).remover.stuck.length,
         shims: () => new Set(manager.list().map((task) => task.shim.address)).size,
         operations: () => stagesInFlight(service.operations()),
         streamingSessions: () => service.sessions.open(),

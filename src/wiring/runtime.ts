@@ -10,10 +10,14 @@ import type { EventSink } from "../runtime/ports.ts";
 import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { createTaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
+import type { StoragePlugins } from "./storage.ts";
 
 /** Shims, their tasks, and the events that both tell of. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
-export function runtimePlugins({ config, live, log, metrics }: Environment) {
+export function runtimePlugins(
+  { config, live, log, metrics }: Environment,
+  { trees }: StoragePlugins,
+) {
   const ttrpcAddress = `${config.grpc.address}.ttrpc`;
   const exchange = definePlugin({
     type: pluginTypes.event,
@@ -32,10 +36,10 @@ export function runtimePlugins({ config, live, log, metrics }: Environment) {
   const runtime = definePlugin({
     type: pluginTypes.runtime,
     id: "task",
-    requires: [pluginUri(exchange), pluginUri(shimEvents)],
+    requires: [pluginUri(trees), pluginUri(exchange), pluginUri(shimEvents)],
     init: async (context) => {
       const rooms = path.join(config.root, "mapped-mounts");
-      await clearMountRooms(rooms);
+      await clearMountRooms(rooms, context.get(trees).remover);
       const manager = createTaskManager({
         root: config.root,
         state: config.state,

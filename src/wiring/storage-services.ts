@@ -18,7 +18,7 @@ import { type StoragePlugins, snapshottersOf } from "./storage.ts";
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function storageServicePlugins(
   { config }: Environment,
-  { metadata, content, leases, garbage }: StoragePlugins,
+  { metadata, content, trees, leases, garbage }: StoragePlugins,
   { exchange }: RuntimePlugins,
   changes: ImageChanges,
 ) {
@@ -67,10 +67,10 @@ export function storageServicePlugins(
   const diff = definePlugin({
     type,
     id: "diff-service",
-    requires: [content, leases, garbage].map(pluginUri),
+    requires: [trees, content, leases, garbage].map(pluginUri),
     init: async (context) => {
       const rooms = path.join(config.root, "diff");
-      await clearMountRooms(rooms);
+      await clearMountRooms(rooms, context.get(trees).remover);
       return createDiffService({
         content: context.get(content),
         leases: context.get(leases),

@@ -11,6 +11,7 @@ import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.
 import { createOverlaySnapshotter } from "../snapshots/overlayfs/overlay-snapshotter.ts";
 import { createOwnerMapping } from "../snapshots/overlayfs/owner-mapping.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
+import { createTrees } from "./trees.ts";
 
 /** What is kept on disk: records, blobs, layers. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
@@ -34,28 +35,46 @@ export function storagePlugins({ config, log, fail }: Environment) {
         log,
       }),
   });
+  const trees = definePlugin({
+    type: pluginTypes.trees,
+    id: "trees",
+    requires: [],
+    init: () => createTrees(log),
+  });
   const overlayfs = definePlugin({
     type: pluginTypes.snapshotter,
     id: "overlayfs",
-    requires: [pluginUri(metadata)],
+    requires: [pluginUri(metadata), pluginUri(trees)],
     exports: { root: path.join(config.root, "snapshots", "overlayfs") },
     // By this clients know that they need not copy an image to change its owners.
     capabilities: ["remap-ids", "multi-remap-ids"],
     init: async (context) => {
       const root = path.join(config.root, "snapshots", "overlayfs");
-      const owners = await createOwnerMapping({ root, program: pauseBinaryPath(), log });
-      return createOverlaySnapshotter({ root, metadata: context.get(metadata), owners, log });
+      const owners = await createOwnerMapping({
+        root,
+        program: pauseBinaryPath(),
+        trees: context.get(trees).remover,
+        log,
+      });
+      return createOverlaySnapshotter({
+        root,
+        metadata: context.get(metadata),
+        trees: context.get(trees),
+        owners,
+        log,
+      });
     },
   });
   const native = definePlugin({
     type: pluginTypes.snapshotter,
     id: "native",
-    requires: [pluginUri(metadata)],
+    requires: [pluginUri(metadata), pluginUri(trees)],
     exports: { root: path.join(config.root, "snapshots", "native") },
     init: (context) =>
       createNativeSnapshotter({
         root: path.join(config.root, "snapshots", "native"),
         metadata: context.get(metadata),
+        trees: context.get(trees),
         log,
       }),
   });
@@ -78,7 +97,7 @@ export function storagePlugins({ config, log, fail }: Environment) {
         log,
       }),
   });
-  return { metadata, content, overlayfs, native, leases, garbage };
+  return { metadata, content, trees, overlayfs, native, leases, garbage };
 }
 
 /** The snapshotters that are up, for a plugin that requires their type. */

@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { errnoOf } from "../../src/base/errors.ts";
+import { must } from "./run.ts";
 
 /** A fresh folder, removed when disposed. */
 export interface Scratch extends AsyncDisposable {
@@ -34,6 +36,13 @@ export async function scratch({
       await mkdir(folder, { recursive: true });
       return folder;
     },
-    [Symbol.asyncDispose]: () => rm(made, { recursive: true, force: true, maxRetries: 5 }),
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await rm(made, { recursive: true, force: true, maxRetries: 5 });
+      } catch (error) {
+        if (errnoOf(error) !== "ENAMETOOLONG") throw error;
+        await must("rm", ["-rf", made]); // rm walks name by name
+      }
+    },
   };
 }

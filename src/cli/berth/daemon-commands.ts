@@ -6,6 +6,7 @@ import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { describeReload, readFacts } from "./reload-facts.ts";
+import { describeStuck, readStuck } from "./stuck-removals.ts";
 import { age, type Column, renderTable } from "./table.ts";
 
 const timeoutMs = 10_000;
@@ -32,7 +33,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers and last reload; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, last reload and what could not be removed; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -72,7 +73,8 @@ async function status(session: Session): Promise<void> {
   ]);
   const conditions = state.status?.conditions ?? [];
   const configuration = readFacts(info["configReload"]);
-  session.show({ ...state, config, configuration }, () => {
+  const stuckRemovals = readStuck(info["stuckRemovals"]);
+  session.show({ ...state, config, configuration, stuckRemovals }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
         .filter(([, present]) => present)
@@ -93,6 +95,7 @@ async function status(session: Session): Promise<void> {
       ]),
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
+      ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
     ].join("\n");
   });
   const missing = conditions.filter((condition) => !condition.status).map(({ type }) => type);

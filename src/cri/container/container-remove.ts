@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import type { Facade } from "../facade.ts";
@@ -54,13 +53,13 @@ export async function removeUnrecorded(
 
 /** Everything but the CRI record: task, containerd record, snapshot, log FIFOs, files. Idempotent. */
 export async function removeRemains(facade: Facade, id: string, call: Cancellable): Promise<void> {
-  const { client, snapshotter } = facade.ports;
+  const { client, snapshotter, remover } = facade.ports;
   const live = facade.live.of(id);
   const container = await purgeTask(client, id, live.container, call);
   await settled([
     container ? absentAsUndefined(() => container.delete(call)) : Promise.resolve(),
     absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
-    rm(facade.paths.container(id), { recursive: true, force: true }),
+    remover.remove(facade.paths.container(id)),
     disposeOf(live.log),
   ]);
 }

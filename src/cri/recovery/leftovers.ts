@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { errnoOf } from "../../base/errors.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
+import { isDoomed } from "../../trees/tree-remover.ts";
 import { kindLabel } from "../container/oci-container.ts";
 import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
@@ -105,23 +106,25 @@ const snapshots: Find = ({ ports: { snapshotter } }, known) =>
       })),
   );
 
-const sandboxFolders: Find = async ({ paths, ports: { hostMounts } }, known) => {
+const sandboxFolders: Find = async ({ paths, ports: { hostMounts, remover } }, known) => {
+  await Promise.all(paths.sandboxes.map((folder) => remover.sweep(folder)));
   const names = await Promise.all(paths.sandboxes.map(entriesOf));
   return [...new Set(names.flat())]
-    .filter((id) => !known.has(id))
+    .filter((id) => !known.has(id) && !isDoomed(id))
     .map((id) => ({
       what: `files of sandbox ${id}`,
-      remove: () => removeSandboxFiles(id, { paths, hostMounts }),
+      remove: () => removeSandboxFiles(id, paths, { hostMounts, remover }),
     }));
 };
 
-const containerFolders: Find = async ({ paths }, known) => {
+const containerFolders: Find = async ({ paths, ports: { remover } }, known) => {
+  await remover.sweep(paths.containers);
   const names = await entriesOf(paths.containers);
   return names
-    .filter((id) => !known.has(id))
+    .filter((id) => !known.has(id) && !isDoomed(id))
     .map((id) => ({
       what: `files of container ${id}`,
-      remove: () => rm(paths.container(id), { recursive: true, force: true }),
+      remove: () => remover.remove(paths.container(id)),
     }));
 };
 

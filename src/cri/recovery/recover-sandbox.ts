@@ -54,7 +54,7 @@ async function undoCreation(
     await ports.network.teardown(networkRequest(record, usable), call);
     await ports.netns.remove(netnsPath, call);
   }
-  await removeSandboxFiles(id, { paths, hostMounts: ports.hostMounts });
+  await removeSandboxFiles(id, paths, ports);
   await facade.sandboxes.delete(id);
   ports.log.info({ sandbox: id }, "half-made sandbox removed");
 }

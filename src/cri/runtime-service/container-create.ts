@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -103,7 +102,7 @@ async function make(facade: Facade, request: Request, own: Cancellable): Promise
   using op = facade.operations.claim("CreateContainer", request.name);
   const id = newObjectId();
   await using undo = new UndoStack(facade.ports.log.child({ container: id }));
-  undo.add("files", () => rm(facade.paths.container(id), { recursive: true, force: true }));
+  undo.add("files", () => facade.ports.remover.remove(facade.paths.container(id)));
   const plan = await planned(facade, op, id, request, limit);
   const built = await prepare(facade, op, undo, id, plan, limit);
   const record = recordOf(facade.ports.images, id, plan, built);

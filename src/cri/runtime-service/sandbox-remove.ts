@@ -42,7 +42,7 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
   await op.run("remains", () =>
     settled([
       purgeContainer(ports.client, id, live.container, limit),
-      removeSandboxFiles(id, { paths, hostMounts: ports.hostMounts }),
+      removeSandboxFiles(id, paths, ports),
     ]),
   );
   const last = facade.sandboxes.get(id);

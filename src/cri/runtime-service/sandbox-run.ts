@@ -155,7 +155,7 @@ async function prepare(
   }
   let record = draft;
   undo.add("record", () => settleFailed(facade, record, undo.failed));
-  undo.add("files", () => removeSandboxFiles(draft.id, { paths, hostMounts: ports.hostMounts }));
+  undo.add("files", () => removeSandboxFiles(draft.id, paths, ports));
   await together(
     () =>
       op.run("files", () =>

@@ -38,8 +38,11 @@ function handlers(facade: Facade): RuntimeHandlerInit[] {
   return [entry("", config.runtime.defaultHandler), ...names.map((name) => entry(name, name))];
 }
 
+/** An answer has its bounds; the metric counts all. */
+const mostStuckShown = 100;
+
 function describe(facade: Facade): Record<string, string> {
-  const { config, network, reloads, specs } = facade.ports;
+  const { config, network, reloads, remover, specs } = facade.ports;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify(config),
@@ -47,6 +50,7 @@ function describe(facade: Facade): Record<string, string> {
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),
+    stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     confinement: JSON.stringify(specs.describe()),
   };
 }

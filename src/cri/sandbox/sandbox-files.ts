@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
 import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
+import type { RemovesTrees } from "../../trees/ports.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
 import { podHostname } from "../spec/pod-hostname.ts";
@@ -50,17 +51,16 @@ export async function makeSandboxFiles(
   }
 }
 
-/** Unmounts /dev/shm and removes the folders. No error when nothing is there. */
+/** Unmounts /dev/shm and removes the folders. No error when nothing is there, or when something is held. */
 export async function removeSandboxFiles(
   id: string,
-  options: { readonly paths: CriPaths; readonly hostMounts: HostMounts },
+  paths: CriPaths,
+  { hostMounts, remover }: { readonly hostMounts: HostMounts; readonly remover: RemovesTrees },
 ): Promise<void> {
-  const [durable, volatile] = options.paths.sandbox(id);
-  await options.hostMounts.unmountBelow(volatile);
-  await Promise.all([
-    rm(volatile, { recursive: true, force: true }),
-    rm(durable, { recursive: true, force: true }),
-  ]);
+  const [durable, volatile] = paths.sandbox(id);
+  // What stays mounted for some reason is detached when its turn comes; the pod shall go now.
+  await hostMounts.unmountBelow(volatile).catch(() => {});
+  await Promise.all([remover.remove(volatile), remover.remove(durable)]);
 }
 
 /** resolv.conf of a DNS config; without one, or with an empty one, the host's. */

@@ -195,6 +195,48 @@ test("a writable layer is walked once a period, however many ask", async () => {
   assert.equal(walks, 1);
 });
 
+test("long walks of layers take turns, rest, and are never given up; short ones do not wait", async () => {
+  let now = 0;
+  const cost: Readonly<Record<string, number>> = { big: 4000, huge: 8000, small: 1 };
+  const begun: string[] = [];
+  const gate = { open: Promise.resolve() };
+  const layers = new WritableLayers(
+    {
+      statsPeriodMs: () => 1000,
+      snapshotUsage: async (key) => {
+        begun.push(key);
+        await gate.open;
+        now += cost[key] ?? 0;
+        return { sizeBytes: BigInt(begun.length), inodes: 1n };
+      },
+    },
+    () => now,
+  );
+  const ask = async (...keys: readonly string[]): Promise<readonly string[]> => {
+    begun.length = 0;
+    for (const key of keys) await layers.usage(key);
+    await new Promise((resolve) => setImmediate(resolve));
+    return [...begun];
+  };
+  assert.deepEqual(await ask("big", "huge", "small"), ["big", "huge", "small"]);
+  // 12 s of walking: at 1 s a second of rest is over for none but the small one.
+  now += 1000;
+  assert.deepEqual(await ask("big", "huge", "small"), ["small"]);
+  now += 3 * 12_000;
+  assert.deepEqual(await ask("huge", "big"), ["big"], "the one that waits longest");
+  now += 3 * 4000;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate.open = promise;
+  assert.deepEqual(await ask("big", "huge"), ["huge"]);
+  now += 3_600_000;
+  const before = await layers.usage("huge");
+  assert.deepEqual(await ask("huge", "big"), [], "an hour later the same walk is on its way");
+  resolve();
+  await new Promise((done) => setImmediate(done));
+  assert.notEqual((await layers.usage("huge"))?.sizeBytes, undefined);
+  assert.notEqual(await layers.usage("huge"), before);
+});
+
 test("an aborted call reads nothing", async () => {
   const reader = createContainerStatsReader(options({}));
   await assert.rejects(reader.one(target(), { signal: AbortSignal.abort() }));

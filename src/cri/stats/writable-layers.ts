@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { startTimer } from "../../base/timers.ts";
 import { RecentMap } from "./recent-map.ts";
 
@@ -22,55 +22,91 @@ export interface LayerSource {
 
 interface Entry {
   usage: LayerUsage | undefined;
-  readAtMs: number;
+  /** Not walked again before this. */
+  dueAtMs: number;
+  /** How long the last walk took. */
+  costMs: number;
   reading: Promise<void> | undefined;
 }
 
-/** A walk longer than this is given up; the next period tries again. */
-const walkTimeoutMs = 60_000;
+/** Walks that took longer than this come one after the other, with a rest after each. */
+const longWalkMs = 100;
+/** The rest, in the time that the walk took: of a core long walks take a quarter at most. */
+const restFactor = 3;
 /** How long the first answer waits for a walk; later ones never wait. */
 const firstWaitMs = 1000;
 
 /**
  * What writable layers hold, read at most once a period each. Walking a layer of a million files takes
- * minutes, so an answer takes the last figure there is while a new one is on its way.
+ * seconds, so an answer takes the last figure there is while a new one is on its way, and layers whose
+ * walks are long take turns. A walk is never given up: its answer is taken when it comes.
  */
 export class WritableLayers {
   readonly #source: LayerSource;
+  readonly #now: () => number;
   readonly #entries = new RecentMap<Entry>(600_000);
+  /** Those whose next long walk is due, the longest waiting first. */
+  readonly #waiting = new Map<string, Entry>();
+  #isOnLongWalk = false;
+  #restUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(source: LayerSource) {
+  constructor(source: LayerSource, now: () => number = () => performance.now()) {
     this.#source = source;
+    this.#now = now;
   }
 
   /** undefined until a first walk has ended. */
   async usage(key: string): Promise<LayerUsage | undefined> {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { usage: undefined, readAtMs: Number.NEGATIVE_INFINITY, reading: undefined };
+      const dueAtMs = Number.NEGATIVE_INFINITY;
+      entry = { usage: undefined, dueAtMs, costMs: 0, reading: undefined };
       this.#entries.set(key, entry);
     }
-    const isStale = performance.now() - entry.readAtMs >= this.#source.statsPeriodMs();
-    if (isStale) entry.reading ??= this.#refresh(key, entry);
+    if (entry.reading === undefined && this.#now() >= entry.dueAtMs) {
+      if (entry.costMs < longWalkMs) entry.reading = this.#walk(key, entry);
+      else this.#waiting.set(key, entry);
+    }
+    this.#startLongWalk();
     if (entry.usage === undefined && entry.reading !== undefined) {
       await withinFirstWait(entry.reading);
     }
     return entry.usage;
   }
 
-  async #refresh(key: string, entry: Entry): Promise<void> {
+  #startLongWalk(): void {
+    if (this.#isOnLongWalk || this.#now() < this.#restUntilMs) return;
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    const [key, entry] = next;
+    this.#waiting.delete(key);
+    this.#isOnLongWalk = true;
+    entry.reading = this.#walk(key, entry).finally(() => {
+      this.#isOnLongWalk = false;
+    });
+  }
+
+  async #walk(key: string, entry: Entry): Promise<void> {
+    const startedAtMs = this.#now();
     try {
-      const signal = cleanupDeadline(walkTimeoutMs);
-      const { sizeBytes, inodes } = await this.#source.snapshotUsage(key, { signal });
+      const { sizeBytes, inodes } = await this.#source.snapshotUsage(key, { signal: noEnd });
       entry.usage = { takenAtNanos: BigInt(Date.now()) * 1_000_000n, sizeBytes, inodes };
     } catch {
       // A layer that goes away meanwhile is the usual reason; the figure then stays what it was.
     } finally {
-      entry.readAtMs = performance.now();
+      const now = this.#now();
+      entry.costMs = now - startedAtMs;
+      entry.dueAtMs = now + this.#source.statsPeriodMs();
       entry.reading = undefined;
+      if (entry.costMs >= longWalkMs) {
+        this.#restUntilMs = Math.max(this.#restUntilMs, now + restFactor * entry.costMs);
+      }
     }
   }
 }
+
+/** The thread that walks is bounded, and ends its jobs when the daemon stops. */
+const noEnd = new AbortController().signal;
 
 async function withinFirstWait(reading: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -6,6 +6,7 @@ import { mappingOptions, mountMapped } from "../../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../../base/os/mount.ts";
 import { unmountBelow } from "../../base/os/mountinfo.ts";
 import type { TypesMount } from "../../gen/tasks.gen.ts";
+import type { RemovesTrees } from "../../trees/ports.ts";
 import type { OwnerMapping } from "../folder-snapshotter.ts";
 import { giveToMapped } from "./give-to-mapped.ts";
 
@@ -14,6 +15,7 @@ export interface OwnerMappingOptions {
   readonly root: string;
   /** The pause program. */
   readonly program: string;
+  readonly trees: RemovesTrees;
   readonly log: Logger;
 }
 
@@ -23,10 +25,11 @@ export interface OwnerMappingOptions {
  * snapshot, which copies them.
  */
 export async function createOwnerMapping(options: OwnerMappingOptions): Promise<OwnerMapping> {
-  const { root, program, log } = options;
+  const { root, program, trees, log } = options;
   const rooms = path.join(root, "rooms");
-  await unmountBelow(rooms);
-  await rm(rooms, { recursive: true, force: true });
+  await unmountBelow(rooms).catch(() => {}); // what stays mounted is detached when its turn comes
+  await trees.sweep(root);
+  await rmdir(rooms).catch(() => trees.remove(rooms));
   let known: Promise<boolean> | undefined;
   const attempt = async (): Promise<boolean> => {
     await using room = await openRoom(rooms);

@@ -21,6 +21,7 @@ import { createDiffService } from "../../../src/services/diff-service.ts";
 import type { FolderSnapshotter } from "../../../src/snapshots/folder-snapshotter.ts";
 import { createNativeSnapshotter } from "../../../src/snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
+import { testTrees } from "../../support/trees.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const ns = "ns";
@@ -40,7 +41,7 @@ async function bench(t: TestContext, make: Make) {
   const metadata = openMemoryMetadata(silentLogger);
   const log = silentLogger;
   const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const snapshots = await make({ root: path.join(folder, "s"), metadata, log });
+  const snapshots = await make({ root: path.join(folder, "s"), metadata, log, trees: testTrees() });
   const leases = new Leases(metadata);
   const snapshotters = new Map([[snapshots.name, snapshots]]);
   const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });

@@ -14,6 +14,7 @@ import { createOwnerMapping } from "../../../src/snapshots/overlayfs/owner-mappi
 import { createLayerArchives } from "../../../src/wiring/layer-archives.ts";
 import { must } from "../../support/run.ts";
 import { scratch } from "../../support/scratch.ts";
+import { testTrees } from "../../support/trees.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: new AbortController().signal };
@@ -32,7 +33,13 @@ test("a layer moves from one user namespace to another", { skip }, async () => {
     root,
     metadata: openMemoryMetadata(silentLogger),
     log: silentLogger,
-    owners: await createOwnerMapping({ root, program, log: silentLogger }),
+    trees: testTrees(),
+    owners: await createOwnerMapping({
+      root,
+      program,
+      trees: testTrees().remover,
+      log: silentLogger,
+    }),
   });
   await snapshotter.prepare("k8s.io", "layer", "", call);
   const [image = ""] = snapshotter.directories("k8s.io", "layer");

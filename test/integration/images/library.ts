@@ -15,6 +15,7 @@ import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../../src/metadata/ports.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
 import type { Snapshotter } from "../../../src/snapshots/ports.ts";
+import { testTrees } from "../../support/trees.ts";
 
 export const namespace = "k8s.io";
 
@@ -41,6 +42,7 @@ export async function openLibrary(
     root: path.join(root, "snapshots"),
     metadata,
     log,
+    trees: testTrees(),
   });
   const images = await createImages({
     namespace,

@@ -14,6 +14,7 @@ import { mappingLabels } from "../../../src/snapshots/mapping-labels.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
 import { createOwnerMapping } from "../../../src/snapshots/overlayfs/owner-mapping.ts";
 import { scratch } from "../../support/scratch.ts";
+import { testTrees } from "../../support/trees.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: new AbortController().signal };
@@ -34,12 +35,18 @@ async function setUp(t: TestContext, canMap: boolean) {
     assert.ok(!table.includes(home.path), "a mount was left behind");
   });
   const root = await home.folder("root");
-  const owners = await createOwnerMapping({ root, program, log: silentLogger });
+  const owners = await createOwnerMapping({
+    root,
+    program,
+    trees: testTrees().remover,
+    log: silentLogger,
+  });
   assert.equal(await owners.canMap(), true, "this file system maps");
   const snapshotter = await createOverlaySnapshotter({
     root,
     metadata: openMemoryMetadata(silentLogger),
     log: silentLogger,
+    trees: testTrees(),
     owners: { ...owners, canMap: () => Promise.resolve(canMap) },
   });
   await makeLayer(snapshotter);
@@ -132,6 +139,7 @@ test("a snapshotter that maps nothing leaves owners to its client", async () => 
     root: home.path,
     metadata: openMemoryMetadata(silentLogger),
     log: silentLogger,
+    trees: testTrees(),
   });
   const [mount] = await snapshotter.prepare("n", "a", "", options);
   assert.ok(mount && !isMapped(mount));

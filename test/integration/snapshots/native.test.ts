@@ -8,6 +8,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import { createNativeSnapshotter } from "../../../src/snapshots/native/native-snapshotter.ts";
 import { type MadeSnapshotter, snapshotterSuite } from "../../support/snapshotter-suite.ts";
+import { testTrees } from "../../support/trees.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: new AbortController().signal };
@@ -20,7 +21,8 @@ async function make(t: TestContext): Promise<MadeSnapshotter> {
     await rm(root, { recursive: true, force: true });
   });
   const metadata = openMemoryMetadata(silentLogger);
-  const reopen = () => createNativeSnapshotter({ root, metadata, log: silentLogger });
+  const reopen = () =>
+    createNativeSnapshotter({ root, metadata, log: silentLogger, trees: testTrees() });
   return { snapshotter: await reopen(), reopen, scratch: path.join(root, "scratch") };
 }
 

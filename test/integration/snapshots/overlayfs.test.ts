@@ -8,6 +8,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
 import { type MadeSnapshotter, snapshotterSuite } from "../../support/snapshotter-suite.ts";
+import { testTrees } from "../../support/trees.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
@@ -19,7 +20,8 @@ async function make(t: TestContext): Promise<MadeSnapshotter> {
     await rm(root, { recursive: true, force: true });
   });
   const metadata = openMemoryMetadata(silentLogger);
-  const reopen = () => createOverlaySnapshotter({ root, metadata, log: silentLogger });
+  const reopen = () =>
+    createOverlaySnapshotter({ root, metadata, log: silentLogger, trees: testTrees() });
   return { snapshotter: await reopen(), reopen, scratch: path.join(root, "scratch") };
 }
 
@@ -32,15 +34,20 @@ test("overlayfs removes folders without record at start", { skip }, async (t) =>
   const folder = path.join(snapshotter.root, "snapshots");
   await mkdir(path.join(folder, "77/fs/deep"), { recursive: true });
   await mkdir(path.join(folder, "rm-5/fs"), { recursive: true });
-  await reopen();
+  const again = await reopen();
+  assert.ok(!(await readdir(folder)).includes("77"), "its place is free at once");
+  await again.cleanup(call);
   assert.deepEqual(await readdir(folder), ["1"]);
 });
 
 test("overlayfs refuses a root that its options cannot hold", async () => {
   const metadata = openMemoryMetadata(silentLogger);
   for (const root of ["/a:b", "/a,b", "/a\\b"]) {
-    await assert.rejects(createOverlaySnapshotter({ root, metadata, log: silentLogger }), {
-      code: "INVALID_ARGUMENT",
-    });
+    await assert.rejects(
+      createOverlaySnapshotter({ root, metadata, log: silentLogger, trees: testTrees() }),
+      {
+        code: "INVALID_ARGUMENT",
+      },
+    );
   }
 });

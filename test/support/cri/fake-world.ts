@@ -213,6 +213,12 @@ export class FakeWorld implements AsyncDisposable {
         usage: () => Promise.resolve({ mountpoint: "/", usedBytes: 0n, inodes: 0n }),
       },
       snapshotter: this.#snapshotter(),
+      remover: {
+        remove: (file) => rm(file, { recursive: true, force: true }),
+        sweep: async () => {},
+        settled: async () => {},
+        stuck: [],
+      },
       netns: {
         create: async (id) => {
           await steps.run("pin netns");
