@@ -218,7 +218,10 @@ async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
     const bundles = new Set(await foldersIn(path.join(ports.state, taskFolder, namespace)));
     for (const id of await foldersIn(path.join(top, namespace))) {
       if (bundles.has(id) || ports.isKnown(namespace, id)) continue;
-      await rm(path.join(top, namespace, id), { recursive: true, force: true });
+      await rm(path.join(top, namespace, id), { recursive: true, force: true }).catch(
+        (err: unknown) =>
+          ports.log.warn({ err, namespace, task: id }, "leftover of a task was not removed"),
+      );
     }
   }
 }

@@ -2,6 +2,7 @@
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
+import { unmountBelow } from "../base/os/mountinfo.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { settlesWithin } from "../base/settles-within.ts";
@@ -300,18 +301,26 @@ export class ShimTask implements RuntimeTask {
 
   async #deleteInShim(call: Cancellable): Promise<ProcessExit> {
     try {
-      const { pid, exitStatus, exitedAt } = await this.#call(
-        `cannot delete ${this.#name("")}`,
-        call,
-        (api, o) => api.Delete({ id: this.id, execId: "" }, o),
-      );
-      return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
+      return await this.#deleteOnce(call);
     } catch (error) {
+      // Shims unmount the rootfs, and give up when somebody has mounted something in it.
+      if (isFault(error, "UNKNOWN") && (await unmountBelow(this.files.rootfs)) > 0) {
+        return this.#deleteOnce(call);
+      }
       if (!isFault(error, "NOT_FOUND")) throw error;
       // The shim does not have it any more (an earlier deletion went half way): finish here.
       const exitedAtNanos = BigInt(Date.now()) * 1_000_000n;
       return this.#initExit ?? { pid: this.pid, exitStatus: 255, exitedAtNanos };
     }
+  }
+
+  async #deleteOnce(call: Cancellable): Promise<ProcessExit> {
+    const { pid, exitStatus, exitedAt } = await this.#call(
+      `cannot delete ${this.#name("")}`,
+      call,
+      (api, o) => api.Delete({ id: this.id, execId: "" }, o),
+    );
+    return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
   }
 
   async #deleteExec(execId: string, call: Cancellable): Promise<ProcessExit> {
