@@ -24,6 +24,8 @@ export interface ContainerLogsOptions {
   readonly holder: string;
   /** Module of the worker thread, for tests. @default worker.ts */
   readonly worker?: URL;
+  /** How long the worker may take to answer, for tests. @default 20 s */
+  readonly answerMs?: number;
 }
 
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
@@ -43,7 +45,7 @@ class WorkerContainerLogs implements ContainerLogs {
   #closed: LogTotals = { bytes: 0, lostBytes: 0 };
 
   constructor(options: ContainerLogsOptions) {
-    const { folder, holder, log, worker } = options;
+    const { folder, holder, log, worker, answerMs } = options;
     this.#options = options;
     this.#folder = folder;
     this.#log = log;
@@ -53,7 +55,10 @@ class WorkerContainerLogs implements ContainerLogs {
       onNotice: (notice: LogNotice) => this.#notice(notice),
       onRestart: () => this.#reattachAll(),
     };
-    this.#link = new LogWorkerLink(log, events, worker);
+    this.#link = new LogWorkerLink(log, events, {
+      ...(worker && { entry: worker }),
+      ...(answerMs !== undefined && { answerMs }),
+    });
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {

@@ -3,6 +3,7 @@
 import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { settlesWithin } from "../../base/settles-within.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 import type { LogNotice, LogRequest } from "./messages.ts";
 
@@ -10,6 +11,8 @@ const workerModule = new URL("./worker.ts", import.meta.url);
 /** A worker that lived shorter than this is not started anew at once. */
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
+/** How long the worker may take to answer: it opens and writes files, and a disk may hang. */
+const defaultAnswerMs = 20_000;
 
 export interface LinkEvents {
   onNotice(notice: LogNotice): void;
@@ -36,6 +39,7 @@ class LogRequestError extends Error {
 /** The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. */
 export class LogWorkerLink implements AsyncDisposable {
   readonly #entry: URL;
+  readonly #answerMs: number;
   readonly #log: Logger;
   readonly #events: LinkEvents;
   readonly #waiting = new Map<number, Waiting>();
@@ -44,14 +48,19 @@ export class LogWorkerLink implements AsyncDisposable {
   #sequence = 0;
   #closing = false;
 
-  constructor(log: Logger, events: LinkEvents, entry = workerModule) {
+  constructor(
+    log: Logger,
+    events: LinkEvents,
+    { entry = workerModule, answerMs = defaultAnswerMs }: { entry?: URL; answerMs?: number } = {},
+  ) {
     this.#entry = entry;
+    this.#answerMs = answerMs;
     this.#log = log;
     this.#events = events;
     this.#spawn();
   }
 
-  /** Settles with the worker's answer. INTERNAL with a LogRequestError as cause; UNAVAILABLE while there is no worker. */
+  /** Settles with the worker's answer. INTERNAL with a LogRequestError as cause; UNAVAILABLE while there is no worker, or when it does not answer in time. */
   async request(request: LogRequest): Promise<void> {
     const worker = this.#worker;
     if (worker === undefined) throw fault("UNAVAILABLE", "log worker is not running");
@@ -59,6 +68,10 @@ export class LogWorkerLink implements AsyncDisposable {
     const sequence = this.#sequence;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.set(sequence, { resolve, reject });
+    using _timer = startTimer(() => {
+      this.#waiting.delete(sequence);
+      reject(fault("UNAVAILABLE", "log worker does not answer: the disk of a log file may hang"));
+    }, this.#answerMs);
     worker.postMessage({ ...request, sequence }, []);
     await promise;
   }
@@ -70,7 +83,8 @@ export class LogWorkerLink implements AsyncDisposable {
     if (this.#worker === undefined) return;
     const worker = this.#worker;
     await this.request({ kind: "close-all" }).catch(() => {}); // it may die before it answers
-    await worker.terminate();
+    // A thread that waits for a disk ends only with that.
+    await settlesWithin(worker.terminate(), this.#answerMs);
   }
 
   #spawn(): void {
