@@ -18,7 +18,8 @@ import { createTaskManager, type TaskManager } from "../../../src/runtime/task-m
 /** Both ways to start a shim. */
 export const launches = ["helper", "direct"] as const;
 
-export const namespace = "rig";
+/** Of this process alone: what is left in it is removed at the end, containers that run included. */
+export const namespace = `rig-${process.pid}`;
 const cgroupParent = `/berth-rt-${process.pid}`;
 
 /** A signal for calls of a test: far enough to never matter unless something hangs. */
@@ -208,6 +209,7 @@ export class Rig implements AsyncDisposable {
       );
     }
     await rm(this.folder, { recursive: true });
+    await rmdir(`/run/containerd/runc/${namespace}`).catch(() => {}); // a test may have made none
     left.push(...(await cgroupsLeft()));
     assert.deepEqual(left, []);
   }
