@@ -9,14 +9,7 @@ export async function pushRawImage(
   { tag, layers, config = ordinaryConfig }: RawImage,
 ): Promise<void> {
   const base = `http://${registry}/v2/${repository}`;
-  const push = async (bytes: Buffer, mediaType: string) => {
-    const digest = digestOf(bytes);
-    const begun = await fetch(`${base}/blobs/uploads/`, { method: "POST" });
-    const to = new URL(begun.headers.get("location") ?? "", base);
-    to.searchParams.set("digest", digest);
-    await put(to, bytes, "application/octet-stream");
-    return { mediaType, digest, size: bytes.length };
-  };
+  const push = (bytes: Buffer, mediaType: string) => pushBlob(base, bytes, mediaType);
   const stored = [];
   for (const { blob } of layers) {
     stored.push(await push(blob, "application/vnd.oci.image.layer.v1.tar"));
@@ -30,6 +23,40 @@ export async function pushRawImage(
     layers: stored,
   };
   await put(new URL(`${base}/manifests/${tag}`), Buffer.from(JSON.stringify(document)), mediaType);
+}
+
+/** A config document as it is changed. */
+export type ConfigDocument = Record<string, unknown> & { config: Record<string, unknown> };
+
+/** Pushes an image of the registry once more, under another tag, with another config. */
+export async function pushVariant(
+  registry: string,
+  repository: string,
+  [from, to]: readonly [from: string, to: string],
+  change: (document: ConfigDocument) => void,
+): Promise<void> {
+  const base = `http://${registry}/v2/${repository}`;
+  const get = async (what: string, type: string): Promise<unknown> =>
+    (await fetch(`${base}/${what}`, { headers: { accept: type } })).json();
+  const type = "application/vnd.oci.image.manifest.v1+json";
+  const manifest = (await get(`manifests/${from}`, type)) as {
+    config: { digest: string; mediaType: string };
+  };
+  const document = (await get(`blobs/${manifest.config.digest}`, "*/*")) as ConfigDocument;
+  change(document);
+  const bytes = Buffer.from(JSON.stringify(document));
+  const config = await pushBlob(base, bytes, manifest.config.mediaType);
+  const changed = Buffer.from(JSON.stringify({ ...manifest, config }));
+  await put(new URL(`${base}/manifests/${to}`), changed, type);
+}
+
+async function pushBlob(base: string, bytes: Buffer, mediaType: string) {
+  const digest = digestOf(bytes);
+  const begun = await fetch(`${base}/blobs/uploads/`, { method: "POST" });
+  const to = new URL(begun.headers.get("location") ?? "", base);
+  to.searchParams.set("digest", digest);
+  await put(to, bytes, "application/octet-stream");
+  return { mediaType, digest, size: bytes.length };
 }
 
 async function put(to: URL, body: Buffer, type: string): Promise<void> {

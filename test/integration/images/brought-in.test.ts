@@ -5,6 +5,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { cleanupDeadline } from "../../../src/base/cancellable.ts";
 import { nowNanos } from "../../../src/base/now.ts";
+import { digestOf } from "../../../src/content/digest.ts";
 import type { Digest } from "../../../src/content/ports.ts";
 import type { Descriptor } from "../../../src/images/manifest/documents.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
@@ -89,4 +90,34 @@ test("an image is pinned by containerd's label on any of its names", async () =>
   await images.records.put({ ...record, name: "docker.io/built/here:2", labels });
   await images.refreshAll(call());
   assert.equal(images.find(name)?.pinned, true);
+});
+
+test("records of a client that lead to no image, or to a huge one, are no burden", async () => {
+  const root = await home.folder("hostile records");
+  const library = await openLibrary(root);
+  const { images, content, metadata } = library;
+  await bringIn(library);
+  const now = nowNanos();
+  const odd = {
+    huge: Buffer.alloc(100 * 1024 * 1024, "[{},"),
+    text: Buffer.from("no document"),
+    large: Buffer.from(`{"manifests":[${"{},".repeat(2_000_000)}{}]}`),
+    deep: Buffer.from("[".repeat(4_000_000)),
+  };
+  for (const [tag, bytes] of Object.entries(odd)) {
+    const digest = digestOf(bytes);
+    await using writer = await content.writer(namespace, tag, {});
+    await writer.write(bytes, call());
+    await writer.commit({ expected: digest });
+    const record = { name: `example.test/odd:${tag}`, labels: {}, createdAtNanos: now };
+    const pointsTo = { ...target, digest, size: bytes.length };
+    await images.records.put({ ...record, target: pointsTo, updatedAtNanos: now });
+  }
+  await images.refreshAll(call());
+  const listed = () => images.list().flatMap(({ repoTags }) => repoTags);
+  assert.deepEqual(listed(), [name]);
+  const again = await openLibrary(root, { metadata });
+  assert.deepEqual(again.images.list(), images.list());
+  await again.images.remove("example.test/odd:huge", call());
+  assert.equal(content.info(namespace, digestOf(odd.huge)), undefined);
 });
