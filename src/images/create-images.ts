@@ -5,7 +5,6 @@ import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { settlesWithin } from "../base/settles-within.ts";
-import { SingleFlight } from "../base/single-flight.ts";
 import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
 import type { ContentStore, Digest } from "../content/ports.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
@@ -23,6 +22,8 @@ import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type { Image, Images, RegistryAuth } from "./ports.ts";
+import { PullFlights } from "./pull-flights.ts";
+import { PullPins } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { readCredentials } from "./registry/credentials.ts";
 import { registryHosts } from "./registry/hosts.ts";
@@ -58,7 +59,7 @@ export interface ImageLibrary extends Images {
   refreshAll(call: Cancellable): Promise<void>;
   /** The config document as the image has it, in JSON, for inspection; undefined for a built-in image. */
   inspect(image: Image, call: Cancellable): Promise<string | undefined>;
-  /** Removes what no image and no container needs; false when a pull is under way. */
+  /** Removes what no image and no container needs; false when something is being made. */
   collectGarbage(call: Cancellable): Promise<boolean>;
 }
 
@@ -84,17 +85,18 @@ class StoredImages implements ImageLibrary {
   readonly #archives: string;
   /** Targets of records that lead to no image. */
   readonly #unreadable = new Set<Digest>();
-  readonly #pulls: SingleFlight<Image>;
+  readonly #pins: PullPins;
+  readonly #pulls: PullFlights<Image>;
 
   constructor(options: ImagesOptions) {
     const { signal } = options;
-    const flights = { abandonWhenUnwatched: true, ...(signal && { lifetime: signal }) };
     this.#options = options;
     this.#archives = join(options.snapshotter.root, "archives");
     this.records = new ImageRecords(options.metadata, options.namespace);
     this.#catalog = new ImageCatalog(this.records, options.builtin ?? []);
     this.#unpacker = new Unpacker(options);
-    this.#pulls = new SingleFlight(flights);
+    this.#pins = new PullPins(options.garbage, options.namespace);
+    this.#pulls = new PullFlights(signal);
     // What the records lead to, also where an older daemon has not labelled it.
     options.garbage.addRoots(options.namespace, () => rootsOf(this.#catalog, options.snapshotter));
   }
@@ -200,7 +202,9 @@ class StoredImages implements ImageLibrary {
     const parsed = parseReference(reference);
     // Whoever brings other credentials must not profit from another's pull.
     const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
-    return this.#pulls.run(key, (call) => this.#pullOnce(parsed, auth, call), { signal });
+    return this.#pulls.run(key, (call, progress) => this.#pullOnce(parsed, auth, progress, call), {
+      signal,
+    });
   }
 
   async load(
@@ -261,12 +265,17 @@ class StoredImages implements ImageLibrary {
   async #pullOnce(
     reference: Reference,
     auth: RegistryAuth | undefined,
+    progress: (bytes: number) => void,
     call: Cancellable,
   ): Promise<Image> {
     const { config, registry, content, namespace, log } = this.#options;
     if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
     const startedAt = performance.now();
-    using _work = await this.#options.garbage.hold(namespace, call);
+    using pins = new DisposableStack();
+    const keep = async (...kept: readonly Resource[]): Promise<void> => {
+      progress(Number.POSITIVE_INFINITY);
+      pins.use(await this.#pins.keep(kept, call));
+    };
     using client = await RegistryClient.create({
       reference,
       hosts: await registryHosts(registry.configPath, reference.domain),
@@ -282,11 +291,12 @@ class StoredImages implements ImageLibrary {
       progressTimeoutMs: config.pullProgressTimeoutMs,
       maxConcurrentDownloads: config.maxConcurrentDownloads,
       target: target.digest,
+      onBytes: progress,
     });
     const byDigest = `${repositoryName(reference)}@${target.digest}`;
     const names = [...new Set([canonicalName(reference), byDigest])];
     try {
-      const image = await this.#register({ target, names }, source, call);
+      const image = await this.#register({ target, names }, source, call, keep);
       const durationMs = Math.round(performance.now() - startedAt);
       log.info({ image: canonicalName(reference), id: image.id, durationMs }, "image pulled");
       return image;
@@ -301,8 +311,14 @@ class StoredImages implements ImageLibrary {
     { target, names }: ArchivedImage,
     source: ImageSource,
     call: Cancellable,
+    keep: (...kept: readonly Resource[]) => Promise<void> = async () => {},
   ): Promise<Image> {
-    const tree = await this.#readTree(source, target, call);
+    const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
+    const { name } = this.#options.snapshotter;
+    await keep(
+      ...tree.blobs.map((id) => ({ type: "content", id })),
+      ...tree.chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
+    );
     await this.#unpackTree(tree, source, call);
     await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
     this.#catalog.learn(tree);
@@ -330,8 +346,9 @@ class StoredImages implements ImageLibrary {
     source: ImageSource,
     target: ArchivedImage["target"],
     call: Cancellable,
+    keep?: (blob: Digest) => Promise<void>,
   ): Promise<ImageTree> {
-    const reading = { ...this.#options, documents: this.#documents };
+    const reading = { ...this.#options, documents: this.#documents, ...(keep && { keep }) };
     return readImageTree(reading, source, target, call);
   }
 }

@@ -26,6 +26,9 @@ export type Labels = Readonly<Record<string, string>>;
 export const ownedLabel = "io.berth.image";
 export const owned: Labels = { [ownedLabel]: "true" };
 
+/** containerd's label of a layer's blob: the digest of its plain archive, once somebody has seen it. */
+export const plainDigestLabel = "containerd.io/uncompressed";
+
 /** Manifests, indexes and configs are read into memory; this much of one, and no more. */
 export const maxDocumentBytes = 8 * 1024 * 1024;
 

@@ -31,6 +31,8 @@ export interface TreeReading {
   readonly namespace: string;
   readonly documents: DocumentReader;
   readonly platform: Platform;
+  /** Called before a document is looked for. */
+  readonly keep?: (blob: Digest) => Promise<void>;
 }
 
 const maxDepth = 4;
@@ -42,14 +44,15 @@ const shownPlatforms = 20;
  * lacks comes from the source. FAILED_PRECONDITION for what is no image, NOT_FOUND without a platform.
  */
 export async function readImageTree(
-  { content, namespace, documents, platform }: TreeReading,
+  { content, namespace, documents, platform, keep }: TreeReading,
   source: ImageSource,
   target: Descriptor,
   call: Cancellable,
 ): Promise<ImageTree> {
   const blobs: Digest[] = [];
-  const read = (descriptor: Descriptor): Promise<Buffer> => {
+  const read = async (descriptor: Descriptor): Promise<Buffer> => {
     blobs.push(descriptor.digest);
+    await keep?.(descriptor.digest);
     return obtainDocument(content, namespace, source, descriptor, call);
   };
   let at = target;

@@ -2,6 +2,7 @@
 import type { ContentStore, Digest } from "../content/ports.ts";
 import { contentReference, snapshotReference } from "../garbage/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
+import { plainDigestLabel } from "./image-source.ts";
 import type { ImageTree } from "./image-tree.ts";
 
 export interface LabelTreeOptions {
@@ -13,11 +14,12 @@ export interface LabelTreeOptions {
 /**
  * Writes containerd's reference labels onto an image's documents: the index names its manifest, the
  * manifest its config and layers, the config its topmost layer's snapshot. With them anybody who
- * collects garbage sees what belongs to the image.
+ * collects garbage sees what belongs to the image. And onto layers what they hold, which unpacking has
+ * shown.
  */
 export async function labelTree(
   { namespace, content, snapshotter }: LabelTreeOptions,
-  { manifest, manifestDigest, blobs, id, chainIds }: ImageTree,
+  { manifest, manifestDigest, blobs, id, chainIds, document }: ImageTree,
 ): Promise<void> {
   const labels = new Map<Digest, Record<string, string>>();
   const refer = (from: Digest, label: string, to: string): void => {
@@ -30,6 +32,8 @@ export async function labelTree(
   refer(manifestDigest, `${contentReference}.config`, id);
   for (const [at, { digest }] of manifest.layers.entries()) {
     refer(manifestDigest, `${contentReference}.l.${at}`, digest);
+    const diffId = document.diffIds[at];
+    if (diffId !== undefined) refer(digest, plainDigestLabel, diffId);
   }
   refer(id, `${snapshotReference}.${snapshotter.name}`, chainIds.at(-1) ?? "");
   await Promise.all(

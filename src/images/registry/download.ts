@@ -17,6 +17,8 @@ export interface DownloadOptions {
   /** Too little for this long ends it; 0 for never. */
   readonly progressTimeoutMs: number;
   readonly labels: ImageSource["labels"];
+  /** Told of what arrives. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 const attempts = 5;
@@ -127,11 +129,15 @@ async function receive(
   const at = Number(writer.offsetBytes);
   const { answer, offset, host } = await client.blob(digest, at, avoided, call);
   using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs: progressTimeoutMs });
+  const received = (bytes: number): void => {
+    watch.received(bytes);
+    options.onBytes?.(bytes);
+  };
   const cut = (): void => void answer.body.destroy();
   watch.signal.addEventListener("abort", cut, { once: true });
   const signal = AbortSignal.any([call.signal, watch.signal]);
   try {
-    await append(answer, offset, { digest, size }, writer, watch, signal);
+    await append(answer, offset, { digest, size }, writer, received, signal);
     return host;
   } catch (error) {
     cut();
@@ -147,7 +153,7 @@ async function append(
   offset: number,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
   writer: ContentWriter,
-  watch: TransferWatch,
+  received: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   if (BigInt(offset) !== writer.offsetBytes) {
@@ -158,7 +164,7 @@ async function append(
   }
   for await (const bytes of chunksOf(answer.body, digest)) {
     signal.throwIfAborted();
-    watch.received(bytes.length);
+    received(bytes.length);
     if (writer.offsetBytes + BigInt(bytes.length) > BigInt(size)) {
       throw fault("FAILED_PRECONDITION", `blob "${digest}" is longer than ${size} bytes`);
     }

@@ -21,6 +21,9 @@ export const registryLimits = {
   bytesPerSecond: 1024,
 } as const;
 
+/** How long another's work for the same may stand still before one does it oneself. */
+export const joinPatienceMs = 5_000;
+
 /** The shorter of a limit of ours and the operator's progress timeout, where 0 is none. */
 export function within(limitMs: number, progressTimeoutMs: number): number {
   return progressTimeoutMs > 0 ? Math.min(limitMs, progressTimeoutMs) : limitMs;

@@ -2,10 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { sleep } from "../../base/timers.ts";
 import type { ContentStore } from "../../content/ports.ts";
-import { registryLimits } from "./limits.ts";
-
-/** How long another's writer may stand still before one does the same work again. */
-const patienceMs = 5_000;
+import { joinPatienceMs, registryLimits } from "./limits.ts";
 
 /**
  * Waits while somebody else writes a ref: another pull, or a client such as `ctr`. True when the ref is
@@ -17,12 +14,14 @@ export async function awaitOtherWriter(
   ref: string,
   { signal }: Cancellable,
 ): Promise<boolean> {
-  const least = BigInt((patienceMs / 1000) * registryLimits.bytesPerSecond);
+  const least = BigInt((joinPatienceMs / 1000) * registryLimits.bytesPerSecond);
   for (let before = 0n; ; ) {
     const other = content.writing(namespace, ref);
     if (!other) return true;
     before = other.offsetBytes;
-    await sleep(patienceMs, { signal: AbortSignal.any([signal, other.released]) }).catch(() => {});
+    await sleep(joinPatienceMs, { signal: AbortSignal.any([signal, other.released]) }).catch(
+      () => {},
+    );
     signal.throwIfAborted();
     if (other.released.aborted) return true;
     const now = content.writing(namespace, ref)?.offsetBytes ?? 0n;

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { abandonable } from "../../base/abandonable.ts";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -10,8 +11,9 @@ import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
+import { rootLabel } from "../../garbage/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
-import { owned, ownedLabel } from "../image-source.ts";
+import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";
 import { ExtractionTurns } from "./extraction-turns.ts";
 import { dressAndSync } from "./implicit-folders.ts";
@@ -28,11 +30,13 @@ export interface LayerToUnpack {
   readonly digest: Digest;
   readonly diffId: Digest;
   readonly chainId: Digest;
-  /** Brings the blob into the content store. Not called for a layer that is unpacked already. */
+  /** Brings the blob into the content store, or shows that the caller may have the one that is there. */
   readonly fetch: (call: Cancellable) => Promise<void>;
 }
 
 const keyPrefix = "extract-";
+/** Nothing leads to it before it is committed. */
+const unfinished = { ...owned, [rootLabel]: "extraction" };
 /** On two cores two or three children at a time are about a third faster than one; more are not. */
 const parallelLayers = Math.min(3, Math.max(2, os.availableParallelism()));
 /** Most layers are extracted in less. */
@@ -60,6 +64,7 @@ export class Unpacker {
   readonly #flush: SharedFlush;
   /** Processes without a layer, while any image is unpacked: their program takes longer to load than most layers. */
   readonly #idle: Extractor[] = [];
+  readonly #onCommit = new Set<() => void>();
   #running = 0;
 
   constructor(options: UnpackerOptions) {
@@ -86,12 +91,26 @@ export class Unpacker {
     try {
       this.#prepareFor(layers);
       const image = { layers, permits: new Semaphore(parallelLayers) };
-      await this.#ready(image, layers.length - 1, call);
+      await this.#allReady(image, call);
     } finally {
       this.#running -= 1;
       if (this.#running === 0) {
         for (const extractor of this.#idle.splice(0)) extractor[Symbol.dispose]();
       }
+    }
+  }
+
+  /** All layers side by side; the first failure ends the others, and is told when they have ended. */
+  async #allReady(image: ImageLayers, { signal }: Cancellable): Promise<void> {
+    const abort = new AbortController();
+    const call = { signal: AbortSignal.any([signal, abort.signal]) };
+    const work = image.layers.map((_layer, at) => this.#ready(image, at, call));
+    try {
+      await Promise.all(work);
+    } catch (error) {
+      abort.abort(error);
+      await Promise.allSettled(work);
+      throw error;
     }
   }
 
@@ -112,34 +131,56 @@ export class Unpacker {
     }
   }
 
+  /** One layer, by the caller's own right to it; what is made of it is shared with whoever wants the same. */
   async #ready(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
     const layer = image.layers[at];
-    if (layer === undefined || this.has(layer.chainId)) return;
-    await this.#flights.run(layer.chainId, (shared) => this.#make(layer, image, at, shared), call);
+    if (layer === undefined) return;
+    await layer.fetch(call);
+    if (this.has(layer.chainId) && this.#isProven(layer)) return;
+    // By the blob too: one that is not what its image says must not fail another's.
+    const key = `${layer.chainId} ${layer.digest}`;
+    await this.#flights.run(key, (shared) => this.#make(layer, image, at, shared), call);
+  }
+
+  /** True when the blob is known to hold the layer that the image's config tells of. */
+  #isProven({ digest, diffId }: LayerToUnpack): boolean {
+    if (digest === diffId) return true;
+    const { namespace, content } = this.#options;
+    return content.info(namespace, digest)?.labels[plainDigestLabel] === diffId;
   }
 
   async #make(
     layer: LayerToUnpack,
     image: ImageLayers,
     at: number,
-    { signal }: Cancellable,
+    call: Cancellable,
   ): Promise<void> {
-    const abort = new AbortController();
-    const call = { signal: AbortSignal.any([signal, abort.signal]) };
-    const work = [this.#ready(image, at - 1, call), this.#extract(layer, image, call)] as const;
+    const extracted = await this.#extract(layer, image, call);
     try {
-      const [, extracted] = await Promise.all(work);
+      const below = image.layers[at - 1]?.chainId;
+      if (below !== undefined) await this.#committed(below, call);
       await this.#commit(layer, extracted, image, at, call);
     } catch (error) {
-      abort.abort(error);
-      const [, settled] = await Promise.allSettled(work);
-      if (settled.status === "fulfilled") await this.#discard(settled.value.key);
+      await this.#discard(extracted.key);
       throw error;
+    }
+    for (const wake of this.#onCommit) wake();
+  }
+
+  /** Waits for the layers below: each image that wants this one makes them too, or has given up. */
+  async #committed(chainId: string, { signal }: Cancellable): Promise<void> {
+    while (!this.has(chainId)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onCommit.add(resolve);
+      try {
+        await abandonable(promise, signal);
+      } finally {
+        this.#onCommit.delete(resolve);
+      }
     }
   }
 
   async #extract(layer: LayerToUnpack, image: ImageLayers, call: Cancellable): Promise<Extracted> {
-    await layer.fetch(call);
     const id = randomBytes(6).toString("hex");
     const key = `${keyPrefix}${id} ${layer.chainId}`;
     const list = path.join(this.#lists, id);
@@ -167,7 +208,7 @@ export class Unpacker {
     const { namespace, content, snapshotter } = this.#options;
     using _writing = this.#flush.writing();
     return await this.#withExtractor(image, call, async (extractor) => {
-      await snapshotter.prepare(namespace, key, "", { labels: owned, ...call });
+      await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call });
       const [root] = snapshotter.directories(namespace, key);
       if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
       await mkdir(this.#lists, { recursive: true, mode: 0o700 });

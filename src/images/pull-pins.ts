@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import type { GarbageCollector } from "../garbage/ports.ts";
+import type { Resource } from "../metadata/leases.ts";
+
+/**
+ * What pulls under way have found or will make, as roots for the collector: so collections go on while a
+ * pull waits for its registry, however long that takes.
+ */
+export class PullPins {
+  readonly #garbage: GarbageCollector;
+  readonly #namespace: string;
+  readonly #held = new Set<readonly Resource[]>();
+
+  constructor(garbage: GarbageCollector, namespace: string) {
+    this.#garbage = garbage;
+    this.#namespace = namespace;
+    garbage.addRoots(namespace, () => [...this.#held].flat());
+  }
+
+  /**
+   * Keeps these, there or not yet, until disposed. Call it before looking for them: a collection that runs
+   * has settled what goes, so it is waited for.
+   */
+  async keep(resources: readonly Resource[], call: Cancellable): Promise<Disposable> {
+    using _hold = await this.#garbage.hold(this.#namespace, call);
+    const held = [...resources];
+    this.#held.add(held);
+    return { [Symbol.dispose]: () => void this.#held.delete(held) };
+  }
+}
