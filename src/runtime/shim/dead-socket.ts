@@ -2,13 +2,28 @@
 import { rm } from "node:fs/promises";
 import net from "node:net";
 import { errnoOf } from "../../base/errors.ts";
+import { sleep } from "../../base/timers.ts";
+
+/** A killed process closes what it has open a moment after it counts as gone. */
+const attempts = 10;
+const pauseMs = 20;
 
 /**
  * Removes the socket of a shim that was killed before it could: nobody accepts on it any more. One
  * that somebody serves is left alone.
  */
 export async function removeDeadSocket(file: string): Promise<void> {
-  const refusal = await new Promise<string | undefined>((resolve) => {
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const refusal = await refusalOf(file);
+    if (refusal === "ECONNREFUSED") await rm(file, { force: true });
+    if (refusal !== undefined) return;
+    await sleep(pauseMs);
+  }
+}
+
+/** The errno of a connection; undefined when it was accepted. */
+function refusalOf(file: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
     const socket = net.connect(file);
     socket.once("connect", () => {
       socket.destroy();
@@ -16,5 +31,4 @@ export async function removeDeadSocket(file: string): Promise<void> {
     });
     socket.once("error", (error) => resolve(errnoOf(error)));
   });
-  if (refusal === "ECONNREFUSED") await rm(file, { force: true });
 }
