@@ -408,6 +408,8 @@ async function reboot(daemon: Daemon): Promise<void> {
   await removeCgroups(daemon.territory.cgroupParent);
   for (const id of daemon.territory.sandboxes) {
     await rm(shimSocketOf(daemon.socket, id), { force: true });
+    // runc's own state is memory too.
+    await rm(path.join("/run/containerd/runc/k8s.io", id), { recursive: true, force: true });
   }
   const mounts = (await readFile("/proc/self/mountinfo", "utf8"))
     .split("\n")
