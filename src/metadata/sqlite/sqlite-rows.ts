@@ -15,6 +15,8 @@ import { migrate } from "./schema.ts";
 
 const full = 13;
 const batchBytes = 1024 * 1024;
+/** After an attempt on a full disk: each takes for a moment what others could have. */
+const fillPauseMs = 5_000;
 
 /** https://www.sqlite.org/rescode.html: those that an operator can act on. */
 const causes: Readonly<Record<number, { code: FaultCode; text: string }>> = {
@@ -37,6 +39,7 @@ export class SqliteRows implements Disposable {
   readonly #fd: number;
   readonly #database: DatabaseSync;
   readonly #reserve: DatabaseReserve;
+  #fillAgainAt = 0;
   readonly #put: StatementSync;
   readonly #has: StatementSync;
   readonly #delete: StatementSync;
@@ -138,7 +141,8 @@ export class SqliteRows implements Disposable {
 
   /** What can wait until a write has been answered: makes up for the space it took. */
   settle(): void {
-    if (!this.#reserve.isFull) this.#reserve.fill();
+    if (this.#reserve.isFull || performance.now() < this.#fillAgainAt) return;
+    if (!this.#reserve.fill()) this.#fillAgainAt = performance.now() + fillPauseMs;
   }
 
   [Symbol.dispose](): void {
