@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { abandonable } from "../base/abandonable.ts";
 import type { Cancellable } from "../base/cancellable.ts";
 
 /**
@@ -13,8 +14,7 @@ export class CollectionGate {
   /** Enters as a holder, once no collection runs. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
     while (this.#collecting) {
-      await this.#collecting;
-      signal.throwIfAborted();
+      await abandonable(this.#collecting, signal);
     }
     this.#holders += 1;
     let left = false;
