@@ -7,6 +7,7 @@ import { lacking, podPrograms } from "../support/lacking.ts";
 import { writeOciLayout } from "../support/oci-image.ts";
 import { type Cri } from "../support/pods.ts";
 import { must } from "../support/run.ts";
+import { scriptedImage, serveImage } from "../support/scripted-registry.ts";
 import { pushLayout } from "../support/test-images.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 
@@ -60,6 +61,39 @@ suite("images from a registry", { skip: lacking(...podPrograms) }, () => {
     await cri.images.RemoveImage({ image: { image: reference } });
     const { images } = await cri.images.ListImages({});
     assert.ok(images.every((it) => it.id !== id));
+  });
+
+  test("PullImage refuses another image for a pinned one, and goes on beside a pull that hangs", async () => {
+    const folder = path.join(bed.daemon.folder, "hostile");
+    const image = await scriptedImage(path.join(folder, "image"), "asked for");
+    const other = await scriptedImage(path.join(folder, "other"), "not asked for");
+    let isFirst = true;
+    const { promise: asked, resolve: reached } = Promise.withResolvers<void>();
+    await using registry = await serveImage(image, (request, response) => {
+      if (request.url?.includes("/hangs/")) {
+        reached();
+        const hangs = isFirst;
+        isFirst = false;
+        return hangs;
+      }
+      if (!request.url?.includes("/liar/x/manifests/")) return false;
+      if (request.method === "HEAD") response.writeHead(405).end();
+      else response.end(other.blobs.get(other.manifest.digest));
+      return true;
+    });
+    const pinned = { image: `${registry.host}/liar/x@${image.manifest.digest}` };
+    await assert.rejects(cri.images.PullImage({ image: pinned }), /arrived with digest sha256:/);
+    assert.equal((await cri.images.ImageStatus({ image: pinned })).image, null);
+
+    const hanging = { image: `${registry.host}/hangs/x:1` };
+    const abort = new AbortController();
+    const hung = cri.images.PullImage({ image: hanging }, { signal: abort.signal });
+    const given = assert.rejects(hung);
+    await asked;
+    assert.equal((await cri.images.PullImage({ image: hanging })).imageRef, image.id);
+    abort.abort();
+    await given;
+    await cri.images.RemoveImage({ image: hanging });
   });
 
   test("a mirror of hosts.toml is asked first, by the name of the registry it stands for", async () => {
