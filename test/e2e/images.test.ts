@@ -7,7 +7,7 @@ import { lacking, podPrograms } from "../support/lacking.ts";
 import { writeOciLayout } from "../support/oci-image.ts";
 import { type Cri } from "../support/pods.ts";
 import { must } from "../support/run.ts";
-import { scriptedImage, serveImage } from "../support/scripted-registry.ts";
+import { digestIn, scriptedImage, serveImage } from "../support/scripted-registry.ts";
 import { pushLayout } from "../support/test-images.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 
@@ -94,6 +94,28 @@ suite("images from a registry", { skip: lacking(...podPrograms) }, () => {
     abort.abort();
     await given;
     await cri.images.RemoveImage({ image: hanging });
+  });
+
+  test("ctr waits for a layer that a pull fetches, and gets it", async () => {
+    const folder = path.join(bed.daemon.folder, "slow layer");
+    const image = await scriptedImage(folder, "slow");
+    const { promise: asked, resolve: reached } = Promise.withResolvers<void>();
+    const { promise: ctrIsHere, resolve: ctrCame } = Promise.withResolvers<void>();
+    let manifests = 0;
+    await using registry = await serveImage(image, (request, response) => {
+      if (request.url?.includes("/manifests/") && (manifests += 1) > 2) ctrCame();
+      if (digestIn(request) !== image.layer || request.method === "HEAD") return false;
+      reached();
+      void ctrIsHere.then(() => setTimeout(() => response.end(image.blobs.get(image.layer)), 500));
+      return true;
+    });
+    const name = `${registry.host}/slow/x:1`;
+    const pull = cri.images.PullImage({ image: { image: name } });
+    await asked;
+    const { socket } = bed.daemon;
+    const fetch = ["-a", socket, "-n", "k8s.io", "content", "fetch", "--plain-http", name];
+    await must("ctr", fetch);
+    assert.equal((await pull).imageRef, image.id);
   });
 
   test("a mirror of hosts.toml is asked first, by the name of the registry it stands for", async () => {
