@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, readSync } from "node:fs";
+import { closeSync } from "node:fs";
 import net from "node:net";
-import { errnoOf } from "../../base/errors.ts";
+import { drainPipe, pipeBytes } from "../../base/os/drain-pipe.ts";
 import { openFifoReader } from "../../base/os/fifo.ts";
 
 /** One buffer for all readers: a chunk is handed on and forgotten before the next is read. */
-const chunk = Buffer.allocUnsafe(64 * 1024);
+const chunk = Buffer.allocUnsafeSlow(pipeBytes);
 
 /**
  * Reads a FIFO through epoll, without holding a thread of the pool. It is open when the constructor
@@ -28,7 +28,7 @@ export class FifoReader implements Disposable {
     options: { readonly drainFirst?: boolean } = {},
   ) {
     const fd = openFifoReader(path);
-    if (options.drainFirst && drain(fd, onData)) {
+    if (options.drainFirst && drainPipe(fd, chunk, (bytes) => void onData(bytes))) {
       closeSync(fd);
       this.ended = Promise.resolve();
       return;
@@ -58,19 +58,5 @@ export class FifoReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket?.destroy();
-  }
-}
-
-/** True at the end of the stream, false while a writer lives. */
-function drain(fd: number, onData: (bytes: Buffer) => void | Promise<void>): boolean {
-  for (;;) {
-    try {
-      const length = readSync(fd, chunk, 0, chunk.length, null);
-      if (length === 0) return true;
-      void onData(chunk.subarray(0, length));
-    } catch (error) {
-      if (errnoOf(error) === "EAGAIN") return false;
-      throw error;
-    }
   }
 }

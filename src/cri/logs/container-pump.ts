@@ -87,6 +87,11 @@ export class ContainerPump implements Disposable {
     this.#goOn();
   }
 
+  /** Takes in what the FIFOs hold, however long others keep them open. */
+  readRest(): void {
+    for (const reader of this.#readers) reader.readRest();
+  }
+
   /** Stops reading; what was read of unfinished lines is still written. */
   [Symbol.dispose](): void {
     for (const reader of this.#readers) reader[Symbol.dispose]();

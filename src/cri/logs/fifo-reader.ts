@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import fs from "node:fs";
 import { Socket } from "node:net";
-import { errnoOf } from "../../base/errors.ts";
-
-/** One pipe's capacity: larger reads never happen. */
-const READ_BUFFER_BYTES = 64 * 1024;
+import { drainPipe, pipeBytes } from "../../base/os/drain-pipe.ts";
 
 /** Serves all readers of a thread: `onData` must be done with the bytes when it returns. */
-const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+const readBuffer = Buffer.allocUnsafeSlow(pipeBytes);
 
 export interface FifoEvents {
   /** The bytes are valid during the call only. */
@@ -36,7 +33,7 @@ export class FifoReader implements Disposable {
   /**
    * Starts reading. For a FIFO whose writers came before us, `drainFirst` reads what it holds at
    * once: a FIFO opened after its last writer left never wakes the poller, so its end would go
-   * unnoticed.
+   * unnoticed. The poller goes on where a writer lives, however fast that one is.
    */
   start({ drainFirst }: { readonly drainFirst: boolean }): void {
     if (drainFirst && this.#drain()) {
@@ -72,6 +69,11 @@ export class FifoReader implements Disposable {
     if (!this.#ended) this.#socket?.resume();
   }
 
+  /** Reads at once what the FIFO holds, no more than it can, when nobody is to wait for the poller. */
+  readRest(): void {
+    if (this.#socket !== undefined && !this.#ended && this.#drain()) this.#end();
+  }
+
   /** Stops reading; `onEnd` will not be called. */
   [Symbol.dispose](): void {
     if (this.#ended) return;
@@ -82,16 +84,7 @@ export class FifoReader implements Disposable {
 
   /** True at the end of the stream, false while a writer lives. */
   #drain(): boolean {
-    for (;;) {
-      let size: number;
-      try {
-        size = fs.readSync(this.#fd, readBuffer, 0, readBuffer.length, null);
-      } catch (error) {
-        return errnoOf(error) !== "EAGAIN";
-      }
-      if (size === 0) return true;
-      this.#events.onData(readBuffer.subarray(0, size));
-    }
+    return drainPipe(this.#fd, readBuffer, (bytes) => this.#events.onData(bytes));
   }
 
   #end(): void {

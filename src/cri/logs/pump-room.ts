@@ -47,8 +47,10 @@ export class PumpRoom {
       case "untap":
         return this.#pumps.get(request.key)?.removeTap(request.tap);
       case "close":
+        this.#pumps.get(request.key)?.readRest();
         return this.#close(request.key);
       case "close-all":
+        // What the FIFOs hold stays there: the next daemon's worker reads on.
         this.#countsTimer?.stop();
         for (const key of this.#pumps.keys()) this.#close(key);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readSync } from "node:fs";
 import { Socket } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import type { Logger } from "../../base/logger.ts";
+import { drainPipe, pipeBytes } from "../../base/os/drain-pipe.ts";
 import { openFifoBoth } from "../../base/os/fifo.ts";
 
 const maxLineLength = 16_384;
@@ -32,23 +32,9 @@ export class ShimLogPump implements Disposable {
   [Symbol.dispose](): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#drain();
+    drainPipe(this.#fd, Buffer.allocUnsafe(pipeBytes), (bytes) => this.#take(bytes));
     this.#socket.destroy();
     this.#emit(this.#rest);
-  }
-
-  #drain(): void {
-    const buffer = Buffer.alloc(65_536);
-    try {
-      // A full pipe holds 64 KiB: a few rounds empty it, and a live writer cannot keep us here.
-      for (let round = 0; round < 16; round += 1) {
-        const count = readSync(this.#fd, buffer);
-        if (count === 0) return;
-        this.#take(buffer.subarray(0, count));
-      }
-    } catch {
-      // EAGAIN: empty
-    }
   }
 
   #take(chunk: Buffer): void {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readSync } from "node:fs";
+import { errnoOf } from "../errors.ts";
+
+/** A full pipe holds 64 KiB, and 1 MiB where somebody without privileges has made it larger (pipe(7)). */
+export const pipeBytes = 64 * 1024;
+const rounds = 16;
+
+/**
+ * Reads what a pipe holds at once, through `buffer` of `pipeBytes`; its descriptor must not block. True
+ * when that was the end of the stream, false while a writer may live. A writer that is faster than `take`
+ * never leaves the pipe empty, so this takes no more than any pipe can have held; the rest is the poller's.
+ */
+export function drainPipe(fd: number, buffer: Buffer, take: (bytes: Buffer) => void): boolean {
+  for (let round = 0; round < rounds; round += 1) {
+    let length: number;
+    try {
+      length = readSync(fd, buffer, 0, buffer.length, null);
+    } catch (error) {
+      return errnoOf(error) !== "EAGAIN";
+    }
+    if (length === 0) return true;
+    take(buffer.subarray(0, length));
+  }
+  return false;
+}
