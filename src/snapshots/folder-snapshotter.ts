@@ -15,6 +15,7 @@ import type {
   SnapshotKind,
   Snapshotter,
   SnapshotUsage,
+  UsageCall,
 } from "./ports.ts";
 import { SnapshotFolders } from "./snapshot-folders.ts";
 import { type SnapshotRecord, snapshotsTable } from "./snapshot-record.ts";
@@ -167,7 +168,7 @@ export class FolderSnapshotter implements Snapshotter {
     return info;
   }
 
-  async usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage> {
+  async usage(namespace: string, key: string, call: UsageCall): Promise<SnapshotUsage> {
     const record = this.#get(namespace, key);
     return record.usage ?? this.#measure(record.number, call);
   }
@@ -225,10 +226,12 @@ export class FolderSnapshotter implements Snapshotter {
     }
   }
 
-  async #measure(number: number, call: Cancellable): Promise<SnapshotUsage> {
-    const request = { folder: this.#folders.files(number) };
-    const { blocks, inodes } = await this.#trees.work.run("measure", request, call);
-    return { sizeBytes: BigInt(blocks) * blockBytes, inodes: BigInt(inodes) };
+  async #measure(number: number, { longestMs, signal }: UsageCall): Promise<SnapshotUsage> {
+    const folder = this.#folders.files(number);
+    const request = { folder, ...(longestMs !== undefined && { longestMs }) };
+    const { blocks, inodes, isWhole } = await this.#trees.work.run("measure", request, { signal });
+    const sizeBytes = BigInt(blocks) * blockBytes;
+    return { sizeBytes, inodes: BigInt(inodes), ...(!isWhole && { isPartial: true }) };
   }
 
   #mountsOf(namespace: string, { info, number }: SnapshotRecord): TypesMount[] {

@@ -45,7 +45,7 @@ export interface Snapshotter {
     labels: Readonly<Record<string, string>>,
   ): Promise<SnapshotInfo>;
   /** Bytes and inodes that the snapshot itself holds, without its parents. Walks the directory for an active one. */
-  usage(namespace: string, key: string, call: Cancellable): Promise<SnapshotUsage>;
+  usage(namespace: string, key: string, call: UsageCall): Promise<SnapshotUsage>;
   /** The folders that hold the snapshot's own files and its parents', top first. From memory. */
   directories(namespace: string, key: string): readonly string[];
   /** How a layer's deletions are kept in these folders: as overlayfs has them, or by absence. */
@@ -79,7 +79,14 @@ export interface SnapshotInfo {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+export interface UsageCall extends Cancellable {
+  /** How long a walk may take; then what it found so far is the answer. Default ten minutes. */
+  readonly longestMs?: number;
+}
+
 export interface SnapshotUsage {
   readonly sizeBytes: bigint;
   readonly inodes: bigint;
+  /** It holds more: the walk did not come to an end, or could not go everywhere. */
+  readonly isPartial?: boolean;
 }

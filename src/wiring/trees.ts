@@ -14,7 +14,7 @@ export interface Trees extends AsyncDisposable {
 /** Nothing runs before there is work. */
 export function createTrees(log: Logger): Trees {
   const removals = new TreeWorker({ name: "berth-remover", log, niceness: 10 });
-  const work = new TreeWorker({ name: "berth-meter", log, niceness: 5, running: 2 });
+  const work = new TreeWorker({ name: "berth-meter", log, niceness: 5 });
   const remover = new TreeRemover({ work: removals, log });
   return {
     remover,

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
 import { codec } from "../../rpc/codec.ts";
+import type { SnapshotUsage } from "../../snapshots/ports.ts";
 import type { StatsTarget } from "../ports.ts";
 import {
   type ContainerStatsOptions,
@@ -195,7 +196,7 @@ test("a writable layer is walked once a period, however many ask", async () => {
   assert.equal(walks, 1);
 });
 
-test("long walks of layers take turns, rest, and are never given up; short ones do not wait", async () => {
+test("long walks of layers take turns, and rest; short ones do not wait", async () => {
   let now = 0;
   const cost: Readonly<Record<string, number>> = { big: 4000, huge: 8000, small: 1 };
   const begun: string[] = [];
@@ -235,6 +236,39 @@ test("long walks of layers take turns, rest, and are never given up; short ones 
   await new Promise((done) => setImmediate(done));
   assert.notEqual((await layers.usage("huge"))?.sizeBytes, undefined);
   assert.notEqual(await layers.usage("huge"), before);
+});
+
+test("a walk that was cut short raises a layer's figure, and never lowers it", async () => {
+  const usage = (sizeBytes: bigint, inodes: bigint): SnapshotUsage => ({ sizeBytes, inodes });
+  const rows: readonly (readonly [SnapshotUsage, bigint, bigint])[] = [
+    [{ ...usage(10n, 2n), isPartial: true }, 10n, 2n],
+    [usage(100n, 20n), 100n, 20n],
+    [{ ...usage(50n, 30n), isPartial: true }, 100n, 30n],
+    [{ ...usage(150n, 5n), isPartial: true }, 150n, 30n],
+    [usage(60n, 6n), 60n, 6n],
+  ];
+  const left = rows.map(([found]) => found);
+  let now = 0;
+  const bounds: unknown[] = [];
+  const layers = new WritableLayers(
+    {
+      statsPeriodMs: () => 1000,
+      snapshotUsage: async (_key, { longestMs }) => {
+        bounds.push(longestMs);
+        now += 100; // a long one
+        return left.shift() ?? usage(0n, 0n);
+      },
+    },
+    () => now,
+  );
+  for (const [index, [, sizeBytes, inodes]] of rows.entries()) {
+    now += 3_600_000;
+    await layers.usage("layer");
+    await new Promise((resolve) => setImmediate(resolve));
+    const found = await layers.usage("layer");
+    assert.deepEqual([found?.sizeBytes, found?.inodes], [sizeBytes, inodes], `walk ${index}`);
+  }
+  assert.deepEqual(bounds, [10_000, 600_000, 600_000, 600_000, 600_000]);
 });
 
 test("an aborted call reads nothing", async () => {

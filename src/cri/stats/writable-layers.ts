@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cancellable } from "../../base/cancellable.ts";
 import { startTimer } from "../../base/timers.ts";
+import type { SnapshotUsage, UsageCall } from "../../snapshots/ports.ts";
 import { RecentMap } from "./recent-map.ts";
 
 export interface LayerUsage {
@@ -12,10 +12,7 @@ export interface LayerUsage {
 
 export interface LayerSource {
   /** What a container's writable layer holds; may walk a directory. */
-  readonly snapshotUsage: (
-    key: string,
-    call: Cancellable,
-  ) => Promise<{ readonly sizeBytes: bigint; readonly inodes: bigint }>;
+  readonly snapshotUsage: (key: string, call: UsageCall) => Promise<SnapshotUsage>;
   /** How long the figures of a layer are good for. */
   readonly statsPeriodMs: () => number;
 }
@@ -33,13 +30,19 @@ interface Entry {
 const longWalkMs = 100;
 /** The rest, in the time that the walk took: of a core long walks take a quarter at most. */
 const restFactor = 3;
+/** Nobody else's walk waits longer than this for one that never ends. */
+const longestRestMs = 60_000;
+/** A walk that is not known to be long ends after this; it is then, and takes its turn. */
+const firstWalkMs = 10_000;
+const longestWalkMs = 600_000;
 /** How long the first answer waits for a walk; later ones never wait. */
 const firstWaitMs = 1000;
 
 /**
  * What writable layers hold, read at most once a period each. Walking a layer of a million files takes
  * seconds, so an answer takes the last figure there is while a new one is on its way, and layers whose
- * walks are long take turns. A walk is never given up: its answer is taken when it comes.
+ * walks are long take turns. A walk that is cut short, or could not go everywhere, is a lower bound: it
+ * raises the figure, and never lowers it.
  */
 export class WritableLayers {
   readonly #source: LayerSource;
@@ -64,7 +67,7 @@ export class WritableLayers {
       this.#entries.set(key, entry);
     }
     if (entry.reading === undefined && this.#now() >= entry.dueAtMs) {
-      if (entry.costMs < longWalkMs) entry.reading = this.#walk(key, entry);
+      if (entry.costMs < longWalkMs) entry.reading = this.#walk(key, entry, firstWalkMs);
       else this.#waiting.set(key, entry);
     }
     this.#startLongWalk();
@@ -81,15 +84,16 @@ export class WritableLayers {
     const [key, entry] = next;
     this.#waiting.delete(key);
     this.#isOnLongWalk = true;
-    entry.reading = this.#walk(key, entry).finally(() => {
+    entry.reading = this.#walk(key, entry, longestWalkMs).finally(() => {
       this.#isOnLongWalk = false;
     });
   }
 
-  async #walk(key: string, entry: Entry): Promise<void> {
+  async #walk(key: string, entry: Entry, longestMs: number): Promise<void> {
     const startedAtMs = this.#now();
     try {
-      const { sizeBytes, inodes } = await this.#source.snapshotUsage(key, { signal: noEnd });
+      const found = await this.#source.snapshotUsage(key, { signal: noEnd, longestMs });
+      const { sizeBytes, inodes } = found.isPartial ? larger(found, entry.usage) : found;
       entry.usage = { takenAtNanos: BigInt(Date.now()) * 1_000_000n, sizeBytes, inodes };
     } catch {
       // A layer that goes away meanwhile is the usual reason; the figure then stays what it was.
@@ -99,7 +103,8 @@ export class WritableLayers {
       entry.dueAtMs = now + this.#source.statsPeriodMs();
       entry.reading = undefined;
       if (entry.costMs >= longWalkMs) {
-        this.#restUntilMs = Math.max(this.#restUntilMs, now + restFactor * entry.costMs);
+        const restMs = Math.min(restFactor * entry.costMs, longestRestMs);
+        this.#restUntilMs = Math.max(this.#restUntilMs, now + restMs);
       }
     }
   }
@@ -107,6 +112,15 @@ export class WritableLayers {
 
 /** The thread that walks is bounded, and ends its jobs when the daemon stops. */
 const noEnd = new AbortController().signal;
+
+function larger(found: SnapshotUsage, last: LayerUsage | undefined): SnapshotUsage {
+  if (last === undefined) return found;
+  const { sizeBytes, inodes } = last;
+  return {
+    sizeBytes: found.sizeBytes > sizeBytes ? found.sizeBytes : sizeBytes,
+    inodes: found.inodes > inodes ? found.inodes : inodes,
+  };
+}
 
 async function withinFirstWait(reading: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
