@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
+import { GrowingBuffer } from "./growing-buffer.ts";
 
 const stderrTailBytes = 4096;
 const newline = 10;
 
 /** What a stream brings, up to a limit. */
 export class Capture {
-  readonly #chunks: Buffer[] = [];
-  readonly #max: number;
-  #size = 0;
+  readonly #kept: GrowingBuffer;
+  #overflowed = false;
 
   constructor(max: number) {
-    this.#max = max;
+    this.#kept = new GrowingBuffer(max);
   }
 
   get overflowed(): boolean {
-    return this.#size > this.#max;
+    return this.#overflowed;
   }
 
+  /** Copies. */
   add(chunk: Buffer): void {
-    this.#size += chunk.byteLength;
-    if (!this.overflowed) this.#chunks.push(chunk);
+    if (this.#kept.add(chunk) < chunk.byteLength) this.#overflowed = true;
   }
 
+  /** What there is, up to the limit; good until `clear`. */
   bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
+    return this.#kept.bytes();
+  }
+
+  clear(): void {
+    this.#kept.clear();
+    this.#overflowed = false;
   }
 
   tail(): string {
@@ -34,11 +40,9 @@ export class Capture {
 /** Cuts a stream into its lines. */
 export class Lines {
   readonly #take: (line: string) => void;
-  readonly #max: number;
-  #rest: Capture;
+  readonly #rest: Capture;
 
   constructor(max: number, take: (line: string) => void) {
-    this.#max = max;
     this.#take = take;
     this.#rest = new Capture(max);
   }
@@ -53,7 +57,7 @@ export class Lines {
       this.#rest.add(chunk.subarray(at, end));
       if (this.#rest.overflowed) return;
       this.#take(this.#rest.bytes().toString("utf8"));
-      this.#rest = new Capture(this.#max);
+      this.#rest.clear();
       at = end + 1;
     }
     this.#rest.add(chunk.subarray(at));
