@@ -100,6 +100,29 @@ suite("ExecSync", { skip: lacking(...podPrograms) }, () => {
     assert.deepEqual([both.stdout.length, both.stderr.length], [half, half]);
   });
 
+  test("ten that write without end hold up neither another command nor a Version", async () => {
+    const controller = new AbortController();
+    const floods = Array.from({ length: 10 }, () =>
+      cri.runtime.ExecSync(
+        { containerId: container, cmd: ["dd", "if=/dev/zero", "bs=4714k"], timeout: 0n },
+        { signal: controller.signal },
+      ),
+    );
+    const ended = Promise.allSettled(floods);
+    const isOver = ended.then(() => "over");
+    // dd takes its own arguments apart at "=".
+    await until("they run", () => running("4714k"));
+    for (let count = 0; count < 10; count += 1) {
+      const version = cri.runtime.Version({}).then(({ runtimeName }) => runtimeName);
+      assert.equal(await Promise.race([version, isOver]), "berth");
+    }
+    assert.equal((await cri.exec(container, ["echo", "heard"])).stdout, "heard\n");
+    controller.abort();
+    const outcomes = await ended;
+    assert.ok(outcomes.every(({ status }) => status === "rejected"));
+    await until("they are gone", () => !running("4714k"));
+  });
+
   test("many at once each get their own output", async () => {
     const numbers = Array.from({ length: 20 }, (_, i) => `${i}`);
     const answers = await Promise.all(numbers.map((n) => cri.exec(container, ["echo", n])));

@@ -2,9 +2,10 @@
 import { readSync } from "node:fs";
 import { errnoOf } from "../errors.ts";
 
-/** A full pipe holds 64 KiB, and 1 MiB where somebody without privileges has made it larger (pipe(7)). */
+/** What a pipe holds, and what it holds where somebody without privileges has widened it (pipe(7)). */
 export const pipeBytes = 64 * 1024;
-const rounds = 16;
+export const maxPipeBytes = 1024 * 1024;
+const rounds = maxPipeBytes / pipeBytes;
 
 /**
  * Reads what a pipe holds at once, through `buffer` of `pipeBytes`; its descriptor must not block. True

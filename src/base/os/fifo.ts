@@ -3,6 +3,9 @@ import { constants, openSync } from "node:fs";
 import { checked } from "./errno.ts";
 import { libc } from "./libc.ts";
 
+const fSetpipeSz = 1031;
+
+const cFcntl = libc("int fcntl(int fd, int command, int value)");
 const cMkfifo = libc("int mkfifo(const char *path, unsigned int mode)");
 
 /** Makes a FIFO. Throws SystemError: EEXIST, ENOENT, ENAMETOOLONG. The umask applies. */
@@ -24,4 +27,9 @@ export function openFifoReader(path: string): number {
  */
 export function openFifoBoth(path: string): number {
   return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+}
+
+/** Gives a FIFO room for so many bytes, where the kernel lets us (pipe(7)); nothing happens elsewhere. */
+export function widenFifo(fd: number, bytes: number): void {
+  cFcntl(fd, fSetpipeSz, bytes);
 }

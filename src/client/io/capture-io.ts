@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import { GrowingBuffer } from "../../base/growing-buffer.ts";
+import { sleep } from "../../base/timers.ts";
 import type { IoCreator } from "../ports.ts";
 import { fifoIo } from "./fifo-io.ts";
+import { enough, type Taken } from "./fifo-reader.ts";
+
+/**
+ * A command that writes byte by byte would wake this thread for each: after some reads as small as this
+ * the FIFO gathers between reads.
+ */
+const smallBytes = 512;
+const hastySmallReads = 64;
+const restMs = 5;
 
 /** A process's output, kept in memory. */
 export interface CapturedOutput {
@@ -11,7 +22,7 @@ export interface CapturedOutput {
 }
 
 export interface OutputCapture {
-  /** `limitBytes` holds for each stream; what comes after it is read and dropped without a word. */
+  /** `limitBytes` holds for each stream; what comes after it is dropped without a word. */
   create(limitBytes: number): CapturedOutput;
 }
 
@@ -35,21 +46,23 @@ export function createOutputCapture(dir: string): OutputCapture {
 }
 
 class BoundedOutput {
-  readonly #chunks: Buffer[] = [];
-  #room: number;
+  readonly #kept: GrowingBuffer;
+  #smallReads = 0;
 
   constructor(limitBytes: number) {
-    this.#room = limitBytes;
+    this.#kept = new GrowingBuffer(limitBytes);
   }
 
-  add(bytes: Buffer): void {
-    if (this.#room <= 0) return;
-    const kept = Buffer.from(bytes.subarray(0, this.#room)); // a copy: the reader's buffer is shared
-    this.#room -= kept.length;
-    this.#chunks.push(kept);
+  /** Copies; the reader's buffer is shared. */
+  add(bytes: Buffer): Taken {
+    this.#kept.add(bytes);
+    if (this.#kept.isFull) return enough;
+    if (bytes.length >= smallBytes) return undefined;
+    this.#smallReads += 1;
+    return this.#smallReads > hastySmallReads ? sleep(restMs) : undefined;
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
+    return this.#kept.bytes();
   }
 }

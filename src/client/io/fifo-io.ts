@@ -7,16 +7,16 @@ import type { Writable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { makeFifo, openFifoBoth } from "../../base/os/fifo.ts";
 import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
-import { FifoReader } from "./fifo-reader.ts";
+import { FifoReader, type Taken } from "./fifo-reader.ts";
 
 export interface FifoStreams {
   /**
    * Take the bytes before returning: the buffer is used again. A promise holds the stream until it
-   * settles.
+   * settles, `enough` drops what comes after.
    */
-  readonly onStdout: (bytes: Buffer) => void | Promise<void>;
+  readonly onStdout: (bytes: Buffer) => Taken;
   /** Not called for a terminal, which has one output only. */
-  readonly onStderr: (bytes: Buffer) => void | Promise<void>;
+  readonly onStderr: (bytes: Buffer) => Taken;
   /** Given the process's stdin once it can be written; its absence means no stdin. */
   readonly onStdin?: (stdin: Writable) => void;
 }

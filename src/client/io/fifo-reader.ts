@@ -3,6 +3,13 @@ import { closeSync } from "node:fs";
 import net from "node:net";
 import { drainPipe, pipeBytes } from "../../base/os/drain-pipe.ts";
 import { openFifoReader } from "../../base/os/fifo.ts";
+import { type Discarded, discard, stopDiscarding } from "./discarding.ts";
+
+/** Answers that no more is wanted: what still comes is dropped, so that the writer gets to its end. */
+export const enough = Symbol("enough");
+
+/** A promise holds the stream until it settles. */
+export type Taken = void | Promise<void> | typeof enough;
 
 /** One buffer for all readers: a chunk is handed on and forgotten before the next is read. */
 const chunk = Buffer.allocUnsafeSlow(pipeBytes);
@@ -13,6 +20,7 @@ const chunk = Buffer.allocUnsafeSlow(pipeBytes);
  */
 export class FifoReader implements Disposable {
   readonly #socket: net.Socket | undefined;
+  #discarded: Discarded | undefined;
   /** Settles at the end of the stream, also when the reader was disposed before. Never rejects. */
   readonly ended: Promise<void>;
 
@@ -24,7 +32,7 @@ export class FifoReader implements Disposable {
    */
   constructor(
     path: string,
-    onData: (bytes: Buffer) => void | Promise<void>,
+    onData: (bytes: Buffer) => Taken,
     options: { readonly drainFirst?: boolean } = {},
   ) {
     const fd = openFifoReader(path);
@@ -42,6 +50,11 @@ export class FifoReader implements Disposable {
         callback: (length) => {
           const busy = onData(chunk.subarray(0, length));
           if (busy === undefined) return true;
+          if (busy === enough) {
+            this.#discarded = { fd, onEnd: () => void socket.destroy() };
+            discard(this.#discarded);
+            return false;
+          }
           const goOn = (): void => void socket.resume();
           busy.then(goOn, goOn);
           return false;
@@ -57,6 +70,7 @@ export class FifoReader implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#discarded) stopDiscarding(this.#discarded);
     this.#socket?.destroy();
   }
 }
