@@ -68,6 +68,11 @@ export function errnoOf(error: unknown): string | undefined {
 /** What a system call lacked: space, a quota's rest, descriptors. */
 const exhausted = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 
+/** For a failure told by its errno: RESOURCE_EXHAUSTED for what the system lacked, else INTERNAL. */
+export function codeOfErrno(errno: string): FaultCode {
+  return exhausted.has(errno) ? "RESOURCE_EXHAUSTED" : "INTERNAL";
+}
+
 /**
  * Any thrown value as a fault. Aborts become CANCELLED or DEADLINE_EXCEEDED, a full disk is
  * RESOURCE_EXHAUSTED; what is no fault yet becomes UNKNOWN with the original as cause, which is what

@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../test/support/scratch.ts";
 import { makeFifo } from "./os/fifo.ts";
-import { readBounded } from "./read-bounded.ts";
+import { readBounded, readBoundedSync } from "./read-bounded.ts";
 
 test("readBounded reads regular files up to a length, and waits for nothing", async () => {
   await using place = await scratch();
@@ -21,7 +21,11 @@ test("readBounded reads regular files up to a length, and waits for nothing", as
   await assert.rejects(readBounded(at("link"), 10), { code: "ELOOP" });
   await assert.rejects(readBounded(at("ten"), 9), /has more than 9 bytes/);
   await assert.rejects(readBounded("/proc/self/comm", 1), /has more than 1 bytes/);
+  assert.equal(String(readBoundedSync(at("ten"), 10)), "x".repeat(10));
+  assert.throws(() => readBoundedSync(at("ten"), 9), /has more than 9 bytes/);
+  assert.throws(() => readBoundedSync(at("link"), 10), { code: "ELOOP" });
   for (const none of [at("fifo"), "/dev/zero", place.path]) {
     await assert.rejects(readBounded(none, 10), /is no regular file/);
+    assert.throws(() => readBoundedSync(none, 10), /is no regular file/);
   }
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 
 /** Opening what others name or make: never through a link, never waiting for a FIFO's other end. */
@@ -28,6 +28,19 @@ export async function readBounded(
     length += bytesRead;
   }
   throw new Error(`${shown(file)} has more than ${length - 1} bytes`);
+}
+
+/** The same at once, for a small file in memory: links are not followed. */
+export function readBoundedSync(file: string, maxBytes: number): Buffer {
+  const fd = openSync(file, readForeign);
+  try {
+    const facts = fstatSync(fd);
+    if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
+    if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function shown(file: string | Buffer): string {

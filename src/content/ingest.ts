@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf } from "../base/errors.ts";
 import { nowNanos } from "../base/now.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { Sha256 } from "./digest.ts";
 import type { Digest, IngestStatus } from "./ports.ts";
+
+const maxFactsBytes = 1024 * 1024;
 
 /** What an ingest's folder says about itself, beside the bytes. */
 interface IngestFile {
@@ -112,14 +115,16 @@ function laterOf(a: bigint, b: bigint): bigint {
 
 async function readIngestFile(dir: string): Promise<IngestFile | undefined> {
   try {
-    const facts = JSON.parse(await readFile(path.join(dir, "ingest.json"), "utf8")) as IngestFile;
+    const facts = JSON.parse(
+      String(await readBounded(path.join(dir, "ingest.json"), maxFactsBytes)),
+    ) as IngestFile;
     BigInt(facts.startedAt); // SyntaxError or TypeError, as for all that is no number
     BigInt(facts.totalBytes);
     return facts;
   } catch (error) {
     // Half-made by a crash: no different from absent, since nothing of it was ever shown.
-    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
-    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(errnoOf(error) ?? "")) return undefined;
+    if (errnoOf(error) === undefined) return undefined; // no JSON, no facts, no plain file
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) return undefined;
     throw error;
   }
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { type DropIn, isConfName, type NetworkConf, parseConf } from "./conf.ts";
+
+const maxConfBytes = 16 * 1024 * 1024;
 
 export interface LoadedConf extends NetworkConf {
   readonly file: string;
@@ -38,7 +41,7 @@ export async function loadConfDir(folder: string, maxConfNum: number): Promise<C
     if (networks.length >= limit) break;
     const file = path.join(folder, name);
     try {
-      const conf = parseConf(file, await readFile(file, "utf8"), dropIns);
+      const conf = parseConf(file, await textOf(file), dropIns);
       if (networks.some((other) => other.name === conf.name)) {
         problems.push(`CNI configuration "${file}": network "${conf.name}" is defined already`);
       } else {
@@ -96,6 +99,11 @@ function isDropInName(name: string): boolean {
   return path.extname(name) === ".conf";
 }
 
+/** Links to plain files are followed: configurations are often links. */
+async function textOf(file: string): Promise<string> {
+  return String(await readBounded(file, maxConfBytes, { follow: true }));
+}
+
 /** By the name of their network. */
 async function readDropIns(
   folder: string,
@@ -104,7 +112,7 @@ async function readDropIns(
   const dropIns = names.map(async (name): Promise<DropIn> => {
     const file = path.join(folder, name);
     // One that cannot be read is no JSON either: its network is left out, not half made.
-    return { file, text: await readFile(file, "utf8").catch(() => "") };
+    return { file, text: await textOf(file).catch(() => "") };
   });
   return Map.groupBy(await Promise.all(dropIns), ({ file }) => path.basename(path.dirname(file)));
 }

@@ -4,7 +4,7 @@ import { readdir, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf, fault, isFault } from "../base/errors.ts";
+import { codeOfErrno, errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unmount } from "../base/os/mount.ts";
@@ -169,7 +169,7 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     return promise.catch((cause: unknown) => {
       if (isFault(cause)) throw cause;
       const errno = errnoOf(cause) ?? "UNKNOWN";
-      const code = errno === "EEXIST" ? "ALREADY_EXISTS" : "INTERNAL";
+      const code = errno === "EEXIST" ? "ALREADY_EXISTS" : codeOfErrno(errno);
       throw fault(code, `cannot ${purposes[kind]} "${file}": ${errno}`, { cause });
     });
   }

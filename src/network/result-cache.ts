@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { errnoOf } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 
 const suffix = ".json";
+/** Far more than a request may bring. */
+const maxBytes = 64 * 1024 * 1024;
 
 const pluginSchema = z.object({
   type: z.string(),
@@ -54,12 +57,14 @@ export class ResultCache {
   async put(record: NetworkRecord): Promise<void> {
     const file = this.#file(record.sandboxId);
     const text = JSON.stringify(record);
+    const options = { mode: 0o600, flag: "wx" };
     try {
-      await writeFile(`${file}.new`, text, { mode: 0o600 });
+      await writeFile(`${file}.new`, text, options);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
+      if (errnoOf(error) === "EEXIST") await rm(`${file}.new`, { recursive: true, force: true });
+      else if (errnoOf(error) !== "ENOENT") throw error;
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeFile(`${file}.new`, text, { mode: 0o600 });
+      await writeFile(`${file}.new`, text, options);
     }
     await rename(`${file}.new`, file);
   }
@@ -67,11 +72,13 @@ export class ResultCache {
   /** undefined when there is none, or none that can be read. */
   async get(sandboxId: string): Promise<NetworkRecord | undefined> {
     try {
-      const json: unknown = JSON.parse(await readFile(this.#file(sandboxId), "utf8"));
+      const json: unknown = JSON.parse(String(await readBounded(this.#file(sandboxId), maxBytes)));
       return recordSchema.parse(json);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT" || errnoOf(error) === "EISDIR") return undefined;
-      if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+      // A failing disk is no answer; what is no file, or no JSON, is.
+      if (errnoOf(error) === undefined || ["ENOENT", "ELOOP"].includes(errnoOf(error) ?? "")) {
+        return undefined;
+      }
       throw error;
     }
   }

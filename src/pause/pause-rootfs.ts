@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 
 export interface PauseRootfsOptions {
   /** The pause binary, as `pauseBinaryPath` names it. */
@@ -57,9 +58,9 @@ async function isComplete(rootfs: string, bytes: Buffer): Promise<boolean> {
     const binary = path.join(rootfs, "pause");
     const { mode } = await stat(binary);
     for (const name of [...folders, ...files]) await stat(path.join(rootfs, name));
-    return (mode & 0o777) === 0o755 && bytes.equals(await readFile(binary));
+    return (mode & 0o777) === 0o755 && bytes.equals(await readBounded(binary, bytes.byteLength));
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return false;
+    if (["ENOENT", "ENOTDIR", "ELOOP", undefined].includes(errnoOf(error))) return false;
     throw error;
   }
 }

@@ -9,16 +9,20 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
 import { makeFifo } from "../base/os/fifo.ts";
 import { unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mountinfo.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { mappedRootGid } from "./spec-text.ts";
 
 /** Folder under the daemon's root and state that shims and operators know from containerd. */
 export const taskFolder = "io.containerd.runtime.v2.task";
+
+/** More than a request may bring, several times. */
+const maxFileBytes = 64 * 1024 * 1024;
 
 let removals = 0;
 
@@ -93,10 +97,10 @@ export class Bundle {
     writeFileSync(this.file(name), text, { mode: 0o600 });
   }
 
-  /** The text of one of its files, trimmed; "" when there is no such file. */
+  /** The text of one of its files, trimmed; "" when there is no such file. Throws for what is no plain file. */
   async read(name: string): Promise<string> {
     try {
-      return (await readFile(this.file(name), "utf8")).trim();
+      return (await readBounded(this.file(name), maxFileBytes)).toString().trim();
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return "";
       throw error;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import path from "node:path";
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
@@ -7,8 +7,11 @@ import { errnoOf, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { readMountinfo } from "../base/os/mountinfo.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
+import { readBoundedSync } from "../base/read-bounded.ts";
 import { type OneTimer, startTimer } from "../base/timers.ts";
 import { cgroupsPathIn } from "./spec-text.ts";
+
+const maxNotesBytes = 64 * 1024 * 1024;
 
 /** Long enough that pods in a row find the parent there, short enough to look tidy. */
 const restMs = 1_000;
@@ -102,7 +105,11 @@ export class CgroupParents implements AsyncDisposable {
   #note(): void {
     try {
       mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o711 });
-      writeFileSync(this.#file, `${[bootId(), ...this.#made].join("\n")}\n`, { mode: 0o600 });
+      const text = `${[bootId(), ...this.#made].join("\n")}\n`;
+      const beside = `${this.#file}.new`; // whatever lies there is not waited for
+      rmSync(beside, { force: true });
+      writeFileSync(beside, text, { mode: 0o600, flag: "wx" });
+      renameSync(beside, this.#file);
     } catch (err) {
       this.#log.warn({ err, file: this.#file }, "made cgroups were not noted");
     }
@@ -139,7 +146,7 @@ async function isRemoved(folder: string): Promise<boolean> {
 /** The first line is the boot it was written in: cgroups do not outlive one, their names may come again. */
 function readNotes(file: string): string[] {
   try {
-    const [boot, ...places] = readFileSync(file, "utf8").split("\n");
+    const [boot, ...places] = readBoundedSync(file, maxNotesBytes).toString().split("\n");
     return boot === bootId() ? places.filter((place) => place.startsWith("/")) : [];
   } catch {
     return []; // none were made, or nobody can tell any more

@@ -86,7 +86,7 @@ async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): 
   let binary: ShimBinary | undefined;
   let address = "";
   try {
-    sandboxId = await bundle.read("sandbox");
+    sandboxId = await readOr(ports, bundle, "sandbox");
     binary = await binaryOf(ports, bundle);
     const bootstrap = await readBootstrap(ports, bundle, sandboxId);
     ({ address } = bootstrap);
@@ -134,12 +134,26 @@ function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {
 
 /** A bundle that does not say which shim it is of is taken for the usual one's. */
 async function binaryOf({ binaries, log }: RecoverPorts, bundle: Bundle): Promise<ShimBinary> {
-  const file = await bundle.read("shim-binary-path");
+  const file = await readOr({ log }, bundle, "shim-binary-path");
   try {
     return await binaries.resolve(file, "");
   } catch (err) {
     log.warn({ err, task: bundle.id, file }, "shim of a bundle not found, taking the usual one");
     return binaries.resolve("io.containerd.runc.v2", "");
+  }
+}
+
+/** What a file of the bundle says; "" also for one that cannot be read. */
+async function readOr(
+  { log }: Pick<RecoverPorts, "log">,
+  bundle: Bundle,
+  name: string,
+): Promise<string> {
+  try {
+    return await bundle.read(name);
+  } catch (err) {
+    log.warn({ err, task: bundle.id, file: name }, "bundle is damaged");
+    return "";
   }
 }
 
@@ -153,7 +167,7 @@ async function readBootstrap(
   sandboxId: string,
 ): Promise<Bootstrap> {
   for (const name of ["bootstrap.json", "address"]) {
-    const text = await bundle.read(name);
+    const text = await readOr({ log }, bundle, name);
     if (text === "") continue;
     try {
       return parseBootstrapAnswer(Buffer.from(text));

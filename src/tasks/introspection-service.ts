@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from "node:crypto";
 import { statSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import { compileFilters } from "../base/filter.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import type {
   IntrospectionDeprecationWarningInit,
   IntrospectionPluginInit,
@@ -67,10 +68,10 @@ export function createIntrospectionService(
 export async function loadServerId(root: string): Promise<string> {
   const file = path.join(root, "uuid");
   try {
-    const id = (await readFile(file, "utf8")).trim();
+    const id = (await readBounded(file, 256)).toString().trim();
     if (/^[0-9a-f-]{36}$/.test(id)) return id;
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
+  } catch {
+    // None yet, or none that can be read: a new one takes its place.
   }
   const id = randomUUID();
   try {

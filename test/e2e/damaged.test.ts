@@ -5,6 +5,7 @@ import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
+import { makeFifo } from "../../src/base/os/fifo.ts";
 import { linesOf } from "../support/cri-log.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { nothingLeft } from "../support/leaks.ts";
@@ -109,6 +110,46 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     });
   }
 
+  for (const file of ["bootstrap.json", "shim-binary-path", "sandbox", "address"]) {
+    test(`a FIFO in place of ${file}: nobody waits for it, the pod is found all the same`, async () => {
+      const { pod, containerId } = await make();
+      await bed.daemon.kill9();
+      for (const id of [pod.id, containerId]) await fifoAt(bundle(id, file));
+      await bed.daemon.start();
+      await witnessIsWell();
+      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+      if (file !== "sandbox") {
+        assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+      }
+      await cri.removePod(pod.id);
+      await onlyWitnessIsLeft();
+    });
+  }
+
+  test("FIFOs in place of what else is kept, and of what is being written: pods start and end", async () => {
+    const { pod } = await make();
+    await bed.daemon.kill9();
+    const { folder } = bed.daemon;
+    const kept = [
+      "root/uuid",
+      `root/cni/${pod.id}.json`,
+      `root/cni/${pod.id}.json.new`,
+      "root/content/ingest/a-folder/ingest.json",
+      "state/made-cgroups",
+      "state/made-cgroups.new",
+      "cni/conf/00-a-fifo.conf",
+    ];
+    for (const name of kept) await fifoAt(path.join(folder, name));
+    await bed.daemon.start();
+    await witnessIsWell();
+    await bed.daemon.client("containerd.services.introspection.v1.Introspection").Server({});
+    const { pod: next } = await make();
+    await cri.removePod(next.id);
+    await cri.removePod(pod.id);
+    await onlyWitnessIsLeft();
+    for (const name of kept) await rm(path.join(folder, name), { force: true });
+  });
+
   test("a bundle without any files: its container is ended, the pod is not", async () => {
     const { pod, containerId } = await make();
     await bed.daemon.kill9();
@@ -184,6 +225,12 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(witness.pod.id);
     await nothingLeft(bed.daemon.territory);
   });
+
+  async function fifoAt(file: string): Promise<void> {
+    await rm(file, { recursive: true, force: true });
+    await mkdir(path.dirname(file), { recursive: true });
+    makeFifo(file, 0o600);
+  }
 
   function damageRow(table: string, id: string): void {
     using database = new DatabaseSync(path.join(bed.daemon.folder, "root/meta.db"));

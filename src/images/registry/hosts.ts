@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { readBounded } from "../../base/read-bounded.ts";
 import { clientPairs, type HostTable, listOf, readHostsFile } from "./hosts-file.ts";
 import { isSameRegistry } from "./registry-name.ts";
+
+const maxConfBytes = 16 * 1024 * 1024;
 
 /** One server that may be asked for an image. */
 export interface RegistryHost {
@@ -131,7 +133,7 @@ function defaultScheme(host: string): "http" | "https" {
 
 async function readIfPresent(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, "utf8");
+    return String(await readBounded(file, maxConfBytes, { follow: true }));
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
     throw fault("FAILED_PRECONDITION", `cannot read ${file}`, { cause: error });

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import type https from "node:https";
 import { fault } from "../../base/errors.ts";
+import { readBounded } from "../../base/read-bounded.ts";
 import type { TlsFiles } from "./hosts.ts";
+
+const maxPemBytes = 16 * 1024 * 1024;
 
 /**
  * The TLS settings of a host, from its files; FAILED_PRECONDITION for one that cannot be read. `others`
@@ -27,7 +29,7 @@ export async function tlsOptions({
 
 async function read(file: string): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    return String(await readBounded(file, maxPemBytes, { follow: true }));
   } catch (error) {
     throw fault("FAILED_PRECONDITION", `cannot read "${file}"`, { cause: error });
   }
