@@ -21,6 +21,7 @@ import { type FileFacts, FileType, factsOf } from "../base/os/file-facts.ts";
 import { copyRange, nextData } from "../base/os/file-ranges.ts";
 import { hostId, type IdMappings } from "../base/os/id-mapping.ts";
 import { setTimesOf } from "../base/os/inode.ts";
+import type { CopyMeter } from "./copy-meter.ts";
 import type { Descriptors } from "./descriptors.ts";
 import type { Job } from "./jobs.ts";
 
@@ -29,6 +30,7 @@ export interface CopyTarget {
   readonly links: number;
   readonly mappings: IdMappings | undefined;
   readonly descriptors: Descriptors;
+  readonly meter: CopyMeter;
 }
 
 /** Something that is no folder: `name` in the folder `source`, to be the same in the folder `target`. */
@@ -50,7 +52,11 @@ export function* copyFile(from: CopySource, into: CopyTarget): Job<void> {
   const { name, target, facts, layer } = from;
   const known =
     facts.links > 1 ? Buffer.from(`${layer}-${facts.inodeHigh}-${facts.inodeLow}`) : undefined;
-  if (known !== undefined && couldLink(into.links, known, target, name)) return;
+  if (known !== undefined && couldLink(into.links, known, target, name)) {
+    into.meter.name();
+    return;
+  }
+  into.meter.inode();
   switch (facts.mode & FileType.mask) {
     case FileType.regular:
       yield* copyContent(from, into);
@@ -101,7 +107,7 @@ function setIfKnown(fd: number, name: string, value: Buffer): void {
 
 /** The data where it is, and holes where there is none. */
 function* copyContent({ name, source, target }: CopySource, into: CopyTarget): Job<void> {
-  const { descriptors } = into;
+  const { descriptors, meter } = into;
   using open = new DisposableStack();
   const keep = (fd: number): number => {
     descriptors.keep(fd);
@@ -115,7 +121,9 @@ function* copyContent({ name, source, target }: CopySource, into: CopyTarget): J
     const data = nextData(from, at);
     if (data === undefined) break;
     for (at = data.start; at < data.end; yield) {
-      const copied = copyRange(from, to, at, Math.min(chunkBytes, data.end - at));
+      const length = Math.min(chunkBytes, data.end - at);
+      const copied = copyRange(from, to, at, length);
+      meter.data(copied);
       if (copied === 0)
         throw fault("ABORTED", `file "${name.toString()}" shrank while it was copied`);
       at += copied;

@@ -5,6 +5,7 @@ import { DirectoryReader } from "../base/os/directory-reader.ts";
 import { type FileFacts, FileType } from "../base/os/file-facts.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { type CopyTarget, copyFile, dress } from "./copy-file.ts";
+import { CopyMeter, type CopySize } from "./copy-meter.ts";
 import type { Descriptors } from "./descriptors.ts";
 import type { Job } from "./jobs.ts";
 import { type MergedEntry, MergedWalk } from "./merged-walk.ts";
@@ -18,6 +19,8 @@ export interface CopyRequest {
   readonly mappings?: IdMappings;
   /** Refuse what is neither a file nor a folder, and more entries than this. */
   readonly plainEntries?: number;
+  /** FAILED_PRECONDITION where it would take more. */
+  readonly most?: CopySize;
 }
 
 /** Entries between two yields. */
@@ -29,9 +32,9 @@ const pieceEntries = 32;
  * times. Sockets are left out, as no archive holds any. No link is ever followed.
  *
  * A file with several names is kept under one of its own in a folder beside the destination until all
- * have been met, so that their number needs no memory.
+ * have been met, so that their number needs no memory. Answers what the copy takes.
  */
-export function* copyTree(request: CopyRequest, descriptors: Descriptors): Job<void> {
+export function* copyTree(request: CopyRequest, descriptors: Descriptors): Job<CopySize> {
   const { destination, mappings, plainEntries } = request;
   const links = `${destination}.links`;
   for (const folder of [destination, links]) makeFolderAt(atCurrent, bytes(folder), 0o700);
@@ -45,7 +48,13 @@ export function* copyTree(request: CopyRequest, descriptors: Descriptors): Job<v
   const walk = open.use(
     new MergedWalk({ layers: request.layers.map(bytes), target: bytes(destination), descriptors }),
   );
-  const target: CopyTarget = { links: linked, mappings, descriptors };
+  const target: CopyTarget = {
+    links: linked,
+    mappings,
+    descriptors,
+    meter: new CopyMeter(request.most),
+  };
+  target.meter.inode();
   let entries = 0;
   for (let entry = walk.next(); entry !== undefined; entry = walk.next()) {
     if (entry.kind === "entry") entries += 1;
@@ -55,12 +64,15 @@ export function* copyTree(request: CopyRequest, descriptors: Descriptors): Job<v
   }
   yield* removeLinks(linked);
   unlinkAt(atCurrent, bytes(links), true);
+  return target.meter.size;
 }
 
 function* copyEntry(walk: MergedWalk, entry: MergedEntry, target: CopyTarget): Job<void> {
   if (entry.kind === "end") dress(entry.source, entry.target, entry.facts, target);
-  else if (typeOf(entry.facts) === FileType.folder) walk.enter(entry);
-  else yield* copyFile(entry, target);
+  else if (typeOf(entry.facts) === FileType.folder) {
+    target.meter.inode();
+    walk.enter(entry);
+  } else yield* copyFile(entry, target);
 }
 
 function checkPlain(entry: MergedEntry, entries: number, most: number): void {

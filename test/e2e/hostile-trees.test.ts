@@ -142,6 +142,40 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
     await nothingIsLeft([id]);
   });
 
+  test("volumes that are links to one folder do not fill the disk", async () => {
+    const layout = path.join(bed.folder, "volumes");
+    const names = Array.from({ length: 129 }, (_, index) => `to-usr-${index}`);
+    const pod = await cri.runPod();
+    const rows: readonly (readonly [number, RegExp])[] = [
+      [128, /volumes of the image hold more than 2 times what it has itself, at "\/to-usr-\d+"/],
+      [129, /image declares 129 volumes, more than 128/],
+    ];
+    for (const [count, message] of rows) {
+      const tag = String(count);
+      const volumes = names.slice(0, count).map((name) => [`/${name}`, {}]);
+      await writeOciLayout(layout, tag, {
+        config: { Volumes: Object.fromEntries(volumes) as Record<string, object> },
+        layers: [
+          [
+            { path: "usr" },
+            { path: "usr/big", content: Buffer.alloc(4 * 2 ** 20, 1) },
+            ...names.map((name) => ({ path: name, symlink: "/usr" })),
+          ],
+        ],
+      });
+      const reference = `${bed.registry.host}/volumes:${tag}`;
+      await pushLayout(layout, tag, reference);
+      await cri.images.PullImage({ image: { image: reference } });
+      await assert.rejects(cri.createContainer(pod, reference, ["sleep"]), {
+        code: "FAILED_PRECONDITION",
+        message,
+      });
+    }
+    await cri.removePod(pod.id);
+    await nothingIsLeft([]);
+    assert.deepEqual(readdirSync(containers()), []);
+  });
+
   test("so do immutable files and a hundred thousand others, while the daemon answers", async () => {
     const pod = await cri.runPod();
     const { id, upper } = await sleeper(pod, 0n);

@@ -83,7 +83,7 @@ export function memoryRootfs(files: Readonly<Record<string, string>> = {}): Root
       const text = files[path];
       return searchAccounts(query, text === undefined ? undefined : Buffer.from(text));
     },
-    copyDirectory: async () => false,
+    copyDirectory: async () => undefined,
   };
 }
 
@@ -179,6 +179,7 @@ export function containerInput(changes: ContainerChanges = {}): ContainerSpecInp
     },
     rootfs: memoryRootfs(),
     volumesDir: "/nonexistent/volumes",
+    imageUsage: async () => ({ sizeBytes: 0n, inodes: 0n }),
     signal: new AbortController().signal,
     ...rest,
   };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -10,6 +11,7 @@ import { rootLabel } from "../../garbage/references.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import type { Image, Images } from "../../images/ports.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
+import { chainUsage } from "../../snapshots/chain-usage.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
@@ -219,6 +221,7 @@ async function buildSpec(
     targetPid: targetPid(facade, plan),
     rootfs: ports.specs.openRootfs(layers),
     volumesDir: paths.volumes(id),
+    imageUsage: () => chainUsage(ports.snapshotter, criNamespace, image.chainId, call),
     signal: call.signal,
     imageVolumePath: (mount) => imageVolumePath(facade, sandbox.id, mount, call),
   });

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
 import { plainHost, specOf } from "../../../test/support/spec-input.ts";
 import { defaultConfig, defaultHandler } from "../../config/defaults.ts";
+import type { SnapshotUsage } from "../../snapshots/ports.ts";
 import { workHere } from "../../trees/run-here.ts";
 import { rootfsPropagation } from "./mount-propagation.ts";
 import { openRootfs } from "./rootfs-reader.ts";
@@ -132,4 +133,55 @@ test("image-defined volumes are filled from the image, unless a mount covers the
   assert.ok(
     !(await specOf({ ...changes, cri })).mounts.some(({ destination }) => destination === "/data"),
   );
+});
+
+test("volumes of an image take no more than the image has, and are few", async () => {
+  await using place = await scratch();
+  const layer = await place.folder("layer");
+  await mkdir(path.join(layer, "usr/in"), { recursive: true });
+  await writeFile(path.join(layer, "usr/in/big"), Buffer.alloc(1_000_000, 1));
+  for (let index = 0; index < 128; index += 1) {
+    await symlink("/usr", path.join(layer, `to-usr-${index}`));
+    await mkdir(path.join(layer, `empty-${index}`));
+  }
+  const imageUsage = async (): Promise<SnapshotUsage> => ({ sizeBytes: 1_000_000n, inodes: 259n });
+  const many = (name: string, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `/${name}-${index}`);
+  const tooMuch =
+    /^volumes of the image hold more than 2 times what it has itself, at "\/to-usr-\d+"$/;
+  const rows: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
+    ["a folder in another", ["/usr", "/usr/in"], undefined],
+    ["128 empty ones", many("empty", 128), undefined],
+    ["129", many("empty", 129), /^image declares 129 volumes, more than 128$/],
+    ["links to one folder", many("to-usr", 128), tooMuch],
+  ];
+  for (const [name, volumes, message] of rows) {
+    const volumesDir = path.join(place.path, name);
+    const rootfs = openRootfs(layer, { work: workHere() });
+    const made = specOf({ imageConfig: { volumes }, rootfs, volumesDir, imageUsage });
+    if (message === undefined) {
+      const { mounts } = await made;
+      assert.equal(
+        mounts.filter(({ source }) => source?.startsWith(volumesDir)).length,
+        volumes.length,
+      );
+    } else await assert.rejects(made, { code: "FAILED_PRECONDITION", message }, name);
+  }
+});
+
+test("many empty files in a volume count as well", async () => {
+  await using place = await scratch();
+  const layer = await place.folder("layer");
+  await mkdir(path.join(layer, "usr"));
+  for (let index = 0; index < 400; index += 1)
+    await writeFile(path.join(layer, `usr/${index}`), "");
+  const volumes = Array.from({ length: 10 }, (_, index) => `/to-usr-${index}`);
+  for (const volume of volumes) await symlink("/usr", path.join(layer, volume));
+  const made = specOf({
+    imageConfig: { volumes },
+    rootfs: openRootfs(layer, { work: workHere() }),
+    volumesDir: path.join(place.path, "volumes"),
+    imageUsage: async () => ({ sizeBytes: 8192n, inodes: 412n }),
+  });
+  await assert.rejects(made, { code: "FAILED_PRECONDITION", message: /at "\/to-usr-4"$/ });
 });

@@ -39,7 +39,12 @@ export async function addContainerMounts(
         input.image.config.volumes,
         new Set(claimed.map(({ destination }) => destination)),
         input.rootfs,
-        { folder: input.volumesDir, mappings, signal: input.signal },
+        {
+          folder: input.volumesDir,
+          mappings,
+          imageUsage: input.imageUsage,
+          signal: input.signal,
+        },
       );
   spec.mounts = mergeMounts(kernelMounts(spec, input, pod.network, mappings), [
     ...claimed,

@@ -5,7 +5,9 @@ import type { CriConfig, RuntimeHandlerConfig } from "../../config/config.ts";
 import type { ContainerConfig, Mount, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { SnapshotUsage } from "../../snapshots/ports.ts";
 import type { AccountQuery, FoundAccounts } from "../../trees/accounts/passwd-file.ts";
+import type { CopySize } from "../../trees/copy-meter.ts";
 import type { AppArmorProfiles } from "./apparmor/apparmor.ts";
 import type { BlockioClasses } from "./classes/blockio.ts";
 import type { RdtGroups } from "./classes/rdt.ts";
@@ -115,6 +117,8 @@ export interface ContainerSpecInput {
    * it with the container, also when building the spec failed.
    */
   readonly volumesDir: string;
+  /** What the image takes on disk, all layers together; asked when something of it is copied. */
+  readonly imageUsage: () => Promise<SnapshotUsage>;
   /** Host path of a mount that names an image; without it such a mount is UNIMPLEMENTED. */
   readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
   /** Ends the waiting for host paths that hang, and the reading of the image. */
@@ -146,14 +150,14 @@ export interface RootfsReader {
   searchAccounts(path: string, query: AccountQuery, call: Cancellable): Promise<FoundAccounts>;
   /**
    * Copies the directory `path`, as the image has it, to the host directory `destination`, which is made;
-   * see copyTree (src/trees). False when `path` is no directory.
+   * see copyTree (src/trees). Answers what the copy takes; undefined when `path` is no directory.
    */
   copyDirectory(
     path: string,
     destination: string,
     options: CopyOptions,
     call: Cancellable,
-  ): Promise<boolean>;
+  ): Promise<CopySize | undefined>;
 }
 
 export interface CopyOptions {
@@ -161,4 +165,6 @@ export interface CopyOptions {
   readonly mappings?: IdMappings | undefined;
   /** Refuse what is neither a file nor a folder (INVALID_ARGUMENT), and more than 100,000 entries. */
   readonly plain?: boolean;
+  /** FAILED_PRECONDITION where the copy would take more. */
+  readonly most?: CopySize;
 }

@@ -50,18 +50,18 @@ export function openRootfs(
       files?.keep(layers, path, bytes);
       return searchAccounts(query, bytes);
     },
-    copyDirectory: async (path, destination, { mappings, plain }, call) => {
+    copyDirectory: async (path, destination, { mappings, plain, most }, call) => {
       const found = await tree.lookup(path);
-      if (found === undefined || found.kind !== "directory") return false;
-      if (await makeIfEmpty(found.hostPaths, destination, mappings)) return true;
+      if (found === undefined || found.kind !== "directory") return undefined;
+      if (await makeIfEmpty(found.hostPaths, destination, mappings)) return { bytes: 0, inodes: 1 };
       const request = {
         layers: found.hostPaths.map((folder) => folder.toString("latin1")),
         destination: Buffer.from(destination).toString("latin1"),
         ...(mappings && { mappings }),
         ...(plain && { plainEntries: 100_000 }),
+        ...(most && { most }),
       };
-      await work.run("copy", request, call);
-      return true;
+      return work.run("copy", request, call);
     },
   };
 

@@ -272,7 +272,7 @@ export class FakeWorld implements AsyncDisposable {
         describe: () => ({ apparmor: { enabled: false } }),
         openRootfs: () => ({
           searchAccounts: async () => ({ user: undefined, gid: undefined, memberOf: [] }),
-          copyDirectory: () => Promise.resolve(false),
+          copyDirectory: () => Promise.resolve(undefined),
         }),
       },
       layerArchives: {
