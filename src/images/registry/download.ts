@@ -8,6 +8,7 @@ import type { Descriptor } from "../manifest/documents.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { awaitOtherWriter } from "./other-writer.ts";
 import type { OpenBlob, RegistryClient } from "./registry-client.ts";
+import { isTinyPieces } from "./tiny-pieces.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 export interface DownloadOptions {
@@ -143,7 +144,7 @@ async function receive(
     cut();
     call.signal.throwIfAborted();
     const isStalled = watch.signal.aborted;
-    if (!isStalled && !isFault(error, "FAILED_PRECONDITION")) throw error;
+    if (!isStalled && !isTinyPieces(error) && !isFault(error, "FAILED_PRECONDITION")) throw error;
     throw orNextHost(options, avoided, host, isStalled ? watch.signal.reason : error);
   }
 }
@@ -183,6 +184,7 @@ async function* chunksOf(
   try {
     for await (const chunk of body) yield chunk as Buffer;
   } catch (error) {
+    if (isTinyPieces(error)) throw error;
     throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
   }
 }

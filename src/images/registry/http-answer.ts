@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
+import { GrowingBuffer } from "../../base/growing-buffer.ts";
 import { startTimer } from "../../base/timers.ts";
+import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
 
 /** An answer whose body is still to be read: consume it, or call `discard`. */
 export interface HttpAnswer {
@@ -19,6 +21,7 @@ const discardMs = 5_000;
 
 export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
   body.on("error", () => {}); // whoever reads the body sees it; nobody may
+  refuseTinyPieces(body, url);
   return {
     status: body.statusCode ?? 0,
     headers: body.headers,
@@ -30,7 +33,8 @@ export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
 
 /**
  * The whole body, for small answers. `tooLong` is thrown past `maxBytes`, after which the connection is
- * cut. The signal's reason when it fires; UNAVAILABLE for a connection that breaks.
+ * cut, and RESOURCE_EXHAUSTED for a body in tiny pieces. The signal's reason when it fires; UNAVAILABLE for
+ * a connection that breaks.
  */
 export async function readBody(
   answer: HttpAnswer,
@@ -49,27 +53,28 @@ export async function readBody(
 ): Promise<Buffer> {
   const { body, url } = answer;
   const cut = (): void => void body.destroy();
-  const chunks: Buffer[] = [];
-  let size = 0;
+  const kept = new GrowingBuffer(maxBytes);
+  let isTooLong = false;
   signal.addEventListener("abort", cut, { once: true });
   try {
     signal.throwIfAborted();
     for await (const chunk of body) {
-      size += (chunk as Buffer).length;
-      if (size > maxBytes) break; // which destroys the body
-      received?.((chunk as Buffer).length);
-      chunks.push(chunk as Buffer);
+      const { length } = chunk as Buffer;
+      isTooLong = kept.add(chunk as Buffer) < length;
+      if (isTooLong) break; // which destroys the body
+      received?.(length);
     }
   } catch (error) {
     body.destroy();
     if (signal.aborted) throw signal.reason;
+    if (isTinyPieces(error)) throw error;
     throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, { cause: error });
   } finally {
     signal.removeEventListener("abort", cut);
   }
-  if (size > maxBytes) throw tooLong();
+  if (isTooLong) throw tooLong();
   if (signal.aborted) throw signal.reason;
-  return Buffer.concat(chunks);
+  return kept.bytes();
 }
 
 function discard(body: IncomingMessage): void {

@@ -459,6 +459,46 @@ for (const { what, code, handler } of floods) {
   });
 }
 
+/** A long answer in chunks of a byte. */
+const crumbs: Handler = (request, response) => {
+  // Its length is not to be known from elsewhere.
+  if (request.method === "HEAD") return ended(response.writeHead(405).end());
+  const body = image.blobs.get(digestIn(request) ?? "") ?? Buffer.alloc(0);
+  response.writeHead(200, { "content-type": image.manifest.mediaType });
+  response.flushHeaders();
+  // Node's server would join them.
+  const chunks = Array.from(
+    Buffer.concat([body, Buffer.alloc(8192, " ")]),
+    (byte) => `1\r\n${String.fromCharCode(byte)}\r\n`,
+  );
+  response.socket?.end(`${chunks.join("")}0\r\n\r\n`, "latin1");
+  return true;
+};
+
+const crumbled: readonly { readonly what: string; readonly handler: Handler }[] = [
+  { what: "a manifest", handler: onlyFor((url) => url.includes("/manifests/"), crumbs) },
+  { what: "a token", handler: tokenServer(crumbs) },
+  { what: "a layer", handler: onlyFor((url) => url.includes(image.layer), crumbs) },
+];
+
+for (const { what, handler } of crumbled) {
+  test(`a registry that sends ${what} byte by byte is refused`, { skip }, async () => {
+    await using registry = await serveImage(image, handler);
+    const { images } = await library();
+    await assert.rejects(images.pull(`${registry.host}/a/b`, call()), {
+      code: "RESOURCE_EXHAUSTED",
+      message: new RegExp(`"${registry.host}" answers in pieces of less than 64 bytes`),
+    });
+  });
+
+  test(`a mirror that sends ${what} byte by byte gives way to the registry`, { skip }, async () => {
+    await using mirror = await serveImage(image, handler);
+    await using registry = await serveImage(image);
+    const { images } = await library(`[host."http://${mirror.host}"]`);
+    assert.equal((await images.pull(`${registry.host}/a/b`, call())).id, image.id);
+  });
+}
+
 const loops: readonly {
   readonly what: string;
   readonly code: string;
