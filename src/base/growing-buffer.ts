@@ -2,7 +2,7 @@
 
 const firstBytes = 4096;
 /** A buffer larger than this is not kept for what comes next. */
-const keptBytes = 64 * 1024;
+const keptBytes = 1024 * 1024;
 
 /**
  * Gathers bytes that others send in pieces of their own choosing, by copying them into one buffer that

@@ -47,6 +47,30 @@ test("a blob is there once it is committed, with its labels", async (t) => {
   assert.deepEqual((await store.setLabels(ns, digest, { x: "y" })).labels, { x: "y" });
 });
 
+test("a blob comes in pieces of any size, and none is kept as it came", async (t) => {
+  const { store } = await open(t);
+  const whole = Buffer.alloc(3_500_000, "0123456789abcdef-");
+  await using writer = await store.writer(ns, "pieces", {});
+  const piece = Buffer.alloc(1);
+  for (let at = 0; at < 2000; at += 1) {
+    piece.set(whole.subarray(at, at + 1));
+    await writer.write(piece, call);
+  }
+  const rest = Buffer.from(whole.subarray(2000));
+  for (const [from, to] of [
+    [0, 900_000],
+    [900_000, 3_400_000],
+    [3_400_000, rest.length],
+  ] as const) {
+    const large = rest.subarray(from, to);
+    await writer.write(large, call);
+    large.fill(0);
+  }
+  assert.equal(writer.offsetBytes, BigInt(whole.length));
+  const digest = await writer.commit({ expected: digestOf(whole) });
+  assert.ok((await store.read(digest, call)).equals(whole));
+});
+
 test("wrong size or digest is refused", async (t) => {
   const { store } = await open(t);
   const wrong = [

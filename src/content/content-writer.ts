@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { GrowingBuffer } from "../base/growing-buffer.ts";
 import { nowNanos } from "../base/now.ts";
 import { Sha256 } from "./digest.ts";
 import type { OpenIngest } from "./ingest.ts";
@@ -25,8 +26,8 @@ export class IngestWriter implements ContentWriter {
   readonly #host: WriterHost;
   #hash: Sha256;
   #offset: number;
-  #gathered: Uint8Array[] = [];
-  #gatheredBytes = 0;
+  #gathered = new GrowingBuffer(gatherBytes);
+  #spare: GrowingBuffer | undefined;
   #updatedAtNanos: bigint;
   #closed = false;
 
@@ -54,16 +55,17 @@ export class IngestWriter implements ContentWriter {
     };
   }
 
-  /** Takes the chunk over: it must not be changed afterwards. */
+  /** Copies: chunks of a byte, which whoever sends them may choose, are not to be an object each. */
   async write(chunk: Uint8Array, { signal }: Cancellable): Promise<void> {
     signal.throwIfAborted();
     this.#assertOpen();
     this.#hash.update(chunk);
     this.#offset += chunk.byteLength;
     this.#updatedAtNanos = nowNanos();
-    this.#gathered.push(chunk);
-    this.#gatheredBytes += chunk.byteLength;
-    if (this.#gatheredBytes >= gatherBytes) await this.#flush();
+    for (let rest = chunk; rest.byteLength > 0; ) {
+      rest = rest.subarray(this.#gathered.add(rest));
+      if (this.#gathered.isFull) await this.#flush();
+    }
   }
 
   async truncate(offsetBytes: bigint): Promise<void> {
@@ -71,8 +73,7 @@ export class IngestWriter implements ContentWriter {
     if (offsetBytes !== 0n) {
       throw fault("UNIMPLEMENTED", `cannot truncate ingest "${this.#ingest.ref}": only to 0`);
     }
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
+    this.#gathered = new GrowingBuffer(gatherBytes);
     await this.#ingest.handle.truncate(0);
     this.#hash = new Sha256();
     this.#offset = 0;
@@ -122,21 +123,23 @@ export class IngestWriter implements ContentWriter {
 
   /** Closes the ingest without the bytes that were not written yet: it is about to be removed. */
   async discard(): Promise<void> {
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
+    this.#gathered = new GrowingBuffer(gatherBytes);
     await this.#close();
   }
 
   async #flush(): Promise<void> {
-    const chunks = this.#gathered;
-    const bytes = this.#gatheredBytes;
-    if (bytes === 0) return;
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
-    const { bytesWritten } = await this.#ingest.handle.writev(chunks);
-    if (bytesWritten === bytes) return;
-    // A short write of a regular file happens on a full disk; the rest brings the errno.
-    await this.#ingest.handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
+    const full = this.#gathered;
+    if (full.length === 0) return;
+    this.#gathered = this.#spare ?? new GrowingBuffer(gatherBytes);
+    this.#spare = undefined;
+    const bytes = full.bytes();
+    const { bytesWritten } = await this.#ingest.handle.write(bytes);
+    if (bytesWritten < bytes.length) {
+      // A short write of a regular file happens on a full disk; the rest brings the errno.
+      await this.#ingest.handle.writeFile(bytes.subarray(bytesWritten));
+    }
+    full.clear();
+    this.#spare = full;
   }
 
   async #close(): Promise<void> {
