@@ -62,7 +62,10 @@ export async function recoverTasks(
       }
     }),
   );
-  await Promise.all([removeOrphanWork(ports), endBundlelessShims(ports, bundles)]);
+  const shimsEnd = endBundlelessShims(ports, bundles).catch((err: unknown) =>
+    ports.log.warn({ err }, "shims without bundles may be left"),
+  );
+  await Promise.all([removeOrphanWork(ports), shimsEnd]);
   return { recovered, lost };
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir, readFile } from "node:fs/promises";
-import { identify, killProcess, type ProcessIdentity } from "../base/os/proc.ts";
+import { identify, killProcess } from "../base/os/proc.ts";
+import { argumentsOf } from "../base/os/process-scan.ts";
 
 /** Children of a shim that are looked at: a container in the host's process namespace may leave it any number. */
 const maxCandidates = 4096;
@@ -17,9 +18,13 @@ const maxCandidates = 4096;
 export async function killStuckRuntime(shimPid: number, pidFile: string): Promise<boolean> {
   const home = await readOrNothing(`/proc/${shimPid}/cgroup`);
   if (home === "") return false;
-  for (const candidate of await childrenOf(shimPid)) {
-    if (!(await isRuntime(candidate, home, pidFile))) continue;
-    const started = await childrenOf(candidate.pid);
+  for (const pid of await childrenOf(shimPid)) {
+    // The processes of containers are children of the shim as well: they are in other cgroups than the
+    // shim, and their memory, which a command line is, is left alone: a read of it can be made to hang.
+    if ((await readOrNothing(`/proc/${pid}/cgroup`)) !== home) continue;
+    const candidate = identify(pid);
+    if (candidate === undefined || !isRuntime(await argumentsOf(candidate), pidFile)) continue;
+    const started = (await childrenOf(pid)).map(identify).filter((child) => child !== undefined);
     killProcess(candidate, "SIGKILL");
     for (const child of started) killProcess(child, "SIGKILL");
     return true;
@@ -27,22 +32,11 @@ export async function killStuckRuntime(shimPid: number, pidFile: string): Promis
   return false;
 }
 
-/**
- * Whether this is the runtime. The processes of containers are children of the shim as well: they are
- * in other cgroups than the shim, and their memory, which a command line is, is left alone: a read of
- * it can be made to hang.
- */
-async function isRuntime(
-  { pid }: ProcessIdentity,
-  shimCgroup: string,
-  pidFile: string,
-): Promise<boolean> {
-  if ((await readOrNothing(`/proc/${pid}/cgroup`)) !== shimCgroup) return false;
-  const argv = (await readOrNothing(`/proc/${pid}/cmdline`)).split("\0");
+function isRuntime(argv: readonly string[], pidFile: string): boolean {
   return argv[argv.indexOf("--pid-file") + 1] === pidFile;
 }
 
-async function childrenOf(pid: number): Promise<ProcessIdentity[]> {
+async function childrenOf(pid: number): Promise<number[]> {
   const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
   const lists = await Promise.all(
     threads.map((thread) => readOrNothing(`/proc/${pid}/task/${thread}/children`)),
@@ -50,8 +44,7 @@ async function childrenOf(pid: number): Promise<ProcessIdentity[]> {
   return lists
     .flatMap((list) => list.split(" ").filter(Boolean))
     .slice(0, maxCandidates)
-    .map((child) => identify(Number(child)))
-    .filter((child) => child !== undefined);
+    .map(Number);
 }
 
 async function readOrNothing(file: string): Promise<string> {

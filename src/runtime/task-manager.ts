@@ -5,7 +5,7 @@ import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { timeoutSignal } from "../base/timers.ts";
-import { Bundle } from "./bundle.ts";
+import { Bundle, taskFolder } from "./bundle.ts";
 import { CgroupParents } from "./cgroup-parents.ts";
 import { clampToFloor } from "./clamp-process.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
@@ -323,6 +323,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       namespace: bundle.namespace,
       ids: [bundle.id, ...ids],
       grpcAddress,
+      bundles: path.join(this.#options.state, taskFolder),
       spared: await this.#pool.pids(),
     });
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");

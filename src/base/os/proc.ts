@@ -9,11 +9,16 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
+export interface NamedProcess extends ProcessIdentity {
+  /** What its program is called, at most 15 bytes; a process can change it. */
+  readonly name: string;
+}
+
 /**
  * The identity of a live process; undefined when it is gone or a zombie. `kill(pid, 0)` cannot tell:
  * it succeeds for zombies, which stay where nobody reaps.
  */
-export function identify(pid: number): ProcessIdentity | undefined {
+export function identify(pid: number): NamedProcess | undefined {
   if (pid <= 0) return undefined;
   let stat: string;
   try {
@@ -25,7 +30,8 @@ export function identify(pid: number): ProcessIdentity | undefined {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const state = fields[0];
   if (state === "Z" || state === "X" || state === undefined) return undefined;
-  return { pid, startTime: fields[19] ?? "" };
+  const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+  return { pid, startTime: fields[19] ?? "", name };
 }
 
 /** True while that very process lives and is no zombie. */

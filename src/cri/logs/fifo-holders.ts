@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, openSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
 import type { Logger } from "../../base/logger.ts";
 import { openFifoReader } from "../../base/os/fifo.ts";
 import { identify, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
+import { processesBelow } from "../../base/os/process-scan.ts";
 import { reap } from "../../base/os/reaper.ts";
 import { spawnProcessAside } from "../../base/os/spawn.ts";
 
@@ -15,7 +16,7 @@ const holderName = "berth-fifo-holder";
  * its last end is closed, and a shim closes both of its own when the container ends: what was written
  * since the daemon died would be gone. So one small process per running container has the read ends
  * open too and never reads. It lives in a session of its own, as shims do, and is found again by its
- * command line.
+ * standard input, which is the first FIFO.
  */
 export class FifoHolders {
   readonly #program: string;
@@ -31,14 +32,12 @@ export class FifoHolders {
 
   /** Finds the holders of FIFOs below `root` that an earlier daemon started. Call it once, first. */
   async find(root: string): Promise<void> {
-    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-    await Promise.all(
-      pids.map(async (pid) => {
-        const [name, folder] = await argvOf(pid);
-        const holder = name === holderName ? identify(Number(pid)) : undefined;
-        if (holder && folder?.startsWith(`${root}/`)) this.#holders.set(folder, holder);
-      }),
-    );
+    // As the kernel calls a process: its program's name, cut at 15 bytes.
+    const name = path.basename(this.#program).slice(0, 15);
+    for (const { pid, target } of await processesBelow(root, "fd/0")) {
+      const holder = identify(pid);
+      if (holder?.name === name) this.#holders.set(path.dirname(target), holder);
+    }
   }
 
   /**
@@ -90,13 +89,5 @@ export class FifoHolders {
   #keep(folder: string, holder: ProcessIdentity): void {
     if (this.#starting.has(folder)) this.#holders.set(folder, holder);
     else killProcess(holder, "SIGKILL");
-  }
-}
-
-async function argvOf(pid: string): Promise<string[]> {
-  try {
-    return (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
-  } catch {
-    return [];
   }
 }

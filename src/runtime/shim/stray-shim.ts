@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile, readlink } from "node:fs/promises";
 import path from "node:path";
 import { identify, killProcess } from "../../base/os/proc.ts";
+import { argumentsOf, processesBelow } from "../../base/os/process-scan.ts";
 
 export interface ShimSearch {
   /** Path of the shim's program; "" for any. */
@@ -10,6 +10,8 @@ export interface ShimSearch {
   /** Ids one of which the shim was started with. */
   readonly ids: readonly string[];
   readonly grpcAddress: string;
+  /** Where all bundles of this daemon are: a shim works in its own. */
+  readonly bundles: string;
   /** Shims that are in reach: a pod's containers are in the shim that bears their sandbox's id. */
   readonly spared: ReadonlySet<number>;
 }
@@ -28,10 +30,10 @@ const most = 10;
  * command line names its namespace, the daemon's address and the task it was started for, which no
  * other process has. So does the helper's that starts one, and it outlives a daemon that was killed:
  * it goes too, and since it may have started its shim meanwhile, all is looked at again until
- * nothing is found. Answers the pids. For failures only: it reads all of /proc.
+ * nothing is found. Answers the pids. For failures only: it goes through all of /proc.
  */
 export async function killStrayShims(search: ShimSearch): Promise<number[]> {
-  const killed = await killShims(search.spared, (argv) => isShimOf(argv, search));
+  const killed = await killShims(search, (argv) => isShimOf(argv, search));
   return killed.map(({ pid }) => pid);
 }
 
@@ -48,42 +50,43 @@ export interface BundlelessSearch {
  * bundle, and before the shim had ended. Nothing on disk tells of them, and no task is left in them.
  */
 export async function killShimsWithoutBundle(search: BundlelessSearch): Promise<StrayShim[]> {
-  return killShims(search.spared, async (argv, pid) => {
+  return killShims(search, (argv) => {
     const { address, namespace, id } = flagsOf(argv);
-    if (address !== search.grpcAddress || search.hasBundle(namespace, id)) return false;
-    return (await workingFolder(pid)).startsWith(`${search.bundles}/`);
+    return address === search.grpcAddress && !search.hasBundle(namespace, id);
   });
 }
 
-type IsWanted = (argv: readonly string[], pid: number) => boolean | Promise<boolean>;
+type Scope = Pick<ShimSearch, "bundles" | "spared">;
+type IsWanted = (argv: readonly string[]) => boolean;
 
-async function killShims(spared: ReadonlySet<number>, isWanted: IsWanted): Promise<StrayShim[]> {
+async function killShims(scope: Scope, isWanted: IsWanted): Promise<StrayShim[]> {
   const all: StrayShim[] = [];
   for (let round = 0; round < most; round += 1) {
-    const killed = await killOnce(spared, isWanted);
+    const killed = await killOnce(scope, isWanted);
     if (killed.length === 0) break;
     all.push(...killed);
   }
   return all;
 }
 
-async function killOnce(spared: ReadonlySet<number>, isWanted: IsWanted): Promise<StrayShim[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  const killed = await Promise.all(
-    pids.map(async (pid) => {
-      const process = identify(pid);
-      if (process === undefined || spared.has(pid)) return [];
-      const argv = await argvOf(pid);
-      if (!(await isWanted(argv, pid)) || !killProcess(process, "SIGKILL")) return [];
-      const { namespace, id } = flagsOf(argv);
-      return [{ pid, namespace, id }];
-    }),
-  );
-  return killed.flat();
+async function killOnce({ bundles, spared }: Scope, isWanted: IsWanted): Promise<StrayShim[]> {
+  const killed: StrayShim[] = [];
+  for (const { pid } of await processesBelow(bundles, "cwd")) {
+    const process = spared.has(pid) ? undefined : identify(pid);
+    if (process === undefined) continue;
+    const argv = await argumentsOf(process);
+    if (!isWanted(argv) || !killProcess(process, "SIGKILL")) continue;
+    const { namespace, id } = flagsOf(argv);
+    killed.push({ pid, namespace, id });
+  }
+  return killed;
 }
 
 /** Exported for tests: whether a command line is that of a shim looked for. */
-export function isShimOf(argv: readonly string[], search: Omit<ShimSearch, "spared">): boolean {
+export function isShimOf(
+  argv: readonly string[],
+  search: Omit<ShimSearch, "spared" | "bundles">,
+): boolean {
   const program = argv[0] ?? "";
   if (search.binary !== "" && path.basename(program) !== path.basename(search.binary)) return false;
   const { address, namespace, id } = flagsOf(argv);
@@ -101,20 +104,4 @@ function flagsOf(argv: readonly string[]): { address: string; namespace: string;
     return at < 0 ? "" : (argv[at + 1] ?? "");
   };
   return { address: value("-address"), namespace: value("-namespace"), id: value("-id") };
-}
-
-async function argvOf(pid: number): Promise<string[]> {
-  try {
-    return (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").slice(0, -1);
-  } catch {
-    return [];
-  }
-}
-
-async function workingFolder(pid: number): Promise<string> {
-  try {
-    return await readlink(`/proc/${pid}/cwd`);
-  } catch {
-    return "";
-  }
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import { open, opendir, readlink, realpath } from "node:fs/promises";
+import path from "node:path";
+import { settlesWithin } from "../settles-within.ts";
+import type { ProcessIdentity } from "./proc.ts";
+
+/** What a look at all processes may take: a container may have any number of them. */
+const maxScanMs = 5_000;
+const maxArgumentBytes = 4096;
+const maxReadMs = 1_000;
+
+/** Which link of /proc/PID tells a process of ours: its working folder, or its standard input. */
+export type ProcessLink = "cwd" | "fd/0";
+
+export interface LinkedProcess {
+  readonly pid: number;
+  /** What the link leads to, below the folder that was asked for. */
+  readonly target: string;
+}
+
+/**
+ * Processes of which a link leads below `folder`, in this process's namespaces of pids and mounts: in there
+ * is no container. Of all others nothing but links is read: that takes no lock that a process can hold, and
+ * no memory of its. Ends early, with what it has, after some seconds. `proc` is another folder in tests.
+ */
+export async function processesBelow(
+  folder: string,
+  link: ProcessLink,
+  { proc = "/proc" } = {},
+): Promise<LinkedProcess[]> {
+  const found: LinkedProcess[] = [];
+  const real = await realpath(folder).catch(() => folder); // links of /proc have no links in them
+  const own = await namespacesOf(proc, "self");
+  const deadline = performance.now() + maxScanMs;
+  // One after the other, so that it has one thread of the pool at a time.
+  for await (const { name } of await opendir(proc, { bufferSize: 256 })) {
+    if (performance.now() > deadline) break;
+    if (!/^\d+$/.test(name)) continue;
+    const target = await linkOf(`${proc}/${name}/${link}`);
+    if (!target.startsWith(`${real}/`) || (await namespacesOf(proc, name)) !== own) continue;
+    found.push({ pid: Number(name), target: path.join(folder, target.slice(real.length)) });
+  }
+  return found;
+}
+
+/** A read that hangs. There is never a second one: each would hold a thread of the pool for good. */
+let hanging: Promise<unknown> | undefined;
+
+/**
+ * The arguments of a process, of the first 4 KiB; none when it is gone. They are memory of that process, which
+ * it can fill with anything and make every reader hang: ask for those of our own programs only. One
+ * that does not answer in a second has none, and none has any until that read has ended.
+ */
+export async function argumentsOf(
+  { pid }: Pick<ProcessIdentity, "pid">,
+  { proc = "/proc", maxMs = maxReadMs } = {},
+): Promise<string[]> {
+  if (hanging !== undefined) return [];
+  const reading = readStart(`${proc}/${pid}/cmdline`);
+  if (!(await settlesWithin(reading, maxMs))) {
+    hanging = reading;
+    void reading.finally(() => {
+      hanging = undefined;
+    });
+    return [];
+  }
+  return (await reading).split("\0").slice(0, -1);
+}
+
+async function readStart(file: string): Promise<string> {
+  try {
+    await using handle = await open(file);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxArgumentBytes));
+    return buffer.toString("utf8", 0, bytesRead);
+  } catch {
+    return "";
+  }
+}
+
+async function namespacesOf(proc: string, pid: string): Promise<string> {
+  const [pids, mounts] = [
+    await linkOf(`${proc}/${pid}/ns/pid`),
+    await linkOf(`${proc}/${pid}/ns/mnt`),
+  ];
+  return `${pids} ${mounts}`;
+}
+
+async function linkOf(file: string): Promise<string> {
+  try {
+    return await readlink(file);
+  } catch {
+    return "";
+  }
+}
