@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
+
+/** What is looked at of a pod's interfaces: it may make any number of them, and each is a series. */
+const maxInterfaces = 64;
+const maxBytes = 64 * 1024;
+/** The name that CNI gives a pod's first interface. */
+export const defaultInterface = "eth0";
 
 export interface TrafficCounters {
   readonly bytes: number;
@@ -14,13 +20,41 @@ export interface InterfaceCounters {
   readonly transmit: TrafficCounters;
 }
 
-/** Counters of every interface but loopback in the network namespace that `pid` is in; empty when it is gone. */
+/**
+ * Counters of the interfaces in the network namespace that `pid` is in, without loopback: of eth0 and the first
+ * ones, 64 at most, among those that the kernel tells of in 64 KiB. Empty when it is gone.
+ */
 export async function readInterfaceCounters(pid: number): Promise<InterfaceCounters[]> {
-  return parseNetDev(await readFile(`/proc/${pid}/net/dev`, "utf8").catch(() => ""));
+  return parseNetDev(await readStart(`/proc/${pid}/net/dev`));
 }
 
-/** Parses /proc/PID/net/dev: two lines of headings, then `name: ` and sixteen numbers. */
+/** Whole lines only. */
+async function readStart(file: string): Promise<string> {
+  try {
+    await using handle = await open(file);
+    const bytes = Buffer.alloc(maxBytes);
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.toString("latin1", 0, bytes.lastIndexOf(0x0a, length - 1) + 1);
+  } catch {
+    return "";
+  }
+}
+
+/** Parses /proc/PID/net/dev: two lines of headings, then `name: ` and sixteen numbers. At most 64 are answered. */
 export function parseNetDev(text: string): InterfaceCounters[] {
+  const all = parseAll(text);
+  const at = all.findIndex(({ name }) => name === defaultInterface);
+  return at < maxInterfaces
+    ? all.slice(0, maxInterfaces)
+    : [...all.slice(at, at + 1), ...all.slice(0, maxInterfaces - 1)];
+}
+
+function parseAll(text: string): InterfaceCounters[] {
   return text.split("\n").flatMap((line) => {
     const [, name, rest] = /^\s*([^:\s]+):\s*(.*)$/.exec(line) ?? [];
     if (name === undefined || rest === undefined || name === "lo") return [];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { opendir, readFile, readlink, stat } from "node:fs/promises";
 
 /** Open files of a set of processes. */
 export interface OpenFiles {
@@ -11,23 +11,52 @@ export interface OpenFiles {
 const maxProcesses = 128;
 const maxLinks = 2048;
 
-/** Counts descriptors and sockets by walking /proc/PID/fd; a process that goes meanwhile counts 0. */
-export async function countOpenFiles(pids: readonly number[]): Promise<OpenFiles> {
+export interface OpenFilesOptions {
+  readonly signal: AbortSignal;
+  /** How many descriptors are looked at one by one, for sockets. Default 2048. */
+  readonly links?: number;
+}
+
+/**
+ * Counts descriptors and sockets of the first processes. The kernel tells how many descriptors there are since
+ * 6.2; before it, and for sockets, they are looked at one by one, up to a bound. A process that goes
+ * meanwhile counts 0. Rejects when the signal fires.
+ */
+export async function countOpenFiles(
+  pids: readonly number[],
+  { signal, links = maxLinks }: OpenFilesOptions,
+): Promise<OpenFiles> {
   let descriptors = 0;
   let sockets = 0;
-  let linksLeft = maxLinks;
+  let left = links;
   for (const pid of pids.slice(0, maxProcesses)) {
+    signal.throwIfAborted();
     const folder = `/proc/${pid}/fd`;
-    const names = await readdir(folder).catch(() => []);
-    descriptors += names.length;
-    const looked = names.slice(0, linksLeft);
-    linksLeft -= looked.length;
-    const targets = await Promise.all(
-      looked.map((name) => readlink(`${folder}/${name}`).catch(() => "")),
-    );
-    sockets += targets.filter((target) => target.startsWith("socket:")).length;
+    const names = await firstNames(folder, left);
+    left -= names.length;
+    const told = await stat(folder).catch(() => undefined);
+    descriptors += Math.max(told?.size ?? 0, names.length);
+    for (const name of names) {
+      signal.throwIfAborted();
+      const target = await readlink(`${folder}/${name}`).catch(() => "");
+      if (target.startsWith("socket:")) sockets += 1;
+    }
   }
   return { descriptors, sockets };
+}
+
+async function firstNames(folder: string, max: number): Promise<string[]> {
+  const names: string[] = [];
+  if (max <= 0) return names;
+  try {
+    for await (const { name } of await opendir(folder, { bufferSize: 64 })) {
+      names.push(name);
+      if (names.length >= max) break;
+    }
+  } catch {
+    // gone meanwhile
+  }
+  return names;
 }
 
 /** The soft limit of open files of a process; undefined when it is gone or has none. */

@@ -96,11 +96,11 @@ test("a task's series carry its pod, CPU time in fractions of a second", async (
 
 test("a broken, a missing and a stuck task lose only their own series", async () => {
   const reader: TaskSampleReader = {
-    sample: (info) => {
+    sample: (info, call) => {
       if (info.containerId === "broken") return Promise.reject(new Error("EIO"));
       if (info.containerId === "gone") return Promise.resolve(undefined);
       if (info.containerId === "stuck") return new Promise(() => {});
-      return good.sample(info);
+      return good.sample(info, call);
     },
   };
   const tasks = ["broken", "a", "stuck", "gone", "b"].map(task);
@@ -111,12 +111,33 @@ test("a broken, a missing and a stuck task lose only their own series", async ()
   );
 });
 
+test("a task whose reading hangs is told to end, and read again only then", async () => {
+  const signals: AbortSignal[] = [];
+  const { promise: end, resolve } = Promise.withResolvers<undefined>();
+  const reader: TaskSampleReader = {
+    sample: (_info, { signal }) => {
+      signals.push(signal);
+      return end;
+    },
+  };
+  const samples = new TaskSamples(() => [task("a")], { reader, timeoutMs: 5 });
+  for (let pass = 0; pass < 3; pass += 1) assert.deepEqual(await samples.pass(), []);
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true],
+  );
+  resolve(undefined);
+  await end;
+  await samples.pass();
+  assert.equal(signals.length, 2);
+});
+
 test("concurrent passes share one reading; the next reads anew", async () => {
   let reads = 0;
   const reader: TaskSampleReader = {
-    sample: (info) => {
+    sample: (info, call) => {
       reads += 1;
-      return good.sample(info);
+      return good.sample(info, call);
     },
   };
   const samples = new TaskSamples(() => [task("a")], { reader });

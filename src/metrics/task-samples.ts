@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { startTimer } from "../base/timers.ts";
+import type { Cancellable } from "../base/cancellable.ts";
+import { settlesWithin } from "../base/settles-within.ts";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
@@ -25,7 +26,8 @@ export interface TaskSample {
 }
 
 export interface TaskSampleReader {
-  sample(task: TaskInfo): Promise<TaskSample | undefined>;
+  /** undefined for a task that is gone. Aborted when nobody waits any more: then it ends as soon as it can. */
+  sample(task: TaskInfo, call: Cancellable): Promise<TaskSample | undefined>;
 }
 
 const concurrency = 16;
@@ -35,12 +37,15 @@ const maxListedProcesses = 128;
 /**
  * One pass over all tasks. Calls that come while a pass runs join it: a scrape asks once for each
  * metric, and two scrapers may come at once. A task that fails, is gone, or takes longer than its
- * bound is left out of this pass and fails nothing.
+ * bound is left out of this pass and fails nothing; while its reading has not ended it is left out of the
+ * next ones as well, so that no more than one waits for it.
  */
 export class TaskSamples {
   readonly #tasks: TaskSource;
   readonly #reader: TaskSampleReader;
   readonly #timeoutMs: number;
+  /** Tasks that are being read, by namespace and id. */
+  readonly #reading = new Set<string>();
   #running: Promise<readonly TaskSample[]> | undefined;
 
   constructor(
@@ -74,15 +79,14 @@ export class TaskSamples {
   }
 
   async #readOne(task: TaskInfo): Promise<TaskSample | undefined> {
-    const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = startTimer(() => resolve(undefined), this.#timeoutMs);
-    try {
-      return await Promise.race([this.#reader.sample(task), late]);
-    } catch {
-      return undefined;
-    } finally {
-      timer.stop();
-    }
+    const key = `${task.namespace}/${task.containerId}`;
+    if (this.#reading.has(key)) return undefined;
+    this.#reading.add(key);
+    const ending = new AbortController();
+    const sample = this.#reader.sample(task, ending).finally(() => this.#reading.delete(key));
+    if (await settlesWithin(sample, this.#timeoutMs)) return sample.catch(() => undefined);
+    ending.abort(new Error("reading a task's figures took too long"));
+    return undefined;
   }
 }
 
@@ -100,7 +104,7 @@ export function createTaskReader({
 }: TaskReaderOptions): TaskSampleReader {
   const fileSystem = new FileSystem(layersFolder);
   return {
-    sample: async (task) => {
+    sample: async (task, call) => {
       const [cgroup, limits, processes, pids, fileLimit, interfaces, layer, disk] =
         await Promise.all([
           readCgroupSample(task.cgroupPaths),
@@ -112,13 +116,14 @@ export function createTaskReader({
           layerBytes(task),
           fileSystem.sample(),
         ]);
+      call.signal.throwIfAborted();
       if (cgroup === undefined) return undefined;
       return {
         task,
         cgroup,
         limits,
         processes,
-        openFiles: pids && (await countOpenFiles(pids)),
+        openFiles: pids && (await countOpenFiles(pids, call)),
         openFilesLimit: fileLimit,
         interfaces,
         fileSystem: disk,

@@ -11,7 +11,11 @@ import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layo
 import { countProcesses } from "../../metrics/cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
 import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
-import { type InterfaceCounters, readInterfaceCounters } from "../../metrics/interface-counters.ts";
+import {
+  defaultInterface,
+  type InterfaceCounters,
+  readInterfaceCounters,
+} from "../../metrics/interface-counters.ts";
 import type {
   ContainerStatsReader,
   PodStatsReader,
@@ -29,9 +33,6 @@ export interface PodStatsOptions {
   readonly readProcesses?: (paths: CgroupPaths) => Promise<number | undefined>;
   readonly readInterfaces?: (pid: number) => Promise<InterfaceCounters[]>;
 }
-
-/** The name that CNI gives a pod's first interface. */
-const defaultInterface = "eth0";
 
 /**
  * Makes the reader of pod stats: the pod's own cgroup where it has one, else the sum is left to the
@@ -123,7 +124,7 @@ function attributes({
   };
 }
 
-/** Every interface of the pod, eth0 first; without an eth0 the first that there is. */
+/** The interfaces that are told, eth0 first; without an eth0 the first that there is. */
 export function toNetworkUsage(interfaces: readonly InterfaceCounters[]): NetworkUsageInit {
   const usages = interfaces.map(({ name, receive, transmit }) => ({
     name,

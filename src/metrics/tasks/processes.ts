@@ -12,10 +12,15 @@ export function processMetrics(): TaskMetricDefinition[] {
     simple(
       "gauge",
       "container_file_descriptors",
-      "Open file descriptors.",
+      "Open file descriptors of the first 128 processes.",
       ({ openFiles }) => openFiles?.descriptors,
     ),
-    simple("gauge", "container_sockets", "Open sockets.", ({ openFiles }) => openFiles?.sockets),
+    simple(
+      "gauge",
+      "container_sockets",
+      "Open sockets among the first 2048 descriptors of those processes.",
+      ({ openFiles }) => openFiles?.sockets,
+    ),
     labelled(
       {
         type: "gauge",
