@@ -139,6 +139,7 @@ export function criPlugins(
       const rooms = path.join(config.root, "checkpoint-rooms");
       await clearMountRooms(rooms, context.get(trees).remover);
       const figures = await createFigures({
+        work: context.get(trees).work,
         layout,
         snapshotter,
         config,

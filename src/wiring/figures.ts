@@ -3,12 +3,14 @@ import { access } from "node:fs/promises";
 import path from "node:path";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { StartConfig } from "../config/reload-decisions.ts";
+import { CriPaths } from "../cri/paths.ts";
 import {
   criNamespace,
   type OomProbe,
   type RuntimeServicePorts,
   type StatsTarget,
 } from "../cri/ports.ts";
+import { containerDisk } from "../cri/stats/container-disk.ts";
 import { createContainerStatsReader } from "../cri/stats/container-stats-reader.ts";
 import { createPodMetrics } from "../cri/stats/pod-metrics.ts";
 import { createPodStatsReader } from "../cri/stats/pod-stats-reader.ts";
@@ -19,10 +21,13 @@ import { memoryInUse, oomKills } from "../metrics/cgroup/read-sample.ts";
 import type { TaskInfo } from "../metrics/ports.ts";
 import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
+import type { TreeWork } from "../trees/ports.ts";
 
 export interface FiguresOptions {
   readonly layout: CgroupLayout;
   readonly snapshotter: Snapshotter;
+  /** Measures. */
+  readonly work: TreeWork;
   readonly config: StartConfig;
   readonly live: LiveConfig;
   /** What runs now, from memory. */
@@ -37,9 +42,14 @@ export type Figures = Pick<
 
 /** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
 export async function createFigures(options: FiguresOptions): Promise<Figures> {
-  const { layout, snapshotter, config, live, tasks } = options;
+  const { layout, snapshotter, work, config, live, tasks } = options;
+  const paths = new CriPaths(config);
   const layers = new WritableLayers({
-    snapshotUsage: (key, call) => snapshotter.usage(criNamespace, key, call),
+    snapshotUsage: containerDisk({
+      layer: (key, call) => snapshotter.usage(criNamespace, key, call),
+      volumes: (id) => paths.volumes(id), // a container's snapshot has its id
+      work,
+    }),
     statsPeriodMs: () => live.current.cri.statsPeriodMs,
   });
   const layersFolder = path.join(config.root, "snapshots", snapshotter.name);

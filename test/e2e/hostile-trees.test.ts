@@ -137,6 +137,22 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
     const made = await cri.exec(id, ["mkdir", "-p", `/data/${deepPath}`]);
     assert.equal(made.exitCode, 0, made.stderr);
     assert.ok(readdirSync(containers()).includes(id));
+    const filled = await cri.exec(id, [
+      "dd",
+      "if=/dev/zero",
+      "of=/data/big",
+      "bs=1048576",
+      "count=9",
+    ]);
+    assert.equal(filled.exitCode, 0, filled.stderr);
+    await until(
+      "what lies in the volume is counted",
+      async () => {
+        const { stats } = await cri.runtime.ContainerStats({ containerId: id });
+        return (stats?.writableLayer?.usedBytes?.value ?? 0n) >= BigInt(9 * 2 ** 20);
+      },
+      { timeoutMs: 30_000, everyMs: 500 },
+    );
     await cri.removePod(pod.id);
     assert.ok(!readdirSync(containers()).includes(id));
     await nothingIsLeft([id]);
