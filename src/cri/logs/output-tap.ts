@@ -7,6 +7,8 @@ import type { StreamName } from "./line-formatter.ts";
 
 /** What a tap may have waiting for its reader, both streams together. */
 const boundBytes = 4 * 1024 * 1024;
+/** What a piece costs beyond its bytes. Without it, four million reads of one byte would count as 4 MiB. */
+const pieceCost = 256;
 /** How long a tap may stay over its bound before it is cut. */
 const patienceMs = 1_000;
 
@@ -33,6 +35,7 @@ export class OutputTap implements Disposable {
   readonly #events: TapEvents;
   readonly #sockets = new Map<StreamName, Socket>();
   #patience: Timer | undefined;
+  #pieces = 0;
   #ended = false;
 
   /** Opens the write ends of FIFOs that are being read; throws Node's system error, ENXIO without a reader. */
@@ -56,6 +59,7 @@ export class OutputTap implements Disposable {
     const socket = this.#sockets.get(name);
     if (!socket || this.#ended) return;
     // Most of what is written goes into the pipe before `write` returns.
+    this.#pieces += 1;
     socket.write(Buffer.from(bytes), () => this.#written());
     if (this.#patience === undefined && this.#waiting() > boundBytes) {
       this.#patience = startTimer(() => this.#finish("slow"), patienceMs);
@@ -94,6 +98,7 @@ export class OutputTap implements Disposable {
   }
 
   #written(): void {
+    this.#pieces -= 1;
     if (this.#patience === undefined || this.#waiting() > boundBytes / 2) return;
     this.#restOver();
     this.#events.onRelief();
@@ -105,7 +110,7 @@ export class OutputTap implements Disposable {
   }
 
   #waiting(): number {
-    let bytes = 0;
+    let bytes = this.#pieces * pieceCost;
     for (const socket of this.#sockets.values()) bytes += socket.writableLength;
     return bytes;
   }
