@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir } from "node:fs/promises";
+import type { Dirent } from "node:fs";
+import { opendir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { isFault } from "../../base/errors.ts";
+import { errnoOf, isFault } from "../../base/errors.ts";
 import { deleteExec, killExec } from "../container/end-exec.ts";
 import { containerOfExec } from "../container/exec-target.ts";
 import type { Facade } from "../facade.ts";
@@ -19,7 +20,7 @@ export interface LeftoverExec {
  */
 export async function leftoverExecs(facade: Facade): Promise<LeftoverExec[]> {
   const found: LeftoverExec[] = [];
-  for (const execId of await namesOfExecs(path.join(facade.ports.config.state, "fifo"))) {
+  for await (const execId of namesOfExecs(path.join(facade.ports.config.state, "fifo"))) {
     const task = facade.live.of(containerOfExec(execId) ?? "").task;
     if (!task) continue;
     found.push({
@@ -36,13 +37,29 @@ export async function leftoverExecs(facade: Facade): Promise<LeftoverExec[]> {
   return found;
 }
 
-async function namesOfExecs(folder: string): Promise<ReadonlySet<string>> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const execs = names
-    .map((name) => path.basename(name))
-    .filter((name) => name.endsWith("-stdout"))
-    .map((name) => name.slice(0, -"-stdout".length));
-  return new Set(execs.filter((id) => containerOfExec(id) !== undefined));
+/** Each process has a folder of its own with its FIFOs, three at most. */
+async function* namesOfExecs(folder: string): AsyncGenerator<string, void, undefined> {
+  for await (const { name } of entriesOf(folder)) {
+    let left = mostFifos;
+    for await (const fifo of entriesOf(path.join(folder, name))) {
+      const execId = fifo.name.endsWith(suffix) ? fifo.name.slice(0, -suffix.length) : "";
+      if (containerOfExec(execId) !== undefined) yield execId;
+      left -= 1;
+      if (left === 0) break; // it is none of ours
+    }
+  }
+}
+
+const suffix = "-stdout";
+const mostFifos = 16;
+
+/** A few entries at a time; none where there is no such folder. */
+async function* entriesOf(folder: string): AsyncGenerator<Dirent, void, undefined> {
+  try {
+    yield* await opendir(folder);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+  }
 }
 
 async function exists(look: () => Promise<unknown>): Promise<boolean> {
