@@ -59,7 +59,7 @@ for (const { name, header } of hostile) {
     pack.finalize();
     const file = path.join(folder, "bad.tar");
     writeFileSync(file, await collect(pack));
-    const unpack = unpackArchive(file, path.join(folder, "bad"), call);
+    const unpack = unpackArchive(file, path.join(folder, `bad ${name}`), call);
     await assert.rejects(unpack, { code: "INVALID_ARGUMENT" });
   });
 }
@@ -83,15 +83,16 @@ for (const [what, make] of noArchives) {
 test("unpackArchive takes a compressed archive, up to a hundred times its size", {
   skip,
 }, async () => {
-  const [file, to] = [path.join(folder, "z.tar.gz"), path.join(folder, "z")];
-  const packed = async (bytes: number): Promise<void> => {
+  const file = path.join(folder, "z.tar.gz");
+  const packed = async (bytes: number, to: string): Promise<void> => {
     const pack = tar.pack();
     pack.entry({ name: "pages.img" }, Buffer.alloc(bytes));
     pack.finalize();
     writeFileSync(file, gzipSync(await collect(pack)));
     await unpackArchive(file, to, call);
   };
-  await packed(500_000);
+  const to = path.join(folder, "z");
+  await packed(500_000, to);
   assert.equal(readFileSync(path.join(to, "pages.img")).length, 500_000);
-  await assert.rejects(packed(20_000_000), { code: "RESOURCE_EXHAUSTED" });
+  await assert.rejects(packed(20_000_000, path.join(folder, "zz")), { code: "RESOURCE_EXHAUSTED" });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, opendir, stat } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
@@ -17,8 +17,7 @@ export async function* packFolder(folder: string): AsyncGenerator<Uint8Array, vo
 }
 
 async function fill(pack: tar.Pack, folder: string): Promise<void> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  for (const entry of entries) {
+  for await (const entry of await opendir(folder, { recursive: true })) {
     const file = path.join(entry.parentPath, entry.name);
     const name = path.relative(folder, file);
     const { mode, size, mtime } = await stat(file);
@@ -37,7 +36,7 @@ const maxEntries = 100_000;
 const maxRatio = 100;
 
 /**
- * Makes `folder` anew from a tar, plain or compressed, in a chrooted process. The archive may come from
+ * Makes `folder`, which is not there, from a tar, plain or compressed, in a chrooted process. The archive may come from
  * anywhere: INVALID_ARGUMENT when it is no regular file, holds anything but files and folders, or a name
  * that leads out; RESOURCE_EXHAUSTED when it holds too much. The folder holds rubbish after a failure.
  */
@@ -47,8 +46,8 @@ export async function unpackArchive(
   call: Cancellable,
 ): Promise<void> {
   await using archive = await openArchive(file);
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(path.dirname(folder), { recursive: true, mode: 0o700 });
+  await mkdir(folder, { mode: 0o700 });
   const { size } = await archive.stat();
   const plain = { entries: maxEntries, totalBytes: Math.max(size * maxRatio, 1024 * 1024) };
   // The open file, whatever has its name by now.

@@ -21,6 +21,15 @@ export function restoreFolder(context: TasksContext, namespace: string, id: stri
   return path.join(context.checkpointDir, "restore", namespace, id);
 }
 
+/** Moves it to where the next start sweeps; the rest goes in the background. */
+export async function removeRestoreFolder(
+  context: TasksContext,
+  namespace: string,
+  id: string,
+): Promise<void> {
+  await context.remover.remove(restoreFolder(context, namespace, id), context.checkpointDir);
+}
+
 export function requireContent(context: TasksContext): ContentStore {
   if (context.content) return context.content;
   throw fault("FAILED_PRECONDITION", "there is no content store for checkpoints");

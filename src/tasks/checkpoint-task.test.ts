@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { immutable } from "../../test/support/foreign-tree.ts";
 import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
 import { silentLogger } from "../base/logger.ts";
 import { createContentStore } from "../content/content-store.ts";
@@ -11,12 +20,16 @@ import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
 import { codec, packAny } from "../rpc/codec.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import type { ServiceClient } from "../rpc/service.ts";
+import { workHere } from "../trees/run-here.ts";
+import { TreeRemover } from "../trees/tree-remover.ts";
 
 const on = { namespace: "ns" };
+const skip = process.getuid?.() === 0 ? false : "needs root";
 
 interface Bench extends Disposable {
   readonly fakes: FakeServices;
   readonly folder: string;
+  readonly remover: TreeRemover;
   readonly tasks: ServiceClient<"containerd.services.tasks.v1.Tasks">;
   blob(digest: string): Buffer;
 }
@@ -29,7 +42,9 @@ async function bench(): Promise<Bench> {
     metadata: openMemoryMetadata(silentLogger),
     log: silentLogger,
   });
-  const fakes = fakeServices({ content, checkpointDir: path.join(folder, "checkpoints") });
+  const checkpointDir = path.join(folder, "checkpoints");
+  const remover = new TreeRemover({ work: workHere(), log: silentLogger });
+  const fakes = fakeServices({ content, checkpointDir, remover });
   const containers = inProcessClient(
     "containerd.services.containers.v1.Containers",
     fakes.containers,
@@ -41,6 +56,7 @@ async function bench(): Promise<Bench> {
   return {
     fakes,
     folder,
+    remover,
     tasks,
     blob: (digest) => readFileSync(path.join(folder, "content", "blobs", ...digest.split(":"))),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
@@ -80,6 +96,25 @@ test("Tasks: a checkpoint becomes blobs, and another container is restored from 
   assert.equal(readFileSync(path.join(folder, "core-1.img"), "utf8"), "image of c");
   await b.tasks.Delete({ containerId: "copy" }, on);
   assert.equal(existsSync(folder), false);
+});
+
+test("Tasks: a restored checkpoint goes, whatever is in it, and so does what a dead daemon left", {
+  skip,
+}, async () => {
+  using b = await bench();
+  const [image] = (await b.tasks.Checkpoint({ containerId: "c" }, on)).descriptors;
+  const checkpoints = path.join(b.folder, "checkpoints");
+  const folder = path.join(checkpoints, "restore/ns/copy");
+  mkdirSync(path.join(folder, "left"), { recursive: true });
+  writeFileSync(path.join(folder, "left/old.img"), "x");
+  immutable(path.join(folder, "left/old.img"));
+  await b.tasks.Create({ containerId: "copy", ...(image && { checkpoint: image }) }, on);
+  assert.deepEqual(readdirSync(folder), ["core-1.img"]);
+  immutable(path.join(folder, "core-1.img"));
+  await b.tasks.Delete({ containerId: "copy" }, on);
+  await b.remover.settled(checkpoints, { signal: new AbortController().signal });
+  assert.deepEqual(readdirSync(checkpoints), ["restore"]);
+  assert.deepEqual(readdirSync(path.dirname(folder)), []);
 });
 
 test("Tasks: Create refuses a checkpoint that is none", async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { fault } from "../base/errors.ts";
 import type { ProtoAny, TypesDescriptorInit } from "../gen/tasks.gen.ts";
@@ -47,7 +47,7 @@ async function checkpointToContent(
       await storeSpec(context, `${name}-spec`, spec, call),
     ];
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await context.remover.remove(folder);
   }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
 import { fault } from "../base/errors.ts";
 import type { ContainersContainer, ProtoAny, TasksCreateTaskRequest } from "../gen/tasks.gen.ts";
 import { unpackAny } from "../rpc/codec.ts";
 import type { CallContext } from "../rpc/service.ts";
 import type { CreateOptions } from "../runtime/ports.ts";
-import { restoreFolder, unpackCheckpoint } from "./checkpoint-content.ts";
+import { removeRestoreFolder, restoreFolder, unpackCheckpoint } from "./checkpoint-content.ts";
 import { requiredNamespace } from "./required-namespace.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 
@@ -41,12 +40,13 @@ async function createFrom(
   }
   // The shim reads the image at Start, so the folder stays until the task is deleted.
   const folder = restoreFolder(context, namespace, container.id);
+  await removeRestoreFolder(context, namespace, container.id); // a daemon that died may have left one
   try {
     await unpackCheckpoint(context, namespace, request.checkpoint, folder, call);
     const options = createOptions(container, request, folder);
     return await context.runtime.create(namespace, container.id, options, call);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await removeRestoreFolder(context, namespace, container.id);
     throw error;
   }
 }

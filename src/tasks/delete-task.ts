@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
 import { fault } from "../base/errors.ts";
 import type { TasksDeleteResponseInit } from "../gen/tasks.gen.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { ProcessExit } from "../runtime/ports.ts";
-import { restoreFolder } from "./checkpoint-content.ts";
+import { removeRestoreFolder } from "./checkpoint-content.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 
 /** Delete: the init process, and with it the task. FAILED_PRECONDITION while it runs. */
@@ -12,7 +11,7 @@ export function deleteTask(context: TasksContext): TasksVerb<"Delete"> {
   return async ({ containerId }, call) => {
     const task = context.lookup.task(containerId, call);
     const exit = await task.delete("", call);
-    await rm(restoreFolder(context, task.namespace, task.id), { recursive: true, force: true });
+    await removeRestoreFolder(context, task.namespace, task.id);
     return responseOf(containerId, exit);
   };
 }

@@ -3,6 +3,7 @@ import type { ContentStore } from "../content/ports.ts";
 import type { Leases } from "../metadata/leases.ts";
 import type { ServiceImpl, Services } from "../rpc/service.ts";
 import type { PlatformRuntime } from "../runtime/ports.ts";
+import type { RemovesTrees } from "../trees/ports.ts";
 import type { Deprecations } from "./deprecations.ts";
 import type { TaskLookup } from "./task-lookup.ts";
 
@@ -21,6 +22,8 @@ export interface TasksContext {
   readonly leases: Leases | undefined;
   readonly deprecations: Deprecations | undefined;
   readonly checkpointDir: string;
+  /** For checkpoints' files, which are whatever an archive or a task made them. */
+  readonly remover: Pick<RemovesTrees, "remove">;
   readonly stateTimeoutMs: () => number;
   readonly statsTimeoutMs: number;
 }

@@ -5,6 +5,7 @@ import type { MetadataStore } from "../metadata/ports.ts";
 import { containersTable } from "../metadata/records.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { PlatformRuntime } from "../runtime/ports.ts";
+import type { RemovesTrees } from "../trees/ports.ts";
 import { checkpointTask } from "./checkpoint-task.ts";
 import { createTask } from "./create-task.ts";
 import { deleteProcess, deleteTask } from "./delete-task.ts";
@@ -28,6 +29,8 @@ export interface TasksServiceOptions {
   readonly deprecations?: Deprecations;
   /** Folder for a checkpoint's files on their way; made when missing. */
   readonly checkpointDir: string;
+  /** Removes what is in it. */
+  readonly remover: Pick<RemovesTrees, "remove">;
   /** How long one task may take to tell its state, 2 s in containerd. */
   readonly stateTimeoutMs?: () => number;
   /** How long one task may take to tell its metrics, 2 s in containerd. */
@@ -47,6 +50,7 @@ export function createTasksService(options: TasksServiceOptions): ServiceImpl<Ta
     leases: options.leases,
     deprecations: options.deprecations,
     checkpointDir: options.checkpointDir,
+    remover: options.remover,
     stateTimeoutMs: options.stateTimeoutMs ?? (() => 2_000),
     statsTimeoutMs: options.statsTimeoutMs ?? 2_000,
   };

@@ -22,7 +22,7 @@ import type { StoragePlugins } from "./storage.ts";
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function servicePlugins(
   { config, live, version, revision }: Environment,
-  { metadata, content, leases }: StoragePlugins,
+  { metadata, content, leases, trees }: StoragePlugins,
   { exchange, runtime }: RuntimePlugins,
   listPlugins: () => readonly PluginFacts[],
 ) {
@@ -31,17 +31,22 @@ export function servicePlugins(
   const tasks = definePlugin({
     type,
     id: "tasks-service",
-    requires: [metadata, content, leases, runtime].map(pluginUri),
-    init: (context) =>
-      createTasksService({
+    requires: [metadata, content, leases, trees, runtime].map(pluginUri),
+    init: (context) => {
+      const { remover } = context.get(trees);
+      const checkpointDir = path.join(config.root, "checkpoints");
+      void remover.sweep(checkpointDir); // never rejects
+      return createTasksService({
         runtime: context.get(runtime),
         metadata: context.get(metadata),
         content: context.get(content),
         leases: context.get(leases),
         deprecations,
-        checkpointDir: path.join(config.root, "checkpoints"),
+        checkpointDir,
+        remover,
         stateTimeoutMs: () => live.current.timeouts.taskStateMs,
-      }),
+      });
+    },
   });
   const containers = definePlugin({
     type,

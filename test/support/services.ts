@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The services over a fake runtime and a memory store, as builders for tests.
+import { rm } from "node:fs/promises";
 import { silentLogger } from "../../src/base/logger.ts";
 import { createEventsService } from "../../src/events/events-service.ts";
 import { createExchange } from "../../src/events/exchange.ts";
@@ -33,7 +34,13 @@ export function fakeServices(options: Partial<TasksServiceOptions> = {}): FakeSe
     runtime,
     metadata,
     exchange,
-    tasks: createTasksService({ runtime, metadata, checkpointDir: "/nonexistent", ...options }),
+    tasks: createTasksService({
+      runtime,
+      metadata,
+      checkpointDir: "/nonexistent",
+      remover: { remove: (file) => rm(file, { recursive: true, force: true }) },
+      ...options,
+    }),
     containers: createContainersService({
       metadata,
       events: exchange,

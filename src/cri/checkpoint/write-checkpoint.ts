@@ -38,7 +38,7 @@ export async function writeCheckpoint(
     await op.run("describe", () => describe(facade, record, folder, call));
     await op.run("archive", () => archive(folder, location, call));
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await facade.ports.remover.remove(folder, facade.paths.containers);
   }
 }
 
