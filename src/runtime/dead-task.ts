@@ -42,7 +42,7 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
     // After it: an OCI runtime that dies with its shim may make one more folder while it does.
     const cgroups = [...new Set([...own, ...(await specCgroups(bundle.id, specPath))])];
     await killLeftovers(init, cgroups, timeoutSignal(task.timeoutMs));
-    await removeCgroups(cgroups, log);
+    await removeCgroups(cgroups, { log, signal: timeoutSignal(task.timeoutMs) });
   } catch (err) {
     log.warn({ err, task: bundle.id }, "processes of a dead task may be left");
   }
