@@ -94,3 +94,28 @@ test("the last words in a FIFO that somebody keeps open are read, and a writer c
   assert.equal(bytes, writer.refills * pipeful.length);
   assert.ok(bytes > 0);
 });
+
+test("a log's reader gives the others a turn after each read of a full pipe", async (t) => {
+  const writer = new RestlessWriter(t);
+  const ended = Promise.withResolvers<void>();
+  let reads = 0;
+  let most = 0;
+  using reader = new FifoReader(writer.fifo, {
+    onData: () => {
+      reads += 1;
+      if (writer.refills < 40) writer.refill();
+      else writer.stop();
+    },
+    onEnd: ended.resolve,
+  });
+  const stream = { over: false };
+  void ended.promise.then(() => (stream.over = true));
+  reader.start({ drainFirst: false });
+  while (!stream.over) {
+    reads = 0;
+    await new Promise((resolve) => setImmediate(resolve));
+    most = Math.max(most, reads);
+  }
+  assert.equal(writer.refills, 40);
+  assert.ok(most <= 2, `${most} reads in one turn`);
+});

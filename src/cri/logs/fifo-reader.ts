@@ -21,6 +21,7 @@ export class FifoReader implements Disposable {
   readonly #events: FifoEvents;
   readonly #fd: number;
   #socket: Socket | undefined;
+  #paused = false;
   #ended = false;
 
   /** Opens the read end; throws Node's system error. Nothing is read before `start`. */
@@ -49,7 +50,10 @@ export class FifoReader implements Disposable {
         buffer: readBuffer,
         callback: (size, buffer) => {
           this.#events.onData(buffer.subarray(0, size) as Buffer);
-          return true;
+          if (size < buffer.length) return true;
+          // The poller would read thirty times more before it looks at anybody else.
+          setImmediate(() => this.#readOn());
+          return false;
         },
       },
     });
@@ -62,11 +66,13 @@ export class FifoReader implements Disposable {
 
   /** Reads no more until `resume`; writers wait once the pipe is full. */
   pause(): void {
+    this.#paused = true;
     if (!this.#ended) this.#socket?.pause();
   }
 
   resume(): void {
-    if (!this.#ended) this.#socket?.resume();
+    this.#paused = false;
+    this.#readOn();
   }
 
   /** Reads at once what the FIFO holds, no more than it can, when nobody is to wait for the poller. */
@@ -85,6 +91,10 @@ export class FifoReader implements Disposable {
   /** True at the end of the stream, false while a writer lives. */
   #drain(): boolean {
     return drainPipe(this.#fd, readBuffer, (bytes) => this.#events.onData(bytes));
+  }
+
+  #readOn(): void {
+    if (!this.#ended && !this.#paused) this.#socket?.resume();
   }
 
   #end(): void {
