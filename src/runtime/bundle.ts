@@ -102,7 +102,7 @@ export class Bundle {
     try {
       return (await readBounded(this.file(name), maxFileBytes)).toString().trim();
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return "";
+      if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return "";
       throw error;
     }
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import path from "node:path";
 import type { Logger } from "../base/logger.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { run } from "../base/process.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { timeoutSignal } from "../base/timers.ts";
 import type { Bundle } from "./bundle.ts";
 import { isRecord } from "./is-record.ts";
@@ -24,6 +26,9 @@ export interface DeadTask {
 }
 
 const exitUnknown = 255;
+/** Where runc shims have runc keep its state. */
+const usualRoot = "/run/containerd/runc";
+const maxStateBytes = 64 * 1024 * 1024;
 
 /**
  * Ends a container that no shim parents any more: its processes run on after the shim's death,
@@ -70,13 +75,25 @@ async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
   return { pid: initPid, exitStatus: exitUnknown, exitedAtNanos: BigInt(Date.now()) * 1_000_000n };
 }
 
+/**
+ * Whether the OCI runtime knows a container whose bundle was there; its own state says where. Only for
+ * runtimes that keep it in the usual place.
+ */
+export async function isInRuntime(bundle: Bundle): Promise<boolean> {
+  const file = path.join(usualRoot, bundle.namespace, bundle.id, "state.json");
+  try {
+    const state = String(await readBounded(file, maxStateBytes));
+    return state.includes(JSON.stringify(`bundle=${bundle.path}`));
+  } catch {
+    return false;
+  }
+}
+
 // What the shim left in the bundle says which OCI runtime, and where it keeps its state.
 async function deleteInRuntime(bundle: Bundle, signal: AbortSignal): Promise<void> {
   const options = await readOptions(bundle);
   const root =
-    typeof options["root"] === "string" && options["root"] !== ""
-      ? options["root"]
-      : "/run/containerd/runc";
+    typeof options["root"] === "string" && options["root"] !== "" ? options["root"] : usualRoot;
   const named = options["binary_name"];
   const program = typeof named === "string" && named !== "" ? named : "runc";
   await run(program, ["--root", `${root}/${bundle.namespace}`, "delete", "--force", bundle.id], {

@@ -7,6 +7,7 @@ import { errnoOf, fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { timeoutSignal } from "../base/timers.ts";
 import { Bundle, eraseFolder, taskFolder } from "./bundle.ts";
+import { isInRuntime } from "./dead-task.ts";
 import type { RecoveryReport } from "./ports.ts";
 import type { ShimBinaries, ShimBinary } from "./shim/binary.ts";
 import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "./shim/bootstrap-answer.ts";
@@ -229,17 +230,31 @@ async function endBundlelessShims(ports: RecoverPorts, found: readonly Found[]):
   );
 }
 
+/** Work folders without a bundle. What still runs is ended: nobody would tell of its end, or make it. */
 async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
   const top = path.join(ports.root, taskFolder);
   for (const namespace of await foldersIn(top)) {
     const bundles = new Set(await foldersIn(path.join(ports.state, taskFolder, namespace)));
     for (const id of await foldersIn(path.join(top, namespace))) {
       if (bundles.has(id) || ports.isKnown(namespace, id)) continue;
+      await endBundleless(ports, { namespace, id });
       await rm(path.join(top, namespace, id), { recursive: true, force: true }).catch(
         (err: unknown) =>
           ports.log.warn({ err, namespace, task: id }, "leftover of a task was not removed"),
       );
     }
+  }
+}
+
+async function endBundleless(ports: RecoverPorts, { namespace, id }: Found): Promise<void> {
+  const { log, root, state } = ports;
+  const bundle = new Bundle({ root, state, namespace, id });
+  if (!(await isInRuntime(bundle))) return;
+  log.warn({ namespace, task: id }, "bundle is gone, ending its task");
+  try {
+    await ports.abandon(bundle, undefined, undefined);
+  } catch (err) {
+    log.error({ err, namespace, task: id }, "task without a bundle was not ended");
   }
 }
 

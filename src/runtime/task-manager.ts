@@ -386,7 +386,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     shim: Shim | undefined,
   ): Promise<void> {
     if (shim !== undefined) await this.#release(shim, bundle.id);
-    else await this.#killStrays(bundle, binary, [await bundle.read("sandbox")]);
+    else await this.#killStrays(bundle, binary, [await bundle.read("sandbox").catch(() => "")]);
     const exit = await endDeadTask(this.#deathOf(bundle, binary));
     await this.#attempt("bundle was not removed", bundle.id, () => bundle.remove());
     this.#events.exited(bundle, exit);

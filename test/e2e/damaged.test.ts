@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A damaged record, bundle or shim costs itself and nothing else; it is told of, and can be removed.
 import assert from "node:assert/strict";
-import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
 import { makeFifo } from "../../src/base/os/fifo.ts";
+import { unmount } from "../../src/base/os/mount.ts";
 import { linesOf } from "../support/cri-log.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { nothingLeft } from "../support/leaks.ts";
@@ -167,6 +168,29 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(pod.id);
     await onlyWitnessIsLeft();
   });
+
+  for (const what of ["nothing", "a file", "a link to itself"]) {
+    test(`${what} in place of a bundle: its container is ended, the pod is not`, async () => {
+      const { pod, containerId } = await make();
+      const { info } = await cri.runtime.ContainerStatus({ containerId, verbose: true });
+      const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+      assert.ok(isAlive(pid));
+      await bed.daemon.kill9();
+      unmount(bundle(containerId, "rootfs"), { lazy: true });
+      await rm(bundle(containerId), { recursive: true });
+      if (what === "a file") await writeFile(bundle(containerId), "");
+      if (what === "a link to itself") await symlink(containerId, bundle(containerId));
+      await bed.daemon.start();
+      await witnessIsWell();
+      const { state, exitCode, reason } = await cri.status(containerId);
+      assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
+      await until("its process is gone", () => !isAlive(pid));
+      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+      await cri.removePod(pod.id);
+      await rm(bundle(containerId), { force: true });
+      await onlyWitnessIsLeft();
+    });
+  }
 
   test("a shim that is stopped: its pod is ended, and can be removed", async () => {
     const { pod, containerId } = await make();
