@@ -53,6 +53,7 @@ export function checkConfig(
     );
   }
   checkStreaming(config, faults, warnings);
+  checkNotZero(config, faults);
   const { defaultHandler, handlers } = config.runtime;
   if (!Object.hasOwn(handlers, defaultHandler)) {
     faults(
@@ -88,6 +89,23 @@ export function checkConfig(
   }
   if (found.length > 0) throw fault("INVALID_ARGUMENT", found.join("\n"));
   return warnings;
+}
+
+/** Where 0 does not mean "no limit": nothing would ever be in time, or small enough. */
+function checkNotZero({ grpc, plugins, timeouts }: Config, faults: Faults): void {
+  const values: readonly (readonly [key: readonly string[], value: number, zero: string])[] = [
+    [["timeouts", "shim_load"], timeouts.shimLoadMs, "0s"],
+    [["timeouts", "task_state"], timeouts.taskStateMs, "0s"],
+    [["timeouts", "cni"], timeouts.cniMs, "0s"],
+    [["grpc", "max_recv_message_size"], grpc.maxRecvBytes, "0"],
+    [["grpc", "max_send_message_size"], grpc.maxSendBytes, "0"],
+    ...Object.entries(plugins.config).map(
+      ([name, { timeoutMs }]) => [["plugins", "config", name, "timeout"], timeoutMs, "0s"] as const,
+    ),
+  ];
+  for (const [key, value, zero] of values) {
+    if (value === 0) faults(key, `"${key.join(".")}" is ${zero}, expected more`);
+  }
 }
 
 type Faults = (key: readonly string[], message: string) => void;

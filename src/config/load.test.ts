@@ -143,6 +143,26 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     message: /bad value of "timeouts\.cni" in .*: expected a duration such as .*, got "2 s"/,
   },
   {
+    name: "a duration that rounds to nothing",
+    text: "[images]\npull_progress_timeout = '0.1ms'",
+    message: /bad value of "images\.pull_progress_timeout" .*: expected a duration/,
+  },
+  ...[
+    ["timeouts", "cni"],
+    ["timeouts", "shim_load"],
+    ["timeouts", "task_state"],
+    ["plugins.config.x", "timeout"],
+  ].map(([table, key]) => ({
+    name: `no time at all for ${table}.${key}`,
+    text: `[${table}]\n${key} = '0s'`,
+    message: new RegExp(`"${table}\\.${key}" is 0s, expected more`),
+  })),
+  {
+    name: "no bytes at all of a request",
+    text: "[grpc]\nmax_recv_message_size = 0",
+    message: /"grpc\.max_recv_message_size" is 0, expected more/,
+  },
+  {
     name: "a duration without a unit",
     text: "[timeouts]\ncni = 5",
     message: /expected a duration .*, got 5/,

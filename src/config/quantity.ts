@@ -12,7 +12,7 @@ const sizeUnits: readonly (readonly [string, number])[] = [
   ["KiB", 1024],
 ];
 
-/** Milliseconds of "2s", "500ms", "1m30s", "1.5h", or undefined when the text is no duration. */
+/** Milliseconds of "2s", "500ms", "1m30s", "1.5h", or undefined when the text is no duration of whole milliseconds. */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;
   const part = /(\d+(?:\.\d+)?)(ms|h|m|s)/y;
@@ -23,7 +23,10 @@ export function parseDuration(text: string): number | undefined {
     total +=
       Number(match[1]) * (durationUnits.find(([unit]) => unit === match[2])?.[1] ?? Number.NaN);
   }
-  return text === "" || !Number.isSafeInteger(Math.round(total)) ? undefined : Math.round(total);
+  const rounded = Math.round(total);
+  // 0 means something else than very little.
+  if (text === "" || (rounded === 0 && total > 0)) return undefined;
+  return Number.isSafeInteger(rounded) ? rounded : undefined;
 }
 
 /** The shortest text that parses back to the same milliseconds: 90000 → "1m30s". */

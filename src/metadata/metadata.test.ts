@@ -132,6 +132,15 @@ test("sqlite metadata keeps its files to itself, also those that had other modes
   assert.deepEqual(modes(), ["600", "600"]);
 });
 
+test("sqlite metadata refuses a log that is no file, and says which", async () => {
+  const file = newFile();
+  mkdirSync(`${file}-wal`, { recursive: true });
+  await assert.rejects(open(file), {
+    code: "FAILED_PRECONDITION",
+    message: /meta\.db-wal": it is no regular file/,
+  });
+});
+
 test("sqlite metadata refuses what is no file", async () => {
   const file = newFile();
   mkdirSync(file, { recursive: true });

@@ -31,6 +31,13 @@ const badMappings = [
   { hostPort: 70_000, containerPort: 80, hostIp: "", says: /70000 to 80: no port 70000/ },
   { hostPort: 80, containerPort: 0, hostIp: "", says: /80 to 0: no port 0/ },
   { hostPort: 80, containerPort: 80, hostIp: "nowhere", says: /host IP "nowhere" is no address/ },
+  {
+    hostPort: 80,
+    containerPort: 80,
+    hostIp: "",
+    protocol: "7" as "tcp",
+    says: /80: no protocol "7"/,
+  },
 ];
 
 for (const { says, ...mapping } of badMappings) {

@@ -50,7 +50,10 @@ export function capabilityArgs(request: PodNetworkRequest): CapabilityArgs {
 }
 
 /** portmap refuses such a mapping on ADD, but on DEL too: the pod could not even be taken back. */
-function checkMapping({ containerPort, hostIp, hostPort }: PortMapping): void {
+function checkMapping({ containerPort, hostIp, hostPort, protocol }: PortMapping): void {
+  if (!["tcp", "udp", "sctp"].includes(protocol)) {
+    throw fault("INVALID_ARGUMENT", `port mapping ${hostPort}: no protocol "${protocol}"`);
+  }
   for (const port of [hostPort, containerPort]) {
     if (port < 1 || port > 65_535) {
       throw fault(

@@ -55,6 +55,13 @@ const refused: readonly Case[] = [
     message: /pod-\d+/,
   },
   {
+    name: "RunPodSandbox with a port of a protocol that there is not",
+    call: ({ cri }) =>
+      cri.runPod({ portMappings: [{ protocol: 7, containerPort: 80, hostPort: 8080 }] }),
+    code: "INVALID_ARGUMENT",
+    message: /port mapping 8080: no protocol "7"/,
+  },
+  {
     name: "RunPodSandbox with annotations of 3 MB",
     call: ({ cri }) => cri.runPod({ annotations: { large: "x".repeat(3_000_000) } }),
     code: "INVALID_ARGUMENT",

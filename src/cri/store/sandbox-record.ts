@@ -93,7 +93,7 @@ export function networkRequest(
     portMappings: config.portMappings
       .filter(({ hostPort }) => hostPort > 0)
       .map(({ protocol, containerPort, hostPort, hostIp }) => ({
-        protocol: protocol.toLowerCase() as "tcp" | "udp" | "sctp",
+        protocol: protocolName(protocol),
         containerPort,
         hostPort,
         hostIp,
@@ -105,6 +105,11 @@ export function networkRequest(
     },
     cgroupPath: config.linux?.cgroupParent ?? "",
   };
+}
+
+/** A number where the request has one that this version does not know; the network says so. */
+function protocolName(protocol: string | number): "tcp" | "udp" | "sctp" {
+  return String(protocol).toLowerCase() as "tcp" | "udp" | "sctp";
 }
 
 type Stored = Omit<SandboxRecord, "config" | "createdAtNanos" | "resources"> & {

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmodSync, closeSync, constants, fchmodSync, fstatSync, openSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+} from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import {
   errnoOf,
@@ -53,6 +61,7 @@ export class SqliteRows implements Disposable {
     this.#file = file;
     this.#fd = openPrivate(file);
     try {
+      refuseOtherThanFile(`${file}-wal`);
       DatabaseReserve.reclaim(file);
       this.#database = new DatabaseSync(file, { timeout: 1_000 });
     } catch (error) {
@@ -215,6 +224,11 @@ function openPrivate(file: string): number {
   }
   fchmodSync(fd, 0o600);
   return fd;
+}
+
+function refuseOtherThanFile(file: string): void {
+  if (lstatSync(file, { throwIfNoEntry: false })?.isFile() ?? true) return;
+  throw fault("FAILED_PRECONDITION", `cannot open "${file}": it is no regular file`);
 }
 
 /** The primary result code of SQLite; 0 for another error. */
