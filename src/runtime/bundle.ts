@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
+import { cleanupDeadline } from "../base/cancellable.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import { makeFifo } from "../base/os/fifo.ts";
 import { unmount } from "../base/os/mount.ts";
@@ -166,15 +167,31 @@ export interface BundleContent {
   readonly shimBinary: string;
 }
 
-/** Erases a bundle that has its dot name. Exported for recovery, which finds such leftovers. */
+/**
+ * Erases a bundle that has its dot name. Exported for recovery, which finds such leftovers. What is in its
+ * rootfs is a container's: it goes by descriptors, and mounts in it are detached, never entered.
+ */
 export async function eraseFolder(folder: string): Promise<void> {
   const rootfs = path.join(folder, "rootfs");
   try {
     rmdirSync(rootfs);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") await unmountBelow(rootfs);
+    if (errnoOf(error) !== "ENOENT") await eraseRootfs(folder);
   }
   rmSync(folder, { recursive: true, force: true });
+}
+
+async function eraseRootfs(folder: string): Promise<void> {
+  const rootfs = path.join(folder, "rootfs");
+  await unmountBelow(rootfs).catch(() => {}); // what stays mounted is detached when its turn comes
+  const { workHere } = await import("../trees/run-here.ts"); // rarely needed
+  const call = { signal: cleanupDeadline() };
+  const { left } = await workHere().run("remove", { folder, name: "rootfs" }, call);
+  if (left === undefined) return;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `"${rootfs}" cannot be removed: ${left.code} at "${left.name}"`,
+  );
 }
 
 function checkName(what: string, name: string): void {

@@ -72,11 +72,15 @@ export function mountSpec(spec: MountSpec, root: string): void {
 
 /**
  * Unmounts the top mount at `target`; false when nothing is mounted there (or it does not exist).
- * `lazy` detaches a busy mount. Symbolic links are not followed. Throws SystemError (EBUSY, …).
+ * A Buffer is a path of any bytes. `lazy` detaches a busy mount. Symbolic links are not followed. Throws SystemError (EBUSY, …).
  */
-export function unmount(target: string, options: { readonly lazy?: boolean } = {}): boolean {
-  if (cUmount(target, noFollow | (options.lazy === true ? detach : 0)) === 0) return true;
-  const error = lastError("umount2", target);
+export function unmount(
+  target: string | Buffer,
+  options: { readonly lazy?: boolean } = {},
+): boolean {
+  const terminated = typeof target === "string" ? target : Buffer.concat([target, Buffer.alloc(1)]);
+  if (cUmount(terminated, noFollow | (options.lazy === true ? detach : 0)) === 0) return true;
+  const error = lastError("umount2", target.toString());
   if (error.code === "EINVAL" || error.code === "ENOENT") return false;
   throw error;
 }

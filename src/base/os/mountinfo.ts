@@ -53,11 +53,7 @@ export async function readMountinfo(): Promise<MountEntry[]> {
  * Answers how many went. Throws the first SystemError that lazy detaching met, after trying all.
  */
 export async function unmountBelow(path: string): Promise<number> {
-  const below = `${path}/`;
-  const targets = (await readMountinfo())
-    .map((entry) => entry.mountPoint)
-    .filter((point) => point === path || point.startsWith(below))
-    .toReversed();
+  const targets = pointsBelow(await readFile("/proc/self/mountinfo"), path);
   let count = 0;
   const failures: Error[] = [];
   for (const target of targets) {
@@ -71,7 +67,19 @@ export async function unmountBelow(path: string): Promise<number> {
   return count;
 }
 
-function unmountNow(target: string): boolean {
+/** Mount points as bytes, which need not be UTF-8, the newest first. */
+function pointsBelow(mountinfo: Buffer, path: string): Buffer[] {
+  const top = Buffer.from(path).toString("latin1");
+  return mountinfo
+    .toString("latin1")
+    .split("\n")
+    .map((line) => unescapeBytes(line.split(" ", 5)[4] ?? ""))
+    .filter((point) => point === top || point.startsWith(`${top}/`))
+    .map((point) => Buffer.from(point, "latin1"))
+    .toReversed();
+}
+
+function unmountNow(target: Buffer): boolean {
   try {
     return unmount(target);
   } catch (error) {
@@ -83,9 +91,13 @@ function unmountNow(target: string): boolean {
 function unescape(field: string): string {
   if (!field.includes("\\")) return field;
   // The kernel escapes bytes, not characters: a path may hold any of them.
-  const latin = Buffer.from(field, "utf8").toString("latin1");
-  const bytes = latin.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) =>
+  const bytes = unescapeBytes(Buffer.from(field, "utf8").toString("latin1"));
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
+
+/** A character is a byte here. */
+function unescapeBytes(latin: string): string {
+  return latin.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
-  return Buffer.from(bytes, "latin1").toString("utf8");
 }
