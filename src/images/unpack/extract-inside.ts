@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, openSync, readSync } from "node:fs";
+import { createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { changeRoot } from "../../base/os/inode.ts";
 import { Sha256 } from "../../content/digest.ts";
@@ -8,6 +8,7 @@ import { TarReader } from "../tar/tar-reader.ts";
 import { compressionOf, decompress } from "./decompress.ts";
 import type { ExtractTask } from "./extract-layer.ts";
 import { defaultLayerLimits, LayerExtractor } from "./layer-extractor.ts";
+import { cpuLimit, cpuWatch, inflatedLimit } from "./layer-limits.ts";
 import type { LayerTree } from "./layer-tree.ts";
 import { usageOf } from "./tree-usage.ts";
 
@@ -29,13 +30,19 @@ export interface ExtractWatch {
 /** Changes the process's root to the task's folder and extracts the layer into it. The root stays changed. */
 export async function extractInside(
   { blob, root, ...task }: ExtractTask,
-  { step, entered }: ExtractWatch,
+  { step: tell, entered }: ExtractWatch,
 ): Promise<ExtractedTree> {
   const fd = openSync(blob, "r");
   const start = Buffer.alloc(4);
   readSync(fd, start, 0, start.length, 0);
+  const { size } = fstatSync(fd);
+  const checkCpu = cpuWatch(cpuLimit(size));
+  const step = (): void => {
+    tell();
+    checkCpu();
+  };
   const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
-  source.on("data", step); // much of it may inflate to nothing
+  source.on("data", tell); // much of it may inflate to nothing
   source.pause();
   const hash = new Sha256();
   entered(); // at the end of the process a compile cache's folder would be looked for in the layer
@@ -44,6 +51,7 @@ export async function extractInside(
 
   const { whiteouts = "overlay", plain } = task;
   const limits = { ...defaultLayerLimits, ...plain };
+  const maxBytes = Math.min(limits.totalBytes, inflatedLimit(size));
   const extractor = new LayerExtractor({ whiteouts, step, limits, isPlain: plain !== undefined });
   let plainBytes = 0;
   const reader = new TarReader(extractor);
@@ -51,10 +59,10 @@ export async function extractInside(
     step();
     hash.update(chunk);
     plainBytes += chunk.length;
-    if (plainBytes > limits.totalBytes) {
+    if (plainBytes > maxBytes) {
       throw fault(
         "RESOURCE_EXHAUSTED",
-        `layer is too large: it inflates beyond ${limits.totalBytes} bytes`,
+        `layer is too large: it inflates from ${size} bytes beyond ${maxBytes}`,
       );
     }
     reader.push(chunk);
