@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { identify, isAlive, killProcess, waitUntilGone } from "./os/proc.ts";
 import { converse, ProcessFault, run, spawnDetached } from "./process.ts";
 
@@ -190,6 +191,21 @@ test("converse takes lines of one dot for signs of life, and kills a program tha
   const silent = talk.ask("say nothing", call);
   await assert.rejects(silent, { code: "DEADLINE_EXCEEDED", message: "sh got nowhere for 2 s" });
   assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("converse stops a program, whose silence does not count then", async () => {
+  const call = { signal: AbortSignal.timeout(30_000), silenceMs: 1000 };
+  using talk = converse("sh", ["-c", "while read -r line; do sleep 0.2; echo $line; done"]);
+  assert.equal(await talk.ask("here", call), "here");
+  talk.pause(true);
+  const answer = talk.ask("later", call);
+  assert.equal(await Promise.race([answer, sleep(1500, "stopped")]), "stopped");
+  talk.pause(false);
+  assert.equal(await answer, "later");
+  talk.pause(true);
+  await assert.rejects(talk.ask("never", { ...call, signal: AbortSignal.timeout(10) }), {
+    code: "DEADLINE_EXCEEDED",
+  });
 });
 
 test("run kills a program that is silent for too long, and lets one be that is not", async () => {

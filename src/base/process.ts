@@ -139,6 +139,8 @@ export interface Conversation extends Disposable {
     line: string,
     call: { readonly signal: AbortSignal; readonly silenceMs: number },
   ): Promise<string>;
+  /** Stops the program, or lets it go on. While it is stopped, its silence does not count. */
+  pause(isPaused: boolean): void;
 }
 
 /** Starts a program to talk to. `maxOutputBytes` is for one answer. */
@@ -151,6 +153,7 @@ export function converse(
   const stderr = new Capture(defaultMaxOutputBytes);
   let asked: PromiseWithResolvers<string> | undefined;
   let silence: Silence | undefined;
+  let isStopped = false;
   const lines = new Lines(options.maxOutputBytes ?? defaultMaxOutputBytes, (line) => {
     if (line !== signOfLife) asked?.resolve(line);
   });
@@ -183,6 +186,7 @@ export function converse(
       const own = Promise.withResolvers<string>();
       asked = own;
       silence = quiet;
+      if (isStopped) quiet.pause();
       child.write(`${line}\n`);
       // The end of the program comes after its last words.
       const ended = failure.then((error) => Promise.reject(error));
@@ -191,6 +195,12 @@ export function converse(
       } catch (error) {
         throw hasEnded(limit) ? aborted(argv, limit) : error;
       }
+    },
+    pause: (isPaused) => {
+      isStopped = isPaused;
+      child.pause(isPaused);
+      if (isPaused) silence?.pause();
+      else silence?.resume();
     },
     [Symbol.dispose]: () => child.kill(),
   };

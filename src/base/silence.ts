@@ -10,6 +10,7 @@ export class Silence implements Disposable {
   readonly #abort = new AbortController();
   readonly #timer: OneTimer | undefined;
   #heard = 0;
+  #isPaused = false;
 
   constructor(ms: number | undefined) {
     if (ms === undefined) return;
@@ -17,7 +18,7 @@ export class Silence implements Disposable {
       // When this thread was held up, what came meanwhile is still in the pipe: one look at it first.
       const heard = this.#heard;
       setImmediate(() => {
-        if (heard !== this.#heard) return;
+        if (heard !== this.#heard || this.#isPaused) return;
         const what = `got nowhere for ${Math.round(ms / 1000)} s`;
         this.#abort.abort(new SilenceFault("DEADLINE_EXCEEDED", what));
       });
@@ -31,6 +32,16 @@ export class Silence implements Disposable {
   broken(): void {
     this.#heard += 1;
     this.#timer?.refresh();
+  }
+
+  /** What is stopped by us has nothing to say. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.broken();
   }
 
   [Symbol.dispose](): void {

@@ -34,6 +34,8 @@ export interface Child {
   readonly ended: Promise<Ending>;
   /** Kills it and all of its session that did not leave. */
   kill(): void;
+  /** Stops all of its session, or lets it go on. */
+  pause(isPaused: boolean): void;
   /** More for a child whose input is open; nothing happens once it is gone. */
   write(text: string): void;
 }
@@ -103,17 +105,19 @@ function superviseChild(
     for (const { socket } of streams) socket.destroy();
     return ending;
   };
+  const send = (signal: NodeJS.Signals): void => {
+    if (isGone) return; // its number may be another's
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      if (errnoOf(error) !== "ESRCH") throw error;
+    }
+  };
   return {
     pid,
     ended: finish(),
-    kill: () => {
-      if (isGone) return; // its number may be another's
-      try {
-        process.kill(-pid, "SIGKILL");
-      } catch (error) {
-        if (errnoOf(error) !== "ESRCH") throw error;
-      }
-    },
+    kill: () => send("SIGKILL"),
+    pause: (isPaused) => send(isPaused ? "SIGSTOP" : "SIGCONT"),
     write: (text) => {
       if (writer?.writable) writer.write(text);
     },

@@ -88,6 +88,8 @@ export interface Extractor extends Disposable {
   /** Errors as extractLayer; the process is good for no other layer then. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
   dress(task: DressTask, call: Cancellable): Promise<void>;
+  /** Stops the process, or lets it go on; what it does not do meanwhile is not held against it. */
+  pause(isPaused: boolean): void;
 }
 
 /** Starts a process for layers that are still on their way: meanwhile it loads its program. */
@@ -107,6 +109,7 @@ export function startExtractor(): Extractor {
     pid: conversation.pid,
     extract: async (task, call) => layerOf(await ask({ kind: "extract", ...task }, call)),
     dress: async (task, call) => void (await ask({ kind: "dress", ...task }, call)),
+    pause: (isPaused) => conversation.pause(isPaused),
     [Symbol.dispose]: () => conversation[Symbol.dispose](),
   };
 }

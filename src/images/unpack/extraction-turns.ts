@@ -1,51 +1,113 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { startTimer } from "../../base/timers.ts";
+import { type OneTimer, startTimer } from "../../base/timers.ts";
 
 export interface TurnsOptions {
   /** Extractions at once, while none takes long. */
   readonly atOnce: number;
   /** From here on one takes long. Milliseconds. */
   readonly longAfterMs: number;
-  /** How many that take long go on beside the others; the rest keep their place among them. */
+  /** How many that take long go on beside the others. */
   readonly longAtOnce: number;
+  /** How many more of these wait, stopped; what comes then is refused. */
+  readonly longWaiting: number;
+  /** How long one goes on before one that waits takes its place. Milliseconds. */
+  readonly sliceMs: number;
+}
+
+/** What becomes of an extraction that takes long. */
+export interface Course {
+  /** It takes long, and others have come beside it. */
+  long(): void;
+  /** It must stop, or may go on. */
+  pause(isPaused: boolean): void;
+  /** It must end: RESOURCE_EXHAUSTED. */
+  refuse(reason: RuntimeFault): void;
+}
+
+interface Turn {
+  readonly course: Course;
+  slice?: OneTimer;
 }
 
 /**
  * Who may extract a layer now. Few at a time, in the order of arrival; one that takes long stops counting,
- * so that the layers of one image, huge or made to be slow, do not hold up those of all others.
+ * so that the layers of one image, huge or made to be slow, do not hold up those of all others. Those that
+ * take long take turns among themselves.
  */
 export class ExtractionTurns {
   readonly #options: TurnsOptions;
   readonly #quick: Semaphore;
-  readonly #long = new Set<symbol>();
+  readonly #long = new Set<Turn>();
+  readonly #waiting = new Set<Turn>();
 
   constructor(options: TurnsOptions) {
     this.#options = options;
     this.#quick = new Semaphore(options.atOnce);
   }
 
-  /** Waits for a turn, until disposed. \`onLong\` tells that it takes long and others have come beside it. */
-  async acquire(call: Cancellable, onLong: () => void): Promise<Disposable> {
+  /** Waits for a turn, until disposed. */
+  async acquire(call: Cancellable, course: Course): Promise<Disposable> {
     const permit = await this.#quick.acquire(call);
-    const self = Symbol();
-    const look = (): void => {
-      if (this.#long.size >= this.#options.longAtOnce) {
-        timer = startTimer(look, this.#options.longAfterMs);
-        return;
-      }
-      this.#long.add(self);
+    const turn: Turn = { course };
+    const timer = startTimer(() => {
       permit[Symbol.dispose]();
-      onLong();
-    };
-    let timer = startTimer(look, this.#options.longAfterMs);
+      this.#takesLong(turn);
+    }, this.#options.longAfterMs);
     return {
       [Symbol.dispose]: () => {
         timer.stop();
-        this.#long.delete(self);
         permit[Symbol.dispose]();
+        this.#leave(turn);
       },
     };
+  }
+
+  #takesLong(turn: Turn): void {
+    const { longAtOnce, longWaiting } = this.#options;
+    if (this.#long.size < longAtOnce) {
+      turn.course.long();
+      this.#goOn(turn);
+    } else if (this.#waiting.size < longWaiting) {
+      turn.course.long();
+      this.#wait(turn);
+    } else {
+      turn.course.refuse(
+        fault("RESOURCE_EXHAUSTED", "too many layers that take long are being extracted"),
+      );
+    }
+  }
+
+  #wait(turn: Turn): void {
+    this.#waiting.add(turn);
+    turn.course.pause(true);
+  }
+
+  #goOn(turn: Turn): void {
+    this.#long.add(turn);
+    turn.slice = startTimer(() => {
+      this.#long.delete(turn);
+      const isAlone = this.#waiting.size === 0;
+      this.#next();
+      if (isAlone) this.#goOn(turn);
+      else this.#wait(turn);
+    }, this.#options.sliceMs);
+  }
+
+  /** Lets the one that has waited longest go on. */
+  #next(): void {
+    const [next] = this.#waiting;
+    if (!next) return;
+    this.#waiting.delete(next);
+    next.course.pause(false);
+    this.#goOn(next);
+  }
+
+  #leave(turn: Turn): void {
+    this.#waiting.delete(turn);
+    turn.slice?.stop();
+    if (this.#long.delete(turn)) this.#next();
   }
 }

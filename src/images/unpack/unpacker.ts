@@ -15,7 +15,7 @@ import { rootLabel } from "../../garbage/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";
-import { ExtractionTurns } from "./extraction-turns.ts";
+import { type Course, ExtractionTurns } from "./extraction-turns.ts";
 import { dressAndSync } from "./implicit-folders.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
@@ -42,6 +42,9 @@ const parallelLayers = Math.min(3, Math.max(2, os.availableParallelism()));
 /** Most layers are extracted in less. */
 const longAfterMs = 10_000;
 const parallelLongLayers = 12;
+/** How many more of them are kept, stopped, and how long each goes on before it is another's turn. */
+const waitingLongLayers = 12;
+const sliceMs = 30_000;
 /** A child that takes long must not slow the daemon, nor the extraction of smaller layers. */
 const longNiceness = 10;
 const flushLimitMs = 600_000;
@@ -57,6 +60,8 @@ export class Unpacker {
     atOnce: parallelLayers,
     longAfterMs,
     longAtOnce: parallelLongLayers,
+    longWaiting: waitingLongLayers,
+    sliceMs,
   });
   /** Files on their way from one child process to another. */
   readonly #lists: string;
@@ -207,13 +212,13 @@ export class Unpacker {
   ): Promise<ExtractedLayer> {
     const { namespace, content, snapshotter } = this.#options;
     using _writing = this.#flush.writing();
-    return await this.#withExtractor(image, call, async (extractor) => {
-      await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call });
+    return await this.#withExtractor(image, call, async (extractor, own) => {
+      await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...own });
       const [root] = snapshotter.directories(namespace, key);
       if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
       await mkdir(this.#lists, { recursive: true, mode: 0o700 });
       const task = { blob: content.pathOf(digest), root, diffId, implicitList: list };
-      return extractor.extract(task, call);
+      return extractor.extract(task, own);
     });
   }
 
@@ -221,20 +226,29 @@ export class Unpacker {
   async #withExtractor<T>(
     image: ImageLayers,
     call: Cancellable,
-    work: (extractor: Extractor) => Promise<T>,
+    work: (extractor: Extractor, call: Cancellable) => Promise<T>,
   ): Promise<T> {
+    const refusal = new AbortController();
     using ours = new DisposableStack();
     ours.use(await image.permits.acquire(call));
     let extractor: Extractor | undefined;
     let tookLong = false;
-    const onLong = (): void => {
-      tookLong = true;
-      if (extractor) yieldTo(extractor.pid);
+    const course: Course = {
+      long: () => {
+        tookLong = true;
+        if (extractor) yieldTo(extractor.pid);
+      },
+      pause: (isPaused) => extractor?.pause(isPaused),
+      refuse: (reason) => refusal.abort(reason),
     };
-    ours.use(await this.#turns.acquire(call, onLong));
+    ours.use(await this.#turns.acquire(call, course));
     using kept = new DisposableStack();
     extractor = kept.use(this.#idle.pop() ?? startExtractor());
-    const result = await work(extractor);
+    const own = { signal: AbortSignal.any([call.signal, refusal.signal]) };
+    const result = await work(extractor, own).catch((error: unknown) => {
+      refusal.signal.throwIfAborted();
+      throw error;
+    });
     if (this.#running > 0 && this.#idle.length < parallelLayers && !tookLong) {
       kept.move();
       this.#idle.push(extractor);
@@ -276,7 +290,7 @@ export class Unpacker {
       if (implicit !== "listed") await dressAndSync(root, lowers, implicit);
       else {
         const task = { root, lowers, implicitList: list };
-        await this.#withExtractor(image, call, (extractor) => extractor.dress(task, call));
+        await this.#withExtractor(image, call, (extractor, own) => extractor.dress(task, own));
         await this.#flushed(call);
       }
     }
