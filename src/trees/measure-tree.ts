@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errnoOf } from "../base/errors.ts";
-import { atCurrent, openAt, openFolder, openResolved, Resolve } from "../base/os/at.ts";
+import { atCurrent, openAt, openFolderUnseen, openResolved, Resolve } from "../base/os/at.ts";
 import {
   FileAttribute,
   type FileFacts,
@@ -40,7 +40,8 @@ const pieceEntries = 64;
  * its share of the file, which is the same when all links are in the tree. Nothing mounted below is counted.
  * What comes or goes during the walk may be counted or not. Nothing in the tree is changed.
  *
- * A tree that changes all the time may have no end: after `longestMs` the walk is given up.
+ * Access times stay as they are: by them a container could see which of its folders were read, and move
+ * there what is still to be. A tree that changes all the time may have no end: after `longestMs` the walk is given up.
  */
 export function* measureTree(
   { folder, longestMs = longestWalkMs }: MeasureRequest,
@@ -74,7 +75,7 @@ class Walk implements Disposable {
   }
 
   begin(folder: string): void {
-    const fd = openAt(atCurrent, Buffer.from(folder), openFolder);
+    const fd = openAt(atCurrent, Buffer.from(folder), openFolderUnseen);
     const facts = factsOf(fd);
     this.#count(facts);
     this.#path.push(fd, facts);
@@ -118,7 +119,7 @@ class Walk implements Disposable {
       return;
     }
     const how = Resolve.noMounts | Resolve.noLinks;
-    const fd = this.#passing(() => openResolved(folder, name, openFolder, how));
+    const fd = this.#passing(() => openResolved(folder, name, openFolderUnseen, how));
     if (fd !== undefined) this.#path.push(fd, facts);
   }
 

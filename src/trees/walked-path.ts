@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errnoOf } from "../base/errors.ts";
-import { openAt, openFolder } from "../base/os/at.ts";
+import { openAt, openFolderUnseen } from "../base/os/at.ts";
 import { DirectoryReader } from "../base/os/directory-reader.ts";
 import { type FileFacts, factsOf } from "../base/os/file-facts.ts";
 import { handleOf, openByHandle } from "../base/os/file-handle.ts";
@@ -101,8 +101,8 @@ export class WalkedPath implements Disposable {
     const { handle } = level;
     const mount = this.#levels[0]?.open?.fd ?? -1;
     const ways = [
-      ...(handle === undefined ? [] : [() => openByHandle(mount, handle, openFolder)]),
-      () => openAt(child.open?.fd ?? -1, Buffer.from(".."), openFolder),
+      ...(handle === undefined ? [] : [() => openByHandle(mount, handle, openFolderUnseen)]),
+      () => openAt(child.open?.fd ?? -1, Buffer.from(".."), openFolderUnseen),
     ];
     for (const way of ways) {
       try {

@@ -49,6 +49,8 @@ const closeOnExec = 0o2000000;
 export const openPath = 0o10000000;
 /** A folder itself, never what a link points to. */
 export const openFolder = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+/** The same, for its owner and for root: reading it leaves its access time as it is. */
+export const openFolderUnseen = openFolder | constants.O_NOATIME;
 
 /** How openat2 resolves a path (RESOLVE_…). */
 export const Resolve = {
