@@ -21,26 +21,37 @@ export interface LinkedProcess {
 /**
  * Processes of which a link leads below `folder`, in this process's namespaces of pids and mounts: in there
  * is no container. Of all others nothing but links is read: that takes no lock that a process can hold, and
- * no memory of its. Ends early, with what it has, after some seconds. `proc` is another folder in tests.
+ * no memory of its. Ends after some seconds with what it has. `proc` is another folder in tests.
  */
 export async function processesBelow(
   folder: string,
   link: ProcessLink,
-  { proc = "/proc" } = {},
+  { proc = "/proc", maxMs = maxScanMs } = {},
 ): Promise<LinkedProcess[]> {
   const found: LinkedProcess[] = [];
+  const looking = look({ folder, link, proc, until: performance.now() + maxMs }, found);
+  if (await settlesWithin(looking, maxMs)) await looking;
+  return [...found];
+}
+
+interface Look {
+  readonly folder: string;
+  readonly link: ProcessLink;
+  readonly proc: string;
+  readonly until: number;
+}
+
+async function look({ folder, link, proc, until }: Look, found: LinkedProcess[]): Promise<void> {
   const real = await realpath(folder).catch(() => folder); // links of /proc have no links in them
   const own = await namespacesOf(proc, "self");
-  const deadline = performance.now() + maxScanMs;
   // One after the other, so that it has one thread of the pool at a time.
   for await (const { name } of await opendir(proc, { bufferSize: 256 })) {
-    if (performance.now() > deadline) break;
+    if (performance.now() > until) return;
     if (!/^\d+$/.test(name)) continue;
     const target = await linkOf(`${proc}/${name}/${link}`);
     if (!target.startsWith(`${real}/`) || (await namespacesOf(proc, name)) !== own) continue;
     found.push({ pid: Number(name), target: path.join(folder, target.slice(real.length)) });
   }
-  return found;
 }
 
 /** A read that hangs. There is never a second one: each would hold a thread of the pool for good. */
