@@ -5,6 +5,7 @@ import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { Semaphore } from "../base/semaphore.ts";
 import { timeoutSignal } from "../base/timers.ts";
 import { Bundle, eraseFolder, taskFolder } from "./bundle.ts";
 import { isInRuntime } from "./dead-task.ts";
@@ -17,6 +18,9 @@ import type { Shim } from "./shim/shim.ts";
 import type { ShimPool } from "./shim/shim-pool.ts";
 import { runcShimAddress } from "./shim/socket-address.ts";
 import { killShimsWithoutBundle } from "./shim/stray-shim.ts";
+
+/** Each starts programs; after a reboot with the state on a disk every task wants one. */
+const cleanUpsAtOnce = 16;
 
 export interface RecoverPorts {
   readonly root: string;
@@ -48,12 +52,13 @@ export async function recoverTasks(
   const recovered: Found[] = [];
   const lost: (Found & { reason: string })[] = [];
   const bundles = await findBundles(ports);
+  const cleanUps = new Semaphore(cleanUpsAtOnce);
   const reached = await Promise.all(bundles.map((found) => reachShim(ports, found, call)));
   await Promise.all(
     reached.map(async (reach) => {
       const { namespace, id } = reach.bundle;
       try {
-        const reason = await recoverTask(ports, reach, call);
+        const reason = await recoverTask(ports, reach, cleanUps, call);
         if (reason === undefined) recovered.push({ namespace, id });
         else lost.push({ namespace, id, reason });
       } catch (err) {
@@ -112,6 +117,7 @@ async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): 
 async function recoverTask(
   ports: RecoverPorts,
   reach: Reach,
+  cleanUps: Semaphore,
   call: Cancellable,
 ): Promise<string | undefined> {
   const { bundle, sandboxId, binary, address, shim } = reach;
@@ -126,10 +132,21 @@ async function recoverTask(
     if (call.signal.aborted) throw error;
     const reason = toFault(error).message;
     ports.log.warn({ namespace, task: id, reason }, "task is lost, cleaning up");
+    if (shim === undefined && (await isBare(bundle))) {
+      await bundle.remove();
+      return reason;
+    }
+    using _permit = await cleanUps.acquire(call);
     await ports.abandon(bundle, binary, shim);
     if (shim === undefined && address !== "") await removeDeadSocket(socketPathOf(address));
     return reason;
   }
+}
+
+/** Nothing in it and nothing of it runs: no program need be asked. */
+async function isBare(bundle: Bundle): Promise<boolean> {
+  const names = await readdir(bundle.path).catch(() => undefined);
+  return names?.length === 0 && !(await isInRuntime(bundle));
 }
 
 function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {

@@ -192,6 +192,20 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     });
   }
 
+  test("a thousand bundles with nothing in them: they go, and no program is asked about them", async () => {
+    await bed.daemon.kill9();
+    const ids = Array.from({ length: 1_000 }, (_, at) => `bare-${at}`);
+    for (const id of ids) await mkdir(bundle(id));
+    await bed.daemon.start();
+    await witnessIsWell();
+    await onlyWitnessIsLeft();
+    const lines = await bed.daemon.logLines();
+    const asked = lines.filter(
+      ({ msg, task }) => String(task).startsWith("bare-") && /could not delete/.test(String(msg)),
+    );
+    assert.deepEqual(asked, []);
+  });
+
   test("a shim that is stopped: its pod is ended, and can be removed", async () => {
     const { pod, containerId } = await make();
     await bed.daemon.kill9();
