@@ -29,15 +29,15 @@ export function checkCounts(value: unknown, what: string): void {
     ["config.Env", maxWords],
     ["config.Entrypoint", maxWords],
     ["config.Cmd", maxWords],
+    ["config.Volumes", maxWords],
+    ["config.Labels", maxWords],
   ];
   for (const [at, limit] of lists) {
     let list = value;
     for (const name of at.split(".")) list = isRecord(list) ? list[name] : undefined;
-    if (!Array.isArray(list) || list.length <= limit) continue;
-    throw fault(
-      "FAILED_PRECONDITION",
-      `${what} has ${list.length} entries in ${at}, more than ${limit}`,
-    );
+    const count = Array.isArray(list) ? list.length : isRecord(list) ? Object.keys(list).length : 0;
+    if (count <= limit) continue;
+    throw fault("FAILED_PRECONDITION", `${what} has ${count} entries in ${at}, more than ${limit}`);
   }
 }
 

@@ -13,6 +13,8 @@ const mib = 1024 * 1024;
 
 const image = (config: object, more: object = {}): string =>
   JSON.stringify({ config, rootfs: { diff_ids: [digest] }, ...more });
+const numbers = (count: number, text: (n: number) => string): string =>
+  Array.from({ length: count }, (_, n) => text(n)).join(",");
 const repeated = (text: string, bytes: number): string => text.repeat(bytes / text.length);
 
 const refused: readonly { name: string; kind: DocumentKind; text: string; says: RegExp }[] = [
@@ -72,7 +74,43 @@ const refused: readonly { name: string; kind: DocumentKind; text: string; says: 
     text: image({
       Volumes: Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [n, {}])),
     }),
+    says: /100000 entries in config\.Volumes, more than 20000/,
+  },
+  {
+    name: "volumes of long names",
+    kind: "image",
+    text: image({ Volumes: { ["v".repeat(300_000)]: {} } }),
     says: /environment, arguments and volumes/,
+  },
+  {
+    name: "half a million labels that are no texts",
+    kind: "image",
+    text: `{"config":{"Labels":{${numbers(500_000, (n) => `"${n}":0`)}}},"rootfs":{}}`,
+    says: /500000 entries in config\.Labels, more than 20000/,
+  },
+  {
+    name: "half a million annotations that are no texts",
+    kind: "manifest",
+    text: `{"config":{"annotations":{${numbers(500_000, (n) => `"${n}":0`)}}},"layers":[]}`,
+    says: /config\.(digest|annotations\.0): /,
+  },
+  {
+    name: "volumes that are a list",
+    kind: "image",
+    text: image({ Volumes: [] }),
+    says: /config\.Volumes: /,
+  },
+  {
+    name: "an environment that is no list",
+    kind: "image",
+    text: image({ Env: "A=b" }),
+    says: /config\.Env: expected a list/,
+  },
+  {
+    name: "labels that are none",
+    kind: "image",
+    text: image({ Labels: ["a"] }),
+    says: /config\.Labels: expected an object/,
   },
   {
     name: "a stop signal that no label holds",

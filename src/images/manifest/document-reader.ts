@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Worker } from "node:worker_threads";
 import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault } from "../../base/errors.ts";
+import { fault, isFault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { type OneTimer, startTimer, timeoutSignal } from "../../base/timers.ts";
-import type { DocumentAnswer } from "./document-worker.ts";
+import { timeoutSignal } from "../../base/timers.ts";
+import { DocumentThread } from "./document-thread.ts";
 import {
   type DocumentKind,
   type Documents,
@@ -14,81 +13,60 @@ import {
 } from "./parse-document.ts";
 
 /** Nearly all documents are smaller, and read in less time than it takes to ask somebody else. */
-const inlineBytes = 16 * 1024;
-/** JSON of 8 MiB can become objects of 300. */
-const heapMiB = 512;
-const limitMs = 60_000;
-const idleMs = 5000;
-
-const workerModule = new URL("./document-worker.ts", import.meta.url);
+const inlineBytes = 64 * 1024;
+/** So that one that is slow to read does not hold up all others. */
+const threads = 2;
+/** The largest takes a second or two. */
+const limitMs = 15_000;
 
 /**
- * Reads documents: small ones at once, others in a thread of their own, one at a time, that starts with the
- * first of them and ends when none has come for some seconds.
+ * Reads documents: small ones at once, others in threads of their own, which start with the first of them
+ * and end when none has come for some seconds.
  */
 export class DocumentReader {
-  readonly #turn = new Semaphore(1);
-  #worker: Worker | undefined;
-  #idle: OneTimer | undefined;
+  readonly #turns = new Semaphore(threads);
+  readonly #idle = new Set<DocumentThread>();
 
   /**
    * FAILED_PRECONDITION for what is no such document or has too much of anything, INVALID_ARGUMENT for a
-   * bad `docker` one; RESOURCE_EXHAUSTED for one that takes more memory than there is for it.
+   * bad `docker` one; RESOURCE_EXHAUSTED for one that takes more memory than there is for it,
+   * DEADLINE_EXCEEDED for one that takes too long.
    */
   async read<K extends DocumentKind>(
     task: DocumentTask<K>,
-    { signal }: Cancellable,
+    call: Cancellable,
   ): Promise<Documents[K]> {
     if (task.bytes.length <= inlineBytes) return parseDocument(task);
-    using _turn = await this.#turn.acquire({ signal });
-    this.#idle?.stop();
-    const worker = this.#worker ?? this.#start();
-    const call = AbortSignal.any([signal, timeoutSignal(limitMs)]);
+    using _turn = await this.#turns.acquire(call);
     try {
-      const answer = await abandonable(answerOf(worker, task), call);
-      this.#idle = startTimer(() => this.#end(worker), idleMs).unref();
+      return await this.#readAside(task, call);
+    } catch (error) {
+      // A thread that ended of something else than this document.
+      if (!isFault(error, "UNAVAILABLE")) throw error;
+      return await this.#readAside(task, call);
+    }
+  }
+
+  async #readAside<K extends DocumentKind>(
+    task: DocumentTask<K>,
+    { signal }: Cancellable,
+  ): Promise<Documents[K]> {
+    const [known] = this.#idle;
+    const thread = known ?? new DocumentThread((ended) => this.#idle.delete(ended));
+    this.#idle.delete(thread);
+    const limit = timeoutSignal(limitMs);
+    try {
+      const answer = await abandonable(thread.ask(task), AbortSignal.any([signal, limit]));
+      thread.endLater();
+      this.#idle.add(thread);
       if (!answer.ok) throw fault(answer.code, answer.message);
       return answer.value as Documents[K];
     } catch (error) {
       // Whatever it is at, the next document must not wait for it.
-      if (call.aborted) this.#end(worker);
+      if (!this.#idle.has(thread)) thread.end();
+      signal.throwIfAborted();
+      if (limit.aborted) throw fault("DEADLINE_EXCEEDED", `${task.what} takes too long to be read`);
       throw error;
     }
-  }
-
-  #start(): Worker {
-    const worker = new Worker(workerModule, {
-      name: "documents",
-      execArgv: [],
-      trackUnmanagedFds: false,
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 32 },
-    });
-    worker.on("exit", () => {
-      if (this.#worker === worker) this.#worker = undefined;
-    });
-    worker.unref();
-    this.#worker = worker;
-    return worker;
-  }
-
-  #end(worker: Worker): void {
-    if (this.#worker === worker) this.#worker = undefined;
-    void worker.terminate();
-  }
-}
-
-async function answerOf(worker: Worker, task: DocumentTask): Promise<DocumentAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<DocumentAnswer>();
-  const onError = (): void =>
-    reject(fault("RESOURCE_EXHAUSTED", `${task.what} takes too much memory to be read`));
-  const onExit = (): void => reject(fault("UNAVAILABLE", `the reader of ${task.what} has ended`));
-  worker.once("message", resolve).once("error", onError).once("exit", onExit);
-  worker.ref();
-  worker.postMessage(task, []);
-  try {
-    return await promise;
-  } finally {
-    worker.unref();
-    worker.off("message", resolve).off("error", onError).off("exit", onExit);
   }
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { fault } from "../../base/errors.ts";
 import { isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
+import { isRecord } from "../../runtime/is-record.ts";
 import type { ImageConfig } from "../ports.ts";
 import {
   checkAnnotations,
@@ -53,7 +54,25 @@ const platform = z
     variant: name.nullish(),
   })
   .transform(({ os, architecture, variant }) => ({ os, architecture, variant: variant ?? "" }));
-const strings = z.record(z.string(), z.string()).nullish();
+// zod tells of each wrong entry, and there may be a million: these tell of the first.
+const strings = z
+  .unknown()
+  .transform((value, context) => {
+    if (isRecord(value) && isTexts(Object.entries(value), context)) {
+      return value as Record<string, string>;
+    }
+    if (!isRecord(value)) context.addIssue("expected an object");
+    return z.NEVER;
+  })
+  .nullish();
+const list = z
+  .unknown()
+  .transform((value, context) => {
+    if (Array.isArray(value) && isTexts(value.entries(), context)) return value as string[];
+    if (!Array.isArray(value)) context.addIssue("expected a list");
+    return z.NEVER;
+  })
+  .nullish();
 const descriptor = z
   .object({
     mediaType: name.default(""),
@@ -73,14 +92,13 @@ const descriptor = z
   );
 const index = z.object({ manifests: z.array(descriptor) });
 const manifest = z.object({ config: descriptor, layers: z.array(descriptor) });
-const list = z.array(z.string()).nullish();
 const process = z.object({
   User: z.string().nullish(),
   Env: list,
   Entrypoint: list,
   Cmd: list,
   WorkingDir: z.string().nullish(),
-  Volumes: z.record(z.string(), z.unknown()).nullish(),
+  Volumes: z.custom<Readonly<Record<string, unknown>>>(isRecord).nullish(),
   StopSignal: name.nullish(),
   Labels: strings,
 });
@@ -168,6 +186,18 @@ function processOf(config: z.infer<typeof process>): ImageConfig {
     stopSignal: config.StopSignal ?? "",
     labels: usableLabels(config.Labels ?? {}),
   };
+}
+
+function isTexts(
+  entries: Iterable<readonly [key: string | number, value: unknown]>,
+  context: z.core.$RefinementCtx,
+): boolean {
+  for (const [key, value] of entries) {
+    if (typeof value === "string") continue;
+    context.addIssue({ code: "custom", path: [key], message: "expected a string" });
+    return false;
+  }
+  return true;
 }
 
 function json(bytes: Uint8Array, what: string): unknown {

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Worker } from "node:worker_threads";
+import { fault } from "../../base/errors.ts";
+import { type OneTimer, startTimer } from "../../base/timers.ts";
+import type { DocumentAnswer } from "./document-worker.ts";
+import type { DocumentTask } from "./parse-document.ts";
+
+/** JSON of 8 MiB can become objects of 300. */
+const heapMiB = 512;
+const idleMs = 5000;
+
+const workerModule = new URL("./document-worker.ts", import.meta.url);
+
+interface Asked extends PromiseWithResolvers<DocumentAnswer> {
+  readonly task: DocumentTask;
+}
+
+/** A thread that reads documents, one at a time. It keeps no process alive while it has none. */
+export class DocumentThread {
+  readonly #worker = new Worker(workerModule, {
+    name: "documents",
+    execArgv: [],
+    trackUnmanagedFds: false,
+    resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 32 },
+  });
+  #idle: OneTimer | undefined;
+  #asked: Asked | undefined;
+
+  /** `onEnd` is told once it is good for nothing any more: also when it is still about to end. */
+  constructor(onEnd: (thread: DocumentThread) => void) {
+    this.#worker.on("message", (answer: DocumentAnswer) => this.#asked?.resolve(answer));
+    this.#worker.on("error", () => {
+      onEnd(this);
+      const what = this.#asked?.task.what;
+      this.#asked?.reject(fault("RESOURCE_EXHAUSTED", `${what} takes too much memory to be read`));
+    });
+    this.#worker.on("exit", () => {
+      onEnd(this);
+      const what = this.#asked?.task.what;
+      this.#asked?.reject(fault("UNAVAILABLE", `the reader of ${what} has ended`));
+    });
+    this.#worker.unref();
+  }
+
+  /** RESOURCE_EXHAUSTED when it takes too much memory, UNAVAILABLE when the thread ends otherwise. */
+  async ask(task: DocumentTask): Promise<DocumentAnswer> {
+    this.#idle?.stop();
+    const asked = { task, ...Promise.withResolvers<DocumentAnswer>() };
+    this.#asked = asked;
+    this.#worker.ref();
+    this.#worker.postMessage(task, []);
+    try {
+      return await asked.promise;
+    } finally {
+      this.#asked = undefined;
+      this.#worker.unref();
+    }
+  }
+
+  endLater(): void {
+    this.#idle = startTimer(() => this.end(), idleMs).unref();
+  }
+
+  end(): void {
+    this.#idle?.stop();
+    void this.#worker.terminate();
+  }
+}
