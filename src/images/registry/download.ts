@@ -6,7 +6,7 @@ import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts
 import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import type { RegistryHost } from "./hosts.ts";
-import { awaitOtherWriter } from "./other-writer.ts";
+import { OtherWriters } from "./other-writer.ts";
 import type { OpenBlob, RegistryClient } from "./registry-client.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
 import { TransferWatch } from "./transfer-watch.ts";
@@ -28,7 +28,7 @@ const retryDelayMs = 250;
 /**
  * Brings a blob into the content store, checked for size and digest; false when somebody else did. A
  * broken connection goes on where it broke, a host that stalls or lies gives way to the next; what an
- * earlier pull left of the blob is used too. While another writes the same blob it waits, as long as
+ * earlier pull left of the blob is used too. While another writes the same blob it waits, in bounds, as long as
  * that one gets on.
  * Errors: those of the client, DEADLINE_EXCEEDED (no progress), FAILED_PRECONDITION (wrong bytes).
  */
@@ -102,6 +102,7 @@ async function openWriter(
   // containerd's clients use this name too.
   const shared = `layer-${digest}`;
   const options = { expected: digest, sizeBytes: BigInt(size) };
+  const others = new OtherWriters();
   for (let ref = shared; ; ) {
     try {
       return {
@@ -113,7 +114,7 @@ async function openWriter(
       if (isFault(error, "ALREADY_EXISTS")) return undefined;
       if (!isFault(error, "UNAVAILABLE")) throw error;
     }
-    const isOver = await awaitOtherWriter(content, namespace, ref, call);
+    const isOver = await others.wait(content, namespace, ref, call);
     if (!isOver) ref = `${shared}-${crypto.randomUUID()}`;
   }
 }

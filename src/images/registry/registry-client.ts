@@ -27,7 +27,7 @@ export interface RegistryClientOptions {
   /** In the order to ask. */
   readonly hosts: readonly RegistryHost[];
   readonly auth: RegistryAuth | undefined;
-  /** What stands still for this long is given up; 0 for never, where nothing of ours limits it. */
+  /** What stands still for this long is given up; 0 for never: then only answers' headers are waited for in bounds. */
   readonly progressTimeoutMs: number;
   readonly log: Logger;
 }
@@ -168,7 +168,7 @@ export class RegistryClient implements Disposable {
       const ask = {
         method: "GET",
         redirects: "any",
-        answerMs: isLast ? this.#options.progressTimeoutMs : this.#answerMs,
+        answerMs: isLast ? this.#lastAnswerMs : this.#answerMs,
       } as const;
       const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
       const answer = await this.#ask(server, path, { ...ask, headers, tolerated: [416] }, call);
@@ -208,6 +208,10 @@ export class RegistryClient implements Disposable {
 
   get #answerMs(): number {
     return within(registryLimits.answerMs, this.#options.progressTimeoutMs);
+  }
+
+  get #lastAnswerMs(): number {
+    return this.#options.progressTimeoutMs || registryLimits.blobAnswerMs;
   }
 
   async #fromAny<T>(
