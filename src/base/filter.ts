@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "./errors.ts";
+import { linearPattern } from "./linear-pattern.ts";
 
 /**
  * The value of a field, or undefined where the object has none. A path is the dotted name taken
@@ -136,9 +137,14 @@ class FilterParser {
 
   #expression(source: string): RegExp {
     try {
-      return new RegExp(source);
+      return linearPattern(source);
     } catch (error) {
-      throw this.#wrong(`"${source}" is no regular expression`, this.#at, error);
+      const why = error instanceof Error ? error.message.replace(/^.*\/l: /, "") : "";
+      throw this.#wrong(
+        `"${source.slice(0, 256)}" is no regular expression: ${why}`,
+        this.#at,
+        error,
+      );
     }
   }
 
@@ -154,7 +160,7 @@ class FilterParser {
   }
 
   #wrong(reason: string, at = this.#at, cause?: unknown): Error {
-    const message = `filter "${this.#text}" is invalid: ${reason} at character ${at + 1}`;
+    const message = `filter "${this.#text.slice(0, 1024)}" is invalid: ${reason} at character ${at + 1}`;
     return fault("INVALID_ARGUMENT", message, { cause });
   }
 }
