@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rename, stat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "./base/errors.ts";
 import type { Logger } from "./base/logger.ts";
@@ -7,6 +7,21 @@ import type { StartConfig } from "./config/reload-decisions.ts";
 
 /** Where bundles are. The root of a pod's user namespace, nobody to the host, must get to its own. */
 const taskFolder = "io.containerd.runtime.v2.task";
+/** What the daemon makes folders of in root and in state. */
+const ourFolders = {
+  root: [
+    "checkpoint-rooms",
+    "checkpoints",
+    "cni",
+    "content",
+    "diff",
+    "io.berth.cri",
+    "mapped-mounts",
+    "pause",
+    "snapshots",
+  ],
+  state: ["fifo", "io.berth.cri", "netns", taskFolder],
+};
 
 /**
  * Makes root and state, and takes from other users what an older daemon, or somebody since, let them have.
@@ -18,6 +33,8 @@ export async function makePrivate(config: StartConfig, log: Logger): Promise<voi
   const { root, state } = config;
   await makeFolder(root, 0o700, log);
   await makeFolder(state, 0o711, log);
+  for (const name of ourFolders.root) await clearPlace(path.join(root, name), log);
+  for (const name of ourFolders.state) await clearPlace(path.join(state, name), log);
   const folders = await Promise.all([
     ...[root, path.join(root, "content"), path.join(root, "snapshots")].map(entriesOf),
     ...[path.join(root, "content", "blobs"), path.join(root, "io.berth.cri")].map(entriesOf),
@@ -44,6 +61,26 @@ async function makeFolder(folder: string, mode: number, log: Logger): Promise<vo
     log.warn({ folder, uid: stats.uid }, "folder belongs to another user, who gets at all in it");
   }
   if ((stats.mode & 0o7777) !== mode) await chmod(folder, mode);
+}
+
+/** What lies in place of a folder of ours is kept under another name: no start fails over it. */
+async function clearPlace(place: string, log: Logger): Promise<void> {
+  try {
+    if ((await stat(place)).isDirectory()) return;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" && !(await isThere(place))) return;
+  }
+  const aside = `${place}.no-folder-${Date.now()}`;
+  try {
+    await rename(place, aside);
+    log.warn({ path: place, aside }, "what lay in place of a folder was moved aside");
+  } catch (err) {
+    log.warn({ path: place, err }, "cannot move away what lies in place of a folder");
+  }
+}
+
+async function isThere(place: string): Promise<boolean> {
+  return (await lstat(place).catch(() => undefined)) !== undefined;
 }
 
 async function entriesOf(folder: string): Promise<string[]> {

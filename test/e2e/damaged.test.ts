@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A damaged record, bundle or shim costs itself and nothing else; it is told of, and can be removed.
 import assert from "node:assert/strict";
-import { mkdir, readdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
@@ -258,6 +258,21 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     }
     await rm(path.join(folder, "root/content/blobs/sha256/a-folder"), { recursive: true });
   });
+
+  for (const name of ["root/pause", "root/checkpoint-rooms", "root/diff"]) {
+    test(`a file in place of ${name} is moved aside at the start`, async () => {
+      await bed.daemon.kill9();
+      const place = path.join(bed.daemon.folder, name);
+      await rename(place, `${place}.away`).catch(() => {});
+      await writeFile(place, "");
+      await bed.daemon.start();
+      await witnessIsWell();
+      assert.match(await bed.daemon.log(), /in place of a folder was moved aside/);
+      const pod = await cri.runPod();
+      await cri.removePod(pod.id);
+      await rm(`${place}.away`, { recursive: true, force: true });
+    });
+  }
 
   test("and at the end nothing is left", async () => {
     await cri.removePod(witness.pod.id);
