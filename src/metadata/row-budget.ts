@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import v8 from "node:v8";
 import { fault } from "../base/errors.ts";
 import type { RowKey, StoredRow } from "./mirrored-table.ts";
 
@@ -6,36 +7,46 @@ import type { RowKey, StoredRow } from "./mirrored-table.ts";
 const largeBytes = 64 * 1024;
 /** The largest row that is taken anew: all of a pod's or container's configuration is far below. */
 const maxRowBytes = 4 * 1024 * 1024;
-/** All large rows together. Records stay in memory, so this bounds what they take there. */
-const maxLargeBytes = 512 * 1024 * 1024;
+/** All large rows together. Records stay in memory, which a small node has less of. */
+const maxLargeBytes = Math.min(512 * 1024 * 1024, v8.getHeapStatistics().heap_size_limit / 4);
+/** A new row may take this part of what is left: whoever has the largest is refused first. */
+const shareOfRest = 1 / 32;
+/** What a row may grow in all beyond what it was admitted with: an exit and its reason are recorded. */
+const slackBytes = 64 * 1024;
+
+interface LargeRow {
+  readonly bytes: number;
+  readonly admittedBytes: number;
+}
 
 /**
  * What clients may have stored. A client sends messages of up to 16 MiB, and the pods' own authors
  * decide what is in them; without bounds the next start had to read it all and could not.
  */
 export class RowBudget {
-  readonly #large = new Map<string, number>();
+  readonly #large = new Map<string, LargeRow>();
   #total = 0;
 
   /**
    * RESOURCE_EXHAUSTED for a row that is too large, or that does not fit beside the other large ones.
-   * One that takes the place of another of at least its size always passes: an exit must be recorded.
+   * One that takes the place of another of about its size always passes: an exit must be recorded.
    */
   admit(row: StoredRow): void {
     const bytes = row.value.length;
     if (bytes < largeBytes) return;
-    const before = this.#large.get(keyOf(row)) ?? 0;
-    if (bytes <= before + largeBytes && before > 0) return;
+    const before = this.#large.get(keyOf(row));
+    if (before && bytes <= before.admittedBytes + slackBytes) return;
     if (bytes > maxRowBytes) {
       throw fault(
         "RESOURCE_EXHAUSTED",
         `cannot store ${row.table} "${row.id}": it takes ${bytes} bytes, more than ${maxRowBytes}`,
       );
     }
-    if (this.#total - before + bytes > maxLargeBytes) {
+    const rest = maxLargeBytes - this.#total + (before?.bytes ?? 0);
+    if (bytes > rest * shareOfRest) {
       throw fault(
         "RESOURCE_EXHAUSTED",
-        `cannot store ${row.table} "${row.id}": large records take ${this.#total} bytes, of ${maxLargeBytes} at most`,
+        `cannot store ${row.table} "${row.id}": it takes ${bytes} bytes, and large records take ${this.#total} already, of ${maxLargeBytes} at most`,
       );
     }
   }
@@ -43,10 +54,12 @@ export class RowBudget {
   /** A row that is stored. */
   count(row: StoredRow): void {
     const key = keyOf(row);
+    const before = this.#large.get(key);
     this.#forget(key);
     const bytes = row.value.length;
     if (bytes < largeBytes) return;
-    this.#large.set(key, bytes);
+    const isSame = before && bytes <= before.admittedBytes + slackBytes;
+    this.#large.set(key, { bytes, admittedBytes: isSame ? before.admittedBytes : bytes });
     this.#total += bytes;
   }
 
@@ -55,10 +68,10 @@ export class RowBudget {
   }
 
   #forget(key: string): void {
-    const bytes = this.#large.get(key);
-    if (bytes === undefined) return;
+    const row = this.#large.get(key);
+    if (row === undefined) return;
     this.#large.delete(key);
-    this.#total -= bytes;
+    this.#total -= row.bytes;
   }
 }
 
