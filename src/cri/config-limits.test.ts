@@ -20,6 +20,10 @@ const refused: readonly (readonly [Parameters<typeof container.normalize>[0], Re
   [{ args: ["a", "é".repeat(65_536)] }, /^config\.args\[1\] is too long: it takes 131073 bytes/],
   [{ command: ["x".repeat(131_072)] }, /^config\.command\[0\] is too long/],
   [{ envs: many(21) }, /^config is too large: it has \d+ bytes, and may have 2097152$/],
+  [
+    { envs: Array.from({ length: 20_001 }, (_, at) => env(`E${at}`, 0)) },
+    /^config has too many entries: .* are 20001, and may be 20000$/,
+  ],
   [{ annotations: { a: "x".repeat(3_000_000) } }, /^config is too large/],
 ];
 for (const [config, message] of refused) {

@@ -11,13 +11,21 @@ const maxStringBytes = 128 * 1024;
  */
 const maxConfigBytes = 2 * 1024 * 1024;
 
+/** Of environment, arguments, mounts, devices, labels and annotations together: each costs time in every spec. */
+const maxEntries = 20_000;
+
 /** INVALID_ARGUMENT for a config that is too large to be kept. */
 export function checkSandboxConfigSize(config: PodSandboxConfig): void {
+  const { labels, annotations } = config;
+  checkCount(countOf(config.portMappings, Object.keys(labels), Object.keys(annotations)));
   checkSize(codec("runtime.v1.PodSandboxConfig").encode(config).byteLength);
 }
 
 /** INVALID_ARGUMENT, naming the field, for a config that is too large to be kept or to be executed. */
 export function checkContainerConfigSize(config: ContainerConfig): void {
+  const { command, args, envs, mounts, devices, labels, annotations } = config;
+  const maps = [Object.keys(labels), Object.keys(annotations)];
+  checkCount(countOf(command, args, envs, mounts, devices, config.CDIDevices, ...maps));
   for (const field of ["command", "args"] as const) {
     for (const [index, text] of config[field].entries()) {
       checkString(`config.${field}[${index}]`, Buffer.byteLength(text) + 1);
@@ -27,6 +35,18 @@ export function checkContainerConfigSize(config: ContainerConfig): void {
     checkString(`config.envs[${index}] (${nameOf(env)})`, bytesOf(env));
   }
   checkSize(codec("runtime.v1.ContainerConfig").encode(config).byteLength);
+}
+
+function countOf(...lists: readonly (readonly unknown[])[]): number {
+  return lists.reduce((sum, list) => sum + list.length, 0);
+}
+
+function checkCount(count: number): void {
+  if (count <= maxEntries) return;
+  throw fault(
+    "INVALID_ARGUMENT",
+    `config has too many entries: environment, arguments, mounts, devices, labels and annotations are ${count}, and may be ${maxEntries}`,
+  );
 }
 
 function checkString(field: string, bytes: number): void {

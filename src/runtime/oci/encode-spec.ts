@@ -23,6 +23,8 @@ export function encodeExactJson(value: unknown): Uint8Array {
 
 /** Parses JSON and keeps integers that a number cannot hold as bigint. Throws SyntaxError. */
 export function parseExactJson(text: string): unknown {
+  // A reviver is asked for each value. Without that many digits in a row there is no such integer.
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
   return parseJson(text, (_key, value, context) => {
     if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
     const source = context.source ?? "";
