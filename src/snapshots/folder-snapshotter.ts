@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { abandonable } from "../base/abandonable.ts";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
@@ -195,7 +196,7 @@ export class FolderSnapshotter implements Snapshotter {
     if (key === "") throw fault("INVALID_ARGUMENT", "a snapshot needs a key");
     using _key = await this.#claim(namespace, [key], { signal });
     this.#assertFree(namespace, key);
-    using _parent = await this.#expect(namespace, parent);
+    using _parent = await this.#expect(namespace, parent, { signal });
     const lowers = this.#lowers(namespace, parent);
     const mappings = this.#mappings(labels ?? {});
     const { owners } = this.#layout;
@@ -266,7 +267,7 @@ export class FolderSnapshotter implements Snapshotter {
     }
     const parent = this.#parentAtCommit(namespace, record.info, options.parent);
     this.#assertFree(namespace, name);
-    using _parent = await this.#expect(namespace, parent);
+    using _parent = await this.#expect(namespace, parent, options);
     const number = await this.#moved(namespace, record, parent, options);
     const usage =
       (number === record.number ? options.usage : undefined) ??
@@ -373,7 +374,7 @@ export class FolderSnapshotter implements Snapshotter {
       signal?.throwIfAborted();
       const others = ids.map((id) => this.#busy.get(id)).find((other) => other !== undefined);
       if (others === undefined) break;
-      await others;
+      await (signal ? abandonable(others, signal) : others);
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const id of ids) this.#busy.set(id, promise);
@@ -389,7 +390,7 @@ export class FolderSnapshotter implements Snapshotter {
    * Checks the parent and keeps it from being removed until the child's record stands. Waits for a
    * call that is at the parent: none that finds its record there ever waits for another.
    */
-  async #expect(namespace: string, parent: string): Promise<Disposable> {
+  async #expect(namespace: string, parent: string, { signal }: Cancellable): Promise<Disposable> {
     if (parent === "") return { [Symbol.dispose]: () => {} };
     const id = `${namespace}\0${parent}`;
     for (;;) {
@@ -399,7 +400,7 @@ export class FolderSnapshotter implements Snapshotter {
       }
       const other = this.#busy.get(id);
       if (other === undefined) break;
-      await other;
+      await abandonable(other, signal);
     }
     this.#expecting.set(id, (this.#expecting.get(id) ?? 0) + 1);
     return {
