@@ -77,3 +77,16 @@ test("the log is readable text on a terminal, and JSON there when it is told so"
   json.log.info({}, "x");
   assert.ok(json.text().startsWith("{"));
 });
+
+test("a text that a client made long is cut, wherever it stands in a line", () => {
+  const lines: string[] = [];
+  const { log } = createLog(
+    { level: "info", format: "json" },
+    { stream: { write: (line) => void lines.push(line) } },
+  );
+  const long = "x".repeat(1_000_000);
+  const err = new Error(long, { cause: new Error(long) });
+  log.info({ err, what: long }, "refused");
+  assert.ok((lines[0]?.length ?? 0) < 60_000, `${lines[0]?.length}`);
+  assert.match(lines[0] ?? "", /x… \(1000000 characters\)/);
+});

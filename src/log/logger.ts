@@ -4,6 +4,7 @@ import { pino, stdSerializers } from "pino";
 import { PinoPretty } from "pino-pretty";
 import type { Logger } from "../base/logger.ts";
 import type { LogConfig } from "../config/config.ts";
+import { standardError } from "./standard-error.ts";
 
 /** Fields that may hold secrets or a user's data, at any depth that we log. */
 const secrets = [
@@ -15,6 +16,9 @@ const secrets = [
   "registryToken",
   "annotations",
 ];
+
+/** Of one text in a line: refused calls quote what a client sent, which may be megabytes. */
+const maxTextLength = 8 * 1024;
 
 export interface DaemonLog {
   readonly log: Logger;
@@ -30,13 +34,12 @@ export interface LogTarget {
 }
 
 /**
- * The daemon's log: pino, one JSON object a line, or readable lines on a terminal. Written
- * synchronously, so that nothing is lost when the process ends hard.
+ * The daemon's log: pino, one JSON object a line, or readable lines on a terminal.
  */
 export function createLog(config: LogConfig, target: LogTarget = {}): DaemonLog {
   const isTerminal = target.isTerminal ?? process.stderr.isTTY;
   const isPretty = config.format === "pretty" || (config.format === "auto" && isTerminal);
-  const raw = target.stream ?? pino.destination({ dest: 2, sync: true });
+  const raw = target.stream ?? standardError();
   const stream = isPretty ? pretty(raw, isTerminal) : raw;
   const threshold = new Threshold(config.level);
   const root = pino(
@@ -73,11 +76,11 @@ class Threshold {
 
   wrap(target: Pino): Logger {
     return {
-      trace: (fields, message) => void (this.#value <= 10 && target.trace(fields, message)),
-      debug: (fields, message) => void (this.#value <= 20 && target.debug(fields, message)),
-      info: (fields, message) => void (this.#value <= 30 && target.info(fields, message)),
-      warn: (fields, message) => void (this.#value <= 40 && target.warn(fields, message)),
-      error: (fields, message) => void (this.#value <= 50 && target.error(fields, message)),
+      trace: (fields, text) => void (this.#value <= 10 && target.trace(short(fields), text)),
+      debug: (fields, text) => void (this.#value <= 20 && target.debug(short(fields), text)),
+      info: (fields, text) => void (this.#value <= 30 && target.info(short(fields), text)),
+      warn: (fields, text) => void (this.#value <= 40 && target.warn(short(fields), text)),
+      error: (fields, text) => void (this.#value <= 50 && target.error(short(fields), text)),
       child: (bindings) => this.wrap(target.child(bindings)),
     };
   }
@@ -95,5 +98,26 @@ function pretty(destination: DestinationStream, colorize: boolean): DestinationS
 }
 
 function serializeError(error: unknown): unknown {
-  return error instanceof Error ? stdSerializers.errWithCause(error) : error;
+  if (!(error instanceof Error)) return shortened(error);
+  return shortened(stdSerializers.errWithCause(error), 4);
+}
+
+function short<T extends object>(fields: T): T {
+  const isLong = Object.values(fields).some(
+    (value) => typeof value === "string" && value.length > maxTextLength,
+  );
+  return isLong ? (shortened(fields, 1) as T) : fields;
+}
+
+/** Long texts cut, also in what is below, so many levels deep. */
+function shortened(value: unknown, depth = 0): unknown {
+  if (typeof value === "string") {
+    if (value.length <= maxTextLength) return value;
+    return `${value.slice(0, maxTextLength)}… (${value.length} characters)`;
+  }
+  if (depth === 0 || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.slice(0, 16).map((each) => shortened(each, depth - 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, shortened(each, depth - 1)]),
+  );
 }
