@@ -96,8 +96,16 @@ test("TarReader reads GNU long names and big numbers", () => {
   assert.deepEqual(entry?.mtime, { seconds: -1, nanos: 0 });
 });
 
-test("TarReader takes an old folder for one by its slash", () => {
+test("TarReader takes an old folder for one by its slash, and no newer file", () => {
   assert.equal(one({ name: "old/", flag: "\0" }).type, "directory");
+  const found = read(tarBytes([{ name: "file/", content: "abc" }, { name: "next" }]));
+  assert.deepEqual(
+    found.map(({ entry, content }) => [entry.name, entry.type, content.toString()]),
+    [
+      ["file/", "file", "abc"],
+      ["next", "file", ""],
+    ],
+  );
 });
 
 test("TarReader skips global headers", () => {
@@ -112,10 +120,12 @@ test("TarReader skips global headers", () => {
   );
 });
 
-test("TarReader needs no trailer, but whole members", () => {
-  const archive = tarBytes([{ name: "file", content: "x" }]);
-  assert.equal(read(archive.subarray(0, 1024)).length, 1);
-  for (const end of [1, 511, 513, 1000]) {
+test("TarReader needs no trailer and no last padding, but whole headers and contents", () => {
+  const archive = tarBytes([{ name: "file", content: "x".repeat(9) }]);
+  for (const end of [521, 522, 1000, 1023, 1024, 1536]) {
+    assert.equal(read(archive.subarray(0, end))[0]?.content.toString(), "x".repeat(9));
+  }
+  for (const end of [1, 511, 512, 513, 520, 1025, 1535]) {
     assert.throws(() => read(archive.subarray(0, end)), { code: "INVALID_ARGUMENT" });
   }
   assert.deepEqual(read(Buffer.alloc(0)), []);

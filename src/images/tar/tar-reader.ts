@@ -77,6 +77,7 @@ export class TarReader {
   #rest: Buffer = Buffer.alloc(0);
   #consumed = 0;
   #atBoundary = true;
+  #inPadding = false;
 
   constructor(sink: TarSink) {
     this.#sink = sink;
@@ -106,9 +107,10 @@ export class TarReader {
     this.#rest = this.#want === undefined ? Buffer.alloc(0) : bytes.subarray(at);
   }
 
-  /** Call at the end of the input: an archive may lack its trailer, but not the end of a member. */
+  /** Call at the end of the input: an archive may lack its trailer and its last padding, but not content. */
   finish(): void {
-    if (this.#want === undefined || (this.#atBoundary && this.#rest.length === 0)) return;
+    if (this.#want === undefined || this.#inPadding) return;
+    if (this.#atBoundary && this.#rest.length === 0) return;
     throw fault("INVALID_ARGUMENT", "tar archive is cut off");
   }
 
@@ -181,7 +183,10 @@ export class TarReader {
       yield* this.#data(offset, length);
     }
     this.#sink.end();
+    // Go's archive/tar, and so containerd, takes an end here for the end of the archive.
+    this.#inPadding = true;
     if (bodyEnd > 0) yield { exact: bodyEnd };
+    this.#inPadding = false;
   }
 
   *#data(offset: number, length: number): Step<void> {
@@ -229,8 +234,8 @@ function typeOf(header: RawHeader, name: string): TarType {
   if (type === undefined) {
     throw fault("INVALID_ARGUMENT", `tar member of unknown type "${header.flag}"`);
   }
-  // Archives from before ustar mark a folder by its name alone.
-  return header.flag === "0" && name.endsWith("/") ? "directory" : type;
+  // Archives from before ustar, whose flag is NUL, mark a folder by its name alone.
+  return header.block[156] === 0 && name.endsWith("/") ? "directory" : type;
 }
 
 const xattrPrefix = "SCHILY.xattr.";
