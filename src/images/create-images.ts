@@ -185,12 +185,16 @@ class StoredImages implements ImageLibrary {
 
   async unpack(image: Image, call: Cancellable): Promise<void> {
     if (this.#catalog.isBuiltin(image) || this.#unpacker.has(image.chainId)) return;
-    const { garbage, namespace, log } = this.#options;
-    using _work = await garbage.hold(namespace, call);
+    const known = this.#catalog.treeOf(image.id);
+    // An extraction takes as long as the image's maker likes: collections go on beside it.
+    using _pins = await this.#pins.keep(known ? this.#thingsOf(known) : [], call);
     const tree = this.#catalog.treeOf(image.id);
     if (!tree) throw fault("NOT_FOUND", `image "${image.id}" was removed meanwhile`);
     await this.#unpackTree(tree, noSource, call);
-    log.info({ image: image.repoTags[0] ?? "", id: image.id }, "image unpacked for its first use");
+    this.#options.log.info(
+      { image: image.repoTags[0] ?? "", id: image.id },
+      "image unpacked for its first use",
+    );
   }
 
   async pull(
@@ -314,17 +318,22 @@ class StoredImages implements ImageLibrary {
     keep: (...kept: readonly Resource[]) => Promise<void> = async () => {},
   ): Promise<Image> {
     const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
-    const { name } = this.#options.snapshotter;
-    await keep(
-      ...tree.blobs.map((id) => ({ type: "content", id })),
-      ...tree.chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
-    );
+    await keep(...this.#thingsOf(tree));
     await this.#unpackTree(tree, source, call);
     await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
     this.#catalog.learn(tree);
     const image = this.#catalog.find(tree.id);
     if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
     return image;
+  }
+
+  /** What an image's blobs and layers are to the collector. */
+  #thingsOf(tree: ImageTree): Resource[] {
+    const { name } = this.#options.snapshotter;
+    return [
+      ...tree.blobs.map((id) => ({ type: "content", id })),
+      ...tree.chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
+    ];
   }
 
   async #unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
