@@ -394,6 +394,7 @@ export class ShimTask implements RuntimeTask {
 
   /** A runtime that does not come back is killed: the shim starts nothing else in the pod meanwhile. */
   async #startExec(execId: string, call: Cancellable): Promise<number> {
+    using _place = await this.connection.execStarts.acquire(call);
     using _turn = await this.#freezing.enter(call);
     using limit = deadline(execStartMs, `starting ${this.#name(execId)}`, call.signal);
     try {

@@ -124,7 +124,7 @@ suite("ExecSync", { skip: lacking(...podPrograms) }, () => {
   });
 
   test("many at once each get their own output", async () => {
-    const numbers = Array.from({ length: 20 }, (_, i) => `${i}`);
+    const numbers = Array.from({ length: 60 }, (_, i) => `${i}`);
     const answers = await Promise.all(numbers.map((n) => cri.exec(container, ["echo", n])));
     assert.deepEqual(
       answers.map(({ stdout }) => stdout.trim()),
