@@ -61,7 +61,7 @@ const steps: readonly Step[] = [
     name: "e2e tests",
     group: "e2e",
     globs: [e2e],
-    concurrency: 1,
+    concurrency: 2,
     timeoutMs: 600_000,
   }),
   nodeTestStep({
