@@ -173,7 +173,7 @@ export class RegistryClient implements Disposable {
       const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
       const answer = await this.#ask(server, path, { ...ask, headers, tolerated: [416] }, call);
       const { host } = server;
-      if (answer.status !== 416) return { answer, offset: startOf(answer), host };
+      if (answer.status !== 416) return { answer, offset: startOf(answer, offset), host };
       answer.discard();
       const whole = await this.#ask(server, path, { ...ask, headers: {} }, call);
       return { answer: whole, offset: 0, host };
@@ -346,10 +346,11 @@ function contentType({ headers }: HttpAnswer): string {
 }
 
 /** Where the body starts: a server may ignore Range, and a proxy may serve another one. */
-function startOf(answer: HttpAnswer): number {
+function startOf(answer: HttpAnswer, asked: number): number {
   if (answer.status !== 206) return 0;
   const match = /^bytes (\d+)-/.exec(answer.headers["content-range"] ?? "");
   if (match) return Number(match[1]);
+  if (asked === 0) return 0; // some answer so whatever is asked
   answer.body.destroy();
   throw fault("UNAVAILABLE", "the registry answered a part without saying which");
 }

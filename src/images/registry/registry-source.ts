@@ -10,6 +10,13 @@ import { type DownloadOptions, downloadBlob } from "./download.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
 
+/** With a registry that is busy (429, 5xx), or a connection that broke. */
+const patience = {
+  attempts: 3,
+  delayMs: 250,
+  isRetryable: (error: unknown): boolean => isFault(error, "UNAVAILABLE"),
+};
+
 export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
@@ -31,7 +38,10 @@ export class RegistrySource implements ImageSource {
   }
 
   document(descriptor: Descriptor, call: Cancellable): Promise<Buffer> {
-    return this.#options.client.document(descriptor, call);
+    return retry(() => this.#options.client.document(descriptor, call), {
+      ...patience,
+      signal: call.signal,
+    });
   }
 
   async fetch(descriptor: Descriptor, call: Cancellable): Promise<void> {
@@ -51,12 +61,7 @@ export class RegistrySource implements ImageSource {
       );
     }
     if (this.gives(known)) return;
-    await retry(() => client.assertReadable(digest, call), {
-      attempts: 3,
-      delayMs: 250,
-      signal: call.signal,
-      isRetryable: (error) => isFault(error, "UNAVAILABLE"),
-    });
+    await retry(() => client.assertReadable(digest, call), { ...patience, signal: call.signal });
     await label(content, namespace, digest, (labels) => this.labels(labels));
   }
 
