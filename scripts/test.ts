@@ -54,7 +54,7 @@ const steps: readonly Step[] = [
     name: "integration tests",
     group: "integration",
     globs: ["test/integration/**/*.test.ts"],
-    concurrency: 1,
+    concurrency: 2,
     timeoutMs: 300_000,
   }),
   nodeTestStep({
