@@ -212,7 +212,7 @@ export const sections: readonly Section[] = [
     fields: [
       searchPath(
         ["config_path", "configPath"],
-        'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none. Of several, "A:B", the first counts that has a file for the host or for _default.',
+        'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none. Of several, "A:B", the first counts that has a file for the host or for _default. A pull secret goes to the registry it names only: a mirror that wants a login has it in its "header".',
       ),
     ],
   },

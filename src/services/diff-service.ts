@@ -11,6 +11,7 @@ import { type MadeDiff, makeDiff } from "../diff/make-diff.ts";
 import { checkLayer, compressionFor, defaultLayer, plainLayer } from "../diff/media-types.ts";
 import { openMountRoom } from "../diff/mounted.ts";
 import type { DiffApplyRequest, DiffDiffRequest, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import { plainDigestLabel } from "../images/image-source.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { nanosOf } from "../rpc/timestamp.ts";
@@ -22,9 +23,6 @@ import { checkedLabels } from "./updated-labels.ts";
 export interface DiffServicePorts extends Omit<StoragePorts, "events">, MappedMountOptions {
   readonly content: ContentStore;
 }
-
-/** Tells a blob's plain digest, so that nobody need unpack it to learn that. */
-const plainDigestLabel = "containerd.io/uncompressed";
 
 /** containerd's Diff service: layers onto mounts, and the difference of mounts into layers. */
 export function createDiffService(

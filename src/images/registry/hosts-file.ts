@@ -25,7 +25,7 @@ const duration = z.string().transform((text, context) => {
   return z.NEVER;
 });
 const hostFields = {
-  capabilities: z.array(z.enum(["pull", "resolve", "push"])).optional(),
+  capabilities: z.array(z.string()).optional(),
   ca: oneOrMore.optional(),
   client: clientFiles.optional(),
   skip_verify: z.boolean().optional(),
@@ -33,7 +33,7 @@ const hostFields = {
   override_path: z.boolean().optional(),
   dial_timeout: duration.optional(),
 };
-// The format is containerd's and grows: keys we do not know are left to those who do.
+// The format is containerd's and grows: keys and capabilities we do not know are left to those who do.
 const hostSchema = z.object(hostFields);
 const fileSchema = z.object({
   server: z.string().optional(),

@@ -54,6 +54,18 @@ test("without server the registry itself is last", () => {
   ]);
 });
 
+test("a capability that we do not know, and a dial_timeout of 0, are as if left out", () => {
+  const text = `
+[host."https://m.test"]
+capabilities = ["resolve", "referrers"]
+dial_timeout = "0s"
+`;
+  const [mirror, origin] = parseHosts(text, "/etc/hosts.d", "example.test");
+  assert.deepEqual([mirror?.canPull, mirror?.canResolve], [false, true]);
+  assert.equal(mirror?.connectTimeoutMs, origin?.connectTimeoutMs);
+  assert.ok((mirror?.connectTimeoutMs ?? 0) > 0);
+});
+
 test("a host's settings are its own", () => {
   const text = `
 [host."https://m.test/special"]
@@ -91,7 +103,7 @@ X-Token = ["a", "b"]
 const wrong: readonly (readonly [string, RegExp])[] = [
   ["server = ", /hosts\.toml:\d+: not TOML/],
   ["server = 1", /server/],
-  [`[host."https://m.test"]\ncapabilities = ["fly"]`, /capabilities/],
+  [`[host."https://m.test"]\ncapabilities = "pull"`, /capabilities/],
   [`[host."https://"]`, /^\/etc\/hosts\.d\/hosts\.toml: .*not a registry's address/],
   [
     `[host."https://m.test"]\ndial_timeout = "soon"`,

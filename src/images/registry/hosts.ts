@@ -107,7 +107,7 @@ function hostOf(
         path.resolve(dir, key),
       ]),
     },
-    connectTimeoutMs: table.dial_timeout ?? defaultConnectTimeoutMs,
+    connectTimeoutMs: table.dial_timeout || defaultConnectTimeoutMs,
     isMirror: !isServer && !isNamed,
     isOrigin: isServer || isNamed,
   };

@@ -53,6 +53,14 @@ export interface OpenBlob {
   readonly host: RegistryHost;
 }
 
+interface DocumentAsk {
+  readonly path: string;
+  readonly redirects: HttpRequest["redirects"];
+  readonly maxBytes: number;
+  /** How long it may stand still. */
+  readonly windowMs: number;
+}
+
 /**
  * Reads one repository through its hosts, for the time of one pull. A host that cannot answer, or answers
  * something else than was asked for, is passed over for the next; when none can, the last one's error
@@ -98,8 +106,9 @@ export class RegistryClient implements Disposable {
   async resolve(call: Cancellable): Promise<Descriptor> {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
-    return this.#fromAny("canResolve", call, async (server) => {
-      const asked = { headers: forManifest, redirects: "safe", answerMs: this.#answerMs } as const;
+    return this.#fromAny("canResolve", call, async (server, isLast) => {
+      const answerMs = this.#documentMs(isLast);
+      const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
       const head = await this.#ask(
         server,
         path,
@@ -115,7 +124,11 @@ export class RegistryClient implements Disposable {
       if (head.status === 200 && isDigest(named) && isKnown && size > 0) {
         return { mediaType, digest: named, size, annotations: {} };
       }
-      const bytes = await this.#read(server, path, "safe", registryLimits.documentBytes, call);
+      const bytes = await this.#read(
+        server,
+        { path, redirects: "safe", maxBytes: registryLimits.documentBytes, windowMs: answerMs },
+        call,
+      );
       const found = digestOf(bytes.body);
       if (digest !== undefined && found !== digest) throw this.#wrongDigest(server, found);
       this.#resolved = { digest: found, bytes: bytes.body };
@@ -139,8 +152,10 @@ export class RegistryClient implements Disposable {
     }
     const isManifest = isIndexType(mediaType) || isManifestType(mediaType);
     const path = `${isManifest ? "manifests" : "blobs"}/${digest}`;
-    return this.#fromAny("canPull", call, async (server) => {
-      const { body } = await this.#read(server, path, "any", size, call);
+    return this.#fromAny("canPull", call, async (server, isLast) => {
+      const windowMs = this.#documentMs(isLast);
+      const asked = { path, redirects: "any", maxBytes: size, windowMs } as const;
+      const { body } = await this.#read(server, asked, call);
       const found = digestOf(body);
       if (found !== digest) throw this.#wrongDigest(server, found, digest);
       if (body.length !== size) {
@@ -210,6 +225,12 @@ export class RegistryClient implements Disposable {
     return within(registryLimits.answerMs, this.#options.progressTimeoutMs);
   }
 
+  /** A proxy may hold an answer back while it asks its own registry: the last host is waited for longer. */
+  #documentMs(isLast: boolean): number {
+    if (!isLast) return this.#answerMs;
+    return within(registryLimits.documentMs, this.#options.progressTimeoutMs);
+  }
+
   get #lastAnswerMs(): number {
     return this.#options.progressTimeoutMs || registryLimits.blobAnswerMs;
   }
@@ -251,14 +272,12 @@ export class RegistryClient implements Disposable {
   /** A whole body of at most `maxBytes`, within the time that a document may take. */
   async #read(
     server: Server,
-    path: string,
-    redirects: HttpRequest["redirects"],
-    maxBytes: number,
+    { path, redirects, maxBytes, windowMs }: DocumentAsk,
     { signal }: Cancellable,
   ): Promise<{ readonly body: Buffer; readonly contentType: string }> {
     using watch = new TransferWatch({
       what: `${this.#from(server)}: "${path}"`,
-      windowMs: this.#answerMs,
+      windowMs,
       totalMs: registryLimits.documentMs,
     });
     const call = { signal: AbortSignal.any([signal, watch.signal]) };
