@@ -5,9 +5,11 @@ import { open } from "node:fs/promises";
 /** Opening what others name or make: never through a link, never waiting for a FIFO's other end. */
 export const readForeign = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+const unknownBytes = 4096;
+
 /**
- * A file that others have made or named, of no more than `maxBytes`; a link to one only with `follow`. Throws the system error, and an Error for what
- * is no regular file or is longer, also when it grows meanwhile.
+ * A file that others have made or named, of no more than `maxBytes`; a link to one only with `follow`.
+ * Throws the system error, and an Error for what is no regular file or is longer, also when it grows.
  */
 export async function readBounded(
   file: string | Buffer,
@@ -19,15 +21,18 @@ export async function readBounded(
   const facts = await handle.stat();
   if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
   if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
-  // One byte more than it may have: files of /proc tell no size.
-  const bytes = Buffer.alloc((facts.size === 0 ? maxBytes : facts.size) + 1);
-  let length = 0;
-  while (length < bytes.length) {
+  // One byte more than it has, which shows its end. Files of /proc tell no size, others may grow meanwhile.
+  let bytes = Buffer.alloc(Math.min(maxBytes, facts.size || unknownBytes) + 1);
+  for (let length = 0; ; ) {
     const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
     if (bytesRead === 0) return bytes.subarray(0, length);
     length += bytesRead;
+    if (length > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
+    if (length < bytes.length) continue;
+    const more = Buffer.alloc(Math.min(maxBytes, 2 * length) + 1);
+    bytes.copy(more);
+    bytes = more;
   }
-  throw new Error(`${shown(file)} has more than ${length - 1} bytes`);
 }
 
 /** The same at once, for a small file in memory: links are not followed. */
