@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { digestOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
@@ -52,6 +52,8 @@ export interface OpenBlob {
   readonly offset: number;
   readonly host: RegistryHost;
 }
+
+const refusals: ReadonlySet<FaultCode> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED"]);
 
 interface DocumentAsk {
   readonly path: string;
@@ -262,7 +264,11 @@ export class RegistryClient implements Disposable {
         );
       }
     }
-    throw failures.get(last) ?? fault("INTERNAL", "no registry host was asked");
+    // Where the registry cannot be reached, as where a mirror stands for it, the refusal of one that can be tells more.
+    const own = failures.get(last);
+    const refusal = [...failures.values()].findLast((error) => refusals.has(error.code));
+    const told = own && isUnreached(own) ? (refusal ?? own) : own;
+    throw told ?? fault("INTERNAL", "no registry host was asked");
   }
 
   #lateness(server: Server): number {

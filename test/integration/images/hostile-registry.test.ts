@@ -226,6 +226,21 @@ test("one server for all registries gets none of their credentials", { skip }, a
   assertUnheard(proxy.heard);
 });
 
+test("a mirror's refusal is told where the registry itself cannot be reached", {
+  skip,
+}, async () => {
+  await using mirror = await serveImage(image, (_request, response) =>
+    ended(response.writeHead(403).end()),
+  );
+  const { images } = await library(
+    `server = "http://127.0.0.1:1"\n[host."http://${mirror.host}"]\n`,
+  );
+  await assert.rejects(images.pull("origin.test/app:v1", call()), {
+    code: "PERMISSION_DENIED",
+    message: new RegExp(`"${mirror.host}": access denied`),
+  });
+});
+
 test("credentials that name a mirror are for the mirror alone", { skip }, async () => {
   await using mirror = await serveImage(image, guard(basic("me:s3cret-password"), "Basic"));
   await using registry = await serveImage(image, curiousBasic);
