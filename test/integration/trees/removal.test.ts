@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -42,8 +43,13 @@ async function setUp(t: TestContext) {
 
 /** Of ours, into /tmp: the runner opens others. */
 function openFiles(): number {
-  const links = execFileSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
-  return links.split("\n").filter((line) => line.includes("/be-")).length;
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes("/be-");
+    } catch {
+      return false; // closed meanwhile, by a thread of the pool
+    }
+  }).length;
 }
 
 type Build = (doomed: string, outside: string) => void;
