@@ -3,8 +3,10 @@ import { fault } from "../../base/errors.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { HttpRequest } from "./http-client.ts";
 
+export const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
+
 export function isRedirect({ status, headers }: HttpAnswer): boolean {
-  return [301, 302, 303, 307, 308].includes(status) && headers.location !== undefined;
+  return redirectStatuses.includes(status) && headers.location !== undefined;
 }
 
 /**

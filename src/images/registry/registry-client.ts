@@ -19,6 +19,7 @@ import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
+import { redirectStatuses } from "./redirect.ts";
 import { refusalOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
@@ -53,6 +54,8 @@ export interface OpenBlob {
   readonly host: RegistryHost;
 }
 
+/** What a server answers that knows no HEAD. */
+const headRefused: readonly number[] = [405, 501];
 const refusals: ReadonlySet<FaultCode> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED"]);
 
 interface DocumentAsk {
@@ -114,7 +117,7 @@ export class RegistryClient implements Disposable {
       const head = await this.#ask(
         server,
         path,
-        { ...asked, method: "HEAD", tolerated: [405, 501] },
+        { ...asked, method: "HEAD", tolerated: headRefused },
         call,
       );
       head.discard();
@@ -209,12 +212,16 @@ export class RegistryClient implements Disposable {
     await this.#fromAny("canPull", call, async (server) => {
       // A redirect says yes, and leads to where HEAD may not be allowed.
       const ask = { headers: {}, redirects: "none", answerMs: this.#answerMs } as const;
-      const moved = [301, 302, 303, 307, 308];
-      const tolerated = [...moved, 405, 501];
+      const tolerated = [...redirectStatuses, ...headRefused];
       const head = await this.#ask(server, path, { ...ask, method: "HEAD", tolerated }, call);
       head.discard();
-      if (head.status !== 405 && head.status !== 501) return;
-      const get = await this.#ask(server, path, { ...ask, method: "GET", tolerated: moved }, call);
+      if (!headRefused.includes(head.status)) return;
+      const get = await this.#ask(
+        server,
+        path,
+        { ...ask, method: "GET", tolerated: redirectStatuses },
+        call,
+      );
       get.body.destroy();
     });
   }
