@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readMountinfo } from "../../src/base/os/mountinfo.ts";
 import { run } from "../../src/base/process.ts";
+import { allMounts } from "../../test/support/mounts.ts";
 import {
   isOwnCgroup,
   isOwnLink,
@@ -25,7 +25,7 @@ export interface MachineState {
 export async function machineState(): Promise<MachineState> {
   const things = [
     ...processes(),
-    ...(await readMountinfo()).map(({ mountPoint }) =>
+    ...(await allMounts()).map(({ mountPoint }) =>
       thing(`mount ${mountPoint}`, ownPath.test(mountPoint)),
     ),
     ...cgroups("/sys/fs/cgroup", "", 0),

@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../test/support/scratch.ts";
 import { makeFifo } from "./os/fifo.ts";
-import { readBounded, readBoundedSync } from "./read-bounded.ts";
+import { readBounded, readBoundedSync, readStart } from "./read-bounded.ts";
 
 test("readBounded reads regular files up to a length, and waits for nothing", async () => {
   await using place = await scratch();
@@ -28,4 +28,16 @@ test("readBounded reads regular files up to a length, and waits for nothing", as
     await assert.rejects(readBounded(none, 10), /is no regular file/);
     assert.throws(() => readBoundedSync(none, 10), /is no regular file/);
   }
+});
+
+test("readStart reads the first bytes of what may be of any length", async () => {
+  await using place = await scratch();
+  const file = path.join(place.path, "long");
+  await writeFile(file, "0123456789".repeat(2000));
+  for (const length of [1, 4095, 4096, 4097, 9000, 19_999, 20_000])
+    assert.equal(String(await readStart(file, length)), "0123456789".repeat(2000).slice(0, length));
+  assert.equal((await readStart(file, 50_000)).length, 20_000);
+  assert.equal((await readStart("/dev/zero", 10_000)).length, 10_000);
+  assert.match(String(await readStart("/proc/self/comm", 100)), /\n$/);
+  await assert.rejects(readStart(`${file}r`, 1), { code: "ENOENT" });
 });

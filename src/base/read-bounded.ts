@@ -48,6 +48,21 @@ export function readBoundedSync(file: string, maxBytes: number): Buffer {
   }
 }
 
+/** The first bytes of a file, which may have any number more: `maxBytes`, or all that there are. */
+export async function readStart(file: string, maxBytes: number): Promise<Buffer> {
+  await using handle = await open(file);
+  let bytes = Buffer.alloc(Math.min(maxBytes, unknownBytes));
+  for (let length = 0; ; ) {
+    const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+    length += bytesRead;
+    if (bytesRead === 0 || length === maxBytes) return bytes.subarray(0, length);
+    if (length < bytes.length) continue;
+    const more = Buffer.alloc(Math.min(maxBytes, 2 * length));
+    bytes.copy(more);
+    bytes = more;
+  }
+}
+
 function shown(file: string | Buffer): string {
   return JSON.stringify(file.toString());
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
 import { withoutMapping } from "../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../base/os/mount.ts";
-import { unmountBelow } from "../base/os/mountinfo.ts";
+import { unmountBelow } from "../base/os/mount-table.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { statfs } from "node:fs/promises";
-import { readMountinfo } from "../base/os/mountinfo.ts";
+import { mountsHolding } from "../base/os/mount-table.ts";
 
 /** The file system that writable layers are on. */
 export interface FileSystemSample {
@@ -46,12 +46,6 @@ export class FileSystem {
 }
 
 async function deviceOf(folder: string): Promise<string> {
-  const holding = (await readMountinfo()).filter(
-    ({ mountPoint }) =>
-      mountPoint === "/" || folder === mountPoint || folder.startsWith(`${mountPoint}/`),
-  );
-  const longest = Math.max(...holding.map(({ mountPoint }) => mountPoint.length));
-  // Of mounts on the same point the last hides the others.
-  const top = holding.findLast(({ mountPoint }) => mountPoint.length === longest);
-  return top === undefined || top.source === "" ? "/" : top.source;
+  const { source = "" } = (await mountsHolding([folder])).of(folder) ?? {};
+  return source === "" ? "/" : source;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { open } from "node:fs/promises";
+import { readStart } from "../base/read-bounded.ts";
 
 /** What is looked at of a pod's interfaces: it may make any number of them, and each is a series. */
 const maxInterfaces = 64;
@@ -25,24 +25,8 @@ export interface InterfaceCounters {
  * ones, 64 at most, among those that the kernel tells of in 64 KiB. Empty when it is gone.
  */
 export async function readInterfaceCounters(pid: number): Promise<InterfaceCounters[]> {
-  return parseNetDev(await readStart(`/proc/${pid}/net/dev`));
-}
-
-/** Whole lines only. */
-async function readStart(file: string): Promise<string> {
-  try {
-    await using handle = await open(file);
-    const bytes = Buffer.alloc(maxBytes);
-    let length = 0;
-    while (length < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return bytes.toString("latin1", 0, bytes.lastIndexOf(0x0a, length - 1) + 1);
-  } catch {
-    return "";
-  }
+  const bytes = await readStart(`/proc/${pid}/net/dev`, maxBytes).catch(() => Buffer.alloc(0));
+  return parseNetDev(bytes.toString("latin1", 0, bytes.lastIndexOf(0x0a) + 1)); // whole lines only
 }
 
 /** Parses /proc/PID/net/dev: two lines of headings, then `name: ` and sixteen numbers. At most 64 are answered. */

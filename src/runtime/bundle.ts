@@ -15,7 +15,7 @@ import { cleanupDeadline } from "../base/cancellable.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import { makeFifo } from "../base/os/fifo.ts";
 import { unmount } from "../base/os/mount.ts";
-import { unmountBelow } from "../base/os/mountinfo.ts";
+import { unmountBelow } from "../base/os/mount-table.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import { mappedRootGid } from "./spec-text.ts";
 

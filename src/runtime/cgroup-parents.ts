@@ -5,7 +5,7 @@ import path from "node:path";
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { errnoOf, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { readMountinfo } from "../base/os/mountinfo.ts";
+import { cgroupMounts } from "../base/os/mount-table.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { readBoundedSync } from "../base/read-bounded.ts";
 import { type OneTimer, startTimer } from "../base/timers.ts";
@@ -95,9 +95,7 @@ export class CgroupParents implements AsyncDisposable {
   }
 
   #hierarchies(): Promise<readonly CgroupMount[]> {
-    this.#mounts ??= readMountinfo().then((entries) =>
-      entries.filter((entry) => entry.type.startsWith("cgroup")),
-    );
+    this.#mounts ??= cgroupMounts();
     return this.#mounts;
   }
 

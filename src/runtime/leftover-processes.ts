@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { readMountinfo } from "../base/os/mountinfo.ts";
+import { cgroupMounts } from "../base/os/mount-table.ts";
 import { killProcess, type ProcessIdentity } from "../base/os/proc.ts";
 import { sleep } from "../base/timers.ts";
 import { inSlices, killBelow, removeBelow } from "./cgroup-walk.ts";
@@ -27,7 +27,7 @@ export async function ownCgroups(
   } catch {
     return [];
   }
-  const mounts = (await readMountinfo()).filter((entry) => entry.type.startsWith("cgroup"));
+  const mounts = await cgroupMounts();
   const folders: string[] = [];
   for (const { controllers, place } of parseCgroups(text)) {
     if (!isOwn(place, id, specPath)) continue;
@@ -50,7 +50,7 @@ export async function ownCgroups(
 export async function specCgroups(id: string, specPath: string): Promise<readonly string[]> {
   const place = specPath === "" ? `/${id}` : specPath;
   if (!place.startsWith("/") || path.basename(place) !== id) return [];
-  const mounts = (await readMountinfo()).filter((entry) => entry.type.startsWith("cgroup"));
+  const mounts = await cgroupMounts();
   return mounts
     .map((mount) => path.join(mount.mountPoint, path.relative(mount.root, place)))
     .filter((folder) => existsSync(folder));

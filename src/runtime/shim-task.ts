@@ -2,7 +2,7 @@
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
-import { unmountBelow } from "../base/os/mountinfo.ts";
+import { unmountBelow } from "../base/os/mount-table.ts";
 import { identify, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { settlesWithin } from "../base/settles-within.ts";

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { identify, killProcess } from "../base/os/proc.ts";
 import { argumentsOf } from "../base/os/process-scan.ts";
+import { readStart } from "../base/read-bounded.ts";
 
 /** Children of a shim that are looked at: a container in the host's process namespace may leave it any number. */
 const maxCandidates = 4096;
+/** Their pids, each with a blank; a cgroup's path is shorter. */
+const maxBytes = maxCandidates * 8;
 
 /**
  * Kills the OCI runtime that a shim has started to create a container or to exec in one, and what it has
@@ -42,14 +45,14 @@ async function childrenOf(pid: number): Promise<number[]> {
     threads.map((thread) => readOrNothing(`/proc/${pid}/task/${thread}/children`)),
   );
   return lists
-    .flatMap((list) => list.split(" ").filter(Boolean))
+    .flatMap((list) => list.split(" ").slice(0, -1)) // each ends with a blank; what is cut does not
     .slice(0, maxCandidates)
     .map(Number);
 }
 
 async function readOrNothing(file: string): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    return (await readStart(file, maxBytes)).toString();
   } catch {
     return "";
   }

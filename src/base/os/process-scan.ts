@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { open, opendir, readlink, realpath } from "node:fs/promises";
+import { opendir, readlink, realpath } from "node:fs/promises";
 import path from "node:path";
+import { readStart } from "../read-bounded.ts";
 import { settlesWithin } from "../settles-within.ts";
 import type { ProcessIdentity } from "./proc.ts";
 
@@ -67,7 +68,7 @@ export async function argumentsOf(
   { proc = "/proc", maxMs = maxReadMs } = {},
 ): Promise<string[]> {
   if (hanging !== undefined) return [];
-  const reading = readStart(`${proc}/${pid}/cmdline`);
+  const reading = argumentsIn(`${proc}/${pid}/cmdline`);
   if (!(await settlesWithin(reading, maxMs))) {
     hanging = reading;
     void reading.finally(() => {
@@ -78,11 +79,9 @@ export async function argumentsOf(
   return (await reading).split("\0").slice(0, -1);
 }
 
-async function readStart(file: string): Promise<string> {
+async function argumentsIn(file: string): Promise<string> {
   try {
-    await using handle = await open(file);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxArgumentBytes));
-    return buffer.toString("utf8", 0, bytesRead);
+    return (await readStart(file, maxArgumentBytes)).toString();
   } catch {
     return "";
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMapped, type MappedMountOptions, mountMapped } from "../../base/os/mapped-mount.ts";
 import { mountSpec } from "../../base/os/mount.ts";
-import { unmountBelow } from "../../base/os/mountinfo.ts";
+import { unmountBelow } from "../../base/os/mount-table.ts";
 import type { HostMounts } from "../ports.ts";
 
 /** Mounts on this host, by system calls. */

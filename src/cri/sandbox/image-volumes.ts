@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, toFault } from "../../base/errors.ts";
-import { readMountinfo } from "../../base/os/mountinfo.ts";
+import { mountsHolding } from "../../base/os/mount-table.ts";
 import { rootLabel } from "../../garbage/references.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
@@ -92,8 +92,7 @@ async function mounted(
   await facade.acts.run(
     `${imageVolumeKind}/${key}`,
     async (own) => {
-      const table = await readMountinfo();
-      if (table.some(({ mountPoint }) => mountPoint === target)) return;
+      if ((await mountsHolding([target])).at(target) !== undefined) return;
       const { images, snapshotter, hostMounts } = facade.ports;
       await images.unpack(image, own);
       await mkdir(target, { recursive: true, mode: 0o700 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access, readdir, readFile } from "node:fs/promises";
 import os from "node:os";
+import { hugePageSizes } from "../../base/os/huge-pages.ts";
 import { knownCapabilities } from "./capabilities.ts";
 import type { HostFacts } from "./ports.ts";
 
@@ -16,7 +17,7 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
       text(`${root}/proc/cgroups`),
       text(`${root}/proc/self/oom_score_adj`),
       text(`${root}/proc/sys/kernel/cap_last_cap`),
-      list(`${root}/sys/kernel/mm/hugepages`),
+      hugePageSizes(`${root}/sys/kernel/mm/hugepages`),
     ],
   );
   const [apparmor, selinux, swapV1, swapV2] = await Promise.all([
@@ -42,19 +43,11 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
     swapAccounting: isV2 ? swapV2 : swapV1,
     daemonOomScoreAdj: Number(oomScoreAdj.trim() || 0),
     canLowerOomScore: ((mask(status, "CapEff") >> sysResource) & 1n) === 1n,
-    hugepageSizes: pages.map(hugepageSize).filter((size) => size !== ""),
+    hugepageSizes: pages,
     kernelRelease: os.release(),
     architecture: goArchitecture(os.arch()),
     hostname: os.hostname(),
   };
-}
-
-/** `hugepages-2048kB` as cgroup files spell the size: 2MB. */
-function hugepageSize(folder: string): string {
-  const kib = Number(/^hugepages-(\d+)kB$/.exec(folder)?.[1] ?? 0);
-  if (kib === 0) return "";
-  if (kib >= 1024 * 1024) return `${kib / (1024 * 1024)}GB`;
-  return kib >= 1024 ? `${kib / 1024}MB` : `${kib}KB`;
 }
 
 function goArchitecture(arch: string): string {

@@ -17,7 +17,6 @@ function world(): { calls: HostPathCalls; looked: string[] } {
         return /^\/dead(\/|$)/.test(file) ? new Promise(() => {}) : Promise.resolve(file);
       },
       makeFolder: () => Promise.resolve(),
-      mountPoints: () => Promise.resolve(["/", "/dead", "/dead/inner", "/data"]),
     },
   };
 }
@@ -28,10 +27,10 @@ describe("HostPaths", () => {
     const paths = new HostPaths(calls);
     const abort = new AbortController();
     const waiting = ["/dead/a", "/dead/b", "/dead/c", "/dead"].map((file) =>
-      paths.resolveOrMake(file, abort),
+      paths.resolveOrMake(file, { mountPoint: "/dead", signal: abort.signal }),
     );
-    assert.equal(await paths.resolveOrMake("/data/x"), "/data/x");
-    assert.equal(await paths.resolveOrMake("/deadly"), "/deadly");
+    assert.equal(await paths.resolveOrMake("/data/x", { mountPoint: "/data" }), "/data/x");
+    assert.equal(await paths.resolveOrMake("/deadly", { mountPoint: "/" }), "/deadly");
     assert.deepEqual(
       looked.filter((file) => file.startsWith("/dead/") || file === "/dead"),
       ["/dead/a"],
@@ -44,7 +43,7 @@ describe("HostPaths", () => {
     const folder = await mkdtemp(path.join(tmpdir(), "host paths "));
     try {
       const wanted = path.join(folder, "a", "b");
-      assert.equal(await new HostPaths().resolveOrMake(wanted), wanted);
+      assert.equal(await new HostPaths().resolveOrMake(wanted, { mountPoint: "/" }), wanted);
       assert.ok((await stat(wanted)).isDirectory());
     } finally {
       await rm(folder, { recursive: true, force: true });

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile, realpath } from "node:fs/promises";
-import type { Cancellable } from "../../base/cancellable.ts";
+import { realpath } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { KeyedMutex } from "../../base/keyed-mutex.ts";
 import { makeFolder } from "../../base/make-folder.ts";
-import { parseMountinfo } from "../../base/os/mountinfo.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 
 /** Below the number of threads that Node has for files, so that some are always left for the rest. */
@@ -13,15 +11,18 @@ const atOnce = 3;
 export interface HostPathCalls {
   realpath(path: string): Promise<string>;
   makeFolder(path: string): Promise<void>;
-  mountPoints(): Promise<readonly string[]>;
 }
 
 const hostCalls: HostPathCalls = {
   realpath,
   makeFolder: (path) => makeFolder(path, 0o755),
-  mountPoints: async () =>
-    parseMountinfo(await readFile("/proc/self/mountinfo", "utf8")).map((entry) => entry.mountPoint),
 };
+
+export interface HostPathLook {
+  /** Where the mount is that the path is on. */
+  readonly mountPoint: string;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Looks into paths that a request names. They may be on a file system whose server is gone: then a
@@ -43,8 +44,9 @@ export class HostPaths {
    * now, so that the path that is checked is the path that is mounted. Rejects with the signal's
    * reason when that fires first, though the look may go on. Throws SystemError.
    */
-  async resolveOrMake(path: string, { signal }: Partial<Cancellable> = {}): Promise<string> {
-    const key = await this.#mountOf(path);
+  async resolveOrMake(path: string, { mountPoint, signal }: HostPathLook): Promise<string> {
+    // What a path's look is queued under: its mount, or on the root's file system the path itself.
+    const key = mountPoint === "/" ? path : mountPoint;
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = (): void => reject(signal?.reason as Error);
     signal?.throwIfAborted();
@@ -67,14 +69,5 @@ export class HostPaths {
     }
     await this.#calls.makeFolder(path);
     return await this.#calls.realpath(path);
-  }
-
-  /** What a path's look is queued under: its mount, or on the root's file system the path itself. */
-  async #mountOf(path: string): Promise<string> {
-    const holding = (await this.#calls.mountPoints()).filter(
-      (point) => path === point || path.startsWith(`${point}/`),
-    );
-    const longest = holding.reduce((a, b) => (b.length > a.length ? b : a), "");
-    return longest === "" ? path : longest;
   }
 }

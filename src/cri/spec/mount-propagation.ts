@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { MountEntry } from "../../base/os/mountinfo.ts";
+import type { HoldingMounts } from "../../base/os/mount-table.ts";
 import type { MountPropagation } from "../../gen/cri.gen.ts";
 import { invalid } from "./invalid.ts";
 
@@ -13,7 +13,7 @@ export type PropagationFlag = "rprivate" | "rslave" | "rshared";
 export function propagationFlag(
   propagation: MountPropagation,
   source: string,
-  mounts: readonly MountEntry[],
+  mounts: HoldingMounts,
   field: string,
 ): PropagationFlag {
   switch (propagation) {
@@ -39,27 +39,15 @@ export function rootfsPropagation(
   return flags.includes("rslave") ? "rslave" : base;
 }
 
-function isShared(source: string, mounts: readonly MountEntry[]): boolean {
-  return mountOf(source, mounts)?.propagation.some((tag) => tag.startsWith("shared:")) === true;
+function isShared(source: string, mounts: HoldingMounts): boolean {
+  return mounts.of(source)?.propagation.some((tag) => tag.startsWith("shared:")) === true;
 }
 
-function isSlave(source: string, mounts: readonly MountEntry[]): boolean {
-  return mountOf(source, mounts)?.propagation.some((tag) => tag.startsWith("master:")) === true;
+function isSlave(source: string, mounts: HoldingMounts): boolean {
+  return mounts.of(source)?.propagation.some((tag) => tag.startsWith("master:")) === true;
 }
 
-/** The mount that holds a resolved path: the longest mount point above it, the latest of equals. */
-function mountOf(source: string, mounts: readonly MountEntry[]): MountEntry | undefined {
-  let best: MountEntry | undefined;
-  for (const entry of mounts) {
-    const { mountPoint } = entry;
-    const prefix = mountPoint === "/" ? "/" : `${mountPoint}/`;
-    if (source !== mountPoint && !source.startsWith(prefix)) continue;
-    if (best === undefined || mountPoint.length >= best.mountPoint.length) best = entry;
-  }
-  return best;
-}
-
-function notPropagating(source: string, mounts: readonly MountEntry[], wanted: string): string {
-  const point = mountOf(source, mounts)?.mountPoint ?? "/";
+function notPropagating(source: string, mounts: HoldingMounts, wanted: string): string {
+  const point = mounts.of(source)?.mountPoint ?? "/";
   return `"${source}" is on mount "${point}", which is not ${wanted} mount`;
 }

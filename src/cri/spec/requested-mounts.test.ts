@@ -6,17 +6,20 @@ import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
 import { allFeatures } from "../../../test/support/spec-input.ts";
 import { type FaultCode, isFault } from "../../base/errors.ts";
+import { HoldingMounts } from "../../base/os/mount-table.ts";
 import { parseMountinfo } from "../../base/os/mountinfo.ts";
 import type { MountInit } from "../../gen/cri.gen.ts";
 import { codec } from "../../rpc/codec.ts";
 import { requestedMounts } from "./requested-mounts.ts";
 
-const table = parseMountinfo(
-  [
-    "1 0 8:1 / / rw - ext4 /dev/a rw",
-    "2 1 8:2 / /usr rw shared:1 - ext4 /dev/b rw",
-    "3 2 8:3 / /usr/bin rw master:1 - ext4 /dev/c rw",
-  ].join("\n"),
+const table = new HoldingMounts(
+  parseMountinfo(
+    [
+      "1 0 8:1 / / rw - ext4 /dev/a rw",
+      "2 1 8:2 / /usr rw shared:1 - ext4 /dev/b rw",
+      "3 2 8:3 / /usr/bin rw master:1 - ext4 /dev/c rw",
+    ].join("\n"),
+  ),
 );
 const mounts = (list: readonly MountInit[]) =>
   list.map((mount) => codec("runtime.v1.Mount").normalize(mount));

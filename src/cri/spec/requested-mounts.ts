@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
-import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
+import { HoldingMounts, mountsHolding } from "../../base/os/mount-table.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { OciMount } from "../../runtime/oci/spec.ts";
 import { HostPaths } from "./host-paths.ts";
@@ -19,8 +19,8 @@ export interface MountContext {
   readonly features: RuntimeFeatures;
   readonly imageVolumePath?: ((mount: Mount) => Promise<string>) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** The host's mount table; read when a mount needs it. Another only in tests. */
-  readonly mountTable?: (() => Promise<readonly MountEntry[]>) | undefined;
+  /** The host's mounts that hold some paths. Others only in tests. */
+  readonly mountTable?: ((paths: readonly string[]) => Promise<HoldingMounts>) | undefined;
 }
 
 /** One for the process, as its threads are. */
@@ -31,32 +31,53 @@ export async function requestedMounts(
   requested: readonly Mount[],
   context: MountContext,
 ): Promise<RequestedMounts> {
+  const { features, mountTable = mountsHolding } = context;
+  const sources = await sourcesOf(requested, context);
+  const propagating = sources.filter(
+    (_source, index) => requested[index]?.propagation !== "PROPAGATION_PRIVATE",
+  );
+  // Once for all of them, and after an image volume has been mounted: the table may be long.
+  const table = propagating.length === 0 ? new HoldingMounts([]) : await mountTable(propagating);
   const mounts: OciMount[] = [];
   const propagation: PropagationFlag[] = [];
-  let table: readonly MountEntry[] | undefined;
   for (const [index, mount] of requested.entries()) {
     const field = `mounts[${index}]`;
-    if (mount.containerPath === "") throw invalid(`${field}.container_path`, "is empty");
-    const access = accessOption(mount, context.features, field);
-    const source = await sourceOf(mount, context, field);
-    if (mount.propagation !== "PROPAGATION_PRIVATE") {
-      table ??= await (context.mountTable ?? readMountinfo)();
-    }
-    const flag = propagationFlag(mount.propagation, source, table ?? [], field);
+    const source = sources[index] ?? "";
+    const flag = propagationFlag(mount.propagation, source, table, field);
     propagation.push(flag);
     mounts.push({
       destination: path.posix.resolve("/", mount.containerPath),
       type: "bind",
       source,
-      options: ["rbind", flag, access],
-      ...idMappings(mount, context.features, field),
+      options: ["rbind", flag, accessOption(mount, features, field)],
+      ...idMappings(mount, features, field),
     });
   }
   return { mounts, propagation };
 }
 
-async function sourceOf(mount: Mount, context: MountContext, field: string): Promise<string> {
-  if (mount.image !== null && mount.image.image !== "") {
+/** Where each of them is on the host. */
+async function sourcesOf(requested: readonly Mount[], context: MountContext): Promise<string[]> {
+  const { mountTable = mountsHolding } = context;
+  const onHost = requested.filter((mount) => !isImageVolume(mount)).map(({ hostPath }) => hostPath);
+  const table = onHost.length === 0 ? new HoldingMounts([]) : await mountTable(onHost);
+  const sources: string[] = [];
+  for (const [index, mount] of requested.entries()) {
+    const field = `mounts[${index}]`;
+    if (mount.containerPath === "") throw invalid(`${field}.container_path`, "is empty");
+    accessOption(mount, context.features, field);
+    sources.push(await sourceOf(mount, table, context, field));
+  }
+  return sources;
+}
+
+async function sourceOf(
+  mount: Mount,
+  table: HoldingMounts,
+  context: MountContext,
+  field: string,
+): Promise<string> {
+  if (isImageVolume(mount)) {
     if (!mount.readonly) throw invalid(`${field}.readonly`, "an image volume must be read-only");
     if (context.imageVolumePath === undefined) {
       throw fault("UNIMPLEMENTED", `${field}.image: image volumes are not supported yet`);
@@ -69,15 +90,17 @@ async function sourceOf(mount: Mount, context: MountContext, field: string): Pro
     throw invalid(`${field}.host_path`, `"${hostPath}" is not an absolute path`);
   }
   try {
-    return await hostPaths.resolveOrMake(
-      hostPath,
-      context.signal ? { signal: context.signal } : {},
-    );
+    const mountPoint = table.of(hostPath)?.mountPoint ?? "/";
+    return await hostPaths.resolveOrMake(hostPath, { mountPoint, signal: context.signal });
   } catch (error) {
     context.signal?.throwIfAborted();
     const problem = errnoOf(error) ?? String(error);
     throw invalid(`${field}.host_path`, `cannot use "${hostPath}": ${problem}`, error);
   }
+}
+
+function isImageVolume({ image }: Mount): boolean {
+  return image !== null && image.image !== "";
 }
 
 function accessOption(mount: Mount, features: RuntimeFeatures, field: string): string {
@@ -94,12 +117,13 @@ function accessOption(mount: Mount, features: RuntimeFeatures, field: string): s
 }
 
 function idMappings(
-  { image, uidMappings, gidMappings }: Mount,
+  mount: Mount,
   features: RuntimeFeatures,
   field: string,
 ): Pick<OciMount, "uidMappings" | "gidMappings"> {
   // An image volume is read-only, and its files are to be seen as the image has them.
-  if (image !== null && image.image !== "") return {};
+  if (isImageVolume(mount)) return {};
+  const { uidMappings, gidMappings } = mount;
   if (uidMappings.length === 0 && gidMappings.length === 0) return {};
   if (!features.idmapMounts) {
     throw unsupported(`${field}.uid_mappings`, "the runtime handler cannot map ids of mounts");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { type MountEntry, readMountinfo } from "../../base/os/mountinfo.ts";
+import { cgroupMounts } from "../../base/os/mount-table.ts";
+import type { MountEntry } from "../../base/os/mountinfo.ts";
 
 /** Where one container's cgroup files are. */
 export type CgroupPaths =
@@ -39,7 +40,7 @@ export class CgroupLayout {
   }
 
   static async read(): Promise<CgroupLayout> {
-    return new CgroupLayout(await readMountinfo());
+    return new CgroupLayout(await cgroupMounts());
   }
 
   /** The cgroup that an OCI spec's `linux.cgroupsPath` names: a path, or systemd's `slice:prefix:name`. */

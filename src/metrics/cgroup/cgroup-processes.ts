@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { open, opendir } from "node:fs/promises";
+import { opendir } from "node:fs/promises";
+import { readStart } from "../../base/read-bounded.ts";
 import { parseNumber, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 
@@ -11,18 +12,19 @@ const pidBytes = 8;
 
 /**
  * How many processes run in a cgroup and in those below it; undefined when it is gone. Where these are
- * very many, or in very many cgroups, the answer is the kernel's count, of threads.
+ * very many, or in very many cgroups, the answer is the kernel's count, of threads; where the kernel does not
+ * count them, as many as were looked at.
  */
 export async function countProcesses(paths: CgroupPaths): Promise<number | undefined> {
   const top = folderOf(paths);
   if (top === undefined) return undefined;
   const tasks = parseNumber(await readCgroupFile(top, "pids.current"));
   if (tasks !== undefined && tasks > maxTasks) return Number(tasks);
-  const text = await readCgroupFile(top, "cgroup.procs");
-  if (text === undefined) return tasks === undefined ? undefined : Number(tasks);
-  const own = lines(text);
+  const own = await countIn(top, maxTasks);
+  if (own === undefined) return tasks === undefined ? undefined : Number(tasks);
   if (tasks === BigInt(own)) return own; // there is nothing below
-  return (await countBelow(top, own)) ?? Number(tasks ?? own);
+  const { count, isAll } = await countBelow(top, own);
+  return isAll || tasks === undefined ? count : Number(tasks);
 }
 
 /** Processes of the cgroup itself, the first of them; undefined when it is gone. */
@@ -32,32 +34,32 @@ export async function firstProcesses(
 ): Promise<number[] | undefined> {
   const folder = folderOf(paths);
   if (folder === undefined) return undefined;
-  let text: string;
-  try {
-    await using file = await open(`${folder}/cgroup.procs`);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(max * pidBytes));
-    text = buffer.toString("latin1", 0, bytesRead);
-  } catch {
-    return undefined;
-  }
+  const bytes = await readStart(`${folder}/cgroup.procs`, max * pidBytes).catch(() => undefined);
+  if (bytes === undefined) return undefined;
   // The last one may be cut.
-  return text.split("\n").slice(0, -1).slice(0, max).map(Number);
+  return bytes.toString("latin1").split("\n").slice(0, -1).slice(0, max).map(Number);
 }
 
-/** `own` and all below; undefined when there are too many cgroups. */
-async function countBelow(top: string, own: number): Promise<number | undefined> {
+/** `own` and those below, up to the bounds. */
+async function countBelow(top: string, own: number): Promise<{ count: number; isAll: boolean }> {
   let count = own;
   let left = maxFolders;
   const waiting = [top];
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
     for (const below of await foldersIn(folder, left)) {
       left -= 1;
-      if (left <= 0) return undefined;
-      count += lines((await readCgroupFile(below, "cgroup.procs")) ?? "");
+      if (left <= 0 || count >= maxTasks) return { count, isAll: false };
+      count += (await countIn(below, maxTasks - count)) ?? 0;
       waiting.push(below);
     }
   }
-  return count;
+  return { count, isAll: count < maxTasks };
+}
+
+/** Processes of one cgroup, `max` at most; undefined when it is gone, or cannot have any. */
+async function countIn(folder: string, max: number): Promise<number | undefined> {
+  const bytes = await readStart(`${folder}/cgroup.procs`, max * pidBytes).catch(() => undefined);
+  return bytes && Math.min(max, lines(bytes));
 }
 
 async function foldersIn(folder: string, max: number): Promise<string[]> {
@@ -73,9 +75,9 @@ async function foldersIn(folder: string, max: number): Promise<string[]> {
   return found;
 }
 
-function lines(text: string): number {
+function lines(bytes: Buffer): number {
   let count = 0;
-  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) count += 1;
+  for (let at = bytes.indexOf(0x0a); at !== -1; at = bytes.indexOf(0x0a, at + 1)) count += 1;
   return count;
 }
 

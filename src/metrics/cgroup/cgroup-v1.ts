@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readdir } from "node:fs/promises";
 import { nowNanos } from "../../base/now.ts";
 import { FlatFile, parseLimit, parseNumber, readCgroupFile, workingSet } from "./cgroup-files.ts";
 import type {
@@ -17,6 +16,7 @@ type Read = (controller: string, name: string) => Promise<string | undefined>;
 /** Reads a cgroup of the separate hierarchies; undefined when it is gone. */
 export async function readCgroupV1(
   folders: Readonly<Record<string, string>>,
+  pageSizes: readonly string[],
 ): Promise<CgroupSample | undefined> {
   const read: Read = async (controller, name) => {
     const folder = folders[controller];
@@ -31,7 +31,7 @@ export async function readCgroupV1(
     read("pids", "pids.current"),
     read("pids", "pids.max"),
     readIo(read),
-    readHugetlb(folders["hugetlb"], read),
+    readHugetlb(pageSizes, read),
   ]);
   if (cpu === undefined && memory === undefined && pids === undefined) return undefined;
   const current = parseNumber(pids);
@@ -158,26 +158,22 @@ function blkioTable(text: string): Map<string, Map<string, bigint>> {
   return table;
 }
 
-async function readHugetlb(folder: string | undefined, read: Read): Promise<HugetlbSample[]> {
-  if (folder === undefined) return [];
-  const names = await readdir(folder).catch(() => []);
-  const sizes = names.flatMap((name) => /^hugetlb\.(\w+)\.usage_in_bytes$/.exec(name)?.[1] ?? []);
-  return Promise.all(
-    sizes
-      .filter((size) => size !== "rsvd")
-      .sort()
-      .map(async (pageSize) => {
-        const [usage, max, failures] = await Promise.all([
-          read("hugetlb", `hugetlb.${pageSize}.usage_in_bytes`),
-          read("hugetlb", `hugetlb.${pageSize}.max_usage_in_bytes`),
-          read("hugetlb", `hugetlb.${pageSize}.failcnt`),
-        ]);
-        return {
-          pageSize,
-          usageBytes: parseNumber(usage) ?? 0n,
-          maxUsageBytes: parseNumber(max) ?? 0n,
-          failures: parseNumber(failures) ?? 0n,
-        };
-      }),
-  );
+async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<HugetlbSample[]> {
+  const samples = pageSizes.toSorted().map(async (pageSize) => {
+    const usageBytes = parseNumber(await read("hugetlb", `hugetlb.${pageSize}.usage_in_bytes`));
+    if (usageBytes === undefined) return [];
+    const [max, failures] = await Promise.all([
+      read("hugetlb", `hugetlb.${pageSize}.max_usage_in_bytes`),
+      read("hugetlb", `hugetlb.${pageSize}.failcnt`),
+    ]);
+    return [
+      {
+        pageSize,
+        usageBytes,
+        maxUsageBytes: parseNumber(max) ?? 0n,
+        failures: parseNumber(failures) ?? 0n,
+      },
+    ];
+  });
+  return (await Promise.all(samples)).flat();
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readdir } from "node:fs/promises";
 import { nowNanos } from "../../base/now.ts";
 import {
   FlatFile,
@@ -22,7 +21,10 @@ import type {
 type Read = (name: string) => Promise<string | undefined>;
 
 /** Reads a cgroup of the unified hierarchy; undefined when it is gone. */
-export async function readCgroupV2(folder: string): Promise<CgroupSample | undefined> {
+export async function readCgroupV2(
+  folder: string,
+  pageSizes: readonly string[],
+): Promise<CgroupSample | undefined> {
   const read: Read = (name) => readCgroupFile(folder, name);
   const takenAtNanos = nowNanos();
   const [cpu, memory, swap, events, pids, pidsMax, io, ioPressure, hugetlb] = await Promise.all([
@@ -34,7 +36,7 @@ export async function readCgroupV2(folder: string): Promise<CgroupSample | undef
     read("pids.max"),
     read("io.stat"),
     read("io.pressure"),
-    readHugetlb(folder, read),
+    readHugetlb(pageSizes, read),
   ]);
   if (cpu === undefined && memory === undefined && pids === undefined) return undefined;
   const current = parseNumber(pids);
@@ -125,19 +127,13 @@ export function parseIoStat(text: string): IoSample[] {
   });
 }
 
-async function readHugetlb(folder: string, read: Read): Promise<HugetlbSample[]> {
-  const names = await readdir(folder).catch(() => []);
-  const sizes = names.flatMap((name) => /^hugetlb\.(\w+)\.current$/.exec(name)?.[1] ?? []);
-  return Promise.all(
-    sizes.sort().map(async (pageSize) => {
-      const [current, events] = await Promise.all([
-        read(`hugetlb.${pageSize}.current`),
-        read(`hugetlb.${pageSize}.events`),
-      ]);
-      const usageBytes = parseNumber(current) ?? 0n;
-      // The unified hierarchy keeps no peak of huge pages.
-      const failures = new FlatFile(events).get("max");
-      return { pageSize, usageBytes, maxUsageBytes: usageBytes, failures };
-    }),
-  );
+async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<HugetlbSample[]> {
+  const samples = pageSizes.toSorted().map(async (pageSize) => {
+    const usageBytes = parseNumber(await read(`hugetlb.${pageSize}.current`));
+    if (usageBytes === undefined) return [];
+    const failures = new FlatFile(await read(`hugetlb.${pageSize}.events`)).get("max");
+    // The unified hierarchy keeps no peak of huge pages.
+    return [{ pageSize, usageBytes, maxUsageBytes: usageBytes, failures }];
+  });
+  return (await Promise.all(samples)).flat();
 }

@@ -118,7 +118,10 @@ test("both cgroup versions give the same sample", async () => {
     ]),
   );
   const v1 = { version: 1, folders } as const;
-  const [fromV2, fromV1] = [await readCgroupSample(v2), await readCgroupSample(v1)];
+  const [fromV2, fromV1] = [
+    await readCgroupSample(v2, ["2MB", "1GB"]),
+    await readCgroupSample(v1, ["2MB", "1GB"]),
+  ];
   assert.deepEqual({ ...fromV1, takenAtNanos: 0n }, expected);
   assert.ok(fromV2?.cpu && fromV2.memory);
   assert.deepEqual(fromV2.cpu.pressure, pressure(12_000n, 3000n, 1.5, 0.2));
@@ -144,6 +147,9 @@ test("both cgroup versions give the same sample", async () => {
   assert.deepEqual([await countProcesses(v1), await countProcesses(v2)], [3, 3]);
   assert.deepEqual([await memoryInUse(v1), await memoryInUse(v2)], [400_000n, 400_000n]);
 });
+
+const pids = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `${1_000_000 + index}\n`).join("");
 
 /** Files of a cgroup with others below it, and how many processes they are. */
 const nested: readonly (readonly [string, Readonly<Record<string, string>>, number | undefined])[] =
@@ -175,6 +181,13 @@ const nested: readonly (readonly [string, Readonly<Record<string, string>>, numb
       400,
     ],
     ["nothing", {}, undefined],
+    ["as far as they are looked at where nobody counts them", { "cgroup.procs": pids(9000) }, 4096],
+    [
+      "those below as well where nobody counts them",
+      { "cgroup.procs": pids(3), "a/cgroup.procs": pids(4), "b/cgroup.procs": pids(9000) },
+      4096,
+    ],
+    ["exactly at the bound", { "cgroup.procs": pids(96), "a/cgroup.procs": pids(4000) }, 4096],
   ];
 for (const [what, files, count] of nested) {
   test(`processes are counted: ${what}`, async () => {

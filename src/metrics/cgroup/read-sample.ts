@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
+import { hugePageSizes } from "../../base/os/huge-pages.ts";
 import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
 import { readCgroupV1 } from "./cgroup-v1.ts";
 import { readCgroupV2 } from "./cgroup-v2.ts";
 
-/** Reads a cgroup's files in one pass, without its shim; undefined when the cgroup is gone. */
-export function readCgroupSample(paths: CgroupPaths): Promise<CgroupSample | undefined> {
-  return paths.version === 2 ? readCgroupV2(paths.folder) : readCgroupV1(paths.folders);
+/** Asked once. A cgroup's folder would tell as well, but may hold any number of others, which its container made. */
+let sizesOfHost: Promise<readonly string[]> | undefined;
+
+/**
+ * Reads a cgroup's files in one pass, without its shim; undefined when the cgroup is gone. `pageSizes` are those of
+ * the huge pages there may be; the host's unless a test has others.
+ */
+export async function readCgroupSample(
+  paths: CgroupPaths,
+  pageSizes?: readonly string[],
+): Promise<CgroupSample | undefined> {
+  const sizes = pageSizes ?? (await (sizesOfHost ??= hugePageSizes()));
+  return paths.version === 2
+    ? readCgroupV2(paths.folder, sizes)
+    : readCgroupV1(paths.folders, sizes);
 }
 
 /**

@@ -5,13 +5,13 @@ import os from "node:os";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { readMountinfo } from "../../../src/base/os/mountinfo.ts";
 import { run } from "../../../src/base/process.ts";
 import {
   createNetworkNamespaces,
   type PinnedNetworkNamespaces,
 } from "../../../src/network/netns.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
+import { allMounts } from "../../support/mounts.ts";
 
 const call = { signal: AbortSignal.timeout(60_000) };
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -28,7 +28,7 @@ function setUp(t: TestContext): { folder: string; namespaces: PinnedNetworkNames
     await namespaces.removeAll(call);
     await namespaces[Symbol.asyncDispose]();
     fs.rmdirSync(root);
-    const left = (await readMountinfo()).filter((entry) => entry.mountPoint.startsWith(root));
+    const left = (await allMounts()).filter((entry) => entry.mountPoint.startsWith(root));
     assert.deepEqual(left, []);
   });
   return { folder, namespaces };
@@ -110,7 +110,7 @@ test("NetworkNamespaces keeps the folder a shared mount of its own across instan
   const next = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
   t.after(() => next[Symbol.asyncDispose]());
   await next.create("second", call);
-  const mounts = (await readMountinfo()).filter((entry) => entry.mountPoint === folder);
+  const mounts = (await allMounts()).filter((entry) => entry.mountPoint === folder);
   assert.equal(mounts.length, 1);
   assert.match(mounts[0]?.propagation.join(" ") ?? "", /shared:/);
 });

@@ -6,7 +6,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, rmdir, symlink } from "node:fs/p
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
-import { readMountinfo, unmountBelow } from "../../../src/base/os/mountinfo.ts";
+import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
 import type { ProtoAny } from "../../../src/gen/tasks.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
@@ -14,6 +14,7 @@ import { listenEvents } from "../../../src/runtime/event-forwarder.ts";
 import type { CreateOptions, EventSink } from "../../../src/runtime/ports.ts";
 import type { ShimLaunch } from "../../../src/runtime/shim/choose-launch.ts";
 import { createTaskManager, type TaskManager } from "../../../src/runtime/task-manager.ts";
+import { allMounts } from "../../support/mounts.ts";
 
 /** Both ways to start a shim. */
 export const launches = ["helper", "direct"] as const;
@@ -169,7 +170,7 @@ export class Rig implements AsyncDisposable {
     if (existsSync(tasks)) left.push(...readdirSync(tasks).map((name) => `bundle ${name}`));
     const runc = path.join("/run/containerd/runc", namespace);
     if (existsSync(runc)) left.push(...readdirSync(runc).map((name) => `runc state ${name}`));
-    for (const { mountPoint } of await readMountinfo()) {
+    for (const { mountPoint } of await allMounts()) {
       if (mountPoint.startsWith(`${this.folder}/`)) left.push(`mount ${mountPoint}`);
     }
     for (const { pid, command } of this.processes()) left.push(`process ${pid} ${command}`);
@@ -232,7 +233,7 @@ export class Rig implements AsyncDisposable {
 // runc makes the parent and leaves it; a container's own cgroup below it would be a leak.
 async function cgroupsLeft(): Promise<string[]> {
   const left: string[] = [];
-  for (const { mountPoint, type } of await readMountinfo()) {
+  for (const { mountPoint, type } of await allMounts()) {
     const folder = path.join(mountPoint, cgroupParent);
     if (!type.startsWith("cgroup") || !existsSync(folder)) continue;
     for (const entry of await readdir(folder, { withFileTypes: true })) {

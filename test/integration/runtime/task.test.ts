@@ -7,7 +7,7 @@ import { Socket } from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
-import { unmountBelow } from "../../../src/base/os/mountinfo.ts";
+import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
 import { unpackAny } from "../../../src/rpc/codec.ts";
 import { until } from "../../support/until.ts";
