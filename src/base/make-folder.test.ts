@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, suite, test } from "node:test";
 import { makeFolder, makeFolderSync } from "./make-folder.ts";
+import { removeFolderSync } from "./remove-folder.ts";
 
 const top = mkdtempSync(path.join(os.tmpdir(), "make folder "));
-after(() => rmSync(top, { recursive: true }));
+after(() => removeFolderSync(top));
 
 for (const [name, make] of [
   ["makeFolder", makeFolder],

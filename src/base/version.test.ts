@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { removeFolderSync } from "./remove-folder.ts";
 import { sourceRevision } from "./version.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth revision-"));
-after(() => rmSync(folder, { recursive: true }));
+after(() => removeFolderSync(folder));
 const commit = "0123456789abcdef0123456789abcdef01234567";
 
 const cases: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [

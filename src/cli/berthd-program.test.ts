@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { parse } from "smol-toml";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { buildBerthd } from "./berthd-program.ts";
 import { runProgram } from "./run-program.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "berthd cli "));
-after(() => rmSync(folder, { recursive: true }));
+after(() => removeFolderSync(folder));
 
 async function berthd(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   let out = "";

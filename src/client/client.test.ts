@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client library, over in-process services and over gRPC alike.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
 import { fault } from "../base/errors.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { connectGrpc } from "../rpc/grpc-client.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
@@ -38,7 +39,7 @@ interface Bench extends AsyncDisposable {
 
 function folderIn(stack: AsyncDisposableStack): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth client-"));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  stack.defer(() => removeFolderSync(folder));
   return folder;
 }
 

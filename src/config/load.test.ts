@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { isFault } from "../base/errors.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { defaultConfig } from "./defaults.ts";
 import { loadConfig } from "./load.ts";
 import { renderConfig } from "./render.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "berth config "));
-after(() => rmSync(folder, { recursive: true }));
+after(() => removeFolderSync(folder));
 let count = 0;
 
 /** A folder with the files given; answers the path of config.toml in it. */

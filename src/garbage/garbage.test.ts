@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { testTrees } from "../../test/support/trees.ts";
 import { silentLogger } from "../base/logger.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { createContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/digest.ts";
 import type { ContentStore, Digest } from "../content/ports.ts";
@@ -76,7 +77,7 @@ async function bench(): Promise<Bench> {
     },
     [Symbol.asyncDispose]: async () => {
       await garbage[Symbol.asyncDispose]();
-      rmSync(folder, { recursive: true, force: true });
+      removeFolderSync(folder);
     },
   };
 }

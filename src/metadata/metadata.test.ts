@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +9,7 @@ import { after, test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { metadataSuite, petCodec } from "../../test/support/metadata-suite.ts";
 import { silentLogger } from "../base/logger.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { openMemoryMetadata } from "./mirrored-store.ts";
 import type { MetadataStore } from "./ports.ts";
 import { containersTable, namespacesTable } from "./records.ts";
@@ -16,7 +17,7 @@ import { openMetadata } from "./sqlite/open-metadata.ts";
 import { schemaVersion } from "./sqlite/schema.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth meta-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => removeFolderSync(folder));
 let count = 0;
 
 function newFile(): string {

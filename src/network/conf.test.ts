@@ -4,6 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test from "node:test";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { parseConf } from "./conf.ts";
 import { confDirFingerprint, loadConfDir } from "./conf-dir.ts";
 
@@ -136,7 +137,7 @@ for (const { name, says, text } of bad) {
 
 test("loadConfDir takes good files in lexical order, up to the limit, and tells of bad ones", async (t) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  t.after(() => removeFolderSync(folder));
   const put = (file: string, name: string, extra: object = {}): void =>
     fs.writeFileSync(
       path.join(folder, file),
@@ -175,7 +176,7 @@ test("loadConfDir takes good files in lexical order, up to the limit, and tells 
 
 test("loadConfDir appends what lies in the folder of the network's name, unless the list forbids it", async (t) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  t.after(() => removeFolderSync(folder));
   const put = (file: string, json: object): void =>
     fs.writeFileSync(path.join(folder, file), JSON.stringify(json));
   const pluginsOf = async (): Promise<(readonly string[])[]> =>
@@ -201,7 +202,7 @@ test("loadConfDir appends what lies in the folder of the network's name, unless 
 
 test("confDirFingerprint changes with the files and with the folder", async (t) => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));
-  t.after(() => fs.rmSync(root, { recursive: true }));
+  t.after(() => removeFolderSync(root));
   const folder = path.join(root, "net.d");
   const seen = [await confDirFingerprint(folder)];
   fs.mkdirSync(folder);

@@ -4,6 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { ConfDirWatcher } from "./watcher.ts";
 
 /** Calls of onChange, to be awaited one by one. */
@@ -36,7 +37,7 @@ function setUp(t: TestContext, pollMs: number): { folder: string; changes: Chang
   const watcher = new ConfDirWatcher({ folder, onChange: changes.onChange, pollMs }, "");
   t.after(async () => {
     await watcher[Symbol.asyncDispose]();
-    fs.rmSync(root, { recursive: true });
+    removeFolderSync(root);
   });
   return { folder, changes };
 }
@@ -79,11 +80,11 @@ test("ConfDirWatcher notices changes of a folder that is there without waiting f
   const watcher = new ConfDirWatcher(options, "");
   t.after(async () => {
     await watcher[Symbol.asyncDispose]();
-    fs.rmSync(root, { recursive: true });
+    removeFolderSync(root);
   });
   put(folder, "10-a.conflist", "one");
   await changes.next();
-  fs.rmSync(folder, { recursive: true });
+  removeFolderSync(folder);
   await changes.next();
   fs.mkdirSync(folder);
   await changes.next();

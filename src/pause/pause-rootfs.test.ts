@@ -4,10 +4,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { preparePauseRootfs } from "./pause-rootfs.ts";
 
 const top = mkdtempSync(path.join(tmpdir(), "berth pause "));
-after(() => rmSync(top, { recursive: true }));
+after(() => removeFolderSync(top));
 const binary = path.join(top, "pause-bin");
 writeFileSync(binary, "not really a program");
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 
 const introspection = "containerd.services.introspection.v1.Introspection";
@@ -26,7 +27,7 @@ for (const [timeout, isOver] of timeouts) {
   test(`a call with grpc-timeout ${timeout} ${isOver ? "ends" : "goes on"}`, async () => {
     await using stack = new AsyncDisposableStack();
     const folder = mkdtempSync(path.join(os.tmpdir(), "berth-deadline-"));
-    stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+    stack.defer(() => removeFolderSync(folder));
     const server = createGrpcServer({ path: path.join(folder, "s.sock") });
     stack.defer(() => server.close({ signal: AbortSignal.abort() }));
     server.add(introspection, {

@@ -2,13 +2,14 @@
 // What a ServiceClient promises, held against both transports.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { type FaultCode, fault, isFault } from "../base/errors.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { connectGrpc } from "./grpc-client.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { inProcessClient } from "./in-process.ts";
@@ -41,7 +42,7 @@ const transports: readonly { name: string; open: () => Connect & AsyncDisposable
 function openGrpc(): Connect & AsyncDisposable {
   const stack = new AsyncDisposableStack();
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth rpc-"));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  stack.defer(() => removeFolderSync(folder));
   let count = 0;
   const connect: Connect = async (service, impl) => {
     count += 1;
@@ -284,7 +285,7 @@ async function withServer(
     using connection = connectGrpc(server.path, { maxMessageBytes: 64 * 1024 * 1024 });
     await body(server, connection.client(tasks));
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeFolderSync(folder);
   }
 }
 
@@ -395,7 +396,7 @@ test("gRPC: a socket that a killed daemon left is replaced, another file is not"
     await using long = createGrpcServer({ path: path.join(folder, "x".repeat(100)) });
     assert.equal((await codeOf(long.listen()))[0], "INVALID_ARGUMENT");
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeFolderSync(folder);
   }
 });
 

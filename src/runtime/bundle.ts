@@ -5,7 +5,6 @@ import {
   mkdirSync,
   renameSync,
   rmdirSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -17,6 +16,7 @@ import { makeFifo } from "../base/os/fifo.ts";
 import { unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
 import { readBounded } from "../base/read-bounded.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { mappedRootGid } from "./spec-text.ts";
 
 /** Folder under the daemon's root and state that shims and operators know from containerd. */
@@ -178,7 +178,7 @@ export async function eraseFolder(folder: string): Promise<void> {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") await eraseRootfs(folder);
   }
-  rmSync(folder, { recursive: true, force: true });
+  removeFolderSync(folder);
 }
 
 async function eraseRootfs(folder: string): Promise<void> {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { codec, packAny } from "../rpc/codec.ts";
 import { createRuntimeInfoReader } from "./runtime-info.ts";
 import { ShimBinaries } from "./shim/binary.ts";
@@ -20,7 +21,7 @@ function programs(scripts: Readonly<Record<string, string>>) {
   return {
     folder,
     read: createRuntimeInfoReader(new ShimBinaries([folder])),
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+    [Symbol.dispose]: () => removeFolderSync(folder),
   };
 }
 

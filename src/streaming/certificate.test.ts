@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -10,6 +10,7 @@ import { FakeSessionHost } from "../../test/support/streaming/fake-session-host.
 import { upgradeToSpdy } from "../../test/support/streaming/spdy-client.ts";
 import { WsClient } from "../../test/support/streaming/ws-client.ts";
 import { silentLogger } from "../base/logger.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { defaultConfig } from "../config/defaults.ts";
 import { type CertificateFiles, readCertificate, watchCertificate } from "./certificate.ts";
 import { createStreamingServer } from "./streaming-server.ts";
@@ -18,7 +19,7 @@ const call = { signal: new AbortController().signal };
 
 function folder(t: TestContext): string {
   const made = mkdtempSync(path.join(os.tmpdir(), "berth tls-"));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
+  t.after(() => removeFolderSync(made));
   return made;
 }
 

@@ -5,7 +5,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -15,10 +14,11 @@ import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
 import { makeFifo } from "../base/os/fifo.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth cp-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => removeFolderSync(folder));
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: new AbortController().signal };
 

@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
 import os from "node:os";
@@ -15,6 +14,7 @@ import { test } from "node:test";
 import { immutable } from "../../test/support/foreign-tree.ts";
 import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
 import { silentLogger } from "../base/logger.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { createContentStore } from "../content/content-store.ts";
 import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
 import { codec, packAny } from "../rpc/codec.ts";
@@ -59,7 +59,7 @@ async function bench(): Promise<Bench> {
     remover,
     tasks,
     blob: (digest) => readFileSync(path.join(folder, "content", "blobs", ...digest.split(":"))),
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+    [Symbol.dispose]: () => removeFolderSync(folder),
   };
 }
 

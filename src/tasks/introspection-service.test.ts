@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import type { PluginFacts } from "../plugin/plugin.ts";
 import { packAny, unpackAny } from "../rpc/codec.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
@@ -83,6 +84,6 @@ test("loadServerId keeps the id it made", async () => {
     assert.match(id, /^[0-9a-f-]{36}$/);
     assert.equal(await loadServerId(path.join(root, "deep")), id);
   } finally {
-    rmSync(root, { recursive: true });
+    removeFolderSync(root);
   }
 });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { completionScripts, completions } from "./completion.ts";
 import { buildBerth } from "./program.ts";
 
@@ -81,7 +82,7 @@ for (const { line, asks, found, wants } of bash) {
       assert.equal(told.toString(), wants);
       assert.equal(readFileSync(asked, "utf8"), asks);
     } finally {
-      rmSync(path.dirname(asked), { recursive: true });
+      removeFolderSync(path.dirname(asked));
     }
   });
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `berth task|container|namespace|events` over gRPC, on the real services over a fake runtime.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PassThrough } from "node:stream";
 import { after, before, beforeEach, test } from "node:test";
 import { containerInit, type FakeServices, fakeServices } from "../../../test/support/services.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createGrpcServer, type GrpcServer } from "../../rpc/grpc-server.ts";
 import { inProcessClient } from "../../rpc/in-process.ts";
 import { runProgram } from "../run-program.ts";
@@ -30,7 +31,7 @@ before(async () => {
 });
 after(async () => {
   await server.close();
-  rmSync(folder, { recursive: true });
+  removeFolderSync(folder);
 });
 
 interface Ran {

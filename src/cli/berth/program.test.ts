@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { fault } from "../../base/errors.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createBerthImagesService, createBerthOperationsService } from "../../cri/berth-service.ts";
 import { createGrpcServer, type GrpcServer } from "../../rpc/grpc-server.ts";
 import { runProgram } from "../run-program.ts";
@@ -99,7 +100,7 @@ before(async () => {
 });
 after(async () => {
   await server.close();
-  rmSync(folder, { recursive: true });
+  removeFolderSync(folder);
 });
 
 async function berth(...args: string[]): Promise<{ code: number; out: string; err: string }> {

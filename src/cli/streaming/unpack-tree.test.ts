@@ -5,13 +5,14 @@ import os from "node:os";
 import path from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import test, { type TestContext } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { type NewTarEntry, tarEnd, tarHeader, tarPadding } from "../../images/tar/tar-writer.ts";
 import { packTree } from "./pack-tree.ts";
 import { unpackTree } from "./unpack-tree.ts";
 
 function scratch(t: TestContext): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cp "));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  t.after(() => removeFolderSync(folder));
   return fs.realpathSync(folder);
 }
 

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, writeSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { until } from "../../../test/support/until.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createOutputCapture } from "./capture-io.ts";
 import { fifoIo } from "./fifo-io.ts";
 import { enough } from "./fifo-reader.ts";
@@ -15,7 +16,7 @@ const call = { signal: AbortSignal.timeout(60_000) };
 
 function folder(t: TestContext): string {
   const made = mkdtempSync(path.join(os.tmpdir(), "berth capture-"));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
+  t.after(() => removeFolderSync(made));
   return made;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readSync, writeSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Writable } from "node:stream";
 import { test } from "node:test";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { attachFifoIo, fifoIo } from "./fifo-io.ts";
 
 const call = { signal: new AbortController().signal };
@@ -15,7 +16,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   try {
     await body(folder);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeFolderSync(folder);
   }
 }
 

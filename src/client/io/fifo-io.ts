@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import type { Writable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { makeFifo, openFifoBoth } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
 import { FifoReader, type Taken } from "./fifo-reader.ts";
 
@@ -36,7 +37,7 @@ export function fifoIo(options: FifoIoOptions): IoCreator {
   return async (id) => {
     const folder = path.join(options.dir, randomBytes(8).toString("hex"));
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const remove = (): void => rmSync(folder, { recursive: true, force: true });
+    const remove = (): void => removeFolderSync(folder);
     const fifo = (stream: string): string => path.join(folder, `${id}-${stream}`);
     // Without a terminal a shim wants both output streams or none.
     const config: IoConfig = {

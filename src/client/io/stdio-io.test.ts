@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdtempSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import { after, test } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { attachStdio, stdioIo, terminalIo } from "./stdio-io.ts";
 
 const dir = mkdtempSync(path.join(tmpdir(), "berth stdio "));
-after(() => rmSync(dir, { recursive: true }));
+after(() => removeFolderSync(dir));
 const call = { signal: new AbortController().signal };
 
 function collected(): { stream: Writable; text: () => string } {

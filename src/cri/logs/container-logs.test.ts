@@ -8,6 +8,7 @@ import test, { type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { silentLogger } from "../../base/logger.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createContainerLogs } from "./container-logs.ts";
 import type { ContainerLogs } from "./ports.ts";
 
@@ -43,7 +44,7 @@ function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: Con
   });
   t.after(async () => {
     await logs[Symbol.asyncDispose]();
-    fs.rmSync(root, { recursive: true });
+    removeFolderSync(root);
   });
   return { root, logs };
 }
@@ -326,7 +327,7 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
   });
   t.after(async () => {
     await logs[Symbol.asyncDispose]();
-    fs.rmSync(root, { recursive: true });
+    removeFolderSync(root);
   });
   const wanted = options(root);
   await using log = await logs.open(wanted, call);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, writeSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { FifoReader as ClientReader } from "../../client/io/fifo-reader.ts";
 import { FifoReader } from "./fifo-reader.ts";
 
@@ -27,7 +28,7 @@ class RestlessWriter {
     writeSync(this.#fd, pipeful);
     t.after(() => {
       this.stop();
-      rmSync(folder, { recursive: true });
+      removeFolderSync(folder);
     });
   }
 

@@ -4,13 +4,14 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test, { type TestContext } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { LogFile, type LogFileCalls } from "./log-file.ts";
 import { mendTail } from "./mend-tail.ts";
 import type { LogPlace } from "./open-log-file.ts";
 
 function tempFolder(t: TestContext): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth log "));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
+  t.after(() => removeFolderSync(folder));
   return folder;
 }
 

@@ -8,6 +8,7 @@ import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../base/logger.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createContainerLogs } from "./container-logs.ts";
 import type { ContainerLog } from "./ports.ts";
 
@@ -45,8 +46,8 @@ class Rig {
       rig.stdout.destroy();
       rig.stderr.destroy();
       await logs[Symbol.asyncDispose]();
-      fs.rmSync(folder, { recursive: true });
-      fs.rmSync(rig.root, { recursive: true });
+      removeFolderSync(folder);
+      removeFolderSync(rig.root);
     });
     return rig;
   }

@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { openLogFile } from "./open-log-file.ts";
 
 interface Place {
@@ -20,7 +21,7 @@ interface Place {
 
 function setUp(t: TestContext): Place {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth open log "));
-  t.after(() => fs.rmSync(root, { recursive: true, force: true }));
+  t.after(() => removeFolderSync(root));
   const place = { folder: path.join(root, "pod"), elsewhere: path.join(root, "elsewhere") };
   fs.mkdirSync(path.join(place.folder, "c"), { recursive: true });
   fs.mkdirSync(place.elsewhere);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { OutputTap } from "./output-tap.ts";
 
 test("a tap counts what waits by the pieces too, and is relieved when they are read", async (t) => {
@@ -14,7 +15,7 @@ test("a tap counts what waits by the pieces too, and is relieved when they are r
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   t.after(() => {
     closeSync(reader);
-    rmSync(folder, { recursive: true });
+    removeFolderSync(folder);
   });
   const relieved = Promise.withResolvers<void>();
   using tap = new OutputTap([["stdout", fifo]], {

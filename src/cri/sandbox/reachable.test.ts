@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { assertReachable } from "./reachable.ts";
 
 test("a folder is out of reach below one that only root may enter", async (t) => {
   const home = mkdtempSync(path.join(os.tmpdir(), "berth reach "));
-  t.after(() => rmSync(home, { recursive: true }));
+  t.after(() => removeFolderSync(home));
   const folder = path.join(home, "root");
   mkdirSync(folder, { mode: 0o711 });
   await assert.rejects(assertReachable(folder), {

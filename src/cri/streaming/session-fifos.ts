@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 
 type StreamName = "stdin" | "stdout" | "stderr";
 
@@ -34,6 +35,6 @@ export class SessionFifoFolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolderSync(this.#folder);
   }
 }

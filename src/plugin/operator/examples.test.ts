@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugins that are shipped as examples, run as the daemon runs them.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { silentLogger } from "../../base/logger.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { PluginHost } from "./plugin-host.ts";
 
 const examples = path.resolve(import.meta.dirname, "../../../deploy/plugins");
@@ -13,7 +14,7 @@ const call = { signal: new AbortController().signal };
 const home = mkdtempSync(path.join(tmpdir(), "berth examples "));
 mkdirSync(path.join(home, "models"));
 symlinkSync("/etc", path.join(home, "escape"));
-after(() => rmSync(home, { recursive: true }));
+after(() => removeFolderSync(home));
 
 async function ask(
   name: string,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { findPlugins } from "./find-plugins.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "berth find "));
-after(() => rmSync(root, { recursive: true }));
+after(() => removeFolderSync(root));
 
 function folderWith(name: string, files: readonly string[]): string {
   const folder = path.join(root, name);

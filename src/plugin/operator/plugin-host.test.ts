@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import type { Logger } from "../../base/logger.ts";
 import { silentLogger } from "../../base/logger.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { PluginHost } from "./plugin-host.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "berth plugins "));
-after(() => rmSync(folder, { recursive: true }));
+after(() => removeFolderSync(folder));
 const call = { signal: new AbortController().signal };
 let count = 0;
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A bundle in whose rootfs a privileged pod has mounted a folder of the host, under names of any bytes.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
+import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { eraseFolder } from "../../../src/runtime/bundle.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -32,7 +33,7 @@ async function prepare(t: TestContext): Promise<Place> {
     while ((await unmountBelow(rootfs)) > 0) {
       // until none is left
     }
-    rmSync(folder, { recursive: true, force: true });
+    removeFolderSync(folder);
   });
   return { bundle, hosts };
 }

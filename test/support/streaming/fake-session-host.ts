@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fault } from "../../../src/base/errors.ts";
 import { makeFifo } from "../../../src/base/os/fifo.ts";
+import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import type {
   AttachTarget,
   ExecTarget,
@@ -117,7 +118,7 @@ export class FakeSessionHost implements SessionHost {
         if (child?.pid !== undefined && this.#children.has(child)) {
           process.kill(-child.pid, "SIGKILL");
         }
-        rmSync(folder, { recursive: true, force: true });
+        removeFolderSync(folder);
         this.#closed(command.join(" "));
       },
     };
