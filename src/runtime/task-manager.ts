@@ -12,6 +12,7 @@ import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { endDeadTask, specCgroupsPath } from "./dead-task.ts";
 import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
 import { onTaskExit } from "./exit-notices.ts";
+import { checkKernelPlaces } from "./kernel-places.ts";
 import { killLeftovers, ownCgroups } from "./leftover-processes.ts";
 import { mountMappedRootfs } from "./mapped-rootfs.ts";
 import type {
@@ -201,7 +202,10 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     call: Cancellable,
   ): Promise<RuntimeTask> {
     const { root, state, mappedMounts } = this.#options;
-    const binary = await this.#binaries.resolve(options.runtime, options.runtimePath);
+    const [binary] = await Promise.all([
+      this.#binaries.resolve(options.runtime, options.runtimePath),
+      checkKernelPlaces(id, options.rootfs),
+    ]);
     const place = { root, state, namespace, id };
     using _parents = await this.#parents.hold(options.spec, call);
     await using undo = new AsyncDisposableStack();

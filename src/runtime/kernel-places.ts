@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BigIntStats } from "node:fs";
+import { lstat } from "node:fs/promises";
+import path from "node:path";
+import { errnoOf, fault } from "../base/errors.ts";
+import type { TypesMountInit } from "../gen/tasks.gen.ts";
+
+/** Where an OCI runtime mounts the kernel's file systems and makes the first devices and links. */
+const places = ["dev", "proc", "sys"];
+
+/**
+ * FAILED_PRECONDITION when one of these is no folder in a root file system that is about to be mounted.
+ * runc before 1.3.6 makes the links of /dev before it enters the root: where an image has a link in the
+ * place of /dev, they come to lie wherever on the host it leads (CVE-2026-41579). No image needs one there.
+ */
+export async function checkKernelPlaces(
+  id: string,
+  mounts: readonly TypesMountInit[],
+): Promise<void> {
+  const folders = mounts.flatMap(foldersOf);
+  for (const place of places) {
+    const found = await topmost(folders, place);
+    if (found === undefined || found.isDirectory()) continue;
+    const what = found.isSymbolicLink() ? "a symbolic link" : "no folder";
+    throw fault(
+      "FAILED_PRECONDITION",
+      `cannot create task "${id}": /${place} of its root file system is ${what}`,
+    );
+  }
+}
+
+/** What a mount shows, topmost first: an overlay's layers, or the one folder of a bind mount. */
+function foldersOf({ type, source, options = [] }: TypesMountInit): string[] {
+  if (type !== "overlay") return source?.startsWith("/") === true ? [source] : [];
+  const valueOf = (key: string): string[] =>
+    options
+      .find((option) => option.startsWith(`${key}=`))
+      ?.slice(key.length + 1)
+      .split(":") ?? [];
+  return [...valueOf("upperdir"), ...valueOf("lowerdir")];
+}
+
+/** As overlayfs shows a name of the root: the topmost layer that has it tells its kind. */
+async function topmost(folders: readonly string[], name: string): Promise<BigIntStats | undefined> {
+  for (const folder of folders) {
+    const found = await statOf(path.join(folder, name));
+    if (found === undefined) continue;
+    // A whiteout hides what is below.
+    return found.isCharacterDevice() && found.rdev === 0n ? undefined : found;
+  }
+  return undefined;
+}
+
+async function statOf(file: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(file, { bigint: true });
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
