@@ -12,6 +12,15 @@ export const kindLabel = "io.cri-containerd.kind";
 /** Label that `ctr tasks kill` reads its default signal from. */
 const stopSignalLabel = "io.containerd.image.config.stop-signal";
 
+/** Names that only Berth, containerd and their clients give. */
+const reservedPrefixes = [
+  "containerd.io/",
+  "io.containerd.",
+  "io.cri-containerd",
+  "io.berth.",
+  "nerdctl/",
+];
+
 /** What differs between the containerd records of sandboxes and containers. */
 export interface OciContainerFacts {
   readonly id: string;
@@ -33,7 +42,7 @@ export function containerRecordInit(facts: OciContainerFacts): ContainersContain
   return {
     id: facts.id,
     labels: {
-      ...facts.labels,
+      ...withoutReserved(facts.labels),
       ...(stopSignal === "" ? {} : { [stopSignalLabel]: stopSignal }),
       [kindLabel]: facts.kind,
     },
@@ -44,6 +53,19 @@ export function containerRecordInit(facts: OciContainerFacts): ContainersContain
     snapshotKey: facts.snapshotKey ?? "",
     sandbox: facts.sandboxId,
   };
+}
+
+/**
+ * Labels of an image, or of a pod's manifest, without those that mean something to containerd's parts
+ * and clients: with them a tenant could have a thing kept or started again, or a program run as its
+ * logger (CVE-2026-53488).
+ */
+function withoutReserved(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(labels).filter(
+      ([name]) => !reservedPrefixes.some((prefix) => name.startsWith(prefix)),
+    ),
+  );
 }
 
 /** A spec as the containerd record carries it. */
