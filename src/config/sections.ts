@@ -68,11 +68,11 @@ const handlerFields: readonly Field[] = [
   ),
   list(
     ["pod_annotations", "podAnnotations"],
-    "Globs of pod annotations that are copied into the OCI spec of its sandbox and containers.",
+    "Globs of pod annotations that are copied into the OCI spec of its sandbox and containers. What OCI runtimes take for orders (`org.systemd.property.`, `org.criu.`, `run.oci.`) passes only by a glob that begins with those words.",
   ),
   list(
     ["container_annotations", "containerAnnotations"],
-    "Globs of container annotations that are copied into the container's OCI spec.",
+    "Globs of container annotations that are copied into the container's OCI spec; of a runtime's orders as above.",
   ),
   flag(
     ["privileged_without_host_devices", "privilegedWithoutHostDevices"],

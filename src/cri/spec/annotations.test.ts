@@ -58,6 +58,35 @@ test("a container's annotations name it, its sandbox and its image", async () =>
   });
 });
 
+const order = "org.systemd.property.ExecStopPost";
+const orders: readonly (readonly [globs: readonly string[], passes: readonly string[]])[] = [
+  [["*"], ["plain"]],
+  [["org.*", "run.*", "[a-z]*"], ["plain"]],
+  [["org.systemd.property.*"], [order]],
+  [
+    [order, "run.oci.keep_original_groups"],
+    [order, "run.oci.keep_original_groups"],
+  ],
+];
+
+for (const [globs, passing] of orders) {
+  test(`of a runtime's orders ${globs.join(" ")} lets through ${passing.join(" ")}`, async () => {
+    const annotations = {
+      plain: "1",
+      [order]: "['/bin/sh', '-c', 'id']",
+      "org.criu.config": "/tmp/criu.conf",
+      "run.oci.keep_original_groups": "1",
+    };
+    const { annotations: found } = await specOf({
+      handler: { ...defaultHandler, podAnnotations: [...globs], containerAnnotations: [...globs] },
+      pod: { annotations },
+      config: { annotations },
+    });
+    const names = Object.keys(found).filter((name) => Object.hasOwn(annotations, name));
+    assert.deepEqual(names.toSorted(), passing.toSorted());
+  });
+}
+
 test("globMatches follows path.Match", () => {
   const rows: [string, string, boolean][] = [
     ["a/*", "a/b", true],

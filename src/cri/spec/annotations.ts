@@ -67,11 +67,23 @@ function identity(
   };
 }
 
+/**
+ * Annotations by which OCI runtimes take orders: properties of the container's systemd unit, such as a
+ * command to run on the host (CVE-2024-3154), CRIU's configuration file, crun's hooks and settings.
+ */
+const ordersToRuntimes = ["org.systemd.property.", "org.criu.", "run.oci."];
+
 function passedThrough(
   annotations: Readonly<Record<string, string>>,
   globs: readonly string[],
 ): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(annotations).filter(([name]) => globs.some((glob) => globMatches(glob, name))),
+    Object.entries(annotations).filter(([name]) => globs.some((glob) => passes(glob, name))),
   );
+}
+
+/** An order passes by a glob that names its kind, and not by one like "*" that is about everything. */
+function passes(glob: string, name: string): boolean {
+  const order = ordersToRuntimes.find((prefix) => name.startsWith(prefix));
+  return (order === undefined || glob.startsWith(order)) && globMatches(glob, name);
 }
