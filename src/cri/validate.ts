@@ -40,6 +40,10 @@ export function validContainerConfig(config: ContainerConfig | null): ValidConta
   if (metadata.name === "") throw required("config.metadata.name");
   if (!image) throw required("config.image");
   if (image.image === "") throw required("config.image.image");
+  const { logPath } = config;
+  if (logPath.split("/").includes("..")) {
+    throw fault("INVALID_ARGUMENT", `config.log_path "${logPath}" leads out of the log directory`);
+  }
   checkContainerConfigSize(config);
   return { ...config, metadata, image };
 }

@@ -95,6 +95,13 @@ const refused: readonly Case[] = [
     message: /log/,
   },
   {
+    name: "CreateContainer with a log file outside of the log directory",
+    call: ({ cri, pod, shell }) =>
+      cri.createContainer(pod, shell, ["true"], { logPath: "web/../../../../etc/cron.d/job" }),
+    code: "INVALID_ARGUMENT",
+    message: /^config\.log_path "web\/\.\..*" leads out of the log directory$/,
+  },
+  {
     name: "PodSandboxStatus of an unknown pod",
     call: ({ cri }) => cri.podStatus(missingId),
     code: "NOT_FOUND",
