@@ -15,6 +15,7 @@ import type { Images } from "../images/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
 import type { OciSpec } from "../runtime/oci/spec.ts";
+import type { RuntimeFlaw } from "../runtime/oci-runtime-flaws.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 import type { OperationHooks } from "./lifecycle/operations.ts";
@@ -65,8 +66,20 @@ export interface RuntimeServicePorts {
   readonly version: string;
   readonly log: Logger;
   readonly hooks?: RuntimeServiceHooks;
+  /** OCI runtimes with known flaws. From memory. */
+  readonly flawedRuntimes?: () => readonly FlawedRuntime[];
   /** Undefined when no operator plugin is configured. */
   readonly review?: SpecReview | undefined;
+}
+
+/** A handler whose OCI runtime has flaws that are known by its version. */
+export interface FlawedRuntime {
+  readonly handler: string;
+  readonly binary: string;
+  readonly version: string;
+  /** What its builder says of it, such as a package's version; "" when nothing. */
+  readonly build: string;
+  readonly flaws: readonly RuntimeFlaw[];
 }
 
 /** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */

@@ -30,6 +30,7 @@ import { createFigures } from "./figures.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
 
 import { createLayerArchives } from "./layer-archives.ts";
+import { watchRuntimeFlaws } from "./runtime-flaws.ts";
 import type { ServicePlugins } from "./services.ts";
 import { createSpecServices } from "./spec-services.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -150,6 +151,7 @@ export function criPlugins(
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
       const { kernelRelease } = hostFacts;
       const features = await readHandlerFeatures(live.current.runtime, kernelRelease, context);
+      const flaws = watchRuntimeFlaws(live.current.runtime, log, closing.signal);
       const service: RuntimeService = createRuntimeService({
         client: createClient({
           namespace: criNamespace,
@@ -176,6 +178,7 @@ export function criPlugins(
         specs: createSpecBuilders(specServices, reading),
         hostFacts,
         features: features.of,
+        flawedRuntimes: flaws.list,
         hostMounts: createHostMounts({
           program: pauseBinaryPath(),
           rooms: path.join(config.root, "mapped-mounts"),
@@ -199,7 +202,7 @@ export function criPlugins(
         },
       });
       const { samples } = figures;
-      const reload = [features.reload, ...specServices.reload];
+      const reload = [features.reload, flaws.reload, ...specServices.reload];
       const close = async (): Promise<void> => {
         closing.abort();
         await service.close();

@@ -5,6 +5,7 @@ import { version } from "../../base/version.ts";
 import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { describeFlawed, readFlawed } from "./flawed-runtimes.ts";
 import { describeReload, readFacts } from "./reload-facts.ts";
 import { describeStuck, readStuck } from "./stuck-removals.ts";
 import { age, type Column, renderTable } from "./table.ts";
@@ -33,7 +34,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers, last reload and what could not be removed; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, last reload, what could not be removed and known flaws of OCI runtimes; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -74,7 +75,8 @@ async function status(session: Session): Promise<void> {
   const conditions = state.status?.conditions ?? [];
   const configuration = readFacts(info["configReload"]);
   const stuckRemovals = readStuck(info["stuckRemovals"]);
-  session.show({ ...state, config, configuration, stuckRemovals }, () => {
+  const flawedRuntimes = readFlawed(info["flawedRuntimes"]);
+  session.show({ ...state, config, configuration, stuckRemovals, flawedRuntimes }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
         .filter(([, present]) => present)
@@ -96,6 +98,7 @@ async function status(session: Session): Promise<void> {
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
       ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
+      ...(flawedRuntimes.length === 0 ? [] : [describeFlawed(flawedRuntimes)]),
     ].join("\n");
   });
   const missing = conditions.filter((condition) => !condition.status).map(({ type }) => type);

@@ -51,6 +51,7 @@ function describe(facade: Facade): Record<string, string> {
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
+    flawedRuntimes: JSON.stringify(facade.ports.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
   };
 }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { FlawedRuntime } from "../../cri/ports.ts";
+import { renderTable } from "./table.ts";
+
+/** What verbose Status tells of OCI runtimes with known flaws; none when the daemon is not one of ours. */
+export function readFlawed(json: string | undefined): readonly FlawedRuntime[] {
+  try {
+    return JSON.parse(json ?? "[]") as readonly FlawedRuntime[];
+  } catch {
+    return [];
+  }
+}
+
+/** A row for each flaw of each handler, and what to make of them. */
+export function describeFlawed(runtimes: readonly FlawedRuntime[]): string {
+  const rows = runtimes.flatMap(({ flaws, ...runtime }) =>
+    flaws.map((flaw) => ({ ...runtime, ...flaw })),
+  );
+  const table = renderTable(rows, [
+    { title: "HANDLER", value: ({ handler }) => handler },
+    { title: "RUNTIME", value: ({ binary, version }) => `${binary} ${version}` },
+    { title: "KNOWN FLAW", value: ({ id }) => id },
+    { title: "FIXED IN", value: ({ fixedIn }) => fixedIn.join(", ") },
+    { title: "WHAT IT IS", value: ({ what }) => what },
+  ]);
+  const builds = [...new Set(runtimes.map(({ build }) => build).filter(Boolean))].join(", ");
+  const whose = builds === "" ? "" : ` (${builds})`;
+  return `${table}A distribution may have mended these under the same version${whose}: ask its security tracker.\n`;
+}
