@@ -4,6 +4,7 @@ import { errnoOf, isFault } from "../base/errors.ts";
 import type { CliIo } from "./cli-io.ts";
 import { CommandExit } from "./command-exit.ts";
 import { styleHelp } from "./help-style.ts";
+import { printable } from "./printable.ts";
 
 /** What the process exits with. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
@@ -27,7 +28,8 @@ export async function runProgram(
       return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     }
     if (error instanceof CommandExit) return error.status;
-    for (const line of messageOf(error).split("\n")) io.error(`${program.name()}: ${line}\n`);
+    for (const line of printable(messageOf(error)).split("\n"))
+      io.error(`${program.name()}: ${line}\n`);
     return exitCodes.failure;
   }
 }

@@ -6,6 +6,7 @@ import { timeoutSignal } from "../../base/timers.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
+import { printable } from "../printable.ts";
 import type { Terminal } from "../terminal.ts";
 import { readSignal } from "./signals.ts";
 
@@ -76,6 +77,6 @@ function ignoreGone(done: Promise<void>): void {
 
 /** Ends the command with the process's exit status; one that could not be learnt is told, and is 255. */
 export function passOn({ exitCode, error }: ExitStatus, io: CliIo): void {
-  if (error) io.error(`berth: the exit status is not known: ${error.message}\n`);
+  if (error) io.error(`berth: the exit status is not known: ${printable(error.message)}\n`);
   if (exitCode !== 0) throw new CommandExit(exitCode);
 }

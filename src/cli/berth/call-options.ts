@@ -9,6 +9,7 @@ import { parseDuration } from "../../config/quantity.ts";
 import { connectGrpc } from "../../rpc/grpc-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
 import type { CliIo } from "../cli-io.ts";
+import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
 import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
@@ -98,9 +99,9 @@ export async function withSession(
         },
       }),
     client: (service) => connection.client(service),
-    show: (value, text) => io.out(flags.json === true ? jsonOf(value) : text(value)),
+    show: (value, text) => io.out(printable(flags.json === true ? jsonOf(value) : text(value))),
     showTable: (rows, columns, json = rows) =>
-      io.out(flags.json === true ? jsonOf(json) : renderTable(rows, columns)),
+      io.out(printable(flags.json === true ? jsonOf(json) : renderTable(rows, columns))),
   };
   try {
     await work(session);

@@ -7,6 +7,7 @@ import type { Container } from "../../client/ports.ts";
 import type { ContainersContainer } from "../../gen/tasks.gen.ts";
 import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
 import type { CliIo } from "../cli-io.ts";
+import { printable } from "../printable.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
 import { jsonOf } from "./json.ts";
 import { collect, readPairs } from "./pairs.ts";
@@ -47,7 +48,7 @@ export function addContainerCommands(program: Command, io: CliIo): void {
       withSession(command, io, timeoutMs, async (session) => {
         const { record } = await session.containers().loadContainer(id, session.call);
         const shown = readable(record);
-        io.out(jsonOf(flags.spec ? shown.spec : shown));
+        io.out(printable(jsonOf(flags.spec ? shown.spec : shown)));
       }),
     );
   withMakeFlags(withNamespaceFlag(container.command("create <image> <id> [command...]")))
@@ -133,7 +134,7 @@ async function run(
         await removeContainer(session, container, remove);
       } catch (error) {
         // How its process ended is what the caller wants to know; this is told beside it.
-        io.error(`berth: container "${id}" is left: ${toFault(error).message}\n`);
+        io.error(`berth: container "${id}" is left: ${printable(toFault(error).message)}\n`);
       }
     });
   }

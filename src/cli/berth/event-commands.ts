@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Command } from "commander";
 import { decodeEvent } from "../../events/event-fields.ts";
 import type { TypesEnvelope } from "../../gen/tasks.gen.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { CliIo } from "../cli-io.ts";
+import { printable } from "../printable.ts";
 import { withNamespaceFlag, withSession } from "./call-options.ts";
 import { jsonLineOf } from "./json.ts";
 import { collect } from "./pairs.ts";
@@ -31,7 +33,7 @@ export function addEventCommands(program: Command, io: CliIo): void {
           .Subscribe({ filters }, session.call);
         for await (const envelope of events) {
           const shown = readable(envelope);
-          io.out(session.json ? jsonLineOf(shown) : textOf(shown));
+          io.out(printable(session.json ? jsonLineOf(shown) : textOf(shown)));
         }
       }),
     );

@@ -7,7 +7,9 @@ import { after, before, test } from "node:test";
 import { fault } from "../../base/errors.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createBerthImagesService, createBerthOperationsService } from "../../cri/berth-service.ts";
+import type { PodSandboxInit } from "../../gen/cri.gen.ts";
 import { createGrpcServer, type GrpcServer } from "../../rpc/grpc-server.ts";
+import { flawsOf } from "../../runtime/oci-runtime-flaws.ts";
 import { runProgram } from "../run-program.ts";
 import { buildBerth } from "./program.ts";
 
@@ -28,6 +30,8 @@ const container = {
   state: "CONTAINER_RUNNING",
   createdAt: pod.createdAt,
 } as const;
+/** What ListPodSandbox answers. */
+let listed: PodSandboxInit = pod;
 let networkIsReady = true;
 let server: GrpcServer;
 
@@ -54,10 +58,21 @@ before(async () => {
       runtimeHandlers: [
         { name: "runc", features: { recursiveReadOnlyMounts: true, userNamespaces: false } },
       ],
+      info: {
+        flawedRuntimes: JSON.stringify([
+          {
+            handler: "runc",
+            binary: "runc",
+            version: "1.3.5",
+            build: "1.3.5-1",
+            flaws: flawsOf("runc", "1.3.5"),
+          },
+        ]),
+      },
     }),
     RuntimeConfig: async () => ({ linux: { cgroupDriver: "CGROUPFS" } }),
     ListPodSandbox: async ({ filter }) => ({
-      items: pod.id.startsWith(filter?.id ?? "") ? [pod] : [],
+      items: pod.id.startsWith(filter?.id ?? "") ? [listed] : [],
     }),
     PodSandboxStatus: async () => ({ status: { ...pod, network: { ip: "10.0.0.2" } } }),
     ListContainers: async ({ filter }) => ({
@@ -121,6 +136,10 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
     args: ["status"],
     says: /^RuntimeReady +yes$[^]*^runc +recursiveReadOnlyMounts$[^]*^cgroup driver: cgroupfs$/m,
   },
+  {
+    args: ["status"],
+    says: /^runc +runc 1\.3\.5 +CVE-2026-41579 +1\.3\.6, 1\.4\.3, 1\.5\.0-rc\.3 +\S.*$[^]*\(1\.3\.5-1\): ask its security tracker\.$/m,
+  },
   { args: ["pod", "ls"], says: /^4f1c000000000 +default +web +1 +ready +1m30s +\(default\)$/m },
   {
     args: ["pod", "inspect", "4f1c"],
@@ -151,6 +170,22 @@ test("berth prints JSON with --json, before the command's name or after it", asy
     const { out } = await berth(...args);
     const [first] = JSON.parse(out) as { id: string; createdAt: string }[];
     assert.deepEqual([first?.id, first?.createdAt], [pod.id, pod.createdAt.toString()]);
+  }
+});
+
+test("what others named does not move the terminal, nor make rows of its own", async () => {
+  const evil = "\u001b[2J\u009b1A\nweb   ready";
+  listed = { ...pod, metadata: { ...pod.metadata, name: evil } };
+  try {
+    const { out } = await berth("pod", "ls");
+    assert.match(out, /\\u001b\[2J\\u009b1A\\u000aweb/);
+    assert.equal(out.trimEnd().split("\n").length, 2);
+    const { out: json } = await berth("pod", "ls", "--json");
+    assert.ok(!json.includes("\u001b") && !json.includes("\u009b"));
+    const [first] = JSON.parse(json) as { metadata: { name: string } }[];
+    assert.equal(first?.metadata.name, evil);
+  } finally {
+    listed = pod;
   }
 });
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import { printableLine } from "../printable.ts";
 
 export interface Column<T> {
   readonly title: string;
   readonly value: (row: T) => string;
 }
 
-/** Rows under upper-case titles, columns three blanks apart, no blank at a line's end. */
+/** Rows under upper-case titles, columns three blanks apart, no blank at a line's end. A cell keeps to its line. */
 export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
   const lines = [
     columns.map(({ title }) => title),
-    ...rows.map((row) => columns.map(({ value }) => value(row))),
+    ...rows.map((row) => columns.map(({ value }) => printableLine(value(row)))),
   ];
   const widths = columns.map((_, index) =>
     Math.max(...lines.map((line) => line[index]?.length ?? 0)),

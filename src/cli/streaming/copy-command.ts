@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { PassThrough, type Readable, Writable } from "node:stream";
@@ -6,6 +7,7 @@ import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
+import { printableLine } from "../printable.ts";
 import { withTlsFlags } from "./exec-commands.ts";
 import { findContainer } from "./find-object.ts";
 import { packTree } from "./pack-tree.ts";
@@ -125,7 +127,7 @@ function saying(io: CliIo): (skipped: string) => void {
   let said = 0;
   return (skipped) => {
     said += 1;
-    if (said <= maxSaid) io.error(`berth: left out ${JSON.stringify(skipped).slice(1, -1)}\n`);
+    if (said <= maxSaid) io.error(`berth: left out ${printableLine(skipped)}\n`);
     else if (said === maxSaid + 1) io.error("berth: left out more\n");
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { once } from "node:events";
 import net from "node:net";
 import os from "node:os";
@@ -7,6 +8,7 @@ import { fault } from "../../base/errors.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
+import { printable } from "../printable.ts";
 import { terminalOf, withTlsFlags } from "./exec-commands.ts";
 import { findPod } from "./find-object.ts";
 import { forwardConnection } from "./forward-connection.ts";
@@ -94,7 +96,7 @@ async function join(
     await forwardConnection(socket, { url, port, tls });
   } catch (error) {
     socket.destroy();
-    io.error(`berth: ${error instanceof Error ? error.message : String(error)}\n`);
+    io.error(`berth: ${printable(error instanceof Error ? error.message : String(error))}\n`);
   }
 }
 
