@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 of the daemon after every step of every verb. Which steps there are is found out by running
-// the verb once; then it dies after each of them in turn, is started again, and asked again.
+// each verb once. Then requests go to their steps, several at once on pods of their own, the daemon dies when
+// they are through, is started again, and asked again.
 import assert from "node:assert/strict";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { after, before, suite, test } from "node:test";
-import { errnoOf, isFault } from "../../src/base/errors.ts";
+import { after, before, suite, type TestContext, test } from "node:test";
+import { isFault } from "../../src/base/errors.ts";
+import type { Failpoint } from "../support/failpoints.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { leftovers } from "../support/leaks.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
@@ -20,7 +22,13 @@ const hostNetwork = {
   linux: { securityContext: { namespaceOptions: { network: "NODE" } } },
 } as const;
 
-/** Steps after which things are as after another one; each crash costs a second and a half. */
+/** Each crash costs a start of the daemon; the pods of so many requests are in it. */
+const atOnce = 8;
+
+/** What may run before the request or after its answer, and is then not come by. */
+const mayBeElsewhere = new Set(["task: delete", "task: kill", "bundle: remove"]);
+
+/** Steps after which things are as after another one. */
 const sameMoment = new Set([
   "task: exec",
   "ExecSync: drain",
@@ -38,6 +46,8 @@ interface Scenario<T> {
   readonly verb: string;
   /** What the request needs; made anew for every crash. */
   readonly prepare: (cri: Cri) => Promise<T>;
+  /** Part of what its operation works on. */
+  readonly object: (made: T) => string;
   /** The request, the same each time. */
   readonly request: (cri: Cri, made: T) => Promise<unknown>;
   /** After the restart and the retry: what the caller must find. */
@@ -46,6 +56,8 @@ interface Scenario<T> {
 
 /** One run of a scenario. */
 interface Attempt {
+  readonly verb: string;
+  readonly object: string;
   readonly request: () => Promise<unknown>;
   readonly check: () => Promise<void>;
 }
@@ -55,12 +67,17 @@ interface Case {
   readonly prepare: (cri: Cri) => Promise<Attempt>;
 }
 
-function scenario<T>({ verb, prepare, request, check }: Scenario<T>): Case {
+function scenario<T>({ verb, prepare, object, request, check }: Scenario<T>): Case {
   return {
     verb,
     prepare: async (cri) => {
       const made = await prepare(cri);
-      return { request: () => request(cri, made), check: () => check(cri, made) };
+      return {
+        verb,
+        object: object(made),
+        request: () => request(cri, made),
+        check: () => check(cri, made),
+      };
     },
   };
 }
@@ -90,6 +107,7 @@ const cases: readonly Case[] = [
   scenario({
     verb: "RunPodSandbox",
     prepare: async (cri) => ({ config: cri.podConfig() }),
+    object: ({ config }) => config.metadata!.uid!,
     request: async (cri, { config }) => {
       const { podSandboxId } = await cri.runtime.RunPodSandbox({ config });
       cri.seen.add(podSandboxId);
@@ -113,6 +131,7 @@ const cases: readonly Case[] = [
       const config = cri.containerConfig(shell, forever);
       return { podSandboxId: pod.id, config, sandboxConfig: pod.config };
     },
+    object: ({ sandboxConfig }) => sandboxConfig.metadata!.uid!,
     request: (cri, made) => cri.runtime.CreateContainer(made),
     check: async (cri, { podSandboxId }) => {
       const { containers } = await cri.runtime.ListContainers({ filter: { podSandboxId } });
@@ -129,6 +148,7 @@ const cases: readonly Case[] = [
       const pod = await cri.runPod(hostNetwork);
       return { containerId: await cri.createContainer(pod, shell, forever) };
     },
+    object: ({ containerId }) => containerId,
     request: async (cri, { containerId }) => {
       // A start that came through needs no second one.
       if ((await cri.status(containerId)).state === "CONTAINER_RUNNING") return;
@@ -145,6 +165,7 @@ const cases: readonly Case[] = [
   scenario({
     verb: "ExecSync",
     prepare: running,
+    object: ({ containerId }) => containerId,
     request: (cri, { containerId }) =>
       cri.runtime.ExecSync({ containerId, cmd: ["sh", "-c", "echo out; exit 4"], timeout: 10n }),
     check: async (cri, { containerId }) => {
@@ -156,6 +177,7 @@ const cases: readonly Case[] = [
   scenario({
     verb: "StopContainer",
     prepare: running,
+    object: ({ containerId }) => containerId,
     request: (cri, { containerId }) => cri.runtime.StopContainer({ containerId, timeout: 10n }),
     check: async (cri, { containerId }) => {
       const { state, exitCode, reason } = await cri.status(containerId);
@@ -165,6 +187,7 @@ const cases: readonly Case[] = [
   scenario({
     verb: "RemoveContainer",
     prepare: running, // after a stop the task may be gone before the verb begins, or not
+    object: ({ containerId }) => containerId,
     request: (cri, { containerId }) => cri.runtime.RemoveContainer({ containerId }),
     check: async (cri, { pod }) => {
       const { containers } = await cri.runtime.ListContainers({
@@ -179,6 +202,7 @@ const cases: readonly Case[] = [
       const pod = await cri.runPod();
       return { pod, containerId: await cri.startContainer(pod, shell, forever) };
     },
+    object: ({ pod }) => pod.id,
     request: (cri, { pod }) => cri.runtime.StopPodSandbox({ podSandboxId: pod.id }),
     check: async (cri, { pod, containerId }) => {
       assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
@@ -194,6 +218,7 @@ const cases: readonly Case[] = [
       await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
       return { pod };
     },
+    object: ({ pod }) => pod.id,
     request: (cri, { pod }) => cri.runtime.RemovePodSandbox({ podSandboxId: pod.id }),
     check: async (cri, { pod }) => {
       const { items } = await cri.runtime.ListPodSandbox({ filter: { id: pod.id } });
@@ -229,42 +254,75 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     await (await home)[Symbol.asyncDispose]();
   });
 
-  for (const each of cases) {
-    test(each.verb, async (t) => {
-      for (const point of await stepsOf(each)) {
-        await t.test(point, () => crashAt(point, each));
-      }
-    });
+  test("every step", async (t) => {
+    const steps = await allSteps();
+    for (const { verb } of cases) {
+      const own = steps.filter((it) => it.case.verb === verb);
+      assert.ok(own.length > 1, `${verb} has ${own.length} steps`);
+    }
+    for (let at = 0; at < steps.length; at += atOnce) {
+      const group = steps.slice(at, at + atOnce);
+      await t.test(`${at} to ${at + group.length - 1}`, (inner) => crash(inner, group));
+    }
+  });
+
+  interface CaseStep {
+    readonly case: Case;
+    readonly step: string;
   }
 
-  /** Runs the request once without a crash, and answers the steps that it came by. */
-  async function stepsOf({ prepare }: Case): Promise<string[]> {
-    const made = await prepare(cri);
+  /** Makes each request once, without a crash, and answers what they came by: kills last, beside one another. */
+  async function allSteps(): Promise<CaseStep[]> {
+    const attempts = await Promise.all(cases.map(({ prepare }) => prepare(cri)));
     const reached = path.join(points, "reached");
     await writeFile(reached, "");
-    await made.request();
-    const steps = (await readFile(reached, "utf8")).split("\n").filter(Boolean);
-    await made.check();
+    await Promise.all(attempts.map(({ request }) => request()));
+    const lines = (await readFile(reached, "utf8")).split("\n").filter(Boolean);
+    await Promise.all(attempts.map(({ check }) => check()));
     await removeOthers();
-    return [...new Set(steps)].filter((step) => !sameMoment.has(step));
+    const passed = lines.map((line) => JSON.parse(line) as Failpoint);
+    const found = attempts.flatMap(({ object }, at) => {
+      const own = passed.filter((point) => point.object.includes(object)).map(({ step }) => step);
+      const steps = [...new Set(own)].filter((step) => !sameMoment.has(step));
+      return steps.map((step) => ({ case: cases[at]!, step }));
+    });
+    const isKill = ({ step }: CaseStep): boolean => step === "task: kill";
+    return [...found.filter((it) => !isKill(it)), ...found.filter(isKill)];
   }
 
-  async function crashAt(point: string, { prepare }: Case): Promise<void> {
-    const made = await prepare(cri);
+  async function crash(t: TestContext, group: readonly CaseStep[]): Promise<void> {
+    const attempts = await Promise.all(group.map((it) => it.case.prepare(cri)));
     const shims = shimsOf(bed.daemon.socket).map(({ pid }) => pid);
     const before = await cri.status(witness.containerId);
     const pid = bed.daemon.pid();
-    const armed = path.join(points, "armed");
-    await writeFile(armed, `after ${point}`);
-    try {
-      await made.request();
-      // What ends a container or an exec has its own steps, before the request or after its answer.
-      if (await isDisarmed(armed)) return await assertAsBefore(made);
-    } catch (error) {
-      if (!isFault(error, "UNAVAILABLE")) throw error;
+    const armed = attempts.map(({ object }, at) => ({ object, step: group[at]!.step }));
+    const left = [...armed];
+    await rm(path.join(points, "arrived"), { force: true });
+    await arm(left);
+    const passedBy: string[] = [];
+    await Promise.all(
+      attempts.map(async ({ request }, at) => {
+        try {
+          await request();
+        } catch (error) {
+          if (!isFault(error, "UNAVAILABLE")) throw error;
+          return;
+        }
+        if (await isComing(armed[at]!)) return;
+        passedBy.push(group[at]!.step);
+        left.splice(left.indexOf(armed[at]!), 1);
+        await arm(left);
+      }),
+    );
+    assert.deepEqual(
+      passedBy.filter((step) => !mayBeElsewhere.has(step)),
+      [],
+      "each request came to its step",
+    );
+    if (left.length > 0) {
+      await until("the daemon has killed itself", () => !isAlive(pid));
+      await bed.daemon.start();
     }
-    await until("the daemon has killed itself", () => !isAlive(pid));
-    await bed.daemon.start();
 
     const alive = shimsOf(bed.daemon.socket);
     assert.ok(
@@ -273,28 +331,35 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     assert.deepEqual(await cri.status(witness.containerId), before, "the other pod is as it was");
     assert.ok(shims.some((known) => alive.some((shim) => shim.pid === known)));
 
-    await made.request();
-    await assertAsBefore(made);
-  }
-
-  /** Takes the crash back; false when it has come already. */
-  async function isDisarmed(armed: string): Promise<boolean> {
-    try {
-      await rm(armed);
-      return true;
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return false;
-      throw error;
+    for (const [at, { verb, request, check }] of attempts.entries()) {
+      await t.test(`${verb}, after ${group[at]!.step}`, async () => {
+        await request();
+        await check();
+      });
     }
-  }
-
-  async function assertAsBefore({ check }: Attempt): Promise<void> {
-    await check();
     await removeOthers();
     await until("nothing more is left than before", async () => {
       assert.deepEqual(await inventory(bed), inventoryBefore);
       return true;
     });
+  }
+
+  /** After its answer: whether what it left to be done comes to the step. */
+  async function isComing(failpoint: Failpoint): Promise<boolean> {
+    const line = JSON.stringify(failpoint);
+    const arrived = until(
+      "the step comes",
+      async () => (await readFile(path.join(points, "arrived"), "utf8")).includes(line),
+      { timeoutMs: 500 },
+    );
+    return arrived.catch(() => false);
+  }
+
+  /** At once: the daemon may be reading. An empty list is none. */
+  async function arm(failpoints: readonly Failpoint[]): Promise<void> {
+    const file = path.join(points, "armed");
+    await writeFile(`${file}.new`, JSON.stringify(failpoints));
+    await rename(`${file}.new`, file);
   }
 
   async function removeOthers(): Promise<void> {
