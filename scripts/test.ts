@@ -45,6 +45,7 @@ const steps: readonly Step[] = [
       "scripts/**/*.test.ts",
       "test/support/**/*.test.ts",
       "test/docs/**/*.test.ts",
+      "test/fuzz/**/*.test.ts",
       "bench/**/*.test.ts",
     ],
     concurrency: 2,
