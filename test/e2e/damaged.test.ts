@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A damaged record, bundle or shim costs itself and nothing else; it is told of, and can be removed.
+// Each start of the daemon finds several damages, each of a pod of its own.
 import assert from "node:assert/strict";
 import { mkdir, readdir, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -20,6 +21,17 @@ const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
 interface Made {
   readonly pod: RunningPod;
   readonly containerId: string;
+}
+
+interface Damage {
+  readonly what: string;
+  /** Makes what will be damaged. */
+  readonly arrange: () => Promise<{
+    /** While the daemon is away. */
+    readonly damage: () => Promise<void> | void;
+    /** What holds after its start. Removes what `arrange` made. */
+    readonly check: () => Promise<void>;
+  }>;
 }
 
 suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
@@ -61,18 +73,28 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     });
   };
 
-  test("a container's row: its container runs on, and goes with its pod", async () => {
-    const { pod, containerId } = await make();
-    await bed.daemon.kill9();
-    damageRow("cri-containers", containerId);
-    await bed.daemon.start();
-    await witnessIsWell();
-    await assert.rejects(cri.status(containerId), { code: "NOT_FOUND" });
-    assert.ok((await containerRecords()).includes(containerId));
-    assert.ok(await isToldOf(containerId));
-    await cri.removePod(pod.id);
-    await onlyWitnessIsLeft();
-  });
+  const isEndedInItsPod = async ({ pod, containerId }: Made): Promise<void> => {
+    const { state, exitCode, reason } = await cri.status(containerId);
+    assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
+    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+  };
+  /** Damages while the daemon is away, starts it over all of them, and looks at each. */
+  const together = (name: string, damages: readonly Damage[]): void => {
+    test(name, async (t) => {
+      const made = await Promise.all(damages.map(({ arrange }) => arrange()));
+      await bed.daemon.kill9();
+      for (const { damage } of made) await damage();
+      await bed.daemon.start();
+      await witnessIsWell();
+      for (const [at, { check }] of made.entries()) {
+        await t.test(damages[at]!.what, async () => {
+          await check();
+          await witnessIsWell();
+        });
+      }
+      await onlyWitnessIsLeft();
+    });
+  };
 
   test("a sandbox's row: its pod runs on, its name is free, the next start clears it away", async () => {
     const { pod, containerId } = await make();
@@ -95,184 +117,244 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     await onlyWitnessIsLeft();
   });
 
-  for (const file of ["config.json", "bootstrap.json", "shim-binary-path"]) {
-    test(`${file} of both bundles cut short: the pod is found all the same`, async () => {
-      const { pod, containerId } = await make();
-      await bed.daemon.kill9();
-      for (const id of [pod.id, containerId]) await truncate(bundle(id, file), 7);
-      await bed.daemon.start();
-      await witnessIsWell();
-      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
-      assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
-      await cri.runtime.StopContainer({ containerId, timeout: 10n });
-      assert.equal((await cri.status(containerId)).exitCode, 5);
-      await cri.removePod(pod.id);
-      await onlyWitnessIsLeft();
-    });
-  }
+  together("damage to what is known of a pod: it is found all the same", [
+    {
+      what: "a container's row: its container runs on, and goes with its pod",
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        return {
+          damage: () => damageRow("cri-containers", containerId),
+          check: async () => {
+            await assert.rejects(cri.status(containerId), { code: "NOT_FOUND" });
+            assert.ok((await containerRecords()).includes(containerId));
+            assert.ok(await isToldOf(containerId));
+            await cri.removePod(pod.id);
+          },
+        };
+      },
+    },
+    ...["config.json", "bootstrap.json", "shim-binary-path"].map((file) => ({
+      what: `${file} of both bundles cut short`,
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        return {
+          damage: async () => {
+            for (const id of [pod.id, containerId]) await truncate(bundle(id, file), 7);
+          },
+          check: async () => {
+            assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+            assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+            await cri.runtime.StopContainer({ containerId, timeout: 10n });
+            assert.equal((await cri.status(containerId)).exitCode, 5);
+            await cri.removePod(pod.id);
+          },
+        };
+      },
+    })),
+    ...["bootstrap.json", "shim-binary-path", "sandbox", "address"].map((file) => ({
+      what: `a FIFO in place of ${file}: nobody waits for it`,
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        return {
+          damage: async () => {
+            for (const id of [pod.id, containerId]) await fifoAt(bundle(id, file));
+          },
+          check: async () => {
+            assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+            if (file !== "sandbox") {
+              assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
+            }
+            await cri.removePod(pod.id);
+          },
+        };
+      },
+    })),
+    {
+      what: "FIFOs in place of what else is kept, and of what is being written: pods start and end",
+      arrange: async () => {
+        const { pod } = await make();
+        const kept = [
+          "root/uuid",
+          `root/cni/${pod.id}.json`,
+          `root/cni/${pod.id}.json.new`,
+          "root/content/ingest/a-folder/ingest.json",
+          "state/made-cgroups",
+          "state/made-cgroups.new",
+          "cni/conf/00-a-fifo.conf",
+        ].map((name) => path.join(bed.daemon.folder, name));
+        return {
+          damage: async () => {
+            for (const file of kept) await fifoAt(file);
+          },
+          check: async () => {
+            await bed.daemon
+              .client("containerd.services.introspection.v1.Introspection")
+              .Server({});
+            const { pod: next } = await make();
+            await cri.removePod(next.id);
+            await cri.removePod(pod.id);
+            for (const file of kept) await rm(file, { force: true });
+          },
+        };
+      },
+    },
+  ]);
 
-  for (const file of ["bootstrap.json", "shim-binary-path", "sandbox", "address"]) {
-    test(`a FIFO in place of ${file}: nobody waits for it, the pod is found all the same`, async () => {
-      const { pod, containerId } = await make();
-      await bed.daemon.kill9();
-      for (const id of [pod.id, containerId]) await fifoAt(bundle(id, file));
-      await bed.daemon.start();
-      await witnessIsWell();
-      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
-      if (file !== "sandbox") {
-        assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
-      }
-      await cri.removePod(pod.id);
-      await onlyWitnessIsLeft();
-    });
-  }
+  together("a container whose bundle is gone is ended, the pod is not", [
+    {
+      what: "a bundle without any files",
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        return {
+          damage: async () => {
+            for (const name of await readdir(bundle(containerId))) {
+              if (name !== "rootfs") await rm(bundle(containerId, name), { recursive: true });
+            }
+          },
+          check: async () => {
+            await isEndedInItsPod({ pod, containerId });
+            const next = await cri.startContainer(pod, bed.images.shell.reference, [
+              "echo",
+              "next",
+            ]);
+            await cri.reaches(next, "CONTAINER_EXITED");
+            assert.deepEqual(linesOf(await cri.logOf(next)), ["next"]);
+            await cri.removePod(pod.id);
+          },
+        };
+      },
+    },
+    ...["nothing", "a file", "a link to itself"].map((what) => ({
+      what: `${what} in place of a bundle`,
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        const { info } = await cri.runtime.ContainerStatus({ containerId, verbose: true });
+        const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+        assert.ok(isAlive(pid));
+        return {
+          damage: async () => {
+            unmount(bundle(containerId, "rootfs"), { lazy: true });
+            await rm(bundle(containerId), { recursive: true });
+            if (what === "a file") await writeFile(bundle(containerId), "");
+            if (what === "a link to itself") await symlink(containerId, bundle(containerId));
+          },
+          check: async () => {
+            await isEndedInItsPod({ pod, containerId });
+            await until("its process is gone", () => !isAlive(pid));
+            await cri.removePod(pod.id);
+            await rm(bundle(containerId), { force: true });
+          },
+        };
+      },
+    })),
+    {
+      what: "a shim that is stopped: its pod is ended, and can be removed",
+      arrange: async () => {
+        const { pod, containerId } = await make();
+        const shim = shimsOf(bed.daemon.socket).find(({ argv }) => argv.includes(pod.id));
+        return {
+          damage: () => void process.kill(shim!.pid, "SIGSTOP"),
+          check: async () => {
+            assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
+            assert.equal((await cri.status(containerId)).state, "CONTAINER_EXITED");
+            await until("the shim is gone", () => !isAlive(shim!.pid));
+            await cri.removePod(pod.id);
+          },
+        };
+      },
+    },
+    {
+      what: "a thousand bundles with nothing in them: they go, and no program is asked about them",
+      arrange: () =>
+        Promise.resolve({
+          damage: async () => {
+            for (let at = 0; at < 1_000; at += 1) await mkdir(bundle(`bare-${at}`));
+          },
+          check: async () => {
+            await onlyWitnessIsLeft();
+            const lines = await bed.daemon.logLines();
+            const asked = lines.filter(
+              ({ msg, task }) =>
+                String(task).startsWith("bare-") && /could not delete/.test(String(msg)),
+            );
+            assert.deepEqual(asked, []);
+          },
+        }),
+    },
+  ]);
 
-  test("FIFOs in place of what else is kept, and of what is being written: pods start and end", async () => {
-    const { pod } = await make();
-    await bed.daemon.kill9();
-    const { folder } = bed.daemon;
-    const kept = [
-      "root/uuid",
-      `root/cni/${pod.id}.json`,
-      `root/cni/${pod.id}.json.new`,
-      "root/content/ingest/a-folder/ingest.json",
-      "state/made-cgroups",
-      "state/made-cgroups.new",
-      "cni/conf/00-a-fifo.conf",
-    ];
-    for (const name of kept) await fifoAt(path.join(folder, name));
-    await bed.daemon.start();
-    await witnessIsWell();
-    await bed.daemon.client("containerd.services.introspection.v1.Introspection").Server({});
-    const { pod: next } = await make();
-    await cri.removePod(next.id);
-    await cri.removePod(pod.id);
-    await onlyWitnessIsLeft();
-    for (const name of kept) await rm(path.join(folder, name), { force: true });
-  });
+  together("what nobody knows lies in all places: the daemon starts, and tells of it", [
+    {
+      what: "files and folders",
+      arrange: () => {
+        const { folder } = bed.daemon;
+        const files = [
+          "state/io.containerd.runtime.v2.task/a-file",
+          "state/io.containerd.runtime.v2.task/k8s.io/a-file",
+          "root/content/ingest/a-file",
+          "root/io.berth.cri/containers/a-file",
+          "root/io.berth.cri/sandboxes/a-file",
+          "root/snapshots/overlayfs/snapshots/a-file",
+          "root/cni/%ZZ.json",
+        ];
+        const folders = [
+          "root/content/blobs/sha256/a-folder/below",
+          "root/content/ingest/a-folder",
+          "root/cni/a-folder.json",
+          "state/netns/a-folder",
+        ];
 
-  test("a bundle without any files: its container is ended, the pod is not", async () => {
-    const { pod, containerId } = await make();
-    await bed.daemon.kill9();
-    for (const name of await readdir(bundle(containerId))) {
-      if (name !== "rootfs") await rm(bundle(containerId, name), { recursive: true });
-    }
-    await bed.daemon.start();
-    await witnessIsWell();
-    const { state, exitCode, reason } = await cri.status(containerId);
-    assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
-    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
-    const next = await cri.startContainer(pod, bed.images.shell.reference, ["echo", "next"]);
-    await cri.reaches(next, "CONTAINER_EXITED");
-    assert.deepEqual(linesOf(await cri.logOf(next)), ["next"]);
-    await cri.removePod(pod.id);
-    await onlyWitnessIsLeft();
-  });
-
-  for (const what of ["nothing", "a file", "a link to itself"]) {
-    test(`${what} in place of a bundle: its container is ended, the pod is not`, async () => {
-      const { pod, containerId } = await make();
-      const { info } = await cri.runtime.ContainerStatus({ containerId, verbose: true });
-      const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
-      assert.ok(isAlive(pid));
-      await bed.daemon.kill9();
-      unmount(bundle(containerId, "rootfs"), { lazy: true });
-      await rm(bundle(containerId), { recursive: true });
-      if (what === "a file") await writeFile(bundle(containerId), "");
-      if (what === "a link to itself") await symlink(containerId, bundle(containerId));
-      await bed.daemon.start();
-      await witnessIsWell();
-      const { state, exitCode, reason } = await cri.status(containerId);
-      assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
-      await until("its process is gone", () => !isAlive(pid));
-      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
-      await cri.removePod(pod.id);
-      await rm(bundle(containerId), { force: true });
-      await onlyWitnessIsLeft();
-    });
-  }
-
-  test("a thousand bundles with nothing in them: they go, and no program is asked about them", async () => {
-    await bed.daemon.kill9();
-    const ids = Array.from({ length: 1_000 }, (_, at) => `bare-${at}`);
-    for (const id of ids) await mkdir(bundle(id));
-    await bed.daemon.start();
-    await witnessIsWell();
-    await onlyWitnessIsLeft();
-    const lines = await bed.daemon.logLines();
-    const asked = lines.filter(
-      ({ msg, task }) => String(task).startsWith("bare-") && /could not delete/.test(String(msg)),
-    );
-    assert.deepEqual(asked, []);
-  });
-
-  test("a shim that is stopped: its pod is ended, and can be removed", async () => {
-    const { pod, containerId } = await make();
-    await bed.daemon.kill9();
-    const shim = shimsOf(bed.daemon.socket).find(({ argv }) => argv.includes(pod.id));
-    process.kill(shim!.pid, "SIGSTOP");
-    await bed.daemon.start();
-    await witnessIsWell();
-    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
-    assert.equal((await cri.status(containerId)).state, "CONTAINER_EXITED");
-    await until("the shim is gone", () => !isAlive(shim!.pid));
-    await cri.removePod(pod.id);
-    await onlyWitnessIsLeft();
-  });
-
-  test("what nobody knows lies in all places: the daemon starts, and tells of it", async () => {
-    await bed.daemon.kill9();
-    const { folder } = bed.daemon;
-    const files = [
-      "state/io.containerd.runtime.v2.task/a-file",
-      "state/io.containerd.runtime.v2.task/k8s.io/a-file",
-      "root/content/ingest/a-file",
-      "root/io.berth.cri/containers/a-file",
-      "root/io.berth.cri/sandboxes/a-file",
-      "root/snapshots/overlayfs/snapshots/a-file",
-      "root/cni/%ZZ.json",
-    ];
-    const folders = [
-      "root/content/blobs/sha256/a-folder/below",
-      "root/content/ingest/a-folder",
-      "root/cni/a-folder.json",
-      "state/netns/a-folder",
-    ];
-    for (const name of folders) await mkdir(path.join(folder, name), { recursive: true });
-    for (const name of files) {
-      await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
-      await writeFile(path.join(folder, name), "{}");
-    }
-    await writeFile(path.join(folder, "root/content/ingest/a-folder/ingest.json"), "{}");
-    await rm(path.join(folder, "root/uuid"));
-    await mkdir(path.join(folder, "root/uuid"));
-    await bed.daemon.start();
-    await witnessIsWell();
-    assert.match(await bed.daemon.log(), /what is no blob lies among them/);
-    const info = await bed.daemon
-      .client("containerd.services.introspection.v1.Introspection")
-      .Server({});
-    assert.match(info.uuid, /^[0-9a-f-]{36}$/);
-    for (const name of [...files, ...folders.slice(1), "root/uuid"]) {
-      await rm(path.join(folder, name), { recursive: true, force: true });
-    }
-    await rm(path.join(folder, "root/content/blobs/sha256/a-folder"), { recursive: true });
-  });
-
-  for (const name of ["root/pause", "root/checkpoint-rooms", "root/diff"]) {
-    test(`a file in place of ${name} is moved aside at the start`, async () => {
-      await bed.daemon.kill9();
-      const place = path.join(bed.daemon.folder, name);
-      await rename(place, `${place}.away`).catch(() => {});
-      await writeFile(place, "");
-      await bed.daemon.start();
-      await witnessIsWell();
-      assert.match(await bed.daemon.log(), /in place of a folder was moved aside/);
-      const pod = await cri.runPod();
-      await cri.removePod(pod.id);
-      await rm(`${place}.away`, { recursive: true, force: true });
-    });
-  }
+        return Promise.resolve({
+          damage: async () => {
+            for (const name of folders) await mkdir(path.join(folder, name), { recursive: true });
+            for (const name of files) {
+              await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+              await writeFile(path.join(folder, name), "{}");
+            }
+            await writeFile(path.join(folder, "root/content/ingest/a-folder/ingest.json"), "{}");
+            await rm(path.join(folder, "root/uuid"));
+            await mkdir(path.join(folder, "root/uuid"));
+          },
+          check: async () => {
+            assert.match(await bed.daemon.log(), /what is no blob lies among them/);
+            const info = await bed.daemon
+              .client("containerd.services.introspection.v1.Introspection")
+              .Server({});
+            assert.match(info.uuid, /^[0-9a-f-]{36}$/);
+            for (const name of [...files, ...folders.slice(1), "root/uuid"]) {
+              await rm(path.join(folder, name), { recursive: true, force: true });
+            }
+            await rm(path.join(folder, "root/content/blobs/sha256/a-folder"), { recursive: true });
+          },
+        });
+      },
+    },
+    ...["root/pause", "root/checkpoint-rooms", "root/diff"].map((name) => ({
+      what: `a file in place of ${name} is moved aside`,
+      arrange: () => {
+        const place = path.join(bed.daemon.folder, name);
+        return Promise.resolve({
+          damage: async () => {
+            await rename(place, `${place}.away`).catch(() => {});
+            await writeFile(place, "");
+          },
+          check: async () => {
+            const lines = await bed.daemon.logLines();
+            const told = lines.filter(({ msg }) =>
+              /in place of a folder was moved aside/.test(String(msg)),
+            );
+            assert.ok(
+              told.some((line) => JSON.stringify(line).includes(place)),
+              JSON.stringify(told),
+            );
+            const pod = await cri.runPod();
+            await cri.removePod(pod.id);
+            await rm(`${place}.away`, { recursive: true, force: true });
+          },
+        });
+      },
+    })),
+  ]);
 
   test("and at the end nothing is left", async () => {
     await cri.removePod(witness.pod.id);
