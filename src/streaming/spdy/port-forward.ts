@@ -15,8 +15,10 @@ export interface SpdyPortForwardOptions {
   readonly onActivity: () => void;
 }
 
+/** Connections at once, also those whose streams were reset while the pod was still being connected to. */
+const maxForwards = 1000;
 /** Two for each forwarded connection. */
-const maxStreams = 2000;
+const maxStreams = 2 * maxForwards;
 
 interface Pair {
   data: SpdyStream | undefined;
@@ -32,6 +34,7 @@ export class SpdyPortForward {
   readonly #connection: SpdyConnection;
   readonly #options: SpdyPortForwardOptions;
   readonly #pairs = new Map<string, Pair>();
+  #forwards = 0;
 
   constructor(options: SpdyPortForwardOptions) {
     this.#options = options;
@@ -77,18 +80,27 @@ export class SpdyPortForward {
     }
     pair[kind] = stream;
     const { data, error } = pair;
-    if (data === undefined || error === undefined) return;
+    if (data === undefined || error === undefined) {
+      // A half that its client resets is forgotten: its name may come again, and nobody pays for names without streams.
+      stream.once("close", () => this.#giveUp(requestId, pair));
+      return;
+    }
     this.#pairs.delete(requestId);
     pair.timer.stop();
     void this.#forward(data, error); // tells its failures to the client
   }
 
+  #giveUp(requestId: string, pair: Pair): void {
+    if (this.#pairs.get(requestId) !== pair) return;
+    this.#pairs.delete(requestId);
+    pair.timer.stop();
+    pair.data?.destroy();
+    pair.error?.destroy();
+  }
+
   #newPair(requestId: string): Pair {
-    const timer = startTimer(() => {
-      this.#pairs.delete(requestId);
-      pair.data?.destroy();
-      pair.error?.destroy();
-    }, this.#options.creationTimeoutMs);
+    const giveUp = (): void => this.#giveUp(requestId, pair);
+    const timer = startTimer(giveUp, this.#options.creationTimeoutMs);
     const pair: Pair = { data: undefined, error: undefined, timer };
     this.#pairs.set(requestId, pair);
     return pair;
@@ -102,7 +114,14 @@ export class SpdyPortForward {
       data.destroy();
       return;
     }
+    if (this.#forwards >= maxForwards) {
+      error.end(`cannot connect to port ${port}: ${maxForwards} connections are open`);
+      data.destroy();
+      return;
+    }
+    this.#forwards += 1;
     await joinPort(this.#options.dial, port, data, (message) => error.end(message));
+    this.#forwards -= 1;
     error.end();
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Duplex } from "node:stream";
+import { ownCopy } from "../own-copy.ts";
 import type { StreamHeaders } from "./header-block.ts";
 
 /** Inbound bytes a stream holds before the whole connection is paused: SPDY has no finer brake. */
@@ -32,7 +33,9 @@ export class SpdyStream extends Duplex {
   readonly headers: StreamHeaders;
   readonly #carrier: StreamCarrier;
   #pieces: Buffer[] = [];
+  /** Of all that nobody has read yet, and of what of it has left `#pieces` for Node's own list. */
   #cost = 0;
+  #pushedCost = 0;
   #wanted = false;
   #peerFinished = false;
   #finished = false;
@@ -51,7 +54,7 @@ export class SpdyStream extends Duplex {
   deliver(bytes: Buffer, fin: boolean): void {
     if (this.destroyed || this.#peerFinished) return;
     if (bytes.length > 0) {
-      this.#pieces.push(bytes);
+      this.#pieces.push(ownCopy(bytes));
       this.#charge(bytes.length + pieceCost);
     }
     this.#peerFinished = fin;
@@ -70,6 +73,13 @@ export class SpdyStream extends Duplex {
     this.#flow();
   }
 
+  // _read comes only once more is wanted than Node's list holds, so it cannot tell when that has been read.
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (this.#pushedCost > 0) this.#settle();
+    return chunk;
+  }
+
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     this.#carrier.sendData(this.id, chunk, done);
   }
@@ -81,6 +91,7 @@ export class SpdyStream extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#charge(-this.#cost);
+    this.#pushedCost = 0;
     this.#pieces = [];
     if (!this.#silent && !(this.#finished && this.#peerFinished)) this.#carrier.sendReset(this.id);
     this.#carrier.release(this);
@@ -91,14 +102,24 @@ export class SpdyStream extends Duplex {
   #flow(): void {
     while (this.#wanted && this.#pieces.length > 0) {
       const { bytes, cost } = this.#next();
-      this.#charge(-cost);
+      this.#pushedCost += cost;
       this.#wanted = this.push(bytes);
     }
-    if (this.#cost <= heldBytesLimit / 2) this.#carrier.release(this);
+    this.#settle();
     if (this.#pieces.length === 0 && this.#peerFinished && this.#wanted) {
       this.#wanted = false;
       this.push(null);
     }
+  }
+
+  /** Counts as read what Node's list no longer holds. */
+  #settle(): void {
+    if (this.readableLength === 0 && this.#pushedCost > 0) {
+      const read = this.#pushedCost;
+      this.#pushedCost = 0;
+      this.#charge(-read);
+    }
+    if (this.#cost <= heldBytesLimit / 2) this.#carrier.release(this);
   }
 
   #next(): { readonly bytes: Buffer; readonly cost: number } {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
 import { Base64Pieces } from "./base64-pieces.ts";
-import { Channel } from "./channel.ts";
+import { Channel, type ChannelCarrier, type HeldPieces } from "./channel.ts";
 import { WebSocketConnection } from "./connection.ts";
 
 export interface ChannelSocketOptions {
@@ -23,9 +23,12 @@ export class ChannelSocket {
   readonly #connection: WebSocketConnection;
   readonly #options: ChannelSocketOptions;
   readonly #channels = new Map<number, Channel>();
+  readonly #held: HeldPieces = { count: 0 };
   readonly #base64 = new Base64Pieces();
   /** Of the message that is coming in; undefined before its first byte. */
   #current: number | undefined;
+  /** What a message that closes a channel names: two bytes in all, wherever they were cut. */
+  #closing: number[] = [];
 
   constructor(options: ChannelSocketOptions) {
     this.#options = options;
@@ -48,13 +51,14 @@ export class ChannelSocket {
 
   /** Messages for channels that were not asked for are dropped. */
   channel(number: number): Channel {
-    const channel = new Channel({
+    const carrier: ChannelCarrier = {
       send: (bytes, done) => this.send(number, bytes, done),
       hold: (held) => {
         if (held) this.#connection.hold(channel);
         else this.#connection.release(channel);
       },
-    });
+    };
+    const channel = new Channel(carrier, this.#held);
     this.#channels.set(number, channel);
     return channel;
   }
@@ -92,10 +96,18 @@ export class ChannelSocket {
     }
     if (this.#current === undefined) return;
     if (this.#options.halfClose && this.#current === closeChannel) {
-      if (payload.length > 0) this.#channels.get(payload.readUInt8(0))?.deliverEnd();
+      this.#close(payload, last);
       return;
     }
     if (this.#options.base64) payload = this.#base64.decode(payload, last);
     this.#channels.get(this.#current)?.deliver(payload);
+  }
+  /** A longer message, or one without a number, closes nothing, as to a kubelet. */
+  #close(payload: Buffer, last: boolean): void {
+    this.#closing.push(...payload.subarray(0, 2 - this.#closing.length));
+    if (!last) return;
+    const [number = -1, ...more] = this.#closing;
+    this.#closing = [];
+    if (more.length === 0) this.#channels.get(number)?.deliverEnd();
   }
 }

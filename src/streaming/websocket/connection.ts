@@ -136,8 +136,7 @@ export class WebSocketConnection {
       this.#sendControl(Opcode.pong, payload);
     } else if (opcode === Opcode.close) {
       this.#discarding = true;
-      const code = payload.length >= 2 ? payload.readUInt16BE() : CloseCode.normal;
-      this.#hangUp(code);
+      this.#hangUp(codeOfClose(payload));
     }
   }
 
@@ -161,4 +160,13 @@ export class WebSocketConnection {
       this.#controlBacklog -= frame.length;
     });
   }
+}
+
+/** What a goodbye is answered with: its own code, where it has one that may be sent (RFC 6455, section 7.4). */
+function codeOfClose(payload: Buffer): number {
+  if (payload.length === 0) return CloseCode.normal;
+  const code = payload.length === 1 ? 0 : payload.readUInt16BE();
+  const isDefined = code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code);
+  const isPrivate = code >= 3000 && code <= 4999;
+  return isDefined || isPrivate ? code : CloseCode.protocolError;
 }
