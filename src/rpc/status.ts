@@ -31,11 +31,6 @@ export interface WireStatus {
   readonly message: string;
 }
 
-/** The wire number of a fault code. */
-export function codeNumber(code: FaultCode): number {
-  return numbers[code];
-}
-
 /** The fault code of a wire number; numbers that no standard names are UNKNOWN. */
 export function codeOf(number: number): FaultCode {
   return codes.get(number) ?? "UNKNOWN";

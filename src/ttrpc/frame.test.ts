@@ -81,3 +81,17 @@ test("encodeFrame writes the header big endian", () => {
   });
   assert.equal(bytes.toString("hex"), "000000020102030401026162");
 });
+
+test("FrameReader holds what it gathers in one buffer, however small the chunks are", () => {
+  const reader = new FrameReader();
+  const payload = Buffer.alloc(1024 * 1024, 7);
+  const bytes = encodeFrame({ streamId: 1, type: 1, flags: 0, payload });
+  const before = process.memoryUsage().heapUsed;
+  let at = 0;
+  for (; at < bytes.length - 1; at += 1) reader.push(bytes.subarray(at, at + 1));
+  const grown = process.memoryUsage().heapUsed - before;
+  // A list would hold a million views of some hundred bytes.
+  assert.ok(grown < 64 * 1024 * 1024, `${grown} bytes of heap`);
+  const [frame] = reader.push(bytes.subarray(at));
+  assert.ok(frame && "payload" in frame && frame.payload.equals(payload));
+});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { GrowingBuffer } from "../base/growing-buffer.ts";
 
 /** Kinds of ttrpc messages. Old shims (containerd 1.6) know no data frames. */
 export const FrameType = { request: 1, response: 2, data: 3 } as const;
@@ -37,48 +38,74 @@ export function encodeFrame(frame: Frame): Buffer {
 
 /**
  * Cuts a byte stream into frames. Chunks may split anywhere; payloads that arrived in one chunk are
- * views of it, not copies. Never holds more than one frame of the limit.
+ * views of it, not copies. Never holds more than one frame of the limit, however small the chunks are.
  */
 export class FrameReader {
   readonly #maxPayloadBytes: number;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  /** The beginning of a frame whose rest is still to come. */
+  #begun: GrowingBuffer;
   /** Bytes of an oversized payload that are still to be dropped. */
   #toSkip = 0;
 
   constructor(limitBytes = maxPayloadBytes) {
     this.#maxPayloadBytes = limitBytes;
+    this.#begun = this.#emptyBuffer();
   }
 
   /** True between frames: a stream that ends elsewhere was cut off. */
   get isEmpty(): boolean {
-    return this.#pendingBytes === 0 && this.#toSkip === 0;
+    return this.#begun.length === 0 && this.#toSkip === 0;
   }
 
   /** Takes the next chunk; answers the frames it completed. */
   push(chunk: Buffer): (Frame | OversizedFrame)[] {
     const frames: (Frame | OversizedFrame)[] = [];
     let rest = this.#skip(chunk);
-    if (rest.byteLength === 0) return frames;
-    rest = this.#join(rest);
-    while (rest.byteLength >= headerBytes) {
-      const length = rest.readUInt32BE(0);
-      const streamId = rest.readUInt32BE(4);
-      const type = rest.readUInt8(8);
-      if (length > this.#maxPayloadBytes) {
-        frames.push({ streamId, type, oversizedBytes: length });
-        this.#toSkip = length;
-        rest = this.#skip(rest.subarray(headerBytes));
+    while (rest.byteLength > 0) {
+      if (this.#begun.length > 0) {
+        rest = this.#goOn(rest, frames);
         continue;
       }
-      const end = headerBytes + length;
-      if (rest.byteLength < end) break;
-      const payload = rest.subarray(headerBytes, end);
-      frames.push({ streamId, type, flags: rest.readUInt8(9), payload });
-      rest = rest.subarray(end);
+      const size = this.#sizeOf(rest);
+      if (rest.byteLength < size) {
+        this.#begun.add(rest);
+        break;
+      }
+      frames.push(this.#frameOf(rest.subarray(0, size)));
+      rest = this.#skip(rest.subarray(size));
     }
-    if (rest.byteLength > 0) this.#keep(rest);
     return frames;
+  }
+
+  /** Adds to the frame that has begun no more than it lacks; answers what is left over. */
+  #goOn(bytes: Buffer, frames: (Frame | OversizedFrame)[]): Buffer {
+    const taken = this.#begun.add(
+      bytes.subarray(0, this.#sizeOf(this.#begun.bytes()) - this.#begun.length),
+    );
+    const begun = this.#begun.bytes();
+    if (begun.byteLength === this.#sizeOf(begun)) {
+      this.#begun = this.#emptyBuffer(); // the frame keeps the bytes
+      frames.push(this.#frameOf(begun));
+    }
+    return this.#skip(bytes.subarray(taken));
+  }
+
+  /** What is gathered before it is looked at again: a header, a whole frame, of an oversized one the header. */
+  #sizeOf(bytes: Buffer): number {
+    if (bytes.byteLength < headerBytes) return headerBytes;
+    const length = bytes.readUInt32BE(0);
+    return length > this.#maxPayloadBytes ? headerBytes : headerBytes + length;
+  }
+
+  #frameOf(bytes: Buffer): Frame | OversizedFrame {
+    const length = bytes.readUInt32BE(0);
+    const streamId = bytes.readUInt32BE(4);
+    const type = bytes.readUInt8(8);
+    if (length > this.#maxPayloadBytes) {
+      this.#toSkip = length;
+      return { streamId, type, oversizedBytes: length };
+    }
+    return { streamId, type, flags: bytes.readUInt8(9), payload: bytes.subarray(headerBytes) };
   }
 
   #skip(chunk: Buffer): Buffer {
@@ -87,26 +114,7 @@ export class FrameReader {
     return chunk.subarray(dropped);
   }
 
-  // Joins only when a frame can be complete: a 4 MiB payload in 64 KiB chunks is copied once.
-  #join(chunk: Buffer): Buffer {
-    if (this.#pendingBytes === 0) return chunk;
-    this.#keep(chunk);
-    if (this.#pendingBytes < this.#neededBytes()) return Buffer.alloc(0);
-    const joined = Buffer.concat(this.#pending, this.#pendingBytes);
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    return joined;
-  }
-
-  #keep(chunk: Buffer): void {
-    this.#pending.push(chunk);
-    this.#pendingBytes += chunk.byteLength;
-  }
-
-  #neededBytes(): number {
-    const first = this.#pending[0];
-    if (first === undefined || first.byteLength < headerBytes) return headerBytes;
-    const length = first.readUInt32BE(0);
-    return length > this.#maxPayloadBytes ? headerBytes : headerBytes + length;
+  #emptyBuffer(): GrowingBuffer {
+    return new GrowingBuffer(headerBytes + this.#maxPayloadBytes);
   }
 }

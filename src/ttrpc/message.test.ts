@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from "./message.ts";
+import {
+  decodeRequest,
+  decodeResponse,
+  encodeRequest,
+  encodeResponse,
+  maxMetadata,
+} from "./message.ts";
 
 test("a request survives encoding, 64-bit timeouts included", () => {
   const request = fc.record(
@@ -45,3 +51,21 @@ test("malformed envelopes throw or decode, and never hang", () => {
     }),
   );
 });
+
+test("metadata is read up to a number of entries", () => {
+  const entries = (count: number): Buffer => Buffer.alloc(2 * count, Buffer.from([0x2a, 0]));
+  assert.equal(decodeRequest(entries(maxMetadata)).metadata.length, maxMetadata);
+  assert.throws(() => decodeRequest(entries(maxMetadata + 1)), /too much metadata/);
+});
+
+for (const [what, hex] of [
+  ["more than 32 bits", "8a80808010016d"],
+  ["field number 0", "02016d"],
+  ["a group that another ends", "5b64"],
+] as const) {
+  test(`a tag of ${what} is malformed`, () => {
+    for (const decode of [decodeRequest, decodeResponse]) {
+      assert.throws(() => decode(Buffer.from(hex, "hex")), Error);
+    }
+  });
+}

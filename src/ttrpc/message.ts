@@ -26,6 +26,8 @@ const requestTag = {
   timeoutNanos: 32,
   metadata: 42,
 } as const;
+/** Far more than clients send: a namespace, and what traces. */
+export const maxMetadata = 1024;
 const responseTag = { status: 10, payload: 18 } as const;
 
 /**
@@ -61,13 +63,16 @@ export function decodeRequest(bytes: Buffer): TtrpcRequest {
   let timeoutNanos = 0;
   const metadata: [string, string][] = [];
   while (reader.pos < reader.len) {
-    const tag = reader.uint32();
+    const tag = reader.tag();
     if (tag === requestTag.service) service = reader.string();
     else if (tag === requestTag.method) method = reader.string();
     else if (tag === requestTag.payload) payload = reader.bytes();
     else if (tag === requestTag.timeoutNanos) timeoutNanos = Number(reader.int64());
-    else if (tag === requestTag.metadata) metadata.push(decodeKeyValue(reader.bytes()));
-    else reader.skipType(tag & 7);
+    else if (tag === requestTag.metadata) {
+      // In an empty one of two bytes an array and two strings would be some hundred.
+      if (metadata.length >= maxMetadata) throw new RangeError("too much metadata");
+      metadata.push(decodeKeyValue(reader.bytes()));
+    } else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return { service, method, payload, timeoutNanos, metadata };
 }
@@ -93,10 +98,10 @@ export function decodeResponse(bytes: Buffer): TtrpcResponse {
   let status = { code: 0, message: "" };
   let payload = Buffer.alloc(0);
   while (reader.pos < reader.len) {
-    const tag = reader.uint32();
+    const tag = reader.tag();
     if (tag === responseTag.status) status = decodeStatus(reader.bytes());
     else if (tag === responseTag.payload) payload = asBuffer(reader.bytes());
-    else reader.skipType(tag & 7);
+    else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return { ...status, payload };
 }
@@ -106,10 +111,10 @@ function decodeStatus(bytes: Uint8Array): { code: number; message: string } {
   let code = 0;
   let message = "";
   while (reader.pos < reader.len) {
-    const tag = reader.uint32();
+    const tag = reader.tag();
     if (tag === 8) code = reader.int32();
     else if (tag === 18) message = reader.string();
-    else reader.skipType(tag & 7);
+    else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return { code, message };
 }
@@ -118,10 +123,10 @@ function decodeKeyValue(bytes: Uint8Array): [string, string] {
   const reader = protobuf.Reader.create(bytes);
   const pair: [string, string] = ["", ""];
   while (reader.pos < reader.len) {
-    const tag = reader.uint32();
+    const tag = reader.tag();
     if (tag === 10) pair[0] = reader.string();
     else if (tag === 18) pair[1] = reader.string();
-    else reader.skipType(tag & 7);
+    else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return pair;
 }

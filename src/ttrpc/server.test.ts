@@ -245,3 +245,19 @@ test("a ttrpc peer that does not read its answers is not read from", async () =>
   assert.ok(served - 20 < asked, `${served} were served`);
   socket.destroy();
 });
+
+test("what a peer asks for is not sent back at length", async () => {
+  await using host = await serving({});
+  using client = await TtrpcClient.connect(host.path, wait);
+  const long = "m".repeat(2 * 1024 * 1024);
+  for (const call of [
+    client.call(long, "M", Buffer.alloc(0)),
+    client.call("S", long, Buffer.alloc(0)),
+  ]) {
+    await assert.rejects(call, (error) => {
+      assert.ok(isFault(error, "UNIMPLEMENTED"));
+      assert.ok(error.message.length < 5000, `${error.message.length} characters`);
+      return true;
+    });
+  }
+});

@@ -3,10 +3,11 @@
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
-import { fault, toFault } from "../base/errors.ts";
+import type { Duplex } from "node:stream";
+import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { timeoutSignal } from "../base/timers.ts";
-import { codeNumber } from "../rpc/status.ts";
+import { statusOf } from "../rpc/status.ts";
 import {
   encodeFrame,
   type Frame,
@@ -94,8 +95,9 @@ export class TtrpcServer implements AsyncDisposable {
   }
 }
 
-class ServerConnection {
-  readonly #socket: Socket;
+/** One peer's connection: whoever makes it hands over what arrives, and tells its end. */
+export class ServerConnection {
+  readonly #socket: Duplex;
   readonly #registry: TtrpcRegistry;
   readonly #log: Logger;
   readonly #gone = new AbortController();
@@ -104,7 +106,7 @@ class ServerConnection {
   #lastStreamId = 0;
   #openCalls = 0;
 
-  constructor(socket: Socket, registry: TtrpcRegistry, log: Logger, shutdown: AbortSignal) {
+  constructor(socket: Duplex, registry: TtrpcRegistry, log: Logger, shutdown: AbortSignal) {
     this.#socket = socket;
     this.#registry = registry;
     this.#log = log;
@@ -132,10 +134,9 @@ class ServerConnection {
       }
       this.#send(frame.streamId, encodeResponse({ code: 0, message: "", payload }));
     } catch (error) {
-      const { code, message } = toFault(error);
-      this.#log.debug({ err: error, code }, "ttrpc call failed");
-      const status = { code: codeNumber(code), message, payload: Buffer.alloc(0) };
-      this.#send(frame.streamId, encodeResponse(status));
+      const status = statusOf(error);
+      this.#log.debug({ err: error, code: status.code }, "ttrpc call failed");
+      this.#send(frame.streamId, encodeResponse({ ...status, payload: Buffer.alloc(0) }));
     } finally {
       this.#openCalls -= 1;
     }
