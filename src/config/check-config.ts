@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 import type { Config, RuntimeHandlerConfig } from "./config.ts";
+import { longestMessage } from "./schema.ts";
 
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
 const longestAddress = 107 - ".ttrpc.~".length;
@@ -87,7 +89,8 @@ export function checkConfig(
       `"metrics.address" ${config.metrics.address} is not on loopback: metrics name pods, and the endpoint has no authentication`,
     );
   }
-  if (found.length > 0) throw fault("INVALID_ARGUMENT", found.join("\n"));
+  if (found.length > 0)
+    throw fault("INVALID_ARGUMENT", shortened(found.join("\n"), longestMessage));
   return warnings;
 }
 

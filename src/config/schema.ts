@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 import type { Field } from "./field.ts";
 import { type NamedTables, sections } from "./sections.ts";
 import { suggestKey } from "./suggest-key.ts";
 
 /** One file's worth of settings: keys by their Config path, absent where the file is silent. */
 export type Fragment = Readonly<Record<string, unknown>>;
+
+/** Of all faults together: they end in logs, and in answers to a reload. */
+export const longestMessage = 4000;
 
 const fileSchema = buildFileSchema();
 
@@ -53,7 +57,7 @@ export function readFragment(document: unknown, origin: string): Fragment {
   const result = fileSchema.safeParse(document);
   if (!result.success) {
     const lines = result.error.issues.flatMap((issue) => describeIssue(issue, origin));
-    throw fault("INVALID_ARGUMENT", lines.join("\n"));
+    throw fault("INVALID_ARGUMENT", shortened(lines.join("\n"), longestMessage));
   }
   return rename(result.data as Record<string, unknown>);
 }

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 import { cniVersions, unversioned } from "./versions.ts";
 
 const extensions = new Set([".conf", ".conflist", ".json"]);
@@ -148,5 +149,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function invalid(file: string, problem: string, cause?: unknown): Error {
-  return fault("INVALID_ARGUMENT", `CNI configuration "${file}": ${problem}`, { cause });
+  return fault("INVALID_ARGUMENT", `CNI configuration "${file}": ${shortened(problem, 600)}`, {
+    cause,
+  });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type FaultCode, fault, RuntimeFault, toFault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 
 /** The numbers of google.rpc.Code, the same for gRPC and ttrpc. */
 const numbers = {
@@ -44,18 +45,11 @@ export function faultOfStatus(status: WireStatus): RuntimeFault {
 /** The status of anything that a handler threw. */
 export function statusOf(error: unknown): WireStatus {
   const known = faultAtBoundary(error);
-  return { code: numbers[known.code], message: shortened(known.message) };
+  return { code: numbers[known.code], message: shortened(known.message, longestText) };
 }
 
 /** A status travels in a header, of which peers take 16 KiB or so; its percent signs triple a byte. */
 const longestText = 4096;
-
-/** Both ends of a text that is too long: it names what a caller sent, which may be anything. */
-function shortened(text: string): string {
-  if (text.length <= longestText) return text;
-  const half = longestText / 2;
-  return `${text.slice(0, half)} … ${text.length - longestText} characters left out … ${text.slice(-half)}`;
-}
 
 /**
  * Any thrown value as the fault a caller may see. A plain Error keeps its text and is UNKNOWN, which

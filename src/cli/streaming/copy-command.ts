@@ -5,6 +5,7 @@ import path from "node:path";
 import { PassThrough, type Readable, Writable } from "node:stream";
 import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
+import { trimEndOf } from "../../base/trim-end.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printableLine } from "../printable.ts";
@@ -104,7 +105,7 @@ async function copyOut(
   const name = path.posix.basename(path.posix.resolve("/", source));
   if (name === "")
     throw fault("INVALID_ARGUMENT", "the root itself cannot be copied: name a folder in it");
-  const folder = path.posix.dirname(source.replace(/\/+$/, ""));
+  const folder = path.posix.dirname(trimEndOf(source, "/"));
   const isFolder = await stat(target).then(
     (info) => info.isDirectory(),
     () => false,

@@ -6,6 +6,7 @@ import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
 import type { OciSpec } from "../../runtime/oci/spec.ts";
 import { capabilitySets, defaultCapabilities } from "./capabilities.ts";
 import { defaultMounts } from "./default-mounts.ts";
+import { fileProblem } from "./file-problem.ts";
 
 /** Enough to build on; the rest of a base spec is the administrator's and goes through as it is. */
 const fileShape = z.looseObject({
@@ -66,10 +67,7 @@ async function load(file: string): Promise<Partial<OciSpec>> {
       parseExactJson(await readFile(file, "utf8")),
     ) as unknown as Partial<OciSpec>;
   } catch (error) {
-    const problem =
-      error instanceof z.ZodError
-        ? z.prettifyError(error).replaceAll("\n", " ")
-        : (errnoOf(error) ?? (error instanceof Error ? error.message : String(error)));
+    const problem = errnoOf(error) ?? fileProblem(error);
     throw fault("FAILED_PRECONDITION", `cannot use base_runtime_spec "${file}": ${problem}`, {
       cause: error,
     });

@@ -62,3 +62,15 @@ for (const [serverAddress, domain, base, host, isGiven] of audience) {
     assert.deepEqual(found, isGiven ? password : { kind: "anonymous" });
   });
 }
+
+test("an auth of NULs that do not end it is read in no time", () => {
+  const secret = `${"\0".repeat(400_000)}x`;
+  const auth = Buffer.from(`me:${secret}\0\0`).toString("base64");
+  assert.deepEqual(readCredentials({ auth }), { ...password, password: secret });
+});
+
+test("an address of slashes is read in no time", () => {
+  const auth = { ...given, serverAddress: `registry.test${"/".repeat(400_000)}\n` };
+  const host = { base: "https://registry.test/v2", isOrigin: true };
+  assert.deepEqual(credentialsFor(auth, "registry.test", host), password);
+});

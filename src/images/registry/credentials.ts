@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
+import { trimEndOf } from "../../base/trim-end.ts";
 import type { RegistryAuth } from "../ports.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { isSameRegistry } from "./registry-name.ts";
@@ -51,7 +52,7 @@ export function basic(username: string, password: string): string {
 
 function decode(auth: string): Credentials {
   // Some clients pad the decoded text with NULs.
-  const text = Buffer.from(auth, "base64").toString("utf8").replace(/\0+$/, "");
+  const text = trimEndOf(Buffer.from(auth, "base64").toString("utf8"), "\0");
   const colon = text.indexOf(":");
   if (colon < 0) {
     throw fault("INVALID_ARGUMENT", "registry credentials are not base64 of user:password");
@@ -61,7 +62,8 @@ function decode(auth: string): Credentials {
 
 /** `https://index.docker.io/v1/` → `index.docker.io`. */
 function authorityOf(address: string): string {
-  return address.replace(/^[a-z]+:\/\//i, "").replace(/\/.*$/, "");
+  const [authority = ""] = address.replace(/^[a-z]+:\/\//i, "").split("/", 1);
+  return authority;
 }
 
 /** The image's own registry as the host's scheme would reach it. */

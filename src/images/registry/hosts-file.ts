@@ -2,6 +2,7 @@
 import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
+import { shortened } from "../../base/shortened.ts";
 import { parseDuration } from "../../config/quantity.ts";
 
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
@@ -52,7 +53,8 @@ export function readHostsFile(text: string, file: string): HostsFile {
   } catch (error) {
     if (error instanceof z.ZodError) {
       const [issue] = error.issues;
-      throw fault("FAILED_PRECONDITION", `${file}: ${issue?.path.join(".")}: ${issue?.message}`);
+      const problem = `${issue?.path.join(".")}: ${issue?.message}`;
+      throw fault("FAILED_PRECONDITION", `${file}: ${shortened(problem, 600)}`);
     }
     if (error instanceof TomlError) {
       throw fault("FAILED_PRECONDITION", `${file}:${error.line}: not TOML`);

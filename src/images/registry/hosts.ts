@@ -2,6 +2,8 @@
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
+import { shortened } from "../../base/shortened.ts";
+import { trimEndOf } from "../../base/trim-end.ts";
 import { clientPairs, type HostTable, listOf, readHostsFile } from "./hosts-file.ts";
 import { isSameRegistry } from "./registry-name.ts";
 
@@ -117,15 +119,19 @@ function baseUrl(text: string, keepsPath: boolean, dir: string): string {
   const url = URL.parse(/^https?:\/\//.test(text) ? text : `${defaultScheme(text)}://${text}`);
   if (url === null) {
     const file = path.join(dir, "hosts.toml");
-    throw fault("FAILED_PRECONDITION", `${file}: "${text}" is not a registry's address`);
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${file}: "${shortened(text, 300)}" is not a registry's address`,
+    );
   }
-  const base = `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+  const base = `${url.origin}${trimEndOf(url.pathname, "/")}`;
   return keepsPath || base.endsWith("/v2") ? base : `${base}/v2`;
 }
 
 /** http for the loopback, where registries for tests and caches live without certificates. */
 function defaultScheme(host: string): "http" | "https" {
-  const name = host.replace(/\/.*$/, "").replace(/:\d+$/, "");
+  const [authority = ""] = host.split("/", 1);
+  const name = authority.replace(/:\d{1,5}$/, "");
   return name === "localhost" || name === "[::1]" || /^127(\.\d{1,3}){3}$/.test(name)
     ? "http"
     : "https";

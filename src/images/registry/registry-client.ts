@@ -374,13 +374,14 @@ export class RegistryClient implements Disposable {
 const forManifest = { accept: acceptedManifests };
 
 function contentType({ headers }: HttpAnswer): string {
-  return (headers["content-type"] ?? "").replace(/;.*$/, "").trim();
+  const [type = ""] = (headers["content-type"] ?? "").split(";", 1);
+  return type.trim();
 }
 
 /** Where the body starts: a server may ignore Range, and a proxy may serve another one. */
 function startOf(answer: HttpAnswer, asked: number): number {
   if (answer.status !== 206) return 0;
-  const match = /^bytes (\d+)-/.exec(answer.headers["content-range"] ?? "");
+  const match = /^bytes (\d{1,15})-/.exec(answer.headers["content-range"] ?? "");
   if (match) return Number(match[1]);
   if (asked === 0) return 0; // some answer so whatever is asked
   answer.body.destroy();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { fileProblem } from "../file-problem.ts";
 import { parseYaml } from "../parse-yaml.ts";
 import { deviceNamePattern, kindPattern } from "./cdi-names.ts";
 import { checkCdiVersion } from "./cdi-version.ts";
@@ -116,17 +117,16 @@ export type CdiDeviceNode = NonNullable<CdiEdits["deviceNodes"]>[number];
 /** One file of the Container Device Interface: a vendor's devices of one class. */
 export type CdiSpec = z.infer<typeof cdiSpec>;
 
-/** Of a problem's text; a file may have thousands. */
-const longestProblem = 400;
-
-/** Reads a CDI file's text. Throws an Error that names the path within the file. */
+/** Reads a CDI file's text. Throws an Error that names the path within the file, in a few words. */
 export function parseCdiSpec(content: string, format: "json" | "yaml"): CdiSpec {
-  const parsed = cdiSpec.safeParse(format === "json" ? JSON.parse(content) : parseYaml(content));
-  if (!parsed.success) {
-    const issues = new z.ZodError(parsed.error.issues.slice(0, 5));
-    throw new Error(z.prettifyError(issues).replaceAll("\n", " ").slice(0, longestProblem));
+  try {
+    return checked(cdiSpec.parse(format === "json" ? JSON.parse(content) : parseYaml(content)));
+  } catch (error) {
+    throw new Error(fileProblem(error), { cause: error });
   }
-  const spec = parsed.data;
+}
+
+function checked(spec: CdiSpec): CdiSpec {
   checkCdiVersion(spec);
   const names = new Set<string>();
   for (const { name, containerEdits: edits } of spec.devices) {

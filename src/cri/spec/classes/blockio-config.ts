@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { fileProblem } from "../file-problem.ts";
 import { parseYaml } from "../parse-yaml.ts";
 import { parseRate } from "./rate.ts";
 
@@ -81,8 +82,10 @@ const file = z.preprocess(
  * Error in one line, with the place.
  */
 export function parseBlockioConfig(text: string): BlockioClassRules {
-  const parsed = file.safeParse(parseYaml(text));
-  if (!parsed.success) throw new Error(z.prettifyError(parsed.error).replaceAll("\n", " "));
-  const { classes } = parsed.data;
-  return new Map(Object.entries(classes).map(([name, rules]) => [name, rules ?? []]));
+  try {
+    const { classes } = file.parse(parseYaml(text));
+    return new Map(Object.entries(classes).map(([name, rules]) => [name, rules ?? []]));
+  } catch (error) {
+    throw new Error(fileProblem(error), { cause: error });
+  }
 }

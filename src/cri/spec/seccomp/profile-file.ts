@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { parseExactJson } from "../../../runtime/oci/encode-spec.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../../runtime/oci/spec.ts";
+import { fileProblem } from "../file-problem.ts";
 
 // Go writes absent lists as null.
 const maybe = <T extends z.ZodType>(type: T) =>
@@ -54,9 +55,7 @@ export interface ProfileContext {
  * architecture and kernel. Throws an Error that names the path within the file.
  */
 export function parseSeccompProfile(json: string, context: ProfileContext): OciSeccomp {
-  const parsed = profile.safeParse(parseExactJson(json));
-  if (!parsed.success) throw new Error(z.prettifyError(parsed.error).replaceAll("\n", " "));
-  const file = parsed.data;
+  const file = profileOf(json);
   const out: OciSeccomp = { defaultAction: file.defaultAction };
   if (file.defaultErrnoRet !== undefined) out.defaultErrnoRet = file.defaultErrnoRet;
   const mapped = file.archMap?.find((entry) => entry.architecture === context.nativeArchitecture);
@@ -69,6 +68,14 @@ export function parseSeccompProfile(json: string, context: ProfileContext): OciS
     .filter((entry) => holds(entry.includes, context) && !excluded(entry.excludes, context))
     .map(toRule);
   return out;
+}
+
+function profileOf(json: string): z.infer<typeof profile> {
+  try {
+    return profile.parse(parseExactJson(json));
+  } catch (error) {
+    throw new Error(fileProblem(error), { cause: error });
+  }
 }
 
 function toRule(entry: z.infer<typeof rule>): OciSeccompRule {
