@@ -64,6 +64,8 @@ export interface RuntimeService {
   streamThrough(server: StreamingServer | undefined): void;
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
+  /** The sandbox of a container. From memory. */
+  sandboxOf(containerId: string): string | undefined;
   /** How many sandboxes there are, by state. From memory. */
   sandboxes(): { readonly ready: number; readonly notReady: number };
   /** What runs now, and at which stage. */
@@ -89,6 +91,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     sessions: createSessions(facade, path.join(ports.config.state, "fifo")),
     streamThrough: (server) => facade.streaming.use(server),
     tasks: () => runningTargets(facade),
+    sandboxOf: (containerId) => facade.containers.get(containerId)?.sandboxId,
     sandboxes: () => {
       const all = [...facade.sandboxes.list()];
       const ready = all.filter(({ state }) => state.kind === "ready").length;

@@ -146,6 +146,7 @@ export function criPlugins(
         config,
         live,
         tasks: () => service.tasks(),
+        sandboxOf: (id) => service.sandboxOf(id),
       });
       const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });

@@ -32,6 +32,8 @@ export interface FiguresOptions {
   readonly live: LiveConfig;
   /** What runs now, from memory. */
   readonly tasks: () => readonly StatsTarget[];
+  /** The sandbox of a container. */
+  readonly sandboxOf: (containerId: string) => string | undefined;
 }
 
 /** Everything that is read from cgroup files, for CRI's answers and for `/metrics` alike. */
@@ -42,12 +44,18 @@ export type Figures = Pick<
 
 /** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
 export async function createFigures(options: FiguresOptions): Promise<Figures> {
-  const { layout, snapshotter, work, config, live, tasks } = options;
+  const { layout, snapshotter, work, config, live, tasks, sandboxOf } = options;
   const paths = new CriPaths(config);
   const layers = new WritableLayers({
     snapshotUsage: containerDisk({
       layer: (key, call) => snapshotter.usage(criNamespace, key, call),
       volumes: (id) => paths.volumes(id), // a container's snapshot has its id
+      shared: (id) => {
+        const sandbox = sandboxOf(id);
+        if (sandbox === undefined) return [];
+        const { hostname, hosts, resolvConf } = paths.sandboxFiles(sandbox);
+        return [hostname, hosts, resolvConf];
+      },
       work,
     }),
     statsPeriodMs: () => live.current.cri.statsPeriodMs,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { access } from "node:fs/promises";
+import { access, lstat } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import type { SnapshotUsage, UsageCall } from "../../snapshots/ports.ts";
 import type { TreeWork } from "../../trees/ports.ts";
@@ -10,22 +10,29 @@ export interface ContainerDisk {
   readonly layer: LayerSource["snapshotUsage"];
   /** Folder of the volumes that a container's image declares, by the container's id; most have none. */
   readonly volumes: (id: string) => string;
+  /** The files under /etc that it shares with the other containers of its pod, by the container's id. */
+  readonly shared: (id: string) => readonly string[];
   readonly work: TreeWork;
 }
 
 const blockBytes = 512n;
+/** What such a file may take without being counted: they are a few lines when they are made. */
+const freeBytes = 8192n;
 
 /**
- * What a container has written: to its writable layer, and to the volumes that its image declares. Nobody
- * else counts those, so that no limit of ephemeral storage would hold for them; in containerd none does.
+ * What a container has written: to its writable layer, to the volumes that its image declares, and to the
+ * pod's files under /etc, which any container of the pod may let grow. Nobody else counts the latter two, so
+ * that no limit of ephemeral storage would hold for them; in containerd none does (CVE-2020-8557 was the
+ * kubelet's own /etc/hosts).
  */
 export function containerDisk({
   layer,
   volumes,
+  shared,
   work,
 }: ContainerDisk): LayerSource["snapshotUsage"] {
   return async (key, call) => {
-    const own = await layer(key, call);
+    const own = await withFiles(await layer(key, call), shared(key));
     const folder = volumes(key);
     if (!(await isThere(folder))) return own;
     const other = await measure(work, folder, call);
@@ -35,6 +42,20 @@ export function containerDisk({
       isPartial: own.isPartial === true || other.isPartial === true,
     };
   };
+}
+
+async function withFiles(own: SnapshotUsage, files: readonly string[]): Promise<SnapshotUsage> {
+  const sizes = await Promise.all(files.map(bytesOf));
+  const more = sizes.reduce((sum, bytes) => sum + (bytes > freeBytes ? bytes : 0n), 0n);
+  return more === 0n ? own : { ...own, sizeBytes: own.sizeBytes + more };
+}
+
+async function bytesOf(file: string): Promise<bigint> {
+  try {
+    return (await lstat(file, { bigint: true })).blocks * blockBytes;
+  } catch {
+    return 0n; // it went with its pod, or the pod has none
+  }
 }
 
 async function measure(
