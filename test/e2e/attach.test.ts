@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
+import { sleep } from "../../src/base/timers.ts";
 import { makeCrictl } from "../support/crictl.ts";
 import { toolOrReason } from "../support/go-tools.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
@@ -106,6 +107,25 @@ suite("Attach", { skip: lacking(...podPrograms) || tool.skip }, () => {
     assert.equal(log.split(` F ${line}\n`).length - 1, lines);
     assert.equal((await bed.cri.status(container)).state, "CONTAINER_RUNNING");
     await other.says(/over\n$/);
+  });
+
+  test("clients that come and vanish leave nothing open in the daemon", async () => {
+    const container = await start(["sleep", "100000"], { stdin: true });
+    const open = async (): Promise<number> =>
+      (await readdir(`/proc/${bed.daemon.pid()}/fd`)).length;
+    const visit = async (transport: string, ms: number): Promise<void> => {
+      await using client = attach("-r", transport, "-i", container);
+      await sleep(ms);
+      client.child.kill("SIGKILL");
+    };
+    await Promise.all(["spdy", "websocket"].map((transport) => visit(transport, 500)));
+    const before = await open();
+    await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        visit(index % 2 === 0 ? "spdy" : "websocket", 100 + index * 25),
+      ),
+    );
+    await until("descriptors are as few as before", async () => (await open()) <= before + 2);
   });
 
   test("what a container says last reaches the client", async () => {

@@ -51,6 +51,21 @@ const refused: readonly { name: string; kind: DocumentKind; text: string; says: 
     says: /config\.mediaType/,
   },
   {
+    name: "a config whose digest is a path",
+    kind: "manifest",
+    text: JSON.stringify({
+      config: { ...descriptor, digest: `sha256:../../../${"0".repeat(55)}` },
+      layers: [],
+    }),
+    says: /config\.digest: not a sha256 digest/,
+  },
+  {
+    name: "a layer whose digest is of another kind",
+    kind: "manifest",
+    text: JSON.stringify({ config: descriptor, layers: [{ ...descriptor, digest: "md5:00" }] }),
+    says: /layers.*digest: not a sha256 digest/,
+  },
+  {
     name: "a config of half a million layers",
     kind: "image",
     text: `{"rootfs":{"diff_ids":[${repeated('"",', 1_500_000)}""]}}`,

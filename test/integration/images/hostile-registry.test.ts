@@ -323,6 +323,30 @@ test("the operator's headers are for their host, and not for its redirects", { s
   assertUnheard(storage.heard);
 });
 
+test("addresses that a manifest names for its layers are never asked", { skip }, async () => {
+  await using elsewhere = await serveImage(image);
+  const [, auth] = someAuth[0]!;
+  const manifest = JSON.parse(String(manifestOf(image))) as { layers: Record<string, unknown>[] };
+  const urls = [`http://${elsewhere.host}/v2/a/b/blobs/${image.layer}`];
+  for (const mediaType of [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+  ]) {
+    const layers = manifest.layers.map((layer) => ({ ...layer, mediaType, urls }));
+    const bytes = Buffer.from(JSON.stringify({ ...manifest, layers }));
+    const digest = digestOf(bytes);
+    // The registry itself has no such layer.
+    const blobs = new Map([...image.blobs, [digest, bytes]]);
+    blobs.delete(image.layer);
+    const foreign = { ...image, manifest: { ...image.manifest, digest }, blobs };
+    await using registry = await serveImage(foreign);
+    const { images } = await library();
+    await assert.rejects(images.pull(`${registry.host}/a/b`, { ...call(), auth }), mediaType);
+    assert.deepEqual(elsewhere.heard, []);
+  }
+});
+
 test("what goes over https does not go on over http", { skip }, async (t) => {
   if (!findProgram("openssl")) return t.skip("needs openssl");
   const folder = await home.folder("tls");
