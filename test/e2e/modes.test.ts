@@ -2,10 +2,11 @@
 // Another user of the node gets at nothing that the daemon keeps: no pod's secrets, layers, volumes or shm.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { lstatSync, readdirSync } from "node:fs";
-import { chmod, readdir, stat } from "node:fs/promises";
+import { globSync, lstatSync, readdirSync } from "node:fs";
+import { chmod, readdir, readFile, readlink, stat } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { page } from "../docs/pages.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 
@@ -60,6 +61,54 @@ suite("another user of the node", { skip: lacking(...podPrograms) }, () => {
     for (const file of files) assert.equal((await stat(file)).mode & 0o7777, 0o600, file);
   });
 
+  test("has the modes that docs/security.md tells", async () => {
+    const told = modesTold();
+    assert.ok(told.length > 15);
+    const wrong: string[] = [];
+    for (const [where, mode] of told) {
+      const pattern = where.replace(/^ROOT/, place("root")).replace(/^STATE/, place("state"));
+      const found = globSync(pattern);
+      if (found.length === 0) wrong.push(`${where}: there is none`);
+      for (const file of found) {
+        const stats = await stat(file);
+        const is = (stats.mode & 0o7777).toString(8).padStart(4, "0");
+        if (is !== mode || stats.uid !== 0) wrong.push(`${file}: ${is} of ${stats.uid}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  test("shims listen at paths that others cannot open", async () => {
+    const bundles = place("state/io.containerd.runtime.v2.task/k8s.io");
+    let shims = 0;
+    for (const bundle of await readdir(bundles)) {
+      const file = path.join(bundles, bundle, "bootstrap.json");
+      const { address } = JSON.parse(await readFile(file, "utf8")) as { address: string };
+      assert.match(address, /^unix:\/\/\//);
+      const socket = await stat(address.slice("unix://".length));
+      assert.deepEqual([socket.isSocket(), socket.uid, socket.mode & 0o022], [true, 0, 0]);
+      shims += 1;
+    }
+    assert.ok(shims > 0);
+  });
+
+  test("listens at the addresses of its configuration and nowhere else", async () => {
+    const { daemon, cri } = bed;
+    const [first] = (await cri.runtime.ListContainers({})).containers;
+    const { url } = await cri.runtime.Attach({ containerId: first!.id, stdout: true });
+    assert.deepEqual(
+      (await listening(daemon.pid())).toSorted(),
+      [new URL(url).port, new URL(daemon.metricsUrl).port]
+        .map((port) => `127.0.0.1:${port}`)
+        .toSorted(),
+    );
+    const named = (await readFile("/proc/net/unix", "utf8")).split("\n");
+    const own = named
+      .filter((line) => line.includes(daemon.folder))
+      .map((line) => path.basename(line));
+    assert.deepEqual([...new Set(own)].toSorted(), ["berthd.sock.ttrpc", "berthd.sock.~"]);
+  });
+
   test("reads nothing either once rights were given away and the daemon was started anew", async () => {
     await bed.daemon.stop();
     const { root, state } = { root: place("root"), state: place("state") };
@@ -94,6 +143,36 @@ suite("another user of the node", { skip: lacking(...podPrograms) }, () => {
     assert.equal((await stat(state)).mode & 0o7777, 0o711);
   });
 });
+
+/** The rows of the page's table: a path, perhaps with *, and its mode. */
+function modesTold(): (readonly [where: string, mode: string])[] {
+  const rows = page("docs/security.md").text.matchAll(
+    /^\| `((?:ROOT|STATE)[^`]*)` \| (0\d{3}) \|/gm,
+  );
+  return [...rows].map(([, where = "", mode = ""]) => [where, mode] as const);
+}
+
+/** `ADDRESS:PORT` of each TCP socket that the process listens on. */
+async function listening(pid: number): Promise<string[]> {
+  const inodes = new Set<string>();
+  for (const fd of await readdir(`/proc/${pid}/fd`)) {
+    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
+    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+    if (inode !== undefined) inodes.add(inode);
+  }
+  const found: string[] = [];
+  for (const table of ["tcp", "tcp6"]) {
+    const lines = (await readFile(`/proc/net/${table}`, "utf8")).split("\n").slice(1);
+    for (const line of lines) {
+      const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
+      if (state !== "0A" || !inodes.has(inode)) continue;
+      const [address = "", port = ""] = local.split(":");
+      const isLoopback = address === "0100007F";
+      found.push(`${isLoopback ? "127.0.0.1" : address}:${Number.parseInt(port, 16)}`);
+    }
+  }
+  return found;
+}
 
 async function below(folder: string): Promise<string[]> {
   return (await readdir(folder)).map((name) => path.join(folder, name));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { containerConfig, FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import { fault } from "../../base/errors.ts";
 import { unpackAny } from "../../rpc/codec.ts";
-import { unpackArchive } from "../../tasks/checkpoint-archive.ts";
+import { packFolder, unpackArchive } from "../../tasks/checkpoint-archive.ts";
 
 /** Archives are unpacked in a process that is chrooted. */
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -24,6 +24,22 @@ async function checkpointed(world: FakeWorld): Promise<{ containerId: string; lo
   const location = path.join(world.folder, "a checkpoint.tar");
   await world.call("CheckpointContainer", { containerId, location, timeout: 30n });
   return { containerId, location };
+}
+
+const other = { metadata: { name: "other", namespace: "shop", uid: "u-2", attempt: 0 } };
+
+/** Writes an archive anew with one of its JSON files as `change` has it. */
+async function changed(
+  world: FakeWorld,
+  location: string,
+  name: string,
+  change: (document: object) => object,
+): Promise<void> {
+  const folder = path.join(world.folder, "changed");
+  await unpackArchive(location, folder, call);
+  const file = path.join(folder, name);
+  await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, "utf8")) as object)));
+  await writeFile(location, packFolder(folder));
 }
 
 describe("CheckpointContainer", () => {
@@ -112,9 +128,7 @@ describe("restoring", { skip }, () => {
   it("makes the container from the checkpoint's image and layer, and starts it from CRIU's", async () => {
     await using world = await FakeWorld.create();
     const { location } = await checkpointed(world);
-    const pod = await world.runPod({
-      metadata: { name: "other", namespace: "shop", uid: "u-2", attempt: 0 },
-    });
+    const pod = await world.runPod(other);
     world.steps.take();
     const config = containerConfig({ image: { image: location } });
     const containerId = await world.createContainer(pod, config);
@@ -128,6 +142,41 @@ describe("restoring", { skip }, () => {
     assert.deepEqual(await readdir(image), ["inventory.img"]);
     await world.call("RemoveContainer", { containerId });
     await assert.rejects(readdir(image), { code: "ENOENT" });
+  });
+
+  it("pulls, names and tags no image that an archive names", async () => {
+    await using world = await FakeWorld.create();
+    const { location } = await checkpointed(world);
+    const before = (await world.call("ListContainers", {})).containers?.length;
+    await changed(world, location, "config.dump", (facts) => ({
+      ...facts,
+      rootfsImage: "registry.test/evil:1",
+      rootfsImageRef: "registry.test/evil@sha256:0",
+      rootfsImageName: "../../etc/passwd",
+    }));
+    const config = containerConfig({ image: { image: location } });
+    await assert.rejects(world.createContainer(await world.runPod(other), config), {
+      code: "NOT_FOUND",
+      message: /image "registry\.test\/evil@sha256:0" of the checkpoint is not on this node/,
+    });
+    assert.equal((await world.call("ListContainers", {})).containers?.length, before);
+  });
+
+  it("takes annotations, devices and mounts from the request, and not from an archive", async () => {
+    await using world = await FakeWorld.create();
+    const { location } = await checkpointed(world);
+    await changed(world, location, "spec.dump", (spec) => ({
+      ...spec,
+      annotations: { "cdi.k8s.io/evil": "vendor.com/device=all" },
+      mounts: [{ destination: "/host", source: "/", type: "bind", options: ["rbind"] }],
+      hooks: { createRuntime: [{ path: "/bin/sh" }] },
+    }));
+    const config = containerConfig({ image: { image: location } });
+    const containerId = await world.createContainer(await world.runPod(other), config);
+    const { info } = await world.call("ContainerStatus", { containerId, verbose: true });
+    const text = JSON.stringify(info);
+    assert.match(text, /runtimeSpec/);
+    assert.doesNotMatch(text, /evil|\/host|createRuntime/);
   });
 
   it("refuses what is no checkpoint, and leaves nothing", async () => {

@@ -22,7 +22,9 @@ test("the sandbox's init is the built-in pause without any privilege", async () 
   );
   assert.deepEqual(spec.linux.resources.cpu, { shares: 2 });
   assert.equal(spec.linux.cgroupsPath, "/k8s.io/sb1");
-  assert.ok(spec.linux.maskedPaths?.includes("/proc/kcore"));
+  for (const masked of ["/proc/kcore", "/sys/devices/virtual/powercap"]) {
+    assert.ok(spec.linux.maskedPaths?.includes(masked), masked);
+  }
   assert.deepEqual(spec.linux.sysctl, {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ping_group_range": "0 2147483647",

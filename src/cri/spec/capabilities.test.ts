@@ -69,6 +69,12 @@ test("capabilities: privileged has all of the host's", async () => {
 
 testRefusals([
   {
+    name: "a privileged container in a pod that is not",
+    changes: { config: { linux: { securityContext: { privileged: true } } } },
+    code: "INVALID_ARGUMENT",
+    message: /linux\.security_context\.privileged: the sandbox is not privileged/,
+  },
+  {
     name: "an unknown capability",
     changes: {
       config: { linux: { securityContext: { capabilities: { addCapabilities: ["FLY"] } } } },

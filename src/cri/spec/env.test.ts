@@ -84,3 +84,15 @@ testRefusals([
     message: /^envs\[0\]\.value/,
   },
 ]);
+
+test("what one container adds to its environment does not reach another of the same image", async () => {
+  const imageConfig = { env: ["A=1"] };
+  const secret = await specOf({
+    imageConfig,
+    config: { envs: [env("SECRET", "s"), env("A", "2")] },
+  });
+  const next = await specOf({ imageConfig });
+  assert.ok(secret.process.env.includes("SECRET=s"));
+  assert.ok(next.process.env.includes("A=1"));
+  assert.ok(!next.process.env.some((entry) => entry.startsWith("SECRET=")));
+});

@@ -60,7 +60,9 @@ test("runSpec takes what the image says", async () => {
     linux.namespaces.map(({ type }) => type),
     ["pid", "ipc", "uts", "mount", "network"],
   );
-  assert.ok(linux.maskedPaths?.includes("/proc/kcore"));
+  for (const masked of ["/proc/kcore", "/sys/devices/virtual/powercap"]) {
+    assert.ok(linux.maskedPaths?.includes(masked), masked);
+  }
 });
 
 test("runSpec lets flags win over the image", async () => {

@@ -175,6 +175,12 @@ testRefusals([
     message: /cannot use profile "\/dev\/zero": "\/dev\/zero" is no regular file/,
   },
   {
+    name: "an own profile without a name",
+    changes: seccomp("Localhost", ""),
+    code: "INVALID_ARGUMENT",
+    message: /"" is not an absolute path/,
+  },
+  {
     name: "a relative profile",
     changes: seccomp("Localhost", "x.json"),
     code: "INVALID_ARGUMENT",
