@@ -51,3 +51,12 @@ test("YAML reads every JSON document as JSON does", () => {
     }),
   );
 });
+
+for (const [name, text, message] of [
+  ["lists as keys, one in another", "? ".repeat(500), /must be texts or numbers at line 1/],
+  ["a list as a key", "{[a]: 1}", /must be texts or numbers at line 1, column 2/],
+  ["an alias as a key", "a: &a [x]\n*a : 1\n", /must be texts or numbers at line 2/],
+  ["a number and a text that are the same key", '1: x\n"1": y\n', /must be unique at line 2/],
+] as const) {
+  test(`YAML refuses ${name}`, () => assert.throws(() => parseYaml(text), message));
+}

@@ -183,3 +183,13 @@ test("the first of several folders that tells of a registry counts", async (t) =
     message: /b\/broken\.test\/hosts\.toml: server: /,
   });
 });
+
+test("an address of many slashes is read in no time, and quoted in bounds", () => {
+  const slashes = "/".repeat(400_000);
+  const [host] = parseHosts(`server = "https://example.test/${slashes}x"`, "/d", "example.test");
+  assert.equal(host?.base, `https://example.test/${slashes}x/v2`);
+  assert.throws(
+    () => parseHosts(`server = "https://[${slashes}"`, "/d", "example.test"),
+    (error: Error) => error.message.length < 500,
+  );
+});
