@@ -29,7 +29,7 @@ export interface NetworkConf {
 }
 
 const pluginSchema = z.looseObject({
-  type: z.string().regex(/^[^/]+$/, "is the name of a plugin, without a folder"),
+  type: z.string().regex(/^(?!\.{1,2}$)[^/\0]+$/, "is the name of a plugin, without a folder"),
   capabilities: z.record(z.string(), z.boolean()).nullish(),
 });
 

@@ -84,6 +84,13 @@ const bad = [
   { name: "nothing", raw: undefined },
   { name: "a text", raw: "10.1.0.2" },
   { name: "an address that is none", raw: { ips: [{ address: "pod/16" }] } },
+  { name: "an address without its length", raw: { ips: [{ address: "10.1.0.2" }] } },
+  { name: "an address longer than its family", raw: { ips: [{ address: "10.1.0.2/33" }] } },
+  { name: "an address with a zone", raw: { ips: [{ address: "fe80::1%eth0/64" }] } },
+  {
+    name: "an interface that is not there",
+    raw: { ips: [{ address: "10.1.0.2/16", interface: 0 }] },
+  },
   { name: "an index that is none", raw: { ips: [{ address: "10.1.0.2/16", interface: "eth0" }] } },
 ];
 

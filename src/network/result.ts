@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 
 export interface CniInterface {
   readonly name: string;
@@ -59,11 +60,8 @@ export function parseResult(network: string, raw: unknown): CniResult {
   const parsed = resultSchema.safeParse(raw);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const where = issue?.path.join(".") ?? "";
-    throw fault(
-      "INTERNAL",
-      `network "${network}" answered no CNI result: ${where} ${issue?.message}`,
-    );
+    const problem = `${issue?.path.join(".") ?? ""} ${issue?.message}`;
+    throw invalid(network, `no CNI result: ${shortened(problem, 300)}`);
   }
   const { data } = parsed;
   const interfaces = (data.interfaces ?? []).map(({ name, mac, sandbox }) => ({
@@ -73,21 +71,34 @@ export function parseResult(network: string, raw: unknown): CniResult {
   }));
   const ips: CniIp[] = [];
   const add = (cidr: string, gateway: string, on: CniInterface | undefined): void => {
-    const address = cidr.split("/")[0] ?? "";
+    const [address = "", prefix = "", ...more] = cidr.split("/", 3);
     const family = isIP(address);
-    if (family !== 4 && family !== 6) {
-      throw fault("INTERNAL", `network "${network}" answered "${cidr}", which is no address`);
+    const isCidr = /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
+    // With a zone, "fe80::1%eth0", it is an address on this node only.
+    if ((family !== 4 && family !== 6) || !isCidr || more.length > 0 || address.includes("%")) {
+      throw invalid(
+        network,
+        `"${shortened(cidr, 100)}", which is no address with its prefix length`,
+      );
     }
     ips.push({ address, family, gateway, interface: on });
   };
   for (const ip of data.ips ?? []) {
     const at = ip.interface ?? -1;
+    if (at >= interfaces.length) {
+      const told = shortened(ip.address, 100);
+      throw invalid(network, `"${told}" on interface ${at} of ${interfaces.length}`);
+    }
     add(ip.address, ip.gateway ?? "", at < 0 ? undefined : interfaces[at]);
   }
   for (const ip of [data.ip4, data.ip6]) {
     if (ip !== undefined && ip !== null) add(ip.ip, ip.gateway ?? "", undefined);
   }
   return { interfaces, ips };
+}
+
+function invalid(network: string, what: string): Error {
+  return fault("INTERNAL", `network "${network}" answered ${what}`);
 }
 
 export type IpPreference = "ipv4" | "ipv6" | "cni";
