@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { stringify } from "yaml";
+import { type CdiSpec, parseCdiSpec } from "../../../src/cri/spec/cdi/cdi-spec.ts";
+import { Bytes, present } from "../support/plain-values.ts";
+import type { FuzzTarget } from "../target.ts";
+
+/** The text of a CDI file, JSON or YAML, or the bytes from which a valid one is made. */
+export const target: FuzzTarget = {
+  name: "cdi-spec",
+  parses: [
+    "src/cri/spec/cdi/cdi-spec.ts",
+    "src/cri/spec/cdi/cdi-version.ts",
+    "src/cri/spec/cdi/cdi-names.ts",
+    "src/cri/spec/parse-yaml.ts",
+  ],
+  maxBytes: 2048,
+  dictionary: [
+    "cdiVersion: 1.1.0\n",
+    "kind: vendor.com/gpu\n",
+    "devices:\n- name: g0\n",
+    "containerEdits:\n",
+    "deviceNodes: [{path: /dev/null}]",
+    "hooks:\n- hookName: createContainer\n  path: /x\n",
+    "intelRdt: {closID: x}",
+    "additionalGids: [1]",
+    "&a [*a]",
+    "<<: *a",
+    "!!binary ",
+    "0660",
+    "? ",
+    "--- ",
+    "[[[[[[[[",
+    "{{{{",
+    '"__proto__"',
+    "null",
+    "~",
+  ],
+  *seeds() {
+    const gpu = {
+      cdiVersion: "0.6.0",
+      kind: "vendor.com/gpu.x",
+      annotations: { note: "1" },
+      devices: [
+        {
+          name: "gpu0",
+          containerEdits: {
+            env: ["A=b"],
+            deviceNodes: [
+              {
+                path: "/dev/gpu0",
+                hostPath: "/dev/null",
+                type: "c",
+                major: 1,
+                minor: 3,
+                fileMode: 438,
+                permissions: "rw",
+                uid: 1,
+                gid: 2,
+              },
+            ],
+            mounts: [{ hostPath: "/a", containerPath: "/b", options: ["ro", "bind"] }],
+          },
+        },
+      ],
+      containerEdits: {
+        hooks: [{ hookName: "prestart", path: "/bin/x", args: ["x"], timeout: 5 }],
+      },
+    };
+    yield Buffer.from(`\0${JSON.stringify(gpu)}`);
+    yield Buffer.from(`\x01${stringify(gpu)}`);
+    yield Buffer.from(
+      "\x01cdiVersion: 1.1.0\nkind: v.com/net\ndevices:\n- name: 0\n  containerEdits: &e\n    netDevices: [{hostInterfaceName: e0, name: e1}]\n    intelRdt: {closID: c, schemata: [a], enableMonitoring: true}\n- name: one\n  containerEdits: {<<: *e, additionalGids: [0, 7]}\n",
+    );
+    yield Buffer.from(
+      `\x01a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n`,
+    );
+    yield Buffer.from(`\x01${"[".repeat(1000)}`);
+    yield Buffer.from(`\x01${"- ".repeat(700)}`);
+    yield Buffer.from(`\x01${"? ".repeat(700)}`);
+    yield Buffer.from(`\x02${"\x01\x02\x03\x05\x07name".repeat(12)}`);
+  },
+  run(input) {
+    const kind = (input[0] ?? 0) % 3;
+    const bytes = input.subarray(1);
+    if (kind === 2) checkMade(new Bytes(bytes));
+    else checkText(repeated(bytes, input[0] ?? 0), kind === 0 ? "json" : "yaml");
+  },
+};
+
+/** From 240 on as often as gives 32 KiB: what takes time out of proportion is seen only in long files. */
+function repeated(bytes: Buffer, circumstances: number): string {
+  const times = circumstances < 240 ? 1 : Math.floor((32 * 1024) / Math.max(1, bytes.length));
+  return bytes.toString("utf8").repeat(times);
+}
+
+function checkText(text: string, format: "json" | "yaml"): void {
+  let spec: CdiSpec;
+  try {
+    spec = parseCdiSpec(text, format);
+  } catch (error) {
+    // The registry tells it beside the file's name.
+    assert.ok(error instanceof Error && error.constructor === Error, String(error));
+    assert.ok(
+      error.message.length > 0 && error.message.length < 600 && !error.message.includes("\n"),
+    );
+    return;
+  }
+  const names = spec.devices.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) assert.match(name, /^[A-Za-z0-9]([\w.:-]*[A-Za-z0-9])?$/);
+  assert.match(spec.kind, /^[A-Za-z][\w.-]*\/[A-Za-z][\w.-]*$/);
+  // What was understood means the same when it is written down.
+  assert.deepEqual(parseCdiSpec(JSON.stringify(spec), "json"), spec);
+}
+
+/** A valid file is taken whole in both formats, and what is left out of it stays out. */
+function checkMade(bytes: Bytes): void {
+  const made = makeFile(bytes);
+  const expected = JSON.stringify(made);
+  assert.equal(JSON.stringify(parseCdiSpec(expected, "json")), expected);
+  assert.equal(JSON.stringify(parseCdiSpec(stringify(made), "yaml")), expected);
+  const older = { ...made, cdiVersion: "0.2.0" };
+  assert.throws(() => parseCdiSpec(JSON.stringify(older), "json"), /cdiVersion must be at least/);
+  for (const unknown of [
+    { ...made, more: 1 },
+    { ...made, containerEdits: { more: [] } },
+  ]) {
+    assert.throws(() => parseCdiSpec(JSON.stringify(unknown), "json"), /nrecognized key/);
+  }
+  const first = made.devices[0];
+  const twice = { ...made, devices: [...made.devices, first] };
+  assert.throws(() => parseCdiSpec(JSON.stringify(twice), "json"), /stands there twice/);
+}
+
+function makeFile(bytes: Bytes): CdiSpec {
+  const devices = [0, 1, 2].slice(0, 1 + (bytes.byte() % 3)).map((at) => ({
+    name: bytes.one([`d${at}`, `D-${at}.x:${at}`, `${at}`]),
+    containerEdits: { env: ["ALWAYS=1"], ...makeEdits(bytes) },
+  }));
+  const containerEdits = bytes.maybe(() => makeEdits(bytes));
+  return present({
+    cdiVersion: "1.1.0",
+    kind: bytes.one(["vendor.com/gpu", "v/c"]),
+    devices,
+    containerEdits,
+  }) as CdiSpec;
+}
+
+function makeEdits(bytes: Bytes): object {
+  const number = (): number => bytes.byte() * 257;
+  const word = (): string => `w${bytes.byte()}`;
+  return present({
+    deviceNodes: bytes.maybe(() =>
+      bytes.several(3, () =>
+        present({
+          path: `/dev/${word()}`,
+          hostPath: bytes.maybe(() => `/dev/${word()}`),
+          type: bytes.maybe(() => bytes.one(["b", "c", "u", "p"])),
+          major: bytes.maybe(number),
+          minor: bytes.maybe(number),
+          fileMode: bytes.maybe(number),
+          permissions: bytes.maybe(() => bytes.one(["rwm", "r", "none"])),
+          uid: bytes.maybe(number),
+          gid: bytes.maybe(number),
+        }),
+      ),
+    ),
+    netDevices: bytes.maybe(() =>
+      bytes.several(2, () => ({ hostInterfaceName: word(), name: word() })),
+    ),
+    hooks: bytes.maybe(() =>
+      bytes.several(2, () =>
+        present({
+          hookName: bytes.one([
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop",
+          ]),
+          path: `/${word()}`,
+          args: bytes.maybe(() => bytes.several(3, word)),
+          env: bytes.maybe(() => bytes.several(3, () => `${word()}=${word()}`)),
+          timeout: bytes.maybe(number),
+        }),
+      ),
+    ),
+    mounts: bytes.maybe(() =>
+      bytes.several(2, () =>
+        present({
+          hostPath: `/${word()}`,
+          containerPath: `/${word()}`,
+          options: bytes.maybe(() => bytes.several(3, word)),
+          type: bytes.maybe(word),
+        }),
+      ),
+    ),
+    intelRdt: bytes.maybe(() =>
+      present({
+        closID: bytes.maybe(word),
+        schemata: bytes.maybe(() => bytes.several(2, word)),
+        enableMonitoring: bytes.maybe(() => true),
+      }),
+    ),
+    additionalGids: bytes.maybe(() => bytes.several(3, number)),
+  });
+}
