@@ -42,3 +42,27 @@ test("ResizeReader keeps the latest size for a listener that comes late", () => 
   reader.onResize((size) => got.push(size));
   assert.deepEqual(got, [{ width: 3, height: 4 }]);
 });
+
+test("ResizeReader takes a long object for none, wherever it was cut", () => {
+  const object = `{${" ".repeat(1100)}"Width":1,"Height":1}`;
+  for (const at of [0, 500, 1100, object.length - 1]) {
+    const reader = new ResizeReader();
+    const got: TerminalSize[] = [];
+    reader.onResize((size) => got.push(size));
+    reader.push(Buffer.from(object.slice(0, at)));
+    reader.push(Buffer.from(`${object.slice(at)}{"Width":2,"Height":2}`));
+    assert.deepEqual(got, [{ width: 2, height: 2 }], `cut at ${at}`);
+  }
+});
+
+test("ResizeReader looks at nothing more of a client that does not send sizes", () => {
+  const reader = new ResizeReader();
+  const got: TerminalSize[] = [];
+  reader.onResize((size) => got.push(size));
+  const size = Buffer.from('{"Width":1,"Height":2}');
+  reader.push(Buffer.from("{}".repeat(1000)));
+  reader.push(size);
+  reader.push(Buffer.from("{}"));
+  reader.push(size);
+  assert.deepEqual(got, [{ width: 1, height: 2 }]);
+});

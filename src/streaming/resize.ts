@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { TerminalSize } from "./ports.ts";
 
-/** Text that is no complete object yet; a client that exceeds it is not sending sizes. */
-const pendingLimit = 1024;
+/** Of one object; a longer one is no size. */
+const longestObject = 1024;
+/** Objects that are no sizes: a client that exceeds it is not sending sizes, and each costs an exception. */
+const oddLimit = 1000;
 
 /**
  * Reads the sizes of a resize channel: flat JSON objects one after another, cut anywhere. What is no
- * size is skipped. Keeps the latest until somebody listens.
+ * size is skipped, up to a limit; after it nothing is looked at. Keeps the latest until somebody listens.
  */
 export class ResizeReader {
+  /** From the last brace on. */
   #pending = "";
+  #odd = 0;
   #latest: TerminalSize | undefined;
   #listener: ((size: TerminalSize) => void) | undefined;
 
@@ -19,16 +23,29 @@ export class ResizeReader {
   }
 
   push(bytes: Buffer): void {
-    this.#pending += bytes.toString("utf8");
-    const parts = this.#pending.split("}");
-    this.#pending = (parts.pop() ?? "").slice(-pendingLimit);
-    for (const part of parts) {
-      const size = parseSize(`${part.slice(part.lastIndexOf("{"))}}`);
-      if (size === undefined) continue;
-      this.#latest = size;
-      this.#listener?.(size);
-    }
+    if (this.#odd > oddLimit) return;
+    // A character for a byte, so that it does not matter where it was cut; what counts is ASCII.
+    const parts = (this.#pending + bytes.toString("latin1")).split("}");
+    this.#pending = fromBrace(parts.pop() ?? "");
+    for (const part of parts) this.#take(fromBrace(part));
   }
+
+  #take(object: string): void {
+    if (object === "" || this.#odd > oddLimit) return;
+    const size = parseSize(`${object}}`);
+    if (size === undefined) {
+      this.#odd += 1;
+      return;
+    }
+    this.#latest = size;
+    this.#listener?.(size);
+  }
+}
+
+/** The object that has begun, without its end; "" for none, or a long one. */
+function fromBrace(text: string): string {
+  const at = text.lastIndexOf("{");
+  return at < 0 || text.length - at >= longestObject ? "" : text.slice(at);
 }
 
 function parseSize(text: string): TerminalSize | undefined {
