@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errnoOf, fault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { readCertificate, watchCertificate } from "./certificate.ts";
 import type { MainLink } from "./main-link.ts";
@@ -77,6 +78,11 @@ export class StreamingHttp implements AsyncDisposable {
 
   limit({ maxSessions }: Pick<StreamingConfig, "maxSessions">): void {
     this.#server.maxConnections = maxSessions + spareConnections;
+  }
+
+  /** Serves a connection that came in another way than by the address. */
+  accept(transport: Duplex): void {
+    this.#server.emit("connection", transport);
   }
 
   /** Answers `host:port` as bound. ALREADY_EXISTS when it is taken, INVALID_ARGUMENT for a bad one. */
@@ -185,9 +191,10 @@ export class StreamingHttp implements AsyncDisposable {
     if (fault !== undefined) return fault;
     const protocol = chooseWebSocket(request, target.kind);
     if ("status" in protocol) return protocol;
+    const ports = target.kind === "port-forward" ? queryPorts(request) : [];
+    if ("status" in ports) return ports;
     if (!tokens.consume(token)) return { status: 404, message: "this URL was used already" };
     transport.write(handshakeAnswer(request, protocol));
-    const ports = target.kind === "port-forward" ? queryPorts(request) : [];
     sessions.serveWebSocket(target, protocol, transport, head, ports);
     return undefined;
   }
@@ -197,13 +204,20 @@ function pathname(request: IncomingMessage): string {
   return (request.url ?? "/").split("?", 1)[0] ?? "/";
 }
 
-function queryPorts(request: IncomingMessage): number[] {
+/** Of a client that names its ports here; those that are none are refused, as kubelets do. */
+function queryPorts(request: IncomingMessage): number[] | Refusal {
   const query = (request.url ?? "").split("?").slice(1).join("?");
   const params = new URLSearchParams(query);
-  return [...params.getAll("port"), ...params.getAll("ports")]
-    .flatMap((value) => value.split(","))
-    .map(Number)
-    .filter((port) => Number.isInteger(port) && port > 0 && port <= 65_535);
+  const values = [...params.getAll("port"), ...params.getAll("ports")];
+  const ports: number[] = [];
+  for (const text of values.flatMap((value) => value.split(","))) {
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    if (port < 1 || port > 65_535) {
+      return { status: 400, message: `unable to upgrade: "${shortened(text, 100)}" is no port` };
+    }
+    ports.push(port);
+  }
+  return ports;
 }
 
 function chooseSpdy(request: IncomingMessage, kind: SessionTarget["kind"]): Protocol | Refusal {

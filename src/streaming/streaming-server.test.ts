@@ -326,6 +326,20 @@ test("port-forward over WebSocket names each port, tells a refused one, and ends
   await host.allDisposed();
 });
 
+test("port-forward over WebSocket refuses ports in its URL that are none, and may be asked again", async (t) => {
+  const { server, host } = await serve(t);
+  await startPod(t, host);
+  const url = await server.portForward({ sandboxId: "p", ports: [] }, call);
+  for (const query of ["port=0x50", "port=8e1", "port=80,+81", "ports=65536", "port=80,"]) {
+    await assert.rejects(WsClient.connect(`${url}?${query}`, "v4.channel.k8s.io"), /400/, query);
+  }
+  const client = await WsClient.connect(`${url}?port=80`, "v4.channel.k8s.io");
+  while (client.textOf(0).length < 2) await once(client.socket, "message");
+  assert.equal(client.textOf(0), "P\0");
+  client.socket.close(1000);
+  await host.allDisposed();
+});
+
 test("port-forward speaks SPDY in a WebSocket", async (t) => {
   const { server, host } = await serve(t);
   await startPod(t, host);
