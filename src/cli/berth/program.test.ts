@@ -19,7 +19,7 @@ const pod = {
   id: "4f1c00000000000000000000",
   metadata: { name: "web", namespace: "default", uid: "u1", attempt: 1 },
   state: "SANDBOX_READY",
-  createdAt: BigInt(Date.now() - 90_000) * 1_000_000n,
+  createdAt: BigInt(Date.now() - 5_410_000) * 1_000_000n,
   labels: { app: "web" },
 } as const;
 const container = {
@@ -140,14 +140,14 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
     args: ["status"],
     says: /^runc +runc 1\.3\.5 +CVE-2026-41579 +1\.3\.6, 1\.4\.3, 1\.5\.0-rc\.3 +\S.*$[^]*\(1\.3\.5-1\): ask its security tracker\.$/m,
   },
-  { args: ["pod", "ls"], says: /^4f1c000000000 +default +web +1 +ready +1m30s +\(default\)$/m },
+  { args: ["pod", "ls"], says: /^4f1c000000000 +default +web +1 +ready +1h30m +\(default\)$/m },
   {
     args: ["pod", "inspect", "4f1c"],
     says: /^address +10\.0\.0\.2$[^]*^c0ffee0000000 +main +running[^]*^StopPodSandbox .* network \(11s\)$/m,
   },
   {
     args: ["ps"],
-    says: /^c0ffee0000000 +main +running +0 +1m30s +docker\.io\/library\/busybox:1 +4f1c000000000$/m,
+    says: /^c0ffee0000000 +main +running +0 +1h30m +docker\.io\/library\/busybox:1 +4f1c000000000$/m,
   },
   { args: ["image", "ls"], says: /^a:1 +abcdef0123456 +1\.4MiB +yes$/m },
   { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
