@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProtoAny } from "../gen/tasks.gen.ts";
-import { codec, type MessageName } from "../rpc/codec.ts";
+import { codecNamed } from "../rpc/codec.ts";
 import type { EventEnvelope } from "./ports.ts";
 
 const decoded = new WeakMap<ProtoAny, Record<string, unknown> | null>();
@@ -28,7 +28,8 @@ export function decodeEvent(any: ProtoAny): Record<string, unknown> | null {
 function decode(any: ProtoAny): Record<string, unknown> | null {
   try {
     const name = any.type_url.slice(any.type_url.lastIndexOf("/") + 1);
-    return codec(name as MessageName).decode(any.value) as unknown as Record<string, unknown>;
+    const message = codecNamed(name)?.decode(any.value) ?? null;
+    return message as Record<string, unknown> | null;
   } catch {
     return null;
   }

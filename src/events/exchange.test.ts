@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { packAny } from "../rpc/codec.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
+import { eventField } from "./event-fields.ts";
 import { createEventForwardService, createEventsService } from "./events-service.ts";
 import { createExchange } from "./exchange.ts";
 import type { EventExchange, EventSubscription } from "./ports.ts";
@@ -125,6 +128,45 @@ test("Events service refuses what is incomplete", async () => {
   await assert.rejects(client.Forward({}), { code: "INVALID_ARGUMENT" });
   const stream = client.Subscribe({ filters: ["topic=="] })[Symbol.asyncIterator]();
   await assert.rejects(stream.next(), { code: "INVALID_ARGUMENT" });
+});
+
+test("what type an event says it has leaves nothing behind", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const exchange = createExchange();
+  using _subscription = exchange.subscribe(["event.id==c"]);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 64; n += 1) {
+    const type = `containerd.${String(n).repeat(512 * 1024)}`;
+    exchange.publish("k8s.io", "/tasks/exit", { type_url: type, value: Buffer.alloc(0) });
+  }
+  collect();
+  assert.ok(process.memoryUsage().heapUsed - before < 16 * 1024 * 1024);
+});
+
+test("an event's message is known by its full name only", () => {
+  const filterOf = (type: string) =>
+    eventField(
+      {
+        timestampNanos: 1n,
+        namespace: "n",
+        topic: "/t",
+        event: { type_url: type, value: exit.value },
+      },
+      ["event", "container_id"],
+    );
+  assert.equal(filterOf("containerd.events.TaskExit"), "c1");
+  assert.equal(filterOf("types.containerd.io/containerd.events.TaskExit"), "c1");
+  for (const type of [
+    "TaskExit",
+    "events.TaskExit",
+    ".containerd.events.TaskExit",
+    "containerd.events",
+    "constructor",
+    "",
+  ])
+    assert.equal(filterOf(type), undefined, type);
 });
 
 test("events of any size wait in bounded memory, and the newest are there", async () => {

@@ -30,6 +30,8 @@ const reading = {
 
 let criRoot: protobuf.Root | undefined;
 let tasksRoot: protobuf.Root | undefined;
+/** Twice what the longest of ours has. */
+const longestName = 256;
 const codecs = new Map<string, Codec<unknown, unknown>>();
 
 /** The reflected tree that holds `fullName`; used to enumerate services and their methods. */
@@ -48,12 +50,32 @@ function loadRoot(descriptor: protobuf.INamespace): protobuf.Root {
 export function codec<K extends MessageName>(
   name: K,
 ): Codec<Messages[K]["out"], Messages[K]["init"]> {
+  const known = codecNamed(name);
+  if (!known) throw new Error(`no such message: ${name}`);
+  return known as Codec<Messages[K]["out"], Messages[K]["init"]>;
+}
+
+/** The codec of a message that somebody else has named; undefined when there is no such message. Nothing is kept of the name. */
+export function codecNamed(name: string): Codec<unknown, unknown> | undefined {
   let known = codecs.get(name);
   if (!known) {
-    known = makeCodec(rootOf(name).lookupType(name));
+    const type = typeNamed(name);
+    if (!type) return undefined;
+    known = makeCodec(type);
     codecs.set(name, known);
   }
-  return known as Codec<Messages[K]["out"], Messages[K]["init"]>;
+  return known;
+}
+
+/** By its full name only, step by step: protobufjs' own search finds parts of names too, and keeps each that it does not find. */
+function typeNamed(name: string): protobuf.Type | undefined {
+  if (name.length > longestName) return undefined;
+  let at: protobuf.ReflectionObject | null = rootOf(name);
+  for (const part of name.split(".")) {
+    if (!(at instanceof protobuf.Namespace)) return undefined;
+    at = at.get(part);
+  }
+  return at instanceof protobuf.Type ? at : undefined;
 }
 
 function makeCodec(type: protobuf.Type): Codec<unknown, unknown> {
