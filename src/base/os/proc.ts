@@ -20,12 +20,15 @@ export interface NamedProcess extends ProcessIdentity {
  */
 export function identify(pid: number): NamedProcess | undefined {
   if (pid <= 0) return undefined;
-  let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
     return undefined;
   }
+}
+
+/** Reads /proc/PID/stat; undefined for a zombie. Exported for tests. */
+export function parseStat(pid: number, stat: string): NamedProcess | undefined {
   // The name in parentheses may hold spaces and parentheses: count fields from the last one.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const state = fields[0];

@@ -61,12 +61,17 @@ export function parsePressure(text: string | undefined): Pressure | undefined {
     const fields = new Map(found.split(" ").map((part) => part.split("=") as [string, string]));
     return {
       totalNanos: (parseNumber(fields.get("total")) ?? 0n) * 1000n,
-      avg10: Number(fields.get("avg10") ?? 0),
-      avg60: Number(fields.get("avg60") ?? 0),
-      avg300: Number(fields.get("avg300") ?? 0),
+      avg10: average(fields.get("avg10")),
+      avg60: average(fields.get("avg60")),
+      avg300: average(fields.get("avg300")),
     };
   };
   return { some: line("some"), full: line("full") };
+}
+
+/** A share of time, such as 1.50; 0 for what is none, which a figure must not show as NaN. */
+function average(text = ""): number {
+  return /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : 0;
 }
 
 /** `usage - reclaimable`, never below zero: the two are not read in the same instant. */

@@ -24,6 +24,9 @@ test("CgroupLayout finds a cgroup of the unified hierarchy", () => {
     ],
     [":cri-containerd:id", "/sys/fs/cgroup/system.slice/cri-containerd-id.scope"],
     ["-.slice:p:n", "/sys/fs/cgroup/p-n.scope"],
+    ["/../../../etc/id", "/sys/fs/cgroup/etc/id"],
+    ["../../../etc/id", "/sys/fs/cgroup/etc/id"],
+    ["a.slice:../../../../../etc:id", "/sys/fs/cgroup/etc-id.scope"],
   ] as const;
   for (const [cgroupsPath, folder] of rows)
     assert.deepEqual(v2.locate(cgroupsPath), { version: 2, folder });

@@ -92,7 +92,7 @@ export function parseProcCgroup(text: string): Map<string, string> {
 
 /** The path below its hierarchy's top of the cgroup that an OCI spec, or a pod's cgroup_parent, names. */
 export function cgroupPathOf(cgroupsPath: string): string {
-  if (cgroupsPath.startsWith("/")) return cgroupsPath;
+  if (cgroupsPath.startsWith("/")) return path.posix.normalize(cgroupsPath); // never above the hierarchy's top
   if (cgroupsPath.includes(":")) return scopePath(cgroupsPath);
   return cgroupsPath.endsWith(".slice")
     ? path.posix.join("/", expandSlice(cgroupsPath))

@@ -106,25 +106,31 @@ async function readSwap(read: Read): Promise<SwapSample | undefined> {
   return usageBytes === undefined ? undefined : { usageBytes, limitBytes: parseLimit(max) };
 }
 
-/** Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`. */
+/**
+ * Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`. A kernel (since 5.14) ends the line of a device
+ * only where it has figures for it: `253:1 8:0 rbytes=1 …` are two devices.
+ */
 export function parseIoStat(text: string): IoSample[] {
   return text.split("\n").flatMap((line) => {
-    const [device = "", ...pairs] = line.split(" ");
-    const [, major, minor] = /^(\d+):(\d+)$/.exec(device) ?? [];
-    if (major === undefined || minor === undefined) return [];
-    const fields = new Map(pairs.map((pair) => pair.split("=") as [string, string]));
-    const value = (key: string): bigint => parseNumber(fields.get(key)) ?? 0n;
-    return [
-      {
-        major: Number(major),
-        minor: Number(minor),
-        readBytes: value("rbytes"),
-        writeBytes: value("wbytes"),
-        reads: value("rios"),
-        writes: value("wios"),
-      },
-    ];
+    const words = line.split(" ");
+    const starts = words.flatMap((word, at) => (/^\d+:\d+$/.test(word) ? [at] : []));
+    if (starts[0] !== 0) return [];
+    return starts.map((start, index) => ioSample(words.slice(start, starts[index + 1])));
   });
+}
+
+function ioSample([device = "", ...pairs]: readonly string[]): IoSample {
+  const [major = 0, minor = 0] = device.split(":").map(Number);
+  const fields = new Map(pairs.map((pair) => pair.split("=") as [string, string]));
+  const value = (key: string): bigint => parseNumber(fields.get(key)) ?? 0n;
+  return {
+    major,
+    minor,
+    readBytes: value("rbytes"),
+    writeBytes: value("wbytes"),
+    reads: value("rios"),
+    writes: value("wios"),
+  };
 }
 
 async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<HugetlbSample[]> {

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
 import { countProcesses, firstProcesses } from "./cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
+import { parseIoStat } from "./cgroup-v2.ts";
 import { memoryInUse, oomKills, readCgroupSample } from "./read-sample.ts";
 
 async function fill(root: string, files: Readonly<Record<string, string>>): Promise<void> {
@@ -196,6 +197,15 @@ for (const [what, files, count] of nested) {
     assert.equal(await countProcesses({ version: 2, folder: place.path }), count);
   });
 }
+
+test("io.stat tells devices apart where the kernel does not end the line of one without figures", () => {
+  const zero = { readBytes: 0n, writeBytes: 0n, reads: 0n, writes: 0n };
+  assert.deepEqual(parseIoStat("253:1 8:16 rbytes=5 wios=2\n259:0 \nnone 8:0 rbytes=1\n"), [
+    { ...zero, major: 253, minor: 1 },
+    { ...zero, major: 8, minor: 16, readBytes: 5n, writes: 2n },
+    { ...zero, major: 259, minor: 0 },
+  ]);
+});
 
 test("page cache is no memory in use", async () => {
   await using place = await scratch();
