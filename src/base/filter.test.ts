@@ -20,7 +20,13 @@ function read(thing: Thing, path: readonly string[]): string | undefined {
 const thing: Thing = {
   id: "web-1",
   image: "docker.io/library/nginx:1.27",
-  labels: { app: "web", "io.kubernetes.pod/name": "web, 1", "a.b": "c", empty: "" },
+  labels: {
+    app: "web",
+    "io.kubernetes.pod/name": "web, 1",
+    "a.b": "c",
+    empty: "",
+    odd: "\u0001\u0085😀\u0007\n",
+  },
 };
 
 const table: { filters: string[]; passes: boolean }[] = [
@@ -48,6 +54,10 @@ const table: { filters: string[]; passes: boolean }[] = [
   { filters: ["labels.toString"], passes: false },
   { filters: ['labels."io.kubernetes.pod/name"=="web, 1"'], passes: true },
   { filters: ["labels.a.b==c"], passes: true },
+  // As Go's %q writes what cannot be printed.
+  { filters: ['labels.odd=="\\x01\\u0085\\U0001f600\\a\\n"'], passes: true },
+  { filters: ['labels.odd!="x01\\u0085"'], passes: true },
+  { filters: ['labels.app=="\\w\\x65b"'], passes: true },
   { filters: ["unknown.field==x"], passes: false },
 ];
 

@@ -126,11 +126,16 @@ class FilterParser {
         value += char;
         continue;
       }
-      at += 1;
-      const escaped = this.#text[at];
+      const escaped = this.#text[at + 1];
       // In an expression a backslash is part of it, unless it guards the closing quote.
-      if (quote !== '"' && escaped !== quote) value += `\\${escaped ?? ""}`;
-      else value += unescaped(escaped);
+      if (quote !== '"' && escaped !== quote) {
+        value += `\\${escaped ?? ""}`;
+        at += 1;
+        continue;
+      }
+      const [text, length] = unescaped(this.#text, at + 1);
+      value += text;
+      at += length;
     }
     throw this.#wrong("quote is not closed", start);
   }
@@ -165,9 +170,29 @@ class FilterParser {
   }
 }
 
-function unescaped(char: string | undefined): string {
-  if (char === "n") return "\n";
-  if (char === "t") return "\t";
-  if (char === "r") return "\r";
-  return char ?? "";
+const oneLetter: Readonly<Record<string, string>> = {
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  v: "\v",
+};
+
+/**
+ * What stands behind a backslash means, and how many characters it has: as Go's `%q` writes, with which its
+ * clients quote. What that never writes stands for itself.
+ */
+function unescaped(text: string, at: number): [string, number] {
+  const letter = text[at] ?? "";
+  const byNumber = /x([\dA-Fa-f]{2})|u([\dA-Fa-f]{4})|U([\dA-Fa-f]{8})/y;
+  byNumber.lastIndex = at;
+  const [whole = "", ...digits] = byNumber.exec(text) ?? [];
+  const code = Number.parseInt(digits.find((found) => found !== undefined) ?? "", 16);
+  if (code <= 0x10ffff) return [String.fromCodePoint(code), whole.length];
+  return [
+    (Object.hasOwn(oneLetter, letter) ? oneLetter[letter] : undefined) ?? letter,
+    letter.length,
+  ];
 }
