@@ -66,3 +66,21 @@ for (const { name, options, out, error } of cases) {
     });
   }
 }
+
+test("LogReader puts a character together that two parts of a line share", () => {
+  const [first, second] = [Buffer.from("ä€").subarray(0, 3), Buffer.from("ä€").subarray(3)];
+  let out = "";
+  const io = { out: (text: string) => void (out += text), error: () => {} };
+  const reader = new LogReader(io, { tail: undefined, sinceMs: undefined, timestamps: false });
+  const prefix = "2026-11-23T20:00:00.000000001Z";
+  for (const [tag, content] of [
+    ["P", first],
+    ["F", second],
+  ] as const) {
+    reader.push(
+      Buffer.concat([Buffer.from(`${prefix} stdout ${tag} `), content, Buffer.from("\n")]),
+    );
+  }
+  reader.push(Buffer.from(`${prefix} stderr F x\n`));
+  assert.equal(out, "ä€\n");
+});

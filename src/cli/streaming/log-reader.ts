@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { StringDecoder } from "node:string_decoder";
 import type { CliIo } from "../cli-io.ts";
 
 export interface LogReaderOptions {
@@ -21,6 +22,8 @@ export class LogReader {
   readonly #io: Pick<CliIo, "out" | "error">;
   readonly #options: LogReaderOptions;
   readonly #partial = new Set<string>();
+  /** A line in parts may be cut in the middle of a character. */
+  readonly #decoders = { stdout: new StringDecoder("utf8"), stderr: new StringDecoder("utf8") };
   /** The last lines, until everything that is there has been seen. */
   #kept: Line[] | undefined;
   #rest: Buffer = Buffer.alloc(0);
@@ -35,7 +38,7 @@ export class LogReader {
     const all = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes;
     let from = 0;
     for (let at = all.indexOf(0x0a); at !== -1; at = all.indexOf(0x0a, from)) {
-      this.#take(all.toString("utf8", from, at));
+      this.#take(all.toString("latin1", from, at));
       from = at + 1;
     }
     this.#rest = Buffer.from(all.subarray(from));
@@ -48,14 +51,20 @@ export class LogReader {
     for (const line of lines) this.#print(line);
   }
 
-  /** `TIME STREAM F|P[:…] CONTENT`; P is a line that goes on. Anything else is printed as it is. */
+  /** `TIME STREAM F|P[:…] CONTENT`, a byte a character; P is a line that goes on. Anything else is printed as it is. */
   #take(raw: string): void {
     const match = /^(\S+) (stdout|stderr) (\S+) ?([\s\S]*)$/.exec(raw);
-    if (!match) return this.#keep({ stream: "stdout", time: "", text: `${raw}\n` });
-    const [, time = "", stream = "", tags = "", content = ""] = match;
+    if (!match) {
+      const text = Buffer.from(`${raw}\n`, "latin1").toString();
+      return this.#keep({ stream: "stdout", time: "", text });
+    }
+    const [, time = "", name = "", tags = "", content = ""] = match;
+    const stream = name === "stderr" ? "stderr" : "stdout";
     const { sinceMs } = this.#options;
     if (sinceMs !== undefined && Date.parse(time) < sinceMs) return;
-    const text = tags.split(":")[0] === "P" ? content : `${content}\n`;
+    const decoder = this.#decoders[stream];
+    const bytes = Buffer.from(content, "latin1");
+    const text = tags.split(":")[0] === "P" ? decoder.write(bytes) : `${decoder.end(bytes)}\n`;
     this.#keep({ stream, time, text });
   }
 
