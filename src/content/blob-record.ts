@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
+import { StoredFields } from "../metadata/stored-fields.ts";
 import type { ContentInfo, Digest } from "./ports.ts";
 
 interface StoredBlob {
@@ -25,13 +26,13 @@ const blobCodec: RecordCodec<ContentInfo> = {
     labels: { ...info.labels },
   }),
   decode: (value) => {
-    const stored = value as StoredBlob;
+    const stored = new StoredFields("content", value);
     return {
-      digest: stored.digest as Digest,
-      sizeBytes: BigInt(stored.size),
-      createdAtNanos: BigInt(stored.createdAt),
-      updatedAtNanos: BigInt(stored.updatedAt),
-      labels: stored.labels,
+      digest: stored.text("digest") as Digest,
+      sizeBytes: stored.decimal("size"),
+      createdAtNanos: stored.decimal("createdAt"),
+      updatedAtNanos: stored.decimal("updatedAt"),
+      labels: stored.textMap("labels"),
     };
   },
 };

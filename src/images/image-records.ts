@@ -2,6 +2,7 @@
 import { nowNanos } from "../base/now.ts";
 import type { Digest } from "../content/ports.ts";
 import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
+import { StoredFields } from "../metadata/stored-fields.ts";
 import type { Descriptor } from "./manifest/documents.ts";
 
 /** A name and what it points to: containerd's image record. */
@@ -41,13 +42,19 @@ const codec: RecordCodec<ImageRecord> = {
     updatedAt: String(updatedAtNanos),
   }),
   decode: (value) => {
-    const stored = value as StoredImage;
+    const stored = new StoredFields("image", value);
+    const target = stored.fields("target");
     return {
-      name: stored.name,
-      target: { ...stored.target, digest: stored.target.digest as Digest },
-      labels: stored.labels,
-      createdAtNanos: BigInt(stored.createdAt),
-      updatedAtNanos: BigInt(stored.updatedAt),
+      name: stored.text("name"),
+      target: {
+        mediaType: target.text("mediaType"),
+        digest: target.text("digest") as Digest,
+        size: target.integer("size"),
+        annotations: target.textMap("annotations"),
+      },
+      labels: stored.textMap("labels"),
+      createdAtNanos: stored.decimal("createdAt"),
+      updatedAtNanos: stored.decimal("updatedAt"),
     };
   },
 };

@@ -3,6 +3,7 @@ import { fault } from "../base/errors.ts";
 import { nowNanos } from "../base/now.ts";
 import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
 import { rememberNamespace } from "./records.ts";
+import { StoredFields } from "./stored-fields.ts";
 
 /** A root of garbage collection with an owner: what it holds stays until it is deleted or expires. */
 export interface Lease {
@@ -35,8 +36,12 @@ const leaseCodec: RecordCodec<Lease> = {
     labels,
   }),
   decode: (value) => {
-    const { id, createdAt, labels } = value as StoredLease;
-    return { id, createdAtNanos: BigInt(createdAt), labels };
+    const stored = new StoredFields("lease", value);
+    return {
+      id: stored.text("id"),
+      createdAtNanos: stored.decimal("createdAt"),
+      labels: stored.textMap("labels"),
+    };
   },
 };
 
@@ -44,8 +49,8 @@ const heldCodec: RecordCodec<Held> = {
   version: 1,
   encode: (held) => held,
   decode: (value) => {
-    const { lease, type, id } = value as Held;
-    return { lease, type, id };
+    const stored = new StoredFields("lease's resource", value);
+    return { lease: stored.text("lease"), type: stored.text("type"), id: stored.text("id") };
   },
 };
 

@@ -3,6 +3,7 @@ import { fault } from "../base/errors.ts";
 import type { ContainersContainer } from "../gen/tasks.gen.ts";
 import { codec } from "../rpc/codec.ts";
 import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
+import { StoredFields } from "./stored-fields.ts";
 
 /** A namespace that was made or labelled on purpose. Others exist by being used. */
 export interface NamespaceRecord {
@@ -28,11 +29,8 @@ const namespaceCodec: RecordCodec<NamespaceRecord> = {
   version: 1,
   encode: (record) => record,
   decode: (value) => {
-    const record = value as Partial<NamespaceRecord> | null;
-    if (typeof record?.name !== "string" || typeof record.labels !== "object") {
-      throw fault("DATA_LOSS", "namespace record has no name or labels");
-    }
-    return { name: record.name, labels: record.labels };
+    const stored = new StoredFields("namespace", value);
+    return { name: stored.text("name"), labels: stored.textMap("labels") };
   },
 };
 

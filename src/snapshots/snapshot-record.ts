@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.ts";
+import { StoredFields } from "../metadata/stored-fields.ts";
 import type { SnapshotInfo, SnapshotKind, SnapshotUsage } from "./ports.ts";
 
 /** A snapshot as it is stored: its face to callers, its folder's number, and its measured size. */
@@ -43,22 +44,22 @@ const snapshotCodec: RecordCodec<SnapshotRecord> = {
     ...(usage && { usage: { size: String(usage.sizeBytes), inodes: String(usage.inodes) } }),
   }),
   decode: (value) => {
-    const stored = value as StoredSnapshot;
-    if (!Number.isSafeInteger(stored.number)) throw new TypeError("snapshot without a folder");
+    const stored = new StoredFields("snapshot", value);
     return {
       info: {
-        name: stored.name,
-        parent: stored.parent,
-        kind: stored.kind,
-        createdAtNanos: BigInt(stored.createdAt),
-        updatedAtNanos: BigInt(stored.updatedAt),
-        labels: stored.labels,
+        name: stored.text("name"),
+        parent: stored.text("parent"),
+        kind: stored.oneOf("kind", ["VIEW", "ACTIVE", "COMMITTED"]),
+        createdAtNanos: stored.decimal("createdAt"),
+        updatedAtNanos: stored.decimal("updatedAt"),
+        labels: stored.textMap("labels"),
       },
-      number: stored.number,
-      usage: stored.usage && {
-        sizeBytes: BigInt(stored.usage.size),
-        inodes: BigInt(stored.usage.inodes),
-      },
+      number: stored.integer("number"),
+      usage: stored.has("usage") ? usageOf(stored.fields("usage")) : undefined,
     };
   },
 };
+
+function usageOf(stored: StoredFields): SnapshotUsage {
+  return { sizeBytes: stored.decimal("size"), inodes: stored.decimal("inodes") };
+}

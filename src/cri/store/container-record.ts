@@ -2,6 +2,7 @@
 import { fault } from "../../base/errors.ts";
 import type { ContainerConfig, LinuxContainerResources, Mount } from "../../gen/cri.gen.ts";
 import type { RecordCodec } from "../../metadata/ports.ts";
+import { StoredFields } from "../../metadata/stored-fields.ts";
 import { codec } from "../../rpc/codec.ts";
 import type { NamedRecord } from "./record-store.ts";
 
@@ -113,7 +114,10 @@ export const containerRecordCodec: RecordCodec<ContainerRecord> = {
     state: mapNanos(record.state, String),
   }),
   decode: (value) => {
+    const stored = new StoredFields("container", value);
+    checkStored(stored);
     const row = value as Stored;
+    if (row.resources !== null) stored.text("resources");
     const resources = codec("runtime.v1.LinuxContainerResources");
     return {
       ...row,
@@ -125,6 +129,28 @@ export const containerRecordCodec: RecordCodec<ContainerRecord> = {
     };
   },
 };
+
+/** What everything that lists containers relies on. */
+function checkStored(stored: StoredFields): void {
+  const texts = ["id", "name", "sandboxId", "config", "imageId", "imageName", "imageRef"];
+  for (const name of [...texts, "imageStopSignal", "logPath", "cgroupsPath"]) stored.text(name);
+  if (stored.has("checkpoint")) stored.text("checkpoint");
+  stored.decimal("createdAtNanos");
+  stored.list("mounts");
+  const user = stored.fields("user");
+  for (const name of ["uid", "gid"]) user.integer(name);
+  user.integers("groups");
+  const state = stored.fields("state");
+  const kind = state.oneOf("kind", ["created", "running", "exited", "unknown"]);
+  if (kind === "running") state.integer("pid");
+  if (kind === "running" || kind === "exited") state.decimal("startedAtNanos");
+  if (kind === "exited") {
+    state.decimal("finishedAtNanos");
+    state.integer("exitCode");
+  }
+  if (kind === "exited") for (const name of ["reason", "message"]) state.text(name);
+  if (kind === "unknown") state.text("reason");
+}
 
 function mapNanos(state: object, change: (nanos: unknown) => unknown): Record<string, unknown> {
   const copy: Record<string, unknown> = { ...state };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LinuxContainerResources, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { RecordCodec } from "../../metadata/ports.ts";
+import { StoredFields } from "../../metadata/stored-fields.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
 import type { PodHandler } from "../handlers.ts";
@@ -128,6 +129,31 @@ function decodeLimits(value: string | null): LinuxContainerResources | null {
   return value === null ? null : limits.decode(Buffer.from(value, "base64"));
 }
 
+/** What everything that lists sandboxes relies on. */
+function checkStored(stored: StoredFields): void {
+  for (const name of ["id", "name", "config", "runtimeHandler", "cgroupsPath"]) stored.text(name);
+  stored.decimal("createdAtNanos");
+  const state = stored.fields("state");
+  const kind = state.oneOf("kind", ["creating", "ready", "notReady"]);
+  if (kind === "ready") state.integer("pid");
+  if (kind === "notReady") state.text("reason");
+  checkNetwork(stored.fields("network"));
+  if (stored.has("handler")) {
+    const handler = stored.fields("handler");
+    handler.text("name");
+    for (const part of ["config", "features"]) handler.fields(part);
+  }
+}
+
+function checkNetwork(network: StoredFields): void {
+  const kind = network.oneOf("kind", ["host", "pending", "up", "down"]);
+  if (kind === "pending" || kind === "up") network.text("netnsPath");
+  if (kind !== "up") return;
+  network.text("ip");
+  network.textList("additionalIps");
+  network.fields("raw");
+}
+
 /** The row's form: the config as base64 of its protobuf, so that fields of later CRI minors survive. */
 export const sandboxRecordCodec: RecordCodec<SandboxRecord> = {
   version: 1,
@@ -143,6 +169,7 @@ export const sandboxRecordCodec: RecordCodec<SandboxRecord> = {
     }),
   }),
   decode: (value) => {
+    checkStored(new StoredFields("sandbox", value));
     const { resources, ...row } = value as Stored;
     return {
       ...row,
