@@ -16,6 +16,12 @@ const cases = [
     floor: 5,
     want: undefined,
   },
+  {
+    name: "reads any number",
+    spec: '{"oomScoreAdj":-9e2,"x":{"oomScoreAdj":-5.5}}',
+    floor: 0,
+    want: '{"oomScoreAdj":0,"x":{"oomScoreAdj":0}}',
+  },
   { name: "needs none", spec: '{"process":{}}', floor: 5, want: undefined },
   {
     name: "keeps 64-bit numbers exact",
@@ -66,3 +72,16 @@ for (const [spec, want] of [
     assert.equal(cgroupsPathIn(Buffer.from(spec)), want);
   });
 }
+
+test("what is no JSON is the client's fault, and what is no id is none", () => {
+  const broken = Buffer.from('{"cgroupsPath":"\\q","cgroupsPath":1,"gidMappings":');
+  for (const read of [mappedRootGid, cgroupsPathIn, (bytes: Buffer) => cgroupsPath(String(bytes))])
+    assert.throws(() => read(broken), { code: "INVALID_ARGUMENT", message: "spec is no JSON" });
+  assert.throws(() => cgroupsPathIn(Buffer.from('{"cgroupsPath":"\\q"}')), {
+    code: "INVALID_ARGUMENT",
+  });
+  for (const hostID of [-1, 0.5, 2 ** 32, "1"]) {
+    const spec = JSON.stringify({ linux: { gidMappings: [{ containerID: 0, hostID, size: 1 }] } });
+    assert.equal(mappedRootGid(Buffer.from(spec)), undefined);
+  }
+});

@@ -13,6 +13,8 @@ export interface Bootstrap {
 }
 
 const newestVersion = 3;
+/** sockaddr_un holds 108 bytes, the terminating zero among them; Node connects to what fits of a longer one. */
+const maxPathBytes = 107;
 
 /**
  * Reads what a shim's `start` wrote on stdout: a protobuf BootstrapResult (2.3 and later), JSON
@@ -24,11 +26,14 @@ export function parseBootstrapAnswer(stdout: Buffer): Bootstrap {
     const shown = stdout.subarray(0, 200).toString("utf8");
     throw fault("INTERNAL", `shim answered no address but ${JSON.stringify(shown)}`);
   }
-  if (answer.version > newestVersion) {
+  if (!(answer.version >= 0 && answer.version <= newestVersion)) {
     throw fault("UNIMPLEMENTED", `shim speaks version ${answer.version} of the task API`);
   }
   if (answer.protocol !== "ttrpc") {
-    throw fault("UNIMPLEMENTED", `shim speaks ${answer.protocol}, only ttrpc is supported`);
+    throw fault(
+      "UNIMPLEMENTED",
+      `shim speaks ${JSON.stringify(answer.protocol.slice(0, 200))}, only ttrpc is supported`,
+    );
   }
   return answer;
 }
@@ -36,8 +41,11 @@ export function parseBootstrapAnswer(stdout: Buffer): Bootstrap {
 /** The path in a shim's address. INVALID_ARGUMENT for anything but a unix socket with a full path. */
 export function socketPathOf(address: string): string {
   const path = address.startsWith("unix://") ? address.slice("unix://".length) : address;
-  if (path.startsWith("/")) return path;
-  throw fault("INVALID_ARGUMENT", `shim address "${address}" is no unix socket`);
+  const isOne =
+    path.startsWith("/") && !path.includes("\0") && Buffer.byteLength(path) <= maxPathBytes;
+  if (isOne) return path;
+  const shown = JSON.stringify(address.slice(0, 200));
+  throw fault("INVALID_ARGUMENT", `shim address ${shown} is no unix socket`);
 }
 
 function fromProtobuf(stdout: Buffer): Bootstrap | undefined {
@@ -65,7 +73,7 @@ function fromJson(stdout: Buffer): Bootstrap | undefined {
   const version = value["version"];
   const protocol = value["protocol"];
   return {
-    version: typeof version === "number" ? version : 2,
+    version: typeof version === "number" && Number.isInteger(version) ? version : 2,
     address: value["address"],
     protocol: typeof protocol === "string" && protocol !== "" ? protocol : "ttrpc",
   };

@@ -77,7 +77,9 @@ test("parseBootstrapAnswer answers or throws a fault for any bytes", () => {
 test("socketPathOf takes unix sockets only", () => {
   assert.equal(socketPathOf(address), "/run/containerd/s/0123abcd");
   assert.equal(socketPathOf("/run/x"), "/run/x");
-  for (const bad of ["vsock://3:1024", "tcp://1.2.3.4", "relative"]) {
+  const long = `unix:///${"x".repeat(107)}`; // one more than fits
+  assert.equal(socketPathOf(long.slice(0, -1)).length, 107);
+  for (const bad of ["vsock://3:1024", "tcp://1.2.3.4", "relative", "unix:///a\0b", long]) {
     assert.throws(() => socketPathOf(bad), { code: "INVALID_ARGUMENT" });
   }
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import net from "node:net";
 import { errnoOf } from "../../base/errors.ts";
 import { sleep } from "../../base/timers.ts";
@@ -10,10 +10,13 @@ const pauseMs = 20;
 
 /**
  * Removes the socket of a shim that was killed before it could: nobody accepts on it any more. One
- * that somebody serves is left alone.
+ * that somebody serves is left alone, and so is what is no socket: its path comes from a file, which may be damaged,
+ * and the kernel refuses a connection to any other file as well.
  */
 export async function removeDeadSocket(file: string): Promise<void> {
   for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const facts = await lstat(file).catch(() => undefined);
+    if (facts?.isSocket() !== true) return;
     const refusal = await refusalOf(file);
     if (refusal === "ECONNREFUSED") await rm(file, { force: true });
     if (refusal !== undefined) return;
