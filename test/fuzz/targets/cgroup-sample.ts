@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { type CgroupLimits, readCgroupLimits } from "../../../src/metrics/cgroup/cgroup-limits.ts";
 import type { CgroupSample, Pressure } from "../../../src/metrics/cgroup/cgroup-sample.ts";
 import {
@@ -10,12 +11,11 @@ import {
   readCgroupSample,
 } from "../../../src/metrics/cgroup/read-sample.ts";
 import { ByteSource } from "../byte-source.ts";
+import { scratchFolder } from "../scratch-folder.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const controllers = ["cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb"];
 const most = 2n ** 62n;
-let folder: string | undefined;
-
 /** Figures that are written as the kernel does, in the files of either version, come back in their places. */
 export const target: FuzzTarget = {
   name: "cgroup-sample",
@@ -320,13 +320,8 @@ function checkSane(sample: CgroupSample): void {
 }
 
 function fill(files: readonly (readonly [string, string])[], isV2: boolean): string {
-  if (folder === undefined) {
-    const made = mkdtempSync("/dev/shm/berth-fuzz-cgroup-");
-    folder = made;
-    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
-  }
-  const place = path.join(folder, isV2 ? "two" : "one");
-  rmSync(place, { recursive: true, force: true });
+  const place = path.join(scratchFolder("cgroup-sample"), isV2 ? "two" : "one");
+  removeFolderSync(place);
   for (const name of isV2 ? [""] : controllers)
     mkdirSync(path.join(place, name), { recursive: true });
   for (const [name, content] of files) writeFileSync(path.join(place, name), content);

@@ -10,11 +10,10 @@ import {
 import { LogFile } from "../../../src/cri/logs/log-file.ts";
 import { mendTail } from "../../../src/cri/logs/mend-tail.ts";
 import { ByteSource, cutUp } from "../byte-source.ts";
+import { scratchFolder } from "../scratch-folder.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const time = Buffer.from("2026-11-23T22:20:00.123456789Z");
-let folder: string | undefined;
-
 /**
  * What containers print, as lines of a CRI log: however it is cut it gives the same lines, a kubelet reads them, and
  * together they are what was printed. A file that a crash or a full disk has cut ends with a whole line again.
@@ -171,7 +170,7 @@ function checkAnyTail(bytes: Buffer): void {
 }
 
 function mendedFile(bytes: Buffer): Buffer {
-  const file = `${place()}/mended`;
+  const file = `${scratchFolder("log-lines")}/mended`;
   fs.writeFileSync(file, bytes);
   const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_APPEND);
   try {
@@ -184,12 +183,12 @@ function mendedFile(bytes: Buffer): Buffer {
 
 /** A disk that is full now and then, in the middle of a line as well: the file has whole lines, and all bytes are counted. */
 function checkWritten(lines: readonly Buffer[], source: ByteSource): void {
-  const file = `${place()}/log`;
+  const file = `${scratchFolder("log-lines")}/log`;
   fs.rmSync(file, { force: true });
   const losses = { began: 0, ended: 0 };
   let room = 0;
   const log = new LogFile(
-    { file, folder: place() },
+    { file, folder: scratchFolder("log-lines") },
     { began: () => void (losses.began += 1), ended: () => void (losses.ended += 1) },
     {
       write: (fd, buffer, offset, length) => {
@@ -242,13 +241,4 @@ function checkWritten(lines: readonly Buffer[], source: ByteSource): void {
   });
   assert.equal(losses.began, losses.ended);
   assert.ok(losses.began > 0 || counts.lostBytes === 0);
-}
-
-function place(): string {
-  if (folder === undefined) {
-    const made = fs.mkdtempSync("/dev/shm/berth-fuzz-logs-");
-    folder = made;
-    process.once("exit", () => fs.rmSync(made, { recursive: true, force: true }));
-  }
-  return folder;
 }

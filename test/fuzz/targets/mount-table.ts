@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cgroupMounts, mountsHolding } from "../../../src/base/os/mount-table.ts";
 import { type MountEntry, parseMountinfo } from "../../../src/base/os/mountinfo.ts";
 import { ByteSource } from "../byte-source.ts";
+import { scratchFolder } from "../scratch-folder.ts";
 import type { FuzzTarget } from "../target.ts";
-
-let file: string | undefined;
 
 /**
  * Tables of mounts: what the kernel would write of a mount is read back as it was; what is asked of a table, which is
@@ -65,7 +64,7 @@ async function checkAsked(
   entries: readonly MountEntry[],
   wanted: readonly string[],
 ): Promise<void> {
-  const options = { file: place() };
+  const options = { file: `${scratchFolder("mount-table")}/mountinfo` };
   writeFileSync(options.file, text);
   const held = await mountsHolding(wanted, options);
   for (const path of wanted) {
@@ -155,13 +154,4 @@ function escaped(text: string): string {
     /[ \t\n\\]/g,
     (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`,
   );
-}
-
-function place(): string {
-  if (file === undefined) {
-    const folder = mkdtempSync("/dev/shm/berth-fuzz-mounts-");
-    file = `${folder}/mountinfo`;
-    process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  }
-  return file;
 }

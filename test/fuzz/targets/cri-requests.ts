@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { setImmediate as loopTurn } from "node:timers/promises";
+import { fault, isFault } from "../../../src/base/errors.ts";
+import { createImageService } from "../../../src/cri/image-service/image-service.ts";
+import type { CallContext, ServiceName } from "../../../src/rpc/service.ts";
+import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
+import { statusOf } from "../../../src/rpc/status.ts";
+import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-world.ts";
+import { ByteSource } from "../byte-source.ts";
+import { randomMessage } from "../random-message.ts";
+import { scratchFolder } from "../scratch-folder.ts";
+import { type FuzzTarget, refused } from "../target.ts";
+
+const requestNames: Readonly<Record<string, string>> = { GetContainerEvents: "GetEventsRequest" };
+const services = [
+  "runtime.v1.RuntimeService",
+  "runtime.v1.ImageService",
+] as const satisfies readonly ServiceName[];
+const methods = services.flatMap((service) =>
+  methodsOf(service).map((method) => ({ method, service })),
+);
+const codes = [
+  "INVALID_ARGUMENT",
+  "NOT_FOUND",
+  "FAILED_PRECONDITION",
+  "ALREADY_EXISTS",
+  "UNIMPLEMENTED",
+  "OUT_OF_RANGE",
+  "RESOURCE_EXHAUSTED",
+  "UNAVAILABLE",
+  "ABORTED",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+] as const;
+/**
+ * Calls of both CRI services, one after another, on a pod with a container: messages that are valid by their
+ * descriptors, and any bytes. Each is answered or refused in words; what was accepted is told again as it was given,
+ * also after a restart.
+ */
+export const target: FuzzTarget = {
+  name: "cri-requests",
+  parses: [
+    "src/rpc/codec.ts",
+    "src/cri/validate.ts",
+    "src/cri/config-limits.ts",
+    "src/cri/convert",
+    "src/cri/runtime-service",
+    "src/cri/image-service",
+    "src/cri/store",
+  ],
+  dictionary: [
+    "\x0a",
+    "\x12",
+    "\x1a",
+    "\x22",
+    "\xff\xff\xff\xff\x0f",
+    "default",
+    "__proto__",
+    "busybox",
+  ],
+  maxBytes: 1024,
+  seeds: () =>
+    methods.flatMap((_, at) =>
+      [1, 2, 3].map((salt) =>
+        Buffer.from([at, 1, ...Array.from({ length: 160 }, (__, n) => (n * 31 * salt + at) & 255)]),
+      ),
+    ),
+  run: async (input) => {
+    const source = new ByteSource(input);
+    await using world = await FakeWorld.create();
+    world.runtime.streamThrough(fakeStreaming);
+    const pod = await world.runPod();
+    const container = await world.startedContainer(pod);
+    world.execOutput = { stdout: "out", stderr: "err" };
+    const known = [pod, container, pod.slice(0, 5), "busybox", busybox.id, ""];
+    for (let calls = 0; calls < 5 && source.left > 0; calls += 1)
+      await oneCall(world, source, known);
+    await checkLists(world);
+  },
+};
+
+async function oneCall(world: FakeWorld, source: ByteSource, known: string[]): Promise<void> {
+  const { method, service } = source.pick(methods);
+  const name = `runtime.v1.${requestNames[method.name] ?? `${method.name}Request`}`;
+  // Any bytes could name any place of the disk to write to.
+  const isDrawn = source.below(4) > 0 || method.name === "CheckpointContainer";
+  const request = isDrawn ? drawn(source, method, name, known) : decoded(source, method);
+  if (request === undefined) return;
+  const handler = handlerOf(world, service, method.name);
+  assert.ok(handler, method.name);
+  const abort = new AbortController();
+  const call = { signal: abort.signal, namespace: undefined, headers: {} };
+  const timer = setTimeout(() => abort.abort(fault("DEADLINE_EXCEEDED", "too slow")), 5_000);
+  try {
+    const answers =
+      method.kind === "unary"
+        ? [await handler(request, call)]
+        : await collect(handler(request, call), abort);
+    for (const answer of answers) checkAnswer(method, answer);
+    if (answers.length === 1) await checkEcho(world, method.name, request, answers[0], known);
+  } catch (error) {
+    if (abort.signal.aborted && method.name === "GetContainerEvents") return;
+    refused(shortened(error), ...codes);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+type Handler = (request: unknown, call: CallContext) => unknown;
+
+function handlerOf(world: FakeWorld, service: ServiceName, name: string): Handler | undefined {
+  const impl = service === "runtime.v1.RuntimeService" ? world.runtime.service : imageService;
+  return (impl as Readonly<Record<string, Handler | undefined>>)[name];
+}
+
+const imageService = createImageService({
+  images: {
+    find: (name) => (["busybox", busybox.id].includes(name) ? busybox : undefined),
+    list: () => [busybox],
+    pull: async (name) => {
+      if (name === "busybox") return busybox;
+      throw fault("NOT_FOUND", "no such image");
+    },
+    unpack: async () => {},
+    load: async () => [],
+    remove: async () => {},
+    usage: async () => ({ mountpoint: "/", usedBytes: 1n, inodes: 2n }),
+  },
+  inspect: async () => "{}",
+});
+
+const url = async (): Promise<string> => "http://127.0.0.1:1/token";
+const fakeStreaming = {
+  address: "127.0.0.1:1",
+  exec: url,
+  attach: url,
+  portForward: url,
+  [Symbol.asyncDispose]: async () => {},
+};
+
+/** What goes over a wire, so that it is complete as the server makes it. */
+function drawn(
+  source: ByteSource,
+  method: ServiceMethod,
+  name: string,
+  known: readonly string[],
+): unknown {
+  const text = (field: string): string | undefined => {
+    if (field === "location")
+      return source.pick([
+        `${scratchFolder("cri-requests")}/out`,
+        "relative",
+        scratchFolder("cri-requests"),
+        `${scratchFolder("cri-requests")}/none/x`,
+      ]);
+    const isId = /^(?:id|podSandboxId|containerId|image)$/.test(field);
+    return isId && source.below(8) > 0 ? source.pick(known) : undefined;
+  };
+  const message = randomMessage(source, name, text);
+  if (method.name === "CreateContainer" && source.below(4) > 0) {
+    message["podSandboxId"] = known[0];
+    message["config"] = { ...containerConfig(), ...(message["config"] as object | undefined) };
+  }
+  if (method.name === "RunPodSandbox" && source.below(4) > 0) {
+    const metadata = {
+      name: source.pick(["w", "x"]),
+      namespace: "n",
+      uid: source.pick(["1", "2"]),
+      attempt: source.below(3),
+    };
+    message["config"] = {
+      ...(message["config"] as object | undefined),
+      metadata,
+      logDirectory: "/var/log/x",
+    };
+    message["runtimeHandler"] = source.pick(["", "runc", "crun", "none"]);
+  }
+  return method.request.decode(method.request.encode(message));
+}
+
+function decoded(source: ByteSource, method: ServiceMethod): unknown {
+  const bytes = source.bytes(200);
+  let request: unknown;
+  try {
+    request = method.request.decode(bytes);
+  } catch (error) {
+    assert.ok(error instanceof Error && !(error instanceof TypeError), String(error));
+    return undefined;
+  }
+  assert.deepEqual(method.request.decode(method.request.encode(request)), request);
+  assert.deepEqual(method.request.normalize(request), request);
+  return request;
+}
+
+async function collect(answers: unknown, abort: AbortController): Promise<unknown[]> {
+  const all: unknown[] = [];
+  void loopTurn().then(async () => {
+    await loopTurn();
+    abort.abort(new Error("enough"));
+  });
+  try {
+    for await (const answer of answers as AsyncIterable<unknown>) {
+      all.push(answer);
+      if (all.length === 20) break;
+    }
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+  }
+  return all;
+}
+
+function checkAnswer(method: ServiceMethod, answer: unknown): void {
+  const complete = method.response.normalize(answer);
+  assert.deepEqual(method.response.decode(method.response.encode(answer)), complete, method.name);
+}
+
+type Facts = {
+  readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
+  readonly metadata?: unknown;
+};
+type Config = { readonly config?: Facts | null };
+
+/** A pod and a container tell their labels, annotations and names as they were given. */
+async function checkEcho(
+  world: FakeWorld,
+  name: string,
+  request: unknown,
+  answer: unknown,
+  known: string[],
+): Promise<void> {
+  if (name === "RunPodSandbox") {
+    const { podSandboxId } = answer as { podSandboxId: string };
+    known.push(podSandboxId);
+    const { status } = await world.call("PodSandboxStatus", { podSandboxId });
+    return checkSame(status as Facts, request);
+  }
+  if (name !== "CreateContainer") return;
+  const { containerId } = answer as { containerId: string };
+  known.push(containerId);
+  const { status } = await world.call("ContainerStatus", { containerId });
+  checkSame(status as Facts, request);
+}
+
+function checkSame(told: Facts, request: unknown): void {
+  const { config } = request as Config;
+  assert.ok(config);
+  for (const part of ["labels", "annotations", "metadata"] as const)
+    assert.deepEqual(plain(told[part]), plain(config[part]), part);
+}
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? {}));
+
+/** Lists hold together, and a restart changes nothing in them. */
+async function checkLists(world: FakeWorld): Promise<void> {
+  const before = await lists(world);
+  await world.restart();
+  assert.deepEqual(await lists(world), before, "after a restart");
+}
+
+async function lists(world: FakeWorld): Promise<unknown> {
+  const pods = (await world.call("ListPodSandbox", {})).items ?? [];
+  const containers = (await world.call("ListContainers", {})).containers ?? [];
+  const ids = [...pods, ...containers].map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length);
+  for (const { podSandboxId } of containers) assert.ok(pods.some(({ id }) => id === podSandboxId));
+  const names = pods.map(({ metadata }) => JSON.stringify(metadata));
+  assert.equal(new Set(names).size, names.length, "two pods of one name");
+  for (const { id = "" } of containers)
+    await world.call("ContainerStatus", { containerId: id, verbose: true });
+  for (const { id = "" } of pods)
+    await world.call("PodSandboxStatus", { podSandboxId: id, verbose: true });
+  return plain(
+    [pods, containers].map((list) =>
+      list.map(({ id, labels, annotations, metadata, createdAt }) => ({
+        id,
+        labels,
+        annotations,
+        metadata,
+        createdAt: String(createdAt),
+      })),
+    ),
+  );
+}
+
+/** A message is cut on its way out. */
+function shortened(error: unknown): unknown {
+  return isFault(error)
+    ? fault(error.code, statusOf(error).message.slice(0, 4096), { cause: error })
+    : error;
+}
