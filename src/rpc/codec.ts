@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import protobuf from "protobufjs";
+import { fault } from "../base/errors.ts";
 import type { CriMessages } from "../gen/cri.gen.ts";
 import { descriptor as criDescriptor } from "../gen/cri-descriptor.gen.js";
 import type { ProtoAny, ProtoAnyInit, TasksMessages } from "../gen/tasks.gen.ts";
@@ -95,7 +96,10 @@ export function packAny<K extends MessageName>(name: K, value: Messages[K]["init
   return { type_url: name, value: codec(name).encode(value) };
 }
 
-/** The message inside an Any, or undefined when the Any holds another type. Any host prefix is accepted. */
+/**
+ * The message inside an Any, or undefined when the Any holds another type. Any host prefix is accepted.
+ * INVALID_ARGUMENT when its bytes are no such message: they are somebody else's, who should hear of it.
+ */
 export function unpackAny<K extends MessageName>(
   name: K,
   any: ProtoAnyInit | null | undefined,
@@ -103,5 +107,9 @@ export function unpackAny<K extends MessageName>(
   if (!any?.type_url) return undefined;
   const url = any.type_url;
   if (url !== name && !url.endsWith(`/${name}`)) return undefined;
-  return codec(name).decode(any.value ?? Buffer.alloc(0));
+  try {
+    return codec(name).decode(any.value ?? Buffer.alloc(0));
+  } catch (error) {
+    throw fault("INVALID_ARGUMENT", `the bytes of a ${name} cannot be decoded`, { cause: error });
+  }
 }

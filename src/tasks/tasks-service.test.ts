@@ -84,6 +84,19 @@ const failures: {
     code: "NOT_FOUND",
   },
   {
+    name: "Create with options that are no message",
+    call: (b) =>
+      b.client.Create(
+        {
+          containerId: "bare",
+          options: { type_url: "containerd.runc.v1.Options", value: Buffer.from([0x0a, 0x7f]) },
+        },
+        on,
+      ),
+    code: "INVALID_ARGUMENT",
+    message: /^the bytes of a containerd.runc.v1.Options cannot be decoded$/,
+  },
+  {
     name: "a second Create",
     call: (b) => b.client.Create({ containerId: "t" }, on),
     code: "ALREADY_EXISTS",

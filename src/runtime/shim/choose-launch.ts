@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProtoAny } from "../../gen/tasks.gen.ts";
-import { codec } from "../../rpc/codec.ts";
+import { unpackAny } from "../../rpc/codec.ts";
 import type { ShimBinary } from "./binary.ts";
 
 /** How a shim may be started: "auto" takes the direct way where it is known to do the same. */
@@ -43,6 +43,5 @@ function isAlone({ spec, id, sandboxId }: LaunchFacts): boolean {
 }
 
 function hasShimCgroup(options: ProtoAny | null): boolean {
-  if (options === null || !options.type_url.endsWith(runcOptions)) return false;
-  return codec(runcOptions).decode(Buffer.from(options.value)).shimCgroup !== "";
+  return (unpackAny(runcOptions, options)?.shimCgroup ?? "") !== "";
 }
