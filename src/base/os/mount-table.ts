@@ -47,11 +47,11 @@ export async function mountsHolding(
   options: MountTableOptions = {},
 ): Promise<HoldingMounts> {
   const sorted = paths.map(toBytes).sort();
-  const found = new Map<string, string>();
+  const found = new Map<string, MountEntry>();
   await eachMount(options, (line, point) => {
-    if (isPrefixIn(sorted, point)) found.set(point, line);
+    if (isPrefixIn(sorted, point)) for (const entry of toEntry(line)) found.set(point, entry);
   });
-  return new HoldingMounts([...found.values()].flatMap(toEntry));
+  return new HoldingMounts(found.values());
 }
 
 /** Whether one of the paths is the folder or lies below it. */

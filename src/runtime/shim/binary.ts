@@ -66,7 +66,7 @@ export function programOf(runtime: string): string {
   if (parts.length < 2 || !parts.every((part) => /^[A-Za-z0-9_-]+$/.test(part))) {
     throw fault(
       "INVALID_ARGUMENT",
-      `runtime name "${runtime}" is not like "io.containerd.runc.v2"`,
+      `runtime name "${runtime.slice(0, 200)}" is not like "io.containerd.runc.v2"`,
     );
   }
   return `containerd-shim-${name}-${version}`;
