@@ -30,6 +30,8 @@ export interface RecoverPorts {
   readonly grpcAddress: string;
   readonly loadTimeoutMs: number;
   readonly log: Logger;
+  /** killShimsWithoutBundle, which looks at all processes; another only in tests. */
+  readonly killShims?: typeof killShimsWithoutBundle;
   isKnown(namespace: string, id: string): boolean;
   /** Lists the task of a live shim. */
   adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): unknown;
@@ -230,9 +232,9 @@ async function findBundles(ports: RecoverPorts): Promise<Found[]> {
 }
 
 async function endBundlelessShims(ports: RecoverPorts, found: readonly Found[]): Promise<void> {
-  const { grpcAddress, log } = ports;
+  const { grpcAddress, log, killShims = killShimsWithoutBundle } = ports;
   const bundles = new Set(found.map(({ namespace, id }) => `${namespace}/${id}`));
-  const killed = await killShimsWithoutBundle({
+  const killed = await killShims({
     grpcAddress,
     bundles: path.join(ports.state, taskFolder),
     spared: await ports.pool.pids(),

@@ -109,3 +109,10 @@ const texts = [
 function anyText(source: ByteSource, field: string, textOf: FieldText): string {
   return textOf(field) ?? (source.bool() ? source.pick(texts) : source.text(24));
 }
+
+/** The full name of what a method takes. */
+export function requestName(service: string, method: string): string {
+  const found = rootOf(service).lookupService(service).methods[method];
+  found?.resolve();
+  return found?.resolvedRequestType?.fullName.slice(1) ?? "";
+}

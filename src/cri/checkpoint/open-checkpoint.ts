@@ -77,7 +77,7 @@ export async function openCheckpoint(
     // What it has besides files and folders could lead to the host's.
     await specs.openRootfs(layers).copyDirectory("/", folder, { plain: true }, call);
   }
-  const { rootfsImage, rootfsImageRef, rootfsImageName } = await readConfig(folder);
+  const { rootfsImage, rootfsImageRef, rootfsImageName } = await readImageNames(folder);
   const names = [rootfsImageRef, rootfsImageName, rootfsImage].filter((name) => name !== "");
   for (const name of names) {
     const image = images.find(name);
@@ -90,7 +90,8 @@ export async function openCheckpoint(
 
 type ImageNames = Pick<CheckpointConfig, "rootfsImage" | "rootfsImageRef" | "rootfsImageName">;
 
-async function readConfig(folder: string): Promise<ImageNames> {
+/** What an unpacked checkpoint says its image is called; INVALID_ARGUMENT when it is none. Exported for tests. */
+export async function readImageNames(folder: string): Promise<ImageNames> {
   const files = checkpointFiles(folder);
   try {
     if (!(await lstat(files.criu)).isDirectory()) throw new Error(`${files.criu} is no folder`);

@@ -8,11 +8,10 @@ import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.
 import { statusOf } from "../../../src/rpc/status.ts";
 import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-world.ts";
 import { ByteSource } from "../byte-source.ts";
-import { randomMessage } from "../random-message.ts";
+import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
-const requestNames: Readonly<Record<string, string>> = { GetContainerEvents: "GetEventsRequest" };
 const services = [
   "runtime.v1.RuntimeService",
   "runtime.v1.ImageService",
@@ -61,9 +60,9 @@ export const target: FuzzTarget = {
   ],
   maxBytes: 1024,
   seeds: () =>
-    methods.flatMap((_, at) =>
-      [1, 2, 3].map((salt) =>
-        Buffer.from([at, 1, ...Array.from({ length: 160 }, (__, n) => (n * 31 * salt + at) & 255)]),
+    Array.from({ length: 12 }, (_, salt) =>
+      Buffer.from(
+        Array.from({ length: 400 }, (__, at) => ((at + 1) * (31 + 2 * salt) + salt) & 255),
       ),
     ),
   run: async (input) => {
@@ -82,7 +81,7 @@ export const target: FuzzTarget = {
 
 async function oneCall(world: FakeWorld, source: ByteSource, known: string[]): Promise<void> {
   const { method, service } = source.pick(methods);
-  const name = `runtime.v1.${requestNames[method.name] ?? `${method.name}Request`}`;
+  const name = requestName(method.service, method.name);
   // Any bytes could name any place of the disk to write to.
   const isDrawn = source.below(4) > 0 || method.name === "CheckpointContainer";
   const request = isDrawn ? drawn(source, method, name, known) : decoded(source, method);
@@ -185,7 +184,7 @@ function decoded(source: ByteSource, method: ServiceMethod): unknown {
   try {
     request = method.request.decode(bytes);
   } catch (error) {
-    assert.ok(error instanceof Error && !(error instanceof TypeError), String(error));
+    assert.ok(error instanceof Error); // protobufjs' own: the server answers it as INTERNAL
     return undefined;
   }
   assert.deepEqual(method.request.decode(method.request.encode(request)), request);
