@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "./base/logger.ts";
+import { MemoryBudget } from "./base/memory/memory-budget.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
 import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
@@ -14,6 +15,8 @@ import { PluginRegistry } from "./plugin/registry.ts";
 import { makePrivate } from "./private-folders.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
+import { callMemory } from "./wiring/call-memory.ts";
+import type { Environment } from "./wiring/environment.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
 
 export interface DaemonOptions {
@@ -47,6 +50,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await makePrivate(config, log);
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
+  const memory = new MemoryBudget();
+  tellLimit(memory, log);
   const registry = new PluginRegistry(log);
   const live = new LiveConfig(config);
   const reloads = new ReloadHistory(config);
@@ -58,6 +63,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     reloads,
     log,
     metrics,
+    memory,
     version,
     revision,
     fail: lost.reject,
@@ -66,9 +72,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const plugin of parts.plugins) registry.register(plugin);
 
   await using undo = new AsyncDisposableStack();
+  undo.use(memory);
   undo.use(registry);
   await registry.start({ signal, vital: parts.vital });
-  const server = undo.use(serverFor(config, metrics, log));
+  const server = undo.use(serverFor(config, { metrics, memory, log }));
   for (const face of parts.grpc) registry.find(face)?.addTo(server);
   await server.listen();
   await recoverPods(parts, registry, log, signal);
@@ -95,7 +102,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-function serverFor(config: StartConfig, metrics: Metrics, log: Logger): GrpcServer {
+function serverFor(
+  config: StartConfig,
+  { metrics, memory, log }: Pick<Environment, "metrics" | "memory" | "log">,
+): GrpcServer {
   const { address, uid, gid, maxRecvBytes, maxSendBytes } = config.grpc;
   return createGrpcServer({
     path: address,
@@ -103,8 +113,15 @@ function serverFor(config: StartConfig, metrics: Metrics, log: Logger): GrpcServ
     gid,
     maxRecvBytes,
     maxSendBytes,
+    memory: callMemory(memory, log),
     onCall: (report) => observeCall(report, metrics, log),
   });
+}
+
+/** Of a cgroup's limit the operator shall see what was made. */
+function tellLimit(memory: MemoryBudget, log: Logger): void {
+  const { cgroup, limitBytes, heapLimitBytes } = memory.facts();
+  if (cgroup !== "") log.info({ cgroup, limitBytes, heapLimitBytes }, "memory is limited");
 }
 
 function observeCall(report: CallReport, metrics: Metrics, log: Logger): void {

@@ -10,11 +10,15 @@ const keptBytes = 1024 * 1024;
  */
 export class GrowingBuffer {
   readonly #limit: number;
+  readonly #mayHold: (bytes: number) => boolean;
+  #isRefused = false;
   #buffer = Buffer.alloc(0);
   #length = 0;
 
-  constructor(limitBytes: number) {
+  /** `mayHold` is asked before each growth; where it says no, the buffer stays as large as it is. */
+  constructor(limitBytes: number, mayHold: (bytes: number) => boolean = () => true) {
     this.#limit = limitBytes;
+    this.#mayHold = mayHold;
   }
 
   get length(): number {
@@ -22,15 +26,20 @@ export class GrowingBuffer {
   }
 
   get isFull(): boolean {
-    return this.#length >= this.#limit;
+    return this.#isRefused || this.#length >= this.#limit;
+  }
+
+  /** It had to drop something because it may not grow. */
+  get isRefused(): boolean {
+    return this.#isRefused;
   }
 
   /** Copies as much of `piece` as there is room for; answers how many bytes that were. */
   add(piece: Uint8Array): number {
     const taken = Math.min(piece.byteLength, this.#limit - this.#length);
-    if (taken <= 0) return 0;
+    if (taken <= 0 || this.#isRefused) return 0;
     const needed = this.#length + taken;
-    if (needed > this.#buffer.length) this.#grow(needed);
+    if (needed > this.#buffer.length && !this.#grow(needed)) return 0;
     this.#buffer.set(taken === piece.byteLength ? piece : piece.subarray(0, taken), this.#length);
     this.#length = needed;
     return taken;
@@ -46,10 +55,14 @@ export class GrowingBuffer {
     if (this.#buffer.length > keptBytes) this.#buffer = Buffer.alloc(0);
   }
 
-  #grow(needed: number): void {
+  #grow(needed: number): boolean {
     const wanted = Math.max(needed, 2 * this.#buffer.length, firstBytes);
-    const larger = Buffer.allocUnsafeSlow(Math.min(wanted, this.#limit));
+    const bytes = Math.min(wanted, this.#limit);
+    this.#isRefused = !this.#mayHold(bytes);
+    if (this.#isRefused) return false;
+    const larger = Buffer.allocUnsafeSlow(bytes);
     this.#buffer.copy(larger, 0, 0, this.#length);
     this.#buffer = larger;
+    return true;
   }
 }

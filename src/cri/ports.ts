@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import type { RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Client, IoCreator } from "../client/ports.ts";
 import type { Config } from "../config/config.ts";
@@ -47,6 +48,8 @@ export interface RuntimeServicePorts {
   readonly config: Config;
   /** For verbose Status: when the configuration was read, and what became of the last reload. */
   readonly reloads?: () => unknown;
+  /** For verbose Status: what memory there is, what holds it, and what was refused for lack of it. */
+  readonly memory?: () => unknown;
   readonly specs: SpecBuilders;
   readonly hostFacts: HostFacts;
   /** What the OCI runtime of a handler can do. From memory. */
@@ -162,10 +165,13 @@ export interface OutputCapture {
   create(limitBytes: number): CapturedOutput;
 }
 
-export interface CapturedOutput {
+/** Kept until it is disposed of. */
+export interface CapturedOutput extends Disposable {
   readonly io: IoCreator;
   stdout(): Uint8Array;
   stderr(): Uint8Array;
+  /** A fault about `what` when some was dropped for lack of memory. */
+  cutShort(what: string): RuntimeFault | undefined;
 }
 
 /** One running container or sandbox, as cgroup readers want it. */

@@ -4,6 +4,7 @@ import { fault } from "../base/errors.ts";
 import { EventQueue } from "../base/event-queue.ts";
 import { compileFilters } from "../base/filter.ts";
 import { checkIdentifier } from "../base/identifier.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { nowNanos } from "../base/now.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import { eventField } from "./event-fields.ts";
@@ -23,7 +24,7 @@ interface Subscriber {
 
 const defaultCapacity = 4096;
 /** What a subscriber that does not read may leave waiting: a shim may send events of 4 MiB. */
-const waitingBytes = 16 * 1024 * 1024;
+const waitingBytes = ourShares().eventBytes;
 const envelopeBytes = 256;
 
 export function createExchange(options: ExchangeOptions = {}): EventExchange {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { digestOf } from "../content/digest.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
 import type { Descriptor } from "./manifest/documents.ts";
@@ -30,7 +31,7 @@ export const owned: Labels = { [ownedLabel]: "true" };
 export const plainDigestLabel = "containerd.io/uncompressed";
 
 /** Manifests, indexes and configs are read into memory; this much of one, and no more. */
-export const maxDocumentBytes = 8 * 1024 * 1024;
+export const maxDocumentBytes = ourShares().documentBytes;
 
 /**
  * A document from the content store, or from the source into it. RESOURCE_EXHAUSTED for one that is too

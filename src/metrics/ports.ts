@@ -47,6 +47,17 @@ export interface ConfigurationFacts {
   readonly waiting: readonly string[];
 }
 
+export interface MemorySource {
+  readonly limitBytes: number;
+  readonly pools: readonly {
+    readonly name: string;
+    readonly limitBytes: number;
+    readonly heldBytes: number;
+  }[];
+  /** Since the start, by what was short. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
 /** Figures that others keep and a scrape asks for. All from memory; what is left out is not exported. */
 export interface DaemonSources {
   readonly shims?: (() => number) | undefined;
@@ -56,6 +67,8 @@ export interface DaemonSources {
   /** Open streaming sessions by kind: "exec", "attach", "port_forward". */
   readonly streamingSessions?: (() => ReadonlyMap<string, number>) | undefined;
   readonly sandboxes?: (() => { readonly ready: number; readonly notReady: number }) | undefined;
+  /** What the daemon's memory is shared out for, and what was refused for lack of it. */
+  readonly memory?: (() => MemorySource) | undefined;
   /** Trees that are to go and could not be removed so far. */
   readonly stuckRemovals?: (() => number) | undefined;
   readonly configuration?: (() => ConfigurationFacts) | undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { registerConfigMetrics } from "./config-metrics.ts";
+import { registerMemoryMetrics } from "./memory-metrics.ts";
 import type { DaemonSources } from "./ports.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 
@@ -155,6 +156,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       }),
     );
   }
+  if (sources.memory !== undefined) registerMemoryMetrics(registry, sources.memory);
   if (sources.configuration !== undefined) registerConfigMetrics(registry, sources.configuration);
   if (logs !== undefined) {
     total(

@@ -4,6 +4,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { sleep } from "../base/timers.ts";
 import type { CniConfig } from "../config/config.ts";
@@ -14,6 +15,7 @@ import { Janitor } from "./janitor.ts";
 import { negotiateVersion } from "./negotiate.ts";
 import { askStatus } from "./node-verbs.ts";
 import { capabilityArgs, cniArgs } from "./plugin-args.ts";
+import { PluginTurns } from "./plugin-turns.ts";
 import type { PodNetwork, PodNetworkRequest, PodNetworkResult } from "./ports.ts";
 import { parseResult, podAddresses } from "./result.ts";
 import { type Attachment, type NetworkRecord, ResultCache } from "./result-cache.ts";
@@ -85,6 +87,8 @@ class CniNetwork implements CniPodNetwork {
   readonly #turns = new KeyedMutex();
   /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
   readonly #checks = new Map<string, AbortController>();
+  /** Memory for plugins of a few pods at a time. */
+  readonly #places = new PluginTurns(ourShares().networkSetups);
   /** ADD and DEL go in; GC has it for itself. */
   readonly #gate = new QuietGate();
   readonly #monitor: StatusMonitor;
@@ -225,6 +229,7 @@ class CniNetwork implements CniPodNetwork {
     if (networks.length === 0) throw fault("FAILED_PRECONDITION", this.status().message);
     const record = recordOf(request, networks);
     await this.#cache.put(record);
+    using _place = await this.#places.acquire(call);
     const context = this.#context(record, request.netnsPath, this.#budgetMs);
     // All of them end before this does: undo must never meet a plugin that is still adding.
     const ends = await Promise.allSettled(
@@ -252,6 +257,7 @@ class CniNetwork implements CniPodNetwork {
     const own = { signal: AbortSignal.any([call.signal, abort.signal]) };
     this.#checks.set(sandboxId, abort);
     try {
+      using _place = await this.#places.acquire(own);
       const ends = await Promise.allSettled(
         record.attachments.map((attachment) => checkChain(attachment, context, own)),
       );
@@ -295,6 +301,7 @@ class CniNetwork implements CniPodNetwork {
   /** DEL of all networks on record; then the record goes. */
   async #takeDown(record: NetworkRecord, netnsPath: string, call: Cancellable): Promise<void> {
     using _inside = await this.#gate.enter(call);
+    using _place = await this.#places.acquire(call);
     const context = this.#context(record, netnsPath, Math.min(this.#budgetMs, delMs));
     const ends = await Promise.allSettled(
       record.attachments.map((attachment) => deleteChain(attachment, context, call)),

@@ -5,6 +5,7 @@ import type { CriMessages } from "../gen/cri.gen.ts";
 import { descriptor as criDescriptor } from "../gen/cri-descriptor.gen.js";
 import type { ProtoAny, ProtoAnyInit, TasksMessages } from "../gen/tasks.gen.ts";
 import { descriptor as tasksDescriptor } from "../gen/tasks-descriptor.gen.js";
+import { countFields } from "./field-count.ts";
 
 /** Every message of both trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
 export type Messages = TasksMessages & CriMessages;
@@ -15,6 +16,8 @@ export interface Codec<Out, Init> {
   encode(value: Init): Buffer;
   /** Throws protobufjs' own error on malformed bytes; callers at a boundary turn it into a fault. */
   decode(bytes: Uint8Array): Out;
+  /** How many fields encoded bytes have, those of nested messages too, as far as `most`. */
+  countFields(bytes: Uint8Array, most: number): number;
   /** The complete object that `decode(encode(value))` would give, without the bytes between. */
   normalize(value: Init): Out;
 }
@@ -86,6 +89,7 @@ function makeCodec(type: protobuf.Type): Codec<unknown, unknown> {
       const bytes = type.encode(type.fromObject(value as Record<string, unknown>)).finish();
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
+    countFields: (bytes, most) => countFields(type, bytes, most),
     decode: (bytes) => type.toObject(type.decode(bytes), reading),
     normalize: (value) => type.toObject(type.fromObject(value as Record<string, unknown>), reading),
   };

@@ -3,9 +3,15 @@ import type { EventEmitter } from "node:events";
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
+import type { MemoryPool } from "../base/memory/memory-pool.ts";
+import { maxFields } from "./field-count.ts";
+import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
 import type { ServiceMethod } from "./service-methods.ts";
 import { faultAtBoundary } from "./status.ts";
+
+/** The shortest field: its tag, and a length or a number. */
+const leastFieldBytes = 2;
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export type StreamCall = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
@@ -49,6 +55,10 @@ export class ServedCall {
     });
   }
 
+  get path(): string {
+    return this.#method.path;
+  }
+
   get wasCancelled(): boolean {
     return this.#call.cancelled;
   }
@@ -60,6 +70,7 @@ export class ServedCall {
 
   decode(bytes: Buffer): unknown {
     this.requestBytes += bytes.length;
+    this.#refuseTooManyFields(bytes);
     try {
       return this.#method.request.decode(bytes);
     } catch (error) {
@@ -69,16 +80,39 @@ export class ServedCall {
     }
   }
 
-  encode(answer: unknown, maxBytes: number): Buffer {
+  /** Two bytes of a message can become an object: the heap is for so many. */
+  #refuseTooManyFields(bytes: Buffer): void {
+    if (bytes.length <= maxFields * leastFieldBytes) return;
+    if (this.#method.request.countFields(bytes, maxFields) <= maxFields) return;
+    throw fault(
+      "RESOURCE_EXHAUSTED",
+      `request of ${this.#method.path} has too many fields: the daemon has memory for ${maxFields}`,
+    );
+  }
+
+  /** RESOURCE_EXHAUSTED for an answer that no client would take, if possible before it is encoded. */
+  encode(answer: unknown, maxBytes: number, leastBytes: number): Buffer {
+    if (leastBytes > maxBytes) throw this.#tooLarge(`at least ${leastBytes}`, maxBytes);
     const bytes = this.#method.response.encode(answer);
-    if (bytes.length > maxBytes) {
-      throw fault(
-        "RESOURCE_EXHAUSTED",
-        `answer of ${this.#method.path} is too large: ${bytes.length} bytes, the limit is ${maxBytes}`,
-      );
-    }
+    if (bytes.length > maxBytes) throw this.#tooLarge(`${bytes.length}`, maxBytes);
     this.responseBytes += bytes.length;
     return bytes;
+  }
+
+  #tooLarge(bytes: string, maxBytes: number): RuntimeFault {
+    const { name, path, service } = this.#method;
+    const stream = service.startsWith("runtime.v1.") ? streams[name] : undefined;
+    const way = stream === undefined ? "" : `: ask for less with a filter, or call ${stream}`;
+    return fault(
+      "RESOURCE_EXHAUSTED",
+      `answer of ${path} is too large: ${bytes} bytes, the limit is ${maxBytes}${way}`,
+    );
+  }
+
+  /** Its answer has been sent, or the client has gone. */
+  onceOver(listener: () => void): void {
+    const events: EventEmitter = this.#call;
+    events.once("cancelled", listener);
   }
 
   /** The fault to answer. An abort that our own shutdown caused is worth a retry elsewhere or later. */
@@ -107,6 +141,16 @@ export class ServedCall {
     };
   }
 }
+
+/** CRI's streams have the items of the lists, in messages of their own. */
+const streams: Readonly<Record<string, string>> = {
+  ListPodSandbox: "StreamPodSandboxes",
+  ListContainers: "StreamContainers",
+  ListContainerStats: "StreamContainerStats",
+  ListPodSandboxStats: "StreamPodSandboxStats",
+  ListPodSandboxMetrics: "StreamPodSandboxMetrics",
+  ListImages: "StreamImages",
+};
 
 function contextOf(call: AnyCall, signal: AbortSignal): CallContext {
   const { metadata } = call;
@@ -158,20 +202,41 @@ export async function* requestsOf(
   }
 }
 
-/** Writes every answer, waiting where the client is slow. */
+/** Answers smaller than this are not counted: there are as many as there are calls. */
+export const smallAnswerBytes = 16 * 1024;
+
+/** What an answer takes until the client has it: encoded, and once more with its frame. */
+export function answerCost(leastBytes: number, memory: MemoryPool): number {
+  return Math.min(2 * leastBytes, memory.limitBytes);
+}
+
+/**
+ * Writes every answer, waiting where the client is slow. One that does not read while others need the memory
+ * loses its stream: RESOURCE_EXHAUSTED.
+ */
 export async function sendAll(
   call: StreamCall,
   served: ServedCall,
   answers: AsyncIterable<unknown>,
   maxBytes: number,
+  memory: MemoryPool,
 ): Promise<void> {
   const { signal } = served.context;
   // The headers tell a subscriber that it is being served, long before the first message.
   call.sendMetadata(new Metadata());
   for await (const answer of answers) {
     signal.throwIfAborted();
-    const hasRoom = call.write(served.encode(answer, maxBytes));
-    if (!hasRoom) await drained(call, signal);
+    const least = leastSizeOf(answer);
+    const lost = new AbortController();
+    using _share =
+      least < smallAnswerBytes
+        ? undefined
+        : await memory.take(answerCost(least, memory), `answer of ${served.path}`, {
+            signal,
+            onRevoke: (reason) => lost.abort(reason),
+          });
+    const hasRoom = call.write(served.encode(answer, maxBytes, least));
+    if (!hasRoom) await drained(call, AbortSignal.any([signal, lost.signal]));
   }
   signal.throwIfAborted();
 }

@@ -8,18 +8,25 @@ import {
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import { fault, type RuntimeFault } from "../base/errors.ts";
+import { MemoryPool, type Reservation } from "../base/memory/memory-pool.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
+import { beforeEachCall } from "./each-call.ts";
 import {
   type AnyCall,
+  answerCost,
   type CallReport,
   requestsOf,
   ServedCall,
   type StreamCall,
   sendAll,
+  smallAnswerBytes,
   type UnaryCall,
 } from "./grpc-calls.ts";
 import { allowLongDeadlines } from "./long-deadlines.ts";
+import { MessageAdmission } from "./message-admission.ts";
+import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
 import { statusOf } from "./status.ts";
@@ -37,6 +44,22 @@ export interface GrpcServerOptions {
   readonly maxSendBytes?: number;
   /** Told of every call when it has ended. Must not throw. */
   readonly onCall?: (report: CallReport) => void;
+  /** What messages may take together; a budget by this process's memory by default. */
+  readonly memory?: CallMemory;
+}
+
+/** The memory of calls: what they hold, and when there is none for more. */
+export interface CallMemory {
+  readonly requests: MemoryPool;
+  readonly answers: MemoryPool;
+  /** Calls at once. */
+  readonly maxCalls: number;
+  /** Paths of calls that are taken whatever is going on. */
+  readonly always: ReadonlySet<string>;
+  /** A fault for a call that is not to be begun now. */
+  readonly refusal: (path: string) => RuntimeFault | undefined;
+  /** Told of a call that was refused before it was read. */
+  readonly onRefused: (path: string, fault: RuntimeFault) => void;
 }
 
 export interface AddServiceOptions {
@@ -75,6 +98,11 @@ class UnixGrpcServer implements GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #maxSendBytes: number;
   readonly #server: Server;
+  readonly #memory: CallMemory;
+  /** Methods with a stream, by path. */
+  readonly #streams = new Set<string>();
+  /** What the lists that are asked for again and again took last time, by path. */
+  readonly #lastCosts = new Map<string, number>();
   readonly #calls = new Set<ServedCall>();
   #socket: Disposable | undefined;
   #closing: Promise<void> | undefined;
@@ -92,6 +120,13 @@ class UnixGrpcServer implements GrpcServer {
       "grpc.enable_channelz": 0,
     });
     allowLongDeadlines(this.#server);
+    this.#memory = options.memory ?? ownMemory();
+    const admission = new MessageAdmission({
+      ...this.#memory,
+      maxRecvBytes: options.maxRecvBytes ?? defaultLimitBytes,
+      isStream: (path) => this.#streams.has(path),
+    });
+    beforeEachCall(this.#server, (stream, headers) => admission.watch(stream, headers));
   }
 
   get inFlight(): number {
@@ -103,6 +138,7 @@ class UnixGrpcServer implements GrpcServer {
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
     const faces: Record<string, UntypedHandleCall> = {};
     for (const method of methodsOf(service)) {
+      if (method.kind !== "unary") this.#streams.add(method.path);
       definition[method.name] = {
         path: method.path,
         requestStream: method.kind === "bidi",
@@ -180,8 +216,15 @@ class UnixGrpcServer implements GrpcServer {
       const served = this.#begin(call, method, endsAtShutdown);
       const serve = async (): Promise<void> => {
         try {
+          const refusal = this.#memory.refusal(method.path);
+          if (refusal) throw refusal;
+          using early = await this.#shareBefore(method, served);
           const answer = await handler(served.decode(call.request), served.context);
-          const bytes = served.encode(answer, this.#maxSendBytes);
+          using _owned = disposableOf(answer);
+          const least = leastSizeOf(answer);
+          early?.[Symbol.dispose]();
+          await this.#shareOf(method, served, least);
+          const bytes = served.encode(answer, this.#maxAnswerBytes(method), least);
           this.#end(served);
           respond(null, bytes);
         } catch (error) {
@@ -192,15 +235,51 @@ class UnixGrpcServer implements GrpcServer {
     };
   }
 
+  /**
+   * Lists are made all at once: those that wait for memory must not have theirs in hand already. So a list
+   * takes what the one before took, before it is made.
+   */
+  #shareBefore(
+    { path, name }: ServiceMethod,
+    served: ServedCall,
+  ): Promise<Reservation | undefined> {
+    const cost = name.startsWith("List") ? (this.#lastCosts.get(path) ?? 0) : 0;
+    if (cost === 0) return Promise.resolve(undefined);
+    return this.#memory.answers.take(cost, `answer of ${path}`, served.context);
+  }
+
+  /** Memory for an answer, until the client has it or has gone. */
+  async #shareOf(
+    { path, name }: ServiceMethod,
+    served: ServedCall,
+    leastBytes: number,
+  ): Promise<void> {
+    const { answers } = this.#memory;
+    const cost = leastBytes < smallAnswerBytes ? 0 : answerCost(leastBytes, answers);
+    if (name.startsWith("List")) this.#lastCosts.set(path, cost);
+    if (cost === 0) return;
+    const share = await answers.take(cost, `answer of ${path}`, served.context);
+    served.onceOver(() => share[Symbol.dispose]());
+    if (served.wasCancelled) share[Symbol.dispose]();
+  }
+
+  /** A kubelet and crictl take no more in one message, whatever we may send. */
+  #maxAnswerBytes({ service }: ServiceMethod): number {
+    if (!service.startsWith("runtime.v1.")) return this.#maxSendBytes;
+    return Math.min(this.#maxSendBytes, defaultLimitBytes);
+  }
+
   #streamFace(method: ServiceMethod, handler: Handler): UntypedHandleCall {
     return (call: StreamCall) => {
       const served = this.#begin(call, method, true);
       const serve = async (): Promise<void> => {
         try {
+          const refusal = this.#memory.refusal(method.path);
+          if (refusal) throw refusal;
           const request =
             "request" in call ? served.decode(call.request) : requestsOf(call, served);
           const answers = handler(request, served.context) as AsyncIterable<unknown>;
-          await sendAll(call, served, answers, this.#maxSendBytes);
+          await sendAll(call, served, answers, this.#maxAnswerBytes(method), this.#memory.answers);
           this.#end(served);
           call.end();
         } catch (error) {
@@ -229,6 +308,24 @@ class UnixGrpcServer implements GrpcServer {
     const { code, message } = statusOf(failure);
     return { code, details: message };
   }
+}
+
+/** An answer that holds memory of somebody's is disposed of once it is encoded, or has been given up. */
+function disposableOf(answer: unknown): Disposable | undefined {
+  const isOwner = typeof answer === "object" && answer !== null && Symbol.dispose in answer;
+  return isOwner ? (answer as Disposable) : undefined;
+}
+
+function ownMemory(): CallMemory {
+  const { requestBytes, answerBytes, calls } = ourShares();
+  return {
+    requests: new MemoryPool({ name: "requests", limitBytes: requestBytes }),
+    answers: new MemoryPool({ name: "answers", limitBytes: answerBytes }),
+    maxCalls: calls,
+    always: new Set(),
+    refusal: () => undefined,
+    onRefused: () => {},
+  };
 }
 
 function identity(bytes: Buffer): Buffer {

@@ -296,7 +296,7 @@ test("gRPC: an answer over the limit is RESOURCE_EXHAUSTED with a text that says
   await withServer(impl, { maxSendBytes: 4096 }, async (_server, client) => {
     const [code, message] = await codeOf(client.List({}));
     assert.equal(code, "RESOURCE_EXHAUSTED");
-    assert.match(message, /Tasks\/List is too large: 50\d\d bytes, the limit is 4096/);
+    assert.match(message, /Tasks\/List is too large: at least 50\d\d bytes, the limit is 4096/);
   });
 });
 

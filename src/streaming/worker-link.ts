@@ -4,6 +4,7 @@ import { closeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { HostedSessions } from "./hosted-sessions.ts";
@@ -22,6 +23,7 @@ const workerModule = new URL("./worker.ts", import.meta.url);
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 const closeTimeoutMs = 2000;
+const heapMiB = Math.floor(ourShares().streamingHeapBytes / 2 ** 20);
 
 export interface StreamingServerOptions {
   readonly config: StreamingConfig;
@@ -129,6 +131,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
       // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
       // by then being someone else's.
       trackUnmanagedFds: false,
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 8 },
     });
     const startedAt = performance.now();
     this.#worker = worker;

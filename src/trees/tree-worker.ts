@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { Descriptors } from "./descriptors.ts";
 import type { JobKind, JobRequest, JobResult } from "./jobs.ts";
@@ -11,7 +12,7 @@ import type { TreeWork } from "./ports.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
 /** Jobs hold little: this is for what goes wrong. */
-const heapMiB = 64;
+const heapMiB = Math.floor(ourShares().treeHeapBytes / 2 ** 20);
 
 export interface TreeWorkerOptions {
   /** Of the thread, at most 15 characters: `berth-…`. */

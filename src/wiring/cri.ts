@@ -38,7 +38,7 @@ import type { StoragePlugins } from "./storage.ts";
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function criPlugins(
-  { config, live, log, metrics, reloads, version }: Environment,
+  { config, live, log, memory, metrics, reloads, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   review: SpecReview | undefined,
@@ -176,6 +176,7 @@ export function criPlugins(
           return live.current;
         },
         reloads: () => reloads.facts,
+        memory: () => memory.facts(),
         specs: createSpecBuilders(specServices, reading),
         hostFacts,
         features: features.of,
@@ -185,7 +186,7 @@ export function criPlugins(
           rooms: path.join(config.root, "mapped-mounts"),
         }),
         layerArchives: createLayerArchives(snapshotter, { program: pauseBinaryPath(), rooms }),
-        capture: createOutputCapture(path.join(config.state, "fifo")),
+        capture: createOutputCapture(path.join(config.state, "fifo"), memory.execOutput),
         ...figures,
         pauseRootfs: context.get(pause).path,
         version,

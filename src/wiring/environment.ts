@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../base/logger.ts";
+import type { MemoryBudget } from "../base/memory/memory-budget.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { StartConfig } from "../config/reload-decisions.ts";
 import type { ReloadHistory } from "../config/reload-history.ts";
@@ -15,6 +16,7 @@ export interface Environment {
   readonly reloads: ReloadHistory;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly memory: MemoryBudget;
   readonly version: string;
   readonly revision: string;
   /** Ends the daemon with this error: for what it cannot live without. Its pods run on. */

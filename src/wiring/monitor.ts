@@ -9,7 +9,7 @@ import type { StoragePlugins } from "./storage.ts";
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
 export function monitorPlugin(
-  { live, log, metrics, reloads }: Environment,
+  { live, log, memory, metrics, reloads }: Environment,
   { trees }: StoragePlugins,
   { runtime }: RuntimePlugins,
   { runtimeService, logs }: CriPlugins,
@@ -28,6 +28,7 @@ export function monitorPlugin(
       const service = context.get(runtimeService);
       metrics.observe({
         stuckRemovals: () => context.get(trees).remover.stuck.length,
+        memory: () => memory.facts(),
         shims: () => new Set(manager.list().map((task) => task.shim.address)).size,
         operations: () => stagesInFlight(service.operations()),
         streamingSessions: () => service.sessions.open(),

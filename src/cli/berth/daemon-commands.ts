@@ -6,6 +6,7 @@ import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { describeFlawed, readFlawed } from "./flawed-runtimes.ts";
+import { describeMemory, readMemory } from "./memory-facts.ts";
 import { describeReload, readFacts } from "./reload-facts.ts";
 import { describeStuck, readStuck } from "./stuck-removals.ts";
 import { age, type Column, renderTable } from "./table.ts";
@@ -34,7 +35,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers, last reload, what could not be removed and known flaws of OCI runtimes; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, last reload, memory, what could not be removed and known flaws of OCI runtimes; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -76,7 +77,8 @@ async function status(session: Session): Promise<void> {
   const configuration = readFacts(info["configReload"]);
   const stuckRemovals = readStuck(info["stuckRemovals"]);
   const flawedRuntimes = readFlawed(info["flawedRuntimes"]);
-  session.show({ ...state, config, configuration, stuckRemovals, flawedRuntimes }, () => {
+  const memory = readMemory(info["memory"]);
+  session.show({ ...state, config, configuration, memory, stuckRemovals, flawedRuntimes }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
         .filter(([, present]) => present)
@@ -97,6 +99,7 @@ async function status(session: Session): Promise<void> {
       ]),
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
+      ...(memory === undefined ? [] : [describeMemory(memory)]),
       ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
       ...(flawedRuntimes.length === 0 ? [] : [describeFlawed(flawedRuntimes)]),
     ].join("\n");

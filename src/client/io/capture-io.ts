@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
+import type { MemoryPool, Reservation } from "../../base/memory/memory-pool.ts";
 import { sleep } from "../../base/timers.ts";
 import type { IoCreator } from "../ports.ts";
 import { fifoIo } from "./fifo-io.ts";
@@ -13,12 +15,20 @@ const smallBytes = 512;
 const hastySmallReads = 64;
 const restMs = 5;
 
-/** A process's output, kept in memory. */
-export interface CapturedOutput {
+/** Of each stream this much is kept whatever others keep: it is all that a probe's result needs. */
+const freeBytes = 16 * 1024;
+
+const tooMuch =
+  "the outputs of the commands that run take as much memory as they may: have it write less, or run fewer at once";
+
+/** A process's output, kept in memory until it is disposed of. */
+export interface CapturedOutput extends Disposable {
   readonly io: IoCreator;
   /** What has come in so far, up to the limit. */
   stdout(): Buffer;
   stderr(): Buffer;
+  /** A fault about `what` when some was dropped because all captures together hold as much as they may. */
+  cutShort(what: string): RuntimeFault | undefined;
 }
 
 export interface OutputCapture {
@@ -26,12 +36,12 @@ export interface OutputCapture {
   create(limitBytes: number): CapturedOutput;
 }
 
-/** Captures through FIFOs made in folders of their own under `dir`. */
-export function createOutputCapture(dir: string): OutputCapture {
+/** Captures through FIFOs made in folders of their own under `dir`; what they keep comes out of `memory`. */
+export function createOutputCapture(dir: string, memory?: MemoryPool): OutputCapture {
   return {
     create: (limitBytes) => {
-      const stdout = new BoundedOutput(limitBytes);
-      const stderr = new BoundedOutput(limitBytes);
+      const stdout = new BoundedOutput(limitBytes, memory);
+      const stderr = new BoundedOutput(limitBytes, memory);
       return {
         io: fifoIo({
           dir,
@@ -40,17 +50,47 @@ export function createOutputCapture(dir: string): OutputCapture {
         }),
         stdout: () => stdout.bytes(),
         stderr: () => stderr.bytes(),
+        cutShort: (what) =>
+          stdout.isCutShort || stderr.isCutShort ? memory?.refuse(what, tooMuch) : undefined,
+        [Symbol.dispose]: () => {
+          stdout[Symbol.dispose]();
+          stderr[Symbol.dispose]();
+        },
       };
     },
   };
 }
 
-class BoundedOutput {
+class BoundedOutput implements Disposable {
   readonly #kept: GrowingBuffer;
+  readonly #memory: MemoryPool | undefined;
+  #share: Reservation | undefined;
+  #isOver = false;
   #smallReads = 0;
 
-  constructor(limitBytes: number) {
-    this.#kept = new GrowingBuffer(limitBytes);
+  constructor(limitBytes: number, memory: MemoryPool | undefined) {
+    this.#memory = memory;
+    this.#kept = new GrowingBuffer(limitBytes, (bytes) => this.#mayHold(bytes));
+  }
+
+  get isCutShort(): boolean {
+    return this.#kept.isRefused;
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#share?.[Symbol.dispose]();
+  }
+
+  /** The old share is kept while there are both, the old buffer and the larger one that it is copied to. */
+  #mayHold(bytes: number): boolean {
+    if (this.#isOver) return false;
+    if (this.#memory === undefined || bytes <= freeBytes) return true;
+    const larger = this.#memory.tryTake(bytes);
+    if (larger === undefined) return false;
+    this.#share?.[Symbol.dispose]();
+    this.#share = larger;
+    return true;
   }
 
   /** Copies; the reader's buffer is shared. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { EventQueue } from "../../base/event-queue.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
+import { leastSizeOf } from "../../rpc/message-size.ts";
 
+/** What these may weigh together, by their texts: each tells all of a pod's labels and annotations. */
+const backlogBytes = ourShares().eventBytes;
 /** How many events wait for a reader that is behind; beyond that it loses the oldest. */
 const backlog = 1000;
 
@@ -26,6 +30,14 @@ export class EventStream<T> {
     return this.#readers.size > 0;
   }
 
+  /** The event that is published now, and what it weighs. */
+  #last: { readonly event: T; readonly bytes: number } | undefined;
+
+  #sizeOf(event: T): number {
+    if (this.#last?.event !== event) this.#last = { event, bytes: leastSizeOf(event) };
+    return this.#last.bytes;
+  }
+
   publish(event: T): void {
     for (const reader of this.#readers) reader.push(event);
   }
@@ -34,6 +46,7 @@ export class EventStream<T> {
   subscribe({ signal }: Cancellable): AsyncIterable<T> {
     const queue = new EventQueue<T>({
       capacity: this.#capacity,
+      weight: { capacity: backlogBytes, of: (event) => this.#sizeOf(event) },
       drop: "oldest",
       ...(this.#onDrop && { onDrop: this.#onDrop }),
     });

@@ -32,7 +32,8 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     using claim = new DisposableStack();
     const op = claim.use(facade.operations.claim("ExecSync", id, "debug"));
     const { cri, grpc } = facade.ports.config;
-    const output = facade.ports.capture.create(cri.execSyncOutputLimitBytes);
+    using kept = new DisposableStack();
+    const output = kept.use(facade.ports.capture.create(cri.execSyncOutputLimitBytes));
     const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
     const execId = newExecId(id);
     const timeoutMs = timeoutOf(request);
@@ -43,7 +44,9 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     try {
       const status = await runToEnd(facade, op, process, timeoutMs, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
-      return answer(output, status, grpc.maxSendBytes);
+      const cutShort = output.cutShort(`output of the command in container "${id}"`);
+      if (cutShort) throw cutShort;
+      return lasting(answer(output, status, grpc.maxSendBytes), kept.move());
     } finally {
       // A probe's result does not wait for it; the operation lasts until it is done.
       const pending = claim.move();
@@ -90,6 +93,11 @@ async function runToEnd(
     if (limit.signal.aborted) await killExec(facade, process, exit.status);
     throw error;
   }
+}
+
+/** An answer that gives the output's memory back once it is encoded. */
+function lasting(answer: ExecSyncResponseInit, kept: Disposable): ExecSyncResponseInit {
+  return Object.defineProperty(answer, Symbol.dispose, { value: () => kept[Symbol.dispose]() });
 }
 
 async function drain(process: Process, timeoutMs: number): Promise<void> {

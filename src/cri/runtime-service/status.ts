@@ -42,7 +42,7 @@ function handlers(facade: Facade): RuntimeHandlerInit[] {
 const mostStuckShown = 100;
 
 function describe(facade: Facade): Record<string, string> {
-  const { config, network, reloads, remover, specs } = facade.ports;
+  const { config, memory, network, reloads, remover, specs } = facade.ports;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify(config),
@@ -50,6 +50,7 @@ function describe(facade: Facade): Record<string, string> {
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(facade.operations.list()),
+    memory: JSON.stringify(memory?.() ?? null),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     flawedRuntimes: JSON.stringify(facade.ports.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),

@@ -2,6 +2,7 @@
 import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { DocumentThread } from "./document-thread.ts";
@@ -15,7 +16,7 @@ import {
 /** Nearly all documents are smaller, and read in less time than it takes to ask somebody else. */
 const inlineBytes = 64 * 1024;
 /** So that one that is slow to read does not hold up all others. */
-const threads = 2;
+const threads = ourShares().documentThreads;
 /** The largest takes a second or two. */
 const limitMs = 15_000;
 

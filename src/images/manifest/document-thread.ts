@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Worker } from "node:worker_threads";
 import { fault } from "../../base/errors.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { type OneTimer, startTimer } from "../../base/timers.ts";
 import type { DocumentAnswer } from "./document-worker.ts";
 import type { DocumentTask } from "./parse-document.ts";
 
-/** JSON of 8 MiB can become objects of 300. */
-const heapMiB = 512;
+/** JSON can become objects of forty times its size. */
+const heapMiB = Math.floor(ourShares().documentHeapBytes / 2 ** 20);
 const idleMs = 5000;
 
 const workerModule = new URL("./document-worker.ts", import.meta.url);

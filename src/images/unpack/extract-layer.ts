@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { childEnvironment, converse } from "../../base/process.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
@@ -79,7 +80,7 @@ const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
  */
 const silenceMs = 120_000;
 /** Limit of the child's heap. What it remembers takes less; a layer that finds a way around that ends it alone. */
-const heapMiB = 1024;
+const heapMiB = Math.floor(ourShares().extractorHeapBytes / 2 ** 20);
 const maxAnswerBytes = 256 * 1024;
 
 /** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */

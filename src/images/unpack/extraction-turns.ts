@@ -11,7 +11,10 @@ export interface TurnsOptions {
   readonly longAfterMs: number;
   /** How many that take long go on beside the others. */
   readonly longAtOnce: number;
-  /** How many more of these wait, stopped; what comes then is refused. */
+  /**
+   * How many more of these wait, stopped; what comes then is refused. With 0 none is refused: it goes on in
+   * its place among those that do not take long, until there is room.
+   */
   readonly longWaiting: number;
   /** How long one goes on before one that waits takes its place. Milliseconds. */
   readonly sliceMs: number;
@@ -52,10 +55,12 @@ export class ExtractionTurns {
   async acquire(call: Cancellable, course: Course): Promise<Disposable> {
     const permit = await this.#quick.acquire(call);
     const turn: Turn = { course };
+    const { longAfterMs, longAtOnce, longWaiting } = this.#options;
     const timer = startTimer(() => {
+      if (longWaiting === 0 && this.#long.size >= longAtOnce) return timer.refresh();
       permit[Symbol.dispose]();
       this.#takesLong(turn);
-    }, this.#options.longAfterMs);
+    }, longAfterMs);
     return {
       [Symbol.dispose]: () => {
         timer.stop();

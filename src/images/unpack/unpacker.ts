@@ -7,6 +7,7 @@ import { abandonable } from "../../base/abandonable.ts";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
@@ -38,12 +39,15 @@ const keyPrefix = "extract-";
 /** Nothing leads to it before it is committed. */
 const unfinished = { ...owned, [rootLabel]: "extraction" };
 /** On two cores two or three children at a time are about a third faster than one; more are not. */
-const parallelLayers = Math.min(3, Math.max(2, os.availableParallelism()));
+const parallelLayers = Math.min(ourShares().extractors, Math.max(2, os.availableParallelism()));
 /** Most layers are extracted in less. */
 const longAfterMs = 10_000;
-const parallelLongLayers = 12;
-/** How many more of them are kept, stopped, and how long each goes on before it is another's turn. */
-const waitingLongLayers = 12;
+const parallelLongLayers = ourShares().longExtractors;
+/**
+ * How many more of them are kept, stopped, and how long each goes on before it is another's turn. Where
+ * memory is short none are.
+ */
+const waitingLongLayers = parallelLongLayers < 12 ? 0 : 12;
 const sliceMs = 30_000;
 /** A child that takes long must not slow the daemon, nor the extraction of smaller layers. */
 const longNiceness = 10;

@@ -4,6 +4,7 @@ import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
@@ -44,7 +45,10 @@ class WriterThread implements RowWriter {
       name: "metadata",
       // The default limits would let garbage pile up. What comes and goes at once is a few megabytes, see
       // batchBytes and groupBytes.
-      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
+      resourceLimits: {
+        maxYoungGenerationSizeMb: 4,
+        maxOldGenerationSizeMb: Math.floor(ourShares().databaseHeapBytes / 2 ** 20),
+      },
     });
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
     this.#worker.on("error", (error) => this.#fail(error));

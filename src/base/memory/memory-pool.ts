@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../cancellable.ts";
+import { fault, type RuntimeFault } from "../errors.ts";
+import { type OneTimer, startTimer } from "../timers.ts";
+
+export interface MemoryPoolOptions {
+  /** What the memory is for, for messages and figures: "requests". */
+  readonly name: string;
+  readonly limitBytes: number;
+  /** How long one waits for its share. Default 10000. */
+  readonly patienceMs?: number;
+  /** How many may wait. Default 256. */
+  readonly waiting?: number;
+}
+
+/** What is kept of a pool; disposing gives it back, once. */
+export interface Reservation extends Disposable {
+  readonly bytes: number;
+}
+
+export interface TakeOptions extends Cancellable {
+  /**
+   * For memory that is held until somebody else moves, such as a client that reads: called when others have
+   * waited for it for some time. It is to be given back then.
+   */
+  readonly onRevoke?: (reason: RuntimeFault) => void;
+}
+
+interface Waiter {
+  readonly bytes: number;
+  readonly admit: () => void;
+}
+
+/**
+ * Memory that one kind of work shares. Who wants some says how much before it has it; who comes when it is
+ * taken waits, in the order of arrival and for a bounded time, and is then refused.
+ */
+export class MemoryPool {
+  readonly name: string;
+  readonly limitBytes: number;
+  readonly #patienceMs: number;
+  readonly #maxWaiting: number;
+  readonly #waiting: Waiter[] = [];
+  readonly #revocable = new Map<Reservation, () => void>();
+  #heldBytes = 0;
+  #refused = 0;
+
+  constructor({ name, limitBytes, patienceMs = 10_000, waiting = 256 }: MemoryPoolOptions) {
+    this.name = name;
+    this.limitBytes = limitBytes;
+    this.#patienceMs = patienceMs;
+    this.#maxWaiting = waiting;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** How many were refused since the start. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** At once, or not at all: undefined when it is not free, which counts as nothing refused. */
+  tryTake(bytes: number): Reservation | undefined {
+    if (this.#waiting.length > 0 || !this.#fits(bytes)) return undefined;
+    this.#heldBytes += bytes;
+    return this.#reservation(bytes);
+  }
+
+  /** RESOURCE_EXHAUSTED, with `what` as its subject, when it is too much, or not free in time. */
+  async take(bytes: number, what: string, { signal, onRevoke }: TakeOptions): Promise<Reservation> {
+    signal.throwIfAborted();
+    if (bytes > this.limitBytes) {
+      throw this.refuse(
+        what,
+        `it takes ${bytes} bytes of memory, and the daemon has ${this.limitBytes} for all ${this.name}`,
+      );
+    }
+    const isFree = this.#waiting.length === 0 && this.#fits(bytes);
+    if (isFree) this.#heldBytes += bytes;
+    else if (this.#waiting.length >= this.#maxWaiting) throw this.#exhausted(what);
+    else await this.#turn(bytes, what, signal);
+    const reservation = this.#reservation(bytes);
+    if (onRevoke) this.#revocable.set(reservation, () => onRevoke(this.#exhausted(what)));
+    return reservation;
+  }
+
+  /** A fault to throw, counted. */
+  refuse(what: string, why: string): RuntimeFault {
+    this.#refused += 1;
+    return fault("RESOURCE_EXHAUSTED", `${what} is refused: ${why}`);
+  }
+
+  #exhausted(what: string): RuntimeFault {
+    return this.refuse(
+      what,
+      `${this.name} hold ${this.#heldBytes} bytes of memory, of ${this.limitBytes} at most: try again later, with fewer at once`,
+    );
+  }
+
+  /** Resolves when the share has been taken on the waiter's behalf. */
+  #turn(bytes: number, what: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timers: OneTimer[] = [];
+      const settle = (): void => {
+        for (const timer of timers) timer.stop();
+        signal.removeEventListener("abort", onAbort);
+      };
+      const leave = (error: Error): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        settle();
+        reject(error);
+        this.#admitWaiting(); // a large one at the head may have held up smaller ones
+      };
+      const onAbort = (): void => leave(signal.reason as Error);
+      const waiter: Waiter = {
+        bytes,
+        admit: () => {
+          settle();
+          resolve();
+        },
+      };
+      this.#waiting.push(waiter);
+      timers.push(
+        startTimer(() => this.#revoke(bytes), this.#patienceMs / 2),
+        startTimer(() => leave(this.#exhausted(what)), this.#patienceMs),
+      );
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #admitWaiting(): void {
+    for (let next = this.#waiting[0]; next && this.#fits(next.bytes); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#heldBytes += next.bytes;
+      next.admit();
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#heldBytes + bytes <= this.limitBytes;
+  }
+
+  /** Takes back what is held for somebody who does not move: the oldest first, as much as `bytes` need. */
+  #revoke(bytes: number): void {
+    let missing = this.#heldBytes + bytes - this.limitBytes;
+    for (const [reservation, revoke] of this.#revocable) {
+      if (missing <= 0) return;
+      missing -= reservation.bytes;
+      revoke();
+      reservation[Symbol.dispose]();
+    }
+  }
+
+  #reservation(bytes: number): Reservation {
+    let isHeld = true;
+    const reservation: Reservation = {
+      bytes,
+      [Symbol.dispose]: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        this.#revocable.delete(reservation);
+        this.#heldBytes -= bytes;
+        this.#admitWaiting();
+      },
+    };
+    return reservation;
+  }
+}

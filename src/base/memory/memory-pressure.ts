@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants, PerformanceObserver } from "node:perf_hooks";
+import v8 from "node:v8";
+import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
+
+/** Where the daemon's memory is all but gone, and why. */
+export interface MemoryPressure extends Disposable {
+  /** A clause that says what is short, or undefined while there is enough. Cheap. */
+  shortage(): string | undefined;
+  /** What the cgroup counts, file pages aside; undefined without a limit. */
+  use(): MemoryUse | undefined;
+}
+
+const mib = 2 ** 20;
+const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
+/** What must be left of the cgroup's limit: what is under way takes some more before it ends. */
+const leastLeft = 1 / 12;
+/** Of the heap's limit, what may be in use after a collection. */
+const mostOfHeap = 0.85;
+/** The kernel's figures are read no more often than this. */
+const readEveryMs = 100;
+
+export function watchMemory(limit: MemoryLimit): MemoryPressure {
+  return new Watch(limit);
+}
+
+class Watch implements MemoryPressure {
+  readonly #limit: MemoryLimit;
+  readonly #observer: PerformanceObserver;
+  readonly #heapLimit = v8.getHeapStatistics().heap_size_limit;
+  #use: MemoryUse | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #liveBytes = 0;
+
+  constructor(limit: MemoryLimit) {
+    this.#limit = limit;
+    // What lives is known after a collection only; before the next, garbage counts too.
+    this.#observer = new PerformanceObserver((list) => {
+      const isMajor = list
+        .getEntries()
+        .some(
+          (entry) => (entry as { detail?: { kind?: number } }).detail?.kind === majorCollection,
+        );
+      if (isMajor) this.#liveBytes = v8.getHeapStatistics().used_heap_size;
+    });
+    this.#observer.observe({ entryTypes: ["gc"] });
+  }
+
+  shortage(): string | undefined {
+    const { bytes, cgroup } = this.#limit;
+    const held = this.use()?.heldBytes ?? 0;
+    if (cgroup !== undefined && held > bytes * (1 - leastLeft)) {
+      return `cgroup "${cgroup}" holds ${inMib(held)} of the ${inMib(bytes)} that it may have`;
+    }
+    if (this.#liveBytes > this.#heapLimit * mostOfHeap) {
+      return `the daemon's heap holds ${inMib(this.#liveBytes)} of the ${inMib(this.#heapLimit)} that it may have`;
+    }
+    return undefined;
+  }
+
+  use(): MemoryUse | undefined {
+    const now = performance.now();
+    if (now - this.#readAt >= readEveryMs) {
+      this.#readAt = now;
+      this.#use = readMemoryUse(this.#limit);
+    }
+    return this.#use;
+  }
+
+  [Symbol.dispose](): void {
+    this.#observer.disconnect();
+  }
+}
+
+function inMib(bytes: number): string {
+  return `${Math.round(bytes / mib)} MiB`;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readMemoryLimit } from "./memory-limit.ts";
+
+const mib = 2 ** 20;
+
+/**
+ * How the memory that the daemon may use is shared out: each is what one kind of work may hold together,
+ * in bytes unless it says otherwise. With 2 GiB or more all are as large as they ever get.
+ */
+export interface MemoryShares {
+  /** Requests of clients, from their first byte to the end of their call. */
+  readonly requestBytes: number;
+  /** Answers from when they are made until the client has them. */
+  readonly answerBytes: number;
+  /** Output of ExecSync's commands. */
+  readonly execOutputBytes: number;
+  /** Output that waits for attached clients, in the log thread. */
+  readonly tapBytes: number;
+  /** Events that wait for one slow subscriber. */
+  readonly eventBytes: number;
+  /** The largest document that is read: JSON can become objects of forty times its size. */
+  readonly documentBytes: number;
+  readonly documentThreads: number;
+  /** Heaps of the threads that read documents, write the database, serve sessions and walk trees. */
+  readonly documentHeapBytes: number;
+  readonly databaseHeapBytes: number;
+  readonly streamingHeapBytes: number;
+  readonly treeHeapBytes: number;
+  /** Heap of a process that extracts layers. */
+  readonly extractorHeapBytes: number;
+  /** Calls served at once. */
+  readonly calls: number;
+  /** Processes that extract layers at once: for new layers, and for such as take long. */
+  readonly extractors: number;
+  readonly longExtractors: number;
+  /** CNI operations at once: each runs some plugins. */
+  readonly networkSetups: number;
+}
+
+/** Of a process that extracts layers, beside its heap. */
+const extractorBytes = 48 * mib;
+/** Of the plugins of one CNI operation, two or three at a time. */
+const networkSetupBytes = 12 * mib;
+
+/** The shares of a daemon that may use `bytes` in all. */
+export function memoryShares(bytes: number): MemoryShares {
+  const part = (share: number, least: number, most: number): number =>
+    Math.round(Math.min(most, Math.max(least, bytes * share)));
+  const extractors = Math.floor(part(1 / 5 / extractorBytes, 1, 15));
+  return {
+    requestBytes: part(1 / 24, 4 * mib, 64 * mib),
+    answerBytes: part(1 / 8, 16 * mib, 256 * mib),
+    execOutputBytes: part(1 / 16, 4 * mib, 256 * mib),
+    tapBytes: part(1 / 24, 4 * mib, 128 * mib),
+    eventBytes: part(1 / 48, 2 * mib, 16 * mib),
+    documentBytes: part(1 / 160, 1 * mib, 8 * mib),
+    documentThreads: part(1 / (512 * mib), 1, 2),
+    documentHeapBytes: part(1 / 4, 48 * mib, 512 * mib),
+    databaseHeapBytes: part(1 / 6, 32 * mib, 256 * mib),
+    streamingHeapBytes: part(1 / 6, 32 * mib, 512 * mib),
+    treeHeapBytes: part(1 / 12, 24 * mib, 64 * mib),
+    extractorHeapBytes: part(1 / 3, 64 * mib, 1024 * mib),
+    calls: part(1 / (192 * 1024), 256, 8192),
+    extractors: Math.min(3, extractors),
+    longExtractors: Math.min(12, Math.max(1, extractors - 3)),
+    networkSetups: part(1 / 8 / networkSetupBytes, 2, 64),
+  };
+}
+
+let ours: MemoryShares | undefined;
+
+/** The shares of this daemon; the same in each of its threads. */
+export function ourShares(): MemoryShares {
+  return (ours ??= memoryShares(readMemoryLimit().bytes));
+}

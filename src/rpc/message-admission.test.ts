@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isFault } from "../base/errors.ts";
+import { MemoryPool } from "../base/memory/memory-pool.ts";
+import { codec } from "./codec.ts";
+import { connectGrpc } from "./grpc-client.ts";
+import { type CallMemory, createGrpcServer } from "./grpc-server.ts";
+import type { ServiceClient, ServiceImpl } from "./service.ts";
+
+const runtime = "runtime.v1.RuntimeService";
+const content = "containerd.services.content.v1.Content";
+const mib = 2 ** 20;
+
+interface Bed {
+  readonly memory: CallMemory;
+  readonly refused: string[];
+  readonly cri: ServiceClient<typeof runtime>;
+  readonly content: ServiceClient<typeof content>;
+}
+
+async function serve(
+  t: TestContext,
+  impl: ServiceImpl<typeof runtime>,
+  change: Partial<CallMemory> = {},
+  contentImpl: ServiceImpl<typeof content> = {},
+): Promise<Bed> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "berth-admission-"));
+  const refused: string[] = [];
+  const pool = (name: string): MemoryPool =>
+    new MemoryPool({ name, limitBytes: 4 * mib, patienceMs: 300 });
+  const memory: CallMemory = {
+    requests: pool("requests"),
+    answers: pool("answers"),
+    maxCalls: 100,
+    always: new Set([`/${runtime}/Version`]),
+    refusal: () => undefined,
+    onRefused: (path) => refused.push(path),
+    ...change,
+  };
+  const server = createGrpcServer({ path: path.join(folder, "s.sock"), memory });
+  server.add(runtime, impl);
+  server.add(content, contentImpl);
+  await server.listen();
+  const peer = connectGrpc(server.path);
+  t.after(async () => {
+    peer[Symbol.dispose]();
+    await server.close({ signal: AbortSignal.abort() });
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return { memory, refused, cri: peer.client(runtime), content: peer.client(content) };
+}
+
+const version = async (): Promise<{ version: string }> => ({ version: "0.1.0" });
+
+test("a large request is counted from its first bytes to the end of its call", async (t) => {
+  const { memory, cri } = await serve(t, {
+    ExecSync: async () => ({ exitCode: memory.requests.heldBytes > 3 * mib ? 1 : 0 }),
+  });
+  const { exitCode } = await cri.ExecSync({ containerId: "x".repeat(3 * mib) });
+  assert.equal(exitCode, 1);
+  await sleep(20);
+  assert.equal(memory.requests.heldBytes, 0);
+});
+
+test("a request waits, unread, while others hold the memory, and is served when they have ended", async (t) => {
+  const served: number[] = [];
+  const first = Promise.withResolvers<void>();
+  const bed = await serve(t, {
+    ExecSync: async ({ containerId }) => {
+      served.push(containerId.length);
+      if (served.length === 1) await first.promise;
+      return {};
+    },
+    Version: version,
+  });
+  const one = bed.cri.ExecSync({ containerId: "x".repeat(3 * mib) });
+  while (served.length === 0) await sleep(5);
+  const two = bed.cri.ExecSync({ containerId: "x".repeat(2 * mib) });
+  await sleep(100);
+  assert.deepEqual(served, [3 * mib]);
+  assert.equal((await bed.cri.Version({})).version, "0.1.0");
+  first.resolve();
+  await Promise.all([one, two]);
+  assert.deepEqual(served, [3 * mib, 2 * mib]);
+  assert.deepEqual(bed.refused, []);
+});
+
+test("requests that get no memory in time are refused, and the next one is served", async (t) => {
+  const first = Promise.withResolvers<void>();
+  const bed = await serve(t, {
+    ExecSync: async () => {
+      await first.promise;
+      return {};
+    },
+  });
+  const held = bed.cri.ExecSync({ containerId: "x".repeat(3 * mib) });
+  while (bed.memory.requests.heldBytes === 0) await sleep(5);
+  const late = Array.from({ length: 5 }, () =>
+    bed.cri.ExecSync({ containerId: "x".repeat(2 * mib) }),
+  );
+  for (const end of await Promise.allSettled(late)) {
+    assert.ok(end.status === "rejected" && isFault(end.reason, "RESOURCE_EXHAUSTED"));
+    assert.match(
+      String(end.reason),
+      /call \/runtime.v1.RuntimeService\/ExecSync with a message of \d+ bytes is refused: requests hold/,
+    );
+  }
+  const tooLarge = bed.cri.ExecSync({ containerId: "x".repeat(5 * mib) });
+  await assert.rejects(
+    tooLarge,
+    /it takes \d+ bytes of memory, and the daemon has 4194304 for all requests/,
+  );
+  assert.equal(bed.refused.length, 6);
+  first.resolve();
+  await held;
+  await bed.cri.ExecSync({ containerId: "x".repeat(3 * mib) });
+});
+
+test("calls beyond their number are refused, but for those that tell how the daemon is", async (t) => {
+  const first = Promise.withResolvers<void>();
+  const bed = await serve(
+    t,
+    {
+      ExecSync: async () => {
+        await first.promise;
+        return {};
+      },
+      Version: version,
+    },
+    { maxCalls: 2 },
+  );
+  const running = [bed.cri.ExecSync({}), bed.cri.ExecSync({})];
+  await sleep(50);
+  await assert.rejects(
+    bed.cri.ExecSync({}),
+    (error) =>
+      isFault(error, "RESOURCE_EXHAUSTED") && /2 calls are being served/.test(error.message),
+  );
+  assert.equal((await bed.cri.Version({})).version, "0.1.0");
+  first.resolve();
+  await Promise.all(running);
+  await bed.cri.ExecSync({});
+});
+
+test("a message of a stream is counted until the next is asked for", async (t) => {
+  const held: number[] = [];
+  const bed = await serve(
+    t,
+    {},
+    {},
+    {
+      Write: async function* (requests) {
+        for await (const { data } of requests) {
+          held.push(bed.memory.requests.heldBytes - data.length);
+          yield { offset: BigInt(data.length) };
+        }
+      },
+    },
+  );
+  async function* writes(): AsyncGenerator<{ data: Buffer }> {
+    for (let count = 0; count < 8; count += 1) yield { data: Buffer.alloc(2 * mib) };
+  }
+  for await (const _answer of bed.content.Write(writes()));
+  assert.equal(held.length, 8);
+  assert.ok(
+    held.every((bytes) => bytes < 1024),
+    `more than one: ${held.join()}`,
+  );
+});
+
+test("fields are counted in nested messages, maps and packed lists, without decoding them", () => {
+  const config = codec("runtime.v1.ContainerConfig");
+  const cases: readonly (readonly [Parameters<typeof config.encode>[0], number])[] = [
+    [{}, 0],
+    [{ command: ["a", "", "c"] }, 3],
+    [{ mounts: [{ hostPath: "a", containerPath: "b" }, {}] }, 4],
+    [{ labels: { a: "b", c: "d" } }, 4],
+    [{ linux: { securityContext: { supplementalGroups: [1n, 2n, 3n] } } }, 6],
+  ];
+  for (const [value, fields] of cases) {
+    const bytes = config.encode(value);
+    assert.equal(config.countFields(bytes, 100), fields, JSON.stringify(Object.keys(value)));
+    for (let cut = 0; cut < bytes.length; cut += 1) {
+      assert.ok(config.countFields(bytes.subarray(0, cut), 100) <= fields);
+    }
+  }
+  const many = config.encode({ command: Array.from({ length: 1000 }, () => "") });
+  assert.equal(config.countFields(many, 10), 11);
+});
+
+test("answers wait for memory, and lists are not even made before they have it", async (t) => {
+  let making = 0;
+  const bed = await serve(t, {
+    ListContainers: async () => {
+      making += 1;
+      return { containers: [{ id: "x".repeat(1.5 * mib) }] };
+    },
+    Version: version,
+  });
+  await bed.cri.ListContainers({});
+  const held = await bed.memory.answers.take(2 * mib, "test", { signal: t.signal });
+  const before = making;
+  const lists = Array.from({ length: 3 }, () => bed.cri.ListContainers({}));
+  await sleep(50);
+  assert.equal(making, before);
+  held[Symbol.dispose]();
+  for (const { containers } of await Promise.all(lists)) {
+    assert.equal(containers[0]?.id.length, 1.5 * mib);
+  }
+  await sleep(20);
+  assert.equal(bed.memory.answers.heldBytes, 0);
+});
+
+test("an answer that no kubelet takes is refused with its size and the stream to call instead", async (t) => {
+  const bed = await serve(
+    t,
+    {
+      ListContainers: async () => ({ containers: [{ id: "x".repeat(17 * mib) }] }),
+    },
+    { answers: new MemoryPool({ name: "answers", limitBytes: 64 * mib }) },
+  );
+  await assert.rejects(
+    bed.cri.ListContainers({}),
+    (error) =>
+      isFault(error, "RESOURCE_EXHAUSTED") &&
+      /answer of \/runtime.v1.RuntimeService\/ListContainers is too large: at least 1782579\d bytes, the limit is 16777216: ask for less with a filter, or call StreamContainers/.test(
+        error.message,
+      ),
+  );
+});
+
+test("what owns memory is disposed of when its answer has been encoded", async (t) => {
+  let isDisposed = false;
+  const bed = await serve(t, {
+    ExecSync: async () => ({
+      exitCode: 3,
+      [Symbol.dispose]: () => {
+        isDisposed = true;
+      },
+    }),
+  });
+  assert.equal((await bed.cri.ExecSync({})).exitCode, 3);
+  assert.ok(isDisposed);
+});
