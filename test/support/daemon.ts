@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly logLevel?: string;
   /** A module to run instead of bin/berthd. */
   readonly entry?: { readonly module: string; readonly env: Readonly<Record<string, string>> };
+  /** A `cgroup.procs` file: the daemon starts in that cgroup. */
+  readonly cgroupProcs?: string;
 }
 
 /** One line of the daemon's log. */
@@ -105,7 +107,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     // With a death signal the daemon does not outlive a test process that was killed.
     const program = options.entry ? [process.execPath, options.entry.module] : [berthd];
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
-    const argv = [...launcher, ...program, "serve", "--config", configFile];
+    const { cgroupProcs } = options;
+    const mover = cgroupProcs ? ["sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroupProcs] : [];
+    const argv = [...mover, ...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
       // As bin/berthd has it: compiling anew costs half a second of each start.
       env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.entry?.env },

@@ -296,6 +296,8 @@ export class FakeWorld implements AsyncDisposable {
           io: () => Promise.resolve(this.#io("exec io")),
           stdout: () => Buffer.from(this.execOutput.stdout),
           stderr: () => Buffer.from(this.execOutput.stderr),
+          cutShort: () => undefined,
+          [Symbol.dispose]: () => {},
         }),
       },
       oom: {
