@@ -18,15 +18,16 @@ export async function checkKernelPlaces(
   mounts: readonly TypesMountInit[],
 ): Promise<void> {
   const folders = mounts.flatMap(foldersOf);
-  for (const place of places) {
+  const check = async (place: string): Promise<void> => {
     const found = await topmost(folders, place);
-    if (found === undefined || found.isDirectory()) continue;
+    if (found === undefined || found.isDirectory()) return;
     const what = found.isSymbolicLink() ? "a symbolic link" : "no folder";
     throw fault(
       "FAILED_PRECONDITION",
       `cannot create task "${id}": /${place} of its root file system is ${what}`,
     );
-  }
+  };
+  await Promise.all(places.map(check));
 }
 
 /** What a mount shows, topmost first: an overlay's layers, or the one folder of a bind mount. */

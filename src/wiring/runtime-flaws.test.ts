@@ -4,7 +4,8 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../test/support/scratch.ts";
-import { defaultHandler } from "../config/defaults.ts";
+import { until } from "../../test/support/until.ts";
+import { defaultConfig, defaultHandler } from "../config/defaults.ts";
 import { createLog } from "../log/logger.ts";
 import { watchRuntimeFlaws } from "./runtime-flaws.ts";
 
@@ -28,7 +29,8 @@ test("an OCI runtime with known flaws is warned of, and refused by nothing", asy
     { level: "info", format: "json" },
     { stream: { write: (line) => void lines.push(line) } },
   );
-  const { looked, list } = watchRuntimeFlaws({ handlers }, log, new AbortController().signal);
+  const { signal } = new AbortController();
+  const { looked, list, reload } = watchRuntimeFlaws({ handlers }, log, signal);
   await looked;
   const told = list().map(({ handler, version, build, flaws }) => [
     handler,
@@ -39,4 +41,10 @@ test("an OCI runtime with known flaws is warned of, and refused by nothing", asy
   assert.deepEqual(told, [["old", "1.3.5", "v1.3.5-0-gabc", ["CVE-2026-41579"]]]);
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? "", /"level":"warn".*"flaws":\["CVE-2026-41579"\]/);
+
+  // Another runtime is a reload away.
+  const runtime = { defaultHandler: "new", handlers: { new: handlers.new } };
+  (await reload.prepare({ ...defaultConfig, runtime }, [], { signal })).commit();
+  await until("nothing is told any more", () => list().length === 0);
+  assert.equal(lines.length, 1);
 });

@@ -56,6 +56,12 @@ const cases: readonly Case[] = [
     prints: undefined,
   },
   {
+    name: "CVE-2019-16884: a volume of the image over /proc/self/attr",
+    image: { Volumes: { "/proc/self/attr": {} } },
+    script: "true",
+    prints: "refused",
+  },
+  {
     name: "CVE-2026-55686: a working directory that is a link to the host",
     layer: (host) => [{ path: "work", symlink: host }],
     image: { WorkingDir: "/work/new" },
