@@ -2,7 +2,7 @@
 
 import type { Cancellable } from "./cancellable.ts";
 import { fault, type RuntimeFault } from "./errors.ts";
-import { startTimer } from "./timers.ts";
+import { startTimer, timeoutReason } from "./timers.ts";
 
 /** A signal with an end of its own; dispose it when the work is done, so that its timer goes. */
 export type Deadline = Cancellable & Disposable;
@@ -16,14 +16,24 @@ export function deadline(
   what: string | RuntimeFault,
   ...signals: AbortSignal[]
 ): Deadline {
-  const abort = new AbortController();
-  const timer = startTimer(() => {
-    abort.abort(
+  return limited(
+    ms,
+    () =>
       typeof what === "string"
         ? fault("DEADLINE_EXCEEDED", `${what} took longer than ${ms / 1000} s`)
         : what,
-    );
-  }, ms).unref();
+    signals,
+  );
+}
+
+/** As `deadline`, with the reason that AbortSignal.timeout gives. */
+export function timeLimit(ms: number, ...signals: AbortSignal[]): Deadline {
+  return limited(ms, timeoutReason, signals);
+}
+
+function limited(ms: number, reason: () => Error, signals: readonly AbortSignal[]): Deadline {
+  const abort = new AbortController();
+  const timer = startTimer(() => abort.abort(reason()), ms).unref();
   const forward = (event: Event): void => abort.abort((event.target as AbortSignal).reason);
   for (const signal of signals) {
     if (signal.aborted) abort.abort(signal.reason);

@@ -2,6 +2,7 @@
 
 import { closeSync, openSync } from "node:fs";
 import path from "node:path";
+import { timeLimit } from "./deadline.ts";
 import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
 import { type Child, findProgram, startChild } from "./os/child.ts";
 import { identify, killProcess } from "./os/proc.ts";
@@ -10,7 +11,6 @@ import { spawnProcess } from "./os/spawn.ts";
 import { Capture, Lines } from "./process-output.ts";
 import { settlesWithin } from "./settles-within.ts";
 import { Silence, SilenceFault } from "./silence.ts";
-import { timeoutSignal } from "./timers.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
 /** No program of ours works for longer without a sign of life; one that may says so. */
@@ -89,11 +89,9 @@ export async function run(
 ): Promise<RunResult> {
   const argv = [file, ...args];
   using silence = new Silence(options.silenceMs);
-  const limit = AbortSignal.any([
-    silence.signal,
-    ...(options.signal ? [options.signal] : []),
-    ...timeLimit(options),
-  ]);
+  const asked = options.signal ? [options.signal] : [];
+  using time = timeLimit(limitMs(options), silence.signal, ...asked);
+  const limit = time.signal;
   if (hasEnded(limit)) throw aborted(argv, limit);
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
   const stdout = new Capture(maxBytes);
@@ -284,9 +282,8 @@ function notStarted(argv: readonly string[], error: unknown): ProcessFault {
   );
 }
 
-function timeLimit({ timeoutMs, silenceMs }: RunOptions): AbortSignal[] {
-  if (timeoutMs !== undefined) return [timeoutSignal(timeoutMs)];
-  return silenceMs === undefined ? [timeoutSignal(defaultTimeoutMs)] : [];
+function limitMs({ timeoutMs, silenceMs }: RunOptions): number {
+  return timeoutMs ?? (silenceMs === undefined ? defaultTimeoutMs : Number.POSITIVE_INFINITY);
 }
 
 /**

@@ -54,6 +54,8 @@ export function startInterval(onTime: () => void, ms: number): Timer {
 
 /**
  * A signal that fires by itself with a TimeoutError, as AbortSignal.timeout: it keeps no process alive.
+ * It and whoever listens to it stay until it fires; for work that is mostly done long before, and comes often,
+ * `timeLimit` of deadline.ts leaves nothing.
  * RangeError as `startTimer`.
  */
 export function timeoutSignal(ms: number): AbortSignal {
@@ -61,10 +63,12 @@ export function timeoutSignal(ms: number): AbortSignal {
   if (ms <= longestHopMs) return AbortSignal.timeout(Math.max(0, Math.ceil(ms)));
   const abort = new AbortController();
   // A signal this long is kept until it fires, whoever still looks at it.
-  startTimer(() => {
-    abort.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
-  }, ms).unref();
+  startTimer(() => abort.abort(timeoutReason()), ms).unref();
   return abort.signal;
+}
+
+export function timeoutReason(): DOMException {
+  return new DOMException("The operation was aborted due to timeout", "TimeoutError");
 }
 
 /** Resolves after so many milliseconds; rejects with the signal's reason. RangeError as `startTimer`. */

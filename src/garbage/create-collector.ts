@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import type { Cancellable } from "../base/cancellable.ts";
+import { timeLimit } from "../base/deadline.ts";
 import type { Logger } from "../base/logger.ts";
-import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
+import { startTimer, type Timer } from "../base/timers.ts";
 import { contentTable } from "../content/blob-record.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
@@ -81,7 +82,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
   ): Promise<boolean> {
     const gate = this.#gateOf(namespace);
     const call = { signal: AbortSignal.any([signal, this.#closing.signal]) };
-    const patience = { signal: AbortSignal.any([call.signal, timeoutSignal(patienceMs)]) };
+    using patience = timeLimit(patienceMs, call.signal);
     for (;;) {
       call.signal.throwIfAborted();
       if (await gate.collect(() => this.#collect(namespace, call))) return true;
@@ -134,7 +135,8 @@ class Collector implements GarbageCollector, AsyncDisposable {
 
   async #collectInBackground(namespace: string): Promise<void> {
     try {
-      await this.collect(namespace, { signal: cleanupDeadline(longestMs) });
+      using limit = timeLimit(longestMs);
+      await this.collect(namespace, limit);
     } catch (err) {
       if (!this.#closing.signal.aborted) this.#log.warn({ namespace, err }, "collection failed");
     }

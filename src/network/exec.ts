@@ -4,9 +4,10 @@ import { access, constants } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { Cancellable } from "../base/cancellable.ts";
+import { timeLimit } from "../base/deadline.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
-import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
+import { startTimer, type Timer } from "../base/timers.ts";
 
 /** From the kill of a plugin to its end. */
 const dyingMs = 2000;
@@ -77,7 +78,8 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
       `CNI plugin "${call.type}" of network "${call.network}" is not in ${where}`,
     );
   }
-  const limit = AbortSignal.any([signal, timeoutSignal(call.timeoutMs)]);
+  using time = timeLimit(call.timeoutMs, signal);
+  const limit = time.signal;
   try {
     const ended = run(file, [], {
       input: JSON.stringify(call.input),

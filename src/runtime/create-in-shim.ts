@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cancellable } from "../base/cancellable.ts";
+import { timeLimit } from "../base/deadline.ts";
 import { toFault } from "../base/errors.ts";
 import { settlesWithin } from "../base/settles-within.ts";
-import { timeoutSignal } from "../base/timers.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { type DeadTask, endDeadTask } from "./dead-task.ts";
@@ -57,7 +57,8 @@ export function createInShim(
         await killStuckRuntime(shim.facts.pid, `${bundle.path}/init.pid`);
       }
       try {
-        await raceAbort(answer, timeoutSignal(createLimitMs));
+        using limit = timeLimit(createLimitMs);
+        await raceAbort(answer, limit.signal);
         return true;
       } catch {
         return false;
@@ -78,7 +79,8 @@ export async function discardFailedCreate(
 ): Promise<void> {
   const isInShim = await creation.outcome();
   if (isInShim && shim.isOpen) {
-    const options = { namespace: bundle.namespace, signal: timeoutSignal(death.timeoutMs) };
+    using limit = timeLimit(death.timeoutMs);
+    const options = { namespace: bundle.namespace, signal: limit.signal };
     try {
       await shim.api.Kill({ id: bundle.id, signal: sigkill, all: true }, options);
       await shim.api.Wait({ id: bundle.id }, options);

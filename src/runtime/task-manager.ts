@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
+import { timeLimit } from "../base/deadline.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
@@ -309,7 +310,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const limitMs = request.isDirect ? directDialLimitMs : dialLimitMs;
     try {
       noteShim(bundle, bootstrap);
-      return await this.#pool.connect(target, { signal: timeoutSignal(limitMs) });
+      using limit = timeLimit(limitMs);
+      return await this.#pool.connect(target, limit);
     } catch (error) {
       await this.#killStrays(bundle, binary, []);
       throw error;

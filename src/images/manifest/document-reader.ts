@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { timeoutSignal } from "../../base/timers.ts";
 import { DocumentThread } from "./document-thread.ts";
 import {
   type DocumentKind,
@@ -55,9 +55,9 @@ export class DocumentReader {
     const [known] = this.#idle;
     const thread = known ?? new DocumentThread((ended) => this.#idle.delete(ended));
     this.#idle.delete(thread);
-    const limit = timeoutSignal(limitMs);
+    using limit = timeLimit(limitMs, signal);
     try {
-      const answer = await abandonable(thread.ask(task), AbortSignal.any([signal, limit]));
+      const answer = await abandonable(thread.ask(task), limit.signal);
       thread.endLater();
       this.#idle.add(thread);
       if (!answer.ok) throw fault(answer.code, answer.message);
@@ -66,7 +66,8 @@ export class DocumentReader {
       // Whatever it is at, the next document must not wait for it.
       if (!this.#idle.has(thread)) thread.end();
       signal.throwIfAborted();
-      if (limit.aborted) throw fault("DEADLINE_EXCEEDED", `${task.what} takes too long to be read`);
+      if (limit.signal.aborted)
+        throw fault("DEADLINE_EXCEEDED", `${task.what} takes too long to be read`);
       throw error;
     }
   }

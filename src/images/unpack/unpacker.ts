@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { abandonable } from "../../base/abandonable.ts";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
@@ -302,8 +303,8 @@ export class Unpacker {
   }
 
   async #flushed({ signal }: Cancellable): Promise<void> {
-    const limit = cleanupDeadline(flushLimitMs);
-    await this.#flush.run({ signal: AbortSignal.any([signal, limit]) });
+    using limit = timeLimit(flushLimitMs, signal);
+    await this.#flush.run(limit);
   }
 
   async #discard(key: string): Promise<void> {
