@@ -10,6 +10,7 @@ import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
 import { createContentStore } from "./content-store.ts";
 import { digestOf } from "./digest.ts";
 import type { ContentStore, Digest } from "./ports.ts";
+import { writeOnce } from "./write-once.ts";
 
 const call = { signal: new AbortController().signal };
 const hello = Buffer.from("hello");
@@ -176,4 +177,34 @@ test("start-up puts right what a crash left", async (t) => {
   );
   assert.ok(!existsSync(orphan));
   assert.deepEqual(await later.ingests(ns), []);
+});
+
+test("what is written once is gone when it fails, and there when it is committed", async (t) => {
+  const { store } = await open(t);
+  const target = { namespace: ns, ref: "document-1" };
+  const failing = writeOnce(store, target, async (writer) => {
+    await writer.write(hello, call);
+    throw new Error("cancelled");
+  });
+  await assert.rejects(failing, /cancelled/);
+  assert.deepEqual(await store.ingests(ns), []);
+  const digest = await writeOnce(store, target, async (writer) => {
+    await writer.write(hello, call);
+    return writer.commit({});
+  });
+  assert.deepEqual(await store.read(digest, call), hello);
+  assert.deepEqual(await store.ingests(ns), []);
+});
+
+test("a start drops ingests that tell nothing, and keeps those that can go on", async (t) => {
+  const { root, metadata, store } = await open(t);
+  {
+    await using writer = await store.writer(ns, "layer", {});
+    await writer.write(hello, call);
+  }
+  const [kept = ""] = await readdir(path.join(root, "ingest"));
+  for (const name of ["empty", "cut"]) await mkdir(path.join(root, "ingest", name));
+  await writeFile(path.join(root, "ingest", "cut", "ingest.json.0123456789ab.tmp"), "{");
+  await createContentStore({ root, metadata, log: silentLogger });
+  assert.deepEqual(await readdir(path.join(root, "ingest")), [kept]);
 });

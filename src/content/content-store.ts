@@ -11,7 +11,13 @@ import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels } from "./content-writer.ts";
 import { hexOf } from "./digest.ts";
-import { ingestDir, listIngests, type OpenIngest, openIngest } from "./ingest.ts";
+import {
+  dropUntoldIngests,
+  ingestDir,
+  listIngests,
+  type OpenIngest,
+  openIngest,
+} from "./ingest.ts";
 import type {
   AbortOptions,
   ContentInfo,
@@ -71,6 +77,7 @@ class FileContentStore implements ContentStore {
     for (const name of files) {
       if (!claimed.has(name)) await this.#removeStray(path.join(this.#blobs, name));
     }
+    await dropUntoldIngests(this.#root);
   }
 
   async #removeStray(file: string): Promise<void> {

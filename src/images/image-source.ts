@@ -4,6 +4,7 @@ import { fault } from "../base/errors.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { digestOf } from "../content/digest.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
+import { writeOnce } from "../content/write-once.ts";
 import type { Descriptor } from "./manifest/documents.ts";
 
 /** Where an image's blobs come from: a registry, or an archive. */
@@ -72,10 +73,11 @@ export async function storeBytes(
   }
   // The ref is ours alone, so two callers with the same bytes do not meet.
   const ref = `document-${digest}-${crypto.randomUUID()}`;
-  await using writer = await content.writer(namespace, ref, { sizeBytes: BigInt(bytes.length) });
-  await writer.write(bytes, call);
-  const labels = labelsFor(content.info(namespace, digest)?.labels);
-  await writer.commit({ expected: digest, labels });
+  await writeOnce(content, { namespace, ref, sizeBytes: BigInt(bytes.length) }, async (writer) => {
+    await writer.write(bytes, call);
+    const labels = labelsFor(content.info(namespace, digest)?.labels);
+    await writer.commit({ expected: digest, labels });
+  });
 }
 
 /** Adds a source's labels to a blob that has others. */

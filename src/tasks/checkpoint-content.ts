@@ -4,6 +4,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
+import { writeOnce } from "../content/write-once.ts";
 import type { TypesDescriptor, TypesDescriptorInit } from "../gen/tasks.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import type { CallContext } from "../rpc/service.ts";
@@ -85,12 +86,13 @@ async function store(
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
   const namespace = requiredNamespace(call);
-  await using writer = await requireContent(context).writer(namespace, ref, {});
-  for await (const chunk of chunks) await writer.write(chunk, call);
-  if (context.leases) {
-    const resource = { type: "content", id: writer.digest() };
-    await holdForCaller(context.leases, namespace, call, resource);
-  }
-  const size = writer.offsetBytes;
-  return { mediaType, digest: await writer.commit({}), size };
+  return writeOnce(requireContent(context), { namespace, ref }, async (writer) => {
+    for await (const chunk of chunks) await writer.write(chunk, call);
+    if (context.leases) {
+      const resource = { type: "content", id: writer.digest() };
+      await holdForCaller(context.leases, namespace, call, resource);
+    }
+    const size = writer.offsetBytes;
+    return { mediaType, digest: await writer.commit({}), size };
+  });
 }

@@ -2,9 +2,10 @@
 import { buffer } from "node:stream/consumers";
 import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, isFault } from "../../base/errors.ts";
+import { fault } from "../../base/errors.ts";
 import { hexOf } from "../../content/digest.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
+import { writeOnce } from "../../content/write-once.ts";
 import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import type { Archive } from "./archive.ts";
@@ -80,8 +81,7 @@ export async function storeFile(
   if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
   const ref = `import-${crypto.randomUUID()}`;
   let start: Buffer = Buffer.alloc(0);
-  try {
-    await using writer = await content.writer(namespace, ref, {});
+  return writeOnce(content, { namespace, ref }, async (writer) => {
     for await (const chunk of file.stream()) {
       if (start.length < 4) start = Buffer.concat([start, chunk as Buffer]).subarray(0, 4);
       await writer.write(chunk as Buffer, call);
@@ -92,12 +92,7 @@ export async function storeFile(
       ...(expected && { expected: expected.digest }),
     });
     return { digest, size: file.sizeBytes, start };
-  } catch (error) {
-    await content.abort(namespace, ref).catch((failure: unknown) => {
-      if (!isFault(failure, "NOT_FOUND")) throw failure;
-    });
-    throw error;
-  }
+  });
 }
 
 function blobName(digest: Digest): string {
