@@ -275,8 +275,9 @@ class CniNetwork implements CniPodNetwork {
     this.#janitor.start(holders);
   }
 
-  attachedSandboxes(): Promise<readonly string[]> {
-    return this.#cache.list();
+  async attachedSandboxes(): Promise<readonly string[]> {
+    const lists = [this.#cache.list(), this.#cache.listUnfinished()];
+    return [...new Set((await Promise.all(lists)).flat())];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,8 @@ import { errnoOf } from "../base/errors.ts";
 import { readBounded } from "../base/read-bounded.ts";
 
 const suffix = ".json";
+/** Of a record that is being written; one that stays was cut short with its daemon. */
+const newSuffix = `${suffix}.new`;
 /** Far more than a request may bring. */
 const maxBytes = 64 * 1024 * 1024;
 
@@ -97,14 +99,29 @@ export class ResultCache {
   }
 
   async remove(sandboxId: string): Promise<void> {
-    await rm(this.#file(sandboxId), { force: true });
+    const file = this.#file(sandboxId);
+    // A link or folder there, which we never made, must not keep the record.
+    try {
+      await rm(`${file}.new`, { recursive: true, force: true });
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   /** Ids of the sandboxes that have a record. */
-  async list(): Promise<readonly string[]> {
+  list(): Promise<readonly string[]> {
+    return this.#idsOf(suffix);
+  }
+
+  /** At the start: ids of which a record was being written when the last daemon was killed. */
+  listUnfinished(): Promise<readonly string[]> {
+    return this.#idsOf(newSuffix);
+  }
+
+  async #idsOf(ending: string): Promise<readonly string[]> {
     try {
       const names = await readdir(this.#folder);
-      return names.filter((name) => name.endsWith(suffix)).flatMap(idOf);
+      return names.filter((name) => name.endsWith(ending)).flatMap((name) => idOf(name, ending));
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return [];
       throw error;
@@ -117,9 +134,9 @@ export class ResultCache {
 }
 
 /** The sandbox that a file's name is of; none for a name that we did not make. */
-function idOf(name: string): string[] {
+function idOf(name: string, ending: string): string[] {
   try {
-    return [decodeURIComponent(name.slice(0, -suffix.length))];
+    return [decodeURIComponent(name.slice(0, -ending.length))];
   } catch {
     return [];
   }
