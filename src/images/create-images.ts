@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import type { Cancellable } from "../base/cancellable.ts";
+import { timeLimit } from "../base/deadline.ts";
 import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { settlesWithin } from "../base/settles-within.ts";
@@ -67,6 +68,8 @@ export interface ImageLibrary extends Images {
 const readAtOnce = 4;
 /** How long the start waits for them. */
 const startReadingMs = 10_000;
+/** For reading all images, and for a collection that somebody waits for. */
+const collectMs = 600_000;
 
 /** Opens the images of a namespace. One that cannot be read is logged and left out. */
 export async function createImages(options: ImagesOptions): Promise<ImageLibrary> {
@@ -115,7 +118,8 @@ class StoredImages implements ImageLibrary {
   /** Shows the images of all records, a few at a time. Does not throw. */
   async #readAll(): Promise<void> {
     const { garbage, namespace, log } = this.#options;
-    const call = { signal: this.#options.signal ?? cleanupDeadline(600_000) };
+    using limit = timeLimit(collectMs);
+    const call = { signal: this.#options.signal ?? limit.signal };
     try {
       using _work = await garbage.hold(namespace, call);
       const rest = this.records.list().values();
@@ -242,7 +246,13 @@ class StoredImages implements ImageLibrary {
     }
     await this.records.remove(this.#catalog.namesOf(reference));
     this.#catalog.changed();
-    await this.collectGarbage({ signal: cleanupDeadline(600_000) });
+    using limit = timeLimit(collectMs);
+    await this.collectGarbage(limit);
+  }
+
+  released(chainId: string): void {
+    const isOfImage = this.list().some((image) => image.chainId === chainId);
+    if (!isOfImage) this.#options.garbage.schedule(this.#options.namespace);
   }
 
   async collectGarbage(call: Cancellable): Promise<boolean> {

@@ -60,6 +60,11 @@ export interface Images {
   load(path: string, options: { readonly name?: string } & Cancellable): Promise<readonly Image[]>;
   /** Removes every name of the image that the reference leads to; no error when absent. */
   remove(reference: string, call: Cancellable): Promise<void>;
+  /**
+   * Nothing that ran on this chain's snapshot uses it any more, for one user of it. When its image was removed
+   * before, its layers go soon.
+   */
+  released(chainId: string): void;
   /** Bytes and inodes of the snapshotter's file system that images take, and its mount point. */
   usage(
     call: Cancellable,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Snapshotter } from "../../snapshots/ports.ts";
 import type { Facade } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
 import { criNamespace } from "../ports.ts";
@@ -53,15 +55,26 @@ export async function removeUnrecorded(
 
 /** Everything but the CRI record: task, containerd record, snapshot, log FIFOs, files. Idempotent. */
 export async function removeRemains(facade: Facade, id: string, call: Cancellable): Promise<void> {
-  const { client, snapshotter, remover } = facade.ports;
+  const { client, snapshotter, images, remover } = facade.ports;
   const live = facade.live.of(id);
   const container = await purgeTask(client, id, live.container, call);
+  const parent = parentOf(snapshotter, id);
   await settled([
     container ? absentAsUndefined(() => container.delete(call)) : Promise.resolve(),
     absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
     remover.remove(facade.paths.container(id)),
     disposeOf(live.log),
   ]);
+  if (parent !== undefined) images.released(parent);
+}
+
+function parentOf(snapshotter: Snapshotter, key: string): string | undefined {
+  try {
+    return snapshotter.stat(criNamespace, key).parent;
+  } catch (error) {
+    if (isFault(error, "NOT_FOUND")) return undefined;
+    throw error;
+  }
 }
 
 async function disposeOf(log: AsyncDisposable | undefined): Promise<void> {

@@ -55,6 +55,7 @@ function makeService() {
     unpack: async () => {},
     load: async () => [],
     remove: async (reference) => void calls.push(["remove", reference]),
+    released: () => {},
     usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),
   };
   return { calls, service: createImageService({ images, inspect: async () => '{"os":"linux"}' }) };

@@ -54,7 +54,7 @@ export async function removeImageVolumes(
   sandboxId: string,
   call: Cancellable,
 ): Promise<void> {
-  const { snapshotter, hostMounts } = facade.ports;
+  const { snapshotter, images, hostMounts } = facade.ports;
   const volumes = snapshotter
     .list(criNamespace)
     .filter((snapshot) => sandboxOfVolume(snapshot) === sandboxId);
@@ -65,6 +65,7 @@ export async function removeImageVolumes(
       absentAsUndefined(() => snapshotter.remove(criNamespace, name, call)),
     ),
   );
+  for (const { parent } of volumes) images.released(parent);
 }
 
 /** The sandbox that an image volume's snapshot is for; undefined for any other snapshot. */

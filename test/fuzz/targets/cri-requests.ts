@@ -124,6 +124,7 @@ const imageService = createImageService({
     unpack: async () => {},
     load: async () => [],
     remove: async () => {},
+    released: () => {},
     usage: async () => ({ mountpoint: "/", usedBytes: 1n, inodes: 2n }),
   },
   inspect: async () => "{}",

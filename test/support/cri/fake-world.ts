@@ -210,6 +210,7 @@ export class FakeWorld implements AsyncDisposable {
         unpack: () => steps.run("unpack image"),
         load: () => Promise.resolve([]),
         remove: () => Promise.resolve(),
+        released: () => {},
         usage: () => Promise.resolve({ mountpoint: "/", usedBytes: 0n, inodes: 0n }),
       },
       snapshotter: this.#snapshotter(),
