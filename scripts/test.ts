@@ -47,6 +47,7 @@ const steps: readonly Step[] = [
       "src/**/*.test.ts",
       "scripts/**/*.test.ts",
       "test/support/**/*.test.ts",
+      "test/soak/**/*.test.ts",
       "test/docs/**/*.test.ts",
       "test/fuzz/**/*.test.ts",
       "bench/**/*.test.ts",

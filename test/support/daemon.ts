@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly entry?: { readonly module: string; readonly env: Readonly<Record<string, string>> };
   /** A `cgroup.procs` file: the daemon starts in that cgroup. */
   readonly cgroupProcs?: string;
+  /** More variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** One line of the daemon's log. */
@@ -112,9 +114,16 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     const argv = [...mover, ...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
       // As bin/berthd has it: compiling anew costs half a second of each start.
-      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.entry?.env },
+      env: {
+        NODE_COMPILE_CACHE: compileCache,
+        ...process.env,
+        ...options.env,
+        ...options.entry?.env,
+      },
       stdio: ["ignore", log, log],
       cwd: "/",
+      // Ctrl-C is for the test, which removes the pods before it ends the daemon.
+      detached: true,
     });
     closeSync(log);
     child = started;

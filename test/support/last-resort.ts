@@ -19,6 +19,9 @@ export function disposeOnSignal(owner: AsyncDisposable): Disposable {
 }
 
 async function disposeAll(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): Promise<void> {
-  await Promise.allSettled([...open].toReversed().map((owner) => owner[Symbol.asyncDispose]()));
+  // What was opened last goes first: it may be what uses the others.
+  for (const owner of [...open].toReversed()) {
+    await Promise.resolve(owner[Symbol.asyncDispose]()).catch(() => {});
+  }
   process.kill(process.pid, signal);
 }

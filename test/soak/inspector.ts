@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
+import { WebSocket } from "ws";
+import { until } from "../support/until.ts";
+
+/**
+ * A look into a running daemon by V8's inspector, which SIGUSR1 opens: nothing of the daemon is changed
+ * for it. Start the daemon with `inspectorOptions(port)` in NODE_OPTIONS.
+ */
+export class Inspector implements AsyncDisposable {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  #calls = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on("message", (data: Buffer) => {
+      const { id, result, error } = JSON.parse(data.toString()) as {
+        id?: number;
+        result?: unknown;
+        error?: { message: string };
+      };
+      const waiting = this.#waiting.get(id ?? 0);
+      this.#waiting.delete(id ?? 0);
+      if (error) waiting?.reject(new Error(`inspector: ${error.message}`));
+      else waiting?.resolve(result);
+    });
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("the inspector is gone"));
+    });
+  }
+
+  static async connect(pid: number, port: number): Promise<Inspector> {
+    let isAsked = false;
+    const url = await until("the inspector answers", async () => {
+      try {
+        const answer = await fetch(`http://127.0.0.1:${port}/json/list`, {
+          headers: { connection: "close" },
+        });
+        const [target] = (await answer.json()) as { webSocketDebuggerUrl: string }[];
+        return target?.webSocketDebuggerUrl;
+      } catch (error) {
+        if (!isAsked) process.kill(pid, "SIGUSR1");
+        isAsked = true;
+        throw error;
+      }
+    });
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    await once(socket, "open");
+    return new Inspector(socket);
+  }
+
+  /** What an expression gives in the daemon's main thread, by JSON. */
+  async evaluate<T>(expression: string): Promise<T> {
+    const { result, exceptionDetails } = await this.call<Evaluated>("Runtime.evaluate", {
+      expression,
+      returnByValue: true,
+    });
+    if (exceptionDetails) throw new Error(`inspector: ${exceptionDetails.exception?.description}`);
+    return result.value as T;
+  }
+
+  /** How many live objects have this prototype. */
+  async count(prototype: string): Promise<number> {
+    const objectGroup = "count";
+    const { result } = await this.call<Evaluated>("Runtime.evaluate", {
+      expression: prototype,
+      objectGroup,
+    });
+    const { objects } = await this.call<{ objects: { objectId: string } }>("Runtime.queryObjects", {
+      prototypeObjectId: result.objectId,
+      objectGroup,
+    });
+    const length = await this.call<Evaluated>("Runtime.callFunctionOn", {
+      objectId: objects.objectId,
+      functionDeclaration: "function () { return this.length; }",
+      returnByValue: true,
+    });
+    await this.call("Runtime.releaseObjectGroup", { objectGroup });
+    return Number(length.result.value);
+  }
+
+  async collectGarbage(): Promise<void> {
+    await this.call("HeapProfiler.collectGarbage", {});
+  }
+
+  async call<T>(method: string, params: object): Promise<T> {
+    this.#calls += 1;
+    const waiting = Promise.withResolvers<unknown>();
+    this.#waiting.set(this.#calls, waiting);
+    this.#socket.send(JSON.stringify({ id: this.#calls, method, params }));
+    return (await waiting.promise) as T;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return;
+    const closed = once(this.#socket, "close");
+    this.#socket.close();
+    await closed;
+  }
+}
+
+export function inspectorOptions(port: number): string {
+  return `--inspect-port=127.0.0.1:${port}`;
+}
+
+interface Evaluated {
+  readonly result: { readonly value?: unknown; readonly objectId?: string };
+  readonly exceptionDetails?: { readonly exception?: { readonly description?: string } };
+}
