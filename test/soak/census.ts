@@ -18,15 +18,13 @@ export type Census = ReadonlyMap<string, number>;
 export interface CensusPlace {
   readonly daemon: Daemon;
   readonly ledger: Ledger;
-  /** The daemon's folder for temporary files. */
-  readonly tmp: string;
   /** Where copies of the database may lie for a moment. */
   readonly scratch: string;
 }
 
 /** Counts what there is now, from outside. What is zero may be left out. */
 export async function takeCensus(place: CensusPlace): Promise<Census> {
-  const { daemon, ledger, tmp, scratch } = place;
+  const { daemon, ledger, scratch } = place;
   const counts = new Map<string, number>();
   const add = (name: string, count: number): void => {
     counts.set(name, (counts.get(name) ?? 0) + count);
@@ -36,7 +34,7 @@ export async function takeCensus(place: CensusPlace): Promise<Census> {
   };
   addAll(processCounts(daemon));
   addAll(await mountCounts(daemon));
-  addAll(await fileCounts(daemon.folder, tmp));
+  addAll(await fileCounts(daemon.folder));
   addAll(await databaseCounts(path.join(daemon.folder, "root"), scratch));
   add("cgroups", (await cgroupsBelow(daemon.territory.cgroupParent)).length);
   // Bridge ports, rules with the network's name, addresses, shims, holders, sockets and FIFOs.

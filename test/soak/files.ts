@@ -6,7 +6,7 @@ import path from "node:path";
  * The files and folders of a daemon by kind of place: each id is the same as any other. What images hold, and
  * the sandbox's root, are counted as one each.
  */
-export async function fileCounts(folder: string, tmp: string): Promise<Map<string, number>> {
+export async function fileCounts(folder: string): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
   const add = (place: string): void => {
     const kind = `files ${kindOf(place)}`;
@@ -20,7 +20,6 @@ export async function fileCounts(folder: string, tmp: string): Promise<Map<strin
     }
   };
   for (const top of ["root", "state", "logs", "cni"]) walk(top);
-  for (const name of list(tmp)) add(path.join("tmp", name.replaceAll(/\d+|[A-Za-z0-9]{6}$/g, "N")));
   return counts;
 }
 
@@ -37,7 +36,8 @@ export function kindOf(place: string): string {
         .replace(/^[0-9a-f]{12}-[A-Za-z0-9]{6}$/, "ID-XXXXXX")
         .replace(/^\d+\.\d+\.\d+\.\d+$/, "ADDRESS")
         .replace(/^\d+$/, "N")
-        .replace(/^uid-.*$/, "UID"),
+        .replace(/^uid-.*$/, "UID")
+        .replace(/\d+\.log$/, "N.log"),
     )
     .join("/");
 }

@@ -28,7 +28,8 @@ export interface Verdict {
 const kib = 1024;
 const mib = 1024 * kib;
 
-const objectGroup = "timers and handles";
+/** What moves by itself: `isWithin` says how much. */
+export const objectGroup = "timers and handles";
 const fileGroup = "database files, KiB";
 
 /** The kinds of a census, in the order of the table: how the names of each begin. */

@@ -61,24 +61,24 @@ export class Inspector implements AsyncDisposable {
     return result.value as T;
   }
 
-  /** How many live objects have this prototype. */
-  async count(prototype: string): Promise<number> {
+  /** How many objects live in the main thread, by the name of their class. Collects all garbage before. */
+  async countObjects(): Promise<Readonly<Record<string, number>>> {
     const objectGroup = "count";
     const { result } = await this.call<Evaluated>("Runtime.evaluate", {
-      expression: prototype,
+      expression: "Object.prototype",
       objectGroup,
     });
     const { objects } = await this.call<{ objects: { objectId: string } }>("Runtime.queryObjects", {
       prototypeObjectId: result.objectId,
       objectGroup,
     });
-    const length = await this.call<Evaluated>("Runtime.callFunctionOn", {
+    const counted = await this.call<Evaluated>("Runtime.callFunctionOn", {
       objectId: objects.objectId,
-      functionDeclaration: "function () { return this.length; }",
+      functionDeclaration: countByClass,
       returnByValue: true,
     });
     await this.call("Runtime.releaseObjectGroup", { objectGroup });
-    return Number(length.result.value);
+    return counted.result.value as Record<string, number>;
   }
 
   async collectGarbage(): Promise<void> {
@@ -100,6 +100,21 @@ export class Inspector implements AsyncDisposable {
     await closed;
   }
 }
+
+/** Runs in the daemon, over an array of all objects. */
+const countByClass = `function () {
+  const prototypes = new Map();
+  for (const object of this) {
+    const prototype = Object.getPrototypeOf(object);
+    prototypes.set(prototype, (prototypes.get(prototype) ?? 0) + 1);
+  }
+  const names = {};
+  for (const [prototype, count] of prototypes) {
+    const name = Object.getOwnPropertyDescriptor(prototype ?? {}, "constructor")?.value?.name;
+    if (typeof name === "string") names[name] = (names[name] ?? 0) + count;
+  }
+  return names;
+}`;
 
 export function inspectorOptions(port: number): string {
   return `--inspect-port=127.0.0.1:${port}`;

@@ -13,22 +13,13 @@ export interface Memory {
 }
 
 /** Classes whose instances would be what a daemon forgets to end: timers, sockets, processes, waits. */
-const classes: Readonly<Record<string, string>> = {
-  Timeout:
-    "(() => { const t = setTimeout(() => {}, 0); clearTimeout(t); return t.constructor.prototype; })()",
-  Socket: `process.getBuiltinModule("node:net").Socket.prototype`,
-  ChildProcess: `process.getBuiltinModule("node:child_process").ChildProcess.prototype`,
-  Worker: `process.getBuiltinModule("node:worker_threads").Worker.prototype`,
-  AbortSignal: "AbortSignal.prototype",
-};
+const classes = ["Timeout", "Socket", "ChildProcess", "Worker", "AbortSignal", "ServerHttp2Stream"];
 
 export async function takeMemory(daemon: Daemon, inspectorPort: number): Promise<Memory> {
   await using inspector = await Inspector.connect(daemon.pid(), inspectorPort);
   const objects = new Map<string, number>();
-  await inspector.collectGarbage();
-  for (const [name, prototype] of Object.entries(classes)) {
-    objects.set(`objects ${name}`, await inspector.count(prototype));
-  }
+  const counts = await inspector.countObjects();
+  for (const name of classes) objects.set(`objects ${name}`, counts[name] ?? 0);
   const handles = await inspector.evaluate<string[]>("process.getActiveResourcesInfo()");
   for (const handle of handles) {
     const name = `handles ${handle}`;

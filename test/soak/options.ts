@@ -12,6 +12,7 @@ first one. Each lane checks what a kubelet would. The last line is "N passed, N 
   --lanes N        lanes at once (default 4)
   --seed N         repeats the lanes' choices (default: the time); when things happen is chance still
   --points N       quiet points of each of the two parts (default 40, at least 10 cycles or 5 kills apart)
+  --minutes N      ends it earlier, with what was done by then
   --json FILE      all figures, as JSON
   -h, --help       this page
 
@@ -23,6 +24,8 @@ export interface SoakOptions {
   readonly lanes: number;
   readonly seed: number;
   readonly points: number;
+  /** Infinity for no end. */
+  readonly minutes: number;
   /** Where the figures go; undefined for nowhere. */
   readonly json: string | undefined;
 }
@@ -37,6 +40,7 @@ export function parseOptions(args: readonly string[]): SoakOptions | "help" {
       lanes: { type: "string", default: "4" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       points: { type: "string", default: "40" },
+      minutes: { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -48,6 +52,7 @@ export function parseOptions(args: readonly string[]): SoakOptions | "help" {
     lanes: whole("lanes", values.lanes, 1),
     seed: whole("seed", values.seed, 0),
     points: whole("points", values.points, 2),
+    minutes: values.minutes === undefined ? Infinity : whole("minutes", values.minutes, 1),
     json: values.json,
   };
 }

@@ -18,6 +18,14 @@ export function resultsOf(found: SoakFindings): Result[] {
   const kept = (Object.keys(promises) as Promised[]).map((promised): Result => {
     const checks = ledger.checks.get(promised) ?? 0;
     const broken = ledger.broken.get(promised);
+    if (checks === 0 && !broken && promised !== "calls") {
+      return {
+        name: promises[promised],
+        outcome: "skipped",
+        figures: "",
+        words: ["never checked"],
+      };
+    }
     const figures = promised === "calls" ? "" : `${checks} checks`;
     return result(
       promises[promised],

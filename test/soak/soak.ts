@@ -7,11 +7,10 @@ import { newerRuncOrReason } from "../support/newer-runc.ts";
 import { freePort } from "../support/registry.ts";
 import { pullRecipe, shellLayer } from "../support/test-images.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { type CycleKind, chooseKind, kindsOf, runCycle, type Yard } from "./cycles.ts";
 import { DaemonLife } from "./daemon-life.ts";
-import { differences, type QuietPoint } from "./growth.ts";
+import { differences, groupOf, objectGroup, type QuietPoint } from "./growth.ts";
 import { inspectorOptions } from "./inspector.ts";
 import { Lane } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
@@ -22,6 +21,9 @@ import { Random } from "./random.ts";
 /** Past so many broken promises the rest would tell nothing new. */
 const enoughFailures = 50;
 const settleMs = 30_000;
+const settleEveryMs = 500;
+/** So long the first point's counts must be the same: threads stay a while after their last work. */
+const firstStaysMs = 12_000;
 const progressEveryMs = 10_000;
 
 /** What a soak did and found; filled while it runs, so that an interrupted one has what there is. */
@@ -141,7 +143,8 @@ class Soak implements AsyncDisposable {
   }
 
   get #isOver(): boolean {
-    return this.#isEnding || this.#found.ledger.failures >= enoughFailures;
+    const isLate = this.#seconds >= this.#options.minutes * 60;
+    return isLate || this.#isEnding || this.#found.ledger.failures >= enoughFailures;
   }
 
   get #seconds(): number {
@@ -206,7 +209,7 @@ class Soak implements AsyncDisposable {
    */
   async #quietPoint(yard: Yard): Promise<void> {
     if (this.#isEnding) return;
-    const { bed, inspectorPort } = this.#in;
+    const { bed } = this.#in;
     const { ledger, points } = this.#found;
     const [lane] = this.#lanes;
     for (const kind of ["stream", "image"] as const) {
@@ -232,7 +235,7 @@ class Soak implements AsyncDisposable {
     });
     const [first] = points;
     for (const [name, [was, is]] of differences(first?.census ?? census, census)) {
-      this.#in.tell(`GROWN ${name}: ${was}, now ${is} (${inspectorPort === 0 ? "" : this.#where})`);
+      this.#in.tell(`GROWN ${name}: ${was}, now ${is} (${this.#where})`);
     }
   }
 
@@ -240,34 +243,35 @@ class Soak implements AsyncDisposable {
   async #settled(): Promise<{ readonly census: Census; readonly memory: Memory }> {
     const { bed, inspectorPort } = this.#in;
     const { points, ledger } = this.#found;
-    const place = {
-      daemon: bed.daemon,
-      ledger,
-      tmp: "/nonexistent",
-      scratch: `${bed.folder}/scratch`,
-    };
+    const place = { daemon: bed.daemon, ledger, scratch: path.join(bed.folder, "scratch") };
     const [first] = points;
     const last = points.at(-1);
     const known = new Set(first && last ? differences(first.census, last.census).keys() : []);
     let before: Census | undefined;
-    let same = 0;
+    let sameSince = performance.now();
+    /** The first point has nothing to be held against: it must stay as it is for a while. */
+    const isSettled = (census: Census, objects: Memory["objects"]): boolean => {
+      if (first) {
+        const now = new Map([...census, ...objects]);
+        return [...differences(first.census, now).keys()].every((name) => {
+          return known.has(name) || (objects.size === 0 && groupOf(name) === objectGroup);
+        });
+      }
+      if (!before || differences(before, census).size > 0) sameSince = performance.now();
+      before = census;
+      return performance.now() - sameSince >= firstStaysMs;
+    };
     let now: { readonly census: Census; readonly memory: Memory } | undefined;
-    await until(
-      "all is settled",
-      async () => {
-        const memory = await takeMemory(bed.daemon, inspectorPort);
-        const census = new Map([...(await takeCensus(place)), ...memory.objects]);
-        now = { census, memory };
-        if (first) {
-          return [...differences(first.census, census).keys()].every((name) => known.has(name));
-        }
-        // The first one has nothing to be held against: it must stay as it is for a while.
-        same = before && differences(before, census).size === 0 ? same + 1 : 0;
-        before = census;
-        return same >= 5;
-      },
-      { timeoutMs: settleMs, everyMs: 500 },
-    ).catch(() => {}); // what has not settled is told by who compares
+    await takeMemory(bed.daemon, inspectorPort); // opens what the inspector has open from then on
+    const end = performance.now() + settleMs;
+    for (let isLast = false; !isLast; await sleep(settleEveryMs)) {
+      isLast = performance.now() >= end;
+      const census = await takeCensus(place);
+      if (!isSettled(census, new Map()) && !isLast) continue;
+      const memory = await takeMemory(bed.daemon, inspectorPort);
+      now = { census: new Map([...census, ...memory.objects]), memory };
+      if (!first || isSettled(census, memory.objects)) break; // what has not settled is told by who compares
+    }
     if (!now) throw new Error("nothing could be counted");
     return now;
   }
