@@ -159,6 +159,7 @@ function checkBlkio(text: string, source: ByteSource): void {
       .split("\n")
       .map((line) => line.split(" ")[0] ?? "")
       .find((name) => {
+        if (!/^\d+:\d+$/.test(name)) return false;
         const [major, minor] = name.split(":").map(Number);
         return major === sample.major && minor === sample.minor;
       });

@@ -36,11 +36,7 @@ let ending: NodeJS.Timeout | undefined;
  */
 export const target: FuzzTarget = {
   name: "checkpoint-archive",
-  parses: [
-    "src/tasks/checkpoint-archive.ts",
-    "src/cri/checkpoint/open-checkpoint.ts",
-    "src/images/unpack",
-  ],
+  parses: ["src/tasks/checkpoint-archive.ts", "src/cri/checkpoint/open-checkpoint.ts"],
   dictionary: [
     "ustar",
     "../",
@@ -54,6 +50,8 @@ export const target: FuzzTarget = {
   ],
   maxBytes: 16_384,
   seeds: async function* () {
+    // Its process loads its program, which is not what an input takes.
+    if (process.getuid?.() === 0) await unpack(Buffer.alloc(0), prepare());
     yield Buffer.from([1, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]);
     yield Buffer.concat([
       Buffer.from([0]),
@@ -195,7 +193,7 @@ async function unpack(bytes: Buffer, place: string): Promise<boolean> {
     ending = setTimeout(() => {
       extractor?.[Symbol.dispose]();
       extractor = undefined;
-    }, 1_000);
+    }, 2_000);
     const all = Object.values(contentsOf(path.join(place, "out")));
     assert.ok(
       all.length <= maxEntries + 64,

@@ -51,7 +51,9 @@ async function checkAny(bytes: Buffer): Promise<void> {
   // The last line may be no whole one.
   const whole = parseMountinfo(text.slice(0, text.lastIndexOf("\n") + 1));
   const wanted = [text.slice(text.lastIndexOf("\n") + 1), "/", "/a b/c"];
-  if (Buffer.from(text).equals(bytes))
+  // The kernel writes whole paths only.
+  const isTable = entries.every(({ mountPoint }) => mountPoint.startsWith("/"));
+  if (isTable && Buffer.from(text).equals(bytes))
     await checkAsked(
       bytes,
       whole,
