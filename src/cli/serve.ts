@@ -7,6 +7,7 @@ import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
 import type { CliIo } from "./cli-io.ts";
+import { ignoreSignals } from "./ignored-signals.ts";
 import { reloadSignal } from "./reload-signal.ts";
 import { openNotifySocket } from "./service-notify.ts";
 
@@ -19,6 +20,9 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
   using hangup = reloadSignal();
   const { config, warnings, sources } = load();
   const { log, setLevel } = createLog(config.log);
+  using _ignored = ignoreSignals((signal) => {
+    log.info({ signal }, "signal ignored: berth operations and berth status tell what berthd does");
+  });
   for (const warning of warnings) log.warn({ warning }, "configuration warning");
   log.info(
     { sources, root: config.root, state: config.state, address: config.grpc.address },
