@@ -211,6 +211,9 @@ fi
 cd "$here"
 scripts/node scripts/build-pause.ts
 
+# After it the tests may no longer skip what they lack of this.
+if [ "$wanted" != run ] && [ "$(id -u)" -eq 0 ]; then : >node_modules/.berth-tools-are-here; fi
+
 if [ "$wanted" != run ] && ! have go; then
   say "note: no go command: tests that use crictl or critest will be skipped (they need Go 1.21 or newer)"
 fi

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { globSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import path from "node:path";
 import { run } from "node:test";
+import { isUsualLack } from "./may-lack.ts";
 import { type Counts, none, type Step } from "./step.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
+/** scripts/setup.sh leaves it where it has brought all that the tests need. */
+const setUp = path.join(root, "node_modules/.berth-tools-are-here");
 
 export interface NodeTestOptions {
   readonly name: string;
@@ -51,7 +54,9 @@ async function runFiles(options: NodeTestOptions): Promise<Counts> {
         `      ${skip === undefined ? "ok" : "skipped"} ${name} (${seconds} s)\n`,
       );
     }
-    if (typeof skip === "string") reasons.set(skip, (reasons.get(skip) ?? 0) + 1);
+    if (skip === undefined || skip === false) return;
+    const reason = typeof skip === "string" ? skip : "";
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   });
   stream.on("test:fail", (event) => {
     const { error } = event.details;
@@ -95,7 +100,16 @@ async function runFiles(options: NodeTestOptions): Promise<Counts> {
   }
   // A file may fail as a whole though each of its tests passed: an exit code, a late rejection.
   if (!isSuccess && counts.failed === 0) counts.failed += 1;
-  for (const [reason, count] of reasons) process.stdout.write(`    skipped ${count}: ${reason}\n`);
+  for (const [reason, count] of reasons) {
+    process.stdout.write(
+      `    skipped ${count}: ${reason === "" ? "for no reason given" : reason}\n`,
+    );
+    if (!existsSync(setUp) || options.group === "vm" || isUsualLack(reason)) continue;
+    counts.failed += 1;
+    process.stdout.write(
+      "    FAILED: scripts/setup.sh has run here, so nothing of this may be lacking (scripts/test/may-lack.ts)\n",
+    );
+  }
   return counts;
 }
 
