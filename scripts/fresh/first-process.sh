@@ -1,39 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
 # The fresh machine's PID 1: first-process.sh CHECKOUT COMMAND [ARG...]. bash takes in orphans, as an init
 # does. Runs the command, then tells what it left; the end of this process ends all the others.
-rm /run/first-process.sh
+here=/.fresh-machine
 cd "$1" || exit 98
+checkout=$1
 shift
 
-# One line for each thing that a command may leave. What packages and caches bring lies elsewhere.
-things() {
-  for folder in /proc/[0-9]*; do
-    [ "$folder" != /proc/1 ] || continue
-    line=$(tr '\0' ' ' 2>/dev/null <"$folder/cmdline") || continue
-    [ -z "$line" ] || echo "process ${folder#/proc/}: ${line:0:200}"
-  done
-  while read -r _ _ _ _ point _; do echo "mount $point"; done </proc/self/mountinfo
-  find /sys/fs/cgroup -mindepth 1 -type d | sed 's/^/cgroup /'
-  for link in /sys/class/net/*; do echo "link ${link##*/}"; done
-  find /tmp /var/tmp /dev/shm /run -mindepth 1 -maxdepth 2 | sed 's/^/file /'
-  if command -v iptables-save >/dev/null; then
-    iptables-save | sed -n 's/^:\(CNI-[^ ]*\).*/chain \1/p'
+# What packages' own scripts make, which no list of a package's files names, and what containerd's, runc's and
+# CNI's programs keep for good: a folder for state, a chain for all ports.
+expected=$(tr -d '\n' <<'end'
+^(file|folder) /(
+etc/(ld\.so\.cache|(passwd|group|shadow|gshadow)-?|subuid|subgid|shells|mailcap|networks)$|
+etc/apparmor\.d/(local|tunables/[a-z-]+\.d)/|
+usr/(lib/python3[^/]*/.*__pycache__|share/(info|mime|applications|icons)/)|usr/lib/cpp$|
+var/lib/(systemd|ucf|update-rc\.d|pam|python)(/|$)|var/lib/etcd$|
+var/log/(dpkg|alternatives|bootstrap)\.log$|
+run/(adduser|xtables\.lock|containerd|containerd/s|runc|netns|lock|lock/[a-z]+)$
+)|
+^ip6?tables [a-z]+ (chain|rule -A [A-Z]+ .*-j) CNI-(HOSTPORT-|FORWARD|ADMIN)|
+^setting /proc/sys/net/ipv4/ip_forward
+end
+)
+# Links that they make: for services and alternatives.
+enabled='^(file|folder) /(etc/(alternatives|rc.\.d|systemd|ssl/certs|ca-certificates|lighttpd|X11)|usr/(s?bin|share|lib))/'
+
+things() { /bin/bash "$here/machine-things.sh" "$checkout"; }
+
+# Of two looks: `left behind: KIND WHAT`, `changed: KIND WHAT`, `gone: KIND WHAT`.
+differences() {
+  # A package's files, by the paths that they have where /bin and /lib are links.
+  cat /var/lib/dpkg/info/*.list 2>/dev/null |
+    sed -E 's#^/(s?bin|lib(32|64|x32)?)(/|$)#/usr/\1\3#' >"$here/owned"
+  awk -F '\t' -v enabled="$enabled" -v owned="$here/owned" -v before="$here/before" '
+    FILENAME == owned { is_owned[$0] = 1; next }
+    FILENAME == before { was[$1] = $2; next }
+    { is[$1] = $2 }
+    $1 ~ enabled && ($2 ~ /^l / || $1 ~ /^folder .*\.(wants|d|conf-enabled)$/) { next }
+    !($1 in was) {
+      path = $1
+      if (!sub(/^(file|folder) /, "", path) || !(path in is_owned)) print "left behind: " $1
+      next
+    }
+    was[$1] != $2 {
+      path = $1
+      sub(/^(file|folder) /, "", path)
+      # Installing renews what it owns; what lies in /etc is the administrator'"'"'s.
+      print ((path in is_owned) && $1 !~ /^(file|folder) \/etc(\/|$)/ ? "renewed" : "changed") ": " $1
+    }
+    END { for (each in was) if (!(each in is) && each !~ /^process /) print "gone: " each }
+  ' "$here/owned" "$here/before" "$here/after" |
+    awk -v expected="$expected" '{ line = $0; sub(/^[a-z ]+: /, "", line); if (line !~ expected) print }' | sort -u >"$here/differences"
+  # Of renewed files, those that are not as their package has them.
+  if grep -q '^renewed: file' "$here/differences"; then
+    dpkg --verify 2>/dev/null | sed -E 's/^[^\/]*//; s#^/(s?bin|lib(32|64|x32)?)/#/usr/\1/#; s/^/renewed: file /' |
+      grep -xFf - "$here/differences" | sed 's/^renewed/changed/'
   fi
+  grep -v '^renewed: ' "$here/differences"
 }
 
-things >/root/.before
+things >"$here/before"
 "$@"
 status=$?
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-  things >/root/.after
-  # Not these: locks of package managers, and what containerd's, runc's and CNI's programs keep for good.
-  left=$(grep -vxFf /root/.before /root/.after | grep -vE \
-    '^(file /run/(lock|containerd|runc|netns|xtables\.lock|apt|systemd|user|utmp|mount|cni|adduser)|chain CNI-(HOSTPORT-|FORWARD|ADMIN))')
+  things >"$here/after"
+  left=$(differences)
   [ -n "$left" ] || break
   sleep 1
 done
 if [ -n "$left" ]; then
-  printf '%s\n' "$left" | sed 's/^/fresh-machine: left behind: /' >&2
+  printf '%s\n' "$left" | sed 's/^/fresh-machine: /' >&2
   [ $status -ne 0 ] || status=99
+  # Loop devices and /dev are the host's, and would outlive this machine.
+  sed -n 's/^left behind: loop device \([^ ]*\) .*/\1/p' <<<"$left" |
+    while read -r device; do losetup --detach "/dev/$device"; done
+  sed -n 's#^left behind: file \(/dev/.*\)#\1#p' <<<"$left" | tr '\n' '\0' | xargs -0r rm -f --
 fi
 exit $status

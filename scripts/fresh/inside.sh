@@ -20,7 +20,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pt
 mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
 mount -t tmpfs -o mode=755 run "$root/run"
 mkdir -m 1777 "$root/run/lock"
-cp "$tools/first-process.sh" "$root/run/first-process.sh"
+mkdir "$root/.fresh-machine"
+cp "$tools/first-process.sh" "$tools/machine-things.sh" "$root/.fresh-machine"
 
 # When the network is there.
 read -r _ <"$machine/go"
@@ -30,5 +31,7 @@ pivot_root . .old
 umount -l /.old
 rmdir /.old
 cd /
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-  TERM="${TERM:-dumb}" /bin/bash /run/first-process.sh "$checkout" "$@"
+# Unlike this host in what a program may have come to rely on: home, locale, time zone, umask, a terminal.
+umask 077
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="${checkout%/*}" TERM=dumb \
+  setsid /bin/bash /.fresh-machine/first-process.sh "$checkout" "$@" </dev/null

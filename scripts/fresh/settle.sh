@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Tells the system in ROOT what this host's network needs, as its administrator would: where names are
-# resolved, whom to trust, and where npm's packages are.
+# settle.sh ROOT HOME: tells the system in ROOT what this host's network needs, as its administrator would:
+# where names are resolved, whom to trust, and for the user of HOME where npm's packages are.
 set -euo pipefail
 root=$1
+home=$2
 
 cat /etc/resolv.conf >"$root/etc/resolv.conf"
 cat /etc/hosts >"$root/etc/hosts"
 echo fresh-machine >"$root/etc/hostname"
 grep -q '[[:space:]]fresh-machine$' "$root/etc/hosts" || echo '127.0.1.1 fresh-machine' >>"$root/etc/hosts"
+
+# A time zone that no machine of ours has, 5:45 ahead.
+ln -sfn /usr/share/zoneinfo/Asia/Kathmandu "$root/etc/localtime"
+echo Asia/Kathmandu >"$root/etc/timezone"
 
 # Authorities that this host trusts and Debian does not know.
 bundle=etc/ssl/certs/ca-certificates.crt
@@ -31,6 +36,6 @@ if command -v npm >/dev/null 2>&1; then
   for key in registry proxy https-proxy noproxy strict-ssl; do
     value=$(cd / && npm config get "$key" 2>/dev/null) || continue
     case $value in '' | null | undefined) ;; *) echo "$key=$value" ;; esac
-  done >"$root/root/.npmrc"
-  if [ "$added" -gt 0 ]; then echo "cafile=/$bundle" >>"$root/root/.npmrc"; fi
+  done >"$home/.npmrc"
+  if [ "$added" -gt 0 ]; then echo "cafile=/$bundle" >>"$home/.npmrc"; fi
 fi
