@@ -30,8 +30,8 @@ export const target: FuzzTarget = {
 };
 
 async function checkWritten(source: ByteSource): Promise<void> {
-  // Many of the same in front push the rest over the end of a piece.
-  const filler = source.below(4) === 0 ? source.below(2000) : 0;
+  // Many others in front push these over the end of a piece, which is 64 KiB.
+  const others = source.below(4) === 0 ? otherMounts(64 * 1024 - source.below(1024)) : "";
   const entries = source.list(12, () => draw(source));
   const lines = entries.map((entry) => written(entry));
   assert.deepEqual(parseMountinfo(lines.join("\n")), entries);
@@ -39,8 +39,16 @@ async function checkWritten(source: ByteSource): Promise<void> {
     ...source.list(4, () => pathOf(source)),
     ...entries.slice(0, 2).map(({ mountPoint }) => `${mountPoint}/x`),
   ];
-  const text = `${`1 0 0:1 / /elsewhere rw - tmpfs tmpfs ${"x".repeat(60)}\n`.repeat(filler)}${lines.map((line) => `${line}\n`).join("")}`;
+  const text = `${others}${lines.map((line) => `${line}\n`).join("")}`;
   await checkAsked(text, entries, wanted);
+}
+
+/** Lines that nobody asks for, of so many bytes together. */
+function otherMounts(bytes: number): string {
+  const line = (length: number): string =>
+    `${"1 0 0:1 / /elsewhere rw - tmpfs tmpfs ".padEnd(length - 1, "x")}\n`;
+  const count = Math.floor(bytes / 100) - 1;
+  return line(100).repeat(count) + line(bytes - 100 * count);
 }
 
 /** What answers come must be those of the plain parser. */
