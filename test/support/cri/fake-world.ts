@@ -396,7 +396,9 @@ export class FakeWorld implements AsyncDisposable {
       whiteouts: "overlay",
       cleanup: async () => {},
       directories: () => ["/snapshots/1/fs"],
-      stat: unused,
+      stat: (_namespace, name) => {
+        throw fault("NOT_FOUND", `snapshot "${name}" not found`);
+      },
       list: () => [],
       prepare: async () => {
         await this.steps.run("prepare snapshot");
