@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { isFault } from "./errors.ts";
 import { compileFilters, labelField } from "./filter.ts";
 
 interface Thing {
@@ -110,3 +111,16 @@ test("compileFilters finds any quoted label value, and never throws but INVALID_
 function quote(text: string): string {
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
 }
+
+test("a refused filter is quoted in part, whatever it is", () => {
+  const long = `id~=|(${"a{2,}\n".repeat(400)}|`;
+  assert.throws(
+    () => compileFilters([long], read),
+    (error: unknown) => {
+      assert.ok(isFault(error, "INVALID_ARGUMENT"));
+      assert.ok(error.message.length < 2048, String(error.message.length));
+      assert.match(error.message, /is no regular expression: Unterminated group at character/);
+      return true;
+    },
+  );
+});

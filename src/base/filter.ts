@@ -144,7 +144,7 @@ class FilterParser {
     try {
       return linearPattern(source);
     } catch (error) {
-      const why = error instanceof Error ? error.message.replace(/^.*\/l: /, "") : "";
+      const why = error instanceof Error ? reasonOf(error.message) : "";
       throw this.#wrong(
         `"${source.slice(0, 256)}" is no regular expression: ${why}`,
         this.#at,
@@ -168,6 +168,14 @@ class FilterParser {
     const message = `filter "${this.#text.slice(0, 1024)}" is invalid: ${reason} at character ${at + 1}`;
     return fault("INVALID_ARGUMENT", message, { cause });
   }
+}
+
+/** V8 quotes the expression, which may be long and of several lines, before it says what is wrong. */
+function reasonOf(message: string): string {
+  return message
+    .slice(message.lastIndexOf("/l: ") + 1)
+    .replace(/^l: /, "")
+    .slice(0, 256);
 }
 
 const oneLetter: Readonly<Record<string, string>> = {
