@@ -156,9 +156,22 @@ function drawContainer(source: ByteSource, top: string): ContainerConfig {
     containerPath: source.pick(["", "/dev/x", "x"]),
     permissions: source.pick(["", "r", "rwm", "x"]),
   }));
+  const mounts = source.list(3, () => ({
+    containerPath: source.pick(["/data", "/etc/hosts", "/dev", "../up", "/a/../b", "/dev/shm", ""]),
+    hostPath: source.pick([`${top}/a`, `${top}/b c`, top, `${top}/d/e`, `${top}/f`, "relative"]),
+    readonly: source.bool(),
+    recursiveReadOnly: source.below(5) === 0,
+    propagation: source.pick([
+      "PROPAGATION_PRIVATE",
+      "PROPAGATION_PRIVATE",
+      "PROPAGATION_PRIVATE",
+      "PROPAGATION_BIDIRECTIONAL",
+    ] as const),
+  }));
   const base = {
     metadata: { name: "app", attempt: 0 },
     image: { image: "i" },
+    mounts,
     devices,
     CDIDevices: [],
   };

@@ -27,6 +27,7 @@ export const target: FuzzTarget = {
     "src/cri/spec/runtime-features.ts",
   ],
   dictionary: [
+    "null",
     "unix:///",
     "vsock://",
     '"address":',
@@ -44,6 +45,7 @@ export const target: FuzzTarget = {
     [
       "\0unix:///run/containerd/s/abc",
       '\0{"version":3,"address":"unix:///run/s","protocol":"ttrpc"}',
+      "\0null",
       "\0hello\n/run/containerd/s/abc\n",
       "\0containerd-shim-runc-v2:\n  Version:  1.6.20~ds1\n  Revision: 1.6.20~ds1-1\n",
       '\0{"ociVersionMin":"1.0.0","mountOptions":["rro"],"linux":{"namespaces":["user"],"mountExtensions":{"idmap":{"enabled":true}}}}',
