@@ -246,7 +246,7 @@ async function checkContainer(
   checkProcess(spec, config, imageConfig, pod);
   checkMounts(spec, config);
   checkLimits(spec, config, host);
-  if (security?.runAsUser) checkUser(spec, security, 0);
+  if (security?.runAsUser && security.runAsUsername === "") checkUser(spec, security, 0);
   const privileged = security?.privileged === true;
   if (privileged) assert.ok(pod.linux?.securityContext?.privileged);
   assert.deepEqual(spec.linux.maskedPaths, privileged ? [] : (security?.maskedPaths ?? []));
