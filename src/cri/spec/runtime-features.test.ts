@@ -67,3 +67,13 @@ test("what came with later runtime specs is known where it is told", () => {
     false,
   ]);
 });
+
+test("a list of features that is none lists nothing", () => {
+  const odd =
+    '{"mountOptions":5,"linux":{"namespaces":"user","mountExtensions":{"idmap":{"enabled":true}}}}';
+  const features = parseRuntimeFeatures(odd, "6.1.0");
+  assert.deepEqual(
+    [features.recursiveReadOnlyMounts, features.idmapMounts, features.userNamespaces],
+    [false, true, false],
+  );
+});

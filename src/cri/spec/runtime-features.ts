@@ -35,9 +35,9 @@ export async function readRuntimeFeatures(
 /** Reads the output of `runc features` (the OCI runtime spec's features.json). */
 export function parseRuntimeFeatures(json: string, kernelRelease: string): RuntimeFeatures {
   const features = JSON.parse(json) as {
-    mountOptions?: string[];
+    mountOptions?: unknown;
     linux?: {
-      namespaces?: string[];
+      namespaces?: unknown;
       mountExtensions?: { idmap?: { enabled?: boolean } };
       intelRdt?: { schemata?: boolean; monitoring?: boolean };
       netDevices?: { enabled?: boolean };
@@ -47,14 +47,18 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
   const hasSetattr = isAtLeast(kernelRelease, 5, 12);
   const idmapMounts = hasSetattr && features.linux?.mountExtensions?.idmap?.enabled === true;
   return {
-    recursiveReadOnlyMounts: hasSetattr && features.mountOptions?.includes("rro") === true,
+    recursiveReadOnlyMounts: hasSetattr && lists(features.mountOptions, "rro"),
     idmapMounts,
     // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
-    userNamespaces: idmapMounts && features.linux?.namespaces?.includes("user") === true,
+    userNamespaces: idmapMounts && lists(features.linux?.namespaces, "user"),
     netDevices: features.linux?.netDevices?.enabled === true,
     rdtSchemata: features.linux?.intelRdt?.schemata === true,
     rdtMonitoring: features.linux?.intelRdt?.monitoring === true,
   };
+}
+
+function lists(list: unknown, word: string): boolean {
+  return Array.isArray(list) && list.includes(word);
 }
 
 function isAtLeast(release: string, major: number, minor: number): boolean {
