@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { constants, createDeflate, createInflate } from "node:zlib";
+import { constants, createDeflate, createInflate, deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { formatHeaders } from "../../../test/support/streaming/spdy-client.ts";
 import { headerDictionary } from "./dictionary.ts";
@@ -48,6 +48,15 @@ test("HeaderInflater reads block after block with one state", async (t) => {
       ],
     );
   }
+});
+
+test("HeaderInflater refuses what stands behind the end of the compressed stream", async () => {
+  const block = deflateSync(formatHeaders({ a: "b" }), { dictionary: headerDictionary });
+  using whole = new HeaderInflater();
+  assert.deepEqual([...(await whole.read(block))], [["a", "b"]]);
+  await assert.rejects(whole.read(Buffer.from("more")), SpdyError);
+  using longer = new HeaderInflater();
+  await assert.rejects(longer.read(Buffer.concat([block, Buffer.from("more")])), SpdyError);
 });
 
 test("HeaderInflater stops at a block that inflates without end", async (t) => {

@@ -15,6 +15,7 @@ export class HeaderInflater implements Disposable {
   readonly #inflate: Inflate;
   #pieces: Buffer[] = [];
   #bytes = 0;
+  #written = 0;
   #fail: ((error: Error) => void) | undefined;
   #broken: Error | undefined;
 
@@ -35,8 +36,14 @@ export class HeaderInflater implements Disposable {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) return reject(this.#broken);
       this.#fail = reject;
+      this.#written += block.length;
       this.#inflate.write(block, () => {
         if (this.#broken !== undefined) return;
+        // A compressed stream that has ended takes no more, and says nothing.
+        if (this.#inflate.bytesWritten < this.#written) {
+          this.#break(new SpdyError("header block has bytes behind its end"));
+          return;
+        }
         const whole = Buffer.concat(this.#pieces);
         this.#pieces = [];
         this.#bytes = 0;
