@@ -146,6 +146,7 @@ export const target: FuzzTarget = {
       [denied, chunked],
       [basic, busy, bearer, busy, token],
       [moved, moved, moved, moved, moved],
+      Array.from({ length: 30 }, () => answer("302 Found", ["Location: /x", "Content-Length: 0"])),
     ];
     for (const [at, script] of scripts.entries()) {
       for (const what of [0, 1, 2, 3, 4]) {
@@ -176,6 +177,11 @@ export const target: FuzzTarget = {
     for (let turn = 0; turn < 100 && web.open > 0; turn += 1) await setImmediate();
     assert.equal(web.open, 0, "a connection is left open");
     checkRequests(web.heard);
+    const redirected = script
+      .slice(0, web.heard.length)
+      .map((answer) => redirect.test(answer.toString("latin1")));
+    // Ten, and the one that is one too many, of each of two hosts.
+    assert.ok(longestRun(redirected) <= 22, `${longestRun(redirected)} redirects`);
   },
 };
 
@@ -229,6 +235,18 @@ function allowRefusal(error: unknown): void {
     );
   }
   assert.doesNotMatch((error as Error).message, /\p{Cc}/u, "a control character in a message");
+}
+
+const redirect = /^HTTP\/1\.1 30[12378] [^]*?^location:/im;
+
+function longestRun(values: readonly boolean[]): number {
+  let longest = 0;
+  let run = 0;
+  for (const value of values) {
+    run = value ? run + 1 : 0;
+    longest = Math.max(longest, run);
+  }
+  return longest;
 }
 
 /** Secrets go only where they are for; and there is an end to asking. */
