@@ -143,6 +143,13 @@ export const target: FuzzTarget = {
       [no, moved, home, whole],
       [part, denied],
       [noRange, whole],
+      [
+        no,
+        answer("206 Partial Content", [
+          "Content-Range: bytes 99999999999999999999-",
+          "Content-Length: 0",
+        ]),
+      ],
       [denied, chunked],
       [basic, busy, bearer, busy, token],
       [moved, moved, moved, moved, moved],

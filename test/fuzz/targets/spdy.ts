@@ -64,6 +64,31 @@ export const target: FuzzTarget = {
         yield Buffer.concat([Buffer.from([6]), bytes, Buffer.from([0, cuts])]);
       yield Buffer.concat([Buffer.from([1]), bytes, Buffer.from([0, 0])]);
     }
+    // The limits: of headers, of what they inflate to, and of a control frame.
+    const pad = (bytes: number): Record<string, string> => ({ "": " ".repeat(bytes - 12) });
+    const empty = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, at) => [String(at), ""]));
+    for (const headers of [empty(64), empty(65), pad(16 * 1024), pad(16 * 1024 + 1)]) {
+      yield Buffer.concat([
+        Buffer.from([6]),
+        deflatedOpen(1, headers),
+        behind,
+        Buffer.from([0, 0]),
+      ]);
+      yield Buffer.concat([
+        Buffer.from([6]),
+        deflatedOpen(1, headers),
+        behind,
+        Buffer.from([0, 1]),
+      ]);
+    }
+    for (const length of ["010000", "010001"]) {
+      yield Buffer.concat([
+        Buffer.from([6]),
+        Buffer.from(`8003000600${length}`, "hex"),
+        Buffer.from([0, 0]),
+      ]);
+    }
     const goesOn = new SpdyClientBytes().headers(1, { more: "" }).bytes;
     yield Buffer.concat([Buffer.from([6]), finished, behind, Buffer.from([0, 0])]);
     yield Buffer.concat([Buffer.from([6]), finished, goesOn, behind, Buffer.from([0, 0])]);
