@@ -15,9 +15,12 @@ etc/apparmor\.d/(local|tunables/[a-z-]+\.d)/|
 usr/(lib/python3[^/]*/.*__pycache__|share/(info|mime|applications|icons)/)|usr/lib/cpp$|
 var/lib/(systemd|ucf|update-rc\.d|pam|python)(/|$)|var/lib/etcd$|
 var/log/(dpkg|alternatives|bootstrap)\.log$|
-run/(adduser|xtables\.lock|containerd|containerd/s|runc|netns|lock|lock/[a-z]+)$
+var/lib/containers(/cache(/blob-info-cache-v1\.boltdb)?)?$|home/new user/\.cache(/biome)?$|
+etc/lighttpd/conf-enabled$|
+run/(adduser|xtables\.lock|containerd|containerd/s|containerd/runc(/k8s\.io)?|runc|netns|lock|lock/[a-z]+)$
 )|
-^ip6?tables [a-z]+ (chain|rule -A [A-Z]+ .*-j) CNI-(HOSTPORT-|FORWARD|ADMIN)|
+^ip6?tables [a-z]+ (chain|rule -A [A-Z]+ .*-j|rule -A) CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)( -m (comment|mark) .*-j (MARK|MASQUERADE|ACCEPT|RETURN) ?.*)?$|
+^ip6?tables [a-z]+ rule -A [A-Z]+ .*-j CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|
 ^setting /proc/sys/net/ipv4/ip_forward
 end
 )

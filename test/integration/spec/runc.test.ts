@@ -24,6 +24,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 import { containerInput, sandboxInput, testServices } from "../../support/spec-input.ts";
 
 const missing = ["runc", "busybox", "unshare"].filter((name) => findProgram(name) === undefined);
+process.umask(0o022); // containers look into what is made here, as another user
 const skip =
   process.getuid?.() !== 0
     ? "needs root"

@@ -21,6 +21,7 @@ import { DirectoryReader, EntryType } from "../../../src/base/os/directory-reade
 import { FileType, factsAt, factsIfAny, factsOf } from "../../../src/base/os/file-facts.ts";
 import { scratch } from "../../support/scratch.ts";
 
+process.umask(0o022);
 const skip = process.getuid?.() === 0 ? false : "needs root";
 /** Not UTF-8. */
 const odd = Buffer.from([0x66, 0xff, 0xfe, 0x80]);
