@@ -51,6 +51,17 @@ test("promtool takes the rules", {
   await run("promtool", ["check", "rules", path.join(deploy, "prometheus/berth-rules.yml")]);
 });
 
+/** What a process hands on to those it starts, or what gives the unit a mount namespace of its own. */
+const takenFromContainers =
+  /^(CapabilityBoundingSet|AmbientCapabilities|NoNewPrivileges|SecureBits|SystemCall.*|Restrict(AddressFamilies|Namespaces|Realtime|SUIDSGID)|LockPersonality|MemoryDenyWriteExecute|Protect.*|Private.*|MountFlags|BindPaths|BindReadOnlyPaths|TemporaryFileSystem|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec)Paths|RootDirectory|RootImage|User|Group|DynamicUser|IPAddress.*|Personality|UMask|Nice|CPUSchedulingPolicy|StandardInput)=/m;
+
+test("the unit takes nothing that containers would be without", () => {
+  const unit = read("systemd/berthd.service");
+  assert.doesNotMatch(unit, takenFromContainers);
+  assert.ok(unit.split("\n").includes("OOMPolicy=continue"));
+  assert.match(`${unit}NoNewPrivileges=yes\n`, takenFromContainers);
+});
+
 const analyze = findProgram("systemd-analyze");
 test("systemd takes the unit's keys", {
   skip: analyze ? false : "needs systemd-analyze",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import type { RunningPod } from "../../support/pods.ts";
 import { must, run } from "../../support/run.ts";
@@ -28,6 +28,7 @@ suite("berthd under systemd", () => {
       "KillMode",
       "Delegate",
       "OOMScoreAdjust",
+      "OOMPolicy",
       "LimitNOFILE",
       "TasksMax",
       "NRestarts",
@@ -38,6 +39,7 @@ suite("berthd under systemd", () => {
       KillMode: "process",
       Delegate: "yes",
       OOMScoreAdjust: "-999",
+      OOMPolicy: "continue",
       LimitNOFILE: "1048576",
       TasksMax: "infinity",
       NRestarts: "0",
@@ -77,6 +79,21 @@ suite("berthd under systemd", () => {
       [],
     );
     assert.ok(runtimeHandlers.some(({ name }) => name === "runc"));
+  });
+
+  test("a privileged container has all that the machine's first process has", async () => {
+    const securityContext = { privileged: true };
+    const privileged = await node.runPod({ linux: { securityContext } });
+    const inside = await cri.startContainer(privileged, node.image("shell"), ["sleep", "100000"], {
+      linux: { securityContext },
+    });
+    const rights = async (pid: number): Promise<string[]> => {
+      const status = await readFile(`/proc/${pid}/status`, "utf8");
+      return status.match(/^(Cap(Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):\t.*$/gm) ?? [];
+    };
+    const all = await rights(1);
+    assert.equal(all.length, 6);
+    assert.deepEqual(await rights(await node.pidOf(inside)), all);
   });
 
   test("a restart of the service keeps pods, their processes and their execs' way in", async () => {
