@@ -42,6 +42,7 @@ export const attacks: readonly Attack[] = [
     pids: unlimited,
     withRestart: true,
   },
+  { name: "fork bomb, beyond its memory", does: hostile("forks", 4_000), pids: unlimited },
   { name: "zombies", does: hostile("zombies", 4_000), pids: unlimited },
   { name: "children that end at once", does: hostile("children", 20) },
   { name: "signals ignored, stopped, sent", does: hostile("signals", 50), withRestart: true },
@@ -94,6 +95,7 @@ export const attacks: readonly Attack[] = [
     isPrivileged: true,
     withRestart: true,
   },
+  { name: "frozen children", does: hostile("frozen", 50), isPrivileged: true },
   { name: "freezes itself", does: hostile("freezes"), isPrivileged: true, withRestart: true },
   {
     name: "connections to the metrics port",
