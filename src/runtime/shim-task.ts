@@ -3,9 +3,10 @@ import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
-import { identify, type ProcessIdentity } from "../base/os/proc.ts";
+import { identify, isAlive, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { settlesWithin } from "../base/settles-within.ts";
+import { sleep } from "../base/timers.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { clampProcess } from "./clamp-process.ts";
@@ -32,6 +33,8 @@ export interface TaskOwner {
 const sigkill = 9;
 /** How long a shim may take to answer a SIGKILL before its processes are killed without it. */
 const silentMs = 4_000;
+/** How long a process may live on after SIGKILL before what holds it is looked for. */
+const lingerMs = 1_500;
 /** How long it may stay silent after that before it counts as dead. */
 const deadMs = 8_000;
 /** How long a shim may take to answer, and for what writes or reads a container's memory. */
@@ -75,6 +78,7 @@ export class ShimTask implements RuntimeTask {
   #initExit: ProcessExit | undefined;
   #deadExit: ProcessExit | undefined;
   #deleting: Promise<ProcessExit> | undefined;
+  #isSeenDying = false;
 
   constructor(parts: ShimTaskParts) {
     this.namespace = parts.bundle.namespace;
@@ -152,7 +156,9 @@ export class ShimTask implements RuntimeTask {
   /**
    * SIGKILL gets through whatever the shim does, which may be stopped, or wait for an exec that came
    * into a cgroup as that was frozen: the processes are killed past it, and a shim that nobody else
-   * needs, its pod's others included, goes with them when it stays silent.
+   * needs, its pod's others included, goes with them when it stays silent. Past the shim goes as well what
+   * SIGKILL does not end: init waits for its children, which may be frozen in cgroups of their own, or be so
+   * many that they get no processor.
    */
   async kill(
     options: { execId: string; signal: number; all: boolean },
@@ -160,10 +166,22 @@ export class ShimTask implements RuntimeTask {
   ): Promise<void> {
     const asked = this.#askToKill(options, call);
     if (options.signal !== sigkill || options.execId !== "") return asked;
-    if (await settlesWithin(asked, silentMs)) return asked;
+    if (await settlesWithin(asked, silentMs)) {
+      void this.#seeItDie();
+      return asked;
+    }
     await this.#owner.killPastShim(this);
     if (await settlesWithin(asked, deadMs)) return asked;
     if (this.#owner.killSilentShim(this)) return asked;
+  }
+
+  async #seeItDie(): Promise<void> {
+    const init = this.initProcess;
+    if (init === undefined || this.#isSeenDying) return;
+    this.#isSeenDying = true;
+    await sleep(lingerMs);
+    if (isAlive(init) && !this.connection.isEnding) await this.#owner.killPastShim(this);
+    this.#isSeenDying = false;
   }
 
   async #askToKill(

@@ -14,7 +14,7 @@ import { endDeadTask, specCgroupsPath } from "./dead-task.ts";
 import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
 import { onTaskExit } from "./exit-notices.ts";
 import { checkKernelPlaces } from "./kernel-places.ts";
-import { killLeftovers, ownCgroups } from "./leftover-processes.ts";
+import { killLeftovers, ownCgroups, specCgroups } from "./leftover-processes.ts";
 import { mountMappedRootfs } from "./mapped-rootfs.ts";
 import type {
   CreateOptions,
@@ -339,13 +339,16 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const { connection, files, id, initProcess } = task;
     this.#log.warn(
       { task: id, shim: connection.facts.pid },
-      "shim does not answer SIGKILL, killing past it",
+      "SIGKILL does not end a task, killing past its shim",
     );
     const { shimCleanupMs } = this.#options.timeouts;
     await this.#attempt("task could not be killed past its shim", id, async () => {
       // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
-      const cgroups = await ownCgroups(task.pid, id, await specCgroupsPath(files));
-      await killLeftovers(initProcess, cgroups, timeoutSignal(shimCleanupMs));
+      const specPath = await specCgroupsPath(files);
+      const own = await ownCgroups(task.pid, id, specPath);
+      // Of one that is dying v1 says that it is in no cgroup, while its children hold it there.
+      const cgroups = new Set([...own, ...(await specCgroups(id, specPath))]);
+      await killLeftovers(initProcess, [...cgroups], timeoutSignal(shimCleanupMs));
     });
   }
 
