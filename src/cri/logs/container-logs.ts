@@ -6,11 +6,14 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { mountsHolding } from "../../base/os/mount-table.ts";
 import type { IoConfig } from "../../client/ports.ts";
+import type { BusyWith } from "./busy-mark.ts";
 import { FifoHolders } from "./fifo-holders.ts";
+import { HangingDisks } from "./hanging-disks.ts";
 import { logFault } from "./log-fault.ts";
 import { LogWorkerLink } from "./log-worker-link.ts";
-import type { LogNotice } from "./messages.ts";
+import type { LogNotice, LogRequest } from "./messages.ts";
 import type { ContainerLog, ContainerLogs, LogOptions } from "./ports.ts";
 import { PumpedLog } from "./pumped-log.ts";
 
@@ -26,6 +29,8 @@ export interface ContainerLogsOptions {
   readonly worker?: URL;
   /** How long the worker may take to answer, for tests. @default 20 s */
   readonly answerMs?: number;
+  /** How long it may take for one piece of work, for tests. @default 5 s */
+  readonly hangMs?: number;
 }
 
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
@@ -41,11 +46,13 @@ class WorkerContainerLogs implements ContainerLogs {
   readonly #holders: FifoHolders | undefined;
   readonly #found: Promise<void>;
   readonly #logs = new Map<string, PumpedLog>();
+  readonly #hanging = new HangingDisks();
+  #isGivingUp = false;
   #keys = 0;
   #closed: LogTotals = { bytes: 0, lostBytes: 0 };
 
   constructor(options: ContainerLogsOptions) {
-    const { folder, holder, log, worker, answerMs } = options;
+    const { folder, holder, log, worker, answerMs, hangMs } = options;
     this.#options = options;
     this.#folder = folder;
     this.#log = log;
@@ -54,14 +61,17 @@ class WorkerContainerLogs implements ContainerLogs {
     const events = {
       onNotice: (notice: LogNotice) => this.#notice(notice),
       onRestart: () => this.#reattachAll(),
+      onHang: (work: BusyWith) => void this.#giveUp(work),
     };
     this.#link = new LogWorkerLink(log, events, {
       ...(worker && { entry: worker }),
       ...(answerMs !== undefined && { answerMs }),
+      ...(hangMs !== undefined && { hangMs }),
     });
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
+    await this.#hanging.refuse(options.logPath);
     signal.throwIfAborted();
     // Synchronous, so that removeOrphans never meets a folder whose log is not known yet.
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
@@ -84,6 +94,7 @@ class WorkerContainerLogs implements ContainerLogs {
     options: LogOptions & { readonly config: IoConfig; readonly stopped: boolean },
     { signal }: Cancellable,
   ): Promise<ContainerLog> {
+    await this.#hanging.refuse(options.logPath);
     signal.throwIfAborted();
     const { config } = options;
     const parent = path.dirname(config.stdout || config.stderr || config.stdin);
@@ -181,9 +192,10 @@ class WorkerContainerLogs implements ContainerLogs {
         stdout,
         stderr,
         resume: how.resume,
+        unfinished: {},
         maxLineBytes: this.#options.maxLineBytes,
       },
-      send: (request) => this.#link.request(request),
+      send: (request) => this.#ask(key, request),
       onDisposed: () => this.#forget(key),
     });
     this.#logs.set(key, log);
@@ -210,6 +222,9 @@ class WorkerContainerLogs implements ContainerLogs {
       case "counts":
         for (const [key, counts] of notice.counts) this.#logs.get(key)?.counted(counts);
         return;
+      case "unfinished":
+        this.#logs.get(notice.key)?.unfinishedIn(notice.stream, notice.memory);
+        return;
       case "loss-began":
         this.#log.error(
           { container: this.#containerOf(notice.key), errno: notice.errno },
@@ -234,8 +249,53 @@ class WorkerContainerLogs implements ContainerLogs {
     }
   }
 
+  async #ask(key: string, request: LogRequest): Promise<void> {
+    // Its FIFOs are with a worker that will do nothing more, or with none.
+    if (this.#hanging.hasLog(key)) return this.#hanging.refuseLog(request);
+    return this.#link.request(request);
+  }
+
+  /** The logs on a disk that hangs wait for it; all others go on. */
+  async #giveUp(work: BusyWith): Promise<void> {
+    if (this.#isGivingUp) return; // told anew while the mounts are looked up
+    this.#isGivingUp = true;
+    const paths = [...this.#logs.values()].map(({ logPath }) => logPath);
+    const mounts = await mountsHolding(paths).catch(() => undefined);
+    const diskOf = (key: string): string | undefined => {
+      const logPath = this.#logs.get(key)?.logPath ?? "";
+      return logPath === "" ? undefined : mounts?.of(logPath)?.mountPoint;
+    };
+    const disk = diskOf(work.key);
+    const keys = [...this.#logs.keys()].filter(
+      (key) => key === work.key || (disk !== undefined && diskOf(key) === disk),
+    );
+    let resume = (): void => {};
+    const old = this.#link.giveUp(work, new Set(keys), () => {
+      resume = this.#hanging.add(disk, keys);
+      for (const key of keys) this.#logs.get(key)?.leaveWorker();
+      this.#reattachAll();
+    });
+    this.#isGivingUp = false;
+    if (old === undefined) return;
+    const container = this.#containerOf(work.key);
+    this.#log.error(
+      { container, disk },
+      "a disk of container logs does not answer: they wait for it",
+    );
+    await old.gone;
+    resume();
+    this.#log.warn({ container, disk }, "a disk of container logs answers again");
+    this.#reattach(keys);
+  }
+
   #reattachAll(): void {
-    for (const log of this.#logs.values()) {
+    this.#reattach([...this.#logs.keys()].filter((key) => !this.#hanging.hasLog(key)));
+  }
+
+  #reattach(keys: readonly string[]): void {
+    for (const key of keys) {
+      const log = this.#logs.get(key);
+      if (log === undefined) continue;
       log.reattach().catch((err: unknown) => {
         this.#log.error({ err, container: log.containerId }, "cannot reattach container log");
       });

@@ -11,6 +11,10 @@ export interface PumpParts {
   readonly maxLineBytes: number;
   readonly clock: LogClock;
   readonly output: OutputBuffer;
+  /** Does what may wait for a disk. */
+  readonly busy: (work: () => void) => void;
+  /** Where a stream's unfinished line is now. */
+  readonly onUnfinished: (name: StreamName, memory: SharedArrayBuffer | undefined) => void;
   /** Some bytes were written. */
   readonly onProgress: () => void;
   /** All streams are at their end and everything is written. Called once. */
@@ -38,9 +42,12 @@ export class ContainerPump implements Disposable {
   }
 
   /** Opens a stream's FIFO without reading yet; throws Node's system error. */
-  addStream(name: StreamName, fifo: string): void {
-    const { maxLineBytes, output } = this.#parts;
-    const formatter = new LineFormatter(name, maxLineBytes, output);
+  addStream(name: StreamName, fifo: string, unfinished: SharedArrayBuffer | undefined): void {
+    const { maxLineBytes, output, onUnfinished } = this.#parts;
+    const formatter = new LineFormatter(name, maxLineBytes, output, (memory) => {
+      onUnfinished(name, memory);
+    });
+    if (unfinished !== undefined) formatter.carryOn(unfinished);
     const onData = (chunk: Buffer): void => {
       this.#write((time) => formatter.push(chunk, time));
       if (this.#taps.size > 0) this.#copyToTaps(name, chunk);
@@ -92,6 +99,13 @@ export class ContainerPump implements Disposable {
     for (const reader of this.#readers) reader.readRest();
   }
 
+  /** Stops reading; what was read of unfinished lines is somebody else's to write. */
+  leave(): void {
+    for (const reader of this.#readers) reader[Symbol.dispose]();
+    this.#unfinished.clear();
+    this[Symbol.dispose]();
+  }
+
   /** Stops reading; what was read of unfinished lines is still written. */
   [Symbol.dispose](): void {
     for (const reader of this.#readers) reader[Symbol.dispose]();
@@ -102,10 +116,12 @@ export class ContainerPump implements Disposable {
   }
 
   #write(format: (time: Buffer) => void): void {
-    const { clock, file, onProgress, output } = this.#parts;
-    output.begin(file);
-    format(clock.now());
-    output.flush();
+    const { busy, clock, file, onProgress, output } = this.#parts;
+    busy(() => {
+      output.begin(file);
+      format(clock.now());
+      output.flush();
+    });
     onProgress();
   }
 

@@ -16,6 +16,9 @@ const PENDING_START_BYTES = 256;
 /** Room kept for a stream's next unfinished line; anything larger is given back to the collector. */
 const PENDING_KEEP_BYTES = 32 * 1024;
 
+/** Bytes before an unfinished line's own: how many it has. */
+const HEADER_BYTES = 4;
+
 /** Where formatted lines go. */
 export interface LineSink {
   /** What to write into. It may be another one after each `reserve`. */
@@ -33,17 +36,27 @@ export interface LineSink {
  * - A line of more than `maxLineBytes` bytes becomes several: all but the last are tagged P.
  * - The CR of a CR LF is dropped; any other CR is content.
  * - What is left at the end of the stream without a newline is tagged P.
+ *
+ * An unfinished line waits in shared memory, so that another thread can go on when this one does not: `onMemory`
+ * is told where, each time that is another place.
  */
 export class LineFormatter {
   readonly #sink: LineSink;
   readonly #max: number;
   readonly #prefix: Buffer;
+  readonly #onMemory: (memory: SharedArrayBuffer | undefined) => void;
   #pending: Buffer = Buffer.alloc(0);
-  #pendingLength = 0;
+  #header: Int32Array = new Int32Array(1);
 
   /** `maxLineBytes` ≤ 0 means no limit (but see the ceiling). */
-  constructor(stream: StreamName, maxLineBytes: number, sink: LineSink) {
+  constructor(
+    stream: StreamName,
+    maxLineBytes: number,
+    sink: LineSink,
+    onMemory: (memory: SharedArrayBuffer | undefined) => void = () => {},
+  ) {
     this.#sink = sink;
+    this.#onMemory = onMemory;
     this.#max = maxLineBytes > 0 ? Math.min(maxLineBytes, CEILING_BYTES) : CEILING_BYTES;
     this.#prefix = Buffer.from(`${" ".repeat(TIMESTAMP_LENGTH)} ${stream} F `, "latin1");
   }
@@ -51,6 +64,20 @@ export class LineFormatter {
   /** Bytes of a line whose end has not come yet. */
   get pendingBytes(): number {
     return this.#pendingLength;
+  }
+
+  get #pendingLength(): number {
+    return this.#header[0] ?? 0;
+  }
+
+  set #pendingLength(length: number) {
+    this.#header[0] = length;
+  }
+
+  /** Goes on with the line that another formatter, which does nothing more, has not finished. */
+  carryOn(memory: SharedArrayBuffer): void {
+    const length = new Int32Array(memory, 0, 1)[0] ?? 0;
+    if (length > 0) this.#hold(Buffer.from(memory, HEADER_BYTES, length), 0, length);
   }
 
   /** Takes the next bytes, read at `time` (see LogClock). `chunk` may be reused afterwards. */
@@ -73,7 +100,7 @@ export class LineFormatter {
     this.#setTime(time);
     if (this.#pendingLength > this.#max) this.#emitPending(this.#max, PARTIAL);
     if (this.#pendingLength > 0) this.#emitPending(this.#pendingLength, PARTIAL);
-    this.#pending = Buffer.alloc(0);
+    this.#giveBack();
   }
 
   #setTime(time: Buffer): void {
@@ -124,7 +151,7 @@ export class LineFormatter {
     if (pendingLength > 0) {
       at += this.#pending.copy(buffer, at, 0, pendingLength);
       this.#pendingLength = 0;
-      if (this.#pending.length > PENDING_KEEP_BYTES) this.#pending = Buffer.alloc(0);
+      if (this.#pending.length > PENDING_KEEP_BYTES) this.#giveBack();
     }
     at += chunk.copy(buffer, at, start, end);
     buffer[at] = LF;
@@ -149,13 +176,25 @@ export class LineFormatter {
     return offset + PREFIX_LENGTH;
   }
 
+  #giveBack(): void {
+    if (this.#pending.length === 0) return;
+    this.#pending = Buffer.alloc(0);
+    this.#header = new Int32Array(1);
+    this.#onMemory(undefined);
+  }
+
   #hold(chunk: Buffer, start: number, end: number): void {
     const needed = this.#pendingLength + (end - start);
     if (needed > this.#pending.length) {
       const capacity = Math.max(PENDING_START_BYTES, 2 ** Math.ceil(Math.log2(needed)));
-      const grown = Buffer.allocUnsafeSlow(capacity);
+      const memory = new SharedArrayBuffer(HEADER_BYTES + capacity);
+      const grown = Buffer.from(memory, HEADER_BYTES, capacity);
       this.#pending.copy(grown, 0, 0, this.#pendingLength);
+      const header = new Int32Array(memory, 0, 1);
+      header[0] = this.#pendingLength;
       this.#pending = grown;
+      this.#header = header;
+      this.#onMemory(memory);
     }
     chunk.copy(this.#pending, this.#pendingLength, start, end);
     this.#pendingLength = needed;

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { StreamName } from "./line-formatter.ts";
 import type { TapEnd } from "./output-tap.ts";
 
-/**
- * What the daemon and the log worker say to each other. Only plain data crosses, so the worker could
- * run as a process of its own, and could one day outlive the daemon.
- */
+/** What the worker gets to know when it starts. */
+export interface LogWorkerData {
+  /** Of a BusyMark. */
+  readonly busy: SharedArrayBuffer;
+}
+
+/** Unfinished lines by stream, see LineFormatter: what a worker has read and the next one goes on with. */
+export type UnfinishedLines = Readonly<Partial<Record<StreamName, SharedArrayBuffer | undefined>>>;
+
+/** What the daemon and the log worker say to each other. */
 export interface OpenPump {
   readonly kind: "open";
   readonly key: string;
@@ -17,6 +24,8 @@ export interface OpenPump {
   readonly stderr: string;
   /** The FIFOs have had writers already: they may hold output, and be at their end. */
   readonly resume: boolean;
+  /** What the worker before this one had read of lines. */
+  readonly unfinished: UnfinishedLines;
   /** Longer lines are split; ≤ 0 for no limit. */
   readonly maxLineBytes: number;
 }
@@ -83,6 +92,13 @@ export type LogNotice =
     }
   /** New figures of the pumps that moved, about once a second. */
   | { readonly kind: "counts"; readonly counts: readonly (readonly [string, LogCounts])[] }
+  /** Where a stream's unfinished line is from now on. */
+  | {
+      readonly kind: "unfinished";
+      readonly key: string;
+      readonly stream: StreamName;
+      readonly memory: SharedArrayBuffer | undefined;
+    }
   | { readonly kind: "loss-began"; readonly key: string; readonly errno: string }
   | { readonly kind: "loss-ended"; readonly key: string; readonly lostBytes: number }
   /** The container's output goes on being read, but something about it is not as it should be. */

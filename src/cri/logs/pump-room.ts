@@ -2,11 +2,19 @@
 
 import { errnoOf } from "../../base/errors.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
+import type { BusyMark } from "./busy-mark.ts";
 import { ContainerPump } from "./container-pump.ts";
 import type { StreamName } from "./line-formatter.ts";
 import { LogClock } from "./log-clock.ts";
 import { LogFile } from "./log-file.ts";
-import type { AddTap, LogCounts, LogNotice, NumberedRequest, OpenPump } from "./messages.ts";
+import type {
+  AddTap,
+  CloseAll,
+  LogCounts,
+  LogNotice,
+  NumberedRequest,
+  OpenPump,
+} from "./messages.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 
 const countsPeriodMs = 1000;
@@ -18,17 +26,20 @@ export class PumpRoom {
   readonly #moved = new Set<string>();
   readonly #clock = new LogClock();
   readonly #output = new OutputBuffer();
+  readonly #busy: BusyMark;
   #countsTimer: Timer | undefined;
 
-  constructor(send: (notice: LogNotice) => void) {
+  constructor(send: (notice: LogNotice) => void, busy: BusyMark) {
     this.#send = send;
+    this.#busy = busy;
   }
 
   /** Does one request and answers it with `done` or `failed`; never throws. */
   handle(request: NumberedRequest): void {
     const { sequence } = request;
     try {
-      this.#carryOut(request);
+      if (request.kind === "close-all") this.#closeAll();
+      else this.#busy.during(Number(request.key), () => this.#carryOut(request));
       this.#send({ kind: "done", sequence });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -36,7 +47,20 @@ export class PumpRoom {
     }
   }
 
-  #carryOut(request: NumberedRequest): void {
+  /** Lets go of everything at once, nothing more read or written: another worker has the FIFOs. */
+  leave(): void {
+    this.#countsTimer?.stop();
+    for (const pump of this.#pumps.values()) pump.leave();
+    this.#pumps.clear();
+  }
+
+  /** What the FIFOs hold stays there: the next daemon's worker reads on. */
+  #closeAll(): void {
+    this.#countsTimer?.stop();
+    for (const key of this.#pumps.keys()) this.#busy.during(Number(key), () => this.#close(key));
+  }
+
+  #carryOut(request: Exclude<NumberedRequest, CloseAll>): void {
     switch (request.kind) {
       case "open":
         return this.#open(request);
@@ -49,10 +73,6 @@ export class PumpRoom {
       case "close":
         this.#pumps.get(request.key)?.readRest();
         return this.#close(request.key);
-      case "close-all":
-        // What the FIFOs hold stays there: the next daemon's worker reads on.
-        this.#countsTimer?.stop();
-        for (const key of this.#pumps.keys()) this.#close(key);
     }
   }
 
@@ -64,18 +84,21 @@ export class PumpRoom {
       began: (errno) => this.#send({ kind: "loss-began", key, errno }),
       ended: (lostBytes) => this.#send({ kind: "loss-ended", key, lostBytes }),
     });
+    const number = Number(key);
     const pump = new ContainerPump({
       file,
       maxLineBytes: request.maxLineBytes,
       clock: this.#clock,
       output: this.#output,
+      busy: (work) => this.#busy.during(number, work),
+      onUnfinished: (stream, memory) => this.#send({ kind: "unfinished", key, stream, memory }),
       onProgress: () => this.#noteProgress(key),
       onEnded: () => this.#send({ kind: "ended", key, counts: file.counts() }),
     });
     try {
       this.#tolerate(request, () => file.open());
       for (const [name, fifo] of streamsOf(request)) {
-        this.#tolerate(request, () => pump.addStream(name, fifo));
+        this.#tolerate(request, () => pump.addStream(name, fifo, request.unfinished[name]));
       }
     } catch (error) {
       pump[Symbol.dispose]();

@@ -5,8 +5,9 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import { openFifoBoth } from "../../base/os/fifo.ts";
 import type { IoConfig } from "../../client/ports.ts";
+import type { StreamName } from "./line-formatter.ts";
 import { logFault } from "./log-fault.ts";
-import type { LogCounts, LogRequest, OpenPump } from "./messages.ts";
+import type { LogCounts, LogRequest, OpenPump, UnfinishedLines } from "./messages.ts";
 import { OpenTaps } from "./open-taps.ts";
 import type { TapEnd } from "./output-tap.ts";
 import type { ContainerLog, LogTap, TapFifos } from "./ports.ts";
@@ -35,7 +36,9 @@ export class PumpedLog implements ContainerLog {
   /** What workers that died had counted. */
   #before: LogCounts = nothing;
   #latest: LogCounts = nothing;
+  #unfinished: UnfinishedLines = {};
   #stdinFd = -1;
+  #isStarted = false;
   #state: "open" | "ended" | "disposed" = "open";
 
   constructor(parts: PumpedLogParts) {
@@ -62,15 +65,31 @@ export class PumpedLog implements ContainerLog {
 
   async start(): Promise<void> {
     await this.#parts.send(this.#parts.request);
+    this.#isStarted = true;
+  }
+
+  /** Where its log goes; "" where it is discarded. */
+  get logPath(): string {
+    return this.#parts.request.logPath;
   }
 
   /** A new worker has to take over the FIFOs. */
   async reattach(): Promise<void> {
-    this.#taps.endAll("lost");
-    if (this.#state !== "open") return;
+    this.leaveWorker();
+    if (this.#state !== "open" || !this.#isStarted) return;
     this.#before = this.counts();
     this.#latest = nothing;
-    await this.#parts.send({ ...this.#parts.request, resume: true });
+    const unfinished = this.#unfinished;
+    await this.#parts.send({ ...this.#parts.request, resume: true, unfinished });
+  }
+
+  /** No worker has its FIFOs any more. */
+  leaveWorker(): void {
+    this.#taps.endAll("lost");
+  }
+
+  unfinishedIn(stream: StreamName, memory: SharedArrayBuffer | undefined): void {
+    this.#unfinished = { ...this.#unfinished, [stream]: memory };
   }
 
   ended(counts: LogCounts): void {

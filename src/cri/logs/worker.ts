@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parentPort } from "node:worker_threads";
-import type { LogNotice, NumberedRequest } from "./messages.ts";
+import { parentPort, workerData } from "node:worker_threads";
+import { BusyMark } from "./busy-mark.ts";
+import type { LogNotice, LogWorkerData, NumberedRequest } from "./messages.ts";
 import { PumpRoom } from "./pump-room.ts";
 
 /** Entry of the log worker thread. All the work is in PumpRoom; this only binds it to the port. */
 const port = parentPort;
 if (port !== null) {
-  const room = new PumpRoom((notice: LogNotice) => port.postMessage(notice));
+  const { busy } = workerData as LogWorkerData;
+  const mark = new BusyMark(busy, () => {
+    room.leave();
+    process.exit();
+  });
+  const room = new PumpRoom((notice: LogNotice) => port.postMessage(notice), mark);
   port.on("message", (request: NumberedRequest) => room.handle(request));
 }

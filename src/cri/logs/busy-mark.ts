@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a worker is at: which log, and how many pieces of work it had begun by then. */
+export interface BusyWith {
+  readonly key: string;
+  readonly turn: number;
+}
+
+const keyCell = 0;
+const turnCell = 1;
+/** In place of a key: another worker has taken over. */
+const retired = -1;
+
+/**
+ * Says which log the worker is at, in memory that the daemon reads also while the worker waits for a disk
+ * and answers nothing; and says back that it shall do no more than that.
+ */
+export class BusyMark {
+  readonly shared: SharedArrayBuffer;
+  readonly #cells: Int32Array;
+  readonly #onRetired: () => void;
+
+  /** `onRetired` is called in the worker, once the work is done at which it was retired. */
+  constructor(shared = new SharedArrayBuffer(8), onRetired: () => void = () => {}) {
+    this.shared = shared;
+    this.#cells = new Int32Array(shared);
+    this.#onRetired = onRetired;
+  }
+
+  /** Does some work for the log of this key, a number above 0. */
+  during(key: number, work: () => void): void {
+    const outer = Atomics.exchange(this.#cells, keyCell, key);
+    if (outer === retired) Atomics.store(this.#cells, keyCell, retired);
+    Atomics.add(this.#cells, turnCell, 1);
+    try {
+      work();
+    } finally {
+      if (Atomics.exchange(this.#cells, keyCell, outer) === retired) {
+        Atomics.store(this.#cells, keyCell, retired);
+        if (outer === 0) this.#onRetired();
+      }
+    }
+  }
+
+  /** Undefined while the worker is at nothing. */
+  read(): BusyWith | undefined {
+    const turn = Atomics.load(this.#cells, turnCell);
+    const key = Atomics.load(this.#cells, keyCell);
+    return key > 0 ? { key: String(key), turn } : undefined;
+  }
+
+  /** False when the worker has gone on to something else meanwhile: then it is not retired. */
+  retire({ key, turn }: BusyWith): boolean {
+    if (Atomics.load(this.#cells, turnCell) !== turn) return false;
+    return Atomics.compareExchange(this.#cells, keyCell, Number(key), retired) === Number(key);
+  }
+}
