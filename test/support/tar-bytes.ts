@@ -41,7 +41,11 @@ function memberBlocks(member: RawMember): Buffer[] {
 export function paxBytes(records: readonly (readonly [string, string | Buffer])[]): Buffer {
   return Buffer.concat(
     records.map(([key, value]) => {
-      const rest = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value), Buffer.from("\n")]);
+      const rest = Buffer.concat([
+        Buffer.from(` ${key}=`, "latin1"),
+        Buffer.from(value),
+        Buffer.from("\n"),
+      ]);
       let length = rest.length + String(rest.length).length;
       if (String(length).length + rest.length !== length) length += 1;
       return Buffer.concat([Buffer.from(String(length)), rest]);

@@ -44,9 +44,12 @@ export function order<T>(comparison: number, a: T, b: unknown): T {
 }
 
 function compareNumbers(comparison: number, a: number, b: number): void {
-  if (!Number.isInteger(a) || !Number.isInteger(b)) return;
-  const distance = Math.min(62, Math.floor(Math.log2(Math.abs(a - b) + 1)));
-  come(comparison, 63 - distance);
+  const difference = a > b ? a - b : b - a;
+  // Loops compare all the time: most numbers are small and whole.
+  if ((difference | 0) === difference) come(comparison, 31 + Math.clz32(difference));
+  else if (Number.isInteger(a) && Number.isInteger(b)) {
+    come(comparison, Math.max(1, 63 - Math.ceil(Math.log2(difference + 1))));
+  } else return;
   if (pairs !== undefined && pairs.length < maxPairs) pairs.push([a, b]);
 }
 
