@@ -50,6 +50,8 @@ export interface RuntimeServicePorts {
   readonly reloads?: () => unknown;
   /** For verbose Status: what memory there is, what holds it, and what was refused for lack of it. */
   readonly memory?: () => unknown;
+  /** Waits for memory to run a command in a container; RESOURCE_EXHAUSTED when there is none. */
+  readonly placeForExec?: (container: string, call: Cancellable) => Promise<Disposable>;
   readonly specs: SpecBuilders;
   readonly hostFacts: HostFacts;
   /** What the OCI runtime of a handler can do. From memory. */

@@ -46,7 +46,7 @@ export class RowBudget {
     if (bytes > rest * shareOfRest) {
       throw fault(
         "RESOURCE_EXHAUSTED",
-        `cannot store ${row.table} "${row.id}": it takes ${bytes} bytes, and large records take ${this.#total} already, of ${maxLargeBytes} at most`,
+        `cannot store ${row.table} "${row.id}": it takes ${bytes} bytes, and may take ${Math.floor(rest * shareOfRest)}: large records take ${this.#total} already, of ${maxLargeBytes} at most`,
       );
     }
   }

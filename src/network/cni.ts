@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { BriefTurns } from "../base/brief-turns.ts";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
@@ -15,7 +16,6 @@ import { Janitor } from "./janitor.ts";
 import { negotiateVersion } from "./negotiate.ts";
 import { askStatus } from "./node-verbs.ts";
 import { capabilityArgs, cniArgs } from "./plugin-args.ts";
-import { PluginTurns } from "./plugin-turns.ts";
 import type { PodNetwork, PodNetworkRequest, PodNetworkResult } from "./ports.ts";
 import { parseResult, podAddresses } from "./result.ts";
 import { type Attachment, type NetworkRecord, ResultCache } from "./result-cache.ts";
@@ -88,7 +88,7 @@ class CniNetwork implements CniPodNetwork {
   /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
   readonly #checks = new Map<string, AbortController>();
   /** Memory for plugins of a few pods at a time. */
-  readonly #places = new PluginTurns(ourShares().networkSetups);
+  readonly #places = new BriefTurns(ourShares().networkSetups);
   /** ADD and DEL go in; GC has it for itself. */
   readonly #gate = new QuietGate();
   readonly #monitor: StatusMonitor;

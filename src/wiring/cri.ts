@@ -177,6 +177,7 @@ export function criPlugins(
         },
         reloads: () => reloads.facts,
         memory: () => memory.facts(),
+        placeForExec: (container, call) => memory.placeForExec(container, call),
         specs: createSpecBuilders(specServices, reading),
         hostFacts,
         features: features.of,

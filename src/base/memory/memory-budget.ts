@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import v8 from "node:v8";
+import type { Cancellable } from "../cancellable.ts";
 import { fault, type RuntimeFault } from "../errors.ts";
 import { type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
 import { MemoryPool } from "./memory-pool.ts";
 import { type MemoryPressure, watchMemory } from "./memory-pressure.ts";
-import { type MemoryShares, ourShares } from "./memory-shares.ts";
+import { execBytes, type MemoryShares, ourShares } from "./memory-shares.ts";
 
 /** What is told of the budget. */
 export interface MemoryFacts {
@@ -31,12 +32,19 @@ export class MemoryBudget implements Disposable {
   readonly shares: MemoryShares = ourShares();
   readonly requests = this.#pool("requests", this.shares.requestBytes);
   readonly answers = this.#pool("answers", this.shares.answerBytes);
+  /** Commands are quick: a thousand that come at once are worth waiting for. */
+  readonly execs = new MemoryPool({
+    name: "execs",
+    limitBytes: this.shares.execPlaceBytes,
+    waiting: 2048,
+    patienceMs: 30_000,
+  });
   readonly execOutput = this.#pool("exec outputs", this.shares.execOutputBytes);
   readonly #pressure: MemoryPressure = watchMemory(this.limit);
   #refusedForShortage = 0;
 
   get pools(): readonly MemoryPool[] {
-    return [this.requests, this.answers, this.execOutput];
+    return [this.requests, this.answers, this.execs, this.execOutput];
   }
 
   /** RESOURCE_EXHAUSTED, to be thrown by what would take much memory, while next to none is left. */
@@ -48,6 +56,17 @@ export class MemoryBudget implements Disposable {
       "RESOURCE_EXHAUSTED",
       `${what} is refused: the daemon is short of memory: ${shortage}; try again later, or allow it more`,
     );
+  }
+
+  /** Memory for a command that runs in a container; RESOURCE_EXHAUSTED when there is none in time. */
+  async placeForExec(container: string, call: Cancellable): Promise<Disposable> {
+    const what = `a command in container "${container}"`;
+    using stack = new DisposableStack();
+    stack.use(await this.execs.take(execBytes, what, call));
+    // Those that waited come when others have begun.
+    const shortage = this.shortage(what);
+    if (shortage) throw shortage;
+    return stack.move();
   }
 
   facts(): MemoryFacts {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, PerformanceObserver } from "node:perf_hooks";
 import v8 from "node:v8";
+import { giveBackKernels, giveBackOwn } from "./give-back.ts";
 import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
 
 /** Where the daemon's memory is all but gone, and why. */
 export interface MemoryPressure extends Disposable {
-  /** A clause that says what is short, or undefined while there is enough. Cheap. */
+  /**
+   * A clause that says what is short, or undefined while there is enough. Cheap, but for now and then: what
+   * is kept for later is given back before anything is refused.
+   */
   shortage(): string | undefined;
   /** What the cgroup counts, file pages aside; undefined without a limit. */
   use(): MemoryUse | undefined;
@@ -14,9 +18,12 @@ export interface MemoryPressure extends Disposable {
 const mib = 2 ** 20;
 const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
 /** What must be left of the cgroup's limit: what is under way takes some more before it ends. */
-const leastLeft = 1 / 12;
+const leastLeft = 1 / 6;
 /** Of the heap's limit, what may be in use after a collection. */
 const mostOfHeap = 0.85;
+/** What is kept for later is given back no more often than this, and by the kernel. */
+const giveBackEveryMs = 3_000;
+const kernelGivesEveryMs = 30_000;
 /** The kernel's figures are read no more often than this. */
 const readEveryMs = 100;
 
@@ -31,6 +38,8 @@ class Watch implements MemoryPressure {
   #use: MemoryUse | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
   #liveBytes = 0;
+  #gaveBackAt = Number.NEGATIVE_INFINITY;
+  #kernelGaveAt = Number.NEGATIVE_INFINITY;
 
   constructor(limit: MemoryLimit) {
     this.#limit = limit;
@@ -47,6 +56,22 @@ class Watch implements MemoryPressure {
   }
 
   shortage(): string | undefined {
+    const now = performance.now();
+    if (this.#shortage() === undefined) return undefined;
+    if (now - this.#gaveBackAt < giveBackEveryMs) return this.#shortage();
+    this.#gaveBackAt = now;
+    giveBackOwn();
+    this.#liveBytes = v8.getHeapStatistics().used_heap_size;
+    this.#readAt = Number.NEGATIVE_INFINITY;
+    const shortage = this.#shortage();
+    if (shortage !== undefined && now - this.#kernelGaveAt >= kernelGivesEveryMs) {
+      this.#kernelGaveAt = now;
+      void giveBackKernels(this.#limit); // never rejects; whoever asks next has it
+    }
+    return shortage;
+  }
+
+  #shortage(): string | undefined {
     const { bytes, cgroup } = this.#limit;
     const held = this.use()?.heldBytes ?? 0;
     if (cgroup !== undefined && held > bytes * (1 - leastLeft)) {

@@ -12,6 +12,8 @@ export interface MemoryShares {
   readonly requestBytes: number;
   /** Answers from when they are made until the client has them. */
   readonly answerBytes: number;
+  /** Commands of ExecSync that run, each counted as `execBytes`. */
+  readonly execPlaceBytes: number;
   /** Output of ExecSync's commands. */
   readonly execOutputBytes: number;
   /** Output that waits for attached clients, in the log thread. */
@@ -35,12 +37,18 @@ export interface MemoryShares {
   readonly longExtractors: number;
   /** CNI operations at once: each runs some plugins. */
   readonly networkSetups: number;
+  /** Calls at once that have shims run the OCI runtime. */
+  readonly runtimeCalls: number;
 }
 
+/** Of a command that ExecSync runs, beside its output: its spec, its FIFOs, the watch on its end. */
+export const execBytes = 256 * 1024;
 /** Of a process that extracts layers, beside its heap. */
 const extractorBytes = 48 * mib;
 /** Of the plugins of one CNI operation, two or three at a time. */
 const networkSetupBytes = 12 * mib;
+/** Of the OCI runtime while a shim runs it. */
+const runtimeCallBytes = 10 * mib;
 
 /** The shares of a daemon that may use `bytes` in all. */
 export function memoryShares(bytes: number): MemoryShares {
@@ -50,6 +58,7 @@ export function memoryShares(bytes: number): MemoryShares {
   return {
     requestBytes: part(1 / 24, 4 * mib, 64 * mib),
     answerBytes: part(1 / 8, 16 * mib, 256 * mib),
+    execPlaceBytes: part(1 / 12, 4 * mib, 256 * mib),
     execOutputBytes: part(1 / 16, 4 * mib, 256 * mib),
     tapBytes: part(1 / 24, 4 * mib, 128 * mib),
     eventBytes: part(1 / 48, 2 * mib, 16 * mib),
@@ -63,7 +72,8 @@ export function memoryShares(bytes: number): MemoryShares {
     calls: part(1 / (192 * 1024), 256, 8192),
     extractors: Math.min(3, extractors),
     longExtractors: Math.min(12, Math.max(1, extractors - 3)),
-    networkSetups: part(1 / 8 / networkSetupBytes, 2, 64),
+    networkSetups: part(1 / 10 / networkSetupBytes, 2, 64),
+    runtimeCalls: part(1 / 8 / runtimeCallBytes, 2, 256),
   };
 }
 

@@ -2,11 +2,16 @@
 
 import fs from "node:fs";
 import { Socket } from "node:net";
+import { ourShares } from "../../base/memory/memory-shares.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 import type { StreamName } from "./line-formatter.ts";
 
-/** What a tap may have waiting for its reader, both streams together. */
-const boundBytes = 4 * 1024 * 1024;
+/** What a tap may have waiting for its reader, both streams together, while there is memory for it. */
+const mostBytes = 4 * 1024 * 1024;
+/** What it always may: more than a pipe takes. */
+const leastBytes = 128 * 1024;
+/** All taps share this. */
+const allBytes = ourShares().tapBytes;
 /** What a piece costs beyond its bytes. Without it, four million reads of one byte would count as 4 MiB. */
 const pieceCost = 256;
 /** How long a tap may stay over its bound before it is cut. */
@@ -27,11 +32,14 @@ export interface TapEvents {
 
 /**
  * A copy of a container's output, as it comes, into FIFOs of an attached client. What the client has
- * not read yet waits here up to a bound. A full tap asks for a moment's rest, so that any client of
+ * not read yet waits here up to a bound, which is lower the more taps there are. A full tap asks for a moment's rest, so that any client of
  * ordinary speed gets everything; one that does not get through half the bound in that moment is cut
  * off, so that it holds up neither the container nor anybody else.
  */
 export class OutputTap implements Disposable {
+  /** Taps that are open in this thread. */
+  static #open = new Set<OutputTap>();
+
   readonly #events: TapEvents;
   readonly #sockets = new Map<StreamName, Socket>();
   #patience: Timer | undefined;
@@ -41,8 +49,9 @@ export class OutputTap implements Disposable {
   /** Opens the write ends of FIFOs that are being read; throws Node's system error, ENXIO without a reader. */
   constructor(fifos: readonly (readonly [StreamName, string])[], events: TapEvents) {
     this.#events = events;
+    OutputTap.#open.add(this);
     try {
-      for (const [name, fifo] of fifos) this.#sockets.set(name, this.#open(name, fifo));
+      for (const [name, fifo] of fifos) this.#sockets.set(name, this.#opened(name, fifo));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -61,7 +70,7 @@ export class OutputTap implements Disposable {
     // Most of what is written goes into the pipe before `write` returns.
     this.#pieces += 1;
     socket.write(Buffer.from(bytes), () => this.#written());
-    if (this.#patience === undefined && this.#waiting() > boundBytes) {
+    if (this.#patience === undefined && this.#waiting() > this.#boundBytes) {
       this.#patience = startTimer(() => this.#finish("slow"), patienceMs);
     }
   }
@@ -82,11 +91,16 @@ export class OutputTap implements Disposable {
   /** Closes at once; `onEnd` will not be called. */
   [Symbol.dispose](): void {
     this.#ended = true;
+    OutputTap.#open.delete(this);
     this.#restOver();
     for (const socket of this.#sockets.values()) socket.destroy();
   }
 
-  #open(name: StreamName, fifo: string): Socket {
+  get #boundBytes(): number {
+    return Math.min(mostBytes, Math.max(leastBytes, allBytes / OutputTap.#open.size));
+  }
+
+  #opened(name: StreamName, fifo: string): Socket {
     const fd = fs.openSync(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
     const socket = new Socket({ fd, readable: false, writable: true });
     socket.on("error", () => this.#finish("gone"));
@@ -99,7 +113,7 @@ export class OutputTap implements Disposable {
 
   #written(): void {
     this.#pieces -= 1;
-    if (this.#patience === undefined || this.#waiting() > boundBytes / 2) return;
+    if (this.#patience === undefined || this.#waiting() > this.#boundBytes / 2) return;
     this.#restOver();
     this.#events.onRelief();
   }

@@ -15,6 +15,7 @@ import { ttrpcServiceClient } from "../../ttrpc/service-client.ts";
 import type { ShimFacts } from "../ports.ts";
 import type { ShimBinary } from "./binary.ts";
 import { type Bootstrap, socketPathOf } from "./bootstrap-answer.ts";
+import { inTurns } from "./turns.ts";
 
 /**
  * Measured with containerd's shim 1.6.20: ten execs that start at once take half a second, twenty 4 s,
@@ -63,7 +64,7 @@ export class Shim {
     this.binary = request.binary;
     this.bootstrap = request.bootstrap;
     this.namespace = request.namespace;
-    this.api = api;
+    this.api = inTurns(api);
     this.facts = facts;
     this.closed = client.closed;
     this.#client = client;
