@@ -33,7 +33,10 @@ test("whoever stores the largest rows is refused while smaller ones are still ta
     () => {
       for (let count = 0; count < 1000; count += 1) stored(budget, row(`hog-${count}`, 4 * mib));
     },
-    { code: "RESOURCE_EXHAUSTED", message: /"hog-\d+": it takes 4194304 bytes, and may take \d+: large records/ },
+    {
+      code: "RESOURCE_EXHAUSTED",
+      message: /"hog-\d+": it takes 4194304 bytes, and may take \d+: large records/,
+    },
   );
   for (let count = 0; count < 100; count += 1) stored(budget, row(`pod-${count}`, 128 * kib));
 });

@@ -15,9 +15,9 @@ import { type MemoryCgroup, makeMemoryCgroup } from "../../support/memory-cgroup
 import { writeOciLayout } from "../../support/oci-image.ts";
 import type { RunningPod } from "../../support/pods.ts";
 import { scratch } from "../../support/scratch.ts";
+import { tarBytes } from "../../support/tar-bytes.ts";
 import { pushLayout } from "../../support/test-images.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
-import { tarBytes } from "../../support/tar-bytes.ts";
 import { until } from "../../support/until.ts";
 
 const mib = 2 ** 20;
