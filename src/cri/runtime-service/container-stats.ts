@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Semaphore } from "../../base/semaphore.ts";
 import { chunksOf } from "../convert/chunks.ts";
 import { selectContainersForStats } from "../convert/select-records.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { batchesOf } from "../stats/batches.ts";
+import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
 import { containerStatsTarget } from "../stats/stats-targets.ts";
 
 /** ContainerStats: NOT_FOUND for an unknown container. */
@@ -16,7 +17,9 @@ export function containerStats(facade: Facade): Verb<"ContainerStats"> {
 
 /** ListContainerStats: of running containers; one that cannot be read is left out. */
 export function listContainerStats(facade: Facade): Verb<"ListContainerStats"> {
+  const lists = new Semaphore(statsListsAtOnce);
   return async ({ filter }, call) => {
+    using _turn = await lists.acquire(call);
     const targets = selectContainersForStats(facade, filter).map((record) =>
       containerStatsTarget(facade, record),
     );

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Semaphore } from "../../base/semaphore.ts";
 import { chunksOf } from "../convert/chunks.ts";
 import { selectSandboxesForStats } from "../convert/select-records.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { batchesOf } from "../stats/batches.ts";
+import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
 import { podStatsTarget } from "../stats/stats-targets.ts";
 
 /** PodSandboxStats: NOT_FOUND for an unknown sandbox; one that is not ready has attributes only. */
@@ -15,7 +16,9 @@ export function podSandboxStats(facade: Facade): Verb<"PodSandboxStats"> {
 
 /** ListPodSandboxStats: of ready sandboxes; one that cannot be read is left out. */
 export function listPodSandboxStats(facade: Facade): Verb<"ListPodSandboxStats"> {
+  const lists = new Semaphore(statsListsAtOnce);
   return async ({ filter }, call) => {
+    using _turn = await lists.acquire(call);
     const targets = selectSandboxesForStats(facade, filter).map((record) =>
       podStatsTarget(facade, record),
     );
