@@ -203,6 +203,11 @@ export class LayerExtractor implements TarSink {
         // Another name of a dressed inode: its looks were set with the first.
         return this.#link(at, entry);
       case "symlink":
+        // The kernel says ENOENT to that, as if something else were missing.
+        if (entry.linkName === "") {
+          const name = quotedName(entry.name);
+          throw fault("INVALID_ARGUMENT", `layer has a symbolic link to nothing: ${name}`);
+        }
         symlinkSync(Buffer.from(entry.linkName, "latin1"), osPath(at));
         return this.#dress(at, entry);
       case "fifo":

@@ -85,6 +85,7 @@ export class LayerModel {
       parent.set(base, { inode: this.#linked(link), isOwn: true });
       return;
     }
+    if (type === "symlink" && link === "") throw new Refused("a link to nothing");
     const text = type === "file" ? content : type === "symlink" ? link : "";
     parent.set(base, { inode: { type, mode, text, below: new Map() }, isOwn: true });
   }

@@ -105,6 +105,14 @@ export const target: FuzzTarget = {
       ],
       [[0, "a/.wh.b"]],
     );
+    // A way that leads up by a link, and goes with what is put at its end.
+    yield recipe([
+      [1, "a"],
+      [2, "a/b", ".."],
+      [0, "a/b/c"],
+      [0, "a/b/a"],
+      [0, "a/b/d"],
+    ]);
     // Links to folders, and what comes below them.
     yield recipe(
       [

@@ -84,6 +84,11 @@ const refused: readonly { name: string; members: readonly RawMember[]; says: Reg
     ],
     says: /hard link to no file/,
   },
+  {
+    name: "a symbolic link to nothing",
+    members: [{ name: "link", flag: "2", link: "" }],
+    says: /symbolic link to nothing: "link"/,
+  },
   { name: "a whiteout of ..", members: [{ name: "a/.wh..." }], says: /hostile whiteout/ },
   { name: "a whiteout of .", members: [{ name: ".wh.." }], says: /hostile whiteout/ },
   { name: "a whiteout of nothing", members: [{ name: "a/.wh." }], says: /hostile whiteout/ },
