@@ -56,7 +56,11 @@ export const target: FuzzTarget = {
     assert.equal(compression, kindOf(blob));
     const whole = await read([blob], compression);
     const cut = await read(pieces(blob, input.subarray(0, cutBytes)), compression);
-    assert.deepEqual(cut, whole, "wherever it is cut");
+    // One that is broken may come to so much before it shows, or not quite.
+    if (cut.isMore || whole.isMore) {
+      for (const { isMore, failed } of [cut, whole])
+        assert.ok(isMore || failed, "as much comes out");
+    } else assert.deepEqual(cut, whole, "wherever it is cut");
     const atOnce = sync(blob, compression);
     // What is wrong may come after so much, and either of the two is first to tell.
     if (whole.isMore) assert.ok(atOnce === "too much" || atOnce === undefined, "as much comes out");

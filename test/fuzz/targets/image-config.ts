@@ -27,6 +27,16 @@ const documents: readonly object[] = [
   // 256 KiB in words, each of which costs eight more; and a word more.
   { config: { Env: ["x".repeat(504), "×512"] }, rootfs },
   { config: { Env: ["x".repeat(504), "×512"], User: "u" }, rootfs },
+  // One word too many in each list, and in each text.
+  ...["Env", "Entrypoint", "Cmd"].map((name) => ({
+    config: { [name]: ["x".repeat(504), "×513"] },
+    rootfs,
+  })),
+  ...["WorkingDir", "User"].map((name) => ({
+    config: { Env: ["x".repeat(504), "×511"], [name]: "x".repeat(497) },
+    rootfs,
+  })),
+  { config: { Env: ["x".repeat(504), "×511"], Volumes: { ["x".repeat(497)]: {} } }, rootfs },
   { config: { Labels: { a: "x".repeat(4095), b: "x".repeat(4096), c: "d" } }, rootfs },
   { os: "o".repeat(1024), architecture: "a".repeat(1025), rootfs },
 ];

@@ -49,6 +49,13 @@ const documents: readonly object[] = [
     { Config: "config.json", RepoTags: ["a:b"], Layers: ["l/layer.tar"] },
     { Config: "", Layers: [] },
   ],
+  ...[-1, 1.5, 2 ** 53, "1", null].map((size) => ({
+    config,
+    layers: [{ ...layer("01"), size }],
+  })),
+  ...["", "sha256:ab", `${digest("ab")}0`, digest("AB"), 1].map((id) => ({
+    manifests: [{ digest: id, size: 0 }],
+  })),
   // As many as may be, and one more.
   { config, layers: [layer("01"), "×500"] },
   { config, layers: [layer("01"), "×501"] },

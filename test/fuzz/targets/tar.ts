@@ -145,6 +145,30 @@ const pax = (records: readonly (readonly [string, string])[]): RawMember => ({
   content: paxBytes(records),
 });
 
+/** GNU's sparse file of more segments than its header and a first block after it hold. */
+function manySegments(): RawMember {
+  const octal = (value: number): string => `${value.toString(8).padStart(11, "0")}\0`;
+  const entries = Array.from({ length: 4 + 21 + 20 }, (_, at) => octal(10 * at) + octal(1));
+  const blocks = [entries.slice(4, 25), entries.slice(25)].map((list, at) => {
+    const block = Buffer.alloc(512);
+    block.write(list.join(""), "latin1");
+    block[504] = at === 0 ? 1 : 0;
+    return block;
+  });
+  return {
+    name: "many",
+    flag: "S",
+    size: entries.length,
+    content: Buffer.concat([...blocks, Buffer.alloc(entries.length, "d")]),
+    patch: (header) => {
+      header.write("ustar  \0", 257, "latin1");
+      header.write(entries.slice(0, 4).join(""), 386, "latin1");
+      header[482] = 1;
+      header.write(octal(1000), 483, "latin1");
+    },
+  };
+}
+
 const archives: readonly (readonly RawMember[])[] = [
   [
     { name: "dir/", flag: "5", mode: 0o700 },
@@ -189,6 +213,7 @@ const archives: readonly (readonly RawMember[])[] = [
     ]),
     { name: "holes", content: "abcdefg" },
   ],
+  [manySegments(), { name: "next", content: "x" }],
   [
     {
       name: "gnu",
