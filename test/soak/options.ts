@@ -11,7 +11,7 @@ first one. Each lane checks what a kubelet would. The last line is "N passed, N 
   --kills N        kills of the daemon, with as many cycles as go on meanwhile (default 1000)
   --lanes N        lanes at once (default 4)
   --seed N         repeats the lanes' choices (default: the time); when things happen is chance still
-  --points N       quiet points of each of the two parts (default 40, at least 10 cycles or 5 kills apart)
+  --points N       quiet points of each of the two parts (default 40, at least 25 cycles or 10 kills apart)
   --minutes N      ends it earlier, with what was done by then
   --json FILE      all figures, as JSON
   -h, --help       this page

@@ -122,13 +122,13 @@ class Soak implements AsyncDisposable {
     try {
       await this.#warmUp(yard);
       await this.#quietPoint(yard);
-      for (const part of parts(cycles, points, 10)) {
+      for (const part of parts(cycles, points, 25)) {
         if (this.#isOver) return;
         const end = this.#cycles + part;
         await this.#work(yard, () => this.#cycles < end);
         await this.#quietPoint(yard);
       }
-      for (const part of parts(kills, points, 5)) {
+      for (const part of parts(kills, points, 10)) {
         if (this.#isOver) return;
         let isKilling = true;
         const work = this.#work(yard, () => isKilling);
@@ -211,10 +211,10 @@ class Soak implements AsyncDisposable {
     if (this.#isEnding) return;
     const { bed } = this.#in;
     const { ledger, points } = this.#found;
-    const [lane] = this.#lanes;
-    for (const kind of ["stream", "image"] as const) {
-      if (lane) await this.#cycle(lane, kind, yard);
-    }
+    const [first] = this.#lanes;
+    if (first) await this.#cycle(first, "stream", yard);
+    // A download that was cut short is kept for the next pull of its image: each lane pulls its own.
+    for (const lane of this.#lanes) await this.#cycle(lane, "image", yard);
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     if (items.length > 0) {
       this.#broke(
@@ -233,8 +233,7 @@ class Soak implements AsyncDisposable {
       rss: memory.rss,
       live: memory.live,
     });
-    const [first] = points;
-    for (const [name, [was, is]] of differences(first?.census ?? census, census)) {
+    for (const [name, [was, is]] of differences(points[0]?.census ?? census, census)) {
       this.#in.tell(`GROWN ${name}: ${was}, now ${is} (${this.#where})`);
     }
   }
