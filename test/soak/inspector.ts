@@ -4,8 +4,8 @@ import { WebSocket } from "ws";
 import { until } from "../support/until.ts";
 
 /**
- * A look into a running daemon by V8's inspector, which SIGUSR1 opens: nothing of the daemon is changed
- * for it. Start the daemon with `inspectorOptions(port)` in NODE_OPTIONS.
+ * A look into a running daemon by V8's inspector: nothing of the daemon is changed for it. Start the daemon with
+ * `inspectorOptions(port)` in NODE_OPTIONS.
  */
 export class Inspector implements AsyncDisposable {
   readonly #socket: WebSocket;
@@ -31,20 +31,13 @@ export class Inspector implements AsyncDisposable {
     });
   }
 
-  static async connect(pid: number, port: number): Promise<Inspector> {
-    let isAsked = false;
+  static async connect(port: number): Promise<Inspector> {
     const url = await until("the inspector answers", async () => {
-      try {
-        const answer = await fetch(`http://127.0.0.1:${port}/json/list`, {
-          headers: { connection: "close" },
-        });
-        const [target] = (await answer.json()) as { webSocketDebuggerUrl: string }[];
-        return target?.webSocketDebuggerUrl;
-      } catch (error) {
-        if (!isAsked) process.kill(pid, "SIGUSR1");
-        isAsked = true;
-        throw error;
-      }
+      const answer = await fetch(`http://127.0.0.1:${port}/json/list`, {
+        headers: { connection: "close" },
+      });
+      const [target] = (await answer.json()) as { webSocketDebuggerUrl: string }[];
+      return target?.webSocketDebuggerUrl;
     });
     const socket = new WebSocket(url, { perMessageDeflate: false });
     await once(socket, "open");
@@ -117,7 +110,7 @@ const countByClass = `function () {
 }`;
 
 export function inspectorOptions(port: number): string {
-  return `--inspect-port=127.0.0.1:${port}`;
+  return `--inspect=127.0.0.1:${port}`;
 }
 
 interface Evaluated {

@@ -16,7 +16,7 @@ export interface Memory {
 const classes = ["Timeout", "Socket", "ChildProcess", "Worker", "AbortSignal", "ServerHttp2Stream"];
 
 export async function takeMemory(daemon: Daemon, inspectorPort: number): Promise<Memory> {
-  await using inspector = await Inspector.connect(daemon.pid(), inspectorPort);
+  await using inspector = await Inspector.connect(inspectorPort);
   const objects = new Map<string, number>();
   const counts = await inspector.countObjects();
   for (const name of classes) objects.set(`objects ${name}`, counts[name] ?? 0);
