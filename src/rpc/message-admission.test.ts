@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../base/errors.ts";
 import { MemoryPool } from "../base/memory/memory-pool.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
 import { codec } from "./codec.ts";
 import { connectGrpc } from "./grpc-client.ts";
 import { type CallMemory, createGrpcServer } from "./grpc-server.ts";
@@ -50,7 +51,7 @@ async function serve(
   t.after(async () => {
     peer[Symbol.dispose]();
     await server.close({ signal: AbortSignal.abort() });
-    rmSync(folder, { recursive: true, force: true });
+    removeFolderSync(folder);
   });
   return { memory, refused, cri: peer.client(runtime), content: peer.client(content) };
 }
