@@ -380,9 +380,10 @@ suite("a whole cycle by Debian's ctr", { skip: lacking(...programs) }, () => {
     assert.deepEqual(await column("snapshots", "--snapshotter", "native", "ls"), []);
     assert.deepEqual(await ids("leases", "ls", "-q"), []);
     await ctr("namespaces", "rm", "default");
-    assert.deepEqual(
-      readdirSync(path.join(bed.daemon.folder, "root/snapshots/native/snapshots")),
-      [],
+    const folder = path.join(bed.daemon.folder, "root/snapshots/native/snapshots");
+    await until(
+      "the removed snapshots' files are gone",
+      async () => readdirSync(folder).length === 0,
     );
     assert.deepEqual(readdirSync(path.join(bed.daemon.folder, "root/diff")), []);
   });
