@@ -2,6 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { syncFileSystem } from "../base/os/inode.ts";
+import { bindSource, overlayFolders } from "../base/os/overlay.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import {
   type ExtractedLayer,
@@ -9,7 +10,6 @@ import {
   type Whiteouts,
 } from "../images/unpack/extract-layer.ts";
 import { type MountRoom, openMountRoom } from "./mounted.ts";
-import { bindSource, overlayFolders } from "./overlay-options.ts";
 
 export interface ApplyRequest {
   /** File of the layer. */

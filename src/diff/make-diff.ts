@@ -3,12 +3,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../base/cancellable.ts";
 import { type FaultCode, fault } from "../base/errors.ts";
+import { readOnly } from "../base/os/overlay.ts";
 import { run } from "../base/process.ts";
 import type { Digest } from "../content/ports.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { Compression } from "../images/unpack/decompress.ts";
 import type { MountRoom } from "./mounted.ts";
-import { readOnly } from "./overlay-options.ts";
 
 /** What the child process is told. */
 export interface DiffTask {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BigIntStats } from "node:fs";
+import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
+import { isWhiteout, overlayFolders } from "../base/os/overlay.ts";
 import type { TypesMountInit } from "../gen/tasks.gen.ts";
 
 /** Where an OCI runtime mounts the kernel's file systems and makes the first devices and links. */
@@ -31,30 +32,26 @@ export async function checkKernelPlaces(
 }
 
 /** What a mount shows, topmost first: an overlay's layers, or the one folder of a bind mount. */
-function foldersOf({ type, source, options = [] }: TypesMountInit): string[] {
-  if (type !== "overlay") return source?.startsWith("/") === true ? [source] : [];
-  const valueOf = (key: string): string[] =>
-    options
-      .find((option) => option.startsWith(`${key}=`))
-      ?.slice(key.length + 1)
-      .split(":") ?? [];
-  return [...valueOf("upperdir"), ...valueOf("lowerdir")];
+function foldersOf({ type, source, options }: TypesMountInit): string[] {
+  const overlay = overlayFolders({ type: type ?? "", options: options ?? [] });
+  if (overlay === undefined) return source?.startsWith("/") === true ? [source] : [];
+  const { upper, lowers } = overlay;
+  return upper === undefined ? [...lowers] : [upper, ...lowers];
 }
 
 /** As overlayfs shows a name of the root: the topmost layer that has it tells its kind. */
-async function topmost(folders: readonly string[], name: string): Promise<BigIntStats | undefined> {
+async function topmost(folders: readonly string[], name: string): Promise<Stats | undefined> {
   for (const folder of folders) {
     const found = await statOf(path.join(folder, name));
     if (found === undefined) continue;
-    // A whiteout hides what is below.
-    return found.isCharacterDevice() && found.rdev === 0n ? undefined : found;
+    return isWhiteout(found) ? undefined : found;
   }
   return undefined;
 }
 
-async function statOf(file: string): Promise<BigIntStats | undefined> {
+async function statOf(file: string): Promise<Stats | undefined> {
   try {
-    return await lstat(file, { bigint: true });
+    return await lstat(file);
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
     throw error;

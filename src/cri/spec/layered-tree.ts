@@ -2,6 +2,7 @@
 import type { Stats } from "node:fs";
 import { lstat, readlink } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
+import { isWhiteout } from "../../base/os/overlay.ts";
 import { readXattr } from "../../base/os/xattr.ts";
 import { invalid } from "./invalid.ts";
 
@@ -113,7 +114,7 @@ function kindOf(stat: Stats): NodeKind | "whiteout" {
   if (stat.isFile()) return "file";
   if (stat.isDirectory()) return "directory";
   if (stat.isSymbolicLink()) return "symlink";
-  return stat.isCharacterDevice() && stat.rdev === 0 ? "whiteout" : "other";
+  return isWhiteout(stat) ? "whiteout" : "other";
 }
 
 function split(path: Buffer): string[] {

@@ -21,11 +21,12 @@ import {
   setTimes,
   setTimesOf,
 } from "../../base/os/inode.ts";
+import { isWhiteout } from "../../base/os/overlay.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
 import { cleanPath, type EntryPath, entryPath, quotedName } from "./entry-path.ts";
 import type { Whiteouts } from "./extract-layer.ts";
 import { maxRemembered } from "./known-folders.ts";
-import { bytesOf, isWhiteout, LayerTree, osPath, type Place, pathIn } from "./layer-tree.ts";
+import { bytesOf, LayerTree, osPath, type Place, pathIn } from "./layer-tree.ts";
 
 export interface LayerLimits {
   readonly entries: number;

@@ -2,6 +2,7 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
+import { isWhiteout } from "../../base/os/overlay.ts";
 import { maxNameBytes, maxPathBytes, quotedName, tooLong } from "./entry-path.ts";
 import { emptyFolder, namesIn, removeFolder } from "./folder-contents.ts";
 import { type Known, KnownFolders, pathOf, walk } from "./known-folders.ts";
@@ -186,10 +187,6 @@ export function pathIn(folder: string, name: string): string {
   const at = `${folder}/${name}`;
   if (name.length > maxNameBytes || at.length > maxPathBytes) throw tooLong(at);
   return at;
-}
-
-export function isWhiteout(stat: Stats): boolean {
-  return stat.isCharacterDevice() && stat.rdev === 0;
 }
 
 /** A path as Node's fs takes it: most are ASCII, and strings are quicker than bytes. */

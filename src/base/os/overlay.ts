@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { Stats } from "node:fs";
+import type { MountSpec } from "./mount.ts";
 
 /** The folders of an overlay mount. */
 export interface OverlayFolders {
@@ -10,7 +11,10 @@ export interface OverlayFolders {
 }
 
 /** Reads an overlay mount's options; undefined for a mount of another type. */
-export function overlayFolders({ type, options }: TypesMount): OverlayFolders | undefined {
+export function overlayFolders({
+  type,
+  options,
+}: Pick<MountSpec, "type" | "options">): OverlayFolders | undefined {
   if (type !== "overlay") return undefined;
   const valueOf = (key: string): string | undefined =>
     options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
@@ -18,7 +22,7 @@ export function overlayFolders({ type, options }: TypesMount): OverlayFolders | 
 }
 
 /** The folder of a single writable bind mount, or undefined. */
-export function bindSource({ type, source, options }: TypesMount): string | undefined {
+export function bindSource({ type, source, options }: MountSpec): string | undefined {
   const isBind = type === "bind" || options.includes("bind") || options.includes("rbind");
   return isBind && !options.includes("ro") ? source : undefined;
 }
@@ -27,7 +31,7 @@ export function bindSource({ type, source, options }: TypesMount): string | unde
  * The same files read-only: an overlay's upper folder becomes the topmost lower one, so that it can be
  * mounted beside a running container's.
  */
-export function readOnly(mount: TypesMount): TypesMount {
+export function readOnly<M extends MountSpec>(mount: M): M {
   const overlay = overlayFolders(mount);
   if (!overlay) {
     return { ...mount, options: [...mount.options.filter((option) => option !== "rw"), "ro"] };
@@ -36,4 +40,9 @@ export function readOnly(mount: TypesMount): TypesMount {
   const options = mount.options.filter((option) => !/^(upperdir|workdir|lowerdir)=/.test(option));
   const folders = upper === undefined ? lowers : [upper, ...lowers];
   return { ...mount, options: [...options, "ro", `lowerdir=${folders.join(":")}`] };
+}
+
+/** Overlayfs' mark in an upper layer: the name is gone, whatever the layers below have. */
+export function isWhiteout(stat: Stats): boolean {
+  return stat.isCharacterDevice() && stat.rdev === 0;
 }
