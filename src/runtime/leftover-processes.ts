@@ -8,6 +8,7 @@ import { errnoOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { cgroupMounts } from "../base/os/mount-table.ts";
 import { killProcess, type ProcessIdentity } from "../base/os/proc.ts";
+import { parseCgroups } from "../base/os/proc-cgroup.ts";
 import { readStart } from "../base/read-bounded.ts";
 import { sleep } from "../base/timers.ts";
 import { inSlices, killBelow, removeBelow } from "./cgroup-walk.ts";
@@ -116,15 +117,6 @@ async function killAll(folder: string, call: Cancellable): Promise<number> {
     if (call.signal.aborted || errnoOf(error) === "ENOENT") return 0;
     throw error;
   }
-}
-
-/** Lines of /proc/PID/cgroup: `4:memory:/a/b` (v1), `1:name=systemd:/…`, `0::/a/b` (v2). */
-export function parseCgroups(text: string): { controllers: string; place: string }[] {
-  return text
-    .split("\n")
-    .map((line) => /^\d+:([^:]*):(.+)$/.exec(line))
-    .filter((match) => match !== null)
-    .map((match) => ({ controllers: match[1] ?? "", place: match[2] ?? "" }));
 }
 
 function isOwn(place: string, id: string, specPath: string): boolean {

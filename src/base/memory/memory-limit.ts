@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { parseCgroups } from "../os/proc-cgroup.ts";
 
 /** What this process and its children may use, and where that is said. */
 export interface MemoryLimit {
@@ -42,13 +43,10 @@ export function readMemoryLimit(
   machineBytes: number = os.totalmem(),
 ): MemoryLimit {
   let least: MemoryLimit = { bytes: machineBytes, cgroup: undefined, isV2: false };
-  for (const line of (read("/proc/self/cgroup") ?? "").split("\n")) {
-    const match = /^\d+:([^:]*):(.*)$/.exec(line);
-    if (match === null) continue;
-    const [, controllers = "", own = ""] = match;
+  for (const { controllers, place } of parseCgroups(read("/proc/self/cgroup") ?? "")) {
     const hierarchy = hierarchyOf(controllers);
     if (hierarchy === undefined) continue;
-    for (let at = path.join("/", own); ; at = path.dirname(at)) {
+    for (let at = path.join("/", place); ; at = path.dirname(at)) {
       const folder = path.join(hierarchy.mount, at);
       for (const file of hierarchy.limitFiles) {
         const bytes = bytesIn(read(path.join(folder, file)));

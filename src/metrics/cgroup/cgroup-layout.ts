@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { cgroupMounts } from "../../base/os/mount-table.ts";
 import type { MountEntry } from "../../base/os/mountinfo.ts";
+import { parseCgroups } from "../../base/os/proc-cgroup.ts";
 
 /** Where one container's cgroup files are. */
 export type CgroupPaths =
@@ -82,10 +83,8 @@ export class CgroupLayout {
 /** Controllers of /proc/PID/cgroup and their paths; "" is the v2 tree. */
 export function parseProcCgroup(text: string): Map<string, string> {
   const paths = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const [, controllers, folder] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (controllers === undefined || folder === undefined) continue;
-    for (const controller of controllers.split(",")) paths.set(controller, folder);
+  for (const { controllers, place } of parseCgroups(text)) {
+    for (const controller of controllers.split(",")) paths.set(controller, place);
   }
   return paths;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { parseStat } from "../../../src/base/os/proc.ts";
+import { parseCgroups } from "../../../src/base/os/proc-cgroup.ts";
 import { cgroupPathOf, parseProcCgroup } from "../../../src/metrics/cgroup/cgroup-layout.ts";
 import { parseNetDev } from "../../../src/metrics/interface-counters.ts";
 import { parseOpenFilesLimit } from "../../../src/metrics/open-files.ts";
-import { parseCgroups } from "../../../src/runtime/leftover-processes.ts";
 import { ByteSource } from "../byte-source.ts";
 import type { FuzzTarget } from "../target.ts";
 
@@ -26,7 +26,7 @@ export const target: FuzzTarget = {
     "src/metrics/interface-counters.ts",
     "src/metrics/open-files.ts",
     "src/metrics/cgroup/cgroup-layout.ts",
-    "src/runtime/leftover-processes.ts",
+    "src/base/os/proc-cgroup.ts",
     "src/base/os/proc.ts",
   ],
   dictionary: [
