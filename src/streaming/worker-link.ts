@@ -23,7 +23,7 @@ const workerModule = new URL("./worker.ts", import.meta.url);
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 const closeTimeoutMs = 2000;
-const heapMiB = Math.floor(ourShares().streamingHeapBytes / 2 ** 20);
+const heapMiB = ourShares().streamingHeapMiB;
 
 export interface StreamingServerOptions {
   readonly config: StreamingConfig;

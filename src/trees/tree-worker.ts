@@ -12,7 +12,7 @@ import type { TreeWork } from "./ports.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
 /** Jobs hold little: this is for what goes wrong. */
-const heapMiB = Math.floor(ourShares().treeHeapBytes / 2 ** 20);
+const heapMiB = ourShares().treeHeapMiB;
 
 export interface TreeWorkerOptions {
   /** Of the thread, at most 15 characters: `berth-…`. */

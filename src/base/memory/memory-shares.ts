@@ -24,12 +24,12 @@ export interface MemoryShares {
   readonly documentBytes: number;
   readonly documentThreads: number;
   /** Heaps of the threads that read documents, write the database, serve sessions and walk trees. */
-  readonly documentHeapBytes: number;
-  readonly databaseHeapBytes: number;
-  readonly streamingHeapBytes: number;
-  readonly treeHeapBytes: number;
+  readonly documentHeapMiB: number;
+  readonly databaseHeapMiB: number;
+  readonly streamingHeapMiB: number;
+  readonly treeHeapMiB: number;
   /** Heap of a process that extracts layers. */
-  readonly extractorHeapBytes: number;
+  readonly extractorHeapMiB: number;
   /** Calls served at once. */
   readonly calls: number;
   /** Processes that extract layers at once: for new layers, and for such as take long. */
@@ -54,6 +54,8 @@ const runtimeCallBytes = 10 * mib;
 export function memoryShares(bytes: number): MemoryShares {
   const part = (share: number, least: number, most: number): number =>
     Math.round(Math.min(most, Math.max(least, bytes * share)));
+  const heap = (share: number, leastMiB: number, mostMiB: number): number =>
+    Math.floor(part(share, leastMiB * mib, mostMiB * mib) / mib);
   const extractors = Math.floor(part(1 / 5 / extractorBytes, 1, 15));
   return {
     requestBytes: part(1 / 24, 4 * mib, 64 * mib),
@@ -64,11 +66,11 @@ export function memoryShares(bytes: number): MemoryShares {
     eventBytes: part(1 / 48, 2 * mib, 16 * mib),
     documentBytes: part(1 / 160, 1 * mib, 8 * mib),
     documentThreads: part(1 / (512 * mib), 1, 2),
-    documentHeapBytes: part(1 / 4, 48 * mib, 512 * mib),
-    databaseHeapBytes: part(1 / 6, 32 * mib, 256 * mib),
-    streamingHeapBytes: part(1 / 6, 32 * mib, 512 * mib),
-    treeHeapBytes: part(1 / 12, 24 * mib, 64 * mib),
-    extractorHeapBytes: part(1 / 3, 64 * mib, 1024 * mib),
+    documentHeapMiB: heap(1 / 4, 48, 512),
+    databaseHeapMiB: heap(1 / 6, 32, 256),
+    streamingHeapMiB: heap(1 / 6, 32, 512),
+    treeHeapMiB: heap(1 / 12, 24, 64),
+    extractorHeapMiB: heap(1 / 3, 64, 1024),
     calls: part(1 / (192 * 1024), 256, 8192),
     extractors: Math.min(3, extractors),
     longExtractors: Math.min(12, Math.max(1, extractors - 3)),

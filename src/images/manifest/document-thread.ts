@@ -7,7 +7,7 @@ import type { DocumentAnswer } from "./document-worker.ts";
 import type { DocumentTask } from "./parse-document.ts";
 
 /** JSON can become objects of forty times its size. */
-const heapMiB = Math.floor(ourShares().documentHeapBytes / 2 ** 20);
+const heapMiB = ourShares().documentHeapMiB;
 const idleMs = 5000;
 
 const workerModule = new URL("./document-worker.ts", import.meta.url);

@@ -80,7 +80,7 @@ const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
  */
 const silenceMs = 120_000;
 /** Limit of the child's heap. What it remembers takes less; a layer that finds a way around that ends it alone. */
-const heapMiB = Math.floor(ourShares().extractorHeapBytes / 2 ** 20);
+const heapMiB = ourShares().extractorHeapMiB;
 const maxAnswerBytes = 256 * 1024;
 
 /** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */

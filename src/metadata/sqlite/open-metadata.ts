@@ -47,7 +47,7 @@ class WriterThread implements RowWriter {
       // batchBytes and groupBytes.
       resourceLimits: {
         maxYoungGenerationSizeMb: 4,
-        maxOldGenerationSizeMb: Math.floor(ourShares().databaseHeapBytes / 2 ** 20),
+        maxOldGenerationSizeMb: ourShares().databaseHeapMiB,
       },
     });
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
