@@ -60,10 +60,12 @@ async function flawedRuntimes(
   signal: AbortSignal,
 ): Promise<readonly FlawedRuntime[]> {
   const found: FlawedRuntime[] = [];
+  const texts = new Map<string, string>(); // handlers mostly have the same runtime
   for (const [handler, { type, binaryName }] of Object.entries(handlers)) {
     if (!isRuncType(type)) continue;
     const binary = binaryName || "runc";
-    const text = await versionText(binary, signal);
+    const text = texts.get(binary) ?? (await versionText(binary, signal));
+    texts.set(binary, text);
     const [, program = "", version = ""] = /^(\w+) version (\S+)/m.exec(text) ?? [];
     const build = /^commit: (\S+)/m.exec(text)?.[1] ?? "";
     const flaws = flawsOf(program, version);
