@@ -86,16 +86,15 @@ export async function killLeftovers(
   cgroups: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  let isFirst = true;
   for (let delayMs = 1; !signal.aborted; delayMs = Math.min(delayMs * 2, 50)) {
     const since = performance.now();
     let left = init !== undefined && killProcess(init, "SIGKILL") ? 1 : 0;
     try {
       await Promise.all(cgroups.map(freeze));
       for (const folder of cgroups) left += await killAll(folder, { signal });
-      if (left > 0 && !isFirst)
+      const isAgain = delayMs > 1;
+      if (left > 0 && isAgain)
         for (const folder of cgroups) await freeFromQuota(folder, { signal });
-      isFirst = false;
     } finally {
       await Promise.all(cgroups.map(thaw));
     }
