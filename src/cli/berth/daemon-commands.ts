@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
+import type { MemoryFacts } from "../../base/memory/memory-budget.ts";
 import { version } from "../../base/version.ts";
+import type { ReloadFacts } from "../../config/reload-history.ts";
+import type { FlawedRuntime } from "../../cri/ports.ts";
 import type { BerthOperation } from "../../gen/tasks.gen.ts";
+import type { StuckTree } from "../../trees/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
-import { describeFlawed, readFlawed } from "./flawed-runtimes.ts";
-import { describeMemory, readMemory } from "./memory-facts.ts";
-import { describeReload, readFacts } from "./reload-facts.ts";
-import { describeStuck, readStuck } from "./stuck-removals.ts";
+import { describeFlawed } from "./flawed-runtimes.ts";
+import { describeMemory } from "./memory-facts.ts";
+import { describeReload } from "./reload-facts.ts";
+import { readInfo } from "./status-info.ts";
+import { describeStuck } from "./stuck-removals.ts";
 import { age, type Column, renderTable } from "./table.ts";
 
 const timeoutMs = 10_000;
@@ -74,10 +79,10 @@ async function status(session: Session): Promise<void> {
     runtime.RuntimeConfig({}, session.call),
   ]);
   const conditions = state.status?.conditions ?? [];
-  const configuration = readFacts(info["configReload"]);
-  const stuckRemovals = readStuck(info["stuckRemovals"]);
-  const flawedRuntimes = readFlawed(info["flawedRuntimes"]);
-  const memory = readMemory(info["memory"]);
+  const configuration = readInfo<ReloadFacts>(info["configReload"]);
+  const memory = readInfo<MemoryFacts>(info["memory"]);
+  const stuckRemovals = readInfo<readonly StuckTree[]>(info["stuckRemovals"]) ?? [];
+  const flawedRuntimes = readInfo<readonly FlawedRuntime[]>(info["flawedRuntimes"]) ?? [];
   session.show({ ...state, config, configuration, memory, stuckRemovals, flawedRuntimes }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})

@@ -2,15 +2,6 @@
 import type { FlawedRuntime } from "../../cri/ports.ts";
 import { renderTable } from "./table.ts";
 
-/** What verbose Status tells of OCI runtimes with known flaws; none when the daemon is not one of ours. */
-export function readFlawed(json: string | undefined): readonly FlawedRuntime[] {
-  try {
-    return JSON.parse(json ?? "[]") as readonly FlawedRuntime[];
-  } catch {
-    return [];
-  }
-}
-
 /** A row for each flaw of each handler, and what to make of them. */
 export function describeFlawed(runtimes: readonly FlawedRuntime[]): string {
   const rows = runtimes.flatMap(({ flaws, ...runtime }) =>

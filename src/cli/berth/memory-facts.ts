@@ -3,15 +3,6 @@ import type { MemoryFacts } from "../../base/memory/memory-budget.ts";
 
 const mib = 2 ** 20;
 
-/** What verbose Status tells of the daemon's memory; undefined when the daemon is not one of ours. */
-export function readMemory(json: string | undefined): MemoryFacts | undefined {
-  try {
-    return (JSON.parse(json ?? "null") as MemoryFacts | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** A line for the budget, and one for what was refused for lack of memory since the start. */
 export function describeMemory(facts: MemoryFacts): string {
   const { cgroup, heapLimitBytes, heldBytes, limitBytes, pools, refused } = facts;

@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ReloadFacts } from "../../config/reload-history.ts";
 
-/** What verbose Status tells of the configuration; undefined when the daemon is not one of ours. */
-export function readFacts(json: string | undefined): ReloadFacts | undefined {
-  if (json === undefined) return undefined;
-  try {
-    return (JSON.parse(json) as ReloadFacts | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** When the configuration was read, how the last reload went, and what waits for a restart. */
 export function describeReload({ loadedAtMs, last, waiting }: ReloadFacts): string {
   const lines = [`configuration: read ${time(loadedAtMs)}`];
