@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
 import { Base64Pieces } from "./base64-pieces.ts";
-import { Channel, type ChannelCarrier, type HeldPieces } from "./channel.ts";
+import { Channel, type ChannelCarrier } from "./channel.ts";
 import { WebSocketConnection } from "./connection.ts";
+import type { HeldPieces } from "./holding-stream.ts";
 
 export interface ChannelSocketOptions {
   readonly transport: Duplex;
@@ -102,6 +103,7 @@ export class ChannelSocket {
     if (this.#options.base64) payload = this.#base64.decode(payload, last);
     this.#channels.get(this.#current)?.deliver(payload);
   }
+
   /** A longer message, or one without a number, closes nothing, as to a kubelet. */
   #close(payload: Buffer, last: boolean): void {
     this.#closing.push(...payload.subarray(0, 2 - this.#closing.length));

@@ -39,6 +39,7 @@ export const target: FuzzTarget = {
     "src/streaming/websocket/channel.ts",
     "src/streaming/websocket/channel-socket.ts",
     "src/streaming/websocket/tunnel.ts",
+    "src/streaming/websocket/holding-stream.ts",
     "src/streaming/own-copy.ts",
   ],
   maxBytes: 64,
