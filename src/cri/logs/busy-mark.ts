@@ -27,18 +27,15 @@ export class BusyMark {
     this.#onRetired = onRetired;
   }
 
-  /** Does some work for the log of this key, a number above 0. */
+  /** Does some work for the log of this key, a number above 0. Work within it is for the same log. */
   during(key: number, work: () => void): void {
-    const outer = Atomics.exchange(this.#cells, keyCell, key);
-    if (outer === retired) Atomics.store(this.#cells, keyCell, retired);
     Atomics.add(this.#cells, turnCell, 1);
+    if (Atomics.load(this.#cells, keyCell) !== 0) return work();
+    Atomics.store(this.#cells, keyCell, key);
     try {
       work();
     } finally {
-      if (Atomics.exchange(this.#cells, keyCell, outer) === retired) {
-        Atomics.store(this.#cells, keyCell, retired);
-        if (outer === 0) this.#onRetired();
-      }
+      if (Atomics.compareExchange(this.#cells, keyCell, key, 0) === retired) this.#onRetired();
     }
   }
 
