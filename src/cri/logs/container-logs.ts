@@ -251,8 +251,8 @@ class WorkerContainerLogs implements ContainerLogs {
 
   async #ask(key: string, request: LogRequest): Promise<void> {
     // Its FIFOs are with a worker that will do nothing more, or with none.
-    if (this.#hanging.hasLog(key)) return this.#hanging.refuseLog(request);
-    return this.#link.request(request);
+    if (this.#hanging.hasLog(key)) this.#hanging.refuseLog(request);
+    else await this.#link.request(request);
   }
 
   /** The logs on a disk that hangs wait for it; all others go on. */
@@ -269,14 +269,13 @@ class WorkerContainerLogs implements ContainerLogs {
     const keys = [...this.#logs.keys()].filter(
       (key) => key === work.key || (disk !== undefined && diskOf(key) === disk),
     );
-    let resume = (): void => {};
+    const resume = this.#hanging.add(disk, keys);
     const old = this.#link.giveUp(work, new Set(keys), () => {
-      resume = this.#hanging.add(disk, keys);
       for (const key of keys) this.#logs.get(key)?.leaveWorker();
       this.#reattachAll();
     });
     this.#isGivingUp = false;
-    if (old === undefined) return;
+    if (old === undefined) return resume();
     const container = this.#containerOf(work.key);
     this.#log.error(
       { container, disk },

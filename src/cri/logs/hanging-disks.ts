@@ -20,7 +20,7 @@ export class HangingDisks {
   }
 
   /** What a log that waits can do: end. */
-  async refuseLog(request: LogRequest): Promise<void> {
+  refuseLog(request: LogRequest): void {
     if (request.kind !== "close" && request.kind !== "untap") throw noAnswer();
   }
 
