@@ -41,11 +41,12 @@ export class HoldingMounts {
   }
 }
 
-/** What is mounted at these paths and at folders above them. */
+/** What is mounted at these paths and at folders above them. For no paths the table is not read. */
 export async function mountsHolding(
   paths: readonly string[],
   options: MountTableOptions = {},
 ): Promise<HoldingMounts> {
+  if (paths.length === 0) return new HoldingMounts([]);
   const sorted = paths.map(toBytes).sort();
   const found = new Map<string, MountEntry>();
   await eachMount(options, (line, point) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
-import { HoldingMounts, mountsHolding } from "../../base/os/mount-table.ts";
+import { type HoldingMounts, mountsHolding } from "../../base/os/mount-table.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { OciMount } from "../../runtime/oci/spec.ts";
 import { HostPaths } from "./host-paths.ts";
@@ -32,43 +32,50 @@ export async function requestedMounts(
   context: MountContext,
 ): Promise<RequestedMounts> {
   const { features, mountTable = mountsHolding } = context;
-  const sources = await sourcesOf(requested, context);
-  const propagating = sources.filter(
-    (_source, index) => requested[index]?.propagation !== "PROPAGATION_PRIVATE",
-  );
+  const found = await findAll(requested, context);
+  const propagating = found.filter(({ mount }) => mount.propagation !== "PROPAGATION_PRIVATE");
   // Once for all of them, and after an image volume has been mounted: the table may be long.
-  const table = propagating.length === 0 ? new HoldingMounts([]) : await mountTable(propagating);
+  const table = await mountTable(propagating.map(({ source }) => source));
   const mounts: OciMount[] = [];
   const propagation: PropagationFlag[] = [];
-  for (const [index, mount] of requested.entries()) {
-    const field = `mounts[${index}]`;
-    const source = sources[index] ?? "";
+  for (const { mount, field, access, source } of found) {
     const flag = propagationFlag(mount.propagation, source, table, field);
     propagation.push(flag);
     mounts.push({
       destination: path.posix.resolve("/", mount.containerPath),
       type: "bind",
       source,
-      options: ["rbind", flag, accessOption(mount, features, field)],
+      options: ["rbind", flag, access],
       ...idMappings(mount, features, field),
     });
   }
   return { mounts, propagation };
 }
 
-/** Where each of them is on the host. */
-async function sourcesOf(requested: readonly Mount[], context: MountContext): Promise<string[]> {
+interface FoundMount {
+  readonly mount: Mount;
+  /** What the request calls it. */
+  readonly field: string;
+  readonly access: string;
+  /** Where it is on the host. */
+  readonly source: string;
+}
+
+async function findAll(
+  requested: readonly Mount[],
+  context: MountContext,
+): Promise<readonly FoundMount[]> {
   const { mountTable = mountsHolding } = context;
   const onHost = requested.filter((mount) => !isImageVolume(mount)).map(({ hostPath }) => hostPath);
-  const table = onHost.length === 0 ? new HoldingMounts([]) : await mountTable(onHost);
-  const sources: string[] = [];
+  const table = await mountTable(onHost);
+  const found: FoundMount[] = [];
   for (const [index, mount] of requested.entries()) {
     const field = `mounts[${index}]`;
     if (mount.containerPath === "") throw invalid(`${field}.container_path`, "is empty");
-    accessOption(mount, context.features, field);
-    sources.push(await sourceOf(mount, table, context, field));
+    const access = accessOption(mount, context.features, field);
+    found.push({ mount, field, access, source: await sourceOf(mount, table, context, field) });
   }
-  return sources;
+  return found;
 }
 
 async function sourceOf(
