@@ -9,12 +9,18 @@ const backlogBytes = ourShares().eventBytes;
 /** How many events wait for a reader that is behind; beyond that it loses the oldest. */
 const backlog = 1000;
 
+/** An event that waits, and what it weighs. */
+interface Weighed<T> {
+  readonly event: T;
+  readonly bytes: number;
+}
+
 /**
  * Hands events to any number of readers, none of which can hold up the writer. Nothing is kept for
  * readers to come: one that subscribes lists first, as kubelets do.
  */
 export class EventStream<T> {
-  readonly #readers = new Set<EventQueue<T>>();
+  readonly #readers = new Set<EventQueue<Weighed<T>>>();
   readonly #onDrop: (() => void) | undefined;
   readonly #capacity: number;
   #isClosed = false;
@@ -30,23 +36,16 @@ export class EventStream<T> {
     return this.#readers.size > 0;
   }
 
-  /** The event that is published now, and what it weighs. */
-  #last: { readonly event: T; readonly bytes: number } | undefined;
-
-  #sizeOf(event: T): number {
-    if (this.#last?.event !== event) this.#last = { event, bytes: leastSizeOf(event) };
-    return this.#last.bytes;
-  }
-
   publish(event: T): void {
-    for (const reader of this.#readers) reader.push(event);
+    const weighed = { event, bytes: leastSizeOf(event) };
+    for (const reader of this.#readers) reader.push(weighed);
   }
 
   /** The events from now on, until the call ends or the stream is closed. */
   subscribe({ signal }: Cancellable): AsyncIterable<T> {
-    const queue = new EventQueue<T>({
+    const queue = new EventQueue<Weighed<T>>({
       capacity: this.#capacity,
-      weight: { capacity: backlogBytes, of: (event) => this.#sizeOf(event) },
+      weight: { capacity: backlogBytes, of: ({ bytes }) => bytes },
       drop: "oldest",
       ...(this.#onDrop && { onDrop: this.#onDrop }),
     });
@@ -69,12 +68,12 @@ export class EventStream<T> {
 }
 
 async function* readUntil<T>(
-  queue: EventQueue<T>,
+  queue: EventQueue<Weighed<T>>,
   signal: AbortSignal,
   leave: () => void,
 ): AsyncGenerator<T, void, undefined> {
   try {
-    yield* queue.read({ signal });
+    for await (const { event } of queue.read({ signal })) yield event;
   } finally {
     signal.removeEventListener("abort", leave);
     leave();
