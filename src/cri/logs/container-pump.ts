@@ -101,7 +101,6 @@ export class ContainerPump implements Disposable {
 
   /** Stops reading; what was read of unfinished lines is somebody else's to write. */
   leave(): void {
-    for (const reader of this.#readers) reader[Symbol.dispose]();
     this.#unfinished.clear();
     this[Symbol.dispose]();
   }
