@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { timeLimit } from "../base/deadline.ts";
 import { isFault } from "../base/errors.ts";
-import { timeoutSignal } from "../base/timers.ts";
 import type { TaskTypesProcessInit } from "../gen/tasks.gen.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
@@ -42,9 +42,9 @@ async function processOf(
   call: CallContext,
   timeoutMs: number,
 ): Promise<TaskTypesProcessInit> {
-  const signal = AbortSignal.any([call.signal, timeoutSignal(timeoutMs)]);
+  using limit = timeLimit(timeoutMs, call.signal);
   try {
-    return processInit(task, await task.state(execId, { signal }));
+    return processInit(task, await task.state(execId, limit));
   } catch (error) {
     call.signal.throwIfAborted();
     if (isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;

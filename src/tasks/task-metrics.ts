@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { timeLimit } from "../base/deadline.ts";
 import { compileFilters } from "../base/filter.ts";
 import { nowNanos } from "../base/now.ts";
-import { timeoutSignal } from "../base/timers.ts";
 import type { TypesMetricInit } from "../gen/tasks.gen.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { RuntimeTask } from "../runtime/ports.ts";
@@ -19,8 +19,8 @@ export function taskMetrics(context: TasksContext): TasksVerb<"Metrics"> {
     const tasks = context.runtime.list(requiredNamespace(call)).filter(passes);
     const metrics = await Promise.allSettled(
       tasks.map(async (task): Promise<TypesMetricInit> => {
-        const limit = timeoutSignal(context.statsTimeoutMs);
-        const data = await task.stats({ signal: AbortSignal.any([call.signal, limit]) });
+        using limit = timeLimit(context.statsTimeoutMs, call.signal);
+        const data = await task.stats(limit);
         return { timestamp: timestampOf(nowNanos()), id: task.id, data };
       }),
     );

@@ -4,9 +4,9 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
 import type { Duplex } from "node:stream";
+import { timeLimit } from "../base/deadline.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { timeoutSignal } from "../base/timers.ts";
 import { statusOf } from "../rpc/status.ts";
 import {
   encodeFrame,
@@ -160,10 +160,10 @@ export class ServerConnection {
     const request = decode(frame.payload);
     const headers = Object.fromEntries(request.metadata);
     const timeoutMs = request.timeoutNanos / 1e6;
-    const signal =
-      timeoutMs > 0 ? AbortSignal.any([this.#signal, timeoutSignal(timeoutMs)]) : this.#signal;
+    using limit = timeoutMs > 0 ? timeLimit(timeoutMs, this.#signal) : undefined;
+    const signal = limit?.signal ?? this.#signal;
     const handler = this.#registry.handler(request.service, request.method);
-    return handler(request.payload, { signal, namespace: headers[namespaceKey], headers });
+    return await handler(request.payload, { signal, namespace: headers[namespaceKey], headers });
   }
 
   /** A peer that does not read its answers is not read from either. */
