@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isScalar, LineCounter, type Pair, parseDocument, type ScalarTag, visit } from "yaml";
+import {
+  isNode,
+  isScalar,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  type ScalarTag,
+  visit,
+} from "yaml";
 
 /** `0660` is a mode to everybody who writes one, as in YAML 1.1, and not six hundred and sixty. */
 const octal: ScalarTag = {
@@ -38,15 +46,14 @@ export function parseYaml(text: string): unknown {
 function checkKeys(pairs: readonly Pair[], lines: LineCounter): void {
   const seen = new Set<string>();
   for (const { key } of pairs) {
-    const isName = isScalar(key);
-    const name = isName ? String(key.value) : "";
-    if (isName && (name === "<<" || !seen.has(name))) {
-      seen.add(name);
-      continue;
-    }
-    const offset = (key as { readonly range?: readonly [number] | null } | null)?.range?.[0] ?? 0;
-    const { line, col } = lines.linePos(offset);
-    const problem = isName ? "Map keys must be unique" : "Map keys must be texts or numbers";
-    throw new Error(`${problem} at line ${line}, column ${col}`);
+    if (!isScalar(key)) throw badKey(key, "must be texts or numbers", lines);
+    const name = String(key.value);
+    if (seen.has(name) && name !== "<<") throw badKey(key, "must be unique", lines);
+    seen.add(name);
   }
+}
+
+function badKey(key: unknown, problem: string, lines: LineCounter): Error {
+  const { line, col } = lines.linePos((isNode(key) && key.range?.[0]) || 0);
+  return new Error(`Map keys ${problem} at line ${line}, column ${col}`);
 }
