@@ -30,8 +30,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     refuseUnlessSensible(request);
     const { id, task } = runningContainer(facade, record.id, "exec in");
     using claim = new DisposableStack();
-    const place = await facade.ports.placeForExec?.(id, call);
-    if (place) claim.use(place);
+    claim.use(await facade.ports.placeForExec?.(id, call));
     const op = claim.use(facade.operations.claim("ExecSync", id, "debug"));
     const { cri, grpc } = facade.ports.config;
     using kept = new DisposableStack();
