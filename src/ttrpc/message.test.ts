@@ -38,6 +38,16 @@ test("a response survives encoding", () => {
   for (const value of cases) assert.deepEqual(decodeResponse(encodeResponse(value)), value);
 });
 
+test("a status given in parts is what all of them say", () => {
+  const parts = Buffer.concat([
+    encodeResponse({ code: 5, message: "not found", payload: Buffer.alloc(0) }),
+    encodeResponse({ code: 6, message: "", payload: Buffer.alloc(0) }),
+    Buffer.from("0a00", "hex"),
+  ]);
+  const payload = Buffer.alloc(0);
+  assert.deepEqual(decodeResponse(parts), { code: 6, message: "not found", payload });
+});
+
 test("malformed envelopes throw or decode, and never hang", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {

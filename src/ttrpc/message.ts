@@ -95,21 +95,26 @@ export function encodeResponse(response: {
 /** Throws a RangeError or an Error of protobufjs on malformed bytes. */
 export function decodeResponse(bytes: Buffer): TtrpcResponse {
   const reader = protobuf.Reader.create(bytes);
-  let status = { code: 0, message: "" };
+  let status: Status = { code: 0, message: "" };
   let payload = Buffer.alloc(0);
   while (reader.pos < reader.len) {
     const tag = reader.tag();
-    if (tag === responseTag.status) status = decodeStatus(reader.bytes());
+    if (tag === responseTag.status) status = decodeStatus(reader.bytes(), status);
     else if (tag === responseTag.payload) payload = asBuffer(reader.bytes());
     else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return { ...status, payload };
 }
 
-function decodeStatus(bytes: Uint8Array): { code: number; message: string } {
+interface Status {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** What an earlier one in the same answer said holds, where this one is silent: protobuf merges them. */
+function decodeStatus(bytes: Uint8Array, earlier: Status): Status {
   const reader = protobuf.Reader.create(bytes);
-  let code = 0;
-  let message = "";
+  let { code, message } = earlier;
   while (reader.pos < reader.len) {
     const tag = reader.tag();
     if (tag === 8) code = reader.int32();
