@@ -172,6 +172,9 @@ export class StreamingHttp implements AsyncDisposable {
   #upgrade(request: IncomingMessage, transport: Duplex, head: Buffer): Refusal | undefined {
     const found = this.#find(request);
     if ("status" in found) return found;
+    if (request.httpVersion !== "1.1") {
+      return { status: 400, message: "unable to upgrade: only HTTP/1.1 knows how" };
+    }
     const { sessions, tokens } = this.#options;
     if (sessions.isFull) return { status: 503, message: "too many streaming sessions" };
     const { target, token } = found;

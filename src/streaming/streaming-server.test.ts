@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { takeDescriptor } from "../../test/support/streaming/descriptor-of.ts";
 import { FakeSessionHost } from "../../test/support/streaming/fake-session-host.ts";
@@ -367,6 +368,26 @@ for (const [name, upgrade] of [
     const { server } = await serve(t);
     const { status } = await upgrade(await server.exec(execOf("true"), call));
     assert.equal(status, 400);
+  });
+}
+
+for (const version of ["", " HTTP/0.9", " HTTP/1.0"]) {
+  test(`the server upgrades no connection after a request line with "${version}"`, async (t) => {
+    const { server } = await serve(t);
+    const url = await server.exec(execOf("true"), call);
+    const { pathname, port } = new URL(url);
+    const socket = connect(Number(port), "127.0.0.1");
+    const headers = [
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    socket.end([`GET ${pathname}${version}`, ...headers, "", ""].join("\r\n"));
+    assert.match(await text(socket), /^HTTP\/1\.1 400 /);
+    const again = await upgradeToSpdy(url, spdyVersions);
+    assert.equal(again.status, 101);
+    again.client?.destroy();
   });
 }
 
