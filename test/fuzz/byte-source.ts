@@ -74,6 +74,11 @@ export class ByteSource {
     return Array.from({ length: count }, make);
   }
 
+  /** Half of the time nothing. */
+  maybe<T>(make: () => T): T | undefined {
+    return this.bool() ? make() : undefined;
+  }
+
   #wide(): bigint {
     let value = 0n;
     for (let index = 0; index < 8; index += 1) value = value * 256n + BigInt(this.byte());

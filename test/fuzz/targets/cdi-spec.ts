@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
 import { type CdiSpec, parseCdiSpec } from "../../../src/cri/spec/cdi/cdi-spec.ts";
-import { Bytes, present } from "../support/plain-values.ts";
+import { ByteSource } from "../byte-source.ts";
+import { present } from "../support/present.ts";
 import type { FuzzTarget } from "../target.ts";
 
 /** The text of a CDI file, JSON or YAML, or the bytes from which a valid one is made. */
@@ -83,7 +84,7 @@ export const target: FuzzTarget = {
   run(input) {
     const kind = (input[0] ?? 0) % 3;
     const bytes = input.subarray(1);
-    if (kind === 2) checkMade(new Bytes(bytes));
+    if (kind === 2) checkMade(new ByteSource(bytes));
     else checkText(repeated(bytes, input[0] ?? 0), kind === 0 ? "json" : "yaml");
   },
 };
@@ -117,7 +118,7 @@ function checkText(text: string, format: "json" | "yaml"): void {
 }
 
 /** A valid file is taken whole in both formats, and what is left out of it stays out. */
-function checkMade(bytes: Bytes): void {
+function checkMade(bytes: ByteSource): void {
   const made = makeFile(bytes);
   const expected = JSON.stringify(made);
   assert.equal(JSON.stringify(parseCdiSpec(expected, "json")), expected);
@@ -135,46 +136,46 @@ function checkMade(bytes: Bytes): void {
   assert.throws(() => parseCdiSpec(JSON.stringify(twice), "json"), /stands there twice/);
 }
 
-function makeFile(bytes: Bytes): CdiSpec {
+function makeFile(bytes: ByteSource): CdiSpec {
   const devices = [0, 1, 2].slice(0, 1 + (bytes.byte() % 3)).map((at) => ({
-    name: bytes.one([`d${at}`, `D-${at}.x:${at}`, `${at}`]),
+    name: bytes.pick([`d${at}`, `D-${at}.x:${at}`, `${at}`]),
     containerEdits: { env: ["ALWAYS=1"], ...makeEdits(bytes) },
   }));
   const containerEdits = bytes.maybe(() => makeEdits(bytes));
   return present({
     cdiVersion: "1.1.0",
-    kind: bytes.one(["vendor.com/gpu", "v/c"]),
+    kind: bytes.pick(["vendor.com/gpu", "v/c"]),
     devices,
     containerEdits,
   }) as CdiSpec;
 }
 
-function makeEdits(bytes: Bytes): object {
+function makeEdits(bytes: ByteSource): object {
   const number = (): number => bytes.byte() * 257;
   const word = (): string => `w${bytes.byte()}`;
   return present({
     deviceNodes: bytes.maybe(() =>
-      bytes.several(3, () =>
+      bytes.list(3, () =>
         present({
           path: `/dev/${word()}`,
           hostPath: bytes.maybe(() => `/dev/${word()}`),
-          type: bytes.maybe(() => bytes.one(["b", "c", "u", "p"])),
+          type: bytes.maybe(() => bytes.pick(["b", "c", "u", "p"])),
           major: bytes.maybe(number),
           minor: bytes.maybe(number),
           fileMode: bytes.maybe(number),
-          permissions: bytes.maybe(() => bytes.one(["rwm", "r", "none"])),
+          permissions: bytes.maybe(() => bytes.pick(["rwm", "r", "none"])),
           uid: bytes.maybe(number),
           gid: bytes.maybe(number),
         }),
       ),
     ),
     netDevices: bytes.maybe(() =>
-      bytes.several(2, () => ({ hostInterfaceName: word(), name: word() })),
+      bytes.list(2, () => ({ hostInterfaceName: word(), name: word() })),
     ),
     hooks: bytes.maybe(() =>
-      bytes.several(2, () =>
+      bytes.list(2, () =>
         present({
-          hookName: bytes.one([
+          hookName: bytes.pick([
             "prestart",
             "createRuntime",
             "createContainer",
@@ -183,18 +184,18 @@ function makeEdits(bytes: Bytes): object {
             "poststop",
           ]),
           path: `/${word()}`,
-          args: bytes.maybe(() => bytes.several(3, word)),
-          env: bytes.maybe(() => bytes.several(3, () => `${word()}=${word()}`)),
+          args: bytes.maybe(() => bytes.list(3, word)),
+          env: bytes.maybe(() => bytes.list(3, () => `${word()}=${word()}`)),
           timeout: bytes.maybe(number),
         }),
       ),
     ),
     mounts: bytes.maybe(() =>
-      bytes.several(2, () =>
+      bytes.list(2, () =>
         present({
           hostPath: `/${word()}`,
           containerPath: `/${word()}`,
-          options: bytes.maybe(() => bytes.several(3, word)),
+          options: bytes.maybe(() => bytes.list(3, word)),
           type: bytes.maybe(word),
         }),
       ),
@@ -202,10 +203,10 @@ function makeEdits(bytes: Bytes): object {
     intelRdt: bytes.maybe(() =>
       present({
         closID: bytes.maybe(word),
-        schemata: bytes.maybe(() => bytes.several(2, word)),
+        schemata: bytes.maybe(() => bytes.list(2, word)),
         enableMonitoring: bytes.maybe(() => true),
       }),
     ),
-    additionalGids: bytes.maybe(() => bytes.several(3, number)),
+    additionalGids: bytes.maybe(() => bytes.list(3, number)),
   });
 }

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { type DropIn, type NetworkConf, parseConf } from "../../../src/network/conf.ts";
-import { Bytes, present } from "../support/plain-values.ts";
+import { ByteSource } from "../byte-source.ts";
+import { present } from "../support/present.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const folder = "/etc/cni/net.d";
@@ -59,20 +60,19 @@ export const target: FuzzTarget = {
   },
   run(input) {
     if ((input[0] ?? 0) >= 128) {
-      const text = makeText(new Bytes(input.subarray(1)));
+      const text = makeText(new ByteSource(input.subarray(1)));
       check(Buffer.concat([input.subarray(0, 1), Buffer.from(text)]));
     } else check(input);
   },
 };
 
-function makeText(bytes: Bytes): string {
+function makeText(bytes: ByteSource): string {
   const flag = (): unknown =>
-    bytes.one<unknown>([true, false, "true", "false", undefined, null, 1]);
-  const version = (): unknown =>
-    bytes.one<unknown>([...spoken, "1.2.0", "", 1] as unknown as [unknown]);
+    bytes.pick<unknown>([true, false, "true", "false", undefined, null, 1]);
+  const version = (): unknown => bytes.pick<unknown>([...spoken, "1.2.0", "", 1]);
   const plugin = (): Record<string, unknown> =>
     present({
-      type: bytes.one<unknown>([
+      type: bytes.pick<unknown>([
         "bridge",
         "a.b",
         ".",
@@ -82,27 +82,27 @@ function makeText(bytes: Bytes): string {
         "a/b",
         "",
         "x\0",
-        bytes.text(),
+        bytes.text(11),
         1,
       ]),
       capabilities: bytes.maybe(() =>
         Object.fromEntries(
-          bytes.several(3, () => [bytes.one(["portMappings", "dns", "__proto__"]), flag()]),
+          bytes.list(3, () => [bytes.pick(["portMappings", "dns", "__proto__"]), flag()]),
         ),
       ),
-      [bytes.text()]: bytes.maybe(() => [{ [bytes.text()]: bytes.byte() }]),
+      [bytes.text(11)]: bytes.maybe(() => [{ [bytes.text(11)]: bytes.byte() }]),
     });
   const conf = present({
     ...plugin(),
     cniVersion: bytes.maybe(version),
-    cniVersions: bytes.maybe(() => bytes.several(3, version)),
-    name: bytes.one<unknown>(["net", "a.b-c_d", "..", ".", "-", "a/b", "net\n", bytes.text()]),
+    cniVersions: bytes.maybe(() => bytes.list(3, version)),
+    name: bytes.pick<unknown>(["net", "a.b-c_d", "..", ".", "-", "a/b", "net\n", bytes.text(11)]),
     disableCheck: flag(),
     disableGC: flag(),
     loadOnlyInlinedPlugins: flag(),
-    plugins: bytes.maybe(() => bytes.several(3, plugin)),
+    plugins: bytes.maybe(() => bytes.list(3, plugin)),
   });
-  return [conf, ...bytes.several(2, plugin)].map((one) => JSON.stringify(one)).join(separator);
+  return [conf, ...bytes.list(2, plugin)].map((one) => JSON.stringify(one)).join(separator);
 }
 
 function check(input: Buffer): void {

@@ -4,7 +4,8 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import path from "node:path";
 import { stringify } from "smol-toml";
 import { parseHosts, type RegistryHost } from "../../../src/images/registry/hosts.ts";
-import { Bytes, present } from "../support/plain-values.ts";
+import { ByteSource } from "../byte-source.ts";
+import { present } from "../support/present.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const dir = "/etc/berthd/certs.d/registry.test";
@@ -70,7 +71,7 @@ Authorization = "Basic x"
       checkText(bytes.toString("utf8"), domain);
       return;
     }
-    const made = makeHosts(new Bytes(bytes), domain);
+    const made = makeHosts(new ByteSource(bytes), domain);
     const found = parseHosts(stringify(made.file), dir, domain);
     assert.deepEqual(found, made.meaning);
   },
@@ -108,7 +109,7 @@ interface Made {
 }
 
 /** A file, and what its hosts are by the words of the documentation. */
-function makeHosts(bytes: Bytes, domain: string): Made {
+function makeHosts(bytes: ByteSource, domain: string): Made {
   const top = makeTable(bytes);
   const names = [
     "https://m.test",
@@ -119,9 +120,9 @@ function makeHosts(bytes: Bytes, domain: string): Made {
     "docker.io",
   ];
   const some = new Map(
-    bytes.several(4, () => [names[bytes.byte() % names.length] ?? "", makeTable(bytes)] as const),
+    bytes.list(4, () => [names[bytes.byte() % names.length] ?? "", makeTable(bytes)] as const),
   );
-  const server = bytes.maybe(() => bytes.one(["https://registry.test", "http://other.test/x//"]));
+  const server = bytes.maybe(() => bytes.pick(["https://registry.test", "http://other.test/x//"]));
   const file = present({
     server,
     ...top.table,
@@ -138,17 +139,17 @@ interface MadeTable {
   readonly host: Omit<RegistryHost, "base" | "isMirror" | "isOrigin">;
 }
 
-function makeTable(bytes: Bytes): MadeTable {
+function makeTable(bytes: ByteSource): MadeTable {
   const capabilities = bytes.maybe(() =>
-    bytes.several(3, () => bytes.one(["pull", "resolve", "push"])),
+    bytes.list(3, () => bytes.pick(["pull", "resolve", "push"])),
   );
   const ca = bytes.maybe(() =>
-    bytes.several(2, () => bytes.one(["a.pem", "/abs/b.pem", "../c.pem"])),
+    bytes.list(2, () => bytes.pick(["a.pem", "/abs/b.pem", "../c.pem"])),
   );
   const client = bytes.maybe(() =>
-    bytes.several(2, () =>
+    bytes.list(2, () =>
       bytes
-        .several(1, () => "k.key")
+        .list(1, () => "k.key")
         .concat("c.cert")
         .reverse(),
     ),
@@ -158,9 +159,9 @@ function makeTable(bytes: Bytes): MadeTable {
   const seconds = bytes.maybe(() => bytes.byte());
   const header = bytes.maybe(() =>
     Object.fromEntries(
-      bytes.several(
+      bytes.list(
         2,
-        () => [bytes.one(["X-A", "x-b"]), bytes.several(3, () => `v${bytes.byte()}`)] as const,
+        () => [bytes.pick(["X-A", "x-b"]), bytes.list(3, () => `v${bytes.byte()}`)] as const,
       ),
     ),
   );

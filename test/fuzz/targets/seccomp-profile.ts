@@ -5,7 +5,8 @@ import {
   parseSeccompProfile,
 } from "../../../src/cri/spec/seccomp/profile-file.ts";
 import type { OciSeccomp } from "../../../src/runtime/oci/spec.ts";
-import { Bytes, present } from "../support/plain-values.ts";
+import { ByteSource } from "../byte-source.ts";
+import { present } from "../support/present.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const context: ProfileContext = {
@@ -54,7 +55,7 @@ export const target: FuzzTarget = {
   },
   run(input) {
     if ((input[0] ?? 0) % 2 === 1) {
-      checkMade(new Bytes(input.subarray(1)));
+      checkMade(new ByteSource(input.subarray(1)));
       return;
     }
     let profile: OciSeccomp;
@@ -80,16 +81,16 @@ export const target: FuzzTarget = {
 };
 
 /** What holds of a rule, by the words of Docker's documentation, decided here in another way. */
-function checkMade(bytes: Bytes): void {
+function checkMade(bytes: ByteSource): void {
   const caps = (): string[] =>
-    bytes.several(2, () => bytes.one(["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_BPF"]));
+    bytes.list(2, () => bytes.pick(["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_BPF"]));
   const condition = (): { caps?: string[]; arches?: string[]; minKernel?: string } =>
     present({
       caps: bytes.maybe(caps),
-      arches: bytes.maybe(() => bytes.several(2, () => bytes.one(["amd64", "arm64"]))),
-      minKernel: bytes.maybe(() => bytes.one(["4.8", "6.1", "6.2", "7.0", "5.99"])),
+      arches: bytes.maybe(() => bytes.list(2, () => bytes.pick(["amd64", "arm64"]))),
+      minKernel: bytes.maybe(() => bytes.pick(["4.8", "6.1", "6.2", "7.0", "5.99"])),
     }) as { caps?: string[]; arches?: string[]; minKernel?: string };
-  const rules = bytes.several(5, () => ({ includes: condition(), excludes: condition() }));
+  const rules = bytes.list(5, () => ({ includes: condition(), excludes: condition() }));
   const text = JSON.stringify({
     defaultAction: "SCMP_ACT_ERRNO",
     syscalls: rules.map((rule, at) => ({
