@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setImmediate as loopTurn } from "node:timers/promises";
-import { fault, isFault } from "../../../src/base/errors.ts";
+import { isFault } from "../../../src/base/errors.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
@@ -11,7 +11,7 @@ import { createGarbageCollector } from "../../../src/garbage/create-collector.ts
 import { Leases } from "../../../src/metadata/leases.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "../../../src/rpc/service.ts";
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
-import { faultAtBoundary, statusOf } from "../../../src/rpc/status.ts";
+import { faultAtBoundary } from "../../../src/rpc/status.ts";
 import { createContentService } from "../../../src/services/content-service.ts";
 import { createImagesService } from "../../../src/services/images-service.ts";
 import { createLeasesService } from "../../../src/services/leases-service.ts";
@@ -25,6 +25,7 @@ import { testTrees } from "../../support/trees.ts";
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { asSent, checkAnswer, decodedRequest, type Handler } from "../support/service-calls.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const names = [
@@ -146,7 +147,6 @@ export const target: FuzzTarget = {
   },
 };
 
-type Handler = (request: unknown, call: CallContext) => unknown;
 type Services = Readonly<
   Record<(typeof names)[number], Readonly<Record<string, Handler | undefined>>>
 >;
@@ -225,7 +225,8 @@ async function oneCall(services: Services, source: ByteSource): Promise<void> {
     namespace: namespace || undefined,
     headers: lease === undefined ? {} : { "containerd-lease": lease },
   };
-  const make = (): unknown => (isDrawn ? drawn(source, method) : decoded(source, method));
+  const make = (): unknown =>
+    isDrawn ? drawn(source, method) : decodedRequest(source, method, 160);
   const first = make();
   if (first === undefined) return;
   const request =
@@ -233,18 +234,12 @@ async function oneCall(services: Services, source: ByteSource): Promise<void> {
   try {
     const answer = handler(request, call);
     const answers = method.kind === "unary" ? [await answer] : await collect(answer, abort);
-    for (const one of answers)
-      assert.deepEqual(
-        method.response.decode(method.response.encode(one)),
-        method.response.normalize(one),
-        method.path,
-      );
+    for (const one of answers) checkAnswer(method, one);
     if (method.path.endsWith("Containers/Create")) checkContainer(first, answers[0]);
   } catch (error) {
     if (abort.signal.aborted || isOfFake(error)) return;
     if (error instanceof assert.AssertionError) throw error;
-    const known = faultAtBoundary(error);
-    refused(fault(known.code, statusOf(known).message.slice(0, 4096), { cause: error }), ...codes);
+    refused(asSent(faultAtBoundary(error)), ...codes);
   }
 }
 
@@ -275,18 +270,6 @@ function drawn(source: ByteSource, method: ServiceMethod): unknown {
     };
   }
   return method.request.decode(method.request.encode(message));
-}
-
-function decoded(source: ByteSource, method: ServiceMethod): unknown {
-  let request: unknown;
-  try {
-    request = method.request.decode(source.bytes(160));
-  } catch (error) {
-    assert.ok(error instanceof Error); // protobufjs' own: the server answers it as INTERNAL
-    return undefined;
-  }
-  assert.deepEqual(method.request.decode(method.request.encode(request)), request);
-  return request;
 }
 
 async function* streamOf(messages: readonly unknown[]): AsyncGenerator {
@@ -340,8 +323,7 @@ async function checkLists(services: Services): Promise<void> {
   ] as const;
   for (const name of unary) {
     const service = `containerd.services.${name}` as (typeof names)[number];
-    const list = methodsOf(service).find((method) => method.name === "List");
-    assert.ok(list);
+    const list = methodNamed(service, "List");
     list.response.encode(
       await services[service]["List"]?.(list.request.decode(Buffer.alloc(0)), call),
     );
@@ -350,8 +332,7 @@ async function checkLists(services: Services): Promise<void> {
     "containerd.services.content.v1.Content",
     "containerd.services.snapshots.v1.Snapshots",
   ] as const) {
-    const list = methodsOf(service).find((method) => method.name === "List");
-    assert.ok(list);
+    const list = methodNamed(service, "List");
     const handler = services[service]["List"];
     assert.ok(handler);
     const named = service.endsWith("Content") ? {} : { snapshotter: "native" };

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { setImmediate as loopTurn } from "node:timers/promises";
 import { fault, isFault } from "../../../src/base/errors.ts";
 import { createImageService } from "../../../src/cri/image-service/image-service.ts";
-import type { CallContext, ServiceName } from "../../../src/rpc/service.ts";
+import type { ServiceName } from "../../../src/rpc/service.ts";
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
-import { statusOf } from "../../../src/rpc/status.ts";
 import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-world.ts";
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { asSent, checkAnswer, decodedRequest, type Handler } from "../support/service-calls.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const services = [
@@ -119,7 +119,9 @@ async function oneCall(world: FakeWorld, source: ByteSource, known: string[]): P
   const name = requestName(method.service, method.name);
   // Any bytes could name any place of the disk to write to.
   const isDrawn = source.below(4) > 0 || method.name === "CheckpointContainer";
-  const request = isDrawn ? drawn(source, method, name, known) : decoded(source, method);
+  const request = isDrawn
+    ? drawn(source, method, name, known)
+    : decodedRequest(source, method, 200);
   if (request === undefined) return;
   const handler = handlerOf(world, service, method.name);
   assert.ok(handler, method.name);
@@ -135,13 +137,11 @@ async function oneCall(world: FakeWorld, source: ByteSource, known: string[]): P
     if (answers.length === 1) await checkEcho(world, method.name, request, answers[0], known);
   } catch (error) {
     if (abort.signal.aborted && method.name === "GetContainerEvents") return;
-    refused(shortened(error), ...codes);
+    refused(isFault(error) ? asSent(error) : error, ...codes);
   } finally {
     clearTimeout(timer);
   }
 }
-
-type Handler = (request: unknown, call: CallContext) => unknown;
 
 function handlerOf(world: FakeWorld, service: ServiceName, name: string): Handler | undefined {
   const impl = service === "runtime.v1.RuntimeService" ? world.runtime.service : imageService;
@@ -214,20 +214,6 @@ function drawn(
   return method.request.decode(method.request.encode(message));
 }
 
-function decoded(source: ByteSource, method: ServiceMethod): unknown {
-  const bytes = source.bytes(200);
-  let request: unknown;
-  try {
-    request = method.request.decode(bytes);
-  } catch (error) {
-    assert.ok(error instanceof Error); // protobufjs' own: the server answers it as INTERNAL
-    return undefined;
-  }
-  assert.deepEqual(method.request.decode(method.request.encode(request)), request);
-  assert.deepEqual(method.request.normalize(request), request);
-  return request;
-}
-
 async function collect(answers: unknown, abort: AbortController): Promise<unknown[]> {
   const all: unknown[] = [];
   void loopTurn().then(async () => {
@@ -243,11 +229,6 @@ async function collect(answers: unknown, abort: AbortController): Promise<unknow
     if (!abort.signal.aborted) throw error;
   }
   return all;
-}
-
-function checkAnswer(method: ServiceMethod, answer: unknown): void {
-  const complete = method.response.normalize(answer);
-  assert.deepEqual(method.response.decode(method.response.encode(answer)), complete, method.name);
 }
 
 type Facts = {
@@ -317,11 +298,4 @@ async function lists(world: FakeWorld): Promise<unknown> {
       })),
     ),
   );
-}
-
-/** A message is cut on its way out. */
-function shortened(error: unknown): unknown {
-  return isFault(error)
-    ? fault(error.code, statusOf(error).message.slice(0, 4096), { cause: error })
-    : error;
 }
