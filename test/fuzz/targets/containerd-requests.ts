@@ -25,6 +25,7 @@ import { testTrees } from "../../support/trees.ts";
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { mixedSeeds } from "../support/mixed-seeds.ts";
 import { asSent, checkAnswer, decodedRequest, type Handler } from "../support/service-calls.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
@@ -117,12 +118,7 @@ export const target: FuzzTarget = {
     "\x12",
   ],
   maxBytes: 1024,
-  seeds: () =>
-    Array.from({ length: 16 }, (_, salt) =>
-      Buffer.from(
-        Array.from({ length: 300 }, (__, at) => ((at + 1) * (37 + 2 * salt) + salt) & 255),
-      ),
-    ),
+  seeds: () => mixedSeeds(16, 300),
   run: async (input) => {
     const source = new ByteSource(input);
     const top = scratchFolder("containerd-requests");

@@ -9,6 +9,7 @@ import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-worl
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { mixedSeeds } from "../support/mixed-seeds.ts";
 import { asSent, checkAnswer, decodedRequest, type Handler } from "../support/service-calls.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
@@ -94,12 +95,7 @@ export const target: FuzzTarget = {
     "busybox",
   ],
   maxBytes: 1024,
-  seeds: () =>
-    Array.from({ length: 12 }, (_, salt) =>
-      Buffer.from(
-        Array.from({ length: 400 }, (__, at) => ((at + 1) * (31 + 2 * salt) + salt) & 255),
-      ),
-    ),
+  seeds: () => mixedSeeds(12, 400),
   run: async (input) => {
     const source = new ByteSource(input);
     await using world = await FakeWorld.create();

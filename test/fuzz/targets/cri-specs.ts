@@ -20,6 +20,7 @@ import {
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { mixedSeeds } from "../support/mixed-seeds.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const codes = ["INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNIMPLEMENTED", "NOT_FOUND"] as const;
@@ -76,12 +77,7 @@ export const target: FuzzTarget = {
     "/proc/acpi",
   ],
   maxBytes: 1024,
-  seeds: () =>
-    Array.from({ length: 40 }, (_, salt) =>
-      Buffer.from(
-        Array.from({ length: 300 }, (__, at) => ((at + 1) * (37 + 2 * salt) + salt * 11) & 255),
-      ),
-    ),
+  seeds: () => mixedSeeds(40, 300),
   run: async (input) => {
     const source = new ByteSource(input);
     const top = path.join(scratchFolder("cri-specs"), "host");

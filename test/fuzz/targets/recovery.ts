@@ -19,6 +19,7 @@ import { socketPathOf } from "../../../src/runtime/shim/bootstrap-answer.ts";
 import type { ShimConnectRequest } from "../../../src/runtime/shim/shim.ts";
 import { ByteSource } from "../byte-source.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { mixedSeeds } from "../support/mixed-seeds.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const files = [
@@ -52,12 +53,7 @@ export const target: FuzzTarget = {
     "\0",
   ],
   maxBytes: 512,
-  seeds: () =>
-    Array.from({ length: 12 }, (_, salt) =>
-      Buffer.from(
-        Array.from({ length: 120 }, (__, at) => ((at + 1) * (53 + 2 * salt) + salt * 7) & 255),
-      ),
-    ),
+  seeds: () => mixedSeeds(12, 120),
   run: async (input) => {
     const source = new ByteSource(input);
     const top = scratchFolder("recovery");
