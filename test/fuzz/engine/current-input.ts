@@ -4,8 +4,8 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 // The file in which a fuzzing process says what it is at, so that it can be told when it hangs or dies. It lies
 // in memory (/dev/shm): a write takes a microsecond or two.
 
-export type Doing = "own work" | "input" | "minimising";
-const doings: readonly Doing[] = ["own work", "input", "minimising"];
+type Doing = "own work" | "input";
+const doings: readonly Doing[] = ["own work", "input"];
 const headBytes = 16;
 
 export interface Current {
@@ -22,24 +22,25 @@ export class CurrentInput implements Disposable {
 
   constructor(file: string) {
     this.#fd = openSync(file, "w", 0o600);
-    this.tell("own work");
+    this.end();
   }
 
   get begun(): number {
     return this.#begun;
   }
 
-  begin(input: Buffer, doing: Doing = "input"): void {
+  begin(input: Buffer): void {
     this.#begun += 1;
     const length = headBytes + input.length;
     if (length > this.#buffer.length) this.#buffer = Buffer.alloc(2 * length);
-    this.#head(doing, input.length);
+    this.#head("input", input.length);
     input.copy(this.#buffer, headBytes);
     writeSync(this.#fd, this.#buffer, 0, length, 0);
   }
 
-  tell(doing: Doing): void {
-    this.#head(doing, 0);
+  /** What comes next is the process's own work. */
+  end(): void {
+    this.#head("own work", 0);
     writeSync(this.#fd, this.#buffer, 0, 4, 0);
   }
 

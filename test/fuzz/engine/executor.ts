@@ -101,7 +101,7 @@ export class Executor {
       return { error: { value }, ...past() };
     } finally {
       this.#fail = undefined;
-      this.#current.tell("own work");
+      this.#current.end();
     }
   }
 

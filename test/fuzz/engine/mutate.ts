@@ -138,7 +138,7 @@ const tellingDigits = [
   "0x10",
   "077",
   "1.5",
-]; // prettier-ignore
+];
 
 /** A number that stands there in digits. */
 function changeDigits(input: Buffer, { random }: MutationTools): Buffer {

@@ -14,8 +14,8 @@ const hangAllThreadsMs = 5000;
 const hangIdleMs = 2000;
 /** Whatever it does, say in a process of its own. */
 const hangWallMs = 60_000;
-const minimisingMs = 30_000;
-const startMs = 120_000;
+/** Between inputs: above all it loads the code, and makes a found input shorter. */
+const ownWorkMs = 120_000;
 const maxRssBytes = 1024 * 1024 * 1024;
 const tickMs = 10;
 const pageBytes = 4096;
@@ -60,8 +60,9 @@ export async function watch(
     }
     const wallMs = performance.now() - since;
     if (current.doing !== "input") {
-      const limit = current.doing === "minimising" ? minimisingMs : startMs;
-      if (wallMs > limit) return { problem: "hangs", text: `is at its own work for ${limit} ms` };
+      if (wallMs > ownWorkMs) {
+        return { problem: "hangs", text: `is at its own work for ${ownWorkMs} ms` };
+      }
       continue;
     }
     const isIdle = !now.isRunning && now.allMs === before?.allMs;
