@@ -87,18 +87,9 @@ export function slowTar(archive: Buffer, mend: boolean, told: PlainEntry[]): voi
       return value && whole(value.toString("latin1"));
     };
     const name = word("path") ?? long ?? raw.name;
-    let type = {
-      "\0": "file",
-      "0": "file",
-      "1": "hardlink",
-      "2": "symlink",
-      "3": "character",
-      "4": "block",
-      "5": "directory",
-      "6": "fifo",
-      "7": "file",
-      S: "file",
-    }[flag];
+    // A file may be of the oldest kind, and contiguous, and sparse.
+    const kinds = ["file", "hardlink", "symlink", "character", "block", "directory", "fifo"];
+    let type = "\x007S".includes(flag) ? "file" : kinds["0123456".indexOf(flag)];
     if (type === undefined) bad("type");
     if (flag === "\0" && name.endsWith("/")) type = "directory";
     const stored = type === "file" ? (count("size") ?? raw.size) : 0;
