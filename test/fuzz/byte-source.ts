@@ -85,14 +85,3 @@ export class ByteSource {
     return value;
   }
 }
-
-/** Cuts bytes at places that the source tells, for parsers of streams. */
-export function cutUp(bytes: Buffer, source: ByteSource): Buffer[] {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const length = source.left === 0 ? bytes.length - at : 1 + source.below(64);
-    pieces.push(bytes.subarray(at, at + length));
-    at += length;
-  }
-  return pieces;
-}

@@ -8,7 +8,7 @@ export function sentInPieces(input: Buffer): { readonly bytes: Buffer; readonly 
 }
 
 /** `bytes` in pieces, copied: 0 leaves them whole, 1 cuts every byte off, others cut unevenly. */
-export function cutBySeed(bytes: Buffer, seed: number): Buffer[] {
+function cutBySeed(bytes: Buffer, seed: number): Buffer[] {
   if (seed === 0) return [Buffer.from(bytes)];
   const longest = seed === 1 ? 1 : 1 + 2 ** (seed % 11);
   const pieces: Buffer[] = [];
@@ -20,4 +20,21 @@ export function cutBySeed(bytes: Buffer, seed: number): Buffer[] {
     at = end;
   }
   return pieces;
+}
+
+/**
+ * The bytes in pieces, cut where other bytes say: for parsers that must not care. What is cut off next is as long
+ * as the next of `lengths`, from the first again after the last; whole where there are none.
+ */
+export function pieces(bytes: Buffer, lengths: Buffer): Buffer[] {
+  const cut: Buffer[] = [];
+  let next = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const length =
+      lengths.length === 0 ? bytes.length : (lengths[next % lengths.length] ?? 0) * 3 + 1;
+    cut.push(bytes.subarray(at, at + length));
+    at += length;
+    next += 1;
+  }
+  return cut;
 }

@@ -8,7 +8,7 @@ import {
   compressionOf,
   decompress,
 } from "../../../src/images/unpack/decompress.ts";
-import { pieces } from "../cuts.ts";
+import { pieces } from "../support/cuts.ts";
 import type { FuzzTarget } from "../target.ts";
 
 // An input is a blob, and before it two bytes: into what pieces the blob is cut on its way.

@@ -9,8 +9,9 @@ import {
 } from "../../../src/cri/logs/line-formatter.ts";
 import { LogFile } from "../../../src/cri/logs/log-file.ts";
 import { mendTail } from "../../../src/cri/logs/mend-tail.ts";
-import { ByteSource, cutUp } from "../byte-source.ts";
+import { ByteSource } from "../byte-source.ts";
 import { scratchFolder } from "../scratch-folder.ts";
+import { pieces } from "../support/cuts.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const time = Buffer.from("2026-11-23T22:20:00.123456789Z");
@@ -47,11 +48,11 @@ export const target: FuzzTarget = {
     const source = new ByteSource(input);
     const max = source.below(20);
     const stream = source.pick<StreamName>(["stdout", "stderr"]);
-    const cuts = new ByteSource(source.bytes(12));
+    const cuts = source.bytes(12);
     const faults = new ByteSource(source.bytes(8));
     const output = source.rest();
     const lines = formatted([output], max, stream);
-    assert.deepEqual(formatted(cutUp(output, cuts), max, stream), lines, "cut up");
+    assert.deepEqual(formatted(pieces(output, cuts), max, stream), lines, "cut up");
     assert.deepEqual(lines.map(shown), wantedLines(output, max).map(shown));
     for (const line of lines) checkPrefix(line, stream);
     checkRead(lines, output, stream, cuts);
@@ -125,7 +126,7 @@ function checkRead(
   lines: readonly Buffer[],
   output: Buffer,
   stream: StreamName,
-  cuts: ByteSource,
+  cuts: Buffer,
 ): void {
   const got = { out: "", error: "" };
   const io = {
@@ -133,7 +134,7 @@ function checkRead(
     error: (text: string) => void (got.error += text),
   };
   const reader = new LogReader(io, { tail: undefined, sinceMs: undefined, timestamps: false });
-  for (const piece of cutUp(Buffer.concat(lines), cuts)) reader.push(piece);
+  for (const piece of pieces(Buffer.concat(lines), cuts)) reader.push(piece);
   reader.caughtUp();
   assert.equal(stream === "stdout" ? got.error : got.out, "");
   const printed = stream === "stdout" ? got.out : got.error;

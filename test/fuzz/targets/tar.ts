@@ -8,8 +8,8 @@ import {
   tarPadding,
 } from "../../../src/images/tar/tar-writer.ts";
 import { paxBytes, type RawMember, tarBytes } from "../../support/tar-bytes.ts";
-import { pieces } from "../cuts.ts";
 import { addData, Bad, type PlainEntry, slowTar } from "../models/slow-tar.ts";
+import { pieces } from "../support/cuts.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 // An input is an archive, and before it two bytes: the first, when odd, makes the checksums right, without which
