@@ -7,6 +7,7 @@ import { encodeFrame } from "../../../src/ttrpc/frame.ts";
 import { decodeResponse, encodeResponse } from "../../../src/ttrpc/message.ts";
 import { sentInPieces } from "../support/cuts.ts";
 import { MemoryTransport } from "../support/memory-transport.ts";
+import { slowFrames } from "../support/slow-ttrpc.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const callCount = 5;
@@ -77,19 +78,13 @@ export const target: FuzzTarget = {
 /** How the outcome of each call begins; undefined for one that waits on. */
 function slowClient(bytes: Buffer): readonly (string | undefined)[] {
   const outcomes: (string | undefined)[] = Array.from({ length: callCount });
-  for (let at = 0; at + 10 <= bytes.length; ) {
-    const length = bytes.readUInt32BE(at);
-    const streamId = bytes.readUInt32BE(at + 4);
-    const payload = bytes.subarray(at + 10, at + 10 + length);
-    const isOversized = length > 4 * 1024 * 1024;
-    if (payload.length < length && !isOversized) break;
+  for (const { streamId, type, payload, isOversized } of slowFrames(bytes)) {
     const call = (streamId - 1) / 2;
     if (Number.isInteger(call) && call >= 0 && call < callCount) {
       outcomes[call] ??= isOversized
         ? "RESOURCE_EXHAUSTED answer of a.Service/Method is"
-        : outcomeOf(bytes[at + 8] ?? 0, payload);
+        : outcomeOf(type, payload);
     }
-    at += 10 + length;
   }
   return outcomes;
 }

@@ -8,6 +8,7 @@ import { TtrpcRegistry } from "../../../src/ttrpc/registry.ts";
 import { ServerConnection } from "../../../src/ttrpc/server.ts";
 import { sentInPieces } from "../support/cuts.ts";
 import { MemoryTransport } from "../support/memory-transport.ts";
+import { slowFrames } from "../support/slow-ttrpc.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const service = "containerd.services.events.ttrpc.v1.Events";
@@ -118,19 +119,12 @@ function slowServer(
 ): { readonly streamId: number; readonly codes: readonly number[] }[] {
   const expected: { streamId: number; codes: readonly number[] }[] = [];
   let last = 0;
-  for (let at = 0; at + 10 <= bytes.length; ) {
-    const length = bytes.readUInt32BE(at);
-    const streamId = bytes.readUInt32BE(at + 4);
-    const payload = bytes.subarray(at + 10, at + 10 + length);
-    const isOversized = length > 4 * 1024 * 1024;
-    if (payload.length < length && !isOversized) break;
-    if (bytes[at + 8] === 1) {
-      const isNext = streamId % 2 === 1 && streamId > last;
-      if (isNext) last = streamId;
-      const codes = !isNext ? [badArgument] : isOversized ? [tooLarge] : codesOf(payload);
-      expected.push({ streamId, codes });
-    }
-    at += 10 + length;
+  for (const { streamId, type, payload, isOversized } of slowFrames(bytes)) {
+    if (type !== 1) continue;
+    const isNext = streamId % 2 === 1 && streamId > last;
+    if (isNext) last = streamId;
+    const codes = !isNext ? [badArgument] : isOversized ? [tooLarge] : codesOf(payload);
+    expected.push({ streamId, codes });
   }
   return expected;
 }
