@@ -52,13 +52,23 @@ export class FlatFile {
   }
 }
 
+/** Words of `key=value`: the last of a key counts, and a word without "=" says nothing of any. */
+export function keyedWords(words: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    words.flatMap((word) => {
+      const [key = "", value] = word.split("=");
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
+}
+
 /** A *.pressure file: `some avg10=0.00 avg60=0.00 avg300=0.00 total=0` and `full …`, totals in µs. */
 export function parsePressure(text: string | undefined): Pressure | undefined {
   if (text === undefined) return undefined;
   const line = (kind: string): PressureLine => {
     const found = text.split("\n").find((candidate) => candidate.startsWith(`${kind} `));
     if (found === undefined) return noPressure;
-    const fields = new Map(found.split(" ").map((part) => part.split("=") as [string, string]));
+    const fields = keyedWords(found.split(" "));
     return {
       totalNanos: (parseNumber(fields.get("total")) ?? 0n) * 1000n,
       avg10: average(fields.get("avg10")),

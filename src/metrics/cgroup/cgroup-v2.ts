@@ -3,6 +3,7 @@
 import { nowNanos } from "../../base/now.ts";
 import {
   FlatFile,
+  keyedWords,
   parseLimit,
   parseNumber,
   parsePressure,
@@ -121,7 +122,7 @@ export function parseIoStat(text: string): IoSample[] {
 
 function ioSample([device = "", ...pairs]: readonly string[]): IoSample {
   const [major = 0, minor = 0] = device.split(":").map(Number);
-  const fields = new Map(pairs.map((pair) => pair.split("=") as [string, string]));
+  const fields = keyedWords(pairs);
   const value = (key: string): bigint => parseNumber(fields.get(key)) ?? 0n;
   return {
     major,

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
+import { parsePressure } from "./cgroup-files.ts";
 import { countProcesses, firstProcesses } from "./cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
 import { parseIoStat } from "./cgroup-v2.ts";
@@ -205,6 +206,13 @@ test("io.stat tells devices apart where the kernel does not end the line of one 
     { ...zero, major: 8, minor: 16, readBytes: 5n, writes: 2n },
     { ...zero, major: 259, minor: 0 },
   ]);
+});
+
+test("a word without a figure takes none from one that has it", () => {
+  assert.equal(parseIoStat("8:16 rbytes=5 rbytes\n")[0]?.readBytes, 5n);
+  const text = "some avg10=1.5 avg10 total=2 total\n";
+  const some = { totalNanos: 2000n, avg10: 1.5, avg60: 0, avg300: 0 };
+  assert.deepEqual(parsePressure(text)?.some, some);
 });
 
 test("page cache is no memory in use", async () => {
