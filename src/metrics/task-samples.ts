@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cancellable } from "../base/cancellable.ts";
+import { mapAtOnce } from "../base/map-at-once.ts";
 import { settlesWithin } from "../base/settles-within.ts";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
@@ -65,16 +66,7 @@ export class TaskSamples {
   }
 
   async #readAll(): Promise<readonly TaskSample[]> {
-    const tasks = this.#tasks();
-    const samples: (TaskSample | undefined)[] = [];
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      for (let at = next++; at < tasks.length; at = next++) {
-        const task = tasks[at];
-        if (task !== undefined) samples[at] = await this.#readOne(task);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(concurrency, tasks.length) }, worker));
+    const samples = await mapAtOnce(this.#tasks(), concurrency, (task) => this.#readOne(task));
     return samples.filter((sample) => sample !== undefined);
   }
 

@@ -9,6 +9,9 @@ const batchSize = 64;
  */
 export const statsListsAtOnce = 2;
 
+/** How many containers or pods are read at a time for one answer: Node reads four files at a time. */
+export const readsAtOnce = 16;
+
 /** Cuts a list into pieces of a fixed size. */
 export function* batchesOf<T>(items: readonly T[]): Generator<readonly T[], void, undefined> {
   for (let at = 0; at < items.length; at += batchSize) yield items.slice(at, at + batchSize);

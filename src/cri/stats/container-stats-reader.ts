@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mapAtOnce } from "../../base/map-at-once.ts";
 import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
 import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
 import type { ContainerStatsReader, StatsTarget } from "../ports.ts";
+import { readsAtOnce } from "./batches.ts";
 import { CpuRates } from "./cpu-rate.ts";
 import { toContainerStats } from "./to-container-stats.ts";
 import type { WritableLayers } from "./writable-layers.ts";
@@ -50,8 +52,8 @@ export function createContainerStatsReader(options: ContainerStatsOptions): Cont
     // One whose figures cannot be read is left out: this call decides evictions on the whole node.
     list: async (targets, { signal }) => {
       signal.throwIfAborted();
-      const stats = await Promise.all(
-        targets.map((target) => readRunning(target).catch(() => undefined)),
+      const stats = await mapAtOnce(targets, readsAtOnce, (target) =>
+        readRunning(target).catch(() => undefined),
       );
       return stats.filter((entry) => entry !== undefined);
     },

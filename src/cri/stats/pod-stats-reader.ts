@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { mapAtOnce } from "../../base/map-at-once.ts";
 import { nowNanos } from "../../base/now.ts";
 import type {
   ContainerStatsInit,
@@ -22,6 +23,7 @@ import type {
   PodStatsTarget,
   StatsTarget,
 } from "../ports.ts";
+import { readsAtOnce } from "./batches.ts";
 import { CpuRates } from "./cpu-rate.ts";
 import { cpuUsage, ioUsage, memoryUsage } from "./to-container-stats.ts";
 
@@ -36,7 +38,7 @@ export interface PodStatsOptions {
 
 /**
  * Makes the reader of pod stats: the pod's own cgroup where it has one, else the sum is left to the
- * reader of the containers. All pods are read side by side, under no lock. One for the daemon's life.
+ * reader of the containers. Some pods are read side by side, under no lock. One for the daemon's life.
  */
 export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
   const {
@@ -102,8 +104,8 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
     },
     list: async (targets, call) => {
       call.signal.throwIfAborted();
-      const stats = await Promise.all(
-        targets.map((target) => read(target, call).catch(() => undefined)),
+      const stats = await mapAtOnce(targets, readsAtOnce, (target) =>
+        read(target, call).catch(() => undefined),
       );
       return stats.filter((entry) => entry !== undefined);
     },

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
+import { readStart } from "../../base/read-bounded.ts";
 import type { Pressure, PressureLine } from "./cgroup-sample.ts";
 
 const noPressure: PressureLine = { totalNanos: 0n, avg10: 0, avg60: 0, avg300: 0 };
 /** A v1 limit near the top of 63 bits, rounded down to a page, is how the kernel writes "none". */
 const noLimit = 2n ** 62n;
 
-/** A cgroup file's text; undefined when it is not there, or its cgroup went away. */
+/** A few KiB is usual; with hundreds of disks io.stat has tens of them. */
+const maxBytes = 1024 * 1024;
+
+/**
+ * A cgroup file's text; undefined when it is not there, or its cgroup went away. A thousand are read at a time
+ * when all pods are looked at: Node's readFile would take 64 KiB for each, since these tell no size.
+ */
 export async function readCgroupFile(folder: string, name: string): Promise<string | undefined> {
   try {
-    return await readFile(`${folder}/${name}`, "utf8");
+    return (await readStart(`${folder}/${name}`, maxBytes)).toString();
   } catch (error) {
     const errno = errnoOf(error);
     // ENODEV: removed while open. EOPNOTSUPP: pressure accounting is off.
