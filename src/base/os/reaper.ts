@@ -35,7 +35,10 @@ let isListening = false;
 export function reap(pid: number, options: { readonly keepsAlive: boolean }): Promise<Ending> {
   const { promise, resolve } = Promise.withResolvers<Ending>();
   children.set(pid, { keepsAlive: options.keepsAlive, settle: resolve });
+  const wasListening = isListening;
   listen();
+  // It may have ended already, and told nobody.
+  if (isMainThread && !wasListening) look();
   return promise;
 }
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { reap } from "./reaper.ts";
+import { spawnProcess } from "./spawn.ts";
+
+test("a child that ended before anybody waited for it is told of at once", async () => {
+  for (const exitCode of [0, 3]) {
+    const pid = spawnProcess({
+      path: "/bin/sh",
+      argv: ["sh", "-c", `exit ${exitCode}`],
+      env: {},
+      cwd: "/",
+      stdio: [0, 1, 2],
+    });
+    while (!readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ")) {
+      // In the turn of the spawn, as on a machine that runs others first.
+    }
+    const since = performance.now();
+    const ending = await reap(pid, { keepsAlive: true });
+    assert.deepEqual(ending, { exitCode, signal: undefined });
+    assert.ok(performance.now() - since < 500);
+  }
+});
