@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "../../src/base/process.ts";
 import { connectGrpc } from "../../src/rpc/grpc-client.ts";
 import { removeCgroups } from "../../test/support/cgroups.ts";
-import { mountsBelow } from "../../test/support/leaks.ts";
+import { mountsBelow } from "../../test/support/mounts.ts";
 import { bridge, cgroupParent, type Place } from "./place.ts";
 
 const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdir, readlink } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
+import { openFilesOf } from "../support/processes.ts";
 import { endChild } from "../support/registry.ts";
 import { must, run } from "../support/run.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
@@ -166,13 +166,11 @@ suite("Debian's ctr on our socket", { skip: lacking(...podPrograms, "ctr") }, ()
     const attachEnd = new Promise<number | null>((resolve) => attached.once("close", resolve));
     try {
       // It holds the task's FIFOs open from then on.
-      await until("it is attached", async () => {
-        const fds = await readdir(`/proc/${attached.pid}/fd`);
-        const targets = await Promise.all(
-          fds.map((fd) => readlink(`/proc/${attached.pid}/fd/${fd}`).catch(() => "")),
-        );
-        return targets.some((target) => target.startsWith(path.join(bed.daemon.folder, "state")));
-      });
+      await until("it is attached", () =>
+        openFilesOf(attached.pid!).some((file) =>
+          file.startsWith(path.join(bed.daemon.folder, "state")),
+        ),
+      );
       await ctr("tasks", "kill", "--signal", "SIGTERM", container);
       const status = await cri.reaches(container, "CONTAINER_EXITED");
       assert.equal(status.exitCode, 5);

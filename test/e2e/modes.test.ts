@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { globSync, lstatSync, readdirSync } from "node:fs";
-import { chmod, readdir, readFile, readlink, stat } from "node:fs/promises";
+import { chmod, readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { page } from "../docs/pages.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
+import { openFilesOf } from "../support/processes.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
@@ -158,7 +159,7 @@ function modesTold(): (readonly [where: string, mode: string])[] {
 
 /** `ADDRESS:PORT` of each TCP socket that the process listens on. */
 async function listening(pid: number): Promise<string[]> {
-  const inodes = await socketsOf(pid);
+  const inodes = socketsOf(pid);
   const found: string[] = [];
   for (const table of ["tcp", "tcp6"]) {
     for (const fields of await socketTable(table)) {
@@ -173,7 +174,7 @@ async function listening(pid: number): Promise<string[]> {
 
 /** The names of unix sockets that the process listens on; abstract ones begin with "@". */
 async function listeningUnix(pid: number): Promise<string[]> {
-  const inodes = await socketsOf(pid);
+  const inodes = socketsOf(pid);
   const acceptsConnections = 0x10000;
   return (await socketTable("unix"))
     .filter(([, , , flags = ""]) => (Number.parseInt(flags, 16) & acceptsConnections) !== 0)
@@ -186,14 +187,9 @@ async function socketTable(name: string): Promise<string[][]> {
   return lines.map((line) => line.trim().split(/\s+/));
 }
 
-async function socketsOf(pid: number): Promise<Set<string>> {
-  const inodes = new Set<string>();
-  for (const fd of await readdir(`/proc/${pid}/fd`)) {
-    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
-    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
-    if (inode !== undefined) inodes.add(inode);
-  }
-  return inodes;
+/** The inodes of its open sockets. */
+function socketsOf(pid: number): Set<string> {
+  return new Set(openFilesOf(pid).flatMap((file) => /^socket:\[(\d+)\]$/.exec(file)?.[1] ?? []));
 }
 
 async function below(folder: string): Promise<string[]> {

@@ -12,6 +12,7 @@ import { conflist } from "../support/cni.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { cniBinFolder, lacking } from "../support/lacking.ts";
 import { iptablesRulesOf, nothingLeft, shimSocketOf } from "../support/leaks.ts";
+import { mountsBelow } from "../support/mounts.ts";
 import { type NetnsServer, serveIn } from "../support/netns-server.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
 import { processesInCgroup, shimsOf } from "../support/processes.ts";
@@ -411,10 +412,7 @@ async function reboot(daemon: Daemon): Promise<void> {
     // runc's own state is memory too.
     await rm(path.join("/run/containerd/runc/k8s.io", id), { recursive: true, force: true });
   }
-  const mounts = (await readFile("/proc/self/mountinfo", "utf8"))
-    .split("\n")
-    .map((line) => (line.split(" ")[4] ?? "").replaceAll("\\040", " "))
-    .filter((target) => target.startsWith(`${daemon.territory.state}/`));
+  const mounts = await mountsBelow(daemon.territory.state);
   for (const target of mounts.toReversed()) await must("umount", ["-l", target]);
   await rm(daemon.territory.state, { recursive: true, force: true });
   await daemon.start();

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { after, before, suite, test } from "node:test";
 import { cgroupsBelow } from "../support/cgroups.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
-import { mountsBelow } from "../support/leaks.ts";
+import { mountsBelow } from "../support/mounts.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
 import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
 import { endChild } from "../support/registry.ts";

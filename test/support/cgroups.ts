@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir, readFile, rmdir } from "node:fs/promises";
+import { readdir, rmdir } from "node:fs/promises";
 import path from "node:path";
+import { allMounts } from "./mounts.ts";
 
 /** Where cgroups are mounted: one folder a controller on v1, one in all on v2. */
 export async function cgroupMounts(): Promise<string[]> {
-  const mounts = await readFile("/proc/self/mountinfo", "utf8");
+  const mounts = await allMounts();
   return mounts
-    .split("\n")
-    .filter((line) => / - cgroup2? /.test(line))
-    .map((line) => line.split(" ")[4]!);
+    .filter(({ type }) => type === "cgroup" || type === "cgroup2")
+    .map(({ mountPoint }) => mountPoint);
 }
 
 /** Every cgroup below `parent` (not itself), deepest first, as absolute paths. */

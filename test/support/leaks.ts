@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { cgroupsBelow, removeCgroups } from "./cgroups.ts";
 import type { CniNetwork } from "./cni.ts";
+import { mountsBelow } from "./mounts.ts";
 import { isAlive, type ProcessInfo, processes, processesInCgroup, shimsOf } from "./processes.ts";
 import { must, run } from "./run.ts";
 import { until } from "./until.ts";
@@ -105,14 +106,6 @@ function holdersBelow(folder: string): ProcessInfo[] {
 
 function describe(info: ProcessInfo): string {
   return `${info.pid}: ${info.argv.join(" ").slice(0, 120)}`;
-}
-
-/** Mount points below a folder, in mount order. */
-export async function mountsBelow(folder: string): Promise<string[]> {
-  return (await readFile("/proc/self/mountinfo", "utf8"))
-    .split("\n")
-    .map((line) => (line.split(" ")[4] ?? "").replaceAll("\\040", " "))
-    .filter((mount) => mount.startsWith(`${folder}/`));
 }
 
 async function linksOf(bridge: string): Promise<string[]> {

@@ -79,6 +79,18 @@ export function isAlive(pid: number): boolean {
   return info !== undefined && info.state !== "Z";
 }
 
+/** What the descriptors of a process lead to; those that close meanwhile are left out. */
+export function openFilesOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).flatMap((fd) => {
+    try {
+      return [readlinkSync(`${folder}/${fd}`)];
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** A namespace's identity, `net:[4026531840]`; undefined when the process is gone. */
 export function namespaceOf(pid: number, kind: string): string | undefined {
   try {

@@ -28,6 +28,7 @@ import { FileType, makeNode, setXattr } from "../../../src/base/os/node-files.ts
 import { readXattr } from "../../../src/base/os/xattr.ts";
 import type { CopyRequest } from "../../../src/trees/copy-tree.ts";
 import { workHere } from "../../../src/trees/run-here.ts";
+import { openFilesOf } from "../../support/processes.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -65,13 +66,7 @@ async function setUp(t: TestContext): Promise<Place> {
 const latin1 = (file: string): string => Buffer.from(file).toString("latin1");
 /** Of ours, below `home`: the runner opens others. */
 const openFiles = (home: string): number =>
-  readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${home}/`);
-    } catch {
-      return false; // closed meanwhile
-    }
-  }).length;
+  openFilesOf(process.pid).filter((file) => file.startsWith(`${home}/`)).length;
 const at = (folder: string, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${folder}/`), name]);
 const oddName = Buffer.from([0x61, 0xff, 0xfe, 0x0a, 0x62]);

@@ -4,8 +4,6 @@ import { execFileSync } from "node:child_process";
 import {
   linkSync,
   mkdirSync,
-  readdirSync,
-  readlinkSync,
   renameSync,
   statSync,
   truncateSync,
@@ -21,6 +19,7 @@ import { measureTree, type TreeUsage } from "../../../src/trees/measure-tree.ts"
 import { workHere } from "../../../src/trees/run-here.ts";
 import { TreeWorker } from "../../../src/trees/tree-worker.ts";
 import { fill, nest } from "../../support/foreign-tree.ts";
+import { openFilesOf } from "../../support/processes.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -126,20 +125,12 @@ function measureMoved(folder: string): TreeUsage {
       assert.ok(isMoved);
       return step.value;
     }
-    const isAtEnd = readdirSync("/proc/self/fd").some((fd) =>
-      linkOf(fd).startsWith(`${folder}${"/d".repeat(70)}`),
+    const isAtEnd = openFilesOf(process.pid).some((file) =>
+      file.startsWith(`${folder}${"/d".repeat(70)}`),
     );
     if (isMoved || !isAtEnd) continue;
     renameSync(middle, aside);
     isMoved = true;
-  }
-}
-
-function linkOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return ""; // what read the folder
   }
 }
 

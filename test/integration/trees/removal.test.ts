@@ -7,7 +7,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,6 +19,7 @@ import { mount, unmount } from "../../../src/base/os/mount.ts";
 import { MountFlag } from "../../../src/base/os/mount-options.ts";
 import { TreeWorker } from "../../../src/trees/tree-worker.ts";
 import { fill, immutable, nest } from "../../support/foreign-tree.ts";
+import { openFilesOf } from "../../support/processes.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
@@ -43,13 +43,7 @@ async function setUp(t: TestContext) {
 
 /** Of ours, into /tmp: the runner opens others. */
 function openFiles(): number {
-  return readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).includes("/be-");
-    } catch {
-      return false; // closed meanwhile, by a thread of the pool
-    }
-  }).length;
+  return openFilesOf(process.pid).filter((file) => file.includes("/be-")).length;
 }
 
 type Build = (doomed: string, outside: string) => void;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { TreeWorker, type TreeWorkerOptions } from "../../../src/trees/tree-worker.ts";
+import { openFilesOf } from "../../support/processes.ts";
 import { until } from "../../support/until.ts";
 
 const call = { signal: new AbortController().signal };
@@ -27,14 +28,7 @@ function threads(name: string): number {
 }
 
 function openTaskFolders(): number {
-  const targets = readdirSync("/proc/self/fd").map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return "";
-    }
-  });
-  return targets.filter((target) => target.endsWith("/task")).length;
+  return openFilesOf(process.pid).filter((file) => file.endsWith("/task")).length;
 }
 
 test("a thread that dies fails what it ran; what waited is done by the next", async () => {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cgroupMounts, removeCgroups } from "../cgroups.ts";
-import { mountsBelow } from "../leaks.ts";
+import { mountsBelow } from "../mounts.ts";
 import { run } from "../run.ts";
 
 /** What a kubelet sets when it starts, and nothing of it can be turned off. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../../../src/base/errors.ts";
 import { mount, unmount } from "../../../src/base/os/mount.ts";
 import { MountFlag } from "../../../src/base/os/mount-options.ts";
-import { mountsBelow } from "../leaks.ts";
+import { mountsBelow } from "../mounts.ts";
 import type { Cri, RunningPod } from "../pods.ts";
 import { must } from "../run.ts";
 import { until } from "../until.ts";
@@ -44,7 +44,7 @@ export async function startHostilePod(world: HostileWorld, attack: Attack): Prom
     mount({ source: volume, target: volume, type: "", flags: MountFlag.bind, data: "" });
     undo.defer(async () => {
       // What the pod left in its volume is the volume's; kubelets unmount it too.
-      const left = (await mountsBelow(path.dirname(volume))).filter((at) => at.startsWith(volume));
+      const left = await mountsBelow(volume);
       unmount(volume, { lazy: true });
       if (left.length === 0) throw new Error("no mount spread");
     });
