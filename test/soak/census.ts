@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { cgroupsBelow } from "../support/cgroups.ts";
 import type { Daemon } from "../support/daemon.ts";
 import { leftovers, shimSocketOf } from "../support/leaks.ts";
+import { mountsBelow } from "../support/mounts.ts";
 import { must } from "../support/run.ts";
 import { chainsOf } from "./chains.ts";
 import { databaseCounts } from "./database.ts";
@@ -33,15 +31,15 @@ export async function takeCensus(place: CensusPlace): Promise<Census> {
     for (const [name, count] of found) add(name, count);
   };
   addAll(processCounts(daemon));
-  addAll(await mountCounts(daemon));
+  // Those that the machine sees are among what is left, below.
+  add("daemon's mounts", (await mountsBelow(daemon.folder, daemon.pid())).length);
   addAll(await fileCounts(daemon.folder));
   addAll(await databaseCounts(path.join(daemon.folder, "root"), scratch));
-  add("cgroups", (await cgroupsBelow(daemon.territory.cgroupParent)).length);
-  // Bridge ports, rules with the network's name, addresses, shims, holders, sockets and FIFOs.
+  // Mounts, cgroups, bridge ports, rules with the network's name, addresses, shims, holders, sockets and FIFOs.
   const sandboxes = ledger.sandboxes;
   for (const line of await leftovers({ ...daemon.territory, sandboxes: [] })) {
     const [kind = ""] = line.split(" ", 1);
-    if (kind !== "mount" && kind !== "cgroup") add(`left: ${kind}`, 1);
+    add(`left: ${kind}`, 1);
   }
   const rules = await must("iptables-save", []);
   add("iptables chains", chainsOf(rules, daemon.network.name, sandboxes));
@@ -52,22 +50,6 @@ export async function takeCensus(place: CensusPlace): Promise<Census> {
   for (const id of list("/run/containerd/runc/k8s.io"))
     if (ledger.ids.has(id)) add("runc states", 1);
   add("metric series of pods", await podSeries(daemon));
-  return counts;
-}
-
-/** The daemon's mounts, and those of the machine, below its folder. */
-async function mountCounts(daemon: Daemon): Promise<Map<string, number>> {
-  const counts = new Map<string, number>();
-  for (const [where, file] of [
-    ["daemon's", `/proc/${daemon.pid()}/mountinfo`],
-    ["machine's", "/proc/self/mountinfo"],
-  ] as const) {
-    if (!existsSync(file)) continue;
-    const folder = daemon.folder.replaceAll(" ", "\\040");
-    const mounts = (await readFile(file, "utf8")).split("\n");
-    const below = mounts.filter((line) => (line.split(" ")[4] ?? "").startsWith(`${folder}/`));
-    counts.set(`${where} mounts`, below.length);
-  }
   return counts;
 }
 

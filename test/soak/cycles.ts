@@ -39,12 +39,9 @@ const weights: Readonly<Record<CycleKind, number>> = {
   "user namespace": 1,
 };
 
-export const cycleKinds = Object.keys(weights) as readonly CycleKind[];
-
 export function kindsOf(yard: Yard): readonly CycleKind[] {
-  return cycleKinds.filter(
-    (kind) => kind !== "user namespace" || yard.userNamespaces !== undefined,
-  );
+  const kinds = Object.keys(weights) as readonly CycleKind[];
+  return kinds.filter((kind) => kind !== "user namespace" || yard.userNamespaces !== undefined);
 }
 
 export function chooseKind(lane: Lane, yard: Yard): CycleKind {

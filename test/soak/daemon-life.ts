@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../../src/base/errors.ts";
 import type { Daemon } from "../support/daemon.ts";
+import type { Random } from "../support/random.ts";
 import { GivenUp } from "../support/until.ts";
-import type { Random } from "./random.ts";
 
 /** What a caller may get whose daemon is killed under it; anything else is a fault. */
 const cut = ["UNAVAILABLE", "CANCELLED"] as const;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { Random } from "../support/random.ts";
 import { type QuietPoint, verdicts } from "./growth.ts";
-import { Random } from "./random.ts";
 
 const mib = 2 ** 20;
 

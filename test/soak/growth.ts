@@ -36,11 +36,14 @@ const fileGroup = "database files, KiB";
 const groups: readonly (readonly [name: string, begins: readonly string[]])[] = [
   ["descriptors", ["fds"]],
   ["threads", ["threads"]],
-  ["children, zombies, shims", ["daemon's children", "daemon's zombies", "soak's", "shim", "runc"]],
+  [
+    "children, zombies, shims",
+    ["daemon's children", "daemon's zombies", "soak's", "left: shim", "shim", "runc"],
+  ],
   ["processes of pods", ["left: process"]],
-  ["mounts", ["daemon's mounts", "machine's mounts"]],
+  ["mounts", ["daemon's mounts", "left: mount"]],
   ["network namespaces", ["files state/netns"]],
-  ["cgroups", ["cgroups"]],
+  ["cgroups", ["left: cgroup"]],
   ["links", ["left: link"]],
   ["iptables rules and chains", ["left: iptables", "iptables"]],
   ["addresses", ["left: address", "files cni/"]],

@@ -9,16 +9,15 @@ import type {
 } from "../../src/gen/cri.gen.ts";
 import { linesOf } from "../support/cri-log.ts";
 import type { Cri, ExecResult } from "../support/pods.ts";
+import type { Random } from "../support/random.ts";
 import { until } from "../support/until.ts";
 import type { DaemonLife } from "./daemon-life.ts";
 import type { Ledger } from "./ledger.ts";
-import type { Random } from "./random.ts";
 
 /** A pod of a lane, as its kubelet knows it. */
 export interface LanePod {
   readonly id: string;
   readonly config: PodSandboxConfigInit;
-  readonly handler: string;
   /** Empty with the node's network. */
   readonly ip: string;
 }
@@ -74,7 +73,7 @@ export class Lane {
       const id = made === "killed" ? await this.#survivor(uid) : made.value.podSandboxId;
       if (id === undefined) continue;
       this.ledger.takeId(id, "sandbox");
-      return this.#checkedPod(id, config, handler);
+      return this.#checkedPod(id, config);
     }
   }
 
@@ -89,7 +88,7 @@ export class Lane {
     return ready?.id;
   }
 
-  async #checkedPod(id: string, config: PodSandboxConfigInit, handler: string): Promise<LanePod> {
+  async #checkedPod(id: string, config: PodSandboxConfigInit): Promise<LanePod> {
     const status = await this.life.survive(() => this.cri.podStatus(id));
     const isOfNode = config.linux?.securityContext?.namespaceOptions?.network === "NODE";
     const ip = status.network?.ip ?? "";
@@ -114,7 +113,7 @@ export class Lane {
       () => `pod ${id} has the address "${ip}"`,
     );
     if (ip !== "") this.ledger.takeAddress(ip, id);
-    return { id, config, handler, ip };
+    return { id, config, ip };
   }
 
   async createContainer(
@@ -181,7 +180,7 @@ export class Lane {
   }
 
   /** Waits for its end, and checks how it is told. */
-  async ends(container: LaneContainer, exitCode: number): Promise<ContainerStatus> {
+  async ends(container: LaneContainer, exitCode: number): Promise<void> {
     const status = await until(
       `container ${container.id} ends`,
       async () => {
@@ -191,7 +190,6 @@ export class Lane {
       { timeoutMs: 60_000, everyMs: 50 },
     );
     this.checkEnd(container, status, exitCode);
-    return status;
   }
 
   checkEnd(container: LaneContainer, status: ContainerStatus, exitCode: number): void {
@@ -230,11 +228,7 @@ export class Lane {
   }
 
   /** Waits for the last line, then wants all of them, once and in order. */
-  async checkLog(
-    container: LaneContainer,
-    lines: readonly string[],
-    stream: "stdout" | "stderr" = "stdout",
-  ): Promise<void> {
+  async checkLog(container: LaneContainer, lines: readonly string[]): Promise<void> {
     const { logPath } = await this.status(container);
     const last = lines.at(-1) ?? "";
     let text = "";
@@ -246,16 +240,16 @@ export class Lane {
       },
       { timeoutMs: 30_000, everyMs: 50 },
     ).catch(() => {}); // what is missing is told below
-    const is = linesOf(text, stream);
+    const is = linesOf(text);
     this.ledger.check("logs", is.join("\n") === lines.join("\n"), () => {
       const at = lines.findIndex((line, index) => is[index] !== line);
       return `${logPath}: ${is.length} lines of ${lines.length}, the ${at}th is ${JSON.stringify(is[at])}`;
     });
   }
 
-  async stop({ id }: LaneContainer, timeout = 10): Promise<void> {
+  async stop({ id }: LaneContainer): Promise<void> {
     await this.life.survive(() =>
-      this.cri.runtime.StopContainer({ containerId: id, timeout: BigInt(timeout) }),
+      this.cri.runtime.StopContainer({ containerId: id, timeout: 10n }),
     );
   }
 
@@ -285,7 +279,7 @@ export class Lane {
   }
 
   /** Removes all that a kubelet would find of a pod. */
-  async clear(config: PodSandboxConfigInit): Promise<void> {
+  async #clear(config: PodSandboxConfigInit): Promise<void> {
     const labelSelector = { "io.kubernetes.pod.uid": uidOf(config) };
     const { items } = await this.life.survive(() =>
       this.cri.runtime.ListPodSandbox({ filter: { labelSelector } }),
@@ -298,7 +292,7 @@ export class Lane {
   async endCycle(isClean: boolean): Promise<void> {
     const configs = this.#configs;
     this.#configs = [];
-    if (!isClean) for (const config of configs) await this.clear(config);
+    if (!isClean) for (const config of configs) await this.#clear(config);
   }
 
   /** The folder of logs is the kubelet's to remove. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import type { Daemon } from "../support/daemon.ts";
+import { processInfo } from "../support/processes.ts";
 import { Inspector } from "./inspector.ts";
 
 /** The daemon's memory after a full collection, in bytes, and its live objects by class. */
@@ -29,10 +29,5 @@ export async function takeMemory(daemon: Daemon, inspectorPort: number): Promise
   const live = await inspector.evaluate<number>(
     "(({ heapUsed, external }) => heapUsed + external)(process.memoryUsage())",
   );
-  return { rss: await rssOf(daemon.pid()), live, objects };
-}
-
-export async function rssOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
+  return { rss: processInfo(daemon.pid())?.rssBytes ?? 0, live, objects };
 }

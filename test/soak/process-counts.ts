@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Daemon } from "../support/daemon.ts";
-import { processInfo, shimsOf } from "../support/processes.ts";
+import { openFilesOf, processInfo } from "../support/processes.ts";
 import { kindOf, list } from "./files.ts";
 
-/** The daemon's descriptors and threads by kind, its children, zombies among them, and its shims. */
+/** The daemon's descriptors and threads by kind, its children, and zombies, the soak's own too. */
 export function processCounts(daemon: Daemon): Map<string, number> {
   const counts = new Map<string, number>();
   const add = (name: string): void => {
     counts.set(name, (counts.get(name) ?? 0) + 1);
   };
   const pid = daemon.pid();
-  for (const fd of list(`/proc/${pid}/fd`)) {
-    const target = targetOf(`/proc/${pid}/fd/${fd}`);
-    if (target !== undefined) add(`fds ${descriptorKind(target, daemon.folder)}`);
-  }
+  for (const file of openFilesOf(pid)) add(`fds ${descriptorKind(file, daemon.folder)}`);
   for (const thread of list(`/proc/${pid}/task`)) {
     const name = textOf(`/proc/${pid}/task/${thread}/comm`);
     if (name !== "") add(`threads ${name.trim()}`);
@@ -28,21 +25,12 @@ export function processCounts(daemon: Daemon): Map<string, number> {
     if (info.state === "Z") add(`${whose} zombies`);
     else if (info.ppid === pid) add(`${whose} children ${path.basename(info.argv[0] ?? "")}`);
   }
-  for (const _shim of shimsOf(daemon.socket)) add("shims");
   return counts;
 }
 
 function descriptorKind(target: string, folder: string): string {
   if (target.startsWith(`${folder}/`)) return kindOf(path.relative(folder, target));
   return target.replace(/:\[\d+\]/, "");
-}
-
-function targetOf(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined; // closed meanwhile
-  }
 }
 
 function textOf(file: string): string {

@@ -38,7 +38,7 @@ export function resultsOf(found: SoakFindings): Result[] {
     const figures = `${show(first)} at first, ${show(last)} at last, ${show(most)} at most ${unit}`;
     return result(`no growth: ${name}`, faults, figures.trim());
   });
-  const end = found.ending === undefined || found.ending === "" ? [] : [found.ending];
+  const end = found.ending ? [found.ending] : [];
   const userNamespaces: Result = found.noUserNamespaces
     ? { name: "user namespaces", outcome: "skipped", figures: "", words: [found.noUserNamespaces] }
     : result("user namespaces", [], `${found.cycles.get("user namespace") ?? 0} cycles`);

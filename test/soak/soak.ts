@@ -4,6 +4,8 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { disposeOnSignal } from "../support/last-resort.ts";
 import { newerRuncOrReason } from "../support/newer-runc.ts";
+import { processInfo } from "../support/processes.ts";
+import { Random } from "../support/random.ts";
 import { freePort } from "../support/registry.ts";
 import { pullRecipe, shellLayer } from "../support/test-images.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
@@ -14,9 +16,8 @@ import { differences, groupOf, objectGroup, type QuietPoint } from "./growth.ts"
 import { inspectorOptions } from "./inspector.ts";
 import { Lane } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
-import { type Memory, rssOf, takeMemory } from "./memory.ts";
+import { type Memory, takeMemory } from "./memory.ts";
 import type { SoakOptions } from "./options.ts";
-import { Random } from "./random.ts";
 
 /** Past so many broken promises the rest would tell nothing new. */
 const enoughFailures = 50;
@@ -118,7 +119,7 @@ class Soak implements AsyncDisposable {
     tell(`${cycles} cycles and ${kills} kills in ${lanes} lanes, --seed ${seed}`);
     await mkdir(path.join(bed.folder, "scratch"), { recursive: true });
     const yard = await makeYard(bed, lanes, userNamespaces);
-    const progress = setInterval(() => void this.#progress(), progressEveryMs);
+    const progress = setInterval(() => this.#progress(), progressEveryMs);
     try {
       await this.#warmUp(yard);
       await this.#quietPoint(yard);
@@ -279,8 +280,8 @@ class Soak implements AsyncDisposable {
     return `${this.#cycles} cycles, ${this.#life.kills} kills`;
   }
 
-  async #progress(): Promise<void> {
-    const rss = await rssOf(this.#in.bed.daemon.pid());
+  #progress(): void {
+    const rss = processInfo(this.#in.bed.daemon.pid())?.rssBytes ?? 0;
     const { ledger, points } = this.#found;
     this.#in.tell(
       `${this.#seconds.toFixed(0).padStart(6)} s  ${this.#where}, ${ledger.failures} faults, ` +

@@ -22,8 +22,4 @@ export class Random {
   isOneIn(count: number): boolean {
     return this.next() < 1 / count;
   }
-
-  of<T>(values: readonly [T, ...T[]]): T {
-    return values[this.below(values.length)] ?? values[0];
-  }
 }

@@ -8,6 +8,7 @@ import { lacking, podPrograms } from "../../support/lacking.ts";
 import { nothingLeft } from "../../support/leaks.ts";
 import type { Cri, RunningPod } from "../../support/pods.ts";
 import { shimsOf } from "../../support/processes.ts";
+import { Random } from "../../support/random.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
 import { until } from "../../support/until.ts";
 
@@ -17,18 +18,10 @@ const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
 /** What a caller gets when its daemon or its pod's shim is killed under it; anything else is a bug. */
 const expected = ["UNAVAILABLE", "CANCELLED", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"];
 
-/** A generator of our own, so that a run can be repeated: BERTH_TEST_SEED. */
-function randoms(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 suite("killed at random", { skip: lacking(...podPrograms) }, () => {
+  /** So that a run can be repeated. */
   const seed = Number(process.env["BERTH_TEST_SEED"] ?? Date.now() % 100_000);
-  const random = randoms(seed);
+  const random = new Random(seed);
   let bed: Testbed;
   let cri: Cri;
   let witness: { readonly pod: RunningPod; readonly containerId: string };
@@ -49,7 +42,7 @@ suite("killed at random", { skip: lacking(...podPrograms) }, () => {
     const counts = { pods: 0, restarts: 0, shims: 0, refused: 0 };
 
     const onePod = async (): Promise<void> => {
-      const network = random() < 0.5 ? "NODE" : "POD";
+      const network = random.next() < 0.5 ? "NODE" : "POD";
       const pod = await cri.runPod({
         linux: { securityContext: { namespaceOptions: { network, pid: "CONTAINER" } } },
       });
@@ -59,9 +52,9 @@ suite("killed at random", { skip: lacking(...podPrograms) }, () => {
       // Its shim may be killed under it: then it is 137 or 255, and never success.
       if (exitCode !== 4 && exitCode !== 137 && exitCode !== 255)
         failures.push(`exec: ${exitCode}`);
-      if (random() < 0.7) await cri.runtime.StopContainer({ containerId: id, timeout: 5n });
-      if (random() < 0.7) await cri.runtime.RemoveContainer({ containerId: id });
-      if (random() < 0.8) await cri.removePod(pod.id);
+      if (random.next() < 0.7) await cri.runtime.StopContainer({ containerId: id, timeout: 5n });
+      if (random.next() < 0.7) await cri.runtime.RemoveContainer({ containerId: id });
+      if (random.next() < 0.8) await cri.removePod(pod.id);
     };
     const worker = async (): Promise<void> => {
       while (performance.now() < endAt) {
@@ -79,18 +72,18 @@ suite("killed at random", { skip: lacking(...podPrograms) }, () => {
     };
     const killer = async (): Promise<void> => {
       while (performance.now() < endAt) {
-        await sleep(300 + random() * 2500);
-        if (random() < 0.6) {
+        await sleep(300 + random.next() * 2500);
+        if (random.next() < 0.6) {
           counts.restarts += 1;
           await bed.daemon.kill9();
-          await sleep(random() * 500);
+          await sleep(random.next() * 500);
           await bed.daemon.start();
           continue;
         }
         const others = shimsOf(bed.daemon.socket).filter(
           ({ argv }) => !argv.includes(witness.pod.id) && !argv.includes("start"),
         );
-        const victim = others[Math.floor(random() * others.length)];
+        const victim = others[random.below(others.length)];
         if (victim === undefined) continue;
         counts.shims += 1;
         process.kill(victim.pid, "SIGKILL");
