@@ -238,10 +238,8 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
   before(async () => {
     points = (await home).path;
     bed = await openTestbed({
-      entry: {
-        module: path.resolve(import.meta.dirname, "../support/berthd-with-failpoints.ts"),
-        env: { BERTH_TEST_FAILPOINTS: points },
-      },
+      entry: path.resolve(import.meta.dirname, "../support/berthd-with-failpoints.ts"),
+      env: { BERTH_TEST_FAILPOINTS: points },
     });
     ({ cri } = bed);
     shell = bed.images.shell.reference;

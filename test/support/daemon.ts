@@ -21,7 +21,7 @@ export interface DaemonOptions {
   /** Default "debug". */
   readonly logLevel?: string;
   /** A module to run instead of bin/berthd. */
-  readonly entry?: { readonly module: string; readonly env: Readonly<Record<string, string>> };
+  readonly entry?: string;
   /** A `cgroup.procs` file: the daemon starts in that cgroup. */
   readonly cgroupProcs?: string;
   /** More variables of its environment. */
@@ -107,19 +107,14 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const start = async (): Promise<void> => {
     const log = openSync(logFile, "a");
     // With a death signal the daemon does not outlive a test process that was killed.
-    const program = options.entry ? [process.execPath, options.entry.module] : [berthd];
+    const program = options.entry ? [process.execPath, options.entry] : [berthd];
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
     const { cgroupProcs } = options;
     const mover = cgroupProcs ? ["sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroupProcs] : [];
     const argv = [...mover, ...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
       // As bin/berthd has it: compiling anew costs half a second of each start.
-      env: {
-        NODE_COMPILE_CACHE: compileCache,
-        ...process.env,
-        ...options.env,
-        ...options.entry?.env,
-      },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env },
       stdio: ["ignore", log, log],
       cwd: "/",
       // Ctrl-C is for the test, which removes the pods before it ends the daemon.
