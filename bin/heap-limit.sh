@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by berthd: sets berth_heap_mb, the limit of the daemon's heap in MiB. That is a third of what its
 # memory cgroup, those above it and the machine allow, 64 at least and 512 at most. It starts no process.
-# src/base/memory/memory-limit.ts reads the same for everything else; a test holds the two together.
+# src/base/memory/memory-limit.ts reads the same for everything else; memory-limit.test.ts holds the two together.
 berth_least_mb=1048576
 while read -r berth_name berth_kb _; do
   [ "$berth_name" = MemTotal: ] && berth_least_mb=$((berth_kb / 1024)) && break

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { test } from "node:test";
+import { scratch } from "../../../test/support/scratch.ts";
 import { readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
 import { memoryShares } from "./memory-shares.ts";
 
 const mib = 2 ** 20;
 const machine = 8192 * mib;
 const v1 = "/sys/fs/cgroup/memory";
+const heapLimit = path.resolve(import.meta.dirname, "../../../bin/heap-limit.sh");
 const v1None = "9223372036854771712\n";
 
 interface Case {
@@ -76,6 +81,31 @@ for (const { name, files, bytes, cgroup } of cases) {
     const limit = readMemoryLimit((file) => files[file], machine);
     assert.deepEqual([limit.bytes, limit.cgroup], [bytes, cgroup]);
   });
+
+  test(`berthd's heap by ${name} is a third of it`, async () => {
+    assert.equal(await heapOf(files, machine), Math.min(512, Math.floor(bytes / mib / 3)));
+  });
+}
+
+test("berthd's heap is a third of the machine's memory, 64 MiB at least", async () => {
+  assert.equal(await heapOf({}, 900 * mib), 300);
+  assert.equal(await heapOf({}, 100 * mib), 64);
+});
+
+/** What bin/heap-limit.sh finds where /proc and /sys have these files, in MiB. */
+async function heapOf(files: Case["files"], machineBytes: number): Promise<number> {
+  await using root = await scratch();
+  const meminfo = `MemTotal:       ${machineBytes / 1024} kB\nMemFree:        1 kB\n`;
+  const all = { "/proc/meminfo": meminfo, "/proc/self/cgroup": "", ...files };
+  for (const [file, text] of Object.entries(all)) {
+    const place = path.join(root.path, file);
+    await mkdir(path.dirname(place), { recursive: true });
+    await writeFile(place, text);
+  }
+  const script = await readFile(heapLimit, "utf8");
+  const below = script.replaceAll(/(?<=[ =<])\/(?=proc|sys)/g, '"$root"/');
+  const program = `root=$1; set -eu; ${below}\necho "$berth_heap_mb"`;
+  return Number(execFileSync("sh", ["-c", program, "sh", root.path]).toString());
 }
 
 test("what a cgroup holds is told without file pages, on v1 with those of its children", () => {
