@@ -4,33 +4,19 @@ import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { testTrees } from "../../test/support/trees.ts";
-import { silentLogger } from "../base/logger.ts";
+import { makeStores, type Stores } from "../../test/support/stores.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/digest.ts";
-import type { ContentStore, Digest } from "../content/ports.ts";
+import type { Digest } from "../content/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
-import { Leases } from "../metadata/leases.ts";
-import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
-import type { MetadataStore } from "../metadata/ports.ts";
 import { containersTable } from "../metadata/records.ts";
 import { codec } from "../rpc/codec.ts";
-import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
-import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
-import { createGarbageCollector } from "./create-collector.ts";
-import type { GarbageCollector } from "./ports.ts";
 import { referencesOf } from "./references.ts";
 
 const ns = "ns";
 const call = { signal: new AbortController().signal };
 
-interface Bench extends AsyncDisposable {
-  readonly metadata: MetadataStore;
-  readonly content: ContentStore;
-  readonly snapshots: FolderSnapshotter;
-  readonly leases: Leases;
-  readonly garbage: GarbageCollector;
+interface Bench extends Stores, AsyncDisposable {
   blob(text: string, labels?: Record<string, string>): Promise<Digest>;
   image(name: string, target: Digest): Promise<void>;
   /** What is left, by the blobs' texts and the snapshots' names. */
@@ -39,24 +25,10 @@ interface Bench extends AsyncDisposable {
 
 async function bench(): Promise<Bench> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth gc-"));
-  const metadata = openMemoryMetadata(silentLogger);
-  const log = silentLogger;
-  const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const snapshots = await createNativeSnapshotter({
-    root: path.join(folder, "s"),
-    metadata,
-    log,
-    trees: testTrees(),
-  });
-  const leases = new Leases(metadata);
-  const snapshotters = new Map([["native", snapshots]]);
-  const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
+  const stores = await makeStores(folder);
+  const { metadata, content, snapshots, garbage } = stores;
   return {
-    metadata,
-    content,
-    snapshots,
-    leases,
-    garbage,
+    ...stores,
     blob: async (text, labels = {}) => {
       await using writer = await content.writer(ns, text, {});
       await writer.write(Buffer.from(text), call);

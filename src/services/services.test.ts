@@ -4,18 +4,12 @@ import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { testTrees } from "../../test/support/trees.ts";
-import { silentLogger } from "../base/logger.ts";
+import { makeStores } from "../../test/support/stores.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/digest.ts";
 import { createExchange } from "../events/exchange.ts";
-import { createGarbageCollector } from "../garbage/create-collector.ts";
 import type { ContentWriteContentRequestInit } from "../gen/tasks.gen.ts";
-import { Leases } from "../metadata/leases.ts";
-import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
-import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
 import { createContentService } from "./content-service.ts";
 import { createImagesService } from "./images-service.ts";
 import { createLeasesService } from "./leases-service.ts";
@@ -27,26 +21,11 @@ const digest = digestOf(data);
 
 async function bench() {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth services-"));
-  const metadata = openMemoryMetadata(silentLogger);
-  const log = silentLogger;
-  const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const native = await createNativeSnapshotter({
-    root: path.join(folder, "s"),
-    metadata,
-    log,
-    trees: testTrees(),
-  });
-  const leases = new Leases(metadata);
-  const snapshotters = new Map([["native", native]]);
-  const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
+  const stores = await makeStores(folder);
   const events = createExchange();
   const changed: string[] = [];
   const ports = {
-    metadata,
-    content,
-    snapshotters,
-    leases,
-    garbage,
+    ...stores,
     events,
     onChange: async (namespace: string) => void changed.push(namespace),
   };
@@ -67,7 +46,7 @@ async function bench() {
       createSnapshotsService(ports),
     ),
     [Symbol.asyncDispose]: async () => {
-      await garbage[Symbol.asyncDispose]();
+      await stores.garbage[Symbol.asyncDispose]();
       removeFolderSync(folder);
     },
   };

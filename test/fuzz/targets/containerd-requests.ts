@@ -4,11 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from "node:path";
 import { setImmediate as loopTurn } from "node:timers/promises";
 import { isFault } from "../../../src/base/errors.ts";
-import { silentLogger } from "../../../src/base/logger.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
-import { createContentStore } from "../../../src/content/content-store.ts";
-import { createGarbageCollector } from "../../../src/garbage/create-collector.ts";
-import { Leases } from "../../../src/metadata/leases.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "../../../src/rpc/service.ts";
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
 import { faultAtBoundary } from "../../../src/rpc/status.ts";
@@ -16,11 +12,11 @@ import { createContentService } from "../../../src/services/content-service.ts";
 import { createImagesService } from "../../../src/services/images-service.ts";
 import { createLeasesService } from "../../../src/services/leases-service.ts";
 import { createSnapshotsService } from "../../../src/services/snapshots-service.ts";
-import { createNativeSnapshotter } from "../../../src/snapshots/native/native-snapshotter.ts";
 import { createHealthService } from "../../../src/tasks/health-service.ts";
 import { createIntrospectionService } from "../../../src/tasks/introspection-service.ts";
 import { createVersionService } from "../../../src/tasks/version-service.ts";
 import { containerInit, fakeServices } from "../../support/services.ts";
+import { makeStores } from "../../support/stores.ts";
 import { testTrees } from "../../support/trees.ts";
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
@@ -148,31 +144,11 @@ type Services = Readonly<
 >;
 
 async function makeServices(folder: string, ending: AsyncDisposableStack): Promise<Services> {
-  const log = silentLogger;
   const checkpointDir = path.join(folder, "checkpoints");
   const fakes = fakeServices({ checkpointDir });
-  const { metadata } = fakes;
-  const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const native = await createNativeSnapshotter({
-    root: path.join(folder, "s"),
-    metadata,
-    log,
-    trees,
-  });
-  const leases = new Leases(metadata);
-  const snapshotters = new Map([["native", native]]);
-  const garbage = ending.use(
-    createGarbageCollector({ metadata, content, snapshotters, leases, log }),
-  );
-  const ports = {
-    metadata,
-    content,
-    snapshotters,
-    leases,
-    garbage,
-    events: fakes.exchange,
-    onChange: async () => {},
-  };
+  const stores = await makeStores(folder, { metadata: fakes.metadata, trees });
+  ending.use(stores.garbage);
+  const ports = { ...stores, events: fakes.exchange, onChange: async () => {} };
   const all: { readonly [S in (typeof names)[number]]: ServiceImpl<S> } = {
     "containerd.services.tasks.v1.Tasks": fakes.tasks,
     "containerd.services.containers.v1.Containers": fakes.containers,

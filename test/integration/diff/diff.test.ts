@@ -7,21 +7,16 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { silentLogger } from "../../../src/base/logger.ts";
 import { mountSpec, unmount } from "../../../src/base/os/mount.ts";
-import { createContentStore } from "../../../src/content/content-store.ts";
 import { digestOf } from "../../../src/content/digest.ts";
-import { createGarbageCollector } from "../../../src/garbage/create-collector.ts";
 import type { TypesMount } from "../../../src/gen/tasks.gen.ts";
-import { Leases } from "../../../src/metadata/leases.ts";
-import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { inProcessClient } from "../../../src/rpc/in-process.ts";
 import { createDiffService } from "../../../src/services/diff-service.ts";
 import type { FolderSnapshotter } from "../../../src/snapshots/folder-snapshotter.ts";
 import { createNativeSnapshotter } from "../../../src/snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
-import { testTrees } from "../../support/trees.ts";
+import { makeStores } from "../../support/stores.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const ns = "ns";
@@ -38,13 +33,7 @@ async function bench(t: TestContext, make: Make) {
     assert.ok(!mounts.includes(folder.replaceAll(" ", "\\040")), "a mount was left behind");
     await rm(folder, { recursive: true, force: true });
   });
-  const metadata = openMemoryMetadata(silentLogger);
-  const log = silentLogger;
-  const content = await createContentStore({ root: path.join(folder, "c"), metadata, log });
-  const snapshots = await make({ root: path.join(folder, "s"), metadata, log, trees: testTrees() });
-  const leases = new Leases(metadata);
-  const snapshotters = new Map([[snapshots.name, snapshots]]);
-  const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
+  const { content, snapshots, leases, garbage } = await makeStores(folder, { make });
   const rooms = path.join(folder, "rooms");
   const service = createDiffService({
     content,
