@@ -62,13 +62,11 @@ async function inParallel(count: number, work: (index: number) => Promise<void>)
   await Promise.all(Array.from({ length: atOnce }, lane));
 }
 
-/** Loads under which the daemon is still killed in some runs. What is mended moves out of here. */
-const heavy = {
-  skip:
-    process.env["BERTH_TEST_LIMITS"] === "all"
-      ? false
-      : "not held in every run yet: BERTH_TEST_LIMITS=all runs it",
-};
+/**
+ * For loads under which the daemon is still killed in some runs: there on demand only, as the rounds of critest
+ * are. What is mended becomes a `test`.
+ */
+const notHeldYet = process.env["BERTH_TEST_LIMITS"] === "all" ? test : undefined;
 
 const cgroupName = `berth-limits-${process.pid}`;
 const lacks = lacking(...podPrograms);
@@ -216,7 +214,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     for (const image of references) await bed.cri.images.RemoveImage({ image: { image } });
   });
 
-  test("configs at every limit, and lists of them", heavy, async (t) => {
+  void notHeldYet?.("configs at every limit, and lists of them", async (t) => {
     const envs = Array.from({ length: 15_000 }, (_none, at) => ({
       key: `NAME_${at}`,
       value: Buffer.from("v".repeat(110)),
@@ -245,7 +243,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  test("1000 ExecSync at once, some with large output", heavy, async (t) => {
+  void notHeldYet?.("1000 ExecSync at once, some with large output", async (t) => {
     const calls = Array.from({ length: 1000 }, (_none, at) => {
       const bytes = at % 20 === 0 ? 16 * mib : 200 * 1024;
       const cmd = ["head", "-c", `${bytes}`, "/dev/zero"];
@@ -255,7 +253,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  test("messages of 16 MiB, 60 at once", heavy, async (t) => {
+  void notHeldYet?.("messages of 16 MiB, 60 at once", async (t) => {
     const peer = connected().client("runtime.v1.RuntimeService");
     const containerId = "x".repeat(15 * mib);
     const calls = Array.from({ length: 60 }, async () => {
@@ -267,7 +265,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  test("clients that do not read: attached to floods, events, lists", heavy, async (t) => {
+  void notHeldYet?.("clients that do not read: attached to floods, events, lists", async (t) => {
     await using stalled = new AsyncDisposableStack();
     const stop = new AbortController();
     stalled.defer(() => stop.abort());
@@ -297,7 +295,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  test("when all of it has gone everything is served", heavy, async (t) => {
+  void notHeldYet?.("when all of it has gone everything is served", async (t) => {
     await until("shares are given back", async () => {
       const { pools } = await facts();
       // The request that asks may hold a share of its own.
