@@ -10,9 +10,9 @@ shift
 # CNI's programs keep for good: a folder for state, a chain for all ports.
 expected=$(tr -d '\n' <<'end'
 ^(file|folder) /(
-etc/(ld\.so\.cache|(passwd|group|shadow|gshadow)-?|subuid|subgid|shells|mailcap|networks)$|
+etc/(ld\.so\.cache|(passwd|group|shadow|gshadow)-?|subuid|subgid|shells|mailcap|networks|inputrc|python3(/debian_config)?)$|
 etc/apparmor\.d/(local|tunables/[a-z-]+\.d)/|
-usr/(lib/python3[^/]*/.*__pycache__|share/(info|mime|applications|icons)/)|usr/lib/cpp$|
+usr/(lib/python3[^/]*/.*__pycache__|share/python3/(.*/)?__pycache__(/|$)|share/(info|mime|applications|icons)/|local/lib/python3\.[0-9]+(/dist-packages)?$)|usr/lib/cpp$|
 var/lib/(systemd|ucf|update-rc\.d|pam|python)(/|$)|var/lib/etcd$|
 var/log/(dpkg|alternatives|bootstrap)\.log$|
 var/lib/containers(/cache(/blob-info-cache-v1\.boltdb)?)?$|home/new user/\.cache(/biome)?$|
