@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { askPort } from "../support/ask-port.ts";
@@ -160,7 +169,8 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
   test("cp: files and folders into a container and out of it", async () => {
     const folder = path.join(bed.folder, "to copy");
     await mkdir(path.join(folder, "sub"), { recursive: true });
-    await writeFile(path.join(folder, "a"), "alpha\n", { mode: 0o750 });
+    await writeFile(path.join(folder, "a"), "alpha\n");
+    await chmod(path.join(folder, "a"), 0o750); // whatever the umask is
     await writeFile(path.join(folder, "sub/b c"), Buffer.alloc(3_000_000, "b"));
     await writeFile(path.join(folder, "empty"), "");
     assert.deepEqual(await berth("cp", folder, "shell:/tmp"), { code: 0, stdout: "", stderr: "" });
@@ -172,7 +182,11 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
       "cd '/tmp/to copy'; stat -c %a a; cat a; wc -c 'sub/b c' empty",
     );
     assert.match(stdout, /^750\nalpha\n\s*3000000 sub\/b c\n\s*0 empty\n/);
-    assert.equal((await berth("cp", path.join(folder, "a"), "shell:/tmp/renamed")).code, 0);
+    assert.deepEqual(await berth("cp", path.join(folder, "a"), "shell:/tmp/renamed"), {
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
     assert.equal((await berth("exec", "shell", "cat", "/tmp/renamed")).stdout, "alpha\n");
 
     const back = path.join(bed.folder, "back");
@@ -184,7 +198,11 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     assert.equal(await readFile(path.join(back, "a"), "utf8"), "alpha\n");
     assert.equal((await stat(path.join(back, "a"))).mode & 0o777, 0o750);
     assert.equal((await stat(path.join(back, "sub/b c"))).size, 3_000_000);
-    assert.equal((await berth("cp", "shell:/tmp/renamed", back)).code, 0);
+    assert.deepEqual(await berth("cp", "shell:/tmp/renamed", back), {
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
     assert.equal(await readFile(path.join(back, "renamed"), "utf8"), "alpha\n");
 
     const missing = await berth("cp", "shell:/none", back);

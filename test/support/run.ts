@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 
 export interface RunResult {
   /** Exit code; 128 + n when signal n ended it is not made up here: -1 then. */
@@ -32,7 +32,10 @@ export async function run(
   child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
   child.stdin?.on("error", () => {});
   child.stdin?.end(input);
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const timer = setTimeout(() => {
+    stderr.push(Buffer.from(overstayed(timeoutMs)));
+    child.kill("SIGKILL");
+  }, timeoutMs);
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once("error", reject);
@@ -46,6 +49,13 @@ export async function run(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What the machine was doing when a program did not end: who waits for whom. */
+function overstayed(timeoutMs: number): string {
+  const columns = "pid,ppid,stat,wchan:24,etimes,args";
+  const { stdout } = spawnSync("ps", ["-e", "--forest", "-o", columns], { encoding: "utf8" });
+  return `\nkilled by the test after ${timeoutMs} ms, beside\n${stdout}`;
 }
 
 /** Like run, but a non-zero exit is an error that shows what the program said. */
