@@ -70,7 +70,7 @@ export interface ProcessIo extends AsyncDisposable {
   readonly config: IoConfig;
   /** Settles when both output streams reached their end; aborting only stops the wait. */
   drained(call: Cancellable): Promise<void>;
-  /** Closes our end of stdin, after CloseIO. */
+  /** Closes our end of stdin, after CloseIO; where the shim has not opened its own yet, once it has. */
   closeStdin(): Promise<void>;
 }
 

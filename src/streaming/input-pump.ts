@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
+import type { StdinFifo } from "../base/os/stdin-fifo.ts";
 
 /**
  * Carries the client's stdin to a process, no faster than the process reads. When the client has closed
  * it and all of it is in the FIFO, `onEnd` is awaited (CloseIO), and only then our end is closed: the
  * shim holds a write end too, and the process would never see the end the other way round.
  */
-export function pumpInput(source: Readable, sink: Socket, onEnd: () => Promise<void>): void {
+export function pumpInput(source: Readable, stdin: StdinFifo, onEnd: () => Promise<void>): void {
+  const sink = stdin.socket;
   sink.on("drain", () => source.resume());
   // A process that is gone takes no more; what the client still sends is dropped.
   sink.on("close", () => source.resume());
@@ -19,7 +20,7 @@ export function pumpInput(source: Readable, sink: Socket, onEnd: () => Promise<v
     if (sink.destroyed) return;
     // The callback of an empty write comes after all writes before it.
     sink.write(Buffer.alloc(0), () => {
-      void onEnd().finally(() => sink.destroy()); // onEnd does not reject
+      void onEnd().finally(() => stdin.end()); // onEnd does not reject
     });
   });
 }

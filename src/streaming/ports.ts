@@ -109,7 +109,7 @@ export interface ProcessSession extends AsyncDisposable {
 
 /** Existing FIFOs, by absolute path; "" where the process has no such stream. */
 export interface SessionFifos {
-  /** Opened read-write, so neither end waits for the other. An attach gives the container's own. */
+  /** Opened so that neither end waits for the other, see StdinFifo. An attach gives the container's own. */
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;

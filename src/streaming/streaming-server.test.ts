@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { takeDescriptor } from "../../test/support/streaming/descriptor-of.ts";
 import { FakeSessionHost } from "../../test/support/streaming/fake-session-host.ts";
 import {
@@ -97,6 +98,25 @@ test("exec over SPDY carries stdin to its end", async (t) => {
   assert.equal(await stdout?.text(), "hello there\ndone\n");
   assert.deepEqual(JSON.parse((await error?.text()) ?? ""), { metadata: {}, status: "Success" });
 });
+
+for (const input of ["", "to the end\n"]) {
+  test(`exec: ${JSON.stringify(input)} that ends before a slow shim opens it arrives`, async (t) => {
+    const { server, host } = await serve(t);
+    const opens = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    host.beforeStdin = opens.promise;
+    host.closeStdin = async () => ended.resolve();
+    const url = await server.exec(execOf("cat; echo done", { stdin: true }), call);
+    const client = await WsClient.connect(url, "v5.channel.k8s.io");
+    client.send(0, Buffer.from(input));
+    client.send(255, Buffer.from([0]));
+    await ended.promise;
+    await sleep(100); // in which the server let go of it
+    opens.resolve();
+    assert.equal(await client.closeCode, 1000);
+    assert.equal(client.textOf(1), `${input}done\n`);
+  });
+}
 
 test("exec over SPDY before version 4 says failures in words, and success not at all", async (t) => {
   const { server } = await serve(t);

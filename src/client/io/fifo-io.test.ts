@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { closeSync, constants, mkdtempSync, openSync, readSync, writeSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -73,6 +74,27 @@ test("fifoIo gives stdin that can be written before anyone reads it, and closes 
     assert.equal(readSync(reader, buffer, 0, 16, null), 0);
     closeSync(reader);
     await io.closeStdin();
+  });
+});
+
+test("fifoIo keeps stdin for a shim that opens it after closeStdin", async () => {
+  await inFolder(async (dir) => {
+    const stdin = Promise.withResolvers<Writable>();
+    await using io = await fifoIo({
+      dir,
+      onStdout: () => {},
+      onStderr: () => {},
+      onStdin: stdin.resolve,
+    })("c");
+    const given = await stdin.promise;
+    given.write("input");
+    await io.closeStdin();
+    const reader = openSync(io.config.stdin, constants.O_RDONLY | constants.O_NONBLOCK);
+    const buffer = Buffer.alloc(16);
+    assert.equal(readSync(reader, buffer, 0, 16, null), 5);
+    if (!given.closed) await once(given, "close");
+    assert.equal(readSync(reader, buffer, 0, 16, null), 0);
+    closeSync(reader);
   });
 });
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import type { Writable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { makeFifo, openFifoBoth } from "../../base/os/fifo.ts";
+import { makeFifo } from "../../base/os/fifo.ts";
+import { StdinFifo } from "../../base/os/stdin-fifo.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
 import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
 import { FifoReader, type Taken } from "./fifo-reader.ts";
@@ -69,7 +69,7 @@ class FifoIo implements ProcessIo {
   readonly config: IoConfig;
   readonly #readers: FifoReader[] = [];
   readonly #remove: () => void;
-  #stdin: net.Socket | undefined;
+  #stdin: StdinFifo | undefined;
 
   constructor(config: IoConfig, streams: FifoStreams, drainFirst: boolean, remove: () => void) {
     this.config = config;
@@ -82,11 +82,8 @@ class FifoIo implements ProcessIo {
         if (file !== "") this.#readers.push(new FifoReader(file, onData, { drainFirst }));
       }
       if (config.stdin !== "" && streams.onStdin) {
-        // Read-write, so that opening neither waits for nor fails without the shim's read end.
-        const fd = openFifoBoth(config.stdin);
-        this.#stdin = new net.Socket({ fd, readable: false, writable: true });
-        this.#stdin.on("error", () => {}); // the process has gone; writers see their own error
-        streams.onStdin(this.#stdin);
+        this.#stdin = new StdinFifo(config.stdin);
+        streams.onStdin(this.#stdin.socket);
       }
     } catch (error) {
       this.#close();
@@ -108,11 +105,10 @@ class FifoIo implements ProcessIo {
 
   async closeStdin(): Promise<void> {
     const stdin = this.#stdin;
-    if (!stdin || stdin.destroyed) return;
-    await new Promise<void>((resolve) => {
-      stdin.once("close", () => resolve());
-      stdin.end(() => stdin.destroy());
-    });
+    if (!stdin || stdin.socket.destroyed) return;
+    // The callback of an empty write comes after all writes before it.
+    await new Promise<void>((resolve) => stdin.socket.write(Buffer.alloc(0), () => resolve()));
+    stdin.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,6 +118,6 @@ class FifoIo implements ProcessIo {
 
   #close(): void {
     for (const reader of this.#readers) reader[Symbol.dispose]();
-    this.#stdin?.destroy();
+    this.#stdin?.[Symbol.dispose]();
   }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync } from "node:fs";
+import { Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { fault } from "../../../src/base/errors.ts";
-import { makeFifo } from "../../../src/base/os/fifo.ts";
+import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import type {
   AttachTarget,
@@ -27,6 +28,9 @@ export class FakeSessionHost implements SessionHost {
     throw fault("UNAVAILABLE", `port ${port} refuses connections`);
   };
   drainTimeoutMs = 2000;
+  /** What settles before a process's stdin is opened, after its start has answered: a shim may be so late. */
+  beforeStdin: Promise<void> | undefined;
+  closeStdin: () => Promise<void> = async () => {};
   readonly #children = new Set<ChildProcess>();
   #idle: (() => void)[] = [];
 
@@ -84,13 +88,13 @@ export class FakeSessionHost implements SessionHost {
       ended: ended.promise,
       start: async () => {
         const stdio = [
-          fifos.stdin === "" ? openSync("/dev/null", "r") : openBlocking(fifos.stdin, "r"),
+          this.beforeStdin ? "pipe" : openBlocking(fifos.stdin || "/dev/null", "r"),
           openBlocking(fifos.stdout, "w"),
-          fifos.stderr === "" ? openSync("/dev/null", "w") : openBlocking(fifos.stderr, "w"),
-        ];
+          openBlocking(fifos.stderr || "/dev/null", "w"),
+        ] as const;
         try {
           const [program = "", ...args] = command;
-          child = spawn(program, args, { stdio, detached: true });
+          child = spawn(program, args, { stdio: [...stdio], detached: true });
           await new Promise((resolve, reject) => {
             child?.once("spawn", resolve);
             child?.once("error", reject);
@@ -100,9 +104,13 @@ export class FakeSessionHost implements SessionHost {
             cause: error,
           });
         } finally {
-          for (const fd of stdio) closeSync(fd);
+          for (const fd of stdio) if (typeof fd === "number") closeSync(fd);
         }
         const started = child;
+        void this.beforeStdin?.then(() => {
+          const late = new Socket({ fd: openFifoReader(fifos.stdin), writable: false });
+          if (started.stdin) late.pipe(started.stdin);
+        });
         this.#children.add(started);
         started.once("exit", (code, signal) => {
           this.#children.delete(started);
@@ -113,7 +121,7 @@ export class FakeSessionHost implements SessionHost {
       resize: async (size) => {
         this.sizes.push(size);
       },
-      closeStdin: async () => {},
+      closeStdin: () => this.closeStdin(),
       [Symbol.asyncDispose]: async () => {
         if (child?.pid !== undefined && this.#children.has(child)) {
           process.kill(-child.pid, "SIGKILL");

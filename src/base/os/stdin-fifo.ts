@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, constants, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { errnoOf } from "../errors.ts";
+import { sleep } from "../timers.ts";
+import { openFifoReader } from "./fifo.ts";
+
+const writeEnd = constants.O_WRONLY | constants.O_NONBLOCK;
+const longestPauseMs = 100;
+
+/**
+ * Our end of the FIFO that is a process's stdin. Neither opening nor writing waits for the shim, which opens the
+ * read end from a thread of its own, on a busy node some time after Start has answered. Until then only our ends
+ * keep what was written: a FIFO that nobody has open forgets its bytes, and a reader that comes after that waits for
+ * a writer for ever. So our write end is closed when there is a reader, however early the input has ended.
+ */
+export class StdinFifo implements Disposable {
+  /** To be written to; ended by `end`, not by its own. */
+  readonly socket: Socket;
+  readonly #path: string;
+  /** Lets us open and write before the reader is there. */
+  #readEnd: number | undefined;
+
+  /** Throws Node's system error. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#readEnd = openFifoReader(path);
+    try {
+      this.socket = new Socket({ fd: openSync(path, writeEnd), readable: false, writable: true });
+    } catch (error) {
+      this.#closeReadEnd();
+      throw error;
+    }
+    this.socket.on("error", () => {}); // "close" follows
+    this.socket.once("close", () => this.#closeReadEnd());
+  }
+
+  /** Once everything is written: closes the FIFO, at once where there is a reader, else when it comes. */
+  end(): void {
+    this.#closeReadEnd();
+    if (hasReader(this.#path)) this.socket.destroy();
+    else void this.#endWhenRead(); // cannot reject
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+    this.#closeReadEnd();
+  }
+
+  async #endWhenRead(): Promise<void> {
+    const disposed = new AbortController();
+    this.socket.once("close", () => disposed.abort());
+    try {
+      for (
+        let pauseMs = 1;
+        !hasReader(this.#path);
+        pauseMs = Math.min(longestPauseMs, 2 * pauseMs)
+      ) {
+        await sleep(pauseMs, disposed);
+      }
+    } catch {
+      // The process has ended before it read anything.
+    }
+    this.socket.destroy();
+  }
+
+  #closeReadEnd(): void {
+    if (this.#readEnd === undefined) return;
+    closeSync(this.#readEnd);
+    this.#readEnd = undefined;
+  }
+}
+
+/** Also true when the name is gone: nobody can come any more. */
+function hasReader(path: string): boolean {
+  try {
+    closeSync(openSync(path, writeEnd));
+    return true;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT"; // ENXIO without a reader
+  }
+}
