@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
+import { onAbort } from "./on-abort.ts";
 
 export interface EventQueueOptions<T> {
   /** How many items may wait. */
@@ -77,17 +78,12 @@ export class EventQueue<T> implements Disposable {
   /** The items as they come. Rejects with the signal's reason when it fires. */
   async *read(call: Partial<Cancellable> = {}): AsyncGenerator<T, void, undefined> {
     const { signal } = call;
-    const onAbort = (): void => this.#wake?.();
-    signal?.addEventListener("abort", onAbort);
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        if (this.size > 0) yield this.#take();
-        else if (this.#closed) return;
-        else await this.#more();
-      }
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
+    using _reaction = onAbort(signal, () => this.#wake?.());
+    for (;;) {
+      signal?.throwIfAborted();
+      if (this.size > 0) yield this.#take();
+      else if (this.#closed) return;
+      else await this.#more();
     }
   }
 

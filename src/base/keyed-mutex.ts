@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
+import { onAbort } from "./on-abort.ts";
 
 interface Waiter {
   readonly wake: () => void;
@@ -37,18 +38,17 @@ export class KeyedMutex {
 
   #enqueue(queue: Waiter[], signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        queue.splice(queue.indexOf(waiter), 1);
-        reject(signal?.reason as Error);
-      };
       const waiter: Waiter = {
         wake: () => {
-          signal?.removeEventListener("abort", onAbort);
+          reaction[Symbol.dispose]();
           resolve();
         },
       };
       queue.push(waiter);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const reaction = onAbort(signal, (reason) => {
+        queue.splice(queue.indexOf(waiter), 1);
+        reject(reason);
+      });
     });
   }
 

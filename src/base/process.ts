@@ -4,13 +4,14 @@ import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { timeLimit } from "./deadline.ts";
 import { errnoOf, type FaultCode, RuntimeFault, toFault } from "./errors.ts";
+import { onAbort } from "./on-abort.ts";
 import { type Child, findProgram, startChild } from "./os/child.ts";
 import { identify, killProcess } from "./os/proc.ts";
 import { type Ending, reap } from "./os/reaper.ts";
 import { spawnProcess } from "./os/spawn.ts";
 import { Capture, Lines } from "./process-output.ts";
-import { settlesWithin } from "./settles-within.ts";
 import { Silence, SilenceFault } from "./silence.ts";
+import { settlesWithin } from "./waits.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
 /** No program of ours works for longer without a sign of life; one that may says so. */
@@ -301,13 +302,8 @@ async function orKilled<T>(
     child.kill();
     if (!(await settlesWithin(work, killedMs))) late.reject(aborted(argv, limit));
   };
-  const onLimit = (): void => void kill();
-  limit.addEventListener("abort", onLimit, { once: true });
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    limit.removeEventListener("abort", onLimit);
-  }
+  using _reaction = onAbort(limit, () => void kill());
+  return await Promise.race([work, late.promise]);
 }
 
 // A function, not `limit.aborted`: the compiler would remember the first answer.

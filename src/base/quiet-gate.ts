@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "./abandonable.ts";
 import type { Cancellable } from "./cancellable.ts";
+import { unlessAborted } from "./waits.ts";
 
 /**
  * Lets any number of holders in, and work that must be alone when nobody is in. That work waits for
@@ -15,7 +15,7 @@ export class QuietGate {
   /** Disposing it leaves. Rejects with the signal's reason. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
     signal.throwIfAborted();
-    while (this.#alone !== undefined) await abandonable(this.#alone, signal);
+    while (this.#alone !== undefined) await unlessAborted(this.#alone, signal);
     this.#inside += 1;
     let isIn = true;
     return {
@@ -34,7 +34,7 @@ export class QuietGate {
     while (this.#inside > 0 || this.#alone !== undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       if (this.#inside > 0) this.#onQuiet.push(resolve);
-      await abandonable(this.#alone ?? promise, signal);
+      await unlessAborted(this.#alone ?? promise, signal);
     }
     const done = Promise.withResolvers<void>();
     this.#alone = done.promise;

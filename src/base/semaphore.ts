@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
+import { onAbort } from "./on-abort.ts";
 
 /**
  * Lets at most `permits` holders in at a time, in the order of arrival.
@@ -28,15 +29,14 @@ export class Semaphore {
   #enqueue(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const wake = (): void => {
-        signal?.removeEventListener("abort", onAbort);
+        reaction[Symbol.dispose]();
         resolve();
       };
-      const onAbort = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(wake), 1);
-        reject(signal?.reason as Error);
-      };
       this.#waiting.push(wake);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const reaction = onAbort(signal, (reason) => {
+        this.#waiting.splice(this.#waiting.indexOf(wake), 1);
+        reject(reason);
+      });
     });
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "./abandonable.ts";
 import type { Cancellable } from "./cancellable.ts";
+import { unlessAborted } from "./waits.ts";
 
 interface Flight<T> {
   readonly result: Promise<T>;
@@ -37,7 +37,7 @@ export class SingleFlight<T> {
     const flight = this.#flights.get(key) ?? this.#start(key, attempt);
     flight.waiting += 1;
     try {
-      return await (call.signal ? abandonable(flight.result, call.signal) : flight.result);
+      return await unlessAborted(flight.result, call.signal);
     } finally {
       flight.waiting -= 1;
       if (flight.waiting === 0 && this.#options.abandonWhenUnwatched) {

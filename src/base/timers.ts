@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { onAbort } from "./on-abort.ts";
 
 /**
  * The one place that waits. Node keeps a delay in 32 bits: one of more than 24.8 days fires after a
@@ -79,13 +80,8 @@ export async function sleep(
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   using _timer = startTimer(resolve, ms);
-  const onAbort = (): void => reject(signal?.reason as Error);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    await promise;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-  }
+  using _reaction = onAbort(signal, reject);
+  await promise;
 }
 
 /** Goes through a long delay in hops that Node can keep. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
-import { within } from "../base/deadline.ts";
+import { within } from "../base/waits.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
 import { createFacade, type Facade } from "./facade.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "../base/abandonable.ts";
 import type { Cancellable } from "../base/cancellable.ts";
+import { unlessAborted } from "../base/waits.ts";
 
 /**
  * Keeps collections apart from those who bring things in: any number of holders at a time, or one
@@ -14,7 +14,7 @@ export class CollectionGate {
   /** Enters as a holder, once no collection runs. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
     while (this.#collecting) {
-      await abandonable(this.#collecting, signal);
+      await unlessAborted(this.#collecting, signal);
     }
     this.#holders += 1;
     let left = false;

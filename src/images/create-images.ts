@@ -5,7 +5,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { settlesWithin } from "../base/settles-within.ts";
+import { settlesWithin } from "../base/waits.ts";
 import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
 import type { ContentStore, Digest } from "../content/ports.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";

@@ -2,7 +2,7 @@
 
 import type { Cancellable } from "../base/cancellable.ts";
 import { mapAtOnce } from "../base/map-at-once.ts";
-import { settlesWithin } from "../base/settles-within.ts";
+import { settlesWithin } from "../base/waits.ts";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";

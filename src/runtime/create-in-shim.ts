@@ -3,7 +3,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { toFault } from "../base/errors.ts";
-import { settlesWithin } from "../base/settles-within.ts";
+import { settlesWithin } from "../base/waits.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle.ts";
 import { type DeadTask, endDeadTask } from "./dead-task.ts";

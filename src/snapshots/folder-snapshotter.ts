@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "../base/abandonable.ts";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
+import { unlessAborted } from "../base/waits.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import type { RemovesTrees, TreeWork } from "../trees/ports.ts";
@@ -374,7 +374,7 @@ export class FolderSnapshotter implements Snapshotter {
       signal?.throwIfAborted();
       const others = ids.map((id) => this.#busy.get(id)).find((other) => other !== undefined);
       if (others === undefined) break;
-      await (signal ? abandonable(others, signal) : others);
+      await unlessAborted(others, signal);
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const id of ids) this.#busy.set(id, promise);
@@ -400,7 +400,7 @@ export class FolderSnapshotter implements Snapshotter {
       }
       const other = this.#busy.get(id);
       if (other === undefined) break;
-      await abandonable(other, signal);
+      await unlessAborted(other, signal);
     }
     this.#expecting.set(id, (this.#expecting.get(id) ?? 0) + 1);
     return {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../cancellable.ts";
 import { fault, type RuntimeFault } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import { type OneTimer, startTimer } from "../timers.ts";
 
 export interface MemoryPoolOptions {
@@ -105,7 +106,7 @@ export class MemoryPool {
       const timers: OneTimer[] = [];
       const settle = (): void => {
         for (const timer of timers) timer.stop();
-        signal.removeEventListener("abort", onAbort);
+        reaction[Symbol.dispose]();
       };
       const leave = (error: Error): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
@@ -113,7 +114,6 @@ export class MemoryPool {
         reject(error);
         this.#admitWaiting(); // a large one at the head may have held up smaller ones
       };
-      const onAbort = (): void => leave(signal.reason as Error);
       const waiter: Waiter = {
         bytes,
         admit: () => {
@@ -126,7 +126,7 @@ export class MemoryPool {
         startTimer(() => this.#revoke(bytes), this.#patienceMs / 2),
         startTimer(() => leave(this.#exhausted(what)), this.#patienceMs),
       );
-      signal.addEventListener("abort", onAbort, { once: true });
+      const reaction = onAbort(signal, leave);
     });
   }
 

@@ -5,7 +5,7 @@ import { Socket } from "node:net";
 import path from "node:path";
 import { setImmediate as loopTurn } from "node:timers/promises";
 import { errnoOf } from "../errors.ts";
-import { sleep } from "../timers.ts";
+import { settlesWithin } from "../waits.ts";
 import { SystemError } from "./errno.ts";
 import { type Ending, reap } from "./reaper.ts";
 import { closeAll, makePipe, spawnProcess } from "./spawn.ts";
@@ -94,14 +94,10 @@ function superviseChild(
     isGone = true;
     writer?.destroy();
     // What the child wrote is in the pipes; a descendant that keeps them open is not waited for.
-    const linger = new AbortController();
     // A timer may come due before the loop has looked at the pipes even once, when something held this
     // thread up; after a full turn it has, and a dead child's last words are no more than a pipe takes.
-    const late = sleep(lingerMs, { signal: linger.signal })
-      .then(() => loopTurn())
-      .catch(() => {});
-    await Promise.race([Promise.all(streams.map((stream) => stream.ended)), late]);
-    linger.abort();
+    const allRead = Promise.all(streams.map((stream) => stream.ended));
+    if (!(await settlesWithin(allRead, lingerMs))) await loopTurn();
     for (const { socket } of streams) socket.destroy();
     return ending;
   };

@@ -2,7 +2,7 @@
 import { opendir, readlink, realpath } from "node:fs/promises";
 import path from "node:path";
 import { readStart } from "../read-bounded.ts";
-import { settlesWithin } from "../settles-within.ts";
+import { settlesWithin } from "../waits.ts";
 import type { ProcessIdentity } from "./proc.ts";
 
 /** What a look at all processes may take: a container may have any number of them. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cleanupDeadline } from "../../base/cancellable.ts";
-import { within } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
+import { within } from "../../base/waits.ts";
 import type { Process } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { within } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
+import { within } from "../../base/waits.ts";
 import type { Facade } from "../facade.ts";
 import { becomeExited, type ContainerRecord, describeState } from "../store/container-record.ts";
 import { endTask, killNow } from "./purge-task.ts";

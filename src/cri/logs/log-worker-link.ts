@@ -3,8 +3,8 @@
 import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { settlesWithin } from "../../base/settles-within.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
+import { settlesWithin } from "../../base/waits.ts";
 import { BusyMark, type BusyWith } from "./busy-mark.ts";
 import { watchForHangs } from "./hang-watch.ts";
 import type { LogNotice, LogRequest, LogWorkerData } from "./messages.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { settlesWithin } from "../../base/settles-within.ts";
+import { settlesWithin } from "../../base/waits.ts";
 import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
 import { stopContainerTask } from "../container/stop-task.ts";
 import { containersOf, type Facade } from "../facade.ts";

@@ -2,9 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { within } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
+import { within } from "../../base/waits.ts";
 import type {
   AttachTarget,
   ProcessSession,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { within } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
+import { within } from "../../base/waits.ts";
 import { dialLoopback } from "../../network/dial-loopback.ts";
 import type {
   AttachTarget,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { buffer } from "node:stream/consumers";
-import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import { hexOf } from "../../content/digest.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import { writeOnce } from "../../content/write-once.ts";
@@ -61,7 +61,7 @@ export async function readDocument(
       `"${name}" of the archive has ${file.sizeBytes} bytes, more than ${maxDocumentBytes}`,
     );
   }
-  return abandonable(buffer(file.stream()), signal);
+  return unlessAborted(buffer(file.stream()), signal);
 }
 
 export interface StoreTarget {

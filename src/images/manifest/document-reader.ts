@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import { DocumentThread } from "./document-thread.ts";
 import {
   type DocumentKind,
@@ -57,7 +57,7 @@ export class DocumentReader {
     this.#idle.delete(thread);
     using limit = timeLimit(limitMs, signal);
     try {
-      const answer = await abandonable(thread.ask(task), limit.signal);
+      const answer = await unlessAborted(thread.ask(task), limit.signal);
       thread.endLater();
       this.#idle.add(thread);
       if (!answer.ok) throw fault(answer.code, answer.message);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { abandonable } from "../../base/abandonable.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { startTimer } from "../../base/timers.ts";
+import { unlessAborted } from "../../base/waits.ts";
 
 /** Longest wait for others to finish before what is written is flushed. */
 const patienceMs = 500;
@@ -44,7 +44,7 @@ export class SharedFlush {
    */
   run({ signal }: Cancellable): Promise<void> {
     this.#next ??= this.#runNext();
-    return abandonable(this.#next, signal);
+    return unlessAborted(this.#next, signal);
   }
 
   async #runNext(): Promise<void> {

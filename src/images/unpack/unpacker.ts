@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { abandonable } from "../../base/abandonable.ts";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
@@ -12,6 +11,7 @@ import { ourShares } from "../../base/memory/memory-shares.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import { rootLabel } from "../../garbage/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
@@ -183,7 +183,7 @@ export class Unpacker {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onCommit.add(resolve);
       try {
-        await abandonable(promise, signal);
+        await unlessAborted(promise, signal);
       } finally {
         this.#onCommit.delete(resolve);
       }

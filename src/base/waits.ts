@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { EventEmitter } from "node:events";
+import { onAbort } from "./on-abort.ts";
+import { startTimer } from "./timers.ts";
+
+/*
+ * Waits for what others do. It goes on when the wait ends: its owner sees to it. A signal that has fired already comes
+ * first, even before work that is done. No wait leaves a listener or a timer behind, nor a rejection that nobody handles.
+ */
+
+/** What the work comes to. Rejects with the signal's reason when that fires first. */
+export async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return work;
+  work.catch(() => {}); // told to those who still wait
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  using _reaction = onAbort(signal, reject);
+  return await Promise.race([work, promise]);
+}
+
+/** What the work comes to, or undefined when the signal fires first. */
+export async function untilAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  using _reaction = onAbort(signal, () => resolve(undefined));
+  return await Promise.race([promise, work]);
+}
+
+/** What the work comes to, or undefined once `ms` are over. Rejects with the signal's reason. */
+export async function within<T>(
+  work: Promise<T>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  using _timer = startTimer(() => resolve(undefined), ms);
+  return await unlessAborted(Promise.race([work, promise]), signal);
+}
+
+/** Whether the work settles, either way, in this time. Its rejection stays its owner's to look at. */
+export async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  return (await within(settled, ms)) ?? false;
+}
+
+/** Settles at the next of these events. Rejects with the signal's reason when that is first. */
+export async function nextEvent(
+  emitter: EventEmitter,
+  events: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onEvent = (): void => resolve();
+  for (const event of events) emitter.once(event, onEvent);
+  try {
+    await unlessAborted(promise, signal);
+  } finally {
+    for (const event of events) emitter.off(event, onEvent);
+  }
+}
