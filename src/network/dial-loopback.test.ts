@@ -6,7 +6,7 @@ import test, { type TestContext } from "node:test";
 import { openTcpSocket } from "../base/os/tcp-socket.ts";
 import { dialLoopback } from "./dial-loopback.ts";
 
-const call = { signal: AbortSignal.timeout(20_000) };
+const call = { signal: AbortSignal.timeout(60_000) };
 /** Stands for a pod that shares our namespace. */
 const here = {
   openTcpSocket: async (_path: string, family: "ipv4" | "ipv6") => openTcpSocket(family),

@@ -12,7 +12,7 @@ import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createContainerLogs } from "./container-logs.ts";
 import type { ContainerLogs } from "./ports.ts";
 
-const call = { signal: AbortSignal.timeout(30_000) };
+const call = { signal: AbortSignal.timeout(60_000) };
 
 /** The shim's end of an output FIFO. */
 class Writer {

@@ -12,7 +12,7 @@ import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createContainerLogs } from "./container-logs.ts";
 import type { ContainerLog } from "./ports.ts";
 
-const call = { signal: AbortSignal.timeout(30_000) };
+const call = { signal: AbortSignal.timeout(60_000) };
 
 /** A container's two output streams as its shim holds them, and its log. */
 class Rig {

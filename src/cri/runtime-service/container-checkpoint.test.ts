@@ -10,7 +10,7 @@ import { packFolder, unpackArchive } from "../../tasks/checkpoint-archive.ts";
 
 /** Archives are unpacked in a process that is chrooted. */
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = { signal: AbortSignal.timeout(10_000) };
+const call = { signal: AbortSignal.timeout(60_000) };
 
 /** A world in which CRIU writes one file. */
 async function checkpointed(world: FakeWorld): Promise<{ containerId: string; location: string }> {

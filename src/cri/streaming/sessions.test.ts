@@ -8,7 +8,7 @@ import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import { fault } from "../../base/errors.ts";
 import type { ExecTarget, StreamingServer } from "../../streaming/ports.ts";
 
-const call = { signal: AbortSignal.timeout(10_000) };
+const call = { signal: AbortSignal.timeout(60_000) };
 const outputs = { stdin: false, stdout: true, stderr: true, tty: false };
 
 async function running(): Promise<{ world: FakeWorld; containerId: string; target: ExecTarget }> {

@@ -13,7 +13,7 @@ import { until } from "../../support/until.ts";
 
 const holder = pauseBinaryPath();
 const skip = fs.existsSync(holder) ? false : `needs ${holder}`;
-const call = { signal: AbortSignal.timeout(30_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 
 async function folderOf(t: TestContext): Promise<string> {
   const home = await scratch({ prefix: "fh" });

@@ -10,7 +10,7 @@ import { parseCriLog } from "../../support/cri-log.ts";
 import { scratch } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";
 
-const call = { signal: AbortSignal.timeout(60_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
 function write(fd: number, bytes: Buffer): number {

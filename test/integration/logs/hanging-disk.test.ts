@@ -13,7 +13,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 import { mountSmallDisk } from "../../support/small-disk.ts";
 import { until } from "../../support/until.ts";
 
-const call = { signal: AbortSignal.timeout(60_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 
 /** A log and the shim's end of its stdout. */
 interface Written extends Disposable {

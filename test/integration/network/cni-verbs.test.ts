@@ -13,7 +13,7 @@ import { scratch } from "../../support/scratch.ts";
 import { type ScriptedCni, scriptCni } from "../../support/scripted-cni.ts";
 import { until } from "../../support/until.ts";
 
-const call = { signal: AbortSignal.timeout(120_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 const quick = { statusMs: 30, firstRetryMs: 30, gcMs: 30_000 };
 
 function pod(sandboxId: string): PodNetworkRequest {

@@ -17,7 +17,7 @@ import { scratch } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";
 
 const skip = lacking("ip", "iptables", "iptables-save", "nsenter", "busybox");
-const call = { signal: AbortSignal.timeout(120_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 
 interface Setting {
   readonly root: string;

@@ -13,7 +13,7 @@ import {
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { allMounts } from "../../support/mounts.ts";
 
-const call = { signal: AbortSignal.timeout(60_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
 function setUp(t: TestContext): { folder: string; namespaces: PinnedNetworkNamespaces } {

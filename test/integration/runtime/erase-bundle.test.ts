@@ -11,7 +11,7 @@ import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { eraseFolder } from "../../../src/runtime/bundle.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = { signal: AbortSignal.timeout(30_000) };
+const call = { signal: AbortSignal.timeout(300_000) };
 
 interface Place {
   readonly bundle: string;
