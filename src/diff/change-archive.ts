@@ -2,10 +2,16 @@
 import { type BigIntStats, closeSync, readlinkSync, readSync } from "node:fs";
 import { fault } from "../base/errors.ts";
 import type { TarType } from "../images/tar/tar-reader.ts";
-import { type NewTarEntry, tarEnd, tarHeader, tarPadding } from "../images/tar/tar-writer.ts";
+import {
+  type NewTarEntry,
+  plainMember,
+  tarEnd,
+  tarHeader,
+  tarPadding,
+  tarTime,
+} from "../images/tar/tar-writer.ts";
 import { type Change, layerAttributes, openFile, treeChanges } from "./tree-changes.ts";
 
-const perSecond = 1_000_000_000n;
 const chunkBytes = 256 * 1024;
 
 export interface ArchiveRequest {
@@ -31,10 +37,10 @@ export function* changeArchive(request: ArchiveRequest): Generator<Buffer, void,
 function whiteout(at: string, { latestNanos }: ArchiveRequest): Buffer {
   const slash = at.lastIndexOf("/");
   return tarHeader({
-    ...plain,
+    ...plainMember,
     type: "file",
     name: `${at.slice(1, slash + 1)}.wh.${at.slice(slash + 1)}`,
-    mtime: timeOf(latestNanos ?? 0n),
+    mtime: tarTime(latestNanos ?? 0n),
   });
 }
 
@@ -44,11 +50,11 @@ function* member(
   names: Map<string, string>,
 ): Generator<Buffer, void, undefined> {
   const file = `${upper}${at}`;
-  const mtime = timeOf(
+  const mtime = tarTime(
     latestNanos !== undefined && stat.mtimeNs > latestNanos ? latestNanos : stat.mtimeNs,
   );
   const common: NewTarEntry = {
-    ...plain,
+    ...plainMember,
     type: typeOf(stat),
     name: stat.isDirectory() ? `${at.slice(1)}/` : at.slice(1),
     mode: Number(stat.mode & 0o7777n),
@@ -73,17 +79,6 @@ function* member(
     yield tarHeader({ ...common, ...deviceOf(stat) });
   }
 }
-
-const plain = {
-  linkName: "",
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  major: 0,
-  minor: 0,
-  xattrs: new Map<string, Buffer>(),
-} as const;
 
 /** The name under which the archive has the same inode already. */
 function linkedName(at: string, stat: BigIntStats, names: Map<string, string>): string | undefined {
@@ -123,9 +118,4 @@ function deviceOf({ rdev }: BigIntStats): { major: number; minor: number } {
     major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
     minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)),
   };
-}
-
-function timeOf(nanos: bigint): NewTarEntry["mtime"] {
-  const rest = ((nanos % perSecond) + perSecond) % perSecond;
-  return { seconds: Number((nanos - rest) / perSecond), nanos: Number(rest) };
 }

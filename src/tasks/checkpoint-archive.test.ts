@@ -44,6 +44,59 @@ test("a checkpoint's folder survives being packed and unpacked", { skip }, async
   assert.equal(readFileSync(path.join(to, "empty.img"), "utf8"), "");
 });
 
+interface Member {
+  readonly type: string | null | undefined;
+  readonly mode: number | undefined;
+  readonly content: string;
+}
+
+/** What another program's reader finds. */
+async function readByOthers(archive: Buffer): Promise<Record<string, Member>> {
+  const found: Record<string, Member> = {};
+  const extract = tar.extract();
+  extract.end(archive);
+  for await (const entry of extract) {
+    const { name, type, mode } = entry.header;
+    found[name] = { type, mode, content: (await collect(entry)).toString() };
+  }
+  return found;
+}
+
+test("another reader of tar finds a checkpoint's files and folders, and nothing else", async () => {
+  const from = path.join(folder, "others");
+  const long = `${"deep/".repeat(30)}pages-1.img`;
+  mkdirSync(path.join(from, path.dirname(long)), { recursive: true, mode: 0o700 });
+  writeFileSync(path.join(from, long), "x".repeat(1000), { mode: 0o600 });
+  writeFileSync(path.join(from, "größe.img"), "", { mode: 0o600 });
+  symlinkSync("/etc/passwd", path.join(from, "link"));
+  makeFifo(path.join(from, "fifo"), 0o600);
+  const found = await readByOthers(await collect(packFolder(from)));
+  const folders = Array.from({ length: 30 }, (_, depth) => "deep/".repeat(depth + 1));
+  assert.deepEqual(found, {
+    ...Object.fromEntries(
+      folders.map((name) => [name, { type: "directory", mode: 0o700, content: "" }]),
+    ),
+    [long]: { type: "file", mode: 0o600, content: "x".repeat(1000) },
+    "größe.img": { type: "file", mode: 0o600, content: "" },
+  });
+});
+
+test("a file that shrinks or grows while it is packed leaves no archive that lies", async () => {
+  const from = path.join(folder, "moving");
+  const file = path.join(from, "pages-1.img");
+  mkdirSync(from);
+  writeFileSync(file, "x".repeat(2000));
+  const packing = packFolder(from);
+  const { value: header } = await packing.next();
+  writeFileSync(file, "y".repeat(5000));
+  const found = await readByOthers(Buffer.concat([header as Buffer, await collect(packing)]));
+  assert.equal(found["pages-1.img"]?.content, "y".repeat(2000));
+  const again = packFolder(from);
+  await again.next();
+  writeFileSync(file, "");
+  await assert.rejects(collect(again), { code: "ABORTED", message: /pages-1\.img" shrank/ });
+});
+
 /** The archive is unpacked in a process that is chrooted. */
 const hostile: { name: string; header: Partial<tar.Header> & { name: string } }[] = [
   { name: "a way out", header: { name: "../out.img" } },

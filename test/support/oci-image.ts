@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import tar from "tar-stream";
+import { plainMember, tarEnd, tarHeader, tarPadding } from "../../src/images/tar/tar-writer.ts";
 
 /** One entry of a layer; a folder when it has neither content nor link. */
 export interface LayerEntry {
@@ -58,7 +58,7 @@ export async function writeOciLayout(
   const diffIds: string[] = [];
   const layers = [];
   for (const entries of recipe.layers) {
-    const plain = Buffer.isBuffer(entries) ? entries : await packLayer(entries);
+    const plain = Buffer.isBuffer(entries) ? entries : packLayer(entries);
     diffIds.push(`sha256:${createHash("sha256").update(plain).digest("hex")}`);
     const packed = gzipSync(plain, { level: 1 });
     layers.push(await store(packed, "application/vnd.oci.image.layer.v1.tar+gzip"));
@@ -91,32 +91,34 @@ export async function writeOciLayout(
   return config.digest;
 }
 
-async function packLayer(entries: readonly LayerEntry[]): Promise<Buffer> {
-  const pack = tar.pack();
-  const done = (async () => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of pack) chunks.push(chunk as Buffer);
-    return Buffer.concat(chunks);
-  })();
-  for (const entry of entries) {
-    const common = {
-      name: entry.path,
-      mtime: epoch,
-      uid: entry.uid ?? 0,
-      gid: entry.gid ?? 0,
-    };
-    if (entry.symlink !== undefined) {
-      pack.entry({ ...common, type: "symlink", linkname: entry.symlink, mode: 0o777 });
-    } else if (entry.hardlink !== undefined) {
-      pack.entry({ ...common, type: "link", linkname: entry.hardlink, mode: entry.mode ?? 0o755 });
-    } else if (entry.content === undefined) {
-      pack.entry({ ...common, type: "directory", mode: entry.mode ?? 0o755 });
-    } else {
-      pack.entry({ ...common, type: "file", mode: entry.mode ?? 0o644 }, entry.content as string);
-    }
+function packLayer(entries: readonly LayerEntry[]): Buffer {
+  return Buffer.concat([...entries.flatMap(memberOf), tarEnd]);
+}
+
+function memberOf({ path: at, content, symlink, hardlink, mode, uid, gid }: LayerEntry): Buffer[] {
+  const common = { ...plainMember, name: latin1(at), uid: uid ?? 0, gid: gid ?? 0 };
+  if (symlink !== undefined) {
+    return [tarHeader({ ...common, type: "symlink", linkName: latin1(symlink), mode: 0o777 })];
   }
-  pack.finalize();
-  return done;
+  if (hardlink !== undefined) {
+    const linkName = latin1(hardlink);
+    return [tarHeader({ ...common, type: "hardlink", linkName, mode: mode ?? 0o755 })];
+  }
+  if (content === undefined) {
+    return [tarHeader({ ...common, type: "directory", mode: mode ?? 0o755 })];
+  }
+  const body = Buffer.from(content);
+  const size = body.length;
+  return [
+    tarHeader({ ...common, type: "file", size, mode: mode ?? 0o644 }),
+    body,
+    tarPadding(size),
+  ];
+}
+
+/** The bytes of a name, one character each, as the writer takes them. */
+function latin1(name: string): string {
+  return Buffer.from(name).toString("latin1");
 }
 
 /** A file of this machine as bytes, for a layer. */

@@ -16,9 +16,11 @@ import { attributeNames, attributeOf } from "../../base/os/attributes.ts";
 import {
   type LongNames,
   type NewTarEntry,
+  plainMember,
   tarEnd,
   tarHeader,
   tarPadding,
+  tarTime,
 } from "../../images/tar/tar-writer.ts";
 
 const chunkBytes = 256 * 1024;
@@ -64,7 +66,7 @@ class Packing {
 
   *#member(file: string, name: string): Generator<Buffer, void, undefined> {
     const stat = this.#lookAt(file);
-    const common: NewTarEntry = { ...plain, ...looksOf(stat), name, type: "file" };
+    const common: NewTarEntry = { ...plainMember, ...looksOf(stat), name, type: "file" };
     if (stat.isDirectory()) {
       yield this.#header({ ...common, type: "directory", name: `${name}/` });
       const children = readdirSync(bytes(file), { encoding: "latin1" });
@@ -88,7 +90,7 @@ class Packing {
     const fd = openSync(bytes(file), readFile);
     try {
       const { size } = common;
-      const xattrs = this.#options.longNames === "pax" ? attributesToPack(fd) : plain.xattrs;
+      const xattrs = this.#options.longNames === "pax" ? attributesToPack(fd) : plainMember.xattrs;
       yield this.#header({ ...common, xattrs });
       for (let done = 0; done < size; ) {
         const chunk = Buffer.alloc(Math.min(chunkBytes, size - done));
@@ -127,26 +129,15 @@ class Packing {
   }
 }
 
-const plain = {
-  linkName: "",
-  size: 0,
-  major: 0,
-  minor: 0,
-  xattrs: new Map<string, Buffer>(),
-} as const;
-
 function looksOf(stat: BigIntStats): Pick<NewTarEntry, "mode" | "uid" | "gid" | "size" | "mtime"> {
-  const nanos = ((stat.mtimeNs % perSecond) + perSecond) % perSecond;
   return {
     mode: Number(stat.mode & 0o7777n),
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     size: stat.isFile() ? Number(stat.size) : 0,
-    mtime: { seconds: Number((stat.mtimeNs - nanos) / perSecond), nanos: Number(nanos) },
+    mtime: tarTime(stat.mtimeNs),
   };
 }
-
-const perSecond = 1_000_000_000n;
 
 function attributesToPack(fd: number): ReadonlyMap<string, Buffer> {
   const found = new Map<string, Buffer>();

@@ -5,6 +5,19 @@ import type { TarEntry, TarType } from "./tar-reader.ts";
 /** A member to be written; names are bytes, one character each. */
 export type NewTarEntry = Omit<TarEntry, "dataOffset" | "storedBytes">;
 
+/** An empty member of root's, to be made into another by its own fields. */
+export const plainMember = {
+  linkName: "",
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: { seconds: 0, nanos: 0 },
+  major: 0,
+  minor: 0,
+  xattrs: new Map<string, Buffer>(),
+} as const;
+
 const flags: Readonly<Record<TarType, string>> = {
   file: "0",
   hardlink: "1",
@@ -50,23 +63,20 @@ function gnuLong(flag: "L" | "K", name: string): Buffer[] {
   return [block(header, flag, "gnu"), body, tarPadding(body.length)];
 }
 
+/** A time in nanoseconds since 1970, as a member has it. */
+export function tarTime(nanos: bigint): NewTarEntry["mtime"] {
+  const rest = ((nanos % perSecond) + perSecond) % perSecond;
+  return { seconds: Number((nanos - rest) / perSecond), nanos: Number(rest) };
+}
+
+const perSecond = 1_000_000_000n;
+
 /** What fills a content of that length up to whole blocks. */
 export function tarPadding(size: number): Buffer {
   return Buffer.alloc((blockBytes - (size % blockBytes)) % blockBytes);
 }
 
-const gnuMember = {
-  type: "file",
-  name: "././@LongLink",
-  linkName: "",
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  mtime: { seconds: 0, nanos: 0 },
-  major: 0,
-  minor: 0,
-  xattrs: new Map<string, Buffer>(),
-} as const;
+const gnuMember = { ...plainMember, type: "file", name: "././@LongLink" } as const;
 const paxMember = { name: "PaxHeaders/member", linkName: "", mode: 0o644, uid: 0, gid: 0 } as const;
 
 function paxRecords(entry: NewTarEntry): Buffer[] {
