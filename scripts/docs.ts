@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes docs/configuration.md from the configuration's own table of keys.
-// `npm run docs` writes, `npm run docs -- --check` only compares and exits 1 when it differs.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+// Writes docs/configuration.md from the configuration's own table of keys, and the table of src's folders in
+// docs/architecture.md from the layers that `npm run check` holds imports to.
+// `npm run docs` writes, `npm run docs -- --check` only compares and exits 1 when something differs.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { renderReference } from "../src/config/reference.ts";
+import { withLayerTable } from "./layers/layer-table.ts";
 
-const target = path.resolve(import.meta.dirname, "../docs/configuration.md");
-const text = renderReference();
-if (process.argv.includes("--check")) {
-  let current = "";
-  try {
-    current = readFileSync(target, "utf8");
-  } catch {
-    // a missing page is a stale one
-  }
-  if (current !== text) {
-    process.stderr.write(
-      "docs/configuration.md is out of date: run `npm run docs` and commit the result\n",
-    );
+const docs = path.resolve(import.meta.dirname, "../docs");
+const read = (name: string): string => {
+  const file = path.join(docs, name);
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+};
+const pages: Readonly<Record<string, string>> = {
+  "configuration.md": renderReference(),
+  "architecture.md": withLayerTable(read("architecture.md")),
+};
+for (const [name, text] of Object.entries(pages)) {
+  if (read(name) === text) continue;
+  if (process.argv.includes("--check")) {
+    const advice = "run `npm run docs` and commit the result";
+    process.stderr.write(`docs/${name} is out of date: ${advice}\n`);
     process.exitCode = 1;
+  } else {
+    writeFileSync(path.join(docs, name), text);
   }
-} else {
-  mkdirSync(path.dirname(target), { recursive: true });
-  writeFileSync(target, text);
 }

@@ -25,6 +25,7 @@ export const staticSteps: readonly Step[] = [
     group: "static",
     run: () => script("scripts/docs.ts", "--check"),
   },
+  { name: "imports keep to the layers", group: "static", run: () => script("scripts/layers.ts") },
   { name: "tsc", group: "static", run: () => tool(bin("tsc"), "-p", root) },
   {
     name: "oxlint",

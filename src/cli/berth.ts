@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entry of `berth`: bin/berth runs this file.
-import { buildBerth } from "./berth/program.ts";
+import { buildBerth } from "./berth-program.ts";
 import { processIo } from "./cli-io.ts";
 import { runProgram } from "./run-program.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
-import { buildBerth } from "./berth/program.ts";
+import { buildBerth } from "./berth-program.ts";
 import { buildBerthd } from "./berthd-program.ts";
 import { runProgram } from "./run-program.ts";
 

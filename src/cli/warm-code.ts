@@ -11,7 +11,7 @@ await import("./berthd.ts"); // the entry, too
 const threads = [
   "../metadata/sqlite/writer-thread.ts",
   "../network/netns-worker.ts",
-  "../cri/logs/worker.ts",
+  "../logs/worker.ts",
   "../streaming/worker.ts",
   "../plugin/operator/worker.ts",
 ];

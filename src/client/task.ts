@@ -7,7 +7,7 @@ import type {
   TypesDescriptorInit,
   TypesMetric,
 } from "../gen/tasks.gen.ts";
-import { encodeExactJson } from "../runtime/oci/encode-spec.ts";
+import { encodeExactJson } from "../oci/encode-spec.ts";
 import type { ClientScope } from "./client-scope.ts";
 import type { IoCreator, Process, ProcessIo, Task } from "./ports.ts";
 import { RemoteProcess } from "./process.ts";

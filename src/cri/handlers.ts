@@ -4,7 +4,7 @@ import { fault } from "../base/errors.ts";
 import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../config/config.ts";
 import type { ProtoAny, RuncOptionsInit } from "../gen/tasks.gen.ts";
 import { packAny } from "../rpc/codec.ts";
-import type { RuntimeFeatures } from "./spec/ports.ts";
+import type { RuntimeFeatures } from "./oci-spec/ports.ts";
 
 /** A configured runtime handler under the name it has in the configuration. */
 export interface Handler {

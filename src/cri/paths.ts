@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
-import type { SandboxFiles } from "./spec/ports.ts";
+import type { SandboxFiles } from "./oci-spec/ports.ts";
 
 /** Where the CRI façade keeps files: durable ones below `root`, volatile ones below `state`. */
 export class CriPaths {

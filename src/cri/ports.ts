@@ -13,22 +13,22 @@ import type {
 } from "../gen/cri.gen.ts";
 import type { TypesMount } from "../gen/tasks.gen.ts";
 import type { Images } from "../images/ports.ts";
+import type { ContainerLogs } from "../logs/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
-import type { OciSpec } from "../runtime/oci/spec.ts";
-import type { RuntimeFlaw } from "../runtime/oci-runtime-flaws.ts";
+import type { RootfsReader } from "../oci/rootfs/ports.ts";
+import type { FlawedRuntime } from "../oci/runtime-flaws.ts";
+import type { OciSpec } from "../oci/spec.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 import type { OperationHooks } from "./lifecycle/operations.ts";
-import type { ContainerLogs } from "./logs/ports.ts";
 import type {
   BuiltContainerSpec,
   ContainerSpecInput,
   HostFacts,
-  RootfsReader,
   RuntimeFeatures,
   SandboxSpecInput,
-} from "./spec/ports.ts";
+} from "./oci-spec/ports.ts";
 import type { SpecReview } from "./spec-review.ts";
 
 /** The containerd namespace in which every CRI object lives. */
@@ -75,16 +75,6 @@ export interface RuntimeServicePorts {
   readonly flawedRuntimes?: () => readonly FlawedRuntime[];
   /** Undefined when no operator plugin is configured. */
   readonly review?: SpecReview | undefined;
-}
-
-/** A handler whose OCI runtime has flaws that are known by its version. */
-export interface FlawedRuntime {
-  readonly handler: string;
-  readonly binary: string;
-  readonly version: string;
-  /** What its builder says of it, such as a package's version; "" when nothing. */
-  readonly build: string;
-  readonly flaws: readonly RuntimeFlaw[];
 }
 
 /** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */

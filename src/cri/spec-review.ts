@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { ContainerConfig, PodSandboxConfig } from "../gen/cri.gen.ts";
-import type { OciSpec } from "../runtime/oci/spec.ts";
+import type { OciSpec } from "../oci/spec.ts";
 
 /** The operator's say on what is created: the spec to use, or FAILED_PRECONDITION for a veto. */
 export interface SpecReview {

@@ -6,7 +6,6 @@ import type { Logger } from "../base/logger.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { contentTable } from "../content/blob-record.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
-import { imagesTable } from "../images/image-records.ts";
 import { expiryOf, type Leases, type Resource } from "../metadata/leases.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { containersTable } from "../metadata/records.ts";
@@ -19,6 +18,7 @@ import { sweep } from "./sweep.ts";
 export interface CollectorOptions {
   readonly metadata: MetadataStore;
   readonly content: ContentStore;
+  readonly images: GarbageStores["images"];
   /** By name. */
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   readonly leases: Leases;
@@ -50,8 +50,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
 
-  constructor({ metadata, content, snapshotters, leases, log }: CollectorOptions) {
-    const images = imagesTable(metadata);
+  constructor({ metadata, content, images, snapshotters, leases, log }: CollectorOptions) {
     const containers = containersTable(metadata);
     this.#stores = { content, snapshotters, leases, images, containers };
     this.#blobs = contentTable(metadata);

@@ -10,8 +10,8 @@ import { digestOf } from "../content/digest.ts";
 import type { Digest } from "../content/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
+import { referencesOf } from "../metadata/references.ts";
 import { codec } from "../rpc/codec.ts";
-import { referencesOf } from "./references.ts";
 
 const ns = "ns";
 const call = { signal: new AbortController().signal };

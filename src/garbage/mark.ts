@@ -3,18 +3,24 @@
 import { isDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import type { ContainersContainer } from "../gen/tasks.gen.ts";
-import type { ImageRecord } from "../images/image-records.ts";
 import { expiryOf, type Leases, type Resource } from "../metadata/leases.ts";
 import type { RecordTable } from "../metadata/ports.ts";
+import { flatLabel, referencesOf, rootLabel } from "../metadata/references.ts";
 import type { SnapshotInfo, Snapshotter } from "../snapshots/ports.ts";
-import { flatLabel, referencesOf, rootLabel } from "./references.ts";
+
+/** What of an image's record leads to other things. */
+export interface CollectedImage {
+  readonly name: string;
+  readonly target: { readonly digest: string };
+  readonly labels: Readonly<Record<string, string>>;
+}
 
 /** Everything that a collection looks at. */
 export interface GarbageStores {
   readonly content: ContentStore;
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   readonly leases: Leases;
-  readonly images: RecordTable<ImageRecord>;
+  readonly images: Pick<RecordTable<CollectedImage>, "get" | "list">;
   readonly containers: RecordTable<ContainersContainer>;
 }
 

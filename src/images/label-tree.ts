@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ContentStore, Digest } from "../content/ports.ts";
-import { contentReference, snapshotReference } from "../garbage/references.ts";
+import { contentReference, snapshotReference } from "../metadata/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import { plainDigestLabel } from "./image-source.ts";
 import type { ImageTree } from "./image-tree.ts";

@@ -6,9 +6,9 @@ import type { ContentInfo, ContentStore, IngestStatus } from "../content/ports.t
 import type { ContentInfoInit, ContentStatusInit } from "../gen/tasks.gen.ts";
 import { holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import { readContent } from "./content-read.ts";
 import { writeContent } from "./content-write.ts";
 import type { ContentServicePorts } from "./storage-ports.ts";

@@ -8,9 +8,9 @@ import type {
 } from "../gen/tasks.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import type { ContentServicePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 

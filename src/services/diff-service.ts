@@ -13,9 +13,9 @@ import { openMountRoom } from "../diff/mounted.ts";
 import type { DiffApplyRequest, DiffDiffRequest, TypesDescriptorInit } from "../gen/tasks.gen.ts";
 import { plainDigestLabel } from "../images/image-source.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { nanosOf } from "../rpc/timestamp.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 

@@ -4,8 +4,8 @@ import { labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ImagesImage, ImagesImageInit, TypesDescriptor } from "../gen/tasks.gen.ts";
 import type { ImageRecord } from "../images/image-records.ts";
+import { checkMask, maskedMap } from "../rpc/field-mask.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
-import { checkMask, maskedMap } from "../tasks/field-mask.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
 export function imageMessage(image: ImageRecord): ImagesImageInit {

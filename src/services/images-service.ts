@@ -8,8 +8,8 @@ import { type ImageRecord, imagesTable } from "../images/image-records.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { rememberNamespace } from "../metadata/records.ts";
 import { packAny } from "../rpc/codec.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import { imageField, imageMessage, newImage, updatedImage } from "./image-message.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 

@@ -6,9 +6,9 @@ import { parseDigest } from "../content/digest.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
 import type { LeasesLeaseInit, LeasesResource } from "../gen/tasks.gen.ts";
 import type { Lease, Leases, Resource } from "../metadata/leases.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
 export interface LeasesServicePorts {

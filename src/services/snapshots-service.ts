@@ -4,10 +4,10 @@ import { compileFilters, labelField } from "../base/filter.ts";
 import type { SnapshotsInfoInit, TypesMount } from "../gen/tasks.gen.ts";
 import { holdForCaller, holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { SnapshotInfo, Snapshotter } from "../snapshots/ports.ts";
-import { requiredNamespace } from "../tasks/required-namespace.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 import { checkedLabels, updatedLabels } from "./updated-labels.ts";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { checkLabels, checkMask, maskedMap } from "../tasks/field-mask.ts";
+import { checkLabels, checkMask, maskedMap } from "../rpc/field-mask.ts";
 
 type Labels = Readonly<Record<string, string>>;
 

@@ -2,14 +2,14 @@
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { packFolder, unpackArchive } from "../checkpoint/checkpoint-archive.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
 import type { TypesDescriptor, TypesDescriptorInit } from "../gen/tasks.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
-import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
-import { requiredNamespace } from "./required-namespace.ts";
 import type { TasksContext } from "./tasks-context.ts";
 
 /** containerd's media types of a CRIU image, a tar, and of the container's spec beside it. */

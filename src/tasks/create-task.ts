@@ -2,10 +2,10 @@
 import { fault } from "../base/errors.ts";
 import type { ContainersContainer, ProtoAny, TasksCreateTaskRequest } from "../gen/tasks.gen.ts";
 import { unpackAny } from "../rpc/codec.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
 import type { CreateOptions } from "../runtime/ports.ts";
 import { removeRestoreFolder, restoreFolder, unpackCheckpoint } from "./checkpoint-content.ts";
-import { requiredNamespace } from "./required-namespace.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 
 /**

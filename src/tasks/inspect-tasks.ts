@@ -3,10 +3,10 @@
 import { timeLimit } from "../base/deadline.ts";
 import { isFault } from "../base/errors.ts";
 import type { TaskTypesProcessInit } from "../gen/tasks.gen.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { ProcessState, RuntimeTask } from "../runtime/ports.ts";
-import { requiredNamespace } from "./required-namespace.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 
 /** Get: one process. A shim that is there but does not tell in time makes it UNKNOWN, not an error. */

@@ -2,9 +2,9 @@
 import { fault } from "../base/errors.ts";
 import type { ContainersContainer } from "../gen/tasks.gen.ts";
 import type { RecordTable } from "../metadata/ports.ts";
+import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
 import type { PlatformRuntime, RuntimeTask } from "../runtime/ports.ts";
-import { requiredNamespace } from "./required-namespace.ts";
 
 /** Finds what a call is about, in memory. The container's record must exist before its task counts. */
 export class TaskLookup {

@@ -7,7 +7,7 @@ import { searchPath } from "../base/process.ts";
 import type { RuntimeHandlerConfig } from "../config/config.ts";
 import { KeyFault } from "../config/reload-port.ts";
 import { isRuncType } from "../cri/handlers.ts";
-import { startingSpec } from "../cri/spec/base-spec.ts";
+import { startingSpec } from "../oci/base-spec.ts";
 import { ShimBinaries } from "../runtime/shim/binary.ts";
 
 /**

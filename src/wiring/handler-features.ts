@@ -4,12 +4,12 @@ import type { RuntimeConfig, RuntimeHandlerConfig } from "../config/config.ts";
 import { defaultHandler } from "../config/defaults.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import { type Handler, isRuncType, runtimeOptions } from "../cri/handlers.ts";
-import type { RuntimeFeatures } from "../cri/spec/ports.ts";
+import type { RuntimeFeatures } from "../cri/oci-spec/ports.ts";
 import {
   noRuntimeFeatures,
   parseRuntimeFeatures,
   readRuntimeFeatures,
-} from "../cri/spec/runtime-features.ts";
+} from "../cri/oci-spec/runtime-features.ts";
 import { ShimBinaries } from "../runtime/shim/binary.ts";
 import { readShimFeatures } from "../runtime/shim/shim-info.ts";
 import { checkHandlerPrograms } from "./check-handler-programs.ts";

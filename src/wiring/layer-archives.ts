@@ -4,12 +4,12 @@ import { copyFile } from "node:fs/promises";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { unmapUpper } from "../base/os/unmapped-upper.ts";
 import { timeoutSignal } from "../base/timers.ts";
-import { kindLabel } from "../cri/container/oci-container.ts";
+import { kindLabel } from "../client/kind-label.ts";
 import { criNamespace, type LayerArchives } from "../cri/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
 import { makeDiff } from "../diff/make-diff.ts";
 import { openMountRoom } from "../diff/mounted.ts";
-import { rootLabel } from "../garbage/references.ts";
+import { rootLabel } from "../metadata/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 
 /**

@@ -4,8 +4,8 @@ import { run } from "../base/process.ts";
 import type { RuntimeConfig } from "../config/config.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import { isRuncType } from "../cri/handlers.ts";
-import type { FlawedRuntime } from "../cri/ports.ts";
-import { flawsOf } from "../runtime/oci-runtime-flaws.ts";
+import type { FlawedRuntime } from "../oci/runtime-flaws.ts";
+import { flawsOf } from "../oci/runtime-flaws.ts";
 
 const limitMs = 5_000;
 

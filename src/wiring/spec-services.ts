@@ -6,11 +6,11 @@ import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import {
   createDefaultProfile,
   type DefaultAppArmorProfile,
-} from "../cri/spec/apparmor/default-profile.ts";
-import { createProfileKernel } from "../cri/spec/apparmor/profile-kernel.ts";
-import { createBlockioClasses } from "../cri/spec/classes/blockio.ts";
-import { createRdtGroups } from "../cri/spec/classes/rdt.ts";
-import type { HostFacts, SpecServices } from "../cri/spec/ports.ts";
+} from "../cri/oci-spec/apparmor/default-profile.ts";
+import { createProfileKernel } from "../cri/oci-spec/apparmor/profile-kernel.ts";
+import { createBlockioClasses } from "../cri/oci-spec/classes/blockio.ts";
+import { createRdtGroups } from "../cri/oci-spec/classes/rdt.ts";
+import type { HostFacts, SpecServices } from "../cri/oci-spec/ports.ts";
 
 /** What specs need of the host; another profile or file of classes is a reload away. */
 export interface ReloadableSpecServices extends SpecServices {

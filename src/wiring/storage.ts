@@ -2,6 +2,7 @@
 import path from "node:path";
 import { createContentStore } from "../content/content-store.ts";
 import { createGarbageCollector } from "../garbage/create-collector.ts";
+import { imagesTable } from "../images/image-records.ts";
 import { Leases } from "../metadata/leases.ts";
 import { openMetadata } from "../metadata/sqlite/open-metadata.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
@@ -92,6 +93,7 @@ export function storagePlugins({ config, log, fail }: Environment) {
       createGarbageCollector({
         metadata: context.get(metadata),
         content: context.get(content),
+        images: imagesTable(context.get(metadata)),
         snapshotters: snapshottersOf(context),
         leases: context.get(leases),
         log,

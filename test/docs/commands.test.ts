@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { Command } from "commander";
-import { buildBerth } from "../../src/cli/berth/program.ts";
+import { buildBerth } from "../../src/cli/berth-program.ts";
 import { buildBerthd } from "../../src/cli/berthd-program.ts";
 import { pages, root } from "./pages.ts";
 

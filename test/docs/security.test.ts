@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { runtimeFlaws } from "../../src/runtime/oci-runtime-flaws.ts";
+import { runtimeFlaws } from "../../src/oci/runtime-flaws.ts";
 import { namedTests, whyNot } from "./named-tests.ts";
 import { page, root } from "./pages.ts";
 
@@ -35,11 +35,11 @@ const known: readonly (readonly [named: string, is: boolean])[] = [
   ['`test/docs/none.test.ts` "a test"', false],
   ['`test/e2e/image-volumes.test.ts` "refuses an absolute sub path"', true],
   ['`test/e2e/image-volumes.test.ts` "refuses a sub path that was taken off the table"', false],
-  ['`src/cri/spec/sysctls.test.ts` "sysctls refuse …"', true],
+  ['`src/cri/oci-spec/sysctls.test.ts` "sysctls refuse …"', true],
   ['`test/e2e/advisories.test.ts` "CVE-2026-41579: a link in place of /dev"', true],
   ['`test/e2e/advisories.test.ts` "CVE-2026-00000: nothing"', false],
   ['`test/e2e/advisories.test.ts` "CVE-2024-21626: a working directory of /proc/self/fd/7"', true],
-  ['`src/cri/spec/cgroups-path.test.ts` "cgroupsPath of … with cgroupfs"', true],
+  ['`src/cri/oci-spec/cgroups-path.test.ts` "cgroupsPath of … with cgroupfs"', true],
 ];
 
 test("a test that is not there is found", () => {

@@ -121,7 +121,7 @@ const figures: readonly (readonly [
   [
     "docs/troubleshooting.md",
     "more than 4 MiB",
-    "src/cri/spec/cdi/cdi-registry.ts",
+    "src/cri/oci-spec/cdi/cdi-registry.ts",
     "maxFileBytes = 4 * 1024 * 1024",
   ],
   [

@@ -11,8 +11,8 @@ import type { MetadataStore } from "../../src/metadata/ports.ts";
 import { containersTable } from "../../src/metadata/records.ts";
 import type { ServiceImpl } from "../../src/rpc/service.ts";
 import type { CreateOptions } from "../../src/runtime/ports.ts";
-import { createContainersService } from "../../src/tasks/containers-service.ts";
-import { createNamespacesService, tableUser } from "../../src/tasks/namespaces-service.ts";
+import { createContainersService } from "../../src/services/containers-service.ts";
+import { createNamespacesService, tableUser } from "../../src/services/namespaces-service.ts";
 import { createTasksService, type TasksServiceOptions } from "../../src/tasks/tasks-service.ts";
 import { FakeRuntime } from "./fake-runtime.ts";
 

@@ -3,19 +3,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FaultCode, isFault } from "../../src/base/errors.ts";
 import { defaultConfig, defaultHandler } from "../../src/config/defaults.ts";
-import { buildContainerSpec } from "../../src/cri/spec/build-container-spec.ts";
+import { buildContainerSpec } from "../../src/cri/oci-spec/build-container-spec.ts";
 import type {
   ContainerSpecInput,
   HostFacts,
-  RootfsReader,
   RuntimeFeatures,
   SandboxSpecInput,
   SpecServices,
-} from "../../src/cri/spec/ports.ts";
+} from "../../src/cri/oci-spec/ports.ts";
 import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
 import type { Image, ImageConfig } from "../../src/images/ports.ts";
+import type { RootfsReader } from "../../src/oci/rootfs/ports.ts";
+import type { OciSpec } from "../../src/oci/spec.ts";
 import { codec } from "../../src/rpc/codec.ts";
-import type { OciSpec } from "../../src/runtime/oci/spec.ts";
 import { searchAccounts } from "../../src/trees/accounts/passwd-file.ts";
 
 /** A plain cgroup v2 host with everything that specs can ask for, but LSMs. */

@@ -5,6 +5,7 @@ import { createContentStore } from "../../src/content/content-store.ts";
 import type { ContentStore } from "../../src/content/ports.ts";
 import { createGarbageCollector } from "../../src/garbage/create-collector.ts";
 import type { GarbageCollector } from "../../src/garbage/ports.ts";
+import { imagesTable } from "../../src/images/image-records.ts";
 import { Leases } from "../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../src/metadata/ports.ts";
@@ -40,6 +41,13 @@ export async function makeStores(
   const snapshots = await make({ root: path.join(folder, "s"), metadata, log, trees });
   const leases = new Leases(metadata);
   const snapshotters = new Map([[snapshots.name, snapshots]]);
-  const garbage = createGarbageCollector({ metadata, content, snapshotters, leases, log });
+  const garbage = createGarbageCollector({
+    metadata,
+    content,
+    images: imagesTable(metadata),
+    snapshotters,
+    leases,
+    log,
+  });
   return { metadata, content, snapshots, snapshotters, leases, garbage };
 }

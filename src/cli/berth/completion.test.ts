@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { removeFolderSync } from "../../base/remove-folder.ts";
+import { buildBerth } from "../berth-program.ts";
 import { completionScripts, completions } from "./completion.ts";
-import { buildBerth } from "./program.ts";
 
 const io = { out: () => {}, error: () => {}, env: {} };
 const names = {

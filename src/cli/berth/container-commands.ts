@@ -5,7 +5,7 @@ import { fault, isFault, toFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
 import type { ContainersContainer } from "../../gen/tasks.gen.ts";
-import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
+import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { FlawedRuntime } from "../../cri/ports.ts";
+import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
 import { renderTable } from "./table.ts";
 
 /** A row for each flaw of each handler, and what to make of them. */

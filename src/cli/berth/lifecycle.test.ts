@@ -10,9 +10,9 @@ import { containerInit, type FakeServices, fakeServices } from "../../../test/su
 import { removeFolderSync } from "../../base/remove-folder.ts";
 import { createGrpcServer, type GrpcServer } from "../../rpc/grpc-server.ts";
 import { inProcessClient } from "../../rpc/in-process.ts";
+import { buildBerth } from "../berth-program.ts";
 import { runProgram } from "../run-program.ts";
 import type { Terminal } from "../terminal.ts";
-import { buildBerth } from "./program.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "berth cli "));
 const socket = path.join(folder, "b.sock");

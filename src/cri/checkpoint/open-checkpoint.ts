@@ -4,11 +4,11 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
+import { unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
 import type { Image } from "../../images/ports.ts";
-import { unpackArchive } from "../../tasks/checkpoint-archive.ts";
+import { LayeredTree } from "../../oci/rootfs/layered-tree.ts";
 import type { Facade } from "../facade.ts";
 import { criNamespace } from "../ports.ts";
-import { LayeredTree } from "../spec/layered-tree.ts";
 import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
 
 /** Where a container to be restored comes from: an archive on this node, or an image that holds one. */

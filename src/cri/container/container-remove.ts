@@ -8,7 +8,7 @@ import { act } from "../lifecycle/acts.ts";
 import { criNamespace } from "../ports.ts";
 import { settled, stopAtOnce } from "../sandbox/sandbox-take-down.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
-import { absentAsUndefined, purgeTask, waitUnder } from "./purge-task.ts";
+import { absentAsUndefined, purgeTask, waitUnder } from "../task/purge-task.ts";
 
 const removeMs = 120_000;
 

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import type { Task } from "../../client/ports.ts";
-import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
-import type { OciProcess, OciSpec } from "../../runtime/oci/spec.ts";
+import { parseExactJson } from "../../oci/encode-spec.ts";
+import type { OciProcess, OciSpec } from "../../oci/spec.ts";
 import type { Facade } from "../facade.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 

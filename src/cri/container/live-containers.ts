@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Container, Task } from "../../client/ports.ts";
-import type { OciProcess } from "../../runtime/oci/spec.ts";
-import type { ContainerLog } from "../logs/ports.ts";
+import type { ContainerLog } from "../../logs/ports.ts";
+import type { OciProcess } from "../../oci/spec.ts";
 
 /**
  * What the daemon holds of a container or sandbox while it runs. Nothing here is durable: recovery

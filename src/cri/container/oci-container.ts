@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ContainersContainerInit, ProtoAnyInit } from "../../gen/tasks.gen.ts";
-import { encodeOciSpec } from "../../runtime/oci/encode-spec.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+
+import { kindLabel } from "../../client/kind-label.ts";
+import type { ContainersContainerInit } from "../../gen/tasks.gen.ts";
+import type { OciSpec } from "../../oci/spec.ts";
+import { specAny } from "../../oci/spec-any.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
 
-/** Type URL of an OCI spec in an Any, as containerd clients write and expect it. */
-export const ociSpecTypeUrl = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
-
-/** Label that says whether a container of `k8s.io` is a pod's sandbox or a container in it. */
-export const kindLabel = "io.cri-containerd.kind";
 /** Label that `ctr tasks kill` reads its default signal from. */
 const stopSignalLabel = "io.containerd.image.config.stop-signal";
 
@@ -66,9 +63,4 @@ function withoutReserved(labels: Readonly<Record<string, string>>): Record<strin
       ([name]) => !reservedPrefixes.some((prefix) => name.startsWith(prefix)),
     ),
   );
-}
-
-/** A spec as the containerd record carries it. */
-export function specAny(spec: OciSpec): ProtoAnyInit {
-  return { type_url: ociSpecTypeUrl, value: encodeOciSpec(spec) };
 }

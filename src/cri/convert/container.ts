@@ -6,8 +6,8 @@ import type {
   ImageSpecInit,
   Signal,
 } from "../../gen/cri.gen.ts";
-import { criSignalName } from "../container/signals.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
+import { criSignalName } from "../task/signals.ts";
 
 const states = {
   created: "CONTAINER_CREATED",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { encodeExactJson, parseExactJson } from "../../runtime/oci/encode-spec.ts";
+import { encodeExactJson, parseExactJson } from "../../oci/encode-spec.ts";
 
 /** Fields that hold maps: their keys are data and keep their spelling. */
 const maps = new Set(["labels", "annotations", "sysctls", "unified"]);

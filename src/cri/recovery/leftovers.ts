@@ -4,15 +4,15 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { errnoOf } from "../../base/errors.ts";
+import { kindLabel } from "../../client/kind-label.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { isDoomed } from "../../trees/tree-remover.ts";
-import { kindLabel } from "../container/oci-container.ts";
-import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
 import { criNamespace } from "../ports.ts";
 import { sandboxOfVolume } from "../sandbox/image-volumes.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
+import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 import { leftoverExecs } from "./leftover-execs.ts";
 
 const leftoverMs = 10_000;

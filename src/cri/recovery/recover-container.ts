@@ -5,15 +5,15 @@ import { nowNanos } from "../../base/now.ts";
 import type { Container, Task } from "../../client/ports.ts";
 import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
-import { absentAsUndefined, endTask, waitUnder } from "../container/purge-task.ts";
+import { logOptionsOf } from "../container/log-options.ts";
 import type { Facade } from "../facade.ts";
-import { logOptionsOf } from "../logs/log-options.ts";
 import {
   becomeCreated,
   becomeExited,
   becomeRunning,
   type ContainerRecord,
 } from "../store/container-record.ts";
+import { absentAsUndefined, endTask, waitUnder } from "../task/purge-task.ts";
 
 const salvageMs = 2_000;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { watchSandbox } from "../container/exit-monitor.ts";
-import { absentAsUndefined, purgeContainer, waitUnder } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import {
@@ -10,6 +9,7 @@ import {
   networkRequest,
   type SandboxRecord,
 } from "../store/sandbox-record.ts";
+import { absentAsUndefined, purgeContainer, waitUnder } from "../task/purge-task.ts";
 
 /**
  * Brings one sandbox back. One that was being made when the daemon died was never answered, so it is

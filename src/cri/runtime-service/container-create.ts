@@ -6,11 +6,12 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
+import { kindLabel } from "../../client/kind-label.ts";
 import type { Container } from "../../client/ports.ts";
-import { rootLabel } from "../../garbage/references.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import type { Image, Images } from "../../images/ports.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+import { rootLabel } from "../../metadata/references.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 import { chainUsage } from "../../snapshots/chain-usage.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
@@ -19,8 +20,7 @@ import {
   checkpointSource,
   openCheckpoint,
 } from "../checkpoint/open-checkpoint.ts";
-import { containerRecordInit, kindLabel } from "../container/oci-container.ts";
-import { absentAsUndefined, purgeContainer } from "../container/purge-task.ts";
+import { containerRecordInit } from "../container/oci-container.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
 import type { PodHandler } from "../handlers.ts";
@@ -28,14 +28,15 @@ import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
+import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import { criNamespace } from "../ports.ts";
 import { imageVolumePath } from "../sandbox/image-volumes.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
-import type { BuiltContainerSpec } from "../spec/ports.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
+import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
 
 /** The kubelet gives CreateContainer two minutes. */

@@ -6,14 +6,13 @@ import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
 import type { Container, ExitHandle, NewTaskOptions, Task } from "../../client/ports.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
-import { purgeTask } from "../container/purge-task.ts";
+import { logOptionsOf } from "../container/log-options.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
-import { logOptionsOf } from "../logs/log-options.ts";
 import { criNamespace } from "../ports.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
@@ -25,6 +24,7 @@ import {
   describeState,
 } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { purgeTask } from "../task/purge-task.ts";
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { absentAsUndefined } from "../container/purge-task.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { describeOptions } from "../handlers.ts";
 import { handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
+import { absentAsUndefined } from "../task/purge-task.ts";
 
 /** ContainerStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
 export function containerStatus(facade: Facade): Verb<"ContainerStatus"> {

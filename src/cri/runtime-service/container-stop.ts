@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import { stopContainerTask } from "../container/stop-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
+import { stopContainerTask } from "../task/stop-task.ts";
 
 /** StopContainer: idempotent; no error for one that is unknown, exited or was never started. */
 export function stopContainer(facade: Facade): Verb<"StopContainer"> {

@@ -2,12 +2,12 @@
 import { fault } from "../../base/errors.ts";
 import type { Container } from "../../client/ports.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
-import { parseExactJson } from "../../runtime/oci/encode-spec.ts";
-import type { OciLinuxResources, OciSpec } from "../../runtime/oci/spec.ts";
-import { specAny } from "../container/oci-container.ts";
+import { parseExactJson } from "../../oci/encode-spec.ts";
+import type { OciLinuxResources, OciSpec } from "../../oci/spec.ts";
+import { specAny } from "../../oci/spec-any.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
-import { toOciResources } from "../spec/resources.ts";
+import { toOciResources } from "../oci-spec/resources.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 
 /**

@@ -7,11 +7,11 @@ import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
 import { deleteExec, killExec } from "../container/end-exec.ts";
 import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
-import { waitUnder } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import type { Operation } from "../lifecycle/operations.ts";
+import { refuseUnlessRunnable } from "../oci-spec/args.ts";
 import type { CapturedOutput } from "../ports.ts";
-import { refuseUnlessRunnable } from "../spec/args.ts";
+import { waitUnder } from "../task/purge-task.ts";
 
 /** What kubelets and crictl take in one message. */
 const clientBytes = 16 * 1024 * 1024;

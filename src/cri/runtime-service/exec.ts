@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { runningContainer } from "../container/exec-target.ts";
 import type { Facade, Verb } from "../facade.ts";
-import { refuseUnlessRunnable } from "../spec/args.ts";
+import { refuseUnlessRunnable } from "../oci-spec/args.ts";
 
 /**
  * Exec: a URL, good for one client and a minute. FAILED_PRECONDITION unless the container runs;

@@ -3,11 +3,11 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { removeContainerByForce, removeUnrecorded } from "../container/container-remove.ts";
-import { purgeContainer, waitUnder } from "../container/purge-task.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { settled, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
+import { purgeContainer, waitUnder } from "../task/purge-task.ts";
 
 const removeMs = 120_000;
 /** After so many failures to take its network down a sandbox goes all the same. */

@@ -9,17 +9,16 @@ import type { Container, ExitHandle, Task } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
 import { watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
-import { purgeContainer } from "../container/purge-task.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor, type PodHandler } from "../handlers.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
+import type { UserMappings } from "../oci-spec/user-namespace.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { assertReachable } from "../sandbox/reachable.ts";
 import { makeSandboxFiles, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
-import type { UserMappings } from "../spec/user-namespace.ts";
 import {
   netnsPathOf,
   networkRequest,
@@ -27,6 +26,7 @@ import {
   type SandboxRecord,
   usesHostNetwork,
 } from "../store/sandbox-record.ts";
+import { purgeContainer } from "../task/purge-task.ts";
 import { sandboxName, validSandboxConfig } from "../validate.ts";
 
 /** The kubelet gives RunPodSandbox four minutes. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { nowNanos } from "../../base/now.ts";
-import { absentAsUndefined } from "../container/purge-task.ts";
 import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
@@ -9,6 +8,7 @@ import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { describeOptions } from "../handlers.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
 import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
+import { absentAsUndefined } from "../task/purge-task.ts";
 
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
 export function podSandboxStatus(facade: Facade): Verb<"PodSandboxStatus"> {

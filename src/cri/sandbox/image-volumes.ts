@@ -5,17 +5,17 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, toFault } from "../../base/errors.ts";
 import { mountsHolding } from "../../base/os/mount-table.ts";
-import { rootLabel } from "../../garbage/references.ts";
+import { kindLabel } from "../../client/kind-label.ts";
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
+import { rootLabel } from "../../metadata/references.ts";
+import { LayeredTree } from "../../oci/rootfs/layered-tree.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import type { PrepareOptions, SnapshotInfo } from "../../snapshots/ports.ts";
-import { kindLabel } from "../container/oci-container.ts";
-import { absentAsUndefined } from "../container/purge-task.ts";
 import type { Facade } from "../facade.ts";
 import { criNamespace } from "../ports.ts";
-import { LayeredTree } from "../spec/layered-tree.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { absentAsUndefined } from "../task/purge-task.ts";
 import { podMappings } from "./pod-mappings.ts";
 
 /** Snapshots of this kind belong to the sandbox that their other label names. */

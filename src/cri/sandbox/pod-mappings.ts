@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Facade } from "../facade.ts";
-import { type UserMappings, userMappings } from "../spec/user-namespace.ts";
+import { type UserMappings, userMappings } from "../oci-spec/user-namespace.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { podHandler } from "./pod-handler.ts";
 

@@ -4,10 +4,10 @@ import { errnoOf } from "../../base/errors.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
 import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
 import type { RemovesTrees } from "../../trees/ports.ts";
+import { podHostname } from "../oci-spec/pod-hostname.ts";
+import type { UserMappings } from "../oci-spec/user-namespace.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
-import { podHostname } from "../spec/pod-hostname.ts";
-import type { UserMappings } from "../spec/user-namespace.ts";
 
 /** What containers get as /dev/shm unless the pod has the node's IPC. */
 const shmBytes = 64 * 1024 * 1024;

@@ -2,8 +2,6 @@
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { settlesWithin } from "../../base/waits.ts";
-import { killNow, purgeTask, waitUnder } from "../container/purge-task.ts";
-import { stopContainerTask } from "../container/stop-task.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
 import type { Operation } from "../lifecycle/operations.ts";
@@ -16,6 +14,8 @@ import {
   type SandboxRecord,
   withoutNetwork,
 } from "../store/sandbox-record.ts";
+import { killNow, purgeTask, waitUnder } from "../task/purge-task.ts";
+import { stopContainerTask } from "../task/stop-task.ts";
 import { removeImageVolumes } from "./image-volumes.ts";
 
 /**

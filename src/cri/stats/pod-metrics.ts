@@ -5,8 +5,8 @@ import { taskLabelKeys, taskLabels } from "../../metrics/task-labels.ts";
 import { taskMetricDefinitions } from "../../metrics/task-metric-definitions.ts";
 import type { TaskSample } from "../../metrics/task-samples.ts";
 import type { MetricHost, TaskMetricDefinition } from "../../metrics/tasks/definition.ts";
-import { waitUnder } from "../container/purge-task.ts";
 import type { PodMetricsReader } from "../ports.ts";
+import { waitUnder } from "../task/purge-task.ts";
 
 export interface PodMetricsOptions {
   readonly host: MetricHost;

@@ -5,6 +5,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { within } from "../../base/waits.ts";
+import type { ContainerLog, LogTap } from "../../logs/ports.ts";
 import type {
   AttachTarget,
   ProcessSession,
@@ -15,7 +16,6 @@ import type {
 import { type RunningContainer, runningContainer } from "../container/exec-target.ts";
 import type { LiveContainer } from "../container/live-containers.ts";
 import type { Facade } from "../facade.ts";
-import type { ContainerLog, LogTap } from "../logs/ports.ts";
 import { cutAtStop } from "./cut-at-stop.ts";
 import { SessionFifoFolder } from "./session-fifos.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import { isRecord } from "../../runtime/is-record.ts";
+import { isRecord } from "../../base/is-record.ts";
 
 // What is taken of a document, whoever wrote it. What an image keeps in memory for as long as it is known is
 // its layers' digests, what its process is to be like, and labels: some 400 KiB at most.

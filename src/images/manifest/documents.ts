@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
 import { isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
-import { isRecord } from "../../runtime/is-record.ts";
 import type { ImageConfig } from "../ports.ts";
 import {
   checkAnnotations,

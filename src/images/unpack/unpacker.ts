@@ -13,7 +13,7 @@ import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
-import { rootLabel } from "../../garbage/references.ts";
+import { rootLabel } from "../../metadata/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";

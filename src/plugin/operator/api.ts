@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole API between Berth and an operator's plugin. docs/plugins.md explains it to authors.
 import type { ContainerConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 
 /**
  * The version of this API. A plugin names the one it was written for; it is raised when a plugin

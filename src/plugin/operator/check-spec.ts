@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 
 type Check = (value: unknown) => boolean;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fault } from "../../base/errors.ts";
 import { silentLogger } from "../../base/logger.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 import { type ChainMember, PluginChain } from "./plugin-chain.ts";
 import type { PluginHost } from "./plugin-host.ts";
 

@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { OciSpec } from "../../runtime/oci/spec.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 import type { ContainerCreate, HookName, SandboxCreate } from "./api.ts";
 import { checkSpec } from "./check-spec.ts";
 import type { PluginHost } from "./plugin-host.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
 import { codec } from "../../rpc/codec.ts";
-import { isRecord } from "../is-record.ts";
 
 /** Where a shim serves and what it speaks. Kept in the bundle as bootstrap.json. */
 export interface Bootstrap {

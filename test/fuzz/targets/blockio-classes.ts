@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { parseBlockioConfig } from "../../../src/cri/spec/classes/blockio-config.ts";
+import { parseBlockioConfig } from "../../../src/cri/oci-spec/classes/blockio-config.ts";
 import type { FuzzTarget } from "../target.ts";
 
 /** The file of block I/O classes, YAML or JSON. */
 export const target: FuzzTarget = {
   name: "blockio-classes",
   parses: [
-    "src/cri/spec/classes/blockio-config.ts",
-    "src/cri/spec/classes/rate.ts",
-    "src/cri/spec/parse-yaml.ts",
+    "src/cri/oci-spec/classes/blockio-config.ts",
+    "src/cri/oci-spec/classes/rate.ts",
+    "src/cri/oci-spec/parse-yaml.ts",
   ],
   maxBytes: 1024,
   dictionary: [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
-import { type CdiSpec, parseCdiSpec } from "../../../src/cri/spec/cdi/cdi-spec.ts";
+import { type CdiSpec, parseCdiSpec } from "../../../src/cri/oci-spec/cdi/cdi-spec.ts";
 import { ByteSource } from "../byte-source.ts";
 import { present } from "../support/present.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -10,10 +10,10 @@ import type { FuzzTarget } from "../target.ts";
 export const target: FuzzTarget = {
   name: "cdi-spec",
   parses: [
-    "src/cri/spec/cdi/cdi-spec.ts",
-    "src/cri/spec/cdi/cdi-version.ts",
-    "src/cri/spec/cdi/cdi-names.ts",
-    "src/cri/spec/parse-yaml.ts",
+    "src/cri/oci-spec/cdi/cdi-spec.ts",
+    "src/cri/oci-spec/cdi/cdi-version.ts",
+    "src/cri/oci-spec/cdi/cdi-names.ts",
+    "src/cri/oci-spec/parse-yaml.ts",
   ],
   maxBytes: 2048,
   dictionary: [

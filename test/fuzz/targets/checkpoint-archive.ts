@@ -12,9 +12,9 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
+import { packFolder } from "../../../src/checkpoint/checkpoint-archive.ts";
 import { readImageNames } from "../../../src/cri/checkpoint/open-checkpoint.ts";
 import { type Extractor, startExtractor } from "../../../src/images/unpack/extract-layer.ts";
-import { packFolder } from "../../../src/tasks/checkpoint-archive.ts";
 import { ByteSource } from "../byte-source.ts";
 import { scratchFolder } from "../scratch-folder.ts";
 import { type FuzzTarget, refused } from "../target.ts";
@@ -36,7 +36,7 @@ let ending: NodeJS.Timeout | undefined;
  */
 export const target: FuzzTarget = {
   name: "checkpoint-archive",
-  parses: ["src/tasks/checkpoint-archive.ts", "src/cri/checkpoint/open-checkpoint.ts"],
+  parses: ["src/checkpoint/checkpoint-archive.ts", "src/cri/checkpoint/open-checkpoint.ts"],
   dictionary: [
     "ustar",
     "../",

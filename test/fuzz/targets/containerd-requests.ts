@@ -9,12 +9,12 @@ import type { CallContext, ServiceImpl, ServiceName } from "../../../src/rpc/ser
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
 import { faultAtBoundary } from "../../../src/rpc/status.ts";
 import { createContentService } from "../../../src/services/content-service.ts";
+import { createHealthService } from "../../../src/services/health-service.ts";
 import { createImagesService } from "../../../src/services/images-service.ts";
+import { createIntrospectionService } from "../../../src/services/introspection-service.ts";
 import { createLeasesService } from "../../../src/services/leases-service.ts";
 import { createSnapshotsService } from "../../../src/services/snapshots-service.ts";
-import { createHealthService } from "../../../src/tasks/health-service.ts";
-import { createIntrospectionService } from "../../../src/tasks/introspection-service.ts";
-import { createVersionService } from "../../../src/tasks/version-service.ts";
+import { createVersionService } from "../../../src/services/version-service.ts";
 import { containerInit, fakeServices } from "../../support/services.ts";
 import { makeStores } from "../../support/stores.ts";
 import { testTrees } from "../../support/trees.ts";
@@ -82,26 +82,26 @@ export const target: FuzzTarget = {
     "src/services/leases-service.ts",
     "src/services/snapshots-service.ts",
     "src/services/updated-labels.ts",
-    "src/tasks/checkpoint-archive.ts",
+    "src/checkpoint/checkpoint-archive.ts",
     "src/tasks/checkpoint-content.ts",
     "src/tasks/checkpoint-task.ts",
-    "src/tasks/container-record.ts",
-    "src/tasks/containers-service.ts",
+    "src/services/container-record.ts",
+    "src/services/containers-service.ts",
     "src/tasks/create-task.ts",
     "src/tasks/delete-task.ts",
     "src/tasks/exec-process.ts",
-    "src/tasks/field-mask.ts",
+    "src/rpc/field-mask.ts",
     "src/tasks/freeze-and-update.ts",
-    "src/tasks/health-service.ts",
+    "src/services/health-service.ts",
     "src/tasks/inspect-tasks.ts",
-    "src/tasks/introspection-service.ts",
-    "src/tasks/namespaces-service.ts",
-    "src/tasks/required-namespace.ts",
+    "src/services/introspection-service.ts",
+    "src/services/namespaces-service.ts",
+    "src/rpc/required-namespace.ts",
     "src/tasks/run-process.ts",
     "src/tasks/task-lookup.ts",
     "src/tasks/task-metrics.ts",
     "src/tasks/tasks-service.ts",
-    "src/tasks/version-service.ts",
+    "src/services/version-service.ts",
   ],
   dictionary: [
     "containerd.io/gc.root",

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { defaultHandler } from "../../../src/config/defaults.ts";
-import { buildContainerSpec } from "../../../src/cri/spec/build-container-spec.ts";
-import { buildSandboxSpec } from "../../../src/cri/spec/build-sandbox-spec.ts";
+import { buildContainerSpec } from "../../../src/cri/oci-spec/build-container-spec.ts";
+import { buildSandboxSpec } from "../../../src/cri/oci-spec/build-sandbox-spec.ts";
 import { validContainerConfig, validSandboxConfig } from "../../../src/cri/validate.ts";
 import type { ContainerConfig, PodSandboxConfig } from "../../../src/gen/cri.gen.ts";
+import { encodeOciSpec, parseExactJson } from "../../../src/oci/encode-spec.ts";
+import type { OciSpec } from "../../../src/oci/spec.ts";
 import { codec } from "../../../src/rpc/codec.ts";
-import { encodeOciSpec, parseExactJson } from "../../../src/runtime/oci/encode-spec.ts";
-import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
 import {
   containerInput,
   memoryRootfs,
@@ -37,36 +37,36 @@ export const target: FuzzTarget = {
   parses: [
     "src/cri/validate.ts",
     "src/cri/config-limits.ts",
-    "src/runtime/oci/encode-spec.ts",
-    "src/cri/spec/add-mounts.ts",
-    "src/cri/spec/annotations.ts",
-    "src/cri/spec/args.ts",
-    "src/cri/spec/base-spec.ts",
-    "src/cri/spec/build-container-spec.ts",
-    "src/cri/spec/build-sandbox-spec.ts",
-    "src/cri/spec/capabilities.ts",
-    "src/cri/spec/cgroups-path.ts",
-    "src/cri/spec/confine.ts",
-    "src/cri/spec/container-mounts.ts",
-    "src/cri/spec/default-mounts.ts",
-    "src/cri/spec/devices.ts",
-    "src/cri/spec/env.ts",
-    "src/cri/spec/file-problem.ts",
-    "src/cri/spec/host-paths.ts",
-    "src/cri/spec/hugepages.ts",
-    "src/cri/spec/invalid.ts",
-    "src/cri/spec/masked-paths.ts",
-    "src/cri/spec/mount-propagation.ts",
-    "src/cri/spec/namespaces.ts",
-    "src/cri/spec/oom-score.ts",
-    "src/cri/spec/pod-hostname.ts",
-    "src/cri/spec/requested-mounts.ts",
-    "src/cri/spec/resources.ts",
-    "src/cri/spec/selinux.ts",
-    "src/cri/spec/sysctls.ts",
-    "src/cri/spec/user-namespace.ts",
-    "src/cri/spec/user.ts",
-    "src/cri/spec/volumes.ts",
+    "src/oci/encode-spec.ts",
+    "src/cri/oci-spec/add-mounts.ts",
+    "src/cri/oci-spec/annotations.ts",
+    "src/cri/oci-spec/args.ts",
+    "src/oci/base-spec.ts",
+    "src/cri/oci-spec/build-container-spec.ts",
+    "src/cri/oci-spec/build-sandbox-spec.ts",
+    "src/cri/oci-spec/capabilities.ts",
+    "src/cri/oci-spec/cgroups-path.ts",
+    "src/cri/oci-spec/confine.ts",
+    "src/cri/oci-spec/container-mounts.ts",
+    "src/oci/default-mounts.ts",
+    "src/cri/oci-spec/devices.ts",
+    "src/cri/oci-spec/env.ts",
+    "src/base/file-problem.ts",
+    "src/cri/oci-spec/host-paths.ts",
+    "src/cri/oci-spec/hugepages.ts",
+    "src/base/invalid-field.ts",
+    "src/oci/masked-paths.ts",
+    "src/cri/oci-spec/mount-propagation.ts",
+    "src/cri/oci-spec/namespaces.ts",
+    "src/cri/oci-spec/oom-score.ts",
+    "src/cri/oci-spec/pod-hostname.ts",
+    "src/cri/oci-spec/requested-mounts.ts",
+    "src/cri/oci-spec/resources.ts",
+    "src/cri/oci-spec/selinux.ts",
+    "src/cri/oci-spec/sysctls.ts",
+    "src/cri/oci-spec/user-namespace.ts",
+    "src/oci/user.ts",
+    "src/cri/oci-spec/volumes.ts",
   ],
   dictionary: [
     "CAP_SYS_ADMIN",

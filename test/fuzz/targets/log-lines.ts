@@ -2,13 +2,9 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { LogReader } from "../../../src/cli/streaming/log-reader.ts";
-import {
-  LineFormatter,
-  type LineSink,
-  type StreamName,
-} from "../../../src/cri/logs/line-formatter.ts";
-import { LogFile } from "../../../src/cri/logs/log-file.ts";
-import { mendTail } from "../../../src/cri/logs/mend-tail.ts";
+import { LineFormatter, type LineSink, type StreamName } from "../../../src/logs/line-formatter.ts";
+import { LogFile } from "../../../src/logs/log-file.ts";
+import { mendTail } from "../../../src/logs/mend-tail.ts";
 import { ByteSource } from "../byte-source.ts";
 import { scratchFolder } from "../scratch-folder.ts";
 import { pieces } from "../support/cuts.ts";
@@ -22,9 +18,9 @@ const time = Buffer.from("2026-11-23T22:20:00.123456789Z");
 export const target: FuzzTarget = {
   name: "log-lines",
   parses: [
-    "src/cri/logs/line-formatter.ts",
-    "src/cri/logs/mend-tail.ts",
-    "src/cri/logs/log-file.ts",
+    "src/logs/line-formatter.ts",
+    "src/logs/mend-tail.ts",
+    "src/logs/log-file.ts",
     "src/cli/streaming/log-reader.ts",
   ],
   dictionary: [

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import {
   type ProfileContext,
   parseSeccompProfile,
-} from "../../../src/cri/spec/seccomp/profile-file.ts";
-import type { OciSeccomp } from "../../../src/runtime/oci/spec.ts";
+} from "../../../src/cri/oci-spec/seccomp/profile-file.ts";
+import type { OciSeccomp } from "../../../src/oci/spec.ts";
 import { ByteSource } from "../byte-source.ts";
 import { present } from "../support/present.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -19,7 +19,7 @@ const context: ProfileContext = {
 /** A profile as a node keeps it for its pods, in the OCI form or Docker's; or the bytes from which one is made. */
 export const target: FuzzTarget = {
   name: "seccomp-profile",
-  parses: ["src/cri/spec/seccomp/profile-file.ts", "src/runtime/oci/encode-spec.ts"],
+  parses: ["src/cri/oci-spec/seccomp/profile-file.ts", "src/oci/encode-spec.ts"],
   dictionary: [
     '"defaultAction":"SCMP_ACT_ERRNO"',
     '"architectures":["SCMP_ARCH_X86_64"]',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { fault } from "../../../src/base/errors.ts";
-import { parseRuntimeFeatures } from "../../../src/cri/spec/runtime-features.ts";
+import { parseRuntimeFeatures } from "../../../src/cri/oci-spec/runtime-features.ts";
 import { codec } from "../../../src/rpc/codec.ts";
 import { criuReasons } from "../../../src/runtime/criu-fault.ts";
 import { parseVersion, programOf } from "../../../src/runtime/shim/binary.ts";
@@ -24,7 +24,7 @@ export const target: FuzzTarget = {
     "src/runtime/shim/binary.ts",
     "src/runtime/shim/shim-fault.ts",
     "src/runtime/criu-fault.ts",
-    "src/cri/spec/runtime-features.ts",
+    "src/cri/oci-spec/runtime-features.ts",
   ],
   dictionary: [
     "null",

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import {
-  encodeExactJson,
-  ociInteger,
-  parseExactJson,
-} from "../../../src/runtime/oci/encode-spec.ts";
+import { encodeExactJson, ociInteger, parseExactJson } from "../../../src/oci/encode-spec.ts";
 import {
   cgroupsPath,
   cgroupsPathIn,
@@ -20,7 +16,7 @@ const spec =
 /** Specs as clients send them: what is taken from their text is what is in their JSON, and all else stays as it is. */
 export const target: FuzzTarget = {
   name: "spec-text",
-  parses: ["src/runtime/spec-text.ts", "src/runtime/oci/encode-spec.ts"],
+  parses: ["src/runtime/spec-text.ts", "src/oci/encode-spec.ts"],
   dictionary: [
     '"oomScoreAdj":',
     '"cgroupsPath":',

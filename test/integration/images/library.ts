@@ -9,6 +9,7 @@ import {
   type ImageLibrary,
   type ImagesOptions,
 } from "../../../src/images/create-images.ts";
+import { imagesTable } from "../../../src/images/image-records.ts";
 import { hostPlatform } from "../../../src/images/manifest/platform.ts";
 import { Leases } from "../../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
@@ -51,6 +52,7 @@ export async function openLibrary(
     garbage: createGarbageCollector({
       metadata,
       content,
+      images: imagesTable(metadata),
       snapshotters: new Map([[snapshotter.name, snapshotter]]),
       leases: new Leases(metadata),
       log,

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { isFault } from "../../../src/base/errors.ts";
-import { rootLabel } from "../../../src/garbage/references.ts";
+import { rootLabel } from "../../../src/metadata/references.ts";
 import { lacking } from "../../support/lacking.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { type Registry, startRegistry } from "../../support/registry.ts";

@@ -5,7 +5,7 @@ import path from "node:path";
 import test from "node:test";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import { mount, unmount } from "../../../src/base/os/mount.ts";
-import { createContainerLogs } from "../../../src/cri/logs/container-logs.ts";
+import { createContainerLogs } from "../../../src/logs/container-logs.ts";
 import { parseCriLog } from "../../support/cri-log.ts";
 import { scratch } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";

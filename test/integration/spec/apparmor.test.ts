@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
-import { createProfileKernel } from "../../../src/cri/spec/apparmor/profile-kernel.ts";
-import { defaultProfileText } from "../../../src/cri/spec/apparmor/profile-text.ts";
+import { createProfileKernel } from "../../../src/cri/oci-spec/apparmor/profile-kernel.ts";
+import { defaultProfileText } from "../../../src/cri/oci-spec/apparmor/profile-text.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { run } from "../../support/run.ts";
 

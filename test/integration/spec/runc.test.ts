@@ -4,19 +4,19 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { buildContainerSpec } from "../../../src/cri/spec/build-container-spec.ts";
-import { buildSandboxSpec } from "../../../src/cri/spec/build-sandbox-spec.ts";
-import { readHostFacts } from "../../../src/cri/spec/host-facts.ts";
+import { buildContainerSpec } from "../../../src/cri/oci-spec/build-container-spec.ts";
+import { buildSandboxSpec } from "../../../src/cri/oci-spec/build-sandbox-spec.ts";
+import { readHostFacts } from "../../../src/cri/oci-spec/host-facts.ts";
 import type {
   ContainerSpecInput,
   HostFacts,
   RuntimeFeatures,
-} from "../../../src/cri/spec/ports.ts";
-import { openRootfs } from "../../../src/cri/spec/rootfs-reader.ts";
-import { readRuntimeFeatures } from "../../../src/cri/spec/runtime-features.ts";
+} from "../../../src/cri/oci-spec/ports.ts";
+import { readRuntimeFeatures } from "../../../src/cri/oci-spec/runtime-features.ts";
 import type { ContainerConfigInit } from "../../../src/gen/cri.gen.ts";
-import { encodeOciSpec } from "../../../src/runtime/oci/encode-spec.ts";
-import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
+import { encodeOciSpec } from "../../../src/oci/encode-spec.ts";
+import { openRootfs } from "../../../src/oci/rootfs/rootfs-reader.ts";
+import type { OciSpec } from "../../../src/oci/spec.ts";
 import { workHere } from "../../../src/trees/run-here.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { type RunResult, run } from "../../support/run.ts";

@@ -10,14 +10,14 @@ import {
   createRuntimeService,
   type RuntimeService,
 } from "../../../src/cri/create-runtime-service.ts";
-import type { ContainerLog, ContainerLogs } from "../../../src/cri/logs/ports.ts";
+import type { HostFacts, RuntimeFeatures } from "../../../src/cri/oci-spec/ports.ts";
 import type { ContainerEvent, RuntimeServicePorts } from "../../../src/cri/ports.ts";
-import type { HostFacts, RuntimeFeatures } from "../../../src/cri/spec/ports.ts";
 import type { CriServices } from "../../../src/gen/cri.gen.ts";
 import type { Image } from "../../../src/images/ports.ts";
+import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
+import type { OciSpec } from "../../../src/oci/spec.ts";
 import { codec, type MessageName } from "../../../src/rpc/codec.ts";
 import type { CallContext } from "../../../src/rpc/service.ts";
-import type { OciSpec } from "../../../src/runtime/oci/spec.ts";
 import { FakeClient } from "./fake-client.ts";
 import { MemoryMetadata } from "./memory-metadata.ts";
 import { Steps } from "./steps.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryRootfs } from "../../../../test/support/spec-input.ts";
-import type { OciSpec } from "../../../runtime/oci/spec.ts";
+import type { OciSpec } from "../../../oci/spec.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
 
 const image = {

@@ -3,14 +3,14 @@
 import type { Cancellable } from "../../../base/cancellable.ts";
 import { fault } from "../../../base/errors.ts";
 import { parseSize } from "../../../config/quantity.ts";
-import { startingSpec } from "../../../cri/spec/base-spec.ts";
-import { capabilitySets, knownCapabilities } from "../../../cri/spec/capabilities.ts";
-import { cgroupMount } from "../../../cri/spec/default-mounts.ts";
-import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../cri/spec/masked-paths.ts";
-import type { RootfsReader } from "../../../cri/spec/ports.ts";
-import { resolveUser } from "../../../cri/spec/user.ts";
 import type { ImageConfig } from "../../../images/ports.ts";
-import type { OciMount, OciNamespace, OciProcess, OciSpec } from "../../../runtime/oci/spec.ts";
+import { startingSpec } from "../../../oci/base-spec.ts";
+import { capabilitySets, knownCapabilities } from "../../../oci/capabilities.ts";
+import { cgroupMount } from "../../../oci/default-mounts.ts";
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/masked-paths.ts";
+import type { RootfsReader } from "../../../oci/rootfs/ports.ts";
+import type { OciMount, OciNamespace, OciProcess, OciSpec } from "../../../oci/spec.ts";
+import { resolveUser } from "../../../oci/user.ts";
 
 /** What `berth run` and `berth container create` say about the container. */
 export interface SpecFlags {

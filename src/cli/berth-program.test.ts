@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fault } from "../base/errors.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
+import { createBerthImagesService, createBerthOperationsService } from "../cri/berth-service.ts";
+import type { PodSandboxInit } from "../gen/cri.gen.ts";
+import { flawsOf } from "../oci/runtime-flaws.ts";
+import { createGrpcServer, type GrpcServer } from "../rpc/grpc-server.ts";
+import { buildBerth } from "./berth-program.ts";
+import { runProgram } from "./run-program.ts";
+
+const folder = mkdtempSync(path.join(tmpdir(), "berth cli "));
+const socket = path.join(folder, "b.sock");
+const pod = {
+  id: "4f1c00000000000000000000",
+  metadata: { name: "web", namespace: "default", uid: "u1", attempt: 1 },
+  state: "SANDBOX_READY",
+  createdAt: BigInt(Date.now() - 5_410_000) * 1_000_000n,
+  labels: { app: "web" },
+} as const;
+const container = {
+  id: "c0ffee00000000000000",
+  podSandboxId: pod.id,
+  metadata: { name: "main", attempt: 0 },
+  image: { image: "docker.io/library/busybox:1" },
+  state: "CONTAINER_RUNNING",
+  createdAt: pod.createdAt,
+} as const;
+/** What ListPodSandbox answers. */
+let listed: PodSandboxInit = pod;
+let networkIsReady = true;
+let server: GrpcServer;
+
+before(async () => {
+  server = createGrpcServer({ path: socket });
+  server.add("runtime.v1.RuntimeService", {
+    Version: async () => ({
+      version: "0.1.0",
+      runtimeName: "berth",
+      runtimeVersion: "0.1.0",
+      runtimeApiVersion: "v1",
+    }),
+    Status: async () => ({
+      status: {
+        conditions: [
+          { type: "RuntimeReady", status: true },
+          {
+            type: "NetworkReady",
+            status: networkIsReady,
+            reason: networkIsReady ? "" : "NoConfig",
+          },
+        ],
+      },
+      runtimeHandlers: [
+        { name: "runc", features: { recursiveReadOnlyMounts: true, userNamespaces: false } },
+      ],
+      info: {
+        flawedRuntimes: JSON.stringify([
+          {
+            handler: "runc",
+            binary: "runc",
+            version: "1.3.5",
+            build: "1.3.5-1",
+            flaws: flawsOf("runc", "1.3.5"),
+          },
+        ]),
+      },
+    }),
+    RuntimeConfig: async () => ({ linux: { cgroupDriver: "CGROUPFS" } }),
+    ListPodSandbox: async ({ filter }) => ({
+      items: pod.id.startsWith(filter?.id ?? "") ? [listed] : [],
+    }),
+    PodSandboxStatus: async () => ({ status: { ...pod, network: { ip: "10.0.0.2" } } }),
+    ListContainers: async ({ filter }) => ({
+      containers: filter?.state?.state === "CONTAINER_EXITED" ? [] : [container],
+    }),
+    ContainerStatus: async () => ({ status: { ...container, logPath: "/var/log/pods/web/0.log" } }),
+  });
+  server.add("runtime.v1.ImageService", {
+    ListImages: async () => ({
+      images: [
+        { id: "sha256:abcdef0123456789", repoTags: ["a:1"], size: 1_500_000n, pinned: true },
+      ],
+    }),
+    ImageStatus: async () => ({ image: null }),
+  });
+  server.add(
+    "berth.v1.Images",
+    createBerthImagesService({
+      load: async (file, { name }) => {
+        if (!file.endsWith(".tar"))
+          throw fault("INVALID_ARGUMENT", `"${file}" is no image archive`);
+        return [{ id: "sha256:1", repoTags: [name ?? "none"], repoDigests: [] }] as never;
+      },
+    }),
+  );
+  server.add(
+    "berth.v1.Operations",
+    createBerthOperationsService({
+      list: () => [
+        {
+          rpc: "StopPodSandbox",
+          object: pod.id,
+          seconds: 12,
+          stages: [{ stage: "network", seconds: 11 }],
+        },
+      ],
+    }),
+  );
+  await server.listen();
+});
+after(async () => {
+  await server.close();
+  removeFolderSync(folder);
+});
+
+async function berth(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const io = {
+    out: (text: string) => void (out += text),
+    error: (text: string) => void (err += text),
+    env: { BERTH_ADDRESS: socket },
+  };
+  const code = await runProgram(buildBerth(io), args, io);
+  return { code, out, err };
+}
+
+const shown: readonly { args: string[]; says: RegExp }[] = [
+  { args: ["version"], says: /^daemon +berth 0\.1\.0$/m },
+  {
+    args: ["status"],
+    says: /^RuntimeReady +yes$[^]*^runc +recursiveReadOnlyMounts$[^]*^cgroup driver: cgroupfs$/m,
+  },
+  {
+    args: ["status"],
+    says: /^runc +runc 1\.3\.5 +CVE-2026-41579 +1\.3\.6, 1\.4\.3, 1\.5\.0-rc\.3 +\S.*$[^]*\(1\.3\.5-1\): ask its security tracker\.$/m,
+  },
+  { args: ["pod", "ls"], says: /^4f1c000000000 +default +web +1 +ready +1h30m +\(default\)$/m },
+  {
+    args: ["pod", "inspect", "4f1c"],
+    says: /^address +10\.0\.0\.2$[^]*^c0ffee0000000 +main +running[^]*^StopPodSandbox .* network \(11s\)$/m,
+  },
+  {
+    args: ["ps"],
+    says: /^c0ffee0000000 +main +running +0 +1h30m +docker\.io\/library\/busybox:1 +4f1c000000000$/m,
+  },
+  { args: ["image", "ls"], says: /^a:1 +abcdef0123456 +1\.4MiB +yes$/m },
+  { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
+  { args: ["operations"], says: /^StopPodSandbox +4f1c0+ +12s +network \(11s\)$/m },
+];
+for (const { args, says } of shown) {
+  test(`berth ${args.join(" ")} shows what the daemon has`, async () => {
+    const { code, out, err } = await berth(...args);
+    assert.equal(err, "");
+    assert.equal(code, 0);
+    assert.match(out, says);
+  });
+}
+
+test("berth prints JSON with --json, before the command's name or after it", async () => {
+  for (const args of [
+    ["--json", "pod", "ls"],
+    ["pod", "ls", "--json"],
+  ]) {
+    const { out } = await berth(...args);
+    const [first] = JSON.parse(out) as { id: string; createdAt: string }[];
+    assert.deepEqual([first?.id, first?.createdAt], [pod.id, pod.createdAt.toString()]);
+  }
+});
+
+test("what others named does not move the terminal, nor make rows of its own", async () => {
+  const evil = "\u001b[2J\u009b1A\nweb   ready";
+  listed = { ...pod, metadata: { ...pod.metadata, name: evil } };
+  try {
+    const { out } = await berth("pod", "ls");
+    assert.match(out, /\\u001b\[2J\\u009b1A\\u000aweb/);
+    assert.equal(out.trimEnd().split("\n").length, 2);
+    const { out: json } = await berth("pod", "ls", "--json");
+    assert.ok(!json.includes("\u001b") && !json.includes("\u009b"));
+    const [first] = JSON.parse(json) as { metadata: { name: string } }[];
+    assert.equal(first?.metadata.name, evil);
+  } finally {
+    listed = pod;
+  }
+});
+
+const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
+  { args: ["pod", "inspect", "zzz"], code: 1, says: /^berth: pod "zzz" not found\n$/ },
+  { args: ["image", "rm", "nope"], code: 1, says: /^berth: image "nope" not found\n$/ },
+  { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
+  { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },
+  { args: ["ps", "--timeout", "soon"], code: 1, says: /bad --timeout "soon"/ },
+  {
+    args: ["ps", "-a", "/nowhere/b.sock"],
+    code: 1,
+    says: /^berth: cannot reach berthd on \/nowhere\/b\.sock: is it running there\? \(connect ENOENT \/nowhere\/b\.sock\)\n/,
+  },
+  { args: ["pods"], code: 2, says: /unknown command 'pods'/ },
+];
+for (const { args, code, says } of failing) {
+  test(`berth ${args.join(" ")} exits ${code} and says why`, async () => {
+    const result = await berth(...args);
+    assert.match(result.err, says);
+    assert.equal(result.code, code);
+  });
+}
+
+test("berth status exits 1 when a condition does not hold", async () => {
+  networkIsReady = false;
+  const { code, out, err } = await berth("status");
+  networkIsReady = true;
+  assert.equal(code, 1);
+  assert.match(out, /^NetworkReady +no +NoConfig$/m);
+  assert.match(err, /not ready: NetworkReady/);
+});

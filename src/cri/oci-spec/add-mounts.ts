@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { cgroupMount } from "../../oci/default-mounts.ts";
+import type { OciMount, OciSpec } from "../../oci/spec.ts";
+import {
+  firstClaims,
+  mergeMounts,
+  sandboxFileMounts,
+  sharedMemoryMount,
+} from "./container-mounts.ts";
+import { rootfsPropagation } from "./mount-propagation.ts";
+import { hostNamespaces } from "./namespaces.ts";
+import type { ContainerSpecInput } from "./ports.ts";
+import { requestedMounts } from "./requested-mounts.ts";
+import type { UserMappings } from "./user-namespace.ts";
+import { imageVolumes } from "./volumes.ts";
+
+/**
+ * Fills in the mounts of a container: the base spec's kernel file systems, then, parents first, the
+ * request's mounts, the sandbox's files and the image's volumes, of which the first named here wins
+ * a place that several want.
+ */
+export async function addContainerMounts(
+  spec: OciSpec,
+  input: ContainerSpecInput,
+  mappings: UserMappings | undefined,
+): Promise<void> {
+  const { config, sandbox, cri } = input;
+  const security = config.linux?.securityContext;
+  const pod = hostNamespaces(sandbox.config.linux?.securityContext?.namespaceOptions);
+  const requested = await requestedMounts(config.mounts, input);
+  const files = [
+    ...sandboxFileMounts(input.files, security?.readonlyRootfs === true),
+    ...sharedMemoryMount(input.files, pod.ipc),
+  ];
+  const claimed = firstClaims(requested.mounts, files);
+  const volumes = cri.ignoreImageDefinedVolumes
+    ? []
+    : await imageVolumes(
+        input.image.config.volumes,
+        new Set(claimed.map(({ destination }) => destination)),
+        input.rootfs,
+        {
+          folder: input.volumesDir,
+          mappings,
+          imageUsage: input.imageUsage,
+          signal: input.signal,
+        },
+      );
+  spec.mounts = mergeMounts(kernelMounts(spec, input, pod.network, mappings), [
+    ...claimed,
+    ...volumes,
+  ]);
+  const propagation = rootfsPropagation(requested.propagation, spec.linux.rootfsPropagation);
+  if (propagation !== undefined) spec.linux.rootfsPropagation = propagation;
+}
+
+function kernelMounts(
+  spec: OciSpec,
+  { config, handler, host }: ContainerSpecInput,
+  hostNetwork: boolean,
+  mappings: UserMappings | undefined,
+): OciMount[] {
+  const privileged = config.linux?.securityContext?.privileged === true;
+  const writableCgroup = privileged || (handler.cgroupWritable && host.cgroupVersion === 2);
+  const mounts = [
+    ...spec.mounts.filter(({ destination }) => destination !== "/sys/fs/cgroup"),
+    cgroupMount(writableCgroup),
+  ];
+  return mounts.map((mount) => {
+    if (mount.destination !== "/sys") return mount;
+    // The kernel lets a user namespace mount sysfs only together with a network of its own.
+    if (mappings !== undefined && hostNetwork) return boundSys;
+    return privileged ? { ...mount, options: writable(mount.options ?? []) } : mount;
+  });
+}
+
+const boundSys: OciMount = {
+  destination: "/sys",
+  type: "bind",
+  source: "/sys",
+  options: ["rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"],
+};
+
+function writable(options: readonly string[]): string[] {
+  return options.map((option) => (option === "ro" ? "rw" : option));
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import { access, readdir, readFile } from "node:fs/promises";
+import os from "node:os";
+import { hugePageSizes } from "../../base/os/huge-pages.ts";
+import { knownCapabilities } from "../../oci/capabilities.ts";
+import type { HostFacts } from "./ports.ts";
+
+const sysResource = 24n;
+
+/** Finds what this host can do. `root` stands for "/" and is another folder only in tests. */
+export async function readHostFacts(root = ""): Promise<HostFacts> {
+  const [status, controllersV2, hybridV2, cgroups, oomScoreAdj, lastCap, pages] = await Promise.all(
+    [
+      text(`${root}/proc/self/status`),
+      text(`${root}/sys/fs/cgroup/cgroup.controllers`),
+      exists(`${root}/sys/fs/cgroup/unified/cgroup.controllers`),
+      text(`${root}/proc/cgroups`),
+      text(`${root}/proc/self/oom_score_adj`),
+      text(`${root}/proc/sys/kernel/cap_last_cap`),
+      hugePageSizes(`${root}/sys/kernel/mm/hugepages`),
+    ],
+  );
+  const [apparmor, selinux, swapV1, swapV2] = await Promise.all([
+    text(`${root}/sys/module/apparmor/parameters/enabled`),
+    exists(`${root}/sys/fs/selinux/enforce`),
+    exists(`${root}/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes`),
+    swapCountedV2(root, status),
+  ]);
+  const isV2 = controllersV2 !== "";
+  const bounding = mask(status, "CapBnd");
+  return {
+    cgroupVersion: isV2 ? 2 : 1,
+    cgroupHybrid: !isV2 && hybridV2,
+    cgroupControllers: isV2 ? words(controllersV2) : enabledControllers(cgroups),
+    capabilities: knownCapabilities.filter(
+      (_name, number) =>
+        number <= Number(lastCap.trim() || knownCapabilities.length - 1) &&
+        ((bounding >> BigInt(number)) & 1n) === 1n,
+    ),
+    seccomp: /^Seccomp:/m.test(status),
+    apparmor: apparmor.trim() === "Y",
+    selinux,
+    swapAccounting: isV2 ? swapV2 : swapV1,
+    daemonOomScoreAdj: Number(oomScoreAdj.trim() || 0),
+    canLowerOomScore: ((mask(status, "CapEff") >> sysResource) & 1n) === 1n,
+    hugepageSizes: pages,
+    kernelRelease: os.release(),
+    architecture: goArchitecture(os.arch()),
+    hostname: os.hostname(),
+  };
+}
+
+function goArchitecture(arch: string): string {
+  const names: Readonly<Record<string, string>> = {
+    x64: "amd64",
+    ia32: "386",
+    ppc64: "ppc64le",
+    loong64: "loong64",
+  };
+  return names[arch] ?? arch;
+}
+
+// The root cgroup has no memory.swap.max, so the daemon's own cgroup and the first-level ones are asked.
+async function swapCountedV2(root: string, status: string): Promise<boolean> {
+  if (status === "") return false;
+  const own = /^0::(.*)$/m.exec(await text(`${root}/proc/self/cgroup`))?.[1] ?? "/";
+  if (await exists(`${root}/sys/fs/cgroup${own}/memory.swap.max`)) return true;
+  for (const folder of await list(`${root}/sys/fs/cgroup`)) {
+    if (await exists(`${root}/sys/fs/cgroup/${folder}/memory.swap.max`)) return true;
+  }
+  return false;
+}
+
+/** Names of /proc/cgroups that belong to a hierarchy and are enabled. */
+function enabledControllers(table: string): string[] {
+  const rows = table.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return rows
+    .map((line) => line.split(/\s+/))
+    .filter((columns) => columns[1] !== "0" && columns[3] === "1")
+    .map((columns) => columns[0] ?? "");
+}
+
+function mask(status: string, name: string): bigint {
+  const hex = new RegExp(`^${name}:\\s*([0-9a-f]+)`, "m").exec(status)?.[1];
+  return hex === undefined ? 0n : BigInt(`0x${hex}`);
+}
+
+function words(line: string): string[] {
+  return line.split(/\s+/).filter((word) => word !== "");
+}
+
+function text(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function list(path: string): Promise<string[]> {
+  return readdir(path).catch(() => []);
+}

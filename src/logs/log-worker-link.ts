@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Worker } from "node:worker_threads";
+import { fault, type RuntimeFault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { startTimer, type Timer } from "../base/timers.ts";
+import { settlesWithin } from "../base/waits.ts";
+import { BusyMark, type BusyWith } from "./busy-mark.ts";
+import { watchForHangs } from "./hang-watch.ts";
+import type { LogNotice, LogRequest, LogWorkerData } from "./messages.ts";
+
+const workerModule = new URL("./worker.ts", import.meta.url);
+/** A worker that lived shorter than this is not started anew at once. */
+const shortLifeMs = 10_000;
+const restartDelayMs = 1000;
+/** How long the worker may take to answer: it opens and writes files, and a disk may hang. */
+const defaultAnswerMs = 20_000;
+/** How long one piece of work may take before others are served by another worker. */
+const defaultHangMs = 5_000;
+/** Workers that wait for a disk, each a thread; with so many, the next one is waited for. */
+const maxStuck = 4;
+
+export interface LinkEvents {
+  onNotice(notice: LogNotice): void;
+  /** A new worker stands in for one that died; it knows no container yet. */
+  onRestart(): void;
+  /** The worker has been at this for too long: the disk of a log may hang. Told until it is not so any more. */
+  onHang(work: BusyWith): void;
+}
+
+interface Waiting {
+  readonly request: LogRequest;
+  readonly resolve: () => void;
+  readonly reject: (error: RuntimeFault) => void;
+}
+
+/** A request the worker could not carry out; `errno` says why. */
+class LogRequestError extends Error {
+  override readonly name = "LogRequestError";
+  readonly code: string;
+
+  constructor(errno: string, message: string) {
+    super(message);
+    this.code = errno;
+  }
+}
+
+/** The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. */
+export class LogWorkerLink implements AsyncDisposable {
+  readonly #entry: URL;
+  readonly #answerMs: number;
+  readonly #log: Logger;
+  readonly #events: LinkEvents;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #hangMs: number;
+  readonly #stuck = new Set<Worker>();
+  #mark = new BusyMark();
+  #watch: Timer | undefined;
+  #worker: Worker | undefined;
+  #restart: Timer | undefined;
+  #sequence = 0;
+  #closing = false;
+
+  constructor(
+    log: Logger,
+    events: LinkEvents,
+    {
+      entry = workerModule,
+      answerMs = defaultAnswerMs,
+      hangMs = defaultHangMs,
+    }: { entry?: URL; answerMs?: number; hangMs?: number } = {},
+  ) {
+    this.#entry = entry;
+    this.#answerMs = answerMs;
+    this.#hangMs = hangMs;
+    this.#log = log;
+    this.#events = events;
+    this.#spawn();
+  }
+
+  /** Settles with the worker's answer. INTERNAL with a LogRequestError as cause; UNAVAILABLE while there is no worker, or when it does not answer in time. */
+  async request(request: LogRequest): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined) throw fault("UNAVAILABLE", "log worker is not running");
+    this.#sequence += 1;
+    const sequence = this.#sequence;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.set(sequence, { request, resolve, reject });
+    using _timer = startTimer(() => {
+      this.#waiting.delete(sequence);
+      reject(noAnswer());
+    }, this.#answerMs);
+    worker.postMessage({ ...request, sequence }, []);
+    await promise;
+  }
+
+  /**
+   * Puts another worker in the place of one that is still at this piece of work. What the logs of these keys were
+   * asked fails; `takeOver` hands the other logs to the new worker, which then does what had not been begun. The old
+   * one does no more than end what it is at: `gone` settles then. Undefined when it has gone on meanwhile, or when too
+   * many wait already.
+   */
+  giveUp(
+    work: BusyWith,
+    keys: ReadonlySet<string>,
+    takeOver: () => void,
+  ): { readonly gone: Promise<void> } | undefined {
+    const worker = this.#worker;
+    if (worker === undefined || this.#closing || this.#stuck.size >= maxStuck) return undefined;
+    if (!this.#mark.retire(work)) return undefined;
+    this.#stuck.add(worker);
+    worker.removeAllListeners();
+    worker.on("error", (err) => this.#log.error({ err }, "log worker failed"));
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    worker.once("exit", () => {
+      this.#stuck.delete(worker);
+      resolve();
+    });
+    const waiting = [...this.#waiting];
+    this.#spawn();
+    takeOver();
+    for (const [sequence, { request, reject }] of waiting) {
+      if (!("key" in request) || !keys.has(request.key)) {
+        this.#worker?.postMessage({ ...request, sequence }, []);
+        continue;
+      }
+      this.#waiting.delete(sequence);
+      reject(noAnswer());
+    }
+    return { gone };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#restart?.stop();
+    this.#watch?.stop();
+    if (this.#worker === undefined) return;
+    const worker = this.#worker;
+    await this.request({ kind: "close-all" }).catch(() => {}); // it may die before it answers
+    // A thread that waits for a disk ends only with that.
+    const workers = [worker, ...this.#stuck];
+    await settlesWithin(Promise.all(workers.map((each) => each.terminate())), this.#answerMs);
+  }
+
+  #spawn(): void {
+    this.#watch?.stop();
+    this.#mark = new BusyMark();
+    const worker = new Worker(this.#entry, {
+      name: "berth-logs",
+      execArgv: [],
+      // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
+      // by then being someone else's.
+      trackUnmanagedFds: false,
+      workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
+    });
+    this.#watch = watchForHangs(this.#mark, this.#hangMs, (work) => this.#events.onHang(work));
+    const startedAt = performance.now();
+    this.#worker = worker;
+    worker.on("message", (notice: LogNotice) => this.#receive(notice));
+    worker.on("error", (err) => this.#log.error({ err }, "log worker failed"));
+    worker.on("exit", () => this.#died(performance.now() - startedAt));
+  }
+
+  #receive(notice: LogNotice): void {
+    if (notice.kind !== "done" && notice.kind !== "failed") {
+      this.#events.onNotice(notice);
+      return;
+    }
+    const waiting = this.#waiting.get(notice.sequence);
+    this.#waiting.delete(notice.sequence);
+    if (notice.kind === "done") {
+      waiting?.resolve();
+    } else {
+      const cause = new LogRequestError(notice.errno, notice.message);
+      waiting?.reject(fault("INTERNAL", notice.message, { cause }));
+    }
+  }
+
+  #died(livedMs: number): void {
+    this.#worker = undefined;
+    this.#watch?.stop();
+    for (const { reject } of this.#waiting.values()) {
+      reject(fault("UNAVAILABLE", "log worker ended before it answered"));
+    }
+    this.#waiting.clear();
+    if (this.#closing) return;
+    this.#log.error({ livedMs }, "log worker ended, starting another");
+    this.#restart = startTimer(
+      () => {
+        this.#spawn();
+        this.#events.onRestart();
+      },
+      livedMs < shortLifeMs ? restartDelayMs : 0,
+    );
+  }
+}
+
+function noAnswer(): RuntimeFault {
+  return fault("UNAVAILABLE", "log worker does not answer: the disk of a log file may hang");
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import fs from "node:fs";
+import path from "node:path";
+import { errnoOf } from "../base/errors.ts";
+import { makeFolderSync } from "../base/make-folder.ts";
+
+/** Linux' O_PATH, which Node does not name: a descriptor of what is there, without opening it. */
+const O_PATH = 0o10000000;
+const pathFlags = O_PATH | fs.constants.O_NOFOLLOW;
+const folderFlags = O_PATH | fs.constants.O_DIRECTORY;
+const appendFlags = fs.constants.O_RDWR | fs.constants.O_APPEND;
+const createFlags =
+  appendFlags | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
+/** How often a file that comes and goes is tried. */
+const attempts = 5;
+
+export interface LogPlace {
+  /** Absolute path of the log file. */
+  readonly file: string;
+  /** The pod's folder of logs, a parent of `file`. */
+  readonly folder: string;
+}
+
+/**
+ * Opens a log file for appending (and reading), mode 0640. A pod may have the folder of logs mounted, so
+ * what lies in it is not trusted: nothing but a regular file is ever opened, since a FIFO would hold
+ * the log worker and a device may do anything, and no symbolic link is followed below the pod's
+ * folder, which would write the container's words where it likes. The folder itself may be reached
+ * through links: it is the kubelet's.
+ *
+ * Throws Node's system error; EINVAL with a text of its own for what is no regular file.
+ */
+export function openLogFile(
+  { file, folder }: LogPlace,
+  { makeFolders }: { readonly makeFolders: boolean },
+): number {
+  if (makeFolders) makeFolderSync(folder, 0o755);
+  const steps = path.relative(folder, file).split("/");
+  const name = steps.pop() ?? "";
+  let at = fs.openSync(folder, folderFlags);
+  try {
+    for (const step of steps) {
+      const next = openFolder(`/proc/self/fd/${at}/${step}`, makeFolders);
+      fs.closeSync(at);
+      at = next;
+    }
+    return openFile(`/proc/self/fd/${at}/${name}`, file);
+  } finally {
+    fs.closeSync(at);
+  }
+}
+
+function openFolder(place: string, make: boolean): number {
+  if (make) {
+    try {
+      fs.mkdirSync(place, 0o755);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
+  }
+  return fs.openSync(place, folderFlags | fs.constants.O_NOFOLLOW);
+}
+
+function openFile(place: string, named: string): number {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return openExisting(place, named);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+    try {
+      return fs.openSync(place, createFlags, 0o640);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST" || attempt === attempts) throw error;
+    }
+  }
+}
+
+/** Looks first and opens then, the very same file: an open alone may block, or do something. */
+function openExisting(place: string, named: string): number {
+  const found = fs.openSync(place, pathFlags);
+  try {
+    const stats = fs.fstatSync(found);
+    if (!stats.isFile()) throw notRegular(named, stats);
+    return fs.openSync(`/proc/self/fd/${found}`, appendFlags);
+  } finally {
+    fs.closeSync(found);
+  }
+}
+
+function notRegular(file: string, stats: fs.Stats): Error {
+  const kinds: readonly (readonly [boolean, string])[] = [
+    [stats.isSymbolicLink(), "a symbolic link"],
+    [stats.isFIFO(), "a FIFO"],
+    [stats.isDirectory(), "a directory"],
+    [stats.isSocket(), "a socket"],
+  ];
+  const kind = kinds.find(([is]) => is)?.[1] ?? "a device";
+  return Object.assign(new Error(`${file} is ${kind}, not a regular file`), { code: "EINVAL" });
+}
