@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -133,7 +133,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
         return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
       },
       { timeoutMs: 20_000 },
-    );
+    ).catch(async (error: unknown) => {
+      if (error instanceof GivenUp) throw error;
+      const last = (await readFile(logFile, "utf8")).split("\n").slice(-40).join("\n");
+      throw new Error(`${String(error)}\n${waits(started.pid)}\n${last}`, { cause: error });
+    });
   };
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     const ending = child;
@@ -178,6 +182,14 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** What each thread of a process that does not come up waits for, and what runs beside it. */
+function waits(pid: number | undefined): string {
+  const columns = "pid,ppid,lwp,stat,wchan:24,etimes,args";
+  const { stdout } = spawnSync("ps", ["-eL", "-o", columns], { encoding: "utf8" });
+  const lines = stdout.split("\n").filter((line) => line.split(/\s+/).includes(String(pid)));
+  return lines.join("\n");
 }
 
 type Table = Readonly<Record<string, unknown>>;
