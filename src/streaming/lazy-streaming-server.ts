@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { unlessAborted } from "../base/waits.ts";
 import type {
   AttachTarget,
   ExecTarget,
@@ -29,15 +30,15 @@ export class LazyStreamingServer implements LimitedStreamingServer {
   }
 
   async exec(target: ExecTarget, call: Cancellable): Promise<string> {
-    return (await this.#server()).exec(target, call);
+    return (await unlessAborted(this.#server(), call.signal)).exec(target, call);
   }
 
   async attach(target: AttachTarget, call: Cancellable): Promise<string> {
-    return (await this.#server()).attach(target, call);
+    return (await unlessAborted(this.#server(), call.signal)).attach(target, call);
   }
 
   async portForward(target: PortForwardTarget, call: Cancellable): Promise<string> {
-    return (await this.#server()).portForward(target, call);
+    return (await unlessAborted(this.#server(), call.signal)).portForward(target, call);
   }
 
   /** One that starts later is started with the limits of then. */

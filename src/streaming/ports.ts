@@ -15,7 +15,8 @@ export interface StreamingServer extends AsyncDisposable {
   readonly address: string;
   /**
    * Answer a URL with a one-time token, good for a minute. INVALID_ARGUMENT for a bad mix of streams,
-   * RESOURCE_EXHAUSTED with 1,000 tokens outstanding, UNAVAILABLE while the worker is not running.
+   * RESOURCE_EXHAUSTED with 1,000 tokens outstanding, UNAVAILABLE while the worker is not running,
+   * DEADLINE_EXCEEDED when it does not answer.
    * Callers check first that the container or pod runs; it is looked up again when the client comes.
    */
   exec(target: ExecTarget, call: Cancellable): Promise<string>;
@@ -102,7 +103,8 @@ export interface ProcessSession extends AsyncDisposable {
   resize(size: TerminalSize, call: Cancellable): Promise<void>;
   /**
    * The client closed its stdin and all of it is in the FIFO; the worker closes its own end when this
-   * returns. For an exec: CloseIO. For an attach: CloseIO only with stdin_once, else nothing.
+   * returns. For an exec: CloseIO. For an attach: CloseIO only with stdin_once, else nothing. A fault
+   * ends the session with it, unless the process ends within seconds: it would wait for its input.
    */
   closeStdin(call: Cancellable): Promise<void>;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { startTimer } from "../base/timers.ts";
+import { within } from "../base/waits.ts";
 import type { CommandConnection } from "./command-connection.ts";
 import { pumpInput } from "./input-pump.ts";
 import type { OpenedProcess } from "./messages.ts";
@@ -10,6 +11,9 @@ import { type Outcome, statusText } from "./status.ts";
 
 /** How long a terminal's start waits for its client to tell the size; clients send it at once. */
 const firstSizeMs = 100;
+
+/** How long the end of a process that takes no end of input may take to come here. */
+const endedMs = 2_000;
 
 /** The process behind a session, as the worker reaches it: every call goes to the main thread. */
 export interface ProcessControl {
@@ -56,14 +60,17 @@ async function pump(
   ];
   if (gone.aborted) return clientGone;
   await control.start(tty ? await firstSize(connection) : undefined);
+  const stuck = Promise.withResolvers<Outcome>();
   // Neither input nor sizes before: what an attached process answers must find the output's way open.
   if (connection.stdin && pipes.stdin) {
-    pumpInput(connection.stdin, pipes.stdin, () => control.closeStdin().catch(() => {}));
+    pumpInput(connection.stdin, pipes.stdin, () => endInput(control, stuck.resolve));
   }
   forwardSizes(connection, control);
   const left = Promise.withResolvers<undefined>();
   gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
-  const end = gone.aborted ? undefined : await Promise.race([control.ended, left.promise]);
+  const end = gone.aborted
+    ? undefined
+    : await Promise.race([control.ended, left.promise, stuck.promise]);
   if (end === undefined) return clientGone;
   // A session that was cut off has a process that may go on talking: its client is told at once.
   if (end.kind === "exited") await drained(pumps, drainTimeoutMs, gone);
@@ -71,6 +78,18 @@ async function pump(
 }
 
 const clientGone: Outcome = { kind: "failed", message: "client is gone" };
+
+/** A process that does not learn of its input's end waits for it, and its client for the process. */
+async function endInput(control: ProcessControl, onStuck: (why: Outcome) => void): Promise<void> {
+  try {
+    await control.closeStdin();
+  } catch (error) {
+    // Most likely it has just ended, and is about to say so.
+    if ((await within(control.ended, endedMs)) !== undefined) return;
+    const why = error instanceof Error ? error.message : String(error);
+    onStuck({ kind: "failed", message: `the end of the input was not passed on: ${why}` });
+  }
+}
 
 async function firstSize(connection: CommandConnection): Promise<TerminalSize | undefined> {
   const { promise, resolve } = Promise.withResolvers<TerminalSize | undefined>();

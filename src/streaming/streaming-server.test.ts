@@ -15,6 +15,7 @@ import {
 } from "../../test/support/streaming/spdy-client.ts";
 import { tunnelSpdy } from "../../test/support/streaming/tunnel-client.ts";
 import { WsClient } from "../../test/support/streaming/ws-client.ts";
+import { fault } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { defaultConfig } from "../config/defaults.ts";
@@ -117,6 +118,25 @@ for (const input of ["", "to the end\n"]) {
     assert.equal(client.textOf(1), `${input}done\n`);
   });
 }
+
+test("exec: an end of input that cannot be passed on is told, unless the process has ended", async (t) => {
+  const { server, host } = await serve(t);
+  const cases = [
+    ["sleep 4903", /the end of the input was not passed on: the shim is not there/],
+    ["sleep 0.2", /"status":"Success"/],
+  ] as const;
+  host.closeStdin = async () => {
+    throw fault("UNAVAILABLE", "the shim is not there");
+  };
+  for (const [script, status] of cases) {
+    const url = await server.exec(execOf(script, { stdin: true }), call);
+    const client = await WsClient.connect(url, "v5.channel.k8s.io");
+    client.send(255, Buffer.from([0]));
+    assert.equal(await client.closeCode, 1000);
+    assert.match(client.textOf(3), status);
+  }
+  await host.allDisposed();
+});
 
 test("exec over SPDY before version 4 says failures in words, and success not at all", async (t) => {
   const { server } = await serve(t);
@@ -519,4 +539,14 @@ test("a worker that dies ends its sessions, and another serves on the same addre
   };
   while (!(await answers()));
   assert.equal(server.address, address);
+});
+
+test("who asks a worker that answers nothing waits as long as he likes", async (t) => {
+  const host = new FakeSessionHost();
+  const entry = new URL("../../test/support/streaming/silent-worker.ts", import.meta.url);
+  const config = defaultConfig.streaming;
+  const server = await createStreamingServer({ config, host, log: silentLogger, entry });
+  t.after(() => server[Symbol.asyncDispose]());
+  const waiting = server.exec(execOf("true"), { signal: AbortSignal.timeout(20) });
+  await assert.rejects(waiting, { name: "TimeoutError" });
 });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
 import { fault } from "../base/errors.ts";
+import { unlessAborted } from "../base/waits.ts";
 import type { SessionTarget } from "./messages.ts";
 import type {
   AttachTarget,
@@ -11,6 +13,9 @@ import type {
   StreamSelection,
 } from "./ports.ts";
 import { type StreamingServerOptions, StreamingWorkerLink } from "./worker-link.ts";
+
+/** How long the worker may take over a URL: microseconds of work, in a thread that a busy node may starve. */
+const answerMs = 30_000;
 
 /**
  * Starts the streaming worker and resolves when it listens. ALREADY_EXISTS when the address is taken,
@@ -74,7 +79,8 @@ class Server implements LimitedStreamingServer {
 
   async #issue(target: SessionTarget, { signal }: Cancellable): Promise<string> {
     signal.throwIfAborted();
-    const path = await this.#link.issue(target);
+    using limit = deadline(answerMs, "the streaming worker's answer", signal);
+    const path = await unlessAborted(this.#link.issue(target), limit.signal);
     return `${this.#scheme}://${this.address}${path}`;
   }
 }
