@@ -8,21 +8,14 @@ export class SilenceFault extends RuntimeFault {}
 /** A limit on the time without a sign of life: `signal` aborts when it is reached, until disposed. */
 export class Silence implements Disposable {
   readonly #abort = new AbortController();
-  readonly #timer: OneTimer | undefined;
+  readonly #ms: number | undefined;
+  #timer: OneTimer | undefined;
   #heard = 0;
   #isPaused = false;
 
   constructor(ms: number | undefined) {
-    if (ms === undefined) return;
-    this.#timer = startTimer(() => {
-      // When this thread was held up, what came meanwhile is still in the pipe: one look at it first.
-      const heard = this.#heard;
-      setImmediate(() => {
-        if (heard !== this.#heard || this.#isPaused) return;
-        const what = `got nowhere for ${Math.round(ms / 1000)} s`;
-        this.#abort.abort(new SilenceFault("DEADLINE_EXCEEDED", what));
-      });
-    }, ms);
+    this.#ms = ms;
+    this.#begin();
   }
 
   get signal(): AbortSignal {
@@ -37,14 +30,40 @@ export class Silence implements Disposable {
   /** What is stopped by us has nothing to say. */
   pause(): void {
     this.#isPaused = true;
+    this.#stop();
   }
 
   resume(): void {
+    if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.broken();
+    this.#begin();
   }
 
   [Symbol.dispose](): void {
+    this.pause();
+  }
+
+  #begin(): void {
+    if (this.#ms === undefined) return;
+    const timer = startTimer(() => {
+      // When this thread was held up, what came meanwhile is still in the pipe: one look at it first.
+      const heard = this.#heard;
+      setImmediate(() => {
+        if (timer !== this.#timer) return; // paused since
+        if (heard === this.#heard) this.#tooLong();
+        else this.#begin();
+      });
+    }, this.#ms);
+    this.#timer = timer;
+  }
+
+  #stop(): void {
     this.#timer?.stop();
+    this.#timer = undefined;
+  }
+
+  #tooLong(): void {
+    const what = `got nowhere for ${Math.round((this.#ms ?? 0) / 1000)} s`;
+    this.#abort.abort(new SilenceFault("DEADLINE_EXCEEDED", what));
   }
 }
