@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Command } from "commander";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { createClient } from "../../client/client.ts";
@@ -16,6 +18,7 @@ import { type Column, renderTable } from "./table.ts";
 
 const defaultAddress = "/run/berthd/berthd.sock";
 const defaultNamespace = "k8s.io";
+const promptMs = 60_000;
 
 /** What every command of `berth` gets: the daemon's services, and a way to show results. */
 export interface Session {
@@ -26,6 +29,8 @@ export interface Session {
   readonly namespace: string;
   /** Whether somebody chose it. */
   readonly namespaceIsGiven: boolean;
+  /** Asks for what a daemon answers soon: DEADLINE_EXCEEDED after a minute, also where the command may take for ever. */
+  promptly<T>(ask: (call: Cancellable) => Promise<T>): Promise<T>;
   /** `call` with that namespace, for containerd's services. */
   readonly scoped: { readonly signal: AbortSignal; readonly namespace: string };
   /** The client library over this connection and namespace. */
@@ -88,6 +93,10 @@ export async function withSession(
     call: { signal },
     namespace,
     namespaceIsGiven: given !== undefined,
+    promptly: async (ask) => {
+      using limit = deadline(promptMs, "the daemon's answer", signal);
+      return await ask(limit);
+    },
     scoped: { signal, namespace },
     containers: () =>
       createClient({

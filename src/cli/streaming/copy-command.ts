@@ -4,7 +4,8 @@ import { stat } from "node:fs/promises";
 import path from "node:path";
 import { PassThrough, type Readable, Writable } from "node:stream";
 import type { Command } from "commander";
-import { fault } from "../../base/errors.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, isFault } from "../../base/errors.ts";
 import { trimEndOf } from "../../base/trim-end.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
@@ -150,7 +151,7 @@ async function runTar(
 ): Promise<void> {
   const stdin = streams.stdin !== undefined;
   const request = { containerId, cmd: [...cmd], stdin, stdout: true, stderr: true };
-  const { url } = await session.client(cri).Exec(request, { signal });
+  const { url } = await session.promptly((call) => session.client(cri).Exec(request, call));
   let complaint = "";
   const stderr = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
@@ -176,6 +177,10 @@ function isFolderInContainer(
   return succeeds(session, containerId, ["test", "-d", target]);
 }
 
+/** Faults that say nothing of the command. */
+const noAnswer = ["CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const;
+
+/** Whether a command ends well; false too where it cannot be run. */
 async function succeeds(
   session: Session,
   containerId: string,
@@ -183,8 +188,10 @@ async function succeeds(
 ): Promise<boolean> {
   try {
     const request = { containerId, cmd: [...cmd], timeout: 10n };
-    return (await session.client(cri).ExecSync(request, session.call)).exitCode === 0;
-  } catch {
+    const ask = (call: Cancellable) => session.client(cri).ExecSync(request, call);
+    return (await session.promptly(ask)).exitCode === 0;
+  } catch (error) {
+    if (isFault(error, ...noAnswer)) throw error;
     return false;
   }
 }

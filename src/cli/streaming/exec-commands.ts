@@ -31,7 +31,7 @@ export function addExecCommands(program: Command, io: CliIo): void {
         const { id } = await findContainer(session, name);
         const { stdin = false, tty = false } = flags;
         const request = { containerId: id, cmd, stdin, tty, stdout: true, stderr: !tty };
-        const { url } = await session.client(cri).Exec(request, session.call);
+        const { url } = await session.promptly((call) => session.client(cri).Exec(request, call));
         const { signal } = session.call;
         await joinTerminal({ url, terminal, stdin, tty, tls: await readTls(flags), signal });
       }),
@@ -49,7 +49,7 @@ export function addExecCommands(program: Command, io: CliIo): void {
         const { id } = await findContainer(session, name);
         const { stdin = false, tty = false } = flags;
         const request = { containerId: id, stdin, tty, stdout: true, stderr: !tty };
-        const { url } = await session.client(cri).Attach(request, session.call);
+        const { url } = await session.promptly((call) => session.client(cri).Attach(request, call));
         const { signal } = session.call;
         await joinTerminal({ url, terminal, stdin, tty, tls: await readTls(flags), signal });
       }),

@@ -11,7 +11,9 @@ const cri = "runtime.v1.RuntimeService";
  */
 export async function findContainer(session: Session, reference: string): Promise<Container> {
   assertNamed("container", reference);
-  const { containers } = await session.client(cri).ListContainers({}, session.call);
+  const { containers } = await session.promptly((call) =>
+    session.client(cri).ListContainers({}, call),
+  );
   const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
   const named = ({ metadata }: Container): boolean => metadata?.name === reference;
   return only(`container "${reference}"`, [
@@ -25,7 +27,7 @@ export async function findContainer(session: Session, reference: string): Promis
 /** The pod that is meant: by id or its start, by `namespace/name`, or by its name. As findContainer. */
 export async function findPod(session: Session, reference: string): Promise<PodSandbox> {
   assertNamed("pod", reference);
-  const { items } = await session.client(cri).ListPodSandbox({}, session.call);
+  const { items } = await session.promptly((call) => session.client(cri).ListPodSandbox({}, call));
   const ready = items.filter(({ state }) => state === "SANDBOX_READY");
   const named = ({ metadata }: PodSandbox): boolean =>
     metadata?.name === reference || `${metadata?.namespace}/${metadata?.name}` === reference;

@@ -74,7 +74,9 @@ async function print(
 }
 
 async function statusOf(session: Session, containerId: string) {
-  const { status } = await session.client(cri).ContainerStatus({ containerId }, session.call);
+  const { status } = await session.promptly((call) =>
+    session.client(cri).ContainerStatus({ containerId }, call),
+  );
   if (status) return status;
   throw fault("NOT_FOUND", `container "${containerId}" not found`);
 }

@@ -90,9 +90,9 @@ async function join(
 ): Promise<void> {
   socket.on("error", () => {}); // "close" follows
   try {
-    const { url } = await session
-      .client("runtime.v1.RuntimeService")
-      .PortForward({ podSandboxId, port: [port] }, session.call);
+    const { url } = await session.promptly((call) =>
+      session.client("runtime.v1.RuntimeService").PortForward({ podSandboxId, port: [port] }, call),
+    );
     await forwardConnection(socket, { url, port, tls });
   } catch (error) {
     socket.destroy();

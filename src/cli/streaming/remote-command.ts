@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { type ClientOptions, WebSocket } from "ws";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
+import { onAbort } from "../../base/on-abort.ts";
+import { Silence } from "../../base/silence.ts";
 import { CommandExit } from "../command-exit.ts";
 
 /** The client's ends of a remote command; without `stdin` the command gets none. */
@@ -25,6 +27,8 @@ export interface RemoteCommandOptions {
   readonly streams: RemoteStreams;
   readonly tls: TlsOptions;
   readonly signal: AbortSignal;
+  /** How long the server may be silent; it pings every few seconds. Default 60000. */
+  readonly silenceMs?: number;
 }
 
 const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
@@ -51,6 +55,9 @@ export async function readTls(flags: {
 export class RemoteCommand {
   readonly #options: RemoteCommandOptions;
   readonly #socket: WebSocket;
+  #silence: Silence | undefined;
+  /** Outputs that have enough for now. */
+  readonly #full = new Set<Writable>();
   #status = "";
 
   constructor(options: RemoteCommandOptions) {
@@ -60,28 +67,35 @@ export class RemoteCommand {
     this.#socket = new WebSocket(url, ["v5.channel.k8s.io"], settings);
   }
 
-  /** Answers the exit code. ABORTED when the connection ends before the command; else what it ended with. */
+  /**
+   * Answers the exit code. ABORTED when the connection ends before the command, DEADLINE_EXCEEDED when the
+   * server falls silent; else what the command ended with.
+   */
   async run(): Promise<number> {
     const { signal, streams } = this.#options;
     signal.throwIfAborted();
     using undo = new DisposableStack();
+    const silence = undo.use(new Silence(this.#options.silenceMs ?? 60_000));
+    this.#silence = silence;
     const over = Promise.withResolvers<void>();
-    const onAbort = (): void => {
-      over.reject(signal.reason as Error);
+    const cut = (why: Error): void => {
+      over.reject(why);
       this.#socket.terminate();
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    undo.defer(() => signal.removeEventListener("abort", onAbort));
+    undo.use(onAbort(signal, cut));
+    const tooSilent = ({ message }: Error): void =>
+      cut(fault("DEADLINE_EXCEEDED", `the streaming server is silent: ${message}`));
+    undo.use(onAbort(silence.signal, tooSilent));
     this.#socket.on("error", (cause) => {
       over.reject(fault("ABORTED", `the streaming connection failed: ${cause.message}`, { cause }));
     });
     this.#socket.on("close", () => over.resolve());
+    for (const sign of ["open", "ping", "message"]) {
+      this.#socket.on(sign, () => silence.broken());
+    }
     this.#socket.on("message", (data: Buffer) => this.#receive(data));
     for (const output of [streams.stdout, streams.stderr]) {
-      const onGone = (): void => {
-        over.reject(new CommandExit(brokenPipe));
-        this.#socket.terminate();
-      };
+      const onGone = (): void => cut(new CommandExit(brokenPipe));
       output.once("error", onGone);
       undo.defer(() => output.off("error", onGone));
     }
@@ -119,10 +133,18 @@ export class RemoteCommand {
     }
   }
 
+  /** What was read already still comes after a pause. */
   #write(output: Writable, bytes: Buffer): void {
-    if (bytes.length === 0 || output.write(bytes)) return;
+    if (bytes.length === 0 || output.write(bytes) || this.#full.has(output)) return;
+    this.#full.add(output);
     this.#socket.pause();
-    output.once("drain", () => this.#socket.resume());
+    this.#silence?.pause();
+    output.once("drain", () => {
+      this.#full.delete(output);
+      if (this.#full.size > 0) return;
+      this.#socket.resume();
+      this.#silence?.resume();
+    });
   }
 
   #feed(source: Readable): Disposable {
