@@ -4,7 +4,13 @@ import { stringify } from "yaml";
 import { type CdiSpec, parseCdiSpec } from "../../../src/cri/oci-spec/cdi/cdi-spec.ts";
 import { ByteSource } from "../byte-source.ts";
 import { present } from "../support/present.ts";
+import { isSeldom, madeSeldom } from "../support/seldom.ts";
 import type { FuzzTarget } from "../target.ts";
+
+/** One text in so many is repeated up to this length, and one made file in so many is written as YAML too. */
+const longOneIn = 1024;
+const longChars = 32 * 1024;
+const yamlOneIn = 8;
 
 /** The text of a CDI file, JSON or YAML, or the bytes from which a valid one is made. */
 export const target: FuzzTarget = {
@@ -15,7 +21,7 @@ export const target: FuzzTarget = {
     "src/cri/oci-spec/cdi/cdi-names.ts",
     "src/cri/oci-spec/parse-yaml.ts",
   ],
-  maxBytes: 2048,
+  maxBytes: 1024,
   dictionary: [
     "cdiVersion: 1.1.0\n",
     "kind: vendor.com/gpu\n",
@@ -68,32 +74,43 @@ export const target: FuzzTarget = {
         hooks: [{ hookName: "prestart", path: "/bin/x", args: ["x"], timeout: 5 }],
       },
     };
-    yield Buffer.from(`\0${JSON.stringify(gpu)}`);
-    yield Buffer.from(`\x01${stringify(gpu)}`);
+    for (const text of [
+      `\0${JSON.stringify(gpu)}`,
+      `\x01${stringify(gpu)}`,
+      "\x01a: [1",
+      "\x01- a",
+    ]) {
+      yield Buffer.from(text);
+      yield madeSeldom(Buffer.from(`${text}\n`), longOneIn, [" ", "\n"]);
+    }
     yield Buffer.from(
       "\x01cdiVersion: 1.1.0\nkind: v.com/net\ndevices:\n- name: 0\n  containerEdits: &e\n    netDevices: [{hostInterfaceName: e0, name: e1}]\n    intelRdt: {closID: c, schemata: [a], enableMonitoring: true}\n- name: one\n  containerEdits: {<<: *e, additionalGids: [0, 7]}\n",
     );
     yield Buffer.from(
       `\x01a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n`,
     );
+    // Keys that are compared each with all before it would take seconds.
+    yield Buffer.from(`\x01${Array.from({ length: 12_000 }, (_, at) => `k${at}:\n`).join("")}`);
+    yield Buffer.from(`\0{"${"k".repeat(700)}":1}`);
     yield Buffer.from(`\x01${"[".repeat(1000)}`);
     yield Buffer.from(`\x01${"- ".repeat(700)}`);
     yield Buffer.from(`\x01${"? ".repeat(700)}`);
-    yield Buffer.from(`\x02${"\x01\x02\x03\x05\x07name".repeat(12)}`);
+    const made = Buffer.from(`\x02${"\x01\x02\x03\x05\x07name".repeat(12)}`);
+    yield made;
+    yield madeSeldom(made, yamlOneIn, ["\x00", "\x01"]);
   },
   run(input) {
     const kind = (input[0] ?? 0) % 3;
     const bytes = input.subarray(1);
-    if (kind === 2) checkMade(new ByteSource(bytes));
-    else checkText(repeated(bytes, input[0] ?? 0), kind === 0 ? "json" : "yaml");
+    if (kind === 2) checkMade(new ByteSource(bytes), isSeldom(input, yamlOneIn));
+    else {
+      const text = bytes.toString("utf8");
+      // What takes time out of proportion is seen only in long files.
+      const times = isSeldom(input, longOneIn) ? Math.floor(longChars / (1 + text.length)) : 1;
+      checkText(text.repeat(times), kind === 0 ? "json" : "yaml");
+    }
   },
 };
-
-/** From 240 on as often as gives 32 KiB: what takes time out of proportion is seen only in long files. */
-function repeated(bytes: Buffer, circumstances: number): string {
-  const times = circumstances < 240 ? 1 : Math.floor((32 * 1024) / Math.max(1, bytes.length));
-  return bytes.toString("utf8").repeat(times);
-}
 
 function checkText(text: string, format: "json" | "yaml"): void {
   let spec: CdiSpec;
@@ -115,14 +132,15 @@ function checkText(text: string, format: "json" | "yaml"): void {
   // what is undefined and what is left out: "permissions" may be either.
   const written = JSON.stringify(spec);
   assert.equal(JSON.stringify(parseCdiSpec(written, "json")), written);
+  if (format === "yaml") assert.throws(() => parseCdiSpec(`${text}\n]\n`, "yaml"));
 }
 
 /** A valid file is taken whole in both formats, and what is left out of it stays out. */
-function checkMade(bytes: ByteSource): void {
+function checkMade(bytes: ByteSource, alsoYaml: boolean): void {
   const made = makeFile(bytes);
   const expected = JSON.stringify(made);
   assert.equal(JSON.stringify(parseCdiSpec(expected, "json")), expected);
-  assert.equal(JSON.stringify(parseCdiSpec(stringify(made), "yaml")), expected);
+  if (alsoYaml) assert.equal(JSON.stringify(parseCdiSpec(stringify(made), "yaml")), expected);
   const older = { ...made, cdiVersion: "0.2.0" };
   assert.throws(() => parseCdiSpec(JSON.stringify(older), "json"), /cdiVersion must be at least/);
   for (const unknown of [

@@ -36,12 +36,18 @@ server = "${origin}"
 x-operator = "0perat0rsSecret"
 [host."${mirror}"]
 `;
+// Read once: hosts-toml is a target of its own.
+const both = parseHosts(hostsToml, "/etc/hosts.d", "registry.test");
+const registryAlone = both.filter(({ isOrigin }) => isOrigin);
+const byTag = parseReference("registry.test/a/b:tag");
+const byDigest = parseReference(`registry.test/a/b@${digest}`);
 /** Between the answers to one request and the next. */
 const separator = Buffer.from("\n--next--\n");
 
 /**
  * What registries, token servers and whoever they redirect to answer, one answer for each request, to the
- * real client on Node's HTTP without a network. The first byte chooses what is asked for and with which login.
+ * real client on Node's HTTP without a network. The first byte chooses what is asked for, with which login,
+ * and whether a mirror is asked first.
  */
 export const target: FuzzTarget = {
   name: "registry-answers",
@@ -127,6 +133,12 @@ export const target: FuzzTarget = {
       [],
       '{"errors":[{"code":"DENIED","message":"pull access denied"}]}',
     );
+    const bells = answer(
+      "403 Forbidden",
+      [],
+      String.raw`{"errors":[{"code":"DENIED","message":"\u0007\u001b[2J\n\u202e"}]}`,
+    );
+    const switching = answer("101 Switching Protocols", ["Upgrade: x", "Connection: Upgrade"]);
     const busy = answer("429 Too Many Requests", ["Retry-After: 1", "Content-Length: 0"]);
     const noRange = answer("416 Range Not Satisfiable", ["Content-Length: 0"]);
     const chunked = answer(
@@ -151,14 +163,17 @@ export const target: FuzzTarget = {
         ]),
       ],
       [denied, chunked],
+      [bells, bells],
+      [switching, switching],
       [basic, busy, bearer, busy, token],
       [moved, moved, moved, moved, moved],
       Array.from({ length: 30 }, () => answer("302 Found", ["Location: /x", "Content-Length: 0"])),
     ];
     for (const [at, script] of scripts.entries()) {
-      for (const what of [0, 1, 2, 3, 4]) {
+      const alone = script[0] === no ? 0 : 32;
+      for (const what of [0, 1, 2, 3, 4, 5]) {
         const bytes = script.flatMap((one) => [one, separator]);
-        yield Buffer.concat([Buffer.from([what + 8 * (at % 4)]), ...bytes]);
+        yield Buffer.concat([Buffer.from([what + 8 * (at % 4) + alone]), ...bytes]);
       }
     }
   },
@@ -170,9 +185,8 @@ export const target: FuzzTarget = {
     using web = new ScriptedWeb(script);
     const call = { signal: new AbortController().signal };
     {
-      const hosts = parseHosts(hostsToml, "/etc/hosts.d", "registry.test");
-      const name = what === 1 ? `registry.test/a/b@${digest}` : "registry.test/a/b:tag";
-      const reference = parseReference(name);
+      const reference = what === 1 ? byDigest : byTag;
+      const hosts = (circumstances & 32) === 0 ? both : registryAlone;
       const options = { reference, hosts, auth, progressTimeoutMs: 1000, log: silentLogger };
       using client = await RegistryClient.create(options);
       try {

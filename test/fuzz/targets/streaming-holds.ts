@@ -7,6 +7,7 @@ import { ChannelSocket } from "../../../src/streaming/websocket/channel-socket.t
 import { WebSocketTunnel } from "../../../src/streaming/websocket/tunnel.ts";
 import { MemoryTransport } from "../support/memory-transport.ts";
 import { sameBytes } from "../support/same-bytes.ts";
+import { isSeldom, madeSeldom } from "../support/seldom.ts";
 import { SpdyClientBytes } from "../support/spdy-seeds.ts";
 import { clientFrame } from "../support/websocket-seeds.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -16,6 +17,8 @@ const streamCount = 3;
 const chunkBytes = 16 * 1024;
 const mostBytes = 1536 * 1024;
 const mostFrames = 8000;
+/** One input in so many sends enough to come to the limits. */
+const largeOneIn = 32;
 
 interface Limits {
   /** Of one stream that nobody reads, when the client is stopped: the code's limits and the chunk that goes beyond. */
@@ -45,26 +48,34 @@ export const target: FuzzTarget = {
   maxBytes: 64,
   *seeds() {
     for (const kind of [0, 1, 2]) {
-      yield Buffer.from([kind, 0x00, 0xff, 0x00, 0xff, 0x00, 0xff, 0x00, 0xff]);
-      yield Buffer.from([kind, ...Array.from({ length: 20 }, () => [0x00, 0x0f]).flat(), 2, 0]);
-      yield Buffer.from([kind, 2, 1, 0x04, 0x8f, 0x08, 0x0f, 2, 0, 1, 1, 0x04, 0xff, 2, 2]);
+      const instructions: readonly (readonly number[])[] = [
+        [0x00, 0xff, 0x00, 0xff, 0x00, 0xff, 0x00, 0xff],
+        [...Array.from({ length: 20 }, () => [0x00, 0x0f]).flat(), 3, 0, 2, 0],
+        [2, 1, 0x04, 0x8f, 0x08, 0x0f, 2, 0, 1, 1, 0x04, 0xff, 2, 2],
+        [0x00, 0x0f, 0x04, 0xff, 2, 1, 3, 1, 0x04, 0xff, 0x00, 0xf4],
+      ];
+      for (const some of instructions) {
+        yield Buffer.from([kind, ...some]);
+        // Streams that are not read are paused once more.
+        yield madeSeldom(Buffer.from([kind, ...some]), largeOneIn, ["\x03\x00", "\x03\x01"]);
+      }
     }
   },
   async run(input) {
     const kind = (input[0] ?? 0) % 3;
+    const isLarge = isSeldom(input, largeOneIn);
     const transport = new MemoryTransport();
-    const { streams, frame, limits } = await connect(kind, transport);
+    const { streams, head, limits } = await connect(kind, transport);
     const got = streams.map((): Buffer[] => []);
     for (const [at, stream] of streams.entries()) {
       stream.on("data", (piece: Buffer) => got[at]?.push(piece));
       stream.pause();
     }
-    const wire = new Wire(transport, frame, streams.length);
+    const wire = new Wire(transport, head, streams.length);
     const check = async (): Promise<void> => {
       await wire.send();
       for (const [at] of streams.entries()) {
-        const received = got[at]?.reduce((sum, piece) => sum + piece.length, 0) ?? 0;
-        const waiting = wire.waiting(at, received);
+        const waiting = wire.waiting(at, lengthOf(got[at]));
         assert.ok(waiting.bytes <= limits.bytes, `${waiting.bytes} bytes wait in stream ${at}`);
         assert.ok(waiting.pieces <= limits.pieces, `${waiting.pieces} pieces wait in stream ${at}`);
       }
@@ -73,8 +84,9 @@ export const target: FuzzTarget = {
       const [op = 0, argument = 0] = input.subarray(at, at + 2);
       const which = (op >> 2) % streams.length;
       if (op % 4 <= 1) {
-        const count = (1 + (argument & 15)) * (argument < 0x40 ? 100 : 4);
-        wire.add(which, count, 2 ** (argument >> 4));
+        const many = isLarge ? (argument < 0x40 ? 100 : 4) : 1;
+        const size = isLarge ? 2 ** (argument >> 4) : 2 ** ((argument >> 4) & 7);
+        wire.add(which, (1 + (argument & 15)) * many, size);
       } else {
         const stream = streams[argument % streams.length];
         if (op % 4 === 2) stream?.resume();
@@ -88,9 +100,9 @@ export const target: FuzzTarget = {
       await wire.send();
       await transport.allTaken();
     }
-    const total = (): number => got.flat().reduce((sum, piece) => sum + piece.length, 0);
-    const all = streams.reduce((sum, _stream, at) => sum + wire.sentTo(at).length, 0);
-    for (let turn = 0; turn < 20_000 && total() < all; turn += 1) await setImmediate();
+    const total = (): number => got.reduce((sum, pieces) => sum + lengthOf(pieces), 0);
+    for (let turn = 0; turn < 20_000 && total() < wire.payloadBytes; turn += 1)
+      await setImmediate();
     for (const [at] of streams.entries()) {
       sameBytes(Buffer.concat(got[at] ?? []), wire.sentTo(at), `stream ${at}`);
     }
@@ -99,9 +111,14 @@ export const target: FuzzTarget = {
   },
 };
 
+function lengthOf(pieces: readonly Buffer[] = []): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
+}
+
 interface Connected {
   readonly streams: readonly Duplex[];
-  readonly frame: (stream: number, payload: Buffer) => Buffer;
+  /** What stands before the payload of a frame, of so many bytes. */
+  readonly head: (stream: number, size: number) => Buffer;
   readonly limits: Limits;
 }
 
@@ -115,9 +132,7 @@ async function connect(kind: number, transport: MemoryTransport): Promise<Connec
     const client = new SpdyClientBytes().open(1, {}).open(3, {}).open(5, {});
     transport.arrive(client.bytes);
     await transport.allTaken();
-    const frame = (stream: number, payload: Buffer): Buffer =>
-      new SpdyClientBytes().data(1 + 2 * stream, payload).bytes;
-    return { streams, frame, limits: spdyLimits };
+    return { streams, head: spdyHead, limits: spdyLimits };
   }
   if (kind === 1) {
     const socket = new ChannelSocket({
@@ -128,52 +143,95 @@ async function connect(kind: number, transport: MemoryTransport): Promise<Connec
       onActivity,
     });
     const streams = Array.from({ length: streamCount }, (_, number) => socket.channel(number));
-    const frame = (stream: number, payload: Buffer): Buffer =>
-      clientFrame(Buffer.concat([Buffer.from([stream]), payload]), { mask: "\0\0\0\0" });
-    return { streams, frame, limits: channelLimits };
+    return { streams, head: channelHead, limits: channelLimits };
   }
   const tunnel = new WebSocketTunnel({ transport, head, onActivity });
-  const frame = (_stream: number, payload: Buffer): Buffer =>
-    clientFrame(payload, { mask: "\0\0\0\0" });
-  return { streams: [tunnel], frame, limits: channelLimits };
+  return { streams: [tunnel], head: tunnelHead, limits: channelLimits };
 }
 
-interface SentFrame {
+const spdyHead = remembered(
+  (stream, size) => new SpdyClientBytes().data(1 + 2 * stream, Buffer.alloc(size)).bytes,
+);
+// Masks of zeros leave the payload as it is.
+const channelHead = remembered((stream, size) =>
+  clientFrame(Buffer.alloc(1 + size, stream), { mask: "\0\0\0\0" }),
+);
+const tunnelHead = remembered((_stream, size) =>
+  clientFrame(Buffer.alloc(size), { mask: "\0\0\0\0" }),
+);
+
+function remembered(frame: Connected["head"]): Connected["head"] {
+  const heads = new Map<number, Buffer>();
+  return (stream, size) => {
+    const key = size * streamCount + stream;
+    let head = heads.get(key);
+    if (head === undefined) {
+      const whole = frame(stream, size);
+      head = whole.subarray(0, whole.length - size);
+      heads.set(key, head);
+    }
+    return head;
+  };
+}
+
+/** Frames of one size, one behind the other. */
+interface SentRun {
   readonly stream: number;
+  readonly count: number;
+  readonly size: number;
+  readonly frameBytes: number;
+  /** Where it begins among all bytes sent. */
+  readonly start: number;
   readonly payload: Buffer;
-  /** Where it ends among all bytes sent. */
-  readonly end: number;
 }
 
 /** A client that sends a chunk whenever the last one has been taken, until the server reads no more. */
 class Wire {
   readonly #transport: MemoryTransport;
-  readonly #frame: Connected["frame"];
-  readonly #sent: SentFrame[] = [];
+  readonly #head: Connected["head"];
+  readonly #runs: SentRun[] = [];
   readonly #streamCount: number;
   #queue: Buffer[] = [];
   #queued = 0;
+  #frames = 0;
   #taken = 0;
+  #payloadBytes = 0;
 
-  constructor(transport: MemoryTransport, frame: Connected["frame"], streams: number) {
+  constructor(transport: MemoryTransport, head: Connected["head"], streams: number) {
     this.#transport = transport;
-    this.#frame = frame;
+    this.#head = head;
     this.#streamCount = streams;
   }
 
-  add(stream: number, count: number, size: number): void {
-    for (let done = 0; done < count; done += 1) {
-      if (this.#sent.length >= mostFrames || this.#queued + size > mostBytes) return;
-      const payload = Buffer.alloc(size, this.#sent.length % 251);
-      const frame = this.#frame(stream % this.#streamCount, payload);
-      this.#queue.push(frame);
-      this.#queued += frame.length;
-      this.#sent.push({ stream: stream % this.#streamCount, payload, end: this.#queued });
+  add(to: number, wanted: number, size: number): void {
+    const stream = to % this.#streamCount;
+    const head = this.#head(stream, size);
+    const frameBytes = head.length + size;
+    const room = Math.floor((mostBytes - this.#queued) / frameBytes);
+    const count = Math.min(wanted, mostFrames - this.#frames, room);
+    if (count <= 0) return;
+    const bytes = Buffer.allocUnsafe(count * frameBytes);
+    const payload = Buffer.allocUnsafe(count * size);
+    for (let at = 0; at < count; at += 1) {
+      const number = (this.#frames + at) % 251;
+      bytes.set(head, at * frameBytes);
+      bytes.fill(number, at * frameBytes + head.length, (at + 1) * frameBytes);
+      payload.fill(number, at * size, (at + 1) * size);
     }
+    this.#runs.push({ stream, count, size, frameBytes, start: this.#queued, payload });
+    this.#queue.push(bytes);
+    this.#queued += bytes.length;
+    this.#frames += count;
+    this.#payloadBytes += payload.length;
   }
 
   get isSent(): boolean {
     return this.#queue.length === 0;
+  }
+
+  /** Of all frames, sent or waiting to be. */
+  get payloadBytes(): number {
+    return this.#payloadBytes;
   }
 
   async send(): Promise<void> {
@@ -192,19 +250,23 @@ class Wire {
 
   sentTo(stream: number): Buffer {
     return Buffer.concat(
-      this.#sent.filter((one) => one.stream === stream).map(({ payload }) => payload),
+      this.#runs.filter((one) => one.stream === stream).map(({ payload }) => payload),
     );
   }
 
-  /** What of a stream has been taken from the transport, beyond what its reader has got. */
+  /** What of a stream has been taken from the transport in whole frames, beyond what its reader has got. */
   waiting(stream: number, received: number): { readonly bytes: number; readonly pieces: number } {
     const taken = this.#taken - this.#transport.readableLength;
     let bytes = -received;
     let pieces = 0;
-    for (const frame of this.#sent) {
-      if (frame.stream !== stream || frame.end > taken) continue;
-      bytes += frame.payload.length;
-      if (bytes > 0) pieces += 1;
+    for (const { size, count, frameBytes, start, ...run } of this.#runs) {
+      if (run.stream !== stream) continue;
+      const whole = Math.max(0, Math.min(count, Math.floor((taken - start) / frameBytes)));
+      const before = bytes;
+      bytes += whole * size;
+      // Those that the reader has not got to the end.
+      const read = before < 0 ? Math.floor(-before / size) : 0;
+      pieces += Math.max(0, whole - read);
     }
     return { bytes, pieces };
   }
