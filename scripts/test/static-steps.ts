@@ -33,12 +33,17 @@ export const staticSteps: readonly Step[] = [
     run: () => tool(bin("oxlint"), "-c", ".oxlintrc.json", ...folders),
   },
   { name: "biome", group: "static", run: () => tool(bin("biome"), "check", "--error-on-warnings") },
+  { name: "knip", group: "static", run: () => knip("--treat-config-hints-as-errors") },
   {
-    name: "knip",
+    name: "dependencies are what src/ imports",
     group: "static",
-    run: () => tool(process.execPath, "node_modules/knip/bin/knip.js", "--no-config-hints"),
+    run: () => knip("--production", "--strict", "--include=dependencies,unlisted"),
   },
 ];
+
+function knip(...args: string[]): Promise<Counts> {
+  return script("node_modules/knip/bin/knip.js", ...args);
+}
 
 function script(file: string, ...args: string[]): Promise<Counts> {
   return tool(process.execPath, file, ...args);
