@@ -142,7 +142,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "runtime",
     holds:
-      "bundles, tasks, exits, recovery; `shim/`: start (directly or by the helper), connect, clean up",
+      "tasks and their manager; `bundle/` a bundle and the spec in it; `shim/` start (directly or by the helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone",
     may: ["rpc", "trees", "ttrpc"],
   },
   {

@@ -5,12 +5,12 @@ import { timeLimit } from "../base/deadline.ts";
 import { toFault } from "../base/errors.ts";
 import { settlesWithin } from "../base/waits.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
-import type { Bundle } from "./bundle.ts";
-import { type DeadTask, endDeadTask } from "./dead-task.ts";
+import type { Bundle } from "./bundle/bundle.ts";
+import { type DeadTask, endDeadTask } from "./death/dead-task.ts";
+import { killStuckRuntime } from "./death/stuck-runtime.ts";
 import type { CreateOptions } from "./ports.ts";
 import type { Shim } from "./shim/shim.ts";
 import { shimFault } from "./shim/shim-fault.ts";
-import { killStuckRuntime } from "./stuck-runtime.ts";
 
 const sigkill = 9;
 /** How long a Create that nobody waits for may go on before the OCI runtime it waits for is killed. */

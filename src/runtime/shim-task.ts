@@ -8,14 +8,14 @@ import { QuietGate } from "../base/quiet-gate.ts";
 import { sleep } from "../base/timers.ts";
 import { settlesWithin } from "../base/waits.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
-import type { Bundle } from "./bundle.ts";
-import { clampProcess } from "./clamp-process.ts";
-import { criuFault } from "./criu-fault.ts";
-import { ExitTable } from "./exit-table.ts";
+import type { Bundle } from "./bundle/bundle.ts";
+import { clampProcess } from "./bundle/clamp-process.ts";
+import { criuFault } from "./bundle/criu-fault.ts";
+import { killStuckRuntime } from "./death/stuck-runtime.ts";
+import { ExitTable } from "./events/exit-table.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
 import type { Shim, TaskApi } from "./shim/shim.ts";
 import { shimFault } from "./shim/shim-fault.ts";
-import { killStuckRuntime } from "./stuck-runtime.ts";
 import { nanosOf } from "./timestamp.ts";
 
 /** What a task asks of the manager that owns it. */

@@ -6,16 +6,18 @@ import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { timeoutSignal } from "../base/timers.ts";
-import { Bundle, taskFolder } from "./bundle.ts";
-import { CgroupParents } from "./cgroup-parents.ts";
-import { clampToFloor } from "./clamp-process.ts";
+import { Bundle, taskFolder } from "./bundle/bundle.ts";
+import { clampToFloor } from "./bundle/clamp-process.ts";
+import { checkKernelPlaces } from "./bundle/kernel-places.ts";
+import { mountMappedRootfs } from "./bundle/mapped-rootfs.ts";
 import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
-import { endDeadTask, specCgroupsPath } from "./dead-task.ts";
-import { DeletionNotices, type ShimEventSource } from "./deletion-notices.ts";
-import { onTaskExit } from "./exit-notices.ts";
-import { checkKernelPlaces } from "./kernel-places.ts";
-import { killLeftovers, ownCgroups, specCgroups } from "./leftover-processes.ts";
-import { mountMappedRootfs } from "./mapped-rootfs.ts";
+import { CgroupParents } from "./death/cgroup-parents.ts";
+import { endDeadTask, specCgroupsPath } from "./death/dead-task.ts";
+import { killLeftovers, ownCgroups, specCgroups } from "./death/leftover-processes.ts";
+import { recoverTasks } from "./death/recover.ts";
+import { DeletionNotices, type ShimEventSource } from "./events/deletion-notices.ts";
+import { onTaskExit } from "./events/exit-notices.ts";
+import { TaskEvents } from "./events/task-events.ts";
 import type {
   CreateOptions,
   EventSink,
@@ -24,7 +26,6 @@ import type {
   RecoveryReport,
   RuntimeTask,
 } from "./ports.ts";
-import { recoverTasks } from "./recover.ts";
 import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
 import type { Bootstrap } from "./shim/bootstrap-answer.ts";
 import { isDirect, type ShimLaunch } from "./shim/choose-launch.ts";
@@ -35,7 +36,6 @@ import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
 import { killStrayShims } from "./shim/stray-shim.ts";
 import { ShimTask } from "./shim-task.ts";
-import { TaskEvents } from "./task-events.ts";
 
 const dialLimitMs = 10_000;
 /** Shorter where there is another way to try. */

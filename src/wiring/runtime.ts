@@ -5,7 +5,7 @@ import { clearMountRooms } from "../diff/mounted.ts";
 import { createExchange } from "../events/exchange.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
-import { listenEvents } from "../runtime/event-forwarder.ts";
+import { listenEvents } from "../runtime/events/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
 import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { createTaskManager } from "../runtime/task-manager.ts";

@@ -4,7 +4,7 @@ import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Operation, OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
-import { Bundle } from "../../src/runtime/bundle.ts";
+import { Bundle } from "../../src/runtime/bundle/bundle.ts";
 import { ShimPool } from "../../src/runtime/shim/shim-pool.ts";
 import { ShimTask } from "../../src/runtime/shim-task.ts";
 

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { Bundle } from "../bundle.ts";
+import { Bundle } from "../bundle/bundle.ts";
 import type { ShimBinary } from "./binary.ts";
 import { HelperLauncher } from "./helper-launcher.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { childEnvironment } from "../../base/process.ts";
-import type { Bundle } from "../bundle.ts";
+import type { Bundle } from "../bundle/bundle.ts";
 
 /** What every shim of this daemon is told of it. */
 export interface ShimSurroundings {

@@ -13,8 +13,8 @@ import { fault } from "../../../src/base/errors.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { makeFifo } from "../../../src/base/os/fifo.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
-import { type Bundle, taskFolder } from "../../../src/runtime/bundle.ts";
-import { type RecoverPorts, recoverTasks } from "../../../src/runtime/recover.ts";
+import { type Bundle, taskFolder } from "../../../src/runtime/bundle/bundle.ts";
+import { type RecoverPorts, recoverTasks } from "../../../src/runtime/death/recover.ts";
 import { socketPathOf } from "../../../src/runtime/shim/bootstrap-answer.ts";
 import type { ShimConnectRequest } from "../../../src/runtime/shim/shim.ts";
 import { ByteSource } from "../byte-source.ts";
@@ -40,8 +40,8 @@ const goodAddress = "unix:///fuzz/good";
 export const target: FuzzTarget = {
   name: "recovery",
   parses: [
-    "src/runtime/recover.ts",
-    "src/runtime/bundle.ts",
+    "src/runtime/death/recover.ts",
+    "src/runtime/bundle/bundle.ts",
     "src/runtime/shim/bootstrap-answer.ts",
     "src/runtime/shim/dead-socket.ts",
   ],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { fault } from "../../../src/base/errors.ts";
 import { parseRuntimeFeatures } from "../../../src/cri/oci-spec/runtime-features.ts";
 import { codec } from "../../../src/rpc/codec.ts";
-import { criuReasons } from "../../../src/runtime/criu-fault.ts";
+import { criuReasons } from "../../../src/runtime/bundle/criu-fault.ts";
 import { parseVersion, programOf } from "../../../src/runtime/shim/binary.ts";
 import {
   type Bootstrap,
@@ -23,7 +23,7 @@ export const target: FuzzTarget = {
     "src/runtime/shim/bootstrap-answer.ts",
     "src/runtime/shim/binary.ts",
     "src/runtime/shim/shim-fault.ts",
-    "src/runtime/criu-fault.ts",
+    "src/runtime/bundle/criu-fault.ts",
     "src/cri/oci-spec/runtime-features.ts",
   ],
   dictionary: [

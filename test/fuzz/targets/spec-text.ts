@@ -6,7 +6,7 @@ import {
   cgroupsPathIn,
   clampOomScore,
   mappedRootGid,
-} from "../../../src/runtime/spec-text.ts";
+} from "../../../src/runtime/bundle/spec-text.ts";
 import { ByteSource } from "../byte-source.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
@@ -16,7 +16,7 @@ const spec =
 /** Specs as clients send them: what is taken from their text is what is in their JSON, and all else stays as it is. */
 export const target: FuzzTarget = {
   name: "spec-text",
-  parses: ["src/runtime/spec-text.ts", "src/oci/encode-spec.ts"],
+  parses: ["src/runtime/bundle/spec-text.ts", "src/oci/encode-spec.ts"],
   dictionary: [
     '"oomScoreAdj":',
     '"cgroupsPath":',

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
-import { eraseFolder } from "../../../src/runtime/bundle.ts";
+import { eraseFolder } from "../../../src/runtime/bundle/bundle.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const call = { signal: AbortSignal.timeout(300_000) };

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { killLeftovers, removeCgroups } from "../../../src/runtime/leftover-processes.ts";
+import { killLeftovers, removeCgroups } from "../../../src/runtime/death/leftover-processes.ts";
 import { cgroupMounts } from "../../support/cgroups.ts";
 import { until } from "../../support/until.ts";
 import { within } from "./rig.ts";

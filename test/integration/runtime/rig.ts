@@ -10,7 +10,7 @@ import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
 import type { ProtoAny } from "../../../src/gen/tasks.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
-import { listenEvents } from "../../../src/runtime/event-forwarder.ts";
+import { listenEvents } from "../../../src/runtime/events/event-forwarder.ts";
 import type { CreateOptions, EventSink } from "../../../src/runtime/ports.ts";
 import type { ShimLaunch } from "../../../src/runtime/shim/choose-launch.ts";
 import { createTaskManager, type TaskManager } from "../../../src/runtime/task-manager.ts";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fault } from "../base/errors.ts";
+import { fault } from "../../base/errors.ts";
+import type { ProcessExit } from "../ports.ts";
 import { ExitTable } from "./exit-table.ts";
-import type { ProcessExit } from "./ports.ts";
 
 const open = new AbortController().signal;
 const exit: ProcessExit = { pid: 1, exitStatus: 3, exitedAtNanos: 1n };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault, type RuntimeFault } from "../base/errors.ts";
+import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Bundle } from "./bundle.ts";
 
 /** Where shims leave CRIU's log in the bundle: of a dump, and of a restore. */

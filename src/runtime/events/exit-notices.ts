@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { unpackAny } from "../rpc/codec.ts";
+import { unpackAny } from "../../rpc/codec.ts";
+import type { ProcessExit } from "../ports.ts";
+import { nanosOf } from "../timestamp.ts";
 import type { ShimEventSource } from "./deletion-notices.ts";
-import type { ProcessExit } from "./ports.ts";
-import { nanosOf } from "./timestamp.ts";
 
 /** Told of a task whose first process has exited. */
 export type ExitListener = (namespace: string, id: string, exit: ProcessExit) => void;

@@ -3,14 +3,14 @@
 import { existsSync } from "node:fs";
 import { open, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import { cgroupMounts } from "../base/os/mount-table.ts";
-import { killProcess, type ProcessIdentity } from "../base/os/proc.ts";
-import { parseCgroups } from "../base/os/proc-cgroup.ts";
-import { readStart } from "../base/read-bounded.ts";
-import { sleep } from "../base/timers.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { cgroupMounts } from "../../base/os/mount-table.ts";
+import { killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
+import { parseCgroups } from "../../base/os/proc-cgroup.ts";
+import { readStart } from "../../base/read-bounded.ts";
+import { sleep } from "../../base/timers.ts";
 import { inSlices, killBelow, removeBelow } from "./cgroup-walk.ts";
 
 /**

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import path from "node:path";
-import { isRecord } from "../base/is-record.ts";
-import type { Logger } from "../base/logger.ts";
-import { identify, type ProcessIdentity } from "../base/os/proc.ts";
-import { run } from "../base/process.ts";
-import { readBounded } from "../base/read-bounded.ts";
-import { timeoutSignal } from "../base/timers.ts";
-import type { Bundle } from "./bundle.ts";
+import { isRecord } from "../../base/is-record.ts";
+import type { Logger } from "../../base/logger.ts";
+import { identify, type ProcessIdentity } from "../../base/os/proc.ts";
+import { run } from "../../base/process.ts";
+import { readBounded } from "../../base/read-bounded.ts";
+import { timeoutSignal } from "../../base/timers.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import { cgroupsPath } from "../bundle/spec-text.ts";
+import type { ProcessExit } from "../ports.ts";
+import type { ShimBinary } from "../shim/binary.ts";
+import type { ShimLauncher } from "../shim/launcher.ts";
 import { killLeftovers, ownCgroups, removeCgroups, specCgroups } from "./leftover-processes.ts";
-import type { ProcessExit } from "./ports.ts";
-import type { ShimBinary } from "./shim/binary.ts";
-import type { ShimLauncher } from "./shim/launcher.ts";
-import { cgroupsPath } from "./spec-text.ts";
 
 export interface DeadTask {
   readonly bundle: Bundle;

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { scratch } from "../../test/support/scratch.ts";
-import { FileType, makeNode } from "../base/os/node-files.ts";
+import { scratch } from "../../../test/support/scratch.ts";
+import { FileType, makeNode } from "../../base/os/node-files.ts";
 import { checkKernelPlaces } from "./kernel-places.ts";
 
 const needsRoot = { skip: process.getuid?.() === 0 ? false : "needs root" };

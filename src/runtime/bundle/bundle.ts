@@ -10,13 +10,13 @@ import {
 } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { cleanupDeadline } from "../base/cancellable.ts";
-import { errnoOf, fault } from "../base/errors.ts";
-import { makeFifo } from "../base/os/fifo.ts";
-import { unmount } from "../base/os/mount.ts";
-import { unmountBelow } from "../base/os/mount-table.ts";
-import { readBounded } from "../base/read-bounded.ts";
-import { removeFolderSync } from "../base/remove-folder.ts";
+import { cleanupDeadline } from "../../base/cancellable.ts";
+import { errnoOf, fault } from "../../base/errors.ts";
+import { makeFifo } from "../../base/os/fifo.ts";
+import { unmount } from "../../base/os/mount.ts";
+import { unmountBelow } from "../../base/os/mount-table.ts";
+import { readBounded } from "../../base/read-bounded.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
 import { mappedRootGid } from "./spec-text.ts";
 
 /** Folder under the daemon's root and state that shims and operators know from containerd. */
@@ -184,7 +184,7 @@ export async function eraseFolder(folder: string): Promise<void> {
 async function eraseRootfs(folder: string): Promise<void> {
   const rootfs = path.join(folder, "rootfs");
   await unmountBelow(rootfs).catch(() => {}); // what stays mounted is detached when its turn comes
-  const { workHere } = await import("../trees/run-here.ts"); // rarely needed
+  const { workHere } = await import("../../trees/run-here.ts"); // rarely needed
   const call = { signal: cleanupDeadline() };
   const { left } = await workHere().run("remove", { folder, name: "rootfs" }, call);
   if (left === undefined) return;

@@ -2,14 +2,14 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import path from "node:path";
-import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
-import { errnoOf, toFault } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import { cgroupMounts } from "../base/os/mount-table.ts";
-import { QuietGate } from "../base/quiet-gate.ts";
-import { readBoundedSync } from "../base/read-bounded.ts";
-import { type OneTimer, startTimer } from "../base/timers.ts";
-import { cgroupsPathIn } from "./spec-text.ts";
+import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { errnoOf, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { cgroupMounts } from "../../base/os/mount-table.ts";
+import { QuietGate } from "../../base/quiet-gate.ts";
+import { readBoundedSync } from "../../base/read-bounded.ts";
+import { type OneTimer, startTimer } from "../../base/timers.ts";
+import { cgroupsPathIn } from "../bundle/spec-text.ts";
 
 const maxNotesBytes = 64 * 1024 * 1024;
 

@@ -2,22 +2,22 @@
 
 import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf, fault, toFault } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import { Semaphore } from "../base/semaphore.ts";
-import { timeoutSignal } from "../base/timers.ts";
-import { Bundle, eraseFolder, taskFolder } from "./bundle.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import { timeoutSignal } from "../../base/timers.ts";
+import { Bundle, eraseFolder, taskFolder } from "../bundle/bundle.ts";
+import type { RecoveryReport } from "../ports.ts";
+import type { ShimBinaries, ShimBinary } from "../shim/binary.ts";
+import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "../shim/bootstrap-answer.ts";
+import { removeDeadSocket } from "../shim/dead-socket.ts";
+import { ShimLogPump } from "../shim/log-pump.ts";
+import type { Shim } from "../shim/shim.ts";
+import type { ShimPool } from "../shim/shim-pool.ts";
+import { runcShimAddress } from "../shim/socket-address.ts";
+import { killShimsWithoutBundle } from "../shim/stray-shim.ts";
 import { isInRuntime } from "./dead-task.ts";
-import type { RecoveryReport } from "./ports.ts";
-import type { ShimBinaries, ShimBinary } from "./shim/binary.ts";
-import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "./shim/bootstrap-answer.ts";
-import { removeDeadSocket } from "./shim/dead-socket.ts";
-import { ShimLogPump } from "./shim/log-pump.ts";
-import type { Shim } from "./shim/shim.ts";
-import type { ShimPool } from "./shim/shim-pool.ts";
-import { runcShimAddress } from "./shim/socket-address.ts";
-import { killShimsWithoutBundle } from "./shim/stray-shim.ts";
 
 /** Each starts programs; after a reboot with the state on a disk every task wants one. */
 const cleanUpsAtOnce = 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "../base/errors.ts";
-import { isRecord } from "../base/is-record.ts";
+import { fault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
 
 // The spec is handled as text where that will do: parsing it and writing it again would round the
 // 64-bit numbers in it (rlimits of 2^64-1, memory limits), and costs time on every start.

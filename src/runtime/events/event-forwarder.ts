@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import { TtrpcRegistry } from "../ttrpc/registry.ts";
-import { TtrpcServer } from "../ttrpc/server.ts";
+import { fault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { TtrpcRegistry } from "../../ttrpc/registry.ts";
+import { TtrpcServer } from "../../ttrpc/server.ts";
+import type { EventSink } from "../ports.ts";
+import { nanosOf } from "../timestamp.ts";
 import type { ShimEventSource } from "./deletion-notices.ts";
-import type { EventSink } from "./ports.ts";
-import { nanosOf } from "./timestamp.ts";
 
 export interface EventListenerOptions {
   /** Path of the unix socket, the TTRPC_ADDRESS of every shim. It must not change between starts. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, constants, readSync, writeSync } from "node:fs";
 import { setImmediate as loopTurn } from "node:timers/promises";
-import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf } from "../base/errors.ts";
-import { atCurrent, couldUnlinkAt, openAt, openFolder } from "../base/os/at.ts";
-import { DirectoryReader, EntryType } from "../base/os/directory-reader.ts";
-import { lastError, SystemError } from "../base/os/errno.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf } from "../../base/errors.ts";
+import { atCurrent, couldUnlinkAt, openAt, openFolder } from "../../base/os/at.ts";
+import { DirectoryReader, EntryType } from "../../base/os/directory-reader.ts";
+import { lastError, SystemError } from "../../base/os/errno.ts";
 
 // A container that may make cgroups can nest them beyond any path's length, and have any number of
 // processes in them. They are walked with one open folder, by ".." on the way back: a cgroup is never moved

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from "node:fs/promises";
-import { identify, killProcess } from "../base/os/proc.ts";
-import { argumentsOf } from "../base/os/process-scan.ts";
-import { readStart } from "../base/read-bounded.ts";
+import { identify, killProcess } from "../../base/os/proc.ts";
+import { argumentsOf } from "../../base/os/process-scan.ts";
+import { readStart } from "../../base/read-bounded.ts";
 
 /** Children of a shim that are looked at: a container in the host's process namespace may leave it any number. */
 const maxCandidates = 4096;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { toFault } from "../base/errors.ts";
-import type { ProcessExit } from "./ports.ts";
+import { toFault } from "../../base/errors.ts";
+import type { ProcessExit } from "../ports.ts";
 
 /**
  * The exits of a task's processes, known and awaited. There is at most one pending Wait per process

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger } from "../base/logger.ts";
-import { packAny } from "../rpc/codec.ts";
-import type { EventSink, ProcessExit } from "./ports.ts";
-import { timestampOf } from "./timestamp.ts";
+import type { Logger } from "../../base/logger.ts";
+import { packAny } from "../../rpc/codec.ts";
+import type { EventSink, ProcessExit } from "../ports.ts";
+import { timestampOf } from "../timestamp.ts";
 
 interface TaskName {
   readonly namespace: string;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { sleep } from "../base/timers.ts";
-import { unpackAny } from "../rpc/codec.ts";
-import type { EventSink } from "./ports.ts";
+import { sleep } from "../../base/timers.ts";
+import { unpackAny } from "../../rpc/codec.ts";
+import type { EventSink } from "../ports.ts";
 
 /** What shims forward, told to a listener as well as to the sink. */
 export interface ShimEventSource {
