@@ -3,6 +3,8 @@
 import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
+import { threadHeap } from "../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { settlesWithin } from "../base/waits.ts";
 import { BusyMark, type BusyWith } from "./busy-mark.ts";
@@ -153,6 +155,7 @@ export class LogWorkerLink implements AsyncDisposable {
       // by then being someone else's.
       trackUnmanagedFds: false,
       workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
+      resourceLimits: threadHeap(ourShares().logHeapMiB),
     });
     this.#watch = watchForHangs(this.#mark, this.#hangMs, (work) => this.#events.onHang(work));
     const startedAt = performance.now();

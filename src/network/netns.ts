@@ -6,6 +6,8 @@ import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
 import { codeOfErrno, errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
+import { threadHeap } from "../base/memory/thread-heap.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unmount } from "../base/os/mount.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
@@ -180,6 +182,7 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
       execArgv: [],
       // The thread closes what it opens itself, through the C library too, which tracking does not see.
       trackUnmanagedFds: false,
+      resourceLimits: threadHeap(ourShares().treeHeapMiB),
     });
     worker.on("message", (answer: NetnsAnswer) => this.#receive(answer));
     worker.on("error", (err) => this.#log.error({ err }, "network namespace worker failed"));

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
+import { threadHeap } from "../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { HostedSessions } from "./hosted-sessions.ts";
@@ -131,7 +132,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
       // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
       // by then being someone else's.
       trackUnmanagedFds: false,
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 8 },
+      resourceLimits: threadHeap(heapMiB),
     });
     const startedAt = performance.now();
     this.#worker = worker;

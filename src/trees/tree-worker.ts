@@ -4,6 +4,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
+import { threadHeap } from "../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { Descriptors } from "./descriptors.ts";
 import type { JobKind, JobRequest, JobResult } from "./jobs.ts";
@@ -126,7 +127,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
       workerData: data,
       execArgv: [],
       trackUnmanagedFds: false,
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 8 },
+      resourceLimits: threadHeap(heapMiB),
     });
     worker.on("message", (answer: TreeAnswer) => this.#answered(answer));
     worker.on("error", (err) => log.error({ err, thread: name }, "tree worker failed"));

@@ -23,10 +23,11 @@ export interface MemoryShares {
   /** The largest document that is read: JSON can become objects of forty times its size. */
   readonly documentBytes: number;
   readonly documentThreads: number;
-  /** Heaps of the threads that read documents, write the database, serve sessions and walk trees. */
+  /** Heaps of the threads that read documents, write the database, serve sessions, write logs and walk trees. */
   readonly documentHeapMiB: number;
   readonly databaseHeapMiB: number;
   readonly streamingHeapMiB: number;
+  readonly logHeapMiB: number;
   readonly treeHeapMiB: number;
   /** Heap of a process that extracts layers. */
   readonly extractorHeapMiB: number;
@@ -69,6 +70,7 @@ export function memoryShares(bytes: number): MemoryShares {
     documentHeapMiB: heap(1 / 4, 48, 512),
     databaseHeapMiB: heap(1 / 6, 32, 256),
     streamingHeapMiB: heap(1 / 6, 32, 512),
+    logHeapMiB: heap(1 / 6, 32, 512),
     treeHeapMiB: heap(1 / 12, 24, 64),
     extractorHeapMiB: heap(1 / 3, 64, 1024),
     calls: part(1 / (192 * 1024), 256, 8192),

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { fault } from "../../base/errors.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
+import { threadHeap } from "../../base/memory/thread-heap.ts";
 import { type OneTimer, startTimer } from "../../base/timers.ts";
 import type { DocumentAnswer } from "./document-worker.ts";
 import type { DocumentTask } from "./parse-document.ts";
@@ -22,7 +23,7 @@ export class DocumentThread {
     name: "documents",
     execArgv: [],
     trackUnmanagedFds: false,
-    resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 32 },
+    resourceLimits: threadHeap(heapMiB),
   });
   #idle: OneTimer | undefined;
   #asked: Asked | undefined;

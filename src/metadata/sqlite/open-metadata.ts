@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
+import { threadHeap } from "../../base/memory/thread-heap.ts";
 import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
@@ -45,10 +46,7 @@ class WriterThread implements RowWriter {
       name: "metadata",
       // The default limits would let garbage pile up. What comes and goes at once is a few megabytes, see
       // batchBytes and groupBytes.
-      resourceLimits: {
-        maxYoungGenerationSizeMb: 4,
-        maxOldGenerationSizeMb: ourShares().databaseHeapMiB,
-      },
+      resourceLimits: threadHeap(ourShares().databaseHeapMiB),
     });
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
     this.#worker.on("error", (error) => this.#fail(error));

@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { threadHeap } from "../../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 import type { HookName } from "./api.ts";
 import type { HookCall, WorkerNotice, WorkerStart } from "./messages.ts";
@@ -54,7 +55,7 @@ export class PluginWorker implements AsyncDisposable {
       name: `plugin ${start.name}`,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: heapLimitMb },
+      resourceLimits: threadHeap(heapLimitMb),
       // Operators' files have no package.json beside them; Node finds out by itself what they are.
       execArgv: ["--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"],
     });
