@@ -203,11 +203,14 @@ export async function* requestsOf(
 }
 
 /** Answers smaller than this are not counted: there are as many as there are calls. */
-export const smallAnswerBytes = 16 * 1024;
+const smallAnswerBytes = 16 * 1024;
 
-/** What an answer takes until the client has it: encoded, and once more with its frame. */
+/** An answer is encoded, gets a frame by being copied, and what the one before took is not collected yet. */
+const copies = 4;
+
+/** What an answer takes until the client has it; 0 for one that is not counted. */
 export function answerCost(leastBytes: number, memory: MemoryPool): number {
-  return Math.min(2 * leastBytes, memory.limitBytes);
+  return leastBytes < smallAnswerBytes ? 0 : Math.min(copies * leastBytes, memory.limitBytes);
 }
 
 /**
@@ -227,11 +230,12 @@ export async function sendAll(
   for await (const answer of answers) {
     signal.throwIfAborted();
     const least = leastSizeOf(answer);
+    const cost = answerCost(least, memory);
     const lost = new AbortController();
     using _share =
-      least < smallAnswerBytes
+      cost === 0
         ? undefined
-        : await memory.take(answerCost(least, memory), `answer of ${served.path}`, {
+        : await memory.take(cost, `answer of ${served.path}`, {
             signal,
             onRevoke: (reason) => lost.abort(reason),
           });

@@ -9,24 +9,22 @@ import {
 } from "@grpc/grpc-js";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
-import { MemoryPool, type Reservation } from "../base/memory/memory-pool.ts";
+import { MemoryPool } from "../base/memory/memory-pool.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
+import { type AnswerMemory, AnswerRoom, disposableOf } from "./answer-room.ts";
 import { beforeEachCall } from "./each-call.ts";
 import {
   type AnyCall,
-  answerCost,
   type CallReport,
   requestsOf,
   ServedCall,
   type StreamCall,
   sendAll,
-  smallAnswerBytes,
   type UnaryCall,
 } from "./grpc-calls.ts";
 import { allowLongDeadlines } from "./long-deadlines.ts";
 import { MessageAdmission } from "./message-admission.ts";
-import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
 import { statusOf } from "./status.ts";
@@ -49,9 +47,8 @@ export interface GrpcServerOptions {
 }
 
 /** The memory of calls: what they hold, and when there is none for more. */
-export interface CallMemory {
+export interface CallMemory extends AnswerMemory {
   readonly requests: MemoryPool;
-  readonly answers: MemoryPool;
   /** Calls at once. */
   readonly maxCalls: number;
   /** Paths of calls that are taken whatever is going on. */
@@ -101,8 +98,7 @@ class UnixGrpcServer implements GrpcServer {
   readonly #memory: CallMemory;
   /** Methods with a stream, by path. */
   readonly #streams = new Set<string>();
-  /** What the lists that are asked for again and again took last time, by path. */
-  readonly #lastCosts = new Map<string, number>();
+  readonly #room: AnswerRoom;
   readonly #calls = new Set<ServedCall>();
   #socket: Disposable | undefined;
   #closing: Promise<void> | undefined;
@@ -121,6 +117,7 @@ class UnixGrpcServer implements GrpcServer {
     });
     allowLongDeadlines(this.#server);
     this.#memory = options.memory ?? ownMemory();
+    this.#room = new AnswerRoom(this.#memory);
     const admission = new MessageAdmission({
       ...this.#memory,
       maxRecvBytes: options.maxRecvBytes ?? defaultLimitBytes,
@@ -218,13 +215,11 @@ class UnixGrpcServer implements GrpcServer {
         try {
           const refusal = this.#memory.refusal(method.path);
           if (refusal) throw refusal;
-          using early = await this.#shareBefore(method, served);
-          const answer = await handler(served.decode(call.request), served.context);
+          const request = served.decode(call.request);
+          const make = async (): Promise<unknown> => await handler(request, served.context);
+          const { answer, leastBytes } = await this.#room.made(method, served, make);
           using _owned = disposableOf(answer);
-          const least = leastSizeOf(answer);
-          early?.[Symbol.dispose]();
-          await this.#shareOf(method, served, least);
-          const bytes = served.encode(answer, this.#maxAnswerBytes(method), least);
+          const bytes = served.encode(answer, this.#maxAnswerBytes(method), leastBytes);
           this.#end(served);
           respond(null, bytes);
         } catch (error) {
@@ -233,34 +228,6 @@ class UnixGrpcServer implements GrpcServer {
       };
       void serve(); // settles the call itself; nothing is left to await
     };
-  }
-
-  /**
-   * Lists are made all at once: those that wait for memory must not have theirs in hand already. So a list
-   * takes what the one before took, before it is made.
-   */
-  #shareBefore(
-    { path, name }: ServiceMethod,
-    served: ServedCall,
-  ): Promise<Reservation | undefined> {
-    const cost = name.startsWith("List") ? (this.#lastCosts.get(path) ?? 0) : 0;
-    if (cost === 0) return Promise.resolve(undefined);
-    return this.#memory.answers.take(cost, `answer of ${path}`, served.context);
-  }
-
-  /** Memory for an answer, until the client has it or has gone. */
-  async #shareOf(
-    { path, name }: ServiceMethod,
-    served: ServedCall,
-    leastBytes: number,
-  ): Promise<void> {
-    const { answers } = this.#memory;
-    const cost = leastBytes < smallAnswerBytes ? 0 : answerCost(leastBytes, answers);
-    if (name.startsWith("List")) this.#lastCosts.set(path, cost);
-    if (cost === 0) return;
-    const share = await answers.take(cost, `answer of ${path}`, served.context);
-    served.onceOver(() => share[Symbol.dispose]());
-    if (served.wasCancelled) share[Symbol.dispose]();
   }
 
   /** A kubelet and crictl take no more in one message, whatever we may send. */
@@ -310,12 +277,6 @@ class UnixGrpcServer implements GrpcServer {
   }
 }
 
-/** An answer that holds memory of somebody's is disposed of once it is encoded, or has been given up. */
-function disposableOf(answer: unknown): Disposable | undefined {
-  const isOwner = typeof answer === "object" && answer !== null && Symbol.dispose in answer;
-  return isOwner ? (answer as Disposable) : undefined;
-}
-
 function ownMemory(): CallMemory {
   const { requestBytes, answerBytes, calls } = ourShares();
   return {
@@ -324,6 +285,7 @@ function ownMemory(): CallMemory {
     maxCalls: calls,
     always: new Set(),
     refusal: () => undefined,
+    shortage: () => undefined,
     onRefused: () => {},
   };
 }

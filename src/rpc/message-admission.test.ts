@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isFault } from "../base/errors.ts";
+import { fault, isFault } from "../base/errors.ts";
 import { MemoryPool } from "../base/memory/memory-pool.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { codec } from "./codec.ts";
@@ -40,6 +40,7 @@ async function serve(
     maxCalls: 100,
     always: new Set([`/${runtime}/Version`]),
     refusal: () => undefined,
+    shortage: () => undefined,
     onRefused: (path) => refused.push(path),
     ...change,
   };
@@ -215,6 +216,85 @@ test("answers wait for memory, and lists are not even made before they have it",
   }
   await sleep(20);
   assert.equal(bed.memory.answers.heldBytes, 0);
+});
+
+test("what only reads is made again when there is memory for its answer, what acts is not", async (t) => {
+  let statuses = 0;
+  let execs = 0;
+  const text = "x".repeat(100 * 1024);
+  const bed = await serve(t, {
+    ContainerStatus: async () => {
+      statuses += 1;
+      return { status: { id: text } };
+    },
+    ExecSync: async () => {
+      execs += 1;
+      return { stdout: Buffer.from(text) };
+    },
+  });
+  const held = await bed.memory.answers.take(4 * mib, "test", { signal: t.signal });
+  const answers = [
+    ...Array.from({ length: 5 }, async () => (await bed.cri.ContainerStatus({})).status?.id),
+    bed.cri.ExecSync({}).then(({ stdout }) => stdout.toString()),
+  ];
+  await sleep(50);
+  assert.deepEqual([statuses, execs], [5, 1]);
+  held[Symbol.dispose]();
+  assert.deepEqual(new Set(await Promise.all(answers)), new Set([text]));
+  assert.deepEqual([statuses, execs], [10, 1]);
+  await sleep(20);
+  assert.equal(bed.memory.answers.heldBytes, 0);
+});
+
+test("a list that has waited keeps its memory when it is made, so that no other is made meanwhile", async (t) => {
+  let made = 0;
+  const bed = await serve(t, {
+    ListContainers: async () => {
+      made += 1;
+      return { containers: [{ id: "x".repeat(0.9 * mib) }] };
+    },
+  });
+  await bed.cri.ListContainers({});
+  const lists = Array.from({ length: 10 }, () => bed.cri.ListContainers({}).then(() => made));
+  assert.ok((await Promise.race(lists)) < 5);
+  await Promise.all(lists);
+});
+
+test("a large answer is refused while memory is short, a small one is not", async (t) => {
+  const bed = await serve(
+    t,
+    {
+      ContainerStatus: async ({ containerId }) => ({
+        status: { id: "x".repeat(Number(containerId)) },
+      }),
+    },
+    { shortage: (what) => fault("RESOURCE_EXHAUSTED", `${what} is refused: there is no memory`) },
+  );
+  const { status } = await bed.cri.ContainerStatus({ containerId: "1000" });
+  assert.equal(status?.id.length, 1000);
+  await assert.rejects(
+    bed.cri.ContainerStatus({ containerId: "1000000" }),
+    (error) =>
+      isFault(error, "RESOURCE_EXHAUSTED") &&
+      /answer of \/runtime.v1.RuntimeService\/ContainerStatus with 10000\d\d bytes is refused/.test(
+        error.message,
+      ),
+  );
+});
+
+test("a request counts with what becomes of it, and the largest there is memory for goes alone", async (t) => {
+  const held: number[] = [];
+  const bed = await serve(t, {
+    ContainerStatus: async () => {
+      held.push(bed.memory.requests.heldBytes);
+      return {};
+    },
+  });
+  for (const size of [1000, 0.5 * mib, 3 * mib]) {
+    await bed.cri.ContainerStatus({ containerId: "x".repeat(size) });
+  }
+  const [small, medium = 0, large] = held;
+  assert.ok(small === 0 && medium > 2 * mib && medium < 2.1 * mib && large === 4 * mib, `${held}`);
 });
 
 test("an answer that no kubelet takes is refused with its size and the stream to call instead", async (t) => {

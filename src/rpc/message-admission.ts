@@ -25,6 +25,8 @@ export interface AdmissionOptions {
 /** Messages below this are not counted: there are as many as there are calls. */
 const smallBytes = 16 * 1024;
 const prefixBytes = 5;
+/** Of one request to be worked on: its bytes, the objects that they become, and what is made of those. */
+const unaryCopies = 4;
 /** gzip inflates no further. */
 const inflation = 1032;
 
@@ -198,10 +200,13 @@ class StreamGate {
   }
 
   #costOf(length: number, isCompressed: boolean): number {
-    const { maxRecvBytes } = this.#options;
+    const { maxRecvBytes, requests, isStream } = this.#options;
     if (length > maxRecvBytes) return 0; // grpc-js refuses it, and keeps nothing of it
     const inflated = isCompressed ? Math.min(length * inflation, maxRecvBytes) : length;
-    return inflated < smallBytes ? 0 : inflated;
+    if (inflated < smallBytes) return 0;
+    if (isStream(this.#path)) return inflated;
+    // The largest that there is memory for at all goes alone.
+    return Math.max(inflated, Math.min(unaryCopies * inflated, requests.limitBytes));
   }
 
   #watchTransfer(what: string): void {

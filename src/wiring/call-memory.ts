@@ -39,6 +39,7 @@ export function callMemory(budget: MemoryBudget, log: Logger): CallMemory {
     always: new Set(always),
     refusal: (path): RuntimeFault | undefined =>
       costlyPaths.has(path) ? budget.shortage(`call ${path}`) : undefined,
+    shortage: (what) => budget.shortage(what),
     onRefused: (path, fault) => {
       log.info({ rpc: path.slice(1), code: fault.code, reason: fault.message }, "call refused");
     },

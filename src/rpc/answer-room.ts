@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RuntimeFault } from "../base/errors.ts";
+import type { MemoryPool, Reservation } from "../base/memory/memory-pool.ts";
+import { answerCost, type ServedCall } from "./grpc-calls.ts";
+import { leastSizeOf } from "./message-size.ts";
+import type { ServiceMethod } from "./service-methods.ts";
+
+export interface AnswerMemory {
+  readonly answers: MemoryPool;
+  /** A fault about `what`, which takes much, while next to no memory is left. */
+  readonly shortage: (what: string) => RuntimeFault | undefined;
+}
+
+/** An answer that has its memory, until the client has it or has gone. */
+export interface RoomyAnswer {
+  readonly answer: unknown;
+  readonly leastBytes: number;
+}
+
+/** Answers that take more are refused while memory is short. */
+const largeCost = 1024 * 1024;
+
+/**
+ * Finds memory for unary answers. Those that wait for it have no answer in hand: a list takes what the one
+ * before took before it is made, and what only reads is made again when its turn has come.
+ */
+export class AnswerRoom {
+  readonly #memory: AnswerMemory;
+  /** What the lists that are asked for again and again took last time, by path. */
+  readonly #lastCosts = new Map<string, number>();
+
+  constructor(memory: AnswerMemory) {
+    this.#memory = memory;
+  }
+
+  /** RESOURCE_EXHAUSTED when there is no memory for it in time. */
+  async made(
+    { path, name }: ServiceMethod,
+    served: ServedCall,
+    make: () => Promise<unknown>,
+  ): Promise<RoomyAnswer> {
+    const { answers, shortage } = this.#memory;
+    const what = `answer of ${path}`;
+    const take = (bytes: number): Promise<Reservation> => answers.take(bytes, what, served.context);
+    const isList = name.startsWith("List");
+    const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
+    using early = new DisposableStack();
+    if (expected > 0) early.use(await take(expected));
+    const answer = await make();
+    using owned = new DisposableStack();
+    owned.use(disposableOf(answer));
+    const leastBytes = leastSizeOf(answer);
+    const cost = answerCost(leastBytes, answers);
+    if (isList) this.#lastCosts.set(path, cost);
+    const refusal = cost < largeCost ? undefined : shortage(`${what} with ${leastBytes} bytes`);
+    if (refusal) throw refusal;
+    if (cost <= expected) {
+      if (cost > 0) keep(early.move(), served);
+      owned.move();
+      return { answer, leastBytes };
+    }
+    early.dispose();
+    const atOnce = answers.tryTake(cost);
+    if (atOnce !== undefined || !isRead(name)) {
+      keep(atOnce ?? (await take(cost)), served);
+      owned.move();
+      return { answer, leastBytes };
+    }
+    // Not awaited here: this function would keep the answer that is not needed any more.
+    return this.#madeInTurn(take, cost, served, make);
+  }
+
+  async #madeInTurn(
+    take: (bytes: number) => Promise<Reservation>,
+    cost: number,
+    served: ServedCall,
+    make: () => Promise<unknown>,
+  ): Promise<RoomyAnswer> {
+    using share = new DisposableStack();
+    share.use(await take(cost));
+    const answer = await make();
+    keep(share.move(), served);
+    return { answer, leastBytes: leastSizeOf(answer) };
+  }
+}
+
+function keep(share: Disposable, served: ServedCall): void {
+  served.onceOver(() => share[Symbol.dispose]());
+  if (served.wasCancelled) share[Symbol.dispose]();
+}
+
+/** What such a method tells can be asked for again: it changes nothing. */
+function isRead(method: string): boolean {
+  return /^(?:List|Get)|Status$|Stats$/.test(method);
+}
+
+/** An answer that holds memory of somebody's is disposed of once it is encoded, or has been given up. */
+export function disposableOf(answer: unknown): Disposable | undefined {
+  const isOwner = typeof answer === "object" && answer !== null && Symbol.dispose in answer;
+  return isOwner ? (answer as Disposable) : undefined;
+}
