@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parentPort, workerData } from "node:worker_threads";
+import { relieveThread } from "../base/memory/memory-relief.ts";
 import { BusyMark } from "./busy-mark.ts";
 import type { LogNotice, LogWorkerData, NumberedRequest } from "./messages.ts";
 import { PumpRoom } from "./pump-room.ts";
@@ -7,6 +8,7 @@ import { PumpRoom } from "./pump-room.ts";
 /** Entry of the log worker thread. All the work is in PumpRoom; this only binds it to the port. */
 const port = parentPort;
 if (port !== null) {
+  relieveThread();
   const { busy } = workerData as LogWorkerData;
   const mark = new BusyMark(busy, () => {
     room.leave();

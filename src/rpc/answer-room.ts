@@ -17,6 +17,9 @@ export interface RoomyAnswer {
   readonly leastBytes: number;
 }
 
+type Make = () => Promise<unknown>;
+type Take = (bytes: number) => Promise<Reservation>;
+
 /** Answers that take more are refused while memory is short. */
 const largeCost = 1024 * 1024;
 
@@ -34,14 +37,26 @@ export class AnswerRoom {
   }
 
   /** RESOURCE_EXHAUSTED when there is no memory for it in time. */
-  async made(
+  async made(method: ServiceMethod, served: ServedCall, make: Make): Promise<RoomyAnswer> {
+    const take: Take = (bytes) =>
+      this.#memory.answers.take(bytes, `answer of ${method.path}`, served.context);
+    const made = await this.#madeAtOnce(method, served, make, take);
+    if (typeof made !== "number") return made;
+    using share = new DisposableStack();
+    share.use(await take(made));
+    const answer = await make();
+    keep(share.move(), served);
+    return { answer, leastBytes: leastSizeOf(answer) };
+  }
+
+  /** The answer; or what it takes when it is to be made again, and nothing of it is kept until then. */
+  async #madeAtOnce(
     { path, name }: ServiceMethod,
     served: ServedCall,
-    make: () => Promise<unknown>,
-  ): Promise<RoomyAnswer> {
+    make: Make,
+    take: Take,
+  ): Promise<RoomyAnswer | number> {
     const { answers, shortage } = this.#memory;
-    const what = `answer of ${path}`;
-    const take = (bytes: number): Promise<Reservation> => answers.take(bytes, what, served.context);
     const isList = name.startsWith("List");
     const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
     using early = new DisposableStack();
@@ -52,35 +67,17 @@ export class AnswerRoom {
     const leastBytes = leastSizeOf(answer);
     const cost = answerCost(leastBytes, answers);
     if (isList) this.#lastCosts.set(path, cost);
-    const refusal = cost < largeCost ? undefined : shortage(`${what} with ${leastBytes} bytes`);
+    const what = `answer of ${path} with ${leastBytes} bytes`;
+    const refusal = cost < largeCost ? undefined : shortage(what);
     if (refusal) throw refusal;
-    if (cost <= expected) {
-      if (cost > 0) keep(early.move(), served);
-      owned.move();
-      return { answer, leastBytes };
-    }
-    early.dispose();
-    const atOnce = answers.tryTake(cost);
-    if (atOnce !== undefined || !isRead(name)) {
+    if (cost > expected) {
+      early.dispose();
+      const atOnce = answers.tryTake(cost);
+      if (atOnce === undefined && isRead(name)) return cost;
       keep(atOnce ?? (await take(cost)), served);
-      owned.move();
-      return { answer, leastBytes };
-    }
-    // Not awaited here: this function would keep the answer that is not needed any more.
-    return this.#madeInTurn(take, cost, served, make);
-  }
-
-  async #madeInTurn(
-    take: (bytes: number) => Promise<Reservation>,
-    cost: number,
-    served: ServedCall,
-    make: () => Promise<unknown>,
-  ): Promise<RoomyAnswer> {
-    using share = new DisposableStack();
-    share.use(await take(cost));
-    const answer = await make();
-    keep(share.move(), served);
-    return { answer, leastBytes: leastSizeOf(answer) };
+    } else if (cost > 0) keep(early.move(), served);
+    owned.move();
+    return { answer, leastBytes };
   }
 }
 

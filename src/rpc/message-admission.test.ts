@@ -294,7 +294,10 @@ test("a request counts with what becomes of it, and the largest there is memory 
     await bed.cri.ContainerStatus({ containerId: "x".repeat(size) });
   }
   const [small, medium = 0, large] = held;
-  assert.ok(small === 0 && medium > 2 * mib && medium < 2.1 * mib && large === 4 * mib, `${held}`);
+  assert.ok(
+    small === 0 && medium > 2 * mib && medium < 2.1 * mib && large === 4 * mib,
+    held.join(),
+  );
 });
 
 test("an answer that no kubelet takes is refused with its size and the stream to call instead", async (t) => {

@@ -2,6 +2,7 @@
 import os from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { toFault } from "../base/errors.ts";
+import { relieveThread } from "../base/memory/memory-relief.ts";
 import { pathOf, StreamingHttp } from "./http.ts";
 import { MainLink } from "./main-link.ts";
 import type {
@@ -20,6 +21,7 @@ const niceness = 5;
 /** Entry of the streaming worker thread: binds the server to the port of the main thread. */
 const port = parentPort;
 if (port !== null) {
+  relieveThread();
   os.setPriority(0, Math.min(19, os.getPriority(0) + niceness)); // this thread's alone, on Linux
   serve(workerData as StreamingWorkerData, (notice) => port.postMessage(notice));
 }

@@ -30,6 +30,7 @@ export interface PoolFacts {
 export class MemoryBudget implements Disposable {
   readonly limit: MemoryLimit = readMemoryLimit();
   readonly shares: MemoryShares = ourShares();
+  readonly #pressure: MemoryPressure = watchMemory(this.limit);
   readonly requests = this.#pool("requests", this.shares.requestBytes);
   readonly answers = this.#pool("answers", this.shares.answerBytes);
   /** Commands are quick: a thousand that come at once are worth waiting for. */
@@ -40,7 +41,6 @@ export class MemoryBudget implements Disposable {
     patienceMs: 30_000,
   });
   readonly execOutput = this.#pool("exec outputs", this.shares.execOutputBytes);
-  readonly #pressure: MemoryPressure = watchMemory(this.limit);
   #refusedForShortage = 0;
 
   get pools(): readonly MemoryPool[] {
@@ -88,6 +88,7 @@ export class MemoryBudget implements Disposable {
   }
 
   #pool(name: string, limitBytes: number): MemoryPool {
-    return new MemoryPool({ name, limitBytes });
+    const onGivenBack = (bytes: number): void => this.#pressure.spent(bytes);
+    return new MemoryPool({ name, limitBytes, onGivenBack });
   }
 }

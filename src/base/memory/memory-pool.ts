@@ -12,6 +12,8 @@ export interface MemoryPoolOptions {
   readonly patienceMs?: number;
   /** How many may wait. Default 256. */
   readonly waiting?: number;
+  /** Told of what is given back, before others get it: the memory may be garbage that is yet to be collected. */
+  readonly onGivenBack?: (bytes: number) => void;
 }
 
 /** What is kept of a pool; disposing gives it back, once. */
@@ -41,13 +43,16 @@ export class MemoryPool {
   readonly limitBytes: number;
   readonly #patienceMs: number;
   readonly #maxWaiting: number;
+  readonly #onGivenBack: ((bytes: number) => void) | undefined;
   readonly #waiting: Waiter[] = [];
   readonly #revocable = new Map<Reservation, () => void>();
   #heldBytes = 0;
   #refused = 0;
 
-  constructor({ name, limitBytes, patienceMs = 10_000, waiting = 256 }: MemoryPoolOptions) {
+  constructor(options: MemoryPoolOptions) {
+    const { name, limitBytes, patienceMs = 10_000, waiting = 256, onGivenBack } = options;
     this.name = name;
+    this.#onGivenBack = onGivenBack;
     this.limitBytes = limitBytes;
     this.#patienceMs = patienceMs;
     this.#maxWaiting = waiting;
@@ -162,6 +167,7 @@ export class MemoryPool {
         isHeld = false;
         this.#revocable.delete(reservation);
         this.#heldBytes -= bytes;
+        this.#onGivenBack?.(bytes);
         this.#admitWaiting();
       },
     };

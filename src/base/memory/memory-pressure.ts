@@ -3,6 +3,7 @@ import { constants, PerformanceObserver } from "node:perf_hooks";
 import v8 from "node:v8";
 import { giveBackKernels, giveBackOwn } from "./give-back.ts";
 import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
+import { lookRegularly, MemoryRelief } from "./memory-relief.ts";
 
 /** Where the daemon's memory is all but gone, and why. */
 export interface MemoryPressure extends Disposable {
@@ -11,6 +12,8 @@ export interface MemoryPressure extends Disposable {
    * is kept for later is given back before anything is refused.
    */
   shortage(): string | undefined;
+  /** Memory of large messages was used and given up. */
+  spent(bytes: number): void;
   /** What the cgroup counts, file pages aside; undefined without a limit. */
   use(): MemoryUse | undefined;
 }
@@ -18,7 +21,7 @@ export interface MemoryPressure extends Disposable {
 const mib = 2 ** 20;
 const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
 /** What must be left of the cgroup's limit: what is under way takes some more before it ends. */
-const leastLeft = 1 / 6;
+const leastLeft = 1 / 5;
 /** Of the heap's limit, what may be in use after a collection. */
 const mostOfHeap = 0.85;
 /** What is kept for later is given back no more often than this, and by the kernel. */
@@ -34,6 +37,8 @@ export function watchMemory(limit: MemoryLimit): MemoryPressure {
 class Watch implements MemoryPressure {
   readonly #limit: MemoryLimit;
   readonly #observer: PerformanceObserver;
+  readonly #relief: MemoryRelief;
+  readonly #looking: Disposable | undefined;
   readonly #heapLimit = v8.getHeapStatistics().heap_size_limit;
   #use: MemoryUse | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
@@ -53,6 +58,12 @@ class Watch implements MemoryPressure {
       if (isMajor) this.#liveBytes = v8.getHeapStatistics().used_heap_size;
     });
     this.#observer.observe({ entryTypes: ["gc"] });
+    this.#relief = new MemoryRelief({
+      limit,
+      heldBytes: () => this.#readUse()?.heldBytes ?? 0,
+      giveBack: giveBackOwn,
+    });
+    if (limit.cgroup !== undefined) this.#looking = lookRegularly(this.#relief);
   }
 
   shortage(): string | undefined {
@@ -83,17 +94,24 @@ class Watch implements MemoryPressure {
     return undefined;
   }
 
+  spent(bytes: number): void {
+    this.#relief.spent(bytes);
+  }
+
   use(): MemoryUse | undefined {
-    const now = performance.now();
-    if (now - this.#readAt >= readEveryMs) {
-      this.#readAt = now;
-      this.#use = readMemoryUse(this.#limit);
-    }
+    const isFresh = performance.now() - this.#readAt < readEveryMs;
+    return isFresh ? this.#use : this.#readUse();
+  }
+
+  #readUse(): MemoryUse | undefined {
+    this.#readAt = performance.now();
+    this.#use = readMemoryUse(this.#limit);
     return this.#use;
   }
 
   [Symbol.dispose](): void {
     this.#observer.disconnect();
+    this.#looking?.[Symbol.dispose]();
   }
 }
 

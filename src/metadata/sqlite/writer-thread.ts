@@ -2,6 +2,7 @@
 // The thread that owns the database: a flush of the disk blocks here, never the daemon's main loop.
 import { parentPort, workerData } from "node:worker_threads";
 import { toFault } from "../../base/errors.ts";
+import { relieveThread } from "../../base/memory/memory-relief.ts";
 import type { StoredRow } from "../mirrored-table.ts";
 import { SqliteRows } from "./sqlite-rows.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
@@ -9,6 +10,7 @@ import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 if (!parentPort) throw new Error("writer-thread.ts runs as a worker thread only");
 const port = parentPort;
 const { file } = workerData as { file: string };
+relieveThread();
 
 function answer(work: () => ThreadAnswer): void {
   try {
