@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { BriefTurns } from "./brief-turns.ts";
 
 test("a few run at a time, in the order of arrival, and one that hangs stops counting", async () => {
-  const turns = new BriefTurns(1, 100);
+  const turns = new BriefTurns({ atOnce: 1, bytes: 1, briefMs: 100 });
   const first = await turns.acquire({});
   const order: string[] = [];
   const second = turns.acquire({}).then((turn) => (order.push("second"), turn));

@@ -1,32 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
+import { ownRoom } from "./memory/memory-room.ts";
 import { Semaphore } from "./semaphore.ts";
 import { startTimer } from "./timers.ts";
 
 /** Work that gets on takes less; what hangs must not hold up others for long. */
 const defaultBriefMs = 5_000;
 
+export interface BriefTurnsOptions {
+  readonly atOnce: number;
+  /** What one piece of work takes of the memory that is left in the daemon's cgroup. */
+  readonly bytes: number;
+  readonly briefMs?: number;
+}
+
 /**
  * Lets a few pieces of work run at a time, in the order of arrival, because each starts programs that count
- * against the daemon's memory. One that takes long stops counting: it waits for something.
+ * against the daemon's memory; fewer while little of that is left. One that takes long stops counting: it waits
+ * for something.
  */
 export class BriefTurns {
   readonly #places: Semaphore;
+  readonly #bytes: number;
   readonly #briefMs: number;
 
-  constructor(atOnce: number, briefMs: number = defaultBriefMs) {
+  constructor({ atOnce, bytes, briefMs = defaultBriefMs }: BriefTurnsOptions) {
     this.#places = new Semaphore(atOnce);
+    this.#bytes = bytes;
     this.#briefMs = briefMs;
   }
 
   async acquire(call: Partial<Cancellable>): Promise<Disposable> {
-    const place = await this.#places.acquire(call);
-    const timer = startTimer(() => place[Symbol.dispose](), this.#briefMs).unref();
-    return {
-      [Symbol.dispose]: () => {
-        timer.stop();
-        place[Symbol.dispose]();
-      },
-    };
+    using taken = new DisposableStack();
+    taken.use(await this.#places.acquire(call));
+    taken.use(await ownRoom().promise(this.#bytes, call));
+    const turn = taken.move();
+    const timer = startTimer(() => turn.dispose(), this.#briefMs).unref();
+    turn.defer(() => timer.stop());
+    return turn;
   }
 }

@@ -5,7 +5,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
-import { ourShares } from "../base/memory/memory-shares.ts";
+import { networkSetupBytes, ourShares } from "../base/memory/memory-shares.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { sleep } from "../base/timers.ts";
 import type { CniConfig } from "../config/config.ts";
@@ -88,7 +88,10 @@ class CniNetwork implements CniPodNetwork {
   /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
   readonly #checks = new Map<string, AbortController>();
   /** Memory for plugins of a few pods at a time. */
-  readonly #places = new BriefTurns(ourShares().networkSetups);
+  readonly #places = new BriefTurns({
+    atOnce: ourShares().networkSetups,
+    bytes: networkSetupBytes,
+  });
   /** ADD and DEL go in; GC has it for itself. */
   readonly #gate = new QuietGate();
   readonly #monitor: StatusMonitor;

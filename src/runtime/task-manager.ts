@@ -32,6 +32,7 @@ import { isDirect, type ShimLaunch } from "./shim/choose-launch.ts";
 import { createLauncher } from "./shim/create-launcher.ts";
 import type { LaunchRequest, ShimLauncher } from "./shim/launcher.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
+import { placeForShim } from "./shim/place-for-shim.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
 import { killStrayShims } from "./shim/stray-shim.ts";
@@ -292,13 +293,14 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
 
   // What cannot be had directly is tried the way that every shim knows.
   async #launchOnce(request: LaunchRequest, call: Cancellable): Promise<Shim> {
+    using _place = await placeForShim(request.bundle.id, call);
     try {
       return await this.#connectLaunched(request, await this.#launcher.launch(request, call));
     } catch (err) {
       if (!request.isDirect || call.signal.aborted) throw err;
       this.#log.warn({ err, task: request.bundle.id }, "shim does not answer, asking its helper");
       const byHelper = { ...request, isDirect: false };
-      return this.#connectLaunched(byHelper, await this.#launcher.launch(byHelper, call));
+      return await this.#connectLaunched(byHelper, await this.#launcher.launch(byHelper, call));
     }
   }
 

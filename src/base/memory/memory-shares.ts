@@ -40,6 +40,8 @@ export interface MemoryShares {
   readonly networkSetups: number;
   /** Calls at once that have shims run the OCI runtime. */
   readonly runtimeCalls: number;
+  /** Of the daemon's cgroup: kept when a shim is started, for what ends those that run. */
+  readonly keptBytes: number;
 }
 
 /** Of a command that ExecSync runs, beside its output: its spec, its FIFOs, the watch on its end. */
@@ -47,9 +49,11 @@ export const execBytes = 256 * 1024;
 /** Of a process that extracts layers, beside its heap. */
 const extractorBytes = 48 * mib;
 /** Of the plugins of one CNI operation, two or three at a time. */
-const networkSetupBytes = 12 * mib;
+export const networkSetupBytes = 12 * mib;
 /** Of the OCI runtime while a shim runs it. */
-const runtimeCallBytes = 10 * mib;
+export const runtimeCallBytes = 10 * mib;
+/** Of a shim while it starts; once it is up it holds less than half of that. */
+export const shimStartBytes = 8 * mib;
 
 /** The shares of a daemon that may use `bytes` in all. */
 export function memoryShares(bytes: number): MemoryShares {
@@ -78,6 +82,7 @@ export function memoryShares(bytes: number): MemoryShares {
     longExtractors: Math.min(12, Math.max(1, extractors - 3)),
     networkSetups: part(1 / 10 / networkSetupBytes, 2, 64),
     runtimeCalls: part(1 / 8 / runtimeCallBytes, 2, 256),
+    keptBytes: part(1 / 5, 16 * mib, 64 * mib),
   };
 }
 

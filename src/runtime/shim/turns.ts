@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BriefTurns } from "../../base/brief-turns.ts";
-import { ourShares } from "../../base/memory/memory-shares.ts";
+import { ourShares, runtimeCallBytes } from "../../base/memory/memory-shares.ts";
 import type { CallOptions, ServiceClient } from "../../rpc/service.ts";
 
 type TaskApi = ServiceClient<"containerd.task.v3.Task">;
@@ -18,7 +18,11 @@ const running = [
   "Update",
 ] as const satisfies readonly (keyof TaskApi)[];
 
-const turns = new BriefTurns(ourShares().runtimeCalls, 2_000);
+const turns = new BriefTurns({
+  atOnce: ourShares().runtimeCalls,
+  bytes: runtimeCallBytes,
+  briefMs: 2_000,
+});
 
 /** The same API, of which a few such calls run at a time, of all shims together. */
 export function inTurns(api: TaskApi): TaskApi {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isFault } from "../errors.ts";
+import { MemoryRoom } from "./memory-room.ts";
+
+const call = { signal: new AbortController().signal };
+const limit = { bytes: 1000, cgroup: "/c", isV2: true };
+
+test("programs run while there is room beside those that run, and one alone in any case", async () => {
+  let held = 950;
+  const room = new MemoryRoom({ limit, heldBytes: () => held });
+  const first = await room.promise(100, call);
+  const began: string[] = [];
+  const second = room.promise(100, call).then((promised) => (began.push("second"), promised));
+  await sleep(120);
+  assert.equal(began.length, 0);
+  held = 790;
+  await second;
+  const third = room.promise(100, call).then((promised) => (began.push("third"), promised));
+  await sleep(120);
+  assert.deepEqual(began, ["second"]);
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await third;
+  held = 1000;
+  (await second)[Symbol.dispose]();
+  (await third)[Symbol.dispose]();
+  const alone = await room.promise(5000, call);
+  const abort = new AbortController();
+  const lost = room.promise(1, { signal: abort.signal });
+  abort.abort(new Error("gone"));
+  await assert.rejects(lost, /gone/);
+  alone[Symbol.dispose]();
+});
+
+test("what stays is refused with figures when there is no room for it in time", async () => {
+  const mib = 2 ** 20;
+  let held = 250 * mib;
+  const large = { ...limit, bytes: 300 * mib };
+  const room = new MemoryRoom({ limit: large, heldBytes: () => held });
+  await room.require(50 * mib, "a shim", call, 0);
+  await assert.rejects(
+    room.require(51 * mib, "a shim", call, 150),
+    (error) =>
+      isFault(error, "RESOURCE_EXHAUSTED") &&
+      error.message ===
+        'a shim is refused: the daemon is short of memory: cgroup "/c" has 50 MiB left of 300 MiB, and 51 MiB are kept for what runs; try again later, or allow it more',
+  );
+  const later = room.require(100 * mib, "a shim", call, 10_000);
+  held = 200 * mib;
+  await later;
+});
+
+test("without a limit there is always room", async () => {
+  const room = new MemoryRoom({
+    limit: { ...limit, cgroup: undefined },
+    heldBytes: () => assert.fail("nobody is to be asked"),
+  });
+  await room.promise(1e12, call);
+  await room.promise(1e12, call);
+  await room.require(1e12, "a shim", call, 0);
+});

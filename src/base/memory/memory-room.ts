@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../cancellable.ts";
+import { fault } from "../errors.ts";
+import { sleep } from "../timers.ts";
+import { type MemoryLimit, readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
+
+export interface RoomOptions {
+  readonly limit: MemoryLimit;
+  /** What the cgroup holds, in bytes, file pages aside. */
+  readonly heldBytes: () => number;
+}
+
+const mib = 2 ** 20;
+/** How often one that waits looks whether there is room by now. */
+const lookMs = 50;
+
+/**
+ * What the daemon's cgroup has left, for programs that run in it: each says what it takes before it starts, since
+ * a hundred of them at once would have the daemon killed. Where no cgroup limits it there is always room.
+ */
+export class MemoryRoom {
+  readonly #limit: MemoryLimit;
+  readonly #heldBytes: () => number;
+  #promisedBytes = 0;
+
+  constructor({ limit, heldBytes }: RoomOptions) {
+    this.#limit = limit;
+    this.#heldBytes = heldBytes;
+  }
+
+  /** Waits until there is room beside what runs; one alone always runs, or nothing could ever be stopped. */
+  async promise(bytes: number, { signal }: Partial<Cancellable>): Promise<Disposable> {
+    while (this.#promisedBytes > 0 && !this.#fits(this.#promisedBytes + bytes)) {
+      await sleep(lookMs, { signal });
+    }
+    this.#promisedBytes += bytes;
+    let isHeld = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (isHeld) this.#promisedBytes -= bytes;
+        isHeld = false;
+      },
+    };
+  }
+
+  /** Waits for a while until so much is left. RESOURCE_EXHAUSTED about `what` when it is not. */
+  async require(bytes: number, what: string, call: Cancellable, patienceMs = 5_000): Promise<void> {
+    const until = performance.now() + patienceMs;
+    while (!this.#fits(bytes)) {
+      if (performance.now() >= until) {
+        throw fault(
+          "RESOURCE_EXHAUSTED",
+          `${what} is refused: the daemon is short of memory: cgroup "${this.#limit.cgroup}" has ${inMib(this.#left())} left of ${inMib(this.#limit.bytes)}, and ${inMib(bytes)} are kept for what runs; try again later, or allow it more`,
+        );
+      }
+      await sleep(2 * lookMs, call);
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#limit.cgroup === undefined || this.#left() >= bytes;
+  }
+
+  #left(): number {
+    return this.#limit.bytes - this.#heldBytes();
+  }
+}
+
+let own: MemoryRoom | undefined;
+
+/** The room of this daemon. */
+export function ownRoom(): MemoryRoom {
+  if (own === undefined) {
+    const limit = readMemoryLimit();
+    own = new MemoryRoom({ limit, heldBytes: () => readMemoryUse(limit)?.heldBytes ?? 0 });
+  }
+  return own;
+}
+
+function inMib(bytes: number): string {
+  return `${Math.round(bytes / mib)} MiB`;
+}
