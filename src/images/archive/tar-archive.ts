@@ -10,6 +10,8 @@ import type { Archive, ArchivedFile } from "./archive.ts";
 /** An archive of images has some files for each layer. */
 const maxMembers = 50_000;
 const maxNameBytes = 4096;
+/** Of all names and links together, which stay in memory while it is read: 160 for each of as many files as there may be. */
+const maxNamesBytes = 8_000_000;
 const maxLinks = 8;
 
 /** What is kept of a member. */
@@ -67,6 +69,7 @@ export async function indexTar(
 ): Promise<ReadonlyMap<string, Member>> {
   const members = new Map<string, Member>();
   let count = 0;
+  let namesBytes = 0;
   const reader = new TarReader({
     entry: ({ type, name, linkName, size, dataOffset, storedBytes }) => {
       count += 1;
@@ -75,6 +78,10 @@ export async function indexTar(
       }
       if (name.length > maxNameBytes || linkName.length > maxNameBytes) {
         throw fault("INVALID_ARGUMENT", "archive has a name that is too long");
+      }
+      namesBytes += name.length + linkName.length;
+      if (namesBytes > maxNamesBytes) {
+        throw fault("RESOURCE_EXHAUSTED", `archive has names of more than ${maxNamesBytes} bytes`);
       }
       if (size !== storedBytes) {
         throw fault("INVALID_ARGUMENT", `archive holds a sparse file: "${utf8(name)}"`);

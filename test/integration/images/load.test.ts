@@ -235,6 +235,20 @@ const odd: readonly {
     says: /more than 50000 files/,
   },
   {
+    name: "a tar of long names",
+    make: async (folder) => {
+      const file = path.join(folder, "long.tar.gz");
+      const members = Array.from({ length: 2100 }, (_, at) => {
+        const name = `f${at}`;
+        return { name, pax: { path: `${"x".repeat(4000 - name.length)}${name}` } };
+      });
+      await writeFile(file, gzipSync(tarBytes(members), { level: 1 }));
+      return file;
+    },
+    code: "RESOURCE_EXHAUSTED",
+    says: /archive has names of more than 8000000 bytes/,
+  },
+  {
     name: "half a gzip",
     make: async (folder) => {
       const file = path.join(folder, "half.tar.gz");
