@@ -4,6 +4,8 @@ import https from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { fault } from "../../base/errors.ts";
+import { onAbort } from "../../base/on-abort.ts";
+import { Silence } from "../../base/silence.ts";
 import { FrameParser } from "../../streaming/spdy/frame-parser.ts";
 import {
   controlFrame,
@@ -21,23 +23,31 @@ const dataStream = 3;
 /**
  * Carries one local connection to a pod's port, over a SPDY connection of its own: with one pair of
  * streams on it, TCP's flow control is the streams', and a refused port concerns nobody else. Both
- * halves are closed apart. ABORTED with the reason when the port cannot be reached or the pod's side
- * breaks.
+ * halves are closed apart. ABORTED with the reason when the port cannot be reached, the pod's side breaks,
+ * or the server falls silent.
  */
-export async function forwardConnection(
-  local: Socket,
-  options: { readonly url: string; readonly port: number; readonly tls: TlsOptions },
-): Promise<void> {
+export async function forwardConnection(local: Socket, options: ForwardOptions): Promise<void> {
   using _local = { [Symbol.dispose]: () => void local.destroy() };
-  const { transport, head } = await upgrade(options.url, options.tls);
+  using silence = new Silence(options.silenceMs ?? 60_000);
+  const { transport, head } = await upgrade(options, silence.signal);
   using _transport = { [Symbol.dispose]: () => void transport.destroy() };
-  const reason = await carry(local, transport, head, options.port);
+  const reason = await carry({ local, transport, head, port: options.port, silence });
   if (reason !== "") throw fault("ABORTED", reason);
 }
 
+export interface ForwardOptions {
+  readonly url: string;
+  readonly port: number;
+  readonly tls: TlsOptions;
+  /** How long the server may be silent; it pings every few seconds. Default 60000. */
+  readonly silenceMs?: number;
+}
+
+const silentServer = "the streaming server is silent";
+
 async function upgrade(
-  url: string,
-  tls: TlsOptions,
+  { url, tls }: ForwardOptions,
+  silent: AbortSignal,
 ): Promise<{ readonly transport: Duplex; readonly head: Buffer }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ transport: Duplex; head: Buffer }>();
   const { request } = url.startsWith("https:") ? https : http;
@@ -61,11 +71,20 @@ async function upgrade(
     reject(fault("ABORTED", `the streaming server refused: ${response.statusCode}`));
   });
   outgoing.end();
-  return promise;
+  using _reaction = onAbort(silent, () => outgoing.destroy(new Error(silentServer)));
+  return await promise;
+}
+
+interface Carried {
+  readonly local: Socket;
+  readonly transport: Duplex;
+  readonly head: Buffer;
+  readonly port: number;
+  readonly silence: Silence;
 }
 
 /** Settles with the error stream's words, "" for none, when both sides are done or one is gone. */
-function carry(local: Socket, transport: Duplex, head: Buffer, port: number): Promise<string> {
+async function carry({ local, transport, head, port, silence }: Carried): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let reason = "";
   let localEnded = false;
@@ -81,7 +100,10 @@ function carry(local: Socket, transport: Duplex, head: Buffer, port: number): Pr
         if (fin && reason !== "") end();
         return;
       }
-      if (bytes.length > 0 && !local.write(bytes)) transport.pause();
+      if (bytes.length > 0 && !local.write(bytes)) {
+        transport.pause();
+        silence.pause();
+      }
       if (!fin) return;
       remoteEnded = true;
       local.end(endWhenBothHave);
@@ -94,7 +116,10 @@ function carry(local: Socket, transport: Duplex, head: Buffer, port: number): Pr
       }
     },
   });
-  local.on("drain", () => transport.resume());
+  local.on("drain", () => {
+    transport.resume();
+    silence.resume();
+  });
   local.on("data", (bytes: Buffer) => {
     transport.cork();
     transport.write(dataHeader(dataStream, bytes.length, false));
@@ -117,9 +142,13 @@ function carry(local: Socket, transport: Duplex, head: Buffer, port: number): Pr
     ]),
   );
   if (head.length > 0) parser.push(head);
-  transport.on("data", (bytes: Buffer) => parser.push(bytes));
+  transport.on("data", (bytes: Buffer) => {
+    silence.broken();
+    parser.push(bytes);
+  });
   local.resume(); // it was accepted paused
-  return promise;
+  using _reaction = onAbort(silence.signal, () => resolve(silentServer));
+  return await promise;
 }
 
 /** SYN_STREAM; its headers are "compressed" as they are, in a stored block. */
