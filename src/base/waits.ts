@@ -31,6 +31,13 @@ export async function untilAborted<T>(
   return await Promise.race([promise, work]);
 }
 
+/** Settles when the signal fires. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _reaction = onAbort(signal, () => resolve());
+  await promise;
+}
+
 /** What the work comes to, or undefined once `ms` are over. Rejects with the signal's reason. */
 export async function within<T>(
   work: Promise<T>,
