@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { unlessAborted } from "../base/waits.ts";
+import { unlessAborted, untilAborted } from "../base/waits.ts";
 
 /**
  * Keeps collections apart from those who bring things in: any number of holders at a time, or one
@@ -9,7 +9,7 @@ import { unlessAborted } from "../base/waits.ts";
 export class CollectionGate {
   #holders = 0;
   #collecting: Promise<void> | undefined;
-  #onIdle: (() => void)[] = [];
+  readonly #onIdle = new Set<() => void>();
 
   /** Enters as a holder, once no collection runs. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
@@ -24,14 +24,17 @@ export class CollectionGate {
         left = true;
         this.#holders -= 1;
         if (this.#holders > 0) return;
-        for (const wake of this.#onIdle.splice(0)) wake();
+        for (const wake of this.#onIdle) wake();
       },
     };
   }
 
-  /** Runs a collection if nobody holds; false when it was left for later. */
-  async collect(work: () => Promise<void>): Promise<boolean> {
-    while (this.#collecting) await this.#collecting;
+  /**
+   * Runs a collection if nobody holds, after one that runs already; false when it was left for later. Rejects with
+   * the signal's reason when that fires before its turn.
+   */
+  async collect(work: () => Promise<void>, { signal }: Cancellable): Promise<boolean> {
+    while (this.#collecting) await unlessAborted(this.#collecting, signal);
     if (this.#holders > 0) return false;
     const done = Promise.withResolvers<void>();
     this.#collecting = done.promise;
@@ -45,15 +48,11 @@ export class CollectionGate {
   }
 
   /** Settles when the last holder leaves, or when the signal fires. */
-  idle({ signal }: Cancellable): Promise<void> {
-    if (this.#holders === 0 || signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      this.#onIdle.push(wake);
-      signal.addEventListener("abort", wake, { once: true });
-    });
+  async idle({ signal }: Cancellable): Promise<void> {
+    if (this.#holders === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onIdle.add(resolve);
+    await untilAborted(promise, signal);
+    this.#onIdle.delete(resolve);
   }
 }

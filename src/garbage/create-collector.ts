@@ -84,7 +84,7 @@ class Collector implements GarbageCollector, AsyncDisposable {
     using patience = timeLimit(patienceMs, call.signal);
     for (;;) {
       call.signal.throwIfAborted();
-      if (await gate.collect(() => this.#collect(namespace, call))) return true;
+      if (await gate.collect(() => this.#collect(namespace, call), call)) return true;
       if (patienceMs > 0) await gate.idle(patience);
       if (patienceMs > 0 && !patience.signal.aborted) continue;
       this.#arm(namespace, retryMs);
