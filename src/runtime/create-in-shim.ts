@@ -2,8 +2,7 @@
 
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
-import { toFault } from "../base/errors.ts";
-import { settlesWithin } from "../base/waits.ts";
+import { settlesWithin, unlessAborted } from "../base/waits.ts";
 import type { ProtoAny } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { type DeadTask, endDeadTask } from "./death/dead-task.ts";
@@ -47,7 +46,7 @@ export function createInShim(
   return {
     async result({ signal }) {
       try {
-        return (await raceAbort(answer, signal)).pid;
+        return (await unlessAborted(answer, signal)).pid;
       } catch (error) {
         throw shimFault(error, `cannot create task "${bundle.id}"`);
       }
@@ -58,7 +57,7 @@ export function createInShim(
       }
       try {
         using limit = timeLimit(createLimitMs);
-        await raceAbort(answer, limit.signal);
+        await unlessAborted(answer, limit.signal);
         return true;
       } catch {
         return false;
@@ -91,16 +90,4 @@ export async function discardFailedCreate(
     }
   }
   await endDeadTask(death);
-}
-
-async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(toFault(signal.reason));
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

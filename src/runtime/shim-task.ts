@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
-import { fault, isFault, toFault } from "../base/errors.ts";
+import { fault, isFault, throwFault, toFault } from "../base/errors.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
 import { identify, isAlive, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { sleep } from "../base/timers.ts";
-import { settlesWithin } from "../base/waits.ts";
+import { settlesWithin, unlessAborted } from "../base/waits.ts";
 import type { ProtoAny, TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { clampProcess } from "./bundle/clamp-process.ts";
@@ -371,14 +371,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   async #untilCleanedUp({ signal }: Cancellable): Promise<ProcessExit> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const abort = (): void => reject(toFault(signal.reason));
-    signal.addEventListener("abort", abort);
-    try {
-      return await Promise.race([this.#death.promise, promise]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    return unlessAborted(this.#death.promise, signal).catch(throwFault);
   }
 
   /** A shim may be silent: no call lasts longer than `limitMs`, whatever its caller allows. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { sleep } from "../../base/timers.ts";
+import { within } from "../../base/waits.ts";
 import { unpackAny } from "../../rpc/codec.ts";
 import type { EventSink } from "../ports.ts";
 
@@ -37,13 +37,7 @@ export class DeletionNotices implements Disposable {
   async came(key: string, limitMs: number): Promise<boolean> {
     const expected = this.#expected.get(key);
     if (expected === undefined) return true;
-    const waiting = new AbortController();
-    const late = sleep(limitMs, { signal: waiting.signal })
-      .catch(() => {})
-      .then(() => false);
-    const result = await Promise.race([expected.promise, late]);
-    waiting.abort();
-    return result;
+    return (await within(expected.promise, limitMs)) ?? false;
   }
 
   forget(key: string): void {

@@ -33,6 +33,11 @@ test("ExitTable lets one waiter give up without the others", async () => {
   assert.deepEqual(await kept, exit);
 });
 
+test("ExitTable lets a waiter go who has left already", async () => {
+  const table = new ExitTable(() => new Promise(() => {}));
+  await assert.rejects(table.wait("e", AbortSignal.abort()), { code: "CANCELLED" });
+});
+
 test("ExitTable asks again after a failure and after forget", async () => {
   let calls = 0;
   const table = new ExitTable(async () => {

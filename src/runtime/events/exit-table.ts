@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { toFault } from "../../base/errors.ts";
+import { throwFault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { ProcessExit } from "../ports.ts";
 
 /**
@@ -17,14 +18,7 @@ export class ExitTable {
   }
 
   async wait(execId: string, signal: AbortSignal): Promise<ProcessExit> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const abort = (): void => reject(toFault(signal.reason));
-    signal.addEventListener("abort", abort);
-    try {
-      return await Promise.race([this.#shared(execId), promise]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    return unlessAborted(this.#shared(execId), signal).catch(throwFault);
   }
 
   /** Drops a deleted process, so that its id can be used again. */
