@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { startInterval } from "../base/timers.ts";
+import { untilAborted } from "../base/waits.ts";
 
 /**
  * Carries one output of a process to the client, no faster than the client reads. Without a sink, or
@@ -61,23 +62,15 @@ export async function drained(
   idleMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const done = (): void => resolve();
+  const silent = Promise.withResolvers<void>();
   const since = performance.now();
-  const timer = startInterval(
+  using _timer = startInterval(
     () => {
       const silentMs = Math.min(performance.now() - since, ...pumps.map((pump) => pump.silentMs));
-      if (silentMs >= idleMs) done();
+      if (silentMs >= idleMs) silent.resolve();
     },
     Math.max(10, Math.min(250, idleMs / 4)),
   );
-  signal.addEventListener("abort", done, { once: true });
-  if (signal.aborted) done();
-  void Promise.all(pumps.map((pump) => pump.ended)).then(done); // cannot reject
-  try {
-    await promise;
-  } finally {
-    timer.stop();
-    signal.removeEventListener("abort", done);
-  }
+  const ended = Promise.all(pumps.map((pump) => pump.ended));
+  await untilAborted(Promise.race([ended, silent.promise]), signal);
 }

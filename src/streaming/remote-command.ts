@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { startTimer } from "../base/timers.ts";
-import { within } from "../base/waits.ts";
+import { timeLimit } from "../base/deadline.ts";
+import { untilAborted, within } from "../base/waits.ts";
 import type { CommandConnection } from "./command-connection.ts";
 import { pumpInput } from "./input-pump.ts";
 import type { OpenedProcess } from "./messages.ts";
@@ -66,11 +66,7 @@ async function pump(
     pumpInput(connection.stdin, pipes.stdin, () => endInput(control, stuck.resolve));
   }
   forwardSizes(connection, control);
-  const left = Promise.withResolvers<undefined>();
-  gone.addEventListener("abort", () => left.resolve(undefined), { once: true });
-  const end = gone.aborted
-    ? undefined
-    : await Promise.race([control.ended, left.promise, stuck.promise]);
+  const end = await untilAborted(Promise.race([control.ended, stuck.promise]), gone);
   if (end === undefined) return clientGone;
   // A session that was cut off has a process that may go on talking: its client is told at once.
   if (end.kind === "exited") await drained(pumps, drainTimeoutMs, gone);
@@ -92,17 +88,10 @@ async function endInput(control: ProcessControl, onStuck: (why: Outcome) => void
 }
 
 async function firstSize(connection: CommandConnection): Promise<TerminalSize | undefined> {
-  const { promise, resolve } = Promise.withResolvers<TerminalSize | undefined>();
+  const { promise, resolve } = Promise.withResolvers<TerminalSize>();
   connection.onResize(resolve);
-  const giveUp = (): void => resolve(undefined);
-  const timer = startTimer(giveUp, firstSizeMs);
-  connection.gone.addEventListener("abort", giveUp, { once: true });
-  try {
-    return await promise;
-  } finally {
-    timer.stop();
-    connection.gone.removeEventListener("abort", giveUp);
-  }
+  using limit = timeLimit(firstSizeMs, connection.gone);
+  return await untilAborted(promise, limit.signal);
 }
 
 /** One resize under way at a time, then the latest: a client may send them faster than they take. */

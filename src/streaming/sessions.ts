@@ -2,6 +2,7 @@
 
 import type { Duplex } from "node:stream";
 import { startInterval, type Timer } from "../base/timers.ts";
+import { aborted } from "../base/waits.ts";
 import type { MainLink } from "./main-link.ts";
 import type { SessionTarget } from "./messages.ts";
 import type { StreamingLimits } from "./ports.ts";
@@ -132,11 +133,4 @@ export class Sessions implements Disposable {
       else session.probe();
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

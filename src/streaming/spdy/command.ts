@@ -2,7 +2,8 @@
 
 import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
-import { startTimer } from "../../base/timers.ts";
+import { timeLimit } from "../../base/deadline.ts";
+import { untilAborted } from "../../base/waits.ts";
 import type { CommandConnection } from "../command-connection.ts";
 import type { StreamSelection } from "../ports.ts";
 import { ResizeReader } from "../resize.ts";
@@ -34,7 +35,7 @@ export async function acceptSpdyCommand(
   const wanted = wantedStreams(selection, version);
   const streams = new Map<string, SpdyStream>();
   let strays = 0;
-  const complete = Promise.withResolvers<boolean>();
+  const complete = Promise.withResolvers<true>();
   const connection = new SpdyConnection(transport, {
     head,
     maxStreams,
@@ -51,10 +52,8 @@ export async function acceptSpdyCommand(
       if (streams.size === wanted.length) complete.resolve(true);
     },
   });
-  const timer = startTimer(() => complete.resolve(false), options.creationTimeoutMs);
-  connection.gone.addEventListener("abort", () => complete.resolve(false), { once: true });
-  const arrived = await complete.promise;
-  timer.stop();
+  using limit = timeLimit(options.creationTimeoutMs, connection.gone);
+  const arrived = await untilAborted(complete.promise, limit.signal);
   if (!arrived || connection.gone.aborted) {
     connection.destroy();
     return undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Duplex } from "node:stream";
+import { onAbort } from "../../base/on-abort.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 import { type Dial, joinPort } from "../port-connection.ts";
 import { SpdyConnection } from "./connection.ts";
@@ -44,7 +45,7 @@ export class SpdyPortForward {
       onActivity: options.onActivity,
       onStream: (stream) => this.#onStream(stream),
     });
-    this.gone.addEventListener("abort", () => {
+    onAbort(this.gone, () => {
       for (const { timer } of this.#pairs.values()) timer.stop();
       this.#pairs.clear();
     });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
+import { onAbort } from "../../base/on-abort.ts";
 import { Base64Pieces } from "./base64-pieces.ts";
 import { Channel, type ChannelCarrier } from "./channel.ts";
 import { WebSocketConnection } from "./connection.ts";
@@ -39,7 +40,7 @@ export class ChannelSocket {
       onActivity: options.onActivity,
       onData: (bytes, first, last) => this.#receive(bytes, first, last),
     });
-    this.gone.addEventListener("abort", () => {
+    onAbort(this.gone, () => {
       for (const channel of this.#channels.values()) channel.destroy();
       this.#channels.clear();
     });

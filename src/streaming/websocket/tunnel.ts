@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Duplex } from "node:stream";
+import { onAbort } from "../../base/on-abort.ts";
 import { WebSocketConnection } from "./connection.ts";
 import { HoldingStream } from "./holding-stream.ts";
 
@@ -21,7 +22,7 @@ export class WebSocketTunnel extends HoldingStream {
       onActivity,
       onData: (bytes) => this.deliver(bytes),
     });
-    this.#connection.gone.addEventListener("abort", () => this.destroy());
+    onAbort(this.#connection.gone, () => this.destroy());
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
