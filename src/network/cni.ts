@@ -7,7 +7,7 @@ import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
 import { networkSetupBytes, ourShares } from "../base/memory/memory-shares.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
-import { sleep } from "../base/timers.ts";
+import { within } from "../base/waits.ts";
 import type { CniConfig } from "../config/config.ts";
 import { addChain, type ChainContext, checkChain, deleteChain } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
@@ -194,10 +194,7 @@ class CniNetwork implements CniPodNetwork {
 
   /** Settles when plugins have said whether they are ready, or should have. */
   async firstAnswers(): Promise<void> {
-    const late = new AbortController();
-    const tooLate = sleep(firstStatusMs, { signal: late.signal }).catch(() => {});
-    await Promise.race([this.#monitor.answered(), tooLate]);
-    late.abort();
+    await within(this.#monitor.answered(), firstStatusMs);
   }
 
   /** The same facts that containerd users find under `cniconfig`. */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
+import { onAbort } from "../base/on-abort.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 
@@ -98,18 +99,16 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
 async function orLeft<T>(ended: Promise<T>, call: PluginCall, limit: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   let timer: Timer | undefined;
-  const onAbort = (): void => {
+  using _reaction = onAbort(limit, () => {
     timer = startTimer(
       () => reject(fault("DEADLINE_EXCEEDED", `${named(call)}: does not die`)),
       dyingMs,
     );
-  };
-  limit.addEventListener("abort", onAbort, { once: true });
+  });
   try {
     return await Promise.race([ended, promise]);
   } finally {
     timer?.stop();
-    limit.removeEventListener("abort", onAbort);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
+import { unlessAborted } from "../base/waits.ts";
 import type { RemovesTrees, StuckTree, TreeWork } from "./ports.ts";
 
 const doomedPrefix = ".doomed-";
@@ -94,15 +95,7 @@ export class TreeRemover implements RemovesTrees, Disposable {
 
   async settled(folder: string, { signal }: Cancellable): Promise<void> {
     const all = [...this.#doomed.values()].filter(({ file }) => path.dirname(file) === folder);
-    const { promise, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      signal.throwIfAborted();
-      await Promise.race([Promise.all(all.map(({ gone }) => gone.promise)), promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await unlessAborted(Promise.all(all.map(({ gone }) => gone.promise)), signal);
   }
 
   /** Stops; what is not gone is left to the next daemon. */

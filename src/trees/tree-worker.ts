@@ -5,6 +5,7 @@ import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { threadHeap } from "../base/memory/thread-heap.ts";
+import { onAbort } from "../base/on-abort.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { Descriptors } from "./descriptors.ts";
 import type { JobKind, JobRequest, JobResult } from "./jobs.ts";
@@ -70,14 +71,9 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     this.#sequence += 1;
     const id = this.#sequence;
     this.#waiting.set(id, { job: kind, request, resolve, reject });
-    const onAbort = (): void => this.#cancel(id, signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
+    using _reaction = onAbort(signal, (reason) => this.#cancel(id, reason));
     this.#dispatch();
-    try {
-      return await promise;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    return await promise;
   }
 
   /** Ends all jobs where they are. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { onAbort } from "../../base/on-abort.ts";
 import { retry } from "../../base/retry.ts";
 import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts";
 import type { ImageSource } from "../image-source.ts";
@@ -136,7 +137,7 @@ async function receive(
     options.onBytes?.(bytes);
   };
   const cut = (): void => void answer.body.destroy();
-  watch.signal.addEventListener("abort", cut, { once: true });
+  using _reaction = onAbort(watch.signal, cut);
   const signal = AbortSignal.any([call.signal, watch.signal]);
   try {
     await append(answer, offset, { digest, size }, writer, received, signal);

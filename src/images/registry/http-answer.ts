@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
+import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
 import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
 
@@ -52,10 +53,9 @@ export async function readBody(
   },
 ): Promise<Buffer> {
   const { body, url } = answer;
-  const cut = (): void => void body.destroy();
   const kept = new GrowingBuffer(maxBytes);
   let isTooLong = false;
-  signal.addEventListener("abort", cut, { once: true });
+  using _reaction = onAbort(signal, () => void body.destroy());
   try {
     signal.throwIfAborted();
     for await (const chunk of body) {
@@ -69,8 +69,6 @@ export async function readBody(
     if (signal.aborted) throw signal.reason;
     if (isTinyPieces(error)) throw error;
     throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, { cause: error });
-  } finally {
-    signal.removeEventListener("abort", cut);
   }
   if (isTooLong) throw tooLong();
   if (signal.aborted) throw signal.reason;

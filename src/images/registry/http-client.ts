@@ -3,6 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, RuntimeFault } from "../../base/errors.ts";
+import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { answerOf, type HttpAnswer } from "./http-answer.ts";
@@ -91,8 +92,7 @@ export class HttpClient implements Disposable {
       agent: isTls ? (url.origin === this.#origin ? this.#own : this.#others) : this.#http,
       signal,
     });
-    const giveUp = (): void => void request.destroy(late.reason as Error);
-    late.addEventListener("abort", giveUp, { once: true });
+    const reaction = onAbort(late, (reason) => void request.destroy(reason));
     const connecting = startTimer(() => {
       request.destroy(unreached(url, "connect timed out"));
     }, this.#connectTimeoutMs);
@@ -106,7 +106,7 @@ export class HttpClient implements Disposable {
     });
     request.on("error", (error) => reject(connectionFault(error, url, signal)));
     request.on("response", (response) => {
-      late.removeEventListener("abort", giveUp); // the body has limits of its own
+      reaction[Symbol.dispose](); // the body has limits of its own
       resolve(answerOf(response, url));
     });
     request.end(body);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { startTimer } from "../../base/timers.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { unlessAborted, within } from "../../base/waits.ts";
 
 /** Longest wait for others to finish before what is written is flushed. */
 const patienceMs = 500;
@@ -49,16 +48,9 @@ export class SharedFlush {
 
   async #runNext(): Promise<void> {
     await this.#running?.catch(() => {}); // told to those who waited for it
-    if (this.#writers > 0) await this.#quietOrLate();
+    if (this.#writers > 0) await within(this.#quiet.promise, patienceMs);
     this.#running = this.#flush();
     this.#next = undefined;
     await this.#running;
-  }
-
-  async #quietOrLate(): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    const timer = startTimer(late.resolve, patienceMs);
-    await Promise.race([this.#quiet.promise, late.promise]);
-    timer.stop();
   }
 }
