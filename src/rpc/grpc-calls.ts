@@ -4,6 +4,7 @@ import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "
 import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool } from "../base/memory/memory-pool.ts";
+import { nextEvent } from "../base/waits.ts";
 import { maxFields } from "./field-count.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
@@ -240,24 +241,8 @@ export async function sendAll(
             onRevoke: (reason) => lost.abort(reason),
           });
     const hasRoom = call.write(served.encode(answer, maxBytes, least));
-    if (!hasRoom) await drained(call, AbortSignal.any([signal, lost.signal]));
+    // grpc-js never calls back for a write on a cancelled call, so "drain" alone could wait for ever.
+    if (!hasRoom) await nextEvent(call, ["drain"], AbortSignal.any([signal, lost.signal]));
   }
   signal.throwIfAborted();
-}
-
-/** grpc-js never calls back for a write on a cancelled call, so "drain" alone could wait for ever. */
-function drained(call: StreamCall, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onDrain = (): void => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    };
-    const onAbort = (): void => {
-      call.off("drain", onDrain);
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) return onAbort();
-    call.once("drain", onDrain);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
 }

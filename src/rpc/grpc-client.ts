@@ -9,6 +9,8 @@ import {
 } from "@grpc/grpc-js";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, RuntimeFault } from "../base/errors.ts";
+import { onAbort } from "../base/on-abort.ts";
+import { nextEvent } from "../base/waits.ts";
 import type { CallOptions, ServiceClient, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod } from "./service-methods.ts";
 import { faultAtBoundary, faultOfStatus } from "./status.ts";
@@ -63,23 +65,20 @@ function unary(channel: Client, method: ServiceMethod) {
   return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
     const { signal } = options;
     throwIfAborted(signal);
-    const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const onAbort = (): void => call.cancel();
-      const call = channel.makeUnaryRequest(
-        method.path,
-        identity,
-        identity,
-        method.request.encode(request),
-        metadataOf(options),
-        (error, answer) => {
-          signal?.removeEventListener("abort", onAbort);
-          if (answer) resolve(answer);
-          else reject(faultOf(error, signal));
-        },
-      );
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
-    return method.response.decode(bytes);
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    const call = channel.makeUnaryRequest(
+      method.path,
+      identity,
+      identity,
+      method.request.encode(request),
+      metadataOf(options),
+      (error, answer) => {
+        if (answer) resolve(answer);
+        else reject(faultOf(error, signal));
+      },
+    );
+    using _reaction = onAbort(signal, () => call.cancel());
+    return method.response.decode(await promise);
   };
 }
 
@@ -91,15 +90,13 @@ function stream(channel: Client, method: ServiceMethod) {
     const { signal } = options;
     throwIfAborted(signal);
     const call = open(channel, method, request, options);
-    const onAbort = (): void => call.cancel();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    using _reaction = onAbort(signal, () => call.cancel());
     try {
       for await (const bytes of call) yield method.response.decode(bytes as Buffer);
       throwIfAborted(signal);
     } catch (error) {
       throw faultOf(error, signal);
     } finally {
-      signal?.removeEventListener("abort", onAbort);
       call.on("error", () => {}); // the cancel below is reported there
       call.cancel();
     }
@@ -131,23 +128,13 @@ async function sendRequests(
     for await (const request of requests) {
       if (call.destroyed || call.writableEnded) return;
       const hasRoom = call.write(method.request.encode(request));
-      if (!hasRoom) await drainedOrClosed(call);
+      if (!hasRoom) await nextEvent(call, ["drain", "close", "end"]);
     }
     call.end();
   } catch (error) {
     call.cancel();
     call.destroy(error as Error);
   }
-}
-
-function drainedOrClosed(call: ClientDuplexStream<Buffer, Buffer>): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("drain", done).off("close", done).off("end", done);
-      resolve();
-    };
-    call.once("drain", done).once("close", done).once("end", done);
-  });
 }
 
 function metadataOf(options: CallOptions): Metadata {
@@ -179,18 +166,16 @@ function plainReason(details: string): string {
   );
 }
 
-function ready(channel: Client, path: string, { signal }: Cancellable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(faultAtBoundary(signal.reason));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    // The channel's own deadline is only a backstop: the signal is the caller's.
-    channel.waitForReady(Date.now() + 600_000, (error) => {
-      signal.removeEventListener("abort", onAbort);
-      if (error) reject(fault("UNAVAILABLE", `cannot connect to "${path}": ${error.message}`));
-      else resolve();
-    });
+async function ready(channel: Client, path: string, { signal }: Cancellable): Promise<void> {
+  throwIfAborted(signal);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  using _reaction = onAbort(signal, (reason) => reject(faultAtBoundary(reason)));
+  // The channel's own deadline is only a backstop: the signal is the caller's.
+  channel.waitForReady(Date.now() + 600_000, (error) => {
+    if (error) reject(fault("UNAVAILABLE", `cannot connect to "${path}": ${error.message}`));
+    else resolve();
   });
+  await promise;
 }
 
 function identity(bytes: Buffer): Buffer {

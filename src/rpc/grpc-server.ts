@@ -11,6 +11,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import { MemoryPool } from "../base/memory/memory-pool.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
+import { onAbort } from "../base/on-abort.ts";
 import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 import { type AnswerMemory, AnswerRoom, disposableOf } from "./answer-room.ts";
 import { beforeEachCall } from "./each-call.ts";
@@ -194,16 +195,13 @@ class UnixGrpcServer implements GrpcServer {
     let timer: Timer | undefined;
     this.#onIdle = () => (timer ??= startTimer(cutOff, flushMs));
     if (this.#calls.size === 0) this.#onIdle();
-    const onDeadline = (): void => {
+    using _reaction = onAbort(signal, () => {
       for (const served of this.#calls) served.shutDown();
       timer?.stop();
       // The aborted handlers get a turn of the loop to answer before the sessions are cut.
       timer = startTimer(cutOff, 100);
-    };
-    if (signal.aborted) onDeadline();
-    else signal.addEventListener("abort", onDeadline, { once: true });
+    });
     await Promise.race([shut, cut]);
-    signal.removeEventListener("abort", onDeadline);
     timer?.stop();
     this.#server.forceShutdown();
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { unlessAborted } from "../base/waits.ts";
 import type {
   CallContext,
   CallOptions,
@@ -90,16 +91,4 @@ function contextOf(options: CallOptions): CallContext {
     namespace: options.namespace,
     headers: options.headers ?? {},
   };
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    work
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort))
-      .catch(() => {}); // the outcome has been passed on
-  });
 }

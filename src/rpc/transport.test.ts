@@ -228,6 +228,23 @@ for (const { name, open } of transports) {
     await ended;
   });
 
+  test(`${name}: ends a stream whose caller's signal fires between two answers`, async () => {
+    await using connect = open();
+    const { promise: deaf, resolve } = Promise.withResolvers<void>();
+    const client = await connect(events, {
+      Subscribe: async function* () {
+        yield { topic: "/one" };
+        await deaf;
+      },
+    });
+    const abort = new AbortController();
+    const read = async (): Promise<void> => {
+      for await (const _ of client.Subscribe({}, { signal: abort.signal })) abort.abort();
+    };
+    assert.deepEqual((await codeOf(read()))[0], "CANCELLED");
+    resolve();
+  });
+
   test(`${name}: streams more than fits in flight`, async () => {
     await using connect = open();
     const count = 3000;

@@ -29,9 +29,7 @@ for (const { service, status } of watched) {
         caller.abort();
       }
     })();
-    await watching.catch((error: unknown) =>
-      assert.equal((error as { code?: string }).code, "CANCELED"),
-    );
+    await assert.rejects(watching, { code: "CANCELLED" });
     assert.deepEqual(seen, [status]);
   });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
+import { aborted } from "../base/waits.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 
 const serving = { status: "SERVING" } as const;
@@ -26,8 +27,5 @@ async function* watch(
   signal: AbortSignal,
 ): AsyncGenerator<{ status: "SERVING" | "SERVICE_UNKNOWN" }, void, undefined> {
   yield service === whole ? serving : { status: "SERVICE_UNKNOWN" };
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  await aborted(signal);
 }

@@ -2,6 +2,7 @@
 
 import { connect, type Socket } from "node:net";
 import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
+import { onAbort } from "../base/on-abort.ts";
 import { startTimer } from "../base/timers.ts";
 import { faultOfStatus } from "../rpc/status.ts";
 import {
@@ -67,25 +68,20 @@ export class TtrpcClient implements Disposable {
     if (call.signal.aborted) throw toFault(call.signal.reason);
     const socket = connect({ path });
     const { promise, resolve, reject } = Promise.withResolvers<TtrpcClient>();
-    const abort = (): void => {
+    using _reaction = onAbort(call.signal, (reason) => {
       socket.destroy();
-      reject(toFault(call.signal.reason));
-    };
+      reject(toFault(reason));
+    });
     const refuse = (error: Error): void =>
       reject(
         fault("UNAVAILABLE", `cannot connect to "${path}": ${error.message}`, { cause: error }),
       );
-    call.signal.addEventListener("abort", abort, { once: true });
     socket.once("error", refuse);
     socket.once("connect", () => {
       socket.off("error", refuse);
       resolve(new TtrpcClient(socket));
     });
-    try {
-      return await promise;
-    } finally {
-      call.signal.removeEventListener("abort", abort);
-    }
+    return await promise;
   }
 
   get isClosed(): boolean {
@@ -124,8 +120,7 @@ export class TtrpcClient implements Disposable {
     const streamId = this.#takeStreamId();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     this.#pending.set(streamId, { name, resolve, reject });
-    const abort = (): void => reject(toFault(signal?.reason));
-    signal?.addEventListener("abort", abort, { once: true });
+    using _reaction = onAbort(signal, (reason) => reject(toFault(reason)));
     const timer =
       timeoutMs === undefined
         ? undefined
@@ -140,7 +135,6 @@ export class TtrpcClient implements Disposable {
       return await promise;
     } finally {
       timer?.stop();
-      signal?.removeEventListener("abort", abort);
       this.#pending.delete(streamId);
     }
   }
