@@ -7,6 +7,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import { StdinFifo } from "../../base/os/stdin-fifo.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { IoAttach, IoConfig, IoCreator, ProcessIo } from "../ports.ts";
 import { FifoReader, type Taken } from "./fifo-reader.ts";
 
@@ -91,16 +92,8 @@ class FifoIo implements ProcessIo {
     }
   }
 
-  drained({ signal }: Cancellable): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => reject(signal.reason as Error);
-      if (signal.aborted) return onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
-      void Promise.all(this.#readers.map((reader) => reader.ended)).then(() => {
-        signal.removeEventListener("abort", onAbort);
-        resolve();
-      });
-    });
+  async drained({ signal }: Cancellable): Promise<void> {
+    await unlessAborted(Promise.all(this.#readers.map((reader) => reader.ended)), signal);
   }
 
   async closeStdin(): Promise<void> {

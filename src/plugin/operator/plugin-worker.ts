@@ -8,6 +8,7 @@ import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { threadHeap } from "../../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { HookName } from "./api.ts";
 import type { HookCall, WorkerNotice, WorkerStart } from "./messages.ts";
 
@@ -90,9 +91,7 @@ export class PluginWorker implements AsyncDisposable {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
     this.#worker.postMessage({ sequence, hook, request } satisfies HookCall);
     this.#watchFirst();
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    return unlessAborted(promise, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
