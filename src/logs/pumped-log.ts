@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import type { Cancellable } from "../base/cancellable.ts";
 import { isFault } from "../base/errors.ts";
 import { openFifoBoth } from "../base/os/fifo.ts";
+import { unlessAborted } from "../base/waits.ts";
 import type { IoConfig } from "../client/ports.ts";
 import type { StreamName } from "./line-formatter.ts";
 import { logFault } from "./log-fault.ts";
@@ -103,15 +104,7 @@ export class PumpedLog implements ContainerLog {
   }
 
   async drained({ signal }: Cancellable): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      await Promise.race([this.#end.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await unlessAborted(this.#end.promise, signal);
   }
 
   async closeStdin(): Promise<void> {

@@ -2,13 +2,14 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import type { Facade } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
 import { criNamespace } from "../ports.ts";
 import { settled, stopAtOnce } from "../sandbox/sandbox-take-down.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
-import { absentAsUndefined, purgeTask, waitUnder } from "../task/purge-task.ts";
+import { absentAsUndefined, purgeTask } from "../task/purge-task.ts";
 
 const removeMs = 120_000;
 
@@ -30,7 +31,7 @@ async function remove(facade: Facade, record: ContainerRecord, own: Cancellable)
   live.ending = true;
   await op.run("stop", () => stopAtOnce(facade, record, limit));
   if (live.finished)
-    await op.run("task", () => waitUnder(live.finished ?? Promise.resolve(), limit));
+    await op.run("task", () => unlessAborted(live.finished ?? Promise.resolve(), limit.signal));
   await op.run("remains", () => removeRemains(facade, id, limit));
   await op.run("record", () => facade.containers.delete(id));
   facade.live.delete(id);

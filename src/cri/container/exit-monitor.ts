@@ -4,6 +4,7 @@ import { deadline } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { sleep } from "../../base/timers.ts";
+import { untilAborted } from "../../base/waits.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
 import type { Facade } from "../facade.ts";
 import type { OomWatch } from "../ports.ts";
@@ -81,15 +82,8 @@ async function untilStopped(
   { lifetime }: Facade,
   status: Promise<ExitStatus>,
 ): Promise<ExitStatus | undefined> {
-  const stopped = Promise.withResolvers<undefined>();
-  const onStop = (): void => stopped.resolve(undefined);
-  lifetime.addEventListener("abort", onStop, { once: true });
-  try {
-    const first = await Promise.race([status, stopped.promise]);
-    return lifetime.aborted ? undefined : first;
-  } finally {
-    lifetime.removeEventListener("abort", onStop);
-  }
+  const first = await untilAborted(status, lifetime);
+  return lifetime.aborted ? undefined : first;
 }
 
 async function recordContainerExit(

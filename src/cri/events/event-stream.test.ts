@@ -49,6 +49,7 @@ describe("EventStream", () => {
     const next = events.next();
     reading.abort();
     idle.abort();
+    stream.subscribe({ signal: AbortSignal.abort() });
     await assert.rejects(next, { name: "AbortError" });
     assert.equal(stream.hasReaders, false);
   });

@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { EventQueue } from "../../base/event-queue.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
+import { onAbort } from "../../base/on-abort.ts";
 import { leastSizeOf } from "../../rpc/message-size.ts";
 
 /** What these may weigh together, by their texts: each tells all of a pod's labels and annotations. */
@@ -51,11 +52,12 @@ export class EventStream<T> {
     });
     if (this.#isClosed) queue.close();
     else this.#readers.add(queue);
+    // A call that ends before its first read would otherwise stay subscribed.
+    const reaction = onAbort(signal, () => this.#readers.delete(queue));
     const leave = (): void => {
+      reaction[Symbol.dispose]();
       this.#readers.delete(queue);
     };
-    // A call that ends before its first read would otherwise stay subscribed.
-    signal.addEventListener("abort", leave, { once: true });
     return readUntil(queue, signal, leave);
   }
 
@@ -75,7 +77,6 @@ async function* readUntil<T>(
   try {
     for await (const { event } of queue.read({ signal })) yield event;
   } finally {
-    signal.removeEventListener("abort", leave);
     leave();
   }
 }

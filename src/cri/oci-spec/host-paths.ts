@@ -4,6 +4,7 @@ import { errnoOf } from "../../base/errors.ts";
 import { KeyedMutex } from "../../base/keyed-mutex.ts";
 import { makeFolder } from "../../base/make-folder.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { unlessAborted } from "../../base/waits.ts";
 
 /** Below the number of threads that Node has for files, so that some are always left for the rest. */
 const atOnce = 3;
@@ -47,15 +48,8 @@ export class HostPaths {
   async resolveOrMake(path: string, { mountPoint, signal }: HostPathLook): Promise<string> {
     // What a path's look is queued under: its mount, or on the root's file system the path itself.
     const key = mountPoint === "/" ? path : mountPoint;
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(signal?.reason as Error);
     signal?.throwIfAborted();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([this.#look(path, key, signal), aborted]);
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-    }
+    return unlessAborted(this.#look(path, key, signal), signal);
   }
 
   async #look(path: string, key: string, signal: AbortSignal | undefined): Promise<string> {

@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { nowNanos } from "../../base/now.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { Container, Task } from "../../client/ports.ts";
 import { removeRemains } from "../container/container-remove.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
@@ -13,7 +14,7 @@ import {
   becomeRunning,
   type ContainerRecord,
 } from "../store/container-record.ts";
-import { absentAsUndefined, endTask, waitUnder } from "../task/purge-task.ts";
+import { absentAsUndefined, endTask } from "../task/purge-task.ts";
 
 const salvageMs = 2_000;
 
@@ -74,7 +75,8 @@ async function recoverTask(
   const oom = await facade.ports.oom.watch(record.cgroupsPath);
   watchContainer(facade, id, task, await task.wait({ signal: facade.lifetime }), oom);
   // Nobody shall see an ended container run, not even for the moment that its monitor takes.
-  if (state === "stopped") await waitUnder(facade.live.of(id).exited ?? Promise.resolve(), call);
+  if (state === "stopped")
+    await unlessAborted(facade.live.of(id).exited ?? Promise.resolve(), call.signal);
 }
 
 /** The task with its log taken up again. A log that cannot be is no reason to lose the container. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import { watchSandbox } from "../container/exit-monitor.ts";
 import type { Facade } from "../facade.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
@@ -9,7 +10,7 @@ import {
   networkRequest,
   type SandboxRecord,
 } from "../store/sandbox-record.ts";
-import { absentAsUndefined, purgeContainer, waitUnder } from "../task/purge-task.ts";
+import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 
 /**
  * Brings one sandbox back. One that was being made when the daemon died was never answered, so it is
@@ -37,7 +38,7 @@ export async function recoverSandbox(
   facade.live.of(record.id).container = container;
   watchSandbox(facade, record.id, task, await task.wait({ signal: facade.lifetime }));
   if (state !== "stopped") return;
-  await waitUnder(facade.live.of(record.id).exited ?? Promise.resolve(), call);
+  await unlessAborted(facade.live.of(record.id).exited ?? Promise.resolve(), call.signal);
 }
 
 async function undoCreation(

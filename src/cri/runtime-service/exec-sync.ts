@@ -3,6 +3,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type Deadline, deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
 import { deleteExec, killExec } from "../container/end-exec.ts";
@@ -11,7 +12,6 @@ import type { Facade, Verb } from "../facade.ts";
 import type { Operation } from "../lifecycle/operations.ts";
 import { refuseUnlessRunnable } from "../oci-spec/args.ts";
 import type { CapturedOutput } from "../ports.ts";
-import { waitUnder } from "../task/purge-task.ts";
 
 /** What kubelets and crictl take in one message. */
 const clientBytes = 16 * 1024 * 1024;
@@ -89,7 +89,7 @@ async function runToEnd(
   const exit = await process.wait({ signal: facade.lifetime });
   try {
     await op.run("start", () => process.start(limit));
-    return await op.run("run", () => waitUnder(exit.status, limit), timeoutMs);
+    return await op.run("run", () => unlessAborted(exit.status, limit.signal), timeoutMs);
   } catch (error) {
     if (limit.signal.aborted) await killExec(facade, process, exit.status);
     throw error;

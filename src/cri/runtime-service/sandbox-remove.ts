@@ -2,12 +2,13 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import { removeContainerByForce, removeUnrecorded } from "../container/container-remove.ts";
 import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { act } from "../lifecycle/acts.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { settled, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
-import { purgeContainer, waitUnder } from "../task/purge-task.ts";
+import { purgeContainer } from "../task/purge-task.ts";
 
 const removeMs = 120_000;
 /** After so many failures to take its network down a sandbox goes all the same. */
@@ -38,7 +39,7 @@ async function remove(facade: Facade, id: string, own: Cancellable): Promise<voi
   });
   const live = facade.live.of(id);
   if (live.finished)
-    await op.run("shim", () => waitUnder(live.finished ?? Promise.resolve(), limit));
+    await op.run("shim", () => unlessAborted(live.finished ?? Promise.resolve(), limit.signal));
   await op.run("remains", () =>
     settled([
       purgeContainer(ports.client, id, live.container, limit),

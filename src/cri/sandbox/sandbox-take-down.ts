@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { settlesWithin } from "../../base/waits.ts";
+import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
 import type { Operation } from "../lifecycle/operations.ts";
@@ -14,7 +14,7 @@ import {
   type SandboxRecord,
   withoutNetwork,
 } from "../store/sandbox-record.ts";
-import { killNow, purgeTask, waitUnder } from "../task/purge-task.ts";
+import { killNow, purgeTask } from "../task/purge-task.ts";
 import { stopContainerTask } from "../task/stop-task.ts";
 import { removeImageVolumes } from "./image-volumes.ts";
 
@@ -79,7 +79,7 @@ async function stopSandboxTask(facade: Facade, id: string, call: Cancellable): P
   const live = facade.live.of(id);
   if (live.task && live.exited) {
     if (!live.hasExited) await killNow(live.task, call);
-    await waitUnder(live.exited, call);
+    await unlessAborted(live.exited, call.signal);
   } else {
     await purgeTask(facade.ports.client, id, live.container, call);
   }

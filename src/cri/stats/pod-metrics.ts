@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { ContainerMetricsInit, MetricInit, PodSandboxMetricsInit } from "../../gen/cri.gen.ts";
 import { taskLabelKeys, taskLabels } from "../../metrics/task-labels.ts";
 import { taskMetricDefinitions } from "../../metrics/task-metric-definitions.ts";
 import type { TaskSample } from "../../metrics/task-samples.ts";
 import type { MetricHost, TaskMetricDefinition } from "../../metrics/tasks/definition.ts";
 import type { PodMetricsReader } from "../ports.ts";
-import { waitUnder } from "../task/purge-task.ts";
 
 export interface PodMetricsOptions {
   readonly host: MetricHost;
@@ -27,7 +27,7 @@ export function createPodMetrics({ host, samples }: PodMetricsOptions): PodMetri
   return {
     descriptors: () => descriptors,
     list: async (call: Cancellable) => {
-      const taken = await waitUnder(samples(), call);
+      const taken = await unlessAborted(samples(), call.signal);
       const known = made.get(taken) ?? byPod(taken, kept);
       made.set(taken, known);
       return [...known];

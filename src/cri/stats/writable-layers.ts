@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { startTimer } from "../../base/timers.ts";
+import { within } from "../../base/waits.ts";
 import type { SnapshotUsage, UsageCall } from "../../snapshots/ports.ts";
 import { RecentMap } from "./recent-map.ts";
 
@@ -72,7 +72,7 @@ export class WritableLayers {
     }
     this.#startLongWalk();
     if (entry.usage === undefined && entry.reading !== undefined) {
-      await withinFirstWait(entry.reading);
+      await within(entry.reading, firstWaitMs);
     }
     return entry.usage;
   }
@@ -120,14 +120,4 @@ function larger(found: SnapshotUsage, last: LayerUsage | undefined): SnapshotUsa
     sizeBytes: found.sizeBytes > sizeBytes ? found.sizeBytes : sizeBytes,
     inodes: found.inodes > inodes ? found.inodes : inodes,
   };
-}
-
-async function withinFirstWait(reading: Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = startTimer(resolve, firstWaitMs);
-  try {
-    await Promise.race([reading, promise]);
-  } finally {
-    timer.stop();
-  }
 }

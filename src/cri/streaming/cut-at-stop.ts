@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { onAbort } from "../../base/on-abort.ts";
 import type { SessionEnd } from "../../streaming/ports.ts";
 
 const cut: SessionEnd = {
@@ -11,7 +12,6 @@ export function cutAtStop(
   stopping: AbortSignal,
   end: { readonly promise: Promise<unknown>; readonly resolve: (end: SessionEnd) => void },
 ): void {
-  const onStop = (): void => end.resolve(cut);
-  stopping.addEventListener("abort", onStop, { once: true });
-  void end.promise.then(() => stopping.removeEventListener("abort", onStop));
+  const reaction = onAbort(stopping, () => end.resolve(cut));
+  void end.promise.then(() => reaction[Symbol.dispose]());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { Client, Container, Process, Task } from "../../client/ports.ts";
 
 const sigkill = 9;
@@ -14,22 +15,12 @@ export async function killNow(process: Process, call: Cancellable): Promise<void
   }
 }
 
-/** Waits for the promise until the call's signal fires. */
-export function waitUnder<T>(work: Promise<T>, { signal }: Cancellable): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason as Error);
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const onAbort = (): void => reject(signal.reason as Error);
-  signal.addEventListener("abort", onAbort, { once: true });
-  work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  return promise;
-}
-
 /** Kills, waits, deletes: whatever state the task is in. No error when it is gone meanwhile. */
 export async function endTask(task: Task, call: Cancellable): Promise<void> {
   await absentAsUndefined(async () => {
     const exit = await task.wait(call);
     await killNow(task, call);
-    await waitUnder(exit.status, call);
+    await unlessAborted(exit.status, call.signal);
   });
   await absentAsUndefined(() => task.delete(call));
 }
