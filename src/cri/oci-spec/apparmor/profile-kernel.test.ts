@@ -43,6 +43,12 @@ for (const { name, files, label } of [
   { name: "an older kernel", files: { current: "berthd (enforce)\n" }, label: "berthd" },
   { name: "an unconfined daemon", files: { current: "unconfined\n" }, label: "unconfined" },
   { name: "a stacked label", files: { current: "a//&b (enforce)\n" }, label: "unconfined" },
+  {
+    name: "a label that ends in a backslash",
+    files: { current: "a\\ (enforce)\n" },
+    label: "unconfined",
+  },
+  { name: "a label of blanks", files: { current: " \n" }, label: "unconfined" },
 ]) {
   test(`the daemon's label with ${name}`, async () => {
     await using place = await scratch();

@@ -65,9 +65,10 @@ function labelOf(line: string): string {
 /** Beside another LSM the plain file is that one's; AppArmor's own folder came with Linux 5.8. */
 async function ownAttribute(root: string): Promise<string> {
   for (const file of ["apparmor/current", "current"]) {
-    const label = await readFile(`${root}/proc/self/attr/${file}`, "utf8").catch(() => "");
-    // A stacked label or one with quotes cannot be named in a rule.
-    if (label !== "") return /["\n]|\/\/&/.test(label.trim()) ? "unconfined" : label;
+    const text = await readFile(`${root}/proc/self/attr/${file}`, "utf8").catch(() => "");
+    const label = text.trim();
+    // A stacked label cannot be named in a rule, nor can one that would end or carry on the quotes around it.
+    if (label !== "") return /["\\\n]|\/\/&/.test(label) ? "unconfined" : label;
   }
   return "unconfined";
 }
