@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type { ContainersContainerInit } from "../gen/tasks.gen.ts";
+import type { ContainersContainerInit } from "../gen/containers.gen.ts";
 import type { ClientScope, ClientServices } from "./client-scope.ts";
 import { RemoteContainer } from "./container.ts";
 import type { Client, Container } from "./ports.ts";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type { ContainersContainer, ContainersContainerInit, TypesMount } from "../gen/tasks.gen.ts";
+import type { ContainersContainer, ContainersContainerInit } from "../gen/containers.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import type { ClientScope } from "./client-scope.ts";
 import type { Container, IoAttach, NewTaskOptions, Task } from "./ports.ts";
 import { RemoteTask } from "./task.ts";

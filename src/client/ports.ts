@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import type {
-  ContainersContainer,
-  ContainersContainerInit,
-  ProtoAny,
-  ProtoAnyInit,
-  TaskTypesProcessInfo,
-  TypesDescriptorInit,
-  TypesMetric,
-  TypesMountInit,
-} from "../gen/tasks.gen.ts";
+import type { ContainersContainer, ContainersContainerInit } from "../gen/containers.gen.ts";
+import type { TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
+import type { TypesDescriptorInit, TypesMetric, TypesMountInit } from "../gen/types.gen.ts";
+import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
 
 /**
  * The client library, with the shape of containerd's: a Client makes and loads Containers, a

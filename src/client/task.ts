@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import type {
-  ProtoAny,
-  TaskTypesProcessInfo,
-  TypesDescriptorInit,
-  TypesMetric,
-} from "../gen/tasks.gen.ts";
+import type { TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
+import type { TypesDescriptorInit, TypesMetric } from "../gen/types.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import { encodeExactJson } from "../oci/encode-spec.ts";
 import type { ClientScope } from "./client-scope.ts";
 import type { IoCreator, Process, ProcessIo, Task } from "./ports.ts";

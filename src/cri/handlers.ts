@@ -2,7 +2,8 @@
 import { stringify } from "smol-toml";
 import { fault } from "../base/errors.ts";
 import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../config/config.ts";
-import type { ProtoAny, RuncOptionsInit } from "../gen/tasks.gen.ts";
+import type { RuncOptionsInit } from "../gen/shim.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import { packAny } from "../rpc/codec.ts";
 import type { RuntimeFeatures } from "./oci-spec/ports.ts";
 

@@ -11,7 +11,7 @@ import type {
   PodSandboxMetricsInit,
   PodSandboxStatsInit,
 } from "../gen/cri.gen.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import type { Images } from "../images/ports.ts";
 import type { ContainerLogs } from "../logs/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";

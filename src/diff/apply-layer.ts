@@ -3,7 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { syncFileSystem } from "../base/os/inode.ts";
 import { bindSource, overlayFolders } from "../base/os/overlay.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import {
   type ExtractedLayer,
   extractLayer,

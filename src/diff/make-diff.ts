@@ -6,7 +6,7 @@ import { type FaultCode, fault } from "../base/errors.ts";
 import { readOnly } from "../base/os/overlay.ts";
 import { run } from "../base/process.ts";
 import type { Digest } from "../content/ports.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import type { Compression } from "../images/unpack/decompress.ts";
 import type { MountRoom } from "./mounted.ts";
 

@@ -4,7 +4,7 @@ import path from "node:path";
 import { withoutMapping } from "../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 
 /** A folder for mount points and files on their way, gone when disposed. */

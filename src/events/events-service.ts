@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { ProtoAny, TypesEnvelope, TypesEnvelopeInit } from "../gen/tasks.gen.ts";
+import type { TypesEnvelope, TypesEnvelopeInit } from "../gen/types.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { nanosOf, timestampOf } from "../rpc/timestamp.ts";
 import type { EventEnvelope, EventExchange, EventSubscription } from "./ports.ts";

@@ -6,7 +6,7 @@ import { compileFilters } from "../base/filter.ts";
 import { checkIdentifier } from "../base/identifier.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { nowNanos } from "../base/now.ts";
-import type { ProtoAny } from "../gen/tasks.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import { eventField } from "./event-fields.ts";
 import type { EventEnvelope, EventExchange, EventSubscription, SubscribeOptions } from "./ports.ts";
 

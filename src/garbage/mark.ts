@@ -2,7 +2,7 @@
 
 import { isDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
-import type { ContainersContainer } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
 import { expiryOf, type Leases, type Resource } from "../metadata/leases.ts";
 import type { RecordTable } from "../metadata/ports.ts";
 import { flatLabel, referencesOf, rootLabel } from "../metadata/references.ts";

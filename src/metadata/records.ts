@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { ContainersContainer } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
 import { codec } from "../rpc/codec.ts";
 import type { MetadataStore, RecordCodec, RecordTable } from "./ports.ts";
 import { StoredFields } from "./stored-fields.ts";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoAnyInit } from "../gen/tasks.gen.ts";
+import type { ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import { encodeOciSpec } from "./encode-spec.ts";
 import type { OciSpec } from "./spec.ts";
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import protobuf from "protobufjs";
 import { fault } from "../base/errors.ts";
-import type { CriMessages } from "../gen/cri.gen.ts";
+import { descriptor as containerdDescriptor } from "../gen/containerd-descriptor.gen.js";
+import type { ContainerdMessages } from "../gen/containerd-index.gen.ts";
 import { descriptor as criDescriptor } from "../gen/cri-descriptor.gen.js";
-import type { ProtoAny, ProtoAnyInit, TasksMessages } from "../gen/tasks.gen.ts";
-import { descriptor as tasksDescriptor } from "../gen/tasks-descriptor.gen.js";
+import type { CriMessages } from "../gen/cri-index.gen.ts";
+import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import { countFields } from "./field-count.ts";
 
 /** Every message of both trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
-export type Messages = TasksMessages & CriMessages;
+export type Messages = ContainerdMessages & CriMessages;
 export type MessageName = keyof Messages & string;
 
 /** Bytes ↔ plain objects for one message type. */
@@ -33,7 +34,7 @@ const reading = {
 } as unknown as protobuf.IConversionOptions;
 
 let criRoot: protobuf.Root | undefined;
-let tasksRoot: protobuf.Root | undefined;
+let containerdRoot: protobuf.Root | undefined;
 /** Twice what the longest of ours has. */
 const longestName = 256;
 const codecs = new Map<string, Codec<unknown, unknown>>();
@@ -41,7 +42,7 @@ const codecs = new Map<string, Codec<unknown, unknown>>();
 /** The reflected tree that holds `fullName`; used to enumerate services and their methods. */
 export function rootOf(fullName: string): protobuf.Root {
   if (fullName.startsWith("runtime.v1.")) return (criRoot ??= loadRoot(criDescriptor));
-  return (tasksRoot ??= loadRoot(tasksDescriptor));
+  return (containerdRoot ??= loadRoot(containerdDescriptor));
 }
 
 function loadRoot(descriptor: protobuf.INamespace): protobuf.Root {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { CriServices } from "../gen/cri.gen.ts";
-import type { TasksServices } from "../gen/tasks.gen.ts";
+
+import type { ContainerdServices } from "../gen/containerd-index.gen.ts";
+import type { CriServices } from "../gen/cri-index.gen.ts";
 
 /** Every service of both trees by full name. */
-export type Services = TasksServices & CriServices;
+export type Services = ContainerdServices & CriServices;
 export type ServiceName = keyof Services & string;
 
 /** What a handler knows about its call. `signal` fires on cancel, deadline and shutdown. */

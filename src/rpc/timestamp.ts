@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoTimestamp, ProtoTimestampInit } from "../gen/tasks.gen.ts";
+import type { ProtoTimestamp, ProtoTimestampInit } from "../gen/wellknown.gen.ts";
 
 const perSecond = 1_000_000_000n;
 

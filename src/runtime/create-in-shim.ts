@@ -3,7 +3,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { settlesWithin, unlessAborted } from "../base/waits.ts";
-import type { ProtoAny } from "../gen/tasks.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { type DeadTask, endDeadTask } from "./death/dead-task.ts";
 import { killStuckRuntime } from "./death/stuck-runtime.ts";

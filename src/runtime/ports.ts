@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import type { ProtoAny, TaskTypesProcessInfo, TypesMountInit } from "../gen/tasks.gen.ts";
+import type { TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
+import type { TypesMountInit } from "../gen/types.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 
 /**
  * The runtime port: what the task service needs of whatever runs containers. The one implementation

@@ -2,7 +2,8 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { isFault } from "../base/errors.ts";
 import { run } from "../base/process.ts";
-import type { ProtoAny, ProtoAnyInit, TypesRuntimeInfoInit } from "../gen/tasks.gen.ts";
+import type { TypesRuntimeInfoInit } from "../gen/types.gen.ts";
+import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import { codec, unpackAny } from "../rpc/codec.ts";
 import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
 

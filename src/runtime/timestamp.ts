@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoTimestamp } from "../gen/tasks.gen.ts";
+import type { ProtoTimestamp } from "../gen/wellknown.gen.ts";
 
 /** Nanoseconds since the epoch; 0n for an absent time and for Go's zero time, which lies before it. */
 export function nanosOf(timestamp: ProtoTimestamp | null): bigint {

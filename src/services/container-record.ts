@@ -2,7 +2,8 @@
 import { fault } from "../base/errors.ts";
 import { labelField } from "../base/filter.ts";
 import { checkIdentifier } from "../base/identifier.ts";
-import type { ContainersContainer, ProtoTimestamp } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
+import type { ProtoTimestamp } from "../gen/wellknown.gen.ts";
 import { checkLabels, checkMask, maskedMap } from "../rpc/field-mask.ts";
 
 /** What may change after a container was made; snapshotter and runtime may not. */

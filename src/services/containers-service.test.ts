@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { containerInit, fakeServices } from "../../test/support/services.ts";
 import type { FaultCode } from "../base/errors.ts";
 import type { EventSubscription } from "../events/ports.ts";
-import type { ContainersContainerInit } from "../gen/tasks.gen.ts";
+import type { ContainersContainerInit } from "../gen/containers.gen.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import type { ServiceClient } from "../rpc/service.ts";
 

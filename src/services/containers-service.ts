@@ -4,7 +4,7 @@ import { compileFilters } from "../base/filter.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import { nowNanos } from "../base/now.ts";
 import type { EventExchange } from "../events/ports.ts";
-import type { ContainersContainer } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { containersTable, type NamespaceRecord, namespacesTable } from "../metadata/records.ts";
 import { packAny } from "../rpc/codec.ts";

@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
-import type { ContentReadContentResponseInit } from "../gen/tasks.gen.ts";
+import type { ContentReadContentResponseInit } from "../gen/content.gen.ts";
 
 /** Bytes in one message: below the 4 MiB that gRPC clients take by default. */
 const chunkBytes = 1024 * 1024;

@@ -3,7 +3,7 @@ import { fault } from "../base/errors.ts";
 import { compileFilters, labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentInfo, ContentStore, IngestStatus } from "../content/ports.ts";
-import type { ContentInfoInit, ContentStatusInit } from "../gen/tasks.gen.ts";
+import type { ContentInfoInit, ContentStatusInit } from "../gen/content.gen.ts";
 import { holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";

@@ -5,7 +5,7 @@ import type { ContentWriter, Digest } from "../content/ports.ts";
 import type {
   ContentWriteContentRequest,
   ContentWriteContentResponseInit,
-} from "../gen/tasks.gen.ts";
+} from "../gen/content.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";

@@ -2,7 +2,8 @@
 import { fault } from "../base/errors.ts";
 import { labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
-import type { ImagesImage, ImagesImageInit, TypesDescriptor } from "../gen/tasks.gen.ts";
+import type { ImagesImage, ImagesImageInit } from "../gen/images.gen.ts";
+import type { TypesDescriptor } from "../gen/types.gen.ts";
 import type { ImageRecord } from "../images/image-records.ts";
 import { checkMask, maskedMap } from "../rpc/field-mask.ts";
 import { timestampOf } from "../rpc/timestamp.ts";

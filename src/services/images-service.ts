@@ -3,7 +3,7 @@ import { fault } from "../base/errors.ts";
 import { compileFilters } from "../base/filter.ts";
 import { KeyedMutex } from "../base/keyed-mutex.ts";
 import { nowNanos } from "../base/now.ts";
-import type { ImagesDeleteImageRequest, ImagesImage } from "../gen/tasks.gen.ts";
+import type { ImagesDeleteImageRequest, ImagesImage } from "../gen/images.gen.ts";
 import { type ImageRecord, imagesTable } from "../images/image-records.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { rememberNamespace } from "../metadata/records.ts";

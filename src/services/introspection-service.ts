@@ -11,9 +11,9 @@ import { readBounded } from "../base/read-bounded.ts";
 import type {
   IntrospectionDeprecationWarningInit,
   IntrospectionPluginInit,
-  ProtoAnyInit,
-  TypesRuntimeInfoInit,
-} from "../gen/tasks.gen.ts";
+} from "../gen/introspection.gen.ts";
+import type { TypesRuntimeInfoInit } from "../gen/types.gen.ts";
+import type { ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import type { PluginFacts } from "../plugin/plugin.ts";
 import { packAny, unpackAny } from "../rpc/codec.ts";
 import type { ServiceImpl } from "../rpc/service.ts";

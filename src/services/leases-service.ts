@@ -4,7 +4,7 @@ import { fault } from "../base/errors.ts";
 import { compileFilters, labelField } from "../base/filter.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
-import type { LeasesLeaseInit, LeasesResource } from "../gen/tasks.gen.ts";
+import type { LeasesLeaseInit, LeasesResource } from "../gen/leases.gen.ts";
 import type { Lease, Leases, Resource } from "../metadata/leases.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { ServiceImpl } from "../rpc/service.ts";

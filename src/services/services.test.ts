@@ -8,7 +8,7 @@ import { makeStores } from "../../test/support/stores.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { digestOf } from "../content/digest.ts";
 import { createExchange } from "../events/exchange.ts";
-import type { ContentWriteContentRequestInit } from "../gen/tasks.gen.ts";
+import type { ContentWriteContentRequestInit } from "../gen/content.gen.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { createContentService } from "./content-service.ts";
 import { createImagesService } from "./images-service.ts";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault } from "../base/errors.ts";
 import { compileFilters, labelField } from "../base/filter.ts";
-import type { SnapshotsInfoInit, TypesMount } from "../gen/tasks.gen.ts";
+import type { SnapshotsInfoInit } from "../gen/snapshots.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import { holdForCaller, holdFoundForCaller, releaseForCaller } from "../metadata/caller-lease.ts";
 import { packAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";

@@ -5,7 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unlessAborted } from "../base/waits.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import type { RemovesTrees, TreeWork } from "../trees/ports.ts";
 import { copiedOwnersLabel, mappingsOf } from "./mapping-labels.ts";

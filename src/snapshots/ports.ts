@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import type { TypesMount } from "../gen/tasks.gen.ts";
+import type { TypesMount } from "../gen/types.gen.ts";
 
 /**
  * A snapshotter keeps file-system layers.

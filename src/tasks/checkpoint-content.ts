@@ -6,7 +6,7 @@ import { packFolder, unpackArchive } from "../checkpoint/checkpoint-archive.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
-import type { TypesDescriptor, TypesDescriptorInit } from "../gen/tasks.gen.ts";
+import type { TypesDescriptor, TypesDescriptorInit } from "../gen/types.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";

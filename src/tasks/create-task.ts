@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { ContainersContainer, ProtoAny, TasksCreateTaskRequest } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
+import type { TasksCreateTaskRequest } from "../gen/tasks.gen.ts";
+import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import { unpackAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";

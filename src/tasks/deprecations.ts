@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nowNanos } from "../base/now.ts";
-import type { IntrospectionDeprecationWarningInit } from "../gen/tasks.gen.ts";
+import type { IntrospectionDeprecationWarningInit } from "../gen/introspection.gen.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 
 interface Deprecated {

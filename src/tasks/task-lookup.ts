@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { ContainersContainer } from "../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../gen/containers.gen.ts";
 import type { RecordTable } from "../metadata/ports.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";

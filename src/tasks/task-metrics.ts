@@ -3,7 +3,7 @@
 import { timeLimit } from "../base/deadline.ts";
 import { compileFilters } from "../base/filter.ts";
 import { nowNanos } from "../base/now.ts";
-import type { TypesMetricInit } from "../gen/tasks.gen.ts";
+import type { TypesMetricInit } from "../gen/types.gen.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { RuntimeTask } from "../runtime/ports.ts";

@@ -74,7 +74,7 @@ test("the numbers of methods are those of the protos", () => {
   for (const name of ["README.md", "CHANGELOG.md"]) {
     assert.ok(page(name).text.toLowerCase().includes(said.toLowerCase()), `${name}: ${said}`);
   }
-  const tasks = methods("tasks/containerd/services/tasks.proto", "Tasks");
+  const tasks = methods("tasks/tasks.proto", "Tasks");
   assert.ok(page("README.md").text.includes(`Tasks (${tasks} methods)`));
 });
 

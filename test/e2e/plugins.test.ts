@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
-import type { IntrospectionPlugin } from "../../src/gen/tasks.gen.ts";
+import type { IntrospectionPlugin } from "../../src/gen/introspection.gen.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri } from "../support/pods.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";

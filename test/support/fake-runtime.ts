@@ -6,7 +6,8 @@ import path from "node:path";
 import type { Cancellable } from "../../src/base/cancellable.ts";
 import { fault } from "../../src/base/errors.ts";
 import { nowNanos } from "../../src/base/now.ts";
-import type { ProtoAny, TaskTypesProcessInfo } from "../../src/gen/tasks.gen.ts";
+import type { TaskTypesProcessInfo } from "../../src/gen/tasks.gen.ts";
+import type { ProtoAny } from "../../src/gen/wellknown.gen.ts";
 import { type MessageName, type Messages, packAny } from "../../src/rpc/codec.ts";
 import { timestampOf } from "../../src/rpc/timestamp.ts";
 import type {

@@ -7,7 +7,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fault } from "../../src/base/errors.ts";
 import { silentLogger } from "../../src/base/logger.ts";
-import type { ProtoAny } from "../../src/gen/tasks.gen.ts";
+import type { ProtoAny } from "../../src/gen/wellknown.gen.ts";
 import { codec } from "../../src/rpc/codec.ts";
 import type { ServiceImpl } from "../../src/rpc/service.ts";
 import { timestampOf } from "../../src/rpc/timestamp.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ProtoAny } from "../../src/gen/tasks.gen.ts";
+import type { ProtoAny } from "../../src/gen/wellknown.gen.ts";
 import type { CreateOptions, PlatformRuntime } from "../../src/runtime/ports.ts";
 
 /** A runtime to test, with what it needs to run `sleep` and `sh`. Disposing leaves nothing behind. */

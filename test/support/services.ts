@@ -5,7 +5,7 @@ import { silentLogger } from "../../src/base/logger.ts";
 import { createEventsService } from "../../src/events/events-service.ts";
 import { createExchange } from "../../src/events/exchange.ts";
 import type { EventExchange } from "../../src/events/ports.ts";
-import type { ContainersContainerInit } from "../../src/gen/tasks.gen.ts";
+import type { ContainersContainerInit } from "../../src/gen/containers.gen.ts";
 import { openMemoryMetadata } from "../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../src/metadata/ports.ts";
 import { containersTable } from "../../src/metadata/records.ts";

@@ -5,7 +5,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { mountSpec, unmount } from "../../src/base/os/mount.ts";
-import type { TypesMount } from "../../src/gen/tasks.gen.ts";
+import type { TypesMount } from "../../src/gen/types.gen.ts";
 import type { Snapshotter } from "../../src/snapshots/ports.ts";
 
 export interface MadeSnapshotter {

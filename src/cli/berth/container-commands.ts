@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { fault, isFault, toFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
-import type { ContainersContainer } from "../../gen/tasks.gen.ts";
+import type { ContainersContainer } from "../../gen/containers.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";

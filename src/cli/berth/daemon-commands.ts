@@ -4,7 +4,7 @@ import { fault } from "../../base/errors.ts";
 import type { MemoryFacts } from "../../base/memory/memory-budget.ts";
 import { version } from "../../base/version.ts";
 import type { ReloadFacts } from "../../config/reload-history.ts";
-import type { BerthOperation } from "../../gen/tasks.gen.ts";
+import type { BerthOperation } from "../../gen/berth.gen.ts";
 import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
 import type { StuckTree } from "../../trees/ports.ts";
 import type { CliIo } from "../cli-io.ts";

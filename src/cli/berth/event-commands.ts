@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { decodeEvent } from "../../events/event-fields.ts";
-import type { TypesEnvelope } from "../../gen/tasks.gen.ts";
+import type { TypesEnvelope } from "../../gen/types.gen.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";

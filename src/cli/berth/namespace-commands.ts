@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
-import type { NamespacesNamespace } from "../../gen/tasks.gen.ts";
+import type { NamespacesNamespace } from "../../gen/namespaces.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { readPairs } from "./pairs.ts";

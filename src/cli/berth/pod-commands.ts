@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
+import type { BerthOperation } from "../../gen/berth.gen.ts";
 import type { Container, ContainerStatus, PodSandbox } from "../../gen/cri.gen.ts";
-import type { BerthOperation } from "../../gen/tasks.gen.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";

@@ -2,7 +2,8 @@
 import path from "node:path";
 import type { Command } from "commander";
 import type { Process, Task } from "../../client/ports.ts";
-import type { TaskTypesProcess, TypesDescriptorInit, TypesMetric } from "../../gen/tasks.gen.ts";
+import type { TaskTypesProcess } from "../../gen/tasks.gen.ts";
+import type { TypesDescriptorInit, TypesMetric } from "../../gen/types.gen.ts";
 import { packAny, unpackAny } from "../../rpc/codec.ts";
 import type { CliIo } from "../cli-io.ts";
 import { passOn } from "./attached.ts";

@@ -9,7 +9,7 @@ import { timeoutSignal } from "../../base/timers.ts";
 import { attachStdio } from "../../client/io/stdio-io.ts";
 import { kindLabel } from "../../client/kind-label.ts";
 import type { Container, IoConfig, Process } from "../../client/ports.ts";
-import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../oci/spec.ts";
 import { packAny } from "../../rpc/codec.ts";

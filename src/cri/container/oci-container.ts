@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { kindLabel } from "../../client/kind-label.ts";
-import type { ContainersContainerInit } from "../../gen/tasks.gen.ts";
+import type { ContainersContainerInit } from "../../gen/containers.gen.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import { specAny } from "../../oci/spec-any.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";

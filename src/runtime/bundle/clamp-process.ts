@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { oomScoreFloor } from "../../base/os/oom-score.ts";
-import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { clampOomScore } from "./spec-text.ts";
 
 /** An exec's process (JSON in an Any) with an oom score that this daemon may set. */

@@ -4,7 +4,7 @@ import { lstat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
 import { isWhiteout, overlayFolders } from "../../base/os/overlay.ts";
-import type { TypesMountInit } from "../../gen/tasks.gen.ts";
+import type { TypesMountInit } from "../../gen/types.gen.ts";
 
 /** Where an OCI runtime mounts the kernel's file systems and makes the first devices and links. */
 const places = ["dev", "proc", "sys"];

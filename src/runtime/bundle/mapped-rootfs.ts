@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMapped, type MappedMountOptions, mountMapped } from "../../base/os/mapped-mount.ts";
 import { type MountSpec, mountSpec } from "../../base/os/mount.ts";
-import type { TypesMountInit } from "../../gen/tasks.gen.ts";
+import type { TypesMountInit } from "../../gen/types.gen.ts";
 
 /**
  * Mounts a root file system that asks for mapped owners, which shims before 2.0 cannot, and answers

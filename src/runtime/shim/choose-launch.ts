@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { unpackAny } from "../../rpc/codec.ts";
 import type { ShimBinary } from "./binary.ts";
 

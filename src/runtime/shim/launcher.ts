@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import type { ProcessExit } from "../ports.ts";
 import type { ShimBinary } from "./binary.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { run } from "../../base/process.ts";
-import type { ProtoAny } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { codec } from "../../rpc/codec.ts";
 
 const featuresType = "opencontainers/runtime-spec/1/features/Features";

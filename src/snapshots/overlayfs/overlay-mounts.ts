@@ -3,7 +3,7 @@ import path from "node:path";
 import { fault } from "../../base/errors.ts";
 import type { IdMappings } from "../../base/os/id-mapping.ts";
 import { mappingOptions } from "../../base/os/mapped-mount.ts";
-import type { TypesMount } from "../../gen/tasks.gen.ts";
+import type { TypesMount } from "../../gen/types.gen.ts";
 import type { SnapshotKind } from "../ports.ts";
 
 /** mount(2) copies one page of options; the last byte ends the string. */

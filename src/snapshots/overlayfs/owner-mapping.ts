@@ -5,7 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import { mappingOptions, mountMapped } from "../../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../../base/os/mount.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
-import type { TypesMount } from "../../gen/tasks.gen.ts";
+import type { TypesMount } from "../../gen/types.gen.ts";
 import type { RemovesTrees } from "../../trees/ports.ts";
 import type { OwnerMapping } from "../folder-snapshotter.ts";
 import { giveToMapped } from "./give-to-mapped.ts";

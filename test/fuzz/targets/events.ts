@@ -7,7 +7,7 @@ import {
 } from "../../../src/events/events-service.ts";
 import { createExchange } from "../../../src/events/exchange.ts";
 import type { EventEnvelope } from "../../../src/events/ports.ts";
-import type { ProtoAny } from "../../../src/gen/tasks.gen.ts";
+import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { codec, packAny } from "../../../src/rpc/codec.ts";
 import { ByteSource } from "../byte-source.ts";
 import { type FuzzTarget, refused } from "../target.ts";

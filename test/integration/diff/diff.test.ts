@@ -9,7 +9,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { mountSpec, unmount } from "../../../src/base/os/mount.ts";
 import { digestOf } from "../../../src/content/digest.ts";
-import type { TypesMount } from "../../../src/gen/tasks.gen.ts";
+import type { TypesMount } from "../../../src/gen/types.gen.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { inProcessClient } from "../../../src/rpc/in-process.ts";
 import { createDiffService } from "../../../src/services/diff-service.ts";

@@ -8,7 +8,7 @@ import path from "node:path";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
-import type { ProtoAny } from "../../../src/gen/tasks.gen.ts";
+import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
 import { listenEvents } from "../../../src/runtime/events/event-forwarder.ts";
 import type { CreateOptions, EventSink } from "../../../src/runtime/ports.ts";

@@ -11,7 +11,10 @@ import type {
   ProcessStatus,
   Task,
 } from "../../../src/client/ports.ts";
-import type { ContainersContainer, ContainersContainerInit } from "../../../src/gen/tasks.gen.ts";
+import type {
+  ContainersContainer,
+  ContainersContainerInit,
+} from "../../../src/gen/containers.gen.ts";
 import { codec } from "../../../src/rpc/codec.ts";
 import type { Steps } from "./steps.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "../../../src/cri/create-runtime-service.ts";
 import type { HostFacts, RuntimeFeatures } from "../../../src/cri/oci-spec/ports.ts";
 import type { ContainerEvent, RuntimeServicePorts } from "../../../src/cri/ports.ts";
-import type { CriServices } from "../../../src/gen/cri.gen.ts";
+import type { CriServices } from "../../../src/gen/cri-index.gen.ts";
 import type { Image } from "../../../src/images/ports.ts";
 import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
 import type { OciSpec } from "../../../src/oci/spec.ts";

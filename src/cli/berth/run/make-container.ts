@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { isFault } from "../../../base/errors.ts";
 import { timeoutSignal } from "../../../base/timers.ts";
 import type { Container } from "../../../client/ports.ts";
-import type { TypesMount } from "../../../gen/tasks.gen.ts";
+import type { TypesMount } from "../../../gen/types.gen.ts";
 import { openRootfs } from "../../../oci/rootfs/rootfs-reader.ts";
 import type { OciProcess } from "../../../oci/spec.ts";
 import { specAny } from "../../../oci/spec-any.ts";
