@@ -3,7 +3,7 @@ import { fault } from "../base/errors.ts";
 import type { TypesEnvelope, TypesEnvelopeInit } from "../gen/types.gen.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
-import { nanosOf, timestampOf } from "../rpc/timestamp.ts";
+import { exactTimestampOf, isTime, nanosOf } from "../rpc/timestamp.ts";
 import type { EventEnvelope, EventExchange, EventSubscription } from "./ports.ts";
 
 /** The gRPC face of the exchange, for clients. */
@@ -43,16 +43,15 @@ async function* messages(
 ): AsyncGenerator<TypesEnvelopeInit, void, undefined> {
   using events = subscription;
   for await (const { timestampNanos, namespace, topic, event } of events.read({ signal })) {
-    yield { timestamp: timestampOf(timestampNanos), namespace, topic, event };
+    yield { timestamp: exactTimestampOf(timestampNanos), namespace, topic, event };
   }
 }
 
 function envelopeOf(envelope: TypesEnvelope | null): EventEnvelope {
   if (!envelope) throw fault("INVALID_ARGUMENT", "event envelope is missing");
-  const timestampNanos = nanosOf(envelope.timestamp);
-  if (timestampNanos === 0n) throw fault("INVALID_ARGUMENT", "event envelope has no timestamp");
-  const { namespace, topic, event } = envelope;
-  return { timestampNanos, namespace, topic, event: required(event) };
+  const { timestamp, namespace, topic, event } = envelope;
+  if (!isTime(timestamp)) throw fault("INVALID_ARGUMENT", "event envelope has no timestamp");
+  return { timestampNanos: nanosOf(timestamp), namespace, topic, event: required(event) };
 }
 
 function required(event: ProtoAny | null): ProtoAny {

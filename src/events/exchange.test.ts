@@ -114,6 +114,23 @@ test("Events service publishes, forwards and streams", async () => {
   await stream.return?.();
 });
 
+for (const [what, timestamp] of [
+  ["the first moment of 1970", { seconds: 0n, nanos: 0 }],
+  ["a moment before 1970", { seconds: -1n, nanos: 999_999_999 }],
+] as const) {
+  test(`Events service forwards an event of ${what}`, async () => {
+    const client = inProcessClient(
+      "containerd.services.events.v1.Events",
+      createEventsService(createExchange()),
+    );
+    const stream = client.Subscribe({ filters: [] })[Symbol.asyncIterator]();
+    const first = stream.next();
+    await client.Forward({ envelope: { timestamp, namespace: "ns", topic: "/b", event: exit } });
+    assert.deepEqual((await first).value?.timestamp, timestamp);
+    await stream.return?.();
+  });
+}
+
 test("Events service refuses what is incomplete", async () => {
   const client = inProcessClient(
     "containerd.services.events.v1.Events",
@@ -126,6 +143,10 @@ test("Events service refuses what is incomplete", async () => {
     code: "INVALID_ARGUMENT",
   });
   await assert.rejects(client.Forward({}), { code: "INVALID_ARGUMENT" });
+  for (const timestamp of [null, { seconds: -62_135_596_800n, nanos: 0 }]) {
+    const envelope = { timestamp, namespace: "ns", topic: "/b", event: exit };
+    await assert.rejects(client.Forward({ envelope }), { code: "INVALID_ARGUMENT" });
+  }
   const stream = client.Subscribe({ filters: ["topic=="] })[Symbol.asyncIterator]();
   await assert.rejects(stream.next(), { code: "INVALID_ARGUMENT" });
 });

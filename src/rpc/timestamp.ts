@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+import { nanosPerSecond, splitNanos } from "../base/nanos.ts";
 import type { ProtoTimestamp, ProtoTimestampInit } from "../gen/wellknown.gen.ts";
 
-const perSecond = 1_000_000_000n;
+/** Go's zero time, the first second of the year 1: what Go programs send for "no time". */
+const goZeroSeconds = -62_135_596_800n;
 
-/** Nanoseconds since the epoch as a protobuf Timestamp; null for 0n, which stands for "not yet". */
-export function timestampOf(nanos: bigint): ProtoTimestamp | null {
-  if (nanos === 0n) return null;
-  const rest = ((nanos % perSecond) + perSecond) % perSecond; // before 1970 nanos still count upwards
-  return { seconds: (nanos - rest) / perSecond, nanos: Number(rest) };
+/** Whether a time was told: neither null nor Go's zero time. The first moment of 1970 is one. */
+export function isTime(timestamp: ProtoTimestampInit | null | undefined): boolean {
+  return !!timestamp && BigInt(timestamp.seconds ?? 0) !== goZeroSeconds;
 }
 
-/**
- * Nanoseconds since the epoch of a Timestamp; 0n for null, and for Go's zero time (year 1), which
- * Go programs send for "not yet".
- */
+/** Nanoseconds since 1970 of a Timestamp, negative before that; 0n when no time was told. */
 export function nanosOf(timestamp: ProtoTimestampInit | null | undefined): bigint {
-  if (!timestamp) return 0n;
-  const seconds = BigInt(timestamp.seconds ?? 0);
-  if (seconds === -62_135_596_800n) return 0n;
-  return seconds * perSecond + BigInt(timestamp.nanos ?? 0);
+  if (!timestamp || !isTime(timestamp)) return 0n;
+  return BigInt(timestamp.seconds ?? 0) * nanosPerSecond + BigInt(timestamp.nanos ?? 0);
+}
+
+/** Nanoseconds since 1970 as a Timestamp, whose nanos are never negative, as protobuf has it. */
+export function exactTimestampOf(nanos: bigint): ProtoTimestamp {
+  return splitNanos(nanos);
+}
+
+/** As `exactTimestampOf`, for what may not have come yet: null for 0n. */
+export function timestampOf(nanos: bigint): ProtoTimestamp | null {
+  return nanos === 0n ? null : exactTimestampOf(nanos);
 }

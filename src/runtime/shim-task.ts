@@ -2,6 +2,7 @@
 import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault, isFault, throwFault, toFault } from "../base/errors.ts";
+import { nowNanos } from "../base/now.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
 import { identify, isAlive, type ProcessIdentity } from "../base/os/proc.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
@@ -9,6 +10,7 @@ import { sleep } from "../base/timers.ts";
 import { settlesWithin, unlessAborted } from "../base/waits.ts";
 import type { TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
+import { nanosOf } from "../rpc/timestamp.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { clampProcess } from "./bundle/clamp-process.ts";
 import { criuFault } from "./bundle/criu-fault.ts";
@@ -17,7 +19,6 @@ import { ExitTable } from "./events/exit-table.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
 import type { Shim, TaskApi } from "./shim/shim.ts";
 import { shimFault } from "./shim/shim-fault.ts";
-import { nanosOf } from "./timestamp.ts";
 
 /** What a task asks of the manager that owns it. */
 export interface TaskOwner {
@@ -328,7 +329,7 @@ export class ShimTask implements RuntimeTask {
       }
       if (!isFault(error, "NOT_FOUND")) throw error;
       // The shim does not have it any more (an earlier deletion went half way): finish here.
-      const exitedAtNanos = BigInt(Date.now()) * 1_000_000n;
+      const exitedAtNanos = nowNanos();
       return this.#initExit ?? { pid: this.pid, exitStatus: 255, exitedAtNanos };
     }
   }

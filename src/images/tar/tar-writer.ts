@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { splitNanos } from "../../base/nanos.ts";
 import { blockBytes } from "./tar-header.ts";
 import type { TarEntry, TarType } from "./tar-reader.ts";
 
@@ -65,11 +66,9 @@ function gnuLong(flag: "L" | "K", name: string): Buffer[] {
 
 /** A time in nanoseconds since 1970, as a member has it. */
 export function tarTime(nanos: bigint): NewTarEntry["mtime"] {
-  const rest = ((nanos % perSecond) + perSecond) % perSecond;
-  return { seconds: Number((nanos - rest) / perSecond), nanos: Number(rest) };
+  const split = splitNanos(nanos);
+  return { ...split, seconds: Number(split.seconds) };
 }
-
-const perSecond = 1_000_000_000n;
 
 /** What fills a content of that length up to whole blocks. */
 export function tarPadding(size: number): Buffer {

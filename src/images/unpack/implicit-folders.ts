@@ -2,6 +2,7 @@
 import { closeSync, fchmodSync, fchownSync, fstatSync, fsync, openSync } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../../base/errors.ts";
+import { splitNanos } from "../../base/nanos.ts";
 import {
   attributesOf,
   type FileTime,
@@ -102,7 +103,7 @@ function copyLooks(from: number, to: number): void {
   setTimesOf(to, timeOf(stat.atimeNs), timeOf(stat.mtimeNs));
 }
 
-function timeOf(nanos: bigint): FileTime {
-  const seconds = nanos / 1_000_000_000n - (nanos % 1_000_000_000n < 0n ? 1n : 0n);
-  return { seconds: Number(seconds), nanos: Number(nanos - seconds * 1_000_000_000n) };
+function timeOf(time: bigint): FileTime {
+  const { seconds, nanos } = splitNanos(time);
+  return { seconds: Number(seconds), nanos };
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { nowNanos } from "../../base/now.ts";
+import { isTime, nanosOf } from "../../rpc/timestamp.ts";
 import { TtrpcRegistry } from "../../ttrpc/registry.ts";
 import { TtrpcServer } from "../../ttrpc/server.ts";
 import type { EventSink } from "../ports.ts";
-import { nanosOf } from "../timestamp.ts";
 import type { ShimEventSource } from "./deletion-notices.ts";
 
 export interface EventListenerOptions {
@@ -29,7 +30,8 @@ export async function listenEvents(
         throw fault("INVALID_ARGUMENT", "forwarded event has no content");
       }
       const { namespace, topic, event } = envelope;
-      const forwarded = { timestampNanos: nanosOf(envelope.timestamp), namespace, topic, event };
+      const timestampNanos = isTime(envelope.timestamp) ? nanosOf(envelope.timestamp) : nowNanos();
+      const forwarded = { timestampNanos, namespace, topic, event };
       options.sink(forwarded);
       for (const listener of listeners) listener(forwarded);
       return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { unpackAny } from "../../rpc/codec.ts";
+import { nanosOf } from "../../rpc/timestamp.ts";
 import type { ProcessExit } from "../ports.ts";
-import { nanosOf } from "../timestamp.ts";
 import type { ShimEventSource } from "./deletion-notices.ts";
 
 /** Told of a task whose first process has exited. */

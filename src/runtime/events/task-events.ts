@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../../base/logger.ts";
+import { nowNanos } from "../../base/now.ts";
 import { packAny } from "../../rpc/codec.ts";
+import { timestampOf } from "../../rpc/timestamp.ts";
 import type { EventSink, ProcessExit } from "../ports.ts";
-import { timestampOf } from "../timestamp.ts";
 
 interface TaskName {
   readonly namespace: string;
@@ -42,7 +43,7 @@ export class TaskEvents {
 
   #publish(namespace: string, topic: string, event: ReturnType<typeof packAny>): void {
     try {
-      this.#sink({ timestampNanos: BigInt(Date.now()) * 1_000_000n, namespace, topic, event });
+      this.#sink({ timestampNanos: nowNanos(), namespace, topic, event });
     } catch (err) {
       this.#log.error({ err, topic }, "event was not published");
     }

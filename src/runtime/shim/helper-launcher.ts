@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
 import { ProcessFault, run } from "../../base/process.ts";
 import { codec } from "../../rpc/codec.ts";
+import { nanosOf } from "../../rpc/timestamp.ts";
 import type { ProcessExit } from "../ports.ts";
-import { nanosOf } from "../timestamp.ts";
 import type { ShimBinary } from "./binary.ts";
 import { type Bootstrap, parseBootstrapAnswer } from "./bootstrap-answer.ts";
 import {
@@ -92,7 +93,7 @@ export class HelperLauncher implements ShimLauncher {
     return {
       pid: answer.pid,
       exitStatus: answer.exitStatus,
-      exitedAtNanos: nanosOf(answer.exitedAt) || BigInt(Date.now()) * 1_000_000n,
+      exitedAtNanos: nanosOf(answer.exitedAt) || nowNanos(),
     };
   }
 }
