@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { nowNanos } from "../../base/now.ts";
 import { within } from "../../base/waits.ts";
 import type { SnapshotUsage, UsageCall } from "../../snapshots/ports.ts";
 import { RecentMap } from "./recent-map.ts";
@@ -94,7 +95,7 @@ export class WritableLayers {
     try {
       const found = await this.#source.snapshotUsage(key, { signal: noEnd, longestMs });
       const { sizeBytes, inodes } = found.isPartial ? larger(found, entry.usage) : found;
-      entry.usage = { takenAtNanos: BigInt(Date.now()) * 1_000_000n, sizeBytes, inodes };
+      entry.usage = { takenAtNanos: nowNanos(), sizeBytes, inodes };
     } catch {
       // A layer that goes away meanwhile is the usual reason; the figure then stays what it was.
     } finally {

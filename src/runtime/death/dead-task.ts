@@ -3,6 +3,7 @@
 import path from "node:path";
 import { isRecord } from "../../base/is-record.ts";
 import type { Logger } from "../../base/logger.ts";
+import { nowNanos } from "../../base/now.ts";
 import { identify, type ProcessIdentity } from "../../base/os/proc.ts";
 import { run } from "../../base/process.ts";
 import { readBounded } from "../../base/read-bounded.ts";
@@ -72,7 +73,7 @@ async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
   } catch (err) {
     log.warn({ err, task: bundle.id }, "OCI runtime could not delete a dead task");
   }
-  return { pid: initPid, exitStatus: exitUnknown, exitedAtNanos: BigInt(Date.now()) * 1_000_000n };
+  return { pid: initPid, exitStatus: exitUnknown, exitedAtNanos: nowNanos() };
 }
 
 /**
