@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { onAbort } from "./on-abort.ts";
 
@@ -33,4 +35,18 @@ test("a reaction that was taken back does not come, nor one without a signal", (
   control.abort(reason);
   onAbort(undefined, (why) => told.push(why))[Symbol.dispose]();
   assert.deepEqual(told, []);
+});
+
+test("nothing else in src/ listens for aborts", () => {
+  const root = path.resolve(import.meta.dirname, "..");
+  const listens = /\b(?:addEventListener|on|once|nextEvent)\([^;]{0,60}["'`]abort["'`]|\.onabort\b/;
+  assert.match('signal.addEventListener("abort", cut);', listens);
+  const files = globSync("**/*.ts", { cwd: root });
+  const bad = files.filter(
+    (file) =>
+      file !== "base/on-abort.ts" &&
+      !file.endsWith(".test.ts") &&
+      listens.test(readFileSync(path.join(root, file), "utf8")),
+  );
+  assert.deepEqual(bad, []);
 });
