@@ -13,6 +13,9 @@ type Collect = (options: {
 }) => void;
 
 const mib = 2 ** 20;
+/** The kernel looks at all that the cgroup has. */
+const kernelGivesEveryMs = 30_000;
+let kernelGaveAt = Number.NEGATIVE_INFINITY;
 let collect: Collect | undefined;
 let trim: ((pad: number) => number) | undefined;
 
@@ -38,14 +41,17 @@ export function giveBackOwn(): void {
 }
 
 /**
- * Has the kernel take back what it can of a cgroup: names and inodes of files that were looked at count in it,
- * and cgroup v1 does not tell how many. It does so by itself only when all is taken.
+ * Has the kernel take back what it can of a cgroup, now and then: names and inodes of files that were looked at
+ * count in it, and cgroup v1 does not tell how many. It does so by itself only when all is taken. Whoever asks
+ * for memory next has it.
  */
-export async function giveBackKernels({ cgroup, isV2 }: MemoryLimit): Promise<void> {
-  if (cgroup === undefined) return;
+export function giveBackKernels({ cgroup, isV2 }: MemoryLimit): void {
+  const now = performance.now();
+  if (cgroup === undefined || now - kernelGaveAt < kernelGivesEveryMs) return;
+  kernelGaveAt = now;
   const [file, text] = isV2 ? ["memory.reclaim", String(32 * mib)] : ["memory.force_empty", "0"];
   // Where the kernel has no such file, or had less than that to give: nothing is lost.
-  await writeFile(path.join(cgroup, file), text).catch(() => {});
+  void writeFile(path.join(cgroup, file), text).catch(() => {});
 }
 
 /** Node has no other way to V8's collector. */

@@ -24,9 +24,8 @@ const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
 const leastLeft = 1 / 5;
 /** Of the heap's limit, what may be in use after a collection. */
 const mostOfHeap = 0.85;
-/** What is kept for later is given back no more often than this, and by the kernel. */
+/** What is kept for later is given back no more often than this. */
 const giveBackEveryMs = 3_000;
-const kernelGivesEveryMs = 30_000;
 /** The kernel's figures are read no more often than this. */
 const readEveryMs = 100;
 
@@ -44,7 +43,6 @@ class Watch implements MemoryPressure {
   #readAt = Number.NEGATIVE_INFINITY;
   #liveBytes = 0;
   #gaveBackAt = Number.NEGATIVE_INFINITY;
-  #kernelGaveAt = Number.NEGATIVE_INFINITY;
 
   constructor(limit: MemoryLimit) {
     this.#limit = limit;
@@ -75,10 +73,7 @@ class Watch implements MemoryPressure {
     this.#liveBytes = v8.getHeapStatistics().used_heap_size;
     this.#readAt = Number.NEGATIVE_INFINITY;
     const shortage = this.#shortage();
-    if (shortage !== undefined && now - this.#kernelGaveAt >= kernelGivesEveryMs) {
-      this.#kernelGaveAt = now;
-      void giveBackKernels(this.#limit); // never rejects; whoever asks next has it
-    }
+    if (shortage !== undefined) giveBackKernels(this.#limit);
     return shortage;
   }
 

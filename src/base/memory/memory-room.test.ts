@@ -39,8 +39,11 @@ test("what stays is refused with figures when there is no room for it in time", 
   const mib = 2 ** 20;
   let held = 250 * mib;
   const large = { ...limit, bytes: 300 * mib };
-  const room = new MemoryRoom({ limit: large, heldBytes: () => held });
+  let reclaimed = 0;
+  const reclaim = (): void => void (reclaimed += 1);
+  const room = new MemoryRoom({ limit: large, heldBytes: () => held, reclaim });
   await room.require(50 * mib, "a shim", call, 0);
+  assert.equal(reclaimed, 0);
   await assert.rejects(
     room.require(51 * mib, "a shim", call, 150),
     (error) =>
@@ -48,6 +51,7 @@ test("what stays is refused with figures when there is no room for it in time", 
       error.message ===
         'a shim is refused: the daemon is short of memory: cgroup "/c" has 50 MiB left of 300 MiB, and 51 MiB are kept for what runs; try again later, or allow it more',
   );
+  assert.ok(reclaimed > 0);
   const later = room.require(100 * mib, "a shim", call, 10_000);
   held = 200 * mib;
   await later;

@@ -2,12 +2,15 @@
 import type { Cancellable } from "../cancellable.ts";
 import { fault } from "../errors.ts";
 import { sleep } from "../timers.ts";
+import { giveBackKernels } from "./give-back.ts";
 import { type MemoryLimit, readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
 
 export interface RoomOptions {
   readonly limit: MemoryLimit;
   /** What the cgroup holds, in bytes, file pages aside. */
   readonly heldBytes: () => number;
+  /** Has the kernel take back what it can. Called when there is no room; does so now and then only. */
+  readonly reclaim?: () => void;
 }
 
 const mib = 2 ** 20;
@@ -21,11 +24,13 @@ const lookMs = 50;
 export class MemoryRoom {
   readonly #limit: MemoryLimit;
   readonly #heldBytes: () => number;
+  readonly #reclaim: (() => void) | undefined;
   #promisedBytes = 0;
 
-  constructor({ limit, heldBytes }: RoomOptions) {
+  constructor({ limit, heldBytes, reclaim }: RoomOptions) {
     this.#limit = limit;
     this.#heldBytes = heldBytes;
+    this.#reclaim = reclaim;
   }
 
   /** Waits until there is room beside what runs; one alone always runs, or nothing could ever be stopped. */
@@ -53,6 +58,7 @@ export class MemoryRoom {
           `${what} is refused: the daemon is short of memory: cgroup "${this.#limit.cgroup}" has ${inMib(this.#left())} left of ${inMib(this.#limit.bytes)}, and ${inMib(bytes)} are kept for what runs; try again later, or allow it more`,
         );
       }
+      this.#reclaim?.();
       await sleep(2 * lookMs, call);
     }
   }
@@ -72,7 +78,11 @@ let own: MemoryRoom | undefined;
 export function ownRoom(): MemoryRoom {
   if (own === undefined) {
     const limit = readMemoryLimit();
-    own = new MemoryRoom({ limit, heldBytes: () => readMemoryUse(limit)?.heldBytes ?? 0 });
+    own = new MemoryRoom({
+      limit,
+      heldBytes: () => readMemoryUse(limit)?.heldBytes ?? 0,
+      reclaim: () => giveBackKernels(limit),
+    });
   }
   return own;
 }
