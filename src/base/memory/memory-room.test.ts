@@ -42,19 +42,21 @@ test("what stays is refused with figures when there is no room for it in time", 
   let reclaimed = 0;
   const reclaim = (): void => void (reclaimed += 1);
   const room = new MemoryRoom({ limit: large, heldBytes: () => held, reclaim });
-  await room.require(50 * mib, "a shim", call, 0);
+  await room.claim(10 * mib, { what: "a shim", kept: 40 * mib, patienceMs: 0 }, call);
   assert.equal(reclaimed, 0);
   await assert.rejects(
-    room.require(51 * mib, "a shim", call, 150),
+    room.claim(10 * mib, { what: "a shim", kept: 31 * mib, patienceMs: 150 }, call),
     (error) =>
       isFault(error, "RESOURCE_EXHAUSTED") &&
       error.message ===
-        'a shim is refused: the daemon is short of memory: cgroup "/c" has 50 MiB left of 300 MiB, and 51 MiB are kept for what runs; try again later, or allow it more',
+        'a shim is refused: the daemon is short of memory: it takes 10 MiB, and cgroup "/c" has 50 MiB left of 300 MiB, of which 31 MiB are kept for what runs; try again later, or allow it more',
   );
   assert.ok(reclaimed > 0);
-  const later = room.require(100 * mib, "a shim", call, 10_000);
+  const later = room.claim(90 * mib, { what: "a shim" }, call);
   held = 200 * mib;
   await later;
+  const all = room.claim(1, { what: "a shim", patienceMs: 0 }, call);
+  await assert.rejects(all, /a shim is refused/);
 });
 
 test("without a limit there is always room", async () => {
@@ -64,5 +66,5 @@ test("without a limit there is always room", async () => {
   });
   await room.promise(1e12, call);
   await room.promise(1e12, call);
-  await room.require(1e12, "a shim", call, 0);
+  await room.claim(1e12, { what: "a shim", patienceMs: 0 }, call);
 });

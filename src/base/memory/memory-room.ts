@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../cancellable.ts";
-import { fault } from "../errors.ts";
+import { fault, type RuntimeFault } from "../errors.ts";
 import { sleep } from "../timers.ts";
 import { giveBackKernels } from "./give-back.ts";
 import { type MemoryLimit, readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
@@ -11,6 +11,13 @@ export interface RoomOptions {
   readonly heldBytes: () => number;
   /** Has the kernel take back what it can. Called when there is no room; does so now and then only. */
   readonly reclaim?: () => void;
+}
+
+export interface ClaimOptions {
+  readonly what: string;
+  /** Bytes that are to be left beside it. */
+  readonly kept?: number;
+  readonly patienceMs?: number;
 }
 
 const mib = 2 ** 20;
@@ -38,6 +45,28 @@ export class MemoryRoom {
     while (this.#promisedBytes > 0 && !this.#fits(this.#promisedBytes + bytes)) {
       await sleep(lookMs, { signal });
     }
+    return this.#promised(bytes);
+  }
+
+  /**
+   * The same for what can be refused: waits for a while until so much is left, with `kept` bytes beside it.
+   * RESOURCE_EXHAUSTED about `what` when it is not.
+   */
+  async claim(
+    bytes: number,
+    { what, kept = 0, patienceMs = 5_000 }: ClaimOptions,
+    call: Cancellable,
+  ): Promise<Disposable> {
+    const until = performance.now() + patienceMs;
+    while (!this.#fits(this.#promisedBytes + bytes + kept)) {
+      if (performance.now() >= until) throw this.#refusal(what, bytes, kept);
+      this.#reclaim?.();
+      await sleep(2 * lookMs, call);
+    }
+    return this.#promised(bytes);
+  }
+
+  #promised(bytes: number): Disposable {
     this.#promisedBytes += bytes;
     let isHeld = true;
     return {
@@ -48,19 +77,13 @@ export class MemoryRoom {
     };
   }
 
-  /** Waits for a while until so much is left. RESOURCE_EXHAUSTED about `what` when it is not. */
-  async require(bytes: number, what: string, call: Cancellable, patienceMs = 5_000): Promise<void> {
-    const until = performance.now() + patienceMs;
-    while (!this.#fits(bytes)) {
-      if (performance.now() >= until) {
-        throw fault(
-          "RESOURCE_EXHAUSTED",
-          `${what} is refused: the daemon is short of memory: cgroup "${this.#limit.cgroup}" has ${inMib(this.#left())} left of ${inMib(this.#limit.bytes)}, and ${inMib(bytes)} are kept for what runs; try again later, or allow it more`,
-        );
-      }
-      this.#reclaim?.();
-      await sleep(2 * lookMs, call);
-    }
+  #refusal(what: string, bytes: number, kept: number): RuntimeFault {
+    const { cgroup, bytes: all } = this.#limit;
+    const rest = kept === 0 ? "" : `, of which ${inMib(kept)} are kept for what runs`;
+    return fault(
+      "RESOURCE_EXHAUSTED",
+      `${what} is refused: the daemon is short of memory: it takes ${inMib(bytes)}, and cgroup "${cgroup}" has ${inMib(this.#left())} left of ${inMib(all)}${rest}; try again later, or allow it more`,
+    );
   }
 
   #fits(bytes: number): boolean {

@@ -47,7 +47,7 @@ export interface MemoryShares {
 /** Of a command that ExecSync runs, beside its output: its spec, its FIFOs, the watch on its end. */
 export const execBytes = 256 * 1024;
 /** Of a process that extracts layers, beside its heap. */
-const extractorBytes = 48 * mib;
+export const extractorBytes = 48 * mib;
 /** Of the plugins of one CNI operation, two or three at a time. */
 export const networkSetupBytes = 12 * mib;
 /** Of the OCI runtime while a shim runs it. */

@@ -2,8 +2,10 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
-import { ourShares } from "../../base/memory/memory-shares.ts";
+import { ownRoom } from "../../base/memory/memory-room.ts";
+import { extractorBytes, ourShares } from "../../base/memory/memory-shares.ts";
 import { childEnvironment, converse } from "../../base/process.ts";
+import { startTimer } from "../../base/timers.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 
@@ -81,6 +83,9 @@ const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
 const silenceMs = 120_000;
 /** Limit of the child's heap. What it remembers takes less; a layer that finds a way around that ends it alone. */
 const heapMiB = ourShares().extractorHeapMiB;
+/** Young garbage of 16 MB is for speed that a daemon with little memory cannot pay for. */
+const heapFlags = heapMiB < 512 ? ["--max-semi-space-size=1"] : [];
+const startedMs = 2_000;
 const maxAnswerBytes = 256 * 1024;
 
 /** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */
@@ -95,7 +100,7 @@ export interface Extractor extends Disposable {
 
 /** Starts a process for layers that are still on their way: meanwhile it loads its program. */
 export function startExtractor(): Extractor {
-  const args = [`--max-old-space-size=${heapMiB}`, program];
+  const args = [`--max-old-space-size=${heapMiB}`, ...heapFlags, program];
   const conversation = converse(process.execPath, args, {
     env: compileCache(),
     maxOutputBytes: maxAnswerBytes,
@@ -116,12 +121,23 @@ export function startExtractor(): Extractor {
 }
 
 /**
+ * The same once there is memory for one more process. RESOURCE_EXHAUSTED when there is none for half a minute.
+ */
+export async function claimExtractor(call: Cancellable): Promise<Extractor> {
+  const claim = { what: "a process that extracts a layer", patienceMs: 30_000 };
+  const room = await ownRoom().claim(extractorBytes, claim, call);
+  // Then it has what it needs, and the cgroup counts it.
+  startTimer(() => room[Symbol.dispose](), startedMs).unref();
+  return startExtractor();
+}
+
+/**
  * Extracts a layer into a folder, in a chrooted process. The folder holds rubbish after a failure.
  * Errors: INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id),
  * RESOURCE_EXHAUSTED (limits, disk full), DEADLINE_EXCEEDED (got nowhere), the signal's own.
  */
 export async function extractLayer(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer> {
-  using extractor = startExtractor();
+  using extractor = await claimExtractor(call);
   return await extractor.extract(task, call);
 }
 
@@ -135,9 +151,9 @@ function layerOf(answer: ExtractAnswer): ExtractedLayer {
   };
 }
 
-// Of the daemon's environment the child needs this alone: without it each one compiles its code anew,
-// 0.2 s for a layer of whatever size.
+// Of the daemon's environment the child needs this alone: without the first each one compiles its code anew,
+// 0.2 s for a layer of whatever size, without the second it keeps freed memory in many pools.
 function compileCache(): Record<string, string | undefined> {
-  const { NODE_COMPILE_CACHE } = childEnvironment(undefined);
-  return { NODE_COMPILE_CACHE };
+  const { NODE_COMPILE_CACHE, MALLOC_ARENA_MAX } = childEnvironment(undefined);
+  return { NODE_COMPILE_CACHE, MALLOC_ARENA_MAX };
 }

@@ -16,7 +16,12 @@ import type { ContentStore, Digest } from "../../content/ports.ts";
 import { rootLabel } from "../../metadata/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
-import { type ExtractedLayer, type Extractor, startExtractor } from "./extract-layer.ts";
+import {
+  claimExtractor,
+  type ExtractedLayer,
+  type Extractor,
+  startExtractor,
+} from "./extract-layer.ts";
 import { type Course, ExtractionTurns } from "./extraction-turns.ts";
 import { dressAndSync } from "./implicit-folders.ts";
 import { SharedFlush } from "./shared-flush.ts";
@@ -126,7 +131,8 @@ export class Unpacker {
 
   #prepareFor(layers: readonly LayerToUnpack[]): void {
     const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
-    const wanted = Math.min(missing, parallelLayers);
+    // With memory for one process only it starts when it is needed.
+    const wanted = parallelLayers > 1 ? Math.min(missing, parallelLayers) : 0;
     while (this.#idle.length < wanted) this.#idle.push(startExtractor());
   }
 
@@ -248,7 +254,7 @@ export class Unpacker {
     };
     ours.use(await this.#turns.acquire(call, course));
     using kept = new DisposableStack();
-    extractor = kept.use(this.#idle.pop() ?? startExtractor());
+    extractor = kept.use(this.#idle.pop() ?? (await claimExtractor(call)));
     const own = { signal: AbortSignal.any([call.signal, refusal.signal]) };
     const result = await work(extractor, own).catch((error: unknown) => {
       refusal.signal.throwIfAborted();

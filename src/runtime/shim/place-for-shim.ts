@@ -4,13 +4,8 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { ownRoom } from "../../base/memory/memory-room.ts";
 import { ourShares, shimStartBytes } from "../../base/memory/memory-shares.ts";
 
-const turns = new BriefTurns({
-  atOnce: ourShares().runtimeCalls,
-  bytes: shimStartBytes,
-  briefMs: 2_000,
-});
-/** What is to be left beside a new shim, which stays: for what ends the others. */
-const { keptBytes } = ourShares();
+const { runtimeCalls, keptBytes } = ourShares();
+const turns = new BriefTurns({ atOnce: runtimeCalls, bytes: 0, briefMs: 2_000 });
 
 /**
  * A turn to start a task's shim. RESOURCE_EXHAUSTED when the daemon's cgroup, in which shims are unless they
@@ -19,6 +14,8 @@ const { keptBytes } = ourShares();
 export async function placeForShim(task: string, call: Cancellable): Promise<Disposable> {
   using turn = new DisposableStack();
   turn.use(await turns.acquire(call));
-  await ownRoom().require(keptBytes + shimStartBytes, `a shim for task "${task}"`, call);
+  // What is kept beside it, for it stays, is for what ends the others.
+  const claim = { what: `a shim for task "${task}"`, kept: keptBytes };
+  turn.use(await ownRoom().claim(shimStartBytes, claim, call));
   return turn.move();
 }
