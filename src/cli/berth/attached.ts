@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cancellable } from "../../base/cancellable.ts";
-import { isFault } from "../../base/errors.ts";
+import { fault, isFault, toFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
+import { within } from "../../base/waits.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
@@ -12,6 +13,8 @@ import { readSignal } from "./signals.ts";
 
 /** How long the last of the output may take once the process has ended: a child may still hold it. */
 const drainMs = 2_000;
+/** How long the end of a process that takes no end of input may take to come here. */
+const endedMs = 2_000;
 
 export interface AttachedOptions {
   readonly terminal: Terminal;
@@ -51,9 +54,12 @@ export async function stayWith(
     resize();
     stack.use(terminal.onResize(resize));
   }
+  const stuck = Promise.withResolvers<never>();
   if (stdin) {
     // A terminal's input has no end: a shim that is told of one hangs up, and output is lost.
-    const onEnd = (): void => (tty ? undefined : ignoreGone(process.closeStdin(call)));
+    const onEnd = (): void => {
+      if (!tty) endInput(process, exit.status, call).catch(stuck.reject);
+    };
     terminal.stdin.once("end", onEnd);
     stack.defer(() => {
       terminal.stdin.off("end", onEnd).unpipe().pause();
@@ -61,11 +67,28 @@ export async function stayWith(
     });
     if (terminal.stdin.readableEnded) onEnd();
   }
-  const status = await exit.status;
+  const status = await Promise.race([exit.status, stuck.promise]);
   await process.io
     ?.drained({ signal: AbortSignal.any([call.signal, timeoutSignal(drainMs)]) })
     .catch(() => {});
   return status;
+}
+
+/** A process that does not learn of its input's end would wait for it, and we for the process. */
+async function endInput(
+  process: Process,
+  status: Promise<ExitStatus>,
+  call: Cancellable,
+): Promise<void> {
+  try {
+    await process.closeStdin(call);
+  } catch (error) {
+    // Most likely it has just ended.
+    if (isFault(error, "NOT_FOUND", "FAILED_PRECONDITION")) return;
+    if ((await within(status, endedMs)) !== undefined) return;
+    const { code, message } = toFault(error);
+    throw fault(code, `the end of the input was not passed on: ${message}`, { cause: error });
+  }
 }
 
 /** The process may end at any moment; what comes too late for it is no failure. */
