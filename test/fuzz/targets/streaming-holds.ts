@@ -18,7 +18,7 @@ const chunkBytes = 16 * 1024;
 const mostBytes = 1536 * 1024;
 const mostFrames = 8000;
 /** One input in so many sends enough to come to the limits. */
-const largeOneIn = 32;
+const largeOneIn = 64;
 
 interface Limits {
   /** Of one stream that nobody reads, when the client is stopped: the code's limits and the chunk that goes beyond. */
@@ -84,9 +84,10 @@ export const target: FuzzTarget = {
       const [op = 0, argument = 0] = input.subarray(at, at + 2);
       const which = (op >> 2) % streams.length;
       if (op % 4 <= 1) {
-        const many = isLarge ? (argument < 0x40 ? 100 : 4) : 1;
-        const size = isLarge ? 2 ** (argument >> 4) : 2 ** ((argument >> 4) & 7);
-        wire.add(which, (1 + (argument & 15)) * many, size);
+        if (isLarge) {
+          const many = argument < 0x40 ? 100 : 4;
+          wire.add(which, (1 + (argument & 15)) * many, 2 ** (argument >> 4));
+        } else wire.add(which, 1 + (argument & 3), 2 ** ((argument >> 4) & 7));
       } else {
         const stream = streams[argument % streams.length];
         if (op % 4 === 2) stream?.resume();
