@@ -83,9 +83,10 @@ export const target: FuzzTarget = {
     );
     assert.equal(loaded.sources.length, 1 + more.length);
     assert.deepEqual(load(renderConfig(config, { comments: false }), []).config, config);
-    // The later file wins.
-    const later = load("", [renderConfig(defaultConfig, { comments: true })]).config;
-    assert.deepEqual(later, defaultConfig);
+    // The later file wins. It is the same for all inputs, and takes a hundred times as long as most.
+    if (input.length > 0) return;
+    const later = load('[log]\nlevel = "debug"', [renderConfig(defaultConfig, { comments: true })]);
+    assert.deepEqual(later.config, defaultConfig);
   },
 };
 

@@ -32,7 +32,8 @@ export const target: FuzzTarget = {
     "ä€",
     "\xff",
   ],
-  maxBytes: 2048,
+  // Lines of a byte each, which are written one by one.
+  maxBytes: 400,
   seeds: () =>
     [
       "\0one\ntwo\r\nthree",
