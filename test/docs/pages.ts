@@ -41,6 +41,8 @@ export const pages: readonly Page[] = [
   "README.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "RELEASING.md",
+  "SECURITY.md",
   "deploy/README.md",
   ...globSync("docs/*.md", { cwd: root }).toSorted(),
 ].map(page);
