@@ -2,8 +2,8 @@
 import { ImageChanges } from "./images/image-changes.ts";
 import { type Plugin, type PluginFacts, pluginUri } from "./plugin/plugin.ts";
 import { type CriPlugins, criPlugins } from "./wiring/cri.ts";
-import type { Environment, GrpcFace } from "./wiring/environment.ts";
-import { grpcFace } from "./wiring/grpc-faces.ts";
+import type { Environment, GrpcService } from "./wiring/environment.ts";
+import { grpcService } from "./wiring/grpc-services.ts";
 import { type MonitorPlugin, monitorPlugin } from "./wiring/monitor.ts";
 import { operatorPlugins } from "./wiring/operator-plugins.ts";
 import { type RuntimePlugins, runtimePlugins } from "./wiring/runtime.ts";
@@ -17,7 +17,7 @@ export interface Builtins {
   readonly plugins: readonly Plugin<unknown>[];
   /** Without these there is no point in going on. */
   readonly vital: readonly string[];
-  readonly grpc: readonly Plugin<GrpcFace>[];
+  readonly grpc: readonly Plugin<GrpcService>[];
   readonly cri: CriPlugins;
   readonly runtime: RuntimePlugins;
   readonly monitor: MonitorPlugin;
@@ -59,24 +59,24 @@ export function builtins(
   const streaming = streamingPlugin(environment, cri);
   const monitor = monitorPlugin(environment, storage, runtime, cri);
   const grpc = [
-    grpcFace("tasks", "containerd.services.tasks.v1.Tasks", services.tasks, {
+    grpcService("tasks", "containerd.services.tasks.v1.Tasks", services.tasks, {
       endAtShutdown: ["Wait"],
     }),
-    grpcFace("containers", "containerd.services.containers.v1.Containers", services.containers),
-    grpcFace("namespaces", "containerd.services.namespaces.v1.Namespaces", services.namespaces),
-    grpcFace("events", "containerd.services.events.v1.Events", services.events),
-    grpcFace(
+    grpcService("containers", "containerd.services.containers.v1.Containers", services.containers),
+    grpcService("namespaces", "containerd.services.namespaces.v1.Namespaces", services.namespaces),
+    grpcService("events", "containerd.services.events.v1.Events", services.events),
+    grpcService(
       "introspection",
       "containerd.services.introspection.v1.Introspection",
       services.introspection,
     ),
-    grpcFace("version", "containerd.services.version.v1.Version", services.versions),
-    grpcFace("healthcheck", "grpc.health.v1.Health", services.health),
+    grpcService("version", "containerd.services.version.v1.Version", services.versions),
+    grpcService("healthcheck", "grpc.health.v1.Health", services.health),
     ...storageFaces(storageServices),
-    grpcFace("cri", "runtime.v1.RuntimeService", cri.runtime),
-    grpcFace("cri-images", "runtime.v1.ImageService", cri.imageService),
-    grpcFace("berth-images", "berth.v1.Images", cri.berthImages),
-    grpcFace("berth-operations", "berth.v1.Operations", cri.berthOperations),
+    grpcService("cri", "runtime.v1.RuntimeService", cri.runtime),
+    grpcService("cri-images", "runtime.v1.ImageService", cri.imageService),
+    grpcService("berth-images", "berth.v1.Images", cri.berthImages),
+    grpcService("berth-operations", "berth.v1.Operations", cri.berthOperations),
   ];
   return {
     plugins: [

@@ -11,7 +11,7 @@ import { criNamespace, type RuntimeServicePorts } from "./ports.ts";
 import { type ContainerRecord, containerRecordCodec } from "./store/container-record.ts";
 import { RecordStore } from "./store/record-store.ts";
 import { type SandboxRecord, sandboxRecordCodec } from "./store/sandbox-record.ts";
-import { StreamingDoor } from "./streaming/streaming-door.ts";
+import { StreamingServerHolder } from "./streaming/streaming-server-holder.ts";
 
 /** A handler of one RuntimeService method. */
 export type Verb<M extends keyof ServiceImpl<"runtime.v1.RuntimeService">> = NonNullable<
@@ -36,7 +36,7 @@ export interface Facade {
   readonly sandboxAttempts: Attempts<RunPodSandboxRequest>;
   readonly containerAttempts: Attempts<CreateRequest>;
   /** The server that exec, attach and port-forward end at. */
-  readonly streaming: StreamingDoor;
+  readonly streaming: StreamingServerHolder;
   /** Start, stop and remove, by verb and id: a second request joins the first. */
   readonly acts: SingleFlight<void>;
   /** Fires when the daemon stops; attempts and exit monitors run under it, not under a request. */
@@ -75,7 +75,7 @@ export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal):
     operations: new OperationRegistry(ports.log, hooks),
     sandboxAttempts: new Attempts(lifetime),
     containerAttempts: new Attempts(lifetime),
-    streaming: new StreamingDoor(),
+    streaming: new StreamingServerHolder(),
     acts: new SingleFlight({ lifetime }),
     publish: (event, last) => {
       const published = events.publish(event, last);

@@ -2,18 +2,18 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { relieveThread } from "../base/memory/memory-relief.ts";
 import { BusyMark } from "./busy-mark.ts";
+import { LogPumps } from "./log-pumps.ts";
 import type { LogNotice, LogWorkerData, NumberedRequest } from "./messages.ts";
-import { PumpRoom } from "./pump-room.ts";
 
-/** Entry of the log worker thread. All the work is in PumpRoom; this only binds it to the port. */
+/** Entry of the log worker thread. All the work is in LogPumps; this only binds it to the port. */
 const port = parentPort;
 if (port !== null) {
   relieveThread();
   const { busy } = workerData as LogWorkerData;
   const mark = new BusyMark(busy, () => {
-    room.leave();
+    pumps.leave();
     process.exit();
   });
-  const room = new PumpRoom((notice: LogNotice) => port.postMessage(notice), mark);
-  port.on("message", (request: NumberedRequest) => room.handle(request));
+  const pumps = new LogPumps((notice: LogNotice) => port.postMessage(notice), mark);
+  port.on("message", (request: NumberedRequest) => pumps.handle(request));
 }

@@ -26,13 +26,12 @@ import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
-import { createFigures } from "./figures.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
-
 import { createLayerArchives } from "./layer-archives.ts";
 import { watchRuntimeFlaws } from "./runtime-flaws.ts";
 import type { ServicePlugins } from "./services.ts";
 import { createSpecServices } from "./spec-services.ts";
+import { createStatsReaders } from "./stats-readers.ts";
 import type { StoragePlugins } from "./storage.ts";
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
@@ -139,7 +138,7 @@ export function criPlugins(
       const closing = new AbortController();
       const rooms = path.join(config.root, "checkpoint-rooms");
       await clearMountRooms(rooms, context.get(trees).remover);
-      const figures = await createFigures({
+      const readers = await createStatsReaders({
         work: context.get(trees).work,
         layout,
         snapshotter,
@@ -188,7 +187,7 @@ export function criPlugins(
         }),
         layerArchives: createLayerArchives(snapshotter, { program: pauseBinaryPath(), rooms }),
         capture: createOutputCapture(path.join(config.state, "fifo"), memory.execOutput),
-        ...figures,
+        ...readers,
         pauseRootfs: context.get(pause).path,
         version,
         log,
@@ -204,7 +203,7 @@ export function criPlugins(
           },
         },
       });
-      const { samples } = figures;
+      const { samples } = readers;
       const reload = [features.reload, flaws.reload, ...specServices.reload];
       const close = async (): Promise<void> => {
         closing.abort();

@@ -24,7 +24,7 @@ export interface Environment {
 }
 
 /** The instance of a gRPC plugin: it puts its service on the daemon's server. */
-export interface GrpcFace {
+export interface GrpcService {
   addTo(server: GrpcServer): void;
 }
 

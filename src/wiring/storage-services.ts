@@ -10,7 +10,7 @@ import { createImagesService } from "../services/images-service.ts";
 import { createLeasesService } from "../services/leases-service.ts";
 import { createSnapshotsService } from "../services/snapshots-service.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
-import { grpcFace } from "./grpc-faces.ts";
+import { grpcService } from "./grpc-services.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 import { type StoragePlugins, snapshottersOf } from "./storage.ts";
 
@@ -100,10 +100,10 @@ export function storageFaces({
   leasing,
 }: ReturnType<typeof storageServicePlugins>) {
   return [
-    grpcFace("images", "containerd.services.images.v1.Images", images),
-    grpcFace("content", "containerd.services.content.v1.Content", contents),
-    grpcFace("snapshots", "containerd.services.snapshots.v1.Snapshots", snapshots),
-    grpcFace("diff", "containerd.services.diff.v1.Diff", diff),
-    grpcFace("leases", "containerd.services.leases.v1.Leases", leasing),
+    grpcService("images", "containerd.services.images.v1.Images", images),
+    grpcService("content", "containerd.services.content.v1.Content", contents),
+    grpcService("snapshots", "containerd.services.snapshots.v1.Snapshots", snapshots),
+    grpcService("diff", "containerd.services.diff.v1.Diff", diff),
+    grpcService("leases", "containerd.services.leases.v1.Leases", leasing),
   ];
 }

@@ -24,9 +24,9 @@ import { containerRecordInit } from "../container/oci-container.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { CreateRequest, Facade, Verb } from "../facade.ts";
 import type { PodHandler } from "../handlers.ts";
+import { bothSettled } from "../lifecycle/both-settled.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
-import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import { criNamespace } from "../ports.ts";
@@ -158,7 +158,7 @@ async function prepare(
   };
   const options = { labels, signal: call.signal };
   undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
-  const [, built] = await together(
+  const [, built] = await bothSettled(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
     async () =>
       reviewed(
@@ -253,7 +253,7 @@ async function storeBoth(
     snapshotKey: id,
   });
   const [container] = await op.run("records", () =>
-    together(
+    bothSettled(
       () => client.newContainer(init, call),
       () => facade.containers.write(record),
     ),

@@ -10,8 +10,8 @@ import { logOptionsOf } from "../container/log-options.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
+import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operations.ts";
-import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
@@ -79,7 +79,7 @@ async function bringUp(
   undo.add("watch for OOM kills", async () => oom.forget());
   const running = becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
   await op.run("start", () =>
-    together(
+    bothSettled(
       () => task.start(call),
       () => facade.containers.write(running),
     ),

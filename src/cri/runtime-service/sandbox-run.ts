@@ -11,9 +11,9 @@ import { watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import type { Facade, Verb } from "../facade.ts";
 import { type Handler, handlerFor, type PodHandler } from "../handlers.ts";
+import { bothSettled } from "../lifecycle/both-settled.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operations.ts";
-import { together } from "../lifecycle/together.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
@@ -122,7 +122,7 @@ async function run(
   const failure = new AbortController();
   const signal = AbortSignal.any([limit.signal, failure.signal]);
   const creating = createTask(facade, op, plan, plan.container, limit);
-  const [made, ready] = await together(
+  const [made, ready] = await bothSettled(
     async () => {
       const made = await creating;
       await op.run("start", () => made.task.start(limit));
@@ -156,7 +156,7 @@ async function prepare(
   let record = draft;
   undo.add("record", () => settleFailed(facade, record, undo.failed));
   undo.add("files", () => removeSandboxFiles(draft.id, paths, ports));
-  await together(
+  await bothSettled(
     () =>
       op.run("files", () =>
         makeSandboxFiles(draft, {
@@ -246,7 +246,7 @@ async function recordBoth(
     sandboxId: "",
   });
   const [container] = await op.run("records", () =>
-    together(
+    bothSettled(
       () => ports.client.newContainer(init, call),
       () => sandboxes.write(record),
     ),

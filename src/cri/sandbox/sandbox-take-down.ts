@@ -4,8 +4,8 @@ import { deadline } from "../../base/deadline.ts";
 import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
+import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operations.ts";
-import { together } from "../lifecycle/together.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import {
   becomeNotReady,
@@ -39,7 +39,7 @@ export async function takeDownSandbox(
   call: Cancellable,
 ): Promise<void> {
   facade.live.of(id).ending = true;
-  await together(
+  await bothSettled(
     async () => {
       const stopContainers = (): Promise<void> =>
         op.run("containers", () =>

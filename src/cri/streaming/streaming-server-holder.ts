@@ -3,7 +3,7 @@ import { fault } from "../../base/errors.ts";
 import type { StreamingServer } from "../../streaming/ports.ts";
 
 /** Where the verbs find the streaming server, which is made after them: it needs what they share. */
-export class StreamingDoor {
+export class StreamingServerHolder {
   #server: StreamingServer | undefined;
 
   /** UNAVAILABLE while there is none: pods run on without it. */

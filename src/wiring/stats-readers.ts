@@ -23,7 +23,7 @@ import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { TreeWork } from "../trees/ports.ts";
 
-export interface FiguresOptions {
+export interface StatsReadersOptions {
   readonly layout: CgroupLayout;
   readonly snapshotter: Snapshotter;
   /** Measures. */
@@ -37,13 +37,13 @@ export interface FiguresOptions {
 }
 
 /** Everything that is read from cgroup files, for CRI's answers and for `/metrics` alike. */
-export type Figures = Pick<
+export type StatsReaders = Pick<
   RuntimeServicePorts,
   "oom" | "memoryUsage" | "stats" | "podStats" | "podMetrics"
 > & { readonly samples: TaskSamples };
 
 /** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
-export async function createFigures(options: FiguresOptions): Promise<Figures> {
+export async function createStatsReaders(options: StatsReadersOptions): Promise<StatsReaders> {
   const { layout, snapshotter, work, config, live, tasks, sandboxOf } = options;
   const paths = new CriPaths(config);
   const layers = new WritableLayers({

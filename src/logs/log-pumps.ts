@@ -20,7 +20,7 @@ import { OutputBuffer } from "./output-buffer.ts";
 const countsPeriodMs = 1000;
 
 /** All pumps of a log worker: carries out its requests and sends what happens. */
-export class PumpRoom {
+export class LogPumps {
   readonly #send: (notice: LogNotice) => void;
   readonly #pumps = new Map<string, ContainerPump>();
   readonly #moved = new Set<string>();

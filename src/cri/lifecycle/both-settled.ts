@@ -5,7 +5,7 @@
  * made must be known before it is undone. Throws the failure that came first. `onFailure` fires at
  * once, so that work that can be cut short is.
  */
-export async function together<A, B>(
+export async function bothSettled<A, B>(
   first: () => Promise<A>,
   second: () => Promise<B>,
   onFailure: (error: unknown) => void = () => {},
