@@ -2,6 +2,7 @@
 import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory/memory-budget.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
+import { tellSlowWork } from "./base/slow-work.ts";
 import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config, LogConfig } from "./config/config.ts";
@@ -47,7 +48,12 @@ export interface Daemon extends AsyncDisposable {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, reloading, signal } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
-  await makePrivate(config, log);
+  {
+    const { root, state } = config;
+    const fields = () => ({ root, state });
+    using _slow = tellSlowWork({ log, fields, message: "root and state do not answer yet" });
+    await makePrivate(config, log);
+  }
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
   const memory = new MemoryBudget();
@@ -156,6 +162,8 @@ async function recoverPods(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
+  const message = "pods are not recovered yet";
+  using _slow = tellSlowWork({ log, fields: () => ({}), message });
   const summary = await registry.get(cri.runtimeService).recover({ signal });
   log.info({ ...summary }, "pods recovered");
 }

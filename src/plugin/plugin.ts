@@ -19,6 +19,7 @@ export interface Plugin<T> {
   /** Facts shown by introspection. */
   readonly exports?: Readonly<Record<string, string>>;
   readonly capabilities?: readonly string[];
+  /** It has a time limit: the daemon goes on without one that is late, or ends when that is a vital one. */
   init(context: PluginContext): T | Promise<T>;
 }
 
@@ -27,6 +28,8 @@ export interface PluginContext extends Cancellable {
   readonly get: <T>(plugin: Plugin<T>) => T;
   /** The instances of all required plugins of a type that are up, by id. */
   readonly all: (type: string) => ReadonlyMap<string, unknown>;
+  /** Names what `init` is about to wait for, in a word or two: it is told of one that takes long. */
+  readonly waitsFor: (what: string) => void;
 }
 
 export type PluginState =

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { silentLogger } from "../base/logger.ts";
-import { definePlugin, type Plugin } from "./plugin.ts";
+import { definePlugin, type Plugin, type PluginFacts } from "./plugin.ts";
 import { PluginRegistry } from "./registry.ts";
 
 const { signal } = new AbortController();
@@ -216,4 +217,83 @@ test("PluginRegistry hands over instances, only of what is required", async () =
   assert.throws(() => registry.get(sneaky), { code: "FAILED_PRECONDITION" });
   await registry[Symbol.asyncDispose]();
   assert.throws(() => registry.get(number), { code: "FAILED_PRECONDITION" });
+});
+
+/** Hangs in its `init` until `release` is called, or for good. */
+function hanging(uri: string, notes: string[]) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const [type = "", id = ""] = uri.split(".");
+  const plugin = definePlugin({
+    type,
+    id,
+    requires: [],
+    init: async ({ signal: own, waitsFor }) => {
+      waitsFor("a disk");
+      own.addEventListener("abort", () => notes.push(`!${uri}`));
+      await promise;
+      return { [Symbol.dispose]: () => notes.push(`-${uri}`) };
+    },
+  });
+  return { plugin, release: resolve };
+}
+
+const late = {
+  code: "DEADLINE_EXCEEDED",
+  message: /"a\.x" is not up after 0\.02 s, it waits for a disk/,
+};
+
+test("PluginRegistry goes on without a plugin that does not come up, and stops it when it comes", async () => {
+  const notes: string[] = [];
+  const registry = new PluginRegistry(silentLogger, { startMs: 20 });
+  const { plugin, release } = hanging("a.x", notes);
+  registry.register(plugin);
+  for (const other of plugins([{ uri: "b.x" }, { uri: "c.x", requires: ["a"] }], notes)) {
+    registry.register(other);
+  }
+  await registry.start({ signal, vital: ["b.x"] });
+  assert.deepEqual(notes, ["!a.x", "+b.x"]);
+  const [{ state }] = registry.list().filter(({ type }) => type === "a") as [PluginFacts];
+  assert.ok(state.kind === "failed");
+  assert.throws(() => {
+    throw state.error;
+  }, late);
+  release();
+  await sleep(0);
+  assert.deepEqual(notes.splice(2), ["-a.x"]);
+  await registry[Symbol.asyncDispose]();
+});
+
+test("PluginRegistry gives up when what is vital does not come up", async () => {
+  const notes: string[] = [];
+  const registry = new PluginRegistry(silentLogger, { startMs: 600_000, vitalStartMs: 20 });
+  registry.register(hanging("a.x", notes).plugin);
+  for (const one of plugins([{ uri: "b.x", requires: ["a.x"] }], notes)) registry.register(one);
+  await assert.rejects(registry.start({ signal, vital: ["b.x"] }), late);
+  assert.deepEqual(notes, ["!a.x"]);
+});
+
+test("PluginRegistry waits for no plugin that hangs when the daemon is to stop", async () => {
+  const stop = new AbortController();
+  const registry = new PluginRegistry(silentLogger, { stopMs: 20 });
+  registry.register(hanging("a.x", []).plugin);
+  const starting = registry.start({ signal: stop.signal, vital: ["a.x"] });
+  stop.abort();
+  await assert.rejects(starting, { name: "AbortError" });
+});
+
+test("PluginRegistry stops the others when one does not stop", async () => {
+  const notes: string[] = [];
+  const registry = new PluginRegistry(silentLogger, { stopMs: 20 });
+  for (const one of plugins([{ uri: "a.x" }], notes)) registry.register(one);
+  registry.register(
+    definePlugin({
+      type: "b",
+      id: "x",
+      requires: ["a"],
+      init: () => ({ [Symbol.asyncDispose]: () => new Promise<void>(() => {}) }),
+    }),
+  );
+  await registry.start({ signal, vital: [] });
+  await registry[Symbol.asyncDispose]();
+  assert.deepEqual(notes, ["+a.x", "-a.x"]);
 });

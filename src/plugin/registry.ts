@@ -2,6 +2,8 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { tellSlowWork } from "../base/slow-work.ts";
+import { settlesWithin, within } from "../base/waits.ts";
 import {
   type Plugin,
   type PluginContext,
@@ -18,7 +20,19 @@ interface Entry {
   readonly plugin: Plugin<unknown>;
   state: PluginState;
   instance: unknown;
+  /** What its `init` waits for, in its own words. */
+  waitsFor: string;
 }
+
+/** What one plugin may take to start: the daemon can do without it, or cannot, or it is to stop. */
+export interface PluginLimits {
+  readonly startMs: number;
+  readonly vitalStartMs: number;
+  readonly stopMs: number;
+}
+
+/** The unit allows the whole start 10 minutes (TimeoutStartSec) and the whole stop 30 s. */
+const usualLimits: PluginLimits = { startMs: 60_000, vitalStartMs: 300_000, stopMs: 25_000 };
 
 export interface StartOptions extends Cancellable {
   /** URIs of the plugins without which there is no daemon. */
@@ -31,11 +45,13 @@ export interface StartOptions extends Cancellable {
  */
 export class PluginRegistry implements AsyncDisposable {
   readonly #log: Logger;
+  readonly #limits: PluginLimits;
   #entries: Entry[] = [];
   #disposal: AsyncDisposableStack | undefined;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, limits: Partial<PluginLimits> = {}) {
     this.#log = log;
+    this.#limits = { ...usualLimits, ...limits };
   }
 
   /** Before `start` only. */
@@ -54,6 +70,7 @@ export class PluginRegistry implements AsyncDisposable {
       plugin,
       state: { kind: "waiting" },
       instance: undefined,
+      waitsFor: "",
     });
   }
 
@@ -82,8 +99,8 @@ export class PluginRegistry implements AsyncDisposable {
     }
   }
 
-  /** Whether one of them has failed, or requires, over however many steps, what has. */
-  #isLost(uris: readonly string[]): boolean {
+  /** Whether one of them has failed, or requires, over however many steps, what has; or would, `without` that one. */
+  #isLost(uris: readonly string[], without?: Entry): boolean {
     const known = new Map<Entry, boolean>();
     const isOff = (entry: Entry): boolean => {
       const before = known.get(entry);
@@ -91,6 +108,7 @@ export class PluginRegistry implements AsyncDisposable {
       known.set(entry, false); // those that require each other fail by themselves
       const off =
         entry.state.kind === "failed" ||
+        entry === without ||
         entry.requires.some((one) => providersOf(one, this.#entries).every(isOff));
       known.set(entry, off);
       return off;
@@ -134,7 +152,7 @@ export class PluginRegistry implements AsyncDisposable {
     return this.#entries.find((one) => one.plugin === plugin);
   }
 
-  async #startOne(entry: Entry, call: Cancellable, disposal: AsyncDisposableStack): Promise<void> {
+  async #startOne(entry: Entry, call: StartOptions, disposal: AsyncDisposableStack): Promise<void> {
     const uri = pluginUri(entry);
     const missing = this.#missingOf(entry);
     if (missing) {
@@ -144,12 +162,42 @@ export class PluginRegistry implements AsyncDisposable {
     }
     try {
       call.signal.throwIfAborted();
-      entry.instance = await entry.plugin.init(this.#contextOf(entry, call));
+      entry.instance = await this.#instanceOf(entry, call);
       entry.state = { kind: "up" };
       disposal.defer(() => this.#stopOne(entry));
       this.#log.debug({ plugin: uri }, "plugin is up");
     } catch (error) {
       this.#fail(entry, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** What `init` makes, in time. What comes too late is stopped when it comes. */
+  async #instanceOf(entry: Entry, call: StartOptions): Promise<unknown> {
+    const { startMs, vitalStartMs } = this.#limits;
+    const limitMs = this.#isLost(call.vital, entry) ? vitalStartMs : startMs;
+    const plugin = pluginUri(entry);
+    const late = new AbortController();
+    const signal = AbortSignal.any([call.signal, late.signal]);
+    const fields = () => ({ plugin, waitsFor: entry.waitsFor });
+    using _slow = tellSlowWork({ log: this.#log, fields, message: "plugin is not up yet" });
+    const starting = (async () => entry.plugin.init(this.#contextOf(entry, { signal })))();
+    if (await this.#settles(starting, limitMs, call)) return await starting;
+    const error = call.signal.aborted ? (call.signal.reason as Error) : lateFault(entry, limitMs);
+    late.abort(error);
+    void starting.then(stop).catch(() => {}); // nobody waits for it any more
+    throw error;
+  }
+
+  /** Whether it does in this time, of which an abort leaves what a stop may take. */
+  async #settles(starting: Promise<unknown>, limitMs: number, call: Cancellable): Promise<boolean> {
+    const settled = starting.then(
+      () => true,
+      () => true,
+    );
+    try {
+      return (await within(settled, limitMs, call.signal)) ?? false;
+    } catch {
+      return settlesWithin(starting, this.#limits.stopMs);
     }
   }
 
@@ -162,8 +210,10 @@ export class PluginRegistry implements AsyncDisposable {
     entry.state = { kind: "stopped" };
     const { instance } = entry;
     entry.instance = undefined;
-    if (isAsyncDisposable(instance)) await instance[Symbol.asyncDispose]();
-    else if (isDisposable(instance)) instance[Symbol.dispose]();
+    const stopping = stop(instance);
+    if (await settlesWithin(stopping, this.#limits.stopMs)) return stopping;
+    stopping.catch(() => {});
+    this.#log.error({ plugin: pluginUri(entry) }, "plugin does not stop, going on without it");
   }
 
   /** Why the entry cannot start, when nothing that is up is what it requires. */
@@ -200,8 +250,22 @@ export class PluginRegistry implements AsyncDisposable {
             .filter((one) => one.type === type && one.state.kind === "up")
             .map((one) => [one.id, one.instance]),
         ),
+      waitsFor: (what) => {
+        entry.waitsFor = what;
+      },
     };
   }
+}
+
+function lateFault({ waitsFor, plugin }: Entry, limitMs: number): Error {
+  const what = waitsFor === "" ? "" : `, it waits for ${waitsFor}`;
+  const text = `plugin "${pluginUri(plugin)}" is not up after ${limitMs / 1000} s${what}`;
+  return fault("DEADLINE_EXCEEDED", text);
+}
+
+async function stop(instance: unknown): Promise<void> {
+  if (isAsyncDisposable(instance)) await instance[Symbol.asyncDispose]();
+  else if (isDisposable(instance)) instance[Symbol.dispose]();
 }
 
 function isAsyncDisposable(value: unknown): value is AsyncDisposable {

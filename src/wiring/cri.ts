@@ -87,8 +87,9 @@ export function criPlugins(
         return live.current.cni.confDir;
       },
     },
-    init: () => {
+    init: (context) => {
       const { cni, timeouts } = live.current;
+      context.waitsFor("the folder of CNI configurations");
       return createPodNetwork({ config: cni, log, timeouts });
     },
   });
@@ -96,8 +97,9 @@ export function criPlugins(
     type,
     id: "network-namespaces",
     requires: [],
-    init: async () => {
+    init: async (context) => {
       const folder = path.join(config.state, "netns");
+      context.waitsFor("the thread of network namespaces");
       const namespaces = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log });
       await namespaces.prepare(); // or the first pod would wait for the worker thread
       return namespaces;
@@ -133,10 +135,12 @@ export function criPlugins(
       logs,
     ].map(pluginUri),
     init: async (context) => {
+      context.waitsFor("what the host says of itself");
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
       const closing = new AbortController();
       const rooms = path.join(config.root, "checkpoint-rooms");
+      context.waitsFor("mounts that a crash has left");
       await clearMountRooms(rooms, context.get(trees).remover);
       const readers = await createStatsReaders({
         work: context.get(trees).work,
@@ -150,6 +154,7 @@ export function criPlugins(
       const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
       const { kernelRelease } = hostFacts;
+      context.waitsFor("what the OCI runtimes say of themselves");
       const features = await readHandlerFeatures(live.current.runtime, kernelRelease, context);
       const flaws = watchRuntimeFlaws(live.current.runtime, log, closing.signal);
       const service: RuntimeService = createRuntimeService({

@@ -39,6 +39,7 @@ export function runtimePlugins(
     requires: [pluginUri(trees), pluginUri(exchange), pluginUri(shimEvents)],
     init: async (context) => {
       const rooms = path.join(config.root, "mapped-mounts");
+      context.waitsFor("mounts that a crash has left");
       await clearMountRooms(rooms, context.get(trees).remover);
       const manager = createTaskManager({
         root: config.root,
@@ -62,6 +63,7 @@ export function runtimePlugins(
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would
       // be taken for one that is gone.
+      context.waitsFor("shims");
       const report = await manager.recover(context);
       if (report.recovered.length + report.lost.length > 0) {
         log.info({ recovered: report.recovered.length, lost: report.lost }, "tasks recovered");

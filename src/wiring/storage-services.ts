@@ -70,6 +70,7 @@ export function storageServicePlugins(
     requires: [trees, content, leases, garbage].map(pluginUri),
     init: async (context) => {
       const rooms = path.join(config.root, "diff");
+      context.waitsFor("mounts that a crash has left");
       await clearMountRooms(rooms, context.get(trees).remover);
       return createDiffService({
         content: context.get(content),

@@ -51,12 +51,14 @@ export function storagePlugins({ config, log, fail }: Environment) {
     capabilities: ["remap-ids", "multi-remap-ids"],
     init: async (context) => {
       const root = path.join(config.root, "snapshots", "overlayfs");
+      context.waitsFor("mounts that a crash has left");
       const owners = await createOwnerMapping({
         root,
         program: pauseBinaryPath(),
         trees: context.get(trees).remover,
         log,
       });
+      context.waitsFor("the folders of snapshots");
       return createOverlaySnapshotter({
         root,
         metadata: context.get(metadata),
