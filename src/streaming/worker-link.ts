@@ -7,6 +7,7 @@ import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { threadHeap } from "../base/memory/thread-heap.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
+import { within } from "../base/waits.ts";
 import type { StreamingConfig } from "../config/config.ts";
 import { HostedSessions } from "./hosted-sessions.ts";
 import type {
@@ -113,9 +114,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
     const worker = this.#worker;
     if (worker === undefined) return;
     this.#post({ kind: "close" });
-    const timer = startTimer(this.#closed.resolve, closeTimeoutMs);
-    await this.#closed.promise;
-    timer.stop();
+    await within(this.#closed.promise, closeTimeoutMs);
     await worker.terminate();
   }
 
