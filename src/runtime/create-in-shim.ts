@@ -6,6 +6,7 @@ import { settlesWithin, unlessAborted } from "../base/waits.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { type DeadTask, endDeadTask } from "./death/dead-task.ts";
+import { clearRuntimeState } from "./death/runtime-state.ts";
 import { killStuckRuntime } from "./death/stuck-runtime.ts";
 import type { CreateOptions } from "./ports.ts";
 import type { Shim } from "./shim/shim.ts";
@@ -84,6 +85,7 @@ export async function discardFailedCreate(
       await shim.api.Kill({ id: bundle.id, signal: sigkill, all: true }, options);
       await shim.api.Wait({ id: bundle.id }, options);
       await shim.api.Delete({ id: bundle.id }, options);
+      await clearRuntimeState(bundle, death.log);
       return;
     } catch (err) {
       death.log.debug({ err, task: bundle.id }, "unwanted task is deleted the hard way");

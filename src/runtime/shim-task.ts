@@ -26,6 +26,8 @@ export interface TaskOwner {
   removing(task: ShimTask): void;
   /** Init is deleted in the shim: forget the task, its bundle and perhaps its shim. Never rejects. */
   removed(task: ShimTask, exit: ProcessExit): Promise<void>;
+  /** Removes what the OCI runtime left of a state that it deleted; whether there was any. Never rejects. */
+  clearState(task: ShimTask): Promise<boolean>;
   /** Kills what runs in the task's cgroup without the shim's help. Never rejects. */
   killPastShim(task: ShimTask): Promise<void>;
   /** Kills the shim, unless it has tasks that are none of this one's; false when it was spared. */
@@ -323,15 +325,18 @@ export class ShimTask implements RuntimeTask {
     try {
       return await this.#deleteOnce(call);
     } catch (error) {
-      // Shims unmount the rootfs, and give up when somebody has mounted something in it.
-      if (isFault(error, "UNKNOWN") && (await unmountBelow(this.files.rootfs)) > 0) {
-        return this.#deleteOnce(call);
-      }
+      if (isFault(error, "UNKNOWN") && (await this.#clearTheWay())) return this.#deleteOnce(call);
       if (!isFault(error, "NOT_FOUND")) throw error;
       // The shim does not have it any more (an earlier deletion went half way): finish here.
       const exitedAtNanos = nowNanos();
       return this.#initExit ?? { pid: this.pid, exitStatus: 255, exitedAtNanos };
     }
+  }
+
+  /** Shims unmount the rootfs, and runc removes its state: both give up when something is mounted in there. */
+  async #clearTheWay(): Promise<boolean> {
+    const isStateGone = await this.#owner.clearState(this);
+    return (await unmountBelow(this.files.rootfs)) > 0 || isStateGone;
   }
 
   async #deleteOnce(call: Cancellable): Promise<ProcessExit> {

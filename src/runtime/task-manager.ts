@@ -15,6 +15,7 @@ import { CgroupParents } from "./death/cgroup-parents.ts";
 import { endDeadTask, specCgroupsPath } from "./death/dead-task.ts";
 import { killLeftovers, ownCgroups, specCgroups } from "./death/leftover-processes.ts";
 import { recoverTasks } from "./death/recover.ts";
+import { clearRuntimeState } from "./death/runtime-state.ts";
 import { DeletionNotices, type ShimEventSource } from "./events/deletion-notices.ts";
 import { onTaskExit } from "./events/exit-notices.ts";
 import { TaskEvents } from "./events/task-events.ts";
@@ -170,10 +171,17 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   async removed(task: ShimTask, exit: ProcessExit): Promise<void> {
     this.#forget(task);
     await Promise.all([
-      this.#attempt("bundle was not removed", task.id, () => task.files.remove()),
+      this.#attempt("bundle was not removed", task.id, async () => {
+        await this.clearState(task);
+        await task.files.remove();
+      }),
       this.#releaseTold(task, exit),
     ]);
     this.#parents.containerGone();
+  }
+
+  clearState(task: ShimTask): Promise<boolean> {
+    return clearRuntimeState(task.files, this.#log);
   }
 
   async #releaseTold(task: ShimTask, exit: ProcessExit): Promise<void> {

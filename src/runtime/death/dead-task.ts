@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import path from "node:path";
-import { isRecord } from "../../base/is-record.ts";
 import type { Logger } from "../../base/logger.ts";
 import { nowNanos } from "../../base/now.ts";
 import { identify, type ProcessIdentity } from "../../base/os/proc.ts";
 import { run } from "../../base/process.ts";
-import { readBounded } from "../../base/read-bounded.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { cgroupsPath } from "../bundle/spec-text.ts";
@@ -14,6 +11,7 @@ import type { ProcessExit } from "../ports.ts";
 import type { ShimBinary } from "../shim/binary.ts";
 import type { ShimLauncher } from "../shim/launcher.ts";
 import { killLeftovers, ownCgroups, removeCgroups, specCgroups } from "./leftover-processes.ts";
+import { clearRuntimeState, runtimePlace } from "./runtime-state.ts";
 
 export interface DeadTask {
   readonly bundle: Bundle;
@@ -27,9 +25,6 @@ export interface DeadTask {
 }
 
 const exitUnknown = 255;
-/** Where runc shims have runc keep its state. */
-const usualRoot = "/run/containerd/runc";
-const maxStateBytes = 64 * 1024 * 1024;
 
 /**
  * Ends a container that no shim parents any more: its processes run on after the shim's death,
@@ -52,6 +47,7 @@ export async function endDeadTask(task: DeadTask): Promise<ProcessExit> {
   } catch (err) {
     log.warn({ err, task: bundle.id }, "processes of a dead task may be left");
   }
+  await clearRuntimeState(bundle, log);
   return exit;
 }
 
@@ -76,39 +72,11 @@ async function cleanUp(task: DeadTask, initPid: number): Promise<ProcessExit> {
   return { pid: initPid, exitStatus: exitUnknown, exitedAtNanos: nowNanos() };
 }
 
-/**
- * Whether the OCI runtime knows a container whose bundle was there; its own state says where. Only for
- * runtimes that keep it in the usual place.
- */
-export async function isInRuntime(bundle: Bundle): Promise<boolean> {
-  const file = path.join(usualRoot, bundle.namespace, bundle.id, "state.json");
-  try {
-    const state = String(await readBounded(file, maxStateBytes));
-    return state.includes(JSON.stringify(`bundle=${bundle.path}`));
-  } catch {
-    return false;
-  }
-}
-
-// What the shim left in the bundle says which OCI runtime, and where it keeps its state.
 async function deleteInRuntime(bundle: Bundle, signal: AbortSignal): Promise<void> {
-  const options = await readOptions(bundle);
-  const root =
-    typeof options["root"] === "string" && options["root"] !== "" ? options["root"] : usualRoot;
-  const named = options["binary_name"];
-  const program = typeof named === "string" && named !== "" ? named : "runc";
+  const { program, root } = await runtimePlace(bundle);
   await run(program, ["--root", `${root}/${bundle.namespace}`, "delete", "--force", bundle.id], {
     signal,
   });
-}
-
-async function readOptions(bundle: Bundle): Promise<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse((await bundle.read("options.json")) || "{}");
-    return isRecord(value) ? value : {};
-  } catch {
-    return {};
-  }
 }
 
 /** The cgroup that a bundle's spec names; "" when it names none, or cannot be read. */

@@ -17,7 +17,7 @@ import type { Shim } from "../shim/shim.ts";
 import type { ShimPool } from "../shim/shim-pool.ts";
 import { runcShimAddress } from "../shim/socket-address.ts";
 import { killShimsWithoutBundle } from "../shim/stray-shim.ts";
-import { isInRuntime } from "./dead-task.ts";
+import { clearRuntimeState, isInRuntime } from "./runtime-state.ts";
 
 /** Each starts programs; after a reboot with the state on a disk every task wants one. */
 const cleanUpsAtOnce = 16;
@@ -135,6 +135,7 @@ async function recoverTask(
     const reason = toFault(error).message;
     ports.log.warn({ namespace, task: id, reason }, "task is lost, cleaning up");
     if (shim === undefined && (await isBare(bundle))) {
+      await clearRuntimeState(bundle, ports.log);
       await bundle.remove();
       return reason;
     }
@@ -268,7 +269,10 @@ async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
 async function endBundleless(ports: RecoverPorts, { namespace, id }: Found): Promise<void> {
   const { log, root, state } = ports;
   const bundle = new Bundle({ root, state, namespace, id });
-  if (!(await isInRuntime(bundle))) return;
+  if (!(await isInRuntime(bundle))) {
+    await clearRuntimeState(bundle, log);
+    return;
+  }
   log.warn({ namespace, task: id }, "bundle is gone, ending its task");
   try {
     await ports.abandon(bundle, undefined, undefined);

@@ -203,6 +203,7 @@ export class Rig implements AsyncDisposable {
     const left = await this.leftovers();
     for (const { pid } of this.processes()) process.kill(pid, "SIGKILL");
     await unmountBelow(this.folder);
+    await unmountBelow(path.join("/run/containerd/runc", namespace));
     for (const entry of left.filter((line) => line.startsWith("runc state "))) {
       const id = entry.slice("runc state ".length);
       await run("runc", ["--root", `/run/containerd/runc/${namespace}`, "delete", "-f", id]).catch(
