@@ -30,7 +30,7 @@ import { readCredentials } from "./registry/credentials.ts";
 import { registryHosts } from "./registry/hosts.ts";
 import { RegistryClient } from "./registry/registry-client.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
-import { dropStaleIngests } from "./stale-ingests.ts";
+import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
 
 export interface ImagesOptions {
@@ -246,6 +246,7 @@ class StoredImages implements ImageLibrary {
     }
     await this.records.remove(this.#catalog.namesOf(reference));
     this.#catalog.changed();
+    await dropIdleDownloads(this.#options); // who removes an image wants its space
     using limit = timeLimit(collectMs);
     await this.collectGarbage(limit);
   }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import { ageIngest } from "../../test/support/age-ingest.ts";
 import { silentLogger } from "../base/logger.ts";
 import { createContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/digest.ts";
+import type { ContentStore } from "../content/ports.ts";
 import { openMemoryMetadata } from "../metadata/mirrored-store.ts";
-import { dropStaleIngests } from "./stale-ingests.ts";
+import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 
 const namespace = "k8s.io";
 const call = { signal: new AbortController().signal };
@@ -32,39 +34,63 @@ const cases = [
 
 for (const { what, ref, bytes = 5, age = 0, stays } of cases) {
   test(`at start ${what} ${stays ? "stays" : "goes"}`, async (t) => {
-    const root = await mkdtemp(path.join(os.tmpdir(), "berth ingests-"));
-    t.after(() => rm(root, { recursive: true, force: true }));
-    const metadata = openMemoryMetadata(silentLogger);
-    const content = await createContentStore({ root, metadata, log: silentLogger });
+    const { root, content } = await open(t);
     {
       await using there = await content.writer(namespace, "present", {});
       await there.write(present, call);
       await there.commit({});
     }
-    {
-      await using writer = await content.writer(namespace, ref, {});
-      if (bytes > 0) await writer.write(Buffer.alloc(bytes), call);
-    }
-    const begun = Date.now() / 1000 - age;
-    if (age > 0) await beginAt(root, begun);
+    await leave(root, content, { ref, bytes, age });
     await dropStaleIngests({ content, namespace, log: silentLogger });
-    const left = await content.ingests(namespace);
-    assert.deepEqual(
-      left.map((ingest) => ingest.ref),
-      stays ? [ref] : [],
-    );
+    assert.deepEqual(await refs(content), stays ? [ref] : []);
   });
 }
 
-/** As if the only ingest had been begun then, in seconds since the epoch, and not been written to since. */
-async function beginAt(root: string, seconds: number): Promise<void> {
-  const [name = ""] = await readdir(path.join(root, "ingest"));
-  const folder = path.join(root, "ingest", name);
-  await utimes(path.join(folder, "data"), seconds, seconds);
-  const file = path.join(folder, "ingest.json");
-  const facts = JSON.parse(await readFile(file, "utf8")) as object;
-  await writeFile(
-    file,
-    JSON.stringify({ ...facts, startedAt: String(BigInt(Math.round(seconds)) * 1_000_000_000n) }),
-  );
+for (const { what, ref, age, stays } of [
+  { what: "a download of two hours ago", ref: `layer-${absent}`, age: 2 * hour, stays: false },
+  { what: "a download of this hour", ref: `layer-${absent}`, age: hour / 2, stays: true },
+  { what: "an import under way", ref: "import-1", age: 2 * hour, stays: true },
+  { what: "a client's own", ref: "upload", age: 48 * hour, stays: true },
+]) {
+  test(`for space ${what} ${stays ? "stays" : "goes"}`, async (t) => {
+    const { root, content } = await open(t);
+    await leave(root, content, { ref, bytes: 5, age });
+    await dropIdleDownloads({ content, namespace, log: silentLogger });
+    assert.deepEqual(await refs(content), stays ? [ref] : []);
+  });
+}
+
+test("a download that is being written stays, however slow it is", async (t) => {
+  const { root, content } = await open(t);
+  const ref = `layer-${absent}`;
+  await leave(root, content, { ref, bytes: 5, age: 2 * hour });
+  await using _writer = await content.writer(namespace, ref, {});
+  await dropIdleDownloads({ content, namespace, log: silentLogger });
+  assert.deepEqual(await refs(content), [ref]);
+});
+
+async function open(t: TestContext): Promise<{ root: string; content: ContentStore }> {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth ingests-"));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  const metadata = openMemoryMetadata(silentLogger);
+  return { root, content: await createContentStore({ root, metadata, log: silentLogger }) };
+}
+
+interface Leftover {
+  readonly ref: string;
+  readonly bytes: number;
+  /** In seconds. */
+  readonly age: number;
+}
+
+async function leave(root: string, content: ContentStore, left: Leftover): Promise<void> {
+  {
+    await using writer = await content.writer(namespace, left.ref, {});
+    if (left.bytes > 0) await writer.write(Buffer.alloc(left.bytes), call);
+  }
+  if (left.age > 0) await ageIngest(root, left.age);
+}
+
+async function refs(content: ContentStore): Promise<string[]> {
+  return (await content.ingests(namespace)).map(({ ref }) => ref);
 }

@@ -10,7 +10,9 @@ export interface StaleIngests {
   readonly log: Logger;
 }
 
-const keptNanos = 24n * 3600n * 1_000_000_000n;
+const hourNanos = 3600n * 1_000_000_000n;
+/** A kubelet tries again every five minutes at the least. */
+const idleNanos = hourNanos;
 /** As downloads call them (registry/download.ts). One with a suffix is of a pull that did not wait for another. */
 const download = /^layer-(?<digest>sha256:[0-9a-f]{64})(?<suffix>-.+)?$/;
 
@@ -21,27 +23,53 @@ const download = /^layer-(?<digest>sha256:[0-9a-f]{64})(?<suffix>-.+)?$/;
  * - downloads of a blob that is there;
  * - downloads without a byte, which a kill leaves that comes before the first MiB or after the last: to begin
  *   anew costs a pull nothing;
- * - downloads that have waited for a day. Younger ones are what a kubelet that tries again goes on with, which for
- *   a large image may be hours of a slow line.
+ * - downloads that have waited for a day. Younger ones are what a kubelet that tries again goes on with, also after
+ *   a night without power; for a large image they may be hours of a slow line.
+ *
+ * Never rejects: what cannot be listed or removed is left to the next start.
  */
-export async function dropStaleIngests({ content, namespace, log }: StaleIngests): Promise<void> {
-  for (const ingest of await content.ingests(namespace)) {
+export async function dropStaleIngests(parts: StaleIngests): Promise<void> {
+  const { content, namespace } = parts;
+  await dropThose(parts, (ingest) =>
+    isStale(ingest, (digest) => content.info(namespace, digest) !== undefined),
+  );
+}
+
+/** Drops downloads that have waited for an hour. Call it when somebody wants space. Never rejects. */
+export async function dropIdleDownloads(parts: StaleIngests): Promise<void> {
+  await dropThose(parts, (ingest) => isDownload(ingest) && idleFor(ingest) > idleNanos);
+}
+
+async function dropThose(
+  { content, namespace, log }: StaleIngests,
+  isDoomed: (ingest: IngestStatus) => boolean,
+): Promise<void> {
+  const found = await content.ingests(namespace).catch((err: unknown) => {
+    log.warn({ err }, "unfinished writes cannot be listed");
+    return [];
+  });
+  for (const ingest of found.filter(isDoomed)) {
     const { ref } = ingest;
-    if (!isStale(ingest, (digest) => content.info(namespace, digest) !== undefined)) continue;
     await content.abort(namespace, ref).catch((error: unknown) => {
-      if (isFault(error, "NOT_FOUND", "UNAVAILABLE")) return;
+      if (isFault(error, "NOT_FOUND", "UNAVAILABLE")) return; // gone, or being written
       log.warn({ ref, err: error }, "unfinished write left behind");
     });
   }
 }
 
-function isStale(
-  { ref, offsetBytes, updatedAtNanos }: IngestStatus,
-  isThere: (digest: Digest) => boolean,
-): boolean {
+function isStale(ingest: IngestStatus, isThere: (digest: Digest) => boolean): boolean {
+  const { ref, offsetBytes } = ingest;
   if (ref.startsWith("import-") || ref.startsWith("document-")) return true;
-  if (!ref.startsWith("layer-")) return false;
-  if (offsetBytes === 0n || nowNanos() - updatedAtNanos > keptNanos) return true;
+  if (!isDownload(ingest)) return false;
+  if (offsetBytes === 0n || idleFor(ingest) > 24n * hourNanos) return true;
   const { digest, suffix } = download.exec(ref)?.groups ?? {};
   return digest !== undefined && (suffix !== undefined || isThere(digest as Digest));
+}
+
+function isDownload({ ref }: IngestStatus): boolean {
+  return ref.startsWith("layer-");
+}
+
+function idleFor({ updatedAtNanos }: IngestStatus): bigint {
+  return nowNanos() - updatedAtNanos;
 }

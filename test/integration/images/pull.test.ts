@@ -5,6 +5,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { isFault } from "../../../src/base/errors.ts";
 import { rootLabel } from "../../../src/metadata/references.ts";
+import { ageIngest } from "../../support/age-ingest.ts";
 import { lacking } from "../../support/lacking.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { type Registry, startRegistry } from "../../support/registry.ts";
@@ -154,4 +155,24 @@ capabilities = ["pull", "resolve"]
   const { images } = await openLibrary(await home.folder("mirror"), { registry: { configPath } });
   const image = await images.pull("example.test/app:one", call());
   assert.deepEqual(image.repoTags, ["example.test/app:one"]);
+});
+
+test("removing an image drops the downloads that nobody has gone on with for an hour", {
+  skip,
+}, async () => {
+  const root = await home.folder("idle");
+  const { images, content } = await openLibrary(root);
+  const ref = `layer-sha256:${"ab".repeat(32)}`;
+  {
+    await using writer = await content.writer(namespace, ref, {});
+    await writer.write(Buffer.from("some"), call());
+  }
+  await images.remove("example.test/absent:1", call());
+  assert.deepEqual(
+    (await content.ingests(namespace)).map((ingest) => ingest.ref),
+    [ref],
+  );
+  await ageIngest(path.join(root, "content"), 7200);
+  await images.remove("example.test/absent:1", call());
+  assert.deepEqual(await content.ingests(namespace), []);
 });
