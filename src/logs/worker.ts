@@ -4,11 +4,13 @@ import { relieveThread } from "../base/memory/memory-relief.ts";
 import { BusyMark } from "./busy-mark.ts";
 import { LogPumps } from "./log-pumps.ts";
 import type { LogNotice, LogWorkerData, NumberedRequest } from "./messages.ts";
+import { warmUp } from "./warm-up.ts";
 
 /** Entry of the log worker thread. All the work is in LogPumps; this only binds it to the port. */
 const port = parentPort;
 if (port !== null) {
   relieveThread();
+  warmUp();
   const { busy } = workerData as LogWorkerData;
   const mark = new BusyMark(busy, () => {
     pumps.leave();
