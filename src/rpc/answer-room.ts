@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool, Reservation } from "../base/memory/memory-pool.ts";
+import { settlesWithin } from "../base/waits.ts";
 import { answerCost, type ServedCall } from "./grpc-calls.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { ServiceMethod } from "./service-methods.ts";
@@ -17,6 +18,9 @@ export interface RoomyAnswer {
   readonly leastBytes: number;
 }
 
+/** How long lists wait for the first of their kind. */
+const measureMs = 5_000;
+
 type Make = () => Promise<unknown>;
 type Take = (bytes: number) => Promise<Reservation>;
 
@@ -31,6 +35,8 @@ export class AnswerRoom {
   readonly #memory: AnswerMemory;
   /** What the lists that are asked for again and again took last time, by path. */
   readonly #lastCosts = new Map<string, number>();
+  /** The first lists of their kind, until it is known what they take. */
+  readonly #firsts = new Map<string, Promise<void>>();
 
   constructor(memory: AnswerMemory) {
     this.#memory = memory;
@@ -58,8 +64,9 @@ export class AnswerRoom {
   ): Promise<RoomyAnswer | number> {
     const { answers, shortage } = this.#memory;
     const isList = name.startsWith("List");
-    const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
     using early = new DisposableStack();
+    if (isList) early.defer(await this.#turnToMeasure(path));
+    const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
     if (expected > 0) early.use(await take(expected));
     const answer = await make();
     using owned = new DisposableStack();
@@ -78,6 +85,22 @@ export class AnswerRoom {
     } else if (cost > 0) keep(early.move(), served);
     owned.move();
     return { answer, leastBytes };
+  }
+
+  /** Until one has been made nobody knows what a list takes: the others wait for it, for a moment. */
+  async #turnToMeasure(path: string): Promise<() => void> {
+    if (this.#lastCosts.has(path)) return () => {};
+    const first = this.#firsts.get(path);
+    if (first !== undefined) {
+      await settlesWithin(first, measureMs);
+      return () => {};
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#firsts.set(path, promise);
+    return () => {
+      this.#firsts.delete(path);
+      resolve();
+    };
   }
 }
 
