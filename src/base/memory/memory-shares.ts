@@ -40,7 +40,7 @@ export interface MemoryShares {
   readonly networkSetups: number;
   /** Calls at once that have shims run the OCI runtime. */
   readonly runtimeCalls: number;
-  /** Of the daemon's cgroup: kept when a shim is started, for what ends those that run. */
+  /** Of the cgroup: kept when a shim is started, for containers in the pods that run, and for ending them. */
   readonly keptBytes: number;
 }
 
@@ -82,7 +82,7 @@ export function memoryShares(bytes: number): MemoryShares {
     longExtractors: Math.min(12, Math.max(1, extractors - 3)),
     networkSetups: part(1 / 10 / networkSetupBytes, 2, 64),
     runtimeCalls: part(1 / 8 / runtimeCallBytes, 2, 256),
-    keptBytes: part(1 / 5, 16 * mib, 64 * mib),
+    keptBytes: part(1 / 4, 16 * mib, 80 * mib),
   };
 }
 

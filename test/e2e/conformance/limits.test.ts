@@ -9,6 +9,8 @@ import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../../../src/base/errors.ts";
 import type { MemoryFacts } from "../../../src/base/memory/memory-budget.ts";
+import type { Container } from "../../../src/gen/cri.gen.ts";
+import { outcomeOf, toldOutcome } from "../../support/call-outcome.ts";
 import { connectPeer, type GrpcPeer } from "../../support/grpc-peer.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
 import { type MemoryCgroup, makeMemoryCgroup } from "../../support/memory-cgroup.ts";
@@ -27,32 +29,6 @@ const atOnce = 4;
 /** How long a Version may take while the daemon is loaded: a collector that only collects takes longer. */
 const answerMs = 20_000;
 
-/** What came of calls: how many were served, and how many refused, by the first words of the refusal. */
-interface Outcome {
-  readonly served: number;
-  readonly refused: ReadonlyMap<string, number>;
-}
-
-/** Waits for all calls. Fails over an end that is neither an answer nor a clear refusal. */
-async function outcomeOf(calls: readonly Promise<unknown>[]): Promise<Outcome> {
-  const refused = new Map<string, number>();
-  let served = 0;
-  for (const end of await Promise.allSettled(calls)) {
-    if (end.status === "fulfilled") served += 1;
-    else {
-      const reason = end.reason as Error;
-      assert.ok(
-        isFault(reason, "RESOURCE_EXHAUSTED") || isFault(reason, "UNAVAILABLE"),
-        `neither served nor refused: ${reason}`,
-      );
-      assert.match(reason.message, /refused|too large|record|memory|try again|too many/);
-      const kind = reason.message.replaceAll(/[0-9a-f]{12,}|\d+/g, "N").slice(0, 120);
-      refused.set(kind, (refused.get(kind) ?? 0) + 1);
-    }
-  }
-  return { served, refused };
-}
-
 /** Runs `work` for 0 … count-1, a few at once. */
 async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
@@ -63,10 +39,10 @@ async function inParallel(count: number, work: (index: number) => Promise<void>)
 }
 
 /**
- * For loads under which the daemon is still killed in some runs: there on demand only, as the rounds of critest
- * are. What is mended becomes a `test`.
+ * For loads that have not yet been seen to pass three times in a row, and take minutes: there on demand only, as
+ * the rounds of critest are.
  */
-const notHeldYet = process.env["BERTH_TEST_LIMITS"] === "all" ? test : undefined;
+const onDemand = process.env["BERTH_TEST_LIMITS"] === "all" ? test : undefined;
 
 const cgroupName = `berth-limits-${process.pid}`;
 const lacks = lacking(...podPrograms);
@@ -153,9 +129,6 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     return peers.use(connectPeer(bed.daemon.socket));
   }
 
-  const told = ({ served, refused }: Outcome): string =>
-    `${served} served; refused: ${JSON.stringify(Object.fromEntries(refused))}`;
-
   test("the budget follows from the limit, its heap too", async () => {
     const { cgroup: limited, limitBytes: most, heapLimitBytes } = await facts();
     assert.ok(limited.endsWith(cgroupName), limited);
@@ -207,14 +180,14 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
           throw error;
         }),
       );
-      t.diagnostic(told(await outcomeOf(pulls)));
+      t.diagnostic(toldOutcome(await outcomeOf(pulls)));
       left = missing;
     }
     await goesOn((text) => t.diagnostic(text));
     for (const image of references) await bed.cri.images.RemoveImage({ image: { image } });
   });
 
-  void notHeldYet?.("configs at every limit, and lists of them", async (t) => {
+  void onDemand?.("configs at every limit, and lists of them", async (t) => {
     const envs = Array.from({ length: 15_000 }, (_none, at) => ({
       key: `NAME_${at}`,
       value: Buffer.from("v".repeat(110)),
@@ -226,15 +199,22 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
         annotations: { large: "x".repeat(1000) },
       });
     const outcome = await outcomeOf(Array.from({ length: 30 }, (_none, at) => create(at)));
-    t.diagnostic(told(outcome));
+    t.diagnostic(toldOutcome(outcome));
     const annotated = Array.from({ length: 60 }, async (_none, at) =>
       bed.cri.createContainer(pods[at]!, bed.images.shell.reference, ["true"], {
         annotations: { large: "x".repeat(250_000) },
       }),
     );
-    t.diagnostic(told(await outcomeOf(annotated)));
+    t.diagnostic(toldOutcome(await outcomeOf(annotated)));
+    const { containers: made } = await bed.cri.runtime.ListContainers({});
+    const largest = made.toSorted((a, b) => weightOf(b) - weightOf(a)).slice(0, 20);
+    assert.ok(weightOf(largest[0]!) > 200_000, "no large container is there");
+    const statuses = Array.from({ length: 300 }, async (_none, at) =>
+      bed.cri.runtime.ContainerStatus({ containerId: largest[at % 20]!.id, verbose: true }),
+    );
+    t.diagnostic(toldOutcome(await outcomeOf(statuses)));
     const lists = Array.from({ length: 60 }, () => bed.cri.runtime.ListContainers({}));
-    t.diagnostic(told(await outcomeOf(lists)));
+    t.diagnostic(toldOutcome(await outcomeOf(lists)));
     const listed = new Set<string>();
     for await (const { containers: some } of bed.cri.runtime.StreamContainers({})) {
       for (const { id } of some) listed.add(id);
@@ -243,17 +223,17 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void notHeldYet?.("1000 ExecSync at once, some with large output", async (t) => {
+  void onDemand?.("1000 ExecSync at once, some with large output", async (t) => {
     const calls = Array.from({ length: 1000 }, (_none, at) => {
       const bytes = at % 20 === 0 ? 16 * mib : 200 * 1024;
       const cmd = ["head", "-c", `${bytes}`, "/dev/zero"];
       return bed.cri.runtime.ExecSync({ containerId: containers[at % podCount] ?? "", cmd });
     });
-    t.diagnostic(told(await outcomeOf(calls)));
+    t.diagnostic(toldOutcome(await outcomeOf(calls)));
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void notHeldYet?.("messages of 16 MiB, 60 at once", async (t) => {
+  void onDemand?.("messages of 16 MiB, 60 at once", async (t) => {
     const peer = connected().client("runtime.v1.RuntimeService");
     const containerId = "x".repeat(15 * mib);
     const calls = Array.from({ length: 60 }, async () => {
@@ -261,11 +241,11 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
         if (!isFault(error, "NOT_FOUND")) throw error;
       });
     });
-    t.diagnostic(told(await outcomeOf(calls)));
+    t.diagnostic(toldOutcome(await outcomeOf(calls)));
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void notHeldYet?.("clients that do not read: attached to floods, events, lists", async (t) => {
+  void onDemand?.("clients that do not read: attached to floods, events, lists", async (t) => {
     await using stalled = new AsyncDisposableStack();
     const stop = new AbortController();
     stalled.defer(() => stop.abort());
@@ -280,7 +260,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
       attached.push(attach(index));
       await attached.at(-1)?.catch(() => {});
     });
-    t.diagnostic(told(await outcomeOf(attached)));
+    t.diagnostic(toldOutcome(await outcomeOf(attached)));
     const subscribers = Array.from({ length: 50 }, async () => {
       const peer = stalled.use(connectPeer(bed.daemon.socket));
       const events = peer.client("runtime.v1.RuntimeService").GetContainerEvents({}, stop);
@@ -288,21 +268,21 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     });
     const polling = Array.from({ length: 100 }, () => bed.cri.runtime.ListPodSandboxStats({}));
     const metrics = Array.from({ length: 20 }, () => bed.cri.runtime.ListPodSandboxMetrics({}));
-    t.diagnostic(told(await outcomeOf([...polling, ...metrics])));
+    t.diagnostic(toldOutcome(await outcomeOf([...polling, ...metrics])));
     const cycles = Array.from({ length: 20 }, (_none, at) => cycle(at));
-    t.diagnostic(told(await outcomeOf(cycles)));
+    t.diagnostic(toldOutcome(await outcomeOf(cycles)));
     void Promise.allSettled(subscribers);
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void notHeldYet?.("when all of it has gone everything is served", async (t) => {
+  void onDemand?.("when all of it has gone everything is served", async (t) => {
     await until("shares are given back", async () => {
       const { pools } = await facts();
       // The request that asks may hold a share of its own.
       return pools.every(({ heldBytes }) => heldBytes < mib);
     });
     const outcome = await outcomeOf(Array.from({ length: 5 }, async (_none, at) => cycle(at)));
-    assert.equal(outcome.served, 5, told(outcome));
+    assert.equal(outcome.served, 5, toldOutcome(outcome));
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     assert.equal(items.length, podCount);
     const { refused } = await facts();
@@ -353,6 +333,11 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     assert.match(head, /^HTTP\/1.1 (101|429|503)/);
   }
 });
+
+/** Characters of a container's annotations. */
+function weightOf({ annotations }: Container): number {
+  return Object.values(annotations).reduce((sum, text) => sum + text.length, 0);
+}
 
 /**
  * Shims with a cgroup of their own beside the daemon's, as an operator has who limits the daemon. A script in
