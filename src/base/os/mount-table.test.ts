@@ -11,6 +11,7 @@ const table = [
   "3 2 8:3 / /a/b\\040b rw master:1 - ext4 /dev/c rw",
   "4 2 8:4 / /a/b\\040b rw - ext4 /dev/d rw",
   "5 1 8:5 / /a/\\377 rw - ext4 /dev/e rw",
+  "6 1 8:6 / /a\\430b rw - ext4 /dev/f rw",
   "30 1 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu",
   "31 1 0:28 /x /elsewhere rw - cgroup cgroup rw,cpu",
   "32 1 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw",
@@ -47,6 +48,7 @@ for (const [what, lines] of [
         ["/a/b b/c", "/dev/d"],
         ["/a/b b/", "/dev/d"],
         ["/a/b", "/dev/b"],
+        ["/a\\430b/c", "/dev/f"], // no byte has that number
       ] as const;
       const all = await mountsHolding(
         rows.map(([file]) => file),

@@ -41,10 +41,13 @@ export function parseMountLine(line: string): MountEntry | undefined {
   };
 }
 
-/** A field's own bytes: the kernel writes blanks, line ends and backslashes as octal. A character is a byte here. */
+/**
+ * A field's own bytes: the kernel writes blanks, line ends and backslashes as octal. A character is a byte here, so
+ * `\400` and more are none.
+ */
 export function unescapeBytes(latin: string): string {
   if (!latin.includes("\\")) return latin;
-  return latin.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) =>
+  return latin.replaceAll(/\\([0-3][0-7]{2})/g, (_all, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
 }
