@@ -2,8 +2,14 @@
 // Loads all the code of the daemon and ends: what Node compiled is then in its cache. bin/berthd runs
 // it when the code is newer than the cache. A thread that finds a single file missing there loads the
 // type stripper, a WebAssembly program that keeps some 30 MB for as long as the daemon lives.
-import "./serve.ts";
 import "../daemon.ts";
+import { startTimer } from "../base/timers.ts";
+import "./serve.ts";
+
+/** The daemon's start waits for this program. */
+const limitMs = 300_000;
+// oxlint-disable-next-line unicorn/no-process-exit -- whatever it waits for then
+startTimer(() => process.exit(), limitMs).unref();
 
 process.argv.splice(2, Number.POSITIVE_INFINITY, "version");
 await import("./berthd.ts"); // the entry, too
@@ -13,6 +19,8 @@ const threads = [
   "../network/netns-worker.ts",
   "../logs/worker.ts",
   "../streaming/worker.ts",
+  "../trees/worker.ts",
+  "../images/manifest/document-worker.ts",
   "../plugin/operator/worker.ts",
 ];
 for (const thread of threads) {

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import path from "node:path";
 import { stringify } from "smol-toml";
 import type { ServiceClient, ServiceName } from "../../src/rpc/service.ts";
@@ -136,7 +137,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ).catch(async (error: unknown) => {
       if (error instanceof GivenUp) throw error;
       const last = (await readFile(logFile, "utf8")).split("\n").slice(-40).join("\n");
-      throw new Error(`${String(error)}\n${waits(started.pid)}\n${last}`, { cause: error });
+      const asked = `a new connection: ${await connects(socket)}`;
+      const text = [String(error), asked, waits(started.pid), last].join("\n");
+      throw new Error(text, { cause: error });
     });
   };
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
@@ -182,6 +185,14 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Whether somebody listens: the client that has waited may be what hangs. */
+function connects(socketPath: string): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = connect(socketPath, () => resolve("accepted"));
+  socket.once("error", (error) => resolve(error.message));
+  return promise.finally(() => socket.destroy());
 }
 
 /** What each thread of a process that does not come up waits for, and what runs beside it. */
