@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import os from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { toFault } from "../base/errors.ts";
 import { relieveThread } from "../base/memory/memory-relief.ts";
+import { lowerPriority, servingNiceness } from "../base/os/thread-priority.ts";
 import { pathOf, StreamingHttp } from "./http.ts";
 import { MainLink } from "./main-link.ts";
 import type {
@@ -15,14 +15,11 @@ import type {
 import { Sessions } from "./sessions.ts";
 import { Tokens } from "./tokens.ts";
 
-/** Below the main thread: a session at full speed takes the time that is left, not the kubelet's. */
-const niceness = 5;
-
 /** Entry of the streaming worker thread: binds the server to the port of the main thread. */
 const port = parentPort;
 if (port !== null) {
   relieveThread();
-  os.setPriority(0, Math.min(19, os.getPriority(0) + niceness)); // this thread's alone, on Linux
+  lowerPriority(servingNiceness); // a session at full speed takes the time that is left, not the kubelet's
   serve(workerData as StreamingWorkerData, (notice) => port.postMessage(notice));
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import os from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { toFault } from "../base/errors.ts";
 import { lowerIoPriority } from "../base/os/io-priority.ts";
+import { lowerPriority } from "../base/os/thread-priority.ts";
 import { Descriptors } from "./descriptors.ts";
 import { type Job, jobs } from "./jobs.ts";
 import type { TreeAnswer, TreeRequest, TreeWorkerData } from "./messages.ts";
@@ -12,7 +12,7 @@ import { type Ended, Rounds } from "./rounds.ts";
 const port = parentPort;
 if (port !== null) {
   const { descriptors, niceness } = workerData as TreeWorkerData;
-  os.setPriority(0, Math.min(19, os.getPriority(0) + niceness)); // this thread's alone, on Linux
+  lowerPriority(niceness);
   lowerIoPriority();
   serve(new Descriptors(descriptors), (answer) => port.postMessage(answer));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +10,7 @@ import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../support/gate
 import { cniBinFolder, lacking, podPrograms } from "../support/lacking.ts";
 import { nothingLeft } from "../support/leaks.ts";
 import type { Cri } from "../support/pods.ts";
+import { threadsOf } from "../support/processes.ts";
 import { must } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
@@ -77,6 +79,34 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
     const { operations } = await bed.daemon.client("berth.v1.Operations").List({ object });
     return operations.flatMap(({ rpc, stages }) => stages.map(({ name }) => `${rpc}/${name}`));
   };
+
+  test("threads that tenants keep busy come after the main one, shims and containers do not", async () => {
+    const pod = await cri.runPod();
+    const image = bed.images.shell.reference;
+    const containerId = await cri.startContainer(pod, image, ["sleep", "100000"]);
+    await cri.runtime.Exec({ containerId, cmd: ["true"], stdout: true }); // starts the streaming thread
+    const usual = os.getPriority(bed.daemon.pid());
+    const nicenesses = new Map<string, Set<number>>();
+    for (const { name, niceness } of threadsOf(bed.daemon.pid())) {
+      // Those of trees are there while there is work.
+      if (/^berth-(remover|meter|reading)$/.test(name)) continue;
+      nicenesses.set(name, (nicenesses.get(name) ?? new Set<number>()).add(niceness));
+    }
+    for (const name of ["berth-logs", "berth-streaming"]) {
+      assert.deepEqual(nicenesses.get(name), new Set([Math.min(19, usual + 5)]), name);
+      nicenesses.delete(name);
+    }
+    for (const [name, own] of nicenesses) assert.deepEqual(own, new Set([usual]), name);
+
+    const { stdout } = await cri.exec(containerId, ["cat", "/proc/1/stat", "/proc/self/stat"]);
+    const inside = stdout
+      .trim()
+      .split("\n")
+      .map((line) => Number(line.split(" ")[18]));
+    assert.deepEqual(inside, [usual, usual]);
+    assert.equal(os.getPriority(await shimOf(cri, pod.id)), usual);
+    await cri.removePod(pod.id);
+  });
 
   test("while a CNI plugin hangs, other pods come and go, and the hang can be seen", async () => {
     await gate.close("hanging");

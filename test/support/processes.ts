@@ -49,6 +49,21 @@ export function processes(wanted: (info: ProcessInfo) => boolean): ProcessInfo[]
   return found;
 }
 
+/** The threads of a process, each with its own niceness. */
+export function threadsOf(pid: number): { readonly name: string; readonly niceness: number }[] {
+  const folder = `/proc/${pid}/task`;
+  return readdirSync(folder).flatMap((tid) => {
+    try {
+      const stat = readFileSync(`${folder}/${tid}/stat`, "utf8");
+      const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return [{ name, niceness: Number(fields[16]) }];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
+
 /** The shims that were told `socket` as their runtime's address. */
 export function shimsOf(socket: string): ProcessInfo[] {
   return processes(
