@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../../../src/base/errors.ts";
 import { mount, unmount } from "../../../src/base/os/mount.ts";
 import { MountFlag } from "../../../src/base/os/mount-options.ts";
@@ -11,11 +10,11 @@ import type { Cri, RunningPod } from "../pods.ts";
 import { must } from "../run.ts";
 import { until } from "../until.ts";
 import type { Attack, DaemonPorts } from "./attacks.ts";
+import { askAsKubelets, repeat } from "./kubelet-questions.ts";
 import { podCgroup } from "./pod-cgroup.ts";
 
 /** As a kubelet limits a pod whose containers have limits: the machine's processors are not the pod's alone. */
 const limits = { milliCpu: 500, memoryBytes: 256 << 20, pids: 1000 };
-const pollMs = 1000;
 
 export interface HostileWorld {
   readonly cri: Cri;
@@ -54,36 +53,29 @@ export async function startHostilePod(world: HostileWorld, attack: Attack): Prom
   const pod = await cri.runPod(podChange(attack, cgroupParent));
   undo.defer(() => cri.removePod(pod.id));
   const start = (attempt: number): Promise<string> => startContainer(world, attack, pod, attempt);
-  const state = { containerId: await start(0), complaints: new Set<string>() };
+  const asked = { podSandboxId: pod.id, containerId: await start(0) };
   await until("the attack is at its worst", () => existsSync(path.join(volume, "ready")), {
     timeoutMs: 60_000,
   });
 
+  const questions = undo.use(askAsKubelets(cri, asked));
   const stop = new AbortController();
-  const goesOn = async (work: () => Promise<unknown>, everyMs: number): Promise<void> => {
-    while (!stop.signal.aborted) {
-      await work().catch(() => {});
-      await sleep(everyMs);
-    }
-  };
   const { execs } = attack;
-  const exec = (command: readonly string[]): Promise<unknown> =>
-    cri.exec(state.containerId, command, 2);
-  const others = [
-    goesOn(() => askAsKubelets(cri, pod, state), pollMs),
-    goesOn(() => exec(["true"]), pollMs),
-    ...Array.from({ length: execs?.atOnce ?? 0 }, () =>
-      goesOn(() => exec(execs?.command ?? []), 0),
-    ),
-  ];
+  const others = Array.from({ length: execs?.atOnce ?? 0 }, () =>
+    repeat(() => cri.exec(asked.containerId, execs?.command ?? [], 2), 0, stop.signal),
+  );
   if (attack.endsItself) {
     let attempt = 0;
     others.push(
-      goesOn(async () => {
-        if ((await cri.status(state.containerId)).state !== "CONTAINER_EXITED") return;
-        await cri.runtime.RemoveContainer({ containerId: state.containerId });
-        state.containerId = await start((attempt += 1));
-      }, 100),
+      repeat(
+        async () => {
+          if ((await cri.status(asked.containerId)).state !== "CONTAINER_EXITED") return;
+          await cri.runtime.RemoveContainer({ containerId: asked.containerId });
+          asked.containerId = await start((attempt += 1));
+        },
+        100,
+        stop.signal,
+      ),
     );
   }
   undo.defer(async () => {
@@ -93,12 +85,12 @@ export async function startHostilePod(world: HostileWorld, attack: Attack): Prom
   const owned = undo.move();
   return {
     get complaints() {
-      return [...state.complaints];
+      return questions.complaints;
     },
     remove: async () => {
       try {
         await cri.runtime
-          .StopContainer({ containerId: state.containerId, timeout: 1n })
+          .StopContainer({ containerId: asked.containerId, timeout: 1n })
           .catch((error: unknown) => {
             if (!isFault(error, "NOT_FOUND")) throw error;
           });
@@ -146,31 +138,4 @@ async function startContainer(
     ],
     linux: { securityContext: { ...securityContext, privileged: isPrivileged === true } },
   });
-}
-
-/** What a kubelet asks all the time; a pod that does harm is no reason to fail any of it. */
-async function askAsKubelets(
-  { runtime }: Cri,
-  { id: podSandboxId }: RunningPod,
-  { containerId, complaints }: { containerId: string; complaints: Set<string> },
-): Promise<void> {
-  const answers = await Promise.allSettled([
-    runtime.ListPodSandbox({}),
-    runtime.ListContainers({}),
-    runtime.ListContainerStats({}),
-    runtime.ListPodSandboxStats({}),
-    runtime.ListPodSandboxMetrics({}),
-    runtime.PodSandboxStatus({ podSandboxId, verbose: true }),
-    runtime.ContainerStatus({ containerId, verbose: true }),
-    runtime.PodSandboxStats({ podSandboxId }),
-    runtime.ContainerStats({ containerId }),
-    runtime.Status({ verbose: true }),
-  ]);
-  // The daemon may be restarted meanwhile, the container be gone.
-  const allowed = ["UNAVAILABLE", "CANCELLED", "NOT_FOUND"] as const;
-  for (const answer of answers) {
-    if (answer.status === "fulfilled") continue;
-    const error: unknown = answer.reason;
-    if (!allowed.some((code) => isFault(error, code))) complaints.add(String(error));
-  }
 }
