@@ -2,11 +2,12 @@
 // runc that is killed while it clones itself leaves a mount in its state folder: it and the folder go.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { mountSpec } from "../../../src/base/os/mount.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
+import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { availableShims, lacking, namespace, Rig, within } from "./rig.ts";
 
 const skip = lacking() ?? false;
@@ -94,5 +95,5 @@ test("a container of somebody else by that name keeps its state", limits, async 
   assert.equal(existsSync(rig.bundle(id)), false);
   assert.ok(existsSync(file));
   await unmountBelow(stateOf(id));
-  rmSync(stateOf(id), { recursive: true });
+  removeFolderSync(stateOf(id));
 });
