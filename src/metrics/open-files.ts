@@ -67,6 +67,6 @@ export async function openFilesLimit(pid: number): Promise<number | undefined> {
 
 /** Reads /proc/PID/limits: a name in words, then soft limit, hard limit and unit. */
 export function parseOpenFilesLimit(text: string): number | undefined {
-  const soft = /^Max open files\s+(\S+)/m.exec(text)?.[1];
+  const soft = /^Max open files[^\S\n\r\u2028\u2029]+(\S+)/m.exec(text)?.[1];
   return soft !== undefined && /^\d+$/.test(soft) ? Number(soft) : undefined;
 }
