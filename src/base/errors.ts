@@ -78,11 +78,6 @@ export function codeOfErrno(errno: string): FaultCode {
  * RESOURCE_EXHAUSTED; what is no fault yet becomes UNKNOWN with the original as cause, which is what
  * containerd answers for such errors.
  */
-/** For `.catch()`: throws what was thrown as a fault. */
-export function throwFault(error: unknown): never {
-  throw toFault(error);
-}
-
 export function toFault(error: unknown): RuntimeFault {
   if (error instanceof RuntimeFault) return error;
   if (error instanceof Error) {
@@ -93,4 +88,9 @@ export function toFault(error: unknown): RuntimeFault {
     return fault(code, error.message, { cause: error });
   }
   return fault("UNKNOWN", String(error));
+}
+
+/** For `.catch()`: throws what was thrown as a fault. */
+export function throwFault(error: unknown): never {
+  throw toFault(error);
 }

@@ -49,13 +49,20 @@ export async function within<T>(
   return await unlessAborted(Promise.race([work, promise]), signal);
 }
 
-/** Whether the work settles, either way, in this time. Its rejection stays its owner's to look at. */
-export async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+/**
+ * Whether the work settles, either way, in this time. Its rejection stays its owner's to look at. Rejects with the
+ * signal's reason.
+ */
+export async function settlesWithin(
+  work: Promise<unknown>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const settled = work.then(
     () => true,
     () => true,
   );
-  return (await within(settled, ms)) ?? false;
+  return (await within(settled, ms, signal)) ?? false;
 }
 
 /** Settles at the next of these events. Rejects with the signal's reason when that is first. */

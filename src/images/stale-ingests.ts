@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { nanosPerSecond } from "../base/nanos.ts";
 import { nowNanos } from "../base/now.ts";
 import type { ContentStore, Digest, IngestStatus } from "../content/ports.ts";
 
@@ -10,7 +11,7 @@ export interface StaleIngests {
   readonly log: Logger;
 }
 
-const hourNanos = 3600n * 1_000_000_000n;
+const hourNanos = 3600n * nanosPerSecond;
 /** A kubelet tries again every five minutes at the least. */
 const idleNanos = hourNanos;
 /** As downloads call them (registry/download.ts). One with a suffix is of a pull that did not wait for another. */

@@ -3,7 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { tellSlowWork } from "../base/slow-work.ts";
-import { settlesWithin, within } from "../base/waits.ts";
+import { settlesWithin } from "../base/waits.ts";
 import {
   type Plugin,
   type PluginContext,
@@ -190,12 +190,8 @@ export class PluginRegistry implements AsyncDisposable {
 
   /** Whether it does in this time, of which an abort leaves what a stop may take. */
   async #settles(starting: Promise<unknown>, limitMs: number, call: Cancellable): Promise<boolean> {
-    const settled = starting.then(
-      () => true,
-      () => true,
-    );
     try {
-      return (await within(settled, limitMs, call.signal)) ?? false;
+      return await settlesWithin(starting, limitMs, call.signal);
     } catch {
       return settlesWithin(starting, this.#limits.stopMs);
     }

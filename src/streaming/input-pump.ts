@@ -18,9 +18,10 @@ export function pumpInput(source: Readable, stdin: StdinFifo, onEnd: () => Promi
   });
   source.on("end", () => {
     if (sink.destroyed) return;
-    // The callback of an empty write comes after all writes before it.
-    sink.write(Buffer.alloc(0), () => {
-      void onEnd().finally(() => stdin.end()); // onEnd does not reject
-    });
+    // onEnd does not reject
+    void stdin
+      .written()
+      .then(onEnd)
+      .finally(() => stdin.end());
   });
 }

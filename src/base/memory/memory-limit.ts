@@ -73,6 +73,11 @@ export function readMemoryUse(
   return { heldBytes: Math.max(0, Number(usage) - file) };
 }
 
+/** What the cgroup holds, in bytes, file pages aside; 0 where that is not known. */
+export function heldBytesOf(limit: MemoryLimit): number {
+  return readMemoryUse(limit)?.heldBytes ?? 0;
+}
+
 function hierarchyOf(controllers: string): Hierarchy | undefined {
   if (controllers === "") return v2;
   return controllers.split(",").includes("memory") ? v1 : undefined;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { startInterval } from "../timers.ts";
 import { collectOwn } from "./give-back.ts";
-import { type MemoryLimit, readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
+import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
 
 export interface ReliefOptions {
   readonly limit: MemoryLimit;
@@ -71,9 +71,8 @@ export class MemoryRelief {
 export function relieveThread(): void {
   const limit = readMemoryLimit();
   if (limit.cgroup === undefined) return;
-  const heldBytes = (): number => readMemoryUse(limit)?.heldBytes ?? 0;
-  const relief = new MemoryRelief({ limit, heldBytes, giveBack: collectOwn });
-  lookRegularly(relief);
+  const heldBytes = (): number => heldBytesOf(limit);
+  lookRegularly(new MemoryRelief({ limit, heldBytes, giveBack: collectOwn }));
 }
 
 export function lookRegularly(relief: MemoryRelief): Disposable {

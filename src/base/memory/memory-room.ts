@@ -3,7 +3,7 @@ import type { Cancellable } from "../cancellable.ts";
 import { fault, type RuntimeFault } from "../errors.ts";
 import { sleep } from "../timers.ts";
 import { giveBackKernels } from "./give-back.ts";
-import { type MemoryLimit, readMemoryLimit, readMemoryUse } from "./memory-limit.ts";
+import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
 
 export interface RoomOptions {
   readonly limit: MemoryLimit;
@@ -103,7 +103,7 @@ export function ownRoom(): MemoryRoom {
     const limit = readMemoryLimit();
     own = new MemoryRoom({
       limit,
-      heldBytes: () => readMemoryUse(limit)?.heldBytes ?? 0,
+      heldBytes: () => heldBytesOf(limit),
       reclaim: () => giveBackKernels(limit),
     });
   }

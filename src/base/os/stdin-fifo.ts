@@ -35,6 +35,12 @@ export class StdinFifo implements Disposable {
     this.socket.once("close", () => this.#closeReadEnd());
   }
 
+  /** Settles once all that was written is in the FIFO, or can no longer get there. */
+  written(): Promise<void> {
+    // The callback of an empty write comes after all writes before it.
+    return new Promise((resolve) => this.socket.write(Buffer.alloc(0), () => resolve()));
+  }
+
   /** Once everything is written: closes the FIFO, at once where there is a reader, else when it comes. */
   end(): void {
     this.#closeReadEnd();

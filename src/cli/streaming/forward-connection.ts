@@ -16,6 +16,7 @@ import {
   words,
 } from "../../streaming/spdy/frames.ts";
 import type { TlsOptions } from "./remote-command.ts";
+import { serverSilenceMs, silentServer } from "./server-silence.ts";
 
 const errorStream = 1;
 const dataStream = 3;
@@ -28,7 +29,7 @@ const dataStream = 3;
  */
 export async function forwardConnection(local: Socket, options: ForwardOptions): Promise<void> {
   using _local = { [Symbol.dispose]: () => void local.destroy() };
-  using silence = new Silence(options.silenceMs ?? 60_000);
+  using silence = new Silence(options.silenceMs ?? serverSilenceMs);
   const { transport, head } = await upgrade(options, silence.signal);
   using _transport = { [Symbol.dispose]: () => void transport.destroy() };
   const reason = await carry({ local, transport, head, port: options.port, silence });
@@ -39,11 +40,9 @@ export interface ForwardOptions {
   readonly url: string;
   readonly port: number;
   readonly tls: TlsOptions;
-  /** How long the server may be silent; it pings every few seconds. Default 60000. */
+  /** Default `serverSilenceMs`. */
   readonly silenceMs?: number;
 }
-
-const silentServer = "the streaming server is silent";
 
 async function upgrade(
   { url, tls }: ForwardOptions,

@@ -6,6 +6,7 @@ import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { Silence } from "../../base/silence.ts";
 import { CommandExit } from "../command-exit.ts";
+import { serverSilenceMs, silentServer } from "./server-silence.ts";
 
 /** The client's ends of a remote command; without `stdin` the command gets none. */
 export interface RemoteStreams {
@@ -27,7 +28,7 @@ export interface RemoteCommandOptions {
   readonly streams: RemoteStreams;
   readonly tls: TlsOptions;
   readonly signal: AbortSignal;
-  /** How long the server may be silent; it pings every few seconds. Default 60000. */
+  /** Default `serverSilenceMs`. */
   readonly silenceMs?: number;
 }
 
@@ -75,7 +76,7 @@ export class RemoteCommand {
     const { signal, streams } = this.#options;
     signal.throwIfAborted();
     using undo = new DisposableStack();
-    const silence = undo.use(new Silence(this.#options.silenceMs ?? 60_000));
+    const silence = undo.use(new Silence(this.#options.silenceMs ?? serverSilenceMs));
     this.#silence = silence;
     const over = Promise.withResolvers<void>();
     const cut = (why: Error): void => {
@@ -84,7 +85,7 @@ export class RemoteCommand {
     };
     undo.use(onAbort(signal, cut));
     const tooSilent = ({ message }: Error): void =>
-      cut(fault("DEADLINE_EXCEEDED", `the streaming server is silent: ${message}`));
+      cut(fault("DEADLINE_EXCEEDED", `${silentServer}: ${message}`));
     undo.use(onAbort(silence.signal, tooSilent));
     this.#socket.on("error", (cause) => {
       over.reject(fault("ABORTED", `the streaming connection failed: ${cause.message}`, { cause }));

@@ -99,8 +99,7 @@ class FifoIo implements ProcessIo {
   async closeStdin(): Promise<void> {
     const stdin = this.#stdin;
     if (!stdin || stdin.socket.destroyed) return;
-    // The callback of an empty write comes after all writes before it.
-    await new Promise<void>((resolve) => stdin.socket.write(Buffer.alloc(0), () => resolve()));
+    await stdin.written();
     stdin.end();
   }
 
