@@ -4,7 +4,7 @@ import { closeSync, constants, mkdtempSync, openSync } from "node:fs";
 import { Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { fault } from "../../../src/base/errors.ts";
+import { errnoOf, fault } from "../../../src/base/errors.ts";
 import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import type {
@@ -31,7 +31,6 @@ export class FakeSessionHost implements SessionHost {
   /** What settles before a process's stdin is opened, after its start has answered: a shim may be so late. */
   beforeStdin: Promise<void> | undefined;
   closeStdin: () => Promise<void> = async () => {};
-  readonly #children = new Set<ChildProcess>();
   #idle: (() => void)[] = [];
 
   /** Settles when no session is open. */
@@ -111,9 +110,7 @@ export class FakeSessionHost implements SessionHost {
           const late = new Socket({ fd: openFifoReader(fifos.stdin), writable: false });
           if (started.stdin) late.pipe(started.stdin);
         });
-        this.#children.add(started);
         started.once("exit", (code, signal) => {
-          this.#children.delete(started);
           const exitCode = code ?? 128 + (os.constants.signals[signal ?? "SIGKILL"] ?? 9);
           ended.resolve({ kind: "exited", exitCode });
         });
@@ -123,13 +120,20 @@ export class FakeSessionHost implements SessionHost {
       },
       closeStdin: () => this.closeStdin(),
       [Symbol.asyncDispose]: async () => {
-        if (child?.pid !== undefined && this.#children.has(child)) {
-          process.kill(-child.pid, "SIGKILL");
-        }
+        if (child?.pid !== undefined) killGroup(child.pid);
         removeFolderSync(folder);
         this.#closed(command.join(" "));
       },
     };
+  }
+}
+
+/** The process, if it still runs, and what it has left in the background. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
   }
 }
 
