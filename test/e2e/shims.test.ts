@@ -15,16 +15,27 @@ import { until } from "../support/until.ts";
 const debians = "/usr/bin/containerd-shim-runc-v2";
 const forever = ["sh", "-c", "echo up; trap 'echo down; exit 5' TERM; sleep 100000 & wait"];
 
-/** By the name of their handler. */
-const versions: readonly { handler: string; find: () => Promise<string | undefined> }[] = [
+interface Version {
+  readonly handler: string;
+  readonly find: () => Promise<string | undefined>;
+  /** Why its tests are skipped where it is not found. */
+  readonly lack: string;
+}
+
+const versions: readonly Version[] = [
   {
     handler: "shim-1-6",
     find: () => Promise.resolve(existsSync(debians) ? debians : undefined),
+    lack: `needs ${debians}`,
   },
-  ...["1.7", "2.1", "2.3"].map((version) => ({
-    handler: `shim-${version.replace(".", "-")}`,
-    find: () => builtTool(`containerd-shim-runc-v2-${version}` as GoToolName),
-  })),
+  ...["1.7", "2.1", "2.3"].map((version) => {
+    const program = `containerd-shim-runc-v2-${version}`;
+    return {
+      handler: `shim-${version.replace(".", "-")}`,
+      find: () => builtTool(program as GoToolName),
+      lack: `needs ${program}: scripts/node scripts/build-tools.ts`,
+    };
+  }),
 ];
 
 suite("shims of several versions side by side", { skip: lacking(...podPrograms) }, () => {
@@ -51,11 +62,10 @@ suite("shims of several versions side by side", { skip: lacking(...podPrograms) 
     return found;
   };
 
-  for (const { handler } of versions) {
+  for (const { handler, lack } of versions) {
     test(`${handler} runs a pod`, async (t) => {
       const shim = shims.get(handler);
-      if (shim === undefined)
-        return t.skip(`needs ${handler}: scripts/node scripts/build-tools.ts`);
+      if (shim === undefined) return t.skip(lack);
       const pod = await cri.runPod({}, handler);
       const containerId = await cri.startContainer(pod, bed.images.shell.reference, forever);
       pods.set(handler, { pod, containerId });
@@ -79,9 +89,9 @@ suite("shims of several versions side by side", { skip: lacking(...podPrograms) 
     );
   });
 
-  for (const { handler } of versions) {
+  for (const { handler, lack } of versions) {
     test(`${handler} goes on after it: exec, a further container, stop`, async (t) => {
-      if (!shims.has(handler)) return t.skip(`needs ${handler}`);
+      if (!shims.has(handler)) return t.skip(lack);
       const { pod, containerId } = podOf(handler);
       const failing = await cri.exec(containerId, ["sh", "-c", "echo bad >&2; exit 3"]);
       assert.deepEqual([failing.exitCode, failing.stderr], [3, "bad\n"]);
@@ -94,7 +104,7 @@ suite("shims of several versions side by side", { skip: lacking(...podPrograms) 
     });
 
     test(`${handler} is killed, and its pod ended and removed`, async (t) => {
-      if (!shims.has(handler)) return t.skip(`needs ${handler}`);
+      if (!shims.has(handler)) return t.skip(lack);
       const { pod } = podOf(handler);
       const id = await cri.startContainer(pod, bed.images.shell.reference, forever);
       const [shim] = shimsOf(bed.daemon.socket).filter(({ argv }) => argv.includes(pod.id));
