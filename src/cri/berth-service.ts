@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import { fault } from "../base/errors.ts";
 import type { Images } from "../images/ports.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
-import type { Operations } from "./lifecycle/operations.ts";
+import type { OperationRegistry } from "./lifecycle/operations.ts";
 
 /** Berth's own image service: loading from a path on the node. */
 export function createBerthImagesService(
@@ -28,7 +28,7 @@ export function createBerthImagesService(
 
 /** What the daemon is doing now. Answers from memory. */
 export function createBerthOperationsService(
-  operations: Pick<Operations, "list">,
+  operations: Pick<OperationRegistry, "list">,
 ): ServiceImpl<"berth.v1.Operations"> {
   return {
     List: async ({ object }) => ({

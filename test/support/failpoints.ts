@@ -3,7 +3,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Operation, OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
+import type { Claim } from "../../src/cri/lifecycle/claim.ts";
+import { OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
 import { Bundle } from "../../src/runtime/bundle/bundle.ts";
 import { ShimPool } from "../../src/runtime/shim/shim-pool.ts";
 import { ShimTask } from "../../src/runtime/shim-task.ts";
@@ -33,7 +34,7 @@ export function installFailpoints(folder: string): void {
   const operations = OperationRegistry.prototype;
   const claim: unknown = Reflect.get(operations, "claim");
   operations.claim = function claimed(...args) {
-    const operation = (claim as Claim).apply(this, args);
+    const operation = (claim as ClaimMethod).apply(this, args);
     const run = operation.run.bind(operation);
     operation.run = (stage, work) =>
       within(args[1], () => step(`${args[0]}: ${stage}`, () => run(stage, work)));
@@ -68,10 +69,10 @@ export function installFailpoints(folder: string): void {
   }
 }
 
-type Claim = (
+type ClaimMethod = (
   this: OperationRegistry,
   ...args: Parameters<OperationRegistry["claim"]>
-) => Operation;
+) => Claim;
 type Connect = (
   this: ShimPool,
   ...args: Parameters<ShimPool["connect"]>

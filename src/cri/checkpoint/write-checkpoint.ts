@@ -12,7 +12,7 @@ import { packAny } from "../../rpc/codec.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf } from "../convert/verbose-json.ts";
 import type { Facade } from "../facade.ts";
-import type { Operation } from "../lifecycle/operations.ts";
+import type { Claim as Operation } from "../lifecycle/claim.ts";
 import { handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";

@@ -6,7 +6,7 @@ import { OperationRegistry } from "./operations.ts";
 
 describe("OperationRegistry", () => {
   it("shows what runs and its stages, side by side ones too, until it has ended", async () => {
-    const registry = new OperationRegistry(silentLogger);
+    const registry = new OperationRegistry({ log: silentLogger });
     const gate = Promise.withResolvers<void>();
     const operation = registry.claim("RunPodSandbox", "web");
     const network = operation.run("network", () => gate.promise);
@@ -34,7 +34,7 @@ describe("OperationRegistry", () => {
     t.mock.method(performance, "now", () => now);
     const warned: unknown[] = [];
     const log = { ...silentLogger, warn: (facts: object) => warned.push(facts) };
-    const operation = new OperationRegistry(log).claim("StopContainer", "c");
+    const operation = new OperationRegistry({ log }).claim("StopContainer", "c");
     const forever = (): Promise<void> => new Promise(() => {});
     void operation.run("stop", forever, 30_000);
     void operation.run("network", forever);
@@ -51,9 +51,12 @@ describe("OperationRegistry", () => {
 
   it("tells its hooks of stages and operations, and whether they failed", async () => {
     const told: unknown[] = [];
-    const registry = new OperationRegistry(silentLogger, {
-      onStage: ({ stage, failed }) => told.push([stage, failed]),
-      onOperation: ({ rpc, failed }) => told.push([rpc, failed]),
+    const registry = new OperationRegistry({
+      log: silentLogger,
+      hooks: {
+        onStage: ({ stage, failed }) => told.push([stage, failed]),
+        onOperation: ({ rpc, failed }) => told.push([rpc, failed]),
+      },
     });
     const operation = registry.claim("StartContainer", "c");
     await operation.run("log", () => Promise.resolve());

@@ -1,73 +1,153 @@
 // SPDX-License-Identifier: Apache-2.0
-
+import { isDeepStrictEqual } from "node:util";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
+import { fault, isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { SingleFlight } from "../../base/single-flight.ts";
 import { startInterval, type Timer } from "../../base/timers.ts";
-
-/** A running operation as an operator sees it. */
-export interface OperationView {
-  readonly rpc: string;
-  /** Id or name of what it works on. */
-  readonly object: string;
-  /** Stages that run now; several when work is done side by side. */
-  readonly stages: readonly { readonly stage: string; readonly seconds: number }[];
-  readonly seconds: number;
-}
-
-/** Who wants to know of operations: metrics. */
-export interface OperationHooks {
-  onStage?(event: { rpc: string; stage: string; seconds: number; failed: boolean }): void;
-  onOperation?(event: { rpc: string; seconds: number; failed: boolean }): void;
-}
-
-/** One claim. `run` names a step while it runs; dispose it when the operation has ended. */
-export interface Operation extends Disposable {
-  /** `allowedMs`: what the caller gives the step, a grace period say; it is slow only beyond that. */
-  run<T>(stage: string, step: () => Promise<T>, allowedMs?: number): Promise<T>;
-}
-
-export interface Operations {
-  /**
-   * Claims are visible, not a queue: two on one object may run side by side. Their end is logged, at
-   * debug for those that change no state.
-   */
-  claim(rpc: string, object: string, level?: "info" | "debug"): Operation;
-  list(): readonly OperationView[];
-}
+import {
+  type Claim,
+  type ClaimLevel,
+  type OperationHooks,
+  type OperationView,
+  RunningClaim,
+} from "./claim.ts";
+import type { Operation, OperationRequest } from "./operation.ts";
+import { UndoStack } from "./undo.ts";
 
 /** A stage that runs longer than this is logged, and again each time as long. */
 const slowStageMs = 10_000;
 
-/** The claims of the CRI façade: what runs, at which stage, since when. */
-export class OperationRegistry implements Operations {
-  readonly #running = new Set<RunningOperation>();
+export interface OperationsOptions {
+  readonly log: Logger;
+  readonly hooks?: OperationHooks;
+  /** Operations that calls may join run under it, not under a request. */
+  readonly lifetime?: AbortSignal;
+}
+
+/** What runs in the CRI façade: at which stage, since when, and who joins what. */
+export class OperationRegistry {
+  readonly #running = new Set<RunningClaim>();
+  readonly #flights: SingleFlight<unknown>;
+  /** What those that run under a key were asked for, where joining depends on it. */
+  readonly #requests = new Map<string, unknown>();
   readonly #log: Logger;
   readonly #hooks: OperationHooks;
   #watch: Timer | undefined;
   #idle: (() => void)[] = [];
 
-  constructor(log: Logger, hooks: OperationHooks = {}) {
+  constructor({ log, hooks = {}, lifetime }: OperationsOptions) {
     this.#log = log;
     this.#hooks = hooks;
+    this.#flights = new SingleFlight(lifetime ? { lifetime } : {});
   }
 
-  claim(rpc: string, object: string, level: "info" | "debug" = "info"): Operation {
-    const operation = new RunningOperation({ rpc, object, level }, this.#log, this.#hooks, () => {
-      this.#running.delete(operation);
-      if (this.#running.size === 0) this.#rest();
-    });
-    this.#running.add(operation);
+  /** Performs one, or joins the one that runs. When `work` fails, what it has done is undone. */
+  perform<T>(
+    request: OperationRequest,
+    call: Cancellable,
+    work: (op: Operation) => Promise<T>,
+  ): Promise<T> {
+    const { rpc, object, joins } = request;
+    const perform = (own: Cancellable): Promise<T> => this.#perform(request, own, work);
+    if (!joins) return perform(call);
+    if (joins === true) return this.join(rpc, object, perform, call);
+    return this.#joinSame(keyOf(rpc, object), { object, ...joins }, perform, call);
+  }
+
+  /** Does the work, or joins who does it already: no operation of its own, but a part of one. */
+  join<T>(
+    verb: string,
+    object: string,
+    work: (own: Cancellable) => Promise<T>,
+    call: Cancellable,
+  ): Promise<T> {
+    return this.#flights.run(keyOf(verb, object), work, call) as Promise<T>;
+  }
+
+  /** Waits for the end of an operation, good or bad, if it runs. Rejects only when the call is over. */
+  async ended(rpc: string, object: string, call: Cancellable): Promise<void> {
+    const key = keyOf(rpc, object);
+    if (!this.#flights.isRunning(key)) return;
+    try {
+      await this.#flights.run(key, () => Promise.resolve(), call);
+    } catch (error) {
+      if (call.signal.aborted && !isFault(error)) throw error;
+    }
+  }
+
+  /**
+   * Makes a call visible, for one that changes no state, or ends after its answer. Claims are no queue: two on
+   * one object may run side by side. Their end is logged, at debug for those that change no state.
+   */
+  claim(rpc: string, object: string, level: ClaimLevel = "info"): Claim {
+    const claim = new RunningClaim(
+      { rpc, object, level },
+      {
+        log: this.#log,
+        hooks: this.#hooks,
+        onEnd: () => {
+          this.#running.delete(claim);
+          if (this.#running.size === 0) this.#rest();
+        },
+      },
+    );
+    this.#running.add(claim);
     this.#watch ??= startInterval(() => this.#reportSlow(), slowStageMs).unref();
-    return operation;
+    return claim;
   }
 
   list(): readonly OperationView[] {
-    return [...this.#running].map((operation) => operation.view());
+    return [...this.#running].map((claim) => claim.view());
   }
 
   /** Settles when no operation runs. */
   idle(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async #perform<T>(
+    { rpc, object, limit, admit, facts }: OperationRequest,
+    call: Cancellable,
+    work: (op: Operation) => Promise<T>,
+  ): Promise<T> {
+    admit?.();
+    using time = limit && deadline(limit.ms, limit.what, call.signal);
+    using claim = this.claim(rpc, object);
+    const undo = new UndoStack(facts ? this.#log.child(facts) : this.#log);
+    try {
+      return await work({
+        signal: (time ?? call).signal,
+        run: (stage, step, allowedMs) => claim.run(stage, step, allowedMs),
+        undo: (name, step) => undo.add(name, step),
+        keep: () => undo.keep(),
+      });
+    } catch (error) {
+      await undo.takeBack(error);
+      throw error;
+    }
+  }
+
+  async #joinSame<T>(
+    key: string,
+    { object, request }: { readonly object: string; readonly request: unknown },
+    work: (own: Cancellable) => Promise<T>,
+    call: Cancellable,
+  ): Promise<T> {
+    if (this.#requests.has(key) && !isDeepStrictEqual(this.#requests.get(key), request)) {
+      throw fault("ALREADY_EXISTS", `name "${object}" is being made with another configuration`);
+    }
+    const remembered = async (own: Cancellable): Promise<T> => {
+      this.#requests.set(key, request);
+      try {
+        return await work(own);
+      } finally {
+        this.#requests.delete(key);
+      }
+    };
+    return this.#flights.run(key, remembered, call) as Promise<T>;
   }
 
   #rest(): void {
@@ -77,93 +157,13 @@ export class OperationRegistry implements Operations {
   }
 
   #reportSlow(): void {
-    for (const operation of this.#running) {
-      const view = operation.view(slowStageMs);
+    for (const claim of this.#running) {
+      const view = claim.view(slowStageMs);
       if (view.stages.length > 0) this.#log.warn({ ...view }, "operation is slow");
     }
   }
 }
 
-class RunningOperation implements Operation {
-  readonly #claim: Claim;
-  readonly #log: Logger;
-  readonly #hooks: OperationHooks;
-  readonly #onEnd: () => void;
-  readonly #startedAt = performance.now();
-  readonly #stages = new Map<symbol, Stage>();
-  readonly #durationsMs: Record<string, number> = {};
-  #failed = false;
-  #ended = false;
-
-  constructor(claim: Claim, log: Logger, hooks: OperationHooks, onEnd: () => void) {
-    this.#claim = claim;
-    this.#log = log;
-    this.#hooks = hooks;
-    this.#onEnd = onEnd;
-  }
-
-  async run<T>(stage: string, step: () => Promise<T>, allowedMs = 0): Promise<T> {
-    const key = Symbol(stage);
-    const startedAt = performance.now();
-    this.#stages.set(key, { stage, startedAt, allowedMs });
-    let failed = true;
-    try {
-      const result = await step();
-      failed = false;
-      return result;
-    } finally {
-      this.#failed ||= failed;
-      this.#stages.delete(key);
-      this.#endStage(stage, performance.now() - startedAt, failed);
-    }
-  }
-
-  #endStage(stage: string, ms: number, failed: boolean): void {
-    const durationMs = rounded(ms);
-    this.#durationsMs[stage] = durationMs;
-    const { rpc, object } = this.#claim;
-    this.#log.debug({ rpc, object, stage, durationMs, failed }, "stage ended");
-    this.#hooks.onStage?.({ rpc, stage, seconds: ms / 1000, failed });
-  }
-
-  /** With the stages that have run this long, beyond what they are allowed. */
-  view(overdueMs = Number.NEGATIVE_INFINITY): OperationView {
-    const now = performance.now();
-    const { rpc, object } = this.#claim;
-    return {
-      rpc,
-      object,
-      seconds: rounded(now - this.#startedAt) / 1000,
-      stages: [...this.#stages.values()]
-        .filter(({ startedAt, allowedMs }) => now - startedAt - allowedMs >= overdueMs)
-        .map(({ stage, startedAt }) => ({ stage, seconds: rounded(now - startedAt) / 1000 })),
-    };
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#onEnd();
-    const ms = performance.now() - this.#startedAt;
-    const { rpc, object, level } = this.#claim;
-    const facts = { rpc, object, durationMs: rounded(ms), stagesMs: this.#durationsMs };
-    this.#log[level](facts, this.#failed ? "operation failed" : "operation ended");
-    this.#hooks.onOperation?.({ rpc, seconds: ms / 1000, failed: this.#failed });
-  }
-}
-
-interface Stage {
-  readonly stage: string;
-  readonly startedAt: number;
-  readonly allowedMs: number;
-}
-
-interface Claim {
-  readonly rpc: string;
-  readonly object: string;
-  readonly level: "info" | "debug";
-}
-
-function rounded(ms: number): number {
-  return Math.round(ms * 100) / 100;
+function keyOf(verb: string, object: string): string {
+  return `${verb}/${object}`;
 }

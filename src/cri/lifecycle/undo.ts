@@ -6,30 +6,34 @@ import type { Logger } from "../../base/logger.ts";
 /** Each step's own time; a step that hangs does not eat that of the others. */
 const undoStepMs = 15_000;
 
+/** Why a step is undone, and how the undoing goes. */
+export interface Undoing {
+  /** What the operation failed with. */
+  readonly error: unknown;
+  /** The names of steps that could not be undone; complete for the step that was added first. */
+  readonly failed: readonly string[];
+}
+
+export type UndoStep = (call: Cancellable, undoing: Undoing) => Promise<unknown>;
+
 /**
  * What an operation has to take back should it fail: steps run in reverse order, each under its own
  * deadline, all of them even when one fails. `keep` is the commit point.
- *
- *     await using undo = new UndoStack(log);
- *     undo.add("network", (call) => network.teardown(request, call)); // before setup: it may half-succeed
- *     await network.setup(request, call);
- *     undo.keep();
  */
 export class UndoStack implements AsyncDisposable {
   readonly #log: Logger;
-  #steps: { readonly name: string; readonly step: (call: Cancellable) => Promise<unknown> }[] = [];
+  #steps: { readonly name: string; readonly step: UndoStep }[] = [];
   readonly #failed: string[] = [];
 
   constructor(log: Logger) {
     this.#log = log;
   }
 
-  /** The names of steps that could not be undone; complete for the step that was added first. */
   get failed(): readonly string[] {
     return this.#failed;
   }
 
-  add(name: string, step: (call: Cancellable) => Promise<unknown>): void {
+  add(name: string, step: UndoStep): void {
     this.#steps.push({ name, step });
   }
 
@@ -37,15 +41,21 @@ export class UndoStack implements AsyncDisposable {
     this.#steps = [];
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Takes all back that was not kept. Never rejects: what cannot be undone is logged. */
+  async takeBack(error: unknown): Promise<void> {
+    const failed = this.#failed;
     for (const { name, step } of this.#steps.splice(0).toReversed()) {
       using limit = deadline(undoStepMs, `undoing "${name}"`);
       try {
-        await step(limit);
-      } catch (error) {
-        this.#failed.push(name);
-        this.#log.error({ err: error, step: name }, "undo failed");
+        await step(limit, { error, failed });
+      } catch (failure) {
+        failed.push(name);
+        this.#log.error({ err: failure, step: name }, "undo failed");
       }
     }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.takeBack(undefined);
   }
 }

@@ -11,7 +11,7 @@ import type { Facade, Verb } from "../facade.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
 import { act } from "../lifecycle/acts.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Operation } from "../lifecycle/operations.ts";
+import type { Claim as Operation } from "../lifecycle/claim.ts";
 import { UndoStack } from "../lifecycle/undo.ts";
 import { criNamespace } from "../ports.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";

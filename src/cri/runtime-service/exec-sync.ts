@@ -9,7 +9,7 @@ import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts
 import { deleteExec, killExec } from "../container/end-exec.ts";
 import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
 import type { Facade, Verb } from "../facade.ts";
-import type { Operation } from "../lifecycle/operations.ts";
+import type { Claim as Operation } from "../lifecycle/claim.ts";
 import { refuseUnlessRunnable } from "../oci-spec/args.ts";
 import type { CapturedOutput } from "../ports.ts";
 

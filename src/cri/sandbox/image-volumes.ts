@@ -90,8 +90,9 @@ async function mounted(
     ...mappingLabels(podMappings(facade, sandbox)),
   };
   // Two containers of a pod may want the same image at once.
-  await facade.acts.run(
-    `${imageVolumeKind}/${key}`,
+  await facade.operations.join(
+    imageVolumeKind,
+    key,
     async (own) => {
       if ((await mountsHolding([target])).at(target) !== undefined) return;
       const { images, snapshotter, hostMounts } = facade.ports;

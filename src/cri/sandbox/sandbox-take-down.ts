@@ -5,7 +5,7 @@ import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import { containersOf, type Facade } from "../facade.ts";
 import { awaitAct } from "../lifecycle/acts.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Operation } from "../lifecycle/operations.ts";
+import type { Claim as Operation } from "../lifecycle/claim.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import {
   becomeNotReady,

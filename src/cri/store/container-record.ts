@@ -4,7 +4,7 @@ import type { ContainerConfig, LinuxContainerResources, Mount } from "../../gen/
 import type { RecordCodec } from "../../metadata/ports.ts";
 import { StoredFields } from "../../metadata/stored-fields.ts";
 import { codec } from "../../rpc/codec.ts";
-import type { NamedRecord } from "./record-store.ts";
+import type { NamedRecord, RecordStore } from "./record-store.ts";
 
 /**
  *     created ──▶ running ──▶ exited
@@ -158,4 +158,12 @@ function mapNanos(state: object, change: (nanos: unknown) => unknown): Record<st
     if (copy[field] !== undefined) copy[field] = change(copy[field]);
   }
   return copy;
+}
+
+/** The containers of a sandbox. From memory. */
+export function containersOf(
+  containers: RecordStore<ContainerRecord>,
+  sandboxId: string,
+): ContainerRecord[] {
+  return [...containers.list()].filter((record) => record.sandboxId === sandboxId);
 }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { LiveContainers } from "./container/live-containers.ts";
+import { ContainerEvents, type LifeEvent } from "./events/container-events.ts";
+import { OperationRegistry } from "./lifecycle/operations.ts";
+import { CriPaths } from "./paths.ts";
+import { criNamespace, type RuntimeServicePorts } from "./ports.ts";
+import {
+  type ContainerRecord,
+  containerRecordCodec,
+  containersOf,
+} from "./store/container-record.ts";
+import { RecordStore } from "./store/record-store.ts";
+import { type SandboxRecord, sandboxRecordCodec } from "./store/sandbox-record.ts";
+import { StreamingServerHolder } from "./streaming/streaming-server-holder.ts";
+
+/**
+ * All that verbs and recovery work with: what the RuntimeService stands on, the records, what runs now.
+ * Only the composition knows it whole. All else says what it uses, at the top of its file where it is
+ * more than a thing or two:
+ *
+ *     type Needs = Pick<CriParts, "containers" | "live" | "operations">;
+ */
+export interface CriParts extends RuntimeServicePorts {
+  readonly paths: CriPaths;
+  readonly sandboxes: RecordStore<SandboxRecord>;
+  readonly containers: RecordStore<ContainerRecord>;
+  /** Handles of tasks, logs and exit monitors, by container or sandbox id. */
+  readonly live: LiveContainers;
+  readonly operations: OperationRegistry;
+  /** The server that exec, attach and port-forward end at. */
+  readonly streaming: StreamingServerHolder;
+  /** Fires when the daemon stops; joined operations and exit monitors run under it, not under a request. */
+  readonly lifetime: AbortSignal;
+  readonly events: ContainerEvents;
+  /** Reports a step in a life; `last` is the sandbox's record when it is gone already. */
+  publish(event: LifeEvent, last?: SandboxRecord): void;
+}
+
+/** Opens the tables and makes the parts; nothing is visible before recovery. */
+export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): CriParts {
+  const { metadata, hooks = {}, log } = ports;
+  const sandboxes = new RecordStore(metadata.table("cri-sandboxes", sandboxRecordCodec), {
+    namespace: criNamespace,
+    noun: "sandbox",
+  });
+  const containers = new RecordStore(metadata.table("cri-containers", containerRecordCodec), {
+    namespace: criNamespace,
+    noun: "container",
+  });
+  const events = new ContainerEvents(
+    {
+      sandbox: (id) => sandboxes.get(id),
+      containers: (sandboxId) => containersOf(containers, sandboxId),
+    },
+    () => hooks.onEventDropped?.(),
+  );
+  return {
+    ...ports,
+    // As it is at each reading: it reloads.
+    get config() {
+      return ports.config;
+    },
+    lifetime,
+    paths: new CriPaths(ports.config),
+    sandboxes,
+    containers,
+    events,
+    live: new LiveContainers(),
+    operations: new OperationRegistry({ log, hooks, lifetime }),
+    streaming: new StreamingServerHolder(),
+    publish: (event, last) => {
+      const published = events.publish(event, last);
+      hooks.onEvent?.(published);
+    },
+  };
+}
