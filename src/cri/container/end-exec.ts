@@ -3,7 +3,9 @@ import { cleanupDeadline } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import { within } from "../../base/waits.ts";
 import type { Process } from "../../client/ports.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
+
+type Logs = Pick<CriParts, "log">;
 
 const sigkill = 9;
 /** How long a killed process may take to go before we go on without it. */
@@ -11,7 +13,7 @@ const killedMs = 5_000;
 
 /** Kills an exec and waits for its end, for a while. Never throws. */
 export async function killExec(
-  facade: Facade,
+  { log }: Logs,
   process: Process,
   exited: Promise<unknown>,
 ): Promise<void> {
@@ -19,31 +21,28 @@ export async function killExec(
     await process.kill(sigkill, { signal: cleanupDeadline(killedMs) });
   } catch (error) {
     // It has ended, was never started, or its shim has gone: deleting it shows which.
-    facade.ports.log.debug({ err: error, exec: process.id }, "exec could not be killed");
+    log.debug({ err: error, exec: process.id }, "exec could not be killed");
     return;
   }
   await within(exited, killedMs);
 }
 
 /** Deletes an exec that has ended. Never throws; its io is disposed whatever happens. */
-export async function deleteExec(facade: Facade, process: Process): Promise<void> {
+export async function deleteExec({ log }: Logs, process: Process): Promise<void> {
   try {
     await process.delete({ signal: cleanupDeadline() });
   } catch (error) {
     if (!isFault(error, "NOT_FOUND")) {
-      facade.ports.log.warn({ err: error, exec: process.id }, "exec could not be deleted");
+      log.warn({ err: error, exec: process.id }, "exec could not be deleted");
     }
-    await closeIo(facade, process);
+    await closeIo({ log }, process);
   }
 }
 
-async function closeIo(facade: Facade, process: Process): Promise<void> {
+async function closeIo({ log }: Logs, process: Process): Promise<void> {
   try {
     await process.io?.[Symbol.asyncDispose]();
   } catch (error) {
-    facade.ports.log.warn(
-      { err: error, exec: process.id },
-      "FIFOs of an exec could not be removed",
-    );
+    log.warn({ err: error, exec: process.id }, "FIFOs of an exec could not be removed");
   }
 }

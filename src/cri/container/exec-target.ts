@@ -5,7 +5,7 @@ import { fault } from "../../base/errors.ts";
 import type { Task } from "../../client/ports.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../oci/spec.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 
 /** A container that runs, and its task. */
@@ -20,11 +20,11 @@ export interface RunningContainer {
  * what messages say could not be done: "exec in", "attach to".
  */
 export function runningContainer(
-  facade: Facade,
+  { containers, live }: Pick<CriParts, "containers" | "live">,
   idOrPrefix: string,
   act: string,
 ): RunningContainer {
-  const record = facade.containers.require(idOrPrefix);
+  const record = containers.require(idOrPrefix);
   const { id, state } = record;
   if (state.kind !== "running") {
     throw fault(
@@ -32,20 +32,20 @@ export function runningContainer(
       `cannot ${act} container "${id}": state is ${describeState(state)}, not running`,
     );
   }
-  const { task } = facade.live.of(id);
+  const { task } = live.of(id);
   if (task) return { id, record, task };
   throw fault("UNAVAILABLE", `cannot ${act} container "${id}": its task was not recovered`);
 }
 
 /** The process of the container's spec: an exec differs from it by its arguments and terminal only. */
 export async function processOf(
-  facade: Facade,
+  parts: Pick<CriParts, "client" | "live">,
   id: string,
   call: Cancellable,
 ): Promise<OciProcess> {
-  const live = facade.live.of(id);
+  const live = parts.live.of(id);
   if (live.process) return live.process;
-  live.container ??= await facade.ports.client.loadContainer(id, call);
+  live.container ??= await parts.client.loadContainer(id, call);
   const { value } = live.container.record.spec ?? {};
   if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
   live.process = (parseExactJson(Buffer.from(value).toString()) as OciSpec).process;

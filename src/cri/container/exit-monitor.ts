@@ -6,12 +6,20 @@ import { nowNanos } from "../../base/now.ts";
 import { sleep } from "../../base/timers.ts";
 import { untilAborted } from "../../base/waits.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import type { OomWatch } from "../ports.ts";
 import { becomeExited } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
 import type { LiveContainer } from "./live-containers.ts";
+
+export type WatchNeeds = Pick<CriParts, "lifetime" | "live" | "log" | "publish">;
+
+/** A task and what tells of its end. */
+export interface Watched {
+  readonly task: Task;
+  readonly exit: ExitHandle;
+}
 
 /** How long the exit waits for the log to take in what the pipes hold. */
 const drainMs = 2_000;
@@ -26,39 +34,40 @@ const oomKilled = "OOMKilled";
  * task, and because a daemon that dies in between must find the exit in the record or in the shim.
  */
 export function watchContainer(
-  facade: Facade,
+  parts: WatchNeeds & Pick<CriParts, "containers" | "hooks">,
   id: string,
-  task: Task,
-  exit: ExitHandle,
-  oom: OomWatch,
+  watched: Watched & { readonly oom: OomWatch },
 ): void {
-  watch(facade, id, task, exit, (status, live) =>
-    recordContainerExit(facade, id, status, live, oom),
+  watch(parts, id, watched, (status, live) =>
+    recordContainerExit(parts, id, { status, oom: watched.oom }, live),
   );
 }
 
 /** Watches a sandbox's own task: when it ends, the sandbox is not ready any more. */
-export function watchSandbox(facade: Facade, id: string, task: Task, exit: ExitHandle): void {
-  watch(facade, id, task, exit, async ({ exitCode }) => {
-    await record(facade.sandboxes, id, (sandbox) =>
+export function watchSandbox(
+  parts: WatchNeeds & Pick<CriParts, "sandboxes">,
+  id: string,
+  watched: Watched,
+): void {
+  watch(parts, id, watched, async ({ exitCode }) => {
+    await record(parts.sandboxes, id, (sandbox) =>
       becomeNotReady(sandbox, `its task has ended with exit code ${exitCode}`),
     );
-    facade.publish({ type: "stopped", containerId: id, sandboxId: id });
+    parts.publish({ type: "stopped", containerId: id, sandboxId: id });
   });
 }
 
 function watch(
-  facade: Facade,
+  parts: WatchNeeds,
   id: string,
-  task: Task,
-  exit: ExitHandle,
+  { task, exit }: Watched,
   onExit: (status: ExitStatus, live: LiveContainer) => Promise<void>,
 ): void {
-  const live = facade.live.of(id);
+  const live = parts.live.of(id);
   live.task = task;
   live.hasExited = false;
-  const { log } = facade.ports;
-  const exited = untilStopped(facade, exit.status).then(async (status) => {
+  const { log } = parts;
+  const exited = untilStopped(parts, exit.status).then(async (status) => {
     if (status) await onExit(status, live);
   });
   live.exited = exited
@@ -70,7 +79,7 @@ function watch(
     });
   live.finished = exited
     .then(async () => {
-      if (!facade.lifetime.aborted) await persistently(() => deleteTask(task));
+      if (!parts.lifetime.aborted) await persistently(() => deleteTask(task));
     })
     .catch((error: unknown) => {
       log.warn({ err: error, container: id }, "task of exited container could not be deleted");
@@ -79,7 +88,7 @@ function watch(
 
 /** The exit; undefined when the daemon stops first: a wait cut off by that says nothing of the task. */
 async function untilStopped(
-  { lifetime }: Facade,
+  { lifetime }: Pick<CriParts, "lifetime">,
   status: Promise<ExitStatus>,
 ): Promise<ExitStatus | undefined> {
   const first = await untilAborted(status, lifetime);
@@ -87,23 +96,19 @@ async function untilStopped(
 }
 
 async function recordContainerExit(
-  facade: Facade,
+  parts: Pick<CriParts, "containers" | "hooks" | "lifetime" | "log" | "publish">,
   id: string,
-  status: ExitStatus,
+  { status, oom }: { readonly status: ExitStatus; readonly oom: OomWatch },
   live: LiveContainer,
-  oom: OomWatch,
 ): Promise<void> {
-  const container = facade.containers.get(id);
+  const container = parts.containers.get(id);
   if (!container) return oom.forget();
-  const [kills] = await Promise.all([
-    oomKills(facade, id, oom, status),
-    drainLog(facade, id, live),
-  ]);
+  const [kills] = await Promise.all([oomKills(parts, id, oom, status), drainLog(parts, id, live)]);
   const exit = exitFacts(status, kills);
-  await record(facade.containers, id, (current) => becomeExited(current, exit));
-  facade.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
-  if (exit.reason === oomKilled) facade.ports.hooks?.onOomKill?.();
-  facade.ports.log.info(
+  await record(parts.containers, id, (current) => becomeExited(current, exit));
+  parts.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
+  if (exit.reason === oomKilled) parts.hooks?.onOomKill?.();
+  parts.log.info(
     { container: id, exitCode: exit.exitCode, reason: exit.reason },
     "container exited",
   );
@@ -142,7 +147,7 @@ export function exitFacts(
 
 /** An exit without its reason is worth more than no exit. */
 async function oomKills(
-  { ports }: Facade,
+  { log }: Pick<CriParts, "log">,
   id: string,
   oom: OomWatch,
   { exitCode }: ExitStatus,
@@ -150,19 +155,23 @@ async function oomKills(
   try {
     return await oom.kills(exitCode);
   } catch (error) {
-    ports.log.warn({ err: error, container: id }, "OOM kills could not be read");
+    log.warn({ err: error, container: id }, "OOM kills could not be read");
     return 0;
   }
 }
 
-async function drainLog(facade: Facade, id: string, { log }: LiveContainer): Promise<void> {
+async function drainLog(
+  parts: Pick<CriParts, "lifetime" | "log">,
+  id: string,
+  { log }: LiveContainer,
+): Promise<void> {
   if (!log) return;
-  using limit = deadline(drainMs, "draining the log", facade.lifetime);
+  using limit = deadline(drainMs, "draining the log", parts.lifetime);
   try {
     await log.drained(limit);
   } catch (error) {
     // A child that left the container's processes behind can hold the pipe open for ever.
-    facade.ports.log.warn({ err: error, container: id }, "log was not drained at exit");
+    parts.log.warn({ err: error, container: id }, "log was not drained at exit");
   }
 }
 

@@ -5,16 +5,19 @@ import type {
   PodSandboxFilter,
   PodSandboxStatsFilter,
 } from "../../gen/cri.gen.ts";
-import type { Facade } from "../facade.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
+import type { RecordStore } from "../store/record-store.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { containerState } from "./container.ts";
 import { sandboxState } from "./sandbox.ts";
 import { idMatches, labelsMatch } from "./selector.ts";
 
 /** Sandboxes by a list's filter, its parts ANDed. An unknown id selects none. */
-export function selectSandboxes(facade: Facade, filter: PodSandboxFilter | null): SandboxRecord[] {
-  return [...facade.sandboxes.list()].filter(
+export function selectSandboxes(
+  records: RecordStore<SandboxRecord>,
+  filter: PodSandboxFilter | null,
+): SandboxRecord[] {
+  return [...records.list()].filter(
     (record) =>
       idMatches(record.id, filter?.id) &&
       (!filter?.state || filter.state.state === sandboxState(record)) &&
@@ -24,10 +27,10 @@ export function selectSandboxes(facade: Facade, filter: PodSandboxFilter | null)
 
 /** Containers by a list's filter, its parts ANDed. An unknown id selects none. */
 export function selectContainers(
-  facade: Facade,
+  records: RecordStore<ContainerRecord>,
   filter: ContainerFilter | null,
 ): ContainerRecord[] {
-  return [...facade.containers.list()].filter(
+  return [...records.list()].filter(
     (record) =>
       idMatches(record.id, filter?.id) &&
       idMatches(record.sandboxId, filter?.podSandboxId) &&
@@ -38,10 +41,10 @@ export function selectContainers(
 
 /** Ready sandboxes by a stats filter: the others have no figures. */
 export function selectSandboxesForStats(
-  facade: Facade,
+  records: RecordStore<SandboxRecord>,
   filter: PodSandboxStatsFilter | null,
 ): SandboxRecord[] {
-  return [...facade.sandboxes.list()].filter(
+  return [...records.list()].filter(
     (record) =>
       record.state.kind === "ready" &&
       idMatches(record.id, filter?.id) &&
@@ -51,10 +54,10 @@ export function selectSandboxesForStats(
 
 /** Running containers by a stats filter: the others have no figures. */
 export function selectContainersForStats(
-  facade: Facade,
+  records: RecordStore<ContainerRecord>,
   filter: ContainerStatsFilter | null,
 ): ContainerRecord[] {
-  return [...facade.containers.list()].filter(
+  return [...records.list()].filter(
     (record) =>
       record.state.kind === "running" &&
       idMatches(record.id, filter?.id) &&

@@ -6,7 +6,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, isFault } from "../../base/errors.ts";
 import { deleteExec, killExec } from "../container/end-exec.ts";
 import { containerOfExec } from "../container/exec-target.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 
 export interface LeftoverExec {
   readonly what: string;
@@ -18,10 +18,12 @@ export interface LeftoverExec {
  * kubelet has been told that they failed. The FIFOs they were given bear their names; asking each
  * shim for its processes would cost a start of the OCI runtime per container.
  */
-export async function leftoverExecs(facade: Facade): Promise<LeftoverExec[]> {
+export async function leftoverExecs(
+  parts: Pick<CriParts, "config" | "live" | "log">,
+): Promise<LeftoverExec[]> {
   const found: LeftoverExec[] = [];
-  for await (const execId of namesOfExecs(path.join(facade.ports.config.state, "fifo"))) {
-    const task = facade.live.of(containerOfExec(execId) ?? "").task;
+  for await (const execId of namesOfExecs(path.join(parts.config.state, "fifo"))) {
+    const task = parts.live.of(containerOfExec(execId) ?? "").task;
     if (!task) continue;
     found.push({
       what: `exec ${execId}`,
@@ -29,8 +31,8 @@ export async function leftoverExecs(facade: Facade): Promise<LeftoverExec[]> {
         const process = task.execHandle(execId);
         if (!(await exists(() => process.status(call)))) return;
         const exit = await process.wait(call);
-        await killExec(facade, process, exit.status);
-        await deleteExec(facade, process);
+        await killExec(parts, process, exit.status);
+        await deleteExec(parts, process);
       },
     });
   }

@@ -7,13 +7,30 @@ import { errnoOf } from "../../base/errors.ts";
 import { kindLabel } from "../../client/kind-label.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { isDoomed } from "../../trees/tree-remover.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import { sandboxOfVolume } from "../sandbox/image-volumes.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 import { leftoverExecs } from "./leftover-execs.ts";
+
+export type LeftoverNeeds = Pick<
+  CriParts,
+  | "client"
+  | "config"
+  | "containers"
+  | "hostMounts"
+  | "live"
+  | "log"
+  | "metadata"
+  | "netns"
+  | "network"
+  | "paths"
+  | "remover"
+  | "sandboxes"
+  | "snapshotter"
+>;
 
 const leftoverMs = 10_000;
 
@@ -26,12 +43,12 @@ interface Leftover {
  * Removes what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
  * networks and their namespaces. Answers what went. What belongs to a damaged record stays: its pod may run.
  */
-export async function removeLeftovers(facade: Facade, call: Cancellable): Promise<string[]> {
-  const known = knownIds(facade);
+export async function removeLeftovers(parts: LeftoverNeeds, call: Cancellable): Promise<string[]> {
+  const known = knownIds(parts);
   const removed: string[] = [];
   for (const find of finders) {
-    const found = await findSome(find, facade, known, call);
-    const done = await Promise.all(found.map((leftover) => removeOne(facade, leftover, call)));
+    const found = await findSome(find, parts, known, call);
+    const done = await Promise.all(found.map((leftover) => removeOne(parts, leftover, call)));
     removed.push(...done.flat());
   }
   return removed;
@@ -40,34 +57,34 @@ export async function removeLeftovers(facade: Facade, call: Cancellable): Promis
 /** What cannot be listed is told of, and left for the next start. */
 async function findSome(
   find: Find,
-  facade: Facade,
+  parts: LeftoverNeeds,
   known: ReadonlySet<string>,
   call: Cancellable,
 ): Promise<Leftover[]> {
   try {
-    return await find(facade, known, call);
+    return await find(parts, known, call);
   } catch (error) {
     call.signal.throwIfAborted();
-    facade.ports.log.error({ err: error }, "leftovers could not be looked for");
+    parts.log.error({ err: error }, "leftovers could not be looked for");
     return [];
   }
 }
 
-function knownIds(facade: Facade): ReadonlySet<string> {
+function knownIds(parts: LeftoverNeeds): ReadonlySet<string> {
   return new Set([
-    ...[...facade.sandboxes.list()].map(({ id }) => id),
-    ...[...facade.containers.list()].map(({ id }) => id),
-    ...facade.ports.metadata.damaged.map(({ id }) => id),
+    ...[...parts.sandboxes.list()].map(({ id }) => id),
+    ...[...parts.containers.list()].map(({ id }) => id),
+    ...parts.metadata.damaged.map(({ id }) => id),
   ]);
 }
 
 async function removeOne(
-  facade: Facade,
+  parts: LeftoverNeeds,
   { what, remove }: Leftover,
   call: Cancellable,
 ): Promise<string[]> {
   using limit = deadline(leftoverMs, `removing ${what}`, call.signal);
-  const { log } = facade.ports;
+  const { log } = parts;
   try {
     await remove(limit);
     log.warn({ leftover: what }, "leftover removed");
@@ -78,19 +95,23 @@ async function removeOne(
   }
 }
 
-type Find = (facade: Facade, known: ReadonlySet<string>, call: Cancellable) => Promise<Leftover[]>;
+type Find = (
+  parts: LeftoverNeeds,
+  known: ReadonlySet<string>,
+  call: Cancellable,
+) => Promise<Leftover[]>;
 
-const containers: Find = async ({ ports }, known, call) => {
-  const all = await ports.client.containers([], call);
+const containers: Find = async ({ client }, known, call) => {
+  const all = await client.containers([], call);
   return all
     .filter(({ id, record }) => record.labels[kindLabel] !== undefined && !known.has(id))
     .map((container) => ({
       what: `container ${container.id}`,
-      remove: (own) => purgeContainer(ports.client, container.id, container, own),
+      remove: (own) => purgeContainer(client, container.id, container, own),
     }));
 };
 
-const snapshots: Find = ({ ports: { snapshotter } }, known) =>
+const snapshots: Find = ({ snapshotter }, known) =>
   Promise.resolve(
     snapshotter
       .list(criNamespace)
@@ -106,18 +127,18 @@ const snapshots: Find = ({ ports: { snapshotter } }, known) =>
       })),
   );
 
-const sandboxFolders: Find = async ({ paths, ports: { hostMounts, remover } }, known) => {
+const sandboxFolders: Find = async ({ paths, hostMounts, remover }, known) => {
   await Promise.all(paths.sandboxes.map((folder) => remover.sweep(folder)));
   const names = await Promise.all(paths.sandboxes.map(entriesOf));
   return [...new Set(names.flat())]
     .filter((id) => !known.has(id) && !isDoomed(id))
     .map((id) => ({
       what: `files of sandbox ${id}`,
-      remove: () => removeSandboxFiles(id, paths, { hostMounts, remover }),
+      remove: () => removeSandboxFiles({ paths, hostMounts, remover }, id),
     }));
 };
 
-const containerFolders: Find = async ({ paths, ports: { remover } }, known) => {
+const containerFolders: Find = async ({ paths, remover }, known) => {
   await remover.sweep(paths.containers);
   const names = await entriesOf(paths.containers);
   return names
@@ -128,10 +149,10 @@ const containerFolders: Find = async ({ paths, ports: { remover } }, known) => {
     }));
 };
 
-const namespaces: Find = async ({ ports, sandboxes }) => {
+const namespaces: Find = async ({ config, metadata, netns, sandboxes }) => {
   // A damaged sandbox's namespace cannot be told from a leftover one.
-  if (ports.metadata.damaged.length > 0) return [];
-  const folder = path.resolve(ports.config.state, "netns");
+  if (metadata.damaged.length > 0) return [];
+  const folder = path.resolve(config.state, "netns");
   const used = new Set([...sandboxes.list()].map(netnsPathOf));
   const names = await entriesOf(folder);
   const files = names.map((name) => path.join(folder, name.replace(/\.user$/, "")));
@@ -139,24 +160,24 @@ const namespaces: Find = async ({ ports, sandboxes }) => {
     .filter((file) => !used.has(file))
     .map((file) => ({
       what: `network namespace ${file}`,
-      remove: (own) => ports.netns.remove(file, own),
+      remove: (own) => netns.remove(file, own),
     }));
 };
 
 /** Addresses and ports go before the namespace: plugins look into it. */
-const networks: Find = async ({ ports }, known) => {
-  const ids = await ports.network.attachedSandboxes();
+const networks: Find = async ({ config, netns, network }, known) => {
+  const ids = await network.attachedSandboxes();
   return ids
     .filter((id) => !known.has(id))
     .map((id) => ({
       what: `network of sandbox ${id}`,
       remove: async (own) => {
-        const netnsPath = path.resolve(ports.config.state, "netns", id);
-        const usable = (await ports.netns.isAlive(netnsPath)) ? netnsPath : "";
+        const netnsPath = path.resolve(config.state, "netns", id);
+        const usable = (await netns.isAlive(netnsPath)) ? netnsPath : "";
         try {
-          await ports.network.teardown(nobodysNetwork(id, usable), own);
+          await network.teardown(nobodysNetwork(id, usable), own);
         } catch (error) {
-          await ports.network.abandon(id);
+          await network.abandon(id);
           throw error;
         }
       },

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import type { NamedRecord } from "../store/record-store.ts";
-import { removeLeftovers } from "./leftovers.ts";
-import { recoverContainer } from "./recover-container.ts";
-import { recoverSandbox } from "./recover-sandbox.ts";
+import { type LeftoverNeeds, removeLeftovers } from "./leftovers.ts";
+import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
+import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
+
+type Needs = RecoverContainerNeeds & RecoverSandboxNeeds & LeftoverNeeds;
 
 const recordMs = 10_000;
 
@@ -19,7 +21,7 @@ export interface RecoverySummary {
 }
 
 /** FIFOs of containers that went with their shim, and of execs that nobody waits for any more. */
-async function removeOrphanLogs({ ports: { log, logs } }: Facade): Promise<void> {
+async function removeOrphanLogs({ log, logs }: Pick<CriParts, "log" | "logs">): Promise<void> {
   try {
     const folders = await logs.removeOrphans();
     if (folders > 0) log.info({ folders }, "FIFOs without a container removed");
@@ -33,21 +35,21 @@ async function removeOrphanLogs({ ports: { log, logs } }: Facade): Promise<void>
  * each with its own deadline; then what belongs to no record goes. Assumes that the runtime below has
  * recovered its tasks, and that nobody calls yet. A bad record never fails the others.
  */
-export async function recoverAll(facade: Facade, call: Cancellable): Promise<RecoverySummary> {
-  const { sandboxes, containers } = facade;
+export async function recoverAll(parts: Needs, call: Cancellable): Promise<RecoverySummary> {
+  const { sandboxes, containers } = parts;
   const failed: { id: string; reason: string }[] = [];
   const guarded = async <R extends NamedRecord>(
     record: R,
-    work: (facade: Facade, record: R, call: Cancellable) => Promise<void>,
+    work: (parts: Needs, record: R, call: Cancellable) => Promise<void>,
     giveUp: (reason: string) => void,
   ): Promise<void> => {
     using limit = deadline(recordMs, `recovering "${record.id}"`, call.signal);
     try {
-      await work(facade, record, limit);
+      await work(parts, record, limit);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failed.push({ id: record.id, reason });
-      facade.ports.log.error({ err: error, id: record.id }, "record could not be recovered");
+      parts.log.error({ err: error, id: record.id }, "record could not be recovered");
       giveUp(reason);
     }
   };
@@ -73,7 +75,7 @@ export async function recoverAll(facade: Facade, call: Cancellable): Promise<Rec
         ),
       ),
   );
-  const leftovers = await removeLeftovers(facade, call);
-  await removeOrphanLogs(facade);
+  const leftovers = await removeLeftovers(parts, call);
+  await removeOrphanLogs(parts);
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
 }

@@ -4,10 +4,10 @@ import { deadline } from "../../base/deadline.ts";
 import { nowNanos } from "../../base/now.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { Container, Task } from "../../client/ports.ts";
-import { removeRemains } from "../container/container-remove.ts";
-import { watchContainer } from "../container/exit-monitor.ts";
+import { type RemainsNeeds, removeRemains } from "../container/container-remove.ts";
+import { type WatchNeeds, watchContainer } from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import {
   becomeCreated,
   becomeExited,
@@ -15,6 +15,10 @@ import {
   type ContainerRecord,
 } from "../store/container-record.ts";
 import { absentAsUndefined, endTask } from "../task/purge-task.ts";
+
+export type RecoverContainerNeeds = WatchNeeds &
+  RemainsNeeds &
+  Pick<CriParts, "containers" | "hooks" | "logs" | "oom">;
 
 const salvageMs = 2_000;
 
@@ -32,67 +36,65 @@ const salvageMs = 2_000;
  * | exited   | a task             | the task is deleted                                 |
  */
 export async function recoverContainer(
-  facade: Facade,
+  parts: RecoverContainerNeeds,
   record: ContainerRecord,
   call: Cancellable,
 ): Promise<void> {
-  const { client } = facade.ports;
+  const { client } = parts;
   const { id, state } = record;
   const container = await absentAsUndefined(() => client.loadContainer(id, call));
-  if (container) facade.live.of(id).container = container;
+  if (container) parts.live.of(id).container = container;
   if (!container && state.kind === "created") {
-    await removeRemains(facade, id, call);
-    return facade.containers.delete(id);
+    await removeRemains(parts, id, call);
+    return parts.containers.delete(id);
   }
   const task = container && (await absentAsUndefined(() => container.task(call)));
   if (state.kind === "exited") return task && endTask(task, call);
-  if (container && task) return recoverTask(facade, record, container, task, call);
+  if (container && task) return recoverTask(parts, record, { container, task }, call);
   if (state.kind !== "created") {
-    await salvageLog(facade, record, call);
-    await recordLoss(facade, id, 255, "Unknown", "its task was gone when the daemon started");
+    await salvageLog(parts, record, call);
+    await recordLoss(parts, id);
   }
 }
 
 async function recoverTask(
-  facade: Facade,
+  parts: RecoverContainerNeeds,
   record: ContainerRecord,
-  container: Container,
-  found: Task,
+  found: { readonly container: Container; readonly task: Task },
   call: Cancellable,
 ): Promise<void> {
   const { id } = record;
-  const { state } = await found.status(call);
+  const { state } = await found.task.status(call);
   if (state === "created") {
-    await endTask(found, call);
-    await facade.containers.update(id, becomeCreated);
+    await endTask(found.task, call);
+    await parts.containers.update(id, becomeCreated);
     return;
   }
-  const task = await withLog(facade, record, container, state === "stopped", call);
+  const task = await withLog(parts, record, { ...found, stopped: state === "stopped" }, call);
   if (record.state.kind === "created") {
     const running = { pid: task.pid, startedAtNanos: nowNanos() };
-    await facade.containers.update(id, (current) => becomeRunning(current, running));
+    await parts.containers.update(id, (current) => becomeRunning(current, running));
   }
-  const oom = await facade.ports.oom.watch(record.cgroupsPath);
-  watchContainer(facade, id, task, await task.wait({ signal: facade.lifetime }), oom);
+  const oom = await parts.oom.watch(record.cgroupsPath);
+  const exit = await task.wait({ signal: parts.lifetime });
+  watchContainer(parts, id, { task, exit, oom });
   // Nobody shall see an ended container run, not even for the moment that its monitor takes.
   if (state === "stopped")
-    await unlessAborted(facade.live.of(id).exited ?? Promise.resolve(), call.signal);
+    await unlessAborted(parts.live.of(id).exited ?? Promise.resolve(), call.signal);
 }
 
 /** The task with its log taken up again. A log that cannot be is no reason to lose the container. */
 async function withLog(
-  facade: Facade,
+  { live, log, logs }: Pick<CriParts, "live" | "log" | "logs">,
   record: ContainerRecord,
-  container: Container,
-  stopped: boolean,
+  { container, stopped }: { readonly container: Container; readonly stopped: boolean },
   call: Cancellable,
 ): Promise<Task> {
-  const { logs, log } = facade.ports;
   const { id } = record;
   try {
     return await container.task(call, async (io) => {
       const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
-      facade.live.of(id).log = resumed;
+      live.of(id).log = resumed;
       return resumed;
     });
   } catch (error) {
@@ -103,11 +105,10 @@ async function withLog(
 
 /** What a container wrote before it went with its shim. */
 async function salvageLog(
-  facade: Facade,
+  { log, logs }: Pick<CriParts, "log" | "logs">,
   record: ContainerRecord,
   { signal }: Cancellable,
 ): Promise<void> {
-  const { logs, log } = facade.ports;
   using limit = deadline(salvageMs, "salvaging the log", signal);
   try {
     await logs.salvage(logOptionsOf(record), limit);
@@ -116,15 +117,12 @@ async function salvageLog(
   }
 }
 
-async function recordLoss(
-  facade: Facade,
-  id: string,
-  exitCode: number,
-  reason: string,
-  message: string,
-): Promise<void> {
-  const finishedAtNanos = nowNanos();
-  await facade.containers.update(id, (current) =>
-    becomeExited(current, { exitCode, finishedAtNanos, reason, message }),
-  );
+async function recordLoss({ containers }: Pick<CriParts, "containers">, id: string): Promise<void> {
+  const loss = {
+    exitCode: 255,
+    finishedAtNanos: nowNanos(),
+    reason: "Unknown",
+    message: "its task was gone when the daemon started",
+  };
+  await containers.update(id, (current) => becomeExited(current, loss));
 }

@@ -2,8 +2,10 @@
 
 import { deadline } from "../../base/deadline.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { networkRequest, type SandboxRecord } from "../store/sandbox-record.ts";
+
+type Needs = Pick<CriParts, "lifetime" | "live" | "log" | "netns" | "network" | "sandboxes">;
 
 const checkMs = 10_000;
 /** Plugins are programs: a few at a time leave the machine to the pods. */
@@ -14,31 +16,31 @@ const checksAtOnce = 2;
  * checks that of the running pods, whose interfaces, routes and rules may have suffered while nobody
  * looked. What is amiss is logged and shown in verbose status; the pod is left alone. Never rejects.
  */
-export async function recoverNetworks(facade: Facade): Promise<void> {
-  facade.ports.network.startCollecting(() => withNetwork(facade));
+export async function recoverNetworks(parts: Needs): Promise<void> {
+  parts.network.startCollecting(() => withNetwork(parts));
   const permits = new Semaphore(checksAtOnce);
-  const running = [...facade.sandboxes.list()].filter(
+  const running = [...parts.sandboxes.list()].filter(
     ({ network, state }) => network.kind === "up" && state.kind === "ready",
   );
   await Promise.all(
     running.map(async (record) => {
       using _permit = await permits.acquire();
-      if (!facade.lifetime.aborted) await check(facade, record);
+      if (!parts.lifetime.aborted) await check(parts, record);
     }),
   );
 }
 
-function* withNetwork(facade: Facade): Iterable<string> {
-  for (const { id, network } of facade.sandboxes.list()) {
+function* withNetwork({ sandboxes }: Pick<CriParts, "sandboxes">): Iterable<string> {
+  for (const { id, network } of sandboxes.list()) {
     if (network.kind === "up" || network.kind === "pending") yield id;
   }
 }
 
-async function check(facade: Facade, record: SandboxRecord): Promise<void> {
-  const { log, netns, network } = facade.ports;
+async function check(parts: Needs, record: SandboxRecord): Promise<void> {
+  const { log, netns, network } = parts;
   if (record.network.kind !== "up") return;
   const { netnsPath } = record.network;
-  using limit = deadline(checkMs, `checking the network of "${record.id}"`, facade.lifetime);
+  using limit = deadline(checkMs, `checking the network of "${record.id}"`, parts.lifetime);
   let found = "OK";
   try {
     if (await netns.isAlive(netnsPath))
@@ -48,8 +50,8 @@ async function check(facade: Facade, record: SandboxRecord): Promise<void> {
     found = error instanceof Error ? error.message : String(error);
   }
   // A pod that goes meanwhile has its network taken down under the check.
-  if (facade.lifetime.aborted || facade.sandboxes.get(record.id)?.network.kind !== "up") return;
-  const live = facade.live.of(record.id);
+  if (parts.lifetime.aborted || parts.sandboxes.get(record.id)?.network.kind !== "up") return;
+  const live = parts.live.of(record.id);
   if (live.ending) return;
   live.networkCheck = found;
   if (found !== "OK")

@@ -2,21 +2,24 @@
 import { chunksOf } from "../convert/chunks.ts";
 import { toContainer } from "../convert/container.ts";
 import { selectContainers } from "../convert/select-records.ts";
-import type { Facade, Verb } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<CriParts, "containers">;
 
 /** ListContainers: from memory; the filter's parts are ANDed, an unknown id gives an empty list. */
-export function listContainers(facade: Facade): Verb<"ListContainers"> {
+export function listContainers({ containers }: Needs): Verb<"ListContainers"> {
   return ({ filter }) =>
-    Promise.resolve({ containers: selectContainers(facade, filter).map(toContainer) });
+    Promise.resolve({ containers: selectContainers(containers, filter).map(toContainer) });
 }
 
 /** StreamContainers: the same containers, each once, in messages of a bounded size. */
-export function streamContainers(facade: Facade): Verb<"StreamContainers"> {
+export function streamContainers({ containers }: Needs): Verb<"StreamContainers"> {
   return async function* ({ filter }, { signal }) {
-    const items = selectContainers(facade, filter).map(toContainer);
-    for (const containers of chunksOf(items, "runtime.v1.Container")) {
+    const items = selectContainers(containers, filter).map(toContainer);
+    for (const chunk of chunksOf(items, "runtime.v1.Container")) {
       signal.throwIfAborted();
-      yield { containers };
+      yield { containers: chunk };
     }
   };
 }

@@ -86,7 +86,7 @@ async function bringUp(
   );
   facade.containers.show(running);
   undo.keep();
-  watchContainer(facade, id, task, exit, oom);
+  watchContainer(facade, id, { task, exit, oom });
   facade.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Facade, Verb } from "../facade.ts";
+
 import { handlerFor } from "../handlers.ts";
+import type { CriParts } from "../parts.ts";
+import type { Verb } from "./verb.ts";
 
 /** RuntimeConfig: the cgroup driver; a kubelet asks once, at its start, and follows. */
-export function runtimeConfig(facade: Facade): Verb<"RuntimeConfig"> {
+export function runtimeConfig(parts: Pick<CriParts, "config">): Verb<"RuntimeConfig"> {
   return () => {
-    const { config } = handlerFor(facade.ports.config.runtime, "");
+    const { config } = handlerFor(parts.config.runtime, "");
     return Promise.resolve({
       linux: { cgroupDriver: config.systemdCgroup ? "SYSTEMD" : "CGROUPFS" },
     });
@@ -13,10 +15,10 @@ export function runtimeConfig(facade: Facade): Verb<"RuntimeConfig"> {
 }
 
 /** UpdateRuntimeConfig: the pod CIDR is CNI's business here, so it is only logged. */
-export function updateRuntimeConfig(facade: Facade): Verb<"UpdateRuntimeConfig"> {
+export function updateRuntimeConfig({ log }: Pick<CriParts, "log">): Verb<"UpdateRuntimeConfig"> {
   return (request) => {
     const podCidr = request.runtimeConfig?.networkConfig?.podCidr ?? "";
-    facade.ports.log.info({ podCidr }, "pod CIDR received; networks are configured by CNI files");
+    log.info({ podCidr }, "pod CIDR received; networks are configured by CNI files");
     return Promise.resolve({});
   };
 }

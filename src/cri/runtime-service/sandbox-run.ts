@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
-import type { Container, ExitHandle, Task } from "../../client/ports.ts";
+import type { Container } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
-import { watchSandbox } from "../container/exit-monitor.ts";
+import { type Watched, type WatchNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
-import type { Facade, Verb } from "../facade.ts";
-import { type Handler, handlerFor, type PodHandler } from "../handlers.ts";
+import { handlerFor, type PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
-import { UndoStack } from "../lifecycle/undo.ts";
+import type { Operation } from "../lifecycle/operation.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";
+import type { CriParts } from "../parts.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { assertReachable } from "../sandbox/reachable.ts";
 import { makeSandboxFiles, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
@@ -28,34 +26,69 @@ import {
 } from "../store/sandbox-record.ts";
 import { purgeContainer } from "../task/purge-task.ts";
 import { sandboxName, validSandboxConfig } from "../validate.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = WatchNeeds &
+  Pick<CriParts, "config" | "features" | "hostFacts" | "pauseRootfs" | "review" | "specs"> &
+  Pick<CriParts, "client" | "hostMounts" | "netns" | "network" | "paths" | "remover"> &
+  Pick<CriParts, "operations" | "sandboxes">;
 
 /** The kubelet gives RunPodSandbox four minutes. */
 const attemptMs = 240_000;
 
 /** RunPodSandbox: answers once the pod's environment is networked and its task runs. */
-export function runPodSandbox(facade: Facade): Verb<"RunPodSandbox"> {
+export function runPodSandbox(parts: Needs): Verb<"RunPodSandbox"> {
   return async (request, call) => {
-    const config = validSandboxConfig(request.config);
-    const { features, config: settings } = facade.ports;
-    const chosen = handlerFor(settings.runtime, request.runtimeHandler);
-    const handler = { ...chosen, features: features(chosen.name) };
-    const name = sandboxName(config.metadata);
-    const finished = finishedSandbox(facade, name, request);
+    const draft = draftOf(parts, request);
+    const { id, name } = draft;
+    const finished = finishedSandbox(parts, name, request);
     if (finished) return { podSandboxId: finished.id };
-    const attempt = (own: Cancellable): Promise<string> =>
-      bringUp(facade, { name, config, handler, requested: request.runtimeHandler }, own);
-    const podSandboxId = await facade.sandboxAttempts.run(name, request, attempt, call);
+    const podSandboxId = await parts.operations.perform(
+      {
+        rpc: "RunPodSandbox",
+        object: name,
+        joins: { request },
+        limit: { ms: attemptMs, what: `starting sandbox "${name}"` },
+        facts: { sandbox: id },
+      },
+      call,
+      (op) => bringUp(parts, op, draft),
+    );
     return { podSandboxId };
+  };
+}
+
+/** A sandbox that is being made. */
+interface Draft extends SandboxRecord {
+  readonly handler: PodHandler;
+}
+
+function draftOf(
+  { config: { runtime }, features }: Pick<Needs, "config" | "features">,
+  request: RunPodSandboxRequest,
+): Draft {
+  const config = validSandboxConfig(request.config);
+  const handler = handlerFor(runtime, request.runtimeHandler);
+  return {
+    id: newObjectId(),
+    name: sandboxName(config.metadata),
+    config,
+    runtimeHandler: request.runtimeHandler,
+    handler: { ...handler, features: features(handler.name) },
+    createdAtNanos: nowNanos(),
+    cgroupsPath: "",
+    network: { kind: "host" },
+    state: { kind: "creating" },
   };
 }
 
 /** What an earlier attempt of the same name made, if the request is the same. */
 function finishedSandbox(
-  facade: Facade,
+  { sandboxes }: Pick<Needs, "sandboxes">,
   name: string,
   request: RunPodSandboxRequest,
 ): SandboxRecord | undefined {
-  const record = facade.sandboxes.byName(name);
+  const record = sandboxes.byName(name);
   if (!record) return undefined;
   const isSame =
     record.runtimeHandler === request.runtimeHandler &&
@@ -65,43 +98,98 @@ function finishedSandbox(
   throw fault("ALREADY_EXISTS", `sandbox name "${name}" is held by sandbox "${record.id}", ${why}`);
 }
 
-interface Plan {
-  readonly name: string;
-  readonly config: SandboxRecord["config"];
-  readonly handler: PodHandler;
-  readonly requested: string;
+async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<string> {
+  const { id } = draft;
+  const networked = await prepare(parts, op, draft);
+  const { container, record } = await recordBoth(parts, op, networked);
+  const { ready, ...watched } = await run(parts, op, record, container);
+  parts.live.of(id).container = container;
+  parts.sandboxes.show(ready);
+  op.keep();
+  watchSandbox(parts, id, watched);
+  parts.publish({ type: "created", containerId: id, sandboxId: id });
+  parts.publish({ type: "started", containerId: id, sandboxId: id });
+  return id;
 }
 
-async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<string> {
-  using limit = deadline(attemptMs, `starting sandbox "${plan.name}"`, own.signal);
-  using op = facade.operations.claim("RunPodSandbox", plan.name);
-  const draft: SandboxRecord = {
-    id: newObjectId(),
-    name: plan.name,
-    config: plan.config,
-    runtimeHandler: plan.requested,
-    handler: plan.handler,
-    createdAtNanos: nowNanos(),
-    cgroupsPath: "",
-    network: { kind: "host" },
-    state: { kind: "creating" },
-  };
-  await using undo = new UndoStack(facade.ports.log.child({ sandbox: draft.id }));
-  const record = await prepare(facade, op, undo, draft, limit);
-  const { container, cgroupsPath } = await recordBoth(facade, op, undo, { ...plan, record }, limit);
-  const { made, ready } = await run(
-    facade,
-    op,
-    { record: { ...record, cgroupsPath }, handler: plan.handler, container },
-    limit,
+/** Files and network namespace. */
+async function prepare(parts: Needs, op: Operation, draft: Draft): Promise<Draft> {
+  const mappings = podMappings(parts, draft);
+  if (mappings !== undefined) {
+    await assertReachable(parts.config.state); // where its bundles are; all else is opened before it is entered
+  }
+  let record = draft;
+  op.undo("record", (_call, { failed }) => settleFailed(parts, record, failed));
+  op.undo("files", () => removeSandboxFiles(parts, draft.id));
+  const { paths, hostMounts, hostFacts } = parts;
+  const options = { paths, hostMounts, hostname: hostFacts.hostname, mappings };
+  await bothSettled(
+    () => op.run("files", () => makeSandboxFiles(draft, options)),
+    async () => {
+      if (usesHostNetwork(draft.config)) return;
+      record = await pinNetwork(parts, op, draft, mappings);
+    },
   );
-  facade.live.of(draft.id).container = container;
-  facade.sandboxes.show(ready);
-  undo.keep();
-  watchSandbox(facade, draft.id, made.task, made.exit);
-  facade.publish({ type: "created", containerId: draft.id, sandboxId: draft.id });
-  facade.publish({ type: "started", containerId: draft.id, sandboxId: draft.id });
-  return draft.id;
+  return record;
+}
+
+async function pinNetwork(
+  { netns, network }: Pick<Needs, "netns" | "network">,
+  op: Operation,
+  draft: Draft,
+  mappings: UserMappings | undefined,
+): Promise<Draft> {
+  const netnsPath = await op.run("netns", () => netns.create(draft.id, op, mappings));
+  op.undo("netns", (call) => netns.remove(netnsPath, call));
+  op.undo("network", (call) => network.teardown(networkRequest(draft, netnsPath), call));
+  return { ...draft, network: { kind: "pending", netnsPath } };
+}
+
+/**
+ * The two records, made durable together: ours, by which a crash's remains are found, and containerd's
+ * with the spec. All before CNI: its plugins are programs, and starting them holds this thread up.
+ */
+async function recordBoth(
+  parts: Needs,
+  op: Operation,
+  record: Draft,
+): Promise<{ readonly container: Container; readonly record: Draft }> {
+  const { client, config: settings, review, sandboxes, specs } = parts;
+  const { id, config, handler } = record;
+  const built = await op.run("spec", () =>
+    specs.sandbox({
+      id,
+      config,
+      netnsPath: netnsPathOf(record),
+      handler: handler.config,
+      features: handler.features,
+      cri: settings.cri,
+      host: parts.hostFacts,
+      files: parts.paths.sandboxFiles(id),
+      pauseRootfs: parts.pauseRootfs,
+    }),
+  );
+  const spec =
+    review === undefined
+      ? built
+      : await op.run("plugins", () => review.sandbox({ id, config, spec: built }, op));
+  op.undo("task", (call) => purgeContainer(client, id, undefined, call));
+  const init = containerRecordInit({
+    id,
+    kind: "sandbox",
+    labels: config.labels,
+    image: settings.cri.sandboxImage,
+    handler,
+    spec,
+    sandboxId: "",
+  });
+  const [container] = await op.run("records", () =>
+    bothSettled(
+      () => client.newContainer(init, op),
+      () => sandboxes.write(record),
+    ),
+  );
+  return { container, record: { ...record, cgroupsPath: spec.linux.cgroupsPath ?? "" } };
 }
 
 /**
@@ -110,86 +198,34 @@ async function bringUp(facade: Facade, plan: Plan, own: Cancellable): Promise<st
  * start; recovery takes a sandbox back of which only one of the two came to its end.
  */
 async function run(
-  facade: Facade,
+  parts: Needs,
   op: Operation,
-  plan: {
-    readonly record: SandboxRecord;
-    readonly handler: Handler;
-    readonly container: Container;
-  },
-  limit: Cancellable,
-): Promise<{ readonly made: SandboxTask; readonly ready: SandboxRecord }> {
+  record: Draft,
+  container: Container,
+): Promise<Watched & { readonly ready: SandboxRecord }> {
   const failure = new AbortController();
-  const signal = AbortSignal.any([limit.signal, failure.signal]);
-  const creating = createTask(facade, op, plan, plan.container, limit);
+  const signal = AbortSignal.any([op.signal, failure.signal]);
+  const creating = createTask(parts, op, record, container);
   const [made, ready] = await bothSettled(
     async () => {
       const made = await creating;
-      await op.run("start", () => made.task.start(limit));
+      await op.run("start", () => made.task.start(op));
       return made;
     },
     async () => {
-      const network = await setUpNetwork(facade, op, plan.record, { signal });
+      const network = await setUpNetwork(parts, op, record, { signal });
       const { pid } = (await creating).task;
-      const ready: SandboxRecord = { ...plan.record, network, state: { kind: "ready", pid } };
-      await op.run("store", () => facade.sandboxes.write(ready));
+      const ready: SandboxRecord = { ...record, network, state: { kind: "ready", pid } };
+      await op.run("store", () => parts.sandboxes.write(ready));
       return ready;
     },
     (error) => failure.abort(error),
   );
-  return { made, ready };
-}
-
-/** Files and network namespace. */
-async function prepare(
-  facade: Facade,
-  op: Operation,
-  undo: UndoStack,
-  draft: SandboxRecord,
-  call: Cancellable,
-): Promise<SandboxRecord> {
-  const { ports, paths } = facade;
-  const mappings = podMappings(facade, draft);
-  if (mappings !== undefined) {
-    await assertReachable(ports.config.state); // where its bundles are; all else is opened before it is entered
-  }
-  let record = draft;
-  undo.add("record", () => settleFailed(facade, record, undo.failed));
-  undo.add("files", () => removeSandboxFiles(draft.id, paths, ports));
-  await bothSettled(
-    () =>
-      op.run("files", () =>
-        makeSandboxFiles(draft, {
-          paths,
-          hostMounts: ports.hostMounts,
-          hostname: ports.hostFacts.hostname,
-          mappings,
-        }),
-      ),
-    async () => {
-      if (usesHostNetwork(draft.config)) return;
-      record = await pinNetwork(facade, op, undo, { draft, mappings }, call);
-    },
-  );
-  return record;
-}
-
-async function pinNetwork(
-  facade: Facade,
-  op: Operation,
-  undo: UndoStack,
-  { draft, mappings }: { draft: SandboxRecord; mappings: UserMappings | undefined },
-  call: Cancellable,
-): Promise<SandboxRecord> {
-  const { netns, network } = facade.ports;
-  const netnsPath = await op.run("netns", () => netns.create(draft.id, call, mappings));
-  undo.add("netns", (own) => netns.remove(netnsPath, own));
-  undo.add("network", (own) => network.teardown(networkRequest(draft, netnsPath), own));
-  return { ...draft, network: { kind: "pending", netnsPath } };
+  return { ...made, ready };
 }
 
 async function setUpNetwork(
-  facade: Facade,
+  { network: pods }: Pick<Needs, "network">,
   op: Operation,
   record: SandboxRecord,
   call: Cancellable,
@@ -197,97 +233,38 @@ async function setUpNetwork(
   const { network } = record;
   if (network.kind !== "pending") return network;
   const { netnsPath } = network;
-  const result = await op.run("network", () =>
-    facade.ports.network.setup(networkRequest(record, netnsPath), call),
-  );
+  const result = await op.run("network", () => pods.setup(networkRequest(record, netnsPath), call));
   return { kind: "up", netnsPath, ...result };
 }
 
-/**
- * The two records, made durable together: ours, by which a crash's remains are found, and containerd's
- * with the spec. All before CNI: its plugins are programs, and starting them holds this thread up.
- */
-async function recordBoth(
-  facade: Facade,
-  op: Operation,
-  undo: UndoStack,
-  plan: Plan & { readonly record: SandboxRecord },
-  call: Cancellable,
-): Promise<{ readonly container: Container; readonly cgroupsPath: string }> {
-  const { ports, sandboxes } = facade;
-  const { record, handler } = plan;
-  const { id, config } = record;
-  const built = await op.run("spec", () =>
-    ports.specs.sandbox({
-      id,
-      config,
-      netnsPath: netnsPathOf(record),
-      handler: handler.config,
-      features: handler.features,
-      cri: ports.config.cri,
-      host: ports.hostFacts,
-      files: facade.paths.sandboxFiles(id),
-      pauseRootfs: ports.pauseRootfs,
-    }),
-  );
-  const { review } = ports;
-  const spec =
-    review === undefined
-      ? built
-      : await op.run("plugins", () => review.sandbox({ id, config, spec: built }, call));
-  undo.add("task", (own) => purgeContainer(ports.client, id, undefined, own));
-  const init = containerRecordInit({
-    id,
-    kind: "sandbox",
-    labels: config.labels,
-    image: ports.config.cri.sandboxImage,
-    handler,
-    spec,
-    sandboxId: "",
-  });
-  const [container] = await op.run("records", () =>
-    bothSettled(
-      () => ports.client.newContainer(init, call),
-      () => sandboxes.write(record),
-    ),
-  );
-  return { container, cgroupsPath: spec.linux.cgroupsPath ?? "" };
-}
-
-interface SandboxTask {
-  readonly task: Task;
-  readonly exit: ExitHandle;
-}
-
 async function createTask(
-  facade: Facade,
+  parts: Needs,
   op: Operation,
-  { handler, record }: { readonly handler: Handler; readonly record: SandboxRecord },
+  record: Draft,
   container: Container,
-  call: Cancellable,
-): Promise<SandboxTask> {
-  const { ports } = facade;
-  const isMapped = podMappings(facade, record) !== undefined;
+): Promise<Watched> {
+  const isMapped = podMappings(parts, record) !== undefined;
   const rootfs = isMapped
-    ? [{ type: "bind", source: ports.pauseRootfs, target: "", options: ["rbind", "ro"] }]
+    ? [{ type: "bind", source: parts.pauseRootfs, target: "", options: ["rbind", "ro"] }]
     : [];
+  const runtimePath = record.handler.config.shim;
   const task = await op.run("shim", () =>
-    container.newTask({ io: nullIo, runtimePath: handler.config.shim, rootfs }, call),
+    container.newTask({ io: nullIo, runtimePath, rootfs }, op),
   );
-  return { task, exit: await task.wait({ signal: facade.lifetime }) };
+  return { task, exit: await task.wait({ signal: parts.lifetime }) };
 }
 
 /** The last step of undoing: the record goes, unless something is left that Remove must retry. */
 async function settleFailed(
-  facade: Facade,
+  { live, sandboxes }: Pick<Needs, "live" | "sandboxes">,
   record: SandboxRecord,
   failed: readonly string[],
 ): Promise<void> {
-  facade.live.delete(record.id);
-  if (failed.length === 0) return facade.sandboxes.delete(record.id);
+  live.delete(record.id);
+  if (failed.length === 0) return sandboxes.delete(record.id);
   const reason = `its start failed and could not be undone: ${failed.join(", ")}`;
   const networkLeft = failed.includes("network") || failed.includes("netns");
-  return facade.sandboxes.put({
+  return sandboxes.put({
     ...record,
     network: record.network.kind === "pending" && !networkLeft ? { kind: "down" } : record.network,
     state: { kind: "notReady", reason },

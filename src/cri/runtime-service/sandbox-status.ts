@@ -4,37 +4,44 @@ import { nowNanos } from "../../base/now.ts";
 import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
-import { containersOf, type Facade, type Verb } from "../facade.ts";
 import { describeOptions } from "../handlers.ts";
+import type { CriParts } from "../parts.ts";
 import { podHandler } from "../sandbox/pod-handler.ts";
+import { containersOf } from "../store/container-record.ts";
 import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
 import { absentAsUndefined } from "../task/purge-task.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<
+  CriParts,
+  "client" | "config" | "containers" | "features" | "live" | "netns" | "sandboxes"
+>;
 
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
-export function podSandboxStatus(facade: Facade): Verb<"PodSandboxStatus"> {
+export function podSandboxStatus(parts: Needs): Verb<"PodSandboxStatus"> {
   return async (request, call) => {
-    const record = facade.sandboxes.require(request.podSandboxId);
-    const info = request.verbose ? await describe(facade, record, call.signal) : {};
+    const record = parts.sandboxes.require(request.podSandboxId);
+    const info = request.verbose ? await describe(parts, record, call.signal) : {};
     return {
       status: toPodSandboxStatus(record),
       info,
-      containersStatuses: toContainerStatuses(containersOf(facade, record.id)),
+      containersStatuses: toContainerStatuses(containersOf(parts.containers, record.id)),
       timestamp: nowNanos(),
     };
   };
 }
 
 async function describe(
-  facade: Facade,
+  parts: Needs,
   record: SandboxRecord,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
-  const { client, config, netns } = facade.ports;
-  const handler = podHandler(facade, record);
+  const { client, config, netns } = parts;
+  const handler = podHandler(parts, record);
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   const netnsPath = netnsPathOf(record);
   const isReady = record.state.kind === "ready";
-  const { networkCheck } = facade.live.of(record.id);
+  const { networkCheck } = parts.live.of(record.id);
   return verboseInfo({
     pid: record.state.kind === "ready" ? record.state.pid : 0,
     processStatus: isReady ? "running" : "deleted",

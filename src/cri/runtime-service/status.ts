@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RuntimeConditionInit, RuntimeHandlerInit } from "../../gen/cri.gen.ts";
-import type { Facade, Verb } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<
+  CriParts,
+  | "config"
+  | "features"
+  | "flawedRuntimes"
+  | "memory"
+  | "network"
+  | "operations"
+  | "reloads"
+  | "remover"
+  | "specs"
+>;
 
 /** Status: whether pods can run here, and what each runtime handler can do. */
-export function status(facade: Facade): Verb<"Status"> {
+export function status(parts: Needs): Verb<"Status"> {
   return (request) => {
-    const runtimeHandlers = handlers(facade);
+    const runtimeHandlers = handlers(parts);
     // A pod with a user namespace may have the node's network wherever it may have one at all.
     const userNamespacesHostNetwork = runtimeHandlers.some((it) => it.features?.userNamespaces);
     return Promise.resolve({
-      status: { conditions: conditions(facade) },
+      status: { conditions: conditions(parts.network) },
       runtimeHandlers,
       features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork },
-      info: request.verbose ? describe(facade) : {},
+      info: request.verbose ? describe(parts) : {},
     });
   };
 }
 
-function conditions(facade: Facade): RuntimeConditionInit[] {
-  const { ready, reason, message } = facade.ports.network.status();
+function conditions(network: Needs["network"]): RuntimeConditionInit[] {
+  const { ready, reason, message } = network.status();
   return [
     { type: "RuntimeReady", status: true },
     ready
@@ -28,8 +42,7 @@ function conditions(facade: Facade): RuntimeConditionInit[] {
 }
 
 /** The default handler also under "": that is where a kubelet looks for a pod without a class. */
-function handlers(facade: Facade): RuntimeHandlerInit[] {
-  const { config, features } = facade.ports;
+function handlers({ config, features }: Pick<Needs, "config" | "features">): RuntimeHandlerInit[] {
   const entry = (name: string, handler: string): RuntimeHandlerInit => {
     const { recursiveReadOnlyMounts, userNamespaces } = features(handler);
     return { name, features: { recursiveReadOnlyMounts, userNamespaces } };
@@ -41,18 +54,18 @@ function handlers(facade: Facade): RuntimeHandlerInit[] {
 /** An answer has its bounds; the metric counts all. */
 const mostStuckShown = 100;
 
-function describe(facade: Facade): Record<string, string> {
-  const { config, memory, network, reloads, remover, specs } = facade.ports;
+function describe(parts: Needs): Record<string, string> {
+  const { config, memory, network, reloads, remover, specs } = parts;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify(config),
     configReload: JSON.stringify(reloads?.() ?? null),
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
-    operations: JSON.stringify(facade.operations.list()),
+    operations: JSON.stringify(parts.operations.list()),
     memory: JSON.stringify(memory?.() ?? null),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
-    flawedRuntimes: JSON.stringify(facade.ports.flawedRuntimes?.() ?? []),
+    flawedRuntimes: JSON.stringify(parts.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
   };
 }

@@ -11,12 +11,16 @@ import type { Image } from "../../images/ports.ts";
 import { rootLabel } from "../../metadata/references.ts";
 import { LayeredTree } from "../../oci/rootfs/layered-tree.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
-import type { PrepareOptions, SnapshotInfo } from "../../snapshots/ports.ts";
-import type { Facade } from "../facade.ts";
+import type { PrepareOptions, SnapshotInfo, Snapshotter } from "../../snapshots/ports.ts";
+import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { absentAsUndefined } from "../task/purge-task.ts";
+import type { HandlerNeeds } from "./pod-handler.ts";
 import { podMappings } from "./pod-mappings.ts";
+
+export type VolumeNeeds = HandlerNeeds &
+  Pick<CriParts, "hostMounts" | "images" | "operations" | "paths" | "sandboxes" | "snapshotter">;
 
 /** Snapshots of this kind belong to the sandbox that their other label names. */
 export const imageVolumeKind = "image-volume";
@@ -31,16 +35,16 @@ const failed = "ImageVolumeMountFailed";
  * image or the sub path is not there, INVALID_ARGUMENT when the sub path leads out.
  */
 export async function imageVolumePath(
-  facade: Facade,
+  parts: VolumeNeeds,
   sandboxId: string,
   { image, imageSubPath }: Mount,
   call: Cancellable,
 ): Promise<string> {
   try {
     const name = image?.image ?? "";
-    const found = facade.ports.images.find(name);
+    const found = parts.images.find(name);
     if (!found) throw fault("NOT_FOUND", `image "${name}" is not present on this node`);
-    const folder = await mounted(facade, facade.sandboxes.require(sandboxId), found, call);
+    const folder = await mounted(parts, parts.sandboxes.require(sandboxId), found, call);
     return imageSubPath === "" ? folder : await below(folder, imageSubPath, name);
   } catch (error) {
     const { code, message } = toFault(error);
@@ -50,16 +54,16 @@ export async function imageVolumePath(
 
 /** Unmounts a sandbox's image volumes and removes their snapshots. Idempotent. */
 export async function removeImageVolumes(
-  facade: Facade,
+  parts: Pick<CriParts, "hostMounts" | "images" | "paths" | "snapshotter">,
   sandboxId: string,
   call: Cancellable,
 ): Promise<void> {
-  const { snapshotter, images, hostMounts } = facade.ports;
+  const { snapshotter, images, hostMounts } = parts;
   const volumes = snapshotter
     .list(criNamespace)
     .filter((snapshot) => sandboxOfVolume(snapshot) === sandboxId);
   if (volumes.length === 0) return;
-  await hostMounts.unmountBelow(facade.paths.imageVolumes(sandboxId));
+  await hostMounts.unmountBelow(parts.paths.imageVolumes(sandboxId));
   await Promise.all(
     volumes.map(({ name }) =>
       absentAsUndefined(() => snapshotter.remove(criNamespace, name, call)),
@@ -74,28 +78,28 @@ export function sandboxOfVolume({ labels }: Pick<SnapshotInfo, "labels">): strin
 }
 
 async function mounted(
-  facade: Facade,
+  parts: VolumeNeeds,
   sandbox: SandboxRecord,
   image: Image,
   call: Cancellable,
 ): Promise<string> {
   const { chainId } = image;
   const name = chainId.replace(/^.*:/, "");
-  const target = path.join(facade.paths.imageVolumes(sandbox.id), name);
+  const target = path.join(parts.paths.imageVolumes(sandbox.id), name);
   const key = `${sandbox.id}-${name}`;
   const labels = {
     [kindLabel]: imageVolumeKind,
     [sandboxLabel]: sandbox.id,
     [rootLabel]: "true",
-    ...mappingLabels(podMappings(facade, sandbox)),
+    ...mappingLabels(podMappings(parts, sandbox)),
   };
   // Two containers of a pod may want the same image at once.
-  await facade.operations.join(
+  await parts.operations.join(
     imageVolumeKind,
     key,
     async (own) => {
       if ((await mountsHolding([target])).at(target) !== undefined) return;
-      const { images, snapshotter, hostMounts } = facade.ports;
+      const { images, snapshotter, hostMounts } = parts;
       await images.unpack(image, own);
       await mkdir(target, { recursive: true, mode: 0o700 });
       const view = await viewOf(snapshotter, key, chainId, { labels, signal: own.signal });
@@ -107,11 +111,11 @@ async function mounted(
 }
 
 async function viewOf(
-  snapshotter: Facade["ports"]["snapshotter"],
+  snapshotter: Snapshotter,
   key: string,
   chainId: string,
   options: PrepareOptions & Cancellable,
-): Promise<ReturnType<typeof snapshotter.mounts>> {
+): Promise<ReturnType<Snapshotter["mounts"]>> {
   try {
     return await snapshotter.view(criNamespace, key, chainId, options);
   } catch (error) {

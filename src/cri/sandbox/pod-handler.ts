@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
-import type { Facade } from "../facade.ts";
 import { handlerFor, type PodHandler } from "../handlers.ts";
+import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
+
+export type HandlerNeeds = Pick<CriParts, "config" | "features">;
 
 /**
  * The handler that a pod was made with. While its configuration is still the same, what its OCI runtime
@@ -10,22 +12,25 @@ import type { SandboxRecord } from "../store/sandbox-record.ts";
  * record it have what is configured under the name; NOT_FOUND when that is nothing.
  */
 export function podHandler(
-  { ports }: Facade,
+  { config, features }: HandlerNeeds,
   { handler, runtimeHandler }: Pick<SandboxRecord, "handler" | "runtimeHandler">,
 ): PodHandler {
-  const { runtime } = ports.config;
+  const { runtime } = config;
   if (handler === undefined) {
     const now = handlerFor(runtime, runtimeHandler);
-    return { ...now, features: ports.features(now.name) };
+    return { ...now, features: features(now.name) };
   }
   const now = Object.hasOwn(runtime.handlers, handler.name)
     ? runtime.handlers[handler.name]
     : undefined;
   if (!isDeepStrictEqual(now, handler.config)) return handler;
-  return { ...handler, features: ports.features(handler.name) };
+  return { ...handler, features: features(handler.name) };
 }
 
 /** That of a container's pod; the default one where the pod is gone. */
-export function handlerOfPod(facade: Facade, sandboxId: string): PodHandler {
-  return podHandler(facade, facade.sandboxes.get(sandboxId) ?? { runtimeHandler: "" });
+export function handlerOfPod(
+  parts: HandlerNeeds & Pick<CriParts, "sandboxes">,
+  sandboxId: string,
+): PodHandler {
+  return podHandler(parts, parts.sandboxes.get(sandboxId) ?? { runtimeHandler: "" });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { type ValidSandboxConfig, validSandboxConfig } from "../validate.ts";
 
@@ -13,14 +13,17 @@ export interface ReadySandbox {
 }
 
 /** NOT_FOUND when there is no such sandbox; FAILED_PRECONDITION when it is not ready, or stopping. */
-export function readySandbox(facade: Facade, idOrPrefix: string): ReadySandbox {
-  const record = facade.sandboxes.require(idOrPrefix);
+export function readySandbox(
+  { live, sandboxes }: Pick<CriParts, "live" | "sandboxes">,
+  idOrPrefix: string,
+): ReadySandbox {
+  const record = sandboxes.require(idOrPrefix);
   const { id, state } = record;
   if (state.kind !== "ready") {
     const reason = state.kind === "notReady" ? `: ${state.reason}` : "";
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready${reason}`);
   }
-  if (facade.live.of(id).ending) {
+  if (live.of(id).ending) {
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready: it is being stopped`);
   }
   return { id, pid: state.pid, config: validSandboxConfig(record.config), record };

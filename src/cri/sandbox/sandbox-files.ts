@@ -3,9 +3,9 @@ import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
 import type { DNSConfig, PodSandboxConfig } from "../../gen/cri.gen.ts";
-import type { RemovesTrees } from "../../trees/ports.ts";
 import { podHostname } from "../oci-spec/pod-hostname.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";
+import type { CriParts } from "../parts.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
 
@@ -53,9 +53,8 @@ export async function makeSandboxFiles(
 
 /** Unmounts /dev/shm and removes the folders. No error when nothing is there, or when something is held. */
 export async function removeSandboxFiles(
+  { paths, hostMounts, remover }: Pick<CriParts, "paths" | "hostMounts" | "remover">,
   id: string,
-  paths: CriPaths,
-  { hostMounts, remover }: { readonly hostMounts: HostMounts; readonly remover: RemovesTrees },
 ): Promise<void> {
   const [durable, volatile] = paths.sandbox(id);
   // What stays mounted for some reason is detached when its turn comes; the pod shall go now.

@@ -2,11 +2,10 @@
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { settlesWithin, unlessAborted } from "../../base/waits.ts";
-import { containersOf, type Facade } from "../facade.ts";
-import { awaitAct } from "../lifecycle/acts.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
-import type { ContainerRecord } from "../store/container-record.ts";
+import type { Operation } from "../lifecycle/operation.ts";
+import type { CriParts } from "../parts.ts";
+import { containersOf } from "../store/container-record.ts";
 import {
   becomeNotReady,
   netnsPathOf,
@@ -15,8 +14,15 @@ import {
   withoutNetwork,
 } from "../store/sandbox-record.ts";
 import { killNow, purgeTask } from "../task/purge-task.ts";
-import { stopContainerTask } from "../task/stop-task.ts";
+import { type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
 import { removeImageVolumes } from "./image-volumes.ts";
+
+export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
+export type TakeDownNeeds = StopNeeds &
+  Pick<
+    CriParts,
+    "hostMounts" | "images" | "log" | "netns" | "network" | "paths" | "sandboxes" | "snapshotter"
+  >;
 
 /**
  * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would
@@ -33,26 +39,25 @@ const containersMs = 5_000;
  * fails nothing here: a broken plugin must not keep a pod from ending.
  */
 export async function takeDownSandbox(
-  facade: Facade,
+  parts: TakeDownNeeds,
   op: Operation,
   id: string,
-  call: Cancellable,
 ): Promise<void> {
-  facade.live.of(id).ending = true;
+  parts.live.of(id).ending = true;
   await bothSettled(
     async () => {
       const stopContainers = (): Promise<void> =>
         op.run("containers", () =>
-          settled(containersOf(facade, id).map((record) => stopAtOnce(facade, record, call))),
+          settled(containersOf(parts.containers, id).map((it) => stopAtOnce(parts, it.id, op))),
         );
       const stopping = stopContainers();
       await settlesWithin(stopping, containersMs);
-      await op.run("task", () => stopSandboxTask(facade, id, call));
+      await op.run("task", () => stopSandboxTask(parts, id, op));
       // The end of a shim that held them has ended them too.
       await stopping.catch(stopContainers);
-      await op.run("image volumes", () => removeImageVolumes(facade, id, call));
+      await op.run("image volumes", () => removeImageVolumes(parts, id, op));
     },
-    () => op.run("network", () => takeDownNetwork(facade, id, call)),
+    () => op.run("network", () => takeDownNetwork(parts, id, op)),
   );
 }
 
@@ -64,35 +69,31 @@ export async function settled(work: readonly Promise<unknown>[]): Promise<void> 
 }
 
 /** Kills a container if it runs, or will in a moment. */
-export async function stopAtOnce(
-  facade: Facade,
-  record: ContainerRecord,
-  call: Cancellable,
-): Promise<void> {
-  await awaitAct(facade, "start", record.id, call);
-  const current = facade.containers.get(record.id);
+export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable): Promise<void> {
+  await parts.operations.ended("StartContainer", id, call);
+  const current = parts.containers.get(id);
   if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
-  await stopContainerTask(facade, current, 0, call);
+  await stopContainerTask(parts, current, 0, call);
 }
 
-async function stopSandboxTask(facade: Facade, id: string, call: Cancellable): Promise<void> {
-  const live = facade.live.of(id);
+async function stopSandboxTask(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {
+  const live = parts.live.of(id);
   if (live.task && live.exited) {
     if (!live.hasExited) await killNow(live.task, call);
     await unlessAborted(live.exited, call.signal);
   } else {
-    await purgeTask(facade.ports.client, id, live.container, call);
+    await purgeTask(parts.client, id, live.container, call);
   }
-  await facade.sandboxes.update(id, (record) => becomeNotReady(record, "it was stopped"));
+  await parts.sandboxes.update(id, (record) => becomeNotReady(record, "it was stopped"));
 }
 
-async function takeDownNetwork(facade: Facade, id: string, call: Cancellable): Promise<void> {
-  const record = facade.sandboxes.get(id);
+async function takeDownNetwork(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {
+  const record = parts.sandboxes.get(id);
   if (!record) return;
   const { kind } = record.network;
   if (kind === "host" || kind === "down") return;
-  const isDown = await tryTakeDown(facade, record, call);
-  await facade.sandboxes.update(id, (current) => {
+  const isDown = await tryTakeDown(parts, record, call);
+  await parts.sandboxes.update(id, (current) => {
     if (isDown) return withoutNetwork(current);
     const netnsPath = netnsPathOf(current);
     return { ...current, network: { kind: "pending", netnsPath } };
@@ -100,11 +101,10 @@ async function takeDownNetwork(facade: Facade, id: string, call: Cancellable): P
 }
 
 async function tryTakeDown(
-  facade: Facade,
+  { live, log, netns, network }: Pick<TakeDownNeeds, "live" | "log" | "netns" | "network">,
   record: SandboxRecord,
   call: Cancellable,
 ): Promise<boolean> {
-  const { netns, network, log } = facade.ports;
   const path = netnsPathOf(record);
   let isDown = true;
   try {
@@ -121,6 +121,6 @@ async function tryTakeDown(
     isDown = false;
     log.warn({ err: error, sandbox: record.id, path }, "network namespace could not be removed");
   }
-  if (!isDown) facade.live.of(record.id).networkFailures += 1;
+  if (!isDown) live.of(record.id).networkFailures += 1;
   return isDown;
 }

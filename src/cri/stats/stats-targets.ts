@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
 import { codec } from "../../rpc/codec.ts";
-import { containersOf, type Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import type { PodStatsTarget, StatsTarget } from "../ports.ts";
-import type { ContainerRecord } from "../store/container-record.ts";
+import { type ContainerRecord, containersOf } from "../store/container-record.ts";
 import { netnsPathOf, type SandboxRecord } from "../store/sandbox-record.ts";
 
+export type StatsTargetNeeds = Pick<CriParts, "config" | "containers" | "sandboxes">;
+
 /** A container as cgroup readers want it. */
-export function containerStatsTarget(facade: Facade, record: ContainerRecord): StatsTarget {
-  const sandbox = facade.sandboxes.get(record.sandboxId);
+export function containerStatsTarget(
+  { sandboxes }: Pick<CriParts, "sandboxes">,
+  record: ContainerRecord,
+): StatsTarget {
+  const sandbox = sandboxes.get(record.sandboxId);
   return {
     id: record.id,
     sandboxId: record.sandboxId,
@@ -28,28 +33,31 @@ export function containerStatsTarget(facade: Facade, record: ContainerRecord): S
 }
 
 /** What runs now: ready sandboxes and running containers, for metrics. From memory. */
-export function runningTargets(facade: Facade): StatsTarget[] {
-  const sandboxes = [...facade.sandboxes.list()]
+export function runningTargets(parts: StatsTargetNeeds): StatsTarget[] {
+  const sandboxes = [...parts.sandboxes.list()]
     .filter(({ state }) => state.kind === "ready")
-    .map((record) => sandboxTarget(facade, record));
-  const containers = [...facade.containers.list()]
+    .map((record) => sandboxTarget(parts, record));
+  const containers = [...parts.containers.list()]
     .filter(({ state }) => state.kind === "running")
-    .map((record) => containerStatsTarget(facade, record));
+    .map((record) => containerStatsTarget(parts, record));
   return [...sandboxes, ...containers];
 }
 
 /** A sandbox with what runs in it. */
-export function podStatsTarget(facade: Facade, record: SandboxRecord): PodStatsTarget {
+export function podStatsTarget(parts: StatsTargetNeeds, record: SandboxRecord): PodStatsTarget {
   return {
-    sandbox: sandboxTarget(facade, record),
+    sandbox: sandboxTarget(parts, record),
     cgroupParent: record.config.linux?.cgroupParent ?? "",
-    containers: containersOf(facade, record.id)
+    containers: containersOf(parts.containers, record.id)
       .filter(({ state }) => state.kind === "running")
-      .map((container) => containerStatsTarget(facade, container)),
+      .map((container) => containerStatsTarget(parts, container)),
   };
 }
 
-function sandboxTarget(facade: Facade, record: SandboxRecord): StatsTarget {
+function sandboxTarget(
+  { config: settings }: Pick<CriParts, "config">,
+  record: SandboxRecord,
+): StatsTarget {
   const { config, state } = record;
   return {
     id: record.id,
@@ -59,7 +67,7 @@ function sandboxTarget(facade: Facade, record: SandboxRecord): StatsTarget {
     attempt: config.metadata?.attempt ?? 0,
     labels: config.labels,
     annotations: config.annotations,
-    image: facade.ports.config.cri.sandboxImage,
+    image: settings.cri.sandboxImage,
     pid: state.kind === "ready" ? state.pid : 0,
     cgroupsPath: record.cgroupsPath,
     startedAtNanos: record.createdAtNanos,

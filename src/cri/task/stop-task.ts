@@ -3,10 +3,12 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { within } from "../../base/waits.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { becomeExited, type ContainerRecord, describeState } from "../store/container-record.ts";
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
+
+export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "live">;
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
 const killBoundMs = 30_000;
@@ -19,15 +21,15 @@ const killAgainMs = 5_000;
  * sent once. Answers when the record shows the exit. DEADLINE_EXCEEDED when SIGKILL does not end it.
  */
 export async function stopContainerTask(
-  facade: Facade,
+  parts: StopTaskNeeds,
   record: ContainerRecord,
   graceMs: number,
   call: Cancellable,
 ): Promise<void> {
   const { id } = record;
-  const live = facade.live.of(id);
+  const live = parts.live.of(id);
   const { task, exited } = live;
-  if (!task || !exited) return stopUnwatched(facade, record, call);
+  if (!task || !exited) return stopUnwatched(parts, record, call);
   if (graceMs > 0) {
     let asked = Promise.resolve();
     if (!live.stopSignalled) {
@@ -57,11 +59,11 @@ export async function stopContainerTask(
 
 /** A container that nobody watches: of unknown state, or whose recovery failed. */
 async function stopUnwatched(
-  facade: Facade,
+  parts: StopTaskNeeds,
   record: ContainerRecord,
   call: Cancellable,
 ): Promise<void> {
-  const { client } = facade.ports;
+  const { client } = parts;
   try {
     const container = await client.loadContainer(record.id, call);
     await endTask(await container.task(call), call);
@@ -69,7 +71,7 @@ async function stopUnwatched(
     if (!isFault(error, "NOT_FOUND")) throw error;
   }
   const message = `state was ${describeState(record.state)} when it was stopped`;
-  await facade.containers.update(record.id, (current) =>
+  await parts.containers.update(record.id, (current) =>
     becomeExited(current, {
       exitCode: 255,
       finishedAtNanos: nowNanos(),
