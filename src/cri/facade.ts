@@ -3,7 +3,6 @@ import type { ContainerConfig, RunPodSandboxRequest } from "../gen/cri.gen.ts";
 import { Attempts } from "./lifecycle/attempts.ts";
 import { type CriParts, createParts } from "./parts.ts";
 import type { RuntimeServicePorts } from "./ports.ts";
-import { type ContainerRecord, containersOf as ofSandbox } from "./store/container-record.ts";
 
 export type { Verb } from "./runtime-service/verb.ts";
 
@@ -27,12 +26,4 @@ export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal):
     sandboxAttempts: new Attempts<RunPodSandboxRequest>(lifetime),
     containerAttempts: new Attempts<CreateRequest>(lifetime),
   });
-}
-
-/** The containers of a sandbox, as records. */
-export function containersOf(
-  { containers }: Pick<Facade, "containers">,
-  sandboxId: string,
-): ContainerRecord[] {
-  return ofSandbox(containers, sandboxId);
 }
