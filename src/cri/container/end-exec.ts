@@ -5,7 +5,7 @@ import { within } from "../../base/waits.ts";
 import type { Process } from "../../client/ports.ts";
 import type { CriParts } from "../parts.ts";
 
-type Logs = Pick<CriParts, "log">;
+export type EndExecNeeds = Pick<CriParts, "log">;
 
 const sigkill = 9;
 /** How long a killed process may take to go before we go on without it. */
@@ -13,7 +13,7 @@ const killedMs = 5_000;
 
 /** Kills an exec and waits for its end, for a while. Never throws. */
 export async function killExec(
-  { log }: Logs,
+  { log }: EndExecNeeds,
   process: Process,
   exited: Promise<unknown>,
 ): Promise<void> {
@@ -28,7 +28,7 @@ export async function killExec(
 }
 
 /** Deletes an exec that has ended. Never throws; its io is disposed whatever happens. */
-export async function deleteExec({ log }: Logs, process: Process): Promise<void> {
+export async function deleteExec({ log }: EndExecNeeds, process: Process): Promise<void> {
   try {
     await process.delete({ signal: cleanupDeadline() });
   } catch (error) {
@@ -39,7 +39,7 @@ export async function deleteExec({ log }: Logs, process: Process): Promise<void>
   }
 }
 
-async function closeIo({ log }: Logs, process: Process): Promise<void> {
+async function closeIo({ log }: EndExecNeeds, process: Process): Promise<void> {
   try {
     await process.io?.[Symbol.asyncDispose]();
   } catch (error) {

@@ -13,7 +13,9 @@ import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
 import type { LiveContainer } from "./live-containers.ts";
 
-export type WatchNeeds = Pick<CriParts, "lifetime" | "live" | "log" | "publish">;
+type WatchNeeds = Pick<CriParts, "lifetime" | "live" | "log" | "publish">;
+export type WatchContainerNeeds = WatchNeeds & Pick<CriParts, "containers" | "hooks">;
+export type WatchSandboxNeeds = WatchNeeds & Pick<CriParts, "sandboxes">;
 
 /** A task and what tells of its end. */
 export interface Watched {
@@ -34,7 +36,7 @@ const oomKilled = "OOMKilled";
  * task, and because a daemon that dies in between must find the exit in the record or in the shim.
  */
 export function watchContainer(
-  parts: WatchNeeds & Pick<CriParts, "containers" | "hooks">,
+  parts: WatchContainerNeeds,
   id: string,
   watched: Watched & { readonly oom: OomWatch },
 ): void {
@@ -44,11 +46,7 @@ export function watchContainer(
 }
 
 /** Watches a sandbox's own task: when it ends, the sandbox is not ready any more. */
-export function watchSandbox(
-  parts: WatchNeeds & Pick<CriParts, "sandboxes">,
-  id: string,
-  watched: Watched,
-): void {
+export function watchSandbox(parts: WatchSandboxNeeds, id: string, watched: Watched): void {
   watch(parts, id, watched, async ({ exitCode }) => {
     await record(parts.sandboxes, id, (sandbox) =>
       becomeNotReady(sandbox, `its task has ended with exit code ${exitCode}`),

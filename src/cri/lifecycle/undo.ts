@@ -23,14 +23,9 @@ export type UndoStep = (call: Cancellable, undoing: Undoing) => Promise<unknown>
 export class UndoStack implements AsyncDisposable {
   readonly #log: Logger;
   #steps: { readonly name: string; readonly step: UndoStep }[] = [];
-  readonly #failed: string[] = [];
 
   constructor(log: Logger) {
     this.#log = log;
-  }
-
-  get failed(): readonly string[] {
-    return this.#failed;
   }
 
   add(name: string, step: UndoStep): void {
@@ -43,7 +38,7 @@ export class UndoStack implements AsyncDisposable {
 
   /** Takes all back that was not kept. Never rejects: what cannot be undone is logged. */
   async takeBack(error: unknown): Promise<void> {
-    const failed = this.#failed;
+    const failed: string[] = [];
     for (const { name, step } of this.#steps.splice(0).toReversed()) {
       using limit = deadline(undoStepMs, `undoing "${name}"`);
       try {

@@ -76,7 +76,7 @@ export async function buildContainerSpec(
   await setClasses(spec, input, services);
   await addContainerMounts(spec, input, mappings);
   await setDevices(spec, input, privileged);
-  await confine(spec, security, capabilities, input, services);
+  await confine(spec, { security, capabilities }, input, services);
   await applyCdiDevices(spec, cdiDevices, input.features);
   return { spec, user };
 }

@@ -82,7 +82,7 @@ export async function buildSandboxSpec(
     cri,
   );
   if (Object.keys(sysctl).length > 0) linux.sysctl = sysctl;
-  await confine(spec, security, [], input, services);
+  await confine(spec, { security, capabilities: [] }, input, services);
   return spec;
 }
 

@@ -20,8 +20,7 @@ interface Confinement {
  */
 export async function confine(
   spec: OciSpec,
-  security: Confinement | null,
-  capabilities: readonly string[],
+  { security, capabilities }: { security: Confinement | null; capabilities: readonly string[] },
   { cri, host }: Pick<SandboxSpecInput, "cri" | "host">,
   { apparmor }: SpecServices,
 ): Promise<void> {

@@ -4,9 +4,11 @@ import { opendir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, isFault } from "../../base/errors.ts";
-import { deleteExec, killExec } from "../container/end-exec.ts";
+import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.ts";
 import { containerOfExec } from "../container/exec-target.ts";
 import type { CriParts } from "../parts.ts";
+
+export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "config" | "live">;
 
 export interface LeftoverExec {
   readonly what: string;
@@ -18,9 +20,7 @@ export interface LeftoverExec {
  * kubelet has been told that they failed. The FIFOs they were given bear their names; asking each
  * shim for its processes would cost a start of the OCI runtime per container.
  */
-export async function leftoverExecs(
-  parts: Pick<CriParts, "config" | "live" | "log">,
-): Promise<LeftoverExec[]> {
+export async function leftoverExecs(parts: LeftoverExecNeeds): Promise<LeftoverExec[]> {
   const found: LeftoverExec[] = [];
   for await (const execId of namesOfExecs(path.join(parts.config.state, "fifo"))) {
     const task = parts.live.of(containerOfExec(execId) ?? "").task;

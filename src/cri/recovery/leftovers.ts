@@ -10,27 +10,15 @@ import { isDoomed } from "../../trees/tree-remover.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import { sandboxOfVolume } from "../sandbox/image-volumes.ts";
-import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
+import { type RemoveFilesNeeds, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
-import { leftoverExecs } from "./leftover-execs.ts";
+import { type LeftoverExecNeeds, leftoverExecs } from "./leftover-execs.ts";
 
-export type LeftoverNeeds = Pick<
-  CriParts,
-  | "client"
-  | "config"
-  | "containers"
-  | "hostMounts"
-  | "live"
-  | "log"
-  | "metadata"
-  | "netns"
-  | "network"
-  | "paths"
-  | "remover"
-  | "sandboxes"
-  | "snapshotter"
->;
+export type LeftoverNeeds = LeftoverExecNeeds &
+  RemoveFilesNeeds &
+  Pick<CriParts, "client" | "config" | "containers" | "log" | "metadata" | "netns" | "network"> &
+  Pick<CriParts, "sandboxes" | "snapshotter">;
 
 const leftoverMs = 10_000;
 

@@ -5,7 +5,7 @@ import { nowNanos } from "../../base/now.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { Container, Task } from "../../client/ports.ts";
 import { type RemainsNeeds, removeRemains } from "../container/container-remove.ts";
-import { type WatchNeeds, watchContainer } from "../container/exit-monitor.ts";
+import { type WatchContainerNeeds, watchContainer } from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
 import type { CriParts } from "../parts.ts";
 import {
@@ -16,9 +16,9 @@ import {
 } from "../store/container-record.ts";
 import { absentAsUndefined, endTask } from "../task/purge-task.ts";
 
-export type RecoverContainerNeeds = WatchNeeds &
+export type RecoverContainerNeeds = WatchContainerNeeds &
   RemainsNeeds &
-  Pick<CriParts, "containers" | "hooks" | "logs" | "oom">;
+  Pick<CriParts, "logs" | "oom">;
 
 const salvageMs = 2_000;
 

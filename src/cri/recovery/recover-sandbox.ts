@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { unlessAborted } from "../../base/waits.ts";
-import { type WatchNeeds, watchSandbox } from "../container/exit-monitor.ts";
+import { type WatchSandboxNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import type { CriParts } from "../parts.ts";
-import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
+import { type RemoveFilesNeeds, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import {
   becomeNotReady,
   netnsPathOf,
@@ -12,8 +12,9 @@ import {
 } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 
-export type RecoverSandboxNeeds = WatchNeeds &
-  Pick<CriParts, "client" | "hostMounts" | "netns" | "network" | "paths" | "remover" | "sandboxes">;
+export type RecoverSandboxNeeds = WatchSandboxNeeds &
+  RemoveFilesNeeds &
+  Pick<CriParts, "client" | "netns" | "network">;
 
 /**
  * Brings one sandbox back. One that was being made when the daemon died was never answered, so it is

@@ -4,10 +4,10 @@ import { chunksOf } from "../convert/chunks.ts";
 import { selectContainersForStats } from "../convert/select-records.ts";
 import type { CriParts } from "../parts.ts";
 import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
-import { containerStatsTarget } from "../stats/stats-targets.ts";
+import { type ContainerTargetNeeds, containerStatsTarget } from "../stats/stats-targets.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = Pick<CriParts, "containers" | "sandboxes" | "stats">;
+type Needs = ContainerTargetNeeds & Pick<CriParts, "containers" | "stats">;
 
 /** ContainerStats: NOT_FOUND for an unknown container. */
 export function containerStats(parts: Needs): Verb<"ContainerStats"> {

@@ -6,7 +6,7 @@ import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 import type { Container } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
-import { type Watched, type WatchNeeds, watchSandbox } from "../container/exit-monitor.ts";
+import { type Watched, type WatchSandboxNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import { handlerFor, type PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
@@ -14,9 +14,14 @@ import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";
 import type { CriParts } from "../parts.ts";
+import type { HandlerNeeds } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
 import { assertReachable } from "../sandbox/reachable.ts";
-import { makeSandboxFiles, removeSandboxFiles } from "../sandbox/sandbox-files.ts";
+import {
+  makeSandboxFiles,
+  type RemoveFilesNeeds,
+  removeSandboxFiles,
+} from "../sandbox/sandbox-files.ts";
 import {
   netnsPathOf,
   networkRequest,
@@ -28,10 +33,11 @@ import { purgeContainer } from "../task/purge-task.ts";
 import { sandboxName, validSandboxConfig } from "../validate.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = WatchNeeds &
-  Pick<CriParts, "config" | "features" | "hostFacts" | "pauseRootfs" | "review" | "specs"> &
-  Pick<CriParts, "client" | "hostMounts" | "netns" | "network" | "paths" | "remover"> &
-  Pick<CriParts, "operations" | "sandboxes">;
+type Needs = WatchSandboxNeeds &
+  HandlerNeeds &
+  RemoveFilesNeeds &
+  Pick<CriParts, "client" | "config" | "features" | "hostFacts" | "hostMounts" | "netns"> &
+  Pick<CriParts, "network" | "operations" | "paths" | "pauseRootfs" | "review" | "specs">;
 
 /** The kubelet gives RunPodSandbox four minutes. */
 const attemptMs = 240_000;

@@ -6,16 +6,14 @@ import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import { describeOptions } from "../handlers.ts";
 import type { CriParts } from "../parts.ts";
-import { podHandler } from "../sandbox/pod-handler.ts";
+import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
 import { containersOf } from "../store/container-record.ts";
 import { netnsPathOf, type SandboxRecord, usesHostNetwork } from "../store/sandbox-record.ts";
 import { absentAsUndefined } from "../task/purge-task.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = Pick<
-  CriParts,
-  "client" | "config" | "containers" | "features" | "live" | "netns" | "sandboxes"
->;
+type Needs = HandlerNeeds &
+  Pick<CriParts, "client" | "config" | "containers" | "live" | "netns" | "sandboxes">;
 
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
 export function podSandboxStatus(parts: Needs): Verb<"PodSandboxStatus"> {

@@ -19,8 +19,10 @@ import { absentAsUndefined } from "../task/purge-task.ts";
 import type { HandlerNeeds } from "./pod-handler.ts";
 import { podMappings } from "./pod-mappings.ts";
 
+export type RemoveVolumesNeeds = Pick<CriParts, "hostMounts" | "images" | "paths" | "snapshotter">;
 export type VolumeNeeds = HandlerNeeds &
-  Pick<CriParts, "hostMounts" | "images" | "operations" | "paths" | "sandboxes" | "snapshotter">;
+  RemoveVolumesNeeds &
+  Pick<CriParts, "operations" | "sandboxes">;
 
 /** Snapshots of this kind belong to the sandbox that their other label names. */
 export const imageVolumeKind = "image-volume";
@@ -54,7 +56,7 @@ export async function imageVolumePath(
 
 /** Unmounts a sandbox's image volumes and removes their snapshots. Idempotent. */
 export async function removeImageVolumes(
-  parts: Pick<CriParts, "hostMounts" | "images" | "paths" | "snapshotter">,
+  parts: RemoveVolumesNeeds,
   sandboxId: string,
   call: Cancellable,
 ): Promise<void> {

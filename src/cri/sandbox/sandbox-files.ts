@@ -9,6 +9,8 @@ import type { CriParts } from "../parts.ts";
 import type { CriPaths } from "../paths.ts";
 import type { HostMounts } from "../ports.ts";
 
+export type RemoveFilesNeeds = Pick<CriParts, "hostMounts" | "paths" | "remover">;
+
 /** What containers get as /dev/shm unless the pod has the node's IPC. */
 const shmBytes = 64 * 1024 * 1024;
 
@@ -53,7 +55,7 @@ export async function makeSandboxFiles(
 
 /** Unmounts /dev/shm and removes the folders. No error when nothing is there, or when something is held. */
 export async function removeSandboxFiles(
-  { paths, hostMounts, remover }: Pick<CriParts, "paths" | "hostMounts" | "remover">,
+  { paths, hostMounts, remover }: RemoveFilesNeeds,
   id: string,
 ): Promise<void> {
   const [durable, volatile] = paths.sandbox(id);

@@ -15,14 +15,12 @@ import {
 } from "../store/sandbox-record.ts";
 import { killNow, purgeTask } from "../task/purge-task.ts";
 import { type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
-import { removeImageVolumes } from "./image-volumes.ts";
+import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts";
 
 export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
 export type TakeDownNeeds = StopNeeds &
-  Pick<
-    CriParts,
-    "hostMounts" | "images" | "log" | "netns" | "network" | "paths" | "sandboxes" | "snapshotter"
-  >;
+  RemoveVolumesNeeds &
+  Pick<CriParts, "log" | "netns" | "network" | "sandboxes">;
 
 /**
  * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would

@@ -6,11 +6,12 @@ import type { PodStatsTarget, StatsTarget } from "../ports.ts";
 import { type ContainerRecord, containersOf } from "../store/container-record.ts";
 import { netnsPathOf, type SandboxRecord } from "../store/sandbox-record.ts";
 
-export type StatsTargetNeeds = Pick<CriParts, "config" | "containers" | "sandboxes">;
+export type ContainerTargetNeeds = Pick<CriParts, "sandboxes">;
+export type StatsTargetNeeds = ContainerTargetNeeds & Pick<CriParts, "config" | "containers">;
 
 /** A container as cgroup readers want it. */
 export function containerStatsTarget(
-  { sandboxes }: Pick<CriParts, "sandboxes">,
+  { sandboxes }: ContainerTargetNeeds,
   record: ContainerRecord,
 ): StatsTarget {
   const sandbox = sandboxes.get(record.sandboxId);
