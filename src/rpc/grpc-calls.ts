@@ -4,7 +4,7 @@ import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "
 import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool } from "../base/memory/memory-pool.ts";
-import { nextEvent } from "../base/waits.ts";
+import { nextEvent, unlessAborted } from "../base/waits.ts";
 import { maxFields } from "./field-count.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
@@ -240,9 +240,21 @@ export async function sendAll(
             signal,
             onRevoke: (reason) => lost.abort(reason),
           });
-    const hasRoom = call.write(served.encode(answer, maxBytes, least));
-    // grpc-js never calls back for a write on a cancelled call, so "drain" alone could wait for ever.
-    if (!hasRoom) await nextEvent(call, ["drain"], AbortSignal.any([signal, lost.signal]));
+    const bytes = served.encode(answer, maxBytes, least);
+    const over = AbortSignal.any([signal, lost.signal]);
+    if (cost > 0) await unlessAborted(written(call, bytes), over);
+    else if (!call.write(bytes)) await nextEvent(call, ["drain"], over);
   }
   signal.throwIfAborted();
+}
+
+/**
+ * Writes a message and waits until the client's window has taken all of it: a stream has "room" for sixteen
+ * messages, however large they are. grpc-js never calls back for a write on a cancelled call, and "drain" does not
+ * come either: whoever waits needs a signal.
+ */
+async function written(call: StreamCall, bytes: Buffer): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  call.write(bytes, () => resolve());
+  await promise;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
+import http2 from "node:http2";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -18,6 +21,7 @@ const content = "containerd.services.content.v1.Content";
 const mib = 2 ** 20;
 
 interface Bed {
+  readonly socket: string;
   readonly memory: CallMemory;
   readonly refused: string[];
   readonly cri: ServiceClient<typeof runtime>;
@@ -54,7 +58,13 @@ async function serve(
     await server.close({ signal: AbortSignal.abort() });
     removeFolderSync(folder);
   });
-  return { memory, refused, cri: peer.client(runtime), content: peer.client(content) };
+  return {
+    socket: server.path,
+    memory,
+    refused,
+    cri: peer.client(runtime),
+    content: peer.client(content),
+  };
 }
 
 /** For tests in which all are to be served in the end, however slow the machine is. */
@@ -288,6 +298,60 @@ test("a large answer is refused while memory is short, a small one is not", asyn
         error.message,
       ),
   );
+});
+
+test("a list that took much last time is not even made while memory is short", async (t) => {
+  let made = 0;
+  let isShort = false;
+  const bed = await serve(
+    t,
+    {
+      ListContainers: async () => {
+        made += 1;
+        return { containers: [{ id: "x".repeat(mib) }] };
+      },
+    },
+    {
+      shortage: (what) =>
+        isShort ? fault("RESOURCE_EXHAUSTED", `${what} is refused: there is no memory`) : undefined,
+    },
+  );
+  await bed.cri.ListContainers({});
+  isShort = true;
+  await assert.rejects(bed.cri.ListContainers({}), /ListContainers is refused: there is no memory/);
+  assert.equal(made, 1);
+  isShort = false;
+  await bed.cri.ListContainers({});
+});
+
+test("of a stream that nobody reads one large answer is made, not the sixteen that gRPC has room for", async (t) => {
+  let made = 0;
+  const bed = await serve(
+    t,
+    {
+      GetContainerEvents: async function* () {
+        for (; made < 64; made += 1) yield { containerId: "x".repeat(200 * 1024) };
+      },
+    },
+    { answers: new MemoryPool({ name: "answers", limitBytes: 64 * mib }) },
+  );
+  const session = http2.connect("http://localhost", {
+    createConnection: () => net.connect(bed.socket),
+  });
+  t.after(() => session.destroy());
+  const stream = session.request({
+    ":method": "POST",
+    ":path": `/${runtime}/GetContainerEvents`,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {});
+  stream.end(Buffer.alloc(5)); // an empty message, and its frame says so
+  await once(stream, "response");
+  await sleep(200);
+  assert.equal(made, 0, "answers that the client's window has taken");
+  assert.ok(bed.memory.answers.heldBytes > 0);
+  stream.close();
 });
 
 test("a request counts with what becomes of it, and the largest there is memory for goes alone", async (t) => {
