@@ -126,8 +126,10 @@ export class ContainerPump implements Disposable {
 
   #copyToTaps(name: StreamName, chunk: Buffer): void {
     let full = false;
+    // The reader uses its buffer again. One copy does for all clients.
+    const bytes = Buffer.from(chunk);
     for (const tap of this.#taps.values()) {
-      tap.write(name, chunk);
+      tap.write(name, bytes);
       full ||= tap.full;
     }
     if (full) for (const reader of this.#readers) reader.pause();

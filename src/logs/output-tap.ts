@@ -63,13 +63,13 @@ export class OutputTap implements Disposable {
     return this.#patience !== undefined;
   }
 
-  /** Copies the bytes. */
+  /** Takes the bytes, which must stay as they are. */
   write(name: StreamName, bytes: Buffer): void {
     const socket = this.#sockets.get(name);
     if (!socket || this.#ended) return;
     // Most of what is written goes into the pipe before `write` returns.
     this.#pieces += 1;
-    socket.write(Buffer.from(bytes), () => this.#written());
+    socket.write(bytes, () => this.#written());
     if (this.#patience === undefined && this.#waiting() > this.#boundBytes) {
       this.#patience = startTimer(() => this.#finish("slow"), patienceMs);
     }

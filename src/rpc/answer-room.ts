@@ -24,8 +24,9 @@ const measureMs = 5_000;
 type Make = () => Promise<unknown>;
 type Take = (bytes: number) => Promise<Reservation>;
 
-/** Answers that take more are refused while memory is short. */
+/** Answers that take more are refused while memory is short: in bytes, and of what all answers may take. */
 const largeCost = 1024 * 1024;
+const largePart = 1 / 128;
 
 /**
  * Finds memory for unary answers. Those that wait for it have no answer in hand: a list takes what the one
@@ -62,11 +63,12 @@ export class AnswerRoom {
     make: Make,
     take: Take,
   ): Promise<RoomyAnswer | number> {
-    const { answers, shortage } = this.#memory;
+    const { answers } = this.#memory;
     const isList = name.startsWith("List");
     using early = new DisposableStack();
     if (isList) early.defer(await this.#turnToMeasure(path));
     const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
+    this.#refuseIfShort(`answer of ${path}`, expected);
     if (expected > 0) early.use(await take(expected));
     const answer = await make();
     using owned = new DisposableStack();
@@ -74,9 +76,7 @@ export class AnswerRoom {
     const leastBytes = leastSizeOf(answer);
     const cost = answerCost(leastBytes, answers);
     if (isList) this.#lastCosts.set(path, cost);
-    const what = `answer of ${path} with ${leastBytes} bytes`;
-    const refusal = cost < largeCost ? undefined : shortage(what);
-    if (refusal) throw refusal;
+    this.#refuseIfShort(`answer of ${path} with ${leastBytes} bytes`, cost);
     if (cost > expected) {
       early.dispose();
       const atOnce = answers.tryTake(cost);
@@ -85,6 +85,13 @@ export class AnswerRoom {
     } else if (cost > 0) keep(early.move(), served);
     owned.move();
     return { answer, leastBytes };
+  }
+
+  #refuseIfShort(what: string, cost: number): void {
+    const { answers, shortage } = this.#memory;
+    if (cost < Math.min(largeCost, answers.limitBytes * largePart)) return;
+    const refusal = shortage(what);
+    if (refusal) throw refusal;
   }
 
   /** Until one has been made nobody knows what a list takes: the others wait for it, for a moment. */

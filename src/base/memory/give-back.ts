@@ -6,11 +6,11 @@ import vm from "node:vm";
 import { libc } from "../os/libc.ts";
 import type { MemoryLimit } from "./memory-limit.ts";
 
-type Collect = (options: {
-  type: "major";
-  execution: "sync";
-  flavor: "regular" | "last-resort";
-}) => void;
+type Collect = (
+  options:
+    | { type: "minor"; execution: "sync" }
+    | { type: "major"; execution: "sync"; flavor: "regular" | "last-resort" },
+) => void;
 
 const mib = 2 ** 20;
 /** The kernel looks at all that the cgroup has. */
@@ -18,6 +18,12 @@ const kernelGivesEveryMs = 30_000;
 let kernelGaveAt = Number.NEGATIVE_INFINITY;
 let collect: Collect | undefined;
 let trim: ((pad: number) => number) | undefined;
+
+/** Collects what this thread made last and has given up, buffers too; it takes a millisecond or two. */
+export function collectYoung(): void {
+  collect ??= collector();
+  collect({ type: "minor", execution: "sync" });
+}
 
 /** Collects this thread's garbage, buffers too; it takes some hundredths of a second. */
 export function collectOwn(): void {

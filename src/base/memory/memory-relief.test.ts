@@ -45,6 +45,38 @@ test("what large messages leave is collected once it is much and the cgroup fill
   assert.equal(it.given.length, 2);
 });
 
+test("a thread's buffers of a moment are collected as they grow, while the cgroup fills up", () => {
+  let buffers = 40;
+  let young = 0;
+  let held = 1000;
+  let now = 0;
+  const relief = new MemoryRelief({
+    limit: { bytes: 1200, cgroup: "/c", isV2: true },
+    heldBytes: () => held,
+    giveBack: () => {},
+    bufferBytes: () => buffers,
+    giveBackYoung: () => {
+      young += 1;
+      buffers = 10;
+    },
+    now: () => now,
+  });
+  relief.look(); // what the whole heap gives back is seen to first, and then after a pause
+  const looks = (bytes: number): number => {
+    now += 100;
+    buffers = bytes;
+    relief.look();
+    return young;
+  };
+  assert.equal(looks(40), 0);
+  assert.equal(looks(64), 0);
+  assert.equal(looks(65), 1);
+  assert.equal(looks(34), 1);
+  assert.equal(looks(35), 2);
+  held = 700;
+  assert.equal(looks(500), 2);
+});
+
 test("a thread collects while the cgroup is full, and less and less often when it brings nothing", () => {
   const it = bed();
   const look = (seconds: number): number => {

@@ -64,7 +64,7 @@ export function memoryShares(bytes: number): MemoryShares {
   const extractors = Math.floor(part(1 / 5 / extractorBytes, 1, 15));
   return {
     requestBytes: part(1 / 24, 4 * mib, 64 * mib),
-    answerBytes: part(1 / 8, 16 * mib, 256 * mib),
+    answerBytes: part(1 / 12, 16 * mib, 256 * mib),
     execPlaceBytes: part(1 / 12, 4 * mib, 256 * mib),
     execOutputBytes: part(1 / 16, 4 * mib, 256 * mib),
     tapBytes: part(1 / 24, 4 * mib, 128 * mib),
