@@ -12,16 +12,14 @@ import { until } from "../../support/until.ts";
 
 const mib = 2 ** 20;
 const lacks = lacking(...podPrograms);
-/** As the heavy loads of limits.test.ts. */
-const onDemand = process.env["BERTH_TEST_LIMITS"] === "all" ? suite : undefined;
 const cgroup =
-  lacks === false && onDemand !== undefined
+  lacks === false
     ? await makeMemoryCgroup(`berth-limits-shims-${process.pid}`, 300_000_000)
     : undefined;
 const skip =
   lacks || (cgroup === undefined ? "needs a writable cgroup tree: none for memory" : false);
 
-void onDemand?.("in a memory cgroup of 300 MB, with its shims", { skip }, () => {
+suite("in a memory cgroup of 300 MB, with its shims", { skip }, () => {
   let own: MemoryCgroup;
   let bed: Testbed;
   let pid: number;

@@ -38,12 +38,6 @@ async function inParallel(count: number, work: (index: number) => Promise<void>)
   await Promise.all(Array.from({ length: atOnce }, lane));
 }
 
-/**
- * For loads that have not yet been seen to pass three times in a row, and take minutes: there on demand only, as
- * the rounds of critest are.
- */
-const onDemand = process.env["BERTH_TEST_LIMITS"] === "all" ? test : undefined;
-
 const cgroupName = `berth-limits-${process.pid}`;
 const lacks = lacking(...podPrograms);
 const cgroup = lacks === false ? await makeMemoryCgroup(cgroupName, limitBytes) : undefined;
@@ -187,7 +181,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     for (const image of references) await bed.cri.images.RemoveImage({ image: { image } });
   });
 
-  void onDemand?.("configs at every limit, and lists of them", async (t) => {
+  test("configs at every limit, and lists of them", async (t) => {
     const envs = Array.from({ length: 15_000 }, (_none, at) => ({
       key: `NAME_${at}`,
       value: Buffer.from("v".repeat(110)),
@@ -223,7 +217,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void onDemand?.("1000 ExecSync at once, some with large output", async (t) => {
+  test("1000 ExecSync at once, some with large output", async (t) => {
     const calls = Array.from({ length: 1000 }, (_none, at) => {
       const bytes = at % 20 === 0 ? 16 * mib : 200 * 1024;
       const cmd = ["head", "-c", `${bytes}`, "/dev/zero"];
@@ -233,7 +227,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void onDemand?.("messages of 16 MiB, 60 at once", async (t) => {
+  test("messages of 16 MiB, 60 at once", async (t) => {
     const peer = connected().client("runtime.v1.RuntimeService");
     const containerId = "x".repeat(15 * mib);
     const calls = Array.from({ length: 60 }, async () => {
@@ -245,11 +239,15 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     await goesOn((text) => t.diagnostic(text));
   });
 
-  void onDemand?.("clients that do not read: attached to floods, events, lists", async (t) => {
+  test("clients that do not read: attached to floods, events, lists", async (t) => {
     await using stalled = new AsyncDisposableStack();
     const stop = new AbortController();
     stalled.defer(() => stop.abort());
-    const command = ["sh", "-c", "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 100"];
+    const command = [
+      "sh",
+      "-c",
+      "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 100; sleep 1000",
+    ];
     const attach = async (index: number): Promise<void> => {
       const pod = pods[index % podCount]!;
       const flood = await bed.cri.startContainer(pod, bed.images.shell.reference, command);
@@ -266,16 +264,18 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
       const events = peer.client("runtime.v1.RuntimeService").GetContainerEvents({}, stop);
       await events[Symbol.asyncIterator]().next();
     });
-    const polling = Array.from({ length: 100 }, () => bed.cri.runtime.ListPodSandboxStats({}));
-    const metrics = Array.from({ length: 20 }, () => bed.cri.runtime.ListPodSandboxMetrics({}));
+    const subscribed = Promise.allSettled(subscribers);
+    const polling = Array.from({ length: 40 }, () => bed.cri.runtime.ListPodSandboxStats({}));
+    const metrics = Array.from({ length: 10 }, () => bed.cri.runtime.ListPodSandboxMetrics({}));
     t.diagnostic(toldOutcome(await outcomeOf([...polling, ...metrics])));
     const cycles = Array.from({ length: 20 }, (_none, at) => cycle(at));
     t.diagnostic(toldOutcome(await outcomeOf(cycles)));
-    void Promise.allSettled(subscribers);
     await goesOn((text) => t.diagnostic(text));
+    stop.abort();
+    await subscribed;
   });
 
-  void onDemand?.("when all of it has gone everything is served", async (t) => {
+  test("when all of it has gone everything is served", async (t) => {
     await until("shares are given back", async () => {
       const { pools } = await facts();
       // The request that asks may hold a share of its own.
