@@ -6,8 +6,9 @@ cd "$1" || exit 98
 checkout=$1
 shift
 
-# What packages' own scripts make, which no list of a package's files names, and what containerd's, runc's and
-# CNI's programs keep for good: a folder for state, a chain for all ports.
+# What packages' own scripts make, which no list of a package's files names, and what others' programs keep for
+# good: empty folders for state (ctr's fifo, a shim's one for each namespace of containerd's, of which tests use
+# three, runc's, crun's), CNI's chains for all ports, and the forwarding that its bridge plugin turns on.
 expected=$(tr -d '\n' <<'end'
 ^(file|folder) /(
 etc/(ld\.so\.cache|(passwd|group|shadow|gshadow)-?|subuid|subgid|shells|mailcap|networks|inputrc|python3(/debian_config)?)$|
@@ -17,11 +18,12 @@ var/lib/(systemd|ucf|update-rc\.d|pam|python)(/|$)|var/lib/etcd$|
 var/log/(dpkg|alternatives|bootstrap)\.log$|
 var/lib/containers(/cache(/blob-info-cache-v1\.boltdb)?)?$|home/new user/\.cache(/biome)?$|
 etc/lighttpd/conf-enabled$|
-run/(adduser|xtables\.lock|containerd|containerd/s|containerd/runc(/k8s\.io)?|runc|netns|lock|lock/[a-z]+)$
+run/(adduser|xtables\.lock|containerd|containerd/s|containerd/fifo|containerd/runc(/(k8s\.io|default|crowd))?|runc|crun|netns|lock|lock/[a-z]+)$
 )|
 ^ip6?tables [a-z]+ (chain|rule -A [A-Z]+ .*-j|rule -A) CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)( -m (comment|mark) .*-j (MARK|MASQUERADE|ACCEPT|RETURN) ?.*)?$|
 ^ip6?tables [a-z]+ rule -A [A-Z]+ .*-j CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|
-^setting /proc/sys/net/ipv4/ip_forward
+^setting /proc/sys/net/ipv4/ip_forward|
+^setting /proc/sys/net/ipv6/conf/[^/]+/forwarding
 end
 )
 # Links that they make: for services and alternatives.
