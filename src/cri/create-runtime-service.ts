@@ -80,6 +80,10 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
   const facade = createFacade(ports, lifetime.signal);
   const gate = new Gate();
   let networks: Promise<void> | undefined;
+  const monitors = (): Promise<void>[] => [
+    ...facade.liveContainers.monitors(),
+    ...facade.liveSandboxes.monitors(),
+  ];
   return {
     service: gate.guard(verbs(facade)),
     recover: async (call) => {
@@ -102,7 +106,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       lifetime.abort();
       facade.events.close();
       await within(facade.operations.idle(), closeMs);
-      await within(Promise.all([...facade.live.monitors(), networks]), closeMs);
+      await within(Promise.all([...monitors(), networks]), closeMs);
     },
   };
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LiveContainers } from "./container/live-containers.ts";
 import { ContainerEvents, type LifeEvent } from "./events/container-events.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
+import { LiveContainer } from "./live/live-container.ts";
+import { LiveSandbox } from "./live/live-sandbox.ts";
+import { LiveSet } from "./live/live-set.ts";
 import { CriPaths } from "./paths.ts";
 import { criNamespace, type RuntimeServicePorts } from "./ports.ts";
 import {
@@ -18,14 +20,16 @@ import { StreamingServerHolder } from "./streaming/streaming-server-holder.ts";
  * Only the composition knows it whole. All else says what it uses, at the top of its file where it is
  * more than a thing or two:
  *
- *     type Needs = Pick<CriParts, "containers" | "live" | "operations">;
+ *     type Needs = Pick<CriParts, "containers" | "liveContainers" | "operations">;
  */
 export interface CriParts extends RuntimeServicePorts {
   readonly paths: CriPaths;
   readonly sandboxes: RecordStore<SandboxRecord>;
   readonly containers: RecordStore<ContainerRecord>;
-  /** Handles of tasks, logs and exit monitors, by container or sandbox id. */
-  readonly live: LiveContainers;
+  /** Tasks, exit monitors and what else is held of those that run. */
+  readonly liveSandboxes: LiveSet<LiveSandbox>;
+  /** Likewise, with their logs. */
+  readonly liveContainers: LiveSet<LiveContainer>;
   readonly operations: OperationRegistry;
   /** The server that exec, attach and port-forward end at. */
   readonly streaming: StreamingServerHolder;
@@ -65,7 +69,8 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
     sandboxes,
     containers,
     events,
-    live: new LiveContainers(),
+    liveSandboxes: new LiveSet((id) => new LiveSandbox(id)),
+    liveContainers: new LiveSet((id) => new LiveContainer(id)),
     operations: new OperationRegistry({ log, hooks, lifetime }),
     streaming: new StreamingServerHolder(),
     publish: (event, last) => {

@@ -11,7 +11,7 @@ import { absentAsUndefined, purgeTask } from "../task/purge-task.ts";
 
 export type RemainsNeeds = Pick<
   CriParts,
-  "client" | "images" | "live" | "paths" | "remover" | "snapshotter"
+  "client" | "images" | "liveContainers" | "paths" | "remover" | "snapshotter"
 >;
 
 export type RemoveNeeds = StopNeeds & RemainsNeeds & Pick<CriParts, "publish">;
@@ -24,7 +24,7 @@ export function removeContainerByForce(
   { id, sandboxId }: ContainerRecord,
   call: Cancellable,
 ): Promise<void> {
-  const { containers, live, operations } = parts;
+  const { containers, liveContainers, operations } = parts;
   const request = {
     rpc: "RemoveContainer",
     object: id,
@@ -32,14 +32,14 @@ export function removeContainerByForce(
     limit: { ms: removeMs, what: `removing container "${id}"` },
   };
   return operations.perform(request, call, async (op) => {
-    const own = live.of(id);
-    own.ending = true;
+    const live = liveContainers.of(id);
+    live.refuseNew();
     await op.run("stop", () => stopAtOnce(parts, id, op));
-    if (own.finished)
-      await op.run("task", () => unlessAborted(own.finished ?? Promise.resolve(), op.signal));
+    const { finished } = live;
+    if (finished) await op.run("task", () => unlessAborted(finished, op.signal));
     await op.run("remains", () => removeRemains(parts, id, op));
     await op.run("record", () => containers.delete(id));
-    live.delete(id);
+    liveContainers.delete(id);
     parts.publish({ type: "deleted", containerId: id, sandboxId });
   });
 }
@@ -67,14 +67,14 @@ export async function removeRemains(
   call: Cancellable,
 ): Promise<void> {
   const { client, snapshotter, images, remover } = parts;
-  const live = parts.live.of(id);
+  const live = parts.liveContainers.of(id);
   const container = await purgeTask(client, id, live.container, call);
   const parent = parentOf(snapshotter, id);
   await settled([
     container ? absentAsUndefined(() => container.delete(call)) : Promise.resolve(),
     absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
     remover.remove(parts.paths.container(id)),
-    disposeOf(live.log),
+    live.closeLog(),
   ]);
   if (parent !== undefined) images.released(parent);
 }
@@ -86,8 +86,4 @@ function parentOf(snapshotter: Snapshotter, key: string): string | undefined {
     if (isFault(error, "NOT_FOUND")) return undefined;
     throw error;
   }
-}
-
-async function disposeOf(log: AsyncDisposable | undefined): Promise<void> {
-  await log?.[Symbol.asyncDispose]();
 }

@@ -20,7 +20,7 @@ export interface RunningContainer {
  * what messages say could not be done: "exec in", "attach to".
  */
 export function runningContainer(
-  { containers, live }: Pick<CriParts, "containers" | "live">,
+  { containers, liveContainers }: Pick<CriParts, "containers" | "liveContainers">,
   idOrPrefix: string,
   act: string,
 ): RunningContainer {
@@ -32,24 +32,24 @@ export function runningContainer(
       `cannot ${act} container "${id}": state is ${describeState(state)}, not running`,
     );
   }
-  const { task } = live.of(id);
+  const { task } = liveContainers.of(id);
   if (task) return { id, record, task };
   throw fault("UNAVAILABLE", `cannot ${act} container "${id}": its task was not recovered`);
 }
 
 /** The process of the container's spec: an exec differs from it by its arguments and terminal only. */
-export async function processOf(
-  parts: Pick<CriParts, "client" | "live">,
+export function processOf(
+  parts: Pick<CriParts, "client" | "liveContainers">,
   id: string,
   call: Cancellable,
 ): Promise<OciProcess> {
-  const live = parts.live.of(id);
-  if (live.process) return live.process;
-  live.container ??= await parts.client.loadContainer(id, call);
-  const { value } = live.container.record.spec ?? {};
-  if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
-  live.process = (parseExactJson(Buffer.from(value).toString()) as OciSpec).process;
-  return live.process;
+  const live = parts.liveContainers.of(id);
+  return live.process(async () => {
+    const { record } = await live.loaded(() => parts.client.loadContainer(id, call));
+    const { value } = record.spec ?? {};
+    if (!value) throw fault("INTERNAL", `container "${id}" has no spec`);
+    return (parseExactJson(Buffer.from(value).toString()) as OciSpec).process;
+  });
 }
 
 /**

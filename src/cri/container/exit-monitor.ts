@@ -6,16 +6,18 @@ import { nowNanos } from "../../base/now.ts";
 import { sleep } from "../../base/timers.ts";
 import { untilAborted } from "../../base/waits.ts";
 import type { ExitHandle, ExitStatus, Task } from "../../client/ports.ts";
+import type { LiveContainer } from "../live/live-container.ts";
+import type { LiveTask } from "../live/live-task.ts";
 import type { CriParts } from "../parts.ts";
 import type { OomWatch } from "../ports.ts";
 import { becomeExited } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
-import type { LiveContainer } from "./live-containers.ts";
 
-type WatchNeeds = Pick<CriParts, "lifetime" | "live" | "log" | "publish">;
-export type WatchContainerNeeds = WatchNeeds & Pick<CriParts, "containers" | "hooks">;
-export type WatchSandboxNeeds = WatchNeeds & Pick<CriParts, "sandboxes">;
+type WatchNeeds = Pick<CriParts, "lifetime" | "log" | "publish">;
+export type WatchContainerNeeds = WatchNeeds &
+  Pick<CriParts, "containers" | "hooks" | "liveContainers">;
+export type WatchSandboxNeeds = WatchNeeds & Pick<CriParts, "liveSandboxes" | "sandboxes">;
 
 /** A task and what tells of its end. */
 export interface Watched {
@@ -40,14 +42,16 @@ export function watchContainer(
   id: string,
   watched: Watched & { readonly oom: OomWatch },
 ): void {
-  watch(parts, id, watched, (status, live) =>
+  const live = parts.liveContainers.of(id);
+  watch(parts, id, { ...watched, live }, (status) =>
     recordContainerExit(parts, id, { status, oom: watched.oom }, live),
   );
 }
 
 /** Watches a sandbox's own task: when it ends, the sandbox is not ready any more. */
 export function watchSandbox(parts: WatchSandboxNeeds, id: string, watched: Watched): void {
-  watch(parts, id, watched, async ({ exitCode }) => {
+  const live = parts.liveSandboxes.of(id);
+  watch(parts, id, { ...watched, live }, async ({ exitCode }) => {
     await record(parts.sandboxes, id, (sandbox) =>
       becomeNotReady(sandbox, `its task has ended with exit code ${exitCode}`),
     );
@@ -58,30 +62,24 @@ export function watchSandbox(parts: WatchSandboxNeeds, id: string, watched: Watc
 function watch(
   parts: WatchNeeds,
   id: string,
-  { task, exit }: Watched,
-  onExit: (status: ExitStatus, live: LiveContainer) => Promise<void>,
+  { task, exit, live }: Watched & { readonly live: LiveTask },
+  onExit: (status: ExitStatus) => Promise<void>,
 ): void {
-  const live = parts.live.of(id);
-  live.task = task;
-  live.hasExited = false;
   const { log } = parts;
   const exited = untilStopped(parts, exit.status).then(async (status) => {
-    if (status) await onExit(status, live);
+    if (status) await onExit(status);
   });
-  live.exited = exited
-    .catch((error: unknown) => {
-      log.error({ err: error, container: id }, "exit could not be recorded");
-    })
-    .then(() => {
-      live.hasExited = true;
-    });
-  live.finished = exited
+  const recorded = exited.catch((error: unknown) => {
+    log.error({ err: error, container: id }, "exit could not be recorded");
+  });
+  const finished = exited
     .then(async () => {
       if (!parts.lifetime.aborted) await persistently(() => deleteTask(task));
     })
     .catch((error: unknown) => {
       log.warn({ err: error, container: id }, "task of exited container could not be deleted");
     });
+  live.watch(task, { recorded, finished });
 }
 
 /** The exit; undefined when the daemon stops first: a wait cut off by that says nothing of the task. */

@@ -8,7 +8,7 @@ import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.t
 import { containerOfExec } from "../container/exec-target.ts";
 import type { CriParts } from "../parts.ts";
 
-export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "config" | "live">;
+export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "config" | "liveContainers">;
 
 export interface LeftoverExec {
   readonly what: string;
@@ -23,7 +23,7 @@ export interface LeftoverExec {
 export async function leftoverExecs(parts: LeftoverExecNeeds): Promise<LeftoverExec[]> {
   const found: LeftoverExec[] = [];
   for await (const execId of namesOfExecs(path.join(parts.config.state, "fifo"))) {
-    const task = parts.live.of(containerOfExec(execId) ?? "").task;
+    const task = parts.liveContainers.get(containerOfExec(execId) ?? "")?.task;
     if (!task) continue;
     found.push({
       what: `exec ${execId}`,

@@ -43,7 +43,7 @@ export async function recoverContainer(
   const { client } = parts;
   const { id, state } = record;
   const container = await absentAsUndefined(() => client.loadContainer(id, call));
-  if (container) parts.live.of(id).container = container;
+  if (container) parts.liveContainers.of(id).keep(container);
   if (!container && state.kind === "created") {
     await removeRemains(parts, id, call);
     return parts.containers.delete(id);
@@ -80,12 +80,12 @@ async function recoverTask(
   watchContainer(parts, id, { task, exit, oom });
   // Nobody shall see an ended container run, not even for the moment that its monitor takes.
   if (state === "stopped")
-    await unlessAborted(parts.live.of(id).exited ?? Promise.resolve(), call.signal);
+    await unlessAborted(parts.liveContainers.of(id).exited ?? Promise.resolve(), call.signal);
 }
 
 /** The task with its log taken up again. A log that cannot be is no reason to lose the container. */
 async function withLog(
-  { live, log, logs }: Pick<CriParts, "live" | "log" | "logs">,
+  { liveContainers, log, logs }: Pick<CriParts, "liveContainers" | "log" | "logs">,
   record: ContainerRecord,
   { container, stopped }: { readonly container: Container; readonly stopped: boolean },
   call: Cancellable,
@@ -94,7 +94,7 @@ async function withLog(
   try {
     return await container.task(call, async (io) => {
       const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
-      live.of(id).log = resumed;
+      liveContainers.of(id).keepLog(resumed);
       return resumed;
     });
   } catch (error) {

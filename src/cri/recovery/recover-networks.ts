@@ -5,7 +5,10 @@ import { Semaphore } from "../../base/semaphore.ts";
 import type { CriParts } from "../parts.ts";
 import { networkRequest, type SandboxRecord } from "../store/sandbox-record.ts";
 
-type Needs = Pick<CriParts, "lifetime" | "live" | "log" | "netns" | "network" | "sandboxes">;
+type Needs = Pick<
+  CriParts,
+  "lifetime" | "liveSandboxes" | "log" | "netns" | "network" | "sandboxes"
+>;
 
 const checkMs = 10_000;
 /** Plugins are programs: a few at a time leave the machine to the pods. */
@@ -51,9 +54,7 @@ async function check(parts: Needs, record: SandboxRecord): Promise<void> {
   }
   // A pod that goes meanwhile has its network taken down under the check.
   if (parts.lifetime.aborted || parts.sandboxes.get(record.id)?.network.kind !== "up") return;
-  const live = parts.live.of(record.id);
-  if (live.ending) return;
-  live.networkCheck = found;
-  if (found !== "OK")
+  const counts = parts.liveSandboxes.of(record.id).networkChecked(found);
+  if (counts && found !== "OK")
     log.warn({ sandbox: record.id, reason: found }, "CNI CHECK finds a pod's network amiss");
 }

@@ -39,11 +39,11 @@ export async function recoverSandbox(
   const { state } = await task.status(call);
   // The record is written beside the task's start: this start never came to its end.
   if (state === "created") return undoCreation(parts, record, call);
-  parts.live.of(record.id).container = container;
+  parts.liveSandboxes.of(record.id).keep(container);
   const exit = await task.wait({ signal: parts.lifetime });
   watchSandbox(parts, record.id, { task, exit });
   if (state !== "stopped") return;
-  await unlessAborted(parts.live.of(record.id).exited ?? Promise.resolve(), call.signal);
+  await unlessAborted(parts.liveSandboxes.of(record.id).exited ?? Promise.resolve(), call.signal);
 }
 
 async function undoCreation(

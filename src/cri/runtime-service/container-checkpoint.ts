@@ -19,7 +19,7 @@ export function checkpointContainer(facade: Facade): Verb<"CheckpointContainer">
       throw fault("INVALID_ARGUMENT", `location "${location}" is not an absolute path`);
     }
     if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
-    const { task, ending } = facade.live.of(id);
+    const { task, ending } = facade.liveContainers.of(id);
     if (state.kind !== "running" || ending || !task) {
       const present = ending ? "ending" : describeState(state);
       throw fault(

@@ -111,7 +111,7 @@ async function make(facade: Facade, request: Request, own: Cancellable): Promise
   const record = recordOf(facade.ports.images, id, plan, built);
   const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
   readySandbox(facade, plan.sandbox.id); // its stop may have begun meanwhile
-  facade.live.of(id).container = container;
+  facade.liveContainers.of(id).keep(container);
   facade.containers.show(record);
   undo.keep();
   facade.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });

@@ -4,7 +4,7 @@ import { deadline } from "../../base/deadline.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
-import type { Container, ExitHandle, NewTaskOptions, Task } from "../../client/ports.ts";
+import type { ExitHandle, NewTaskOptions, Task } from "../../client/ports.ts";
 import { watchContainer } from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
 import type { Facade, Verb } from "../facade.ts";
@@ -60,7 +60,7 @@ function refuseUnlessStartable(facade: Facade, record: ContainerRecord): void {
       `cannot start container "${id}": state is ${describeState(state)}, not created`,
     );
   }
-  if (facade.live.of(id).ending) {
+  if (facade.liveContainers.of(id).ending) {
     throw fault("FAILED_PRECONDITION", `cannot start container "${id}": it is being removed`);
   }
   readySandbox(facade, record.sandboxId);
@@ -97,16 +97,13 @@ async function createTask(
   record: ContainerRecord,
   call: Cancellable,
 ): Promise<{ task: Task; exit: ExitHandle }> {
-  const { ports, live } = facade;
+  const { ports } = facade;
   const { id } = record;
-  const alive = live.of(id);
-  const container: Container = (alive.container ??= await ports.client.loadContainer(id, call));
+  const live = facade.liveContainers.of(id);
+  const container = await live.loaded(() => ports.client.loadContainer(id, call));
   const sandbox = facade.sandboxes.require(record.sandboxId);
   const handler = podHandler(facade, sandbox);
-  undo.add("log", async () => {
-    await alive.log?.[Symbol.asyncDispose]();
-    delete alive.log;
-  });
+  undo.add("log", () => live.closeLog());
   undo.add("task", (own) => purgeTask(ports.client, id, container, own));
   const task = await op.run("create", () =>
     container.newTask(
@@ -115,14 +112,15 @@ async function createTask(
         ...taskOptions(facade, handler, record, sandbox),
         rootfs: ports.snapshotter.mounts(criNamespace, id),
         io: async () => {
-          alive.log = await op.run("log", () => ports.logs.open(logOptionsOf(record), call));
-          return alive.log;
+          const log = await op.run("log", () => ports.logs.open(logOptionsOf(record), call));
+          live.keepLog(log);
+          return log;
         },
       },
       call,
     ),
   );
-  await alive.log?.held;
+  await live.log?.held;
   return { task, exit: await task.wait({ signal: facade.lifetime }) };
 }
 

@@ -28,7 +28,7 @@ async function describe(
   return verboseInfo({
     sandboxID: record.sandboxId,
     pid: record.state.kind === "running" ? record.state.pid : 0,
-    removing: facade.live.of(record.id).ending,
+    removing: facade.liveContainers.of(record.id).ending,
     privileged: record.config.linux?.securityContext?.privileged ?? false,
     snapshotKey: record.id,
     snapshotter: snapshotter.name,

@@ -45,7 +45,7 @@ async function apply(
   { merged, change }: { merged: LinuxContainerResources; change: LinuxContainerResources },
   signal: AbortSignal,
 ): Promise<void> {
-  const { ports, live } = facade;
+  const { ports, liveContainers } = facade;
   const { id } = record;
   const resources = toOciResources(merged, ports.hostFacts, ports.config.cri);
   // The record that a later start reads, not the copy that was loaded at create.
@@ -56,7 +56,7 @@ async function apply(
   await container.update({ spec: specAny(withResources(container, resources)) }, ["spec"], {
     signal,
   });
-  const { task } = live.of(id);
+  const { task } = liveContainers.of(id);
   if (record.state.kind === "running" && task) {
     // A part of the limits may have been set before one of them failed.
     const previous = before && resourcesOf(before.value);
@@ -68,7 +68,7 @@ async function apply(
     // Another update may have ended meanwhile: what it set and this one did not, stays.
     resources: mergeResources(current.resources, change),
   }));
-  live.of(id).container = container;
+  liveContainers.of(id).keep(container);
   undo.keep();
 }
 

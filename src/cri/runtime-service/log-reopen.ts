@@ -13,7 +13,7 @@ export function reopenContainerLog(facade: Facade): Verb<"ReopenContainerLog"> {
         `cannot reopen the log of container "${id}": state is ${describeState(state)}, not running`,
       );
     }
-    const { log } = facade.live.of(id);
+    const { log } = facade.liveContainers.of(id);
     if (!log) throw fault("UNAVAILABLE", `the log of container "${id}" was not recovered`);
     using op = facade.operations.claim("ReopenContainerLog", id);
     await op.run("reopen", () => log.reopen(call));

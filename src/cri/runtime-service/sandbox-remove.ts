@@ -48,26 +48,27 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
     await settled(containers.map((record) => removeContainerByForce(parts, record, op)));
     await removeUnrecorded(parts, id, op);
   });
-  const live = parts.live.of(id);
-  if (live.finished)
-    await op.run("shim", () => unlessAborted(live.finished ?? Promise.resolve(), op.signal));
+  const live = parts.liveSandboxes.of(id);
+  const { finished } = live;
+  if (finished) await op.run("shim", () => unlessAborted(finished, op.signal));
   await op.run("remains", () =>
     settled([purgeContainer(parts.client, id, live.container, op), removeSandboxFiles(parts, id)]),
   );
   const last = sandboxes.get(id);
   await op.run("record", () => sandboxes.delete(id));
-  parts.live.delete(id);
+  parts.liveSandboxes.delete(id);
   parts.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
 }
 
 /** Refuses to go on while the network is not down, but not for ever. */
 async function settleNetwork(
-  { live, log, network, sandboxes }: Pick<Needs, "live" | "log" | "network" | "sandboxes">,
+  parts: Pick<Needs, "liveSandboxes" | "log" | "network" | "sandboxes">,
   id: string,
 ): Promise<void> {
+  const { log, network, sandboxes } = parts;
   const record = sandboxes.get(id);
   if (record?.network.kind !== "up" && record?.network.kind !== "pending") return;
-  const { networkFailures } = live.of(id);
+  const { networkFailures } = parts.liveSandboxes.of(id);
   if (networkFailures < networkFailuresBorne) {
     throw fault("UNAVAILABLE", `cannot remove sandbox "${id}": its network is not down yet`);
   }

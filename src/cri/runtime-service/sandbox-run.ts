@@ -109,7 +109,7 @@ async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<strin
   const networked = await prepare(parts, op, draft);
   const { container, record } = await recordBoth(parts, op, networked);
   const { ready, ...watched } = await run(parts, op, record, container);
-  parts.live.of(id).container = container;
+  parts.liveSandboxes.of(id).keep(container);
   parts.sandboxes.show(ready);
   op.keep();
   watchSandbox(parts, id, watched);
@@ -262,11 +262,11 @@ async function createTask(
 
 /** The last step of undoing: the record goes, unless something is left that Remove must retry. */
 async function settleFailed(
-  { live, sandboxes }: Pick<Needs, "live" | "sandboxes">,
+  { liveSandboxes, sandboxes }: Pick<Needs, "liveSandboxes" | "sandboxes">,
   record: SandboxRecord,
   failed: readonly string[],
 ): Promise<void> {
-  live.delete(record.id);
+  liveSandboxes.delete(record.id);
   if (failed.length === 0) return sandboxes.delete(record.id);
   const reason = `its start failed and could not be undone: ${failed.join(", ")}`;
   const networkLeft = failed.includes("network") || failed.includes("netns");

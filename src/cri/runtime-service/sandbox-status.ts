@@ -13,7 +13,7 @@ import { absentAsUndefined } from "../task/purge-task.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = HandlerNeeds &
-  Pick<CriParts, "client" | "config" | "containers" | "live" | "netns" | "sandboxes">;
+  Pick<CriParts, "client" | "config" | "containers" | "liveSandboxes" | "netns" | "sandboxes">;
 
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
 export function podSandboxStatus(parts: Needs): Verb<"PodSandboxStatus"> {
@@ -39,7 +39,7 @@ async function describe(
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   const netnsPath = netnsPathOf(record);
   const isReady = record.state.kind === "ready";
-  const { networkCheck } = parts.live.of(record.id);
+  const { networkCheck } = parts.liveSandboxes.of(record.id);
   return verboseInfo({
     pid: record.state.kind === "ready" ? record.state.pid : 0,
     processStatus: isReady ? "running" : "deleted",

@@ -14,7 +14,7 @@ export interface ReadySandbox {
 
 /** NOT_FOUND when there is no such sandbox; FAILED_PRECONDITION when it is not ready, or stopping. */
 export function readySandbox(
-  { live, sandboxes }: Pick<CriParts, "live" | "sandboxes">,
+  { liveSandboxes, sandboxes }: Pick<CriParts, "liveSandboxes" | "sandboxes">,
   idOrPrefix: string,
 ): ReadySandbox {
   const record = sandboxes.require(idOrPrefix);
@@ -23,7 +23,7 @@ export function readySandbox(
     const reason = state.kind === "notReady" ? `: ${state.reason}` : "";
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready${reason}`);
   }
-  if (live.of(id).ending) {
+  if (liveSandboxes.of(id).ending) {
     throw fault("FAILED_PRECONDITION", `sandbox "${id}" is not ready: it is being stopped`);
   }
   return { id, pid: state.pid, config: validSandboxConfig(record.config), record };

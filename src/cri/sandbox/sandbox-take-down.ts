@@ -20,7 +20,7 @@ import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts"
 export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
 export type TakeDownNeeds = StopNeeds &
   RemoveVolumesNeeds &
-  Pick<CriParts, "log" | "netns" | "network" | "sandboxes">;
+  Pick<CriParts, "liveSandboxes" | "log" | "netns" | "network" | "sandboxes">;
 
 /**
  * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would
@@ -41,7 +41,7 @@ export async function takeDownSandbox(
   op: Operation,
   id: string,
 ): Promise<void> {
-  parts.live.of(id).ending = true;
+  parts.liveSandboxes.of(id).refuseNew();
   await bothSettled(
     async () => {
       const stopContainers = (): Promise<void> =>
@@ -75,7 +75,7 @@ export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable
 }
 
 async function stopSandboxTask(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {
-  const live = parts.live.of(id);
+  const live = parts.liveSandboxes.of(id);
   if (live.task && live.exited) {
     if (!live.hasExited) await killNow(live.task, call);
     await unlessAborted(live.exited, call.signal);
@@ -99,10 +99,11 @@ async function takeDownNetwork(parts: TakeDownNeeds, id: string, call: Cancellab
 }
 
 async function tryTakeDown(
-  { live, log, netns, network }: Pick<TakeDownNeeds, "live" | "log" | "netns" | "network">,
+  parts: Pick<TakeDownNeeds, "liveSandboxes" | "log" | "netns" | "network">,
   record: SandboxRecord,
   call: Cancellable,
 ): Promise<boolean> {
+  const { log, netns, network } = parts;
   const path = netnsPathOf(record);
   let isDown = true;
   try {
@@ -119,6 +120,6 @@ async function tryTakeDown(
     isDown = false;
     log.warn({ err: error, sandbox: record.id, path }, "network namespace could not be removed");
   }
-  if (!isDown) live.of(record.id).networkFailures += 1;
+  if (!isDown) parts.liveSandboxes.of(record.id).networkFailed();
   return isDown;
 }

@@ -14,8 +14,8 @@ import type {
   TerminalSize,
 } from "../../streaming/ports.ts";
 import { type RunningContainer, runningContainer } from "../container/exec-target.ts";
-import type { LiveContainer } from "../container/live-containers.ts";
 import type { Facade } from "../facade.ts";
+import type { LiveContainer } from "../live/live-container.ts";
 import { cutAtStop } from "./cut-at-stop.ts";
 import { SessionFifoFolder } from "./session-fifos.ts";
 
@@ -47,7 +47,7 @@ export class AttachSession implements ProcessSession {
   constructor(facade: Facade, folder: string, target: AttachTarget, stopping: AbortSignal) {
     this.#container = runningContainer(facade, target.containerId, "attach to");
     const { id, record } = this.#container;
-    this.#live = facade.live.of(id);
+    this.#live = facade.liveContainers.of(id);
     const { log } = this.#live;
     if (!log) throw fault("UNAVAILABLE", `the output of container "${id}" was not recovered`);
     this.#log = log;
@@ -61,9 +61,8 @@ export class AttachSession implements ProcessSession {
     });
     const { stdin, stdinOnce, tty } = record.config;
     const once = stdinOnce && !tty; // a terminal is left and come back to
-    const wanted = target.stdin && stdin && !(once && this.#live.stdinTaken === true);
+    const wanted = target.stdin && stdin && (!once || this.#live.takeStdin());
     this.#ownsStdin = wanted && once;
-    if (this.#ownsStdin) this.#live.stdinTaken = true;
     this.fifos = {
       stdin: wanted ? log.config.stdin : "",
       stdout: this.#own.stdout,
@@ -102,7 +101,7 @@ export class AttachSession implements ProcessSession {
     // A client that left without a word has ended its input too; one that we cut off, or that never had
     // it, may come back.
     if (this.#stopping.aborted || !this.#started) {
-      if (this.#ownsStdin) this.#live.stdinTaken = false;
+      if (this.#ownsStdin) this.#live.giveBackStdin();
       return;
     }
     await this.closeStdin({ signal: timeoutSignal(tapEndMs) });

@@ -8,7 +8,7 @@ import { becomeExited, type ContainerRecord, describeState } from "../store/cont
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
 
-export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "live">;
+export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "liveContainers">;
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
 const killBoundMs = 30_000;
@@ -27,16 +27,12 @@ export async function stopContainerTask(
   call: Cancellable,
 ): Promise<void> {
   const { id } = record;
-  const live = parts.live.of(id);
+  const live = parts.liveContainers.of(id);
   const { task, exited } = live;
   if (!task || !exited) return stopUnwatched(parts, record, call);
   if (graceMs > 0) {
-    let asked = Promise.resolve();
-    if (!live.stopSignalled) {
-      live.stopSignalled = true;
-      const signal = stopSignal(record.config.stopSignal, record.imageStopSignal);
-      asked = ignoreFinished(() => task.kill(signal, call));
-    }
+    const signal = stopSignal(record.config.stopSignal, record.imageStopSignal);
+    const asked = live.signalStop(() => ignoreFinished(() => task.kill(signal, call)));
     // A shim that does not answer takes no more than the grace.
     await within(
       asked.then(() => exited),
