@@ -11,7 +11,7 @@ test("SingleFlight gives joiners the running attempt's result", async () => {
     attempts += 1;
     return promise;
   };
-  const both = Promise.all([flights.run("k", attempt), flights.run("k", attempt)]);
+  const both = Promise.all([flights.join("k", attempt), flights.join("k", attempt)]);
   resolve(7);
   assert.deepEqual(await both, [7, 7]);
   assert.equal(attempts, 1);
@@ -21,12 +21,12 @@ test("SingleFlight gives joiners the running attempt's result", async () => {
 test("SingleFlight gives joiners the failure, then starts anew", async () => {
   const flights = new SingleFlight<number>();
   const fail = (): Promise<number> => Promise.reject(new Error("no"));
-  const results = await Promise.allSettled([flights.run("k", fail), flights.run("k", fail)]);
+  const results = await Promise.allSettled([flights.join("k", fail), flights.join("k", fail)]);
   assert.deepEqual(
     results.map((r) => r.status),
     ["rejected", "rejected"],
   );
-  assert.equal(await flights.run("k", async () => 1), 1);
+  assert.equal(await flights.join("k", async () => 1), 1);
 });
 
 test("SingleFlight goes on when a joiner gives up", async () => {
@@ -34,7 +34,7 @@ test("SingleFlight goes on when a joiner gives up", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const abort = new AbortController();
   let seen: AbortSignal | undefined;
-  const leaver = flights.run(
+  const leaver = flights.join(
     "k",
     ({ signal }) => {
       seen = signal;
@@ -42,7 +42,7 @@ test("SingleFlight goes on when a joiner gives up", async () => {
     },
     { signal: abort.signal },
   );
-  const stayer = flights.run("k", () => promise);
+  const stayer = flights.join("k", () => promise);
   abort.abort(new Error("left"));
   await assert.rejects(leaver, /left/);
   assert.equal(seen?.aborted, false);
@@ -54,7 +54,7 @@ test("SingleFlight aborts an unwatched attempt when asked to, and lets nobody jo
   const flights = new SingleFlight<number>({ abandonWhenUnwatched: true });
   const abort = new AbortController();
   let seen: AbortSignal | undefined;
-  const only = flights.run(
+  const only = flights.join(
     "k",
     ({ signal }) => {
       seen = signal;
@@ -65,5 +65,5 @@ test("SingleFlight aborts an unwatched attempt when asked to, and lets nobody jo
   abort.abort(new Error("left"));
   await assert.rejects(only, /left/);
   assert.equal(seen?.aborted, true);
-  assert.equal(await flights.run("k", async () => 2), 2);
+  assert.equal(await flights.join("k", async () => 2), 2);
 });

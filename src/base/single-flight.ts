@@ -28,7 +28,7 @@ export class SingleFlight<T> {
   }
 
   /** Starts `attempt`, or joins the one that runs under this key. */
-  async run(
+  async join(
     key: string,
     attempt: (call: Cancellable) => Promise<T>,
     call: Partial<Cancellable> = {},

@@ -210,7 +210,7 @@ class StoredImages implements ImageLibrary {
     const parsed = parseReference(reference);
     // Whoever brings other credentials must not profit from another's pull.
     const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
-    return this.#pulls.run(key, (call, progress) => this.#pullOnce(parsed, auth, progress, call), {
+    return this.#pulls.join(key, (call, progress) => this.#pullOnce(parsed, auth, progress, call), {
       signal,
     });
   }

@@ -24,7 +24,7 @@ export class PullFlights<T> {
     this.#flights = new SingleFlight({ abandonWhenUnwatched: true, ...(lifetime && { lifetime }) });
   }
 
-  async run(key: string, attempt: Attempt<T>, { signal }: Cancellable): Promise<T> {
+  async join(key: string, attempt: Attempt<T>, { signal }: Cancellable): Promise<T> {
     for (;;) {
       const lane = this.#lanes.get(key);
       const isStuck = lane?.watch.signal.aborted === true;
@@ -34,7 +34,7 @@ export class PullFlights<T> {
       const patience = lane.watch.signal;
       try {
         const either = { signal: AbortSignal.any([signal, patience]) };
-        return await this.#flights.run(lane.id, () => Promise.reject(new Error("ended")), either);
+        return await this.#flights.join(lane.id, () => Promise.reject(new Error("ended")), either);
       } catch (error) {
         signal.throwIfAborted();
         if (!patience.aborted) throw error;
@@ -55,6 +55,6 @@ export class PullFlights<T> {
         if (this.#lanes.get(key) === lane) this.#lanes.delete(key);
       }
     };
-    return this.#flights.run(lane.id, work, { signal });
+    return this.#flights.join(lane.id, work, { signal });
   }
 }

@@ -39,6 +39,6 @@ export class Attempts<Request> {
         this.#requests.delete(name);
       }
     };
-    return this.#flights.run(name, owned, call);
+    return this.#flights.join(name, owned, call);
   }
 }

@@ -63,7 +63,7 @@ export class OperationRegistry {
     work: (own: Cancellable) => Promise<T>,
     call: Cancellable,
   ): Promise<T> {
-    return this.#flights.run(keyOf(verb, object), work, call) as Promise<T>;
+    return this.#flights.join(keyOf(verb, object), work, call) as Promise<T>;
   }
 
   /** Waits for the end of an operation, good or bad, if it runs. Rejects only when the call is over. */
@@ -71,7 +71,7 @@ export class OperationRegistry {
     const key = keyOf(rpc, object);
     if (!this.#flights.isRunning(key)) return;
     try {
-      await this.#flights.run(key, () => Promise.resolve(), call);
+      await this.#flights.join(key, () => Promise.resolve(), call);
     } catch (error) {
       if (call.signal.aborted && !isFault(error)) throw error;
     }
@@ -147,7 +147,7 @@ export class OperationRegistry {
         this.#requests.delete(key);
       }
     };
-    return this.#flights.run(key, remembered, call) as Promise<T>;
+    return this.#flights.join(key, remembered, call) as Promise<T>;
   }
 
   #rest(): void {

@@ -53,7 +53,7 @@ export class Authorizer {
     if (answer.url.origin !== this.#options.origin.origin) return false;
     if (this.#header !== sent) return this.#header !== undefined;
     const offered = parseChallenges(answer.headers["www-authenticate"] ?? "");
-    const header = await this.#logins.run("", (own) => this.#logIn(offered, own), call);
+    const header = await this.#logins.join("", (own) => this.#logIn(offered, own), call);
     if (header === undefined || header === sent) return false;
     this.#header = header;
     return true;

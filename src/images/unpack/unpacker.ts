@@ -155,7 +155,7 @@ export class Unpacker {
     if (this.has(layer.chainId) && this.#isProven(layer)) return;
     // By the blob too: one that is not what its image says must not fail another's.
     const key = `${layer.chainId} ${layer.digest}`;
-    await this.#flights.run(key, (shared) => this.#make(layer, image, at, shared), call);
+    await this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
   }
 
   /** True when the blob is known to hold the layer that the image's config tells of. */

@@ -87,7 +87,7 @@ export function createDefaultProfile(options: DefaultProfileOptions): DefaultApp
     ensure: () => {
       if (name === "") return Promise.resolve("the configuration turns the default profile off");
       if (!enabled) return Promise.resolve("the kernel of this host has no AppArmor");
-      return loads.run(name, attempt);
+      return loads.join(name, attempt);
     },
     describe: () => ({ enabled, defaultProfile: name, problem }),
   };
