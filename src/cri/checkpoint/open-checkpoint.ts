@@ -7,9 +7,12 @@ import { readBounded } from "../../base/read-bounded.ts";
 import { unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
 import type { Image } from "../../images/ports.ts";
 import { LayeredTree } from "../../oci/rootfs/layered-tree.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
+
+export type CheckpointSourceNeeds = Pick<CriParts, "config" | "images" | "snapshotter">;
+export type OpenCheckpointNeeds = Pick<CriParts, "images" | "snapshotter" | "specs">;
 
 /** Where a container to be restored comes from: an archive on this node, or an image that holds one. */
 export type CheckpointSource =
@@ -26,34 +29,34 @@ const maxConfigBytes = 1024 * 1024;
 
 /** What a request's image is a checkpoint of; undefined when it is an image like others, or might be one. */
 export async function checkpointSource(
-  facade: Facade,
+  parts: CheckpointSourceNeeds,
   requested: string,
   call: Cancellable,
 ): Promise<CheckpointSource | undefined> {
   const isPath = path.isAbsolute(requested);
-  if (!facade.ports.config.cri.restoreCheckpoints) {
+  if (!parts.config.cri.restoreCheckpoints) {
     if (!isPath) return undefined;
     throw fault(
       "NOT_FOUND",
       `image "${requested}" is not present on this node; checkpoint archives are restored only with restore_checkpoints = true in [cri]`,
     );
   }
-  const image = facade.ports.images.find(requested);
+  const image = parts.images.find(requested);
   if (image)
-    return (await holdsCheckpoint(facade, image, call)) ? { kind: "image", image } : undefined;
+    return (await holdsCheckpoint(parts, image, call)) ? { kind: "image", image } : undefined;
   return isPath ? { kind: "archive", file: requested } : undefined;
 }
 
 /** One layer and nothing to run: only then is it worth a look at the files. */
 async function holdsCheckpoint(
-  { ports }: Facade,
+  { images, snapshotter }: Pick<CriParts, "images" | "snapshotter">,
   image: Image,
   call: Cancellable,
 ): Promise<boolean> {
   const { entrypoint, cmd } = image.config;
   if (image.layers !== 1 || entrypoint.length > 0 || cmd.length > 0) return false;
-  await ports.images.unpack(image, call);
-  const tree = new LayeredTree(ports.snapshotter.directories(criNamespace, image.chainId));
+  await images.unpack(image, call);
+  const tree = new LayeredTree(snapshotter.directories(criNamespace, image.chainId));
   const files = checkpointFiles("");
   const [config, criu] = await Promise.all([tree.entry(files.config), tree.entry(files.criu)]);
   return config?.kind === "file" && criu?.kind === "directory";
@@ -64,12 +67,11 @@ async function holdsCheckpoint(
  * the container was made from is not on this node.
  */
 export async function openCheckpoint(
-  facade: Facade,
+  { images, snapshotter, specs }: OpenCheckpointNeeds,
   source: CheckpointSource,
   folder: string,
   call: Cancellable,
 ): Promise<OpenCheckpoint> {
-  const { images, snapshotter, specs } = facade.ports;
   if (source.kind === "archive") await unpackArchive(source.file, folder, call);
   else {
     const layers = snapshotter.directories(criNamespace, source.image.chainId);

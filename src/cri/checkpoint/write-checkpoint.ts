@@ -11,34 +11,36 @@ import { encodeExactJson } from "../../oci/encode-spec.ts";
 import { packAny } from "../../rpc/codec.ts";
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf } from "../convert/verbose-json.ts";
-import type { Facade } from "../facade.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
-import { handlerOfPod } from "../sandbox/pod-handler.ts";
+import type { Operation } from "../lifecycle/operation.ts";
+import type { CriParts } from "../parts.ts";
+import { type HandlerOfPodNeeds, handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
+
+export type WriteCheckpointNeeds = HandlerOfPodNeeds &
+  Pick<CriParts, "client" | "layerArchives" | "paths" | "remover">;
 
 /**
  * Writes a running container's checkpoint archive to `location`, whole or not at all. The container
  * runs on. FAILED_PRECONDITION with CRIU's own reason when CRIU is missing or gives up.
  */
 export async function writeCheckpoint(
-  facade: Facade,
+  parts: WriteCheckpointNeeds,
   op: Operation,
   { record, task, location }: { record: ContainerRecord; task: Task; location: string },
-  call: Cancellable,
 ): Promise<void> {
   const { id } = record;
-  const folder = `${facade.paths.container(id)}/checkpoint-${randomBytes(6).toString("hex")}`;
+  const folder = `${parts.paths.container(id)}/checkpoint-${randomBytes(6).toString("hex")}`;
   const files = checkpointFiles(folder);
   await mkdir(files.criu, { recursive: true, mode: 0o700 });
   try {
-    await op.run("criu", () => dump(task, files.criu, call));
+    await op.run("criu", () => dump(task, files.criu, op));
     // Right after the dump: what the container writes in between, its restored self finds written.
-    await op.run("rootfs", () => facade.ports.layerArchives.pack(id, files.rootfsDiff, call));
-    await op.run("describe", () => describe(facade, record, folder, call));
-    await op.run("archive", () => archive(folder, location, call));
+    await op.run("rootfs", () => parts.layerArchives.pack(id, files.rootfsDiff, op));
+    await op.run("describe", () => describe(parts, record, folder, op));
+    await op.run("archive", () => archive(folder, location, op));
   } finally {
-    await facade.ports.remover.remove(folder, facade.paths.containers);
+    await parts.remover.remove(folder, parts.paths.containers);
   }
 }
 
@@ -58,12 +60,12 @@ async function dump(task: Task, imagePath: string, call: Cancellable): Promise<v
 }
 
 async function describe(
-  facade: Facade,
+  parts: HandlerOfPodNeeds & Pick<CriParts, "client">,
   record: ContainerRecord,
   folder: string,
   call: Cancellable,
 ): Promise<void> {
-  const { client } = facade.ports;
+  const { client } = parts;
   const files = checkpointFiles(folder);
   const container = await client.loadContainer(record.id, call);
   const facts: CheckpointConfig = {
@@ -72,7 +74,7 @@ async function describe(
     rootfsImage: record.config.image?.image ?? record.imageName,
     rootfsImageRef: record.imageRef,
     rootfsImageName: record.imageName,
-    runtime: handlerOfPod(facade, record.sandboxId).config.type,
+    runtime: handlerOfPod(parts, record.sandboxId).config.type,
     createdTime: new Date(Number(record.createdAtNanos / 1_000_000n)).toISOString(),
     checkpointedTime: new Date().toISOString(),
     restored: false,

@@ -8,6 +8,9 @@ import type { OciProcess, OciSpec } from "../../oci/spec.ts";
 import type { CriParts } from "../parts.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 
+export type RunningNeeds = Pick<CriParts, "containers" | "liveContainers">;
+export type ProcessNeeds = Pick<CriParts, "client" | "liveContainers">;
+
 /** A container that runs, and its task. */
 export interface RunningContainer {
   readonly id: string;
@@ -20,7 +23,7 @@ export interface RunningContainer {
  * what messages say could not be done: "exec in", "attach to".
  */
 export function runningContainer(
-  { containers, liveContainers }: Pick<CriParts, "containers" | "liveContainers">,
+  { containers, liveContainers }: RunningNeeds,
   idOrPrefix: string,
   act: string,
 ): RunningContainer {
@@ -38,11 +41,7 @@ export function runningContainer(
 }
 
 /** The process of the container's spec: an exec differs from it by its arguments and terminal only. */
-export function processOf(
-  parts: Pick<CriParts, "client" | "liveContainers">,
-  id: string,
-  call: Cancellable,
-): Promise<OciProcess> {
+export function processOf(parts: ProcessNeeds, id: string, call: Cancellable): Promise<OciProcess> {
   const live = parts.liveContainers.of(id);
   return live.process(async () => {
     const { record } = await live.loaded(() => parts.client.loadContainer(id, call));

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { runningContainer } from "../container/exec-target.ts";
-import type { Facade, Verb } from "../facade.ts";
+import { type RunningNeeds, runningContainer } from "../container/exec-target.ts";
+import type { CriParts } from "../parts.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = RunningNeeds & Pick<CriParts, "streaming">;
 
 /** Attach: a URL to the container's own streams. Refused as Exec is. */
-export function attach(facade: Facade): Verb<"Attach"> {
+export function attach(parts: Needs): Verb<"Attach"> {
   return async ({ containerId, stdin, stdout, stderr, tty }, call) => {
-    const { id } = runningContainer(facade, containerId, "attach to");
+    const { id } = runningContainer(parts, containerId, "attach to");
     const target = { containerId: id, stdin, stdout, stderr, tty };
-    return { url: await facade.streaming.server().attach(target, call) };
+    return { url: await parts.streaming.server().attach(target, call) };
   };
 }

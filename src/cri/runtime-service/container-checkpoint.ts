@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
-import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
-import { writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
-import type { Facade, Verb } from "../facade.ts";
+import { type WriteCheckpointNeeds, writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
+import type { CriParts } from "../parts.ts";
 import { describeState } from "../store/container-record.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = WriteCheckpointNeeds & Pick<CriParts, "containers" | "liveContainers" | "operations">;
 
 /** For a request without a timeout of its own: gigabytes of memory take their time. */
 const defaultMs = 10 * 60_000;
 const longestMs = 2 ** 31 - 1;
 
 /** CheckpointContainer: of a running container, to an archive at an absolute path. It runs on. */
-export function checkpointContainer(facade: Facade): Verb<"CheckpointContainer"> {
+export function checkpointContainer(parts: Needs): Verb<"CheckpointContainer"> {
   return async ({ containerId, location, timeout }, call) => {
-    const record = facade.containers.require(containerId);
+    const record = parts.containers.require(containerId);
     const { id, state } = record;
     if (!isAbsolute(location)) {
       throw fault("INVALID_ARGUMENT", `location "${location}" is not an absolute path`);
     }
     if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
-    const { task, ending } = facade.liveContainers.of(id);
+    const { task, ending } = parts.liveContainers.of(id);
     if (state.kind !== "running" || ending || !task) {
       const present = ending ? "ending" : describeState(state);
       throw fault(
@@ -28,9 +30,15 @@ export function checkpointContainer(facade: Facade): Verb<"CheckpointContainer">
       );
     }
     const ms = timeout === 0n ? defaultMs : Math.min(Number(timeout) * 1000, longestMs);
-    using limit = deadline(ms, `the checkpoint of container "${id}"`, call.signal);
-    using op = facade.operations.claim("CheckpointContainer", id);
-    await writeCheckpoint(facade, op, { record, task, location }, limit);
+    await parts.operations.perform(
+      {
+        rpc: "CheckpointContainer",
+        object: id,
+        limit: { ms, what: `the checkpoint of container "${id}"` },
+      },
+      call,
+      (op) => writeCheckpoint(parts, op, { record, task, location }),
+    );
     return {};
   };
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { removeContainerByForce } from "../container/container-remove.ts";
-import type { Facade, Verb } from "../facade.ts";
+import { type RemoveNeeds, removeContainerByForce } from "../container/container-remove.ts";
+import type { CriParts } from "../parts.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = RemoveNeeds & Pick<CriParts, "containers">;
 
 /** RemoveContainer: idempotent; a running container is killed first. */
-export function removeContainer(facade: Facade): Verb<"RemoveContainer"> {
+export function removeContainer(parts: Needs): Verb<"RemoveContainer"> {
   return async (request, call) => {
-    const record = facade.containers.find(request.containerId);
-    if (record) await removeContainerByForce(facade, record, call);
+    const record = parts.containers.find(request.containerId);
+    if (record) await removeContainerByForce(parts, record, call);
     return {};
   };
 }

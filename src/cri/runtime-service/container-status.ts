@@ -2,33 +2,37 @@
 
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
-import type { Facade, Verb } from "../facade.ts";
 import { describeOptions } from "../handlers.ts";
-import { handlerOfPod } from "../sandbox/pod-handler.ts";
+import type { CriParts } from "../parts.ts";
+import { type HandlerOfPodNeeds, handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { absentAsUndefined } from "../task/purge-task.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = HandlerOfPodNeeds &
+  Pick<CriParts, "client" | "containers" | "liveContainers" | "snapshotter">;
 
 /** ContainerStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
-export function containerStatus(facade: Facade): Verb<"ContainerStatus"> {
+export function containerStatus(parts: Needs): Verb<"ContainerStatus"> {
   return async (request, call) => {
-    const record = facade.containers.require(request.containerId);
-    const info = request.verbose ? await describe(facade, record, call.signal) : {};
+    const record = parts.containers.require(request.containerId);
+    const info = request.verbose ? await describe(parts, record, call.signal) : {};
     return { status: toContainerStatus(record), info };
   };
 }
 
 async function describe(
-  facade: Facade,
+  parts: Needs,
   record: ContainerRecord,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
-  const { client, snapshotter } = facade.ports;
-  const handler = handlerOfPod(facade, record.sandboxId);
+  const { client, snapshotter } = parts;
+  const handler = handlerOfPod(parts, record.sandboxId);
   const container = await absentAsUndefined(() => client.loadContainer(record.id, { signal }));
   return verboseInfo({
     sandboxID: record.sandboxId,
     pid: record.state.kind === "running" ? record.state.pid : 0,
-    removing: facade.liveContainers.of(record.id).ending,
+    removing: parts.liveContainers.of(record.id).ending,
     privileged: record.config.linux?.securityContext?.privileged ?? false,
     snapshotKey: record.id,
     snapshotter: snapshotter.name,

@@ -6,12 +6,24 @@ import { fault } from "../../base/errors.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ExitStatus, Process } from "../../client/ports.ts";
 import type { ExecSyncRequest, ExecSyncResponseInit } from "../../gen/cri.gen.ts";
-import { deleteExec, killExec } from "../container/end-exec.ts";
-import { newExecId, processOf, runningContainer } from "../container/exec-target.ts";
-import type { Facade, Verb } from "../facade.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
+import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.ts";
+import {
+  newExecId,
+  type ProcessNeeds,
+  processOf,
+  type RunningNeeds,
+  runningContainer,
+} from "../container/exec-target.ts";
+import type { Claim } from "../lifecycle/claim.ts";
 import { refuseUnlessRunnable } from "../oci-spec/args.ts";
+import type { CriParts } from "../parts.ts";
 import type { CapturedOutput } from "../ports.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = RunningNeeds &
+  ProcessNeeds &
+  EndExecNeeds &
+  Pick<CriParts, "capture" | "config" | "lifetime" | "operations" | "placeForExec">;
 
 /** What kubelets and crictl take in one message. */
 const clientBytes = 16 * 1024 * 1024;
@@ -24,18 +36,18 @@ const answerOverheadBytes = 64;
  * for output after the exit is bounded, so a child that keeps a pipe open cannot hold the call.
  * DEADLINE_EXCEEDED after the request's timeout: the one code a kubelet takes for a probe's timeout.
  */
-export function execSync(facade: Facade): Verb<"ExecSync"> {
+export function execSync(parts: Needs): Verb<"ExecSync"> {
   return async (request, call) => {
-    const record = facade.containers.require(request.containerId);
+    const record = parts.containers.require(request.containerId);
     refuseUnlessSensible(request);
-    const { id, task } = runningContainer(facade, record.id, "exec in");
+    const { id, task } = runningContainer(parts, record.id, "exec in");
     using claim = new DisposableStack();
-    claim.use(await facade.ports.placeForExec?.(id, call));
-    const op = claim.use(facade.operations.claim("ExecSync", id, "debug"));
-    const { cri, grpc } = facade.ports.config;
+    claim.use(await parts.placeForExec?.(id, call));
+    const op = claim.use(parts.operations.claim("ExecSync", id, "debug"));
+    const { cri, grpc } = parts.config;
     using kept = new DisposableStack();
-    const output = kept.use(facade.ports.capture.create(cri.execSyncOutputLimitBytes));
-    const spec = { ...(await processOf(facade, id, call)), args: request.cmd };
+    const output = kept.use(parts.capture.create(cri.execSyncOutputLimitBytes));
+    const spec = { ...(await processOf(parts, id, call)), args: request.cmd };
     const execId = newExecId(id);
     const timeoutMs = timeoutOf(request);
     using limit = timeLimit(request, timeoutMs, call.signal);
@@ -43,7 +55,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
       task.exec(execId, { ...spec, terminal: false }, output.io, limit),
     );
     try {
-      const status = await runToEnd(facade, op, process, timeoutMs, limit);
+      const status = await runToEnd(parts, op, process, timeoutMs, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
       const cutShort = output.cutShort(`output of the command in container "${id}"`);
       if (cutShort) throw cutShort;
@@ -51,7 +63,7 @@ export function execSync(facade: Facade): Verb<"ExecSync"> {
     } finally {
       // A probe's result does not wait for it; the operation lasts until it is done.
       const pending = claim.move();
-      void op.run("delete", () => deleteExec(facade, process)).finally(() => pending.dispose());
+      void op.run("delete", () => deleteExec(parts, process)).finally(() => pending.dispose());
     }
   };
 }
@@ -80,18 +92,18 @@ function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
 }
 
 async function runToEnd(
-  facade: Facade,
-  op: Operation,
+  parts: EndExecNeeds & Pick<Needs, "lifetime">,
+  op: Claim,
   process: Process,
   timeoutMs: number,
   limit: Cancellable,
 ): Promise<ExitStatus> {
-  const exit = await process.wait({ signal: facade.lifetime });
+  const exit = await process.wait({ signal: parts.lifetime });
   try {
     await op.run("start", () => process.start(limit));
     return await op.run("run", () => unlessAborted(exit.status, limit.signal), timeoutMs);
   } catch (error) {
-    if (limit.signal.aborted) await killExec(facade, process, exit.status);
+    if (limit.signal.aborted) await killExec(parts, process, exit.status);
     throw error;
   }
 }

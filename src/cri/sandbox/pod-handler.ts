@@ -5,6 +5,7 @@ import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 
 export type HandlerNeeds = Pick<CriParts, "config" | "features">;
+export type HandlerOfPodNeeds = HandlerNeeds & Pick<CriParts, "sandboxes">;
 
 /**
  * The handler that a pod was made with. While its configuration is still the same, what its OCI runtime
@@ -28,9 +29,6 @@ export function podHandler(
 }
 
 /** That of a container's pod; the default one where the pod is gone. */
-export function handlerOfPod(
-  parts: HandlerNeeds & Pick<CriParts, "sandboxes">,
-  sandboxId: string,
-): PodHandler {
+export function handlerOfPod(parts: HandlerOfPodNeeds, sandboxId: string): PodHandler {
   return podHandler(parts, parts.sandboxes.get(sandboxId) ?? { runtimeHandler: "" });
 }

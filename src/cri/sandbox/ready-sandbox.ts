@@ -4,6 +4,8 @@ import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { type ValidSandboxConfig, validSandboxConfig } from "../validate.ts";
 
+export type ReadyNeeds = Pick<CriParts, "liveSandboxes" | "sandboxes">;
+
 /** A sandbox that containers can be made and started in. */
 export interface ReadySandbox {
   readonly id: string;
@@ -14,7 +16,7 @@ export interface ReadySandbox {
 
 /** NOT_FOUND when there is no such sandbox; FAILED_PRECONDITION when it is not ready, or stopping. */
 export function readySandbox(
-  { liveSandboxes, sandboxes }: Pick<CriParts, "liveSandboxes" | "sandboxes">,
+  { liveSandboxes, sandboxes }: ReadyNeeds,
   idOrPrefix: string,
 ): ReadySandbox {
   const record = sandboxes.require(idOrPrefix);

@@ -13,9 +13,13 @@ import type {
   SessionFifos,
   TerminalSize,
 } from "../../streaming/ports.ts";
-import { type RunningContainer, runningContainer } from "../container/exec-target.ts";
-import type { Facade } from "../facade.ts";
+import {
+  type RunningContainer,
+  type RunningNeeds,
+  runningContainer,
+} from "../container/exec-target.ts";
 import type { LiveContainer } from "../live/live-container.ts";
+import type { CriParts } from "../parts.ts";
 import { cutAtStop } from "./cut-at-stop.ts";
 import { SessionFifoFolder } from "./session-fifos.ts";
 
@@ -23,6 +27,8 @@ import { SessionFifoFolder } from "./session-fifos.ts";
 const tapEndMs = 2_000;
 /** How long the output's end waits for the exit, which it mostly comes with. */
 const exitAfterOutputMs = 1_000;
+
+export type AttachNeeds = RunningNeeds & Pick<CriParts, "config" | "liveContainers">;
 
 /**
  * One client at a container's own process. Output comes through FIFOs of the session's own, which
@@ -44,16 +50,16 @@ export class AttachSession implements ProcessSession {
   #started = false;
 
   /** FAILED_PRECONDITION unless the container runs. */
-  constructor(facade: Facade, folder: string, target: AttachTarget, stopping: AbortSignal) {
-    this.#container = runningContainer(facade, target.containerId, "attach to");
+  constructor(parts: AttachNeeds, folder: string, target: AttachTarget, stopping: AbortSignal) {
+    this.#container = runningContainer(parts, target.containerId, "attach to");
     const { id, record } = this.#container;
-    this.#live = facade.liveContainers.of(id);
+    this.#live = parts.liveContainers.of(id);
     const { log } = this.#live;
     if (!log) throw fault("UNAVAILABLE", `the output of container "${id}" was not recovered`);
     this.#log = log;
     this.#stopping = stopping;
     this.ended = this.#end.promise;
-    this.drainTimeoutMs = facade.ports.config.cri.execSyncDrainTimeoutMs;
+    this.drainTimeoutMs = parts.config.cri.execSyncDrainTimeoutMs;
     this.#own = new SessionFifoFolder(folder, `attach-${randomBytes(5).toString("hex")}`, {
       stdin: false,
       stdout: target.stdout,

@@ -9,16 +9,23 @@ import type {
   SessionEnd,
   TerminalSize,
 } from "../../streaming/ports.ts";
-import { deleteExec, killExec } from "../container/end-exec.ts";
+import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.ts";
 import {
   newExecId,
+  type ProcessNeeds,
   processOf,
   type RunningContainer,
+  type RunningNeeds,
   runningContainer,
 } from "../container/exec-target.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import { cutAtStop } from "./cut-at-stop.ts";
 import { SessionFifoFolder } from "./session-fifos.ts";
+
+export type ExecNeeds = RunningNeeds &
+  ProcessNeeds &
+  EndExecNeeds &
+  Pick<CriParts, "config" | "lifetime">;
 
 /**
  * One exec for one client:
@@ -32,7 +39,7 @@ export class ExecSession implements ProcessSession {
   readonly fifos: SessionFifoFolder;
   readonly drainTimeoutMs: number;
   readonly ended: Promise<SessionEnd>;
-  readonly #facade: Facade;
+  readonly #parts: ExecNeeds;
   readonly #target: ExecTarget;
   readonly #container: RunningContainer;
   readonly #execId: string;
@@ -44,12 +51,12 @@ export class ExecSession implements ProcessSession {
   #starting: Promise<void> = Promise.resolve();
 
   /** FAILED_PRECONDITION unless the container runs. */
-  constructor(facade: Facade, folder: string, target: ExecTarget, stopping: AbortSignal) {
-    this.#facade = facade;
+  constructor(parts: ExecNeeds, folder: string, target: ExecTarget, stopping: AbortSignal) {
+    this.#parts = parts;
     this.#target = target;
-    this.#container = runningContainer(facade, target.containerId, "exec in");
+    this.#container = runningContainer(parts, target.containerId, "exec in");
     this.#execId = newExecId(this.#container.id);
-    this.drainTimeoutMs = facade.ports.config.cri.execSyncDrainTimeoutMs;
+    this.drainTimeoutMs = parts.config.cri.execSyncDrainTimeoutMs;
     this.ended = this.#end.promise;
     // Without a terminal a shim wants both output streams or none.
     const { stdin, tty } = target;
@@ -72,7 +79,7 @@ export class ExecSession implements ProcessSession {
     const { id, task } = this.#container;
     const { command, tty } = this.#target;
     const { stdin, stdout, stderr } = this.fifos;
-    const spec = await processOf(this.#facade, id, call);
+    const spec = await processOf(this.#parts, id, call);
     const ownSpec = {
       ...spec,
       args: command,
@@ -81,11 +88,11 @@ export class ExecSession implements ProcessSession {
     };
     const io = new DetachedIo({ stdin, stdout, stderr, terminal: tty });
     // Not cut off when the client leaves: a shim that adds it all the same would keep it for ever.
-    const own = { signal: this.#facade.lifetime };
+    const own = { signal: this.#parts.lifetime };
     const process = await task.exec(this.#execId, ownSpec, () => Promise.resolve(io), own);
     this.#process = process;
     call.signal.throwIfAborted();
-    const exit = await process.wait({ signal: this.#facade.lifetime });
+    const exit = await process.wait({ signal: this.#parts.lifetime });
     this.#exited = exit.status;
     try {
       await process.start(call);
@@ -114,9 +121,9 @@ export class ExecSession implements ProcessSession {
     const process = this.#process;
     if (process) {
       if (!this.#hasExited) {
-        await killExec(this.#facade, process, this.#exited ?? Promise.resolve());
+        await killExec(this.#parts, process, this.#exited ?? Promise.resolve());
       }
-      await deleteExec(this.#facade, process);
+      await deleteExec(this.#parts, process);
     }
     this.fifos[Symbol.dispose]();
   }

@@ -11,12 +11,15 @@ import type {
   ProcessSession,
   SessionHost,
 } from "../../streaming/ports.ts";
-import type { Facade } from "../facade.ts";
+import type { CriParts } from "../parts.ts";
 import type { StreamKind } from "../ports.ts";
-import { readySandbox } from "../sandbox/ready-sandbox.ts";
+import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
 import { netnsPathOf, usesHostNetwork } from "../store/sandbox-record.ts";
-import { AttachSession } from "./attach-session.ts";
-import { ExecSession } from "./exec-session.ts";
+import { type AttachNeeds, AttachSession } from "./attach-session.ts";
+import { type ExecNeeds, ExecSession } from "./exec-session.ts";
+
+type PortForwardNeeds = ReadyNeeds & Pick<CriParts, "netns">;
+type Needs = AttachNeeds & ExecNeeds & PortForwardNeeds & Pick<CriParts, "hooks">;
 
 /** The sessions that are open, and what opens more. */
 export interface Sessions extends SessionHost {
@@ -32,7 +35,7 @@ export interface Sessions extends SessionHost {
 const cutOffMs = 1_500;
 
 /** What stands behind exec, attach and port-forward. */
-export function createSessions(facade: Facade, fifoFolder: string): Sessions {
+export function createSessions(parts: Needs, fifoFolder: string): Sessions {
   const stopping = new AbortController();
   const closed = Promise.withResolvers<void>();
   const closedIfNone = (): void => {
@@ -50,7 +53,7 @@ export function createSessions(facade: Facade, fifoFolder: string): Sessions {
         await dispose();
       } finally {
         counts.set(kind, (counts.get(kind) ?? 1) - 1);
-        facade.ports.hooks?.onSessionEnd?.(kind);
+        parts.hooks?.onSessionEnd?.(kind);
         closedIfNone();
       }
     };
@@ -70,11 +73,11 @@ export function createSessions(facade: Facade, fifoFolder: string): Sessions {
     });
   return {
     exec: (target: ExecTarget, call): Promise<ProcessSession> =>
-      opened("exec", call, () => new ExecSession(facade, fifoFolder, target, stopping.signal)),
+      opened("exec", call, () => new ExecSession(parts, fifoFolder, target, stopping.signal)),
     attach: (target: AttachTarget, call): Promise<ProcessSession> =>
-      opened("attach", call, () => new AttachSession(facade, fifoFolder, target, stopping.signal)),
+      opened("attach", call, () => new AttachSession(parts, fifoFolder, target, stopping.signal)),
     portForward: (target: PortForwardTarget, call): Promise<PortForwardSession> =>
-      opened("port_forward", call, () => portForward(facade, target)),
+      opened("port_forward", call, () => portForward(parts, target)),
     open: () => counts,
     cutOff: async () => {
       stopping.abort();
@@ -84,17 +87,20 @@ export function createSessions(facade: Facade, fifoFolder: string): Sessions {
   };
 }
 
-function portForward(facade: Facade, { sandboxId }: PortForwardTarget): PortForwardSession {
-  const { id } = readySandbox(facade, sandboxId);
+function portForward(
+  parts: PortForwardNeeds,
+  { sandboxId }: PortForwardTarget,
+): PortForwardSession {
+  const { id } = readySandbox(parts, sandboxId);
   return {
     // Looked up anew for each connection: the pod may have been stopped since.
     dial: async (port, call) => {
-      const { record } = readySandbox(facade, id);
+      const { record } = readySandbox(parts, id);
       const netnsPath = netnsPathOf(record);
       if (netnsPath === "" && !usesHostNetwork(record.config)) {
         throw fault("FAILED_PRECONDITION", `sandbox "${id}" has no network any more`);
       }
-      return dialLoopback(facade.ports.netns, netnsPath, port, call);
+      return dialLoopback(parts.netns, netnsPath, port, call);
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
