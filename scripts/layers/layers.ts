@@ -142,7 +142,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "runtime",
     holds:
-      "tasks and their manager; `bundle/` a bundle and the spec in it; `shim/` start (directly or by the helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone",
+      "the port and its one implementation, the manager of tasks; `task/` one task on a shim; `bundle/` a bundle and the spec in it; `shim/` find the program, start it (directly or by its helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone",
     may: ["rpc", "trees", "ttrpc"],
   },
   {

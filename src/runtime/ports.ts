@@ -93,7 +93,6 @@ export interface RuntimeTask {
   readonly namespace: string;
   readonly id: string;
   readonly sandboxId: string;
-  readonly bundle: string;
   /** Init's pid; 0 before Create answered. */
   readonly pid: number;
   readonly shim: ShimFacts;
@@ -127,7 +126,6 @@ export interface RuntimeTask {
 
 export interface ShimFacts {
   readonly pid: number;
-  readonly binary: string;
   /** 2 or 3: the task API version spoken. */
   readonly apiVersion: number;
   readonly address: string;

@@ -10,7 +10,6 @@ import { Bundle, taskFolder } from "./bundle/bundle.ts";
 import { clampToFloor } from "./bundle/clamp-process.ts";
 import { checkKernelPlaces } from "./bundle/kernel-places.ts";
 import { mountMappedRootfs } from "./bundle/mapped-rootfs.ts";
-import { createInShim, discardFailedCreate } from "./create-in-shim.ts";
 import { CgroupParents } from "./death/cgroup-parents.ts";
 import { endDeadTask, specCgroupsPath } from "./death/dead-task.ts";
 import { killLeftovers, ownCgroups, specCgroups } from "./death/leftover-processes.ts";
@@ -37,7 +36,8 @@ import { placeForShim } from "./shim/place-for-shim.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
 import { killStrayShims } from "./shim/stray-shim.ts";
-import { ShimTask } from "./shim-task.ts";
+import { createInShim, discardFailedCreate } from "./task/create-in-shim.ts";
+import { ShimTask } from "./task/shim-task.ts";
 
 const dialLimitMs = 10_000;
 /** Shorter where there is another way to try. */
@@ -173,7 +173,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     await Promise.all([
       this.#attempt("bundle was not removed", task.id, async () => {
         await this.clearState(task);
-        await task.files.remove();
+        await task.bundle.remove();
       }),
       this.#releaseTold(task, exit),
     ]);
@@ -181,19 +181,16 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   clearState(task: ShimTask): Promise<boolean> {
-    return clearRuntimeState(task.files, this.#log);
+    return clearRuntimeState(task.bundle, this.#log);
   }
 
   async #releaseTold(task: ShimTask, exit: ProcessExit): Promise<void> {
     const key = keyOf(task.namespace, task.id);
-    if (
-      task.connection.isLast(task.id) &&
-      (await this.#notices?.came(key, deleteEventMs)) === false
-    ) {
+    if (task.shim.isLast(task.id) && (await this.#notices?.came(key, deleteEventMs)) === false) {
       this.#events.deleted(task, exit);
     }
     this.#notices?.forget(key);
-    await this.#release(task.connection, task.id);
+    await this.#release(task.shim, task.id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -276,7 +273,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
 
   #sandboxShim(bundle: Bundle, sandboxId: string): Shim | undefined {
     if (sandboxId === "" || sandboxId === bundle.id) return undefined;
-    return this.#tasks.get(keyOf(bundle.namespace, sandboxId))?.connection;
+    return this.#tasks.get(keyOf(bundle.namespace, sandboxId))?.shim;
   }
 
   async #launchShim(request: LaunchRequest, { signal }: Cancellable): Promise<Shim> {
@@ -346,15 +343,15 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   async killPastShim(task: ShimTask): Promise<void> {
-    const { connection, files, id, initProcess } = task;
+    const { shim, bundle, id, initProcess } = task;
     this.#log.warn(
-      { task: id, shim: connection.facts.pid },
+      { task: id, shim: shim.pid },
       "SIGKILL does not end a task, killing past its shim",
     );
     const { shimCleanupMs } = this.#options.timeouts;
     await this.#attempt("task could not be killed past its shim", id, async () => {
       // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
-      const specPath = await specCgroupsPath(files);
+      const specPath = await specCgroupsPath(bundle);
       const own = await ownCgroups(task.pid, id, specPath);
       // Of one that is dying v1 says that it is in no cgroup, while its children hold it there.
       const cgroups = new Set([...own, ...(await specCgroups(id, specPath))]);
@@ -363,34 +360,34 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   killSilentShim(task: ShimTask): boolean {
-    const { connection, id, sandboxId } = task;
+    const { shim, id, sandboxId } = task;
     const isOwner = sandboxId === "" || sandboxId === id;
-    if (!isOwner && !connection.isLast(id)) return false;
+    if (!isOwner && !shim.isLast(id)) return false;
     this.#log.error(
-      { task: id, shim: connection.facts.pid },
+      { task: id, shim: shim.pid },
       "shim does not answer, killing it with its tasks",
     );
-    connection.killSilent();
+    shim.killSilent();
     return true;
   }
 
   async #watch(shim: Shim): Promise<void> {
     await shim.closed;
     if (this.#isClosing || shim.isEnding) return;
-    const orphans = [...this.#tasks.values()].filter((task) => task.connection === shim);
-    this.#log.warn({ shim: shim.facts.pid, tasks: orphans.length }, "shim died");
+    const orphans = [...this.#tasks.values()].filter((task) => task.shim === shim);
+    this.#log.warn({ shim: shim.pid, tasks: orphans.length }, "shim died");
     await shim.end({ taskId: "", timeoutMs: this.#options.timeouts.shimShutdownMs });
     await Promise.all(orphans.map((task) => this.#bury(task)));
   }
 
   // Order matters: who is told of the exit must find nothing running and nothing mounted.
   async #bury(task: ShimTask): Promise<void> {
-    const { files, connection, initProcess } = task;
+    const { bundle, shim, initProcess } = task;
     const made = await endDeadTask({
-      ...this.#deathOf(files, connection.binary),
+      ...this.#deathOf(bundle, shim.binary),
       init: initProcess,
     });
-    await this.#attempt("bundle was not removed", task.id, () => files.remove());
+    await this.#attempt("bundle was not removed", task.id, () => bundle.remove());
     const exit = task.initExit ?? made;
     if (task.initExit === undefined) this.#events.exited(task, exit);
     this.#events.deleted(task, exit);
@@ -443,7 +440,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
  */
 function canShare(shim: Shim, binary: ShimBinary): boolean {
   if (shim.binary.path !== binary.path) return false;
-  return shim.facts.apiVersion >= 3 || binary.isRunc;
+  return shim.apiVersion >= 3 || binary.isRunc;
 }
 
 function noteShim(bundle: Bundle, bootstrap: Bootstrap): void {

@@ -5,7 +5,7 @@ import { createEventsService } from "../events/events-service.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
 import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
-import { createRuntimeInfoReader } from "../runtime/runtime-info.ts";
+import { createRuntimeInfoReader } from "../runtime/shim/runtime-info.ts";
 import { createContainersService } from "../services/containers-service.ts";
 import { createHealthService } from "../services/health-service.ts";
 import { createIntrospectionService, loadServerId } from "../services/introspection-service.ts";

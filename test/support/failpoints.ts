@@ -7,7 +7,7 @@ import type { Claim } from "../../src/cri/lifecycle/claim.ts";
 import { OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
 import { Bundle } from "../../src/runtime/bundle/bundle.ts";
 import { ShimPool } from "../../src/runtime/shim/shim-pool.ts";
-import { ShimTask } from "../../src/runtime/shim-task.ts";
+import { ShimTask } from "../../src/runtime/task/shim-task.ts";
 
 /** A step of one request. */
 export interface Failpoint {

@@ -142,7 +142,7 @@ class FakeTask implements RuntimeTask {
   readonly id: string;
   readonly sandboxId: string;
   readonly bundle: string;
-  readonly shim: ShimFacts = { pid: 1, binary: "fake", apiVersion: 3, address: "unix:///fake" };
+  readonly shim: ShimFacts = { pid: 1, apiVersion: 3, address: "unix:///fake" };
   readonly #runtime: FakeRuntime;
   readonly #processes = new Map<string, FakeProcess>();
   readonly updates: ProtoAny[] = [];

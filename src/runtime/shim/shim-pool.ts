@@ -48,7 +48,7 @@ export class ShimPool {
   async pids(): Promise<ReadonlySet<number>> {
     const shims = await Promise.allSettled(this.#shims.values());
     return new Set(
-      shims.flatMap((result) => (result.status === "fulfilled" ? [result.value.facts.pid] : [])),
+      shims.flatMap((result) => (result.status === "fulfilled" ? [result.value.pid] : [])),
     );
   }
 

@@ -36,18 +36,27 @@ export interface ShimConnectRequest {
   readonly log: Logger;
 }
 
+/** What connecting finds out. */
+interface FoundShim {
+  readonly api: TaskApi;
+  readonly apiVersion: number;
+  readonly pid: number;
+}
+
 /**
  * One live shim process and the one connection to it that all its tasks share.
  *
  *     open ──last task released──▶ closing ──process gone──▶ gone
  *       └────────connection lost (the shim died)──────────────▲
  */
-export class Shim {
+export class Shim implements ShimFacts {
   readonly binary: ShimBinary;
   readonly bootstrap: Bootstrap;
   readonly namespace: string;
   readonly api: TaskApi;
-  readonly facts: ShimFacts;
+  readonly pid: number;
+  readonly apiVersion: number;
+  readonly address: string;
   /** A place for each exec that the shim is starting. */
   readonly execStarts = new Semaphore(execStartsAtOnce);
   /** Settles when the connection is lost, by our doing or not. */
@@ -60,15 +69,17 @@ export class Shim {
   #pump: Disposable | undefined;
   #ending: Promise<void> | undefined;
 
-  constructor(request: ShimConnectRequest, client: TtrpcClient, api: TaskApi, facts: ShimFacts) {
+  constructor(request: ShimConnectRequest, client: TtrpcClient, found: FoundShim) {
     this.binary = request.binary;
     this.bootstrap = request.bootstrap;
     this.namespace = request.namespace;
-    this.api = inTurns(api);
-    this.facts = facts;
+    this.address = request.bootstrap.address;
+    this.pid = found.pid;
+    this.apiVersion = found.apiVersion;
+    this.api = inTurns(found.api);
     this.closed = client.closed;
     this.#client = client;
-    this.#process = identify(facts.pid);
+    this.#process = identify(found.pid);
     this.#log = request.log;
     this.#socketInode = inodeOf(this.#socketPath);
   }
@@ -133,7 +144,7 @@ export class Shim {
   }
 
   get #socketPath(): string {
-    return socketPathOf(this.bootstrap.address);
+    return socketPathOf(this.address);
   }
 
   async #end({ taskId, timeoutMs }: { taskId: string; timeoutMs: number }): Promise<void> {
@@ -148,7 +159,7 @@ export class Shim {
       }
     }
     if (this.#process !== undefined && !(await waitUntilGone(this.#process, deadline))) {
-      this.#log.warn({ shim: this.facts.pid }, "shim does not end, killing it");
+      this.#log.warn({ shim: this.pid }, "shim does not end, killing it");
       killProcess(this.#process, "SIGKILL");
       await waitUntilGone(this.#process, timeoutSignal(timeoutMs));
     }
@@ -178,12 +189,7 @@ export async function connectShim(request: ShimConnectRequest, call: Cancellable
           { ...call, namespace: request.namespace },
         );
         if (shimPid > 0) raiseOomScore(shimPid, Math.min(oomScoreOf("self") + 1, 1000));
-        return new Shim(request, client, api, {
-          pid: shimPid,
-          binary: request.binary.path,
-          apiVersion,
-          address: request.bootstrap.address,
-        });
+        return new Shim(request, client, { api, apiVersion, pid: shimPid });
       } catch (error) {
         if (!isFault(error, "UNIMPLEMENTED") || apiVersion !== announced) throw error;
       }

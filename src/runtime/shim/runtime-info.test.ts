@@ -4,10 +4,10 @@ import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { removeFolderSync } from "../base/remove-folder.ts";
-import { codec, packAny } from "../rpc/codec.ts";
+import { removeFolderSync } from "../../base/remove-folder.ts";
+import { codec, packAny } from "../../rpc/codec.ts";
+import { ShimBinaries } from "./binary.ts";
 import { createRuntimeInfoReader } from "./runtime-info.ts";
-import { ShimBinaries } from "./shim/binary.ts";
 
 const call = { signal: new AbortController().signal };
 

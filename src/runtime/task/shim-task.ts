@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
-import { deadline } from "../base/deadline.ts";
-import { fault, isFault, throwFault, toFault } from "../base/errors.ts";
-import { nowNanos } from "../base/now.ts";
-import { unmountBelow } from "../base/os/mount-table.ts";
-import { identify, isAlive, type ProcessIdentity } from "../base/os/proc.ts";
-import { QuietGate } from "../base/quiet-gate.ts";
-import { sleep } from "../base/timers.ts";
-import { settlesWithin, unlessAborted } from "../base/waits.ts";
-import type { TaskTypesProcessInfo } from "../gen/tasks.gen.ts";
-import type { ProtoAny } from "../gen/wellknown.gen.ts";
-import { nanosOf } from "../rpc/timestamp.ts";
-import type { Bundle } from "./bundle/bundle.ts";
-import { clampProcess } from "./bundle/clamp-process.ts";
-import { criuFault } from "./bundle/criu-fault.ts";
-import { killStuckRuntime } from "./death/stuck-runtime.ts";
-import { ExitTable } from "./events/exit-table.ts";
-import type { ProcessExit, ProcessState, RuntimeTask, ShimFacts, TaskIo } from "./ports.ts";
-import type { Shim, TaskApi } from "./shim/shim.ts";
-import { shimFault } from "./shim/shim-fault.ts";
+import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
+import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
+import { nowNanos } from "../../base/now.ts";
+import { unmountBelow } from "../../base/os/mount-table.ts";
+import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
+import { QuietGate } from "../../base/quiet-gate.ts";
+import { sleep } from "../../base/timers.ts";
+import { settlesWithin, unlessAborted } from "../../base/waits.ts";
+import type { TaskTypesProcessInfo } from "../../gen/tasks.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
+import { nanosOf } from "../../rpc/timestamp.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import { clampProcess } from "../bundle/clamp-process.ts";
+import { criuFault } from "../bundle/criu-fault.ts";
+import { killStuckRuntime } from "../death/stuck-runtime.ts";
+import type { ProcessExit, ProcessState, RuntimeTask, TaskIo } from "../ports.ts";
+import type { Shim, TaskApi } from "../shim/shim.ts";
+import { shimFault } from "../shim/shim-fault.ts";
+import { ExitTable } from "./exit-table.ts";
 
 /** What a task asks of the manager that owns it. */
 export interface TaskOwner {
@@ -63,10 +63,9 @@ export class ShimTask implements RuntimeTask {
   readonly namespace: string;
   readonly id: string;
   readonly sandboxId: string;
-  readonly bundle: string;
   readonly pid: number;
-  readonly files: Bundle;
-  readonly connection: Shim;
+  readonly bundle: Bundle;
+  readonly shim: Shim;
   /** Init, told apart from a later process with its pid; undefined when it was gone already. */
   readonly initProcess: ProcessIdentity | undefined;
   readonly #owner: TaskOwner;
@@ -88,18 +87,13 @@ export class ShimTask implements RuntimeTask {
     this.namespace = parts.bundle.namespace;
     this.id = parts.bundle.id;
     this.sandboxId = parts.sandboxId;
-    this.bundle = parts.bundle.path;
-    this.files = parts.bundle;
-    this.connection = parts.shim;
+    this.bundle = parts.bundle;
+    this.shim = parts.shim;
     this.pid = parts.pid;
     this.initProcess = identify(parts.pid);
     this.#owner = parts.owner;
     this.#death.promise.catch(() => {}); // reported to those who wait
     this.#exits = new ExitTable((execId) => this.#waitForExit(execId));
-  }
-
-  get shim(): ShimFacts {
-    return this.connection.facts;
   }
 
   /** Init's exit as the shim told it; undefined while it runs. */
@@ -184,7 +178,7 @@ export class ShimTask implements RuntimeTask {
     if (init === undefined || this.#isSeenDying) return;
     this.#isSeenDying = true;
     await sleep(lingerMs);
-    if (isAlive(init) && !this.connection.isEnding) await this.#owner.killPastShim(this);
+    if (isAlive(init) && !this.shim.isEnding) await this.#owner.killPastShim(this);
     this.#isSeenDying = false;
   }
 
@@ -198,7 +192,7 @@ export class ShimTask implements RuntimeTask {
         api.Kill({ id: this.id, ...options }, callOptions),
       );
     } catch (error) {
-      if (!isFault(error, "UNAVAILABLE") || this.connection.isOpen) throw error;
+      if (!isFault(error, "UNAVAILABLE") || this.shim.isOpen) throw error;
       // The shim died: its processes are being killed just now.
       await this.#untilCleanedUp(call);
       throw fault("NOT_FOUND", `${action}: the task has ended`, { cause: error });
@@ -271,7 +265,7 @@ export class ShimTask implements RuntimeTask {
         longCallMs,
       );
     } catch (error) {
-      throw await criuFault(toFault(error), this.files);
+      throw await criuFault(toFault(error), this.bundle);
     }
   }
 
@@ -313,7 +307,7 @@ export class ShimTask implements RuntimeTask {
     try {
       exit = await this.#deleteInShim(call);
     } catch (error) {
-      if (!isFault(error, "UNAVAILABLE") || this.connection.isOpen) throw error;
+      if (!isFault(error, "UNAVAILABLE") || this.shim.isOpen) throw error;
       return this.#untilCleanedUp(call);
     }
     this.died(exit); // waits that come after the deletion find their answer too
@@ -336,7 +330,7 @@ export class ShimTask implements RuntimeTask {
   /** Shims unmount the rootfs, and runc removes its state: both give up when something is mounted in there. */
   async #clearTheWay(): Promise<boolean> {
     const isStateGone = await this.#owner.clearState(this);
-    return (await unmountBelow(this.files.rootfs)) > 0 || isStateGone;
+    return (await unmountBelow(this.bundle.rootfs)) > 0 || isStateGone;
   }
 
   async #deleteOnce(call: Cancellable): Promise<ProcessExit> {
@@ -363,7 +357,7 @@ export class ShimTask implements RuntimeTask {
   async #waitForExit(execId: string): Promise<ProcessExit> {
     if (this.#deadExit !== undefined) return { ...this.#deadExit, pid: await this.#pidOf(execId) };
     try {
-      const answer = await this.connection.api.Wait(
+      const answer = await this.shim.api.Wait(
         { id: this.id, execId },
         { namespace: this.namespace },
       );
@@ -372,7 +366,7 @@ export class ShimTask implements RuntimeTask {
       if (execId === "") this.#initExit = exit;
       return exit;
     } catch (error) {
-      if (this.connection.isOpen) throw shimFault(error, `cannot wait for ${this.#name(execId)}`);
+      if (this.shim.isOpen) throw shimFault(error, `cannot wait for ${this.#name(execId)}`);
       return { ...(await this.#death.promise), pid: await this.#pidOf(execId) };
     }
   }
@@ -391,7 +385,7 @@ export class ShimTask implements RuntimeTask {
     if (this.#deadExit !== undefined) throw fault("NOT_FOUND", `${action}: the task has ended`);
     using limit = deadline(limitMs, "the shim", call.signal);
     try {
-      return await invoke(this.connection.api, { signal: limit.signal, namespace: this.namespace });
+      return await invoke(this.shim.api, { signal: limit.signal, namespace: this.namespace });
     } catch (error) {
       throw shimFault(error, action);
     }
@@ -401,7 +395,7 @@ export class ShimTask implements RuntimeTask {
     return {
       id: this.id,
       execId,
-      bundle: this.bundle,
+      bundle: this.bundle.path,
       pid: await this.#pidOf(execId),
       status: "STOPPED",
       io: { stdin: "", stdout: "", stderr: "", terminal: false },
@@ -412,14 +406,14 @@ export class ShimTask implements RuntimeTask {
 
   /** A runtime that does not come back is killed: the shim starts nothing else in the pod meanwhile. */
   async #startExec(execId: string, call: Cancellable): Promise<number> {
-    using _place = await this.connection.execStarts.acquire(call);
+    using _place = await this.shim.execStarts.acquire(call);
     using _turn = await this.#freezing.enter(call);
     using limit = deadline(execStartMs, `starting ${this.#name(execId)}`, call.signal);
     try {
       return await this.#start(execId, limit);
     } catch (error) {
-      if (limit.signal.aborted && this.connection.isOpen) {
-        await killStuckRuntime(this.connection.facts.pid, `${this.bundle}/${execId}.pid`);
+      if (limit.signal.aborted && this.shim.isOpen) {
+        await killStuckRuntime(this.shim.pid, `${this.bundle.path}/${execId}.pid`);
       }
       throw error;
     }
@@ -436,7 +430,7 @@ export class ShimTask implements RuntimeTask {
       return pid;
     } catch (error) {
       if (execId !== "") throw error;
-      throw await criuFault(toFault(error), this.files);
+      throw await criuFault(toFault(error), this.bundle);
     }
   }
 
@@ -446,7 +440,7 @@ export class ShimTask implements RuntimeTask {
     if (started !== undefined) return started;
     try {
       // Started before a restart of the daemon: the shim remembers.
-      const { pid } = await this.connection.api.State(
+      const { pid } = await this.shim.api.State(
         { id: this.id, execId },
         { namespace: this.namespace, signal: cleanupDeadline() },
       );

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cancellable } from "../base/cancellable.ts";
-import { timeLimit } from "../base/deadline.ts";
-import { settlesWithin, unlessAborted } from "../base/waits.ts";
-import type { ProtoAny } from "../gen/wellknown.gen.ts";
-import type { Bundle } from "./bundle/bundle.ts";
-import { type DeadTask, endDeadTask } from "./death/dead-task.ts";
-import { clearRuntimeState } from "./death/runtime-state.ts";
-import { killStuckRuntime } from "./death/stuck-runtime.ts";
-import type { CreateOptions } from "./ports.ts";
-import type { Shim } from "./shim/shim.ts";
-import { shimFault } from "./shim/shim-fault.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { timeLimit } from "../../base/deadline.ts";
+import { settlesWithin, unlessAborted } from "../../base/waits.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import { type DeadTask, endDeadTask } from "../death/dead-task.ts";
+import { clearRuntimeState } from "../death/runtime-state.ts";
+import { killStuckRuntime } from "../death/stuck-runtime.ts";
+import type { CreateOptions } from "../ports.ts";
+import type { Shim } from "../shim/shim.ts";
+import { shimFault } from "../shim/shim-fault.ts";
 
 const sigkill = 9;
 /** How long a Create that nobody waits for may go on before the OCI runtime it waits for is killed. */
@@ -54,7 +54,7 @@ export function createInShim(
     },
     async outcome() {
       if (!(await settlesWithin(answer, runtimeGraceMs)) && shim.isOpen) {
-        await killStuckRuntime(shim.facts.pid, `${bundle.path}/init.pid`);
+        await killStuckRuntime(shim.pid, `${bundle.path}/init.pid`);
       }
       try {
         using limit = timeLimit(createLimitMs);

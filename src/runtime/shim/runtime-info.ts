@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import { isFault } from "../base/errors.ts";
-import { run } from "../base/process.ts";
-import type { TypesRuntimeInfoInit } from "../gen/types.gen.ts";
-import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
-import { codec, unpackAny } from "../rpc/codec.ts";
-import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import { run } from "../../base/process.ts";
+import type { TypesRuntimeInfoInit } from "../../gen/types.gen.ts";
+import type { ProtoAny, ProtoAnyInit } from "../../gen/wellknown.gen.ts";
+import { codec, unpackAny } from "../../rpc/codec.ts";
+import { ShimBinaries, type ShimBinary } from "./binary.ts";
 
 const answerMs = 5_000;
 /** The JSON that `runc features` writes, as containerd's clients know it in an Any. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fault } from "../base/errors.ts";
+import { fault } from "../../base/errors.ts";
 import { ShimTask, type ShimTaskParts } from "./shim-task.ts";
 
 test("a deletion whose caller leaves as the shim dies does not wait for the clean-up", async () => {
