@@ -24,8 +24,9 @@ const measureMs = 5_000;
 type Make = () => Promise<unknown>;
 type Take = (bytes: number) => Promise<Reservation>;
 
-/** Answers that take more are refused while memory is short: in bytes, and of what all answers may take. */
+/** Answers that take more are refused while memory is short. */
 const largeCost = 1024 * 1024;
+/** Lists, which are asked for again and again, where they take more than this part of what all answers may. */
 const largePart = 1 / 128;
 
 /**
@@ -68,7 +69,8 @@ export class AnswerRoom {
     using early = new DisposableStack();
     if (isList) early.defer(await this.#turnToMeasure(path));
     const expected = isList ? (this.#lastCosts.get(path) ?? 0) : 0;
-    this.#refuseIfShort(`answer of ${path}`, expected);
+    const large = isList ? Math.min(largeCost, answers.limitBytes * largePart) : largeCost;
+    if (expected >= large) this.#refuseIfShort(`answer of ${path}`);
     if (expected > 0) early.use(await take(expected));
     const answer = await make();
     using owned = new DisposableStack();
@@ -76,7 +78,7 @@ export class AnswerRoom {
     const leastBytes = leastSizeOf(answer);
     const cost = answerCost(leastBytes, answers);
     if (isList) this.#lastCosts.set(path, cost);
-    this.#refuseIfShort(`answer of ${path} with ${leastBytes} bytes`, cost);
+    if (cost >= large) this.#refuseIfShort(`answer of ${path} with ${leastBytes} bytes`);
     if (cost > expected) {
       early.dispose();
       const atOnce = answers.tryTake(cost);
@@ -87,10 +89,8 @@ export class AnswerRoom {
     return { answer, leastBytes };
   }
 
-  #refuseIfShort(what: string, cost: number): void {
-    const { answers, shortage } = this.#memory;
-    if (cost < Math.min(largeCost, answers.limitBytes * largePart)) return;
-    const refusal = shortage(what);
+  #refuseIfShort(what: string): void {
+    const refusal = this.#memory.shortage(what);
     if (refusal) throw refusal;
   }
 

@@ -40,7 +40,10 @@ export interface MemoryShares {
   readonly networkSetups: number;
   /** Calls at once that have shims run the OCI runtime. */
   readonly runtimeCalls: number;
-  /** Of the cgroup: kept when a shim is started, for containers in the pods that run, and for ending them. */
+  /**
+   * Of the cgroup: kept when a shim is started, for containers in the pods that run, for their probes, and for
+   * ending them. More than what must be left for a command to run (a fifth), or a full node would fail every probe.
+   */
   readonly keptBytes: number;
 }
 
@@ -82,7 +85,7 @@ export function memoryShares(bytes: number): MemoryShares {
     longExtractors: Math.min(12, Math.max(1, extractors - 3)),
     networkSetups: part(1 / 10 / networkSetupBytes, 2, 64),
     runtimeCalls: part(1 / 8 / runtimeCallBytes, 2, 256),
-    keptBytes: part(1 / 4, 16 * mib, 80 * mib),
+    keptBytes: part(2 / 5, 16 * mib, Number.POSITIVE_INFINITY),
   };
 }
 

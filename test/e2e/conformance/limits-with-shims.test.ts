@@ -71,6 +71,15 @@ suite("in a memory cgroup of 300 MB, with its shims", { skip }, () => {
     livesOn((text) => t.diagnostic(text));
   });
 
+  test("a full node runs the probes of what it runs", async () => {
+    const probe = async (containerId: string): Promise<boolean> => {
+      const { stdout } = await bed.cri.exec(containerId, ["echo", "ready"]);
+      return stdout === "ready\n";
+    };
+    await until("the burst has gone", () => probe(containers[0] ?? ""));
+    for (const containerId of containers) assert.ok(await probe(containerId));
+  });
+
   test("all of them end at once", async (t) => {
     const ended = pods.map(async ({ id }) => {
       await bed.cri.runtime.StopPodSandbox({ podSandboxId: id });
