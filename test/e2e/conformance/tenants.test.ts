@@ -37,8 +37,8 @@ const execs = 100;
 const measureMs = 5000;
 /** Beyond this a pod's removal is no removal. */
 const endMs = 30_000;
-/** Whether what is too slow fails. Not by itself yet: whole runs have to show first that it holds in every one. */
-const judgesTimes = process.env["BERTH_TEST_TIMES"] === "all";
+/** What is too slow fails where it was so each time. */
+const attempts = 3;
 /** Only the attacks with this in their names. */
 const only = process.env["BERTH_TEST_ATTACK"] ?? "";
 
@@ -185,11 +185,13 @@ suite("hostile tenants", { skip: lacking(...podPrograms, "gcc") }, () => {
   for (const attack of attacks.filter(({ name }) => name.includes(only))) {
     test(attack.name, async (t) => {
       let row = await suffer(attack);
-      // A busy moment of the machine is no fault of the daemon: it would have to come twice.
-      if (slow(row).length > 0) row = await suffer(attack);
+      // A busy moment of the machine is no fault of the daemon: it would have to come each time.
+      for (let attempt = 1; attempt < attempts && slow(row).length > 0; attempt += 1) {
+        for (const what of slow(row)) t.diagnostic(`slower than it may be: ${what}`);
+        row = await suffer(attack);
+      }
       rows.set(attack.name, row);
-      for (const what of slow(row)) t.diagnostic(`slower than it may be: ${what}`);
-      if (judgesTimes) assert.deepEqual(slow(row), []);
+      assert.deepEqual(slow(row), []);
     });
   }
 });
