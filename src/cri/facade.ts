@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ContainerConfig, RunPodSandboxRequest } from "../gen/cri.gen.ts";
+import type { ContainerConfig } from "../gen/cri.gen.ts";
 import { Attempts } from "./lifecycle/attempts.ts";
 import { type CriParts, createParts } from "./parts.ts";
 import type { RuntimeServicePorts } from "./ports.ts";
@@ -15,7 +15,6 @@ export interface CreateRequest {
 /** The parts as verbs took them that do not say yet what they use. Goes with the last of those. */
 export interface Facade extends CriParts {
   readonly ports: RuntimeServicePorts;
-  readonly sandboxAttempts: Attempts<RunPodSandboxRequest>;
   readonly containerAttempts: Attempts<CreateRequest>;
 }
 
@@ -23,7 +22,6 @@ export function createFacade(ports: RuntimeServicePorts, lifetime: AbortSignal):
   const parts = createParts(ports, lifetime);
   return Object.assign(parts, {
     ports,
-    sandboxAttempts: new Attempts<RunPodSandboxRequest>(lifetime),
     containerAttempts: new Attempts<CreateRequest>(lifetime),
   });
 }

@@ -21,7 +21,7 @@ import type { FlawedRuntime } from "../oci/runtime-flaws.ts";
 import type { OciSpec } from "../oci/spec.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
-import type { OperationHooks } from "./lifecycle/claim.ts";
+import type { OperationHooks } from "./lifecycle/operation.ts";
 import type {
   BuiltContainerSpec,
   ContainerSpecInput,

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Claim } from "../../src/cri/lifecycle/claim.ts";
+import type { Claim } from "../../src/cri/lifecycle/operation.ts";
 import { OperationRegistry } from "../../src/cri/lifecycle/operations.ts";
 import { Bundle } from "../../src/runtime/bundle/bundle.ts";
 import { ShimPool } from "../../src/runtime/shim/shim-pool.ts";

@@ -9,12 +9,13 @@ import { startInterval, type Timer } from "../../base/timers.ts";
 import {
   type Claim,
   type ClaimLevel,
+  type Operation,
   type OperationHooks,
+  type OperationRequest,
   type OperationView,
   RunningClaim,
-} from "./claim.ts";
-import type { Operation, OperationRequest } from "./operation.ts";
-import { UndoStack } from "./undo.ts";
+  RunningOperation,
+} from "./operation.ts";
 
 /** A stage that runs longer than this is logged, and again each time as long. */
 const slowStageMs = 10_000;
@@ -116,16 +117,15 @@ export class OperationRegistry {
     admit?.();
     using time = limit && deadline(limit.ms, limit.what, call.signal);
     using claim = this.claim(rpc, object);
-    const undo = new UndoStack(facts ? this.#log.child(facts) : this.#log);
+    const op = new RunningOperation(
+      claim,
+      time ?? call,
+      facts ? this.#log.child(facts) : this.#log,
+    );
     try {
-      return await work({
-        signal: (time ?? call).signal,
-        run: (stage, step, allowedMs) => claim.run(stage, step, allowedMs),
-        undo: (name, step) => undo.add(name, step),
-        keep: () => undo.keep(),
-      });
+      return await work(op);
     } catch (error) {
-      await undo.takeBack(error);
+      await op.takeBack(error);
       throw error;
     }
   }

@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import type { Logger } from "../../base/logger.ts";
+import type { UndoStep } from "./operation.ts";
 
 /** Each step's own time; a step that hangs does not eat that of the others. */
 const undoStepMs = 15_000;
-
-/** Why a step is undone, and how the undoing goes. */
-export interface Undoing {
-  /** What the operation failed with. */
-  readonly error: unknown;
-  /** The names of steps that could not be undone; complete for the step that was added first. */
-  readonly failed: readonly string[];
-}
-
-export type UndoStep = (call: Cancellable, undoing: Undoing) => Promise<unknown>;
 
 /**
  * What an operation has to take back should it fail: steps run in reverse order, each under its own
