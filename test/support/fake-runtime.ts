@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A PlatformRuntime without a kernel. It runs three programs: `sleep` until it is killed,
-// `sh -c "exit N"`, and `sh -c "echo TEXT"`; anything else cannot be found when it is started.
+// `sh -c "exit N"`, and `sh -c "echo TEXT"`; anything else cannot be found when it is started, unless
+// it is made to run anything.
 import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
 import type { Cancellable } from "../../src/base/cancellable.ts";
 import { fault } from "../../src/base/errors.ts";
 import { nowNanos } from "../../src/base/now.ts";
+import { aborted, unlessAborted } from "../../src/base/waits.ts";
 import type { TaskTypesProcessInfo } from "../../src/gen/tasks.gen.ts";
 import type { ProtoAny } from "../../src/gen/wellknown.gen.ts";
 import { type MessageName, type Messages, packAny } from "../../src/rpc/codec.ts";
@@ -25,23 +27,40 @@ import type {
 
 let lastPid = 1000;
 
-class FakeProcess {
+/** SIGCHLD, SIGCONT, the stopping ones, SIGURG and SIGWINCH, which end nothing by themselves. */
+const harmless = [17, 18, 19, 20, 21, 22, 23, 28];
+
+/** A process that ends when it is told to, or by a signal. */
+export class FakeProcess {
   readonly pid = ++lastPid;
   readonly exited = Promise.withResolvers<ProcessExit>();
   status: TaskStatusKind = "CREATED";
   exit: ProcessExit | undefined;
+  /** Signals that do not end it. */
+  readonly ignored = new Set<number>(harmless);
+  /** Those it was sent. */
+  readonly signals: number[] = [];
   readonly args: readonly string[];
   readonly io: TaskIo;
+  readonly #onEnd: (process: FakeProcess) => void;
 
-  constructor(args: readonly string[], io: TaskIo) {
+  constructor(args: readonly string[], io: TaskIo, onEnd: (process: FakeProcess) => void) {
     this.args = args;
     this.io = io;
+    this.#onEnd = onEnd;
+  }
+
+  /** Ends it, as if by itself. */
+  end(exitStatus: number): void {
+    if (this.exit) return;
+    this.finish(exitStatus);
+    this.#onEnd(this);
   }
 
   /** True when it ran to its end at once. */
-  run(): boolean {
+  run(runsAnything: boolean): boolean {
     const [program, flag, script = ""] = this.args;
-    if (program === "sleep") {
+    if (runsAnything || program === "sleep") {
       this.status = "RUNNING";
       return false;
     }
@@ -73,18 +92,40 @@ class FakeProcess {
   #end(): void {
     for (const file of [this.io.stdout, this.io.stderr]) {
       if (file === "" || file.includes("://")) continue;
-      closeSync(openSync(file, constants.O_WRONLY | constants.O_NONBLOCK));
+      try {
+        closeSync(openSync(file, constants.O_WRONLY | constants.O_NONBLOCK));
+      } catch (error) {
+        // Nobody reads, or there is no such file.
+        if (!["ENXIO", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      }
     }
   }
 }
 
+/** What a caller asked of the runtime. */
+export interface FakeCall {
+  readonly verb: "create" | "start" | "kill" | "wait" | "exec" | "update" | "delete";
+  readonly id: string;
+  readonly execId: string;
+  /** Of a kill. */
+  readonly signal?: number;
+}
+
 export interface FakeRuntimeOptions {
   readonly events?: EventSink;
+  /** Called before a call has any effect. The call waits for it, and fails as it does. */
+  readonly before?: (call: FakeCall) => Promise<void>;
+  /** Whatever the program: it runs until it is killed, or a test ends it. Default false. */
+  readonly runsAnything?: boolean;
 }
 
 export class FakeRuntime implements PlatformRuntime {
   readonly #tasks = new Map<string, FakeTask>();
   readonly #events: EventSink;
+  readonly before: (call: FakeCall) => Promise<void>;
+  readonly runsAnything: boolean;
+  /** Told of each task that is made. */
+  onTask: (task: FakeTask) => void = () => {};
   /** Tasks whose State and Stats never answer. */
   readonly silent = new Set<string>();
   /** Tasks whose shim cannot be reached. */
@@ -94,14 +135,18 @@ export class FakeRuntime implements PlatformRuntime {
 
   constructor(options: FakeRuntimeOptions = {}) {
     this.#events = options.events ?? (() => {});
+    this.before = options.before ?? (async () => {});
+    this.runsAnything = options.runsAnything ?? false;
   }
 
-  async create(namespace: string, id: string, options: CreateOptions): Promise<RuntimeTask> {
+  async create(namespace: string, id: string, options: CreateOptions): Promise<FakeTask> {
+    await this.before({ verb: "create", id, execId: "" });
     const key = `${namespace}/${id}`;
     if (this.#tasks.has(key)) throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
     this.lastCreate = options;
     const task = new FakeTask(this, namespace, id, options);
     this.#tasks.set(key, task);
+    this.onTask(task);
     this.publish(namespace, "/tasks/create", "containerd.events.TaskCreate", {
       containerId: id,
       bundle: task.bundle,
@@ -110,11 +155,11 @@ export class FakeRuntime implements PlatformRuntime {
     return task;
   }
 
-  get(namespace: string, id: string): RuntimeTask | undefined {
+  get(namespace: string, id: string): FakeTask | undefined {
     return this.#tasks.get(`${namespace}/${id}`);
   }
 
-  list(namespace?: string): readonly RuntimeTask[] {
+  list(namespace?: string): readonly FakeTask[] {
     const all = [...this.#tasks.values()];
     return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);
   }
@@ -137,7 +182,7 @@ export class FakeRuntime implements PlatformRuntime {
   }
 }
 
-class FakeTask implements RuntimeTask {
+export class FakeTask implements RuntimeTask {
   readonly namespace: string;
   readonly id: string;
   readonly sandboxId: string;
@@ -145,7 +190,12 @@ class FakeTask implements RuntimeTask {
   readonly shim: ShimFacts = { pid: 1, apiVersion: 3, address: "unix:///fake" };
   readonly #runtime: FakeRuntime;
   readonly #processes = new Map<string, FakeProcess>();
-  readonly updates: ProtoAny[] = [];
+  /** The resources that it was told to take, in order. */
+  readonly updates: unknown[] = [];
+  /** All that were ever added, in order. */
+  readonly execs: { id: string; spec: unknown; process: FakeProcess }[] = [];
+  /** What an exec does once it has started. */
+  onExec: (process: FakeProcess) => void = () => {};
 
   constructor(runtime: FakeRuntime, namespace: string, id: string, options: CreateOptions) {
     this.#runtime = runtime;
@@ -156,11 +206,15 @@ class FakeTask implements RuntimeTask {
     const spec = JSON.parse(Buffer.from(options.spec).toString()) as {
       process: { args: string[] };
     };
-    this.#processes.set("", new FakeProcess(spec.process.args, options.io));
+    this.#processes.set("", this.#newProcess("", spec.process.args, options.io));
+  }
+
+  get init(): FakeProcess {
+    return this.#process("");
   }
 
   get pid(): number {
-    return this.#process("").pid;
+    return this.init.pid;
   }
 
   async state(execId: string, { signal }: Cancellable): Promise<ProcessState> {
@@ -179,6 +233,7 @@ class FakeTask implements RuntimeTask {
   }
 
   async start(execId: string): Promise<number> {
+    await this.#before("start", execId);
     const process = this.#process(execId);
     if (process.status !== "CREATED") {
       throw fault(
@@ -186,7 +241,7 @@ class FakeTask implements RuntimeTask {
         `cannot start "${execId || this.id}": it was started before`,
       );
     }
-    const isDone = process.run();
+    const isDone = process.run(this.#runtime.runsAnything);
     const topic = execId === "" ? "/tasks/start" : "/tasks/exec-started";
     const name =
       execId === "" ? "containerd.events.TaskStart" : "containerd.events.TaskExecStarted";
@@ -196,26 +251,31 @@ class FakeTask implements RuntimeTask {
       pid: process.pid,
     });
     if (isDone) this.#publishExit(execId, process);
+    if (execId !== "") this.onExec(process);
     return process.pid;
   }
 
   async kill(options: { execId: string; signal: number; all: boolean }): Promise<void> {
-    const process = this.#process(options.execId);
+    const { execId, signal } = options;
+    await this.#runtime.before({ verb: "kill", id: this.id, execId, signal });
+    const process = this.#process(execId);
     if (process.exit) throw fault("NOT_FOUND", "process already finished");
-    if (options.signal !== 9 && options.signal !== 15) return;
-    process.finish(128 + options.signal);
-    this.#publishExit(options.execId, process);
+    process.signals.push(signal);
+    if (!process.ignored.has(signal)) process.end(128 + signal);
   }
 
   async exec(options: { execId: string; io: TaskIo; spec: ProtoAny }): Promise<void> {
+    await this.#before("exec", options.execId);
     if (this.#processes.has(options.execId)) {
       throw fault("ALREADY_EXISTS", `exec "${options.execId}" already exists`);
     }
     if (this.#process("").status !== "RUNNING") {
       throw fault("FAILED_PRECONDITION", `cannot exec in task "${this.id}": it is not running`);
     }
-    const { args } = JSON.parse(options.spec.value.toString()) as { args: string[] };
-    this.#processes.set(options.execId, new FakeProcess(args, options.io));
+    const spec = JSON.parse(options.spec.value.toString()) as { args: string[] };
+    const process = this.#newProcess(options.execId, spec.args, options.io);
+    this.#processes.set(options.execId, process);
+    this.execs.push({ id: options.execId, spec, process });
   }
 
   async resizePty(options: { execId: string }): Promise<void> {
@@ -249,7 +309,8 @@ class FakeTask implements RuntimeTask {
   }
 
   async update(options: { resources: ProtoAny }): Promise<void> {
-    this.updates.push(options.resources);
+    await this.#before("update", "");
+    this.updates.push(JSON.parse(options.resources.value.toString()) as unknown);
   }
 
   async stats({ signal }: Cancellable): Promise<ProtoAny> {
@@ -258,14 +319,12 @@ class FakeTask implements RuntimeTask {
   }
 
   async wait(execId: string, { signal }: Cancellable): Promise<ProcessExit> {
-    const process = this.#process(execId);
-    const given = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    });
-    return Promise.race([process.exited.promise, given]);
+    await this.#before("wait", execId);
+    return unlessAborted(this.#process(execId).exited.promise, signal);
   }
 
   async delete(execId: string): Promise<ProcessExit> {
+    await this.#before("delete", execId);
     const process = this.#process(execId);
     if (process.status === "RUNNING" || process.status === "PAUSED") {
       throw fault("FAILED_PRECONDITION", `cannot delete "${execId || this.id}": it is running`);
@@ -281,6 +340,14 @@ class FakeTask implements RuntimeTask {
       exitedAt: timestampOf(exit.exitedAtNanos),
     });
     return exit;
+  }
+
+  #before(verb: FakeCall["verb"], execId: string): Promise<void> {
+    return this.#runtime.before({ verb, id: this.id, execId });
+  }
+
+  #newProcess(execId: string, args: readonly string[], io: TaskIo): FakeProcess {
+    return new FakeProcess(args, io, (process) => this.#publishExit(execId, process));
   }
 
   #process(execId: string): FakeProcess {
@@ -304,8 +371,7 @@ class FakeTask implements RuntimeTask {
       throw fault("UNAVAILABLE", `shim of task "${this.id}" is gone`);
     }
     if (!this.#runtime.silent.has(this.id)) return;
-    await new Promise((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    });
+    await aborted(signal);
+    signal.throwIfAborted();
   }
 }

@@ -26,20 +26,23 @@ export interface FakeServices {
   readonly events: ServiceImpl<"containerd.services.events.v1.Events">;
 }
 
-export function fakeServices(options: Partial<TasksServiceOptions> = {}): FakeServices {
-  const metadata = openMemoryMetadata(silentLogger);
+export function fakeServices(
+  options: Partial<TasksServiceOptions> & { readonly runtime?: FakeRuntime } = {},
+): FakeServices {
+  const metadata = options.metadata ?? openMemoryMetadata(silentLogger);
   const exchange = createExchange();
-  const runtime = new FakeRuntime({ events: (envelope) => exchange.forward(envelope) });
+  const runtime =
+    options.runtime ?? new FakeRuntime({ events: (envelope) => exchange.forward(envelope) });
   return {
     runtime,
     metadata,
     exchange,
     tasks: createTasksService({
-      runtime,
-      metadata,
       checkpointDir: "/nonexistent",
       remover: { remove: (file) => rm(file, { recursive: true, force: true }) },
       ...options,
+      runtime,
+      metadata,
     }),
     containers: createContainersService({
       metadata,

@@ -4,6 +4,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { containerInit } from "../../../test/support/services.ts";
 import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 import { nullIo } from "../../client/io/null-io.ts";
@@ -39,7 +40,7 @@ describe("recovery", () => {
     assert.equal(pod.status?.network?.ip, "10.0.0.2");
     await world.call("ReopenContainerLog", { containerId });
     await world.call("ExecSync", { containerId, cmd: ["true"] });
-    world.client.taskOf("container").end(3);
+    world.client.taskOf("container").init.end(3);
     await world.call("StopContainer", { containerId, timeout: 0n });
     assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 3, "Error"]);
     await world.call("RemovePodSandbox", { podSandboxId });
@@ -50,7 +51,7 @@ describe("recovery", () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
     await world.runtime.close();
-    world.client.taskOf("container").end(42);
+    world.client.taskOf("container").init.end(42);
     await world.restart();
     assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 42, "Error"]);
     assert.ok(world.steps.done.includes("resume log of stopped"));
@@ -60,7 +61,7 @@ describe("recovery", () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
     const containerId = await world.startedContainer(podSandboxId);
-    world.client.tasks.clear();
+    for (const task of world.client.runtime.list()) world.client.runtime.forget(task);
     await world.restart();
     assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 255, "Unknown"]);
     const { status } = await world.call("PodSandboxStatus", { podSandboxId });
@@ -72,8 +73,8 @@ describe("recovery", () => {
     await using world = await FakeWorld.create();
     const containerId = await world.createContainer(await world.runPod());
     const container = await world.client.loadContainer(containerId);
-    const io = nullIo;
-    const task = await container.newTask({ io }, { signal: AbortSignal.timeout(1000) });
+    const options = { io: nullIo, rootfs: [] };
+    const task = await container.newTask(options, { signal: AbortSignal.timeout(1000) });
     await task.start({ signal: AbortSignal.timeout(1000) });
     await world.restart();
     const [state] = await stateOf(world, containerId);
@@ -83,7 +84,7 @@ describe("recovery", () => {
   it("ends a task that was made but not started, and lets the container be started again", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
-    world.client.taskOf("container").state = "created";
+    world.client.taskOf("container").init.status = "CREATED";
     await world.restart();
     assert.deepEqual(await stateOf(world, containerId), [
       "CONTAINER_CREATED",
@@ -99,7 +100,7 @@ describe("recovery", () => {
   it("undoes a sandbox that was being made", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
-    world.client.taskOf("sandbox").state = "created";
+    world.client.taskOf("sandbox").init.status = "CREATED";
     world.steps.take();
     await world.restart();
     const done = world.steps.take();
@@ -113,13 +114,13 @@ describe("recovery", () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
     const containerId = await world.startedContainer(podSandboxId);
-    world.steps.fail("wait container", fault("UNAVAILABLE", "shim does not answer"));
+    world.client.runtime.unreachable.add(containerId);
     await world.restart();
     const [state] = await stateOf(world, containerId);
     assert.equal(state, "CONTAINER_UNKNOWN");
     const { status } = await world.call("PodSandboxStatus", { podSandboxId });
     assert.equal(status?.state, "SANDBOX_READY");
-    world.steps.failing.clear();
+    world.client.runtime.unreachable.clear();
     await world.call("StopContainer", { containerId, timeout: 0n });
     assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 255, "Unknown"]);
   });
@@ -127,9 +128,9 @@ describe("recovery", () => {
   it("removes what belongs to no record, and leaves what is not ours", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
-    const label = { "io.cri-containerd.kind": "container" };
-    await world.client.newContainer({ id: "orphan", labels: label });
-    await world.client.newContainer({ id: "made-by-ctr", labels: { owner: "me" } });
+    const labels = { "io.cri-containerd.kind": "container" };
+    await world.client.newContainer(containerInit("orphan", { labels }));
+    await world.client.newContainer(containerInit("made-by-ctr", { labels: { owner: "me" } }));
     const sandboxes = path.join(world.folder, "root/io.berth.cri/sandboxes");
     await mkdir(path.join(sandboxes, "orphan"));
     const netns = path.join(world.folder, "state/netns");
@@ -189,14 +190,9 @@ describe("recovery", () => {
 
   it("keeps what belongs to a damaged record", async () => {
     await using world = await FakeWorld.create();
-    const label = { "io.cri-containerd.kind": "container" };
-    await world.client.newContainer({ id: "damaged", labels: label });
-    world.metadata.damaged.push({
-      table: "cri-containers",
-      namespace: "k8s.io",
-      id: "damaged",
-      reason: "not JSON",
-    });
+    const labels = { "io.cri-containerd.kind": "container" };
+    await world.client.newContainer(containerInit("damaged", { labels }));
+    world.client.rows.damage({ table: "cri-containers", namespace: "k8s.io", id: "damaged" });
     await world.restart();
     assert.ok(world.client.records.has("damaged"));
   });

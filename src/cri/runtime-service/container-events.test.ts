@@ -15,7 +15,7 @@ describe("GetContainerEvents", () => {
     const stream = world.stream("GetContainerEvents");
     const pod = await world.runPod();
     const containerId = await world.startedContainer(pod);
-    world.client.taskOf("container").end(0);
+    world.client.taskOf("container").init.end(0);
     await world.call("RemoveContainer", { containerId });
     await world.call("RemovePodSandbox", { podSandboxId: pod });
     await world.runtime.close();

@@ -174,11 +174,12 @@ describe("StartContainer", () => {
   it("does not lose an exit that comes before the answer", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.createContainer(await world.runPod());
-    world.client.onTask = (task) => {
+    world.client.runtime.onTask = (task) => {
       const start = task.start.bind(task);
-      task.start = async () => {
-        await start();
-        task.end(3);
+      task.start = async (execId) => {
+        const pid = await start(execId);
+        task.init.end(3);
+        return pid;
       };
     };
     await world.call("StartContainer", { containerId });
@@ -211,7 +212,7 @@ describe("the end of a container", () => {
       await using world = await FakeWorld.create();
       const containerId = await world.startedContainer(await world.runPod());
       world.oomKills = oomKills;
-      world.client.taskOf("container").end(exitCode);
+      world.client.taskOf("container").init.end(exitCode);
       await world.call("StopContainer", { containerId, timeout: 0n });
       const { status } = await world.call("ContainerStatus", { containerId });
       assert.deepEqual([status?.exitCode, status?.reason], [exitCode, reason]);
@@ -223,7 +224,7 @@ describe("the end of a container", () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
     world.steps.take();
-    world.client.taskOf("container").end(0);
+    world.client.taskOf("container").init.end(0);
     await world.call("RemoveContainer", { containerId });
     const done = world.steps.take();
     const order = ["read oom", "put cri-containers", "delete container", "remove snapshot"];
@@ -237,7 +238,7 @@ describe("the end of a container", () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
     world.steps.fail("put cri-containers", fault("INTERNAL", "disk full"));
-    world.client.taskOf("container").end(7);
+    world.client.taskOf("container").init.end(7);
     await world.call("StopContainer", { containerId, timeout: 0n });
     const { status } = await world.call("ContainerStatus", { containerId });
     assert.deepEqual([status?.state, status?.exitCode], ["CONTAINER_EXITED", 7]);
@@ -266,7 +267,7 @@ describe("StopContainer", () => {
       await world.call("StartContainer", { containerId });
       const task = world.client.taskOf("container");
       await world.call("StopContainer", { containerId, timeout: 10n });
-      assert.deepEqual(task.signals, [signal]);
+      assert.deepEqual(task.init.signals, [signal]);
     });
   }
 
@@ -275,18 +276,18 @@ describe("StopContainer", () => {
     const containerId = await world.startedContainer(await world.runPod());
     const task = world.client.taskOf("container");
     await world.call("StopContainer", { containerId, timeout: 0n });
-    assert.deepEqual(task.signals, [sigkill]);
+    assert.deepEqual(task.init.signals, [sigkill]);
   });
 
   it("is shortened by a second stop with less grace, which does not signal again", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
     const task = world.client.taskOf("container");
-    task.ignored.add(sigquit);
+    task.init.ignored.add(sigquit);
     const patient = world.call("StopContainer", { containerId, timeout: 3600n });
     await world.call("StopContainer", { containerId, timeout: 1n });
     await patient;
-    assert.deepEqual(task.signals, [sigquit, sigkill]);
+    assert.deepEqual(task.init.signals, [sigquit, sigkill]);
   });
 
   it("succeeds for what is unknown, not started, or gone", async () => {

@@ -59,8 +59,8 @@ describe("UpdateContainerResources", () => {
     await update({ cpuShares: 512n });
     const { updates } = task;
     const apply = task.update.bind(task);
-    task.update = async (resources) => {
-      await apply(resources);
+    task.update = async (options) => {
+      await apply(options);
       if (updates.length === 2) throw new Error("cpuset is wrong");
     };
     await assert.rejects(update({ cpuShares: 64n, cpusetCpus: "99" }));

@@ -99,7 +99,7 @@ describe("RunPodSandbox", () => {
   });
 
   const undoOf = {
-    "mount shm": ["remove netns", "network down", "unmount shm", "drop cri-sandboxes"],
+    "mount shm": ["network down", "remove netns", "unmount shm", "drop cri-sandboxes"],
     "pin netns": ["unmount shm", "drop cri-sandboxes"],
     "put cri-sandboxes": [
       "delete record sandbox",
@@ -142,7 +142,7 @@ describe("RunPodSandbox", () => {
       world.steps.fail(step);
       await assert.rejects(world.runPod(), { message: `${step} failed` });
       const undoing = world.steps.done.filter((done) => undone.includes(done));
-      assert.deepEqual(undoing.sort(), undone.toSorted());
+      assert.deepEqual(undoing, undone);
       assert.deepEqual(await world.call("ListPodSandbox", {}), { items: [] });
       assert.equal(world.client.tasks.size + world.client.records.size, 0);
       const left = path.join(world.folder, "root/io.berth.cri/sandboxes");
@@ -191,10 +191,8 @@ describe("RunPodSandbox", () => {
   it("makes a sandbox not ready when its task dies", async () => {
     await using world = await FakeWorld.create();
     const id = await world.runPod();
-    world.client.taskOf("sandbox").end(137);
-    const deleted = Promise.withResolvers<void>();
-    world.client.taskOf("sandbox").onDelete = deleted.resolve;
-    await deleted.promise;
+    world.client.taskOf("sandbox").init.end(137);
+    await until("the task is deleted", () => !world.client.tasks.has(id));
     const { status } = await world.call("PodSandboxStatus", { podSandboxId: id });
     assert.equal(status?.state, "SANDBOX_NOTREADY");
   });

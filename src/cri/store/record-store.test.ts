@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MemoryMetadata } from "../../../test/support/cri/memory-metadata.ts";
+import { MemoryRows } from "../../../test/support/cri/memory-rows.ts";
 import { Steps } from "../../../test/support/cri/steps.ts";
+import { silentLogger } from "../../base/logger.ts";
+import { MirroredStore } from "../../metadata/mirrored-store.ts";
 import { RecordStore } from "./record-store.ts";
 
 interface Thing {
@@ -19,8 +21,8 @@ const codec = {
 };
 
 function makeStore(): RecordStore<Thing> {
-  const table = new MemoryMetadata(steps).table<Thing>("things", codec);
-  return new RecordStore(table, { namespace: "k8s.io", noun: "thing" });
+  const metadata = new MirroredStore([], new MemoryRows(steps), silentLogger);
+  return new RecordStore(metadata.table("things", codec), { namespace: "k8s.io", noun: "thing" });
 }
 
 describe("RecordStore", () => {

@@ -183,11 +183,11 @@ describe("an attach session", () => {
     const leaving = await world.runtime.sessions.attach({ containerId, ...outputs }, call);
     await leaving.start(call);
     await leaving[Symbol.asyncDispose]();
-    assert.deepEqual(task.signals, []);
+    assert.deepEqual(task.init.signals, []);
     await using session = await world.runtime.sessions.attach({ containerId, ...outputs }, call);
     await session.start(call);
     world.tapsEnd.resolve("end");
-    task.end(7);
+    task.init.end(7);
     assert.deepEqual(await session.ended, { kind: "exited", exitCode: 0 });
   });
 });

@@ -18,9 +18,8 @@ import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
 import type { OciSpec } from "../../../src/oci/spec.ts";
 import { codec, type MessageName } from "../../../src/rpc/codec.ts";
 import type { CallContext } from "../../../src/rpc/service.ts";
-import { FakeClient } from "./fake-client.ts";
-import { MemoryMetadata } from "./memory-metadata.ts";
 import { Steps } from "./steps.ts";
+import { TestClient } from "./test-client.ts";
 
 type Methods = CriServices["runtime.v1.RuntimeService"];
 type UnaryMethod = {
@@ -96,11 +95,13 @@ const requestTypes: { readonly [M in StreamMethod]: MessageName } = {
   StreamPodSandboxMetrics: "runtime.v1.StreamPodSandboxMetricsRequest",
 };
 
-/** A RuntimeService over fakes of all its ports, and what a test needs to steer them. */
+/**
+ * A RuntimeService over the real client and its services, which stand on a fake runtime and rows in
+ * memory, and over fakes of its other ports; and what a test needs to steer them.
+ */
 export class FakeWorld implements AsyncDisposable {
   readonly steps = new Steps();
-  readonly client = new FakeClient(this.steps);
-  readonly metadata = new MemoryMetadata(this.steps);
+  readonly client = new TestClient(this.steps);
   readonly events: ContainerEvent[] = [];
   readonly stages: string[] = [];
   droppedEvents = 0;
@@ -133,6 +134,7 @@ export class FakeWorld implements AsyncDisposable {
   /** Stops the service and starts another over what the disk and the tasks are now. */
   async restart(): Promise<void> {
     await this.runtime.close();
+    await this.client.reopen();
     this.runtime = createRuntimeService(this.#ports());
     await this.runtime.recover({ signal: AbortSignal.timeout(10_000) });
   }
@@ -195,7 +197,7 @@ export class FakeWorld implements AsyncDisposable {
     const { steps } = this;
     return {
       client: this.client,
-      metadata: this.metadata,
+      metadata: this.client.metadata,
       config: fakeConfig(this.folder),
       pauseRootfs: "/pause-rootfs",
       version: "9.9.9",
