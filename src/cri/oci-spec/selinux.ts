@@ -3,7 +3,11 @@
 import { invalid, unsupported } from "../../base/invalid-field.ts";
 import type { SELinuxOption } from "../../gen/cri.gen.ts";
 
-const levelPattern = /^s\d+(-s\d+)?(:c\d{1,4}([.,]c\d{1,4})*(-c\d{1,4})*)?$/;
+/** A sensitivity, with categories by comma: each is one (`c1`) or a range of them (`c1.c5`). */
+const side = /s\d+(?::c\d{1,4}(?:\.c\d{1,4})?(?:,c\d{1,4}(?:\.c\d{1,4})?)*)?/.source;
+
+/** One side, or a low and a high one, each with categories of its own: the kernel's mls_context_to_sid. */
+const levelPattern = new RegExp(`^${side}(?:-${side})?$`);
 
 /**
  * Holds the request against the host. Where the kernel has no SELinux, options are ignored, as every

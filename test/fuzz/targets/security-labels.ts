@@ -45,7 +45,7 @@ export const target: FuzzTarget = {
     "\\",
   ],
   *seeds() {
-    for (const level of ["", "s0", "s0-s15:c0.c1023", "s0:c1,c2", "s1:c12345", "s0:c1-c2"]) {
+    for (const level of ["", "s0", "s0-s15:c0.c1023", "s0:c1,c2", "s1:c12345", "s0:c1-s1:c2"]) {
       yield Buffer.from(`\0\0${level}`);
     }
     yield Buffer.from(`\0\0s0:c1${",c1".repeat(150)}!`);
@@ -91,19 +91,22 @@ function fails(work: () => void, code: "INVALID_ARGUMENT" | "FAILED_PRECONDITION
   refused(error, code);
 }
 
-/** One sensitivity or two, then categories: each number by its digits, without an expression for all. */
+/** One side or two, each a sensitivity with categories: each number by its digits, without an expression for all. */
 function isLevel(text: string): boolean {
   if (text === "") return true;
+  const sides = text.split("-");
+  return sides.length <= 2 && sides.every(isSide);
+}
+
+function isSide(text: string): boolean {
   const colon = text.indexOf(":");
-  const sensitivities = (colon < 0 ? text : text.slice(0, colon)).split("-");
-  if (sensitivities.length > 2 || !sensitivities.every((one) => isNumbered(one, "s", 512))) {
-    return false;
-  }
+  if (!isNumbered(colon < 0 ? text : text.slice(0, colon), "s", 512)) return false;
   if (colon < 0) return true;
-  // What is behind a "-" is one category, and there is no other way back.
-  const [list = "", ...behind] = text.slice(colon + 1).split("-");
-  const categories = [...list.replaceAll(".", ",").split(","), ...behind];
-  return categories.every((one) => isNumbered(one, "c", 4));
+  return text
+    .slice(colon + 1)
+    .split(",")
+    .map((one) => one.split("."))
+    .every((ends) => ends.length <= 2 && ends.every((end) => isNumbered(end, "c", 4)));
 }
 
 function isNumbered(text: string, letter: string, mostDigits: number): boolean {
