@@ -4,9 +4,9 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
-import { createFacade, type Facade } from "./facade.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operation.ts";
+import { type CriParts, createParts } from "./parts.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
 import { recoverNetworks } from "./recovery/recover-networks.ts";
@@ -77,76 +77,76 @@ export interface RuntimeService {
 /** The CRI RuntimeService over its ports. */
 export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService {
   const lifetime = new AbortController();
-  const facade = createFacade(ports, lifetime.signal);
+  const parts = createParts(ports, lifetime.signal);
   const gate = new Gate();
   let networks: Promise<void> | undefined;
   const monitors = (): Promise<void>[] => [
-    ...facade.liveContainers.monitors(),
-    ...facade.liveSandboxes.monitors(),
+    ...parts.liveContainers.monitors(),
+    ...parts.liveSandboxes.monitors(),
   ];
   return {
-    service: gate.guard(verbs(facade)),
+    service: gate.guard(verbs(parts)),
     recover: async (call) => {
-      const summary = await recoverAll(facade, call);
+      const summary = await recoverAll(parts, call);
       gate.open();
-      networks = recoverNetworks(facade);
+      networks = recoverNetworks(parts);
       return summary;
     },
-    sessions: createSessions(facade, path.join(ports.config.state, "fifo")),
-    streamThrough: (server) => facade.streaming.use(server),
-    tasks: () => runningTargets(facade),
-    sandboxOf: (containerId) => facade.containers.get(containerId)?.sandboxId,
+    sessions: createSessions(parts, path.join(ports.config.state, "fifo")),
+    streamThrough: (server) => parts.streaming.use(server),
+    tasks: () => runningTargets(parts),
+    sandboxOf: (containerId) => parts.containers.get(containerId)?.sandboxId,
     sandboxes: () => {
-      const all = [...facade.sandboxes.list()];
+      const all = [...parts.sandboxes.list()];
       const ready = all.filter(({ state }) => state.kind === "ready").length;
       return { ready, notReady: all.length - ready };
     },
-    operations: () => facade.operations.list(),
+    operations: () => parts.operations.list(),
     close: async () => {
       lifetime.abort();
-      facade.events.close();
-      await within(facade.operations.idle(), closeMs);
+      parts.events.close();
+      await within(parts.operations.idle(), closeMs);
       await within(Promise.all([...monitors(), networks]), closeMs);
     },
   };
 }
 
-function verbs(facade: Facade): ServiceImpl<"runtime.v1.RuntimeService"> {
+function verbs(parts: CriParts): ServiceImpl<"runtime.v1.RuntimeService"> {
   return {
-    Version: version(facade),
-    Status: status(facade),
-    RuntimeConfig: runtimeConfig(facade),
-    UpdateRuntimeConfig: updateRuntimeConfig(facade),
-    RunPodSandbox: runPodSandbox(facade),
-    StopPodSandbox: stopPodSandbox(facade),
-    RemovePodSandbox: removePodSandbox(facade),
-    PodSandboxStatus: podSandboxStatus(facade),
-    ListPodSandbox: listPodSandbox(facade),
-    StreamPodSandboxes: streamPodSandboxes(facade),
-    UpdatePodSandboxResources: updatePodSandboxResources(facade),
-    PodSandboxStats: podSandboxStats(facade),
-    ListPodSandboxStats: listPodSandboxStats(facade),
-    StreamPodSandboxStats: streamPodSandboxStats(facade),
-    ListMetricDescriptors: listMetricDescriptors(facade),
-    ListPodSandboxMetrics: listPodSandboxMetrics(facade),
-    StreamPodSandboxMetrics: streamPodSandboxMetrics(facade),
-    CreateContainer: createContainer(facade),
-    StartContainer: startContainer(facade),
-    StopContainer: stopContainer(facade),
-    RemoveContainer: removeContainer(facade),
-    ListContainers: listContainers(facade),
-    StreamContainers: streamContainers(facade),
-    ContainerStatus: containerStatus(facade),
-    UpdateContainerResources: updateContainerResources(facade),
-    CheckpointContainer: checkpointContainer(facade),
-    ReopenContainerLog: reopenContainerLog(facade),
-    ExecSync: execSync(facade),
-    Exec: exec(facade),
-    Attach: attach(facade),
-    PortForward: portForward(facade),
-    ContainerStats: containerStats(facade),
-    ListContainerStats: listContainerStats(facade),
-    StreamContainerStats: streamContainerStats(facade),
-    GetContainerEvents: getContainerEvents(facade),
+    Version: version(parts),
+    Status: status(parts),
+    RuntimeConfig: runtimeConfig(parts),
+    UpdateRuntimeConfig: updateRuntimeConfig(parts),
+    RunPodSandbox: runPodSandbox(parts),
+    StopPodSandbox: stopPodSandbox(parts),
+    RemovePodSandbox: removePodSandbox(parts),
+    PodSandboxStatus: podSandboxStatus(parts),
+    ListPodSandbox: listPodSandbox(parts),
+    StreamPodSandboxes: streamPodSandboxes(parts),
+    UpdatePodSandboxResources: updatePodSandboxResources(parts),
+    PodSandboxStats: podSandboxStats(parts),
+    ListPodSandboxStats: listPodSandboxStats(parts),
+    StreamPodSandboxStats: streamPodSandboxStats(parts),
+    ListMetricDescriptors: listMetricDescriptors(parts),
+    ListPodSandboxMetrics: listPodSandboxMetrics(parts),
+    StreamPodSandboxMetrics: streamPodSandboxMetrics(parts),
+    CreateContainer: createContainer(parts),
+    StartContainer: startContainer(parts),
+    StopContainer: stopContainer(parts),
+    RemoveContainer: removeContainer(parts),
+    ListContainers: listContainers(parts),
+    StreamContainers: streamContainers(parts),
+    ContainerStatus: containerStatus(parts),
+    UpdateContainerResources: updateContainerResources(parts),
+    CheckpointContainer: checkpointContainer(parts),
+    ReopenContainerLog: reopenContainerLog(parts),
+    ExecSync: execSync(parts),
+    Exec: exec(parts),
+    Attach: attach(parts),
+    PortForward: portForward(parts),
+    ContainerStats: containerStats(parts),
+    ListContainerStats: listContainerStats(parts),
+    StreamContainerStats: streamContainerStats(parts),
+    GetContainerEvents: getContainerEvents(parts),
   };
 }

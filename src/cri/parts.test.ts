@@ -11,7 +11,7 @@ const files = globSync("**/*.ts", { cwd: folder })
   .map((name) => ({ name, text: readFileSync(path.join(folder, name), "utf8") }));
 
 /** Makes the parts, or hands each verb those that it asks for. */
-const composition = ["facade.ts", "parts.ts"];
+const composition = ["create-runtime-service.ts", "parts.ts"];
 const pick = /Pick<\s*CriParts,[^>]*>/g;
 
 test("only the composition takes all parts", () => {

@@ -3,12 +3,11 @@
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { kindLabel } from "../../client/kind-label.ts";
 import type { Container } from "../../client/ports.ts";
-import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
+import type { ContainerConfig, LinuxContainerResources } from "../../gen/cri.gen.ts";
 import type { Image, Images } from "../../images/ports.ts";
 import { rootLabel } from "../../metadata/references.ts";
 import type { OciSpec } from "../../oci/spec.ts";
@@ -17,60 +16,87 @@ import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
   type CheckpointSource,
+  type CheckpointSourceNeeds,
   checkpointSource,
+  type OpenCheckpointNeeds,
   openCheckpoint,
 } from "../checkpoint/open-checkpoint.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
-import type { CreateRequest, Facade, Verb } from "../facade.ts";
 import type { PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
 import { newObjectId } from "../lifecycle/object-id.ts";
-import { UndoStack } from "../lifecycle/undo.ts";
+import type { Operation } from "../lifecycle/operation.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
+import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
-import { imageVolumePath } from "../sandbox/image-volumes.ts";
-import { podHandler } from "../sandbox/pod-handler.ts";
+import { imageVolumePath, type VolumeNeeds } from "../sandbox/image-volumes.ts";
+import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
-import { type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
+import { type ReadyNeeds, type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = CheckpointSourceNeeds &
+  OpenCheckpointNeeds &
+  HandlerNeeds &
+  ReadyNeeds &
+  VolumeNeeds &
+  Pick<CriParts, "client" | "config" | "containers" | "hostFacts" | "images" | "layerArchives"> &
+  Pick<CriParts, "liveContainers" | "operations" | "paths" | "publish" | "remover" | "review"> &
+  Pick<CriParts, "snapshotter" | "specs">;
 
 /** The kubelet gives CreateContainer two minutes. */
 const attemptMs = 120_000;
 
 /** CreateContainer: snapshot, spec and records; nothing runs yet. */
-export function createContainer(facade: Facade): Verb<"CreateContainer"> {
+export function createContainer(parts: Needs): Verb<"CreateContainer"> {
   return async ({ podSandboxId, ...given }, call) => {
     const config = validContainerConfig(given.config);
-    const sandbox = readySandbox(facade, podSandboxId);
+    const sandbox = readySandbox(parts, podSandboxId);
     const name = containerName(config.metadata, sandbox.config.metadata);
     const wanted = { sandboxId: sandbox.id, config };
-    const finished = finishedContainer(facade, name, wanted);
+    const finished = finishedContainer(parts, name, wanted);
     if (finished) return { containerId: finished.id };
-    const checkpoint = await checkpointSource(facade, config.image.image, call);
-    const image = facade.ports.images.find(config.image.image);
+    const checkpoint = await checkpointSource(parts, config.image.image, call);
+    const image = parts.images.find(config.image.image);
     if (!image && !checkpoint) {
       throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
     }
-    const handler = podHandler(facade, sandbox.record);
-    const request = { name, config, sandbox, image, handler, checkpoint };
-    const attempt = (own: Cancellable): Promise<string> => make(facade, request, own);
-    const containerId = await facade.containerAttempts.run(name, wanted, attempt, call);
+    const handler = podHandler(parts, sandbox.record);
+    const id = newObjectId();
+    const request = { id, name, config, sandbox, image, handler, checkpoint };
+    const containerId = await parts.operations.perform(
+      {
+        rpc: "CreateContainer",
+        object: name,
+        joins: { request: wanted },
+        limit: { ms: attemptMs, what: `creating container "${name}"` },
+        facts: { container: id },
+      },
+      call,
+      (op) => make(parts, op, request),
+    );
     return { containerId };
   };
 }
 
+/** What two requests of one name must agree in. */
+interface Wanted {
+  readonly sandboxId: string;
+  readonly config: ContainerConfig;
+}
+
 /** What an earlier attempt of the same name made, if the request is the same and it never ran. */
 function finishedContainer(
-  facade: Facade,
+  { containers }: Pick<Needs, "containers">,
   name: string,
-  wanted: CreateRequest,
+  wanted: Wanted,
 ): ContainerRecord | undefined {
-  const record = facade.containers.byName(name);
+  const record = containers.byName(name);
   if (!record) return undefined;
   const isSame =
     record.sandboxId === wanted.sandboxId && isDeepStrictEqual(record.config, wanted.config);
@@ -85,6 +111,8 @@ function finishedContainer(
 }
 
 interface Request {
+  /** The new container's. */
+  readonly id: string;
   readonly name: string;
   readonly config: ValidContainerConfig;
   readonly sandbox: ReadySandbox;
@@ -100,110 +128,84 @@ interface Plan extends Omit<Request, "checkpoint"> {
   readonly restore: string | undefined;
 }
 
-async function make(facade: Facade, request: Request, own: Cancellable): Promise<string> {
-  using limit = deadline(attemptMs, `creating container "${request.name}"`, own.signal);
-  using op = facade.operations.claim("CreateContainer", request.name);
-  const id = newObjectId();
-  await using undo = new UndoStack(facade.ports.log.child({ container: id }));
-  undo.add("files", () => facade.ports.remover.remove(facade.paths.container(id)));
-  const plan = await planned(facade, op, id, request, limit);
-  const built = await prepare(facade, op, undo, id, plan, limit);
-  const record = recordOf(facade.ports.images, id, plan, built);
-  const container = await storeBoth(facade, op, undo, { record, plan, built }, limit);
-  readySandbox(facade, plan.sandbox.id); // its stop may have begun meanwhile
-  facade.liveContainers.of(id).keep(container);
-  facade.containers.show(record);
-  undo.keep();
-  facade.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
+async function make(parts: Needs, op: Operation, request: Request): Promise<string> {
+  const { id } = request;
+  op.undo("files", () => parts.remover.remove(parts.paths.container(id)));
+  const plan = await planned(parts, op, request);
+  const built = await prepare(parts, op, plan);
+  const record = recordOf(parts.images, plan, built);
+  const container = await storeBoth(parts, op, { record, plan, built });
+  readySandbox(parts, plan.sandbox.id); // its stop may have begun meanwhile
+  parts.liveContainers.of(id).keep(container);
+  parts.containers.show(record);
+  op.keep();
+  parts.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
   return id;
 }
 
 async function planned(
-  facade: Facade,
+  parts: OpenCheckpointNeeds & Pick<Needs, "images" | "paths">,
   op: Operation,
-  id: string,
   { checkpoint, ...request }: Request,
-  call: Cancellable,
 ): Promise<Plan> {
   if (checkpoint) {
     const { image, folder } = await op.run("checkpoint", () =>
-      openCheckpoint(facade, checkpoint, facade.paths.restore(id), call),
+      openCheckpoint(parts, checkpoint, parts.paths.restore(request.id), op),
     );
     return { ...request, image, restore: folder };
   }
   const { image } = request;
   if (image) {
-    await op.run("image", () => facade.ports.images.unpack(image, call));
+    await op.run("image", () => parts.images.unpack(image, op));
     return { ...request, image, restore: undefined };
   }
   throw fault("NOT_FOUND", `image "${request.config.image.image}" is not present on this node`);
 }
 
 /** Prepares the snapshot and builds the spec, which reads the image's layers, not the snapshot. */
-async function prepare(
-  facade: Facade,
-  op: Operation,
-  undo: UndoStack,
-  id: string,
-  plan: Plan,
-  call: Cancellable,
-): Promise<BuiltContainerSpec> {
-  const { snapshotter } = facade.ports;
+async function prepare(parts: Needs, op: Operation, plan: Plan): Promise<BuiltContainerSpec> {
+  const { snapshotter } = parts;
+  const { id, restore } = plan;
   const { chainId } = plan.image;
   // A root of its own: between here and the container's record nothing else refers to it.
   const labels = {
     [kindLabel]: "container",
     [rootLabel]: "true",
-    ...mappingLabels(podMappings(facade, plan.sandbox.record)),
+    ...mappingLabels(podMappings(parts, plan.sandbox.record)),
   };
-  const options = { labels, signal: call.signal };
-  undo.add("snapshot", (own) => absentAsUndefined(() => snapshotter.remove(criNamespace, id, own)));
+  const options = { labels, signal: op.signal };
+  op.undo("snapshot", (call) =>
+    absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
+  );
   const [, built] = await bothSettled(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
-    async () =>
-      reviewed(
-        facade,
-        op,
-        plan,
-        id,
-        await op.run("spec", () => buildSpec(facade, id, plan, call)),
-        call,
-      ),
+    async () => reviewed(parts, op, plan, await op.run("spec", () => buildSpec(parts, plan, op))),
   );
-  const { restore } = plan;
   if (restore !== undefined) {
     const { rootfsDiff } = checkpointFiles(restore);
-    await op.run("rootfs", () => facade.ports.layerArchives.unpack(id, rootfsDiff, call));
+    await op.run("rootfs", () => parts.layerArchives.unpack(id, rootfsDiff, op));
   }
   return built;
 }
 
 /** The spec after the operator's plugins have had their say. */
 async function reviewed(
-  facade: Facade,
+  { review }: Pick<Needs, "review">,
   op: Operation,
-  { sandbox, config }: Plan,
-  id: string,
+  { id, sandbox, config }: Plan,
   built: BuiltContainerSpec,
-  call: Cancellable,
 ): Promise<BuiltContainerSpec> {
-  const { review } = facade.ports;
   if (review === undefined) return built;
   const pod = { id: sandbox.id, config: sandbox.config };
   const request = { id, sandbox: pod, config, spec: built.spec };
-  return { ...built, spec: await op.run("plugins", () => review.container(request, call)) };
+  return { ...built, spec: await op.run("plugins", () => review.container(request, op)) };
 }
 
-async function buildSpec(
-  facade: Facade,
-  id: string,
-  plan: Plan,
-  call: Cancellable,
-): Promise<BuiltContainerSpec> {
-  const { ports, paths } = facade;
-  const { sandbox, config, image, handler } = plan;
-  const layers = ports.snapshotter.directories(criNamespace, image.chainId);
-  return ports.specs.container({
+async function buildSpec(parts: Needs, plan: Plan, call: Cancellable): Promise<BuiltContainerSpec> {
+  const { hostFacts, paths, snapshotter, specs } = parts;
+  const { id, sandbox, config, image, handler } = plan;
+  const layers = snapshotter.directories(criNamespace, image.chainId);
+  return specs.container({
     id,
     sandbox: {
       id: sandbox.id,
@@ -216,30 +218,27 @@ async function buildSpec(
     imageName: requestedImage(config),
     handler: handler.config,
     features: handler.features,
-    cri: ports.config.cri,
-    host: ports.hostFacts,
+    cri: parts.config.cri,
+    host: hostFacts,
     files: paths.sandboxFiles(sandbox.id),
-    targetPid: targetPid(facade, plan),
-    rootfs: ports.specs.openRootfs(layers),
+    targetPid: targetPid(parts, plan),
+    rootfs: specs.openRootfs(layers),
     volumesDir: paths.volumes(id),
-    imageUsage: () => chainUsage(ports.snapshotter, criNamespace, image.chainId, call),
+    imageUsage: () => chainUsage(snapshotter, criNamespace, image.chainId, call),
     signal: call.signal,
-    imageVolumePath: (mount) => imageVolumePath(facade, sandbox.id, mount, call),
+    imageVolumePath: (mount) => imageVolumePath(parts, sandbox.id, mount, call),
   });
 }
 
 async function storeBoth(
-  facade: Facade,
+  { client, containers, snapshotter }: Pick<Needs, "client" | "containers" | "snapshotter">,
   op: Operation,
-  undo: UndoStack,
   made: { record: ContainerRecord; plan: Plan; built: BuiltContainerSpec },
-  call: Cancellable,
 ): Promise<Container> {
-  const { client, snapshotter } = facade.ports;
   const { record, plan, built } = made;
   const { id } = record;
-  undo.add("record", () => facade.containers.delete(id));
-  undo.add("container", (own) => purgeContainer(client, id, undefined, own));
+  op.undo("record", () => containers.delete(id));
+  op.undo("container", (call) => purgeContainer(client, id, undefined, call));
   const init = containerRecordInit({
     id,
     kind: "container",
@@ -254,23 +253,18 @@ async function storeBoth(
   });
   const [container] = await op.run("records", () =>
     bothSettled(
-      () => client.newContainer(init, call),
-      () => facade.containers.write(record),
+      () => client.newContainer(init, op),
+      () => containers.write(record),
     ),
   );
   return container;
 }
 
-function recordOf(
-  images: Images,
-  id: string,
-  plan: Plan,
-  built: BuiltContainerSpec,
-): ContainerRecord {
+function recordOf(images: Images, plan: Plan, built: BuiltContainerSpec): ContainerRecord {
   const { config, image, sandbox } = plan;
   const { user } = built;
   return {
-    id,
+    id: plan.id,
     name: plan.name,
     sandboxId: sandbox.id,
     config,
@@ -310,10 +304,13 @@ function requestedImage(config: ValidContainerConfig): string {
 }
 
 /** The pid whose namespace pid mode TARGET joins; undefined in other modes. */
-function targetPid(facade: Facade, { config, sandbox }: Plan): number | undefined {
+function targetPid(
+  { containers }: Pick<Needs, "containers">,
+  { config, sandbox }: Plan,
+): number | undefined {
   const options = config.linux?.securityContext?.namespaceOptions;
   if (options?.pid !== "TARGET") return undefined;
-  const target = facade.containers.require(options.targetId);
+  const target = containers.require(options.targetId);
   if (target.sandboxId !== sandbox.id) {
     throw fault("INVALID_ARGUMENT", `target container "${target.id}" is in another sandbox`);
   }

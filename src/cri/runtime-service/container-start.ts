@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../../base/cancellable.ts";
-import { deadline } from "../../base/deadline.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
-import type { ExitHandle, NewTaskOptions, Task } from "../../client/ports.ts";
-import { watchContainer } from "../container/exit-monitor.ts";
+import type { NewTaskOptions } from "../../client/ports.ts";
+import {
+  type WatchContainerNeeds,
+  type Watched,
+  watchContainer,
+} from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
-import type { Facade, Verb } from "../facade.ts";
 import { type Handler, runtimeOptions } from "../handlers.ts";
-import { act } from "../lifecycle/acts.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import type { Claim as Operation } from "../lifecycle/claim.ts";
-import { UndoStack } from "../lifecycle/undo.ts";
+import type { Operation } from "../lifecycle/operation.ts";
+import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
-import { podHandler } from "../sandbox/pod-handler.ts";
+import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
 import { podMappings } from "../sandbox/pod-mappings.ts";
-import { readySandbox } from "../sandbox/ready-sandbox.ts";
+import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
 import {
   becomeExited,
   becomeRunning,
@@ -25,113 +25,110 @@ import {
 } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { purgeTask } from "../task/purge-task.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = WatchContainerNeeds &
+  HandlerNeeds &
+  ReadyNeeds &
+  Pick<CriParts, "client" | "containers" | "lifetime" | "liveContainers" | "log" | "logs"> &
+  Pick<CriParts, "oom" | "operations" | "publish" | "sandboxes" | "snapshotter">;
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */
 const startErrorExitCode = 128;
 
 /** StartContainer: only from CREATED; a failed start leaves it EXITED with reason StartError. */
-export function startContainer(facade: Facade): Verb<"StartContainer"> {
+export function startContainer(parts: Needs): Verb<"StartContainer"> {
   return async (request, call) => {
-    const { id } = facade.containers.require(request.containerId);
-    await act(facade, "start", id, (own) => start(facade, id, own), call);
+    const { id } = parts.containers.require(request.containerId);
+    await parts.operations.perform(
+      {
+        rpc: "StartContainer",
+        object: id,
+        joins: true,
+        limit: { ms: startMs, what: `starting container "${id}"` },
+        admit: () => refuseUnlessStartable(parts, id),
+        facts: { container: id },
+      },
+      call,
+      (op) => bringUp(parts, op, parts.containers.require(id)),
+    );
     return {};
   };
 }
 
-async function start(facade: Facade, id: string, own: Cancellable): Promise<void> {
-  const record = facade.containers.require(id);
-  refuseUnlessStartable(facade, record);
-  using limit = deadline(startMs, `starting container "${id}"`, own.signal);
-  using op = facade.operations.claim("StartContainer", id);
-  try {
-    await bringUp(facade, op, record, limit);
-  } catch (error) {
-    await recordFailure(facade, record, error);
-    throw error;
-  }
-}
-
-function refuseUnlessStartable(facade: Facade, record: ContainerRecord): void {
-  const { id, state } = record;
+function refuseUnlessStartable(
+  parts: ReadyNeeds & Pick<Needs, "containers" | "liveContainers">,
+  id: string,
+): void {
+  const { state, sandboxId } = parts.containers.require(id);
   if (state.kind !== "created") {
     throw fault(
       "FAILED_PRECONDITION",
       `cannot start container "${id}": state is ${describeState(state)}, not created`,
     );
   }
-  if (facade.liveContainers.of(id).ending) {
+  if (parts.liveContainers.of(id).ending) {
     throw fault("FAILED_PRECONDITION", `cannot start container "${id}": it is being removed`);
   }
-  readySandbox(facade, record.sandboxId);
+  readySandbox(parts, sandboxId);
 }
 
-async function bringUp(
-  facade: Facade,
-  op: Operation,
-  record: ContainerRecord,
-  call: Cancellable,
-): Promise<void> {
+async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Promise<void> {
   const { id } = record;
-  await using undo = new UndoStack(facade.ports.log.child({ container: id }));
-  const { task, exit } = await createTask(facade, op, undo, record, call);
-  const oom = await facade.ports.oom.watch(record.cgroupsPath);
-  undo.add("watch for OOM kills", async () => oom.forget());
+  op.undo("record", (_call, { error }) => recordFailure(parts, record, error));
+  const { task, exit } = await createTask(parts, op, record);
+  const oom = await parts.oom.watch(record.cgroupsPath);
+  op.undo("watch for OOM kills", async () => oom.forget());
   const running = becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
   await op.run("start", () =>
     bothSettled(
-      () => task.start(call),
-      () => facade.containers.write(running),
+      () => task.start(op),
+      () => parts.containers.write(running),
     ),
   );
-  facade.containers.show(running);
-  undo.keep();
-  watchContainer(facade, id, { task, exit, oom });
-  facade.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
+  parts.containers.show(running);
+  op.keep();
+  watchContainer(parts, id, { task, exit, oom });
+  parts.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
 }
 
-async function createTask(
-  facade: Facade,
-  op: Operation,
-  undo: UndoStack,
-  record: ContainerRecord,
-  call: Cancellable,
-): Promise<{ task: Task; exit: ExitHandle }> {
-  const { ports } = facade;
+async function createTask(parts: Needs, op: Operation, record: ContainerRecord): Promise<Watched> {
+  const { client, logs, snapshotter } = parts;
   const { id } = record;
-  const live = facade.liveContainers.of(id);
-  const container = await live.loaded(() => ports.client.loadContainer(id, call));
-  const sandbox = facade.sandboxes.require(record.sandboxId);
-  const handler = podHandler(facade, sandbox);
-  undo.add("log", () => live.closeLog());
-  undo.add("task", (own) => purgeTask(ports.client, id, container, own));
+  const live = parts.liveContainers.of(id);
+  const container = await live.loaded(() => client.loadContainer(id, op));
+  const sandbox = parts.sandboxes.require(record.sandboxId);
+  const handler = podHandler(parts, sandbox);
+  op.undo("log", () => live.closeLog());
+  op.undo("task", (call) => purgeTask(client, id, container, call));
   const task = await op.run("create", () =>
     container.newTask(
       {
         runtimePath: handler.config.shim,
-        ...taskOptions(facade, handler, record, sandbox),
-        rootfs: ports.snapshotter.mounts(criNamespace, id),
+        ...taskOptions(parts, handler, record, sandbox),
+        rootfs: snapshotter.mounts(criNamespace, id),
         io: async () => {
-          const log = await op.run("log", () => ports.logs.open(logOptionsOf(record), call));
+          const log = await op.run("log", () => logs.open(logOptionsOf(record), op));
           live.keepLog(log);
           return log;
         },
       },
-      call,
+      op,
     ),
   );
   await live.log?.held;
-  return { task, exit: await task.wait({ signal: facade.lifetime }) };
+  return { task, exit: await task.wait({ signal: parts.lifetime }) };
 }
 
 /** What differs from the options of the handler, which the container's record has. */
 function taskOptions(
-  facade: Facade,
+  parts: HandlerNeeds,
   handler: Handler,
   { checkpoint, user }: ContainerRecord,
   sandbox: SandboxRecord,
 ): Pick<NewTaskOptions, "options"> {
-  const mappings = podMappings(facade, sandbox);
+  const mappings = podMappings(parts, sandbox);
   if (checkpoint === undefined && mappings === undefined) return {};
   return {
     options: runtimeOptions(handler, {
@@ -146,13 +143,13 @@ function taskOptions(
 }
 
 async function recordFailure(
-  facade: Facade,
+  parts: Pick<Needs, "containers" | "log" | "publish">,
   record: ContainerRecord,
   error: unknown,
 ): Promise<void> {
   const { message } = toFault(error);
   try {
-    await facade.containers.update(record.id, (current) =>
+    await parts.containers.update(record.id, (current) =>
       becomeExited(current, {
         exitCode: startErrorExitCode,
         finishedAtNanos: nowNanos(),
@@ -161,7 +158,7 @@ async function recordFailure(
       }),
     );
   } catch (failure) {
-    facade.ports.log.error({ err: failure, container: record.id }, "failed start not recorded");
+    parts.log.error({ err: failure, container: record.id }, "failed start not recorded");
   }
-  facade.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
+  parts.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
 }

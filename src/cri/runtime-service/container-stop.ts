@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import type { Facade, Verb } from "../facade.ts";
-import { awaitAct } from "../lifecycle/acts.ts";
-import { stopContainerTask } from "../task/stop-task.ts";
+import type { Operation } from "../lifecycle/operation.ts";
+import type { CriParts } from "../parts.ts";
+import { type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = StopTaskNeeds & Pick<CriParts, "containers" | "operations">;
 
 /** StopContainer: idempotent; no error for one that is unknown, exited or was never started. */
-export function stopContainer(facade: Facade): Verb<"StopContainer"> {
+export function stopContainer(parts: Needs): Verb<"StopContainer"> {
   return async (request, call) => {
-    const record = facade.containers.find(request.containerId);
+    const record = parts.containers.find(request.containerId);
     if (!record) return {};
     if (request.timeout < 0n) {
       throw fault("INVALID_ARGUMENT", `timeout ${request.timeout} is negative`);
     }
-    using op = facade.operations.claim("StopContainer", record.id);
-    await awaitAct(facade, "start", record.id, call);
-    const current = facade.containers.get(record.id);
-    if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return {};
+    const { id } = record;
     const graceMs = Number(request.timeout) * 1000;
-    await op.run("stop", () => stopContainerTask(facade, current, graceMs, call), graceMs);
+    await parts.operations.perform({ rpc: "StopContainer", object: id }, call, (op) =>
+      stop(parts, op, id, graceMs),
+    );
     return {};
   };
+}
+
+/** What starts just now is waited for: it runs in a moment. */
+async function stop(parts: Needs, op: Operation, id: string, graceMs: number): Promise<void> {
+  await parts.operations.ended("StartContainer", id, op);
+  const current = parts.containers.get(id);
+  if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
+  await op.run("stop", () => stopContainerTask(parts, current, graceMs, op), graceMs);
 }

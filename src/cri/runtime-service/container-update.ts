@@ -5,10 +5,14 @@ import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciLinuxResources, OciSpec } from "../../oci/spec.ts";
 import { specAny } from "../../oci/spec-any.ts";
-import type { Facade, Verb } from "../facade.ts";
-import { UndoStack } from "../lifecycle/undo.ts";
+import type { Operation } from "../lifecycle/operation.ts";
 import { toOciResources } from "../oci-spec/resources.ts";
+import type { CriParts } from "../parts.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<CriParts, "client" | "config" | "containers" | "hostFacts" | "liveContainers"> &
+  Pick<CriParts, "memoryUsage" | "operations">;
 
 /**
  * UpdateContainerResources: merges what is given into the present limits, zero meaning unchanged, and
@@ -17,9 +21,9 @@ import { type ContainerRecord, describeState } from "../store/container-record.t
  * below what is in use and cannot be dropped, as page cache can: the kernel would refuse it or, on a
  * unified host, kill for it.
  */
-export function updateContainerResources(facade: Facade): Verb<"UpdateContainerResources"> {
+export function updateContainerResources(parts: Needs): Verb<"UpdateContainerResources"> {
   return async (request, call) => {
-    const record = facade.containers.require(request.containerId);
+    const record = parts.containers.require(request.containerId);
     const { kind } = record.state;
     if (kind !== "created" && kind !== "running") {
       throw fault(
@@ -29,47 +33,50 @@ export function updateContainerResources(facade: Facade): Verb<"UpdateContainerR
     }
     if (!request.linux) return {};
     refuseNegative(request.linux);
-    await refuseBelowUsage(facade, record, request.linux.memoryLimitInBytes);
+    await refuseBelowUsage(parts, record, request.linux.memoryLimitInBytes);
     // Of a process that runs nobody sets it, and of one to come the spec has it already.
     const change = { ...request.linux, oomScoreAdj: 0n };
     const merged = mergeResources(record.resources, change);
-    using op = facade.operations.claim("UpdateContainerResources", record.id);
-    await op.run("update", () => apply(facade, record, { merged, change }, call.signal));
+    await parts.operations.perform(
+      {
+        rpc: "UpdateContainerResources",
+        object: record.id,
+        facts: { container: record.id },
+      },
+      call,
+      (op) => op.run("update", () => apply(parts, op, record, { merged, change })),
+    );
     return {};
   };
 }
 
 async function apply(
-  facade: Facade,
+  parts: Needs,
+  op: Operation,
   record: ContainerRecord,
   { merged, change }: { merged: LinuxContainerResources; change: LinuxContainerResources },
-  signal: AbortSignal,
 ): Promise<void> {
-  const { ports, liveContainers } = facade;
   const { id } = record;
-  const resources = toOciResources(merged, ports.hostFacts, ports.config.cri);
+  const live = parts.liveContainers.of(id);
+  const resources = toOciResources(merged, parts.hostFacts, parts.config.cri);
   // The record that a later start reads, not the copy that was loaded at create.
-  const container = await ports.client.loadContainer(id, { signal });
-  await using undo = new UndoStack(ports.log.child({ container: id }));
+  const container = await parts.client.loadContainer(id, op);
   const before = container.record.spec;
-  if (before) undo.add("spec", (own) => container.update({ spec: before }, ["spec"], own));
-  await container.update({ spec: specAny(withResources(container, resources)) }, ["spec"], {
-    signal,
-  });
-  const { task } = liveContainers.of(id);
+  if (before) op.undo("spec", (own) => container.update({ spec: before }, ["spec"], own));
+  await container.update({ spec: specAny(withResources(container, resources)) }, ["spec"], op);
+  const { task } = live;
   if (record.state.kind === "running" && task) {
     // A part of the limits may have been set before one of them failed.
     const previous = before && resourcesOf(before.value);
-    if (previous) undo.add("limits", (own) => task.update(previous, own));
-    await task.update(resources, { signal });
+    if (previous) op.undo("limits", (own) => task.update(previous, own));
+    await task.update(resources, op);
   }
-  await facade.containers.update(id, (current) => ({
+  await parts.containers.update(id, (current) => ({
     ...current,
     // Another update may have ended meanwhile: what it set and this one did not, stays.
     resources: mergeResources(current.resources, change),
   }));
-  liveContainers.of(id).keep(container);
-  undo.keep();
+  live.keep(container);
 }
 
 /** Quota is negative for "none"; nothing else may be. */
@@ -89,12 +96,12 @@ function refuseNegative({
 }
 
 async function refuseBelowUsage(
-  facade: Facade,
+  parts: Pick<Needs, "memoryUsage">,
   { id, state, cgroupsPath }: ContainerRecord,
   limit: bigint,
 ): Promise<void> {
   if (limit === 0n || state.kind !== "running") return;
-  const used = await facade.ports.memoryUsage(cgroupsPath);
+  const used = await parts.memoryUsage(cgroupsPath);
   if (used === undefined || limit >= used) return;
   throw fault(
     "FAILED_PRECONDITION",

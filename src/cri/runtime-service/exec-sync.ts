@@ -14,7 +14,7 @@ import {
   type RunningNeeds,
   runningContainer,
 } from "../container/exec-target.ts";
-import type { Claim } from "../lifecycle/claim.ts";
+import type { Claim } from "../lifecycle/operation.ts";
 import { refuseUnlessRunnable } from "../oci-spec/args.ts";
 import type { CriParts } from "../parts.ts";
 import type { CapturedOutput } from "../ports.ts";
