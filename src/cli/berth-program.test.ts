@@ -6,10 +6,11 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createBerthImagesService, createBerthOperationsService } from "../cri/berth-service.ts";
 import type { PodSandboxInit } from "../gen/cri.gen.ts";
 import { flawsOf } from "../oci/runtime-flaws.ts";
 import { createGrpcServer, type GrpcServer } from "../rpc/grpc-server.ts";
+import { createBerthImagesService } from "../services/berth-images-service.ts";
+import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { buildBerth } from "./berth-program.ts";
 import { runProgram } from "./run-program.ts";
 
@@ -100,16 +101,14 @@ before(async () => {
   );
   server.add(
     "berth.v1.Operations",
-    createBerthOperationsService({
-      list: () => [
-        {
-          rpc: "StopPodSandbox",
-          object: pod.id,
-          seconds: 12,
-          stages: [{ stage: "network", seconds: 11 }],
-        },
-      ],
-    }),
+    createBerthOperationsService(() => [
+      {
+        rpc: "StopPodSandbox",
+        object: pod.id,
+        seconds: 12,
+        stages: [{ stage: "network", seconds: 11 }],
+      },
+    ]),
   );
   await server.listen();
 });

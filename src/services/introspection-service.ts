@@ -28,51 +28,51 @@ export type RuntimeInfoSource = (
   call: Cancellable,
 ) => Promise<TypesRuntimeInfoInit>;
 
-export interface IntrospectionServiceOptions {
+export interface IntrospectionServicePorts {
   /** The plugins as they are now. */
   readonly plugins: () => readonly PluginFacts[];
   /** Identifies this installation; from `loadServerId`. */
   readonly uuid: string;
-  /** Tells of a runtime and its shim; without it nobody can ask. */
+  /** Answers questions about a runtime and its shim; without it they are UNIMPLEMENTED. */
   readonly runtimeInfo?: RuntimeInfoSource;
   /** Warnings that `ctr` prints before every command; default none. */
   readonly deprecations?: () => readonly IntrospectionDeprecationWarningInit[];
 }
 
-/** What the daemon tells about itself: its plugins, its id, and what it will stop supporting. */
+/** containerd's Introspection service: the daemon's plugins, its id, and what it will stop supporting. */
 export function createIntrospectionService(
-  options: IntrospectionServiceOptions,
+  ports: IntrospectionServicePorts,
 ): ServiceImpl<"containerd.services.introspection.v1.Introspection"> {
   return {
     Plugins: async ({ filters }) => ({
-      plugins: options.plugins().filter(compileFilters(filters, pluginField)).map(pluginInit),
+      plugins: ports.plugins().filter(compileFilters(filters, pluginField)).map(pluginInit),
     }),
     Server: async () => ({
-      uuid: options.uuid,
+      uuid: ports.uuid,
       pid: BigInt(process.pid),
       pidns: statSync("/proc/self/ns/pid", { bigint: true }).ino,
-      deprecations: options.deprecations?.() ?? [],
+      deprecations: ports.deprecations?.() ?? [],
     }),
     PluginInfo: async ({ type, id, options: question }, call) => {
-      const facts = options.plugins().find((one) => one.type === type && one.id === id);
+      const facts = ports.plugins().find((one) => one.type === type && one.id === id);
       if (!facts) throw fault("NOT_FOUND", `plugin "${type}.${id}" not found`);
       const plugin = pluginInit(facts);
       if (!question?.type_url) return { plugin, extra: null };
-      // The only plugin with more to tell, and the only question that clients have.
+      // No other plugin takes a question, and this one only that of its runtime.
       const asked = unpackAny("containerd.types.RuntimeRequest", question);
-      if (!asked || !options.runtimeInfo || pluginName(facts) !== runtimePlugin) {
+      if (!asked || !ports.runtimeInfo || pluginName(facts) !== runtimePlugin) {
         const name = pluginName(facts);
         throw fault("UNIMPLEMENTED", `plugin "${name}" does not answer ${question.type_url}`);
       }
-      const info = await options.runtimeInfo(asked.runtimePath, asked.options, call);
+      const info = await ports.runtimeInfo(asked.runtimePath, asked.options, call);
       return { plugin, extra: packAny("containerd.types.RuntimeInfo", info) };
     },
   };
 }
 
 /**
- * The installation's id, made at the first start and kept in the root folder. Where it cannot be kept it is
- * another one at the next start: no daemon stays down for that.
+ * The installation's id, made at the first start and kept in the root folder. Where it cannot be written,
+ * the daemon starts all the same, and makes another id at its next start.
  */
 export async function loadServerId(root: string): Promise<string> {
   const file = path.join(root, "uuid");

@@ -19,7 +19,7 @@ export interface NamespaceUser {
   namespaces(): Iterable<string>;
 }
 
-export interface NamespacesServiceOptions {
+export interface NamespacesServicePorts {
   readonly metadata: MetadataStore;
   readonly events: EventExchange;
   readonly users: readonly NamespaceUser[];
@@ -31,126 +31,92 @@ export function tableUser(kind: string, table: RecordTable<unknown>): NamespaceU
 }
 
 /** Namespaces: those made on purpose, and those that something lies in. */
-export function createNamespacesService(options: NamespacesServiceOptions): ServiceImpl<Service> {
-  const service = new NamespacesService(options);
+export function createNamespacesService({
+  metadata,
+  events,
+  users,
+}: NamespacesServicePorts): ServiceImpl<Service> {
+  const table = namespacesTable(metadata);
+  const mutex = new KeyedMutex();
+  /**
+   * Every name is there, without labels before somebody sets some: clients ask for their namespace's
+   * default snapshotter and runtime before they make the first thing in it.
+   */
+  const get = (name: string): NamespaceRecord => table.get("", name) ?? { name, labels: {} };
   return {
-    Get: async ({ name }) => ({ namespace: service.get(name) }),
-    List: async () => ({ namespaces: service.list() }),
-    Create: async ({ namespace }, call) => {
-      if (!namespace) throw fault("INVALID_ARGUMENT", "namespace is missing");
-      return { namespace: await service.create(namespace, call.signal) };
+    Get: async ({ name }) => ({ namespace: get(name) }),
+    List: async () => ({ namespaces: allNamespaces(table, users) }),
+    Create: async ({ namespace: wanted }, call) => {
+      if (!wanted) throw fault("INVALID_ARGUMENT", "namespace is missing");
+      const { name } = wanted;
+      checkIdentifier("namespace", name);
+      const labels = withoutEmpty(wanted.labels);
+      checkLabels(`namespace "${name}"`, labels);
+      using _lock = await mutex.lock(name, call);
+      if (table.has("", name)) {
+        throw fault("ALREADY_EXISTS", `namespace "${name}" already exists`);
+      }
+      await table.put("", name, { name, labels });
+      const event = packAny("containerd.events.NamespaceCreate", { name, labels });
+      events.publish(name, "/namespaces/create", event);
+      return { namespace: { name, labels } };
     },
-    Update: async ({ namespace, updateMask }, call) => {
-      if (!namespace) throw fault("INVALID_ARGUMENT", "namespace is missing");
-      return { namespace: await service.update(namespace, updateMask?.paths ?? [], call.signal) };
+    Update: async ({ namespace: wanted, updateMask }, call) => {
+      if (!wanted) throw fault("INVALID_ARGUMENT", "namespace is missing");
+      const { name } = wanted;
+      const paths = updateMask?.paths ?? [];
+      checkIdentifier("namespace", name);
+      checkMask(`namespace "${name}"`, paths, [], ["labels"]);
+      using _lock = await mutex.lock(name, call);
+      const before = get(name).labels;
+      const mask = paths.length === 0 ? ["labels"] : paths;
+      const labels = withoutEmpty(maskedMap("labels", mask, before, wanted.labels) ?? before);
+      checkLabels(`namespace "${name}"`, labels);
+      await table.put("", name, { name, labels });
+      const event = packAny("containerd.events.NamespaceUpdate", { name, labels });
+      events.publish(name, "/namespaces/update", event);
+      return { namespace: { name, labels } };
     },
     Delete: async ({ name }, call) => {
-      await service.delete(name, call.signal);
+      using _lock = await mutex.lock(name, call);
+      const kinds = kindsIn(users, name);
+      if (kinds.length === 0 && !table.has("", name)) {
+        throw fault("NOT_FOUND", `namespace "${name}" not found`);
+      }
+      if (kinds.length > 0) {
+        const holds = kinds.join(", ");
+        throw fault(
+          "FAILED_PRECONDITION",
+          `cannot delete namespace "${name}": it still has ${holds}`,
+        );
+      }
+      await table.delete("", name);
+      const event = packAny("containerd.events.NamespaceDelete", { name });
+      events.publish(name, "/namespaces/delete", event);
       return {};
     },
   };
 }
 
-class NamespacesService {
-  readonly #table: RecordTable<NamespaceRecord>;
-  readonly #events: EventExchange;
-  readonly #users: readonly NamespaceUser[];
-  readonly #mutex = new KeyedMutex();
-
-  constructor({ metadata, events, users }: NamespacesServiceOptions) {
-    this.#table = namespacesTable(metadata);
-    this.#events = events;
-    this.#users = users;
-  }
-
-  list(): NamespaceRecord[] {
-    const found = new Map(this.#table.list("").map((record) => [record.name, record]));
-    for (const user of this.#users) {
-      for (const name of user.namespaces()) {
-        if (name !== "" && !found.has(name)) found.set(name, { name, labels: {} });
-      }
+/** Those with a record and those with objects, by name. */
+function allNamespaces(
+  table: RecordTable<NamespaceRecord>,
+  users: readonly NamespaceUser[],
+): NamespaceRecord[] {
+  const found = new Map(table.list("").map((record) => [record.name, record]));
+  for (const user of users) {
+    for (const name of user.namespaces()) {
+      if (name !== "" && !found.has(name)) found.set(name, { name, labels: {} });
     }
-    return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
 
-  /**
-   * Every name is there, without labels before somebody sets some: clients ask for their namespace's
-   * default snapshotter and runtime before they make the first thing in it.
-   */
-  get(name: string): NamespaceRecord {
-    return this.#table.get("", name) ?? { name, labels: {} };
-  }
-
-  async create(wanted: NamespaceRecord, signal: AbortSignal): Promise<NamespaceRecord> {
-    const { name } = wanted;
-    checkIdentifier("namespace", name);
-    const labels = withoutEmpty(wanted.labels);
-    checkLabels(`namespace "${name}"`, labels);
-    using _lock = await this.#mutex.lock(name, { signal });
-    if (this.#table.has("", name)) {
-      throw fault("ALREADY_EXISTS", `namespace "${name}" already exists`);
-    }
-    await this.#table.put("", name, { name, labels });
-    this.#publish(
-      name,
-      "/namespaces/create",
-      packAny("containerd.events.NamespaceCreate", { name, labels }),
-    );
-    return { name, labels };
-  }
-
-  async update(
-    wanted: NamespaceRecord,
-    paths: readonly string[],
-    signal: AbortSignal,
-  ): Promise<NamespaceRecord> {
-    const { name } = wanted;
-    checkIdentifier("namespace", name);
-    checkMask(`namespace "${name}"`, paths, [], ["labels"]);
-    using _lock = await this.#mutex.lock(name, { signal });
-    const before = this.get(name).labels;
-    const mask = paths.length === 0 ? ["labels"] : paths;
-    const labels = withoutEmpty(maskedMap("labels", mask, before, wanted.labels) ?? before);
-    checkLabels(`namespace "${name}"`, labels);
-    await this.#table.put("", name, { name, labels });
-    this.#publish(
-      name,
-      "/namespaces/update",
-      packAny("containerd.events.NamespaceUpdate", { name, labels }),
-    );
-    return { name, labels };
-  }
-
-  async delete(name: string, signal: AbortSignal): Promise<void> {
-    using _lock = await this.#mutex.lock(name, { signal });
-    const kinds = this.#kindsIn(name);
-    if (kinds.length === 0 && !this.#table.has("", name)) {
-      throw fault("NOT_FOUND", `namespace "${name}" not found`);
-    }
-    if (kinds.length > 0) {
-      const holds = kinds.join(", ");
-      throw fault(
-        "FAILED_PRECONDITION",
-        `cannot delete namespace "${name}": it still has ${holds}`,
-      );
-    }
-    await this.#table.delete("", name);
-    this.#publish(
-      name,
-      "/namespaces/delete",
-      packAny("containerd.events.NamespaceDelete", { name }),
-    );
-  }
-
-  #kindsIn(name: string): string[] {
-    return this.#users
-      .filter((user) => Iterator.from(user.namespaces()).some((one) => one === name))
-      .map((user) => user.kind);
-  }
-
-  #publish(namespace: string, topic: string, event: ReturnType<typeof packAny>): void {
-    this.#events.publish(namespace, topic, event);
-  }
+/** The kinds of objects that a namespace has. */
+function kindsIn(users: readonly NamespaceUser[], name: string): string[] {
+  return users
+    .filter((user) => Iterator.from(user.namespaces()).some((one) => one === name))
+    .map((user) => user.kind);
 }
 
 /** Setting a label to nothing removes it: `ctr namespaces label NS key=` relies on that. */

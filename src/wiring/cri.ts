@@ -4,7 +4,6 @@ import { cleanupDeadline } from "../base/cancellable.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
 import { parseDigest } from "../content/digest.ts";
-import { createBerthImagesService, createBerthOperationsService } from "../cri/berth-service.ts";
 import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { readHostFacts } from "../cri/oci-spec/host-facts.ts";
@@ -24,6 +23,8 @@ import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
+import { createBerthImagesService } from "../services/berth-images-service.ts";
+import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
@@ -248,7 +249,7 @@ export function criPlugins(
     requires: [pluginUri(runtimeService)],
     init: (context) => {
       const service = context.get(runtimeService);
-      return createBerthOperationsService({ list: () => service.operations() });
+      return createBerthOperationsService(() => service.operations());
     },
   });
   return {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { contentTable } from "../content/blob-record.ts";
-import { createEventsService } from "../events/events-service.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
 import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
 import { createRuntimeInfoReader } from "../runtime/shim/runtime-info.ts";
 import { createContainersService } from "../services/containers-service.ts";
+import { createEventsService } from "../services/events-service.ts";
 import { createHealthService } from "../services/health-service.ts";
 import { createIntrospectionService, loadServerId } from "../services/introspection-service.ts";
 import { createNamespacesService, tableUser } from "../services/namespaces-service.ts";

@@ -2,7 +2,6 @@
 // The services over a fake runtime and a memory store, as builders for tests.
 import { rm } from "node:fs/promises";
 import { silentLogger } from "../../src/base/logger.ts";
-import { createEventsService } from "../../src/events/events-service.ts";
 import { createExchange } from "../../src/events/exchange.ts";
 import type { EventExchange } from "../../src/events/ports.ts";
 import type { ContainersContainerInit } from "../../src/gen/containers.gen.ts";
@@ -12,6 +11,7 @@ import { containersTable } from "../../src/metadata/records.ts";
 import type { ServiceImpl } from "../../src/rpc/service.ts";
 import type { CreateOptions } from "../../src/runtime/ports.ts";
 import { createContainersService } from "../../src/services/containers-service.ts";
+import { createEventsService } from "../../src/services/events-service.ts";
 import { createNamespacesService, tableUser } from "../../src/services/namespaces-service.ts";
 import { createTasksService, type TasksServiceOptions } from "../../src/tasks/tasks-service.ts";
 import { FakeRuntime } from "./fake-runtime.ts";

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { eventField } from "../../../src/events/event-fields.ts";
-import {
-  createEventForwardService,
-  createEventsService,
-} from "../../../src/events/events-service.ts";
 import { createExchange } from "../../../src/events/exchange.ts";
 import type { EventEnvelope } from "../../../src/events/ports.ts";
 import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { codec, packAny } from "../../../src/rpc/codec.ts";
+import { createEventsService } from "../../../src/services/events-service.ts";
 import { ByteSource } from "../byte-source.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const envelope = codec("containerd.types.Envelope");
-const forward = codec("containerd.services.events.ttrpc.v1.ForwardRequest");
+const forward = codec("containerd.services.events.v1.ForwardRequest");
 const call = { signal: new AbortController().signal, namespace: undefined, headers: {} };
 const topics = [
   "/tasks/exit",
@@ -29,13 +26,13 @@ const topics = [
 ];
 const namespaces = ["k8s.io", "default", "", "a b", "x".repeat(77), "-", "a..b"];
 
-/** Events as shims forward them and clients publish them: well-formed ones reach whom they should, others nobody. */
+/** Events as clients forward and publish them: well-formed ones reach whom they should, others nobody. */
 export const target: FuzzTarget = {
   name: "events",
   parses: [
     "src/events/exchange.ts",
     "src/events/event-fields.ts",
-    "src/events/events-service.ts",
+    "src/services/events-service.ts",
     "src/rpc/codec.ts",
   ],
   dictionary: [
@@ -67,7 +64,7 @@ export const target: FuzzTarget = {
   },
 };
 
-/** The bytes of a request of a shim. */
+/** The bytes of a Forward request. */
 async function checkBytes(bytes: Buffer): Promise<void> {
   const exchange = createExchange();
   using subscription = exchange.subscribe([
@@ -84,7 +81,7 @@ async function checkBytes(bytes: Buffer): Promise<void> {
   }
   assert.deepEqual(forward.decode(forward.encode(request)), request);
   assert.deepEqual(forward.normalize(request), request);
-  const service = createEventForwardService(exchange);
+  const service = createEventsService(exchange);
   const heard = await outcome(async () => service.Forward?.(request, call));
   subscription[Symbol.dispose]();
   const seen = await all(subscription.read());

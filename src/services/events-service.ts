@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
+import type { EventEnvelope, EventExchange, EventSubscription } from "../events/ports.ts";
 import type { TypesEnvelope, TypesEnvelopeInit } from "../gen/types.gen.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { exactTimestampOf, isTime, nanosOf } from "../rpc/timestamp.ts";
-import type { EventEnvelope, EventExchange, EventSubscription } from "./ports.ts";
 
-/** The gRPC face of the exchange, for clients. */
+/** containerd's Events service: what clients publish, forward and subscribe to. Shims have `runtime/events`. */
 export function createEventsService(
   exchange: EventExchange,
 ): ServiceImpl<"containerd.services.events.v1.Events"> {
@@ -22,18 +22,6 @@ export function createEventsService(
     },
     // No generator: the subscription must stand when the call is taken, not at the first read.
     Subscribe: ({ filters }, { signal }) => messages(exchange.subscribe(filters), signal),
-  };
-}
-
-/** The ttrpc face, to which shims forward what happens to their tasks. */
-export function createEventForwardService(
-  exchange: EventExchange,
-): ServiceImpl<"containerd.services.events.ttrpc.v1.Events"> {
-  return {
-    Forward: async ({ envelope }) => {
-      exchange.forward(envelopeOf(envelope));
-      return {};
-    },
   };
 }
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ServiceImpl } from "../rpc/service.ts";
+
+/** A call of CRI that is at work. */
+export interface RunningOperation {
+  readonly rpc: string;
+  /** Id or name of what it works on. */
+  readonly object: string;
+  /** Since it began. */
+  readonly seconds: number;
+  /** Stages that run now; several when work is done side by side. */
+  readonly stages: readonly { readonly stage: string; readonly seconds: number }[];
+}
+
+/** What the daemon is doing now. Answers from memory. */
+export function createBerthOperationsService(
+  list: () => readonly RunningOperation[],
+): ServiceImpl<"berth.v1.Operations"> {
+  return {
+    List: async ({ object }) => ({
+      operations: list()
+        .filter((operation) => object === "" || operation.object === object)
+        .map(({ rpc, object, seconds, stages }) => ({
+          rpc,
+          object,
+          seconds,
+          stages: stages.map(({ stage, seconds }) => ({ name: stage, seconds })),
+        })),
+    }),
+  };
+}
