@@ -5,16 +5,13 @@ import { timeLimit } from "../base/deadline.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
-import { timeoutSignal } from "../base/timers.ts";
 import { Bundle, taskFolder } from "./bundle/bundle.ts";
 import { clampToFloor } from "./bundle/clamp-process.ts";
 import { checkKernelPlaces } from "./bundle/kernel-places.ts";
 import { mountMappedRootfs } from "./bundle/mapped-rootfs.ts";
 import { CgroupParents } from "./death/cgroup-parents.ts";
-import { endDeadTask, specCgroupsPath } from "./death/dead-task.ts";
-import { killLeftovers, ownCgroups, specCgroups } from "./death/leftover-processes.ts";
+import { endDeadTask } from "./death/dead-task.ts";
 import { recoverTasks } from "./death/recover.ts";
-import { clearRuntimeState } from "./death/runtime-state.ts";
 import { DeletionNotices, type ShimEventSource } from "./events/deletion-notices.ts";
 import { onTaskExit } from "./events/exit-notices.ts";
 import { TaskEvents } from "./events/task-events.ts";
@@ -22,7 +19,6 @@ import type {
   CreateOptions,
   EventSink,
   PlatformRuntime,
-  ProcessExit,
   RecoveryReport,
   RuntimeTask,
 } from "./ports.ts";
@@ -36,16 +32,16 @@ import { placeForShim } from "./shim/place-for-shim.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
 import { killStrayShims } from "./shim/stray-shim.ts";
+import { attempt } from "./task/attempt.ts";
 import { createInShim, discardFailedCreate } from "./task/create-in-shim.ts";
-import { ShimTask } from "./task/shim-task.ts";
+import type { DeletedTask } from "./task/delete-init.ts";
+import { ShimTask, type TaskSurroundings } from "./task/shim-task.ts";
 
 const dialLimitMs = 10_000;
 /** Shorter where there is another way to try. */
 const directDialLimitMs = 3_000;
 /** A shim may be ending just when it is wanted; each attempt waits for that one to be gone. */
 const launchAttempts = 3;
-/** How long the last task's delete event may take before it is made up; it takes about 1 ms. */
-const deleteEventMs = 250;
 
 export interface TaskManagerOptions {
   readonly root: string;
@@ -86,6 +82,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #notices: DeletionNotices | undefined;
   readonly #exits: Disposable | undefined;
   readonly #parents: CgroupParents;
+  readonly #surroundings: TaskSurroundings;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #creating = new Set<string>();
   #isClosing = false;
@@ -98,6 +95,15 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#events = new TaskEvents(options.sink, options.log);
     this.#parents = new CgroupParents(path.join(options.state, "made-cgroups"), options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
+    this.#surroundings = {
+      log: options.log,
+      timeouts: options.timeouts,
+      events: this.#events,
+      notices: this.#notices,
+      forget: (task) => this.#forget(task),
+      release: (shim, taskId) => this.#release(shim, taskId),
+      containerGone: () => this.#parents.containerGone(),
+    };
     this.#exits =
       options.shimEvents &&
       onTaskExit(options.shimEvents, (namespace, id, exit) =>
@@ -162,37 +168,6 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return this.#parents.removeEmpty(call);
   }
 
-  /** Init is about to be deleted in the shim. Part of TaskOwner. */
-  removing(task: ShimTask): void {
-    this.#notices?.expect(keyOf(task.namespace, task.id));
-  }
-
-  /** Init is deleted in the shim. Part of TaskOwner; never rejects. */
-  async removed(task: ShimTask, exit: ProcessExit): Promise<void> {
-    this.#forget(task);
-    await Promise.all([
-      this.#attempt("bundle was not removed", task.id, async () => {
-        await this.clearState(task);
-        await task.bundle.remove();
-      }),
-      this.#releaseTold(task, exit),
-    ]);
-    this.#parents.containerGone();
-  }
-
-  clearState(task: ShimTask): Promise<boolean> {
-    return clearRuntimeState(task.bundle, this.#log);
-  }
-
-  async #releaseTold(task: ShimTask, exit: ProcessExit): Promise<void> {
-    const key = keyOf(task.namespace, task.id);
-    if (task.shim.isLast(task.id) && (await this.#notices?.came(key, deleteEventMs)) === false) {
-      this.#events.deleted(task, exit);
-    }
-    this.#notices?.forget(key);
-    await this.#release(task.shim, task.id);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
     this.#notices?.[Symbol.dispose]();
@@ -222,7 +197,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       sandboxId: options.sandboxId,
       shimBinary: binary.path,
     });
-    undo.defer(() => this.#attempt("bundle was not removed", id, () => bundle.remove()));
+    undo.defer(() =>
+      attempt({ log: this.#log, task: id, failure: "bundle was not removed" }, () =>
+        bundle.remove(),
+      ),
+    );
     const runtimeOptions = options.taskOptions ?? options.runtimeOptions;
     const launch = this.#options.shimLaunch?.(options.runtime, options.runtimePath) ?? "auto";
     const { sandboxId, spec } = options;
@@ -240,7 +219,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         : await mountMappedRootfs(options.rootfs, bundle.rootfs, mappedMounts);
     const creation = createInShim(shim, bundle, { ...options, rootfs }, runtimeOptions);
     undo.defer(() =>
-      this.#attempt("failed task may have left something", id, () =>
+      attempt({ log: this.#log, task: id, failure: "failed task may have left something" }, () =>
         discardFailedCreate(creation, shim, bundle, this.#deathOf(bundle, binary)),
       ),
     );
@@ -253,7 +232,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   // Throws UNAVAILABLE when the shim has died meanwhile: its watch ran before the task was listed.
   #adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): ShimTask {
     if (!shim.isOpen) throw fault("UNAVAILABLE", `shim of task "${bundle.id}" died`);
-    const task = new ShimTask({ bundle, shim, sandboxId, pid, owner: this });
+    const task = new ShimTask({ bundle, shim, sandboxId, pid, surroundings: this.#surroundings });
     this.#tasks.set(keyOf(task.namespace, task.id), task);
     return task;
   }
@@ -342,35 +321,6 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");
   }
 
-  async killPastShim(task: ShimTask): Promise<void> {
-    const { shim, bundle, id, initProcess } = task;
-    this.#log.warn(
-      { task: id, shim: shim.pid },
-      "SIGKILL does not end a task, killing past its shim",
-    );
-    const { shimCleanupMs } = this.#options.timeouts;
-    await this.#attempt("task could not be killed past its shim", id, async () => {
-      // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
-      const specPath = await specCgroupsPath(bundle);
-      const own = await ownCgroups(task.pid, id, specPath);
-      // Of one that is dying v1 says that it is in no cgroup, while its children hold it there.
-      const cgroups = new Set([...own, ...(await specCgroups(id, specPath))]);
-      await killLeftovers(initProcess, [...cgroups], timeoutSignal(shimCleanupMs));
-    });
-  }
-
-  killSilentShim(task: ShimTask): boolean {
-    const { shim, id, sandboxId } = task;
-    const isOwner = sandboxId === "" || sandboxId === id;
-    if (!isOwner && !shim.isLast(id)) return false;
-    this.#log.error(
-      { task: id, shim: shim.pid },
-      "shim does not answer, killing it with its tasks",
-    );
-    shim.killSilent();
-    return true;
-  }
-
   async #watch(shim: Shim): Promise<void> {
     await shim.closed;
     if (this.#isClosing || shim.isEnding) return;
@@ -387,7 +337,9 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       ...this.#deathOf(bundle, shim.binary),
       init: initProcess,
     });
-    await this.#attempt("bundle was not removed", task.id, () => bundle.remove());
+    await attempt({ log: this.#log, task: task.id, failure: "bundle was not removed" }, () =>
+      bundle.remove(),
+    );
     const exit = task.initExit ?? made;
     if (task.initExit === undefined) this.#events.exited(task, exit);
     this.#events.deleted(task, exit);
@@ -404,7 +356,9 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     if (shim !== undefined) await this.#release(shim, bundle.id);
     else await this.#killStrays(bundle, binary, [await bundle.read("sandbox").catch(() => "")]);
     const exit = await endDeadTask(this.#deathOf(bundle, binary));
-    await this.#attempt("bundle was not removed", bundle.id, () => bundle.remove());
+    await attempt({ log: this.#log, task: bundle.id, failure: "bundle was not removed" }, () =>
+      bundle.remove(),
+    );
     this.#events.exited(bundle, exit);
     this.#events.deleted(bundle, exit);
   }
@@ -419,18 +373,9 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     await shim.end({ taskId, timeoutMs: this.#options.timeouts.shimShutdownMs });
   }
 
-  #forget(task: ShimTask): void {
+  #forget(task: DeletedTask): void {
     const key = keyOf(task.namespace, task.id);
     if (this.#tasks.get(key) === task) this.#tasks.delete(key);
-  }
-
-  // Undo must not hide the failure that caused it: what goes wrong here is logged, not thrown.
-  async #attempt(message: string, task: string, act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-    } catch (err) {
-      this.#log.error({ err, task }, message);
-    }
   }
 }
 

@@ -8,6 +8,11 @@ export interface ShimEventSource {
   onForward(listener: EventSink): Disposable;
 }
 
+export interface DeletionNotice extends Disposable {
+  /** Whether the event came, waiting at most this long. */
+  came(limitMs: number): Promise<boolean>;
+}
+
 /**
  * Watches for the delete events of tasks that are being deleted. A shim drops the events it has not
  * sent yet when it is shut down, and the one about its last task comes just then (seen with 2.3, one
@@ -28,20 +33,18 @@ export class DeletionNotices implements Disposable {
     });
   }
 
-  /** Call it before the deletion, or the event may be missed. */
-  expect(key: string): void {
-    this.#expected.set(key, Promise.withResolvers());
-  }
-
-  /** Whether the event came, waiting at most this long; true when none was expected. */
-  async came(key: string, limitMs: number): Promise<boolean> {
-    const expected = this.#expected.get(key);
-    if (expected === undefined) return true;
-    return (await within(expected.promise, limitMs)) ?? false;
-  }
-
-  forget(key: string): void {
-    this.#expected.delete(key);
+  /** Call it before the deletion, or the event may be missed. Disposing the notice stops the watch. */
+  expect(task: { readonly namespace: string; readonly id: string }): DeletionNotice {
+    const key = `${task.namespace}/${task.id}`;
+    const event = Promise.withResolvers<true>();
+    this.#expected.set(key, event);
+    return {
+      came: async (limitMs) => (await within(event.promise, limitMs)) ?? false,
+      [Symbol.dispose]: () => {
+        // A later task of that name may be on its way out as well.
+        if (this.#expected.get(key) === event) this.#expected.delete(key);
+      },
+    };
   }
 
   [Symbol.dispose](): void {

@@ -20,7 +20,7 @@ test("a deletion whose caller leaves as the shim dies does not wait for the clea
     shim,
     sandboxId: "",
     pid: process.pid,
-    owner: { removing: () => {} },
+    surroundings: {},
   } as unknown as ShimTaskParts);
   await assert.rejects(task.delete("", caller), { code: "CANCELLED" });
 });

@@ -2,8 +2,6 @@
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
-import { nowNanos } from "../../base/now.ts";
-import { unmountBelow } from "../../base/os/mount-table.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { QuietGate } from "../../base/quiet-gate.ts";
 import { sleep } from "../../base/timers.ts";
@@ -16,22 +14,16 @@ import { clampProcess } from "../bundle/clamp-process.ts";
 import { criuFault } from "../bundle/criu-fault.ts";
 import { killStuckRuntime } from "../death/stuck-runtime.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, TaskIo } from "../ports.ts";
-import type { Shim, TaskApi } from "../shim/shim.ts";
+import type { Shim } from "../shim/shim.ts";
 import { shimFault } from "../shim/shim-fault.ts";
+import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
 import { ExitTable } from "./exit-table.ts";
+import { killPastShim, killSilentShim } from "./past-shim.ts";
+import { longCallMs, ShimCalls } from "./shim-calls.ts";
 
-/** What a task asks of the manager that owns it. */
-export interface TaskOwner {
-  /** Init is about to be deleted in the shim. */
-  removing(task: ShimTask): void;
-  /** Init is deleted in the shim: forget the task, its bundle and perhaps its shim. Never rejects. */
-  removed(task: ShimTask, exit: ProcessExit): Promise<void>;
-  /** Removes what the OCI runtime left of a state that it deleted; whether there was any. Never rejects. */
-  clearState(task: ShimTask): Promise<boolean>;
-  /** Kills what runs in the task's cgroup without the shim's help. Never rejects. */
-  killPastShim(task: ShimTask): Promise<void>;
-  /** Kills the shim, unless it has tasks that are none of this one's; false when it was spared. */
-  killSilentShim(task: ShimTask): boolean;
+/** What a task needs besides its bundle and its shim. */
+export interface TaskSurroundings extends DeletionParts {
+  readonly timeouts: { readonly shimCleanupMs: number };
 }
 
 const sigkill = 9;
@@ -41,9 +33,6 @@ const silentMs = 4_000;
 const lingerMs = 1_500;
 /** How long it may stay silent after that before it counts as dead. */
 const deadMs = 8_000;
-/** How long a shim may take to answer, and for what writes or reads a container's memory. */
-const callLimitMs = 120_000;
-const longCallMs = 30 * 60_000;
 /** How long an exec may take to start for callers that allow more: even a busy node needs seconds. */
 const execStartMs = 60_000;
 
@@ -52,7 +41,7 @@ export interface ShimTaskParts {
   readonly shim: Shim;
   readonly sandboxId: string;
   readonly pid: number;
-  readonly owner: TaskOwner;
+  readonly surroundings: TaskSurroundings;
 }
 
 /**
@@ -68,7 +57,8 @@ export class ShimTask implements RuntimeTask {
   readonly shim: Shim;
   /** Init, told apart from a later process with its pid; undefined when it was gone already. */
   readonly initProcess: ProcessIdentity | undefined;
-  readonly #owner: TaskOwner;
+  readonly #surroundings: TaskSurroundings;
+  readonly #calls: ShimCalls;
   /**
    * A process that joins the container while it is being frozen never comes to run its program: the
    * OCI runtime waits for it, the shim for that, and every later call for the shim.
@@ -91,7 +81,8 @@ export class ShimTask implements RuntimeTask {
     this.shim = parts.shim;
     this.pid = parts.pid;
     this.initProcess = identify(parts.pid);
-    this.#owner = parts.owner;
+    this.#surroundings = parts.surroundings;
+    this.#calls = new ShimCalls(parts.shim, parts.bundle);
     this.#death.promise.catch(() => {}); // reported to those who wait
     this.#exits = new ExitTable((execId) => this.#waitForExit(execId));
   }
@@ -109,18 +100,19 @@ export class ShimTask implements RuntimeTask {
   /** The shim is dead and the task cleaned up: every wait, pending or later, gets this exit. */
   died(exit: ProcessExit): void {
     this.#deadExit = exit;
+    this.#calls.end();
     this.#death.resolve(exit);
   }
 
   /** The daemon lets go of the task: waits end without an exit, which the next daemon will learn. */
   letGo(): void {
-    this.#death.reject(fault("UNAVAILABLE", `${this.#name("")} runs on without this daemon`));
+    this.#death.reject(fault("UNAVAILABLE", `${this.#calls.name("")} runs on without this daemon`));
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {
     if (this.#deadExit !== undefined) return this.#deadState(execId, this.#deadExit);
-    const state = await this.#call(
-      `cannot get state of ${this.#name(execId)}`,
+    const state = await this.#calls.ask(
+      `cannot get state of ${this.#calls.name(execId)}`,
       call,
       (api, options) => api.State({ id: this.id, execId }, options),
     );
@@ -168,9 +160,14 @@ export class ShimTask implements RuntimeTask {
       void this.#seeItDie();
       return asked;
     }
-    await this.#owner.killPastShim(this);
+    await this.#killPastShim();
     if (await settlesWithin(asked, deadMs)) return asked;
-    if (this.#owner.killSilentShim(this)) return asked;
+    if (killSilentShim(this, this.#surroundings.log)) return asked;
+  }
+
+  #killPastShim(): Promise<void> {
+    const { log, timeouts } = this.#surroundings;
+    return killPastShim(this, log, timeouts.shimCleanupMs);
   }
 
   async #seeItDie(): Promise<void> {
@@ -178,7 +175,7 @@ export class ShimTask implements RuntimeTask {
     if (init === undefined || this.#isSeenDying) return;
     this.#isSeenDying = true;
     await sleep(lingerMs);
-    if (isAlive(init) && !this.shim.isEnding) await this.#owner.killPastShim(this);
+    if (isAlive(init) && !this.shim.isEnding) await this.#killPastShim();
     this.#isSeenDying = false;
   }
 
@@ -186,9 +183,9 @@ export class ShimTask implements RuntimeTask {
     options: { execId: string; signal: number; all: boolean },
     call: Cancellable,
   ): Promise<void> {
-    const action = `cannot kill ${this.#name(options.execId)}`;
+    const action = `cannot kill ${this.#calls.name(options.execId)}`;
     try {
-      await this.#call(action, call, (api, callOptions) =>
+      await this.#calls.ask(action, call, (api, callOptions) =>
         api.Kill({ id: this.id, ...options }, callOptions),
       );
     } catch (error) {
@@ -206,7 +203,7 @@ export class ShimTask implements RuntimeTask {
     const { execId, io } = options;
     if (execId === "") throw fault("INVALID_ARGUMENT", "exec id is empty");
     const spec = clampProcess(options.spec);
-    await this.#call(`cannot add ${this.#name(execId)}`, call, (api, callOptions) =>
+    await this.#calls.ask(`cannot add ${this.#calls.name(execId)}`, call, (api, callOptions) =>
       api.Exec({ id: this.id, execId, ...io, spec }, callOptions),
     );
     this.#exits.forget(execId); // an earlier exec of that name
@@ -216,14 +213,18 @@ export class ShimTask implements RuntimeTask {
     options: { execId: string; width: number; height: number },
     call: Cancellable,
   ): Promise<void> {
-    await this.#call(`cannot resize terminal of ${this.#name(options.execId)}`, call, (api, o) =>
-      api.ResizePty({ id: this.id, ...options }, o),
+    await this.#calls.ask(
+      `cannot resize terminal of ${this.#calls.name(options.execId)}`,
+      call,
+      (api, o) => api.ResizePty({ id: this.id, ...options }, o),
     );
   }
 
   async closeStdin(execId: string, call: Cancellable): Promise<void> {
-    await this.#call(`cannot close stdin of ${this.#name(execId)}`, call, (api, options) =>
-      api.CloseIO({ id: this.id, execId, stdin: true }, options),
+    await this.#calls.ask(
+      `cannot close stdin of ${this.#calls.name(execId)}`,
+      call,
+      (api, options) => api.CloseIO({ id: this.id, execId, stdin: true }, options),
     );
   }
 
@@ -231,7 +232,7 @@ export class ShimTask implements RuntimeTask {
   async pause(call: Cancellable): Promise<void> {
     await this.#freezing.whenQuiet(
       () =>
-        this.#call(`cannot pause ${this.#name("")}`, call, (api, o) =>
+        this.#calls.ask(`cannot pause ${this.#calls.name("")}`, call, (api, o) =>
           api.Pause({ id: this.id }, o),
         ),
       call,
@@ -239,14 +240,14 @@ export class ShimTask implements RuntimeTask {
   }
 
   async resume(call: Cancellable): Promise<void> {
-    await this.#call(`cannot resume ${this.#name("")}`, call, (api, o) =>
+    await this.#calls.ask(`cannot resume ${this.#calls.name("")}`, call, (api, o) =>
       api.Resume({ id: this.id }, o),
     );
   }
 
   async pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]> {
-    const { processes } = await this.#call(
-      `cannot list processes of ${this.#name("")}`,
+    const { processes } = await this.#calls.ask(
+      `cannot list processes of ${this.#calls.name("")}`,
       call,
       (api, o) => api.Pids({ id: this.id }, o),
     );
@@ -258,8 +259,8 @@ export class ShimTask implements RuntimeTask {
     call: Cancellable,
   ): Promise<void> {
     try {
-      await this.#call(
-        `cannot checkpoint ${this.#name("")}`,
+      await this.#calls.ask(
+        `cannot checkpoint ${this.#calls.name("")}`,
         call,
         (api, o) => api.Checkpoint({ id: this.id, ...options }, o),
         longCallMs,
@@ -273,16 +274,18 @@ export class ShimTask implements RuntimeTask {
     options: { resources: ProtoAny; annotations: Readonly<Record<string, string>> },
     call: Cancellable,
   ): Promise<void> {
-    await this.#call(`cannot update ${this.#name("")}`, call, (api, o) =>
+    await this.#calls.ask(`cannot update ${this.#calls.name("")}`, call, (api, o) =>
       api.Update({ id: this.id, ...options }, o),
     );
   }
 
   async stats(call: Cancellable): Promise<ProtoAny> {
-    const { stats } = await this.#call(`cannot get stats of ${this.#name("")}`, call, (api, o) =>
-      api.Stats({ id: this.id }, o),
+    const { stats } = await this.#calls.ask(
+      `cannot get stats of ${this.#calls.name("")}`,
+      call,
+      (api, o) => api.Stats({ id: this.id }, o),
     );
-    if (stats === null) throw fault("NOT_FOUND", `${this.#name("")} has no stats`);
+    if (stats === null) throw fault("NOT_FOUND", `${this.#calls.name("")} has no stats`);
     return stats;
   }
 
@@ -302,55 +305,19 @@ export class ShimTask implements RuntimeTask {
 
   async #deleteInit(call: Cancellable): Promise<ProcessExit> {
     if (this.#deadExit !== undefined) return this.#deadExit;
-    let exit: ProcessExit;
-    this.#owner.removing(this);
     try {
-      exit = await this.#deleteInShim(call);
+      return await deleteInit(this, this.#calls, this.#surroundings, call);
     } catch (error) {
       if (!isFault(error, "UNAVAILABLE") || this.shim.isOpen) throw error;
       return this.#untilCleanedUp(call);
     }
-    this.died(exit); // waits that come after the deletion find their answer too
-    await this.#owner.removed(this, exit);
-    return exit;
-  }
-
-  async #deleteInShim(call: Cancellable): Promise<ProcessExit> {
-    try {
-      return await this.#deleteOnce(call);
-    } catch (error) {
-      if (isFault(error, "UNKNOWN") && (await this.#clearTheWay())) return this.#deleteOnce(call);
-      if (!isFault(error, "NOT_FOUND")) throw error;
-      // The shim does not have it any more (an earlier deletion went half way): finish here.
-      const exitedAtNanos = nowNanos();
-      return this.#initExit ?? { pid: this.pid, exitStatus: 255, exitedAtNanos };
-    }
-  }
-
-  /** Shims unmount the rootfs, and runc removes its state: both give up when something is mounted in there. */
-  async #clearTheWay(): Promise<boolean> {
-    const isStateGone = await this.#owner.clearState(this);
-    return (await unmountBelow(this.bundle.rootfs)) > 0 || isStateGone;
-  }
-
-  async #deleteOnce(call: Cancellable): Promise<ProcessExit> {
-    const { pid, exitStatus, exitedAt } = await this.#call(
-      `cannot delete ${this.#name("")}`,
-      call,
-      (api, o) => api.Delete({ id: this.id, execId: "" }, o),
-    );
-    return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
   }
 
   async #deleteExec(execId: string, call: Cancellable): Promise<ProcessExit> {
-    const { pid, exitStatus, exitedAt } = await this.#call(
-      `cannot delete ${this.#name(execId)}`,
-      call,
-      (api, o) => api.Delete({ id: this.id, execId }, o),
-    );
+    const exit = await deleteOnce(execId, this.id, this.#calls, call);
     this.#exits.forget(execId);
     this.#execPids.delete(execId);
-    return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
+    return exit;
   }
 
   // Runs without a caller's signal: it is shared by all who wait, now and later.
@@ -366,29 +333,13 @@ export class ShimTask implements RuntimeTask {
       if (execId === "") this.#initExit = exit;
       return exit;
     } catch (error) {
-      if (this.shim.isOpen) throw shimFault(error, `cannot wait for ${this.#name(execId)}`);
+      if (this.shim.isOpen) throw shimFault(error, `cannot wait for ${this.#calls.name(execId)}`);
       return { ...(await this.#death.promise), pid: await this.#pidOf(execId) };
     }
   }
 
   async #untilCleanedUp({ signal }: Cancellable): Promise<ProcessExit> {
     return unlessAborted(this.#death.promise, signal).catch(throwFault);
-  }
-
-  /** A shim may be silent: no call lasts longer than `limitMs`, whatever its caller allows. */
-  async #call<T>(
-    action: string,
-    call: Cancellable,
-    invoke: (api: TaskApi, options: { signal: AbortSignal; namespace: string }) => Promise<T>,
-    limitMs = callLimitMs,
-  ): Promise<T> {
-    if (this.#deadExit !== undefined) throw fault("NOT_FOUND", `${action}: the task has ended`);
-    using limit = deadline(limitMs, "the shim", call.signal);
-    try {
-      return await invoke(this.shim.api, { signal: limit.signal, namespace: this.namespace });
-    } catch (error) {
-      throw shimFault(error, action);
-    }
   }
 
   async #deadState(execId: string, exit: ProcessExit): Promise<ProcessState> {
@@ -408,7 +359,7 @@ export class ShimTask implements RuntimeTask {
   async #startExec(execId: string, call: Cancellable): Promise<number> {
     using _place = await this.shim.execStarts.acquire(call);
     using _turn = await this.#freezing.enter(call);
-    using limit = deadline(execStartMs, `starting ${this.#name(execId)}`, call.signal);
+    using limit = deadline(execStartMs, `starting ${this.#calls.name(execId)}`, call.signal);
     try {
       return await this.#start(execId, limit);
     } catch (error) {
@@ -421,8 +372,8 @@ export class ShimTask implements RuntimeTask {
 
   async #start(execId: string, call: Cancellable): Promise<number> {
     try {
-      const { pid } = await this.#call(
-        `cannot start ${this.#name(execId)}`,
+      const { pid } = await this.#calls.ask(
+        `cannot start ${this.#calls.name(execId)}`,
         call,
         (api, options) => api.Start({ id: this.id, execId }, options),
         longCallMs, // of a restore
@@ -448,9 +399,5 @@ export class ShimTask implements RuntimeTask {
     } catch {
       return 0;
     }
-  }
-
-  #name(execId: string): string {
-    return execId === "" ? `task "${this.id}"` : `process "${execId}" of task "${this.id}"`;
   }
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { isFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { nowNanos } from "../../base/now.ts";
+import { unmountBelow } from "../../base/os/mount-table.ts";
+import { nanosOf } from "../../rpc/timestamp.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import { clearRuntimeState } from "../death/runtime-state.ts";
+import type { DeletionNotice, DeletionNotices } from "../events/deletion-notices.ts";
+import type { TaskEvents } from "../events/task-events.ts";
+import type { ProcessExit } from "../ports.ts";
+import type { Shim } from "../shim/shim.ts";
+import { attempt } from "./attempt.ts";
+import type { ShimCalls } from "./shim-calls.ts";
+
+/** How long the last task's delete event may take before it is made up; it takes about 1 ms. */
+const deleteEventMs = 250;
+
+/** A task as its deletion sees it. */
+export interface DeletedTask {
+  readonly namespace: string;
+  readonly id: string;
+  readonly pid: number;
+  readonly bundle: Bundle;
+  readonly shim: Shim;
+  readonly initExit: ProcessExit | undefined;
+  /** Answers every wait, pending or later, and refuses other calls. */
+  died(exit: ProcessExit): void;
+}
+
+/** What a deletion needs besides its task. */
+export interface DeletionParts {
+  readonly log: Logger;
+  readonly events: TaskEvents;
+  /** undefined where nobody listens to what shims forward. */
+  readonly notices: DeletionNotices | undefined;
+  /** Takes the task from the list. */
+  readonly forget: (task: DeletedTask) => void;
+  /** Counts a task out of its shim, which ends with its last one. Never rejects. */
+  readonly release: (shim: Shim, taskId: string) => Promise<void>;
+  /** A parent cgroup may be empty now. */
+  readonly containerGone: () => void;
+}
+
+/**
+ * Deletes a task, and with it the bundle, and the shim when it was the last one there. Rejects as long as the shim has
+ * the task; once it has not, nothing fails any more.
+ */
+export async function deleteInit(
+  task: DeletedTask,
+  calls: ShimCalls,
+  parts: DeletionParts,
+  call: Cancellable,
+): Promise<ProcessExit> {
+  using notice = parts.notices?.expect(task);
+  const exit = await deleteInShim(task, calls, parts.log, call);
+  task.died(exit); // waits that come after the deletion find their answer too
+  parts.forget(task);
+  await Promise.all([removeBundle(task, parts.log), leaveShim(task, exit, notice, parts)]);
+  parts.containerGone();
+  return exit;
+}
+
+async function deleteInShim(
+  task: DeletedTask,
+  calls: ShimCalls,
+  log: Logger,
+  call: Cancellable,
+): Promise<ProcessExit> {
+  try {
+    return await deleteOnce("", task.id, calls, call);
+  } catch (error) {
+    if (isFault(error, "UNKNOWN") && (await clearTheWay(task.bundle, log)))
+      return deleteOnce("", task.id, calls, call);
+    if (!isFault(error, "NOT_FOUND")) throw error;
+    // The shim does not have it any more (an earlier deletion went half way): finish here.
+    return task.initExit ?? { pid: task.pid, exitStatus: 255, exitedAtNanos: nowNanos() };
+  }
+}
+
+/** Shims unmount the rootfs, and runc removes its state: both give up when something is mounted in there. */
+async function clearTheWay(bundle: Bundle, log: Logger): Promise<boolean> {
+  const isStateGone = await clearRuntimeState(bundle, log);
+  return (await unmountBelow(bundle.rootfs)) > 0 || isStateGone;
+}
+
+/** Asks the shim once to delete a process, init ("") or an exec. */
+export async function deleteOnce(
+  execId: string,
+  id: string,
+  calls: ShimCalls,
+  call: Cancellable,
+): Promise<ProcessExit> {
+  const { pid, exitStatus, exitedAt } = await calls.ask(
+    `cannot delete ${calls.name(execId)}`,
+    call,
+    (api, options) => api.Delete({ id, execId }, options),
+  );
+  return { pid, exitStatus, exitedAtNanos: nanosOf(exitedAt) };
+}
+
+async function removeBundle({ id, bundle }: DeletedTask, log: Logger): Promise<void> {
+  await attempt({ log, task: id, failure: "bundle was not removed" }, async () => {
+    await clearRuntimeState(bundle, log);
+    await bundle.remove();
+  });
+}
+
+/** The shim's last task: it ends, and takes along an event that it has not sent yet. */
+async function leaveShim(
+  task: DeletedTask,
+  exit: ProcessExit,
+  notice: DeletionNotice | undefined,
+  { events, release }: DeletionParts,
+): Promise<void> {
+  if (task.shim.isLast(task.id) && (await notice?.came(deleteEventMs)) === false) {
+    events.deleted(task, exit);
+  }
+  await release(task.shim, task.id);
+}

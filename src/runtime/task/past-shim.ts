@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../../base/logger.ts";
+import type { ProcessIdentity } from "../../base/os/proc.ts";
+import { timeoutSignal } from "../../base/timers.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import { specCgroupsPath } from "../death/dead-task.ts";
+import { killLeftovers, ownCgroups, specCgroups } from "../death/leftover-processes.ts";
+import type { Shim } from "../shim/shim.ts";
+import { attempt } from "./attempt.ts";
+
+/** A task as the killing of it sees it. */
+export interface KilledTask {
+  readonly id: string;
+  /** "" for none. */
+  readonly sandboxId: string;
+  readonly pid: number;
+  /** undefined when it was gone already. */
+  readonly initProcess: ProcessIdentity | undefined;
+  readonly bundle: Bundle;
+  readonly shim: Shim;
+}
+
+/** Kills what runs in the task's cgroup without the shim's help, in this time. Never rejects. */
+export async function killPastShim(
+  task: KilledTask,
+  log: Logger,
+  timeoutMs: number,
+): Promise<void> {
+  const { bundle, id, initProcess, pid, shim } = task;
+  log.warn({ task: id, shim: shim.pid }, "SIGKILL does not end a task, killing past its shim");
+  await attempt({ log, task: id, failure: "task could not be killed past its shim" }, async () => {
+    // As shims do: with init goes all that is in its cgroup, and what joins it and waits there frozen.
+    const specPath = await specCgroupsPath(bundle);
+    const own = await ownCgroups(pid, id, specPath);
+    // Of one that is dying v1 says that it is in no cgroup, while its children hold it there.
+    const cgroups = new Set([...own, ...(await specCgroups(id, specPath))]);
+    await killLeftovers(initProcess, [...cgroups], timeoutSignal(timeoutMs));
+  });
+}
+
+/** Kills the shim, unless it has tasks that are none of this one's; false when it was spared. */
+export function killSilentShim({ id, sandboxId, shim }: KilledTask, log: Logger): boolean {
+  const isOwner = sandboxId === "" || sandboxId === id;
+  if (!isOwner && !shim.isLast(id)) return false;
+  log.error({ task: id, shim: shim.pid }, "shim does not answer, killing it with its tasks");
+  shim.killSilent();
+  return true;
+}
