@@ -54,6 +54,7 @@ const steps: readonly Step[] = [
     ],
     concurrency: 2,
     timeoutMs: 60_000,
+    coverage: true,
   }),
   nodeTestStep({
     name: "integration tests",
