@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which lines of src/ the tests have run, from the files that V8 leaves where NODE_V8_COVERAGE says. A
 // line counts when code is left on it once the types are stripped; it is covered when any process ran it.
-import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { removeFolderSync } from "../../src/base/remove-folder.ts";
 
 /** Files with a smaller part of their lines covered are listed. */
 const wanted = 0.8;
@@ -64,7 +65,7 @@ export class CoverageRun implements Disposable {
   [Symbol.dispose](): void {
     if (this.#before === undefined) delete process.env["NODE_V8_COVERAGE"];
     else process.env["NODE_V8_COVERAGE"] = this.#before;
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolderSync(this.#folder);
   }
 }
 
