@@ -90,20 +90,23 @@ describe("CreateContainer", () => {
     await assert.rejects(world.createContainer(pod), { code: "FAILED_PRECONDITION" });
   });
 
-  const steps = [
-    "prepare snapshot",
-    "container spec",
-    "new record container",
-    "put cri-containers",
-  ];
-  for (const step of steps) {
+  const undoOf = {
+    "prepare snapshot": ["remove snapshot"],
+    "container spec": ["remove snapshot"],
+    "new record container": ["drop cri-containers", "remove snapshot"],
+    "put cri-containers": ["delete record container", "drop cri-containers", "remove snapshot"],
+  };
+  for (const [step, undone] of Object.entries(undoOf)) {
     it(`takes everything back when "${step}" fails`, async () => {
       await using world = await FakeWorld.create();
       const pod = await world.runPod();
       world.steps.take();
       world.steps.fail(step);
       await assert.rejects(world.createContainer(pod), { message: `${step} failed` });
-      assert.ok(world.steps.done.includes("remove snapshot"));
+      const undoing = world.steps.done.filter((done) =>
+        undoOf["put cri-containers"].includes(done),
+      );
+      assert.deepEqual(undoing, undone);
       assert.deepEqual([...world.client.records.keys()], [pod]);
       world.steps.failing.clear();
       await world.createContainer(pod);
