@@ -68,7 +68,7 @@ export function errnoOf(error: unknown): string | undefined {
 /** What a system call lacked: space, a quota's rest, descriptors. */
 const exhausted = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 
-/** For a failure told by its errno: RESOURCE_EXHAUSTED for what the system lacked, else INTERNAL. */
+/** For a failure known by its errno: RESOURCE_EXHAUSTED for what the system lacked, else INTERNAL. */
 export function codeOfErrno(errno: string): FaultCode {
   return exhausted.has(errno) ? "RESOURCE_EXHAUSTED" : "INTERNAL";
 }

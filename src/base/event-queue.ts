@@ -9,7 +9,7 @@ export interface EventQueueOptions<T> {
   readonly weight?: { readonly capacity: number; readonly of: (item: T) => number };
   /** Which item gives way when the queue is full. */
   readonly drop: "oldest" | "newest";
-  /** Told of every item that was dropped. */
+  /** Called for every item that was dropped. */
   readonly onDrop?: (item: T) => void;
 }
 

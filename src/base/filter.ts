@@ -23,7 +23,7 @@ const operators = ["==", "!=", "~="] as const;
  *     field == value     `field != value`, `field ~= regular-expression`
  *
  * Values may be quoted with `"`, regular expressions also with `/` or `|`; parts of a field's name
- * with `"`. INVALID_ARGUMENT tells where a filter is wrong.
+ * with `"`. INVALID_ARGUMENT says where a filter is wrong.
  */
 export function compileFilters<T>(
   filters: readonly string[],

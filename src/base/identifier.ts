@@ -6,7 +6,7 @@ const pattern = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
 /**
  * Checks an id or a namespace by containerd's rule: letters and digits, single `.`, `_` or `-`
- * between them, at most 76 characters. INVALID_ARGUMENT tells which rule it breaks; `what` names it.
+ * between them, at most 76 characters. INVALID_ARGUMENT names which rule it breaks; `what` names it.
  */
 export function checkIdentifier(what: string, id: string): void {
   if (id === "") throw fault("INVALID_ARGUMENT", `${what} must not be empty`);

@@ -21,7 +21,7 @@ export async function readBounded(
   const facts = await handle.stat();
   if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
   if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
-  // One byte more than it has, which shows its end. Files of /proc tell no size, others may grow meanwhile.
+  // One byte more than it has, which shows its end. Files of /proc report no size, others may grow meanwhile.
   let bytes = Buffer.alloc(Math.min(maxBytes, facts.size || unknownBytes) + 1);
   for (let length = 0; ; ) {
     const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);

@@ -6,10 +6,10 @@ const firstMs = 5_000;
 
 export interface SlowWork {
   readonly log: Logger;
-  /** What is told: it says what the work waits for at that moment. */
+  /** The text of the warning: what the work waits for at that moment. */
   readonly fields: () => Readonly<Record<string, unknown>>;
   readonly message: string;
-  /** When it is told for the first time. @default 5000 */
+  /** When the first warning comes. @default 5000 */
   readonly afterMs?: number;
 }
 

@@ -26,7 +26,7 @@ export function answerLine(line: string): void {
   writeOut(`${line}\n`);
 }
 
-/** Call it at every step of long work: now and then it tells the reader that the work gets on. */
+/** Call it at every step of long work: now and then it writes a line that shows the reader that the work goes on. */
 export function stepDone(): void {
   const now = performance.now();
   if (now - lastSign < signEveryMs) return;

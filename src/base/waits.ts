@@ -14,7 +14,7 @@ export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   if (signal === undefined) return work;
-  work.catch(() => {}); // told to those who still wait
+  work.catch(() => {}); // those who still wait get the error
   signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   using _reaction = onAbort(signal, reject);

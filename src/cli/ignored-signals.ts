@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Other runtimes tell their state when they get one of these; Node's own answers are a debugger, open to every
+ * Other runtimes print their state when they get one of these; Node's own answers are a debugger, open to every
  * process of the machine, and the end. bin/berthd has Node block the first.
  */
 const ignored = ["SIGUSR1", "SIGUSR2"] as const;
 
-/** Takes the signals from now on, and does nothing but tell, until disposed. */
-export function ignoreSignals(tell: (signal: NodeJS.Signals) => void): Disposable {
-  for (const name of ignored) process.on(name, tell);
+/** Takes the signals and only reports them, until disposed. */
+export function ignoreSignals(report: (signal: NodeJS.Signals) => void): Disposable {
+  for (const name of ignored) process.on(name, report);
   return {
     [Symbol.dispose]: () => {
-      for (const name of ignored) process.off(name, tell);
+      for (const name of ignored) process.off(name, report);
     },
   };
 }

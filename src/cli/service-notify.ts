@@ -16,7 +16,7 @@ const closeOnExec = 0o2000000;
 const noSignal = 0x4000;
 
 /**
- * Tells the service manager how far we are, by systemd's notify protocol (sd_notify(3)): one
+ * Reports to the service manager how far the start is, by systemd's notify protocol (sd_notify(3)): one
  * datagram with `READY=1` or the like. Node has no datagram unix sockets, so this goes through libc.
  * Without a socket the function does nothing; a failure is logged and never stops the daemon.
  */

@@ -96,7 +96,7 @@ export interface Process {
   wait(call: Cancellable): Promise<ExitHandle>;
   status(call: Cancellable): Promise<ProcessStatus>;
   /**
-   * Tells the process of the end of its stdin. With a terminal the shim hangs up instead, and output
+   * Closes the process's stdin. With a terminal the shim hangs up instead, and output
    * that is on its way is lost: send the end-of-file character there.
    */
   closeStdin(call: Cancellable): Promise<void>;

@@ -120,7 +120,7 @@ export class RemoteProcess implements Process {
     try {
       await this.status(call);
     } catch (error) {
-      // The wait itself will tell that there is nothing to wait for.
+      // The wait itself fails when there is nothing to wait for.
       if (!isFault(error, "NOT_FOUND")) throw error;
     }
   }

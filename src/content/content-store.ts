@@ -211,7 +211,7 @@ class FileContentStore implements ContentStore {
   #hold(namespace: string, ref: string): () => void {
     const key = keyOf(namespace, ref);
     if (this.#writing.has(key)) {
-      // containerd's words and code: its clients wait when they read them.
+      // containerd's text and code: its clients wait and try again when they get them.
       throw fault("UNAVAILABLE", `ref ${ref} locked: unavailable`);
     }
     const writing: Writing = { writer: undefined, released: new AbortController() };

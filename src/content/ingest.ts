@@ -87,14 +87,14 @@ export async function openIngest(
 }
 
 /**
- * At the start, before anything is written: folders that tell nothing, left by a daemon that was killed as it
+ * At the start, before anything is written: folders without facts, left by a daemon that was killed as it
  * made them. Nobody can go on with one.
  */
 export async function dropUntoldIngests(root: string): Promise<void> {
   const base = path.join(root, "ingest");
   for (const name of await readdir(base)) {
     const dir = path.join(base, name);
-    // No start fails over one of them; what cannot be read now may be at the next one.
+    // An ingest that cannot be read fails no start; the next start may be able to read it.
     const isTold = await readIngestFile(dir).then(
       (facts) => facts !== undefined,
       () => true,
@@ -103,7 +103,7 @@ export async function dropUntoldIngests(root: string): Promise<void> {
   }
 }
 
-/** Every ingest of a namespace, from disk. Folders that tell nothing are left out. */
+/** Every ingest of a namespace, from disk. Folders without facts are left out. */
 export async function listIngests(root: string, namespace: string): Promise<IngestStatus[]> {
   const base = path.join(root, "ingest");
   const found: IngestStatus[] = [];

@@ -35,7 +35,7 @@ export interface ContentStore {
     labels: Readonly<Record<string, string>>,
   ): Promise<ContentInfo>;
   delete(namespace: string, digest: Digest): Promise<void>;
-  /** Who holds a ref now; undefined when nobody does. */
+  /** The writer that holds a ref now; undefined when there is none. */
   writing(namespace: string, ref: string): WritingStatus | undefined;
   ingests(namespace: string): Promise<readonly IngestStatus[]>;
   /** Forgets an ingest. NOT_FOUND when there is none, UNAVAILABLE when it is being written. */
@@ -48,7 +48,7 @@ export interface AbortOptions {
 }
 
 export interface WritingStatus {
-  /** How far the writer is. */
+  /** Bytes that the ingest has so far. */
   readonly offsetBytes: bigint;
   /** Fires when the ref is free again. */
   readonly released: AbortSignal;

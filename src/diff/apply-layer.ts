@@ -9,7 +9,7 @@ import {
   extractLayer,
   type Whiteouts,
 } from "../images/unpack/extract-layer.ts";
-import { type MountRoom, openMountRoom } from "./mounted.ts";
+import { openScratchMounts, type ScratchMounts } from "./scratch-mounts.ts";
 
 export interface ApplyRequest {
   /** File of the layer. */
@@ -18,7 +18,7 @@ export interface ApplyRequest {
   /** Flushes the file system at the end. */
   readonly sync: boolean;
   /** Folder for a mount point, where one is needed. */
-  readonly rooms: string;
+  readonly scratchFolder: string;
 }
 
 /**
@@ -43,7 +43,7 @@ interface Place extends AsyncDisposable {
   readonly lowers: readonly string[];
 }
 
-async function placeOf({ mounts, rooms }: ApplyRequest): Promise<Place> {
+async function placeOf({ mounts, scratchFolder }: ApplyRequest): Promise<Place> {
   const [only, ...others] = mounts;
   if (!only) throw fault("INVALID_ARGUMENT", "there are no mounts to apply the layer to");
   const nothing = { [Symbol.asyncDispose]: async () => {} };
@@ -54,8 +54,8 @@ async function placeOf({ mounts, rooms }: ApplyRequest): Promise<Place> {
     if (source !== undefined) return { root: source, whiteouts: "remove", lowers: [], ...nothing };
   }
   await using undo = new AsyncDisposableStack();
-  const room: MountRoom = undo.use(await openMountRoom(rooms));
-  const root = await room.mount("root", mounts);
+  const scratch: ScratchMounts = undo.use(await openScratchMounts(scratchFolder));
+  const root = await scratch.mount("root", mounts);
   const owned = undo.move();
   const dispose = { [Symbol.asyncDispose]: () => owned.disposeAsync() };
   return { root, whiteouts: "remove", lowers: [], ...dispose };

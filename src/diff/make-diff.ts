@@ -8,9 +8,9 @@ import { run } from "../base/process.ts";
 import type { Digest } from "../content/ports.ts";
 import type { TypesMount } from "../gen/types.gen.ts";
 import type { Compression } from "../images/unpack/decompress.ts";
-import type { MountRoom } from "./mounted.ts";
+import type { ScratchMounts } from "./scratch-mounts.ts";
 
-/** What the child process is told. */
+/** The child process's argument. */
 export interface DiffTask {
   /** The child's root. */
   readonly root: string;
@@ -35,7 +35,7 @@ export interface DiffRequest {
 }
 
 export interface MadeDiff {
-  /** File of the layer, in the room. */
+  /** File of the layer, in the scratch folder. */
   readonly file: string;
   /** Digest of the plain archive. */
   readonly diffId: Digest;
@@ -45,17 +45,17 @@ export interface MadeDiff {
 const silenceMs = 120_000;
 const program = fileURLToPath(new URL("diff-child.ts", import.meta.url));
 
-/** Packs what makes `right` differ from `left` into a file of the room. */
+/** Packs what makes `right` differ from `left` into a file of the scratch folder. */
 export async function makeDiff(
   { left, right, compression, latestNanos }: DiffRequest,
-  room: MountRoom,
+  scratch: ScratchMounts,
   { signal }: Cancellable,
 ): Promise<MadeDiff> {
-  await room.mount("lower", left.map(readOnly));
-  await room.mount("upper", right.map(readOnly));
-  const file = path.join(room.folder, "layer");
+  await scratch.mount("lower", left.map(readOnly));
+  await scratch.mount("upper", right.map(readOnly));
+  const file = path.join(scratch.folder, "layer");
   const task: DiffTask = {
-    root: room.folder,
+    root: scratch.folder,
     out: file,
     lower: "/lower",
     upper: "/upper",

@@ -27,7 +27,7 @@ const compareBytes = 1024 * 1024;
 
 /**
  * What must be put over the tree `lower` so that it becomes `upper`, folders before what is in them.
- * A folder above a change is told of too, since a layer that only implied it would lose its looks.
+ * The folders above a change are listed too, since a layer that only implied them would lose their modes and owners.
  */
 export function* treeChanges(trees: Trees): Generator<Change> {
   const { upper } = trees;

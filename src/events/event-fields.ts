@@ -14,7 +14,7 @@ export function eventField(envelope: EventEnvelope, path: readonly string[]): st
   return textOf(valueAt(decodeEvent(envelope.event), rest));
 }
 
-/** The event's message; null for one that is not among ours. Decoded once for all who ask. */
+/** The event's message; null for a type that is not in proto/. Decoded once for all subscribers. */
 export function decodeEvent(any: ProtoAny): Record<string, unknown> | null {
   let message = decoded.get(any);
   if (message === undefined) {
@@ -24,7 +24,7 @@ export function decodeEvent(any: ProtoAny): Record<string, unknown> | null {
   return message;
 }
 
-/** null for a message that is not among ours, or whose bytes are no such message. */
+/** null for a type that is not in proto/, or when the bytes are no such message. */
 function decode(any: ProtoAny): Record<string, unknown> | null {
   try {
     const name = any.type_url.slice(any.type_url.lastIndexOf("/") + 1);

@@ -11,9 +11,9 @@ import { eventField } from "./event-fields.ts";
 import type { EventEnvelope, EventExchange, EventSubscription, SubscribeOptions } from "./ports.ts";
 
 export interface ExchangeOptions {
-  /** Told of each event that a subscriber lost. */
+  /** Called for each event that a subscriber lost. */
   readonly onDrop?: (topic: string) => void;
-  /** Told of each event that came in. */
+  /** Called for each event that came in. */
   readonly onEvent?: (topic: string) => void;
 }
 

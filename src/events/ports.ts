@@ -6,14 +6,14 @@ import type { ProtoAny } from "../gen/wellknown.gen.ts";
 export interface EventEnvelope {
   readonly timestampNanos: bigint;
   readonly namespace: string;
-  /** `/tasks/exit` for one. */
+  /** For example `/tasks/exit`. */
   readonly topic: string;
-  /** The message, `containerd.events.TaskExit` for one. */
+  /** The message, for example a `containerd.events.TaskExit`. */
   readonly event: ProtoAny;
 }
 
 /**
- * Where events meet those who want them. Publishing never waits: each subscriber has a bounded
+ * Passes events on to their subscribers. Publishing never waits: each subscriber has a bounded
  * queue, and a slow one loses its oldest events (counted). So an event is a hint; whoever must know
  * for sure asks for the state.
  */

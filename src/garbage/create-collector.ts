@@ -25,9 +25,9 @@ export interface CollectorOptions {
   readonly log: Logger;
 }
 
-/** From a deletion to the collection that follows: others usually come right behind. */
+/** From a deletion to the collection that follows, since deletions usually come several in a row. */
 const settleMs = 100;
-/** How long until it is tried again when somebody held it off. */
+/** How long until it is tried again after a call has held it off. */
 const retryMs = 2_000;
 /** The daemon has more urgent things to do when it starts. */
 const startMs = 10_000;

@@ -13,7 +13,7 @@ export interface GarbageCollector {
    */
   hold(namespace: string, call: Cancellable): Promise<Disposable>;
   /**
-   * Collects now. False when somebody held it off until the signal fired or `patienceMs` had
+   * Collects now. False when a call held it off until the signal fired or `patienceMs` had
    * passed (default 0); it is tried again later then.
    */
   collect(

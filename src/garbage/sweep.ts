@@ -5,7 +5,7 @@ import { expiryOf } from "../metadata/leases.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { GarbageStores, Marks } from "./mark.ts";
 
-/** How long an unfinished write that no lease holds may lie untouched: containerd's figure. */
+/** How long an unfinished write that no lease holds may lie untouched: containerd's time. */
 const ingestLifeMs = 24 * 3600 * 1000;
 
 /** How much a collection removed. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Tells those who keep a view of a namespace's images that a client has changed something there. */
+/** Notifies whoever keeps a view of a namespace's images when a client has changed them. */
 export class ImageChanges {
   readonly #listeners = new Map<string, Set<() => Promise<void>>>();
 
@@ -11,8 +11,8 @@ export class ImageChanges {
     return { [Symbol.dispose]: () => void listeners.delete(onChange) };
   }
 
-  /** Settles when all views are up to date, so that the client's next call finds them so. */
-  async tell(namespace: string): Promise<void> {
+  /** Settles when all views are up to date, so that the client's next call sees the change. */
+  async notify(namespace: string): Promise<void> {
     await Promise.all([...(this.#listeners.get(namespace) ?? [])].map((onChange) => onChange()));
   }
 }

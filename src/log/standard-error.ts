@@ -7,7 +7,7 @@ const maxWaitingBytes = 4 * 1024 * 1024;
 /**
  * Standard error as a log's destination. A thread of the pool writes, so that a journal that stands still (its disk is
  * full, or hangs) holds up no call; what is more than a few megabytes is dropped then, and how many lines
- * that were is told afterwards. The process's end writes what is left.
+ * that were is logged afterwards. The process's end writes what is left.
  */
 export function standardError(): DestinationStream {
   const out = pino.destination({ dest: 2, sync: false, maxLength: maxWaitingBytes });

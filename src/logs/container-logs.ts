@@ -257,7 +257,7 @@ class WorkerContainerLogs implements ContainerLogs {
 
   /** The logs on a disk that hangs wait for it; all others go on. */
   async #giveUp(work: BusyWith): Promise<void> {
-    if (this.#isGivingUp) return; // told anew while the mounts are looked up
+    if (this.#isGivingUp) return; // reported again while the mounts are looked up
     this.#isGivingUp = true;
     const paths = [...this.#logs.values()].map(({ logPath }) => logPath);
     const mounts = await mountsHolding(paths).catch(() => undefined);

@@ -14,7 +14,7 @@ export interface LogFileCalls {
 
 const systemCalls: LogFileCalls = { write: (fd, ...rest) => fs.writeSync(fd, ...rest) };
 
-/** Told when output starts getting lost, and when it stops. */
+/** Called when output begins to be lost, and when that ends. */
 export interface LossObserver {
   began(errno: string): void;
   ended(lostBytes: number): void;

@@ -26,7 +26,7 @@ export interface LinkEvents {
   onNotice(notice: LogNotice): void;
   /** A new worker stands in for one that died; it knows no container yet. */
   onRestart(): void;
-  /** The worker has been at this for too long: the disk of a log may hang. Told until it is not so any more. */
+  /** The worker has been at this for too long: the disk of a log may hang. Called again and again while that lasts. */
   onHang(work: BusyWith): void;
 }
 

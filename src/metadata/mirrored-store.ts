@@ -167,7 +167,7 @@ export class MirroredStore implements MetadataStore {
   }
 }
 
-/** A store that forgets: for tests, and for a daemon that is told to keep nothing. */
+/** A store in memory only: for tests, and for a daemon that is configured to keep nothing. */
 export function openMemoryMetadata(log: Logger): MetadataStore {
   return new MirroredStore([], { write: async () => {}, close: async () => {} }, log);
 }

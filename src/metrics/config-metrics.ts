@@ -2,7 +2,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { ConfigurationFacts } from "./ports.ts";
 
-/** Enough of a hash to tell two configurations apart, and few enough that a float holds them all. */
+/** Digits of the hash: enough to distinguish configurations, few enough that a float holds them exactly. */
 const hashDigits = 12;
 
 /** The configuration's metrics, named as Prometheus and Alertmanager name their own. */

@@ -4,7 +4,7 @@ import { mountsHolding } from "../base/os/mount-table.ts";
 
 /** The file system that writable layers are on. */
 export interface FileSystemSample {
-  /** What is mounted there, "/dev/sda1"; "/" when it cannot be told. */
+  /** What is mounted there, "/dev/sda1"; "/" when that is not known. */
   readonly device: string;
   readonly limitBytes: number;
   readonly inodesFree: number;

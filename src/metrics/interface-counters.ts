@@ -22,7 +22,7 @@ export interface InterfaceCounters {
 
 /**
  * Counters of the interfaces in the network namespace that `pid` is in, without loopback: of eth0 and the first
- * ones, 64 at most, among those that the kernel tells of in 64 KiB. Empty when it is gone.
+ * ones, 64 at most, among those in the first 64 KiB of the kernel's list. Empty when it is gone.
  */
 export async function readInterfaceCounters(pid: number): Promise<InterfaceCounters[]> {
   const bytes = await readStart(`/proc/${pid}/net/dev`, maxBytes).catch(() => Buffer.alloc(0));

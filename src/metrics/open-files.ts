@@ -7,7 +7,7 @@ export interface OpenFiles {
   readonly sockets: number;
 }
 
-/** Beyond these a count is a lower bound: a scrape must not cost what a busy container likes. */
+/** Beyond these a count is a lower bound: the cost of a scrape must not be up to a busy container. */
 const maxProcesses = 128;
 const maxLinks = 2048;
 
@@ -18,7 +18,7 @@ export interface OpenFilesOptions {
 }
 
 /**
- * Counts descriptors and sockets of the first processes. The kernel tells how many descriptors there are since
+ * Counts descriptors and sockets of the first processes. The kernel reports how many descriptors there are since
  * 6.2; before it, and for sockets, they are looked at one by one, up to a bound. A process that goes
  * meanwhile counts 0. Rejects when the signal fires.
  */

@@ -58,7 +58,7 @@ export interface MemorySource {
   readonly refused: Readonly<Record<string, number>>;
 }
 
-/** Figures that others keep and a scrape asks for. All from memory; what is left out is not exported. */
+/** Values that other parts keep and a scrape reads. All from memory; what is left out is not exported. */
 export interface DaemonSources {
   readonly shims?: (() => number) | undefined;
   /** Operations that are running now, by stage ("netns", "network", "shim", …). */

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { Counter, Gauge, type Registry } from "prom-client";
 
 /**
- * The process_* and nodejs_* figures that dashboards expect of every daemon. Not prom-client's own
+ * The process_* and nodejs_* metrics that dashboards expect of every daemon. Not prom-client's own
  * set: that keeps a 10 ms event-loop timer and a garbage-collection observer running, which is most
  * of what an idle daemon would do.
  */
@@ -20,7 +20,7 @@ export function registerProcessMetrics(registry: Registry): void {
       },
     }),
   );
-  const figures: readonly [string, string, () => number][] = [
+  const gauges: readonly [string, string, () => number][] = [
     [
       "process_resident_memory_bytes",
       "Resident memory size in bytes.",
@@ -42,7 +42,7 @@ export function registerProcessMetrics(registry: Registry): void {
       () => process.memoryUsage().heapUsed,
     ],
   ];
-  for (const [name, help, value] of figures) {
+  for (const [name, help, value] of gauges) {
     registry.registerMetric(
       new Gauge({
         name,

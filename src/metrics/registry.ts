@@ -39,7 +39,7 @@ export interface Metrics {
   /** One call of an operator plugin's hook: "ok", "changed", "veto", "error" or "timeout". */
   recordPluginCall(plugin: string, hook: string, result: string): void;
   recordEventsDropped(count: number): void;
-  /** Figures that are asked for at each scrape. Call once. */
+  /** Sets where values come from that are read at each scrape. Call once. */
   observe(sources: DaemonSources): void;
 }
 
@@ -205,7 +205,7 @@ function gauge(registry: Registry, name: string, help: string, value: () => numb
   );
 }
 
-/** A counter whose total somebody else keeps. */
+/** A counter whose total another part keeps. */
 function total(registry: Registry, name: string, help: string, value: () => number): void {
   registry.registerMetric(
     new Counter({

@@ -10,7 +10,7 @@ export type TaskLabels = Readonly<Record<(typeof taskLabelKeys)[number], string>
 
 /**
  * A sample's labels, as cAdvisor has them: `id` is the cgroup's path and `name` the container's id. A
- * pod's own figures belong to no container, so theirs is "".
+ * pod's own samples belong to no container, so theirs is "".
  */
 export function taskLabels({ task }: TaskSample, of: TaskMetricDefinition["of"]): TaskLabels {
   const { namespace, pod, container, containerId, image, cgroupPath } = task;

@@ -112,7 +112,7 @@ function callPlugin(
   );
 }
 
-/** Tells what is left of so many milliseconds. */
+/** Answers how many of the milliseconds are left. */
 function countdown(ms: number): () => number {
   const end = performance.now() + ms;
   return () => end - performance.now();

@@ -20,7 +20,7 @@ export interface ConfDirContent {
 
 /**
  * Reads the configuration files of a folder in lexical order until `maxConfNum` are good (0: all). A
- * bad file is left out and told of, so that a stray one does not take the node's network down. A
+ * bad file is left out and reported, so that a stray one does not take the node's network down. A
  * network name that came before is left out as well: results are kept by name. Never throws.
  */
 export async function loadConfDir(folder: string, maxConfNum: number): Promise<ConfDirContent> {

@@ -116,12 +116,12 @@ function keep(share: Disposable, served: ServedCall): void {
   if (served.wasCancelled) share[Symbol.dispose]();
 }
 
-/** What such a method tells can be asked for again: it changes nothing. */
+/** True for methods that change nothing: their answer can be made again. */
 function isRead(method: string): boolean {
   return /^(?:List|Get)|Status$|Stats$/.test(method);
 }
 
-/** An answer that holds memory of somebody's is disposed of once it is encoded, or has been given up. */
+/** An answer that owns memory of a pool. Dispose of it once it is encoded or given up. */
 export function disposableOf(answer: unknown): Disposable | undefined {
   const isOwner = typeof answer === "object" && answer !== null && Symbol.dispose in answer;
   return isOwner ? (answer as Disposable) : undefined;

@@ -103,7 +103,7 @@ export function packAny<K extends MessageName>(name: K, value: Messages[K]["init
 
 /**
  * The message inside an Any, or undefined when the Any holds another type. Any host prefix is accepted.
- * INVALID_ARGUMENT when its bytes are no such message: they are somebody else's, who should hear of it.
+ * INVALID_ARGUMENT when its bytes are no such message: its sender made them.
  */
 export function unpackAny<K extends MessageName>(
   name: K,

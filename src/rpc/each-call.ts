@@ -7,7 +7,7 @@ import type { Server } from "@grpc/grpc-js";
  * its stream, of which nothing has been read. To be called before the server listens.
  *
  * grpc-js offers no such look, so this stands where it takes over a new HTTP/2 server. Where a later grpc-js
- * has no such place, nobody is told: a test of this folder fails then.
+ * has no such place, no call is looked at: a test of this folder fails then.
  */
 export function beforeEachCall(
   server: Server,

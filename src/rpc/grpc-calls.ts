@@ -50,7 +50,7 @@ export class ServedCall {
     this.endsAtShutdown = endsAtShutdown;
     this.context = contextOf(call, this.#abort.signal);
     const events: EventEmitter = call;
-    // grpc-js says "cancelled" at the end of every call. Of one that was answered nobody needs to know.
+    // grpc-js says "cancelled" at the end of every call. After an answer that means nothing.
     events.once("cancelled", () => {
       if (!this.#isOver) this.#abort.abort(cancelReason(call));
     });
@@ -226,7 +226,7 @@ export async function sendAll(
   memory: MemoryPool,
 ): Promise<void> {
   const { signal } = served.context;
-  // The headers tell a subscriber that it is being served, long before the first message.
+  // The headers show a subscriber that its call was accepted, long before the first message.
   call.sendMetadata(new Metadata());
   for await (const answer of answers) {
     signal.throwIfAborted();

@@ -38,7 +38,7 @@ export function connectGrpc(path: string, options: GrpcConnectionOptions = {}): 
     "grpc.max_send_message_length": limit,
     "grpc.enable_channelz": 0,
     "grpc.enable_retries": 0,
-    // A daemon that restarts shall be found again soon.
+    // Short, so that a daemon that restarts is found again soon.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
   });
@@ -148,7 +148,7 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw faultAtBoundary(signal.reason);
 }
 
-/** grpc-js' error as a fault. After an abort its text says nothing, so the signal's reason is told. */
+/** grpc-js' error as a fault. After an abort its text says nothing, so the fault has the signal's reason. */
 function faultOf(error: unknown, signal: AbortSignal | undefined): RuntimeFault {
   if (error instanceof RuntimeFault) return error;
   if (signal?.aborted) return faultAtBoundary(signal.reason);

@@ -41,7 +41,7 @@ export interface GrpcServerOptions {
   /** Largest request taken and answer sent, in bytes; default 16 MiB each, as CRI clients expect. */
   readonly maxRecvBytes?: number;
   readonly maxSendBytes?: number;
-  /** Told of every call when it has ended. Must not throw. */
+  /** Called for every call when it has ended. Must not throw. */
   readonly onCall?: (report: CallReport) => void;
   /** What messages may take together; a budget by this process's memory by default. */
   readonly memory?: CallMemory;
@@ -52,11 +52,11 @@ export interface CallMemory extends AnswerMemory {
   readonly requests: MemoryPool;
   /** Calls at once. */
   readonly maxCalls: number;
-  /** Paths of calls that are taken whatever is going on. */
+  /** Paths of calls that are never refused. */
   readonly always: ReadonlySet<string>;
   /** A fault for a call that is not to be begun now. */
   readonly refusal: (path: string) => RuntimeFault | undefined;
-  /** Told of a call that was refused before it was read. */
+  /** Called for a call that was refused before it was read. */
   readonly onRefused: (path: string, fault: RuntimeFault) => void;
 }
 
@@ -188,7 +188,7 @@ class UnixGrpcServer implements GrpcServer {
 
   async #drain(signal: AbortSignal): Promise<void> {
     this.#socket?.[Symbol.dispose]();
-    // It does not always resolve: a client that leaves at this very moment is waited for in vain.
+    // grpc-js never resolves it when a client leaves at this very moment.
     const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();
     const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
@@ -198,7 +198,7 @@ class UnixGrpcServer implements GrpcServer {
     using _reaction = onAbort(signal, () => {
       for (const served of this.#calls) served.shutDown();
       timer?.stop();
-      // The aborted handlers get a turn of the loop to answer before the sessions are cut.
+      // The aborted handlers get one turn of the event loop to answer before their connections are closed.
       timer = startTimer(cutOff, 100);
     });
     await Promise.race([shut, cut]);

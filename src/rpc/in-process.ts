@@ -71,9 +71,9 @@ function stream(method: ServiceMethod, handler: Handler) {
     } catch (error) {
       throw faultAtBoundary(error);
     } finally {
-      // The caller left the loop: what a cancelled gRPC stream tells its handler.
+      // The caller left its loop: the handler is aborted, as when a gRPC stream is cancelled.
       abort.abort();
-      iterator?.return?.()?.catch(() => {}); // its own clean-up; nobody listens any more
+      iterator?.return?.()?.catch(() => {}); // its failure concerns nobody any more
     }
   };
 }

@@ -18,7 +18,7 @@ export interface AdmissionOptions {
   readonly isStream: (path: string) => boolean;
   /** How long a client may take to send a large message, and to read the one that answers it. Default 60000. */
   readonly transferMs?: number;
-  /** Told of a call that was refused here, of which no handler ever hears. */
+  /** Called for a call that was refused here, before any handler. */
   readonly onRefused?: (path: string, fault: RuntimeFault) => void;
 }
 
@@ -48,7 +48,7 @@ export class MessageAdmission {
     return this.#calls;
   }
 
-  /** Looks after a new call's stream; for `beforeEachCall`. */
+  /** Counts the messages of a new call's stream; for `beforeEachCall`. */
   watch(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const path = headers[":path"] ?? "";
     const { requests, maxCalls, always } = this.#options;
@@ -224,7 +224,7 @@ class StreamGate {
     this.#transfer = undefined;
   }
 
-  /** Ends the call, as gRPC does when there is nothing but a status; no handler hears of it. */
+  /** Ends the call, as gRPC does when there is nothing but a status; no handler is called. */
   refuse(reason: RuntimeFault): void {
     const stream = this.#stream;
     this.#isRefused = true;
@@ -239,7 +239,7 @@ class StreamGate {
         { ":status": 200, "content-type": "application/grpc+proto", ...status },
         { endStream: true },
       );
-      // Not before the status has gone out. What is on its way meanwhile is read and dropped.
+      // Only after the status has been sent. What is on its way meanwhile is read and dropped.
       setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     }
     // grpc-js does not know yet that the call has ended, and would answer as well.

@@ -3,7 +3,7 @@ import { fault, type RuntimeFault } from "../base/errors.ts";
 import { type Codec, codec, type MessageName, rootOf } from "./codec.ts";
 import type { ServiceName } from "./service.ts";
 
-/** One method of a service as the descriptors tell it: enough to serve or call it over any transport. */
+/** One method of a service as the descriptors have it: enough to serve or call it over any transport. */
 export interface ServiceMethod {
   readonly service: ServiceName;
   readonly name: string;
@@ -49,7 +49,7 @@ function anyCodec(fullName: string): Codec<unknown, unknown> {
   return codec(fullName.replace(/^\./, "") as MessageName) as Codec<unknown, unknown>;
 }
 
-/** What a method answers that the service does not have; the text is the one gRPC peers expect. */
+/** The fault for a method that the service does not have, in the text that gRPC peers expect. */
 export function unimplemented(service: string, method: string): RuntimeFault {
   return fault("UNIMPLEMENTED", `unknown method ${method} for service ${service}`);
 }

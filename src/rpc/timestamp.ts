@@ -5,12 +5,12 @@ import type { ProtoTimestamp, ProtoTimestampInit } from "../gen/wellknown.gen.ts
 /** Go's zero time, the first second of the year 1: what Go programs send for "no time". */
 const goZeroSeconds = -62_135_596_800n;
 
-/** Whether a time was told: neither null nor Go's zero time. The first moment of 1970 is one. */
+/** Whether a time is set: neither null nor Go's zero time. 0 seconds, the first moment of 1970, is a time. */
 export function isTime(timestamp: ProtoTimestampInit | null | undefined): boolean {
   return !!timestamp && BigInt(timestamp.seconds ?? 0) !== goZeroSeconds;
 }
 
-/** Nanoseconds since 1970 of a Timestamp, negative before that; 0n when no time was told. */
+/** Nanoseconds since 1970 of a Timestamp, negative before that; 0n when no time is set. */
 export function nanosOf(timestamp: ProtoTimestampInit | null | undefined): bigint {
   if (!timestamp || !isTime(timestamp)) return 0n;
   return BigInt(timestamp.seconds ?? 0) * nanosPerSecond + BigInt(timestamp.nanos ?? 0);

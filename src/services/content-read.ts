@@ -9,8 +9,8 @@ import type { ContentReadContentResponseInit } from "../gen/content.gen.ts";
 const chunkBytes = 1024 * 1024;
 
 /**
- * Read: the bytes from `offset`, `size` of them or all that follow for 0. Whoever asks for more gets what
- * there is: a client reads into a buffer before it knows the blob's size. OUT_OF_RANGE beyond the end.
+ * Read: the bytes from `offset`, `size` of them or all that follow for 0. A `size` beyond the end is
+ * no error: a client reads into a buffer before it knows the blob's size. OUT_OF_RANGE beyond the end.
  */
 export async function* readContent(
   content: ContentStore,

@@ -9,7 +9,7 @@ import type { ContentStore } from "../content/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
 import { type MadeDiff, makeDiff } from "../diff/make-diff.ts";
 import { checkLayer, compressionFor, defaultLayer, plainLayer } from "../diff/media-types.ts";
-import { openMountRoom } from "../diff/mounted.ts";
+import { openScratchMounts } from "../diff/scratch-mounts.ts";
 import type { DiffApplyRequest, DiffDiffRequest } from "../gen/diff.gen.ts";
 import type { TypesDescriptorInit } from "../gen/types.gen.ts";
 import { plainDigestLabel } from "../images/image-source.ts";
@@ -20,7 +20,7 @@ import { nanosOf } from "../rpc/timestamp.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
 
-/** The rooms are for mount points and files on their way. */
+/** `scratchFolder` takes mount points and files until they are stored. */
 export interface DiffServicePorts extends Omit<StoragePorts, "events">, MappedMountOptions {
   readonly content: ContentStore;
 }
@@ -41,13 +41,18 @@ async function apply(
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
   const namespace = requiredNamespace(call);
-  const { content, rooms } = ports;
+  const { content, scratchFolder } = ports;
   if (!diff) throw fault("INVALID_ARGUMENT", "the request names no layer");
   checkLayer(diff.mediaType);
   const digest = parseDigest(diff.digest);
   if (!content.info(namespace, digest)) throw fault("NOT_FOUND", `content "${digest}" not found`);
   await using lent = await unmapUpper(mounts, ports);
-  const request = { blob: content.pathOf(digest), mounts: lent.mounts, sync: syncFs, rooms };
+  const request = {
+    blob: content.pathOf(digest),
+    mounts: lent.mounts,
+    sync: syncFs,
+    scratchFolder,
+  };
   const { diffId, plainBytes } = await applyLayer(request, call);
   return { mediaType: plainLayer, digest: diffId, size: plainBytes };
 }
@@ -62,11 +67,11 @@ async function diff(
   const compression = compressionFor(mediaType);
   const { sourceDateEpoch } = request;
   const latestNanos = sourceDateEpoch ? nanosOf(sourceDateEpoch) : undefined;
-  await using room = await openMountRoom(ports.rooms);
+  await using scratch = await openScratchMounts(ports.scratchFolder);
   await using left = await unmapUpper(request.left, ports);
   await using right = await unmapUpper(request.right, ports);
   const sides = { left: left.mounts, right: right.mounts };
-  const made = await makeDiff({ ...sides, compression, latestNanos }, room, call);
+  const made = await makeDiff({ ...sides, compression, latestNanos }, scratch, call);
   const stored = await store(ports, namespace, made, request, call);
   return { mediaType, ...stored };
 }

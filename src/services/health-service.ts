@@ -4,12 +4,12 @@ import { aborted } from "../base/waits.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 
 const serving = { status: "SERVING" } as const;
-/** The daemon as a whole; it names no single services here, as containerd names none. */
+/** The daemon as a whole; like containerd, it reports on no single service. */
 const whole = "";
 
 /**
  * gRPC's health service: containerd's client library asks it whether the daemon serves (`IsServing`).
- * Whoever gets an answer is served: the socket opens when all vital plugins are up, and goes with them.
+ * The answer is always SERVING: the socket opens once all vital plugins are up, and closes with them.
  */
 export function createHealthService(): ServiceImpl<"grpc.health.v1.Health"> {
   return {

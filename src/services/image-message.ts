@@ -20,7 +20,7 @@ export function imageMessage(image: ImageRecord): ImagesImageInit {
   };
 }
 
-/** A client's image as a record. INVALID_ARGUMENT tells what is missing. */
+/** A client's image as a record. INVALID_ARGUMENT names what is missing. */
 export function newImage(wanted: ImagesImage | null, now: bigint): ImageRecord {
   if (!wanted?.name) throw fault("INVALID_ARGUMENT", "image name must not be empty");
   const { name } = wanted;

@@ -16,7 +16,7 @@ export interface LeasesServicePorts {
   readonly garbage: GarbageCollector;
 }
 
-/** How long a synchronous deletion waits for those who hold the collection off. */
+/** How long a synchronous deletion waits for calls that hold off the garbage collection. */
 const patienceMs = 10_000;
 
 /** containerd's Leases service. */

@@ -15,7 +15,7 @@ import { checkedLabels, updatedLabels } from "./updated-labels.ts";
 export interface SnapshotsServicePorts extends StoragePorts {
   /** By name. */
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
-  /** Told when a namespace has got a committed snapshot. */
+  /** Called when a snapshot of a namespace has been committed. */
   readonly onCommit?: (namespace: string) => Promise<void>;
 }
 

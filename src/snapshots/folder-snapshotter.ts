@@ -31,14 +31,14 @@ export interface FolderSnapshotterOptions {
   readonly log: Logger;
 }
 
-/** What deals with the files of snapshots: they are not ours. */
+/** Removes snapshots, whose files tenants and images have made. */
 export interface SnapshotTrees {
   readonly remover: RemovesTrees;
-  /** Measures. */
+  /** Measures them. */
   readonly work: TreeWork;
 }
 
-/** What tells one kind of snapshotter from another. */
+/** What differs between the kinds of snapshotters. */
 export interface SnapshotLayout {
   readonly name: string;
   readonly whiteouts: Snapshotter["whiteouts"];

@@ -87,6 +87,6 @@ export interface UsageCall extends Cancellable {
 export interface SnapshotUsage {
   readonly sizeBytes: bigint;
   readonly inodes: bigint;
-  /** It holds more: the walk did not come to an end, or could not go everywhere. */
+  /** A lower bound: the walk took too long, or could not read everything. */
   readonly isPartial?: boolean;
 }

@@ -18,7 +18,7 @@ export interface Certificate {
 
 export interface CertificateEvents {
   onChange(certificate: Certificate): void;
-  /** The new files are unusable, so what was read before stays. Told once for each change. */
+  /** The new files are unusable, so what was read before stays. Called once for each change. */
   onError(error: unknown): void;
 }
 

@@ -122,7 +122,7 @@ export class HostedSessions implements AsyncDisposable {
     };
     controller.abort(fault("CANCELLED", "streaming client is gone"));
     try {
-      const session = await opened.catch(() => undefined); // its client has been told
+      const session = await opened.catch(() => undefined); // its client has had the error
       await session?.[Symbol.asyncDispose]();
       const durationMs = Math.round(performance.now() - since);
       log.info({ ...fields, durationMs }, "streaming session ended");

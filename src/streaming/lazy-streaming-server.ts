@@ -45,13 +45,13 @@ export class LazyStreamingServer implements LimitedStreamingServer {
   limit(limits: StreamingLimits): void {
     this.#starting?.then(
       (server) => server.limit(limits),
-      () => {}, // told to those who asked for it
+      () => {}, // its callers get the error
     );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    const server = await this.#starting?.catch(() => undefined); // told to those who asked for it
+    const server = await this.#starting?.catch(() => undefined); // its callers get the error
     await server?.[Symbol.asyncDispose]();
   }
 

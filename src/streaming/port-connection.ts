@@ -7,7 +7,7 @@ export type Dial = (port: number) => Promise<Socket>;
 
 /**
  * Joins one forwarded connection: bytes and half-closes go both ways, and a side that breaks takes the
- * other along. A port that cannot be reached is told on `tellError`, and concerns this connection only.
+ * other along. A port that cannot be reached goes to `tellError`, and ends this connection only.
  * Settles when it is over.
  */
 export async function joinPort(

@@ -99,7 +99,7 @@ export interface ProcessSession extends AsyncDisposable {
   start(call: Cancellable, size?: TerminalSize): Promise<void>;
   /** Settles when the process has exited or the session is over for another reason. Never rejects. */
   readonly ended: Promise<SessionEnd>;
-  /** Called after `start` only, one at a time, with the latest size. Errors are logged, not told. */
+  /** Called after `start` only, one at a time, with the latest size. Errors are logged, and the client does not get them. */
   resize(size: TerminalSize, call: Cancellable): Promise<void>;
   /**
    * The client closed its stdin and all of it is in the FIFO; the worker closes its own end when this

@@ -9,7 +9,7 @@ import type { SessionEnd, TerminalSize } from "./ports.ts";
 import { ProcessPipes } from "./process-pipes.ts";
 import { type Outcome, statusText } from "./status.ts";
 
-/** How long a terminal's start waits for its client to tell the size; clients send it at once. */
+/** How long a terminal's start waits for its client to send the size; clients send it at once. */
 const firstSizeMs = 100;
 
 /** How long the end of a process that takes no end of input may take to come here. */
@@ -68,7 +68,7 @@ async function pump(
   forwardSizes(connection, control);
   const end = await untilAborted(Promise.race([control.ended, stuck.promise]), gone);
   if (end === undefined) return clientGone;
-  // A session that was cut off has a process that may go on talking: its client is told at once.
+  // The process of a session that was cut off may go on writing, so its client gets the error at once.
   if (end.kind === "exited") await drained(pumps, drainTimeoutMs, gone);
   return end;
 }

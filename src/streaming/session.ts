@@ -70,7 +70,7 @@ export class Session {
   /** For port-forward: connects into the pod, once the host knows it. */
   dialer(): (port: number) => Promise<Socket> {
     const opened = this.#link.call(this.id, { verb: "open", target: this.target });
-    opened.catch(() => {}); // every connection is told
+    opened.catch(() => {}); // every connection reports it to its client
     return async (port) => {
       await opened;
       const fd = (await this.#link.call(this.id, { verb: "dial", port })) as number;

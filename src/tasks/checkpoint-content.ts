@@ -17,12 +17,12 @@ export const checkpointMediaType = "application/vnd.containerd.container.criu.ch
 export const checkpointSpecMediaType =
   "application/vnd.containerd.container.checkpoint.config.v1+proto";
 
-/** Where the image lies from which a task is restored, for as long as the task lives. */
+/** The folder of the CRIU image that a task is restored from. It stays as long as the task. */
 export function restoreFolder(context: TasksContext, namespace: string, id: string): string {
   return path.join(context.checkpointDir, "restore", namespace, id);
 }
 
-/** Moves it to where the next start sweeps; the rest goes in the background. */
+/** Moves the folder aside, and removes it in the background; the next start removes what is left. */
 export async function removeRestoreFolder(
   context: TasksContext,
   namespace: string,

@@ -74,7 +74,7 @@ function createOptions(
   };
 }
 
-/** A runc shim takes options it does not know for none at all, silently; better to say so here. */
+/** A runc shim silently ignores options of a type that it does not know, so they are refused here. */
 function checkOptionsType(container: ContainersContainer, options: ProtoAny | null): void {
   const runtime = container.runtime?.name ?? "";
   if (!options?.type_url || !runtime.startsWith("io.containerd.runc.")) return;

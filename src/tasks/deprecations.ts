@@ -19,7 +19,7 @@ const runcV1: Deprecated = {
   message: `runtime io.containerd.runc.v1 is deprecated, its shim is gone since containerd 2.0: ${advice}`,
 };
 
-/** What clients have used that will not be there for ever; `ctr` prints it before every command. */
+/** The deprecated things that clients have used; `ctr` prints a warning of each before every command. */
 export class Deprecations {
   readonly #seen = new Map<Deprecated, bigint>();
 

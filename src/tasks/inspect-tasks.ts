@@ -9,7 +9,7 @@ import { timestampOf } from "../rpc/timestamp.ts";
 import type { ProcessState, RuntimeTask } from "../runtime/ports.ts";
 import type { TasksContext, TasksVerb } from "./tasks-context.ts";
 
-/** Get: one process. A shim that is there but does not tell in time makes it UNKNOWN, not an error. */
+/** Get: one process. When its shim does not answer in time its status is UNKNOWN; that is no error. */
 export function getProcess(context: TasksContext): TasksVerb<"Get"> {
   return async ({ containerId, execId }, call) => {
     const task = context.lookup.task(containerId, call);

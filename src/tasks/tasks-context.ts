@@ -22,7 +22,7 @@ export interface TasksContext {
   readonly leases: Leases | undefined;
   readonly deprecations: Deprecations | undefined;
   readonly checkpointDir: string;
-  /** For checkpoints' files, which are whatever an archive or a task made them. */
+  /** Removes checkpoints' files, whose names and depth an archive or a task chose. */
   readonly remover: Pick<RemovesTrees, "remove">;
   readonly stateTimeoutMs: () => number;
   readonly statsTimeoutMs: number;

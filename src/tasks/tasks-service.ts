@@ -25,15 +25,15 @@ export interface TasksServiceOptions {
   readonly content?: ContentStore;
   /** Whose leases hold the checkpoints that are made under them. */
   readonly leases?: Leases;
-  /** Told of the runtimes that are used. */
+  /** Records which deprecated runtimes are used. */
   readonly deprecations?: Deprecations;
-  /** Folder for a checkpoint's files on their way; made when missing. */
+  /** Folder for a checkpoint's temporary files; made when missing. */
   readonly checkpointDir: string;
-  /** Removes what is in it. */
+  /** Removes those files. */
   readonly remover: Pick<RemovesTrees, "remove">;
-  /** How long one task may take to tell its state, 2 s in containerd. */
+  /** How long one task may take to report its state, 2 s in containerd. */
   readonly stateTimeoutMs?: () => number;
-  /** How long one task may take to tell its metrics, 2 s in containerd. */
+  /** How long one task may take to report its metrics, 2 s in containerd. */
   readonly statsTimeoutMs?: number;
 }
 

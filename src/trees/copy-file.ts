@@ -38,7 +38,7 @@ export interface CopySource {
   readonly name: Buffer;
   readonly source: number;
   readonly target: number;
-  /** Tells apart inodes of different layers. */
+  /** Distinguishes inodes of different layers. */
   readonly layer: number;
   readonly facts: FileFacts;
 }

@@ -19,7 +19,7 @@ export class Rounds {
     this.#running.set(id, job);
   }
 
-  /** Ends a job between two of its pieces; what it holds is freed, and nobody is told. */
+  /** Ends a job between two of its pieces; what it holds is freed, and no result is reported. */
   cancel(id: number): void {
     const job = this.#running.get(id);
     this.#running.delete(id);

@@ -20,7 +20,7 @@ export class SeenInodes {
     this.#most = most;
   }
 
-  /** True the first time, false when it was seen before; undefined when that cannot be told any more. */
+  /** True the first time, false when it was seen before; undefined when that is not known any more. */
   add(facts: Pick<FileFacts, "inodeLow" | "inodeHigh" | "device">): boolean | undefined {
     const { inodeLow, inodeHigh, device } = facts;
     const slot = this.#find(inodeLow, inodeHigh, device);

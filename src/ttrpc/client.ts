@@ -197,7 +197,7 @@ export class TtrpcClient implements Disposable {
   }
 }
 
-/** What fits an int64 that says "none" with 0; a longer time is for ever. */
+/** The time-out as an int64 in which 0 means none; a time that does not fit counts as none. */
 function nanosOf(timeoutMs: number): number {
   const nanos = Math.max(1, Math.round(timeoutMs * 1e6));
   return nanos < 2 ** 63 ? nanos : 0;

@@ -95,7 +95,7 @@ export class TtrpcServer implements AsyncDisposable {
   }
 }
 
-/** One peer's connection: whoever makes it hands over what arrives, and tells its end. */
+/** One peer's connection: its owner passes in what arrives, and when the connection has ended. */
 export class ServerConnection {
   readonly #socket: Duplex;
   readonly #registry: TtrpcRegistry;

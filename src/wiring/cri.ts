@@ -11,7 +11,7 @@ import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
 import { criNamespace } from "../cri/ports.ts";
 import { createHostMounts } from "../cri/sandbox/host-mounts.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
-import { clearMountRooms } from "../diff/mounted.ts";
+import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
@@ -140,9 +140,9 @@ export function criPlugins(
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const snapshotter = context.get(overlayfs);
       const closing = new AbortController();
-      const rooms = path.join(config.root, "checkpoint-rooms");
+      const scratchFolder = path.join(config.root, "checkpoint-rooms");
       context.waitsFor("mounts that a crash has left");
-      await clearMountRooms(rooms, context.get(trees).remover);
+      await clearScratchMounts(scratchFolder, context.get(trees).remover);
       const readers = await createStatsReaders({
         work: context.get(trees).work,
         layout,
@@ -189,9 +189,12 @@ export function criPlugins(
         flawedRuntimes: flaws.list,
         hostMounts: createHostMounts({
           program: pauseBinaryPath(),
-          rooms: path.join(config.root, "mapped-mounts"),
+          scratchFolder: path.join(config.root, "mapped-mounts"),
         }),
-        layerArchives: createLayerArchives(snapshotter, { program: pauseBinaryPath(), rooms }),
+        layerArchives: createLayerArchives(snapshotter, {
+          program: pauseBinaryPath(),
+          scratchFolder,
+        }),
         capture: createOutputCapture(path.join(config.state, "fifo"), memory.execOutput),
         ...readers,
         pauseRootfs: context.get(pause).path,

@@ -8,19 +8,19 @@ import { kindLabel } from "../client/kind-label.ts";
 import { criNamespace, type LayerArchives } from "../cri/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
 import { makeDiff } from "../diff/make-diff.ts";
-import { openMountRoom } from "../diff/mounted.ts";
+import { openScratchMounts } from "../diff/scratch-mounts.ts";
 import { rootLabel } from "../metadata/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 
 /**
  * Writable layers as archives, over the snapshotter. Files have the owners that they have in the
- * container, also where that is in a user namespace. The rooms are for mount points.
+ * container, also where that is in a user namespace. `scratchFolder` takes mount points.
  */
 export function createLayerArchives(
   snapshotter: Snapshotter,
   options: MappedMountOptions,
 ): LayerArchives {
-  const { rooms } = options;
+  const { scratchFolder } = options;
   return {
     pack: async (key, file, call) => {
       const { parent } = snapshotter.stat(criNamespace, key);
@@ -28,12 +28,12 @@ export function createLayerArchives(
       const labels = { [kindLabel]: "checkpoint", [rootLabel]: "true" };
       const left = await snapshotter.view(criNamespace, base, parent, { ...call, labels });
       try {
-        await using room = await openMountRoom(rooms);
+        await using scratch = await openScratchMounts(scratchFolder);
         await using lent = await unmapUpper(snapshotter.mounts(criNamespace, key), options);
         const right = lent.mounts;
         const made = await makeDiff(
           { left, right, compression: "none", latestNanos: undefined },
-          room,
+          scratch,
           call,
         );
         await copyFile(made.file, file);
@@ -43,7 +43,7 @@ export function createLayerArchives(
     },
     unpack: async (key, file, call) => {
       await using lent = await unmapUpper(snapshotter.mounts(criNamespace, key), options);
-      await applyLayer({ blob: file, mounts: lent.mounts, sync: false, rooms }, call);
+      await applyLayer({ blob: file, mounts: lent.mounts, sync: false, scratchFolder }, call);
     },
   };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { RuntimeConfig } from "../config/config.ts";
-import { clearMountRooms } from "../diff/mounted.ts";
+import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createExchange } from "../events/exchange.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
@@ -38,9 +38,9 @@ export function runtimePlugins(
     id: "task",
     requires: [pluginUri(trees), pluginUri(exchange), pluginUri(shimEvents)],
     init: async (context) => {
-      const rooms = path.join(config.root, "mapped-mounts");
+      const scratchFolder = path.join(config.root, "mapped-mounts");
       context.waitsFor("mounts that a crash has left");
-      await clearMountRooms(rooms, context.get(trees).remover);
+      await clearScratchMounts(scratchFolder, context.get(trees).remover);
       const manager = createTaskManager({
         root: config.root,
         state: config.state,
@@ -58,7 +58,7 @@ export function runtimePlugins(
             return live.current.timeouts.shimShutdownMs;
           },
         },
-        mappedMounts: { program: pauseBinaryPath(), rooms },
+        mappedMounts: { program: pauseBinaryPath(), scratchFolder },
         shimLaunch: (name, shim) => shimLaunchOf(live.current.runtime, name, shim),
       });
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would

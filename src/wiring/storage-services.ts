@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
-import { clearMountRooms } from "../diff/mounted.ts";
+import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
@@ -23,7 +23,7 @@ export function storageServicePlugins(
   changes: ImageChanges,
 ) {
   const type = pluginTypes.service;
-  const onChange = (namespace: string): Promise<void> => changes.tell(namespace);
+  const onChange = (namespace: string): Promise<void> => changes.notify(namespace);
   const images = definePlugin({
     type,
     id: "images-service",
@@ -69,14 +69,14 @@ export function storageServicePlugins(
     id: "diff-service",
     requires: [trees, content, leases, garbage].map(pluginUri),
     init: async (context) => {
-      const rooms = path.join(config.root, "diff");
+      const scratchFolder = path.join(config.root, "diff");
       context.waitsFor("mounts that a crash has left");
-      await clearMountRooms(rooms, context.get(trees).remover);
+      await clearScratchMounts(scratchFolder, context.get(trees).remover);
       return createDiffService({
         content: context.get(content),
         leases: context.get(leases),
         garbage: context.get(garbage),
-        rooms,
+        scratchFolder,
         program: pauseBinaryPath(),
       });
     },

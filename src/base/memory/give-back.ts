@@ -48,7 +48,7 @@ export function giveBackOwn(): void {
 
 /**
  * Has the kernel take back what it can of a cgroup, now and then: names and inodes of files that were looked at
- * count in it, and cgroup v1 does not tell how many. It does so by itself only when all is taken. Whoever asks
+ * count in it, and cgroup v1 does not report how many. It does so by itself only when all is taken. Whoever asks
  * for memory next has it.
  */
 export function giveBackKernels({ cgroup, isV2 }: MemoryLimit): void {

@@ -7,7 +7,7 @@ import { MemoryPool } from "./memory-pool.ts";
 import { type MemoryPressure, watchMemory } from "./memory-pressure.ts";
 import { execBytes, type MemoryShares, ourShares } from "./memory-shares.ts";
 
-/** What is told of the budget. */
+/** What `berth status` and metrics show of the budget. */
 export interface MemoryFacts {
   readonly limitBytes: number;
   /** The cgroup that sets the limit; "" when it is the machine's memory. */

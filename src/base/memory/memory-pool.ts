@@ -12,7 +12,7 @@ export interface MemoryPoolOptions {
   readonly patienceMs?: number;
   /** How many may wait. Default 256. */
   readonly waiting?: number;
-  /** Told of what is given back, before others get it: the memory may be garbage that is yet to be collected. */
+  /** Called with what is given back, before others get it: the memory may be garbage that is yet to be collected. */
   readonly onGivenBack?: (bytes: number) => void;
 }
 

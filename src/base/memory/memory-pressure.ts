@@ -26,7 +26,7 @@ const leastLeft = 1 / 5;
 const mostOfHeap = 0.85;
 /** What is kept for later is given back no more often than this. */
 const giveBackEveryMs = 3_000;
-/** The kernel's figures are read no more often than this. */
+/** The kernel's counters are read no more often than this. */
 const readEveryMs = 100;
 
 export function watchMemory(limit: MemoryLimit): MemoryPressure {

@@ -72,7 +72,7 @@ export function openAt(folder: number, name: Buffer, flags: number, mode = 0): n
 }
 
 /**
- * openat2(2), close-on-exec: `path` may have several names. EXDEV tells that it leads out (`beneath`) or
+ * openat2(2), close-on-exec: `path` may have several names. EXDEV means that it leads out (`beneath`) or
  * into a mount (`noMounts`), ELOOP that it has a link (`noLinks`). "" is the folder itself.
  */
 export function openResolved(
@@ -95,7 +95,7 @@ export function unlinkAt(folder: number, name: Buffer, isFolder: boolean): void 
   checked(rawUnlinkAt(folder, name, isFolder), "unlinkat", shown(name));
 }
 
-/** The same, answering whether it went; `koffi.errno()`, by lastError, tells why not. An error costs more than a call. */
+/** The same, answering whether it went; `koffi.errno()`, by lastError, says why not. An error costs more than a call. */
 export function couldUnlinkAt(folder: number, name: Buffer, isFolder: boolean): boolean {
   return rawUnlinkAt(folder, name, isFolder) === 0;
 }
@@ -197,7 +197,7 @@ function second(name: Buffer): Buffer {
   return terminate(name, secondName);
 }
 
-/** A file tells its names apart by a NUL: one inside would name another file. */
+/** The names in a file are separated by a NUL: one inside would name another file. */
 function terminate(name: Buffer, into: Buffer): Buffer {
   if (name.length >= into.length) throw new SystemError("open", errnos.nameTooLong, shown(name));
   if (name.includes(0)) throw new SystemError("open", errnos.invalid, shown(name));

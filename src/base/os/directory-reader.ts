@@ -8,7 +8,7 @@ const cLseek = libc("int64_t lseek(int fd, int64_t offset, int whence)");
 const chunkBytes = 16 * 1024;
 const none = -1;
 
-/** The kind of an entry, where the file system tells it (DT_…). */
+/** The kind of an entry, where the file system reports it (DT_…). */
 export const EntryType = { unknown: 0, folder: 4, regular: 8, link: 10 } as const;
 
 export interface DirectoryEntry {

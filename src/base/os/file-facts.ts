@@ -29,7 +29,7 @@ export const FileType = {
 /** Bits of `attributes` (STATX_ATTR_…). */
 export const FileAttribute = { immutable: 0x10, appendOnly: 0x20, mountRoot: 0x2000 } as const;
 
-/** What statx tells of a file itself, not of what a link points to. */
+/** What statx reports of a file itself, not of what a link points to. */
 export interface FileFacts {
   /** Type and permission bits. */
   readonly mode: number;
@@ -51,7 +51,7 @@ export interface FileFacts {
   readonly deviceMinor: number;
   readonly accessed: FileTime;
   readonly modified: FileTime;
-  /** Of the mount it is in; 0 where the kernel does not tell. */
+  /** Of the mount it is in; 0 where the kernel does not report it. */
   readonly mountId: number;
 }
 

@@ -9,10 +9,10 @@ import { type MountSpec, mountSpec, unmount } from "./mount.ts";
 import { holdUserNamespace } from "./user-namespace.ts";
 
 export interface MappedMountOptions {
-  /** The pause program, which holds the user namespace that a mapping is told by. */
+  /** The pause program, which holds the user namespace that a mapping is made from. */
   readonly program: string;
   /** A folder for mount points that are there for a moment; made when missing. */
-  readonly rooms: string;
+  readonly scratchFolder: string;
 }
 
 /** The options by which a mount asks for its owners to be mapped, as containerd's snapshotters write them. */
@@ -45,23 +45,23 @@ export function withoutMapping<M extends MountSpec>(mount: M): M {
 export async function mountMapped(
   mount: MountSpec,
   root: string,
-  { program, rooms }: MappedMountOptions,
+  { program, scratchFolder }: MappedMountOptions,
 ): Promise<void> {
   const ids = mappingOf(mount);
   const uids = parseMappings(ids?.uidmap ?? "");
   const gids = parseMappings(ids?.gidmap ?? "");
   const plain = withoutMapping(mount);
   await using held = await holdUserNamespace({ program, uids, gids, network: false });
-  await mkdir(rooms, { recursive: true, mode: 0o700 });
-  const room = await mkdtemp(path.join(rooms, "layers-"));
+  await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
+  const scratch = await mkdtemp(path.join(scratchFolder, "layers-"));
   const namespace = openSync(`/proc/${held.pid}/ns/user`, "r");
   try {
-    // From here to the end nothing waits: the mount in the room is never there for anybody else.
-    if (mount.type === "overlay") mountOverlay(plain, root, namespace, room);
+    // From here to the end nothing waits: nobody else ever sees the mount in the scratch folder.
+    if (mount.type === "overlay") mountOverlay(plain, root, namespace, scratch);
     else mountBind(plain, root, namespace);
   } finally {
     closeSync(namespace);
-    await rmdir(room);
+    await rmdir(scratch);
   }
 }
 
@@ -77,18 +77,23 @@ function mountBind(mount: MountSpec, root: string, userNamespace: number): void 
 }
 
 /** One mapped mount of the folder that holds all layers will do: overlayfs takes folders below it. */
-function mountOverlay(mount: MountSpec, root: string, userNamespace: number, room: string): void {
+function mountOverlay(
+  mount: MountSpec,
+  root: string,
+  userNamespace: number,
+  scratch: string,
+): void {
   const lowers = valueOf(mount, "lowerdir=").split(":");
   const base = commonFolder(lowers);
-  bind({ source: base, target: room, userNamespace, readOnly: true, recursive: false });
+  bind({ source: base, target: scratch, userNamespace, readOnly: true, recursive: false });
   try {
-    const moved = lowers.map((lower) => path.join(room, path.relative(base, lower)));
+    const moved = lowers.map((lower) => path.join(scratch, path.relative(base, lower)));
     const options = mount.options.map((option) =>
       option.startsWith("lowerdir=") ? `lowerdir=${moved.join(":")}` : option,
     );
     mountSpec({ ...mount, options }, root);
   } finally {
-    unmount(room, { lazy: true });
+    unmount(scratch, { lazy: true });
   }
 }
 

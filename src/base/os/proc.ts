@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { sleep } from "../timers.ts";
 
-/** A process, told apart from a later one with the same pid by its start time (clock ticks since boot). */
+/** A process, distinguished from a later one with the same pid by its start time (clock ticks since boot). */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: string;
@@ -15,7 +15,7 @@ export interface NamedProcess extends ProcessIdentity {
 }
 
 /**
- * The identity of a live process; undefined when it is gone or a zombie. `kill(pid, 0)` cannot tell:
+ * The identity of a live process; undefined when it is gone or a zombie. `kill(pid, 0)` does not show that:
  * it succeeds for zombies, which stay where nobody reaps.
  */
 export function identify(pid: number): NamedProcess | undefined {

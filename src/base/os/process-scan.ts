@@ -10,7 +10,7 @@ const maxScanMs = 5_000;
 const maxArgumentBytes = 4096;
 const maxReadMs = 1_000;
 
-/** Which link of /proc/PID tells a process of ours: its working folder, or its standard input. */
+/** Which link of /proc/PID shows that a process is ours: its working folder, or its standard input. */
 export type ProcessLink = "cwd" | "fd/0";
 
 export interface LinkedProcess {

@@ -9,7 +9,7 @@ const cWaitpid = libc("int waitpid(int pid, void *status, int options)");
 const noHang = 1;
 /** Signals reach only the main thread; elsewhere, and for a signal that got lost, we look. */
 const lookAgainMs = isMainThread ? 1_000 : 5;
-/** The same where nobody waits: shims, whose end their connection tells. */
+/** The same where nobody waits: shims, whose end shows at their connection. */
 const lookAgainIdleMs = isMainThread ? 30_000 : 5;
 
 /** How a process ended: one of the two is set; none when somebody else reaped it. */
@@ -37,7 +37,7 @@ export function reap(pid: number, options: { readonly keepsAlive: boolean }): Pr
   children.set(pid, { keepsAlive: options.keepsAlive, settle: resolve });
   const wasListening = isListening;
   listen();
-  // It may have ended already, and told nobody.
+  // It may have ended already, without an event.
   if (isMainThread && !wasListening) look();
   return promise;
 }

@@ -30,11 +30,11 @@ export async function unmapUpper<M extends MountSpec>(
       lent.push(mount);
       continue;
     }
-    const room = undo.use(await openUpper(upper.slice(upperKey.length), ids, options));
+    const bound = undo.use(await openUpper(upper.slice(upperKey.length), ids, options));
     const plain = withoutMapping(mount);
     lent.push({
       ...plain,
-      options: plain.options.map((it) => (it === upper ? `${upperKey}${room.folder}` : it)),
+      options: plain.options.map((it) => (it === upper ? `${upperKey}${bound.folder}` : it)),
     });
   }
   const owned = undo.move();
@@ -46,13 +46,13 @@ const upperKey = "upperdir=";
 async function openUpper(
   upper: string,
   { uidmap, gidmap }: { readonly uidmap: string; readonly gidmap: string },
-  { program, rooms }: MappedMountOptions,
+  { program, scratchFolder }: MappedMountOptions,
 ): Promise<AsyncDisposable & { readonly folder: string }> {
   const uids = parseMappings(uidmap).map(inverse);
   const gids = parseMappings(gidmap).map(inverse);
   await using held = await holdUserNamespace({ program, uids, gids, network: false });
-  await mkdir(rooms, { recursive: true, mode: 0o700 });
-  const folder = await mkdtemp(path.join(rooms, "upper-"));
+  await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
+  const folder = await mkdtemp(path.join(scratchFolder, "upper-"));
   await using undo = new AsyncDisposableStack();
   undo.defer(async () => {
     while (unmount(folder, { lazy: true }));

@@ -56,7 +56,7 @@ export async function stayWith(
   }
   const stuck = Promise.withResolvers<never>();
   if (stdin) {
-    // A terminal's input has no end: a shim that is told of one hangs up, and output is lost.
+    // A terminal's input has no end: a shim whose input is closed hangs up, and output is lost.
     const onEnd = (): void => {
       if (!tty) endInput(process, exit.status, call).catch(stuck.reject);
     };
@@ -98,7 +98,7 @@ function ignoreGone(done: Promise<void>): void {
   });
 }
 
-/** Ends the command with the process's exit status; one that could not be learnt is told, and is 255. */
+/** Ends the command with the process's exit status; when that is not known, an error is printed and the status is 255. */
 export function passOn({ exitCode, error }: ExitStatus, io: CliIo): void {
   if (error) io.error(`berth: the exit status is not known: ${printable(error.message)}\n`);
   if (exitCode !== 0) throw new CommandExit(exitCode);

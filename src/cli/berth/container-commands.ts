@@ -133,7 +133,7 @@ async function run(
       try {
         await removeContainer(session, container, remove);
       } catch (error) {
-        // How its process ended is what the caller wants to know; this is told beside it.
+        // How its process ended is what the caller wants to know; this error is printed besides.
         io.error(`berth: container "${id}" is left: ${printable(toFault(error).message)}\n`);
       }
     });

@@ -63,7 +63,7 @@ async function forward(
     for (const address of flags.bind ?? ["127.0.0.1", "::1"]) {
       const optional = flags.bind === undefined && address === "::1";
       const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-        void join(session, io, podSandboxId, pair.remote, socket, tls); // tells its failures
+        void join(session, io, podSandboxId, pair.remote, socket, tls); // reports its failures
       });
       const bound = await listen(server, address, local, optional);
       if (bound === undefined) continue;

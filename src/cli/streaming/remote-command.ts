@@ -33,7 +33,7 @@ export interface RemoteCommandOptions {
 }
 
 const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
-/** As a shell tells of SIGPIPE. */
+/** As a shell reports SIGPIPE. */
 const brokenPipe = 141;
 const pieceBytes = 32 * 1024;
 const waitingBytes = 1024 * 1024;
@@ -105,7 +105,7 @@ export class RemoteCommand {
     return exitCodeOf(this.#status);
   }
 
-  /** Tells the command its terminal's size. */
+  /** Sends the terminal's size to the command. */
   resize(size: { readonly width: number; readonly height: number }): void {
     const text = JSON.stringify({ Width: size.width, Height: size.height });
     this.#whenOpen(() => this.#send(channels.resize, Buffer.from(text)));
@@ -177,7 +177,7 @@ export class RemoteCommand {
   }
 }
 
-/** The parts of a Kubernetes Status that tell how a command ended. */
+/** The parts of a Kubernetes Status that say how a command ended. */
 interface Status {
   readonly status?: string;
   readonly reason?: string;

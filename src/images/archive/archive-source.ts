@@ -70,7 +70,7 @@ export interface StoreTarget {
   readonly namespace: string;
 }
 
-/** Copies a file of an archive into the content store, and tells what it was. */
+/** Copies a file of an archive into the content store, and answers what it was. */
 export async function storeFile(
   { archive, content, namespace }: StoreTarget,
   name: string,

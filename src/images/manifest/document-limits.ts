@@ -12,7 +12,7 @@ const maxManifests = 5000;
 const maxWords = 20_000;
 /** Media types, platforms. */
 export const maxNameChars = 1024;
-/** What the process is told. exec(2) takes 2 MiB of it by default, and 128 KiB in one piece. */
+/** Arguments and environment of the process. exec(2) takes 2 MiB of it by default, and 128 KiB in one piece. */
 const maxProcessBytes = 256 * 1024;
 /** containerd's limit of a label, name and value together, and ours of all. */
 const maxLabelBytes = 4096;
@@ -41,7 +41,7 @@ export function checkCounts(value: unknown, what: string): void {
   }
 }
 
-/** Refuses a process that is told more than any can take. FAILED_PRECONDITION. */
+/** Refuses arguments and environment that exec(2) would not take. FAILED_PRECONDITION. */
 export function checkProcess(words: readonly string[], what: string): void {
   let bytes = 0;
   for (const word of words) bytes += Buffer.byteLength(word) + 8;

@@ -28,7 +28,7 @@ export class DocumentThread {
   #idle: OneTimer | undefined;
   #asked: Asked | undefined;
 
-  /** `onEnd` is told once it is good for nothing any more: also when it is still about to end. */
+  /** `onEnd` is called once it takes no more work, which may be before it has ended. */
   constructor(onEnd: (thread: DocumentThread) => void) {
     this.#worker.on("message", (answer: DocumentAnswer) => this.#asked?.resolve(answer));
     this.#worker.on("error", () => {

@@ -24,7 +24,7 @@ export function isManifestType(mediaType: string): boolean {
 export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
 
 /**
- * The type of a manifest or index of which its server does not tell: by what it says itself, else by what
+ * The type of a manifest or index that its server does not name: by what it says itself, else by what
  * is in it. Bytes that are neither are taken for a manifest, which its reader refuses.
  */
 export function manifestTypeOf(stated: string, bytes: Buffer): string {

@@ -19,7 +19,7 @@ export interface DownloadOptions {
   /** Too little for this long ends it; 0 for never. */
   readonly progressTimeoutMs: number;
   readonly labels: ImageSource["labels"];
-  /** Told of what arrives. */
+  /** Called for what arrives. */
   readonly onBytes?: (bytes: number) => void;
 }
 

@@ -18,7 +18,7 @@ export interface RegistryHost {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsFiles;
   readonly connectTimeoutMs: number;
-  /** True for a server of another name than the registry's: it is told which one is meant. */
+  /** True for a server of another name than the registry's: requests name the registry in `ns`. */
   readonly isMirror: boolean;
   /** True for the registry itself: by its name, or because its own file says where it is. */
   readonly isOrigin: boolean;

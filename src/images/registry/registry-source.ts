@@ -20,7 +20,7 @@ const patience = {
 export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
-  /** What the registry has told us the reference means, so that we may read it. */
+  /** The digest that the registry answered for the reference: this pull may read it. */
   readonly target: Digest;
 }
 

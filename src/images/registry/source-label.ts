@@ -7,7 +7,7 @@ const prefix = "containerd.io/distribution.source.";
 /** containerd's limit of a label, name and value together. */
 const maxLabelBytes = 4096;
 
-/** True when the labels tell that the blob was read from this repository, by whoever may read it. */
+/** True when the labels say that the blob was read from this repository, by whoever may read it. */
 export function isFrom(labels: Labels, { domain, repository }: Reference): boolean {
   return repositoriesOf(labels, domain).includes(repository);
 }

@@ -37,7 +37,7 @@ export interface DressTask {
   readonly implicitList: string;
 }
 
-/** What the child process is told, a line each. */
+/** The child process's input, a line each. */
 export type ExtractorTask =
   | ({ readonly kind: "extract" } & ExtractTask)
   | ({ readonly kind: "dress" } & DressTask);

@@ -47,7 +47,7 @@ export class SharedFlush {
   }
 
   async #runNext(): Promise<void> {
-    await this.#running?.catch(() => {}); // told to those who waited for it
+    await this.#running?.catch(() => {}); // its callers get the error
     if (this.#writers > 0) await within(this.#quiet.promise, patienceMs);
     this.#running = this.#flush();
     this.#next = undefined;

@@ -115,7 +115,7 @@ export class Unpacker {
     }
   }
 
-  /** All layers side by side; the first failure ends the others, and is told when they have ended. */
+  /** All layers side by side; the first failure ends the others, and is thrown when they have ended. */
   async #allReady(image: ImageLayers, { signal }: Cancellable): Promise<void> {
     const abort = new AbortController();
     const call = { signal: AbortSignal.any([signal, abort.signal]) };
@@ -158,7 +158,7 @@ export class Unpacker {
     await this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
   }
 
-  /** True when the blob is known to hold the layer that the image's config tells of. */
+  /** True when the blob is known to hold the layer that the image's config lists. */
   #isProven({ digest, diffId }: LayerToUnpack): boolean {
     if (digest === diffId) return true;
     const { namespace, content } = this.#options;

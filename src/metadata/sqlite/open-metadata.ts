@@ -15,7 +15,7 @@ export interface OpenMetadataOptions {
   /** The database file; its folder is made when missing. */
   readonly path: string;
   readonly log: Logger;
-  /** Told once when the thread that writes has died: nothing can be stored any more. */
+  /** Called once when the thread that writes has died: nothing can be stored any more. */
   readonly onLost?: (error: RuntimeFault) => void;
 }
 

@@ -12,7 +12,7 @@ const maxBytes = 1024 * 1024;
 
 /**
  * A cgroup file's text; undefined when it is not there, or its cgroup went away. A thousand are read at a time
- * when all pods are looked at: Node's readFile would take 64 KiB for each, since these tell no size.
+ * when all pods are looked at: Node's readFile would take 64 KiB for each, since these report no size.
  */
 export async function readCgroupFile(folder: string, name: string): Promise<string | undefined> {
   try {
@@ -85,7 +85,7 @@ export function parsePressure(text: string | undefined): Pressure | undefined {
   return { some: line("some"), full: line("full") };
 }
 
-/** A share of time, such as 1.50; 0 for what is none, which a figure must not show as NaN. */
+/** A share of time, such as 1.50; 0 for what is none, so that no metric is NaN. */
 function average(text = ""): number {
   return /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : 0;
 }

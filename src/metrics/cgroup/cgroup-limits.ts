@@ -2,7 +2,7 @@
 import { parseLimit, parseNumber, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 
-/** What a cgroup was told, beside the limits that its sample has. undefined: none, or not there. */
+/** The settings of a cgroup that its sample does not have. undefined: none, or not there. */
 export interface CgroupLimits {
   /** In the scale of v1, 1024 being a whole core's weight. */
   readonly cpuShares: bigint | undefined;

@@ -6,7 +6,7 @@ import type { CgroupSample } from "./cgroup-sample.ts";
 import { readCgroupV1 } from "./cgroup-v1.ts";
 import { readCgroupV2 } from "./cgroup-v2.ts";
 
-/** Asked once. A cgroup's folder would tell as well, but may hold any number of others, which its container made. */
+/** Read once, of the host: a cgroup's folder has them too, but may hold any number of cgroups that its container made. */
 let sizesOfHost: Promise<readonly string[]> | undefined;
 
 /**

@@ -8,14 +8,14 @@ export interface TaskMetricValue {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** What of the host decides whether it keeps a figure. */
+/** What decides whether the host keeps a value. */
 export interface MetricHost {
   readonly pressure: boolean;
   readonly hugetlb: boolean;
 }
 
 /**
- * One container_* metric. `/metrics` and CRI both read it from here, so their figures agree: the one
+ * One container_* metric. `/metrics` and CRI both read it from here, so their values agree: the one
  * as a float, the other cut to whole units, which is all its message can carry.
  */
 export interface TaskMetricDefinition {
@@ -37,7 +37,7 @@ const always = (): boolean => true;
 
 type Part = Pick<TaskMetricDefinition, "labels" | "of" | "isKept">;
 
-/** A metric with one value and no labels of its own; no value where the figure is undefined. */
+/** A metric with one value and no labels of its own; none where `pick` answers undefined. */
 export function simple(
   type: "counter" | "gauge",
   name: string,
@@ -59,7 +59,7 @@ export function labelled(
   return { labels: [], of: "container", isKept: always, ...facts, read };
 }
 
-/** As `simple`, of the cgroup's figures. */
+/** As `simple`, of the cgroup's sample. */
 export function ofCgroup(
   type: "counter" | "gauge",
   name: string,

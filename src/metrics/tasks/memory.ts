@@ -69,7 +69,7 @@ function faults(): TaskMetricDefinition {
     ({ cgroup: { memory } }) => {
       if (memory === undefined) return [];
       const kinds = { pgfault: memory.pageFaults, pgmajfault: memory.majorPageFaults };
-      // A container's own figures and those of its hierarchy are one: its cgroup holds all of it.
+      // A container's own values and those of its hierarchy are the same: its cgroup holds all of it.
       return Object.entries(kinds).flatMap(([kind, count]) =>
         ["container", "hierarchy"].map((scope) => ({
           value: Number(count),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { labelled, type TaskMetricDefinition } from "./definition.ts";
 
-const figures = [
+const counters = [
   ["bytes", "bytes", "Bytes"],
   ["packets", "packets", "Packets"],
   ["errors", "errors", "Errors"],
@@ -11,7 +11,7 @@ const figures = [
 /** Traffic of a pod, by interface; a pod in the node's network has none of its own. */
 export function networkMetrics(): TaskMetricDefinition[] {
   return (["receive", "transmit"] as const).flatMap((direction) =>
-    figures.map(([figure, suffix, what]) =>
+    counters.map(([counter, suffix, what]) =>
       labelled(
         {
           type: "counter",
@@ -22,7 +22,7 @@ export function networkMetrics(): TaskMetricDefinition[] {
         },
         ({ interfaces }) =>
           interfaces.map((counters) => ({
-            value: counters[direction][figure],
+            value: counters[direction][counter],
             labels: { interface: counters.name },
           })),
       ),

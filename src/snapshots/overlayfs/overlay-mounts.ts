@@ -47,7 +47,7 @@ function bindMount(source: string, access: "rw" | "ro", mapping: readonly string
 }
 
 // Who mounts may change into the common folder and use short relative names; longer than that the
-// kernel cannot be told, and it is better said here than as EINVAL by a shim.
+// kernel takes no options, and a shim would answer with a mere EINVAL.
 function assertMountable({ base, own, lowers }: OverlayLayout): void {
   const shortest =
     lowers.reduce((sum, lower) => sum + path.relative(base, lower).length + 1, 0) +

@@ -26,15 +26,15 @@ export interface OwnerMappingOptions {
  */
 export async function createOwnerMapping(options: OwnerMappingOptions): Promise<OwnerMapping> {
   const { root, program, trees, log } = options;
-  const rooms = path.join(root, "rooms");
-  await unmountBelow(rooms).catch(() => {}); // what stays mounted is detached when its turn comes
+  const scratchFolder = path.join(root, "rooms");
+  await unmountBelow(scratchFolder).catch(() => {}); // what stays mounted is detached as it is removed
   await trees.sweep(root);
-  await rmdir(rooms).catch(() => trees.remove(rooms));
+  await rmdir(scratchFolder).catch(() => trees.remove(scratchFolder));
   let known: Promise<boolean> | undefined;
   const attempt = async (): Promise<boolean> => {
-    await using room = await openRoom(rooms);
+    await using scratch = await openScratch(scratchFolder);
     try {
-      await mountMapped(await trial(room.folder), room.target, { program, rooms });
+      await mountMapped(await trial(scratch.folder), scratch.target, { program, scratchFolder });
       return true;
     } catch (err) {
       log.warn({ err, root }, "layers cannot be mounted with mapped owners: they are copied");
@@ -44,22 +44,22 @@ export async function createOwnerMapping(options: OwnerMappingOptions): Promise<
   return {
     canMap: () => (known ??= attempt()),
     copy: async (mounts, mappings, call) => {
-      await using room = await openRoom(rooms);
-      for (const mount of mounts) mountSpec(mount, room.target);
-      await giveToMapped(Buffer.from(room.target), mappings, call);
+      await using scratch = await openScratch(scratchFolder);
+      for (const mount of mounts) mountSpec(mount, scratch.target);
+      await giveToMapped(Buffer.from(scratch.target), mappings, call);
     },
   };
 }
 
 /** A folder with a mount point in it. */
-interface Room extends AsyncDisposable {
+interface Scratch extends AsyncDisposable {
   readonly folder: string;
   readonly target: string;
 }
 
-async function openRoom(rooms: string): Promise<Room> {
-  await mkdir(rooms, { recursive: true, mode: 0o700 });
-  const folder = await mkdtemp(path.join(rooms, "room-"));
+async function openScratch(scratchFolder: string): Promise<Scratch> {
+  await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
+  const folder = await mkdtemp(path.join(scratchFolder, "room-"));
   const target = path.join(folder, "target");
   await mkdir(target);
   return {

@@ -88,7 +88,7 @@ export class SpdyPortForward {
     }
     this.#pairs.delete(requestId);
     pair.timer.stop();
-    void this.#forward(data, error); // tells its failures to the client
+    void this.#forward(data, error); // reports its failures to the client
   }
 
   #giveUp(requestId: string, pair: Pair): void {
@@ -127,7 +127,7 @@ export class SpdyPortForward {
   }
 }
 
-/** Clients before Kubernetes 1.0 name no request; theirs are told by their stream numbers, error first. */
+/** Clients before Kubernetes 1.0 name no request; theirs are known by their stream numbers, error first. */
 function requestIdOf(stream: SpdyStream, kind: "data" | "error"): string {
   const given = stream.headers.get("requestid") ?? "";
   if (given !== "") return given;

@@ -73,7 +73,7 @@ export class SpdyStream extends Duplex {
     this.#flow();
   }
 
-  // _read comes only once more is wanted than Node's list holds, so it cannot tell when that has been read.
+  // _read comes only once more is wanted than Node's list holds, so it does not show when that has been read.
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
     if (this.#pushedCost > 0) this.#settle();

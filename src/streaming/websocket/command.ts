@@ -28,7 +28,7 @@ export class WebSocketCommandConnection implements CommandConnection {
     if (selection.tty) {
       socket.channel(numbers.resize).on("data", (bytes: Buffer) => this.#sizes.push(bytes));
     }
-    // Tells the client that the connection stands; it waits for that.
+    // The client waits for this: it shows that the connection stands.
     const lowest = selection.stdout ? "stdout" : selection.stderr ? "stderr" : "error";
     socket.send(numbers[lowest], Buffer.alloc(0));
   }

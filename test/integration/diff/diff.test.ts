@@ -34,19 +34,19 @@ async function bench(t: TestContext, make: Make) {
     await rm(folder, { recursive: true, force: true });
   });
   const { content, snapshots, leases, garbage } = await makeStores(folder, { make });
-  const rooms = path.join(folder, "rooms");
+  const scratchFolder = path.join(folder, "rooms");
   const service = createDiffService({
     content,
     leases,
     garbage,
-    rooms,
+    scratchFolder,
     program: pauseBinaryPath(),
   });
   return {
     folder,
     content,
     snapshots,
-    rooms,
+    scratchFolder,
     client: inProcessClient("containerd.services.diff.v1.Diff", service),
     inside: async (mounts: readonly TypesMount[], script: string): Promise<string> => {
       const root = path.join(folder, "root");
@@ -113,7 +113,7 @@ for (const make of [createOverlaySnapshotter, createNativeSnapshotter]) {
       assert.equal(await b.inside(again, listing), await b.inside(right, listing));
       const none = await b.client.Diff({ left: again, right, mediaType: layerType }, on);
       assert.equal(none.diff?.size, 1024n, "no difference is an empty archive");
-      assert.deepEqual(readdirSync(b.rooms), []);
+      assert.deepEqual(readdirSync(b.scratchFolder), []);
     });
   }
 }
@@ -154,5 +154,5 @@ test("Apply and Diff refuse what they do not know, and leave nothing mounted", {
   });
   const bad = [{ type: "nosuchfs", source: "none", target: "", options: [] }];
   await assert.rejects(b.client.Diff({ left: mounts, right: bad }, on));
-  assert.deepEqual(readdirSync(b.rooms), []);
+  assert.deepEqual(readdirSync(b.scratchFolder), []);
 });

@@ -52,8 +52,8 @@ test("a layer moves from one user namespace to another", { skip }, async () => {
   const [mount] = await snapshotter.prepare("k8s.io", "first", "image", forIds(300_000));
   assert.ok(mount);
   const target = await home.folder("target");
-  const rooms = path.join(home.path, "rooms");
-  await mountMapped(mount, target, { program, rooms });
+  const scratchFolder = path.join(home.path, "rooms");
+  await mountMapped(mount, target, { program, scratchFolder });
   try {
     await writeFile(path.join(target, "home/made"), "x");
     await chown(path.join(target, "home/made"), 301_000, 301_000);
@@ -63,7 +63,7 @@ test("a layer moves from one user namespace to another", { skip }, async () => {
     unmount(target);
   }
 
-  const archives = createLayerArchives(snapshotter, { program, rooms });
+  const archives = createLayerArchives(snapshotter, { program, scratchFolder });
   const file = path.join(home.path, "layer.tar");
   await archives.pack("first", file, call);
   const listing = await must("tar", ["--numeric-owner", "-tvf", file]);

@@ -50,7 +50,7 @@ async function setUp(t: TestContext, canMap: boolean) {
     owners: { ...owners, canMap: () => Promise.resolve(canMap) },
   });
   await makeLayer(snapshotter);
-  return { snapshotter, target, rooms: path.join(home.path, "rooms") };
+  return { snapshotter, target, scratchFolder: path.join(home.path, "rooms") };
 }
 
 async function makeLayer(snapshotter: FolderSnapshotter): Promise<void> {
@@ -104,20 +104,20 @@ async function assertMapped(folder: string): Promise<void> {
 }
 
 test("a snapshot for a user namespace shows mapped owners by its mounts", { skip }, async (t) => {
-  const { snapshotter, target, rooms } = await setUp(t, true);
+  const { snapshotter, target, scratchFolder } = await setUp(t, true);
   const [mount] = await snapshotter.prepare("n", "mine", "image", options);
   assert.ok(mount && isMapped(mount));
-  await mountMapped(mount, target, { program, rooms });
+  await mountMapped(mount, target, { program, scratchFolder });
   await assertMapped(target);
   await writeFile(path.join(target, "folder/roots"), "y");
   await assertMapped(target);
 });
 
 test("a view for a user namespace shows mapped owners too", { skip }, async (t) => {
-  const { snapshotter, target, rooms } = await setUp(t, true);
+  const { snapshotter, target, scratchFolder } = await setUp(t, true);
   const [mount] = await snapshotter.view("n", "mine", "image", options);
   assert.ok(mount && isMapped(mount));
-  await mountMapped(mount, target, { program, rooms });
+  await mountMapped(mount, target, { program, scratchFolder });
   await assertMapped(target);
   await assert.rejects(writeFile(path.join(target, "new"), ""), { code: "EROFS" });
 });

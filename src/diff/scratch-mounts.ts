@@ -7,15 +7,15 @@ import { unmountBelow } from "../base/os/mount-table.ts";
 import type { TypesMount } from "../gen/types.gen.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 
-/** A folder for mount points and files on their way, gone when disposed. */
-export interface MountRoom extends AsyncDisposable {
+/** A folder for mount points and temporary files. Disposing unmounts and removes all of it. */
+export interface ScratchMounts extends AsyncDisposable {
   readonly folder: string;
   /** Mounts the mounts on a folder of that name, files with the owners they have on the disk, and answers its path. */
   mount(name: string, mounts: readonly TypesMount[]): Promise<string>;
 }
 
-/** Opens a room below `base`, which is made when it is missing. */
-export async function openMountRoom(base: string): Promise<MountRoom> {
+/** Makes one below `base`, which is made when it is missing. */
+export async function openScratchMounts(base: string): Promise<ScratchMounts> {
   await mkdir(base, { recursive: true, mode: 0o700 });
   const folder = await mkdtemp(path.join(base, "room-"));
   const points: { readonly at: string; count: number }[] = [];
@@ -42,8 +42,8 @@ export async function openMountRoom(base: string): Promise<MountRoom> {
   };
 }
 
-/** Has rooms go that a crash has left. Call it before any is opened. Never rejects. */
-export async function clearMountRooms(base: string, trees: RemovesTrees): Promise<void> {
-  await unmountBelow(base).catch(() => {}); // what stays mounted is detached when its turn comes
+/** Removes what a crash has left below `base`. Call it before any is opened. Never rejects. */
+export async function clearScratchMounts(base: string, trees: RemovesTrees): Promise<void> {
+  await unmountBelow(base).catch(() => {}); // what stays mounted is detached as it is removed
   await rmdir(base).catch(() => trees.remove(base));
 }
