@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ContainerEvents, type LifeEvent } from "./events/container-events.ts";
+import { ContainerEvents } from "./events/container-events.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
 import { LiveContainer } from "./live/live-container.ts";
 import { LiveSandbox } from "./live/live-sandbox.ts";
@@ -35,9 +35,8 @@ export interface CriParts extends RuntimeServicePorts {
   readonly streaming: StreamingServerHolder;
   /** Fires when the daemon stops; joined operations and exit monitors run under it, not under a request. */
   readonly lifetime: AbortSignal;
+  /** Where each step in a life is reported. */
   readonly events: ContainerEvents;
-  /** Reports a step in a life; `last` is the sandbox's record when it is gone already. */
-  publish(event: LifeEvent, last?: SandboxRecord): void;
 }
 
 /** Opens the tables and makes the parts; nothing is visible before recovery. */
@@ -56,7 +55,7 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
       sandbox: (id) => sandboxes.get(id),
       containers: (sandboxId) => containersOf(containers, sandboxId),
     },
-    () => hooks.onEventDropped?.(),
+    hooks,
   );
   return {
     ...ports,
@@ -73,9 +72,5 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
     liveContainers: new LiveSet((id) => new LiveContainer(id)),
     operations: new OperationRegistry({ log, hooks, lifetime }),
     streaming: new StreamingServerHolder(),
-    publish: (event, last) => {
-      const published = events.publish(event, last);
-      hooks.onEvent?.(published);
-    },
   };
 }

@@ -14,7 +14,7 @@ export type RemainsNeeds = Pick<
   "client" | "images" | "liveContainers" | "paths" | "remover" | "snapshotter"
 >;
 
-export type RemoveNeeds = StopNeeds & RemainsNeeds & Pick<CriParts, "publish">;
+export type RemoveNeeds = StopNeeds & RemainsNeeds & Pick<CriParts, "events">;
 
 const removeMs = 120_000;
 
@@ -40,7 +40,7 @@ export function removeContainerByForce(
     await op.run("remains", () => removeRemains(parts, id, op));
     await op.run("record", () => containers.delete(id));
     liveContainers.delete(id);
-    parts.publish({ type: "deleted", containerId: id, sandboxId });
+    parts.events.publish({ type: "deleted", containerId: id, sandboxId });
   });
 }
 

@@ -14,7 +14,7 @@ import { becomeExited } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
 
-type WatchNeeds = Pick<CriParts, "lifetime" | "log" | "publish">;
+type WatchNeeds = Pick<CriParts, "lifetime" | "log" | "events">;
 export type WatchContainerNeeds = WatchNeeds &
   Pick<CriParts, "containers" | "hooks" | "liveContainers">;
 export type WatchSandboxNeeds = WatchNeeds & Pick<CriParts, "liveSandboxes" | "sandboxes">;
@@ -55,7 +55,7 @@ export function watchSandbox(parts: WatchSandboxNeeds, id: string, watched: Watc
     await record(parts.sandboxes, id, (sandbox) =>
       becomeNotReady(sandbox, `its task has ended with exit code ${exitCode}`),
     );
-    parts.publish({ type: "stopped", containerId: id, sandboxId: id });
+    parts.events.publish({ type: "stopped", containerId: id, sandboxId: id });
   });
 }
 
@@ -92,7 +92,7 @@ async function untilStopped(
 }
 
 async function recordContainerExit(
-  parts: Pick<CriParts, "containers" | "hooks" | "lifetime" | "log" | "publish">,
+  parts: Pick<CriParts, "containers" | "hooks" | "lifetime" | "log" | "events">,
   id: string,
   { status, oom }: { readonly status: ExitStatus; readonly oom: OomWatch },
   live: LiveContainer,
@@ -102,7 +102,7 @@ async function recordContainerExit(
   const [kills] = await Promise.all([oomKills(parts, id, oom, status), drainLog(parts, id, live)]);
   const exit = exitFacts(status, kills);
   await record(parts.containers, id, (current) => becomeExited(current, exit));
-  parts.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
+  parts.events.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
   if (exit.reason === oomKilled) parts.hooks?.onOomKill?.();
   parts.log.info(
     { container: id, exitCode: exit.exitCode, reason: exit.reason },

@@ -4,13 +4,15 @@ import { nowNanos } from "../../base/now.ts";
 import type { ContainerEventResponseInit, ContainerEventType } from "../../gen/cri.gen.ts";
 import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
-import type { ContainerEvent } from "../ports.ts";
+import type { ContainerEvent, RuntimeServiceHooks } from "../ports.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { EventStream } from "./event-stream.ts";
 
 /** A step in a life, before it has its time. */
 export type LifeEvent = Omit<ContainerEvent, "atNanos">;
+
+type EventHooks = Pick<RuntimeServiceHooks, "onEvent" | "onEventDropped">;
 
 const types: Readonly<Record<ContainerEvent["type"], ContainerEventType>> = {
   created: "CONTAINER_CREATED_EVENT",
@@ -32,21 +34,23 @@ export interface PodLookup {
 export class ContainerEvents {
   readonly #stream: EventStream<ContainerEventResponseInit>;
   readonly #lookup: PodLookup;
+  readonly #hooks: EventHooks;
   #lastNanos = 0n;
 
-  constructor(lookup: PodLookup, onDrop?: () => void) {
+  constructor(lookup: PodLookup, hooks: EventHooks) {
     this.#lookup = lookup;
-    this.#stream = new EventStream(onDrop);
+    this.#hooks = hooks;
+    this.#stream = new EventStream(() => hooks.onEventDropped?.());
   }
 
   /**
-   * Tells the readers, with the pod as it is now, and answers the event. `last` is the sandbox's
-   * record where it is gone already: a kubelet ignores events without a pod.
+   * Reports a step to the readers, with the pod as it is now. `last` is the sandbox's record where it is
+   * gone already: a kubelet ignores events without a pod.
    */
-  publish(event: LifeEvent, last?: SandboxRecord): ContainerEvent {
+  publish(event: LifeEvent, last?: SandboxRecord): void {
     const atNanos = this.#tick();
     if (this.#stream.hasReaders) this.#stream.publish(this.#response(event, atNanos, last));
-    return { ...event, atNanos };
+    this.#hooks.onEvent?.({ ...event, atNanos });
   }
 
   subscribe(call: Cancellable): AsyncIterable<ContainerEventResponseInit> {

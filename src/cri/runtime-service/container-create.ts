@@ -25,16 +25,15 @@ import { containerRecordInit } from "../container/oci-container.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import { imageVolumePath, type VolumeNeeds } from "../sandbox/image-volumes.ts";
-import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
-import { podMappings } from "../sandbox/pod-mappings.ts";
+import { type HandlerNeeds, podHandler, podMappings } from "../sandbox/pod-handler.ts";
 import { type ReadyNeeds, type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
+import { newObjectId } from "../store/record-store.ts";
 import { netnsPathOf } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
 import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
@@ -46,7 +45,7 @@ type Needs = CheckpointSourceNeeds &
   ReadyNeeds &
   VolumeNeeds &
   Pick<CriParts, "client" | "config" | "containers" | "hostFacts" | "images" | "layerArchives"> &
-  Pick<CriParts, "liveContainers" | "operations" | "paths" | "publish" | "remover" | "review"> &
+  Pick<CriParts, "liveContainers" | "operations" | "paths" | "events" | "remover" | "review"> &
   Pick<CriParts, "snapshotter" | "specs">;
 
 /** The kubelet gives CreateContainer two minutes. */
@@ -139,7 +138,7 @@ async function make(parts: Needs, op: Operation, request: Request): Promise<stri
   parts.liveContainers.of(id).keep(container);
   parts.containers.show(record);
   op.keep();
-  parts.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
+  parts.events.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
   return id;
 }
 

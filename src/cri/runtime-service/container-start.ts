@@ -14,8 +14,7 @@ import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
-import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
-import { podMappings } from "../sandbox/pod-mappings.ts";
+import { type HandlerNeeds, podHandler, podMappings } from "../sandbox/pod-handler.ts";
 import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
 import {
   becomeExited,
@@ -31,7 +30,7 @@ type Needs = WatchContainerNeeds &
   HandlerNeeds &
   ReadyNeeds &
   Pick<CriParts, "client" | "containers" | "lifetime" | "liveContainers" | "log" | "logs"> &
-  Pick<CriParts, "oom" | "operations" | "publish" | "sandboxes" | "snapshotter">;
+  Pick<CriParts, "oom" | "operations" | "events" | "sandboxes" | "snapshotter">;
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */
@@ -90,7 +89,7 @@ async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Pr
   parts.containers.show(running);
   op.keep();
   watchContainer(parts, id, { task, exit, oom });
-  parts.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
+  parts.events.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
 }
 
 async function createTask(parts: Needs, op: Operation, record: ContainerRecord): Promise<Watched> {
@@ -143,7 +142,7 @@ function taskOptions(
 }
 
 async function recordFailure(
-  parts: Pick<Needs, "containers" | "log" | "publish">,
+  parts: Pick<Needs, "containers" | "log" | "events">,
   record: ContainerRecord,
   error: unknown,
 ): Promise<void> {
@@ -160,5 +159,5 @@ async function recordFailure(
   } catch (failure) {
     parts.log.error({ err: failure, container: record.id }, "failed start not recorded");
   }
-  parts.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
+  parts.events.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
 }

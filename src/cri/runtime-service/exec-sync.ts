@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cancellable } from "../../base/cancellable.ts";
 import { type Deadline, deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { unlessAborted } from "../../base/waits.ts";
@@ -49,13 +48,12 @@ export function execSync(parts: Needs): Verb<"ExecSync"> {
     const output = kept.use(parts.capture.create(cri.execSyncOutputLimitBytes));
     const spec = { ...(await processOf(parts, id, call)), args: request.cmd };
     const execId = newExecId(id);
-    const timeoutMs = timeoutOf(request);
-    using limit = timeLimit(request, timeoutMs, call.signal);
+    using limit = timeLimit(request, call.signal);
     const process = await op.run("exec", () =>
       task.exec(execId, { ...spec, terminal: false }, output.io, limit),
     );
     try {
-      const status = await runToEnd(parts, op, process, timeoutMs, limit);
+      const status = await runToEnd(parts, op, process, limit);
       await op.run("drain", () => drain(process, cri.execSyncDrainTimeoutMs));
       const cutShort = output.cutShort(`output of the command in container "${id}"`);
       if (cutShort) throw cutShort;
@@ -68,21 +66,16 @@ export function execSync(parts: Needs): Verb<"ExecSync"> {
   };
 }
 
-function timeoutOf({ timeout }: ExecSyncRequest): number {
-  return timeout === 0n ? Number.POSITIVE_INFINITY : Number(timeout) * 1000;
-}
+type TimeLimit = Deadline & { readonly ms: number };
 
 /** Of all together: a command that cannot be started in time has timed out as well. */
-function timeLimit(
-  { cmd, timeout }: ExecSyncRequest,
-  timeoutMs: number,
-  caller: AbortSignal,
-): Deadline {
+function timeLimit({ cmd, timeout }: ExecSyncRequest, caller: AbortSignal): TimeLimit {
+  const ms = timeout === 0n ? Number.POSITIVE_INFINITY : Number(timeout) * 1000;
   const fired = fault(
     "DEADLINE_EXCEEDED",
     `command "${cmd.join(" ")}" timed out after ${timeout}s`,
   );
-  return deadline(timeoutMs, fired, caller);
+  return Object.assign(deadline(ms, fired, caller), { ms });
 }
 
 function refuseUnlessSensible({ cmd, timeout }: ExecSyncRequest): void {
@@ -95,13 +88,12 @@ async function runToEnd(
   parts: EndExecNeeds & Pick<Needs, "lifetime">,
   op: Claim,
   process: Process,
-  timeoutMs: number,
-  limit: Cancellable,
+  limit: TimeLimit,
 ): Promise<ExitStatus> {
   const exit = await process.wait({ signal: parts.lifetime });
   try {
     await op.run("start", () => process.start(limit));
-    return await op.run("run", () => unlessAborted(exit.status, limit.signal), timeoutMs);
+    return await op.run("run", () => unlessAborted(exit.status, limit.signal), limit.ms);
   } catch (error) {
     if (limit.signal.aborted) await killExec(parts, process, exit.status);
     throw error;

@@ -57,7 +57,7 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
   const last = sandboxes.get(id);
   await op.run("record", () => sandboxes.delete(id));
   parts.liveSandboxes.delete(id);
-  parts.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
+  parts.events.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
 }
 
 /** Refuses to go on while the network is not down, but not for ever. */

@@ -10,18 +10,17 @@ import { type Watched, type WatchSandboxNeeds, watchSandbox } from "../container
 import { containerRecordInit } from "../container/oci-container.ts";
 import { handlerFor, type PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
-import { newObjectId } from "../lifecycle/object-id.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";
 import type { CriParts } from "../parts.ts";
-import type { HandlerNeeds } from "../sandbox/pod-handler.ts";
-import { podMappings } from "../sandbox/pod-mappings.ts";
+import { type HandlerNeeds, podMappings } from "../sandbox/pod-handler.ts";
 import { assertReachable } from "../sandbox/reachable.ts";
 import {
   makeSandboxFiles,
   type RemoveFilesNeeds,
   removeSandboxFiles,
 } from "../sandbox/sandbox-files.ts";
+import { newObjectId } from "../store/record-store.ts";
 import {
   netnsPathOf,
   networkRequest,
@@ -113,8 +112,8 @@ async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<strin
   parts.sandboxes.show(ready);
   op.keep();
   watchSandbox(parts, id, watched);
-  parts.publish({ type: "created", containerId: id, sandboxId: id });
-  parts.publish({ type: "started", containerId: id, sandboxId: id });
+  parts.events.publish({ type: "created", containerId: id, sandboxId: id });
+  parts.events.publish({ type: "started", containerId: id, sandboxId: id });
   return id;
 }
 

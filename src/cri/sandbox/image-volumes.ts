@@ -16,8 +16,7 @@ import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { absentAsUndefined } from "../task/purge-task.ts";
-import type { HandlerNeeds } from "./pod-handler.ts";
-import { podMappings } from "./pod-mappings.ts";
+import { type HandlerNeeds, podMappings } from "./pod-handler.ts";
 
 export type RemoveVolumesNeeds = Pick<CriParts, "hostMounts" | "images" | "paths" | "snapshotter">;
 export type VolumeNeeds = HandlerNeeds &

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
 import { handlerFor, type PodHandler } from "../handlers.ts";
+import { type UserMappings, userMappings } from "../oci-spec/user-namespace.ts";
 import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 
@@ -31,4 +32,16 @@ export function podHandler(
 /** That of a container's pod; the default one where the pod is gone. */
 export function handlerOfPod(parts: HandlerOfPodNeeds, sandboxId: string): PodHandler {
   return podHandler(parts, parts.sandboxes.get(sandboxId) ?? { runtimeHandler: "" });
+}
+
+/**
+ * The ids of a pod's user namespace; undefined for a pod in the host's. INVALID_ARGUMENT or
+ * FAILED_PRECONDITION for what cannot be: the first who asks is the pod's start.
+ */
+export function podMappings(
+  parts: HandlerNeeds,
+  pod: Pick<SandboxRecord, "config" | "handler" | "runtimeHandler">,
+): UserMappings | undefined {
+  const options = pod.config.linux?.securityContext?.namespaceOptions?.usernsOptions;
+  return userMappings(options, podHandler(parts, pod).features);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
 import { fault } from "../../base/errors.ts";
 import { KeyedMutex } from "../../base/keyed-mutex.ts";
 import type { RecordTable } from "../../metadata/ports.ts";
@@ -7,6 +8,11 @@ import type { RecordTable } from "../../metadata/ports.ts";
 export interface NamedRecord {
   readonly id: string;
   readonly name: string;
+}
+
+/** A new id of a sandbox or container: 64 hexadecimal digits. */
+export function newObjectId(): string {
+  return randomBytes(32).toString("hex");
 }
 
 /**
