@@ -58,10 +58,8 @@ export interface CreateOptions {
   readonly runtime: string;
   /** Path of the shim binary, overriding the lookup by name; "" for the lookup. */
   readonly runtimePath: string;
-  /** Options of the container's runtime (containerd.runc.v1.Options for runc). */
+  /** The runtime's options (containerd.runc.v1.Options for runc): those of Tasks.Create, else the container's. */
   readonly runtimeOptions: ProtoAny | null;
-  /** Options given with Tasks.Create; they win over runtimeOptions when present. */
-  readonly taskOptions: ProtoAny | null;
   /** The sandbox whose shim shall parent the task; "" for a shim of its own. */
   readonly sandboxId: string;
   /** Directory of a CRIU image to restore from; "" otherwise. */

@@ -130,7 +130,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   ): Promise<RuntimeTask> {
     const key = keyOf(namespace, id);
     if (this.#tasks.has(key) || this.#creating.has(key)) {
-      throw fault("ALREADY_EXISTS", `task "${id}" exists`);
+      throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
     }
     this.#creating.add(key);
     try {
@@ -202,9 +202,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         bundle.remove(),
       ),
     );
-    const runtimeOptions = options.taskOptions ?? options.runtimeOptions;
     const launch = this.#options.shimLaunch?.(options.runtime, options.runtimePath) ?? "auto";
-    const { sandboxId, spec } = options;
+    const { runtimeOptions, sandboxId, spec } = options;
     const facts = { binary, id, sandboxId, spec, options: runtimeOptions };
     const shim = await this.#holdShim(
       { binary, bundle, options: runtimeOptions, isDirect: isDirect(launch, facts) },
@@ -217,7 +216,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       mappedMounts === undefined
         ? options.rootfs
         : await mountMappedRootfs(options.rootfs, bundle.rootfs, mappedMounts);
-    const creation = createInShim(shim, bundle, { ...options, rootfs }, runtimeOptions);
+    const creation = createInShim(shim, bundle, { ...options, rootfs });
     undo.defer(() =>
       attempt({ log: this.#log, task: id, failure: "failed task may have left something" }, () =>
         discardFailedCreate(creation, shim, bundle, this.#deathOf(bundle, binary)),

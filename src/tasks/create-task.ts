@@ -67,8 +67,7 @@ function createOptions(
     io: { stdin, stdout, stderr, terminal },
     runtime: container.runtime?.name ?? "",
     runtimePath: request.runtimePath,
-    runtimeOptions: container.runtime?.options ?? null,
-    taskOptions: request.options,
+    runtimeOptions: request.options ?? container.runtime?.options ?? null,
     sandboxId: container.sandbox,
     checkpointPath,
   };

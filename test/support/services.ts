@@ -83,7 +83,6 @@ export function createOptions(args: readonly string[]): CreateOptions {
     runtime: "io.containerd.runc.v2",
     runtimePath: "",
     runtimeOptions: null,
-    taskOptions: null,
     sandboxId: "",
     checkpointPath: "",
   };

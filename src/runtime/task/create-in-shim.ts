@@ -3,7 +3,6 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { settlesWithin, unlessAborted } from "../../base/waits.ts";
-import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { type DeadTask, endDeadTask } from "../death/dead-task.ts";
 import { clearRuntimeState } from "../death/runtime-state.ts";
@@ -26,12 +25,7 @@ export interface Creation {
   outcome(): Promise<boolean>;
 }
 
-export function createInShim(
-  shim: Shim,
-  bundle: Bundle,
-  options: CreateOptions,
-  runtimeOptions: ProtoAny | null,
-): Creation {
+export function createInShim(shim: Shim, bundle: Bundle, options: CreateOptions): Creation {
   const answer = shim.api.Create(
     {
       id: bundle.id,
@@ -39,7 +33,7 @@ export function createInShim(
       rootfs: [...options.rootfs],
       ...options.io,
       checkpoint: options.checkpointPath,
-      options: runtimeOptions,
+      options: options.runtimeOptions,
     },
     { namespace: bundle.namespace },
   );

@@ -152,7 +152,6 @@ export class Rig implements AsyncDisposable {
       runtime: "io.containerd.runc.v2",
       runtimePath: this.shim,
       runtimeOptions: packAny("containerd.runc.v1.Options", {}),
-      taskOptions: null,
       sandboxId: "",
       checkpointPath: "",
       ...rest,
