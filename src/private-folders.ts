@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, readdir, rename, stat } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, fault } from "./base/errors.ts";
 import type { Logger } from "./base/logger.ts";
-import type { StartConfig } from "./config/reload-decisions.ts";
+import type { StartConfig } from "./config/config.ts";
 
 /** Where bundles are. The root of a pod's user namespace, nobody to the host, must get to its own. */
 const taskFolder = "io.containerd.runtime.v2.task";

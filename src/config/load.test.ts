@@ -98,7 +98,7 @@ test("loadConfig freezes all of it", () => {
 test("renderConfig writes what loads back to the same configuration", () => {
   const file = write({
     "config.toml":
-      'oom_score = -5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[runtime.handlers.gvisor]\ntype = "io.containerd.runsc.v1"\noptions = { a = [1, { b = 1.5 }], "c d" = { e = true } }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
+      '[cni]\nmax_conf_num = 5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[runtime.handlers.gvisor]\ntype = "io.containerd.runsc.v1"\noptions = { a = [1, { b = 1.5 }], "c d" = { e = true } }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
   });
   const { config } = loadConfig({ file });
   for (const comments of [true, false]) {
@@ -187,6 +187,11 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     name: "a bad level",
     text: "[log]\nlevel = 'loud'",
     message: /"log\.level" .*expected one of "trace", .*, got "loud"/,
+  },
+  {
+    name: "a value that a key which is no more never took",
+    text: "[images]\nsnapshotter = 'zfs'",
+    message: /bad value of "images\.snapshotter" .*: expected one of "overlayfs", got "zfs"/,
   },
   {
     name: "a string for a flag",
@@ -300,6 +305,25 @@ test("loadConfig fails when the named file is missing", () => {
     () => loadConfig({ file: path.join(folder, "none.toml") }),
     /cannot read configuration file .*none\.toml: ENOENT/,
   );
+});
+
+test("loadConfig takes a file with a key that is no more, says so, and goes on as without it", () => {
+  const file = write({
+    "config.toml": 'oom_score = -999\n[images]\nsnapshotter = "overlayfs"',
+    "config.d/10.toml": '[images]\nsnapshotter = "overlayfs"\nmax_concurrent_downloads = 5',
+  });
+  const { config, warnings } = loadConfig({ file });
+  assert.deepEqual(config, {
+    ...defaultConfig,
+    images: { ...defaultConfig.images, maxConcurrentDownloads: 5 },
+  });
+  assert.equal(warnings.length, 3);
+  assert.match(warnings[0] ?? "", /^"oom_score" is no key any more .*OOMScoreAdjust \(in /);
+  assert.match(
+    warnings[1] ?? "",
+    /^"images\.snapshotter" is no key any more and can go: .*\(in .*config\.toml\)$/,
+  );
+  assert.match(warnings[2] ?? "", /10\.toml\)$/);
 });
 
 test("loadConfig warns of what is probably not meant", () => {

@@ -7,7 +7,7 @@ import { checkConfig } from "./check-config.ts";
 import type { Config } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { defaultConfig } from "./defaults.ts";
-import { type Fragment, readFragment } from "./schema.ts";
+import { type Fragment, readFragment, retiredIn } from "./schema.ts";
 import { sections } from "./sections.ts";
 
 /** Read when no file is named; it may be missing. */
@@ -55,7 +55,8 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
 
   const config = complete(fragments);
   const originOf = (key: readonly string[]): string => originIn(layers, key);
-  const warnings = checkConfig(config, originOf);
+  const retired = layers.flatMap(({ document, origin }) => retiredIn(document, origin));
+  const warnings = [...retired, ...checkConfig(config, originOf)];
   return { config: deepFreeze(config), warnings, sources, originOf };
 }
 
@@ -129,7 +130,7 @@ function parseToml(text: string, file: string): unknown {
 function complete(fragments: readonly Fragment[]): Config {
   let merged: Fragment = {};
   for (const fragment of fragments) merged = merge(merged, fragment);
-  const full = merge(defaultConfig as unknown as Fragment, merged);
+  const full = merge(defaultConfig, merged);
   const whole = withTableDefaults(full) as unknown as Config;
   const address = own(merged, "grpc", "address") ?? path.join(whole.state, "berthd.sock");
   const cacheDir = own(merged, "cni", "cacheDir") ?? path.join(whole.root, "cni");
@@ -143,12 +144,12 @@ function complete(fragments: readonly Fragment[]): Config {
 /** What a handler's or a plugin's table leaves out. */
 function withTableDefaults(full: Fragment): Fragment {
   const out: Record<string, unknown> = { ...full };
-  for (const { property, tables } of sections) {
+  for (const { key, tables } of sections) {
     if (tables === undefined) continue;
-    const section = out[property] as Fragment;
-    const named = Object.entries(section[tables.property] as Record<string, Fragment>);
+    const section = out[key] as Fragment;
+    const named = Object.entries(section[tables.key] as Record<string, Fragment>);
     const filled = named.map(([name, table]) => [name, { ...tables.defaults, ...table }]);
-    out[property] = { ...section, [tables.property]: Object.fromEntries(filled) };
+    out[key] = { ...section, [tables.key]: Object.fromEntries(filled) };
   }
   return out;
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { defaultConfig } from "./defaults.ts";
-import type { Field } from "./field.ts";
-import { decisionFor } from "./reload-decisions.ts";
 import { tomlValue } from "./render.ts";
-import { sections } from "./sections.ts";
+import { type Field, sections } from "./sections.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -12,7 +9,7 @@ export function renderReference(): string {
   const out = [
     "# Configuration reference",
     "",
-    "<!-- Made by `npm run docs` from src/config/sections.ts and defaults.ts. Do not edit. -->",
+    "<!-- Made by `npm run docs` from src/config/keys. Do not edit. -->",
     "",
     "`berthd` reads `/etc/berthd/config.toml` (or the file given with `--config`), then every",
     "`config.d/*.toml` beside it in lexical order, then its command-line flags. Later values win; tables",
@@ -36,30 +33,19 @@ export function renderReference(): string {
       "",
       section.doc,
     );
-    const table = (
-      section.key === ""
-        ? defaultConfig
-        : (defaultConfig as unknown as Record<string, Table>)[section.property]
-    ) as Table;
-    const at = section.property === "" ? [] : [section.property];
-    out.push("", ...fieldTable(section.fields, table, (field) => [...at, field.property]));
+    out.push("", ...fieldTable(section.fields, section.defaults as Table));
     const { tables } = section;
     if (tables === undefined) continue;
     out.push("", `## [${section.key}.${tables.key}.NAME]`, "", tables.doc);
-    const named = [...at, tables.property];
-    out.push("", ...fieldTable(tables.fields, tables.defaults as Table, () => named));
+    out.push("", ...fieldTable(tables.fields, tables.defaults as Table));
   }
   return `${out.join("\n")}\n`;
 }
 
-function fieldTable(
-  fields: readonly Field[],
-  defaults: Table,
-  pathOf: (field: Field) => readonly string[],
-): string[] {
+function fieldTable(fields: readonly Field[], defaults: Table): string[] {
   const rows = fields.map((field) => {
     const fallback = tomlValue(field.write(defaults[field.property]));
-    const reloads = decisionFor(pathOf(field)) === "reload" ? "yes" : "no";
+    const reloads = field.change === "reload" ? "yes" : "no";
     return `| \`${field.key}\` | ${field.kind} | \`${fallback}\` | ${reloads} | ${field.doc.replaceAll("|", "\\|")} |`;
   });
   return ["| key | value | default | reloads | meaning |", "|---|---|---|---|---|", ...rows];

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "./config.ts";
-import type { Field } from "./field.ts";
 import { tomlValue } from "./render.ts";
-import { type NamedTables, sections } from "./sections.ts";
+import { type Field, type NamedTables, sections } from "./sections.ts";
 
 /** One key in which two configurations differ. A handler or plugin that comes or goes is one change. */
 export interface ConfigChange {
@@ -20,11 +19,11 @@ type Table = Readonly<Record<string, unknown>>;
 /** Every key whose value differs, in the order of the reference. */
 export function diffConfigs(before: Config, after: Config): ConfigChange[] {
   return sections.flatMap((section) => {
-    const from = tableOf(before, section.property);
-    const to = tableOf(after, section.property);
+    const from = tableOf(before, section.key);
+    const to = tableOf(after, section.key);
     const place: Place = {
       key: section.key === "" ? [] : [section.key],
-      path: section.property === "" ? [] : [section.property],
+      path: section.key === "" ? [] : [section.key],
     };
     const { tables } = section;
     return [
@@ -39,9 +38,9 @@ interface Place {
   readonly path: readonly string[];
 }
 
-function tableOf(config: Config, property: string): Table {
+function tableOf(config: Config, key: string): Table {
   const all = config as unknown as Table;
-  return property === "" ? all : (all[property] as Table);
+  return key === "" ? all : (all[key] as Table);
 }
 
 function diffFields(fields: readonly Field[], place: Place, from: Table, to: Table) {
@@ -54,9 +53,9 @@ function diffFields(fields: readonly Field[], place: Place, from: Table, to: Tab
 }
 
 function diffTables(tables: NamedTables, place: Place, from: Table, to: Table): ConfigChange[] {
-  const [old, now] = [from, to].map((table) => table[tables.property] as Record<string, Table>);
+  const [old, now] = [from, to].map((table) => table[tables.key] as Record<string, Table>);
   if (old === undefined || now === undefined) return [];
-  const folder = inside(place, tables.key, tables.property);
+  const folder = inside(place, tables.key, tables.key);
   const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];
   return names.flatMap((name) => {
     const [was, is] = [old[name], now[name]];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from "smol-toml";
 import type { Config } from "./config.ts";
-import type { Field } from "./field.ts";
-import { type NamedTables, sections } from "./sections.ts";
+import { type Field, type NamedTables, sections } from "./sections.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -14,7 +13,7 @@ export function renderConfig(config: Config, options: { readonly comments: boole
   const blocks: string[] = [];
   for (const section of sections) {
     const table = (
-      section.key === "" ? config : (config as unknown as Record<string, Table>)[section.property]
+      section.key === "" ? config : (config as unknown as Record<string, Table>)[section.key]
     ) as Table;
     const lines = section.key === "" ? [] : [`[${section.key}]`];
     if (options.comments && section.key !== "") lines.unshift(...comment(section.doc));
@@ -32,7 +31,7 @@ function renderTables(
   of: Table,
   comments: boolean,
 ): string[] {
-  const named = Object.entries(of[tables.property] as Record<string, Table>);
+  const named = Object.entries(of[tables.key] as Record<string, Table>);
   return named.map(([name, table], index) => {
     const explained = comments && index === 0;
     const lines = explained ? comment(tables.doc) : [];

@@ -2,8 +2,7 @@
 import { z } from "zod";
 import { fault } from "../base/errors.ts";
 import { shortened } from "../base/shortened.ts";
-import type { Field } from "./field.ts";
-import { type NamedTables, sections } from "./sections.ts";
+import { type Field, type NamedTables, sections } from "./sections.ts";
 import { suggestKey } from "./suggest-key.ts";
 
 /** One file's worth of settings: keys by their Config path, absent where the file is silent. */
@@ -14,11 +13,13 @@ export const longestMessage = 4000;
 
 const fileSchema = buildFileSchema();
 
-function objectOf(fields: readonly Field[], more: Record<string, z.ZodType> = {}): z.ZodType {
+type Entry = Pick<Field, "key" | "schema">;
+
+function objectOf(fields: readonly Entry[], more: Record<string, z.ZodType> = {}): z.ZodType {
   return z.strictObject({ ...shapeOf(fields), ...more }, { error: tableWanted });
 }
 
-function shapeOf(fields: readonly Field[]): Record<string, z.ZodType> {
+function shapeOf(fields: readonly Entry[]): Record<string, z.ZodType> {
   return Object.fromEntries(fields.map((field) => [field.key, field.schema.optional()]));
 }
 
@@ -37,12 +38,16 @@ function tablesOf({ noun, fields, rest }: NamedTables): z.ZodType {
 
 function buildFileSchema(): z.ZodType {
   const all: Record<string, z.ZodType> = {};
-  let top: readonly Field[] = [];
-  for (const { key, fields, tables } of sections) {
-    if (key === "") top = fields;
+  let top: readonly Entry[] = [];
+  for (const { key, fields, retired, tables } of sections) {
+    const entries = [
+      ...fields,
+      ...retired.map(({ name, kind }) => ({ key: name, schema: kind.schema })),
+    ];
+    if (key === "") top = entries;
     else {
       const named = tables === undefined ? {} : { [tables.key]: tablesOf(tables) };
-      all[key] = objectOf(fields, named).optional();
+      all[key] = objectOf(entries, named).optional();
     }
   }
   return objectOf(top, all);
@@ -60,6 +65,20 @@ export function readFragment(document: unknown, origin: string): Fragment {
     throw fault("INVALID_ARGUMENT", shortened(lines.join("\n"), longestMessage));
   }
   return rename(result.data as Record<string, unknown>);
+}
+
+/** A warning for each key of a valid document that nothing reads any more. */
+export function retiredIn(document: unknown, origin: string): string[] {
+  const data = document as Readonly<Record<string, object | undefined>>;
+  return sections.flatMap(({ key, retired }) => {
+    const table = key === "" ? data : (data[key] ?? {});
+    return retired
+      .filter(({ name }) => Object.hasOwn(table, name))
+      .map(({ name, instead }) => {
+        const full = key === "" ? name : `${key}.${name}`;
+        return `"${full}" is no key any more and can go: ${instead} (in ${origin})`;
+      });
+  });
 }
 
 function describeIssue(issue: z.core.$ZodIssue, origin: string): string[] {
@@ -84,8 +103,7 @@ function rename(data: Record<string, unknown>): Fragment {
     const from =
       section.key === "" ? data : (data[section.key] as Record<string, unknown> | undefined);
     if (from === undefined) continue;
-    const to =
-      section.key === "" ? out : ((out[section.property] ??= {}) as Record<string, unknown>);
+    const to = section.key === "" ? out : ((out[section.key] ??= {}) as Record<string, unknown>);
     renameFields(from, to, section.fields);
     if (section.tables !== undefined) renameTables(from, to, section.tables);
   }
@@ -95,12 +113,12 @@ function rename(data: Record<string, unknown>): Fragment {
 function renameTables(
   from: Record<string, unknown>,
   to: Record<string, unknown>,
-  { key, property, fields, rest }: NamedTables,
+  { key, fields, rest }: NamedTables,
 ): void {
   const tables = from[key] as Record<string, Record<string, unknown>> | undefined;
   if (tables === undefined) return;
   const own = new Set(fields.map((field) => field.key));
-  to[property] = Object.fromEntries(
+  to[key] = Object.fromEntries(
     Object.entries(tables).map(([name, table]) => {
       const known = renameFields(table, {}, fields);
       const others = Object.entries(table).filter(([one]) => !own.has(one));

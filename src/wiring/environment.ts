@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory/memory-budget.ts";
+import type { StartConfig } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
-import type { StartConfig } from "../config/reload-decisions.ts";
 import type { ReloadHistory } from "../config/reload-history.ts";
 import type { Metrics } from "../metrics/registry.ts";
 import type { GrpcServer } from "../rpc/grpc-server.ts";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access } from "node:fs/promises";
 import path from "node:path";
+import type { StartConfig } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
-import type { StartConfig } from "../config/reload-decisions.ts";
 import { CriPaths } from "../cri/paths.ts";
 import {
   criNamespace,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StartConfig } from "../config/reload-decisions.ts";
+import type { StartConfig } from "../config/config.ts";
 import { definePlugin, pluginUri } from "../plugin/plugin.ts";
 import { LazyStreamingServer } from "../streaming/lazy-streaming-server.ts";
 import type { LimitedStreamingServer } from "../streaming/ports.ts";

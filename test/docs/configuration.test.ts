@@ -20,7 +20,9 @@ for (const { key, fields, tables } of sections) {
     );
   }
 }
-const everyKey = new Set([...keys.values()].flatMap((names) => [...names]));
+/** Those that are no more may be named by themselves: the changelog tells of them. */
+const retired = sections.flatMap((section) => section.retired.map(({ name }) => name));
+const everyKey = new Set([...[...keys.values()].flatMap((names) => [...names]), ...retired]);
 
 /** Words with an underscore that are somebody else's: containerd's, CRI's, CNI's, the kernel's, Rust's. */
 const others = /^(cgroup_parent|oom_score_adj|net_cls|apparmor_parser|berth_\w+)$/;

@@ -85,8 +85,13 @@ const figures: readonly (readonly [
   file: string,
   line: string | RegExp,
 ])[] = [
-  ["README.md", "2 s by default", "src/config/defaults.ts", "execSyncDrainTimeoutMs: 2000"],
-  ["README.md", "`127.0.0.1:9464`", "src/config/defaults.ts", '"127.0.0.1:9464"'],
+  [
+    "README.md",
+    "2 s by default",
+    "src/config/keys/cri.ts",
+    /exec_sync_drain_timeout",\s*kind: duration,\s*default: 2000,/,
+  ],
+  ["README.md", "`127.0.0.1:9464`", "src/config/keys/metrics.ts", '"127.0.0.1:9464"'],
   [
     "docs/troubleshooting.md",
     "older than a minute",
@@ -139,8 +144,8 @@ const figures: readonly (readonly [
   [
     "docs/plugins.md",
     "# of one call of a hook; default 2s",
-    "src/config/defaults.ts",
-    "timeoutMs: 2000",
+    "src/config/keys/plugins.ts",
+    /name: "timeout",\s*kind: duration,\s*default: 2000,/,
   ],
   [
     "docs/architecture.md",

@@ -23,7 +23,7 @@ export const target: FuzzTarget = {
   parses: [
     "src/config/load.ts",
     "src/config/schema.ts",
-    "src/config/field.ts",
+    "src/config/kinds.ts",
     "src/config/quantity.ts",
     "src/config/check-config.ts",
     "src/config/suggest-key.ts",

@@ -53,7 +53,6 @@ async function library(hosts?: string, progressMs = 30_000, folder = "_default")
   return openLibrary(path.join(root, "berth"), {
     registry: { configPath },
     config: {
-      snapshotter: "overlayfs",
       maxConcurrentDownloads: 3,
       pullProgressTimeoutMs: progressMs,
     },

@@ -59,7 +59,6 @@ export async function openLibrary(
     }),
     metadata,
     config: {
-      snapshotter: "overlayfs",
       maxConcurrentDownloads: 3,
       pullProgressTimeoutMs: 30_000,
       ...options.config,

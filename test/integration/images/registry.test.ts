@@ -190,7 +190,7 @@ test("a stalled download is given up", { skip }, async () => {
     return true;
   });
   const { images } = await openLibrary(await home.folder("stalled"), {
-    config: { snapshotter: "overlayfs", maxConcurrentDownloads: 3, pullProgressTimeoutMs: 200 },
+    config: { maxConcurrentDownloads: 3, pullProgressTimeoutMs: 200 },
   });
   await assert.rejects(images.pull(`${registry.host}/a/b`, call()), {
     code: "DEADLINE_EXCEEDED",
