@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ImageChanges } from "./images/image-changes.ts";
+import type { MetricsServer } from "./metrics/http.ts";
 import { type Plugin, type PluginFacts, pluginUri } from "./plugin/plugin.ts";
 import { type CriPlugins, criPlugins } from "./wiring/cri.ts";
 import type { Environment, GrpcService } from "./wiring/environment.ts";
-import { grpcService } from "./wiring/grpc-services.ts";
-import { type MonitorPlugin, monitorPlugin } from "./wiring/monitor.ts";
+import { monitorPlugin } from "./wiring/monitor.ts";
 import { operatorPlugins } from "./wiring/operator-plugins.ts";
-import { type RuntimePlugins, runtimePlugins } from "./wiring/runtime.ts";
+import { runtimePlugins } from "./wiring/runtime.ts";
 import { servicePlugins } from "./wiring/services.ts";
 import { storagePlugins } from "./wiring/storage.ts";
-import { storageFaces, storageServicePlugins } from "./wiring/storage-services.ts";
-import { type StreamingPlugin, streamingPlugin } from "./wiring/streaming.ts";
+import { storageServicePlugins } from "./wiring/storage-services.ts";
+import { type Streaming, streamingPlugin } from "./wiring/streaming.ts";
 
 /** Everything that is built in, and what the daemon itself must reach. */
 export interface Builtins {
@@ -19,9 +19,8 @@ export interface Builtins {
   readonly vital: readonly string[];
   readonly grpc: readonly Plugin<GrpcService>[];
   readonly cri: CriPlugins;
-  readonly runtime: RuntimePlugins;
-  readonly monitor: MonitorPlugin;
-  readonly streaming: StreamingPlugin;
+  readonly monitor: Plugin<MetricsServer>;
+  readonly streaming: Plugin<Streaming>;
 }
 
 /**
@@ -58,33 +57,13 @@ export function builtins(
   const cri = criPlugins(environment, storage, services, operator.chain, imageChanges);
   const streaming = streamingPlugin(environment, cri);
   const monitor = monitorPlugin(environment, storage, runtime, cri);
-  const grpc = [
-    grpcService("tasks", "containerd.services.tasks.v1.Tasks", services.tasks, {
-      endAtShutdown: ["Wait"],
-    }),
-    grpcService("containers", "containerd.services.containers.v1.Containers", services.containers),
-    grpcService("namespaces", "containerd.services.namespaces.v1.Namespaces", services.namespaces),
-    grpcService("events", "containerd.services.events.v1.Events", services.events),
-    grpcService(
-      "introspection",
-      "containerd.services.introspection.v1.Introspection",
-      services.introspection,
-    ),
-    grpcService("version", "containerd.services.version.v1.Version", services.versions),
-    grpcService("healthcheck", "grpc.health.v1.Health", services.health),
-    ...storageFaces(storageServices),
-    grpcService("cri", "runtime.v1.RuntimeService", cri.runtime),
-    grpcService("cri-images", "runtime.v1.ImageService", cri.imageService),
-    grpcService("berth-images", "berth.v1.Images", cri.berthImages),
-    grpcService("berth-operations", "berth.v1.Operations", cri.berthOperations),
-  ];
+  const serving = [services, storageServices, cri];
+  const grpc = serving.flatMap((some) => some.grpc);
   return {
     plugins: [
-      ...Object.values(storage),
-      ...Object.values(runtime),
-      ...Object.values(services),
-      ...Object.values(storageServices),
-      ...Object.values(cri),
+      ...storage.plugins,
+      ...runtime.plugins,
+      ...serving.flatMap((some) => some.plugins),
       streaming,
       monitor,
       ...operator.plugins,
@@ -93,7 +72,6 @@ export function builtins(
     vital: grpc.filter(({ id }) => vitalFaces.has(id)).map(pluginUri),
     grpc,
     cri,
-    runtime,
     monitor,
     streaming,
   };

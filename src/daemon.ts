@@ -163,6 +163,6 @@ async function recoverPods(
 ): Promise<void> {
   const message = "pods are not recovered yet";
   using _slow = tellSlowWork({ log, fields: () => ({}), message });
-  const summary = await registry.get(cri.runtimeService).recover({ signal });
+  const summary = await registry.get(cri.runtime).recover({ signal });
   log.info({ ...summary }, "pods recovered");
 }

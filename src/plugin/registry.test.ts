@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { silentLogger } from "../base/logger.ts";
-import { definePlugin, type Plugin, type PluginFacts } from "./plugin.ts";
+import { type Plugin, type PluginFacts, plugin } from "./plugin.ts";
 import { PluginRegistry } from "./registry.ts";
 
 const { signal } = new AbortController();
@@ -18,11 +18,11 @@ interface Sketch {
 function plugins(sketches: readonly Sketch[], notes: string[]): Plugin<AsyncDisposable>[] {
   return sketches.map(({ uri, requires = [], fails }) => {
     const [type = "", id = ""] = uri.split(".");
-    return definePlugin({
+    return {
       type,
       id,
       requires,
-      init: async () => {
+      start: async () => {
         await Promise.resolve();
         if (fails) throw new Error(fails);
         notes.push(`+${uri}`);
@@ -32,7 +32,7 @@ function plugins(sketches: readonly Sketch[], notes: string[]): Plugin<AsyncDisp
           },
         };
       },
-    });
+    };
   });
 }
 
@@ -201,40 +201,65 @@ test("PluginRegistry goes on while another plugin of the type is to come", async
   assert.deepEqual(notes, ["+store.b", "+service.x"]);
 });
 
-test("PluginRegistry hands over instances, only of what is required", async () => {
+test("PluginRegistry hands over what is required, under the names and types it is required by", async () => {
   const registry = new PluginRegistry(silentLogger);
-  const number = definePlugin({ type: "n", id: "x", requires: [], init: () => 42 });
-  const twice = definePlugin({
+  const number = plugin({ type: "n", id: "x", requires: {}, init: () => 42 });
+  const broken = plugin({
+    type: "n",
+    id: "y",
+    requires: {},
+    init: (): number => {
+      throw new Error("broken");
+    },
+  });
+  const twice = plugin({
     type: "t",
     id: "x",
-    requires: ["n"],
-    init: ({ get, all }) => get(number) * 2 + all("n").size,
+    requires: { one: number, each: { all: [number, broken] } },
+    init: ({ one, each }) => [one * 2, ...each] as const,
   });
-  const sneaky = definePlugin({ type: "s", id: "x", requires: [], init: ({ get }) => get(number) });
-  for (const plugin of [twice, number, sneaky]) registry.register(plugin);
+  const sneaky = plugin({
+    type: "s",
+    id: "x",
+    requires: { one: number },
+    // @ts-expect-error what is not required is not there
+    init: ({ one, each }) => [one, each],
+  });
+  const all: readonly Plugin<unknown>[] = [twice, number, broken, sneaky];
+  for (const one of all) registry.register(one);
   await registry.start({ signal, vital: [] });
-  assert.equal(registry.get(twice), 85);
-  assert.throws(() => registry.get(sneaky), { code: "FAILED_PRECONDITION" });
+  assert.deepEqual(registry.get(twice), [84, ["x", 42]]);
+  assert.deepEqual(registry.get(sneaky), [42, undefined]);
+  assert.deepEqual(
+    registry.list().map(({ id, requires }) => [id, requires]),
+    [
+      ["x", []],
+      ["y", []],
+      ["x", ["n.x", "n"]],
+      ["x", ["n.x"]],
+    ],
+  );
   await registry[Symbol.asyncDispose]();
   assert.throws(() => registry.get(number), { code: "FAILED_PRECONDITION" });
+  assert.equal(registry.find(number), undefined);
 });
 
 /** Hangs in its `init` until `release` is called, or for good. */
 function hanging(uri: string, notes: string[]) {
   const { promise, resolve } = Promise.withResolvers<void>();
   const [type = "", id = ""] = uri.split(".");
-  const plugin = definePlugin({
+  const made = plugin({
     type,
     id,
-    requires: [],
-    init: async ({ signal: own, waitsFor }) => {
+    requires: {},
+    init: async (_, { signal: own, waitsFor }) => {
       waitsFor("a disk");
       own.addEventListener("abort", () => notes.push(`!${uri}`));
       await promise;
       return { [Symbol.dispose]: () => notes.push(`-${uri}`) };
     },
   });
-  return { plugin, release: resolve };
+  return { plugin: made, release: resolve };
 }
 
 const late = {
@@ -245,8 +270,8 @@ const late = {
 test("PluginRegistry goes on without a plugin that does not come up, and stops it when it comes", async () => {
   const notes: string[] = [];
   const registry = new PluginRegistry(silentLogger, { startMs: 20 });
-  const { plugin, release } = hanging("a.x", notes);
-  registry.register(plugin);
+  const { plugin: slow, release } = hanging("a.x", notes);
+  registry.register(slow);
   for (const other of plugins([{ uri: "b.x" }, { uri: "c.x", requires: ["a"] }], notes)) {
     registry.register(other);
   }
@@ -286,10 +311,10 @@ test("PluginRegistry stops the others when one does not stop", async () => {
   const registry = new PluginRegistry(silentLogger, { stopMs: 20 });
   for (const one of plugins([{ uri: "a.x" }], notes)) registry.register(one);
   registry.register(
-    definePlugin({
+    plugin({
       type: "b",
       id: "x",
-      requires: ["a"],
+      requires: {},
       init: () => ({ [Symbol.asyncDispose]: () => new Promise<void>(() => {}) }),
     }),
   );

@@ -10,6 +10,7 @@ import {
   type PluginFacts,
   type PluginState,
   pluginUri,
+  type UpPlugins,
 } from "./plugin.ts";
 import { providersOf, startOrder } from "./start-order.ts";
 
@@ -43,7 +44,7 @@ export interface StartOptions extends Cancellable {
  * The plugins of a daemon: started in the order of what they require, stopped in reverse. A failing
  * `init` fails those that need it and nobody else; it stays visible with its error.
  */
-export class PluginRegistry implements AsyncDisposable {
+export class PluginRegistry implements UpPlugins, AsyncDisposable {
   readonly #log: Logger;
   readonly #limits: PluginLimits;
   #entries: Entry[] = [];
@@ -180,7 +181,7 @@ export class PluginRegistry implements AsyncDisposable {
     const signal = AbortSignal.any([call.signal, late.signal]);
     const fields = () => ({ plugin, waitsFor: entry.waitsFor });
     using _slow = tellSlowWork({ log: this.#log, fields, message: "plugin is not up yet" });
-    const starting = (async () => entry.plugin.init(this.#contextOf(entry, { signal })))();
+    const starting = (async () => entry.plugin.start(this, contextOf(entry, { signal })))();
     if (await this.#settles(starting, limitMs, call)) return await starting;
     const error = call.signal.aborted ? (call.signal.reason as Error) : lateFault(entry, limitMs);
     late.abort(error);
@@ -226,31 +227,15 @@ export class PluginRegistry implements AsyncDisposable {
     }
     return undefined;
   }
+}
 
-  #contextOf(entry: Entry, call: Cancellable): PluginContext {
-    return {
-      signal: call.signal,
-      get: (plugin) => {
-        const uri = pluginUri(plugin);
-        if (!entry.requires.includes(uri) && !entry.requires.includes(plugin.type)) {
-          throw fault(
-            "INTERNAL",
-            `plugin "${pluginUri(entry)}" uses "${uri}" without requiring it`,
-          );
-        }
-        return this.get(plugin);
-      },
-      all: (type) =>
-        new Map(
-          this.#entries
-            .filter((one) => one.type === type && one.state.kind === "up")
-            .map((one) => [one.id, one.instance]),
-        ),
-      waitsFor: (what) => {
-        entry.waitsFor = what;
-      },
-    };
-  }
+function contextOf(entry: Entry, { signal }: Cancellable): PluginContext {
+  return {
+    signal,
+    waitsFor: (what) => {
+      entry.waitsFor = what;
+    },
+  };
 }
 
 function lateFault({ waitsFor, plugin }: Entry, limitMs: number): Error {

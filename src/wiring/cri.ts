@@ -3,6 +3,7 @@ import path from "node:path";
 import { cleanupDeadline } from "../base/cancellable.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
+import type { ReloadPart } from "../config/reload-port.ts";
 import { parseDigest } from "../content/digest.ts";
 import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
@@ -16,17 +17,20 @@ import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
 import { createContainerLogs } from "../logs/container-logs.ts";
+import type { ContainerLogs } from "../logs/ports.ts";
 import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
-import { createPodNetwork } from "../network/cni.ts";
+import type { TaskSamples } from "../metrics/task-samples.ts";
+import { type CniPodNetwork, createPodNetwork } from "../network/cni.ts";
 import { createNetworkNamespaces } from "../network/netns.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
-import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
+import { grpcService, type ServingPlugins } from "./grpc-services.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
 import { createLayerArchives } from "./layer-archives.ts";
 import { watchRuntimeFlaws } from "./runtime-flaws.ts";
@@ -35,34 +39,46 @@ import { createSpecServices } from "./spec-services.ts";
 import { createStatsReaders } from "./stats-readers.ts";
 import type { StoragePlugins } from "./storage.ts";
 
+/** The CRI runtime service, and what others than its callers need of it. */
+export interface CriRuntime extends RuntimeService, AsyncDisposable {
+  readonly samples: TaskSamples;
+  /** What takes up a reload. */
+  readonly reload: readonly ReloadPart[];
+}
+
+export interface CriPlugins extends ServingPlugins {
+  readonly network: Plugin<CniPodNetwork>;
+  readonly logs: Plugin<ContainerLogs>;
+  readonly runtime: Plugin<CriRuntime>;
+}
+
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
-// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function criPlugins(
   { config, live, log, memory, metrics, reloads, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   review: SpecReview | undefined,
   imageChanges: ImageChanges,
-) {
+): CriPlugins {
   const type = pluginTypes.cri;
-  const pause = definePlugin({
+  const pause = plugin({
     type,
     id: "sandbox-image",
-    requires: [],
+    requires: {},
     init: () => preparePauseRootfs({ binary: pauseBinaryPath(), folder: config.root }),
   });
-  const images = definePlugin({
+  const images = plugin({
     type,
     id: "images",
-    requires: [metadata, content, overlayfs, garbage, pause].map(pluginUri),
-    init: async (context) => {
-      const { digest, sizeBytes } = context.get(pause);
+    requires: { metadata, content, overlayfs, garbage, pause },
+    init: async ({ metadata, content, overlayfs, garbage, pause }, context) => {
+      const { digest, sizeBytes } = pause;
       const library = await createImages({
         namespace: criNamespace,
-        content: context.get(content),
-        snapshotter: context.get(overlayfs),
-        garbage: context.get(garbage),
-        metadata: context.get(metadata),
+        content,
+        snapshotter: overlayfs,
+        garbage,
+        metadata,
         get config() {
           return live.current.images;
         },
@@ -75,30 +91,30 @@ export function criPlugins(
         signal: context.signal,
       });
       imageChanges.listen(criNamespace, () => library.refreshAll({ signal: cleanupDeadline() }));
-      context.get(garbage).scheduleAll(); // now that the images' own roots are known
+      garbage.scheduleAll(); // now that the images' own roots are known
       return library;
     },
   });
-  const network = definePlugin({
+  const network = plugin({
     type,
     id: "network",
-    requires: [],
+    requires: {},
     exports: {
       get conf_dir() {
         return live.current.cni.confDir;
       },
     },
-    init: (context) => {
+    init: (_, context) => {
       const { cni, timeouts } = live.current;
       context.waitsFor("the folder of CNI configurations");
       return createPodNetwork({ config: cni, log, timeouts });
     },
   });
-  const netns = definePlugin({
+  const netns = plugin({
     type,
     id: "network-namespaces",
-    requires: [],
-    init: async (context) => {
+    requires: {},
+    init: async (_, context) => {
       const folder = path.join(config.state, "netns");
       context.waitsFor("the thread of network namespaces");
       const namespaces = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log });
@@ -106,10 +122,10 @@ export function criPlugins(
       return namespaces;
     },
   });
-  const logs = definePlugin({
+  const logs = plugin({
     type,
     id: "logs",
-    requires: [],
+    requires: {},
     init: () =>
       createContainerLogs({
         folder: path.join(config.state, "fifo"),
@@ -120,10 +136,10 @@ export function criPlugins(
         log,
       }),
   });
-  const runtimeService = definePlugin({
+  const runtime = plugin({
     type,
     id: "runtime",
-    requires: [
+    requires: {
       metadata,
       trees,
       overlayfs,
@@ -134,19 +150,21 @@ export function criPlugins(
       network,
       netns,
       logs,
-    ].map(pluginUri),
-    init: async (context) => {
+    },
+    init: async (
+      { metadata, trees, overlayfs, tasks, containers, pause, images, network, netns, logs },
+      context,
+    ) => {
       context.waitsFor("what the host says of itself");
       const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
-      const snapshotter = context.get(overlayfs);
       const closing = new AbortController();
       const scratchFolder = path.join(config.root, "checkpoint-rooms");
       context.waitsFor("mounts that a crash has left");
-      await clearScratchMounts(scratchFolder, context.get(trees).remover);
+      await clearScratchMounts(scratchFolder, trees.remover);
       const readers = await createStatsReaders({
-        work: context.get(trees).work,
+        work: trees.work,
         layout,
-        snapshotter,
+        snapshotter: overlayfs,
         config,
         live,
         tasks: () => service.tasks(),
@@ -163,20 +181,17 @@ export function criPlugins(
           namespace: criNamespace,
           inProcess: true,
           services: {
-            tasks: inProcessClient("containerd.services.tasks.v1.Tasks", context.get(tasks)),
-            containers: inProcessClient(
-              "containerd.services.containers.v1.Containers",
-              context.get(containers),
-            ),
+            tasks: inProcessClient("containerd.services.tasks.v1.Tasks", tasks),
+            containers: inProcessClient("containerd.services.containers.v1.Containers", containers),
           },
         }),
-        images: context.get(images),
-        snapshotter,
-        remover: context.get(trees).remover,
-        network: context.get(network),
-        netns: context.get(netns),
-        logs: context.get(logs),
-        metadata: context.get(metadata),
+        images,
+        snapshotter: overlayfs,
+        remover: trees.remover,
+        network,
+        netns,
+        logs,
+        metadata,
         get config() {
           return live.current;
         },
@@ -191,13 +206,13 @@ export function criPlugins(
           program: pauseBinaryPath(),
           scratchFolder: path.join(config.root, "mapped-mounts"),
         }),
-        layerArchives: createLayerArchives(snapshotter, {
+        layerArchives: createLayerArchives(overlayfs, {
           program: pauseBinaryPath(),
           scratchFolder,
         }),
         capture: createOutputCapture(path.join(config.state, "fifo"), memory.execOutput),
         ...readers,
-        pauseRootfs: context.get(pause).path,
+        pauseRootfs: pause.path,
         version,
         log,
         review,
@@ -222,51 +237,55 @@ export function criPlugins(
       return { ...service, samples, reload, [Symbol.asyncDispose]: close };
     },
   });
-  const runtime = definePlugin({
+  const runtimeService = plugin({
     type,
     id: "runtime-service",
-    requires: [pluginUri(runtimeService)],
-    init: (context) => context.get(runtimeService).service,
+    requires: { runtime },
+    init: ({ runtime }) => runtime.service,
   });
-  const imageService = definePlugin({
+  const imageService = plugin({
     type,
     id: "image-service",
-    requires: [pluginUri(images)],
-    init: (context) => {
-      const library = context.get(images);
-      return createImageService({
-        images: library,
-        inspect: (image, call) => library.inspect(image, call),
-      });
-    },
+    requires: { images },
+    init: ({ images }) =>
+      createImageService({
+        images,
+        inspect: (image, call) => images.inspect(image, call),
+      }),
   });
-  const berthImages = definePlugin({
+  const berthImages = plugin({
     type,
     id: "berth-images",
-    requires: [pluginUri(images)],
-    init: (context) => createBerthImagesService(context.get(images)),
+    requires: { images },
+    init: ({ images }) => createBerthImagesService(images),
   });
-  const berthOperations = definePlugin({
+  const berthOperations = plugin({
     type,
     id: "berth-operations",
-    requires: [pluginUri(runtimeService)],
-    init: (context) => {
-      const service = context.get(runtimeService);
-      return createBerthOperationsService(() => service.operations());
-    },
+    requires: { runtime },
+    init: ({ runtime }) => createBerthOperationsService(() => runtime.operations()),
   });
   return {
-    pause,
-    images,
+    plugins: [
+      pause,
+      images,
+      network,
+      netns,
+      logs,
+      runtime,
+      runtimeService,
+      imageService,
+      berthImages,
+      berthOperations,
+    ],
+    grpc: [
+      grpcService("cri", "runtime.v1.RuntimeService", runtimeService),
+      grpcService("cri-images", "runtime.v1.ImageService", imageService),
+      grpcService("berth-images", "berth.v1.Images", berthImages),
+      grpcService("berth-operations", "berth.v1.Operations", berthOperations),
+    ],
     network,
-    netns,
     logs,
-    runtimeService,
     runtime,
-    imageService,
-    berthImages,
-    berthOperations,
   };
 }
-
-export type CriPlugins = ReturnType<typeof criPlugins>;

@@ -4,7 +4,7 @@ import { feedEvents } from "../plugin/operator/event-feed.ts";
 import { type FoundPlugin, findPlugins } from "../plugin/operator/find-plugins.ts";
 import { type ChainMember, PluginChain } from "../plugin/operator/plugin-chain.ts";
 import { PluginHost } from "../plugin/operator/plugin-host.ts";
-import { definePlugin, type Plugin, pluginUri } from "../plugin/plugin.ts";
+import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 
@@ -47,15 +47,15 @@ function operatorPlugin(
   const { timeoutMs, onFailure, settings } = config.plugins.config[name] ?? defaultOperatorPlugin;
   const own = log.child({ plugin: name });
   const host = new PluginHost({ start: { name, file, settings }, timeoutMs, log: own });
-  return definePlugin({
+  return plugin({
     type: pluginTypes.operator,
     id: name,
-    requires: [pluginUri(exchange)],
+    requires: { exchange },
     exports: { file, timeout_ms: String(timeoutMs), on_failure: onFailure },
     get capabilities() {
       return [...host.hooks];
     },
-    init: async (context) => {
+    init: async ({ exchange }) => {
       try {
         if (error) throw error;
         await host.load();
@@ -69,7 +69,7 @@ function operatorPlugin(
         ? Promise.resolve()
         : feedEvents(
             {
-              exchange: context.get(exchange),
+              exchange,
               host,
               log: own,
               onCall: (result) => metrics.recordPluginCall(name, "onEvent", result),

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LogConfig } from "../config/config.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
+import type { MetricsServer } from "../metrics/http.ts";
 import type { Plugin } from "../plugin/plugin.ts";
 import type { PluginRegistry } from "../plugin/registry.ts";
 import type { CriPlugins } from "./cri.ts";
-import type { MonitorPlugin } from "./monitor.ts";
-import type { StreamingPlugin } from "./streaming.ts";
+import type { Streaming } from "./streaming.ts";
 
 export interface ReloadSources {
   readonly registry: PluginRegistry;
   readonly cri: CriPlugins;
-  readonly monitor: MonitorPlugin;
-  readonly streaming: StreamingPlugin;
+  readonly monitor: Plugin<MetricsServer>;
+  readonly streaming: Plugin<Streaming>;
   readonly setLogLevel: (level: LogConfig["level"]) => void;
 }
 
@@ -53,7 +53,7 @@ export function reloadParts({
   add(streaming, ["streaming"], async ({ server }, next) =>
     onCommit(() => server.limit(next.streaming)),
   );
-  parts.push(...registry.get(cri.runtimeService).reload);
+  parts.push(...registry.get(cri.runtime).reload);
   return { parts, held };
 }
 

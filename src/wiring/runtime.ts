@@ -3,52 +3,57 @@ import path from "node:path";
 import type { RuntimeConfig } from "../config/config.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createExchange } from "../events/exchange.ts";
+import type { EventExchange } from "../events/ports.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
-import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/events/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
 import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
-import { createTaskManager } from "../runtime/task-manager.ts";
+import { createTaskManager, type TaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
 
+export interface RuntimePlugins {
+  readonly plugins: readonly Plugin<unknown>[];
+  readonly exchange: Plugin<EventExchange>;
+  readonly runtime: Plugin<TaskManager>;
+}
+
 /** Shims, their tasks, and the events that both tell of. */
-// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function runtimePlugins(
   { config, live, log, metrics }: Environment,
   { trees }: StoragePlugins,
-) {
+): RuntimePlugins {
   const ttrpcAddress = `${config.grpc.address}.ttrpc`;
-  const exchange = definePlugin({
+  const exchange = plugin({
     type: pluginTypes.event,
     id: "exchange",
-    requires: [],
+    requires: {},
     init: () => createExchange({ onDrop: () => metrics.recordEventsDropped(1) }),
   });
-  const shimEvents = definePlugin({
+  const shimEvents = plugin({
     type: pluginTypes.ttrpc,
     id: "events",
-    requires: [pluginUri(exchange)],
+    requires: { exchange },
     exports: { address: ttrpcAddress },
-    init: (context) =>
-      listenEvents({ path: ttrpcAddress, sink: sinkTo(context.get(exchange)), log }),
+    init: ({ exchange }) => listenEvents({ path: ttrpcAddress, sink: sinkTo(exchange), log }),
   });
-  const runtime = definePlugin({
+  const runtime = plugin({
     type: pluginTypes.runtime,
     id: "task",
-    requires: [pluginUri(trees), pluginUri(exchange), pluginUri(shimEvents)],
-    init: async (context) => {
+    requires: { trees, exchange, shimEvents },
+    init: async ({ trees, exchange, shimEvents }, context) => {
       const scratchFolder = path.join(config.root, "mapped-mounts");
       context.waitsFor("mounts that a crash has left");
-      await clearScratchMounts(scratchFolder, context.get(trees).remover);
+      await clearScratchMounts(scratchFolder, trees.remover);
       const manager = createTaskManager({
         root: config.root,
         state: config.state,
         grpcAddress: config.grpc.address,
         ttrpcAddress,
         log,
-        sink: sinkTo(context.get(exchange)),
-        shimEvents: context.get(shimEvents),
+        sink: sinkTo(exchange),
+        shimEvents,
         timeouts: {
           shimLoadMs: config.timeouts.shimLoadMs,
           get shimCleanupMs() {
@@ -71,10 +76,8 @@ export function runtimePlugins(
       return manager;
     },
   });
-  return { exchange, shimEvents, runtime };
+  return { plugins: [exchange, shimEvents, runtime], exchange, runtime };
 }
-
-export type RuntimePlugins = ReturnType<typeof runtimePlugins>;
 
 // The task services know a runtime by its name and path; handlers that share both share the careful way.
 function shimLaunchOf({ handlers }: RuntimeConfig, name: string, shim: string): ShimLaunch {
@@ -84,6 +87,6 @@ function shimLaunchOf({ handlers }: RuntimeConfig, name: string, shim: string): 
   return wanted.find((launch) => launch === "helper") ?? wanted[0] ?? "auto";
 }
 
-function sinkTo(exchange: ReturnType<typeof createExchange>): EventSink {
+function sinkTo(exchange: EventExchange): EventSink {
   return (envelope) => exchange.forward(envelope);
 }

@@ -3,7 +3,8 @@ import path from "node:path";
 import { contentTable } from "../content/blob-record.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
-import { definePlugin, type PluginFacts, pluginUri } from "../plugin/plugin.ts";
+import { type Plugin, type PluginFacts, plugin } from "../plugin/plugin.ts";
+import type { ServiceImpl } from "../rpc/service.ts";
 import { createRuntimeInfoReader } from "../runtime/shim/runtime-info.ts";
 import { createContainersService } from "../services/containers-service.ts";
 import { createEventsService } from "../services/events-service.ts";
@@ -15,32 +16,37 @@ import { snapshotsTable } from "../snapshots/snapshot-record.ts";
 import { Deprecations } from "../tasks/deprecations.ts";
 import { createTasksService } from "../tasks/tasks-service.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
+import { grpcService, type ServingPlugins } from "./grpc-services.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 import type { StoragePlugins } from "./storage.ts";
 
+export interface ServicePlugins extends ServingPlugins {
+  readonly tasks: Plugin<ServiceImpl<"containerd.services.tasks.v1.Tasks">>;
+  readonly containers: Plugin<ServiceImpl<"containerd.services.containers.v1.Containers">>;
+}
+
 /** containerd's services, as plain implementations without a transport. */
-// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
 export function servicePlugins(
   { config, live, version, revision }: Environment,
   { metadata, content, leases, trees }: StoragePlugins,
   { exchange, runtime }: RuntimePlugins,
   listPlugins: () => readonly PluginFacts[],
-) {
+): ServicePlugins {
   const type = pluginTypes.service;
   const deprecations = new Deprecations();
-  const tasks = definePlugin({
+  const tasks = plugin({
     type,
     id: "tasks-service",
-    requires: [metadata, content, leases, trees, runtime].map(pluginUri),
-    init: (context) => {
-      const { remover } = context.get(trees);
+    requires: { metadata, content, leases, trees, runtime },
+    init: ({ metadata, content, leases, trees, runtime }) => {
+      const { remover } = trees;
       const checkpointDir = path.join(config.root, "checkpoints");
       void remover.sweep(checkpointDir); // never rejects
       return createTasksService({
-        runtime: context.get(runtime),
-        metadata: context.get(metadata),
-        content: context.get(content),
-        leases: context.get(leases),
+        runtime,
+        metadata,
+        content,
+        leases,
         deprecations,
         checkpointDir,
         remover,
@@ -48,49 +54,45 @@ export function servicePlugins(
       });
     },
   });
-  const containers = definePlugin({
+  const containers = plugin({
     type,
     id: "containers-service",
-    requires: [pluginUri(metadata), pluginUri(exchange), pluginUri(runtime)],
-    init: (context) => {
-      const manager = context.get(runtime);
-      return createContainersService({
-        metadata: context.get(metadata),
-        events: context.get(exchange),
-        hasTask: (namespace, id) => manager.get(namespace, id) !== undefined,
-      });
-    },
+    requires: { metadata, exchange, runtime },
+    init: ({ metadata, exchange, runtime }) =>
+      createContainersService({
+        metadata,
+        events: exchange,
+        hasTask: (namespace, id) => runtime.get(namespace, id) !== undefined,
+      }),
   });
-  const namespaces = definePlugin({
+  const namespaces = plugin({
     type,
     id: "namespaces-service",
-    requires: [pluginUri(metadata), pluginUri(exchange)],
-    init: (context) => {
-      const store = context.get(metadata);
-      return createNamespacesService({
-        metadata: store,
-        events: context.get(exchange),
+    requires: { metadata, exchange },
+    init: ({ metadata, exchange }) =>
+      createNamespacesService({
+        metadata,
+        events: exchange,
         users: [
-          tableUser("containers", containersTable(store)),
-          tableUser("images", imagesTable(store)),
-          tableUser("blobs", contentTable(store)),
+          tableUser("containers", containersTable(metadata)),
+          tableUser("images", imagesTable(metadata)),
+          tableUser("blobs", contentTable(metadata)),
           ...["overlayfs", "native"].map((name) =>
-            tableUser(`snapshots on ${name}`, snapshotsTable(store, name)),
+            tableUser(`snapshots on ${name}`, snapshotsTable(metadata, name)),
           ),
         ],
-      });
-    },
+      }),
   });
-  const events = definePlugin({
+  const events = plugin({
     type,
     id: "events-service",
-    requires: [pluginUri(exchange)],
-    init: (context) => createEventsService(context.get(exchange)),
+    requires: { exchange },
+    init: ({ exchange }) => createEventsService(exchange),
   });
-  const introspection = definePlugin({
+  const introspection = plugin({
     type,
     id: "introspection-service",
-    requires: [],
+    requires: {},
     init: async () =>
       createIntrospectionService({
         plugins: listPlugins,
@@ -99,19 +101,36 @@ export function servicePlugins(
         runtimeInfo: createRuntimeInfoReader(),
       }),
   });
-  const versions = definePlugin({
+  const versions = plugin({
     type,
     id: "version-service",
-    requires: [],
+    requires: {},
     init: () => createVersionService({ version, revision }),
   });
-  const health = definePlugin({
+  const health = plugin({
     type,
     id: "health-service",
-    requires: [],
+    requires: {},
     init: () => createHealthService(),
   });
-  return { tasks, containers, namespaces, events, introspection, versions, health };
+  return {
+    plugins: [tasks, containers, namespaces, events, introspection, versions, health],
+    grpc: [
+      grpcService("tasks", "containerd.services.tasks.v1.Tasks", tasks, {
+        endAtShutdown: ["Wait"],
+      }),
+      grpcService("containers", "containerd.services.containers.v1.Containers", containers),
+      grpcService("namespaces", "containerd.services.namespaces.v1.Namespaces", namespaces),
+      grpcService("events", "containerd.services.events.v1.Events", events),
+      grpcService(
+        "introspection",
+        "containerd.services.introspection.v1.Introspection",
+        introspection,
+      ),
+      grpcService("version", "containerd.services.version.v1.Version", versions),
+      grpcService("healthcheck", "grpc.health.v1.Health", health),
+    ],
+    tasks,
+    containers,
+  };
 }
-
-export type ServicePlugins = ReturnType<typeof servicePlugins>;

@@ -1,112 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { createContentStore } from "../content/content-store.ts";
+import type { ContentStore } from "../content/ports.ts";
 import { createGarbageCollector } from "../garbage/create-collector.ts";
+import type { GarbageCollector } from "../garbage/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { Leases } from "../metadata/leases.ts";
+import type { MetadataStore } from "../metadata/ports.ts";
 import { openMetadata } from "../metadata/sqlite/open-metadata.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
-import { definePlugin, type PluginContext, pluginUri } from "../plugin/plugin.ts";
+import { type AllOf, type Plugin, plugin } from "../plugin/plugin.ts";
 import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
 import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../snapshots/overlayfs/overlay-snapshotter.ts";
 import { createOwnerMapping } from "../snapshots/overlayfs/owner-mapping.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
-import { createTrees } from "./trees.ts";
+import { createTrees, type Trees } from "./trees.ts";
+
+export interface StoragePlugins {
+  readonly plugins: readonly Plugin<unknown>[];
+  readonly metadata: Plugin<MetadataStore>;
+  readonly content: Plugin<ContentStore>;
+  readonly trees: Plugin<Trees>;
+  readonly overlayfs: Plugin<FolderSnapshotter>;
+  readonly snapshotters: AllOf<FolderSnapshotter>;
+  readonly leases: Plugin<Leases>;
+  readonly garbage: Plugin<GarbageCollector>;
+}
 
 /** What is kept on disk: records, blobs, layers. */
-// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugins' types are their instances', inferred
-export function storagePlugins({ config, log, fail }: Environment) {
-  const metadata = definePlugin({
+export function storagePlugins({ config, log, fail }: Environment): StoragePlugins {
+  const metadata = plugin({
     type: pluginTypes.metadata,
     id: "sqlite",
-    requires: [],
+    requires: {},
     exports: { path: path.join(config.root, "meta.db") },
     init: () => openMetadata({ path: path.join(config.root, "meta.db"), log, onLost: fail }),
   });
-  const content = definePlugin({
+  const content = plugin({
     type: pluginTypes.content,
     id: "content",
-    requires: [pluginUri(metadata)],
+    requires: { metadata },
     exports: { root: path.join(config.root, "content") },
-    init: (context) =>
+    init: ({ metadata }) =>
       createContentStore({
         root: path.join(config.root, "content"),
-        metadata: context.get(metadata),
+        metadata,
         log,
       }),
   });
-  const trees = definePlugin({
+  const trees = plugin({
     type: pluginTypes.trees,
     id: "trees",
-    requires: [],
+    requires: {},
     init: () => createTrees(log),
   });
-  const overlayfs = definePlugin({
+  const overlayfs = plugin({
     type: pluginTypes.snapshotter,
     id: "overlayfs",
-    requires: [pluginUri(metadata), pluginUri(trees)],
+    requires: { metadata, trees },
     exports: { root: path.join(config.root, "snapshots", "overlayfs") },
     // By this clients know that they need not copy an image to change its owners.
     capabilities: ["remap-ids", "multi-remap-ids"],
-    init: async (context) => {
+    init: async ({ metadata, trees }, context) => {
       const root = path.join(config.root, "snapshots", "overlayfs");
       context.waitsFor("mounts that a crash has left");
       const owners = await createOwnerMapping({
         root,
         program: pauseBinaryPath(),
-        trees: context.get(trees).remover,
+        trees: trees.remover,
         log,
       });
       context.waitsFor("the folders of snapshots");
       return createOverlaySnapshotter({
         root,
-        metadata: context.get(metadata),
-        trees: context.get(trees),
+        metadata,
+        trees,
         owners,
         log,
       });
     },
   });
-  const native = definePlugin({
+  const native = plugin({
     type: pluginTypes.snapshotter,
     id: "native",
-    requires: [pluginUri(metadata), pluginUri(trees)],
+    requires: { metadata, trees },
     exports: { root: path.join(config.root, "snapshots", "native") },
-    init: (context) =>
+    init: ({ metadata, trees }) =>
       createNativeSnapshotter({
         root: path.join(config.root, "snapshots", "native"),
-        metadata: context.get(metadata),
-        trees: context.get(trees),
+        metadata,
+        trees,
         log,
       }),
   });
-  const leases = definePlugin({
+  const snapshotters: AllOf<FolderSnapshotter> = { all: [overlayfs, native] };
+  const leases = plugin({
     type: pluginTypes.lease,
     id: "manager",
-    requires: [pluginUri(metadata)],
-    init: (context) => new Leases(context.get(metadata)),
+    requires: { metadata },
+    init: ({ metadata }) => new Leases(metadata),
   });
-  const garbage = definePlugin({
+  const garbage = plugin({
     type: pluginTypes.gc,
     id: "scheduler",
-    requires: [pluginUri(metadata), pluginUri(content), pluginUri(leases), pluginTypes.snapshotter],
-    init: (context) =>
+    requires: { metadata, content, leases, snapshotters },
+    init: ({ metadata, content, leases, snapshotters }) =>
       createGarbageCollector({
-        metadata: context.get(metadata),
-        content: context.get(content),
-        images: imagesTable(context.get(metadata)),
-        snapshotters: snapshottersOf(context),
-        leases: context.get(leases),
+        metadata,
+        content,
+        images: imagesTable(metadata),
+        snapshotters,
+        leases,
         log,
       }),
   });
-  return { metadata, content, trees, overlayfs, native, leases, garbage };
+  const plugins = [metadata, content, trees, overlayfs, native, leases, garbage];
+  return { plugins, metadata, content, trees, overlayfs, snapshotters, leases, garbage };
 }
-
-/** The snapshotters that are up, for a plugin that requires their type. */
-export function snapshottersOf(context: PluginContext): ReadonlyMap<string, FolderSnapshotter> {
-  return context.all(pluginTypes.snapshotter) as ReadonlyMap<string, FolderSnapshotter>;
-}
-
-export type StoragePlugins = ReturnType<typeof storagePlugins>;

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StartConfig } from "../config/config.ts";
-import { definePlugin, pluginUri } from "../plugin/plugin.ts";
+import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { LazyStreamingServer } from "../streaming/lazy-streaming-server.ts";
 import type { LimitedStreamingServer } from "../streaming/ports.ts";
 import { createStreamingServer } from "../streaming/streaming-server.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 
+export interface Streaming extends AsyncDisposable {
+  readonly server: LimitedStreamingServer;
+}
+
 /**
  * The streaming server behind Exec, Attach and PortForward. Without it (its address is taken, its
  * certificate bad) these three are UNAVAILABLE and pods run as ever.
  */
-// oxlint-disable-next-line typescript/explicit-module-boundary-types -- the plugin's type is its instance's, inferred
 export function streamingPlugin(
   { config, live, log }: Environment,
-  { runtimeService }: CriPlugins,
-) {
-  return definePlugin({
+  { runtime }: CriPlugins,
+): Plugin<Streaming> {
+  return plugin({
     type: pluginTypes.cri,
     id: "streaming",
-    requires: [pluginUri(runtimeService)],
+    requires: { runtime },
     exports: { address: config.streaming.address },
-    init: async (context) => {
-      const service = context.get(runtimeService);
-      const { sessions } = service;
+    init: async ({ runtime }) => {
+      const { sessions } = runtime;
       const start = async (): Promise<LimitedStreamingServer> => {
         const started = await createStreamingServer({
           config: live.current.streaming,
@@ -34,11 +36,11 @@ export function streamingPlugin(
         return started;
       };
       const server = canWait(config.streaming) ? new LazyStreamingServer(start) : await start();
-      service.streamThrough(server);
+      runtime.streamThrough(server);
       return {
         server,
         [Symbol.asyncDispose]: async () => {
-          service.streamThrough(undefined);
+          runtime.streamThrough(undefined);
           await sessions.cutOff(); // each client hears why, before its connection goes
           await server[Symbol.asyncDispose]();
         },
@@ -46,8 +48,6 @@ export function streamingPlugin(
     },
   });
 }
-
-export type StreamingPlugin = ReturnType<typeof streamingPlugin>;
 
 /** A chosen port or a certificate can be wrong, which the operator shall learn at the start. */
 function canWait({ address, tlsCertFile }: StartConfig["streaming"]): boolean {

@@ -7,7 +7,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { definePlugin } from "../../../src/plugin/plugin.ts";
+import { plugin } from "../../../src/plugin/plugin.ts";
 import { PluginRegistry } from "../../../src/plugin/registry.ts";
 import { connectGrpc } from "../../../src/rpc/grpc-client.ts";
 import { createGrpcServer } from "../../../src/rpc/grpc-server.ts";
@@ -36,14 +36,18 @@ async function bench(): Promise<Bench> {
   const socket = path.join(folder.path, "berthd.sock");
   const fakes = fakeServices();
   const registry = stack.use(new PluginRegistry(silentLogger));
+  const exchange = plugin({
+    type: "io.containerd.event.v1",
+    id: "exchange",
+    requires: {},
+    init: () => 0,
+  });
+  registry.register(exchange);
   registry.register(
-    definePlugin({ type: "io.containerd.event.v1", id: "exchange", requires: [], init: () => 0 }),
-  );
-  registry.register(
-    definePlugin({
+    plugin({
       type: "io.containerd.snapshotter.v1",
       id: "overlayfs",
-      requires: ["io.containerd.event.v1"],
+      requires: { exchange },
       init: () => {
         throw new Error("no overlay here");
       },
