@@ -9,7 +9,8 @@ const whole = "";
 
 /**
  * gRPC's health service: containerd's client library asks it whether the daemon serves (`IsServing`).
- * The answer is always SERVING: the socket opens once all vital plugins are up, and closes with them.
+ * For the daemon as a whole the answer is always SERVING: the socket opens once all vital plugins are up, and
+ * closes with them.
  */
 export function createHealthService(): ServiceImpl<"grpc.health.v1.Health"> {
   return {

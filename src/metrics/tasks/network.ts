@@ -21,9 +21,9 @@ export function networkMetrics(): TaskMetricDefinition[] {
           of: "pod",
         },
         ({ interfaces }) =>
-          interfaces.map((counters) => ({
-            value: counters[direction][counter],
-            labels: { interface: counters.name },
+          interfaces.map((one) => ({
+            value: one[direction][counter],
+            labels: { interface: one.name },
           })),
       ),
     ),
