@@ -500,7 +500,7 @@ test("a second server on the address is told so", async (t) => {
 });
 
 test("a session without traffic is closed after its idle time", async (t) => {
-  const { server, host } = await serve(t, { idleTimeoutMs: 100 }, 20);
+  const { server, host } = await serve(t, { idleTimeoutMs: 1000 }, 20);
   const { client } = await openExec(server, execOf("exec sleep 60"));
   await client.closed;
   await host.allDisposed();
