@@ -273,6 +273,17 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     text: "a = 1\nb = = 2",
     message: /config\.toml:2:\d+: not valid TOML: /,
   },
+  {
+    name: "tables that lie deeper in each other than anybody reads them",
+    text: `[plugins.config.p${".a".repeat(100_000)}]\nb = 1`,
+    message:
+      /config\.toml: "plugins\.config\.p\.a…": tables and lists lie more than 64 deep in each other/,
+  },
+  {
+    name: "lists that do",
+    text: `plugins.config.p.a = ${"[".repeat(70)}${"]".repeat(70)}`,
+    message: /"plugins\.config\.p\.a…": tables and lists lie more than 64 deep/,
+  },
 ];
 for (const { name, text, message } of wrong) {
   test(`loadConfig refuses ${name}`, () => {

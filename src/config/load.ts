@@ -7,6 +7,7 @@ import { checkConfig } from "./check-config.ts";
 import type { Config } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { defaultConfig } from "./defaults.ts";
+import { checkNesting } from "./nesting.ts";
 import { type Fragment, readFragment, retiredIn } from "./schema.ts";
 import { sections } from "./sections.ts";
 
@@ -113,7 +114,9 @@ function reason(error: unknown): string {
 
 function parseToml(text: string, file: string): unknown {
   try {
-    return parse(text);
+    const document = parse(text);
+    checkNesting(document, file);
+    return document;
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const what = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? "";

@@ -64,6 +64,7 @@ export const target: FuzzTarget = {
       '[runtime]\ndefault_handler = "kata"\n[runtime.handlers.kata]\ntype = "io.containerd.kata.v2"\n[runtime.handlers.kata.options]\nConfigPath = "/x.toml"\n',
     );
     yield Buffer.from('[plugins.config.p]\ntimeout = "1s"\nany = {a = [1, 2.5, "x"], b = true}\n');
+    yield Buffer.from(`[plugins.config.p${".a".repeat(1100)}]\nb = 1\n`);
     yield Buffer.from('[timeouts]\ncni = "1h0.5m90s"\nshim_lod = 1\n');
     yield Buffer.from(`${"k".repeat(3000)} = 1\n[${"t".repeat(900)}]`);
   },
