@@ -16,6 +16,9 @@ const mib = 2 ** 20;
 /** The kernel looks at all that the cgroup has. */
 const kernelGivesEveryMs = 30_000;
 let kernelGaveAt = Number.NEGATIVE_INFINITY;
+/** What this thread keeps for later is given back no more often than this. */
+const ownGivesEveryMs = 3_000;
+let ownGaveAt = Number.NEGATIVE_INFINITY;
 let collect: Collect | undefined;
 let trim: ((pad: number) => number) | undefined;
 
@@ -44,6 +47,15 @@ export function giveBackOwn(): void {
   } catch {
     trim = () => 0; // a C library that has no such thing
   }
+}
+
+/** The same, now and then; whether it was done. */
+export function gaveBackOwn(): boolean {
+  const now = performance.now();
+  if (now - ownGaveAt < ownGivesEveryMs) return false;
+  ownGaveAt = now;
+  giveBackOwn();
+  return true;
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants, PerformanceObserver } from "node:perf_hooks";
 import v8 from "node:v8";
-import { giveBackKernels, giveBackOwn } from "./give-back.ts";
+import { gaveBackOwn, giveBackKernels, giveBackOwn } from "./give-back.ts";
 import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
 import { lookRegularly, MemoryRelief } from "./memory-relief.ts";
 
@@ -24,8 +24,6 @@ const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
 const leastLeft = 1 / 5;
 /** Of the heap's limit, what may be in use after a collection. */
 const mostOfHeap = 0.85;
-/** What is kept for later is given back no more often than this. */
-const giveBackEveryMs = 3_000;
 /** The kernel's counters are read no more often than this. */
 const readEveryMs = 100;
 
@@ -42,7 +40,6 @@ class Watch implements MemoryPressure {
   #use: MemoryUse | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
   #liveBytes = 0;
-  #gaveBackAt = Number.NEGATIVE_INFINITY;
 
   constructor(limit: MemoryLimit) {
     this.#limit = limit;
@@ -65,11 +62,8 @@ class Watch implements MemoryPressure {
   }
 
   shortage(): string | undefined {
-    const now = performance.now();
     if (this.#shortage() === undefined) return undefined;
-    if (now - this.#gaveBackAt < giveBackEveryMs) return this.#shortage();
-    this.#gaveBackAt = now;
-    giveBackOwn();
+    if (!gaveBackOwn()) return this.#shortage();
     this.#liveBytes = v8.getHeapStatistics().used_heap_size;
     this.#readAt = Number.NEGATIVE_INFINITY;
     const shortage = this.#shortage();

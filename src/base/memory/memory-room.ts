@@ -2,7 +2,7 @@
 import type { Cancellable } from "../cancellable.ts";
 import { fault, type RuntimeFault } from "../errors.ts";
 import { sleep } from "../timers.ts";
-import { giveBackKernels, giveBackOwn } from "./give-back.ts";
+import { gaveBackOwn, giveBackKernels } from "./give-back.ts";
 import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
 
 export interface RoomOptions {
@@ -95,10 +95,7 @@ export class MemoryRoom {
   }
 }
 
-/** What this thread keeps for later is given back no more often than this. */
-const giveBackEveryMs = 3_000;
 let own: MemoryRoom | undefined;
-let gaveBackAt = Number.NEGATIVE_INFINITY;
 
 /** The room of this daemon. */
 export function ownRoom(): MemoryRoom {
@@ -107,18 +104,13 @@ export function ownRoom(): MemoryRoom {
     own = new MemoryRoom({
       limit,
       heldBytes: () => heldBytesOf(limit),
-      reclaim: () => reclaim(limit),
+      reclaim: () => {
+        giveBackKernels(limit);
+        gaveBackOwn();
+      },
     });
   }
   return own;
-}
-
-function reclaim(limit: MemoryLimit): void {
-  giveBackKernels(limit);
-  const now = performance.now();
-  if (now - gaveBackAt < giveBackEveryMs) return;
-  gaveBackAt = now;
-  giveBackOwn();
 }
 
 function inMib(bytes: number): string {
