@@ -197,11 +197,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       sandboxId: options.sandboxId,
       shimBinary: binary.path,
     });
-    undo.defer(() =>
-      attempt({ log: this.#log, task: id, failure: "bundle was not removed" }, () =>
-        bundle.remove(),
-      ),
-    );
+    undo.defer(() => this.#discard(bundle));
     const launch = this.#options.shimLaunch?.(options.runtime, options.runtimePath) ?? "auto";
     const { runtimeOptions, sandboxId, spec } = options;
     const facts = { binary, id, sandboxId, spec, options: runtimeOptions };
@@ -336,9 +332,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       ...this.#deathOf(bundle, shim.binary),
       init: initProcess,
     });
-    await attempt({ log: this.#log, task: task.id, failure: "bundle was not removed" }, () =>
-      bundle.remove(),
-    );
+    await this.#discard(bundle);
     const exit = task.initExit ?? made;
     if (task.initExit === undefined) this.#events.exited(task, exit);
     this.#events.deleted(task, exit);
@@ -355,9 +349,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     if (shim !== undefined) await this.#release(shim, bundle.id);
     else await this.#killStrays(bundle, binary, [await bundle.read("sandbox").catch(() => "")]);
     const exit = await endDeadTask(this.#deathOf(bundle, binary));
-    await attempt({ log: this.#log, task: bundle.id, failure: "bundle was not removed" }, () =>
-      bundle.remove(),
-    );
+    await this.#discard(bundle);
     this.#events.exited(bundle, exit);
     this.#events.deleted(bundle, exit);
   }
@@ -370,6 +362,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   async #release(shim: Shim, taskId: string): Promise<void> {
     if (!shim.release(taskId) || this.#isClosing) return;
     await shim.end({ taskId, timeoutMs: this.#options.timeouts.shimShutdownMs });
+  }
+
+  #discard(bundle: Bundle): Promise<void> {
+    const step = { log: this.#log, task: bundle.id, failure: "bundle was not removed" };
+    return attempt(step, () => bundle.remove());
   }
 
   #forget(task: DeletedTask): void {
