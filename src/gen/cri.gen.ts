@@ -86,6 +86,8 @@ export interface Mount {
   image: ImageSpec | null;
   /** Folder or file inside the image, which must exist and must not lead out of it. */
   imageSubPath: string;
+  /** Such as `noexec`, for the mount itself; only sent where RuntimeFeatures.mount_options is true. */
+  mountOptions: string[];
 }
 
 export interface MountInit {
@@ -99,6 +101,7 @@ export interface MountInit {
   recursiveReadOnly?: boolean | null | undefined;
   image?: ImageSpecInit | null | undefined;
   imageSubPath?: string | null | undefined;
+  mountOptions?: readonly string[] | undefined;
 }
 
 /** `length` ids beginning at host_id outside and container_id inside. */
@@ -143,6 +146,8 @@ export interface NamespaceOption {
   targetId: string;
   /** Must be the same in the pod and in each of its containers. */
   usernsOptions: UserNamespace | null;
+  /** Absent leaves the choice to the daemon. */
+  cgroupnsOptions: CgroupNamespace | null;
 }
 
 export interface NamespaceOptionInit {
@@ -151,6 +156,16 @@ export interface NamespaceOptionInit {
   ipc?: NamespaceMode | number | null | undefined;
   targetId?: string | null | undefined;
   usernsOptions?: UserNamespaceInit | null | undefined;
+  cgroupnsOptions?: CgroupNamespaceInit | null | undefined;
+}
+
+/** Whether a container sees its own part of the cgroup tree (CONTAINER, POD) or the node's (NODE). */
+export interface CgroupNamespace {
+  mode: NamespaceMode;
+}
+
+export interface CgroupNamespaceInit {
+  mode?: NamespaceMode | number | null | undefined;
 }
 
 export type SupplementalGroupsPolicy =
@@ -204,16 +219,39 @@ export interface SecurityProfile {
   profileType: SecurityProfileProfileType;
   /** With Localhost: path of a seccomp file, or name of an AppArmor profile already loaded. */
   localhostRef: string;
+  /** With OCI: reference of the artifact, which must have been pulled. */
+  ociRef: string;
+  /** With OCI: what the artifact's profile adds to. */
+  baseProfile: SecurityProfileBase | null;
 }
 
 export interface SecurityProfileInit {
   profileType?: SecurityProfileProfileType | number | null | undefined;
   localhostRef?: string | null | undefined;
+  ociRef?: string | null | undefined;
+  baseProfile?: SecurityProfileBaseInit | null | undefined;
 }
 
 export type SecurityProfileProfileType =
   | "RuntimeDefault"
   | "Unconfined"
+  | "Localhost"
+  | "OCI";
+
+/** The profile under one from an artifact. */
+export interface SecurityProfileBase {
+  type: SecurityProfileBaseBaseType;
+  /** With Localhost: path of its file. */
+  localhostRef: string;
+}
+
+export interface SecurityProfileBaseInit {
+  type?: SecurityProfileBaseBaseType | number | null | undefined;
+  localhostRef?: string | null | undefined;
+}
+
+export type SecurityProfileBaseBaseType =
+  | "RuntimeDefault"
   | "Localhost";
 
 export interface LinuxPodSandboxConfig {
@@ -842,6 +880,7 @@ export interface LinuxContainerSecurityContext {
   seccomp: SecurityProfile | null;
   apparmor: SecurityProfile | null;
   supplementalGroupsPolicy: SupplementalGroupsPolicy;
+  cgroupMountMode: CgroupMountMode;
 }
 
 export interface LinuxContainerSecurityContextInit {
@@ -862,7 +901,14 @@ export interface LinuxContainerSecurityContextInit {
   seccomp?: SecurityProfileInit | null | undefined;
   apparmor?: SecurityProfileInit | null | undefined;
   supplementalGroupsPolicy?: SupplementalGroupsPolicy | number | null | undefined;
+  cgroupMountMode?: CgroupMountMode | number | null | undefined;
 }
+
+/** How a container's /sys/fs/cgroup is mounted; unspecified leaves it to the daemon. */
+export type CgroupMountMode =
+  | "CGROUP_MOUNT_MODE_UNSPECIFIED"
+  | "CGROUP_MOUNT_MODE_READ_ONLY"
+  | "CGROUP_MOUNT_MODE_READ_WRITE";
 
 export interface LinuxContainerConfig {
   resources: LinuxContainerResources | null;
@@ -1058,72 +1104,72 @@ export interface ContainerConfigInit {
  * here, and SIGKILL 13.
  */
 export type Signal =
-  | "RUNTIME_DEFAULT"
-  | "SIGABRT"
-  | "SIGALRM"
-  | "SIGBUS"
-  | "SIGCHLD"
-  | "SIGCLD"
-  | "SIGCONT"
-  | "SIGFPE"
-  | "SIGHUP"
-  | "SIGILL"
-  | "SIGINT"
-  | "SIGIO"
-  | "SIGIOT"
-  | "SIGKILL"
-  | "SIGPIPE"
-  | "SIGPOLL"
-  | "SIGPROF"
-  | "SIGPWR"
-  | "SIGQUIT"
-  | "SIGSEGV"
-  | "SIGSTKFLT"
-  | "SIGSTOP"
-  | "SIGSYS"
-  | "SIGTERM"
-  | "SIGTRAP"
-  | "SIGTSTP"
-  | "SIGTTIN"
-  | "SIGTTOU"
-  | "SIGURG"
-  | "SIGUSR1"
-  | "SIGUSR2"
-  | "SIGVTALRM"
-  | "SIGWINCH"
-  | "SIGXCPU"
-  | "SIGXFSZ"
-  | "SIGRTMIN"
-  | "SIGRTMINPLUS1"
-  | "SIGRTMINPLUS2"
-  | "SIGRTMINPLUS3"
-  | "SIGRTMINPLUS4"
-  | "SIGRTMINPLUS5"
-  | "SIGRTMINPLUS6"
-  | "SIGRTMINPLUS7"
-  | "SIGRTMINPLUS8"
-  | "SIGRTMINPLUS9"
-  | "SIGRTMINPLUS10"
-  | "SIGRTMINPLUS11"
-  | "SIGRTMINPLUS12"
-  | "SIGRTMINPLUS13"
-  | "SIGRTMINPLUS14"
-  | "SIGRTMINPLUS15"
-  | "SIGRTMAXMINUS14"
-  | "SIGRTMAXMINUS13"
-  | "SIGRTMAXMINUS12"
-  | "SIGRTMAXMINUS11"
-  | "SIGRTMAXMINUS10"
-  | "SIGRTMAXMINUS9"
-  | "SIGRTMAXMINUS8"
-  | "SIGRTMAXMINUS7"
-  | "SIGRTMAXMINUS6"
-  | "SIGRTMAXMINUS5"
-  | "SIGRTMAXMINUS4"
-  | "SIGRTMAXMINUS3"
-  | "SIGRTMAXMINUS2"
-  | "SIGRTMAXMINUS1"
-  | "SIGRTMAX";
+  | "SIGNAL_RUNTIME_DEFAULT"
+  | "SIGNAL_SIGABRT"
+  | "SIGNAL_SIGALRM"
+  | "SIGNAL_SIGBUS"
+  | "SIGNAL_SIGCHLD"
+  | "SIGNAL_SIGCLD"
+  | "SIGNAL_SIGCONT"
+  | "SIGNAL_SIGFPE"
+  | "SIGNAL_SIGHUP"
+  | "SIGNAL_SIGILL"
+  | "SIGNAL_SIGINT"
+  | "SIGNAL_SIGIO"
+  | "SIGNAL_SIGIOT"
+  | "SIGNAL_SIGKILL"
+  | "SIGNAL_SIGPIPE"
+  | "SIGNAL_SIGPOLL"
+  | "SIGNAL_SIGPROF"
+  | "SIGNAL_SIGPWR"
+  | "SIGNAL_SIGQUIT"
+  | "SIGNAL_SIGSEGV"
+  | "SIGNAL_SIGSTKFLT"
+  | "SIGNAL_SIGSTOP"
+  | "SIGNAL_SIGSYS"
+  | "SIGNAL_SIGTERM"
+  | "SIGNAL_SIGTRAP"
+  | "SIGNAL_SIGTSTP"
+  | "SIGNAL_SIGTTIN"
+  | "SIGNAL_SIGTTOU"
+  | "SIGNAL_SIGURG"
+  | "SIGNAL_SIGUSR1"
+  | "SIGNAL_SIGUSR2"
+  | "SIGNAL_SIGVTALRM"
+  | "SIGNAL_SIGWINCH"
+  | "SIGNAL_SIGXCPU"
+  | "SIGNAL_SIGXFSZ"
+  | "SIGNAL_SIGRTMIN"
+  | "SIGNAL_SIGRTMINPLUS1"
+  | "SIGNAL_SIGRTMINPLUS2"
+  | "SIGNAL_SIGRTMINPLUS3"
+  | "SIGNAL_SIGRTMINPLUS4"
+  | "SIGNAL_SIGRTMINPLUS5"
+  | "SIGNAL_SIGRTMINPLUS6"
+  | "SIGNAL_SIGRTMINPLUS7"
+  | "SIGNAL_SIGRTMINPLUS8"
+  | "SIGNAL_SIGRTMINPLUS9"
+  | "SIGNAL_SIGRTMINPLUS10"
+  | "SIGNAL_SIGRTMINPLUS11"
+  | "SIGNAL_SIGRTMINPLUS12"
+  | "SIGNAL_SIGRTMINPLUS13"
+  | "SIGNAL_SIGRTMINPLUS14"
+  | "SIGNAL_SIGRTMINPLUS15"
+  | "SIGNAL_SIGRTMAXMINUS14"
+  | "SIGNAL_SIGRTMAXMINUS13"
+  | "SIGNAL_SIGRTMAXMINUS12"
+  | "SIGNAL_SIGRTMAXMINUS11"
+  | "SIGNAL_SIGRTMAXMINUS10"
+  | "SIGNAL_SIGRTMAXMINUS9"
+  | "SIGNAL_SIGRTMAXMINUS8"
+  | "SIGNAL_SIGRTMAXMINUS7"
+  | "SIGNAL_SIGRTMAXMINUS6"
+  | "SIGNAL_SIGRTMAXMINUS5"
+  | "SIGNAL_SIGRTMAXMINUS4"
+  | "SIGNAL_SIGRTMAXMINUS3"
+  | "SIGNAL_SIGRTMAXMINUS2"
+  | "SIGNAL_SIGRTMAXMINUS1"
+  | "SIGNAL_SIGRTMAX";
 
 export interface CreateContainerRequest {
   podSandboxId: string;
@@ -1651,6 +1697,80 @@ export interface RemoveImageResponseInit {
 
 }
 
+export type SecurityProfileKind =
+  | "SecurityProfileKindUnspecified"
+  | "Seccomp";
+
+export interface PullSecurityProfileRequest {
+  image: ImageSpec | null;
+  auth: AuthConfig | null;
+  /** The pod it is pulled for. */
+  sandboxConfig: PodSandboxConfig | null;
+  profileKind: SecurityProfileKind;
+}
+
+export interface PullSecurityProfileRequestInit {
+  image?: ImageSpecInit | null | undefined;
+  auth?: AuthConfigInit | null | undefined;
+  sandboxConfig?: PodSandboxConfigInit | null | undefined;
+  profileKind?: SecurityProfileKind | number | null | undefined;
+}
+
+export interface PullSecurityProfileResponse {
+  /** The node had it already; nothing was fetched. */
+  cached: boolean;
+}
+
+export interface PullSecurityProfileResponseInit {
+  cached?: boolean | null | undefined;
+}
+
+export interface ListSecurityProfilesRequest {
+
+}
+
+export interface ListSecurityProfilesRequestInit {
+
+}
+
+export interface SecurityProfileInfo {
+  /** Of the artifact's manifest. */
+  digest: string;
+  /** Names it was pulled by. */
+  refs: string[];
+  size: bigint;
+}
+
+export interface SecurityProfileInfoInit {
+  digest?: string | null | undefined;
+  refs?: readonly string[] | undefined;
+  size?: bigint | number | null | undefined;
+}
+
+export interface ListSecurityProfilesResponse {
+  profiles: SecurityProfileInfo[];
+}
+
+export interface ListSecurityProfilesResponseInit {
+  profiles?: readonly SecurityProfileInfoInit[] | undefined;
+}
+
+export interface RemoveSecurityProfileRequest {
+  digest: string;
+}
+
+export interface RemoveSecurityProfileRequestInit {
+  digest?: string | null | undefined;
+}
+
+export interface RemoveSecurityProfileResponse {
+
+}
+
+export interface RemoveSecurityProfileResponseInit {
+
+}
+
 export interface NetworkConfig {
   /** One range, or two with a comma between (IPv4 and IPv6). */
   podCidr: string;
@@ -1720,11 +1840,14 @@ export interface StatusRequestInit {
 export interface RuntimeHandlerFeatures {
   recursiveReadOnlyMounts: boolean;
   userNamespaces: boolean;
+  /** Containers may choose their cgroup namespace. */
+  cgroupNamespaces: boolean;
 }
 
 export interface RuntimeHandlerFeaturesInit {
   recursiveReadOnlyMounts?: boolean | null | undefined;
   userNamespaces?: boolean | null | undefined;
+  cgroupNamespaces?: boolean | null | undefined;
 }
 
 export interface RuntimeHandler {
@@ -1743,11 +1866,20 @@ export interface RuntimeFeatures {
   supplementalGroupsPolicy: boolean;
   /** Pods with the host's network may have a user namespace. */
   userNamespacesHostNetwork: boolean;
+  /** Mount.mount_options take effect. */
+  mountOptions: boolean;
+  /** LinuxContainerSecurityContext.cgroup_mount_mode takes effect. */
+  cgroupMountMode: boolean;
+  /** Seccomp profiles may come from OCI artifacts. */
+  seccompProfileOci: boolean;
 }
 
 export interface RuntimeFeaturesInit {
   supplementalGroupsPolicy?: boolean | null | undefined;
   userNamespacesHostNetwork?: boolean | null | undefined;
+  mountOptions?: boolean | null | undefined;
+  cgroupMountMode?: boolean | null | undefined;
+  seccompProfileOci?: boolean | null | undefined;
 }
 
 export interface StatusResponse {
@@ -1780,6 +1912,15 @@ export interface UInt64Value {
 
 export interface UInt64ValueInit {
   value?: bigint | number | null | undefined;
+}
+
+/** A number with a fraction that may be absent. */
+export interface DoubleValue {
+  value: number;
+}
+
+export interface DoubleValueInit {
+  value?: number | null | undefined;
 }
 
 export interface FilesystemIdentifier {
@@ -2097,6 +2238,71 @@ export interface CheckpointContainerResponseInit {
 
 }
 
+export interface CheckpointPodRequest {
+  podSandboxId: string;
+  /** Absolute path of the archive to write. */
+  outputPath: string;
+  /** Which of the pod's containers; all that run when empty. */
+  containerIds: string[];
+  /** The daemon's own; an unknown key is refused. */
+  options: Record<string, string>;
+}
+
+export interface CheckpointPodRequestInit {
+  podSandboxId?: string | null | undefined;
+  outputPath?: string | null | undefined;
+  containerIds?: readonly string[] | undefined;
+  options?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface CheckpointPodResponse {
+
+}
+
+export interface CheckpointPodResponseInit {
+
+}
+
+export interface RestorePodRequest {
+  /** Absolute path of the archive. */
+  checkpointPath: string;
+  /** Of the new pod; its metadata must be free, as for RunPodSandbox. */
+  config: PodSandboxConfig | null;
+  runtimeHandler: string;
+  options: Record<string, string>;
+  /** In place of the archive's own, matched by name; absent keeps the archive's. */
+  containerConfigs: ContainerConfig[];
+}
+
+export interface RestorePodRequestInit {
+  checkpointPath?: string | null | undefined;
+  config?: PodSandboxConfigInit | null | undefined;
+  runtimeHandler?: string | null | undefined;
+  options?: Readonly<Record<string, string>> | undefined;
+  containerConfigs?: readonly ContainerConfigInit[] | undefined;
+}
+
+export interface RestoredContainer {
+  /** Of the container's metadata. */
+  name: string;
+  containerId: string;
+}
+
+export interface RestoredContainerInit {
+  name?: string | null | undefined;
+  containerId?: string | null | undefined;
+}
+
+export interface RestorePodResponse {
+  podSandboxId: string;
+  restoredContainers: RestoredContainer[];
+}
+
+export interface RestorePodResponseInit {
+  podSandboxId?: string | null | undefined;
+  restoredContainers?: readonly RestoredContainerInit[] | undefined;
+}
+
 export interface GetEventsRequest {
 
 }
@@ -2222,10 +2428,12 @@ export interface Metric {
   /** As many as the descriptor's label_keys, in their order. */
   labelValues: string[];
   /**
-   * Must be set: the kubelet reads it unchecked. Whole numbers only, so seconds lose their
+   * Must be set: kubelets before 1.38 read it unchecked. Whole numbers only, so seconds lose their
    * fraction.
    */
   value: UInt64Value | null;
+  /** The same number with its fraction; a client that knows it prefers it. */
+  doubleValue: DoubleValue | null;
 }
 
 export interface MetricInit {
@@ -2234,6 +2442,7 @@ export interface MetricInit {
   metricType?: MetricType | number | null | undefined;
   labelValues?: readonly string[] | undefined;
   value?: UInt64ValueInit | null | undefined;
+  doubleValue?: DoubleValueInit | null | undefined;
 }
 
 export type MetricType =

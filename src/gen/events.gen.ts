@@ -203,11 +203,14 @@ export interface EventContainerDeleteInit {
 export interface EventContentCreate {
   digest: string;
   size: bigint;
+  /** Empty when who wrote it did not say. camelCase is the API's own spelling. */
+  mediaType: string;
 }
 
 export interface EventContentCreateInit {
   digest?: string | null | undefined;
   size?: bigint | number | null | undefined;
+  mediaType?: string | null | undefined;
 }
 
 /** content/delete */

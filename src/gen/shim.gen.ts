@@ -3,7 +3,7 @@
 /* oxlint-disable */
 
 import type { TaskTypesProcessInfo, TaskTypesProcessInfoInit, TaskTypesStatus } from "./tasks.gen.ts";
-import type { TypesMetric, TypesMetricInit, TypesMount, TypesMountInit, TypesPlatform, TypesPlatformInit } from "./types.gen.ts";
+import type { TypesMetric, TypesMetricInit, TypesMount, TypesMountInit, TypesPlatform, TypesPlatformInit, TypesSandbox, TypesSandboxInit } from "./types.gen.ts";
 import type { ProtoAny, ProtoAnyInit, ProtoTimestamp, ProtoTimestampInit } from "./wellknown.gen.ts";
 /**
  * On the shim's stdin. Flags and environment say the same for older shims and are passed as well.
@@ -60,6 +60,7 @@ export interface BootstrapBootstrapResult {
   protocol: string;
   capabilities: BootstrapCapability[];
   metadata: Record<string, string>;
+  extensions: BootstrapExtension[];
 }
 
 export interface BootstrapBootstrapResultInit {
@@ -68,6 +69,7 @@ export interface BootstrapBootstrapResultInit {
   protocol?: string | null | undefined;
   capabilities?: readonly (BootstrapCapability | number)[] | undefined;
   metadata?: Readonly<Record<string, string>> | undefined;
+  extensions?: readonly BootstrapExtensionInit[] | undefined;
 }
 
 export type BootstrapLogLevel =
@@ -172,12 +174,17 @@ export interface SandboxUpdateSandboxRequest {
   sandboxId: string;
   resources: ProtoAny | null;
   annotations: Record<string, string>;
+  sandbox: TypesSandbox | null;
+  /** Names of the sandbox's fields that change. */
+  fields: string[];
 }
 
 export interface SandboxUpdateSandboxRequestInit {
   sandboxId?: string | null | undefined;
   resources?: ProtoAnyInit | null | undefined;
   annotations?: Readonly<Record<string, string>> | undefined;
+  sandbox?: TypesSandboxInit | null | undefined;
+  fields?: readonly string[] | undefined;
 }
 
 export interface SandboxWaitSandboxRequest {
@@ -339,6 +346,8 @@ export interface RuncCheckpointOptions {
   imagePath: string;
   /** Folder for CRIU's logs. */
   workPath: string;
+  /** Folder of the checkpoint that this one adds to, as CRIU's parent image. */
+  parentPath: string;
 }
 
 export interface RuncCheckpointOptionsInit {
@@ -351,6 +360,7 @@ export interface RuncCheckpointOptionsInit {
   cgroupsMode?: string | null | undefined;
   imagePath?: string | null | undefined;
   workPath?: string | null | undefined;
+  parentPath?: string | null | undefined;
 }
 
 /** Marks the pid of an exec in a list of processes. */

@@ -95,6 +95,52 @@ export interface TypesPlatformInit {
   osFeatures?: readonly string[] | undefined;
 }
 
+/** Of a thing in the store of sandboxes. */
+export interface TypesSandbox {
+  sandboxId: string;
+  runtime: TypesSandboxRuntime | null;
+  /** The OCI spec, as an Any. */
+  spec: ProtoAny | null;
+  labels: Record<string, string>;
+  createdAt: ProtoTimestamp | null;
+  updatedAt: ProtoTimestamp | null;
+  extensions: Record<string, ProtoAny>;
+  /** Name of the controller that runs it, such as `shim`. */
+  sandboxer: string;
+}
+
+export interface TypesSandboxInit {
+  sandboxId?: string | null | undefined;
+  runtime?: TypesSandboxRuntimeInit | null | undefined;
+  spec?: ProtoAnyInit | null | undefined;
+  labels?: Readonly<Record<string, string>> | undefined;
+  createdAt?: ProtoTimestampInit | null | undefined;
+  updatedAt?: ProtoTimestampInit | null | undefined;
+  extensions?: Readonly<Record<string, ProtoAnyInit>> | undefined;
+  sandboxer?: string | null | undefined;
+}
+
+export interface TypesSandboxRuntime {
+  name: string;
+  options: ProtoAny | null;
+}
+
+export interface TypesSandboxRuntimeInit {
+  name?: string | null | undefined;
+  options?: ProtoAnyInit | null | undefined;
+}
+
+/** What a shim can mount itself. */
+export interface TypesMountCapabilities {
+  types: string[];
+  transforms: string[];
+}
+
+export interface TypesMountCapabilitiesInit {
+  types?: readonly string[] | undefined;
+  transforms?: readonly string[] | undefined;
+}
+
 /** A mount for the kernel's own types (`bind`, `overlay`), options as in fstab. */
 export interface TypesMount {
   type: string;

@@ -94,7 +94,7 @@ function imageSpec({ config, imageName }: ContainerRecord): ImageSpecInit {
 }
 
 function effectiveStopSignal({ config, imageStopSignal }: ContainerRecord): Signal {
-  if (config.stopSignal !== "RUNTIME_DEFAULT") return config.stopSignal;
+  if (config.stopSignal !== "SIGNAL_RUNTIME_DEFAULT") return config.stopSignal;
   const ofImage = criSignalName(imageStopSignal);
-  return ofImage === "RUNTIME_DEFAULT" ? "SIGTERM" : ofImage;
+  return ofImage === "SIGNAL_RUNTIME_DEFAULT" ? "SIGNAL_SIGTERM" : ofImage;
 }

@@ -20,6 +20,7 @@ const mount = (image: string | undefined): Mount => ({
   uidMappings: [],
   gidMappings: [],
   imageSubPath: "",
+  mountOptions: [],
   image:
     image === undefined
       ? null

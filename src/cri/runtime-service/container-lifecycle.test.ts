@@ -19,7 +19,7 @@ describe("CreateContainer", () => {
     assert.equal(status?.image?.image, "docker.io/library/busybox:1.36");
     assert.match(status?.imageRef ?? "", /busybox@sha256:d{64}$/);
     assert.equal(status?.imageId, `sha256:${"b".repeat(64)}`);
-    assert.equal(status?.stopSignal, "SIGQUIT");
+    assert.equal(status?.stopSignal, "SIGNAL_SIGQUIT");
     assert.deepEqual(status?.user, {
       linux: { uid: 0n, gid: 0n, supplementalGroups: [0n, 10n] },
     });
@@ -254,12 +254,12 @@ describe("StopContainer", () => {
     { name: "the image's signal", config: containerConfig(), signal: sigquit },
     {
       name: "the request's before the image's",
-      config: containerConfig({ stopSignal: "SIGTERM" }),
+      config: containerConfig({ stopSignal: "SIGNAL_SIGTERM" }),
       signal: sigterm,
     },
     {
       name: "a real-time signal by its name",
-      config: containerConfig({ stopSignal: "SIGRTMINPLUS3" }),
+      config: containerConfig({ stopSignal: "SIGNAL_SIGRTMINPLUS3" }),
       signal: 37,
     },
   ];

@@ -33,7 +33,7 @@ describe("CRI signals", () => {
   it("all lead to a number of the kernel, and back to a name of that number", () => {
     const { values } = rootOf("runtime.v1.VersionRequest").lookupEnum("runtime.v1.Signal");
     for (const name of Object.keys(values) as Signal[]) {
-      if (name === "RUNTIME_DEFAULT") continue;
+      if (name === "SIGNAL_RUNTIME_DEFAULT") continue;
       const number = criSignalNumber(name);
       assert.ok(number !== undefined && number >= 1 && number <= 64, name);
       const back = criSignalName(String(number));
@@ -45,10 +45,10 @@ describe("CRI signals", () => {
 
 describe("stopSignal", () => {
   it("prefers the request's, then the image's, then SIGTERM", () => {
-    assert.equal(stopSignal("SIGINT", "SIGQUIT"), 2);
-    assert.equal(stopSignal("RUNTIME_DEFAULT", "SIGQUIT"), 3);
-    assert.equal(stopSignal("RUNTIME_DEFAULT", "3"), 3);
-    assert.equal(stopSignal("RUNTIME_DEFAULT", ""), 15);
-    assert.equal(stopSignal("RUNTIME_DEFAULT", "nonsense"), 15);
+    assert.equal(stopSignal("SIGNAL_SIGINT", "SIGQUIT"), 2);
+    assert.equal(stopSignal("SIGNAL_RUNTIME_DEFAULT", "SIGQUIT"), 3);
+    assert.equal(stopSignal("SIGNAL_RUNTIME_DEFAULT", "3"), 3);
+    assert.equal(stopSignal("SIGNAL_RUNTIME_DEFAULT", ""), 15);
+    assert.equal(stopSignal("SIGNAL_RUNTIME_DEFAULT", "nonsense"), 15);
   });
 });

@@ -35,25 +35,26 @@ export function signalNumber(text: string): number | undefined {
 
 /** CRI's enum counts by alphabet, so its names are what leads to the kernel's numbers. */
 export function criSignalNumber(signal: Signal): number | undefined {
-  if (signal === "RUNTIME_DEFAULT") return undefined;
-  return signalNumber(signal.replace("MINPLUS", "MIN+").replace("MAXMINUS", "MAX-"));
+  if (signal === "SIGNAL_RUNTIME_DEFAULT") return undefined;
+  const name = signal.slice("SIGNAL_".length);
+  return signalNumber(name.replace("MINPLUS", "MIN+").replace("MAXMINUS", "MAX-"));
 }
 
-/** The CRI name of a signal written as in an image; RUNTIME_DEFAULT when it has none. */
+/** The CRI name of a signal written as in an image; SIGNAL_RUNTIME_DEFAULT when it has none. */
 export function criSignalName(text: string): Signal {
   const number = signalNumber(text);
-  if (number === undefined) return "RUNTIME_DEFAULT";
+  if (number === undefined) return "SIGNAL_RUNTIME_DEFAULT";
   if (number >= rtMin) {
     // CRI names the lower half from RTMIN and the upper from RTMAX.
-    if (number === rtMin) return "SIGRTMIN";
-    if (number === rtMax) return "SIGRTMAX";
-    if (number <= rtMin + 15) return `SIGRTMINPLUS${number - rtMin}` as Signal;
-    return `SIGRTMAXMINUS${rtMax - number}` as Signal;
+    if (number === rtMin) return "SIGNAL_SIGRTMIN";
+    if (number === rtMax) return "SIGNAL_SIGRTMAX";
+    if (number <= rtMin + 15) return `SIGNAL_SIGRTMINPLUS${number - rtMin}` as Signal;
+    return `SIGNAL_SIGRTMAXMINUS${rtMax - number}` as Signal;
   }
   for (const [name, value] of Object.entries(constants.signals)) {
-    if (value === number && !aliases.has(name)) return name as Signal;
+    if (value === number && !aliases.has(name)) return `SIGNAL_${name}` as Signal;
   }
-  return "RUNTIME_DEFAULT";
+  return "SIGNAL_RUNTIME_DEFAULT";
 }
 
 const aliases = new Set(["SIGIOT", "SIGPOLL", "SIGUNUSED", "SIGCLD"]);

@@ -122,7 +122,12 @@ async function checkProfile(source: ByteSource): Promise<void> {
   const profile: SecurityProfile | null =
     (bits & 4) === 0
       ? null
-      : { profileType: profileTypes[(bits >> 3) % 3] ?? "Localhost", localhostRef: text };
+      : {
+          profileType: profileTypes[(bits >> 3) % 3] ?? "Localhost",
+          localhostRef: text,
+          ociRef: "",
+          baseProfile: null,
+        };
   const request = {
     profile,
     legacy: (bits & 4) === 0 ? text : "localhost/other",

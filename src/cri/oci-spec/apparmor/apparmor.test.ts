@@ -8,7 +8,7 @@ import { type AppArmorProfiles, apparmorProfile } from "./apparmor.ts";
 const profile = (
   profileType: SecurityProfile["profileType"],
   localhostRef = "",
-): SecurityProfile => ({ profileType, localhostRef });
+): SecurityProfile => ({ profileType, localhostRef, ociRef: "", baseProfile: null });
 const profilesWith = (problem?: string, name = "the-default"): AppArmorProfiles => ({
   byDefault: {
     name,

@@ -60,15 +60,18 @@ type Wanted =
 
 function wantedProfile({ profile, legacy }: AppArmorRequest): Wanted {
   if (profile !== null) {
-    switch (profile.profileType) {
+    const type: string = profile.profileType;
+    switch (type) {
       case "RuntimeDefault":
         return { kind: "default" };
       case "Unconfined":
         return { kind: "unconfined" };
       case "Localhost":
         return localhost(profile.localhostRef);
+      case "OCI":
+        throw invalid(`${field}.profile_type`, "AppArmor profiles cannot come from OCI artifacts");
       default:
-        throw invalid(`${field}.profile_type`, `unknown type "${String(profile.profileType)}"`);
+        throw invalid(`${field}.profile_type`, `unknown type "${type}"`);
     }
   }
   if (legacy === "") return { kind: "unset" };

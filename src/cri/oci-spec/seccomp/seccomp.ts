@@ -76,14 +76,21 @@ function fromLegacy(path: string): SecurityProfile | undefined {
     case "":
       return undefined;
     case "unconfined":
-      return { profileType: "Unconfined", localhostRef: "" };
+      return legacyProfile("Unconfined");
     case "runtime/default":
     case "docker/default":
-      return { profileType: "RuntimeDefault", localhostRef: "" };
+      return legacyProfile("RuntimeDefault");
     default:
-      if (path.startsWith("localhost/")) return { profileType: "Localhost", localhostRef: path };
+      if (path.startsWith("localhost/")) return legacyProfile("Localhost", path);
       throw invalid("linux.security_context.seccomp_profile_path", `unknown profile "${path}"`);
   }
+}
+
+function legacyProfile(
+  profileType: SecurityProfile["profileType"],
+  localhostRef = "",
+): SecurityProfile {
+  return { profileType, localhostRef, ociRef: "", baseProfile: null };
 }
 
 function stripPrefix(reference: string): string {
