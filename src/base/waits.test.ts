@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { EventEmitter, getEventListeners } from "node:events";
 import { suite, test } from "node:test";
-import { nextEvent, settlesWithin, unlessAborted, untilAborted, within } from "./waits.ts";
+import {
+  allSettled,
+  nextEvent,
+  settlesWithin,
+  unlessAborted,
+  untilAborted,
+  within,
+} from "./waits.ts";
 
 const reason = new Error("enough");
 const broken = new Error("broken");
@@ -95,6 +102,27 @@ test("within and settlesWithin end with their time, and do without the work", as
   assert.equal(await settlesWithin(never(), 1), false);
   assert.equal(await settlesWithin(Promise.resolve(), longMs), true);
   assert.equal(await settlesWithin(Promise.reject(broken), longMs), true);
+});
+
+suite("allSettled", () => {
+  test("comes to what all of it comes to", async () => {
+    assert.deepEqual(await allSettled([Promise.resolve(1), "two"]), [1, "two"]);
+  });
+
+  test("fails with the first of those that failed, once the others have ended", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ends: string[] = [];
+    const slow = promise.then(() => ends.push("slow"));
+    const late = promise.then(() => Promise.reject(broken));
+    const all = allSettled([slow, late, Promise.reject(reason)]).catch((error: unknown) => {
+      ends.push("all");
+      return error;
+    });
+    await new Promise(setImmediate);
+    resolve();
+    assert.equal(await all, broken);
+    assert.deepEqual(ends, ["slow", "all"]);
+  });
 });
 
 suite("nextEvent", () => {

@@ -65,6 +65,17 @@ export async function settlesWithin(
   return (await within(settled, ms, signal)) ?? false;
 }
 
+/**
+ * What each of these comes to. Rejects with the failure of the first that failed, but only once all have settled: what
+ * the others have made can be undone then.
+ */
+export async function allSettled<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
 /** Settles at the next of these events. Rejects with the signal's reason when that is first. */
 export async function nextEvent(
   emitter: EventEmitter,

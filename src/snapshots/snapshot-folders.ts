@@ -4,6 +4,7 @@ import path from "node:path";
 import { syncDirectory } from "../base/atomic-file.ts";
 import type { Cancellable } from "../base/cancellable.ts";
 import { hostId, type IdMappings } from "../base/os/id-mapping.ts";
+import { allSettled } from "../base/waits.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 import { isDoomed } from "../trees/tree-remover.ts";
 import type { SnapshotKind } from "./ports.ts";
@@ -51,7 +52,7 @@ export class SnapshotFolders {
     const files = this.files(number);
     await mkdir(own, { mode: 0o700 });
     try {
-      const [like] = await settled([
+      const [like] = await allSettled([
         parent === undefined ? Promise.resolve(undefined) : stat(parent),
         mkdir(files),
         kind === "ACTIVE" && mkdir(path.join(own, "work"), { mode: 0o700 }),
@@ -92,12 +93,4 @@ export class SnapshotFolders {
   files(number: number): string {
     return path.join(this.own(number), "fs");
   }
-}
-
-/** All at once; when one fails, only after the others have ended: what they made is removed then. */
-async function settled<T extends readonly unknown[]>(
-  work: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(work);
-  return Promise.all(work);
 }

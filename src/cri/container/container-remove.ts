@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { allSettled, unlessAborted } from "../../base/waits.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
-import { type StopNeeds, settled, stopAtOnce } from "../sandbox/sandbox-take-down.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { absentAsUndefined, purgeTask } from "../task/purge-task.ts";
+import { type StopNeeds, stopAtOnce } from "../task/stop-task.ts";
 
 export type RemainsNeeds = Pick<
   CriParts,
@@ -57,7 +57,7 @@ export async function removeUnrecorded(
   const unknown = all.filter(
     ({ id, record }) => record.sandbox === sandboxId && !parts.containers.get(id),
   );
-  await settled(unknown.map(({ id }) => removeRemains(parts, id, call)));
+  await allSettled(unknown.map(({ id }) => removeRemains(parts, id, call)));
 }
 
 /** Everything but the CRI record: task, containerd record, snapshot, log FIFOs, files. Idempotent. */
@@ -70,7 +70,7 @@ export async function removeRemains(
   const live = parts.liveContainers.of(id);
   const container = await purgeTask(client, id, live.container, call);
   const parent = parentOf(snapshotter, id);
-  await settled([
+  await allSettled([
     container ? absentAsUndefined(() => container.delete(call)) : Promise.resolve(),
     absentAsUndefined(() => snapshotter.remove(criNamespace, id, call)),
     remover.remove(parts.paths.container(id)),

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-
-import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { nowNanos } from "../../base/now.ts";
 import { kindLabel } from "../../client/kind-label.ts";
 import type { Container } from "../../client/ports.ts";
-import type { ContainerConfig, LinuxContainerResources } from "../../gen/cri.gen.ts";
-import type { Image, Images } from "../../images/ports.ts";
+import type { ContainerConfig } from "../../gen/cri.gen.ts";
+import type { Image } from "../../images/ports.ts";
 import { rootLabel } from "../../metadata/references.ts";
-import type { OciSpec } from "../../oci/spec.ts";
-import { chainUsage } from "../../snapshots/chain-usage.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
@@ -21,32 +15,29 @@ import {
   type OpenCheckpointNeeds,
   openCheckpoint,
 } from "../checkpoint/open-checkpoint.ts";
+import { type NewContainer, newContainerRecord } from "../container/new-container-record.ts";
+import { type NewSpecNeeds, newContainerSpec } from "../container/new-container-spec.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
-import { echoedMounts } from "../convert/echoed-mounts.ts";
-import type { PodHandler } from "../handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
-import { imageVolumePath, type VolumeNeeds } from "../sandbox/image-volumes.ts";
 import { type HandlerNeeds, podHandler, podMappings } from "../sandbox/pod-handler.ts";
-import { type ReadyNeeds, type ReadySandbox, readySandbox } from "../sandbox/ready-sandbox.ts";
+import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { newObjectId } from "../store/record-store.ts";
-import { netnsPathOf } from "../store/sandbox-record.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
-import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
+import { containerName, validContainerConfig } from "../validate.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = CheckpointSourceNeeds &
   OpenCheckpointNeeds &
   HandlerNeeds &
   ReadyNeeds &
-  VolumeNeeds &
-  Pick<CriParts, "client" | "config" | "containers" | "hostFacts" | "images" | "layerArchives"> &
-  Pick<CriParts, "liveContainers" | "operations" | "paths" | "events" | "remover" | "review"> &
-  Pick<CriParts, "snapshotter" | "specs">;
+  NewSpecNeeds &
+  Pick<CriParts, "client" | "containers" | "events" | "images" | "layerArchives"> &
+  Pick<CriParts, "liveContainers" | "operations" | "paths" | "remover" | "review" | "snapshotter">;
 
 /** The kubelet gives CreateContainer two minutes. */
 const attemptMs = 120_000;
@@ -109,22 +100,10 @@ function finishedContainer(
   );
 }
 
-interface Request {
-  /** The new container's. */
-  readonly id: string;
-  readonly name: string;
-  readonly config: ValidContainerConfig;
-  readonly sandbox: ReadySandbox;
-  readonly handler: PodHandler;
+interface Request extends Omit<NewContainer, "image" | "restore"> {
   /** Undefined when it is a checkpoint that says which. */
   readonly image: Image | undefined;
   readonly checkpoint: CheckpointSource | undefined;
-}
-
-interface Plan extends Omit<Request, "checkpoint"> {
-  readonly image: Image;
-  /** The folder of an unpacked checkpoint, for a container that is restored. */
-  readonly restore: string | undefined;
 }
 
 async function make(parts: Needs, op: Operation, request: Request): Promise<string> {
@@ -132,7 +111,7 @@ async function make(parts: Needs, op: Operation, request: Request): Promise<stri
   op.undo("files", () => parts.remover.remove(parts.paths.container(id)));
   const plan = await planned(parts, op, request);
   const built = await prepare(parts, op, plan);
-  const record = recordOf(parts.images, plan, built);
+  const record = newContainerRecord(parts.images, plan, built);
   const container = await storeBoth(parts, op, { record, plan, built });
   readySandbox(parts, plan.sandbox.id); // its stop may have begun meanwhile
   parts.liveContainers.of(id).keep(container);
@@ -146,7 +125,7 @@ async function planned(
   parts: OpenCheckpointNeeds & Pick<Needs, "images" | "paths">,
   op: Operation,
   { checkpoint, ...request }: Request,
-): Promise<Plan> {
+): Promise<NewContainer> {
   if (checkpoint) {
     const { image, folder } = await op.run("checkpoint", () =>
       openCheckpoint(parts, checkpoint, parts.paths.restore(request.id), op),
@@ -162,7 +141,11 @@ async function planned(
 }
 
 /** Prepares the snapshot and builds the spec, which reads the image's layers, not the snapshot. */
-async function prepare(parts: Needs, op: Operation, plan: Plan): Promise<BuiltContainerSpec> {
+async function prepare(
+  parts: Needs,
+  op: Operation,
+  plan: NewContainer,
+): Promise<BuiltContainerSpec> {
   const { snapshotter } = parts;
   const { id, restore } = plan;
   const { chainId } = plan.image;
@@ -178,7 +161,8 @@ async function prepare(parts: Needs, op: Operation, plan: Plan): Promise<BuiltCo
   );
   const [, built] = await bothSettled(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
-    async () => reviewed(parts, op, plan, await op.run("spec", () => buildSpec(parts, plan, op))),
+    async () =>
+      reviewed(parts, op, plan, await op.run("spec", () => newContainerSpec(parts, plan, op))),
   );
   if (restore !== undefined) {
     const { rootfsDiff } = checkpointFiles(restore);
@@ -191,7 +175,7 @@ async function prepare(parts: Needs, op: Operation, plan: Plan): Promise<BuiltCo
 async function reviewed(
   { review }: Pick<Needs, "review">,
   op: Operation,
-  { id, sandbox, config }: Plan,
+  { id, sandbox, config }: NewContainer,
   built: BuiltContainerSpec,
 ): Promise<BuiltContainerSpec> {
   if (review === undefined) return built;
@@ -200,39 +184,10 @@ async function reviewed(
   return { ...built, spec: await op.run("plugins", () => review.container(request, op)) };
 }
 
-async function buildSpec(parts: Needs, plan: Plan, call: Cancellable): Promise<BuiltContainerSpec> {
-  const { hostFacts, paths, snapshotter, specs } = parts;
-  const { id, sandbox, config, image, handler } = plan;
-  const layers = snapshotter.directories(criNamespace, image.chainId);
-  return specs.container({
-    id,
-    sandbox: {
-      id: sandbox.id,
-      pid: sandbox.pid,
-      netnsPath: netnsPathOf(sandbox.record),
-      config: sandbox.config,
-    },
-    config,
-    image,
-    imageName: requestedImage(config),
-    handler: handler.config,
-    features: handler.features,
-    cri: parts.config.cri,
-    host: hostFacts,
-    files: paths.sandboxFiles(sandbox.id),
-    targetPid: targetPid(parts, plan),
-    rootfs: specs.openRootfs(layers),
-    volumesDir: paths.volumes(id),
-    imageUsage: () => chainUsage(snapshotter, criNamespace, image.chainId, call),
-    signal: call.signal,
-    imageVolumePath: (mount) => imageVolumePath(parts, sandbox.id, mount, call),
-  });
-}
-
 async function storeBoth(
   { client, containers, snapshotter }: Pick<Needs, "client" | "containers" | "snapshotter">,
   op: Operation,
-  made: { record: ContainerRecord; plan: Plan; built: BuiltContainerSpec },
+  made: { record: ContainerRecord; plan: NewContainer; built: BuiltContainerSpec },
 ): Promise<Container> {
   const { record, plan, built } = made;
   const { id } = record;
@@ -257,65 +212,4 @@ async function storeBoth(
     ),
   );
   return container;
-}
-
-function recordOf(images: Images, plan: Plan, built: BuiltContainerSpec): ContainerRecord {
-  const { config, image, sandbox } = plan;
-  const { user } = built;
-  return {
-    id: plan.id,
-    name: plan.name,
-    sandboxId: sandbox.id,
-    config,
-    createdAtNanos: nowNanos(),
-    imageId: image.id,
-    imageName: image.repoTags[0] ?? image.repoDigests[0] ?? requestedImage(config),
-    imageRef: image.repoDigests[0] ?? image.id,
-    imageStopSignal: image.config.stopSignal,
-    logPath: logPath(sandbox.config.logDirectory, config.logPath),
-    mounts: echoedMounts(config.mounts, images),
-    resources: effective(config.linux?.resources, built.spec),
-    user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
-    cgroupsPath: built.spec.linux.cgroupsPath ?? "",
-    state: { kind: "created" },
-    ...(plan.restore !== undefined && { checkpoint: checkpointFiles(plan.restore).criu }),
-  };
-}
-
-/** The limits as they are going to hold: an OOM score may have been raised to what the daemon may set. */
-function effective(
-  requested: LinuxContainerResources | null | undefined,
-  { process }: OciSpec,
-): LinuxContainerResources | null {
-  if (!requested) return null;
-  return { ...requested, oomScoreAdj: BigInt(process.oomScoreAdj ?? requested.oomScoreAdj) };
-}
-
-/** "" unless both the pod's folder and the container's file are given. */
-function logPath(directory: string, file: string): string {
-  return directory === "" || file === "" ? "" : path.join(directory, file);
-}
-
-function requestedImage(config: ValidContainerConfig): string {
-  return config.image.userSpecifiedImage === ""
-    ? config.image.image
-    : config.image.userSpecifiedImage;
-}
-
-/** The pid whose namespace pid mode TARGET joins; undefined in other modes. */
-function targetPid(
-  { containers }: Pick<Needs, "containers">,
-  { config, sandbox }: Plan,
-): number | undefined {
-  const options = config.linux?.securityContext?.namespaceOptions;
-  if (options?.pid !== "TARGET") return undefined;
-  const target = containers.require(options.targetId);
-  if (target.sandboxId !== sandbox.id) {
-    throw fault("INVALID_ARGUMENT", `target container "${target.id}" is in another sandbox`);
-  }
-  if (target.state.kind === "running") return target.state.pid;
-  throw fault(
-    "FAILED_PRECONDITION",
-    `target container "${target.id}" is not running: state is ${describeState(target.state)}`,
-  );
 }

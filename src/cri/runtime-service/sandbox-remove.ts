@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { allSettled, unlessAborted } from "../../base/waits.ts";
 import {
   type RemoveNeeds,
   removeContainerByForce,
@@ -8,7 +8,7 @@ import {
 } from "../container/container-remove.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
-import { settled, type TakeDownNeeds, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
+import { type TakeDownNeeds, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 import { containersOf } from "../store/container-record.ts";
 import { purgeContainer } from "../task/purge-task.ts";
 import type { Verb } from "./verb.ts";
@@ -45,14 +45,17 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
   await settleNetwork(parts, id);
   await op.run("remove containers", async () => {
     const containers = containersOf(parts.containers, id);
-    await settled(containers.map((record) => removeContainerByForce(parts, record, op)));
+    await allSettled(containers.map((record) => removeContainerByForce(parts, record, op)));
     await removeUnrecorded(parts, id, op);
   });
   const live = parts.liveSandboxes.of(id);
   const { finished } = live;
   if (finished) await op.run("shim", () => unlessAborted(finished, op.signal));
   await op.run("remains", () =>
-    settled([purgeContainer(parts.client, id, live.container, op), removeSandboxFiles(parts, id)]),
+    allSettled([
+      purgeContainer(parts.client, id, live.container, op),
+      removeSandboxFiles(parts, id),
+    ]),
   );
   const last = sandboxes.get(id);
   await op.run("record", () => sandboxes.delete(id));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { settlesWithin, unlessAborted } from "../../base/waits.ts";
+import { allSettled, settlesWithin, unlessAborted } from "../../base/waits.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";
@@ -14,10 +14,9 @@ import {
   withoutNetwork,
 } from "../store/sandbox-record.ts";
 import { killNow, purgeTask } from "../task/purge-task.ts";
-import { type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
+import { type StopNeeds, stopAtOnce } from "../task/stop-task.ts";
 import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts";
 
-export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
 export type TakeDownNeeds = StopNeeds &
   RemoveVolumesNeeds &
   Pick<CriParts, "liveSandboxes" | "log" | "netns" | "network" | "sandboxes">;
@@ -44,9 +43,9 @@ export async function takeDownSandbox(
   parts.liveSandboxes.of(id).refuseNew();
   await bothSettled(
     async () => {
-      const stopContainers = (): Promise<void> =>
+      const stopContainers = (): Promise<unknown> =>
         op.run("containers", () =>
-          settled(containersOf(parts.containers, id).map((it) => stopAtOnce(parts, it.id, op))),
+          allSettled(containersOf(parts.containers, id).map((it) => stopAtOnce(parts, it.id, op))),
         );
       const stopping = stopContainers();
       await settlesWithin(stopping, containersMs);
@@ -57,21 +56,6 @@ export async function takeDownSandbox(
     },
     () => op.run("network", () => takeDownNetwork(parts, id, op)),
   );
-}
-
-/** Waits for all; then throws the first failure, if any. */
-export async function settled(work: readonly Promise<unknown>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) {
-    if (result.status === "rejected") throw result.reason;
-  }
-}
-
-/** Kills a container if it runs, or will in a moment. */
-export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable): Promise<void> {
-  await parts.operations.ended("StartContainer", id, call);
-  const current = parts.containers.get(id);
-  if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
-  await stopContainerTask(parts, current, 0, call);
 }
 
 async function stopSandboxTask(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {

@@ -9,6 +9,7 @@ import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
 
 export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "liveContainers">;
+export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
 const killBoundMs = 30_000;
@@ -51,6 +52,14 @@ export async function stopContainerTask(
     await ignoreFinished(() => killNow(task, call));
     await within(exited, killAgainMs, call.signal);
   }
+}
+
+/** Kills a container if it runs, or will in a moment. */
+export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable): Promise<void> {
+  await parts.operations.ended("StartContainer", id, call);
+  const current = parts.containers.get(id);
+  if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
+  await stopContainerTask(parts, current, 0, call);
 }
 
 /** A container that nobody watches: of unknown state, or whose recovery failed. */

@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {
-  ImageInit,
-  ListImagesRequest,
-  ListImagesResponseInit,
-  StreamImagesRequest,
-  StreamImagesResponseInit,
-} from "../../gen/cri.gen.ts";
+import type { ImageInit, ListImagesRequest, StreamImagesRequest } from "../../gen/cri.gen.ts";
 import type { Images } from "../../images/ports.ts";
 import { chunksOf } from "../convert/chunks.ts";
 import { toCriImage } from "./cri-image.ts";
+import type { ImageServicePorts } from "./ports.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<ImageServicePorts, "images">;
 
 /** ListImages: all, or the one that the filter names. */
-export function listImages(images: Images, request: ListImagesRequest): ListImagesResponseInit {
-  return { images: select(images, request) };
+export function listImages({ images }: Needs): Verb<"ListImages"> {
+  return async (request) => ({ images: select(images, request) });
 }
 
 /** StreamImages: the same images, each once, in messages of a bounded size. */
-export async function* streamImages(
-  images: Images,
-  request: StreamImagesRequest,
-): AsyncGenerator<StreamImagesResponseInit, void, undefined> {
-  for (const chunk of chunksOf(select(images, request), "runtime.v1.Image")) {
-    yield { images: chunk };
-  }
+export function streamImages({ images }: Needs): Verb<"StreamImages"> {
+  return async function* (request) {
+    for (const chunk of chunksOf(select(images, request), "runtime.v1.Image")) {
+      yield { images: chunk };
+    }
+  };
 }
 
 function select(images: Images, { filter }: ListImagesRequest | StreamImagesRequest): ImageInit[] {

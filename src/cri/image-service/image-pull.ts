@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../../base/cancellable.ts";
-import type { AuthConfig, PullImageRequest, PullImageResponseInit } from "../../gen/cri.gen.ts";
-import type { Images, RegistryAuth } from "../../images/ports.ts";
+import type { AuthConfig } from "../../gen/cri.gen.ts";
+import type { RegistryAuth } from "../../images/ports.ts";
 import { imageName } from "./image-name.ts";
+import type { ImageServicePorts } from "./ports.ts";
+import type { Verb } from "./verb.ts";
+
+type Needs = Pick<ImageServicePorts, "images">;
 
 /** PullImage: answers the id by which every other call knows the image. */
-export async function pullImage(
-  images: Images,
-  request: PullImageRequest,
-  { signal }: Cancellable,
-): Promise<PullImageResponseInit> {
-  const auth = request.auth ? toAuth(request.auth) : undefined;
-  const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
-  return { imageRef: image.id };
+export function pullImage({ images }: Needs): Verb<"PullImage"> {
+  return async (request, { signal }) => {
+    const auth = request.auth ? toAuth(request.auth) : undefined;
+    const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
+    return { imageRef: image.id };
+  };
 }
 
 /** Without the fields that protobuf fills with "". */
