@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes docs/configuration.md from the configuration's own table of keys, and the table of src's folders in
-// docs/architecture.md from the layers that `npm run check` holds imports to.
+// Writes docs/configuration.md from the configuration's own table of keys, the table of src's folders in
+// docs/architecture.md from the layers that `npm run check` holds imports to, and the table of what lies where in
+// docs/security.md from the layout that the daemon takes its paths from.
 // `npm run docs` writes, `npm run docs -- --check` only compares and exits 1 when something differs.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { renderReference } from "../src/config/reference.ts";
-import { withLayerTable } from "./layers/layer-table.ts";
+import { withPart } from "./generated-part.ts";
+import { layerTable } from "./layers/layer-table.ts";
+import { placeTable } from "./place-table.ts";
 
 const docs = path.resolve(import.meta.dirname, "../docs");
 const read = (name: string): string => {
@@ -14,7 +17,13 @@ const read = (name: string): string => {
 };
 const pages: Readonly<Record<string, string>> = {
   "configuration.md": renderReference(),
-  "architecture.md": withLayerTable(read("architecture.md")),
+  "architecture.md": withPart(
+    read("architecture.md"),
+    "layers",
+    "scripts/layers/layers.ts",
+    layerTable(),
+  ),
+  "security.md": withPart(read("security.md"), "places", "src/config/layout.ts", placeTable()),
 };
 for (const [name, text] of Object.entries(pages)) {
   if (read(name) === text) continue;

@@ -6,6 +6,7 @@ import { tellSlowWork } from "./base/slow-work.ts";
 import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config, LogConfig, StartConfig } from "./config/config.ts";
+import { layoutOf } from "./config/layout.ts";
 import { LiveConfig } from "./config/live-config.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { ReloadHistory } from "./config/reload-history.ts";
@@ -65,6 +66,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const environment = {
     config,
     live,
+    layout: layoutOf(config),
     reloads,
     log,
     metrics,

@@ -4,24 +4,7 @@ import path from "node:path";
 import { errnoOf, fault } from "./base/errors.ts";
 import type { Logger } from "./base/logger.ts";
 import type { StartConfig } from "./config/config.ts";
-
-/** Where bundles are. The root of a pod's user namespace, nobody to the host, must get to its own. */
-const taskFolder = "io.containerd.runtime.v2.task";
-/** What the daemon makes folders of in root and in state. */
-const ourFolders = {
-  root: [
-    "checkpoint-rooms",
-    "checkpoints",
-    "cni",
-    "content",
-    "diff",
-    "io.berth.cri",
-    "mapped-mounts",
-    "pause",
-    "snapshots",
-  ],
-  state: ["fifo", "io.berth.cri", "netns", taskFolder],
-};
+import { inRoot, inState, type Layout, layoutOf, type Place } from "./config/layout.ts";
 
 /**
  * Makes root and state, and takes from other users what an older daemon, or somebody since, let them have.
@@ -31,22 +14,27 @@ const ourFolders = {
 export async function makePrivate(config: StartConfig, log: Logger): Promise<void> {
   process.umask(0o022); // what modes are named for is not the unit's to change
   const { root, state } = config;
-  await makeFolder(root, 0o700, log);
-  await makeFolder(state, 0o711, log);
-  for (const name of ourFolders.root) await clearPlace(path.join(root, name), log);
-  for (const name of ourFolders.state) await clearPlace(path.join(state, name), log);
-  const folders = await Promise.all([
-    ...[root, path.join(root, "content"), path.join(root, "snapshots")].map(entriesOf),
-    ...[path.join(root, "content", "blobs"), path.join(root, "io.berth.cri")].map(entriesOf),
-    entriesOf(state),
-    entriesOf(path.join(state, "io.berth.cri")),
-  ]);
-  const open = new Set([config.grpc.address, path.join(state, taskFolder)]);
+  const layout = layoutOf(config);
+  await makeFolder(root, inRoot.root.mode, log);
+  await makeFolder(state, inState.state.mode, log);
+  for (const place of foldersRightIn(layout)) await clearPlace(place, log);
+  const { content, blobs, snapshots, criDurable, criVolatile, bundles: top } = layout;
+  const closing = [root, content, blobs, snapshots, criDurable, state, criVolatile];
+  const folders = await Promise.all(closing.map(entriesOf));
+  const open = new Set([config.grpc.address, top]);
   const closed = folders.flat().filter((entry) => !open.has(entry));
   await Promise.all(closed.map((entry) => mend(entry, 0o700, log)));
-  const namespaces = await entriesOf(path.join(state, taskFolder));
+  const namespaces = await entriesOf(top);
   const bundles = await Promise.all(namespaces.map(entriesOf));
   await Promise.all(bundles.flat().map((bundle) => mend(bundle, 0o710, log)));
+}
+
+/** Those that the daemon makes right in root and in state. */
+function foldersRightIn(layout: Layout): string[] {
+  const places: readonly (readonly [string, Place])[] = Object.entries({ ...inRoot, ...inState });
+  return places
+    .filter(([, { at, kind }]) => kind === "folder" && at !== "" && !at.includes("/"))
+    .map(([name]) => layout[name as keyof Layout]);
 }
 
 async function makeFolder(folder: string, mode: number, log: Logger): Promise<void> {

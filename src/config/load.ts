@@ -7,6 +7,7 @@ import { checkConfig } from "./check-config.ts";
 import type { Config } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { defaultConfig } from "./defaults.ts";
+import { layoutOf } from "./layout.ts";
 import { checkNesting } from "./nesting.ts";
 import { type Fragment, readFragment, retiredIn } from "./schema.ts";
 import { sections } from "./sections.ts";
@@ -135,8 +136,9 @@ function complete(fragments: readonly Fragment[]): Config {
   for (const fragment of fragments) merged = merge(merged, fragment);
   const full = merge(defaultConfig, merged);
   const whole = withTableDefaults(full) as unknown as Config;
-  const address = own(merged, "grpc", "address") ?? path.join(whole.state, "berthd.sock");
-  const cacheDir = own(merged, "cni", "cacheDir") ?? path.join(whole.root, "cni");
+  const { socket, networks } = layoutOf(whole);
+  const address = own(merged, "grpc", "address") ?? socket;
+  const cacheDir = own(merged, "cni", "cacheDir") ?? networks;
   return {
     ...whole,
     grpc: { ...whole.grpc, address },

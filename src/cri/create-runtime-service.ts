@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
@@ -92,7 +91,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       networks = recoverNetworks(parts);
       return summary;
     },
-    sessions: createSessions(parts, path.join(ports.config.state, "fifo")),
+    sessions: createSessions(parts, parts.paths.fifos),
     streamThrough: (server) => parts.streaming.use(server),
     tasks: () => runningTargets(parts),
     sandboxOf: (containerId) => parts.containers.get(containerId)?.sandboxId,

@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
+import { layoutOf } from "../config/layout.ts";
 import type { SandboxFiles } from "./oci-spec/ports.ts";
 
-/** Where the CRI façade keeps files: durable ones below `root`, volatile ones below `state`. */
+/** Where the CRI façade keeps files: durable ones below `root`, volatile ones below `state`. All but `fifos`
+ * and `netns` are its own. */
 export class CriPaths {
-  readonly #root: string;
-  readonly #state: string;
+  readonly #durable: string;
+  readonly #volatile: string;
+  /** Folder of the FIFOs of processes, a folder each. */
+  readonly fifos: string;
+  /** Folder of pinned network namespaces, a file each. */
+  readonly netns: string;
 
   constructor(config: { readonly root: string; readonly state: string }) {
-    this.#root = path.resolve(config.root, "io.berth.cri");
-    this.#state = path.resolve(config.state, "io.berth.cri");
+    const layout = layoutOf(config);
+    this.#durable = layout.criDurable;
+    this.#volatile = layout.criVolatile;
+    this.fifos = layout.fifos;
+    this.netns = layout.netns;
   }
 
   /** Folder of all sandboxes' folders, durable and volatile. */
   get sandboxes(): readonly [durable: string, volatile: string] {
-    return [path.join(this.#root, "sandboxes"), path.join(this.#state, "sandboxes")];
+    return [path.join(this.#durable, "sandboxes"), path.join(this.#volatile, "sandboxes")];
   }
 
   /** Folder of all containers' folders. */
   get containers(): string {
-    return path.join(this.#root, "containers");
+    return path.join(this.#durable, "containers");
   }
 
   sandbox(id: string): readonly [durable: string, volatile: string] {

@@ -8,7 +8,7 @@ import { readBounded } from "../base/read-bounded.ts";
 export interface PauseRootfsOptions {
   /** The pause binary, as `pauseBinaryPath` names it. */
   readonly binary: string;
-  /** The daemon's root; the rootfs goes to `pause/<sha256>/rootfs` in it. */
+  /** The rootfs goes to `<sha256>/rootfs` in it. */
   readonly folder: string;
 }
 
@@ -31,7 +31,7 @@ const files = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
 export async function preparePauseRootfs(options: PauseRootfsOptions): Promise<PauseRootfs> {
   const bytes = await readBinary(options.binary);
   const sha = createHash("sha256").update(bytes).digest("hex");
-  const home = path.join(options.folder, "pause", sha);
+  const home = path.join(options.folder, sha);
   const rootfs = path.join(home, "rootfs");
   if (!(await isComplete(rootfs, bytes))) {
     const fresh = `${home}.new-${process.pid}-${performance.now()}`;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { fault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
-import { Bundle, taskFolder } from "./bundle/bundle.ts";
+import { Bundle, type TaskFolders } from "./bundle/bundle.ts";
 import { clampToFloor } from "./bundle/clamp-process.ts";
 import { checkKernelPlaces } from "./bundle/kernel-places.ts";
 import { mountMappedRootfs } from "./bundle/mapped-rootfs.ts";
@@ -43,9 +42,9 @@ const directDialLimitMs = 3_000;
 /** A shim may be ending just when it is wanted; each attempt waits for that one to be gone. */
 const launchAttempts = 3;
 
-export interface TaskManagerOptions {
-  readonly root: string;
-  readonly state: string;
+export interface TaskManagerOptions extends TaskFolders {
+  /** File of the parent cgroups that were made for containers. */
+  readonly madeCgroups: string;
   /** Path of the daemon's gRPC socket. */
   readonly grpcAddress: string;
   /** Path of the event socket, see listenEvents. */
@@ -93,7 +92,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#binaries = options.binaries ?? new ShimBinaries();
     this.#launcher = options.launcher ?? createLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
-    this.#parents = new CgroupParents(path.join(options.state, "made-cgroups"), options.log);
+    this.#parents = new CgroupParents(options.madeCgroups, options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
     this.#surroundings = {
       log: options.log,
@@ -143,8 +142,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   async recover(call: Cancellable): Promise<RecoveryReport> {
     const report = await recoverTasks(
       {
-        root: this.#options.root,
-        state: this.#options.state,
+        bundles: this.#options.bundles,
+        work: this.#options.work,
         pool: this.#pool,
         binaries: this.#binaries,
         grpcAddress: this.#options.grpcAddress,
@@ -183,12 +182,12 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     options: CreateOptions,
     call: Cancellable,
   ): Promise<RuntimeTask> {
-    const { root, state, mappedMounts } = this.#options;
+    const { bundles, work, mappedMounts } = this.#options;
     const [binary] = await Promise.all([
       this.#binaries.resolve(options.runtime, options.runtimePath),
       checkKernelPlaces(id, options.rootfs),
     ]);
-    const place = { root, state, namespace, id };
+    const place = { bundles, work, namespace, id };
     using _parents = await this.#parents.hold(options.spec, call);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#parents.containerGone());
@@ -310,7 +309,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       namespace: bundle.namespace,
       ids: [bundle.id, ...ids],
       grpcAddress,
-      bundles: path.join(this.#options.state, taskFolder),
+      bundles: this.#options.bundles,
       spared: await this.#pool.pids(),
     });
     if (pids.length > 0) this.#log.warn({ pids, task: bundle.id }, "killed shims out of reach");

@@ -80,9 +80,9 @@ test("Introspection: Server tells the process and the installation", async () =>
 test("loadServerId keeps the id it made", async () => {
   const root = mkdtempSync(path.join(os.tmpdir(), "berth id-"));
   try {
-    const id = await loadServerId(path.join(root, "deep"));
+    const id = await loadServerId(path.join(root, "deep", "id"));
     assert.match(id, /^[0-9a-f-]{36}$/);
-    assert.equal(await loadServerId(path.join(root, "deep")), id);
+    assert.equal(await loadServerId(path.join(root, "deep", "id")), id);
   } finally {
     removeFolderSync(root);
   }

@@ -71,11 +71,10 @@ export function createIntrospectionService(
 }
 
 /**
- * The installation's id, made at the first start and kept in the root folder. Where it cannot be written,
+ * The installation's id, made at the first start and kept in this file. Where it cannot be written,
  * the daemon starts all the same, and makes another id at its next start.
  */
-export async function loadServerId(root: string): Promise<string> {
-  const file = path.join(root, "uuid");
+export async function loadServerId(file: string): Promise<string> {
   try {
     const id = (await readBounded(file, 256)).toString().trim();
     if (/^[0-9a-f-]{36}$/.test(id)) return id;
@@ -84,7 +83,7 @@ export async function loadServerId(root: string): Promise<string> {
   }
   const id = randomUUID();
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     await writeFileAtomic(file, `${id}\n`);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;

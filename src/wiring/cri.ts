@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import { cleanupDeadline } from "../base/cancellable.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
@@ -54,7 +53,7 @@ export interface CriPlugins extends ServingPlugins {
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
-  { config, live, log, memory, metrics, reloads, version }: Environment,
+  { config, layout, live, log, memory, metrics, reloads, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   review: SpecReview | undefined,
@@ -65,7 +64,7 @@ export function criPlugins(
     type,
     id: "sandbox-image",
     requires: {},
-    init: () => preparePauseRootfs({ binary: pauseBinaryPath(), folder: config.root }),
+    init: () => preparePauseRootfs({ binary: pauseBinaryPath(), folder: layout.pause }),
   });
   const images = plugin({
     type,
@@ -115,7 +114,7 @@ export function criPlugins(
     id: "network-namespaces",
     requires: {},
     init: async (_, context) => {
-      const folder = path.join(config.state, "netns");
+      const folder = layout.netns;
       context.waitsFor("the thread of network namespaces");
       const namespaces = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log });
       await namespaces.prepare(); // or the first pod would wait for the worker thread
@@ -128,7 +127,7 @@ export function criPlugins(
     requires: {},
     init: () =>
       createContainerLogs({
-        folder: path.join(config.state, "fifo"),
+        folder: layout.fifos,
         get maxLineBytes() {
           return live.current.cri.maxContainerLogLineSize;
         },
@@ -156,14 +155,14 @@ export function criPlugins(
       context,
     ) => {
       context.waitsFor("what the host says of itself");
-      const [hostFacts, layout] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
+      const [hostFacts, cgroups] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const closing = new AbortController();
-      const scratchFolder = path.join(config.root, "checkpoint-rooms");
+      const scratchFolder = layout.checkpointMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
       const readers = await createStatsReaders({
         work: trees.work,
-        layout,
+        layout: cgroups,
         snapshotter: overlayfs,
         config,
         live,
@@ -204,13 +203,13 @@ export function criPlugins(
         flawedRuntimes: flaws.list,
         hostMounts: createHostMounts({
           program: pauseBinaryPath(),
-          scratchFolder: path.join(config.root, "mapped-mounts"),
+          scratchFolder: layout.mappedMounts,
         }),
         layerArchives: createLayerArchives(overlayfs, {
           program: pauseBinaryPath(),
           scratchFolder,
         }),
-        capture: createOutputCapture(path.join(config.state, "fifo"), memory.execOutput),
+        capture: createOutputCapture(layout.fifos, memory.execOutput),
         ...readers,
         pauseRootfs: pause.path,
         version,

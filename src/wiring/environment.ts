@@ -2,6 +2,7 @@
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory/memory-budget.ts";
 import type { StartConfig } from "../config/config.ts";
+import type { Layout } from "../config/layout.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { ReloadHistory } from "../config/reload-history.ts";
 import type { Metrics } from "../metrics/registry.ts";
@@ -13,6 +14,8 @@ export interface Environment {
   readonly config: StartConfig;
   /** All keys as they are now: for what reads them anew for each piece of work. */
   readonly live: LiveConfig;
+  /** Where the daemon keeps things. */
+  readonly layout: Layout;
   readonly reloads: ReloadHistory;
   readonly log: Logger;
   readonly metrics: Metrics;

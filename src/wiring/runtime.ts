@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { RuntimeConfig } from "../config/config.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createExchange } from "../events/exchange.ts";
@@ -21,7 +20,7 @@ export interface RuntimePlugins {
 
 /** Shims, their tasks, and the events that both tell of. */
 export function runtimePlugins(
-  { config, live, log, metrics }: Environment,
+  { config, layout, live, log, metrics }: Environment,
   { trees }: StoragePlugins,
 ): RuntimePlugins {
   const ttrpcAddress = `${config.grpc.address}.ttrpc`;
@@ -43,12 +42,13 @@ export function runtimePlugins(
     id: "task",
     requires: { trees, exchange, shimEvents },
     init: async ({ trees, exchange, shimEvents }, context) => {
-      const scratchFolder = path.join(config.root, "mapped-mounts");
+      const scratchFolder = layout.mappedMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
       const manager = createTaskManager({
-        root: config.root,
-        state: config.state,
+        bundles: layout.bundles,
+        work: layout.work,
+        madeCgroups: layout.madeCgroups,
         grpcAddress: config.grpc.address,
         ttrpcAddress,
         log,

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import { contentTable } from "../content/blob-record.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { containersTable } from "../metadata/records.ts";
@@ -27,7 +26,7 @@ export interface ServicePlugins extends ServingPlugins {
 
 /** containerd's services, as plain implementations without a transport. */
 export function servicePlugins(
-  { config, live, version, revision }: Environment,
+  { layout, live, version, revision }: Environment,
   { metadata, content, leases, trees }: StoragePlugins,
   { exchange, runtime }: RuntimePlugins,
   listPlugins: () => readonly PluginFacts[],
@@ -40,7 +39,7 @@ export function servicePlugins(
     requires: { metadata, content, leases, trees, runtime },
     init: ({ metadata, content, leases, trees, runtime }) => {
       const { remover } = trees;
-      const checkpointDir = path.join(config.root, "checkpoints");
+      const checkpointDir = layout.checkpoints;
       void remover.sweep(checkpointDir); // never rejects
       return createTasksService({
         runtime,
@@ -96,7 +95,7 @@ export function servicePlugins(
     init: async () =>
       createIntrospectionService({
         plugins: listPlugins,
-        uuid: await loadServerId(config.root),
+        uuid: await loadServerId(layout.serverId),
         deprecations: () => deprecations.list(),
         runtimeInfo: createRuntimeInfoReader(),
       }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { Logger } from "../base/logger.ts";
 import type { Config } from "../config/config.ts";
+import { layoutOf } from "../config/layout.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import {
   createDefaultProfile,
@@ -22,7 +22,7 @@ export interface ReloadableSpecServices extends SpecServices {
  * profile that cannot be had is told of and fails no reload, as it fails no start: it may come later.
  */
 export function createSpecServices(
-  { state, cri }: Pick<Config, "state" | "cri">,
+  { root, state, cri }: Pick<Config, "root" | "state" | "cri">,
   hostFacts: HostFacts,
   log: Logger,
   lifetime: AbortSignal,
@@ -32,7 +32,7 @@ export function createSpecServices(
     createDefaultProfile({
       enabled: hostFacts.apparmor,
       name,
-      stampFile: path.join(state, "apparmor-profile"),
+      stampFile: layoutOf({ root, state }).apparmorStamp,
       kernel,
       log,
       lifetime,

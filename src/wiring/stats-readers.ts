@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access } from "node:fs/promises";
-import path from "node:path";
 import type { StartConfig } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import { CriPaths } from "../cri/paths.ts";
@@ -60,7 +59,7 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
     }),
     statsPeriodMs: () => live.current.cri.statsPeriodMs,
   });
-  const layersFolder = path.join(config.root, "snapshots", snapshotter.name);
+  const layersFolder = snapshotter.root;
   const samples = new TaskSamples(() => tasks().map((target) => taskInfo(target, layout)), {
     reader: createTaskReader({
       layersFolder,

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
@@ -16,7 +15,7 @@ import type { StoragePlugins } from "./storage.ts";
 
 /** containerd's services about what is stored: images, content, snapshots, differences, leases. */
 export function storageServicePlugins(
-  { config }: Environment,
+  { layout }: Environment,
   { metadata, content, trees, snapshotters, leases, garbage }: StoragePlugins,
   { exchange }: RuntimePlugins,
   changes: ImageChanges,
@@ -65,7 +64,7 @@ export function storageServicePlugins(
     id: "diff-service",
     requires: { trees, content, leases, garbage },
     init: async ({ trees, content, leases, garbage }, context) => {
-      const scratchFolder = path.join(config.root, "diff");
+      const scratchFolder = layout.diffMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
       return createDiffService({

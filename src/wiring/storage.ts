@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import { createContentStore } from "../content/content-store.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { createGarbageCollector } from "../garbage/create-collector.ts";
@@ -29,22 +28,22 @@ export interface StoragePlugins {
 }
 
 /** What is kept on disk: records, blobs, layers. */
-export function storagePlugins({ config, log, fail }: Environment): StoragePlugins {
+export function storagePlugins({ layout, log, fail }: Environment): StoragePlugins {
   const metadata = plugin({
     type: pluginTypes.metadata,
     id: "sqlite",
     requires: {},
-    exports: { path: path.join(config.root, "meta.db") },
-    init: () => openMetadata({ path: path.join(config.root, "meta.db"), log, onLost: fail }),
+    exports: { path: layout.database },
+    init: () => openMetadata({ path: layout.database, log, onLost: fail }),
   });
   const content = plugin({
     type: pluginTypes.content,
     id: "content",
     requires: { metadata },
-    exports: { root: path.join(config.root, "content") },
+    exports: { root: layout.content },
     init: ({ metadata }) =>
       createContentStore({
-        root: path.join(config.root, "content"),
+        root: layout.content,
         metadata,
         log,
       }),
@@ -59,11 +58,11 @@ export function storagePlugins({ config, log, fail }: Environment): StoragePlugi
     type: pluginTypes.snapshotter,
     id: "overlayfs",
     requires: { metadata, trees },
-    exports: { root: path.join(config.root, "snapshots", "overlayfs") },
+    exports: { root: layout.overlayfs },
     // By this clients know that they need not copy an image to change its owners.
     capabilities: ["remap-ids", "multi-remap-ids"],
     init: async ({ metadata, trees }, context) => {
-      const root = path.join(config.root, "snapshots", "overlayfs");
+      const root = layout.overlayfs;
       context.waitsFor("mounts that a crash has left");
       const owners = await createOwnerMapping({
         root,
@@ -85,10 +84,10 @@ export function storagePlugins({ config, log, fail }: Environment): StoragePlugi
     type: pluginTypes.snapshotter,
     id: "native",
     requires: { metadata, trees },
-    exports: { root: path.join(config.root, "snapshots", "native") },
+    exports: { root: layout.native },
     init: ({ metadata, trees }) =>
       createNativeSnapshotter({
-        root: path.join(config.root, "snapshots", "native"),
+        root: layout.native,
         metadata,
         trees,
         log,

@@ -332,7 +332,12 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
         });
       },
     },
-    ...["root/pause", "root/checkpoint-rooms", "root/diff"].map((name) => ({
+    ...[
+      "root/pause",
+      "root/checkpoint-rooms",
+      "root/diff",
+      "root/io.containerd.runtime.v2.task",
+    ].map((name) => ({
       what: `a file in place of ${name} is moved aside`,
       arrange: () => {
         const place = path.join(bed.daemon.folder, name);

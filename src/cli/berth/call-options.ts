@@ -7,6 +7,7 @@ import { fault, isFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
+import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import { connectGrpc } from "../../rpc/grpc-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
@@ -16,7 +17,7 @@ import { socketPath } from "../socket-path.ts";
 import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
 
-const defaultAddress = "/run/berthd/berthd.sock";
+const defaultAddress = layoutOf(usualFolders).socket;
 const defaultNamespace = "k8s.io";
 const promptMs = 60_000;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
 import { absolutePath, choice, integer, paths } from "../kinds.ts";
+import { layoutOf, usualFolders } from "../layout.ts";
 
 export const cni = table({
   doc: "Pod networks.",
@@ -38,7 +39,7 @@ export const cni = table({
     cacheDir: key({
       name: "cache_dir",
       kind: absolutePath,
-      default: "/var/lib/berthd/cni",
+      default: layoutOf(usualFolders).networks,
       change: "restart",
       doc: "Folder of cached plugin results, needed to undo a network after a restart. When it is not set, it is `cni` in the root folder.",
     }),

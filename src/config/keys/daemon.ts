@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
 import { absolutePath, integer } from "../kinds.ts";
+import { usualFolders } from "../layout.ts";
 
 export const daemon = table({
   doc: "Where the daemon keeps its state.",
@@ -9,7 +10,7 @@ export const daemon = table({
     root: key({
       name: "root",
       kind: absolutePath,
-      default: "/var/lib/berthd",
+      default: usualFolders.root,
       change: "restart",
       doc: "Folder of what must survive a reboot: database, image content, snapshots.",
     }),
@@ -17,7 +18,7 @@ export const daemon = table({
     state: key({
       name: "state",
       kind: absolutePath,
-      default: "/run/berthd",
+      default: usualFolders.state,
       change: "restart",
       doc: "Folder of what a reboot may clear: socket, bundles, FIFOs, pinned network namespaces, sandbox files. Best on a tmpfs.",
     }),

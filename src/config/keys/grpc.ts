@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
 import { absolutePath, integer, size } from "../kinds.ts";
+import { layoutOf, usualFolders } from "../layout.ts";
 
 const maxId = 2 ** 32 - 2;
 
@@ -11,7 +12,7 @@ export const grpc = table({
     address: key({
       name: "address",
       kind: absolutePath,
-      default: "/run/berthd/berthd.sock",
+      default: layoutOf(usualFolders).socket,
       change: "restart",
       doc: "Path of the socket. When it is not set, it is `berthd.sock` in the state folder. Shims report events to the same path with `.ttrpc` appended.",
     }),

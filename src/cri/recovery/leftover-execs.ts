@@ -8,7 +8,7 @@ import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.t
 import { containerOfExec } from "../container/exec-target.ts";
 import type { CriParts } from "../parts.ts";
 
-export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "config" | "liveContainers">;
+export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "liveContainers" | "paths">;
 
 export interface LeftoverExec {
   readonly what: string;
@@ -22,7 +22,7 @@ export interface LeftoverExec {
  */
 export async function leftoverExecs(parts: LeftoverExecNeeds): Promise<LeftoverExec[]> {
   const found: LeftoverExec[] = [];
-  for await (const execId of namesOfExecs(path.join(parts.config.state, "fifo"))) {
+  for await (const execId of namesOfExecs(parts.paths.fifos)) {
     const task = parts.liveContainers.get(containerOfExec(execId) ?? "")?.task;
     if (!task) continue;
     found.push({

@@ -17,7 +17,7 @@ import { type LeftoverExecNeeds, leftoverExecs } from "./leftover-execs.ts";
 
 export type LeftoverNeeds = LeftoverExecNeeds &
   RemoveFilesNeeds &
-  Pick<CriParts, "client" | "config" | "containers" | "log" | "metadata" | "netns" | "network"> &
+  Pick<CriParts, "client" | "containers" | "log" | "metadata" | "netns" | "network"> &
   Pick<CriParts, "sandboxes" | "snapshotter">;
 
 const leftoverMs = 10_000;
@@ -137,13 +137,12 @@ const containerFolders: Find = async ({ paths, remover }, known) => {
     }));
 };
 
-const namespaces: Find = async ({ config, metadata, netns, sandboxes }) => {
+const namespaces: Find = async ({ paths, metadata, netns, sandboxes }) => {
   // A damaged sandbox's namespace cannot be told from a leftover one.
   if (metadata.damaged.length > 0) return [];
-  const folder = path.resolve(config.state, "netns");
   const used = new Set([...sandboxes.list()].map(netnsPathOf));
-  const names = await entriesOf(folder);
-  const files = names.map((name) => path.join(folder, name.replace(/\.user$/, "")));
+  const names = await entriesOf(paths.netns);
+  const files = names.map((name) => path.join(paths.netns, name.replace(/\.user$/, "")));
   return [...new Set(files)]
     .filter((file) => !used.has(file))
     .map((file) => ({
@@ -153,14 +152,14 @@ const namespaces: Find = async ({ config, metadata, netns, sandboxes }) => {
 };
 
 /** Addresses and ports go before the namespace: plugins look into it. */
-const networks: Find = async ({ config, netns, network }, known) => {
+const networks: Find = async ({ paths, netns, network }, known) => {
   const ids = await network.attachedSandboxes();
   return ids
     .filter((id) => !known.has(id))
     .map((id) => ({
       what: `network of sandbox ${id}`,
       remove: async (own) => {
-        const netnsPath = path.resolve(config.state, "netns", id);
+        const netnsPath = path.join(paths.netns, id);
         const usable = (await netns.isAlive(netnsPath)) ? netnsPath : "";
         try {
           await network.teardown(nobodysNetwork(id, usable), own);

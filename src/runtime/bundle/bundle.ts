@@ -19,9 +19,6 @@ import { readBounded } from "../../base/read-bounded.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
 import { mappedRootGid } from "./spec-text.ts";
 
-/** Folder under the daemon's root and state that shims and operators know from containerd. */
-export const taskFolder = "io.containerd.runtime.v2.task";
-
 /** More than a request may bring, several times. */
 const maxFileBytes = 64 * 1024 * 1024;
 
@@ -30,17 +27,17 @@ let removals = 0;
 /**
  * A bundle: what a shim and an OCI runtime read of a task on disk.
  *
- *     <state>/io.containerd.runtime.v2.task/NS/ID/   0700 (0710 when root is mapped)
+ *     <bundles>/NS/ID/     0700 (0710 when root is mapped)
  *       config.json        the OCI spec
  *       rootfs/            where the shim mounts the root file system
- *       work               → <root>/io.containerd.runtime.v2.task/NS/ID
+ *       work               → <work>/NS/ID
  *       log                FIFO, the shim's own log (only where a shim was started)
  *       shim-binary-path   which shim parents the task
  *       bootstrap.json     its address, protocol and API version
  *       sandbox            id of the sandbox, where there is one
  *     by the shim: options.json, runtime, init.pid, log.json, address (≤ 2.2), s
  *
- * The state folder is memory, so its small files are written and erased at once, on this thread: in turns
+ * Bundles are in memory, so their small files are written and erased at once, on this thread: in turns
  * of the thread pool a bundle took longer than the shim's start. The work folder is on a disk.
  */
 export class Bundle {
@@ -52,8 +49,8 @@ export class Bundle {
   constructor(place: BundlePlace) {
     this.namespace = place.namespace;
     this.id = place.id;
-    this.path = path.join(place.state, taskFolder, place.namespace, place.id);
-    this.workPath = path.join(place.root, taskFolder, place.namespace, place.id);
+    this.path = path.join(place.bundles, place.namespace, place.id);
+    this.workPath = path.join(place.work, place.namespace, place.id);
   }
 
   /** Makes the folders and files of a task. ALREADY_EXISTS when the bundle is there. */
@@ -151,10 +148,13 @@ export class Bundle {
   }
 }
 
-export interface BundlePlace {
-  /** The daemon's root and state folders. */
-  readonly root: string;
-  readonly state: string;
+/** Where tasks are on disk: in each a folder a namespace, and in that one a task. */
+export interface TaskFolders {
+  readonly bundles: string;
+  readonly work: string;
+}
+
+export interface BundlePlace extends TaskFolders {
   readonly namespace: string;
   readonly id: string;
 }

@@ -7,7 +7,7 @@ import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { timeoutSignal } from "../../base/timers.ts";
-import { Bundle, eraseFolder, taskFolder } from "../bundle/bundle.ts";
+import { Bundle, eraseFolder, type TaskFolders } from "../bundle/bundle.ts";
 import type { RecoveryReport } from "../ports.ts";
 import type { ShimBinaries, ShimBinary } from "../shim/binary.ts";
 import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "../shim/bootstrap-answer.ts";
@@ -22,9 +22,7 @@ import { clearRuntimeState, isInRuntime } from "./runtime-state.ts";
 /** Each starts programs; after a reboot with the state on a disk every task wants one. */
 const cleanUpsAtOnce = 16;
 
-export interface RecoverPorts {
-  readonly root: string;
-  readonly state: string;
+export interface RecoverPorts extends TaskFolders {
   readonly pool: ShimPool;
   readonly binaries: ShimBinaries;
   readonly grpcAddress: string;
@@ -90,8 +88,8 @@ interface Reach {
 
 async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): Promise<Reach> {
   const { namespace, id } = found;
-  const { log, root, state } = ports;
-  const bundle = new Bundle({ root, state, namespace, id });
+  const { log, bundles, work } = ports;
+  const bundle = new Bundle({ bundles, work, namespace, id });
   using pump = new DisposableStack();
   let sandboxId = "";
   let binary: ShimBinary | undefined;
@@ -215,7 +213,7 @@ function openLog(bundle: Bundle, log: Logger): ShimLogPump | null {
 }
 
 async function findBundles(ports: RecoverPorts): Promise<Found[]> {
-  const top = path.join(ports.state, taskFolder);
+  const top = ports.bundles;
   const found: Found[] = [];
   for (const namespace of await foldersIn(top)) {
     for (const id of await foldersIn(path.join(top, namespace))) {
@@ -237,7 +235,7 @@ async function endBundlelessShims(ports: RecoverPorts, found: readonly Found[]):
   const bundles = new Set(found.map(({ namespace, id }) => `${namespace}/${id}`));
   const killed = await killShims({
     grpcAddress,
-    bundles: path.join(ports.state, taskFolder),
+    bundles: ports.bundles,
     spared: await ports.pool.pids(),
     hasBundle: (namespace, id) => bundles.has(`${namespace}/${id}`) || ports.isKnown(namespace, id),
   });
@@ -252,9 +250,9 @@ async function endBundlelessShims(ports: RecoverPorts, found: readonly Found[]):
 
 /** Work folders without a bundle. What still runs is ended: nobody would tell of its end, or make it. */
 async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
-  const top = path.join(ports.root, taskFolder);
+  const top = ports.work;
   for (const namespace of await foldersIn(top)) {
-    const bundles = new Set(await foldersIn(path.join(ports.state, taskFolder, namespace)));
+    const bundles = new Set(await foldersIn(path.join(ports.bundles, namespace)));
     for (const id of await foldersIn(path.join(top, namespace))) {
       if (bundles.has(id) || ports.isKnown(namespace, id)) continue;
       await endBundleless(ports, { namespace, id });
@@ -267,8 +265,8 @@ async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
 }
 
 async function endBundleless(ports: RecoverPorts, { namespace, id }: Found): Promise<void> {
-  const { log, root, state } = ports;
-  const bundle = new Bundle({ root, state, namespace, id });
+  const { log, bundles, work } = ports;
+  const bundle = new Bundle({ bundles, work, namespace, id });
   if (!(await isInRuntime(bundle))) {
     await clearRuntimeState(bundle, log);
     return;

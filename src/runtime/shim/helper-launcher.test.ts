@@ -40,7 +40,7 @@ function launcher(): HelperLauncher {
 }
 
 async function emptyBundle(): Promise<Bundle> {
-  const bundle = new Bundle({ root: folder, state: folder, namespace: "k8s.io", id: "the-pod" });
+  const bundle = new Bundle({ bundles: folder, work: folder, namespace: "k8s.io", id: "the-pod" });
   await mkdir(bundle.path, { recursive: true });
   return bundle;
 }

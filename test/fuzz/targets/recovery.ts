@@ -13,7 +13,7 @@ import { fault } from "../../../src/base/errors.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { makeFifo } from "../../../src/base/os/fifo.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
-import { type Bundle, taskFolder } from "../../../src/runtime/bundle/bundle.ts";
+import type { Bundle, TaskFolders } from "../../../src/runtime/bundle/bundle.ts";
 import { type RecoverPorts, recoverTasks } from "../../../src/runtime/death/recover.ts";
 import { socketPathOf } from "../../../src/runtime/shim/bootstrap-answer.ts";
 import type { ShimConnectRequest } from "../../../src/runtime/shim/shim.ts";
@@ -60,7 +60,7 @@ export const target: FuzzTarget = {
     for (const name of ["state", "root"]) removeFolderSync(path.join(top, name));
     const canary = path.join(top, "canary");
     writeFileSync(canary, "alive");
-    const tasks = path.join(top, "state", taskFolder);
+    const { bundles: tasks, work } = foldersIn(top);
     mkdirSync(path.join(tasks, "ns", "good"), { recursive: true });
     writeFileSync(
       path.join(tasks, "ns", "good", "bootstrap.json"),
@@ -69,9 +69,8 @@ export const target: FuzzTarget = {
     const damaged = source
       .list(4, () => drawBundle(source, tasks, canary))
       .filter((one) => one !== undefined);
-    const work = path.join(top, "root", taskFolder, "ns");
     for (const name of source.list(2, () => source.pick(["good", "orphan", "b1"])))
-      mkdirSync(path.join(work, name), { recursive: true });
+      mkdirSync(path.join(work, "ns", name), { recursive: true });
 
     const report = await recoverTasks(portsOf(top), { signal: AbortSignal.timeout(10_000) });
     assert.deepEqual(report.recovered, [{ namespace: "ns", id: "good" }]);
@@ -156,6 +155,11 @@ async function resolve(
   return { path: "/fuzz/shim", isRunc: true, version: undefined };
 }
 
+/** Where tasks lie: bundles in memory, work on a disk. */
+function foldersIn(top: string): TaskFolders {
+  return { bundles: path.join(top, "state"), work: path.join(top, "root") };
+}
+
 function portsOf(top: string): RecoverPorts {
   const connect = async ({ bootstrap }: ShimConnectRequest): Promise<unknown> => {
     if (bootstrap.address !== goodAddress) {
@@ -165,8 +169,7 @@ function portsOf(top: string): RecoverPorts {
     return { hold: () => true, adoptLog: () => {}, api: { State: async () => ({ pid: 7 }) } };
   };
   return {
-    root: path.join(top, "root"),
-    state: path.join(top, "state"),
+    ...foldersIn(top),
     pool: { connect, pids: async () => new Set<number>() } as unknown as RecoverPorts["pool"],
     binaries: { resolve } as unknown as RecoverPorts["binaries"],
     grpcAddress: path.join(top, "berthd.sock"),

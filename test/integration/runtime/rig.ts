@@ -8,6 +8,7 @@ import path from "node:path";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
+import { layoutOf } from "../../../src/config/layout.ts";
 import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
 import { listenEvents } from "../../../src/runtime/events/event-forwarder.ts";
@@ -216,9 +217,12 @@ export class Rig implements AsyncDisposable {
   }
 
   #newManager(): TaskManager {
+    const folders = { root: path.join(this.folder, "root"), state: this.state };
+    const { bundles, work, madeCgroups } = layoutOf(folders);
     return createTaskManager({
-      root: path.join(this.folder, "root"),
-      state: this.state,
+      bundles,
+      work,
+      madeCgroups,
       grpcAddress: this.grpcAddress,
       ttrpcAddress: this.ttrpcAddress,
       log: process.env["RIG_DEBUG"] === undefined ? silentLogger : consoleLogger,
