@@ -188,7 +188,11 @@ class StoredImages implements ImageLibrary {
   }
 
   async unpack(image: Image, call: Cancellable): Promise<void> {
-    if (this.#catalog.isBuiltin(image) || this.#unpacker.has(image.chainId)) return;
+    if (this.#catalog.isBuiltin(image)) {
+      const name = image.repoTags[0] ?? image.id;
+      throw fault("FAILED_PRECONDITION", `image "${name}" is built in for sandboxes alone`);
+    }
+    if (this.#unpacker.has(image.chainId)) return;
     const known = this.#catalog.treeOf(image.id);
     // An extraction takes as long as the image's maker likes: collections go on beside it.
     using _pins = await this.#pins.keep(known ? this.#thingsOf(known) : [], call);

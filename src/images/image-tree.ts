@@ -129,7 +129,4 @@ function checkImage(manifest: Manifest, document: ImageDocument, platform: Platf
       `image has ${manifest.layers.length} layers, but its config tells of ${document.diffIds.length}`,
     );
   }
-  if (manifest.layers.length === 0) {
-    throw fault("FAILED_PRECONDITION", "image has no layers");
-  }
 }

@@ -35,7 +35,8 @@ export async function labelTree(
     const diffId = document.diffIds[at];
     if (diffId !== undefined) refer(digest, plainDigestLabel, diffId);
   }
-  refer(id, `${snapshotReference}.${snapshotter.name}`, chainIds.at(-1) ?? "");
+  const top = chainIds.at(-1);
+  if (top !== undefined) refer(id, `${snapshotReference}.${snapshotter.name}`, top);
   await Promise.all(
     [...labels].map(async ([digest, wanted]) => {
       const known = content.info(namespace, digest)?.labels;

@@ -23,7 +23,7 @@ export interface Image {
   readonly repoDigests: readonly string[];
   readonly sizeBytes: bigint;
   readonly pinned: boolean;
-  /** Chain id of the topmost layer: the committed snapshot that containers start from. */
+  /** Chain id of the topmost layer: the committed snapshot that containers start from; "" without layers. */
   readonly chainId: string;
   readonly config: ImageConfig;
   readonly platform: {
@@ -51,7 +51,7 @@ export interface Images {
   list(): readonly Image[];
   /**
    * Unpacks what a client has brought in without unpacking it; at once when the layers are there.
-   * Call before an image's snapshot is used.
+   * Call before an image's snapshot is used. FAILED_PRECONDITION for an image that is built in: it has none.
    */
   unpack(image: Image, call: Cancellable): Promise<void>;
   /** Pulls and unpacks. Single-flight per reference; NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, … name host and reference. */

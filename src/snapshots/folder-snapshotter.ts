@@ -175,6 +175,7 @@ export class FolderSnapshotter implements Snapshotter {
   }
 
   directories(namespace: string, key: string): readonly string[] {
+    if (key === "") return [];
     const { info, number } = this.#get(namespace, key);
     const own = info.kind === "VIEW" ? [] : [this.#folders.files(number)];
     const all = [...own, ...this.#lowers(namespace, info.parent)];

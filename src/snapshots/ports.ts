@@ -46,7 +46,10 @@ export interface Snapshotter {
   ): Promise<SnapshotInfo>;
   /** Bytes and inodes that the snapshot itself holds, without its parents. Walks the directory for an active one. */
   usage(namespace: string, key: string, call: UsageCall): Promise<SnapshotUsage>;
-  /** The folders that hold the snapshot's own files and its parents', top first. From memory. */
+  /**
+   * The folders that hold the snapshot's own files and its parents', top first; none for "", which is what a snapshot
+   * without a parent has below it. From memory.
+   */
   directories(namespace: string, key: string): readonly string[];
   /** How a layer's deletions are kept in these folders: as overlayfs has them, or by absence. */
   readonly whiteouts: "overlay" | "none";

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
+import { pushRawImage } from "../support/push-raw-image.ts";
+import { ordinaryConfig } from "../support/raw-image.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 
 suite("image volumes", { skip: lacking(...podPrograms) }, () => {
@@ -63,6 +65,48 @@ suite("image volumes", { skip: lacking(...podPrograms) }, () => {
       }),
       { code: "NOT_FOUND", message: /^ImageVolumeMountFailed: image "localhost\/none:1"/ },
     );
+  });
+
+  test("an image without layers is an empty folder, and a container's empty root", async () => {
+    const repository = "no-layers";
+    await pushRawImage(bed.registry.host, repository, {
+      tag: "1",
+      layers: [],
+      config: () => ordinaryConfig([]).replace("[]", "null"),
+    });
+    const reference = `${bed.registry.host}/${repository}:1`;
+    await cri.images.PullImage({ image: { image: reference } });
+    const programs = {
+      image: { image: bed.images.shell.reference },
+      imageSubPath: "bin",
+      containerPath: "/bin",
+      readonly: true,
+    };
+    const nothing = { image: { image: reference }, containerPath: "/nothing", readonly: true };
+    const id = await cri.startContainer(pod, reference, ["/bin/sleep", "100000"], {
+      mounts: [programs, nothing],
+    });
+    const { stdout } = await cri.exec(id, ["/bin/sh", "-c", "ls /nothing | wc -l; ls /bin/sleep"]);
+    assert.equal(stdout, "0\n/bin/sleep\n");
+    await cri.images.RemoveImage({ image: { image: reference } });
+  });
+
+  test("the built-in image is for sandboxes alone", async () => {
+    const image = { image: "localhost/berth/pause:0.1" };
+    const code = "FAILED_PRECONDITION";
+    await assert.rejects(cri.createContainer(pod, image.image, ["/pause"]), {
+      code,
+      message: /image "localhost\/berth\/pause:0\.1" is built in/,
+    });
+    const mounts = [{ image, containerPath: "/volume", readonly: true }];
+    await assert.rejects(
+      cri.createContainer(pod, bed.images.shell.reference, ["true"], { mounts }),
+      {
+        code,
+        message: /^ImageVolumeMountFailed: image "localhost\/berth\/pause:0\.1" is built in/,
+      },
+    );
+    assert.ok(await start());
   });
 
   test("outlives a restart, and goes when the pod stops", async () => {

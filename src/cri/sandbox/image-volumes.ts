@@ -85,7 +85,7 @@ async function mounted(
   call: Cancellable,
 ): Promise<string> {
   const { chainId } = image;
-  const name = chainId.replace(/^.*:/, "");
+  const name = chainId === "" ? "no-layers" : chainId.replace(/^.*:/, "");
   const target = path.join(parts.paths.imageVolumes(sandbox.id), name);
   const key = `${sandbox.id}-${name}`;
   const labels = {
@@ -94,14 +94,14 @@ async function mounted(
     [rootLabel]: "true",
     ...mappingLabels(podMappings(parts, sandbox)),
   };
+  await parts.images.unpack(image, call);
   // Two containers of a pod may want the same image at once.
   await parts.operations.join(
     imageVolumeKind,
     key,
     async (own) => {
       if ((await mountsHolding([target])).at(target) !== undefined) return;
-      const { images, snapshotter, hostMounts } = parts;
-      await images.unpack(image, own);
+      const { snapshotter, hostMounts } = parts;
       await mkdir(target, { recursive: true, mode: 0o700 });
       const view = await viewOf(snapshotter, key, chainId, { labels, signal: own.signal });
       await hostMounts.mountReadOnly(target, view);

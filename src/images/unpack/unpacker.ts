@@ -136,8 +136,9 @@ export class Unpacker {
     while (this.#idle.length < wanted) this.#idle.push(startExtractor());
   }
 
-  /** True when the chain's snapshot is there. */
+  /** True when the chain's snapshot is there, or none is needed: an image without layers has the chain "". */
   has(chainId: string): boolean {
+    if (chainId === "") return true;
     const { namespace, snapshotter } = this.#options;
     try {
       return snapshotter.stat(namespace, chainId).kind === "COMMITTED";
