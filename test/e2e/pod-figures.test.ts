@@ -68,13 +68,18 @@ suite("a pod's figures and events", { skip: lacking(...podPrograms) }, () => {
       assert.notEqual(help, "", name);
       const found = all.filter((metric) => metric.name === name);
       assert.ok(found.length > 0 || optional.test(name), name);
-      for (const metric of found) assert.equal(metric.labelValues.length, labelKeys.length, name);
+      for (const { labelValues, value, doubleValue } of found) {
+        assert.equal(labelValues.length, labelKeys.length, name);
+        if (doubleValue) assert.equal(BigInt(Math.floor(doubleValue.value)), value?.value, name);
+      }
     }
     const value = (name: string): bigint | undefined =>
       all.find((metric) => metric.name === name)?.value?.value;
     assert.equal(value("container_spec_cpu_shares"), 512n);
     assert.equal(value("container_spec_memory_limit_bytes"), 64n * 1024n * 1024n);
     assert.ok((value("container_file_descriptors") ?? 0n) > 0n);
+    const cpu = all.find((metric) => metric.name === "container_cpu_usage_seconds_total");
+    assert.ok((cpu?.doubleValue?.value ?? 0) > 0, "less than a second is something");
     const started = Number(value("container_start_time_seconds"));
     assert.ok(Math.abs(Date.now() / 1000 - started) < 3600, "seconds since the epoch");
   });

@@ -156,7 +156,7 @@ test("everything described is there for a pod with a container, with a value for
   assert.equal(new Set(series).size, series.length, "no series twice");
 });
 
-test("figures are whole units under the names that cAdvisor gives", async () => {
+test("figures are under the names that cAdvisor gives, whole and, where they have fractions, exact", async () => {
   const [pod] = await reader().list(call);
   const container = pod?.containerMetrics?.find(({ containerId }) => containerId === "c1");
   const one = (name: string) => container?.metrics?.find((metric) => metric.name === name);
@@ -166,9 +166,24 @@ test("figures are whole units under the names that cAdvisor gives", async () => 
     metricType: "COUNTER",
     labelValues: ["shop", "web", "app", "/kubepods/c1", "img", "c1", "total"],
     value: { value: 1n },
+    doubleValue: { value: 1.999999999 },
   });
-  assert.equal(one("container_start_time_seconds")?.value?.value, 2n);
-  assert.equal(one("container_pressure_io_waiting_seconds_total")?.value?.value, 2n);
+  const rows = [
+    ["container_start_time_seconds", 2n, 2.5],
+    ["container_last_seen", 3n, 3],
+    ["container_pressure_io_waiting_seconds_total", 2n, 2.9],
+    ["container_pressure_io_stalled_seconds_total", 0n, 0],
+    ["container_cpu_user_seconds_total", 0n, 0],
+    ["container_memory_working_set_bytes", 8n, undefined],
+    ["container_cpu_cfs_periods_total", 0n, undefined],
+  ] as const;
+  for (const [name, whole, exact] of rows) {
+    const metric = one(name);
+    assert.deepEqual([metric?.value?.value, metric?.doubleValue?.value], [whole, exact], name);
+  }
+  for (const { name = "", doubleValue } of container?.metrics ?? []) {
+    assert.equal(doubleValue !== null, /seconds|last_seen/.test(name ?? ""), name ?? "");
+  }
   const [network] = pod?.metrics ?? [];
   assert.deepEqual(network?.labelValues?.slice(0, 3), ["shop", "web", ""]);
 });

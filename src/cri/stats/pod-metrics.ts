@@ -56,9 +56,12 @@ function byPod(
   }));
 }
 
-/** Values are whole, which is all that the message can carry; a timestamp of 0 means now. */
+/**
+ * What has fractions is cut in `value`, which kubelets up to 1.37 read, and exact in `doubleValue`, which
+ * later ones prefer. A timestamp of 0 means now.
+ */
 function read(definition: TaskMetricDefinition, sample: TaskSample): MetricInit[] {
-  const { name, type, labels, of } = definition;
+  const { name, type, isFractional, labels, of } = definition;
   const shared = taskLabels(sample, of);
   const common = taskLabelKeys.map((key) => shared[key]);
   return definition.read(sample).map(({ value, labels: own = {} }) => ({
@@ -67,5 +70,6 @@ function read(definition: TaskMetricDefinition, sample: TaskSample): MetricInit[
     metricType: type === "counter" ? "COUNTER" : "GAUGE",
     labelValues: [...common, ...labels.map((key) => own[key] ?? "")],
     value: { value: BigInt(Math.max(0, Math.floor(value))) },
+    doubleValue: isFractional ? { value: Math.max(0, value) } : null,
   }));
 }

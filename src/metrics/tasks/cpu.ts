@@ -12,24 +12,29 @@ import {
 export function cpuMetrics(): TaskMetricDefinition[] {
   const counter = (name: string, help: string, pick: (cpu: CpuSample) => Figure) =>
     ofCgroup("counter", name, help, ({ cpu }) => cpu && pick(cpu));
+  const time = (name: string, help: string, pick: (cpu: CpuSample) => bigint) =>
+    ofCgroup("counter", name, help, ({ cpu }) => cpu && seconds(pick(cpu)), { isFractional: true });
   return [
     labelled(
       {
         type: "counter",
         name: "container_cpu_usage_seconds_total",
         help: "CPU time used, in seconds, of all CPUs together.",
+        isFractional: true,
         labels: ["cpu"],
       },
       ({ cgroup: { cpu } }) =>
         cpu === undefined ? [] : [{ value: seconds(cpu.usageNanos), labels: { cpu: "total" } }],
     ),
-    counter("container_cpu_user_seconds_total", "CPU time used in user mode, in seconds.", (cpu) =>
-      seconds(cpu.userNanos),
+    time(
+      "container_cpu_user_seconds_total",
+      "CPU time used in user mode, in seconds.",
+      (cpu) => cpu.userNanos,
     ),
-    counter(
+    time(
       "container_cpu_system_seconds_total",
       "CPU time used in the kernel, in seconds.",
-      (cpu) => seconds(cpu.systemNanos),
+      (cpu) => cpu.systemNanos,
     ),
     counter(
       "container_cpu_cfs_periods_total",
@@ -41,10 +46,10 @@ export function cpuMetrics(): TaskMetricDefinition[] {
       "Periods in which the quota ran out.",
       (cpu) => cpu.throttledPeriods,
     ),
-    counter(
+    time(
       "container_cpu_cfs_throttled_seconds_total",
       "Time spent throttled, in seconds.",
-      (cpu) => seconds(cpu.throttledNanos),
+      (cpu) => cpu.throttledNanos,
     ),
   ];
 }

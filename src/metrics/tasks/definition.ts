@@ -14,14 +14,13 @@ export interface MetricHost {
   readonly hugetlb: boolean;
 }
 
-/**
- * One container_* metric. `/metrics` and CRI both read it from here, so their values agree: the one
- * as a float, the other cut to whole units, which is all its message can carry.
- */
+/** One container_* metric. `/metrics` and CRI both read it from here, so their values agree. */
 export interface TaskMetricDefinition {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
+  /** Its values have fractions, as times in seconds do; others are whole. */
+  readonly isFractional: boolean;
   /** Keys of its own labels, beside those that every metric has. */
   readonly labels: readonly string[];
   /** What it counts: one container, or the whole pod. */
@@ -35,7 +34,7 @@ export type Figure = bigint | number | undefined;
 
 const always = (): boolean => true;
 
-type Part = Pick<TaskMetricDefinition, "labels" | "of" | "isKept">;
+type Part = Pick<TaskMetricDefinition, "isFractional" | "labels" | "of" | "isKept">;
 
 /** A metric with one value and no labels of its own; none where `pick` answers undefined. */
 export function simple(
@@ -56,7 +55,7 @@ export function labelled(
   facts: Pick<TaskMetricDefinition, "type" | "name" | "help"> & Partial<Part>,
   read: TaskMetricDefinition["read"],
 ): TaskMetricDefinition {
-  return { labels: [], of: "container", isKept: always, ...facts, read };
+  return { isFractional: false, labels: [], of: "container", isKept: always, ...facts, read };
 }
 
 /** As `simple`, of the cgroup's sample. */

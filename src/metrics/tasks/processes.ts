@@ -38,12 +38,14 @@ export function processMetrics(): TaskMetricDefinition[] {
       "container_last_seen",
       "When this was read, in seconds since the epoch.",
       ({ takenAtNanos }) => seconds(takenAtNanos),
+      { isFractional: true },
     ),
     simple(
       "gauge",
       "container_start_time_seconds",
       "Start time in seconds since the epoch.",
       ({ task }) => seconds(task.startedAtNanos),
+      { isFractional: true },
     ),
   ];
 }

@@ -49,7 +49,7 @@ export function pressureMetrics(): TaskMetricDefinition[] {
         const nanos = pick(cgroup);
         return nanos === undefined ? undefined : seconds(nanos);
       },
-      { isKept: ({ pressure }) => pressure },
+      { isFractional: true, isKept: ({ pressure }) => pressure },
     );
   return Object.entries(sources).flatMap(([resource, pressure]) => [
     counter(
