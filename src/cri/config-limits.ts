@@ -25,7 +25,8 @@ export function checkSandboxConfigSize(config: PodSandboxConfig): void {
 export function checkContainerConfigSize(config: ContainerConfig): void {
   const { command, args, envs, mounts, devices, labels, annotations } = config;
   const maps = [Object.keys(labels), Object.keys(annotations)];
-  checkCount(countOf(command, args, envs, mounts, devices, config.CDIDevices, ...maps));
+  const options = mounts.map(({ mountOptions }) => mountOptions);
+  checkCount(countOf(command, args, envs, mounts, ...options, devices, config.CDIDevices, ...maps));
   for (const field of ["command", "args"] as const) {
     for (const [index, text] of config[field].entries()) {
       checkString(`config.${field}[${index}]`, Buffer.byteLength(text) + 1);

@@ -38,7 +38,8 @@ suite("image volumes", { skip: lacking(...podPrograms) }, () => {
       assert.match(write.stderr, /[Rr]ead-only/);
     }
     const { mounts } = await cri.status(first);
-    assert.equal(mounts[0]?.image?.image, bed.images.worker.id);
+    const { image, imageRef } = mounts[0]?.image ?? {};
+    assert.deepEqual([image, imageRef], [bed.images.worker.id, bed.images.worker.id]);
   });
 
   test("shows a sub path of it", async () => {

@@ -69,6 +69,7 @@ export const testServices: SpecServices = {
 
 export const allFeatures: RuntimeFeatures = {
   recursiveReadOnlyMounts: true,
+  mountOptions: ["noexec", "nodev", "nosuid", "rnoexec"],
   idmapMounts: true,
   userNamespaces: true,
   netDevices: true,

@@ -4,7 +4,8 @@ import type { Images } from "../../images/ports.ts";
 
 /**
  * A request's mounts as ContainerStatus tells them: an image that is a volume by its id, whatever name
- * it was asked for by. A kubelet collects images that no container's status names so.
+ * it was asked for by, in both fields. A kubelet collects images that no container's status names so;
+ * `image_ref` is to be what PullImage answered.
  */
 export function echoedMounts(
   mounts: readonly Mount[],
@@ -15,6 +16,6 @@ export function echoedMounts(
     const found = image === null || image.image === "" ? undefined : images.find(image.image);
     return image === null || found === undefined
       ? mount
-      : { ...mount, image: { ...image, image: found.id } };
+      : { ...mount, image: { ...image, image: found.id, imageRef: found.id } };
   });
 }

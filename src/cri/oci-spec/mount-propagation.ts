@@ -6,6 +6,13 @@ import type { MountPropagation } from "../../gen/cri.gen.ts";
 
 export type PropagationFlag = "rprivate" | "rslave" | "rshared";
 
+/** How the runtime spec spells a CRI propagation. */
+export const propagationFlags: Readonly<Record<MountPropagation, PropagationFlag>> = {
+  PROPAGATION_PRIVATE: "rprivate",
+  PROPAGATION_HOST_TO_CONTAINER: "rslave",
+  PROPAGATION_BIDIRECTIONAL: "rshared",
+};
+
 /**
  * The mount option for a CRI propagation. Events can only travel when the host's mount under the
  * source is shared (both ways) or at least a slave (host to container); otherwise runc would make a

@@ -56,6 +56,8 @@ export interface SpecServices {
 export interface RuntimeFeatures {
   /** `rro` in the runtime's mount options and a kernel of 5.12 or later. */
   readonly recursiveReadOnlyMounts: boolean;
+  /** What a mount may ask for in `mount_options`: some of those that mount-options.ts knows. */
+  readonly mountOptions: readonly string[];
   readonly idmapMounts: boolean;
   readonly userNamespaces: boolean;
   /** `linux.netDevices`: moves interfaces of the host into the container. */

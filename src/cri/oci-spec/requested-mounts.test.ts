@@ -35,6 +35,19 @@ const rows: { name: string; mount: MountInit; options: string[] }[] = [
     options: ["rbind", "rprivate", "rro"],
   },
   {
+    name: "with options, each once and none that its fields say",
+    mount: {
+      readonly: true,
+      mountOptions: ["noexec", "ro", "nosuid", "noexec", "rprivate", "rnoexec"],
+    },
+    options: ["rbind", "rprivate", "ro", "noexec", "nosuid", "rnoexec"],
+  },
+  {
+    name: "recursive read-only with options for itself",
+    mount: { readonly: true, recursiveReadOnly: true, mountOptions: ["nodev", "rro"] },
+    options: ["rbind", "rprivate", "rro", "nodev"],
+  },
+  {
     name: "slave of a shared mount",
     mount: { hostPath: "/usr", propagation: "PROPAGATION_HOST_TO_CONTAINER" },
     options: ["rbind", "rslave", "rw"],
@@ -61,6 +74,7 @@ for (const { name, mount, options } of rows) {
   });
 }
 
+const options = (...mountOptions: string[]) => ({ mountOptions });
 const refusals: {
   name: string;
   mount: MountInit;
@@ -134,6 +148,39 @@ const refusals: {
     features: { ...allFeatures, idmapMounts: false },
     code: "FAILED_PRECONDITION",
     message: /uid_mappings: the runtime handler cannot map/,
+  },
+  ...[
+    [
+      "an option that is none",
+      options("noexec", "fast"),
+      /^mounts\[0\]\.mount_options\[1\]: "fast" of/,
+    ],
+    [
+      "an option that undoes another",
+      options("noexec", "exec"),
+      /\[1\]: "exec" of the mount at "\/c" is not one/,
+    ],
+    ["an option with a value", options("size=1g"), /"size=1g"/],
+    ["an empty option", options(""), /mount_options\[0\]: "" of/],
+    [
+      "ro for a writable mount",
+      options("ro"),
+      /"ro" of the mount at "\/c" contradicts .*rbind,rprivate,rw/,
+    ],
+    ["rw for a read-only mount", { readonly: true, ...options("rw") }, /"rw" .* contradicts/],
+    ["rro without its own field", { readonly: true, ...options("rro") }, /"rro" .* contradicts/],
+    ["a propagation other than its own", options("rshared"), /"rshared" .* contradicts/],
+  ].map(([name, mount, message]) => ({
+    name: name as string,
+    mount: mount as MountInit,
+    code: "INVALID_ARGUMENT" as const,
+    message: message as RegExp,
+  })),
+  {
+    name: "an option that the handler does not know",
+    mount: options("noexec", "rnosuid"),
+    code: "FAILED_PRECONDITION",
+    message: /mount_options\[1\]: "rnosuid" of the mount at "\/c" is none that the runtime handler/,
   },
   {
     name: "an image volume nobody provides",

@@ -6,7 +6,8 @@ import { type HoldingMounts, mountsHolding } from "../../base/os/mount-table.ts"
 import type { Mount } from "../../gen/cri.gen.ts";
 import type { OciMount } from "../../oci/spec.ts";
 import { HostPaths } from "./host-paths.ts";
-import { type PropagationFlag, propagationFlag } from "./mount-propagation.ts";
+import { furtherOptions } from "./mount-options.ts";
+import { type PropagationFlag, propagationFlag, propagationFlags } from "./mount-propagation.ts";
 import type { RuntimeFeatures } from "./ports.ts";
 import { toOciMapping } from "./user-namespace.ts";
 
@@ -38,14 +39,14 @@ export async function requestedMounts(
   const table = await mountTable(propagating.map(({ source }) => source));
   const mounts: OciMount[] = [];
   const propagation: PropagationFlag[] = [];
-  for (const { mount, field, access, source } of found) {
+  for (const { mount, field, access, further, source } of found) {
     const flag = propagationFlag(mount.propagation, source, table, field);
     propagation.push(flag);
     mounts.push({
       destination: path.posix.resolve("/", mount.containerPath),
       type: "bind",
       source,
-      options: ["rbind", flag, access],
+      options: ["rbind", flag, access, ...further],
       ...idMappings(mount, features, field),
     });
   }
@@ -57,6 +58,8 @@ interface FoundMount {
   /** What the request calls it. */
   readonly field: string;
   readonly access: string;
+  /** Its mount_options. */
+  readonly further: readonly string[];
   /** Where it is on the host. */
   readonly source: string;
 }
@@ -73,7 +76,10 @@ async function findAll(
     const field = `mounts[${index}]`;
     if (mount.containerPath === "") throw invalid(`${field}.container_path`, "is empty");
     const access = accessOption(mount, context.features, field);
-    found.push({ mount, field, access, source: await sourceOf(mount, table, context, field) });
+    const own = ["rbind", propagationFlags[mount.propagation], access];
+    const further = furtherOptions(mount, own, context.features, field);
+    const source = await sourceOf(mount, table, context, field);
+    found.push({ mount, field, access, further, source });
   }
   return found;
 }

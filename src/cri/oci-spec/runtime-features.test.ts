@@ -44,11 +44,35 @@ for (const { name, json, kernel, out } of rows) {
   });
 }
 
-test("a runtime that cannot tell has no features", async () => {
+const optionRows = [
+  {
+    name: "told",
+    json: { mountOptions: ["rro", "noexec", "rnoexec", "nosuid", "exec", 5] },
+    kernel: "6.1",
+    out: ["noexec", "rnoexec", "nosuid"],
+  },
+  {
+    name: "on an old kernel",
+    json: { mountOptions: ["noexec", "rnoexec"] },
+    kernel: "5.10.0-20",
+    out: ["noexec"],
+  },
+  { name: "none told", json: { mountOptions: [] }, kernel: "6.1", out: [] },
+  { name: "not told", json: {}, kernel: "6.1", out: ["noexec", "nodev", "nosuid"] },
+];
+
+for (const { name, json, kernel, out } of optionRows) {
+  test(`mount options of a runtime: ${name}`, () => {
+    assert.deepEqual(parseRuntimeFeatures(JSON.stringify(json), kernel).mountOptions, out);
+  });
+}
+
+test("a runtime that cannot tell has no features but what each has", async () => {
   const { signal } = new AbortController();
   for (const binary of ["/nonexistent/runc", "false", "echo"]) {
     const found = await readRuntimeFeatures(binary, "6.1", { signal });
     assert.equal(found.recursiveReadOnlyMounts, false, binary);
+    assert.deepEqual(found.mountOptions, ["noexec", "nodev", "nosuid"], binary);
   }
 });
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { run } from "../../base/process.ts";
+import { basicMountOptions, usableMountOptions } from "./mount-options.ts";
 import type { RuntimeFeatures } from "./ports.ts";
 
-/** What a runtime can do that tells nothing. */
+/** What a runtime can do that tells nothing: what the runtime spec has of each. */
 export const noRuntimeFeatures: RuntimeFeatures = {
   recursiveReadOnlyMounts: false,
+  mountOptions: basicMountOptions,
   idmapMounts: false,
   userNamespaces: false,
   netDevices: false,
@@ -48,6 +50,7 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
   const idmapMounts = hasSetattr && features.linux?.mountExtensions?.idmap?.enabled === true;
   return {
     recursiveReadOnlyMounts: hasSetattr && lists(features.mountOptions, "rro"),
+    mountOptions: usableMountOptions(wordsOf(features.mountOptions), hasSetattr),
     idmapMounts,
     // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
     userNamespaces: idmapMounts && lists(features.linux?.namespaces, "user"),
@@ -55,6 +58,10 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
     rdtSchemata: features.linux?.intelRdt?.schemata === true,
     rdtMonitoring: features.linux?.intelRdt?.monitoring === true,
   };
+}
+
+function wordsOf(list: unknown): readonly string[] | undefined {
+  return Array.isArray(list) ? list.filter((word) => typeof word === "string") : undefined;
 }
 
 function lists(list: unknown, word: string): boolean {

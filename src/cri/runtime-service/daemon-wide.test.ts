@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import { toCome } from "../../../test/support/cri/to-come.ts";
 import { rootOf } from "../../rpc/codec.ts";
+import { noRuntimeFeatures } from "../oci-spec/runtime-features.ts";
 
 describe("Version, Status and RuntimeConfig", () => {
   it("name the runtime", async () => {
@@ -29,6 +30,17 @@ describe("Version, Status and RuntimeConfig", () => {
     await using world = await FakeWorld.create();
     const { info } = await world.call("Status", { verbose: true });
     assert.deepEqual(JSON.parse(info?.["confinement"] ?? ""), { apparmor: { enabled: false } });
+  });
+
+  it("tell what holds for all handlers, and what for one", async () => {
+    await using world = await FakeWorld.create();
+    const all = await world.call("Status", {});
+    world.features = { crun: { ...noRuntimeFeatures, mountOptions: ["noexec", "nosuid"] } };
+    const without = await world.call("Status", {});
+    assert.deepEqual(
+      [all, without].map(({ features }) => features?.mountOptions),
+      [true, false],
+    );
   });
 
   it("say why the network is not ready", async () => {

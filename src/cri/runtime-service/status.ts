@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RuntimeConditionInit, RuntimeHandlerInit } from "../../gen/cri.gen.ts";
+import { basicMountOptions } from "../oci-spec/mount-options.ts";
+import type { RuntimeFeatures } from "../oci-spec/ports.ts";
 import type { CriParts } from "../parts.ts";
 import type { Verb } from "./verb.ts";
 
@@ -20,15 +22,23 @@ type Needs = Pick<
 export function status(parts: Needs): Verb<"Status"> {
   return (request) => {
     const runtimeHandlers = handlers(parts);
+    const allHandlers = Object.keys(parts.config.runtime.handlers);
+    // A pod may have any of them.
+    const mountOptions = allHandlers.every((handler) => setsMountOptions(parts.features(handler)));
     // A pod with a user namespace may have the node's network wherever it may have one at all.
     const userNamespacesHostNetwork = runtimeHandlers.some((it) => it.features?.userNamespaces);
     return Promise.resolve({
       status: { conditions: conditions(parts.network) },
       runtimeHandlers,
-      features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork },
+      features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork, mountOptions },
       info: request.verbose ? describe(parts) : {},
     });
   };
+}
+
+/** Those that Kubernetes has. */
+function setsMountOptions({ mountOptions }: RuntimeFeatures): boolean {
+  return basicMountOptions.every((option) => mountOptions.includes(option));
 }
 
 function conditions(network: Needs["network"]): RuntimeConditionInit[] {

@@ -5,6 +5,7 @@ import { StoredFields } from "../../metadata/stored-fields.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
 import type { PodHandler } from "../handlers.ts";
+import { noRuntimeFeatures } from "../oci-spec/runtime-features.ts";
 import type { NamedRecord } from "./record-store.ts";
 
 /**
@@ -129,6 +130,11 @@ function decodeLimits(value: string | null): LinuxContainerResources | null {
   return value === null ? null : limits.decode(Buffer.from(value, "base64"));
 }
 
+/** Older daemons asked for fewer features. */
+function withAllFeatures(handler: PodHandler): PodHandler {
+  return { ...handler, features: { ...noRuntimeFeatures, ...handler.features } };
+}
+
 /** What everything that lists sandboxes relies on. */
 function checkStored(stored: StoredFields): void {
   for (const name of ["id", "name", "config", "runtimeHandler", "cgroupsPath"]) stored.text(name);
@@ -141,7 +147,9 @@ function checkStored(stored: StoredFields): void {
   if (stored.has("handler")) {
     const handler = stored.fields("handler");
     handler.text("name");
-    for (const part of ["config", "features"]) handler.fields(part);
+    handler.fields("config");
+    const features = handler.fields("features");
+    if (features.has("mountOptions")) features.textList("mountOptions");
   }
 }
 
@@ -170,9 +178,10 @@ export const sandboxRecordCodec: RecordCodec<SandboxRecord> = {
   }),
   decode: (value) => {
     checkStored(new StoredFields("sandbox", value));
-    const { resources, ...row } = value as Stored;
+    const { resources, handler, ...row } = value as Stored;
     return {
       ...row,
+      ...(handler && { handler: withAllFeatures(handler) }),
       config: codec("runtime.v1.PodSandboxConfig").decode(Buffer.from(row.config, "base64")),
       createdAtNanos: BigInt(row.createdAtNanos),
       ...(resources && {

@@ -302,6 +302,33 @@ test("a mount is read-only below as well when it is recursive", { skip }, async 
   }
 });
 
+test("mount options hold, and below where they are recursive", { skip }, async () => {
+  const source = await place.folder("options source");
+  const inner = await place.folder("options source", "inner");
+  await run("mount", ["-t", "tmpfs", "tmpfs", inner]);
+  try {
+    for (const folder of [source, inner])
+      await copyFile("/bin/busybox", path.join(folder, "busybox"));
+    const tries = async (...mountOptions: string[]): Promise<string> => {
+      const { stdout, stderr } = await runContainer({
+        command: [
+          "/bin/sh",
+          "-c",
+          "/m/busybox true && echo outer; /m/inner/busybox true && echo inner; echo end",
+        ],
+        mounts: [{ containerPath: "/m", hostPath: source, mountOptions }],
+      });
+      assert.match(stdout, /end/, stderr);
+      return stdout.replaceAll("\n", " ");
+    };
+    assert.equal(await tries("nosuid"), "outer inner end ");
+    assert.equal(await tries("noexec", "nodev"), "inner end ");
+    assert.equal(await tries("rnoexec"), "end ");
+  } finally {
+    await run("umount", [inner]);
+  }
+});
+
 test("runc runs the sandbox's spec on a shared read-only rootfs", { skip }, async () => {
   const bundle = await makeBundle();
   const rootfs = path.join(bundle, "pause");

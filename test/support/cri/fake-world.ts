@@ -70,6 +70,7 @@ const hostFacts: HostFacts = {
 
 const features: RuntimeFeatures = {
   recursiveReadOnlyMounts: true,
+  mountOptions: ["noexec", "nodev", "nosuid"],
   idmapMounts: false,
   userNamespaces: false,
   netDevices: true,
@@ -113,6 +114,8 @@ export class FakeWorld implements AsyncDisposable {
   /** Sandboxes that the network says it has set up. */
   attached: string[] = [];
   networkReady = true;
+  /** Of handlers that differ from the others. */
+  features: Readonly<Record<string, RuntimeFeatures>> = {};
   /** Settle it to end all taps of logs. */
   tapsEnd = Promise.withResolvers<"end" | "slow" | "gone" | "lost">();
   /** False: output of logs and execs never ends. */
@@ -203,7 +206,7 @@ export class FakeWorld implements AsyncDisposable {
       version: "9.9.9",
       log: silentLogger,
       hostFacts,
-      features: () => features,
+      features: (handler) => this.features[handler] ?? features,
       images: {
         find: (reference) =>
           [busybox.id, ...busybox.repoTags, "busybox"].includes(reference) ? busybox : undefined,
