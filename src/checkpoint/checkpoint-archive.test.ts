@@ -15,7 +15,8 @@ import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
 import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { packFolder, unpackArchive } from "./checkpoint-archive.ts";
+import { unpackArchive } from "./checkpoint-archive.ts";
+import { packFolder } from "./folder-tar.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth cp-"));
 after(() => removeFolderSync(folder));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createReadStream } from "node:fs";
 import path from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import { packFolder, unpackArchive } from "../checkpoint/checkpoint-archive.ts";
+import { unpackArchive } from "../checkpoint/checkpoint-archive.ts";
+import { packArchive } from "../checkpoint/pack-archive.ts";
 import { parseDigest } from "../content/digest.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
@@ -36,14 +38,20 @@ export function requireContent(context: TasksContext): ContentStore {
   throw fault("FAILED_PRECONDITION", "there is no content store for checkpoints");
 }
 
-/** Writes a folder of CRIU images as one blob. */
+/** Writes a folder of CRIU images as one blob. It is packed beside the folder first, by a process of its own. */
 export async function storeCheckpoint(
   context: TasksContext,
   ref: string,
   folder: string,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  return store(context, ref, checkpointMediaType, packFolder(folder), call);
+  const file = `${folder}.tar`;
+  try {
+    await packArchive(folder, file, call);
+    return await store(context, ref, checkpointMediaType, createReadStream(file), call);
+  } finally {
+    await context.remover.remove(file);
+  }
 }
 
 /** Writes the container's spec, the bytes of its Any. */

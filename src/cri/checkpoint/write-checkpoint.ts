@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, isFault } from "../../base/errors.ts";
-import { packFolder } from "../../checkpoint/checkpoint-archive.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { packArchive } from "../../checkpoint/pack-archive.ts";
 import type { Task } from "../../client/ports.ts";
 import { encodeExactJson } from "../../oci/encode-spec.ts";
 import { packAny } from "../../rpc/codec.ts";
@@ -38,7 +36,7 @@ export async function writeCheckpoint(
     // Right after the dump: what the container writes in between, its restored self finds written.
     await op.run("rootfs", () => parts.layerArchives.pack(id, files.rootfsDiff, op));
     await op.run("describe", () => describe(parts, record, folder, op));
-    await op.run("archive", () => archive(folder, location, op));
+    await op.run("archive", () => packArchive(folder, location, op));
   } finally {
     await parts.remover.remove(folder, parts.paths.containers);
   }
@@ -84,21 +82,4 @@ async function describe(
     writeFile(files.spec, encodeExactJson(specOf(container.record.spec))),
     writeFile(files.status, JSON.stringify(protoJson(toContainerStatus(record)))),
   ]);
-}
-
-async function archive(folder: string, location: string, call: Cancellable): Promise<void> {
-  const partial = `${location}.${randomBytes(6).toString("hex")}.partial`;
-  try {
-    // The memory of a container is in it: for its owner's eyes only.
-    const out = createWriteStream(partial, { flags: "wx", mode: 0o600, flush: true });
-    await pipeline(packFolder(folder), out, { signal: call.signal });
-    await rename(partial, location);
-  } catch (error) {
-    await rm(partial, { force: true });
-    const errno = errnoOf(error);
-    if (call.signal.aborted || errno === undefined) throw error;
-    throw fault("INVALID_ARGUMENT", `cannot write checkpoint "${location}": ${errno}`, {
-      cause: error,
-    });
-  }
 }

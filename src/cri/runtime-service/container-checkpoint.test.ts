@@ -5,7 +5,8 @@ import path from "node:path";
 import { describe, it } from "node:test";
 import { containerConfig, FakeWorld } from "../../../test/support/cri/fake-world.ts";
 import { fault } from "../../base/errors.ts";
-import { packFolder, unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
+import { unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
+import { packFolder } from "../../checkpoint/folder-tar.ts";
 
 /** Archives are unpacked in a process that is chrooted. */
 const skip = process.getuid?.() === 0 ? false : "needs root";

@@ -12,7 +12,7 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 import tar from "tar-stream";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
-import { packFolder } from "../../../src/checkpoint/checkpoint-archive.ts";
+import { packFolder } from "../../../src/checkpoint/folder-tar.ts";
 import { readImageNames } from "../../../src/cri/checkpoint/open-checkpoint.ts";
 import { type Extractor, startExtractor } from "../../../src/images/unpack/extract-layer.ts";
 import { ByteSource } from "../byte-source.ts";
