@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
 import { makePrivate } from "./private-folders.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
-import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.ts";
+import { GrpcServer } from "./rpc/grpc-server.ts";
 import { callMemory } from "./wiring/call-memory.ts";
 import type { Environment } from "./wiring/environment.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
@@ -114,7 +114,7 @@ function serverFor(
   { metrics, memory, log }: Pick<Environment, "metrics" | "memory" | "log">,
 ): GrpcServer {
   const { address, uid, gid, maxRecvBytes, maxSendBytes } = config.grpc;
-  return createGrpcServer({
+  return new GrpcServer({
     path: address,
     uid,
     gid,

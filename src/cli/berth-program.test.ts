@@ -8,7 +8,7 @@ import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import type { PodSandboxInit } from "../gen/cri.gen.ts";
 import { flawsOf } from "../oci/runtime-flaws.ts";
-import { createGrpcServer, type GrpcServer } from "../rpc/grpc-server.ts";
+import { GrpcServer } from "../rpc/grpc-server.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { buildBerth } from "./berth-program.ts";
@@ -37,7 +37,7 @@ let networkIsReady = true;
 let server: GrpcServer;
 
 before(async () => {
-  server = createGrpcServer({ path: socket });
+  server = new GrpcServer({ path: socket });
   server.add("runtime.v1.RuntimeService", {
     Version: async () => ({
       version: "0.1.0",

@@ -9,7 +9,7 @@ import { containerInit, type FakeServices, fakeServices } from "../../test/suppo
 import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { connectGrpc } from "../rpc/grpc-client.ts";
-import { createGrpcServer } from "../rpc/grpc-server.ts";
+import { GrpcServer } from "../rpc/grpc-server.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import { createClient } from "./client.ts";
@@ -67,7 +67,7 @@ async function overGrpc(): Promise<Bench> {
   const stack = new AsyncDisposableStack();
   const fakes = fakeServices();
   const folder = folderIn(stack);
-  const server = createGrpcServer({ path: path.join(folder, "a.sock") });
+  const server = new GrpcServer({ path: path.join(folder, "a.sock") });
   stack.defer(() => server.close({ signal: AbortSignal.abort() }));
   server.add(containersName, fakes.containers);
   server.add(tasksName, fakes.tasks);

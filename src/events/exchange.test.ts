@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { packAny } from "../rpc/codec.ts";
 import { eventField } from "./event-fields.ts";
-import { createExchange } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import type { EventExchange, EventSubscription } from "./ports.ts";
 
 const exit = packAny("containerd.events.TaskExit", { containerId: "c1", id: "e1", exitStatus: 3 });
@@ -47,7 +47,7 @@ const table: { filters: string[]; gets: string[] }[] = [
 ];
 for (const { filters, gets } of table) {
   test(`EventExchange passes ${gets.length} of 3 events through ${JSON.stringify(filters)}`, async () => {
-    const exchange = createExchange();
+    const exchange = new Exchange();
     const subscription = exchange.subscribe(filters);
     publishAll(exchange);
     assert.deepEqual(await topics(subscription), gets);
@@ -56,7 +56,7 @@ for (const { filters, gets } of table) {
 
 test("EventExchange never waits for a slow subscriber, and counts what it lost", async () => {
   const lost: string[] = [];
-  const exchange = createExchange({ onDrop: (topic) => lost.push(topic) });
+  const exchange = new Exchange({ onDrop: (topic) => lost.push(topic) });
   const slow = exchange.subscribe([], { capacity: 2 });
   const quick = exchange.subscribe([]);
   publishAll(exchange);
@@ -67,7 +67,7 @@ test("EventExchange never waits for a slow subscriber, and counts what it lost",
 });
 
 test("EventExchange forgets a subscriber that left", async () => {
-  const exchange = createExchange();
+  const exchange = new Exchange();
   const subscription = exchange.subscribe([]);
   subscription[Symbol.dispose]();
   publishAll(exchange);
@@ -83,7 +83,7 @@ for (const [namespace, topic] of [
   ["ns", "/tasks//exit"],
 ] as const) {
   test(`EventExchange refuses topic "${topic}" in namespace "${namespace}"`, () => {
-    assert.throws(() => createExchange().publish(namespace, topic, exit), {
+    assert.throws(() => new Exchange().publish(namespace, topic, exit), {
       code: "INVALID_ARGUMENT",
     });
   });
@@ -92,7 +92,7 @@ for (const [namespace, topic] of [
 test("what type an event says it has leaves nothing behind", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
-  const exchange = createExchange();
+  const exchange = new Exchange();
   using _subscription = exchange.subscribe(["event.id==c"]);
   collect();
   const before = process.memoryUsage().heapUsed;
@@ -129,7 +129,7 @@ test("an event's message is known by its full name only", () => {
 });
 
 test("events of any size wait in bounded memory, and the newest are there", async () => {
-  const exchange = createExchange();
+  const exchange = new Exchange();
   const subscription = exchange.subscribe([]);
   const event = { type_url: "x", value: Buffer.alloc(4 * 1024 * 1024) };
   for (let n = 0; n < 20; n += 1) exchange.publish("k8s.io", "/tasks/big", event);

@@ -27,15 +27,12 @@ const defaultCapacity = 4096;
 const waitingBytes = ourShares().eventBytes;
 const envelopeBytes = 256;
 
-export function createExchange(options: ExchangeOptions = {}): EventExchange {
-  return new Exchange(options);
-}
-
-class Exchange implements EventExchange {
+/** Brings events to those who subscribed, in this process's memory. */
+export class Exchange implements EventExchange {
   readonly #options: ExchangeOptions;
   readonly #subscribers = new Set<Subscriber>();
 
-  constructor(options: ExchangeOptions) {
+  constructor(options: ExchangeOptions = {}) {
     this.#options = options;
   }
 

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { silentLogger } from "../base/logger.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createContainerLogs } from "./container-logs.ts";
+import { WorkerContainerLogs } from "./container-logs.ts";
 import type { ContainerLogs } from "./ports.ts";
 
 const call = { signal: AbortSignal.timeout(60_000) };
@@ -36,7 +36,7 @@ class Writer {
 
 function setUp(t: TestContext, maxLineBytes = 16_384): { root: string; logs: ContainerLogs } {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth logs "));
-  const logs = createContainerLogs({
+  const logs = new WorkerContainerLogs({
     folder: path.join(root, "fifo"),
     maxLineBytes,
     log: silentLogger,
@@ -199,7 +199,7 @@ test("ContainerLogs resumes after a restart of the daemon, with what the FIFOs h
   await logs[Symbol.asyncDispose]();
   await stdout.write(" while away\n");
 
-  const next = createContainerLogs({
+  const next = new WorkerContainerLogs({
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: silentLogger,
@@ -230,7 +230,7 @@ test("ContainerLogs resumes a stopped container, whose end nobody announces any 
   await stdout.write("last words");
   await stdout.close();
 
-  const next = createContainerLogs({
+  const next = new WorkerContainerLogs({
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: silentLogger,
@@ -325,7 +325,7 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
       hasDied = true;
     },
   };
-  const logs = createContainerLogs({
+  const logs = new WorkerContainerLogs({
     folder: path.join(root, "fifo"),
     maxLineBytes: 16_384,
     log: noticing,

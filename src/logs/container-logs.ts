@@ -34,11 +34,7 @@ export interface ContainerLogsOptions {
 }
 
 /** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
-export function createContainerLogs(options: ContainerLogsOptions): ContainerLogs {
-  return new WorkerContainerLogs(options);
-}
-
-class WorkerContainerLogs implements ContainerLogs {
+export class WorkerContainerLogs implements ContainerLogs {
   readonly #options: ContainerLogsOptions;
   readonly #folder: string;
   readonly #log: Logger;

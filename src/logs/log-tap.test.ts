@@ -9,7 +9,7 @@ import test, { type TestContext } from "node:test";
 import { silentLogger } from "../base/logger.ts";
 import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createContainerLogs } from "./container-logs.ts";
+import { WorkerContainerLogs } from "./container-logs.ts";
 import type { ContainerLog } from "./ports.ts";
 
 const call = { signal: AbortSignal.timeout(60_000) };
@@ -30,7 +30,7 @@ class Rig {
 
   static async open(t: TestContext): Promise<Rig> {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth tap logs "));
-    const logs = createContainerLogs({
+    const logs = new WorkerContainerLogs({
       folder,
       maxLineBytes: 16_384,
       holder: "",

@@ -65,21 +65,6 @@ export interface AddServiceOptions {
   readonly endAtShutdown?: readonly string[];
 }
 
-/** One gRPC server on one unix socket, carrying any number of services. */
-export interface GrpcServer extends AsyncDisposable {
-  readonly path: string;
-  /** Calls being served now. */
-  readonly inFlight: number;
-  add<S extends ServiceName>(service: S, impl: ServiceImpl<S>, options?: AddServiceOptions): void;
-  /** Starts listening. Errors as `claimSocketPath`. */
-  listen(): Promise<void>;
-  /**
-   * Takes no new call, ends streams and waits, lets the others finish until the signal fires (then
-   * aborts them), and removes the socket. Idempotent.
-   */
-  close(call?: Partial<Cancellable>): Promise<void>;
-}
-
 type Handler = (request: unknown, context: CallContext) => unknown;
 
 const defaultLimitBytes = 16 * 1024 * 1024;
@@ -87,11 +72,8 @@ const drainMs = 5_000;
 /** How long clients may take to read their last answers and to leave, once no call is served. */
 const flushMs = 2_000;
 
-export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  return new UnixGrpcServer(options);
-}
-
-class UnixGrpcServer implements GrpcServer {
+/** One gRPC server on one unix socket, carrying any number of services. */
+export class GrpcServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: GrpcServerOptions;
   readonly #maxSendBytes: number;
@@ -127,6 +109,7 @@ class UnixGrpcServer implements GrpcServer {
     beforeEachCall(this.#server, (stream, headers) => admission.watch(stream, headers));
   }
 
+  /** Calls being served now. */
   get inFlight(): number {
     return this.#calls.size;
   }
@@ -160,6 +143,7 @@ class UnixGrpcServer implements GrpcServer {
     this.#server.addService(definition, faces);
   }
 
+  /** Starts listening. Errors as `claimSocketPath`. */
   async listen(): Promise<void> {
     if (this.#closing) throw fault("FAILED_PRECONDITION", "cannot listen: server is closed");
     await claimSocketPath(this.path);
@@ -177,6 +161,10 @@ class UnixGrpcServer implements GrpcServer {
     });
   }
 
+  /**
+   * Takes no new call, ends streams and waits, lets the others finish until the signal fires (then
+   * aborts them), and removes the socket. Idempotent.
+   */
   close(call: Partial<Cancellable> = {}): Promise<void> {
     this.#closing ??= this.#drain(call.signal ?? timeoutSignal(drainMs));
     return this.#closing;

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { createGrpcServer } from "./grpc-server.ts";
+import { GrpcServer } from "./grpc-server.ts";
 
 const introspection = "containerd.services.introspection.v1.Introspection";
 
@@ -28,7 +28,7 @@ for (const [timeout, isOver] of timeouts) {
     await using stack = new AsyncDisposableStack();
     const folder = mkdtempSync(path.join(os.tmpdir(), "berth-deadline-"));
     stack.defer(() => removeFolderSync(folder));
-    const server = createGrpcServer({ path: path.join(folder, "s.sock") });
+    const server = new GrpcServer({ path: path.join(folder, "s.sock") });
     stack.defer(() => server.close({ signal: AbortSignal.abort() }));
     server.add(introspection, {
       Server: async (_request, { signal }) => {

@@ -13,7 +13,7 @@ import { MemoryPool } from "../base/memory/memory-pool.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { codec } from "./codec.ts";
 import { connectGrpc } from "./grpc-client.ts";
-import { type CallMemory, createGrpcServer } from "./grpc-server.ts";
+import { type CallMemory, GrpcServer } from "./grpc-server.ts";
 import type { ServiceClient, ServiceImpl } from "./service.ts";
 
 const runtime = "runtime.v1.RuntimeService";
@@ -48,7 +48,7 @@ async function serve(
     onRefused: (path) => refused.push(path),
     ...change,
   };
-  const server = createGrpcServer({ path: path.join(folder, "s.sock"), memory });
+  const server = new GrpcServer({ path: path.join(folder, "s.sock"), memory });
   server.add(runtime, impl);
   server.add(content, contentImpl);
   await server.listen();

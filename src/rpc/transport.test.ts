@@ -11,7 +11,7 @@ import { test } from "node:test";
 import { type FaultCode, fault, isFault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { connectGrpc } from "./grpc-client.ts";
-import { createGrpcServer } from "./grpc-server.ts";
+import { GrpcServer } from "./grpc-server.ts";
 import { inProcessClient } from "./in-process.ts";
 import type { ServiceClient, ServiceImpl, ServiceName } from "./service.ts";
 
@@ -46,7 +46,7 @@ function openGrpc(): Connect & AsyncDisposable {
   let count = 0;
   const connect: Connect = async (service, impl) => {
     count += 1;
-    const server = createGrpcServer({ path: path.join(folder, `s${count}.sock`) });
+    const server = new GrpcServer({ path: path.join(folder, `s${count}.sock`) });
     stack.defer(() => server.close({ signal: AbortSignal.abort() }));
     server.add(service, impl);
     await server.listen();
@@ -284,16 +284,13 @@ for (const { name, open } of transports) {
 
 async function withServer(
   impl: ServiceImpl<typeof tasks>,
-  options: Omit<Parameters<typeof createGrpcServer>[0], "path">,
-  body: (
-    server: ReturnType<typeof createGrpcServer>,
-    client: ServiceClient<typeof tasks>,
-  ) => Promise<void>,
+  options: Omit<ConstructorParameters<typeof GrpcServer>[0], "path">,
+  body: (server: GrpcServer, client: ServiceClient<typeof tasks>) => Promise<void>,
   endAtShutdown: string[] = [],
 ): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth-rpc-"));
   try {
-    await using server = createGrpcServer({
+    await using server = new GrpcServer({
       path: path.join(folder, "sub dir", "a.sock"),
       ...options,
     });
@@ -362,7 +359,7 @@ test("gRPC: every call is reported once, with code and sizes", async () => {
       throw fault("NOT_FOUND", "none");
     },
   };
-  const onCall: Parameters<typeof createGrpcServer>[0]["onCall"] = (r) =>
+  const onCall: ConstructorParameters<typeof GrpcServer>[0]["onCall"] = (r) =>
     reports.push(
       `${r.service}/${r.method} ${r.namespace} ${r.code} ${r.requestBytes} ${r.responseBytes}`,
     );
@@ -377,7 +374,7 @@ test("gRPC: every call is reported once, with code and sizes", async () => {
 test("gRPC: the socket has its mode, is refused while live, reused when stale, removed at close", async () => {
   await withServer({}, {}, async (server) => {
     assert.equal(statSync(server.path).mode & 0o777, 0o660);
-    const second = createGrpcServer({ path: server.path });
+    const second = new GrpcServer({ path: server.path });
     assert.equal((await codeOf(second.listen()))[0], "ALREADY_EXISTS");
     await server.close();
     assert.throws(() => statSync(server.path), { code: "ENOENT" });
@@ -397,7 +394,7 @@ test("gRPC: a socket that a killed daemon left is replaced, another file is not"
       await new Promise((resolve) => dead.close(resolve));
     }
     {
-      await using server = createGrpcServer({ path: file });
+      await using server = new GrpcServer({ path: file });
       await server.listen();
     }
     const below = path.join(folder, "a file", "a.sock");
@@ -405,12 +402,12 @@ test("gRPC: a socket that a killed daemon left is replaced, another file is not"
     mkdirSync(`${path.join(folder, "b.sock")}.~`);
     writeFileSync(file, "");
     for (const taken of [file, path.join(folder, "b.sock"), below]) {
-      await using other = createGrpcServer({ path: taken });
+      await using other = new GrpcServer({ path: taken });
       const [code, message] = await codeOf(other.listen());
       assert.equal(code, "FAILED_PRECONDITION");
       assert.match(message, /^cannot listen on .*: (?:it exists and is no socket|a part of it is)/);
     }
-    await using long = createGrpcServer({ path: path.join(folder, "x".repeat(100)) });
+    await using long = new GrpcServer({ path: path.join(folder, "x".repeat(100)) });
     assert.equal((await codeOf(long.listen()))[0], "INVALID_ARGUMENT");
   } finally {
     removeFolderSync(folder);
@@ -434,10 +431,7 @@ test("gRPC: close lets a call finish, and ends what waits", async () => {
       );
     },
   };
-  const body = async (
-    server: ReturnType<typeof createGrpcServer>,
-    client: ServiceClient<typeof tasks>,
-  ): Promise<void> => {
+  const body = async (server: GrpcServer, client: ServiceClient<typeof tasks>): Promise<void> => {
     const start = client.Start({});
     const wait = codeOf(client.Wait({}));
     await begun;

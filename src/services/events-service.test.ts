@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createExchange } from "../events/exchange.ts";
+import { Exchange } from "../events/exchange.ts";
 import { packAny } from "../rpc/codec.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { createEventsService } from "./events-service.ts";
@@ -9,7 +9,7 @@ import { createEventsService } from "./events-service.ts";
 const exit = packAny("containerd.events.TaskExit", { containerId: "c1", id: "e1", exitStatus: 3 });
 
 test("Events service publishes, forwards and streams", async () => {
-  const exchange = createExchange();
+  const exchange = new Exchange();
   const client = inProcessClient(
     "containerd.services.events.v1.Events",
     createEventsService(exchange),
@@ -32,7 +32,7 @@ for (const [what, timestamp] of [
   test(`Events service forwards an event of ${what}`, async () => {
     const client = inProcessClient(
       "containerd.services.events.v1.Events",
-      createEventsService(createExchange()),
+      createEventsService(new Exchange()),
     );
     const stream = client.Subscribe({ filters: [] })[Symbol.asyncIterator]();
     const first = stream.next();
@@ -45,7 +45,7 @@ for (const [what, timestamp] of [
 test("Events service refuses what is incomplete", async () => {
   const client = inProcessClient(
     "containerd.services.events.v1.Events",
-    createEventsService(createExchange()),
+    createEventsService(new Exchange()),
   );
   await assert.rejects(client.Publish({ topic: "/a", event: exit }), {
     code: "FAILED_PRECONDITION",

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { makeStores } from "../../test/support/stores.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { digestOf } from "../content/digest.ts";
-import { createExchange } from "../events/exchange.ts";
+import { Exchange } from "../events/exchange.ts";
 import type { ContentWriteContentRequestInit } from "../gen/content.gen.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { createContentService } from "./content-service.ts";
@@ -22,7 +22,7 @@ const digest = digestOf(data);
 async function bench() {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth services-"));
   const stores = await makeStores(folder);
-  const events = createExchange();
+  const events = new Exchange();
   const changed: string[] = [];
   const ports = {
     ...stores,

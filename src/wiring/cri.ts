@@ -15,12 +15,12 @@ import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
-import { createContainerLogs } from "../logs/container-logs.ts";
+import { WorkerContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerLogs } from "../logs/ports.ts";
 import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
 import type { TaskSamples } from "../metrics/task-samples.ts";
 import { type CniPodNetwork, createPodNetwork } from "../network/cni.ts";
-import { createNetworkNamespaces } from "../network/netns.ts";
+import { PinnedNamespaces } from "../network/pinned-namespaces.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
@@ -116,7 +116,7 @@ export function criPlugins(
     init: async (_, context) => {
       const folder = layout.netns;
       context.waitsFor("the thread of network namespaces");
-      const namespaces = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log });
+      const namespaces = new PinnedNamespaces({ folder, program: pauseBinaryPath(), log });
       await namespaces.prepare(); // or the first pod would wait for the worker thread
       return namespaces;
     },
@@ -126,7 +126,7 @@ export function criPlugins(
     id: "logs",
     requires: {},
     init: () =>
-      createContainerLogs({
+      new WorkerContainerLogs({
         folder: layout.fifos,
         get maxLineBytes() {
           return live.current.cri.maxContainerLogLineSize;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RuntimeConfig } from "../config/config.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
-import { createExchange } from "../events/exchange.ts";
+import { Exchange } from "../events/exchange.ts";
 import type { EventExchange } from "../events/ports.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
@@ -28,7 +28,7 @@ export function runtimePlugins(
     type: pluginTypes.event,
     id: "exchange",
     requires: {},
-    init: () => createExchange({ onDrop: () => metrics.recordEventsDropped(1) }),
+    init: () => new Exchange({ onDrop: () => metrics.recordEventsDropped(1) }),
   });
   const shimEvents = plugin({
     type: pluginTypes.ttrpc,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createContentStore } from "../content/content-store.ts";
 import type { ContentStore } from "../content/ports.ts";
-import { createGarbageCollector } from "../garbage/create-collector.ts";
+import { Collector } from "../garbage/collector.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
 import { imagesTable } from "../images/image-records.ts";
 import { Leases } from "../metadata/leases.ts";
@@ -105,7 +105,7 @@ export function storagePlugins({ layout, log, fail }: Environment): StoragePlugi
     id: "scheduler",
     requires: { metadata, content, leases, snapshotters },
     init: ({ metadata, content, leases, snapshotters }) =>
-      createGarbageCollector({
+      new Collector({
         metadata,
         content,
         images: imagesTable(metadata),

@@ -2,7 +2,7 @@
 // The services over a fake runtime and a memory store, as builders for tests.
 import { rm } from "node:fs/promises";
 import { silentLogger } from "../../src/base/logger.ts";
-import { createExchange } from "../../src/events/exchange.ts";
+import { Exchange } from "../../src/events/exchange.ts";
 import type { EventExchange } from "../../src/events/ports.ts";
 import type { ContainersContainerInit } from "../../src/gen/containers.gen.ts";
 import { openMemoryMetadata } from "../../src/metadata/mirrored-store.ts";
@@ -30,7 +30,7 @@ export function fakeServices(
   options: Partial<TasksServiceOptions> & { readonly runtime?: FakeRuntime } = {},
 ): FakeServices {
   const metadata = options.metadata ?? openMemoryMetadata(silentLogger);
-  const exchange = createExchange();
+  const exchange = new Exchange();
   const runtime =
     options.runtime ?? new FakeRuntime({ events: (envelope) => exchange.forward(envelope) });
   return {

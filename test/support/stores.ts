@@ -3,7 +3,7 @@ import path from "node:path";
 import { silentLogger as log } from "../../src/base/logger.ts";
 import { createContentStore } from "../../src/content/content-store.ts";
 import type { ContentStore } from "../../src/content/ports.ts";
-import { createGarbageCollector } from "../../src/garbage/create-collector.ts";
+import { Collector } from "../../src/garbage/collector.ts";
 import type { GarbageCollector } from "../../src/garbage/ports.ts";
 import { imagesTable } from "../../src/images/image-records.ts";
 import { Leases } from "../../src/metadata/leases.ts";
@@ -41,7 +41,7 @@ export async function makeStores(
   const snapshots = await make({ root: path.join(folder, "s"), metadata, log, trees });
   const leases = new Leases(metadata);
   const snapshotters = new Map([[snapshots.name, snapshots]]);
-  const garbage = createGarbageCollector({
+  const garbage = new Collector({
     metadata,
     content,
     images: imagesTable(metadata),

@@ -8,7 +8,7 @@ import { PassThrough } from "node:stream";
 import { after, before, beforeEach, test } from "node:test";
 import { containerInit, type FakeServices, fakeServices } from "../../../test/support/services.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
-import { createGrpcServer, type GrpcServer } from "../../rpc/grpc-server.ts";
+import { GrpcServer } from "../../rpc/grpc-server.ts";
 import { inProcessClient } from "../../rpc/in-process.ts";
 import { buildBerth } from "../berth-program.ts";
 import { runProgram } from "../run-program.ts";
@@ -22,7 +22,7 @@ let server: GrpcServer;
 
 before(async () => {
   fakes = fakeServices();
-  server = createGrpcServer({ path: socket });
+  server = new GrpcServer({ path: socket });
   server.add("containerd.services.tasks.v1.Tasks", fakes.tasks, { endAtShutdown: ["Wait"] });
   server.add("containerd.services.containers.v1.Containers", fakes.containers);
   server.add("containerd.services.namespaces.v1.Namespaces", fakes.namespaces);

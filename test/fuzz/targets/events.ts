@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { eventField } from "../../../src/events/event-fields.ts";
-import { createExchange } from "../../../src/events/exchange.ts";
+import { Exchange } from "../../../src/events/exchange.ts";
 import type { EventEnvelope } from "../../../src/events/ports.ts";
 import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { codec, packAny } from "../../../src/rpc/codec.ts";
@@ -66,7 +66,7 @@ export const target: FuzzTarget = {
 
 /** The bytes of a Forward request. */
 async function checkBytes(bytes: Buffer): Promise<void> {
-  const exchange = createExchange();
+  const exchange = new Exchange();
   using subscription = exchange.subscribe([
     "event.container_id!=x",
     "topic~=/./",
@@ -100,7 +100,7 @@ async function checkDrawn(source: ByteSource): Promise<void> {
   const [event, fields] = drawMessage(source, { exitStatus, containerId, labels });
   const seconds = BigInt(source.below(3));
   const sent = envelope.normalize({ timestamp: { seconds, nanos: 7 }, namespace, topic, event });
-  const exchange = createExchange();
+  const exchange = new Exchange();
   const [path, value] = source.pick(Object.entries(fields));
   const filters = [
     `event.${path}==${JSON.stringify(value)}`,

@@ -3,7 +3,7 @@ import path from "node:path";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
 import type { ContentStore } from "../../../src/content/ports.ts";
-import { createGarbageCollector } from "../../../src/garbage/create-collector.ts";
+import { Collector } from "../../../src/garbage/collector.ts";
 import {
   createImages,
   type ImageLibrary,
@@ -49,7 +49,7 @@ export async function openLibrary(
     namespace,
     content,
     snapshotter,
-    garbage: createGarbageCollector({
+    garbage: new Collector({
       metadata,
       content,
       images: imagesTable(metadata),

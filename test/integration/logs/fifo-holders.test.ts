@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { createContainerLogs } from "../../../src/logs/container-logs.ts";
+import { WorkerContainerLogs } from "../../../src/logs/container-logs.ts";
 import type { ContainerLogs, LogOptions } from "../../../src/logs/ports.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { processes } from "../../support/processes.ts";
@@ -23,7 +23,7 @@ async function folderOf(t: TestContext): Promise<string> {
 
 function daemon(t: TestContext, root: string): ContainerLogs {
   const folder = path.join(root, "fifo");
-  const logs = createContainerLogs({ folder, maxLineBytes: 16_384, log: silentLogger, holder });
+  const logs = new WorkerContainerLogs({ folder, maxLineBytes: 16_384, log: silentLogger, holder });
   t.after(() => logs[Symbol.asyncDispose]());
   return logs;
 }

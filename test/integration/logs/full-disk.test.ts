@@ -5,7 +5,7 @@ import path from "node:path";
 import test from "node:test";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import { mount, unmount } from "../../../src/base/os/mount.ts";
-import { createContainerLogs } from "../../../src/logs/container-logs.ts";
+import { WorkerContainerLogs } from "../../../src/logs/container-logs.ts";
 import { parseCriLog } from "../../support/cri-log.ts";
 import { scratch } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";
@@ -34,7 +34,7 @@ test("a full disk costs lines, is told of once, and ends when there is room", {
     told.push(`${message} ${"errno" in fields ? String(fields.errno) : ""}`.trim());
   };
   const log: Logger = { ...silentLogger, warn: tell, error: tell };
-  await using logs = createContainerLogs({
+  await using logs = new WorkerContainerLogs({
     folder: path.join(place.path, "fifo"),
     maxLineBytes: 16_384,
     log,

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { suite, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { createContainerLogs } from "../../../src/logs/container-logs.ts";
+import { WorkerContainerLogs } from "../../../src/logs/container-logs.ts";
 import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
 import { frozenMount } from "../../support/frozen-mount.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
@@ -26,7 +26,7 @@ interface Written extends Disposable {
 
 suite("a disk of logs that hangs", () => {
   const logsIn = (place: Scratch, hangMs?: number): ContainerLogs =>
-    createContainerLogs({
+    new WorkerContainerLogs({
       folder: path.join(place.path, "fifo"),
       maxLineBytes: 16_384,
       log: silentLogger,

@@ -7,7 +7,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { run } from "../../../src/base/process.ts";
 import type { CniConfig } from "../../../src/config/config.ts";
 import { type CniPodNetwork, createPodNetwork } from "../../../src/network/cni.ts";
-import { createNetworkNamespaces } from "../../../src/network/netns.ts";
+import { PinnedNamespaces } from "../../../src/network/pinned-namespaces.ts";
 import type { PodNetworkRequest } from "../../../src/network/ports.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { type CniNetwork, makeCniNetwork } from "../../support/cni.ts";
@@ -32,7 +32,7 @@ async function setUp(t: TestContext): Promise<Setting> {
   const place = await scratch();
   const cni = await makeCniNetwork(path.join(place.path, "cni"), place.tag);
   const log = silentLogger;
-  const namespaces = createNetworkNamespaces({
+  const namespaces = new PinnedNamespaces({
     folder: path.join(place.path, "netns"),
     program: pauseBinaryPath(),
     log,

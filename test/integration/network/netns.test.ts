@@ -6,20 +6,17 @@ import path from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { run } from "../../../src/base/process.ts";
-import {
-  createNetworkNamespaces,
-  type PinnedNetworkNamespaces,
-} from "../../../src/network/netns.ts";
+import { PinnedNamespaces } from "../../../src/network/pinned-namespaces.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { allMounts } from "../../support/mounts.ts";
 
 const call = { signal: AbortSignal.timeout(300_000) };
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
-function setUp(t: TestContext): { folder: string; namespaces: PinnedNetworkNamespaces } {
+function setUp(t: TestContext): { folder: string; namespaces: PinnedNamespaces } {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth netns "));
   const folder = path.join(root, "net ns");
-  const namespaces = createNetworkNamespaces({
+  const namespaces = new PinnedNamespaces({
     folder,
     program: pauseBinaryPath(),
     log: silentLogger,
@@ -107,7 +104,7 @@ test("NetworkNamespaces keeps the folder a shared mount of its own across instan
   const file = await namespaces.create("kept", call);
   await namespaces[Symbol.asyncDispose]();
   assert.equal(await namespaces.isAlive(file), true);
-  const next = createNetworkNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
+  const next = new PinnedNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
   t.after(() => next[Symbol.asyncDispose]());
   await next.create("second", call);
   const mounts = (await allMounts()).filter((entry) => entry.mountPoint === folder);

@@ -10,7 +10,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { plugin } from "../../../src/plugin/plugin.ts";
 import { PluginRegistry } from "../../../src/plugin/registry.ts";
 import { connectGrpc } from "../../../src/rpc/grpc-client.ts";
-import { createGrpcServer } from "../../../src/rpc/grpc-server.ts";
+import { GrpcServer } from "../../../src/rpc/grpc-server.ts";
 import { createIntrospectionService } from "../../../src/services/introspection-service.ts";
 import { createVersionService } from "../../../src/services/version-service.ts";
 import { lacking } from "../../support/lacking.ts";
@@ -55,7 +55,7 @@ async function bench(): Promise<Bench> {
   );
   await registry.start({ signal: new AbortController().signal, vital: [] });
   const called = new Set<string>();
-  const server = createGrpcServer({
+  const server = new GrpcServer({
     path: socket,
     onCall: ({ service, method }) => called.add(`${service.split(".")[2]}.${method}`),
   });

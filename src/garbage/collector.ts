@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import type { Logger } from "../base/logger.ts";
@@ -34,13 +33,7 @@ const startMs = 10_000;
 const longestMs = 10 * 60_000;
 
 /** The collector over the daemon's stores. Disposing it ends the one that runs. */
-export function createGarbageCollector(
-  options: CollectorOptions,
-): GarbageCollector & AsyncDisposable {
-  return new Collector(options);
-}
-
-class Collector implements GarbageCollector, AsyncDisposable {
+export class Collector implements GarbageCollector, AsyncDisposable {
   readonly #stores: GarbageStores;
   readonly #blobs: RecordTable<ContentInfo>;
   readonly #log: Logger;

@@ -18,28 +18,12 @@ import { type NetworkNamespaces, userNamespaceSuffix } from "./ports.ts";
 /** What statfs(2) calls the file system of namespace files. */
 const namespaceFileSystem = 0x6e736673;
 
-export interface PinnedNetworkNamespaces extends NetworkNamespaces, AsyncDisposable {
-  /** Starts the thread and prepares the folder ahead of the first pod, which would wait 100 ms for it. */
-  prepare(): Promise<void>;
-  /** The pinned files there are, living or not: for recovery and for finding leaks. */
-  list(): Promise<readonly string[]>;
-  /** Removes all namespaces, the folder's mount and the folder. For tests and for uninstalling; a daemon that stops leaves pods their network. */
-  removeAll(call: Cancellable): Promise<void>;
-}
-
 export interface NetworkNamespacesOptions {
   /** Absolute; made when missing. */
   readonly folder: string;
   /** The pause program; holds a user namespace while it is being made. */
   readonly program: string;
   readonly log: Logger;
-}
-
-/** Starts the worker thread on first use. Disposing ends it and leaves all namespaces as they are; an empty folder is unmounted. */
-export function createNetworkNamespaces(
-  options: NetworkNamespacesOptions,
-): PinnedNetworkNamespaces {
-  return new WorkerNamespaces(options);
 }
 
 const purposes: Readonly<Record<NetnsRequest["kind"], string>> = {
@@ -56,7 +40,11 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-class WorkerNamespaces implements PinnedNetworkNamespaces {
+/**
+ * Network namespaces, each pinned by a mount on a file of one folder. A worker thread makes and removes them, which
+ * starts with the first use. Disposing ends it and leaves all namespaces as they are; an empty folder is unmounted.
+ */
+export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
   readonly #folder: string;
   readonly #program: string;
   readonly #log: Logger;
@@ -71,7 +59,10 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     this.#log = log;
   }
 
-  /** Once; again after a failure. */
+  /**
+   * Starts the thread and prepares the folder ahead of the first pod, which would wait 100 ms for it. Once; again
+   * after a failure.
+   */
   prepare(): Promise<void> {
     this.#prepared ??= this.#request("prepare", this.#folder).then(
       () => {},
@@ -133,6 +124,7 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     throw signal.reason as Error;
   }
 
+  /** The pinned files there are, living or not: for recovery and for finding leaks. */
   async list(): Promise<readonly string[]> {
     try {
       const names = await readdir(this.#folder);
@@ -146,6 +138,10 @@ class WorkerNamespaces implements PinnedNetworkNamespaces {
     }
   }
 
+  /**
+   * Removes all namespaces, the folder's mount and the folder. For tests and for uninstalling: a daemon that stops
+   * leaves pods their network.
+   */
   async removeAll(call: Cancellable): Promise<void> {
     for (const file of await this.list()) await this.remove(file, call);
     while (unmount(this.#folder, { lazy: true }));
