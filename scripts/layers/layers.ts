@@ -63,7 +63,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "cri",
     holds:
-      "the façade: one file an RPC in `runtime-service/` and `image-service/`; `oci-spec/` CRI config → OCI spec; `store/` records and their states; `live/` what is held of those that run; `task/` how tasks end; `recovery/`; `streaming/` sessions; `events/`, `stats/`, `checkpoint/`; `lifecycle/` operations: stages, time, undo, joining",
+      "the façade: one file an RPC in `runtime-service/` and `image-service/`; `oci-spec/` CRI config → OCI spec; `store/` records and their states; `live/` what is held of those that run; `handlers/` runtime handlers: what they can, and what is known of their programs; `task/` how tasks end; `recovery/`; `streaming/` sessions; `events/`, `stats/`, `checkpoint/`; `lifecycle/` operations: stages, time, undo, joining",
     may: [
       "checkpoint",
       "client",

@@ -5,12 +5,17 @@ import { createOutputCapture } from "../client/io/capture-io.ts";
 import type { ReloadPart } from "../config/reload-port.ts";
 import { parseDigest } from "../content/digest.ts";
 import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
+import { readHandlerFeatures } from "../cri/handlers/handler-features.ts";
+import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
+import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { readHostFacts } from "../cri/oci-spec/host-facts.ts";
 import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
+import { createSpecServices } from "../cri/oci-spec/spec-services.ts";
 import { criNamespace } from "../cri/ports.ts";
 import { createHostMounts } from "../cri/sandbox/host-mounts.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
+import { createStatsReaders } from "../cri/stats/stats-readers.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
@@ -25,17 +30,15 @@ import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { preparePauseRootfs } from "../pause/pause-rootfs.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
+import { ShimBinaries } from "../runtime/shim/binary.ts";
+import { readShimFeatures } from "../runtime/shim/shim-info.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
-import { readHandlerFeatures } from "./handler-features.ts";
 import { createLayerArchives } from "./layer-archives.ts";
-import { watchRuntimeFlaws } from "./runtime-flaws.ts";
 import type { ServicePlugins } from "./services.ts";
-import { createSpecServices } from "./spec-services.ts";
-import { createStatsReaders } from "./stats-readers.ts";
 import type { StoragePlugins } from "./storage.ts";
 
 /** The CRI runtime service, and what others than its callers need of it. */
@@ -171,9 +174,12 @@ export function criPlugins(
       });
       const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
-      const { kernelRelease } = hostFacts;
       context.waitsFor("what the OCI runtimes say of themselves");
-      const features = await readHandlerFeatures(live.current.runtime, kernelRelease, context);
+      const features = await readHandlerFeatures(
+        live.current.runtime,
+        { shims: shimPrograms, kernelRelease: hostFacts.kernelRelease },
+        context,
+      );
       const flaws = watchRuntimeFlaws(live.current.runtime, log, closing.signal);
       const service: RuntimeService = createRuntimeService({
         client: createClient({
@@ -288,3 +294,9 @@ export function criPlugins(
     runtime,
   };
 }
+
+/** Found anew each time: a reload may follow the installation of one. */
+const shimPrograms: ShimPrograms = {
+  find: (type, shim) => new ShimBinaries().resolve(type, shim),
+  features: readShimFeatures,
+};

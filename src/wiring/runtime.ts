@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RuntimeConfig } from "../config/config.ts";
+import { shimLaunchOf } from "../cri/handlers/shim-launch.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { Exchange } from "../events/exchange.ts";
 import type { EventExchange } from "../events/ports.ts";
@@ -7,7 +7,6 @@ import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/events/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
-import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { createTaskManager, type TaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -77,14 +76,6 @@ export function runtimePlugins(
     },
   });
   return { plugins: [exchange, shimEvents, runtime], exchange, runtime };
-}
-
-// The task services know a runtime by its name and path; handlers that share both share the careful way.
-function shimLaunchOf({ handlers }: RuntimeConfig, name: string, shim: string): ShimLaunch {
-  const wanted = Object.values(handlers)
-    .filter((handler) => handler.type === name && handler.shim === shim)
-    .map((handler) => handler.shimLaunch);
-  return wanted.find((launch) => launch === "helper") ?? wanted[0] ?? "auto";
 }
 
 function sinkTo(exchange: EventExchange): EventSink {

@@ -6,7 +6,7 @@ import type { Image, Images } from "../../images/ports.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import { echoedMounts } from "../convert/echoed-mounts.ts";
-import type { PodHandler } from "../handlers.ts";
+import type { PodHandler } from "../handlers/handlers.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import type { ReadySandbox } from "../sandbox/ready-sandbox.ts";
 import type { ContainerRecord } from "../store/container-record.ts";

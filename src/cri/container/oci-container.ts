@@ -4,7 +4,7 @@ import { kindLabel } from "../../client/kind-label.ts";
 import type { ContainersContainerInit } from "../../gen/containers.gen.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import { specAny } from "../../oci/spec-any.ts";
-import { type Handler, runtimeOptions } from "../handlers.ts";
+import { type Handler, runtimeOptions } from "../handlers/handlers.ts";
 
 /** Label that `ctr tasks kill` reads its default signal from. */
 const stopSignalLabel = "io.containerd.image.config.stop-signal";

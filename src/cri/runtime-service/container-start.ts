@@ -9,7 +9,7 @@ import {
   watchContainer,
 } from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
-import { type Handler, runtimeOptions } from "../handlers.ts";
+import { type Handler, runtimeOptions } from "../handlers/handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";

@@ -2,7 +2,7 @@
 
 import { toContainerStatus } from "../convert/container.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
-import { describeOptions } from "../handlers.ts";
+import { describeOptions } from "../handlers/handlers.ts";
 import type { CriParts } from "../parts.ts";
 import { type HandlerOfPodNeeds, handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ContainerRecord } from "../store/container-record.ts";

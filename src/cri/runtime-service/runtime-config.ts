@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { handlerFor } from "../handlers.ts";
+import { handlerFor } from "../handlers/handlers.ts";
 import type { CriParts } from "../parts.ts";
 import type { Verb } from "./verb.ts";
 

@@ -8,7 +8,7 @@ import type { Container } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
 import { type Watched, type WatchSandboxNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
-import { handlerFor, type PodHandler } from "../handlers.ts";
+import { handlerFor, type PodHandler } from "../handlers/handlers.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { UserMappings } from "../oci-spec/user-namespace.ts";

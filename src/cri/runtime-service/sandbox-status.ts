@@ -4,7 +4,7 @@ import { nowNanos } from "../../base/now.ts";
 import { toContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
-import { describeOptions } from "../handlers.ts";
+import { describeOptions } from "../handlers/handlers.ts";
 import type { CriParts } from "../parts.ts";
 import { type HandlerNeeds, podHandler } from "../sandbox/pod-handler.ts";
 import { containersOf } from "../store/container-record.ts";

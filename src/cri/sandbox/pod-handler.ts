@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
-import { handlerFor, type PodHandler } from "../handlers.ts";
+import { handlerFor, type PodHandler } from "../handlers/handlers.ts";
 import { type UserMappings, userMappings } from "../oci-spec/user-namespace.ts";
 import type { CriParts } from "../parts.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";

@@ -4,7 +4,7 @@ import type { RecordCodec } from "../../metadata/ports.ts";
 import { StoredFields } from "../../metadata/stored-fields.ts";
 import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
-import type { PodHandler } from "../handlers.ts";
+import type { PodHandler } from "../handlers/handlers.ts";
 import { noRuntimeFeatures } from "../oci-spec/runtime-features.ts";
 import type { NamedRecord } from "./record-store.ts";
 

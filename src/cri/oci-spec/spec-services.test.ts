@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { scratch } from "../../test/support/scratch.ts";
-import { plainHost } from "../../test/support/spec-input.ts";
-import { type Logger, silentLogger } from "../base/logger.ts";
-import { defaultConfig } from "../config/defaults.ts";
+import { scratch } from "../../../test/support/scratch.ts";
+import { plainHost } from "../../../test/support/spec-input.ts";
+import { type Logger, silentLogger } from "../../base/logger.ts";
+import { defaultConfig } from "../../config/defaults.ts";
 import { createSpecServices } from "./spec-services.ts";
 
 const { signal } = new AbortController();

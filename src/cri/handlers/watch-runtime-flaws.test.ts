@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { scratch } from "../../test/support/scratch.ts";
-import { until } from "../../test/support/until.ts";
-import { defaultConfig, defaultHandler } from "../config/defaults.ts";
-import { createLog } from "../log/logger.ts";
-import { watchRuntimeFlaws } from "./runtime-flaws.ts";
+import { scratch } from "../../../test/support/scratch.ts";
+import { until } from "../../../test/support/until.ts";
+import { defaultConfig, defaultHandler } from "../../config/defaults.ts";
+import { createLog } from "../../log/logger.ts";
+import { watchRuntimeFlaws } from "./watch-runtime-flaws.ts";
 
 test("an OCI runtime with known flaws is warned of, and refused by nothing", async () => {
   await using place = await scratch();

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access } from "node:fs/promises";
-import type { StartConfig } from "../config/config.ts";
-import type { LiveConfig } from "../config/live-config.ts";
-import { CriPaths } from "../cri/paths.ts";
+import type { StartConfig } from "../../config/config.ts";
+import type { LiveConfig } from "../../config/live-config.ts";
+import { type CgroupLayout, cgroupPathOf } from "../../metrics/cgroup/cgroup-layout.ts";
+import { OomLedger } from "../../metrics/cgroup/oom-ledger.ts";
+import { memoryInUse, oomKills } from "../../metrics/cgroup/read-sample.ts";
+import type { TaskInfo } from "../../metrics/ports.ts";
+import { createTaskReader, TaskSamples } from "../../metrics/task-samples.ts";
+import type { Snapshotter } from "../../snapshots/ports.ts";
+import type { TreeWork } from "../../trees/ports.ts";
+import { CriPaths } from "../paths.ts";
 import {
   criNamespace,
   type OomProbe,
   type RuntimeServicePorts,
   type StatsTarget,
-} from "../cri/ports.ts";
-import { containerDisk } from "../cri/stats/container-disk.ts";
-import { createContainerStatsReader } from "../cri/stats/container-stats-reader.ts";
-import { createPodMetrics } from "../cri/stats/pod-metrics.ts";
-import { createPodStatsReader } from "../cri/stats/pod-stats-reader.ts";
-import { WritableLayers } from "../cri/stats/writable-layers.ts";
-import { type CgroupLayout, cgroupPathOf } from "../metrics/cgroup/cgroup-layout.ts";
-import { OomLedger } from "../metrics/cgroup/oom-ledger.ts";
-import { memoryInUse, oomKills } from "../metrics/cgroup/read-sample.ts";
-import type { TaskInfo } from "../metrics/ports.ts";
-import { createTaskReader, TaskSamples } from "../metrics/task-samples.ts";
-import type { Snapshotter } from "../snapshots/ports.ts";
-import type { TreeWork } from "../trees/ports.ts";
+} from "../ports.ts";
+import { containerDisk } from "./container-disk.ts";
+import { createContainerStatsReader } from "./container-stats-reader.ts";
+import { createPodMetrics } from "./pod-metrics.ts";
+import { createPodStatsReader } from "./pod-stats-reader.ts";
+import { WritableLayers } from "./writable-layers.ts";
 
 export interface StatsReadersOptions {
   readonly layout: CgroupLayout;

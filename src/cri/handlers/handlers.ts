@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from "smol-toml";
-import { fault } from "../base/errors.ts";
-import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../config/config.ts";
-import type { RuncOptionsInit } from "../gen/shim.gen.ts";
-import type { ProtoAny } from "../gen/wellknown.gen.ts";
-import { packAny } from "../rpc/codec.ts";
-import type { RuntimeFeatures } from "./oci-spec/ports.ts";
+import { fault } from "../../base/errors.ts";
+import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../../config/config.ts";
+import type { RuncOptionsInit } from "../../gen/shim.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
+import { packAny } from "../../rpc/codec.ts";
+import type { RuntimeFeatures } from "../oci-spec/ports.ts";
 
 /** A configured runtime handler under the name it has in the configuration. */
 export interface Handler {

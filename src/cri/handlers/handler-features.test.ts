@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { scratch } from "../../test/support/scratch.ts";
-import { defaultHandler } from "../config/defaults.ts";
-import { codec } from "../rpc/codec.ts";
+import { scratch } from "../../../test/support/scratch.ts";
+import { defaultHandler } from "../../config/defaults.ts";
+import { codec } from "../../rpc/codec.ts";
+import { ShimBinaries } from "../../runtime/shim/binary.ts";
+import { readShimFeatures } from "../../runtime/shim/shim-info.ts";
 import { readHandlerFeatures } from "./handler-features.ts";
+import type { ShimPrograms } from "./shim-programs.ts";
 
 const { signal } = new AbortController();
 
@@ -39,9 +42,15 @@ test("features are asked of runc shims' OCI runtime, and of other shims themselv
     missing: other,
     strayBinary: { ...other, binaryName: runc },
   };
-  const features = await readHandlerFeatures({ defaultHandler: "runc", handlers }, "6.1.0", {
-    signal,
-  });
+  const shims: ShimPrograms = {
+    find: (type, shim) => new ShimBinaries().resolve(type, shim),
+    features: readShimFeatures,
+  };
+  const features = await readHandlerFeatures(
+    { defaultHandler: "runc", handlers },
+    { shims, kernelRelease: "6.1.0" },
+    { signal },
+  );
   const readOnly = Object.keys({ ...handlers, unknown: 0 }).filter(
     (name) => features.of(name).recursiveReadOnlyMounts,
   );

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Logger } from "../base/logger.ts";
-import type { Config } from "../config/config.ts";
-import { layoutOf } from "../config/layout.ts";
-import { onCommit, type ReloadPart } from "../config/reload-port.ts";
-import {
-  createDefaultProfile,
-  type DefaultAppArmorProfile,
-} from "../cri/oci-spec/apparmor/default-profile.ts";
-import { createProfileKernel } from "../cri/oci-spec/apparmor/profile-kernel.ts";
-import { createBlockioClasses } from "../cri/oci-spec/classes/blockio.ts";
-import { createRdtGroups } from "../cri/oci-spec/classes/rdt.ts";
-import type { HostFacts, SpecServices } from "../cri/oci-spec/ports.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Config } from "../../config/config.ts";
+import { layoutOf } from "../../config/layout.ts";
+import { onCommit, type ReloadPart } from "../../config/reload-port.ts";
+import { createDefaultProfile, type DefaultAppArmorProfile } from "./apparmor/default-profile.ts";
+import { createProfileKernel } from "./apparmor/profile-kernel.ts";
+import { createBlockioClasses } from "./classes/blockio.ts";
+import { createRdtGroups } from "./classes/rdt.ts";
+import type { HostFacts, SpecServices } from "./ports.ts";
 
 /** What specs need of the host; another profile or file of classes is a reload away. */
 export interface ReloadableSpecServices extends SpecServices {

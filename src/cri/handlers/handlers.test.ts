@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parse } from "smol-toml";
-import type { RuntimeHandlerConfig } from "../config/config.ts";
-import { unpackAny } from "../rpc/codec.ts";
+import type { RuntimeHandlerConfig } from "../../config/config.ts";
+import { unpackAny } from "../../rpc/codec.ts";
 import { describeOptions, handlerFor, runtimeOptions } from "./handlers.ts";
 
 const plain: RuntimeHandlerConfig = {

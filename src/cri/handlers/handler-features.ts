@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cancellable } from "../base/cancellable.ts";
-import type { RuntimeConfig, RuntimeHandlerConfig } from "../config/config.ts";
-import { defaultHandler } from "../config/defaults.ts";
-import { onCommit, type ReloadPart } from "../config/reload-port.ts";
-import { type Handler, isRuncType, runtimeOptions } from "../cri/handlers.ts";
-import type { RuntimeFeatures } from "../cri/oci-spec/ports.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import type { RuntimeConfig, RuntimeHandlerConfig } from "../../config/config.ts";
+import { defaultHandler } from "../../config/defaults.ts";
+import { onCommit, type ReloadPart } from "../../config/reload-port.ts";
+import type { RuntimeFeatures } from "../oci-spec/ports.ts";
 import {
   noRuntimeFeatures,
   parseRuntimeFeatures,
   readRuntimeFeatures,
-} from "../cri/oci-spec/runtime-features.ts";
-import { ShimBinaries } from "../runtime/shim/binary.ts";
-import { readShimFeatures } from "../runtime/shim/shim-info.ts";
+} from "../oci-spec/runtime-features.ts";
 import { checkHandlerPrograms } from "./check-handler-programs.ts";
+import { type Handler, isRuncType, runtimeOptions } from "./handlers.ts";
+import type { ShimPrograms } from "./shim-programs.ts";
 
 /** What every handler can do. From memory. */
 export interface HandlerFeatures {
@@ -20,10 +19,16 @@ export interface HandlerFeatures {
   readonly reload: ReloadPart;
 }
 
+/** Whom to ask. */
+interface Ports {
+  readonly shims: ShimPrograms;
+  readonly kernelRelease: string;
+}
+
 /** Asks what every handler can do, once, side by side; again of those that a reload adds or changes. */
 export async function readHandlerFeatures(
   { handlers }: RuntimeConfig,
-  kernelRelease: string,
+  ports: Ports,
   call: Cancellable,
 ): Promise<HandlerFeatures> {
   const ask = async (
@@ -34,13 +39,7 @@ export async function readHandlerFeatures(
     Promise.all(
       names.map(async (name) => {
         const config = from[name] ?? defaultHandler;
-        const features = await featuresOf(
-          { name, config },
-          new ShimBinaries(),
-          kernelRelease,
-          call,
-        );
-        return [name, features] as const;
+        return [name, await featuresOf({ name, config }, ports, call)] as const;
       }),
     );
   let known = new Map(await ask(Object.keys(handlers), handlers, call));
@@ -52,7 +51,8 @@ export async function readHandlerFeatures(
         const touched = new Set(changes.map(({ path }) => path[2] ?? ""));
         const names = [...touched].filter((name) => Object.hasOwn(runtime.handlers, name));
         for (const name of names) {
-          await checkHandlerPrograms(name, runtime.handlers[name] ?? defaultHandler, call);
+          const handler = { name, config: runtime.handlers[name] ?? defaultHandler };
+          await checkHandlerPrograms(handler, ports.shims, call);
         }
         const found = await ask(names, runtime.handlers, call);
         return onCommit(() => {
@@ -67,8 +67,7 @@ export async function readHandlerFeatures(
 /** Of runc shims the OCI runtime is asked, which also works with old shims; of others the shim. */
 async function featuresOf(
   handler: Handler,
-  shims: ShimBinaries,
-  kernelRelease: string,
+  { shims, kernelRelease }: Ports,
   call: Cancellable,
 ): Promise<RuntimeFeatures> {
   const { config } = handler;
@@ -76,7 +75,7 @@ async function featuresOf(
     return readRuntimeFeatures(config.binaryName || "runc", kernelRelease, call);
   }
   const file = await shimFile(config, shims);
-  const json = file && (await readShimFeatures(file, runtimeOptions(handler), call));
+  const json = file && (await shims.features(file, runtimeOptions(handler), call));
   try {
     return json ? parseRuntimeFeatures(json, kernelRelease) : noRuntimeFeatures;
   } catch {
@@ -86,9 +85,9 @@ async function featuresOf(
 
 async function shimFile(
   { type, shim }: RuntimeHandlerConfig,
-  shims: ShimBinaries,
+  shims: ShimPrograms,
 ): Promise<string | undefined> {
-  return shims.resolve(type, shim).then(
+  return shims.find(type, shim).then(
     ({ path }) => path,
     () => undefined,
   );

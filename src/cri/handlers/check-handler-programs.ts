@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { access, constants } from "node:fs/promises";
 import path from "node:path";
-import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf, fault, toFault } from "../base/errors.ts";
-import { searchPath } from "../base/process.ts";
-import type { RuntimeHandlerConfig } from "../config/config.ts";
-import { KeyFault } from "../config/reload-port.ts";
-import { isRuncType } from "../cri/handlers.ts";
-import { startingSpec } from "../oci/base-spec.ts";
-import { ShimBinaries } from "../runtime/shim/binary.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, toFault } from "../../base/errors.ts";
+import { searchPath } from "../../base/process.ts";
+import { KeyFault } from "../../config/reload-port.ts";
+import { startingSpec } from "../../oci/base-spec.ts";
+import { type Handler, isRuncType } from "./handlers.ts";
+import type { ShimPrograms } from "./shim-programs.ts";
 
 /**
  * Looks for everything that pods of a handler need: its shim, its OCI runtime, the spec that it starts
@@ -16,8 +15,8 @@ import { ShimBinaries } from "../runtime/shim/binary.ts";
  * the other handlers, while a reload can leave all as it was.
  */
 export async function checkHandlerPrograms(
-  name: string,
-  config: RuntimeHandlerConfig,
+  { name, config }: Handler,
+  shims: Pick<ShimPrograms, "find">,
   { signal }: Cancellable,
 ): Promise<void> {
   const check = async (key: string, work: () => Promise<unknown>): Promise<void> => {
@@ -30,7 +29,7 @@ export async function checkHandlerPrograms(
     }
   };
   const { baseRuntimeSpec, binaryName, shim, type } = config;
-  await check(shim === "" ? "type" : "shim", () => new ShimBinaries().resolve(type, shim));
+  await check(shim === "" ? "type" : "shim", () => shims.find(type, shim));
   if (isRuncType(type)) {
     await check("binary_name", () => findRuntime(name, binaryName || "runc"));
   }
