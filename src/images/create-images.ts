@@ -225,14 +225,20 @@ class StoredImages implements ImageLibrary {
   ): Promise<readonly Image[]> {
     const { content, namespace } = this.#options;
     const call = { signal };
-    using _work = await this.#options.garbage.hold(namespace, call);
+    using pins = new DisposableStack();
+    const keep = this.#keeping(pins, call);
     try {
       await using archive = await openArchive(path, this.#archives, call);
-      const from = { archive, content, namespace };
-      const source = new ArchiveSource(archive, content, namespace);
+      const from = {
+        archive,
+        content,
+        namespace,
+        keep: (id: Digest) => keep({ type: "content", id }),
+      };
+      const source = new ArchiveSource(from);
       const images: Image[] = [];
       for (const found of await readArchive(from, this.#documents, name, call)) {
-        images.push(await this.#register(found, source, call));
+        images.push(await this.#register(found, source, call, keep));
       }
       return images;
     } catch (error) {
@@ -291,9 +297,10 @@ class StoredImages implements ImageLibrary {
     if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
     const startedAt = performance.now();
     using pins = new DisposableStack();
-    const keep = async (...kept: readonly Resource[]): Promise<void> => {
+    const keepThem = this.#keeping(pins, call);
+    const keep: Keep = (...kept) => {
       progress(Number.POSITIVE_INFINITY);
-      pins.use(await this.#pins.keep(kept, call));
+      return keepThem(...kept);
     };
     using client = await RegistryClient.create({
       reference,
@@ -330,7 +337,7 @@ class StoredImages implements ImageLibrary {
     { target, names }: ArchivedImage,
     source: ImageSource,
     call: Cancellable,
-    keep: (...kept: readonly Resource[]) => Promise<void> = async () => {},
+    keep: Keep,
   ): Promise<Image> {
     const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
     await keep(...this.#thingsOf(tree));
@@ -340,6 +347,13 @@ class StoredImages implements ImageLibrary {
     const image = this.#catalog.find(tree.id);
     if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
     return image;
+  }
+
+  /** Keeps from collections what is brought in, until `pins` are disposed. */
+  #keeping(pins: DisposableStack, call: Cancellable): Keep {
+    return async (...kept) => {
+      pins.use(await this.#pins.keep(kept, call));
+    };
   }
 
   /** What an image's blobs and layers are to the collector. */
@@ -376,6 +390,8 @@ class StoredImages implements ImageLibrary {
     return readImageTree(reading, source, target, call);
   }
 }
+
+type Keep = (...kept: readonly Resource[]) => Promise<void>;
 
 /** What zlib says of an archive that is none. */
 function isBroken(error: unknown): error is Error {

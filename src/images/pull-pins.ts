@@ -4,8 +4,8 @@ import type { GarbageCollector } from "../garbage/ports.ts";
 import type { Resource } from "../metadata/leases.ts";
 
 /**
- * What pulls under way have found or will make, as roots for the collector: so collections go on while a
- * pull waits for its registry, however long that takes.
+ * What pulls and loads under way have found or will make, as roots for the collector: so collections go on while one
+ * waits for its registry or reads its archive, however long that takes.
  */
 export class PullPins {
   readonly #garbage: GarbageCollector;

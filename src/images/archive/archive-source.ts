@@ -12,28 +12,20 @@ import type { Archive } from "./archive.ts";
 
 /** The blobs of an OCI layout. */
 export class ArchiveSource implements ImageSource {
-  readonly #archive: Archive;
-  readonly #content: ContentStore;
-  readonly #namespace: string;
+  readonly #from: StoreTarget;
 
-  constructor(archive: Archive, content: ContentStore, namespace: string) {
-    this.#archive = archive;
-    this.#content = content;
-    this.#namespace = namespace;
+  constructor(from: StoreTarget) {
+    this.#from = from;
   }
 
   async document({ digest }: Descriptor, call: Cancellable): Promise<Buffer> {
-    return readDocument(this.#archive, blobName(digest), call);
+    return readDocument(this.#from.archive, blobName(digest), call);
   }
 
   async fetch({ digest, size }: Descriptor, call: Cancellable): Promise<void> {
-    if (this.#content.info(this.#namespace, digest)) return;
-    const stored = await storeFile(
-      { archive: this.#archive, content: this.#content, namespace: this.#namespace },
-      blobName(digest),
-      call,
-      { digest, size },
-    );
+    const { content, namespace } = this.#from;
+    if (content.info(namespace, digest)) return;
+    const stored = await storeFile(this.#from, blobName(digest), call, { digest, size });
     if (stored.digest !== digest) throw fault("INTERNAL", `blob "${digest}" was stored otherwise`);
   }
 
@@ -68,11 +60,13 @@ export interface StoreTarget {
   readonly archive: Archive;
   readonly content: ContentStore;
   readonly namespace: string;
+  /** Called before a blob is looked for or becomes visible: collections leave it until the load has ended. */
+  readonly keep: (blob: Digest) => Promise<void>;
 }
 
 /** Copies a file of an archive into the content store, and answers what it was. */
 export async function storeFile(
-  { archive, content, namespace }: StoreTarget,
+  { archive, content, namespace, keep }: StoreTarget,
   name: string,
   call: Cancellable,
   expected?: { readonly digest: Digest; readonly size: number },
@@ -86,6 +80,7 @@ export async function storeFile(
       if (start.length < 4) start = Buffer.concat([start, chunk as Buffer]).subarray(0, 4);
       await writer.write(chunk as Buffer, call);
     }
+    await keep(writer.digest());
     const digest = await writer.commit({
       sizeBytes: BigInt(expected?.size ?? file.sizeBytes),
       labels: owned,

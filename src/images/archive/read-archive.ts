@@ -74,6 +74,7 @@ async function readDockerArchive(
       layers.push({ mediaType: `${MediaType.ociLayer}${suffix}`, digest, size, annotations: {} });
     }
     const config = await readDocument(from.archive, image.Config, call);
+    await from.keep(digestOf(config));
     await storeBytes(from.content, from.namespace, config, call);
     const manifest = Buffer.from(
       JSON.stringify({
@@ -87,6 +88,7 @@ async function readDockerArchive(
         layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
       }),
     );
+    await from.keep(digestOf(manifest));
     await storeBytes(from.content, from.namespace, manifest, call);
     found.push({
       target: {

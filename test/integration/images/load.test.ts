@@ -75,8 +75,8 @@ test("the layout's own name counts when none is given", { skip }, async () => {
   assert.deepEqual(image?.repoTags, ["quay.io/some/app:3"]);
 });
 
-test("what docker save writes is loaded with its tags", { skip }, async () => {
-  const archive = path.join(home.path, "save.tar");
+const dockerArchive = async (name: string): Promise<string> => {
+  const archive = path.join(home.path, `${name}.tar`);
   await must("skopeo", [
     "copy",
     "--quiet",
@@ -84,6 +84,11 @@ test("what docker save writes is loaded with its tags", { skip }, async () => {
     `oci:${layout}:1.0`,
     `docker-archive:${archive}:example.test/saved:1`,
   ]);
+  return archive;
+};
+
+test("what docker save writes is loaded with its tags", { skip }, async () => {
+  const archive = await dockerArchive("save");
   const { images, content, snapshotter } = await openLibrary(await home.folder("saved"));
   const [image] = await images.load(archive, call());
   assert.deepEqual(image?.repoTags, ["example.test/saved:1", "example.test/saved:also"]);
@@ -91,6 +96,46 @@ test("what docker save writes is loaded with its tags", { skip }, async () => {
   await images.remove("example.test/saved:also", call());
   assert.deepEqual([content.list(namespace), snapshotter.list(namespace)], [[], []]);
 });
+
+for (const [from, pack] of [
+  ["a layout", async () => layout],
+  ["what docker save writes", dockerArchive],
+] as const) {
+  test(`a collection goes on beside a load of ${from}, and leaves what that needs`, {
+    skip,
+  }, async () => {
+    const archive = await pack("beside");
+    const { images, content, layer } = await openLibrary(await home.folder(`beside ${from}`));
+    const write = content.writer.bind(content);
+    const [{ promise: reached, resolve: reach }, { promise: gate, resolve: open }] = [
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+    ];
+    let layers = 0;
+    Object.assign(content, {
+      writer: async (...given: Parameters<typeof write>) => {
+        if (given[1].startsWith("import-")) layers += 1;
+        if (layers === 2) {
+          reach();
+          await gate;
+        }
+        return write(...given);
+      },
+    });
+    const loading = images.load(archive, { name: "beside:1", ...call() });
+    await reached;
+    assert.equal(await images.collectGarbage(call()), true);
+    open();
+    const [image] = await loading;
+    assert.equal(
+      await readFile(path.join(layer(image?.chainId ?? "", 1), "hello"), "utf8"),
+      "hello",
+    );
+    assert.equal(await images.collectGarbage(call()), true);
+    await images.remove("beside:1", call());
+    assert.deepEqual(content.list(namespace), []);
+  });
+}
 
 test("an archive that is none is refused", { skip }, async () => {
   const { images, content } = await openLibrary(await home.folder("refused"));
