@@ -18,6 +18,7 @@ import type { CallReport } from "./rpc/grpc-calls.ts";
 import { GrpcServer } from "./rpc/grpc-server.ts";
 import { callMemory } from "./wiring/call-memory.ts";
 import type { Environment } from "./wiring/environment.ts";
+import { FurtherSockets } from "./wiring/further-sockets.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
 
 export interface DaemonOptions {
@@ -85,12 +86,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const server = undo.use(serverFor(config, { metrics, memory, log }));
   for (const face of parts.grpc) registry.find(face)?.addTo(server);
   await server.listen();
+  const furtherSockets = new FurtherSockets(server);
+  await furtherSockets.start(config.grpc.also);
   await recoverPods(parts, registry, log, signal);
 
   const { setLogLevel } = reloading;
   const reloader = undo.use(
     new Reloader({
-      ...reloadParts({ registry, ...parts, setLogLevel }),
+      ...reloadParts({ registry, ...parts, furtherSockets, setLogLevel }),
       live,
       history: reloads,
       load: reloading.load,

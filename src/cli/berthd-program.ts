@@ -42,7 +42,9 @@ export function buildBerthd(io: CliIo): Command {
     .description("print the defaults as a commented configuration file")
     .action(() => printDefaultConfig(io));
   withConfigFlags(config.command("check"))
-    .description("check the configuration; exits 1 and names every fault when it is wrong")
+    .description(
+      "check the configuration; exits 1 and names every fault when it is wrong, or when another process listens on a further socket",
+    )
     .action((flags: ConfigFlags) => checkConfigFile(loadConfig(loadOptions(flags)), io));
   withConfigFlags(config.command("dump"))
     .description(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fault } from "../base/errors.ts";
 import { defaultConfig } from "../config/defaults.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { renderConfig } from "../config/render.ts";
@@ -8,11 +9,22 @@ export function printDefaultConfig(io: CliIo): void {
   io.out(renderConfig(defaultConfig, { comments: true }));
 }
 
-/** Loading has already thrown when something is wrong. */
-export function checkConfigFile(loaded: LoadedConfig, io: CliIo): void {
+/** Loading has already thrown when something in the files is wrong; what others listen on is looked at here. */
+export async function checkConfigFile(loaded: LoadedConfig, io: CliIo): Promise<void> {
+  await checkSockets(loaded);
   for (const warning of loaded.warnings) io.error(`warning: ${warning}\n`);
   const read = loaded.sources.length === 0 ? "no file, the defaults" : loaded.sources.join(", ");
   io.out(`configuration is valid (read: ${read})\n`);
+}
+
+async function checkSockets({ config: { grpc }, originOf }: LoadedConfig): Promise<void> {
+  if (grpc.also.length === 0) return;
+  const { furtherSocketRefusal } = await import("../rpc/further-socket.ts");
+  const refusals = grpc.also.flatMap((file) => furtherSocketRefusal(grpc.address, file) ?? []);
+  if (refusals.length === 0) return;
+  const origin = originOf(["grpc", "also"]);
+  const lines = refusals.map((refusal) => `"grpc.also" in ${origin}: ${refusal}`);
+  throw fault("FAILED_PRECONDITION", lines.join("\n"));
 }
 
 export function printEffectiveConfig(loaded: LoadedConfig, io: CliIo, comments: boolean): void {

@@ -37,7 +37,8 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     const reloading = { load, setLogLevel: setLevel };
     await using daemon = await startDaemon({ config, log, reloading, signal: stop.signal });
     notify("READY=1");
-    log.info({ address: config.grpc.address }, "berthd is serving");
+    const { address, also } = config.grpc;
+    log.info({ address, ...(also.length > 0 && { also }) }, "berthd is serving");
     hangup.onReload(() => {
       notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
       void daemon.reload().then(() => stop.signal.aborted || notify("READY=1")); // cannot reject

@@ -7,6 +7,9 @@ import { longestMessage } from "./schema.ts";
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
 const longestAddress = 107 - ".ttrpc.~".length;
 
+/** A further socket has no other beside it. */
+const longestFurther = 107 - ".~".length;
+
 /** The largest answer that kubelets and crictl take. */
 const clientMessageBytes = 16 * 1024 * 1024;
 
@@ -48,6 +51,7 @@ export function checkConfig(
       `"grpc.address" is ${Buffer.byteLength(config.grpc.address)} bytes long, and a socket path beside which ".ttrpc" fits has at most ${longestAddress}: ${config.grpc.address}`,
     );
   }
+  checkFurtherSockets(config, faults);
   if (config.metrics.address !== "" && !isHostPort(config.metrics.address)) {
     faults(
       ["metrics", "address"],
@@ -92,6 +96,19 @@ export function checkConfig(
   if (found.length > 0)
     throw fault("INVALID_ARGUMENT", shortened(found.join("\n"), longestMessage));
   return warnings;
+}
+
+function checkFurtherSockets({ grpc: { address, also } }: Config, faults: Faults): void {
+  const fault = (message: string): void => faults(["grpc", "also"], `"grpc.also" ${message}`);
+  const seen = new Set([address, `${address}.ttrpc`]);
+  for (const file of also) {
+    const bytes = Buffer.byteLength(file);
+    if (seen.has(file)) fault(`has ${file} twice, or what "grpc.address" takes`);
+    if (bytes > longestFurther) {
+      fault(`has a path of ${bytes} bytes, and a socket's has at most ${longestFurther}: ${file}`);
+    }
+    seen.add(file);
+  }
 }
 
 /** Where 0 does not mean "no limit": nothing would ever be in time, or small enough. */

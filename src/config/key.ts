@@ -5,7 +5,7 @@ import type { Kind } from "./kinds.ts";
  * What a changed key needs: the daemon takes it up when it reloads, or only when it starts.
  *
  * What needs a restart: what records, sockets and files of living pods lie below (`root`, `state`,
- * `grpc`, `cni.cache_dir`), what clients are connected to or shown for good (`streaming.address`,
+ * `grpc.address`, `cni.cache_dir`), what clients are connected to or shown for good (`streaming.address`,
  * `cri.sandbox_image`), and what only the start itself reads (`timeouts.shim_load`). Parts of the daemon
  * that are made once get to see only these (StartConfig), so that no key is said to reload and is read
  * at the start alone.

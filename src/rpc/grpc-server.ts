@@ -72,7 +72,7 @@ const drainMs = 5_000;
 /** How long clients may take to read their last answers and to leave, once no call is served. */
 const flushMs = 2_000;
 
-/** One gRPC server on one unix socket, carrying any number of services. */
+/** One gRPC server on one unix socket or more, carrying any number of services. */
 export class GrpcServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: GrpcServerOptions;
@@ -83,7 +83,8 @@ export class GrpcServer implements AsyncDisposable {
   readonly #streams = new Set<string>();
   readonly #room: AnswerRoom;
   readonly #calls = new Set<ServedCall>();
-  #socket: Disposable | undefined;
+  /** Names of the sockets that are listened on; disposing takes a name away. */
+  readonly #names = new Set<Disposable>();
   #closing: Promise<void> | undefined;
   /** Set while closing: called when the last call has ended. */
   #onIdle: (() => void) | undefined;
@@ -145,20 +146,33 @@ export class GrpcServer implements AsyncDisposable {
 
   /** Starts listening. Errors as `claimSocketPath`. */
   async listen(): Promise<void> {
-    if (this.#closing) throw fault("FAILED_PRECONDITION", "cannot listen: server is closed");
-    await claimSocketPath(this.path);
+    await this.listenAlso(this.path);
+  }
+
+  /**
+   * Serves the same on a further socket, with the owner and mode of the first, until it is disposed or the
+   * server closes. Connections of a disposed one end once their calls have. Errors as `claimSocketPath`.
+   */
+  async listenAlso(file: string): Promise<Disposable> {
+    this.#assertOpen();
+    await claimSocketPath(file);
+    const port = `unix:${bindPathFor(file)}`;
+    const credentials = ServerCredentials.createInsecure();
     await new Promise<void>((resolve, reject) => {
-      this.#server.bindAsync(
-        `unix:${bindPathFor(this.path)}`,
-        ServerCredentials.createInsecure(),
-        (error) => (error ? reject(error) : resolve()),
-      );
+      this.#server.bindAsync(port, credentials, (error) => (error ? reject(error) : resolve()));
     });
-    this.#socket = publishSocket(this.path, {
-      mode: this.#options.mode ?? 0o660,
-      uid: this.#options.uid ?? 0,
-      gid: this.#options.gid ?? 0,
-    });
+    using undo = new DisposableStack();
+    undo.defer(() => this.#server.unbind(port));
+    this.#assertOpen();
+    const { mode = 0o660, uid = 0, gid = 0 } = this.#options;
+    const name = undo.use(publishSocket(file, { mode, uid, gid }));
+    undo.defer(() => this.#names.delete(name));
+    this.#names.add(name);
+    return undo.move();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw fault("FAILED_PRECONDITION", "cannot listen: server is closed");
   }
 
   /**
@@ -175,7 +189,7 @@ export class GrpcServer implements AsyncDisposable {
   }
 
   async #drain(signal: AbortSignal): Promise<void> {
-    this.#socket?.[Symbol.dispose]();
+    for (const name of this.#names) name[Symbol.dispose]();
     // grpc-js never resolves it when a client leaves at this very moment.
     const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();

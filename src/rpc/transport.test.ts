@@ -414,6 +414,40 @@ test("gRPC: a socket that a killed daemon left is replaced, another file is not"
   }
 });
 
+test("gRPC: a further socket serves the same, with the same rights, until it is disposed", async () => {
+  await withServer({ Start: async () => ({ pid: 9 }) }, {}, async (server) => {
+    const file = path.join(path.dirname(server.path), "not there yet", "further.sock");
+    for (const round of [1, 2]) {
+      const further = await server.listenAlso(file);
+      const stats = statSync(file);
+      assert.deepEqual([stats.isSocket(), stats.mode & 0o777], [true, 0o660]);
+      using connection = connectGrpc(file);
+      assert.equal((await connection.client(tasks).Start({})).pid, 9, `round ${round}`);
+      const [code, message] = await codeOf(server.listenAlso(file));
+      assert.equal(code, "ALREADY_EXISTS");
+      assert.ok(
+        message.endsWith(`is listening there: node-MainThread (pid ${process.pid})`),
+        message,
+      );
+      further[Symbol.dispose]();
+      assert.equal(statSync(file, { throwIfNoEntry: false }), undefined);
+      const gone = codeOf(
+        connection.client(tasks).Start({}, { signal: AbortSignal.timeout(5000) }),
+      );
+      assert.equal((await gone)[0], "UNAVAILABLE");
+    }
+    const again = await server.listenAlso(file);
+    renameSync(file, `${file}.moved`);
+    writeFileSync(file, "somebody else's");
+    again[Symbol.dispose]();
+    assert.ok(statSync(file).isFile());
+    await server.listenAlso(`${file}.2`);
+    await server.close();
+    assert.equal(statSync(`${file}.2`, { throwIfNoEntry: false }), undefined);
+    assert.equal((await codeOf(server.listenAlso(`${file}.3`)))[0], "FAILED_PRECONDITION");
+  });
+});
+
 test("gRPC: close lets a call finish, and ends what waits", async () => {
   const { promise: release, resolve } = Promise.withResolvers<void>();
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();

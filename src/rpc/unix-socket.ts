@@ -3,6 +3,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, renameSync, unlinkSync } fr
 import net from "node:net";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
+import { listenerOf } from "../base/os/unix-peer.ts";
 
 /** sockaddr_un holds 108 bytes, the terminating zero among them. */
 const maxPathBytes = 107;
@@ -40,13 +41,21 @@ async function claim(file: string): Promise<void> {
   const stats = lstatSync(file, { throwIfNoEntry: false });
   if (!stats) return;
   if (!stats.isSocket()) {
-    throw fault("FAILED_PRECONDITION", `cannot listen on "${file}": it exists and is no socket`);
+    throw fault("FAILED_PRECONDITION", refusals.noSocket(file));
   }
-  if (await isAnswering(file)) {
-    throw fault("ALREADY_EXISTS", `cannot listen on "${file}": another process is listening there`);
-  }
+  if (await isAnswering(file)) throw fault("ALREADY_EXISTS", refusals.inUse(file));
   unlinkSync(file);
 }
+
+/** Why a server cannot have a path. */
+export const refusals = {
+  noSocket: (file: string): string => `cannot listen on "${file}": it exists and is no socket`,
+  inUse: (file: string): string => {
+    const owner = listenerOf(file)?.process;
+    const who = owner === undefined ? "" : `: ${owner.name} (pid ${owner.pid})`;
+    return `cannot listen on "${file}": another process is listening there${who}`;
+  },
+};
 
 /** The path to bind at first; `publishSocket` moves it in place once it has its rights. */
 export function bindPathFor(file: string): string {
@@ -55,7 +64,7 @@ export function bindPathFor(file: string): string {
 
 /**
  * Gives the bound socket its owner and mode, then its name, so that no client ever meets it with
- * other rights. Returns what takes the name away again; libuv only unlinks the path it bound.
+ * other rights. Returns what takes the name away again, without errors; libuv only unlinks the path it bound.
  */
 export function publishSocket(file: string, access: SocketAccess): Disposable {
   const bound = bindPathFor(file);
@@ -68,8 +77,8 @@ export function publishSocket(file: string, access: SocketAccess): Disposable {
       try {
         const now = lstatSync(file);
         if (now.ino === ino && now.dev === dev) unlinkSync(file);
-      } catch (error) {
-        if (errnoOf(error) !== "ENOENT") throw error;
+      } catch {
+        // It is gone, or it stays, and whoever listens there next takes it away.
       }
     },
   };

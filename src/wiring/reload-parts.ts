@@ -12,6 +12,7 @@ export interface ReloadSources {
   readonly cri: CriPlugins;
   readonly monitor: Plugin<MetricsServer>;
   readonly streaming: Plugin<Streaming>;
+  readonly furtherSockets: ReloadPart;
   readonly setLogLevel: (level: LogConfig["level"]) => void;
 }
 
@@ -27,6 +28,7 @@ export function reloadParts({
   cri,
   monitor,
   streaming,
+  furtherSockets,
   setLogLevel,
 }: ReloadSources): ReloadParts {
   const parts: ReloadPart[] = [];
@@ -41,6 +43,7 @@ export function reloadParts({
     keys: ["log.level"],
     prepare: async ({ log }) => onCommit(() => setLogLevel(log.level)),
   });
+  parts.push(furtherSockets);
   add(monitor, ["metrics.address"], (server, { metrics }) => server.prepareMove(metrics.address));
   add(
     cri.network,

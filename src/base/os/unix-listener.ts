@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmodSync, closeSync } from "node:fs";
-import { checked, SystemError } from "./errno.ts";
+import { checked } from "./errno.ts";
 import { libc } from "./libc.ts";
+import { unixAddress, unixFamily } from "./unix-address.ts";
 
 const cSocket = libc("int socket(int domain, int type, int protocol)");
 const cBind = libc("int bind(int fd, const uint8_t *address, unsigned int length)");
 const cListen = libc("int listen(int fd, int backlog)");
 
-const unix = 1;
 const stream = 1 | 0o2000000; // SOCK_STREAM | SOCK_CLOEXEC
-const maxPathBytes = 107;
-const nameTooLong = 36;
 const backlog = 128;
 
 /**
@@ -19,12 +17,8 @@ const backlog = 128;
  * EADDRINUSE when the path exists, ENOENT, ENAMETOOLONG.
  */
 export function listenUnix(path: string): number {
-  const name = Buffer.from(path);
-  if (name.byteLength > maxPathBytes) throw new SystemError("bind", nameTooLong, path);
-  const address = Buffer.alloc(2 + name.byteLength + 1); // sockaddr_un
-  address.writeUInt16LE(unix, 0);
-  name.copy(address, 2);
-  const fd = checked(cSocket(unix, stream, 0), "socket");
+  const address = unixAddress(path, "bind");
+  const fd = checked(cSocket(unixFamily, stream, 0), "socket");
   try {
     checked(cBind(fd, address, address.byteLength), "bind", path);
     chmodSync(path, 0o600); // nobody connects before it listens

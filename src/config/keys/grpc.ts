@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
-import { absolutePath, integer, size } from "../kinds.ts";
+import { absolutePath, integer, paths, size } from "../kinds.ts";
 import { layoutOf, usualFolders } from "../layout.ts";
 
 const maxId = 2 ** 32 - 2;
 
 export const grpc = table({
-  doc: "The unix socket that serves CRI to the kubelet and containerd's services to ctr and berth.",
+  doc: "The unix sockets that serve CRI to the kubelet and containerd's services to ctr and berth.",
   keys: {
     /** Path of the unix socket; `<address>.ttrpc` is the shims' event socket. */
     address: key({
@@ -16,19 +16,27 @@ export const grpc = table({
       change: "restart",
       doc: "Path of the socket. When it is not set, it is `berthd.sock` in the state folder. Shims report events to the same path with `.ttrpc` appended.",
     }),
+    /** Paths of further unix sockets of the same server. */
+    also: key({
+      name: "also",
+      kind: paths,
+      default: [],
+      change: "reload",
+      doc: 'Further sockets with the same services, owner and mode. `["/run/containerd/containerd.sock"]` on a node without containerd lets the cAdvisor of a kubelet find Berth, which since Kubernetes 1.37 looks nowhere else; `ctr` and `nerdctl` look there, too. Refused when another process listens on one.',
+    }),
     uid: key({
       name: "uid",
       kind: integer(0, maxId),
       default: 0,
       change: "restart",
-      doc: "Owner of the socket.",
+      doc: "Owner of the sockets.",
     }),
     gid: key({
       name: "gid",
       kind: integer(0, maxId),
       default: 0,
       change: "restart",
-      doc: "Group of the socket; its mode is 0660.",
+      doc: "Group of the sockets; their mode is 0660.",
     }),
     maxRecvBytes: key({
       name: "max_recv_message_size",
