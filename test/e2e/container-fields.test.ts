@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a request may say of a container since CRI 0.37, through the socket: that it holds, is told, and is refused by name.
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readlink } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { type FaultCode, isFault } from "../../src/base/errors.ts";
-import type { ContainerConfigInit } from "../../src/gen/cri.gen.ts";
+import type {
+  ContainerConfigInit,
+  LinuxContainerSecurityContextInit,
+} from "../../src/gen/cri.gen.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
+
+/** Of cgroup v1 a controller's tree, of v2 the one there is. */
+const tryToWrite = `
+  for tree in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+    if [ -e $tree/cgroup.procs ]; then mkdir $tree/new; fi
+  done`;
 
 suite("fields of containers", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
@@ -17,6 +26,9 @@ suite("fields of containers", { skip: lacking(...podPrograms) }, () => {
   let volume: string;
   const start = (change: ContainerConfigInit): Promise<string> =>
     cri.startContainer(pod, bed.images.shell.reference, ["sleep", "100000"], change);
+  const security = (securityContext: LinuxContainerSecurityContextInit): ContainerConfigInit => ({
+    linux: { securityContext },
+  });
   const mount = (...mountOptions: string[]) => ({
     mounts: [{ hostPath: volume, containerPath: "/volume", mountOptions }],
   });
@@ -30,9 +42,28 @@ suite("fields of containers", { skip: lacking(...podPrograms) }, () => {
   });
   after(() => bed?.finish());
 
-  test("Status tells that mounts may have options", async () => {
-    const { features } = await cri.runtime.Status({});
-    assert.equal(features?.mountOptions, true);
+  test("Status tells what a container may ask for", async () => {
+    const { features, runtimeHandlers } = await cri.runtime.Status({});
+    assert.deepEqual([features?.mountOptions, features?.cgroupMountMode], [true, true]);
+    for (const { features } of runtimeHandlers) assert.equal(features?.cgroupNamespaces, true);
+  });
+
+  test("a container has a cgroup namespace of its own, or the node's, as it asks", async () => {
+    const linked = async (mode: "CONTAINER" | "NODE"): Promise<string> => {
+      const namespaceOptions = { pid: "CONTAINER" as const, cgroupnsOptions: { mode } };
+      const id = await start({
+        linux: {
+          securityContext: { namespaceOptions, cgroupMountMode: "CGROUP_MOUNT_MODE_READ_ONLY" },
+        },
+      });
+      const write = await cri.exec(id, ["sh", "-c", tryToWrite]);
+      assert.match(write.stderr, /[Rr]ead-only/);
+      return (await cri.exec(id, ["readlink", "/proc/1/ns/cgroup"])).stdout.trim();
+    };
+    const ofNode = await readlink("/proc/self/ns/cgroup");
+    assert.equal(await linked("NODE"), ofNode);
+    const own = await linked("CONTAINER");
+    assert.ok(own.startsWith("cgroup:[") && own !== ofNode, own);
   });
 
   test("a mount has its options, and its status tells them, after a restart too", async () => {
@@ -70,6 +101,22 @@ suite("fields of containers", { skip: lacking(...podPrograms) }, () => {
       change: ({ mount }) => mount("ro"),
       code: "INVALID_ARGUMENT",
       message: /^mounts\[0\]\.mount_options\[0\]: "ro" of the mount at "\/volume" contradicts/,
+    },
+    {
+      name: "a cgroup namespace of the pod's",
+      change: () => security({ namespaceOptions: { cgroupnsOptions: { mode: "POD" } } }),
+      code: "INVALID_ARGUMENT",
+      message: /cgroupns_options\.mode: POD is not supported/,
+    },
+    {
+      name: "a writable cgroup tree in the node's namespace",
+      change: () =>
+        security({
+          cgroupMountMode: "CGROUP_MOUNT_MODE_READ_WRITE",
+          namespaceOptions: { cgroupnsOptions: { mode: "NODE" } },
+        }),
+      code: "INVALID_ARGUMENT",
+      message: /cgroup_mount_mode: CGROUP_MOUNT_MODE_READ_WRITE cannot be in the node's/,
     },
   ];
   for (const { name, change, code, message } of refusals) {

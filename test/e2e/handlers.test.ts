@@ -124,7 +124,11 @@ suite("handlers", { skip: lacking(...podPrograms) }, () => {
     const { runtimeHandlers } = await cri.runtime.Status({});
     const found = new Map(runtimeHandlers.map(({ name, features }) => [name, features]));
     for (const name of ["plain", "plain-file", "plain-bare"]) {
-      assert.deepEqual(found.get(name), { recursiveReadOnlyMounts: true, userNamespaces: false });
+      assert.deepEqual(found.get(name), {
+        recursiveReadOnlyMounts: true,
+        userNamespaces: false,
+        cgroupNamespaces: false,
+      });
     }
   });
 });

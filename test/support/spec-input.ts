@@ -22,6 +22,7 @@ import { searchAccounts } from "../../src/trees/accounts/passwd-file.ts";
 export const plainHost: HostFacts = {
   cgroupVersion: 2,
   cgroupHybrid: false,
+  cgroupNamespaces: true,
   cgroupControllers: ["cpu", "cpuset", "io", "memory", "hugetlb", "pids"],
   capabilities: [
     "CAP_CHOWN",
@@ -65,6 +66,7 @@ export const testServices: SpecServices = {
   },
   rdt: { list: async () => undefined },
   blockio: { read: async () => undefined },
+  delegatesCgroups: async () => true,
 };
 
 export const allFeatures: RuntimeFeatures = {
@@ -72,6 +74,7 @@ export const allFeatures: RuntimeFeatures = {
   mountOptions: ["noexec", "nodev", "nosuid", "rnoexec"],
   idmapMounts: true,
   userNamespaces: true,
+  cgroupNamespaces: true,
   netDevices: true,
   rdtSchemata: true,
   rdtMonitoring: true,

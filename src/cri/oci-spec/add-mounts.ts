@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { ContainerConfig } from "../../gen/cri.gen.ts";
 import { cgroupMount } from "../../oci/default-mounts.ts";
 import type { OciMount, OciSpec } from "../../oci/spec.ts";
+import type { CgroupView } from "./cgroup-view.ts";
 import {
   firstClaims,
   mergeMounts,
@@ -15,6 +17,12 @@ import { requestedMounts } from "./requested-mounts.ts";
 import type { UserMappings } from "./user-namespace.ts";
 import { imageVolumes } from "./volumes.ts";
 
+/** What decides the mounts of kernel file systems. */
+interface ContainerViews {
+  readonly mappings: UserMappings | undefined;
+  readonly cgroups: CgroupView;
+}
+
 /**
  * Fills in the mounts of a container: the base spec's kernel file systems, then, parents first, the
  * request's mounts, the sandbox's files and the image's volumes, of which the first named here wins
@@ -23,7 +31,7 @@ import { imageVolumes } from "./volumes.ts";
 export async function addContainerMounts(
   spec: OciSpec,
   input: ContainerSpecInput,
-  mappings: UserMappings | undefined,
+  { mappings, cgroups }: ContainerViews,
 ): Promise<void> {
   const { config, sandbox, cri } = input;
   const security = config.linux?.securityContext;
@@ -47,25 +55,21 @@ export async function addContainerMounts(
           signal: input.signal,
         },
       );
-  spec.mounts = mergeMounts(kernelMounts(spec, input, pod.network, mappings), [
-    ...claimed,
-    ...volumes,
-  ]);
+  const views = { mappings, cgroups, hostNetwork: pod.network };
+  spec.mounts = mergeMounts(kernelMounts(spec, config, views), [...claimed, ...volumes]);
   const propagation = rootfsPropagation(requested.propagation, spec.linux.rootfsPropagation);
   if (propagation !== undefined) spec.linux.rootfsPropagation = propagation;
 }
 
 function kernelMounts(
   spec: OciSpec,
-  { config, handler, host }: ContainerSpecInput,
-  hostNetwork: boolean,
-  mappings: UserMappings | undefined,
+  config: ContainerConfig,
+  { mappings, cgroups, hostNetwork }: ContainerViews & { hostNetwork: boolean },
 ): OciMount[] {
   const privileged = config.linux?.securityContext?.privileged === true;
-  const writableCgroup = privileged || (handler.cgroupWritable && host.cgroupVersion === 2);
   const mounts = [
     ...spec.mounts.filter(({ destination }) => destination !== "/sys/fs/cgroup"),
-    cgroupMount(writableCgroup),
+    cgroupMount(cgroups.writable),
   ];
   return mounts.map((mount) => {
     if (mount.destination !== "/sys") return mount;

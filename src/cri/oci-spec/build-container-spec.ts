@@ -11,6 +11,7 @@ import { containerAnnotations } from "./annotations.ts";
 import { processArgs, workingDirectory } from "./args.ts";
 import { resolveCapabilities } from "./capabilities.ts";
 import { applyCdiDevices, requestedCdiDevices } from "./cdi/cdi-devices.ts";
+import { cgroupView } from "./cgroup-view.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
 import { blockIo } from "./classes/blockio.ts";
 import { rdtGroup } from "./classes/rdt.ts";
@@ -45,6 +46,7 @@ export async function buildContainerSpec(
   checkSelinux(security?.selinuxOptions ?? null, input.host);
   const cdiDevices = requestedCdiDevices(config);
   const mappings = userNamespace(input, security);
+  const cgroups = await cgroupView(input, services);
 
   const spec = await startingSpec(handler.baseRuntimeSpec);
   const user = await resolveUser(security, input.image.config.user, input.rootfs, input);
@@ -70,11 +72,11 @@ export async function buildContainerSpec(
     additionalGids: [...user.supplementalGroups],
   };
   const capabilities = setCapabilities(spec, security, input);
-  setNamespaces(spec, input, security, mappings);
+  setNamespaces(spec, input, { mappings, ownCgroups: cgroups.ownNamespace });
   setPaths(spec, security, privileged);
   setResources(spec, input);
   await setClasses(spec, input, services);
-  await addContainerMounts(spec, input, mappings);
+  await addContainerMounts(spec, input, { mappings, cgroups });
   await setDevices(spec, input, privileged);
   await confine(spec, { security, capabilities }, input, services);
   await applyCdiDevices(spec, cdiDevices, input.features);
@@ -124,16 +126,15 @@ function userNamespace(
 
 function setNamespaces(
   spec: OciSpec,
-  { sandbox, targetPid, host }: ContainerSpecInput,
-  security: LinuxContainerSecurityContext | null,
-  mappings: UserMappings | undefined,
+  { sandbox, config, targetPid }: ContainerSpecInput,
+  { mappings, ownCgroups }: { mappings: UserMappings | undefined; ownCgroups: boolean },
 ): void {
   spec.linux.namespaces = containerNamespaces({
     sandboxPid: sandbox.pid,
-    options: security?.namespaceOptions,
+    options: config.linux?.securityContext?.namespaceOptions,
     targetPid,
     userNamespace: mappings !== undefined,
-    cgroupNamespace: host.cgroupVersion === 2 && security?.privileged !== true,
+    cgroupNamespace: ownCgroups,
   });
   if (mappings !== undefined) {
     spec.linux.uidMappings = mappings.uids;

@@ -36,6 +36,12 @@ export async function buildSandboxSpec(
   const options = security?.namespaceOptions;
   const shared = hostNamespaces(options);
   const mappings = userMappings(options?.usernsOptions, input.features);
+  if (options?.cgroupnsOptions) {
+    throw invalid(
+      "linux.security_context.namespace_options.cgroupns_options",
+      "is for containers, not for sandboxes",
+    );
+  }
   checkIdentity(input, shared);
   if (mappings !== undefined) checkMountable(shared);
   checkSelinux(security?.selinuxOptions ?? null, host);

@@ -21,6 +21,7 @@ test("readHostFacts reads a cgroup v2 host", async () => {
   const facts = await hostOf(place.path, {
     "proc/self/status": status,
     "proc/self/cgroup": "0::/berthd.service\n",
+    "proc/self/ns/cgroup": "",
     "proc/self/oom_score_adj": "-999\n",
     "proc/sys/kernel/cap_last_cap": "40\n",
     "sys/fs/cgroup/cgroup.controllers": "cpu memory hugetlb\n",
@@ -40,6 +41,7 @@ test("readHostFacts reads a cgroup v2 host", async () => {
     {
       cgroupVersion: 2,
       cgroupHybrid: false,
+      cgroupNamespaces: true,
       cgroupControllers: ["cpu", "memory", "hugetlb"],
       capabilities: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SYS_RESOURCE"],
       seccomp: true,
@@ -67,11 +69,12 @@ test("readHostFacts reads a hybrid cgroup v1 host, and one that says nothing", a
     [
       facts.cgroupVersion,
       facts.cgroupHybrid,
+      facts.cgroupNamespaces,
       facts.cgroupControllers,
       facts.seccomp,
       facts.canLowerOomScore,
       facts.swapAccounting,
     ],
-    [1, true, ["cpu"], false, false, false],
+    [1, true, false, ["cpu"], false, false, false],
   );
 });

@@ -20,7 +20,8 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
       hugePageSizes(`${root}/sys/kernel/mm/hugepages`),
     ],
   );
-  const [apparmor, selinux, swapV1, swapV2] = await Promise.all([
+  const [cgroupNamespaces, apparmor, selinux, swapV1, swapV2] = await Promise.all([
+    exists(`${root}/proc/self/ns/cgroup`),
     text(`${root}/sys/module/apparmor/parameters/enabled`),
     exists(`${root}/sys/fs/selinux/enforce`),
     exists(`${root}/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes`),
@@ -31,6 +32,7 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
   return {
     cgroupVersion: isV2 ? 2 : 1,
     cgroupHybrid: !isV2 && hybridV2,
+    cgroupNamespaces,
     cgroupControllers: isV2 ? words(controllersV2) : enabledControllers(cgroups),
     capabilities: knownCapabilities.filter(
       (_name, number) =>

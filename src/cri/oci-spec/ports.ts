@@ -25,6 +25,8 @@ export interface HostFacts {
   readonly cgroupVersion: 1 | 2;
   /** cgroup v1 with the v2 tree mounted beside it at /sys/fs/cgroup/unified. */
   readonly cgroupHybrid: boolean;
+  /** The kernel has cgroup namespaces. */
+  readonly cgroupNamespaces: boolean;
   /** Controllers in use, "memory", "cpu", "hugetlb", … */
   readonly cgroupControllers: readonly string[];
   /** Names with CAP_ that the kernel knows and that are in the daemon's own bounding set, by number. */
@@ -50,6 +52,11 @@ export interface SpecServices {
   readonly apparmor: AppArmorProfiles;
   readonly rdt: RdtGroups;
   readonly blockio: BlockioClasses;
+  /**
+   * True while the host's cgroup v2 is mounted with nsdelegate: who is the root of a cgroup namespace cannot
+   * change its own limits then. Asked anew: another mount of the tree in the host's namespace changes it.
+   */
+  delegatesCgroups(): Promise<boolean>;
 }
 
 /** What the OCI runtime of a handler can do: readRuntimeFeatures() (runtime-features.ts). */
@@ -60,6 +67,7 @@ export interface RuntimeFeatures {
   readonly mountOptions: readonly string[];
   readonly idmapMounts: boolean;
   readonly userNamespaces: boolean;
+  readonly cgroupNamespaces: boolean;
   /** `linux.netDevices`: moves interfaces of the host into the container. */
   readonly netDevices: boolean;
   /** `linux.intelRdt.schemata` and `linux.intelRdt.enableMonitoring`. */

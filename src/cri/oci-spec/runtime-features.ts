@@ -10,6 +10,7 @@ export const noRuntimeFeatures: RuntimeFeatures = {
   mountOptions: basicMountOptions,
   idmapMounts: false,
   userNamespaces: false,
+  cgroupNamespaces: false,
   netDevices: false,
   rdtSchemata: false,
   rdtMonitoring: false,
@@ -54,6 +55,7 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
     idmapMounts,
     // The pod's volumes and /etc files are ours to map only through id-mapped mounts.
     userNamespaces: idmapMounts && lists(features.linux?.namespaces, "user"),
+    cgroupNamespaces: lists(features.linux?.namespaces, "cgroup"),
     netDevices: features.linux?.netDevices?.enabled === true,
     rdtSchemata: features.linux?.intelRdt?.schemata === true,
     rdtMonitoring: features.linux?.intelRdt?.monitoring === true,

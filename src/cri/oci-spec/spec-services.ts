@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../../base/logger.ts";
+import { cgroupMounts } from "../../base/os/mount-table.ts";
 import type { Config } from "../../config/config.ts";
 import { layoutOf } from "../../config/layout.ts";
 import { onCommit, type ReloadPart } from "../../config/reload-port.ts";
@@ -46,6 +47,10 @@ export function createSpecServices(
   return {
     rdt: createRdtGroups(),
     blockio: { read: () => blockio.read() },
+    delegatesCgroups: async () =>
+      (await cgroupMounts()).some(
+        ({ type, superOptions }) => type === "cgroup2" && superOptions.includes("nsdelegate"),
+      ),
     apparmor: {
       get byDefault() {
         return byDefault;

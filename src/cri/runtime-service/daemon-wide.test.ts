@@ -38,8 +38,15 @@ describe("Version, Status and RuntimeConfig", () => {
     world.features = { crun: { ...noRuntimeFeatures, mountOptions: ["noexec", "nosuid"] } };
     const without = await world.call("Status", {});
     assert.deepEqual(
-      [all, without].map(({ features }) => features?.mountOptions),
-      [true, false],
+      [all, without].map(({ features }) => [features?.mountOptions, features?.cgroupMountMode]),
+      [
+        [true, true],
+        [false, true],
+      ],
+    );
+    assert.deepEqual(
+      without.runtimeHandlers?.map(({ features }) => features?.cgroupNamespaces),
+      [true, true, false],
     );
   });
 

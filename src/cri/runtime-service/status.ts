@@ -10,6 +10,7 @@ type Needs = Pick<
   | "config"
   | "features"
   | "flawedRuntimes"
+  | "hostFacts"
   | "memory"
   | "network"
   | "operations"
@@ -30,7 +31,13 @@ export function status(parts: Needs): Verb<"Status"> {
     return Promise.resolve({
       status: { conditions: conditions(parts.network) },
       runtimeHandlers,
-      features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork, mountOptions },
+      features: {
+        supplementalGroupsPolicy: true,
+        userNamespacesHostNetwork,
+        mountOptions,
+        // What a host cannot have is refused for its own reason.
+        cgroupMountMode: true,
+      },
       info: request.verbose ? describe(parts) : {},
     });
   };
@@ -52,10 +59,15 @@ function conditions(network: Needs["network"]): RuntimeConditionInit[] {
 }
 
 /** The default handler also under "": that is where a kubelet looks for a pod without a class. */
-function handlers({ config, features }: Pick<Needs, "config" | "features">): RuntimeHandlerInit[] {
+function handlers({
+  config,
+  features,
+  hostFacts,
+}: Pick<Needs, "config" | "features" | "hostFacts">): RuntimeHandlerInit[] {
   const entry = (name: string, handler: string): RuntimeHandlerInit => {
-    const { recursiveReadOnlyMounts, userNamespaces } = features(handler);
-    return { name, features: { recursiveReadOnlyMounts, userNamespaces } };
+    const { recursiveReadOnlyMounts, userNamespaces, ...of } = features(handler);
+    const cgroupNamespaces = of.cgroupNamespaces && hostFacts.cgroupNamespaces;
+    return { name, features: { recursiveReadOnlyMounts, userNamespaces, cgroupNamespaces } };
   };
   const names = Object.keys(config.runtime.handlers);
   return [entry("", config.runtime.defaultHandler), ...names.map((name) => entry(name, name))];

@@ -54,6 +54,7 @@ export const busybox: Image = {
 const hostFacts: HostFacts = {
   cgroupVersion: 1,
   cgroupHybrid: true,
+  cgroupNamespaces: true,
   cgroupControllers: ["cpu", "memory"],
   capabilities: [],
   seccomp: true,
@@ -73,6 +74,7 @@ const features: RuntimeFeatures = {
   mountOptions: ["noexec", "nodev", "nosuid"],
   idmapMounts: false,
   userNamespaces: false,
+  cgroupNamespaces: true,
   netDevices: true,
   rdtSchemata: true,
   rdtMonitoring: true,
