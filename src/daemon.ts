@@ -16,7 +16,6 @@ import { PluginRegistry } from "./plugin/registry.ts";
 import { makePrivate } from "./private-folders.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { GrpcServer } from "./rpc/grpc-server.ts";
-import { callMemory } from "./wiring/call-memory.ts";
 import type { Environment } from "./wiring/environment.ts";
 import { FurtherSockets } from "./wiring/further-sockets.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
@@ -123,7 +122,14 @@ function serverFor(
     gid,
     maxRecvBytes,
     maxSendBytes,
-    memory: callMemory(memory, log),
+    memory: {
+      requests: memory.requests,
+      answers: memory.answers,
+      maxCalls: memory.shares.calls,
+      shortage: (what) => memory.shortage(what),
+      onRefused: (path, { code, message }) =>
+        log.info({ rpc: path.slice(1), code, reason: message }, "call refused"),
+    },
     onCall: (report) => observeCall(report, metrics, log),
   });
 }

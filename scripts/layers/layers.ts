@@ -109,8 +109,8 @@ export const layers: readonly Layer[] = [
   {
     folder: "diff",
     holds:
-      "layers onto mounts, and the difference of two mounts as a layer, each in a chrooted child",
-    may: ["content", "images", "trees"],
+      "layers onto mounts, and the difference of two mounts as a layer, each in a chrooted child; writable layers as archives",
+    may: ["content", "images", "metadata", "snapshots", "trees"],
   },
   {
     folder: "images",

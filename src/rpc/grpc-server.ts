@@ -26,7 +26,7 @@ import {
 } from "./grpc-calls.ts";
 import { allowLongDeadlines } from "./long-deadlines.ts";
 import { MessageAdmission } from "./message-admission.ts";
-import type { CallContext, ServiceImpl, ServiceName } from "./service.ts";
+import type { CallContext, MethodName, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
 import { statusOf } from "./status.ts";
 import { bindPathFor, claimSocketPath, publishSocket } from "./unix-socket.ts";
@@ -52,17 +52,21 @@ export interface CallMemory extends AnswerMemory {
   readonly requests: MemoryPool;
   /** Calls at once. */
   readonly maxCalls: number;
-  /** Paths of calls that are never refused. */
-  readonly always: ReadonlySet<string>;
-  /** A fault for a call that is not to be begun now. */
-  readonly refusal: (path: string) => RuntimeFault | undefined;
   /** Called for a call that was refused before it was read. */
   readonly onRefused: (path: string, fault: RuntimeFault) => void;
 }
 
-export interface AddServiceOptions {
-  /** Methods that wait for something outside and so end when a shutdown begins (streams always do). */
-  readonly endAtShutdown?: readonly string[];
+/** What is special about methods of a service. */
+export interface AddServiceOptions<S extends ServiceName> {
+  /** They wait for something outside and so end when a shutdown begins (streams always do). */
+  readonly endAtShutdown?: readonly MethodName<S>[];
+  /**
+   * They begin something that takes memory of its own, and are refused while that is short. What ends,
+   * removes or lists things gives some back, and is not.
+   */
+  readonly costly?: readonly MethodName<S>[];
+  /** They tell whether the daemon is well: taken while it is full of calls, and because it is. */
+  readonly always?: readonly MethodName<S>[];
 }
 
 type Handler = (request: unknown, context: CallContext) => unknown;
@@ -79,8 +83,10 @@ export class GrpcServer implements AsyncDisposable {
   readonly #maxSendBytes: number;
   readonly #server: Server;
   readonly #memory: CallMemory;
-  /** Methods with a stream, by path. */
+  /** Methods with a stream, by path; likewise what `AddServiceOptions` tell of methods. */
   readonly #streams = new Set<string>();
+  readonly #costly = new Set<string>();
+  readonly #always = new Set<string>();
   readonly #room: AnswerRoom;
   readonly #calls = new Set<ServedCall>();
   /** Names of the sockets that are listened on; disposing takes a name away. */
@@ -105,6 +111,7 @@ export class GrpcServer implements AsyncDisposable {
     const admission = new MessageAdmission({
       ...this.#memory,
       maxRecvBytes: options.maxRecvBytes ?? defaultLimitBytes,
+      always: this.#always,
       isStream: (path) => this.#streams.has(path),
     });
     beforeEachCall(this.#server, (stream, headers) => admission.watch(stream, headers));
@@ -115,12 +122,20 @@ export class GrpcServer implements AsyncDisposable {
     return this.#calls.size;
   }
 
-  add<S extends ServiceName>(service: S, impl: ServiceImpl<S>, options?: AddServiceOptions): void {
+  add<S extends ServiceName>(
+    service: S,
+    impl: ServiceImpl<S>,
+    options: AddServiceOptions<S> = {},
+  ): void {
+    const { endAtShutdown = [], costly = [], always = [] } = options;
+    const among = (names: readonly string[], { name }: ServiceMethod) => names.includes(name);
     const handlers = impl as Readonly<Record<string, Handler | undefined>>;
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
     const faces: Record<string, UntypedHandleCall> = {};
     for (const method of methodsOf(service)) {
       if (method.kind !== "unary") this.#streams.add(method.path);
+      if (among(costly, method)) this.#costly.add(method.path);
+      if (among(always, method)) this.#always.add(method.path);
       definition[method.name] = {
         path: method.path,
         requestStream: method.kind === "bidi",
@@ -138,7 +153,7 @@ export class GrpcServer implements AsyncDisposable {
         });
       faces[method.name] =
         method.kind === "unary"
-          ? this.#unaryFace(method, handler, options?.endAtShutdown?.includes(method.name) ?? false)
+          ? this.#unaryFace(method, handler, among(endAtShutdown, method))
           : this.#streamFace(method, handler);
     }
     this.#server.addService(definition, faces);
@@ -213,8 +228,7 @@ export class GrpcServer implements AsyncDisposable {
       const served = this.#begin(call, method, endsAtShutdown);
       const serve = async (): Promise<void> => {
         try {
-          const refusal = this.#memory.refusal(method.path);
-          if (refusal) throw refusal;
+          this.#checkMemory(method);
           const request = served.decode(call.request);
           const make = async (): Promise<unknown> => await handler(request, served.context);
           const { answer, leastBytes } = await this.#room.made(method, served, make);
@@ -241,8 +255,7 @@ export class GrpcServer implements AsyncDisposable {
       const served = this.#begin(call, method, true);
       const serve = async (): Promise<void> => {
         try {
-          const refusal = this.#memory.refusal(method.path);
-          if (refusal) throw refusal;
+          this.#checkMemory(method);
           const request =
             "request" in call ? served.decode(call.request) : requestsOf(call, served);
           const answers = handler(request, served.context) as AsyncIterable<unknown>;
@@ -255,6 +268,12 @@ export class GrpcServer implements AsyncDisposable {
       };
       void serve(); // settles the call itself; nothing is left to await
     };
+  }
+
+  #checkMemory({ path }: ServiceMethod): void {
+    if (!this.#costly.has(path)) return;
+    const shortage = this.#memory.shortage(`call ${path}`);
+    if (shortage) throw shortage;
   }
 
   #begin(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean): ServedCall {
@@ -283,8 +302,6 @@ function ownMemory(): CallMemory {
     requests: new MemoryPool({ name: "requests", limitBytes: requestBytes }),
     answers: new MemoryPool({ name: "answers", limitBytes: answerBytes }),
     maxCalls: calls,
-    always: new Set(),
-    refusal: () => undefined,
     shortage: () => undefined,
     onRefused: () => {},
   };

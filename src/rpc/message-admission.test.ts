@@ -42,14 +42,12 @@ async function serve(
     requests: pool("requests"),
     answers: pool("answers"),
     maxCalls: 100,
-    always: new Set([`/${runtime}/Version`]),
-    refusal: () => undefined,
     shortage: () => undefined,
     onRefused: (path) => refused.push(path),
     ...change,
   };
   const server = new GrpcServer({ path: path.join(folder, "s.sock"), memory });
-  server.add(runtime, impl);
+  server.add(runtime, impl, { always: ["Version"], costly: ["RunPodSandbox"] });
   server.add(content, contentImpl);
   await server.listen();
   const peer = connectGrpc(server.path);
@@ -168,6 +166,24 @@ test("calls beyond their number are refused, but for those that tell how the dae
   first.resolve();
   await Promise.all(running);
   await bed.cri.ExecSync({});
+});
+
+test("while memory is short, only calls that take more of it are refused", async (t) => {
+  let isShort = true;
+  const shortage = (what: string) =>
+    isShort ? fault("RESOURCE_EXHAUSTED", `${what} is refused: no memory`) : undefined;
+  const impl = {
+    RunPodSandbox: async () => ({ podSandboxId: "one" }),
+    StopPodSandbox: async () => ({}),
+  };
+  const bed = await serve(t, impl, { shortage });
+  await assert.rejects(bed.cri.RunPodSandbox({}), {
+    code: "RESOURCE_EXHAUSTED",
+    message: `call /${runtime}/RunPodSandbox is refused: no memory`,
+  });
+  await bed.cri.StopPodSandbox({ podSandboxId: "one" });
+  isShort = false;
+  assert.equal((await bed.cri.RunPodSandbox({})).podSandboxId, "one");
 });
 
 test("a message of a stream is counted until the next is asked for", async (t) => {

@@ -7,6 +7,9 @@ import type { CriServices } from "../gen/cri-index.gen.ts";
 export type Services = ContainerdServices & CriServices;
 export type ServiceName = keyof Services & string;
 
+/** A method of a service. */
+export type MethodName<S extends ServiceName> = keyof Services[S] & string;
+
 /** What a handler knows about its call. `signal` fires on cancel, deadline and shutdown. */
 export interface CallContext {
   readonly signal: AbortSignal;

@@ -286,7 +286,7 @@ async function withServer(
   impl: ServiceImpl<typeof tasks>,
   options: Omit<ConstructorParameters<typeof GrpcServer>[0], "path">,
   body: (server: GrpcServer, client: ServiceClient<typeof tasks>) => Promise<void>,
-  endAtShutdown: string[] = [],
+  endAtShutdown: (keyof ServiceImpl<typeof tasks>)[] = [],
 ): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth-rpc-"));
   try {

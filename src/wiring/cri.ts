@@ -2,6 +2,7 @@
 import { cleanupDeadline } from "../base/cancellable.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
+import { kindLabel } from "../client/kind-label.ts";
 import type { ReloadPart } from "../config/reload-port.ts";
 import { parseDigest } from "../content/digest.ts";
 import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
@@ -16,6 +17,7 @@ import { criNamespace } from "../cri/ports.ts";
 import { createHostMounts } from "../cri/sandbox/host-mounts.ts";
 import type { SpecReview } from "../cri/spec-review.ts";
 import { createStatsReaders } from "../cri/stats/stats-readers.ts";
+import { createLayerArchives } from "../diff/layer-archives.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
@@ -37,7 +39,6 @@ import { createBerthOperationsService } from "../services/berth-operations-servi
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
-import { createLayerArchives } from "./layer-archives.ts";
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
 
@@ -211,7 +212,10 @@ export function criPlugins(
           program: pauseBinaryPath(),
           scratchFolder: layout.mappedMounts,
         }),
-        layerArchives: createLayerArchives(overlayfs, {
+        layerArchives: createLayerArchives({
+          snapshotter: overlayfs,
+          namespace: criNamespace,
+          labels: { [kindLabel]: "checkpoint" },
           program: pauseBinaryPath(),
           scratchFolder,
         }),
@@ -284,9 +288,21 @@ export function criPlugins(
       berthOperations,
     ],
     grpc: [
-      grpcService("cri", "runtime.v1.RuntimeService", runtimeService),
-      grpcService("cri-images", "runtime.v1.ImageService", imageService),
-      grpcService("berth-images", "berth.v1.Images", berthImages),
+      grpcService("cri", "runtime.v1.RuntimeService", runtimeService, {
+        costly: [
+          "RunPodSandbox",
+          "CreateContainer",
+          "StartContainer",
+          "CheckpointContainer",
+          "ExecSync",
+          "Exec",
+          "Attach",
+          "PortForward",
+        ],
+        always: ["Version", "Status"],
+      }),
+      grpcService("cri-images", "runtime.v1.ImageService", imageService, { costly: ["PullImage"] }),
+      grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load"] }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
     ],
     network,

@@ -15,7 +15,7 @@ export function grpcService<S extends ServiceName>(
   id: string,
   service: S,
   implementation: Plugin<ServiceImpl<S>>,
-  options?: AddServiceOptions,
+  options?: AddServiceOptions<S>,
 ): Plugin<GrpcService> {
   return plugin({
     type: pluginTypes.grpc,

@@ -117,6 +117,7 @@ export function servicePlugins(
     grpc: [
       grpcService("tasks", "containerd.services.tasks.v1.Tasks", tasks, {
         endAtShutdown: ["Wait"],
+        costly: ["Create", "Start", "Exec", "Checkpoint"],
       }),
       grpcService("containers", "containerd.services.containers.v1.Containers", containers),
       grpcService("namespaces", "containerd.services.namespaces.v1.Namespaces", namespaces),
@@ -126,8 +127,10 @@ export function servicePlugins(
         "containerd.services.introspection.v1.Introspection",
         introspection,
       ),
-      grpcService("version", "containerd.services.version.v1.Version", versions),
-      grpcService("healthcheck", "grpc.health.v1.Health", health),
+      grpcService("version", "containerd.services.version.v1.Version", versions, {
+        always: ["Version"],
+      }),
+      grpcService("healthcheck", "grpc.health.v1.Health", health, { always: ["Check"] }),
     ],
     tasks,
     containers,

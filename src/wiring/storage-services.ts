@@ -88,7 +88,7 @@ export function storageServicePlugins(
       grpcService("images", "containerd.services.images.v1.Images", images),
       grpcService("content", "containerd.services.content.v1.Content", contents),
       grpcService("snapshots", "containerd.services.snapshots.v1.Snapshots", snapshots),
-      grpcService("diff", "containerd.services.diff.v1.Diff", diff),
+      grpcService("diff", "containerd.services.diff.v1.Diff", diff, { costly: ["Apply", "Diff"] }),
       grpcService("leases", "containerd.services.leases.v1.Leases", leasing),
     ],
   };

@@ -6,12 +6,12 @@ import { test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { mountMapped } from "../../../src/base/os/mapped-mount.ts";
 import { unmount } from "../../../src/base/os/mount.ts";
+import { createLayerArchives } from "../../../src/diff/layer-archives.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { mappingLabels } from "../../../src/snapshots/mapping-labels.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
 import { createOwnerMapping } from "../../../src/snapshots/overlayfs/owner-mapping.ts";
-import { createLayerArchives } from "../../../src/wiring/layer-archives.ts";
 import { must } from "../../support/run.ts";
 import { scratch } from "../../support/scratch.ts";
 import { testTrees } from "../../support/trees.ts";
@@ -63,7 +63,13 @@ test("a layer moves from one user namespace to another", { skip }, async () => {
     unmount(target);
   }
 
-  const archives = createLayerArchives(snapshotter, { program, scratchFolder });
+  const archives = createLayerArchives({
+    snapshotter,
+    namespace: "k8s.io",
+    labels: {},
+    program,
+    scratchFolder,
+  });
   const file = path.join(home.path, "layer.tar");
   await archives.pack("first", file, call);
   const listing = await must("tar", ["--numeric-owner", "-tvf", file]);
