@@ -28,7 +28,7 @@ const versions: readonly Version[] = [
     find: () => Promise.resolve(existsSync(debians) ? debians : undefined),
     lack: `needs ${debians}`,
   },
-  ...["1.7", "2.1", "2.3"].map((version) => {
+  ...["1.7", "2.1", "2.3", "2.4"].map((version) => {
     const program = `containerd-shim-runc-v2-${version}`;
     return {
       handler: `shim-${version.replace(".", "-")}`,

@@ -35,6 +35,10 @@ const tools = {
     module: "shim-2.3",
     package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
   },
+  "containerd-shim-runc-v2-2.4": {
+    module: "shim-2.4",
+    package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+  },
   // Ours, of containerd's client library.
   goclient: { module: "goclient", package: "." },
   // Some 1,500 packages, so it takes what a machine of two cores has.

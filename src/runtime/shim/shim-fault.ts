@@ -7,7 +7,7 @@ interface Rule {
 }
 
 // Shims answer code 2 for nearly everything, so the words must do. The words are those of the runc
-// shims from 1.6 to 2.3 and of runc and crun behind them. First match wins.
+// shims from 1.6 to 2.4 and of runc and crun behind them. First match wins.
 const rules: readonly Rule[] = [
   { text: /cannot (delete|remove) a (running|paused) process/i, code: "FAILED_PRECONDITION" },
   {

@@ -22,6 +22,7 @@ const groups: readonly {
     focus: [
       "runtime should support basic operations on PodSandbox",
       "runtime should support sysctls",
+      "runtime should support metrics operations",
     ],
   },
   { name: "Container", focus: ["runtime should support basic operations on container"] },
@@ -32,6 +33,7 @@ const groups: readonly {
     name: "images",
     focus: ["Image Manager", "Image Consistency", "Image Identifier Consistency"],
   },
+  { name: "image volumes", focus: ["Image Volume"] },
   { name: "several containers", focus: ["when running multiple containers in a pod"] },
   { name: "networking", focus: ["runtime should support networking"] },
   { name: "streaming over SPDY", focus: ["runtime should support streaming interfaces"] },
@@ -47,6 +49,12 @@ const groups: readonly {
     focus: ["runtime should support mount propagation", "runtime should support readonly mounts"],
   },
 ];
+
+/** Of critest 1.37.0's 137 specs, all but the one whose image no registry here can serve. */
+const registered = 136;
+/** What the kernel or runc of this machine lacks, and NRI, which Berth does not have yet. */
+const mayLack =
+  /AppArmor is disabled on this host|no runtime handler found which supports user namespaces|NRI socket not configured/;
 
 const tool = await toolOrReason("critest");
 const ginkgo = await toolOrReason("ginkgo");
@@ -87,7 +95,13 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
       });
       t.diagnostic(`round ${round}: ${summary(results)}`);
       assert.deepEqual(failuresOf(results), []);
-      assert.ok(results.length > 100, "specs are missing");
+      const skipped = results.filter(({ state }) => state === "skipped");
+      assert.deepEqual(
+        skipped.map(({ name, message }) => `${name}: ${message}`).filter((it) => !mayLack.test(it)),
+        [],
+        "skipped themselves",
+      );
+      assert.ok(results.length >= registered, `only ${results.length} specs ran`);
       await nothingLeft(bed.daemon.territory);
     }
   });

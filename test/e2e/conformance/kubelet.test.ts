@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { parse, stringify } from "smol-toml";
 import { linesOf } from "../../support/cri-log.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { type Kubelet, startKubelet } from "../../support/kubelet/kubelet.ts";
@@ -462,10 +463,10 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
   test("without the feature gate cAdvisor finds the containers through containerd's services", async (t) => {
     if (existsSync(cadvisorsPlace)) return t.skip("needs a machine without a containerd that runs");
     await kubelet.stop();
-    // As deploy/tmpfiles.d/kubelet-cadvisor.conf has it: kubelets since 1.37 look nowhere else.
-    await mkdir(path.dirname(cadvisorsPlace), { recursive: true });
-    await symlink(bed.daemon.socket, cadvisorsPlace);
-    t.after(() => rm(cadvisorsPlace));
+    const original = await readFile(bed.daemon.configFile, "utf8");
+    const config = parse(original) as { grpc: object };
+    await serveAlso(stringify({ ...config, grpc: { ...config.grpc, also: [cadvisorsPlace] } }));
+    t.after(() => serveAlso(original));
     await kubelet.start("--feature-gates=PodAndContainerStatsFromCRI=false");
     // A manifest that goes before the new kubelet's first sync of its pod leaves the containers to
     // its cgroup cleaning, which kills without a grace period.
@@ -548,6 +549,14 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     );
     assert.deepEqual(await api.pods(), []);
   });
+
+  /** Has the daemon take a configuration up, and waits until the socket where cAdvisor looks is as it says. */
+  async function serveAlso(config: string): Promise<void> {
+    const had = existsSync(cadvisorsPlace);
+    await writeFile(bed.daemon.configFile, config);
+    process.kill(bed.daemon.pid(), "SIGHUP");
+    await until("the socket has come or gone", async () => existsSync(cadvisorsPlace) !== had);
+  }
 
   /** Every container there is of the steady pods, dead ones too: `NAME ID STATE`. */
   async function containersOfSteadyPods(): Promise<string[]> {

@@ -29,11 +29,11 @@ export function within(ms = 30_000): { signal: AbortSignal } {
   return { signal: AbortSignal.timeout(ms) };
 }
 
-/** The shims on this machine: Debian's, what BERTH_SHIMS lists, and a built 2.3. */
+/** The shims on this machine: Debian's, what BERTH_SHIMS lists, and a built 2.4. */
 export function availableShims(): string[] {
   const candidates = [
     "/usr/bin/containerd-shim-runc-v2",
-    "/root/.cache/berth-tools/bin/containerd-shim-runc-v2-2.3",
+    "/root/.cache/berth-tools/bin/containerd-shim-runc-v2-2.4",
     ...(process.env["BERTH_SHIMS"] ?? "").split(":"),
   ];
   return [...new Set(candidates)].filter((file) => file !== "" && existsSync(file));
