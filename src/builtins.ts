@@ -54,7 +54,10 @@ export function builtins(
   const services = servicePlugins(environment, storage, runtime, listPlugins);
   const storageServices = storageServicePlugins(environment, storage, runtime, imageChanges);
   const operator = operatorPlugins(environment, runtime);
-  const cri = criPlugins(environment, storage, services, operator.chain, imageChanges);
+  const cri = criPlugins(environment, storage, services, {
+    review: operator.chain,
+    imageChanges,
+  });
   const streaming = streamingPlugin(environment, cri);
   const monitor = monitorPlugin(environment, storage, runtime, cri);
   const serving = [services, storageServices, cri];

@@ -18,6 +18,17 @@ const states: Readonly<Record<TaskTypesStatus, ProcessStatus["state"]>> = {
 /** Exit code of a process whose exit could not be learnt. */
 const unknownExit = 255;
 
+/** What is known of a process as its client is made. */
+export interface ProcessFacts {
+  readonly containerId: string;
+  /** "" for a task's init. */
+  readonly execId: string;
+  /** 0 until it is started. */
+  readonly pid: number;
+  /** Undefined where nobody here has its streams. */
+  readonly io: ProcessIo | undefined;
+}
+
 /** A process over the Tasks service: a task's init when the exec id is empty, else one exec. */
 export class RemoteProcess implements Process {
   protected readonly scope: ClientScope;
@@ -26,13 +37,7 @@ export class RemoteProcess implements Process {
   readonly #execId: string;
   #pid: number;
 
-  constructor(
-    scope: ClientScope,
-    containerId: string,
-    execId: string,
-    pid: number,
-    io: ProcessIo | undefined,
-  ) {
+  constructor(scope: ClientScope, { containerId, execId, pid, io }: ProcessFacts) {
     this.scope = scope;
     this.containerId = containerId;
     this.#execId = execId;

@@ -14,7 +14,7 @@ const ociTypePrefix = "types.containerd.io/opencontainers/runtime-spec/1/";
 
 export class RemoteTask extends RemoteProcess implements Task {
   constructor(scope: ClientScope, id: string, pid: number, io: ProcessIo | undefined) {
-    super(scope, id, "", pid, io);
+    super(scope, { containerId: id, execId: "", pid, io });
   }
 
   async exec(execId: string, spec: unknown, io: IoCreator, call: Cancellable): Promise<Process> {
@@ -29,11 +29,15 @@ export class RemoteTask extends RemoteProcess implements Task {
     };
     await services.tasks.Exec(request, on(call));
     stack.move(); // the process owns its io from here
-    return new RemoteProcess(this.scope, this.containerId, execId, 0, streams);
+    return this.#exec(execId, streams);
   }
 
   execHandle(execId: string): Process {
-    return new RemoteProcess(this.scope, this.containerId, execId, 0, undefined);
+    return this.#exec(execId, undefined);
+  }
+
+  #exec(execId: string, io: ProcessIo | undefined): Process {
+    return new RemoteProcess(this.scope, { containerId: this.containerId, execId, pid: 0, io });
   }
 
   async pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]> {

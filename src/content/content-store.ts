@@ -124,7 +124,7 @@ class FileContentStore implements ContentStore {
       const ingest = await openIngest(this.#root, namespace, ref, options);
       const writer = new IngestWriter(ingest, {
         publish: (done, size, digest, labels) =>
-          this.#publish(namespace, done, size, digest, labels),
+          this.#publish(namespace, done, { sizeBytes: size, digest, labels }),
         release,
       });
       const writing = this.#writing.get(keyOf(namespace, ref));
@@ -182,9 +182,7 @@ class FileContentStore implements ContentStore {
   async #publish(
     namespace: string,
     ingest: OpenIngest,
-    sizeBytes: bigint,
-    digest: Digest,
-    labels: Labels,
+    { digest, labels, sizeBytes }: Pick<ContentInfo, "digest" | "labels" | "sizeBytes">,
   ): Promise<void> {
     this.#publishing.set(digest, (this.#publishing.get(digest) ?? 0) + 1);
     try {

@@ -94,10 +94,10 @@ export class Collector implements GarbageCollector, AsyncDisposable {
 
   async #collect(namespace: string, call: Cancellable): Promise<void> {
     const startedAt = performance.now();
-    const now = Date.now();
+    const nowMs = Date.now();
     const extra = (this.#roots.get(namespace) ?? []).flatMap((roots) => [...roots()]);
-    const marks = markReachable(this.#stores, namespace, extra, now);
-    const swept = await sweep(this.#stores, namespace, marks, now, call);
+    const marks = markReachable(this.#stores, namespace, extra, nowMs);
+    const swept = await sweep(this.#stores, namespace, { marks, nowMs }, call);
     if (Object.values(swept).some((count) => count > 0)) {
       const durationMs = Math.round(performance.now() - startedAt);
       this.#log.info({ namespace, ...swept, durationMs }, "garbage collected");

@@ -20,8 +20,7 @@ export interface Swept {
 export async function sweep(
   stores: GarbageStores,
   namespace: string,
-  marks: Marks,
-  nowMs: number,
+  { marks, nowMs }: { readonly marks: Marks; readonly nowMs: number },
   call: Cancellable,
 ): Promise<Swept> {
   const swept: Swept = { blobs: 0, snapshots: 0, ingests: 0, leases: 0 };

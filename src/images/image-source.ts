@@ -34,17 +34,23 @@ export const plainDigestLabel = "containerd.io/uncompressed";
 /** Manifests, indexes and configs are read into memory; this much of one, and no more. */
 export const maxDocumentBytes = ourShares().documentBytes;
 
+/** The content store, and whose view of it. */
+export interface NamespaceContent {
+  readonly content: ContentStore;
+  readonly namespace: string;
+}
+
 /**
  * A document from the content store, or from the source into it. RESOURCE_EXHAUSTED for one that is too
  * long, FAILED_PRECONDITION for one that is not what its descriptor says.
  */
 export async function obtainDocument(
-  content: ContentStore,
-  namespace: string,
+  store: NamespaceContent,
   source: ImageSource,
   descriptor: Descriptor,
   call: Cancellable,
 ): Promise<Buffer> {
+  const { content, namespace } = store;
   const { digest } = descriptor;
   const known = content.info(namespace, digest);
   assertSize(descriptor, known ? Number(known.sizeBytes) : descriptor.size);
@@ -54,14 +60,13 @@ export async function obtainDocument(
   if (digestOf(bytes) !== digest) {
     throw fault("FAILED_PRECONDITION", `content "${digest}" arrived with another digest`);
   }
-  await storeBytes(content, namespace, bytes, call, (labels) => source.labels(labels));
+  await storeBytes(store, bytes, call, (labels) => source.labels(labels));
   return bytes;
 }
 
 /** Puts bytes at hand into the content store, or labels what is there. */
 export async function storeBytes(
-  content: ContentStore,
-  namespace: string,
+  { content, namespace }: NamespaceContent,
   bytes: Buffer,
   call: Cancellable,
   labelsFor: ImageSource["labels"] = () => owned,

@@ -53,7 +53,7 @@ export async function readImageTree(
   const read = async (descriptor: Descriptor): Promise<Buffer> => {
     blobs.push(descriptor.digest);
     await keep?.(descriptor.digest);
-    return obtainDocument(content, namespace, source, descriptor, call);
+    return obtainDocument({ content, namespace }, source, descriptor, call);
   };
   let at = target;
   for (let depth = 0; depth < maxDepth; depth += 1) {

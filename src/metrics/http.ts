@@ -140,7 +140,7 @@ class Pages {
   serve(request: IncomingMessage, response: ServerResponse): void {
     this.#answer(request, response).catch((error: unknown) => {
       this.#log.error({ err: error, path: request.url }, "metrics request failed");
-      if (!response.headersSent) send(request, response, 500, "internal error\n");
+      if (!response.headersSent) send(request, response, { status: 500, body: "internal error\n" });
       else response.destroy();
     });
   }
@@ -148,13 +148,15 @@ class Pages {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const page = this.#page((request.url ?? "/").split("?", 1)[0] ?? "/");
     if (page === undefined)
-      return send(request, response, 404, "not found: see /metrics, /healthz\n");
+      return send(request, response, {
+        status: 404,
+        body: "not found: see /metrics, /healthz\n",
+      });
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");
-      return send(request, response, 405, "only GET and HEAD are served\n");
+      return send(request, response, { status: 405, body: "only GET and HEAD are served\n" });
     }
-    const { status, body, type } = await page();
-    send(request, response, status, body, type);
+    send(request, response, await page());
   }
 
   #page(path: string): (() => Promise<Page>) | undefined {
@@ -192,9 +194,7 @@ interface Page {
 function send(
   request: IncomingMessage,
   response: ServerResponse,
-  status: number,
-  body: string,
-  type = "text/plain; charset=utf-8",
+  { status, body, type = "text/plain; charset=utf-8" }: Page,
 ): void {
   response.statusCode = status;
   response.setHeader("content-type", type);

@@ -29,7 +29,12 @@ export async function addChain(
     plugin.skipped = addOnlyPassesOn(plugin, context.capabilityArgs, result);
     if (plugin.skipped) continue;
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
-    result = await callPlugin("ADD", attachment, plugin.type, input, context, left(), call);
+    result = await callPlugin(
+      "ADD",
+      { attachment, plugin, input, timeoutMs: left() },
+      context,
+      call,
+    );
     if (result === undefined) {
       throw fault("INTERNAL", `CNI plugin "${plugin.type}" answered ADD with nothing`);
     }
@@ -56,7 +61,7 @@ export async function deleteChain(
     const shareMs = left() / (plugins.length - index);
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
     try {
-      await callPlugin("DEL", attachment, plugin.type, input, context, shareMs, call);
+      await callPlugin("DEL", { attachment, plugin, input, timeoutMs: shareMs }, context, call);
     } catch (error) {
       if (isFault(error, "CANCELLED")) throw error;
       first ??= error;
@@ -80,23 +85,27 @@ export async function checkChain(
   for (const plugin of plugins) {
     if (plugin.skipped) continue;
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
-    await callPlugin("CHECK", attachment, plugin.type, input, context, left(), call);
+    await callPlugin("CHECK", { attachment, plugin, input, timeoutMs: left() }, context, call);
   }
+}
+
+interface PluginCall {
+  readonly attachment: Attachment;
+  readonly plugin: { readonly type: string };
+  readonly input: unknown;
+  readonly timeoutMs: number;
 }
 
 function callPlugin(
   command: TargetCommand,
-  attachment: Attachment,
-  type: string,
-  input: unknown,
+  { attachment, plugin, input, timeoutMs }: PluginCall,
   context: ChainContext,
-  timeoutMs: number,
   call: Cancellable,
 ): Promise<unknown> {
   return runPlugin(
     {
       command,
-      type,
+      type: plugin.type,
       network: attachment.name,
       binDirs: context.binDirs,
       target: {

@@ -30,7 +30,11 @@ export async function dialLoopback(
   const reasons: string[] = [];
   for (const family of ["ipv4", "ipv6"] as const) {
     try {
-      return await connect(namespaces, netnsPath, family, port, call);
+      const fd =
+        netnsPath === ""
+          ? openTcpSocket(family)
+          : await namespaces.openTcpSocket(netnsPath, family, call);
+      return await connect(fd, family, port, call);
     } catch (error) {
       call.signal.throwIfAborted();
       const errno = errnoOf(isFault(error) ? error.cause : error);
@@ -51,17 +55,13 @@ const words: Readonly<Record<string, string>> = {
   ETIMEDOUT: "connection timed out",
 };
 
+/** Closes the socket when it fails. */
 async function connect(
-  namespaces: Pick<NetworkNamespaces, "openTcpSocket">,
-  netnsPath: string,
+  fd: number,
   family: AddressFamily,
   port: number,
   call: Cancellable,
 ): Promise<number> {
-  const fd =
-    netnsPath === ""
-      ? openTcpSocket(family)
-      : await namespaces.openTcpSocket(netnsPath, family, call);
   try {
     startConnect(fd, family, port);
     await untilConnected(fd, call);

@@ -20,9 +20,9 @@ export const maxFields = Math.max(
  * a gigabyte. Malformed bytes end the count: decoding finds them.
  */
 export function countFields(type: protobuf.Type, bytes: Uint8Array, most: number): number {
-  const count = { fields: 0, most };
+  const count = { reader: protobuf.Reader.create(bytes), fields: 0, most };
   try {
-    countInto(type, protobuf.Reader.create(bytes), bytes.length, count, 0);
+    countInto(type, count, bytes.length, 0);
   } catch {
     // As far as it could be read.
   }
@@ -31,11 +31,11 @@ export function countFields(type: protobuf.Type, bytes: Uint8Array, most: number
 
 function countInto(
   type: protobuf.Type | null,
-  reader: protobuf.Reader,
+  count: { readonly reader: protobuf.Reader; fields: number; readonly most: number },
   end: number,
-  count: { fields: number; readonly most: number },
   depth: number,
 ): void {
+  const { reader } = count;
   while (reader.pos < end && count.fields <= count.most) {
     const tag = reader.uint32();
     count.fields += 1;
@@ -47,7 +47,7 @@ function countInto(
       reader.skipType(tag & 7);
     } else if (isNested && field.resolvedType instanceof protobuf.Type) {
       const length = reader.uint32();
-      countInto(field.resolvedType, reader, reader.pos + length, count, depth + 1);
+      countInto(field.resolvedType, count, reader.pos + length, depth + 1);
     } else if (isNested && field.repeated && field.type in protobuf.types.packed) {
       const length = reader.uint32();
       count.fields += length;

@@ -222,8 +222,7 @@ export async function sendAll(
   call: StreamCall,
   served: ServedCall,
   answers: AsyncIterable<unknown>,
-  maxBytes: number,
-  memory: MemoryPool,
+  { maxBytes, memory }: { readonly maxBytes: number; readonly memory: MemoryPool },
 ): Promise<void> {
   const { signal } = served.context;
   // The headers show a subscriber that its call was accepted, long before the first message.

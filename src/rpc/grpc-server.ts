@@ -259,7 +259,10 @@ export class GrpcServer implements AsyncDisposable {
           const request =
             "request" in call ? served.decode(call.request) : requestsOf(call, served);
           const answers = handler(request, served.context) as AsyncIterable<unknown>;
-          await sendAll(call, served, answers, this.#maxAnswerBytes(method), this.#memory.answers);
+          await sendAll(call, served, answers, {
+            maxBytes: this.#maxAnswerBytes(method),
+            memory: this.#memory.answers,
+          });
           this.#end(served);
           call.end();
         } catch (error) {

@@ -43,14 +43,13 @@ class WriteSession implements AsyncDisposable {
 
   private constructor(
     ports: ContentServicePorts,
-    namespace: string,
-    first: ContentWriteContentRequest,
+    { namespace, ref }: { readonly namespace: string; readonly ref: string },
     writer: ContentWriter,
     call: CallContext,
   ) {
     this.#ports = ports;
     this.#namespace = namespace;
-    this.#ref = first.ref;
+    this.#ref = ref;
     this.#writer = writer;
     this.#call = call;
     const { totalBytes, expected } = writer.status();
@@ -79,7 +78,7 @@ class WriteSession implements AsyncDisposable {
       ...(expected && { expected }),
       ...(first.total > 0n && { sizeBytes: first.total }),
     });
-    return new WriteSession(ports, namespace, first, writer, call);
+    return new WriteSession(ports, { namespace, ref: first.ref }, writer, call);
   }
 
   async answer(request: ContentWriteContentRequest): Promise<ContentWriteContentResponseInit> {

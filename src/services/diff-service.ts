@@ -72,17 +72,17 @@ async function diff(
   await using right = await unmapUpper(request.right, ports);
   const sides = { left: left.mounts, right: right.mounts };
   const made = await makeDiff({ ...sides, compression, latestNanos }, scratch, call);
-  const stored = await store(ports, namespace, made, request, call);
+  const stored = await store(ports, made, { namespace, request }, call);
   return { mediaType, ...stored };
 }
 
 async function store(
   { content, leases, garbage }: DiffServicePorts,
-  namespace: string,
   { file, diffId }: MadeDiff,
-  { ref, labels }: DiffDiffRequest,
+  { namespace, request }: { readonly namespace: string; readonly request: DiffDiffRequest },
   call: CallContext,
 ): Promise<{ digest: string; size: bigint }> {
+  const { labels, ref } = request;
   const name = ref === "" ? `diff-${randomBytes(8).toString("hex")}` : ref;
   await using writer = await content.writer(namespace, name, {});
   if (writer.offsetBytes > 0n) await writer.truncate(0n);

@@ -122,7 +122,7 @@ export class FolderSnapshotter implements Snapshotter {
     parent: string,
     options: PrepareOptions & Cancellable,
   ): Promise<TypesMount[]> {
-    return this.#create(namespace, "ACTIVE", key, parent, options);
+    return this.#create(namespace, { kind: "ACTIVE", name: key, parent }, options);
   }
 
   view(
@@ -131,7 +131,7 @@ export class FolderSnapshotter implements Snapshotter {
     parent: string,
     options: PrepareOptions & Cancellable,
   ): Promise<TypesMount[]> {
-    return this.#create(namespace, "VIEW", key, parent, options);
+    return this.#create(namespace, { kind: "VIEW", name: key, parent }, options);
   }
 
   mounts(namespace: string, key: string): TypesMount[] {
@@ -188,9 +188,7 @@ export class FolderSnapshotter implements Snapshotter {
 
   async #create(
     namespace: string,
-    kind: SnapshotKind,
-    key: string,
-    parent: string,
+    { kind, name: key, parent }: Pick<SnapshotInfo, "kind" | "name" | "parent">,
     { labels, signal }: PrepareOptions & Cancellable,
   ): Promise<TypesMount[]> {
     signal.throwIfAborted();

@@ -184,7 +184,7 @@ export class StreamingHttp implements AsyncDisposable {
       if ("status" in protocol) return protocol;
       if (!tokens.consume(token)) return { status: 404, message: "this URL was used already" };
       transport.write(switching(protocol));
-      sessions.serveSpdy(target, protocol, transport, head);
+      sessions.serveSpdy(target, protocol, { transport, head });
       return undefined;
     }
     if (upgrade !== "websocket") {
@@ -198,7 +198,7 @@ export class StreamingHttp implements AsyncDisposable {
     if ("status" in ports) return ports;
     if (!tokens.consume(token)) return { status: 404, message: "this URL was used already" };
     transport.write(handshakeAnswer(request, protocol));
-    sessions.serveWebSocket(target, protocol, transport, head, ports);
+    sessions.serveWebSocket(target, protocol, { transport, head }, ports);
     return undefined;
   }
 }

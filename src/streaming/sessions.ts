@@ -19,6 +19,12 @@ import { WebSocketTunnel } from "./websocket/tunnel.ts";
 /** Ports one WebSocket may forward; each is two of its channels, whose numbers are bytes. */
 const maxPorts = 127;
 
+/** A connection that has changed its protocol, with what came of it already. */
+export interface Upgraded {
+  readonly transport: Duplex;
+  readonly head: Buffer;
+}
+
 /** All clients of this server, what they are connected to, and who has been silent for too long. */
 export class Sessions implements Disposable {
   #limits: StreamingLimits;
@@ -48,7 +54,7 @@ export class Sessions implements Disposable {
   }
 
   /** Serves a client that has upgraded to SPDY. */
-  serveSpdy(target: SessionTarget, protocol: Protocol, transport: Duplex, head: Buffer): void {
+  serveSpdy(target: SessionTarget, protocol: Protocol, { transport, head }: Upgraded): void {
     const session = this.#begin(target, transport);
     const { creationTimeoutMs } = this.#limits;
     const common = { transport, head, creationTimeoutMs, onActivity: session.touch };
@@ -71,13 +77,12 @@ export class Sessions implements Disposable {
   serveWebSocket(
     target: SessionTarget,
     protocol: Protocol,
-    transport: Duplex,
-    head: Buffer,
+    { transport, head }: Upgraded,
     ports: readonly number[],
   ): void {
     if (protocol.tunnel) {
       const tunnel = new WebSocketTunnel({ transport, head, onActivity: () => {} });
-      this.serveSpdy(target, protocol, tunnel, Buffer.alloc(0));
+      this.serveSpdy(target, protocol, { transport: tunnel, head: Buffer.alloc(0) });
       return;
     }
     const session = this.#begin(target, transport);

@@ -134,7 +134,7 @@ export class Removal implements Disposable {
         `.berth-deep-${this.#moves}-${Math.random().toString(36).slice(2)}`,
       );
       try {
-        renameAt(folder, name, top.fd, target, { noReplace: true });
+        renameAt(folder, name, top.fd, target);
         top.isMore = true;
         return;
       } catch (error) {

@@ -55,13 +55,18 @@ export interface CriPlugins extends ServingPlugins {
   readonly runtime: Plugin<CriRuntime>;
 }
 
+export interface CriExtras {
+  /** What operator plugins say to a new spec, if there are any. */
+  readonly review: SpecReview | undefined;
+  readonly imageChanges: ImageChanges;
+}
+
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
   { config, layout, live, log, memory, metrics, reloads, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
-  review: SpecReview | undefined,
-  imageChanges: ImageChanges,
+  { review, imageChanges }: CriExtras,
 ): CriPlugins {
   const type = pluginTypes.cri;
   const pause = plugin({

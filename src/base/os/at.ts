@@ -44,6 +44,7 @@ const removeDirectory = 0x200;
 /** The same number on every architecture, as for all system calls since 2019. */
 const sysOpenat2 = 437;
 const closeOnExec = 0o2000000;
+const renameNoReplace = 1;
 
 /** open(2) flags that Node does not name; the same on x64 and arm64. */
 export const openPath = 0o10000000;
@@ -75,15 +76,8 @@ export function openAt(folder: number, name: Buffer, flags: number, mode = 0): n
  * openat2(2), close-on-exec: `path` may have several names. EXDEV means that it leads out (`beneath`) or
  * into a mount (`noMounts`), ELOOP that it has a link (`noLinks`). "" is the folder itself.
  */
-export function openResolved(
-  folder: number,
-  path: Buffer,
-  flags: number,
-  resolve: number,
-  mode = 0,
-): number {
+export function openResolved(folder: number, path: Buffer, flags: number, resolve: number): number {
   how[0] = flags | closeOnExec;
-  how[2] = mode;
   how[4] = resolve;
   const relative = path.length === 0 ? Buffer.from(".") : path;
   const fd = cOpenat2(sysOpenat2, folder, first(relative), rawHow, rawHow.length);
@@ -105,15 +99,9 @@ export function makeFolderAt(folder: number, name: Buffer, mode: number): void {
   checked(cMkdirat(folder, first(name), mode), "mkdirat", shown(name));
 }
 
-/** renameat2(2). `noReplace` refuses (EEXIST) where the new name is taken. */
-export function renameAt(
-  folder: number,
-  name: Buffer,
-  newFolder: number,
-  newName: Buffer,
-  { noReplace = false } = {},
-): void {
-  const result = cRenameat2(folder, first(name), newFolder, second(newName), noReplace ? 1 : 0);
+/** renameat2(2). Never replaces: EEXIST where the new name is taken. */
+export function renameAt(folder: number, name: Buffer, newFolder: number, newName: Buffer): void {
+  const result = cRenameat2(folder, first(name), newFolder, second(newName), renameNoReplace);
   checked(result, "renameat2", shown(name));
 }
 

@@ -12,7 +12,12 @@ import { type Session, withNamespaceFlag, withSession } from "./call-options.ts"
 import { jsonOf } from "./json.ts";
 import { collect, readPairs } from "./pairs.ts";
 import { type IoFlags, terminalOf, withIoFlags } from "./process-io.ts";
-import { type MakeFlags, makeContainer, removeSnapshot } from "./run/make-container.ts";
+import {
+  type MakeFlags,
+  makeContainer,
+  removeSnapshot,
+  type WantedContainer,
+} from "./run/make-container.ts";
 import type { Column } from "./table.ts";
 import { endProcess } from "./task-commands.ts";
 import { startTask } from "./task-io-commands.ts";
@@ -56,9 +61,9 @@ export function addContainerCommands(program: Command, io: CliIo): void {
       "make a container from an image of the daemon's store; start it with `berth task start`",
     )
     .passThroughOptions()
-    .action((image: string, id: string, args: string[], flags: MakeFlags, command: Command) =>
+    .action((...[image, id, args, flags, command]: ActionArguments<MakeFlags>) =>
       withSession(command, io, 60_000, async (session) => {
-        const made = await makeContainer(session, image, id, args, flags);
+        const made = await makeContainer(session, { image, id, args }, flags);
         session.show({ id: made.id }, () => `${made.id}\n`);
       }),
     );
@@ -94,10 +99,21 @@ export function addContainerCommands(program: Command, io: CliIo): void {
     .option("--rm", "remove the container when it has ended", false)
     .addHelpText("after", runHelp)
     .passThroughOptions()
-    .action((image: string, id: string, args: string[], flags: RunFlags, command: Command) =>
-      withSession(command, io, undefined, (session) => run(session, image, id, args, flags, io)),
+    .action((...[image, id, args, flags, command]: ActionArguments<RunFlags>) =>
+      withSession(command, io, undefined, (session) =>
+        run(session, { image, id, args }, flags, io),
+      ),
     );
 }
+
+/** What commander gives an action of `<image> <id> [command...]`. */
+type ActionArguments<Flags> = [
+  image: string,
+  id: string,
+  args: string[],
+  flags: Flags,
+  command: Command,
+];
 
 type RunFlags = MakeFlags & IoFlags & { readonly rm: boolean };
 
@@ -114,9 +130,7 @@ Examples:
 
 async function run(
   session: Session,
-  image: string,
-  id: string,
-  args: readonly string[],
+  wanted: WantedContainer,
   flags: RunFlags,
   io: CliIo,
 ): Promise<void> {
@@ -124,8 +138,8 @@ async function run(
     throw fault("INVALID_ARGUMENT", "--rm cannot go with --detach: nobody stays to remove it");
   }
   const size = flags.tty ? terminalOf(io).size() : undefined;
-  const wanted = size ? { ...flags, consoleSize: size } : flags;
-  const container = await makeContainer(session, image, id, args, wanted);
+  const makeFlags = size ? { ...flags, consoleSize: size } : flags;
+  const container = await makeContainer(session, wanted, makeFlags);
   const remove = { force: false, keepSnapshot: false };
   await using undo = new AsyncDisposableStack();
   if (flags.rm) {
@@ -134,7 +148,7 @@ async function run(
         await removeContainer(session, container, remove);
       } catch (error) {
         // How its process ended is what the caller wants to know; this error is printed besides.
-        io.error(`berth: container "${id}" is left: ${printable(toFault(error).message)}\n`);
+        io.error(`berth: container "${wanted.id}" is left: ${printable(toFault(error).message)}\n`);
       }
     });
   }

@@ -46,7 +46,7 @@ export function addTaskIoCommands(task: Command, io: CliIo): void {
     .option("-e, --env <name=value>", "a variable more; may be given many times", collect, [])
     .passThroughOptions()
     .action((id: string, args: string[], flags: ExecFlags, command: Command) =>
-      withSession(command, io, undefined, (session) => exec(session, id, args, flags, io)),
+      withSession(command, io, undefined, (session) => exec(session, { id, args }, flags, io)),
     );
   withNamespaceFlag(task.command("attach <id>"))
     .description("join the streams of a running task and stay with it; exits with its exit status")
@@ -148,8 +148,7 @@ interface ExecFlags extends IoFlags {
 
 async function exec(
   session: Session,
-  id: string,
-  args: readonly string[],
+  { id, args }: { readonly id: string; readonly args: readonly string[] },
   flags: ExecFlags,
   io: CliIo,
 ): Promise<void> {

@@ -27,6 +27,14 @@ interface CopyFlags {
   readonly tlsServerName?: string;
 }
 
+/** A copy into a container or out of it. */
+interface Copying {
+  readonly session: Session;
+  readonly io: CliIo;
+  readonly containerId: string;
+  readonly tls: TlsOptions;
+}
+
 const cri = "runtime.v1.RuntimeService";
 
 export function addCopyCommand(program: Command, io: CliIo): void {
@@ -42,10 +50,10 @@ export function addCopyCommand(program: Command, io: CliIo): void {
         const [from, to] = [readPlace(source), readPlace(target)];
         if (from.container === undefined && to.container !== undefined) {
           const { id } = await findContainer(session, to.container);
-          await copyIn(session, io, id, from.path, to.path, tls);
+          await copyIn({ session, io, containerId: id, tls }, from.path, to.path);
         } else if (from.container !== undefined && to.container === undefined) {
           const { id } = await findContainer(session, from.container);
-          await copyOut(session, io, id, from.path, to.path, tls);
+          await copyOut({ session, io, containerId: id, tls }, from.path, to.path);
         } else {
           throw fault("INVALID_ARGUMENT", "one of source and target must be CONTAINER:PATH");
         }
@@ -66,19 +74,13 @@ function readPlace(text: string): Place {
   return { container: match[1], path: match[2] ?? "" };
 }
 
-async function copyIn(
-  session: Session,
-  io: CliIo,
-  containerId: string,
-  source: string,
-  target: string,
-  tls: TlsOptions,
-): Promise<void> {
-  const into = target.endsWith("/") || (await isFolderInContainer(session, containerId, target));
+async function copyIn(copying: Copying, source: string, target: string): Promise<void> {
+  const { session, io } = copying;
+  const into = target.endsWith("/") || (await isFolderInContainer(copying, target));
   const folder = into ? target : path.posix.dirname(target);
   const name = into ? path.basename(path.resolve(source)) : path.posix.basename(target);
   const archive = new PassThrough();
-  const isGnu = await hasGnuTar(session, containerId);
+  const isGnu = await hasGnuTar(copying);
   const attributes = isGnu ? ["--xattrs", "--xattrs-include=*"] : [];
   const command = ["tar", ...attributes, "-xf", "-", "-C", folder];
   const failure = new AbortController();
@@ -91,18 +93,12 @@ async function copyIn(
   packing.catch((error: unknown) => failure.abort(error));
   const discard = new Writable({ write: (_chunk, _encoding, done) => done() });
   const streams = { stdin: archive, stdout: discard };
-  const copying = runTar(session, containerId, command, streams, { tls, signal });
-  await Promise.all([packing, copying]);
+  const running = runTar(copying, command, streams, signal);
+  await Promise.all([packing, running]);
 }
 
-async function copyOut(
-  session: Session,
-  io: CliIo,
-  containerId: string,
-  source: string,
-  target: string,
-  tls: TlsOptions,
-): Promise<void> {
+async function copyOut(copying: Copying, source: string, target: string): Promise<void> {
+  const { session, io } = copying;
   const name = path.posix.basename(path.posix.resolve("/", source));
   if (name === "")
     throw fault("INVALID_ARGUMENT", "the root itself cannot be copied: name a folder in it");
@@ -117,11 +113,11 @@ async function copyOut(
   const signal = AbortSignal.any([session.call.signal, failure.signal]);
   const unpacking = unpackTree(archive, name, destination, saying(io));
   unpacking.catch((error: unknown) => failure.abort(error)); // awaited below
-  const isGnu = await hasGnuTar(session, containerId);
+  const isGnu = await hasGnuTar(copying);
   const more = isGnu ? ["--sparse", "--xattrs", "--xattrs-include=*"] : [];
   const command = ["tar", ...more, "-cf", "-", "-C", folder, "--", name];
-  const copying = runTar(session, containerId, command, { stdout: archive }, { tls, signal });
-  await Promise.all([copying.finally(() => archive.end()), unpacking]);
+  const running = runTar(copying, command, { stdout: archive }, signal);
+  await Promise.all([running.finally(() => archive.end()), unpacking]);
 }
 
 /** Says what was left out, up to a point: a container decides how often. */
@@ -137,17 +133,16 @@ function saying(io: CliIo): (skipped: string) => void {
 const maxSaid = 100;
 
 /** Whether the container's tar keeps attributes and holes, as GNU's does. Small ones refuse these flags. */
-function hasGnuTar(session: Session, containerId: string): Promise<boolean> {
-  return succeeds(session, containerId, ["tar", "--xattrs", "--sparse", "--version"]);
+function hasGnuTar(copying: Copying): Promise<boolean> {
+  return succeeds(copying, ["tar", "--xattrs", "--sparse", "--version"]);
 }
 
 /** The container's tar; what it says on stderr is the message of its failure. */
 async function runTar(
-  session: Session,
-  containerId: string,
+  { session, containerId, tls }: Copying,
   cmd: readonly string[],
   streams: { readonly stdin?: Readable; readonly stdout: Writable },
-  { tls, signal }: { readonly tls: TlsOptions; readonly signal: AbortSignal },
+  signal: AbortSignal,
 ): Promise<void> {
   const stdin = streams.stdin !== undefined;
   const request = { containerId, cmd: [...cmd], stdin, stdout: true, stderr: true };
@@ -169,12 +164,8 @@ async function runTar(
 }
 
 /** False too where there is no `test` to ask. */
-function isFolderInContainer(
-  session: Session,
-  containerId: string,
-  target: string,
-): Promise<boolean> {
-  return succeeds(session, containerId, ["test", "-d", target]);
+function isFolderInContainer(copying: Copying, target: string): Promise<boolean> {
+  return succeeds(copying, ["test", "-d", target]);
 }
 
 /** Faults that say nothing of the command. */
@@ -182,8 +173,7 @@ const noAnswer = ["CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVA
 
 /** Whether a command ends well; false too where it cannot be run. */
 async function succeeds(
-  session: Session,
-  containerId: string,
+  { session, containerId }: Copying,
   cmd: readonly string[],
 ): Promise<boolean> {
   try {

@@ -26,6 +26,14 @@ interface PortPair {
   readonly remote: number;
 }
 
+/** What all connections of one command have in common. */
+interface Forwarding {
+  readonly session: Session;
+  readonly io: CliIo;
+  readonly podSandboxId: string;
+  readonly tls: TlsOptions;
+}
+
 export function addPortForwardCommand(program: Command, io: CliIo): void {
   withTlsFlags(withCommonFlags(program.command("port-forward <pod> <[local:]port...>")))
     .summary("forward local ports to ports on a pod's loopback")
@@ -37,8 +45,9 @@ export function addPortForwardCommand(program: Command, io: CliIo): void {
     .action((name: string, specs: string[], flags: PortForwardFlags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
         const pairs = specs.map(readPair);
-        const pod = await findPod(session, name);
-        await forward(session, io, pod.id, pairs, flags);
+        const { id: podSandboxId } = await findPod(session, name);
+        const tls = await readTls(flags);
+        await forward({ session, io, podSandboxId, tls }, pairs, flags);
       }),
     );
 }
@@ -50,20 +59,18 @@ Examples:
 `;
 
 async function forward(
-  session: Session,
-  io: CliIo,
-  podSandboxId: string,
+  forwarding: Forwarding,
   pairs: readonly PortPair[],
   flags: PortForwardFlags,
 ): Promise<void> {
-  const tls = await readTls(flags);
+  const { io } = forwarding;
   await using servers = new AsyncDisposableStack();
   for (const pair of pairs) {
     let { local } = pair;
     for (const address of flags.bind ?? ["127.0.0.1", "::1"]) {
       const optional = flags.bind === undefined && address === "::1";
       const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-        void join(session, io, podSandboxId, pair.remote, socket, tls); // reports its failures
+        void join(forwarding, pair.remote, socket); // reports its failures
       });
       const bound = await listen(server, address, local, optional);
       if (bound === undefined) continue;
@@ -81,12 +88,9 @@ async function forward(
 
 /** A failure concerns this connection only. */
 async function join(
-  session: Session,
-  io: CliIo,
-  podSandboxId: string,
+  { session, io, podSandboxId, tls }: Forwarding,
   port: number,
   socket: net.Socket,
-  tls: TlsOptions,
 ): Promise<void> {
   socket.on("error", () => {}); // "close" follows
   try {

@@ -75,7 +75,7 @@ async function readDockerArchive(
     }
     const config = await readDocument(from.archive, image.Config, call);
     await from.keep(digestOf(config));
-    await storeBytes(from.content, from.namespace, config, call);
+    await storeBytes(from, config, call);
     const manifest = Buffer.from(
       JSON.stringify({
         schemaVersion: 2,
@@ -89,7 +89,7 @@ async function readDockerArchive(
       }),
     );
     await from.keep(digestOf(manifest));
-    await storeBytes(from.content, from.namespace, manifest, call);
+    await storeBytes(from, manifest, call);
     found.push({
       target: {
         mediaType: MediaType.ociManifest,

@@ -67,7 +67,7 @@ async function attemptDownload(
     if (writer.offsetBytes > BigInt(size)) await writer.truncate(0n);
     resumed = writer.offsetBytes > 0n;
     if (writer.offsetBytes < BigInt(size)) {
-      host = await receive(options, descriptor, avoided, writer, call);
+      host = await receive(options, descriptor, { avoided, writer }, call);
     }
     await writer.commit({
       expected: digest,
@@ -123,14 +123,15 @@ async function openWriter(
 /** Appends what the registry sends until the blob is whole; answers who sent it. */
 async function receive(
   options: DownloadOptions,
-  { digest, size }: Descriptor,
-  avoided: Set<RegistryHost>,
-  writer: ContentWriter,
+  descriptor: Descriptor,
+  { avoided, writer }: { readonly avoided: Set<RegistryHost>; readonly writer: ContentWriter },
   call: Cancellable,
 ): Promise<RegistryHost> {
   const { client, progressTimeoutMs } = options;
+  const { digest } = descriptor;
   const at = Number(writer.offsetBytes);
-  const { answer, offset, host } = await client.blob(digest, at, avoided, call);
+  const blob = await client.blob(digest, at, avoided, call);
+  const { answer, host } = blob;
   using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs: progressTimeoutMs });
   const received = (bytes: number): void => {
     watch.received(bytes);
@@ -140,7 +141,7 @@ async function receive(
   using _reaction = onAbort(watch.signal, cut);
   const signal = AbortSignal.any([call.signal, watch.signal]);
   try {
-    await append(answer, offset, { digest, size }, writer, received, signal);
+    await append(blob, descriptor, writer, { received, signal });
     return host;
   } catch (error) {
     cut();
@@ -152,12 +153,10 @@ async function receive(
 }
 
 async function append(
-  answer: OpenBlob["answer"],
-  offset: number,
-  { digest, size }: Pick<Descriptor, "digest" | "size">,
+  { answer, offset }: OpenBlob,
+  { digest, size }: Descriptor,
   writer: ContentWriter,
-  received: (bytes: number) => void,
-  signal: AbortSignal,
+  { received, signal }: { readonly received: (bytes: number) => void } & Cancellable,
 ): Promise<void> {
   if (BigInt(offset) !== writer.offsetBytes) {
     if (offset !== 0) {

@@ -176,7 +176,7 @@ export class Unpacker {
     try {
       const below = image.layers[at - 1]?.chainId;
       if (below !== undefined) await this.#committed(below, call);
-      await this.#commit(layer, extracted, image, at, call);
+      await this.#commit(extracted, image, at, call);
     } catch (error) {
       await this.#discard(extracted.key);
       throw error;
@@ -205,7 +205,7 @@ export class Unpacker {
       const extracted = await this.#extractInto({ key, list }, layer, image, call);
       // Before a layer is shown: a crash must not leave a committed one with empty files.
       await this.#flushed(call);
-      return { ...extracted, key, list };
+      return { ...extracted, chainId: layer.chainId, key, list };
     } catch (error) {
       await this.#discard(key);
       await this.#discardList(list);
@@ -269,14 +269,13 @@ export class Unpacker {
   }
 
   async #commit(
-    { chainId }: LayerToUnpack,
     extracted: Extracted,
     image: ImageLayers,
     at: number,
     call: Cancellable,
   ): Promise<void> {
     const { namespace, snapshotter } = this.#options;
-    const { key, usage } = extracted;
+    const { chainId, key, usage } = extracted;
     const parent = image.layers[at - 1]?.chainId ?? "";
     await this.#dress(extracted, image, parent, call);
     try {
@@ -339,7 +338,7 @@ interface ImageLayers {
   readonly permits: Semaphore;
 }
 
-interface Extracted extends ExtractedLayer {
+interface Extracted extends ExtractedLayer, Pick<LayerToUnpack, "chainId"> {
   readonly key: string;
   readonly list: string;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CpuSample } from "../cgroup/cgroup-sample.ts";
 import {
+  cgroupCounter,
   type Figure,
   labelled,
-  ofCgroup,
   seconds,
   type TaskMetricDefinition,
 } from "./definition.ts";
@@ -11,9 +11,9 @@ import {
 /** CPU time and throttling. */
 export function cpuMetrics(): TaskMetricDefinition[] {
   const counter = (name: string, help: string, pick: (cpu: CpuSample) => Figure) =>
-    ofCgroup("counter", name, help, ({ cpu }) => cpu && pick(cpu));
+    cgroupCounter(name, help, ({ cpu }) => cpu && pick(cpu));
   const time = (name: string, help: string, pick: (cpu: CpuSample) => bigint) =>
-    ofCgroup("counter", name, help, ({ cpu }) => cpu && seconds(pick(cpu)), { isFractional: true });
+    cgroupCounter(name, help, ({ cpu }) => cpu && seconds(pick(cpu)), { isFractional: true });
   return [
     labelled(
       {

@@ -36,18 +36,28 @@ const always = (): boolean => true;
 
 type Part = Pick<TaskMetricDefinition, "isFractional" | "labels" | "of" | "isKept">;
 
-/** A metric with one value and no labels of its own; none where `pick` answers undefined. */
-export function simple(
-  type: "counter" | "gauge",
+/** Makes a metric with one value and no labels of its own; none where `pick` answers undefined. */
+type Definer<From> = (
   name: string,
   help: string,
-  pick: (sample: TaskSample) => Figure,
-  part: Partial<Part> = {},
-): TaskMetricDefinition {
-  return labelled({ type, name, help, ...part }, (sample) => {
-    const figure = pick(sample);
-    return figure === undefined ? [] : [{ value: Number(figure) }];
-  });
+  pick: (from: From) => Figure,
+  part?: Partial<Part>,
+) => TaskMetricDefinition;
+
+export const gauge: Definer<TaskSample> = single("gauge", (sample) => sample);
+/** The same, of the cgroup's sample. */
+export const cgroupGauge: Definer<CgroupSample> = single("gauge", ({ cgroup }) => cgroup);
+export const cgroupCounter: Definer<CgroupSample> = single("counter", ({ cgroup }) => cgroup);
+
+function single<From>(
+  type: TaskMetricDefinition["type"],
+  from: (sample: TaskSample) => From,
+): Definer<From> {
+  return (name, help, pick, part) =>
+    labelled({ type, name, help, ...part }, (sample) => {
+      const figure = pick(from(sample));
+      return figure === undefined ? [] : [{ value: Number(figure) }];
+    });
 }
 
 /** A metric whose values have labels of their own. */
@@ -56,17 +66,6 @@ export function labelled(
   read: TaskMetricDefinition["read"],
 ): TaskMetricDefinition {
   return { isFractional: false, labels: [], of: "container", isKept: always, ...facts, read };
-}
-
-/** As `simple`, of the cgroup's sample. */
-export function ofCgroup(
-  type: "counter" | "gauge",
-  name: string,
-  help: string,
-  pick: (cgroup: CgroupSample) => Figure,
-  part: Partial<Part> = {},
-): TaskMetricDefinition {
-  return simple(type, name, help, ({ cgroup }) => pick(cgroup), part);
 }
 
 /** Nanoseconds as seconds with fractions. */

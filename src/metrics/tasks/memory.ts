@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MemorySample } from "../cgroup/cgroup-sample.ts";
-import { type Figure, labelled, ofCgroup, type TaskMetricDefinition } from "./definition.ts";
+import {
+  cgroupCounter,
+  cgroupGauge,
+  type Figure,
+  labelled,
+  type TaskMetricDefinition,
+} from "./definition.ts";
 
 /** Memory, swap and out-of-memory kills. */
 export function memoryMetrics(): TaskMetricDefinition[] {
   const gauge = (name: string, help: string, pick: (memory: MemorySample) => Figure) =>
-    ofCgroup("gauge", name, help, ({ memory }) => memory && pick(memory));
+    cgroupGauge(name, help, ({ memory }) => memory && pick(memory));
   return [
     gauge(
       "container_memory_usage_bytes",
@@ -36,21 +42,18 @@ export function memoryMetrics(): TaskMetricDefinition[] {
       "Page cache that can be dropped.",
       (memory) => memory.inactiveFileBytes,
     ),
-    ofCgroup(
-      "gauge",
+    cgroupGauge(
       "container_memory_swap",
       "Swap in use; 0 where the kernel does not account for it.",
       ({ swap }) => swap?.usageBytes ?? 0n,
     ),
-    ofCgroup(
-      "counter",
+    cgroupCounter(
       "container_memory_failcnt",
       "How often an allocation met the limit.",
       ({ memory }) => memory?.failures,
     ),
     faults(),
-    ofCgroup(
-      "counter",
+    cgroupCounter(
       "container_oom_events_total",
       "Processes killed for want of memory.",
       ({ oomKills }) => oomKills ?? 0n,

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { labelled, ofCgroup, seconds, simple, type TaskMetricDefinition } from "./definition.ts";
+import { cgroupGauge, gauge, labelled, seconds, type TaskMetricDefinition } from "./definition.ts";
 
 /** Processes, what they hold open, and since when they run. */
 export function processMetrics(): TaskMetricDefinition[] {
   return [
-    ofCgroup("gauge", "container_threads", "Threads.", ({ pids }) => pids?.current),
-    ofCgroup("gauge", "container_threads_max", "Thread limit; 0 when there is none.", ({ pids }) =>
+    cgroupGauge("container_threads", "Threads.", ({ pids }) => pids?.current),
+    cgroupGauge("container_threads_max", "Thread limit; 0 when there is none.", ({ pids }) =>
       pids === undefined ? undefined : (pids.limit ?? 0n),
     ),
-    simple("gauge", "container_processes", "Processes.", ({ processes }) => processes),
-    simple(
-      "gauge",
+    gauge("container_processes", "Processes.", ({ processes }) => processes),
+    gauge(
       "container_file_descriptors",
       "Open file descriptors of the first 128 processes.",
       ({ openFiles }) => openFiles?.descriptors,
     ),
-    simple(
-      "gauge",
+    gauge(
       "container_sockets",
       "Open sockets among the first 2048 descriptors of those processes.",
       ({ openFiles }) => openFiles?.sockets,
@@ -33,15 +31,13 @@ export function processMetrics(): TaskMetricDefinition[] {
           ? []
           : [{ value: openFilesLimit, labels: { ulimit: "max_open_files" } }],
     ),
-    ofCgroup(
-      "gauge",
+    cgroupGauge(
       "container_last_seen",
       "When this was read, in seconds since the epoch.",
       ({ takenAtNanos }) => seconds(takenAtNanos),
       { isFractional: true },
     ),
-    simple(
-      "gauge",
+    gauge(
       "container_start_time_seconds",
       "Start time in seconds since the epoch.",
       ({ task }) => seconds(task.startedAtNanos),

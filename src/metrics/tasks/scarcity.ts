@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CgroupSample, HugetlbSample, Pressure } from "../cgroup/cgroup-sample.ts";
-import { labelled, ofCgroup, seconds, type TaskMetricDefinition } from "./definition.ts";
+import { cgroupCounter, labelled, seconds, type TaskMetricDefinition } from "./definition.ts";
 
 /** Huge pages, by size. */
 export function hugetlbMetrics(): TaskMetricDefinition[] {
@@ -41,8 +41,7 @@ export function pressureMetrics(): TaskMetricDefinition[] {
     help: string,
     pick: (cgroup: CgroupSample) => bigint | undefined,
   ): TaskMetricDefinition =>
-    ofCgroup(
-      "counter",
+    cgroupCounter(
       name,
       help,
       (cgroup) => {

@@ -44,7 +44,7 @@ export function openRootfs(
       await using file = await openFile(tree, path);
       const size = file === undefined ? 0 : (await file.stat()).size;
       if (file !== undefined && size > smallBytes) {
-        return await searchLong(file, size, path, query, call); // while the file is open
+        return await searchLong({ file, size, path }, query, call); // while the file is open
       }
       const bytes = await file?.readFile();
       files?.keep(layers, path, bytes);
@@ -66,16 +66,18 @@ export function openRootfs(
   };
 
   async function searchLong(
-    { fd }: FileHandle,
-    size: number,
-    path: string,
+    {
+      file,
+      size,
+      path,
+    }: { readonly file: FileHandle; readonly size: number; readonly path: string },
     query: AccountQuery,
     call: Cancellable,
   ): Promise<FoundAccounts> {
     if (size > mostBytes) {
       throw invalid("image", `${path} has ${size} bytes, more than ${mostBytes}`);
     }
-    return work.run("search", { fd, query }, call);
+    return work.run("search", { fd: file.fd, query }, call);
   }
 }
 

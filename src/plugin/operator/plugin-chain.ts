@@ -26,6 +26,13 @@ export interface PluginChainOptions {
 
 type SpecHook = "onSandboxCreate" | "onContainerCreate";
 
+interface Question {
+  readonly hook: SpecHook;
+  /** What it is about, for messages: `sandbox "4f1c"`. */
+  readonly object: string;
+  readonly request: SandboxCreate | ContainerCreate;
+}
+
 /**
  * The operator's plugins in lexical order, each given the spec as the one before left it. A veto ends
  * it with FAILED_PRECONDITION, and so does a failure of a plugin whose policy is to refuse.
@@ -53,7 +60,7 @@ export class PluginChain {
   ): Promise<OciSpec> {
     let { spec } = request;
     for (const member of this.#options.members) {
-      const answer = await this.#ask(member, hook, object, { ...request, spec }, call);
+      const answer = await this.#ask(member, { hook, object, request: { ...request, spec } }, call);
       if (answer === undefined) continue;
       if ("veto" in answer) {
         throw fault(
@@ -69,9 +76,7 @@ export class PluginChain {
   /** The plugin's answer, checked; a failure is an error or no answer, as its policy has it. */
   async #ask(
     member: ChainMember,
-    hook: SpecHook,
-    object: string,
-    request: unknown,
+    { hook, object, request }: Question,
     call: Cancellable,
   ): Promise<{ readonly spec: OciSpec } | { readonly veto: string } | undefined> {
     const { name, state } = member;

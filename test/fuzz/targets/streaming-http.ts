@@ -7,7 +7,7 @@ import { StreamingHttp } from "../../../src/streaming/http.ts";
 import { MainLink } from "../../../src/streaming/main-link.ts";
 import type { SessionTarget } from "../../../src/streaming/messages.ts";
 import type { Protocol } from "../../../src/streaming/protocols.ts";
-import type { Sessions } from "../../../src/streaming/sessions.ts";
+import type { Sessions, Upgraded } from "../../../src/streaming/sessions.ts";
 import { Tokens } from "../../../src/streaming/tokens.ts";
 import { sentInPieces } from "../support/cuts.ts";
 import { MemoryTransport } from "../support/memory-transport.ts";
@@ -28,15 +28,14 @@ const tokens = new Tokens<SessionTarget>();
 const served: Served[] = [];
 const sessions = {
   isFull: false,
-  serveSpdy: (target: SessionTarget, protocol: Protocol, transport: Duplex, head: Buffer): void =>
-    serve({ over: "spdy/3.1", target, protocol, transport, head, ports: [] }),
+  serveSpdy: (target: SessionTarget, protocol: Protocol, upgraded: Upgraded): void =>
+    serve({ over: "spdy/3.1", target, protocol, ...upgraded, ports: [] }),
   serveWebSocket: (
     target: SessionTarget,
     protocol: Protocol,
-    transport: Duplex,
-    head: Buffer,
+    upgraded: Upgraded,
     ports: readonly number[],
-  ): void => serve({ over: "websocket", target, protocol, transport, head, ports }),
+  ): void => serve({ over: "websocket", target, protocol, ...upgraded, ports }),
 } as unknown as Sessions;
 let http: StreamingHttp | undefined;
 

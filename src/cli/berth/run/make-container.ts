@@ -23,6 +23,14 @@ export interface MakeFlags extends SpecFlags {
   readonly snapshotter: string;
 }
 
+export interface WantedContainer {
+  /** The image's name in the daemon's store. */
+  readonly image: string;
+  readonly id: string;
+  /** The command; empty for the image's. */
+  readonly args: readonly string[];
+}
+
 /** Label with the signal that the image wants: `ctr tasks kill` and `berth task kill` send it by default. */
 export const stopSignalLabel = "io.containerd.image.config.stop-signal";
 const leaseMs = 60 * 60 * 1000;
@@ -34,9 +42,7 @@ const undoMs = 10_000;
  */
 export async function makeContainer(
   session: Session,
-  imageName: string,
-  id: string,
-  args: readonly string[],
+  { image: imageName, id, args }: WantedContainer,
   flags: MakeFlags,
 ): Promise<Container> {
   await using lease = await openLease(session);
