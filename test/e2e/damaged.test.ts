@@ -106,7 +106,7 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     await bed.daemon.start();
     await witnessIsWell();
     await assert.rejects(cri.podStatus(pod.id), { code: "NOT_FOUND" });
-    assert.ok(await isToldOf(pod.id));
+    await until("it is told", () => isToldOf(pod.id));
     assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
     const again = await cri.runtime.RunPodSandbox({ config: pod.config });
     cri.seen.add(again.podSandboxId);
@@ -130,7 +130,7 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
           check: async () => {
             await assert.rejects(cri.status(containerId), { code: "NOT_FOUND" });
             assert.ok((await containerRecords()).includes(containerId));
-            assert.ok(await isToldOf(containerId));
+            await until("it is told", () => isToldOf(containerId));
             await cri.removePod(pod.id);
           },
         };
@@ -319,7 +319,9 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
             await mkdir(path.join(folder, "root/uuid"));
           },
           check: async () => {
-            assert.match(await bed.daemon.log(), /what is no blob lies among them/);
+            await until("it is told", async () =>
+              (await bed.daemon.log()).includes("what is no blob lies among them"),
+            );
             const info = await bed.daemon
               .client("containerd.services.introspection.v1.Introspection")
               .Server({});
@@ -347,13 +349,12 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
             await writeFile(place, "");
           },
           check: async () => {
-            const lines = await bed.daemon.logLines();
-            const told = lines.filter(({ msg }) =>
-              /in place of a folder was moved aside/.test(String(msg)),
-            );
-            assert.ok(
-              told.some((line) => JSON.stringify(line).includes(place)),
-              JSON.stringify(told),
+            await until("it is told", async () =>
+              (await bed.daemon.logLines()).some(
+                (line) =>
+                  /in place of a folder was moved aside/.test(String(line["msg"])) &&
+                  JSON.stringify(line).includes(place),
+              ),
             );
             const pod = await cri.runPod();
             await cri.removePod(pod.id);

@@ -172,11 +172,12 @@ suite("reload", { skip: lacking(...podPrograms) }, () => {
     await write({ grpc: { max_recv_message_size: "32MiB" }, log: { level: "debug" } });
     await reload(reloaded);
     const key = "grpc.max_recv_message_size: ";
-    const lines = await bed.daemon.logLines();
-    const waiting = lines.findLast(
-      ({ msg }) => msg === "changed keys wait for a restart of berthd",
+    const waiting = await until("the keys are in the log", async () =>
+      (await bed.daemon.logLines()).findLast(
+        ({ msg }) => msg === "changed keys wait for a restart of berthd",
+      ),
     );
-    assert.match(String(waiting?.["keys"]), new RegExp(`^${key}\\S+ → \\S+$`));
+    assert.match(String(waiting["keys"]), new RegExp(`^${key}\\S+ → \\S+$`));
     assert.ok((await berthStatus()).includes(`waiting for a restart of berthd:\n  ${key}`));
     assert.equal(await metric("berth_config_keys_waiting_for_restart"), 1);
     await bed.daemon.stop();

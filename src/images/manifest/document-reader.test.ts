@@ -6,6 +6,8 @@ import { DocumentReader } from "./document-reader.ts";
 import type { DocumentKind } from "./parse-document.ts";
 
 const call = () => ({ signal: AbortSignal.timeout(50_000) });
+/** With time for a machine that does much else. */
+const patientReader = () => new DocumentReader({ limitMs: 50_000 });
 const digest = `sha256:${"a".repeat(64)}`;
 const descriptor = { digest, size: 1 };
 const times = (count: number) => Array.from({ length: count }, () => descriptor);
@@ -146,7 +148,7 @@ for (const { name, kind, text, says } of refused) {
   test(`DocumentReader refuses ${name}`, { timeout: 60_000 }, async () => {
     const bytes = Buffer.from(text);
     const task = { kind, bytes, what: "config", mediaType: "" };
-    await assert.rejects(new DocumentReader().read(task, call()), {
+    await assert.rejects(patientReader().read(task, call()), {
       code: "FAILED_PRECONDITION",
       message: says,
     });
@@ -171,7 +173,7 @@ for (const { name, text } of kept) {
   test(`DocumentReader takes an image's own out of MiBs of ${name}, while this thread is free`, {
     timeout: 60_000,
   }, async () => {
-    const reader = new DocumentReader();
+    const reader = patientReader();
     let turns = 0;
     const reading = reader.read(
       { kind: "image", bytes: Buffer.from(text), what: "config", mediaType: "" },
@@ -199,7 +201,7 @@ test("DocumentReader keeps the labels that a container can have", async () => {
     over: "x".repeat(4093),
   };
   const bytes = Buffer.from(image({ Labels: labels, Env: ["A=".padEnd(100_000, "x")] }));
-  const document = await new DocumentReader().read(
+  const document = await patientReader().read(
     { kind: "image", bytes, what: "config", mediaType: "" },
     call(),
   );
@@ -208,7 +210,7 @@ test("DocumentReader keeps the labels that a container can have", async () => {
 });
 
 test("DocumentReader goes on after a document that was given up", async () => {
-  const reader = new DocumentReader();
+  const reader = patientReader();
   const task = (text: string) => ({
     kind: "image" as const,
     bytes: Buffer.from(text),
@@ -221,4 +223,19 @@ test("DocumentReader goes on after a document that was given up", async () => {
   await assert.rejects(first);
   const second = await reader.read(task(image({ User: "2" }, { x: "y".repeat(mib) })), call());
   assert.equal(second.config.user, "2");
+});
+
+test("DocumentReader gives up documents that take too long, and takes the next one", async () => {
+  // No thread starts within a millisecond.
+  const hasty = new DocumentReader({ limitMs: 1 });
+  const bytes = Buffer.from(image({ User: "1" }, { x: "y".repeat(mib) }));
+  const task = { kind: "image" as const, bytes, what: "config", mediaType: "" };
+  for (let time = 0; time < 3; time += 1) {
+    await assert.rejects(hasty.read(task, call()), {
+      code: "DEADLINE_EXCEEDED",
+      message: "config takes too long to be read",
+    });
+  }
+  const small = { ...task, bytes: Buffer.from(image({ User: "2" })) };
+  assert.equal((await hasty.read(small, call())).config.user, "2");
 });

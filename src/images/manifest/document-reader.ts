@@ -18,15 +18,20 @@ const inlineBytes = 64 * 1024;
 /** So that one that is slow to read does not hold up all others. */
 const threads = ourShares().documentThreads;
 /** The largest takes a second or two. */
-const limitMs = 15_000;
+const defaultLimitMs = 15_000;
 
 /**
  * Reads documents: small ones at once, others in threads of their own, which start with the first of them
  * and end when none has come for some seconds.
  */
 export class DocumentReader {
+  readonly #limitMs: number;
   readonly #turns = new Semaphore(threads);
   readonly #idle = new Set<DocumentThread>();
+
+  constructor(options: { readonly limitMs?: number } = {}) {
+    this.#limitMs = options.limitMs ?? defaultLimitMs;
+  }
 
   /**
    * FAILED_PRECONDITION for what is no such document or has too much of anything, INVALID_ARGUMENT for a
@@ -55,7 +60,7 @@ export class DocumentReader {
     const [known] = this.#idle;
     const thread = known ?? new DocumentThread((ended) => this.#idle.delete(ended));
     this.#idle.delete(thread);
-    using limit = timeLimit(limitMs, signal);
+    using limit = timeLimit(this.#limitMs, signal);
     try {
       const answer = await unlessAborted(thread.ask(task), limit.signal);
       thread.endLater();

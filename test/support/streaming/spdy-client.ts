@@ -116,6 +116,7 @@ export class SpdyClient {
   #deflated: Buffer[] = [];
   readonly #streams = new Map<number, ClientStream>();
   #lastId = -1;
+  #isClosed = false;
 
   constructor(socket: Duplex, head: Buffer) {
     this.socket = socket;
@@ -150,6 +151,7 @@ export class SpdyClient {
     socket.on("error", () => {});
     socket.on("end", () => socket.end());
     socket.on("close", () => {
+      this.#isClosed = true;
       this.#deflate.destroy();
       for (const stream of this.#streams.values()) {
         stream.markReplied();
@@ -160,11 +162,16 @@ export class SpdyClient {
     socket.on("data", (chunk: Buffer) => parser.push(chunk));
   }
 
-  /** Opens a stream and waits for the reply. */
+  /** Opens a stream and waits for the reply. Where the connection has closed, the stream has ended as "closed". */
   async open(headers: Readonly<Record<string, string>>, flags = 0): Promise<ClientStream> {
-    const block = await this.deflate(formatHeaders(headers));
+    const block = await Promise.race([this.deflate(formatHeaders(headers)), this.closed]);
     this.#lastId += 2;
     const stream = new ClientStream(this.#lastId);
+    if (this.#isClosed || !Buffer.isBuffer(block)) {
+      stream.markReplied();
+      stream.markEnded("closed");
+      return stream;
+    }
     this.#streams.set(stream.id, stream);
     this.socket.write(synStreamFrame(stream.id, flags, block));
     await stream.replied;
@@ -187,7 +194,7 @@ export class SpdyClient {
     this.socket.write(dataHeader(stream.id, data.length, false));
     const more = this.socket.write(data);
     this.socket.uncork();
-    if (!more) await once(this.socket, "drain");
+    if (!more) await Promise.race([once(this.socket, "drain"), this.closed]);
   }
 
   end(stream: ClientStream): void {
