@@ -14,10 +14,10 @@ import { Reloader } from "./config/reloader.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
 import { makePrivate } from "./private-folders.ts";
+import { FurtherSockets } from "./rpc/further-sockets.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { GrpcServer } from "./rpc/grpc-server.ts";
 import type { Environment } from "./wiring/environment.ts";
-import { FurtherSockets } from "./wiring/further-sockets.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
 
 export interface DaemonOptions {

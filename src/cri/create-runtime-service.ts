@@ -69,6 +69,8 @@ export interface RuntimeService {
   sandboxes(): { readonly ready: number; readonly notReady: number };
   /** What runs now, and at which stage. */
   operations(): readonly OperationView[];
+  /** How many of them are at each stage. */
+  stages(): ReadonlyMap<string, number>;
   /** Ends attempts and exit monitors; pods go on. Idempotent. */
   close(): Promise<void>;
 }
@@ -101,6 +103,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       return { ready, notReady: all.length - ready };
     },
     operations: () => parts.operations.list(),
+    stages: () => parts.operations.stages(),
     close: async () => {
       lifetime.abort();
       parts.events.close();

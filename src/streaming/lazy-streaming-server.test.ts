@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LazyStreamingServer } from "./lazy-streaming-server.ts";
+import { LazyStreamingServer, startOrWait } from "./lazy-streaming-server.ts";
 import type { ExecTarget, LimitedStreamingServer } from "./ports.ts";
 
 const call = { signal: new AbortController().signal };
@@ -39,6 +39,23 @@ test("LazyStreamingServer starts once, with the first session, and ends what it 
   await server[Symbol.asyncDispose]();
   assert.deepEqual(disposed, ["server"]);
   await assert.rejects(server.exec(target, call), { code: "UNAVAILABLE" });
+});
+
+test("startOrWait starts now what the configuration can make fail, and waits with the rest", async () => {
+  const any = "127.0.0.1:0";
+  const cases = [
+    { address: any, tlsCertFile: "", now: 0 },
+    { address: any, tlsCertFile: "/etc/tls.crt", now: 1 },
+    { address: "127.0.0.1:10010", tlsCertFile: "", now: 1 },
+  ];
+  for (const { now, ...config } of cases) {
+    let starts = 0;
+    await startOrWait(config, async () => {
+      starts += 1;
+      return fakeServer([]);
+    });
+    assert.equal(starts, now, JSON.stringify(config));
+  }
 });
 
 test("LazyStreamingServer tries again after a start that failed", async () => {

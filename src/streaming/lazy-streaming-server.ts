@@ -2,6 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { unlessAborted } from "../base/waits.ts";
+import type { StreamingConfig } from "../config/config.ts";
 import type {
   AttachTarget,
   ExecTarget,
@@ -9,6 +10,18 @@ import type {
   PortForwardTarget,
   StreamingLimits,
 } from "./ports.ts";
+
+/**
+ * Starts the server now where its configuration can be wrong, which the operator shall learn at the
+ * start: a port of their choice, a certificate. All else waits for the first session.
+ */
+export async function startOrWait(
+  { address, tlsCertFile }: Pick<StreamingConfig, "address" | "tlsCertFile">,
+  start: () => Promise<LimitedStreamingServer>,
+): Promise<LimitedStreamingServer> {
+  const canWait = address.endsWith(":0") && tlsCertFile === "";
+  return canWait ? new LazyStreamingServer(start) : start();
+}
 
 /**
  * A streaming server that starts with its first session: its thread takes some 12 MiB and a third of a

@@ -27,7 +27,7 @@ export function monitorPlugin(
         stuckRemovals: () => trees.remover.stuck.length,
         memory: () => memory.facts(),
         shims: () => new Set(tasks.list().map((task) => task.shim.address)).size,
-        operations: () => stagesInFlight(cri.operations()),
+        operations: () => cri.stages(),
         streamingSessions: () => cri.sessions.open(),
         logs: () => logs.totals(),
         sandboxes: () => cri.sandboxes(),
@@ -42,14 +42,4 @@ export function monitorPlugin(
       });
     },
   });
-}
-
-function stagesInFlight(
-  operations: readonly { readonly stages: readonly { readonly stage: string }[] }[],
-): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { stages } of operations) {
-    for (const { stage } of stages) counts.set(stage, (counts.get(stage) ?? 0) + 1);
-  }
-  return counts;
 }

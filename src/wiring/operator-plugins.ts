@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defaultOperatorPlugin } from "../config/defaults.ts";
-import { feedEvents } from "../plugin/operator/event-feed.ts";
 import { type FoundPlugin, findPlugins } from "../plugin/operator/find-plugins.ts";
 import { type ChainMember, PluginChain } from "../plugin/operator/plugin-chain.ts";
 import { PluginHost } from "../plugin/operator/plugin-host.ts";
+import { runPlugin } from "../plugin/operator/run-plugin.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { RuntimePlugins } from "./runtime.ts";
@@ -40,10 +40,11 @@ export function operatorPlugins(
 
 function operatorPlugin(
   { config, log, metrics }: Environment,
-  { name, file, error }: FoundPlugin,
+  found: FoundPlugin,
   member: ChainMember,
   exchange: RuntimePlugins["exchange"],
 ): Plugin<AsyncDisposable> {
+  const { name, file } = found;
   const { timeoutMs, onFailure, settings } = config.plugins.config[name] ?? defaultOperatorPlugin;
   const own = log.child({ plugin: name });
   const host = new PluginHost({ start: { name, file, settings }, timeoutMs, log: own });
@@ -55,34 +56,14 @@ function operatorPlugin(
     get capabilities() {
       return [...host.hooks];
     },
-    init: async ({ exchange }) => {
-      try {
-        if (error) throw error;
-        await host.load();
-      } catch (loadError) {
-        member.state = { loadError: loadError as Error };
-        throw loadError;
-      }
-      member.state = { host };
-      const stop = new AbortController();
-      const feed = !host.hooks.has("onEvent")
-        ? Promise.resolve()
-        : feedEvents(
-            {
-              exchange,
-              host,
-              log: own,
-              onCall: (result) => metrics.recordPluginCall(name, "onEvent", result),
-            },
-            stop,
-          );
-      return {
-        [Symbol.asyncDispose]: async () => {
-          stop.abort();
-          await host[Symbol.asyncDispose]();
-          await feed;
-        },
-      };
-    },
+    init: ({ exchange }) =>
+      runPlugin({
+        found,
+        host,
+        member,
+        exchange,
+        log: own,
+        onEvent: (result) => metrics.recordPluginCall(name, "onEvent", result),
+      }),
   });
 }

@@ -4,6 +4,7 @@ import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import type { MetricsServer } from "../metrics/http.ts";
 import type { Plugin } from "../plugin/plugin.ts";
 import type { PluginRegistry } from "../plugin/registry.ts";
+import type { FurtherSockets } from "../rpc/further-sockets.ts";
 import type { CriPlugins } from "./cri.ts";
 import type { Streaming } from "./streaming.ts";
 
@@ -12,7 +13,7 @@ export interface ReloadSources {
   readonly cri: CriPlugins;
   readonly monitor: Plugin<MetricsServer>;
   readonly streaming: Plugin<Streaming>;
-  readonly furtherSockets: ReloadPart;
+  readonly furtherSockets: FurtherSockets;
   readonly setLogLevel: (level: LogConfig["level"]) => void;
 }
 
@@ -43,7 +44,7 @@ export function reloadParts({
     keys: ["log.level"],
     prepare: async ({ log }) => onCommit(() => setLogLevel(log.level)),
   });
-  parts.push(furtherSockets);
+  parts.push({ keys: ["grpc.also"], prepare: ({ grpc }) => furtherSockets.prepare(grpc.also) });
   add(monitor, ["metrics.address"], (server, { metrics }) => server.prepareMove(metrics.address));
   add(
     cri.network,

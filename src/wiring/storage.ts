@@ -13,8 +13,8 @@ import type { FolderSnapshotter } from "../snapshots/folder-snapshotter.ts";
 import { createNativeSnapshotter } from "../snapshots/native/native-snapshotter.ts";
 import { createOverlaySnapshotter } from "../snapshots/overlayfs/overlay-snapshotter.ts";
 import { createOwnerMapping } from "../snapshots/overlayfs/owner-mapping.ts";
+import { createTrees, type Trees } from "../trees/create-trees.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
-import { createTrees, type Trees } from "./trees.ts";
 
 export interface StoragePlugins {
   readonly plugins: readonly Plugin<unknown>[];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StartConfig } from "../config/config.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
-import { LazyStreamingServer } from "../streaming/lazy-streaming-server.ts";
+import { startOrWait } from "../streaming/lazy-streaming-server.ts";
 import type { LimitedStreamingServer } from "../streaming/ports.ts";
 import { createStreamingServer } from "../streaming/streaming-server.ts";
 import type { CriPlugins } from "./cri.ts";
@@ -35,7 +34,7 @@ export function streamingPlugin(
         log.info({ address: started.address }, "streaming server listens");
         return started;
       };
-      const server = canWait(config.streaming) ? new LazyStreamingServer(start) : await start();
+      const server = await startOrWait(config.streaming, start);
       runtime.streamThrough(server);
       return {
         server,
@@ -47,9 +46,4 @@ export function streamingPlugin(
       };
     },
   });
-}
-
-/** A chosen port or a certificate can be wrong, which the operator shall learn at the start. */
-function canWait({ address, tlsCertFile }: StartConfig["streaming"]): boolean {
-  return address.endsWith(":0") && tlsCertFile === "";
 }

@@ -18,8 +18,12 @@ describe("OperationRegistry", () => {
       view?.stages.map(({ stage }) => stage),
       ["network", "shim"],
     );
+    const other = registry.claim("RunPodSandbox", "db");
+    const itsShim = other.run("shim", () => gate.promise);
+    assert.deepEqual(Object.fromEntries(registry.stages()), { network: 1, shim: 2 });
     gate.resolve();
-    await Promise.all([network, shim]);
+    await Promise.all([network, shim, itsShim]);
+    other[Symbol.dispose]();
     assert.deepEqual(registry.list()[0]?.stages, []);
     const idle = registry.idle();
     operation[Symbol.dispose]();

@@ -103,6 +103,15 @@ export class OperationRegistry {
     return [...this.#running].map((claim) => claim.view());
   }
 
+  /** How many are at each stage. */
+  stages(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { stages } of this.list()) {
+      for (const { stage } of stages) counts.set(stage, (counts.get(stage) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** Settles when no operation runs. */
   idle(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../base/logger.ts";
-import type { RemovesTrees, TreeWork } from "../trees/ports.ts";
-import { TreeRemover } from "../trees/tree-remover.ts";
-import { TreeWorker } from "../trees/tree-worker.ts";
+import type { RemovesTrees, TreeWork } from "./ports.ts";
+import { TreeRemover } from "./tree-remover.ts";
+import { TreeWorker } from "./tree-worker.ts";
 
 /** What deals with trees that others made. */
 export interface Trees extends AsyncDisposable {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { PreparedReload, ReloadPart } from "../config/reload-port.ts";
-import { dropLinkTo } from "../rpc/further-socket.ts";
-import type { GrpcServer } from "../rpc/grpc-server.ts";
+import { dropLinkTo } from "./further-socket.ts";
+import type { GrpcServer } from "./grpc-server.ts";
 
-/** The sockets of `grpc.also`. They end with the server. */
-export class FurtherSockets implements ReloadPart {
-  readonly keys: readonly string[] = ["grpc.also"];
+/** Sockets that are open, but not yet in the place of those before. One of the two is called, once. */
+export interface PreparedSockets {
+  /** Closes what is not wanted any more. Never throws. */
+  commit(): void;
+  rollback(): Promise<void>;
+}
+
+/** Sockets of a server besides its own. They end with the server. */
+export class FurtherSockets {
   readonly #server: GrpcServer;
   #open: ReadonlyMap<string, Disposable> = new Map();
 
@@ -15,15 +20,14 @@ export class FurtherSockets implements ReloadPart {
 
   /** Opens them all or none. Errors as the server's `listenAlso`. */
   async start(files: readonly string[]): Promise<void> {
-    (await this.#change(files)).commit();
+    (await this.prepare(files)).commit();
   }
 
-  prepare({ grpc }: Parameters<ReloadPart["prepare"]>[0]): Promise<PreparedReload> {
-    return this.#change(grpc.also);
-  }
-
-  /** New ones answer before the commit already: that harms nobody, and nothing may fail afterwards. */
-  async #change(files: readonly string[]): Promise<PreparedReload> {
+  /**
+   * Opens those of `files` that are not open. They answer before the commit already: that harms nobody,
+   * and nothing may fail afterwards.
+   */
+  async prepare(files: readonly string[]): Promise<PreparedSockets> {
     const next = new Map<string, Disposable>();
     using opened = new DisposableStack();
     for (const file of files) {
