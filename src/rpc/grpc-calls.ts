@@ -72,6 +72,12 @@ export class ServedCall {
   decode(bytes: Buffer): unknown {
     this.requestBytes += bytes.length;
     this.#refuseTooManyFields(bytes);
+    const request = this.#decoded(bytes);
+    this.#method.refuseUnknown(request);
+    return request;
+  }
+
+  #decoded(bytes: Buffer): unknown {
     try {
       return this.#method.request.decode(bytes);
     } catch (error) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import type protobuf from "protobufjs";
 import { fault, type RuntimeFault } from "../base/errors.ts";
+import { invalid } from "../base/invalid-field.ts";
 import { type Codec, codec, type MessageName, rootOf } from "./codec.ts";
 import type { ServiceName } from "./service.ts";
+import { unknownEnumFinder } from "./unknown-enum.ts";
 
 /** One method of a service as the descriptors have it: enough to serve or call it over any transport. */
 export interface ServiceMethod {
@@ -12,6 +15,8 @@ export interface ServiceMethod {
   readonly kind: "unary" | "serverStream" | "bidi";
   readonly request: Codec<unknown, unknown>;
   readonly response: Codec<unknown, unknown>;
+  /** INVALID_ARGUMENT, naming the field, for a request with an enum's value that this version does not know. */
+  refuseUnknown(request: unknown): void;
 }
 
 const known = new Map<ServiceName, readonly ServiceMethod[]>();
@@ -41,8 +46,23 @@ function reflect(service: ServiceName): readonly ServiceMethod[] {
         kind: method.requestStream ? "bidi" : method.responseStream ? "serverStream" : "unary",
         request: anyCodec(request),
         response: anyCodec(response),
+        refuseUnknown: refusalFor(service, method.resolvedRequestType),
       };
     });
+}
+
+/** Of CRI's requests: kubelets may be newer than their node's runtime. Other handlers look for themselves. */
+function refusalFor(
+  service: ServiceName,
+  type: protobuf.Type | null,
+): ServiceMethod["refuseUnknown"] {
+  const find = type && service.startsWith("runtime.v1.") ? unknownEnumFinder(type) : undefined;
+  if (!find) return () => {};
+  return (request) => {
+    const found = find(request as Readonly<Record<string, unknown>>);
+    if (!found) return;
+    throw invalid(found.field, `${found.value} is no ${found.enumName} that this version knows`);
+  };
 }
 
 function anyCodec(fullName: string): Codec<unknown, unknown> {

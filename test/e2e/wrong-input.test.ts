@@ -59,7 +59,40 @@ const refused: readonly Case[] = [
     call: ({ cri }) =>
       cri.runPod({ portMappings: [{ protocol: 7, containerPort: 80, hostPort: 8080 }] }),
     code: "INVALID_ARGUMENT",
-    message: /port mapping 8080: no protocol "7"/,
+    message: /^config\.port_mappings\[0\]\.protocol: 7 is no Protocol that this version knows$/,
+  },
+  {
+    name: "CreateContainer with a propagation that a later CRI may have",
+    call: ({ cri, pod, shell }) =>
+      cri.createContainer(pod, shell, ["true"], {
+        mounts: [
+          { containerPath: "/a", hostPath: "/tmp" },
+          { containerPath: "/b", hostPath: "/tmp", propagation: 9 },
+        ],
+      }),
+    code: "INVALID_ARGUMENT",
+    message: /^config\.mounts\[1\]\.propagation: 9 is no MountPropagation/,
+  },
+  {
+    name: "CreateContainer with a stop signal that there is not",
+    call: ({ cri, pod, shell }) =>
+      cri.createContainer(pod, shell, ["true"], {
+        stopSignal: 1000 as unknown as "SIGNAL_SIGTERM",
+      }),
+    code: "INVALID_ARGUMENT",
+    message: /^config\.stop_signal: 1000 is no Signal/,
+  },
+  {
+    name: "ListContainers of a state that there is not",
+    call: ({ cri }) => cri.runtime.ListContainers({ filter: { state: { state: 12 } } }),
+    code: "INVALID_ARGUMENT",
+    message: /^filter\.state\.state: 12 is no ContainerState/,
+  },
+  {
+    name: "PodSandboxStats without an id, by which kubelets ask whether there are any",
+    call: ({ cri }) => cri.runtime.PodSandboxStats({}),
+    code: "INVALID_ARGUMENT",
+    message: /^sandbox id is empty$/,
   },
   {
     name: "RunPodSandbox with annotations of 3 MB",
