@@ -118,12 +118,6 @@ const rows: {
     resources: { unified: { "memory.high": "1000" } },
     out: { devices: denyAll, unified: { "memory.high": "1000" } },
   },
-  {
-    name: "unified on v1",
-    resources: { unified: { "memory.high": "1000" } },
-    changes: { host: { ...plainHost, cgroupVersion: 1 } },
-    out: { devices: denyAll },
-  },
 ];
 
 for (const { name, resources, changes, out } of rows) {
@@ -167,6 +161,17 @@ testRefusals([
     /no pages of 16GB/,
     { cri: hugetlb },
   ),
+  {
+    ...bad(
+      "a file of cgroup v2 on v1",
+      { unified: { "memory.high": "1000" } },
+      /unified: "memory\.high" is a file of cgroup v2/,
+      {
+        host: { ...plainHost, cgroupVersion: 1 as const },
+      },
+    ),
+    code: "FAILED_PRECONDITION" as const,
+  },
   bad("an oom score beyond 1000", { oomScoreAdj: 1001n }, /oom_score_adj: 1001 is outside/),
 ]);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { invalid } from "../../base/invalid-field.ts";
+import { invalid, unsupported } from "../../base/invalid-field.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { ociInteger } from "../../oci/encode-spec.ts";
 import type { OciCpu, OciLinuxResources, OciMemory } from "../../oci/spec.ts";
@@ -87,9 +87,10 @@ function unifiedOf(
       throw invalid(`${field}.unified`, `"${file}" is no name of a cgroup file`);
     }
   }
-  // The kubelet fills this (memory.oom.group, memory.high) by its own view of the host; runc refuses
-  // the whole container over it on cgroup v1.
-  return cgroupVersion === 2 ? Object.fromEntries(entries) : undefined;
+  if (cgroupVersion === 2) return Object.fromEntries(entries);
+  // Kubelets send none to such a host; whoever does believes in limits that would not hold.
+  const [file] = Object.keys(unified);
+  throw unsupported(`${field}.unified`, `"${file}" is a file of cgroup v2, and this host has v1`);
 }
 
 function notNegative(name: string, value: bigint): void {

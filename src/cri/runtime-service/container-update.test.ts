@@ -79,6 +79,11 @@ describe("UpdateContainerResources", () => {
       linux: { memoryLimitInBytes: 4095n },
       code: "FAILED_PRECONDITION",
     },
+    {
+      name: "a file of cgroup v2 on a host with v1",
+      linux: { unified: { "memory.high": "1000" } },
+      code: "FAILED_PRECONDITION",
+    },
   ];
   for (const { name, linux, code } of refused) {
     it(`refuses ${name}`, async () => {
