@@ -189,6 +189,7 @@ export class FakeTask implements RuntimeTask {
   readonly bundle: string;
   readonly shim: ShimFacts = { pid: 1, apiVersion: 3, address: "unix:///fake" };
   readonly #runtime: FakeRuntime;
+  readonly #isRestored: boolean;
   readonly #processes = new Map<string, FakeProcess>();
   /** The resources that it was told to take, in order. */
   readonly updates: unknown[] = [];
@@ -202,6 +203,7 @@ export class FakeTask implements RuntimeTask {
     this.namespace = namespace;
     this.id = id;
     this.sandboxId = options.sandboxId;
+    this.#isRestored = options.checkpointPath !== "";
     this.bundle = `/fake/${namespace}/${id}`;
     const spec = JSON.parse(Buffer.from(options.spec).toString()) as {
       process: { args: string[] };
@@ -213,8 +215,9 @@ export class FakeTask implements RuntimeTask {
     return this.#process("");
   }
 
+  /** As with shims: of a task that is restored there is no process before it starts. */
   get pid(): number {
-    return this.init.pid;
+    return this.#isRestored && this.init.status === "CREATED" ? 0 : this.init.pid;
   }
 
   async state(execId: string, { signal }: Cancellable): Promise<ProcessState> {
@@ -224,7 +227,7 @@ export class FakeTask implements RuntimeTask {
       id: this.id,
       execId,
       bundle: this.bundle,
-      pid: process.pid,
+      pid: execId === "" ? this.pid : process.pid,
       status: process.status,
       io: process.io,
       exitStatus: process.exit?.exitStatus ?? 0,

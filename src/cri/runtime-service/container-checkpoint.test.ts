@@ -133,6 +133,10 @@ describe("restoring", { skip }, () => {
     await world.call("StartContainer", { containerId });
     const image = world.client.runtime.lastCreate?.checkpointPath ?? "";
     assert.deepEqual(await readdir(image), ["inventory.img"]);
+    const { info } = await world.call("ContainerStatus", { containerId, verbose: true });
+    const { pid } = JSON.parse(info?.["info"] ?? "{}") as { pid: number };
+    assert.equal(pid, world.client.tasks.get(containerId)?.pid);
+    assert.notEqual(pid, 0);
     await world.call("RemoveContainer", { containerId });
     await assert.rejects(readdir(image), { code: "ENOENT" });
   });

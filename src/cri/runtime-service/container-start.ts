@@ -2,7 +2,7 @@
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
-import type { NewTaskOptions } from "../../client/ports.ts";
+import type { NewTaskOptions, Task } from "../../client/ports.ts";
 import {
   type WatchContainerNeeds,
   type Watched,
@@ -79,17 +79,36 @@ async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Pr
   const { task, exit } = await createTask(parts, op, record);
   const oom = await parts.oom.watch(record.cgroupsPath);
   op.undo("watch for OOM kills", async () => oom.forget());
-  const running = becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
-  await op.run("start", () =>
-    bothSettled(
-      () => task.start(op),
-      () => parts.containers.write(running),
-    ),
-  );
+  const running = await startTask(parts, op, record, task);
   parts.containers.show(running);
   op.keep();
   watchContainer(parts, id, { task, exit, oom });
   parts.events.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
+}
+
+/** Answers the record, which is stored beside the start. A restored task has no pid before that: then it is stored after it. */
+async function startTask(
+  { containers }: Pick<Needs, "containers">,
+  op: Operation,
+  record: ContainerRecord,
+  task: Task,
+): Promise<ContainerRecord> {
+  const running = (): ContainerRecord =>
+    becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
+  if (record.checkpoint !== undefined) {
+    await op.run("start", () => task.start(op));
+    const restored = running();
+    await containers.write(restored);
+    return restored;
+  }
+  const started = running();
+  await op.run("start", () =>
+    bothSettled(
+      () => task.start(op),
+      () => containers.write(started),
+    ),
+  );
+  return started;
 }
 
 async function createTask(parts: Needs, op: Operation, record: ContainerRecord): Promise<Watched> {

@@ -19,6 +19,22 @@ const maxBytes = maxCandidates * 8;
  * /proc/PID/task/TID/children.
  */
 export async function killStuckRuntime(shimPid: number, pidFile: string): Promise<boolean> {
+  return killRuntime(shimPid, (argv) => argv[argv.indexOf("--pid-file") + 1] === pidFile, true);
+}
+
+/**
+ * Kills the OCI runtime that a shim has started to dump a container. CRIU, which that has started, is left to itself: it
+ * sees that nobody waits for it any more.
+ */
+export async function killStuckDump(shimPid: number, id: string): Promise<boolean> {
+  return killRuntime(shimPid, (argv) => argv.includes("checkpoint") && argv.at(-1) === id, false);
+}
+
+async function killRuntime(
+  shimPid: number,
+  isWanted: (argv: readonly string[]) => boolean,
+  withChildren: boolean,
+): Promise<boolean> {
   const home = await readOrNothing(`/proc/${shimPid}/cgroup`);
   if (home === "") return false;
   for (const pid of await childrenOf(shimPid)) {
@@ -26,17 +42,14 @@ export async function killStuckRuntime(shimPid: number, pidFile: string): Promis
     // shim, and their memory, which a command line is, is left alone: a read of it can be made to hang.
     if ((await readOrNothing(`/proc/${pid}/cgroup`)) !== home) continue;
     const candidate = identify(pid);
-    if (candidate === undefined || !isRuntime(await argumentsOf(candidate), pidFile)) continue;
-    const started = (await childrenOf(pid)).map(identify).filter((child) => child !== undefined);
+    if (candidate === undefined || !isWanted(await argumentsOf(candidate))) continue;
+    const children = withChildren ? await childrenOf(pid) : [];
+    const started = children.map(identify).filter((child) => child !== undefined);
     killProcess(candidate, "SIGKILL");
     for (const child of started) killProcess(child, "SIGKILL");
     return true;
   }
   return false;
-}
-
-function isRuntime(argv: readonly string[], pidFile: string): boolean {
-  return argv[argv.indexOf("--pid-file") + 1] === pidFile;
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

@@ -17,8 +17,10 @@ import type { ProcessExit, ProcessState, RuntimeTask, TaskIo } from "../ports.ts
 import type { Shim } from "../shim/shim.ts";
 import { shimFault } from "../shim/shim-fault.ts";
 import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
+import { endDump } from "./end-dump.ts";
 import { ExitTable } from "./exit-table.ts";
 import { killPastShim, killSilentShim } from "./past-shim.ts";
+import { resumeTask } from "./resume-task.ts";
 import { longCallMs, ShimCalls } from "./shim-calls.ts";
 
 /** What a task needs besides its bundle and its shim. */
@@ -52,11 +54,10 @@ export class ShimTask implements RuntimeTask {
   readonly namespace: string;
   readonly id: string;
   readonly sandboxId: string;
-  readonly pid: number;
   readonly bundle: Bundle;
   readonly shim: Shim;
-  /** Init, told apart from a later process with its pid; undefined when it was gone already. */
-  readonly initProcess: ProcessIdentity | undefined;
+  #pid: number;
+  #initProcess: ProcessIdentity | undefined;
   readonly #surroundings: TaskSurroundings;
   readonly #calls: ShimCalls;
   /**
@@ -79,12 +80,22 @@ export class ShimTask implements RuntimeTask {
     this.sandboxId = parts.sandboxId;
     this.bundle = parts.bundle;
     this.shim = parts.shim;
-    this.pid = parts.pid;
-    this.initProcess = identify(parts.pid);
+    this.#pid = parts.pid;
+    this.#initProcess = identify(parts.pid);
     this.#surroundings = parts.surroundings;
     this.#calls = new ShimCalls(parts.shim, parts.bundle);
     this.#death.promise.catch(() => {}); // reported to those who wait
     this.#exits = new ExitTable((execId) => this.#waitForExit(execId));
+  }
+
+  /** Init's. 0 for a task that is restored from a checkpoint, until it has started: before there is no process. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** Init, told apart from a later process with its pid; undefined when it was gone already. */
+  get initProcess(): ProcessIdentity | undefined {
+    return this.#initProcess;
   }
 
   /** Init's exit as the shim told it; undefined while it runs. */
@@ -240,9 +251,12 @@ export class ShimTask implements RuntimeTask {
   }
 
   async resume(call: Cancellable): Promise<void> {
-    await this.#calls.ask(`cannot resume ${this.#calls.name("")}`, call, (api, o) =>
-      api.Resume({ id: this.id }, o),
-    );
+    const ask = async (): Promise<void> => {
+      await this.#calls.ask(`cannot resume ${this.#calls.name("")}`, call, (api, o) =>
+        api.Resume({ id: this.id }, o),
+      );
+    };
+    await resumeTask(this, ask, call);
   }
 
   async pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]> {
@@ -266,6 +280,8 @@ export class ShimTask implements RuntimeTask {
         longCallMs,
       );
     } catch (error) {
+      // Nobody waits for it any more, or its runtime was killed: CRIU must not go on with it.
+      if (this.shim.isOpen) await endDump(this);
       throw await criuFault(toFault(error), this.bundle);
     }
   }
@@ -378,6 +394,10 @@ export class ShimTask implements RuntimeTask {
         (api, options) => api.Start({ id: this.id, execId }, options),
         longCallMs, // of a restore
       );
+      if (execId === "" && this.#pid === 0) {
+        this.#pid = pid;
+        this.#initProcess = identify(pid);
+      }
       return pid;
     } catch (error) {
       if (execId !== "") throw error;
