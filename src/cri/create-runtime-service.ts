@@ -29,6 +29,7 @@ import { execSync } from "./runtime-service/exec-sync.ts";
 import { reopenContainerLog } from "./runtime-service/log-reopen.ts";
 import { portForward } from "./runtime-service/port-forward.ts";
 import { runtimeConfig, updateRuntimeConfig } from "./runtime-service/runtime-config.ts";
+import { checkpointPod } from "./runtime-service/sandbox-checkpoint.ts";
 import { listPodSandbox, streamPodSandboxes } from "./runtime-service/sandbox-list.ts";
 import {
   listMetricDescriptors,
@@ -36,6 +37,7 @@ import {
   streamPodSandboxMetrics,
 } from "./runtime-service/sandbox-metrics.ts";
 import { removePodSandbox } from "./runtime-service/sandbox-remove.ts";
+import { restorePod } from "./runtime-service/sandbox-restore.ts";
 import { runPodSandbox } from "./runtime-service/sandbox-run.ts";
 import {
   listPodSandboxStats,
@@ -126,6 +128,8 @@ function verbs(parts: CriParts): ServiceImpl<"runtime.v1.RuntimeService"> {
     ListPodSandbox: listPodSandbox(parts),
     StreamPodSandboxes: streamPodSandboxes(parts),
     UpdatePodSandboxResources: updatePodSandboxResources(parts),
+    CheckpointPod: checkpointPod(parts),
+    RestorePod: restorePod(parts),
     PodSandboxStats: podSandboxStats(parts),
     ListPodSandboxStats: listPodSandboxStats(parts),
     StreamPodSandboxStats: streamPodSandboxStats(parts),

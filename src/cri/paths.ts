@@ -49,6 +49,16 @@ export class CriPaths {
     return path.join(this.container(containerId), "restore");
   }
 
+  /** Folder of the notes on pods that stand still for a checkpoint. */
+  get checkpoints(): string {
+    return path.join(this.#durable, "checkpoints");
+  }
+
+  /** Folder where checkpoints of pods are unpacked. */
+  get restores(): string {
+    return path.join(this.#durable, "restores");
+  }
+
   /** Where a sandbox's image volumes are mounted: below its volatile folder, which is unmounted whole. */
   imageVolumes(sandboxId: string): string {
     const [, volatile] = this.sandbox(sandboxId);

@@ -48,6 +48,12 @@ export function validContainerConfig(config: ContainerConfig | null): ValidConta
   return { ...config, metadata, image };
 }
 
+/** Of CheckpointPod and RestorePod: Berth knows no options, and cri-api has those refused that a runtime does not know. */
+export function refuseOptions(options: Readonly<Record<string, string>>): void {
+  const [name] = Object.keys(options);
+  if (name !== undefined) throw fault("INVALID_ARGUMENT", `option "${name}" is not known`);
+}
+
 function required(field: string): Error {
   return fault("INVALID_ARGUMENT", `${field} is required`);
 }

@@ -2240,9 +2240,9 @@ export interface CheckpointContainerResponseInit {
 
 export interface CheckpointPodRequest {
   podSandboxId: string;
-  /** Absolute path of the archive to write. */
+  /** Absolute path of an empty folder of the caller's: nothing is written outside it. */
   outputPath: string;
-  /** Which of the pod's containers; all that run when empty. */
+  /** Which of the pod's containers: one at least, each once, and all of them running. */
   containerIds: string[];
   /** The daemon's own; an unknown key is refused. */
   options: Record<string, string>;
@@ -2264,13 +2264,13 @@ export interface CheckpointPodResponseInit {
 }
 
 export interface RestorePodRequest {
-  /** Absolute path of the archive. */
+  /** Absolute path of the folder that CheckpointPod has written to. */
   checkpointPath: string;
   /** Of the new pod; its metadata must be free, as for RunPodSandbox. */
   config: PodSandboxConfig | null;
   runtimeHandler: string;
   options: Record<string, string>;
-  /** In place of the archive's own, matched by name; absent keeps the archive's. */
+  /** One for each container of the checkpoint, matched by name. What they say of the process must be what it was. */
   containerConfigs: ContainerConfig[];
 }
 

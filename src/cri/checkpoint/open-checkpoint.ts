@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { lstat, mkdir } from "node:fs/promises";
+import { lstat, mkdir, rename } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
 import { unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
-import type { Image } from "../../images/ports.ts";
+import type { Image, Images } from "../../images/ports.ts";
 import { LayeredTree } from "../../oci/rootfs/layered-tree.ts";
 import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
@@ -14,10 +14,14 @@ import { type CheckpointConfig, checkpointFiles } from "./checkpoint-files.ts";
 export type CheckpointSourceNeeds = Pick<CriParts, "config" | "images" | "snapshotter">;
 export type OpenCheckpointNeeds = Pick<CriParts, "images" | "snapshotter" | "specs">;
 
-/** Where a container to be restored comes from: an archive on this node, or an image that holds one. */
+/**
+ * Where a container to be restored comes from: an archive on this node, an image that holds one, or the folder that RestorePod
+ * has unpacked and found to be of that image.
+ */
 export type CheckpointSource =
   | { readonly kind: "archive"; readonly file: string }
-  | { readonly kind: "image"; readonly image: Image };
+  | { readonly kind: "image"; readonly image: Image }
+  | { readonly kind: "unpacked"; readonly folder: string; readonly image: Image };
 
 /** A checkpoint's files in a folder of the new container's own, and the image they belong to. */
 export interface OpenCheckpoint {
@@ -72,6 +76,7 @@ export async function openCheckpoint(
   folder: string,
   call: Cancellable,
 ): Promise<OpenCheckpoint> {
+  if (source.kind === "unpacked") return takeOver(images, source, folder, call);
   if (source.kind === "archive") await unpackArchive(source.file, folder, call);
   else {
     const layers = snapshotter.directories(criNamespace, source.image.chainId);
@@ -88,6 +93,24 @@ export async function openCheckpoint(
     return { folder, image };
   }
   throw fault("NOT_FOUND", `image "${names[0] ?? ""}" of the checkpoint is not on this node`);
+}
+
+async function takeOver(
+  images: Pick<Images, "unpack">,
+  source: Extract<CheckpointSource, { kind: "unpacked" }>,
+  folder: string,
+  call: Cancellable,
+): Promise<OpenCheckpoint> {
+  const { image } = source;
+  await readImageNames(source.folder); // that it is one
+  const layer = await lstat(checkpointFiles(source.folder).rootfsDiff).catch(() => undefined);
+  if (!layer?.isFile()) {
+    throw fault("INVALID_ARGUMENT", "the archive has no writable layer of a container");
+  }
+  await mkdir(path.dirname(folder), { recursive: true, mode: 0o700 });
+  await rename(source.folder, folder);
+  await images.unpack(image, call);
+  return { folder, image };
 }
 
 type ImageNames = Pick<CheckpointConfig, "rootfsImage" | "rootfsImageRef" | "rootfsImageName">;

@@ -4,10 +4,11 @@ import { deadline } from "../../base/deadline.ts";
 import type { CriParts } from "../parts.ts";
 import type { NamedRecord } from "../store/record-store.ts";
 import { type LeftoverNeeds, removeLeftovers } from "./leftovers.ts";
+import { type RecoverCheckpointsNeeds, recoverCheckpoints } from "./recover-checkpoints.ts";
 import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
 import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
 
-type Needs = RecoverContainerNeeds & RecoverSandboxNeeds & LeftoverNeeds;
+type Needs = RecoverContainerNeeds & RecoverSandboxNeeds & RecoverCheckpointsNeeds & LeftoverNeeds;
 
 const recordMs = 10_000;
 
@@ -75,6 +76,7 @@ export async function recoverAll(parts: Needs, call: Cancellable): Promise<Recov
         ),
       ),
   );
+  await recoverCheckpoints(parts);
   const leftovers = await removeLeftovers(parts, call);
   await removeOrphanLogs(parts);
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from "node:util";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { kindLabel } from "../../client/kind-label.ts";
 import type { Container } from "../../client/ports.ts";
@@ -28,16 +29,18 @@ import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { newObjectId } from "../store/record-store.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
-import { containerName, validContainerConfig } from "../validate.ts";
+import { containerName, type ValidContainerConfig, validContainerConfig } from "../validate.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = CheckpointSourceNeeds &
+export type CreateContainerNeeds = CheckpointSourceNeeds &
   OpenCheckpointNeeds &
   HandlerNeeds &
   ReadyNeeds &
   NewSpecNeeds &
   Pick<CriParts, "client" | "containers" | "events" | "images" | "layerArchives"> &
   Pick<CriParts, "liveContainers" | "operations" | "paths" | "remover" | "review" | "snapshotter">;
+
+type Needs = CreateContainerNeeds;
 
 /** The kubelet gives CreateContainer two minutes. */
 const attemptMs = 120_000;
@@ -46,32 +49,45 @@ const attemptMs = 120_000;
 export function createContainer(parts: Needs): Verb<"CreateContainer"> {
   return async ({ podSandboxId, ...given }, call) => {
     const config = validContainerConfig(given.config);
-    const sandbox = readySandbox(parts, podSandboxId);
-    const name = containerName(config.metadata, sandbox.config.metadata);
-    const wanted = { sandboxId: sandbox.id, config };
-    const finished = finishedContainer(parts, name, wanted);
-    if (finished) return { containerId: finished.id };
-    const checkpoint = await checkpointSource(parts, config.image.image, call);
-    const image = parts.images.find(config.image.image);
-    if (!image && !checkpoint) {
-      throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
-    }
-    const handler = podHandler(parts, sandbox.record);
-    const id = newObjectId();
-    const request = { id, name, config, sandbox, image, handler, checkpoint };
-    const containerId = await parts.operations.perform(
-      {
-        rpc: "CreateContainer",
-        object: name,
-        joins: { request: wanted },
-        limit: { ms: attemptMs, what: `creating container "${name}"` },
-        facts: { container: id },
-      },
-      call,
-      (op) => make(parts, op, request),
-    );
-    return { containerId };
+    return { containerId: await makeContainer(parts, { podSandboxId, config }, call) };
   };
+}
+
+/** The same for RestorePod, which says what checkpoint the container comes from: then the image's name tells of none. */
+export async function makeContainer(
+  parts: Needs,
+  given: {
+    readonly podSandboxId: string;
+    readonly config: ValidContainerConfig;
+    readonly checkpoint?: CheckpointSource;
+  },
+  call: Cancellable,
+): Promise<string> {
+  const { config, podSandboxId } = given;
+  const sandbox = readySandbox(parts, podSandboxId);
+  const name = containerName(config.metadata, sandbox.config.metadata);
+  const wanted = { sandboxId: sandbox.id, config };
+  const finished = finishedContainer(parts, name, wanted);
+  if (finished) return finished.id;
+  const checkpoint = given.checkpoint ?? (await checkpointSource(parts, config.image.image, call));
+  const image = parts.images.find(config.image.image);
+  if (!image && !checkpoint) {
+    throw fault("NOT_FOUND", `image "${config.image.image}" is not present on this node`);
+  }
+  const handler = podHandler(parts, sandbox.record);
+  const id = newObjectId();
+  const request = { id, name, config, sandbox, image, handler, checkpoint };
+  return parts.operations.perform(
+    {
+      rpc: "CreateContainer",
+      object: name,
+      joins: { request: wanted },
+      limit: { ms: attemptMs, what: `creating container "${name}"` },
+      facts: { container: id },
+    },
+    call,
+    (op) => make(parts, op, request),
+  );
 }
 
 /** What two requests of one name must agree in. */

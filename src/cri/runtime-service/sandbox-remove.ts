@@ -13,7 +13,8 @@ import { containersOf } from "../store/container-record.ts";
 import { purgeContainer } from "../task/purge-task.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = TakeDownNeeds & RemoveNeeds;
+export type RemovePodSandboxNeeds = TakeDownNeeds & RemoveNeeds;
+type Needs = RemovePodSandboxNeeds;
 
 const removeMs = 120_000;
 /** After so many failures to take its network down a sandbox goes all the same. */

@@ -32,11 +32,13 @@ import { purgeContainer } from "../task/purge-task.ts";
 import { sandboxName, validSandboxConfig } from "../validate.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = WatchSandboxNeeds &
+export type RunPodSandboxNeeds = WatchSandboxNeeds &
   HandlerNeeds &
   RemoveFilesNeeds &
   Pick<CriParts, "client" | "config" | "features" | "hostFacts" | "hostMounts" | "netns"> &
   Pick<CriParts, "network" | "operations" | "paths" | "pauseRootfs" | "review" | "specs">;
+
+type Needs = RunPodSandboxNeeds;
 
 /** The kubelet gives RunPodSandbox four minutes. */
 const attemptMs = 240_000;

@@ -2,8 +2,6 @@
 
 /** Methods of the protos that are not built yet and answer UNIMPLEMENTED. Who builds the last one deletes this file. */
 export const toCome: ReadonlySet<string> = new Set([
-  "CheckpointPod",
-  "RestorePod",
   "PullSecurityProfile",
   "ListSecurityProfiles",
   "RemoveSecurityProfile",
