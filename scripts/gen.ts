@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes src/gen from proto/: two descriptors (JSON in a module), of CRI and of all the rest, and the types: a file for
+// Writes src/gen from proto/: three descriptors (JSON in a module), of CRI, of NRI and of all the rest, and the types: a file for
 // each service with what belongs to it, and one that names all messages and services of a descriptor.
 // `npm run gen` writes, `npm run gen -- --check` only compares and exits 1 when they differ.
 //
@@ -13,12 +13,18 @@ const projectRoot = path.resolve(import.meta.dirname, "..");
 const protoRoot = path.join(projectRoot, "proto");
 const trees = [
   { name: "cri", label: "Cri", holds: (file: string) => file.startsWith("cri/") },
-  { name: "containerd", label: "Containerd", holds: (file: string) => !file.startsWith("cri/") },
+  { name: "nri", label: "Nri", holds: (file: string) => file.startsWith("nri/") },
+  {
+    name: "containerd",
+    label: "Containerd",
+    holds: (file: string) => !/^(?:cri|nri)\//.test(file),
+  },
 ] as const;
 
 /** Which file of src/gen has the types of which packages, where that is not the service's own name. */
 const files: readonly (readonly [file: string, prefixes: readonly string[]])[] = [
   ["cri", ["runtime.v1."]],
+  ["nri", ["nri.pkg.api.v1alpha1."]],
   ["tasks", ["containerd.services.tasks.", "containerd.v1.types."]],
   ["shim", ["containerd.task.", "containerd.runtime.", "containerd.runc.", "runtimeoptions."]],
   ["events", ["containerd.events.", "containerd.services.events."]],
@@ -108,10 +114,16 @@ function membersOf(root: protobuf.Root): Members {
   const types = new Map<string, Named[]>();
   const messages: protobuf.Type[] = [];
   const services: protobuf.Service[] = [];
+  const inFields = new Set<unknown>();
+  walk(root, (node) => {
+    if (node instanceof protobuf.Type)
+      node.fieldsArray.forEach((field) => inFields.add(field.resolvedType));
+  });
   walk(root, (node) => {
     if (node instanceof protobuf.Service) services.push(node);
     if (node instanceof protobuf.Type) messages.push(node);
     if (!(node instanceof protobuf.Enum || node instanceof protobuf.Type)) return;
+    if (node instanceof protobuf.Enum && !inFields.has(node)) return; // its numbers are map keys or bits, of no type
     const file = fileOf(node);
     types.set(file, [...(types.get(file) ?? []), node]);
   });

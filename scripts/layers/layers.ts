@@ -173,6 +173,12 @@ export const layers: readonly Layer[] = [
     may: ["rpc"],
   },
   {
+    folder: "nri",
+    holds:
+      "the Node Resource Interface: several ttrpc connections on one socket (nothing more yet)",
+    may: ["rpc", "ttrpc"],
+  },
+  {
     folder: "ttrpc",
     holds: "the shims' protocol: frames, client, server",
     may: ["rpc"],

@@ -5,11 +5,13 @@ import { descriptor as containerdDescriptor } from "../gen/containerd-descriptor
 import type { ContainerdMessages } from "../gen/containerd-index.gen.ts";
 import { descriptor as criDescriptor } from "../gen/cri-descriptor.gen.js";
 import type { CriMessages } from "../gen/cri-index.gen.ts";
+import { descriptor as nriDescriptor } from "../gen/nri-descriptor.gen.js";
+import type { NriMessages } from "../gen/nri-index.gen.ts";
 import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import { countFields } from "./field-count.ts";
 
-/** Every message of both trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
-export type Messages = ContainerdMessages & CriMessages;
+/** Every message of all trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
+export type Messages = ContainerdMessages & CriMessages & NriMessages;
 export type MessageName = keyof Messages & string;
 
 /** Bytes ↔ plain objects for one message type. */
@@ -34,6 +36,7 @@ const reading = {
 } as unknown as protobuf.IConversionOptions;
 
 let criRoot: protobuf.Root | undefined;
+let nriRoot: protobuf.Root | undefined;
 let containerdRoot: protobuf.Root | undefined;
 /** Twice what the longest of ours has. */
 const longestName = 256;
@@ -42,6 +45,7 @@ const codecs = new Map<string, Codec<unknown, unknown>>();
 /** The reflected tree that holds `fullName`; used to enumerate services and their methods. */
 export function rootOf(fullName: string): protobuf.Root {
   if (fullName.startsWith("runtime.v1.")) return (criRoot ??= loadRoot(criDescriptor));
+  if (fullName.startsWith("nri.pkg.api.v1alpha1.")) return (nriRoot ??= loadRoot(nriDescriptor));
   return (containerdRoot ??= loadRoot(containerdDescriptor));
 }
 

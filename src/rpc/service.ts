@@ -2,9 +2,10 @@
 
 import type { ContainerdServices } from "../gen/containerd-index.gen.ts";
 import type { CriServices } from "../gen/cri-index.gen.ts";
+import type { NriServices } from "../gen/nri-index.gen.ts";
 
-/** Every service of both trees by full name. */
-export type Services = ContainerdServices & CriServices;
+/** Every service of all trees by full name. */
+export type Services = ContainerdServices & CriServices & NriServices;
 export type ServiceName = keyof Services & string;
 
 /** A method of a service. */

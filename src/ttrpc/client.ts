@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { startTimer } from "../base/timers.ts";
@@ -25,6 +26,9 @@ export interface TtrpcCall {
   readonly metadata?: readonly (readonly [key: string, value: string])[] | undefined;
 }
 
+/** A unix socket, or one of several streams on it. */
+export type Connection = Duplex & { unref?(): unknown };
+
 interface PendingCall {
   readonly name: string;
   resolve(payload: Buffer): void;
@@ -32,7 +36,7 @@ interface PendingCall {
 }
 
 /**
- * One ttrpc connection over a unix socket: unary calls, any number at once, answered in any order.
+ * One ttrpc connection over a stream of bytes: unary calls, any number at once, answered in any order.
  *
  * The protocol has no cancel frame: aborting a call gives up the wait, while the server works on
  * (only `timeoutMs` reaches it). When the connection closes, every pending and later call fails with
@@ -41,13 +45,13 @@ interface PendingCall {
 export class TtrpcClient implements Disposable {
   /** Settles, never rejects, when the connection is gone, for whatever reason. */
   readonly closed: Promise<void>;
-  readonly #socket: Socket;
+  readonly #socket: Connection;
   readonly #reader = new FrameReader();
   readonly #pending = new Map<number, PendingCall>();
   #nextStreamId = 1;
   #failure: RuntimeFault | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Connection) {
     this.#socket = socket;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
@@ -90,7 +94,7 @@ export class TtrpcClient implements Disposable {
 
   /** Keeps the process alive or not while nothing but this connection is open. */
   unref(): void {
-    this.#socket.unref();
+    this.#socket.unref?.();
   }
 
   /** Makes one unary call; the answer is the method's encoded response. */
