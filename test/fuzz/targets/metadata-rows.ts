@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { contentTable } from "../../../src/content/blob-record.ts";
+import { noRuntimeFeatures } from "../../../src/cri/oci-spec/runtime-features.ts";
 import { containerRecordCodec } from "../../../src/cri/store/container-record.ts";
 import { sandboxRecordCodec } from "../../../src/cri/store/sandbox-record.ts";
 import { imagesTable } from "../../../src/images/image-records.ts";
@@ -71,7 +72,7 @@ const rows: readonly { readonly table: string; readonly value: unknown }[] = [
         raw: { a: {} },
       },
       state: { kind: "ready", pid: 5 },
-      handler: { name: "runc", config: {}, features: {} },
+      handler: { name: "runc", config: {}, features: noRuntimeFeatures },
     },
   },
   {

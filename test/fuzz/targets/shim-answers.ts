@@ -180,7 +180,9 @@ function checkFeatures(text: string): void {
   }
   if (typeof json !== "object" || json === null) return;
   const features = parseRuntimeFeatures(text, "6.1.0");
-  for (const value of Object.values(features)) assert.equal(typeof value, "boolean");
+  const { mountOptions, ...others } = features;
+  for (const option of mountOptions) assert.match(option, /^r?no[a-z]+$/);
+  for (const value of Object.values(others)) assert.equal(typeof value, "boolean");
   const old = parseRuntimeFeatures(text, "5.10.0");
   assert.deepEqual(
     [old.recursiveReadOnlyMounts, old.idmapMounts, old.userNamespaces],
