@@ -9,6 +9,7 @@ import { globSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { vmStep } from "../test/vm/host/vm-step.ts";
+import { CoverageRun, describeCoverage } from "./test/coverage.ts";
 import { leftSince, type MachineState, machineState } from "./test/machine-state.ts";
 import { nodeTestStep } from "./test/node-test-step.ts";
 import { staticSteps } from "./test/static-steps.ts";
@@ -38,6 +39,9 @@ const before: MachineState = groups.has("leaks")
   ? await machineState()
   : { own: new Set(), others: new Set() };
 for (const thing of before.own) process.stdout.write(`is here before the tests: ${thing}\n`);
+/** Of the tests that run the code in their own process and its threads and children; the others start daemons. */
+const covering = ["unit", "integration"];
+using coverage = new CoverageRun(path.resolve(import.meta.dirname, "../build"));
 const steps: readonly Step[] = [
   ...staticSteps,
   nodeTestStep({
@@ -54,7 +58,7 @@ const steps: readonly Step[] = [
     ],
     concurrency: 2,
     timeoutMs: 60_000,
-    coverage: true,
+    coverage,
   }),
   nodeTestStep({
     name: "integration tests",
@@ -62,6 +66,7 @@ const steps: readonly Step[] = [
     globs: ["test/integration/**/*.test.ts"],
     concurrency: 2,
     timeoutMs: 300_000,
+    coverage,
   }),
   nodeTestStep({
     name: "e2e tests",
@@ -92,6 +97,9 @@ for (const step of steps.filter(({ group }) => groups.has(group))) {
   process.stdout.write(`${verdict(counts)} ${step.name} (${seconds.toFixed(1)} s)\n`);
 }
 
+const covered = covering.filter((group) => groups.has(group));
+if (covered.length > 0) tellCoverage();
+
 const total = rows.reduce((sum, { counts }) => add(sum, counts), none);
 const bad = rows.filter(({ counts }) => counts.failed > 0);
 process.stdout.write("\n");
@@ -114,6 +122,17 @@ async function run(step: Step): Promise<Counts> {
       `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
     return { ...none, failed: 1 };
+  }
+}
+
+/** Coverage that cannot be measured is told, and fails nothing. */
+function tellCoverage(): void {
+  const root = path.resolve(import.meta.dirname, "..");
+  process.stdout.write(`\ncoverage of the ${covered.join(" and ")} tests\n`);
+  try {
+    process.stdout.write(describeCoverage(coverage.measure(root)));
+  } catch (error) {
+    process.stdout.write(`    it could not be measured: ${String(error)}\n`);
   }
 }
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
-import { describeCoverage, SourceLines } from "./coverage.ts";
+import { pathToFileURL } from "node:url";
+import { scratch } from "../../test/support/scratch.ts";
+import { CoverageRun, describeCoverage, SourceLines } from "./coverage.ts";
 
 const text = `// comment
 import { a } from "./a.ts";
@@ -58,7 +63,32 @@ test("coverage is told in one line, and one for each file below 80 %", () => {
   ];
   assert.equal(
     describeCoverage(files),
-    "    coverage: 75 % of the 20 lines of src/; 1 of 3 files are below 80 %\n" +
+    "    75 % of the 20 lines of src/; 1 of 3 files are below 80 %\n" +
       "     70 % src/bad.ts (10 lines)\n",
   );
+});
+
+test("coverage is collected of what is started meanwhile, also in a second round", async () => {
+  await using root = await scratch();
+  const source = path.join(root.path, "src/one.ts");
+  mkdirSync(path.dirname(source));
+  writeFileSync(source, text.replace(/^import.*$/m, ""));
+  const callThere = (name: string): void => {
+    const script = `import(${JSON.stringify(pathToFileURL(source).href)}).then((m) => m.${name}())`;
+    assert.equal(spawnSync(process.execPath, ["-e", script]).status, 0);
+  };
+  const before = process.env["NODE_V8_COVERAGE"];
+  using run = new CoverageRun(path.join(root.path, "build"));
+  const covered = () => run.measure(root.path).map((file) => file.covered);
+  callThere("one");
+  assert.deepEqual(covered(), [0]);
+  for (const [name, lines] of [
+    ["one", 3],
+    ["two", 4],
+  ] as const) {
+    using _collecting = run.collect();
+    callThere(name);
+    assert.deepEqual(covered(), [lines]);
+  }
+  assert.equal(process.env["NODE_V8_COVERAGE"], before);
 });

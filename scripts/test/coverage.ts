@@ -31,16 +31,26 @@ interface V8Script {
   readonly functions: readonly V8Function[];
 }
 
-/** What is started until it is disposed of writes its coverage to a folder, which goes then. */
+/** What is started while it collects writes its coverage to a folder, which goes when it is disposed of. */
 export class CoverageRun implements Disposable {
   readonly #folder: string;
-  readonly #before = process.env["NODE_V8_COVERAGE"];
 
   /** `build` is made when missing. */
   constructor(build: string) {
     mkdirSync(build, { recursive: true });
     this.#folder = mkdtempSync(path.join(build, "coverage-"));
+  }
+
+  /** Until what it answers is disposed of. */
+  collect(): Disposable {
+    const before = process.env["NODE_V8_COVERAGE"];
     process.env["NODE_V8_COVERAGE"] = this.#folder;
+    return {
+      [Symbol.dispose]: () => {
+        if (before === undefined) delete process.env["NODE_V8_COVERAGE"];
+        else process.env["NODE_V8_COVERAGE"] = before;
+      },
+    };
   }
 
   /** Of every file of `src` below `root` that is no test. */
@@ -63,8 +73,6 @@ export class CoverageRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#before === undefined) delete process.env["NODE_V8_COVERAGE"];
-    else process.env["NODE_V8_COVERAGE"] = this.#before;
     removeFolderSync(this.#folder);
   }
 }
@@ -78,7 +86,7 @@ export function describeCoverage(all: readonly FileCoverage[]): string {
     .toSorted((a, b) => a.covered / a.lines - b.covered / b.lines);
   const rows = low.map((one) => `    ${percent(one)} ${one.file} (${one.lines} lines)\n`);
   const total = percent({ lines, covered }).trim();
-  return `    coverage: ${total} of the ${lines} lines of src/; ${low.length} of ${all.length} files are below ${wanted * 100} %\n${rows.join("")}`;
+  return `    ${total} of the ${lines} lines of src/; ${low.length} of ${all.length} files are below ${wanted * 100} %\n${rows.join("")}`;
 }
 
 function percent({ covered, lines }: Pick<FileCoverage, "covered" | "lines">): string {

@@ -2,7 +2,7 @@
 import { existsSync, globSync } from "node:fs";
 import path from "node:path";
 import { run } from "node:test";
-import { CoverageRun, describeCoverage } from "./coverage.ts";
+import type { CoverageRun } from "./coverage.ts";
 import { isUsualLack } from "./may-lack.ts";
 import { type Counts, none, type Step } from "./step.ts";
 
@@ -18,28 +18,22 @@ export interface NodeTestOptions {
   readonly concurrency: number;
   /** For one test. */
   readonly timeoutMs: number;
-  /** Tells at the end which lines of src/ have been run. */
-  readonly coverage?: boolean;
+  /** Gets what lines of src/ have been run. */
+  readonly coverage?: CoverageRun;
   /** Tells each test as it ends: for runs so slow that somebody watches. */
   readonly tellEach?: boolean;
 }
 
 /** Runs test files with node:test, a process each; tells one line a file, and all about a failure. */
 export function nodeTestStep(options: NodeTestOptions): Step {
-  const run = options.coverage === true ? runCovered : runFiles;
-  return { name: options.name, group: options.group, run: () => run(options) };
-}
-
-/** Coverage that cannot be measured is told, and fails nothing. */
-async function runCovered(options: NodeTestOptions): Promise<Counts> {
-  using coverage = new CoverageRun(path.join(root, "build"));
-  const counts = await runFiles(options);
-  try {
-    process.stdout.write(describeCoverage(coverage.measure(root)));
-  } catch (error) {
-    process.stdout.write(`    coverage could not be measured: ${String(error)}\n`);
-  }
-  return counts;
+  return {
+    name: options.name,
+    group: options.group,
+    run: async () => {
+      using _collecting = options.coverage?.collect();
+      return await runFiles(options);
+    },
+  };
 }
 
 async function runFiles(options: NodeTestOptions): Promise<Counts> {
