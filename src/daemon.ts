@@ -2,7 +2,7 @@
 import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory/memory-budget.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
-import { tellSlowWork } from "./base/slow-work.ts";
+import { logSlowWork } from "./base/slow-work.ts";
 import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config, LogConfig, StartConfig } from "./config/config.ts";
@@ -51,13 +51,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   {
     const { root, state } = config;
     const fields = () => ({ root, state });
-    using _slow = tellSlowWork({ log, fields, message: "root and state do not answer yet" });
+    using _slow = logSlowWork({ log, fields, message: "root and state do not answer yet" });
     await makePrivate(config, log);
   }
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
   const memory = new MemoryBudget();
-  tellLimit(memory, log);
+  logLimit(memory, log);
   const registry = new PluginRegistry(log);
   const live = new LiveConfig(config);
   const reloads = new ReloadHistory(config);
@@ -135,7 +135,7 @@ function serverFor(
 }
 
 /** Of a cgroup's limit the operator shall see what was made. */
-function tellLimit(memory: MemoryBudget, log: Logger): void {
+function logLimit(memory: MemoryBudget, log: Logger): void {
   const { cgroup, limitBytes, heapLimitBytes } = memory.facts();
   if (cgroup !== "") log.info({ cgroup, limitBytes, heapLimitBytes }, "memory is limited");
 }
@@ -173,7 +173,7 @@ async function recoverPods(
   signal: AbortSignal,
 ): Promise<void> {
   const message = "pods are not recovered yet";
-  using _slow = tellSlowWork({ log, fields: () => ({}), message });
+  using _slow = logSlowWork({ log, fields: () => ({}), message });
   const summary = await registry.get(cri.runtime).recover({ signal });
   log.info({ ...summary }, "pods recovered");
 }

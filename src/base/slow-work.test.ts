@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { type Logger, silentLogger } from "./logger.ts";
-import { tellSlowWork } from "./slow-work.ts";
+import { logSlowWork } from "./slow-work.ts";
 
 test("slow work is told of after 5 s, then ever more rarely, with what it waits for, until it is done", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -10,7 +10,7 @@ test("slow work is told of after 5 s, then ever more rarely, with what it waits 
     const told: unknown[] = [];
     const log: Logger = { ...silentLogger, warn: ({ at }, message) => told.push([at, message]) };
     let at = "";
-    const work = tellSlowWork({ log, fields: () => ({ at }), message: "not done yet" });
+    const work = logSlowWork({ log, fields: () => ({ at }), message: "not done yet" });
     const pass = (seconds: number, where: string): void => {
       at = where;
       mock.timers.tick(seconds * 1000);

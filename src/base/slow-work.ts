@@ -14,7 +14,7 @@ export interface SlowWork {
 }
 
 /** Warns when work is not done after 5 s, and again each time it has taken twice as long, until disposed. */
-export function tellSlowWork({ log, fields, message, afterMs = firstMs }: SlowWork): Disposable {
+export function logSlowWork({ log, fields, message, afterMs = firstMs }: SlowWork): Disposable {
   const since = performance.now();
   let timer: OneTimer;
   const wait = (ms: number): void => {

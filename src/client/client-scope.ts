@@ -6,7 +6,7 @@ import type { CallOptions, ServiceClient } from "../rpc/service.ts";
 export interface ClientServices {
   readonly containers: ServiceClient<"containerd.services.containers.v1.Containers">;
   readonly tasks: ServiceClient<"containerd.services.tasks.v1.Tasks">;
-  /** Where a container's own snapshot becomes its task's root; needed only for such containers. */
+  /** Needed for containers whose own snapshot becomes the task's root. */
   readonly snapshots?: ServiceClient<"containerd.services.snapshots.v1.Snapshots">;
 }
 

@@ -101,13 +101,13 @@ export interface Process {
    */
   closeStdin(call: Cancellable): Promise<void>;
   resize(width: number, height: number, call: Cancellable): Promise<void>;
-  /** Removes the process; FAILED_PRECONDITION while it runs. Answers its exit. Disposes its io. */
+  /** Removes the process and disposes its io; FAILED_PRECONDITION while it runs. Answers how it exited. */
   delete(call: Cancellable): Promise<ExitStatus>;
 }
 
 export interface Task extends Process {
   exec(execId: string, spec: unknown, io: IoCreator, call: Cancellable): Promise<Process>;
-  /** A handle of an exec that another client may have made, without its io; nothing is asked. */
+  /** A handle of an exec that another client may have made, without its io; makes no call. */
   execHandle(execId: string): Process;
   pids(call: Cancellable): Promise<readonly TaskTypesProcessInfo[]>;
   pause(call: Cancellable): Promise<void>;

@@ -18,14 +18,14 @@ const states: Readonly<Record<TaskTypesStatus, ProcessStatus["state"]>> = {
 /** Exit code of a process whose exit could not be learnt. */
 const unknownExit = 255;
 
-/** What is known of a process as its client is made. */
+/** What is known of a process when its handle is made. */
 export interface ProcessFacts {
   readonly containerId: string;
   /** "" for a task's init. */
   readonly execId: string;
   /** 0 until it is started. */
   readonly pid: number;
-  /** Undefined where nobody here has its streams. */
+  /** Undefined where its streams are not ours. */
   readonly io: ProcessIo | undefined;
 }
 
@@ -120,7 +120,7 @@ export class RemoteProcess implements Process {
       : services.tasks.DeleteProcess(this.#key(), on(call));
   }
 
-  /** One connection keeps its order: when this answers, the wait sent before it has arrived. */
+  /** A connection keeps the order of requests: when this one is answered, the wait sent before it has arrived. */
   async #roundTrip(call: Cancellable): Promise<void> {
     try {
       await this.status(call);

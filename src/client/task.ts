@@ -9,7 +9,7 @@ import type { ClientScope } from "./client-scope.ts";
 import type { IoCreator, Process, ProcessIo, Task } from "./ports.ts";
 import { RemoteProcess } from "./process.ts";
 
-/** What shims expect around OCI JSON. */
+/** Shims expect this prefix before the type name of OCI JSON. */
 const ociTypePrefix = "types.containerd.io/opencontainers/runtime-spec/1/";
 
 export class RemoteTask extends RemoteProcess implements Task {

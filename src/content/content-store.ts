@@ -12,7 +12,7 @@ import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels } from "./content-writer.ts";
 import { hexOf } from "./digest.ts";
 import {
-  dropUntoldIngests,
+  dropHalfMadeIngests,
   ingestDir,
   listIngests,
   type OpenIngest,
@@ -52,7 +52,7 @@ class FileContentStore implements ContentStore {
   readonly #log: Logger;
   /** Refs with a writer. */
   readonly #writing = new Map<string, Writing>();
-  /** Digests that are being published, with how many do so: their files must not be unlinked. */
+  /** Digests that are being published, and by how many: their files must not be unlinked. */
   readonly #publishing = new Map<Digest, number>();
 
   constructor({ root, metadata, log }: ContentStoreOptions) {
@@ -77,7 +77,7 @@ class FileContentStore implements ContentStore {
     for (const name of files) {
       if (!claimed.has(name)) await this.#removeStray(path.join(this.#blobs, name));
     }
-    await dropUntoldIngests(this.#root);
+    await dropHalfMadeIngests(this.#root);
   }
 
   async #removeStray(file: string): Promise<void> {

@@ -55,7 +55,7 @@ export class IngestWriter implements ContentWriter {
     };
   }
 
-  /** Copies: chunks of a byte, which whoever sends them may choose, are not to be an object each. */
+  /** Copies the chunk: the sender decides how small chunks are, and each must not become an object of its own. */
   async write(chunk: Uint8Array, { signal }: Cancellable): Promise<void> {
     signal.throwIfAborted();
     this.#assertOpen();
@@ -113,7 +113,7 @@ export class IngestWriter implements ContentWriter {
     if (this.#closed) return;
     try {
       await this.#flush();
-      // The kernel's own figure is some milliseconds old, which would be before the write began.
+      // The kernel's own time is some milliseconds old, and could be before the write began.
       const updatedAtSeconds = Number(this.#updatedAtNanos) / 1e9;
       await this.#ingest.handle.utimes(updatedAtSeconds, updatedAtSeconds);
     } finally {

@@ -12,7 +12,7 @@ import type { Digest, IngestStatus } from "./ports.ts";
 
 const maxFactsBytes = 1024 * 1024;
 
-/** What an ingest's folder says about itself, beside the bytes. */
+/** What is stored about an ingest, beside its bytes. */
 interface IngestFile {
   readonly namespace: string;
   readonly ref: string;
@@ -21,7 +21,7 @@ interface IngestFile {
   readonly startedAt: string;
 }
 
-/** An unfinished write on disk: `<dir>/data` holds the bytes, `<dir>/ingest.json` the facts. */
+/** An unfinished write on disk: `<dir>/data` holds the bytes, `<dir>/ingest.json` what is known about them. */
 export interface OpenIngest {
   readonly dir: string;
   readonly ref: string;
@@ -87,23 +87,23 @@ export async function openIngest(
 }
 
 /**
- * At the start, before anything is written: folders without facts, left by a daemon that was killed as it
- * made them. Nobody can go on with one.
+ * At the start, before anything is written: removes folders without ingest.json, left by a daemon that was killed as
+ * it made them. Nobody can resume one.
  */
-export async function dropUntoldIngests(root: string): Promise<void> {
+export async function dropHalfMadeIngests(root: string): Promise<void> {
   const base = path.join(root, "ingest");
   for (const name of await readdir(base)) {
     const dir = path.join(base, name);
     // An ingest that cannot be read fails no start; the next start may be able to read it.
-    const isTold = await readIngestFile(dir).then(
+    const isComplete = await readIngestFile(dir).then(
       (facts) => facts !== undefined,
       () => true,
     );
-    if (!isTold) await rm(dir, { recursive: true, force: true }).catch(() => {});
+    if (!isComplete) await rm(dir, { recursive: true, force: true }).catch(() => {});
   }
 }
 
-/** Every ingest of a namespace, from disk. Folders without facts are left out. */
+/** Every ingest of a namespace, from disk. Folders without ingest.json are left out. */
 export async function listIngests(root: string, namespace: string): Promise<IngestStatus[]> {
   const base = path.join(root, "ingest");
   const found: IngestStatus[] = [];
@@ -139,7 +139,7 @@ async function readIngestFile(dir: string): Promise<IngestFile | undefined> {
     BigInt(facts.totalBytes);
     return facts;
   } catch (error) {
-    // Half-made by a crash: no different from absent, since nothing of it was ever shown.
+    // Half-made by a crash. It counts as absent, since nothing of it was ever shown.
     if (errnoOf(error) === undefined) return undefined; // no JSON, no facts, no plain file
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) return undefined;
     throw error;

@@ -2,8 +2,8 @@
 import type { ContentStore, ContentWriter } from "./ports.ts";
 
 /**
- * Writes under a ref that is the caller's own and is never used again: what does not come to its commit goes
- * at once, since nobody would go on with it. `write` commits.
+ * Writes under a ref that is the caller's own and is never used again: an ingest that is not committed goes at once,
+ * since nobody would resume it. `write` commits.
  */
 export async function writeOnce<T>(
   content: ContentStore,
@@ -15,7 +15,7 @@ export async function writeOnce<T>(
     await using writer = await content.writer(namespace, ref, options);
     return await write(writer);
   } catch (error) {
-    // What stays goes at the next start; what counts is why it was not written.
+    // An ingest that stays goes at the next start; what the caller needs is why it was not written.
     await content.abort(namespace, ref).catch(() => {});
     throw error;
   }

@@ -22,8 +22,8 @@ export interface ApplyRequest {
 }
 
 /**
- * Puts a layer's files onto mounts. A writable layer of an overlay is filled directly, with overlayfs'
- * own marks for deletions, and so is the folder of a bind mount; only other mounts are mounted for it.
+ * Puts a layer's files onto mounts. The writable layer of an overlay is filled directly, with overlayfs' own marks
+ * for deletions, and so is the folder of a bind mount. Only other mounts have to be mounted.
  */
 export async function applyLayer(
   request: ApplyRequest,
@@ -39,7 +39,7 @@ export async function applyLayer(
 interface Place extends AsyncDisposable {
   readonly root: string;
   readonly whiteouts: Whiteouts;
-  /** Top first; what implied folders look like. */
+  /** Top first; folders that the layer only implies are made to look as in these. */
   readonly lowers: readonly string[];
 }
 

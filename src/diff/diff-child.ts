@@ -10,9 +10,9 @@ import { Sha256 } from "../content/digest.ts";
 import { changeArchive } from "./change-archive.ts";
 import type { DiffAnswer, DiffTask } from "./make-diff.ts";
 
-// The program that packs the difference of two trees. It is a process of its own because it walks
-// trees that a container may be changing: inside the chroot no link leads out of them. Its argument
-// is a DiffTask, its output signs of life and then, on the last line, a DiffAnswer. The exit code fails first.
+// The program that packs the difference of two trees. It is a process of its own because it walks trees that a
+// container may be changing: inside the chroot no link leads out of them. Its argument is a DiffTask. Its output is
+// progress and then, on the last line, a DiffAnswer; an exit code other than 0 counts before that.
 
 const maxMessageChars = 1000;
 

@@ -15,15 +15,15 @@ export interface LayerArchivesOptions extends MappedMountOptions {
   readonly snapshotter: Snapshotter;
   /** Of the snapshots. */
   readonly namespace: string;
-  /** What the view of the parent bears while a layer is packed, so that one left by a crash is known. */
+  /** Labels of the view of the parent that is there while a layer is packed: they show what a crash has left. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Writable layers as archives, by the key of their snapshot. */
+/** Packs and unpacks writable layers, each named by the key of its snapshot. */
 export interface LayerArchives {
-  /** Writes what was changed of the parent to a file. */
+  /** Writes what differs from the parent to a file. */
   pack(key: string, file: string, call: Cancellable): Promise<void>;
-  /** Puts such a file's content into a layer that nobody writes. */
+  /** Puts such a file's content into a layer that no process writes to. */
   unpack(key: string, file: string, call: Cancellable): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import type { RemovesTrees } from "../trees/ports.ts";
 /** A folder for mount points and temporary files. Disposing unmounts and removes all of it. */
 export interface ScratchMounts extends AsyncDisposable {
   readonly folder: string;
-  /** Mounts the mounts on a folder of that name, files with the owners they have on the disk, and answers its path. */
+  /** Mounts these on a folder of that name, with owners of files as on the disk, and answers its path. */
   mount(name: string, mounts: readonly TypesMount[]): Promise<string>;
 }
 

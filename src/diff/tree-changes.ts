@@ -31,18 +31,18 @@ const compareBytes = 1024 * 1024;
  */
 export function* treeChanges(trees: Trees): Generator<Change> {
   const { upper } = trees;
-  const told = new Set<string>([""]);
+  const listed = new Set<string>([""]);
   for (const change of changesBelow(trees, "")) {
     const parents = change.at.split("/").slice(1, -1);
     let at = "";
     for (const part of parents) {
       at += `/${part}`;
-      if (told.has(at)) continue;
-      told.add(at);
+      if (listed.has(at)) continue;
+      listed.add(at);
       yield { kind: "present", at, stat: lookAt(`${upper}${at}`) };
     }
-    if (change.kind === "present" && told.has(change.at)) continue;
-    told.add(change.at);
+    if (change.kind === "present" && listed.has(change.at)) continue;
+    listed.add(change.at);
     yield change;
   }
 }
@@ -79,7 +79,7 @@ function hasChanged([from, before]: Looked, [to, after]: Looked, step: () => voi
   if (!sameAttributes(from, to)) return true;
   if (after.isDirectory()) return false;
   if (before.size !== after.size || before.mtimeNs !== after.mtimeNs) return true;
-  // A time without nanoseconds comes from an archive, and two of those may well be the same.
+  // A time without nanoseconds comes from an archive, where two different files may well have the same.
   return after.mtimeNs % 1_000_000_000n === 0n && !sameContent(from, to, step);
 }
 

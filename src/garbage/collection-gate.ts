@@ -30,8 +30,8 @@ export class CollectionGate {
   }
 
   /**
-   * Runs a collection if nobody holds, after one that runs already; false when it was left for later. Rejects with
-   * the signal's reason when that fires before its turn.
+   * Runs a collection once one that runs already has ended. False, and nothing has run, when somebody holds the gate
+   * then. Rejects with the signal's reason when that fires before its turn.
    */
   async collect(work: () => Promise<void>, { signal }: Cancellable): Promise<boolean> {
     while (this.#collecting) await unlessAborted(this.#collecting, signal);

@@ -28,11 +28,11 @@ export interface CollectorOptions {
 const settleMs = 100;
 /** How long until it is tried again after a call has held it off. */
 const retryMs = 2_000;
-/** The daemon has more urgent things to do when it starts. */
+/** From the daemon's start, when more urgent work is done, to the first collection. */
 const startMs = 10_000;
 const longestMs = 10 * 60_000;
 
-/** The collector over the daemon's stores. Disposing it ends the one that runs. */
+/** The collector over the daemon's stores. Disposing it ends the collection that runs. */
 export class Collector implements GarbageCollector, AsyncDisposable {
   readonly #stores: GarbageStores;
   readonly #blobs: RecordTable<ContentInfo>;
@@ -105,7 +105,7 @@ export class Collector implements GarbageCollector, AsyncDisposable {
     this.#armForExpiry(namespace);
   }
 
-  /** An expired lease is noticed without anybody deleting something. */
+  /** Schedules a collection for when the next lease expires: no deletion would bring one about. */
   #armForExpiry(namespace: string): void {
     const ends = this.#stores.leases.list(namespace).map(expiryOf);
     const next = Math.min(...ends.filter((end) => end !== undefined));

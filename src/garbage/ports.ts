@@ -20,7 +20,7 @@ export interface GarbageCollector {
     namespace: string,
     options: { readonly patienceMs?: number } & Cancellable,
   ): Promise<boolean>;
-  /** Collects soon; what is asked for in a row is done once. */
+  /** Collects soon; several requests in a row make one collection. */
   schedule(namespace: string): void;
   /** Collects every namespace that has blobs, somewhat later: call it once at start. */
   scheduleAll(): void;

@@ -24,7 +24,7 @@ export async function sweep(
   call: Cancellable,
 ): Promise<Swept> {
   const swept: Swept = { blobs: 0, snapshots: 0, ingests: 0, leases: 0 };
-  // What is doomed is settled before anything is awaited: what comes later has not been looked at.
+  // What goes is listed before the first wait: what comes later was not there when marks were made.
   const blobs = stores.content
     .list(namespace)
     .filter(({ digest }) => !marks.has({ type: "content", id: digest }));

@@ -44,7 +44,7 @@ export interface ImagesOptions {
   readonly registry: RegistryConfig;
   readonly platform: Platform;
   readonly log: Logger;
-  /** Images that are part of the daemon, such as the sandbox image. */
+  /** Images that come with the daemon, such as the sandbox image. */
   readonly builtin?: readonly BuiltinImage[];
   /** Shutdown: ends pulls that run. */
   readonly signal?: AbortSignal;
@@ -54,9 +54,9 @@ export interface ImagesOptions {
 export interface ImageLibrary extends Images {
   /** containerd's view: names and targets. After changing them, call `refreshAll`. */
   readonly records: ImageRecords;
-  /** Makes CRI's view of a record whose content or snapshots are there; false when they are not. */
+  /** Makes CRI's view of a record whose content and snapshots are there; false when they are not. */
   refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
-  /** Call when others have changed records or made layers: shows what has become whole since. */
+  /** Call when others have changed records or made layers: shows the images that have become complete. */
   refreshAll(call: Cancellable): Promise<void>;
   /** The config document as the image has it, in JSON, for inspection; undefined for a built-in image. */
   inspect(image: Image, call: Cancellable): Promise<string | undefined>;
@@ -66,7 +66,7 @@ export interface ImageLibrary extends Images {
 
 /** Of images at the start. */
 const readAtOnce = 4;
-/** How long the start waits for them. */
+/** How long the start waits for images to be read. */
 const startReadingMs = 10_000;
 /** For reading all images, and for a collection that somebody waits for. */
 const collectMs = 600_000;
@@ -84,9 +84,9 @@ class StoredImages implements ImageLibrary {
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
   readonly #documents = new DocumentReader();
-  /** Where compressed archives are unpacked. */
+  /** Folder where compressed archives are inflated. */
   readonly #archives: string;
-  /** Targets of records that lead to no image. */
+  /** Targets of records that turned out to be no images. */
   readonly #unreadable = new Set<Digest>();
   readonly #pins: PullPins;
   readonly #pulls: PullFlights<Image>;
@@ -110,7 +110,7 @@ class StoredImages implements ImageLibrary {
       this.#options.log.warn({ err, folder: this.#archives }, "archives left behind");
     });
     await this.#unpacker.recover();
-    // What one image is like must not keep the daemon from serving: the rest is read meanwhile.
+    // A single image must not keep the daemon from serving: the rest is read in the background.
     if (await settlesWithin(this.#readAll(), startReadingMs)) return;
     this.#options.log.warn({}, "images are still being read, some are not listed yet");
   }
@@ -161,7 +161,7 @@ class StoredImages implements ImageLibrary {
       try {
         await this.refresh(record, call);
       } catch (err) {
-        // Such bytes will be no image at the next look either.
+        // The same bytes will be no image the next time either.
         if (isFault(err, "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED")) {
           this.#unreadable.add(record.target.digest);
         }
@@ -194,7 +194,7 @@ class StoredImages implements ImageLibrary {
     }
     if (this.#unpacker.has(image.chainId)) return;
     const known = this.#catalog.treeOf(image.id);
-    // An extraction takes as long as the image's maker likes: collections go on beside it.
+    // An extraction may take as long as the image's author likes: what it needs is pinned, and collections go on.
     using _pins = await this.#pins.keep(known ? this.#thingsOf(known) : [], call);
     const tree = this.#catalog.treeOf(image.id);
     if (!tree) throw fault("NOT_FOUND", `image "${image.id}" was removed meanwhile`);
@@ -212,7 +212,7 @@ class StoredImages implements ImageLibrary {
     const known = this.find(reference);
     if (known && this.#catalog.isBuiltin(known)) return known;
     const parsed = parseReference(reference);
-    // Whoever brings other credentials must not profit from another's pull.
+    // Callers with other credentials must not share a pull.
     const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
     return this.#pulls.join(key, (call, progress) => this.#pullOnce(parsed, auth, progress, call), {
       signal,
@@ -256,7 +256,7 @@ class StoredImages implements ImageLibrary {
     }
     await this.records.remove(this.#catalog.namesOf(reference));
     this.#catalog.changed();
-    await dropIdleDownloads(this.#options); // who removes an image wants its space
+    await dropIdleDownloads(this.#options); // a client that removes an image wants its space
     using limit = timeLimit(collectMs);
     await this.collectGarbage(limit);
   }
@@ -294,7 +294,7 @@ class StoredImages implements ImageLibrary {
     call: Cancellable,
   ): Promise<Image> {
     const { config, registry, content, namespace, log } = this.#options;
-    if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
+    if (auth) readCredentials(auth); // broken credentials are refused, whichever host they are for
     const startedAt = performance.now();
     using pins = new DisposableStack();
     const keepThem = this.#keeping(pins, call);
@@ -349,14 +349,14 @@ class StoredImages implements ImageLibrary {
     return image;
   }
 
-  /** Keeps from collections what is brought in, until `pins` are disposed. */
+  /** Keeps what is brought in from collections until `pins` are disposed. */
   #keeping(pins: DisposableStack, call: Cancellable): Keep {
     return async (...kept) => {
       pins.use(await this.#pins.keep(kept, call));
     };
   }
 
-  /** What an image's blobs and layers are to the collector. */
+  /** An image's blobs and layers as the collector names them. */
   #thingsOf(tree: ImageTree): Resource[] {
     const { name } = this.#options.snapshotter;
     return [
@@ -393,7 +393,7 @@ class StoredImages implements ImageLibrary {
 
 type Keep = (...kept: readonly Resource[]) => Promise<void>;
 
-/** What zlib says of an archive that is none. */
+/** Whether zlib reports a broken archive. */
 function isBroken(error: unknown): error is Error {
   return /^Z(STD_error)?_/.test(errnoOf(error) ?? "");
 }

@@ -8,7 +8,7 @@ import type { ImageTree } from "./image-tree.ts";
 import type { Image } from "./ports.ts";
 import { canonicalName, parseReference } from "./reference.ts";
 
-/** An image that is part of the daemon: never pulled, never removed. */
+/** An image that comes with the daemon: never pulled, never removed. */
 export interface BuiltinImage {
   readonly name: string;
   /** Digest of what it consists of; it stands for the config's digest. */
@@ -31,13 +31,13 @@ export class ImageCatalog {
     this.#builtin = builtin.map(builtinImage);
   }
 
-  /** What the target of some records turned out to be. */
+  /** Remembers which image the target of some records is. */
   learn(tree: ImageTree): void {
     this.#trees.set(tree.target.digest, tree);
     this.changed();
   }
 
-  /** True when it is known what the record leads to. */
+  /** True when the image of the record is known. */
   knows({ target }: ImageRecord): boolean {
     return this.#trees.has(target.digest);
   }
@@ -62,12 +62,12 @@ export class ImageCatalog {
     return byPrefix([...this.#builtin, ...images.values()], reference);
   }
 
-  /** The record that a reference names, whatever state its image is in. */
+  /** The record that a reference names, whatever is known of its image. */
   #recordOf(reference: string): ImageRecord | undefined {
     return this.#records.get(canonicalOf(reference) ?? reference);
   }
 
-  /** All names that lead to the image, or to what the reference names when that is no whole image. */
+  /** All names that lead to the image; or to what the reference names, where that is no complete image. */
   namesOf(reference: string): readonly string[] {
     const image = this.find(reference);
     if (!image) {
@@ -84,7 +84,7 @@ export class ImageCatalog {
     return this.#builtin.includes(image);
   }
 
-  /** What the present records lead to; trees that nothing leads to are forgotten. */
+  /** The images that records lead to; those that no record leads to any more are forgotten. */
   trees(): readonly ImageTree[] {
     const used = new Set(this.#records.list().map(({ target }) => target.digest));
     for (const digest of this.#trees.keys()) {
@@ -93,7 +93,7 @@ export class ImageCatalog {
     return [...this.#trees.values()];
   }
 
-  /** What the image consists of. */
+  /** The blobs and layers of an image. */
   treeOf(id: Digest): ImageTree | undefined {
     return [...this.#trees.values()].find((tree) => tree.id === id);
   }
@@ -132,7 +132,7 @@ export class ImageCatalog {
   }
 }
 
-/** By this label on any of its names an administrator keeps an image from the kubelet's collection. */
+/** A name with this label keeps its image from the kubelet's collection. */
 const pinnedLabel = "io.cri-containerd.pinned";
 
 function toImage(tree: ImageTree, records: readonly ImageRecord[]): Image {

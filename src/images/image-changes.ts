@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Notifies whoever keeps a view of a namespace's images when a client has changed them. */
+/** Notifies those who keep a view of a namespace's images when a client has changed them. */
 export class ImageChanges {
   readonly #listeners = new Map<string, Set<() => Promise<void>>>();
 
-  /** Disposing ends it. A listener must not throw. */
+  /** Calls the listener, which must not throw, until disposed. */
   listen(namespace: string, onChange: () => Promise<void>): Disposable {
     const listeners = this.#listeners.get(namespace) ?? new Set();
     this.#listeners.set(namespace, listeners.add(onChange));

@@ -12,11 +12,11 @@ export interface ImageSource {
   /** A small document's bytes, unchecked. */
   document(descriptor: Descriptor, call: Cancellable): Promise<Buffer>;
   /**
-   * Brings a blob into the content store, verified. What is there already must be what this source would
-   * give as well: another's image on this node is no reason to get its layers.
+   * Brings a blob into the content store, verified. A blob that is there already counts only if this source would
+   * give it too: having somebody else's image on the node gives no right to its layers.
    */
   fetch(descriptor: Descriptor, call: Cancellable): Promise<void>;
-  /** False for a blob in the content store of which this source has not shown that it gives it too. */
+  /** Whether this source is known to give a blob that is in the content store. */
   gives(blob: ContentInfo): boolean;
   /** What a blob of this source is labelled with, beside the labels that it has. */
   labels(known: Labels | undefined): Labels;
@@ -24,14 +24,14 @@ export interface ImageSource {
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** Marks what images brought in. */
+/** Marks what was brought in for images. */
 export const ownedLabel = "io.berth.image";
 export const owned: Labels = { [ownedLabel]: "true" };
 
-/** containerd's label of a layer's blob: the digest of its plain archive, once somebody has seen it. */
+/** containerd's label of a layer's blob: the digest of its plain archive, set when that is known. */
 export const plainDigestLabel = "containerd.io/uncompressed";
 
-/** Manifests, indexes and configs are read into memory; this much of one, and no more. */
+/** The longest manifest, index or config that is read: they are read into memory. */
 export const maxDocumentBytes = ourShares().documentBytes;
 
 /** The content store, and whose view of it. */
@@ -64,7 +64,7 @@ export async function obtainDocument(
   return bytes;
 }
 
-/** Puts bytes at hand into the content store, or labels what is there. */
+/** Puts bytes from memory into the content store, or labels the blob that is there. */
 export async function storeBytes(
   { content, namespace }: NamespaceContent,
   bytes: Buffer,
@@ -98,7 +98,10 @@ export async function label(
   await content.setLabels(namespace, digest, { ...known, ...wanted });
 }
 
-/** RESOURCE_EXHAUSTED beyond what a document may have, FAILED_PRECONDITION for another size than said. */
+/**
+ * RESOURCE_EXHAUSTED for a document that is too long, FAILED_PRECONDITION for one of another size than its descriptor
+ * says.
+ */
 function assertSize({ digest, size }: Descriptor, bytes: number): void {
   if (bytes > maxDocumentBytes || size > maxDocumentBytes) {
     throw fault(

@@ -19,7 +19,7 @@ export interface ImageTree {
   readonly id: Digest;
   /** One for each layer, base first. */
   readonly chainIds: readonly Digest[];
-  /** Every blob on the way, layers included. */
+  /** Every blob of it, layers included. */
   readonly blobs: readonly Digest[];
   /** Bytes of manifest, config and layers as they are stored and sent. */
   readonly sizeBytes: bigint;
@@ -36,7 +36,7 @@ export interface TreeReading {
 }
 
 const maxDepth = 4;
-/** Of an index, in a message. */
+/** How many of an index's platforms a message lists. */
 const shownPlatforms = 20;
 
 /**

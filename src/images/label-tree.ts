@@ -12,10 +12,9 @@ export interface LabelTreeOptions {
 }
 
 /**
- * Writes containerd's reference labels onto an image's documents: the index names its manifest, the
- * manifest its config and layers, the config its topmost layer's snapshot. With them anybody who
- * collects garbage sees what belongs to the image. And onto layers what they hold, which unpacking has
- * shown.
+ * Writes containerd's reference labels onto an image's documents: the index refers to its manifest, the manifest to
+ * its config and layers, the config to its topmost layer's snapshot. With them every garbage collector sees what
+ * belongs to the image. Layers are labelled with the digest of their plain archive, which unpacking has shown.
  */
 export async function labelTree(
   { namespace, content, snapshotter }: LabelTreeOptions,

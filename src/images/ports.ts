@@ -50,8 +50,8 @@ export interface Images {
   find(reference: string): Image | undefined;
   list(): readonly Image[];
   /**
-   * Unpacks what a client has brought in without unpacking it; at once when the layers are there.
-   * Call before an image's snapshot is used. FAILED_PRECONDITION for an image that is built in: it has none.
+   * Unpacks an image that a client has brought in without unpacking it; done at once when the layers are there. Call
+   * before an image's snapshot is used. FAILED_PRECONDITION for an image that is built in: it has none.
    */
   unpack(image: Image, call: Cancellable): Promise<void>;
   /** Pulls and unpacks. Single-flight per reference; NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, … name host and reference. */
@@ -61,8 +61,8 @@ export interface Images {
   /** Removes every name of the image that the reference leads to; no error when absent. */
   remove(reference: string, call: Cancellable): Promise<void>;
   /**
-   * Nothing that ran on this chain's snapshot uses it any more, for one user of it. When its image was removed
-   * before, its layers go soon.
+   * One user of this chain's snapshot has ended. When its image was removed before, and nothing else uses the layers,
+   * they go soon.
    */
   released(chainId: string): void;
   /** Bytes and inodes of the snapshotter's file system that images take, and its mount point. */

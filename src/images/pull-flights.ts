@@ -12,8 +12,8 @@ interface Lane {
 }
 
 /**
- * Callers that want the same share one attempt, as long as it gets on: whoever joins one that stands
- * still leaves it to those who began it, and makes an attempt of its own, which later callers join.
+ * Callers that want the same share one attempt while it makes progress. Who would join one that stands still makes an
+ * attempt of its own instead, which later callers join; the old one is left to those who began it.
  */
 export class PullFlights<T> {
   readonly #flights: SingleFlight<T>;

@@ -4,7 +4,7 @@ import type { GarbageCollector } from "../garbage/ports.ts";
 import type { Resource } from "../metadata/leases.ts";
 
 /**
- * What pulls and loads under way have found or will make, as roots for the collector: so collections go on while one
+ * What pulls and loads under way have found or will make, as roots for the collector. So collections go on while one
  * waits for its registry or reads its archive, however long that takes.
  */
 export class PullPins {
@@ -19,8 +19,8 @@ export class PullPins {
   }
 
   /**
-   * Keeps these, there or not yet, until disposed. Call it before looking for them: a collection that runs
-   * has settled what goes, so it is waited for.
+   * Keeps these resources, there or not yet, until disposed. Call it before looking for them. It waits for a
+   * collection that runs, which has decided already what goes.
    */
   async keep(resources: readonly Resource[], call: Cancellable): Promise<Disposable> {
     using _hold = await this.#garbage.hold(this.#namespace, call);

@@ -51,8 +51,8 @@ export function repositoryName({ domain, repository }: Reference): string {
 }
 
 /**
- * The name that image records use. A reference with tag and digest means the digest alone: the tag
- * may have moved on since.
+ * The name that image records use. A reference with tag and digest means the digest alone: the tag may point
+ * elsewhere by now.
  */
 export function canonicalName(reference: Reference): string {
   const name = repositoryName(reference);

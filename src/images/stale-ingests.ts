@@ -14,18 +14,17 @@ export interface StaleIngests {
 const hourNanos = 3600n * nanosPerSecond;
 /** A kubelet tries again every five minutes at the least. */
 const idleNanos = hourNanos;
-/** As downloads call them (registry/download.ts). One with a suffix is of a pull that did not wait for another. */
+/** Names of downloads (registry/download.ts). One with a suffix belonged to a pull that did not wait for another. */
 const download = /^layer-(?<digest>sha256:[0-9a-f]{64})(?<suffix>-.+)?$/;
 
 /**
- * Drops unfinished writes that nobody will go on with. Call it at start, before anything is pulled:
+ * Drops unfinished writes that nobody will resume. Call it at start, before anything is pulled:
  *
  * - imports and documents, and downloads with a suffix, whose refs are never used again;
  * - downloads of a blob that is there;
- * - downloads without a byte, which a kill leaves that comes before the first MiB or after the last: to begin
- *   anew costs a pull nothing;
- * - downloads that have waited for a day. Younger ones are what a kubelet that tries again goes on with, also after
- *   a night without power; for a large image they may be hours of a slow line.
+ * - downloads without a byte, as after a kill before the first MiB or after the last: they save a pull nothing;
+ * - downloads that have waited for a day. A kubelet that tries again resumes younger ones, also after a night without
+ *   power; for a large image they may be hours of a slow line.
  *
  * Never rejects: what cannot be listed or removed is left to the next start.
  */
@@ -36,7 +35,7 @@ export async function dropStaleIngests(parts: StaleIngests): Promise<void> {
   );
 }
 
-/** Drops downloads that have waited for an hour. Call it when somebody wants space. Never rejects. */
+/** Drops downloads that have waited for an hour. Call it when space is wanted. Never rejects. */
 export async function dropIdleDownloads(parts: StaleIngests): Promise<void> {
   await dropThose(parts, (ingest) => isDownload(ingest) && idleFor(ingest) > idleNanos);
 }

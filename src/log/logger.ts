@@ -6,7 +6,7 @@ import type { Logger } from "../base/logger.ts";
 import type { LogConfig } from "../config/config.ts";
 import { standardError } from "./standard-error.ts";
 
-/** Fields that may hold secrets or a user's data, at any depth that we log. */
+/** Fields that may hold secrets or a user's data, at every depth that is logged. */
 const secrets = [
   "env",
   "envs",
@@ -17,12 +17,12 @@ const secrets = [
   "annotations",
 ];
 
-/** Of one text in a line: refused calls quote what a client sent, which may be megabytes. */
+/** Of one text in a line: the errors of refused calls quote what a client sent, which may be megabytes. */
 const maxTextLength = 8 * 1024;
 
 export interface DaemonLog {
   readonly log: Logger;
-  /** Holds for every child that exists, too. */
+  /** Also for children that exist already. */
   setLevel(this: void, level: LogConfig["level"]): void;
 }
 
@@ -109,7 +109,7 @@ function short<T extends object>(fields: T): T {
   return isLong ? (shortened(fields, 1) as T) : fields;
 }
 
-/** Long texts cut, also in what is below, so many levels deep. */
+/** Cuts long texts, also those of nested values, up to a certain depth. */
 function shortened(value: unknown, depth = 0): unknown {
   if (typeof value === "string") {
     if (value.length <= maxTextLength) return value;

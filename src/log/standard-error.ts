@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type DestinationStream, pino } from "pino";
 
-/** What waits for a reader that stands still. */
+/** How much may wait for a reader that has stopped reading. */
 const maxWaitingBytes = 4 * 1024 * 1024;
 
 /**
- * Standard error as a log's destination. A thread of the pool writes, so that a journal that stands still (its disk is
- * full, or hangs) holds up no call; what is more than a few megabytes is dropped then, and how many lines
- * that were is logged afterwards. The process's end writes what is left.
+ * Standard error as a log's destination. A thread of the pool writes, so that no call waits for a journal that hangs,
+ * or whose disk is full. When more than a few megabytes wait, lines are dropped, and their number is logged
+ * afterwards. What is left is written when the process ends.
  */
 export function standardError(): DestinationStream {
   const out = pino.destination({ dest: 2, sync: false, maxLength: maxWaitingBytes });

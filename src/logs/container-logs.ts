@@ -20,7 +20,7 @@ import { PumpedLog } from "./pumped-log.ts";
 export interface ContainerLogsOptions {
   /** Root of the FIFO folders, on a file system that forgets at a reboot. Made when missing. */
   readonly folder: string;
-  /** Longer lines are split; ≤ 0 for no limit. Looked at for each log that is opened, and holds for its life. */
+  /** Longer lines are split; ≤ 0 for no limit. Read when a log is opened, and valid for all its life. */
   readonly maxLineBytes: number;
   readonly log: Logger;
   /** Program that holds FIFOs open while the daemon is away, see FifoHolders; "" for none. */
@@ -69,7 +69,7 @@ export class WorkerContainerLogs implements ContainerLogs {
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {
     await this.#hanging.refuse(options.logPath);
     signal.throwIfAborted();
-    // Synchronous, so that removeOrphans never meets a folder whose log is not known yet.
+    // Synchronous, so that removeOrphans never sees a folder whose log is not known yet.
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const folder = mkdtempSync(path.join(this.#folder, folderPrefix(options.containerId)));
     const config = ioConfig(folder, options);
@@ -246,12 +246,12 @@ export class WorkerContainerLogs implements ContainerLogs {
   }
 
   async #ask(key: string, request: LogRequest): Promise<void> {
-    // Its FIFOs are with a worker that will do nothing more, or with none.
+    // The FIFOs are with a worker that does nothing more, or with none.
     if (this.#hanging.hasLog(key)) this.#hanging.refuseLog(request);
     else await this.#link.request(request);
   }
 
-  /** The logs on a disk that hangs wait for it; all others go on. */
+  /** Leaves the logs on a disk that hangs to wait for it; all others go on with another worker. */
   async #giveUp(work: BusyWith): Promise<void> {
     if (this.#isGivingUp) return; // reported again while the mounts are looked up
     this.#isGivingUp = true;

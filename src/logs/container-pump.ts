@@ -11,9 +11,9 @@ export interface PumpParts {
   readonly maxLineBytes: number;
   readonly clock: LogClock;
   readonly output: OutputBuffer;
-  /** Does what may wait for a disk. */
+  /** Runs work that may wait for a disk. */
   readonly busy: (work: () => void) => void;
-  /** Where a stream's unfinished line is now. */
+  /** Tells in which memory a stream's unfinished line is now. */
   readonly onUnfinished: (name: StreamName, memory: SharedArrayBuffer | undefined) => void;
   /** Some bytes were written. */
   readonly onProgress: () => void;
@@ -69,8 +69,8 @@ export class ContainerPump implements Disposable {
   }
 
   /**
-   * Copies the output from now on into FIFOs that somebody reads; a stream that is over ends at once.
-   * Throws Node's system error.
+   * Copies the output from now on into FIFOs that have a reader; a stream that has ended ends at once. Throws Node's
+   * system error.
    */
   addTap(
     tapKey: string,
@@ -94,12 +94,12 @@ export class ContainerPump implements Disposable {
     this.#goOn();
   }
 
-  /** Takes in what the FIFOs hold, however long others keep them open. */
+  /** Reads what the FIFOs hold now, whether or not others keep them open. */
   readRest(): void {
     for (const reader of this.#readers) reader.readRest();
   }
 
-  /** Stops reading; what was read of unfinished lines is somebody else's to write. */
+  /** Stops reading. What was read of unfinished lines is for another worker to write. */
   leave(): void {
     this.#unfinished.clear();
     this[Symbol.dispose]();

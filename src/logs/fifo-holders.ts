@@ -8,7 +8,7 @@ import { processesBelow } from "../base/os/process-scan.ts";
 import { reap } from "../base/os/reaper.ts";
 import { spawnProcessAside } from "../base/os/spawn.ts";
 
-/** What holders call themselves; the folder of their FIFOs is their only argument. */
+/** The name that holders run under; the folder of their FIFOs is their only argument. */
 const holderName = "berth-fifo-holder";
 
 /**
@@ -24,7 +24,7 @@ export class FifoHolders {
   readonly #holders = new Map<string, ProcessIdentity>();
   readonly #starting = new Set<string>();
 
-  /** `program` ignores its descriptors and sleeps until it is killed: the sandbox's pause does. */
+  /** `program` must ignore its descriptors and sleep until it is killed, as the sandbox's pause does. */
   constructor(program: string, log: Logger) {
     this.#program = program;
     this.#log = log;
@@ -32,7 +32,7 @@ export class FifoHolders {
 
   /** Finds the holders of FIFOs below `root` that an earlier daemon started. Call it once, first. */
   async find(root: string): Promise<void> {
-    // As the kernel calls a process: its program's name, cut at 15 bytes.
+    // The name that the kernel gives a process: its program's, cut at 15 bytes.
     const name = path.basename(this.#program).slice(0, 15);
     for (const { pid, target } of await processesBelow(root, "fd/0")) {
       const holder = identify(pid);
@@ -41,8 +41,8 @@ export class FifoHolders {
   }
 
   /**
-   * Holds the FIFOs of a folder, unless somebody does. They are open when it returns, and held for good
-   * once the promise settles. Without a holder a log is still a log: never rejects.
+   * Starts a holder for the FIFOs of a folder, unless there is one. The FIFOs are open when it returns, and held for
+   * good once the promise settles. A log works without a holder: never rejects.
    */
   async hold(folder: string, fifos: readonly string[]): Promise<void> {
     if (this.#holders.has(folder) || this.#starting.has(folder)) return;
@@ -60,7 +60,7 @@ export class FifoHolders {
         cwd: "/",
         stdio: [first, second, rest],
       });
-      // Only so that it does not stay a zombie; how it ended says nothing.
+      // So that it does not stay a zombie; its exit status does not matter.
       void reap(pid, { keepsAlive: false });
       const holder = identify(pid);
       if (holder) this.#keep(folder, holder);
@@ -85,7 +85,7 @@ export class FifoHolders {
     for (const folder of this.#holders.keys()) if (!used.has(folder)) this.release(folder);
   }
 
-  /** Where it was released meanwhile, the holder goes at once. */
+  /** Keeps the holder, or ends it where its folder was released meanwhile. */
   #keep(folder: string, holder: ProcessIdentity): void {
     if (this.#starting.has(folder)) this.#holders.set(folder, holder);
     else killProcess(holder, "SIGKILL");

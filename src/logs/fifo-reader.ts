@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { Socket } from "node:net";
 import { drainPipe, pipeBytes } from "../base/os/drain-pipe.ts";
 
-/** Serves all readers of a thread: `onData` must be done with the bytes when it returns. */
+/** Used by all readers of a thread: `onData` must be done with the bytes when it returns. */
 const readBuffer = Buffer.allocUnsafeSlow(pipeBytes);
 
 export interface FifoEvents {
@@ -32,9 +32,9 @@ export class FifoReader implements Disposable {
   }
 
   /**
-   * Starts reading. For a FIFO whose writers came before us, `drainFirst` reads what it holds at
-   * once: a FIFO opened after its last writer left never wakes the poller, so its end would go
-   * unnoticed. The poller goes on where a writer lives, however fast that one is.
+   * Starts reading. For a FIFO whose writers may have left already, `drainFirst` reads what it holds at once: a FIFO
+   * opened after its last writer left never wakes the poller, so its end would go unnoticed. While there is a writer
+   * the poller reads on, however fast it writes.
    */
   start({ drainFirst }: { readonly drainFirst: boolean }): void {
     if (drainFirst && this.#drain()) {
@@ -51,7 +51,7 @@ export class FifoReader implements Disposable {
         callback: (size, buffer) => {
           this.#events.onData(buffer.subarray(0, size) as Buffer);
           if (size < buffer.length) return true;
-          // The poller would read thirty times more before it looks at anybody else.
+          // The poller would read thirty times more before it serves anybody else.
           setImmediate(() => this.#readOn());
           return false;
         },
@@ -75,7 +75,7 @@ export class FifoReader implements Disposable {
     this.#readOn();
   }
 
-  /** Reads at once what the FIFO holds, no more than it can, when nobody is to wait for the poller. */
+  /** Reads at once what the FIFO holds, and no more than it can hold: for an end that cannot wait for the poller. */
   readRest(): void {
     if (this.#socket !== undefined && !this.#ended && this.#drain()) this.#end();
   }

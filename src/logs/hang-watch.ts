@@ -2,12 +2,12 @@
 import { startInterval, type Timer } from "../base/timers.ts";
 import type { BusyMark, BusyWith } from "./busy-mark.ts";
 
-/** As often a worker must be seen at the very same piece of work, a fifth of `hangMs` apart. */
+/** How many times a worker must be seen at the very same piece of work, a fifth of `hangMs` apart. */
 const looks = 5;
 
 /**
- * Calls `onHang` when a worker has been at one piece of work for `hangMs`, and again as long as it is. Looks are
- * counted, not time: where the whole machine stood still, the worker did too.
+ * Calls `onHang` when a worker has been at one piece of work for `hangMs`, and again as long as it is. It counts
+ * looks, not time: when the whole machine stood still, so did the worker.
  */
 export function watchForHangs(
   mark: BusyMark,

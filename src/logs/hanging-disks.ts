@@ -7,7 +7,7 @@ import type { LogRequest } from "./messages.ts";
 export class HangingDisks {
   readonly #waits = new Set<{ readonly disk: string | undefined; readonly keys: Set<string> }>();
 
-  /** Answers how to say that they do answer again. */
+  /** Notes the logs that wait for this disk; call the function it answers when the disk answers again. */
   add(disk: string | undefined, keys: readonly string[]): () => void {
     const wait = { disk, keys: new Set(keys) };
     this.#waits.add(wait);
@@ -19,12 +19,12 @@ export class HangingDisks {
     return false;
   }
 
-  /** What a log that waits can do: end. */
+  /** Refuses what needs the disk: a log that waits can only be closed, and its taps ended. */
   refuseLog(request: LogRequest): void {
     if (request.kind !== "close" && request.kind !== "untap") throw noAnswer();
   }
 
-  /** UNAVAILABLE for a log that would be on such a disk. The disk itself is not asked. */
+  /** UNAVAILABLE for a log that would be on such a disk. Does not access the disk. */
   async refuse(logPath: string): Promise<void> {
     if (this.#waits.size === 0 || logPath === "") return;
     const disk = (await mountsHolding([logPath])).of(logPath)?.mountPoint;

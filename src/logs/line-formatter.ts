@@ -10,7 +10,7 @@ const FULL = 0x46;
 const TAG_OFFSET = TIMESTAMP_LENGTH + 8;
 const PREFIX_LENGTH = TAG_OFFSET + 2;
 
-/** A line longer than this is split even where the configured limit is "none": memory has an end. */
+/** The longest line even where the configured limit is "none": memory is bounded. */
 const CEILING_BYTES = 16 * 1024 * 1024;
 const PENDING_START_BYTES = 256;
 /** Room kept for a stream's next unfinished line; anything larger is given back to the collector. */
@@ -30,15 +30,17 @@ export interface LineSink {
 }
 
 /**
- * Turns the bytes of one output stream into CRI log lines: `TIME stdout F content`. The result does
- * not depend on how the bytes were cut into reads.
+ * Turns the bytes of one output stream into CRI log lines: `TIME stdout F content`. The result does not depend on how
+ * the bytes were cut into reads.
  *
  * - A line of more than `maxLineBytes` bytes becomes several: all but the last are tagged P.
+ *
  * - The CR of a CR LF is dropped; any other CR is content.
+ *
  * - What is left at the end of the stream without a newline is tagged P.
  *
- * An unfinished line waits in shared memory, so that another thread can go on when this one does not: `onMemory`
- * is told where, each time that is another place.
+ * An unfinished line waits in shared memory, so that another thread can go on with it when this one hangs. `onMemory`
+ * is called whenever that memory is another one.
  */
 export class LineFormatter {
   readonly #sink: LineSink;
@@ -74,7 +76,7 @@ export class LineFormatter {
     this.#header[0] = length;
   }
 
-  /** Goes on with the line that another formatter, which does nothing more, has not finished. */
+  /** Goes on with the unfinished line of another formatter, which must not be used any more. */
   carryOn(memory: SharedArrayBuffer): void {
     const length = new Int32Array(memory, 0, 1)[0] ?? 0;
     if (length > 0) this.#hold(Buffer.from(memory, HEADER_BYTES, length), 0, length);

@@ -2,8 +2,8 @@
 import { codeOfErrno, errnoOf, fault, type RuntimeFault } from "../base/errors.ts";
 
 /**
- * INTERNAL with the name of what the system said; RESOURCE_EXHAUSTED where it had no space; FAILED_PRECONDITION, and what lies there, where the
- * log file is none.
+ * INTERNAL with the system's error; RESOURCE_EXHAUSTED when there was no space; FAILED_PRECONDITION, naming what is
+ * there, when it is no log file.
  */
 export function logFault(what: string, cause: unknown): RuntimeFault {
   const errno = errnoOf(cause) ?? "UNKNOWN";

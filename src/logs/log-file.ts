@@ -21,15 +21,15 @@ export interface LossObserver {
 }
 
 /**
- * One container's log file. What is appended are whole lines, written at once: nothing is buffered
- * here, so a rotation between two appends neither loses nor doubles a line.
+ * One container's log file. Whole lines are appended, and written at once: nothing is buffered here, so a rotation
+ * between two appends neither loses nor doubles a line.
  *
- * A write that fails (disk full, quota, I/O error) costs the lines that did not fit; the container
- * goes on. If the disk fills in the middle of a line, the rest of that line is kept and goes out
- * first when there is space again, so the file never holds a torn line.
+ * A write that fails (disk full, quota, I/O error) costs the lines that did not fit; the container goes on. If the
+ * disk fills in the middle of a line, the rest of that line is kept and goes out first when there is space again, so
+ * the file never holds a torn line.
  *
- * Writes are synchronous: at the rates of many containers that costs a quarter of the CPU of
- * asynchronous ones, and it is the back-pressure: no output is read while a write is under way.
+ * Writes are synchronous. With many containers that costs a quarter of the CPU of asynchronous ones, and it is the
+ * back-pressure: no output is read while a write is under way.
  */
 export class LogFile {
   readonly #place: LogPlace | undefined;
@@ -65,14 +65,14 @@ export class LogFile {
   }
 
   /**
-   * Goes on in a new file of the same name, after a rotation. When it cannot be opened the old one
-   * stays in use and the error is thrown; a missing folder is not made anew.
+   * Goes on in a new file of the same name, after a rotation. When it cannot be opened the old one stays in use and
+   * the error is thrown; a missing folder is not made.
    */
   reopen(): void {
     if (this.#place === undefined) return;
     const fd = openLogFile(this.#place, { makeFolders: false });
     this.#finishTornLine();
-    // A line that is torn for good ends with the old file; its rest must not start the new one.
+    // A line that stays torn ends with the old file; its rest must not start the new one.
     this.#dropTornLine();
     this.close();
     this.#fd = fd;
@@ -124,7 +124,7 @@ export class LogFile {
     this.#lose(length - lostFrom, errno);
   }
 
-  /** True when the file ends with a whole line. */
+  /** Writes the rest of a torn line, if there is one. True when the file ends with a whole line. */
   #finishTornLine(): boolean {
     while (this.#torn !== undefined) {
       try {

@@ -34,7 +34,7 @@ export class LogPumps {
     this.#busy = busy;
   }
 
-  /** Does one request and answers it with `done` or `failed`; never throws. */
+  /** Carries out one request and answers it with `done` or `failed`; never throws. */
   handle(request: NumberedRequest): void {
     const { sequence } = request;
     try {
@@ -47,14 +47,14 @@ export class LogPumps {
     }
   }
 
-  /** Lets go of everything at once, nothing more read or written: another worker has the FIFOs. */
+  /** Drops everything at once; nothing more is read or written: another worker has the FIFOs. */
   leave(): void {
     this.#countsTimer?.stop();
     for (const pump of this.#pumps.values()) pump.leave();
     this.#pumps.clear();
   }
 
-  /** What the FIFOs hold stays there: the next daemon's worker reads on. */
+  /** Leaves what the FIFOs hold to the next daemon's worker. */
   #closeAll(): void {
     this.#countsTimer?.stop();
     for (const key of this.#pumps.keys()) this.#busy.during(Number(key), () => this.#close(key));
@@ -109,8 +109,8 @@ export class LogPumps {
   }
 
   /**
-   * A container that already runs must get its output read, whatever became of its files: when
-   * resuming, a failure is reported and the rest goes on.
+   * Runs a step in opening a pump. A container that already runs must get its output read, whatever happened to its
+   * files: when resuming, a failure is reported and the rest goes on.
    */
   #tolerate(request: OpenPump, step: () => void): void {
     try {

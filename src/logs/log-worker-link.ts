@@ -12,21 +12,24 @@ import { watchForHangs } from "./hang-watch.ts";
 import type { LogNotice, LogRequest, LogWorkerData } from "./messages.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
-/** A worker that lived shorter than this is not started anew at once. */
+/** A worker that lived shorter than this is restarted with a delay. */
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 /** How long the worker may take to answer: it opens and writes files, and a disk may hang. */
 const defaultAnswerMs = 20_000;
 /** How long one piece of work may take before others are served by another worker. */
 const defaultHangMs = 5_000;
-/** Workers that wait for a disk, each a thread; with so many, the next one is waited for. */
+/** How many workers may wait for a disk, each a thread; with so many, the next one that hangs is waited for. */
 const maxStuck = 4;
 
 export interface LinkEvents {
   onNotice(notice: LogNotice): void;
-  /** A new worker stands in for one that died; it knows no container yet. */
+  /** A new worker has replaced one that died; it knows no container yet. */
   onRestart(): void;
-  /** The worker has been at this for too long: the disk of a log may hang. Called again and again while that lasts. */
+  /**
+   * The worker has been at this work for too long: the disk of a log may hang. Called again and again while that
+   * lasts.
+   */
   onHang(work: BusyWith): void;
 }
 
@@ -97,10 +100,10 @@ export class LogWorkerLink implements AsyncDisposable {
   }
 
   /**
-   * Puts another worker in the place of one that is still at this piece of work. What the logs of these keys were
-   * asked fails; `takeOver` hands the other logs to the new worker, which then does what had not been begun. The old
-   * one does no more than end what it is at: `gone` settles then. Undefined when it has gone on meanwhile, or when too
-   * many wait already.
+   * Puts another worker in the place of one that is still at this piece of work. Requests for the logs of these keys
+   * fail; `takeOver` hands the other logs to the new worker, which also gets the requests that had not been begun.
+   * The old one ends its piece of work and does nothing more; `gone` settles then. Undefined when the worker has gone
+   * on meanwhile, or when too many wait already.
    */
   giveUp(
     work: BusyWith,
@@ -140,7 +143,7 @@ export class LogWorkerLink implements AsyncDisposable {
     if (this.#worker === undefined) return;
     const worker = this.#worker;
     await this.request({ kind: "close-all" }).catch(() => {}); // it may die before it answers
-    // A thread that waits for a disk ends only with that.
+    // A thread that waits for a disk ends only when the disk answers.
     const workers = [worker, ...this.#stuck];
     await settlesWithin(Promise.all(workers.map((each) => each.terminate())), this.#answerMs);
   }

@@ -2,7 +2,7 @@
 import fs from "node:fs";
 
 const LF = 0x0a;
-/** More than a line of the default size with its prefix; what is longer is ended, not removed. */
+/** More than a line of the default size with its prefix. A longer torn line gets a newline and is not removed. */
 const windowBytes = 64 * 1024;
 const linePrefix = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (?:stdout|stderr) [PF] /;
 

@@ -8,7 +8,7 @@ export interface LogWorkerData {
   readonly busy: SharedArrayBuffer;
 }
 
-/** Unfinished lines by stream, see LineFormatter: what a worker has read and the next one goes on with. */
+/** Unfinished lines by stream, see LineFormatter: a worker has read them, and the next one goes on with them. */
 export type UnfinishedLines = Readonly<Partial<Record<StreamName, SharedArrayBuffer | undefined>>>;
 
 /** What the daemon and the log worker say to each other. */
@@ -22,9 +22,9 @@ export interface OpenPump {
   /** FIFO paths; "" for a stream that does not exist. */
   readonly stdout: string;
   readonly stderr: string;
-  /** The FIFOs have had writers already: they may hold output, and be at their end. */
+  /** The FIFOs have had writers before: they may hold output, and may have ended. */
   readonly resume: boolean;
-  /** What the worker before this one had read of lines. */
+  /** Unfinished lines of the worker before this one. */
   readonly unfinished: UnfinishedLines;
   /** Longer lines are split; ≤ 0 for no limit. */
   readonly maxLineBytes: number;
@@ -56,7 +56,7 @@ export interface ClosePump {
   readonly key: string;
 }
 
-/** Ends all pumps, in an orderly stop of the daemon: nothing that was read is lost. */
+/** Ends all pumps, when the daemon is stopped: nothing that was read is lost. */
 export interface CloseAll {
   readonly kind: "close-all";
 }
@@ -83,14 +83,14 @@ export type LogNotice =
     }
   /** Both streams are at their end and all is written. */
   | { readonly kind: "ended"; readonly key: string; readonly counts: LogCounts }
-  /** A tap is over without having been removed. */
+  /** A tap has ended without having been removed. */
   | {
       readonly kind: "tap-ended";
       readonly key: string;
       readonly tap: string;
       readonly why: TapEnd;
     }
-  /** New figures of the pumps that moved, about once a second. */
+  /** New counts of the pumps that read something, about once a second. */
   | { readonly kind: "counts"; readonly counts: readonly (readonly [string, LogCounts])[] }
   /** Where a stream's unfinished line is from now on. */
   | {
@@ -101,5 +101,5 @@ export type LogNotice =
     }
   | { readonly kind: "loss-began"; readonly key: string; readonly errno: string }
   | { readonly kind: "loss-ended"; readonly key: string; readonly lostBytes: number }
-  /** The container's output goes on being read, but something about it is not as it should be. */
+  /** The container's output is still read, but something is wrong with it. */
   | { readonly kind: "trouble"; readonly key: string; readonly message: string };

@@ -4,14 +4,14 @@ import path from "node:path";
 import { errnoOf } from "../base/errors.ts";
 import { makeFolderSync } from "../base/make-folder.ts";
 
-/** Linux' O_PATH, which Node does not name: a descriptor of what is there, without opening it. */
+/** Linux' O_PATH, which Node has no name for: a descriptor of a file without opening it. */
 const O_PATH = 0o10000000;
 const pathFlags = O_PATH | fs.constants.O_NOFOLLOW;
 const folderFlags = O_PATH | fs.constants.O_DIRECTORY;
 const appendFlags = fs.constants.O_RDWR | fs.constants.O_APPEND;
 const createFlags =
   appendFlags | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
-/** How often a file that comes and goes is tried. */
+/** How many times a file that comes and goes is tried. */
 const attempts = 5;
 
 export interface LogPlace {
@@ -22,11 +22,10 @@ export interface LogPlace {
 }
 
 /**
- * Opens a log file for appending (and reading), mode 0640. A pod may have the folder of logs mounted, so
- * what lies in it is not trusted: nothing but a regular file is ever opened, since a FIFO would hold
- * the log worker and a device may do anything, and no symbolic link is followed below the pod's
- * folder, which would write the container's words where it likes. The folder itself may be reached
- * through links: it is the kubelet's.
+ * Opens a log file for appending (and reading), mode 0640. A pod may have the folder of logs mounted, so what lies in
+ * it is not trusted. Only a regular file is ever opened: a FIFO would block the log worker, and a device may do
+ * anything. No symbolic link is followed below the pod's folder: it would choose where the container's output is
+ * written. The folder itself may be reached through links: it is the kubelet's.
  *
  * Throws Node's system error; EINVAL with a text of its own for what is no regular file.
  */
@@ -76,7 +75,7 @@ function openFile(place: string, named: string): number {
   }
 }
 
-/** Looks first and opens then, the very same file: an open alone may block, or do something. */
+/** Finds out what the file is before opening that very file: opening may block, or have effects. */
 function openExisting(place: string, named: string): number {
   const found = fs.openSync(place, pathFlags);
   try {

@@ -6,9 +6,9 @@ import { ourShares } from "../base/memory/memory-shares.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import type { StreamName } from "./line-formatter.ts";
 
-/** What a tap may have waiting for its reader, both streams together, while there is memory for it. */
+/** Bytes that may wait for a tap's reader, both streams together, while there is memory for them. */
 const mostBytes = 4 * 1024 * 1024;
-/** What it always may: more than a pipe takes. */
+/** Bytes that may always wait: more than a pipe holds. */
 const leastBytes = 128 * 1024;
 /** All taps share this. */
 const allBytes = ourShares().tapBytes;
@@ -31,10 +31,10 @@ export interface TapEvents {
 }
 
 /**
- * A copy of a container's output, as it comes, into FIFOs of an attached client. What the client has
- * not read yet waits here up to a bound, which is lower the more taps there are. A full tap asks for a moment's rest, so that any client of
- * ordinary speed gets everything; one that does not get through half the bound in that moment is cut
- * off, so that it holds up neither the container nor anybody else.
+ * A copy of a container's output, as it comes, into FIFOs of an attached client. What the client has not read yet
+ * waits here up to a limit, which is lower the more taps there are. A full tap has reading stopped for a moment, so
+ * that any client of ordinary speed gets everything. A client that does not read half the limit in that moment is cut
+ * off, so that it holds up neither the container nor other clients.
  */
 export class OutputTap implements Disposable {
   /** Taps that are open in this thread. */
@@ -58,12 +58,12 @@ export class OutputTap implements Disposable {
     }
   }
 
-  /** It has more waiting than it should: nothing more is to be read before `onRelief`. */
+  /** More waits than should: nothing more is to be read before `onRelief`. */
   get full(): boolean {
     return this.#patience !== undefined;
   }
 
-  /** Takes the bytes, which must stay as they are. */
+  /** Takes the bytes, which must not change afterwards. */
   write(name: StreamName, bytes: Buffer): void {
     const socket = this.#sockets.get(name);
     if (!socket || this.#ended) return;
@@ -76,8 +76,8 @@ export class OutputTap implements Disposable {
   }
 
   /**
-   * The container's stream is at its end: so is the reader's, once it has taken everything. After the
-   * last stream there is nobody left to hold up, and the reader may take its time.
+   * The container's stream has ended: the reader's ends once it has taken everything. After the last stream nobody is
+   * held up, so the reader may take its time.
    */
   endStream(name: StreamName): void {
     this.#sockets.get(name)?.end();

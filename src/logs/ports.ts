@@ -15,13 +15,13 @@ export interface ContainerLogs extends AsyncDisposable {
     call: Cancellable,
   ): Promise<ContainerLog>;
   /**
-   * For a container whose task went with its shim: writes what its FIFOs still hold to its log, and
-   * removes them. Nothing happens where there are none.
+   * For a container whose task ended together with its shim: writes what its FIFOs still hold to its log, and removes
+   * them. Nothing happens where there are none.
    */
   salvage(options: LogOptions, call: Cancellable): Promise<void>;
   /**
-   * Once all logs are resumed, and before anything new is started: removes the FIFOs that belong to
-   * none, which a crash left. Answers how many folders went.
+   * Removes FIFOs of no log, which a crash left; call it when all logs are resumed, and before anything new is
+   * started. Answers how many folders were removed.
    */
   removeOrphans(): Promise<number>;
   /** Counts of all logs since the daemon began, also of those that are closed. */
@@ -41,19 +41,19 @@ export interface LogOptions {
 
 export interface ContainerLog extends ProcessIo {
   /**
-   * Settles when what the FIFOs hold would outlive this daemon; never rejects. Wait for it before the
-   * container may write.
+   * Settles when what the FIFOs hold will outlive this daemon; never rejects. Wait for it before the container may
+   * write.
    */
   readonly held: Promise<void>;
   /** Closes and opens the log file anew, for rotation. No line is lost or doubled. INTERNAL with errno when it cannot be opened. */
   reopen(call: Cancellable): Promise<void>;
   /**
-   * Copies the output from now on into FIFOs whose read ends are open, beside writing the log. What
-   * is not read waits up to a bound; a reader that stays behind it is cut off. Any number of taps at
-   * once. INTERNAL with errno when the FIFOs cannot be opened.
+   * Copies the output from now on into FIFOs whose read ends are open, beside writing the log. What is not read waits
+   * up to a limit; a reader that stays over it is cut off. Any number of taps at once. INTERNAL with errno when the
+   * FIFOs cannot be opened.
    */
   tap(fifos: TapFifos, call: Cancellable): Promise<LogTap>;
-  /** Counts so far: lines and bytes written, and what a full disk cost. */
+  /** Counts so far: lines and bytes written, and bytes lost to a full disk. */
   counts(): { readonly lines: number; readonly bytes: number; readonly lostBytes: number };
 }
 
@@ -66,9 +66,8 @@ export interface TapFifos {
 /** One reader's copy of a container's output. Disposing ends it and leaves the FIFOs. */
 export interface LogTap extends AsyncDisposable {
   /**
-   * Settles when the tap is over, and never rejects: `end` when the output is at its end and all is in
-   * the FIFOs, `slow` when the reader was cut off, `gone` when it had closed, `lost` when the log
-   * worker died.
+   * Settles when the tap has ended, and never rejects: `end` when the output has ended and all is in the FIFOs,
+   * `slow` when the reader was cut off, `gone` when it had closed, `lost` when the log worker died.
    */
   readonly ended: Promise<"end" | "slow" | "gone" | "lost">;
 }

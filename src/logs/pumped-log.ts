@@ -34,7 +34,7 @@ export class PumpedLog implements ContainerLog {
   readonly #parts: PumpedLogParts;
   readonly #taps: OpenTaps;
   readonly #end = Promise.withResolvers<void>();
-  /** What workers that died had counted. */
+  /** Counts of workers that died. */
   #before: LogCounts = nothing;
   #latest: LogCounts = nothing;
   #unfinished: UnfinishedLines = {};
@@ -55,7 +55,7 @@ export class PumpedLog implements ContainerLog {
     return this.#parts.folder;
   }
 
-  /** Holds both ends of the stdin FIFO, so that the shim's open never waits and no EOF gets through. */
+  /** Holds both ends of the stdin FIFO, so that the shim's open never waits and the process sees no EOF. */
   openStdin({ tolerant }: { readonly tolerant: boolean }): void {
     try {
       this.#stdinFd = openFifoBoth(this.config.stdin);
@@ -74,7 +74,7 @@ export class PumpedLog implements ContainerLog {
     return this.#parts.request.logPath;
   }
 
-  /** A new worker has to take over the FIFOs. */
+  /** Has a new worker take over the FIFOs. */
   async reattach(): Promise<void> {
     this.leaveWorker();
     if (this.#state !== "open" || !this.#isStarted) return;
@@ -84,7 +84,7 @@ export class PumpedLog implements ContainerLog {
     await this.#parts.send({ ...this.#parts.request, resume: true, unfinished });
   }
 
-  /** No worker has its FIFOs any more. */
+  /** Notes that no worker has the FIFOs any more. */
   leaveWorker(): void {
     this.#taps.endAll("lost");
   }

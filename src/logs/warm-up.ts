@@ -6,10 +6,10 @@ import { LogFile } from "./log-file.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 
 /**
- * Takes some lines the way of all output, to nowhere: this file's own, read through a pump. A daemon that is killed
- * between a read and the write loses what was read, and without this the first read of a thread takes ten times as
- * long as any later one, or hundreds on a busy machine, while V8 compiles what comes after it. Answers how many
- * lines it was; does without where the file cannot be read.
+ * Sends the lines of this file through a pump to nowhere, the way of all output. A daemon that is killed between a
+ * read and the write loses what was read. Without this the first read of a thread takes ten times as long as any
+ * later one, or hundreds on a busy machine, while V8 compiles the code behind it. Answers how many lines it was; 0
+ * where the file cannot be read.
  */
 export function warmUp(): number {
   const file = new LogFile(undefined, { began: () => {}, ended: () => {} });
@@ -28,7 +28,7 @@ export function warmUp(): number {
     pump.start({ drainFirst: true }); // to its end, at once
     writeNowhere();
   } catch {
-    // logs are written all the same
+    // logs work without it
   }
   return file.counts().lines;
 }

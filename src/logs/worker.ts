@@ -7,7 +7,7 @@ import { LogPumps } from "./log-pumps.ts";
 import type { LogNotice, LogWorkerData, NumberedRequest } from "./messages.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** Entry of the log worker thread. All the work is in LogPumps; this only binds it to the port. */
+/** Entry of the log worker thread: connects LogPumps, which does all the work, to the port. */
 const port = parentPort;
 if (port !== null) {
   relieveThread();

@@ -7,8 +7,8 @@ import type { Leases, Resource } from "./leases.ts";
 const leaseHeader = "containerd-lease";
 
 /**
- * Makes the caller's lease, if it works under one, hold a thing that it is about to make or has found
- * present. NOT_FOUND for an unknown lease.
+ * Adds a resource to the caller's lease, if the call has one: it is about to be made, or was found present. NOT_FOUND
+ * for an unknown lease.
  */
 export async function holdForCaller(
   leases: Leases,
@@ -21,8 +21,8 @@ export async function holdForCaller(
 }
 
 /**
- * The same for a thing that a caller only looked up, and that it may build on next. A caller whose lease
- * is gone may still look.
+ * The same for a resource that a caller only looked up, and that it may build on next. No error when the lease is
+ * gone: looking up needs none.
  */
 export async function holdFoundForCaller(
   leases: Leases,
@@ -37,7 +37,7 @@ export async function holdFoundForCaller(
   }
 }
 
-/** Lets the caller's lease go of a thing that it has deleted. */
+/** Removes a resource that the caller has deleted from the caller's lease. */
 export async function releaseForCaller(
   leases: Leases,
   namespace: string,

@@ -17,7 +17,7 @@ export interface RowWriter {
   close(): Promise<void>;
 }
 
-/** What goes into one transaction, in bytes of text; or one change that is larger. */
+/** Bytes of text in one transaction; a change that is larger has one of its own. */
 const groupBytes = 2 * 1024 * 1024;
 
 interface Waiting {
@@ -137,7 +137,7 @@ export class MirroredStore implements MetadataStore {
         await this.#write(group);
       } catch (error) {
         if (group.length === 1) group[0]?.reject(error);
-        // One that has no room must not take along those that would make some.
+        // A change that finds no room on the disk must not fail those that free some.
         else for (const one of group) await this.#write([one]).catch(one.reject);
       }
     }

@@ -13,7 +13,7 @@ export interface NamespaceRecord {
 
 const containerMessage = codec("containerd.services.containers.v1.Container");
 
-/** Stored as the message's bytes: its evolution is protobuf's, and Anys need no care. */
+/** Stored as the message's bytes: protobuf takes care of fields that come later, and Anys stay as they are. */
 const containerCodec: RecordCodec<ContainersContainer> = {
   version: 1,
   encode: (record) => containerMessage.encode(record).toString("base64"),

@@ -5,13 +5,13 @@ import type { RowKey, StoredRow } from "./mirrored-table.ts";
 
 /** A row from this size on is a large one. */
 const largeBytes = 64 * 1024;
-/** The largest row that is taken anew: all of a pod's or container's configuration is far below. */
+/** The largest new row: all of a pod's or container's configuration is far below. */
 const maxRowBytes = 4 * 1024 * 1024;
 /** All large rows together. Records stay in memory, which a small node has less of. */
 const maxLargeBytes = Math.min(512 * 1024 * 1024, v8.getHeapStatistics().heap_size_limit / 4);
 /** A new row may take this part of what is left: whoever has the largest is refused first. */
 const shareOfRest = 1 / 32;
-/** What a row may grow in all beyond what it was admitted with: an exit and its reason are recorded. */
+/** How much a row may grow after it was admitted, in all: an exit and its reason must be recorded. */
 const slackBytes = 64 * 1024;
 
 interface LargeRow {

@@ -34,8 +34,8 @@ export async function countOpenFiles(
     const folder = `/proc/${pid}/fd`;
     const names = await firstNames(folder, left);
     left -= names.length;
-    const told = await stat(folder).catch(() => undefined);
-    descriptors += Math.max(told?.size ?? 0, names.length);
+    const own = await stat(folder).catch(() => undefined);
+    descriptors += Math.max(own?.size ?? 0, names.length);
     for (const name of names) {
       signal.throwIfAborted();
       const target = await readlink(`${folder}/${name}`).catch(() => "");

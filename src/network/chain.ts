@@ -17,7 +17,10 @@ export interface ChainContext {
   readonly budgetMs: number;
 }
 
-/** ADD of every plugin in order, each given the result of the one before. Notes on the attachment what was left out, and the result. */
+/**
+ * ADD of every plugin in order, each given the result of the one before. Writes into the attachment which plugins
+ * were left out, and the result.
+ */
 export async function addChain(
   attachment: Attachment,
   context: ChainContext,
@@ -53,7 +56,7 @@ export async function deleteChain(
   call: Cancellable,
 ): Promise<void> {
   let first: unknown;
-  // Before CHECK came, plugins did not expect a result on DEL.
+  // Plugins older than CHECK do not expect a result on DEL.
   const result = hasVerb(attachment.cniVersion, "CHECK") ? attachment.result : undefined;
   const plugins = attachment.plugins.toReversed().filter(({ skipped }) => !skipped);
   const left = countdown(context.budgetMs);
@@ -71,8 +74,8 @@ export async function deleteChain(
 }
 
 /**
- * CHECK of every plugin in order, each given the chain's result; throws what the first one finds amiss.
- * Does nothing where the network's version has no such verb, its author wants none, or ADD never ended.
+ * CHECK of every plugin in order, each given the chain's result. Throws the first fault that a plugin reports. Does
+ * nothing where the network's version has no such verb, its configuration disables it, or ADD never ended.
  */
 export async function checkChain(
   attachment: Attachment,

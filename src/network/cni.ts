@@ -22,11 +22,11 @@ import { type Attachment, type NetworkRecord, ResultCache } from "./result-cache
 import { StatusMonitor } from "./status-monitor.ts";
 import { ConfDirWatcher } from "./watcher.ts";
 
-/** A plugin that needs longer to say whether it is ready is not. */
+/** A plugin that needs longer than this to answer STATUS counts as not ready. */
 const statusMs = 10_000;
-/** DEL has less than its callers' deadlines: no plugin that hangs shall cost the others their turn. */
+/** Less than the deadlines of DEL's callers, so that a plugin that hangs leaves the others their turn. */
 const delMs = 55_000;
-/** How long a start waits for the first such answers. */
+/** How long a start waits for the first answers to STATUS. */
 const firstStatusMs = 2000;
 
 export interface NetworkSettings {
@@ -35,9 +35,9 @@ export interface NetworkSettings {
   readonly timeouts: { readonly cniMs: number };
 }
 
-/** Settings that have been looked into. */
+/** Settings that have been read and checked. */
 export interface PreparedNetwork {
-  /** From now on they are used; what runs ends by the old ones. */
+  /** Uses them from now on; operations that run end with the old ones. */
   commit(): void;
 }
 
@@ -59,15 +59,15 @@ export interface CniPodNetwork extends PodNetwork, AsyncDisposable {
   /** Reads the configuration folder now. It is watched as well. */
   reload(): Promise<void>;
   /**
-   * Gets ready for another configuration; the folder of results stays where it is. Pods that are there
-   * keep their networks, which are taken down by the new `binDirs`.
+   * Prepares another configuration; the folder of results stays where it is. Pods that are there keep their networks,
+   * which are taken down by the plugins of the new `binDirs`.
    */
   prepare(settings: NetworkSettings, call: Cancellable): Promise<PreparedNetwork>;
 }
 
 /**
- * Loads the configuration and watches its folder, which may come into being later. Waits a moment for
- * plugins to say that they are ready, so that a restart does not look like a failing network.
+ * Loads the configuration and watches its folder, which may be made later. Waits a moment for plugins to say that
+ * they are ready, so that a restart does not look like a failing network.
  */
 export async function createPodNetwork(options: PodNetworkOptions): Promise<CniPodNetwork> {
   const seen = await confDirFingerprint(options.config.confDir);
@@ -83,16 +83,16 @@ class CniNetwork implements CniPodNetwork {
   #budgetMs: number;
   readonly #cache: ResultCache;
   #watcher: ConfDirWatcher;
-  /** CNI wants one operation at a time of a pod. Only the pod's own calls ever wait here. */
+  /** CNI wants the operations on one pod one after another. Only the pod's own calls ever wait here. */
   readonly #turns = new KeyedMutex();
   /** The CHECKs that run, by sandbox: a DEL does not wait for them. */
   readonly #checks = new Map<string, AbortController>();
-  /** Memory for plugins of a few pods at a time. */
+  /** Memory for the plugins of a few pods at a time. */
   readonly #places = new BriefTurns({
     atOnce: ourShares().networkSetups,
     bytes: networkSetupBytes,
   });
-  /** ADD and DEL go in; GC has it for itself. */
+  /** ADD and DEL hold it together; GC runs alone. */
   readonly #gate = new QuietGate();
   readonly #monitor: StatusMonitor;
   readonly #janitor: Janitor;
@@ -167,7 +167,7 @@ class CniNetwork implements CniPodNetwork {
   async #load(): Promise<void> {
     const config = this.#config;
     const content = await readContent(config, { signal: this.#end.signal });
-    if (config === this.#config) this.#use(content); // else they are another configuration's
+    if (config === this.#config) this.#use(content); // otherwise the folder read is another configuration's
   }
 
   #use(content: ConfDirContent): void {
@@ -192,7 +192,7 @@ class CniNetwork implements CniPodNetwork {
     return { ready: false, reason, message };
   }
 
-  /** Settles when plugins have said whether they are ready, or should have. */
+  /** Settles when plugins have said whether they are ready, or have had the time to. */
   async firstAnswers(): Promise<void> {
     await within(this.#monitor.answered(), firstStatusMs);
   }

@@ -65,7 +65,7 @@ export async function confDirFingerprint(folder: string): Promise<string> {
           const { ino, mtimeMs, size } = await stat(path.join(folder, name));
           return `${name} ${ino} ${mtimeMs} ${size}`;
         } catch (error) {
-          return `${name} ${errnoOf(error)}`; // a link that leads nowhere, or gone just now
+          return `${name} ${errnoOf(error)}`; // a dangling link, or removed just now
         }
       }),
     );
@@ -111,7 +111,7 @@ async function readDropIns(
 ): Promise<ReadonlyMap<string, readonly DropIn[]>> {
   const dropIns = names.map(async (name): Promise<DropIn> => {
     const file = path.join(folder, name);
-    // One that cannot be read is no JSON either: its network is left out, not half made.
+    // A drop-in that cannot be read is passed on as text that is no JSON: its network is left out, not half made.
     return { file, text: await textOf(file).catch(() => "") };
   });
   return Map.groupBy(await Promise.all(dropIns), ({ file }) => path.basename(path.dirname(file)));

@@ -20,9 +20,9 @@ export interface PluginConf {
 export interface NetworkConf {
   readonly name: string;
   readonly cniVersion: string;
-  /** The versions offered that are spoken here, oldest first; more than one only by `cniVersions` (CNI 1.1). */
+  /** The versions offered that we speak, oldest first; more than one only by `cniVersions` (CNI 1.1). */
   readonly offered: readonly string[];
-  /** Its author wants no CHECK of it, or no GC. */
+  /** Set where the configuration's author wants no CHECK of it, or no GC. */
   readonly disableCheck: boolean;
   readonly disableGc: boolean;
   readonly plugins: readonly PluginConf[];
@@ -67,9 +67,9 @@ export interface DropIn {
 }
 
 /**
- * Reads one configuration file's text, and what is dropped in for its network. A list is told by its name (`.conflist`); a list under another
- * name is accepted too, since that is what its author meant. Throws INVALID_ARGUMENT naming the file
- * and the field.
+ * Reads one configuration file's text, and its network's drop-ins. A list is recognised by its name (`.conflist`); a
+ * list under another name is accepted too, since that is what its author meant. Throws INVALID_ARGUMENT naming the
+ * file and the field.
  */
 export function parseConf(
   file: string,

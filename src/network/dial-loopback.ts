@@ -12,7 +12,7 @@ import {
 import { sleep } from "../base/timers.ts";
 import type { NetworkNamespaces } from "./ports.ts";
 
-/** A listener whose queue is full answers nothing at all: this is how long it may take. */
+/** How long to wait for a listener whose queue is full: it answers nothing at all. */
 const connectMs = 10_000;
 const longestPauseMs = 50;
 
@@ -72,7 +72,7 @@ async function connect(
   }
 }
 
-/** Loopback connects stand at once or are refused at once; only a full listener keeps us here. */
+/** Connects to the loopback are accepted or refused at once; only a listener whose queue is full makes us wait. */
 async function untilConnected(fd: number, { signal }: Cancellable): Promise<void> {
   const giveUpAt = performance.now() + connectMs;
   for (let pauseMs = 1; !isConnected(fd); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {

@@ -16,7 +16,7 @@ const dyingMs = 2000;
 /** One pod's interface in one network: what ADD, DEL and CHECK are about. */
 export interface PluginTarget {
   readonly containerId: string;
-  /** "" when the namespace is gone, which DEL must bear. */
+  /** "" when the namespace is gone, which DEL must cope with. */
   readonly netnsPath: string;
   readonly ifName: string;
   readonly args: string;
@@ -42,10 +42,13 @@ interface PluginCallFacts {
   readonly timeoutMs: number;
 }
 
-/** Try again later; not available; not available, and pods may have lost it too (CNI specification, section 5). */
+/**
+ * "Try again later"; "not available"; "not available, and pods may have lost connectivity" (CNI specification,
+ * section 5).
+ */
 const transientCodes: ReadonlySet<number> = new Set([11, 50, 51]);
 
-/** A plugin that said no, in its own words. Codes below 100 are the specification's. */
+/** A failure that a plugin reported, in its own words. Codes below 100 are the specification's. */
 export class CniPluginFault extends RuntimeFault {
   override readonly name = "CniPluginFault";
   readonly plugin: string;
@@ -66,9 +69,9 @@ const errorSchema = z.looseObject({
 });
 
 /**
- * Runs one plugin by the CNI protocol and answers the JSON it printed; undefined when it printed
- * nothing, as for DEL, CHECK, STATUS and GC. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED
- * and CANCELLED mean it was killed; CniPluginFault is its own complaint.
+ * Runs one plugin by the CNI protocol and answers the JSON it printed; undefined when it printed nothing, as for DEL,
+ * CHECK, STATUS and GC. NOT_FOUND names the folders searched; DEADLINE_EXCEEDED and CANCELLED mean that it was
+ * killed; a CniPluginFault is what it reported itself.
  */
 export async function runPlugin(call: PluginCall, { signal }: Cancellable): Promise<unknown> {
   const file = await findPlugin(call.type, call.binDirs);
@@ -95,7 +98,7 @@ export async function runPlugin(call: PluginCall, { signal }: Cancellable): Prom
   }
 }
 
-/** A killed plugin that does not die, in an uninterruptible sleep, is left to itself: no pod waits for it. */
+/** Stops waiting for a killed plugin that does not end, because it sleeps uninterruptibly: no pod waits for it. */
 async function orLeft<T>(ended: Promise<T>, call: PluginCall, limit: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   let timer: Timer | undefined;

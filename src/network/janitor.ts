@@ -8,9 +8,9 @@ import type { NetworkConf } from "./conf.ts";
 import { collectGarbage, takesGc, type ValidAttachment } from "./node-verbs.ts";
 import type { NetworkRecord, ResultCache } from "./result-cache.ts";
 
-/** Pods wait for a collection that runs, so it must be short, also where a plugin sleeps. */
+/** Pods wait for a collection that runs, so it must be short, also where a plugin hangs. */
 const defaultGcMs = 10_000;
-/** How long a round waits for a moment in which no pod comes or goes. */
+/** How long a round waits for a moment in which no network is set up or taken down. */
 const patienceMs = 600_000;
 const firstRetryMs = 60_000;
 const lastRetryMs = 3_600_000;
@@ -29,9 +29,9 @@ export interface JanitorOptions {
 }
 
 /**
- * Gives back what sandboxes left behind whose DEL never succeeded: by DEL, tried again ever more
- * seldom, and by GC (CNI 1.1), which tells plugins what is still in use. Whatever it cannot do now
- * waits on the disk for the next time or the next daemon.
+ * Gives back what sandboxes hold whose DEL never succeeded: by DEL, tried again more and more rarely, and by GC (CNI
+ * 1.1), which tells plugins what is still in use. What it cannot do now stays on the disk for the next attempt or the
+ * next daemon.
  */
 export class Janitor implements AsyncDisposable {
   readonly #options: JanitorOptions;
@@ -46,13 +46,13 @@ export class Janitor implements AsyncDisposable {
     this.#retryMs = options.firstRetryMs ?? firstRetryMs;
   }
 
-  /** Begins a round. `holders` are the sandboxes with a network, whatever is on record here. */
+  /** Begins a round. `holders` are all sandboxes that have a network, also those without a record here. */
   start(holders: () => Iterable<string>): void {
     this.#holders = holders;
     this.#begin();
   }
 
-  /** From now on nobody waits for this sandbox's DEL; what it left is the janitor's. */
+  /** From now on nobody waits for this sandbox's DEL; the janitor goes on trying. */
   async abandon(sandboxId: string): Promise<void> {
     const { cache } = this.#options;
     const record = await cache.get(sandboxId);
@@ -120,7 +120,7 @@ export class Janitor implements AsyncDisposable {
     const { binDirs, cache, gcMs = defaultGcMs, log, networks } = this.#options;
     const { records, unreadable } = await cache.all();
     if (unreadable.length > 0) {
-      // Whose they are is not known, and GC would take the network from pods that run.
+      // It is not known whose they are, and GC would take the network from pods that run.
       log.warn({ records: unreadable }, "CNI GC left out: unreadable records");
       return;
     }

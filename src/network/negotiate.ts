@@ -4,15 +4,15 @@ import type { Cancellable } from "../base/cancellable.ts";
 import type { NetworkConf } from "./conf.ts";
 import { runPlugin } from "./exec.ts";
 
-/** VERSION is answered from the plugin's own text; one that takes longer is taken to speak everything. */
+/** VERSION is answered from a constant in the plugin; one that takes longer is assumed to speak every version. */
 const versionMs = 5000;
 
 const answerSchema = z.looseObject({ supportedVersions: z.array(z.string()) });
 
 /**
- * The network with the newest of its versions that all its plugins speak. They are asked only where
- * the file leaves a choice. One that cannot be asked takes part in no decision: ADD will tell what is
- * wrong with it. When no version suits all, the newest stays, and a plugin's own words say why not.
+ * The network with the newest of its versions that all its plugins speak. Plugins are asked only where the file
+ * leaves a choice. One that cannot be asked has no part in it: ADD will report what is wrong with it. When no version
+ * suits all, the newest is taken, and the plugin's own error says why it does not suit.
  */
 export async function negotiateVersion<C extends NetworkConf>(
   conf: C,

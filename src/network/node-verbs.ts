@@ -12,15 +12,15 @@ export interface NodeVerbOptions {
   readonly timeoutMs: number;
 }
 
-/** What GC is told to keep, in the specification's words. */
+/** An attachment that GC is told to keep, in the specification's words. */
 export interface ValidAttachment {
   readonly containerID: string;
   readonly ifname: string;
 }
 
 /**
- * STATUS of every plugin in order; throws the first one's reason why it could not serve an ADD. Does
- * nothing for a network whose version has no such verb.
+ * STATUS of every plugin in order; throws the first reason why one could not serve an ADD. Does nothing for a network
+ * whose version has no such verb.
  */
 export async function askStatus(
   conf: NetworkConf,
@@ -44,8 +44,8 @@ export function takesGc(conf: NetworkConf): boolean {
 }
 
 /**
- * GC of every plugin: what they hold for other attachments than these, they let go. One that fails
- * keeps no other from its turn; the first failure is thrown at the end. No ADD or DEL may run meanwhile.
+ * GC of every plugin: each gives back what it holds for other attachments than these. One that fails does not keep
+ * the others from their turn; the first failure is thrown at the end. No ADD or DEL may run meanwhile.
  */
 export async function collectGarbage(
   conf: NetworkConf,

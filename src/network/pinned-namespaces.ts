@@ -83,7 +83,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
     await this.prepare();
     if (owner === undefined) await this.#request("create", file);
     else await this.#createOwned(file, owner);
-    // It took milliseconds at most; an abort that came meanwhile must not leave it behind.
+    // It took milliseconds at most. The signal may have fired meanwhile, and nobody would remove it then.
     if (signal.aborted) {
       await this.#request("remove", file);
       signal.throwIfAborted();
@@ -153,7 +153,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
-    // Pods keep their network; without any the folder's mount would only be in somebody's way.
+    // Pods keep their network. Without any, the folder's mount would only be a leftover.
     if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
 
@@ -176,7 +176,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
     const worker = new Worker(new URL("./netns-worker.ts", import.meta.url), {
       name: "berth-netns",
       execArgv: [],
-      // The thread closes what it opens itself, through the C library too, which tracking does not see.
+      // The thread closes what it opens itself, also through the C library, which tracking does not see.
       trackUnmanagedFds: false,
       resourceLimits: threadHeap(ourShares().treeHeapMiB),
     });

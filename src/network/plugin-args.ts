@@ -25,7 +25,7 @@ export function cniArgs(request: PodNetworkRequest): string {
   return pairs.map(([key, value]) => `${key}=${value}`).join(";");
 }
 
-/** The capability arguments of a pod: only those that say something. INVALID_ARGUMENT for a port or limit that is none. */
+/** The capability arguments of a pod, without empty ones. INVALID_ARGUMENT for a bad port or limit. */
 export function capabilityArgs(request: PodNetworkRequest): CapabilityArgs {
   const args: Record<string, unknown> = {};
   const ports = request.portMappings.filter(({ hostPort }) => hostPort > 0);
@@ -49,7 +49,7 @@ export function capabilityArgs(request: PodNetworkRequest): CapabilityArgs {
   return args;
 }
 
-/** portmap refuses such a mapping on ADD, but on DEL too: the pod could not even be taken back. */
+/** portmap refuses such a mapping on DEL as well as on ADD: the pod could never be removed. */
 function checkMapping({ containerPort, hostIp, hostPort, protocol }: PortMapping): void {
   if (!["tcp", "udp", "sctp"].includes(protocol)) {
     throw fault("INVALID_ARGUMENT", `port mapping ${hostPort}: no protocol "${protocol}"`);

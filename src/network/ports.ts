@@ -3,7 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
 
-/** A user namespace that owns a network namespace is pinned beside it, under its name and this. */
+/** The user namespace that owns a network namespace is pinned beside it, under the same name with this suffix. */
 export const userNamespaceSuffix = ".user";
 
 /** Network namespaces pinned as files in a folder of our own. */
@@ -59,7 +59,7 @@ export interface PodNetwork {
   status(): { readonly ready: boolean; readonly reason: string; readonly message: string };
   /** For verbose Status: the loaded configuration as CNI users know it. */
   describe(): unknown;
-  /** ADD of every network. Half-done work is the caller's to tear down. */
+  /** ADD of every network. After a failure the caller must call `teardown`. */
   setup(request: PodNetworkRequest, call: Cancellable): Promise<PodNetworkResult>;
   /** DEL; idempotent; works with a vanished namespace (path ""). */
   teardown(request: PodNetworkRequest, call: Cancellable): Promise<void>;
@@ -69,16 +69,15 @@ export interface PodNetwork {
    */
   attachedSandboxes(): Promise<readonly string[]>;
   /**
-   * CHECK of every network that has it. Rejects with what a plugin finds amiss; a pod that was not set
-   * up, or whose plugins know no such verb, is taken to be in order.
+   * CHECK of every network that has it. Rejects with the fault that a plugin reports. A pod that was not set up, or
+   * whose plugins do not know the verb, passes.
    */
   check(request: PodNetworkRequest, call: Cancellable): Promise<void>;
-  /** The sandbox goes although its teardown failed: what it left is given back later, or by GC. */
+  /** The sandbox is removed although its teardown failed: what it holds is given back later, or by GC. */
   abandon(sandboxId: string): Promise<void>;
   /**
-   * Begins, in the background, to give back what belongs to no sandbox: what was abandoned, and what
-   * plugins (CNI 1.1) hold beside the attachments on record and those of `holders`, the sandboxes
-   * that have a network.
+   * Begins, in the background, to give back what belongs to no sandbox: what was abandoned, and what plugins (CNI
+   * 1.1) hold beyond the attachments on record and those of `holders`, the sandboxes that have a network.
    */
   startCollecting(holders: () => Iterable<string>): void;
 }

@@ -6,7 +6,7 @@ import { errnoOf } from "../base/errors.ts";
 import { readBounded } from "../base/read-bounded.ts";
 
 const suffix = ".json";
-/** Of a record that is being written; one that stays was cut short with its daemon. */
+/** Of a record that is being written. A file that still has it was left by a daemon that was killed. */
 const newSuffix = `${suffix}.new`;
 /** Far more than a request may bring. */
 const maxBytes = 64 * 1024 * 1024;
@@ -15,7 +15,7 @@ const pluginSchema = z.object({
   type: z.string(),
   capabilities: z.array(z.string()),
   raw: z.record(z.string(), z.unknown()),
-  /** ADD was left out as it would have passed its prevResult on; so is DEL. */
+  /** ADD was left out because it would only have passed its prevResult on; so is DEL. */
   skipped: z.boolean(),
 });
 
@@ -25,7 +25,7 @@ const attachmentSchema = z.object({
   ifName: z.string(),
   disableCheck: z.boolean().default(false),
   plugins: z.array(pluginSchema),
-  /** What the chain's last plugin printed; undefined until ADD is through. */
+  /** What the chain's last plugin printed; undefined until ADD has ended. */
   result: z.unknown().optional(),
 });
 
@@ -41,13 +41,13 @@ const recordSchema = z.object({
 
 /** A pod's place in one network. */
 export type Attachment = z.infer<typeof attachmentSchema>;
-/** All that DEL needs, as ADD was asked: the configuration may have changed since. */
+/** All that DEL needs, as it was for ADD: the configuration may have changed since. */
 export type NetworkRecord = z.infer<typeof recordSchema>;
 
 /**
- * One JSON file a sandbox, written before ADD and again after it, so that whatever ADD got to can be
- * undone by the daemon that comes after a crash. Files are replaced by rename but not flushed: a
- * crash of the machine ends the pods too, and DEL then works from the present configuration.
+ * One JSON file a sandbox, written before ADD and again after it, so that after a crash the next daemon can undo what
+ * ADD had done by then. Files are replaced by rename but not flushed: a crash of the machine ends the pods too, and
+ * DEL then works from the present configuration.
  */
 export class ResultCache {
   readonly #folder: string;
@@ -77,7 +77,7 @@ export class ResultCache {
       const json: unknown = JSON.parse(String(await readBounded(this.#file(sandboxId), maxBytes)));
       return recordSchema.parse(json);
     } catch (error) {
-      // A failing disk is no answer; what is no file, or no JSON, is.
+      // A failing disk must not pass for "no record"; a file that is none, or no JSON, does.
       if (errnoOf(error) === undefined || ["ENOENT", "ELOOP"].includes(errnoOf(error) ?? "")) {
         return undefined;
       }
@@ -100,7 +100,7 @@ export class ResultCache {
 
   async remove(sandboxId: string): Promise<void> {
     const file = this.#file(sandboxId);
-    // A link or folder there, which we never made, must not keep the record.
+    // A link or folder in its place, which we never made, must not keep the record from being written.
     try {
       await rm(`${file}.new`, { recursive: true, force: true });
     } finally {
@@ -113,7 +113,7 @@ export class ResultCache {
     return this.#idsOf(suffix);
   }
 
-  /** At the start: ids of which a record was being written when the last daemon was killed. */
+  /** At the start: the ids whose record was being written when the last daemon was killed. */
   listUnfinished(): Promise<readonly string[]> {
     return this.#idsOf(newSuffix);
   }
@@ -133,7 +133,7 @@ export class ResultCache {
   }
 }
 
-/** The sandbox that a file's name is of; none for a name that we did not make. */
+/** The sandbox id in a file's name; empty for a name that we did not make. */
 function idOf(name: string, ending: string): string[] {
   try {
     return [decodeURIComponent(name.slice(0, -ending.length))];

@@ -86,8 +86,8 @@ export function parseResult(network: string, raw: unknown): CniResult {
   for (const ip of data.ips ?? []) {
     const at = ip.interface ?? -1;
     if (at >= interfaces.length) {
-      const told = shortened(ip.address, 100);
-      throw invalid(network, `"${told}" on interface ${at} of ${interfaces.length}`);
+      const shown = shortened(ip.address, 100);
+      throw invalid(network, `"${shown}" on interface ${at} of ${interfaces.length}`);
     }
     add(ip.address, ip.gateway ?? "", at < 0 ? undefined : interfaces[at]);
   }
@@ -104,8 +104,8 @@ function invalid(network: string, what: string): Error {
 export type IpPreference = "ipv4" | "ipv6" | "cni";
 
 /**
- * The pod's addresses, the preferred one first: those on `ifName`, and those a plugin did not assign
- * to any interface. `cni` keeps the plugins' order. Empty when there are none.
+ * The pod's addresses, the preferred one first: those on `ifName`, and those that a plugin assigned to no interface.
+ * `cni` keeps the plugins' order. Empty when there are none.
  */
 export function podAddresses(
   result: CniResult,

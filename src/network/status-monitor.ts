@@ -22,9 +22,8 @@ interface Watched {
 }
 
 /**
- * Keeps what the plugins of the networks last answered to STATUS (CNI 1.1), asked again and again
- * beside everything else: a plugin that sleeps never holds up who wants to know. Networks of older
- * versions are ready as soon as they are configured.
+ * Keeps the plugins' last answers to STATUS (CNI 1.1), and goes on asking in the background: a plugin that hangs
+ * never holds up a reader. Networks of older versions are ready as soon as they are configured.
  */
 export class StatusMonitor implements AsyncDisposable {
   readonly #options: StatusMonitorOptions;
@@ -39,8 +38,8 @@ export class StatusMonitor implements AsyncDisposable {
   }
 
   /**
-   * The networks there are from now on, which are asked at once. Until one answers, its last answer
-   * under the same name stands; without any, it is not ready.
+   * Watches these networks from now on, and asks them at once. Until one answers, the last answer of the network of
+   * that name stands; without one it is not ready.
    */
   watch(networks: readonly NetworkConf[]): void {
     const before = this.#watched;
@@ -56,7 +55,7 @@ export class StatusMonitor implements AsyncDisposable {
     this.#askAll();
   }
 
-  /** Settles when all questions that are out have been answered. Never rejects. */
+  /** Settles when every STATUS that is under way has been answered. Never rejects. */
   async answered(): Promise<void> {
     await Promise.all([...this.#watched.values()].flatMap(({ asking }) => asking ?? []));
   }

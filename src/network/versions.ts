@@ -14,7 +14,7 @@ export const cniVersions: readonly string[] = [
 /** What a configuration without `cniVersion` means (CNI specification, section 1). */
 export const unversioned = "0.1.0";
 
-/** Since which version of the specification there is what. */
+/** Which version of the specification brought what. */
 const since = {
   /** The verb CHECK, and `prevResult` for DEL. */
   CHECK: "0.4.0",

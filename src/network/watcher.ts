@@ -16,10 +16,9 @@ export interface WatcherOptions {
 }
 
 /**
- * Notices changes of a folder that may not exist yet, may be replaced, renamed or remounted. Watching
- * alone loses track in all of these cases (kubelet then waits for a restart that nobody does), so a
- * cheap poll of a fingerprint decides, and the watches on the folder and its parent only make it
- * look earlier.
+ * Notices changes of a folder that may not exist yet, and may be replaced, renamed or remounted. A watch alone loses
+ * track in all of these cases (a kubelet then waits for a restart that nobody does). So a cheap poll compares
+ * fingerprints, and the watches on the folder and its parent only make that happen sooner.
  */
 export class ConfDirWatcher implements AsyncDisposable {
   readonly #options: WatcherOptions;
@@ -57,7 +56,7 @@ export class ConfDirWatcher implements AsyncDisposable {
         watcher.on("error", () => watcher.close());
         this.#watchers.push(watcher);
       } catch {
-        // Missing, or no inotify instance left: the poll sees to it.
+        // Missing, or no inotify instance left: the poll notices.
       }
     }
   }

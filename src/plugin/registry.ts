@@ -2,7 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { tellSlowWork } from "../base/slow-work.ts";
+import { logSlowWork } from "../base/slow-work.ts";
 import { settlesWithin } from "../base/waits.ts";
 import {
   type Plugin,
@@ -180,7 +180,7 @@ export class PluginRegistry implements UpPlugins, AsyncDisposable {
     const late = new AbortController();
     const signal = AbortSignal.any([call.signal, late.signal]);
     const fields = () => ({ plugin, waitsFor: entry.waitsFor });
-    using _slow = tellSlowWork({ log: this.#log, fields, message: "plugin is not up yet" });
+    using _slow = logSlowWork({ log: this.#log, fields, message: "plugin is not up yet" });
     const starting = (async () => entry.plugin.start(this, contextOf(entry, { signal })))();
     if (await this.#settles(starting, limitMs, call)) return await starting;
     const error = call.signal.aborted ? (call.signal.reason as Error) : lateFault(entry, limitMs);

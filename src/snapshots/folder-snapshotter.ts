@@ -44,7 +44,7 @@ export interface SnapshotLayout {
   readonly whiteouts: Snapshotter["whiteouts"];
   /** True when a snapshot's folder holds its parents' files too. */
   readonly isWhole: boolean;
-  /** How the owners of files are shown as a user namespace has them; left out where they cannot be. */
+  /** Shows files with the owners that they have in a user namespace; left out where that is impossible. */
   readonly owners?: OwnerMapping;
   mounts(place: SnapshotPlace): TypesMount[];
   /** Copies folders into a new snapshot's, later ones over earlier ones; only where it is whole. */
@@ -245,14 +245,14 @@ export class FolderSnapshotter implements Snapshotter {
   }
 
   /**
-   * None where it cannot: a client that finds no "remap-ids" among the capabilities has rewritten the
-   * owners of the parent itself, and labels the snapshot all the same.
+   * No mappings where they cannot be shown: a client that finds no "remap-ids" among the capabilities has changed the
+   * owners in the parent itself, and labels the snapshot all the same.
    */
   #mappings(labels: Readonly<Record<string, string>>): IdMappings | undefined {
     return this.#layout.owners ? mappingsOf(labels) : undefined;
   }
 
-  /** Makes the committed record; answers its folder, and the one that it was before. */
+  /** Makes the committed record. Answers the number of its folder, and the record that it replaces. */
   async #commit(
     namespace: string,
     name: string,
@@ -299,7 +299,7 @@ export class FolderSnapshotter implements Snapshotter {
     return number;
   }
 
-  /** The folder that is committed: another one where the parent came last and files are copied. */
+  /** The folder that is committed: another one where the parent was given last and its files are copied. */
   async #moved(
     namespace: string,
     { info, number }: SnapshotRecord,
@@ -360,8 +360,8 @@ export class FolderSnapshotter implements Snapshotter {
   }
 
   /**
-   * Holds keys and names while a call makes or removes them. Who comes second waits, and then sees
-   * what has come of it: to say at once that a snapshot exists would be a lie until its record stands.
+   * Holds keys and names while a call makes or removes them. A second call waits for the first: until its record
+   * stands, neither "exists" nor "not found" would be true.
    */
   async #claim(
     namespace: string,
@@ -386,8 +386,8 @@ export class FolderSnapshotter implements Snapshotter {
   }
 
   /**
-   * Checks the parent and keeps it from being removed until the child's record stands. Waits for a
-   * call that is at the parent: none that finds its record there ever waits for another.
+   * Checks the parent and keeps it from being removed until the child's record stands. Waits while another call works
+   * on the parent. No call on a parent whose record stands waits for another, so no two wait for each other.
    */
   async #expect(namespace: string, parent: string, { signal }: Cancellable): Promise<Disposable> {
     if (parent === "") return { [Symbol.dispose]: () => {} };

@@ -24,8 +24,8 @@ export class SnapshotFolders {
   }
 
   /**
-   * Makes the base, has folders go that no record names, and continues the numbering. Answers those that
-   * nobody had begun to remove. Does not wait for what is in them.
+   * Makes the base, removes folders that no record names, and continues the numbering. Answers the folders whose
+   * removal nobody had begun. Does not wait for their content.
    */
   async recover(known: ReadonlySet<number>): Promise<readonly string[]> {
     await mkdir(this.base, { recursive: true, mode: 0o700 });
@@ -80,7 +80,7 @@ export class SnapshotFolders {
     await this.#trees.remove(this.own(number));
   }
 
-  /** Waits for what removals have renamed and not yet deleted, as far as it can be. */
+  /** Waits until what was removed has been deleted, as far as it can be. */
   async cleanup(call: Cancellable): Promise<void> {
     await this.#trees.sweep(this.base);
     await this.#trees.settled(this.base, call);

@@ -3,7 +3,7 @@ import type { MetadataStore, RecordCodec, RecordTable } from "../metadata/ports.
 import { StoredFields } from "../metadata/stored-fields.ts";
 import type { SnapshotInfo, SnapshotKind, SnapshotUsage } from "./ports.ts";
 
-/** A snapshot as it is stored: its face to callers, its folder's number, and its measured size. */
+/** A snapshot as it is stored: what callers see of it, its folder's number, and its measured size. */
 export interface SnapshotRecord {
   readonly info: SnapshotInfo;
   /** Name of the folder; never used twice while the daemon runs. */

@@ -18,7 +18,7 @@ export interface Certificate {
 
 export interface CertificateEvents {
   onChange(certificate: Certificate): void;
-  /** The new files are unusable, so what was read before stays. Called once for each change. */
+  /** Called once for each change whose files cannot be used; the certificate that was read before stays. */
   onError(error: unknown): void;
 }
 
@@ -39,8 +39,8 @@ export function readCertificate({ certFile, keyFile }: CertificateFiles): Certif
 }
 
 /**
- * Reads both files anew when either changed. They are polled, since certificates are replaced in many
- * ways (rename, a symbolic link's target, a mounted volume) of which inotify sees some.
+ * Reads both files anew when either changed. They are polled: certificates are replaced in many ways (rename, a
+ * symbolic link's target, a mounted volume), and inotify does not see all of them.
  */
 export function watchCertificate(
   files: CertificateFiles,

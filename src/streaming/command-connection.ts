@@ -12,12 +12,15 @@ export interface CommandConnection {
   readonly stderr: Writable | undefined;
   /** Aborts when the client is gone. */
   readonly gone: AbortSignal;
-  /** Sizes of the client's terminal; the latest one at once if one has come already. */
+  /** Calls the listener for each size of the client's terminal, and at once when one has come already. */
   onResize(listener: (size: TerminalSize) => void): void;
-  /** Asks for a sign of life: a client that vanished while its input was paused is noticed only so. */
+  /** Probes the client: one that vanished while its input was paused is noticed in no other way. */
   ping(): void;
   /** Cuts the client off. */
   destroy(): void;
-  /** Ends the outputs, sends the status ("" for none), says goodbye. Settles when the client has hung up. */
+  /**
+   * Ends the outputs, sends the status ("" for none) and closes the connection in its protocol's way. Settles when
+   * the client has closed it too.
+   */
   finish(status: string): Promise<void>;
 }

@@ -91,7 +91,7 @@ export class HostedSessions implements AsyncDisposable {
     const got = await opened;
     if (!("fifos" in got)) return undefined;
     void got.ended.then((end) => {
-      // Another worker gives the same numbers again.
+      // A later worker uses the same numbers again.
       if (this.#hosted.get(session) === hosted) this.#options.onEnded(session, end);
     }); // does not reject
     return { fifos: got.fifos, drainTimeoutMs: got.drainTimeoutMs };
@@ -122,7 +122,7 @@ export class HostedSessions implements AsyncDisposable {
     };
     controller.abort(fault("CANCELLED", "streaming client is gone"));
     try {
-      const session = await opened.catch(() => undefined); // its client has had the error
+      const session = await opened.catch(() => undefined); // its client was sent the error
       await session?.[Symbol.asyncDispose]();
       const durationMs = Math.round(performance.now() - since);
       log.info({ ...fields, durationMs }, "streaming session ended");

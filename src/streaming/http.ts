@@ -21,10 +21,10 @@ import type { Sessions } from "./sessions.ts";
 import type { Tokens } from "./tokens.ts";
 import { faultOfHandshake, handshakeAnswer } from "./websocket/handshake.ts";
 
-/** A client that dawdles over its request, or says nothing, holds a connection this long. */
+/** How long a client may take to send its request. */
 const requestTimeoutMs = 10_000;
 const largestRequest = 16 * 1024;
-/** Connections beyond the sessions: those that still send their request. */
+/** Connections allowed beyond the sessions, for clients that are still sending their request. */
 const spareConnections = 256;
 
 export interface StreamingHttpOptions {
@@ -40,15 +40,14 @@ const kinds: Readonly<Record<string, SessionTarget["kind"]>> = {
   portforward: "port-forward",
 };
 
-/** Where a target is served. */
+/** The path of the URL under which a target is served. */
 export function pathOf(kind: SessionTarget["kind"], token: string): string {
   return `/${kind === "port-forward" ? "portforward" : kind}/${token}`;
 }
 
 /**
- * The HTTP side: checks a request and its token, agrees on a protocol, and hands the connection to the
- * sessions. A token is used up by the upgrade, so a client may come back after a refused one with a
- * protocol that we speak.
+ * The HTTP side: checks a request and its token, agrees on a protocol, and hands the connection to the sessions. Only
+ * the upgrade uses the token up: a client whose protocol was refused may come back with another.
  */
 export class StreamingHttp implements AsyncDisposable {
   readonly #options: StreamingHttpOptions;
@@ -80,7 +79,7 @@ export class StreamingHttp implements AsyncDisposable {
     this.#server.maxConnections = maxSessions + spareConnections;
   }
 
-  /** Serves a connection that came in another way than by the address. */
+  /** Serves a connection that somebody else has accepted. */
   accept(transport: Duplex): void {
     this.#server.emit("connection", transport);
   }
@@ -207,7 +206,7 @@ function pathname(request: IncomingMessage): string {
   return (request.url ?? "/").split("?", 1)[0] ?? "/";
 }
 
-/** Of a client that names its ports here; those that are none are refused, as kubelets do. */
+/** The ports that a client names in its query. What is no port is refused, as kubelets do. */
 function queryPorts(request: IncomingMessage): number[] | Refusal {
   const query = (request.url ?? "").split("?").slice(1).join("?");
   const params = new URLSearchParams(query);

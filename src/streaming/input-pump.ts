@@ -3,9 +3,9 @@ import type { Readable } from "node:stream";
 import type { StdinFifo } from "../base/os/stdin-fifo.ts";
 
 /**
- * Carries the client's stdin to a process, no faster than the process reads. When the client has closed
- * it and all of it is in the FIFO, `onEnd` is awaited (CloseIO), and only then our end is closed: the
- * shim holds a write end too, and the process would never see the end the other way round.
+ * Carries the client's stdin to a process, no faster than the process reads. When the client has closed it and all of
+ * it is in the FIFO, `onEnd` is awaited (CloseIO), and only then our end is closed: the shim holds a write end too,
+ * and in the other order the process would never see the end.
  */
 export function pumpInput(source: Readable, stdin: StdinFifo, onEnd: () => Promise<void>): void {
   const sink = stdin.socket;

@@ -54,7 +54,7 @@ export class LazyStreamingServer implements LimitedStreamingServer {
     return (await unlessAborted(this.#server(), call.signal)).portForward(target, call);
   }
 
-  /** One that starts later is started with the limits of then. */
+  /** For the server that runs, and for one that starts later. */
   limit(limits: StreamingLimits): void {
     this.#starting?.then(
       (server) => server.limit(limits),

@@ -8,7 +8,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The worker's way to the main thread: calls of sessions with their answers, and how processes ended. */
+/** The worker's connection to the main thread: calls of sessions with their answers, and how processes ended. */
 export class MainLink {
   readonly #post: (notice: WorkerNotice) => void;
   readonly #waiting = new Map<number, Waiting>();

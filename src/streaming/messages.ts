@@ -65,7 +65,7 @@ export type Answer<T = unknown> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: FaultMessage };
 
-/** A RuntimeFault, whose class does not survive the way between threads. */
+/** A RuntimeFault as plain data: a message between threads does not keep its class. */
 export interface FaultMessage {
   readonly code: FaultCode;
   readonly message: string;

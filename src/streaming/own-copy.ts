@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A piece that may have to wait, or a copy of it where it is a small part of what it is a view of: a byte that
- * waits must not keep the 64 KiB in memory with which the network brought it.
+ * The piece itself, or a copy where it is a small part of the buffer that it is a view of: a few bytes that wait must
+ * not keep the 64 KiB in memory with which the network delivered them.
  */
 export function ownCopy(piece: Buffer): Buffer {
   if (piece.length * 4 >= piece.buffer.byteLength) return piece;
-  const copy = Buffer.allocUnsafeSlow(piece.length); // what comes from Node's pool keeps the pool
+  const copy = Buffer.allocUnsafeSlow(piece.length); // never from Node's pool, which the copy would keep in memory
   piece.copy(copy);
   return copy;
 }

@@ -7,20 +7,20 @@ export type Dial = (port: number) => Promise<Socket>;
 
 /**
  * Joins one forwarded connection: bytes and half-closes go both ways, and a side that breaks takes the
- * other along. A port that cannot be reached goes to `tellError`, and ends this connection only.
+ * other along. A port that cannot be reached goes to `reportError`, and ends this connection only.
  * Settles when it is over.
  */
 export async function joinPort(
   dial: Dial,
   port: number,
   data: Duplex,
-  tellError: (message: string) => void,
+  reportError: (message: string) => void,
 ): Promise<void> {
   let pod: Socket;
   try {
     pod = await dial(port);
   } catch (error) {
-    tellError(error instanceof Error ? error.message : String(error));
+    reportError(error instanceof Error ? error.message : String(error));
     data.end();
     data.resume();
     return;
@@ -31,13 +31,13 @@ export async function joinPort(
     broken = `connection to port ${port} broke: ${error.message}`;
   });
   pod.on("close", () => {
-    if (broken !== undefined) tellError(broken);
+    if (broken !== undefined) reportError(broken);
     if (!data.writableEnded) data.end();
     data.resume(); // nobody takes it any more
     resolve();
   });
   data.on("close", () => {
-    // A reset, or the client's connection; after both half-closes the pod's side ends by itself.
+    // The stream was reset, or the client is gone. After both half-closes the pod's side ends by itself.
     if (!data.readableEnded || !data.writableFinished) pod.destroy();
   });
   if (data.destroyed) {

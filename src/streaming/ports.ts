@@ -102,9 +102,9 @@ export interface ProcessSession extends AsyncDisposable {
   /** Called after `start` only, one at a time, with the latest size. Errors are logged, and the client does not get them. */
   resize(size: TerminalSize, call: Cancellable): Promise<void>;
   /**
-   * The client closed its stdin and all of it is in the FIFO; the worker closes its own end when this
-   * returns. For an exec: CloseIO. For an attach: CloseIO only with stdin_once, else nothing. A fault
-   * ends the session with it, unless the process ends within seconds: it would wait for its input.
+   * The client closed its stdin and all of it is in the FIFO; the worker closes its own end when this returns. For an
+   * exec: CloseIO. For an attach: CloseIO only with stdin_once, else nothing. A fault ends the session with it as the
+   * status, unless the process exits within seconds: it would wait for input that never comes.
    */
   closeStdin(call: Cancellable): Promise<void>;
 }

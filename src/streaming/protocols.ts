@@ -53,7 +53,7 @@ const overWebSocket: Record<Kind, readonly Protocol[]> = {
   ],
 };
 
-/** What a WebSocket client speaks that names nothing. */
+/** The protocol of a WebSocket client that names none. */
 export const unnamedProtocol: Protocol = plain("", 1);
 
 export function protocolsOf(kind: Kind, transport: "spdy" | "websocket"): readonly Protocol[] {
@@ -72,7 +72,7 @@ export function chooseProtocol(
   return undefined;
 }
 
-/** The values of a header that lists names, which may come several times: Node joins those by ", ". */
+/** The names that a header lists. Node joins a header that comes several times with ", ". */
 export function listedNames(header: string | readonly string[] | undefined): string[] {
   const text = typeof header === "string" ? header : (header ?? []).join(",");
   return text

@@ -13,7 +13,7 @@ export interface Refusal {
 
 export const plainText = { "content-type": "text/plain; charset=utf-8" } as const;
 
-/** Answers a request for an upgrade, whose connection is out of the HTTP server's hands, and hangs up. */
+/** Refuses an upgrade and closes the connection, which is no longer the HTTP server's. */
 export function refuse(transport: Duplex, { status, message, headers = {} }: Refusal): void {
   const body = `${message}\n`;
   const fields = {
@@ -24,7 +24,7 @@ export function refuse(transport: Duplex, { status, message, headers = {} }: Ref
   };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   transport.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
-  transport.resume(); // or what the client still sends would reset the connection before it reads this
+  transport.resume(); // unread bytes would reset the connection before the client reads this
   const timer = startTimer(() => transport.destroy(), 1000);
   transport.once("close", () => timer.stop());
   transport.once("end", () => transport.destroy());

@@ -12,7 +12,7 @@ import { type Outcome, statusText } from "./status.ts";
 /** How long a terminal's start waits for its client to send the size; clients send it at once. */
 const firstSizeMs = 100;
 
-/** How long the end of a process that takes no end of input may take to come here. */
+/** How long to wait for the report of a process's exit once closing its input has failed. */
 const endedMs = 2_000;
 
 /** The process behind a session, as the worker reaches it: every call goes to the main thread. */
@@ -42,7 +42,7 @@ export async function runCommand(
     outcome = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
   }
   if (connection.gone.aborted) return;
-  connection.stdin?.resume(); // or the client's last words would keep the connection paused
+  connection.stdin?.resume(); // unread input would keep the connection paused
   await connection.finish(statusText(connection.version, outcome));
 }
 
@@ -61,7 +61,7 @@ async function pump(
   if (gone.aborted) return clientGone;
   await control.start(tty ? await firstSize(connection) : undefined);
   const stuck = Promise.withResolvers<Outcome>();
-  // Neither input nor sizes before: what an attached process answers must find the output's way open.
+  // Input and sizes only now: an attached process may answer at once, and its outputs must be open for that.
   if (connection.stdin && pipes.stdin) {
     pumpInput(connection.stdin, pipes.stdin, () => endInput(control, stuck.resolve));
   }
@@ -75,12 +75,15 @@ async function pump(
 
 const clientGone: Outcome = { kind: "failed", message: "client is gone" };
 
-/** A process that does not learn of its input's end waits for it, and its client for the process. */
+/**
+ * Closes the process's input. A failure ends the session: the process would wait for the end of its input, and the
+ * client for the process.
+ */
 async function endInput(control: ProcessControl, onStuck: (why: Outcome) => void): Promise<void> {
   try {
     await control.closeStdin();
   } catch (error) {
-    // Most likely it has just ended, and is about to say so.
+    // Most likely the process has just exited, and the report is on its way.
     if ((await within(control.ended, endedMs)) !== undefined) return;
     const why = error instanceof Error ? error.message : String(error);
     onStuck({ kind: "failed", message: `the end of the input was not passed on: ${why}` });
@@ -94,7 +97,7 @@ async function firstSize(connection: CommandConnection): Promise<TerminalSize | 
   return await untilAborted(promise, limit.signal);
 }
 
-/** One resize under way at a time, then the latest: a client may send them faster than they take. */
+/** One resize at a time, always to the latest size: a client may send sizes faster than a resize takes. */
 function forwardSizes(connection: CommandConnection, control: ProcessControl): void {
   let next: TerminalSize | undefined;
   let busy = false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { TerminalSize } from "./ports.ts";
 
-/** Of one object; a longer one is no size. */
+/** Of one object, in characters; a longer one is no size. */
 const longestObject = 1024;
-/** Objects that are no sizes: a client that exceeds it is not sending sizes, and each costs an exception. */
+/** After so many objects that are no sizes the rest is ignored: parsing each of them costs an exception. */
 const oddLimit = 1000;
 
 /**
@@ -11,7 +11,7 @@ const oddLimit = 1000;
  * size is skipped, up to a limit; after it nothing is looked at. Keeps the latest until somebody listens.
  */
 export class ResizeReader {
-  /** From the last brace on. */
+  /** What has come since the last opening brace. */
   #pending = "";
   #odd = 0;
   #latest: TerminalSize | undefined;
@@ -42,7 +42,7 @@ export class ResizeReader {
   }
 }
 
-/** The object that has begun, without its end; "" for none, or a long one. */
+/** An object that has begun and not ended yet; "" for none, or for a long one. */
 function fromBrace(text: string): string {
   const at = text.lastIndexOf("{");
   return at < 0 || text.length - at >= longestObject ? "" : text.slice(at);

@@ -16,16 +16,16 @@ import { WebSocketCommandConnection } from "./websocket/command.ts";
 import { forwardPorts } from "./websocket/port-forward.ts";
 import { WebSocketTunnel } from "./websocket/tunnel.ts";
 
-/** Ports one WebSocket may forward; each is two of its channels, whose numbers are bytes. */
+/** Ports one WebSocket may forward: each takes two channels, and a channel's number is one byte. */
 const maxPorts = 127;
 
-/** A connection that has changed its protocol, with what came of it already. */
+/** A connection after its upgrade, with the bytes that came right behind the request. */
 export interface Upgraded {
   readonly transport: Duplex;
   readonly head: Buffer;
 }
 
-/** All clients of this server, what they are connected to, and who has been silent for too long. */
+/** The sessions of all clients. Probes them, and closes those that were silent for too long. */
 export class Sessions implements Disposable {
   #limits: StreamingLimits;
   readonly #link: MainLink;
@@ -40,7 +40,7 @@ export class Sessions implements Disposable {
     this.#timer = startInterval(() => this.#probe(), probeMs).unref();
   }
 
-  /** From now on; a session that is open keeps the time that it had for its streams. */
+  /** Takes effect at once; only the time that an open session has for its streams stays. */
   limit(limits: StreamingLimits): void {
     this.#limits = limits;
   }

@@ -14,7 +14,7 @@ import type {
 } from "./ports.ts";
 import { type StreamingServerOptions, StreamingWorkerLink } from "./worker-link.ts";
 
-/** How long the worker may take over a URL: microseconds of work, in a thread that a busy node may starve. */
+/** How long the worker may take to make a URL: microseconds of work, in a thread that a busy node may starve. */
 const answerMs = 30_000;
 
 /**

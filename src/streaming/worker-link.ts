@@ -21,7 +21,7 @@ import type {
 import type { SessionHost, StreamingLimits } from "./ports.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
-/** A worker that lived shorter than this is not started anew at once. */
+/** A worker that lived shorter than this is restarted with a delay. */
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 const closeTimeoutMs = 2000;
@@ -179,7 +179,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
     else if (call.verb === "dial" && answer.ok) closeSync(answer.value as number);
   }
 
-  /** It could not listen. The first time that is for the caller to know, later it is tried again. */
+  /** The worker could not listen. The first time the caller gets the error; later it is tried again. */
   #failed(error: Error): void {
     if (this.#address === "") {
       this.#firstTry.reject(error);

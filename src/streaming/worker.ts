@@ -15,7 +15,7 @@ import type {
 import { Sessions } from "./sessions.ts";
 import { Tokens } from "./tokens.ts";
 
-/** Entry of the streaming worker thread: binds the server to the port of the main thread. */
+/** Entry of the streaming worker thread: runs the server for the main thread at the other end of the port. */
 const port = parentPort;
 if (port !== null) {
   relieveThread();

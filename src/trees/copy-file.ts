@@ -26,7 +26,7 @@ import type { Descriptors } from "./descriptors.ts";
 import type { Job } from "./jobs.ts";
 
 export interface CopyTarget {
-  /** A folder for the names under which files with several are kept. */
+  /** Folder where each file with several names is kept under one of ours, for the other names. */
   readonly links: number;
   readonly mappings: IdMappings | undefined;
   readonly descriptors: Descriptors;
@@ -74,12 +74,12 @@ export function* copyFile(from: CopySource, into: CopyTarget): Job<void> {
       break;
     }
     default:
-      return; // a socket: nobody listens
+      return; // a socket is of no use without the process that listens
   }
   if (known !== undefined) couldLink(target, name, into.links, known);
 }
 
-/** Gives the open copy of an open file, or of a folder, what the original has besides its content. */
+/** Gives the copy of a file or folder what the original has besides its content. */
 export function dress(from: number, to: number, facts: FileFacts, into: CopyTarget): void {
   const { uid, gid } = ownerOf(facts, into.mappings);
   fchownSync(to, uid, gid);
@@ -100,7 +100,7 @@ function setIfKnown(fd: number, name: string, value: Buffer): void {
   try {
     setAttributeOn(fd, name, value);
   } catch (error) {
-    // The file system has no such attributes: what runs on it cannot miss them.
+    // A file system without such attributes: what runs on it cannot miss them.
     if (!isUnknownHere(errnoOf(error))) throw error;
   }
 }

@@ -3,7 +3,7 @@ import { fault } from "../base/errors.ts";
 
 /** What a copy takes. */
 export interface CopySize {
-  /** Of data, without holes, and a share of its folder for each further name of a file. */
+  /** Bytes of data, without holes, and for each further name of a file its share of the folder. */
   readonly bytes: number;
   /** Files, folders and all else. */
   readonly inodes: number;
@@ -12,7 +12,7 @@ export interface CopySize {
 /** A name has 255 bytes at most. */
 const bytesOfName = 256;
 
-/** Counts what is copied. FAILED_PRECONDITION before it becomes more than it may. */
+/** Counts what is copied. FAILED_PRECONDITION before it becomes more than is allowed. */
 export class CopyMeter {
   readonly #most: CopySize;
   #bytes = 0;

@@ -13,9 +13,9 @@ import { type MergedEntry, MergedWalk } from "./merged-walk.ts";
 export interface CopyRequest {
   /** A folder's parts in the layers of an overlay, topmost first; each path is bytes, one character each. */
   readonly layers: readonly string[];
-  /** Made by the copy; the folder it is in is ours. */
+  /** Made by the copy, in a folder of ours. */
   readonly destination: string;
-  /** Who owners become; as they are when left out. */
+  /** Which owners the copies get; those of the originals when left out. */
   readonly mappings?: IdMappings;
   /** Refuse what is neither a file nor a folder, and more entries than this. */
   readonly plainEntries?: number;
@@ -27,12 +27,12 @@ export interface CopyRequest {
 const pieceEntries = 32;
 
 /**
- * Copies a folder of an image, its layers merged as overlayfs merges them: names as bytes, files with
- * their holes, hard links to one another, links, FIFOs and devices, with owners, modes, attributes and
- * times. Sockets are left out, as no archive holds any. No link is ever followed.
+ * Copies a folder of an image, its layers merged as overlayfs merges them: names as bytes, files with their holes,
+ * hard links to one another, links, FIFOs and devices, with owners, modes, attributes and times. Sockets are left
+ * out, as no archive holds any. No link is ever followed.
  *
- * A file with several names is kept under one of its own in a folder beside the destination until all
- * have been met, so that their number needs no memory. Answers what the copy takes.
+ * A file with several names is kept under one of ours in a folder beside the destination until all its names have
+ * been met, so no memory is needed for them. Answers how much was copied.
  */
 export function* copyTree(request: CopyRequest, descriptors: Descriptors): Job<CopySize> {
   const { destination, mappings, plainEntries } = request;
@@ -85,7 +85,7 @@ function checkPlain(entry: MergedEntry, entries: number, most: number): void {
 
 function* removeLinks(folder: number): Job<void> {
   const reader = new DirectoryReader(folder);
-  // What is removed while a folder is read may hide others: until nothing is seen.
+  // Removing while a folder is read may hide entries from the reader: it is read again until it is empty.
   for (let removed = 1; removed > 0; reader.seek(0n)) {
     removed = 0;
     for (let entry = reader.next(); entry !== undefined; entry = reader.next()) {

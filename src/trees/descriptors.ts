@@ -6,8 +6,8 @@ const mostDescriptors = 2 ** 20;
 const tooManyOpenFiles = 24; // EMFILE
 
 /**
- * What jobs of a tree worker have open, in memory that the main thread shares: descriptors belong to the
- * process, so those of a worker that dies would stay open for ever. A bit for each.
+ * The descriptors that jobs of a tree worker have open, in memory shared with the main thread: they belong to the
+ * process, and those of a worker that dies would stay open for ever. One bit for each.
  */
 export class Descriptors {
   readonly memory: SharedArrayBuffer;
@@ -29,7 +29,7 @@ export class Descriptors {
   }
 
   close(fd: number): void {
-    this.#forget(fd); // first: cut short between the two, one is left open, and no stranger's is closed
+    this.#forget(fd); // first: cut short between the two, a descriptor stays open, and never is one closed that others have got
     closeSync(fd);
   }
 

@@ -6,13 +6,13 @@ import { measureTree } from "./measure-tree.ts";
 import { removeTree } from "./remove-tree.ts";
 
 /**
- * Work on a tree that somebody else made, in pieces: it yields at least every few dozen entries, so that
- * other jobs of the same thread have their turn and a cancelled one ends there. What it opens it keeps in
- * `descriptors`, closes in `finally`, and bounds, as its memory, whatever the tree is like.
+ * Work on a tree that somebody else made, in pieces. It yields at least every few dozen entries: then other jobs of
+ * the thread have their turn, and a cancelled one ends. What it opens it keeps in `descriptors` and closes in
+ * `finally`; how much that is, and its memory, is bounded whatever the tree is like.
  */
 export type Job<R> = Generator<void, R, void>;
 
-/** A kind of job: what is asked and answered are cloned between the threads. */
+/** A kind of job. Request and answer are copied between the threads. */
 type Work<Q, R> = (request: Q, descriptors: Descriptors) => Job<R>;
 
 /**

@@ -28,20 +28,21 @@ export interface TreeUsage {
   readonly isWhole: boolean;
 }
 
-/** Folders in one another that are walked. What is deeper is not counted; to get there took as many inodes. */
+/** How deep folders in one another are walked. What is deeper is not counted; it took as many inodes to get there. */
 const deepest = 2 ** 17;
 const longestWalkMs = 600_000;
 /** Entries between two yields. */
 const pieceEntries = 64;
 
 /**
- * What a folder takes on disk: allocated blocks and inodes, the folder's own included. A file with several
- * hard links counts once; when a tree has more of those than SeenInodes holds, each further link counts as
- * its share of the file, which is the same when all links are in the tree. Nothing mounted below is counted.
- * What comes or goes during the walk may be counted or not. Nothing in the tree is changed.
+ * What a folder takes on disk: allocated blocks and inodes, the folder's own included. A file with several hard links
+ * counts once; when a tree has more of those than SeenInodes holds, each further link counts as its share of the
+ * file, which is the same when all links are in the tree. Nothing mounted below is counted. What comes or goes during
+ * the walk may be counted or not. Nothing in the tree is changed.
  *
- * Access times stay as they are: by them a container could see which of its folders were read, and move
- * there what is still to be. A tree that changes all the time may have no end: after `longestMs` the walk is given up.
+ * Access times stay as they are: they would show a container which of its folders were read already, and it could
+ * move into those what is not to be counted. A tree that changes all the time may have no end: after `longestMs` the
+ * walk is given up.
  */
 export function* measureTree(
   { folder, longestMs = longestWalkMs }: MeasureRequest,
@@ -123,7 +124,10 @@ class Walk implements Disposable {
     if (fd !== undefined) this.#path.push(fd, facts);
   }
 
-  /** Passes over what has gone, was replaced or is a mount; what cannot be read makes the figure a part. */
+  /**
+   * Undefined for what has gone, was replaced or is a mount. What cannot be read is passed over too, and the answer
+   * is a lower bound then.
+   */
   #passing<T>(read: () => T): T | undefined {
     try {
       return read();

@@ -46,12 +46,12 @@ type Entry = Extract<MergedEntry, { kind: "entry" }>;
 
 /** Beyond this, folders further up are closed, and opened again by their path when they go on. */
 const mostOpen = 128;
-/** A path of one letter a name cannot be longer either, for those who go by paths. */
+/** As deep as a path of one-letter names can be, for those who open things by their path. */
 const deepest = 4096;
 const maxPath = 4095;
 
 interface OpenLevel {
-  /** Of each layer that has a part of the folder, topmost first. */
+  /** The descriptors of the folder in each layer that has it, topmost first. */
   readonly parts: readonly number[];
   readonly target: number;
 }
@@ -59,7 +59,7 @@ interface OpenLevel {
 /** A folder of the merged tree that is being read, and the same of the target. */
 interface Level {
   readonly name: Buffer;
-  /** Which layers its parts are of. */
+  /** The layers that the parts belong to. */
   readonly layers: readonly number[];
   readonly facts: FileFacts;
   /** undefined while it is closed. */
@@ -72,9 +72,9 @@ interface Level {
 }
 
 /**
- * Walks the merged view of overlay layers by descriptors, in depth, with the same folder of a target at
- * hand: an upper layer hides what is below, a whiteout (character device 0:0) removes it, an opaque folder
- * hides the lower ones. The layers must not change meanwhile. Memory grows with the depth alone.
+ * Walks the merged view of overlay layers by descriptors, depth first, with the same folder of a target open beside
+ * it: an upper layer hides what is below, a whiteout (character device 0:0) removes it, an opaque folder hides the
+ * lower ones. The layers must not change meanwhile. Memory grows with the depth alone.
  */
 export class MergedWalk implements Disposable {
   readonly #descriptors: Descriptors;
@@ -184,7 +184,7 @@ export class MergedWalk implements Disposable {
     }
   }
 
-  /** A level that was closed is opened again, by its path from the root: no link is in it. */
+  /** Opens a closed level again, by its path from the root: there is no link in it. */
   #resumed(level: Level): OpenLevel {
     if (level.open !== undefined) return level.open;
     const names = this.#levels.slice(1).map(({ name }) => name);
@@ -205,7 +205,7 @@ export class MergedWalk implements Disposable {
     return level.open;
   }
 
-  /** All or nothing. */
+  /** Opens all of them or none. */
   #openAll(
     parts: readonly (readonly [number, Buffer])[],
     target: readonly [number, Buffer],
@@ -229,7 +229,7 @@ function readerAt(folder: number, position: bigint): DirectoryReader {
   return reader;
 }
 
-/** Which parts of a folder have a part of the folder `name` in it, from the one on where it was met. */
+/** The parts of a folder that hold a part of its sub-folder `name`, from the one on where that was met first. */
 function partsBelow(parts: readonly number[], from: number, name: Buffer): number[] {
   const found: number[] = [];
   for (let index = from; index < parts.length; index += 1) {

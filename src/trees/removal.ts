@@ -11,7 +11,7 @@ import { unfasten } from "./unfasten.ts";
 const mostOpen = 48;
 /** Entries between two yields. */
 const pieceEntries = 64;
-/** Mounts upon one another, flags of folder and file: how often one name is freed of what holds it. */
+/** How often one name is freed of what keeps it there: mounts on top of one another, flags of file and folder. */
 const mostAttempts = 64;
 
 /** A folder that is being emptied. */
@@ -30,9 +30,9 @@ interface Level {
 type Fate = "gone" | "folder" | "stays";
 
 /**
- * One pass over a tree that is to go. At most `mostOpen` folders are open; a folder below those that is not
- * empty is moved up to the top, under a name of ours, and emptied there later. So nothing depends on
- * the depth, and ".." is never used.
+ * One pass over a tree that is to be removed. At most `mostOpen` folders are open; a folder below those that is not
+ * empty is moved up to the top, under a name of ours, and emptied there later. So nothing depends on the depth, and
+ * ".." is never used.
  */
 export class Removal implements Disposable {
   readonly #place: number;
@@ -42,7 +42,7 @@ export class Removal implements Disposable {
   #moves = 0;
   /** Names that went in this pass. */
   removed = 0;
-  /** What stays. */
+  /** The first name that stays, and why. */
   left: Left | undefined;
 
   constructor(place: number, name: Buffer, descriptors: Descriptors) {
@@ -81,7 +81,7 @@ export class Removal implements Disposable {
     }
   }
 
-  /** Removes a name, or goes into the folder that it is. */
+  /** Removes a name; where it is a folder, goes into it. */
   #take(folder: number, name: Buffer, type: number): void {
     const fate = this.#unlink(folder, name, type === EntryType.folder);
     if (fate === "gone") this.#wentFrom(this.#levels.at(-1));
@@ -124,7 +124,7 @@ export class Removal implements Disposable {
     this.#stays(name, "EBUSY");
   }
 
-  /** Its name at the top must be free there: what is there may have been called anything. */
+  /** The new name must be free at the top: what lies there may have any name. */
   #moveUp(folder: number, name: Buffer): void {
     const [top] = this.#levels;
     if (top === undefined) return;
@@ -148,7 +148,7 @@ export class Removal implements Disposable {
     this.#stays(name, "EBUSY");
   }
 
-  /** A folder was read to its end: it goes, or, when others have come meanwhile, it is read again. */
+  /** A folder was read to its end. It is removed or, when entries came meanwhile, read again. */
   #finish(level: Level): void {
     const parent = this.#levels.at(-2);
     const folder = parent?.fd ?? this.#place;

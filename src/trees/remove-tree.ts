@@ -8,7 +8,7 @@ import { Removal } from "./removal.ts";
 export interface RemoveRequest {
   /** Absolute path of a folder of ours. */
   readonly folder: string;
-  /** What is to go from it, whatever it is. */
+  /** The name in it that is to be removed, whatever it is. */
   readonly name: string;
 }
 
@@ -27,10 +27,10 @@ export interface Left {
 }
 
 /**
- * Removes a tree, whatever is in it, or as much as can be. Names are bytes, the path's length does not
- * matter, links are never followed, and what is mounted below is detached, never entered. Descriptors and
- * memory are bounded: see Removal. Needs no space but where a tree is very deep and the disk very full;
- * then all else goes first.
+ * Removes a tree, whatever is in it, or as much of it as can be removed. Names are bytes, the path's length does not
+ * matter, links are never followed, and what is mounted below is detached, never entered. Descriptors and memory are
+ * bounded: see Removal. Needs disk space only where a tree is very deep and the disk very full; then all else is
+ * removed first.
  */
 export function* removeTree(
   { folder, name }: RemoveRequest,
@@ -44,7 +44,7 @@ export function* removeTree(
       using pass = new Removal(place, Buffer.from(name), descriptors);
       yield* pass.run();
       removed += pass.removed;
-      // What was in the way, or took the space that a move needed, may be gone now.
+      // What was in the way, or had the space that a move needed, may be gone by now.
       if (pass.left === undefined || pass.removed === 0) return { removed, left: pass.left };
     }
   } finally {

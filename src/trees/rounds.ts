@@ -26,7 +26,7 @@ export class Rounds {
     job?.return(undefined);
   }
 
-  /** A slice for each job. Answers whether any is left. */
+  /** Gives each job a slice of time. Answers whether any job is left. */
   turn(): boolean {
     for (const [id, job] of this.#running) this.#slice(id, job);
     return this.#running.size > 0;

@@ -6,8 +6,8 @@ const firstSlots = 1024;
 const width = 3;
 
 /**
- * Which inodes were seen, in 12 bytes a slot. It holds `most` of them, 9 MiB with the default; those that
- * come later are neither remembered nor known.
+ * Which inodes were seen, in 12 bytes a slot. It holds `most` of them, 9 MiB with the default; those that come later
+ * are not remembered.
  */
 export class SeenInodes {
   readonly #most: number;
@@ -20,7 +20,7 @@ export class SeenInodes {
     this.#most = most;
   }
 
-  /** True the first time, false when it was seen before; undefined when that is not known any more. */
+  /** True the first time, false when it was seen before; undefined when the table is full and it is not in it. */
   add(facts: Pick<FileFacts, "inodeLow" | "inodeHigh" | "device">): boolean | undefined {
     const { inodeLow, inodeHigh, device } = facts;
     const slot = this.#find(inodeLow, inodeHigh, device);
@@ -64,12 +64,12 @@ export class SeenInodes {
   }
 }
 
-/** Inode numbers are dense, and somebody may choose which are used: every bit has to count. */
+/** Inode numbers are dense, and a tenant may choose which it uses: every bit has to count. */
 function hash(low: number, high: number, device: number): number {
   let mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1) ^ Math.imul(device, 0x85ebca6b), salt);
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
   return (mixed ^ (mixed >>> 13)) >>> 0;
 }
 
-/** Odd, and another in each thread: nobody can choose inodes that meet. */
+/** Odd, and another one in each thread, so that nobody can choose inodes that collide. */
 const salt = (Math.floor(Math.random() * 2 ** 31) << 1) | 1;

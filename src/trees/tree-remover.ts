@@ -14,7 +14,7 @@ const mostRunning = 4;
 const firstDelayMs = 5000;
 const longestDelayMs = 3_600_000;
 
-/** Names that a remover gives to what is on its way out. */
+/** Whether a remover gave this name to something that is to be deleted. */
 export function isDoomed(name: string): boolean {
   return name.startsWith(doomedPrefix);
 }
@@ -26,7 +26,7 @@ export interface TreeRemoverOptions {
   readonly retryMs?: number;
 }
 
-/** A tree that is to go: a path of ours, its last name what the remover gave it. */
+/** A tree that is to be deleted. Its path is ours, and its last name the remover's. */
 interface Doomed {
   readonly file: string;
   readonly sinceMs: number;
@@ -37,9 +37,9 @@ interface Doomed {
 }
 
 /**
- * Removes trees that others have filled. What has to be waited for is a rename: under a name that everybody
- * takes for rubbish the tree goes later, by a job of `work`. What cannot be removed stays there,
- * is listed, and tried again, more and more rarely; also by the next daemon, which sweeps the folder.
+ * Removes trees that others have filled. Callers wait for a rename only: the new name marks the tree as rubbish, and
+ * a job of `work` deletes it later. What cannot be deleted stays there, is listed, and tried again, more and more
+ * rarely; also by the next daemon, which sweeps the folder.
  */
 export class TreeRemover implements RemovesTrees, Disposable {
   readonly #work: TreeWork;
@@ -74,7 +74,7 @@ export class TreeRemover implements RemovesTrees, Disposable {
     } catch (error) {
       const code = errnoOf(error);
       if (code === "ENOENT" || code === "ENOTDIR") return;
-      // A full disk, a mount upon it, a flag that forbids it: the job knows what to do, where the tree is.
+      // A full disk, a mount on it, a flag that forbids it: the job can deal with that where the tree is.
       this.#log.warn(
         { err: error, path: file },
         "cannot move what is to be removed, removing it there",
@@ -98,7 +98,7 @@ export class TreeRemover implements RemovesTrees, Disposable {
     await unlessAborted(Promise.all(all.map(({ gone }) => gone.promise)), signal);
   }
 
-  /** Stops; what is not gone is left to the next daemon. */
+  /** Stops; what is not deleted yet is left to the next daemon. */
   [Symbol.dispose](): void {
     this.#ending.abort(new Error("the daemon stops"));
     for (const { retry } of this.#doomed.values()) retry?.stop();
@@ -155,7 +155,7 @@ export class TreeRemover implements RemovesTrees, Disposable {
     const { attempts, file } = doomed;
     doomed.attempts += 1;
     doomed.code = code;
-    doomed.gone.resolve(); // nobody waits for what does not go
+    doomed.gone.resolve(); // nobody waits for what cannot be deleted
     const delayMs = Math.min(this.#retryMs * 2 ** attempts, longestDelayMs);
     const tells = attempts === 0 ? "warn" : "debug";
     this.#log[tells]({ ...facts, path: file, code, delayMs }, "cannot remove, trying again later");

@@ -13,7 +13,7 @@ import type { TreeAnswer, TreeRequest, TreeWorkerData } from "./messages.ts";
 import type { TreeWork } from "./ports.ts";
 
 const workerModule = new URL("./worker.ts", import.meta.url);
-/** Jobs hold little: this is for what goes wrong. */
+/** Jobs need little memory: this is for when something goes wrong. */
 const heapMiB = ourShares().treeHeapMiB;
 
 export interface TreeWorkerOptions {
@@ -22,9 +22,9 @@ export interface TreeWorkerOptions {
   readonly log: Logger;
   /** How much lower than the daemon's its priority is; 0 to 19. */
   readonly niceness: number;
-  /** Jobs that have turns at the same time. Default 4. */
+  /** Jobs that take turns with one another. Default 4. */
   readonly running?: number;
-  /** Jobs that wait for theirs. Default 1000. */
+  /** Jobs that wait to be among them. Default 1000. */
   readonly waiting?: number;
   /** A thread without work ends after this. Default 10000. */
   readonly idleMs?: number;
@@ -40,8 +40,8 @@ interface Pending {
 }
 
 /**
- * A thread for jobs on foreign trees, at a low priority, started by the first and ended when there were
- * none for a while. When it dies only the jobs that it ran have failed: those that wait go to the next one.
+ * A thread for jobs on foreign trees, at a low priority, started by the first job and ended when there were none for
+ * a while. When it dies only the jobs that had begun fail: those that wait go to the next thread.
  */
 export class TreeWorker implements TreeWork, AsyncDisposable {
   readonly #options: TreeWorkerOptions;
@@ -76,7 +76,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     return await promise;
   }
 
-  /** Ends all jobs where they are. */
+  /** Ends all jobs at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#idle?.stop();

@@ -6,9 +6,8 @@ import { clearProtection } from "../base/os/inode-flags.ts";
 import { detachAt } from "../base/os/mount.ts";
 
 /**
- * Takes away what keeps a name from being removed, moved or opened, by the error that told so: a mount on it,
- * the immutable and append-only flags of it and its folder. Answers whether there was any, so that it is
- * worth another attempt.
+ * Takes away what keeps a name from being removed, moved or opened, going by the error: a mount on it, the immutable
+ * and append-only flags of it and its folder. Answers whether there was any, so that another attempt is worth it.
  */
 export function unfasten(code: string, folder: number, name: Buffer): boolean {
   try {
@@ -17,7 +16,7 @@ export function unfasten(code: string, folder: number, name: Buffer): boolean {
     const ofFolder = isProtected(factsOf(folder).attributes) && clearProtection(folder);
     return unprotect(folder, name) || ofFolder;
   } catch {
-    return false; // the first error says more
+    return false; // the first error is the one that explains more
   }
 }
 

@@ -6,7 +6,7 @@ import { type FileFacts, factsOf } from "../base/os/file-facts.ts";
 import { handleOf, openByHandle } from "../base/os/file-handle.ts";
 import type { Descriptors } from "./descriptors.ts";
 
-/** Folders that stay open: the outermost, which nothing can lose, and the innermost. */
+/** Folders that stay open: the outermost, so that there is always a way back to them, and the innermost. */
 const outermost = 16;
 const innermost = 32;
 
@@ -25,10 +25,10 @@ interface Level {
 }
 
 /**
- * The folders of a path that somebody walks, each in the one before, however many: few are open. A closed one
- * is opened again by its handle, wherever it was moved to meanwhile. Where the file system has no handles it
- * is its child's "..", unless either was moved: then what was not read of it is lost, and the walk goes on
- * in the innermost of those before it that can still be had. No more than that is lost.
+ * The folders of a path that somebody walks, each in the one before, however many: few are open. A closed one is
+ * opened again by its file handle, wherever it was moved to meanwhile. On a file system without handles it is opened
+ * as ".." of its child. Where that leads elsewhere, because one of the two was moved, the rest of the folder is lost,
+ * and the walk goes on in the innermost folder above it that can still be reached.
  */
 export class WalkedPath implements Disposable {
   readonly #descriptors: Descriptors;
@@ -62,7 +62,10 @@ export class WalkedPath implements Disposable {
     this.#firstOpen += 1;
   }
 
-  /** Leaves the innermost folder. False when some before it had to be left as well, not read to their end. */
+  /**
+   * Leaves the innermost folder. False when folders above it could not be reached again and were left too, before
+   * their end.
+   */
   pop(): boolean {
     const child = this.#levels.pop();
     if (child === undefined) return true;

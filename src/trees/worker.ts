@@ -21,7 +21,7 @@ function serve(descriptors: Descriptors, post: (answer: TreeAnswer) => void): vo
   let turning = false;
   const rounds = new Rounds((id, ended) => post(answerOf(id, ended)));
 
-  // Between two rounds the loop takes messages: that is when a cancellation arrives.
+  // Between two rounds the event loop takes messages: that is when a cancellation arrives.
   const turn = (): void => {
     turning = rounds.turn();
     if (turning) setImmediate(turn);

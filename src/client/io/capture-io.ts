@@ -8,14 +8,14 @@ import { fifoIo } from "./fifo-io.ts";
 import { enough, type Taken } from "./fifo-reader.ts";
 
 /**
- * A command that writes byte by byte would wake this thread for each: after some reads as small as this
- * the FIFO gathers between reads.
+ * A command that writes byte by byte would wake this thread for each: after some reads as small as this it waits
+ * between reads, so that the FIFO fills.
  */
 const smallBytes = 512;
 const hastySmallReads = 64;
 const restMs = 5;
 
-/** Of each stream this much is kept whatever others keep: it is all that a probe's result needs. */
+/** This much of each stream is always kept, whatever other captures keep: a probe's result needs no more. */
 const freeBytes = 16 * 1024;
 
 const tooMuch =
@@ -27,12 +27,12 @@ export interface CapturedOutput extends Disposable {
   /** What has come in so far, up to the limit. */
   stdout(): Buffer;
   stderr(): Buffer;
-  /** A fault about `what` when some was dropped because all captures together hold as much as they may. */
+  /** A fault about `what` when output was dropped because all captures together hold as much as they may. */
   cutShort(what: string): RuntimeFault | undefined;
 }
 
 export interface OutputCapture {
-  /** `limitBytes` holds for each stream; what comes after it is dropped without a word. */
+  /** `limitBytes` is for each stream; what comes after it is dropped silently. */
   create(limitBytes: number): CapturedOutput;
 }
 
@@ -82,7 +82,7 @@ class BoundedOutput implements Disposable {
     this.#share?.[Symbol.dispose]();
   }
 
-  /** The old share is kept while there are both, the old buffer and the larger one that it is copied to. */
+  /** Takes memory for a larger buffer. The old share is kept while both buffers exist and the content is copied. */
   #mayHold(bytes: number): boolean {
     if (this.#isOver) return false;
     if (this.#memory === undefined || bytes <= freeBytes) return true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IoConfig, ProcessIo } from "../ports.ts";
 
-/** Streams that are the shim's business alone: we hold no end of them, so there is nothing to drain. */
+/** Streams of which only the shim holds ends: there is nothing for us to drain. */
 export class DetachedIo implements ProcessIo {
   readonly config: IoConfig;
 

@@ -4,10 +4,10 @@ import { widenFifo } from "../../base/os/fifo.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 
 const periodMs = 10;
-/** What is thrown away in one go, of all FIFOs together: it takes a millisecond or two. */
+/** How much is discarded in one go, of all FIFOs together: it takes a millisecond or two. */
 const sliceBytes = 8 * maxPipeBytes;
 
-/** A FIFO whose bytes nobody wants any more. */
+/** A FIFO whose bytes are no longer wanted. */
 export interface Discarded {
   readonly fd: number;
   /** The stream is at its end. Called once. */
@@ -19,9 +19,9 @@ const buffer = Buffer.allocUnsafeSlow(pipeBytes);
 let timer: Timer | undefined;
 
 /**
- * Reads and drops what still comes until the stream ends, so that its writer can end too. The poller would
- * read `cat /dev/zero` with all that this thread can do; this looks now and then, at a wider FIFO, and
- * takes a slice, of each FIFO in its turn.
+ * Reads and drops what still comes until the stream ends, so that its writer can end too. The poller would use all of
+ * this thread's time for a `cat /dev/zero`. So FIFOs are made larger, and read from time to time, a slice of each in
+ * turn.
  */
 export function discard(stream: Discarded): void {
   widenFifo(stream.fd, maxPipeBytes);
@@ -29,7 +29,7 @@ export function discard(stream: Discarded): void {
   timer ??= startTimer(takeSlice, periodMs);
 }
 
-/** Reads no more of it; the descriptor may be closed. */
+/** Stops reading it; the descriptor may be closed. */
 export function stopDiscarding(stream: Discarded): void {
   discarded.delete(stream);
 }

@@ -13,13 +13,13 @@ import { FifoReader, type Taken } from "./fifo-reader.ts";
 
 export interface FifoStreams {
   /**
-   * Take the bytes before returning: the buffer is used again. A promise holds the stream until it
-   * settles, `enough` drops what comes after.
+   * Use the bytes before returning: the buffer is used again. When it returns a promise, reading stops until that
+   * settles; after `enough` the rest is dropped.
    */
   readonly onStdout: (bytes: Buffer) => Taken;
   /** Not called for a terminal, which has one output only. */
   readonly onStderr: (bytes: Buffer) => Taken;
-  /** Given the process's stdin once it can be written; its absence means no stdin. */
+  /** Called with the process's stdin once it can be written. Without it the process has no stdin. */
   readonly onStdin?: (stdin: Writable) => void;
 }
 

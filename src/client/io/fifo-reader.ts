@@ -5,10 +5,10 @@ import { drainPipe, pipeBytes } from "../../base/os/drain-pipe.ts";
 import { openFifoReader } from "../../base/os/fifo.ts";
 import { type Discarded, discard, stopDiscarding } from "./discarding.ts";
 
-/** Answers that no more is wanted: what still comes is dropped, so that the writer gets to its end. */
+/** Returned when no more is wanted: what still comes is dropped, so that the writer reaches its end. */
 export const enough = Symbol("enough");
 
-/** A promise holds the stream until it settles. */
+/** After a promise nothing is read until it settles. */
 export type Taken = void | Promise<void> | typeof enough;
 
 /** One buffer for all readers: a chunk is handed on and forgotten before the next is read. */
@@ -25,10 +25,10 @@ export class FifoReader implements Disposable {
   readonly ended: Promise<void>;
 
   /**
-   * `onData` must use the bytes before it returns: the buffer is used again. When it returns a promise,
-   * no more is read until that settles, and the writer waits once the FIFO is full. With `drainFirst`, for a
-   * FIFO whose writers came before us, what it holds is read at once: opened after its last writer
-   * has left it would never wake the poller, and its end would go unnoticed.
+   * `onData` must use the bytes before it returns: the buffer is used again. When it returns a promise, no more is
+   * read until that settles, and the writer waits once the FIFO is full. With `drainFirst`, for a FIFO whose writers
+   * may have left already, what it holds is read at once: opened after its last writer has left it would never wake
+   * the poller, and its end would go unnoticed.
    */
   constructor(
     path: string,

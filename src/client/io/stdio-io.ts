@@ -5,7 +5,7 @@ import { attachFifoIo, type FifoStreams, fifoIo } from "./fifo-io.ts";
 
 /** Streams of this process that stand for those of another one. */
 export interface StdStreams {
-  /** Its absence means no stdin. Its end is not passed on: that takes the process's `closeStdin`. */
+  /** Without it the process has no stdin. Its end is not passed on: call the process's `closeStdin`. */
   readonly stdin?: Readable;
   readonly stdout: Writable;
   /** Not written to for a terminal, which has one output only. */
@@ -17,7 +17,7 @@ export interface StdioOptions extends StdStreams {
   readonly dir: string;
 }
 
-/** A process's streams are ours; it waits when ours are slow. */
+/** Joins a process to streams of this one; it waits when these are slow. */
 export function stdioIo({ dir, ...streams }: StdioOptions): IoCreator {
   return fifoIo({ dir, ...fifoStreams(streams) });
 }
@@ -40,7 +40,7 @@ function fifoStreams({ stdin, stdout, stderr }: StdStreams): FifoStreams {
   };
 }
 
-/** Returns a promise only when the stream has enough for now. A stream that is gone swallows the rest. */
+/** Returns a promise only when the stream is full. What is written to a closed stream is dropped. */
 function copyTo(stream: Writable, bytes: Buffer): void | Promise<void> {
   if (stream.destroyed || stream.writableEnded) return;
   if (stream.write(Buffer.from(bytes))) return; // a copy: the reader's buffer is used again

@@ -29,7 +29,7 @@ export class ArchiveSource implements ImageSource {
     if (stored.digest !== digest) throw fault("INTERNAL", `blob "${digest}" was stored otherwise`);
   }
 
-  /** Who may load an archive here may see what is here. */
+  /** Whoever may load an archive here may read all that is here. */
   gives(): boolean {
     return true;
   }
@@ -64,7 +64,7 @@ export interface StoreTarget {
   readonly keep: (blob: Digest) => Promise<void>;
 }
 
-/** Copies a file of an archive into the content store, and answers what it was. */
+/** Copies a file of an archive into the content store. Answers its digest, its size and how it starts. */
 export async function storeFile(
   { archive, content, namespace, keep }: StoreTarget,
   name: string,

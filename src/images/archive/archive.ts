@@ -38,7 +38,7 @@ export async function openArchive(file: string, room: string, call: Cancellable)
   return new TarArchive(plain, members, stack.move());
 }
 
-/** A FIFO would keep whoever opens it waiting, so it is opened without, and looked at then. */
+/** Opening a FIFO would wait for its other end: it is opened without waiting, and its kind is checked then. */
 async function openFile(file: string): Promise<FileHandle> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch(
     (error: unknown) => {

@@ -32,7 +32,7 @@ export class FolderArchive implements Archive {
     closeSync(this.#root);
   }
 
-  /** As many bytes as it was found to have, whatever it does meanwhile. */
+  /** As many bytes as it had when it was opened, whatever happens to it meanwhile. */
   #stream(name: string, size: number): Readable {
     if (size === 0) return Readable.from([]);
     const file = this.#open(name);

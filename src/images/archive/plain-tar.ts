@@ -10,8 +10,8 @@ const keptFree = 0.1;
 const lookEveryBytes = 64 * 1024 * 1024;
 
 /**
- * The archive itself when it is plain; else a file of the folder `room` that holds what it inflates to, and
- * has no name, so that it is gone with its descriptor. RESOURCE_EXHAUSTED when the disk would be nearly full.
+ * The archive itself when it is plain; else a file in the folder `room` with the inflated archive, which has no name,
+ * so that it goes with its descriptor. RESOURCE_EXHAUSTED when the disk would be nearly full.
  */
 export async function plainTar(
   file: FileHandle,

@@ -14,7 +14,7 @@ const maxNameBytes = 4096;
 const maxNamesBytes = 8_000_000;
 const maxLinks = 8;
 
-/** What is kept of a member. */
+/** What is remembered of a member. */
 type Member = Pick<TarEntry, "type" | "name" | "linkName" | "size" | "dataOffset">;
 
 /** The files of a plain tar archive. */
@@ -48,7 +48,7 @@ export class TarArchive implements Archive {
     return Promise.resolve(this.#owned[Symbol.asyncDispose]());
   }
 
-  /** Older archives name a layer that occurs twice by a link. */
+  /** Older archives store a layer that occurs twice as a link. */
   #resolve(name: string): Member | undefined {
     let at = path.posix.normalize(name);
     for (let links = 0; links < maxLinks; links += 1) {

@@ -15,7 +15,7 @@ const archive = z
   )
   .max(maxImages);
 
-/** The images of what `docker save` writes, each with its parts by their names in the archive. */
+/** The images of a `docker save` archive, with the names that their parts have in it. */
 export type DockerArchive = z.infer<typeof archive>;
 
 /** Reads `manifest.json`. INVALID_ARGUMENT when it is none. */

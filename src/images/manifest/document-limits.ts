@@ -2,8 +2,8 @@
 import { fault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
 
-// What is taken of a document, whoever wrote it. What an image keeps in memory for as long as it is known is
-// its layers' digests, what its process is to be like, and labels: some 400 KiB at most.
+// What a document may hold, whoever wrote it. What stays in memory of an image is its layers' digests, the settings
+// of its process, and labels: some 400 KiB at most.
 
 /** overlayfs takes 500 folders for one mount (OVL_MAX_STACK). */
 const maxLayers = 500;
@@ -14,13 +14,13 @@ const maxWords = 20_000;
 export const maxNameChars = 1024;
 /** Arguments and environment of the process. exec(2) takes 2 MiB of it by default, and 128 KiB in one piece. */
 const maxProcessBytes = 256 * 1024;
-/** containerd's limit of a label, name and value together, and ours of all. */
+/** containerd's limit for a label, name and value together, and ours for all labels. */
 const maxLabelBytes = 4096;
 const maxLabelsBytes = 128 * 1024;
 /** Annotations of one entry of a layout's index. */
 const maxAnnotationsBytes = 64 * 1024;
 
-/** Refuses what is too many of anything, before anybody looks at each. FAILED_PRECONDITION. */
+/** Refuses lists that are too long, before their entries are looked at. FAILED_PRECONDITION. */
 export function checkCounts(value: unknown, what: string): void {
   const lists: readonly (readonly [at: string, limit: number])[] = [
     ["manifests", maxManifests],
@@ -53,8 +53,8 @@ export function checkProcess(words: readonly string[], what: string): void {
 }
 
 /**
- * The labels that a container of the image can have: as containerd does, those that are too long for a
- * container's record are left out. They stay in the document, which inspection shows.
+ * The labels that a container of the image gets. As in containerd, those that are too long for a container's record
+ * are left out; inspection shows them in the document.
  */
 export function usableLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
   let total = 0;

@@ -13,11 +13,11 @@ import {
   parseDocument,
 } from "./parse-document.ts";
 
-/** Nearly all documents are smaller, and read in less time than it takes to ask somebody else. */
+/** Nearly all documents are smaller, and read faster than a message goes to a thread and back. */
 const inlineBytes = 64 * 1024;
-/** So that one that is slow to read does not hold up all others. */
+/** More than one, so that a document that is slow to read does not hold up all others. */
 const threads = ourShares().documentThreads;
-/** The largest takes a second or two. */
+/** The largest documents take a second or two. */
 const defaultLimitMs = 15_000;
 
 /**
@@ -47,7 +47,7 @@ export class DocumentReader {
     try {
       return await this.#readAside(task, call);
     } catch (error) {
-      // A thread that ended of something else than this document.
+      // The thread ended for another reason than this document.
       if (!isFault(error, "UNAVAILABLE")) throw error;
       return await this.#readAside(task, call);
     }
@@ -68,7 +68,7 @@ export class DocumentReader {
       if (!answer.ok) throw fault(answer.code, answer.message);
       return answer.value as Documents[K];
     } catch (error) {
-      // Whatever it is at, the next document must not wait for it.
+      // Whatever the thread is doing, the next document must not wait for it.
       if (!this.#idle.has(thread)) thread.end();
       signal.throwIfAborted();
       if (limit.signal.aborted)

@@ -17,7 +17,7 @@ interface Asked extends PromiseWithResolvers<DocumentAnswer> {
   readonly task: DocumentTask;
 }
 
-/** A thread that reads documents, one at a time. It keeps no process alive while it has none. */
+/** A thread that reads documents, one at a time. While it has none it does not keep the process alive. */
 export class DocumentThread {
   readonly #worker = new Worker(workerModule, {
     name: "documents",
@@ -28,7 +28,7 @@ export class DocumentThread {
   #idle: OneTimer | undefined;
   #asked: Asked | undefined;
 
-  /** `onEnd` is called once it takes no more work, which may be before it has ended. */
+  /** `onEnd` is called once it takes no more documents, which may be before the thread has ended. */
   constructor(onEnd: (thread: DocumentThread) => void) {
     this.#worker.on("message", (answer: DocumentAnswer) => this.#asked?.resolve(answer));
     this.#worker.on("error", () => {

@@ -35,7 +35,7 @@ export interface Manifest {
   readonly layers: readonly Descriptor[];
 }
 
-/** What a config blob says. */
+/** The content of a config blob. */
 export interface ImageDocument {
   readonly platform: Platform;
   readonly config: ImageConfig;
@@ -54,7 +54,7 @@ const platform = z
     variant: name.nullish(),
   })
   .transform(({ os, architecture, variant }) => ({ os, architecture, variant: variant ?? "" }));
-// zod tells of each wrong entry, and there may be a million: these tell of the first.
+// zod reports every wrong entry, and there may be a million: these report the first.
 const strings = z
   .unknown()
   .transform((value, context) => {
@@ -111,9 +111,9 @@ const image = z.object({
 });
 
 /**
- * Reads an index or manifest, OCI's or Docker's schema 2. FAILED_PRECONDITION for anything else, and for
- * one that is not what its descriptor (`mediaType`, "" when it tells nothing) or it itself says: the same
- * bytes must not be two images, depending on whom one asks (CVE-2021-41190).
+ * Reads an index or manifest, OCI's or Docker's schema 2. FAILED_PRECONDITION for anything else, and for one whose
+ * type is not that of its descriptor (`mediaType`, "" for none) or its own field: the same bytes must not be two
+ * images, depending on who reads them (CVE-2021-41190).
  */
 export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): Index | Manifest {
   const value = json(bytes, what);
@@ -141,7 +141,7 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
     : plainManifest(check(manifest, value, what));
 }
 
-/** What descriptors in a manifest are annotated with is for others, and can be long. */
+/** Without annotations: they are not for us, and can be long. */
 function plain(descriptor: Descriptor): Descriptor {
   return { ...descriptor, annotations: {} };
 }

@@ -20,12 +20,12 @@ export function isManifestType(mediaType: string): boolean {
   return manifests.includes(mediaType);
 }
 
-/** What we ask registries for, best first. */
+/** The types that we ask registries for, best first. */
 export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
 
 /**
- * The type of a manifest or index that its server does not name: by what it says itself, else by what
- * is in it. Bytes that are neither are taken for a manifest, which its reader refuses.
+ * The type of a manifest or index whose server names none: its own field, else what its content suggests. Bytes that
+ * are neither are taken for a manifest, and its reader refuses them.
  */
 export function manifestTypeOf(stated: string, bytes: Buffer): string {
   if (isIndexType(stated) || isManifestType(stated)) return stated;

@@ -9,7 +9,7 @@ import {
   parseManifest,
 } from "./documents.ts";
 
-/** What a document is read as. */
+/** What each kind of document is read as. */
 export interface Documents {
   readonly manifest: Index | Manifest;
   /** `index.json` of an OCI layout. */
@@ -24,9 +24,9 @@ export type DocumentKind = keyof Documents;
 export interface DocumentTask<K extends DocumentKind = DocumentKind> {
   readonly kind: K;
   readonly bytes: Uint8Array;
-  /** Names it in errors. */
+  /** What errors call it. */
   readonly what: string;
-  /** What its descriptor says it is; "" when that says nothing. */
+  /** The type in its descriptor; "" when that has none. */
   readonly mediaType: string;
 }
 
@@ -43,7 +43,7 @@ const parsers: {
   docker: parseDockerArchive,
 };
 
-/** Reads a document at once. What comes out is small, whatever goes in. */
+/** Reads a document in this thread. The result is small, whatever the document is. */
 export function parseDocument<K extends DocumentKind>(task: DocumentTask<K>): Documents[K] {
   return parsers[task.kind](task.bytes, task.what, task.mediaType);
 }

@@ -43,7 +43,7 @@ function variantNumber({ architecture, variant }: Platform): number {
   return usualVariant[architecture] ?? 0;
 }
 
-/** The offered one that fits best; the first of equals. */
+/** The item whose platform fits best; the first of equals. */
 export function bestFor<T extends { readonly platform?: Platform | undefined }>(
   wanted: Platform,
   offered: readonly T[],

@@ -16,17 +16,17 @@ export interface AuthorizerOptions {
   readonly client: HttpClient;
   /** Of the registry host that is asked. */
   readonly origin: URL;
-  /** What this host may be shown, by whom they name. */
+  /** What this host may be shown. */
   readonly credentials: Credentials;
   /** Used where the challenge names none: `repository:library/busybox:pull`. */
   readonly scope: string;
-  /** The operator's; 0 for none. */
+  /** The operator's limit; 0 for none. */
   readonly progressTimeoutMs: number;
 }
 
 /**
- * Logs in to one registry host for one pull: learns from the first 401 how, keeps what it got, and
- * learns anew when that no longer counts. Many downloads share it; they ask for one token, not many.
+ * Logs in to one registry host for one pull: learns how from the first 401, keeps the token, and asks for a new one
+ * when it is refused. Many downloads share it; they ask for one token, not many.
  */
 export class Authorizer {
   readonly #options: AuthorizerOptions;
@@ -45,11 +45,11 @@ export class Authorizer {
   }
 
   /**
-   * Takes a 401 and answers whether another attempt is worth it. `sent` is the header that was
-   * refused: when another download has got a new one since, that is the one to try.
+   * Takes a 401 and answers whether another attempt is worth it. `sent` is the header that was refused: when another
+   * download has got a newer one since, that is the one to try.
    */
   async learn(answer: HttpAnswer, sent: string | undefined, call: Cancellable): Promise<boolean> {
-    // A redirect's target has no say in where credentials go.
+    // The target of a redirect must not decide where credentials go.
     if (answer.url.origin !== this.#options.origin.origin) return false;
     if (this.#header !== sent) return this.#header !== undefined;
     const offered = parseChallenges(answer.headers["www-authenticate"] ?? "");
@@ -91,7 +91,7 @@ export class Authorizer {
     return token;
   }
 
-  /** The registry says where tokens are; what goes over https must not go on over http. */
+  /** The registry says where tokens come from; an https registry must not send us to http. */
   #realm(text: string): URL {
     const { credentials, origin } = this.#options;
     const realm = URL.parse(text);
@@ -167,7 +167,7 @@ interface TokenQuestion {
   readonly scope: string;
 }
 
-/** Undefined for an answer without one, or with one that no header can hold. No error quotes it. */
+/** Undefined for an answer without a token, or with one that no header can hold. No error quotes it. */
 function tokenOf(body: Buffer): string | undefined {
   try {
     const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString("utf8")));

@@ -10,7 +10,10 @@ export interface Challenge {
 const token = /[!#$%&'*+.^_`|~\w-]+/y;
 const parameter = /([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~\w/:-]+))/y;
 
-/** Reads `WWW-Authenticate`, which may hold several challenges in one line. What is odd ends it. */
+/**
+ * Reads `WWW-Authenticate`, which may hold several challenges in one line. It stops at the first thing that it cannot
+ * read.
+ */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
   let at = 0;

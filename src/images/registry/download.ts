@@ -16,10 +16,10 @@ export interface DownloadOptions {
   readonly client: Pick<RegistryClient, "blob" | "sources">;
   readonly content: ContentStore;
   readonly namespace: string;
-  /** Too little for this long ends it; 0 for never. */
+  /** A transfer that brings too little for this long is ended; 0 for never. */
   readonly progressTimeoutMs: number;
   readonly labels: ImageSource["labels"];
-  /** Called for what arrives. */
+  /** Called for each piece that arrives. */
   readonly onBytes?: (bytes: number) => void;
 }
 
@@ -27,11 +27,11 @@ const attempts = 5;
 const retryDelayMs = 250;
 
 /**
- * Brings a blob into the content store, checked for size and digest; false when somebody else did. A
- * broken connection goes on where it broke, a host that stalls or lies gives way to the next; what an
- * earlier pull left of the blob is used too. While another writes the same blob it waits, in bounds, as long as
- * that one gets on.
- * Errors: those of the client, DEADLINE_EXCEEDED (no progress), FAILED_PRECONDITION (wrong bytes).
+ * Brings a blob into the content store, checked for size and digest; false when somebody else did. After a broken
+ * connection it goes on from there, after a host that stalls or sends wrong bytes it goes on with the next, and it
+ * uses what an earlier pull left of the blob. While another writer brings the same blob it waits, up to a limit, as
+ * long as that one makes progress. Errors: those of the client, DEADLINE_EXCEEDED (no progress), FAILED_PRECONDITION
+ * (wrong bytes).
  */
 export async function downloadBlob(
   options: DownloadOptions,
@@ -77,7 +77,7 @@ async function attemptDownload(
     return true;
   } catch (error) {
     const isWrong = isFault(error, "FAILED_PRECONDITION");
-    // Wrong bytes: not to be gone on with. Old bytes may be to blame, so they get one more chance.
+    // Wrong bytes must not be resumed. Where some of them were here before, these may be to blame: one more attempt.
     if (isWrong || !isShared) await forget(content, namespace, ref);
     if (!isWrong) throw error;
     if (resumed) {
@@ -90,11 +90,11 @@ async function attemptDownload(
 interface OwnWriter {
   readonly writer: ContentWriter;
   readonly ref: string;
-  /** Whoever comes next goes on with what this one leaves. */
+  /** Whether later downloads of the blob resume what this one leaves. */
   readonly isShared: boolean;
 }
 
-/** A writer for the blob; undefined once the blob is there. Never waits for one that stands still. */
+/** A writer for the blob; undefined once the blob is there. Does not wait for a writer that makes no progress. */
 async function openWriter(
   { content, namespace }: DownloadOptions,
   { digest, size }: Descriptor,
@@ -120,7 +120,7 @@ async function openWriter(
   }
 }
 
-/** Appends what the registry sends until the blob is whole; answers who sent it. */
+/** Appends what the registry sends until the blob is complete. Answers the host that sent it. */
 async function receive(
   options: DownloadOptions,
   descriptor: Descriptor,
@@ -177,7 +177,7 @@ async function append(
   }
 }
 
-/** What arrives; UNAVAILABLE when the connection breaks, which a full disk of ours is not. */
+/** The bytes that arrive. UNAVAILABLE when the connection breaks; a full disk of ours is another error. */
 async function* chunksOf(
   body: OpenBlob["answer"]["body"],
   digest: Digest,
@@ -190,7 +190,7 @@ async function* chunksOf(
   }
 }
 
-/** The error of a host that is not to be asked again; worth another attempt when there is another. */
+/** The error of a host that is not to be asked again: another attempt is worth it where there is another host. */
 function orNextHost(
   { client }: DownloadOptions,
   avoided: Set<RegistryHost>,

@@ -10,7 +10,7 @@ const clientFiles = z.union([
   z.string(),
   z.array(z.union([z.string(), z.array(z.string()).min(1).max(2)])),
 ]);
-/** What a header's name and value may hold; a value is never quoted in an error: it may be a secret. */
+/** What a header's name and value may hold. An error never quotes a value: it may be a secret. */
 const headerName = /^[!#$%&'*+.^_`|~\w-]+$/;
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 const headers = z.record(z.string(), oneOrMore).superRefine((table, context) => {
@@ -34,7 +34,7 @@ const hostFields = {
   override_path: z.boolean().optional(),
   dial_timeout: duration.optional(),
 };
-// The format is containerd's and grows: keys and capabilities we do not know are left to those who do.
+// The format is containerd's and grows: unknown keys and capabilities are ignored.
 const hostSchema = z.object(hostFields);
 const fileSchema = z.object({
   server: z.string().optional(),
@@ -46,7 +46,7 @@ const fileSchema = z.object({
 export type HostTable = z.infer<typeof hostSchema>;
 export type HostsFile = z.infer<typeof fileSchema>;
 
-/** Reads the text of a hosts.toml. FAILED_PRECONDITION with the file, and its key or line. */
+/** Reads the text of a hosts.toml. FAILED_PRECONDITION with the file and the key or line. */
 export function readHostsFile(text: string, file: string): HostsFile {
   try {
     return fileSchema.parse(parse(text));

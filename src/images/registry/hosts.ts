@@ -78,7 +78,7 @@ function candidateFolders(domain: string): string[] {
 
 function serverOf(place: Place, server: string | undefined, table: HostTable): RegistryHost {
   const host = place.domain === "docker.io" ? "registry-1.docker.io" : place.domain;
-  // One server for whatever has no file of its own stands for many registries, so it is none of them.
+  // The server for all registries without a folder of their own is none of them itself.
   const isOwn = path.basename(place.dir) !== sharedFolder;
   return hostOf(place, server ?? host, table, isOwn);
 }

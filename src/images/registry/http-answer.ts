@@ -11,17 +11,17 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: IncomingMessage;
-  /** Who answered: after redirects it need not be who was asked. */
+  /** The server that answered: after redirects it need not be the one that was asked. */
   readonly url: URL;
   discard(): void;
 }
 
-/** A body of this size is cheaper to read than a new connection; anything else is cut off. */
+/** A rest of this size is cheaper to read than a new connection to make; a longer one is cut off. */
 const worthReadingBytes = 64 * 1024;
 const discardMs = 5_000;
 
 export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
-  body.on("error", () => {}); // whoever reads the body sees it; nobody may
+  body.on("error", () => {}); // the body's reader gets the error; there may be none
   refuseTinyPieces(body, url);
   return {
     status: body.statusCode ?? 0,
@@ -33,9 +33,8 @@ export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
 }
 
 /**
- * The whole body, for small answers. `tooLong` is thrown past `maxBytes`, after which the connection is
- * cut, and RESOURCE_EXHAUSTED for a body in tiny pieces. The signal's reason when it fires; UNAVAILABLE for
- * a connection that breaks.
+ * The whole body, for small answers. Past `maxBytes` `tooLong` is thrown and the connection cut; RESOURCE_EXHAUSTED
+ * for a body in tiny pieces. The signal's reason when it fires; UNAVAILABLE for a connection that breaks.
  */
 export async function readBody(
   answer: HttpAnswer,

@@ -13,27 +13,27 @@ import { tlsOptions } from "./tls-options.ts";
 
 export interface HttpRequest extends Cancellable {
   readonly method: "GET" | "HEAD" | "POST";
-  /** What may go to whoever a redirect names. */
+  /** Headers that the target of a redirect may see too. */
   readonly headers: Readonly<Record<string, string>>;
-  /** For the address itself: credentials, and what the operator has set for this host. */
+  /** Headers for this host alone: credentials, and what the operator has set for it. */
   readonly ownHeaders?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** From the call to the end of the answer's headers, redirects included; 0 for no limit. */
   readonly answerMs: number;
   /**
-   * "safe" follows redirects, but none from https to http; "any" that too, for an answer that is
-   * checked by its digest; "none" answers the redirect itself.
+   * "safe" follows redirects, but none from https to http; "any" those too, for an answer that is checked by its
+   * digest; "none" answers the redirect itself.
    */
   readonly redirects: "safe" | "any" | "none";
 }
 
 /**
- * HTTP to one registry, on node:http rather than `fetch`: that one cannot be given authorities, and it
- * undoes content encodings, after which a digest no longer fits. Connections are kept for reuse. A
- * client certificate is shown to this host alone.
+ * HTTP to one registry, on node:http rather than `fetch`: `fetch` takes no certificate authorities, and it undoes
+ * content encodings, after which a digest no longer fits. Connections are kept for reuse. A client certificate is
+ * shown to this host alone.
  *
- * Errors: UNAVAILABLE for anything between here and the answer, DEADLINE_EXCEEDED when none comes (both
- * with the detail `unreached`), FAILED_PRECONDITION for a redirect that is not followed, the signal's own.
+ * Errors: UNAVAILABLE for anything between here and the answer, DEADLINE_EXCEEDED when none comes (both with the
+ * detail `unreached`), FAILED_PRECONDITION for a redirect that is not followed, the signal's own.
  */
 export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
@@ -56,7 +56,7 @@ export class HttpClient implements Disposable {
     return new HttpClient(host, await tlsOptions(host.tls));
   }
 
-  /** One question; redirects are followed as it says. */
+  /** Sends one request and follows redirects as it allows. */
   async request(url: URL, request: HttpRequest): Promise<HttpAnswer> {
     const late = new AbortController();
     const { answerMs, signal } = request;

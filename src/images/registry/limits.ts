@@ -2,8 +2,7 @@
 import { maxDocumentBytes } from "../image-source.ts";
 
 /**
- * What a registry may cost us. Whatever it sends is read up to these limits and not beyond; whatever it
- * does not send is waited for this long.
+ * What a registry may cost us. Nothing beyond these sizes is read, and nothing is waited for beyond these times.
  */
 export const registryLimits = {
   /** A manifest, an index or a config. */
@@ -13,25 +12,25 @@ export const registryLimits = {
   /** Of an error's body, for its message. */
   errorBytes: 64 * 1024,
   redirects: 10,
-  /** From a question to the end of the answer's headers, redirects included. */
+  /** From a request to the end of the answer's headers, redirects included. */
   answerMs: 30_000,
-  /** The same for a blob of the last host where the operator sets no limit; containerd's progress timeout. */
+  /** The same for a blob from the last host, where the operator sets no limit; containerd's progress timeout. */
   blobAnswerMs: 300_000,
-  /** From a question to the end of a whole document or token. */
+  /** From a request to the end of a whole document or token. */
   documentMs: 120_000,
-  /** What a transfer must bring on average while it lasts: less is a stall that pretends. */
+  /** What a transfer must bring on average in each window: less counts as a standstill. */
   bytesPerSecond: 1024,
 } as const;
 
-/** How long another's work for the same may stand still before one does it oneself. */
+/** How long another call's work on the same may stand still before the waiting call does it itself. */
 export const joinPatienceMs = 5_000;
 
-/** How long another download of the same is waited for: its registry is its own, and may be slow on purpose. */
+/** How long a download waits for another one of the same blob: that one's registry may be slow on purpose. */
 export const joinLimits = {
-  /** One that brings less than `quickBytesPerSecond`. */
+  /** For a download that brings less than `quickBytesPerSecond`. */
   slowMs: 10_000,
   quickBytesPerSecond: 1024 * 1024,
-  /** Any. */
+  /** For any download. */
   mostMs: 300_000,
 } as const;
 

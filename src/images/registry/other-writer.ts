@@ -7,13 +7,13 @@ import { joinLimits, joinPatienceMs, registryLimits } from "./limits.ts";
 const leastBytes = BigInt((joinPatienceMs / 1000) * registryLimits.bytesPerSecond);
 const quickBytes = BigInt((joinPatienceMs / 1000) * joinLimits.quickBytesPerSecond);
 
-/** How long one download waits for others that write what it wants, all of them together. */
+/** How long one download waits for other writers of the same blob, all of them together. */
 export class OtherWriters {
   #waits = 0;
 
   /**
-   * Waits while somebody else writes a ref: another pull, or a client such as `ctr`. True when the ref is
-   * free again; false when the other gets on too slowly to be waited for. Rejects with the signal's reason.
+   * Waits while somebody else writes a ref: another pull, or a client such as `ctr`. True when the ref is free again;
+   * false when the other makes too little progress to be waited for. Rejects with the signal's reason.
    */
   async wait(
     content: ContentStore,

@@ -10,9 +10,9 @@ export function isRedirect({ status, headers }: HttpAnswer): boolean {
 }
 
 /**
- * What to ask next, and where. Another origin (scheme, host, port) gets neither credentials nor the
- * operator's headers, and what was taken off stays off on the way back. FAILED_PRECONDITION for what is
- * not followed: an address that is none, from https to http, a body to another origin.
+ * The next request, and its address. Another origin (scheme, host, port) gets neither credentials nor the operator's
+ * headers, and a redirect back to the first one does not bring them back. FAILED_PRECONDITION for a redirect that is
+ * not followed: to no address, from https to http, of a body to another origin.
  */
 export function followed(
   { status, headers, url: from }: HttpAnswer,
@@ -30,7 +30,7 @@ export function followed(
   const { body, method, ownHeaders = {}, ...rest } = request;
   const next = { ...rest, ownHeaders: isSame ? ownHeaders : {} };
   if (method !== "POST") return { url, request: { ...next, method } };
-  // As every client does: only 307 and 308 ask for the same again.
+  // As in every client, only 307 and 308 repeat the request as it was.
   if (status !== 307 && status !== 308) return { url, request: { ...next, method: "GET" } };
   if (!isSame) {
     throw fault(

@@ -31,7 +31,7 @@ function codeOf(status: number): FaultCode {
   return status === 429 || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
 }
 
-/** The first message of a registry's error body; "" when there is none, or none soon. */
+/** The first message of a registry's error body; "" when there is none, or it takes too long. */
 async function registryMessage(answer: HttpAnswer, { signal }: Cancellable): Promise<string> {
   using watch = new TransferWatch({ what: "error", windowMs: 0, totalMs: 5_000 });
   try {
@@ -43,7 +43,7 @@ async function registryMessage(answer: HttpAnswer, { signal }: Cancellable): Pro
       readonly errors?: readonly { readonly message?: unknown }[];
     };
     const message = body.errors?.[0]?.message;
-    // It ends in logs and on terminals.
+    // The message goes to logs and terminals.
     return typeof message === "string"
       ? message.slice(0, 256).replace(/[\p{Cc}\p{Cf}]/gu, "?")
       : "";

@@ -28,7 +28,10 @@ export interface RegistryClientOptions {
   /** In the order to ask. */
   readonly hosts: readonly RegistryHost[];
   readonly auth: RegistryAuth | undefined;
-  /** What stands still for this long is given up; 0 for never: then only answers' headers are waited for in bounds. */
+  /**
+   * A transfer that stands still for this long is given up. 0 for never: then only the wait for an answer's headers
+   * has a limit.
+   */
   readonly progressTimeoutMs: number;
   readonly log: Logger;
 }
@@ -42,19 +45,19 @@ interface Server {
 interface Ask extends Pick<HttpRequest, "redirects"> {
   readonly method: "GET" | "HEAD";
   readonly headers: Readonly<Record<string, string>>;
-  /** Statuses beside 2xx that are an answer. */
+  /** Statuses beside 2xx that count as an answer. */
   readonly tolerated?: readonly number[];
   readonly answerMs: number;
 }
 
-/** A blob's bytes, from `offset` on, and whose they are. */
+/** A blob's bytes from `offset` on, and the host that sends them. */
 export interface OpenBlob {
   readonly answer: HttpAnswer;
   readonly offset: number;
   readonly host: RegistryHost;
 }
 
-/** What a server answers that knows no HEAD. */
+/** The answers of servers that do not know HEAD. */
 const headRefused: readonly number[] = [405, 501];
 const refusals: ReadonlySet<FaultCode> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED"]);
 
@@ -67,19 +70,19 @@ interface DocumentAsk {
 }
 
 /**
- * Reads one repository through its hosts, for the time of one pull. A host that cannot answer, or answers
- * something else than was asked for, is passed over for the next; when none can, the last one's error
- * counts: it is the registry's own. One that could not be reached is asked last from then on.
+ * Reads one repository through its hosts, for the time of one pull. A host that cannot answer, or answers something
+ * else than was asked for, is passed over for the next. When none can, the error of the last one is thrown: that is
+ * the registry itself. A host that could not be reached is asked last from then on.
  *
- * Errors name host and reference: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE,
- * DEADLINE_EXCEEDED, and FAILED_PRECONDITION for what is not what its digest says.
+ * Errors name host and reference: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, and
+ * FAILED_PRECONDITION for bytes that do not fit their digest.
  */
 export class RegistryClient implements Disposable {
   readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
   /** Hosts that could not be asked, or did not answer. */
   readonly #unreached = new Set<Server>();
-  /** What `resolve` had to read in full, so that it is not asked for twice. */
+  /** A document that `resolve` had to read whole, so that it is not requested twice. */
   #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 
   private constructor(options: RegistryClientOptions, servers: readonly Server[]) {
@@ -146,7 +149,7 @@ export class RegistryClient implements Disposable {
     });
   }
 
-  /** A manifest's, an index's or a config's bytes: as many as it says, and with its digest. */
+  /** The bytes of a manifest, index or config, with the size and digest of its descriptor. */
   async document({ digest, mediaType, size }: Descriptor, call: Cancellable): Promise<Buffer> {
     if (this.#resolved?.digest === digest) return this.#resolved.bytes;
     if (size > registryLimits.documentBytes) {
@@ -174,8 +177,8 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * Opens a blob from an offset; `offset` of the answer is where it really starts. Hosts of `avoided` are
-   * left out, as long as another is there: FAILED_PRECONDITION when there is none.
+   * Opens a blob from an offset; `offset` of the answer is where it really starts. Hosts of `avoided` are left out;
+   * FAILED_PRECONDITION when no other is there.
    */
   async blob(
     digest: Digest,
@@ -206,11 +209,13 @@ export class RegistryClient implements Disposable {
     return this.#servers.filter(({ host }) => host.canPull).length;
   }
 
-  /** Settles when the registry would give us the blob; its refusal otherwise. Nothing is downloaded. */
+  /**
+   * Settles when the registry would give us the blob, and rejects with its refusal otherwise. Nothing is downloaded.
+   */
   async assertReadable(digest: Digest, call: Cancellable): Promise<void> {
     const path = `blobs/${digest}`;
     await this.#fromAny("canPull", call, async (server) => {
-      // A redirect says yes, and leads to where HEAD may not be allowed.
+      // A redirect means yes; its target may not allow HEAD, so it is not followed.
       const ask = { headers: {}, redirects: "none", answerMs: this.#answerMs } as const;
       const tolerated = [...redirectStatuses, ...headRefused];
       const head = await this.#ask(server, path, { ...ask, method: "HEAD", tolerated }, call);
@@ -234,7 +239,7 @@ export class RegistryClient implements Disposable {
     return within(registryLimits.answerMs, this.#options.progressTimeoutMs);
   }
 
-  /** A proxy may hold an answer back while it asks its own registry: the last host is waited for longer. */
+  /** A proxy may hold back its answer while it asks its own registry: the last host gets more time. */
   #documentMs(isLast: boolean): number {
     if (!isLast) return this.#answerMs;
     return within(registryLimits.documentMs, this.#options.progressTimeoutMs);
@@ -271,11 +276,11 @@ export class RegistryClient implements Disposable {
         );
       }
     }
-    // Where the registry cannot be reached, as where a mirror stands for it, the refusal of one that can be tells more.
+    // Where the registry itself cannot be reached, a mirror's refusal says more than that.
     const own = failures.get(last);
     const refusal = [...failures.values()].findLast((error) => refusals.has(error.code));
-    const told = own && isUnreached(own) ? (refusal ?? own) : own;
-    throw told ?? fault("INTERNAL", "no registry host was asked");
+    const thrown = own && isUnreached(own) ? (refusal ?? own) : own;
+    throw thrown ?? fault("INTERNAL", "no registry host was asked");
   }
 
   #lateness(server: Server): number {
@@ -309,7 +314,7 @@ export class RegistryClient implements Disposable {
     return { body, contentType: contentType(answer) };
   }
 
-  /** One question, with a login when the host asks for one. Answers 2xx, or a `tolerated` status. */
+  /** One request, with a login when the host asks for one. Answers 2xx, or a `tolerated` status. */
   async #ask(
     server: Server,
     path: string,
@@ -383,7 +388,7 @@ function startOf(answer: HttpAnswer, asked: number): number {
   if (answer.status !== 206) return 0;
   const match = /^bytes (\d{1,15})-/.exec(answer.headers["content-range"] ?? "");
   if (match) return Number(match[1]);
-  if (asked === 0) return 0; // some answer so whatever is asked
+  if (asked === 0) return 0; // some answer 206 whatever was asked
   answer.body.destroy();
   throw fault("UNAVAILABLE", "the registry answered a part without saying which");
 }

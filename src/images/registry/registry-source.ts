@@ -10,7 +10,7 @@ import { type DownloadOptions, downloadBlob } from "./download.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
 
-/** With a registry that is busy (429, 5xx), or a connection that broke. */
+/** For a registry that is busy (429, 5xx), and for broken connections. */
 const patience = {
   attempts: 3,
   delayMs: 250,
@@ -20,13 +20,13 @@ const patience = {
 export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
-  /** The digest that the registry answered for the reference: this pull may read it. */
+  /** The digest that the registry gave for the reference: this pull may read it. */
   readonly target: Digest;
 }
 
 /**
- * An image's blobs from its registry, for one pull. Blobs that are here already are not fetched again,
- * but the registry must let us have them: by their label, or asked once with our own credentials.
+ * An image's blobs from its registry, for one pull. Blobs that are here already are not downloaded again, but the
+ * registry must let us have them: their label says so, or it is asked once with our own credentials.
  */
 export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;

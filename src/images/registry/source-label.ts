@@ -2,17 +2,19 @@
 import type { Labels } from "../image-source.ts";
 import type { Reference } from "../reference.ts";
 
-/** containerd's label of a blob: the repositories of a registry that have given it, by commas. */
+/** containerd's label of a blob: the repositories of a registry that it came from, with commas between. */
 const prefix = "containerd.io/distribution.source.";
 /** containerd's limit of a label, name and value together. */
 const maxLabelBytes = 4096;
 
-/** True when the labels say that the blob was read from this repository, by whoever may read it. */
+/**
+ * Whether the labels say that the blob came from this repository: a pull that may read the repository may read it.
+ */
 export function isFrom(labels: Labels, { domain, repository }: Reference): boolean {
   return repositoriesOf(labels, domain).includes(repository);
 }
 
-/** The label that says so beside what it said before; the oldest entries give way when it is full. */
+/** The label with this repository added; the oldest entries are dropped when it is full. */
 export function sourceLabel(labels: Labels, { domain, repository }: Reference): Labels {
   const name = `${prefix}${domain}`;
   const others = repositoriesOf(labels, domain).filter((one) => one !== repository);

@@ -2,14 +2,14 @@
 import type { IncomingMessage } from "node:http";
 import { fault, RuntimeFault } from "../../base/errors.ts";
 
-/** What the pieces of a body must hold on average, once there are so many. */
+/** How many bytes the pieces of a body must have on average, once there are many. */
 const averageBytes = 64;
 const freePieces = 1024;
 
 /**
- * Has a body fail with RESOURCE_EXHAUSTED that comes in tiny pieces: an HTTP chunk may be of one byte, and
- * each is an object and some microseconds of this thread. They are counted where the parser hands them over;
- * a reader of the stream gets many at once.
+ * Makes a body in tiny pieces fail with RESOURCE_EXHAUSTED: an HTTP chunk may have one byte, and each is an object
+ * and some microseconds of this thread. They are counted where the parser hands them over, since a reader of the
+ * stream gets many at once.
  */
 export function refuseTinyPieces(body: IncomingMessage, url: URL): void {
   const push = body.push.bind(body);
@@ -31,7 +31,7 @@ export function refuseTinyPieces(body: IncomingMessage, url: URL): void {
   };
 }
 
-/** True for what such a body fails with. */
+/** Whether such a body failed for that reason. */
 export function isTinyPieces(error: unknown): error is RuntimeFault {
   return error instanceof RuntimeFault && error.details?.["tinyPieces"] === true;
 }

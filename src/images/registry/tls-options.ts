@@ -7,8 +7,8 @@ import type { TlsFiles } from "./hosts.ts";
 const maxPemBytes = 16 * 1024 * 1024;
 
 /**
- * The TLS settings of a host, from its files; FAILED_PRECONDITION for one that cannot be read. `others`
- * are for whoever the host sends us to: the same authorities, and no certificate of ours.
+ * The TLS settings of a host, from its files; FAILED_PRECONDITION for one that cannot be read. `others` are for
+ * servers that the host redirects to: the same authorities, and no client certificate.
  */
 export async function tlsOptions({
   skipVerify,
@@ -17,7 +17,7 @@ export async function tlsOptions({
 }: TlsFiles): Promise<{ readonly own: https.AgentOptions; readonly others: https.AgentOptions }> {
   const others: https.AgentOptions = { rejectUnauthorized: !skipVerify };
   if (ca.length > 0) {
-    // Naming any authority replaces the built-in ones, which must go on counting.
+    // Naming an authority replaces the built-in ones, which are added for that reason.
     const { getCACertificates } = await import("node:tls");
     others.ca = [...getCACertificates("default"), ...(await Promise.all(ca.map(read)))];
   }

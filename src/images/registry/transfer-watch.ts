@@ -13,8 +13,8 @@ export interface TransferLimits {
 }
 
 /**
- * Fires its signal, with DEADLINE_EXCEEDED, when a transfer stands still: in each window it must bring a
- * least rate, so that a byte now and then does not count as progress.
+ * Fires its signal, with DEADLINE_EXCEEDED, when a transfer stands still: in each window it must bring a certain
+ * amount, so that a byte now and then does not count as progress.
  */
 export class TransferWatch implements Disposable {
   readonly #abort = new AbortController();

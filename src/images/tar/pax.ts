@@ -38,7 +38,7 @@ export function parsePax(body: Buffer): PaxRecords {
   return { values, ordered };
 }
 
-/** A path or link value, one character per byte; a NUL inside would cut it short elsewhere. */
+/** A path or link, one character per byte. INVALID_ARGUMENT for one with a NUL, at which other tools cut it off. */
 export function paxText(records: PaxRecords, key: string): string | undefined {
   const value = records.values.get(key);
   if (value === undefined || value.length === 0) return undefined;

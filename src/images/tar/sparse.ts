@@ -44,15 +44,17 @@ export function paxSparse(records: PaxRecords): PaxSparse {
 }
 
 /**
- * Format 1.0's map, decimal lines at the start of the data, as its blocks come: how many segments, then
- * offset and length of each. What a block holds is looked at once.
+ * Format 1.0's map, decimal lines at the start of the data: how many segments, then offset and length of each. Blocks
+ * are added as they come, and each is parsed once.
  */
 export class MapInData {
   readonly #numbers: number[] = [];
   #wanted = 1;
   #rest = "";
 
-  /** True when the map is whole. INVALID_ARGUMENT for what is none, RESOURCE_EXHAUSTED for too long a one. */
+  /**
+   * True when the map is complete. INVALID_ARGUMENT for what is none, RESOURCE_EXHAUSTED for one that is too long.
+   */
   add(block: Buffer): boolean {
     const lines = (this.#rest + block.toString("latin1")).split("\n");
     this.#rest = lines.pop() ?? "";

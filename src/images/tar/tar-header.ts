@@ -80,7 +80,7 @@ function isZero(block: Buffer): boolean {
   return block[0] === 0 && block.every((byte) => byte === 0);
 }
 
-// Old writers summed signed bytes, so either sum will do.
+// Old writers summed signed bytes, so either sum is accepted.
 function checksumFits(block: Buffer): boolean {
   let unsigned = 0;
   let signed = 0;

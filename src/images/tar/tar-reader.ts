@@ -39,7 +39,7 @@ export interface TarEntry {
   readonly storedBytes: number;
 }
 
-/** Who takes the members: `entry`, then for a file any number of `data`, then `end`. */
+/** Receives the members: `entry`, then for a file any number of `data`, then `end`. */
 export interface TarSink {
   entry(entry: TarEntry): void;
   /** Bytes that belong at `position` of the file; what lies between calls is a hole. */
@@ -47,7 +47,7 @@ export interface TarSink {
   end(): void;
 }
 
-/** Extended headers hold names and attributes; more than this is an attack on memory. */
+/** Extended headers hold names and attributes; a longer one is an attack on memory. */
 const maxMetaBytes = 1024 * 1024;
 const types: Readonly<Record<string, TarType>> = {
   "0": "file",
@@ -85,7 +85,7 @@ export class TarReader {
     this.#advance();
   }
 
-  /** Whether the archive's trailer has come: what is pushed then is ignored. */
+  /** Whether the archive's trailer has come: what is pushed after it is ignored. */
   get isAtEnd(): boolean {
     return this.#want === undefined;
   }

@@ -6,7 +6,7 @@ import type { TarEntry, TarType } from "./tar-reader.ts";
 /** A member to be written; names are bytes, one character each. */
 export type NewTarEntry = Omit<TarEntry, "dataOffset" | "storedBytes">;
 
-/** An empty member of root's, to be made into another by its own fields. */
+/** An empty member of root's, for others to be made from by overriding its fields. */
 export const plainMember = {
   linkName: "",
   mode: 0,
@@ -36,8 +36,8 @@ const maxOctal11 = 0o77777777777;
 export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
 
 /**
- * How long names are written: in PAX headers, as tar has it since 2001, or as GNU's tar did before, which
- * small tars know where they pass over PAX. Then there are no attributes, and times are whole seconds.
+ * How long names are written: in PAX headers, as tars do since 2001, or as GNU's tar did before, for small tars that
+ * skip PAX. Then there are no attributes, and times are whole seconds.
  */
 export type LongNames = "pax" | "gnu";
 

@@ -4,7 +4,7 @@ import zlib from "node:zlib";
 
 export type Compression = "gzip" | "zstd" | "none";
 
-/** What the first bytes say; media types are wrong often enough not to be asked. */
+/** By the first bytes: media types are wrong too often. */
 export function compressionOf(start: Uint8Array): Compression {
   const word = Buffer.from(start.subarray(0, 4)).toString("hex");
   if (word.startsWith("1f8b08")) return "gzip";
@@ -15,7 +15,7 @@ export function compressionOf(start: Uint8Array): Compression {
 
 const chunkBytes = 512 * 1024;
 
-/** The plain bytes of a stream; its errors arrive at the reader. */
+/** The plain bytes of a stream; errors of the source reach whoever reads them. */
 export function decompress(source: Readable, compression: Compression): AsyncIterable<Buffer> {
   if (compression === "none") return source;
   const options = { chunkSize: chunkBytes };

@@ -2,11 +2,11 @@
 import { fault } from "../../base/errors.ts";
 
 const whiteoutPrefix = ".wh.";
-/** Marks of the old aufs driver begin so; all but the opaque one mean nothing to anybody else. */
+/** Files of the old aufs driver have names that begin so. All but the opaque mark are of no use to others. */
 const metaPrefix = ".wh..wh.";
 const opaqueName = ".wh..wh..opq";
 
-/** What a member's name asks for, below the layer's root. */
+/** What a member's name stands for, below the layer's root. */
 export type EntryPath =
   /** The root itself: "./". */
   | { readonly kind: "root" }
@@ -37,7 +37,7 @@ export function entryPath(name: string): EntryPath {
   return { kind: "whiteout", parent, base: deleted };
 }
 
-/** Of names in messages, which can be a MiB long. */
+/** How much of a name a message shows: it can be a MiB long. */
 const shownBytes = 200;
 
 /** A name for a message, shortened. */
@@ -47,8 +47,8 @@ export function quotedName(name: string): string {
 }
 
 /**
- * The parts of a name below the root: absolute names count from it, "." and doubled slashes vanish,
- * ".." goes up inside it. INVALID_ARGUMENT when it would go above, or is the name of nothing.
+ * The parts of a name below the root: absolute names begin there too, "." and doubled slashes vanish, ".." goes up
+ * inside it. INVALID_ARGUMENT for a name that leads above the root, or to the root itself.
  */
 export function cleanPath(name: string): string[] {
   if (name.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");
@@ -67,7 +67,7 @@ export function cleanPath(name: string): string[] {
       throw fault("INVALID_ARGUMENT", `layer has a name outside its root: ${quotedName(name)}`);
     }
   }
-  // Before a single folder is made of it.
+  // Checked before a folder is made for any of them.
   if (bytes > maxPathBytes || parts.some((part) => part.length > maxNameBytes)) throw tooLong(name);
   return parts;
 }

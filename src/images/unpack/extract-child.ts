@@ -7,14 +7,14 @@ import { answerLine, nextLine, stepDone } from "../../base/spoken-lines.ts";
 import { extractInside } from "./extract-inside.ts";
 import type { ExtractAnswer, ExtractorTask, ExtractTask } from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
-import { mayBeTold, readNames, writeNames } from "./name-list.ts";
+import { namesForAnswer, readNames, writeNames } from "./name-list.ts";
 
-// The program that extracts layers. It is a process of its own because chroot is for a whole process,
-// and because it may block. It reads an ExtractorTask a line, the first of which may come once the program
-// is loaded, and answers each with an ExtractAnswer. It ends with its input.
+// The program that extracts layers. It is a process of its own because chroot is for a whole process, and because it
+// may block. It reads one ExtractorTask a line, the first perhaps long after its start, and answers each with an
+// ExtractAnswer. It ends with its input.
 
 const maxMessageChars = 1000;
-/** What the kernel, or zlib, says to what the layer asks for. */
+/** Errors of the kernel, or of zlib, that are the layer's own fault. */
 const refusals: readonly string[] = [
   "ENAMETOOLONG",
   "ELOOP",
@@ -47,9 +47,9 @@ async function extract(task: ExtractTask): Promise<ExtractAnswer> {
     dressImplicitFolders(task.root, lowers, tree.implicit(), stepDone);
     return { ok: true, ...extracted, implicit: [] };
   }
-  const told = mayBeTold(tree.implicit());
-  if (told === undefined && implicitList) writeNames(implicitList, tree.implicit(), stepDone);
-  return { ok: true, ...extracted, implicit: told ?? null };
+  const names = namesForAnswer(tree.implicit());
+  if (names === undefined && implicitList) writeNames(implicitList, tree.implicit(), stepDone);
+  return { ok: true, ...extracted, implicit: names ?? null };
 }
 
 async function dress({

@@ -21,7 +21,7 @@ export interface ExtractedTree {
 }
 
 export interface ExtractWatch {
-  /** Called as the work gets on. */
+  /** Called for each piece of work done. */
   readonly step: () => void;
   /** Called before the root is changed. */
   readonly entered: () => void;
@@ -30,7 +30,7 @@ export interface ExtractWatch {
 /** Changes the process's root to the task's folder and extracts the layer into it. The root stays changed. */
 export async function extractInside(
   { blob, root, ...task }: ExtractTask,
-  { step: tell, entered }: ExtractWatch,
+  { step: stepDone, entered }: ExtractWatch,
 ): Promise<ExtractedTree> {
   const fd = openSync(blob, "r");
   const start = Buffer.alloc(4);
@@ -38,14 +38,14 @@ export async function extractInside(
   const { size } = fstatSync(fd);
   const checkCpu = cpuWatch(cpuLimit(size));
   const step = (): void => {
-    tell();
+    stepDone();
     checkCpu();
   };
   const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
-  source.on("data", tell); // much of it may inflate to nothing
+  source.on("data", stepDone); // much of it may inflate to nothing
   source.pause();
   const hash = new Sha256();
-  entered(); // at the end of the process a compile cache's folder would be looked for in the layer
+  entered(); // before: at the end of the process V8's compile cache would look for its folder in the layer
   changeRoot(root);
   process.chdir("/");
 

@@ -15,22 +15,22 @@ export interface ExtractTask {
   readonly blob: string;
   /** Folder to extract into: the child's root. */
   readonly root: string;
-  /** What the plain archive's digest must be; taken as it is when left out. */
+  /** The digest that the plain archive must have; any when left out. */
   readonly diffId?: Digest;
   /** Default "overlay". */
   readonly whiteouts?: Whiteouts;
   /** For an archive that is no layer: files and folders only, and no more than so many. */
   readonly plain?: { readonly entries: number; readonly totalBytes: number };
   /**
-   * The folders of the layers below, top first, where they are known already: implied folders are made to
-   * look as there, and none are told of.
+   * The folders of the layers below, top first, where they are known already: implied folders are made to look as
+   * there, and the answer lists none.
    */
   readonly lowers?: readonly string[];
-  /** A file to be made for the implied folders when they are too many to be told. */
+  /** A file to be made for the implied folders when they are too many for an answer. */
   readonly implicitList?: string;
 }
 
-/** Makes the folders of a list, which an extraction has made, look as in the layers below. */
+/** Makes the folders of a list, which an extraction has written, look as in the layers below. */
 export interface DressTask {
   readonly root: string;
   readonly lowers: readonly string[];
@@ -43,8 +43,8 @@ export type ExtractorTask =
   | ({ readonly kind: "dress" } & DressTask);
 
 /**
- * What a deletion becomes: a mark that hides what the folders below have (the folder is an overlayfs
- * layer), or the removal of what the folder itself has (it holds all layers at once).
+ * How a deletion is carried out: by a mark that hides what the folders below have (the folder is an overlayfs layer),
+ * or by removing what the folder itself has (it holds all layers at once).
  */
 export type Whiteouts = "overlay" | "remove";
 
@@ -77,24 +77,27 @@ export interface ExtractedLayer {
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
 
 /**
- * Longest time without a single step done, be it one file or half a MiB of one: then the disk does not
- * answer, or the layer has found a way to stop us.
+ * The longest time without a step done, be it one file or half a MiB of one. After it the disk does not answer, or
+ * the layer has found a way to stop us.
  */
 const silenceMs = 120_000;
-/** Limit of the child's heap. What it remembers takes less; a layer that finds a way around that ends it alone. */
+/**
+ * Limit of the child's heap. What a child remembers takes less; a layer that finds a way around that ends its own
+ * child only.
+ */
 const heapMiB = ourShares().extractorHeapMiB;
-/** Young garbage of 16 MB is for speed that a daemon with little memory cannot pay for. */
+/** V8's 16 MB for young objects make it faster, and are too much for a daemon with little memory. */
 const heapFlags = heapMiB < 512 ? ["--max-semi-space-size=1"] : [];
 const startedMs = 2_000;
 const maxAnswerBytes = 256 * 1024;
 
-/** A process that extracts layers, one after another. Disposing ends it, whatever it is at. */
+/** A process that extracts layers, one after another. Disposing ends it at once. */
 export interface Extractor extends Disposable {
   readonly pid: number;
-  /** Errors as extractLayer; the process is good for no other layer then. */
+  /** Errors as extractLayer; after one the process must not be used for another layer. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
   dress(task: DressTask, call: Cancellable): Promise<void>;
-  /** Stops the process, or lets it go on; what it does not do meanwhile is not held against it. */
+  /** Stops the process, or lets it go on; no limit counts the time that it is stopped. */
   pause(isPaused: boolean): void;
 }
 
@@ -126,15 +129,15 @@ export function startExtractor(): Extractor {
 export async function claimExtractor(call: Cancellable): Promise<Extractor> {
   const claim = { what: "a process that extracts a layer", patienceMs: 30_000 };
   const room = await ownRoom().claim(extractorBytes, claim, call);
-  // Then it has what it needs, and the cgroup counts it.
+  // By then it has the memory it needs, and the cgroup counts it.
   startTimer(() => room[Symbol.dispose](), startedMs).unref();
   return startExtractor();
 }
 
 /**
- * Extracts a layer into a folder, in a chrooted process. The folder holds rubbish after a failure.
- * Errors: INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id),
- * RESOURCE_EXHAUSTED (limits, disk full), DEADLINE_EXCEEDED (got nowhere), the signal's own.
+ * Extracts a layer into a folder, in a chrooted process. After a failure the folder holds rubbish. Errors:
+ * INVALID_ARGUMENT (hostile or malformed layer), FAILED_PRECONDITION (wrong diff id), RESOURCE_EXHAUSTED (limits,
+ * disk full), DEADLINE_EXCEEDED (no progress), the signal's own.
  */
 export async function extractLayer(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer> {
   using extractor = await claimExtractor(call);
@@ -151,7 +154,7 @@ function layerOf(answer: ExtractAnswer): ExtractedLayer {
   };
 }
 
-// Of the daemon's environment the child needs this alone: without the first each one compiles its code anew,
+// The child needs nothing of the daemon's environment but this: without the first each one compiles its code anew,
 // 0.2 s for a layer of whatever size, without the second it keeps freed memory in many pools.
 function compileCache(): Record<string, string | undefined> {
   const { NODE_COMPILE_CACHE, MALLOC_ARENA_MAX } = childEnvironment(undefined);

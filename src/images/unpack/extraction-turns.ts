@@ -7,22 +7,22 @@ import { type OneTimer, startTimer } from "../../base/timers.ts";
 export interface TurnsOptions {
   /** Extractions at once, while none takes long. */
   readonly atOnce: number;
-  /** From here on one takes long. Milliseconds. */
+  /** An extraction takes long from here on. Milliseconds. */
   readonly longAfterMs: number;
-  /** How many that take long go on beside the others. */
+  /** How many of those that take long run beside the others. */
   readonly longAtOnce: number;
   /**
-   * How many more of these wait, stopped; what comes then is refused. With 0 none is refused: it goes on in
-   * its place among those that do not take long, until there is room.
+   * How many more of these wait, stopped; those that come then are refused. With 0 none is refused: it keeps its
+   * place among those that do not take long until there is room.
    */
   readonly longWaiting: number;
-  /** How long one goes on before one that waits takes its place. Milliseconds. */
+  /** How long one runs before another that waits takes its place. Milliseconds. */
   readonly sliceMs: number;
 }
 
-/** What becomes of an extraction that takes long. */
+/** How an extraction that takes long is told to go on. */
 export interface Course {
-  /** It takes long, and others have come beside it. */
+  /** It takes long now, and others run beside it. */
   long(): void;
   /** It must stop, or may go on. */
   pause(isPaused: boolean): void;
@@ -36,9 +36,9 @@ interface Turn {
 }
 
 /**
- * Who may extract a layer now. Few at a time, in the order of arrival; one that takes long stops counting,
- * so that the layers of one image, huge or made to be slow, do not hold up those of all others. Those that
- * take long take turns among themselves.
+ * Decides which layers are extracted now: a few at a time, in the order of arrival. One that takes long stops
+ * counting, so that the layers of one image, huge or made to be slow, do not hold up all others. Those that take long
+ * take turns among themselves.
  */
 export class ExtractionTurns {
   readonly #options: TurnsOptions;
@@ -51,7 +51,7 @@ export class ExtractionTurns {
     this.#quick = new Semaphore(options.atOnce);
   }
 
-  /** Waits for a turn, until disposed. */
+  /** Waits for a turn, which ends when it is disposed. */
   async acquire(call: Cancellable, course: Course): Promise<Disposable> {
     const permit = await this.#quick.acquire(call);
     const turn: Turn = { course };
@@ -101,7 +101,7 @@ export class ExtractionTurns {
     }, this.#options.sliceMs);
   }
 
-  /** Lets the one that has waited longest go on. */
+  /** Lets the extraction that has waited longest go on. */
   #next(): void {
     const [next] = this.#waiting;
     if (!next) return;

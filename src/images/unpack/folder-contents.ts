@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Dirent, lstatSync, opendirSync, rmdirSync, unlinkSync } from "node:fs";
 
-// What a folder holds, however much it is: a few names at a time. Names are bytes, one character each.
+// Reads and empties folders with any number of names, a few at a time. Names are bytes, one character each.
 
 const slash = Buffer.from("/");
 const namesAtOnce = 512;
@@ -25,7 +25,7 @@ export function* entriesOf(folder: Buffer): Generator<Dirent, void, undefined> {
 
 /** Removes all that is in a folder; `step` is called for each. */
 export function emptyFolder(folder: Buffer, step: () => void): void {
-  // Each is read on where it was left: to begin anew would cost what has been removed already.
+  // Each folder is read on from where it was left: from the start it would pass all that has been removed already.
   const pending = [{ at: folder, names: namesIn(folder) }];
   for (let last = pending.at(-1); last; last = pending.at(-1)) {
     const inner = removeFiles(last.at, last.names, step);
@@ -42,7 +42,7 @@ export function removeFolder(folder: Buffer): void {
   rmdirSync(folder);
 }
 
-/** Removes files up to the first folder among them, which is answered. */
+/** Removes files up to the first folder among them, which it answers. */
 function removeFiles(
   folder: Buffer,
   names: Generator<string>,

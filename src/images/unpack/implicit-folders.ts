@@ -13,10 +13,9 @@ import {
 import { isOverlayMark } from "./layer-extractor.ts";
 
 /**
- * Makes folders that a layer only implied look as they do in the layers below: owner, mode, extended
- * attributes and times of the topmost layer that has the folder. Without that, `etc/motd` alone in a
- * layer would reset the looks of `/etc`. `lowers` are folders, top first; paths count from their root,
- * and come after those of the folders around them. Nothing is flushed to the disk.
+ * Makes folders that a layer only implied look as they do in the layers below: owner, mode, extended attributes and
+ * times of the topmost layer that has the folder. Otherwise a layer with `etc/motd` alone would change how `/etc`
+ * looks. `lowers` are folders, top first; paths count from their root, parents first. Nothing is flushed to the disk.
  */
 export function dressImplicitFolders(
   layer: string,
@@ -30,7 +29,7 @@ export function dressImplicitFolders(
   const lowerRoots = lowers.map((lower) => stack.use(openRoot(lower)));
   let missing: string | undefined;
   for (const name of implicit) {
-    // What is in a folder that no layer below has is in none of them either.
+    // A folder that no layer below has: none of them has what is in it either.
     if (missing !== undefined && name.startsWith(missing)) continue;
     step();
     const path = pathBytes(name);
@@ -43,7 +42,7 @@ export function dressImplicitFolders(
   }
 }
 
-/** The same for a few folders, and on the disk at the end. */
+/** The same for a few folders, flushed to the disk at the end. */
 export async function dressAndSync(
   layer: string,
   lowers: readonly string[],
@@ -85,7 +84,7 @@ function firstFolder(roots: readonly OpenFolder[], path: Buffer): OpenFolder | u
       return openFolder(root.fd, path);
     } catch (error) {
       const errno = errnoOf(error);
-      // Something else has taken the folder's place there, a whiteout for one: it began anew.
+      // There the folder was replaced, by a whiteout for one: what is further below does not count.
       if (errno === "ENOTDIR" || errno === "ELOOP") return undefined;
       if (errno !== "ENOENT") throw error;
     }

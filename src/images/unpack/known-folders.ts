@@ -3,8 +3,8 @@ import { fault } from "../../base/errors.ts";
 import type { FileTime } from "../../base/os/inode.ts";
 
 /**
- * What an extraction must remember at once: each costs up to half a KiB of the process's heap. No image
- * that people make comes near.
+ * How many names an extraction may remember at once: each costs up to half a KiB of the process's heap. No image that
+ * people make comes near.
  */
 export const maxRemembered = 1_000_000;
 
@@ -14,21 +14,21 @@ export interface Known {
   readonly name: string;
   readonly parent: Known | undefined;
   below: Map<string, Known> | undefined;
-  /** A real folder, so that nobody need look again. */
+  /** A real folder: it need not be looked at again. */
   isFolder: boolean;
   /** A folder without a member of its own. */
   isImplicit: boolean;
-  /** The layer has a member here, where others' files lie in the same tree. */
+  /** The layer has a member here. Set where other layers' files lie in the same tree. */
   isOwn: boolean;
   /** Members of the layer at this name and below it. */
   own: number;
-  /** Nothing but the layer's own is in the folder any more. */
+  /** The folder holds nothing any more but what the layer itself put there. */
   isEmptied: boolean;
   /** A folder's time, set last, since every file put into it changes it. */
   time: FileTime | undefined;
 }
 
-/** The names that an extraction remembers, as the tree that they are: a folder goes with all that is below it. */
+/** The names that an extraction remembers, as a tree: a folder is forgotten with all that is below it. */
 export class KnownFolders {
   readonly root: Known = { ...known("", undefined), isFolder: true, isImplicit: true };
   readonly #limit: number;
@@ -38,7 +38,7 @@ export class KnownFolders {
     this.#limit = limit;
   }
 
-  /** The name in the folder, remembered from now on. RESOURCE_EXHAUSTED when that is too much. */
+  /** Remembers a name in a folder and answers it. RESOURCE_EXHAUSTED when there are too many. */
   remember(folder: Known, name: string): Known {
     const found = folder.below?.get(name);
     if (found) return found;

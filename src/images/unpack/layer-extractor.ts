@@ -34,7 +34,7 @@ export interface LayerLimits {
   readonly fileBytes: number;
   /** Of all stored bytes. */
   readonly totalBytes: number;
-  /** Folders, all of which have to be remembered; other members too where others' files lie in the tree. */
+  /** Folders, all of which are remembered; also other members where other layers' files lie in the same tree. */
   readonly folders: number;
 }
 
@@ -51,7 +51,7 @@ export interface LayerExtractorOptions {
   readonly whiteouts?: Whiteouts;
   /** Refuse what is neither a file nor a folder. */
   readonly isPlain?: boolean;
-  /** Called as the work gets on. */
+  /** Called for each piece of work done. */
   readonly step?: () => void;
 }
 
@@ -59,11 +59,11 @@ const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as con
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * Puts the members of a layer's archive into the tree below "/", in overlayfs' terms: a deletion is a
- * 0:0 character device, a replaced folder carries `trusted.overlay.opaque`. It must run chrooted.
+ * Puts the members of a layer's archive into the tree below "/", in overlayfs' terms: a deletion is a 0:0 character
+ * device, a replaced folder carries `trusted.overlay.opaque`. It must run chrooted.
  *
- * A member's looks are set in one order: owner (which clears set-id bits and capabilities), mode,
- * attributes, time. A whiteout is about the layers below and never removes a member of its own layer.
+ * What a member looks like is set in one order: owner (which clears set-id bits and capabilities), mode, attributes,
+ * time. A whiteout concerns the layers below and never removes a member of its own layer.
  */
 export class LayerExtractor implements TarSink {
   readonly tree: LayerTree;
@@ -201,10 +201,10 @@ export class LayerExtractor implements TarSink {
         this.#file = { fd: openSync(osPath(at), newFile, 0o600), entry };
         return;
       case "hardlink":
-        // Another name of a dressed inode: its looks were set with the first.
+        // Another name of the same inode: owner, mode and times were set with the first.
         return this.#link(at, entry);
       case "symlink":
-        // The kernel says ENOENT to that, as if something else were missing.
+        // The kernel would answer ENOENT, as if the folder were missing.
         if (entry.linkName === "") {
           const name = quotedName(entry.name);
           throw fault("INVALID_ARGUMENT", `layer has a symbolic link to nothing: ${name}`);
@@ -244,12 +244,12 @@ export class LayerExtractor implements TarSink {
     lchownSync(osPath(at), entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodSync(osPath(at), entry.mode);
     forEachAttribute(entry, (name, value) => setAttribute(path, name, value));
-    // Every file that comes into a folder changes its time, so that one is set last.
+    // Each file put into a folder changes the folder's time, so a folder's is set last.
     if (entry.type !== "directory") setTimes(path, entry.mtime, entry.mtime);
   }
 }
 
-/** overlayfs' own marks in an archive would forge whiteouts: they are left out. */
+/** overlayfs' own marks in an archive would be forged whiteouts: they are left out. */
 export function isOverlayMark(name: string): boolean {
   return /^(trusted|user)\.overlay\./.test(name);
 }
@@ -260,7 +260,7 @@ function forEachAttribute(entry: TarEntry, set: (name: string, value: Buffer) =>
     try {
       set(name, value);
     } catch (error) {
-      // The file system or the file's type has no such attributes: nothing that runs can miss them.
+      // The file system, or this type of file, has no such attributes: what runs here cannot miss them.
       const errno = errnoOf(error);
       const isUserOnSpecial = errno === "EPERM" && name.startsWith("user.");
       if (errno !== "ENOTSUP" && errno !== "EOPNOTSUPP" && !isUserOnSpecial) throw error;

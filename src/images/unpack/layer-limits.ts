@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 
-// What a layer may cost grows with what was sent of it: a small blob must not keep a core for an hour.
+// What a layer may cost grows with the size of its blob: a small blob must not keep a core busy for an hour.
 
 const gib = 2 ** 30;
 const mib = 2 ** 20;
 /** gzip cannot inflate further than 1032 to 1. */
 const inflation = 1100;
-/** zstd can, 30000 to 1: a layer of nothing but zeros may come to this much all the same. */
+/** zstd can, 30000 to 1. A layer of nothing but zeros may always have this much. */
 const freeBytes = 16 * gib;
-/** A million files take one or two minutes of a slow core, and their headers alone 30 MiB, compressed. */
+/** A million files take one or two minutes of a slow core, and their headers alone are 30 MiB, compressed. */
 const freeCpuMs = 600_000;
 const cpuMsPerMiB = 2000;
 const lookEveryMs = 500;
@@ -25,8 +25,8 @@ export function cpuLimit(blobBytes: number): number {
 }
 
 /**
- * A look at this process's processor time, for every step of the work. RESOURCE_EXHAUSTED once more than
- * the limit has gone by since now.
+ * Checks this process's processor time, to be called for each step of the work. RESOURCE_EXHAUSTED once it has used
+ * more than the limit from now on.
  */
 export function cpuWatch(
   limitMs: number,

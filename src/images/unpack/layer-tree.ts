@@ -8,7 +8,7 @@ import { emptyFolder, namesIn, removeFolder } from "./folder-contents.ts";
 import { type Known, KnownFolders, pathOf, walk } from "./known-folders.ts";
 
 const maxLinks = 40;
-/** Names looked up because links led there, in all: a few bytes of archive can ask for thousands of them. */
+/** Names that may be looked up to follow links, in all: a few bytes of an archive can ask for thousands. */
 const maxLinkSteps = 20_000_000;
 /** A folder of the tree, with its path. */
 export interface Place {
@@ -17,18 +17,18 @@ export interface Place {
 }
 
 /**
- * The folder tree that a layer is extracted into. Runs inside a chroot, so "/" is the layer's root
- * and no link leads out of it. Paths are bytes, one character each; "" is the root. What it remembers is
- * bounded, and no step costs more than what it changes and the length of the path it is given.
+ * The folder tree that a layer is extracted into. Runs inside a chroot, so "/" is the layer's root and no link leads
+ * out of it. Paths are bytes, one character each; "" is the root. What it remembers is bounded. No step costs more
+ * than what it changes and the length of its path.
  */
 export class LayerTree {
   readonly #known: KnownFolders;
   readonly #step: () => void;
-  /** Where the last path led to: most members lie beside the one before. */
+  /** Where the last path led: most members lie beside the one before. */
   #last: { readonly key: string; readonly place: Place } | undefined;
   #linkSteps = 0;
 
-  /** `step` is called as long work gets on. */
+  /** `step` is called for each piece of long work. */
   constructor(step: () => void, limit?: number) {
     this.#known = new KnownFolders(limit);
     this.#step = step;
@@ -103,7 +103,7 @@ export class LayerTree {
     return lstatSync(osPath(at), { throwIfNoEntry: false });
   }
 
-  /** Makes a folder, in place of a whiteout when there is one: then it hides what was below. */
+  /** Makes a folder. In place of a whiteout it is made opaque, so that it hides what is below. */
   makeFolder(at: string, existing: Stats | undefined): void {
     if (existing) unlinkSync(osPath(at));
     mkdirSync(osPath(at), 0o755);
@@ -114,12 +114,12 @@ export class LayerTree {
     setAttribute(bytesOf(at), "trusted.overlay.opaque", Buffer.from("y"));
   }
 
-  /** Remembers that a member of this layer is there. */
+  /** Notes that a member of this layer is there. */
   own(folder: Place, name: string): void {
     this.#known.own(this.#known.remember(folder.known, name));
   }
 
-  /** Removes a file, or a folder with all in it, but for what members of this layer have put there. */
+  /** Removes a file, or a folder and all in it that no member of this layer has put there. */
   removeOlder(folder: Place, name: string, existing: Stats): void {
     this.#step();
     const known = folder.known.below?.get(name);
@@ -130,7 +130,7 @@ export class LayerTree {
     }
   }
 
-  /** Removes from a folder what no member of this layer has put there; no more than once each. */
+  /** Removes from a folder what no member of this layer has put there; does so only once. */
   emptyOlder(folder: Place): void {
     if (folder.known.isEmptied) return;
     folder.known.isEmptied = true;
@@ -140,7 +140,7 @@ export class LayerTree {
     }
   }
 
-  /** Removes what an earlier member of this layer put there. */
+  /** Removes what an earlier member of this layer has put there. */
   clear(folder: Place, name: string, existing: Stats): void {
     const at = pathIn(folder.at, name);
     if (existing.isDirectory()) {
@@ -173,7 +173,7 @@ export class LayerTree {
   }
 
   /**
-   * Folders that the layer has no member for, parents first: their looks come from the layers below, later.
+   * Folders that the layer has no member for, parents first. They are made to look as in the layers below, later.
    */
   *implicit(): Generator<string, void, undefined> {
     for (const known of walk(this.#known.root)) {
@@ -189,7 +189,7 @@ export function pathIn(folder: string, name: string): string {
   return at;
 }
 
-/** A path as Node's fs takes it: most are ASCII, and strings are quicker than bytes. */
+/** A path for Node's fs: a string where it is ASCII, which is quicker, else bytes. */
 export function osPath(at: string): string | Buffer {
   if (at === "") return "/";
   for (let index = 0; index < at.length; index += 1) {

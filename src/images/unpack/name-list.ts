@@ -2,24 +2,24 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 
-// Lists of folder names too long to be told in an answer go from one process to another in a file: names
-// are bytes, one character each, and end with NUL.
+// Lists of folder names that are too long for an answer go from one process to another in a file: names are bytes,
+// one character each, and end with NUL.
 
-const maxTold = 16;
-const maxToldBytes = 4096;
+const maxNames = 16;
+const maxNamesBytes = 4096;
 const maxListBytes = 64 * 1024 * 1024;
 const pieceBytes = 64 * 1024;
 
 /** The names, when they are few and short. */
-export function mayBeTold(names: Iterable<string>): string[] | undefined {
-  const told: string[] = [];
+export function namesForAnswer(names: Iterable<string>): string[] | undefined {
+  const few: string[] = [];
   let bytes = 0;
   for (const name of names) {
     bytes += name.length;
-    if (told.length === maxTold || bytes > maxToldBytes) return undefined;
-    told.push(name);
+    if (few.length === maxNames || bytes > maxNamesBytes) return undefined;
+    few.push(name);
   }
-  return told;
+  return few;
 }
 
 /** Writes a list into a new file. RESOURCE_EXHAUSTED when it is too long. */

@@ -2,13 +2,13 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { unlessAborted, within } from "../../base/waits.ts";
 
-/** Longest wait for others to finish before what is written is flushed. */
+/** How long a flush waits at most for those who are writing. */
 const patienceMs = 500;
 
 /**
- * A flush of the file system that several share: it is not cheap, and one covers everything that was
- * written before it. So it starts when nobody writes any more, or after half a second; who asks while
- * one runs shares the next.
+ * A flush of the file system that several share: it is not cheap, and one covers everything that was written before
+ * it. So it starts when nobody writes any more, or after half a second. Whoever asks for one while one runs gets the
+ * next.
  */
 export class SharedFlush {
   readonly #flush: () => Promise<void>;
@@ -21,7 +21,7 @@ export class SharedFlush {
     this.#flush = flush;
   }
 
-  /** Says that something is being written, until disposed. */
+  /** Notes that something is being written, until disposed. */
   writing(): Disposable {
     this.#writers += 1;
     let isOver = false;
@@ -38,8 +38,8 @@ export class SharedFlush {
   }
 
   /**
-   * Settles when everything is on the disk that was written before the call; with the signal's reason when
-   * that comes first. A disk may never answer.
+   * Settles when everything that was written before the call is on the disk. Rejects with the signal's reason when
+   * that comes first: a disk may never answer.
    */
   run({ signal }: Cancellable): Promise<void> {
     this.#next ??= this.#runNext();

@@ -4,8 +4,8 @@ import { namesIn } from "./folder-contents.ts";
 import { bytesOf, osPath } from "./layer-tree.ts";
 
 /**
- * What the tree below "/" takes. A file with several names counts in parts, one for each, so that none
- * need be remembered.
+ * What the tree below "/" takes. Each name of a file with several counts as its share, so that none need be
+ * remembered.
  */
 export function usageOf(step: () => void): { sizeBytes: number; inodes: number } {
   let blocks = lstatSync("/").blocks;

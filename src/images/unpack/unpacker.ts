@@ -37,21 +37,20 @@ export interface LayerToUnpack {
   readonly digest: Digest;
   readonly diffId: Digest;
   readonly chainId: Digest;
-  /** Brings the blob into the content store, or shows that the caller may have the one that is there. */
+  /** Brings the blob into the content store, or makes sure that the caller may use the one that is there. */
   readonly fetch: (call: Cancellable) => Promise<void>;
 }
 
 const keyPrefix = "extract-";
-/** Nothing leads to it before it is committed. */
+/** A root of its own: nothing refers to it before it is committed. */
 const unfinished = { ...owned, [rootLabel]: "extraction" };
-/** On two cores two or three children at a time are about a third faster than one; more are not. */
+/** With two cores two or three children at a time are about a third faster than one; more are no faster. */
 const parallelLayers = Math.min(ourShares().extractors, Math.max(2, os.availableParallelism()));
-/** Most layers are extracted in less. */
+/** Most layers take less. */
 const longAfterMs = 10_000;
 const parallelLongLayers = ourShares().longExtractors;
 /**
- * How many more of them are kept, stopped, and how long each goes on before it is another's turn. Where
- * memory is short none are.
+ * How many more wait, stopped, and how long each runs before it is another's turn. Where memory is short none wait.
  */
 const waitingLongLayers = parallelLongLayers < 12 ? 0 : 12;
 const sliceMs = 30_000;
@@ -73,11 +72,13 @@ export class Unpacker {
     longWaiting: waitingLongLayers,
     sliceMs,
   });
-  /** Files on their way from one child process to another. */
+  /** Folder for files that one child process writes and another reads. */
   readonly #lists: string;
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
-  /** Processes without a layer, while any image is unpacked: their program takes longer to load than most layers. */
+  /**
+   * Processes without a layer, kept while any image is unpacked: loading their program takes longer than most layers.
+   */
   readonly #idle: Extractor[] = [];
   readonly #onCommit = new Set<() => void>();
   #running = 0;
@@ -96,7 +97,7 @@ export class Unpacker {
       await this.#discard(name);
     }
     await this.#discardList(this.#lists);
-    // The folder itself stays, so that a start changes nothing where nothing was amiss.
+    // The folder itself stays, so that a start changes nothing where there was nothing to remove.
     await mkdir(this.#lists, { recursive: true, mode: 0o700 }).catch(() => {});
   }
 
@@ -115,7 +116,7 @@ export class Unpacker {
     }
   }
 
-  /** All layers side by side; the first failure ends the others, and is thrown when they have ended. */
+  /** Makes all layers, side by side. The first failure ends the others, and is thrown once they have ended. */
   async #allReady(image: ImageLayers, { signal }: Cancellable): Promise<void> {
     const abort = new AbortController();
     const call = { signal: AbortSignal.any([signal, abort.signal]) };
@@ -131,7 +132,7 @@ export class Unpacker {
 
   #prepareFor(layers: readonly LayerToUnpack[]): void {
     const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
-    // With memory for one process only it starts when it is needed.
+    // Where there is memory for one process only, it starts when it is needed.
     const wanted = parallelLayers > 1 ? Math.min(missing, parallelLayers) : 0;
     while (this.#idle.length < wanted) this.#idle.push(startExtractor());
   }
@@ -148,13 +149,15 @@ export class Unpacker {
     }
   }
 
-  /** One layer, by the caller's own right to it; what is made of it is shared with whoever wants the same. */
+  /**
+   * Makes one layer. Each caller must have a right to it of its own; the work is shared with whoever wants the same.
+   */
   async #ready(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
     const layer = image.layers[at];
     if (layer === undefined) return;
     await layer.fetch(call);
     if (this.has(layer.chainId) && this.#isProven(layer)) return;
-    // By the blob too: one that is not what its image says must not fail another's.
+    // By the blob as well: a blob that is not what its image says must not fail another image.
     const key = `${layer.chainId} ${layer.digest}`;
     await this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
   }
@@ -184,7 +187,7 @@ export class Unpacker {
     for (const wake of this.#onCommit) wake();
   }
 
-  /** Waits for the layers below: each image that wants this one makes them too, or has given up. */
+  /** Waits until the layers below are committed: each image that wants this one makes them too, or has given up. */
   async #committed(chainId: string, { signal }: Cancellable): Promise<void> {
     while (!this.has(chainId)) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -203,7 +206,7 @@ export class Unpacker {
     const list = path.join(this.#lists, id);
     try {
       const extracted = await this.#extractInto({ key, list }, layer, image, call);
-      // Before a layer is shown: a crash must not leave a committed one with empty files.
+      // Before the layer is committed: after a crash it would have empty files.
       await this.#flushed(call);
       return { ...extracted, chainId: layer.chainId, key, list };
     } catch (error) {
@@ -286,7 +289,10 @@ export class Unpacker {
     }
   }
 
-  /** Makes folders that the layer only implied look as below. A few at once; many are a child's work. */
+  /**
+   * Makes folders that the layer only implied look as in the layers below. A few are done here; many are work for a
+   * child.
+   */
   async #dress(
     { key, implicit, list }: Extracted,
     image: ImageLayers,
@@ -332,7 +338,7 @@ export class Unpacker {
   }
 }
 
-/** The layers of an image, of which no more than a few are worked on at once, whatever becomes of them. */
+/** The layers of an image. Only a few of them are worked on at once. */
 interface ImageLayers {
   readonly layers: readonly LayerToUnpack[];
   readonly permits: Semaphore;

@@ -22,7 +22,7 @@ const mib = 1024 * 1024;
  */
 const pagesLowBytes = 4.5 * mib;
 const pagesFullBytes = 5.5 * mib;
-/** The log's size. A checkpoint comes at 4 MiB; what then is left takes any one deletion, and more. */
+/** The log's size. A checkpoint comes at 4 MiB; the rest has room for any one deletion, and more. */
 const walBytes = 8 * mib;
 /** Beside the payload of a new page run: the pages that list others. */
 const slackBytes = 256 * 1024;
@@ -91,7 +91,7 @@ export class DatabaseReserve {
     return this.#freeBytes() >= pagesFullBytes;
   }
 
-  /** Whether there are so few free pages that nothing new shall take of them. Holds in a transaction too. */
+  /** Whether there are too few free pages for anything new. Right within a transaction too. */
   get isLow(): boolean {
     return this.#freeBytes() < pagesLowBytes;
   }
@@ -122,8 +122,9 @@ export class DatabaseReserve {
   }
 
   /**
-   * A table takes what is free and then what is new, in pieces that the log holds as well. Before each the
-   * file gets the length for it, so the checkpoint, which cuts off what is not used, lacks nothing.
+   * Lets a table take the free pages and then new ones, in pieces that fit the log. The file is made long enough
+   * before each: the checkpoint, which writes the piece into the file and cuts off what is not used, then needs no
+   * space.
    */
   #usePages(bytes: number): void {
     for (let rest = bytes; rest > 0; rest -= pieceBytes) {
@@ -147,7 +148,7 @@ export class DatabaseReserve {
     }
   }
 
-  /** SQLite may use the pages that there are. */
+  /** Keeps SQLite to the pages that there are. */
   #hold(): void {
     this.#database.exec(`PRAGMA max_page_count = ${this.#number("PRAGMA page_count")}`);
   }

@@ -23,7 +23,7 @@ import { migrate } from "./schema.ts";
 
 const full = 13;
 const batchBytes = 1024 * 1024;
-/** After an attempt on a full disk: each takes for a moment what others could have. */
+/** The pause after an attempt on a full disk: each attempt takes space for a moment that others could use. */
 const fillPauseMs = 5_000;
 
 /** https://www.sqlite.org/rescode.html: those that an operator can act on. */
@@ -148,7 +148,7 @@ export class SqliteRows implements Disposable {
     }
   }
 
-  /** What can wait until a write has been answered: makes up for the space it took. */
+  /** Work that can wait until a write has been answered: fills up the reserve again. */
   settle(): void {
     if (this.#reserve.isFull || performance.now() < this.#fillAgainAt) return;
     if (!this.#reserve.fill()) this.#fillAgainAt = performance.now() + fillPauseMs;

@@ -10,7 +10,7 @@ type AnyHook = (request: unknown) => unknown;
 
 const { file, name, settings } = workerData as WorkerStart;
 
-function tell(notice: WorkerNotice): void {
+function send(notice: WorkerNotice): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, no window
   parentPort?.postMessage(notice);
 }
@@ -41,12 +41,12 @@ async function load(): Promise<OperatorPlugin> {
 }
 
 async function run(plugin: OperatorPlugin, { sequence, hook, request }: HookCall): Promise<void> {
-  tell({ kind: "began", sequence });
+  send({ kind: "began", sequence });
   try {
     const answer = await (plugin[hook] as AnyHook | undefined)?.call(plugin, request);
-    tell({ kind: "answered", sequence, answer }); // throws for what cannot be copied, a function for one
+    send({ kind: "answered", sequence, answer }); // throws for what cannot be copied, a function for one
   } catch (error) {
-    tell({ kind: "failed", sequence, error: describe(error) });
+    send({ kind: "failed", sequence, error: describe(error) });
   }
 }
 
@@ -57,7 +57,7 @@ function describe(error: unknown): string {
 try {
   const plugin = await load();
   parentPort?.on("message", (call: HookCall) => void run(plugin, call));
-  tell({ kind: "loaded", hooks: hookNames.filter((hook) => plugin[hook] !== undefined) });
+  send({ kind: "loaded", hooks: hookNames.filter((hook) => plugin[hook] !== undefined) });
 } catch (error) {
-  tell({ kind: "notLoaded", error: describe(error) });
+  send({ kind: "notLoaded", error: describe(error) });
 }

@@ -3,12 +3,12 @@ import path from "node:path";
 import { run } from "../../base/process.ts";
 import { FolderSnapshotter, type FolderSnapshotterOptions } from "../folder-snapshotter.ts";
 
-/** Of a copy of a whole image, which cp says nothing about meanwhile. */
+/** For a copy of a whole image: cp does not report progress. */
 const copyLimitMs = 3_600_000;
 
 /**
- * Opens the native snapshotter of a folder: each snapshot is a whole copy of its parent, which needs
- * nothing of the file system and takes its room. Where the file system can share blocks, copies do.
+ * Opens the native snapshotter of a folder. Each snapshot is a whole copy of its parent: any file system will do, and
+ * it takes as much space again. Where the file system can share blocks, copies do.
  */
 export async function createNativeSnapshotter(
   options: FolderSnapshotterOptions,
@@ -25,7 +25,8 @@ export async function createNativeSnapshotter(
     },
     fill: async (folder, sources, { signal }) => {
       for (const source of sources) {
-        // --remove-destination: a link below must not lead the copy of a file above elsewhere.
+        // --remove-destination: where a lower layer has a link, the upper one's file must replace it, not be written
+        // through it.
         const options = ["-a", "--reflink=auto", "--remove-destination", "--no-target-directory"];
         const argv = [...options, "--", `${source}/.`, folder];
         await run("cp", argv, { signal, timeoutMs: copyLimitMs });

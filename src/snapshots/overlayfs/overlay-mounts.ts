@@ -21,11 +21,11 @@ export interface OverlayLayout {
   readonly lowers: readonly string[];
   /** True when the kernel knows the `index` option, which must then be off to share lower layers. */
   readonly indexOff: boolean;
-  /** The owners of what is in `lowers` are to be shown as these have them; `own` has them on the disk. */
+  /** Files in `lowers` are to be shown with the owners of these mappings; `own` has them on the disk. */
   readonly mappings?: IdMappings | undefined;
 }
 
-/** The mounts that bring a snapshot up: a bind mount where one folder is all there is, else overlay. */
+/** The mounts of a snapshot: a bind mount where there is one folder, else overlay. */
 export function overlayMounts(layout: OverlayLayout): TypesMount[] {
   const { kind, own, lowers } = layout;
   const isActive = kind === "ACTIVE";
@@ -46,8 +46,8 @@ function bindMount(source: string, access: "rw" | "ro", mapping: readonly string
   return { type: "bind", source, target: "", options: [access, "rbind", ...mapping] };
 }
 
-// Who mounts may change into the common folder and use short relative names; longer than that the
-// kernel takes no options, and a shim would answer with a mere EINVAL.
+// A mounter may change into the common folder and use short relative names. Longer options the kernel does not take,
+// and a shim would answer with a mere EINVAL.
 function assertMountable({ base, own, lowers }: OverlayLayout): void {
   const shortest =
     lowers.reduce((sum, lower) => sum + path.relative(base, lower).length + 1, 0) +

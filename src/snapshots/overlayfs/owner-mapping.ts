@@ -11,7 +11,7 @@ import type { OwnerMapping } from "../folder-snapshotter.ts";
 import { giveToMapped } from "./give-to-mapped.ts";
 
 export interface OwnerMappingOptions {
-  /** The snapshotter's folder: what its file system can is what counts. */
+  /** The snapshotter's folder: its file system has to be able to do it. */
   readonly root: string;
   /** The pause program. */
   readonly program: string;

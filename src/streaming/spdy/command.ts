@@ -19,9 +19,9 @@ export interface SpdyCommandOptions {
   readonly onActivity: () => void;
 }
 
-/** A command has five at most. */
+/** A command needs five at most. */
 const maxStreams = 16;
-/** Streams of a kind that is unknown or there already, each of which is reset. */
+/** Streams of an unknown kind, or of one that is there already, before the client is cut off; each is reset. */
 const strayLimit = 64;
 
 /**

@@ -31,9 +31,9 @@ export interface SpdyOptions {
 
 /** Inbound bytes that all streams together may hold. */
 const heldBytesLimit = 8 * 1024 * 1024;
-/** Answers that wait for a client that sends and does not read. */
+/** Bytes of answers that may wait for a client that sends and does not read. */
 const controlBacklogLimit = 256 * 1024;
-/** A client that goes on opening streams although they are refused. */
+/** Streams that are refused before the client that goes on opening them is cut off. */
 const refusalLimit = 1000;
 /** How long a finished connection waits for the client to hang up. */
 const lingerMs = 10_000;
@@ -81,15 +81,15 @@ export class SpdyConnection implements StreamCarrier {
     return this.#gone.signal;
   }
 
-  /** Makes a client that vanished without a word known: the answer is of no interest, the reset is. */
+  /** Sends a ping. Its answer does not matter: a client that vanished shows by the reset. */
   ping(): void {
     this.#pings += 2;
     this.#send(pingFrame(this.#pings));
   }
 
   /**
-   * Resets what is open, says goodbye, and hangs up once the client does: closing with bytes unread
-   * would reset the connection and lose the client what it has not read yet.
+   * Resets what is open, sends GOAWAY, and closes the connection once the client does: closing with bytes unread
+   * would reset the connection, and the client would lose what it has not read yet.
    */
   async finish(): Promise<void> {
     if (this.#finishing || this.#transport.destroyed) return;
@@ -166,14 +166,14 @@ export class SpdyConnection implements StreamCarrier {
     }
   }
 
-  /** Cuts a client off that broke the rules. */
+  /** Cuts off a client that broke the protocol. */
   #fail(error: unknown): void {
     if (!(error instanceof SpdyError)) {
       this.#transport.destroy(error as Error);
       return;
     }
     if (this.#finishing || this.#transport.destroyed) return;
-    this.#finishing = true; // what else came in is not looked at
+    this.#finishing = true; // what else comes in is ignored
     this.#transport.end(goAwayFrame(this.#lastStreamId, 1), () => this.#transport.destroy());
     startTimer(() => this.#transport.destroy(), 1000).unref();
   }
@@ -225,7 +225,8 @@ export class SpdyConnection implements StreamCarrier {
       this.#send(resetFrame(id, ResetCode.refusedStream));
       return;
     }
-    // At once and before any data: the client opens its next stream only then, and drops data before it.
+    // At once and before any data: the client opens its next stream only then, and drops data that comes before the
+    // reply.
     this.#send(replyFrame(id, this.#replied ? emptyHeaderBlock.next : emptyHeaderBlock.first));
     this.#replied = true;
     const stream = new SpdyStream(id, headers, this);
@@ -244,7 +245,7 @@ export class SpdyConnection implements StreamCarrier {
         this.#guard(() => {
           use(headers);
           this.release(this.#parser);
-          this.#parser.resume(); // may hold again
+          this.#parser.resume(); // may pause it again
         }),
       (error: unknown) => this.#fail(error),
     );

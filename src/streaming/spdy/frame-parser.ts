@@ -51,7 +51,10 @@ export class FrameParser {
     if (rest.length > 0) this.push(rest);
   }
 
-  /** Takes the next bytes of the connection. Throws SpdyError for what is no SPDY/3; it is of no use then. */
+  /**
+   * Takes the next bytes of the connection. Throws SpdyError for what is no SPDY/3; the parser must not be used
+   * afterwards.
+   */
   push(chunk: Buffer): void {
     let bytes = chunk;
     while (bytes.length > 0) {
@@ -128,7 +131,7 @@ function payloadBytes(header: Buffer): number {
   return header.readUIntBE(5, 3);
 }
 
-/** What is gathered before a frame is looked at: a DATA frame's header, a control frame as a whole. */
+/** How much is gathered before a frame is looked at: the header of a DATA frame, all of a control frame. */
 function frameSize(header: Buffer): number {
   if (!isControl(header)) return frameHeaderBytes;
   const version = header.readUInt16BE(0) & 0x7fff;

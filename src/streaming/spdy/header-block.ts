@@ -31,7 +31,7 @@ export class HeaderInflater implements Disposable {
     );
   }
 
-  /** Await one call before the next. Rejects with SpdyError; the connection is beyond repair then. */
+  /** Await one call before the next. Rejects with SpdyError; the connection must be closed then. */
   read(block: Buffer): Promise<StreamHeaders> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) return reject(this.#broken);
@@ -39,7 +39,7 @@ export class HeaderInflater implements Disposable {
       this.#written += block.length;
       this.#inflate.write(block, () => {
         if (this.#broken !== undefined) return;
-        // A compressed stream that has ended takes no more, and says nothing.
+        // A compressed stream that has ended ignores what follows, without an error.
         if (this.#inflate.bytesWritten < this.#written) {
           this.#break(new SpdyError("header block has bytes behind its end"));
           return;

@@ -11,7 +11,7 @@ export interface SpdyPortForwardOptions {
   readonly transport: Duplex;
   readonly head: Buffer;
   readonly dial: Dial;
-  /** How long half a pair waits for the other. */
+  /** How long a stream waits for the other one of its pair. */
   readonly creationTimeoutMs: number;
   readonly onActivity: () => void;
 }
@@ -82,7 +82,8 @@ export class SpdyPortForward {
     pair[kind] = stream;
     const { data, error } = pair;
     if (data === undefined || error === undefined) {
-      // A half that its client resets is forgotten: its name may come again, and nobody pays for names without streams.
+      // A pair is forgotten when its client resets one of the two: the name may come again, and names without streams
+      // must not pile up.
       stream.once("close", () => this.#giveUp(requestId, pair));
       return;
     }

@@ -33,7 +33,10 @@ export class SpdyStream extends Duplex {
   readonly headers: StreamHeaders;
   readonly #carrier: StreamCarrier;
   #pieces: Buffer[] = [];
-  /** Of all that nobody has read yet, and of what of it has left `#pieces` for Node's own list. */
+  /**
+   * The cost of all that nobody has read yet, and of the part of it that is in Node's own list and no longer in
+   * `#pieces`.
+   */
   #cost = 0;
   #pushedCost = 0;
   #wanted = false;
@@ -73,7 +76,7 @@ export class SpdyStream extends Duplex {
     this.#flow();
   }
 
-  // _read comes only once more is wanted than Node's list holds, so it does not show when that has been read.
+  // _read is called only when Node's list holds less than is wanted, so it does not show when the list has been read.
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
     if (this.#pushedCost > 0) this.#settle();

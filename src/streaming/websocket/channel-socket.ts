@@ -27,9 +27,9 @@ export class ChannelSocket {
   readonly #channels = new Map<number, Channel>();
   readonly #held: HeldPieces = { count: 0 };
   readonly #base64 = new Base64Pieces();
-  /** Of the message that is coming in; undefined before its first byte. */
+  /** The channel of the message that is coming in; undefined before its first byte. */
   #current: number | undefined;
-  /** What a message that closes a channel names: two bytes in all, wherever they were cut. */
+  /** The content of a message that closes a channel: two bytes in all, wherever they were cut. */
   #closing: number[] = [];
 
   constructor(options: ChannelSocketOptions) {
@@ -82,7 +82,7 @@ export class ChannelSocket {
     this.#connection.destroy();
   }
 
-  /** Says goodbye, and settles when the client has hung up. */
+  /** Sends a close frame, and settles when the client has closed the connection. */
   async finish(): Promise<void> {
     this.#channels.clear();
     await this.#connection.finish();
@@ -105,7 +105,7 @@ export class ChannelSocket {
     this.#channels.get(this.#current)?.deliver(payload);
   }
 
-  /** A longer message, or one without a number, closes nothing, as to a kubelet. */
+  /** A longer message, or one without a number, closes nothing, as with a kubelet. */
   #close(payload: Buffer, last: boolean): void {
     this.#closing.push(...payload.subarray(0, 2 - this.#closing.length));
     if (!last) return;

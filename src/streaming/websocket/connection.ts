@@ -18,7 +18,7 @@ export interface WebSocketOptions {
 
 /** Answers that wait for a client that sends and does not read. */
 const controlBacklogLimit = 256 * 1024;
-/** How long a client may take to answer our goodbye. */
+/** How long a client may take to answer our close frame. */
 const lingerMs = 10_000;
 
 /** The server's side of a WebSocket after its handshake. Messages come and go in pieces. */
@@ -82,7 +82,7 @@ export class WebSocketConnection {
     transport.uncork();
   }
 
-  /** Makes a client that vanished without a word known. */
+  /** Sends a ping: a client that vanished shows by the reset. */
   ping(): void {
     this.#sendControl(Opcode.ping, Buffer.alloc(0));
   }
@@ -102,7 +102,10 @@ export class WebSocketConnection {
     this.#transport.destroy();
   }
 
-  /** Says goodbye after everything that was sent. Settles when the client has answered, or hung up. */
+  /**
+   * Sends a close frame after everything that was sent. Settles when the client has answered, or closed the
+   * connection.
+   */
   async finish(code: number = CloseCode.normal): Promise<void> {
     if (this.#transport.destroyed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -126,7 +129,7 @@ export class WebSocketConnection {
         return;
       }
       this.#transport.removeAllListeners("data");
-      this.#transport.resume(); // what else comes is not looked at
+      this.#transport.resume(); // what else comes is ignored
       this.#hangUp(error.closeCode);
     }
   }
@@ -140,7 +143,7 @@ export class WebSocketConnection {
     }
   }
 
-  /** Answers a goodbye, or says it to one who broke the rules, and ends. */
+  /** Answers the client's close frame, or sends one to a client that broke the protocol, and ends the connection. */
   #hangUp(code: number): void {
     if (!this.#closing) this.#sendControl(Opcode.close, closePayload(code));
     this.#closing = true;
@@ -162,7 +165,7 @@ export class WebSocketConnection {
   }
 }
 
-/** What a goodbye is answered with: its own code, where it has one that may be sent (RFC 6455, section 7.4). */
+/** The code that answers a close frame: the frame's own, where it is one that may be sent (RFC 6455, section 7.4). */
 function codeOfClose(payload: Buffer): number {
   if (payload.length === 0) return CloseCode.normal;
   const code = payload.length === 1 ? 0 : payload.readUInt16BE();

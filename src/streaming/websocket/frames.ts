@@ -45,8 +45,8 @@ export function closePayload(code: number): Buffer {
 }
 
 /**
- * Removes (or puts on) the mask of a frame's payload, in place. `offset` is how much of the payload came
- * before. Word by word: byte by byte it would be the dearest part of the whole way.
+ * Removes (or puts on) the mask of a frame's payload, in place. `offset` is how much of the payload came before. Word
+ * by word: byte by byte it would cost more than all other work on a message.
  */
 export function unmask(bytes: Buffer, mask: Buffer, offset: number): void {
   const end = bytes.length;

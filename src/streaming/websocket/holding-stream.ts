@@ -11,8 +11,8 @@ export interface HeldPieces {
 }
 
 /**
- * What a client's messages come out of. While too many bytes of it wait, or too many pieces of its connection,
- * it has the connection stopped.
+ * The stream that a client's messages are read from. It stops the connection while too many of its bytes wait, or too
+ * many pieces in all streams of the connection.
  */
 export abstract class HoldingStream extends Duplex {
   readonly #held: HeldPieces;

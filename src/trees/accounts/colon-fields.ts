@@ -4,20 +4,22 @@ const newline = 0x0a;
 const colon = 0x3a;
 const comma = 0x2c;
 
-/** A field that is longer is no name or number that anybody asks for. */
+/** A field that is longer is no name or number that anybody looks for. */
 const maxFieldBytes = 4096;
 
 export interface FieldSink {
   /** A field that is read, one character a byte; "" for one that is too long. */
   field(column: number, text: string): void;
-  /** The end of a line: how many columns it had, not counted further than those that are read. */
+  /** The end of a line with its number of columns, of which those after the last one that is read are not counted. */
   line(columns: number): void;
 }
 
 export interface FieldsToRead {
-  /** Whether a column is read, up to the last one that is. */
+  /** For each column, up to the last one that is read, whether it is. */
   readonly columns: readonly boolean[];
-  /** A column of items with commas between, each of which is told; those of other lengths may be left out. */
+  /**
+   * A column whose items have commas between them: each item is reported; those of another length may be left out.
+   */
   readonly list?: { readonly column: number; readonly length: number };
 }
 
@@ -48,7 +50,7 @@ export class ColonFields {
     let start = 0;
     for (let at = 0; at < piece.length; at += 1) {
       if (this.#isComment || this.#column >= this.#columns.length) {
-        // Nothing more of this line.
+        // The rest of the line is not read.
         const end = piece.indexOf(newline, at);
         at = end < 0 ? piece.length : end;
         start = at;
@@ -60,13 +62,13 @@ export class ColonFields {
         this.#endLine();
       } else if (byte === colon) {
         this.#keep(piece, start, at);
-        this.#tell();
+        this.#emit();
         this.#column += 1;
       } else if (byte === comma && this.#column === this.#listColumn) {
         const isOther = at - start !== this.#itemLength && this.#begun === "" && !this.#isTooLong;
         if (!isOther) {
           this.#keep(piece, start, at);
-          this.#tell();
+          this.#emit();
         }
       } else {
         continue;
@@ -87,7 +89,7 @@ export class ColonFields {
     this.#begun = this.#isTooLong ? "" : this.#begun + piece.toString("latin1", start, end);
   }
 
-  #tell(isLast = false): void {
+  #emit(isLast = false): void {
     const text = trimmed(this.#begun, this.#column === 0, isLast);
     this.#begun = "";
     this.#isTooLong = false;
@@ -98,14 +100,14 @@ export class ColonFields {
   }
 
   #endLine(): void {
-    this.#tell(true);
+    this.#emit(true);
     if (!this.#isComment) this.#sink.line(this.#column + 1);
     this.#column = 0;
     this.#isComment = false;
   }
 }
 
-// Only ASCII's: trim() takes bytes of longer characters for space.
+// Only ASCII's spaces: trim() would take bytes of longer characters for some.
 function trimmed(text: string, atStart: boolean, atEnd: boolean): string {
   let [start, end] = [0, text.length];
   if (atStart) while (start < end && isSpace(text.charCodeAt(start))) start += 1;

@@ -23,7 +23,7 @@ export type AccountQuery =
     };
 
 export interface FoundAccounts {
-  /** The first user that is asked for. */
+  /** The first user that matches. */
   readonly user: PasswdEntry | undefined;
   /** The id of the first group of the wanted name. */
   readonly gid: number | undefined;
@@ -119,7 +119,7 @@ export class AccountSearch {
   }
 }
 
-/** All of a file at once, or of one that is not there. */
+/** Searches a whole file at once; undefined is a file that is not there. */
 export function searchAccounts(query: AccountQuery, file: Uint8Array | undefined): FoundAccounts {
   const search = new AccountSearch(query);
   if (file !== undefined) search.push(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
