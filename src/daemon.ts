@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { RuntimeFault } from "./base/errors.ts";
 import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory/memory-budget.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
@@ -158,11 +159,13 @@ function logCall({ service, method, code, durationSeconds, error }: CallReport, 
     durationMs: Math.round(durationSeconds * 1000),
   };
   if (error === undefined) log.debug(fields, "call answered");
-  else if (isOurs(code)) log.error({ ...fields, err: error }, "call failed");
+  else if (isOurs(code, error)) log.error({ ...fields, err: error }, "call failed");
   else log.info({ ...fields, reason: error.message }, "call refused");
 }
 
-function isOurs(code: string): boolean {
+/** Some of another's failures have to be UNKNOWN for those who read them: `details.isOthers`. */
+function isOurs(code: string, { details }: RuntimeFault): boolean {
+  if (details?.["isOthers"] === true) return false;
   return code === "INTERNAL" || code === "UNKNOWN" || code === "DATA_LOSS";
 }
 

@@ -1,18 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fault, isFault, toFault } from "../../base/errors.ts";
 import type { AuthConfig } from "../../gen/cri.gen.ts";
 import type { RegistryAuth } from "../../images/ports.ts";
+import { isUnreached } from "../../images/registry/http-client.ts";
 import { imageName } from "./image-name.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = Pick<ImageServicePorts, "images">;
 
-/** PullImage: answers the id by which every other call knows the image. */
+/**
+ * By this word a kubelet tells that a registry cannot be had now, and not that something is wrong with the
+ * image: at the beginning of a message, and of code UNKNOWN alone, since its client strips no other
+ * (cri-api pkg/errors; pullImageV1 of cri-client; evalCRIPullErr of the kubelet).
+ */
+const registryUnavailable = "RegistryUnavailable";
+
+/**
+ * PullImage: answers the id by which every other call knows the image. Errors are those of `Images.pull`,
+ * but for a registry that cannot be reached, breaks off or answers 429 or 5xx: UNKNOWN.
+ */
 export function pullImage({ images }: Needs): Verb<"PullImage"> {
   return async (request, { signal }) => {
     const auth = request.auth ? toAuth(request.auth) : undefined;
-    const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
-    return { imageRef: image.id };
+    try {
+      const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
+      return { imageRef: image.id };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isFault(error, "UNAVAILABLE") && !isUnreached(error)) throw error;
+      throw fault("UNKNOWN", `${registryUnavailable}: ${toFault(error).message}`, {
+        details: { isOthers: true },
+        cause: error,
+      });
+    }
   };
 }
 

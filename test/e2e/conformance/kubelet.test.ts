@@ -270,6 +270,15 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     assert.match(absent?.message ?? "", /no such file or directory/);
   });
 
+  test("a registry that cannot be reached is told as such", async () => {
+    const waiting = await until(
+      "the pull has failed",
+      async () => (await api.container(named("adrift"), "main")).state?.waiting?.message,
+      patience,
+    );
+    assert.match(waiting, /because the registry is unavailable: cannot reach "127\.0\.0\.1:1"/);
+  });
+
   test("hostNetwork, hostPID and hostIPC: the host's own, and no address", async () => {
     await isReady("host");
     const { items } = await bed.cri.runtime.ListPodSandbox({});

@@ -21,6 +21,7 @@ export type StaticPodName =
   | "host"
   | "told"
   | "brief"
+  | "adrift"
   | "privileged";
 
 export interface StaticPodOptions {
@@ -248,6 +249,9 @@ export function staticPods({
         }),
         shell("absent", "", { command: ["/no/such/program"] }),
       ],
+    }),
+    adrift: pod("adrift", {
+      containers: [shell("main", "true", { image: "127.0.0.1:1/app:one" })],
     }),
     privileged: pod("privileged", {
       containers: [shell("main", "sleep 1000", { securityContext: { privileged: true } })],
