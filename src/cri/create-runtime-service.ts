@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
+import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
 import { Gate } from "./lifecycle/gate.ts";
@@ -54,6 +55,23 @@ import { createSessions, type Sessions } from "./streaming/session-host.ts";
 
 /** How long `close` waits for operations that run. */
 const closeMs = 10_000;
+
+/** Which RPCs begin something that takes memory, and which say how the daemon is. */
+export const callKinds: AddServiceOptions<"runtime.v1.RuntimeService"> = {
+  costly: [
+    "RunPodSandbox",
+    "CreateContainer",
+    "StartContainer",
+    "CheckpointContainer",
+    "CheckpointPod",
+    "RestorePod",
+    "ExecSync",
+    "Exec",
+    "Attach",
+    "PortForward",
+  ],
+  always: ["Version", "Status"],
+};
 
 export interface RuntimeService {
   readonly service: ServiceImpl<"runtime.v1.RuntimeService">;
@@ -115,7 +133,8 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
   };
 }
 
-function verbs(parts: CriParts): ServiceImpl<"runtime.v1.RuntimeService"> {
+/** Of each RPC there is one: the types hold it. */
+function verbs(parts: CriParts): Required<ServiceImpl<"runtime.v1.RuntimeService">> {
   return {
     Version: version(parts),
     Status: status(parts),

@@ -5,7 +5,11 @@ import { createOutputCapture } from "../client/io/capture-io.ts";
 import { kindLabel } from "../client/kind-label.ts";
 import type { ReloadPart } from "../config/reload-port.ts";
 import { parseDigest } from "../content/digest.ts";
-import { createRuntimeService, type RuntimeService } from "../cri/create-runtime-service.ts";
+import {
+  callKinds,
+  createRuntimeService,
+  type RuntimeService,
+} from "../cri/create-runtime-service.ts";
 import { readHandlerFeatures } from "../cri/handlers/handler-features.ts";
 import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
@@ -293,19 +297,7 @@ export function criPlugins(
       berthOperations,
     ],
     grpc: [
-      grpcService("cri", "runtime.v1.RuntimeService", runtimeService, {
-        costly: [
-          "RunPodSandbox",
-          "CreateContainer",
-          "StartContainer",
-          "CheckpointContainer",
-          "ExecSync",
-          "Exec",
-          "Attach",
-          "PortForward",
-        ],
-        always: ["Version", "Status"],
-      }),
+      grpcService("cri", "runtime.v1.RuntimeService", runtimeService, callKinds),
       grpcService("cri-images", "runtime.v1.ImageService", imageService, { costly: ["PullImage"] }),
       grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load"] }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
