@@ -4,20 +4,20 @@ import { ownRoom } from "./memory/memory-room.ts";
 import { Semaphore } from "./semaphore.ts";
 import { startTimer } from "./timers.ts";
 
-/** Work that gets on takes less; what hangs must not hold up others for long. */
+/** Work that makes progress takes less; work that hangs must not hold up others for long. */
 const defaultBriefMs = 5_000;
 
 export interface BriefTurnsOptions {
   readonly atOnce: number;
-  /** What one piece of work takes of the memory that is left in the daemon's cgroup. */
+  /** How much of what is left in the daemon's cgroup one piece of work takes. */
   readonly bytes: number;
   readonly briefMs?: number;
 }
 
 /**
- * Lets a few pieces of work run at a time, in the order of arrival, because each starts programs that count
- * against the daemon's memory; fewer while little of that is left. One that takes long stops counting: it waits
- * for something.
+ * Lets a few pieces of work run at a time, in the order of arrival, because each starts programs that count against
+ * the daemon's memory; fewer while little of that is left. One that takes long stops counting: it is waiting for
+ * something.
  */
 export class BriefTurns {
   readonly #places: Semaphore;

@@ -65,10 +65,10 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What a system call lacked: space, a quota's rest, descriptors. */
+/** What a system call ran out of: space, quota, descriptors. */
 const exhausted = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 
-/** For a failure known by its errno: RESOURCE_EXHAUSTED for what the system lacked, else INTERNAL. */
+/** RESOURCE_EXHAUSTED where the system ran out of something, else INTERNAL. */
 export function codeOfErrno(errno: string): FaultCode {
   return exhausted.has(errno) ? "RESOURCE_EXHAUSTED" : "INTERNAL";
 }

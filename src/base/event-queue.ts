@@ -5,9 +5,9 @@ import { onAbort } from "./on-abort.ts";
 export interface EventQueueOptions<T> {
   /** How many items may wait. */
   readonly capacity: number;
-  /** What the items that wait may weigh together, and what one weighs: bytes, for items of any size. */
+  /** How much the waiting items may weigh together, and how much one weighs: bytes, for items of any size. */
   readonly weight?: { readonly capacity: number; readonly of: (item: T) => number };
-  /** Which item gives way when the queue is full. */
+  /** Which item is dropped when the queue is full. */
   readonly drop: "oldest" | "newest";
   /** Called for every item that was dropped. */
   readonly onDrop?: (item: T) => void;
@@ -62,7 +62,7 @@ export class EventQueue<T> implements Disposable {
     return weight === undefined || this.#weight + weight.of(item) <= weight.capacity;
   }
 
-  /** Ends the reading after what is queued. */
+  /** Ends the reading once the queue is empty. */
   close(): void {
     this.#closed = true;
     this.#wake?.();

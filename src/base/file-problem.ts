@@ -2,15 +2,18 @@
 import { z } from "zod";
 import { shortened } from "./shortened.ts";
 
-/** A file may have thousands of faults, and each may quote it. */
-const toldIssues = 5;
+/** How many of a file's faults are named: there may be thousands, and each may quote the file. */
+const shownIssues = 5;
 const longestProblem = 400;
 
-/** What is wrong with a file, by what reading it threw: in one line of bounded length, with the place in the file. */
+/**
+ * What is wrong with a file, from the error that reading it threw: one line of bounded length, with the place in the
+ * file.
+ */
 export function fileProblem(error: unknown): string {
   const text =
     error instanceof z.ZodError
-      ? z.prettifyError(new z.ZodError(error.issues.slice(0, toldIssues)))
+      ? z.prettifyError(new z.ZodError(error.issues.slice(0, shownIssues)))
       : error instanceof Error
         ? error.message
         : String(error);

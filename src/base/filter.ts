@@ -82,7 +82,7 @@ class FilterParser {
     this.#skipSpace();
     const wanted = this.#value(operator === "~=" ? '"/|' : '"');
     if (operator === "==") return { path, test: (value) => value === wanted };
-    // A field that is not there counts as empty, but is never equal to something.
+    // A missing field counts as empty, but is equal to nothing.
     if (operator === "!=") return { path, test: (value) => (value ?? "") !== wanted };
     const expression = this.#expression(wanted);
     return { path, test: (value) => expression.test(value ?? "") };
@@ -127,7 +127,7 @@ class FilterParser {
         continue;
       }
       const escaped = this.#text[at + 1];
-      // In an expression a backslash is part of it, unless it guards the closing quote.
+      // In an expression a backslash is part of the expression, unless it escapes the closing quote.
       if (quote !== '"' && escaped !== quote) {
         value += `\\${escaped ?? ""}`;
         at += 1;
@@ -170,7 +170,7 @@ class FilterParser {
   }
 }
 
-/** V8 quotes the expression, which may be long and of several lines, before it says what is wrong. */
+/** V8 quotes the expression, which may be long and of several lines, before the reason. */
 function reasonOf(message: string): string {
   return message
     .slice(message.lastIndexOf("/l: ") + 1)
@@ -189,8 +189,8 @@ const oneLetter: Readonly<Record<string, string>> = {
 };
 
 /**
- * What stands behind a backslash means, and how many characters it has: as Go's `%q` writes, with which its
- * clients quote. What that never writes stands for itself.
+ * The character that an escape stands for, and how many characters the escape has: those of Go's `%q`, with which
+ * containerd's clients quote. After any other backslash the character stands for itself.
  */
 function unescaped(text: string, at: number): [string, number] {
   const letter = text[at] ?? "";

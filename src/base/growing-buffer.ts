@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 const firstBytes = 4096;
-/** A buffer larger than this is not kept for what comes next. */
+/** A buffer larger than this is not kept for the next content. */
 const keptBytes = 1024 * 1024;
 
 /**
@@ -15,7 +15,7 @@ export class GrowingBuffer {
   #buffer = Buffer.alloc(0);
   #length = 0;
 
-  /** `mayHold` is asked before each growth; where it says no, the buffer stays as large as it is. */
+  /** `mayHold` is asked before each growth; when it answers false, the buffer stays as large as it is. */
   constructor(limitBytes: number, mayHold: (bytes: number) => boolean = () => true) {
     this.#limit = limitBytes;
     this.#mayHold = mayHold;
@@ -29,7 +29,7 @@ export class GrowingBuffer {
     return this.#isRefused || this.#length >= this.#limit;
   }
 
-  /** It had to drop something because it may not grow. */
+  /** Whether something was dropped because `mayHold` answered false. */
   get isRefused(): boolean {
     return this.#isRefused;
   }

@@ -5,8 +5,8 @@ const maxLength = 76;
 const pattern = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
 /**
- * Checks an id or a namespace by containerd's rule: letters and digits, single `.`, `_` or `-`
- * between them, at most 76 characters. INVALID_ARGUMENT names which rule it breaks; `what` names it.
+ * Checks an id or a namespace by containerd's rule: letters and digits, single `.`, `_` or `-` between them, at most
+ * 76 characters. INVALID_ARGUMENT names the rule that is broken, and the value as `what`.
  */
 export function checkIdentifier(what: string, id: string): void {
   if (id === "") throw fault("INVALID_ARGUMENT", `${what} must not be empty`);

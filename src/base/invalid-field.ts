@@ -2,7 +2,7 @@
 import { fault, type RuntimeFault } from "./errors.ts";
 import { shortened } from "./shortened.ts";
 
-/** Of a problem's text, which may quote what was asked for. */
+/** How long a problem's text may be: it may quote what a client sent. */
 const longestProblem = 2048;
 
 /** The fault for a bad request field, named as the CRI proto spells its path. */
@@ -10,7 +10,7 @@ export function invalid(field: string, problem: string, cause?: unknown): Runtim
   return fault("INVALID_ARGUMENT", `${field}: ${shortened(problem, longestProblem)}`, { cause });
 }
 
-/** The fault for what the request may ask but this host or handler cannot do. */
+/** The fault for a request that is valid but that this host or handler cannot carry out. */
 export function unsupported(field: string, problem: string): RuntimeFault {
   return fault("FAILED_PRECONDITION", `${field}: ${shortened(problem, longestProblem)}`);
 }

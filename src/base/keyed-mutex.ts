@@ -13,7 +13,7 @@ interface Waiter {
  *     using _lock = await mutex.lock(id, { signal });
  */
 export class KeyedMutex {
-  /** Present key: held; the queue holds those who wait for it. */
+  /** A key is in it while its lock is held, with the queue of those who wait for it. */
   readonly #queues = new Map<string, Waiter[]>();
 
   /** Waits for the key. Rejects with the signal's reason when that fires first. */

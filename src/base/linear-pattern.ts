@@ -7,10 +7,10 @@ const maxSourceLength = 16 * 1024;
 let isEnabled = false;
 
 /**
- * Compiles a regular expression whose matching takes time in proportion to the text, as RE2's in containerd:
- * an exponential one would hold the main thread on a text that a tenant chose. V8 has such an engine, which
- * takes neither look-around nor references back (RE2 neither), nor repetitions with numbers: those of a
- * single character or class are written out. Throws SyntaxError.
+ * Compiles a regular expression whose matching takes time in proportion to the text, as RE2's in containerd: an
+ * exponential one would hold the main thread on a text that a tenant chose. V8 has such an engine. It takes neither
+ * look-around nor back-references, nor does RE2; nor repetitions with numbers, which are written out where they
+ * repeat a single character or class. Throws SyntaxError.
  */
 export function linearPattern(source: string): RegExp {
   if (!isEnabled) v8.setFlagsFromString("--enable-experimental-regexp-engine");

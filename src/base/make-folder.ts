@@ -23,7 +23,7 @@ export async function makeFolder(folder: string, mode: number): Promise<void> {
   }
 }
 
-/** The same at once, for threads that may wait for a disk. */
+/** The same, synchronously: for threads that may wait for a disk. */
 export function makeFolderSync(folder: string, mode: number): void {
   try {
     mkdirSync(folder, mode);

@@ -7,8 +7,8 @@ const clockGettime = libc("int clock_gettime(int clock, void *time)");
 const time = new BigInt64Array(2);
 
 /**
- * The wall clock in nanoseconds since 1970. Not made of `Date.now()`: a client that compares our times
- * with its own would find those of one millisecond in any order. A test keeps others from making it of that.
+ * The wall clock in nanoseconds since 1970. Not made from `Date.now()`: to a client that compares our times with its
+ * own, those within one millisecond would be in any order. A test keeps other code from doing that.
  */
 export function nowNanos(): bigint {
   if (clockGettime(clockRealtime, time) !== 0) return BigInt(Date.now()) * 1_000_000n;

@@ -4,7 +4,7 @@ import { GrowingBuffer } from "./growing-buffer.ts";
 const stderrTailBytes = 4096;
 const newline = 10;
 
-/** What a stream brings, up to a limit. */
+/** Keeps what a stream brings, up to a limit. */
 export class Capture {
   readonly #kept: GrowingBuffer;
   #overflowed = false;

@@ -14,11 +14,11 @@ import { Silence, SilenceFault } from "./silence.ts";
 import { settlesWithin } from "./waits.ts";
 
 const defaultMaxOutputBytes = 4 * 1024 * 1024;
-/** No program of ours works for longer without a sign of life; one that may says so. */
+/** No program of ours works longer without output, but for those whose caller sets another limit. */
 const defaultTimeoutMs = 600_000;
-/** How long a killed program may take to be gone: one in an uninterruptible sleep is left to itself. */
+/** How long a killed program may take to be gone; after that one in an uninterruptible sleep is not waited for. */
 const killedMs = 2000;
-/** What a program writes, on a line of its own, to say that it gets on. */
+/** What a program writes, on a line of its own, to show that it makes progress. */
 const signOfLife = ".";
 
 export interface RunOptions {
@@ -29,9 +29,9 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Aborting kills the child and all it started in its session with SIGKILL. */
   readonly signal?: AbortSignal;
-  /** Longest time in all. Ten minutes when left out, and no limit but silence where `silenceMs` is given. */
+  /** Longest time in all. Ten minutes when left out; with `silenceMs` no limit but silence. */
   readonly timeoutMs?: number;
-  /** Longest time without any output: for programs that take long and write while they get on. */
+  /** Longest time without any output, for programs that take long and write as they make progress. */
   readonly silenceMs?: number;
   /** Bytes kept of each stream; more than that kills the child and fails. Default 4 MiB. */
   readonly maxOutputBytes?: number;
@@ -62,7 +62,7 @@ export class ProcessFault extends RuntimeFault {
   readonly argv: readonly string[];
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
-  /** What it wrote before; CNI plugins put their error object here. */
+  /** What it wrote before it ended; CNI plugins put their error object here. */
   readonly stdout: Buffer;
   /** The last 4 KiB of stderr, trimmed. */
   readonly stderrTail: string;
@@ -131,8 +131,9 @@ export async function run(
 export interface Conversation extends Disposable {
   readonly pid: number;
   /**
-   * Sends a line and answers what comes back; one at a time. Rejects once the program is gone, with a
-   * ProcessFault as `run` does. An abort kills it, and so does silence: lines "." say that it gets on.
+   * Sends a line and answers the line that comes back; one at a time. Rejects once the program is gone, with a
+   * ProcessFault as `run` does. An abort kills the program, and so does silence: lines "." show that it makes
+   * progress.
    */
   ask(
     line: string,
@@ -142,7 +143,7 @@ export interface Conversation extends Disposable {
   pause(isPaused: boolean): void;
 }
 
-/** Starts a program to talk to. `maxOutputBytes` is for one answer. */
+/** Starts a program for a conversation. `maxOutputBytes` is for one answer. */
 export function converse(
   file: string,
   args: readonly string[],
@@ -187,7 +188,7 @@ export function converse(
       silence = quiet;
       if (isStopped) quiet.pause();
       child.write(`${line}\n`);
-      // The end of the program comes after its last words.
+      // The end of the program is reported after its last output.
       const ended = failure.then((error) => Promise.reject(error));
       try {
         return await orKilled(Promise.race([own.promise, ended]), child, limit, argv);
@@ -205,7 +206,7 @@ export function converse(
   };
 }
 
-/** A program that runs on beside us; `exited` settles when it is gone. */
+/** A program that outlives us; `exited` settles when it is gone. */
 export interface RunningProcess {
   readonly pid: number;
   readonly exited: Promise<Ending>;
@@ -213,7 +214,7 @@ export interface RunningProcess {
 }
 
 export interface DetachedOptions extends Pick<RunOptions, "env" | "cwd"> {
-  /** A descriptor that becomes the program's 3, a listening socket for example. It stays ours, too. */
+  /** A descriptor that becomes the program's 3, a listening socket for example. We keep it open too. */
   readonly listener?: number;
 }
 
@@ -288,8 +289,8 @@ function limitMs({ timeoutMs, silenceMs }: RunOptions): number {
 }
 
 /**
- * Waits for work that a child does, and kills the child when the limit comes; one that does not die of it
- * is not waited for.
+ * Waits for work that a child does, and kills the child when the limit fires. A child that survives that is not
+ * waited for.
  */
 async function orKilled<T>(
   work: Promise<T>,

@@ -3,16 +3,16 @@ import type { Cancellable } from "./cancellable.ts";
 import { unlessAborted } from "./waits.ts";
 
 /**
- * Lets any number of holders in, and work that must be alone when nobody is in. That work waits for
- * such a moment and keeps nobody out while it does, so one holder that hangs stops nobody else. While
- * it runs, holders wait at the door: it has to be short.
+ * Lets any number of holders in, and lets work that must be alone run when nobody is in. That work waits for such a
+ * moment and keeps nobody out meanwhile, so one holder that hangs stops nobody else. While it runs, new holders wait:
+ * it has to be short.
  */
 export class QuietGate {
   #inside = 0;
   #onQuiet: (() => void)[] = [];
   #alone: Promise<void> | undefined;
 
-  /** Disposing it leaves. Rejects with the signal's reason. */
+  /** Enters; disposing leaves. Rejects with the signal's reason. */
   async enter({ signal }: Cancellable): Promise<Disposable> {
     signal.throwIfAborted();
     while (this.#alone !== undefined) await unlessAborted(this.#alone, signal);

@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 
-/** Opening what others name or make: never through a link, never waiting for a FIFO's other end. */
+/** For files that others name or make: never follows a link, never waits for a FIFO's other end. */
 export const readForeign = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 const unknownBytes = 4096;
@@ -35,7 +35,7 @@ export async function readBounded(
   }
 }
 
-/** The same at once, for a small file in memory: links are not followed. */
+/** The same, synchronously, for a small file in memory: links are not followed. */
 export function readBoundedSync(file: string, maxBytes: number): Buffer {
   const fd = openSync(file, readForeign);
   try {

@@ -5,9 +5,9 @@ import { fault } from "./errors.ts";
 const mostAttempts = 100;
 
 /**
- * Removes a folder of ours with all that is in it; nothing happens where there is none.
- * Node's rmSync stops without a word where somebody else removes in there at the same time
- * (a shim, a job, another process), and leaves the rest: so this looks whether it has gone.
+ * Removes a folder of ours with all that is in it; nothing happens where there is none. Where somebody else removes
+ * in it at the same time (a shim, a job, another process), Node's rmSync stops without an error and leaves the rest:
+ * so this checks that the folder is gone.
  *
  * @throws Node's system error; INTERNAL where somebody goes on filling the folder.
  */

@@ -14,9 +14,9 @@ export interface RetryOptions extends Partial<Cancellable> {
 }
 
 /**
- * Repeats `work` until it succeeds, the attempts are used up, or an error is not worth it; then the
- * last error is thrown as it is. `attempt` counts from 1. The waits are jittered (half to full), so
- * that many callers that failed together do not come back together.
+ * Repeats `work` until it succeeds, the attempts are used up, or an error is not retryable; then the last error is
+ * thrown as it is. `attempt` counts from 1. The waits are jittered (half to full), so that many callers that failed
+ * together do not come back together.
  */
 export async function retry<T>(
   work: (attempt: number) => Promise<T>,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Both ends of a text that is too long, as one that quotes what others wrote may be, and how much is left out. */
+/**
+ * Cuts a text that is too long, because it quotes what others wrote: both its ends, and how much is left out between.
+ */
 export function shortened(text: string, longest: number): string {
   if (text.length <= longest) return text;
   const half = Math.floor(longest / 2);

@@ -2,10 +2,10 @@
 import { RuntimeFault } from "./errors.ts";
 import { type OneTimer, startTimer } from "./timers.ts";
 
-/** Why a wait was ended: nothing was heard for too long. DEADLINE_EXCEEDED. */
+/** Ends a wait in which nothing was heard for too long. DEADLINE_EXCEEDED. */
 export class SilenceFault extends RuntimeFault {}
 
-/** A limit on the time without a sign of life: `signal` aborts when it is reached, until disposed. */
+/** A limit on the time without progress: `signal` aborts when it is reached, until disposed. */
 export class Silence implements Disposable {
   readonly #abort = new AbortController();
   readonly #ms: number | undefined;
@@ -27,7 +27,7 @@ export class Silence implements Disposable {
     this.#timer?.refresh();
   }
 
-  /** What is stopped by us has nothing to say. */
+  /** Stops the clock: a program that we have stopped cannot show progress. */
   pause(): void {
     this.#isPaused = true;
     this.#stop();
@@ -46,7 +46,7 @@ export class Silence implements Disposable {
   #begin(): void {
     if (this.#ms === undefined) return;
     const timer = startTimer(() => {
-      // When this thread was held up, what came meanwhile is still in the pipe: one look at it first.
+      // When this thread was held up, what came meanwhile is still in the pipe: it is read first.
       const heard = this.#heard;
       setImmediate(() => {
         if (timer !== this.#timer) return; // paused since

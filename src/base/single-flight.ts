@@ -16,8 +16,8 @@ export interface FlightOptions {
 }
 
 /**
- * At most one running attempt per key. Whoever asks while it runs joins it and gets its result, also
- * its failure. The attempt has a signal of its own: a joiner that gives up leaves the others alone.
+ * At most one running attempt per key. Whoever asks while it runs joins it and gets its result, also its failure. The
+ * attempt has a signal of its own: a joiner that gives up does not end it for the others.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
@@ -41,7 +41,7 @@ export class SingleFlight<T> {
     } finally {
       flight.waiting -= 1;
       if (flight.waiting === 0 && this.#options.abandonWhenUnwatched) {
-        // Whoever comes next must not join an attempt that is being aborted.
+        // The next caller must not join an attempt that is being aborted.
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
         flight.abort.abort();
       }
@@ -63,7 +63,7 @@ export class SingleFlight<T> {
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
       }),
     };
-    flight.result.catch(() => {}); // every joiner may have left; the failure is theirs, not the process's
+    flight.result.catch(() => {}); // every joiner may have left, and nobody else handles its failure
     this.#flights.set(key, flight);
     return flight;
   }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readSync, writeSync } from "node:fs";
 
-// The program's end of `converse` (process.ts). All of it is synchronous, so that a line is out, whole,
-// before the program does anything else: an asynchronous write followed by work that blocks the thread
-// would wait for each other with the reader.
+// The program's end of `converse` (process.ts). All of it is synchronous, so that a line is written, whole, before
+// the program does anything else: an asynchronous write would wait for work that blocks the thread, and the reader
+// for the write.
 
 const pieceBytes = 4096;
 const signEveryMs = 500;
 let lastSign = 0;
 
-/** The next line of the input, whose sender waits for the answer before; undefined at its end. */
+/** The next line of the input; undefined at its end. The sender waits for an answer before it sends another. */
 export function nextLine(): string | undefined {
   const pieces: Buffer[] = [];
   for (;;) {
@@ -26,7 +26,10 @@ export function answerLine(line: string): void {
   writeOut(`${line}\n`);
 }
 
-/** Call it at every step of long work: now and then it writes a line that shows the reader that the work goes on. */
+/**
+ * Call it at every step of long work: from time to time it writes a line that shows the reader that the work makes
+ * progress.
+ */
 export function stepDone(): void {
   const now = performance.now();
   if (now - lastSign < signEveryMs) return;

@@ -2,9 +2,9 @@
 import { onAbort } from "./on-abort.ts";
 
 /**
- * The one place that waits. Node keeps a delay in 32 bits: one of more than 24.8 days fires after a
- * millisecond, with a warning nobody reads. Here a delay of any length holds, and one that is no
- * number is an error. Lint refuses Node's own timers everywhere else in src/.
+ * The only place that waits. Node keeps a delay in 32 bits: one of more than 24.8 days fires after a millisecond,
+ * with a warning nobody reads. Here a delay of any length holds, and one that is no number is an error. Lint refuses
+ * Node's own timers everywhere else in src/.
  */
 
 /** The longest delay that Node's timers keep, in milliseconds. */
@@ -13,14 +13,14 @@ const longestHopMs = 2 ** 31 - 1;
 /** A timer that runs. Once stopped, or fired, stopping it does nothing. */
 export interface Timer extends Disposable {
   stop(): void;
-  /** Lets the process end while this is all it waits for. */
+  /** Lets the process end when nothing else keeps it alive. */
   unref(): this;
   ref(): this;
 }
 
-/** A timer that fires once, unless its time begins anew before. */
+/** A timer that fires once, unless it is restarted before. */
 export interface OneTimer extends Timer {
-  /** Begins the whole delay anew; nothing once it has fired or was stopped. */
+  /** Starts the whole delay again; does nothing once it has fired or was stopped. */
   refresh(): void;
 }
 
@@ -54,16 +54,15 @@ export function startInterval(onTime: () => void, ms: number): Timer {
 }
 
 /**
- * A signal that fires by itself with a TimeoutError, as AbortSignal.timeout: it keeps no process alive.
- * It and whoever listens to it stay until it fires; for work that is mostly done long before, and comes often,
- * `timeLimit` of deadline.ts leaves nothing.
- * RangeError as `startTimer`.
+ * A signal that fires by itself with a TimeoutError, like AbortSignal.timeout: it keeps no process alive. It and its
+ * listeners stay in memory until it fires. For work that is mostly done long before, and comes often, use `timeLimit`
+ * of deadline.ts. RangeError as `startTimer`.
  */
 export function timeoutSignal(ms: number): AbortSignal {
   refuseNoNumber(ms);
   if (ms <= longestHopMs) return AbortSignal.timeout(Math.max(0, Math.ceil(ms)));
   const abort = new AbortController();
-  // A signal this long is kept until it fires, whoever still looks at it.
+  // Kept until it fires, even when only its listeners are left.
   startTimer(() => abort.abort(timeoutReason()), ms).unref();
   return abort.signal;
 }
@@ -84,7 +83,7 @@ export async function sleep(
   await promise;
 }
 
-/** Goes through a long delay in hops that Node can keep. */
+/** Waits for a long delay in several that Node can keep. */
 class HoppingTimer implements OneTimer {
   readonly #onTime: () => void;
   readonly #ms: number;

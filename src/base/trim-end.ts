@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * `text` without what of `char` stands at its end. A regular expression for that (`/x+$/`) tries anew from each
+ * `text` without the run of `char` at its end. A regular expression for that (`/x+$/`) tries again from each
  * character of a run that is not at the end: 100,000 of them take half a minute.
  */
 export function trimEndOf(text: string, char: string): string {

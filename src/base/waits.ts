@@ -4,8 +4,9 @@ import { onAbort } from "./on-abort.ts";
 import { startTimer } from "./timers.ts";
 
 /*
- * Waits for what others do. It goes on when the wait ends: its owner sees to it. A signal that has fired already comes
- * first, even before work that is done. No wait leaves a listener or a timer behind, nor a rejection that nobody handles.
+ * Waits for work of others. The work goes on when a wait ends: its owner looks after it. A signal that has fired
+ * already comes first, even before work that is done. No wait leaves a listener or a timer behind, nor a rejection
+ * that nobody handles.
  */
 
 /** What the work comes to. Rejects with the signal's reason when that fires first. */
@@ -50,7 +51,7 @@ export async function within<T>(
 }
 
 /**
- * Whether the work settles, either way, in this time. Its rejection stays its owner's to look at. Rejects with the
+ * Whether the work settles, either way, in this time. A rejection is for the work's owner to handle. Rejects with the
  * signal's reason.
  */
 export async function settlesWithin(

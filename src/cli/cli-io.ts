@@ -12,7 +12,7 @@ export interface CliIo {
 
 /** The real process. */
 export function processIo(): CliIo {
-  // `berth ps | head` closes the pipe early; that is the reader's choice and no failure.
+  // `berth ps | head` closes the pipe early, which is no failure.
   process.stdout.on("error", () => {});
   return {
     out: (text) => void process.stdout.write(text),

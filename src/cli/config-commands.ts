@@ -9,7 +9,10 @@ export function printDefaultConfig(io: CliIo): void {
   io.out(renderConfig(defaultConfig, { comments: true }));
 }
 
-/** Loading has already thrown when something in the files is wrong; what others listen on is looked at here. */
+/**
+ * What is wrong in the files themselves has been thrown while they were loaded; this checks the sockets of other
+ * daemons.
+ */
 export async function checkConfigFile(loaded: LoadedConfig, io: CliIo): Promise<void> {
   await checkSockets(loaded);
   for (const warning of loaded.warnings) io.error(`warning: ${warning}\n`);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Other runtimes print their state when they get one of these; Node's own answers are a debugger, open to every
- * process of the machine, and the end. bin/berthd has Node block the first.
+ * Other runtimes print their state when they get one of these. Node would open a debugger to every process of the
+ * machine, or end. bin/berthd has Node block the first.
  */
 const ignored = ["SIGUSR1", "SIGUSR2"] as const;
 
-/** Takes the signals and only reports them, until disposed. */
+/** Reports the signals and does nothing else, until disposed. */
 export function ignoreSignals(report: (signal: NodeJS.Signals) => void): Disposable {
   for (const name of ignored) process.on(name, report);
   return {

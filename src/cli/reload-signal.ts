@@ -11,7 +11,7 @@ export interface ReloadSignal extends Disposable {
 
 const standardStreams = [0, 1, 2] as const;
 
-/** Listens from now on: a signal that comes while the daemon starts shall neither end it nor be lost. */
+/** Listens from now on: a signal that comes while the daemon starts must neither end it nor be lost. */
 export function reloadSignal(): ReloadSignal {
   const terminals = standardStreams.filter((fd) => isatty(fd));
   let reload: (() => void) | undefined;

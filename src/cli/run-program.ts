@@ -6,13 +6,13 @@ import { CommandExit } from "./command-exit.ts";
 import { styleHelp } from "./help-style.ts";
 import { printable } from "./printable.ts";
 
-/** What the process exits with. */
+/** The process's exit codes. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
 
 /**
- * Runs a program on its arguments (without node and script) and answers the exit code: 0, 1 when
- * the work failed, 2 when the command line was wrong, or that of the process a command ran. Failures
- * are told on standard error, one line each, prefixed with the program's name.
+ * Runs a program on its arguments (without node and script) and answers the exit code: 0, 1 when the work failed, 2
+ * when the command line was wrong, or that of the process a command ran. Failures are printed on standard error, one
+ * line each, prefixed with the program's name.
  */
 export async function runProgram(
   program: Command,
@@ -49,7 +49,7 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
-/** What a fault, or the system, says; anything unexpected with its stack. */
+/** The message of a fault or a system error; the stack of anything unexpected. */
 function messageOf(error: unknown): string {
   if (isFault(error)) return error.message;
   if (error instanceof Error && /^E(?!RR_)/.test(errnoOf(error) ?? "")) return error.message;

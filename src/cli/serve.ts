@@ -48,7 +48,7 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     notify("STOPPING=1");
     log.info({ reason: stop.reason() }, "berthd is stopping; pods keep running");
   } catch (error) {
-    // Asked to stop while it was still starting: that is no failure.
+    // The daemon was asked to stop while it was still starting: that is no failure.
     if (!(stop.signal.aborted && (isAbort(error) || isFault(error, "CANCELLED")))) {
       exitAnyway(log);
       throw error;
@@ -58,7 +58,7 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
   exitAnyway(log);
 }
 
-/** A handle that somebody forgot must not keep a stopped daemon alive. */
+/** Ends the process where a handle that somebody forgot keeps a stopped daemon alive. */
 function exitAnyway(log: Logger): void {
   startTimer(() => {
     log.error({ resources: process.getActiveResourcesInfo() }, "something kept the process alive");

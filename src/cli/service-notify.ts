@@ -16,9 +16,9 @@ const closeOnExec = 0o2000000;
 const noSignal = 0x4000;
 
 /**
- * Reports to the service manager how far the start is, by systemd's notify protocol (sd_notify(3)): one
- * datagram with `READY=1` or the like. Node has no datagram unix sockets, so this goes through libc.
- * Without a socket the function does nothing; a failure is logged and never stops the daemon.
+ * Reports the progress of the start to the service manager, by systemd's notify protocol (sd_notify(3)): one datagram
+ * with `READY=1` or the like. Node has no datagram unix sockets, so this goes through libc. Without a socket the
+ * function does nothing; a failure is logged and never stops the daemon.
  */
 export function openNotifySocket(path: string | undefined, log: Logger): (state: string) => void {
   if (path === undefined || !/^[/@]/.test(path)) return () => {};

@@ -13,22 +13,22 @@ type Collect = (
 ) => void;
 
 const mib = 2 ** 20;
-/** The kernel looks at all that the cgroup has. */
+/** How often at most: the kernel goes through all that the cgroup holds. */
 const kernelGivesEveryMs = 30_000;
 let kernelGaveAt = Number.NEGATIVE_INFINITY;
-/** What this thread keeps for later is given back no more often than this. */
+/** How often at most this thread gives back what it keeps for later. */
 const ownGivesEveryMs = 3_000;
 let ownGaveAt = Number.NEGATIVE_INFINITY;
 let collect: Collect | undefined;
 let trim: ((pad: number) => number) | undefined;
 
-/** Collects what this thread made last and has given up, buffers too; it takes a millisecond or two. */
+/** Collects this thread's young garbage, with its buffers; takes a millisecond or two. */
 export function collectYoung(): void {
   collect ??= collector();
   collect({ type: "minor", execution: "sync" });
 }
 
-/** Collects this thread's garbage, buffers too; it takes some hundredths of a second. */
+/** Collects all of this thread's garbage, with its buffers; takes some hundredths of a second. */
 export function collectOwn(): void {
   collect ??= collector();
   collect({ type: "major", execution: "sync", flavor: "regular" });
@@ -45,11 +45,11 @@ export function giveBackOwn(): void {
     trim ??= libc("int malloc_trim(size_t pad)") as unknown as (pad: number) => number;
     trim(0);
   } catch {
-    trim = () => 0; // a C library that has no such thing
+    trim = () => 0; // not every C library has it
   }
 }
 
-/** The same, now and then; whether it was done. */
+/** The same, but not too often. Answers whether it was done. */
 export function gaveBackOwn(): boolean {
   const now = performance.now();
   if (now - ownGaveAt < ownGivesEveryMs) return false;
@@ -59,20 +59,20 @@ export function gaveBackOwn(): boolean {
 }
 
 /**
- * Has the kernel take back what it can of a cgroup, now and then: names and inodes of files that were looked at
- * count in it, and cgroup v1 does not report how many. It does so by itself only when all is taken. Whoever asks
- * for memory next has it.
+ * Has the kernel take back what it can of a cgroup, but not too often. Names and inodes of files that were looked at
+ * count in the cgroup, and cgroup v1 does not report how many. The kernel takes them back by itself only when nothing
+ * else is left; memory that is asked for next can then use them.
  */
 export function giveBackKernels({ cgroup, isV2 }: MemoryLimit): void {
   const now = performance.now();
   if (cgroup === undefined || now - kernelGaveAt < kernelGivesEveryMs) return;
   kernelGaveAt = now;
   const [file, text] = isV2 ? ["memory.reclaim", String(32 * mib)] : ["memory.force_empty", "0"];
-  // Where the kernel has no such file, or had less than that to give: nothing is lost.
+  // Where the kernel has no such file, or had less to give, nothing is lost.
   void writeFile(path.join(cgroup, file), text).catch(() => {});
 }
 
-/** Node has no other way to V8's collector. */
+/** Node offers no other way to V8's collector. */
 function collector(): Collect {
   v8.setFlagsFromString("--expose-gc");
   return vm.runInNewContext("gc") as Collect;

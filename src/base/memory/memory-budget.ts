@@ -12,7 +12,7 @@ export interface MemoryFacts {
   readonly limitBytes: number;
   /** The cgroup that sets the limit; "" when it is the machine's memory. */
   readonly cgroup: string;
-  /** What the cgroup counts, file pages aside; null without one. */
+  /** What the cgroup counts, without file pages; null where no cgroup limits us. */
   readonly heldBytes: number | null;
   readonly heapLimitBytes: number;
   readonly pools: readonly PoolFacts[];
@@ -33,7 +33,7 @@ export class MemoryBudget implements Disposable {
   readonly #pressure: MemoryPressure = watchMemory(this.limit);
   readonly requests = this.#pool("requests", this.shares.requestBytes);
   readonly answers = this.#pool("answers", this.shares.answerBytes);
-  /** Commands are quick: a thousand that come at once are worth waiting for. */
+  /** Commands are quick, so many that come at once may wait for one another. */
   readonly execs = new MemoryPool({
     name: "execs",
     limitBytes: this.shares.execPlaceBytes,
@@ -63,7 +63,7 @@ export class MemoryBudget implements Disposable {
     const what = `a command in container "${container}"`;
     using stack = new DisposableStack();
     stack.use(await this.execs.take(execBytes, what, call));
-    // Those that waited come when others have begun.
+    // Checked after the wait: others have begun meanwhile.
     const shortage = this.shortage(what);
     if (shortage) throw shortage;
     return stack.move();

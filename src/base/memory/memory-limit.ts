@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { parseCgroups } from "../os/proc-cgroup.ts";
 
-/** What this process and its children may use, and where that is said. */
+/** How much memory this process and its children may use, and what limits it. */
 export interface MemoryLimit {
   readonly bytes: number;
   /** The cgroup's folder that limits it; undefined when only the machine's memory does. */
@@ -13,7 +13,7 @@ export interface MemoryLimit {
 }
 
 export interface MemoryUse {
-  /** Charged to the cgroup, without what the kernel can take back at once: file pages. */
+  /** Charged to the cgroup, without file pages, which the kernel can take back at once. */
   readonly heldBytes: number;
 }
 
@@ -32,12 +32,12 @@ const v1: Hierarchy = {
 };
 const v2: Hierarchy = {
   mount: "/sys/fs/cgroup",
-  // Beyond "high" processes are held back until they hardly get on.
+  // Beyond "high" processes are slowed down until they hardly make progress.
   limitFiles: ["memory.max", "memory.high"],
   isV2: true,
 };
 
-/** The least of the machine's memory, the own memory cgroup's limit, and those of the cgroups above it. */
+/** The least of the machine's memory, the limit of the process's memory cgroup, and those of the cgroups above it. */
 export function readMemoryLimit(
   read: Read = readText,
   machineBytes: number = os.totalmem(),
@@ -73,7 +73,7 @@ export function readMemoryUse(
   return { heldBytes: Math.max(0, Number(usage) - file) };
 }
 
-/** What the cgroup holds, in bytes, file pages aside; 0 where that is not known. */
+/** What the cgroup holds, in bytes, without file pages; 0 where that is not known. */
 export function heldBytesOf(limit: MemoryLimit): number {
   return readMemoryUse(limit)?.heldBytes ?? 0;
 }
@@ -83,7 +83,7 @@ function hierarchyOf(controllers: string): Hierarchy | undefined {
   return controllers.split(",").includes("memory") ? v1 : undefined;
 }
 
-/** "max" and what v1 says for it, close to 2^63, are no limits. */
+/** "max", and v1's number for it close to 2^63, are no limits. */
 function bytesIn(text: string | undefined): number {
   const value = text?.trim() ?? "";
   return /^\d+$/.test(value) ? Number(value) : Number.POSITIVE_INFINITY;

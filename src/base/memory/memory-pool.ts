@@ -5,26 +5,29 @@ import { onAbort } from "../on-abort.ts";
 import { type OneTimer, startTimer } from "../timers.ts";
 
 export interface MemoryPoolOptions {
-  /** What the memory is for, for messages and figures: "requests". */
+  /** What the memory is for, for messages and metrics: "requests". */
   readonly name: string;
   readonly limitBytes: number;
-  /** How long one waits for its share. Default 10000. */
+  /** How long a call waits for its share. Default 10000. */
   readonly patienceMs?: number;
   /** How many may wait. Default 256. */
   readonly waiting?: number;
-  /** Called with what is given back, before others get it: the memory may be garbage that is yet to be collected. */
+  /**
+   * Called with the bytes that were given back, before others get them: they may be garbage that is not collected
+   * yet.
+   */
   readonly onGivenBack?: (bytes: number) => void;
 }
 
-/** What is kept of a pool; disposing gives it back, once. */
+/** A share of a pool; disposing gives it back, once. */
 export interface Reservation extends Disposable {
   readonly bytes: number;
 }
 
 export interface TakeOptions extends Cancellable {
   /**
-   * For memory that is held until somebody else moves, such as a client that reads: called when others have
-   * waited for it for some time. It is to be given back then.
+   * For memory that is held until somebody else acts, such as a client that reads its answer: called when others have
+   * waited for it for some time. The share is to be given back then.
    */
   readonly onRevoke?: (reason: RuntimeFault) => void;
 }
@@ -35,8 +38,8 @@ interface Waiter {
 }
 
 /**
- * Memory that one kind of work shares. Who wants some says how much before it has it; who comes when it is
- * taken waits, in the order of arrival and for a bounded time, and is then refused.
+ * Memory that one kind of work shares. Work takes its share before it uses it. While too little is free it waits, in
+ * the order of arrival and for a bounded time, and is then refused.
  */
 export class MemoryPool {
   readonly name: string;
@@ -67,7 +70,7 @@ export class MemoryPool {
     return this.#refused;
   }
 
-  /** At once, or not at all: undefined when it is not free, which counts as nothing refused. */
+  /** At once, or not at all: undefined when it is not free, which is not counted as refused. */
   tryTake(bytes: number): Reservation | undefined {
     if (this.#waiting.length > 0 || !this.#fits(bytes)) return undefined;
     this.#heldBytes += bytes;
@@ -92,7 +95,7 @@ export class MemoryPool {
     return reservation;
   }
 
-  /** A fault to throw, counted. */
+  /** Makes a fault to throw, and counts it. */
   refuse(what: string, why: string): RuntimeFault {
     this.#refused += 1;
     return fault("RESOURCE_EXHAUSTED", `${what} is refused: ${why}`);
@@ -117,7 +120,7 @@ export class MemoryPool {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
         settle();
         reject(error);
-        this.#admitWaiting(); // a large one at the head may have held up smaller ones
+        this.#admitWaiting(); // a large request at the head may have held up smaller ones
       };
       const waiter: Waiter = {
         bytes,
@@ -147,7 +150,7 @@ export class MemoryPool {
     return this.#heldBytes + bytes <= this.limitBytes;
   }
 
-  /** Takes back what is held for somebody who does not move: the oldest first, as much as `bytes` need. */
+  /** Takes back shares that are held for others who do not act: the oldest first, as many as `bytes` need. */
   #revoke(bytes: number): void {
     let missing = this.#heldBytes + bytes - this.limitBytes;
     for (const [reservation, revoke] of this.#revocable) {

@@ -5,24 +5,24 @@ import { gaveBackOwn, giveBackKernels, giveBackOwn } from "./give-back.ts";
 import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
 import { lookRegularly, MemoryRelief } from "./memory-relief.ts";
 
-/** Where the daemon's memory is all but gone, and why. */
+/** Watches whether the daemon's memory is all but used up. */
 export interface MemoryPressure extends Disposable {
   /**
-   * A clause that says what is short, or undefined while there is enough. Cheap, but for now and then: what
-   * is kept for later is given back before anything is refused.
+   * A clause that names what is short; undefined while there is enough. Cheap most of the time: before anything is
+   * refused, what is kept for later is given back.
    */
   shortage(): string | undefined;
-  /** Memory of large messages was used and given up. */
+  /** Reports that memory of large messages was used and is garbage now. */
   spent(bytes: number): void;
-  /** What the cgroup counts, file pages aside; undefined without a limit. */
+  /** What the cgroup counts, without file pages; undefined without a limit. */
   use(): MemoryUse | undefined;
 }
 
 const mib = 2 ** 20;
 const majorCollection = constants.NODE_PERFORMANCE_GC_MAJOR;
-/** What must be left of the cgroup's limit: what is under way takes some more before it ends. */
+/** The share of the cgroup's limit that must be free: work that has begun takes some more before it ends. */
 const leastLeft = 1 / 5;
-/** Of the heap's limit, what may be in use after a collection. */
+/** The share of the heap's limit that may be in use after a collection. */
 const mostOfHeap = 0.85;
 /** The kernel's counters are read no more often than this. */
 const readEveryMs = 100;
@@ -43,7 +43,7 @@ class Watch implements MemoryPressure {
 
   constructor(limit: MemoryLimit) {
     this.#limit = limit;
-    // What lives is known after a collection only; before the next, garbage counts too.
+    // How much is really in use is known after a collection only; before the next one garbage counts too.
     this.#observer = new PerformanceObserver((list) => {
       const isMajor = list
         .getEntries()

@@ -6,30 +6,30 @@ import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.t
 
 export interface ReliefOptions {
   readonly limit: MemoryLimit;
-  /** What the cgroup holds, in bytes, file pages aside. */
+  /** What the cgroup holds, in bytes, without file pages. */
   readonly heldBytes: () => number;
-  /** Gives back what this thread keeps for later. */
+  /** Collects this thread's garbage and gives back what it keeps for later. */
   readonly giveBack: () => void;
-  /** What this thread's buffers take, those included that it has given up since it last collected. */
+  /** What this thread's buffers take, with those that are garbage and not collected yet. */
   readonly bufferBytes?: () => number;
-  /** Gives back the buffers that were used for a moment. */
+  /** Collects the buffers that were used only briefly. */
   readonly giveBackYoung?: () => void;
   readonly now?: () => number;
 }
 
-/** Of the limit: below it there is no need to collect before V8 does by itself. */
+/** Share of the limit below which garbage is left to V8. */
 const easy = 0.65;
-/** Of the limit: what may be used and given up before it is collected. */
+/** Share of the limit that may become garbage before it is collected. */
 const mostSpent = 1 / 12;
 const lookEveryMs = 500;
-/** A thread looks after its buffers this often. */
+/** How often a thread looks at its buffers. */
 const bufferLookEveryMs = 100;
-/** Of the limit: what a thread's buffers may grow by before those that it gave up are collected. */
+/** Share of the limit by which a thread's buffers may grow before the garbage among them is collected. */
 const mostYoung = 1 / 48;
-/** Collecting that brings nothing is tried again after this, and then after ever longer. */
+/** When collecting brought nothing, the wait before it is tried again; it grows each time. */
 const firstPauseMs = 2_000;
 const longestPauseMs = 60_000;
-/** Of the limit: what is worth it. */
+/** Share of the limit that a collection must bring to be worth it. */
 const worthwhile = 0.02;
 
 /**
@@ -49,7 +49,7 @@ export class MemoryRelief {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Bytes of large buffers were used and given up; they are there until they are collected. */
+  /** Reports that bytes of large buffers were used and are garbage now. */
   spent(bytes: number): void {
     const { limit, giveBack } = this.#options;
     if (limit.cgroup === undefined) return;
@@ -59,7 +59,7 @@ export class MemoryRelief {
     giveBack();
   }
 
-  /** To be called now and then. */
+  /** To be called from time to time. */
   look(): void {
     const { limit, heldBytes, giveBack } = this.#options;
     const now = this.#now();
@@ -74,7 +74,7 @@ export class MemoryRelief {
     this.#nextAt = now + this.#pauseMs;
   }
 
-  /** A flood of output goes through a thread in buffers of a moment, which V8 takes its time to collect. */
+  /** A flood of output passes through a thread in short-lived buffers, which V8 does not hurry to collect. */
   #lookAtBuffers(): void {
     const { limit, bufferBytes, giveBackYoung } = this.#options;
     if (bufferBytes === undefined || giveBackYoung === undefined) return;
@@ -90,7 +90,7 @@ export class MemoryRelief {
   }
 }
 
-/** Looks after this thread's heap while the thread lives; nothing where no cgroup limits the daemon. */
+/** Collects this thread's garbage early while the thread lives; does nothing where no cgroup limits the daemon. */
 export function relieveThread(): void {
   const limit = readMemoryLimit();
   if (limit.cgroup === undefined) return;

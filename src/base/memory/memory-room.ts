@@ -7,26 +7,26 @@ import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.t
 
 export interface RoomOptions {
   readonly limit: MemoryLimit;
-  /** What the cgroup holds, in bytes, file pages aside. */
+  /** What the cgroup holds, in bytes, without file pages. */
   readonly heldBytes: () => number;
-  /** Has the kernel take back what it can. Called when there is no room; does so now and then only. */
+  /** Has the kernel take back what it can, but not too often. Called when there is no room. */
   readonly reclaim?: () => void;
 }
 
 export interface ClaimOptions {
   readonly what: string;
-  /** Bytes that are to be left beside it. */
+  /** Bytes that must stay free beside it. */
   readonly kept?: number;
   readonly patienceMs?: number;
 }
 
 const mib = 2 ** 20;
-/** How often one that waits looks whether there is room by now. */
+/** How often work that waits checks whether there is room by now. */
 const lookMs = 50;
 
 /**
- * What the daemon's cgroup has left, for programs that run in it: each says what it takes before it starts, since
- * a hundred of them at once would have the daemon killed. Where no cgroup limits it there is always room.
+ * What the daemon's cgroup has left for programs that run in it. Each says how much it will take before it starts: a
+ * hundred at once would have the daemon killed. Where no cgroup limits it there is always room.
  */
 export class MemoryRoom {
   readonly #limit: MemoryLimit;
@@ -40,7 +40,9 @@ export class MemoryRoom {
     this.#reclaim = reclaim;
   }
 
-  /** Waits until there is room beside what runs; one alone always runs, or nothing could ever be stopped. */
+  /**
+   * Waits until there is room beside the programs that run. One alone always runs, or nothing could ever be stopped.
+   */
   async promise(bytes: number, { signal }: Partial<Cancellable>): Promise<Disposable> {
     while (this.#promisedBytes > 0 && !this.#fits(this.#promisedBytes + bytes)) {
       await sleep(lookMs, { signal });
@@ -49,7 +51,7 @@ export class MemoryRoom {
   }
 
   /**
-   * The same for what can be refused: waits for a while until so much is left, with `kept` bytes beside it.
+   * The same for work that can be refused: waits a bounded time until so much is left, with `kept` bytes beside it.
    * RESOURCE_EXHAUSTED about `what` when it is not.
    */
   async claim(

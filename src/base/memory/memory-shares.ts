@@ -41,21 +41,22 @@ export interface MemoryShares {
   /** Calls at once that have shims run the OCI runtime. */
   readonly runtimeCalls: number;
   /**
-   * Of the cgroup: kept when a shim is started, for containers in the pods that run, for their probes, and for
-   * ending them. More than what must be left for a command to run (a fifth), or a full node would fail every probe.
+   * Share of the cgroup that is kept free when a shim is started, for containers in the pods that run, for their
+   * probes, and for ending them. More than what must be left for a command to run (a fifth), or a full node would
+   * fail every probe.
    */
   readonly keptBytes: number;
 }
 
-/** Of a command that ExecSync runs, beside its output: its spec, its FIFOs, the watch on its end. */
+/** What a command of ExecSync takes beside its output: its spec, its FIFOs, the watch on its end. */
 export const execBytes = 256 * 1024;
-/** Of a process that extracts layers, beside its heap. */
+/** What a process that extracts layers takes beside its heap. */
 export const extractorBytes = 48 * mib;
-/** Of the plugins of one CNI operation, two or three at a time. */
+/** What the plugins of one CNI operation take, two or three at a time. */
 export const networkSetupBytes = 12 * mib;
-/** Of the OCI runtime while a shim runs it. */
+/** What the OCI runtime takes while a shim runs it. */
 export const runtimeCallBytes = 10 * mib;
-/** Of a shim while it starts; once it is up it holds less than half of that. */
+/** What a shim takes while it starts; once it is up it holds less than half of that. */
 export const shimStartBytes = 8 * mib;
 
 /** The shares of a daemon that may use `bytes` in all. */

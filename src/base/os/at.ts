@@ -3,10 +3,10 @@ import { constants } from "node:fs";
 import { checked, SystemError } from "./errno.ts";
 import { libc } from "./libc.ts";
 
-// System calls on a name in an open folder. A path that somebody else made is walked name by name this
-// way: its length does not matter, and no link or rename in it leads elsewhere. Names are bytes without
-// a terminator, since a file name need not be UTF-8. All calls are synchronous and throw SystemError.
-// Facts of a file are in file-facts.ts, what a folder holds in directory-reader.ts, flags in inode-flags.ts.
+// System calls on a name in an open folder. A path that somebody else made is walked name by name this way: its
+// length does not matter, and no link or rename in it leads elsewhere. Names are bytes without a terminator, since a
+// file name need not be UTF-8. All calls are synchronous and throw SystemError. Facts of a file are in file-facts.ts,
+// reading a folder in directory-reader.ts, flags in inode-flags.ts.
 
 const cOpenat = libc("int openat(int dirfd, const uint8_t *path, int flags, unsigned int mode)");
 const cOpenat2 = libc(
@@ -36,7 +36,7 @@ const cUtimensat = libc(
   "int utimensat(int dirfd, const uint8_t *path, const uint8_t *times, int flags)",
 );
 
-/** Instead of a folder's descriptor: the path is as every other path. */
+/** In place of a folder's descriptor: the path is resolved as usual. */
 export const atCurrent = -100;
 
 const symlinkNoFollow = 0x100;
@@ -50,7 +50,7 @@ const renameNoReplace = 1;
 export const openPath = 0o10000000;
 /** A folder itself, never what a link points to. */
 export const openFolder = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-/** The same, for its owner and for root: reading it leaves its access time as it is. */
+/** The same, for its owner and for root, without changing its access time when it is read. */
 export const openFolderUnseen = openFolder | constants.O_NOATIME;
 
 /** How openat2 resolves a path (RESOLVE_…). */
@@ -89,7 +89,7 @@ export function unlinkAt(folder: number, name: Buffer, isFolder: boolean): void 
   checked(rawUnlinkAt(folder, name, isFolder), "unlinkat", shown(name));
 }
 
-/** The same, answering whether it went; `koffi.errno()`, by lastError, says why not. An error costs more than a call. */
+/** The same, answering whether it went; otherwise lastError has the errno. An exception costs more than a call. */
 export function couldUnlinkAt(folder: number, name: Buffer, isFolder: boolean): boolean {
   return rawUnlinkAt(folder, name, isFolder) === 0;
 }
@@ -114,7 +114,7 @@ export function symlinkAt(target: Buffer, folder: number, name: Buffer): void {
   checked(cSymlinkat(first(target), folder, second(name)), "symlinkat", shown(name));
 }
 
-/** What a symbolic link says. */
+/** The target of a symbolic link. */
 export function readlinkAt(folder: number, name: Buffer): Buffer {
   const target = Buffer.alloc(pathMax);
   const size = checked(
@@ -185,7 +185,7 @@ function second(name: Buffer): Buffer {
   return terminate(name, secondName);
 }
 
-/** The names in a file are separated by a NUL: one inside would name another file. */
+/** A NUL ends a name for the kernel: one inside would name another file. */
 function terminate(name: Buffer, into: Buffer): Buffer {
   if (name.length >= into.length) throw new SystemError("open", errnos.nameTooLong, shown(name));
   if (name.includes(0)) throw new SystemError("open", errnos.invalid, shown(name));

@@ -15,7 +15,10 @@ const maxBytes = 64 * 1024;
 let listed: Buffer | undefined;
 let read: Buffer | undefined;
 
-/** The names of an open file's extended attributes, one character a byte; none where there are no such things. */
+/**
+ * The names of an open file's extended attributes, one character a byte; none where the file system has no
+ * attributes.
+ */
 export function attributeNames(fd: number): string[] {
   listed ??= Buffer.allocUnsafeSlow(maxBytes);
   const length = cFlistxattr(fd, listed, listed.length);
@@ -42,7 +45,7 @@ export function setAttributeOn(fd: number, name: string, value: Buffer): void {
   checked(result, "fsetxattr", name);
 }
 
-/** Whether a file system, or a kind of file in it, knows no such attributes. */
+/** Whether the errno means that the file system, or this kind of file, has no such attributes. */
 export function isUnknownHere(errno: string | undefined): boolean {
   return errno === "ENOTSUP" || errno === "EOPNOTSUPP";
 }

@@ -21,7 +21,7 @@ export interface ChildRequest {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** "open" for what `write` gives it, as long as it runs. */
+  /** "open" when `write` is to give it more while it runs. */
   readonly input: Buffer | "open";
   readonly mergeStderr: boolean;
   readonly onStdout: (chunk: Buffer) => void;
@@ -30,13 +30,13 @@ export interface ChildRequest {
 
 export interface Child {
   readonly pid: number;
-  /** Settles when the child is gone and its output read. */
+  /** Settles when the child has ended and its output is read. */
   readonly ended: Promise<Ending>;
-  /** Kills it and all of its session that did not leave. */
+  /** Kills the child and all processes that are still in its session. */
   kill(): void;
-  /** Stops all of its session, or lets it go on. */
+  /** Stops the processes of its session, or lets them go on. */
   pause(isPaused: boolean): void;
-  /** More for a child whose input is open; nothing happens once it is gone. */
+  /** Writes to a child whose input is open; nothing happens once it has ended. */
   write(text: string): void;
 }
 
@@ -93,16 +93,16 @@ function superviseChild(
     const ending = await exited;
     isGone = true;
     writer?.destroy();
-    // What the child wrote is in the pipes; a descendant that keeps them open is not waited for.
-    // A timer may come due before the loop has looked at the pipes even once, when something held this
-    // thread up; after a full turn it has, and a dead child's last words are no more than a pipe takes.
+    // What the child wrote is in the pipes; a descendant that keeps them open is not waited for. When something held
+    // this thread up, the timer may be due before the loop has looked at the pipes even once. After a full turn it
+    // has, and what a dead child can have left is no more than a pipe holds.
     const allRead = Promise.all(streams.map((stream) => stream.ended));
     if (!(await settlesWithin(allRead, lingerMs))) await loopTurn();
     for (const { socket } of streams) socket.destroy();
     return ending;
   };
   const send = (signal: NodeJS.Signals): void => {
-    if (isGone) return; // its number may be another's
+    if (isGone) return; // the pid may be another process's by now
     try {
       process.kill(-pid, signal);
     } catch (error) {
@@ -137,7 +137,7 @@ function writeAll(fd: number, input: Buffer | "open"): Socket {
   return socket;
 }
 
-/** Short input goes into the pipe before the child is there; only long input needs a stream. */
+/** Short input is written into the pipe before the child starts; only long input needs a stream. */
 function openInput(input: Buffer | "open"): {
   reader: number;
   writer: number | undefined;
@@ -151,7 +151,7 @@ function openInput(input: Buffer | "open"): {
   return { reader: pipe.reader, writer: undefined };
 }
 
-/** As execvp looks it up. Throws ENOENT, or EACCES when there is one that may not be run. */
+/** Looks a program up as execvp does. Throws ENOENT, or EACCES when there is one that may not be run. */
 export function findProgram(
   file: string,
   env: Readonly<Record<string, string | undefined>>,

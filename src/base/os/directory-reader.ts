@@ -25,7 +25,7 @@ export class DirectoryReader {
   readonly #fd: number;
   #chunk: Buffer = Buffer.alloc(0);
   #at = 0;
-  /** Where the last entry is in the chunk. */
+  /** Offset in the chunk of the last entry answered. */
   #last = none;
   /** The position before any entry was read. */
   #start = 0n;
@@ -46,7 +46,7 @@ export class DirectoryReader {
     }
   }
 
-  /** Begins anew, or goes on where another reader of the folder was. */
+  /** Starts again, or goes on where another reader of the folder was. */
   seek(position: bigint): void {
     checked(cLseek(this.#fd, position, 0), "lseek");
     this.#chunk = Buffer.alloc(0);
@@ -60,7 +60,7 @@ export class DirectoryReader {
     return this.#last === none ? this.#start : this.#chunk.readBigInt64LE(this.#last + 8);
   }
 
-  // A chunk of its own each time: names are parts of it, and may be kept.
+  // Allocates a chunk each time: names are views of it, and may be kept.
   #fill(): boolean {
     this.#start = this.position;
     this.#last = none;

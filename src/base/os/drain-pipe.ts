@@ -2,15 +2,15 @@
 import { readSync } from "node:fs";
 import { errnoOf } from "../errors.ts";
 
-/** What a pipe holds, and what it holds where somebody without privileges has widened it (pipe(7)). */
+/** How much a pipe holds, and how much one that a user without privileges has widened (pipe(7)). */
 export const pipeBytes = 64 * 1024;
 export const maxPipeBytes = 1024 * 1024;
 const rounds = maxPipeBytes / pipeBytes;
 
 /**
- * Reads what a pipe holds at once, through `buffer` of `pipeBytes`; its descriptor must not block. True
- * when that was the end of the stream, false while a writer may live. A writer that is faster than `take`
- * never leaves the pipe empty, so this takes no more than any pipe can have held; the rest is the poller's.
+ * Reads what a pipe holds at once, through `buffer` of `pipeBytes`; its descriptor must not block. True when that was
+ * the end of the stream, false while a writer may live. A writer that is faster than `take` never leaves the pipe
+ * empty, so this reads no more than any pipe can hold; the rest is left to the poller.
  */
 export function drainPipe(fd: number, buffer: Buffer, take: (bytes: Buffer) => void): boolean {
   for (let round = 0; round < rounds; round += 1) {

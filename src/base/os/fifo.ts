@@ -14,16 +14,16 @@ export function makeFifo(path: string, mode = 0o600): void {
 }
 
 /**
- * Opens a FIFO's read end without waiting for a writer. Wrap the descriptor in a `net.Socket`: it is
- * polled then, while `fs` streams would hold a pool thread for as long as the FIFO is silent.
+ * Opens a FIFO's read end without waiting for a writer. Wrap the descriptor in a `net.Socket`: the event loop polls
+ * that, while an `fs` stream would hold a thread of the pool for as long as the FIFO is silent.
  */
 export function openFifoReader(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
 /**
- * Opens both ends at once: never blocks, never fails for want of a peer, and keeps the FIFO from
- * reaching its end while it is held. On a reader it hides the writers' end of file.
+ * Opens both ends at once: never blocks, never fails for want of a peer, and keeps the FIFO open while it is held. A
+ * reader then never sees the end of file when the writers close.
  */
 export function openFifoBoth(path: string): number {
   return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);

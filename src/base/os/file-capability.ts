@@ -8,7 +8,7 @@ const revision3 = 0x03000000;
 const revisionMask = 0xff000000;
 
 /**
- * A file's capabilities as good for a user namespace whose root is that id on the host. linux/capability.h:
+ * A file's capabilities, made valid for the user namespace whose root is that id on the host. linux/capability.h:
  * revision 3 is revision 2 and that id.
  */
 export function ownedCapability(value: Buffer, rootId: number): Buffer {

@@ -14,8 +14,8 @@ const headBytes = 8;
 const path = Buffer.alloc(1);
 
 /**
- * The file handle of an open file (struct file_handle), which finds it again whatever it is called by then.
- * undefined where the file system has none: overlayfs, for one.
+ * The file handle of an open file (struct file_handle), which finds it again even after a rename. undefined where the
+ * file system has none: overlayfs, for one.
  */
 export function handleOf(fd: number): Buffer | undefined {
   const handle = Buffer.alloc(headBytes + maxHandleBytes);

@@ -28,7 +28,7 @@ export function nextData(fd: number, offset: number): Range | undefined {
   return { start, end: checked(cLseek(fd, start, seekHole), "lseek") };
 }
 
-/** What cannot be copied inside of the kernel is copied by hand. */
+/** Errors of the kernel's copy that mean: read and write instead. */
 const byHand = new Set(["EXDEV", "EINVAL", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EPERM", "EBADF"]);
 let buffer: Buffer | undefined;
 

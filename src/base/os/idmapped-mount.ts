@@ -31,7 +31,7 @@ export interface IdmappedBind {
   readonly source: string;
   /** An existing folder or file. */
   readonly target: string;
-  /** Descriptor of a user namespace: what its root owns there is what root owns at the source. */
+  /** Descriptor of a user namespace: files of root at the source belong to its root at the target. */
   readonly userNamespace: number;
   readonly readOnly: boolean;
   readonly recursive: boolean;

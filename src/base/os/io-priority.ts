@@ -9,8 +9,8 @@ const bestEffort = 2;
 const lowest = 7;
 
 /**
- * Has this thread's reads and writes come after those of others, where the block device's scheduler knows
- * such things; not "idle", which a busy disk would never let come.
+ * Puts this thread's reads and writes behind those of others, where the block device's scheduler has priorities. Not
+ * "idle": on a busy disk it would never get a turn.
  */
 export function lowerIoPriority(): void {
   const number = process.arch === "arm64" ? 30 : 251; // ioprio_set

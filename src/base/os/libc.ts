@@ -8,8 +8,8 @@ export type CFunction = (...args: readonly unknown[]) => number;
 let library: LibraryHandle | undefined;
 
 /**
- * Binds a function of the C library by its prototype, on first use: a process that never mounts never
- * pays for it. `libc.so.6` is glibc; on musl the same names are in `libc.so`.
+ * Binds a function of the C library by its prototype, on first use: a process that never mounts does not pay for
+ * mount(2). `libc.so.6` is glibc; on musl the same names are in `libc.so`.
  */
 export function libc(prototype: string): CFunction {
   let bound: CFunction | undefined;
@@ -20,8 +20,8 @@ export function libc(prototype: string): CFunction {
 }
 
 /**
- * The same for a call that may wait: a thread of the pool makes it. What its buffers hold must stay as it
- * is until the promise settles.
+ * The same for a call that may wait: a thread of the pool makes it. Its buffers must not change until the promise
+ * settles.
  */
 export function libcAside(prototype: string): (...args: readonly unknown[]) => Promise<number> {
   let bound: ((...args: readonly unknown[]) => Promise<number>) | undefined;

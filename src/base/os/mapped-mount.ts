@@ -11,16 +11,16 @@ import { holdUserNamespace } from "./user-namespace.ts";
 export interface MappedMountOptions {
   /** The pause program, which holds the user namespace that a mapping is made from. */
   readonly program: string;
-  /** A folder for mount points that are there for a moment; made when missing. */
+  /** A folder for temporary mount points; made when missing. */
   readonly scratchFolder: string;
 }
 
-/** The options by which a mount asks for its owners to be mapped, as containerd's snapshotters write them. */
+/** The mount options that ask for mapped owners, as containerd's snapshotters write them. */
 export function mappingOptions({ uids, gids }: IdMappings): readonly string[] {
   return [`uidmap=${formatMappings(uids)}`, `gidmap=${formatMappings(gids)}`];
 }
 
-/** How a mount asks for its owners to be mapped, each as parseMappings reads it; undefined when it does not. */
+/** The values of those options, each as parseMappings reads it; undefined for a mount without them. */
 export function mappingOf(
   mount: Pick<MountSpec, "options">,
 ): { readonly uidmap: string; readonly gidmap: string } | undefined {
@@ -32,7 +32,7 @@ export function isMapped(mount: Pick<MountSpec, "options">): boolean {
   return mount.options.some(isMapping);
 }
 
-/** The mount without its mapping: what is on the disk. */
+/** The mount without its mapping, with owners as on the disk. */
 export function withoutMapping<M extends MountSpec>(mount: M): M {
   return { ...mount, options: mount.options.filter((option) => !isMapping(option)) };
 }
@@ -56,7 +56,7 @@ export async function mountMapped(
   const scratch = await mkdtemp(path.join(scratchFolder, "layers-"));
   const namespace = openSync(`/proc/${held.pid}/ns/user`, "r");
   try {
-    // From here to the end nothing waits: nobody else ever sees the mount in the scratch folder.
+    // From here to the end nothing waits, so no other code ever sees the mount in the scratch folder.
     if (mount.type === "overlay") mountOverlay(plain, root, namespace, scratch);
     else mountBind(plain, root, namespace);
   } finally {
@@ -76,7 +76,7 @@ function mountBind(mount: MountSpec, root: string, userNamespace: number): void 
   });
 }
 
-/** One mapped mount of the folder that holds all layers will do: overlayfs takes folders below it. */
+/** One mapped mount of the folder that holds all layers is enough: overlayfs takes folders below it. */
 function mountOverlay(
   mount: MountSpec,
   root: string,

@@ -80,7 +80,7 @@ const effects: Readonly<Record<string, Effect>> = {
 
 export interface MountOptions {
   readonly flags: number;
-  /** What the file system itself reads, comma-joined in the order given. */
+  /** Options that the file system itself reads, comma-joined in the order given. */
   readonly data: string;
 }
 

@@ -5,8 +5,8 @@ import { errnoOf } from "../errors.ts";
 import { unmount } from "./mount.ts";
 import { type MountEntry, parseMountLine, unescapeBytes } from "./mountinfo.ts";
 
-// A host has as many mounts as its pods like, up to fs.mount-max, 100,000. So nobody gets the table: it is read
-// in pieces, between which the main thread is others', and what stays is what was asked for.
+// A host has as many mounts as its pods make, up to fs.mount-max, 100,000. So nobody gets the whole table: it is read
+// in pieces, between which the main thread does other work, and only what was asked for is kept.
 
 const pieceBytes = 64 * 1024;
 /** Longer than any line of the kernel's: four paths of 4 KiB, in which each byte may take four. */
@@ -18,7 +18,7 @@ export interface MountTableOptions {
   readonly file?: string;
 }
 
-/** The mounts that hold some paths. Of several on one point the last, which hides the others. */
+/** The mounts that hold some paths. Of several on one point it is the last, which hides the others. */
 export class HoldingMounts {
   readonly #byPoint: ReadonlyMap<string, MountEntry>;
 
@@ -65,7 +65,7 @@ function startsAt(sorted: readonly string[], prefix: string): boolean {
   return sorted[firstFrom(sorted, prefix)]?.startsWith(prefix) === true;
 }
 
-/** Where the first that is not less stands. */
+/** Index of the first that is not less than `text`. */
 function firstFrom(sorted: readonly string[], text: string): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
@@ -90,8 +90,8 @@ export async function cgroupMounts(options: MountTableOptions = {}): Promise<Mou
 }
 
 /**
- * Unmounts everything at or below a folder, the newest first; a busy mount is detached lazily.
- * Answers how many went. Throws the first SystemError that lazy detaching met, after trying all.
+ * Unmounts everything at or below a folder, the newest first; a busy mount is detached lazily. Answers how many were
+ * unmounted. Throws the first SystemError of a lazy unmount, after trying all.
  */
 export async function unmountBelow(
   folder: string,
@@ -119,7 +119,9 @@ export async function unmountBelow(
   return count;
 }
 
-/** Each line with its mount point, in the order they were made. A character is a byte in both. */
+/**
+ * Calls back for each line with its mount point, in the order the mounts were made. A character is a byte in both.
+ */
 async function eachMount(
   { file = "/proc/self/mountinfo" }: MountTableOptions,
   take: (line: string, point: string) => void,

@@ -28,7 +28,7 @@ export interface MountRequest {
   readonly data: string;
 }
 
-/** The shape of a containerd mount: what snapshotters answer and shims take. */
+/** A containerd mount: what snapshotters answer and shims take. */
 export interface MountSpec {
   readonly type: string;
   readonly source: string;
@@ -38,9 +38,9 @@ export interface MountSpec {
 }
 
 /**
- * One mount with all that mount(8) would do for it: propagation in a call of its own, and a remount
- * for a bind that is to be read-only (the kernel ignores other flags on the first bind).
- * Blocks for 0.1 to 0.5 ms. Throws SystemError.
+ * One mount, with all that mount(8) would do for it: propagation in a call of its own, and a remount for a bind that
+ * is to be read-only (the kernel ignores other flags on the first bind). Blocks for 0.1 to 0.5 ms. Throws
+ * SystemError.
  */
 export function mount(request: MountRequest): void {
   const { flags, target } = request;
@@ -86,9 +86,9 @@ export function unmount(
 }
 
 /**
- * Detaches what is mounted on a name in an open folder; false when nothing is. All below it is made private
- * first: detaching a shared bind of the host's root would else take the host's own mounts along.
- * Throws SystemError.
+ * Detaches what is mounted on a name in an open folder; false when nothing is. All below it is made private first:
+ * otherwise detaching a shared bind of the host's root would detach the host's own mounts as well. Throws
+ * SystemError.
  */
 export function detachAt(folder: number, name: Buffer): boolean {
   const top = openAt(folder, name, openPath | constants.O_NOFOLLOW);

@@ -21,7 +21,7 @@ export function parseMountinfo(text: string): MountEntry[] {
   return text.split("\n").flatMap((line) => parseMountLine(line) ?? []);
 }
 
-/** Parses one line, in which a character is a character; undefined for what is none. */
+/** Parses one line of decoded text; undefined for a line that does not fit. */
 export function parseMountLine(line: string): MountEntry | undefined {
   const fields = line.split(" ");
   const dash = fields.indexOf("-", 6);
@@ -43,7 +43,7 @@ export function parseMountLine(line: string): MountEntry | undefined {
 
 /**
  * A field's own bytes: the kernel writes blanks, line ends and backslashes as octal. A character is a byte here, so
- * `\400` and more are none.
+ * `\400` and more are no escapes.
  */
 export function unescapeBytes(latin: string): string {
   if (!latin.includes("\\")) return latin;

@@ -6,8 +6,8 @@ const capSysResource = 24n;
 let mayLower: boolean | undefined;
 
 /**
- * The lowest oom_score_adj that we and our children may set: without CAP_SYS_RESOURCE the kernel
- * refuses to go below our own, and runc dies of that. -1000 with the capability.
+ * The lowest oom_score_adj that we and our children may set: without CAP_SYS_RESOURCE the kernel refuses one below
+ * our own, and runc fails then. -1000 with the capability.
  */
 export function oomScoreFloor(): number {
   mayLower ??= hasCapability(capSysResource);

@@ -5,7 +5,7 @@ import { readStart } from "../read-bounded.ts";
 import { settlesWithin } from "../waits.ts";
 import type { ProcessIdentity } from "./proc.ts";
 
-/** What a look at all processes may take: a container may have any number of them. */
+/** How long a scan of all processes may take: a container may have any number of them. */
 const maxScanMs = 5_000;
 const maxArgumentBytes = 4096;
 const maxReadMs = 1_000;
@@ -20,9 +20,9 @@ export interface LinkedProcess {
 }
 
 /**
- * Processes of which a link leads below `folder`, in this process's namespaces of pids and mounts: in there
- * is no container. Of all others nothing but links is read: that takes no lock that a process can hold, and
- * no memory of its. Ends after some seconds with what it has. `proc` is another folder in tests.
+ * Processes of which a link leads below `folder`, in this process's namespaces of pids and mounts, where no container
+ * is. Of all other processes only links are read: that takes no lock that a process can hold, and reads none of its
+ * memory. Ends after some seconds with what it has. `proc` is another folder in tests.
  */
 export async function processesBelow(
   folder: string,
@@ -45,7 +45,7 @@ interface Look {
 async function look({ folder, link, proc, until }: Look, found: LinkedProcess[]): Promise<void> {
   const real = await realpath(folder).catch(() => folder); // links of /proc have no links in them
   const own = await namespacesOf(proc, "self");
-  // One after the other, so that it has one thread of the pool at a time.
+  // One after another, so that it uses one thread of the pool at a time.
   for await (const { name } of await opendir(proc, { bufferSize: 256 })) {
     if (performance.now() > until) return;
     if (!/^\d+$/.test(name)) continue;
@@ -55,13 +55,13 @@ async function look({ folder, link, proc, until }: Look, found: LinkedProcess[])
   }
 }
 
-/** A read that hangs. There is never a second one: each would hold a thread of the pool for good. */
+/** A read that hangs. There is never a second one: each would hold a thread of the pool for ever. */
 let hanging: Promise<unknown> | undefined;
 
 /**
- * The arguments of a process, of the first 4 KiB; none when it is gone. They are memory of that process, which
- * it can fill with anything and make every reader hang: ask for those of our own programs only. One
- * that does not answer in a second has none, and none has any until that read has ended.
+ * The arguments of a process, of the first 4 KiB; none when it is gone. They are in that process's memory, and it can
+ * make every read of them hang: ask for those of our own programs only. A process that does not answer in a second
+ * has none, and while that read hangs no other process has any.
  */
 export async function argumentsOf(
   { pid }: Pick<ProcessIdentity, "pid">,

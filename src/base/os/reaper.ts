@@ -7,12 +7,14 @@ import { libc } from "./libc.ts";
 
 const cWaitpid = libc("int waitpid(int pid, void *status, int options)");
 const noHang = 1;
-/** Signals reach only the main thread; elsewhere, and for a signal that got lost, we look. */
+/**
+ * Signals reach only the main thread. Other threads check this often, and the main thread in case a signal was lost.
+ */
 const lookAgainMs = isMainThread ? 1_000 : 5;
-/** The same where nobody waits: shims, whose end shows at their connection. */
+/** The same where nobody waits: for shims, whose end shows at their connection. */
 const lookAgainIdleMs = isMainThread ? 30_000 : 5;
 
-/** How a process ended: one of the two is set; none when somebody else reaped it. */
+/** How a process ended: one of the two is set; neither when somebody else reaped it. */
 export interface Ending {
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
@@ -37,7 +39,7 @@ export function reap(pid: number, options: { readonly keepsAlive: boolean }): Pr
   children.set(pid, { keepsAlive: options.keepsAlive, settle: resolve });
   const wasListening = isListening;
   listen();
-  // It may have ended already, without an event.
+  // It may have ended already, before the signal was listened for.
   if (isMainThread && !wasListening) look();
   return promise;
 }

@@ -37,15 +37,14 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Our descriptors that become the child's 0, 1, 2 and so on. It gets no others. */
+  /** Our descriptors that become the child's 0, 1, 2 and so on. The child gets no others. */
   readonly stdio: readonly [stdin: number, stdout: number, stderr: number, ...more: number[]];
 }
 
 /**
- * Starts a program with posix_spawn: 0.2 ms whatever the daemon's size, where the fork that
- * `child_process` does blocks the event loop in proportion to it (10 ms at 100 MB). All signals are
- * at their defaults in the child. The caller reaps it. Throws SystemError (ENOENT, EACCES, …), also
- * for the directory.
+ * Starts a program with posix_spawn: 0.2 ms whatever the daemon's size, where the fork that `child_process` does
+ * blocks the event loop in proportion to it (10 ms at 100 MB). All signals are at their defaults in the child. The
+ * caller reaps it. Throws SystemError (ENOENT, EACCES, …), also for the working directory.
  */
 export function spawnProcess(request: SpawnRequest): number {
   using call = prepare(request);
@@ -53,9 +52,9 @@ export function spawnProcess(request: SpawnRequest): number {
 }
 
 /**
- * The same from a thread of the pool. The kernel holds the caller up until the program is loaded, which
- * on a busy machine takes milliseconds. The child may have ended before its pid is known, so this is for
- * those whose end nobody waits for.
+ * The same on a thread of the pool: the kernel blocks the caller until the program is loaded, which takes
+ * milliseconds on a busy machine. The child may have ended before its pid is known, so this is only for those whose
+ * end nobody waits for.
  */
 export async function spawnProcessAside(request: SpawnRequest): Promise<number> {
   using call = prepare(request);

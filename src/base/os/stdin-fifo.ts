@@ -9,16 +9,16 @@ const writeEnd = constants.O_WRONLY | constants.O_NONBLOCK;
 const longestPauseMs = 100;
 
 /**
- * Our end of the FIFO that is a process's stdin. Neither opening nor writing waits for the shim, which opens the
- * read end from a thread of its own, on a busy node some time after Start has answered. Until then only our ends
- * keep what was written: a FIFO that nobody has open forgets its bytes, and a reader that comes after that waits for
- * a writer for ever. So our write end is closed when there is a reader, however early the input has ended.
+ * Our end of the FIFO that is a process's stdin. Neither opening nor writing waits for the shim, which opens the read
+ * end from a thread of its own, on a busy node some time after Start has answered. Until then only our ends keep what
+ * was written: a FIFO that nobody has open loses its bytes, and a reader that comes after that waits for a writer for
+ * ever. So our write end stays open until there is a reader, however early the input has ended.
  */
 export class StdinFifo implements Disposable {
-  /** To be written to; ended by `end`, not by its own. */
+  /** To be written to. Close it with `end`, not with its own method. */
   readonly socket: Socket;
   readonly #path: string;
-  /** Lets us open and write before the reader is there. */
+  /** Held so that we can open and write before there is a reader. */
   #readEnd: number | undefined;
 
   /** Throws Node's system error. */
@@ -35,13 +35,13 @@ export class StdinFifo implements Disposable {
     this.socket.once("close", () => this.#closeReadEnd());
   }
 
-  /** Settles once all that was written is in the FIFO, or can no longer get there. */
+  /** Settles once all that was written is in the FIFO, or can no longer be. */
   written(): Promise<void> {
     // The callback of an empty write comes after all writes before it.
     return new Promise((resolve) => this.socket.write(Buffer.alloc(0), () => resolve()));
   }
 
-  /** Once everything is written: closes the FIFO, at once where there is a reader, else when it comes. */
+  /** Call it once everything is written: closes the FIFO as soon as it has a reader. */
   end(): void {
     this.#closeReadEnd();
     if (hasReader(this.#path)) this.socket.destroy();
@@ -77,7 +77,7 @@ export class StdinFifo implements Disposable {
   }
 }
 
-/** Also true when the name is gone: nobody can come any more. */
+/** Also true when the name is gone: no reader can come any more. */
 function hasReader(path: string): boolean {
   try {
     closeSync(openSync(path, writeEnd));

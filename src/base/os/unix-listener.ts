@@ -12,9 +12,9 @@ const stream = 1 | 0o2000000; // SOCK_STREAM | SOCK_CLOEXEC
 const backlog = 128;
 
 /**
- * A listening unix socket (mode 0600) that another process shall serve: whoever connects meanwhile
- * waits in its backlog. Node's own servers would unlink the path when they close. Throws SystemError:
- * EADDRINUSE when the path exists, ENOENT, ENAMETOOLONG.
+ * A listening unix socket (mode 0600) for another process to serve: connections wait in its backlog until then.
+ * Node's own servers would unlink the path when they close. Throws SystemError: EADDRINUSE when the path exists,
+ * ENOENT, ENAMETOOLONG.
  */
 export function listenUnix(path: string): number {
   const address = unixAddress(path, "bind");

@@ -16,7 +16,9 @@ const solSocket = 1;
 const soPeerCred = 17;
 
 export interface Listener {
-  /** The process that called listen(2), as SO_PEERCRED tells it; not of a full backlog or another PID namespace. */
+  /**
+   * The process that called listen(2), by SO_PEERCRED; undefined with a full backlog, or for another PID namespace.
+   */
   readonly process: NamedProcess | undefined;
 }
 

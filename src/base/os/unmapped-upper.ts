@@ -8,14 +8,14 @@ import { type MappedMountOptions, mappingOf, withoutMapping } from "./mapped-mou
 import { type MountSpec, unmount } from "./mount.ts";
 import { holdUserNamespace } from "./user-namespace.ts";
 
-/** Mounts that are good until disposed. */
+/** Mounts that can be used until disposed. */
 export interface LentMounts<M> extends AsyncDisposable {
   readonly mounts: readonly M[];
 }
 
 /**
- * An overlay for a user namespace, as an overlay for the host: its upper folder, which has the mapped
- * ids on the disk, is seen and written with the ids inside. Other mounts stay as they are.
+ * Turns an overlay for a user namespace into one for the host: its upper folder, which has the mapped ids on the
+ * disk, is read and written with the ids inside. Other mounts stay as they are.
  */
 export async function unmapUpper<M extends MountSpec>(
   mounts: readonly M[],

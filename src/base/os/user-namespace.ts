@@ -13,16 +13,16 @@ export interface UserNamespaceRequest extends IdMappings {
   readonly network: boolean;
 }
 
-/** Fresh namespaces, there until disposed, or as long as something else holds them. */
+/** New namespaces, there until disposed, or as long as something else holds them. */
 export interface HeldUserNamespace extends AsyncDisposable {
-  /** Whose /proc/PID/ns/user and net are the namespaces. */
+  /** The process whose /proc/PID/ns/user and net are the namespaces. */
   readonly pid: number;
 }
 
 /**
- * Makes a user namespace. That takes a process: a thread of this one cannot enter one. It ends with the
- * daemon, however that ends. FAILED_PRECONDITION when the kernel makes none (user.max_user_namespaces)
- * or refuses the maps.
+ * Makes a user namespace. It is held by a process, since a thread of this one cannot enter one; that ends with the
+ * daemon, however the daemon ends. FAILED_PRECONDITION when the kernel makes none (user.max_user_namespaces) or
+ * refuses the maps.
  */
 export async function holdUserNamespace(request: UserNamespaceRequest): Promise<HeldUserNamespace> {
   const input = makePipe();

@@ -11,14 +11,14 @@ import { printable } from "../printable.ts";
 import type { Terminal } from "../terminal.ts";
 import { readSignal } from "./signals.ts";
 
-/** How long the last of the output may take once the process has ended: a child may still hold it. */
+/** How long to wait for the rest of the output once the process has ended: a child may still hold it. */
 const drainMs = 2_000;
-/** How long the end of a process that takes no end of input may take to come here. */
+/** How long to wait for the report of a process's exit once closing its input has failed. */
 const endedMs = 2_000;
 
 export interface AttachedOptions {
   readonly terminal: Terminal;
-  /** The process has a terminal: keys go to it as they are, and it learns of changes of size. */
+  /** The process has a terminal: keys go to it as they are, and changes of size are passed on. */
   readonly tty: boolean;
   /** Start it once the wait stands; otherwise it runs already. */
   readonly start: boolean;
@@ -38,7 +38,7 @@ export async function stayWith(
   using stack = new DisposableStack();
   const started = Promise.withResolvers<void>();
   if (!tty) {
-    // Before it is started: the first that one hears of a process may be its output.
+    // Before it is started: the first sign of a process may be its output.
     const forward = (name: NodeJS.Signals): void =>
       ignoreGone(started.promise.then(() => process.kill(readSignal(name), call)));
     stack.use(terminal.onSignal(forward));
@@ -56,7 +56,7 @@ export async function stayWith(
   }
   const stuck = Promise.withResolvers<never>();
   if (stdin) {
-    // A terminal's input has no end: a shim whose input is closed hangs up, and output is lost.
+    // A terminal's input has no end: when it is closed the shim hangs up, and output is lost.
     const onEnd = (): void => {
       if (!tty) endInput(process, exit.status, call).catch(stuck.reject);
     };
@@ -74,7 +74,10 @@ export async function stayWith(
   return status;
 }
 
-/** A process that does not learn of its input's end would wait for it, and we for the process. */
+/**
+ * Closes the process's input. A failure ends the command: the process would wait for the end of its input, and we for
+ * the process.
+ */
 async function endInput(
   process: Process,
   status: Promise<ExitStatus>,
@@ -83,7 +86,7 @@ async function endInput(
   try {
     await process.closeStdin(call);
   } catch (error) {
-    // Most likely it has just ended.
+    // Most likely the process has just exited.
     if (isFault(error, "NOT_FOUND", "FAILED_PRECONDITION")) return;
     if ((await within(status, endedMs)) !== undefined) return;
     const { code, message } = toFault(error);
@@ -91,7 +94,7 @@ async function endInput(
   }
 }
 
-/** The process may end at any moment; what comes too late for it is no failure. */
+/** The process may end at any moment; calls that come too late are no failure. */
 function ignoreGone(done: Promise<void>): void {
   done.catch((error: unknown) => {
     if (!isFault(error)) throw error;

@@ -28,9 +28,12 @@ export interface Session {
   readonly call: { readonly signal: AbortSignal };
   /** containerd's namespace that the command works in. */
   readonly namespace: string;
-  /** Whether somebody chose it. */
+  /** Whether the caller chose the namespace. */
   readonly namespaceIsGiven: boolean;
-  /** Asks for what a daemon answers soon: DEADLINE_EXCEEDED after a minute, also where the command may take for ever. */
+  /**
+   * For calls that a daemon answers soon: DEADLINE_EXCEEDED after a minute, also where the command itself has no
+   * limit.
+   */
   promptly<T>(ask: (call: Cancellable) => Promise<T>): Promise<T>;
   /** `call` with that namespace, for containerd's services. */
   readonly scoped: { readonly signal: AbortSignal; readonly namespace: string };
@@ -60,7 +63,10 @@ export function withCommonFlags(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-/** The flag of commands that work in one of containerd's namespaces. `otherwise`: what holds without it. */
+/**
+ * The flag of commands that work in one of containerd's namespaces. `otherwise`: the help's text for what holds
+ * without it.
+ */
 export function withNamespaceFlag(
   command: Command,
   otherwise = `${defaultNamespace}, where pods are`,
@@ -72,8 +78,8 @@ export function withNamespaceFlag(
 }
 
 /**
- * Runs one command's work on a connection of its own. `timeoutMs` is how long it may take when
- * --timeout says nothing; undefined waits for ever.
+ * Runs one command's work on a connection of its own. `timeoutMs` is the limit when --timeout is not given; undefined
+ * waits for ever.
  */
 export async function withSession(
   command: Command,

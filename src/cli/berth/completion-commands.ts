@@ -53,7 +53,7 @@ async function daemonWords(
       found = await wordsOf(kind, session);
     });
   } catch {
-    // Completing nothing is all that can be done here.
+    // Without an answer nothing is completed.
   }
   return found;
 }
@@ -96,7 +96,7 @@ async function wordsOf(
   }
 }
 
-/** Names, and for those that several share the ids, which alone tell them apart. */
+/** Names; where several share one, their ids instead, which differ. */
 function namesOf(
   objects: readonly { readonly id: string; readonly metadata: { readonly name: string } | null }[],
 ): string[] {

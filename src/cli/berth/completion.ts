@@ -2,9 +2,9 @@
 import type { Argument, Command, Option } from "commander";
 
 /**
- * What may be asked of the daemon to complete an argument: the words of one kind. Tasks and containers
- * are containerd's, by id; `podContainer` and `pod` are those of `berth exec` and its like, by what
- * names them; `podId` is for commands that take ids only.
+ * Asks the daemon for the words that complete an argument, of one kind. Tasks and containers are containerd's, by id;
+ * `podContainer` and `pod` are those of `berth exec` and the like, by everything that names them; `podId` is for
+ * commands that take ids only.
  */
 export type WordSource = (
   kind: "task" | "container" | "podContainer" | "pod" | "podId" | "namespace" | "image",
@@ -38,9 +38,9 @@ export async function completions(
 
 interface Place {
   readonly typed: string;
-  /** How many arguments of the command stand before. */
+  /** How many arguments of the command come before. */
   readonly position: number;
-  /** The flag whose value is wanted. */
+  /** The flag whose value is completed. */
   readonly flagOfValue: string | undefined;
 }
 

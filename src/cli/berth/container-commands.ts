@@ -147,7 +147,7 @@ async function run(
       try {
         await removeContainer(session, container, remove);
       } catch (error) {
-        // How its process ended is what the caller wants to know; this error is printed besides.
+        // The caller wants to know how the process ended; this error is printed as well.
         io.error(`berth: container "${wanted.id}" is left: ${printable(toFault(error).message)}\n`);
       }
     });

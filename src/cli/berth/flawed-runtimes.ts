@@ -2,7 +2,7 @@
 import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
 import { renderTable } from "./table.ts";
 
-/** A row for each flaw of each handler, and what to make of them. */
+/** A row for each flaw of each handler, and what can be done about them. */
 export function describeFlawed(runtimes: readonly FlawedRuntime[]): string {
   const rows = runtimes.flatMap(({ flaws, ...runtime }) =>
     flaws.map((flaw) => ({ ...runtime, ...flaw })),

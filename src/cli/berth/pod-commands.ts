@@ -100,7 +100,7 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
   );
 }
 
-/** A pod whose start hangs is in no list yet; what is known of it is the operation, by the pod's name. */
+/** A pod whose start hangs is in no list yet: what is known is its operation, found by the pod's name. */
 async function showStarting(session: Session, name: string): Promise<void> {
   const { operations } = await session
     .client("berth.v1.Operations")

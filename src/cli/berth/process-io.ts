@@ -11,7 +11,7 @@ import type { CliIo } from "../cli-io.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Session } from "./call-options.ts";
 
-/** What says where a process's streams go. */
+/** The flags that say where a process's streams go. */
 export interface IoFlags {
   readonly detach?: boolean;
   readonly nullIo?: boolean;
@@ -33,7 +33,7 @@ export function withIoFlags(command: Command): Command {
 export interface ProcessStreams {
   readonly io: IoCreator;
   readonly terminal: Terminal;
-  /** Our own streams are joined with its; else there is nothing to copy. */
+  /** Whether our own streams are joined with the process's; otherwise there is nothing to copy. */
   readonly isJoined: boolean;
 }
 
@@ -59,7 +59,7 @@ export function streamsFor(
   return { io: tty ? terminalIo(options) : stdioIo(options), terminal, isJoined: true };
 }
 
-/** Also the daemon's shims must find it: beside the socket, unless told otherwise. */
+/** The daemon's shims must find it too: it is beside the socket, unless a flag names another. */
 export function fifoFolder(flags: IoFlags, session: Session): string {
   return path.resolve(flags.fifoDir ?? path.join(path.dirname(session.address), "client-fifo"));
 }

@@ -203,7 +203,7 @@ function readUsage({ data }: TypesMetric) {
   );
 }
 
-/** The few figures that both cgroup versions have; --json has them all. */
+/** The few counts that both cgroup versions have; --json has them all. */
 function usageText(id: string, usage: Usage): string {
   if (!usage) return `${id}: its metrics are of a kind that berth does not know\n`;
   const { pids, memory, cpu } = usage;

@@ -89,7 +89,10 @@ export async function startTask(
   passOn(exit, io);
 }
 
-/** What failed to start, or has ended, goes; what still runs, after a --timeout, stays for another command. */
+/**
+ * Removes a process that failed to start or has ended; one that still runs, after a --timeout, is left for another
+ * command.
+ */
 async function removeProcess(process: Process): Promise<void> {
   try {
     await process.delete({ signal: timeoutSignal(10_000) });
@@ -128,7 +131,7 @@ async function attach(session: Session, id: string, withStdin: boolean, io: CliI
   passOn(exit, io);
 }
 
-/** Who made the FIFOs may be gone. A folder that holds something else stays. */
+/** Whoever made the FIFOs may be gone. A folder that holds something else stays. */
 function removeFifos({ stdin, stdout, stderr }: IoConfig): void {
   for (const file of [stdin, stdout, stderr]) if (file !== "") rmSync(file, { force: true });
   try {
@@ -182,7 +185,7 @@ function execProcess(
   flags: ExecFlags,
   size: OciProcess["consoleSize"],
 ): OciProcess {
-  const inherited: readonly string[] = own.env ?? []; // whoever made the spec may have left it out
+  const inherited: readonly string[] = own.env ?? []; // the spec may have been written by somebody who left it out
   const env = [...inherited, ...(flags.tty ? ["TERM=xterm"] : []), ...flags.env];
   const { consoleSize: _other, ...rest } = own;
   return {

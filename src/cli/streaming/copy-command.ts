@@ -87,9 +87,9 @@ async function copyIn(copying: Copying, source: string, target: string): Promise
   const signal = AbortSignal.any([session.call.signal, failure.signal]);
   const packing = packTree(source, name, archive, {
     longNames: isGnu ? "pax" : "gnu",
-    onSkip: saying(io),
+    onSkip: reportSkipped(io),
   });
-  // Awaited below. The tar would wait for the rest of the archive for ever.
+  // Awaited below. Without the abort, tar would wait for the rest of the archive for ever.
   packing.catch((error: unknown) => failure.abort(error));
   const discard = new Writable({ write: (_chunk, _encoding, done) => done() });
   const streams = { stdin: archive, stdout: discard };
@@ -111,7 +111,7 @@ async function copyOut(copying: Copying, source: string, target: string): Promis
   const archive = new PassThrough();
   const failure = new AbortController();
   const signal = AbortSignal.any([session.call.signal, failure.signal]);
-  const unpacking = unpackTree(archive, name, destination, saying(io));
+  const unpacking = unpackTree(archive, name, destination, reportSkipped(io));
   unpacking.catch((error: unknown) => failure.abort(error)); // awaited below
   const isGnu = await hasGnuTar(copying);
   const more = isGnu ? ["--sparse", "--xattrs", "--xattrs-include=*"] : [];
@@ -120,8 +120,8 @@ async function copyOut(copying: Copying, source: string, target: string): Promis
   await Promise.all([running.finally(() => archive.end()), unpacking]);
 }
 
-/** Says what was left out, up to a point: a container decides how often. */
-function saying(io: CliIo): (skipped: string) => void {
+/** Prints what was left out, up to a limit: a container decides how often. */
+function reportSkipped(io: CliIo): (skipped: string) => void {
   let said = 0;
   return (skipped) => {
     said += 1;
@@ -137,7 +137,7 @@ function hasGnuTar(copying: Copying): Promise<boolean> {
   return succeeds(copying, ["tar", "--xattrs", "--sparse", "--version"]);
 }
 
-/** The container's tar; what it says on stderr is the message of its failure. */
+/** Runs the container's tar. When it fails, what it printed on stderr is the message. */
 async function runTar(
   { session, containerId, tls }: Copying,
   cmd: readonly string[],
@@ -163,15 +163,15 @@ async function runTar(
   );
 }
 
-/** False too where there is no `test` to ask. */
+/** False too where the container has no `test`. */
 function isFolderInContainer(copying: Copying, target: string): Promise<boolean> {
   return succeeds(copying, ["test", "-d", target]);
 }
 
-/** Faults that say nothing of the command. */
+/** Faults that do not show how the command ended. */
 const noAnswer = ["CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const;
 
-/** Whether a command ends well; false too where it cannot be run. */
+/** Whether a command exits with 0; false too where it cannot be run. */
 async function succeeds(
   { session, containerId }: Copying,
   cmd: readonly string[],

@@ -6,8 +6,8 @@ import type { Session } from "../berth/call-options.ts";
 const cri = "runtime.v1.RuntimeService";
 
 /**
- * The container that is meant: by id, by the start of its id, or by its name when one running
- * container alone has it. NOT_FOUND; INVALID_ARGUMENT when several fit.
+ * The container that is meant: by its id, by the start of its id, or by its name when only one running container has
+ * it. NOT_FOUND; INVALID_ARGUMENT when several fit.
  */
 export async function findContainer(session: Session, reference: string): Promise<Container> {
   assertNamed("container", reference);
@@ -39,7 +39,7 @@ export async function findPod(session: Session, reference: string): Promise<PodS
   ]);
 }
 
-/** An empty variable in somebody's script must not mean the only one there is: every id starts so. */
+/** "" is the start of every id: an empty variable in a script must not stand for the only container there is. */
 function assertNamed(kind: string, reference: string): void {
   if (reference === "") throw fault("INVALID_ARGUMENT", `the ${kind}'s name is empty`);
 }

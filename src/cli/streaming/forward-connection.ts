@@ -22,10 +22,9 @@ const errorStream = 1;
 const dataStream = 3;
 
 /**
- * Carries one local connection to a pod's port, over a SPDY connection of its own: with one pair of
- * streams on it, TCP's flow control is the streams', and a refused port concerns nobody else. Both
- * halves are closed apart. ABORTED with the reason when the port cannot be reached, the pod's side breaks,
- * or the server falls silent.
+ * Carries one local connection to a pod's port, over a SPDY connection of its own: with one pair of streams on it,
+ * TCP's flow control is that of the streams, and a refused port affects no other connection. Each half is closed by
+ * itself. ABORTED with the reason when the port cannot be reached, the pod's side breaks, or the server falls silent.
  */
 export async function forwardConnection(local: Socket, options: ForwardOptions): Promise<void> {
   using _local = { [Symbol.dispose]: () => void local.destroy() };
@@ -82,7 +81,7 @@ interface Carried {
   readonly silence: Silence;
 }
 
-/** Settles with the error stream's words, "" for none, when both sides are done or one is gone. */
+/** Settles with the text of the error stream, "" for none, when both sides have ended or one is gone. */
 async function carry({ local, transport, head, port, silence }: Carried): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let reason = "";
@@ -168,7 +167,7 @@ function openingFrame(
     Buffer.alloc(2),
     ...(first ? [Buffer.from([0x78, 0x01])] : []), // zlib's header comes once
     storedBlock(block),
-    storedBlock(Buffer.alloc(0)), // what is before it is complete
+    storedBlock(Buffer.alloc(0)), // completes the block before it
   ]);
   return controlFrame(FrameType.synStream, flags, payload);
 }

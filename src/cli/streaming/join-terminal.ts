@@ -8,16 +8,15 @@ export interface JoinOptions {
   readonly url: string;
   readonly terminal: Terminal;
   readonly stdin: boolean;
-  /** The command has a terminal: keys go to it as they are, and it learns of changes of size. */
+  /** The command has a terminal: keys go to it as they are, and changes of size are passed on. */
   readonly tty: boolean;
   readonly tls: TlsOptions;
   readonly signal: AbortSignal;
 }
 
 /**
- * Joins our own streams with a remote command until it ends, and puts the terminal back as it was,
- * whatever happens. Throws CommandExit unless the command succeeded; a signal that is sent to us ends
- * the session, and the status is 128 + n.
+ * Joins our own streams with a remote command until it ends, and puts the terminal back as it was, whatever happens.
+ * Throws CommandExit unless the command succeeded; a signal that we get ends the session, and the status is 128 + n.
  */
 export async function joinTerminal(options: JoinOptions): Promise<void> {
   const { terminal, tty } = options;

@@ -3,7 +3,7 @@ import { StringDecoder } from "node:string_decoder";
 import type { CliIo } from "../cli-io.ts";
 
 export interface LogReaderOptions {
-  /** Lines to keep of what is there at first; undefined for all. */
+  /** How many of the lines that are there at first are shown; undefined for all. */
   readonly tail: number | undefined;
   /** Milliseconds of the epoch; earlier lines are left out. */
   readonly sinceMs: number | undefined;
@@ -22,9 +22,9 @@ export class LogReader {
   readonly #io: Pick<CliIo, "out" | "error">;
   readonly #options: LogReaderOptions;
   readonly #partial = new Set<string>();
-  /** A line in parts may be cut in the middle of a character. */
+  /** A line in parts may be cut within a character. */
   readonly #decoders = { stdout: new StringDecoder("utf8"), stderr: new StringDecoder("utf8") };
-  /** The last lines, until everything that is there has been seen. */
+  /** The last lines, until all that was there at first has been read. */
   #kept: Line[] | undefined;
   #rest: Buffer = Buffer.alloc(0);
 
@@ -44,14 +44,17 @@ export class LogReader {
     this.#rest = Buffer.from(all.subarray(from));
   }
 
-  /** What was there at first has been pushed. */
+  /** Call it when all that was there at first has been pushed. */
   caughtUp(): void {
     const lines = this.#kept === undefined ? [] : lastLines(this.#kept, this.#options.tail ?? 0);
     this.#kept = undefined;
     for (const line of lines) this.#print(line);
   }
 
-  /** `TIME STREAM F|P[:…] CONTENT`, a byte a character; P is a line that goes on. Anything else is printed as it is. */
+  /**
+   * `TIME STREAM F|P[:…] CONTENT`, a byte a character; P marks a line that goes on. Anything else is printed as it
+   * is.
+   */
   #take(raw: string): void {
     const match = /^(\S+) (stdout|stderr) (\S+) ?([\s\S]*)$/.exec(raw);
     if (!match) {

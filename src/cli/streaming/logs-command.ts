@@ -54,7 +54,7 @@ async function print(
   let file = await openLog(logPath);
   try {
     for (;;) {
-      // Asked before reading: what an ended container wrote is in the file then.
+      // Asked before reading: when the container has ended, all its output is in the file.
       const ended = (await statusOf(session, containerId)).state !== "CONTAINER_RUNNING";
       await readOn(file, reader);
       reader.caughtUp();
@@ -62,7 +62,7 @@ async function print(
       await sleep(lookAgainMs, session.call);
       if (!(await isSame(file, logPath))) {
         await readOn(file, reader);
-        const next = await openLog(logPath).catch(() => undefined); // rotation is between its steps
+        const next = await openLog(logPath).catch(() => undefined); // rotation has moved the file and not made the next one yet
         if (next === undefined) continue;
         await file.close();
         file = next;

@@ -29,13 +29,13 @@ const readFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOC
 export interface PackOptions {
   /** How names that are too long for a plain header are written. */
   readonly longNames: LongNames;
-  /** Called with what is left out: sockets, pipes and devices. */
+  /** Called for what is left out: sockets, pipes and devices. */
   readonly onSkip: (what: string) => void;
 }
 
 /**
- * Writes a file or folder as a tar archive in which it is called `name`: names as bytes, links, hard links
- * of files in the tree to one another, and with PAX also their attributes and capabilities.
+ * Writes a file or folder as a tar archive, in which its name is `name`: names as bytes, links, hard links of files
+ * in the tree to one another, and with PAX also their attributes and capabilities.
  */
 export async function packTree(
   source: string,
@@ -51,7 +51,7 @@ export async function packTree(
 class Packing {
   readonly #source: string;
   readonly #options: PackOptions;
-  /** Of files with several names: the one that is in the archive. */
+  /** For each inode with several names the name that is in the archive. */
   readonly #names = new Map<string, string>();
 
   constructor(source: string, options: PackOptions) {

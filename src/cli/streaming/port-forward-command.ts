@@ -20,13 +20,13 @@ interface PortForwardFlags {
   readonly tlsServerName?: string;
 }
 
-/** 0 as the local port takes any free one. */
+/** A local port of 0 stands for any free one. */
 interface PortPair {
   readonly local: number;
   readonly remote: number;
 }
 
-/** What all connections of one command have in common. */
+/** What all connections of one command share. */
 interface Forwarding {
   readonly session: Session;
   readonly io: CliIo;

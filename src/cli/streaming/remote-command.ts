@@ -50,14 +50,14 @@ export async function readTls(flags: {
 }
 
 /**
- * A connection to an exec or attach, by Kubernetes' remote command protocol version 5 over WebSocket.
- * `run` carries the streams to the command's end. Both directions wait for whoever is slower.
+ * A connection to an exec or attach, by Kubernetes' remote command protocol version 5 over WebSocket. `run` carries
+ * the streams until the command ends. In both directions the faster side waits for the slower.
  */
 export class RemoteCommand {
   readonly #options: RemoteCommandOptions;
   readonly #socket: WebSocket;
   #silence: Silence | undefined;
-  /** Outputs that have enough for now. */
+  /** Outputs that cannot take more for now. */
   readonly #full = new Set<Writable>();
   #status = "";
 
@@ -69,8 +69,8 @@ export class RemoteCommand {
   }
 
   /**
-   * Answers the exit code. ABORTED when the connection ends before the command, DEADLINE_EXCEEDED when the
-   * server falls silent; else what the command ended with.
+   * Answers the exit code. ABORTED when the connection ends before the command, DEADLINE_EXCEEDED when the server
+   * falls silent; a fault also where the command ended without an exit code.
    */
   async run(): Promise<number> {
     const { signal, streams } = this.#options;
@@ -130,11 +130,11 @@ export class RemoteCommand {
         this.#status += bytes.toString();
         break;
       default:
-        break; // the end of a channel, which the end of all follows
+        break; // the end of a channel; the connection's end follows
     }
   }
 
-  /** What was read already still comes after a pause. */
+  /** After a pause, what was read already still comes. */
   #write(output: Writable, bytes: Buffer): void {
     if (bytes.length === 0 || output.write(bytes) || this.#full.has(output)) return;
     this.#full.add(output);

@@ -3,5 +3,5 @@
 /** How long the streaming server may be silent, in milliseconds: it pings every few seconds. */
 export const serverSilenceMs = 60_000;
 
-/** What ends a command whose server says nothing any more. */
+/** Why a command ends whose server is silent. */
 export const silentServer = "the streaming server is silent";

@@ -22,8 +22,8 @@ const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | cons
 const noWayOut = Resolve.beneath | Resolve.noLinks;
 
 /**
- * What an archive that nobody trusts is unpacked into. Every name is opened below the target, and no link
- * is followed on the way, whoever made it and when: FAILED_PRECONDITION where that would be needed.
+ * Where an archive that is not trusted is unpacked. Every name is opened below the target, and no link is followed on
+ * the way, whoever made it and when: FAILED_PRECONDITION where that would be needed.
  */
 export class TargetTree implements Disposable {
   /** The folder that the target is in, where links are the caller's own. */
@@ -41,7 +41,7 @@ export class TargetTree implements Disposable {
     this.#parent = openSync(path.dirname(resolved), flags);
   }
 
-  /** A new file, in place of what had the name, open for writing: the caller closes it. */
+  /** Makes a file, in place of anything of that name, and opens it for writing; the caller closes it. */
   file(below: Below): number {
     return this.#make(below, (folder, name) => openAt(folder, name, newFile, 0o600));
   }
@@ -51,7 +51,7 @@ export class TargetTree implements Disposable {
     this.#with(below, (fd) => fchmodSync(fd, mode));
   }
 
-  /** When a folder that is there was changed. */
+  /** Sets when a folder was changed. */
   setTime(below: Below, time: FileTime): void {
     this.#with(below, (fd) => setTimesOf(fd, time, time));
   }
@@ -63,7 +63,7 @@ export class TargetTree implements Disposable {
     });
   }
 
-  /** Another name for a file that is there; false when it is no regular file. */
+  /** Gives a file that is there another name; false when it is no regular file. */
   hardLink(below: Below, to: Below): boolean {
     const [from, name] = this.#place(to);
     try {
@@ -114,7 +114,7 @@ export class TargetTree implements Disposable {
     if (folder !== this.#parent) closeSync(folder);
   }
 
-  /** Opens a folder below the target, the target too, and makes what is missing of its path. */
+  /** Opens a folder below the target, or the target, and makes what is missing of its path. */
   #openFolder(below: Below): number {
     this.#root ??= this.#enter(this.#parent, this.#base, []);
     if (below.length === 0) return this.#enter(this.#parent, this.#base, []);
@@ -162,7 +162,7 @@ export class TargetTree implements Disposable {
   }
 }
 
-/** What had the name goes, unless it is a folder: then what comes has no place. */
+/** Removes what has the name, unless it is a folder: then the new file cannot be made. */
 function removeFile(folder: number, name: Buffer): void {
   try {
     unlinkAt(folder, name, false);

@@ -7,17 +7,17 @@ import { type FileTime, setTimesOf } from "../../base/os/inode.ts";
 import { type TarEntry, TarReader, type TarSink } from "../../images/tar/tar-reader.ts";
 import { type Below, TargetTree } from "./target-tree.ts";
 
-/** tar fills its archive up to whole records of 10 KiB; more after its end is no archive. */
+/** tar fills its archive up to whole records of 10 KiB; more than this after its end is no archive. */
 const maxTrailingBytes = 1024 * 1024;
 const maxEntries = 10_000_000;
 const maxFolderTimes = 100_000;
 
 /**
- * Unpacks an archive from a container, in which everything is below `name`, so that `name` becomes
- * `destination`. The archive is not to be trusted: FAILED_PRECONDITION refuses a name that leads
- * elsewhere, through `..` or a link, and INVALID_ARGUMENT what is cut off or never ends. Files, folders,
- * hard links, and links that stay in the tree are made; what else there is, is told to `onSkip`, and so
- * are the capabilities of files. NOT_FOUND for an archive with nothing in it.
+ * Unpacks an archive from a container, in which everything is below `name`, so that `name` becomes `destination`. The
+ * archive is not trusted: FAILED_PRECONDITION for a name that leads elsewhere, through `..` or a link,
+ * INVALID_ARGUMENT for an archive that is cut off or never ends. Files, folders, hard links, and links that stay in
+ * the tree are made; all else is reported to `onSkip`, and so are the capabilities of files. NOT_FOUND for an archive
+ * with nothing in it.
  */
 export async function unpackTree(
   archive: Readable,
@@ -98,7 +98,7 @@ class Unpacked implements TarSink, Disposable {
     const { fd, entry } = this.#file;
     if (entry.size !== entry.storedBytes) ftruncateSync(fd, entry.size);
     for (const [name, value] of entry.xattrs) this.#attribute(fd, name, value, entry);
-    // Neither set-id bits nor capabilities: they would be good for everybody on this machine.
+    // Neither set-id bits nor capabilities: on this machine they would hold for everybody.
     fchmodSync(fd, entry.mode & 0o777);
     setTimesOf(fd, entry.mtime, entry.mtime);
     this.#file = undefined;
@@ -136,15 +136,15 @@ class Unpacked implements TarSink, Disposable {
       .split("/")
       .filter((part) => part !== "" && part !== ".");
     if (first === this.#name && !rest.includes("..") && !entryName.includes("\0")) return rest;
-    // Quoted as JSON: a terminal would take a control character for more than a name.
+    // Quoted as JSON: a terminal would act on control characters in a name.
     const [sent, wanted] = [entryName, this.#name].map((name) => JSON.stringify(shown(name)));
     throw fault("FAILED_PRECONDITION", `the container sent ${sent}, which is not in ${wanted}`);
   }
 }
 
 /**
- * Whether a link leads to something in the tree whatever lies on its way there: it goes up first, not
- * above the target, and then only down, where it may meet links that do the same.
+ * Whether a link leads into the tree whatever lies on its way: it goes up first, not above the target, and then only
+ * down, where it may meet other links of this kind.
  */
 function staysInside(below: Below, target: string): boolean {
   if (target === "" || target.startsWith("/")) return false;

@@ -17,7 +17,7 @@ import { readStoredImage } from "./stored-image.ts";
 
 export interface MakeFlags extends SpecFlags {
   readonly label: readonly string[];
-  /** Of the terminal that a container with one is shown on. */
+  /** Size of the terminal that a container with one is shown on. */
   readonly consoleSize?: OciProcess["consoleSize"];
   readonly runtime: string;
   readonly snapshotter: string;
@@ -37,8 +37,8 @@ const leaseMs = 60 * 60 * 1000;
 const undoMs = 10_000;
 
 /**
- * A container from an image of the store: a snapshot of its own, an OCI spec from the image's config
- * and the flags, and the record. What failed half-way is undone.
+ * Makes a container from an image of the store: a snapshot of its own, an OCI spec from the image's config and the
+ * flags, and the record. A failure half-way is undone.
  */
 export async function makeContainer(
   session: Session,
@@ -99,11 +99,11 @@ export async function removeSnapshot(
 }
 
 interface Lease extends AsyncDisposable {
-  /** A call made with these options is made under the lease. */
+  /** Options of a call that is made under the lease. */
   readonly call: CallOptions;
 }
 
-/** Keeps the garbage collector from what no container names yet. */
+/** Keeps the garbage collector from what no container refers to yet. */
 async function openLease(session: Session): Promise<Lease> {
   const leases = session.client("containerd.services.leases.v1.Leases");
   const id = `berth-${randomBytes(6).toString("hex")}`;
@@ -117,7 +117,7 @@ async function openLease(session: Session): Promise<Lease> {
   };
 }
 
-/** The folders that a snapshot's mounts are made of, topmost first: they are read without mounting. */
+/** The folders that a snapshot's mounts consist of, topmost first: they are read without mounting. */
 function layersOf(mounts: readonly TypesMount[]): string[] {
   return mounts.flatMap(({ type, source, options }) => {
     if (type !== "overlay") return [source];

@@ -12,7 +12,7 @@ import type { RootfsReader } from "../../../oci/rootfs/ports.ts";
 import type { OciMount, OciNamespace, OciProcess, OciSpec } from "../../../oci/spec.ts";
 import { resolveUser } from "../../../oci/user.ts";
 
-/** What `berth run` and `berth container create` say about the container. */
+/** What the flags of `berth run` and `berth container create` say about the container. */
 export interface SpecFlags {
   readonly tty: boolean;
   readonly env: readonly string[];
@@ -34,7 +34,7 @@ export interface SpecInput extends Cancellable {
   readonly args: readonly string[];
   readonly flags: SpecFlags;
   readonly rootfs: RootfsReader;
-  /** Of the terminal it is shown on. */
+  /** Size of the terminal that it is shown on. */
   readonly consoleSize?: OciProcess["consoleSize"];
 }
 

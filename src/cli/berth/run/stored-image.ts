@@ -17,7 +17,7 @@ const maxDocumentBytes = 8 * 1024 * 1024;
 
 /** An image of the daemon's store, as far as a container needs it. */
 export interface StoredImage {
-  /** As its record has it. */
+  /** The name in its record. */
   readonly name: string;
   readonly config: ImageConfig;
   /** The committed snapshot of its layers; "" when it has none. */
