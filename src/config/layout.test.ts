@@ -49,6 +49,7 @@ const others: readonly string[] = [
   "content/ingest.ts",
   "cri/oci-spec/apparmor/profile-kernel.ts",
   "cri/oci-spec/host-facts.ts",
+  "cri/paths.ts",
   "images/create-images.ts",
   "images/unpack/unpacker.ts",
   "pause/pause-rootfs.ts",
