@@ -55,6 +55,7 @@ export function builtins(
   const storageServices = storageServicePlugins(environment, storage, runtime, imageChanges);
   const operator = operatorPlugins(environment, runtime);
   const cri = criPlugins(environment, storage, services, {
+    exchange: runtime.exchange,
     review: operator.chain,
     imageChanges,
   });

@@ -16,7 +16,7 @@ import { openArchive } from "./archive/archive.ts";
 import { ArchiveSource } from "./archive/archive-source.ts";
 import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
-import { type ImageRecord, ImageRecords } from "./image-records.ts";
+import { type ImageRecord, ImageRecords, type NameChange } from "./image-records.ts";
 import type { ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
@@ -46,6 +46,8 @@ export interface ImagesOptions {
   readonly log: Logger;
   /** Images that come with the daemon, such as the sandbox image. */
   readonly builtin?: readonly BuiltinImage[];
+  /** Hears of each name that a pull, a load or a removal has changed. Must not throw. */
+  readonly onNameChange?: (change: NameChange) => void;
   /** Shutdown: ends pulls that run. */
   readonly signal?: AbortSignal;
 }
@@ -254,7 +256,7 @@ class StoredImages implements ImageLibrary {
     if (image && this.#catalog.isBuiltin(image)) {
       throw fault("FAILED_PRECONDITION", `cannot remove image "${reference}": it is built in`);
     }
-    await this.records.remove(this.#catalog.namesOf(reference));
+    this.#tell(await this.records.remove(this.#catalog.namesOf(reference)));
     this.#catalog.changed();
     await dropIdleDownloads(this.#options); // a client that removes an image wants its space
     using limit = timeLimit(collectMs);
@@ -342,11 +344,16 @@ class StoredImages implements ImageLibrary {
     const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
     await keep(...this.#thingsOf(tree));
     await this.#unpackTree(tree, source, call);
-    await this.records.point(names.length > 0 ? names : [tree.id], tree.target);
+    // Also by its id, as containerd's CRI has it: some clients look for that.
+    this.#tell(await this.records.point([...names, tree.id], tree.target));
     this.#catalog.learn(tree);
     const image = this.#catalog.find(tree.id);
     if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
     return image;
+  }
+
+  #tell(changes: readonly NameChange[]): void {
+    for (const change of changes) this.#options.onNameChange?.(change);
   }
 
   /** Keeps what is brought in from collections until `pins` are disposed. */

@@ -14,6 +14,16 @@ export interface ImageRecord {
   readonly updatedAtNanos: bigint;
 }
 
+/** What has become of a name; of one that is gone the labels do not matter. */
+export interface NameChange {
+  readonly kind: "create" | "update" | "delete";
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** By this label containerd's clients know which images belong to CRI. */
+const managed = { "io.cri-containerd.image": "managed" };
+
 interface StoredImage {
   readonly name: string;
   readonly target: {
@@ -84,21 +94,25 @@ export class ImageRecords {
     return this.#table.list(this.#namespace);
   }
 
-  /** Points names at a target, all or none; a name that exists keeps its labels and age. */
-  async point(names: readonly string[], target: Descriptor): Promise<void> {
+  /** Points names of CRI's at a target, all or none; a name that exists keeps its other labels and age. */
+  async point(names: readonly string[], target: Descriptor): Promise<readonly NameChange[]> {
     const now = nowNanos();
+    const changes: NameChange[] = [];
     await this.#metadata.transaction((tx) => {
       for (const name of names) {
         const known = this.get(name);
+        const labels = { ...known?.labels, ...managed };
         tx.put(this.#table, this.#namespace, name, {
           name,
           target,
-          labels: known?.labels ?? {},
+          labels,
           createdAtNanos: known?.createdAtNanos ?? now,
           updatedAtNanos: now,
         });
+        changes.push({ kind: known ? "update" : "create", name, labels });
       }
     });
+    return changes;
   }
 
   /** Stores a record as it is. */
@@ -107,9 +121,11 @@ export class ImageRecords {
   }
 
   /** Removes names, all or none; names that are gone are no error. */
-  async remove(names: readonly string[]): Promise<void> {
+  async remove(names: readonly string[]): Promise<readonly NameChange[]> {
+    const present = names.filter((name) => this.get(name) !== undefined);
     await this.#metadata.transaction((tx) => {
-      for (const name of names) tx.delete(this.#table, this.#namespace, name);
+      for (const name of present) tx.delete(this.#table, this.#namespace, name);
     });
+    return present.map((name) => ({ kind: "delete", name, labels: {} }));
   }
 }

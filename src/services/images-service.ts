@@ -6,9 +6,9 @@ import { nowNanos } from "../base/now.ts";
 import { type ImageRecord, imagesTable } from "../images/image-records.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { rememberNamespace } from "../metadata/records.ts";
-import { packAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
+import { publishNameChange } from "./image-events.ts";
 import { imageField, imageMessage, newImage, updatedImage } from "./image-message.ts";
 import type { StoragePorts } from "./storage-ports.ts";
 
@@ -53,8 +53,7 @@ export function createImagesService({
         await rememberNamespace(metadata, namespace);
         await images.put(namespace, name, image);
       }
-      const event = packAny("containerd.services.images.v1.ImageCreate", { name, labels });
-      events.publish(namespace, "/images/create", event);
+      publishNameChange(events, namespace, { kind: "create", name, labels });
       await onChange?.(namespace);
       return { image: imageMessage(image) };
     },
@@ -71,8 +70,7 @@ export function createImagesService({
         await images.put(namespace, name, image);
       }
       const { labels } = image;
-      const event = packAny("containerd.services.images.v1.ImageUpdate", { name, labels });
-      events.publish(namespace, "/images/update", event);
+      publishNameChange(events, namespace, { kind: "update", name, labels });
       // What it pointed to before may be garbage now.
       garbage.schedule(namespace);
       await onChange?.(namespace);
@@ -88,8 +86,7 @@ export function createImagesService({
         }
         await images.delete(namespace, name);
       }
-      const event = packAny("containerd.services.images.v1.ImageDelete", { name });
-      events.publish(namespace, "/images/delete", event);
+      publishNameChange(events, namespace, { kind: "delete", name, labels: {} });
       await onChange?.(namespace);
       if (sync) await garbage.collect(namespace, { patienceMs, signal: call.signal });
       else garbage.schedule(namespace);

@@ -40,9 +40,11 @@ import { ShimBinaries } from "../runtime/shim/binary.ts";
 import { readShimFeatures } from "../runtime/shim/shim-info.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
+import { publishNameChange } from "../services/image-events.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
+import type { RuntimePlugins } from "./runtime.ts";
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
 
@@ -60,6 +62,7 @@ export interface CriPlugins extends ServingPlugins {
 }
 
 export interface CriExtras {
+  readonly exchange: RuntimePlugins["exchange"];
   /** What operator plugins say to a new spec, if there are any. */
   readonly review: SpecReview | undefined;
   readonly imageChanges: ImageChanges;
@@ -70,7 +73,7 @@ export function criPlugins(
   { config, layout, live, log, memory, metrics, reloads, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
-  { review, imageChanges }: CriExtras,
+  { exchange, review, imageChanges }: CriExtras,
 ): CriPlugins {
   const type = pluginTypes.cri;
   const pause = plugin({
@@ -82,8 +85,8 @@ export function criPlugins(
   const images = plugin({
     type,
     id: "images",
-    requires: { metadata, content, overlayfs, garbage, pause },
-    init: async ({ metadata, content, overlayfs, garbage, pause }, context) => {
+    requires: { metadata, content, overlayfs, garbage, pause, exchange },
+    init: async ({ metadata, content, overlayfs, garbage, pause, exchange }, context) => {
       const { digest, sizeBytes } = pause;
       const library = await createImages({
         namespace: criNamespace,
@@ -100,6 +103,7 @@ export function criPlugins(
         platform: hostPlatform(),
         builtin: [{ name: config.cri.sandboxImage, id: parseDigest(digest), sizeBytes }],
         log,
+        onNameChange: (change) => publishNameChange(exchange, criNamespace, change),
         signal: context.signal,
       });
       imageChanges.listen(criNamespace, () => library.refreshAll({ signal: cleanupDeadline() }));

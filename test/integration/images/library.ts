@@ -32,7 +32,9 @@ export interface Library {
 /** The real stores in a folder, with metadata that can be handed on to play a restart. */
 export async function openLibrary(
   root: string,
-  options: Partial<Pick<ImagesOptions, "config" | "registry" | "builtin" | "platform">> & {
+  options: Partial<
+    Pick<ImagesOptions, "config" | "registry" | "builtin" | "platform" | "onNameChange">
+  > & {
     readonly metadata?: MetadataStore;
   } = {},
 ): Promise<Library> {
@@ -67,6 +69,7 @@ export async function openLibrary(
     platform: options.platform ?? hostPlatform(),
     log,
     ...(options.builtin && { builtin: options.builtin }),
+    ...(options.onNameChange && { onNameChange: options.onNameChange }),
   });
   return {
     images,

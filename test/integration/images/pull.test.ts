@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { isFault } from "../../../src/base/errors.ts";
+import type { NameChange } from "../../../src/images/image-records.ts";
 import { rootLabel } from "../../../src/metadata/references.ts";
 import { ageIngest } from "../../support/age-ingest.ts";
 import { lacking } from "../../support/lacking.ts";
@@ -78,6 +79,42 @@ test("a pull makes the image, its layers and its names", { skip }, async () => {
   assert.deepEqual([etc.uid, etc.mode & 0o777], [7, 0o750]);
   assert.ok((await stat(path.join(top, "gone"))).isCharacterDevice());
   assert.equal(snapshotter.stat(namespace, image.chainId).kind, "COMMITTED");
+});
+
+test("a pull names the image by its id too, and its names are CRI's; each change is told", {
+  skip,
+}, async () => {
+  const told: string[] = [];
+  const onNameChange = ({ kind, name, labels }: NameChange): void => {
+    told.push(`${kind} ${name} ${Object.entries(labels).join()}`);
+  };
+  const { images } = await openLibrary(await home.folder("names"), { onNameChange });
+  const name = `${registry.host}/app:one`;
+  const { repoDigests } = await images.pull(name, call());
+  const names = [name, repoDigests[0]!, id];
+  const label = "io.cri-containerd.image";
+  const [record] = images.records.list();
+  await images.records.put({ ...record!, labels: { ...record!.labels, mine: "kept" } });
+  for (const each of names) {
+    const found = images.records.get(each);
+    assert.equal(found?.labels[label], "managed", each);
+    assert.equal(found.target.digest, record?.target.digest);
+  }
+  await images.pull(name, call());
+  assert.equal(images.records.get(record!.name)?.labels["mine"], "kept");
+  assert.equal(images.records.list().length, 3);
+  assert.deepEqual([images.list().length, images.list()[0]?.repoTags], [1, [name]]);
+  await images.remove(id, call());
+  assert.deepEqual(images.records.list(), []);
+  const kept = (each: string): string => (each === record?.name ? ",mine,kept" : "");
+  assert.deepEqual(
+    told.toSorted(),
+    [
+      ...names.map((each) => `create ${each} ${label},managed`),
+      ...names.map((each) => `update ${each} ${label},managed${kept(each)}`),
+      ...names.map((each) => `delete ${each} `),
+    ].toSorted(),
+  );
 });
 
 test("compression does not change what an image is", { skip }, async () => {
