@@ -2,6 +2,7 @@
 import { fault } from "../base/errors.ts";
 import { shortened } from "../base/shortened.ts";
 import type { Config, RuntimeHandlerConfig } from "./config.ts";
+import { isRuncType, runcOptionNames } from "./runc-options.ts";
 import { longestMessage } from "./schema.ts";
 
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
@@ -13,20 +14,7 @@ const longestFurther = 107 - ".~".length;
 /** The largest answer that kubelets and crictl take. */
 const clientMessageBytes = 16 * 1024 * 1024;
 
-const runcOptions = new Set([
-  "Root",
-  "NoPivotRoot",
-  "NoNewKeyring",
-  "ShimCgroup",
-  "IoUid",
-  "IoGid",
-  "BinaryName",
-  "SystemdCgroup",
-  "CriuImagePath",
-  "CriuWorkPath",
-  "TaskApiAddress",
-  "TaskApiVersion",
-]);
+const runcOptions = new Set(Object.values(runcOptionNames));
 
 /**
  * Checks what no single key shows. Throws INVALID_ARGUMENT with every fault and, by `originOf`, who
@@ -165,7 +153,7 @@ function checkHandler(config: Config, name: string, faults: Faults, warnings: st
       `"${at}.type" is "${handler.type}", expected a name such as io.containerd.runc.v2`,
     );
   }
-  if (!handler.type.startsWith("io.containerd.runc.")) {
+  if (!isRuncType(handler.type)) {
     checkOtherShim(table, handler, faults, warnings);
     return;
   }

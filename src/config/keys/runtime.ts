@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
 import { choice, flag, freeTable, pathOrNone, strings, text } from "../kinds.ts";
+import { furtherRuncOptions } from "../runc-options.ts";
 
 export const runtime = table({
   doc: "OCI runtimes.",
@@ -60,15 +61,15 @@ export const runtime = table({
         doc: "Use systemd for cgroups. Must equal the kubelet's cgroupDriver, which it learns from RuntimeConfig.",
       }),
       /**
-       * Further runtime options, as containerd users know them: Root, NoPivotRoot, ShimCgroup, IoUid, IoGid, …
-       * of runc shims, all of them plain values; TypeUrl, ConfigPath and anything else of other shims.
+       * Further runtime options, as containerd users know them: for runc shims those of runc-options.ts, all of them
+       * plain values; TypeUrl, ConfigPath and anything else for other shims.
        */
       options: key({
         name: "options",
         kind: freeTable,
         default: {},
         change: "reload",
-        doc: "Further options of the runtime, named as in containerd. Of runc shims: Root, NoPivotRoot, NoNewKeyring, ShimCgroup, IoUid, IoGid, CriuImagePath, CriuWorkPath. Any other shim gets them as `runtimeoptions.v1.Options`: TypeUrl says what they are in its terms, ConfigPath is the file of its settings; without ConfigPath it gets the whole table as TOML.",
+        doc: `Further options of the runtime, named as in containerd. Of runc shims: ${furtherRuncOptions.join(", ")}. Any other shim gets them as \`runtimeoptions.v1.Options\`: TypeUrl says what they are in its terms, ConfigPath is the file of its settings; without ConfigPath it gets the whole table as TOML.`,
       }),
       /** Globs of pod annotations copied into the OCI spec. */
       podAnnotations: key({

@@ -5,8 +5,9 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import { searchPath } from "../../base/process.ts";
 import { KeyFault } from "../../config/reload-port.ts";
+import { isRuncType } from "../../config/runc-options.ts";
 import { startingSpec } from "../../oci/base-spec.ts";
-import { type Handler, isRuncType } from "./handlers.ts";
+import type { Handler } from "./handlers.ts";
 import type { ShimPrograms } from "./shim-programs.ts";
 
 /**

@@ -3,6 +3,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import type { RuntimeConfig, RuntimeHandlerConfig } from "../../config/config.ts";
 import { defaultHandler } from "../../config/defaults.ts";
 import { onCommit, type ReloadPart } from "../../config/reload-port.ts";
+import { isRuncType } from "../../config/runc-options.ts";
 import type { RuntimeFeatures } from "../oci-spec/ports.ts";
 import {
   noRuntimeFeatures,
@@ -10,7 +11,7 @@ import {
   readRuntimeFeatures,
 } from "../oci-spec/runtime-features.ts";
 import { checkHandlerPrograms } from "./check-handler-programs.ts";
-import { type Handler, isRuncType, runtimeOptions } from "./handlers.ts";
+import { type Handler, runtimeOptions } from "./handlers.ts";
 import type { ShimPrograms } from "./shim-programs.ts";
 
 /** What every handler can do. From memory. */

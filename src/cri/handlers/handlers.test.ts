@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parse } from "smol-toml";
+import { checkConfig } from "../../config/check-config.ts";
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
+import { defaultConfig } from "../../config/defaults.ts";
+import { runcOptionNames } from "../../config/runc-options.ts";
 import { unpackAny } from "../../rpc/codec.ts";
 import { describeOptions, handlerFor, runtimeOptions } from "./handlers.ts";
 
@@ -53,6 +56,29 @@ describe("runtimeOptions", () => {
       assert.equal(decoded?.ioUid, 1000);
       assert.equal(decoded?.binaryName, "/usr/bin/crun");
       assert.equal(decoded?.systemdCgroup, true);
+    }
+  });
+
+  it("passes on every option that the configuration takes", () => {
+    for (const [field, name] of Object.entries(runcOptionNames)) {
+      const value = /^(io|taskApiVersion)/.test(field)
+        ? 3
+        : /^(no|systemd)/.test(field)
+          ? true
+          : "/x";
+      const handler = { ...plain, options: { [name]: value } };
+      checkConfig(
+        {
+          ...defaultConfig,
+          runtime: { ...defaultConfig.runtime, handlers: { runc: plain, x: handler } },
+        },
+        () => "",
+      );
+      const decoded = unpackAny(
+        "containerd.runc.v1.Options",
+        runtimeOptions({ name: "x", config: handler }),
+      );
+      assert.equal(decoded?.[field as keyof typeof decoded], value, name);
     }
   });
 

@@ -2,6 +2,7 @@
 import { stringify } from "smol-toml";
 import { fault } from "../../base/errors.ts";
 import type { RuntimeConfig, RuntimeHandlerConfig, RuntimeOption } from "../../config/config.ts";
+import { isRuncType, runcOptionNames } from "../../config/runc-options.ts";
 import type { RuncOptionsInit } from "../../gen/shim.gen.ts";
 import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { packAny } from "../../rpc/codec.ts";
@@ -29,24 +30,10 @@ export function handlerFor(runtime: RuntimeConfig, requested: string): Handler {
   throw fault("NOT_FOUND", `no runtime for "${name}" is configured`);
 }
 
-/** Options of containerd.runc.v1.Options as TOML users write them, by lower-case letters only. */
-const runcOptions: Readonly<Record<string, keyof RuncOptionsInit>> = {
-  nopivotroot: "noPivotRoot",
-  nonewkeyring: "noNewKeyring",
-  shimcgroup: "shimCgroup",
-  iouid: "ioUid",
-  iogid: "ioGid",
-  binaryname: "binaryName",
-  root: "root",
-  systemdcgroup: "systemdCgroup",
-  criuimagepath: "criuImagePath",
-  criuworkpath: "criuWorkPath",
-};
-
-/** Whether a runtime name is that of runc's shims, whose options are a message of their own. */
-export function isRuncType(type: string): boolean {
-  return type.startsWith("io.containerd.runc.");
-}
+/** Field of containerd.runc.v1.Options by its lower-case name: the configuration may spell it in either way. */
+const runcFields: ReadonlyMap<string, string> = new Map(
+  Object.keys(runcOptionNames).map((field) => [field.toLowerCase(), field]),
+);
 
 /**
  * The runtime options of a handler as the message its shim reads; null for none. `extra` are a task's
@@ -64,7 +51,7 @@ export function runtimeOptions(handler: Handler, extra: RuncOptionsInit = {}): P
 function runcMessage({ name, config }: Handler, extra: RuncOptionsInit): ProtoAny {
   const options: Record<string, RuntimeOption> = {};
   for (const [key, value] of Object.entries(config.options)) {
-    const field = runcOptions[key.replaceAll("_", "").toLowerCase()];
+    const field = runcFields.get(key.replaceAll("_", "").toLowerCase());
     if (field === undefined) {
       throw fault("INVALID_ARGUMENT", `runtime "${name}" has an unknown option "${key}"`);
     }

@@ -3,9 +3,9 @@ import type { Logger } from "../../base/logger.ts";
 import { run } from "../../base/process.ts";
 import type { RuntimeConfig } from "../../config/config.ts";
 import { onCommit, type ReloadPart } from "../../config/reload-port.ts";
+import { isRuncType } from "../../config/runc-options.ts";
 import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
 import { flawsOf } from "../../oci/runtime-flaws.ts";
-import { isRuncType } from "./handlers.ts";
 
 const limitMs = 5_000;
 
