@@ -262,7 +262,9 @@ export class FakeTask implements RuntimeTask {
     const { execId, signal } = options;
     await this.#runtime.before({ verb: "kill", id: this.id, execId, signal });
     const process = this.#process(execId);
-    if (process.exit) throw fault("NOT_FOUND", "process already finished");
+    if (process.exit || (execId === "" && this.pid === 0)) {
+      throw fault("NOT_FOUND", "process already finished");
+    }
     process.signals.push(signal);
     if (!process.ignored.has(signal)) process.end(128 + signal);
   }

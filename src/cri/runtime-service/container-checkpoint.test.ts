@@ -141,6 +141,18 @@ describe("restoring", { skip }, () => {
     await assert.rejects(readdir(image), { code: "ENOENT" });
   });
 
+  it("that fails leaves a container that can be removed", async () => {
+    await using world = await FakeWorld.create();
+    const { location } = await checkpointed(world);
+    const config = containerConfig({ image: { image: location } });
+    const pod = await world.runPod(other);
+    const containerId = await world.createContainer(pod, config);
+    world.steps.failing.set("start container", fault("FAILED_PRECONDITION", "criu failed"));
+    await assert.rejects(world.call("StartContainer", { containerId }), { message: "criu failed" });
+    await world.call("RemovePodSandbox", { podSandboxId: pod });
+    assert.equal(world.client.tasks.get(containerId), undefined);
+  });
+
   it("pulls, names and tags no image that an archive names", async () => {
     await using world = await FakeWorld.create();
     const { location } = await checkpointed(world);

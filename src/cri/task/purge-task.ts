@@ -15,9 +15,13 @@ export async function killNow(process: Process, call: Cancellable): Promise<void
   }
 }
 
-/** Kills, waits, deletes: whatever state the task is in. No error when it is gone meanwhile. */
+/**
+ * Kills, waits, deletes: whatever state the task is in. No error when it is gone meanwhile. One that was to be restored, and
+ * was not, has no pid: nothing of it can be killed, and its exit never comes.
+ */
 export async function endTask(task: Task, call: Cancellable): Promise<void> {
   await absentAsUndefined(async () => {
+    if (task.pid === 0) return;
     const exit = await task.wait(call);
     await killNow(task, call);
     await unlessAborted(exit.status, call.signal);
