@@ -12,7 +12,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 root=$out/root
 
 system=systemd,systemd-sysv,dbus,udev,kmod,procps,zstd,initramfs-tools,linux-image-cloud-amd64
-needed=containerd,runc,containernetworking-plugins,iproute2,iptables,apparmor,libatomic1
+needed=containerd,runc,criu,containernetworking-plugins,iproute2,iptables,apparmor,libatomic1
 tools=docker-registry
 
 # What the kernel needs to find its disks; a small initrd starts sooner.

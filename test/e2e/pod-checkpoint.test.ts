@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// CheckpointPod and RestorePod with the real shim and freezer, and an OCI runtime that stands in for CRIU: what that
+// does itself is tested in the virtual machine (test/vm/suites/checkpoint.test.ts).
+import assert from "node:assert/strict";
+import { mkdir, readdir } from "node:fs/promises";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import type { RestorePodResponse } from "../../src/gen/cri.gen.ts";
+import { type DumpingRuntime, makeDumpingRuntime } from "../support/dumping-runtime.ts";
+import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
+import type { Cri, RunningPod } from "../support/pods.ts";
+import { run } from "../support/run.ts";
+import { type Scratch, scratch } from "../support/scratch.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const counting = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"];
+const names = ["first", "second"];
+
+suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
+  let home: Scratch;
+  let runtime: DumpingRuntime;
+  let bed: Testbed;
+  let cri: Cri;
+  let pod: RunningPod;
+  let ids: string[];
+  before(async () => {
+    home = await scratch({ prefix: "dumping" });
+    runtime = await makeDumpingRuntime(home.path);
+    const handlers = { dumping: { binary_name: runtime.binary } };
+    bed = await openTestbed({ config: { runtime: { handlers } } });
+    ({ cri } = bed);
+    [pod, ids] = await runPod("dumping");
+  });
+  after(async () => {
+    await bed?.finish();
+    await home?.[Symbol.asyncDispose]();
+  });
+
+  async function runPod(handler: string): Promise<[RunningPod, string[]]> {
+    const made = await cri.runPod({}, handler);
+    const started: string[] = [];
+    for (const { metadata } of configs()) {
+      const change = { metadata: metadata ?? null };
+      started.push(await cri.startContainer(made, bed.images.shell.reference, counting, change));
+    }
+    return [made, started];
+  }
+
+  const configs = () =>
+    names.map((name) =>
+      cri.containerConfig(bed.images.shell.reference, counting, { metadata: { name } }),
+    );
+
+  const count = async (id: string): Promise<number> =>
+    Number((await cri.exec(id, ["cat", "/count"])).stdout);
+
+  async function assertAllRun(all: readonly string[]): Promise<void> {
+    for (const id of all) {
+      const before = await until("it answers", () => count(id));
+      await until("it counts on", async () => (await count(id)) > before);
+    }
+  }
+
+  async function emptyFolder(name: string): Promise<string> {
+    const folder = path.join(bed.folder, name);
+    await mkdir(folder, { mode: 0o700 });
+    return folder;
+  }
+
+  const dumps = async (): Promise<boolean> =>
+    (await run("pgrep", ["-f", `${runtime.binary} .* checkpoint `])).code === 0;
+
+  const request = (outputPath: string) => ({
+    podSandboxId: pod.id,
+    outputPath,
+    containerIds: ids,
+  });
+
+  test("without CRIU the refusal names it, and all run on", async (t) => {
+    if (findProgram("criu") !== undefined) return t.skip("needs a machine without criu");
+    const [plain, containerIds] = await runPod("");
+    const outputPath = await emptyFolder("plain");
+    const checkpoint = { podSandboxId: plain.id, outputPath, containerIds };
+    await assert.rejects(cri.runtime.CheckpointPod(checkpoint), {
+      code: "FAILED_PRECONDITION",
+      message: /criu/i,
+    });
+    await assertAllRun(containerIds);
+    assert.deepEqual(await readdir(outputPath), []);
+    await cri.removePod(plain.id);
+  });
+
+  test("a dump that fails half-way leaves nothing frozen and nothing lying around", async () => {
+    await runtime.set("fails after the first");
+    const folder = await emptyFolder("fails");
+    await assert.rejects(cri.runtime.CheckpointPod(request(folder)), {
+      code: "FAILED_PRECONDITION",
+      message: /criu failed/,
+    });
+    await assertAllRun(ids);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  test("a dump that hangs ends with its call, and all run on", async () => {
+    await runtime.set("hangs");
+    const folder = await emptyFolder("hangs");
+    const leaving = new AbortController();
+    const checkpoint = cri.runtime.CheckpointPod(request(folder), { signal: leaving.signal });
+    const refused = assert.rejects(checkpoint, { code: "CANCELLED" });
+    await until("it dumps", dumps);
+    leaving.abort();
+    await refused;
+    await assertAllRun(ids);
+    await until("no runtime is left", async () => !(await dumps()));
+    await until("nothing lies around", async () => (await readdir(folder)).length === 0);
+  });
+
+  test("a daemon that is killed in the middle leaves nothing frozen to the next one", async () => {
+    await runtime.set("hangs");
+    const folder = await emptyFolder("killed");
+    const refused = assert.rejects(cri.runtime.CheckpointPod(request(folder)));
+    await until("it dumps", dumps);
+    await bed.daemon.kill9();
+    await refused;
+    await bed.daemon.start();
+    await assertAllRun(ids);
+    await until("no runtime is left", async () => !(await dumps()));
+    await until("nothing lies around", async () => (await readdir(folder)).length === 0);
+  });
+
+  async function restore(checkpointPath: string): Promise<RestorePodResponse> {
+    const answer = await cri.runtime.RestorePod({
+      checkpointPath,
+      config: cri.podConfig(),
+      runtimeHandler: "dumping",
+      containerConfigs: configs(),
+    });
+    cri.seen.add(answer.podSandboxId);
+    return answer;
+  }
+
+  test("two containers are restored: created first, and then they run", async () => {
+    await runtime.set("works");
+    const folder = await emptyFolder("works");
+    await cri.runtime.CheckpointPod(request(folder));
+    assert.deepEqual(await readdir(folder), ["pod-checkpoint.tar"]);
+    await assertAllRun(ids);
+    const reached = await Promise.all(ids.map(count));
+    const answer = await restore(folder);
+    const restored = answer.restoredContainers.map(({ containerId }) => containerId);
+    assert.equal(restored.length, 2);
+    for (const [at, containerId] of restored.entries()) {
+      assert.equal((await cri.status(containerId)).state, "CONTAINER_CREATED");
+      await cri.runtime.StartContainer({ containerId });
+      const { info } = await cri.runtime.ContainerStatus({ containerId, verbose: true });
+      assert.ok((JSON.parse(info["info"] ?? "{}") as { pid: number }).pid > 0);
+      assert.ok((await count(containerId)) <= reached[at]! + 1000);
+    }
+    await assertAllRun(restored);
+    await cri.runtime.StopContainer({ containerId: restored[0]!, timeout: 0n });
+    assert.equal((await cri.status(restored[0]!)).exitCode, 137);
+    await cri.removePod(answer.podSandboxId);
+
+    await runtime.set("does not restore");
+    const second = await restore(folder);
+    const { containerId } = second.restoredContainers[0]!;
+    await assert.rejects(cri.runtime.StartContainer({ containerId }), {
+      code: "FAILED_PRECONDITION",
+      message: /criu failed/,
+    });
+    const { state, reason } = await cri.status(containerId);
+    assert.deepEqual([state, reason], ["CONTAINER_EXITED", "StartError"]);
+    await cri.removePod(second.podSandboxId);
+  });
+});
