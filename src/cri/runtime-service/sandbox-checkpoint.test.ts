@@ -377,17 +377,17 @@ describe("RestorePod", { skip }, () => {
   });
 
   const undone = ["container spec", "unpack layer", "network up", "create sandbox"];
-  for (const step of undone) {
-    it(`takes all back when "${step}" fails`, async () => {
-      await using world = await FakeWorld.create();
-      const folder = await checkpointed(world);
-      world.steps.failing.set(step, fault("UNAVAILABLE", "not now"));
-      await assert.rejects(world.call("RestorePod", request(folder)), { message: /not now/ });
-      assert.deepEqual(await counts(world), [0, 0, 0, 0]);
+  it("takes all back when a step fails, and can be tried again", async () => {
+    await using world = await FakeWorld.create();
+    const folder = await checkpointed(world);
+    for (const step of undone) {
+      world.steps.failing.set(step, fault("UNAVAILABLE", `no ${step}`));
+      await assert.rejects(world.call("RestorePod", request(folder)), { message: `no ${step}` });
+      assert.deepEqual(await counts(world), [0, 0, 0, 0], step);
       world.steps.failing.clear();
-      await world.call("RestorePod", request(folder));
-    });
-  }
+    }
+    await world.call("RestorePod", request(folder));
+  });
 
   it("takes all back when nobody waits for it any more", async () => {
     await using world = await FakeWorld.create();
