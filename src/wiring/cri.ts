@@ -15,6 +15,7 @@ import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { readHostFacts } from "../cri/oci-spec/host-facts.ts";
+import { checkPulledProfile } from "../cri/oci-spec/seccomp/pulled-profile.ts";
 import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
 import { createSpecServices } from "../cri/oci-spec/spec-services.ts";
 import { criNamespace } from "../cri/ports.ts";
@@ -26,6 +27,7 @@ import { clearScratchMounts } from "../diff/scratch-mounts.ts";
 import { createImages } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
+import { StoredProfiles } from "../images/profiles/security-profiles.ts";
 import { WorkerContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerLogs } from "../logs/ports.ts";
 import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
@@ -111,6 +113,26 @@ export function criPlugins(
       return library;
     },
   });
+  const profiles = plugin({
+    type,
+    id: "security-profiles",
+    requires: { metadata, content, garbage },
+    init: ({ metadata, content, garbage }) =>
+      new StoredProfiles({
+        namespace: criNamespace,
+        content,
+        garbage,
+        metadata,
+        get config() {
+          return live.current.images;
+        },
+        get registry() {
+          return live.current.registry;
+        },
+        check: checkPulledProfile,
+        log,
+      }),
+  });
   const network = plugin({
     type,
     id: "network",
@@ -163,14 +185,16 @@ export function criPlugins(
       containers,
       pause,
       images,
+      profiles,
       network,
       netns,
       logs,
     },
     init: async (
-      { metadata, trees, overlayfs, tasks, containers, pause, images, network, netns, logs },
+      { metadata, trees, overlayfs, tasks, containers, pause, images, network, netns, ...others },
       context,
     ) => {
+      const { logs, profiles } = others;
       context.waitsFor("what the host says of itself");
       const [hostFacts, cgroups] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const closing = new AbortController();
@@ -187,6 +211,8 @@ export function criPlugins(
         sandboxOf: (id) => service.sandboxOf(id),
       });
       const specServices = createSpecServices(live.current, hostFacts, log, closing.signal);
+      const pulledProfile = (reference: string) =>
+        profiles.read(reference, { signal: closing.signal });
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
       context.waitsFor("what the OCI runtimes say of themselves");
       const features = await readHandlerFeatures(
@@ -217,7 +243,7 @@ export function criPlugins(
         reloads: () => reloads.facts,
         memory: () => memory.facts(),
         placeForExec: (container, call) => memory.placeForExec(container, call),
-        specs: createSpecBuilders(specServices, reading),
+        specs: createSpecBuilders({ ...specServices, pulledProfile }, reading),
         hostFacts,
         features: features.of,
         flawedRuntimes: flaws.list,
@@ -268,10 +294,11 @@ export function criPlugins(
   const imageService = plugin({
     type,
     id: "image-service",
-    requires: { images },
-    init: ({ images }) =>
+    requires: { images, profiles },
+    init: ({ images, profiles }) =>
       createImageService({
         images,
+        profiles,
         inspect: (image, call) => images.inspect(image, call),
       }),
   });
@@ -291,6 +318,7 @@ export function criPlugins(
     plugins: [
       pause,
       images,
+      profiles,
       network,
       netns,
       logs,
@@ -302,7 +330,9 @@ export function criPlugins(
     ],
     grpc: [
       grpcService("cri", "runtime.v1.RuntimeService", runtimeService, callKinds),
-      grpcService("cri-images", "runtime.v1.ImageService", imageService, { costly: ["PullImage"] }),
+      grpcService("cri-images", "runtime.v1.ImageService", imageService, {
+        costly: ["PullImage", "PullSecurityProfile"],
+      }),
       grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load"] }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
     ],

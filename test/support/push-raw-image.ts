@@ -25,6 +25,23 @@ export async function pushRawImage(
   await put(new URL(`${base}/manifests/${tag}`), Buffer.from(JSON.stringify(document)), mediaType);
 }
 
+/** Pushes an artifact of these files; answers its name with its digest. */
+export async function pushArtifact(
+  registry: string,
+  repository: string,
+  files: readonly Buffer[],
+  configType = "application/vnd.cncf.seccomp-profile.config.v1+json",
+): Promise<string> {
+  const base = `http://${registry}/v2/${repository}`;
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const layers = [];
+  for (const bytes of files) layers.push(await pushBlob(base, bytes, "application/json"));
+  const config = await pushBlob(base, Buffer.from("{}"), configType);
+  const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers }));
+  await put(new URL(`${base}/manifests/${digestOf(manifest)}`), manifest, mediaType);
+  return `${registry}/${repository}@${digestOf(manifest)}`;
+}
+
 /** A config document as it is changed. */
 export type ConfigDocument = Record<string, unknown> & { config: Record<string, unknown> };
 

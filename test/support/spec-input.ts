@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type FaultCode, isFault } from "../../src/base/errors.ts";
+import { type FaultCode, fault, isFault } from "../../src/base/errors.ts";
 import { defaultConfig, defaultHandler } from "../../src/config/defaults.ts";
 import { buildContainerSpec } from "../../src/cri/oci-spec/build-container-spec.ts";
 import type {
@@ -67,6 +68,9 @@ export const testServices: SpecServices = {
   rdt: { list: async () => undefined },
   blockio: { read: async () => undefined },
   delegatesCgroups: async () => true,
+  pulledProfile: async (reference) => {
+    throw fault("NOT_FOUND", `no profile "${reference}" in tests`);
+  },
 };
 
 export const allFeatures: RuntimeFeatures = {
@@ -214,6 +218,10 @@ export function testRefusals(rows: readonly Refusal[]): void {
 }
 
 /** The OCI spec of a container. */
-export async function specOf(changes: ContainerChanges = {}): Promise<OciSpec> {
-  return (await buildContainerSpec(containerInput(changes), testServices)).spec;
+export async function specOf(
+  changes: ContainerChanges = {},
+  services: Partial<SpecServices> = {},
+): Promise<OciSpec> {
+  const input = containerInput(changes);
+  return (await buildContainerSpec(input, { ...testServices, ...services })).spec;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault, toFault } from "../../base/errors.ts";
-import type { AuthConfig } from "../../gen/cri.gen.ts";
-import type { RegistryAuth } from "../../images/ports.ts";
 import { isUnreached } from "../../images/registry/http-client.ts";
+import { registryAuth } from "./auth-config.ts";
 import { imageName } from "./image-name.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
@@ -22,30 +21,22 @@ const registryUnavailable = "RegistryUnavailable";
  */
 export function pullImage({ images }: Needs): Verb<"PullImage"> {
   return async (request, { signal }) => {
-    const auth = request.auth ? toAuth(request.auth) : undefined;
+    const auth = request.auth ? registryAuth(request.auth) : undefined;
     try {
       const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
       return { imageRef: image.id };
     } catch (error) {
       signal.throwIfAborted();
-      if (!isFault(error, "UNAVAILABLE") && !isUnreached(error)) throw error;
-      throw fault("UNKNOWN", `${registryUnavailable}: ${toFault(error).message}`, {
-        details: { isOthers: true },
-        cause: error,
-      });
+      throw asRegistryUnavailable(error);
     }
   };
 }
 
-/** Without the fields that protobuf fills with "". */
-function toAuth(config: AuthConfig): RegistryAuth | undefined {
-  const given = Object.entries({
-    username: config.username,
-    password: config.password,
-    auth: config.auth,
-    identityToken: config.identityToken,
-    registryToken: config.registryToken,
-    serverAddress: config.serverAddress,
-  }).filter(([, value]) => value !== "");
-  return given.length === 0 ? undefined : (Object.fromEntries(given) as RegistryAuth);
+/** What went wrong with a pull, as a kubelet knows it. */
+export function asRegistryUnavailable(error: unknown): unknown {
+  if (!isFault(error, "UNAVAILABLE") && !isUnreached(error)) return error;
+  return fault("UNKNOWN", `${registryUnavailable}: ${toFault(error).message}`, {
+    details: { isOthers: true },
+    cause: error,
+  });
 }

@@ -5,6 +5,7 @@ import { fault } from "../../base/errors.ts";
 import { digestOf } from "../../content/digest.ts";
 import type { ImageSpec } from "../../gen/cri.gen.ts";
 import type { Image, Images, RegistryAuth } from "../../images/ports.ts";
+import type { SecurityProfiles } from "../../images/profiles/ports.ts";
 import type { CallContext } from "../../rpc/service.ts";
 import { createImageService } from "./image-service.ts";
 
@@ -58,7 +59,22 @@ function makeService() {
     released: () => {},
     usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),
   };
-  return { calls, service: createImageService({ images, inspect: async () => '{"os":"linux"}' }) };
+  const profiles: SecurityProfiles = {
+    list: () => [
+      { digest: digestOf("p"), blob: digestOf("b"), sizeBytes: 7, refs: ["host/profile@x"] },
+    ],
+    pull: async (reference, { auth }) => {
+      calls.push(["pull profile", reference, auth]);
+      if (reference === "busy") throw fault("UNAVAILABLE", "host is busy");
+      return { cached: reference === "here" };
+    },
+    read: async () => Buffer.alloc(0),
+    remove: async (digest) => void calls.push(["remove profile", digest]),
+  };
+  return {
+    calls,
+    service: createImageService({ images, profiles, inspect: async () => '{"os":"linux"}' }),
+  };
 }
 
 const spec = (name: string): ImageSpec => ({
@@ -71,7 +87,7 @@ const spec = (name: string): ImageSpec => ({
 
 test("ListImages shows all, or what its filter names", async () => {
   const { service } = makeService();
-  const all = await service.ListImages?.({ filter: null }, ctx);
+  const all = await service.ListImages({ filter: null }, ctx);
   assert.deepEqual(
     all?.images?.map((one) => [one.uid?.value, one.username, one.pinned]),
     [
@@ -80,27 +96,27 @@ test("ListImages shows all, or what its filter names", async () => {
       [0n, undefined, true],
     ],
   );
-  const one = await service.ListImages?.({ filter: { image: spec("app") } }, ctx);
+  const one = await service.ListImages({ filter: { image: spec("app") } }, ctx);
   assert.deepEqual(
     one?.images?.map(({ id }) => id),
     [digestOf("app")],
   );
-  const none = await service.ListImages?.({ filter: { image: spec("other") } }, ctx);
+  const none = await service.ListImages({ filter: { image: spec("other") } }, ctx);
   assert.deepEqual(none?.images, []);
 });
 
 test("ImageStatus of an unknown image is empty", async () => {
   const { service } = makeService();
-  const answer = await service.ImageStatus?.({ image: spec("other"), verbose: false }, ctx);
+  const answer = await service.ImageStatus({ image: spec("other"), verbose: false }, ctx);
   assert.deepEqual(answer, { image: null });
-  await assert.rejects(async () => service.ImageStatus?.({ image: null, verbose: false }, ctx), {
+  await assert.rejects(async () => service.ImageStatus({ image: null, verbose: false }, ctx), {
     code: "INVALID_ARGUMENT",
   });
 });
 
 test("ImageStatus tells chain id and document when verbose", async () => {
   const { service } = makeService();
-  const answer = await service.ImageStatus?.({ image: spec("app"), verbose: true }, ctx);
+  const answer = await service.ImageStatus({ image: spec("app"), verbose: true }, ctx);
   assert.equal(answer?.image?.id, digestOf("app"));
   assert.deepEqual(JSON.parse(answer?.info?.["info"] ?? ""), {
     chainID: digestOf("chain of app"),
@@ -119,7 +135,7 @@ test("PullImage answers the id, and hands on the credentials that were given", a
     registryToken: "",
   };
   const pull = (image: ImageSpec, given: typeof auth | null) =>
-    service.PullImage?.({ image, auth: given, sandboxConfig: null }, ctx);
+    service.PullImage({ image, auth: given, sandboxConfig: null }, ctx);
   assert.deepEqual(await pull(spec("app"), auth), { imageRef: digestOf("app") });
   await pull(spec("app"), { ...auth, username: "", password: "" });
   await pull(spec("app"), null);
@@ -132,21 +148,50 @@ test("PullImage answers the id, and hands on the credentials that were given", a
 
 test("RemoveImage and ImageFsInfo pass through", async () => {
   const { service, calls } = makeService();
-  assert.deepEqual(await service.RemoveImage?.({ image: spec("app") }, ctx), {});
+  assert.deepEqual(await service.RemoveImage({ image: spec("app") }, ctx), {});
   assert.deepEqual(calls, [["remove", "app"]]);
-  const info = await service.ImageFsInfo?.({}, ctx);
+  const info = await service.ImageFsInfo({}, ctx);
   assert.deepEqual(info?.imageFilesystems, info?.containerFilesystems);
   const [usage] = info?.imageFilesystems ?? [];
   assert.deepEqual(usage?.fsId, { mountpoint: "/snapshots" });
   assert.deepEqual([usage?.usedBytes, usage?.inodesUsed], [{ value: 7n }, { value: 3n }]);
 });
 
+test("security profiles are pulled, listed and removed", async () => {
+  const { service, calls } = makeService();
+  const pull = async (name: string, profileKind: string) =>
+    service.PullSecurityProfile(
+      { image: spec(name), auth: null, sandboxConfig: null, profileKind: profileKind as "Seccomp" },
+      ctx,
+    );
+  assert.deepEqual(await pull("here", "Seccomp"), { cached: true });
+  assert.deepEqual(await pull("there", "Seccomp"), { cached: false });
+  for (const kind of ["SecurityProfileKindUnspecified", "AppArmor"]) {
+    await assert.rejects(pull("here", kind), {
+      code: "INVALID_ARGUMENT",
+      message: /^SecurityProfileInvalid: profile_kind: /,
+    });
+  }
+  await assert.rejects(pull("busy", "Seccomp"), {
+    code: "UNKNOWN",
+    message: "RegistryUnavailable: host is busy",
+  });
+  assert.deepEqual(await service.ListSecurityProfiles({}, ctx), {
+    profiles: [{ digest: digestOf("p"), refs: ["host/profile@x"], size: 7n }],
+  });
+  await service.RemoveSecurityProfile({ digest: digestOf("p") }, ctx);
+  await assert.rejects(async () => service.RemoveSecurityProfile({ digest: "" }, ctx), {
+    code: "INVALID_ARGUMENT",
+  });
+  assert.deepEqual(calls.at(-1), ["remove profile", digestOf("p")]);
+});
+
 test("StreamImages answers what ListImages does, each image once, and then ends", async () => {
   const { service } = makeService();
   const call = { signal: AbortSignal.timeout(1000), namespace: undefined, headers: {} };
-  const listed = await service.ListImages?.({ filter: null }, call);
+  const listed = await service.ListImages({ filter: null }, call);
   const streamed = [];
-  for await (const { images = [] } of service.StreamImages?.({ filter: null }, call) ?? []) {
+  for await (const { images = [] } of service.StreamImages({ filter: null }, call) ?? []) {
     assert.ok(images.length > 0);
     streamed.push(...images);
   }

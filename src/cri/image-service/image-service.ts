@@ -6,11 +6,14 @@ import { pullImage } from "./image-pull.ts";
 import { removeImage } from "./image-remove.ts";
 import { imageStatus } from "./image-status.ts";
 import type { ImageServicePorts } from "./ports.ts";
+import { listSecurityProfiles } from "./profile-list.ts";
+import { pullSecurityProfile } from "./profile-pull.ts";
+import { removeSecurityProfile } from "./profile-remove.ts";
 
 /** CRI's ImageService over the images of one namespace. */
 export function createImageService(
   ports: ImageServicePorts,
-): ServiceImpl<"runtime.v1.ImageService"> {
+): Required<ServiceImpl<"runtime.v1.ImageService">> {
   return {
     ListImages: listImages(ports),
     StreamImages: streamImages(ports),
@@ -18,5 +21,8 @@ export function createImageService(
     PullImage: pullImage(ports),
     RemoveImage: removeImage(ports),
     ImageFsInfo: imageFsInfo(ports),
+    PullSecurityProfile: pullSecurityProfile(ports),
+    ListSecurityProfiles: listSecurityProfiles(ports),
+    RemoveSecurityProfile: removeSecurityProfile(ports),
   };
 }

@@ -3,6 +3,7 @@ import type { SecurityProfile } from "../../gen/cri.gen.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import { apparmorProfile } from "./apparmor/apparmor.ts";
 import type { SandboxSpecInput, SpecServices } from "./ports.ts";
+import { checkProfileFields } from "./profile-fields.ts";
 import { seccompProfile } from "./seccomp/seccomp.ts";
 
 /** What a sandbox's security context and a container's have in common; `apparmorProfile` is a container's. */
@@ -22,8 +23,10 @@ export async function confine(
   spec: OciSpec,
   { security, capabilities }: { security: Confinement | null; capabilities: readonly string[] },
   { cri, host }: Pick<SandboxSpecInput, "cri" | "host">,
-  { apparmor }: SpecServices,
+  { apparmor, pulledProfile }: SpecServices,
 ): Promise<void> {
+  checkProfileFields(security?.seccomp, "linux.security_context.seccomp");
+  checkProfileFields(security?.apparmor, "linux.security_context.apparmor");
   const privileged = security?.privileged === true;
   const seccomp = await seccompProfile(
     {
@@ -34,6 +37,7 @@ export async function confine(
       capabilities,
     },
     host,
+    pulledProfile,
   );
   if (seccomp === undefined) delete spec.linux.seccomp;
   else if (seccomp !== "keep") spec.linux.seccomp = seccomp;

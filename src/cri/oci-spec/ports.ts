@@ -49,6 +49,8 @@ export interface HostFacts {
 
 /** What specs need of the host at the time they are built, as opposed to HostFacts. */
 export interface SpecServices {
+  /** A seccomp profile that was pulled; NOT_FOUND when none was by that name. */
+  readonly pulledProfile: (reference: string) => Promise<Buffer>;
   readonly apparmor: AppArmorProfiles;
   readonly rdt: RdtGroups;
   readonly blockio: BlockioClasses;

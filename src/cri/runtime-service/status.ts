@@ -37,6 +37,7 @@ export function status(parts: Needs): Verb<"Status"> {
         mountOptions,
         // What a host cannot have is refused for its own reason.
         cgroupMountMode: true,
+        seccompProfileOci: true,
       },
       info: request.verbose ? describe(parts) : {},
     });

@@ -7,6 +7,7 @@ export const MediaType = {
   ociLayer: "application/vnd.oci.image.layer.v1.tar",
   dockerList: "application/vnd.docker.distribution.manifest.list.v2+json",
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
+  dockerConfig: "application/vnd.docker.container.image.v1+json",
 } as const;
 
 const indexes: readonly string[] = [MediaType.ociIndex, MediaType.dockerList];

@@ -11,7 +11,7 @@ import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
 
 /** For a registry that is busy (429, 5xx), and for broken connections. */
-const patience = {
+export const patience = {
   attempts: 3,
   delayMs: 250,
   isRetryable: (error: unknown): boolean => isFault(error, "UNAVAILABLE"),

@@ -6,7 +6,6 @@ import { createImageService } from "../../../src/cri/image-service/image-service
 import type { ServiceName } from "../../../src/rpc/service.ts";
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
 import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-world.ts";
-import { toCome } from "../../support/cri/to-come.ts";
 import { ByteSource } from "../byte-source.ts";
 import { randomMessage, requestName } from "../random-message.ts";
 import { scratchFolder } from "../scratch-folder.ts";
@@ -19,9 +18,7 @@ const services = [
   "runtime.v1.ImageService",
 ] as const satisfies readonly ServiceName[];
 const methods = services.flatMap((service) =>
-  methodsOf(service)
-    .filter(({ name }) => !toCome.has(name))
-    .map((method) => ({ method, service })),
+  methodsOf(service).map((method) => ({ method, service })),
 );
 /** What makes something comes oftener: the rest has more to do then. */
 const makers = methods.filter(({ method }) =>
@@ -160,6 +157,12 @@ const imageService = createImageService({
     remove: async () => {},
     released: () => {},
     usage: async () => ({ mountpoint: "/", usedBytes: 1n, inodes: 2n }),
+  },
+  profiles: {
+    list: () => [],
+    pull: async () => ({ cached: false }),
+    read: async () => Buffer.from("{}"),
+    remove: async () => {},
   },
   inspect: async () => "{}",
 });

@@ -161,7 +161,125 @@ test("a Localhost profile is read from its file, with the old prefix or without"
   );
 });
 
+const oci = (fields: object) => ({
+  config: {
+    linux: {
+      securityContext: { seccomp: { profileType: "OCI" as const, ociRef: "r@d", ...fields } },
+    },
+  },
+});
+const allowed = (spec: Awaited<ReturnType<typeof specOf>>): string[] =>
+  (spec.linux.seccomp?.syscalls ?? [])
+    .filter(({ action }) => action === "SCMP_ACT_ALLOW")
+    .flatMap(({ names }) => names);
+/** Lets through what containers may anyhow, and what they may not. */
+const pulled = async () =>
+  Buffer.from(
+    '{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read","mount"],"action":"SCMP_ACT_ALLOW"}]}',
+  );
+
+test("a pulled profile is in force together with its base", async () => {
+  await using place = await scratch();
+  const file = path.join(place.path, "base.json");
+  await writeFile(file, '{"defaultAction":"SCMP_ACT_ALLOW"}');
+  const base = { type: "Localhost", localhostRef: file } as const;
+  const bases = [
+    [{}, ["read"]],
+    [{ baseProfile: { type: "RuntimeDefault" as const, localhostRef: "" } }, ["read"]],
+    [{ baseProfile: base }, ["read", "mount"]],
+  ] as const;
+  for (const [fields, names] of bases) {
+    const spec = await specOf(oci(fields), { pulledProfile: pulled });
+    assert.deepEqual(allowed(spec), names);
+    assert.equal(spec.linux.seccomp?.defaultAction, "SCMP_ACT_ERRNO");
+  }
+});
+
+const notify = '{"names":["read"],"action":"SCMP_ACT_NOTIFY"}';
+const unusable = [
+  ["is no JSON", "profile", /oci_ref: cannot use profile "r@d"/],
+  [
+    "is for another architecture",
+    '{"defaultAction":"SCMP_ACT_LOG","architectures":["SCMP_ARCH_S390"]}',
+    /for no arch/,
+  ],
+  [
+    "names a listener",
+    '{"defaultAction":"SCMP_ACT_LOG","listenerPath":"/run/x"}',
+    /no socket of the node/,
+  ],
+  ["notifies", `{"defaultAction":"SCMP_ACT_LOG","syscalls":[${notify}]}`, /has no listener/],
+] as const;
+for (const [name, text, message] of unusable) {
+  test(`a pulled profile that ${name} is refused`, async () => {
+    await assert.rejects(specOf(oci({}), { pulledProfile: async () => Buffer.from(text) }), {
+      code: "INVALID_ARGUMENT",
+      message,
+    });
+  });
+}
+
 testRefusals([
+  {
+    name: "a profile that was not pulled",
+    changes: oci({}),
+    code: "NOT_FOUND",
+    message: /no profile "r@d"/,
+  },
+  {
+    name: "a profile of type OCI without a reference",
+    changes: oci({ ociRef: "" }),
+    code: "INVALID_ARGUMENT",
+    message: /seccomp\.oci_ref: is required/,
+  },
+  {
+    name: "a reference for a profile of another type",
+    changes: oci({ profileType: "Localhost" }),
+    code: "INVALID_ARGUMENT",
+    message: /seccomp\.oci_ref: is only for/,
+  },
+  {
+    name: "a base for a profile of another type",
+    changes: {
+      config: {
+        linux: {
+          securityContext: {
+            seccomp: {
+              profileType: "RuntimeDefault" as const,
+              baseProfile: { type: "RuntimeDefault" as const },
+            },
+          },
+        },
+      },
+    },
+    code: "INVALID_ARGUMENT",
+    message: /seccomp\.base_profile: is only for/,
+  },
+  {
+    name: "a path for a base of another type",
+    changes: oci({ baseProfile: { type: "RuntimeDefault", localhostRef: "/x" } }),
+    code: "INVALID_ARGUMENT",
+    message: /base_profile\.localhost_ref: is only for/,
+  },
+  {
+    name: "a base file that is not there",
+    changes: oci({ ociRef: "r@d", baseProfile: { type: "Localhost", localhostRef: "base.json" } }),
+    code: "NOT_FOUND",
+    message: /no profile/,
+  },
+  {
+    name: "an AppArmor profile from an artifact",
+    changes: {
+      config: {
+        linux: {
+          securityContext: { apparmor: { profileType: "OCI" as const, ociRef: "r@d" } },
+        },
+      },
+      host: { ...plainHost, apparmor: true },
+    },
+    code: "INVALID_ARGUMENT",
+    message: /AppArmor profiles cannot come from OCI artifacts/,
+  },
   {
     name: "a profile file that is not there",
     changes: seccomp("Localhost", "/none.json"),

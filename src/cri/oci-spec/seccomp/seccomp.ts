@@ -7,7 +7,9 @@ import type { OciSeccomp } from "../../../oci/spec.ts";
 import type { HostFacts } from "../ports.ts";
 import { filterArchitectures } from "./allowed-syscalls.ts";
 import { defaultSeccompProfile } from "./default-profile.ts";
-import { parseSeccompProfile } from "./profile-file.ts";
+import { intersectProfiles } from "./intersect-profiles.ts";
+import { type ProfileContext, parseSeccompProfile } from "./profile-file.ts";
+import { parsePulledProfile } from "./pulled-profile.ts";
 
 const field = "linux.security_context.seccomp";
 
@@ -21,6 +23,9 @@ export interface SeccompRequest {
   readonly capabilities: readonly string[];
 }
 
+/** The text of a pulled profile; NOT_FOUND when no profile was pulled by that name. */
+export type ReadPulledProfile = (reference: string) => Promise<Buffer>;
+
 /** "keep" leaves what the base spec has; undefined means unconfined. */
 export type SeccompChoice = OciSeccomp | undefined | "keep";
 
@@ -31,6 +36,7 @@ export type SeccompChoice = OciSeccomp | undefined | "keep";
 export async function seccompProfile(
   request: SeccompRequest,
   host: Pick<HostFacts, "seccomp" | "architecture" | "kernelRelease">,
+  readPulled: ReadPulledProfile,
 ): Promise<SeccompChoice> {
   if (request.privileged) return undefined;
   const profile =
@@ -42,8 +48,36 @@ export async function seccompProfile(
   if (type === "RuntimeDefault") {
     return defaultSeccompProfile(request.capabilities, host.architecture);
   }
+  if (type === "OCI") return pulledProfile(profile, request.capabilities, host, readPulled);
   if (type !== "Localhost") throw invalid(`${field}.profile_type`, `unknown type "${type}"`);
   return readProfile(stripPrefix(profile.localhostRef), request.capabilities, host);
+}
+
+/** What a pulled profile and its base both let through. */
+async function pulledProfile(
+  { ociRef, baseProfile }: SecurityProfile,
+  capabilities: readonly string[],
+  host: Pick<HostFacts, "architecture" | "kernelRelease">,
+  readPulled: ReadPulledProfile,
+): Promise<OciSeccomp> {
+  const context = contextOf(capabilities, host);
+  const text = await readPulled(ociRef);
+  // Absent and RuntimeDefault are one.
+  const base =
+    baseProfile?.type === "Localhost"
+      ? await readProfile(
+          baseProfile.localhostRef,
+          capabilities,
+          host,
+          "base_profile.localhost_ref",
+        )
+      : defaultSeccompProfile(capabilities, host.architecture);
+  try {
+    const profile = parsePulledProfile(text.toString(), context);
+    return intersectProfiles(profile, base, context.nativeArchitecture);
+  } catch (error) {
+    throw invalid(`${field}.oci_ref`, `cannot use profile "${ociRef}": ${problemOf(error)}`, error);
+  }
 }
 
 const maxProfileBytes = 1024 * 1024;
@@ -52,23 +86,30 @@ async function readProfile(
   path: string,
   capabilities: readonly string[],
   host: Pick<HostFacts, "architecture" | "kernelRelease">,
+  part = "localhost_ref",
 ): Promise<OciSeccomp> {
   if (!path.startsWith("/")) {
-    throw invalid(`${field}.localhost_ref`, `"${path}" is not an absolute path`);
+    throw invalid(`${field}.${part}`, `"${path}" is not an absolute path`);
   }
   try {
     // The pod names it: not for ever, as of a FIFO or /dev/zero, and not at any length.
     const text = await readBounded(path, maxProfileBytes, { follow: true });
-    return parseSeccompProfile(text.toString(), {
-      capabilities,
-      architecture: host.architecture,
-      nativeArchitecture: filterArchitectures[host.architecture]?.[0] ?? "",
-      kernelRelease: host.kernelRelease,
-    });
+    return parseSeccompProfile(text.toString(), contextOf(capabilities, host));
   } catch (error) {
-    const problem = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
-    throw invalid(`${field}.localhost_ref`, `cannot use profile "${path}": ${problem}`, error);
+    throw invalid(`${field}.${part}`, `cannot use profile "${path}": ${problemOf(error)}`, error);
   }
+}
+
+function contextOf(
+  capabilities: readonly string[],
+  { architecture, kernelRelease }: Pick<HostFacts, "architecture" | "kernelRelease">,
+): ProfileContext {
+  const nativeArchitecture = filterArchitectures[architecture]?.[0] ?? "";
+  return { capabilities, architecture, nativeArchitecture, kernelRelease };
+}
+
+function problemOf(error: unknown): string {
+  return errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
 function fromLegacy(path: string): SecurityProfile | undefined {

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { timeLimit } from "../../base/deadline.ts";
+import { fault, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import type { ImagesConfig, RegistryConfig } from "../../config/config.ts";
+import type { ContentStore } from "../../content/ports.ts";
+import type { GarbageCollector } from "../../garbage/ports.ts";
+import type { MetadataStore, RecordTable } from "../../metadata/ports.ts";
+import { storeBytes } from "../image-source.ts";
+import { DocumentReader } from "../manifest/document-reader.ts";
+import type { RegistryAuth } from "../ports.ts";
+import { parseReference, type Reference } from "../reference.ts";
+import { readCredentials } from "../registry/credentials.ts";
+import { registryHosts } from "../registry/hosts.ts";
+import { RegistryClient } from "../registry/registry-client.ts";
+import type { PulledProfile, SecurityProfiles } from "./ports.ts";
+import { badRequest, type ProfileArtifact, readArtifact, unusable } from "./profile-artifact.ts";
+import { profilesTable } from "./profile-records.ts";
+
+export interface SecurityProfilesOptions {
+  readonly namespace: string;
+  readonly content: ContentStore;
+  readonly garbage: GarbageCollector;
+  readonly metadata: MetadataStore;
+  /** Looked at for each pull, as is `registry`. */
+  readonly config: Pick<ImagesConfig, "pullProgressTimeoutMs">;
+  readonly registry: RegistryConfig;
+  /** Throws when a text is no profile that a container could have. */
+  readonly check: (text: string) => void;
+  readonly log: Logger;
+}
+
+/** A profile is small: a registry that takes longer hangs. */
+const pullMs = 120_000;
+/** A kubelet removes what no pod names. */
+const maxProfiles = 1024;
+const maxRefs = 64;
+
+/** Pulled profiles in the content store, whose records keep them over restarts and collections. */
+export class StoredProfiles implements SecurityProfiles {
+  readonly #options: SecurityProfilesOptions;
+  readonly #table: RecordTable<PulledProfile>;
+  readonly #documents = new DocumentReader();
+  /** A record is read, changed and written by one call at a time. */
+  readonly #changing = new Semaphore(1);
+
+  constructor(options: SecurityProfilesOptions) {
+    this.#options = options;
+    this.#table = profilesTable(options.metadata);
+    options.garbage.addRoots(options.namespace, () =>
+      this.list().map(({ blob }) => ({ type: "content", id: blob })),
+    );
+  }
+
+  list(): readonly PulledProfile[] {
+    return this.#table.list(this.#options.namespace);
+  }
+
+  async pull(
+    name: string,
+    { auth, signal }: { readonly auth?: RegistryAuth } & Cancellable,
+  ): Promise<{ readonly cached: boolean }> {
+    const reference = pinned(name);
+    using limit = timeLimit(pullMs, signal);
+    if (await this.#know(reference.digest, name, limit)) return { cached: true };
+    const artifact = await this.#fetch(reference, auth, limit);
+    try {
+      this.#options.check(artifact.bytes.toString("utf8"));
+    } catch (error) {
+      throw unusable(`"${name}" holds no seccomp profile: ${toFault(error).message}`, error);
+    }
+    await this.#store(name, artifact, limit);
+    const { log } = this.#options;
+    log.info({ profile: name, digest: artifact.manifest }, "security profile pulled");
+    return { cached: false };
+  }
+
+  async read(name: string, call: Cancellable): Promise<Buffer> {
+    const { content, namespace } = this.#options;
+    const known = this.list().find(({ refs }) => refs.includes(name));
+    if (known === undefined || !content.info(namespace, known.blob)) {
+      throw fault("NOT_FOUND", `security profile "${name}" is not present on this node`);
+    }
+    return content.read(known.blob, call);
+  }
+
+  async remove(digest: string): Promise<void> {
+    const { garbage, namespace } = this.#options;
+    if (!this.#table.has(namespace, digest)) return;
+    await this.#table.delete(namespace, digest);
+    garbage.schedule(namespace);
+  }
+
+  /** Adds a name to the profile of that digest, if it is here. */
+  async #know(digest: string | undefined, name: string, call: Cancellable): Promise<boolean> {
+    const { content, namespace } = this.#options;
+    using _turn = await this.#changing.acquire(call);
+    const known = this.#table.get(namespace, digest ?? "");
+    if (known === undefined || !content.info(namespace, known.blob)) return false;
+    if (!known.refs.includes(name)) await this.#write({ ...known, refs: [...known.refs, name] });
+    return true;
+  }
+
+  async #fetch(
+    reference: Reference,
+    auth: RegistryAuth | undefined,
+    call: Cancellable,
+  ): Promise<ProfileArtifact> {
+    const { config, registry, log } = this.#options;
+    if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
+    using client = await RegistryClient.create({
+      reference,
+      hosts: await registryHosts(registry.configPath, reference.domain),
+      auth,
+      progressTimeoutMs: config.pullProgressTimeoutMs,
+      log,
+    });
+    return await readArtifact(client, this.#documents, call);
+  }
+
+  async #store(
+    name: string,
+    { manifest, blob, bytes }: ProfileArtifact,
+    call: Cancellable,
+  ): Promise<void> {
+    const { content, garbage, namespace } = this.#options;
+    using _turn = await this.#changing.acquire(call);
+    const refs = this.#table.get(namespace, manifest)?.refs ?? [];
+    using _hold = await garbage.hold(namespace, call);
+    await storeBytes({ content, namespace }, bytes, call);
+    await this.#write({
+      digest: manifest,
+      blob,
+      sizeBytes: bytes.length,
+      refs: [...new Set([...refs, name])],
+    });
+  }
+
+  async #write(profile: PulledProfile): Promise<void> {
+    const { namespace } = this.#options;
+    const { digest, refs } = profile;
+    if (refs.length > maxRefs) {
+      throw fault(
+        "RESOURCE_EXHAUSTED",
+        `security profile "${digest}" has ${maxRefs} names, which is as many as it can have`,
+      );
+    }
+    if (!this.#table.has(namespace, digest) && this.list().length >= maxProfiles) {
+      throw fault(
+        "RESOURCE_EXHAUSTED",
+        `this node has ${maxProfiles} security profiles, which is as many as it can have`,
+      );
+    }
+    await this.#table.put(namespace, digest, profile);
+  }
+}
+
+/** A tag may be another profile tomorrow. */
+function pinned(name: string): Reference {
+  let reference: Reference;
+  try {
+    reference = parseReference(name);
+  } catch (error) {
+    throw badRequest(toFault(error).message, error);
+  }
+  if (reference.digest === undefined) throw badRequest(`"${name}" has no digest`);
+  return reference;
+}
