@@ -30,6 +30,17 @@ export function defaultMounts(): OciMount[] {
   ];
 }
 
+/** The host's mount of the cgroup tree, as `cgroupMount` would have it. */
+export function boundCgroups(writable: boolean): OciMount {
+  const { destination, options = [] } = cgroupMount(writable);
+  return {
+    destination,
+    type: "bind",
+    source: destination,
+    options: ["rbind", "rprivate", ...options],
+  };
+}
+
 /** The cgroup tree, read-only unless the container may manage its own. */
 export function cgroupMount(writable: boolean): OciMount {
   return {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { ContainerConfig } from "../../gen/cri.gen.ts";
-import { cgroupMount } from "../../oci/default-mounts.ts";
+import { boundCgroups, cgroupMount } from "../../oci/default-mounts.ts";
 import type { OciMount, OciSpec } from "../../oci/spec.ts";
 import type { CgroupView } from "./cgroup-view.ts";
 import {
@@ -69,7 +69,7 @@ function kernelMounts(
   const privileged = config.linux?.securityContext?.privileged === true;
   const mounts = [
     ...spec.mounts.filter(({ destination }) => destination !== "/sys/fs/cgroup"),
-    cgroupMount(cgroups.writable),
+    cgroups.bound ? boundCgroups(cgroups.writable) : cgroupMount(cgroups.writable),
   ];
   return mounts.map((mount) => {
     if (mount.destination !== "/sys") return mount;

@@ -82,6 +82,9 @@ for (const { name, asked, access, own } of rows) {
     const mount = mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
     const isOwn = linux.namespaces.some(({ type }) => type === "cgroup");
     assert.deepEqual([mount?.options?.at(-1), isOwn], [access, own]);
+    // Mounted anew in the host's namespace it would lose nsdelegate for all.
+    const wanted = own || asked.v1 ? ["cgroup", "cgroup"] : ["bind", "/sys/fs/cgroup"];
+    assert.deepEqual([mount?.type, mount?.source], wanted);
   });
 }
 
@@ -93,6 +96,13 @@ test("a handler that makes the tree writable is overruled", async () => {
       ({ destination, options }) => destination === "/sys/fs/cgroup" && options?.at(-1) === "ro",
     ),
   );
+});
+
+test("a virtual machine gets a tree of its own", async () => {
+  const handler = { ...defaultHandler, type: "io.containerd.kata.v2" };
+  const { mounts } = await specOf({ ...asking({ namespace: "NODE" }), handler });
+  const mount = mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
+  assert.equal(mount?.type, "cgroup");
 });
 
 const covering = (containerPath: string): Changes => {

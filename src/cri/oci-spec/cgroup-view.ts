@@ -13,6 +13,11 @@ export interface CgroupView {
   /** It has a cgroup namespace of its own, in which its cgroup is the root. */
   readonly ownNamespace: boolean;
   readonly writable: boolean;
+  /**
+   * The host's mount of the tree is bound, instead of mounted anew: that would take nsdelegate from it, when
+   * done in the host's cgroup namespace. Only for runc's kind of runtime: a virtual machine has its own tree.
+   */
+  readonly bound: boolean;
 }
 
 type ViewInput = Pick<ContainerSpecInput, "config" | "features" | "handler" | "host">;
@@ -26,7 +31,15 @@ export async function cgroupView(
   input: ViewInput,
   services: Pick<SpecServices, "delegatesCgroups">,
 ): Promise<CgroupView> {
-  return { ownNamespace: hasOwnNamespace(input), writable: await isWritable(input, services) };
+  const ownNamespace = hasOwnNamespace(input);
+  const writable = await isWritable(input, services);
+  const bound = !ownNamespace && input.host.cgroupVersion === 2 && onThisKernel(input.handler.type);
+  return { ownNamespace, writable, bound };
+}
+
+/** Whether a runtime's containers are the host's processes, and no virtual machine's. */
+function onThisKernel(runtimeType: string): boolean {
+  return runtimeType.startsWith("io.containerd.runc.");
 }
 
 function hasOwnNamespace({ config, features, host }: ViewInput): boolean {

@@ -32,6 +32,19 @@ const answers: {
     stdout: result.encode({ version: 3, address, protocol: "ttrpc" }),
     version: 3,
   },
+  {
+    name: "protobuf with extensions, which say what a shim of containerd 2.4 mounts by itself",
+    stdout: result.encode({
+      version: 3,
+      address,
+      protocol: "ttrpc",
+      extensions: [
+        { value: packAny("containerd.types.MountCapabilities", { types: ["overlay", "erofs"] }) },
+        { value: { type_url: "test.later", value: Buffer.from("later") } },
+      ],
+    }),
+    version: 3,
+  },
   { name: "protobuf without protocol", stdout: result.encode({ version: 2, address }), version: 2 },
 ];
 

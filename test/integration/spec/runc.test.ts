@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -137,6 +138,7 @@ async function makeBundle(): Promise<string> {
     "chown",
     "stat",
     "unshare",
+    "rmdir",
   ]) {
     await symlink("busybox", path.join(rootfs, "bin", name));
   }
@@ -155,6 +157,11 @@ interface Case {
   readonly script: string;
   readonly out: RegExp;
 }
+
+/** Of cgroup v1 in a controller's tree, of v2 in the one there is. */
+const makeCgroup = `cd /sys/fs/cgroup
+  if [ -e memory/cgroup.procs ]; then cd memory; fi
+  mkdir berth-spec-new 2>/dev/null && rmdir berth-spec-new && echo made || echo refused`;
 
 const cases: readonly Case[] = [
   {
@@ -254,6 +261,28 @@ const cases: readonly Case[] = [
     out: /^67108864\n500\n$/,
   },
   {
+    name: "a cgroup namespace of its own",
+    config: {
+      linux: { securityContext: { namespaceOptions: { cgroupnsOptions: { mode: "CONTAINER" } } } },
+    },
+    script: "cat /proc/self/cgroup",
+    out: /^(\d+:.*:\/\n)+$/,
+  },
+  {
+    name: "the node's cgroup namespace, with a tree that is read-only",
+    config: {
+      linux: { securityContext: { namespaceOptions: { cgroupnsOptions: { mode: "NODE" } } } },
+    },
+    script: `cat /proc/self/cgroup; ${makeCgroup}`,
+    out: /:\/berth-spec-\S+\nrefused\n$/,
+  },
+  {
+    name: "privileged: the node's cgroup tree, writable",
+    config: { linux: { securityContext: { privileged: true } } },
+    script: `cat /proc/self/cgroup; ${makeCgroup}`,
+    out: /:\/berth-spec-\S+\nmade\n$/,
+  },
+  {
     name: "a device that is asked for",
     config: { devices: [{ hostPath: "/dev/fuse", containerPath: "/dev/given", permissions: "r" }] },
     script:
@@ -262,7 +291,19 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const { name, config, script, out } of cases) {
+const casesOfV2: readonly Case[] = [
+  {
+    name: "a writable cgroup tree, in a namespace of its own",
+    config: { linux: { securityContext: { cgroupMountMode: "CGROUP_MOUNT_MODE_READ_WRITE" } } },
+    script: `cat /proc/self/cgroup; ${makeCgroup}`,
+    out: /0::\/\nmade\n$/,
+  },
+];
+
+for (const { name, config, script, out } of [
+  ...cases,
+  ...(existsSync("/sys/fs/cgroup/cgroup.controllers") ? casesOfV2 : []),
+]) {
   test(`runc runs a spec: ${name}`, { skip }, async () => {
     const result = await runContainer({ command: ["/bin/sh", "-c", script], ...config });
     assert.match(result.stdout, out, result.stderr);
