@@ -13,6 +13,7 @@ const maxNameBytes = 4096;
 /** Of all names and links together, which stay in memory while it is read: 160 for each of as many files as there may be. */
 const maxNamesBytes = 8_000_000;
 const maxLinks = 8;
+const pieceBytes = 64 * 1024;
 
 /** What is remembered of a member. */
 type Member = Pick<TarEntry, "type" | "name" | "linkName" | "size" | "dataOffset">;
@@ -32,16 +33,10 @@ export class TarArchive implements Archive {
   async open(name: string): Promise<ArchivedFile | undefined> {
     const member = this.#resolve(name);
     if (member?.type !== "file") return undefined;
-    const { dataOffset: start, size: sizeBytes } = member;
-    // `end` is inclusive, so an empty range is no range.
-    const end = start + sizeBytes - 1;
-    return {
-      sizeBytes,
-      stream: () =>
-        sizeBytes === 0
-          ? Readable.from([])
-          : this.#file.createReadStream({ start, end, autoClose: false }),
-    };
+    const { dataOffset, size: sizeBytes } = member;
+    const stream = (): Readable =>
+      Readable.from(bytesOf(this.#file, dataOffset, sizeBytes), { objectMode: false });
+    return { sizeBytes, stream };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -59,6 +54,21 @@ export class TarArchive implements Archive {
       else return member;
     }
     return undefined;
+  }
+}
+
+/** A stream of the handle's own would stay with it, and be told of its end, until the whole archive is closed. */
+async function* bytesOf(
+  file: FileHandle,
+  start: number,
+  sizeBytes: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  for (let done = 0; done < sizeBytes; ) {
+    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, sizeBytes - done));
+    const { bytesRead } = await file.read(piece, 0, piece.length, start + done);
+    if (bytesRead === 0) return; // it was cut meanwhile
+    yield piece.subarray(0, bytesRead);
+    done += bytesRead;
   }
 }
 
