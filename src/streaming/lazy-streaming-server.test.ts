@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LazyStreamingServer, startOrWait } from "./lazy-streaming-server.ts";
-import type { ExecTarget, LimitedStreamingServer } from "./ports.ts";
+import type {
+  ExecTarget,
+  LimitedStreamingServer,
+  PortForwardTarget,
+  StreamingLimits,
+} from "./ports.ts";
 
 const call = { signal: new AbortController().signal };
 const target: ExecTarget = {
@@ -72,4 +77,35 @@ test("LazyStreamingServer tries again after a start that failed", async () => {
 test("LazyStreamingServer that nobody used ends without a start", async () => {
   const server = new LazyStreamingServer(() => Promise.reject(new Error("started")));
   await server[Symbol.asyncDispose]();
+});
+
+test("LazyStreamingServer passes new limits on once it runs", async () => {
+  const seen: string[] = [];
+  const limits = { maxSessions: 7 } as StreamingLimits;
+  await using server = new LazyStreamingServer(async () => fakeServer(seen));
+  server.limit(limits);
+  const forward = { sandboxId: "s", ports: [80] } as unknown as PortForwardTarget;
+  assert.equal(await server.portForward(forward, call), "port-forward");
+  assert.deepEqual(seen, [], "it was started with the limits of then");
+  server.limit(limits);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, ["limit 7"]);
+});
+
+test("LazyStreamingServer lets a caller go who will not wait for its start, and serves the next", async () => {
+  const up = Promise.withResolvers<void>();
+  await using server = new LazyStreamingServer(async () => {
+    await up.promise;
+    return fakeServer([]);
+  });
+  const abort = new AbortController();
+  const calls = [
+    server.exec(target, abort),
+    server.attach(target, abort),
+    server.portForward({} as PortForwardTarget, abort),
+  ];
+  abort.abort(new Error("enough"));
+  for (const one of calls) await assert.rejects(one, /enough/);
+  up.resolve();
+  assert.equal(await server.exec(target, call), "exec c");
 });

@@ -11,12 +11,14 @@ import {
 } from "../../../src/images/create-images.ts";
 import { imagesTable } from "../../../src/images/image-records.ts";
 import { hostPlatform } from "../../../src/images/manifest/platform.ts";
+import type { Image } from "../../../src/images/ports.ts";
 import { Leases } from "../../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../../src/metadata/ports.ts";
 import { createOverlaySnapshotter } from "../../../src/snapshots/overlayfs/overlay-snapshotter.ts";
 import type { Snapshotter } from "../../../src/snapshots/ports.ts";
 import { testTrees } from "../../support/trees.ts";
+import { until } from "../../support/until.ts";
 
 export const namespace = "k8s.io";
 
@@ -78,4 +80,12 @@ export async function openLibrary(
     metadata,
     layer: (chainId, depth = 0) => snapshotter.directories(namespace, chainId)[depth] ?? "",
   };
+}
+
+/** The images, once there are so many: a library that has just been opened may still be reading them. */
+export async function allRead(images: ImageLibrary, count: number): Promise<readonly Image[]> {
+  await until(`${count} images are read`, () => images.list().length >= count, {
+    timeoutMs: 60_000,
+  });
+  return images.list();
 }
