@@ -47,8 +47,10 @@ case $verb in
       echo '{"level":"error","msg":"criu failed: type RESTORE errno 95"}' >>"$log"
       exit 1
     fi
-    exec "$runc" --root "$root" --log "$log" --log-format json \
-      run --bundle "$bundle" --pid-file "$pid_file" --detach "$previous"
+    "$runc" --root "$root" --log "$log" --log-format json \\
+      run --bundle "$bundle" --pid-file "$pid_file" --detach "$previous" || exit
+    # CRIU may put the freezer back as it found it when it dumped.
+    exec "$runc" --root "$root" pause "$previous"
     ;;
   *) exec "$runc" "$@" ;;
 esac

@@ -39,9 +39,25 @@ export async function resumeTask(
   }
 }
 
+/**
+ * Has a restored task run. Its image was made while it stood still, with its pod, and CRIU may restore that as well: shim and
+ * clients, who see a task that runs, would never thaw it.
+ */
+export async function thawRestored(task: Pick<FrozenTask, "bundle" | "id" | "pid">): Promise<void> {
+  await setFrozen(await cgroupsOf(task), false);
+}
+
+async function cgroupsOf({
+  bundle,
+  id,
+  pid,
+}: Pick<FrozenTask, "bundle" | "id" | "pid">): Promise<readonly string[]> {
+  return ownCgroups(pid, id, await specCgroupsPath(bundle));
+}
+
 /** The OCI runtime refuses what is not frozen. When it still does, the processes run all the same. */
 async function resumeAsFrozen(task: FrozenTask, ask: () => Promise<void>): Promise<void> {
-  const cgroups = await ownCgroups(task.pid, task.id, await specCgroupsPath(task.bundle));
+  const cgroups = await cgroupsOf(task);
   try {
     await setFrozen(cgroups, true);
     await ask();

@@ -20,7 +20,7 @@ import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
 import { endDump } from "./end-dump.ts";
 import { ExitTable } from "./exit-table.ts";
 import { killPastShim, killSilentShim } from "./past-shim.ts";
-import { resumeTask } from "./resume-task.ts";
+import { resumeTask, thawRestored } from "./resume-task.ts";
 import { longCallMs, ShimCalls } from "./shim-calls.ts";
 
 /** What a task needs besides its bundle and its shim. */
@@ -397,6 +397,7 @@ export class ShimTask implements RuntimeTask {
       if (execId === "" && this.#pid === 0) {
         this.#pid = pid;
         this.#initProcess = identify(pid);
+        await thawRestored(this);
       }
       return pid;
     } catch (error) {
