@@ -13,21 +13,25 @@ import type { ProtoAny } from "../gen/wellknown.gen.ts";
  */
 export interface PlatformRuntime {
   /**
-   * Makes the bundle, finds or starts the shim, and creates the task (the init process exists, but
-   * does not run). ALREADY_EXISTS when the container has a task. After a failure nothing is left.
+   * Takes the id for one task, before anything is made for it. ALREADY_EXISTS when the container has a
+   * task, or somebody else has reserved the id.
    */
-  create(
-    namespace: string,
-    id: string,
-    options: CreateOptions,
-    call: Cancellable,
-  ): Promise<RuntimeTask>;
+  reserve(namespace: string, id: string): Reservation;
   /** The task, or undefined. From memory. */
   get(namespace: string, id: string): RuntimeTask | undefined;
   /** All tasks, of one namespace or of all. From memory. */
   list(namespace?: string): readonly RuntimeTask[];
   /** Loads bundles that outlived the daemon and connects to their shims, in parallel, each bounded. */
   recover(call: Cancellable): Promise<RecoveryReport>;
+}
+
+/** An id that nobody else can create a task with, until this is disposed. From then on a task that was made holds it. */
+export interface Reservation extends Disposable {
+  /**
+   * Makes the bundle, finds or starts the shim, and creates the task (the init process exists, but
+   * does not run). After a failure nothing is left.
+   */
+  create(options: CreateOptions, call: Cancellable): Promise<RuntimeTask>;
 }
 
 export interface RecoveryReport {

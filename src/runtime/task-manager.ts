@@ -19,6 +19,7 @@ import type {
   EventSink,
   PlatformRuntime,
   RecoveryReport,
+  Reservation,
   RuntimeTask,
 } from "./ports.ts";
 import { ShimBinaries, type ShimBinary } from "./shim/binary.ts";
@@ -67,10 +68,6 @@ export interface TaskManagerOptions extends TaskFolders {
 }
 
 /** The runtime over runc v2 shims. Disposing it drops the connections; shims and containers run on. */
-export function createTaskManager(options: TaskManagerOptions): TaskManager {
-  return new TaskManager(options);
-}
-
 export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #options: TaskManagerOptions;
   readonly #log: Logger;
@@ -83,7 +80,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #parents: CgroupParents;
   readonly #surroundings: TaskSurroundings;
   readonly #tasks = new Map<string, ShimTask>();
-  readonly #creating = new Set<string>();
+  readonly #reserved = new Set<string>();
   #isClosing = false;
 
   constructor(options: TaskManagerOptions) {
@@ -121,22 +118,14 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);
   }
 
-  async create(
-    namespace: string,
-    id: string,
-    options: CreateOptions,
-    call: Cancellable,
-  ): Promise<RuntimeTask> {
+  reserve(namespace: string, id: string): Reservation {
     const key = keyOf(namespace, id);
-    if (this.#tasks.has(key) || this.#creating.has(key)) {
-      throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
-    }
-    this.#creating.add(key);
-    try {
-      return await this.#create(namespace, id, options, call);
-    } finally {
-      this.#creating.delete(key);
-    }
+    if (this.#isKnown(key)) throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
+    this.#reserved.add(key);
+    return {
+      create: (options, call) => this.#create({ namespace, id }, options, call),
+      [Symbol.dispose]: () => this.#reserved.delete(key),
+    };
   }
 
   async recover(call: Cancellable): Promise<RecoveryReport> {
@@ -149,10 +138,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         grpcAddress: this.#options.grpcAddress,
         loadTimeoutMs: this.#options.timeouts.shimLoadMs,
         log: this.#log,
-        isKnown: (namespace, id) => {
-          const key = keyOf(namespace, id);
-          return this.#tasks.has(key) || this.#creating.has(key);
-        },
+        isKnown: (namespace, id) => this.#isKnown(keyOf(namespace, id)),
         adopt: (bundle, shim, sandboxId, pid) => this.#adopt(bundle, shim, sandboxId, pid),
         abandon: (bundle, binary, shim) => this.#abandon(bundle, binary, shim),
       },
@@ -176,9 +162,12 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     await this.#parents[Symbol.asyncDispose]();
   }
 
+  #isKnown(key: string): boolean {
+    return this.#tasks.has(key) || this.#reserved.has(key);
+  }
+
   async #create(
-    namespace: string,
-    id: string,
+    { namespace, id }: { readonly namespace: string; readonly id: string },
     options: CreateOptions,
     call: Cancellable,
   ): Promise<RuntimeTask> {

@@ -12,7 +12,10 @@ import type { TypesDescriptor, TypesDescriptorInit } from "../gen/types.gen.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
-import type { TasksContext } from "./tasks-context.ts";
+import type { TasksParts } from "./parts.ts";
+
+/** A blob's way into the content store. */
+type Stores = Pick<TasksParts, "content" | "leases">;
 
 /** containerd's media types of a CRIU image, a tar, and of the container's spec beside it. */
 export const checkpointMediaType = "application/vnd.containerd.container.criu.checkpoint.criu.tar";
@@ -20,27 +23,31 @@ export const checkpointSpecMediaType =
   "application/vnd.containerd.container.checkpoint.config.v1+proto";
 
 /** The folder of the CRIU image that a task is restored from. It stays as long as the task. */
-export function restoreFolder(context: TasksContext, namespace: string, id: string): string {
-  return path.join(context.checkpointDir, "restore", namespace, id);
+export function restoreFolder(
+  { checkpointDir }: Pick<TasksParts, "checkpointDir">,
+  namespace: string,
+  id: string,
+): string {
+  return path.join(checkpointDir, "restore", namespace, id);
 }
 
 /** Moves the folder aside, and removes it in the background; the next start removes what is left. */
 export async function removeRestoreFolder(
-  context: TasksContext,
+  needs: Pick<TasksParts, "checkpointDir" | "remover">,
   namespace: string,
   id: string,
 ): Promise<void> {
-  await context.remover.remove(restoreFolder(context, namespace, id), context.checkpointDir);
+  await needs.remover.remove(restoreFolder(needs, namespace, id), needs.checkpointDir);
 }
 
-export function requireContent(context: TasksContext): ContentStore {
-  if (context.content) return context.content;
+export function requireContent({ content }: Pick<TasksParts, "content">): ContentStore {
+  if (content) return content;
   throw fault("FAILED_PRECONDITION", "there is no content store for checkpoints");
 }
 
 /** Writes a folder of CRIU images as one blob. It is packed beside the folder first, by a process of its own. */
 export async function storeCheckpoint(
-  context: TasksContext,
+  needs: Stores & Pick<TasksParts, "remover">,
   ref: string,
   folder: string,
   call: CallContext,
@@ -48,25 +55,25 @@ export async function storeCheckpoint(
   const file = `${folder}.tar`;
   try {
     await packArchive(folder, file, call);
-    return await store(context, ref, checkpointMediaType, createReadStream(file), call);
+    return await store(needs, ref, checkpointMediaType, createReadStream(file), call);
   } finally {
-    await context.remover.remove(file);
+    await needs.remover.remove(file);
   }
 }
 
 /** Writes the container's spec, the bytes of its Any. */
 export async function storeSpec(
-  context: TasksContext,
+  needs: Stores,
   ref: string,
   spec: Uint8Array,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  return store(context, ref, checkpointSpecMediaType, [spec], call);
+  return store(needs, ref, checkpointSpecMediaType, [spec], call);
 }
 
 /** Makes `folder` from a checkpoint's blob. INVALID_ARGUMENT when it is no such blob. */
 export async function unpackCheckpoint(
-  context: TasksContext,
+  needs: Pick<TasksParts, "content">,
   namespace: string,
   descriptor: TypesDescriptor,
   folder: string,
@@ -78,7 +85,7 @@ export async function unpackCheckpoint(
       `cannot restore from "${descriptor.digest}": media type is "${descriptor.mediaType}"`,
     );
   }
-  const content = requireContent(context);
+  const content = requireContent(needs);
   const digest = parseDigest(descriptor.digest);
   if (!content.info(namespace, digest)) {
     throw fault("NOT_FOUND", `checkpoint "${digest}" not found`);
@@ -87,18 +94,18 @@ export async function unpackCheckpoint(
 }
 
 async function store(
-  context: TasksContext,
+  needs: Stores,
   ref: string,
   mediaType: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
   const namespace = requiredNamespace(call);
-  return writeOnce(requireContent(context), { namespace, ref }, async (writer) => {
+  return writeOnce(requireContent(needs), { namespace, ref }, async (writer) => {
     for await (const chunk of chunks) await writer.write(chunk, call);
-    if (context.leases) {
+    if (needs.leases) {
       const resource = { type: "content", id: writer.digest() };
-      await holdForCaller(context.leases, namespace, call, resource);
+      await holdForCaller(needs.leases, namespace, call, resource);
     }
     const size = writer.offsetBytes;
     return { mediaType, digest: await writer.commit({}), size };

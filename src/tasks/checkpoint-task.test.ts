@@ -11,6 +11,7 @@ import {
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { FakeRuntime } from "../../test/support/fake-runtime.ts";
 import { immutable } from "../../test/support/foreign-tree.ts";
 import { containerInit, type FakeServices, fakeServices } from "../../test/support/services.ts";
 import { silentLogger } from "../base/logger.ts";
@@ -26,7 +27,23 @@ import { TreeRemover } from "../trees/tree-remover.ts";
 const on = { namespace: "ns" };
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
+/** A place in the runtime that a call comes to, and waits at until it opens. */
+function gate() {
+  const reached = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<void>();
+  return {
+    reached: reached.promise,
+    open: opened.resolve,
+    pass: (): Promise<void> => {
+      reached.resolve();
+      return opened.promise;
+    },
+  };
+}
+
 interface Bench extends Disposable {
+  /** What a call of that kind waits for before it has any effect. */
+  readonly before: { create?: () => Promise<void> };
   readonly fakes: FakeServices;
   readonly folder: string;
   readonly remover: TreeRemover;
@@ -44,7 +61,11 @@ async function bench(): Promise<Bench> {
   });
   const checkpointDir = path.join(folder, "checkpoints");
   const remover = new TreeRemover({ work: workHere(), log: silentLogger });
-  const fakes = fakeServices({ content, checkpointDir, remover });
+  const before: Bench["before"] = {};
+  const runtime = new FakeRuntime({
+    before: async ({ verb }) => (verb === "create" ? before.create?.() : undefined),
+  });
+  const fakes = fakeServices({ content, checkpointDir, remover, runtime });
   const containers = inProcessClient(
     "containerd.services.containers.v1.Containers",
     fakes.containers,
@@ -54,6 +75,7 @@ async function bench(): Promise<Bench> {
   await tasks.Create({ containerId: "c" }, on);
   await tasks.Start({ containerId: "c" }, on);
   return {
+    before,
     fakes,
     folder,
     remover,
@@ -115,6 +137,47 @@ test("Tasks: a restored checkpoint goes, whatever is in it, and so does what a d
   await b.remover.settled(checkpoints, { signal: new AbortController().signal });
   assert.deepEqual(readdirSync(checkpoints), ["restore"]);
   assert.deepEqual(readdirSync(path.dirname(folder)), []);
+});
+
+test("Tasks: a second Create, and a Delete that ends late, leave the folder of the Create that runs", async () => {
+  using b = await bench();
+  const [image] = (await b.tasks.Checkpoint({ containerId: "c" }, on)).descriptors;
+  const folder = path.join(b.folder, "checkpoints/restore/ns/copy");
+  const create = (): Promise<unknown> =>
+    b.tasks.Create({ containerId: "copy", ...(image && { checkpoint: image }) }, on);
+  const restored = (): string[] => readdirSync(folder);
+
+  const atCreate = gate();
+  b.before.create = atCreate.pass;
+  const first = create();
+  await atCreate.reached;
+  await assert.rejects(create(), {
+    code: "ALREADY_EXISTS",
+    message: /^task "copy" already exists$/,
+  });
+  assert.deepEqual(restored(), ["core-1.img"]);
+  atCreate.open();
+  await first;
+  assert.deepEqual(restored(), ["core-1.img"]);
+
+  // The name is free as soon as the task is gone, before Delete has come to its folder.
+  const atNext = gate();
+  b.before.create = atNext.pass;
+  let next: Promise<unknown> | undefined;
+  const task = b.fakes.runtime.get("ns", "copy");
+  assert.ok(task);
+  const remove = task.delete.bind(task);
+  task.delete = async (...asked) => {
+    const exit = await remove(...asked);
+    next = create();
+    await atNext.reached;
+    return exit;
+  };
+  await b.tasks.Delete({ containerId: "copy" }, on);
+  assert.deepEqual(restored(), ["core-1.img"]);
+  atNext.open();
+  await next;
+  assert.deepEqual(restored(), ["core-1.img"]);
 });
 
 test("Tasks: Create refuses a checkpoint that is none", async () => {

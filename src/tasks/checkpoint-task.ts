@@ -9,47 +9,47 @@ import { codec, unpackAny } from "../rpc/codec.ts";
 import type { CallContext } from "../rpc/service.ts";
 import type { RuntimeTask } from "../runtime/ports.ts";
 import { requireContent, storeCheckpoint, storeSpec } from "./checkpoint-content.ts";
-import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+import type { TasksParts, TasksVerb } from "./parts.ts";
+
+type Needs = Pick<TasksParts, "checkpointDir" | "content" | "leases" | "lookup" | "remover">;
 
 /**
  * Checkpoint: writes a CRIU image of the task. With `image_path` among the options it goes to that
  * folder and nothing is answered; else it becomes a blob, and the answer names it and the spec's.
  */
-export function checkpointTask(context: TasksContext): TasksVerb<"Checkpoint"> {
+export function checkpointTask(needs: Needs): TasksVerb<"Checkpoint"> {
   return async ({ containerId, options }, call) => {
-    const { spec } = context.lookup.container(containerId, call);
-    const task = context.lookup.task(containerId, call);
+    const { spec } = needs.lookup.container(containerId, call);
+    const task = needs.lookup.task(containerId, call);
     const imagePath = imagePathOf(containerId, options);
     if (imagePath !== "") {
       await task.checkpoint({ path: imagePath, options }, call);
       return { descriptors: [] };
     }
     const bytes = codec("google.protobuf.Any").encode(spec ?? {});
-    return { descriptors: await checkpointToContent(context, task, options, bytes, call) };
+    return { descriptors: await checkpointToContent(needs, task, options, bytes, call) };
   };
 }
 
 async function checkpointToContent(
-  context: TasksContext,
+  needs: Needs,
   task: RuntimeTask,
   options: ProtoAny | null,
   spec: Uint8Array,
   call: CallContext,
 ): Promise<TypesDescriptorInit[]> {
-  requireContent(context);
+  requireContent(needs);
   const name = `checkpoint-${randomBytes(8).toString("hex")}`;
-  const folder = path.join(context.checkpointDir, name);
-  await mkdir(context.checkpointDir, { recursive: true, mode: 0o700 });
+  const folder = path.join(needs.checkpointDir, name);
+  await mkdir(needs.checkpointDir, { recursive: true, mode: 0o700 });
   await mkdir(folder, { mode: 0o700 });
-  try {
-    await task.checkpoint({ path: folder, options }, call);
-    return [
-      await storeCheckpoint(context, name, folder, call),
-      await storeSpec(context, `${name}-spec`, spec, call),
-    ];
-  } finally {
-    await context.remover.remove(folder);
-  }
+  await using folders = new AsyncDisposableStack();
+  folders.defer(() => needs.remover.remove(folder));
+  await task.checkpoint({ path: folder, options }, call);
+  return [
+    await storeCheckpoint(needs, name, folder, call),
+    await storeSpec(needs, `${name}-spec`, spec, call),
+  ];
 }
 
 function imagePathOf(id: string, options: ProtoAny | null): string {

@@ -5,52 +5,40 @@ import type { TasksCreateTaskRequest } from "../gen/tasks.gen.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
 import { unpackAny } from "../rpc/codec.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
-import type { CallContext } from "../rpc/service.ts";
 import type { CreateOptions } from "../runtime/ports.ts";
 import { removeRestoreFolder, restoreFolder, unpackCheckpoint } from "./checkpoint-content.ts";
-import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+import type { TasksParts, TasksVerb } from "./parts.ts";
+
+type Needs = Pick<
+  TasksParts,
+  "checkpointDir" | "content" | "deprecations" | "lookup" | "remover" | "runtime"
+>;
 
 /**
  * Create: the container's task, not yet running. ALREADY_EXISTS when it has one. A checkpoint, either
  * a blob in the content store or a folder named in the runc options, makes Start restore it.
  */
-export function createTask(context: TasksContext): TasksVerb<"Create"> {
+export function createTask(needs: Needs): TasksVerb<"Create"> {
   return async (request, call) => {
     const namespace = requiredNamespace(call);
-    const container = context.lookup.container(request.containerId, call);
-    if (context.runtime.get(namespace, container.id)) {
-      throw fault("ALREADY_EXISTS", `task "${container.id}" already exists`);
-    }
+    const container = needs.lookup.container(request.containerId, call);
+    // Before anything is unpacked: who has reserved the id has its restore folder too.
+    using place = needs.runtime.reserve(namespace, container.id);
     checkOptionsType(container, request.options);
-    context.deprecations?.useRuntime(container.runtime?.name ?? "");
-    const task = await createFrom(context, container, request, call);
+    needs.deprecations?.useRuntime(container.runtime?.name ?? "");
+    await using undo = new AsyncDisposableStack();
+    let image = unpackAny("containerd.runc.v1.Options", request.options)?.criuImagePath ?? "";
+    if (image === "" && request.checkpoint) {
+      // The shim reads the image at Start, so the folder stays until the task is deleted.
+      image = restoreFolder(needs, namespace, container.id);
+      await removeRestoreFolder(needs, namespace, container.id); // a daemon that died may have left one
+      undo.defer(() => removeRestoreFolder(needs, namespace, container.id));
+      await unpackCheckpoint(needs, namespace, request.checkpoint, image, call);
+    }
+    const task = await place.create(createOptions(container, request, image), call);
+    undo.move();
     return { containerId: container.id, pid: task.pid };
   };
-}
-
-async function createFrom(
-  context: TasksContext,
-  container: ContainersContainer,
-  request: TasksCreateTaskRequest,
-  call: CallContext,
-): Promise<{ readonly pid: number }> {
-  const namespace = requiredNamespace(call);
-  const image = unpackAny("containerd.runc.v1.Options", request.options)?.criuImagePath ?? "";
-  if (image !== "" || !request.checkpoint) {
-    const options = createOptions(container, request, image);
-    return context.runtime.create(namespace, container.id, options, call);
-  }
-  // The shim reads the image at Start, so the folder stays until the task is deleted.
-  const folder = restoreFolder(context, namespace, container.id);
-  await removeRestoreFolder(context, namespace, container.id); // a daemon that died may have left one
-  try {
-    await unpackCheckpoint(context, namespace, request.checkpoint, folder, call);
-    const options = createOptions(container, request, folder);
-    return await context.runtime.create(namespace, container.id, options, call);
-  } catch (error) {
-    await removeRestoreFolder(context, namespace, container.id);
-    throw error;
-  }
 }
 
 function createOptions(

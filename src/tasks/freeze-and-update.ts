@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+import type { TasksParts, TasksVerb } from "./parts.ts";
 
-export function pauseTask({ lookup }: TasksContext): TasksVerb<"Pause"> {
+type Needs = Pick<TasksParts, "lookup">;
+
+export function pauseTask({ lookup }: Needs): TasksVerb<"Pause"> {
   return async ({ containerId }, call) => {
     await lookup.task(containerId, call).pause(call);
     return {};
   };
 }
 
-export function resumeTask({ lookup }: TasksContext): TasksVerb<"Resume"> {
+export function resumeTask({ lookup }: Needs): TasksVerb<"Resume"> {
   return async ({ containerId }, call) => {
     await lookup.task(containerId, call).resume(call);
     return {};
@@ -17,7 +19,7 @@ export function resumeTask({ lookup }: TasksContext): TasksVerb<"Resume"> {
 }
 
 /** Update: new limits, an OCI LinuxResources as JSON inside the Any. */
-export function updateTask({ lookup }: TasksContext): TasksVerb<"Update"> {
+export function updateTask({ lookup }: Needs): TasksVerb<"Update"> {
   return async ({ containerId, resources, annotations }, call) => {
     const task = lookup.task(containerId, call);
     if (!resources)

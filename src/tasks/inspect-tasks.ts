@@ -7,22 +7,28 @@ import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { ProcessState, RuntimeTask } from "../runtime/ports.ts";
-import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+import type { TasksParts, TasksVerb } from "./parts.ts";
 
 /** Get: one process. When its shim does not answer in time its status is UNKNOWN; that is no error. */
-export function getProcess(context: TasksContext): TasksVerb<"Get"> {
+export function getProcess({
+  lookup,
+  stateTimeoutMs,
+}: Pick<TasksParts, "lookup" | "stateTimeoutMs">): TasksVerb<"Get"> {
   return async ({ containerId, execId }, call) => {
-    const task = context.lookup.task(containerId, call);
-    return { process: await processOf(task, execId, call, context.stateTimeoutMs()) };
+    const task = lookup.task(containerId, call);
+    return { process: await processOf(task, execId, call, stateTimeoutMs()) };
   };
 }
 
 /** List: the init processes of a namespace. One that cannot be reached is left out, never an error. */
-export function listTasks(context: TasksContext): TasksVerb<"List"> {
+export function listTasks({
+  runtime,
+  stateTimeoutMs,
+}: Pick<TasksParts, "runtime" | "stateTimeoutMs">): TasksVerb<"List"> {
   return async (_request, call) => {
-    const tasks = context.runtime.list(requiredNamespace(call));
+    const tasks = runtime.list(requiredNamespace(call));
     const answers = await Promise.allSettled(
-      tasks.map((task) => processOf(task, "", call, context.stateTimeoutMs())),
+      tasks.map((task) => processOf(task, "", call, stateTimeoutMs())),
     );
     call.signal.throwIfAborted();
     return { tasks: answers.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])) };
@@ -30,7 +36,7 @@ export function listTasks(context: TasksContext): TasksVerb<"List"> {
 }
 
 /** ListPids: all processes in the task's cgroup, with the exec each belongs to where that is known. */
-export function listPids({ lookup }: TasksContext): TasksVerb<"ListPids"> {
+export function listPids({ lookup }: Pick<TasksParts, "lookup">): TasksVerb<"ListPids"> {
   return async ({ containerId }, call) => ({
     processes: await lookup.task(containerId, call).pids(call),
   });

@@ -7,19 +7,21 @@ import type { TypesMetricInit } from "../gen/types.gen.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { RuntimeTask } from "../runtime/ports.ts";
-import type { TasksContext, TasksVerb } from "./tasks-context.ts";
+import type { TasksParts, TasksVerb } from "./parts.ts";
+
+type Needs = Pick<TasksParts, "runtime" | "statsTimeoutMs">;
 
 /**
  * Metrics: of the namespace's tasks that pass the filters (fields `id` and `namespace`), all at once,
  * each with its own time limit. A task that fails is left out.
  */
-export function taskMetrics(context: TasksContext): TasksVerb<"Metrics"> {
+export function taskMetrics({ runtime, statsTimeoutMs }: Needs): TasksVerb<"Metrics"> {
   return async ({ filters }, call) => {
     const passes = compileFilters(filters, taskField);
-    const tasks = context.runtime.list(requiredNamespace(call)).filter(passes);
+    const tasks = runtime.list(requiredNamespace(call)).filter(passes);
     const metrics = await Promise.allSettled(
       tasks.map(async (task): Promise<TypesMetricInit> => {
-        using limit = timeLimit(context.statsTimeoutMs, call.signal);
+        using limit = timeLimit(statsTimeoutMs, call.signal);
         const data = await task.stats(limit);
         return { timestamp: timestampOf(nowNanos()), id: task.id, data };
       }),

@@ -13,10 +13,10 @@ import type { Deprecations } from "./deprecations.ts";
 import { closeStdin, execProcess, resizePty } from "./exec-process.ts";
 import { pauseTask, resumeTask, updateTask } from "./freeze-and-update.ts";
 import { getProcess, listPids, listTasks } from "./inspect-tasks.ts";
+import type { TasksParts, TasksServiceName } from "./parts.ts";
 import { killProcess, startProcess, waitProcess } from "./run-process.ts";
 import { TaskLookup } from "./task-lookup.ts";
 import { taskMetrics } from "./task-metrics.ts";
-import type { TasksContext, TasksServiceName } from "./tasks-context.ts";
 
 export interface TasksServiceOptions {
   readonly runtime: PlatformRuntime;
@@ -43,7 +43,7 @@ export interface TasksServiceOptions {
  */
 export function createTasksService(options: TasksServiceOptions): ServiceImpl<TasksServiceName> {
   const containers = containersTable(options.metadata);
-  const context: TasksContext = {
+  const context: TasksParts = {
     lookup: new TaskLookup(options.runtime, containers),
     runtime: options.runtime,
     content: options.content,

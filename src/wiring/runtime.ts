@@ -7,7 +7,7 @@ import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/events/event-forwarder.ts";
 import type { EventSink } from "../runtime/ports.ts";
-import { createTaskManager, type TaskManager } from "../runtime/task-manager.ts";
+import { TaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
 
@@ -44,7 +44,7 @@ export function runtimePlugins(
       const scratchFolder = layout.mappedMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
-      const manager = createTaskManager({
+      const manager = new TaskManager({
         bundles: layout.bundles,
         work: layout.work,
         madeCgroups: layout.madeCgroups,

@@ -19,6 +19,7 @@ import type {
   ProcessExit,
   ProcessState,
   RecoveryReport,
+  Reservation,
   RuntimeTask,
   ShimFacts,
   TaskIo,
@@ -121,6 +122,7 @@ export interface FakeRuntimeOptions {
 
 export class FakeRuntime implements PlatformRuntime {
   readonly #tasks = new Map<string, FakeTask>();
+  readonly #reserved = new Set<string>();
   readonly #events: EventSink;
   readonly before: (call: FakeCall) => Promise<void>;
   readonly runsAnything: boolean;
@@ -130,7 +132,7 @@ export class FakeRuntime implements PlatformRuntime {
   readonly silent = new Set<string>();
   /** Tasks whose shim cannot be reached. */
   readonly unreachable = new Set<string>();
-  /** What `create` was given last. */
+  /** What the last create was given. */
   lastCreate: CreateOptions | undefined;
 
   constructor(options: FakeRuntimeOptions = {}) {
@@ -139,13 +141,23 @@ export class FakeRuntime implements PlatformRuntime {
     this.runsAnything = options.runsAnything ?? false;
   }
 
-  async create(namespace: string, id: string, options: CreateOptions): Promise<FakeTask> {
-    await this.before({ verb: "create", id, execId: "" });
+  reserve(namespace: string, id: string): Reservation {
     const key = `${namespace}/${id}`;
-    if (this.#tasks.has(key)) throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
+    if (this.#tasks.has(key) || this.#reserved.has(key)) {
+      throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
+    }
+    this.#reserved.add(key);
+    return {
+      create: (options) => this.#create(namespace, id, options),
+      [Symbol.dispose]: () => this.#reserved.delete(key),
+    };
+  }
+
+  async #create(namespace: string, id: string, options: CreateOptions): Promise<FakeTask> {
+    await this.before({ verb: "create", id, execId: "" });
     this.lastCreate = options;
     const task = new FakeTask(this, namespace, id, options);
-    this.#tasks.set(key, task);
+    this.#tasks.set(`${namespace}/${id}`, task);
     this.onTask(task);
     this.publish(namespace, "/tasks/create", "containerd.events.TaskCreate", {
       containerId: id,

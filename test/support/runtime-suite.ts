@@ -33,7 +33,8 @@ export function platformRuntimeSuite(
 
   async function created(harness: RuntimeHarness, args: readonly string[], id = newId()) {
     const { runtime, namespace } = harness;
-    const task = await runtime.create(namespace, id, harness.createOptions(id, args), call);
+    using place = runtime.reserve(namespace, id);
+    const task = await place.create(harness.createOptions(id, args), call);
     const remove = async (): Promise<void> => {
       if (harness.runtime.get(harness.namespace, id) !== task) return;
       await task.kill({ execId: "", signal: 9, all: true }, call).catch(() => {});

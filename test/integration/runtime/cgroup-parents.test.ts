@@ -25,7 +25,7 @@ async function start(rig: Rig, id: string, parent: string): Promise<RuntimeTask>
   };
   spec.linux.cgroupsPath = `${parent}/${id}`;
   const bytes = Buffer.from(JSON.stringify(spec));
-  const task = await rig.manager.create(namespace, id, { ...options, spec: bytes }, within());
+  const task = await rig.create(namespace, id, { ...options, spec: bytes }, within());
   await task.start("", within());
   return task;
 }

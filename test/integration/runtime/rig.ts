@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, rm, rmdir, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { Cancellable } from "../../../src/base/cancellable.ts";
 import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
@@ -12,9 +13,9 @@ import { layoutOf } from "../../../src/config/layout.ts";
 import type { ProtoAny } from "../../../src/gen/wellknown.gen.ts";
 import { packAny } from "../../../src/rpc/codec.ts";
 import { listenEvents } from "../../../src/runtime/events/event-forwarder.ts";
-import type { CreateOptions, EventSink } from "../../../src/runtime/ports.ts";
+import type { CreateOptions, EventSink, RuntimeTask } from "../../../src/runtime/ports.ts";
 import type { ShimLaunch } from "../../../src/runtime/shim/choose-launch.ts";
-import { createTaskManager, type TaskManager } from "../../../src/runtime/task-manager.ts";
+import { TaskManager } from "../../../src/runtime/task-manager.ts";
 import { allMounts } from "../../support/mounts.ts";
 
 /** Both ways to start a shim. */
@@ -92,6 +93,17 @@ export class Rig implements AsyncDisposable {
       await symlink("busybox", path.join(rig.rootfs, "bin", name));
     }
     return rig;
+  }
+
+  /** Reserves the id for as long as the create goes on, as the Tasks service does. */
+  async create(
+    namespace: string,
+    id: string,
+    options: CreateOptions,
+    call: Cancellable,
+  ): Promise<RuntimeTask> {
+    using place = this.manager.reserve(namespace, id);
+    return await place.create(options, call);
   }
 
   get rootfs(): string {
@@ -219,7 +231,7 @@ export class Rig implements AsyncDisposable {
   #newManager(): TaskManager {
     const folders = { root: path.join(this.folder, "root"), state: this.state };
     const { bundles, work, madeCgroups } = layoutOf(folders);
-    return createTaskManager({
+    return new TaskManager({
       bundles,
       work,
       madeCgroups,

@@ -23,9 +23,9 @@ function cutShort(id: string): void {
   mountSpec({ type: "bind", source: "/bin/busybox", options: ["bind", "ro"] }, place);
 }
 
-async function runningTask(rig: Rig, id: string): ReturnType<Rig["manager"]["create"]> {
+async function runningTask(rig: Rig, id: string): ReturnType<Rig["create"]> {
   const options = rig.options(["sleep", "1000"], { id });
-  const task = await rig.manager.create(namespace, id, options, within());
+  const task = await rig.create(namespace, id, options, within());
   await task.start("", within());
   return task;
 }
@@ -62,7 +62,7 @@ test("the state of a creation that failed goes", limits, async () => {
   cutShort(id);
   // runc creates nothing where a folder is.
   const options = rig.options(["true"], { id });
-  await assert.rejects(rig.manager.create(namespace, id, options, within()), /exist/);
+  await assert.rejects(rig.create(namespace, id, options, within()), /exist/);
   assert.equal(existsSync(stateOf(id)), false);
 });
 

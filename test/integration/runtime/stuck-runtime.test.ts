@@ -44,7 +44,7 @@ for (const shim of availableShims()) {
   test(`an exec that hangs is ended, and others start (${name})`, { skip }, async () => {
     await using rig = await Rig.make(shim);
     const options = rig.options(["sleep", "1000"], { id: "pod" });
-    const task = await rig.manager.create(namespace, "pod", options, within());
+    const task = await rig.create(namespace, "pod", options, within());
     await task.start("", within());
     using streams = readStreams(rig, "long");
     await task.exec({ execId: "long", io: streams, spec: execSpec([longName]) }, within());
@@ -63,7 +63,7 @@ for (const shim of availableShims()) {
 
   test(`a creation that hangs is ended, and others go on (${name})`, { skip }, async () => {
     await using rig = await Rig.make(shim);
-    const pod = await rig.manager.create(
+    const pod = await rig.create(
       namespace,
       "pod",
       rig.options(["sleep", "1000"], { id: "pod", sandboxId: "pod" }),
@@ -72,12 +72,12 @@ for (const shim of availableShims()) {
     await pod.start("", within());
     using streams = readStreams(rig, "long");
     const hung = rig.options([longName], { id: "long", sandboxId: "pod", io: streams });
-    await assert.rejects(rig.manager.create(namespace, "long", hung, patience()), {
+    await assert.rejects(rig.create(namespace, "long", hung, patience()), {
       code: "DEADLINE_EXCEEDED",
     });
     await until("no runtime is left", () => runtimes(rig).length === 0);
     const one = rig.options(["sleep", "1000"], { id: "one", sandboxId: "pod" });
-    const task = await rig.manager.create(namespace, "one", one, within());
+    const task = await rig.create(namespace, "one", one, within());
     await task.start("", within());
     assert.equal(task.shim.pid, pod.shim.pid);
   });

@@ -59,7 +59,7 @@ onEveryShim(
     const [stdout, stderr] = [path.join(rig.folder, "out"), path.join(rig.folder, "err")];
     const [out, err] = [collect(stdout), collect(stderr)];
     const io = { stdin: "", stdout, stderr, terminal: false };
-    const task = await rig.manager.create(
+    const task = await rig.create(
       namespace,
       id,
       rig.options(["sh", "-c", "echo hello; echo oops >&2; exit 7"], { id, io }),
@@ -89,13 +89,8 @@ onEveryShim(
 
 onEveryShim("the task calls work on a running task", async (rig) => {
   const id = newId();
-  const task = await rig.manager.create(
-    namespace,
-    id,
-    rig.options(["sleep", "1000"], { id }),
-    within(),
-  );
-  await assert.rejects(rig.manager.create(namespace, id, rig.options(["true"], { id }), within()), {
+  const task = await rig.create(namespace, id, rig.options(["sleep", "1000"], { id }), within());
+  await assert.rejects(rig.create(namespace, id, rig.options(["true"], { id }), within()), {
     code: "ALREADY_EXISTS",
   });
   await task.start("", within());
@@ -155,7 +150,7 @@ onEveryShim("the task calls work on a running task", async (rig) => {
 
 onEveryShim("containers of a sandbox share its shim and outlive its task", async (rig) => {
   const [pod, one, two] = [newId(), newId(), newId()];
-  const sandbox = await rig.manager.create(
+  const sandbox = await rig.create(
     namespace,
     pod,
     rig.options(["sleep", "1000"], { id: pod, sandboxId: pod }),
@@ -165,7 +160,7 @@ onEveryShim("containers of a sandbox share its shim and outlive its task", async
   const [first, second] = await Promise.all(
     [one, two].map(async (id) => {
       const options = rig.options(["sleep", "1000"], { id, sandboxId: pod });
-      const task = await rig.manager.create(namespace, id, options, within());
+      const task = await rig.create(namespace, id, options, within());
       await task.start("", within());
       return task;
     }),
@@ -204,7 +199,7 @@ onEveryShim("tasks whose helper answers one address share one connection", async
       const options = rig.options(["sleep", "1000"], { id });
       const spec = JSON.parse(Buffer.from(options.spec).toString()) as Record<string, unknown>;
       spec["annotations"] = { "io.containerd.runc.v2.group": group };
-      return rig.manager.create(
+      return rig.create(
         namespace,
         id,
         { ...options, spec: Buffer.from(JSON.stringify(spec)) },
@@ -223,7 +218,7 @@ onEveryShim("tasks whose helper answers one address share one connection", async
 onEveryShim("a failed create leaves nothing behind", async (rig) => {
   const id = newId();
   await assert.rejects(
-    rig.manager.create(namespace, id, rig.options(["no-such-program"], { id }), within()),
+    rig.create(namespace, id, rig.options(["no-such-program"], { id }), within()),
     (error: Error & { code?: string }) => {
       assert.match(error.message, /no-such-program/);
       assert.equal(error.code, "INVALID_ARGUMENT");
@@ -234,10 +229,10 @@ onEveryShim("a failed create leaves nothing behind", async (rig) => {
   // A stream whose FIFO does not exist fails after runc has created the container.
   const io = { stdin: "", stdout: path.join(rig.folder, "missing"), stderr: "", terminal: false };
   const badIo = rig.options(["sleep", "1"], { id, io: { ...io, stdout: "ftp://nowhere/x" } });
-  await assert.rejects(rig.manager.create(namespace, id, badIo, within()));
+  await assert.rejects(rig.create(namespace, id, badIo, within()));
   assert.deepEqual(await rig.leftovers(), []);
   // The same id works afterwards.
-  const task = await rig.manager.create(namespace, id, rig.options(["true"], { id }), within());
+  const task = await rig.create(namespace, id, rig.options(["true"], { id }), within());
   const exit = task.wait("", within());
   await task.start("", within());
   assert.equal((await exit).exitStatus, 0);
@@ -246,7 +241,7 @@ onEveryShim("a failed create leaves nothing behind", async (rig) => {
 
 onEveryShim("a failed create beside others spares their shim", async (rig) => {
   const [pod, bad] = [newId(), newId()];
-  const sandbox = await rig.manager.create(
+  const sandbox = await rig.create(
     namespace,
     pod,
     rig.options(["sleep", "1000"], { id: pod, sandboxId: pod }),
@@ -254,7 +249,7 @@ onEveryShim("a failed create beside others spares their shim", async (rig) => {
   );
   await sandbox.start("", within());
   const options = rig.options(["no-such-program"], { id: bad, sandboxId: pod });
-  await assert.rejects(rig.manager.create(namespace, bad, options, within()));
+  await assert.rejects(rig.create(namespace, bad, options, within()));
   assert.equal((await sandbox.state("", within())).status, "RUNNING");
   assert.equal(existsSync(rig.bundle(bad)), false);
 });
@@ -262,14 +257,14 @@ onEveryShim("a failed create beside others spares their shim", async (rig) => {
 onEveryShim("an aborted create leaves nothing behind", async (rig) => {
   const id = newId();
   const gaveUp = new AbortController();
-  const creating = rig.manager.create(namespace, id, rig.options(["sleep", "1000"], { id }), {
+  const creating = rig.create(namespace, id, rig.options(["sleep", "1000"], { id }), {
     signal: gaveUp.signal,
   });
   setImmediate(() => gaveUp.abort());
   await assert.rejects(creating, { code: "CANCELLED" });
   assert.deepEqual(await rig.leftovers(), []);
   const late = new AbortController();
-  const creatingAgain = rig.manager.create(namespace, id, rig.options(["sleep", "1000"], { id }), {
+  const creatingAgain = rig.create(namespace, id, rig.options(["sleep", "1000"], { id }), {
     signal: late.signal,
   });
   await rig.event("/tasks/create"); // the shim has it, the answer is on its way
@@ -287,7 +282,7 @@ onEveryShim("an aborted create leaves nothing behind", async (rig) => {
 
 onEveryShim("a killed shim gives every wait an exit and leaves nothing running", async (rig) => {
   const [pod, one] = [newId(), newId()];
-  const sandbox = await rig.manager.create(
+  const sandbox = await rig.create(
     namespace,
     pod,
     rig.options(["sleep", "1000"], { id: pod, sandboxId: pod }),
@@ -295,7 +290,7 @@ onEveryShim("a killed shim gives every wait an exit and leaves nothing running",
   );
   await sandbox.start("", within());
   const script = "sleep 2000 & sleep 3000";
-  const task = await rig.manager.create(
+  const task = await rig.create(
     namespace,
     one,
     rig.options(["sh", "-c", script], { id: one, sandboxId: pod }),
@@ -333,7 +328,7 @@ onEveryShim("a killed shim gives every wait an exit and leaves nothing running",
 onEveryShim("an exit that nobody waited for outlives the shim", async (rig) => {
   const id = newId();
   const command = rig.options(["sh", "-c", "exit 42"], { id });
-  const task = await rig.manager.create(namespace, id, command, within());
+  const task = await rig.create(namespace, id, command, within());
   await task.start("", within());
   await rig.event("/tasks/exit", ({ event }) => {
     return unpackAny("containerd.events.TaskExit", event)?.exitStatus === 42;
@@ -350,12 +345,7 @@ onEveryShim(
   "recovery ends tasks whose shim died meanwhile, and survives bad bundles",
   async (rig) => {
     const id = newId();
-    const task = await rig.manager.create(
-      namespace,
-      id,
-      rig.options(["sleep", "1000"], { id }),
-      within(),
-    );
+    const task = await rig.create(namespace, id, rig.options(["sleep", "1000"], { id }), within());
     await task.start("", within());
     const { pid } = task.shim;
     await rig.manager[Symbol.asyncDispose]();
@@ -381,7 +371,7 @@ onEveryShim(
 onEveryShim("recovery ends a shim that outlived its bundle", async (rig) => {
   const id = newId();
   const options = rig.options(["sleep", "1000"], { id });
-  const task = await rig.manager.create(namespace, id, options, within());
+  const task = await rig.create(namespace, id, options, within());
   const { pid, address } = task.shim;
   await task.start("", within());
   // What a daemon leaves that dies between the removal of the last bundle and the shim's end.
@@ -403,12 +393,7 @@ onEveryShim("recovery finds the exit of a task that ended meanwhile", async (rig
   const id = newId();
   const marker = path.join(rig.rootfs, "tmp/go");
   const script = "while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 3";
-  const task = await rig.manager.create(
-    namespace,
-    id,
-    rig.options(["sh", "-c", script], { id }),
-    within(),
-  );
+  const task = await rig.create(namespace, id, rig.options(["sh", "-c", script], { id }), within());
   await task.start("", within());
   const cutOff = assert.rejects(task.wait("", within()), { code: "UNAVAILABLE" });
   const manager = await rig.restart();
@@ -440,7 +425,7 @@ test("unknown runtimes and bad names are refused before anything is made", {
   ];
   for (const { id, change, code } of cases) {
     const options = rig.options(["true"], { id, ...change });
-    await assert.rejects(rig.manager.create(namespace, id, options, within()), { code });
+    await assert.rejects(rig.create(namespace, id, options, within()), { code });
   }
   assert.deepEqual(await rig.leftovers(), []);
   assert.ok(processOf([]));

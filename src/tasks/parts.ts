@@ -14,8 +14,8 @@ export type TasksVerb<M extends keyof Services[TasksServiceName]> = NonNullable<
   ServiceImpl<TasksServiceName>[M]
 >;
 
-/** What the verbs share. */
-export interface TasksContext {
+/** What the verbs work with. Only the composition, tasks-service.ts, knows it whole; each file says what it uses. */
+export interface TasksParts {
   readonly lookup: TaskLookup;
   readonly runtime: PlatformRuntime;
   readonly content: ContentStore | undefined;
