@@ -4,8 +4,9 @@ import { isFault } from "../../base/errors.ts";
 import { run } from "../../base/process.ts";
 import type { TypesRuntimeInfoInit } from "../../gen/types.gen.ts";
 import type { ProtoAny, ProtoAnyInit } from "../../gen/wellknown.gen.ts";
-import { codec, unpackAny } from "../../rpc/codec.ts";
+import { unpackAny } from "../../rpc/codec.ts";
 import { ShimBinaries, type ShimBinary } from "./binary.ts";
+import { askShimInfo } from "./shim-info.ts";
 
 const answerMs = 5_000;
 /** The JSON that `runc features` writes, as containerd's clients know it in an Any. */
@@ -19,29 +20,19 @@ export type RuntimeInfoReader = (
 ) => Promise<TypesRuntimeInfoInit>;
 
 /**
- * What a runtime's shim says of itself and of the OCI runtime below it (`SHIM -info`, since 2.0). For
+ * What a runtime's shim says of itself and of the OCI runtime below it (see askShimInfo). For
  * older runc shims, which cannot tell, the OCI runtime is asked directly.
  */
 export function createRuntimeInfoReader(binaries = new ShimBinaries()): RuntimeInfoReader {
   return async (runtime, options, call) => {
     const binary = await binaries.resolve(runtime, "");
     try {
-      return await askShim(binary, options, call);
+      return await askShimInfo(binary.path, options, call);
     } catch (error) {
       if (!binary.isRunc || !isFault(error)) throw error;
       return askOciRuntime(runtime, binary, options, call);
     }
   };
-}
-
-async function askShim(
-  { path }: ShimBinary,
-  options: ProtoAnyInit | null,
-  { signal }: Cancellable,
-): Promise<TypesRuntimeInfoInit> {
-  const input = options ? codec("google.protobuf.Any").encode(options) : Buffer.alloc(0);
-  const { stdout } = await run(path, ["-info"], { input, signal, timeoutMs: answerMs });
-  return codec("containerd.types.RuntimeInfo").decode(stdout);
 }
 
 async function askOciRuntime(
