@@ -10,6 +10,7 @@ import { must } from "../support/run.ts";
 import { digestIn, scriptedImage, serveImage } from "../support/scripted-registry.ts";
 import { pushLayout } from "../support/test-images.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
 
 suite("images from a registry", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
@@ -38,6 +39,33 @@ suite("images from a registry", { skip: lacking(...podPrograms) }, () => {
       image: { image: bed.images.worker.reference },
     });
     assert.equal(image?.username, "worker");
+  });
+
+  test("containerd's clients find it by its id too, and are told of each name", async () => {
+    const { reference, id } = bed.images.idle;
+    const client = bed.daemon.client("containerd.services.images.v1.Images");
+    const events = bed.daemon.client("containerd.services.events.v1.Events");
+    await cri.images.RemoveImage({ image: { image: reference } });
+    const abort = new AbortController();
+    const told: string[] = [];
+    const listening = (async () => {
+      const filters = ['topic~="^/images/"'];
+      for await (const { topic } of events.Subscribe({ filters }, { signal: abort.signal }))
+        told.push(topic);
+    })().catch(() => {});
+    await until("all its names are told", async () => {
+      await cri.images.PullImage({ image: { image: reference } });
+      return told.length >= 3;
+    });
+    const managed = 'labels."io.cri-containerd.image"==managed';
+    const { images } = await client.List({ filters: [managed] }, { namespace: "k8s.io" });
+    const names = images.map(({ name }) => name);
+    assert.ok(names.includes(id) && names.includes(reference), names.join());
+    await cri.images.RemoveImage({ image: { image: id } });
+    await until("its removal is told", async () => told.includes("/images/delete"));
+    await cri.images.PullImage({ image: { image: reference } });
+    abort.abort();
+    await listening;
   });
 
   test("all names of one image are one image, and go together", async () => {

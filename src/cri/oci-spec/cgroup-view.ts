@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { invalid, unsupported } from "../../base/invalid-field.ts";
+import { isRuncType } from "../../config/runc-options.ts";
 import type { ContainerSpecInput, SpecServices } from "./ports.ts";
 
 const place = "/sys/fs/cgroup";
@@ -33,13 +34,8 @@ export async function cgroupView(
 ): Promise<CgroupView> {
   const ownNamespace = hasOwnNamespace(input);
   const writable = await isWritable(input, services);
-  const bound = !ownNamespace && input.host.cgroupVersion === 2 && onThisKernel(input.handler.type);
+  const bound = !ownNamespace && input.host.cgroupVersion === 2 && isRuncType(input.handler.type);
   return { ownNamespace, writable, bound };
-}
-
-/** Whether a runtime's containers are the host's processes, and no virtual machine's. */
-function onThisKernel(runtimeType: string): boolean {
-  return runtimeType.startsWith("io.containerd.runc.");
 }
 
 function hasOwnNamespace({ config, features, host }: ViewInput): boolean {
