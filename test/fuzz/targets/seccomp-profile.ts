@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { defaultSeccompProfile } from "../../../src/cri/oci-spec/seccomp/default-profile.ts";
+import { intersectProfiles } from "../../../src/cri/oci-spec/seccomp/intersect-profiles.ts";
 import {
   type ProfileContext,
   parseSeccompProfile,
@@ -19,7 +21,12 @@ const context: ProfileContext = {
 /** A profile as a node keeps it for its pods, in the OCI form or Docker's; or the bytes from which one is made. */
 export const target: FuzzTarget = {
   name: "seccomp-profile",
-  parses: ["src/cri/oci-spec/seccomp/profile-file.ts", "src/oci/encode-spec.ts"],
+  parses: [
+    "src/cri/oci-spec/seccomp/profile-file.ts",
+    "src/cri/oci-spec/seccomp/conditions.ts",
+    "src/cri/oci-spec/seccomp/intersect-profiles.ts",
+    "src/oci/encode-spec.ts",
+  ],
   dictionary: [
     '"defaultAction":"SCMP_ACT_ERRNO"',
     '"architectures":["SCMP_ARCH_X86_64"]',
@@ -49,6 +56,9 @@ export const target: FuzzTarget = {
     };
     yield Buffer.from(`\0${JSON.stringify(docker)}`);
     yield Buffer.from(
+      '\0{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["socket","personality"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":17,"op":"SCMP_CMP_EQ"}]}]}',
+    );
+    yield Buffer.from(
       '\0{"defaultAction":"SCMP_ACT_KILL","syscalls":[{"names":["x"],"action":"SCMP_ACT_LOG","args":[{"index":5,"value":18446744073709551615,"op":"SCMP_CMP_GE"}]}],"flags":["SECCOMP_FILTER_FLAG_LOG"]}',
     );
     yield Buffer.from(`\x01${"\x01\x03\x05\x07\x02".repeat(20)}`);
@@ -77,8 +87,38 @@ export const target: FuzzTarget = {
         assert.match(op, /^SCMP_CMP_/);
       }
     }
+    checkTogether(profile);
   },
 };
+
+/** With the default profile it lets nothing through that this alone does not. */
+function checkTogether(profile: OciSeccomp): void {
+  let both: OciSeccomp;
+  try {
+    both = intersectProfiles(profile, base, context.nativeArchitecture);
+  } catch (error) {
+    assert.ok(error instanceof Error && error.constructor === Error, String(error));
+    return;
+  }
+  assert.ok(denials.includes(both.defaultAction), both.defaultAction);
+  for (const { names, action, args = [] } of both.syscalls ?? []) {
+    assert.equal(new Set(args.map(({ index }) => index)).size, args.length);
+    if (denials.includes(action)) continue;
+    for (const name of names) {
+      assert.ok(ofBase.has(name) && (args.length > 0 || ofBase.get(name) === "always"), name);
+    }
+  }
+}
+
+const base = defaultSeccompProfile(context.capabilities, context.architecture);
+const denials = ["KILL_PROCESS", "KILL_THREAD", "KILL", "TRAP", "ERRNO"].map(
+  (action) => `SCMP_ACT_${action}`,
+);
+const ofBase = new Map(
+  (base.syscalls ?? [])
+    .filter(({ action }) => action === "SCMP_ACT_ALLOW")
+    .flatMap(({ names, args }) => names.map((name) => [name, args ? "sometimes" : "always"])),
+);
 
 /** What holds of a rule, by the words of Docker's documentation, decided here in another way. */
 function checkMade(bytes: ByteSource): void {

@@ -82,6 +82,7 @@ export function not(conditions: Conditions): Conditions[] {
 
 function testsOf({ op, value, valueTwo }: OciSeccompArg): ArgumentTest[] {
   const [first, second] = [BigInt(value), BigInt(valueTwo ?? 0)];
+  if (first > most || second > most) throw new NoFilterForm("an argument has 64 bits");
   if (op === "SCMP_CMP_MASKED_EQ") {
     if (first === 0n) return second === 0n ? [range(0n, most)] : [];
     if ((second & ~first) !== 0n) return [];

@@ -153,6 +153,16 @@ const rows: { name: string; one: OciSeccomp; base?: OciSeccomp; message: RegExp 
     message: /"SCMP_CMP_X" is not known/,
   },
   {
+    name: "a value that is too long",
+    one: {
+      ...other,
+      syscalls: [
+        { names: ["a"], action: allow, args: [{ index: 0, value: 2n ** 64n, op: "SCMP_CMP_LT" }] },
+      ],
+    },
+    message: /an argument has 64 bits/,
+  },
+  {
     name: "too many rules",
     one: {
       ...other,

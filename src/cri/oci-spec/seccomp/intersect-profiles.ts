@@ -103,11 +103,18 @@ interface Sides {
 }
 
 function rulesFor(name: string, { one, other, isDenied }: Sides): Rule[] {
-  try {
+  return naming(name, () => {
     const rules = isDenied
       ? [...permits(one, other), ...refusals(one), ...refusals(other)]
       : [...all(one), ...all(other)];
     return strictestAlways(rules);
+  });
+}
+
+/** What cannot be said in a filter is told of the system call that it is about. */
+function naming<T>(name: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     if (!(error instanceof NoFilterForm)) throw error;
     throw new Error(`conditions on "${name}" cannot be combined: ${error.message}`, {
@@ -183,7 +190,8 @@ function callsOf({ syscalls = [] }: OciSeccomp): Map<string, Calls> {
       calls.set(name, call);
       if (args.length === 0) call.always ??= verdict;
       else {
-        for (const when of conditionsOf(args)) call.rules.push({ ...verdict, when });
+        const conditions = naming(name, () => conditionsOf(args));
+        for (const when of conditions) call.rules.push({ ...verdict, when });
       }
       count += 1;
       if (count > maxRules || call.rules.length > maxRules) {
