@@ -260,6 +260,17 @@ const odd: readonly {
     says: /archive has no "layer"/,
   },
   {
+    name: "a layout with an image of a bad name",
+    make: async (folder) => {
+      const index = JSON.parse(await readFile(path.join(layout, "index.json"), "utf8"));
+      index.manifests[0].annotations = { "io.containerd.image.name": "example.test/Bad//name" };
+      await writeFile(path.join(folder, "index.json"), JSON.stringify(index));
+      return folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /archive has an image of a bad name: /,
+  },
+  {
     name: "an index of nine MiB",
     make: async (folder) => {
       await writeFile(path.join(folder, "index.json"), " ".repeat(9 * 1024 * 1024));
