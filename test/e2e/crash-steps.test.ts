@@ -245,6 +245,7 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     shell = bed.images.shell.reference;
     const pod = await cri.runPod();
     witness = { pod, containerId: await cri.startContainer(pod, shell, forever) };
+    await ready(cri, witness.containerId); // or the processes of its beginning are counted
     inventoryBefore = await inventory(bed);
   });
   after(async () => {
