@@ -8,8 +8,8 @@ import { MediaType } from "../manifest/media-types.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
 import { patience } from "../registry/registry-source.ts";
 
-/** As for a profile that is a file of the node. */
-export const maxProfileBytes = 1024 * 1024;
+/** Ten times what the longest in use have: the main thread reads it. */
+const maxProfileBytes = 128 * 1024;
 
 /** A manifest's one layer, and what it says. */
 export interface ProfileArtifact {

@@ -36,6 +36,8 @@ const denials = new Set(ranks.slice(0, ranks.indexOf("SCMP_ACT_NOTIFY")));
 const lenientFlag = "SECCOMP_FILTER_FLAG_SPEC_ALLOW";
 /** What the kernel would take is about as much. */
 const maxRules = 8192;
+/** Conditions made on the way to a filter: the daemon's main thread makes them, and a registry says of what. */
+const maxForms = 32_768;
 
 /**
  * One filter for two profiles: it lets through what both let through, and nothing else. The listener of calls that are
@@ -55,6 +57,7 @@ export function intersectProfiles(
     (base.architectures ?? native).includes(name),
   );
   if (architectures.length === 0) throw new Error("it is for no architecture of its base");
+  const combine = combiner(maxForms);
   const syscalls: OciSeccompRule[] = [];
   const always = new Map<string, OciSeccompRule>();
   for (const name of new Set([...ours.keys(), ...theirs.keys()])) {
@@ -62,6 +65,7 @@ export function intersectProfiles(
       one: { ...(ours.get(name) ?? absent), otherwise: ownDefault },
       other: { ...(theirs.get(name) ?? absent), otherwise: baseDefault },
       isDenied: isDenial(otherwise),
+      combine,
     })) {
       const { when, ...verdict } = rule;
       if (when.size === 0) {
@@ -100,12 +104,24 @@ interface Sides {
   readonly other: Side;
   /** Whether a call that no rule of the result meets is denied. */
   readonly isDenied: boolean;
+  readonly combine: typeof both;
 }
 
-function rulesFor(name: string, { one, other, isDenied }: Sides): Rule[] {
+/** `both`, as often as one filter may need it. */
+function combiner(limit: number): typeof both {
+  let left = limit;
+  return (one, other) => {
+    const forms = both(one, other);
+    left -= Math.max(1, forms.length);
+    if (left < 0) throw new NoFilterForm("they have too many forms");
+    return forms;
+  };
+}
+
+function rulesFor(name: string, { one, other, isDenied, combine }: Sides): Rule[] {
   return naming(name, () => {
     const rules = isDenied
-      ? [...permits(one, other), ...refusals(one), ...refusals(other)]
+      ? [...permits(one, other, combine), ...refusals(one), ...refusals(other)]
       : [...all(one), ...all(other)];
     return strictestAlways(rules);
   });
@@ -124,34 +140,32 @@ function naming<T>(name: string, work: () => T): T {
 }
 
 /** What both let through, where the default lets nothing through. */
-function permits(one: Side, other: Side): Rule[] {
-  const [left, right] = [permitted(one), permitted(other)];
-  if (left.length * right.length > maxRules) throw new NoFilterForm("there are too many of them");
+function permits(one: Side, other: Side, combine: typeof both): Rule[] {
+  const [left, right] = [permitted(one, combine), permitted(other, combine)];
   return left.flatMap((a) =>
     right.flatMap((b) =>
-      both(a.when, b.when).map((when) => ({ ...withoutConditions(stricter(a, b)), when })),
+      combine(a.when, b.when).map((when) => ({ ...withoutConditions(stricter(a, b)), when })),
     ),
   );
 }
 
 /** When a profile lets a call through, as conditions of which one is enough. */
-function permitted({ always, rules, otherwise }: Side): Rule[] {
+function permitted({ always, rules, otherwise }: Side, combine: typeof both): Rule[] {
   if (always !== undefined) return isDenial(always) ? [] : [{ ...always, when: new Map() }];
-  const letThrough = rules.filter((rule) => !isDenial(rule));
-  if (isDenial(otherwise)) return letThrough;
-  // Whatever none of its refusals meets.
+  // What none of its refusals meets: which of two rules goes before would be libseccomp's to say.
   let rest: Conditions[] = [new Map()];
   for (const { when } of rules.filter(isDenial)) {
     const opposite = not(when);
-    if (rest.length * opposite.length > maxRules) throw new NoFilterForm("they are too many");
-    rest = rest.flatMap((left) => opposite.flatMap((right) => both(left, right)));
+    rest = rest.flatMap((left) => opposite.flatMap((right) => combine(left, right)));
   }
-  return [...rest.map((when) => ({ ...withoutConditions(otherwise), when })), ...special(rules)];
-}
-
-/** Rules that neither deny nor simply allow: logged, traced, notified. */
-function special(rules: readonly Rule[]): Rule[] {
-  return rules.filter((rule) => !isDenial(rule) && rule.action !== "SCMP_ACT_ALLOW");
+  const special = rules.filter(
+    (rule) => !isDenial(rule) && (isDenial(otherwise) || rule.action !== "SCMP_ACT_ALLOW"),
+  );
+  const permits = special.flatMap((rule) =>
+    rest.flatMap((one) => combine(rule.when, one)).map((when) => ({ ...rule, when })),
+  );
+  if (isDenial(otherwise)) return permits;
+  return [...rest.map((when) => ({ ...withoutConditions(otherwise), when })), ...permits];
 }
 
 /** Refusals by a rule: they may have another form than the default's. */
@@ -192,9 +206,10 @@ function callsOf({ syscalls = [] }: OciSeccomp): Map<string, Calls> {
       else {
         const conditions = naming(name, () => conditionsOf(args));
         for (const when of conditions) call.rules.push({ ...verdict, when });
+        count += conditions.length;
       }
       count += 1;
-      if (count > maxRules || call.rules.length > maxRules) {
+      if (count > maxRules) {
         throw new Error(`it has more than ${maxRules} rules`);
       }
     }
