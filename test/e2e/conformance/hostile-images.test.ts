@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { lacking, podPrograms } from "../support/lacking.ts";
-import type { Cri } from "../support/pods.ts";
-import { pushVariant } from "../support/push-raw-image.ts";
-import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import type { Cri } from "../../support/pods.ts";
+import { pushVariant } from "../../support/push-raw-image.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
 
 const mib = 1024 * 1024;
 

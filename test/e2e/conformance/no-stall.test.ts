@@ -5,16 +5,16 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { frozenMount } from "../support/frozen-mount.ts";
-import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../support/gated-cni.ts";
-import { cniBinFolder, lacking, podPrograms } from "../support/lacking.ts";
-import { nothingLeft } from "../support/leaks.ts";
-import type { Cri } from "../support/pods.ts";
-import { threadsOf } from "../support/processes.ts";
-import { must } from "../support/run.ts";
-import { type Scratch, scratch } from "../support/scratch.ts";
-import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
+import { frozenMount } from "../../support/frozen-mount.ts";
+import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../../support/gated-cni.ts";
+import { cniBinFolder, lacking, podPrograms } from "../../support/lacking.ts";
+import { nothingLeft } from "../../support/leaks.ts";
+import type { Cri } from "../../support/pods.ts";
+import { threadsOf } from "../../support/processes.ts";
+import { must } from "../../support/run.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
 
 /** Only so that a stall ends the test: what matters is that the calls end while the hang lasts. */
 const generousMs = 30_000;
@@ -120,7 +120,7 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
 
     const name = "hanging-1_default_uid-hanging_0";
     assert.deepEqual(await stagesOf(name), ["RunPodSandbox/network"]);
-    const berth = path.resolve(import.meta.dirname, "../../bin/berth");
+    const berth = path.resolve(import.meta.dirname, "../../../bin/berth");
     const shown = await must(berth, ["-a", bed.daemon.socket, "pod", "inspect", "hanging-1"]);
     assert.match(shown, /RunPodSandbox .*network/);
     const text = await (await fetch(`${bed.daemon.metricsUrl}/metrics`)).text();
