@@ -6,13 +6,14 @@ import { test } from "node:test";
 import type { Command } from "commander";
 import { buildBerth } from "../../src/cli/berth-program.ts";
 import { buildBerthd } from "../../src/cli/berthd-program.ts";
-import { pages, root } from "./pages.ts";
+import { pages, root, sources } from "./pages.ts";
 
 const io = { out: () => {}, error: () => {}, env: {} };
 const programs: Readonly<Record<string, Command>> = {
   berth: buildBerth(io),
   berthd: buildBerthd(io),
 };
+const code = sources("src/**/*.ts", "bin/*", "deploy/**/*.*");
 const scripts = Object.keys(
   (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { scripts: object })
     .scripts,
@@ -64,6 +65,37 @@ test("a command line that is wrong is found", () => {
   assert.equal(refusal(berth, ["statuses"]), "berth has no command statuses");
   assert.equal(refusal(berth, ["status", "--jsn"]), "status has no --jsn");
   assert.equal(refusal(programs["berthd"]!, ["config", "verify"]), "config has no command verify");
+});
+
+/** What `--help` prints, of the program and of each of its commands. */
+function helpOf(command: Command): string {
+  let text = "";
+  command.configureOutput({ writeOut: (part) => (text += part) });
+  command.outputHelp();
+  return [text, ...command.commands.map(helpOf)].join("\n");
+}
+
+test("the examples in the help are commands that there are", () => {
+  const examples = Object.values(programs)
+    .map(helpOf)
+    .flatMap((text) => [...text.matchAll(/^ {2}(berthd?) (?!\[options\])(.+)$/gm)]);
+  assert.ok(examples.length > 20, `${examples.length} examples`);
+  const wrong = examples.flatMap(([line, name = "", rest = ""]) => {
+    const words = rest.split(/ [|>] /, 1)[0]!.split(/\s+/);
+    const why = refusal(programs[name]!, words);
+    return why === undefined ? [] : [`${line}: ${why}`];
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test("the commands that the program itself recommends are there", () => {
+  const quoted = [...code.matchAll(/`(berthd?) ([a-z][^`$\n]*)\\?`/g)];
+  assert.ok(quoted.length > 10);
+  const wrong = quoted.flatMap(([span, name = "", rest = ""]) => {
+    const why = refusal(programs[name]!, rest.replace(/\\$/, "").split(/\s+/));
+    return why === undefined ? [] : [`${span}: ${why}`];
+  });
+  assert.deepEqual(wrong, []);
 });
 
 for (const page of pages) {
