@@ -55,7 +55,8 @@ export async function storeCheckpoint(
   const file = `${folder}.tar`;
   try {
     await packArchive(folder, file, call);
-    return await store(needs, ref, checkpointMediaType, createReadStream(file), call);
+    const chunks = createReadStream(file);
+    return await store(needs, { ref, mediaType: checkpointMediaType, chunks }, call);
   } finally {
     await needs.remover.remove(file);
   }
@@ -68,15 +69,14 @@ export async function storeSpec(
   spec: Uint8Array,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
-  return store(needs, ref, checkpointSpecMediaType, [spec], call);
+  return store(needs, { ref, mediaType: checkpointSpecMediaType, chunks: [spec] }, call);
 }
 
 /** Makes `folder` from a checkpoint's blob. INVALID_ARGUMENT when it is no such blob. */
 export async function unpackCheckpoint(
   needs: Pick<TasksParts, "content">,
   namespace: string,
-  descriptor: TypesDescriptor,
-  folder: string,
+  { descriptor, folder }: { readonly descriptor: TypesDescriptor; readonly folder: string },
   call: Cancellable,
 ): Promise<void> {
   if (descriptor.mediaType !== checkpointMediaType) {
@@ -93,11 +93,15 @@ export async function unpackCheckpoint(
   await unpackArchive(content.pathOf(digest), folder, call);
 }
 
+interface NewBlob {
+  readonly ref: string;
+  readonly mediaType: string;
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
 async function store(
   needs: Stores,
-  ref: string,
-  mediaType: string,
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { ref, mediaType, chunks }: NewBlob,
   call: CallContext,
 ): Promise<TypesDescriptorInit> {
   const namespace = requiredNamespace(call);

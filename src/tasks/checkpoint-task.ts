@@ -27,15 +27,20 @@ export function checkpointTask(needs: Needs): TasksVerb<"Checkpoint"> {
       return { descriptors: [] };
     }
     const bytes = codec("google.protobuf.Any").encode(spec ?? {});
-    return { descriptors: await checkpointToContent(needs, task, options, bytes, call) };
+    return { descriptors: await checkpointToContent(needs, { task, options, spec: bytes }, call) };
   };
+}
+
+interface Dump {
+  readonly task: RuntimeTask;
+  readonly options: ProtoAny | null;
+  /** Of its container: the bytes of its Any. */
+  readonly spec: Uint8Array;
 }
 
 async function checkpointToContent(
   needs: Needs,
-  task: RuntimeTask,
-  options: ProtoAny | null,
-  spec: Uint8Array,
+  { task, options, spec }: Dump,
   call: CallContext,
 ): Promise<TypesDescriptorInit[]> {
   requireContent(needs);

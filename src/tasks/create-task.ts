@@ -33,7 +33,8 @@ export function createTask(needs: Needs): TasksVerb<"Create"> {
       image = restoreFolder(needs, namespace, container.id);
       await removeRestoreFolder(needs, namespace, container.id); // a daemon that died may have left one
       undo.defer(() => removeRestoreFolder(needs, namespace, container.id));
-      await unpackCheckpoint(needs, namespace, request.checkpoint, image, call);
+      const from = { descriptor: request.checkpoint, folder: image };
+      await unpackCheckpoint(needs, namespace, from, call);
     }
     const task = await place.create(createOptions(container, request, image), call);
     undo.move();
