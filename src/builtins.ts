@@ -29,7 +29,7 @@ export interface Builtins {
  * port is taken: a node shall not lose its pods over it. What failed is logged and shows in
  * `ctr plugins ls`.
  */
-const vitalFaces: ReadonlySet<string> = new Set([
+const vitalServices: ReadonlySet<string> = new Set([
   "tasks",
   "containers",
   "namespaces",
@@ -73,7 +73,7 @@ export function builtins(
       ...operator.plugins,
       ...grpc,
     ],
-    vital: grpc.filter(({ id }) => vitalFaces.has(id)).map(pluginUri),
+    vital: grpc.filter(({ id }) => vitalServices.has(id)).map(pluginUri),
     grpc,
     cri,
     monitor,

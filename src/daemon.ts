@@ -84,7 +84,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   undo.use(registry);
   await registry.start({ signal, vital: parts.vital });
   const server = undo.use(serverFor(config, { metrics, memory, log }));
-  for (const face of parts.grpc) registry.find(face)?.addTo(server);
+  for (const service of parts.grpc) registry.find(service)?.addTo(server);
   await server.listen();
   const furtherSockets = new FurtherSockets(server);
   await furtherSockets.start(config.grpc.also);

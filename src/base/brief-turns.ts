@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "./cancellable.ts";
-import { ownRoom } from "./memory/memory-room.ts";
+import { ownHeadroom } from "./memory/memory-headroom.ts";
 import { Semaphore } from "./semaphore.ts";
 import { startTimer } from "./timers.ts";
 
@@ -33,7 +33,7 @@ export class BriefTurns {
   async acquire(call: Partial<Cancellable>): Promise<Disposable> {
     using taken = new DisposableStack();
     taken.use(await this.#places.acquire(call));
-    taken.use(await ownRoom().promise(this.#bytes, call));
+    taken.use(await ownHeadroom().promise(this.#bytes, call));
     const turn = taken.move();
     const timer = startTimer(() => turn.dispose(), this.#briefMs).unref();
     turn.defer(() => timer.stop());

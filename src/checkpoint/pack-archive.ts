@@ -4,7 +4,7 @@ import { rename, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, type FaultCode, fault, isFault } from "../base/errors.ts";
-import { ownRoom } from "../base/memory/memory-room.ts";
+import { ownHeadroom } from "../base/memory/memory-headroom.ts";
 import { extractorBytes } from "../base/memory/memory-shares.ts";
 import { childEnvironment, run } from "../base/process.ts";
 
@@ -57,7 +57,7 @@ function unwritable(file: string, errno: string, cause?: unknown): Error {
 
 async function pack(task: PackTask, call: Cancellable): Promise<PackAnswer> {
   const claim = { what: "a process that packs a checkpoint", patienceMs: 30_000 };
-  using _room = await ownRoom().claim(extractorBytes, claim, call);
+  using _room = await ownHeadroom().claim(extractorBytes, claim, call);
   const { NODE_COMPILE_CACHE, MALLOC_ARENA_MAX } = childEnvironment(undefined);
   const args = [`--max-old-space-size=${heapMiB}`, program, JSON.stringify(task)];
   const { exitCode, stderr, stdout } = await run(process.execPath, args, {

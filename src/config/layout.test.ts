@@ -20,7 +20,7 @@ test("what a daemon has kept, the next one finds at the same path", () => {
     networks: "/var/lib/berthd/cni",
     pause: "/var/lib/berthd/pause",
     checkpoints: "/var/lib/berthd/checkpoints",
-    checkpointMounts: "/var/lib/berthd/checkpoint-rooms",
+    checkpointMounts: "/var/lib/berthd/checkpoint-mounts",
     diffMounts: "/var/lib/berthd/diff",
     mappedMounts: "/var/lib/berthd/mapped-mounts",
     state: "/run/berthd",

@@ -58,7 +58,7 @@ export const inRoot = {
   },
   pause: folder("pause", "the sandbox's root file system"),
   checkpoints: folder("checkpoints", "checkpoints of tasks, while they are made and restored"),
-  checkpointMounts: folder("checkpoint-rooms", "mount points for layers in checkpoints"),
+  checkpointMounts: folder("checkpoint-mounts", "mount points for layers in checkpoints"),
   diffMounts: folder("diff", "mount points for layers that are applied or made"),
   mappedMounts: folder("mapped-mounts", "mount points for files whose owners are mapped"),
 } as const satisfies Readonly<Record<string, Place>>;

@@ -119,9 +119,8 @@ class StoredImages implements ImageLibrary {
 
   /** Shows the images of all records, a few at a time. Does not throw. */
   async #readAll(): Promise<void> {
-    const { garbage, namespace, log } = this.#options;
-    using limit = timeLimit(collectMs);
-    const call = { signal: this.#options.signal ?? limit.signal };
+    const { garbage, namespace, log, signal } = this.#options;
+    using call = timeLimit(collectMs, ...(signal ? [signal] : []));
     try {
       using _work = await garbage.hold(namespace, call);
       const rest = this.records.list().values();
@@ -301,7 +300,7 @@ class StoredImages implements ImageLibrary {
     using pins = new DisposableStack();
     const keepThem = this.#keeping(pins, call);
     const keep: Keep = (...kept) => {
-      progress(Number.POSITIVE_INFINITY);
+      progress(Number.POSITIVE_INFINITY); // who waits for a collection does not stand still
       return keepThem(...kept);
     };
     using client = await RegistryClient.create({

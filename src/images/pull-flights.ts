@@ -25,6 +25,7 @@ export class PullFlights<T> {
   }
 
   async join(key: string, attempt: Attempt<T>, { signal }: Cancellable): Promise<T> {
+    signal.throwIfAborted(); // or its lane, whose key holds credentials, would stay
     for (;;) {
       const lane = this.#lanes.get(key);
       const isStuck = lane?.watch.signal.aborted === true;

@@ -156,9 +156,9 @@ export class PumpedLog implements ContainerLog {
     this.#end.resolve();
   }
 
-  #failure(act: string, error: unknown): unknown {
+  #failure(verb: string, error: unknown): unknown {
     if (!isFault(error, "INTERNAL")) return error;
-    return logFault(`cannot ${act} of container "${this.containerId}"`, error.cause);
+    return logFault(`cannot ${verb} of container "${this.containerId}"`, error.cause);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -125,14 +125,14 @@ function tcpSocket(file: string, family: AddressFamily): number {
   return inside(file, () => openTcpSocket(family));
 }
 
-function inside<T>(file: string, act: () => T): T {
+function inside<T>(file: string, work: () => T): T {
   const namespace = fs.openSync(file, fs.constants.O_RDONLY);
   try {
     const home = fs.openSync("/proc/thread-self/ns/net", fs.constants.O_RDONLY);
     try {
       enterNamespace(namespace, NamespaceFlag.net);
       try {
-        return act();
+        return work();
       } finally {
         goHome(home);
       }

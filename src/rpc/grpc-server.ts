@@ -13,7 +13,7 @@ import { MemoryPool } from "../base/memory/memory-pool.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
-import { type AnswerMemory, AnswerRoom, disposableOf } from "./answer-room.ts";
+import { AnswerAdmission, type AnswerMemory, disposableOf } from "./answer-admission.ts";
 import { beforeEachCall } from "./each-call.ts";
 import {
   type AnyCall,
@@ -87,7 +87,7 @@ export class GrpcServer implements AsyncDisposable {
   readonly #streams = new Set<string>();
   readonly #costly = new Set<string>();
   readonly #always = new Set<string>();
-  readonly #room: AnswerRoom;
+  readonly #admission: AnswerAdmission;
   readonly #calls = new Set<ServedCall>();
   /** Names of the sockets that are listened on; disposing takes a name away. */
   readonly #names = new Set<Disposable>();
@@ -107,7 +107,7 @@ export class GrpcServer implements AsyncDisposable {
     });
     allowLongDeadlines(this.#server);
     this.#memory = options.memory ?? ownMemory();
-    this.#room = new AnswerRoom(this.#memory);
+    this.#admission = new AnswerAdmission(this.#memory);
     const admission = new MessageAdmission({
       ...this.#memory,
       maxRecvBytes: options.maxRecvBytes ?? defaultLimitBytes,
@@ -131,7 +131,7 @@ export class GrpcServer implements AsyncDisposable {
     const among = (names: readonly string[], { name }: ServiceMethod) => names.includes(name);
     const handlers = impl as Readonly<Record<string, Handler | undefined>>;
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
-    const faces: Record<string, UntypedHandleCall> = {};
+    const callHandlers: Record<string, UntypedHandleCall> = {};
     for (const method of methodsOf(service)) {
       if (method.kind !== "unary") this.#streams.add(method.path);
       if (among(costly, method)) this.#costly.add(method.path);
@@ -151,12 +151,12 @@ export class GrpcServer implements AsyncDisposable {
         (() => {
           throw unimplemented(service, method.name);
         });
-      faces[method.name] =
+      callHandlers[method.name] =
         method.kind === "unary"
-          ? this.#unaryFace(method, handler, among(endAtShutdown, method))
-          : this.#streamFace(method, handler);
+          ? this.#unaryHandler(method, handler, among(endAtShutdown, method))
+          : this.#streamHandler(method, handler);
     }
-    this.#server.addService(definition, faces);
+    this.#server.addService(definition, callHandlers);
   }
 
   /** Starts listening. Errors as `claimSocketPath`. */
@@ -223,7 +223,11 @@ export class GrpcServer implements AsyncDisposable {
     this.#server.forceShutdown();
   }
 
-  #unaryFace(method: ServiceMethod, handler: Handler, endsAtShutdown: boolean): UntypedHandleCall {
+  #unaryHandler(
+    method: ServiceMethod,
+    handler: Handler,
+    endsAtShutdown: boolean,
+  ): UntypedHandleCall {
     return (call: UnaryCall, respond: sendUnaryData<Buffer>) => {
       const served = this.#begin(call, method, endsAtShutdown);
       const serve = async (): Promise<void> => {
@@ -231,7 +235,7 @@ export class GrpcServer implements AsyncDisposable {
           this.#checkMemory(method);
           const request = served.decode(call.request);
           const make = async (): Promise<unknown> => await handler(request, served.context);
-          const { answer, leastBytes } = await this.#room.made(method, served, make);
+          const { answer, leastBytes } = await this.#admission.made(method, served, make);
           using _owned = disposableOf(answer);
           const bytes = served.encode(answer, this.#maxAnswerBytes(method), leastBytes);
           this.#end(served);
@@ -250,7 +254,7 @@ export class GrpcServer implements AsyncDisposable {
     return Math.min(this.#maxSendBytes, defaultLimitBytes);
   }
 
-  #streamFace(method: ServiceMethod, handler: Handler): UntypedHandleCall {
+  #streamHandler(method: ServiceMethod, handler: Handler): UntypedHandleCall {
     return (call: StreamCall) => {
       const served = this.#begin(call, method, true);
       const serve = async (): Promise<void> => {

@@ -90,12 +90,12 @@ export interface ProcessExit {
   readonly exitedAtNanos: bigint;
 }
 
-/** The 17 Tasks methods as the shim sees them. `execId` "" means the init process. */
+/** A task, by what its shim can be asked. `execId` "" means the init process. */
 export interface RuntimeTask {
   readonly namespace: string;
   readonly id: string;
   readonly sandboxId: string;
-  /** Init's pid; 0 before Create answered. */
+  /** Init's pid; 0 of a task that is to be restored, until it has started. */
   readonly pid: number;
   readonly shim: ShimFacts;
   state(execId: string, call: Cancellable): Promise<ProcessState>;

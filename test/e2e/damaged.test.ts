@@ -336,7 +336,7 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     },
     ...[
       "root/pause",
-      "root/checkpoint-rooms",
+      "root/checkpoint-mounts",
       "root/diff",
       "root/io.containerd.runtime.v2.task",
     ].map((name) => ({

@@ -25,7 +25,7 @@ const tryAll = `
 const rarelyMade = new Set([
   "ROOT/meta.db-reserve",
   "ROOT/checkpoints",
-  "ROOT/checkpoint-rooms",
+  "ROOT/checkpoint-mounts",
   "ROOT/diff",
   "ROOT/mapped-mounts",
   "STATE/apparmor-profile",

@@ -24,7 +24,7 @@ export async function fileCounts(folder: string): Promise<Map<string, number>> {
 }
 
 /** Places that come with their first use and go at a start when they are empty; what is in them is counted. */
-const passing = /^root\/(mapped-mounts|snapshots\/[^/]+\/rooms)$/;
+const passing = /^root\/(mapped-mounts|snapshots\/[^/]+\/scratch-mounts)$/;
 
 /** `root/content/blobs/sha256/ID`; what follows a dash in a name made by mkdtemp goes too. */
 export function kindOf(place: string): string {

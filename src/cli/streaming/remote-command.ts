@@ -111,9 +111,9 @@ export class RemoteCommand {
     this.#whenOpen(() => this.#send(channels.resize, Buffer.from(text)));
   }
 
-  #whenOpen(act: () => void): void {
-    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.once("open", act);
-    else act();
+  #whenOpen(work: () => void): void {
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.once("open", work);
+    else work();
   }
 
   #receive(data: Buffer): void {

@@ -84,10 +84,10 @@ export class TargetTree implements Disposable {
     closeSync(this.#parent);
   }
 
-  #with(below: Below, act: (folder: number) => void): void {
+  #with(below: Below, work: (folder: number) => void): void {
     const fd = this.#openFolder(below);
     try {
-      act(fd);
+      work(fd);
     } finally {
       closeSync(fd);
     }

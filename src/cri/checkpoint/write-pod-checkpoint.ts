@@ -12,8 +12,8 @@ import { handlerOfPod } from "../sandbox/pod-handler.ts";
 import type { ReadySandbox } from "../sandbox/ready-sandbox.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { type DumpNeeds, describeContainer, dumpContainer } from "./dump-container.ts";
+import { type FreezeNeeds, type FrozenContainer, whileFrozen } from "./freeze-containers.ts";
 import { noteFreeze, stagingPrefix } from "./freeze-notes.ts";
-import { type FreezeNeeds, type FrozenContainer, frozenTogether } from "./freeze-together.ts";
 import { podArchiveName, podFiles, writePod } from "./pod-files.ts";
 
 export type WritePodCheckpointNeeds = DumpNeeds & FreezeNeeds & Pick<CriParts, "paths" | "remover">;
@@ -43,7 +43,7 @@ export async function writePodCheckpoint(
   await using _note = await noteFreeze(parts.paths.checkpoints, note);
   try {
     await mkdir(pod, { recursive: true, mode: 0o700 });
-    await frozenTogether(parts, op, containers, async () => {
+    await whileFrozen(parts, op, containers, async () => {
       for (const [at, { id, task }] of containers.entries()) {
         await dumpContainer(parts, op, { id, task, folder: folderOf(at) });
       }

@@ -19,25 +19,25 @@ export interface RunningContainer {
 }
 
 /**
- * NOT_FOUND without such a container; FAILED_PRECONDITION, naming its state, unless it runs. `act` is
+ * NOT_FOUND without such a container; FAILED_PRECONDITION, naming its state, unless it runs. `verb` is
  * what messages say could not be done: "exec in", "attach to".
  */
 export function runningContainer(
   { containers, liveContainers }: RunningNeeds,
   idOrPrefix: string,
-  act: string,
+  verb: string,
 ): RunningContainer {
   const record = containers.require(idOrPrefix);
   const { id, state } = record;
   if (state.kind !== "running") {
     throw fault(
       "FAILED_PRECONDITION",
-      `cannot ${act} container "${id}": state is ${describeState(state)}, not running`,
+      `cannot ${verb} container "${id}": state is ${describeState(state)}, not running`,
     );
   }
   const { task } = liveContainers.of(id);
   if (task) return { id, record, task };
-  throw fault("UNAVAILABLE", `cannot ${act} container "${id}": its task was not recovered`);
+  throw fault("UNAVAILABLE", `cannot ${verb} container "${id}": its task was not recovered`);
 }
 
 /** The process of the container's spec: an exec differs from it by its arguments and terminal only. */

@@ -15,7 +15,7 @@ export class Gate {
     this.#isOpen = true;
   }
 
-  /** The service behind the gate. Unimplemented methods pass too: they refuse in their own words. */
+  /** The service behind the gate. */
   guard(service: Service): Service {
     const entries = Object.entries(service) as [string, (...call: unknown[]) => unknown][];
     const guarded = entries.map(([method, handler]) =>

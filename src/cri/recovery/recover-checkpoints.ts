@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rm } from "node:fs/promises";
 import path from "node:path";
+import { type FreezeNeeds, thawAll } from "../checkpoint/freeze-containers.ts";
 import { type FreezeNote, readFreezeNotes } from "../checkpoint/freeze-notes.ts";
-import { type FreezeNeeds, thawTogether } from "../checkpoint/freeze-together.ts";
 import type { CriParts } from "../parts.ts";
 
 export type RecoverCheckpointsNeeds = FreezeNeeds &
@@ -39,7 +39,7 @@ async function cutOff(parts: RecoverCheckpointsNeeds, note: FreezeNote): Promise
     const { task } = liveContainers.of(id);
     return task ? [{ id, task }] : [];
   });
-  await thawTogether(parts, frozen, thawMs).catch(() => {}); // goes on in the background, and is logged
+  await thawAll(parts, frozen, thawMs).catch(() => {}); // goes on in the background, and is logged
   await remover.remove(staging);
   await remover.sweep(path.dirname(staging));
 }

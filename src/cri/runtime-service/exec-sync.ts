@@ -30,10 +30,11 @@ const clientBytes = 16 * 1024 * 1024;
 const answerOverheadBytes = 64;
 
 /**
- * ExecSync: the command's output and exit code. The output is cut at a limit without a word, and further
- * where both streams together are more than a client takes; the wait
- * for output after the exit is bounded, so a child that keeps a pipe open cannot hold the call.
- * DEADLINE_EXCEEDED after the request's timeout: the one code a kubelet takes for a probe's timeout.
+ * ExecSync: the command's output and exit code.
+ *
+ * - The output is cut at a limit without a word, and further where both streams are more than a client takes.
+ * - The wait for output after the exit is bounded: a child that keeps a pipe open cannot hold the call.
+ * - DEADLINE_EXCEEDED after the request's timeout: the one code a kubelet takes for a probe's timeout.
  */
 export function execSync(parts: Needs): Verb<"ExecSync"> {
   return async (request, call) => {
@@ -68,7 +69,7 @@ export function execSync(parts: Needs): Verb<"ExecSync"> {
 
 type TimeLimit = Deadline & { readonly ms: number };
 
-/** Of all together: a command that cannot be started in time has timed out as well. */
+/** Of start and run: a command that cannot be started in time has timed out as well. */
 function timeLimit({ cmd, timeout }: ExecSyncRequest, caller: AbortSignal): TimeLimit {
   const ms = timeout === 0n ? Number.POSITIVE_INFINITY : Number(timeout) * 1000;
   const fired = fault(
@@ -127,11 +128,11 @@ function answer(
     });
   }
   const room = Math.min(maxSendBytes, clientBytes) - answerOverheadBytes;
-  return { ...fitTogether(output.stdout(), output.stderr(), room), exitCode: status.exitCode };
+  return { ...fitInAnswer(output.stdout(), output.stderr(), room), exitCode: status.exitCode };
 }
 
 /** Cuts what does not fit: a stream keeps half of the room at least, and what the other leaves. */
-function fitTogether(
+function fitInAnswer(
   stdout: Uint8Array,
   stderr: Uint8Array,
   room: number,

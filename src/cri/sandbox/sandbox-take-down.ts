@@ -31,9 +31,9 @@ const namespaceMs = 10_000;
 const containersMs = 5_000;
 
 /**
- * Takes a sandbox out of service: its containers and then its task, and beside that its network, which
- * nothing needs any more: what runs is killed, not asked. May be called again at any stage. A network that cannot be taken down is logged and remembered, and
- * fails nothing here: a broken plugin must not keep a pod from ending.
+ * Takes a sandbox out of service: its containers and then its task, which are killed and not asked. Nothing needs its
+ * network any more, so that goes at the same time. May be called again at any stage. A network that cannot be taken down
+ * is logged and remembered, and fails nothing here: a broken plugin must not keep a pod from ending.
  */
 export async function takeDownSandbox(
   parts: TakeDownNeeds,

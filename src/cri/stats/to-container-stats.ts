@@ -12,7 +12,7 @@ import type { CgroupSample, Pressure, PressureLine } from "../../metrics/cgroup/
 import type { StatsTarget } from "../ports.ts";
 import type { LayerUsage } from "./writable-layers.ts";
 
-export interface StatsFigures {
+export interface ContainerReadings {
   /** undefined for a container that does not run. */
   readonly sample?: CgroupSample | undefined;
   readonly nanoCores?: bigint | undefined;
@@ -26,7 +26,7 @@ export interface StatsFigures {
  */
 export function toContainerStats(
   { id, name, attempt, labels, annotations }: StatsTarget,
-  { sample, nanoCores, layer, mountpoint }: StatsFigures,
+  { sample, nanoCores, layer, mountpoint }: ContainerReadings,
 ): ContainerStatsInit {
   return {
     attributes: { id, metadata: { name, attempt }, labels, annotations },

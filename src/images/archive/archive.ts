@@ -21,10 +21,14 @@ export interface ArchivedFile {
 }
 
 /**
- * Opens an archive by its path; a compressed tar is unpacked into a file of the folder `room` first.
+ * Opens an archive by its path; a compressed tar is unpacked into a file of the folder `scratchFolder` first.
  * NOT_FOUND, INVALID_ARGUMENT for what is neither a file nor a folder.
  */
-export async function openArchive(file: string, room: string, call: Cancellable): Promise<Archive> {
+export async function openArchive(
+  file: string,
+  scratchFolder: string,
+  call: Cancellable,
+): Promise<Archive> {
   const found = await stat(file).catch((error: unknown) => {
     throw unreadable(file, error);
   });
@@ -32,7 +36,7 @@ export async function openArchive(file: string, room: string, call: Cancellable)
   await using stack = new AsyncDisposableStack();
   const given = await openFile(file);
   stack.use(given);
-  const plain = await plainTar(given, room, call);
+  const plain = await plainTar(given, scratchFolder, call);
   if (plain !== given) stack.use(plain);
   const members = await indexTar(plain, call);
   return new TarArchive(plain, members, stack.move());

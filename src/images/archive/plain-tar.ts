@@ -10,20 +10,20 @@ const keptFree = 0.1;
 const lookEveryBytes = 64 * 1024 * 1024;
 
 /**
- * The archive itself when it is plain; else a file in the folder `room` with the inflated archive, which has no name,
+ * The archive itself when it is plain; else a file in `scratchFolder` with the inflated archive, which has no name,
  * so that it goes with its descriptor. RESOURCE_EXHAUSTED when the disk would be nearly full.
  */
 export async function plainTar(
   file: FileHandle,
-  room: string,
+  scratchFolder: string,
   { signal }: Cancellable,
 ): Promise<FileHandle> {
   const start = Buffer.alloc(4);
   await file.read(start, 0, start.length, 0);
   const compression = compressionOf(start);
   if (compression === "none") return file;
-  await mkdir(room, { recursive: true, mode: 0o700 });
-  const name = path.join(room, crypto.randomUUID());
+  await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
+  const name = path.join(scratchFolder, crypto.randomUUID());
   await using undo = new AsyncDisposableStack();
   const plain = undo.use(await open(name, "wx+", 0o600));
   await unlink(name);
@@ -33,7 +33,7 @@ export async function plainTar(
   for await (const chunk of decompress(source, compression)) {
     signal.throwIfAborted();
     if (bytes >= looked) {
-      await checkRoom(room);
+      await checkSpace(scratchFolder);
       looked = bytes + lookEveryBytes;
     }
     await plain.writeFile(chunk);
@@ -43,7 +43,7 @@ export async function plainTar(
   return plain;
 }
 
-async function checkRoom(folder: string): Promise<void> {
+async function checkSpace(folder: string): Promise<void> {
   const { bavail, blocks } = await statfs(folder);
   if (bavail >= blocks * keptFree) return;
   throw fault("RESOURCE_EXHAUSTED", "the disk is too full to unpack the archive");

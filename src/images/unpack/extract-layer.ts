@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
-import { ownRoom } from "../../base/memory/memory-room.ts";
+import { ownHeadroom } from "../../base/memory/memory-headroom.ts";
 import { extractorBytes, ourShares } from "../../base/memory/memory-shares.ts";
 import { childEnvironment, converse } from "../../base/process.ts";
 import { startTimer } from "../../base/timers.ts";
@@ -128,7 +128,7 @@ export function startExtractor(): Extractor {
  */
 export async function claimExtractor(call: Cancellable): Promise<Extractor> {
   const claim = { what: "a process that extracts a layer", patienceMs: 30_000 };
-  const room = await ownRoom().claim(extractorBytes, claim, call);
+  const room = await ownHeadroom().claim(extractorBytes, claim, call);
   // By then it has the memory it needs, and the cgroup counts it.
   startTimer(() => room[Symbol.dispose](), startedMs).unref();
   return startExtractor();

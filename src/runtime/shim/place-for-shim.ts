@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BriefTurns } from "../../base/brief-turns.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { ownRoom } from "../../base/memory/memory-room.ts";
+import { ownHeadroom } from "../../base/memory/memory-headroom.ts";
 import { ourShares, shimStartBytes } from "../../base/memory/memory-shares.ts";
 
 const { runtimeCalls, keptBytes } = ourShares();
@@ -16,6 +16,6 @@ export async function placeForShim(task: string, call: Cancellable): Promise<Dis
   turn.use(await turns.acquire(call));
   // What is kept beside it, for it stays, is for what ends the others.
   const claim = { what: `a shim for task "${task}"`, kept: keptBytes };
-  turn.use(await ownRoom().claim(shimStartBytes, claim, call));
+  turn.use(await ownHeadroom().claim(shimStartBytes, claim, call));
   return turn.move();
 }

@@ -4,10 +4,10 @@ import type { Logger } from "../../base/logger.ts";
 /** A step of an undo or of an end: it must not hide what caused it, nor keep the next from being done. Never rejects. */
 export async function attempt(
   step: { readonly log: Logger; readonly task: string; readonly failure: string },
-  act: () => Promise<void>,
+  work: () => Promise<void>,
 ): Promise<void> {
   try {
-    await act();
+    await work();
   } catch (err) {
     step.log.error({ err, task: step.task }, step.failure);
   }

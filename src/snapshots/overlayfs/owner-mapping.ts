@@ -26,7 +26,7 @@ export interface OwnerMappingOptions {
  */
 export async function createOwnerMapping(options: OwnerMappingOptions): Promise<OwnerMapping> {
   const { root, program, trees, log } = options;
-  const scratchFolder = path.join(root, "rooms");
+  const scratchFolder = path.join(root, "scratch-mounts");
   await unmountBelow(scratchFolder).catch(() => {}); // what stays mounted is detached as it is removed
   await trees.sweep(root);
   await rmdir(scratchFolder).catch(() => trees.remove(scratchFolder));
@@ -59,7 +59,7 @@ interface Scratch extends AsyncDisposable {
 
 async function openScratch(scratchFolder: string): Promise<Scratch> {
   await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
-  const folder = await mkdtemp(path.join(scratchFolder, "room-"));
+  const folder = await mkdtemp(path.join(scratchFolder, "mount-"));
   const target = path.join(folder, "target");
   await mkdir(target);
   return {

@@ -34,7 +34,7 @@ async function bench(t: TestContext, make: Make) {
     await rm(folder, { recursive: true, force: true });
   });
   const { content, snapshots, leases, garbage } = await makeStores(folder, { make });
-  const scratchFolder = path.join(folder, "rooms");
+  const scratchFolder = path.join(folder, "scratch-mounts");
   const service = createDiffService({
     content,
     leases,

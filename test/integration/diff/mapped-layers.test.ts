@@ -52,7 +52,7 @@ test("a layer moves from one user namespace to another", { skip }, async () => {
   const [mount] = await snapshotter.prepare("k8s.io", "first", "image", forIds(300_000));
   assert.ok(mount);
   const target = await home.folder("target");
-  const scratchFolder = path.join(home.path, "rooms");
+  const scratchFolder = path.join(home.path, "scratch-mounts");
   await mountMapped(mount, target, { program, scratchFolder });
   try {
     await writeFile(path.join(target, "home/made"), "x");

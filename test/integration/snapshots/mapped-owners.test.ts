@@ -50,7 +50,7 @@ async function setUp(t: TestContext, canMap: boolean) {
     owners: { ...owners, canMap: () => Promise.resolve(canMap) },
   });
   await makeLayer(snapshotter);
-  return { snapshotter, target, scratchFolder: path.join(home.path, "rooms") };
+  return { snapshotter, target, scratchFolder: path.join(home.path, "scratch-mounts") };
 }
 
 async function makeLayer(snapshotter: FolderSnapshotter): Promise<void> {

@@ -5,7 +5,7 @@ import { sleep } from "../timers.ts";
 import { gaveBackOwn, giveBackKernels } from "./give-back.ts";
 import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
 
-export interface RoomOptions {
+export interface HeadroomOptions {
   readonly limit: MemoryLimit;
   /** What the cgroup holds, in bytes, without file pages. */
   readonly heldBytes: () => number;
@@ -28,13 +28,13 @@ const lookMs = 50;
  * What the daemon's cgroup has left for programs that run in it. Each says how much it will take before it starts: a
  * hundred at once would have the daemon killed. Where no cgroup limits it there is always room.
  */
-export class MemoryRoom {
+export class MemoryHeadroom {
   readonly #limit: MemoryLimit;
   readonly #heldBytes: () => number;
   readonly #reclaim: (() => void) | undefined;
   #promisedBytes = 0;
 
-  constructor({ limit, heldBytes, reclaim }: RoomOptions) {
+  constructor({ limit, heldBytes, reclaim }: HeadroomOptions) {
     this.#limit = limit;
     this.#heldBytes = heldBytes;
     this.#reclaim = reclaim;
@@ -97,13 +97,13 @@ export class MemoryRoom {
   }
 }
 
-let own: MemoryRoom | undefined;
+let own: MemoryHeadroom | undefined;
 
 /** The room of this daemon. */
-export function ownRoom(): MemoryRoom {
+export function ownHeadroom(): MemoryHeadroom {
   if (own === undefined) {
     const limit = readMemoryLimit();
-    own = new MemoryRoom({
+    own = new MemoryHeadroom({
       limit,
       heldBytes: () => heldBytesOf(limit),
       reclaim: () => {

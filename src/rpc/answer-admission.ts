@@ -13,7 +13,7 @@ export interface AnswerMemory {
 }
 
 /** An answer that has its memory, until the client has it or has gone. */
-export interface RoomyAnswer {
+export interface AdmittedAnswer {
   readonly answer: unknown;
   readonly leastBytes: number;
 }
@@ -33,7 +33,7 @@ const largePart = 1 / 128;
  * Finds memory for unary answers. Those that wait for it have no answer in hand: a list takes what the one
  * before took before it is made, and what only reads is made again when its turn has come.
  */
-export class AnswerRoom {
+export class AnswerAdmission {
   readonly #memory: AnswerMemory;
   /** What the lists that are asked for again and again took last time, by path. */
   readonly #lastCosts = new Map<string, number>();
@@ -45,7 +45,7 @@ export class AnswerRoom {
   }
 
   /** RESOURCE_EXHAUSTED when there is no memory for it in time. */
-  async made(method: ServiceMethod, served: ServedCall, make: Make): Promise<RoomyAnswer> {
+  async made(method: ServiceMethod, served: ServedCall, make: Make): Promise<AdmittedAnswer> {
     const take: Take = (bytes) =>
       this.#memory.answers.take(bytes, `answer of ${method.path}`, served.context);
     const made = await this.#madeAtOnce(method, served, make, take);
@@ -63,7 +63,7 @@ export class AnswerRoom {
     served: ServedCall,
     make: Make,
     take: Take,
-  ): Promise<RoomyAnswer | number> {
+  ): Promise<AdmittedAnswer | number> {
     const { answers } = this.#memory;
     const isList = name.startsWith("List");
     using early = new DisposableStack();

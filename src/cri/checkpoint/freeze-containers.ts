@@ -25,15 +25,14 @@ const again = { soonMs: 250, lateMs: 5_000 };
  * afterwards. What cannot be thawed fails the call, and is tried again as long as the daemon lives. FAILED_PRECONDITION when
  * one stands still already: who froze it decides when it goes on.
  */
-export async function frozenTogether<T>(
+export async function whileFrozen<T>(
   parts: FreezeNeeds,
   op: Operation,
   containers: readonly FrozenContainer[],
   work: () => Promise<T>,
 ): Promise<T> {
   await allSettled(containers.map((container) => refusePaused(container, op)));
-  const thawed = (): Promise<unknown> =>
-    op.run("thaw", () => thawTogether(parts, containers), thawMs);
+  const thawed = (): Promise<unknown> => op.run("thaw", () => thawAll(parts, containers), thawMs);
   let result: T;
   try {
     await op.run("freeze", () => allSettled(containers.map(freeze)));
@@ -63,7 +62,7 @@ async function freeze({ id, task }: FrozenContainer): Promise<void> {
 }
 
 /** Thaws them side by side; those that stay frozen in all this time are tried again in the background. */
-export async function thawTogether(
+export async function thawAll(
   parts: FreezeNeeds,
   containers: readonly FrozenContainer[],
   ms = thawMs,

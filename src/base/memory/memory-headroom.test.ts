@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFault } from "../errors.ts";
-import { MemoryRoom } from "./memory-room.ts";
+import { MemoryHeadroom } from "./memory-headroom.ts";
 
 const call = { signal: new AbortController().signal };
 const limit = { bytes: 1000, cgroup: "/c", isV2: true };
 
 test("programs run while there is room beside those that run, and one alone in any case", async () => {
   let held = 950;
-  const room = new MemoryRoom({ limit, heldBytes: () => held });
+  const room = new MemoryHeadroom({ limit, heldBytes: () => held });
   const first = await room.promise(100, call);
   const began: string[] = [];
   const second = room.promise(100, call).then((promised) => (began.push("second"), promised));
@@ -41,7 +41,7 @@ test("what stays is refused with figures when there is no room for it in time", 
   const large = { ...limit, bytes: 300 * mib };
   let reclaimed = 0;
   const reclaim = (): void => void (reclaimed += 1);
-  const room = new MemoryRoom({ limit: large, heldBytes: () => held, reclaim });
+  const room = new MemoryHeadroom({ limit: large, heldBytes: () => held, reclaim });
   await room.claim(10 * mib, { what: "a shim", kept: 40 * mib, patienceMs: 0 }, call);
   assert.equal(reclaimed, 0);
   await assert.rejects(
@@ -60,7 +60,7 @@ test("what stays is refused with figures when there is no room for it in time", 
 });
 
 test("without a limit there is always room", async () => {
-  const room = new MemoryRoom({
+  const room = new MemoryHeadroom({
     limit: { ...limit, cgroup: undefined },
     heldBytes: () => assert.fail("nobody is to be asked"),
   });
