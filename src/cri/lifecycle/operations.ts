@@ -67,10 +67,15 @@ export class OperationRegistry {
     return this.#flights.join(keyOf(verb, object), work, call) as Promise<T>;
   }
 
+  /** Whether a call that others join, or wait for, runs. */
+  isRunning(rpc: string, object: string): boolean {
+    return this.#flights.isRunning(keyOf(rpc, object));
+  }
+
   /** Waits for the end of an operation, good or bad, if it runs. Rejects only when the call is over. */
   async ended(rpc: string, object: string, call: Cancellable): Promise<void> {
+    if (!this.isRunning(rpc, object)) return;
     const key = keyOf(rpc, object);
-    if (!this.#flights.isRunning(key)) return;
     try {
       await this.#flights.join(key, () => Promise.resolve(), call);
     } catch (error) {

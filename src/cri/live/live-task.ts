@@ -42,7 +42,10 @@ export abstract class LiveTask {
 
   /** The handle at hand, or the one that `load` brings. */
   async loaded(load: () => Promise<Container>): Promise<Container> {
-    return (this.#container ??= await load());
+    if (this.#container) return this.#container;
+    const loaded = await load();
+    // One that came meanwhile is newer.
+    return (this.#container ??= loaded);
   }
 
   /** Once in its life, when its task runs, or has run. INTERNAL the second time. */

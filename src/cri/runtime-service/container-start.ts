@@ -50,7 +50,11 @@ export function startContainer(parts: Needs): Verb<"StartContainer"> {
         facts: { container: id },
       },
       call,
-      (op) => bringUp(parts, op, parts.containers.require(id)),
+      async (op) => {
+        // It begins with the limits that one under way sets.
+        await parts.operations.ended("UpdateContainerResources", id, op);
+        await bringUp(parts, op, parts.containers.require(id));
+      },
     );
     return {};
   };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import type { OciLinuxResources } from "../../oci/spec.ts";
 
 function storedResources(world: FakeWorld, id: string): unknown {
   const value = world.client.records.get(id)?.spec?.value ?? Buffer.alloc(0);
@@ -65,6 +66,56 @@ describe("UpdateContainerResources", () => {
     };
     await assert.rejects(update({ cpuShares: 64n, cpusetCpus: "99" }));
     assert.deepEqual(updates.at(-1), { cpu: { shares: 512 } });
+  });
+
+  it("has all of two updates at once, in the task as in the record", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const task = world.client.taskOf("container");
+    const update = (linux: object): Promise<unknown> =>
+      world.call("UpdateContainerResources", { containerId, linux });
+    await Promise.all([
+      update({ memoryLimitInBytes: 64n }),
+      update({ cpuShares: 512n }),
+      update({ cpuQuota: 1000n }),
+    ]);
+    const { cpu, memory } = task.updates.at(-1) as OciLinuxResources;
+    assert.deepEqual([cpu?.shares, cpu?.quota, memory?.limit], [512, 1000, 64]);
+    assert.deepEqual(storedResources(world, containerId), task.updates.at(-1));
+  });
+
+  for (const [name, step] of [
+    ["that is being started", "start container"],
+    ["whose task is being made", "create container"],
+  ] as const) {
+    it(`reaches a container ${name}`, async () => {
+      await using world = await FakeWorld.create();
+      const containerId = await world.createContainer(await world.runPod());
+      const { promise, resolve } = Promise.withResolvers<void>();
+      world.steps.held.set(step, promise);
+      const starting = world.call("StartContainer", { containerId });
+      const linux = { memoryLimitInBytes: 64n };
+      const updating = world.call("UpdateContainerResources", { containerId, linux });
+      await new Promise(setImmediate);
+      resolve();
+      await Promise.all([starting, updating]);
+      const last = world.client.taskOf("container").updates.at(-1) as OciLinuxResources;
+      assert.deepEqual(last.memory, { limit: 64 });
+      const { status } = await world.call("ContainerStatus", { containerId });
+      assert.equal(status?.resources?.linux?.memoryLimitInBytes, 64n);
+      assert.equal(status?.state, "CONTAINER_RUNNING");
+    });
+  }
+
+  it("that is under way is waited for by a start", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.createContainer(await world.runPod());
+    const linux = { memoryLimitInBytes: 64n };
+    const updating = world.call("UpdateContainerResources", { containerId, linux });
+    await Promise.all([updating, world.call("StartContainer", { containerId })]);
+    const { status } = await world.call("ContainerStatus", { containerId });
+    assert.equal(status?.resources?.linux?.memoryLimitInBytes, 64n);
+    assert.equal(status?.state, "CONTAINER_RUNNING");
   });
 
   const refused = [

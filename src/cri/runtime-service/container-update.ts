@@ -14,49 +14,63 @@ import type { Verb } from "./verb.ts";
 type Needs = Pick<CriParts, "client" | "config" | "containers" | "hostFacts" | "liveContainers"> &
   Pick<CriParts, "memoryUsage" | "operations">;
 
+const rpc = "UpdateContainerResources";
+const updateMs = 120_000;
+
 /**
  * UpdateContainerResources: merges what is given into the present limits, zero meaning unchanged, and
  * applies them to the stored spec and to the task; all of it or, on failure, nothing. The OOM score of a
- * running process stays. INVALID_ARGUMENT for a negative limit, FAILED_PRECONDITION for a memory limit
+ * running process stays. A container's updates and its start come one after the other: each begins with what
+ * the one before has set. INVALID_ARGUMENT for a negative limit, FAILED_PRECONDITION for a memory limit
  * below what is in use and cannot be dropped, as page cache can: the kernel would refuse it or, on a
  * unified host, kill for it.
  */
 export function updateContainerResources(parts: Needs): Verb<"UpdateContainerResources"> {
   return async (request, call) => {
-    const record = parts.containers.require(request.containerId);
-    const { kind } = record.state;
-    if (kind !== "created" && kind !== "running") {
-      throw fault(
-        "FAILED_PRECONDITION",
-        `cannot update container "${record.id}": state is ${describeState(record.state)}`,
-      );
-    }
-    if (!request.linux) return {};
-    refuseNegative(request.linux);
-    await refuseBelowUsage(parts, record, request.linux.memoryLimitInBytes);
-    // Of a process that runs nobody sets it, and of one to come the spec has it already.
-    const change = { ...request.linux, oomScoreAdj: 0n };
-    const merged = mergeResources(record.resources, change);
-    await parts.operations.perform(
-      {
-        rpc: "UpdateContainerResources",
-        object: record.id,
-        facts: { container: record.id },
-      },
+    const { operations } = parts;
+    const { id } = updatable(parts, request.containerId);
+    const { linux } = request;
+    if (!linux) return {};
+    refuseNegative(linux);
+    do {
+      await operations.ended("StartContainer", id, call);
+      await operations.ended(rpc, id, call);
+    } while (operations.isRunning("StartContainer", id) || operations.isRunning(rpc, id));
+    // Nobody joins it, for then none runs; by the join others can wait for its end.
+    const joins = true;
+    const limit = { ms: updateMs, what: `the update of container "${id}"` };
+    await operations.perform(
+      { rpc, object: id, joins, limit, facts: { container: id } },
       call,
-      (op) => op.run("update", () => apply(parts, op, record, { merged, change })),
+      async (op) => {
+        const record = updatable(parts, id);
+        await refuseBelowUsage(parts, record, linux.memoryLimitInBytes);
+        await op.run("update", () => apply(parts, op, record, linux));
+      },
     );
     return {};
   };
+}
+
+function updatable({ containers }: Pick<Needs, "containers">, name: string): ContainerRecord {
+  const record = containers.require(name);
+  const { id, state } = record;
+  if (state.kind === "created" || state.kind === "running") return record;
+  throw fault(
+    "FAILED_PRECONDITION",
+    `cannot update container "${id}": state is ${describeState(state)}`,
+  );
 }
 
 async function apply(
   parts: Needs,
   op: Operation,
   record: ContainerRecord,
-  { merged, change }: { merged: LinuxContainerResources; change: LinuxContainerResources },
+  asked: LinuxContainerResources,
 ): Promise<void> {
   const { id } = record;
+  // Of a process that runs nobody sets it, and of one to come the spec has it already.
+  const merged = mergeResources(record.resources, { ...asked, oomScoreAdj: 0n });
   const live = parts.liveContainers.of(id);
   const resources = toOciResources(merged, parts.hostFacts, parts.config.cri);
   // The record that a later start reads, not the copy that was loaded at create.
@@ -71,11 +85,7 @@ async function apply(
     if (previous) op.undo("limits", (own) => task.update(previous, own));
     await task.update(resources, op);
   }
-  await parts.containers.update(id, (current) => ({
-    ...current,
-    // Another update may have ended meanwhile: what it set and this one did not, stays.
-    resources: mergeResources(current.resources, change),
-  }));
+  await parts.containers.update(id, (current) => ({ ...current, resources: merged }));
   live.keep(container);
 }
 
