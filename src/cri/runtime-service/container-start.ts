@@ -2,6 +2,7 @@
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { NewTaskOptions, Task } from "../../client/ports.ts";
 import {
   type WatchContainerNeeds,
@@ -139,7 +140,7 @@ async function createTask(parts: Needs, op: Operation, record: ContainerRecord):
       op,
     ),
   );
-  await live.log?.held;
+  if (live.log) await unlessAborted(live.log.held, op.signal);
   return { task, exit: await task.wait({ signal: parts.lifetime }) };
 }
 
