@@ -124,6 +124,10 @@ for (const { name, wire } of [
   { name: "an unknown control opcode", wire: masked(11, Buffer.alloc(0)) },
   { name: "a continuation of nothing", wire: masked(Opcode.continuation, Buffer.alloc(0)) },
   { name: "a ping in parts", wire: masked(Opcode.ping, Buffer.alloc(0), false) },
+  {
+    name: "a ping whose length is told in the long form",
+    wire: Buffer.from([0x89, 0xfe, 0, 0, 1, 2, 3, 4]),
+  },
   { name: "a long ping", wire: masked(Opcode.ping, Buffer.alloc(126)) },
   {
     name: "a message within a message",

@@ -73,12 +73,13 @@ export class WebSocketParser {
     const last = (first & 0x80) !== 0;
     if ((first & 0x70) !== 0) throw broken("frame with reserved bits");
     const length = payloadLength(header);
-    this.#check(opcode, last, length);
+    this.#check(opcode, last, header.readUInt8(1) & 0x7f);
     const mask = Buffer.from(header.subarray(wanted - 4, wanted));
     this.#frame = { opcode, last, mask, length, done: 0 };
     if (length === 0) this.#take(this.#frame, nothing);
   }
 
+  /** `length` is the header's own, which tells of longer ones: a control frame has none of those, however short it is. */
   #check(opcode: number, last: boolean, length: number): void {
     if (opcode >= Opcode.close) {
       if (opcode > Opcode.pong) throw broken(`opcode ${opcode}`);

@@ -43,7 +43,7 @@ export function slowSocket(input: Buffer): SlowSocket {
       if (first % 128 >= 16) throw new Broken("reserved bits");
       if (length > 2n ** 53n - 1n) throw new Broken("length");
       if (![0, 1, 2, 8, 9, 10].includes(opcode)) throw new Broken("opcode");
-      if (opcode >= 8 && (!fin || length > 125n)) throw new Broken("control frame");
+      if (opcode >= 8 && (!fin || short > 125)) throw new Broken("control frame");
       if (opcode < 8 && (opcode === 0) === (open() === undefined)) throw new Broken("sequence");
       const left = BigInt(input.length - at);
       const here = Number(length < left ? length : left);
