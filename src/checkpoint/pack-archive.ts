@@ -4,6 +4,7 @@ import { rename, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../base/cancellable.ts";
 import { errnoOf, type FaultCode, fault, isFault } from "../base/errors.ts";
+import { lastJsonLine } from "../base/last-json-line.ts";
 import { ownHeadroom } from "../base/memory/memory-headroom.ts";
 import { extractorBytes } from "../base/memory/memory-shares.ts";
 import { childEnvironment, run } from "../base/process.ts";
@@ -66,17 +67,8 @@ async function pack(task: PackTask, call: Cancellable): Promise<PackAnswer> {
     silenceMs,
     anyExitCode: true,
   });
-  const answer = parseAnswer(stdout);
+  const answer = lastJsonLine(stdout) as PackAnswer | undefined;
   if (answer !== undefined && answer.ok === (exitCode === 0)) return answer;
   const said = stderr.toString("utf8").trim().slice(-1024);
   throw fault("INTERNAL", `the packer of checkpoints exited with ${exitCode}: ${said}`);
-}
-
-function parseAnswer(output: Buffer): PackAnswer | undefined {
-  try {
-    const lastLine = output.toString("utf8").trimEnd().split("\n").at(-1) ?? "";
-    return JSON.parse(lastLine) as PackAnswer;
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Cancellable } from "../base/cancellable.ts";
 import { type FaultCode, fault } from "../base/errors.ts";
+import { lastJsonLine } from "../base/last-json-line.ts";
 import { readOnly } from "../base/os/overlay.ts";
 import { run } from "../base/process.ts";
 import type { Digest } from "../content/ports.ts";
@@ -68,20 +69,11 @@ export async function makeDiff(
     silenceMs,
     anyExitCode: true,
   });
-  const answer = parseAnswer(result.stdout);
+  const answer = lastJsonLine(result.stdout) as DiffAnswer | undefined;
   if (answer?.ok === false) throw fault(answer.code, answer.message);
   if (answer === undefined || result.exitCode !== 0) {
     const said = result.stderr.toString("utf8").trim().slice(-1024);
     throw fault("INTERNAL", `the packer of differences exited with ${result.exitCode}: ${said}`);
   }
   return { file, diffId: answer.diffId };
-}
-
-function parseAnswer(output: Buffer): DiffAnswer | undefined {
-  try {
-    const lastLine = output.toString("utf8").trimEnd().split("\n").at(-1) ?? "";
-    return JSON.parse(lastLine) as DiffAnswer;
-  } catch {
-    return undefined;
-  }
 }

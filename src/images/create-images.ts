@@ -26,9 +26,7 @@ import type { Image, Images, RegistryAuth } from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
-import { readCredentials } from "./registry/credentials.ts";
-import { registryHosts } from "./registry/hosts.ts";
-import { RegistryClient } from "./registry/registry-client.ts";
+import { openRegistry } from "./registry/open-registry.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
 import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
@@ -294,8 +292,7 @@ class StoredImages implements ImageLibrary {
     progress: (bytes: number) => void,
     call: Cancellable,
   ): Promise<Image> {
-    const { config, registry, content, namespace, log } = this.#options;
-    if (auth) readCredentials(auth); // broken credentials are refused, whichever host they are for
+    const { config, content, namespace, log } = this.#options;
     const startedAt = performance.now();
     using pins = new DisposableStack();
     const keepThem = this.#keeping(pins, call);
@@ -303,13 +300,7 @@ class StoredImages implements ImageLibrary {
       progress(Number.POSITIVE_INFINITY); // who waits for a collection does not stand still
       return keepThem(...kept);
     };
-    using client = await RegistryClient.create({
-      reference,
-      hosts: await registryHosts(registry.configPath, reference.domain),
-      auth,
-      progressTimeoutMs: config.pullProgressTimeoutMs,
-      log,
-    });
+    using client = await openRegistry(reference, auth, this.#options);
     const target = await client.resolve(call);
     const source = new RegistrySource({
       client,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Duplex } from "node:stream";
+import { connectionEnd } from "../base/connection-end.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 
 /** Logical streams of NRI: on one the plugin serves and the runtime calls, on the other the reverse. */
@@ -35,17 +36,9 @@ export class Multiplexer implements Disposable {
 
   constructor(socket: Duplex) {
     this.#socket = socket;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.closed = promise;
-    let cause: Error | undefined;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("error", (error) => {
-      cause = error;
-    });
-    socket.on("end", () => socket.destroy());
-    socket.on("close", () => {
+    this.closed = connectionEnd(socket, (cause) => {
       this.#close(fault("UNAVAILABLE", "NRI connection is closed", { cause }));
-      resolve();
     });
   }
 

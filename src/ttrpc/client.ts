@@ -2,6 +2,7 @@
 
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
+import { connectionEnd } from "../base/connection-end.ts";
 import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { startTimer } from "../base/timers.ts";
@@ -53,17 +54,9 @@ export class TtrpcClient implements Disposable {
 
   constructor(socket: Connection) {
     this.#socket = socket;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.closed = promise;
-    let cause: Error | undefined;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("error", (error) => {
-      cause = error;
-    });
-    socket.on("end", () => socket.destroy());
-    socket.on("close", () => {
+    this.closed = connectionEnd(socket, (cause) => {
       this.#fail(fault("UNAVAILABLE", "ttrpc connection is closed", { cause }));
-      resolve();
     });
   }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
 import { fault } from "../../base/errors.ts";
+import { runningTask } from "../checkpoint/running-task.ts";
 import { type WriteCheckpointNeeds, writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
 import type { CriParts } from "../parts.ts";
-import { describeState } from "../store/container-record.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = WriteCheckpointNeeds & Pick<CriParts, "containers" | "liveContainers" | "operations">;
@@ -16,19 +16,12 @@ const longestMs = 2 ** 31 - 1;
 export function checkpointContainer(parts: Needs): Verb<"CheckpointContainer"> {
   return async ({ containerId, location, timeout }, call) => {
     const record = parts.containers.require(containerId);
-    const { id, state } = record;
+    const { id } = record;
     if (!isAbsolute(location)) {
       throw fault("INVALID_ARGUMENT", `location "${location}" is not an absolute path`);
     }
     if (timeout < 0n) throw fault("INVALID_ARGUMENT", `timeout ${timeout} is negative`);
-    const { task, ending } = parts.liveContainers.of(id);
-    if (state.kind !== "running" || ending || !task) {
-      const present = ending ? "ending" : describeState(state);
-      throw fault(
-        "FAILED_PRECONDITION",
-        `cannot checkpoint container "${id}": state is ${present}, not running`,
-      );
-    }
+    const task = runningTask(parts, record);
     const ms = timeout === 0n ? defaultMs : Math.min(Number(timeout) * 1000, longestMs);
     await parts.operations.perform(
       {

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { open, opendir } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { runningTask } from "../checkpoint/running-task.ts";
 import {
   type PodCheckpoint,
   type WritePodCheckpointNeeds,
@@ -10,7 +11,6 @@ import {
 } from "../checkpoint/write-pod-checkpoint.ts";
 import type { CriParts } from "../parts.ts";
 import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
-import { describeState } from "../store/container-record.ts";
 import { refuseOptions } from "../validate.ts";
 import type { Verb } from "./verb.ts";
 
@@ -67,19 +67,11 @@ function runningContainers(
     throw fault("INVALID_ARGUMENT", "container_ids names a container twice");
   }
   return records.map((record) => {
-    const { id, state } = record;
+    const { id } = record;
     if (record.sandboxId !== sandboxId) {
       throw fault("INVALID_ARGUMENT", `container "${id}" is not in sandbox "${sandboxId}"`);
     }
-    const { task, ending } = parts.liveContainers.of(id);
-    if (state.kind !== "running" || ending || !task) {
-      const present = ending ? "ending" : describeState(state);
-      throw fault(
-        "FAILED_PRECONDITION",
-        `cannot checkpoint container "${id}": state is ${present}, not running`,
-      );
-    }
-    return { id, task, record };
+    return { id, task: runningTask(parts, record), record };
   });
 }
 

@@ -2,9 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { fault, toFault } from "../../base/errors.ts";
-import type { Logger } from "../../base/logger.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import type { ImagesConfig, RegistryConfig } from "../../config/config.ts";
 import type { ContentStore } from "../../content/ports.ts";
 import type { GarbageCollector } from "../../garbage/ports.ts";
 import type { MetadataStore, RecordTable } from "../../metadata/ports.ts";
@@ -12,24 +10,18 @@ import { storeBytes } from "../image-source.ts";
 import { DocumentReader } from "../manifest/document-reader.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { parseReference, type Reference } from "../reference.ts";
-import { readCredentials } from "../registry/credentials.ts";
-import { registryHosts } from "../registry/hosts.ts";
-import { RegistryClient } from "../registry/registry-client.ts";
+import { openRegistry, type RegistrySettings } from "../registry/open-registry.ts";
 import type { PulledProfile, SecurityProfiles } from "./ports.ts";
 import { badRequest, type ProfileArtifact, readArtifact, unusable } from "./profile-artifact.ts";
 import { profilesTable } from "./profile-records.ts";
 
-export interface SecurityProfilesOptions {
+export interface SecurityProfilesOptions extends RegistrySettings {
   readonly namespace: string;
   readonly content: ContentStore;
   readonly garbage: GarbageCollector;
   readonly metadata: MetadataStore;
-  /** Looked at for each pull, as is `registry`. */
-  readonly config: Pick<ImagesConfig, "pullProgressTimeoutMs">;
-  readonly registry: RegistryConfig;
   /** Throws when a text is no profile that a container could have. */
   readonly check: (text: string) => void;
-  readonly log: Logger;
 }
 
 /** A profile is small: a registry that takes longer hangs. */
@@ -108,15 +100,7 @@ export class StoredProfiles implements SecurityProfiles {
     auth: RegistryAuth | undefined,
     call: Cancellable,
   ): Promise<ProfileArtifact> {
-    const { config, registry, log } = this.#options;
-    if (auth) readCredentials(auth); // a broken one is refused, whoever it would be for
-    using client = await RegistryClient.create({
-      reference,
-      hosts: await registryHosts(registry.configPath, reference.domain),
-      auth,
-      progressTimeoutMs: config.pullProgressTimeoutMs,
-      log,
-    });
+    using client = await openRegistry(reference, auth, this.#options);
     return await readArtifact(client, this.#documents, call);
   }
 

@@ -30,11 +30,7 @@ export function conditionsOf(args: readonly OciSeccompArg[]): Conditions[] {
   if (isTwice) {
     return tests.flatMap(({ index, parts }) => parts.map((part) => new Map([[index, part]])));
   }
-  let all: Conditions[] = [new Map()];
-  for (const { index, parts } of tests) {
-    all = all.flatMap((one) => parts.map((part) => new Map([...one, [index, part]])));
-  }
-  return all;
+  return combinations(new Map(), tests);
 }
 
 /** Conditions as a rule has them. */
@@ -59,9 +55,17 @@ export function both(one: Conditions, other: Conditions): Conditions[] {
   if (met.reduce((count, { parts }) => count * parts.length, 1) > mostForms) {
     throw new NoFilterForm("they have too many forms");
   }
-  let all: Conditions[] = [new Map(one)];
-  for (const { index, parts } of met) {
-    all = all.flatMap((conditions) => parts.map((part) => new Map([...conditions, [index, part]])));
+  return combinations(one, met);
+}
+
+/** `begun` with one part of each test. */
+function combinations(
+  begun: Conditions,
+  tests: readonly { readonly index: number; readonly parts: readonly ArgumentTest[] }[],
+): Conditions[] {
+  let all = [begun];
+  for (const { index, parts } of tests) {
+    all = all.flatMap((one) => parts.map((part) => new Map([...one, [index, part]])));
   }
   return all;
 }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from "../../base/logger.ts";
+import type { ImagesConfig, RegistryConfig } from "../../config/config.ts";
+import type { RegistryAuth } from "../ports.ts";
+import type { Reference } from "../reference.ts";
+import { readCredentials } from "./credentials.ts";
+import { registryHosts } from "./hosts.ts";
+import { RegistryClient } from "./registry-client.ts";
+
+export interface RegistrySettings {
+  /** Looked at for each pull, as is `registry`. */
+  readonly config: Pick<ImagesConfig, "pullProgressTimeoutMs">;
+  readonly registry: RegistryConfig;
+  readonly log: Logger;
+}
+
+/**
+ * The client for one pull, with the hosts that are configured for the reference's registry. Broken credentials are
+ * refused, whichever host they are for.
+ */
+export async function openRegistry(
+  reference: Reference,
+  auth: RegistryAuth | undefined,
+  { config, registry, log }: RegistrySettings,
+): Promise<RegistryClient> {
+  if (auth) readCredentials(auth);
+  return RegistryClient.create({
+    reference,
+    hosts: await registryHosts(registry.configPath, reference.domain),
+    auth,
+    progressTimeoutMs: config.pullProgressTimeoutMs,
+    log,
+  });
+}
