@@ -4,9 +4,11 @@ import type { Task } from "../../client/ports.ts";
 import type { CriParts } from "../parts.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 
+export type RunningTaskNeeds = Pick<CriParts, "liveContainers">;
+
 /** The task of a container that can be dumped; FAILED_PRECONDITION, naming its state, unless it runs and is to run on. */
 export function runningTask(
-  { liveContainers }: Pick<CriParts, "liveContainers">,
+  { liveContainers }: RunningTaskNeeds,
   { id, state }: ContainerRecord,
 ): Task {
   const { task, ending } = liveContainers.of(id);

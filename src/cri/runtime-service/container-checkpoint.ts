@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
 import { fault } from "../../base/errors.ts";
-import { runningTask } from "../checkpoint/running-task.ts";
+import { type RunningTaskNeeds, runningTask } from "../checkpoint/running-task.ts";
 import { type WriteCheckpointNeeds, writeCheckpoint } from "../checkpoint/write-checkpoint.ts";
 import type { CriParts } from "../parts.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = WriteCheckpointNeeds & Pick<CriParts, "containers" | "liveContainers" | "operations">;
+type Needs = WriteCheckpointNeeds & RunningTaskNeeds & Pick<CriParts, "containers" | "operations">;
 
 /** For a request without a timeout of its own: gigabytes of memory take their time. */
 const defaultMs = 10 * 60_000;

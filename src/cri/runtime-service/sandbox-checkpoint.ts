@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, opendir } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { errnoOf, fault } from "../../base/errors.ts";
-import { runningTask } from "../checkpoint/running-task.ts";
+import { type RunningTaskNeeds, runningTask } from "../checkpoint/running-task.ts";
 import {
   type PodCheckpoint,
   type WritePodCheckpointNeeds,
@@ -16,7 +16,8 @@ import type { Verb } from "./verb.ts";
 
 type Needs = WritePodCheckpointNeeds &
   ReadyNeeds &
-  Pick<CriParts, "containers" | "liveContainers" | "operations">;
+  RunningTaskNeeds &
+  Pick<CriParts, "containers" | "operations">;
 
 /** Callers set a deadline of their own. Without one a pod shall not stand still for ever. */
 const longestMs = 30 * 60_000;
@@ -57,7 +58,7 @@ export function checkpointPod(parts: Needs): Verb<"CheckpointPod"> {
 
 /** INVALID_ARGUMENT, NOT_FOUND or FAILED_PRECONDITION unless all are this pod's, run, and are named once. */
 function runningContainers(
-  parts: Pick<Needs, "containers" | "liveContainers">,
+  parts: RunningTaskNeeds & Pick<Needs, "containers">,
   sandboxId: string,
   ids: readonly string[],
 ): PodCheckpoint["containers"] {
