@@ -85,10 +85,13 @@ export interface Told {
 
 /** What the plugins know of the node and may ask of it. Implemented by the façade. */
 export interface NodeState {
-  /** Those that are not in an unknown state. */
-  pods(): PodSandboxInit[];
-  /** Those that are neither exited nor unknown. */
-  containers(): ContainerInit[];
+  /**
+   * Those that are not in an unknown state, listed at once, each made when its turn comes: a node may have thousands. Of
+   * one that is gone by then nothing is made.
+   */
+  pods(): readonly (() => PodSandboxInit | undefined)[];
+  /** Those that are neither exited nor unknown, likewise. */
+  containers(): readonly (() => ContainerInit | undefined)[];
   /**
    * Applies updates that nobody asked for; answers those that failed and did not ask for that to be ignored. Ids that
    * nobody knows are passed over.
