@@ -9,7 +9,7 @@ import type { RestorePodResponse } from "../../src/gen/cri.gen.ts";
 import { type DumpingRuntime, makeDumpingRuntime } from "../support/dumping-runtime.ts";
 import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
-import { run } from "../support/run.ts";
+import { processes } from "../support/processes.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -69,7 +69,8 @@ suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
   }
 
   const dumps = async (): Promise<boolean> =>
-    (await run("pgrep", ["-f", `${runtime.binary} .* checkpoint `])).code === 0;
+    processes(({ argv }) => argv.includes(runtime.binary) && argv.includes("checkpoint")).length >
+    0;
 
   const request = (outputPath: string) => ({
     podSandboxId: pod.id,

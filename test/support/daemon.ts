@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -12,6 +12,7 @@ import { cniBinFolder, findProgram } from "./lacking.ts";
 import { disposeOnSignal } from "./last-resort.ts";
 import { assertNothingLeft, sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
+import { waitsOf } from "./processes.ts";
 import { endChild, freePort } from "./registry.ts";
 import { scratch } from "./scratch.ts";
 import { GivenUp, until } from "./until.ts";
@@ -138,7 +139,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       if (error instanceof GivenUp) throw error;
       const last = (await readFile(logFile, "utf8")).split("\n").slice(-40).join("\n");
       const asked = `a new connection: ${await connects(socket)}`;
-      const text = [String(error), asked, waits(started.pid), last].join("\n");
+      const text = [String(error), asked, waitsOf(({ pid }) => pid === started.pid), last].join(
+        "\n",
+      );
       throw new Error(text, { cause: error });
     });
   };
@@ -193,14 +196,6 @@ function connects(socketPath: string): Promise<string> {
   const socket = connect(socketPath, () => resolve("accepted"));
   socket.once("error", (error) => resolve(error.message));
   return promise.finally(() => socket.destroy());
-}
-
-/** What each thread of a process that does not come up waits for, and what runs beside it. */
-function waits(pid: number | undefined): string {
-  const columns = "pid,ppid,lwp,stat,wchan:24,etimes,args";
-  const { stdout } = spawnSync("ps", ["-eL", "-o", columns], { encoding: "utf8" });
-  const lines = stdout.split("\n").filter((line) => line.split(/\s+/).includes(String(pid)));
-  return lines.join("\n");
 }
 
 type Table = Readonly<Record<string, unknown>>;

@@ -64,6 +64,36 @@ export function threadsOf(pid: number): { readonly name: string; readonly nicene
   });
 }
 
+/** What each thread of these processes waits for, a line each, for who looks into a test that hung. */
+export function waitsOf(wanted: (info: ProcessInfo) => boolean): string {
+  const lines = processes(wanted).flatMap(({ pid, ppid, argv }) =>
+    entries(`/proc/${pid}/task`).map((tid) => {
+      const [state, wchan] = [
+        fileOf(`/proc/${pid}/task/${tid}/stat`),
+        fileOf(`/proc/${pid}/task/${tid}/wchan`),
+      ];
+      return [pid, ppid, tid, state.slice(state.lastIndexOf(")") + 2)[0], wchan, ...argv].join(" ");
+    }),
+  );
+  return ["pid ppid tid state wchan args", ...lines].join("\n");
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // it has ended meanwhile
+  }
+}
+
+function fileOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** The shims that were told `socket` as their runtime's address. */
 export function shimsOf(socket: string): ProcessInfo[] {
   return processes(

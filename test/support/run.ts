@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { waitsOf } from "./processes.ts";
 
 export interface RunResult {
   /** Exit code; 128 + n when signal n ended it is not made up here: -1 then. */
@@ -53,9 +54,7 @@ export async function run(
 
 /** What the machine was doing when a program did not end: who waits for whom. */
 function overstayed(timeoutMs: number): string {
-  const columns = "pid,ppid,stat,wchan:24,etimes,args";
-  const { stdout } = spawnSync("ps", ["-e", "--forest", "-o", columns], { encoding: "utf8" });
-  return `\nkilled by the test after ${timeoutMs} ms, beside\n${stdout}`;
+  return `\nkilled by the test after ${timeoutMs} ms, beside\n${waitsOf(() => true)}`;
 }
 
 /** Like run, but a non-zero exit is an error that shows what the program said. */
