@@ -16,7 +16,7 @@ import { openArchive } from "./archive/archive.ts";
 import { ArchiveSource } from "./archive/archive-source.ts";
 import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
-import { type ImageRecord, ImageRecords, type NameChange } from "./image-records.ts";
+import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
 import type { ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
@@ -134,8 +134,8 @@ class StoredImages implements ImageLibrary {
   async #readOne(record: ImageRecord, call: Cancellable): Promise<void> {
     const { log } = this.#options;
     try {
-      if (await this.refresh(record, call)) return;
-      log.warn({ image: record.name }, "image lacks layers, it is left out");
+      if (await this.refresh(record, call)) await this.#adopt(record, call);
+      else log.warn({ image: record.name }, "image lacks layers, it is left out");
     } catch (err) {
       log.warn({ image: record.name, err }, "image cannot be read");
     }
@@ -156,9 +156,9 @@ class StoredImages implements ImageLibrary {
     for (const digest of this.#unreadable)
       if (!targets.has(digest)) this.#unreadable.delete(digest);
     for (const record of records) {
-      if (this.#catalog.knows(record) || this.#unreadable.has(record.target.digest)) continue;
+      if (this.#unreadable.has(record.target.digest)) continue;
       try {
-        await this.refresh(record, call);
+        if (!this.#catalog.imageOf(record)) await this.refresh(record, call);
       } catch (err) {
         // The same bytes will be no image the next time either.
         if (isFault(err, "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED")) {
@@ -166,6 +166,19 @@ class StoredImages implements ImageLibrary {
         }
         this.#options.log.debug({ image: record.name, err }, "image is not whole yet");
       }
+      await this.#adopt(record, call);
+    }
+  }
+
+  /** A whole image that others brought in is CRI's from now on. Tried again at the next change, and start. */
+  async #adopt(record: ImageRecord, call: Cancellable): Promise<void> {
+    const id = this.#catalog.imageOf(record);
+    if (!id || isManaged(record)) return;
+    try {
+      this.#tell(await this.records.adopt(record, id, call));
+      this.#catalog.changed();
+    } catch (err) {
+      this.#options.log.warn({ image: record.name, err }, "image cannot be labelled as managed");
     }
   }
 
@@ -253,7 +266,7 @@ class StoredImages implements ImageLibrary {
     if (image && this.#catalog.isBuiltin(image)) {
       throw fault("FAILED_PRECONDITION", `cannot remove image "${reference}": it is built in`);
     }
-    this.#tell(await this.records.remove(this.#catalog.namesOf(reference)));
+    this.#tell(await this.records.remove(this.#catalog.namesOf(reference), { signal }));
     this.#catalog.changed();
     await dropIdleDownloads(this.#options); // a client that removes an image wants its space
     using limit = timeLimit(collectMs);
@@ -335,7 +348,7 @@ class StoredImages implements ImageLibrary {
     await keep(...this.#thingsOf(tree));
     await this.#unpackTree(tree, source, call);
     // Also by its id, as containerd's CRI has it: some clients look for that.
-    this.#tell(await this.records.point([...names, tree.id], tree.target));
+    this.#tell(await this.records.point([...names, tree.id], tree.target, call));
     this.#catalog.learn(tree);
     const image = this.#catalog.find(tree.id);
     if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);

@@ -37,9 +37,9 @@ export class ImageCatalog {
     this.changed();
   }
 
-  /** True when the image of the record is known. */
-  knows({ target }: ImageRecord): boolean {
-    return this.#trees.has(target.digest);
+  /** The image of the record, when it is known. */
+  imageOf({ target }: ImageRecord): Digest | undefined {
+    return this.#trees.get(target.digest)?.id;
   }
 
   /** Call after any change of the records. */

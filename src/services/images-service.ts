@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
 import { compileFilters } from "../base/filter.ts";
-import { KeyedMutex } from "../base/keyed-mutex.ts";
 import { nowNanos } from "../base/now.ts";
 import { type ImageRecord, imagesTable } from "../images/image-records.ts";
+import { nameKey, nameLocks } from "../images/name-locks.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { rememberNamespace } from "../metadata/records.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
@@ -31,7 +31,7 @@ export function createImagesService({
   onChange,
 }: ImagesServicePorts): ServiceImpl<Service> {
   const images = imagesTable(metadata);
-  const mutex = new KeyedMutex();
+  const mutex = nameLocks(metadata);
   return {
     Get: async ({ name }, call) => ({
       image: imageMessage(requiredImage(images, requiredNamespace(call), name)),
@@ -47,7 +47,7 @@ export function createImagesService({
       const image = newImage(wanted, nowNanos());
       const { name, labels } = image;
       {
-        using _lock = await mutex.lock(`${namespace}/${name}`, call);
+        using _lock = await mutex.lock(nameKey(namespace, name), call);
         using _hold = await garbage.hold(namespace, call);
         if (images.has(namespace, name)) throw fault("ALREADY_EXISTS", `image "${name}" exists`);
         await rememberNamespace(metadata, namespace);
@@ -63,7 +63,7 @@ export function createImagesService({
       const { name } = update;
       let image: ImageRecord;
       {
-        using _lock = await mutex.lock(`${namespace}/${name}`, call);
+        using _lock = await mutex.lock(nameKey(namespace, name), call);
         using _hold = await garbage.hold(namespace, call);
         const before = requiredImage(images, namespace, name);
         image = updatedImage(before, update, updateMask?.paths ?? [], nowNanos());
@@ -79,7 +79,7 @@ export function createImagesService({
     Delete: async ({ name, sync, target }, call) => {
       const namespace = requiredNamespace(call);
       {
-        using _lock = await mutex.lock(`${namespace}/${name}`, call);
+        using _lock = await mutex.lock(nameKey(namespace, name), call);
         const image = requiredImage(images, namespace, name);
         if (target && target.digest !== image.target.digest) {
           throw fault("NOT_FOUND", `image "${name}" does not point to "${target.digest}"`);

@@ -310,17 +310,25 @@ suite("a whole cycle by Debian's ctr", { skip: lacking(...programs) }, () => {
     assert.deepEqual(await counts(...ns), [0, 0]);
   });
 
-  test("what ctr imports into k8s.io is CRI's too, and what it removes is gone there", async () => {
+  test("what ctr imports into k8s.io is CRI's too, and goes there with the last of its names", async () => {
     const ns = ["--namespace", "k8s.io"];
-    const images = bed.daemon.cri.images;
-    const isListed = async (): Promise<boolean> =>
-      (await images.ListImages({})).images.some(({ repoTags }) => repoTags.includes(image));
+    const cri = bed.daemon.cri.images;
+    const { id } = bed.images.shell;
+    await cri.RemoveImage({ image: { image: id } });
+    const managed = 'labels."io.cri-containerd.image"==managed';
+    const names = async (): Promise<string[]> =>
+      (await ids(...ns, "images", "ls", "-q", managed)).filter((it) => it === id || it === image);
+    const tags = async (): Promise<readonly string[] | undefined> =>
+      (await cri.ImageStatus({ image: { image: id } })).image?.repoTags;
     const before = await counts(...ns);
     await ctr(...ns, "images", "import", archive);
-    assert.equal(await isListed(), true);
+    assert.deepEqual([await tags(), (await names()).toSorted()], [[image], [image, id]]);
     await ctr(...ns, "images", "rm", "--sync", image);
-    assert.equal(await isListed(), false);
+    assert.deepEqual([await tags(), await names()], [[], [id]]);
+    await ctr(...ns, "images", "rm", "--sync", id);
+    assert.deepEqual([await tags(), await names()], [undefined, []]);
     assert.deepEqual(await counts(...ns), before, "CRI's own images stay whole");
+    await cri.PullImage({ image: { image: bed.images.shell.reference } });
   });
 
   test("pulls, runs and removals side by side, of images that share a layer, leave one another alone", async () => {

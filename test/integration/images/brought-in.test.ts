@@ -10,6 +10,7 @@ import type { Digest } from "../../../src/content/ports.ts";
 import type { Descriptor } from "../../../src/images/manifest/documents.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
+import { until } from "../../support/until.ts";
 import { allRead, type Library, namespace, openLibrary } from "./library.ts";
 
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
@@ -90,6 +91,130 @@ test("an image is pinned by containerd's label on any of its names", async () =>
   await images.records.put({ ...record, name: "docker.io/built/here:2", labels });
   await images.refreshAll(call());
   assert.equal(images.find(name)?.pinned, true);
+});
+
+const managed = { "io.cri-containerd.image": "managed" };
+
+/** Names and labels of all records. */
+const recordsOf = ({ images }: Library): Record<string, unknown> =>
+  Object.fromEntries(images.records.list().map((record) => [record.name, record.labels]));
+
+test("an image of a client becomes CRI's: named by its id too, labelled, and told", async () => {
+  const told: string[] = [];
+  const library = await openLibrary(await home.folder("managed"), {
+    onNameChange: (change) => told.push(`${change.kind} ${change.name}`),
+  });
+  const { images, content } = library;
+  await bringIn(library, { mine: "kept" });
+  assert.deepEqual(recordsOf(library), { [name]: { mine: "kept", ...managed }, [id]: managed });
+  assert.deepEqual(told.splice(0), [`create ${id}`, `update ${name}`]);
+  assert.deepEqual(images.records.get(id)?.target, target);
+  await images.refreshAll(call());
+  assert.deepEqual(told, []);
+  // As in containerd: a client takes one name after the other, and the image goes with the last.
+  await images.records.remove([name], call());
+  await images.refreshAll(call());
+  assert.equal(images.find(name), undefined);
+  assert.deepEqual(images.find(id)?.repoTags, []);
+  await images.records.remove([id], call());
+  await images.refreshAll(call());
+  assert.deepEqual(images.list(), []);
+  await images.collectGarbage({ signal: cleanupDeadline() });
+  assert.deepEqual(content.list(namespace), []);
+});
+
+test("RemoveImage takes the name by the id with the client's", async () => {
+  const library = await openLibrary(await home.folder("removed"));
+  await bringIn(library);
+  await library.images.remove(name, call());
+  assert.deepEqual(recordsOf(library), {});
+  assert.deepEqual(library.content.list(namespace), []);
+});
+
+test("what a client does to the names of an image that is CRI's", async (t) => {
+  const other = "docker.io/built/here:2";
+  const put = (library: Library, changed: string, labels: Readonly<Record<string, string>>) =>
+    library.images.records.put({
+      name: changed,
+      target,
+      labels,
+      createdAtNanos: 1n,
+      updatedAtNanos: 1n,
+    });
+  const cases: {
+    what: string;
+    change: (library: Library) => Promise<unknown>;
+    expected: Record<string, unknown>;
+  }[] = [
+    {
+      what: "another name is CRI's as well",
+      change: (library) => put(library, other, { a: "b" }),
+      expected: { [name]: managed, [id]: managed, [other]: { a: "b", ...managed } },
+    },
+    {
+      what: "labels that are replaced get the one label again",
+      change: (library) => put(library, name, { a: "b" }),
+      expected: { [name]: { a: "b", ...managed }, [id]: managed },
+    },
+    {
+      what: "the name by the id stays away when it is removed alone",
+      change: ({ images }) => images.records.remove([id], call()),
+      expected: { [name]: managed },
+    },
+    {
+      what: "a name by the id that points elsewhere is put right with the next name",
+      change: async (library) => {
+        const wrong = { ...target, digest: digestOf(Buffer.from("elsewhere")) };
+        const record = library.images.records.get(id);
+        assert.ok(record);
+        await library.images.records.put({ ...record, target: wrong });
+        await put(library, other, {});
+      },
+      expected: { [name]: managed, [id]: managed, [other]: managed },
+    },
+  ];
+  for (const [at, { what, change, expected }] of cases.entries()) {
+    await t.test(what, async () => {
+      const root = await home.folder(`change ${at}`);
+      const library = await openLibrary(root);
+      await bringIn(library);
+      await change(library);
+      await library.images.refreshAll(call());
+      assert.deepEqual(recordsOf(library), expected);
+      for (const record of library.images.records.list()) {
+        assert.equal(record.target.digest, target.digest);
+      }
+      const again = await openLibrary(root, { metadata: library.metadata });
+      await allRead(again.images, 1);
+      assert.deepEqual(recordsOf(again), expected);
+    });
+  }
+});
+
+test("names from before a restart are CRI's after it, though nobody was told of them", async () => {
+  const root = await home.folder("before");
+  const library = await openLibrary(root);
+  await bringIn(library);
+  const record = library.images.records.get(name);
+  assert.ok(record);
+  await library.images.records.remove([id], call());
+  await library.images.records.put({ ...record, labels: {} });
+  const again = await openLibrary(root, { metadata: library.metadata });
+  await allRead(again.images, 1);
+  await until("its names are CRI's", () => again.images.records.get(id) !== undefined);
+  assert.deepEqual(recordsOf(again), { [name]: managed, [id]: managed });
+});
+
+test("a name that is being removed does not come back when its image becomes CRI's", async () => {
+  const library = await openLibrary(await home.folder("leaving"));
+  const { records } = library.images;
+  await bringIn(library);
+  const record = { ...records.get(name)!, labels: {} };
+  await records.put(record);
+  const removed = records.remove([name], call());
+  assert.deepEqual(await records.adopt(record, id as Digest, call()), []);
+  await removed;
+  assert.deepEqual(recordsOf(library), { [id]: managed });
 });
 
 test("records of a client that lead to no image, or to a huge one, are no burden", async () => {
