@@ -21,6 +21,7 @@ const threads = [
   "../streaming/worker.ts",
   "../trees/worker.ts",
   "../images/manifest/document-worker.ts",
+  "../cri/oci-spec/seccomp/profile-worker.ts",
   "../plugin/operator/worker.ts",
 ];
 for (const thread of threads) {

@@ -15,7 +15,8 @@ import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
 import { readHostFacts } from "../cri/oci-spec/host-facts.ts";
-import { checkPulledProfile } from "../cri/oci-spec/seccomp/pulled-profile.ts";
+import { checkPulledProfile } from "../cri/oci-spec/seccomp/check-pulled-profile.ts";
+import { ProfileReader } from "../cri/oci-spec/seccomp/profile-reader.ts";
 import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
 import { createSpecServices } from "../cri/oci-spec/spec-services.ts";
 import { criNamespace } from "../cri/ports.ts";
@@ -113,6 +114,7 @@ export function criPlugins(
       return library;
     },
   });
+  const profileReader = new ProfileReader();
   const profiles = plugin({
     type,
     id: "security-profiles",
@@ -129,7 +131,7 @@ export function criPlugins(
         get registry() {
           return live.current.registry;
         },
-        check: checkPulledProfile,
+        check: (text, call) => checkPulledProfile(text, profileReader, call),
         log,
       }),
   });
@@ -243,7 +245,10 @@ export function criPlugins(
         reloads: () => reloads.facts,
         memory: () => memory.facts(),
         placeForExec: (container, call) => memory.placeForExec(container, call),
-        specs: createSpecBuilders({ ...specServices, pulledProfile }, reading),
+        specs: createSpecBuilders(
+          { ...specServices, pulledProfile, profiles: profileReader },
+          reading,
+        ),
         hostFacts,
         features: features.of,
         flawedRuntimes: flaws.list,

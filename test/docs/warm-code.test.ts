@@ -10,7 +10,9 @@ const read = (file: string): string => readFileSync(path.join(root, file), "utf8
 
 test("what bin/berthd has compiled before the first start are the entries of all threads", () => {
   const started = globSync("src/**/*.ts", { cwd: root })
-    .filter((file) => !file.endsWith(".test.ts") && read(file).includes("new Worker("))
+    .filter(
+      (file) => !file.endsWith(".test.ts") && /new (Worker|ParsingThreads)\b/.test(read(file)),
+    )
     .flatMap((file) =>
       [...read(file).matchAll(/new URL\("(.+?)", import\.meta\.url\)/g)].map(([, entry = ""]) =>
         path.join(path.dirname(file), entry),

@@ -12,6 +12,7 @@ import type {
   SandboxSpecInput,
   SpecServices,
 } from "../../src/cri/oci-spec/ports.ts";
+import { ProfileReader } from "../../src/cri/oci-spec/seccomp/profile-reader.ts";
 import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cri.gen.ts";
 import type { Image, ImageConfig } from "../../src/images/ports.ts";
 import type { RootfsReader } from "../../src/oci/rootfs/ports.ts";
@@ -68,6 +69,7 @@ export const testServices: SpecServices = {
   rdt: { list: async () => undefined },
   blockio: { read: async () => undefined },
   delegatesCgroups: async () => true,
+  profiles: new ProfileReader(),
   pulledProfile: async (reference) => {
     throw fault("NOT_FOUND", `no profile "${reference}" in tests`);
   },

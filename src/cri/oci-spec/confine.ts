@@ -23,7 +23,7 @@ export async function confine(
   spec: OciSpec,
   { security, capabilities }: { security: Confinement | null; capabilities: readonly string[] },
   { cri, host }: Pick<SandboxSpecInput, "cri" | "host">,
-  { apparmor, pulledProfile }: SpecServices,
+  { apparmor, ...sources }: SpecServices,
 ): Promise<void> {
   checkProfileFields(security?.seccomp, "linux.security_context.seccomp");
   checkProfileFields(security?.apparmor, "linux.security_context.apparmor");
@@ -37,7 +37,7 @@ export async function confine(
       capabilities,
     },
     host,
-    pulledProfile,
+    sources,
   );
   if (seccomp === undefined) delete spec.linux.seccomp;
   else if (seccomp !== "keep") spec.linux.seccomp = seccomp;

@@ -47,12 +47,14 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
     canLowerOomScore: ((mask(status, "CapEff") >> sysResource) & 1n) === 1n,
     hugepageSizes: pages,
     kernelRelease: os.release(),
-    architecture: goArchitecture(os.arch()),
+    architecture: hostArchitecture(),
     hostname: os.hostname(),
   };
 }
 
-function goArchitecture(arch: string): string {
+/** As Go spells it. */
+export function hostArchitecture(): string {
+  const arch = os.arch();
   const names: Readonly<Record<string, string>> = {
     x64: "amd64",
     ia32: "386",

@@ -9,6 +9,7 @@ import type { SnapshotUsage } from "../../snapshots/ports.ts";
 import type { AppArmorProfiles } from "./apparmor/apparmor.ts";
 import type { BlockioClasses } from "./classes/blockio.ts";
 import type { RdtGroups } from "./classes/rdt.ts";
+import type { ProfileReader } from "./seccomp/profile-reader.ts";
 
 /**
  * CRI configuration → OCI runtime spec. Two entry points, one file each:
@@ -51,6 +52,8 @@ export interface HostFacts {
 export interface SpecServices {
   /** A seccomp profile that was pulled; NOT_FOUND when none was by that name. */
   readonly pulledProfile: (reference: string) => Promise<Buffer>;
+  /** Reads what others wrote as seccomp profiles. */
+  readonly profiles: ProfileReader;
   readonly apparmor: AppArmorProfiles;
   readonly rdt: RdtGroups;
   readonly blockio: BlockioClasses;

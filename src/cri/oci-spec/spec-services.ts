@@ -11,7 +11,7 @@ import { createRdtGroups } from "./classes/rdt.ts";
 import type { HostFacts, SpecServices } from "./ports.ts";
 
 /** What specs need of the host; another profile or file of classes is a reload away. */
-export interface ReloadableSpecServices extends Omit<SpecServices, "pulledProfile"> {
+export interface ReloadableSpecServices extends Omit<SpecServices, "pulledProfile" | "profiles"> {
   readonly reload: readonly ReloadPart[];
 }
 

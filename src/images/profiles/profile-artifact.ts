@@ -8,7 +8,7 @@ import { MediaType } from "../manifest/media-types.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
 import { patience } from "../registry/registry-source.ts";
 
-/** Ten times what the longest in use have: the main thread reads it. */
+/** Ten times what the longest in use have. */
 const maxProfileBytes = 128 * 1024;
 
 /** A manifest's one layer, and what it says. */

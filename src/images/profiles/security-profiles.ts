@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
-import { fault, toFault } from "../../base/errors.ts";
+import { fault, isFault, toFault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { ContentStore } from "../../content/ports.ts";
 import type { GarbageCollector } from "../../garbage/ports.ts";
@@ -20,8 +20,8 @@ export interface SecurityProfilesOptions extends RegistrySettings {
   readonly content: ContentStore;
   readonly garbage: GarbageCollector;
   readonly metadata: MetadataStore;
-  /** Throws when a text is no profile that a container could have. */
-  readonly check: (text: string) => void;
+  /** Throws when a text is no profile that a container could have; a RuntimeFault when that cannot be told. */
+  readonly check: (text: Buffer, call: Cancellable) => Promise<void>;
 }
 
 /** A profile is small: a registry that takes longer hangs. */
@@ -59,8 +59,10 @@ export class StoredProfiles implements SecurityProfiles {
     if (await this.#know(reference.digest, name, limit)) return { cached: true };
     const artifact = await this.#fetch(reference, auth, limit);
     try {
-      this.#options.check(artifact.bytes.toString("utf8"));
+      await this.#options.check(artifact.bytes, limit);
     } catch (error) {
+      limit.signal.throwIfAborted();
+      if (isFault(error, "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNAVAILABLE")) throw error;
       throw unusable(`"${name}" holds no seccomp profile: ${toFault(error).message}`, error);
     }
     await this.#store(name, artifact, limit);

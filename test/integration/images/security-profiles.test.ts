@@ -5,7 +5,8 @@ import { after, before, suite, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
 import { digestOf } from "../../../src/content/digest.ts";
-import { checkPulledProfile } from "../../../src/cri/oci-spec/seccomp/pulled-profile.ts";
+import { checkPulledProfile } from "../../../src/cri/oci-spec/seccomp/check-pulled-profile.ts";
+import { ProfileReader } from "../../../src/cri/oci-spec/seccomp/profile-reader.ts";
 import { Collector } from "../../../src/garbage/collector.ts";
 import { imagesTable } from "../../../src/images/image-records.ts";
 import { StoredProfiles } from "../../../src/images/profiles/security-profiles.ts";
@@ -20,6 +21,9 @@ import { namespace } from "./library.ts";
 
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 const log = silentLogger;
+const reader = new ProfileReader();
+const noForm =
+  '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["clone"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":3,"valueTwo":3,"op":"SCMP_CMP_MASKED_EQ"}]}]}';
 const text = Buffer.from('{"defaultAction":"SCMP_ACT_LOG"}');
 
 /** The real stores, with metadata that can be handed on to play a restart. */
@@ -40,7 +44,7 @@ async function open(root: string, metadata: MetadataStore = openMemoryMetadata(l
     metadata,
     config: { pullProgressTimeoutMs: 10_000 },
     registry: { configPath: "" },
-    check: checkPulledProfile,
+    check: (text, call) => checkPulledProfile(text, reader, call),
     log,
   });
   return { content, garbage, profiles, metadata };
@@ -115,6 +119,11 @@ suite("pulled security profiles", { skip: lacking("docker-registry") }, () => {
     ["of a file that is too long", [Buffer.alloc(128 * 1024 + 1, 32)], /has 131073 bytes/],
     ["of no JSON", [Buffer.from("profile")], /holds no seccomp profile/],
     ["of another JSON", [Buffer.from('{"a":1}')], /defaultAction/],
+    [
+      "without a common form with the default profile",
+      [Buffer.from(noForm)],
+      /conditions on "clone" cannot be combined/,
+    ],
     [
       "that names a socket",
       [Buffer.from('{"defaultAction":"SCMP_ACT_LOG","listenerPath":"/x"}')],

@@ -36,7 +36,7 @@ const denials = new Set(ranks.slice(0, ranks.indexOf("SCMP_ACT_NOTIFY")));
 const lenientFlag = "SECCOMP_FILTER_FLAG_SPEC_ALLOW";
 /** What the kernel would take is about as much. */
 const maxRules = 8192;
-/** Conditions made on the way to a filter: the daemon's main thread makes them, and a registry says of what. */
+/** Conditions made on the way to a filter: a registry says of what. */
 const maxForms = 32_768;
 
 /**

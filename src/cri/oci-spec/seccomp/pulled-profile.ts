@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { OciSeccomp } from "../../../oci/spec.ts";
 import { type ProfileContext, parseSeccompProfile } from "./profile-file.ts";
-
-/** For the rules that hold everywhere; which ones do is seen when a container is made. */
-const anyContext: ProfileContext = {
-  capabilities: [],
-  architecture: "",
-  nativeArchitecture: "",
-  kernelRelease: "0.0",
-};
-
-/** Throws an Error for a text that is no seccomp profile, or none that may come from a registry. */
-export function checkPulledProfile(text: string): void {
-  parsePulledProfile(text, anyContext);
-}
 
 /** A pulled profile. It says nothing of the node: a socket to notify would be a path on it. */
 export function parsePulledProfile(text: string, context: ProfileContext): OciSeccomp {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { errnoOf } from "../../../base/errors.ts";
+import { errnoOf, isFault, toFault } from "../../../base/errors.ts";
 import { invalid, unsupported } from "../../../base/invalid-field.ts";
 import { readBounded } from "../../../base/read-bounded.ts";
 import type { SecurityProfile } from "../../../gen/cri.gen.ts";
 import type { OciSeccomp } from "../../../oci/spec.ts";
 import type { HostFacts } from "../ports.ts";
-import { filterArchitectures } from "./allowed-syscalls.ts";
 import { defaultSeccompProfile } from "./default-profile.ts";
-import { intersectProfiles } from "./intersect-profiles.ts";
-import { type ProfileContext, parseSeccompProfile } from "./profile-file.ts";
-import { parsePulledProfile } from "./pulled-profile.ts";
+import { profileContext } from "./profile-context.ts";
+import type { ProfileReader } from "./profile-reader.ts";
 
 const field = "linux.security_context.seccomp";
 
@@ -23,8 +21,14 @@ export interface SeccompRequest {
   readonly capabilities: readonly string[];
 }
 
-/** The text of a pulled profile; NOT_FOUND when no profile was pulled by that name. */
-export type ReadPulledProfile = (reference: string) => Promise<Buffer>;
+/** What profiles that others wrote come from, and go through. */
+export interface ProfileSources {
+  /** The text of a pulled profile; NOT_FOUND when no profile was pulled by that name. */
+  readonly pulledProfile: (reference: string) => Promise<Buffer>;
+  readonly profiles: ProfileReader;
+}
+
+type Host = Pick<HostFacts, "seccomp" | "architecture" | "kernelRelease">;
 
 /** "keep" leaves what the base spec has; undefined means unconfined. */
 export type SeccompChoice = OciSeccomp | undefined | "keep";
@@ -35,8 +39,8 @@ export type SeccompChoice = OciSeccomp | undefined | "keep";
  */
 export async function seccompProfile(
   request: SeccompRequest,
-  host: Pick<HostFacts, "seccomp" | "architecture" | "kernelRelease">,
-  readPulled: ReadPulledProfile,
+  host: Host,
+  sources: ProfileSources,
 ): Promise<SeccompChoice> {
   if (request.privileged) return undefined;
   const profile =
@@ -48,68 +52,59 @@ export async function seccompProfile(
   if (type === "RuntimeDefault") {
     return defaultSeccompProfile(request.capabilities, host.architecture);
   }
-  if (type === "OCI") return pulledProfile(profile, request.capabilities, host, readPulled);
+  const from = { ...sources, context: profileContext(request.capabilities, host) };
+  if (type === "OCI") return readPulled(profile, from);
   if (type !== "Localhost") throw invalid(`${field}.profile_type`, `unknown type "${type}"`);
-  return readProfile(stripPrefix(profile.localhostRef), request.capabilities, host);
+  return readFile(stripPrefix(profile.localhostRef), from);
 }
 
+type From = ProfileSources & { readonly context: ReturnType<typeof profileContext> };
+
 /** What a pulled profile and its base both let through. */
-async function pulledProfile(
+async function readPulled(
   { ociRef, baseProfile }: SecurityProfile,
-  capabilities: readonly string[],
-  host: Pick<HostFacts, "architecture" | "kernelRelease">,
-  readPulled: ReadPulledProfile,
+  from: From,
 ): Promise<OciSeccomp> {
-  const context = contextOf(capabilities, host);
-  const text = await readPulled(ociRef);
+  const { pulledProfile, profiles, context } = from;
+  const text = await pulledProfile(ociRef);
   // Absent and RuntimeDefault are one.
   const base =
     baseProfile?.type === "Localhost"
-      ? await readProfile(
-          baseProfile.localhostRef,
-          capabilities,
-          host,
-          "base_profile.localhost_ref",
-        )
-      : defaultSeccompProfile(capabilities, host.architecture);
+      ? await readFile(baseProfile.localhostRef, from, "base_profile.localhost_ref")
+      : undefined;
+  const what = `profile "${ociRef}"`;
   try {
-    const profile = parsePulledProfile(text.toString(), context);
-    return intersectProfiles(profile, base, context.nativeArchitecture);
+    return await profiles.read({ kind: "pulled", what, text, context, base });
   } catch (error) {
-    throw invalid(`${field}.oci_ref`, `cannot use profile "${ociRef}": ${problemOf(error)}`, error);
+    throw unusable("oci_ref", what, error);
   }
 }
 
 const maxProfileBytes = 1024 * 1024;
 
-async function readProfile(
+async function readFile(
   path: string,
-  capabilities: readonly string[],
-  host: Pick<HostFacts, "architecture" | "kernelRelease">,
+  { profiles, context }: From,
   part = "localhost_ref",
 ): Promise<OciSeccomp> {
   if (!path.startsWith("/")) {
     throw invalid(`${field}.${part}`, `"${path}" is not an absolute path`);
   }
+  const what = `profile "${path}"`;
   try {
     // The pod names it: not for ever, as of a FIFO or /dev/zero, and not at any length.
     const text = await readBounded(path, maxProfileBytes, { follow: true });
-    return parseSeccompProfile(text.toString(), contextOf(capabilities, host));
+    return await profiles.read({ kind: "file", what, text, context });
   } catch (error) {
-    throw invalid(`${field}.${part}`, `cannot use profile "${path}": ${problemOf(error)}`, error);
+    throw unusable(part, what, error);
   }
 }
 
-function contextOf(
-  capabilities: readonly string[],
-  { architecture, kernelRelease }: Pick<HostFacts, "architecture" | "kernelRelease">,
-): ProfileContext {
-  const nativeArchitecture = filterArchitectures[architecture]?.[0] ?? "";
-  return { capabilities, architecture, nativeArchitecture, kernelRelease };
-}
-
-function problemOf(error: unknown): string {
-  return errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
+/** INVALID_ARGUMENT; but the profile is not to blame for what the daemon lacks. */
+function unusable(part: string, what: string, error: unknown): unknown {
+  if (isFault(error, "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNAVAILABLE")) return error;
+  const problem = isFault(error) ? error.message : (errnoOf(error) ?? toFault(error).message);
+  return invalid(`${field}.${part}`, `cannot use ${what}: ${problem}`, error);
 }
 
 function fromLegacy(path: string): SecurityProfile | undefined {
