@@ -5,6 +5,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool } from "../base/memory/memory-pool.ts";
 import { nextEvent, unlessAborted } from "../base/waits.ts";
+import { EncodedList } from "./encoded-list.ts";
 import { maxFields } from "./field-count.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
@@ -100,7 +101,8 @@ export class ServedCall {
   /** RESOURCE_EXHAUSTED for an answer that no client would take, if possible before it is encoded. */
   encode(answer: unknown, maxBytes: number, leastBytes: number): Buffer {
     if (leastBytes > maxBytes) throw this.#tooLarge(`at least ${leastBytes}`, maxBytes);
-    const bytes = this.#method.response.encode(answer);
+    const bytes =
+      answer instanceof EncodedList ? answer.encode() : this.#method.response.encode(answer);
     if (bytes.length > maxBytes) throw this.#tooLarge(`${bytes.length}`, maxBytes);
     this.responseBytes += bytes.length;
     return bytes;

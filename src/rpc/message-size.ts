@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { EncodedList } from "./encoded-list.ts";
 
 /**
  * No more than what a message takes when it is encoded, in bytes, found without encoding it: its texts and
@@ -8,6 +9,7 @@ export function leastSizeOf(value: unknown): number {
   if (typeof value === "string") return value.length;
   if (typeof value !== "object" || value === null) return 0;
   if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (value instanceof EncodedList) return value.length;
   let bytes = 0;
   if (Array.isArray(value)) {
     for (const item of value) bytes += leastSizeOf(item) + 1;

@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ImageInit, ListImagesRequest, StreamImagesRequest } from "../../gen/cri.gen.ts";
+import type { ListImagesRequest, StreamImagesRequest } from "../../gen/cri.gen.ts";
 import type { Images } from "../../images/ports.ts";
-import { chunksOf } from "../convert/chunks.ts";
+import { EncodedList, KeptEncodings } from "../../rpc/encoded-list.ts";
+import { messagesOf } from "../convert/chunks.ts";
 import { toCriImage } from "./cri-image.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = Pick<ImageServicePorts, "images">;
 
+/** The images stay the same objects until one of their records changes. */
+const encodings = new KeptEncodings("runtime.v1.Image", toCriImage);
+
 /** ListImages: all, or the one that the filter names. */
 export function listImages({ images }: Needs): Verb<"ListImages"> {
-  return async (request) => ({ images: select(images, request) });
+  return async (request) =>
+    EncodedList.of("runtime.v1.ListImagesResponse", "images", select(images, request));
 }
 
 /** StreamImages: the same images, each once, in messages of a bounded size. */
 export function streamImages({ images }: Needs): Verb<"StreamImages"> {
   return async function* (request) {
-    for (const chunk of chunksOf(select(images, request), "runtime.v1.Image")) {
-      yield { images: chunk };
-    }
+    yield* messagesOf("runtime.v1.StreamImagesResponse", "images", select(images, request));
   };
 }
 
-function select(images: Images, { filter }: ListImagesRequest | StreamImagesRequest): ImageInit[] {
+function select(images: Images, { filter }: ListImagesRequest | StreamImagesRequest): Buffer[] {
   const wanted = filter?.image?.image ?? "";
-  if (wanted === "") return images.list().map(toCriImage);
+  if (wanted === "") return images.list().map((image) => encodings.of(image));
   const found = images.find(wanted);
-  return found ? [toCriImage(found)] : [];
+  return found ? [encodings.of(found)] : [];
 }

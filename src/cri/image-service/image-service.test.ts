@@ -91,9 +91,9 @@ test("ListImages shows all, or what its filter names", async () => {
   assert.deepEqual(
     all?.images?.map((one) => [one.uid?.value, one.username, one.pinned]),
     [
-      [1000n, undefined, false],
+      [1000n, "", false],
       [undefined, "nobody", false],
-      [0n, undefined, true],
+      [0n, "", true],
     ],
   );
   const one = await service.ListImages({ filter: { image: spec("app") } }, ctx);

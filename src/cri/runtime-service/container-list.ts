@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chunksOf } from "../convert/chunks.ts";
+import { EncodedList, KeptEncodings } from "../../rpc/encoded-list.ts";
+import { messagesOf } from "../convert/chunks.ts";
 import { toContainer } from "../convert/container.ts";
 import { selectContainers } from "../convert/select-records.ts";
 import type { CriParts } from "../parts.ts";
@@ -7,19 +8,25 @@ import type { Verb } from "./verb.ts";
 
 type Needs = Pick<CriParts, "containers">;
 
+/** Most kubelets list every second, and most containers are as they were: a record that changes is another one. */
+const encodings = new KeptEncodings("runtime.v1.Container", toContainer);
+
 /** ListContainers: from memory; the filter's parts are ANDed, an unknown id gives an empty list. */
 export function listContainers({ containers }: Needs): Verb<"ListContainers"> {
   return ({ filter }) =>
-    Promise.resolve({ containers: selectContainers(containers, filter).map(toContainer) });
+    Promise.resolve(
+      EncodedList.of(
+        "runtime.v1.ListContainersResponse",
+        "containers",
+        selectContainers(containers, filter).map((record) => encodings.of(record)),
+      ),
+    );
 }
 
 /** StreamContainers: the same containers, each once, in messages of a bounded size. */
 export function streamContainers({ containers }: Needs): Verb<"StreamContainers"> {
-  return async function* ({ filter }, { signal }) {
-    const items = selectContainers(containers, filter).map(toContainer);
-    for (const chunk of chunksOf(items, "runtime.v1.Container")) {
-      signal.throwIfAborted();
-      yield { containers: chunk };
-    }
+  return async function* ({ filter }) {
+    const items = selectContainers(containers, filter).map((record) => encodings.of(record));
+    yield* messagesOf("runtime.v1.StreamContainersResponse", "containers", items);
   };
 }

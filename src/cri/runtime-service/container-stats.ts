@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Semaphore } from "../../base/semaphore.ts";
-import { chunksOf } from "../convert/chunks.ts";
+import { encoded, messagesOf } from "../convert/chunks.ts";
 import { selectContainersForStats } from "../convert/select-records.ts";
 import type { CriParts } from "../parts.ts";
 import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
@@ -36,9 +36,8 @@ export function streamContainerStats(parts: Needs): Verb<"StreamContainerStats">
     for (const batch of batchesOf(selectContainersForStats(parts.containers, filter))) {
       const targets = batch.map((record) => containerStatsTarget(parts, record));
       const stats = await parts.stats.list(targets, call);
-      for (const containerStats of chunksOf(stats, "runtime.v1.ContainerStats")) {
-        yield { containerStats };
-      }
+      const items = encoded("runtime.v1.ContainerStats", stats);
+      yield* messagesOf("runtime.v1.StreamContainerStatsResponse", "containerStats", items);
     }
   };
 }

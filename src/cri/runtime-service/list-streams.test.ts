@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { containerConfig, FakeWorld, podConfig } from "../../../test/support/cri/fake-world.ts";
-import { chunksOf } from "../convert/chunks.ts";
+import { chunksOf, encoded } from "../convert/chunks.ts";
 
 describe("list streams", () => {
   it("answer what the lists do, each item once, in messages that are not empty", async () => {
@@ -69,8 +69,7 @@ describe("list streams", () => {
     const sizes = (limit: { bytes: number; items: number }): number[] =>
       [
         ...chunksOf(
-          [100, 100, 5000, 100, 100, 100].map(container),
-          "runtime.v1.ContainerConfig",
+          encoded("runtime.v1.ContainerConfig", [100, 100, 5000, 100, 100, 100].map(container)),
           limit,
         ),
       ].map((chunk) => chunk.length);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chunksOf } from "../convert/chunks.ts";
+import { encoded, messagesOf } from "../convert/chunks.ts";
 import type { CriParts } from "../parts.ts";
 import type { Verb } from "./verb.ts";
 
@@ -19,9 +19,7 @@ export function listPodSandboxMetrics({ podMetrics }: Needs): Verb<"ListPodSandb
 export function streamPodSandboxMetrics({ podMetrics }: Needs): Verb<"StreamPodSandboxMetrics"> {
   return async function* (_request, call) {
     const metrics = await podMetrics.list(call);
-    for (const podSandboxMetrics of chunksOf(metrics, "runtime.v1.PodSandboxMetrics")) {
-      call.signal.throwIfAborted();
-      yield { podSandboxMetrics };
-    }
+    const items = encoded("runtime.v1.PodSandboxMetrics", metrics);
+    yield* messagesOf("runtime.v1.StreamPodSandboxMetricsResponse", "podSandboxMetrics", items);
   };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Semaphore } from "../../base/semaphore.ts";
-import { chunksOf } from "../convert/chunks.ts";
+import { encoded, messagesOf } from "../convert/chunks.ts";
 import { selectSandboxesForStats } from "../convert/select-records.ts";
 import type { CriParts } from "../parts.ts";
 import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
@@ -35,9 +35,8 @@ export function streamPodSandboxStats(parts: Needs): Verb<"StreamPodSandboxStats
     for (const batch of batchesOf(selectSandboxesForStats(parts.sandboxes, filter))) {
       const targets = batch.map((record) => podStatsTarget(parts, record));
       const stats = await parts.podStats.list(targets, call);
-      for (const podSandboxStats of chunksOf(stats, "runtime.v1.PodSandboxStats")) {
-        yield { podSandboxStats };
-      }
+      const items = encoded("runtime.v1.PodSandboxStats", stats);
+      yield* messagesOf("runtime.v1.StreamPodSandboxStatsResponse", "podSandboxStats", items);
     }
   };
 }
