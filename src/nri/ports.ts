@@ -104,7 +104,7 @@ export interface NodeState {
   evict(id: string, reason: string, call: Cancellable): Promise<void>;
 }
 
-/** For `berth nri ls` and the metrics. */
+/** For the command that lists the plugins, and the metrics. */
 export interface PluginReport {
   /** Two digits. */
   readonly index: string;
