@@ -41,6 +41,10 @@ const tools = {
   },
   // Ours, of containerd's client library.
   goclient: { module: "goclient", package: "." },
+  // Ours, of NRI's own stub: what tests make misbehave.
+  nriplugin: { module: "nri", package: "." },
+  // NVIDIA's plugin, which is a package of theirs and a main function of ours.
+  "nri-nvidia": { module: "nri-nvidia", package: "." },
   // Some 1,500 packages, so it takes what a machine of two cores has.
   kubelet: { module: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", parallel: 2 },
   // The kubelet's packages for the most part.
