@@ -48,6 +48,12 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
     );
     const config = await cri.runtime.RuntimeConfig({});
     assert.equal(config.linux?.cgroupDriver, "CGROUPFS");
+    // As containerd's CRI names them, for clients that look there.
+    const { info } = await cri.runtime.Status({ verbose: true });
+    const told = JSON.parse(info["config"] ?? "{}") as Record<string, unknown>;
+    assert.equal(told["maxContainerLogLineSize"], 16_384);
+    assert.equal(told["containerdEndpoint"], bed.daemon.socket);
+    assert.deepEqual([told["rootDir"], told["stateDir"]], [told["root"], told["state"]]);
   });
 
   test("a pod runs from image to removal and leaves nothing", async () => {
@@ -225,13 +231,14 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
   });
 
   test("a hostNetwork pod has the host's network and no address of its own", async () => {
-    const pod = await cri.runPod({
-      hostname: "not-the-host",
-      linux: {
-        cgroupParent: cri.settings.cgroupParent,
-        securityContext: { namespaceOptions: { network: "NODE", pid: "CONTAINER" } },
-      },
+    const linux = {
+      cgroupParent: cri.settings.cgroupParent,
+      securityContext: { namespaceOptions: { network: "NODE", pid: "CONTAINER" } },
+    } as const;
+    await assert.rejects(cri.runPod({ hostname: "not-the-host", linux }), {
+      code: "INVALID_ARGUMENT",
     });
+    const pod = await cri.runPod({ linux });
     const status = await cri.podStatus(pod.id);
     assert.equal(status.network?.ip ?? "", "");
     assert.equal(status.linux?.namespaces?.options?.network, "NODE");
@@ -318,6 +325,16 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
     );
     const all = await cri.runtime.ListContainerStats({});
     assert.ok(all.stats.some(({ attributes }) => attributes?.id === id));
+    await cri.runtime.StopContainer({ containerId: id, timeout: 0n });
+    const created = await cri.createContainer(pod, shell, ["true"]);
+    for (const idle of [id, created]) {
+      await assert.rejects(cri.runtime.ContainerStats({ containerId: idle }), {
+        code: "FAILED_PRECONDITION",
+        message: /is not running/,
+      });
+    }
+    const left = await cri.runtime.ListContainerStats({ filter: { podSandboxId: pod.id } });
+    assert.deepEqual(left.stats, []);
     await cri.removePod(pod.id);
   });
 

@@ -57,9 +57,10 @@ export class Cri {
     const name = `pod-${counter}`;
     const uid = `uid-${process.pid}-${counter}`;
     const { linux, ...rest } = change;
+    const isHosts = linux?.securityContext?.namespaceOptions?.network === "NODE";
     return {
       metadata: { name, namespace: "default", uid, attempt: 0 },
-      hostname: name,
+      hostname: isHosts ? "" : name,
       logDirectory: path.join(this.settings.logRoot, uid),
       dnsConfig: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
       labels: { "io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": "default" },

@@ -66,6 +66,28 @@ test("buildSandboxSpec refuses a group without a user, and a pod without a name"
   );
 });
 
+const hostnames: readonly { name: string; hostname: string; refused: boolean }[] = [
+  { name: "no hostname", hostname: "", refused: false },
+  { name: "the node's own", hostname: "node-1", refused: false },
+  { name: "another", hostname: "web", refused: true },
+];
+for (const { name, hostname, refused } of hostnames) {
+  test(`a pod in the node's network that asks for ${name} is ${refused ? "refused" : "made"}`, async () => {
+    const linux = { securityContext: { namespaceOptions: { network: "NODE" as const } } };
+    const making = buildSandboxSpec(
+      sandboxInput({ config: { linux, hostname }, netnsPath: "" }),
+      testServices,
+    );
+    if (!refused) assert.equal((await making).hostname, undefined);
+    else {
+      await assert.rejects(making, {
+        code: "INVALID_ARGUMENT",
+        message: "hostname: \"web\": a pod in the node's network has the node's name",
+      });
+    }
+  });
+}
+
 for (const name of ["pid", "ipc"] as const) {
   test(`buildSandboxSpec refuses the node's ${name} together with a user namespace`, async () => {
     const ids = [{ containerId: 0, hostId: 65_536, length: 65_536 }];

@@ -13,6 +13,7 @@ import { confine } from "./confine.ts";
 import { sharedMemoryMount } from "./container-mounts.ts";
 import { type HostNamespaces, hostNamespaces, sandboxNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj, sandboxOomScoreAdj } from "./oom-score.ts";
+import { checkHostname } from "./pod-hostname.ts";
 import type { SandboxSpecInput, SpecServices } from "./ports.ts";
 import { checkSelinux } from "./selinux.ts";
 import { sandboxSysctls } from "./sysctls.ts";
@@ -43,6 +44,7 @@ export async function buildSandboxSpec(
     );
   }
   checkIdentity(input, shared);
+  checkHostname(config, host.hostname);
   if (mappings !== undefined) checkMountable(shared);
   checkSelinux(security?.selinuxOptions ?? null, host);
 

@@ -53,7 +53,10 @@ for (const { name, options, netnsPath, out } of sandboxes) {
     const spec = await buildSandboxSpec(
       sandboxInput({
         netnsPath,
-        config: { linux: { securityContext: { namespaceOptions: options } } },
+        config: {
+          hostname: options.network === "NODE" ? "" : "web",
+          linux: { securityContext: { namespaceOptions: options } },
+        },
       }),
       testServices,
     );

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { encoded, messagesOf } from "../convert/chunks.ts";
 import { selectContainersForStats } from "../convert/select-records.ts";
@@ -9,10 +10,19 @@ import type { Verb } from "./verb.ts";
 
 type Needs = ContainerTargetNeeds & Pick<CriParts, "containers" | "stats">;
 
-/** ContainerStats: NOT_FOUND for an unknown container. */
+/**
+ * ContainerStats: NOT_FOUND for an unknown container, FAILED_PRECONDITION for one that does not run, which the lists
+ * leave out: its figures would be those of nothing. containerd refuses it likewise.
+ */
 export function containerStats(parts: Needs): Verb<"ContainerStats"> {
   return async (request, call) => {
     const record = parts.containers.require(request.containerId);
+    if (record.state.kind !== "running") {
+      throw fault(
+        "FAILED_PRECONDITION",
+        `container "${record.id}" is not running: it has no stats`,
+      );
+    }
     const target = containerStatsTarget(parts, record);
     return { stats: await parts.stats.one(target, call) };
   };

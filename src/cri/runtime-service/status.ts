@@ -81,7 +81,7 @@ function describe(parts: Needs): Record<string, string> {
   const { config, memory, network, reloads, remover, specs } = parts;
   const { ready, message } = network.status();
   return {
-    config: JSON.stringify(config),
+    config: JSON.stringify({ ...config, ...containerdNames(config) }),
     configReload: JSON.stringify(reloads?.() ?? null),
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
@@ -90,5 +90,16 @@ function describe(parts: Needs): Record<string, string> {
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     flawedRuntimes: JSON.stringify(parts.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
+  };
+}
+
+/** What clients look for in `config` under the names that containerd's CRI gives it there. */
+function containerdNames({ root, state, grpc, cri }: Needs["config"]): Record<string, unknown> {
+  return {
+    rootDir: root,
+    stateDir: state,
+    containerdRootDir: root,
+    containerdEndpoint: grpc.address,
+    maxContainerLogLineSize: cri.maxContainerLogLineSize,
   };
 }
