@@ -73,6 +73,7 @@ export const layers: readonly Layer[] = [
       "metadata",
       "metrics",
       "network",
+      "nri",
       "oci",
       "rpc",
       "snapshots",

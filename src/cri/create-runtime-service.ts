@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
+import type { NodeState } from "../nri/ports.ts";
 import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operation.ts";
+import { nodeState } from "./nri/node-state.ts";
 import { type CriParts, createParts } from "./parts.ts";
 import type { RuntimeServicePorts, StatsTarget } from "./ports.ts";
 import { type RecoverySummary, recoverAll } from "./recovery/recover-all.ts";
@@ -81,6 +83,8 @@ export interface RuntimeService {
   readonly sessions: Sessions;
   /** Lets Exec, Attach and PortForward answer; until then, and with undefined again, they are UNAVAILABLE. */
   streamThrough(server: StreamingServer | undefined): void;
+  /** What the node's plugins know of it and may ask of it. */
+  readonly nodeState: NodeState;
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
   /** The sandbox of a container. From memory. */
@@ -109,12 +113,14 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     service: gate.guard(verbs(parts)),
     recover: async (call) => {
       const summary = await recoverAll(parts, call);
+      await ports.beforeOpening?.(call);
       gate.open();
       networks = recoverNetworks(parts);
       return summary;
     },
     sessions: createSessions(parts, parts.paths.fifos),
     streamThrough: (server) => parts.streaming.use(server),
+    nodeState: nodeState(parts),
     tasks: () => runningTargets(parts),
     sandboxOf: (containerId) => parts.containers.get(containerId)?.sandboxId,
     sandboxes: () => {

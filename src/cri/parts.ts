@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import { LimitTurns } from "./container/change-limits.ts";
 import { ContainerEvents } from "./events/container-events.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
 import { LiveContainer } from "./live/live-container.ts";
 import { LiveSandbox } from "./live/live-sandbox.ts";
 import { LiveSet } from "./live/live-set.ts";
+import { noPlugins } from "./nri/no-plugins.ts";
+import { failedUpdates } from "./nri/node-state.ts";
+import { NriCalls, type NriCallsNeeds } from "./nri/nri-calls.ts";
+import { nriReviewer } from "./nri/nri-reviewer.ts";
 import { CriPaths } from "./paths.ts";
 import { criNamespace, type RuntimeServicePorts } from "./ports.ts";
+import type { SpecReviewer } from "./spec-review.ts";
 import {
   type ContainerRecord,
   containerRecordCodec,
@@ -37,6 +43,11 @@ export interface CriParts extends RuntimeServicePorts {
   readonly lifetime: AbortSignal;
   /** Where each step in a life is reported. */
   readonly events: ContainerEvents;
+  /** Who has a say on what is created, in the order in which they are asked. */
+  readonly reviewers: readonly SpecReviewer[];
+  /** What the node's plugins are told and asked. */
+  readonly nri: NriCalls;
+  readonly limitTurns: LimitTurns;
 }
 
 /** Opens the tables and makes the parts; nothing is visible before recovery. */
@@ -57,7 +68,7 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
     },
     hooks,
   );
-  return {
+  const known = {
     ...ports,
     // As it is at each reading: it reloads.
     get config() {
@@ -72,5 +83,32 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
     liveContainers: new LiveSet((id) => new LiveContainer(id)),
     operations: new OperationRegistry({ log, hooks, lifetime }),
     streaming: new StreamingServerHolder(),
+    limitTurns: new LimitTurns(),
   };
+  return Object.assign(known, pluginParts(ports, known));
+}
+
+function pluginParts(
+  { review, nodePlugins }: RuntimeServicePorts,
+  known: Omit<CriParts, "nri" | "reviewers">,
+): Pick<CriParts, "nri" | "reviewers"> {
+  const { containers, lifetime, liveContainers, liveSandboxes, log, sandboxes } = known;
+  const applyUpdates: NriCallsNeeds["applyUpdates"] = async (updates, call) => {
+    if (updates.length > 0) await failedUpdates(known, updates, call);
+  };
+  const plugins = nodePlugins?.plugins ?? noPlugins;
+  const nri = new NriCalls({
+    containers,
+    lifetime,
+    liveContainers,
+    liveSandboxes,
+    log,
+    sandboxes,
+    plugins,
+    applyUpdates,
+  });
+  const reviewers = review ? [review] : [];
+  if (!nodePlugins) return { nri, reviewers };
+  const { adjust } = nodePlugins;
+  return { nri, reviewers: [...reviewers, nriReviewer({ plugins, nri, adjust, applyUpdates })] };
 }

@@ -16,12 +16,14 @@ import type { Images } from "../images/ports.ts";
 import type { ContainerLogs } from "../logs/ports.ts";
 import type { MetadataStore } from "../metadata/ports.ts";
 import type { NetworkNamespaces, PodNetwork } from "../network/ports.ts";
+import type { NodePlugins } from "../nri/ports.ts";
 import type { RootfsReader } from "../oci/rootfs/ports.ts";
 import type { FlawedRuntime } from "../oci/runtime-flaws.ts";
 import type { OciSpec } from "../oci/spec.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 import type { OperationHooks } from "./lifecycle/operation.ts";
+import type { AdjustSpec } from "./nri/nri-reviewer.ts";
 import type {
   BuiltContainerSpec,
   ContainerSpecInput,
@@ -29,7 +31,7 @@ import type {
   RuntimeFeatures,
   SandboxSpecInput,
 } from "./oci-spec/ports.ts";
-import type { SpecReview } from "./spec-review.ts";
+import type { SpecReviewer } from "./spec-review.ts";
 
 /** The containerd namespace in which every CRI object lives. */
 export const criNamespace = "k8s.io";
@@ -74,7 +76,11 @@ export interface RuntimeServicePorts {
   /** OCI runtimes with known flaws. From memory. */
   readonly flawedRuntimes?: () => readonly FlawedRuntime[];
   /** Undefined when no operator plugin is configured. */
-  readonly review?: SpecReview | undefined;
+  readonly review?: SpecReviewer | undefined;
+  /** The plugins of NRI, and how a spec becomes what they make of it; undefined where NRI is off. */
+  readonly nodePlugins?: { readonly plugins: NodePlugins; readonly adjust: AdjustSpec } | undefined;
+  /** What comes between recovery and the first call. */
+  readonly beforeOpening?: (call: Cancellable) => Promise<void>;
 }
 
 /** Who wants to know what happens: metrics, and the event stream. Hooks must not throw or wait. */

@@ -22,6 +22,11 @@ import type {
  */
 export interface NodePlugins {
   /**
+   * False with no plugin connected, joining or required: who would wait for plugins, or do things in another order for
+   * them, need not.
+   */
+  readonly active: boolean;
+  /**
    * Asks what to change in a container that is to be. From this call on until the answer is disposed (or the call has
    * failed) the container counts as existing, so that a plugin which joins meanwhile gets it in Synchronize: a join
    * takes its list in one synchronous step, of all that the façade shows and all that is pending, and what happens after

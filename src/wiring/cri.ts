@@ -21,7 +21,7 @@ import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
 import { createSpecServices } from "../cri/oci-spec/spec-services.ts";
 import { criNamespace } from "../cri/ports.ts";
 import { createHostMounts } from "../cri/sandbox/host-mounts.ts";
-import type { SpecReview } from "../cri/spec-review.ts";
+import type { SpecReviewer } from "../cri/spec-review.ts";
 import { createStatsReaders } from "../cri/stats/stats-readers.ts";
 import { createLayerArchives } from "../diff/layer-archives.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
@@ -67,7 +67,7 @@ export interface CriPlugins extends ServingPlugins {
 export interface CriExtras {
   readonly exchange: RuntimePlugins["exchange"];
   /** What operator plugins say to a new spec, if there are any. */
-  readonly review: SpecReview | undefined;
+  readonly review: SpecReviewer | undefined;
   readonly imageChanges: ImageChanges;
 }
 

@@ -37,6 +37,7 @@ export function removeContainerByForce(
     await op.run("stop", () => stopAtOnce(parts, id, op));
     const { finished } = live;
     if (finished) await op.run("task", () => unlessAborted(finished, op.signal));
+    await parts.nri.removed(id, op);
     await op.run("remains", () => removeRemains(parts, id, op));
     await op.run("record", () => containers.delete(id));
     liveContainers.delete(id);

@@ -10,13 +10,13 @@ import type { LiveContainer } from "../live/live-container.ts";
 import type { LiveTask } from "../live/live-task.ts";
 import type { CriParts } from "../parts.ts";
 import type { OomWatch } from "../ports.ts";
-import { becomeExited } from "../store/container-record.ts";
+import { becomeExited, type ExitedState } from "../store/container-record.ts";
 import type { NamedRecord, RecordStore } from "../store/record-store.ts";
 import { becomeNotReady } from "../store/sandbox-record.ts";
 
 type WatchNeeds = Pick<CriParts, "lifetime" | "log" | "events">;
 export type WatchContainerNeeds = WatchNeeds &
-  Pick<CriParts, "containers" | "hooks" | "liveContainers">;
+  Pick<CriParts, "containers" | "hooks" | "liveContainers" | "nri">;
 export type WatchSandboxNeeds = WatchNeeds & Pick<CriParts, "liveSandboxes" | "sandboxes">;
 
 /** A task and what tells of its end. */
@@ -92,7 +92,7 @@ async function untilStopped(
 }
 
 async function recordContainerExit(
-  parts: Pick<CriParts, "containers" | "hooks" | "lifetime" | "log" | "events">,
+  parts: Pick<CriParts, "containers" | "events" | "hooks" | "lifetime" | "log" | "nri">,
   id: string,
   { status, oom }: { readonly status: ExitStatus; readonly oom: OomWatch },
   live: LiveContainer,
@@ -100,7 +100,7 @@ async function recordContainerExit(
   const container = parts.containers.get(id);
   if (!container) return oom.forget();
   const [kills] = await Promise.all([oomKills(parts, id, oom, status), drainLog(parts, id, live)]);
-  const exit = exitFacts(status, kills);
+  const exit = withEviction(exitFacts(status, kills), live.evicted);
   await record(parts.containers, id, (current) => becomeExited(current, exit));
   parts.events.publish({ type: "stopped", containerId: id, sandboxId: container.sandboxId });
   if (exit.reason === oomKilled) parts.hooks?.onOomKill?.();
@@ -108,6 +108,14 @@ async function recordContainerExit(
     { container: id, exitCode: exit.exitCode, reason: exit.reason },
     "container exited",
   );
+  // A stop waits for it; nothing else need.
+  void parts.nri.stopped(id, { signal: parts.lifetime }).catch(() => {});
+}
+
+/** Who looks at the container shall see that it did not end by itself. */
+function withEviction(exit: ExitFacts, reason: string | undefined): ExitFacts {
+  if (reason === undefined) return exit;
+  return { ...exit, message: `evicted by a plugin: ${reason}` };
 }
 
 /**
@@ -128,11 +136,10 @@ async function record<R extends NamedRecord>(
   }
 }
 
+type ExitFacts = Omit<ExitedState, "kind" | "startedAtNanos">;
+
 /** What a record keeps of an exit. A kill for want of memory explains any exit that is no success. */
-export function exitFacts(
-  status: ExitStatus,
-  oomKills: number,
-): { exitCode: number; finishedAtNanos: bigint; reason: string; message: string } {
+export function exitFacts(status: ExitStatus, oomKills: number): ExitFacts {
   const { exitCode, error } = status;
   const finishedAtNanos = status.exitedAtNanos > 0n ? status.exitedAtNanos : nowNanos();
   const facts = { exitCode, finishedAtNanos, message: error?.message ?? "" };

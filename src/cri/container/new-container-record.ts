@@ -9,8 +9,10 @@ import { echoedMounts } from "../convert/echoed-mounts.ts";
 import type { PodHandler } from "../handlers/handlers.ts";
 import type { BuiltContainerSpec } from "../oci-spec/ports.ts";
 import type { ReadySandbox } from "../sandbox/ready-sandbox.ts";
+import type { ReviewedContainer } from "../spec-review.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { ValidContainerConfig } from "../validate.ts";
+import { mergeResources } from "./change-limits.ts";
 
 /** A container that CreateContainer is about to make. */
 export interface NewContainer {
@@ -28,10 +30,11 @@ export interface NewContainer {
 export function newContainerRecord(
   images: Images,
   plan: NewContainer,
-  built: BuiltContainerSpec,
+  built: BuiltContainerSpec & ReviewedContainer,
 ): ContainerRecord {
   const { config, image, sandbox } = plan;
-  const { user } = built;
+  const { user, changes, limits } = built;
+  const requested = effective(config.linux?.resources, built.spec);
   return {
     id: plan.id,
     name: plan.name,
@@ -44,11 +47,12 @@ export function newContainerRecord(
     imageStopSignal: image.config.stopSignal,
     logPath: logPath(sandbox.config.logDirectory, config.logPath),
     mounts: echoedMounts(config.mounts, images),
-    resources: effective(config.linux?.resources, built.spec),
+    resources: limits ? mergeResources(requested, limits) : requested,
     user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
     cgroupsPath: built.spec.linux.cgroupsPath ?? "",
     state: { kind: "created" },
     ...(plan.restore !== undefined && { checkpoint: checkpointFiles(plan.restore).criu }),
+    ...(changes.length > 0 && { changes }),
   };
 }
 

@@ -10,12 +10,14 @@ import { LiveTask } from "./live-task.ts";
  *     its stop signal  unsent ──signalStop──▶ sent
  *     its stdin        free ──takeStdin──▶ taken ──giveBackStdin──▶ free
  *     its process      unread ──process──▶ read
+ *     its eviction     none ──evict──▶ why
  */
 export class LiveContainer extends LiveTask {
   #log: ContainerLog | undefined;
   #stopSignalled = false;
   #stdinTaken = false;
   #process: OciProcess | undefined;
+  #evicted: string | undefined;
 
   get log(): ContainerLog | undefined {
     return this.#log;
@@ -48,6 +50,15 @@ export class LiveContainer extends LiveTask {
   /** By who took it and has ended nothing: the next client may. */
   giveBackStdin(): void {
     this.#stdinTaken = false;
+  }
+
+  /** Why a plugin has it ended; undefined when none has. The first reason stays. */
+  get evicted(): string | undefined {
+    return this.#evicted;
+  }
+
+  evict(reason: string): void {
+    this.#evicted ??= reason;
   }
 
   /** The process of its spec, read by `read` at the first exec. */

@@ -19,12 +19,17 @@ export interface Ending {
  * and beside that, at any time and for good, from when a stop or removal begins:
  *
  *     open ──refuseNew──▶ ending
+ *
+ * and of each step that others are told of:
+ *
+ *     untold ──toldOnce──▶ told
  */
 export abstract class LiveTask {
   readonly #id: string;
   #container: Container | undefined;
   #watch: Watch | undefined;
   #ending = false;
+  readonly #told = new Map<string, Promise<void>>();
 
   constructor(id: string) {
     this.#id = id;
@@ -84,6 +89,13 @@ export abstract class LiveTask {
 
   get ending(): boolean {
     return this.#ending;
+  }
+
+  /** Has others told of a step in its life by `tell`, whoever comes first; the rest wait for that. */
+  toldOnce(step: "stopped" | "removed", tell: () => Promise<void>): Promise<void> {
+    const told = this.#told.get(step) ?? tell();
+    this.#told.set(step, told);
+    return told;
   }
 }
 

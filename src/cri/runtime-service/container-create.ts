@@ -7,6 +7,7 @@ import type { Container } from "../../client/ports.ts";
 import type { ContainerConfig } from "../../gen/cri.gen.ts";
 import type { Image } from "../../images/ports.ts";
 import { rootLabel } from "../../metadata/references.ts";
+import type { OciSpec } from "../../oci/spec.ts";
 import { mappingLabels } from "../../snapshots/mapping-labels.ts";
 import { checkpointFiles } from "../checkpoint/checkpoint-files.ts";
 import {
@@ -26,6 +27,7 @@ import type { CriParts } from "../parts.ts";
 import { criNamespace } from "../ports.ts";
 import { type HandlerNeeds, podHandler, podMappings } from "../sandbox/pod-handler.ts";
 import { type ReadyNeeds, readySandbox } from "../sandbox/ready-sandbox.ts";
+import { type ContainerSubject, type ReviewedContainer, reviewContainer } from "../spec-review.ts";
 import { type ContainerRecord, describeState } from "../store/container-record.ts";
 import { newObjectId } from "../store/record-store.ts";
 import { absentAsUndefined, purgeContainer } from "../task/purge-task.ts";
@@ -38,7 +40,8 @@ export type CreateContainerNeeds = CheckpointSourceNeeds &
   ReadyNeeds &
   NewSpecNeeds &
   Pick<CriParts, "client" | "containers" | "events" | "images" | "layerArchives"> &
-  Pick<CriParts, "liveContainers" | "operations" | "paths" | "remover" | "review" | "snapshotter">;
+  Pick<CriParts, "liveContainers" | "nri" | "operations" | "paths" | "remover" | "reviewers"> &
+  Pick<CriParts, "snapshotter">;
 
 type Needs = CreateContainerNeeds;
 
@@ -126,14 +129,17 @@ async function make(parts: Needs, op: Operation, request: Request): Promise<stri
   const { id } = request;
   op.undo("files", () => parts.remover.remove(parts.paths.container(id)));
   const plan = await planned(parts, op, request);
-  const built = await prepare(parts, op, plan);
+  using held = new DisposableStack();
+  const built = await prepare(parts, op, plan, held);
   const record = newContainerRecord(parts.images, plan, built);
   const container = await storeBoth(parts, op, { record, plan, built });
   readySandbox(parts, plan.sandbox.id); // its stop may have begun meanwhile
   parts.liveContainers.of(id).keep(container);
   parts.containers.show(record);
+  held.dispose();
   op.keep();
   parts.events.publish({ type: "created", containerId: id, sandboxId: plan.sandbox.id });
+  await parts.nri.tell("PostCreateContainer", record, op);
   return id;
 }
 
@@ -161,7 +167,8 @@ async function prepare(
   parts: Needs,
   op: Operation,
   plan: NewContainer,
-): Promise<BuiltContainerSpec> {
+  held: DisposableStack,
+): Promise<ReviewedSpec> {
   const { snapshotter } = parts;
   const { id, restore } = plan;
   const { chainId } = plan.image;
@@ -177,8 +184,10 @@ async function prepare(
   );
   const [, built] = await bothSettled(
     () => op.run("snapshot", () => snapshotter.prepare(criNamespace, id, chainId, options)),
-    async () =>
-      reviewed(parts, op, plan, await op.run("spec", () => newContainerSpec(parts, plan, op))),
+    async () => {
+      const unseen = await op.run("spec", () => newContainerSpec(parts, plan, op));
+      return reviewed(parts, op, { plan, built: unseen }, held);
+    },
   );
   if (restore !== undefined) {
     const { rootfsDiff } = checkpointFiles(restore);
@@ -187,23 +196,33 @@ async function prepare(
   return built;
 }
 
-/** The spec after the operator's plugins have had their say. */
+type ReviewedSpec = BuiltContainerSpec & ReviewedContainer;
+
+/** The spec after those have had their say who review it. */
 async function reviewed(
-  { review }: Pick<Needs, "review">,
+  { images, reviewers }: Pick<Needs, "images" | "reviewers">,
   op: Operation,
-  { id, sandbox, config }: NewContainer,
-  built: BuiltContainerSpec,
-): Promise<BuiltContainerSpec> {
-  if (review === undefined) return built;
+  { plan, built }: { readonly plan: NewContainer; readonly built: BuiltContainerSpec },
+  held: DisposableStack,
+): Promise<ReviewedSpec> {
+  const { id, sandbox, config } = plan;
   const pod = { id: sandbox.id, config: sandbox.config };
-  const request = { id, sandbox: pod, config, spec: built.spec };
-  return { ...built, spec: await op.run("plugins", () => review.container(request, op)) };
+  const subject = (spec: OciSpec): ContainerSubject => ({
+    id,
+    sandbox: pod,
+    config,
+    spec,
+    pod: sandbox.record,
+    draft: () => newContainerRecord(images, plan, { ...built, spec, changes: [] }),
+  });
+  const first = { spec: built.spec, subject };
+  return { ...built, ...(await reviewContainer(reviewers, first, op, held)) };
 }
 
 async function storeBoth(
   { client, containers, snapshotter }: Pick<Needs, "client" | "containers" | "snapshotter">,
   op: Operation,
-  made: { record: ContainerRecord; plan: NewContainer; built: BuiltContainerSpec },
+  made: { record: ContainerRecord; plan: NewContainer; built: ReviewedSpec },
 ): Promise<Container> {
   const { record, plan, built } = made;
   const { id } = record;

@@ -364,6 +364,7 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
     const podSandboxId = await world.runPod();
     t.mock.timers.enable({ apis: ["setTimeout"] });
     world.steps.held.set("network down", new Promise(() => {}));
+    const stages = (): ReadonlyMap<string, number> => world.runtime.stages();
     const given = async (work: Promise<unknown>): Promise<void> => {
       const ends: string[] = [];
       work.then(
@@ -372,7 +373,8 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
       );
       while (ends.length === 0) {
         await new Promise((resolve) => setImmediate(resolve));
-        t.mock.timers.tick(1000); // no kubelet waits two minutes
+        // No kubelet waits two minutes. The disk is a real one: what it takes is no waiting for the plugin.
+        if (stages().has("network")) t.mock.timers.tick(1000);
       }
     };
     const before = Date.now();

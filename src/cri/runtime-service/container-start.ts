@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
@@ -31,7 +32,8 @@ type Needs = WatchContainerNeeds &
   HandlerNeeds &
   ReadyNeeds &
   Pick<CriParts, "client" | "containers" | "lifetime" | "liveContainers" | "log" | "logs"> &
-  Pick<CriParts, "oom" | "operations" | "events" | "sandboxes" | "snapshotter">;
+  Pick<CriParts, "limitTurns" | "nri" | "oom" | "operations" | "events" | "sandboxes"> &
+  Pick<CriParts, "snapshotter">;
 
 const startMs = 120_000;
 /** What a kubelet shows for a container that could not be started. */
@@ -54,6 +56,7 @@ export function startContainer(parts: Needs): Verb<"StartContainer"> {
       async (op) => {
         // It begins with the limits that one under way sets.
         await parts.operations.ended("UpdateContainerResources", id, op);
+        using _turn = await parts.limitTurns.lock(id, op);
         await bringUp(parts, op, parts.containers.require(id));
       },
     );
@@ -80,8 +83,9 @@ function refuseUnlessStartable(
 
 async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Promise<void> {
   const { id } = record;
-  op.undo("record", (_call, { error }) => recordFailure(parts, record, error));
+  op.undo("record", (call, { error }) => recordFailure(parts, record, error, call));
   const { task, exit } = await createTask(parts, op, record);
+  await parts.nri.starts(op, record, task.pid);
   const oom = await parts.oom.watch(record.cgroupsPath);
   op.undo("watch for OOM kills", async () => oom.forget());
   const running = await startTask(parts, op, record, task);
@@ -89,6 +93,7 @@ async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Pr
   op.keep();
   watchContainer(parts, id, { task, exit, oom });
   parts.events.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
+  await parts.nri.tell("PostStartContainer", running, op);
 }
 
 /** Answers the record, which is stored beside the start. A restored task has no pid before that: then it is stored after it. */
@@ -166,9 +171,10 @@ function taskOptions(
 }
 
 async function recordFailure(
-  parts: Pick<Needs, "containers" | "log" | "events">,
+  parts: Pick<Needs, "containers" | "events" | "log" | "nri">,
   record: ContainerRecord,
   error: unknown,
+  call: Cancellable,
 ): Promise<void> {
   const { message } = toFault(error);
   try {
@@ -184,4 +190,5 @@ async function recordFailure(
     parts.log.error({ err: failure, container: record.id }, "failed start not recorded");
   }
   parts.events.publish({ type: "stopped", containerId: record.id, sandboxId: record.sandboxId });
+  await parts.nri.stopped(record.id, call);
 }

@@ -39,6 +39,7 @@ async function describe(
     runtimeType: handler.config.type,
     runtimeOptions: describeOptions(handler),
     config: protoJson(record.config),
+    ...(record.changes && { changedBy: record.changes }),
     runtimeSpec: specOf(container?.record.spec),
   });
 }

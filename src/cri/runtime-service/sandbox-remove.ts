@@ -59,6 +59,7 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
     ]),
   );
   const last = sandboxes.get(id);
+  await parts.nri.podRemoved(id, op);
   await op.run("record", () => sandboxes.delete(id));
   parts.liveSandboxes.delete(id);
   parts.events.publish({ type: "deleted", containerId: id, sandboxId: id }, last);

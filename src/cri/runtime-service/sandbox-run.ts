@@ -20,6 +20,7 @@ import {
   type RemoveFilesNeeds,
   removeSandboxFiles,
 } from "../sandbox/sandbox-files.ts";
+import { reviewSandbox } from "../spec-review.ts";
 import { newObjectId } from "../store/record-store.ts";
 import {
   netnsPathOf,
@@ -36,7 +37,10 @@ export type RunPodSandboxNeeds = WatchSandboxNeeds &
   HandlerNeeds &
   RemoveFilesNeeds &
   Pick<CriParts, "client" | "config" | "features" | "hostFacts" | "hostMounts" | "netns"> &
-  Pick<CriParts, "network" | "operations" | "paths" | "pauseRootfs" | "review" | "specs">;
+  Pick<
+    CriParts,
+    "network" | "nri" | "operations" | "paths" | "pauseRootfs" | "reviewers" | "specs"
+  >;
 
 type Needs = RunPodSandboxNeeds;
 
@@ -111,6 +115,7 @@ async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<strin
   const { container, record } = await recordBoth(parts, op, networked);
   const { ready, ...watched } = await run(parts, op, record, container);
   parts.liveSandboxes.of(id).keep(container);
+  using _pending = await parts.nri.podRuns(op, ready);
   parts.sandboxes.show(ready);
   op.keep();
   watchSandbox(parts, id, watched);
@@ -161,7 +166,7 @@ async function recordBoth(
   op: Operation,
   record: Draft,
 ): Promise<{ readonly container: Container; readonly record: Draft }> {
-  const { client, config: settings, review, sandboxes, specs } = parts;
+  const { client, config: settings, reviewers, sandboxes, specs } = parts;
   const { id, config, handler } = record;
   const built = await op.run("spec", () =>
     specs.sandbox({
@@ -176,10 +181,7 @@ async function recordBoth(
       pauseRootfs: parts.pauseRootfs,
     }),
   );
-  const spec =
-    review === undefined
-      ? built
-      : await op.run("plugins", () => review.sandbox({ id, config, spec: built }, op));
+  const { spec, changes } = await reviewSandbox(reviewers, { id, config, spec: built }, op);
   op.undo("task", (call) => purgeContainer(client, id, undefined, call));
   const init = containerRecordInit({
     id,
@@ -196,7 +198,8 @@ async function recordBoth(
       () => sandboxes.write(record),
     ),
   );
-  return { container, record: { ...record, cgroupsPath: spec.linux.cgroupsPath ?? "" } };
+  const cgroupsPath = spec.linux.cgroupsPath ?? "";
+  return { container, record: { ...record, cgroupsPath, ...(changes.length > 0 && { changes }) } };
 }
 
 /**

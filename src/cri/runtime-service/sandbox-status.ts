@@ -56,6 +56,7 @@ async function describe(
       overhead: protoJson(record.resources.overhead),
       resources: protoJson(record.resources.resources),
     }),
+    ...(record.changes && { changedBy: record.changes }),
     runtimeSpec: specOf(container?.record.spec),
     cniResult: record.network.kind === "up" ? record.network.raw : null,
     ...(networkCheck === undefined ? {} : { cniCheck: networkCheck }),

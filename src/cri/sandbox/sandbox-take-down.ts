@@ -19,7 +19,7 @@ import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts"
 
 export type TakeDownNeeds = StopNeeds &
   RemoveVolumesNeeds &
-  Pick<CriParts, "liveSandboxes" | "log" | "netns" | "network" | "sandboxes">;
+  Pick<CriParts, "liveSandboxes" | "log" | "netns" | "network" | "nri" | "sandboxes">;
 
 /**
  * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would
@@ -29,10 +29,13 @@ const networkMs = 60_000;
 const namespaceMs = 10_000;
 /** How long killed containers may take before the sandbox's own process is killed as well. */
 const containersMs = 5_000;
+/** How long its network stays for plugins that shall have it when they learn of the stop. */
+const pluginsMs = 10_000;
 
 /**
  * Takes a sandbox out of service: its containers and then its task, which are killed and not asked. Nothing needs its
- * network any more, so that goes at the same time. May be called again at any stage. A network that cannot be taken down
+ * network any more, so that goes at the same time; but for plugins, which may have to take things back from it: before it
+ * goes they are told. May be called again at any stage. A network that cannot be taken down
  * is logged and remembered, and fails nothing here: a broken plugin must not keep a pod from ending.
  */
 export async function takeDownSandbox(
@@ -41,21 +44,29 @@ export async function takeDownSandbox(
   id: string,
 ): Promise<void> {
   parts.liveSandboxes.of(id).refuseNew();
-  await bothSettled(
-    async () => {
-      const stopContainers = (): Promise<unknown> =>
-        op.run("containers", () =>
-          allSettled(containersOf(parts.containers, id).map((it) => stopAtOnce(parts, it.id, op))),
-        );
-      const stopping = stopContainers();
-      await settlesWithin(stopping, containersMs);
-      await op.run("task", () => stopSandboxTask(parts, id, op));
-      // The end of a shim that held them has ended them too.
-      await stopping.catch(stopContainers);
-      await op.run("image volumes", () => removeImageVolumes(parts, id, op));
-    },
-    () => op.run("network", () => takeDownNetwork(parts, id, op)),
-  );
+  let ending: Promise<void> | undefined;
+  const end = (): Promise<void> => (ending ??= endTasks(parts, op, id));
+  await bothSettled(end, async () => {
+    if (parts.nri.active) {
+      await settlesWithin(end(), pluginsMs);
+      await parts.nri.podStopped(id, op);
+    }
+    await op.run("network", () => takeDownNetwork(parts, id, op));
+  });
+  await parts.nri.podStopped(id, op);
+}
+
+async function endTasks(parts: TakeDownNeeds, op: Operation, id: string): Promise<void> {
+  const stopContainers = (): Promise<unknown> =>
+    op.run("containers", () =>
+      allSettled(containersOf(parts.containers, id).map((it) => stopAtOnce(parts, it.id, op))),
+    );
+  const stopping = stopContainers();
+  await settlesWithin(stopping, containersMs);
+  await op.run("task", () => stopSandboxTask(parts, id, op));
+  // The end of a shim that held them has ended them too.
+  await stopping.catch(stopContainers);
+  await op.run("image volumes", () => removeImageVolumes(parts, id, op));
 }
 
 async function stopSandboxTask(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {

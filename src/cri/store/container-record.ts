@@ -4,6 +4,7 @@ import type { ContainerConfig, LinuxContainerResources, Mount } from "../../gen/
 import type { RecordCodec } from "../../metadata/ports.ts";
 import { StoredFields } from "../../metadata/stored-fields.ts";
 import { codec } from "../../rpc/codec.ts";
+import type { SpecChange } from "../spec-review.ts";
 import type { NamedRecord, RecordStore } from "./record-store.ts";
 
 /**
@@ -53,6 +54,8 @@ export interface ContainerRecord extends NamedRecord {
   readonly state: ContainerState;
   /** Folder of the CRIU image that its start restores; absent for one that starts anew. */
   readonly checkpoint?: string | undefined;
+  /** What plugins have changed of its spec; absent when none has. */
+  readonly changes?: readonly SpecChange[] | undefined;
 }
 
 /** How messages name a state. */
@@ -135,6 +138,7 @@ function checkStored(stored: StoredFields): void {
   const texts = ["id", "name", "sandboxId", "config", "imageId", "imageName", "imageRef"];
   for (const name of [...texts, "imageStopSignal", "logPath", "cgroupsPath"]) stored.text(name);
   if (stored.has("checkpoint")) stored.text("checkpoint");
+  if (stored.has("changes")) stored.list("changes");
   stored.decimal("createdAtNanos");
   stored.list("mounts");
   const user = stored.fields("user");

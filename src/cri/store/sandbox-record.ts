@@ -6,6 +6,7 @@ import type { PodNetworkRequest } from "../../network/ports.ts";
 import { codec } from "../../rpc/codec.ts";
 import type { PodHandler } from "../handlers/handlers.ts";
 import { noRuntimeFeatures } from "../oci-spec/runtime-features.ts";
+import type { SpecChange } from "../spec-review.ts";
 import type { NamedRecord } from "./record-store.ts";
 
 /**
@@ -49,6 +50,8 @@ export interface SandboxRecord extends NamedRecord {
   readonly state: SandboxState;
   /** What UpdatePodSandboxResources told last; absent before. */
   readonly resources?: SandboxResources | undefined;
+  /** What plugins have changed of its spec; absent when none has. */
+  readonly changes?: readonly SpecChange[] | undefined;
 }
 
 /** A pod's resources as a kubelet has them: what its runtime needs, and what all containers need. */
@@ -144,6 +147,7 @@ function checkStored(stored: StoredFields): void {
   if (kind === "ready") state.integer("pid");
   if (kind === "notReady") state.text("reason");
   checkNetwork(stored.fields("network"));
+  if (stored.has("changes")) stored.list("changes");
   if (stored.has("handler")) {
     const handler = stored.fields("handler");
     handler.text("name");

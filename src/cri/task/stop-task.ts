@@ -8,7 +8,7 @@ import { becomeExited, type ContainerRecord, describeState } from "../store/cont
 import { endTask, killNow } from "./purge-task.ts";
 import { stopSignal } from "./signals.ts";
 
-export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "liveContainers">;
+export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "liveContainers" | "nri">;
 export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
@@ -19,9 +19,19 @@ const killAgainMs = 5_000;
 /**
  * Stops a container: its stop signal, `graceMs`, then SIGKILL; at once with no grace. Each caller has
  * a grace of its own, so a later one with a shorter grace shortens the stop, and the stop signal is
- * sent once. Answers when the record shows the exit. DEADLINE_EXCEEDED when SIGKILL does not end it.
+ * sent once. Answers when the record shows the exit and plugins know of it. DEADLINE_EXCEEDED when SIGKILL does not end it.
  */
 export async function stopContainerTask(
+  parts: StopTaskNeeds,
+  record: ContainerRecord,
+  graceMs: number,
+  call: Cancellable,
+): Promise<void> {
+  await endContainer(parts, record, graceMs, call);
+  await parts.nri.stopped(record.id, call);
+}
+
+async function endContainer(
   parts: StopTaskNeeds,
   record: ContainerRecord,
   graceMs: number,

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { fault } from "../../base/errors.ts";
 import { silentLogger } from "../../base/logger.ts";
 import type { OciSpec } from "../../oci/spec.ts";
-import { type ChainMember, PluginChain } from "./plugin-chain.ts";
+import { type ChainAnswer, type ChainMember, PluginChain } from "./plugin-chain.ts";
 import type { PluginHost } from "./plugin-host.ts";
 
 const call = { signal: new AbortController().signal };
@@ -34,7 +34,7 @@ function chainOf(...members: readonly ChainMember[]): { chain: PluginChain; call
   return { chain: new PluginChain({ members, log: silentLogger, onCall }), calls };
 }
 
-function create(chain: PluginChain): Promise<OciSpec> {
+function create(chain: PluginChain): Promise<ChainAnswer> {
   const request = { id: "c", sandbox: { id: "s", config: {} }, config: {}, spec };
   return chain.container(request as never, call);
 }
@@ -52,7 +52,12 @@ test("PluginChain hands each plugin the spec as the one before left it", async (
     member("b", () => undefined, "refuse"),
     member("c", ({ spec }) => addEnv(`C=${spec.process.env.length}`)({ spec }), "refuse"),
   );
-  assert.deepEqual((await create(chain)).process.env, ["A=1", "B=2", "C=2"]);
+  const answer = await create(chain);
+  assert.deepEqual(answer.spec.process.env, ["A=1", "B=2", "C=2"]);
+  assert.deepEqual(answer.changes, [
+    { by: "a", fields: ["process.env"] },
+    { by: "c", fields: ["process.env"] },
+  ]);
   assert.deepEqual(spec.process.env, ["A=1"]);
   assert.deepEqual(calls, [
     "a onContainerCreate changed",
@@ -63,7 +68,9 @@ test("PluginChain hands each plugin the spec as the one before left it", async (
 
 test("PluginChain asks nobody who has not the hook", async () => {
   const { chain, calls } = chainOf(member("a", addEnv("B=2"), "refuse"));
-  assert.equal(await chain.sandbox({ id: "s", config: {}, spec } as never, call), spec);
+  const answer = await chain.sandbox({ id: "s", config: {}, spec } as never, call);
+  assert.equal(answer.spec, spec);
+  assert.deepEqual(answer.changes, []);
   assert.deepEqual(calls, []);
 });
 
@@ -129,7 +136,7 @@ for (const { name, hook, says, result } of failures) {
     await assert.rejects(create(strict.chain), { code: "FAILED_PRECONDITION", message: says });
     assert.deepEqual(strict.calls, [`bad onContainerCreate ${result}`]);
     const lax = chainOf(member("bad", hook, "ignore"), member("c", addEnv("C=3"), "refuse"));
-    assert.deepEqual((await create(lax.chain)).process.env, ["A=1", "C=3"]);
+    assert.deepEqual((await create(lax.chain)).spec.process.env, ["A=1", "C=3"]);
     assert.equal(lax.calls[0], `bad onContainerCreate ${result}`);
   });
 }

@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { changedParts } from "../../oci/changed-parts.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import type { ContainerCreate, HookName, SandboxCreate } from "./api.ts";
 import { checkSpec } from "./check-spec.ts";
@@ -24,6 +25,12 @@ export interface PluginChainOptions {
   readonly onCall: (plugin: string, hook: HookName, result: CallResult) => void;
 }
 
+/** The spec to use, and which plugin has changed which parts of it. */
+export interface ChainAnswer {
+  readonly spec: OciSpec;
+  readonly changes: readonly { readonly by: string; readonly fields: readonly string[] }[];
+}
+
 type SpecHook = "onSandboxCreate" | "onContainerCreate";
 
 interface Question {
@@ -38,18 +45,23 @@ interface Question {
  * it with FAILED_PRECONDITION, and so does a failure of a plugin whose policy is to refuse.
  */
 export class PluginChain {
+  readonly stage = "plugins";
   readonly #options: PluginChainOptions;
 
   constructor(options: PluginChainOptions) {
     this.#options = options;
   }
 
-  sandbox(request: SandboxCreate, call: Cancellable): Promise<OciSpec> {
-    return this.#run("onSandboxCreate", `sandbox "${request.id}"`, request, call);
+  sandbox({ id, config, spec }: SandboxCreate, call: Cancellable): Promise<ChainAnswer> {
+    return this.#run("onSandboxCreate", `sandbox "${id}"`, { id, config, spec }, call);
   }
 
-  container(request: ContainerCreate, call: Cancellable): Promise<OciSpec> {
-    return this.#run("onContainerCreate", `container "${request.id}"`, request, call);
+  container(
+    { id, sandbox, config, spec }: ContainerCreate,
+    call: Cancellable,
+  ): Promise<ChainAnswer> {
+    const request = { id, sandbox, config, spec };
+    return this.#run("onContainerCreate", `container "${id}"`, request, call);
   }
 
   async #run(
@@ -57,8 +69,9 @@ export class PluginChain {
     object: string,
     request: SandboxCreate | ContainerCreate,
     call: Cancellable,
-  ): Promise<OciSpec> {
+  ): Promise<ChainAnswer> {
     let { spec } = request;
+    const changes: { readonly by: string; readonly fields: readonly string[] }[] = [];
     for (const member of this.#options.members) {
       const answer = await this.#ask(member, { hook, object, request: { ...request, spec } }, call);
       if (answer === undefined) continue;
@@ -68,9 +81,11 @@ export class PluginChain {
           `plugin "${member.name}" vetoes ${object}: ${answer.veto}`,
         );
       }
+      const fields = changedParts(spec, answer.spec);
+      if (fields.length > 0) changes.push({ by: member.name, fields });
       ({ spec } = answer);
     }
-    return spec;
+    return { spec, changes };
   }
 
   /** The plugin's answer, checked; a failure is an error or no answer, as its policy has it. */

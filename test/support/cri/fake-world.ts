@@ -15,6 +15,7 @@ import type { ContainerEvent, RuntimeServicePorts } from "../../../src/cri/ports
 import type { CriServices } from "../../../src/gen/cri-index.gen.ts";
 import type { Image } from "../../../src/images/ports.ts";
 import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
+import type { NodePlugins } from "../../../src/nri/ports.ts";
 import type { OciSpec } from "../../../src/oci/spec.ts";
 import { codec, type MessageName } from "../../../src/rpc/codec.ts";
 import type { CallContext } from "../../../src/rpc/service.ts";
@@ -122,15 +123,18 @@ export class FakeWorld implements AsyncDisposable {
   tapsEnd = Promise.withResolvers<"end" | "slow" | "gone" | "lost">();
   /** False: output of logs and execs never ends. */
   drains = true;
+  /** Undefined: NRI is off. */
+  readonly #plugins: NodePlugins | undefined;
   runtime: RuntimeService;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, plugins: NodePlugins | undefined) {
     this.folder = folder;
+    this.#plugins = plugins;
     this.runtime = createRuntimeService(this.#ports());
   }
 
-  static async create(): Promise<FakeWorld> {
-    const world = new FakeWorld(await mkdtemp(path.join(tmpdir(), "berth cri ")));
+  static async create(plugins?: NodePlugins): Promise<FakeWorld> {
+    const world = new FakeWorld(await mkdtemp(path.join(tmpdir(), "berth cri ")), plugins);
     await world.runtime.recover({ signal: AbortSignal.timeout(10_000) });
     world.steps.take(); // what a start does is no test's business but recovery's
     return world;
@@ -335,6 +339,16 @@ export class FakeWorld implements AsyncDisposable {
         one: (target) =>
           Promise.resolve({ attributes: { id: target.id, metadata: { name: target.name } } }),
         list: (targets) => Promise.resolve(targets.map(({ id }) => ({ attributes: { id } }))),
+      },
+      nodePlugins: this.#plugins && {
+        plugins: this.#plugins,
+        adjust: async (before, { env }) => ({
+          ...before,
+          process: {
+            ...before.process,
+            env: [...before.process.env, ...env.map(({ key, value }) => `${key}=${value}`)],
+          },
+        }),
       },
       hooks: {
         onEvent: (event) => this.events.push(event),

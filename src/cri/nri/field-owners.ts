@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { OwningPlugins } from "../../nri/messages.ts";
+import type { SpecChange } from "../spec-review.ts";
+
+/** By their numbers, as the owners have them. */
+const fields: readonly string[] = [
+  "None",
+  "Annotations",
+  "Mounts",
+  "OciHooks",
+  "Devices",
+  "CdiDevices",
+  "Env",
+  "Args",
+  "MemLimit",
+  "MemReservation",
+  "MemSwapLimit",
+  "MemKernelLimit",
+  "MemTCPLimit",
+  "MemSwappiness",
+  "MemDisableOomKiller",
+  "MemUseHierarchy",
+  "CPUShares",
+  "CPUQuota",
+  "CPUPeriod",
+  "CPURealtimeRuntime",
+  "CPURealtimePeriod",
+  "CPUSetCPUs",
+  "CPUSetMems",
+  "PidsLimit",
+  "HugepageLimits",
+  "BlockioClass",
+  "RdtClass",
+  "CgroupsUnified",
+  "CgroupsPath",
+  "OomScoreAdj",
+  "Rlimits",
+  "IoPriority",
+  "SeccompPolicy",
+  "Namespace",
+  "Sysctl",
+  "LinuxNetDevices",
+  "LinuxSched",
+  "RdtClosID",
+  "RdtSchemata",
+  "RdtEnableMonitoring",
+  "MemoryPolicy",
+];
+
+/** What is kept of one plugin's changes: a record lies in memory, and a plugin may set as many keys as it likes. */
+const keptFields = 50;
+const keptKeyChars = 100;
+
+/** Who has set what of a container, as its record keeps it. */
+export function changesOf(owners: OwningPlugins | undefined, id: string): SpecChange[] {
+  const own = owners?.owners[id];
+  if (!own) return [];
+  const byPlugin = new Map<string, string[]>();
+  const add = (plugin: string, field: string): void => {
+    const known = byPlugin.get(plugin);
+    if (known) known.push(field);
+    else byPlugin.set(plugin, [field]);
+  };
+  for (const [number, plugin] of Object.entries(own.simple)) add(plugin, nameOf(number));
+  for (const [number, { owners: byKey }] of Object.entries(own.compound)) {
+    for (const [key, plugin] of Object.entries(byKey)) {
+      add(plugin, `${nameOf(number)} ${key.slice(0, keptKeyChars)}`);
+    }
+  }
+  return [...byPlugin].map(([by, all]) => ({ by, fields: bounded(all) }));
+}
+
+function nameOf(number: string): string {
+  return fields[Number(number)] ?? `field ${number}`;
+}
+
+function bounded(all: readonly string[]): readonly string[] {
+  if (all.length <= keptFields) return all;
+  return [...all.slice(0, keptFields), `and ${all.length - keptFields} more`];
+}
