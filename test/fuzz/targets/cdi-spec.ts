@@ -19,6 +19,7 @@ export const target: FuzzTarget = {
     "src/cri/oci-spec/cdi/cdi-spec.ts",
     "src/cri/oci-spec/cdi/cdi-version.ts",
     "src/cri/oci-spec/cdi/cdi-names.ts",
+    "src/cri/oci-spec/parse-json.ts",
     "src/cri/oci-spec/parse-yaml.ts",
   ],
   maxBytes: 1024,
@@ -152,6 +153,8 @@ function checkMade(bytes: ByteSource, alsoYaml: boolean): void {
   const first = made.devices[0];
   const twice = { ...made, devices: [...made.devices, first] };
   assert.throws(() => parseCdiSpec(JSON.stringify(twice), "json"), /stands there twice/);
+  const keyTwice = expected.replace("{", '{"kind":"v.com/other",');
+  assert.throws(() => parseCdiSpec(keyTwice, "json"), /key "kind" stands there twice/);
 }
 
 function makeFile(bytes: ByteSource): CdiSpec {

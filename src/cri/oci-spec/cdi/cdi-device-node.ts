@@ -7,9 +7,16 @@ import { allowRule, deviceNumbers } from "../devices.ts";
 import { CdiProblem } from "./cdi-registry.ts";
 import type { CdiDeviceNode } from "./cdi-spec.ts";
 
-/** Adds a device node, in place of one at its path, and the rule that lets it be used. */
-export async function addDeviceNode(spec: OciSpec, node: CdiDeviceNode): Promise<void> {
-  const device = await completeDevice(node);
+/**
+ * Adds a device node, in place of one at its path, and the rule that lets it be used. Throws CdiProblem, which names
+ * the `source` of the node.
+ */
+export async function addDeviceNode(
+  spec: OciSpec,
+  node: CdiDeviceNode,
+  source: string,
+): Promise<void> {
+  const device = await completeDevice(node, source);
   const { uid, gid } = spec.process.user;
   if (device.uid === undefined && uid > 0) device.uid = uid;
   if (device.gid === undefined && gid > 0) device.gid = gid;
@@ -22,12 +29,14 @@ export async function addDeviceNode(spec: OciSpec, node: CdiDeviceNode): Promise
 }
 
 /** What the file leaves open is taken from the host's node, which must be there for that. */
-async function completeDevice(node: CdiDeviceNode): Promise<OciDevice> {
+async function completeDevice(node: CdiDeviceNode, source: string): Promise<OciDevice> {
   const { path, hostPath = path, type, major = 0, minor = 0, fileMode, uid, gid } = node;
   const isComplete = type === "p" || (type !== undefined && major !== 0);
-  const found = await hostDevice(hostPath, isComplete);
+  const found = await hostDevice(hostPath, isComplete, source);
   if (!isComplete && type !== undefined && type !== found?.type) {
-    throw new CdiProblem(`device node ${hostPath} is of type ${found?.type}, not ${type}`);
+    throw new CdiProblem(
+      `${source}: deviceNodes: ${hostPath} is of type ${found?.type}, not ${type}`,
+    );
   }
   const device: OciDevice = { path, type: type ?? found?.type ?? "c" };
   if (device.type !== "p") {
@@ -49,13 +58,17 @@ interface HostNode {
   readonly fileMode: number;
 }
 
-async function hostDevice(hostPath: string, mayLack: boolean): Promise<HostNode | undefined> {
+async function hostDevice(
+  hostPath: string,
+  mayLack: boolean,
+  source: string,
+): Promise<HostNode | undefined> {
   let stats: Stats;
   try {
     stats = await lstat(hostPath);
   } catch (error) {
     if (mayLack) return undefined;
-    throw new CdiProblem(`device node ${hostPath}: ${errnoOf(error) ?? String(error)}`);
+    throw new CdiProblem(`${source}: deviceNodes: ${hostPath}: ${errnoOf(error) ?? String(error)}`);
   }
   const type = stats.isCharacterDevice()
     ? "c"
@@ -68,5 +81,5 @@ async function hostDevice(hostPath: string, mayLack: boolean): Promise<HostNode 
     return { type, ...deviceNumbers(stats.rdev), fileMode: stats.mode & 0o7777 };
   }
   if (mayLack) return undefined;
-  throw new CdiProblem(`device node ${hostPath} is no device`);
+  throw new CdiProblem(`${source}: deviceNodes: ${hostPath} is no device`);
 }

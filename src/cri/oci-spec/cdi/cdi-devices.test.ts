@@ -93,7 +93,7 @@ test("of two folders the later wins; two files of one folder conflict; what is n
   assert.ok(spec.process.env.includes("FROM=run") && spec.process.env.includes("ALL=1"));
   await assert.rejects(
     applyCdiDevices(spec, ["vendor.com/gpu=twice"], allFeatures, [etc, run]),
-    /twice \(defined by two files\)/,
+    /twice \(defined by two files, .+\/etc\/c1\.json and .+\/etc\/c2\.json\)/,
   );
   await assert.rejects(
     applyCdiDevices(spec, ["vendor.com/gpu=none"], allFeatures, [etc]),
@@ -176,6 +176,10 @@ function fileOf(edits: object, more: object = {}): string {
   });
 }
 
+function asWritten(text: string): RegExp {
+  return new RegExp(text.replaceAll(/[.()]/g, "\\$&"));
+}
+
 async function apply(text: string, features = allFeatures, changes = {}): Promise<OciSpec> {
   await using place = await scratch();
   await writeFile(path.join(place.path, "it.json"), text);
@@ -203,6 +207,8 @@ test("every field of the newest version reaches the spec", async () => {
         mounts: [
           { hostPath: "/lib", containerPath: "/v/deep/er", options: ["ro", "bind"] },
           { hostPath: "none", containerPath: "/v", type: "tmpfs", options: ["size=1m"] },
+          { hostPath: "none", containerPath: "/w", type: "tmpfs" },
+          { hostPath: "/lib", containerPath: "/x" },
         ],
         intelRdt: {
           closID: "fast",
@@ -242,6 +248,8 @@ test("every field of the newest version reaches the spec", async () => {
     type: "tmpfs",
     options: ["size=1m"],
   });
+  assert.deepEqual(spec.mounts[at("/w")], { destination: "/w", source: "none", type: "tmpfs" });
+  assert.deepEqual(spec.mounts[at("/x")]?.options, ["rbind", "rprivate"]);
   assert.deepEqual(spec.linux.intelRdt, {
     closID: "fast",
     l3CacheSchema: "L3:0=f",
@@ -266,7 +274,7 @@ for (const { what, text, reason } of [
   {
     what: "an unknown field",
     text: fileOf({ env: ["A=1"], wishes: [] }),
-    reason: /wishes.*devices\[1\]\.containerEdits/,
+    reason: /it\.json \(device "it": .*wishes.*devices\[1\]\.containerEdits/,
   },
   {
     what: "a field of a device node that is misspelt",
@@ -285,28 +293,82 @@ for (const { what, text, reason } of [
     reason: /cdiVersion "1\.2\.0" is not known, of 0\.1\.0, .* 1\.1\.0/,
   },
   {
+    what: "a patch of a version",
+    text: fileOf({ env: ["A=1"] }, { cdiVersion: "1.1.1" }),
+    reason: /it\.json \(cdiVersion "1\.1\.1" is not known/,
+  },
+  {
+    what: "a key that stands there twice",
+    text: fileOf({ env: ["A=1"] }).replace("{", '{\n"kind": "vendor.com/other",\n'),
+    reason: /it\.json \(key "kind" stands there twice, again at line 3\)/,
+  },
+  {
     what: "no version",
     text: fileOf({ env: ["A=1"] }, { cdiVersion: null }),
     reason: /cdiVersion/,
   },
   ...(
     [
-      ["0.3.0", "0.4.0", { mounts: [{ hostPath: "/a", containerPath: "/b", type: "bind" }] }],
-      ["0.4.0", "0.5.0", { deviceNodes: [{ path: "/dev/x", hostPath: "/dev/null" }] }],
-      ["0.6.0", "0.7.0", { additionalGids: [5] }],
-      ["0.6.0", "0.7.0", { intelRdt: {} }],
-      ["v1.0.0", "1.1.0", { intelRdt: { schemata: [] } }],
-      ["1.0.0", "1.1.0", { netDevices: [{ hostInterfaceName: "a", name: "b" }] }],
+      ["0.2.0", "0.3.0", "what every file holds", { env: ["A=1"] }],
+      [
+        "0.3.0",
+        "0.4.0",
+        'mounts.type of device "it"',
+        { mounts: [{ hostPath: "/a", containerPath: "/b", type: "bind" }] },
+      ],
+      [
+        "0.4.0",
+        "0.5.0",
+        'deviceNodes.hostPath of device "it"',
+        { deviceNodes: [{ path: "/dev/x", hostPath: "/dev/null" }] },
+      ],
+      ["0.6.0", "0.7.0", 'additionalGids of device "it"', { additionalGids: [5] }],
+      ["0.6.0", "0.7.0", 'intelRdt of device "it"', { intelRdt: {} }],
+      ["v1.0.0", "1.1.0", 'intelRdt.schemata of device "it"', { intelRdt: { schemata: [] } }],
+      [
+        "0.8.0",
+        "1.1.0",
+        'intelRdt.enableMonitoring of device "it"',
+        { intelRdt: { enableMonitoring: true } },
+      ],
+      [
+        "1.0.0",
+        "1.1.0",
+        'netDevices of device "it"',
+        { netDevices: [{ hostInterfaceName: "a", name: "b" }] },
+      ],
     ] as const
-  ).map(([cdiVersion, needed, edits]) => ({
-    what: `${Object.keys(edits)[0]} in a file of version ${cdiVersion}`,
+  ).map(([cdiVersion, needed, used, edits]) => ({
+    what: `${used} in a file of version ${cdiVersion}`,
     text: fileOf(edits, { cdiVersion }),
-    reason: new RegExp(`cdiVersion must be at least ${needed.replaceAll(".", "\\.")}`),
+    reason: asWritten(`(cdiVersion must be at least ${needed}, not ${cdiVersion}, for ${used})`),
+  })),
+  ...(
+    [
+      [
+        "0.4.0",
+        "0.5.0",
+        'a name that begins with a digit of device "0"',
+        { devices: [{ name: "0", containerEdits: { env: ["A=1"] } }] },
+      ],
+      ["0.5.0", "0.6.0", "a class with a dot", { kind: "vendor.com/a.b" }],
+      [
+        "0.5.0",
+        "0.6.0",
+        'annotations of device "x"',
+        { devices: [{ name: "x", annotations: { a: "b" }, containerEdits: { env: ["A=1"] } }] },
+      ],
+      ["0.6.0", "0.7.0", "additionalGids", { containerEdits: { additionalGids: [5] } }],
+    ] as const
+  ).map(([cdiVersion, needed, used, more]) => ({
+    what: `${used} in a file of version ${cdiVersion}`,
+    text: fileOf({ env: ["A=1"] }, { cdiVersion, ...more }),
+    reason: asWritten(`(cdiVersion must be at least ${needed}, not ${cdiVersion}, for ${used})`),
   })),
   {
     what: "annotations too early",
     text: fileOf({ env: ["A=1"] }, { cdiVersion: "0.5.0", annotations: { a: "b" } }),
-    reason: /at least 0\.6\.0/,
+    reason: /at least 0\.6\.0, not 0\.5\.0, for annotations\)/,
   },
   { what: "a device without edits", text: fileOf({}), reason: /device "it" has no edits/ },
   {
@@ -344,14 +406,19 @@ for (const { what, text, reason } of [
     reason: /closID|name of a class/,
   },
   {
+    what: "a class of RDT with a name longer than a path may be, in bytes",
+    text: fileOf({ intelRdt: { closID: "é".repeat(2048) } }),
+    reason: /device "it": .*is no name of a class/,
+  },
+  {
     what: "a device node of another type",
     text: fileOf({ deviceNodes: [{ path: "/dev/null", type: "b" }] }),
-    reason: /device node \/dev\/null is of type c, not b/,
+    reason: /vendor\.com\/dev=it \([^)]+\/it\.json\): deviceNodes: \/dev\/null is of type c, not b/,
   },
   {
     what: "a device node that is not there",
     text: fileOf({ deviceNodes: [{ path: "/dev/berth-none" }] }),
-    reason: /device node \/dev\/berth-none: ENOENT/,
+    reason: /vendor\.com\/dev=it \([^)]+\/it\.json\): deviceNodes: \/dev\/berth-none: ENOENT/,
   },
   {
     what: "one interface twice",
@@ -361,7 +428,8 @@ for (const { what, text, reason } of [
         { hostInterfaceName: "a", name: "c" },
       ],
     }),
-    reason: /two netDevices with the hostInterfaceName "a"/,
+    reason:
+      /vendor\.com\/dev=it \([^)]+\/it\.json\): two netDevices with the hostInterfaceName "a"/,
   },
 ] as const) {
   test(`refused with its reason: ${what}`, async () => {
@@ -370,8 +438,14 @@ for (const { what, text, reason } of [
 }
 
 for (const [edits, reason] of [
-  [{ netDevices: [{ hostInterfaceName: "enp1", name: "n" }] }, /cannot move netDevices \(enp1\)/],
-  [{ intelRdt: { schemata: ["L3:0=f"] } }, /knows no intelRdt\.schemata/],
+  [
+    { netDevices: [{ hostInterfaceName: "enp1", name: "n" }] },
+    /dev=it \([^)]+\/it\.json\): .* cannot move netDevices \(enp1\)/,
+  ],
+  [
+    { intelRdt: { schemata: ["L3:0=f"] } },
+    /dev=it \([^)]+\/it\.json\): .* knows no intelRdt\.schemata/,
+  ],
   [{ intelRdt: { enableMonitoring: true } }, /knows no intelRdt\.enableMonitoring/],
 ] as const) {
   test(`a runtime that would leave it out is not asked: ${Object.keys(edits)[0]}`, async () => {
@@ -381,6 +455,31 @@ for (const [edits, reason] of [
     });
   });
 }
+
+test("of two devices with the same interface both are named", async () => {
+  await using place = await scratch();
+  const nic = { netDevices: [{ hostInterfaceName: "enp1", name: "n" }] };
+  await writeFile(path.join(place.path, "a.json"), fileOf(nic));
+  await writeFile(path.join(place.path, "b.json"), fileOf(nic, { kind: "vendor.com/other" }));
+  const names = ["vendor.com/dev=it", "vendor.com/other=it"];
+  await assert.rejects(applyCdiDevices(await specOf(), names, allFeatures, [place.path]), {
+    code: "INVALID_ARGUMENT",
+    message:
+      /dev=it \([^)]+a\.json\) and vendor\.com\/other=it \([^)]+b\.json\): two netDevices with the host/,
+  });
+});
+
+test("with the node's network no interface can be moved", async () => {
+  await using place = await scratch();
+  const edits = { netDevices: [{ hostInterfaceName: "enp1", name: "n" }] };
+  await writeFile(path.join(place.path, "it.json"), fileOf(edits));
+  const spec = await specOf();
+  spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== "network");
+  await assert.rejects(
+    applyCdiDevices(spec, ["vendor.com/dev=it"], allFeatures, [place.path]),
+    /dev=it \([^)]+it\.json\): with the node's network .* netDevices to \(enp1\)/,
+  );
+});
 
 test("with a user namespace mounts show their owners to the container's root", async () => {
   await using place = await scratch();

@@ -7,7 +7,7 @@ import { Environment } from "../env.ts";
 import type { RuntimeFeatures } from "../ports.ts";
 import { addDeviceNode } from "./cdi-device-node.ts";
 import { qualifiedNamePattern } from "./cdi-names.ts";
-import { CdiProblem, CdiRegistry } from "./cdi-registry.ts";
+import { CdiProblem, CdiRegistry, type SourcedEdits } from "./cdi-registry.ts";
 import type { CdiEdits } from "./cdi-spec.ts";
 
 const annotationPrefix = "cdi.k8s.io/";
@@ -26,7 +26,7 @@ export function requestedCdiDevices(
 
 /**
  * Applies the devices to a spec. Unresolvable names are INVALID_ARGUMENT and list why; what the OCI
- * runtime would leave out without a word is FAILED_PRECONDITION.
+ * runtime would leave out without a word is FAILED_PRECONDITION. Errors name the device, its file and the field.
  */
 export async function applyCdiDevices(
   spec: OciSpec,
@@ -40,7 +40,8 @@ export async function applyCdiDevices(
     const edits = registry.resolve(names);
     for (const each of edits) await applyEdits(spec, each, features);
     addNetDevices(spec, edits, features);
-    if (edits.some(({ mounts }) => mounts !== undefined)) spec.mounts = byDepth(spec.mounts);
+    if (edits.some(({ edits: { mounts } }) => mounts !== undefined))
+      spec.mounts = byDepth(spec.mounts);
   } catch (error) {
     if (error instanceof CdiProblem) throw invalid("CDI_devices", error.message, error);
     throw error;
@@ -49,13 +50,13 @@ export async function applyCdiDevices(
 
 async function applyEdits(
   spec: OciSpec,
-  edits: CdiEdits,
+  { edits, source }: SourcedEdits,
   features: RuntimeFeatures,
 ): Promise<void> {
   const env = new Environment(spec.process.env);
   for (const entry of edits.env ?? []) env.add(entry);
   spec.process.env = env.toArray();
-  for (const node of edits.deviceNodes ?? []) await addDeviceNode(spec, node);
+  for (const node of edits.deviceNodes ?? []) await addDeviceNode(spec, node, source);
   for (const mount of edits.mounts ?? []) addMount(spec, mount);
   for (const { hookName, path: file, args, env: hookEnv, timeout } of edits.hooks ?? []) {
     const hook: OciHook = { path: file };
@@ -64,7 +65,7 @@ async function applyEdits(
     if (timeout !== undefined) hook.timeout = timeout;
     spec.hooks = { ...spec.hooks, [hookName]: [...(spec.hooks?.[hookName] ?? []), hook] };
   }
-  if (edits.intelRdt !== undefined) setRdt(spec, edits.intelRdt, features);
+  if (edits.intelRdt !== undefined) setRdt(spec, edits.intelRdt, { features, source });
   // 0 stands for nobody: a vendor's tool that found no group.
   const given = (edits.additionalGids ?? []).filter((gid) => gid !== 0);
   const gids = new Set([...(spec.process.user.additionalGids ?? []), ...given]);
@@ -72,12 +73,13 @@ async function applyEdits(
 }
 
 function addMount(spec: OciSpec, mount: NonNullable<CdiEdits["mounts"]>[number]): void {
-  const { hostPath, containerPath, options, type } = mount;
+  const { hostPath, containerPath, type = "bind" } = mount;
+  const options = mount.options ?? (type === "bind" ? ["rbind", "rprivate"] : undefined);
   const added: OciMount = {
     destination: containerPath,
     source: hostPath,
-    type: type ?? "bind",
-    options: options ?? ["rbind", "rprivate"],
+    type,
+    ...(options === undefined ? {} : { options }),
   };
   const mapped = isMapped(spec) ? mappedOption(added) : undefined;
   if (mapped !== undefined) added.options = [...(added.options ?? []), mapped];
@@ -104,34 +106,49 @@ function mappedOption({ type, options = [] }: OciMount): string | undefined {
 function setRdt(
   spec: OciSpec,
   rdt: NonNullable<CdiEdits["intelRdt"]>,
-  features: RuntimeFeatures,
+  { features, source }: { features: RuntimeFeatures; source: string },
 ): void {
   for (const [field, isAsked, isKnown] of [
     ["schemata", rdt.schemata !== undefined, features.rdtSchemata],
     ["enableMonitoring", rdt.enableMonitoring === true, features.rdtMonitoring],
   ] as const) {
     if (!isAsked || isKnown) continue;
-    throw unsupported("CDI_devices", `the runtime handler knows no intelRdt.${field}`);
+    throw unsupported("CDI_devices", `${source}: the runtime handler knows no intelRdt.${field}`);
   }
   const given = Object.entries(rdt).filter(([, value]) => value !== undefined);
   spec.linux.intelRdt = Object.fromEntries(given);
 }
 
 /** Interfaces of the host that move into the container's network namespace: each once, by either name. */
-function addNetDevices(spec: OciSpec, edits: readonly CdiEdits[], features: RuntimeFeatures): void {
-  const devices = edits.flatMap(({ netDevices }) => netDevices ?? []);
-  if (devices.length === 0) return;
-  if (!features.netDevices) {
+function addNetDevices(
+  spec: OciSpec,
+  given: readonly SourcedEdits[],
+  features: RuntimeFeatures,
+): void {
+  const devices = given.flatMap(({ edits, source }) =>
+    (edits.netDevices ?? []).map((device) => ({ ...device, source })),
+  );
+  const [first] = devices;
+  if (first === undefined) return;
+  const hindrance = !features.netDevices
+    ? "the runtime handler cannot move netDevices"
+    : spec.linux.namespaces.every(({ type }) => type !== "network")
+      ? "with the node's network nothing is there to move netDevices to"
+      : undefined;
+  if (hindrance !== undefined) {
     const names = devices.map(({ hostInterfaceName }) => hostInterfaceName).join(", ");
-    throw unsupported("CDI_devices", `the runtime handler cannot move netDevices (${names})`);
+    throw unsupported("CDI_devices", `${first.source}: ${hindrance} (${names})`);
   }
   for (const key of ["hostInterfaceName", "name"] as const) {
-    const seen = new Set<string>();
+    const seen = new Map<string, string>();
     for (const device of devices) {
-      if (seen.has(device[key])) {
-        throw new CdiProblem(`two netDevices with the ${key} "${device[key]}"`);
+      const { [key]: value, source } = device;
+      const other = seen.get(value);
+      if (other !== undefined) {
+        const both = other === source ? source : `${other} and ${source}`;
+        throw new CdiProblem(`${both}: two netDevices with the ${key} "${value}"`);
       }
-      seen.add(device[key]);
+      seen.set(value, source);
     }
   }
   const added = devices.map(

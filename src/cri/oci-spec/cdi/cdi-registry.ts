@@ -16,11 +16,24 @@ const maxTold = 10;
 /** Why a device cannot be had. */
 export class CdiProblem extends Error {}
 
+/** What one file adds for one device, or for all its devices. */
+export interface SourcedEdits {
+  readonly edits: CdiEdits;
+  /** Whose they are, for errors: `vendor.com/class=name (/etc/cdi/x.json)`. */
+  readonly source: string;
+}
+
+interface Definition {
+  readonly folder: number;
+  readonly file: string;
+  readonly edits: readonly SourcedEdits[];
+}
+
 /** The devices that the files of the CDI folders define, read anew for every container that asks. */
 export class CdiRegistry {
-  readonly #devices = new Map<string, { readonly folder: number; readonly edits: CdiEdits[] }>();
+  readonly #devices = new Map<string, Definition>();
   /** Defined by two files of one folder: nobody knows which is meant, whatever a later folder says. */
-  readonly #conflicts = new Set<string>();
+  readonly #conflicts = new Map<string, string>();
   readonly #unusable: string[] = [];
 
   static async read(folders: readonly string[] = cdiFolders): Promise<CdiRegistry> {
@@ -37,8 +50,8 @@ export class CdiRegistry {
    * The edits of fully named devices (`vendor.com/class=name`) in order; edits that a file makes for
    * all its devices come once, before them. Throws CdiProblem naming every device it cannot resolve.
    */
-  resolve(names: readonly string[]): CdiEdits[] {
-    const edits = new Set<CdiEdits>();
+  resolve(names: readonly string[]): SourcedEdits[] {
+    const edits = new Set<SourcedEdits>();
     const missing: string[] = [];
     for (const name of new Set(names)) {
       const device = this.#devices.get(name);
@@ -54,27 +67,29 @@ export class CdiRegistry {
     const format = file.endsWith(".json") ? "json" : file.endsWith(".yaml") ? "yaml" : undefined;
     if (format === undefined) return;
     try {
-      this.#add(parseCdiSpec(await readBounded(file), format), folder);
+      this.#add(parseCdiSpec(await readBounded(file), format), folder, file);
     } catch (error) {
       this.#unusable.push(`${file} (${error instanceof Error ? error.message : String(error)})`);
     }
   }
 
-  #add(spec: CdiSpec, folder: number): void {
-    for (const device of spec.devices) {
-      const name = `${spec.kind}=${device.name}`;
-      if (this.#devices.get(name)?.folder === folder) this.#conflicts.add(name);
-      const edits = [spec.containerEdits, device.containerEdits].filter(
-        (edit) => edit !== undefined,
-      );
-      this.#devices.set(name, { folder, edits });
+  #add({ kind, containerEdits, devices }: CdiSpec, folder: number, file: string): void {
+    const ofAll =
+      containerEdits === undefined ? [] : [{ edits: containerEdits, source: `${kind} (${file})` }];
+    for (const device of devices) {
+      const name = `${kind}=${device.name}`;
+      const other = this.#devices.get(name);
+      if (other?.folder === folder) this.#conflicts.set(name, `${other.file} and ${file}`);
+      const own = { edits: device.containerEdits, source: `${name} (${file})` };
+      this.#devices.set(name, { folder, file, edits: [...ofAll, own] });
     }
   }
 
   #explain(missing: readonly string[]): string {
-    const reasons = missing.map((name) =>
-      this.#conflicts.has(name) ? `${name} (defined by two files)` : name,
-    );
+    const reasons = missing.map((name) => {
+      const files = this.#conflicts.get(name);
+      return files === undefined ? name : `${name} (defined by two files, ${files})`;
+    });
     const told = this.#unusable.slice(0, maxTold);
     if (told.length < this.#unusable.length)
       told.push(`and ${this.#unusable.length - told.length} more`);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { fileProblem } from "../../../base/file-problem.ts";
+import { shortened } from "../../../base/shortened.ts";
+import { parseJson } from "../parse-json.ts";
 import { parseYaml } from "../parse-yaml.ts";
 import { deviceNamePattern, kindPattern } from "./cdi-names.ts";
 import { checkCdiVersion } from "./cdi-version.ts";
@@ -25,9 +27,11 @@ const closID = optionalText.refine(
   (id) =>
     id === undefined ||
     id === "/" ||
-    (!/[/\n]/.test(id) && !/^\.{1,2}$/.test(id) && id.length < 4096),
+    (!/[/\n]/.test(id) && !/^\.{1,2}$/.test(id) && Buffer.byteLength(id) < 4096),
   "is no name of a class",
 );
+
+const longestName = 60;
 
 // Unknown keys are errors, as they are to CDI's own library: a device that lacks what a newer version of the
 // format gave it must not look as if it had it.
@@ -117,13 +121,26 @@ export type CdiDeviceNode = NonNullable<CdiEdits["deviceNodes"]>[number];
 /** One file of the Container Device Interface: a vendor's devices of one class. */
 export type CdiSpec = z.infer<typeof cdiSpec>;
 
-/** Reads a CDI file's text. Throws an Error that names the path within the file, in a few words. */
+/**
+ * Reads a CDI file's text. Throws an Error that names the device, and the path within the file, in a few words. Unlike
+ * the library, which takes a JSON file for YAML, it wants JSON there.
+ */
 export function parseCdiSpec(content: string, format: "json" | "yaml"): CdiSpec {
+  let given: unknown;
   try {
-    return checked(cdiSpec.parse(format === "json" ? JSON.parse(content) : parseYaml(content)));
+    given = format === "json" ? parseJson(content) : parseYaml(content);
+    return checked(cdiSpec.parse(given));
   } catch (error) {
-    throw new Error(fileProblem(error), { cause: error });
+    throw new Error(deviceOf(error, given) + fileProblem(error), { cause: error });
   }
+}
+
+/** `device "NAME": ` where the first fault is a device's; its place says only which of the list it is. */
+function deviceOf(error: unknown, given: unknown): string {
+  const [list, at] = error instanceof z.ZodError ? (error.issues[0]?.path ?? []) : [];
+  if (list !== "devices" || typeof at !== "number") return "";
+  const name: unknown = (given as { devices: { name?: unknown }[] }).devices[at]?.name;
+  return typeof name === "string" ? `device "${shortened(name, longestName)}": ` : "";
 }
 
 function checked(spec: CdiSpec): CdiSpec {
