@@ -36,6 +36,11 @@ let listed: PodSandboxInit = pod;
 let networkIsReady = true;
 let server: GrpcServer;
 
+const changedBy = [
+  { by: "10-pinning", fields: ["CPUSetCPUs", "Env FOO"] },
+  { by: "inject-env", fields: ["process.env"] },
+];
+
 before(async () => {
   server = new GrpcServer({ path: socket });
   server.add("runtime.v1.RuntimeService", {
@@ -79,7 +84,10 @@ before(async () => {
     ListContainers: async ({ filter }) => ({
       containers: filter?.state?.state === "CONTAINER_EXITED" ? [] : [container],
     }),
-    ContainerStatus: async () => ({ status: { ...container, logPath: "/var/log/pods/web/0.log" } }),
+    ContainerStatus: async ({ verbose }) => ({
+      status: { ...container, logPath: "/var/log/pods/web/0.log" },
+      info: verbose ? { info: JSON.stringify({ changedBy }) } : {},
+    }),
   });
   server.add("runtime.v1.ImageService", {
     ListImages: async () => ({
@@ -142,7 +150,7 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
   { args: ["pod", "ls"], says: /^4f1c000000000 +default +web +1 +ready +1h30m +\(default\)$/m },
   {
     args: ["pod", "inspect", "4f1c"],
-    says: /^address +10\.0\.0\.2$[^]*^c0ffee0000000 +main +running[^]*^StopPodSandbox .* network \(11s\)$/m,
+    says: /^address +10\.0\.0\.2$[^]*^c0ffee0000000 +main +running[^]*^main +10-pinning +CPUSetCPUs, Env FOO$[^]*^main +inject-env +process\.env$[^]*^StopPodSandbox .* network \(11s\)$/m,
   },
   {
     args: ["ps"],
@@ -208,6 +216,15 @@ for (const { args, code, says } of failing) {
     assert.equal(result.code, code);
   });
 }
+
+test("berth pod inspect says as JSON which plugins changed what", async () => {
+  const { out } = await berth("pod", "inspect", "4f1c", "--json");
+  const { changes } = JSON.parse(out) as { changes: unknown };
+  assert.deepEqual(
+    changes,
+    changedBy.map((change) => ({ of: "main", ...change })),
+  );
+});
 
 test("berth status exits 1 when a condition does not hold", async () => {
   networkIsReady = false;

@@ -7,6 +7,7 @@ import { after, before, suite, test } from "node:test";
 import type { IntrospectionPlugin } from "../../src/gen/introspection.gen.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri } from "../support/pods.ts";
+import { run } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -132,6 +133,11 @@ suite("operator plugins", { skip: lacking(...podPrograms) }, () => {
     assert.equal(read.stdout, "tiny\n42");
     const write = await cri.exec(container, ["touch", "/models/x"]);
     assert.match(write.stderr, /Read-only file system/);
+    const berth = path.resolve(import.meta.dirname, "../../bin/berth");
+    const env = { BERTH_ADDRESS: bed.daemon.socket };
+    const shown = await run(berth, ["pod", "inspect", pod.id], { env, timeoutMs: 60_000 });
+    assert.match(shown.stdout, /^CHANGED +BY +WHAT\n\S+ +inject-env +.*process\.env/m);
+    assert.match(shown.stdout, /^\S+ +inject-env +.*mounts/m);
   });
 
   test("adjust and veto sandboxes; a vetoed one leaves nothing", async () => {

@@ -7,6 +7,7 @@ import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";
 import { readPairs } from "./pairs.ts";
+import { readInfo } from "./status-info.ts";
 import { ageSince, type Column, renderTable, shortId } from "./table.ts";
 
 const timeoutMs = 10_000;
@@ -28,7 +29,7 @@ export function addPodCommands(program: Command, io: CliIo): void {
     );
   withCommonFlags(pod.command("inspect <id>"))
     .description(
-      "show one pod, its containers and what is being done to it; the start of the id will do",
+      "show one pod, its containers, which plugins changed what of them, and what is being done to it; the start of the id will do",
     )
     .action((id: string, _flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => inspectPod(session, id)),
@@ -87,17 +88,36 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
     session.client("berth.v1.Operations").List({ object: "" }, session.call),
   ]);
   const details = await Promise.all(
-    containers.map(({ id }) => runtime.ContainerStatus({ containerId: id }, session.call)),
+    containers.map(({ id }) =>
+      runtime.ContainerStatus({ containerId: id, verbose: true }, session.call),
+    ),
   );
   const statuses = details.flatMap((detail) => (detail.status ? [detail.status] : []));
+  const changes = [
+    ...changesIn("(pod)", info["info"]),
+    ...details.flatMap(({ status, info }) => changesIn(status?.metadata?.name ?? "", info["info"])),
+  ];
   const ids = new Set([pod.id, ...containers.map(({ id }) => id)]);
   const names = [pod.metadata?.name ?? "", pod.metadata?.uid ?? ""].filter((name) => name !== "");
   const own = operations.filter(
     ({ object }) => ids.has(object) || names.some((name) => object.includes(name)),
   );
-  session.show({ status, info, containers: statuses, operations: own }, () =>
-    podText(pod, status?.network?.ip ?? "", statuses, own),
+  session.show({ status, info, containers: statuses, changes, operations: own }, () =>
+    podText(pod, { ip: status?.network?.ip ?? "", containers: statuses, changes, operations: own }),
   );
+}
+
+/** What a plugin, of NRI or an operator's, has changed of what was asked for. */
+interface Change {
+  /** The container's name. */
+  readonly of: string;
+  readonly by: string;
+  readonly fields: readonly string[];
+}
+
+function changesIn(of: string, info: string | undefined): Change[] {
+  const { changedBy = [] } = readInfo<{ changedBy?: readonly Omit<Change, "of">[] }>(info) ?? {};
+  return changedBy.map(({ by, fields }) => ({ of, by, fields }));
 }
 
 /** A pod whose start hangs is in no list yet: what is known is its operation, found by the pod's name. */
@@ -112,9 +132,17 @@ async function showStarting(session: Session, name: string): Promise<void> {
 
 function podText(
   pod: PodSandbox,
-  ip: string,
-  containers: readonly ContainerStatus[],
-  operations: readonly BerthOperation[],
+  {
+    ip,
+    containers,
+    changes,
+    operations,
+  }: {
+    readonly ip: string;
+    readonly containers: readonly ContainerStatus[];
+    readonly changes: readonly Change[];
+    readonly operations: readonly BerthOperation[];
+  },
 ): string {
   const facts: readonly (readonly [string, string])[] = [
     ["pod", pod.id],
@@ -152,6 +180,15 @@ function podText(
       { title: "LOG", value: ({ logPath }) => logPath || "-" },
     ]),
   );
+  if (changes.length > 0) {
+    blocks.push(
+      renderTable(changes, [
+        { title: "CHANGED", value: ({ of }) => of },
+        { title: "BY", value: ({ by }) => by },
+        { title: "WHAT", value: ({ fields }) => fields.join(", ") },
+      ]),
+    );
+  }
   blocks.push(
     operations.length === 0
       ? "nothing is being done to it\n"
