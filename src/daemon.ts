@@ -18,6 +18,7 @@ import { makePrivate } from "./private-folders.ts";
 import { FurtherSockets } from "./rpc/further-sockets.ts";
 import type { CallReport } from "./rpc/grpc-calls.ts";
 import { GrpcServer } from "./rpc/grpc-server.ts";
+import { SocketWatch } from "./rpc/socket-watch.ts";
 import type { Environment } from "./wiring/environment.ts";
 import { reloadParts } from "./wiring/reload-parts.ts";
 
@@ -58,6 +59,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
   const memory = new MemoryBudget();
+  const sockets = new SocketWatch({ log });
   logLimit(memory, log);
   const registry = new PluginRegistry(log);
   const live = new LiveConfig(config);
@@ -72,6 +74,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     log,
     metrics,
     memory,
+    sockets,
     version,
     revision,
     fail: lost.reject,
@@ -88,6 +91,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await server.listen();
   const furtherSockets = new FurtherSockets(server);
   await furtherSockets.start(config.grpc.also);
+  undo.use(sockets).start(() => server.sockets);
   await recoverPods(parts, registry, log, signal);
 
   const { setLogLevel } = reloading;

@@ -20,6 +20,7 @@ import type { NodePlugins } from "../nri/ports.ts";
 import type { RootfsReader } from "../oci/rootfs/ports.ts";
 import type { FlawedRuntime } from "../oci/runtime-flaws.ts";
 import type { OciSpec } from "../oci/spec.ts";
+import type { LostSocket } from "../rpc/socket-watch.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
 import type { OperationHooks } from "./lifecycle/operation.ts";
@@ -75,6 +76,8 @@ export interface RuntimeServicePorts {
   readonly hooks?: RuntimeServiceHooks;
   /** OCI runtimes with known flaws. From memory. */
   readonly flawedRuntimes?: () => readonly FlawedRuntime[];
+  /** Sockets of ours that are another's now, or gone. */
+  readonly lostSockets?: () => readonly LostSocket[];
   /** Undefined when no operator plugin is configured. */
   readonly review?: SpecReviewer | undefined;
   /** The plugins of NRI, and how a spec becomes what they make of it; undefined where NRI is off. */

@@ -71,5 +71,6 @@ export interface DaemonSources {
   readonly memory?: (() => MemorySource) | undefined;
   /** Trees that are to go and could not be removed so far. */
   readonly stuckRemovals?: (() => number) | undefined;
+  readonly lostSockets?: (() => number) | undefined;
   readonly configuration?: (() => ConfigurationFacts) | undefined;
 }

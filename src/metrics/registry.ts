@@ -121,6 +121,14 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       sources.stuckRemovals,
     );
   }
+  if (sources.lostSockets !== undefined) {
+    gauge(
+      registry,
+      "berth_lost_sockets",
+      "Sockets of the daemon that another process has taken, or that are gone; `berth status` names them.",
+      sources.lostSockets,
+    );
+  }
   if (operations !== undefined) {
     registry.registerMetric(
       gaugeByLabel(

@@ -29,7 +29,12 @@ import { MessageAdmission } from "./message-admission.ts";
 import type { CallContext, MethodName, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
 import { statusOf } from "./status.ts";
-import { bindPathFor, claimSocketPath, publishSocket } from "./unix-socket.ts";
+import {
+  bindPathFor,
+  claimSocketPath,
+  type PublishedSocket,
+  publishSocket,
+} from "./unix-socket.ts";
 
 export interface GrpcServerOptions {
   /** The unix socket's path. */
@@ -90,7 +95,7 @@ export class GrpcServer implements AsyncDisposable {
   readonly #admission: AnswerAdmission;
   readonly #calls = new Set<ServedCall>();
   /** Names of the sockets that are listened on; disposing takes a name away. */
-  readonly #names = new Set<Disposable>();
+  readonly #names = new Set<PublishedSocket>();
   #closing: Promise<void> | undefined;
   /** Set while closing: called when the last call has ended. */
   #onIdle: (() => void) | undefined;
@@ -115,6 +120,11 @@ export class GrpcServer implements AsyncDisposable {
       isStream: (path) => this.#streams.has(path),
     });
     beforeEachCall(this.#server, (stream, headers) => admission.watch(stream, headers));
+  }
+
+  /** Where it listens. */
+  get sockets(): Iterable<PublishedSocket> {
+    return this.#names;
   }
 
   /** Calls being served now. */

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmodSync, chownSync, lstatSync, mkdirSync, renameSync, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+} from "node:fs";
+import { lstat } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { errnoOf, fault } from "../base/errors.ts";
@@ -62,21 +71,30 @@ export function bindPathFor(file: string): string {
   return file + suffix;
 }
 
+/** A socket with its name. Disposing takes the name away again, without errors; libuv only unlinks the path it bound. */
+export interface PublishedSocket extends Disposable {
+  readonly path: string;
+  /** Whether the name still leads to this socket. False, too, where that cannot be told. */
+  isInPlace(): Promise<boolean>;
+}
+
 /**
  * Gives the bound socket its owner and mode, then its name, so that no client ever meets it with
- * other rights. Returns what takes the name away again, without errors; libuv only unlinks the path it bound.
+ * other rights.
  */
-export function publishSocket(file: string, access: SocketAccess): Disposable {
+export function publishSocket(file: string, access: SocketAccess): PublishedSocket {
   const bound = bindPathFor(file);
   chownSync(bound, access.uid, access.gid);
   chmodSync(bound, access.mode);
   renameSync(bound, file);
   const { ino, dev } = lstatSync(file);
+  const isThis = (now: Stats): boolean => now.ino === ino && now.dev === dev;
   return {
+    path: file,
+    isInPlace: () => lstat(file).then(isThis, () => false),
     [Symbol.dispose]: () => {
       try {
-        const now = lstatSync(file);
-        if (now.ino === ino && now.dev === dev) unlinkSync(file);
+        if (isThis(lstatSync(file))) unlinkSync(file);
       } catch {
         // It is gone, or it stays, and whoever listens there next takes it away.
       }

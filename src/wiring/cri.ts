@@ -73,7 +73,7 @@ export interface CriExtras {
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
-  { config, layout, live, log, memory, metrics, reloads, version }: Environment,
+  { config, layout, live, log, memory, metrics, reloads, sockets, version }: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   { exchange, review, imageChanges }: CriExtras,
@@ -244,6 +244,7 @@ export function criPlugins(
         },
         reloads: () => reloads.facts,
         memory: () => memory.facts(),
+        lostSockets: () => sockets.lost(),
         placeForExec: (container, call) => memory.placeForExec(container, call),
         specs: createSpecBuilders(
           { ...specServices, pulledProfile, profiles: profileReader },

@@ -7,6 +7,7 @@ import type { LiveConfig } from "../config/live-config.ts";
 import type { ReloadHistory } from "../config/reload-history.ts";
 import type { Metrics } from "../metrics/registry.ts";
 import type { GrpcServer } from "../rpc/grpc-server.ts";
+import type { SocketWatch } from "../rpc/socket-watch.ts";
 
 /** What every built-in plugin is made from. */
 export interface Environment {
@@ -20,6 +21,7 @@ export interface Environment {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly memory: MemoryBudget;
+  readonly sockets: SocketWatch;
   readonly version: string;
   readonly revision: string;
   /** Ends the daemon with this error: for what it cannot live without. Its pods run on. */

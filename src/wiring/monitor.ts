@@ -8,7 +8,7 @@ import type { StoragePlugins } from "./storage.ts";
 
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 export function monitorPlugin(
-  { live, log, memory, metrics, reloads }: Environment,
+  { live, log, memory, metrics, reloads, sockets }: Environment,
   { trees }: StoragePlugins,
   { runtime }: RuntimePlugins,
   { runtime: cri, logs }: CriPlugins,
@@ -25,6 +25,7 @@ export function monitorPlugin(
     init: ({ trees, tasks, cri, logs }) => {
       metrics.observe({
         stuckRemovals: () => trees.remover.stuck.length,
+        lostSockets: () => sockets.lost().length,
         memory: () => memory.facts(),
         shims: () => new Set(tasks.list().map((task) => task.shim.address)).size,
         operations: () => cri.stages(),

@@ -14,6 +14,7 @@ import { scratch } from "../support/scratch.ts";
 import { until } from "../support/until.ts";
 
 const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");
+const berth = path.resolve(import.meta.dirname, "../../bin/berth");
 const reloaded = "configuration reloaded";
 const refused = "configuration not reloaded, everything stays as it was";
 
@@ -148,6 +149,53 @@ suite("further sockets", { skip: lacking(...podPrograms) }, () => {
     assert.match((await check()).stderr, /"grpc\.also" has a path of \d+ bytes/);
     await write(["relative.sock"]);
     assert.match((await check()).stderr, /"grpc\.also".*expected absolute paths/);
+  });
+
+  test("one that another daemon takes, as containerd does, is told and not taken back", async () => {
+    const lost = async (): Promise<unknown> => {
+      using peer = connectPeer(daemon.socket);
+      const { info } = await peer.client("runtime.v1.RuntimeService").Status({ verbose: true });
+      return JSON.parse(info["lostSockets"] ?? "null");
+    };
+    await write([first]);
+    await daemon.start();
+    await serves(first);
+    assert.deepEqual(await lost(), []);
+    // sys.GetLocalListener of containerd: it unlinks what lies there.
+    await rm(first);
+    const other = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => other.listen(first, resolve));
+    try {
+      const owner = new RegExp(`^\\S+ \\(pid ${process.pid}\\)$`);
+      const told = await until(
+        "it is told",
+        async () => {
+          const found = (await lost()) as { path: string; owner: string }[];
+          return found.length > 0 && found;
+        },
+        { timeoutMs: 30_000 },
+      );
+      assert.deepEqual(
+        told.map((one) => one.path),
+        [first],
+      );
+      assert.match(told[0]?.owner ?? "", owner);
+      assert.match(
+        await (await fetch(`${daemon.metricsUrl}/metrics`)).text(),
+        /^berth_lost_sockets 1$/m,
+      );
+      const warned = (await daemon.logLines()).filter(({ msg }) =>
+        String(msg).includes("another process's now"),
+      );
+      assert.equal(warned.length, 1);
+      const { stdout } = await run(berth, ["--address", daemon.socket, "status"]);
+      assert.match(stdout, /LOST SOCKET.*\n.*containerd\.sock +\S+ \(pid \d+\)/);
+    } finally {
+      await daemon.stop();
+      const isTheirs = (await stat(first)).isSocket();
+      other.close();
+      assert.ok(isTheirs);
+    }
   });
 
   test("at the end what has taken our socket's name stays", async () => {

@@ -6,10 +6,12 @@ import { version } from "../../base/version.ts";
 import type { ReloadFacts } from "../../config/reload-history.ts";
 import type { BerthOperation } from "../../gen/berth.gen.ts";
 import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
+import type { LostSocket } from "../../rpc/socket-watch.ts";
 import type { StuckTree } from "../../trees/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { describeFlawed } from "./flawed-runtimes.ts";
+import { describeLostSockets } from "./lost-sockets.ts";
 import { describeMemory } from "./memory-facts.ts";
 import { describeReload } from "./reload-facts.ts";
 import { readInfo } from "./status-info.ts";
@@ -83,7 +85,9 @@ async function status(session: Session): Promise<void> {
   const memory = readInfo<MemoryFacts>(info["memory"]);
   const stuckRemovals = readInfo<readonly StuckTree[]>(info["stuckRemovals"]) ?? [];
   const flawedRuntimes = readInfo<readonly FlawedRuntime[]>(info["flawedRuntimes"]) ?? [];
-  session.show({ ...state, config, configuration, memory, stuckRemovals, flawedRuntimes }, () => {
+  const lostSockets = readInfo<readonly LostSocket[]>(info["lostSockets"]) ?? [];
+  const told = { config, configuration, memory, stuckRemovals, lostSockets, flawedRuntimes };
+  session.show({ ...state, ...told }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
         .filter(([, present]) => present)
@@ -106,6 +110,7 @@ async function status(session: Session): Promise<void> {
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
       ...(memory === undefined ? [] : [describeMemory(memory)]),
       ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
+      ...(lostSockets.length === 0 ? [] : [describeLostSockets(lostSockets)]),
       ...(flawedRuntimes.length === 0 ? [] : [describeFlawed(flawedRuntimes)]),
     ].join("\n");
   });

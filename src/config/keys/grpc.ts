@@ -22,7 +22,7 @@ export const grpc = table({
       kind: paths,
       default: [],
       change: "reload",
-      doc: 'Further sockets with the same services, owner and mode. `["/run/containerd/containerd.sock"]` on a node without containerd lets the cAdvisor of a kubelet find Berth, which since Kubernetes 1.37 looks nowhere else; `ctr` and `nerdctl` look there, too. Refused when another process listens on one.',
+      doc: 'Further sockets with the same services, owner and mode. `["/run/containerd/containerd.sock"]` on a node without containerd lets the cAdvisor of a kubelet find Berth, which since Kubernetes 1.37 looks nowhere else; `ctr` and `nerdctl` look there, too. Refused when another process listens on one; told by `berth status` when another takes one later.',
     }),
     uid: key({
       name: "uid",

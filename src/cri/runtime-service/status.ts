@@ -11,6 +11,7 @@ type Needs = Pick<
   | "features"
   | "flawedRuntimes"
   | "hostFacts"
+  | "lostSockets"
   | "memory"
   | "network"
   | "operations"
@@ -88,6 +89,7 @@ function describe(parts: Needs): Record<string, string> {
     operations: JSON.stringify(parts.operations.list()),
     memory: JSON.stringify(memory?.() ?? null),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
+    lostSockets: JSON.stringify(parts.lostSockets?.() ?? []),
     flawedRuntimes: JSON.stringify(parts.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
   };
