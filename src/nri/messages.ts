@@ -52,6 +52,7 @@ export type {
   NriPkgApiV1alpha1UpdateContainerRequestInit as UpdateContainerRequestInit,
   NriPkgApiV1alpha1UpdateContainersRequest as UpdateContainersRequest,
   NriPkgApiV1alpha1UpdateContainersResponse as UpdateContainersResponse,
+  NriPkgApiV1alpha1UpdateContainersResponseInit as UpdateContainersResponseInit,
   NriPkgApiV1alpha1UpdatePodSandboxRequestInit as UpdatePodSandboxRequestInit,
   NriPkgApiV1alpha1ValidateContainerAdjustmentRequest as ValidateContainerAdjustmentRequest,
   NriPkgApiV1alpha1ValidateContainerAdjustmentRequestInit as ValidateContainerAdjustmentRequestInit,

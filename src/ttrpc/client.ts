@@ -3,10 +3,10 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { connectionEnd } from "../base/connection-end.ts";
-import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
+import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { startTimer } from "../base/timers.ts";
-import { faultOfStatus } from "../rpc/status.ts";
+import { codeOf } from "../rpc/status.ts";
 import {
   encodeFrame,
   type Frame,
@@ -29,6 +29,11 @@ export interface TtrpcCall {
 
 /** A unix socket, or one of several streams on it. */
 export type Connection = Duplex & { unref?(): unknown };
+
+/** What the server has answered with: the call reached it, and the connection is well. */
+export class AnsweredFault extends RuntimeFault {
+  override readonly name = "AnsweredFault";
+}
 
 interface PendingCall {
   readonly name: string;
@@ -181,7 +186,7 @@ export class TtrpcClient implements Disposable {
     try {
       const response = decodeResponse(frame.payload);
       if (response.code === 0) pending.resolve(response.payload);
-      else pending.reject(faultOfStatus(response));
+      else pending.reject(new AnsweredFault(codeOf(response.code), response.message));
     } catch (error) {
       pending.reject(fault("INTERNAL", `answer of ${pending.name} is malformed`, { cause: error }));
     }

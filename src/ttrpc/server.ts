@@ -22,8 +22,6 @@ import { namespaceKey } from "./service-client.ts";
 
 /** sun_path holds 108 bytes, the last one a terminator. */
 const maxSocketPathBytes = 107;
-/** Calls a connection may have open; more are refused, so that no peer fills our memory. */
-const maxOpenCalls = 4096;
 
 /** A ttrpc server on a unix socket (mode 0600). Disposing it ends all connections. */
 export class TtrpcServer implements AsyncDisposable {
@@ -154,8 +152,9 @@ export class ServerConnection {
     if ("oversizedBytes" in frame) {
       throw fault("RESOURCE_EXHAUSTED", `request is ${frame.oversizedBytes} bytes long`);
     }
-    if (this.#openCalls > maxOpenCalls) {
-      throw fault("RESOURCE_EXHAUSTED", `connection has more than ${maxOpenCalls} open calls`);
+    const { openCalls } = this.#registry.limits;
+    if (this.#openCalls > openCalls) {
+      throw fault("RESOURCE_EXHAUSTED", `connection has more than ${openCalls} open calls`);
     }
     const request = decode(frame.payload);
     const headers = Object.fromEntries(request.metadata);

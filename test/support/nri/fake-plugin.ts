@@ -19,6 +19,8 @@ import { ttrpcServiceClient } from "../../../src/ttrpc/service-client.ts";
 const pluginService = "nri.pkg.api.v1alpha1.Plugin";
 const runtimeService = "nri.pkg.api.v1alpha1.Runtime";
 
+const allButValidation = 0x1fff;
+
 type PluginImpl = ServiceImpl<typeof pluginService>;
 export type PluginMethod = keyof PluginImpl;
 /** What a plugin does at a call; it answers an empty message where there is none. */
@@ -50,7 +52,7 @@ export interface FakePluginOptions {
   readonly name?: string;
   readonly index?: string;
   readonly version?: string;
-  /** Bit N - 1 for event N; 0, all, when left out. */
+  /** Bit N - 1 for event N; 0 for all. When left out, all but validation, and that too where `on` has it. */
   readonly events?: number;
   readonly failurePolicy?: FailurePolicy;
   readonly on?: PluginHandlers;
@@ -186,7 +188,8 @@ export class FakePlugin implements Disposable {
     const answer = await handle?.(request, context);
     if (method === "Configure") {
       const { events, failurePolicy } = this.#options;
-      return answer ?? { events: events ?? 0, failurePolicy };
+      const own = this.#options.on?.ValidateContainerAdjustment ? 0 : allButValidation;
+      return answer ?? { events: events ?? own, failurePolicy };
     }
     if (method === "Synchronize") return answer ?? this.#takePart(request as SynchronizePart);
     return answer ?? {};

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { shortened } from "../base/shortened.ts";
+import { allSettled } from "../base/waits.ts";
+import { codec } from "../rpc/codec.ts";
+import type { EventCall } from "./calls.ts";
+import type { RequestInit, Response } from "./connection.ts";
+import { CreationMerge } from "./merge/creation-merge.ts";
+import { UpdateMerge } from "./merge/update-merge.ts";
+import type {
+  ContainerAdjustment,
+  ContainerEviction,
+  ContainerUpdate,
+  CreateContainerRequestInit,
+  PodSandbox,
+  PodSandboxInit,
+  StopContainerRequestInit,
+  UpdateContainerRequestInit,
+  UpdatePodSandboxRequestInit,
+  ValidateContainerAdjustmentRequest,
+  ValidateContainerAdjustmentRequestInit,
+} from "./messages.ts";
+import { type Plugin, type Question, question } from "./plugin.ts";
+import type { PluginSet } from "./plugin-set.ts";
+import type { Creation, NodePlugins, PluginReport, Told, UpdateOutcome } from "./ports.ts";
+import type { NriSettings, ValidatorRules } from "./settings.ts";
+
+/** The built-in validator. FAILED_PRECONDITION for what the rules refuse. */
+export type Validate = (rules: ValidatorRules, request: ValidateContainerAdjustmentRequest) => void;
+
+export interface NodePluginsNeeds {
+  readonly set: PluginSet;
+  readonly settings: () => NriSettings;
+  readonly validate: Validate;
+  readonly log: Logger;
+}
+
+/** Asks the plugins of a set, one after the other by their index, and makes one answer of theirs. */
+export class AskedPlugins implements NodePlugins {
+  readonly #needs: NodePluginsNeeds;
+
+  constructor(needs: NodePluginsNeeds) {
+    this.#needs = needs;
+  }
+
+  get active(): boolean {
+    const { required, defaultValidator } = this.#needs.settings();
+    return this.#needs.set.size > 0 || required.length > 0 || defaultValidator !== undefined;
+  }
+
+  async createContainer(
+    request: () => CreateContainerRequestInit,
+    call: Cancellable,
+  ): Promise<Creation> {
+    const { set } = this.#needs;
+    // Who joins after this turn is told of it by its Synchronize, and is not asked.
+    const plugins = set.all();
+    const made = once(request);
+    const pending = set.containers.add(() => made().container);
+    const end = { [Symbol.dispose]: () => pending[Symbol.dispose]() };
+    if (!this.active) return { adjust: undefined, updates: [], owners: undefined, ...end };
+    try {
+      const original = codec("nri.pkg.api.v1alpha1.CreateContainerRequest").normalize(made());
+      this.#checkRequired(original.pod, original.container?.name ?? "");
+      const merge = new CreationMerge(original);
+      pending.make = () => merge.request.container;
+      const evictions: ContainerEviction[] = [];
+      for (const plugin of plugins.filter(wants("CreateContainer"))) {
+        const answer = await plugin.ask(question("CreateContainer", merge.request), call);
+        if (answer === undefined) continue;
+        blaming(plugin, "CreateContainer", () => merge.add(plugin.id, answer));
+        if (isChange(answer.adjust) || answer.update.length > 0) {
+          plugin.counts.adjusted("CreateContainer");
+        }
+        evictions.push(...answer.evict);
+      }
+      const { adjust, updates, owners } = merge.result();
+      const instances = plugins.map(({ facts: { name, index } }) => ({ name, index }));
+      const { pod, container } = original;
+      await this.#validate(
+        plugins,
+        { pod, container, adjust, update: updates, owners, plugins: instances },
+        call,
+      );
+      await set.evict(evictions, call);
+      return { adjust, updates, owners, ...end };
+    } catch (error) {
+      pending.cancel();
+      throw error;
+    }
+  }
+
+  async runPodSandbox(pod: () => PodSandboxInit, call: Cancellable): Promise<Disposable> {
+    const made = once(pod);
+    const pending = this.#needs.set.pods.add(made);
+    try {
+      await this.#tellAll("RunPodSandbox", () => ({ pod: made() }), call);
+      return pending;
+    } catch (error) {
+      pending.cancel();
+      throw error;
+    }
+  }
+
+  async updateContainer(
+    request: () => UpdateContainerRequestInit,
+    call: Cancellable,
+  ): Promise<UpdateOutcome> {
+    const { set } = this.#needs;
+    const plugins = set.wanting("UpdateContainer");
+    if (plugins.length === 0) return { resources: undefined, updates: [] };
+    const merge = new UpdateMerge(
+      codec("nri.pkg.api.v1alpha1.UpdateContainerRequest").normalize(request()),
+    );
+    const evictions: ContainerEviction[] = [];
+    for (const plugin of plugins) {
+      const asked = question("UpdateContainer", merge.request ?? {});
+      const answer = await plugin.ask(asked, call);
+      if (answer === undefined) continue;
+      this.#addUpdates(
+        plugin,
+        "UpdateContainer",
+        () => merge.add(plugin.id, answer.update),
+        answer,
+      );
+      evictions.push(...answer.evict);
+    }
+    await set.evict(evictions, call);
+    return merge.result();
+  }
+
+  async updatePodSandbox(
+    request: () => UpdatePodSandboxRequestInit,
+    call: Cancellable,
+  ): Promise<void> {
+    await this.#tellAll("UpdatePodSandbox", request, call);
+  }
+
+  async stopContainer(
+    request: () => StopContainerRequestInit,
+    call: Cancellable,
+  ): Promise<readonly ContainerUpdate[]> {
+    const plugins = this.#needs.set.wanting("StopContainer");
+    if (plugins.length === 0) return [];
+    const merge = new UpdateMerge(undefined);
+    const asked = question("StopContainer", request());
+    for (const plugin of plugins) {
+      const answer = await plugin.ask(asked, call);
+      if (answer === undefined) continue;
+      this.#addUpdates(plugin, "StopContainer", () => merge.add(plugin.id, answer.update), answer);
+    }
+    return merge.result().updates;
+  }
+
+  async tell({ kind, pod, container }: Told, call: Cancellable): Promise<void> {
+    try {
+      await this.#tellAll(kind, () => ({ pod: pod(), container: container?.() }), call);
+    } catch (err) {
+      call.signal.throwIfAborted();
+      if (kind === "StartContainer") throw err;
+      this.#needs.log.warn({ call: kind, err }, "NRI plugin refuses what it is only told of");
+    }
+  }
+
+  list(): readonly PluginReport[] {
+    return this.#needs.set.list();
+  }
+
+  async #tellAll<M extends EventCall>(
+    method: M,
+    request: () => RequestInit<M>,
+    call: Cancellable,
+  ): Promise<void> {
+    const plugins = this.#needs.set.wanting(method);
+    if (plugins.length === 0) return;
+    const asked: Question<M> = question(method, request());
+    for (const plugin of plugins) await plugin.ask(asked, call);
+  }
+
+  #addUpdates(
+    plugin: Plugin,
+    method: EventCall,
+    add: () => void,
+    { update }: Response<"StopContainer">,
+  ): void {
+    blaming(plugin, method, add);
+    if (update.length > 0) plugin.counts.adjusted(method);
+  }
+
+  /** UNAVAILABLE by the name of a plugin that must be there, unless the pod bears with that. */
+  #checkRequired(pod: PodSandbox | null, container: string): void {
+    const { required, defaultValidator } = this.#needs.settings();
+    const missing = required.find((name) => !this.#needs.set.has(name));
+    if (missing === undefined) return;
+    const tolerated = defaultValidator?.tolerateMissingPluginsAnnotation ?? "";
+    const keys = [`${tolerated}/container.${container}`, `${tolerated}/pod`, tolerated];
+    const said = keys.map((key) => pod?.annotations[key]).find((value) => value !== undefined);
+    if (tolerated !== "" && said === "true") return;
+    throw fault("UNAVAILABLE", `required NRI plugin "${missing}" is not connected`);
+  }
+
+  /** All validators at once, ours first: each can refuse, and so does one that does not answer. */
+  async #validate(
+    plugins: readonly Plugin[],
+    request: ValidateContainerAdjustmentRequestInit,
+    call: Cancellable,
+  ): Promise<void> {
+    const { validate, settings } = this.#needs;
+    const { defaultValidator } = settings();
+    const validators = plugins
+      .filter(wants("ValidateContainerAdjustment"))
+      .filter(({ state }) => state !== "gone");
+    if (defaultValidator === undefined && validators.length === 0) return;
+    if (defaultValidator !== undefined) {
+      const name = "nri.pkg.api.v1alpha1.ValidateContainerAdjustmentRequest";
+      validate(defaultValidator, codec(name).normalize(request));
+    }
+    if (validators.length === 0) return;
+    const asked = question("ValidateContainerAdjustment", request);
+    await allSettled(
+      validators.map(async (plugin) => {
+        const answer = await plugin.ask(asked, { ...call, must: true });
+        if (answer?.reject !== true) return;
+        plugin.counts.failed("ValidateContainerAdjustment");
+        const reason = shortened(answer.reason, 1024) || "it gives no reason";
+        throw fault("FAILED_PRECONDITION", `NRI validator "${plugin.id}" refuses: ${reason}`);
+      }),
+    );
+  }
+}
+
+const wants =
+  (call: EventCall) =>
+  (plugin: Plugin): boolean =>
+    plugin.facts.events.has(call);
+
+function isChange(adjust: ContainerAdjustment | null): boolean {
+  if (adjust === null) return false;
+  return codec("nri.pkg.api.v1alpha1.ContainerAdjustment").encode(adjust).length > 0;
+}
+
+/** What a plugin's answer leads to is counted as its failure. */
+function blaming(plugin: Plugin, call: EventCall, step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    plugin.counts.failed(call);
+    throw error;
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { within } from "../base/waits.ts";
+import { LaunchedPlugins } from "./launched-plugins.ts";
+import { AskedPlugins, type Validate } from "./node-plugins.ts";
+import { PluginSet } from "./plugin-set.ts";
+import { PluginSocket } from "./plugin-socket.ts";
+import type { NodePlugins, NodeState } from "./ports.ts";
+import type { NriSettings } from "./settings.ts";
+
+export interface NriOptions {
+  readonly settings: NriSettings;
+  readonly node: NodeState;
+  /** What plugins are told about this runtime. */
+  readonly runtime: { readonly name: string; readonly version: string };
+  readonly log: Logger;
+  readonly validate?: Validate;
+}
+
+/** The node's plugins, with their socket and the programs among them. */
+export interface Nri extends NodePlugins, AsyncDisposable {
+  /**
+   * Opens the socket and starts the programs; settles when these take part, are late, or never will. A socket that cannot be
+   * had is for the log: somebody else may have it.
+   */
+  start(call: Cancellable): Promise<void>;
+  /** All but the paths, which are read at the start. */
+  reload(settings: NriSettings): void;
+}
+
+export function createNri({
+  node,
+  runtime,
+  log,
+  validate = noValidator,
+  ...options
+}: NriOptions): Nri {
+  return new StartedNri({ node, runtime, log, validate, settings: options.settings });
+}
+
+/** Refuses everything, until src/nri/merge has one. */
+function noValidator(): never {
+  throw fault("UNIMPLEMENTED", "NRI's default validator is not there yet");
+}
+
+class StartedNri extends AskedPlugins implements Nri {
+  readonly #current: { settings: NriSettings };
+  readonly #set: PluginSet;
+  readonly #log: Logger;
+  readonly #life = new AbortController();
+  readonly #open = new AsyncDisposableStack();
+
+  constructor({ settings, node, runtime, log, validate }: Required<NriOptions>) {
+    const current = { settings };
+    const needs = { settings: () => current.settings, log };
+    const set = new PluginSet({ ...needs, node, runtime });
+    super({ ...needs, set, validate });
+    this.#current = current;
+    this.#set = set;
+    this.#log = log;
+  }
+
+  async start(call: Cancellable): Promise<void> {
+    const { settings } = this.#current;
+    const { socketPath, disableConnections, registrationTimeoutMs, requestTimeoutMs } = settings;
+    const log = this.#log;
+    const launched = this.#open.use(new LaunchedPlugins({ ...settings, set: this.#set, log }));
+    this.#open.use(this.#set);
+    if (!disableConnections) {
+      try {
+        this.#open.use(await PluginSocket.listen(socketPath, this.#set, log));
+      } catch (err) {
+        log.warn({ socket: socketPath, err }, "there is no NRI socket: plugins cannot connect");
+      }
+    }
+    const started = launched.start({ signal: this.#life.signal });
+    await within(started, registrationTimeoutMs + requestTimeoutMs, call.signal);
+  }
+
+  reload(settings: NriSettings): void {
+    this.#current.settings = settings;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort();
+    this.#set[Symbol.dispose]();
+    await this.#open.disposeAsync();
+  }
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Duplex } from "node:stream";
+import { setImmediate as loopTurn } from "node:timers/promises";
+import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
+import { fault } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import { Semaphore } from "../base/semaphore.ts";
+import { sleep } from "../base/timers.ts";
+import { unlessAborted } from "../base/waits.ts";
+import { type EventCall, subscribed } from "./calls.ts";
+import { encodeCall, PluginConnection } from "./connection.ts";
+import type {
+  ContainerEviction,
+  ContainerInit,
+  ContainerUpdate,
+  FailurePolicy,
+  PodSandboxInit,
+  UpdateContainersRequest,
+  UpdateContainersResponseInit,
+} from "./messages.ts";
+import { Pending } from "./pending.ts";
+import { Plugin, type PluginPolicy } from "./plugin.ts";
+import { type PluginName, pluginId } from "./plugin-name.ts";
+import type { NodeState, PluginReport } from "./ports.ts";
+import type { NriSettings } from "./settings.ts";
+import type { Snapshot } from "./synchronize-parts.ts";
+
+/** The version of NRI that is spoken: plugins take what they may do from it. */
+const nriVersion = "v0.12.5";
+/** Plugins that are gone, of which `list` still tells. */
+const mostGone = 32;
+/** The least time from one news of a plugin to the next, in milliseconds. */
+const newsMs = 10;
+/** How long what a plugin wants at its Synchronize may take. */
+const updatesMs = 30_000;
+
+export interface PluginSetNeeds {
+  /** As the configuration says now. */
+  readonly settings: () => NriSettings;
+  readonly node: NodeState;
+  /** What plugins are told about this runtime. */
+  readonly runtime: { readonly name: string; readonly version: string };
+  readonly log: Logger;
+}
+
+/** Where a plugin comes from. */
+export interface Origin {
+  readonly kind: "external" | "launched";
+  /** A launched one is called by its file's name, whatever it says itself. */
+  readonly name?: PluginName;
+  readonly config?: string;
+}
+
+/** The plugins that take part, by index; they come here with their connection. */
+export class PluginSet implements Disposable {
+  readonly pods = new Pending<PodSandboxInit>();
+  readonly containers = new Pending<ContainerInit>();
+  readonly #needs: PluginSetNeeds;
+  readonly #gone: PluginReport[] = [];
+  #plugins: readonly Plugin[] = [];
+  #isStopped = false;
+
+  constructor(needs: PluginSetNeeds) {
+    this.#needs = needs;
+  }
+
+  get size(): number {
+    return this.#plugins.length;
+  }
+
+  /** All that take part now, in the order in which they are asked. */
+  all(): readonly Plugin[] {
+    return this.#plugins;
+  }
+
+  /** Those that have subscribed a call, likewise. */
+  wanting(call: EventCall): readonly Plugin[] {
+    return this.#plugins.filter(({ facts }) => facts.events.has(call));
+  }
+
+  /** Whether one called so (`name` or `10-name`) takes part. */
+  has(name: string): boolean {
+    return this.#plugins.some(({ id, facts }) => id === name || facts.name === name);
+  }
+
+  list(): readonly PluginReport[] {
+    const reports = [...this.#plugins.map((plugin) => plugin.report()), ...this.#gone];
+    return reports.sort((a, b) => (a.index < b.index ? -1 : a.index > b.index ? 1 : 0));
+  }
+
+  /**
+   * Takes a connection in: registers its plugin, configures and synchronizes it. Settles when it takes part. Rejects, with
+   * the connection closed, when that is not to be.
+   */
+  async admit(socket: Duplex, origin: Origin, call: Cancellable): Promise<Plugin> {
+    const turns = new Semaphore(1);
+    const connection: PluginConnection = new PluginConnection(socket, {
+      update: async (request, news) => this.#news(turns, request, news),
+      log: this.#needs.log,
+    });
+    try {
+      const plugin = await this.#introduce(connection, origin, call);
+      await unlessAborted(plugin.synchronize(), call.signal);
+      this.#needs.log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
+      return plugin;
+    } catch (error) {
+      connection[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#isStopped = true;
+    for (const plugin of this.#plugins) plugin[Symbol.dispose]();
+  }
+
+  /** Stops containers that a plugin wants gone. One that cannot be stopped is for the log. */
+  async evict(evictions: readonly ContainerEviction[], call: Cancellable): Promise<void> {
+    const { node, log } = this.#needs;
+    for (const { containerId: container, reason } of evictions) {
+      log.warn({ container, reason }, "NRI plugin evicts a container");
+      try {
+        await node.evict(container, reason, call);
+      } catch (err) {
+        call.signal.throwIfAborted();
+        log.warn({ container, err }, "container that an NRI plugin evicts cannot be stopped");
+      }
+    }
+  }
+
+  async #introduce(
+    connection: PluginConnection,
+    origin: Origin,
+    { signal }: Cancellable,
+  ): Promise<Plugin> {
+    const { settings, runtime, log } = this.#needs;
+    const { registrationTimeoutMs, requestTimeoutMs } = settings();
+    using limit = deadline(registrationTimeoutMs, "registration of an NRI plugin", signal);
+    const said = await connection.registered(limit);
+    const name = origin.name ?? { index: said.pluginIdx, name: said.pluginName };
+    await loopTurn(); // it has its answer before the next call
+    const request = encodeCall("Configure", {
+      config: origin.config ?? "",
+      runtimeName: runtime.name,
+      runtimeVersion: runtime.version,
+      registrationTimeout: registrationTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      NRIVersion: nriVersion,
+    });
+    const answer = connection.call("Configure", request);
+    const { events, failurePolicy } = await unlessAborted(answer, limit.signal);
+    const version = said.NRIVersion === "" ? "unknown" : said.NRIVersion.slice(0, 64);
+    const facts = {
+      ...name,
+      kind: origin.kind,
+      version,
+      events: subscribed(events),
+      keepConnected: failurePolicy?.keepConnected === true,
+    };
+    if (this.#isStopped) throw fault("UNAVAILABLE", "the daemon has stopped");
+    const plugin = new Plugin(facts, {
+      connection,
+      policy: () => this.#policy(name, failurePolicy),
+      snapshot: () => this.#snapshot(),
+      update: (updates) => this.#apply(pluginId(name), updates),
+      log,
+    });
+    this.#add(plugin);
+    return plugin;
+  }
+
+  #add(plugin: Plugin): void {
+    // Those of the same index in the order in which they came.
+    this.#plugins = [...this.#plugins, plugin].sort((a, b) =>
+      a.facts.index < b.facts.index ? -1 : a.facts.index > b.facts.index ? 1 : 0,
+    );
+    void plugin.gone.then(() => {
+      this.#plugins = this.#plugins.filter((other) => other !== plugin);
+      if (this.#gone.push(plugin.report()) > mostGone) this.#gone.shift();
+    });
+  }
+
+  #policy(name: PluginName, own: FailurePolicy | null): PluginPolicy {
+    const settings = this.#needs.settings();
+    const names = [pluginId(name), name.name];
+    const listed = settings.plugins;
+    const said = names.map((key) => (Object.hasOwn(listed, key) ? listed[key] : undefined));
+    const isRequired = names.some((key) => settings.required.includes(key));
+    return {
+      requestTimeoutMs:
+        said.find((each) => each?.requestTimeoutMs !== undefined)?.requestTimeoutMs ??
+        settings.requestTimeoutMs,
+      onFailure:
+        said.find((each) => each?.onFailure !== undefined)?.onFailure ??
+        (isRequired ? "refuse" : settings.onFailure) ??
+        (own?.failRequest === true ? "refuse" : "continue"),
+    };
+  }
+
+  #snapshot(): Snapshot {
+    const { node } = this.#needs;
+    return {
+      pods: this.pods.with(node.pods()),
+      containers: this.containers.with(node.containers()),
+    };
+  }
+
+  async #apply(plugin: string, updates: readonly ContainerUpdate[]): Promise<void> {
+    const { node, log } = this.#needs;
+    try {
+      const failed = await node.update(updates, { signal: cleanupDeadline(updatesMs) });
+      if (failed.length > 0) {
+        log.warn({ plugin, failed: failed.length }, "updates of an NRI plugin cannot be applied");
+      }
+    } catch (err) {
+      log.warn({ plugin, err }, "updates of an NRI plugin cannot be applied");
+    }
+  }
+
+  /** What a plugin wants by itself: one after the other, and not more often than sense can be in it. */
+  async #news(
+    turns: Semaphore,
+    { update, evict }: UpdateContainersRequest,
+    call: Cancellable,
+  ): Promise<UpdateContainersResponseInit> {
+    using _turn = await turns.acquire(call);
+    const [failed] = await Promise.all([
+      this.#needs.node.update(update, call),
+      sleep(newsMs, call),
+    ]);
+    await this.evict(evict, call);
+    return { failed };
+  }
+}

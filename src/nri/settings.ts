@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What becomes of an operation when a plugin does not answer: it goes on without it, or fails with its name. */
+export type OnFailure = "continue" | "refuse";
+
+export interface NriSettings {
+  readonly socketPath: string;
+  /** Programs that are started with the daemon, and their configuration. */
+  readonly pluginPath: string;
+  readonly pluginConfigPath: string;
+  readonly registrationTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** There is no socket: only the programs take part. */
+  readonly disableConnections: boolean;
+  /** Undefined: as each plugin wants it, or "continue" where it does not say. */
+  readonly onFailure: OnFailure | undefined;
+  /** Plugins (`name` or `10-name`) without which no container is made. */
+  readonly required: readonly string[];
+  /** By `name` or `10-name`. */
+  readonly plugins: Readonly<Record<string, PluginSettings>>;
+  /** Undefined when it is off. */
+  readonly defaultValidator: ValidatorRules | undefined;
+}
+
+export interface PluginSettings {
+  readonly onFailure?: OnFailure | undefined;
+  readonly requestTimeoutMs?: number | undefined;
+}
+
+/** What the built-in validator refuses. */
+export interface ValidatorRules {
+  readonly rejectOciHookAdjustment: boolean;
+  readonly rejectRuntimeDefaultSeccompAdjustment: boolean;
+  readonly rejectUnconfinedSeccompAdjustment: boolean;
+  readonly rejectCustomSeccompAdjustment: boolean;
+  readonly rejectNamespaceAdjustment: boolean;
+  readonly rejectSysctlAdjustment: boolean;
+  readonly requiredPlugins: readonly string[];
+  /** A pod's annotation that lets required plugins be missing; "" for none. */
+  readonly tolerateMissingPluginsAnnotation: string;
+}
