@@ -146,7 +146,7 @@ export interface OomProbe {
    * systemd removes a cgroup at once, what was before must be known. The path is the spec's
    * `linux.cgroupsPath`.
    */
-  watch(cgroupsPath: string): Promise<OomWatch>;
+  watch(cgroupsPath: string, call: Cancellable): Promise<OomWatch>;
 }
 
 /** The watch over one container's life. */

@@ -100,6 +100,7 @@ export interface RuntimeTask {
   readonly shim: ShimFacts;
   state(execId: string, call: Cancellable): Promise<ProcessState>;
   start(execId: string, call: Cancellable): Promise<number>;
+  /** UNAVAILABLE when neither the shim nor init's end tells that a SIGKILL came. */
   kill(options: { execId: string; signal: number; all: boolean }, call: Cancellable): Promise<void>;
   exec(options: { execId: string; io: TaskIo; spec: ProtoAny }, call: Cancellable): Promise<void>;
   resizePty(

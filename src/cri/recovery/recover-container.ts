@@ -75,7 +75,7 @@ async function recoverTask(
     const running = { pid: task.pid, startedAtNanos: nowNanos() };
     await parts.containers.update(id, (current) => becomeRunning(current, running));
   }
-  const oom = await parts.oom.watch(record.cgroupsPath);
+  const oom = await parts.oom.watch(record.cgroupsPath, call);
   const exit = await task.wait({ signal: parts.lifetime });
   watchContainer(parts, id, { task, exit, oom });
   // Nobody shall see an ended container run, not even for the moment that its monitor takes.

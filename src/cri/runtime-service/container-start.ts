@@ -86,7 +86,7 @@ async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Pr
   op.undo("record", (call, { error }) => recordFailure(parts, record, error, call));
   const { task, exit } = await createTask(parts, op, record);
   await parts.nri.starts(op, record, task.pid);
-  const oom = await parts.oom.watch(record.cgroupsPath);
+  const oom = await parts.oom.watch(record.cgroupsPath, op);
   op.undo("watch for OOM kills", async () => oom.forget());
   const running = await startTask(parts, op, record, task);
   parts.containers.show(running);

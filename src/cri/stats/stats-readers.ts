@@ -90,9 +90,9 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
 function oomProbe(layout: CgroupLayout): OomProbe {
   const ledger = new OomLedger((folder) => oomKills({ version: 2, folder }));
   return {
-    watch: async (cgroupsPath) => {
+    watch: async (cgroupsPath, call) => {
       const paths = layout.locate(cgroupsPath);
-      if (paths.version === 2) return ledger.watch(paths.folder);
+      if (paths.version === 2) return ledger.watch(paths.folder, call);
       return { kills: async () => Number((await oomKills(paths)) ?? 0n), forget: () => {} };
     },
   };

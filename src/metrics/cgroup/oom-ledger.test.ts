@@ -6,6 +6,7 @@ import { OomLedger } from "./oom-ledger.ts";
 suite("OOM kills", () => {
   let counters: Map<string, bigint>;
   let ledger: OomLedger;
+  const call = { signal: new AbortController().signal };
   /** As the kernel counts: in the cgroup and in the one above. */
   const kill = (name: string): void => {
     for (const folder of [`/pod/${name}`, "/pod"]) {
@@ -14,7 +15,7 @@ suite("OOM kills", () => {
   };
   const make = (name: string) => {
     counters.set(`/pod/${name}`, 0n);
-    return ledger.watch(`/pod/${name}`);
+    return ledger.watch(`/pod/${name}`, call);
   };
   const vanish = (name: string): void => void counters.delete(`/pod/${name}`);
   beforeEach(() => {
@@ -69,7 +70,7 @@ suite("OOM kills", () => {
 
   test("of a container found running are told from those it survived", async () => {
     counters.set("/pod/old", 2n);
-    const watch = await ledger.watch("/pod/old");
+    const watch = await ledger.watch("/pod/old", call);
     kill("old");
     vanish("old");
     // Those of before are its own as well.
@@ -78,12 +79,35 @@ suite("OOM kills", () => {
 
   test("are none when nothing counts, and a container that never ran is forgotten", async () => {
     counters.clear();
-    const watch = await ledger.watch("/gone/a");
+    const watch = await ledger.watch("/gone/a", call);
     assert.equal(await watch.kills(137), 0);
     const never = await make("never");
     never.forget();
     const next = await make("next");
     vanish("next");
     assert.equal(await next.kills(137), 0);
+  });
+
+  test("of a start that is given up meanwhile nobody is kept waiting, and nothing is kept", async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow = new OomLedger(async (folder) => {
+      await gate.promise;
+      return counters.get(folder);
+    });
+    const leaving = new AbortController();
+    const first = assert.rejects(slow.watch("/pod/first", leaving), { name: "AbortError" });
+    const second = assert.rejects(slow.watch("/pod/second", leaving), { name: "AbortError" });
+    leaving.abort();
+    await second; // which waited for its turn
+    gate.resolve();
+    await first;
+    // Were the first still a member, a kill that it never had would be kept for it.
+    counters.set("/pod/last", 0n);
+    const last = await slow.watch("/pod/last", call);
+    for (const folder of ["/pod", "/pod/last"]) {
+      counters.set(folder, (counters.get(folder) ?? 0n) + 1n);
+    }
+    vanish("last");
+    assert.equal(await last.kills(1), 1);
   });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { KeyedMutex } from "../../base/keyed-mutex.ts";
 
 /** One container's watch; it counts until `kills` or `forget` ends it. */
@@ -37,10 +38,12 @@ export class OomLedger {
   }
 
   /** To be called when the cgroup is made and before its container starts, or when a running one is found. */
-  async watch(folder: string): Promise<OomWatch> {
+  async watch(folder: string, call: Cancellable): Promise<OomWatch> {
     const above = path.dirname(folder);
-    using _turn = await this.#turns.lock(above);
+    using _turn = await this.#turns.lock(above, call);
     await this.#enter(above, folder);
+    if (call.signal.aborted) this.#leave(above, folder); // nobody gets the watch that would end it
+    call.signal.throwIfAborted();
     return {
       kills: async (exitCode) => {
         using _later = await this.#turns.lock(above);

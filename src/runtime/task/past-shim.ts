@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { ProcessIdentity } from "../../base/os/proc.ts";
+import { isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { specCgroupsPath } from "../death/dead-task.ts";
@@ -45,4 +46,13 @@ export function killSilentShim({ id, sandboxId, shim }: KilledTask, log: Logger)
   log.error({ task: id, shim: shim.pid }, "shim does not answer, killing it with its tasks");
   shim.killSilent();
   return true;
+}
+
+/** UNAVAILABLE while init lives: nobody else can tell, of a task whose shim is silent. */
+export function refuseAlive({ id, initProcess, shim }: KilledTask): void {
+  if (initProcess === undefined || !isAlive(initProcess)) return;
+  throw fault(
+    "UNAVAILABLE",
+    `cannot kill task "${id}": its shim (pid ${shim.pid}) does not answer, and init (pid ${initProcess.pid}) lives on`,
+  );
 }

@@ -4,6 +4,7 @@ import { deadline } from "../../base/deadline.ts";
 import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { QuietGate } from "../../base/quiet-gate.ts";
+import { SingleFlight } from "../../base/single-flight.ts";
 import { sleep } from "../../base/timers.ts";
 import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import type { TaskTypesProcessInfo } from "../../gen/tasks.gen.ts";
@@ -19,7 +20,7 @@ import { shimFault } from "../shim/shim-fault.ts";
 import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
 import { endDump } from "./end-dump.ts";
 import { ExitTable } from "./exit-table.ts";
-import { killPastShim, killSilentShim } from "./past-shim.ts";
+import { killPastShim, killSilentShim, refuseAlive } from "./past-shim.ts";
 import { resumeTask, thawRestored } from "./resume-task.ts";
 import { longCallMs, ShimCalls } from "./shim-calls.ts";
 
@@ -71,7 +72,7 @@ export class ShimTask implements RuntimeTask {
   readonly #execPids = new Map<string, Promise<number>>();
   #initExit: ProcessExit | undefined;
   #deadExit: ProcessExit | undefined;
-  #deleting: Promise<ProcessExit> | undefined;
+  readonly #deleting = new SingleFlight<ProcessExit>({ abandonWhenUnwatched: true });
   #isSeenDying = false;
 
   constructor(parts: ShimTaskParts) {
@@ -147,9 +148,10 @@ export class ShimTask implements RuntimeTask {
   async start(execId: string, call: Cancellable): Promise<number> {
     if (execId === "") return this.#start(execId, call);
     const starting = this.#startExec(execId, call);
+    const before = this.#execPids.get(execId); // of one that runs: then the shim refuses a second start
     this.#execPids.set(
       execId,
-      starting.catch(() => 0),
+      starting.catch(() => before ?? 0),
     );
     return starting;
   }
@@ -159,7 +161,8 @@ export class ShimTask implements RuntimeTask {
    * into a cgroup as that was frozen: the processes are killed past it, and a shim that nobody else
    * needs, its pod's others included, goes with them when it stays silent. Past the shim goes as well what
    * SIGKILL does not end: init waits for its children, which may be frozen in cgroups of their own, or be so
-   * many that they get no processor.
+   * many that they get no processor. A shim that others need stays, silent as it is: then init's end is the answer,
+   * which nobody has told of, or UNAVAILABLE while it lives.
    */
   async kill(
     options: { execId: string; signal: number; all: boolean },
@@ -174,6 +177,7 @@ export class ShimTask implements RuntimeTask {
     await this.#killPastShim();
     if (await settlesWithin(asked, deadMs)) return asked;
     if (killSilentShim(this, this.#surroundings.log)) return asked;
+    refuseAlive(this);
   }
 
   #killPastShim(): Promise<void> {
@@ -218,6 +222,7 @@ export class ShimTask implements RuntimeTask {
       api.Exec({ id: this.id, execId, ...io, spec }, callOptions),
     );
     this.#exits.forget(execId); // an earlier exec of that name
+    this.#execPids.delete(execId);
   }
 
   async resizePty(
@@ -310,13 +315,10 @@ export class ShimTask implements RuntimeTask {
     return this.#exits.wait(execId, signal);
   }
 
-  /** Deleting twice at once is one deletion: both callers get the exit. */
+  /** Deleting twice at once is one deletion: both callers get the exit, and it goes on as long as one of them waits. */
   async delete(execId: string, call: Cancellable): Promise<ProcessExit> {
     if (execId !== "") return this.#deleteExec(execId, call);
-    this.#deleting ??= this.#deleteInit(call).finally(() => {
-      this.#deleting = undefined;
-    });
-    return this.#deleting;
+    return this.#deleting.join("", (own) => this.#deleteInit(own), call).catch(throwFault);
   }
 
   async #deleteInit(call: Cancellable): Promise<ProcessExit> {
