@@ -10,9 +10,10 @@ export interface OperationRequest {
   readonly object: string;
   /**
    * A second call joins the first: it gets that one's result or failure, and the operation outlives the
-   * request that began it. With a `request` both must agree in it: ALREADY_EXISTS else.
+   * request that began it. With a `request` both must agree in it: ALREADY_EXISTS else. One that is only worth it
+   * `whileWatched` ends when nobody waits for it any more, and is undone before the next one of its name begins.
    */
-  readonly joins?: boolean | { readonly request: unknown };
+  readonly joins?: boolean | { readonly request: unknown; readonly whileWatched?: boolean };
   /** How long it may take, and what it is, for the fault at the end of that: `starting container "4f1c"`. */
   readonly limit?: { readonly ms: number; readonly what: string };
   /** Runs before all else, for calls that join none. What it refuses by throwing is no operation: nobody sees it. */

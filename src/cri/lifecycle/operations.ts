@@ -6,6 +6,7 @@ import { fault, isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { startInterval, type Timer } from "../../base/timers.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import {
   type Claim,
   type ClaimLevel,
@@ -27,12 +28,20 @@ export interface OperationsOptions {
   readonly lifetime?: AbortSignal;
 }
 
+interface Attempt {
+  readonly request: unknown;
+  /** Settles when it has ended, and is undone if it failed. */
+  readonly end: Promise<void>;
+}
+
 /** What runs in the CRI façade: at which stage, since when, and who joins what. */
 export class OperationRegistry {
   readonly #running = new Set<RunningClaim>();
   readonly #flights: SingleFlight<unknown>;
-  /** What those that run under a key were asked for, where joining depends on it. */
-  readonly #requests = new Map<string, unknown>();
+  /** Of operations that end when nobody waits for them. */
+  readonly #watched: SingleFlight<unknown>;
+  /** The last attempt under a key where joining depends on what it was asked for. */
+  readonly #attempts = new Map<string, Attempt>();
   readonly #log: Logger;
   readonly #hooks: OperationHooks;
   #watch: Timer | undefined;
@@ -41,7 +50,9 @@ export class OperationRegistry {
   constructor({ log, hooks = {}, lifetime }: OperationsOptions) {
     this.#log = log;
     this.#hooks = hooks;
-    this.#flights = new SingleFlight(lifetime ? { lifetime } : {});
+    const ends = lifetime ? { lifetime } : {};
+    this.#flights = new SingleFlight(ends);
+    this.#watched = new SingleFlight({ ...ends, abandonWhenUnwatched: true });
   }
 
   /** Performs one, or joins the one that runs. When `work` fails, what it has done is undone. */
@@ -69,13 +80,17 @@ export class OperationRegistry {
 
   /** Whether a call that others join, or wait for, runs. */
   isRunning(rpc: string, object: string): boolean {
-    return this.#flights.isRunning(keyOf(rpc, object));
+    const key = keyOf(rpc, object);
+    return this.#flights.isRunning(key) || this.#watched.isRunning(key);
   }
 
-  /** Waits for the end of an operation, good or bad, if it runs. Rejects only when the call is over. */
+  /**
+   * Waits for the end of an operation, good or bad, if it runs: not for one that is only worth it while it is watched.
+   * Rejects only when the call is over.
+   */
   async ended(rpc: string, object: string, call: Cancellable): Promise<void> {
-    if (!this.isRunning(rpc, object)) return;
     const key = keyOf(rpc, object);
+    if (!this.#flights.isRunning(key)) return;
     try {
       await this.#flights.join(key, () => Promise.resolve(), call);
     } catch (error) {
@@ -146,22 +161,30 @@ export class OperationRegistry {
 
   async #joinSame<T>(
     key: string,
-    { object, request }: { readonly object: string; readonly request: unknown },
+    asked: Pick<Attempt, "request"> & { readonly object: string; readonly whileWatched?: boolean },
     work: (own: Cancellable) => Promise<T>,
     call: Cancellable,
   ): Promise<T> {
-    if (this.#requests.has(key) && !isDeepStrictEqual(this.#requests.get(key), request)) {
+    const { object, request, whileWatched = false } = asked;
+    const known = this.#attempts.get(key);
+    if (known && !isDeepStrictEqual(known.request, request)) {
       throw fault("ALREADY_EXISTS", `name "${object}" is being made with another configuration`);
     }
     const remembered = async (own: Cancellable): Promise<T> => {
-      this.#requests.set(key, request);
+      const { promise: end, resolve } = Promise.withResolvers<void>();
+      const abandoned = this.#attempts.get(key);
+      const attempt = { request, end };
+      this.#attempts.set(key, attempt);
       try {
+        if (abandoned) await unlessAborted(abandoned.end, own.signal);
         return await work(own);
       } finally {
-        this.#requests.delete(key);
+        resolve(abandoned?.end);
+        if (this.#attempts.get(key) === attempt) this.#attempts.delete(key);
       }
     };
-    return this.#flights.join(key, remembered, call) as Promise<T>;
+    const flights = whileWatched ? this.#watched : this.#flights;
+    return flights.join(key, remembered, call) as Promise<T>;
   }
 
   #rest(): void {

@@ -407,6 +407,58 @@ describe("RestorePod", { skip }, () => {
     });
   });
 
+  it("a retry right after its caller gave up gets a pod of its own, that stays", async () => {
+    await using world = await FakeWorld.create();
+    const folder = await checkpointed(world);
+    const leaving = new AbortController();
+    const gate = Promise.withResolvers<void>();
+    const steps = world.steps.run.bind(world.steps);
+    let networks = 0;
+    world.steps.run = async (step) => {
+      if (step === "network up") networks += 1;
+      if (step === "network up" && networks === 1) {
+        leaving.abort();
+        await gate.promise;
+      }
+      await steps(step);
+    };
+    await assert.rejects(world.call("RestorePod", request(folder), leaving.signal));
+    const retry = world.call("RestorePod", request(folder));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gate.resolve();
+    const { podSandboxId = "", restoredContainers = [] } = await retry;
+    assert.equal(networks, 2);
+    assert.deepEqual(await counts(world), [1, 2, 2, 0]);
+    const { items } = await world.call("ListPodSandbox", {});
+    assert.deepEqual(
+      items?.map(({ id, state }) => [id, state]),
+      [[podSandboxId, "SANDBOX_READY"]],
+    );
+    assert.equal(restoredContainers.length, 2);
+  });
+
+  it("RunPodSandbox of the name is refused meanwhile, and its undoing takes no other pod", async () => {
+    await using world = await FakeWorld.create();
+    const folder = await checkpointed(world);
+    const steps = world.steps.run.bind(world.steps);
+    world.steps.run = async (step) => {
+      if (step === "unpack layer") {
+        await assert.rejects(world.call("RunPodSandbox", { config: other }), {
+          code: "ALREADY_EXISTS",
+          message: /is being restored from a checkpoint$/,
+        });
+        throw fault("UNAVAILABLE", "no disk");
+      }
+      await steps(step);
+    };
+    await assert.rejects(world.call("RestorePod", request(folder)), { message: "no disk" });
+    assert.deepEqual(await counts(world), [0, 0, 0, 0]);
+    const podSandboxId = await world.runPod(other);
+    await assert.rejects(world.call("RestorePod", request(folder)), { code: "ALREADY_EXISTS" });
+    const { status } = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.equal(status?.state, "SANDBOX_READY");
+  });
+
   const [web, side] = configs;
   const refusals: readonly {
     readonly what: string;

@@ -2,7 +2,6 @@
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { fault } from "../../base/errors.ts";
-import { SingleFlight } from "../../base/single-flight.ts";
 import { unpackArchive } from "../../checkpoint/checkpoint-archive.ts";
 import type { RestorePodRequest, RestorePodResponseInit } from "../../gen/cri.gen.ts";
 import type { CallContext } from "../../rpc/service.ts";
@@ -24,13 +23,13 @@ import {
 } from "../validate.ts";
 import { type CreateContainerNeeds, makeContainer } from "./container-create.ts";
 import { type RemovePodSandboxNeeds, removePodSandbox } from "./sandbox-remove.ts";
-import { type RunPodSandboxNeeds, runPodSandbox } from "./sandbox-run.ts";
+import { type RunPodSandboxNeeds, startSandbox } from "./sandbox-run.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = RunPodSandboxNeeds &
   RemovePodSandboxNeeds &
   CreateContainerNeeds &
-  Pick<CriParts, "containers" | "lifetime" | "sandboxes">;
+  Pick<CriParts, "containers" | "sandboxes">;
 
 /** Callers set a deadline of their own. */
 const longestMs = 30 * 60_000;
@@ -41,36 +40,18 @@ const longestMs = 30 * 60_000;
  * those of cri-api's comments, 0.38.
  */
 export function restorePod(parts: Needs): Verb<"RestorePod"> {
-  const { lifetime, operations } = parts;
-  const flights = new SingleFlight<RestorePodResponseInit>({
-    lifetime,
-    abandonWhenUnwatched: true,
-  });
-  const requests = new Map<string, RestorePodRequest>();
   return async (request, call) => {
     const wanted = wantedPod(parts, request);
     const { name } = wanted;
-    if (!requests.has(name)) {
-      const finished = finishedRestore(parts, wanted);
-      if (finished) return finished;
-    } else if (!isDeepStrictEqual(requests.get(name), request)) {
-      throw fault("ALREADY_EXISTS", `name "${name}" is being made with another configuration`);
-    }
-    return flights.join(
-      name,
-      async ({ signal }) => {
-        requests.set(name, request);
-        try {
-          const own = { ...call, signal };
-          const limit = { ms: longestMs, what: `restoring sandbox "${name}"` };
-          return await operations.perform({ rpc: "RestorePod", object: name, limit }, own, (op) =>
-            restore(parts, op, wanted, own),
-          );
-        } finally {
-          requests.delete(name);
-        }
+    return parts.operations.perform(
+      {
+        rpc: "RestorePod",
+        object: name,
+        joins: { request, whileWatched: true },
+        limit: { ms: longestMs, what: `restoring sandbox "${name}"` },
       },
       call,
+      async (op) => finishedRestore(parts, wanted) ?? restore(parts, op, wanted, call),
     );
   };
 }
@@ -159,19 +140,20 @@ async function restore(
   call: CallContext,
 ): Promise<RestorePodResponseInit> {
   const { paths, remover } = parts;
-  const run = runPodSandbox(parts);
   const folder = path.join(paths.restores, newObjectId());
   try {
     const found = await op.run("checkpoint", () => open(parts, op, wanted, folder));
-    const own = { ...call, signal: op.signal };
-    op.undo("sandbox", (limit) => removeMade(parts, wanted.name, { ...call, ...limit }));
     const { config, runtimeHandler } = wanted;
-    const made = await op.run("sandbox", () => run({ config, runtimeHandler }, own));
-    const podSandboxId = made.podSandboxId ?? "";
+    const podSandboxId = await op.run("sandbox", () =>
+      startSandbox(parts, { config, runtimeHandler }, op),
+    );
+    op.undo("sandbox", (limit) =>
+      removePodSandbox(parts)({ podSandboxId }, { ...call, signal: limit.signal }),
+    );
     const ids: string[] = [];
     for (const { config: container, source } of found) {
       const request = { podSandboxId, config: container, checkpoint: source };
-      ids.push(await op.run("container", () => makeContainer(parts, request, own)));
+      ids.push(await op.run("container", () => makeContainer(parts, request, op)));
     }
     op.signal.throwIfAborted(); // nobody waits for it: it would be nobody's pod
     return answer(podSandboxId, wanted, ids);
@@ -216,11 +198,4 @@ async function open(
     const source = { kind: "unpacked", folder: podFiles(folder).container(index), image } as const;
     return { config: container, source };
   });
-}
-
-/** Also what comes to its end only while it is undone. */
-async function removeMade(parts: Needs, name: string, call: CallContext): Promise<void> {
-  await parts.operations.ended("RunPodSandbox", name, call);
-  const record = parts.sandboxes.byName(name);
-  if (record) await removePodSandbox(parts)({ podSandboxId: record.id }, call);
 }

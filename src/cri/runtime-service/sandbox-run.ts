@@ -52,6 +52,9 @@ export function runPodSandbox(parts: Needs): Verb<"RunPodSandbox"> {
   return async (request, call) => {
     const draft = draftOf(parts, request);
     const { id, name } = draft;
+    if (parts.operations.isRunning("RestorePod", name)) {
+      throw fault("ALREADY_EXISTS", `sandbox name "${name}" is being restored from a checkpoint`);
+    }
     const finished = finishedSandbox(parts, name, request);
     if (finished) return { podSandboxId: finished.id };
     const podSandboxId = await parts.operations.perform(
@@ -67,6 +70,31 @@ export function runPodSandbox(parts: Needs): Verb<"RunPodSandbox"> {
     );
     return { podSandboxId };
   };
+}
+
+/**
+ * Makes a pod as a part of another operation: nobody joins it, it ends with `call`, and has taken back what it did when
+ * it rejects. ALREADY_EXISTS when the name is held, or is being made.
+ */
+export async function startSandbox(
+  parts: Needs,
+  request: RunPodSandboxRequest,
+  call: Cancellable,
+): Promise<string> {
+  const draft = draftOf(parts, request);
+  const { id, name } = draft;
+  const held = parts.sandboxes.byName(name) || parts.operations.isRunning("RunPodSandbox", name);
+  if (held) throw fault("ALREADY_EXISTS", `sandbox name "${name}" is held by another sandbox`);
+  return parts.operations.perform(
+    {
+      rpc: "RunPodSandbox",
+      object: name,
+      limit: { ms: attemptMs, what: `starting sandbox "${name}"` },
+      facts: { sandbox: id },
+    },
+    call,
+    (op) => bringUp(parts, op, draft),
+  );
 }
 
 /** A sandbox that is being made. */
