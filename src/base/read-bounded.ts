@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 
 /** For files that others name or make: never follows a link, never waits for a FIFO's other end. */
@@ -60,6 +60,25 @@ export async function readStart(file: string, maxBytes: number): Promise<Buffer>
     const more = Buffer.alloc(Math.min(maxBytes, 2 * length));
     bytes.copy(more);
     bytes = more;
+  }
+}
+
+/** The same, synchronously: on a thread that may wait. */
+export function readStartSync(file: string, maxBytes: number): Buffer {
+  const fd = openSync(file, constants.O_RDONLY);
+  try {
+    let bytes = Buffer.allocUnsafe(Math.min(maxBytes, unknownBytes));
+    for (let length = 0; ; ) {
+      const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);
+      length += bytesRead;
+      if (bytesRead === 0 || length === maxBytes) return bytes.subarray(0, length);
+      if (length < bytes.length) continue;
+      const more = Buffer.allocUnsafe(Math.min(maxBytes, 2 * length));
+      bytes.copy(more, 0, 0, length);
+      bytes = more;
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -21,6 +21,7 @@ const threads = [
   "../streaming/worker.ts",
   "../trees/worker.ts",
   "../images/manifest/document-worker.ts",
+  "../metrics/kernel-figures-thread.ts",
   "../cri/oci-spec/seccomp/profile-worker.ts",
   "../plugin/operator/worker.ts",
 ];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readStart } from "../base/read-bounded.ts";
+import { readStartSync } from "../base/read-bounded.ts";
 
 /** What is looked at of a pod's interfaces: it may make any number of them, and each is a series. */
 const maxInterfaces = 64;
@@ -24,9 +24,17 @@ export interface InterfaceCounters {
  * Counters of the interfaces in the network namespace that `pid` is in, without loopback: of eth0 and the first
  * ones, 64 at most, among those in the first 64 KiB of the kernel's list. Empty when it is gone.
  */
-export async function readInterfaceCounters(pid: number): Promise<InterfaceCounters[]> {
-  const bytes = await readStart(`/proc/${pid}/net/dev`, maxBytes).catch(() => Buffer.alloc(0));
+export function readInterfaceCounters(pid: number): InterfaceCounters[] {
+  const bytes = startOf(`/proc/${pid}/net/dev`);
   return parseNetDev(bytes.toString("latin1", 0, bytes.lastIndexOf(0x0a) + 1)); // whole lines only
+}
+
+function startOf(file: string): Buffer {
+  try {
+    return readStartSync(file, maxBytes);
+  } catch {
+    return Buffer.alloc(0);
+  }
 }
 
 /** Parses /proc/PID/net/dev: two lines of headings, then `name: ` and sixteen numbers. At most 64 are answered. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { opendir, readFile, readlink, stat } from "node:fs/promises";
+import { opendirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 
 /** Open files of a set of processes. */
 export interface OpenFiles {
@@ -11,58 +11,58 @@ export interface OpenFiles {
 const maxProcesses = 128;
 const maxLinks = 2048;
 
-export interface OpenFilesOptions {
-  readonly signal: AbortSignal;
-  /** How many descriptors are looked at one by one, for sockets. Default 2048. */
-  readonly links?: number;
-}
-
 /**
  * Counts descriptors and sockets of the first processes. The kernel reports how many descriptors there are since
  * 6.2; before it, and for sockets, they are looked at one by one, up to a bound. A process that goes
- * meanwhile counts 0. Rejects when the signal fires.
+ * meanwhile counts 0. Waits for the kernel: for a thread that may.
  */
-export async function countOpenFiles(
-  pids: readonly number[],
-  { signal, links = maxLinks }: OpenFilesOptions,
-): Promise<OpenFiles> {
+export function countOpenFiles(pids: readonly number[], links = maxLinks): OpenFiles {
   let descriptors = 0;
   let sockets = 0;
   let left = links;
   for (const pid of pids.slice(0, maxProcesses)) {
-    signal.throwIfAborted();
     const folder = `/proc/${pid}/fd`;
-    const names = await firstNames(folder, left);
+    const names = firstNames(folder, left);
     left -= names.length;
-    const own = await stat(folder).catch(() => undefined);
+    const own = attempt(() => statSync(folder));
     descriptors += Math.max(own?.size ?? 0, names.length);
     for (const name of names) {
-      signal.throwIfAborted();
-      const target = await readlink(`${folder}/${name}`).catch(() => "");
-      if (target.startsWith("socket:")) sockets += 1;
+      const target = attempt(() => readlinkSync(`${folder}/${name}`));
+      if (target?.startsWith("socket:")) sockets += 1;
     }
   }
   return { descriptors, sockets };
 }
 
-async function firstNames(folder: string, max: number): Promise<string[]> {
+function firstNames(folder: string, max: number): string[] {
   const names: string[] = [];
-  if (max <= 0) return names;
+  const open = attempt(() => opendirSync(folder, { bufferSize: 64 }));
+  if (open === undefined) return names;
   try {
-    for await (const { name } of await opendir(folder, { bufferSize: 64 })) {
-      names.push(name);
-      if (names.length >= max) break;
+    while (names.length < max) {
+      const entry = attempt(() => open.readSync());
+      if (!entry) break;
+      names.push(entry.name);
     }
-  } catch {
-    // gone meanwhile
+  } finally {
+    open.closeSync();
   }
   return names;
 }
 
+/** undefined for what fails: the process has gone meanwhile. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 /** The soft limit of open files of a process; undefined when it is gone or has none. */
-export async function openFilesLimit(pid: number): Promise<number | undefined> {
-  const text = await readFile(`/proc/${pid}/limits`, "utf8").catch(() => "");
-  return parseOpenFilesLimit(text);
+export function openFilesLimit(pid: number): number | undefined {
+  const text = attempt(() => readFileSync(`/proc/${pid}/limits`, "utf8"));
+  return parseOpenFilesLimit(text ?? "");
 }
 
 /** Reads /proc/PID/limits: a name in words, then soft limit, hard limit and unit. */

@@ -3,24 +3,16 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { mapAtOnce } from "../base/map-at-once.ts";
 import { settlesWithin } from "../base/waits.ts";
-import { type CgroupLimits, readCgroupLimits } from "./cgroup/cgroup-limits.ts";
-import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
-import { readCgroupSample } from "./cgroup/read-sample.ts";
 import { FileSystem, type FileSystemSample } from "./file-system.ts";
-import { type InterfaceCounters, readInterfaceCounters } from "./interface-counters.ts";
-import { countOpenFiles, type OpenFiles, openFilesLimit } from "./open-files.ts";
+import type { KernelFigures } from "./kernel-figures.ts";
+import type { TaskFigures } from "./kernel-figures-requests.ts";
 import type { TaskInfo, TaskSource } from "./ports.ts";
 
 /** What one scrape knows of one task. */
-export interface TaskSample {
+export interface TaskSample extends TaskFigures {
   readonly task: TaskInfo;
   readonly cgroup: CgroupSample;
-  readonly limits: CgroupLimits;
-  readonly processes: number | undefined;
-  readonly openFiles: OpenFiles | undefined;
-  readonly openFilesLimit: number | undefined;
-  readonly interfaces: readonly InterfaceCounters[];
   readonly fileSystem: FileSystemSample | undefined;
   /** What the writable layer holds; undefined when it is not known yet. */
   readonly layerBytes: number | undefined;
@@ -32,8 +24,6 @@ export interface TaskSampleReader {
 }
 
 const concurrency = 16;
-/** Processes of which the open files are counted; see countOpenFiles. */
-const maxListedProcesses = 128;
 
 /**
  * One pass over all tasks. Calls that come while a pass runs join it: a scrape asks once for each
@@ -83,6 +73,7 @@ export class TaskSamples {
 }
 
 export interface TaskReaderOptions {
+  readonly figures: Pick<KernelFigures, "task">;
   /** A folder on the file system of the writable layers. */
   readonly layersFolder: string;
   /** What the task's writable layer holds; undefined when that is not known yet. */
@@ -91,36 +82,21 @@ export interface TaskReaderOptions {
 
 /** Makes the reader of one task: cgroup files, /proc, and the writable layer. No shim wakes up. */
 export function createTaskReader({
+  figures,
   layersFolder,
   layerBytes,
 }: TaskReaderOptions): TaskSampleReader {
   const fileSystem = new FileSystem(layersFolder);
   return {
     sample: async (task, call) => {
-      const [cgroup, limits, processes, pids, fileLimit, interfaces, layer, disk] =
-        await Promise.all([
-          readCgroupSample(task.cgroupPaths),
-          readCgroupLimits(task.cgroupPaths),
-          countProcesses(task.cgroupPaths),
-          firstProcesses(task.cgroupPaths, maxListedProcesses),
-          openFilesLimit(task.pid),
-          task.netnsPath === undefined ? [] : readInterfaceCounters(task.pid),
-          layerBytes(task),
-          fileSystem.sample(),
-        ]);
+      const [{ cgroup, ...others }, layer, disk] = await Promise.all([
+        figures.task(task.cgroupPaths, task.pid, task.netnsPath !== undefined),
+        layerBytes(task),
+        fileSystem.sample(),
+      ]);
       call.signal.throwIfAborted();
       if (cgroup === undefined) return undefined;
-      return {
-        task,
-        cgroup,
-        limits,
-        processes,
-        openFiles: pids && (await countOpenFiles(pids, call)),
-        openFilesLimit: fileLimit,
-        interfaces,
-        fileSystem: disk,
-        layerBytes: layer,
-      };
+      return { task, cgroup, ...others, fileSystem: disk, layerBytes: layer };
     },
   };
 }

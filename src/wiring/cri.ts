@@ -32,6 +32,7 @@ import { StoredProfiles } from "../images/profiles/security-profiles.ts";
 import { WorkerContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerLogs } from "../logs/ports.ts";
 import { CgroupLayout } from "../metrics/cgroup/cgroup-layout.ts";
+import { KernelFigures } from "../metrics/kernel-figures.ts";
 import type { TaskSamples } from "../metrics/task-samples.ts";
 import { type CniPodNetwork, createPodNetwork } from "../network/cni.ts";
 import { PinnedNamespaces } from "../network/pinned-namespaces.ts";
@@ -203,7 +204,9 @@ export function criPlugins(
       const scratchFolder = layout.checkpointMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
+      const figures = new KernelFigures();
       const readers = await createStatsReaders({
+        figures,
         work: trees.work,
         layout: cgroups,
         snapshotter: overlayfs,
@@ -286,7 +289,7 @@ export function criPlugins(
       const close = async (): Promise<void> => {
         closing.abort();
         await service.close();
-        await reading[Symbol.asyncDispose]();
+        await Promise.all([reading[Symbol.asyncDispose](), figures[Symbol.asyncDispose]()]);
       };
       return { ...service, samples, reload, [Symbol.asyncDispose]: close };
     },

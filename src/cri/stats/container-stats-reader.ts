@@ -3,7 +3,6 @@ import { mapAtOnce } from "../../base/map-at-once.ts";
 import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
-import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
 import type { ContainerStatsReader, StatsTarget } from "../ports.ts";
 import { readsAtOnce } from "./batches.ts";
 import { CpuRates } from "./cpu-rate.ts";
@@ -15,8 +14,7 @@ export interface ContainerStatsOptions {
   /** Where the snapshotter keeps layers: the kubelet takes this file system's capacity. */
   readonly snapshotMountpoint: string;
   readonly layers: Pick<WritableLayers, "usage">;
-  /** readCgroupSample, and another only in tests. */
-  readonly readSample?: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
+  readonly readSample: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
 }
 
 /**
@@ -24,7 +22,7 @@ export interface ContainerStatsOptions {
  * rates from one call to the next; writable layers at most once a period. One for the daemon's life.
  */
 export function createContainerStatsReader(options: ContainerStatsOptions): ContainerStatsReader {
-  const { layout, layers, snapshotMountpoint: mountpoint, readSample = readCgroupSample } = options;
+  const { layout, layers, snapshotMountpoint: mountpoint, readSample } = options;
   const rates = new CpuRates();
 
   /** undefined when the container does not run, or stopped while it was read. */

@@ -9,14 +9,8 @@ import type {
   PodSandboxStatsInit,
 } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
-import { countProcesses } from "../../metrics/cgroup/cgroup-processes.ts";
 import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
-import { readCgroupSample } from "../../metrics/cgroup/read-sample.ts";
-import {
-  defaultInterface,
-  type InterfaceCounters,
-  readInterfaceCounters,
-} from "../../metrics/interface-counters.ts";
+import { defaultInterface, type InterfaceCounters } from "../../metrics/interface-counters.ts";
 import type {
   ContainerStatsReader,
   PodStatsReader,
@@ -30,10 +24,10 @@ import { cpuUsage, ioUsage, memoryUsage } from "./to-container-stats.ts";
 export interface PodStatsOptions {
   readonly layout: Pick<CgroupLayout, "locate">;
   readonly containers: ContainerStatsReader;
-  /** What reads the kernel's files; others only in tests. */
-  readonly readSample?: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
-  readonly readProcesses?: (paths: CgroupPaths) => Promise<number | undefined>;
-  readonly readInterfaces?: (pid: number) => Promise<InterfaceCounters[]>;
+  /** What reads the kernel's files. */
+  readonly readSample: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
+  readonly readProcesses: (paths: CgroupPaths) => Promise<number | undefined>;
+  readonly readInterfaces: (pid: number) => Promise<InterfaceCounters[]>;
 }
 
 /**
@@ -41,13 +35,7 @@ export interface PodStatsOptions {
  * reader of the containers. Some pods are read side by side, under no lock. One for the daemon's life.
  */
 export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
-  const {
-    layout,
-    containers,
-    readSample = readCgroupSample,
-    readProcesses = countProcesses,
-    readInterfaces = readInterfaceCounters,
-  } = options;
+  const { layout, containers, readSample, readProcesses, readInterfaces } = options;
   const rates = new CpuRates();
 
   const processCount = async (targets: readonly StatsTarget[]): Promise<bigint> => {

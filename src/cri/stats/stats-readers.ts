@@ -2,9 +2,14 @@
 import { access } from "node:fs/promises";
 import type { StartConfig } from "../../config/config.ts";
 import type { LiveConfig } from "../../config/live-config.ts";
-import { type CgroupLayout, cgroupPathOf } from "../../metrics/cgroup/cgroup-layout.ts";
+import {
+  type CgroupLayout,
+  type CgroupPaths,
+  cgroupPathOf,
+} from "../../metrics/cgroup/cgroup-layout.ts";
 import { OomLedger } from "../../metrics/cgroup/oom-ledger.ts";
 import { memoryInUse, oomKills } from "../../metrics/cgroup/read-sample.ts";
+import type { KernelFigures } from "../../metrics/kernel-figures.ts";
 import type { TaskInfo } from "../../metrics/ports.ts";
 import { createTaskReader, TaskSamples } from "../../metrics/task-samples.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
@@ -24,6 +29,7 @@ import { WritableLayers } from "./writable-layers.ts";
 
 export interface StatsReadersOptions {
   readonly layout: CgroupLayout;
+  readonly figures: KernelFigures;
   readonly snapshotter: Snapshotter;
   /** Measures. */
   readonly work: TreeWork;
@@ -43,7 +49,7 @@ export type StatsReaders = Pick<
 
 /** Makes the readers. They share the sizes of writable layers, and one pass over all tasks. */
 export async function createStatsReaders(options: StatsReadersOptions): Promise<StatsReaders> {
-  const { layout, snapshotter, work, config, live, tasks, sandboxOf } = options;
+  const { layout, figures, snapshotter, work, config, live, tasks, sandboxOf } = options;
   const paths = new CriPaths(config);
   const layers = new WritableLayers({
     snapshotUsage: containerDisk({
@@ -62,6 +68,7 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
   const layersFolder = snapshotter.root;
   const samples = new TaskSamples(() => tasks().map((target) => taskInfo(target, layout)), {
     reader: createTaskReader({
+      figures,
       layersFolder,
       layerBytes: async ({ snapshotKey }) => {
         if (snapshotKey === "") return 0;
@@ -70,13 +77,25 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
       },
     }),
   });
-  const stats = createContainerStatsReader({ layout, layers, snapshotMountpoint: layersFolder });
+  const readSample = (at: CgroupPaths) => figures.sample(at);
+  const stats = createContainerStatsReader({
+    layout,
+    layers,
+    snapshotMountpoint: layersFolder,
+    readSample,
+  });
   return {
     samples,
     oom: oomProbe(layout),
     memoryUsage: (cgroupsPath) => memoryInUse(layout.locate(cgroupsPath)),
     stats,
-    podStats: createPodStatsReader({ layout, containers: stats }),
+    podStats: createPodStatsReader({
+      layout,
+      containers: stats,
+      readSample,
+      readProcesses: (at) => figures.processes(at),
+      readInterfaces: (pid) => figures.interfaces(pid),
+    }),
     podMetrics: createPodMetrics({
       host: {
         hugetlb: await layout.has("hugetlb"),

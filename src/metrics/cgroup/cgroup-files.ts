@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errnoOf } from "../../base/errors.ts";
-import { readStart } from "../../base/read-bounded.ts";
+import { readStart, readStartSync } from "../../base/read-bounded.ts";
 import type { Pressure, PressureLine } from "./cgroup-sample.ts";
 
 const noPressure: PressureLine = { totalNanos: 0n, avg10: 0, avg60: 0, avg300: 0 };
@@ -18,11 +18,24 @@ export async function readCgroupFile(folder: string, name: string): Promise<stri
   try {
     return (await readStart(`${folder}/${name}`, maxBytes)).toString();
   } catch (error) {
-    const errno = errnoOf(error);
-    // ENODEV: removed while open. EOPNOTSUPP: pressure accounting is off.
-    if (errno === "ENOENT" || errno === "ENODEV" || errno === "EOPNOTSUPP") return undefined;
-    throw error;
+    return absentOrThrow(error);
   }
+}
+
+/** The same in the thread that reads figures: there a read that waits holds up nobody else. */
+export function readCgroupFileSync(folder: string, name: string): string | undefined {
+  try {
+    return readStartSync(`${folder}/${name}`, maxBytes).toString("latin1");
+  } catch (error) {
+    return absentOrThrow(error);
+  }
+}
+
+function absentOrThrow(error: unknown): undefined {
+  const errno = errnoOf(error);
+  // ENODEV: removed while open. EOPNOTSUPP: pressure accounting is off.
+  if (errno === "ENOENT" || errno === "ENODEV" || errno === "EOPNOTSUPP") return undefined;
+  throw error;
 }
 
 /** A file of one number; undefined for "max" and for anything that is no number. */

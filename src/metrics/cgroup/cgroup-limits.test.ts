@@ -31,7 +31,7 @@ test("reads the limits of the separate hierarchies", async () => {
     "cpu.cfs_quota_us": "50000\n",
   });
   const memory = await cgroup({ "memory.soft_limit_in_bytes": "1048576\n" });
-  assert.deepEqual(await readCgroupLimits({ version: 1, folders: { cpu, memory } }), {
+  assert.deepEqual(readCgroupLimits({ version: 1, folders: { cpu, memory } }), {
     cpuShares: 512n,
     cpuPeriodMicros: 100_000n,
     cpuQuotaMicros: 50_000n,
@@ -43,7 +43,7 @@ test("reads the limits of the separate hierarchies", async () => {
     "memory.soft_limit_in_bytes": "9223372036854771712\n",
   });
   const both = { cpu: unlimited, memory: unlimited };
-  const limits = await readCgroupLimits({ version: 1, folders: both });
+  const limits = readCgroupLimits({ version: 1, folders: both });
   assert.deepEqual(limits, { ...none, cpuShares: 1024n });
 });
 
@@ -55,14 +55,14 @@ const weights = [
 for (const { weight, shares } of weights) {
   test(`weight ${weight} of the unified hierarchy is ${shares} shares`, async () => {
     const folder = await cgroup({ "cpu.weight": weight, "cpu.max": "max 100000\n" });
-    const limits = await readCgroupLimits({ version: 2, folder });
+    const limits = readCgroupLimits({ version: 2, folder });
     assert.deepEqual(limits, { ...none, cpuShares: shares, cpuPeriodMicros: 100_000n });
   });
 }
 
 test("a cgroup that is gone has none", async () => {
-  assert.deepEqual(await readCgroupLimits({ version: 2, folder: "/no/such" }), none);
-  assert.deepEqual(await readCgroupLimits({ version: 1, folders: {} }), none);
+  assert.deepEqual(readCgroupLimits({ version: 2, folder: "/no/such" }), none);
+  assert.deepEqual(readCgroupLimits({ version: 1, folders: {} }), none);
 });
 
 const paths = [

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parseLimit, parseNumber, readCgroupFile } from "./cgroup-files.ts";
+import { parseLimit, parseNumber, readCgroupFileSync } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 
 /** The settings of a cgroup that its sample does not have. undefined: none, or not there. */
@@ -12,21 +12,21 @@ export interface CgroupLimits {
 }
 
 /** Reads them; every part is undefined when the cgroup is gone. */
-export function readCgroupLimits(paths: CgroupPaths): Promise<CgroupLimits> {
+export function readCgroupLimits(paths: CgroupPaths): CgroupLimits {
   return paths.version === 2 ? readV2(paths.folder) : readV1(paths.folders);
 }
 
-async function readV1(folders: Readonly<Record<string, string>>): Promise<CgroupLimits> {
-  const read = async (controller: string, name: string): Promise<string | undefined> => {
+function readV1(folders: Readonly<Record<string, string>>): CgroupLimits {
+  const read = (controller: string, name: string): string | undefined => {
     const folder = folders[controller];
-    return folder === undefined ? undefined : readCgroupFile(folder, name);
+    return folder === undefined ? undefined : readCgroupFileSync(folder, name);
   };
-  const [shares, period, quota, reservation] = await Promise.all([
+  const [shares, period, quota, reservation] = [
     read("cpu", "cpu.shares"),
     read("cpu", "cpu.cfs_period_us"),
     read("cpu", "cpu.cfs_quota_us"),
     read("memory", "memory.soft_limit_in_bytes"),
-  ]);
+  ];
   return {
     cpuShares: parseNumber(shares),
     cpuPeriodMicros: parseNumber(period),
@@ -35,12 +35,12 @@ async function readV1(folders: Readonly<Record<string, string>>): Promise<Cgroup
   };
 }
 
-async function readV2(folder: string): Promise<CgroupLimits> {
-  const [weight, max, low] = await Promise.all([
-    readCgroupFile(folder, "cpu.weight"),
-    readCgroupFile(folder, "cpu.max"),
-    readCgroupFile(folder, "memory.low"),
-  ]);
+function readV2(folder: string): CgroupLimits {
+  const [weight, max, low] = [
+    readCgroupFileSync(folder, "cpu.weight"),
+    readCgroupFileSync(folder, "cpu.max"),
+    readCgroupFileSync(folder, "memory.low"),
+  ];
   const [quota, period] = (max ?? "").trim().split(" ");
   const reservation = parseLimit(low);
   return {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { opendir } from "node:fs/promises";
-import { readStart } from "../../base/read-bounded.ts";
-import { parseNumber, readCgroupFile } from "./cgroup-files.ts";
+import { opendirSync } from "node:fs";
+import { readStartSync } from "../../base/read-bounded.ts";
+import { parseNumber, readCgroupFileSync } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 
 /** Beyond these a container's processes are not looked at one by one: the kernel's count must do. */
@@ -15,41 +15,38 @@ const pidBytes = 8;
  * very many, or in very many cgroups, the answer is the kernel's count, of threads; where the kernel does not
  * count them, as many as were looked at.
  */
-export async function countProcesses(paths: CgroupPaths): Promise<number | undefined> {
+export function countProcesses(paths: CgroupPaths): number | undefined {
   const top = folderOf(paths);
   if (top === undefined) return undefined;
-  const tasks = parseNumber(await readCgroupFile(top, "pids.current"));
+  const tasks = parseNumber(readCgroupFileSync(top, "pids.current"));
   if (tasks !== undefined && tasks > maxTasks) return Number(tasks);
-  const own = await countIn(top, maxTasks);
+  const own = countIn(top, maxTasks);
   if (own === undefined) return tasks === undefined ? undefined : Number(tasks);
   if (tasks === BigInt(own)) return own; // there is nothing below
-  const { count, isAll } = await countBelow(top, own);
+  const { count, isAll } = countBelow(top, own);
   return isAll || tasks === undefined ? count : Number(tasks);
 }
 
 /** Processes of the cgroup itself, the first of them; undefined when it is gone. */
-export async function firstProcesses(
-  paths: CgroupPaths,
-  max: number,
-): Promise<number[] | undefined> {
+export function firstProcesses(paths: CgroupPaths, max: number): number[] | undefined {
   const folder = folderOf(paths);
   if (folder === undefined) return undefined;
-  const bytes = await readStart(`${folder}/cgroup.procs`, max * pidBytes).catch(() => undefined);
+  const bytes = startOf(`${folder}/cgroup.procs`, max);
   if (bytes === undefined) return undefined;
   // The last one may be cut.
   return bytes.toString("latin1").split("\n").slice(0, -1).slice(0, max).map(Number);
 }
 
 /** `own` and those below, up to the bounds. */
-async function countBelow(top: string, own: number): Promise<{ count: number; isAll: boolean }> {
+function countBelow(top: string, own: number): { count: number; isAll: boolean } {
   let count = own;
   let left = maxFolders;
   const waiting = [top];
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
-    for (const below of await foldersIn(folder, left)) {
+    for (const below of foldersIn(folder, left)) {
       left -= 1;
       if (left <= 0 || count >= maxTasks) return { count, isAll: false };
-      count += (await countIn(below, maxTasks - count)) ?? 0;
+      count += countIn(below, maxTasks - count) ?? 0;
       waiting.push(below);
     }
   }
@@ -57,17 +54,30 @@ async function countBelow(top: string, own: number): Promise<{ count: number; is
 }
 
 /** Processes of one cgroup, `max` at most; undefined when it is gone, or cannot have any. */
-async function countIn(folder: string, max: number): Promise<number | undefined> {
-  const bytes = await readStart(`${folder}/cgroup.procs`, max * pidBytes).catch(() => undefined);
+function countIn(folder: string, max: number): number | undefined {
+  const bytes = startOf(`${folder}/cgroup.procs`, max);
   return bytes && Math.min(max, lines(bytes));
 }
 
-async function foldersIn(folder: string, max: number): Promise<string[]> {
+/** As much of it as `max` pids take; undefined when it is gone. */
+function startOf(file: string, max: number): Buffer | undefined {
+  try {
+    return readStartSync(file, max * pidBytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function foldersIn(folder: string, max: number): string[] {
   const found: string[] = [];
   try {
-    for await (const entry of await opendir(folder)) {
-      if (entry.isDirectory()) found.push(`${folder}/${entry.name}`);
-      if (found.length >= max) break;
+    const open = opendirSync(folder);
+    try {
+      for (let entry = open.readSync(); entry && found.length < max; entry = open.readSync()) {
+        if (entry.isDirectory()) found.push(`${folder}/${entry.name}`);
+      }
+    } finally {
+      open.closeSync();
     }
   } catch {
     // gone meanwhile, and its processes with it

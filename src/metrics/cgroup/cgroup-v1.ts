@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { nowNanos } from "../../base/now.ts";
-import { FlatFile, parseLimit, parseNumber, readCgroupFile, workingSet } from "./cgroup-files.ts";
+import {
+  FlatFile,
+  parseLimit,
+  parseNumber,
+  readCgroupFileSync,
+  workingSet,
+} from "./cgroup-files.ts";
 import type {
   CgroupSample,
   CpuSample,
@@ -11,19 +17,19 @@ import type {
   SwapSample,
 } from "./cgroup-sample.ts";
 
-type Read = (controller: string, name: string) => Promise<string | undefined>;
+type Read = (controller: string, name: string) => string | undefined;
 
 /** Reads a cgroup of the separate hierarchies; undefined when it is gone. */
-export async function readCgroupV1(
+export function readCgroupV1(
   folders: Readonly<Record<string, string>>,
   pageSizes: readonly string[],
-): Promise<CgroupSample | undefined> {
-  const read: Read = async (controller, name) => {
+): CgroupSample | undefined {
+  const read: Read = (controller, name) => {
     const folder = folders[controller];
-    return folder === undefined ? undefined : readCgroupFile(folder, name);
+    return folder === undefined ? undefined : readCgroupFileSync(folder, name);
   };
   const takenAtNanos = nowNanos();
-  const [cpu, memory, swap, oomControl, pids, pidsMax, io, hugetlb] = await Promise.all([
+  const [cpu, memory, swap, oomControl, pids, pidsMax, io, hugetlb] = [
     readCpu(read),
     readMemory(read),
     readSwap(read),
@@ -32,7 +38,7 @@ export async function readCgroupV1(
     read("pids", "pids.max"),
     readIo(read),
     readHugetlb(pageSizes, read),
-  ]);
+  ];
   if (cpu === undefined && memory === undefined && pids === undefined) return undefined;
   const current = parseNumber(pids);
   return {
@@ -48,13 +54,13 @@ export async function readCgroupV1(
   };
 }
 
-async function readCpu(read: Read): Promise<CpuSample | undefined> {
-  const [usage, user, system, text] = await Promise.all([
+function readCpu(read: Read): CpuSample | undefined {
+  const [usage, user, system, text] = [
     read("cpuacct", "cpuacct.usage"),
     read("cpuacct", "cpuacct.usage_user"),
     read("cpuacct", "cpuacct.usage_sys"),
     read("cpu", "cpu.stat"),
-  ]);
+  ];
   const usageNanos = parseNumber(usage);
   if (usageNanos === undefined) return undefined;
   const stat = new FlatFile(text);
@@ -69,15 +75,15 @@ async function readCpu(read: Read): Promise<CpuSample | undefined> {
   };
 }
 
-async function readMemory(read: Read): Promise<MemorySample | undefined> {
-  const [usage, limit, peak, failures, kernel, text] = await Promise.all([
+function readMemory(read: Read): MemorySample | undefined {
+  const [usage, limit, peak, failures, kernel, text] = [
     read("memory", "memory.usage_in_bytes"),
     read("memory", "memory.limit_in_bytes"),
     read("memory", "memory.max_usage_in_bytes"),
     read("memory", "memory.failcnt"),
     read("memory", "memory.kmem.usage_in_bytes"),
     read("memory", "memory.stat"),
-  ]);
+  ];
   const usageBytes = parseNumber(usage);
   if (usageBytes === undefined) return undefined;
   // The total_ values hold the cgroups below too, as the usage does.
@@ -102,29 +108,24 @@ async function readMemory(read: Read): Promise<MemorySample | undefined> {
 }
 
 /** v1 counts memory and swap together: swap is the difference, and so is its limit. */
-async function readSwap(read: Read): Promise<SwapSample | undefined> {
-  const [both, bothLimit, limit, text] = await Promise.all([
-    read("memory", "memory.memsw.usage_in_bytes"),
-    read("memory", "memory.memsw.limit_in_bytes"),
-    read("memory", "memory.limit_in_bytes"),
-    read("memory", "memory.stat"),
-  ]);
-  if (parseNumber(both) === undefined) return undefined;
-  const stat = new FlatFile(text);
-  const [total, memory] = [parseLimit(bothLimit), parseLimit(limit)];
+function readSwap(read: Read): SwapSample | undefined {
+  if (parseNumber(read("memory", "memory.memsw.usage_in_bytes")) === undefined) return undefined;
+  const stat = new FlatFile(read("memory", "memory.stat"));
+  const total = parseLimit(read("memory", "memory.memsw.limit_in_bytes"));
+  const memory = parseLimit(read("memory", "memory.limit_in_bytes"));
   return {
     usageBytes: stat.find("total_swap") ?? stat.get("swap"),
     limitBytes: total === undefined ? undefined : workingSet(total, memory ?? 0n),
   };
 }
 
-async function readIo(read: Read): Promise<IoSample[]> {
-  const either = async (name: string): Promise<string> =>
-    (await read("blkio", `${name}_recursive`)) ?? (await read("blkio", name)) ?? "";
-  const [bytes, operations] = await Promise.all([
+function readIo(read: Read): IoSample[] {
+  const either = (name: string): string =>
+    read("blkio", `${name}_recursive`) ?? read("blkio", name) ?? "";
+  const [bytes, operations] = [
     either("blkio.throttle.io_service_bytes"),
     either("blkio.throttle.io_serviced"),
-  ]);
+  ];
   return parseBlkio(bytes, operations);
 }
 
@@ -158,14 +159,14 @@ function blkioTable(text: string): Map<string, Map<string, bigint>> {
   return table;
 }
 
-async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<HugetlbSample[]> {
-  const samples = pageSizes.toSorted().map(async (pageSize) => {
-    const usageBytes = parseNumber(await read("hugetlb", `hugetlb.${pageSize}.usage_in_bytes`));
+function readHugetlb(pageSizes: readonly string[], read: Read): HugetlbSample[] {
+  const samples = pageSizes.toSorted().map((pageSize) => {
+    const usageBytes = parseNumber(read("hugetlb", `hugetlb.${pageSize}.usage_in_bytes`));
     if (usageBytes === undefined) return [];
-    const [max, failures] = await Promise.all([
+    const [max, failures] = [
       read("hugetlb", `hugetlb.${pageSize}.max_usage_in_bytes`),
       read("hugetlb", `hugetlb.${pageSize}.failcnt`),
-    ]);
+    ];
     return [
       {
         pageSize,
@@ -175,5 +176,5 @@ async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<Hu
       },
     ];
   });
-  return (await Promise.all(samples)).flat();
+  return samples.flat();
 }

@@ -7,7 +7,7 @@ import {
   parseLimit,
   parseNumber,
   parsePressure,
-  readCgroupFile,
+  readCgroupFileSync,
   workingSet,
 } from "./cgroup-files.ts";
 import type {
@@ -19,16 +19,16 @@ import type {
   SwapSample,
 } from "./cgroup-sample.ts";
 
-type Read = (name: string) => Promise<string | undefined>;
+type Read = (name: string) => string | undefined;
 
 /** Reads a cgroup of the unified hierarchy; undefined when it is gone. */
-export async function readCgroupV2(
+export function readCgroupV2(
   folder: string,
   pageSizes: readonly string[],
-): Promise<CgroupSample | undefined> {
-  const read: Read = (name) => readCgroupFile(folder, name);
+): CgroupSample | undefined {
+  const read: Read = (name) => readCgroupFileSync(folder, name);
   const takenAtNanos = nowNanos();
-  const [cpu, memory, swap, events, pids, pidsMax, io, ioPressure, hugetlb] = await Promise.all([
+  const [cpu, memory, swap, events, pids, pidsMax, io, ioPressure, hugetlb] = [
     readCpu(read),
     readMemory(read),
     readSwap(read),
@@ -38,7 +38,7 @@ export async function readCgroupV2(
     read("io.stat"),
     read("io.pressure"),
     readHugetlb(pageSizes, read),
-  ]);
+  ];
   if (cpu === undefined && memory === undefined && pids === undefined) return undefined;
   const current = parseNumber(pids);
   return {
@@ -54,8 +54,8 @@ export async function readCgroupV2(
   };
 }
 
-async function readCpu(read: Read): Promise<CpuSample | undefined> {
-  const [text, pressure] = await Promise.all([read("cpu.stat"), read("cpu.pressure")]);
+function readCpu(read: Read): CpuSample | undefined {
+  const [text, pressure] = [read("cpu.stat"), read("cpu.pressure")];
   if (text === undefined) return undefined;
   const stat = new FlatFile(text);
   const nanos = (key: string): bigint => stat.get(key) * 1000n;
@@ -70,15 +70,15 @@ async function readCpu(read: Read): Promise<CpuSample | undefined> {
   };
 }
 
-async function readMemory(read: Read): Promise<MemorySample | undefined> {
-  const [current, max, peak, text, events, pressure] = await Promise.all([
+function readMemory(read: Read): MemorySample | undefined {
+  const [current, max, peak, text, events, pressure] = [
     read("memory.current"),
     read("memory.max"),
     read("memory.peak"),
     read("memory.stat"),
     read("memory.events"),
     read("memory.pressure"),
-  ]);
+  ];
   const usageBytes = parseNumber(current);
   if (usageBytes === undefined) return undefined;
   const stat = new FlatFile(text);
@@ -101,8 +101,8 @@ async function readMemory(read: Read): Promise<MemorySample | undefined> {
   };
 }
 
-async function readSwap(read: Read): Promise<SwapSample | undefined> {
-  const [current, max] = await Promise.all([read("memory.swap.current"), read("memory.swap.max")]);
+function readSwap(read: Read): SwapSample | undefined {
+  const [current, max] = [read("memory.swap.current"), read("memory.swap.max")];
   const usageBytes = parseNumber(current);
   return usageBytes === undefined ? undefined : { usageBytes, limitBytes: parseLimit(max) };
 }
@@ -134,13 +134,13 @@ function ioSample([device = "", ...pairs]: readonly string[]): IoSample {
   };
 }
 
-async function readHugetlb(pageSizes: readonly string[], read: Read): Promise<HugetlbSample[]> {
-  const samples = pageSizes.toSorted().map(async (pageSize) => {
-    const usageBytes = parseNumber(await read(`hugetlb.${pageSize}.current`));
+function readHugetlb(pageSizes: readonly string[], read: Read): HugetlbSample[] {
+  const samples = pageSizes.toSorted().map((pageSize) => {
+    const usageBytes = parseNumber(read(`hugetlb.${pageSize}.current`));
     if (usageBytes === undefined) return [];
-    const failures = new FlatFile(await read(`hugetlb.${pageSize}.events`)).get("max");
+    const failures = new FlatFile(read(`hugetlb.${pageSize}.events`)).get("max");
     // The unified hierarchy keeps no peak of huge pages.
     return [{ pageSize, usageBytes, maxUsageBytes: usageBytes, failures }];
   });
-  return (await Promise.all(samples)).flat();
+  return samples.flat();
 }

@@ -121,8 +121,8 @@ test("both cgroup versions give the same sample", async () => {
   );
   const v1 = { version: 1, folders } as const;
   const [fromV2, fromV1] = [
-    await readCgroupSample(v2, ["2MB", "1GB"]),
-    await readCgroupSample(v1, ["2MB", "1GB"]),
+    readCgroupSample(v2, ["2MB", "1GB"]),
+    readCgroupSample(v1, ["2MB", "1GB"]),
   ];
   assert.deepEqual({ ...fromV1, takenAtNanos: 0n }, expected);
   assert.ok(fromV2?.cpu && fromV2.memory);
@@ -140,13 +140,13 @@ test("both cgroup versions give the same sample", async () => {
   );
   assert.deepEqual([await oomKills(v1), await oomKills(v2)], [2n, 2n]);
   assert.deepEqual(
-    [await firstProcesses(v1, 2), await firstProcesses(v2, 9)],
+    [firstProcesses(v1, 2), firstProcesses(v2, 9)],
     [
       [1, 2],
       [1, 2, 3],
     ],
   );
-  assert.deepEqual([await countProcesses(v1), await countProcesses(v2)], [3, 3]);
+  assert.deepEqual([countProcesses(v1), countProcesses(v2)], [3, 3]);
   assert.deepEqual([await memoryInUse(v1), await memoryInUse(v2)], [400_000n, 400_000n]);
 });
 
@@ -195,7 +195,7 @@ for (const [what, files, count] of nested) {
   test(`processes are counted: ${what}`, async () => {
     await using place = await scratch();
     await fill(place.path, files);
-    assert.equal(await countProcesses({ version: 2, folder: place.path }), count);
+    assert.equal(countProcesses({ version: 2, folder: place.path }), count);
   });
 }
 
@@ -225,11 +225,11 @@ test("page cache is no memory in use", async () => {
 test("a cgroup that is gone has no sample, and one without a controller has the rest", async () => {
   await using place = await scratch();
   const gone = { version: 2, folder: path.join(place.path, "gone") } as const;
-  assert.equal(await readCgroupSample(gone), undefined);
+  assert.equal(readCgroupSample(gone), undefined);
   assert.equal(await oomKills(gone), undefined);
-  assert.equal(await readCgroupSample({ version: 1, folders: {} }), undefined);
+  assert.equal(readCgroupSample({ version: 1, folders: {} }), undefined);
   await fill(place.path, { "pids.current": "1\n", "pids.max": "5\n" });
-  const sample = await readCgroupSample({ version: 2, folder: place.path });
+  const sample = readCgroupSample({ version: 2, folder: place.path });
   assert.deepEqual(
     [sample?.cpu, sample?.memory, sample?.pids],
     [undefined, undefined, { current: 1n, limit: 5n }],

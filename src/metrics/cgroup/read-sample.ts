@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { hugePageSizes } from "../../base/os/huge-pages.ts";
+import { hugePageSizesSync } from "../../base/os/huge-pages.ts";
 import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
@@ -7,17 +7,17 @@ import { readCgroupV1 } from "./cgroup-v1.ts";
 import { readCgroupV2 } from "./cgroup-v2.ts";
 
 /** Read once, of the host: a cgroup's folder has them too, but may hold any number of cgroups that its container made. */
-let sizesOfHost: Promise<readonly string[]> | undefined;
+let sizesOfHost: readonly string[] | undefined;
 
 /**
- * Reads a cgroup's files in one pass, without its shim; undefined when the cgroup is gone. `pageSizes` are those of
- * the huge pages there may be; the host's unless a test has others.
+ * Reads a cgroup's files in one pass, without its shim, on a thread that may wait; undefined when the cgroup is gone.
+ * `pageSizes` are those of the huge pages there may be; the host's unless a test has others.
  */
-export async function readCgroupSample(
+export function readCgroupSample(
   paths: CgroupPaths,
   pageSizes?: readonly string[],
-): Promise<CgroupSample | undefined> {
-  const sizes = pageSizes ?? (await (sizesOfHost ??= hugePageSizes()));
+): CgroupSample | undefined {
+  const sizes = pageSizes ?? (sizesOfHost ??= hugePageSizesSync());
   return paths.version === 2
     ? readCgroupV2(paths.folder, sizes)
     : readCgroupV1(paths.folders, sizes);

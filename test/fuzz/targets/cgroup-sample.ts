@@ -38,8 +38,8 @@ export const target: FuzzTarget = {
           version: 1,
           folders: Object.fromEntries(controllers.map((name) => [name, path.join(place, name)])),
         } as const);
-    const sample = await readCgroupSample(paths, ["2MB", "1GB"]);
-    const limits = await readCgroupLimits(paths);
+    const sample = readCgroupSample(paths, ["2MB", "1GB"]);
+    const limits = readCgroupLimits(paths);
     if (dropped.size > 0) {
       if (sample !== undefined) checkSane(sample);
       return;

@@ -34,14 +34,14 @@ test("a real cgroup's figures: memory, pids, CPU, and an OOM kill", { skip }, as
   try {
     await writeFile(`${memory}/${limit}`, String(16 * 1024 * 1024));
     for (const folder of folders) await writeFile(`${folder}/cgroup.procs`, String(child.pid));
-    const before = await readCgroupSample(paths);
+    const before = readCgroupSample(paths);
     assert.equal(before?.memory?.limitBytes, 16n * 1024n * 1024n);
-    assert.deepEqual([before?.oomKills, await firstProcesses(paths, 9)], [0n, [child.pid]]);
+    assert.deepEqual([before?.oomKills, firstProcesses(paths, 9)], [0n, [child.pid]]);
     assert.equal(before?.pids?.current, 1n);
     child.stdin?.end("go\n");
     assert.equal(await exited, "SIGKILL");
     await until("the kill is counted", async () => (await oomKills(paths)) === 1n);
-    const after = await readCgroupSample(paths);
+    const after = readCgroupSample(paths);
     assert.ok((after?.cpu?.usageNanos ?? 0n) > (before?.cpu?.usageNanos ?? 0n));
     assert.ok((after?.memory?.failures ?? 0n) > 0n);
     assert.ok((after?.memory?.pageFaults ?? 0n) > 0n);
@@ -57,6 +57,6 @@ test("a real cgroup's figures: memory, pids, CPU, and an OOM kill", { skip }, as
       );
     }
   }
-  assert.equal(await readCgroupSample(paths), undefined);
+  assert.equal(readCgroupSample(paths), undefined);
   assert.equal(await oomKills(paths), undefined);
 });

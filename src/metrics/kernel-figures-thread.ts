@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parentPort } from "node:worker_threads";
+import { readCgroupLimits } from "./cgroup/cgroup-limits.ts";
+import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
+import { readCgroupSample } from "./cgroup/read-sample.ts";
+import { readInterfaceCounters } from "./interface-counters.ts";
+import type {
+  FigureAnswer,
+  FigureRequest,
+  NumberedRequest,
+  TaskFigures,
+} from "./kernel-figures-requests.ts";
+import { countOpenFiles, openFilesLimit } from "./open-files.ts";
+
+/** Entry of the thread that reads the kernel's figures. It does so synchronously: one read costs microseconds. */
+const port = parentPort;
+port?.on("message", (requests: readonly NumberedRequest[]) => {
+  for (const { sequence, request } of requests) port.postMessage(answer(sequence, request));
+});
+
+function answer(sequence: number, request: FigureRequest): FigureAnswer {
+  try {
+    return { sequence, value: read(request) };
+  } catch (error) {
+    return { sequence, failure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function read(request: FigureRequest): unknown {
+  switch (request.kind) {
+    case "sample":
+      return readCgroupSample(request.paths);
+    case "processes":
+      return countProcesses(request.paths);
+    case "interfaces":
+      return readInterfaceCounters(request.pid);
+    case "task":
+      return taskFigures(request);
+  }
+}
+
+/** Processes of which the open files are counted; see countOpenFiles. */
+const maxListedProcesses = 128;
+
+function taskFigures({
+  paths,
+  pid,
+  withInterfaces,
+}: Extract<FigureRequest, { kind: "task" }>): TaskFigures {
+  const pids = firstProcesses(paths, maxListedProcesses);
+  return {
+    cgroup: readCgroupSample(paths),
+    limits: readCgroupLimits(paths),
+    processes: countProcesses(paths),
+    openFiles: pids && countOpenFiles(pids),
+    openFilesLimit: openFilesLimit(pid),
+    interfaces: withInterfaces ? readInterfaceCounters(pid) : [],
+  };
+}

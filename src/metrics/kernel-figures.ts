@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Worker } from "node:worker_threads";
+import { fault } from "../base/errors.ts";
+import { ourShares } from "../base/memory/memory-shares.ts";
+import { threadHeap } from "../base/memory/thread-heap.ts";
+import { type OneTimer, startTimer } from "../base/timers.ts";
+import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
+import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
+import type { InterfaceCounters } from "./interface-counters.ts";
+import type {
+  FigureAnswer,
+  FigureRequest,
+  NumberedRequest,
+  TaskFigures,
+} from "./kernel-figures-requests.ts";
+
+/** A read takes microseconds, a millisecond where a cgroup has hundreds below it. */
+const stuckMs = 5_000;
+/** What was being read when the thread stood still is not read again for so long. */
+const avoidMs = 60_000;
+/** Threads that stand still in the kernel and cannot be ended; with as many nothing is read any more. */
+const mostStuck = 4;
+/** A kubelet asks every ten seconds. */
+const idleMs = 60_000;
+
+interface Waiting extends PromiseWithResolvers<unknown> {
+  readonly request: FigureRequest;
+}
+
+export interface KernelFiguresOptions {
+  /** The thread's module; another only in tests. */
+  readonly entry?: URL;
+  readonly stuckMs?: number;
+}
+
+/**
+ * Reads figures of the kernel, from cgroup files and /proc, in a thread of its own: a container has some twenty files,
+ * and read one by one with promises they took a hundred times longer, most of it on the main thread. What is
+ * asked in one turn goes over in one message. The thread starts with the first request and ends when none has come for a
+ * minute.
+ *
+ * A read that the kernel does not end fails after five seconds, UNAVAILABLE, and is not tried again for a minute; the others
+ * that wait are read by another thread. All reject with UNAVAILABLE once it is disposed.
+ */
+export class KernelFigures implements AsyncDisposable {
+  readonly #entry: URL;
+  readonly #stuckMs: number;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #avoided = new Map<string, number>();
+  readonly #stuck = new Set<Worker>();
+  #worker: Worker | undefined;
+  #sequence = 0;
+  #batch: NumberedRequest[] = [];
+  /** Runs while something waits, anew with each answer. */
+  #stuckTimer: OneTimer | undefined;
+  #idleTimer: OneTimer | undefined;
+  #isClosed = false;
+
+  constructor({ entry, stuckMs: limit }: KernelFiguresOptions = {}) {
+    this.#entry = entry ?? new URL("./kernel-figures-thread.ts", import.meta.url);
+    this.#stuckMs = limit ?? stuckMs;
+  }
+
+  /** A cgroup's figures; undefined when it is gone. */
+  sample(paths: CgroupPaths): Promise<CgroupSample | undefined> {
+    return this.#ask({ kind: "sample", paths }) as Promise<CgroupSample | undefined>;
+  }
+
+  /** As countProcesses. */
+  processes(paths: CgroupPaths): Promise<number | undefined> {
+    return this.#ask({ kind: "processes", paths }) as Promise<number | undefined>;
+  }
+
+  /** As readInterfaceCounters. */
+  interfaces(pid: number): Promise<InterfaceCounters[]> {
+    return this.#ask({ kind: "interfaces", pid }) as Promise<InterfaceCounters[]>;
+  }
+
+  /** All that a scrape wants of one task. */
+  task(paths: CgroupPaths, pid: number, withInterfaces: boolean): Promise<TaskFigures> {
+    return this.#ask({ kind: "task", paths, pid, withInterfaces }) as Promise<TaskFigures>;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#stuckTimer?.stop();
+    this.#idleTimer?.stop();
+    const worker = this.#worker;
+    this.#worker = undefined;
+    this.#rejectAll("the reader of figures has ended");
+    await worker?.terminate();
+  }
+
+  async #ask(request: FigureRequest): Promise<unknown> {
+    this.#refuse(request);
+    this.#sequence += 1;
+    const sequence = this.#sequence;
+    const waiting = { request, ...Promise.withResolvers<unknown>() };
+    this.#waiting.set(sequence, waiting);
+    if (this.#batch.push({ sequence, request }) === 1) setImmediate(() => this.#send());
+    return waiting.promise;
+  }
+
+  #refuse(request: FigureRequest): void {
+    if (this.#isClosed) throw fault("UNAVAILABLE", "the reader of figures has ended");
+    const key = keyOf(request);
+    const until = this.#avoided.get(key);
+    if (until === undefined) return;
+    if (performance.now() < until)
+      throw fault("UNAVAILABLE", `${key} cannot be read: a read hangs`);
+    this.#avoided.delete(key);
+  }
+
+  #send(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    if (this.#isClosed || batch.length === 0) return;
+    if (this.#stuck.size >= mostStuck) {
+      this.#rejectAll(`${mostStuck} readers of figures hang in the kernel`);
+      return;
+    }
+    this.#worker ??= this.#spawn();
+    this.#worker.ref();
+    this.#worker.postMessage(batch, []);
+    this.#idleTimer?.stop();
+    this.#stuckTimer ??= startTimer(() => this.#replace(), this.#stuckMs);
+  }
+
+  #spawn(): Worker {
+    const worker = new Worker(this.#entry, {
+      name: "berth-figures",
+      execArgv: [],
+      trackUnmanagedFds: false,
+      resourceLimits: threadHeap(ourShares().treeHeapMiB),
+    });
+    worker.on("message", (answer: FigureAnswer) => {
+      if (worker === this.#worker) this.#receive(answer);
+    });
+    worker.on("error", () => {}); // its exit follows
+    worker.on("exit", () => {
+      this.#stuck.delete(worker);
+      if (worker !== this.#worker) return;
+      this.#worker = undefined; // the next request starts another
+      this.#rejectAll("the reader of figures has ended before it answered");
+    });
+    return worker;
+  }
+
+  #receive({ sequence, value, failure }: FigureAnswer): void {
+    const waiting = this.#waiting.get(sequence);
+    this.#waiting.delete(sequence);
+    if (failure === undefined) waiting?.resolve(value);
+    else waiting?.reject(fault("UNKNOWN", failure));
+    this.#stuckTimer?.refresh();
+    if (this.#waiting.size === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#stuckTimer?.stop();
+    this.#stuckTimer = undefined;
+    this.#worker?.unref();
+    this.#idleTimer = startTimer(() => this.#endIdle(), idleMs).unref();
+  }
+
+  /** The first that waits is what hangs: they are read in turn. */
+  #replace(): void {
+    this.#stuckTimer = undefined;
+    const hanging = this.#worker;
+    this.#worker = undefined;
+    if (hanging) {
+      this.#stuck.add(hanging);
+      hanging.unref();
+      void hanging.terminate();
+    }
+    const [first, ...others] = this.#waiting;
+    if (first) {
+      const [sequence, { request, reject }] = first;
+      this.#waiting.delete(sequence);
+      this.#avoid(keyOf(request));
+      reject(
+        fault("UNAVAILABLE", `reading ${keyOf(request)} took longer than ${this.#stuckMs} ms`),
+      );
+    }
+    const known = new Set(this.#batch.map(({ sequence }) => sequence));
+    const again = others.flatMap(([sequence, { request }]) =>
+      known.has(sequence) ? [] : [{ sequence, request }],
+    );
+    this.#batch.unshift(...again);
+    this.#send();
+  }
+
+  #avoid(key: string): void {
+    const now = performance.now();
+    for (const [other, until] of this.#avoided) if (until <= now) this.#avoided.delete(other);
+    this.#avoided.set(key, now + avoidMs);
+  }
+
+  #endIdle(): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  #rejectAll(why: string): void {
+    const all = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#batch = [];
+    this.#stuckTimer?.stop();
+    this.#stuckTimer = undefined;
+    for (const { reject } of all) reject(fault("UNAVAILABLE", why));
+  }
+}
+
+function keyOf(request: FigureRequest): string {
+  if (request.kind === "interfaces") return `/proc/${request.pid}/net/dev`;
+  const { paths } = request;
+  return paths.version === 2 ? paths.folder : (paths.folders["memory"] ?? "cgroup");
+}
