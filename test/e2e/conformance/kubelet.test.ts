@@ -524,6 +524,74 @@ suite("a kubelet on Berth", { skip: missing || tool?.skip || false }, () => {
     for (const name of steady) await isReady(name);
   });
 
+  test("a pod is resized in place, its containers' resources and its own", async () => {
+    const uid = "00000000-0000-4000-8000-000000000001";
+    const place = (memory: string, cpu: string, whole: string): Promise<string> =>
+      kubelet.place({
+        metadata: { name: "resized", uid },
+        spec: {
+          terminationGracePeriodSeconds: 2,
+          resources: { requests: { memory: "48Mi" }, limits: { memory: whole } },
+          containers: [
+            {
+              name: "main",
+              image: bed.images.shell.reference,
+              imagePullPolicy: "IfNotPresent",
+              command: ["sleep", "100000"],
+              resources: { requests: { cpu: "50m", memory: "32Mi" }, limits: { cpu, memory } },
+            },
+          ],
+        },
+      });
+    const name = await place("64Mi", "100m", "96Mi");
+    const main = await until(
+      "it runs",
+      async () => {
+        const seen = await api.container(name, "main");
+        return seen.state?.running && seen;
+      },
+      patience,
+    );
+    const containerId = (main.containerID ?? "").replace("berth://", "");
+    const { info } = await bed.cri.runtime.ContainerStatus({ containerId, verbose: true });
+    const { pid, sandboxID } = JSON.parse(info["info"] ?? "{}") as Record<string, string>;
+    const group = cgroupOf(Number(pid));
+    const limits = (): readonly string[] => [
+      value("memory", group("memory"), "memory.limit_in_bytes", "memory.max"),
+      value("cpu", group("cpu"), "cpu.cfs_quota_us", "cpu.max").split(" ")[0] ?? "",
+      value("memory", path.dirname(group("memory")), "memory.limit_in_bytes", "memory.max"),
+    ];
+    assert.deepEqual(limits(), [String(64 << 20), "10000", String(96 << 20)]);
+    for (const [memory, cpu, whole] of [
+      [128, 300, 192],
+      [40, 50, 80],
+    ] as const) {
+      await place(`${memory}Mi`, `${cpu}m`, `${whole}Mi`);
+      const wanted = [String(memory << 20), String(cpu * 100), String(whole << 20)];
+      await until(
+        "the limits have changed",
+        () => {
+          assert.deepEqual(limits(), wanted);
+          return true;
+        },
+        patience,
+      );
+      // The runtime was told of the pod's before its cgroup was changed, and tells of the container's.
+      const status = await bed.cri.status(containerId);
+      assert.equal(status.resources?.linux?.memoryLimitInBytes, BigInt(memory << 20));
+      assert.equal(status.state, "CONTAINER_RUNNING");
+      const { info: told } = await bed.cri.runtime.PodSandboxStatus({
+        podSandboxId: sandboxID ?? "",
+        verbose: true,
+      });
+      const { resources } = JSON.parse(told["info"] ?? "{}") as {
+        resources?: { memory_limit_in_bytes?: number };
+      };
+      assert.equal(resources?.memory_limit_in_bytes, whole << 20);
+    }
+    assert.equal((await api.container(name, "main")).restartCount, 0);
+  });
+
   test("without their manifests nothing of the pods is left", async () => {
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     for (const { id } of items) bed.cri.seen.add(id);

@@ -5,7 +5,8 @@ type Plain<T> = { readonly [K in keyof T]: T[K] };
 
 /** A pod as its manifest has it. */
 export interface PodManifest {
-  readonly metadata: { readonly name: string };
+  /** With a uid of its own, a pod whose manifest changes is changed in place where that can be; else it is another. */
+  readonly metadata: { readonly name: string; readonly uid?: string };
   readonly spec: Plain<V1PodSpec>;
 }
 
