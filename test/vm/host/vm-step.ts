@@ -26,7 +26,7 @@ const programs = [
 /**
  * The suites of test/vm/suites in a virtual machine with systemd, cgroup v2 and AppArmor.
  * $BERTH_VM_ONLY names suites, by commas; BERTH_VM_CRITEST=all runs the whole of critest there, which
- * takes hours rather than minutes. All of it ends after 14 minutes, or $BERTH_VM_MINUTES.
+ * takes hours rather than minutes. All of it ends after 18 minutes, or $BERTH_VM_MINUTES.
  */
 export const vmStep: Step = { name: "virtual machine", group: "vm", run: runVm };
 
@@ -42,12 +42,15 @@ async function runVm(): Promise<Counts> {
     return skipAll(`no image: ${error instanceof Error ? error.message : String(error)}`, say);
   }
   const wholeCritest = process.env["BERTH_VM_CRITEST"] === "all";
-  const minutes = Number(process.env["BERTH_VM_MINUTES"] ?? (wholeCritest ? 300 : 14));
+  const minutes = Number(process.env["BERTH_VM_MINUTES"] ?? (wholeCritest ? 300 : 18));
   await using home = await scratch({ prefix: "vm" });
   const extra: Record<string, string> = {};
   const critest = await toolOrReason("critest");
   if (critest.skip === false) extra["critest"] = critest.path;
   else say(critest.skip);
+  const kubelet = await toolOrReason("kubelet");
+  if (kubelet.skip === false) extra["kubelet"] = kubelet.path;
+  else say(kubelet.skip);
   const newer = await newerRuncOrReason();
   if (newer.skip === false) extra["newer-runc"] = newer.folder;
   else say(newer.skip);

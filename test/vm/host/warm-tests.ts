@@ -7,5 +7,6 @@ import "../../support/prometheus-text.ts";
 import "../../support/registry.ts";
 import "../guest/cri-metric-names.ts";
 import "../guest/driver-suite.ts";
+import "../guest/kubelet.ts";
 import "../guest/node.ts";
 import "../guest/readme-steps.ts";
