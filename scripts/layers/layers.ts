@@ -84,7 +84,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "services",
     holds:
-      "containerd's services but Tasks, and Berth's own two, one file each: containers, namespaces, events, images, content, snapshots, diff, leases, introspection, version, health",
+      "containerd's services but Tasks, and Berth's own three, one file each: containers, namespaces, events, images, content, snapshots, diff, leases, introspection, version, health",
     may: [
       "content",
       "diff",

@@ -10,6 +10,7 @@ import type { PodSandboxInit } from "../gen/cri.gen.ts";
 import { flawsOf } from "../oci/runtime-flaws.ts";
 import { GrpcServer } from "../rpc/grpc-server.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
+import { createBerthNriService, type ListedPlugin } from "../services/berth-nri-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { buildBerth } from "./berth-program.ts";
 import { runProgram } from "./run-program.ts";
@@ -39,6 +40,33 @@ let server: GrpcServer;
 const changedBy = [
   { by: "10-pinning", fields: ["CPUSetCPUs", "Env FOO"] },
   { by: "inject-env", fields: ["process.env"] },
+];
+let nriPlugins: readonly ListedPlugin[] | undefined = [
+  {
+    index: "10",
+    name: "pinning",
+    kind: "external",
+    state: "serving",
+    reason: undefined,
+    version: "v0.12.5",
+    events: ["CreateContainer", "StopContainer"],
+    since: Date.now() - 65_000,
+    calls: {
+      CreateContainer: { count: 3, totalMs: 9, longestMs: 9, failures: 1, adjustments: 3 },
+      StopContainer: { count: 1, totalMs: 1, longestMs: 1, failures: 0, adjustments: 0 },
+    },
+  },
+  {
+    index: "20",
+    name: "logger",
+    kind: "launched",
+    state: "gone",
+    reason: "it has closed its connection",
+    version: "unknown",
+    events: Array.from({ length: 13 }, (_, at) => `Event${at}`),
+    since: Date.now() + 60_000,
+    calls: {},
+  },
 ];
 
 before(async () => {
@@ -118,6 +146,10 @@ before(async () => {
       },
     ]),
   );
+  server.add(
+    "berth.v1.Nri",
+    createBerthNriService(() => nriPlugins),
+  );
   await server.listen();
 });
 after(async () => {
@@ -158,6 +190,23 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
   },
   { args: ["image", "ls"], says: /^a:1 +abcdef0123456 +1\.4MiB +yes$/m },
   { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
+  {
+    args: ["nri", "ls"],
+    says: /^10-pinning +external +serving +1m5s +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
+  },
+  {
+    args: ["nri", "ls"],
+    says: /^20-logger +launched +gone +0s +all +0 +- +- +0 +0 +it has closed its connection$/m,
+  },
+  {
+    args: ["nri", "inspect", "pinning"],
+    says: /^plugin +10-pinning$[^]*^events +CreateContainer StopContainer$[^]*^CreateContainer +3 +3\.0ms +9\.0ms +1 +3$/m,
+  },
+  {
+    args: ["nri", "inspect", "20-logger"],
+    says: /^state +gone: it has closed its connection$[^]*^it has not been called$/m,
+  },
+  { args: ["complete", "nri", "inspect", "1"], says: /^10-pinning\n$/ },
   { args: ["operations"], says: /^StopPodSandbox +4f1c0+ +12s +network \(11s\)$/m },
 ];
 for (const { args, says } of shown) {
@@ -198,6 +247,7 @@ test("what others named does not move the terminal, nor make rows of its own", a
 
 const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   { args: ["pod", "inspect", "zzz"], code: 1, says: /^berth: pod "zzz" not found\n$/ },
+  { args: ["nri", "inspect", "nope"], code: 1, says: /^berth: NRI plugin "nope" not found\n$/ },
   { args: ["image", "rm", "nope"], code: 1, says: /^berth: image "nope" not found\n$/ },
   { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
   { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },
@@ -216,6 +266,29 @@ for (const { args, code, says } of failing) {
     assert.equal(result.code, code);
   });
 }
+
+test("berth nri says so when NRI is off", async () => {
+  const listed = nriPlugins;
+  nriPlugins = undefined;
+  const { code, err } = await berth("nri", "ls");
+  nriPlugins = listed;
+  assert.equal(code, 1);
+  assert.match(err, /^berth: NRI is off: \[nri\] enable is false\n$/);
+});
+
+test("berth nri inspect prints JSON with --json", async () => {
+  const { out } = await berth("nri", "inspect", "pinning", "--json");
+  const [plugin] = JSON.parse(out) as { index: string; calls: object[] }[];
+  assert.equal(plugin?.index, "10");
+  assert.deepEqual(plugin?.calls[0], {
+    name: "CreateContainer",
+    count: "3",
+    totalSeconds: 0.009,
+    longestSeconds: 0.009,
+    failures: "1",
+    adjustments: "3",
+  });
+});
 
 test("berth pod inspect says as JSON which plugins changed what", async () => {
   const { out } = await berth("pod", "inspect", "4f1c", "--json");

@@ -8,6 +8,7 @@ import { addDaemonCommands } from "./berth/daemon-commands.ts";
 import { addEventCommands } from "./berth/event-commands.ts";
 import { addImageCommands } from "./berth/image-commands.ts";
 import { addNamespaceCommands } from "./berth/namespace-commands.ts";
+import { addNriCommands } from "./berth/nri-commands.ts";
 import { addPodCommands } from "./berth/pod-commands.ts";
 import { addTaskCommands } from "./berth/task-commands.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -32,6 +33,7 @@ export function buildBerth(io: CliIo): Command {
   addTaskCommands(program, io);
   addEventCommands(program, io);
   addNamespaceCommands(program, io);
+  addNriCommands(program, io);
   addStreamingCommands(program, io);
   addCompletionCommands(program, io);
   return program;
@@ -42,6 +44,7 @@ Examples:
   berth status
   berth pod ls
   berth pod inspect 4f1c
+  berth nri ls
   berth image load ./busybox.tar
   berth exec -it web sh
   berth port-forward web 8080:80

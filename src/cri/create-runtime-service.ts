@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
-import type { NodeState } from "../nri/ports.ts";
+import type { NodeState, PluginReport } from "../nri/ports.ts";
 import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
@@ -85,6 +85,8 @@ export interface RuntimeService {
   streamThrough(server: StreamingServer | undefined): void;
   /** What the node's plugins know of it and may ask of it. */
   readonly nodeState: NodeState;
+  /** The plugins of NRI, and those that went; undefined where NRI is off. From memory. */
+  nriPlugins(): readonly PluginReport[] | undefined;
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
   /** The sandbox of a container. From memory. */
@@ -122,6 +124,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     streamThrough: (server) => parts.streaming.use(server),
     nodeState: nodeState(parts),
     tasks: () => runningTargets(parts),
+    nriPlugins: () => ports.nodePlugins?.plugins.list(),
     sandboxOf: (containerId) => parts.containers.get(containerId)?.sandboxId,
     sandboxes: () => {
       const all = [...parts.sandboxes.list()];

@@ -80,3 +80,76 @@ export interface BerthStageInit {
   seconds?: number | null | undefined;
 }
 
+export interface BerthListNriPluginsRequest {
+  /** Only plugins of this name, `NAME` or `NN-NAME`; empty for all. */
+  name: string;
+}
+
+export interface BerthListNriPluginsRequestInit {
+  name?: string | null | undefined;
+}
+
+export interface BerthListNriPluginsResponse {
+  /** In the order in which they are asked. */
+  plugins: BerthNriPlugin[];
+}
+
+export interface BerthListNriPluginsResponseInit {
+  plugins?: readonly BerthNriPluginInit[] | undefined;
+}
+
+export interface BerthNriPlugin {
+  /** Two digits, its place in the order of calls. */
+  index: string;
+  name: string;
+  /** "external", "launched" or "builtin". */
+  kind: string;
+  /** "joining", "serving", "late" (it has not answered in time and is passed over until it does) or "gone". */
+  state: string;
+  /** Why it is late or gone. */
+  reason: string;
+  /** Of its NRI module, as it said; "unknown" when it did not. */
+  version: string;
+  /** Calls that it has subscribed. */
+  events: string[];
+  /** Since it connected. */
+  seconds: number;
+  /** How its calls went. */
+  calls: BerthNriCall[];
+}
+
+export interface BerthNriPluginInit {
+  index?: string | null | undefined;
+  name?: string | null | undefined;
+  kind?: string | null | undefined;
+  state?: string | null | undefined;
+  reason?: string | null | undefined;
+  version?: string | null | undefined;
+  events?: readonly string[] | undefined;
+  seconds?: number | null | undefined;
+  calls?: readonly BerthNriCallInit[] | undefined;
+}
+
+export interface BerthNriCall {
+  name: string;
+  /** Answers. */
+  count: bigint;
+  /** What its answers took, in all. */
+  totalSeconds: number;
+  /** What its slowest answer took. */
+  longestSeconds: number;
+  /** Calls that it refused, was late with, or was not asked because it was late. */
+  failures: bigint;
+  /** Answers that changed something. */
+  adjustments: bigint;
+}
+
+export interface BerthNriCallInit {
+  name?: string | null | undefined;
+  count?: bigint | number | null | undefined;
+  totalSeconds?: number | null | undefined;
+  longestSeconds?: number | null | undefined;
+  failures?: bigint | number | null | undefined;
+  adjustments?: bigint | number | null | undefined;
+}
+

@@ -2,7 +2,7 @@
 
 /* oxlint-disable */
 
-import type { BerthListOperationsRequest, BerthListOperationsRequestInit, BerthListOperationsResponse, BerthListOperationsResponseInit, BerthLoadRequest, BerthLoadRequestInit, BerthLoadResponse, BerthLoadResponseInit, BerthLoadedImage, BerthLoadedImageInit, BerthOperation, BerthOperationInit, BerthStage, BerthStageInit } from "./berth.gen.ts";
+import type { BerthListNriPluginsRequest, BerthListNriPluginsRequestInit, BerthListNriPluginsResponse, BerthListNriPluginsResponseInit, BerthListOperationsRequest, BerthListOperationsRequestInit, BerthListOperationsResponse, BerthListOperationsResponseInit, BerthLoadRequest, BerthLoadRequestInit, BerthLoadResponse, BerthLoadResponseInit, BerthLoadedImage, BerthLoadedImageInit, BerthNriCall, BerthNriCallInit, BerthNriPlugin, BerthNriPluginInit, BerthOperation, BerthOperationInit, BerthStage, BerthStageInit } from "./berth.gen.ts";
 import type { CgroupV1BlkIOEntry, CgroupV1BlkIOEntryInit, CgroupV1BlkIOStat, CgroupV1BlkIOStatInit, CgroupV1CPUStat, CgroupV1CPUStatInit, CgroupV1CPUUsage, CgroupV1CPUUsageInit, CgroupV1CgroupStats, CgroupV1CgroupStatsInit, CgroupV1HugetlbStat, CgroupV1HugetlbStatInit, CgroupV1MemoryEntry, CgroupV1MemoryEntryInit, CgroupV1MemoryOomControl, CgroupV1MemoryOomControlInit, CgroupV1MemoryStat, CgroupV1MemoryStatInit, CgroupV1Metrics, CgroupV1MetricsInit, CgroupV1NetworkStat, CgroupV1NetworkStatInit, CgroupV1PidsStat, CgroupV1PidsStatInit, CgroupV1RdmaEntry, CgroupV1RdmaEntryInit, CgroupV1RdmaStat, CgroupV1RdmaStatInit, CgroupV1Throttle, CgroupV1ThrottleInit, CgroupV2CPUStat, CgroupV2CPUStatInit, CgroupV2HugeTlbStat, CgroupV2HugeTlbStatInit, CgroupV2IOEntry, CgroupV2IOEntryInit, CgroupV2IOStat, CgroupV2IOStatInit, CgroupV2MemoryEvents, CgroupV2MemoryEventsInit, CgroupV2MemoryStat, CgroupV2MemoryStatInit, CgroupV2Metrics, CgroupV2MetricsInit, CgroupV2NetworkStat, CgroupV2NetworkStatInit, CgroupV2PSIData, CgroupV2PSIDataInit, CgroupV2PSIStats, CgroupV2PSIStatsInit, CgroupV2PidsStat, CgroupV2PidsStatInit, CgroupV2RdmaEntry, CgroupV2RdmaEntryInit, CgroupV2RdmaStat, CgroupV2RdmaStatInit } from "./cgroups.gen.ts";
 import type { ContainersContainer, ContainersContainerInit, ContainersContainerRuntime, ContainersContainerRuntimeInit, ContainersCreateContainerRequest, ContainersCreateContainerRequestInit, ContainersCreateContainerResponse, ContainersCreateContainerResponseInit, ContainersDeleteContainerRequest, ContainersDeleteContainerRequestInit, ContainersGetContainerRequest, ContainersGetContainerRequestInit, ContainersGetContainerResponse, ContainersGetContainerResponseInit, ContainersListContainerMessage, ContainersListContainerMessageInit, ContainersListContainersRequest, ContainersListContainersRequestInit, ContainersListContainersResponse, ContainersListContainersResponseInit, ContainersUpdateContainerRequest, ContainersUpdateContainerRequestInit, ContainersUpdateContainerResponse, ContainersUpdateContainerResponseInit } from "./containers.gen.ts";
 import type { ContentAbortRequest, ContentAbortRequestInit, ContentDeleteContentRequest, ContentDeleteContentRequestInit, ContentInfo, ContentInfoInit, ContentInfoRequest, ContentInfoRequestInit, ContentInfoResponse, ContentInfoResponseInit, ContentListContentRequest, ContentListContentRequestInit, ContentListContentResponse, ContentListContentResponseInit, ContentListStatusesRequest, ContentListStatusesRequestInit, ContentListStatusesResponse, ContentListStatusesResponseInit, ContentReadContentRequest, ContentReadContentRequestInit, ContentReadContentResponse, ContentReadContentResponseInit, ContentStatus, ContentStatusInit, ContentStatusRequest, ContentStatusRequestInit, ContentStatusResponse, ContentStatusResponseInit, ContentUpdateRequest, ContentUpdateRequestInit, ContentUpdateResponse, ContentUpdateResponseInit, ContentWriteContentRequest, ContentWriteContentRequestInit, ContentWriteContentResponse, ContentWriteContentResponseInit } from "./content.gen.ts";
@@ -29,6 +29,10 @@ export interface ContainerdMessages {
   "berth.v1.ListOperationsResponse": { out: BerthListOperationsResponse; init: BerthListOperationsResponseInit };
   "berth.v1.Operation": { out: BerthOperation; init: BerthOperationInit };
   "berth.v1.Stage": { out: BerthStage; init: BerthStageInit };
+  "berth.v1.ListNriPluginsRequest": { out: BerthListNriPluginsRequest; init: BerthListNriPluginsRequestInit };
+  "berth.v1.ListNriPluginsResponse": { out: BerthListNriPluginsResponse; init: BerthListNriPluginsResponseInit };
+  "berth.v1.NriPlugin": { out: BerthNriPlugin; init: BerthNriPluginInit };
+  "berth.v1.NriCall": { out: BerthNriCall; init: BerthNriCallInit };
   "io.containerd.cgroups.v1.Metrics": { out: CgroupV1Metrics; init: CgroupV1MetricsInit };
   "io.containerd.cgroups.v1.HugetlbStat": { out: CgroupV1HugetlbStat; init: CgroupV1HugetlbStatInit };
   "io.containerd.cgroups.v1.PidsStat": { out: CgroupV1PidsStat; init: CgroupV1PidsStatInit };
@@ -320,6 +324,9 @@ export interface ContainerdServices {
   };
   "berth.v1.Operations": {
     List: { kind: "unary"; req: BerthListOperationsRequest; reqInit: BerthListOperationsRequestInit; res: BerthListOperationsResponse; resInit: BerthListOperationsResponseInit };
+  };
+  "berth.v1.Nri": {
+    List: { kind: "unary"; req: BerthListNriPluginsRequest; reqInit: BerthListNriPluginsRequestInit; res: BerthListNriPluginsResponse; resInit: BerthListNriPluginsResponseInit };
   };
   "containerd.services.containers.v1.Containers": {
     Get: { kind: "unary"; req: ContainersGetContainerRequest; reqInit: ContainersGetContainerRequestInit; res: ContainersGetContainerResponse; resInit: ContainersGetContainerResponseInit };

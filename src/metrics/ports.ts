@@ -73,4 +73,13 @@ export interface DaemonSources {
   readonly stuckRemovals?: (() => number) | undefined;
   readonly lostSockets?: (() => number) | undefined;
   readonly configuration?: (() => ConfigurationFacts) | undefined;
+  /** Undefined where NRI is off. */
+  readonly nriPlugins?: (() => readonly NriPluginState[]) | undefined;
+}
+
+/** A plugin of NRI as a gauge counts it. */
+export interface NriPluginState {
+  readonly index: string;
+  readonly name: string;
+  readonly state: "joining" | "serving" | "late" | "gone";
 }

@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { registerConfigMetrics } from "./config-metrics.ts";
 import { registerMemoryMetrics } from "./memory-metrics.ts";
+import { type NriCallMetrics, registerNriMetrics, registerNriPlugins } from "./nri-metrics.ts";
 import type { DaemonSources } from "./ports.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 
@@ -39,6 +40,7 @@ export interface Metrics {
   /** One call of an operator plugin's hook: "ok", "changed", "veto", "error" or "timeout". */
   recordPluginCall(plugin: string, hook: string, result: string): void;
   recordEventsDropped(count: number): void;
+  readonly nri: NriCallMetrics;
   /** Sets where values come from that are read at each scrape. Call once. */
   observe(sources: DaemonSources): void;
 }
@@ -103,6 +105,7 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
     recordImagePull: (result, seconds) => pulls.observe({ result }, Math.max(0, seconds)),
     recordOomKill: () => ooms.inc(),
     recordPluginCall: (plugin, hook, result) => pluginCalls.inc({ plugin, hook, result }),
+    nri: registerNriMetrics(registry),
     recordEventsDropped: (count) => dropped.inc(Math.max(0, count)),
     observe: (sources) => observeSources(registry, sources),
   };
@@ -164,6 +167,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       }),
     );
   }
+  if (sources.nriPlugins !== undefined) registerNriPlugins(registry, sources.nriPlugins);
   if (sources.memory !== undefined) registerMemoryMetrics(registry, sources.memory);
   if (sources.configuration !== undefined) registerConfigMetrics(registry, sources.configuration);
   if (logs !== undefined) {

@@ -43,6 +43,7 @@ import { inProcessClient } from "../rpc/in-process.ts";
 import { ShimBinaries } from "../runtime/shim/binary.ts";
 import { readShimFeatures } from "../runtime/shim/shim-info.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
+import { createBerthNriService } from "../services/berth-nri-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { publishNameChange } from "../services/image-events.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
@@ -323,6 +324,12 @@ export function criPlugins(
     requires: { runtime },
     init: ({ runtime }) => createBerthOperationsService(() => runtime.operations()),
   });
+  const berthNri = plugin({
+    type,
+    id: "berth-nri",
+    requires: { runtime },
+    init: ({ runtime }) => createBerthNriService(() => runtime.nriPlugins()),
+  });
   return {
     plugins: [
       pause,
@@ -336,6 +343,7 @@ export function criPlugins(
       imageService,
       berthImages,
       berthOperations,
+      berthNri,
     ],
     grpc: [
       grpcService("cri", "runtime.v1.RuntimeService", runtimeService, callKinds),
@@ -344,6 +352,7 @@ export function criPlugins(
       }),
       grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load"] }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
+      grpcService("berth-nri", "berth.v1.Nri", berthNri),
     ],
     network,
     logs,

@@ -33,6 +33,7 @@ export function monitorPlugin(
         logs: () => logs.totals(),
         sandboxes: () => cri.sandboxes(),
         configuration: () => reloads.facts,
+        nriPlugins: () => cri.nriPlugins() ?? [],
       });
       return serveMetrics({
         address: live.current.metrics.address,

@@ -4,6 +4,7 @@ import type { CliIo } from "../cli-io.ts";
 import { socketPath } from "../socket-path.ts";
 import { type Session, withSession } from "./call-options.ts";
 import { completionScripts, completions, type WordSource } from "./completion.ts";
+import { nriPluginId } from "./nri-commands.ts";
 
 const cri = "runtime.v1.RuntimeService";
 
@@ -88,6 +89,10 @@ async function wordsOf(
     case "namespace": {
       const service = session.client("containerd.services.namespaces.v1.Namespaces");
       return (await service.List({}, session.call)).namespaces.map(({ name }) => name);
+    }
+    case "nriPlugin": {
+      const { plugins } = await session.client("berth.v1.Nri").List({}, session.call);
+      return plugins.map(nriPluginId);
     }
     case "image": {
       const service = session.client("containerd.services.images.v1.Images");

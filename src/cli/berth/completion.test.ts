@@ -18,6 +18,7 @@ const names = {
   podContainer: ["main", "side"],
   pod: ["web"],
   podId: ["4f1c"],
+  nriPlugin: ["10-pinning", "20-logger"],
 };
 
 const cases: readonly { words: readonly string[]; wants: readonly string[] }[] = [
@@ -27,6 +28,8 @@ const cases: readonly { words: readonly string[]; wants: readonly string[] }[] =
   { words: ["task", "kill", ""], wants: ["t1", "t2"] },
   { words: ["task", "kill", "--exec-id", "x", "t2"], wants: ["t2"] },
   { words: ["task", "kill", "t1", ""], wants: [] },
+  { words: ["nri", ""], wants: ["help", "inspect", "ls"] },
+  { words: ["nri", "inspect", "2"], wants: ["20-logger"] },
   { words: ["container", "rm", "c0", ""], wants: ["c1"] },
   { words: ["container", "create", "a:1", ""], wants: [] },
   { words: ["run", ""], wants: ["a:1"] },

@@ -7,7 +7,15 @@ import type { Argument, Command, Option } from "commander";
  * commands that take ids only.
  */
 export type WordSource = (
-  kind: "task" | "container" | "podContainer" | "pod" | "podId" | "namespace" | "image",
+  kind:
+    | "task"
+    | "container"
+    | "podContainer"
+    | "pod"
+    | "podId"
+    | "namespace"
+    | "image"
+    | "nriPlugin",
 ) => Promise<readonly string[]>;
 
 /**
@@ -77,6 +85,7 @@ async function argumentWords(
   if (group === "pod" && name === "id") return source("podId");
   if (name === "image" || (group === "image" && name === "reference")) return source("image");
   if (group === "namespace" && name === "name") return source("namespace");
+  if (group === "nri" && name === "plugin") return source("nriPlugin");
   const makes = ["create", "run"].includes(command.name());
   if (name !== "id" || makes) return [];
   return group === "task" || group === "container" ? source(group) : [];
