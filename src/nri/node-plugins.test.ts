@@ -12,7 +12,7 @@ import { silentLogger } from "../base/logger.ts";
 import { sleep } from "../base/timers.ts";
 import type { ContainerInit, PodSandboxInit } from "./messages.ts";
 import { createNri } from "./nri.ts";
-import type { ToldEvent } from "./ports.ts";
+import type { CallWatch, ToldEvent } from "./ports.ts";
 
 const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
 const pod = { id: "pod", name: "web", namespace: "default", uid: "u" };
@@ -291,6 +291,38 @@ describe("a plugin that does not answer", () => {
     });
     return { fake, go: gate.resolve };
   }
+
+  it("is told to who counts: what it answered, when, and what it did not", async () => {
+    const ended: string[] = [];
+    const answered: string[] = [];
+    const watch: CallWatch = {
+      answered: (name, seconds) => void (seconds >= 0 && answered.push(name)),
+      ended: (plugin, name, result) => void ended.push(`${plugin} ${name} ${result}`),
+      adjusted: (plugin) => void ended.push(`${plugin} has changed it`),
+    };
+    using node = new PluggedNode({ ...hung, watch });
+    const { fake, go } = await hanging(node);
+    using _late = await node.plugins.createContainer(creation("c1"), call());
+    using _passedOver = await node.plugins.createContainer(creation("c2"), call());
+    go();
+    await fake.got("Synchronize", 2);
+    await until(() => node.plugins.list()[0]?.state === "serving");
+    node.settings = { ...node.settings, requestTimeoutMs: 20_000 };
+    using _served = await node.plugins.createContainer(creation("c3"), call());
+    const failed = "10-fake CreateContainer failed";
+    assert.deepEqual(ended, [
+      failed,
+      failed,
+      "10-fake CreateContainer answered",
+      "10-fake has changed it",
+    ]);
+    assert.deepEqual(answered, [
+      "Synchronize",
+      "CreateContainer",
+      "Synchronize",
+      "CreateContainer",
+    ]);
+  });
 
   it("is passed over, and synchronized anew when it answers", async () => {
     using node = new PluggedNode(hung);

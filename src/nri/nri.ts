@@ -7,7 +7,7 @@ import { LaunchedPlugins } from "./launched-plugins.ts";
 import { AskedPlugins, type Validate } from "./node-plugins.ts";
 import { PluginSet } from "./plugin-set.ts";
 import { PluginSocket } from "./plugin-socket.ts";
-import type { NodePlugins, NodeState } from "./ports.ts";
+import type { CallWatch, NodePlugins, NodeState } from "./ports.ts";
 import type { NriSettings } from "./settings.ts";
 
 export interface NriOptions {
@@ -17,6 +17,7 @@ export interface NriOptions {
   readonly runtime: { readonly name: string; readonly version: string };
   readonly log: Logger;
   readonly validate?: Validate;
+  readonly watch?: CallWatch;
 }
 
 /** The node's plugins, with their socket and the programs among them. */
@@ -37,7 +38,7 @@ export function createNri({
   validate = noValidator,
   ...options
 }: NriOptions): Nri {
-  return new StartedNri({ node, runtime, log, validate, settings: options.settings });
+  return new StartedNri({ node, runtime, log, validate, ...options });
 }
 
 /** Refuses everything, until src/nri/merge has one. */
@@ -52,10 +53,17 @@ class StartedNri extends AskedPlugins implements Nri {
   readonly #life = new AbortController();
   readonly #open = new AsyncDisposableStack();
 
-  constructor({ settings, node, runtime, log, validate }: Required<NriOptions>) {
+  constructor({
+    settings,
+    node,
+    runtime,
+    log,
+    validate,
+    watch,
+  }: NriOptions & Required<Pick<NriOptions, "validate">>) {
     const current = { settings };
     const needs = { settings: () => current.settings, log };
-    const set = new PluginSet({ ...needs, node, runtime });
+    const set = new PluginSet({ ...needs, node, runtime, watch });
     super({ ...needs, set, validate });
     this.#current = current;
     this.#set = set;

@@ -23,7 +23,7 @@ import type {
 import { Pending } from "./pending.ts";
 import { Plugin, type PluginPolicy } from "./plugin.ts";
 import { type PluginName, pluginId } from "./plugin-name.ts";
-import type { NodeState, PluginReport } from "./ports.ts";
+import type { CallWatch, NodeState, PluginReport } from "./ports.ts";
 import type { NriSettings } from "./settings.ts";
 import type { Snapshot } from "./synchronize-parts.ts";
 
@@ -43,6 +43,7 @@ export interface PluginSetNeeds {
   /** What plugins are told about this runtime. */
   readonly runtime: { readonly name: string; readonly version: string };
   readonly log: Logger;
+  readonly watch?: CallWatch | undefined;
 }
 
 /** Where a plugin comes from. */
@@ -135,7 +136,7 @@ export class PluginSet implements Disposable {
     origin: Origin,
     { signal }: Cancellable,
   ): Promise<Plugin> {
-    const { settings, runtime, log } = this.#needs;
+    const { settings, runtime, log, watch } = this.#needs;
     const { registrationTimeoutMs, requestTimeoutMs } = settings();
     using limit = deadline(registrationTimeoutMs, "registration of an NRI plugin", signal);
     const said = await connection.registered(limit);
@@ -166,6 +167,7 @@ export class PluginSet implements Disposable {
       snapshot: () => this.#snapshot(),
       update: (updates) => this.#apply(pluginId(name), updates),
       log,
+      watch,
     });
     this.#add(plugin);
     return plugin;

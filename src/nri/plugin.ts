@@ -18,7 +18,7 @@ import {
 } from "./connection.ts";
 import type { ContainerInit, ContainerUpdate, PodSandboxInit } from "./messages.ts";
 import { type PluginName, pluginId } from "./plugin-name.ts";
-import type { PluginReport } from "./ports.ts";
+import type { CallWatch, PluginReport } from "./ports.ts";
 import { type Snapshot, synchronizeParts } from "./synchronize-parts.ts";
 
 /** How long a plugin may owe an answer before its connection is ended. */
@@ -53,6 +53,7 @@ export interface PluginNeeds {
   /** Applies what it answers to a Synchronize; failures are for the log. */
   readonly update: (updates: readonly ContainerUpdate[]) => Promise<void>;
   readonly log: Logger;
+  readonly watch?: CallWatch | undefined;
 }
 
 /** A request, and its bytes: many plugins may get the same. */
@@ -84,7 +85,7 @@ export interface AskOptions extends Cancellable {
 export class Plugin implements Disposable {
   readonly facts: PluginFacts;
   readonly id: string;
-  readonly counts = new CallCounts();
+  readonly counts: CallCounts;
   /** Settles when it is gone. */
   readonly gone: Promise<void>;
   readonly #needs: PluginNeeds;
@@ -104,6 +105,7 @@ export class Plugin implements Disposable {
   constructor(facts: PluginFacts, needs: PluginNeeds) {
     this.facts = facts;
     this.id = pluginId(facts);
+    this.counts = new CallCounts(this.id, needs.watch);
     this.#needs = needs;
     this.gone = needs.connection.closed.then(() => this.#leave("it has closed its connection"));
   }
@@ -153,7 +155,9 @@ export class Plugin implements Disposable {
     try {
       using limit = deadline(requestTimeoutMs, late, signal, this.#passOver.signal);
       const turn = await this.#turns.acquire(limit);
-      return await unlessAborted(this.#inTurn(asked, turn), limit.signal);
+      const answer = await unlessAborted(this.#inTurn(asked, turn), limit.signal);
+      this.counts.served(method);
+      return answer;
     } catch (error) {
       signal.throwIfAborted();
       this.counts.failed(method);

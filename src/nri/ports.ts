@@ -109,6 +109,19 @@ export interface NodeState {
   evict(id: string, reason: string, call: Cancellable): Promise<void>;
 }
 
+/** Is told how calls of plugins end, for metrics. None of it can throw or wait. */
+export interface CallWatch {
+  /** A plugin has answered, in time or late. */
+  answered(call: string, seconds: number): void;
+  /**
+   * What an operation had of a call: an answer in time, or "failed": refused, late, or passed over because it was late
+   * before. An answer that cannot be taken is both.
+   */
+  ended(plugin: string, call: string, result: "answered" | "failed"): void;
+  /** An answer of it has changed something. */
+  adjusted(plugin: string): void;
+}
+
 /** For the command that lists the plugins, and the metrics. */
 export interface PluginReport {
   /** Two digits. */

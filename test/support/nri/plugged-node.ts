@@ -4,7 +4,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import type { ContainerInit, ContainerUpdate, PodSandboxInit } from "../../../src/nri/messages.ts";
 import { AskedPlugins } from "../../../src/nri/node-plugins.ts";
 import { PluginSet } from "../../../src/nri/plugin-set.ts";
-import type { NodeState } from "../../../src/nri/ports.ts";
+import type { CallWatch, NodeState } from "../../../src/nri/ports.ts";
 import type { NriSettings } from "../../../src/nri/settings.ts";
 import { FakePlugin, type FakePluginOptions } from "./fake-plugin.ts";
 
@@ -36,9 +36,11 @@ export class PluggedNode implements Disposable {
 
   constructor({
     state = {},
+    watch,
     ...changed
   }: Partial<NriSettings> & {
     readonly state?: Partial<NodeState>;
+    readonly watch?: CallWatch;
   } = {}) {
     this.settings = { ...settings, ...changed };
     this.state = { ...this.#state(), ...state };
@@ -47,6 +49,7 @@ export class PluggedNode implements Disposable {
       ...needs,
       node: this.state,
       runtime: { name: "berth", version: "0.1.0" },
+      watch,
     });
     this.plugins = new AskedPlugins({ ...needs, set: this.set, validate: () => {} });
   }
