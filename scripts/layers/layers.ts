@@ -176,7 +176,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "nri",
     holds:
-      "the Node Resource Interface: several ttrpc connections on one socket (nothing more yet)",
+      "the Node Resource Interface: plugins connect or are started, are synchronized, and are asked in turn; `merge/` their answers become one",
     may: ["rpc", "ttrpc"],
   },
   {

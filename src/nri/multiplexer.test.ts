@@ -118,6 +118,21 @@ describe("a multiplexer", () => {
     assert.equal(await heard, "hello");
   });
 
+  it("leaves the thread to others while a peer floods, and reads it again", async () => {
+    const [ours, peer] = duplexPair();
+    using mux = new Multiplexer(ours);
+    const heard = once(mux.open(StreamId.plugin), 4);
+    const flood = Buffer.concat(Array.from({ length: 20_000 }, () => frame(77, Buffer.alloc(0))));
+    const end = limit().signal;
+    while (!ours.isPaused()) {
+      end.throwIfAborted();
+      peer.write(flood);
+      await new Promise(setImmediate);
+    }
+    peer.write(frame(StreamId.plugin, Buffer.from("well")));
+    assert.equal(await heard, "well");
+  });
+
   const endings: readonly { name: string; end: (peer: Duplex, stream: Duplex) => void }[] = [
     {
       name: "the peer claims a longer frame than there is",

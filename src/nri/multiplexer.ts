@@ -2,6 +2,7 @@
 import { Duplex } from "node:stream";
 import { connectionEnd } from "../base/connection-end.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
+import { startTimer } from "../base/timers.ts";
 
 /** Logical streams of NRI: on one the plugin serves and the runtime calls, on the other the reverse. */
 export const StreamId = { plugin: 1, runtime: 2 } as const;
@@ -12,6 +13,9 @@ const headerBytes = 8;
 export const maxPayloadBytes = 4 * 1024 * 1024 + 10;
 /** How much a Go peer reads at once when a message begins: a longer first frame makes it silent for ever. */
 const firstFrameBytes = 4096;
+/** How long a peer may hold the thread with what it sends, in each period, in milliseconds; then it is not read. */
+const heldMs = 200;
+const periodMs = 1000;
 /** What a stream may have unread before its connection is closed. */
 const maxUnreadBytes = 2 * maxPayloadBytes;
 
@@ -33,6 +37,8 @@ export class Multiplexer implements Disposable {
   /** Bytes of the present frame that are still to come. */
   #missing = 0;
   #receiver: LogicalStream | undefined;
+  #periodStart = 0;
+  #heldMs = 0;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
@@ -76,9 +82,24 @@ export class Multiplexer implements Disposable {
   }
 
   #receive(chunk: Buffer): void {
+    const began = performance.now();
     for (let rest = chunk; rest.length > 0 && !this.#socket.destroyed; ) {
       rest = this.#missing > 0 ? this.#pass(rest) : this.#begin(rest);
     }
+    this.#count(began);
+  }
+
+  /** What comes is looked at while it is received: a peer that floods waits until others have had their turns. */
+  #count(began: number): void {
+    if (began - this.#periodStart > periodMs) {
+      this.#periodStart = began;
+      this.#heldMs = 0;
+    }
+    this.#heldMs += performance.now() - began;
+    if (this.#heldMs < heldMs) return;
+    this.#socket.pause();
+    this.#heldMs = 0;
+    startTimer(() => this.#socket.resume(), periodMs - heldMs).unref();
   }
 
   /** Hands on what belongs to the present frame; answers the rest. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { connect } from "node:net";
 import path from "node:path";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 import { FakePlugin } from "../../test/support/nri/fake-plugin.ts";
 import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
 import { scratch } from "../../test/support/scratch.ts";
@@ -421,6 +421,39 @@ describe("a plugin that does not answer", () => {
     ]);
     assert.equal(node.plugins.active, false);
   });
+
+  for (const keepConnected of [false, true]) {
+    it(`owes its answer for long: ${keepConnected ? "it stays, as it wishes" : "it is gone"}`, async () => {
+      using node = new PluggedNode(hung);
+      const gate = Promise.withResolvers<void>();
+      const plugin = await node.plugged({
+        failurePolicy: { failRequest: false, keepConnected },
+        on: {
+          CreateContainer: async () => {
+            await gate.promise;
+            return {};
+          },
+        },
+      });
+      mock.timers.enable({ apis: ["setTimeout"] });
+      try {
+        const making = node.plugins.createContainer(creation(), call());
+        await plugin.got("CreateContainer");
+        mock.timers.tick(100);
+        (await making)[Symbol.dispose]();
+        assert.equal(node.plugins.list()[0]?.state, "late");
+        mock.timers.tick(30_000);
+      } finally {
+        mock.timers.reset();
+      }
+      const [report] = node.plugins.list();
+      assert.equal(report?.state, keepConnected ? "late" : "gone");
+      if (!keepConnected)
+        assert.match(report?.reason ?? "", /has not answered CreateContainer within 30 s/);
+      gate.resolve();
+      if (keepConnected) await until(() => node.plugins.list()[0]?.state === "serving");
+    });
+  }
 
   it("lets go of whoever does not want to wait any longer", async () => {
     using node = new PluggedNode();

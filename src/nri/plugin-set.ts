@@ -107,6 +107,7 @@ export class PluginSet implements Disposable {
       this.#needs.log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
       return plugin;
     } catch (error) {
+      await loopTurn(); // what it is refused with goes first
       connection[Symbol.dispose]();
       throw error;
     }

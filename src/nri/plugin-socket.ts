@@ -9,7 +9,7 @@ import type { PluginSet } from "./plugin-set.ts";
 
 /** Connections at once, and those among them whose plugin does not take part yet. */
 const mostConnections = 128;
-const mostJoining = 32;
+const mostJoining = 64;
 
 /** Where plugins connect by themselves. Each connection is handled by itself: a silent one holds back no other. */
 export class PluginSocket implements AsyncDisposable {

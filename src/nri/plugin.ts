@@ -88,6 +88,7 @@ export class Plugin implements Disposable {
   readonly counts: CallCounts;
   /** Settles when it is gone. */
   readonly gone: Promise<void>;
+  readonly #leaving = Promise.withResolvers<void>();
   readonly #needs: PluginNeeds;
   readonly #turns = new Semaphore(1);
   readonly #since = Date.now();
@@ -107,7 +108,8 @@ export class Plugin implements Disposable {
     this.id = pluginId(facts);
     this.counts = new CallCounts(this.id, needs.watch);
     this.#needs = needs;
-    this.gone = needs.connection.closed.then(() => this.#leave("it has closed its connection"));
+    this.gone = this.#leaving.promise;
+    void needs.connection.closed.then(() => this.#leave("it has closed its connection"));
   }
 
   get state(): PluginReport["state"] {
@@ -333,6 +335,7 @@ export class Plugin implements Disposable {
     const why: RuntimeFault = fault("UNAVAILABLE", reason);
     this.#passOver.abort(why);
     this.#needs.log.error({ plugin: this.id, reason }, "NRI plugin is gone");
+    this.#leaving.resolve();
   }
 }
 
