@@ -34,6 +34,9 @@ export interface NumberedRequest {
   readonly request: FigureRequest;
 }
 
+/** The number of the answer by which a thread tells that it has begun; requests have others. */
+export const readySequence = 0;
+
 /** One for each request, in their order. */
 export interface FigureAnswer {
   readonly sequence: number;

@@ -4,11 +4,12 @@ import { readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import { readCgroupSample } from "./cgroup/read-sample.ts";
 import { readInterfaceCounters } from "./interface-counters.ts";
-import type {
-  FigureAnswer,
-  FigureRequest,
-  NumberedRequest,
-  TaskFigures,
+import {
+  type FigureAnswer,
+  type FigureRequest,
+  type NumberedRequest,
+  readySequence,
+  type TaskFigures,
 } from "./kernel-figures-requests.ts";
 import { countOpenFiles, openFilesLimit } from "./open-files.ts";
 
@@ -17,6 +18,7 @@ const port = parentPort;
 port?.on("message", (requests: readonly NumberedRequest[]) => {
   for (const { sequence, request } of requests) port.postMessage(answer(sequence, request));
 });
+port?.postMessage({ sequence: readySequence });
 
 function answer(sequence: number, request: FigureRequest): FigureAnswer {
   try {

@@ -9,7 +9,7 @@ import { KernelFigures } from "./kernel-figures.ts";
 const at = (folder: string) => ({ version: 2, folder }) as const;
 const hanging = {
   entry: new URL("../../test/support/metrics/hanging-figures.ts", import.meta.url),
-  stuckMs: 300,
+  stuckMs: 1000,
 };
 /** What each promise came to: its value, or the fault's code. */
 const outcomes = async (asked: readonly Promise<unknown>[]): Promise<unknown[]> =>

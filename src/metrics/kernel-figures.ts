@@ -7,15 +7,18 @@ import { type OneTimer, startTimer } from "../base/timers.ts";
 import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
 import type { InterfaceCounters } from "./interface-counters.ts";
-import type {
-  FigureAnswer,
-  FigureRequest,
-  NumberedRequest,
-  TaskFigures,
+import {
+  type FigureAnswer,
+  type FigureRequest,
+  type NumberedRequest,
+  readySequence,
+  type TaskFigures,
 } from "./kernel-figures-requests.ts";
 
 /** A read takes microseconds, a millisecond where a cgroup has hundreds below it. */
 const stuckMs = 5_000;
+/** How long a thread may take until it reads, on a machine that is busy. */
+const startMs = 30_000;
 /** What was being read when the thread stood still is not read again for so long. */
 const avoidMs = 60_000;
 /** Threads that stand still in the kernel and cannot be ended; with as many nothing is read any more. */
@@ -49,6 +52,8 @@ export class KernelFigures implements AsyncDisposable {
   readonly #avoided = new Map<string, number>();
   readonly #stuck = new Set<Worker>();
   #worker: Worker | undefined;
+  /** Whether the thread has begun. */
+  #isReady = false;
   #sequence = 0;
   #batch: NumberedRequest[] = [];
   /** Runs while something waits, anew with each answer. */
@@ -123,10 +128,20 @@ export class KernelFigures implements AsyncDisposable {
     this.#worker.ref();
     this.#worker.postMessage(batch, []);
     this.#idleTimer?.stop();
-    this.#stuckTimer ??= startTimer(() => this.#replace(), this.#stuckMs);
+    const limitMs = this.#isReady ? this.#stuckMs : startMs;
+    this.#stuckTimer ??= startTimer(() => this.#replace(), limitMs);
+  }
+
+  /** It begins to read: from here on it is the kernel that is slow. */
+  #begin(): void {
+    this.#isReady = true;
+    if (this.#stuckTimer === undefined) return;
+    this.#stuckTimer.stop();
+    this.#stuckTimer = startTimer(() => this.#replace(), this.#stuckMs);
   }
 
   #spawn(): Worker {
+    this.#isReady = false;
     const worker = new Worker(this.#entry, {
       name: "berth-figures",
       execArgv: [],
@@ -134,7 +149,9 @@ export class KernelFigures implements AsyncDisposable {
       resourceLimits: threadHeap(ourShares().treeHeapMiB),
     });
     worker.on("message", (answer: FigureAnswer) => {
-      if (worker === this.#worker) this.#receive(answer);
+      if (worker !== this.#worker) return;
+      if (answer.sequence === readySequence) this.#begin();
+      else this.#receive(answer);
     });
     worker.on("error", () => {}); // its exit follows
     worker.on("exit", () => {

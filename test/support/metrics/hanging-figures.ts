@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thread that reads figures, but stands still for good when it is to read /hangs, as a read in the kernel may.
 import { parentPort } from "node:worker_threads";
-import type { NumberedRequest } from "../../../src/metrics/kernel-figures-requests.ts";
+import {
+  type NumberedRequest,
+  readySequence,
+} from "../../../src/metrics/kernel-figures-requests.ts";
 
 const port = parentPort;
 port?.on("message", (requests: readonly NumberedRequest[]) => {
@@ -12,3 +15,4 @@ port?.on("message", (requests: readonly NumberedRequest[]) => {
     port.postMessage({ sequence, value: folder });
   }
 });
+port?.postMessage({ sequence: readySequence });
