@@ -10,6 +10,7 @@ import { type DumpingRuntime, makeDumpingRuntime } from "../support/dumping-runt
 import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
 import { processes } from "../support/processes.ts";
+import { run } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -92,6 +93,26 @@ suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(plain.id);
   });
 
+  test("with a CRIU that suits the kernel two containers go on where they were", async (t) => {
+    const lack = lacking("criu");
+    if (lack !== false) return t.skip(lack);
+    if ((await run("criu", ["check"])).code !== 0) return t.skip("needs a CRIU for this kernel");
+    const [first, containerIds] = await runPod("");
+    for (const id of containerIds) await until("it counts", async () => (await count(id)) > 5);
+    const outputPath = await emptyFolder("criu");
+    await cri.runtime.CheckpointPod({ podSandboxId: first.id, outputPath, containerIds });
+    await assertAllRun(containerIds);
+    await cri.removePod(first.id);
+    const answer = await restore(outputPath, "");
+    const restored = answer.restoredContainers.map(({ containerId }) => containerId);
+    for (const containerId of restored) await cri.runtime.StartContainer({ containerId });
+    for (const id of restored) {
+      assert.ok((await until("it answers", () => count(id))) > 5, "it began anew");
+    }
+    await assertAllRun(restored);
+    await cri.removePod(answer.podSandboxId);
+  });
+
   test("a dump that fails half-way leaves nothing frozen and nothing lying around", async () => {
     await runtime.set("fails after the first");
     const folder = await emptyFolder("fails");
@@ -117,6 +138,52 @@ suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
     await until("nothing lies around", async () => (await readdir(folder)).length === 0);
   });
 
+  test("a second checkpoint of a container is refused, and ends not the first", async () => {
+    await runtime.set("hangs");
+    const folder = await emptyFolder("beside");
+    const leaving = new AbortController();
+    const checkpoint = cri.runtime.CheckpointPod(request(folder), { signal: leaving.signal });
+    const refused = assert.rejects(checkpoint, { code: "CANCELLED" });
+    await until("it dumps", dumps);
+    const location = path.join(bed.folder, "beside.tar");
+    await assert.rejects(
+      cri.runtime.CheckpointContainer({ containerId: ids[0]!, location, timeout: 5n }),
+      { code: "FAILED_PRECONDITION", message: /another checkpoint of it runs$/ },
+    );
+    assert.ok(await dumps());
+    leaving.abort();
+    await refused;
+    await assertAllRun(ids);
+    await until("nothing lies around", async () => (await readdir(folder)).length === 0);
+  });
+
+  const ends: Readonly<Record<string, (pod: string, id: string) => Promise<unknown>>> = {
+    StopContainer: (_pod, containerId) => cri.runtime.StopContainer({ containerId, timeout: 0n }),
+    RemovePodSandbox: (podSandboxId) => cri.runtime.RemovePodSandbox({ podSandboxId }),
+  };
+  for (const [what, end] of Object.entries(ends)) {
+    test(`a ${what} ends a dump that hangs`, async () => {
+      await runtime.set("hangs");
+      const [made, containerIds] = await runPod("dumping");
+      const outputPath = await emptyFolder(what);
+      const checkpoint = { podSandboxId: made.id, outputPath, containerIds };
+      const refused = assert.rejects(cri.runtime.CheckpointPod(checkpoint), {
+        code: "FAILED_PRECONDITION",
+        message: /^cannot checkpoint task "\w+": it is being killed$/,
+      });
+      await until("it dumps", dumps);
+      await end(made.id, containerIds[0]!);
+      await refused;
+      if (what === "StopContainer") {
+        assert.equal((await cri.status(containerIds[0]!)).exitCode, 137);
+        await assertAllRun(containerIds.slice(1));
+        await cri.removePod(made.id);
+      }
+      await until("nothing lies around", async () => (await readdir(outputPath)).length === 0);
+      await until("no runtime is left", async () => !(await dumps()));
+    });
+  }
+
   test("a daemon that is killed in the middle leaves nothing frozen to the next one", async () => {
     await runtime.set("hangs");
     const folder = await emptyFolder("killed");
@@ -130,11 +197,14 @@ suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
     await until("nothing lies around", async () => (await readdir(folder)).length === 0);
   });
 
-  async function restore(checkpointPath: string): Promise<RestorePodResponse> {
+  async function restore(
+    checkpointPath: string,
+    runtimeHandler = "dumping",
+  ): Promise<RestorePodResponse> {
     const answer = await cri.runtime.RestorePod({
       checkpointPath,
       config: cri.podConfig(),
-      runtimeHandler: "dumping",
+      runtimeHandler,
       containerConfigs: configs(),
     });
     cri.seen.add(answer.podSandboxId);

@@ -18,6 +18,7 @@ import type { ProcessExit, ProcessState, RuntimeTask, TaskIo } from "../ports.ts
 import type { Shim } from "../shim/shim.ts";
 import { shimFault } from "../shim/shim-fault.ts";
 import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
+import { DumpTurn } from "./dump-turn.ts";
 import { endDump } from "./end-dump.ts";
 import { ExitTable } from "./exit-table.ts";
 import { killPastShim, killSilentShim, refuseAlive } from "./past-shim.ts";
@@ -66,6 +67,7 @@ export class ShimTask implements RuntimeTask {
    * OCI runtime waits for it, the shim for that, and every later call for the shim.
    */
   readonly #freezing = new QuietGate();
+  readonly #dump = new DumpTurn();
   readonly #exits: ExitTable;
   readonly #death = Promise.withResolvers<ProcessExit>();
   /** Pids as Start answers them: the exit of a short exec can arrive before that. */
@@ -157,7 +159,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   /**
-   * SIGKILL gets through whatever the shim does, which may be stopped, or wait for an exec that came
+   * SIGKILL gets through whatever the shim does, which may be stopped, dump the task, or wait for an exec that came
    * into a cgroup as that was frozen: the processes are killed past it, and a shim that nobody else
    * needs, its pod's others included, goes with them when it stays silent. Past the shim goes as well what
    * SIGKILL does not end: init waits for its children, which may be frozen in cgroups of their own, or be so
@@ -168,8 +170,12 @@ export class ShimTask implements RuntimeTask {
     options: { execId: string; signal: number; all: boolean },
     call: Cancellable,
   ): Promise<void> {
+    const isEnd = options.signal === sigkill && options.execId === "";
+    if (isEnd) {
+      this.#dump.end(() => fault("FAILED_PRECONDITION", "it is being killed"));
+    }
     const asked = this.#askToKill(options, call);
-    if (options.signal !== sigkill || options.execId !== "") return asked;
+    if (!isEnd) return asked;
     if (await settlesWithin(asked, silentMs)) {
       void this.#seeItDie();
       return asked;
@@ -277,10 +283,12 @@ export class ShimTask implements RuntimeTask {
     options: { path: string; options: ProtoAny | null },
     call: Cancellable,
   ): Promise<void> {
+    const action = `cannot checkpoint ${this.#calls.name("")}`;
+    using dump = this.#dump.begin(action, call);
     try {
       await this.#calls.ask(
-        `cannot checkpoint ${this.#calls.name("")}`,
-        call,
+        action,
+        dump,
         (api, o) => api.Checkpoint({ id: this.id, ...options }, o),
         longCallMs,
       );
