@@ -56,6 +56,7 @@ const lies: Readonly<Record<string, (pod: Record<string, unknown>) => unknown>> 
   }),
   "a container that is none": (pod) => ({ ...pod, containers: [null] }),
   "a config that is no message": (pod) => ({ ...pod, config: "////" }),
+  "a config that is no base64": (pod) => ({ ...pod, config: `${String(pod["config"])}!` }),
   "a config that is no text": (pod) => ({ ...pod, config: 7 }),
   "an image without an id": (pod) => ({ ...pod, containers: [{ config: "" }] }),
   "no runtime": (pod) => ({ ...pod, runtime: undefined }),

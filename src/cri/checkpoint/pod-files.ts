@@ -101,7 +101,9 @@ function decoded<K extends "PodSandboxConfig" | "ContainerConfig">(
   value: unknown,
 ): K extends "PodSandboxConfig" ? PodSandboxConfig : ContainerConfig {
   try {
-    const bytes = Buffer.from(text("config", value), "base64");
+    const encoded = text("config", value);
+    const bytes = Buffer.from(encoded, "base64");
+    if (bytes.toString("base64") !== encoded) throw new Error("it is no base64"); // Node skips what is none
     return codec(`runtime.v1.${name}`).decode(bytes) as never;
   } catch (error) {
     throw lying(`a config is no ${name}`, error);

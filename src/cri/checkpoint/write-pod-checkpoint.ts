@@ -40,6 +40,7 @@ export async function writePodCheckpoint(
   const folderOf = podFiles(pod).container;
   const archive = path.join(outputPath, podArchiveName);
   const note = { containers: containers.map(({ id }) => id), staging };
+  let isOurs = false;
   await using _note = await noteFreeze(parts.paths.checkpoints, note);
   try {
     await mkdir(pod, { recursive: true, mode: 0o700 });
@@ -61,10 +62,11 @@ export async function writePodCheckpoint(
     const packed = path.join(staging, podArchiveName);
     await op.run("archive", () => packArchive(pod, packed, op));
     await rename(packed, archive);
+    isOurs = true;
     await syncDirectory(outputPath);
     op.signal.throwIfAborted();
   } catch (error) {
-    await rm(archive, { force: true }).catch(() => {});
+    if (isOurs) await rm(archive, { force: true }).catch(() => {});
     throw asUnwritable(outputPath, error);
   } finally {
     await parts.remover.remove(staging);

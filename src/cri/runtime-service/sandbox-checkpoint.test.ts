@@ -312,6 +312,25 @@ describe("CheckpointPod", () => {
   });
 });
 
+describe("two of CheckpointPod at once", { skip }, () => {
+  it("into one folder: one is refused, and takes not what the other has written", async () => {
+    await using world = await FakeWorld.create();
+    const pod = await twoContainers(world);
+    const podSandboxId = await world.runPod(other);
+    const containerIds = [await world.startedContainer(podSandboxId)];
+    const { outputPath } = pod;
+    const answers = await Promise.allSettled([
+      world.call("CheckpointPod", pod),
+      world.call("CheckpointPod", { podSandboxId, containerIds, outputPath: `${outputPath}/.` }),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      ["fulfilled", "rejected"],
+    );
+    assert.deepEqual(await readdir(outputPath), ["pod-checkpoint.tar"]);
+  });
+});
+
 /** A checkpoint of two containers whose pod is gone. */
 async function checkpointed(world: FakeWorld): Promise<string> {
   const pod = await twoContainers(world);

@@ -27,17 +27,20 @@ const longestMs = 30 * 60_000;
  * whatever happens. The rules are those of cri-api's comments, 0.38.
  */
 export function checkpointPod(parts: Needs): Verb<"CheckpointPod"> {
-  const underWay = new Set<string>();
+  const underWay = new Set<string>(); // sandboxes, and folders by their device and inode
   return async ({ podSandboxId, outputPath, containerIds, options }, call) => {
     refuseOptions(options);
     const sandbox = readySandbox(parts, podSandboxId);
     const { id } = sandbox;
     const containers = runningContainers(parts, id, containerIds);
-    await requireEmptyFolder(outputPath);
+    const folder = await requireEmptyFolder(outputPath);
     if (underWay.has(id)) {
       throw fault("FAILED_PRECONDITION", `sandbox "${id}" is being checkpointed already`);
     }
-    underWay.add(id);
+    if (underWay.has(folder)) {
+      throw fault("FAILED_PRECONDITION", `output_path "${outputPath}" is another checkpoint's`);
+    }
+    underWay.add(id).add(folder);
     try {
       await parts.operations.perform(
         {
@@ -51,6 +54,7 @@ export function checkpointPod(parts: Needs): Verb<"CheckpointPod"> {
       );
     } finally {
       underWay.delete(id);
+      underWay.delete(folder);
     }
     return {};
   };
@@ -76,15 +80,17 @@ function runningContainers(
   });
 }
 
-async function requireEmptyFolder(outputPath: string): Promise<void> {
-  if (!isAbsolute(outputPath)) {
+/** Answers what tells the folder from others, whatever its path. */
+async function requireEmptyFolder(outputPath: string): Promise<string> {
+  if (!isAbsolute(outputPath) || outputPath.includes("\0")) {
     throw fault("INVALID_ARGUMENT", `output_path "${outputPath}" is not an absolute path`);
   }
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   try {
     await using handle = await open(outputPath, flags);
     await using folder = await opendir(`/proc/self/fd/${handle.fd}`);
-    if ((await folder.read()) === null) return;
+    const { dev, ino } = await handle.stat();
+    if ((await folder.read()) === null) return `${dev}:${ino}`;
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;

@@ -72,7 +72,7 @@ function wantedPod(
 ): WantedPod {
   const { checkpointPath, containerConfigs, options, runtimeHandler } = request;
   refuseOptions(options);
-  if (!path.isAbsolute(checkpointPath)) {
+  if (!path.isAbsolute(checkpointPath) || checkpointPath.includes("\0")) {
     throw fault("INVALID_ARGUMENT", `checkpoint_path "${checkpointPath}" is not an absolute path`);
   }
   const config = validSandboxConfig(request.config);
