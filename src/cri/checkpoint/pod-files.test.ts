@@ -59,6 +59,7 @@ const lies: Readonly<Record<string, (pod: Record<string, unknown>) => unknown>> 
   "a config that is no base64": (pod) => ({ ...pod, config: `${String(pod["config"])}!` }),
   "a config that is no text": (pod) => ({ ...pod, config: 7 }),
   "an image without an id": (pod) => ({ ...pod, containers: [{ config: "" }] }),
+  "a runtime without end": (pod) => ({ ...pod, runtime: "x".repeat(3_000_000) }),
   "no runtime": (pod) => ({ ...pod, runtime: undefined }),
 };
 for (const [what, change] of Object.entries(lies)) {

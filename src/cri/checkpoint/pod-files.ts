@@ -13,6 +13,7 @@ export const podArchiveName = "pod-checkpoint.tar";
 /** Of an archive of this version pod.json is a StoredPod. */
 const version = 1;
 const maxDocumentBytes = 4 * 1024 * 1024;
+const maxNameChars = 255;
 /** More containers than any pod has. */
 const maxContainers = 1000;
 
@@ -87,10 +88,10 @@ export async function readPod(folder: string): Promise<CheckpointedPod> {
   }
   return {
     config: decoded("PodSandboxConfig", config),
-    runtime: text("runtime", runtime),
+    runtime: name("runtime", runtime),
     containers: containers.map((container: unknown) => {
       if (!isRecord(container)) throw lying("a container is no object");
-      const imageId = text("imageId", container["imageId"]);
+      const imageId = name("imageId", container["imageId"]);
       return { config: decoded("ContainerConfig", container["config"]), imageId };
     }),
   };
@@ -108,6 +109,13 @@ function decoded<K extends "PodSandboxConfig" | "ContainerConfig">(
   } catch (error) {
     throw lying(`a config is no ${name}`, error);
   }
+}
+
+/** What messages repeat. */
+function name(field: string, value: unknown): string {
+  const found = text(field, value);
+  if (found.length <= maxNameChars) return found;
+  throw lying(`"${field}" has more than ${maxNameChars} characters`);
 }
 
 function text(field: string, value: unknown): string {
