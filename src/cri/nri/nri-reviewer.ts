@@ -4,16 +4,17 @@ import type { ContainerAdjustment, ContainerUpdate } from "../../nri/messages.ts
 import type { NodePlugins } from "../../nri/ports.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import type { SpecReviewer } from "../spec-review.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { containerMessage } from "./container-message.ts";
 import { changesOf } from "./field-owners.ts";
 import type { NriCalls } from "./nri-calls.ts";
 import { toCriResources } from "./resource-messages.ts";
 
-/** A spec with what plugins have made of it. */
+/** A spec with what plugins have made of it, for a container of a pod. */
 export type AdjustSpec = (
   spec: OciSpec,
   adjust: ContainerAdjustment,
-  call: Cancellable,
+  pod: SandboxRecord,
 ) => Promise<OciSpec>;
 
 export interface NriReviewerNeeds {
@@ -42,7 +43,7 @@ export function nriReviewer(parts: NriReviewerNeeds): SpecReviewer {
       if (!creation.adjust) return { spec, changes: [] };
       const resources = creation.adjust.linux?.resources;
       return {
-        spec: await adjust(spec, creation.adjust, op),
+        spec: await adjust(spec, creation.adjust, record),
         changes: changesOf(creation.owners, id),
         // The swap follows the memory, as it does where nobody names it.
         ...(resources && { limits: { ...toCriResources(resources), memorySwapLimitInBytes: 0n } }),

@@ -44,19 +44,32 @@ export async function blockIo(
 ): Promise<OciBlockIo | undefined> {
   const wanted = requestedClass("blockio", request);
   if (wanted === undefined) return undefined;
-  const field = `annotations["${wanted.annotation}"]`;
   const known = await classes.read();
+  if (known === undefined && ignoreNotEnabled) return undefined;
+  return sharesOf(wanted.name, known, `annotations["${wanted.annotation}"]`, find);
+}
+
+/** The same of a class that a plugin names. */
+export async function classByName(name: string, classes: BlockioClasses): Promise<OciBlockIo> {
+  return sharesOf(name, await classes.read(), "blockio_class", disksMatching);
+}
+
+function sharesOf(
+  name: string,
+  known: BlockioClassRules | undefined,
+  field: string,
+  find: (globs: readonly string[]) => Promise<DiskNumber[]>,
+): Promise<OciBlockIo> {
   if (known === undefined) {
-    if (ignoreNotEnabled) return undefined;
     throw unsupported(
       field,
-      `block I/O class "${wanted.name}" cannot be given: no blockio_config_file is configured`,
+      `block I/O class "${name}" cannot be given: no blockio_config_file is configured`,
     );
   }
-  const rules = known.get(wanted.name);
+  const rules = known.get(name);
   if (rules !== undefined) return toBlockIo(rules, find);
   const there = known.size === 0 ? "it defines none" : `it defines ${[...known.keys()].join(", ")}`;
-  throw invalid(field, `no block I/O class "${wanted.name}" in blockio_config_file: ${there}`);
+  throw invalid(field, `no block I/O class "${name}" in blockio_config_file: ${there}`);
 }
 
 interface DiskShare extends Omit<BlockioRule, "devices"> {

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ContainerAdjustment, Hooks, Mount } from "../../../nri/messages.ts";
+import { ociInteger } from "../../../oci/encode-spec.ts";
+import type { OciHook, OciHookStage, OciMount, OciSpec } from "../../../oci/spec.ts";
+import { applyCdiDevices } from "../cdi/cdi-devices.ts";
+import { Environment } from "../env.ts";
+import type { HostFacts, RuntimeFeatures } from "../ports.ts";
+import { adjustLinux } from "./adjust-linux.ts";
+import { changedKeys } from "./changed-keys.ts";
+
+export interface AdjustTools {
+  readonly host: HostFacts;
+  readonly features: RuntimeFeatures;
+  /** What a class of block I/O stands for. */
+  readonly blockio: (name: string) => Promise<OciSpec["linux"]["resources"]["blockIO"]>;
+}
+
+const stages: readonly OciHookStage[] = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+];
+
+/**
+ * A container's spec with what its plugins want, in NRI's order: CDI devices come before the plugins' own devices and
+ * mounts, so that these win. A key with "-" before it takes away. The given spec stays as it is.
+ */
+export async function applyAdjustment(
+  before: OciSpec,
+  adjust: ContainerAdjustment,
+  tools: AdjustTools,
+): Promise<OciSpec> {
+  const spec = structuredClone(before);
+  spec.annotations = changedKeys(spec.annotations, adjust.annotations);
+  spec.process.env = changedEnv(spec.process.env, adjust.env);
+  const [first, ...others] = adjust.args;
+  if (first !== undefined) spec.process.args = first === "" ? others : [...adjust.args];
+  addHooks(spec, adjust.hooks);
+  await applyCdiDevices(
+    spec,
+    adjust.CDIDevices.map(({ name }) => name),
+    tools.features,
+  );
+  if (adjust.linux) await adjustLinux(spec, adjust.linux, tools);
+  changeMounts(spec, adjust.mounts);
+  changeRlimits(spec, adjust);
+  return spec;
+}
+
+function changedEnv(env: readonly string[], changes: ContainerAdjustment["env"]): string[] {
+  const removed = new Set(
+    changes.filter(({ key }) => key.startsWith("-")).map(({ key }) => key.slice(1)),
+  );
+  const kept = env.filter((entry) => !removed.has(entry.split("=", 1)[0] ?? ""));
+  const changed = new Environment(kept);
+  for (const { key, value } of changes) if (!key.startsWith("-")) changed.set(key, value);
+  return changed.toArray();
+}
+
+function addHooks(spec: OciSpec, hooks: Hooks | null): void {
+  if (!hooks) return;
+  for (const stage of stages) {
+    const added = hooks[stage].map(
+      ({ timeout, ...hook }): OciHook => ({
+        ...hook,
+        ...(timeout && { timeout: Number(timeout.value) }),
+      }),
+    );
+    if (added.length === 0) continue;
+    spec.hooks = { ...spec.hooks, [stage]: [...(spec.hooks?.[stage] ?? []), ...added] };
+  }
+}
+
+function changeMounts(spec: OciSpec, mounts: readonly Mount[]): void {
+  if (mounts.length === 0) return;
+  const byDestination = new Map(spec.mounts.map((mount) => [mount.destination, mount]));
+  for (const { destination, ...mount } of mounts) {
+    if (destination.startsWith("-")) byDestination.delete(destination.slice(1));
+    else byDestination.set(destination, { destination, ...mount });
+  }
+  const added = mounts.flatMap(({ options }) => options);
+  const { rootfsPropagation: before } = spec.linux;
+  if (added.includes("rshared")) spec.linux.rootfsPropagation = "rshared";
+  else if (added.includes("rslave") && before !== "rshared" && before !== "shared") {
+    spec.linux.rootfsPropagation = "rslave";
+  }
+  // A mount must not cover what is mounted below it.
+  spec.mounts = [...byDestination.values()].toSorted((a, b) => depthOf(a) - depthOf(b));
+}
+
+function depthOf({ destination }: OciMount): number {
+  return destination.split("/").filter((part) => part !== "").length;
+}
+
+/** One of a kind replaces that which was: the runtime would refuse two. */
+function changeRlimits({ process }: OciSpec, { rlimits }: ContainerAdjustment): void {
+  if (rlimits.length === 0) return;
+  const byType = new Map((process.rlimits ?? []).map((limit) => [limit.type, limit]));
+  for (const { type, hard, soft } of rlimits) {
+    byType.set(type, { type, hard: ociInteger(hard), soft: ociInteger(soft) });
+  }
+  process.rlimits = [...byType.values()];
+}
