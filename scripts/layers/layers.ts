@@ -48,6 +48,7 @@ export const layers: readonly Layer[] = [
       "metadata",
       "metrics",
       "network",
+      "nri",
       "oci",
       "pause",
       "plugin",

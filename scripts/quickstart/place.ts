@@ -59,6 +59,7 @@ export async function makePlace(): Promise<{ place: Place; metricsUrl: string }>
       conf_dir: cni,
       bin_dirs: ["/opt/cni/bin", "/usr/lib/cni"].filter((folder) => existsSync(folder)),
     },
+    nri: { enable: false },
     log: { level: "info", format: "json" },
   };
   await writeFile(place.configFile, `${stringify(config)}\n`);

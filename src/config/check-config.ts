@@ -40,6 +40,7 @@ export function checkConfig(
     );
   }
   checkFurtherSockets(config, faults);
+  checkNri(config, faults);
   if (config.metrics.address !== "" && !isHostPort(config.metrics.address)) {
     faults(
       ["metrics", "address"],
@@ -99,12 +100,42 @@ function checkFurtherSockets({ grpc: { address, also } }: Config, faults: Faults
   }
 }
 
+function checkNri({ grpc, nri }: Config, faults: Faults): void {
+  const key = ["nri", "socket_path"];
+  const bytes = Buffer.byteLength(nri.socketPath);
+  if (bytes > longestFurther) {
+    faults(
+      key,
+      `"nri.socket_path" is ${bytes} bytes long, and a socket path has at most ${longestFurther}: ${nri.socketPath}`,
+    );
+  }
+  if ([grpc.address, `${grpc.address}.ttrpc`, ...grpc.also].includes(nri.socketPath)) {
+    faults(key, `"nri.socket_path" is ${nri.socketPath}, which is a socket of [grpc]`);
+  }
+  const named = {
+    required: nri.required,
+    "default_validator.required_plugins": nri.defaultValidator.requiredPlugins,
+    plugins: Object.keys(nri.plugins),
+  };
+  for (const [where, names] of Object.entries(named)) {
+    for (const name of names) {
+      if (/^[A-Za-z0-9_.+-]+$/.test(name)) continue;
+      faults(
+        ["nri", ...where.split(".")],
+        `"nri.${where}" names "${name}", expected a plugin such as pinning or 10-pinning`,
+      );
+    }
+  }
+}
+
 /** Where 0 does not mean "no limit": nothing would ever be in time, or small enough. */
-function checkNotZero({ grpc, plugins, timeouts }: Config, faults: Faults): void {
+function checkNotZero({ grpc, nri, plugins, timeouts }: Config, faults: Faults): void {
   const values: readonly (readonly [key: readonly string[], value: number, zero: string])[] = [
     [["timeouts", "shim_load"], timeouts.shimLoadMs, "0s"],
     [["timeouts", "task_state"], timeouts.taskStateMs, "0s"],
     [["timeouts", "cni"], timeouts.cniMs, "0s"],
+    [["nri", "registration_timeout"], nri.registrationTimeoutMs, "0s"],
+    [["nri", "request_timeout"], nri.requestTimeoutMs, "0s"],
     [["grpc", "max_recv_message_size"], grpc.maxRecvBytes, "0"],
     [["grpc", "max_send_message_size"], grpc.maxSendBytes, "0"],
     ...Object.entries(plugins.config).map(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { z } from "zod";
+import type { Keys } from "./key.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
 
 /** How values of one kind are read, written and named. */
@@ -11,6 +12,8 @@ export interface Kind<T> {
   readonly schema: z.ZodType<T>;
   /** Config's value as TOML writes it. */
   write(value: T): unknown;
+  /** Of a table of fixed keys: those (subtable.ts). */
+  readonly parts?: Keys;
 }
 
 /** What TOML can say, but for dates. */

@@ -81,6 +81,22 @@ test("loadConfig hands a plugin the keys that are its own", () => {
   });
 });
 
+test("loadConfig fills up what a table of fixed keys leaves out", () => {
+  const file = write({
+    "config.toml":
+      "[nri]\nrequest_timeout = '1s'\n[nri.default_validator]\nenable = true\n[nri.plugins.10-a]\non_failure = 'refuse'",
+    "config.d/10.toml": "[nri.default_validator]\nreject_sysctl_adjustment = true",
+  });
+  const { nri } = loadConfig({ file }).config;
+  const { defaultValidator: none, ...standard } = defaultConfig.nri;
+  assert.deepEqual(nri, {
+    ...standard,
+    requestTimeoutMs: 1000,
+    defaultValidator: { ...none, enable: true, rejectSysctlAdjustment: true },
+    plugins: { "10-a": { onFailure: "refuse", requestTimeoutMs: 0 } },
+  });
+});
+
 test("loadConfig derives the socket from state and the CNI cache from root, unless they are set", () => {
   const derived = loadConfig({ overrides: { state: "/x/s", root: "/x/r" } }).config;
   assert.equal(derived.grpc.address, "/x/s/berthd.sock");
@@ -98,7 +114,7 @@ test("loadConfig freezes all of it", () => {
 test("renderConfig writes what loads back to the same configuration", () => {
   const file = write({
     "config.toml":
-      '[cni]\nmax_conf_num = 5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[runtime.handlers.gvisor]\ntype = "io.containerd.runsc.v1"\noptions = { a = [1, { b = 1.5 }], "c d" = { e = true } }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }',
+      '[cni]\nmax_conf_num = 5\n[images]\npull_progress_timeout = "1m30s"\n[cri]\nexec_sync_output_limit = 1000\n[runtime.handlers."gpu.v2"]\npod_annotations = ["a/*", "b\\"c"]\noptions = { IoUid = 5, Root = "/x y" }\n[runtime.handlers.gvisor]\ntype = "io.containerd.runsc.v1"\noptions = { a = [1, { b = 1.5 }], "c d" = { e = true } }\n[plugins.config.a]\nlist = [1, "b"]\ndeep = { x = 1.5 }\n[nri.default_validator]\nenable = true\n[nri.plugins.a]\nrequest_timeout = "1s"',
   });
   const { config } = loadConfig({ file });
   for (const comments of [true, false]) {
@@ -122,6 +138,36 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     name: "a key of a handler at the top",
     text: "[runtime]\nsystemd_cgroup = true",
     message: /unknown key "runtime\.systemd_cgroup" .*"runtime\.handlers\.NAME\.systemd_cgroup"/,
+  },
+  {
+    name: "a misspelt key of a table of fixed keys",
+    text: "[nri.default_validator]\nenabled = true",
+    message: /unknown key "nri\.default_validator\.enabled" .*did you mean "enable"/,
+  },
+  {
+    name: "a wrong value in one",
+    text: "[nri.default_validator]\nrequired_plugins = 'a'",
+    message: /"nri\.default_validator\.required_plugins" in .*: expected an array of strings/,
+  },
+  {
+    name: "a value for one",
+    text: "[nri]\ndefault_validator = 1",
+    message: /"nri\.default_validator" in .*: expected a table/,
+  },
+  {
+    name: "a plugin that none can be called",
+    text: "[nri]\nrequired = ['a b']",
+    message: /"nri\.required" names "a b", expected a plugin such as pinning or 10-pinning/,
+  },
+  {
+    name: "a socket that is another's",
+    text: "[grpc]\naddress = '/x.sock'\n[nri]\nsocket_path = '/x.sock.ttrpc'",
+    message: /"nri\.socket_path" is \/x\.sock\.ttrpc, which is a socket of \[grpc\]/,
+  },
+  {
+    name: "a request that is always late",
+    text: "[nri]\nrequest_timeout = '0s'",
+    message: /"nri\.request_timeout" is 0s, expected more/,
   },
   {
     name: "a misspelt table",

@@ -34,6 +34,11 @@ export function renderReference(): string {
       section.doc,
     );
     out.push("", ...fieldTable(section.fields, section.defaults as Table));
+    for (const { key, property, doc, parts } of section.fields) {
+      if (parts === undefined) continue;
+      const standard = (section.defaults as Table)[property] as Table;
+      out.push("", `## [${section.key}.${key}]`, "", doc, "", ...fieldTable(parts, standard));
+    }
     const { tables } = section;
     if (tables === undefined) continue;
     out.push("", `## [${section.key}.${tables.key}.NAME]`, "", tables.doc);
@@ -44,9 +49,10 @@ export function renderReference(): string {
 
 function fieldTable(fields: readonly Field[], defaults: Table): string[] {
   const rows = fields.map((field) => {
-    const fallback = tomlValue(field.write(defaults[field.property]));
+    const value = tomlValue(field.write(defaults[field.property]));
+    const fallback = field.parts === undefined ? `\`${value}\`` : "below";
     const reloads = field.change === "reload" ? "yes" : "no";
-    return `| \`${field.key}\` | ${field.kind} | \`${fallback}\` | ${reloads} | ${field.doc.replaceAll("|", "\\|")} |`;
+    return `| \`${field.key}\` | ${field.kind} | ${fallback} | ${reloads} | ${field.doc.replaceAll("|", "\\|")} |`;
   });
   return ["| key | value | default | reloads | meaning |", "|---|---|---|---|---|", ...rows];
 }

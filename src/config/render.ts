@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from "smol-toml";
 import type { Config } from "./config.ts";
-import { type Field, type NamedTables, sections } from "./sections.ts";
+import { type Field, type NamedTables, type Section, sections } from "./sections.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -19,10 +19,23 @@ export function renderConfig(config: Config, options: { readonly comments: boole
     if (options.comments && section.key !== "") lines.unshift(...comment(section.doc));
     lines.push(...renderFields(section.fields, table, options.comments));
     blocks.push(lines.join("\n"));
+    blocks.push(...renderParts(section, table, options.comments));
     if (section.tables === undefined) continue;
     blocks.push(...renderTables(section.key, section.tables, table, options.comments));
   }
   return `${blocks.join("\n\n")}\n`;
+}
+
+/** `[nri.default_validator]`: the tables of fixed keys inside one. */
+function renderParts({ key, fields }: Section, of: Table, comments: boolean): string[] {
+  return fields.flatMap((field) => {
+    if (field.parts === undefined) return [];
+    const lines = comments ? comment(field.doc) : [];
+    lines.push(`[${key}.${field.key}]`);
+    return [
+      [...lines, ...renderFields(field.parts, of[field.property] as Table, comments)].join("\n"),
+    ];
+  });
 }
 
 function renderTables(
@@ -48,6 +61,7 @@ function renderRest(settings: Table): string[] {
 
 function renderFields(fields: readonly Field[], table: Table, comments: boolean): string[] {
   return fields.flatMap((field) => {
+    if (field.parts !== undefined) return []; // a block of its own
     const line = `${field.key} = ${tomlValue(field.write(table[field.property]))}`;
     return comments ? [...comment(field.doc), line] : [line];
   });

@@ -18,8 +18,13 @@ const whole: Config = {
   ...defaultConfig,
   runtime: { ...defaultConfig.runtime, handlers: { runc: defaultHandler } },
   plugins: { ...defaultConfig.plugins, config: { one: defaultOperatorPlugin } },
+  nri: { ...defaultConfig.nri, plugins: { "10-one": { onFailure: "", requestTimeoutMs: 0 } } },
 };
-const names: Readonly<Record<string, string>> = { handlers: "runc", config: "one" };
+const names: Readonly<Record<string, string>> = {
+  handlers: "runc",
+  config: "one",
+  plugins: "10-one",
+};
 const all = sections.flatMap(({ key, fields, tables }) => {
   const at = key === "" ? [] : [key];
   const inside = tables === undefined ? [] : [...at, tables.key, names[tables.key] ?? ""];
@@ -36,6 +41,10 @@ for (const { field, at } of all) {
     assert.deepEqual(field.schema.parse(field.write(standard)), standard);
     assert.ok(/^[A-Z`"].*\.$/.test(field.doc), field.doc);
     assert.ok(renderReference().includes(`| \`${field.key}\` | ${field.kind} |`));
+    for (const part of field.parts ?? []) {
+      assert.ok(/^[A-Z`"].*\.$/.test(part.doc), part.doc);
+      assert.ok(renderReference().includes(`| \`${part.key}\` | ${part.kind} |`));
+    }
 
     // Another value than the default is taken up or waits, as the key says.
     const wanted = structuredClone(whole);

@@ -15,6 +15,8 @@ export interface Field {
   readonly write: (value: unknown) => unknown;
   readonly change: Decision;
   readonly doc: string;
+  /** Of a table of fixed keys: those. */
+  readonly parts?: readonly Field[];
 }
 
 /** One table of the TOML file. The first one, with key "", holds the keys above all tables. */
@@ -75,6 +77,7 @@ function fieldsOf(keys: Keys): Field[] {
     write: (value) => kind.write(value),
     change,
     doc,
+    ...(kind.parts && { parts: fieldsOf(kind.parts) }),
   }));
 }
 

@@ -21,6 +21,10 @@ function siblings(parent: readonly string[]): string[] {
   if (parent.length === 3 && parent[1] === tables?.key) {
     return tables?.fields.map((field) => field.key) ?? [];
   }
+  const [table, inner] = parent;
+  const within = sections.find(({ key }) => key === table)?.fields;
+  const parts = within?.find(({ key }) => key === inner)?.parts;
+  if (parent.length === 2 && parts !== undefined) return parts.map(({ key }) => key);
   const section = sections.find(({ key }) => key === parent.join("."));
   const own = section?.fields.map((field) => field.key) ?? [];
   if (parent.length === 0)

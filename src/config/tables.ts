@@ -5,6 +5,7 @@ import { grpc } from "./keys/grpc.ts";
 import { images } from "./keys/images.ts";
 import { log } from "./keys/log.ts";
 import { metrics } from "./keys/metrics.ts";
+import { nri } from "./keys/nri.ts";
 import { plugins } from "./keys/plugins.ts";
 import { registry } from "./keys/registry.ts";
 import { runtime } from "./keys/runtime.ts";
@@ -23,5 +24,6 @@ export const tables = {
   cri,
   streaming,
   plugins,
+  nri,
   timeouts,
 };

@@ -116,6 +116,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     recover: async (call) => {
       const summary = await recoverAll(parts, call);
       await ports.beforeOpening?.(call);
+      parts.nri.open();
       gate.open();
       networks = recoverNetworks(parts);
       return summary;

@@ -14,7 +14,10 @@ import { readHandlerFeatures } from "../cri/handlers/handler-features.ts";
 import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
+import type { AdjustSpec } from "../cri/nri/nri-reviewer.ts";
+import { classByName } from "../cri/oci-spec/classes/blockio.ts";
 import { readHostFacts } from "../cri/oci-spec/host-facts.ts";
+import { noRuntimeFeatures } from "../cri/oci-spec/runtime-features.ts";
 import { checkPulledProfile } from "../cri/oci-spec/seccomp/check-pulled-profile.ts";
 import { ProfileReader } from "../cri/oci-spec/seccomp/profile-reader.ts";
 import { createSpecBuilders } from "../cri/oci-spec/spec-builders.ts";
@@ -49,6 +52,7 @@ import { publishNameChange } from "../services/image-events.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
+import { openNri } from "./nri.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -75,11 +79,12 @@ export interface CriExtras {
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
-  { config, layout, live, log, memory, metrics, reloads, sockets, version }: Environment,
+  environment: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
   { exchange, review, imageChanges }: CriExtras,
 ): CriPlugins {
+  const { config, layout, live, log, memory, metrics, reloads, sockets, version } = environment;
   const type = pluginTypes.cri;
   const pause = plugin({
     type,
@@ -227,6 +232,15 @@ export function criPlugins(
         context,
       );
       const flaws = watchRuntimeFlaws(live.current.runtime, log, closing.signal);
+      const adjustSpec: AdjustSpec = async (spec, adjust, { handler }) => {
+        const { applyAdjustment } = await import("../cri/oci-spec/nri/apply-adjustment.ts");
+        return applyAdjustment(spec, adjust, {
+          host: hostFacts,
+          features: handler?.features ?? noRuntimeFeatures,
+          blockio: (name) => classByName(name, specServices.blockio),
+        });
+      };
+      const nri = await openNri(environment, () => service.nodeState, adjustSpec);
       const service: RuntimeService = createRuntimeService({
         client: createClient({
           namespace: criNamespace,
@@ -274,6 +288,8 @@ export function criPlugins(
         version,
         log,
         review,
+        nodePlugins: nri,
+        ...(nri && { beforeOpening: (call) => nri.start(call) }),
         hooks: {
           onStage: ({ rpc, stage, seconds }) => {
             if (rpc === "RunPodSandbox") metrics.recordPodStartStage(stage, seconds);
@@ -286,9 +302,15 @@ export function criPlugins(
         },
       });
       const { samples } = readers;
-      const reload = [features.reload, flaws.reload, ...specServices.reload];
+      const reload = [
+        features.reload,
+        flaws.reload,
+        ...specServices.reload,
+        ...(nri?.reload ?? []),
+      ];
       const close = async (): Promise<void> => {
         closing.abort();
+        await nri?.[Symbol.asyncDispose]();
         await service.close();
         await Promise.all([reading[Symbol.asyncDispose](), figures[Symbol.asyncDispose]()]);
       };

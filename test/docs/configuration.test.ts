@@ -13,6 +13,9 @@ import { pages, root } from "./pages.ts";
 const keys = new Map<string, Set<string>>();
 for (const { key, fields, tables } of sections) {
   keys.set(key, new Set(fields.map((field) => field.key)));
+  for (const { key: inner, parts } of fields) {
+    if (parts !== undefined) keys.set(`${key}.${inner}`, new Set(parts.map((part) => part.key)));
+  }
   if (tables !== undefined) {
     keys.set(
       [key, tables.key].filter(Boolean).join("."),

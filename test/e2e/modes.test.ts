@@ -130,7 +130,7 @@ suite("another user of the node", { skip: lacking(...podPrograms) }, () => {
         .toSorted(),
     );
     const sockets = (await listeningUnix(daemon.pid())).map((name) => path.basename(name));
-    assert.deepEqual(sockets.toSorted(), ["berthd.sock.ttrpc", "berthd.sock.~"]);
+    assert.deepEqual(sockets.toSorted(), ["berthd.sock.ttrpc", "berthd.sock.~", "nri.sock.~"]);
   });
 
   test("reads nothing either once rights were given away and the daemon was started anew", async () => {

@@ -88,6 +88,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           grpc: { address: socket },
           metrics: { address: `127.0.0.1:${port}` },
           cni: { conf_dir: network.confDir, bin_dirs: [cniBinFolder()] },
+          nri: {
+            socket_path: path.join(home.path, "nri/nri.sock"),
+            plugin_path: path.join(home.path, "nri/plugins"),
+            plugin_config_path: path.join(home.path, "nri/conf.d"),
+          },
           registry: { config_path: path.join(home.path, "certs.d") },
           log: { level: options.logLevel ?? "debug", format: "json" },
         },

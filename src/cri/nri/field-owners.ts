@@ -56,7 +56,11 @@ export function changesOf(owners: OwningPlugins | undefined, id: string): SpecCh
   const own = owners?.owners[id];
   if (!own) return [];
   const byPlugin = new Map<string, string[]>();
-  const add = (plugin: string, field: string): void => {
+  // "-10-pinning" is who has taken something away.
+  const add = (owner: string, name: string): void => {
+    const [plugin, field] = owner.startsWith("-")
+      ? [owner.slice(1), `${name} removed`]
+      : [owner, name];
     const known = byPlugin.get(plugin);
     if (known) known.push(field);
     else byPlugin.set(plugin, [field]);

@@ -83,6 +83,31 @@ describe("the node's plugins", () => {
     assert.ok(plugins.containers.some(({ id }) => id === neverStarted));
   });
 
+  it("learn once of what ended while the daemon was away", async () => {
+    const plugins = new FakePlugins();
+    await using world = await worldWith(plugins);
+    const podSandboxId = await world.runPod();
+    const saw = await world.startedContainer(podSandboxId);
+    world.client.taskOf("container").init.end(0);
+    await until("the plugins know", async () => plugins.calls.includes("StopContainer"));
+    const second = await world.createContainer(podSandboxId, {
+      metadata: { name: "second" },
+      image: { image: "busybox" },
+    });
+    await world.call("StartContainer", { containerId: second });
+    await world.runtime.close();
+    world.client.tasks.get(second)?.init.end(1);
+    plugins.calls.splice(0);
+    plugins.containers.splice(0);
+    await world.restart();
+    assert.deepEqual(
+      plugins.containers.map(({ id }) => id),
+      [second],
+    );
+    for (const containerId of [saw, second]) await world.call("RemoveContainer", { containerId });
+    assert.deepEqual(plugins.calls, ["StopContainer", "RemoveContainer", "RemoveContainer"]);
+  });
+
   it("know what there is to know of pod and container", async () => {
     const plugins = new FakePlugins();
     await using world = await worldWith(plugins);

@@ -33,6 +33,8 @@ type ContainerEvent = Extract<ToldEvent, `${string}Container`>;
  */
 export class NriCalls {
   readonly #parts: NriCallsNeeds;
+  /** Containers whose end was found before plugins could know of it; undefined once they can. */
+  #foundEnded: Set<string> | undefined = new Set();
 
   constructor(parts: NriCallsNeeds) {
     this.#parts = parts;
@@ -41,6 +43,18 @@ export class NriCalls {
   /** False with no plugin at all: then nothing need be done in another order for them. */
   get active(): boolean {
     return this.#parts.plugins.active;
+  }
+
+  /**
+   * After recovery, with those plugins synchronized that the daemon starts. They learn of what ended while it was away;
+   * where there is none yet, those do that are there when it is removed.
+   */
+  open(): void {
+    const ended = this.#foundEnded ?? [];
+    this.#foundEnded = undefined;
+    if (!this.active) return;
+    const call = { signal: this.#parts.lifetime };
+    for (const id of ended) this.stopped(id, call).catch(() => {});
   }
 
   /** RunPodSandbox, of one that is up and not yet shown. Disposed when it is. */
@@ -137,6 +151,10 @@ export class NriCalls {
   stopped(id: string, call: Cancellable): Promise<void> {
     const record = this.#parts.containers.get(id);
     if (!record) return Promise.resolve();
+    if (this.#foundEnded) {
+      this.#foundEnded.add(id);
+      return Promise.resolve();
+    }
     return this.#once(this.#parts.liveContainers.of(id), "stopped", call, (own) =>
       this.#stop(record, own),
     );

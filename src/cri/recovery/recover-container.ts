@@ -49,7 +49,10 @@ export async function recoverContainer(
     return parts.containers.delete(id);
   }
   const task = container && (await absentAsUndefined(() => container.task(call)));
-  if (state.kind === "exited") return task && endTask(task, call);
+  if (state.kind === "exited") {
+    await parts.liveContainers.of(id).toldOnce("stopped", async () => {}); // by the daemon that saw it end
+    return task && endTask(task, call);
+  }
   if (container && task) return recoverTask(parts, record, { container, task }, call);
   if (state.kind !== "created") {
     await salvageLog(parts, record, call);

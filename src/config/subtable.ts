@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import type { Keys, Values } from "./key.ts";
+import type { Kind } from "./kinds.ts";
+
+/** A table of fixed keys inside a table, `[nri.default_validator]`. What a file leaves out stays as it was. */
+export function subtable<const K extends Keys>(parts: K): Kind<Values<K>> & { readonly parts: K } {
+  const entries = Object.entries(parts);
+  const shape = Object.fromEntries(
+    entries.map(([, { name, kind }]) => [name, kind.schema.optional()]),
+  );
+  const schema = z
+    .strictObject(shape, {
+      error: ({ code }) => (code === "invalid_type" ? "expected a table" : undefined),
+    })
+    .transform((table) => known(entries.map(([property, { name }]) => [property, table[name]])));
+  return {
+    name: "table",
+    schema: schema as unknown as z.ZodType<Values<K>>,
+    write: (value) => {
+      const table = value as Readonly<Record<string, unknown>>;
+      return known(
+        entries.map(([property, { name, kind }]) => [
+          name,
+          table[property] === undefined ? undefined : kind.write(table[property]),
+        ]),
+      );
+    },
+    parts,
+  };
+}
+
+/** What all keys of a subtable are where no file says it. */
+export function defaultsOf<K extends Keys>(parts: K): Values<K> {
+  const values = Object.entries(parts).map(([property, one]) => [property, one.default]);
+  return Object.fromEntries(values) as Values<K>;
+}
+
+function known(entries: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+}
