@@ -21,7 +21,7 @@ func main() {
 	name := flag.String("name", "", "name to register by; a launched plugin has that of its file")
 	index := flag.String("idx", "", "two digits")
 	socket := flag.String("socket", "", "the runtime's socket")
-	events := flag.String("events", "", "comma-separated; all when left out")
+	events := flag.String("events", "", "comma-separated, or all; all but validation when left out")
 	acts := flag.String("on", "{}", "what to do at which call, as JSON")
 	failRequest := flag.Bool("fail-request", false, "ask for requests to fail when this plugin does")
 	flag.Parse()
@@ -36,7 +36,10 @@ func work(name, index, socket, events, acts string, failRequest bool) error {
 	if err := json.Unmarshal([]byte(acts), &p.acts); err != nil {
 		return err
 	}
-	if events != "" {
+	p.events = api.ValidEvents
+	if events == "" {
+		p.events.Clear(api.Event_VALIDATE_CONTAINER_ADJUSTMENT)
+	} else {
 		mask, err := api.ParseEventMask(events)
 		if err != nil {
 			return err
