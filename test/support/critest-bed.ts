@@ -27,7 +27,9 @@ export async function openCritestBed(options: DaemonOptions = {}): Promise<Crite
   const home = undo.use(await scratch({ prefix: "critest", space: false }));
   const registry = undo.use(await startRegistry(await home.folder("registry")));
   await pushCritestImages(registry, await home.folder("images"));
-  const daemon = undo.use(await startDaemon(options));
+  const nriSocket = path.join(home.path, "nri.sock");
+  const nri = { enable: true, socket_path: nriSocket };
+  const daemon = undo.use(await startDaemon({ ...options, config: { nri, ...options.config } }));
   await mirrorCritestRegistries(path.join(daemon.folder, "certs.d"), registry);
   const owned = undo.move();
   owned.use(disposeOnSignal(owned));
@@ -35,7 +37,8 @@ export async function openCritestBed(options: DaemonOptions = {}): Promise<Crite
     daemon,
     run: async (name, wish) => {
       const folder = await home.folder(name.replaceAll(" ", "-"));
-      return runCritest({ ...wish, socket: daemon.socket, skip: unservable, folder });
+      const flags = [...(wish.flags ?? []), `--nri-socket=${nriSocket}`];
+      return runCritest({ ...wish, flags, socket: daemon.socket, skip: unservable, folder });
     },
     finish: async () => {
       try {

@@ -9,9 +9,9 @@ import { nothingLeft } from "../../support/leaks.ts";
 
 /** Of critest 1.37.0's 137 specs, all but the one whose image no registry here can serve. */
 const registered = 136;
-/** What the kernel or runc of this machine lacks, and NRI, which Berth does not have yet. */
+/** What the kernel or runc of this machine lacks. */
 const mayLack =
-  /AppArmor is disabled on this host|no runtime handler found which supports user namespaces|NRI socket not configured/;
+  /AppArmor is disabled on this host|no runtime handler found which supports user namespaces/;
 
 const tool = await toolOrReason("critest");
 const ginkgo = await toolOrReason("ginkgo");
