@@ -33,6 +33,20 @@ export interface OciProcess {
   apparmorProfile?: string;
   selinuxLabel?: string;
   oomScoreAdj?: number;
+  /** Runtime-spec 1.1, as `ioPriority` is. */
+  scheduler?: OciScheduler;
+  ioPriority?: { class: string; priority: number };
+}
+
+/** Names as the kernel has them: SCHED_FIFO, SCHED_FLAG_RESET_ON_FORK. Times are nanoseconds, for SCHED_DEADLINE. */
+export interface OciScheduler {
+  policy: string;
+  nice?: number;
+  priority?: number;
+  flags?: string[];
+  runtime?: OciInteger;
+  deadline?: OciInteger;
+  period?: OciInteger;
 }
 
 export interface OciUser {
@@ -101,6 +115,8 @@ export interface OciLinux {
   intelRdt?: OciIntelRdt;
   /** By the host's name of an interface, what it is called inside; runtime-spec 1.3. */
   netDevices?: Record<string, { name: string }>;
+  /** What memory comes from which NUMA nodes (MPOL_BIND and others); runtime-spec 1.3. */
+  memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
   rootfsPropagation?: string;
   maskedPaths?: string[];
   readonlyPaths?: string[];
@@ -177,13 +193,20 @@ export interface OciMemory {
   limit?: OciInteger;
   reservation?: OciInteger;
   swap?: OciInteger;
+  kernel?: OciInteger;
+  kernelTCP?: OciInteger;
+  swappiness?: OciInteger;
+  disableOOMKiller?: boolean;
+  useHierarchy?: boolean;
 }
 
-/** `quota` and `period` are microseconds. */
+/** Times are microseconds. */
 export interface OciCpu {
   shares?: OciInteger;
   quota?: OciInteger;
   period?: OciInteger;
+  realtimeRuntime?: OciInteger;
+  realtimePeriod?: OciInteger;
   cpus?: string;
   mems?: string;
 }

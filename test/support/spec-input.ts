@@ -84,6 +84,8 @@ export const allFeatures: RuntimeFeatures = {
   netDevices: true,
   rdtSchemata: true,
   rdtMonitoring: true,
+  scheduling: true,
+  memoryPolicies: ["MPOL_DEFAULT", "MPOL_BIND"],
 };
 
 /** An image's file system of the given text files and nothing else. */

@@ -78,6 +78,10 @@ export interface RuntimeFeatures {
   /** `linux.intelRdt.schemata` and `linux.intelRdt.enableMonitoring`. */
   readonly rdtSchemata: boolean;
   readonly rdtMonitoring: boolean;
+  /** `process.scheduler` and `process.ioPriority`. */
+  readonly scheduling: boolean;
+  /** Of `linux.memoryPolicy`: MPOL_BIND and others. */
+  readonly memoryPolicies: readonly string[];
 }
 
 /** Absolute paths of the files a sandbox shares with its containers; "" leaves the mount out. */

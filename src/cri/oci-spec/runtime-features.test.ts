@@ -92,6 +92,22 @@ test("what came with later runtime specs is known where it is told", () => {
   ]);
 });
 
+test("priorities came with version 1.1 of the spec, and memory policies are told by their modes", () => {
+  for (const [told, scheduling, memoryPolicies] of [
+    [{}, false, []],
+    [{ ociVersionMax: "1.0.2-dev" }, false, []],
+    [{ ociVersionMax: "1.1.0", linux: { memoryPolicy: { modes: 5 } } }, true, []],
+    [
+      { ociVersionMax: "1.3.0", linux: { memoryPolicy: { modes: ["MPOL_BIND"] } } },
+      true,
+      ["MPOL_BIND"],
+    ],
+  ] as const) {
+    const found = parseRuntimeFeatures(JSON.stringify(told), "6.1.0");
+    assert.deepEqual([found.scheduling, found.memoryPolicies], [scheduling, memoryPolicies]);
+  }
+});
+
 test("a list of features that is none lists nothing", () => {
   const odd =
     '{"mountOptions":5,"linux":{"namespaces":"user","mountExtensions":{"idmap":{"enabled":true}}}}';

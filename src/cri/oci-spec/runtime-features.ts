@@ -14,6 +14,8 @@ export const noRuntimeFeatures: RuntimeFeatures = {
   netDevices: false,
   rdtSchemata: false,
   rdtMonitoring: false,
+  scheduling: false,
+  memoryPolicies: [],
 };
 
 /**
@@ -38,12 +40,14 @@ export async function readRuntimeFeatures(
 /** Reads the output of `runc features` (the OCI runtime spec's features.json). */
 export function parseRuntimeFeatures(json: string, kernelRelease: string): RuntimeFeatures {
   const features = JSON.parse(json) as {
+    ociVersionMax?: unknown;
     mountOptions?: unknown;
     linux?: {
       namespaces?: unknown;
       mountExtensions?: { idmap?: { enabled?: boolean } };
       intelRdt?: { schemata?: boolean; monitoring?: boolean };
       netDevices?: { enabled?: boolean };
+      memoryPolicy?: { modes?: unknown };
     };
   };
   // mount_setattr(2), which both need, came with 5.12; what is asked for in vain fails at start.
@@ -59,6 +63,9 @@ export function parseRuntimeFeatures(json: string, kernelRelease: string): Runti
     netDevices: features.linux?.netDevices?.enabled === true,
     rdtSchemata: features.linux?.intelRdt?.schemata === true,
     rdtMonitoring: features.linux?.intelRdt?.monitoring === true,
+    // No feature tells of these; they came with this version of the spec.
+    scheduling: isAtLeast(String(features.ociVersionMax), 1, 1),
+    memoryPolicies: wordsOf(features.linux?.memoryPolicy?.modes) ?? [],
   };
 }
 

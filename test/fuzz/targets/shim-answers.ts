@@ -180,7 +180,8 @@ function checkFeatures(text: string): void {
   }
   if (typeof json !== "object" || json === null) return;
   const features = parseRuntimeFeatures(text, "6.1.0");
-  const { mountOptions, ...others } = features;
+  const { memoryPolicies, mountOptions, ...others } = features;
+  for (const policy of memoryPolicies) assert.equal(typeof policy, "string");
   for (const option of mountOptions) assert.match(option, /^r?no[a-z]+$/);
   for (const value of Object.values(others)) assert.equal(typeof value, "boolean");
   const old = parseRuntimeFeatures(text, "5.10.0");

@@ -79,6 +79,8 @@ const features: RuntimeFeatures = {
   netDevices: true,
   rdtSchemata: true,
   rdtMonitoring: true,
+  scheduling: true,
+  memoryPolicies: ["MPOL_DEFAULT", "MPOL_BIND"],
 };
 
 const spec: OciSpec = {

@@ -5,13 +5,14 @@ import { ociInteger } from "../../../oci/encode-spec.ts";
 import type {
   OciDevice,
   OciLinux,
-  OciLinuxResources,
   OciNamespaceType,
   OciSeccomp,
   OciSpec,
 } from "../../../oci/spec.ts";
 import { allowRule } from "../devices.ts";
 import { clampOomScoreAdj } from "../oom-score.ts";
+import { adjustedResources } from "./adjust-resources.ts";
+import { adjustScheduling } from "./adjust-scheduling.ts";
 import type { AdjustTools } from "./apply-adjustment.ts";
 import { changedKeys } from "./changed-keys.ts";
 
@@ -19,16 +20,17 @@ type LinuxAdjustment = NonNullable<ContainerAdjustment["linux"]>;
 
 /** What plugins want of the part of a spec that is Linux's. */
 export async function adjustLinux(
-  { process, linux }: OciSpec,
+  spec: OciSpec,
   adjust: LinuxAdjustment,
   tools: AdjustTools,
 ): Promise<void> {
-  refuseUnknown(adjust);
+  const { process, linux } = spec;
   changeDevices(linux, adjust.devices);
   if (adjust.cgroupsPath !== "") linux.cgroupsPath = adjust.cgroupsPath;
   if (adjust.oomScoreAdj) {
     process.oomScoreAdj = clampOomScoreAdj(adjust.oomScoreAdj.value, tools.host);
   }
+  adjustScheduling(spec, adjust, tools.features);
   if (adjust.seccompPolicy) linux.seccomp = toSeccomp(adjust.seccompPolicy);
   changeNamespaces(linux, adjust);
   if (Object.keys(adjust.sysctl).length > 0) {
@@ -41,22 +43,10 @@ export async function adjustLinux(
     linux.netDevices = changedKeys(linux.netDevices, adjust.netDevices);
   }
   if (adjust.resources) {
-    linux.resources = changedResources(linux.resources, adjust.resources);
+    linux.resources = adjustedResources(linux.resources, adjust.resources, tools.host);
     await changeClasses(linux, adjust.resources, tools);
   }
-  changeRdt(linux, adjust);
-}
-
-/** What no spec of ours carries must not be left out without a word. */
-function refuseUnknown({ ioPriority, scheduler, memoryPolicy }: LinuxAdjustment): void {
-  const unknown = {
-    io_priority: ioPriority,
-    scheduler,
-    memory_policy: memoryPolicy,
-  };
-  for (const [field, value] of Object.entries(unknown)) {
-    if (value) throw unsupported(`adjust.linux.${field}`, "is not supported yet");
-  }
+  changeRdt(linux, adjust, tools.features);
 }
 
 function changeDevices(linux: OciLinux, devices: LinuxAdjustment["devices"]): void {
@@ -71,14 +61,18 @@ function changeDevices(linux: OciLinux, devices: LinuxAdjustment["devices"]): vo
     const device: OciDevice = {
       path,
       type,
-      major: Number(major),
-      minor: Number(minor),
-      ...(fileMode && { fileMode: fileMode.value }),
+      ...(type !== "p" && { major: Number(major), minor: Number(minor) }),
+      // Some plugins send all of st_mode.
+      ...(fileMode && { fileMode: fileMode.value & 0o7777 }),
       ...(uid && { uid: uid.value }),
       ...(gid && { gid: gid.value }),
     };
     byPath.set(path, device);
-    rules.push(allowRule(device, type === "b" ? "rwm" : "rw"));
+    // Pipes have no rule, and to a cgroup an unbuffered device is one of characters.
+    if (type !== "p") {
+      const kind = type === "u" ? "c" : type;
+      rules.push(allowRule({ ...device, type: kind }, type === "b" ? "rwm" : "rw"));
+    }
   }
   linux.devices = [...byPath.values()];
   linux.resources.devices = rules;
@@ -118,49 +112,6 @@ function toSeccomp(policy: NonNullable<LinuxAdjustment["seccompPolicy"]>): OciSe
   };
 }
 
-function changedResources(before: OciLinuxResources, wanted: LinuxResources): OciLinuxResources {
-  const { memory, cpu, hugepageLimits, unified, devices, pids } = wanted;
-  const after = { ...before };
-  if (cpu) {
-    after.cpu = {
-      ...before.cpu,
-      ...(cpu.shares && { shares: ociInteger(cpu.shares.value) }),
-      ...(cpu.quota && { quota: ociInteger(cpu.quota.value) }),
-      ...(cpu.period && { period: ociInteger(cpu.period.value) }),
-      ...(cpu.cpus !== "" && { cpus: cpu.cpus }),
-      ...(cpu.mems !== "" && { mems: cpu.mems }),
-    };
-  }
-  const limit = memory?.limit?.value ?? 0n;
-  if (limit !== 0n) {
-    // Swap is not for who has less memory than it asked for.
-    after.memory = { ...before.memory, limit: ociInteger(limit), swap: ociInteger(limit) };
-  }
-  if (memory?.reservation) {
-    after.memory = { ...after.memory, reservation: ociInteger(memory.reservation.value) };
-  }
-  if (hugepageLimits.length > 0) {
-    const bySize = new Map((before.hugepageLimits ?? []).map((one) => [one.pageSize, one]));
-    for (const { pageSize, limit: bytes } of hugepageLimits) {
-      bySize.set(pageSize, { pageSize, limit: ociInteger(bytes) });
-    }
-    after.hugepageLimits = [...bySize.values()];
-  }
-  if (Object.keys(unified).length > 0) after.unified = { ...before.unified, ...unified };
-  if (pids) after.pids = { limit: ociInteger(pids.limit) };
-  if (devices.length > 0) {
-    const added = devices.map(({ allow, type, major, minor, access }) => ({
-      allow,
-      ...(type !== "" && { type }),
-      ...(major && { major: Number(major.value) }),
-      ...(minor && { minor: Number(minor.value) }),
-      ...(access !== "" && { access }),
-    }));
-    after.devices = [...(before.devices ?? []), ...added];
-  }
-  return after;
-}
-
 async function changeClasses(
   linux: OciLinux,
   { blockioClass, rdtClass }: LinuxResources,
@@ -175,8 +126,18 @@ async function changeClasses(
   else if (rdtClass) linux.intelRdt = { ...linux.intelRdt, closID: rdtClass.value };
 }
 
-function changeRdt(linux: OciLinux, { rdt }: LinuxAdjustment): void {
+function changeRdt(
+  linux: OciLinux,
+  { rdt }: LinuxAdjustment,
+  { rdtMonitoring, rdtSchemata }: AdjustTools["features"],
+): void {
   if (!rdt) return;
+  if (rdt.schemata && !rdtSchemata) {
+    throw unsupported("adjust.linux.rdt.schemata", "the OCI runtime does not know it");
+  }
+  if (rdt.enableMonitoring?.value === true && !rdtMonitoring) {
+    throw unsupported("adjust.linux.rdt.enable_monitoring", "the OCI runtime does not know it");
+  }
   if (rdt.remove) delete linux.intelRdt;
   const set = {
     ...(rdt.closId && { closID: rdt.closId.value }),

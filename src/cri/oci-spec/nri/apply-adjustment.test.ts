@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { plainHost } from "../../../../test/support/spec-input.ts";
+import { HoldingMounts } from "../../../base/os/mount-table.ts";
 import type { ContainerAdjustmentInit } from "../../../nri/messages.ts";
 import type { OciLinux, OciSpec } from "../../../oci/spec.ts";
 import { codec } from "../../../rpc/codec.ts";
@@ -10,8 +11,28 @@ import { type AdjustTools, applyAdjustment } from "./apply-adjustment.ts";
 
 const tools: AdjustTools = {
   host: plainHost,
-  features: { ...noRuntimeFeatures, netDevices: true },
+  features: {
+    ...noRuntimeFeatures,
+    netDevices: true,
+    rdtSchemata: true,
+    scheduling: true,
+    memoryPolicies: ["MPOL_BIND"],
+  },
   blockio: async (name) => ({ weight: name.length }),
+  readMounts: async () =>
+    new HoldingMounts([
+      {
+        mountPoint: "/",
+        root: "/",
+        device: "8:1",
+        type: "ext4",
+        source: "/dev/sda1",
+        options: [],
+        superOptions: [],
+        propagation: ["master:1"],
+      } as never,
+    ]),
+  cdiFolders: [],
 };
 
 const before: OciSpec = {
@@ -22,6 +43,8 @@ const before: OciSpec = {
     env: ["A=1", "B=2"],
     cwd: "/",
     rlimits: [{ type: "RLIMIT_NOFILE", soft: 1, hard: 1 }],
+    ioPriority: { class: "IOPRIO_CLASS_IDLE", priority: 0 },
+    scheduler: { policy: "SCHED_BATCH" },
   },
   root: { path: "rootfs" },
   mounts: [
@@ -110,6 +133,49 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "mounts as a runtime has them",
+    adjust: {
+      mounts: [
+        { destination: "/b/c" },
+        { destination: "/b" },
+        { destination: "/a", options: ["ro", "relabel"] },
+      ],
+    },
+    of: ({ mounts }) => mounts,
+    is: [
+      { destination: "/a", options: ["ro"] },
+      { destination: "/b", options: [] },
+      { destination: "/data", type: "bind", source: "/x" },
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/b/c", options: [] },
+    ],
+  },
+  {
+    name: "priorities",
+    adjust: {
+      linux: {
+        ioPriority: { class: "IOPRIO_CLASS_BE", priority: 4 },
+        scheduler: { policy: "SCHED_FIFO", priority: 10, flags: ["SCHED_FLAG_RESET_ON_FORK"] },
+      },
+    },
+    of: ({ process: { ioPriority, scheduler } }) => [ioPriority, scheduler],
+    is: [
+      { class: "IOPRIO_CLASS_BE", priority: 4 },
+      { policy: "SCHED_FIFO", priority: 10, flags: ["SCHED_FLAG_RESET_ON_FORK"] },
+    ],
+  },
+  {
+    name: "no priorities",
+    adjust: {
+      linux: {
+        ioPriority: { class: "IOPRIO_CLASS_NONE" },
+        scheduler: { policy: "SCHED_NONE" },
+      },
+    },
+    of: ({ process }) => ["ioPriority" in process, "scheduler" in process],
+    is: [false, false],
+  },
+  {
     name: "mounts by depth, one of them anew and one away",
     adjust: {
       mounts: [
@@ -187,6 +253,51 @@ const cases: readonly Case[] = [
     },
   ),
   inLinux(
+    "each limit of memory",
+    {
+      resources: {
+        memory: {
+          limit: { value: 64 },
+          swap: { value: 128 },
+          reservation: { value: 32 },
+          swappiness: { value: 5 },
+          disableOomKiller: { value: true },
+        },
+      },
+    },
+    ({ resources: { memory } }) => memory,
+    { limit: 64, swap: 128, reservation: 32, swappiness: 5, disableOOMKiller: true },
+  ),
+  inLinux(
+    "a limit of 0, which is none",
+    { resources: { memory: { limit: { value: 0 } } } },
+    ({ resources: { memory } }) => memory,
+    { limit: 1, swap: 2 },
+  ),
+  inLinux(
+    "pipes and unbuffered devices, of modes with a type",
+    {
+      devices: [
+        { path: "/dev/p", type: "p", fileMode: { value: 0o10644 } },
+        { path: "/dev/u", type: "u", major: 1, minor: 2 },
+      ],
+    },
+    ({ devices, resources }) => [devices?.slice(1), resources.devices?.slice(1)],
+    [
+      [
+        { path: "/dev/p", type: "p", fileMode: 0o644 },
+        { path: "/dev/u", type: "u", major: 1, minor: 2 },
+      ],
+      [{ allow: true, type: "c", major: 1, minor: 2, access: "rw" }],
+    ],
+  ),
+  inLinux(
+    "a memory policy",
+    { memoryPolicy: { mode: "MPOL_BIND", nodes: "0-1", flags: ["MPOL_F_STATIC_NODES"] } },
+    ({ memoryPolicy }) => memoryPolicy,
+    { mode: "MPOL_BIND", nodes: "0-1", flags: ["MPOL_F_STATIC_NODES"] },
+  ),
+  inLinux(
     "classes",
     { resources: { blockioClass: { value: "slow" }, rdtClass: { value: "silver" } } },
     ({ resources: { blockIO }, intelRdt }) => [blockIO, intelRdt],
@@ -245,14 +356,68 @@ test("an adjustment that says nothing changes nothing", async () => {
   assert.deepEqual(await adjusted({ linux: { resources: {} } }), before);
 });
 
-test("what the runtime or the daemon does not know is refused by its name", async () => {
-  const scheduler = codec("nri.pkg.api.v1alpha1.ContainerAdjustment").normalize({
-    linux: { scheduler: { policy: "SCHED_FIFO" } },
+for (const { field, adjust, changes = {}, code = "FAILED_PRECONDITION" } of [
+  {
+    field: /linux\.scheduler: the OCI/,
+    adjust: { linux: { scheduler: { policy: "SCHED_FIFO" } } },
+  },
+  {
+    field: /linux\.io_priority: the OCI/,
+    adjust: { linux: { ioPriority: { class: "IOPRIO_CLASS_BE" } } },
+  },
+  {
+    field: /memory_policy\.mode \(MPOL_BIND\)/,
+    adjust: { linux: { memoryPolicy: { mode: "MPOL_BIND" } } },
+  },
+  { field: /linux\.net_devices/, adjust: { linux: { netDevices: { eth1: { name: "in" } } } } },
+  { field: /rdt\.schemata/, adjust: { linux: { rdt: { schemata: { value: ["L3:0=f"] } } } } },
+  {
+    field: /rdt\.enable_monitoring/,
+    adjust: { linux: { rdt: { enableMonitoring: { value: true } } } },
+  },
+  {
+    field: /resources\.unified: "memory\.high" is a file of cgroup v2/,
+    adjust: { linux: { resources: { unified: { "memory.high": "1" } } } },
+    changes: { host: { ...plainHost, cgroupVersion: 1 } },
+  },
+  {
+    field: /adjust\.mounts\[0\]\.propagation: "\/y" is on mount "\/", which is not a shared mount/,
+    adjust: { mounts: [{ destination: "/m", source: "/y", options: ["rbind", "rshared"] }] },
+    code: "INVALID_ARGUMENT",
+  },
+  {
+    field: /CDI_devices: /,
+    adjust: { CDIDevices: [{ name: "v.com/c=1" }] },
+    code: "INVALID_ARGUMENT",
+  },
+] satisfies {
+  field: RegExp;
+  adjust: ContainerAdjustmentInit;
+  changes?: Partial<AdjustTools>;
+  code?: string;
+}[]) {
+  test(`what the runtime or the host cannot do is refused by its name: ${field.source}`, async () => {
+    const whole = codec("nri.pkg.api.v1alpha1.ContainerAdjustment").normalize(adjust);
+    const old = { ...tools, features: noRuntimeFeatures, ...changes };
+    await assert.rejects(applyAdjustment(before, whole, old), { code, message: field });
   });
-  await assert.rejects(applyAdjustment(before, scheduler, tools), /adjust\.linux\.scheduler/);
-  const interfaces = codec("nri.pkg.api.v1alpha1.ContainerAdjustment").normalize({
-    linux: { netDevices: { eth1: { name: "in" } } },
+}
+
+test("a score below the daemon's own is raised to that where it may not lower it", async () => {
+  const host = { ...plainHost, canLowerOomScore: false, daemonOomScoreAdj: 100 };
+  const whole = codec("nri.pkg.api.v1alpha1.ContainerAdjustment").normalize({
+    linux: { oomScoreAdj: { value: -5 } },
   });
-  const old = { ...tools, features: noRuntimeFeatures };
-  await assert.rejects(applyAdjustment(before, interfaces, old), /adjust\.linux\.net_devices/);
+  const { process } = await applyAdjustment(before, whole, { ...tools, host });
+  assert.equal(process.oomScoreAdj, 100);
+});
+
+test("where the host does not count swap, none is limited", async () => {
+  const whole = codec("nri.pkg.api.v1alpha1.ContainerAdjustment").normalize({
+    linux: { resources: { memory: { limit: { value: 64 } } } },
+  });
+  const host = { ...plainHost, swapAccounting: false };
+  const bare = { ...before, linux: { ...before.linux, resources: {} } };
+  const { linux } = await applyAdjustment(bare, whole, { ...tools, host });
+  assert.deepEqual(linux.resources.memory, { limit: 64 });
 });

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ContainerAdjustment, Hooks, Mount } from "../../../nri/messages.ts";
+import { mountsHolding } from "../../../base/os/mount-table.ts";
+import type { ContainerAdjustment, Hooks } from "../../../nri/messages.ts";
 import { ociInteger } from "../../../oci/encode-spec.ts";
-import type { OciHook, OciHookStage, OciMount, OciSpec } from "../../../oci/spec.ts";
+import type { OciHook, OciHookStage, OciSpec } from "../../../oci/spec.ts";
 import { applyCdiDevices } from "../cdi/cdi-devices.ts";
 import { Environment } from "../env.ts";
 import type { HostFacts, RuntimeFeatures } from "../ports.ts";
 import { adjustLinux } from "./adjust-linux.ts";
+import { adjustMounts, type ReadMounts } from "./adjust-mounts.ts";
 import { changedKeys } from "./changed-keys.ts";
 
 export interface AdjustTools {
@@ -13,6 +15,9 @@ export interface AdjustTools {
   readonly features: RuntimeFeatures;
   /** What a class of block I/O stands for. */
   readonly blockio: (name: string) => Promise<OciSpec["linux"]["resources"]["blockIO"]>;
+  /** Of another host; only for tests. */
+  readonly readMounts?: ReadMounts;
+  readonly cdiFolders?: readonly string[];
 }
 
 const stages: readonly OciHookStage[] = [
@@ -43,9 +48,10 @@ export async function applyAdjustment(
     spec,
     adjust.CDIDevices.map(({ name }) => name),
     tools.features,
+    tools.cdiFolders,
   );
   if (adjust.linux) await adjustLinux(spec, adjust.linux, tools);
-  changeMounts(spec, adjust.mounts);
+  await adjustMounts(spec, adjust.mounts, tools.readMounts ?? mountsHolding);
   changeRlimits(spec, adjust);
   return spec;
 }
@@ -66,33 +72,12 @@ function addHooks(spec: OciSpec, hooks: Hooks | null): void {
     const added = hooks[stage].map(
       ({ timeout, ...hook }): OciHook => ({
         ...hook,
-        ...(timeout && { timeout: Number(timeout.value) }),
+        ...(timeout && timeout.value > 0n && { timeout: Number(timeout.value) }),
       }),
     );
     if (added.length === 0) continue;
     spec.hooks = { ...spec.hooks, [stage]: [...(spec.hooks?.[stage] ?? []), ...added] };
   }
-}
-
-function changeMounts(spec: OciSpec, mounts: readonly Mount[]): void {
-  if (mounts.length === 0) return;
-  const byDestination = new Map(spec.mounts.map((mount) => [mount.destination, mount]));
-  for (const { destination, ...mount } of mounts) {
-    if (destination.startsWith("-")) byDestination.delete(destination.slice(1));
-    else byDestination.set(destination, { destination, ...mount });
-  }
-  const added = mounts.flatMap(({ options }) => options);
-  const { rootfsPropagation: before } = spec.linux;
-  if (added.includes("rshared")) spec.linux.rootfsPropagation = "rshared";
-  else if (added.includes("rslave") && before !== "rshared" && before !== "shared") {
-    spec.linux.rootfsPropagation = "rslave";
-  }
-  // A mount must not cover what is mounted below it.
-  spec.mounts = [...byDestination.values()].toSorted((a, b) => depthOf(a) - depthOf(b));
-}
-
-function depthOf({ destination }: OciMount): number {
-  return destination.split("/").filter((part) => part !== "").length;
 }
 
 /** One of a kind replaces that which was: the runtime would refuse two. */
