@@ -9,6 +9,7 @@ import type { EventCall } from "./calls.ts";
 import type { RequestInit, Response } from "./connection.ts";
 import { CreationMerge } from "./merge/creation-merge.ts";
 import { UpdateMerge } from "./merge/update-merge.ts";
+import type { ValidatorRules } from "./merge/validator-rules.ts";
 import type {
   ContainerAdjustment,
   ContainerEviction,
@@ -25,7 +26,7 @@ import type {
 import { type Plugin, type Question, question } from "./plugin.ts";
 import type { PluginSet } from "./plugin-set.ts";
 import type { Creation, NodePlugins, PluginReport, Told, UpdateOutcome } from "./ports.ts";
-import type { NriSettings, ValidatorRules } from "./settings.ts";
+import type { NriSettings } from "./settings.ts";
 
 /** The built-in validator. FAILED_PRECONDITION for what the rules refuse. */
 export type Validate = (rules: ValidatorRules, request: ValidateContainerAdjustmentRequest) => void;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { within } from "../base/waits.ts";
 import { LaunchedPlugins } from "./launched-plugins.ts";
+import { validateByDefault } from "./merge/validate-by-default.ts";
 import { AskedPlugins, type Validate } from "./node-plugins.ts";
 import { PluginSet } from "./plugin-set.ts";
 import { PluginSocket } from "./plugin-socket.ts";
@@ -35,15 +35,10 @@ export function createNri({
   node,
   runtime,
   log,
-  validate = noValidator,
+  validate = validateByDefault,
   ...options
 }: NriOptions): Nri {
   return new StartedNri({ node, runtime, log, validate, ...options });
-}
-
-/** Refuses everything, until src/nri/merge has one. */
-function noValidator(): never {
-  throw fault("UNIMPLEMENTED", "NRI's default validator is not there yet");
 }
 
 class StartedNri extends AskedPlugins implements Nri {

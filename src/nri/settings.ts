@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ValidatorRules } from "./merge/validator-rules.ts";
 
 /** What becomes of an operation when a plugin does not answer: it goes on without it, or fails with its name. */
 export type OnFailure = "continue" | "refuse";
@@ -25,17 +26,4 @@ export interface NriSettings {
 export interface PluginSettings {
   readonly onFailure?: OnFailure | undefined;
   readonly requestTimeoutMs?: number | undefined;
-}
-
-/** What the built-in validator refuses. */
-export interface ValidatorRules {
-  readonly rejectOciHookAdjustment: boolean;
-  readonly rejectRuntimeDefaultSeccompAdjustment: boolean;
-  readonly rejectUnconfinedSeccompAdjustment: boolean;
-  readonly rejectCustomSeccompAdjustment: boolean;
-  readonly rejectNamespaceAdjustment: boolean;
-  readonly rejectSysctlAdjustment: boolean;
-  readonly requiredPlugins: readonly string[];
-  /** A pod's annotation that lets required plugins be missing; "" for none. */
-  readonly tolerateMissingPluginsAnnotation: string;
 }
