@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { isFault } from "../../../src/base/errors.ts";
+import { HoldingMounts } from "../../../src/base/os/mount-table.ts";
+import { applyAdjustment } from "../../../src/cri/oci-spec/nri/apply-adjustment.ts";
 import { CreationMerge } from "../../../src/nri/merge/creation-merge.ts";
 import { fieldNumbers } from "../../../src/nri/merge/fields.ts";
+import type { ContainerAdjustment } from "../../../src/nri/messages.ts";
+import { encodeOciSpec, parseExactJson } from "../../../src/oci/encode-spec.ts";
+import type { OciMount, OciSpec } from "../../../src/oci/spec.ts";
 import { codec } from "../../../src/rpc/codec.ts";
+import { allFeatures, plainHost } from "../../support/spec-input.ts";
 import { ByteSource } from "../byte-source.ts";
 import { type AskField, askFields, together } from "../models/nri-asks.ts";
 import { randomMessage } from "../random-message.ts";
@@ -20,6 +26,12 @@ const requests = codec("nri.pkg.api.v1alpha1.CreateContainerRequest");
 export const target: FuzzTarget = {
   name: "nri-merge",
   parses: [
+    "src/cri/oci-spec/nri/adjust-linux.ts",
+    "src/cri/oci-spec/nri/adjust-mounts.ts",
+    "src/cri/oci-spec/nri/adjust-resources.ts",
+    "src/cri/oci-spec/nri/adjust-scheduling.ts",
+    "src/cri/oci-spec/nri/apply-adjustment.ts",
+    "src/cri/oci-spec/nri/changed-keys.ts",
     "src/nri/merge/answer-budget.ts",
     "src/nri/merge/bad-answer.ts",
     "src/nri/merge/check-adjustment.ts",
@@ -38,10 +50,10 @@ export const target: FuzzTarget = {
   ],
   maxBytes: 1024,
   seeds: () => mixedSeeds(40, 200),
-  run(input) {
+  run: async (input) => {
     const source = new ByteSource(input);
-    if (source.below(4) === 0) anyAnswers(source);
-    else goodAnswers(source);
+    if (source.below(4) === 0) await anyAnswers(source);
+    else await goodAnswers(source);
   },
 };
 
@@ -50,7 +62,7 @@ function newMerge(): CreationMerge {
 }
 
 /** Whatever three plugins say: it is refused as a whole, or can be told to validators. */
-function anyAnswers(source: ByteSource): void {
+async function anyAnswers(source: ByteSource): Promise<void> {
   const merge = newMerge();
   for (const plugin of ["10-a", "20-b", "30-c"]) {
     const answer = answers.normalize(randomMessage(source, answerName, wordsOf(source)));
@@ -69,6 +81,7 @@ function anyAnswers(source: ByteSource): void {
       assert.deepEqual(adjustments.decode(adjustments.encode(adjust)), adjust);
     if (owners !== undefined) assert.deepEqual(owning.decode(owning.encode(owners)), owners);
     requests.encode(merge.request);
+    await applied(adjust);
   }
 }
 
@@ -99,6 +112,88 @@ function wordsOf(source: ByteSource): (field: string) => string | undefined {
   };
 }
 
+const mountTable = new HoldingMounts([]);
+const emptySpec: OciSpec = {
+  ociVersion: "1.3.0",
+  process: { user: { uid: 0, gid: 0 }, args: ["sh"], env: ["PATH=/bin"], cwd: "/" },
+  root: { path: "rootfs" },
+  mounts: [{ destination: "/z", source: "/given" }],
+  annotations: { b: "given" },
+  linux: { namespaces: [{ type: "pid" }], resources: {} },
+};
+
+/** The spec with an adjustment; undefined for what the host or the runtime cannot do. What is given stays as it is. */
+async function applied(adjust: ContainerAdjustment | undefined): Promise<OciSpec | undefined> {
+  if (adjust === undefined) return undefined;
+  const before = structuredClone(emptySpec);
+  try {
+    const spec = await applyAdjustment(before, adjust, {
+      host: plainHost,
+      features: allFeatures,
+      blockio: async (name) => ({ weight: name.length }),
+      readMounts: async () => mountTable,
+      cdiFolders: [],
+    });
+    const { destinations, paths } = keysOf(spec);
+    assert.equal(new Set(destinations).size, destinations.length, "a mount is there once");
+    assert.equal(new Set(paths).size, paths.length, "a device is there once");
+    assert.deepEqual(parseExactJson(Buffer.from(encodeOciSpec(spec)).toString()), spec);
+    return spec;
+  } catch (error) {
+    refused(error, "INVALID_ARGUMENT", "FAILED_PRECONDITION");
+    return undefined;
+  } finally {
+    assert.deepEqual(before, emptySpec);
+  }
+}
+
+function keysOf({ mounts, linux }: OciSpec): { destinations: string[]; paths: string[] } {
+  return {
+    destinations: mounts.map(({ destination }) => destination),
+    paths: (linux.devices ?? []).map(({ path }) => path),
+  };
+}
+
+/** What is set is in the spec, and what is removed is not. */
+function checkSpec(
+  spec: OciSpec | undefined,
+  history: ReadonlyMap<string, readonly Event[]>,
+): void {
+  if (spec === undefined) return;
+  const wanted = (field: string, key: string): number | null | undefined =>
+    history.get(`${field} ${key}`)?.at(-1)?.value;
+  for (const [key, found] of [
+    ["a", undefined],
+    ["b", "given"],
+    ["__proto__", undefined],
+  ] as const) {
+    const value = wanted("Annotations", key);
+    const own: string | undefined = Object.hasOwn(spec.annotations, key)
+      ? spec.annotations[key]
+      : undefined;
+    assert.equal(own, value === undefined ? found : value === null ? undefined : String(value));
+  }
+  for (const [key, found] of [
+    ["/x", undefined],
+    ["/z", "/given"],
+  ] as const) {
+    const value = wanted("Mounts", key);
+    const mount: OciMount | undefined = spec.mounts.find(({ destination }) => destination === key);
+    assert.equal(
+      mount?.source,
+      value === undefined ? found : value === null ? undefined : `/${value}`,
+    );
+  }
+  const path = wanted("Env", "PATH");
+  const entry = spec.process.env.find((one) => one.startsWith("PATH="));
+  assert.equal(
+    entry,
+    path === undefined ? "PATH=/bin" : path === null ? undefined : `PATH=${path}`,
+  );
+  const shares = wanted("CPUShares", "");
+  assert.equal(spec.linux.resources.cpu?.shares, shares ?? undefined);
+}
+
 interface Event {
   readonly plugin: string;
   /** Null for a removal. */
@@ -106,7 +201,7 @@ interface Event {
 }
 
 /** Answers of good parts, against a slow merge that remembers everything. */
-function goodAnswers(source: ByteSource): void {
+async function goodAnswers(source: ByteSource): Promise<void> {
   const merge = newMerge();
   const history = new Map<string, Event[]>();
   for (const plugin of ["10-a", "20-b", "30-c"]) {
@@ -128,6 +223,7 @@ function goodAnswers(source: ByteSource): void {
     assert.equal(isTaken, isWanted, JSON.stringify([plugin, adjust]));
     if (isWanted) for (const [place, events] of next) history.set(place, events);
     checkMerged(merge, history);
+    checkSpec(await applied(merge.result().adjust), history);
   }
 }
 
