@@ -27,17 +27,20 @@ for (const { key, fields, tables } of sections) {
 const retired = sections.flatMap((section) => section.retired.map(({ name }) => name));
 const everyKey = new Set([...[...keys.values()].flatMap((names) => [...names]), ...retired]);
 
-/** Fields of CRI's messages. */
-const criFields = new Set(
-  [
-    ...readFileSync(path.join(root, "test/facts/cri-v1.txt"), "utf8").matchAll(/^ {2}\d+ (\w+) /gm),
-  ].map(([, name]) => name),
+/** Fields of CRI's messages, and of NRI's. */
+const messageFields = new Set(
+  ["cri-v1.txt", "nri-v1.txt"].flatMap((file) =>
+    Array.from(
+      readFileSync(path.join(root, "test/facts", file), "utf8").matchAll(/^ {2}\d+ (\w+) /gm),
+      ([, name]) => name,
+    ),
+  ),
 );
 /** Words with an underscore that are somebody else's: containerd's, CNI's, the kernel's, Rust's. */
 const others = /^(cgroup_parent|oom_score_adj|net_cls|apparmor_parser|berth_\w+)$/;
 
 const isKnown = (word: string): boolean =>
-  everyKey.has(word) || criFields.has(word) || others.test(word);
+  everyKey.has(word) || messageFields.has(word) || others.test(word);
 
 for (const { name, spans, blocks } of pages) {
   test(`the keys that ${name} names are there`, () => {
