@@ -2,9 +2,6 @@
 
 /** NRI's messages, by their own names. Those with Init are what encoding takes: every field may be left out. */
 export type {
-  NriPkgApiV1alpha1CompoundFieldOwners as CompoundFieldOwners,
-  NriPkgApiV1alpha1ConfigureRequestInit as ConfigureRequestInit,
-  NriPkgApiV1alpha1ConfigureResponse as ConfigureResponse,
   NriPkgApiV1alpha1Container as Container,
   NriPkgApiV1alpha1ContainerAdjustment as ContainerAdjustment,
   NriPkgApiV1alpha1ContainerAdjustmentInit as ContainerAdjustmentInit,
@@ -22,7 +19,6 @@ export type {
   NriPkgApiV1alpha1FieldOwners as FieldOwners,
   NriPkgApiV1alpha1Hook as Hook,
   NriPkgApiV1alpha1Hooks as Hooks,
-  NriPkgApiV1alpha1KeyValue as KeyValue,
   NriPkgApiV1alpha1LinuxContainer as LinuxContainer,
   NriPkgApiV1alpha1LinuxContainerAdjustment as LinuxContainerAdjustment,
   NriPkgApiV1alpha1LinuxContainerInit as LinuxContainerInit,
@@ -47,7 +43,6 @@ export type {
   NriPkgApiV1alpha1PodSandboxInit as PodSandboxInit,
   NriPkgApiV1alpha1RegisterPluginRequest as RegisterPluginRequest,
   NriPkgApiV1alpha1StopContainerRequestInit as StopContainerRequestInit,
-  NriPkgApiV1alpha1SynchronizeResponse as SynchronizeResponse,
   NriPkgApiV1alpha1UpdateContainerRequest as UpdateContainerRequest,
   NriPkgApiV1alpha1UpdateContainerRequestInit as UpdateContainerRequestInit,
   NriPkgApiV1alpha1UpdateContainersRequest as UpdateContainersRequest,
