@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loads all the code of the daemon and ends: what Node compiled is then in its cache. bin/berthd runs
-// it when the code is newer than the cache. A thread that finds a single file missing there loads the
-// type stripper, a WebAssembly program that keeps some 30 MB for as long as the daemon lives.
+// it when the code is newer than the cache. A thread, the main one too, that finds a single file missing there loads
+// the type stripper, a WebAssembly program that keeps some 30 MB for as long as the daemon lives.
 import "../daemon.ts";
 import { startTimer } from "../base/timers.ts";
 import "./serve.ts";
@@ -14,7 +14,12 @@ startTimer(() => process.exit(), limitMs).unref();
 process.argv.splice(2, Number.POSITIVE_INFINITY, "version");
 await import("./berthd.ts"); // the entry, too
 
-const threads = [
+/** What is loaded only when it is wanted, and the entries of threads. */
+const later = [
+  "../nri/nri.ts",
+  "../cri/oci-spec/nri/apply-adjustment.ts",
+  "../trees/run-here.ts",
+  "../rpc/further-socket.ts",
   "../metadata/sqlite/writer-thread.ts",
   "../network/netns-worker.ts",
   "../logs/worker.ts",
@@ -25,9 +30,9 @@ const threads = [
   "../cri/oci-spec/seccomp/profile-worker.ts",
   "../plugin/operator/worker.ts",
 ];
-for (const thread of threads) {
+for (const module of later) {
   try {
-    await import(thread);
+    await import(module);
   } catch {
     // A thread's entry may refuse the main thread: it is compiled by then.
   }

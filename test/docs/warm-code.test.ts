@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A thread of which one file is not compiled loads the type stripper, some 30 MB for the daemon's life.
+// A thread, the main one too, of which one file is not compiled loads the type stripper, some 30 MB for the daemon's life.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { root } from "./pages.ts";
 
 const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
 
-test("what bin/berthd has compiled before the first start are the entries of all threads", () => {
+test("what bin/berthd has compiled before the first start are the entries of all threads, and what is imported later", () => {
   const started = globSync("src/**/*.ts", { cwd: root })
     .filter(
       (file) => !file.endsWith(".test.ts") && /new (Worker|ParsingThreads)\b/.test(read(file)),
@@ -18,10 +18,23 @@ test("what bin/berthd has compiled before the first start are the entries of all
         path.join(path.dirname(file), entry),
       ),
     );
-  const list = /const threads = \[(.*?)\]/s.exec(read("src/cli/warm-code.ts"))?.[1] ?? "";
+  const warm = read("src/cli/warm-code.ts");
+  const itself = [...warm.matchAll(/import "(.+?)"/g)].map(([, file = ""]) =>
+    path.join("src/cli", file),
+  );
+  const imported = globSync("src/**/*.ts", { cwd: root })
+    .filter((file) => !file.endsWith(".test.ts") && file !== "src/cli/warm-code.ts")
+    .flatMap((file) =>
+      [...read(file).matchAll(/\bimport\("(\.\.?\/.+?)"\)/g)].map(([, found = ""]) =>
+        path.join(path.dirname(file), found),
+      ),
+    )
+    .filter((file) => !itself.includes(file));
+  const list = /const later = \[(.*?)\]/s.exec(warm)?.[1] ?? "";
   const compiled = [...list.matchAll(/"(.+?)"/g)].map(([, entry = ""]) =>
     path.join("src/cli", entry),
   );
   assert.ok(started.length > 5);
-  assert.deepEqual(compiled.toSorted(), [...new Set(started)].toSorted());
+  assert.ok(imported.length > 3);
+  assert.deepEqual(compiled.toSorted(), [...new Set([...started, ...imported])].toSorted());
 });
