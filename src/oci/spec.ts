@@ -93,13 +93,17 @@ export interface OciHook {
   timeout?: number;
 }
 
-export type OciHookStage =
-  | "prestart"
-  | "createRuntime"
-  | "createContainer"
-  | "startContainer"
-  | "poststart"
-  | "poststop";
+/** In the order of a container's life. */
+export const ociHookStages = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+] as const;
+
+export type OciHookStage = (typeof ociHookStages)[number];
 
 export type OciHooks = { [S in OciHookStage]?: OciHook[] };
 

@@ -1,51 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fieldNumbers } from "../../nri/merge/fields.ts";
 import type { OwningPlugins } from "../../nri/messages.ts";
 import type { SpecChange } from "../spec-review.ts";
 
-/** By their numbers, as the owners have them. */
-const fields: readonly string[] = [
-  "None",
-  "Annotations",
-  "Mounts",
-  "OciHooks",
-  "Devices",
-  "CdiDevices",
-  "Env",
-  "Args",
-  "MemLimit",
-  "MemReservation",
-  "MemSwapLimit",
-  "MemKernelLimit",
-  "MemTCPLimit",
-  "MemSwappiness",
-  "MemDisableOomKiller",
-  "MemUseHierarchy",
-  "CPUShares",
-  "CPUQuota",
-  "CPUPeriod",
-  "CPURealtimeRuntime",
-  "CPURealtimePeriod",
-  "CPUSetCPUs",
-  "CPUSetMems",
-  "PidsLimit",
-  "HugepageLimits",
-  "BlockioClass",
-  "RdtClass",
-  "CgroupsUnified",
-  "CgroupsPath",
-  "OomScoreAdj",
-  "Rlimits",
-  "IoPriority",
-  "SeccompPolicy",
-  "Namespace",
-  "Sysctl",
-  "LinuxNetDevices",
-  "LinuxSched",
-  "RdtClosID",
-  "RdtSchemata",
-  "RdtEnableMonitoring",
-  "MemoryPolicy",
-];
+const fields: ReadonlyMap<number, string> = new Map(
+  Object.entries(fieldNumbers).map(([name, number]) => [number, name]),
+);
 
 /** What is kept of one plugin's changes: a record lies in memory, and a plugin may set as many keys as it likes. */
 const keptFields = 50;
@@ -75,7 +35,7 @@ export function changesOf(owners: OwningPlugins | undefined, id: string): SpecCh
 }
 
 function nameOf(number: string): string {
-  return fields[Number(number)] ?? `field ${number}`;
+  return fields.get(Number(number)) ?? `field ${number}`;
 }
 
 function bounded(all: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { fileProblem } from "../../../base/file-problem.ts";
 import { shortened } from "../../../base/shortened.ts";
+import { ociHookStages } from "../../../oci/spec.ts";
 import { parseJson } from "../parse-json.ts";
 import { parseYaml } from "../parse-yaml.ts";
 import { deviceNamePattern, kindPattern } from "./cdi-names.ts";
@@ -61,14 +62,7 @@ const containerEdits = z.strictObject({
   hooks: maybe(
     z.array(
       z.strictObject({
-        hookName: z.enum([
-          "prestart",
-          "createRuntime",
-          "createContainer",
-          "startContainer",
-          "poststart",
-          "poststop",
-        ]),
+        hookName: z.enum(ociHookStages),
         path: wanted,
         args: strings,
         env: environment,

@@ -2,7 +2,7 @@
 import { mountsHolding } from "../../../base/os/mount-table.ts";
 import type { ContainerAdjustment, Hooks } from "../../../nri/messages.ts";
 import { ociInteger } from "../../../oci/encode-spec.ts";
-import type { OciHook, OciHookStage, OciSpec } from "../../../oci/spec.ts";
+import { type OciHook, type OciSpec, ociHookStages } from "../../../oci/spec.ts";
 import { applyCdiDevices } from "../cdi/cdi-devices.ts";
 import { Environment } from "../env.ts";
 import type { HostFacts, RuntimeFeatures } from "../ports.ts";
@@ -19,15 +19,6 @@ export interface AdjustTools {
   readonly readMounts?: ReadMounts;
   readonly cdiFolders?: readonly string[];
 }
-
-const stages: readonly OciHookStage[] = [
-  "prestart",
-  "createRuntime",
-  "createContainer",
-  "startContainer",
-  "poststart",
-  "poststop",
-];
 
 /**
  * A container's spec with what its plugins want, in NRI's order: CDI devices come before the plugins' own devices and
@@ -68,7 +59,7 @@ function changedEnv(env: readonly string[], changes: ContainerAdjustment["env"])
 
 function addHooks(spec: OciSpec, hooks: Hooks | null): void {
   if (!hooks) return;
-  for (const stage of stages) {
+  for (const stage of ociHookStages) {
     const added = hooks[stage].map(
       ({ timeout, ...hook }): OciHook => ({
         ...hook,
