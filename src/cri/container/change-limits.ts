@@ -138,7 +138,23 @@ function specFrom(bytes: Uint8Array | undefined): OciSpec {
 function withResources(container: Container, resources: OciLinuxResources): OciSpec {
   const spec = specFrom(container.record.spec?.value);
   const { linux } = spec;
-  return { ...spec, linux: { ...linux, resources: { ...linux.resources, ...resources } } };
+  return { ...spec, linux: { ...linux, resources: mergeLimits(linux.resources ?? {}, resources) } };
+}
+
+/** Of memory and CPU the change has all that CRI knows; what plugins and base specs have set beside that stays. */
+function mergeLimits(before: OciLinuxResources, change: OciLinuxResources): OciLinuxResources {
+  const { limit: _limit, swap: _swap, ...memory } = before.memory ?? {};
+  const { realtimeRuntime, realtimePeriod } = before.cpu ?? {};
+  const cpu = {
+    ...(realtimeRuntime !== undefined && { realtimeRuntime }),
+    ...(realtimePeriod !== undefined && { realtimePeriod }),
+  };
+  return {
+    ...before,
+    ...change,
+    ...(change.memory && { memory: { ...memory, ...change.memory } }),
+    ...(change.cpu && { cpu: { ...cpu, ...change.cpu } }),
+  };
 }
 
 /** Fields that are set win; those left at their zero keep what was. Exported for tests. */

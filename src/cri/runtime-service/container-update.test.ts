@@ -26,6 +26,26 @@ describe("UpdateContainerResources", () => {
     assert.equal(status?.resources?.linux?.memoryLimitInBytes, 64n);
   });
 
+  it("leaves what plugins have set and CRI has no word for", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    const record = world.client.records.get(containerId);
+    const spec = JSON.parse(Buffer.from(record?.spec?.value ?? []).toString());
+    spec.linux.resources = {
+      memory: { limit: 32, swap: 32, reservation: 16, swappiness: 10 },
+      cpu: { realtimePeriod: 1000, shares: 2 },
+      blockIO: { weight: 100 },
+    };
+    Object.assign(record?.spec ?? {}, { value: Buffer.from(JSON.stringify(spec)) });
+    const linux = { memoryLimitInBytes: 64n, cpuShares: 512n };
+    await world.call("UpdateContainerResources", { containerId, linux });
+    assert.deepEqual(storedResources(world, containerId), {
+      memory: { limit: 64, reservation: 16, swappiness: 10 },
+      cpu: { realtimePeriod: 1000, shares: 512 },
+      blockIO: { weight: 100 },
+    });
+  });
+
   it("leaves the OOM score that holds", async () => {
     await using world = await FakeWorld.create();
     const containerId = await world.startedContainer(await world.runPod());
