@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { link, rename, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
@@ -73,6 +73,7 @@ for (const { name, happens, says, owner } of cases) {
     assert.deepEqual([watch.lost(), lines], [[], []]);
     await rename(file, `${file}.aside`);
     await rename(`${file}.aside`, file); // its own name again
+    await link(file, `${file}.kept`);
     {
       await using _other = await happens(file);
       await watch.look([socket]);
@@ -85,8 +86,27 @@ for (const { name, happens, says, owner } of cases) {
         assert.match(lost?.owner ?? "-", owner ?? /$^/);
       } else assert.deepEqual(lines, []);
     }
-    await watch.look([]);
+    await rename(`${file}.kept`, file);
+    await watch.look([socket]);
     assert.deepEqual(watch.lost(), []);
     assert.equal(lines.length, says ? 2 : 0);
+    if (says !== undefined) assert.match(lines[1] ?? "", /ours again/);
   });
 }
+
+test("SocketWatch says nothing of a lost socket that is not ours to watch any more", async () => {
+  await using home = await scratch({ prefix: "watch", space: false });
+  const file = path.join(home.path, "s.sock");
+  await using _server = await listen(bindPathFor(file));
+  using socket = publishSocket(file, { mode: 0o600, uid: 0, gid: 0 });
+  const lines: string[] = [];
+  const log: Logger = {
+    ...silentLogger,
+    info: (_fields: object, line: string) => void lines.push(line),
+  };
+  using watch = new SocketWatch({ log });
+  await rm(file);
+  await watch.look([socket]);
+  await watch.look([]);
+  assert.deepEqual([watch.lost(), lines], [[], []]);
+});

@@ -22,7 +22,8 @@ const defaultEveryMs = 10_000;
 
 /**
  * Looks now and then whether the paths of our sockets still lead to us. What another daemon has taken is told, in the
- * log once, and not taken back: clients that know that daemon would meet another one. A restart takes what is free.
+ * log once, and not taken back: clients that know that daemon would meet another one. A restart of ours binds such a
+ * path again once nobody listens there.
  */
 export class SocketWatch implements Disposable {
   readonly #options: SocketWatchOptions;
@@ -51,11 +52,13 @@ export class SocketWatch implements Disposable {
     this.#isLooking = true;
     try {
       const lost = new Map<string, LostSocket>();
+      const watched = new Set<string>();
       for (const socket of sockets) {
+        watched.add(socket.path);
         if (await socket.isInPlace()) continue;
         lost.set(socket.path, { path: socket.path, owner: ownerOf(socket.path) });
       }
-      this.#tell(lost);
+      this.#tell(lost, watched);
       this.#lost = lost;
     } finally {
       this.#isLooking = false;
@@ -66,7 +69,8 @@ export class SocketWatch implements Disposable {
     this.#timer?.stop();
   }
 
-  #tell(lost: ReadonlyMap<string, LostSocket>): void {
+  /** Of one that is no longer ours to watch there is nothing to tell. */
+  #tell(lost: ReadonlyMap<string, LostSocket>, watched: ReadonlySet<string>): void {
     const { log } = this.#options;
     for (const { path, owner } of lost.values()) {
       if (this.#lost.get(path)?.owner === owner) continue;
@@ -78,7 +82,7 @@ export class SocketWatch implements Disposable {
       );
     }
     for (const path of this.#lost.keys()) {
-      if (!lost.has(path)) log.info({ socket: path }, "socket is ours again");
+      if (!lost.has(path) && watched.has(path)) log.info({ socket: path }, "socket is ours again");
     }
   }
 }
