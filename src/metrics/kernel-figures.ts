@@ -42,7 +42,7 @@ export interface KernelFiguresOptions {
  * asked in one turn goes over in one message. The thread starts with the first request and ends when none has come for a
  * minute.
  *
- * A read that the kernel does not end fails after five seconds, UNAVAILABLE, and is not tried again for a minute; the others
+ * A thread has thirty seconds to begin. A read that the kernel does not end fails after five seconds, UNAVAILABLE, and is not tried again for a minute; the others
  * that wait are read by another thread. All reject with UNAVAILABLE once it is disposed.
  */
 export class KernelFigures implements AsyncDisposable {
@@ -190,6 +190,10 @@ export class KernelFigures implements AsyncDisposable {
       void hanging.terminate();
     }
     const [first, ...others] = this.#waiting;
+    if (first && !this.#isReady) {
+      this.#rejectAll(`the reader of figures has not begun within ${startMs / 1000} s`);
+      return;
+    }
     if (first) {
       const [sequence, { request, reject }] = first;
       this.#waiting.delete(sequence);
