@@ -255,9 +255,10 @@ export class Plugin implements Disposable {
       this.#isBack();
       return answer;
     } catch (error) {
-      this.counts.answered(method, performance.now() - began);
-      if (error instanceof AnsweredFault) this.#isBack();
-      else this.drop(toFault(error).message);
+      if (error instanceof AnsweredFault) {
+        this.counts.answered(method, performance.now() - began);
+        this.#isBack();
+      } else this.drop(toFault(error).message);
       throw error;
     } finally {
       this.#owed = undefined;
