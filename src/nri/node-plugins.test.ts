@@ -467,17 +467,10 @@ describe("a plugin that does not answer", () => {
 
 describe("a required plugin", () => {
   it("that is missing refuses containers by its name, but those that bear with it", async () => {
-    const tolerant = {
-      rejectOciHookAdjustment: false,
-      rejectRuntimeDefaultSeccompAdjustment: false,
-      rejectUnconfinedSeccompAdjustment: false,
-      rejectCustomSeccompAdjustment: false,
-      rejectNamespaceAdjustment: false,
-      rejectSysctlAdjustment: false,
-      requiredPlugins: [],
+    using node = new PluggedNode({
+      required: ["20-pinning"],
       tolerateMissingPluginsAnnotation: "bear.example.com",
-    };
-    using node = new PluggedNode({ required: ["20-pinning"], defaultValidator: tolerant });
+    });
     const make = (annotations: Record<string, string>): Promise<Disposable> =>
       node.plugins.createContainer(
         () => ({ pod: { ...pod, annotations }, container: container() }),
@@ -494,6 +487,8 @@ describe("a required plugin", () => {
     for (const key of ["", "/pod", "/container.app"]) {
       (await make({ [`bear.example.com${key}`]: "true" }))[Symbol.dispose]();
     }
+    (await make({ "bear.example.com": "1" }))[Symbol.dispose]();
+    await assert.rejects(make({ "bear.example.com": "yes" }), { code: "FAILED_PRECONDITION" });
     await node.plugged({ index: "20", name: "pinning" });
     (await make({}))[Symbol.dispose]();
   });

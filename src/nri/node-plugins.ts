@@ -8,6 +8,7 @@ import { codec } from "../rpc/codec.ts";
 import type { EventCall } from "./calls.ts";
 import type { RequestInit, Response } from "./connection.ts";
 import { CreationMerge } from "./merge/creation-merge.ts";
+import { toleratesMissing } from "./merge/required-plugins.ts";
 import { UpdateMerge } from "./merge/update-merge.ts";
 import type { ValidatorRules } from "./merge/validator-rules.ts";
 import type {
@@ -78,7 +79,10 @@ export class AskedPlugins implements NodePlugins {
         evictions.push(...answer.evict);
       }
       const { adjust, updates, owners } = merge.result();
-      const instances = plugins.map(({ facts: { name, index } }) => ({ name, index }));
+      // Without those that were passed over: a rule that requires them is not met.
+      const instances = plugins
+        .filter(({ state }) => state !== "late" && state !== "gone")
+        .map(({ facts: { name, index } }) => ({ name, index }));
       const { pod, container } = original;
       await this.#validate(
         plugins,
@@ -192,14 +196,13 @@ export class AskedPlugins implements NodePlugins {
 
   /** UNAVAILABLE by the name of a plugin that must be there, unless the pod bears with that. */
   #checkRequired(pod: PodSandbox | null, container: string): void {
-    const { required, defaultValidator } = this.#needs.settings();
+    const { required, tolerateMissingPluginsAnnotation: toleration } = this.#needs.settings();
     const missing = required.find((name) => !this.#needs.set.has(name));
-    if (missing === undefined) return;
-    const tolerated = defaultValidator?.tolerateMissingPluginsAnnotation ?? "";
-    const keys = [`${tolerated}/container.${container}`, `${tolerated}/pod`, tolerated];
-    const said = keys.map((key) => pod?.annotations[key]).find((value) => value !== undefined);
-    if (tolerated !== "" && said === "true") return;
-    throw fault("UNAVAILABLE", `required NRI plugin "${missing}" is not connected`);
+    if (missing === undefined || toleratesMissing(toleration, pod, container)) return;
+    throw fault(
+      "UNAVAILABLE",
+      `required NRI plugin "${missing}" is not connected: see "required" in [nri] of the configuration`,
+    );
   }
 
   /** All validators at once, ours first: each can refuse, and so does one that does not answer. */

@@ -17,6 +17,8 @@ export interface NriSettings {
   readonly onFailure: OnFailure | undefined;
   /** Plugins (`name` or `10-name`) without which no container is made. */
   readonly required: readonly string[];
+  /** The annotation by which a pod says that it bears with the absence of these; "" for none. */
+  readonly tolerateMissingPluginsAnnotation: string;
   /** By `name` or `10-name`. */
   readonly plugins: Readonly<Record<string, PluginSettings>>;
   /** Undefined when it is off. */

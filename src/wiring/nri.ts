@@ -62,6 +62,7 @@ function nriSettings({ nri }: Pick<Config, "nri">): NriSettings {
     requestTimeoutMs: nri.requestTimeoutMs,
     disableConnections: nri.disableConnections,
     required: nri.required,
+    tolerateMissingPluginsAnnotation: rules.tolerateMissingPluginsAnnotation,
     onFailure: said(onFailure),
     plugins: Object.fromEntries(
       Object.entries(plugins).map(([name, own]) => [

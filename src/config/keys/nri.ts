@@ -65,7 +65,7 @@ const validator = subtable({
     kind: text,
     default: "",
     change: "reload",
-    doc: 'Annotation by which a pod says that it does without required plugins; "" for none.',
+    doc: 'Annotation by which a pod says, with "true", that it is made without plugins that are required, here or in `[nri] required`; "" for none. It holds whether the validator is on or not.',
   }),
 });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import { shortened } from "../../base/shortened.ts";
-import type { ValidateContainerAdjustmentRequest } from "../messages.ts";
+import type { PodSandbox, ValidateContainerAdjustmentRequest } from "../messages.ts";
 import { effectiveAnnotation } from "./effective-annotation.ts";
 import type { ValidatorRules } from "./validator-rules.ts";
 
@@ -25,18 +25,23 @@ export function missingPlugins(
   { pod, container, plugins }: ValidateContainerAdjustmentRequest,
 ): string[] {
   const name = container?.name ?? "";
-  const toleration = rules.tolerateMissingPluginsAnnotation;
-  if (toleration !== "") {
-    const value = effectiveAnnotation(pod, toleration, name);
-    const tolerates = value === undefined ? false : truths.get(value);
-    if (tolerates === undefined)
-      throw badAnnotation(toleration, value ?? "", "is not true or false");
-    if (tolerates) return [];
-  }
+  if (toleratesMissing(rules.tolerateMissingPluginsAnnotation, pod, name)) return [];
   const listed = effectiveAnnotation(pod, requiredPluginsAnnotation, name);
   const required = [...rules.requiredPlugins, ...(listed === undefined ? [] : namesOf(listed))];
   const known = new Set(plugins.flatMap((one) => [one.name, `${one.index}-${one.name}`]));
   return [...new Set(required)].filter((one) => !known.has(one));
+}
+
+/**
+ * Whether a pod says by the annotation `key` ("" for none) that a container is made without plugins that are required.
+ * FAILED_PRECONDITION for what is no truth value.
+ */
+export function toleratesMissing(key: string, pod: PodSandbox | null, container: string): boolean {
+  const value = key === "" ? undefined : effectiveAnnotation(pod, key, container);
+  if (value === undefined) return false;
+  const tolerates = truths.get(value);
+  if (tolerates === undefined) throw badAnnotation(key, value, "is not true or false");
+  return tolerates;
 }
 
 /** A YAML list of names: `[a, "b"]`, or lines of `- a`. */

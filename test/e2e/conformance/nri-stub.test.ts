@@ -36,6 +36,7 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
     disableConnections: false,
     onFailure: undefined,
     required: [],
+    tolerateMissingPluginsAnnotation: "",
     plugins: {},
     defaultValidator: undefined,
     ...change,

@@ -17,6 +17,7 @@ const settings: NriSettings = {
   disableConnections: false,
   onFailure: undefined,
   required: [],
+  tolerateMissingPluginsAnnotation: "",
   plugins: {},
   defaultValidator: undefined,
 };
