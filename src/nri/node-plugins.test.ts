@@ -560,7 +560,7 @@ describe("what a plugin wants by itself", () => {
       ["bad"],
     );
     await plugin.runtime.UpdateContainers({ evict: [{ containerId: "c1", reason: "noisy" }] });
-    assert.deepEqual(node.evicted, ["c1"]);
+    assert.deepEqual(node.evicted, ['c1, NRI plugin "10-fake": noisy']);
   });
 
   it("is done in order, a few at once, and the rest is refused", async () => {

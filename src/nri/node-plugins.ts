@@ -25,7 +25,7 @@ import type {
   ValidateContainerAdjustmentRequestInit,
 } from "./messages.ts";
 import { type Plugin, type Question, question } from "./plugin.ts";
-import type { PluginSet } from "./plugin-set.ts";
+import { evictionsOf, type PluginSet } from "./plugin-set.ts";
 import type { Creation, NodePlugins, PluginReport, Told, UpdateOutcome } from "./ports.ts";
 import type { NriSettings } from "./settings.ts";
 
@@ -76,7 +76,7 @@ export class AskedPlugins implements NodePlugins {
         if (isChange(answer.adjust) || answer.update.length > 0) {
           plugin.counts.adjusted("CreateContainer");
         }
-        evictions.push(...answer.evict);
+        evictions.push(...evictionsOf(plugin.id, answer.evict));
       }
       const { adjust, updates, owners } = merge.result();
       // Without those that were passed over: a rule that requires them is not met.
@@ -130,7 +130,7 @@ export class AskedPlugins implements NodePlugins {
         () => merge.add(plugin.id, answer.update),
         answer,
       );
-      evictions.push(...answer.evict);
+      evictions.push(...evictionsOf(plugin.id, answer.evict));
     }
     await set.evict(evictions, call);
     return merge.result();

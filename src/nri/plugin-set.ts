@@ -7,6 +7,7 @@ import { deadline } from "../base/deadline.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { Semaphore } from "../base/semaphore.ts";
+import { shortened } from "../base/shortened.ts";
 import { sleep } from "../base/timers.ts";
 import { unlessAborted } from "../base/waits.ts";
 import { type EventCall, subscribed } from "./calls.ts";
@@ -33,6 +34,8 @@ const nriVersion = "v0.12.5";
 const mostGone = 32;
 /** The least time from one news of a plugin to the next, in milliseconds. */
 const newsMs = 10;
+/** Of what it says about an eviction. */
+const longestReason = 1024;
 /** How long what a plugin wants at its Synchronize may take. */
 const updatesMs = 30_000;
 
@@ -97,12 +100,14 @@ export class PluginSet implements Disposable {
    */
   async admit(socket: Duplex, origin: Origin, call: Cancellable): Promise<Plugin> {
     const turns = new Semaphore(1);
+    let id = "";
     const connection: PluginConnection = new PluginConnection(socket, {
-      update: async (request, news) => this.#news(turns, request, news),
+      update: async (request, news) => this.#news(id, turns, request, news),
       log: this.#needs.log,
     });
     try {
       const plugin = await this.#introduce(connection, origin, call);
+      id = plugin.id;
       await unlessAborted(plugin.synchronize(), call.signal);
       this.#needs.log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
       return plugin;
@@ -118,11 +123,10 @@ export class PluginSet implements Disposable {
     for (const plugin of this.#plugins) plugin[Symbol.dispose]();
   }
 
-  /** Stops containers that a plugin wants gone. One that cannot be stopped is for the log. */
+  /** Stops containers that plugins want gone, with what `evictionsOf` says. One that cannot be stopped is for the log. */
   async evict(evictions: readonly ContainerEviction[], call: Cancellable): Promise<void> {
     const { node, log } = this.#needs;
     for (const { containerId: container, reason } of evictions) {
-      log.warn({ container, reason }, "NRI plugin evicts a container");
       try {
         await node.evict(container, reason, call);
       } catch (err) {
@@ -224,6 +228,7 @@ export class PluginSet implements Disposable {
 
   /** What a plugin wants by itself: one after the other, and not more often than sense can be in it. */
   async #news(
+    id: string,
     turns: Semaphore,
     { update, evict }: UpdateContainersRequest,
     call: Cancellable,
@@ -233,7 +238,18 @@ export class PluginSet implements Disposable {
       this.#needs.node.update(update, call),
       sleep(newsMs, call),
     ]);
-    await this.evict(evict, call);
+    await this.evict(evictionsOf(id, evict), call);
     return { failed };
   }
+}
+
+/** What a plugin wants gone, with its name in the reason: whoever looks at the container shall see whose will it was. */
+export function evictionsOf(
+  plugin: string,
+  evictions: readonly ContainerEviction[],
+): ContainerEviction[] {
+  return evictions.map(({ containerId, reason }) => ({
+    containerId,
+    reason: `NRI plugin "${plugin}": ${shortened(reason, longestReason) || "it gives no reason"}`,
+  }));
 }

@@ -105,7 +105,7 @@ export interface NodeState {
     updates: readonly ContainerUpdate[],
     call: Cancellable,
   ): Promise<readonly ContainerUpdate[]>;
-  /** Stops a container at once. */
+  /** Stops a container at once. `reason` names the plugin and what it says. */
   evict(id: string, reason: string, call: Cancellable): Promise<void>;
 }
 

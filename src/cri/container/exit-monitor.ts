@@ -115,7 +115,7 @@ async function recordContainerExit(
 /** Who looks at the container shall see that it did not end by itself. */
 function withEviction(exit: ExitFacts, reason: string | undefined): ExitFacts {
   if (reason === undefined) return exit;
-  return { ...exit, message: `evicted by a plugin: ${reason}` };
+  return { ...exit, message: `evicted by ${reason}` };
 }
 
 /**

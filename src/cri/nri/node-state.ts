@@ -27,7 +27,7 @@ export function nodeState(parts: Needs): NodeState {
     update: (updates, call) => failedUpdates(parts, updates, call),
     evict: async (id, reason, call) => {
       if (!containers.get(id)) return;
-      log.warn({ container: id, reason }, "container is evicted by a plugin");
+      log.warn({ container: id, reason }, "container is evicted");
       parts.liveContainers.of(id).evict(reason);
       const limit = { ms: evictMs, what: `the eviction of container "${id}"` };
       await operations.perform({ rpc: "NRI eviction", object: id, limit }, call, (op) =>

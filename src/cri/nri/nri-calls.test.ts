@@ -278,10 +278,10 @@ describe("NodeState", () => {
     await using world = await worldWith(new FakePlugins());
     const id = await world.startedContainer(await world.runPod());
     const call = { signal: AbortSignal.timeout(10_000) };
-    await world.runtime.nodeState.evict(id, "its CPUs are needed", call);
+    await world.runtime.nodeState.evict(id, 'NRI plugin "10-x": its CPUs are needed', call);
     const { status } = await world.call("ContainerStatus", { containerId: id });
     assert.equal(status?.state, "CONTAINER_EXITED");
-    assert.equal(status?.message, "evicted by a plugin: its CPUs are needed");
+    assert.equal(status?.message, 'evicted by NRI plugin "10-x": its CPUs are needed');
     await world.runtime.nodeState.evict("nobody", "", call);
   });
 });

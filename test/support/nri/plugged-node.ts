@@ -93,7 +93,7 @@ export class PluggedNode implements Disposable {
         this.updates.push(...updates);
         return [];
       },
-      evict: async (id) => void this.evicted.push(id),
+      evict: async (id, reason) => void this.evicted.push(`${id}, ${reason}`),
     };
   }
 }
