@@ -71,6 +71,14 @@ async function askOnce(
   for (const answer of answers) {
     if (answer.status === "fulfilled") continue;
     const error: unknown = answer.reason;
-    if (!allowed.some((code) => isFault(error, code))) complaints.add(String(error));
+    if (allowed.some((code) => isFault(error, code)) || tellsOfAnEnd(error)) continue;
+    complaints.add(String(error));
   }
+}
+
+/** ContainerStats of a container whose process has ended meanwhile. */
+function tellsOfAnEnd(error: unknown): boolean {
+  return (
+    isFault(error, "FAILED_PRECONDITION") && /is not running: it has no stats/.test(error.message)
+  );
 }
