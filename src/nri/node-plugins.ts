@@ -151,21 +151,28 @@ export class AskedPlugins implements NodePlugins {
     if (plugins.length === 0) return [];
     const merge = new UpdateMerge(undefined);
     const asked = question("StopContainer", request());
-    for (const plugin of plugins) {
+    const failed = await eachTold(plugins, call, async (plugin) => {
       const answer = await plugin.ask(asked, call);
-      if (answer === undefined) continue;
+      if (answer === undefined) return;
       this.#addUpdates(plugin, "StopContainer", () => merge.add(plugin.id, answer.update), answer);
-    }
+    });
+    if (failed) this.#refusesNews("StopContainer", failed.error);
     return merge.result().updates;
   }
 
   async tell({ kind, pod, container }: Told, call: Cancellable): Promise<void> {
     try {
-      await this.#tellAll(kind, () => ({ pod: pod(), container: container?.() }), call);
+      const about = () => ({ pod: pod(), container: container?.() });
+      if (kind === "StartContainer") return await this.#tellAll(kind, about, call);
+      const plugins = this.#needs.set.wanting(kind);
+      if (plugins.length === 0) return;
+      const asked = question(kind, about());
+      const failed = await eachTold(plugins, call, (plugin) => plugin.ask(asked, call));
+      if (failed) throw failed.error;
     } catch (err) {
       call.signal.throwIfAborted();
       if (kind === "StartContainer") throw err;
-      this.#needs.log.warn({ call: kind, err }, "NRI plugin refuses what it is only told of");
+      this.#refusesNews(kind, err);
     }
   }
 
@@ -182,6 +189,10 @@ export class AskedPlugins implements NodePlugins {
     if (plugins.length === 0) return;
     const asked: Question<M> = question(method, request());
     for (const plugin of plugins) await plugin.ask(asked, call);
+  }
+
+  #refusesNews(call: EventCall, err: unknown): void {
+    this.#needs.log.warn({ call, err }, "NRI plugin refuses what it is only told of");
   }
 
   #addUpdates(
@@ -213,9 +224,8 @@ export class AskedPlugins implements NodePlugins {
   ): Promise<void> {
     const { validate, settings } = this.#needs;
     const { defaultValidator } = settings();
-    const validators = plugins
-      .filter(wants("ValidateContainerAdjustment"))
-      .filter(({ state }) => state !== "gone");
+    // One that has gone while the container was made is asked, too: a check that is passed over is none.
+    const validators = plugins.filter(wants("ValidateContainerAdjustment"));
     if (defaultValidator === undefined && validators.length === 0) return;
     if (defaultValidator !== undefined) {
       const name = "nri.pkg.api.v1alpha1.ValidateContainerAdjustmentRequest";
@@ -233,6 +243,24 @@ export class AskedPlugins implements NodePlugins {
       }),
     );
   }
+}
+
+/** Each of them, whatever becomes of the others; the first error. Throws only when the call is over. */
+async function eachTold(
+  plugins: readonly Plugin[],
+  { signal }: Cancellable,
+  tell: (plugin: Plugin) => Promise<unknown>,
+): Promise<{ readonly error: unknown } | undefined> {
+  let first: { readonly error: unknown } | undefined;
+  for (const plugin of plugins) {
+    try {
+      await tell(plugin);
+    } catch (error) {
+      signal.throwIfAborted();
+      first ??= { error };
+    }
+  }
+  return first;
 }
 
 const wants =

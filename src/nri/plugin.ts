@@ -23,6 +23,10 @@ import { type Snapshot, synchronizeParts } from "./synchronize-parts.ts";
 
 /** How long a plugin may owe an answer before its connection is ended. */
 const longestDebtMs = 30_000;
+/** How long an operation waits behind other calls to a plugin that answers. */
+const longestQueueMs = 60_000;
+/** A Synchronize is about the whole node: it may take so many times as long as another call. */
+const synchronizeTimes = 5;
 /** What one timer may be ahead of another that was started with it. */
 const timersMs = 5;
 /** Of what a plugin says about a refusal. */
@@ -30,7 +34,7 @@ const longestReason = 1024;
 
 /** How one plugin is treated. */
 export interface PluginPolicy {
-  /** How long an operation waits for it, the time behind other calls included. */
+  /** How long it may take for an answer, from when it is its turn. */
   readonly requestTimeoutMs: number;
   /** When it does not answer: go on without it, or fail the operation. */
   readonly onFailure: "continue" | "refuse";
@@ -155,8 +159,8 @@ export class Plugin implements Disposable {
       `it has not answered ${method} within ${requestTimeoutMs / 1000} s`,
     );
     try {
+      const turn = await this.#turn(signal);
       using limit = deadline(requestTimeoutMs, late, signal, this.#passOver.signal);
-      const turn = await this.#turns.acquire(limit);
       const answer = await unlessAborted(this.#inTurn(asked, turn), limit.signal);
       this.counts.served(method);
       return answer;
@@ -209,6 +213,12 @@ export class Plugin implements Disposable {
     this.drop("the daemon has stopped");
   }
 
+  /** Who waits behind calls that are answered is not passed over: it is only busy. */
+  async #turn(signal: AbortSignal): Promise<Disposable> {
+    using queue = deadline(longestQueueMs, "waiting for its turn", signal, this.#passOver.signal);
+    return await this.#turns.acquire(queue);
+  }
+
   async #inTurn<M extends EventCall>(
     asked: Question<M>,
     turn: Disposable,
@@ -242,13 +252,11 @@ export class Plugin implements Disposable {
   /** One call, for as long as it takes. It is late after its time, and the plugin is gone after thirty seconds. */
   async #send<M extends PluginCall>(method: M, payload: Uint8Array): Promise<Response<M>> {
     const { requestTimeoutMs } = this.#needs.policy();
+    const limitMs = (method === "Synchronize" ? synchronizeTimes : 1) * requestTimeoutMs;
     const began = performance.now();
-    this.#owed = { method, due: began + requestTimeoutMs };
-    using _late = startTimer(() => this.#isLate(), requestTimeoutMs);
-    using _end = startTimer(
-      () => this.#owes(method),
-      Math.max(longestDebtMs, 2 * requestTimeoutMs),
-    );
+    this.#owed = { method, due: began + limitMs };
+    using _late = startTimer(() => this.#isLate(), limitMs);
+    using _end = startTimer(() => this.#owes(method), Math.max(longestDebtMs, 2 * limitMs));
     try {
       const answer = await this.#needs.connection.call(method, payload);
       this.counts.answered(method, performance.now() - began);
@@ -305,9 +313,18 @@ export class Plugin implements Disposable {
     if (this.#state !== "late") return;
     this.#reason = undefined;
     this.#passOver = new AbortController();
+    if (this.#isSynchronizing) {
+      this.#becomes("joining"); // and is synchronized again where something was missed
+      return;
+    }
+    if (!this.#hasMissed) {
+      this.#becomes("serving"); // who asked had given up
+      return;
+    }
     this.#becomes("joining");
     this.#needs.log.info({ plugin: this.id }, "NRI plugin has answered: it is synchronized anew");
-    this.#misses();
+    // Its failure drops the plugin, and is in the log.
+    this.synchronize().catch(() => {});
   }
 
   /** Something has happened without it. */

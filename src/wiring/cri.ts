@@ -310,8 +310,10 @@ export function criPlugins(
       ];
       const close = async (): Promise<void> => {
         closing.abort();
+        // What is being made ends with the daemon's life, and is not finished without the plugins.
+        const closed = service.close();
         await nri?.[Symbol.asyncDispose]();
-        await service.close();
+        await closed;
         await Promise.all([reading[Symbol.asyncDispose](), figures[Symbol.asyncDispose]()]);
       };
       return { ...service, samples, reload, [Symbol.asyncDispose]: close };

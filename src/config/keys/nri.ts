@@ -114,7 +114,7 @@ export const nri = table({
       kind: duration,
       default: 2000,
       change: "reload",
-      doc: "How long a plugin may take to answer, the waiting for its answers to others included.",
+      doc: "How long a plugin may take to answer, from when it is its turn; Synchronize may take five times as long.",
     }),
     disableConnections: key({
       name: "disable_connections",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { isFault } from "../../base/errors.ts";
+import { fault, isFault } from "../../base/errors.ts";
 import type { ContainerUpdate } from "../../nri/messages.ts";
 import type { NodeState } from "../../nri/ports.ts";
 import { type ChangeLimitsNeeds, changeLimits } from "../container/change-limits.ts";
@@ -26,7 +26,11 @@ export function nodeState(parts: Needs): NodeState {
         .map((record) => nri.container(record)),
     update: (updates, call) => failedUpdates(parts, updates, call),
     evict: async (id, reason, call) => {
-      if (!containers.get(id)) return;
+      const state = containers.get(id)?.state.kind;
+      if (state === undefined || state === "exited") return;
+      if (state === "created") {
+        throw fault("FAILED_PRECONDITION", `cannot evict container "${id}": it has not started`);
+      }
       log.warn({ container: id, reason }, "container is evicted");
       parts.liveContainers.of(id).evict(reason);
       const limit = { ms: evictMs, what: `the eviction of container "${id}"` };
