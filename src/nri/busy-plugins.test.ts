@@ -106,3 +106,9 @@ test("a validator that dies while a container is made refuses it", async () => {
     { code: "UNAVAILABLE", message: /"10-fake"/ },
   );
 });
+
+test("a plugin is told the time-out that is its own", async () => {
+  using node = new PluggedNode({ plugins: { "10-fake": { requestTimeoutMs: 7000 } } });
+  const plugin = await node.plugged();
+  assert.equal((await plugin.got("Configure")).requestTimeout, 7000n);
+});

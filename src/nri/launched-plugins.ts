@@ -114,6 +114,7 @@ export class LaunchedPlugins implements AsyncDisposable {
   }
 
   async #configOf({ index, name }: PluginName): Promise<string> {
+    if (this.#needs.pluginConfigPath === "") return "";
     for (const file of [`${index}-${name}.conf`, `${name}.conf`]) {
       try {
         const full = path.join(this.#needs.pluginConfigPath, file);

@@ -142,7 +142,7 @@ export class PluginSet implements Disposable {
     { signal }: Cancellable,
   ): Promise<Plugin> {
     const { settings, runtime, log, watch } = this.#needs;
-    const { registrationTimeoutMs, requestTimeoutMs } = settings();
+    const { registrationTimeoutMs } = settings();
     using limit = deadline(registrationTimeoutMs, "registration of an NRI plugin", signal);
     const said = await connection.registered(limit);
     const name = origin.name ?? { index: said.pluginIdx, name: said.pluginName };
@@ -152,7 +152,7 @@ export class PluginSet implements Disposable {
       runtimeName: runtime.name,
       runtimeVersion: runtime.version,
       registrationTimeout: registrationTimeoutMs,
-      requestTimeout: requestTimeoutMs,
+      requestTimeout: this.#policy(name, null).requestTimeoutMs,
       NRIVersion: nriVersion,
     });
     const answer = connection.call("Configure", request);
