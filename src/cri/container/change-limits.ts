@@ -157,14 +157,41 @@ function mergeLimits(before: OciLinuxResources, change: OciLinuxResources): OciL
   };
 }
 
-/** Fields that are set win; those left at their zero keep what was. Exported for tests. */
+/**
+ * Fields that are set win; those left at their zero keep what was. Files of cgroup v2 and sizes of huge pages are fields of
+ * their own: an update of one leaves the others.
+ */
 export function mergeResources(
   before: LinuxContainerResources | null,
   change: LinuxContainerResources,
 ): LinuxContainerResources {
   if (!before) return change;
   const given = Object.entries(change).filter(([, value]) => isGiven(value));
-  return { ...before, ...Object.fromEntries(given) };
+  const sizes = new Set(change.hugepageLimits.map(({ pageSize }) => pageSize));
+  return {
+    ...before,
+    ...Object.fromEntries(given),
+    unified: { ...before.unified, ...change.unified },
+    hugepageLimits: [
+      ...before.hugepageLimits.filter(({ pageSize }) => !sizes.has(pageSize)),
+      ...change.hugepageLimits,
+    ],
+  };
+}
+
+/**
+ * What holds of a container whose limits plugins have adjusted. Where a request said how much swap there is, and a plugin
+ * says another limit of memory without it, swap follows the memory; -1 of memory is no limit.
+ */
+export function adjustedResources(
+  requested: LinuxContainerResources | null,
+  adjusted: LinuxContainerResources,
+): LinuxContainerResources {
+  const merged = mergeResources(requested, adjusted);
+  const { memoryLimitInBytes: limit, memorySwapLimitInBytes: swap } = adjusted;
+  if (limit < 0n) return { ...merged, memoryLimitInBytes: 0n, memorySwapLimitInBytes: 0n };
+  if (limit === 0n || swap !== 0n || merged.memorySwapLimitInBytes === 0n) return merged;
+  return { ...merged, memorySwapLimitInBytes: limit };
 }
 
 function isGiven(value: unknown): boolean {

@@ -45,8 +45,7 @@ export function nriReviewer(parts: NriReviewerNeeds): SpecReviewer {
       return {
         spec: await adjust(spec, creation.adjust, record),
         changes: changesOf(creation.owners, id),
-        // The swap follows the memory, as it does where nobody names it.
-        ...(resources && { limits: { ...toCriResources(resources), memorySwapLimitInBytes: 0n } }),
+        ...(resources && { limits: toCriResources(resources) }),
       };
     },
   };
