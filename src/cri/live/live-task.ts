@@ -53,6 +53,11 @@ export abstract class LiveTask {
     return (this.#container ??= loaded);
   }
 
+  /** Whether others are being told, or have been. */
+  isTold(step: string): boolean {
+    return this.#told.has(step);
+  }
+
   /** Once in its life, when its task runs, or has run. INTERNAL the second time. */
   watch(task: Task, { recorded, finished }: Ending): void {
     if (this.#watch) throw fault("INTERNAL", `the task of "${this.#id}" is watched already`);

@@ -9,7 +9,7 @@ import { type StopNeeds, stopAtOnce } from "../task/stop-task.ts";
 import { toLimitChange } from "./resource-messages.ts";
 
 export type UpdateNeeds = ChangeLimitsNeeds & Pick<CriParts, "log" | "operations">;
-type Needs = UpdateNeeds & StopNeeds & Pick<CriParts, "nri" | "sandboxes">;
+type Needs = UpdateNeeds & StopNeeds & Pick<CriParts, "liveSandboxes" | "nri" | "sandboxes">;
 
 /** What a plugin makes of another container must not hold up for long what it was asked about. */
 const updateMs = 10_000;
@@ -19,10 +19,15 @@ const evictMs = 60_000;
 export function nodeState(parts: Needs): NodeState {
   const { containers, log, nri, operations, sandboxes } = parts;
   return {
-    pods: () => [...sandboxes.list()].map((record) => nri.pod(record)),
+    // Who comes when a removal has been told hears nothing more of it.
+    pods: () =>
+      [...sandboxes.list()]
+        .filter(({ id }) => !parts.liveSandboxes.get(id)?.isTold("removed"))
+        .map((record) => nri.pod(record)),
     containers: () =>
       [...containers.list()]
         .filter(({ state }) => state.kind === "created" || state.kind === "running")
+        .filter(({ id }) => !parts.liveContainers.get(id)?.isTold("removed"))
         .map((record) => nri.container(record)),
     update: (updates, call) => failedUpdates(parts, updates, call),
     evict: async (id, reason, call) => {

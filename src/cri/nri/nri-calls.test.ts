@@ -260,6 +260,27 @@ describe("NodeState", () => {
     assert.deepEqual(ids(), [created]);
   });
 
+  it("lists nothing any more whose removal is being told: who joins then would keep it", async () => {
+    const plugins = new FakePlugins();
+    await using world = await worldWith(plugins);
+    const podSandboxId = await world.runPod();
+    const containerId = await world.createContainer(podSandboxId);
+    const { nodeState } = world.runtime;
+    const seen: unknown[] = [];
+    const tell = plugins.tell.bind(plugins);
+    plugins.tell = async (event, call) => {
+      await tell(event, call);
+      if (!event.kind.startsWith("Remove")) return;
+      seen.push([event.kind, nodeState.pods().length, nodeState.containers().length]);
+    };
+    await world.call("RemoveContainer", { containerId });
+    await world.call("RemovePodSandbox", { podSandboxId });
+    assert.deepEqual(seen, [
+      ["RemoveContainer", 1, 0],
+      ["RemovePodSandbox", 0, 0],
+    ]);
+  });
+
   it("applies updates, and tells which have failed and may not", async () => {
     await using world = await worldWith(new FakePlugins());
     const id = await world.startedContainer(await world.runPod());
