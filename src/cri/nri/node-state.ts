@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
+import { mapAtOnce } from "../../base/map-at-once.ts";
 import type { ContainerUpdate } from "../../nri/messages.ts";
 import type { NodeState } from "../../nri/ports.ts";
 import { type ChangeLimitsNeeds, changeLimits } from "../container/change-limits.ts";
@@ -14,6 +15,8 @@ type Needs = UpdateNeeds & StopNeeds & Pick<CriParts, "liveSandboxes" | "nri" | 
 /** What a plugin makes of another container must not hold up for long what it was asked about. */
 const updateMs = 10_000;
 const evictMs = 60_000;
+/** A plugin may send tens of thousands in one message. */
+const updatesAtOnce = 16;
 
 /** What plugins know of the node, and may ask of it. */
 export function nodeState(parts: Needs): NodeState {
@@ -52,12 +55,10 @@ export async function failedUpdates(
   updates: readonly ContainerUpdate[],
   call: Cancellable,
 ): Promise<readonly ContainerUpdate[]> {
-  const failed = await Promise.all(
-    updates.map(async (update) => {
-      const applied = await tryUpdate(parts, update, call);
-      return applied || update.ignoreFailure ? [] : [update];
-    }),
-  );
+  const failed = await mapAtOnce(updates, updatesAtOnce, async (update) => {
+    const applied = await tryUpdate(parts, update, call);
+    return applied || update.ignoreFailure ? [] : [update];
+  });
   call.signal.throwIfAborted();
   return failed.flat();
 }
