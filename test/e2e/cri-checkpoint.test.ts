@@ -24,8 +24,11 @@ suite("CheckpointContainer", { skip: lacking(...podPrograms, "criu") }, () => {
   });
   after(() => bed?.finish());
 
-  const count = async (id: string): Promise<number> =>
-    Number((await cri.exec(id, ["cat", "/count"])).stdout);
+  /** The shell empties the file before it writes it. */
+  const count = (id: string): Promise<number> =>
+    until("the count is written", async () =>
+      Number((await cri.exec(id, ["cat", "/count"])).stdout),
+    );
 
   test("makes an archive that a container goes on from, or tells CRIU's reason", async (t) => {
     const pod = await cri.runPod();

@@ -53,8 +53,11 @@ suite("checkpoints of pods", { skip: lacking(...podPrograms) }, () => {
       cri.containerConfig(bed.images.shell.reference, counting, { metadata: { name } }),
     );
 
-  const count = async (id: string): Promise<number> =>
-    Number((await cri.exec(id, ["cat", "/count"])).stdout);
+  /** The shell empties the file before it writes it. */
+  const count = (id: string): Promise<number> =>
+    until("the count is written", async () =>
+      Number((await cri.exec(id, ["cat", "/count"])).stdout),
+    );
 
   async function assertAllRun(all: readonly string[]): Promise<void> {
     for (const id of all) {

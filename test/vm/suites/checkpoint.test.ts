@@ -40,8 +40,13 @@ suite("CheckpointPod and RestorePod", () => {
     await rm(root, { recursive: true });
   });
 
-  const count = async (id: string): Promise<number> =>
-    Number((await cri.exec(id, ["cat", "/count"])).stdout);
+  /** The shell empties the file before it writes it. */
+  const count = (id: string): Promise<number> =>
+    until(
+      "the count is written",
+      async () => Number((await cri.exec(id, ["cat", "/count"])).stdout),
+      slow,
+    );
 
   const config = (name: string, command: readonly string[]) =>
     cri.containerConfig(node.image("shell"), command, { metadata: { name } });
