@@ -161,9 +161,9 @@ export class AskedPlugins implements NodePlugins {
   }
 
   async tell({ kind, pod, container }: Told, call: Cancellable): Promise<void> {
+    const about = () => ({ pod: pod(), container: container?.() });
+    if (kind === "StartContainer") return this.#tellAll(kind, about, call);
     try {
-      const about = () => ({ pod: pod(), container: container?.() });
-      if (kind === "StartContainer") return await this.#tellAll(kind, about, call);
       const plugins = this.#needs.set.wanting(kind);
       if (plugins.length === 0) return;
       const asked = question(kind, about());
@@ -171,7 +171,6 @@ export class AskedPlugins implements NodePlugins {
       if (failed) throw failed.error;
     } catch (err) {
       call.signal.throwIfAborted();
-      if (kind === "StartContainer") throw err;
       this.#refusesNews(kind, err);
     }
   }

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync } from "node:fs";
-import { readdir } from "node:fs/promises";
-
-const hostFolder = "/sys/kernel/mm/hugepages";
 
 /** The sizes of huge pages that this host has, as cgroup files spell them: `2MB`. */
-export async function hugePageSizes(folder = hostFolder): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
-  return names.flatMap(sizeOf);
-}
-
-/** The same, on a thread that may wait. */
-export function hugePageSizesSync(): string[] {
+export function hugePageSizes(folder = "/sys/kernel/mm/hugepages"): string[] {
   try {
-    return readdirSync(hostFolder).flatMap(sizeOf);
+    return readdirSync(folder).flatMap(sizeOf);
   } catch {
     return [];
   }

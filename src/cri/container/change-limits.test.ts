@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { codec } from "../../rpc/codec.ts";
-import { adjustedResources, mergeResources } from "./change-limits.ts";
+import { limitsWithPlugins, mergeResources } from "./change-limits.ts";
 
 const limits = (change: Partial<LinuxContainerResources>): LinuxContainerResources =>
   codec("runtime.v1.LinuxContainerResources").normalize(change);
@@ -45,7 +45,7 @@ for (const { name, requested, adjusted, holds } of swaps) {
   test(`memory and swap that hold when a plugin says ${name}`, () => {
     const of = ([memoryLimitInBytes, memorySwapLimitInBytes]: readonly [bigint, bigint]) =>
       limits({ memoryLimitInBytes, memorySwapLimitInBytes });
-    const found = adjustedResources(of(requested), of(adjusted));
+    const found = limitsWithPlugins(of(requested), of(adjusted));
     assert.deepEqual([found.memoryLimitInBytes, found.memorySwapLimitInBytes], holds);
   });
 }

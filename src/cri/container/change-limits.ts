@@ -2,6 +2,7 @@
 import { cleanupDeadline } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { KeyedMutex } from "../../base/keyed-mutex.ts";
+import { withReplaced } from "../../base/with-replaced.ts";
 import type { Container } from "../../client/ports.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
@@ -167,15 +168,15 @@ export function mergeResources(
 ): LinuxContainerResources {
   if (!before) return change;
   const given = Object.entries(change).filter(([, value]) => isGiven(value));
-  const sizes = new Set(change.hugepageLimits.map(({ pageSize }) => pageSize));
   return {
     ...before,
     ...Object.fromEntries(given),
     unified: { ...before.unified, ...change.unified },
-    hugepageLimits: [
-      ...before.hugepageLimits.filter(({ pageSize }) => !sizes.has(pageSize)),
-      ...change.hugepageLimits,
-    ],
+    hugepageLimits: withReplaced(
+      before.hugepageLimits,
+      change.hugepageLimits,
+      ({ pageSize }) => pageSize,
+    ),
   };
 }
 
@@ -183,7 +184,7 @@ export function mergeResources(
  * What holds of a container whose limits plugins have adjusted. Where a request said how much swap there is, and a plugin
  * says another limit of memory without it, swap follows the memory; -1 of memory is no limit.
  */
-export function adjustedResources(
+export function limitsWithPlugins(
   requested: LinuxContainerResources | null,
   adjusted: LinuxContainerResources,
 ): LinuxContainerResources {

@@ -12,7 +12,7 @@ import type { ReadySandbox } from "../sandbox/ready-sandbox.ts";
 import type { ReviewedContainer } from "../spec-review.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { ValidContainerConfig } from "../validate.ts";
-import { adjustedResources } from "./change-limits.ts";
+import { limitsWithPlugins } from "./change-limits.ts";
 
 /** A container that CreateContainer is about to make. */
 export interface NewContainer {
@@ -47,7 +47,7 @@ export function newContainerRecord(
     imageStopSignal: image.config.stopSignal,
     logPath: logPath(sandbox.config.logDirectory, config.logPath),
     mounts: echoedMounts(config.mounts, images),
-    resources: limits ? adjustedResources(requested, limits) : requested,
+    resources: limits ? limitsWithPlugins(requested, limits) : requested,
     user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups },
     cgroupsPath: built.spec.linux.cgroupsPath ?? "",
     state: { kind: "created" },

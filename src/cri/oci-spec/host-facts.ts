@@ -9,17 +9,15 @@ const sysResource = 24n;
 
 /** Finds what this host can do. `root` stands for "/" and is another folder only in tests. */
 export async function readHostFacts(root = ""): Promise<HostFacts> {
-  const [status, controllersV2, hybridV2, cgroups, oomScoreAdj, lastCap, pages] = await Promise.all(
-    [
-      text(`${root}/proc/self/status`),
-      text(`${root}/sys/fs/cgroup/cgroup.controllers`),
-      exists(`${root}/sys/fs/cgroup/unified/cgroup.controllers`),
-      text(`${root}/proc/cgroups`),
-      text(`${root}/proc/self/oom_score_adj`),
-      text(`${root}/proc/sys/kernel/cap_last_cap`),
-      hugePageSizes(`${root}/sys/kernel/mm/hugepages`),
-    ],
-  );
+  const [status, controllersV2, hybridV2, cgroups, oomScoreAdj, lastCap] = await Promise.all([
+    text(`${root}/proc/self/status`),
+    text(`${root}/sys/fs/cgroup/cgroup.controllers`),
+    exists(`${root}/sys/fs/cgroup/unified/cgroup.controllers`),
+    text(`${root}/proc/cgroups`),
+    text(`${root}/proc/self/oom_score_adj`),
+    text(`${root}/proc/sys/kernel/cap_last_cap`),
+  ]);
+  const pages = hugePageSizes(`${root}/sys/kernel/mm/hugepages`);
   const [cgroupNamespaces, apparmor, selinux, swapV1, swapV2] = await Promise.all([
     exists(`${root}/proc/self/ns/cgroup`),
     text(`${root}/sys/module/apparmor/parameters/enabled`),

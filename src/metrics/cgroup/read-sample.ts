@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { hugePageSizesSync } from "../../base/os/huge-pages.ts";
+import { hugePageSizes } from "../../base/os/huge-pages.ts";
 import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
@@ -17,7 +17,7 @@ export function readCgroupSample(
   paths: CgroupPaths,
   pageSizes?: readonly string[],
 ): CgroupSample | undefined {
-  const sizes = pageSizes ?? (sizesOfHost ??= hugePageSizesSync());
+  const sizes = pageSizes ?? (sizesOfHost ??= hugePageSizes());
   return paths.version === 2
     ? readCgroupV2(paths.folder, sizes)
     : readCgroupV1(paths.folders, sizes);

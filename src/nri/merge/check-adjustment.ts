@@ -2,6 +2,7 @@
 import type { ContainerAdjustment, Hook, Hooks } from "../messages.ts";
 import { badAnswer } from "./bad-answer.ts";
 import { checkLinux } from "./check-linux.ts";
+import { bare } from "./removal-mark.ts";
 
 /** The stages of hooks, and how the proto spells them. */
 export const hookStages = {
@@ -74,12 +75,7 @@ export function checkAdjustment(plugin: string, adjust: ContainerAdjustment): vo
   if (adjust.linux !== null) checkLinux(plugin, adjust.linux);
 }
 
-/** A key without what marks it for removal. */
-export function bare(key: string): string {
-  return key.startsWith("-") ? key.slice(1) : key;
-}
-
-export function pathProblem(path: string): string | undefined {
+function pathProblem(path: string): string | undefined {
   if (path === "") return "it is empty";
   return path.startsWith("/") ? undefined : `"${path}" is not an absolute path`;
 }

@@ -3,6 +3,7 @@ import type { LinuxContainerAdjustment, LinuxDevice, LinuxRdt } from "../message
 import { badAnswer } from "./bad-answer.ts";
 import { checkResources } from "./check-resources.ts";
 import { checkScheduling } from "./check-scheduling.ts";
+import { bare, isRemoval } from "./removal-mark.ts";
 import { seccompProblem } from "./seccomp-problem.ts";
 
 const namespaceTypes = new Set(["pid", "network", "mount", "ipc", "uts", "user", "cgroup"]);
@@ -16,7 +17,7 @@ export function checkLinux(plugin: string, linux: LinuxContainerAdjustment): voi
     if (found !== undefined) throw bad(`devices[${at}].${found[0]}`, found[1]);
   }
   for (const [at, { type }] of linux.namespaces.entries()) {
-    if (!namespaceTypes.has(type.replace(/^-/, ""))) {
+    if (!namespaceTypes.has(bare(type))) {
       throw bad(`namespaces[${at}].type`, `unknown value "${type}"`);
     }
   }
@@ -24,7 +25,7 @@ export function checkLinux(plugin: string, linux: LinuxContainerAdjustment): voi
     if (!/^-?[a-z0-9_-]+([./][\w-]+)+$/i.test(key)) throw bad("sysctl", `"${key}" is no sysctl`);
   }
   for (const [key, { name }] of Object.entries(linux.netDevices)) {
-    const host = key.replace(/^-/, "");
+    const host = bare(key);
     for (const one of name === "" ? [host] : [host, name]) {
       if (!isInterface(one)) throw bad("net_devices", `"${one}" is no name of an interface`);
     }
@@ -48,10 +49,9 @@ export function checkLinux(plugin: string, linux: LinuxContainerAdjustment): voi
 
 function deviceProblem(device: LinuxDevice): readonly [string, string] | undefined {
   const { path, type, major, minor } = device;
-  const isRemoval = path.startsWith("-");
-  const plain = isRemoval ? path.slice(1) : path;
+  const plain = bare(path);
   if (!plain.startsWith("/")) return ["path", `"${plain}" is not an absolute path`];
-  if (isRemoval) return undefined;
+  if (isRemoval(path)) return undefined;
   if (!/^[bcup]$/.test(type)) return ["type", `"${type}" is none of b, c, u and p`];
   for (const [name, number] of [
     ["major", major],

@@ -2,7 +2,8 @@
 import type { LinuxDeviceCgroup, LinuxMemory, LinuxResources } from "../messages.ts";
 import { badAnswer } from "./bad-answer.ts";
 
-const listPattern = /^(\d+(-\d+)?)(,\d+(-\d+)?)*$/;
+/** Processors or memory nodes, as the kernel lists them: `0-2,5`. */
+export const listPattern = /^(\d+(-\d+)?)(,\d+(-\d+)?)*$/;
 
 /** Bytes, or -1 for no limit. */
 const memoryLimits = [

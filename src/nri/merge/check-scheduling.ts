@@ -6,6 +6,7 @@ import type {
   LinuxScheduler,
 } from "../messages.ts";
 import { badAnswer } from "./bad-answer.ts";
+import { listPattern } from "./check-resources.ts";
 
 // Decoding leaves a number that a message's enum lacks as it is.
 const ioClasses = known<LinuxIOPriority["class"]>({
@@ -73,7 +74,7 @@ export function checkScheduling(
   if (memoryPolicy !== null) {
     const { mode, nodes, flags } = memoryPolicy;
     check(memoryModes.has(mode), "memory_policy.mode", unknown(mode));
-    const isList = /^((\d+(-\d+)?)(,\d+(-\d+)?)*)?$/.test(nodes);
+    const isList = nodes === "" || listPattern.test(nodes);
     check(isList, "memory_policy.nodes", `"${nodes}" is no list such as 0-2,5`);
     for (const flag of flags) check(memoryFlags.has(flag), "memory_policy.flags", unknown(flag));
   }

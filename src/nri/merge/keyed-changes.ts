@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FieldClaims } from "./field-claims.ts";
 import type { FieldName } from "./fields.ts";
+import { bare, isRemoval } from "./removal-mark.ts";
 
 /** What is set by key, the latest last; null for a key that is removed from what the container would have. */
 export type KeyedChanges<T> = ReadonlyMap<string, T | null>;
@@ -16,7 +17,7 @@ export function askedChanges<T>(entries: Iterable<readonly [string, T]>): AskedC
   const removals = new Set<string>();
   const sets: (readonly [string, T])[] = [];
   for (const [key, value] of entries) {
-    if (key.startsWith("-")) removals.add(key.slice(1));
+    if (isRemoval(key)) removals.add(bare(key));
     else sets.push([key, value]);
   }
   return { removals, sets };

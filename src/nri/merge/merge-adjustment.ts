@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { withReplaced } from "../../base/with-replaced.ts";
 import type {
   Container,
   ContainerAdjustment,
@@ -20,6 +21,7 @@ import {
 import { claimResources, noResources, withResources } from "./merge-resources.ts";
 import { mergeSingleFields } from "./merge-single-fields.ts";
 import { type MergedAdjustment, noHooks } from "./merged-adjustment.ts";
+import { bare } from "./removal-mark.ts";
 
 /** What is wanted so far, and the container as it would be with that. */
 export interface Merging {
@@ -48,7 +50,6 @@ export function mergeAdjustment(
   if (hooks) by.claims.share(by.plugin, "OciHooks");
   for (const { type } of adjust.rlimits) by.claims.claim(by.plugin, "Rlimits", type);
   for (const { name } of adjust.CDIDevices) by.claims.claim(by.plugin, "CdiDevices", name);
-  const types = new Set(adjust.rlimits.map(({ type }) => type));
   const next: Merging = {
     merged: {
       ...merged,
@@ -67,7 +68,7 @@ export function mergeAdjustment(
       env: changedEnv(container.env, env),
       args: args ?? container.args,
       hooks: hooks ? withHooks(container.hooks ?? noHooks, adjust.hooks) : container.hooks,
-      rlimits: [...container.rlimits.filter(({ type }) => !types.has(type)), ...adjust.rlimits],
+      rlimits: withReplaced(container.rlimits, adjust.rlimits, ({ type }) => type),
     },
   };
   return adjust.linux === null ? next : mergeLinux(next, adjust.linux, by);
@@ -88,7 +89,7 @@ function mergeLinux(
   // A namespace has its owner whether it is set or removed: nobody may undo either.
   const namespaces = new Map(merged.namespaces);
   for (const namespace of adjust.namespaces) {
-    const type = namespace.type.replace(/^-/, "");
+    const type = bare(namespace.type);
     by.claims.claim(by.plugin, "Namespace", type);
     namespaces.set(type, namespace.type === type ? namespace : null);
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { withReplaced } from "../../base/with-replaced.ts";
 import type { LinuxCPU, LinuxMemory, LinuxResources } from "../messages.ts";
 import type { FieldClaims } from "./field-claims.ts";
 import type { FieldName } from "./fields.ts";
@@ -41,14 +42,14 @@ export function claimResources(plugin: string, given: LinuxResources, claims: Fi
 
 /** Limits with others over them: what these leave open stays. */
 export function withResources(under: LinuxResources, over: LinuxResources): LinuxResources {
-  const sizes = new Set(over.hugepageLimits.map(({ pageSize }) => pageSize));
   return {
     memory: withGiven(under.memory, over.memory),
     cpu: withGiven(under.cpu, over.cpu),
-    hugepageLimits: [
-      ...under.hugepageLimits.filter(({ pageSize }) => !sizes.has(pageSize)),
-      ...over.hugepageLimits,
-    ],
+    hugepageLimits: withReplaced(
+      under.hugepageLimits,
+      over.hugepageLimits,
+      ({ pageSize }) => pageSize,
+    ),
     blockioClass: over.blockioClass ?? under.blockioClass,
     rdtClass: over.rdtClass ?? under.rdtClass,
     unified: { ...under.unified, ...over.unified },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { unsupported } from "../../../base/invalid-field.ts";
+import { askedChanges, changedList, changedRecord } from "../../../nri/merge/keyed-changes.ts";
 import type { ContainerAdjustment, LinuxResources } from "../../../nri/messages.ts";
 import { ociInteger } from "../../../oci/encode-spec.ts";
 import type {
@@ -14,7 +15,6 @@ import { clampOomScoreAdj } from "../oom-score.ts";
 import { adjustedResources } from "./adjust-resources.ts";
 import { adjustScheduling } from "./adjust-scheduling.ts";
 import type { AdjustTools } from "./apply-adjustment.ts";
-import { changedKeys } from "./changed-keys.ts";
 
 type LinuxAdjustment = NonNullable<ContainerAdjustment["linux"]>;
 
@@ -34,13 +34,14 @@ export async function adjustLinux(
   if (adjust.seccompPolicy) linux.seccomp = toSeccomp(adjust.seccompPolicy);
   changeNamespaces(linux, adjust);
   if (Object.keys(adjust.sysctl).length > 0) {
-    linux.sysctl = changedKeys(linux.sysctl, adjust.sysctl);
+    linux.sysctl = changedRecord(linux.sysctl ?? {}, askedChanges(Object.entries(adjust.sysctl)));
   }
   if (Object.keys(adjust.netDevices).length > 0) {
     if (!tools.features.netDevices) {
       throw unsupported("adjust.linux.net_devices", "the OCI runtime does not know them");
     }
-    linux.netDevices = changedKeys(linux.netDevices, adjust.netDevices);
+    const changes = askedChanges(Object.entries(adjust.netDevices));
+    linux.netDevices = changedRecord(linux.netDevices ?? {}, changes);
   }
   if (adjust.resources) {
     linux.resources = adjustedResources(linux.resources, adjust.resources, tools.host);
@@ -79,12 +80,11 @@ function changeDevices(linux: OciLinux, devices: LinuxAdjustment["devices"]): vo
 }
 
 function changeNamespaces(linux: OciLinux, { namespaces }: LinuxAdjustment): void {
-  for (const { type, path } of namespaces) {
-    const name = type.replace(/^-/, "");
-    linux.namespaces = linux.namespaces.filter((namespace) => namespace.type !== name);
-    if (type.startsWith("-")) continue;
-    linux.namespaces.push({ type: name as OciNamespaceType, ...(path !== "" && { path }) });
-  }
+  const changes = namespaces.map(({ type, path }) => {
+    const namespace = { type: type as OciNamespaceType, ...(path !== "" && { path }) };
+    return [type, namespace] as const;
+  });
+  linux.namespaces = changedList(linux.namespaces, askedChanges(changes), ({ type }) => type);
 }
 
 function toSeccomp(policy: NonNullable<LinuxAdjustment["seccompPolicy"]>): OciSeccomp {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mountsHolding } from "../../../base/os/mount-table.ts";
+import { askedChanges, changedRecord } from "../../../nri/merge/keyed-changes.ts";
 import type { ContainerAdjustment, Hooks } from "../../../nri/messages.ts";
 import { ociInteger } from "../../../oci/encode-spec.ts";
 import { type OciHook, type OciSpec, ociHookStages } from "../../../oci/spec.ts";
@@ -8,7 +9,6 @@ import { Environment } from "../env.ts";
 import type { HostFacts, RuntimeFeatures } from "../ports.ts";
 import { adjustLinux } from "./adjust-linux.ts";
 import { adjustMounts, type ReadMounts } from "./adjust-mounts.ts";
-import { changedKeys } from "./changed-keys.ts";
 
 export interface AdjustTools {
   readonly host: HostFacts;
@@ -30,7 +30,8 @@ export async function applyAdjustment(
   tools: AdjustTools,
 ): Promise<OciSpec> {
   const spec = structuredClone(before);
-  spec.annotations = changedKeys(spec.annotations, adjust.annotations);
+  const annotations = askedChanges(Object.entries(adjust.annotations));
+  spec.annotations = changedRecord(spec.annotations ?? {}, annotations);
   spec.process.env = changedEnv(spec.process.env, adjust.env);
   const [first, ...others] = adjust.args;
   if (first !== undefined) spec.process.args = first === "" ? others : [...adjust.args];
@@ -48,12 +49,11 @@ export async function applyAdjustment(
 }
 
 function changedEnv(env: readonly string[], changes: ContainerAdjustment["env"]): string[] {
-  const removed = new Set(
-    changes.filter(({ key }) => key.startsWith("-")).map(({ key }) => key.slice(1)),
+  const { removals, sets } = askedChanges(changes.map(({ key, value }) => [key, value]));
+  const changed = new Environment(
+    env.filter((entry) => !removals.has(entry.split("=", 1)[0] ?? "")),
   );
-  const kept = env.filter((entry) => !removed.has(entry.split("=", 1)[0] ?? ""));
-  const changed = new Environment(kept);
-  for (const { key, value } of changes) if (!key.startsWith("-")) changed.set(key, value);
+  for (const [key, value] of sets) changed.set(key, value);
   return changed.toArray();
 }
 
