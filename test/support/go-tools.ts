@@ -39,6 +39,12 @@ const tools = {
     module: "shim-2.4",
     package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
   },
+  // What the bench measures beside Berth. No test needs it.
+  "containerd-2.4": {
+    module: "containerd-2.4",
+    package: "github.com/containerd/containerd/v2/cmd/containerd",
+    parallel: 2,
+  },
   // Ours, of containerd's client library.
   goclient: { module: "goclient", package: "." },
   // Ours, of NRI's own stub: what tests make misbehave.
