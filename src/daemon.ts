@@ -91,7 +91,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await server.listen();
   const furtherSockets = new FurtherSockets(server);
   await furtherSockets.start(config.grpc.also);
-  undo.use(sockets).start(() => server.sockets);
+  undo.use(sockets.add(() => server.sockets));
+  undo.use(sockets).start();
   await recoverPods(parts, registry, log, signal);
 
   const { setLogLevel } = reloading;

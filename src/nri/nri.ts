@@ -2,6 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import type { Logger } from "../base/logger.ts";
 import { within } from "../base/waits.ts";
+import type { PublishedSocket } from "../rpc/unix-socket.ts";
 import { LaunchedPlugins } from "./launched-plugins.ts";
 import { validateByDefault } from "./merge/validate-by-default.ts";
 import { AskedPlugins, type Validate } from "./node-plugins.ts";
@@ -27,6 +28,8 @@ export interface Nri extends NodePlugins, AsyncDisposable {
    * had is for the log: somebody else may have it.
    */
   start(call: Cancellable): Promise<void>;
+  /** Where plugins connect; undefined where there is no such socket. */
+  readonly socket: PublishedSocket | undefined;
   /** All but the paths, which are read at the start. */
   reload(settings: NriSettings): void;
 }
@@ -47,6 +50,7 @@ class StartedNri extends AskedPlugins implements Nri {
   readonly #log: Logger;
   readonly #life = new AbortController();
   readonly #open = new AsyncDisposableStack();
+  #socket: PluginSocket | undefined;
 
   constructor({
     settings,
@@ -73,13 +77,17 @@ class StartedNri extends AskedPlugins implements Nri {
     this.#open.use(this.#set);
     if (!disableConnections) {
       try {
-        this.#open.use(await PluginSocket.listen(socketPath, this.#set, log));
+        this.#socket = this.#open.use(await PluginSocket.listen(socketPath, this.#set, log));
       } catch (err) {
         log.warn({ socket: socketPath, err }, "there is no NRI socket: plugins cannot connect");
       }
     }
     const started = launched.start({ signal: this.#life.signal });
     await within(started, registrationTimeoutMs + requestTimeoutMs, call.signal);
+  }
+
+  get socket(): PublishedSocket | undefined {
+    return this.#socket?.published;
   }
 
   reload(settings: NriSettings): void {

@@ -4,7 +4,12 @@ import path from "node:path";
 import { fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { makeFolder } from "../base/make-folder.ts";
-import { bindPathFor, claimSocketPath, publishSocket } from "../rpc/unix-socket.ts";
+import {
+  bindPathFor,
+  claimSocketPath,
+  type PublishedSocket,
+  publishSocket,
+} from "../rpc/unix-socket.ts";
 import type { PluginSet } from "./plugin-set.ts";
 
 /** Connections at once, and those among them whose plugin does not take part yet. */
@@ -18,7 +23,7 @@ export class PluginSocket implements AsyncDisposable {
   readonly #log: Logger;
   readonly #stop = new AbortController();
   readonly #sockets = new Set<Socket>();
-  #name: Disposable | undefined;
+  #name: PublishedSocket | undefined;
   #joining = 0;
   #isRefusing = false;
 
@@ -52,6 +57,11 @@ export class PluginSocket implements AsyncDisposable {
       gid: process.getgid?.() ?? 0,
     });
     return self;
+  }
+
+  /** The socket with its name: another daemon may take that away. */
+  get published(): PublishedSocket | undefined {
+    return this.#name;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,7 @@ const defaultEveryMs = 10_000;
  */
 export class SocketWatch implements Disposable {
   readonly #options: SocketWatchOptions;
+  readonly #sources = new Set<() => Iterable<PublishedSocket>>();
   #timer: Timer | undefined;
   #isLooking = false;
   #lost: ReadonlyMap<string, LostSocket> = new Map();
@@ -40,9 +41,15 @@ export class SocketWatch implements Disposable {
     return [...this.#lost.values()];
   }
 
-  /** Looks at what `sockets` gives then, until disposed. */
-  start(sockets: () => Iterable<PublishedSocket>): void {
-    const look = (): void => void this.look(sockets());
+  /** Has each look take in what `sockets` gives then, until the answer is disposed. */
+  add(sockets: () => Iterable<PublishedSocket>): Disposable {
+    this.#sources.add(sockets);
+    return { [Symbol.dispose]: () => void this.#sources.delete(sockets) };
+  }
+
+  /** Looks at what has been added, until disposed. */
+  start(): void {
+    const look = (): void => void this.look([...this.#sources].flatMap((each) => [...each()]));
     this.#timer = startInterval(look, this.#options.everyMs ?? defaultEveryMs).unref();
   }
 

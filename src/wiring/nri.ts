@@ -18,7 +18,7 @@ export interface Nri extends AsyncDisposable {
 
 /** Undefined where NRI is off: then nothing of it is loaded. `node` is asked once plugins are there. */
 export async function openNri(
-  { config, live, log, metrics, version }: Environment,
+  { config, live, log, metrics, sockets, version }: Environment,
   node: () => NodeState,
   adjust: AdjustSpec,
 ): Promise<Nri | undefined> {
@@ -36,6 +36,7 @@ export async function openNri(
     log,
     watch: metrics.nri,
   });
+  const watched = sockets.add(() => (nri.socket ? [nri.socket] : []));
   return {
     plugins: nri,
     adjust,
@@ -46,7 +47,10 @@ export async function openNri(
       },
     ],
     start: (call) => nri.start(call),
-    [Symbol.asyncDispose]: () => nri[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => {
+      watched[Symbol.dispose]();
+      return nri[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -163,6 +163,8 @@ suite("further sockets", { skip: lacking(...podPrograms) }, () => {
     assert.deepEqual(await lost(), []);
     // sys.GetLocalListener of containerd: it unlinks what lies there.
     await rm(first);
+    const nri = path.join(daemon.folder, "nri/nri.sock");
+    await rm(nri);
     const other = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => other.listen(first, resolve));
     try {
@@ -171,25 +173,25 @@ suite("further sockets", { skip: lacking(...podPrograms) }, () => {
         "it is told",
         async () => {
           const found = (await lost()) as { path: string; owner: string }[];
-          return found.length > 0 && found;
+          return found.length > 1 && found;
         },
         { timeoutMs: 30_000 },
       );
       assert.deepEqual(
         told.map((one) => one.path),
-        [first],
+        [nri, first],
       );
-      assert.match(told[0]?.owner ?? "", owner);
+      assert.match(told[1]?.owner ?? "", owner);
       assert.match(
         await (await fetch(`${daemon.metricsUrl}/metrics`)).text(),
-        /^berth_lost_sockets 1$/m,
+        /^berth_lost_sockets 2$/m,
       );
       const warned = (await daemon.logLines()).filter(({ msg }) =>
         String(msg).includes("another process's now"),
       );
       assert.equal(warned.length, 1);
       const { stdout } = await run(berth, ["--address", daemon.socket, "status"]);
-      assert.match(stdout, /LOST SOCKET.*\n.*containerd\.sock +\S+ \(pid \d+\)/);
+      assert.match(stdout, /LOST SOCKET.*\n.*nri\.sock +-\n.*containerd\.sock +\S+ \(pid \d+\)/);
     } finally {
       await daemon.stop();
       const isTheirs = (await stat(first)).isSocket();
