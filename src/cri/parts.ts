@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LimitTurns } from "./container/change-limits.ts";
+import { LimitTurns } from "./container/limit-turns.ts";
 import { ContainerEvents } from "./events/container-events.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
 import { LiveContainer } from "./live/live-container.ts";
@@ -47,6 +47,7 @@ export interface CriParts extends RuntimeServicePorts {
   readonly reviewers: readonly SpecReviewer[];
   /** What the node's plugins are told and asked. */
   readonly nri: NriCalls;
+  /** The order of what changes a container's limits. */
   readonly limitTurns: LimitTurns;
 }
 

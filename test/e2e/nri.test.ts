@@ -143,6 +143,42 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(pod.id);
   });
 
+  test("a plugin updates a container while it is asked about its start, and evicts it after that", async () => {
+    const limit = 48n * 1024n * 1024n;
+    const failed: object[] = [];
+    using plugin = await join({
+      index: "25",
+      name: "busy",
+      on: {
+        StartContainer: async ({ container }) => {
+          const resources = { memory: { limit: { value: limit } } };
+          const answer = await plugin.update([
+            { containerId: container?.id ?? "", linux: { resources } },
+          ]);
+          failed.push(...answer.failed);
+          return {};
+        },
+        PostStartContainer: async ({ container }) => {
+          if (container?.name !== "evicted") return {};
+          const evict = [{ containerId: container.id, reason: "it is noisy" }];
+          await plugin.runtime.UpdateContainers({ evict });
+          return {};
+        },
+      },
+    });
+    const pod = await cri.runPod();
+    const id = await start(pod);
+    assert.deepEqual(failed, []);
+    assert.equal(await inside(id, memoryLimit), String(limit));
+    assert.equal((await cri.status(id)).resources?.linux?.memoryLimitInBytes, limit);
+    const evicted = await start(pod, { metadata: { name: "evicted" } });
+    assert.equal(
+      (await cri.status(evicted)).message,
+      'evicted by NRI plugin "25-busy": it is noisy',
+    );
+    await cri.removePod(pod.id);
+  });
+
   test("two plugins that want the same make no container", async () => {
     const env = [{ key: "MINE", value: "1" }];
     using _first = await join({ index: "30", name: "first", ...adjusting({ env }) });

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cleanupDeadline } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { KeyedMutex } from "../../base/keyed-mutex.ts";
 import { withReplaced } from "../../base/with-replaced.ts";
 import type { Container } from "../../client/ports.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
@@ -32,12 +31,6 @@ export interface LimitChange {
   readonly further?: OciLinuxResources;
 }
 
-/**
- * A container's changes of limits, and its start, one after the other: each begins with what the one before has set.
- * Unlike other locks it is held across the shim's work: whoever waits is about the same container, and has a time of its own.
- */
-export class LimitTurns extends KeyedMutex {}
-
 /** The container, when its limits can be changed; FAILED_PRECONDITION otherwise. */
 export function updatable(
   { containers }: Pick<CriParts, "containers">,
@@ -63,7 +56,7 @@ export async function changeLimits(
   id: string,
   change: LimitChange,
 ): Promise<void> {
-  using _turn = await parts.limitTurns.lock(id, op);
+  using _turn = await parts.limitTurns.change(id, op);
   const record = updatable(parts, id);
   await refuseBelowUsage(parts, record, change.asked.memoryLimitInBytes);
   await op.run("update", () => apply(parts, op, record, change));
@@ -83,7 +76,7 @@ async function apply(
   // The record that a later start reads, not the copy that was loaded at create.
   const container = await parts.client.loadContainer(id, op);
   const before = container.record.spec;
-  const { task } = record.state.kind === "running" ? live : {};
+  const task = record.state.kind === "running" ? live.task : live.madeTask;
   let reached = false;
   try {
     await container.update({ spec: specAny(withResources(container, resources)) }, ["spec"], op);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { Task } from "../../client/ports.ts";
 import type { ContainerLog } from "../../logs/ports.ts";
 import type { OciProcess } from "../../oci/spec.ts";
 import { LiveTask } from "./live-task.ts";
@@ -11,6 +13,7 @@ import { LiveTask } from "./live-task.ts";
  *     its stdin        free ──takeStdin──▶ taken ──giveBackStdin──▶ free
  *     its process      unread ──process──▶ read
  *     its eviction     none ──evict──▶ why
+ *     its made task    none ──keepMade──▶ made, and not watched yet ──dispose──▶ none
  */
 export class LiveContainer extends LiveTask {
   #log: ContainerLog | undefined;
@@ -18,6 +21,7 @@ export class LiveContainer extends LiveTask {
   #stdinTaken = false;
   #process: OciProcess | undefined;
   #evicted: string | undefined;
+  #madeTask: Task | undefined;
 
   get log(): ContainerLog | undefined {
     return this.#log;
@@ -59,6 +63,21 @@ export class LiveContainer extends LiveTask {
 
   evict(reason: string): void {
     this.#evicted ??= reason;
+  }
+
+  /** A task that is made and does not run yet, and takes new limits; undefined where there is none. */
+  get madeTask(): Task | undefined {
+    return this.#madeTask;
+  }
+
+  /** Until it is disposed. */
+  keepMade(task: Task): Disposable {
+    this.#madeTask = task;
+    return {
+      [Symbol.dispose]: () => {
+        this.#madeTask = undefined;
+      },
+    };
   }
 
   /** The process of its spec, read by `read` at the first exec. */

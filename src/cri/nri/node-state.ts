@@ -6,11 +6,11 @@ import type { ContainerUpdate } from "../../nri/messages.ts";
 import type { NodeState } from "../../nri/ports.ts";
 import { type ChangeLimitsNeeds, changeLimits } from "../container/change-limits.ts";
 import type { CriParts } from "../parts.ts";
-import { type StopNeeds, stopAtOnce } from "../task/stop-task.ts";
+import { type KillNeeds, killContainer } from "../task/stop-task.ts";
 import { toLimitChange } from "./resource-messages.ts";
 
 export type UpdateNeeds = ChangeLimitsNeeds & Pick<CriParts, "log" | "operations">;
-type Needs = UpdateNeeds & StopNeeds & Pick<CriParts, "liveSandboxes" | "nri" | "sandboxes">;
+type Needs = UpdateNeeds & KillNeeds & Pick<CriParts, "liveSandboxes" | "nri" | "sandboxes">;
 
 /** What a plugin makes of another container must not hold up for long what it was asked about. */
 const updateMs = 10_000;
@@ -34,16 +34,16 @@ export function nodeState(parts: Needs): NodeState {
         .map((record) => nri.container(record)),
     update: (updates, call) => failedUpdates(parts, updates, call),
     evict: async (id, reason, call) => {
-      const state = containers.get(id)?.state.kind;
-      if (state === undefined || state === "exited") return;
-      if (state === "created") {
+      const record = containers.get(id);
+      if (record === undefined || record.state.kind === "exited") return;
+      if (record.state.kind === "created") {
         throw fault("FAILED_PRECONDITION", `cannot evict container "${id}": it has not started`);
       }
       log.warn({ container: id, reason }, "container is evicted");
       parts.liveContainers.of(id).evict(reason);
       const limit = { ms: evictMs, what: `the eviction of container "${id}"` };
       await operations.perform({ rpc: "NRI eviction", object: id, limit }, call, (op) =>
-        op.run("stop", () => stopAtOnce(parts, id, op)),
+        op.run("stop", () => killContainer(parts, record, op)),
       );
     },
   };

@@ -54,10 +54,10 @@ export function startContainer(parts: Needs): Verb<"StartContainer"> {
       },
       call,
       async (op) => {
-        // It begins with the limits that one under way sets.
-        await parts.operations.ended("UpdateContainerResources", id, op);
-        using _turn = await parts.limitTurns.lock(id, op);
-        await bringUp(parts, op, parts.containers.require(id));
+        // It begins with the limits that an update under way sets.
+        using _turn = await parts.limitTurns.verb(id, op);
+        const running = await bringUp(parts, op, id);
+        await parts.nri.tell("PostStartContainer", running, op);
       },
     );
     return {};
@@ -81,19 +81,28 @@ function refuseUnlessStartable(
   readySandbox(parts, sandboxId);
 }
 
-async function bringUp(parts: Needs, op: Operation, record: ContainerRecord): Promise<void> {
-  const { id } = record;
+/** Answers the record of one that runs. Its limits stay what they are meanwhile, but for what plugins make of them. */
+async function bringUp(parts: Needs, op: Operation, id: string): Promise<ContainerRecord> {
+  using turn = await parts.limitTurns.change(id, op);
+  const record = parts.containers.require(id);
   op.undo("record", (call, { error }) => recordFailure(parts, record, error, call));
   const { task, exit } = await createTask(parts, op, record);
-  await parts.nri.starts(op, record, task.pid);
+  const askPlugins = (): Promise<void> => parts.nri.starts(op, record, task.pid);
+  if (record.checkpoint === undefined) {
+    using _made = parts.liveContainers.of(id).keepMade(task);
+    await turn.lend(askPlugins);
+  } else {
+    // One to be restored takes no limits before it runs.
+    await askPlugins();
+  }
   const oom = await parts.oom.watch(record.cgroupsPath, op);
   op.undo("watch for OOM kills", async () => oom.forget());
-  const running = await startTask(parts, op, record, task);
+  const running = await startTask(parts, op, parts.containers.require(id), task);
   parts.containers.show(running);
   op.keep();
   watchContainer(parts, id, { task, exit, oom });
   parts.events.publish({ type: "started", containerId: id, sandboxId: record.sandboxId });
-  await parts.nri.tell("PostStartContainer", running, op);
+  return running;
 }
 
 /** Answers the record, which is stored beside the start. A restored task has no pid before that: then it is stored after it. */

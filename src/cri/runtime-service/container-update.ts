@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/waits.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import { type ChangeLimitsNeeds, changeLimits, updatable } from "../container/change-limits.ts";
 import type { CriParts } from "../parts.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = ChangeLimitsNeeds & Pick<CriParts, "nri" | "operations">;
+type Needs = ChangeLimitsNeeds & Pick<CriParts, "lifetime" | "nri" | "operations">;
 
-const rpc = "UpdateContainerResources";
 const updateMs = 120_000;
 
 /**
@@ -23,17 +23,14 @@ export function updateContainerResources(parts: Needs): Verb<"UpdateContainerRes
     const { linux } = request;
     if (!linux) return {};
     refuseNegative(linux);
-    do {
-      await operations.ended("StartContainer", id, call);
-      await operations.ended(rpc, id, call);
-    } while (operations.isRunning("StartContainer", id) || operations.isRunning(rpc, id));
-    // Nobody joins it, for then none runs; by the join others can wait for its end.
-    const joins = true;
+    const turn = await parts.limitTurns.verb(id, call);
     const limit = { ms: updateMs, what: `the update of container "${id}"` };
-    await operations.perform(
-      { rpc, object: id, joins, limit, facts: { container: id } },
-      call,
+    // Once it has its turn it outlives the request.
+    const update = operations.perform(
+      { rpc: "UpdateContainerResources", object: id, limit, facts: { container: id } },
+      { signal: parts.lifetime },
       async (op) => {
+        using _turn = turn;
         const change = await nri.updates(op, updatable(parts, id), linux);
         refuseNegative(change.asked);
         await changeLimits(parts, op, id, change);
@@ -41,6 +38,7 @@ export function updateContainerResources(parts: Needs): Verb<"UpdateContainerRes
         if (record) await nri.tell("PostUpdateContainer", record, op);
       },
     );
+    await unlessAborted(update, call.signal);
     return {};
   };
 }

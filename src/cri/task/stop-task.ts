@@ -10,6 +10,7 @@ import { stopSignal } from "./signals.ts";
 
 export type StopTaskNeeds = Pick<CriParts, "client" | "containers" | "liveContainers" | "nri">;
 export type StopNeeds = StopTaskNeeds & Pick<CriParts, "operations">;
+export type KillNeeds = StopTaskNeeds & Pick<CriParts, "lifetime">;
 
 /** How long a task may take to end after SIGKILL before Stop gives up; the kubelet asks again. */
 const killBoundMs = 30_000;
@@ -70,6 +71,19 @@ export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable
   const current = parts.containers.get(id);
   if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
   await stopContainerTask(parts, current, 0, call);
+}
+
+/**
+ * Kills a container that runs, or whose state is unknown. Answers when the record shows the exit; plugins learn of it behind
+ * what they are asked now, which may be what wants it killed.
+ */
+export async function killContainer(
+  parts: KillNeeds,
+  record: ContainerRecord,
+  call: Cancellable,
+): Promise<void> {
+  await endContainer(parts, record, 0, call);
+  void parts.nri.stopped(record.id, { signal: parts.lifetime }).catch(() => {});
 }
 
 /** A container that nobody watches: of unknown state, or whose recovery failed. */
