@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { within } from "../base/waits.ts";
-import type { NodeState, PluginReport } from "../nri/ports.ts";
+import type { MissingPlugin, NodeState, PluginReport } from "../nri/ports.ts";
 import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
@@ -87,6 +87,8 @@ export interface RuntimeService {
   readonly nodeState: NodeState;
   /** The plugins of NRI, and those that went; undefined where NRI is off. From memory. */
   nriPlugins(): readonly PluginReport[] | undefined;
+  /** Plugins of NRI that are required and not connected. From memory. */
+  missingNriPlugins(): readonly MissingPlugin[];
   /** Running sandboxes and containers, for metrics. From memory. */
   tasks(): readonly StatsTarget[];
   /** The sandbox of a container. From memory. */
@@ -126,6 +128,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     nodeState: nodeState(parts),
     tasks: () => runningTargets(parts),
     nriPlugins: () => ports.nodePlugins?.plugins.list(),
+    missingNriPlugins: () => parts.nri.missing(),
     sandboxOf: (containerId) => parts.containers.get(containerId)?.sandboxId,
     sandboxes: () => {
       const all = [...parts.sandboxes.list()];

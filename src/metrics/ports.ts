@@ -73,6 +73,8 @@ export interface DaemonSources {
   readonly stuckRemovals?: (() => number) | undefined;
   readonly lostSockets?: (() => number) | undefined;
   readonly configuration?: (() => ConfigurationFacts) | undefined;
+  /** Required plugins of NRI that are not connected. */
+  readonly missingNriPlugins?: (() => number) | undefined;
   /** Undefined where NRI is off. */
   readonly nriPlugins?: (() => readonly NriPluginState[]) | undefined;
 }

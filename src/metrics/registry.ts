@@ -132,6 +132,14 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
       sources.lostSockets,
     );
   }
+  if (sources.missingNriPlugins !== undefined) {
+    gauge(
+      registry,
+      "berth_nri_missing_plugins",
+      "Required NRI plugins that are not connected: no container is made without them; `berth status` names them.",
+      sources.missingNriPlugins,
+    );
+  }
   if (operations !== undefined) {
     registry.registerMetric(
       gaugeByLabel(

@@ -26,7 +26,14 @@ import type {
 } from "./messages.ts";
 import { type Plugin, type Question, question } from "./plugin.ts";
 import { evictionsOf, type PluginSet } from "./plugin-set.ts";
-import type { Creation, NodePlugins, PluginReport, Told, UpdateOutcome } from "./ports.ts";
+import type {
+  Creation,
+  MissingPlugin,
+  NodePlugins,
+  PluginReport,
+  Told,
+  UpdateOutcome,
+} from "./ports.ts";
 import type { NriSettings } from "./settings.ts";
 
 /** The built-in validator. FAILED_PRECONDITION for what the rules refuse. */
@@ -177,6 +184,15 @@ export class AskedPlugins implements NodePlugins {
 
   list(): readonly PluginReport[] {
     return this.#needs.set.list();
+  }
+
+  missing(): readonly MissingPlugin[] {
+    const { set, settings } = this.#needs;
+    const { required, defaultValidator } = settings();
+    const names = new Set([...required, ...(defaultValidator?.requiredPlugins ?? [])]);
+    return [...names]
+      .filter((name) => !set.has(name))
+      .map((name) => ({ name, reason: set.reasonOf(name) ?? "" }));
   }
 
   async #tellAll<M extends EventCall>(

@@ -89,6 +89,12 @@ export class PluginSet implements Disposable {
     return this.#plugins.some(({ id, facts }) => id === name || facts.name === name);
   }
 
+  /** Why the last one called so went; undefined when none has. */
+  reasonOf(name: string): string | undefined {
+    return this.#gone.findLast((report) => name === report.name || name === pluginId(report))
+      ?.reason;
+  }
+
   list(): readonly PluginReport[] {
     const reports = [...this.#plugins.map((plugin) => plugin.report()), ...this.#gone];
     return reports.sort((a, b) => (a.index < b.index ? -1 : a.index > b.index ? 1 : 0));

@@ -54,6 +54,8 @@ export interface NodePlugins {
   tell(event: Told, call: Cancellable): Promise<void>;
   /** All that are connected, and those that went and why, by index. */
   list(): readonly PluginReport[];
+  /** Those that must be there and are not, as the configuration names them. No container is made without them. */
+  missing(): readonly MissingPlugin[];
 }
 
 export interface Creation extends Disposable {
@@ -140,6 +142,14 @@ export interface PluginReport {
   readonly since: number;
   /** By the calls' names. */
   readonly calls: Readonly<Record<string, CallReport>>;
+}
+
+/** A plugin that is required, by `[nri] required` or the built-in validator, and not connected. */
+export interface MissingPlugin {
+  /** As the configuration names it, `name` or `10-name`. */
+  readonly name: string;
+  /** Why it went; "" when it has not been there since the daemon's start. */
+  readonly reason: string;
 }
 
 export interface CallReport {

@@ -33,6 +33,7 @@ export function monitorPlugin(
         logs: () => logs.totals(),
         sandboxes: () => cri.sandboxes(),
         configuration: () => reloads.facts,
+        missingNriPlugins: () => cri.missingNriPlugins().length,
         nriPlugins: () => cri.nriPlugins() ?? [],
       });
       return serveMetrics({

@@ -18,7 +18,15 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
   let cri: Cri;
   let shell: string;
   before(async () => {
-    bed = await openTestbed({ config: { nri: { request_timeout: "1s" } } });
+    bed = await openTestbed({
+      config: {
+        nri: {
+          request_timeout: "1s",
+          required: ["10-pinning"],
+          plugins: { pinning: { on_failure: "continue" } },
+        },
+      },
+    });
     ({ cri } = bed);
     shell = bed.images.shell.reference;
   });
@@ -34,9 +42,14 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
   const metrics = async (): Promise<string> =>
     (await fetch(`${bed.daemon.metricsUrl}/metrics`)).text();
 
-  test("a plugin that serves, is late, and is gone", async () => {
+  test("a required plugin that serves, is late, and is gone", async () => {
     let hangs = false;
     const held = Promise.withResolvers<object>();
+    assert.match(await metrics(), /^berth_nri_missing_plugins 1$/m);
+    assert.match(
+      await shown("status"),
+      /^MISSING NRI PLUGIN +WHY\n10-pinning +it has not connected$/m,
+    );
     const plugin = await FakePlugin.connect(path.join(bed.daemon.folder, "nri/nri.sock"), {
       index: "10",
       name: "pinning",
@@ -57,6 +70,8 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
       /^CHANGED +BY +WHAT\n\S+ +10-pinning +Env PINNED$/m,
     );
     const serving = await metrics();
+    assert.match(serving, /^berth_nri_missing_plugins 0$/m);
+    assert.doesNotMatch(await shown("status"), /MISSING/);
     assert.match(serving, /^berth_nri_plugins\{state="serving"\} 1$/m);
     assert.match(
       serving,
@@ -86,6 +101,8 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
     await until("it is gone", async () => /^10-pinning .* gone /m.test(await shown("nri", "ls")));
     assert.match(await shown("nri", "ls"), /it has closed its connection$/m);
     assert.match(await metrics(), /^berth_nri_plugins\{state="gone"\} 1$/m);
+    assert.match(await metrics(), /^berth_nri_missing_plugins 1$/m);
+    assert.match(await shown("status"), /^10-pinning +it has closed its connection$/m);
     const { code, stderr } = await berth("nri", "inspect", "99-nobody");
     assert.equal(code, 1);
     assert.equal(stderr, 'berth: NRI plugin "99-nobody" not found\n');

@@ -13,6 +13,7 @@ import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { describeFlawed } from "./flawed-runtimes.ts";
 import { describeLostSockets } from "./lost-sockets.ts";
 import { describeMemory } from "./memory-facts.ts";
+import { describeMissingPlugins, type MissingPlugin } from "./missing-plugins.ts";
 import { describeReload } from "./reload-facts.ts";
 import { readInfo } from "./status-info.ts";
 import { describeStuck } from "./stuck-removals.ts";
@@ -42,7 +43,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers, last reload, memory, what could not be removed and known flaws of OCI runtimes; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, last reload, memory, what could not be removed, lost sockets, missing NRI plugins and known flaws of OCI runtimes; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -86,7 +87,16 @@ async function status(session: Session): Promise<void> {
   const stuckRemovals = readInfo<readonly StuckTree[]>(info["stuckRemovals"]) ?? [];
   const flawedRuntimes = readInfo<readonly FlawedRuntime[]>(info["flawedRuntimes"]) ?? [];
   const lostSockets = readInfo<readonly LostSocket[]>(info["lostSockets"]) ?? [];
-  const told = { config, configuration, memory, stuckRemovals, lostSockets, flawedRuntimes };
+  const missingPlugins = readInfo<readonly MissingPlugin[]>(info["missingNriPlugins"]) ?? [];
+  const told = {
+    config,
+    configuration,
+    memory,
+    stuckRemovals,
+    lostSockets,
+    missingPlugins,
+    flawedRuntimes,
+  };
   session.show({ ...state, ...told }, () => {
     const features = (handler: (typeof state.runtimeHandlers)[number]): string =>
       Object.entries(handler.features ?? {})
@@ -111,6 +121,7 @@ async function status(session: Session): Promise<void> {
       ...(memory === undefined ? [] : [describeMemory(memory)]),
       ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
       ...(lostSockets.length === 0 ? [] : [describeLostSockets(lostSockets)]),
+      ...(missingPlugins.length === 0 ? [] : [describeMissingPlugins(missingPlugins)]),
       ...(flawedRuntimes.length === 0 ? [] : [describeFlawed(flawedRuntimes)]),
     ].join("\n");
   });

@@ -18,4 +18,5 @@ export const noPlugins: NodePlugins = {
   stopContainer: async () => [],
   tell: async () => {},
   list: () => [],
+  missing: () => [],
 };

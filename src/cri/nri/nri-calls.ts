@@ -3,7 +3,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { LinuxContainerResources } from "../../gen/cri.gen.ts";
 import type { ContainerInit, ContainerUpdate, PodSandboxInit } from "../../nri/messages.ts";
-import type { NodePlugins, ToldEvent } from "../../nri/ports.ts";
+import type { MissingPlugin, NodePlugins, ToldEvent } from "../../nri/ports.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import type { LimitChange } from "../container/change-limits.ts";
 import { specOf } from "../convert/verbose-json.ts";
@@ -43,6 +43,11 @@ export class NriCalls {
   /** False with no plugin at all: then nothing need be done in another order for them. */
   get active(): boolean {
     return this.#parts.plugins.active;
+  }
+
+  /** Required plugins that are not connected. */
+  missing(): readonly MissingPlugin[] {
+    return this.#parts.plugins.missing();
   }
 
   /**

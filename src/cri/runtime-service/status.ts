@@ -14,6 +14,7 @@ type Needs = Pick<
   | "lostSockets"
   | "memory"
   | "network"
+  | "nri"
   | "operations"
   | "reloads"
   | "remover"
@@ -90,6 +91,7 @@ function describe(parts: Needs): Record<string, string> {
     memory: JSON.stringify(memory?.() ?? null),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     lostSockets: JSON.stringify(parts.lostSockets?.() ?? []),
+    missingNriPlugins: JSON.stringify(parts.nri.missing()),
     flawedRuntimes: JSON.stringify(parts.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
   };

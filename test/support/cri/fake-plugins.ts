@@ -9,7 +9,12 @@ import type {
   PodSandbox,
   PodSandboxInit,
 } from "../../../src/nri/messages.ts";
-import type { Creation, NodePlugins, UpdateOutcome } from "../../../src/nri/ports.ts";
+import type {
+  Creation,
+  MissingPlugin,
+  NodePlugins,
+  UpdateOutcome,
+} from "../../../src/nri/ports.ts";
 import { codec } from "../../../src/rpc/codec.ts";
 
 /** A message as its receiver has it: it has been on the wire. */
@@ -39,6 +44,10 @@ export class FakePlugins implements NodePlugins {
   owners: ((id: string) => OwningPlugins) | undefined;
   updates: readonly ContainerUpdate[] = [];
   resources: LinuxResources | undefined;
+
+  missing(): readonly MissingPlugin[] {
+    return [];
+  }
 
   async createContainer(
     ...[request]: Parameters<NodePlugins["createContainer"]>
