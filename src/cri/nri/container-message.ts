@@ -3,6 +3,7 @@ import type { ContainerInit, ContainerState, LinuxContainerInit } from "../../nr
 import type { OciHook, OciLinux, OciSpec } from "../../oci/spec.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import { fromOciResources } from "./resource-messages.ts";
+import { schedulingMessage } from "./scheduling-messages.ts";
 
 /** A container as plugins know it. Without a spec, as of one whose container is gone, what only that has is left out. */
 export function containerMessage(
@@ -42,6 +43,7 @@ function ofSpec(record: ContainerRecord, spec: OciSpec): ContainerInit {
     rlimits: process.rlimits,
     linux: {
       ...ofLinux(linux),
+      ...schedulingMessage(process),
       oomScoreAdj: process.oomScoreAdj === undefined ? undefined : { value: process.oomScoreAdj },
       seccompProfile: seccompProfile(record),
     },

@@ -9,13 +9,13 @@ import { badAnswer } from "./bad-answer.ts";
 import { listPattern } from "./check-resources.ts";
 
 // Decoding leaves a number that a message's enum lacks as it is.
-const ioClasses = known<LinuxIOPriority["class"]>({
+export const ioClasses = known<LinuxIOPriority["class"]>({
   IOPRIO_CLASS_NONE: true,
   IOPRIO_CLASS_RT: true,
   IOPRIO_CLASS_BE: true,
   IOPRIO_CLASS_IDLE: true,
 });
-const policies = known<LinuxScheduler["policy"]>({
+export const schedulerPolicies = known<LinuxScheduler["policy"]>({
   SCHED_NONE: true,
   SCHED_OTHER: true,
   SCHED_FIFO: true,
@@ -25,7 +25,7 @@ const policies = known<LinuxScheduler["policy"]>({
   SCHED_IDLE: true,
   SCHED_DEADLINE: true,
 });
-const schedulerFlags = known<LinuxScheduler["flags"][number]>({
+export const schedulerFlags = known<LinuxScheduler["flags"][number]>({
   SCHED_FLAG_RESET_ON_FORK: true,
   SCHED_FLAG_RECLAIM: true,
   SCHED_FLAG_DL_OVERRUN: true,
@@ -65,7 +65,7 @@ export function checkScheduling(
   }
   if (scheduler !== null) {
     const { policy, nice, priority, flags } = scheduler;
-    check(policies.has(policy), "scheduler.policy", unknown(policy));
+    check(schedulerPolicies.has(policy), "scheduler.policy", unknown(policy));
     check(nice >= -20 && nice <= 19, "scheduler.nice", `${nice} is outside -20..19`);
     const isLevel = priority >= 0 && priority <= 99;
     check(isLevel, "scheduler.priority", `${priority} is outside 0..99`);
@@ -85,6 +85,6 @@ function unknown(value: string): string {
 }
 
 /** The values of an enum, complete by its type. */
-function known<T extends string>(values: Readonly<Record<T, true>>): ReadonlySet<string> {
-  return new Set(Object.keys(values));
+function known<T extends string>(values: Readonly<Record<T, true>>): ReadonlySet<T> {
+  return new Set(Object.keys(values) as T[]);
 }
