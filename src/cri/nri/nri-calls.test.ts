@@ -53,6 +53,25 @@ describe("the node's plugins", () => {
     assert.equal(plugins.pending, 0);
   });
 
+  it("are asked about a pod before it is stored as ready: a crash undoes what they may refuse", async () => {
+    const plugins = new FakePlugins();
+    await using world = await worldWith(plugins);
+    const stored = (): unknown[] =>
+      world.client.rows
+        .stored()
+        .filter(({ table }) => table === "cri-sandboxes")
+        .map(({ value }) => (JSON.parse(value) as { state: { kind: string } }).state.kind);
+    const runPodSandbox = plugins.runPodSandbox.bind(plugins);
+    const asked: unknown[] = [];
+    plugins.runPodSandbox = (pod, call) => {
+      asked.push(stored());
+      return runPodSandbox(pod, call);
+    };
+    await world.runPod();
+    assert.deepEqual(asked, [["creating"]]);
+    assert.deepEqual(stored(), ["ready"]);
+  });
+
   it("learn of an end that nobody asked for, and of a removal by the pod's", async () => {
     const plugins = new FakePlugins();
     await using world = await worldWith(plugins);

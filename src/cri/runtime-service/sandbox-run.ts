@@ -141,9 +141,10 @@ async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<strin
   const { id } = draft;
   const networked = await prepare(parts, op, draft);
   const { container, record } = await recordBoth(parts, op, networked);
-  const { ready, ...watched } = await run(parts, op, record, container);
+  const { ready, isStored, ...watched } = await run(parts, op, record, container);
   parts.liveSandboxes.of(id).keep(container);
   using _pending = await parts.nri.podRuns(op, ready);
+  if (!isStored) await op.run("store", () => parts.sandboxes.write(ready));
   parts.sandboxes.show(ready);
   op.keep();
   watchSandbox(parts, id, watched);
@@ -233,18 +234,19 @@ async function recordBoth(
 /**
  * Runs the task while CNI is still at work: the sandbox's own process has no use for the network, and
  * nothing else of the pod runs before RunPodSandbox has answered. The ready record is stored beside the
- * start; recovery takes a sandbox back of which only one of the two came to its end.
+ * start; recovery takes a sandbox back of which only one of the two came to its end. While plugins of NRI can still refuse
+ * the pod it is not stored as ready: were the daemon to die then, recovery would keep it.
  */
 async function run(
   parts: Needs,
   op: Operation,
   record: Draft,
   container: Container,
-): Promise<Watched & { readonly ready: SandboxRecord }> {
+): Promise<Watched & { readonly ready: SandboxRecord; readonly isStored: boolean }> {
   const failure = new AbortController();
   const signal = AbortSignal.any([op.signal, failure.signal]);
   const creating = createTask(parts, op, record, container);
-  const [made, ready] = await bothSettled(
+  const [made, end] = await bothSettled(
     async () => {
       const made = await creating;
       await op.run("start", () => made.task.start(op));
@@ -254,12 +256,13 @@ async function run(
       const network = await setUpNetwork(parts, op, record, { signal });
       const { pid } = (await creating).task;
       const ready: SandboxRecord = { ...record, network, state: { kind: "ready", pid } };
-      await op.run("store", () => parts.sandboxes.write(ready));
-      return ready;
+      const isStored = !parts.nri.active;
+      if (isStored) await op.run("store", () => parts.sandboxes.write(ready));
+      return { ready, isStored };
     },
     (error) => failure.abort(error),
   );
-  return { ...made, ready };
+  return { ...made, ...end };
 }
 
 async function setUpNetwork(
