@@ -555,48 +555,6 @@ describe("validators", () => {
   });
 });
 
-describe("what a plugin wants by itself", () => {
-  it("is done, and what failed is told", async () => {
-    using node = new PluggedNode({
-      state: {
-        update: async (updates) => updates.filter(({ containerId }) => containerId === "bad"),
-      },
-    });
-    const plugin = await node.plugged();
-    const { failed } = await plugin.update([{ containerId: "good" }, { containerId: "bad" }]);
-    assert.deepEqual(
-      failed.map(({ containerId }) => containerId),
-      ["bad"],
-    );
-    await plugin.runtime.UpdateContainers({ evict: [{ containerId: "c1", reason: "noisy" }] });
-    assert.deepEqual(node.evicted, ['c1, NRI plugin "10-fake": noisy']);
-  });
-
-  it("is done in order, a few at once, and the rest is refused", async () => {
-    let running = 0;
-    let most = 0;
-    using node = new PluggedNode({
-      state: {
-        update: async () => {
-          running += 1;
-          most = Math.max(most, running);
-          await sleep(1);
-          running -= 1;
-          return [];
-        },
-      },
-    });
-    const plugin = await node.plugged();
-    const answers = await Promise.allSettled(
-      Array.from({ length: 500 }, () => plugin.update([{ containerId: "c1" }])),
-    );
-    const refused = answers.filter(({ status }) => status === "rejected");
-    assert.equal(most, 1);
-    assert.equal(answers.length - refused.length, 4);
-    await plugin.update([]);
-  });
-});
-
 describe("NRI of a node", () => {
   it("has a socket that only root reaches, in the place of one that was left", async () => {
     await using folder = await scratch();

@@ -24,6 +24,7 @@ import type {
   ValidateContainerAdjustmentRequest,
   ValidateContainerAdjustmentRequestInit,
 } from "./messages.ts";
+import type { Entry } from "./pending.ts";
 import { type Plugin, type Question, question } from "./plugin.ts";
 import { evictionsOf, type PluginSet } from "./plugin-set.ts";
 import type {
@@ -75,15 +76,16 @@ export class AskedPlugins implements NodePlugins {
       this.#checkRequired(original.pod, original.container?.name ?? "");
       const merge = new CreationMerge(original);
       pending.make = () => merge.request.container;
-      const evictions: ContainerEviction[] = [];
+      const evictions: ContainerEviction[][] = [];
       for (const plugin of plugins.filter(wants("CreateContainer"))) {
+        using _asked = pending.asks(plugin.id);
         const answer = await plugin.ask(question("CreateContainer", merge.request), call);
         if (answer === undefined) continue;
         blaming(plugin, "CreateContainer", () => merge.add(plugin.id, answer));
         if (isChange(answer.adjust) || answer.update.length > 0) {
           plugin.counts.adjusted("CreateContainer");
         }
-        evictions.push(...evictionsOf(plugin.id, answer.evict));
+        evictions.push(evictionsOf(plugin.id, answer.evict));
       }
       const { adjust, updates, owners } = merge.result();
       // Without those that were passed over: a rule that requires them is not met.
@@ -92,12 +94,12 @@ export class AskedPlugins implements NodePlugins {
         .map(({ facts: { name, index } }) => ({ name, index }));
       const { pod, container } = original;
       await this.#validate(
-        plugins,
+        { plugins, pending },
         { pod, container, adjust, update: updates, owners, plugins: instances },
         call,
       );
-      await set.evict(evictions, call);
-      return { adjust, updates, owners, ...end };
+      await set.evict(evictions.flat(), call);
+      return { adjust, updates: this.#now(updates), owners, ...end };
     } catch (error) {
       pending.cancel();
       throw error;
@@ -126,7 +128,7 @@ export class AskedPlugins implements NodePlugins {
     const merge = new UpdateMerge(
       codec("nri.pkg.api.v1alpha1.UpdateContainerRequest").normalize(request()),
     );
-    const evictions: ContainerEviction[] = [];
+    const evictions: ContainerEviction[][] = [];
     for (const plugin of plugins) {
       const asked = question("UpdateContainer", merge.request ?? {});
       const answer = await plugin.ask(asked, call);
@@ -134,13 +136,14 @@ export class AskedPlugins implements NodePlugins {
       this.#addUpdates(
         plugin,
         "UpdateContainer",
-        () => merge.add(plugin.id, answer.update),
+        () => merge.add(plugin.id, answer.update, answer.evict),
         answer,
       );
-      evictions.push(...evictionsOf(plugin.id, answer.evict));
+      evictions.push(evictionsOf(plugin.id, answer.evict));
     }
-    await set.evict(evictions, call);
-    return merge.result();
+    await set.evict(evictions.flat(), call);
+    const { resources, updates } = merge.result();
+    return { resources, updates: this.#now(updates) };
   }
 
   async updatePodSandbox(
@@ -164,7 +167,7 @@ export class AskedPlugins implements NodePlugins {
       this.#addUpdates(plugin, "StopContainer", () => merge.add(plugin.id, answer.update), answer);
     });
     if (failed) this.#refusesNews("StopContainer", failed.error);
-    return merge.result().updates;
+    return this.#now(merge.result().updates);
   }
 
   async tell({ kind, pod, container }: Told, call: Cancellable): Promise<void> {
@@ -220,6 +223,14 @@ export class AskedPlugins implements NodePlugins {
     if (update.length > 0) plugin.counts.adjusted(method);
   }
 
+  /** Those of containers that are. The rest is applied once these are made, and waited for by nobody. */
+  #now(updates: readonly ContainerUpdate[]): readonly ContainerUpdate[] {
+    const { pendingUpdates } = this.#needs.set;
+    const { now, later } = pendingUpdates.split(updates);
+    pendingUpdates.applyLater(undefined, later);
+    return now;
+  }
+
   /** UNAVAILABLE by the name of a plugin that must be there, unless the pod bears with that. */
   #checkRequired(pod: PodSandbox | null, container: string): void {
     const { required, tolerateMissingPluginsAnnotation: toleration } = this.#needs.settings();
@@ -233,7 +244,7 @@ export class AskedPlugins implements NodePlugins {
 
   /** All validators at once, ours first: each can refuse, and so does one that does not answer. */
   async #validate(
-    plugins: readonly Plugin[],
+    { plugins, pending }: { readonly plugins: readonly Plugin[]; readonly pending: Entry<object> },
     request: ValidateContainerAdjustmentRequestInit,
     call: Cancellable,
   ): Promise<void> {
@@ -250,6 +261,7 @@ export class AskedPlugins implements NodePlugins {
     const asked = question("ValidateContainerAdjustment", request);
     await allSettled(
       validators.map(async (plugin) => {
+        using _asked = pending.asks(plugin.id);
         const answer = await plugin.ask(asked, { ...call, must: true });
         if (answer?.reject !== true) return;
         plugin.counts.failed("ValidateContainerAdjustment");

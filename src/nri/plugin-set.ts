@@ -6,9 +6,7 @@ import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { Semaphore } from "../base/semaphore.ts";
 import { shortened } from "../base/shortened.ts";
-import { sleep } from "../base/timers.ts";
 import { unlessAborted } from "../base/waits.ts";
 import { type EventCall, subscribed } from "./calls.ts";
 import { encodeCall, PluginConnection } from "./connection.ts";
@@ -18,26 +16,24 @@ import type {
   ContainerUpdate,
   FailurePolicy,
   PodSandboxInit,
-  UpdateContainersRequest,
-  UpdateContainersResponseInit,
 } from "./messages.ts";
 import { Pending } from "./pending.ts";
+import { PendingUpdates } from "./pending-updates.ts";
 import { Plugin, type PluginPolicy } from "./plugin.ts";
 import { type PluginName, pluginId } from "./plugin-name.ts";
 import type { CallWatch, NodeState, PluginReport } from "./ports.ts";
 import type { NriSettings } from "./settings.ts";
 import type { Snapshot } from "./synchronize-parts.ts";
+import { Unsolicited } from "./unsolicited.ts";
 
 /** The version of NRI that is spoken: plugins take what they may do from it. */
 const nriVersion = "v0.12.5";
 /** Plugins that are gone, of which `list` still tells. */
 const mostGone = 32;
-/** The least time from one news of a plugin to the next, in milliseconds. */
-const newsMs = 10;
 /** Of what it says about an eviction. */
 const longestReason = 1024;
 /** How long what a plugin wants at its Synchronize may take. */
-const updatesMs = 30_000;
+const updatesMs = 120_000;
 
 export interface PluginSetNeeds {
   /** As the configuration says now. */
@@ -63,11 +59,16 @@ export class PluginSet implements Disposable {
   readonly containers = new Pending<ContainerInit>();
   readonly #needs: PluginSetNeeds;
   readonly #gone: PluginReport[] = [];
+  /** What plugins want of containers that are being made. */
+  readonly pendingUpdates: PendingUpdates;
+  readonly #life = new AbortController();
   #plugins: readonly Plugin[] = [];
-  #isStopped = false;
 
   constructor(needs: PluginSetNeeds) {
     this.#needs = needs;
+    const { node, log } = needs;
+    const { containers } = this;
+    this.pendingUpdates = new PendingUpdates({ node, containers, log, life: this.#life.signal });
   }
 
   get size(): number {
@@ -105,17 +106,23 @@ export class PluginSet implements Disposable {
    * the connection closed, when that is not to be.
    */
   async admit(socket: Duplex, origin: Origin, call: Cancellable): Promise<Plugin> {
-    const turns = new Semaphore(1);
-    let id = "";
+    const { node, log } = this.#needs;
+    const unsolicited = new Unsolicited({
+      node,
+      pending: this.pendingUpdates,
+      evict: (plugin, evictions, own) => this.evict(evictionsOf(plugin, evictions), own),
+      log,
+    });
+    const named = Promise.withResolvers<string>();
     const connection: PluginConnection = new PluginConnection(socket, {
-      update: async (request, news) => this.#news(id, turns, request, news),
-      log: this.#needs.log,
+      update: async (request, own) =>
+        unsolicited.take(await unlessAborted(named.promise, own.signal), request, own),
+      log,
     });
     try {
-      const plugin = await this.#introduce(connection, origin, call);
-      id = plugin.id;
+      const plugin = await this.#introduce({ connection, unsolicited, named }, origin, call);
       await unlessAborted(plugin.synchronize(), call.signal);
-      this.#needs.log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
+      log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
       return plugin;
     } catch (error) {
       await loopTurn(); // what it is refused with goes first
@@ -125,14 +132,20 @@ export class PluginSet implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#isStopped = true;
+    this.#life.abort(fault("UNAVAILABLE", "the daemon has stopped"));
     for (const plugin of this.#plugins) plugin[Symbol.dispose]();
   }
 
-  /** Stops containers that plugins want gone, with what `evictionsOf` says. One that cannot be stopped is for the log. */
+  /**
+   * Stops containers that plugins want gone, with what `evictionsOf` says; the first reason counts. One that cannot be
+   * stopped is for the log.
+   */
   async evict(evictions: readonly ContainerEviction[], call: Cancellable): Promise<void> {
     const { node, log } = this.#needs;
+    const seen = new Set<string>();
     for (const { containerId: container, reason } of evictions) {
+      if (seen.has(container)) continue;
+      seen.add(container);
       try {
         await node.evict(container, reason, call);
       } catch (err) {
@@ -143,7 +156,7 @@ export class PluginSet implements Disposable {
   }
 
   async #introduce(
-    connection: PluginConnection,
+    { connection, unsolicited, named }: Newcomer,
     origin: Origin,
     { signal }: Cancellable,
   ): Promise<Plugin> {
@@ -152,6 +165,7 @@ export class PluginSet implements Disposable {
     using limit = deadline(registrationTimeoutMs, "registration of an NRI plugin", signal);
     const said = await connection.registered(limit);
     const name = origin.name ?? { index: said.pluginIdx, name: said.pluginName };
+    named.resolve(pluginId(name));
     await loopTurn(); // it has its answer before the next call
     const request = encodeCall("Configure", {
       config: origin.config ?? "",
@@ -171,12 +185,12 @@ export class PluginSet implements Disposable {
       events: subscribed(events),
       keepConnected: failurePolicy?.keepConnected === true,
     };
-    if (this.#isStopped) throw fault("UNAVAILABLE", "the daemon has stopped");
+    this.#life.signal.throwIfAborted();
     const plugin = new Plugin(facts, {
       connection,
       policy: () => this.#policy(name, failurePolicy),
       snapshot: () => this.#snapshot(),
-      update: (updates) => this.#apply(pluginId(name), updates),
+      update: (updates) => this.#applySynchronized(unsolicited, pluginId(name), updates),
       log,
       watch,
     });
@@ -220,33 +234,28 @@ export class PluginSet implements Disposable {
     };
   }
 
-  async #apply(plugin: string, updates: readonly ContainerUpdate[]): Promise<void> {
-    const { node, log } = this.#needs;
+  async #applySynchronized(
+    unsolicited: Unsolicited,
+    plugin: string,
+    updates: readonly ContainerUpdate[],
+  ): Promise<void> {
+    const { log } = this.#needs;
     try {
-      const failed = await node.update(updates, { signal: cleanupDeadline(updatesMs) });
-      if (failed.length > 0) {
-        log.warn({ plugin, failed: failed.length }, "updates of an NRI plugin cannot be applied");
-      }
+      const call = { signal: cleanupDeadline(updatesMs) };
+      const failed = await unsolicited.synchronized(plugin, updates, call);
+      if (failed > 0) log.warn({ plugin, failed }, "updates of an NRI plugin cannot be applied");
     } catch (err) {
       log.warn({ plugin, err }, "updates of an NRI plugin cannot be applied");
     }
   }
+}
 
-  /** What a plugin wants by itself: one after the other, and not more often than sense can be in it. */
-  async #news(
-    id: string,
-    turns: Semaphore,
-    { update, evict }: UpdateContainersRequest,
-    call: Cancellable,
-  ): Promise<UpdateContainersResponseInit> {
-    using _turn = await turns.acquire(call);
-    const [failed] = await Promise.all([
-      this.#needs.node.update(update, call),
-      sleep(newsMs, call),
-    ]);
-    await this.evict(evictionsOf(id, evict), call);
-    return { failed };
-  }
+/** A connection that has not said yet whose it is. */
+interface Newcomer {
+  readonly connection: PluginConnection;
+  readonly unsolicited: Unsolicited;
+  /** What it is called. */
+  readonly named: PromiseWithResolvers<string>;
 }
 
 /** What a plugin wants gone, with its name in the reason: whoever looks at the container shall see whose will it was. */

@@ -99,6 +99,8 @@ export interface NodeState {
   pods(): readonly (() => PodSandboxInit | undefined)[];
   /** Those that are neither exited nor unknown, likewise. */
   containers(): readonly (() => ContainerInit | undefined)[];
+  /** Whether there is one that `createContainer` has been asked about and that is shown now. */
+  hasContainer(id: string): boolean;
   /**
    * Applies updates that nobody asked for; answers those that failed and did not ask for that to be ignored. Ids that
    * nobody knows are passed over.

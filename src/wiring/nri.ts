@@ -29,6 +29,7 @@ export async function openNri(
     node: {
       pods: () => node().pods(),
       containers: () => node().containers(),
+      hasContainer: (id) => node().hasContainer(id),
       update: (updates, call) => node().update(updates, call),
       evict: (id, reason, call) => node().evict(id, reason, call),
     },

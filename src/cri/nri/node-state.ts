@@ -32,6 +32,7 @@ export function nodeState(parts: Needs): NodeState {
         .filter(({ state }) => state.kind === "created" || state.kind === "running")
         .filter(({ id }) => !parts.liveContainers.get(id)?.isTold("removed"))
         .map((record) => nri.container(record)),
+    hasContainer: (id) => containers.get(id) !== undefined,
     update: (updates, call) => failedUpdates(parts, updates, call),
     evict: async (id, reason, call) => {
       const record = containers.get(id);

@@ -2,29 +2,8 @@
 // What plugins want of containers while they, or others, are asked about the same ones: over the verbs and real plugins.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
+import { pluggedWorld } from "../../../test/support/cri/plugged-world.ts";
 import type { FakePlugin, PluginMethod } from "../../../test/support/nri/fake-plugin.ts";
-import { PluggedNode } from "../../../test/support/nri/plugged-node.ts";
-import type { NodeState } from "../../nri/ports.ts";
-
-/** A façade over fakes, with plugins that speak NRI. */
-async function pluggedWorld(): Promise<AsyncDisposable & { node: PluggedNode; world: FakeWorld }> {
-  const nodeState = (): NodeState => world.runtime.nodeState;
-  const node = new PluggedNode({
-    state: {
-      pods: () => nodeState().pods(),
-      containers: () => nodeState().containers(),
-      update: (...asked) => nodeState().update(...asked),
-      evict: (...asked) => nodeState().evict(...asked),
-    },
-  });
-  const world: FakeWorld = await FakeWorld.create(node.plugins);
-  const end = async (): Promise<void> => {
-    await world[Symbol.asyncDispose]();
-    node[Symbol.dispose]();
-  };
-  return { node, world, [Symbol.asyncDispose]: end };
-}
 
 /** The id of the container that a request is about. */
 function containerIn(request: object): string {

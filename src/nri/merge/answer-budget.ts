@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import { badAnswer } from "./bad-answer.ts";
 
-/** Elements of lists, fields and texts, in all that plugins answer to one request: a large seccomp policy has a few thousand. */
-const mostValues = 65_536;
-const mostCharacters = 2 * 1024 * 1024;
+export interface BudgetLimits {
+  /** Elements of lists, fields and texts. */
+  readonly values: number;
+  readonly characters: number;
+  /** What has that much, and the verb: "the message has". */
+  readonly of: string;
+}
 
-/** What a request's answers may hold together: all of it goes through the main thread, and into a spec or record. */
+/** Of all that plugins answer to one request: a large seccomp policy has a few thousand values. */
+const answerLimits: BudgetLimits = {
+  values: 65_536,
+  characters: 2 * 1024 * 1024,
+  of: "all answers together have",
+};
+
+/** What plugins may say in one piece: all of it goes through the main thread, and into a spec or record. */
 export class AnswerBudget {
-  #values = mostValues;
-  #characters = mostCharacters;
+  readonly #limits: BudgetLimits;
+  #values: number;
+  #characters: number;
+
+  constructor(limits = answerLimits) {
+    this.#limits = limits;
+    this.#values = limits.values;
+    this.#characters = limits.characters;
+  }
 
   /**
    * Takes one answer's share. FAILED_PRECONDITION, with the field where it ends, for one that holds too much; also for a
@@ -41,12 +59,10 @@ export class AnswerBudget {
   }
 
   #check(plugin: string, field: string): void {
-    if (this.#values < 0) {
-      throw badAnswer(plugin, field, `all answers together have more than ${mostValues} entries`);
-    }
+    const { values, characters, of } = this.#limits;
+    if (this.#values < 0) throw badAnswer(plugin, field, `${of} more than ${values} entries`);
     if (this.#characters < 0) {
-      const problem = `all answers together have more than ${mostCharacters} characters`;
-      throw badAnswer(plugin, field, problem);
+      throw badAnswer(plugin, field, `${of} more than ${characters} characters`);
     }
   }
 }

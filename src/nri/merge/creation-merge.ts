@@ -58,11 +58,11 @@ export class CreationMerge {
 
   /**
    * Adds what one plugin answered. FAILED_PRECONDITION, with its name, when another plugin has set the same, when a field
-   * is no good or there is too much of it, and for an update of the container that is being made.
+   * is no good or there is too much of it, and for an update or eviction of the container that is being made.
    */
-  add(plugin: string, { adjust, update }: CreateContainerResponse): void {
+  add(plugin: string, { adjust, update, evict }: CreateContainerResponse): void {
     const commit = adjust === null ? undefined : this.#adjust(plugin, adjust);
-    this.#updates.add(plugin, update);
+    this.#updates.add(plugin, update, evict);
     commit?.();
   }
 

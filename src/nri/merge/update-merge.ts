@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault } from "../../base/errors.ts";
-import type { ContainerUpdate, LinuxResources, UpdateContainerRequest } from "../messages.ts";
+import type {
+  ContainerEviction,
+  ContainerUpdate,
+  LinuxResources,
+  UpdateContainerRequest,
+} from "../messages.ts";
 import type { UpdateOutcome } from "../ports.ts";
 import { AnswerBudget } from "./answer-budget.ts";
 import { badAnswer } from "./bad-answer.ts";
@@ -47,10 +52,16 @@ export class UpdateMerge {
 
   /**
    * Adds what one plugin answered, all of it or nothing. FAILED_PRECONDITION for what conflicts with another plugin's and
-   * must not be passed over, for limits that are none, and for the container that is being made.
+   * must not be passed over, for limits that are none, and for the container that is being made. Evictions are only looked at.
    */
-  add(plugin: string, updates: readonly ContainerUpdate[]): void {
+  add(
+    plugin: string,
+    updates: readonly ContainerUpdate[],
+    evictions: readonly ContainerEviction[] = [],
+  ): void {
     this.#budget.take(plugin, updates, "update");
+    this.#budget.take(plugin, evictions, "evict");
+    for (const { containerId: id } of evictions) this.#refuseCreating(plugin, "eviction", id);
     const targets = new Map(this.#targets);
     for (const [at, update] of updates.entries()) {
       this.#addTo(targets, plugin, update, `update[${at}]`);
@@ -79,6 +90,14 @@ export class UpdateMerge {
     return this.#request?.container?.id;
   }
 
+  #refuseCreating(plugin: string, what: string, id: string): void {
+    if (id !== this.#creating) return;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `plugin ${JSON.stringify(plugin)} asked ${what} of ${JSON.stringify(id)} during creation`,
+    );
+  }
+
   #addTo(
     targets: Map<string, Target>,
     plugin: string,
@@ -86,12 +105,7 @@ export class UpdateMerge {
     field: string,
   ): void {
     if (id === "") throw badAnswer(plugin, `${field}.container_id`, "it is empty");
-    if (id === this.#creating) {
-      throw fault(
-        "FAILED_PRECONDITION",
-        `plugin ${JSON.stringify(plugin)} asked update of ${JSON.stringify(id)} during creation`,
-      );
-    }
+    this.#refuseCreating(plugin, "update", id);
     const given = linux?.resources;
     if (!given) return;
     const old = targets.get(id);

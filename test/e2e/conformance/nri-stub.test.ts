@@ -65,6 +65,7 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
               podSandboxId: "p",
               annotations: { filler: filler(bytes) },
             })),
+          hasContainer: () => true,
           update: (updates) => {
             updated.push(...updates);
             return Promise.resolve([]);

@@ -89,6 +89,7 @@ export class PluggedNode implements Disposable {
     return {
       pods: () => [...this.pods.values()].map((pod) => () => pod),
       containers: () => [...this.containers.values()].map((container) => () => container),
+      hasContainer: (id) => this.containers.has(id),
       update: async (updates) => {
         this.updates.push(...updates);
         return [];
