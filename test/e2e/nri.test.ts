@@ -192,6 +192,68 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     await cri.removePod(pod.id);
   });
 
+  const refused: readonly {
+    readonly name: string;
+    readonly adjust: ContainerAdjustmentInit;
+    /** Of what CreateContainer says, or StartContainer. */
+    readonly says: RegExp;
+  }[] = [
+    {
+      name: "a CDI device that nobody knows",
+      adjust: { CDIDevices: [{ name: "nobody.example/gpu=0" }] },
+      says: /nobody\.example.*; NRI plugin "35-asks" asked for CdiDevices nobody\.example\/gpu=0$/,
+    },
+    {
+      name: "a mount whose source is not there",
+      adjust: {
+        mounts: [{ destination: "/here", type: "bind", source: "/not there", options: ["rbind"] }],
+      },
+      says: /; NRI plugin "35-asks" asked for Mounts \/here$/,
+    },
+    {
+      name: "a hook whose program is not there",
+      adjust: { hooks: { createRuntime: [{ path: "/not-there" }] } },
+      says: /; NRI plugin "35-asks" asked for OciHooks$/,
+    },
+    {
+      name: "CPUs that the machine does not have",
+      adjust: { linux: { resources: { cpu: { cpus: "1000" } } } },
+      says: /; NRI plugin "35-asks" asked for CPUSetCPUs$/,
+    },
+    {
+      name: "a sysctl that the kernel does not have",
+      adjust: { linux: { sysctl: { "net.core.not_there": "1" } } },
+      says: /; NRI plugin "35-asks" asked for Sysctl net\.core\.not_there$/,
+    },
+    {
+      name: "a device where something else is",
+      adjust: { linux: { devices: [{ path: "/proc/x", type: "c", major: 1, minor: 3 }] } },
+      says: /; NRI plugin "35-asks" asked for Devices \/proc\/x$/,
+    },
+    {
+      name: "a program that is not there",
+      adjust: { args: ["/not-there"] },
+      says: /; NRI plugin "35-asks" asked for Args$/,
+    },
+  ];
+
+  test("what a plugin wants and cannot be had is refused with its name and the field", async (t) => {
+    const pod = await cri.runPod();
+    for (const { name, adjust, says } of refused) {
+      await t.test(name, async () => {
+        const env = [{ key: "OTHER", value: "1" }];
+        using _asks = await join({ index: "35", name: "asks", ...adjusting(adjust) });
+        using _other = await join({ index: "36", name: "other", ...adjusting({ env }) });
+        await assert.rejects(start(pod), (error: Error) => {
+          assert.match(error.message, says);
+          assert.doesNotMatch(error.message, /36-other/);
+          return true;
+        });
+      });
+    }
+    await cri.removePod(pod.id);
+  });
+
   test("a plugin that hangs in a create, or dies in it, holds no pod up for good", async () => {
     const asked = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();

@@ -13,6 +13,7 @@ import type { CriParts } from "../parts.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { containerMessage } from "./container-message.ts";
+import { naming } from "./name-askers.ts";
 import { podMessage } from "./pod-message.ts";
 import { fromCriResources, toLimitChange } from "./resource-messages.ts";
 
@@ -173,6 +174,15 @@ export class NriCalls {
     await this.#once(this.#parts.liveContainers.of(id), "removed", call, (own) =>
       this.#tell("RemoveContainer", this.#both(record), own),
     );
+  }
+
+  /** A step of a container's start: its error names the plugins that asked for what it is about. */
+  async naming<T>({ id, changes = [] }: ContainerRecord, step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      throw naming(error, changes, specIn(this.#parts.liveContainers.get(id)?.container));
+    }
   }
 
   /** For one whose making has failed after plugins were asked about it. */

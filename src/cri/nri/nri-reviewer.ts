@@ -3,10 +3,11 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import type { ContainerAdjustment, ContainerUpdate } from "../../nri/messages.ts";
 import type { NodePlugins } from "../../nri/ports.ts";
 import type { OciSpec } from "../../oci/spec.ts";
-import type { SpecReviewer } from "../spec-review.ts";
+import type { SpecChange, SpecReviewer } from "../spec-review.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { containerMessage } from "./container-message.ts";
 import { changesOf } from "./field-owners.ts";
+import { blaming } from "./name-askers.ts";
 import type { NriCalls } from "./nri-calls.ts";
 import { toCriResources } from "./resource-messages.ts";
 
@@ -40,13 +41,27 @@ export function nriReviewer(parts: NriReviewerNeeds): SpecReviewer {
       const creation = held.use(await plugins.createContainer(request, op));
       // First of all: what the new container gets may have to be taken from others.
       await applyUpdates(creation.updates, op);
-      if (!creation.adjust) return { spec, changes: [] };
-      const resources = creation.adjust.linux?.resources;
+      const { adjust: wanted } = creation;
+      if (!wanted) return { spec, changes: [] };
+      const resources = wanted.linux?.resources;
+      const changes = changesOf(creation.owners, id);
       return {
-        spec: await adjust(spec, creation.adjust, record),
-        changes: changesOf(creation.owners, id),
+        spec: await adjusted(() => adjust(spec, wanted, record), changes),
+        changes,
         ...(resources && { limits: toCriResources(resources) }),
       };
     },
   };
+}
+
+/** An error of it names the plugins and the fields that it is about. */
+async function adjusted(
+  step: () => Promise<OciSpec>,
+  changes: readonly SpecChange[],
+): Promise<OciSpec> {
+  try {
+    return await step();
+  } catch (error) {
+    throw blaming(error, changes);
+  }
 }

@@ -107,15 +107,16 @@ async function bringUp(parts: Needs, op: Operation, id: string): Promise<Contain
 
 /** Answers the record, which is stored beside the start. A restored task has no pid before that: then it is stored after it. */
 async function startTask(
-  { containers }: Pick<Needs, "containers">,
+  { containers, nri }: Pick<Needs, "containers" | "nri">,
   op: Operation,
   record: ContainerRecord,
   task: Task,
 ): Promise<ContainerRecord> {
+  const start = (): Promise<void> => nri.naming(record, () => task.start(op));
   const running = (): ContainerRecord =>
     becomeRunning(record, { pid: task.pid, startedAtNanos: nowNanos() });
   if (record.checkpoint !== undefined) {
-    await op.run("start", () => task.start(op));
+    await op.run("start", start);
     const restored = running();
     await containers.write(restored);
     return restored;
@@ -123,7 +124,7 @@ async function startTask(
   const started = running();
   await op.run("start", () =>
     bothSettled(
-      () => task.start(op),
+      () => start(),
       () => containers.write(started),
     ),
   );
@@ -139,7 +140,7 @@ async function createTask(parts: Needs, op: Operation, record: ContainerRecord):
   const handler = podHandler(parts, sandbox);
   op.undo("log", () => live.closeLog());
   op.undo("task", (call) => purgeTask(client, id, container, call));
-  const task = await op.run("create", () =>
+  const create = (): Promise<Task> =>
     container.newTask(
       {
         runtimePath: handler.config.shim,
@@ -152,8 +153,8 @@ async function createTask(parts: Needs, op: Operation, record: ContainerRecord):
         },
       },
       op,
-    ),
-  );
+    );
+  const task = await op.run("create", () => parts.nri.naming(record, create));
   if (live.log) await unlessAborted(live.log.held, op.signal);
   return { task, exit: await task.wait({ signal: parts.lifetime }) };
 }

@@ -40,14 +40,14 @@ async function propagationOf(
   mounts: readonly Mount[],
   readMounts: ReadMounts,
 ): Promise<PropagationFlag[]> {
-  const wanted = [...mounts.entries()].flatMap(([at, { destination, source, options }]) => {
+  const wanted = mounts.flatMap(({ destination, source, options }) => {
     if (destination.startsWith("-")) return [];
     const flag = options.findLast((option) => option === "rshared" || option === "rslave");
-    return flag === undefined ? [] : [{ at, source, flag }];
+    return flag === undefined ? [] : [{ destination, source, flag }];
   });
   const table = await readMounts(wanted.map(({ source }) => source));
-  return wanted.map(({ at, source, flag }) =>
-    propagationFlag(travelling[flag], source, table, `adjust.mounts[${at}]`),
+  return wanted.map(({ destination, source, flag }) =>
+    propagationFlag(travelling[flag], source, table, `adjust.mounts["${destination}"]`),
   );
 }
 

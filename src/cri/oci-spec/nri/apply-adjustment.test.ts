@@ -381,7 +381,8 @@ for (const { field, adjust, changes = {}, code = "FAILED_PRECONDITION" } of [
     changes: { host: { ...plainHost, cgroupVersion: 1 } },
   },
   {
-    field: /adjust\.mounts\[0\]\.propagation: "\/y" is on mount "\/", which is not a shared mount/,
+    field:
+      /adjust\.mounts\["\/m"\]\.propagation: "\/y" is on mount "\/", which is not a shared mount/,
     adjust: { mounts: [{ destination: "/m", source: "/y", options: ["rbind", "rshared"] }] },
     code: "INVALID_ARGUMENT",
   },
