@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
 import { globMatches } from "./glob.ts";
@@ -9,14 +10,17 @@ import { globMatches } from "./glob.ts";
  */
 const prefix = "io.kubernetes.cri.";
 
+type OfSandboxes = Pick<RuntimeHandlerConfig, "binaryName" | "podAnnotations" | "systemdCgroup">;
+
 /** Annotations of the sandbox's spec: what the handler lets through, then ours, which win. */
 export function sandboxAnnotations(
   id: string,
   config: PodSandboxConfig,
-  handler: Pick<RuntimeHandlerConfig, "podAnnotations">,
+  handler: OfSandboxes,
 ): Record<string, string> {
   const resources = config.linux?.resources;
   const named: Record<string, string> = {
+    ...ordersOfOurs(handler),
     ...passedThrough(config.annotations, handler.podAnnotations),
     ...identity("sandbox", id, config),
     [`${prefix}sandbox-log-directory`]: config.logDirectory,
@@ -37,9 +41,10 @@ export function containerAnnotations(
   },
   sandboxId: string,
   sandbox: PodSandboxConfig,
-  handler: Pick<RuntimeHandlerConfig, "podAnnotations" | "containerAnnotations">,
+  handler: OfSandboxes & Pick<RuntimeHandlerConfig, "containerAnnotations">,
 ): Record<string, string> {
   return {
+    ...ordersOfOurs(handler),
     ...passedThrough(sandbox.annotations, handler.podAnnotations),
     ...passedThrough(container.annotations, handler.containerAnnotations),
     ...identity("container", sandboxId, sandbox),
@@ -72,6 +77,15 @@ function identity(
  * command to run on the host (CVE-2024-3154), CRIU's configuration file, crun's hooks and settings.
  */
 const ordersToRuntimes = ["org.systemd.property.", "org.criu.", "run.oci."];
+
+/**
+ * With systemd and cgroup v2 crun moves a container to a cgroup below its scope's, `container`, unless it is told to
+ * leave it where runc does, and where node agents look for it.
+ */
+function ordersOfOurs({ binaryName, systemdCgroup }: OfSandboxes): Record<string, string> {
+  const isCrun = path.posix.basename(binaryName) === "crun";
+  return isCrun && systemdCgroup ? { "run.oci.systemd.subgroup": "" } : {};
+}
 
 function passedThrough(
   annotations: Readonly<Record<string, string>>,
