@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly mergeStderr?: boolean;
   /** Resolve whatever the exit code is; otherwise anything but 0 is a ProcessFault. */
   readonly anyExitCode?: boolean;
+  /** Of the child and what it starts, as nice(1) has it; the daemon's own when left out. */
+  readonly niceness?: number;
 }
 
 export interface RunResult {
@@ -110,6 +112,7 @@ export async function run(
       cwd: options.cwd ?? "/",
       input: Buffer.from(options.input ?? ""),
       mergeStderr: options.mergeStderr === true,
+      niceness: options.niceness,
       onStdout: feed(stdout),
       onStderr: feed(stderr),
     }),

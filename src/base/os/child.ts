@@ -2,6 +2,7 @@
 
 import { accessSync, closeSync, constants, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import os from "node:os";
 import path from "node:path";
 import { setImmediate as loopTurn } from "node:timers/promises";
 import { errnoOf } from "../errors.ts";
@@ -24,6 +25,7 @@ export interface ChildRequest {
   /** "open" when `write` is to give it more while it runs. */
   readonly input: Buffer | "open";
   readonly mergeStderr: boolean;
+  readonly niceness?: number | undefined;
   readonly onStdout: (chunk: Buffer) => void;
   readonly onStderr: (chunk: Buffer) => void;
 }
@@ -65,6 +67,7 @@ export function startChild(request: ChildRequest): Child {
       stdio: [input.reader, out.writer, err?.writer ?? out.writer],
     });
     const exited = reap(pid, { keepsAlive: true });
+    if (request.niceness !== undefined) lowerPriority(pid, request.niceness);
     const streams = [readAll(out.reader, request.onStdout)];
     if (err !== undefined) streams.push(readAll(err.reader, request.onStderr));
     const writer = input.writer === undefined ? undefined : writeAll(input.writer, request.input);
@@ -74,6 +77,15 @@ export function startChild(request: ChildRequest): Child {
     throw error;
   } finally {
     closeAll(theirs);
+  }
+}
+
+/** What the child starts from here on has the same. One that has ended already needs none. */
+function lowerPriority(pid: number, niceness: number): void {
+  try {
+    os.setPriority(pid, niceness);
+  } catch {
+    // it is gone
   }
 }
 
