@@ -64,7 +64,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "cri",
     holds:
-      "the façade: one file an RPC in `runtime-service/` and `image-service/`; `oci-spec/` CRI config → OCI spec; `store/` records and their states; `live/` what is held of those that run; `handlers/` runtime handlers: what they can, and what is known of their programs; `task/` how tasks end; `recovery/`; `streaming/` sessions; `events/`, `stats/`, `checkpoint/`; `lifecycle/` operations: stages, time, undo, joining",
+      "the façade: one file an RPC in `runtime-service/` and `image-service/`; `oci-spec/` CRI config → OCI spec; `store/` records and their states; `live/` what is held of those that run; `handlers/` runtime handlers: what they can, what is known of their programs, and which one is the default; `task/` how tasks end; `recovery/`; `streaming/` sessions; `events/`, `stats/`, `checkpoint/`; `lifecycle/` operations: stages, time, undo, joining",
     may: [
       "checkpoint",
       "client",
@@ -144,7 +144,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "runtime",
     holds:
-      "the port and its one implementation, the manager of tasks; `task/` one task on a shim; `bundle/` a bundle and the spec in it; `shim/` find the program, start it (directly or by its helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone",
+      "the port and its one implementation, the manager of tasks; `task/` one task on a shim; `bundle/` a bundle and the spec in it; `shim/` find the program, start it (directly or by its helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone; `trial/` whether an OCI runtime works here",
     may: ["rpc", "trees", "ttrpc"],
   },
   {

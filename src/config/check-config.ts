@@ -50,7 +50,7 @@ export function checkConfig(
   checkStreaming(config, faults, warnings);
   checkNotZero(config, faults);
   const { defaultHandler, handlers } = config.runtime;
-  if (!Object.hasOwn(handlers, defaultHandler)) {
+  if (defaultHandler !== "" && !Object.hasOwn(handlers, defaultHandler)) {
     faults(
       ["runtime", "default_handler"],
       `"runtime.default_handler" is "${defaultHandler}", which is not among the handlers: ${Object.keys(handlers).join(", ")}`,

@@ -18,6 +18,7 @@ test("what a daemon has kept, the next one finds at the same path", () => {
     criDurable: "/var/lib/berthd/io.berth.cri",
     work: "/var/lib/berthd/io.containerd.runtime.v2.task",
     networks: "/var/lib/berthd/cni",
+    defaultRuntime: "/var/lib/berthd/default-runtime.json",
     pause: "/var/lib/berthd/pause",
     checkpoints: "/var/lib/berthd/checkpoints",
     checkpointMounts: "/var/lib/berthd/checkpoint-mounts",
@@ -29,6 +30,7 @@ test("what a daemon has kept, the next one finds at the same path", () => {
     netns: "/run/berthd/netns",
     criVolatile: "/run/berthd/io.berth.cri",
     bundles: "/run/berthd/io.containerd.runtime.v2.task",
+    runtimeTrials: "/run/berthd/runtime-trials",
     madeCgroups: "/run/berthd/made-cgroups",
     apparmorStamp: "/run/berthd/apparmor-profile",
   });

@@ -56,6 +56,7 @@ export const inRoot = {
     ...folder("cni", "what CNI plugins were called with; another folder may be configured"),
     more: [row("cni/*", 0o600, "one pod each")],
   },
+  defaultRuntime: file("default-runtime.json", "whether crun works here, and what it can"),
   pause: folder("pause", "the sandbox's root file system"),
   checkpoints: folder("checkpoints", "checkpoints of tasks, while they are made and restored"),
   checkpointMounts: folder("checkpoint-mounts", "mount points for layers in checkpoints"),
@@ -85,6 +86,10 @@ export const inState = {
       row(`${tasks}/k8s.io/*/config.json`, 0o600, "the OCI spec, with the environment"),
     ],
   },
+  runtimeTrials: folder(
+    "runtime-trials",
+    "a container of a trial of an OCI runtime, while it runs",
+  ),
   madeCgroups: file("made-cgroups", "parent cgroups that go when they are empty"),
   apparmorStamp: file("apparmor-profile", "which default AppArmor profile the kernel has"),
 } as const satisfies Readonly<Record<string, Place>>;

@@ -23,6 +23,7 @@ import type { OciSpec } from "../oci/spec.ts";
 import type { LostSocket } from "../rpc/socket-watch.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { RemovesTrees } from "../trees/ports.ts";
+import type { DefaultRuntime } from "./handlers/default-runtime/ports.ts";
 import type { OperationHooks } from "./lifecycle/operation.ts";
 import type { AdjustSpec } from "./nri/nri-reviewer.ts";
 import type {
@@ -74,6 +75,8 @@ export interface RuntimeServicePorts {
   readonly version: string;
   readonly log: Logger;
   readonly hooks?: RuntimeServiceHooks;
+  /** What pods have that name no handler; as configured when left out. */
+  readonly defaultRuntime?: DefaultRuntime;
   /** OCI runtimes with known flaws. From memory. */
   readonly flawedRuntimes?: () => readonly FlawedRuntime[];
   /** Sockets of ours that are another's now, or gone. */

@@ -10,6 +10,7 @@ import {
   createRuntimeService,
   type RuntimeService,
 } from "../cri/create-runtime-service.ts";
+import { createDefaultRuntime } from "../cri/handlers/default-runtime/create-default-runtime.ts";
 import { readHandlerFeatures } from "../cri/handlers/handler-features.ts";
 import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
@@ -45,6 +46,8 @@ import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { inProcessClient } from "../rpc/in-process.ts";
 import { ShimBinaries } from "../runtime/shim/binary.ts";
 import { readShimFeatures } from "../runtime/shim/shim-info.ts";
+import { clearTrials } from "../runtime/trial/clear-trial.ts";
+import { tryRuntime } from "../runtime/trial/runtime-trial.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthNriService } from "../services/berth-nri-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
@@ -241,6 +244,24 @@ export function criPlugins(
         });
       };
       const nri = await openNri(environment, () => service.nodeState, adjustSpec);
+      const specs = createSpecBuilders(
+        { ...specServices, pulledProfile, profiles: profileReader },
+        reading,
+      );
+      const defaultRuntime = createDefaultRuntime({
+        live,
+        features: features.of,
+        container: { specs, host: hostFacts, pauseRootfs: pause.path },
+        trials: {
+          run: (trial, { signal }) =>
+            tryRuntime({ ...trial, folder: layout.runtimeTrials }, { log, signal }),
+          clear: () => clearTrials(layout.runtimeTrials, log),
+        },
+        file: layout.defaultRuntime,
+        log,
+        lifetime: closing.signal,
+      });
+      await defaultRuntime.open();
       const service: RuntimeService = createRuntimeService({
         client: createClient({
           namespace: criNamespace,
@@ -264,13 +285,11 @@ export function criPlugins(
         memory: () => memory.facts(),
         lostSockets: () => sockets.lost(),
         placeForExec: (container, call) => memory.placeForExec(container, call),
-        specs: createSpecBuilders(
-          { ...specServices, pulledProfile, profiles: profileReader },
-          reading,
-        ),
+        specs,
         hostFacts,
         features: features.of,
-        flawedRuntimes: flaws.list,
+        defaultRuntime,
+        flawedRuntimes: () => [...flaws.list(), ...defaultRuntime.flaws()],
         hostMounts: createHostMounts({
           program: pauseBinaryPath(),
           scratchFolder: layout.mappedMounts,
@@ -304,6 +323,7 @@ export function criPlugins(
       const { samples } = readers;
       const reload = [
         features.reload,
+        defaultRuntime.reload,
         flaws.reload,
         ...specServices.reload,
         ...(nri?.reload ?? []),
@@ -314,9 +334,15 @@ export function criPlugins(
         const closed = service.close();
         await nri?.[Symbol.asyncDispose]();
         await closed;
+        await defaultRuntime.idle();
         await Promise.all([reading[Symbol.asyncDispose](), figures[Symbol.asyncDispose]()]);
       };
-      return { ...service, samples, reload, [Symbol.asyncDispose]: close };
+      const recover: RuntimeService["recover"] = async (call) => {
+        const summary = await service.recover(call);
+        defaultRuntime.begin();
+        return summary;
+      };
+      return { ...service, recover, samples, reload, [Symbol.asyncDispose]: close };
     },
   });
   const runtimeService = plugin({

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // RuntimeClass handlers that are not runc behind its shim: another OCI runtime, and another kind of shim.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { parse } from "smol-toml";
 import { codec } from "../../src/rpc/codec.ts";
+import { crunHere } from "../support/crun-here.ts";
 import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
 import { nothingLeft } from "../support/leaks.ts";
 import type { Cri } from "../support/pods.ts";
@@ -132,22 +132,6 @@ suite("handlers", { skip: lacking(...podPrograms) }, () => {
     }
   });
 });
-
-/**
- * crun, as it can run on this host: it refuses cgroup v1 with a v2 tree beside it that has controllers,
- * so where there is one it does not get to see that tree.
- */
-async function crunHere(folder: string): Promise<string> {
-  const beside = "/sys/fs/cgroup/unified";
-  if (!existsSync(`${beside}/cgroup.controllers`)) return "crun";
-  const file = path.join(folder, "crun");
-  await writeFile(
-    file,
-    `#!/bin/sh\nexec unshare -m sh -c 'umount ${beside} && exec crun "$@"' crun "$@"\n`,
-    { mode: 0o755 },
-  );
-  return file;
-}
 
 /** A shim program as an administrator would install it, that keeps its record in the same folder. */
 async function plainShim(folder: string): Promise<string> {

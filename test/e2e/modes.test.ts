@@ -23,12 +23,14 @@ const tryAll = `
 
 /** What only a stop, a checkpoint, a client's layer, a user namespace or AppArmor makes. */
 const rarelyMade = new Set([
+  "ROOT/default-runtime.json",
   "ROOT/meta.db-reserve",
   "ROOT/checkpoints",
   "ROOT/checkpoint-mounts",
   "ROOT/diff",
   "ROOT/mapped-mounts",
   "STATE/apparmor-profile",
+  "STATE/runtime-trials",
 ]);
 
 suite("another user of the node", { skip: lacking(...podPrograms) }, () => {

@@ -87,6 +87,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           state,
           grpc: { address: socket },
           metrics: { address: `127.0.0.1:${port}` },
+          // Whether a host's crun works is no matter of most tests: test/e2e/default-runtime.test.ts.
+          runtime: { default_handler: "runc" },
           cni: { conf_dir: network.confDir, bin_dirs: [cniBinFolder()] },
           nri: {
             socket_path: path.join(home.path, "nri/nri.sock"),

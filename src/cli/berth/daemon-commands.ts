@@ -10,6 +10,7 @@ import type { LostSocket } from "../../rpc/socket-watch.ts";
 import type { StuckTree } from "../../trees/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { type DefaultRuntimeFacts, describeDefault } from "./default-runtime.ts";
 import { describeFlawed } from "./flawed-runtimes.ts";
 import { describeLostSockets } from "./lost-sockets.ts";
 import { describeMemory } from "./memory-facts.ts";
@@ -43,7 +44,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers, last reload, memory, what could not be removed, lost sockets, missing NRI plugins and known flaws of OCI runtimes; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, default OCI runtime, last reload, memory, what could not be removed, lost sockets, missing NRI plugins and known flaws of OCI runtimes; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -86,11 +87,13 @@ async function status(session: Session): Promise<void> {
   const memory = readInfo<MemoryFacts>(info["memory"]);
   const stuckRemovals = readInfo<readonly StuckTree[]>(info["stuckRemovals"]) ?? [];
   const flawedRuntimes = readInfo<readonly FlawedRuntime[]>(info["flawedRuntimes"]) ?? [];
+  const defaultRuntime = readInfo<DefaultRuntimeFacts>(info["defaultRuntime"]);
   const lostSockets = readInfo<readonly LostSocket[]>(info["lostSockets"]) ?? [];
   const missingPlugins = readInfo<readonly MissingPlugin[]>(info["missingNriPlugins"]) ?? [];
   const told = {
     config,
     configuration,
+    defaultRuntime,
     memory,
     stuckRemovals,
     lostSockets,
@@ -116,6 +119,7 @@ async function status(session: Session): Promise<void> {
         { title: "HANDLER", value: ({ name }) => name || "(default)" },
         { title: "FEATURES", value: features },
       ]),
+      ...(defaultRuntime === undefined ? [] : [describeDefault(defaultRuntime)]),
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
       ...(memory === undefined ? [] : [describeMemory(memory)]),

@@ -6,6 +6,7 @@ import type { Container, ContainerStatus, PodSandbox } from "../../gen/cri.gen.t
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";
+import { runtimeOf } from "./default-runtime.ts";
 import { readPairs } from "./pairs.ts";
 import { readInfo } from "./status-info.ts";
 import { ageSince, type Column, renderTable, shortId } from "./table.ts";
@@ -29,7 +30,7 @@ export function addPodCommands(program: Command, io: CliIo): void {
     );
   withCommonFlags(pod.command("inspect <id>"))
     .description(
-      "show one pod, its containers, which plugins changed what of them, and what is being done to it; the start of the id will do",
+      "show one pod, its OCI runtime, its containers, which plugins changed what of them, and what is being done to it; the start of the id will do",
     )
     .action((id: string, _flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => inspectPod(session, id)),
@@ -103,7 +104,13 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
     ({ object }) => ids.has(object) || names.some((name) => object.includes(name)),
   );
   session.show({ status, info, containers: statuses, changes, operations: own }, () =>
-    podText(pod, { ip: status?.network?.ip ?? "", containers: statuses, changes, operations: own }),
+    podText(pod, {
+      ip: status?.network?.ip ?? "",
+      runtime: runtimeOf(readInfo(info["info"]) ?? {}),
+      containers: statuses,
+      changes,
+      operations: own,
+    }),
   );
 }
 
@@ -134,11 +141,13 @@ function podText(
   pod: PodSandbox,
   {
     ip,
+    runtime,
     containers,
     changes,
     operations,
   }: {
     readonly ip: string;
+    readonly runtime: string;
     readonly containers: readonly ContainerStatus[];
     readonly changes: readonly Change[];
     readonly operations: readonly BerthOperation[];
@@ -158,6 +167,7 @@ function podText(
     ],
     ["address", ip || "-"],
     ["handler", pod.runtimeHandler || "(default)"],
+    ["runtime", runtime],
     [
       "labels",
       Object.entries(pod.labels)

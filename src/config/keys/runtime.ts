@@ -9,9 +9,9 @@ export const runtime = table({
     defaultHandler: key({
       name: "default_handler",
       kind: text,
-      default: "runc",
+      default: "",
       change: "reload",
-      doc: "Handler of pods whose RuntimeClass names none; a key of [runtime.handlers].",
+      doc: 'Handler of pods whose RuntimeClass names none; a key of [runtime.handlers]. With "" it is `runc`, with crun in runc\'s place where that works on this node and can do all that runc can: docs/runtimes.md.',
     }),
   },
   named: {

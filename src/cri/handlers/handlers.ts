@@ -22,9 +22,15 @@ export interface PodHandler extends Handler {
   readonly features: RuntimeFeatures;
 }
 
-/** The handler a request names, "" being the default. NOT_FOUND when none is configured under it. */
+/** The handler that is there without a configuration, and that pods have which name none where it names none either. */
+const usualHandler = "runc";
+
+/**
+ * The handler a request names, "" being the default as the configuration has it: whether crun takes runc's place in
+ * that is DefaultRuntime's to say. NOT_FOUND when none is configured under the name.
+ */
 export function handlerFor(runtime: RuntimeConfig, requested: string): Handler {
-  const name = requested === "" ? runtime.defaultHandler : requested;
+  const name = requested || runtime.defaultHandler || usualHandler;
   const config = Object.hasOwn(runtime.handlers, name) ? runtime.handlers[name] : undefined;
   if (config) return { name, config };
   throw fault("NOT_FOUND", `no runtime for "${name}" is configured`);

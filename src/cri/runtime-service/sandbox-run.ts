@@ -36,7 +36,10 @@ import type { Verb } from "./verb.ts";
 export type RunPodSandboxNeeds = WatchSandboxNeeds &
   HandlerNeeds &
   RemoveFilesNeeds &
-  Pick<CriParts, "client" | "config" | "features" | "hostFacts" | "hostMounts" | "netns"> &
+  Pick<
+    CriParts,
+    "client" | "config" | "defaultRuntime" | "features" | "hostFacts" | "hostMounts" | "netns"
+  > &
   Pick<
     CriParts,
     "network" | "nri" | "operations" | "paths" | "pauseRootfs" | "reviewers" | "specs"
@@ -50,7 +53,7 @@ const attemptMs = 240_000;
 /** RunPodSandbox: answers once the pod's environment is networked and its task runs. */
 export function runPodSandbox(parts: Needs): Verb<"RunPodSandbox"> {
   return async (request, call) => {
-    const draft = draftOf(parts, request);
+    const draft = await draftOf(parts, request, call);
     const { id, name } = draft;
     if (parts.operations.isRunning("RestorePod", name)) {
       throw fault("ALREADY_EXISTS", `sandbox name "${name}" is being restored from a checkpoint`);
@@ -81,7 +84,7 @@ export async function startSandbox(
   request: RunPodSandboxRequest,
   call: Cancellable,
 ): Promise<string> {
-  const draft = draftOf(parts, request);
+  const draft = await draftOf(parts, request, call);
   const { id, name } = draft;
   const held = parts.sandboxes.byName(name) || parts.operations.isRunning("RunPodSandbox", name);
   if (held) throw fault("ALREADY_EXISTS", `sandbox name "${name}" is held by another sandbox`);
@@ -102,23 +105,33 @@ interface Draft extends SandboxRecord {
   readonly handler: PodHandler;
 }
 
-function draftOf(
-  { config: { runtime }, features }: Pick<Needs, "config" | "features">,
+async function draftOf(
+  parts: Pick<Needs, "config" | "defaultRuntime" | "features">,
   request: RunPodSandboxRequest,
-): Draft {
+  call: Cancellable,
+): Promise<Draft> {
   const config = validSandboxConfig(request.config);
-  const handler = handlerFor(runtime, request.runtimeHandler);
   return {
     id: newObjectId(),
     name: sandboxName(config.metadata),
     config,
     runtimeHandler: request.runtimeHandler,
-    handler: { ...handler, features: features(handler.name) },
+    handler: await newHandler(parts, request.runtimeHandler, call),
     createdAtNanos: nowNanos(),
     cgroupsPath: "",
     network: { kind: "host" },
     state: { kind: "creating" },
   };
+}
+
+async function newHandler(
+  { config, defaultRuntime, features }: Pick<Needs, "config" | "defaultRuntime" | "features">,
+  requested: string,
+  call: Cancellable,
+): Promise<PodHandler> {
+  if (requested === "" && defaultRuntime !== undefined) return defaultRuntime.forNewPod(call);
+  const handler = handlerFor(config.runtime, requested);
+  return { ...handler, features: features(handler.name) };
 }
 
 /** What an earlier attempt of the same name made, if the request is the same. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RuntimeConditionInit, RuntimeHandlerInit } from "../../gen/cri.gen.ts";
+import { handlerFor } from "../handlers/handlers.ts";
 import { basicMountOptions } from "../oci-spec/mount-options.ts";
 import type { RuntimeFeatures } from "../oci-spec/ports.ts";
 import type { CriParts } from "../parts.ts";
@@ -8,6 +9,7 @@ import type { Verb } from "./verb.ts";
 type Needs = Pick<
   CriParts,
   | "config"
+  | "defaultRuntime"
   | "features"
   | "flawedRuntimes"
   | "hostFacts"
@@ -27,7 +29,10 @@ export function status(parts: Needs): Verb<"Status"> {
     const runtimeHandlers = handlers(parts);
     const allHandlers = Object.keys(parts.config.runtime.handlers);
     // A pod may have any of them.
-    const mountOptions = allHandlers.every((handler) => setsMountOptions(parts.features(handler)));
+    const mountOptions = [
+      ...allHandlers.map((handler) => parts.features(handler)),
+      ...(parts.defaultRuntime ? [parts.defaultRuntime.current().features] : []),
+    ].every(setsMountOptions);
     // A pod with a user namespace may have the node's network wherever it may have one at all.
     const userNamespacesHostNetwork = runtimeHandlers.some((it) => it.features?.userNamespaces);
     return Promise.resolve({
@@ -64,16 +69,18 @@ function conditions(network: Needs["network"]): RuntimeConditionInit[] {
 /** The default handler also under "": that is where a kubelet looks for a pod without a class. */
 function handlers({
   config,
+  defaultRuntime,
   features,
   hostFacts,
-}: Pick<Needs, "config" | "features" | "hostFacts">): RuntimeHandlerInit[] {
-  const entry = (name: string, handler: string): RuntimeHandlerInit => {
-    const { recursiveReadOnlyMounts, userNamespaces, ...of } = features(handler);
+}: Pick<Needs, "config" | "defaultRuntime" | "features" | "hostFacts">): RuntimeHandlerInit[] {
+  const entry = (name: string, all: RuntimeFeatures): RuntimeHandlerInit => {
+    const { recursiveReadOnlyMounts, userNamespaces, ...of } = all;
     const cgroupNamespaces = of.cgroupNamespaces && hostFacts.cgroupNamespaces;
     return { name, features: { recursiveReadOnlyMounts, userNamespaces, cgroupNamespaces } };
   };
   const names = Object.keys(config.runtime.handlers);
-  return [entry("", config.runtime.defaultHandler), ...names.map((name) => entry(name, name))];
+  const usual = defaultRuntime?.current().features ?? features(handlerFor(config.runtime, "").name);
+  return [entry("", usual), ...names.map((name) => entry(name, features(name)))];
 }
 
 /** An answer has its bounds; the metric counts all. */
@@ -92,6 +99,7 @@ function describe(parts: Needs): Record<string, string> {
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     lostSockets: JSON.stringify(parts.lostSockets?.() ?? []),
     missingNriPlugins: JSON.stringify(parts.nri.missing()),
+    defaultRuntime: JSON.stringify(parts.defaultRuntime?.describe() ?? null),
     flawedRuntimes: JSON.stringify(parts.flawedRuntimes?.() ?? []),
     confinement: JSON.stringify(specs.describe()),
   };

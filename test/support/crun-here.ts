@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { findProgram } from "./lacking.ts";
+
+/**
+ * crun, as it can run on this host: it refuses cgroup v1 with a v2 tree beside it that has controllers,
+ * so where there is one it does not get to see that tree. A path, of a script in `folder` where that is needed.
+ */
+export async function crunHere(folder: string): Promise<string> {
+  const crun = findProgram("crun") ?? "crun";
+  const beside = "/sys/fs/cgroup/unified";
+  if (!existsSync(`${beside}/cgroup.controllers`)) return crun;
+  const file = path.join(folder, "crun");
+  await writeFile(
+    file,
+    `#!/bin/sh\nexec unshare -m sh -c 'umount ${beside} && exec ${crun} "$@"' crun "$@"\n`,
+    { mode: 0o755 },
+  );
+  return file;
+}
