@@ -7,6 +7,7 @@ import { fault } from "../base/errors.ts";
 import { sleep } from "../base/timers.ts";
 
 const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const bit = (event: number): number => 2 ** (event - 1);
 const pod = { id: "pod", name: "web", namespace: "default", uid: "u" };
 const asked = (id: string) => ({ pod, container: { id, podSandboxId: "pod", name: "app" } });
 
@@ -87,6 +88,50 @@ test("what plugins are only told of reaches all, and what they answer holds, wha
     await node.plugins.tell({ kind, pod: () => pod, container: () => container }, call());
     await last.got(kind);
   }
+});
+
+test("what happens to a container is told to all before the next, and others' do not wait for it", async () => {
+  using node = new PluggedNode();
+  const gate = Promise.withResolvers<void>();
+  const hangs = await node.plugged({
+    events: bit(7),
+    on: {
+      PostStartContainer: async () => {
+        await gate.promise;
+        return {};
+      },
+    },
+  });
+  const seen: string[] = [];
+  const last = (what: string) => async (request: object) => {
+    const { container } = request as { container?: { id: string } | null };
+    seen.push(`${what} ${container?.id}`);
+    return {};
+  };
+  const kinds = ["PostStartContainer", "UpdateContainer", "StopContainer"] as const;
+  const on = Object.fromEntries(
+    [...kinds, "RemoveContainer" as const].map((kind) => [kind, last(kind)]),
+  );
+  await node.plugged({ index: "20", on });
+  const about = (id: string) => ({ pod: () => pod, container: () => asked(id).container });
+  const inOrder = [
+    node.plugins.tell({ kind: "PostStartContainer", ...about("c1") }, call()),
+    node.plugins.updateContainer(() => asked("c1"), call()),
+    node.plugins.stopContainer(() => asked("c1"), call()),
+    node.plugins.tell({ kind: "RemoveContainer", ...about("c1") }, call()),
+  ];
+  await hangs.got("PostStartContainer");
+  await node.plugins.updateContainer(() => asked("c2"), call());
+  await node.plugins.stopContainer(() => asked("c2"), call());
+  assert.deepEqual(seen, ["UpdateContainer c2", "StopContainer c2"]);
+  gate.resolve();
+  await Promise.all(inOrder);
+  assert.deepEqual(seen.slice(2), [
+    "PostStartContainer c1",
+    "UpdateContainer c1",
+    "StopContainer c1",
+    "RemoveContainer c1",
+  ]);
 });
 
 test("a validator that dies while a container is made refuses it", async () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { KeyedMutex } from "../base/keyed-mutex.ts";
 import type { Logger } from "../base/logger.ts";
 import { shortened } from "../base/shortened.ts";
 import { allSettled } from "../base/waits.ts";
@@ -47,9 +48,14 @@ export interface NodePluginsNeeds {
   readonly log: Logger;
 }
 
-/** Asks the plugins of a set, one after the other by their index, and makes one answer of theirs. */
+/**
+ * Asks the plugins of a set, one after the other by their index, and makes one answer of theirs. What happens to one pod,
+ * or to one container, is told to all of them before the next that happens to it is told to any.
+ */
 export class AskedPlugins implements NodePlugins {
   readonly #needs: NodePluginsNeeds;
+  /** By the ids of pods and containers. Held while plugins are asked, and not while what they answered is done. */
+  readonly #events = new KeyedMutex();
 
   constructor(needs: NodePluginsNeeds) {
     this.#needs = needs;
@@ -125,22 +131,24 @@ export class AskedPlugins implements NodePlugins {
     const { set } = this.#needs;
     const plugins = set.wanting("UpdateContainer");
     if (plugins.length === 0) return { resources: undefined, updates: [] };
-    const merge = new UpdateMerge(
-      codec("nri.pkg.api.v1alpha1.UpdateContainerRequest").normalize(request()),
-    );
+    const type = codec("nri.pkg.api.v1alpha1.UpdateContainerRequest");
+    const original = type.normalize(request());
+    const merge = new UpdateMerge(original);
     const evictions: ContainerEviction[][] = [];
-    for (const plugin of plugins) {
-      const asked = question("UpdateContainer", merge.request ?? {});
-      const answer = await plugin.ask(asked, call);
-      if (answer === undefined) continue;
-      this.#addUpdates(
-        plugin,
-        "UpdateContainer",
-        () => merge.add(plugin.id, answer.update, answer.evict),
-        answer,
-      );
-      evictions.push(evictionsOf(plugin.id, answer.evict));
-    }
+    await this.#inTurn(original, call, async () => {
+      for (const plugin of plugins) {
+        const asked = question("UpdateContainer", merge.request ?? {});
+        const answer = await plugin.ask(asked, call);
+        if (answer === undefined) continue;
+        this.#addUpdates(
+          plugin,
+          "UpdateContainer",
+          () => merge.add(plugin.id, answer.update, answer.evict),
+          answer,
+        );
+        evictions.push(evictionsOf(plugin.id, answer.evict));
+      }
+    });
     await set.evict(evictions.flat(), call);
     const { resources, updates } = merge.result();
     return { resources, updates: this.#now(updates) };
@@ -161,11 +169,12 @@ export class AskedPlugins implements NodePlugins {
     if (plugins.length === 0) return [];
     const merge = new UpdateMerge(undefined);
     const asked = question("StopContainer", request());
-    const failed = await eachTold(plugins, call, async (plugin) => {
+    const add = async (plugin: Plugin): Promise<void> => {
       const answer = await plugin.ask(asked, call);
       if (answer === undefined) return;
       this.#addUpdates(plugin, "StopContainer", () => merge.add(plugin.id, answer.update), answer);
-    });
+    };
+    const failed = await this.#inTurn(asked.subject, call, () => eachTold(plugins, call, add));
     if (failed) this.#refusesNews("StopContainer", failed.error);
     return this.#now(merge.result().updates);
   }
@@ -177,7 +186,9 @@ export class AskedPlugins implements NodePlugins {
       const plugins = this.#needs.set.wanting(kind);
       if (plugins.length === 0) return;
       const asked = question(kind, about());
-      const failed = await eachTold(plugins, call, (plugin) => plugin.ask(asked, call));
+      const failed = await this.#inTurn(asked.subject, call, () =>
+        eachTold(plugins, call, (plugin) => plugin.ask(asked, call)),
+      );
       if (failed) throw failed.error;
     } catch (err) {
       call.signal.throwIfAborted();
@@ -206,7 +217,21 @@ export class AskedPlugins implements NodePlugins {
     const plugins = this.#needs.set.wanting(method);
     if (plugins.length === 0) return;
     const asked: Question<M> = question(method, request());
-    for (const plugin of plugins) await plugin.ask(asked, call);
+    await this.#inTurn(asked.subject, call, async () => {
+      for (const plugin of plugins) await plugin.ask(asked, call);
+    });
+  }
+
+  /** Asks when what has happened before to the same pod or container has been told to all. */
+  async #inTurn<T>(
+    { pod, container }: Question<EventCall>["subject"],
+    call: Cancellable,
+    ask: () => Promise<T>,
+  ): Promise<T> {
+    const id = container?.id ?? pod?.id ?? "";
+    // At once where it can be: what happens to others keeps its order too, then.
+    using _turn = this.#events.tryLock(id) ?? (await this.#events.lock(id, call));
+    return await ask();
   }
 
   #refusesNews(call: EventCall, err: unknown): void {

@@ -53,6 +53,11 @@ export abstract class LiveTask {
     return (this.#container ??= loaded);
   }
 
+  /** Settles when others have been told; undefined where nobody has begun to tell them. */
+  told(step: string): Promise<void> | undefined {
+    return this.#told.get(step);
+  }
+
   /** Whether others are being told, or have been. */
   isTold(step: string): boolean {
     return this.#told.has(step);

@@ -10,7 +10,7 @@ import { specOf } from "../convert/verbose-json.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { LiveTask } from "../live/live-task.ts";
 import type { CriParts } from "../parts.ts";
-import type { ContainerRecord } from "../store/container-record.ts";
+import { type ContainerRecord, containersOf } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { containerMessage } from "./container-message.ts";
 import { naming } from "./name-askers.ts";
@@ -101,9 +101,15 @@ export class NriCalls {
   podStopped(id: string, call: Cancellable): Promise<void> {
     const record = this.#parts.sandboxes.get(id);
     if (!record) return Promise.resolve();
-    return this.#once(this.#parts.liveSandboxes.of(id), "stopped", call, (own) =>
-      this.#tell("StopPodSandbox", { pod: this.pod(record) }, own),
-    );
+    const pod = this.pod(record);
+    return this.#once(this.#parts.liveSandboxes.of(id), "stopped", call, async (own) => {
+      // Those of its containers that have ended are told of first.
+      const { containers, liveContainers } = this.#parts;
+      for (const container of containersOf(containers, id)) {
+        await liveContainers.get(container.id)?.told("stopped");
+      }
+      await this.#tell("StopPodSandbox", { pod }, own);
+    });
   }
 
   /** RemovePodSandbox, once in its life. */

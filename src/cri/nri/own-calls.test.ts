@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { pluggedWorld } from "../../../test/support/cri/plugged-world.ts";
 import type { FakePlugin, PluginMethod } from "../../../test/support/nri/fake-plugin.ts";
+import { until } from "../../../test/support/until.ts";
 
 /** The id of the container that a request is about. */
 function containerIn(request: object): string {
@@ -140,6 +141,33 @@ describe("a plugin that hangs over the start of a container", () => {
       assert.equal(status?.resources?.linux?.cpuShares, 77n);
     });
   }
+});
+
+describe("plugins of which one hangs over what only it is told of", () => {
+  it("learn of a pod's stop after that of its containers", async () => {
+    await using both = await pluggedWorld();
+    const { node, world } = both;
+    const gate = Promise.withResolvers<void>();
+    const hangs = await node.plugged({
+      events: 2 ** 9, // StopContainer
+      on: {
+        StopContainer: async () => {
+          await gate.promise;
+          return {};
+        },
+      },
+    });
+    const other = await node.plugged({ index: "20" });
+    const podSandboxId = await world.runPod();
+    await world.startedContainer(podSandboxId);
+    world.client.taskOf("container").init.end(0);
+    await hangs.got("StopContainer");
+    const stopping = world.call("StopPodSandbox", { podSandboxId });
+    await until("its process is gone", async () => world.steps.done.includes("delete sandbox"));
+    gate.resolve();
+    await stopping;
+    assert.deepEqual(other.seen().slice(-2), ["StopContainer", "StopPodSandbox"]);
+  });
 });
 
 describe("an update that plugins are asked about", () => {
