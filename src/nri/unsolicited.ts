@@ -23,8 +23,8 @@ const messageMs = 10;
 /** Updates and evictions of one message, and of all that come at once; then so many a second. */
 const mostAtOnce = 4096;
 const perSecond = 100;
-/** How many of one plugin's are applied at the same time: each starts a program of the OCI runtime. */
-const appliedAtOnce = 4;
+/** How many of one plugin's are applied at the same time: each starts a program of the OCI runtime, as pods do. */
+const appliedAtOnce = 2;
 /** What one message may hold. */
 const messageLimits = { values: 131_072, characters: 2 * 1024 * 1024, of: "the message has" };
 /** What one update may hold: it goes into a spec and a record. */
