@@ -217,11 +217,13 @@ export interface RunningProcess {
 }
 
 export interface DetachedOptions extends Pick<RunOptions, "env" | "cwd"> {
+  /** Default /dev/null. We keep it open too. */
+  readonly stdin?: number;
   /** A descriptor that becomes the program's 3, a listening socket for example. We keep it open too. */
   readonly listener?: number;
 }
 
-/** Starts a program in a session of its own, without streams, that outlives the daemon. */
+/** Starts a program in a session of its own, without output, that outlives the daemon. */
 export function spawnDetached(
   file: string,
   args: readonly string[],
@@ -238,7 +240,7 @@ export function spawnDetached(
         argv,
         env,
         cwd: options.cwd ?? "/",
-        stdio: [nothing, nothing, nothing, ...more],
+        stdio: [options.stdin ?? nothing, nothing, nothing, ...more],
       }),
     );
     const identity = identify(pid);

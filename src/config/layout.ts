@@ -90,6 +90,10 @@ export const inState = {
     "runtime-trials",
     "a container of a trial of an OCI runtime, while it runs",
   ),
+  nriPlugins: {
+    ...folder("nri-plugins", "the standard inputs of the NRI plugins that the daemon starts"),
+    more: [row("nri-plugins/*", 0o600, "an empty file each, by which the next daemon finds it")],
+  },
   madeCgroups: file("made-cgroups", "parent cgroups that go when they are empty"),
   apparmorStamp: file("apparmor-profile", "which default AppArmor profile the kernel has"),
 } as const satisfies Readonly<Record<string, Place>>;

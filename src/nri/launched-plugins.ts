@@ -10,6 +10,7 @@ import { socketPair } from "../base/os/socket-pair.ts";
 import { type RunningProcess, spawnDetached } from "../base/process.ts";
 import { readBounded, readStart } from "../base/read-bounded.ts";
 import { settlesWithin } from "../base/waits.ts";
+import { PluginInputs } from "./plugin-inputs.ts";
 import { type PluginName, pluginNameOfFile } from "./plugin-name.ts";
 import type { PluginSet } from "./plugin-set.ts";
 
@@ -24,19 +25,23 @@ export interface LaunchedPluginsNeeds {
   readonly set: PluginSet;
   readonly pluginPath: string;
   readonly pluginConfigPath: string;
+  /** For what the next daemon must find. */
+  readonly runFolder: string;
   readonly log: Logger;
 }
 
 /**
  * The programs of the folder for plugins. Each is started once, with the daemon, and killed when it does not take part any
- * longer, and at the latest with the daemon. One that ends is not started again: NRI leaves that to whoever installed it.
+ * longer, and at the latest with the daemon, or before the next daemon starts its own. One that ends is not started again: NRI leaves that to whoever installed it.
  */
 export class LaunchedPlugins implements AsyncDisposable {
   readonly #needs: LaunchedPluginsNeeds;
   readonly #running = new Set<RunningProcess>();
+  readonly #inputs: PluginInputs;
 
   constructor(needs: LaunchedPluginsNeeds) {
     this.#needs = needs;
+    this.#inputs = new PluginInputs(needs.runFolder, needs.log);
   }
 
   /**
@@ -45,6 +50,7 @@ export class LaunchedPlugins implements AsyncDisposable {
    */
   async start(call: Cancellable): Promise<void> {
     const { pluginPath, log } = this.#needs;
+    await this.#inputs.endAll();
     const files = await this.#files();
     if (files.length > mostPrograms) {
       log.error({ folder: pluginPath, most: mostPrograms }, "there are too many NRI plugins");
@@ -56,6 +62,7 @@ export class LaunchedPlugins implements AsyncDisposable {
     const ends = [...this.#running].map(({ exited }) => exited);
     for (const running of this.#running) running.kill("SIGKILL");
     await settlesWithin(Promise.all(ends), killedMs);
+    await this.#inputs.endAll();
   }
 
   async #files(): Promise<readonly string[]> {
@@ -88,21 +95,8 @@ export class LaunchedPlugins implements AsyncDisposable {
 
   async #launch(program: string, name: PluginName, call: Cancellable): Promise<void> {
     const config = await this.#configOf(name);
-    const [ours, theirs] = socketPair();
-    // It ends with the socket, and the other way round.
-    const socket = new Socket({ fd: ours });
-    let running: RunningProcess;
-    try {
-      running = spawnDetached(program, [], {
-        env: { NRI_PLUGIN_NAME: name.name, NRI_PLUGIN_IDX: name.index, NRI_PLUGIN_SOCKET: "3" },
-        listener: theirs,
-      });
-    } catch (error) {
-      socket.destroy();
-      throw error;
-    } finally {
-      closeSync(theirs);
-    }
+    const input = await this.#inputs.open(path.basename(program));
+    const { running, socket } = this.#spawn(program, name, input);
     this.#running.add(running);
     socket.on("close", () => running.kill("SIGKILL"));
     void running.exited.then((ending) => {
@@ -111,6 +105,31 @@ export class LaunchedPlugins implements AsyncDisposable {
       this.#needs.log.info({ program, ...ending }, "NRI plugin has ended");
     });
     await this.#needs.set.admit(socket, { kind: "launched", name, config }, call);
+  }
+
+  /** Closes `input`. */
+  #spawn(
+    program: string,
+    name: PluginName,
+    input: number,
+  ): { readonly running: RunningProcess; readonly socket: Socket } {
+    using owned = new DisposableStack();
+    owned.defer(() => closeSync(input));
+    const [ours, theirs] = socketPair();
+    owned.defer(() => closeSync(theirs));
+    // It ends with the socket, and the other way round.
+    const socket = new Socket({ fd: ours });
+    try {
+      const running = spawnDetached(program, [], {
+        env: { NRI_PLUGIN_NAME: name.name, NRI_PLUGIN_IDX: name.index, NRI_PLUGIN_SOCKET: "3" },
+        stdin: input,
+        listener: theirs,
+      });
+      return { running, socket };
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
   }
 
   async #configOf({ index, name }: PluginName): Promise<string> {

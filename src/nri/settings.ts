@@ -9,6 +9,8 @@ export interface NriSettings {
   /** Programs that are started with the daemon, and their configuration. */
   readonly pluginPath: string;
   readonly pluginConfigPath: string;
+  /** Of ours: by what lies there the next daemon finds programs that have outlived this one. */
+  readonly runFolder: string;
   readonly registrationTimeoutMs: number;
   readonly requestTimeoutMs: number;
   /** There is no socket: only the programs take part. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { Config } from "../config/config.ts";
+import type { Layout } from "../config/layout.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
 import type { AdjustSpec } from "../cri/nri/nri-reviewer.ts";
 import type { NodePlugins, NodeState } from "../nri/ports.ts";
@@ -18,14 +19,14 @@ export interface Nri extends AsyncDisposable {
 
 /** Undefined where NRI is off: then nothing of it is loaded. `node` is asked once plugins are there. */
 export async function openNri(
-  { config, live, log, metrics, sockets, version }: Environment,
+  { config, layout, live, log, metrics, sockets, version }: Environment,
   node: () => NodeState,
   adjust: AdjustSpec,
 ): Promise<Nri | undefined> {
   if (!config.nri.enable) return undefined;
   const { createNri } = await import("../nri/nri.ts");
   const nri = createNri({
-    settings: nriSettings(live.current),
+    settings: nriSettings(live.current, layout),
     node: {
       pods: () => node().pods(),
       containers: () => node().containers(),
@@ -44,7 +45,7 @@ export async function openNri(
     reload: [
       {
         keys: ["nri"],
-        prepare: async (next) => onCommit(() => nri.reload(nriSettings(next))),
+        prepare: async (next) => onCommit(() => nri.reload(nriSettings(next, layout))),
       },
     ],
     start: (call) => nri.start(call),
@@ -56,13 +57,14 @@ export async function openNri(
 }
 
 /** `[nri]` as src/nri takes it: what says nothing in the file is not there. */
-function nriSettings({ nri }: Pick<Config, "nri">): NriSettings {
+function nriSettings({ nri }: Pick<Config, "nri">, layout: Layout): NriSettings {
   const { plugins, defaultValidator, onFailure } = nri;
   const { enable, ...rules } = defaultValidator;
   return {
     socketPath: nri.socketPath,
     pluginPath: nri.pluginPath,
     pluginConfigPath: nri.pluginConfigPath,
+    runFolder: layout.nriPlugins,
     registrationTimeoutMs: nri.registrationTimeoutMs,
     requestTimeoutMs: nri.requestTimeoutMs,
     disableConnections: nri.disableConnections,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plugins of NRI at a real daemon's socket: what they learn, what they change, and what becomes of pods when they fail.
 import assert from "node:assert/strict";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import type { ContainerConfigInit } from "../../src/gen/cri.gen.ts";
@@ -8,7 +9,7 @@ import type { ContainerAdjustmentInit } from "../../src/nri/messages.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { FakePlugin, type FakePluginOptions } from "../support/nri/fake-plugin.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
-import { processesInCgroup } from "../support/processes.ts";
+import { isAlive, processesInCgroup } from "../support/processes.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
@@ -285,6 +286,43 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     dies[Symbol.dispose]();
     await making;
     await cri.removePod(pod.id);
+  });
+
+  test("after kills of the daemon each pre-installed plugin runs once, also one that does not end by itself", async () => {
+    const { daemon } = bed;
+    const [plugins, conf] = ["plugins", "conf.d"].map((each) =>
+      path.join(daemon.folder, "nri", each),
+    ) as [string, string];
+    const support = path.resolve(import.meta.dirname, "../support/nri/launched-plugin.ts");
+    const script = `#!/bin/sh\necho $$ >>"$0.pids"\nexec "${process.execPath}" "${support}"\n`;
+    const installed = ["07-stays", "08-ends"];
+    await Promise.all([plugins, conf].map((each) => mkdir(each, { recursive: true })));
+    for (const file of installed) {
+      await writeFile(path.join(plugins, file), script, { mode: 0o755 });
+      const told = path.join(daemon.folder, `${file}.json`);
+      await writeFile(path.join(conf, `${file}.conf`), `${told}\n${file.slice(3)}\n`);
+    }
+    const pids = async (file: string): Promise<number[]> =>
+      (await readFile(path.join(plugins, `${file}.pids`), "utf8")).trim().split("\n").map(Number);
+    await daemon.kill9();
+    for (let starts = 1; starts <= 2; starts += 1) {
+      await daemon.start();
+      await until("they serve", async () => {
+        const { plugins: listed } = await daemon.client("berth.v1.Nri").List({});
+        return listed.filter(({ state }) => state === "serving").length === installed.length;
+      });
+      for (const file of installed) {
+        const started = await pids(file);
+        assert.equal(started.length, starts);
+        assert.deepEqual(started.filter(isAlive), started.slice(-1));
+      }
+      if (starts < 2) await daemon.kill9();
+    }
+    for (const file of installed) await rm(path.join(plugins, file));
+    const last = (await Promise.all(installed.map(pids))).flat();
+    await daemon.stop();
+    assert.deepEqual(last.filter(isAlive), []);
+    await daemon.start();
   });
 
   test("after a kill of the daemon a plugin finds what runs, and learns of the rest once", async () => {

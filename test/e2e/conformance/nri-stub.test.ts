@@ -31,6 +31,7 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
     socketPath: socket(),
     pluginPath: path.join(home.path, "plugins"),
     pluginConfigPath: path.join(home.path, "conf.d"),
+    runFolder: path.join(home.path, "run"),
     registrationTimeoutMs: 5000,
     requestTimeoutMs: 2000,
     disableConnections: false,

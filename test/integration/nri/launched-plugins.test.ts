@@ -38,6 +38,7 @@ describe("plugins that are started with the daemon", () => {
       disableConnections: true,
       pluginPath: plugins,
       pluginConfigPath: conf,
+      runFolder: path.join(folder.path, "run"),
     };
     await using nri = createNri({
       settings,

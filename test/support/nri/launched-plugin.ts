@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { FakePlugin } from "./fake-plugin.ts";
 
 // A plugin as the daemon starts it: it writes what it was started with into the file that its configuration names, and
-// ends with its connection.
+// ends with its connection. With a second line, `stays`, it does not.
 
 const socket = new Socket({ fd: Number(process.env["NRI_PLUGIN_SOCKET"]) });
 const plugin = new FakePlugin(socket, { name: "says-another", index: "99" });
@@ -18,5 +18,7 @@ const sockets = readdirSync("/proc/self/fd").filter((fd) => {
   }
 });
 const { PWD: _pwd, SHLVL: _level, _: _last, ...env } = process.env;
-writeFileSync(config.trim(), JSON.stringify({ env, sockets, args: process.argv.slice(2) }));
+const [told = "", stays] = config.trim().split("\n");
+writeFileSync(told, JSON.stringify({ env, sockets, args: process.argv.slice(2) }));
 await plugin.closed;
+if (stays === "stays") setInterval(() => {}, 60_000);

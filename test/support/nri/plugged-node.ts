@@ -12,6 +12,7 @@ const settings: NriSettings = {
   socketPath: "/nowhere",
   pluginPath: "/nowhere",
   pluginConfigPath: "/nowhere",
+  runFolder: "/nowhere",
   registrationTimeoutMs: 5000,
   requestTimeoutMs: 5000,
   disableConnections: false,
