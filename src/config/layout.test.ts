@@ -31,6 +31,7 @@ test("what a daemon has kept, the next one finds at the same path", () => {
     criVolatile: "/run/berthd/io.berth.cri",
     bundles: "/run/berthd/io.containerd.runtime.v2.task",
     runtimeTrials: "/run/berthd/runtime-trials",
+    nriPlugins: "/run/berthd/nri-plugins",
     madeCgroups: "/run/berthd/made-cgroups",
     apparmorStamp: "/run/berthd/apparmor-profile",
   });
