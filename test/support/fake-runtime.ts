@@ -41,6 +41,8 @@ export class FakeProcess {
   readonly ignored = new Set<number>(harmless);
   /** Those it was sent. */
   readonly signals: number[] = [];
+  /** Sizes that its terminal was given while it ran. */
+  readonly sizes: { readonly width: number; readonly height: number }[] = [];
   readonly args: readonly string[];
   readonly io: TaskIo;
   readonly #onEnd: (process: FakeProcess) => void;
@@ -295,8 +297,9 @@ export class FakeTask implements RuntimeTask {
     this.execs.push({ id: options.execId, spec, process });
   }
 
-  async resizePty(options: { execId: string }): Promise<void> {
-    this.#process(options.execId);
+  async resizePty(options: { execId: string; width: number; height: number }): Promise<void> {
+    const { execId, width, height } = options;
+    this.#process(execId).sizes.push({ width, height });
   }
 
   async closeStdin(execId: string): Promise<void> {

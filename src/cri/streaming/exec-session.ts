@@ -99,6 +99,8 @@ export class ExecSession implements ProcessSession {
     } catch (error) {
       throw clearer(error, command[0] ?? "");
     }
+    // Not every OCI runtime heeds consoleSize: crun 1.8 does not. It may have ended already.
+    if (tty && size) await process.resize(size.width, size.height, call).catch(() => {});
     void exit.status.then((status) => {
       this.#hasExited = status.error === undefined;
       this.#end.resolve(endOf(status));
@@ -152,13 +154,16 @@ function terminalParts(
 /** A runtime wraps the reason in the names of its own stages; who typed the command wants the reason. */
 function clearer(error: unknown, program: string): unknown {
   if (!isFault(error)) return error;
-  const absent = /executable file not found in \$PATH|no such file or directory/.exec(
-    error.message,
-  );
-  if (absent) {
-    return fault("NOT_FOUND", `cannot exec "${program}": ${absent[0]}`, { cause: error });
-  }
-  const refused = /permission denied|exec format error|is a directory/.exec(error.message);
+  // crun names the program in the middle, and has the system's own, capital letters.
+  const words = error.message.replace(/executable file `[^`]*` not/, "executable file not");
+  const absent = /executable file not found in \$PATH|no such file or directory/i.exec(words);
+  const cause = { cause: error };
+  if (absent) return fault("NOT_FOUND", `cannot exec "${program}": ${lower(absent[0])}`, cause);
+  const refused = /permission denied|exec format error|is a directory/i.exec(words);
   if (!refused) return error;
-  return fault("FAILED_PRECONDITION", `cannot exec "${program}": ${refused[0]}`, { cause: error });
+  return fault("FAILED_PRECONDITION", `cannot exec "${program}": ${lower(refused[0])}`, cause);
+}
+
+function lower(words: string): string {
+  return words.slice(0, 1).toLowerCase() + words.slice(1);
 }

@@ -100,6 +100,8 @@ describe("an exec session", () => {
       terminal: true,
       consoleSize: { width: 77, height: 33 },
     });
+    // For OCI runtimes that pass over consoleSize.
+    assert.deepEqual(exec.process.sizes, [{ width: 77, height: 33 }]);
   });
 
   it("kills its process when its client has gone", async () => {
@@ -112,19 +114,25 @@ describe("an exec session", () => {
   });
 
   it("says in few words that there is no such command, and leaves nothing", async () => {
-    const { world, target } = await running();
-    await using _world = world;
-    world.steps.failing.set(
-      "start exec",
-      fault("UNKNOWN", 'OCI runtime exec failed: exec: "sh": executable file not found in $PATH'),
-    );
-    const session = await world.runtime.sessions.exec(target, call);
-    await assert.rejects(session.start(call), {
-      code: "NOT_FOUND",
-      message: 'cannot exec "sh": executable file not found in $PATH',
-    });
-    await session[Symbol.asyncDispose]();
-    assert.ok(world.steps.done.includes("delete exec"));
+    const rows = [
+      ['exec: "sh": executable file not found in $PATH', "executable file not found in $PATH"],
+      [
+        "executable file `sh` not found in $PATH: No such file or directory",
+        "executable file not found in $PATH",
+      ],
+      ["exec: No such file or directory", "no such file or directory"],
+      ["open executable: Permission denied", "permission denied"],
+      ["exec: Exec format error", "exec format error"],
+    ] as const;
+    for (const [said, told] of rows) {
+      const { world, target } = await running();
+      await using _world = world;
+      world.steps.failing.set("start exec", fault("UNKNOWN", `OCI runtime exec failed: ${said}`));
+      const session = await world.runtime.sessions.exec(target, call);
+      await assert.rejects(session.start(call), { message: `cannot exec "sh": ${told}` });
+      await session[Symbol.asyncDispose]();
+      assert.ok(world.steps.done.includes("delete exec"));
+    }
   });
 
   it("is told when the daemon stops, and no other begins", async () => {

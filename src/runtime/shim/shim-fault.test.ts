@@ -26,6 +26,22 @@ const cases: { text: string; code: FaultCode }[] = [
     text: 'unable to start container process: exec: "/etc": permission denied',
     code: "PERMISSION_DENIED",
   },
+  // crun's
+  {
+    text: "OCI runtime exec failed: executable file `nope` not found in $PATH: No such file or directory",
+    code: "INVALID_ARGUMENT",
+  },
+  { text: "exec: No such file or directory", code: "INVALID_ARGUMENT" },
+  {
+    text: "exec container process (missing dynamic library?) `/x`: No such file or directory",
+    code: "INVALID_ARGUMENT",
+  },
+  { text: "exec container process `/x`: Exec format error", code: "INVALID_ARGUMENT" },
+  { text: "open executable: Permission denied", code: "PERMISSION_DENIED" },
+  {
+    text: "error opening file `/run/containerd/runc/k8s.io/c1/status`: No such file or directory",
+    code: "NOT_FOUND",
+  },
   { text: "OCI runtime create failed: something new: unknown", code: "UNKNOWN" },
 ];
 

@@ -21,19 +21,19 @@ const rules: readonly Rule[] = [
   { text: /container with id exists|\balready exists\b|\bfile exists\b/i, code: "ALREADY_EXISTS" },
   { text: /process already finished|no such process|process does not exist/i, code: "NOT_FOUND" },
   {
-    text: /container not created|container does not exist|process .*not found/i,
+    text: /container not created|container does not exist|process .*not found|opening file .*\/status.: no such file/i,
     code: "NOT_FOUND",
   },
   { text: /must be created|invalid (argument|signal)/i, code: "INVALID_ARGUMENT" },
   {
-    text: /executable file .*not found|exec: .*: no such file or directory/i,
+    text: /executable file .*not found|exec: .*: no such file or directory|exec(:| container process .*:) no such file/i,
     code: "INVALID_ARGUMENT",
   },
   {
     text: /exec: .*: is a directory|exec format error|unable to find user|no such user/i,
     code: "INVALID_ARGUMENT",
   },
-  { text: /exec: .*permission denied/i, code: "PERMISSION_DENIED" },
+  { text: /(exec: .*|open executable: )permission denied/i, code: "PERMISSION_DENIED" },
   { text: /\bttrpc: closed\b/i, code: "UNAVAILABLE" },
 ];
 
