@@ -87,25 +87,6 @@ for (const [globs, passing] of orders) {
   });
 }
 
-test("crun leaves a container in the scope that systemd has made for it", async () => {
-  const order = "run.oci.systemd.subgroup";
-  const rows = [
-    ["/usr/bin/crun", true, ""],
-    ["crun", true, ""],
-    ["crun", false, undefined],
-    ["", true, undefined],
-    ["/usr/bin/runc", true, undefined],
-  ] as const;
-  for (const [binaryName, systemdCgroup, expected] of rows) {
-    const its = { ...handler, binaryName, systemdCgroup };
-    const pod = await buildSandboxSpec(sandboxInput({ handler: its }), testServices);
-    const container = await specOf({ handler: its });
-    for (const { annotations } of [pod, container]) {
-      assert.equal(annotations[order], expected, binaryName);
-    }
-  }
-});
-
 test("globMatches follows path.Match", () => {
   const rows: [string, string, boolean][] = [
     ["a/*", "a/b", true],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import type { PodSandboxConfig } from "../../gen/cri.gen.ts";
+import { crunAnnotations } from "./crun.ts";
 import { globMatches } from "./glob.ts";
 
 /**
@@ -20,7 +20,7 @@ export function sandboxAnnotations(
 ): Record<string, string> {
   const resources = config.linux?.resources;
   const named: Record<string, string> = {
-    ...ordersOfOurs(handler),
+    ...crunAnnotations(handler),
     ...passedThrough(config.annotations, handler.podAnnotations),
     ...identity("sandbox", id, config),
     [`${prefix}sandbox-log-directory`]: config.logDirectory,
@@ -44,7 +44,7 @@ export function containerAnnotations(
   handler: OfSandboxes & Pick<RuntimeHandlerConfig, "containerAnnotations">,
 ): Record<string, string> {
   return {
-    ...ordersOfOurs(handler),
+    ...crunAnnotations(handler),
     ...passedThrough(sandbox.annotations, handler.podAnnotations),
     ...passedThrough(container.annotations, handler.containerAnnotations),
     ...identity("container", sandboxId, sandbox),
@@ -77,15 +77,6 @@ function identity(
  * command to run on the host (CVE-2024-3154), CRIU's configuration file, crun's hooks and settings.
  */
 const ordersToRuntimes = ["org.systemd.property.", "org.criu.", "run.oci."];
-
-/**
- * With systemd and cgroup v2 crun moves a container to a cgroup below its scope's, `container`, unless it is told to
- * leave it where runc does, and where node agents look for it.
- */
-function ordersOfOurs({ binaryName, systemdCgroup }: OfSandboxes): Record<string, string> {
-  const isCrun = path.posix.basename(binaryName) === "crun";
-  return isCrun && systemdCgroup ? { "run.oci.systemd.subgroup": "" } : {};
-}
 
 function passedThrough(
   annotations: Readonly<Record<string, string>>,

@@ -16,6 +16,7 @@ import { cgroupsPath } from "./cgroups-path.ts";
 import { blockIo } from "./classes/blockio.ts";
 import { rdtGroup } from "./classes/rdt.ts";
 import { confine } from "./confine.ts";
+import { heededOomScore } from "./crun.ts";
 import { hostDevices, requestedDevices } from "./devices.ts";
 import { addRequestedEnv, defaultPath, Environment } from "./env.ts";
 import { containerNamespaces } from "./namespaces.ts";
@@ -83,7 +84,8 @@ export async function buildContainerSpec(
   return { spec, user };
 }
 
-function setProcess(spec: OciSpec, { config, image, sandbox, host }: ContainerSpecInput): void {
+function setProcess(spec: OciSpec, input: ContainerSpecInput): void {
+  const { config, handler, image, sandbox, host } = input;
   const { process } = spec;
   process.args = processArgs(config, image.config);
   process.cwd = workingDirectory(config.workingDir, image.config);
@@ -96,7 +98,9 @@ function setProcess(spec: OciSpec, { config, image, sandbox, host }: ContainerSp
   addRequestedEnv(env, config.envs);
   process.env = env.toArray();
   const resources = config.linux?.resources;
-  if (resources) process.oomScoreAdj = clampOomScoreAdj(resources.oomScoreAdj, host);
+  if (resources) {
+    process.oomScoreAdj = heededOomScore(clampOomScoreAdj(resources.oomScoreAdj, host), handler);
+  }
 }
 
 function setCapabilities(

@@ -11,6 +11,7 @@ import { podImageAnnotation, sandboxAnnotations } from "./annotations.ts";
 import { cgroupsPath } from "./cgroups-path.ts";
 import { confine } from "./confine.ts";
 import { sharedMemoryMount } from "./container-mounts.ts";
+import { heededOomScore } from "./crun.ts";
 import { type HostNamespaces, hostNamespaces, sandboxNamespaces } from "./namespaces.ts";
 import { clampOomScoreAdj, sandboxOomScoreAdj } from "./oom-score.ts";
 import { checkHostname } from "./pod-hostname.ts";
@@ -56,7 +57,8 @@ export async function buildSandboxSpec(
   spec.process.env = [];
   spec.process.capabilities = capabilitySets([]);
   spec.process.noNewPrivileges = true;
-  spec.process.oomScoreAdj = clampOomScoreAdj(BigInt(sandboxOomScoreAdj), host);
+  const score = clampOomScoreAdj(BigInt(sandboxOomScoreAdj), host);
+  spec.process.oomScoreAdj = heededOomScore(score, handler);
   const hostname = config.hostname;
   if (hostname !== "" && !shared.network) spec.hostname = hostname;
   spec.mounts = sandboxMounts(spec.mounts, sharedMemoryMount(input.files, shared.ipc));
