@@ -7,6 +7,7 @@ import path from "node:path";
 import { stringify } from "smol-toml";
 import type { ServiceClient, ServiceName } from "../../src/rpc/service.ts";
 import { type CniNetwork, makeCniNetwork } from "./cni.ts";
+import { crunHere } from "./crun-here.ts";
 import { connectPeer } from "./grpc-peer.ts";
 import { cniBinFolder, findProgram } from "./lacking.ts";
 import { disposeOnSignal } from "./last-resort.ts";
@@ -58,6 +59,16 @@ export interface Daemon extends AsyncDisposable {
   assertCleanEnd(): Promise<void>;
 }
 
+/**
+ * Which OCI runtime pods have: runc, whatever the choice would be here (test/e2e/default-runtime.test.ts), or with
+ * BERTH_TEST_OCI_RUNTIME=crun that.
+ */
+async function runtimeToTest(folder: string): Promise<object> {
+  const runtime = { default_handler: "runc" };
+  if (process.env["BERTH_TEST_OCI_RUNTIME"] !== "crun") return runtime;
+  return { ...runtime, handlers: { runc: { binary_name: await crunHere(folder) } } };
+}
+
 const compileCache = path.resolve(import.meta.dirname, "../../build/compile-cache");
 const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");
 
@@ -87,8 +98,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           state,
           grpc: { address: socket },
           metrics: { address: `127.0.0.1:${port}` },
-          // Whether a host's crun works is no matter of most tests: test/e2e/default-runtime.test.ts.
-          runtime: { default_handler: "runc" },
+          runtime: await runtimeToTest(home.path),
           cni: { conf_dir: network.confDir, bin_dirs: [cniBinFolder()] },
           nri: {
             socket_path: path.join(home.path, "nri/nri.sock"),
