@@ -30,6 +30,8 @@ const rarelyMade = new Set([
   "ROOT/diff",
   "ROOT/mapped-mounts",
   "STATE/apparmor-profile",
+  "STATE/nri-plugins",
+  "STATE/nri-plugins/*",
   "STATE/runtime-trials",
 ]);
 
