@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { connect } from "node:net";
 import path from "node:path";
+import { duplexPair } from "node:stream";
 import { describe, it, mock } from "node:test";
 import { FakePlugin } from "../../test/support/nri/fake-plugin.ts";
 import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
@@ -247,6 +248,30 @@ describe("a plugin that joins", () => {
     gate.resolve();
     await Promise.all([admitted, removing, making]);
     assert.deepEqual(order, ["Synchronize c1", "RemoveContainer c1", "CreateContainer c2"]);
+  });
+
+  it("hears of nothing before its Synchronize, however soon it happens", async () => {
+    using node = new PluggedNode();
+    const [ours, theirs] = duplexPair();
+    let told: Promise<void> | undefined;
+    // Looks after every step of what a message leads to.
+    const look = async (): Promise<void> => {
+      for (let hop = 0; hop < 500; hop += 1) {
+        await Promise.resolve();
+        if (node.set.size === 0) continue;
+        told ??= node.plugins.tell({ kind: "PostStartContainer", pod: () => pod }, call());
+      }
+    };
+    ours.on("data", () => void look());
+    const admitted = node.set.admit(ours, { kind: "external" }, call());
+    using fake = new FakePlugin(theirs);
+    await fake.register();
+    await admitted;
+    await told;
+    assert.deepEqual(
+      fake.calls.map(({ method }) => method),
+      ["Configure", "Synchronize", "PostStartContainer"],
+    );
   });
 
   it("has no part in what failed", async () => {

@@ -120,8 +120,9 @@ export class PluginSet implements Disposable {
       log,
     });
     try {
-      const plugin = await this.#introduce({ connection, unsolicited, named }, origin, call);
-      await unlessAborted(plugin.synchronize(), call.signal);
+      const introduced = await this.#introduce({ connection, unsolicited, named }, origin, call);
+      const { plugin, synchronized } = introduced;
+      await unlessAborted(synchronized, call.signal);
       log.info({ plugin: plugin.id, kind: origin.kind }, "NRI plugin takes part");
       return plugin;
     } catch (error) {
@@ -159,7 +160,7 @@ export class PluginSet implements Disposable {
     { connection, unsolicited, named }: Newcomer,
     origin: Origin,
     { signal }: Cancellable,
-  ): Promise<Plugin> {
+  ): Promise<{ readonly plugin: Plugin; readonly synchronized: Promise<void> }> {
     const { settings, runtime, log, watch } = this.#needs;
     const { registrationTimeoutMs } = settings();
     using limit = deadline(registrationTimeoutMs, "registration of an NRI plugin", signal);
@@ -195,7 +196,10 @@ export class PluginSet implements Disposable {
       watch,
     });
     this.#add(plugin);
-    return plugin;
+    // In the same turn: what happened in between would be told to it first.
+    const synchronized = plugin.synchronize();
+    synchronized.catch(() => {}); // admit has it next
+    return { plugin, synchronized };
   }
 
   #add(plugin: Plugin): void {

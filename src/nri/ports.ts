@@ -61,7 +61,7 @@ export interface NodePlugins {
 export interface Creation extends Disposable {
   /** Merged over all plugins; undefined when none adjusted anything. */
   readonly adjust: ContainerAdjustment | undefined;
-  /** Of other containers. */
+  /** Of other containers that are shown; those that are being made get theirs when they are. */
   readonly updates: readonly ContainerUpdate[];
   /** Who set which field: kept in the record for `berth pod inspect`. */
   readonly owners: OwningPlugins | undefined;
@@ -70,7 +70,7 @@ export interface Creation extends Disposable {
 export interface UpdateOutcome {
   /** The limits to apply to the container; undefined for those of the request. */
   readonly resources: LinuxResources | undefined;
-  /** Of other containers. */
+  /** Of other containers that are shown, likewise. */
   readonly updates: readonly ContainerUpdate[];
 }
 
@@ -99,7 +99,7 @@ export interface NodeState {
   pods(): readonly (() => PodSandboxInit | undefined)[];
   /** Those that are neither exited nor unknown, likewise. */
   containers(): readonly (() => ContainerInit | undefined)[];
-  /** Whether there is one that `createContainer` has been asked about and that is shown now. */
+  /** Whether the façade shows a container of this id. */
   hasContainer(id: string): boolean;
   /**
    * Applies updates that nobody asked for; answers those that failed and did not ask for that to be ignored. Ids that

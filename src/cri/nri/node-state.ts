@@ -15,7 +15,7 @@ type Needs = UpdateNeeds & KillNeeds & Pick<CriParts, "liveSandboxes" | "nri" | 
 /** What a plugin makes of another container must not hold up for long what it was asked about. */
 const updateMs = 10_000;
 const evictMs = 60_000;
-/** A plugin may send tens of thousands in one message. */
+/** Answers may have thousands. */
 const updatesAtOnce = 16;
 
 /** What plugins know of the node, and may ask of it. */
