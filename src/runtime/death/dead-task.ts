@@ -11,7 +11,7 @@ import type { ProcessExit } from "../ports.ts";
 import type { ShimBinary } from "../shim/binary.ts";
 import type { ShimLauncher } from "../shim/launcher.ts";
 import { killLeftovers, ownCgroups, removeCgroups, specCgroups } from "./leftover-processes.ts";
-import { clearRuntimeState, runtimePlace } from "./runtime-state.ts";
+import { clearRuntimeState, pidInCrun, runtimePlace } from "./runtime-state.ts";
 
 export interface DeadTask {
   readonly bundle: Bundle;
@@ -93,7 +93,9 @@ async function initFromBundle(
   bundle: Bundle,
   specPath: string,
 ): Promise<ProcessIdentity | undefined> {
-  const pid = Number((await bundle.read("init.pid").catch(() => "")) || 0);
+  const noted = Number((await bundle.read("init.pid").catch(() => "")) || 0);
+  // With a bundle that is damaged runc ends what it knows; crun's part in that is ours.
+  const pid = noted || (await pidInCrun(bundle));
   const init = identify(pid);
   if (init === undefined) return undefined;
   const cgroups = await ownCgroups(pid, bundle.id, specPath);

@@ -8,6 +8,14 @@ import { test } from "node:test";
 import { mountSpec } from "../../../src/base/os/mount.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
+import { createLog } from "../../../src/log/logger.ts";
+import { Bundle } from "../../../src/runtime/bundle/bundle.ts";
+import {
+  clearRuntimeState,
+  isInRuntime,
+  pidInCrun,
+  runtimePlace,
+} from "../../../src/runtime/death/runtime-state.ts";
 import { availableShims, lacking, namespace, Rig, within } from "./rig.ts";
 
 const skip = lacking() ?? false;
@@ -97,3 +105,31 @@ test("a container of somebody else by that name keeps its state", limits, async 
   await unmountBelow(stateOf(id));
   removeFolderSync(stateOf(id));
 });
+
+test(
+  "the state of a container that crun knows stays, and its process is found by it",
+  limits,
+  async () => {
+    await using rig = await makeRig();
+    const id = newId();
+    const folders = { bundles: path.join(rig.folder, "b"), work: path.join(rig.folder, "w") };
+    const bundle = new Bundle({ ...folders, namespace, id });
+    const { log } = createLog({ level: "fatal", format: "json" });
+    mkdirSync(stateOf(id), { recursive: true });
+    using _state = { [Symbol.dispose]: () => removeFolderSync(stateOf(id)) };
+    const rows: [string, boolean, number][] = [
+      [JSON.stringify({ pid: 4711, bundle: bundle.path }), true, 4711],
+      [JSON.stringify({ pid: 4711, bundle: "/run/other" }), false, 0],
+      [JSON.stringify({ pid: "4711", bundle: bundle.path }), true, 0],
+      ["{", false, 0],
+    ];
+    for (const [text, isKnown, pid] of rows) {
+      writeFileSync(path.join(stateOf(id), "status"), text);
+      assert.equal(await isInRuntime(bundle), isKnown, text);
+      assert.equal(await pidInCrun(bundle), pid, text);
+      assert.equal((await runtimePlace(bundle)).program, isKnown ? "crun" : "runc", text);
+      assert.equal(await clearRuntimeState(bundle, log), false, text);
+      assert.ok(existsSync(path.join(stateOf(id), "status")), text);
+    }
+  },
+);
