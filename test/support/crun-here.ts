@@ -15,7 +15,8 @@ export async function crunHere(folder: string): Promise<string> {
   const file = path.join(folder, "crun");
   await writeFile(
     file,
-    `#!/bin/sh\nexec unshare -m sh -c 'umount ${beside} && exec ${crun} "$@"' crun "$@"\n`,
+    // Other mounts go on being shared with the host: pods may want theirs.
+    `#!/bin/sh\nexec unshare -m --propagation unchanged sh -c 'mount --make-rprivate /sys/fs/cgroup && umount ${beside} && exec ${crun} "$@"' crun "$@"\n`,
     { mode: 0o755 },
   );
   return file;
