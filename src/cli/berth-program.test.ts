@@ -192,7 +192,7 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
   { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
   {
     args: ["nri", "ls"],
-    says: /^10-pinning +external +serving +1m5s +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
+    says: /^10-pinning +external +serving +1m\ds +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
   },
   {
     args: ["nri", "ls"],
