@@ -143,11 +143,16 @@ export class PluginSet implements Disposable {
    */
   async evict(evictions: readonly ContainerEviction[], call: Cancellable): Promise<void> {
     const { node, log } = this.#needs;
+    if (evictions.length === 0) return;
+    const pending = this.containers.byId();
     const seen = new Set<string>();
     for (const { containerId: container, reason } of evictions) {
       if (seen.has(container)) continue;
       seen.add(container);
       try {
+        if (pending.has(container)) {
+          throw fault("FAILED_PRECONDITION", `container "${container}" is being made`);
+        }
         await node.evict(container, reason, call);
       } catch (err) {
         call.signal.throwIfAborted();

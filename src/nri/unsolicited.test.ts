@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { FakePlugin } from "../../test/support/nri/fake-plugin.ts";
 import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
+import { silentLogger } from "../base/logger.ts";
 import { sleep } from "../base/timers.ts";
 
 const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
@@ -164,6 +165,21 @@ describe("what a plugin wants in its answer", () => {
       assert.deepEqual(node.evicted, []);
     });
   }
+
+  it("evicts no container that is being made, and the log says so", async () => {
+    const logged: string[] = [];
+    const log = {
+      ...silentLogger,
+      warn: ({ err }: object & { err?: unknown }) => void logged.push(String(err)),
+    };
+    using node = new PluggedNode({ log });
+    using _made = await node.plugins.createContainer(asked, call());
+    const plugin = await node.plugged();
+    await plugin.runtime.UpdateContainers({ evict: [{ containerId: "c1", reason: "" }] });
+    assert.deepEqual(node.evicted, []);
+    assert.equal(logged.length, 1);
+    assert.match(logged[0] ?? "", /container "c1" is being made/);
+  });
 
   it("evicts a container once, with the first reason", async () => {
     using node = new PluggedNode();

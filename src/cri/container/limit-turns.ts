@@ -18,7 +18,8 @@ export class LimitTurns {
 
   /**
    * The turn of one change, or of a task that is made with the present limits. Unlike other locks it is held across the
-   * shim's work: whoever waits is about the same container, and has a time of its own. It is never held across a plugin.
+   * shim's work: whoever waits is about the same container, and has a time of its own. It is lent while plugins are asked,
+   * but for a task that is restored, which takes no limits before it runs.
    */
   async change(id: string, call: Cancellable): Promise<ChangeTurn> {
     const lock = (): Promise<Disposable> => this.#changes.lock(id, call);

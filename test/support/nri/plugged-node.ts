@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { duplexPair } from "node:stream";
-import { silentLogger } from "../../../src/base/logger.ts";
+import { type Logger, silentLogger } from "../../../src/base/logger.ts";
 import type { ContainerInit, ContainerUpdate, PodSandboxInit } from "../../../src/nri/messages.ts";
 import { AskedPlugins } from "../../../src/nri/node-plugins.ts";
 import { PluginSet } from "../../../src/nri/plugin-set.ts";
@@ -39,14 +39,16 @@ export class PluggedNode implements Disposable {
   constructor({
     state = {},
     watch,
+    log = silentLogger,
     ...changed
   }: Partial<NriSettings> & {
     readonly state?: Partial<NodeState>;
     readonly watch?: CallWatch;
+    readonly log?: Logger;
   } = {}) {
     this.settings = { ...settings, ...changed };
     this.state = { ...this.#state(), ...state };
-    const needs = { settings: () => this.settings, log: silentLogger };
+    const needs = { settings: () => this.settings, log };
     this.set = new PluginSet({
       ...needs,
       node: this.state,
