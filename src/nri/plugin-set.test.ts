@@ -45,6 +45,7 @@ describe("a connection that is no plugin's", () => {
       const { peer, admitted } = admit(node);
       send(peer);
       await assert.rejects(admitted);
+      node.settings = { ...node.settings, registrationTimeoutMs: 5000 };
       using _good = await node.plugged();
       assert.equal(node.plugins.list().length, 1);
       assert.deepEqual(node.updates, []);
