@@ -36,7 +36,7 @@ export function askAsKubelets(cri: Cri, pod: AskedPod): KubeletQuestions {
   };
 }
 
-/** Does it again and again, whether it fails or not. */
+/** Does it again and again, whether it fails or not; the signal ends it, and the pause it is in. */
 export async function repeat(
   work: () => Promise<unknown>,
   pauseMs: number,
@@ -44,7 +44,7 @@ export async function repeat(
 ): Promise<void> {
   while (!signal.aborted) {
     await work().catch(() => {});
-    await sleep(pauseMs);
+    await sleep(pauseMs, undefined, { signal }).catch(() => {});
   }
 }
 
