@@ -148,3 +148,13 @@ test("while init lives, a kill of which the shim is silent has failed", async (t
   await once(child, "exit");
   refuseAlive(task);
 });
+
+test("a kill that is answered leaves nothing that a daemon which stops would wait for", async (t) => {
+  const held = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const child = idleProcess(t);
+  const task = taskOf({ Kill: async () => ({}) }, { pid: child.pid!, shim: { isEnding: true } });
+  const before = held();
+  await task.kill({ execId: "", signal: 9, all: true }, call);
+  assert.equal(held(), before);
+});

@@ -5,7 +5,7 @@ import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { QuietGate } from "../../base/quiet-gate.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
-import { sleep } from "../../base/timers.ts";
+import { startTimer } from "../../base/timers.ts";
 import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import type { TaskTypesProcessInfo } from "../../gen/tasks.gen.ts";
 import type { ProtoAny } from "../../gen/wellknown.gen.ts";
@@ -177,7 +177,7 @@ export class ShimTask implements RuntimeTask {
     const asked = this.#askToKill(options, call);
     if (!isEnd) return asked;
     if (await settlesWithin(asked, silentMs)) {
-      void this.#seeItDie();
+      this.#seeItDie();
       return asked;
     }
     await this.#killPastShim();
@@ -191,13 +191,16 @@ export class ShimTask implements RuntimeTask {
     return killPastShim(this, log, timeouts.shimCleanupMs);
   }
 
-  async #seeItDie(): Promise<void> {
+  /** Later, and once for any number of kills. A daemon that stops meanwhile does not wait for it. */
+  #seeItDie(): void {
     const init = this.initProcess;
     if (init === undefined || this.#isSeenDying) return;
     this.#isSeenDying = true;
-    await sleep(lingerMs);
-    if (isAlive(init) && !this.shim.isEnding) await this.#killPastShim();
-    this.#isSeenDying = false;
+    const look = async (): Promise<void> => {
+      if (isAlive(init) && !this.shim.isEnding) await this.#killPastShim();
+      this.#isSeenDying = false;
+    };
+    startTimer(() => void look(), lingerMs).unref();
   }
 
   async #askToKill(
