@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Footprint } from "./footprint.ts";
 import { operations, type Timings } from "./pod-cycle.ts";
+import { type MeanStarted, programsTable } from "./programs/programs-report.ts";
+import { table } from "./table.ts";
 
 export interface Result {
   readonly name: string;
   readonly timings: Timings;
   readonly footprint: Footprint | undefined;
+  readonly programs: MeanStarted | undefined;
 }
 
 /** The table for people. Ratios are Berth's over containerd's: below 1 is better. */
@@ -27,6 +30,9 @@ export function textReport(results: readonly Result[]): string {
   const lines = [table(rows)];
   if (results.every(({ footprint }) => footprint !== undefined)) {
     lines.push("", table(footprintRows(results)));
+  }
+  for (const { name, programs } of results) {
+    if (programs !== undefined) lines.push("", programsTable(name, programs));
   }
   return lines.join("\n");
 }
@@ -69,7 +75,7 @@ function shown(value: number): string {
 
 /** The same as data, for comparing runs. */
 export function jsonReport(results: readonly Result[]): string {
-  const data = results.map(({ name, timings, footprint }) => ({
+  const data = results.map(({ name, timings, footprint, programs }) => ({
     name,
     operations: Object.fromEntries(
       operations.map((operation) => [
@@ -82,6 +88,7 @@ export function jsonReport(results: readonly Result[]): string {
       ]),
     ),
     footprint,
+    programs,
   }));
   return JSON.stringify(data, undefined, 2);
 }
@@ -91,20 +98,4 @@ function ratio(values: readonly (number | undefined)[]): string {
   if (ours === undefined || theirs === undefined || theirs === 0) return "";
   if (Number.isNaN(ours / theirs)) return "";
   return (ours / theirs).toFixed(2);
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) =>
-          i === 0 ? cell.padEnd(widths?.[i] ?? 0) : cell.padStart(widths?.[i] ?? 0),
-        )
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
 }

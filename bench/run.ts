@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Berth beside Debian's containerd: the same client, runc, CNI plugins and image, pods in turn.
-// It prints what each call takes and both footprints. No thresholds: figures to steer by.
+// It prints what each call takes, both footprints, and which programs each call starts. No thresholds: figures to
+// steer by.
 import { parseArgs } from "node:util";
 import type { Contender } from "./contender.ts";
 import { type Density, density } from "./density.ts";
 import { footprints } from "./footprint.ts";
 import { newTimings, podCycle } from "./pod-cycle.ts";
+import { untraceable } from "./programs/process-trace.ts";
+import { startedPrograms } from "./programs/programs.ts";
+import { type MeanStarted, meanStarted } from "./programs/programs-report.ts";
 import { comparison, jsonReport, textReport } from "./report.ts";
 import { setUp } from "./set-up.ts";
 
@@ -13,6 +17,7 @@ const usage = `npm run bench -- [options]
   -n N             pods a runtime runs, one after another (default 20)
   --only NAME      berth or containerd alone
   --idle-pods N    pods of the footprint part; 0 leaves it out (default 10)
+  --traced-pods N  pods of the part that counts the programs started; 0 leaves it out (default 3)
   --pods N         instead: N pods on each at the same time, lists, execs, a restart
   --idle-seconds N how long idle CPU is measured (default 10)
   --json           figures as JSON`;
@@ -22,6 +27,7 @@ const { values } = parseArgs({
     n: { type: "string", short: "n", default: "20" },
     only: { type: "string" },
     "idle-pods": { type: "string", default: "10" },
+    "traced-pods": { type: "string", default: "3" },
     pods: { type: "string" },
     "idle-seconds": { type: "string", default: "10" },
     json: { type: "boolean", default: false },
@@ -67,10 +73,27 @@ async function inTurn(contenders: readonly Contender[], image: string): Promise<
   const pods = Number(values["idle-pods"]);
   const seconds = Number(values["idle-seconds"]);
   const sizes = pods > 0 ? await footprints(contenders, image, { pods, seconds }) : undefined;
+  const programs = await programsOf(contenders, image);
   const results = contenders.map((it) => ({
     name: it.name,
     timings: timings.get(it)!,
     footprint: sizes?.get(it.name),
+    programs: programs?.get(it.name),
   }));
   console.log(values.json ? jsonReport(results) : textReport(results));
+}
+
+async function programsOf(
+  contenders: readonly Contender[],
+  image: string,
+): Promise<Map<string, MeanStarted> | undefined> {
+  const pods = Number(values["traced-pods"]);
+  if (pods === 0) return undefined;
+  const why = await untraceable();
+  if (why !== undefined) {
+    console.error(`the programs started are not counted: ${why}`);
+    return undefined;
+  }
+  const started = await startedPrograms(contenders, image, pods);
+  return new Map([...started].map(([name, calls]) => [name, meanStarted(calls)]));
 }
