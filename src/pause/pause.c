@@ -10,42 +10,20 @@
  * tells by a byte on its standard output when it is in there, so that its maker can write the id
  * maps, and again for each byte it reads: the first one takes it to a fresh network namespace too.
  * It leaves with the errno of what failed.
+ *
+ * `pause -s` starts a sandbox process: see sandbox.c.
  */
+#include "kernel.h"
 
 #define VERSION "berth-pause 0.1\n"
 
 #define SIGINT_BIT (1UL << (2 - 1))
 #define SIGTERM_BIT (1UL << (15 - 1))
 #define SIGCHLD_BIT (1UL << (17 - 1))
-#define SIGCHLD 17
 #define SIG_BLOCK 0
 #define WNOHANG 1
-#define EINTR 4
-#define EAGAIN 11
-#define CLONE_NEWUSER 0x10000000
-#define CLONE_NEWNET 0x40000000
 
 #if defined(__x86_64__)
-
-enum {
-  SYS_read = 0,
-  SYS_write = 1,
-  SYS_rt_sigprocmask = 14,
-  SYS_exit = 60,
-  SYS_wait4 = 61,
-  SYS_rt_sigtimedwait = 128,
-  SYS_unshare = 272
-};
-
-static long call4(long number, long a, long b, long c, long d) {
-  long result;
-  register long r10 __asm__("r10") = d;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-                   : "rcx", "r11", "memory");
-  return result;
-}
 
 __asm__(".globl _start\n"
         "_start:\n"
@@ -57,26 +35,6 @@ __asm__(".globl _start\n"
 
 #elif defined(__aarch64__)
 
-enum {
-  SYS_read = 63,
-  SYS_write = 64,
-  SYS_exit = 93,
-  SYS_unshare = 97,
-  SYS_rt_sigprocmask = 135,
-  SYS_rt_sigtimedwait = 137,
-  SYS_wait4 = 260
-};
-
-static long call4(long number, long a, long b, long c, long d) {
-  register long x8 __asm__("x8") = number;
-  register long x0 __asm__("x0") = a;
-  register long x1 __asm__("x1") = b;
-  register long x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d;
-  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-  return x0;
-}
-
 __asm__(".globl _start\n"
         "_start:\n"
         "  mov x29, xzr\n"
@@ -85,13 +43,7 @@ __asm__(".globl _start\n"
         "  bl pause_main\n"
         "  brk 0\n");
 
-#else
-#error "pause is written for x86_64 and aarch64"
 #endif
-
-static __attribute__((noreturn)) void leave(int code) {
-  for (;;) call4(SYS_exit, code, 0, 0, 0);
-}
 
 static void reap(void) {
   for (;;) {
@@ -117,14 +69,19 @@ static __attribute__((noreturn)) void hold_user_namespace(void) {
   leave(0);
 }
 
-static int is_flag(const long *stack, char flag) {
+static int is_option(const long *stack, char flag) {
   const char *const *arguments = (const char *const *)(stack + 1);
-  return stack[0] == 2 && arguments[1][0] == '-' && arguments[1][1] == flag && arguments[1][2] == 0;
+  return arguments[1][0] == '-' && arguments[1][1] == flag && arguments[1][2] == 0;
+}
+
+static int is_flag(const long *stack, char flag) {
+  return stack[0] == 2 && is_option(stack, flag);
 }
 
 /* `stack` is what the kernel left: the argument count, then the arguments. */
 __attribute__((noreturn, used)) void pause_main(const long *stack) {
   if (is_flag(stack, 'u')) hold_user_namespace();
+  if (stack[0] > 2 && is_option(stack, 's')) start_sandbox((const char *const *)(stack + 1));
   if (is_flag(stack, 'v')) {
     call4(SYS_write, 1, (long)VERSION, sizeof(VERSION) - 1, 0);
     leave(0);

@@ -5,8 +5,9 @@ import type { TypesMountInit } from "../gen/types.gen.ts";
 import type { ProtoAny } from "../gen/wellknown.gen.ts";
 
 /**
- * The runtime port: what the task service needs of whatever runs containers. The one implementation
- * is TaskManager (runc v2 shims); tests have a fake beside the same suite.
+ * The runtime port: what the task service needs of whatever runs containers. There are two
+ * implementations, TaskManager (runc v2 shims) and SandboxRuntime (sandbox processes), and Runtimes, which is both; tests
+ * have a fake beside the same suite.
  *
  * A *task* is the running side of a container; an *exec* is a further process in it. Every method
  * that waits takes a signal; aborting it gives up the wait, not always the work (ttrpc has no cancel).
@@ -127,6 +128,7 @@ export interface RuntimeTask {
   delete(execId: string, call: Cancellable): Promise<ProcessExit>;
 }
 
+/** Of a task without a shim, a sandbox process, numbers are 0 and the address is "". */
 export interface ShimFacts {
   readonly pid: number;
   /** 2 or 3: the task API version spoken. */

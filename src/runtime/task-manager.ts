@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { rmSync } from "node:fs";
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { fault, toFault } from "../base/errors.ts";
@@ -29,6 +30,7 @@ import { createLauncher } from "./shim/create-launcher.ts";
 import type { LaunchRequest, ShimLauncher } from "./shim/launcher.ts";
 import { ShimLogPump } from "./shim/log-pump.ts";
 import { placeForShim } from "./shim/place-for-shim.ts";
+import { type PodShimStart, PodShims } from "./shim/pod-shims.ts";
 import type { Shim } from "./shim/shim.ts";
 import { ShimPool } from "./shim/shim-pool.ts";
 import { killStrayShims } from "./shim/stray-shim.ts";
@@ -77,7 +79,10 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #events: TaskEvents;
   readonly #notices: DeletionNotices | undefined;
   readonly #exits: Disposable | undefined;
-  readonly #parents: CgroupParents;
+  /** The cgroups above containers and sandboxes. */
+  readonly parents: CgroupParents;
+  /** The shims of pods whose sandbox is a process. */
+  readonly pods: PodShims;
   readonly #surroundings: TaskSurroundings;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #reserved = new Set<string>();
@@ -89,7 +94,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#binaries = options.binaries ?? new ShimBinaries();
     this.#launcher = options.launcher ?? createLauncher(options);
     this.#events = new TaskEvents(options.sink, options.log);
-    this.#parents = new CgroupParents(options.madeCgroups, options.log);
+    this.parents = new CgroupParents(options.madeCgroups, options.log);
     this.#notices = options.shimEvents && new DeletionNotices(options.shimEvents);
     this.#surroundings = {
       log: options.log,
@@ -98,8 +103,18 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       notices: this.#notices,
       forget: (task) => this.#forget(task),
       release: (shim, taskId) => this.#release(shim, taskId),
-      containerGone: () => this.#parents.containerGone(),
+      containerGone: () => this.parents.containerGone(),
     };
+    this.pods = new PodShims({
+      log: options.log,
+      launch: (bundle, { binary, options, launch }, call) => {
+        rmSync(bundle.file("log"), { force: true }); // of one before
+        const alone = { binary, id: bundle.id, sandboxId: "", spec: Buffer.alloc(0), options };
+        const request = { binary, bundle, options, isDirect: isDirect(launch, alone) };
+        return this.#launchShim(request, call);
+      },
+      release: (shim, id) => this.#release(shim, id),
+    });
     this.#exits =
       options.shimEvents &&
       onTaskExit(options.shimEvents, (namespace, id, exit) =>
@@ -140,17 +155,18 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         log: this.#log,
         isKnown: (namespace, id) => this.#isKnown(keyOf(namespace, id)),
         adopt: (bundle, shim, sandboxId, pid) => this.#adopt(bundle, shim, sandboxId, pid),
+        adoptPod: (bundle, shim) => this.pods.adopt(bundle, shim),
         abandon: (bundle, binary, shim) => this.#abandon(bundle, binary, shim),
       },
       call,
     );
-    this.#parents.containerGone();
+    this.parents.containerGone();
     return report;
   }
 
   /** Removes parent cgroups that no container is in any more; it also happens by itself, a little later. */
   removeEmptyCgroups(call: Cancellable): Promise<void> {
-    return this.#parents.removeEmpty(call);
+    return this.parents.removeEmpty(call);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -159,7 +175,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#exits?.[Symbol.dispose]();
     for (const task of this.#tasks.values()) task.letGo();
     await this.#pool.disconnect();
-    await this.#parents[Symbol.asyncDispose]();
+    await this.parents[Symbol.asyncDispose]();
   }
 
   #isKnown(key: string): boolean {
@@ -177,9 +193,9 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       checkKernelPlaces(id, options.rootfs),
     ]);
     const place = { bundles, work, namespace, id };
-    using _parents = await this.#parents.hold(options.spec, call);
+    using _parents = await this.parents.hold(options.spec, call);
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => this.#parents.containerGone());
+    undo.defer(() => this.parents.containerGone());
     const bundle = await Bundle.create(place, {
       spec: clampToFloor(options.spec),
       sandboxId: options.sandboxId,
@@ -190,7 +206,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     const { runtimeOptions, sandboxId, spec } = options;
     const facts = { binary, id, sandboxId, spec, options: runtimeOptions };
     const shim = await this.#holdShim(
-      { binary, bundle, options: runtimeOptions, isDirect: isDirect(launch, facts) },
+      { binary, bundle, options: runtimeOptions, isDirect: isDirect(launch, facts), launch },
       options.sandboxId,
       call,
     );
@@ -220,7 +236,11 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return task;
   }
 
-  async #holdShim(request: LaunchRequest, sandboxId: string, call: Cancellable): Promise<Shim> {
+  async #holdShim(
+    request: LaunchRequest & PodShimStart,
+    sandboxId: string,
+    call: Cancellable,
+  ): Promise<Shim> {
     const { bundle, binary } = request;
     const sandbox = this.#sandboxShim(bundle, sandboxId);
     if (sandbox !== undefined && canShare(sandbox, binary)) {
@@ -230,7 +250,10 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       }
       await sandbox.gone;
     }
-    return this.#launchShim(request, call);
+    const pods = await this.pods.hold(bundle, sandboxId, request, call);
+    if (pods === undefined) return this.#launchShim(request, call);
+    noteShim(bundle, pods.bootstrap);
+    return pods;
   }
 
   #sandboxShim(bundle: Bundle, sandboxId: string): Shim | undefined {
@@ -326,7 +349,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#events.deleted(task, exit);
     this.#forget(task);
     task.died(exit);
-    this.#parents.containerGone();
+    this.parents.containerGone();
   }
 
   async #abandon(

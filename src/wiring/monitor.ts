@@ -27,7 +27,7 @@ export function monitorPlugin(
         stuckRemovals: () => trees.remover.stuck.length,
         lostSockets: () => sockets.lost().length,
         memory: () => memory.facts(),
-        shims: () => new Set(tasks.list().map((task) => task.shim.address)).size,
+        shims: () => new Set(tasks.list().flatMap(({ shim }) => shim.address || [])).size,
         operations: () => cri.stages(),
         streamingSessions: () => cri.sessions.open(),
         logs: () => logs.totals(),

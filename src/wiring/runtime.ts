@@ -6,7 +6,11 @@ import type { EventExchange } from "../events/ports.ts";
 import { pauseBinaryPath } from "../pause/pause-binary.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
 import { listenEvents } from "../runtime/events/event-forwarder.ts";
-import type { EventSink } from "../runtime/ports.ts";
+import type { EventSink, PlatformRuntime } from "../runtime/ports.ts";
+import { Runtimes } from "../runtime/runtimes.ts";
+import { SandboxRuntime } from "../runtime/sandbox/sandbox-runtime.ts";
+import { ShimBinaries } from "../runtime/shim/binary.ts";
+import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { TaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -14,7 +18,7 @@ import type { StoragePlugins } from "./storage.ts";
 export interface RuntimePlugins {
   readonly plugins: readonly Plugin<unknown>[];
   readonly exchange: Plugin<EventExchange>;
-  readonly runtime: Plugin<TaskManager>;
+  readonly runtime: Plugin<PlatformRuntime>;
 }
 
 /** Shims, their tasks, and the events that both tell of. */
@@ -44,14 +48,20 @@ export function runtimePlugins(
       const scratchFolder = layout.mappedMounts;
       context.waitsFor("mounts that a crash has left");
       await clearScratchMounts(scratchFolder, trees.remover);
+      const { bundles, work } = layout;
+      const sink = sinkTo(exchange);
+      const binaries = new ShimBinaries();
+      const shimLaunch = (name: string, shim: string): ShimLaunch =>
+        shimLaunchOf(live.current.runtime, name, shim);
       const manager = new TaskManager({
-        bundles: layout.bundles,
-        work: layout.work,
+        bundles,
+        work,
+        binaries,
         madeCgroups: layout.madeCgroups,
         grpcAddress: config.grpc.address,
         ttrpcAddress,
         log,
-        sink: sinkTo(exchange),
+        sink,
         shimEvents,
         timeouts: {
           shimLoadMs: config.timeouts.shimLoadMs,
@@ -63,16 +73,28 @@ export function runtimePlugins(
           },
         },
         mappedMounts: { program: pauseBinaryPath(), scratchFolder },
-        shimLaunch: (name, shim) => shimLaunchOf(live.current.runtime, name, shim),
+        shimLaunch,
       });
+      const sandboxes = new SandboxRuntime({
+        bundles,
+        work,
+        program: pauseBinaryPath(),
+        binaries,
+        shimLaunch,
+        parents: manager.parents,
+        pods: manager.pods,
+        sink,
+        log,
+      });
+      const runtime = new Runtimes(manager, sandboxes);
       // Tasks are back before anybody can ask for them: a task that is missing for a moment would
       // be taken for one that is gone.
       context.waitsFor("shims");
-      const report = await manager.recover(context);
+      const report = await runtime.recover(context);
       if (report.recovered.length + report.lost.length > 0) {
         log.info({ recovered: report.recovered.length, lost: report.lost }, "tasks recovered");
       }
-      return manager;
+      return runtime;
     },
   });
   return { plugins: [exchange, shimEvents, runtime], exchange, runtime };

@@ -106,6 +106,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
             plugin_config_path: path.join(home.path, "nri/conf.d"),
           },
           registry: { config_path: path.join(home.path, "certs.d") },
+          cri: { sandbox: process.env["BERTH_TEST_SANDBOX"] ?? "shim" },
           log: { level: options.logLevel ?? "debug", format: "json" },
         },
         options.config ?? {},

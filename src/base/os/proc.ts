@@ -43,7 +43,7 @@ export function isAlive(process: ProcessIdentity): boolean {
 }
 
 /** Sends a signal to that very process; false when it is gone. */
-export function killProcess(target: ProcessIdentity, signal: NodeJS.Signals): boolean {
+export function killProcess(target: ProcessIdentity, signal: NodeJS.Signals | number): boolean {
   if (!isAlive(target)) return false;
   try {
     return process.kill(target.pid, signal);

@@ -30,17 +30,24 @@ let timer: Timer | undefined;
 let timerMs = 0;
 let isListening = false;
 
+export interface ReapOptions {
+  /** Holds the event loop open. */
+  readonly keepsAlive: boolean;
+  /** The turn of the spawn is over, so that the child's signal may have come and gone. */
+  readonly isLate?: boolean;
+}
+
 /**
- * Waits for a child that `spawnProcess` started. It must be called in the turn of the spawn. Only
- * these pids are reaped: libuv's own children stay libuv's. `keepsAlive` holds the event loop open.
+ * Waits for a child that `spawnProcess` started, in the turn of the spawn unless it says otherwise. Only
+ * these pids are reaped: libuv's own children stay libuv's.
  */
-export function reap(pid: number, options: { readonly keepsAlive: boolean }): Promise<Ending> {
+export function reap(pid: number, options: ReapOptions): Promise<Ending> {
   const { promise, resolve } = Promise.withResolvers<Ending>();
   children.set(pid, { keepsAlive: options.keepsAlive, settle: resolve });
   const wasListening = isListening;
   listen();
   // It may have ended already, before the signal was listened for.
-  if (isMainThread && !wasListening) look();
+  if (isMainThread && (!wasListening || options.isLate === true)) look();
   return promise;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
-import { duration, flag, integer, pathOrNone, size, text } from "../kinds.ts";
+import { choice, duration, flag, integer, pathOrNone, size, text } from "../kinds.ts";
 
 export const cri = table({
   doc: "Behaviour towards the kubelet.",
@@ -11,6 +11,14 @@ export const cri = table({
       default: 16 * 1024,
       change: "reload",
       doc: "Longer lines of a container's output are split in the log file, in bytes; -1 never splits.",
+    }),
+    /** Whether a shim holds a pod's sandbox, or a process that the daemon starts itself. */
+    sandbox: key({
+      name: "sandbox",
+      kind: choice("shim", "process"),
+      default: "shim",
+      change: "reload",
+      doc: "What holds a pod's namespaces: `shim` runs the sandbox image by the handler's shim and OCI runtime; `process` starts it as a process, which takes a tenth of the time, and a shim for the pod's containers beside. Pods of a handler whose type is not io.containerd.runc.v2 or whose binary_name is not runc, crun or youki, or with systemd_cgroup, pods with a user namespace, and those whose spec has more than a process can be (hooks, limits, further mounts from base_runtime_spec or plugins) have a shim in any case. A pod keeps what it was made with.",
     }),
     /** How long ExecSync waits for output after the process has exited. */
     execSyncDrainTimeoutMs: key({

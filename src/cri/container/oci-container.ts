@@ -26,6 +26,8 @@ export interface OciContainerFacts {
   readonly image: string;
   readonly stopSignal?: string;
   readonly handler: Handler;
+  /** Name of the runtime where it is not the handler's. */
+  readonly runtime?: string;
   readonly spec: OciSpec;
   /** "" for a sandbox: its task gets a shim of its own. */
   readonly sandboxId: string;
@@ -44,7 +46,7 @@ export function containerRecordInit(facts: OciContainerFacts): ContainersContain
       [kindLabel]: facts.kind,
     },
     image: facts.image,
-    runtime: { name: handler.config.type, options: runtimeOptions(handler) },
+    runtime: { name: facts.runtime ?? handler.config.type, options: runtimeOptions(handler) },
     spec: specAny(facts.spec),
     snapshotter: facts.snapshotter ?? "",
     snapshotKey: facts.snapshotKey ?? "",

@@ -20,6 +20,7 @@ import {
   type RemoveFilesNeeds,
   removeSandboxFiles,
 } from "../sandbox/sandbox-files.ts";
+import { sandboxRuntime } from "../sandbox/sandbox-runtime.ts";
 import { reviewSandbox } from "../spec-review.ts";
 import { newObjectId } from "../store/record-store.ts";
 import {
@@ -231,6 +232,7 @@ async function recordBoth(
     labels: config.labels,
     image: settings.cri.sandboxImage,
     handler,
+    runtime: sandboxRuntime(settings.cri, handler, spec),
     spec,
     sandboxId: "",
   });

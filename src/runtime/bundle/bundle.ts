@@ -2,6 +2,7 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   renameSync,
   rmdirSync,
@@ -85,6 +86,11 @@ export class Bundle {
 
   get rootfs(): string {
     return path.join(this.path, "rootfs");
+  }
+
+  /** Whether its task is a sandbox process, which has no shim: the one that may be started here is its containers'. */
+  get isOfProcess(): boolean {
+    return existsSync(this.file("process"));
   }
 
   file(name: string): string {

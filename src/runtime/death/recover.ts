@@ -33,6 +33,8 @@ export interface RecoverPorts extends TaskFolders {
   isKnown(namespace: string, id: string): boolean;
   /** Lists the task of a live shim. */
   adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): unknown;
+  /** Knows the shim of a sandbox process's containers again; undefined when it is not there. */
+  adoptPod(bundle: Bundle, shim: Shim | undefined): void;
   /** Ends a task that cannot be recovered and removes its bundle. */
   abandon(bundle: Bundle, binary: ShimBinary | undefined, shim: Shim | undefined): Promise<void>;
 }
@@ -57,6 +59,7 @@ export async function recoverTasks(
   await Promise.all(
     reached.map(async (reach) => {
       const { namespace, id } = reach.bundle;
+      if (reach.bundle.isOfProcess) return ports.adoptPod(reach.bundle, reach.shim);
       try {
         const reason = await recoverTask(ports, reach, cleanUps, call);
         if (reason === undefined) recovered.push({ namespace, id });

@@ -10,7 +10,7 @@ interface TaskName {
   readonly id: string;
 }
 
-/** Publishes what a dead shim can not: that its task has exited, and that it is deleted. */
+/** Publishes what a dead shim can not, that its task has exited and is deleted, and all of a task without a shim. */
 export class TaskEvents {
   readonly #sink: EventSink;
   readonly #log: Logger;
@@ -18,6 +18,16 @@ export class TaskEvents {
   constructor(sink: EventSink, log: Logger) {
     this.#sink = sink;
     this.#log = log;
+  }
+
+  created(task: TaskName, facts: { readonly bundle: string; readonly pid: number }): void {
+    const event = packAny("containerd.events.TaskCreate", { containerId: task.id, ...facts });
+    this.#publish(task.namespace, "/tasks/create", event);
+  }
+
+  started(task: TaskName, pid: number): void {
+    const event = packAny("containerd.events.TaskStart", { containerId: task.id, pid });
+    this.#publish(task.namespace, "/tasks/start", event);
   }
 
   exited(task: TaskName, exit: ProcessExit): void {

@@ -178,6 +178,7 @@ function portsOf(top: string): RecoverPorts {
     killShims: async () => [],
     isKnown: () => false,
     adopt: () => {},
+    adoptPod: () => {},
     abandon: (bundle: Bundle) => bundle.remove(),
   };
 }

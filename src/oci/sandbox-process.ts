@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+
+/** Name of the runtime of sandbox processes, as a container's record has it. */
+export const sandboxRuntimeName = "io.berth.sandbox.v1";
+
+/** Mounts that a sandbox has for an OCI runtime's sake, or its containers': the process itself looks at none of them. */
+const spareMounts = ["/proc", "/dev", "/dev/shm"];
+
+const id = z.int().nonnegative();
+const none = z.array(z.never());
+const text = z.string().refine((value) => !value.includes("\0"), "has a zero byte");
+const networkPath = "a namespace has a path, and is none of the network";
+
+const namespace = z
+  .strictObject({ type: z.enum(["pid", "ipc", "uts", "mount", "network"]), path: text.optional() })
+  .refine(({ type, path }) => path === undefined || path === "" || type === "network", networkPath);
+
+const capabilities = z.strictObject({
+  bounding: none.optional(),
+  effective: none.optional(),
+  inheritable: none.optional(),
+  permitted: none.optional(),
+  ambient: none.optional(),
+});
+
+/** What is confined anyway, or of no use to a process that only waits, may stand there; it is left out here. */
+const shape = z.strictObject({
+  ociVersion: z.string(),
+  process: z.strictObject({
+    user: z.strictObject({ uid: id, gid: id, additionalGids: z.array(id).max(1024).optional() }),
+    args: z.array(text).min(1),
+    env: none.optional(),
+    cwd: z.literal("/"),
+    capabilities,
+    noNewPrivileges: z.literal(true),
+    apparmorProfile: text.optional(),
+    selinuxLabel: text.optional(),
+    oomScoreAdj: z.int().optional(),
+  }),
+  root: z.strictObject({ path: text.startsWith("/"), readonly: z.literal(true) }),
+  hostname: text.optional(),
+  mounts: z.array(
+    z.looseObject({ destination: z.string().refine((place) => spareMounts.includes(place)) }),
+  ),
+  annotations: z.record(z.string(), z.string()).optional(),
+  linux: z.strictObject({
+    resources: z.strictObject({
+      devices: z.array(z.looseObject({ allow: z.literal(false) })).optional(),
+      cpu: z.strictObject({ shares: z.int().optional() }).optional(),
+    }),
+    namespaces: z.array(namespace),
+    // An absolute path: systemd's way of naming starts no unit here.
+    cgroupsPath: text.regex(/^(?:\/[^/:\n]+)+$/).refine((place) => !/\/\.\.?(?:\/|$)/.test(place)),
+    maskedPaths: z.array(z.string()).optional(),
+    readonlyPaths: z.array(z.string()).optional(),
+    mountLabel: z.string().optional(),
+    sysctl: z.record(z.string().regex(/^[\w-]+(?:[./][\w-]+)+$/), text).optional(),
+    seccomp: z.looseObject({}).optional(),
+  }),
+});
+
+/** What of an OCI spec a sandbox process goes by. */
+export type SandboxProcess = z.infer<typeof shape>;
+
+/**
+ * Reads a spec (parsed JSON) as that of a sandbox process, which is started without an OCI runtime. `why` tells what in
+ * it only an OCI runtime can do: a user namespace, hooks, further mounts, limits, capabilities, systemd's cgroups.
+ */
+export function readSandboxProcess(
+  spec: unknown,
+): { readonly process: SandboxProcess } | { readonly why: string } {
+  const read = shape.safeParse(spec);
+  if (read.success) return { process: read.data };
+  const [issue] = read.error.issues;
+  return {
+    why: `${issue?.path.join(".") || "the spec"}: ${issue?.message ?? "is not understood"}`,
+  };
+}

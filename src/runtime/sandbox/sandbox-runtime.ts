@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { errnoOf, fault, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { nowNanos } from "../../base/now.ts";
+import { makeFifo } from "../../base/os/fifo.ts";
+import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
+import { timeoutSignal } from "../../base/timers.ts";
+import { parseExactJson } from "../../oci/encode-spec.ts";
+import { readSandboxProcess, type SandboxProcess } from "../../oci/sandbox-process.ts";
+import { Bundle, type TaskFolders } from "../bundle/bundle.ts";
+import { clampToFloor } from "../bundle/clamp-process.ts";
+import { cgroupsPath } from "../bundle/spec-text.ts";
+import type { CgroupParents } from "../death/cgroup-parents.ts";
+import { killLeftovers, removeCgroups } from "../death/leftover-processes.ts";
+import { TaskEvents } from "../events/task-events.ts";
+import type {
+  CreateOptions,
+  EventSink,
+  PlatformRuntime,
+  ProcessExit,
+  RecoveryReport,
+  Reservation,
+  RuntimeTask,
+} from "../ports.ts";
+import type { ShimBinaries } from "../shim/binary.ts";
+import type { ShimLaunch } from "../shim/choose-launch.ts";
+import type { PodShims } from "../shim/pod-shims.ts";
+import { attempt } from "../task/attempt.ts";
+import { watchEnd } from "./process-end.ts";
+import { SandboxCgroup } from "./sandbox-cgroup.ts";
+import { aliveName, releaseProcess, SandboxTask, startedName } from "./sandbox-task.ts";
+import { startProcess } from "./start-process.ts";
+
+/** The shims that containers of such pods have. */
+const shimRuntime = "io.containerd.runc.v2";
+const exitUnknown = 255;
+const cleanUpMs = 10_000;
+
+export interface SandboxRuntimeOptions extends TaskFolders {
+  /** The pause program, which starts sandbox processes. */
+  readonly program: string;
+  readonly binaries: ShimBinaries;
+  /** How the shims of a runtime start. */
+  readonly shimLaunch: (runtime: string, runtimePath: string) => ShimLaunch;
+  /** The cgroups above those of tasks. */
+  readonly parents: CgroupParents;
+  readonly pods: PodShims;
+  readonly sink: EventSink;
+  readonly log: Logger;
+}
+
+/**
+ * The runtime of sandbox processes: a pod's first process, started without a shim and an OCI runtime. A process outlives
+ * the daemon; its bundle tells the next one of it, which sees its end by the FIFO that it holds. Its containers' shim
+ * starts beside it.
+ */
+export class SandboxRuntime implements PlatformRuntime, Disposable {
+  readonly #options: SandboxRuntimeOptions;
+  readonly #log: Logger;
+  readonly #events: TaskEvents;
+  readonly #tasks = new Map<string, SandboxTask>();
+  readonly #reserved = new Set<string>();
+  readonly #watches = new DisposableStack();
+
+  constructor(options: SandboxRuntimeOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#events = new TaskEvents(options.sink, options.log);
+  }
+
+  get(namespace: string, id: string): RuntimeTask | undefined {
+    return this.#tasks.get(keyOf(namespace, id));
+  }
+
+  list(namespace?: string): readonly RuntimeTask[] {
+    const all = [...this.#tasks.values()];
+    return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);
+  }
+
+  reserve(namespace: string, id: string): Reservation {
+    const key = keyOf(namespace, id);
+    if (this.#tasks.has(key) || this.#reserved.has(key))
+      throw fault("ALREADY_EXISTS", `task "${id}" already exists`);
+    this.#reserved.add(key);
+    return {
+      create: (options, call) => this.#create({ namespace, id }, options, call),
+      [Symbol.dispose]: () => this.#reserved.delete(key),
+    };
+  }
+
+  /** Takes back the processes of an earlier daemon; those that have ended meanwhile are there as stopped tasks. */
+  async recover(call: Cancellable): Promise<RecoveryReport> {
+    const { bundles, work } = this.#options;
+    const recovered: { namespace: string; id: string }[] = [];
+    const lost: { namespace: string; id: string; reason: string }[] = [];
+    for (const namespace of await foldersIn(bundles)) {
+      const ids = await foldersIn(path.join(bundles, namespace));
+      await Promise.all(
+        ids.map(async (id) => {
+          const bundle = new Bundle({ bundles, work, namespace, id });
+          if (id.startsWith(".") || !bundle.isOfProcess || this.#tasks.has(keyOf(namespace, id)))
+            return;
+          const reason = await this.#recoverOne(bundle).catch((err: unknown) => {
+            this.#log.error({ err, namespace, task: id }, "sandbox process cannot be recovered");
+            return toFault(err).message;
+          });
+          if (reason === undefined) recovered.push({ namespace, id });
+          else lost.push({ namespace, id, reason });
+        }),
+      );
+    }
+    call.signal.throwIfAborted();
+    return { recovered, lost };
+  }
+
+  /** Lets go of all; the processes live on. */
+  [Symbol.dispose](): void {
+    for (const task of this.#tasks.values()) task.letGo();
+    this.#watches.dispose();
+  }
+
+  async #create(
+    { namespace, id }: { readonly namespace: string; readonly id: string },
+    options: CreateOptions,
+    call: Cancellable,
+  ): Promise<RuntimeTask> {
+    const { bundles, work, binaries, parents, pods, program, shimLaunch } = this.#options;
+    const { runtimeOptions, runtimePath } = options;
+    const spec = clampToFloor(options.spec);
+    const process = processIn(id, spec, options);
+    const binary = await binaries.resolve(shimRuntime, runtimePath);
+    using _parents = await parents.hold(spec, call);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => parents.containerGone());
+    const content = { spec, sandboxId: "", shimBinary: binary.path };
+    const bundle = await Bundle.create({ bundles, work, namespace, id }, content);
+    undo.defer(() => this.#discard(bundle));
+    bundle.write("process", "");
+    const launch = shimLaunch(shimRuntime, runtimePath);
+    pods.startAhead(bundle, { binary, options: runtimeOptions, launch });
+    undo.defer(() => pods.remove(bundle));
+    const cgroup = await SandboxCgroup.at(process.linux.cgroupsPath);
+    undo.defer(() => this.#clear(bundle, undefined, cgroup));
+    await cgroup.make(process.linux.resources.cpu?.shares);
+    const fifo = bundle.file(aliveName);
+    makeFifo(fifo, 0o600);
+    const { pid, exited } = await startProcess({ id, program, process, cgroup, fifo }, call);
+    const identity = identify(pid) ?? { pid, startTime: "" };
+    bundle.write("process", JSON.stringify({ pid, startTime: identity.startTime }));
+    const task = this.#list(bundle, { identity, cgroup, isStarted: false, exited });
+    this.#events.created(task, { bundle: bundle.path, pid });
+    undo.move();
+    return task;
+  }
+
+  #list(
+    bundle: Bundle,
+    facts: {
+      readonly identity: ProcessIdentity;
+      readonly cgroup: SandboxCgroup;
+      readonly isStarted: boolean;
+      readonly exited: Promise<number | undefined>;
+    },
+  ): SandboxTask {
+    const task = new SandboxTask({
+      bundle,
+      ...facts,
+      events: this.#events,
+      remove: (self, exit) => this.#remove(self, exit),
+    });
+    this.#tasks.set(keyOf(task.namespace, task.id), task);
+    return task;
+  }
+
+  // Answers why it is lost, or undefined when it is back.
+  async #recoverOne(bundle: Bundle): Promise<string | undefined> {
+    const cgroup = await SandboxCgroup.at(cgroupsPath(await bundle.read("config.json")));
+    const identity = identityIn(await bundle.read("process"));
+    if (identity === undefined) {
+      // The daemon died before it knew the process, or none was started.
+      await this.#clear(bundle, undefined, cgroup);
+      await this.#options.pods.remove(bundle);
+      await this.#discard(bundle);
+      const exit = { pid: 0, exitStatus: exitUnknown, exitedAtNanos: nowNanos() };
+      this.#events.exited(bundle, exit);
+      this.#events.deleted(bundle, exit);
+      return "it was being started";
+    }
+    const isStarted = (await readdir(bundle.path)).includes(startedName);
+    let exited: Promise<number | undefined> = Promise.resolve(exitUnknown);
+    if (isAlive(identity)) {
+      const watch = this.#watches.use(watchEnd(bundle.file(aliveName)));
+      exited = watch.ended.then(() => undefined);
+      if (isStarted) releaseProcess(bundle);
+    }
+    this.#list(bundle, { identity, cgroup, isStarted, exited });
+    return undefined;
+  }
+
+  async #remove(task: SandboxTask, exit: ProcessExit): Promise<void> {
+    const { bundle, cgroup, identity } = task;
+    await Promise.all([this.#clear(bundle, identity, cgroup), this.#options.pods.remove(bundle)]);
+    await this.#discard(bundle);
+    this.#tasks.delete(keyOf(task.namespace, task.id));
+    this.#events.deleted(task, exit);
+    this.#options.parents.containerGone();
+  }
+
+  /** What runs in its cgroup, and that. Never rejects. */
+  async #clear(
+    { id }: Bundle,
+    identity: ProcessIdentity | undefined,
+    cgroup: SandboxCgroup,
+  ): Promise<void> {
+    const step = { log: this.#log, task: id, failure: "sandbox process may have left something" };
+    await attempt(step, async () => {
+      const signal = timeoutSignal(cleanUpMs);
+      await killLeftovers(identity, cgroup.folders, signal);
+      await removeCgroups(cgroup.folders, { log: this.#log, signal });
+    });
+  }
+
+  #discard(bundle: Bundle): Promise<void> {
+    const step = { log: this.#log, task: bundle.id, failure: "bundle was not removed" };
+    return attempt(step, () => bundle.remove());
+  }
+}
+
+/** FAILED_PRECONDITION for what only an OCI runtime can do, or a shim. */
+function processIn(id: string, spec: Uint8Array, options: CreateOptions): SandboxProcess {
+  const { checkpointPath, io, rootfs } = options;
+  const refuse = (why: string): Error =>
+    fault("FAILED_PRECONDITION", `task "${id}" cannot be a sandbox process: ${why}`);
+  if (rootfs.length > 0) throw refuse("its root file system is to be mounted");
+  if (checkpointPath !== "") throw refuse("it is to be restored");
+  if ([io.stdin, io.stdout, io.stderr].some(Boolean) || io.terminal)
+    throw refuse("it is to have streams");
+  const read = readSandboxProcess(parse(spec));
+  if ("why" in read) throw refuse(read.why);
+  return read.process;
+}
+
+function parse(spec: Uint8Array): unknown {
+  try {
+    return parseExactJson(Buffer.from(spec).toString("utf8"));
+  } catch (cause) {
+    throw fault("INVALID_ARGUMENT", "spec is no JSON", { cause });
+  }
+}
+
+function identityIn(text: string): ProcessIdentity | undefined {
+  const [, pid, startTime] = /^\{"pid":(\d+),"startTime":"(\d+)"\}$/.exec(text) ?? [];
+  return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
+}
+
+async function foldersIn(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function keyOf(namespace: string, id: string): string {
+  return `${namespace}/${id}`;
+}

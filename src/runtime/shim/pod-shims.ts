@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
+import { fault, toFault } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import { unlessAborted } from "../../base/waits.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
+import type { Bundle } from "../bundle/bundle.ts";
+import type { ShimBinary } from "./binary.ts";
+import type { ShimLaunch } from "./choose-launch.ts";
+import type { Shim } from "./shim.ts";
+
+/** What a pod's shim is started with. */
+export interface PodShimStart {
+  readonly binary: ShimBinary;
+  readonly options: ProtoAny | null;
+  readonly launch: ShimLaunch;
+}
+
+export interface PodShimPorts {
+  /** Starts the shim in its sandbox's bundle, whose id it is held for. */
+  launch(bundle: Bundle, start: PodShimStart, call: Cancellable): Promise<Shim>;
+  /** Counts a sandbox or a task out of its shim, which ends with the last. Never rejects. */
+  release(shim: Shim, id: string): Promise<void>;
+  readonly log: Logger;
+}
+
+interface Pod {
+  readonly bundle: Bundle;
+  readonly life: AbortController;
+  /** The latest one, on its way or there. */
+  shim: Promise<Shim> | undefined;
+}
+
+/** A shim may die just when it is wanted. */
+const attempts = 3;
+
+/**
+ * The shims of pods whose sandbox is a process without one. A pod's is started ahead, and serves all its containers;
+ * one that has died is replaced when it is wanted. It lives as long as the sandbox, and as any container in it.
+ */
+export class PodShims {
+  readonly #ports: PodShimPorts;
+  readonly #pods = new Map<string, Pod>();
+
+  constructor(ports: PodShimPorts) {
+    this.#ports = ports;
+  }
+
+  /** Begins to start the shim of a new sandbox. One that does not start is tried again when it is wanted. */
+  startAhead(bundle: Bundle, start: PodShimStart): void {
+    const pod = this.#add(bundle);
+    this.#launch(pod, start).catch((err: unknown) => {
+      if (!pod.life.signal.aborted)
+        this.#ports.log.warn({ err, sandbox: bundle.id }, "shim was not started ahead");
+    });
+  }
+
+  /** A sandbox of an earlier daemon. `shim` is held for its id. */
+  adopt(bundle: Bundle, shim: Shim | undefined): void {
+    const pod = this.#add(bundle);
+    if (shim !== undefined) pod.shim = Promise.resolve(shim);
+  }
+
+  /** The pod's shim, which a task of that id then holds; undefined where there is no such pod, or it is another's. */
+  async hold(
+    task: Bundle,
+    sandboxId: string,
+    start: PodShimStart,
+    { signal }: Cancellable,
+  ): Promise<Shim | undefined> {
+    const pod = this.#pods.get(keyOf(task.namespace, sandboxId));
+    if (pod === undefined) return undefined;
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      const shim = await unlessAborted(this.#live(pod, start), signal);
+      if (shim.binary.path !== start.binary.path) return undefined;
+      if (shim.hold(task.id)) return shim;
+      await unlessAborted(shim.gone, signal);
+    }
+    throw fault("UNAVAILABLE", `shim of sandbox "${sandboxId}" ended as soon as it was started`);
+  }
+
+  /** The sandbox is gone. Its shim ends, unless a container is left in it. Never rejects. */
+  async remove({ namespace, id }: Bundle): Promise<void> {
+    const key = keyOf(namespace, id);
+    const pod = this.#pods.get(key);
+    if (pod === undefined) return;
+    this.#pods.delete(key);
+    pod.life.abort(fault("CANCELLED", `sandbox "${id}" is gone`));
+    const shim = await pod.shim?.catch(() => undefined);
+    if (shim !== undefined) await this.#ports.release(shim, id);
+  }
+
+  #add(bundle: Bundle): Pod {
+    const pod = { bundle, life: new AbortController(), shim: undefined };
+    this.#pods.set(keyOf(bundle.namespace, bundle.id), pod);
+    return pod;
+  }
+
+  /** Of several who find none that lives, the first starts the next. */
+  async #live(pod: Pod, start: PodShimStart): Promise<Shim> {
+    const latest = pod.shim;
+    const shim = await latest?.catch(() => undefined);
+    if (shim?.isOpen === true) return shim;
+    await shim?.gone;
+    if (pod.shim !== latest && pod.shim !== undefined) return pod.shim;
+    return this.#launch(pod, start);
+  }
+
+  #launch(pod: Pod, start: PodShimStart): Promise<Shim> {
+    const { signal } = pod.life;
+    if (signal.aborted) return Promise.reject(toFault(signal.reason));
+    pod.shim = this.#ports.launch(pod.bundle, start, { signal });
+    return pod.shim;
+  }
+}
+
+function keyOf(namespace: string, sandboxId: string): string {
+  return `${namespace}/${sandboxId}`;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pods whose sandbox is a process that the daemon starts itself: `[cri] sandbox = "process"`.
+import assert from "node:assert/strict";
+import { readFileSync, readlinkSync } from "node:fs";
+import { after, before, suite, test } from "node:test";
+import type { NamespaceOptionInit } from "../../src/gen/cri.gen.ts";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { leftovers } from "../support/leaks.ts";
+import type { Cri, RunningPod } from "../support/pods.ts";
+import { isAlive, shimsOf } from "../support/processes.ts";
+import { must } from "../support/run.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const forever = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
+
+suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
+  let bed: Testbed;
+  let cri: Cri;
+  let shell: string;
+  before(async () => {
+    bed = await openTestbed({ config: { cri: { sandbox: "process" } } });
+    ({ cri } = bed);
+    shell = bed.images.shell.reference;
+  });
+  after(() => bed?.finish());
+
+  const ctr = async (...args: string[]): Promise<string> =>
+    must("ctr", ["--address", bed.daemon.socket, "-n", "k8s.io", ...args]);
+  const pidOf = async ({ id }: RunningPod): Promise<number> => {
+    const line = (await ctr("tasks", "ls")).split("\n").find((text) => text.startsWith(id));
+    assert.ok(line, `${id} is listed`);
+    return Number(line.split(/\s+/)[1]);
+  };
+  const namespaceOf = (pid: number, kind: string): string =>
+    readlinkSync(`/proc/${pid}/ns/${kind}`);
+
+  test("a pod has a task of its own, which is neither a shim's child nor an OCI runtime's", async () => {
+    const pod = await cri.runPod();
+    const pid = await pidOf(pod);
+    assert.match(
+      readFileSync(`/proc/${pid}/status`, "utf8"),
+      RegExp(`^PPid:\t${bed.daemon.pid()}$`, "m"),
+    );
+    assert.equal(readFileSync(`/proc/${pid}/cmdline`, "utf8"), "/pause\0");
+    const id = await cri.startContainer(pod, shell, forever);
+    assert.equal((await cri.exec(id, ["hostname"])).stdout.trim(), pod.config.hostname);
+    assert.equal(shimsOf(bed.daemon.socket).length, 1, "for the container");
+    assert.match(await ctr("tasks", "ps", pod.id), RegExp(`^${pid}\\b`, "m"));
+    assert.match(await ctr("tasks", "metrics", pod.id), /pids/);
+    await assert.rejects(ctr("tasks", "exec", "--exec-id", "e", pod.id, "true"), /sandbox process/);
+    await cri.removePod(pod.id);
+    assert.ok(!isAlive(pid));
+    assert.deepEqual(shimsOf(bed.daemon.socket), []);
+    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+  });
+
+  const kinds: readonly {
+    name: string;
+    options: NamespaceOptionInit;
+    shared: readonly string[];
+  }[] = [
+    { name: "the host's network", options: { network: "NODE" }, shared: ["net", "uts"] },
+    { name: "the host's IPC", options: { ipc: "NODE" }, shared: ["ipc"] },
+    { name: "the host's processes", options: { pid: "NODE" }, shared: ["pid"] },
+    { name: "processes of its own", options: { pid: "POD" }, shared: [] },
+  ];
+  for (const { name, options, shared } of kinds) {
+    test(`a pod with ${name}`, async () => {
+      const { cgroupParent } = cri.settings;
+      const namespaceOptions = { pid: "CONTAINER" as const, ...options };
+      const pod = await cri.runPod({
+        linux: { cgroupParent, securityContext: { namespaceOptions } },
+      });
+      const pid = await pidOf(pod);
+      for (const kind of ["net", "uts", "ipc", "pid"]) {
+        const isShared = namespaceOf(pid, kind) === namespaceOf(process.pid, kind);
+        assert.equal(isShared, shared.includes(kind), kind);
+      }
+      const id = await cri.startContainer(pod, shell, forever, {
+        linux: { securityContext: { namespaceOptions } },
+      });
+      if (options.pid === "POD") {
+        const { stdout } = await cri.exec(id, ["cat", "/proc/1/cmdline"]);
+        assert.equal(stdout, "/pause\0");
+      }
+      await cri.removePod(pod.id);
+      assert.deepEqual(await leftovers(bed.daemon.territory), []);
+    });
+  }
+
+  test("kill -9 of the daemon leaves pods as they were", async () => {
+    const pods = [await cri.runPod(), await cri.runPod(), await cri.runPod()] as const;
+    const [used, unused, doomed] = pods;
+    const container = await cri.startContainer(used, shell, forever);
+    const pids = await Promise.all(pods.map(pidOf));
+    await bed.daemon.kill9();
+    process.kill(pids[2] ?? 0, "SIGKILL");
+    await until("it is gone", () => !isAlive(pids[2] ?? 0));
+    await bed.daemon.start();
+    assert.deepEqual([await pidOf(used), await pidOf(unused)], pids.slice(0, 2));
+    assert.equal((await cri.podStatus(used.id)).state, "SANDBOX_READY");
+    assert.equal((await cri.podStatus(doomed.id)).state, "SANDBOX_NOTREADY");
+    assert.equal((await cri.exec(container, ["echo", "again"])).stdout, "again\n");
+    const late = await cri.startContainer(unused, shell, forever);
+    assert.equal((await cri.status(late)).state, "CONTAINER_RUNNING");
+    await cri.removeAllPods();
+    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+  });
+
+  test("a pod whose process is killed is not ready, and one whose shim is killed gets another", async () => {
+    const pod = await cri.runPod();
+    const [shim] = await until("a shim", () => {
+      const found = shimsOf(bed.daemon.socket);
+      return found.length > 0 && found;
+    });
+    process.kill(shim!.pid, "SIGKILL");
+    const id = await cri.startContainer(pod, shell, forever);
+    assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+    process.kill(await pidOf(pod), "SIGKILL");
+    await until("it shows", async () => (await cri.podStatus(pod.id)).state === "SANDBOX_NOTREADY");
+    await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
+    assert.equal((await cri.status(id)).state, "CONTAINER_EXITED");
+    await cri.removePod(pod.id);
+    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+  });
+});
