@@ -17,6 +17,7 @@ await import("./berthd.ts"); // the entry, too
 /** What is loaded only when it is wanted, and the entries of threads. */
 const later = [
   "../nri/nri.ts",
+  "../nri/asked-half.ts",
   "../cri/oci-spec/nri/apply-adjustment.ts",
   "../trees/run-here.ts",
   "../rpc/further-socket.ts",

@@ -12,7 +12,7 @@ import { readBounded, readStart } from "../base/read-bounded.ts";
 import { settlesWithin } from "../base/waits.ts";
 import { PluginInputs } from "./plugin-inputs.ts";
 import { type PluginName, pluginNameOfFile } from "./plugin-name.ts";
-import type { PluginSet } from "./plugin-set.ts";
+import type { Admits } from "./plugin-socket.ts";
 
 /** Programs in the folder; more are not looked at. */
 const mostPrograms = 128;
@@ -22,7 +22,7 @@ const mostConfigBytes = 1024 * 1024;
 const wasmStart = Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 
 export interface LaunchedPluginsNeeds {
-  readonly set: PluginSet;
+  readonly set: Admits;
   readonly pluginPath: string;
   readonly pluginConfigPath: string;
   /** For what the next daemon must find. */
@@ -98,6 +98,7 @@ export class LaunchedPlugins implements AsyncDisposable {
     const input = await this.#inputs.open(path.basename(program));
     const { running, socket } = this.#spawn(program, name, input);
     this.#running.add(running);
+    socket.on("error", () => {}); // "close" comes after it
     socket.on("close", () => running.kill("SIGKILL"));
     void running.exited.then((ending) => {
       this.#running.delete(running);

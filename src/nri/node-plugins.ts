@@ -25,6 +25,7 @@ import type {
   ValidateContainerAdjustmentRequest,
   ValidateContainerAdjustmentRequestInit,
 } from "./messages.ts";
+import { once } from "./once.ts";
 import type { Entry } from "./pending.ts";
 import { type Plugin, type Question, question } from "./plugin.ts";
 import { evictionsOf, type PluginSet } from "./plugin-set.ts";
@@ -36,7 +37,7 @@ import type {
   Told,
   UpdateOutcome,
 } from "./ports.ts";
-import type { NriSettings } from "./settings.ts";
+import { asksWithoutPlugins, type NriSettings, requiredPlugins } from "./settings.ts";
 
 /** The built-in validator. FAILED_PRECONDITION for what the rules refuse. */
 export type Validate = (rules: ValidatorRules, request: ValidateContainerAdjustmentRequest) => void;
@@ -62,8 +63,7 @@ export class AskedPlugins implements NodePlugins {
   }
 
   get active(): boolean {
-    const { required, defaultValidator } = this.#needs.settings();
-    return this.#needs.set.size > 0 || required.length > 0 || defaultValidator !== undefined;
+    return this.#needs.set.size > 0 || asksWithoutPlugins(this.#needs.settings());
   }
 
   async createContainer(
@@ -202,9 +202,7 @@ export class AskedPlugins implements NodePlugins {
 
   missing(): readonly MissingPlugin[] {
     const { set, settings } = this.#needs;
-    const { required, defaultValidator } = settings();
-    const names = new Set([...required, ...(defaultValidator?.requiredPlugins ?? [])]);
-    return [...names]
+    return requiredPlugins(settings())
       .filter((name) => !set.has(name))
       .map((name) => ({ name, reason: set.reasonOf(name) ?? "" }));
   }
@@ -333,9 +331,4 @@ function blaming(plugin: Plugin, call: EventCall, step: () => void): void {
     plugin.counts.failed(call);
     throw error;
   }
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

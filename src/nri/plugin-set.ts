@@ -43,6 +43,14 @@ export interface PluginSetNeeds {
   readonly runtime: { readonly name: string; readonly version: string };
   readonly log: Logger;
   readonly watch?: CallWatch | undefined;
+  /** What has begun before there was this set. */
+  readonly pending?: PendingObjects;
+}
+
+/** Pods and containers that are not shown yet. */
+export interface PendingObjects {
+  readonly pods: Pending<PodSandboxInit>;
+  readonly containers: Pending<ContainerInit>;
 }
 
 /** Where a plugin comes from. */
@@ -55,8 +63,8 @@ export interface Origin {
 
 /** The plugins that take part, by index; they come here with their connection. */
 export class PluginSet implements Disposable {
-  readonly pods = new Pending<PodSandboxInit>();
-  readonly containers = new Pending<ContainerInit>();
+  readonly pods: PendingObjects["pods"];
+  readonly containers: PendingObjects["containers"];
   readonly #needs: PluginSetNeeds;
   readonly #gone: PluginReport[] = [];
   /** What plugins want of containers that are being made. */
@@ -67,7 +75,9 @@ export class PluginSet implements Disposable {
   constructor(needs: PluginSetNeeds) {
     this.#needs = needs;
     const { node, log } = needs;
-    const { containers } = this;
+    const { pods, containers } = needs.pending ?? noneYet();
+    this.pods = pods;
+    this.containers = containers;
     this.pendingUpdates = new PendingUpdates({ node, containers, log, life: this.#life.signal });
   }
 
@@ -276,4 +286,8 @@ export function evictionsOf(
     containerId,
     reason: `NRI plugin "${plugin}": ${shortened(reason, longestReason) || "it gives no reason"}`,
   }));
+}
+
+function noneYet(): PendingObjects {
+  return { pods: new Pending(), containers: new Pending() };
 }

@@ -16,10 +16,13 @@ import type { PluginSet } from "./plugin-set.ts";
 const mostConnections = 128;
 const mostJoining = 64;
 
+/** Who takes connections in. */
+export type Admits = Pick<PluginSet, "admit">;
+
 /** Where plugins connect by themselves. Each connection is handled by itself: a silent one holds back no other. */
 export class PluginSocket implements AsyncDisposable {
   readonly #server: Server;
-  readonly #set: PluginSet;
+  readonly #set: Admits;
   readonly #log: Logger;
   readonly #stop = new AbortController();
   readonly #sockets = new Set<Socket>();
@@ -27,7 +30,7 @@ export class PluginSocket implements AsyncDisposable {
   #joining = 0;
   #isRefusing = false;
 
-  private constructor(set: PluginSet, log: Logger) {
+  private constructor(set: Admits, log: Logger) {
     this.#set = set;
     this.#log = log;
     this.#server = createServer((socket) => this.#accept(socket));
@@ -37,7 +40,7 @@ export class PluginSocket implements AsyncDisposable {
    * Listens; only root can connect. Errors as `claimSocketPath`: ALREADY_EXISTS when somebody else listens there, whose socket
    * is left alone.
    */
-  static async listen(file: string, set: PluginSet, log: Logger): Promise<PluginSocket> {
+  static async listen(file: string, set: Admits, log: Logger): Promise<PluginSocket> {
     await makeFolder(path.dirname(file), 0o700).catch((error: unknown) => {
       if (!isFault(error))
         throw fault("FAILED_PRECONDITION", `cannot listen on "${file}"`, { cause: error });
@@ -85,6 +88,7 @@ export class PluginSocket implements AsyncDisposable {
       return;
     }
     this.#sockets.add(socket);
+    socket.on("error", () => {}); // "close" comes after it
     socket.on("close", () => this.#sockets.delete(socket));
     void this.#admit(socket);
   }

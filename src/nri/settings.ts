@@ -31,3 +31,13 @@ export interface PluginSettings {
   readonly onFailure?: OnFailure | undefined;
   readonly requestTimeoutMs?: number | undefined;
 }
+
+/** Those without which no container is made, as they are named there. */
+export function requiredPlugins({ required, defaultValidator }: NriSettings): readonly string[] {
+  return [...new Set([...required, ...(defaultValidator?.requiredPlugins ?? [])])];
+}
+
+/** Whether there is something to ask about a container with no plugin at all. */
+export function asksWithoutPlugins({ required, defaultValidator }: NriSettings): boolean {
+  return required.length > 0 || defaultValidator !== undefined;
+}
