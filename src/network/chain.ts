@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
-import { runPlugin, type TargetCommand } from "./exec.ts";
-import { addOnlyPassesOn, type CapabilityArgs, pluginInput } from "./plugin-args.ts";
+import { findPlugin, runPlugin, type TargetCommand } from "./exec.ts";
+import { isIdle } from "./idle-plugins.ts";
+import { type CapabilityArgs, pluginInput } from "./plugin-args.ts";
 import type { Attachment } from "./result-cache.ts";
 import { hasVerb } from "./versions.ts";
 
@@ -13,13 +14,16 @@ export interface ChainContext {
   readonly args: string;
   readonly capabilityArgs: CapabilityArgs;
   readonly binDirs: readonly string[];
+  /** Plugins that have nothing to do are run all the same. */
+  readonly runIdlePlugins: boolean;
   /** What all plugins of the chain may take together. */
   readonly budgetMs: number;
 }
 
 /**
  * ADD of every plugin in order, each given the result of the one before. Writes into the attachment which plugins
- * were left out, and the result.
+ * had nothing to do and were left out, and the result. One that is left out must be there as the others must: the
+ * next pod may need it.
  */
 export async function addChain(
   attachment: Attachment,
@@ -29,8 +33,13 @@ export async function addChain(
   let result: unknown;
   const left = countdown(context.budgetMs);
   for (const plugin of attachment.plugins) {
-    plugin.skipped = addOnlyPassesOn(plugin, context.capabilityArgs, result);
-    if (plugin.skipped) continue;
+    plugin.skipped =
+      !context.runIdlePlugins && isIdle(attachment, plugin, context.capabilityArgs, result);
+    if (plugin.skipped) {
+      const { binDirs } = context;
+      await findPlugin({ type: plugin.type, network: attachment.name, binDirs });
+      continue;
+    }
     const input = pluginInput(attachment, plugin, context.capabilityArgs, result);
     result = await callPlugin(
       "ADD",

@@ -318,6 +318,7 @@ class CniNetwork implements CniPodNetwork {
       args: record.args,
       capabilityArgs: record.capabilityArgs,
       binDirs: this.#config.binDirs,
+      runIdlePlugins: this.#config.runIdlePlugins,
       budgetMs,
     };
   }

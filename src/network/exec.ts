@@ -74,14 +74,7 @@ const errorSchema = z.looseObject({
  * killed; a CniPluginFault is what it reported itself.
  */
 export async function runPlugin(call: PluginCall, { signal }: Cancellable): Promise<unknown> {
-  const file = await findPlugin(call.type, call.binDirs);
-  if (file === undefined) {
-    const where = call.binDirs.map((folder) => `"${folder}"`).join(", ");
-    throw fault(
-      "NOT_FOUND",
-      `CNI plugin "${call.type}" of network "${call.network}" is not in ${where}`,
-    );
-  }
+  const file = await findPlugin(call);
   using time = timeLimit(call.timeoutMs, signal);
   const limit = time.signal;
   try {
@@ -119,8 +112,12 @@ function named(call: PluginCall): string {
   return `CNI ${call.command} of plugin "${call.type}" in network "${call.network}"`;
 }
 
-/** The first executable of that name; undefined when there is none. */
-async function findPlugin(type: string, binDirs: readonly string[]): Promise<string | undefined> {
+/** The first executable of that name in `binDirs`. NOT_FOUND names the folders when there is none. */
+export async function findPlugin({
+  type,
+  network,
+  binDirs,
+}: Pick<PluginCall, "type" | "network" | "binDirs">): Promise<string> {
   for (const folder of binDirs) {
     const file = path.join(folder, type);
     try {
@@ -130,7 +127,8 @@ async function findPlugin(type: string, binDirs: readonly string[]): Promise<str
       // Not here: the next folder may have it.
     }
   }
-  return undefined;
+  const where = binDirs.map((folder) => `"${folder}"`).join(", ");
+  throw fault("NOT_FOUND", `CNI plugin "${type}" of network "${network}" is not in ${where}`);
 }
 
 function environment(call: PluginCall): Record<string, string | undefined> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { bandwidthOf, EGRESS_ANNOTATION, INGRESS_ANNOTATION, parseQuantity } from "./bandwidth.ts";
-import { addOnlyPassesOn, capabilityArgs, cniArgs, pluginInput } from "./plugin-args.ts";
+import { capabilityArgs, cniArgs, pluginInput } from "./plugin-args.ts";
 import type { PodNetworkRequest } from "./ports.ts";
 
 const plain: PodNetworkRequest = {
@@ -85,45 +85,6 @@ test("pluginInput adds what the plugin declares, the network's name and version,
   });
   assert.deepEqual(pluginInput(network, plugin, {}, undefined), { ...raw, ...network });
 });
-
-const portmap = { type: "portmap", capabilities: ["portMappings"], raw: {} };
-const passing = [
-  { name: "portmap without ports", plugin: portmap, args: {}, prev: {}, passes: true },
-  {
-    name: "portmap with ports",
-    plugin: portmap,
-    args: { portMappings: [] },
-    prev: {},
-    passes: false,
-  },
-  {
-    name: "portmap as the first plugin",
-    plugin: portmap,
-    args: {},
-    prev: undefined,
-    passes: false,
-  },
-  {
-    name: "portmap with ports in the file",
-    plugin: { ...portmap, raw: { runtimeConfig: {} } },
-    args: {},
-    prev: {},
-    passes: false,
-  },
-  {
-    name: "another plugin",
-    plugin: { ...portmap, type: "tuning" },
-    args: {},
-    prev: {},
-    passes: false,
-  },
-];
-
-for (const { args, name, passes, plugin, prev } of passing) {
-  test(`addOnlyPassesOn: ${name}: ${passes}`, () => {
-    assert.equal(addOnlyPassesOn(plugin, args, prev), passes);
-  });
-}
 
 const quantities: readonly (readonly [string, number | undefined])[] = [
   ["10", 10],

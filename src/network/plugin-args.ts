@@ -84,21 +84,3 @@ export function pluginInput(
     ...(prevResult === undefined ? {} : { prevResult }),
   };
 }
-
-/**
- * True when ADD of the plugin would only print its prevResult, so that running it (4 to 7 ms) can be
- * left out: portmap without a port to map. It takes mappings from its capability argument alone,
- * unless someone wrote a `runtimeConfig` into the file. The first plugin of a chain is never left out.
- */
-export function addOnlyPassesOn(
-  plugin: PluginConf,
-  args: CapabilityArgs,
-  prevResult: unknown,
-): boolean {
-  return (
-    plugin.type === "portmap" &&
-    prevResult !== undefined &&
-    !("portMappings" in args) &&
-    !("runtimeConfig" in plugin.raw)
-  );
-}

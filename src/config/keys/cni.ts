@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { key, table } from "../key.ts";
-import { absolutePath, choice, integer, paths } from "../kinds.ts";
+import { absolutePath, choice, flag, integer, paths } from "../kinds.ts";
 import { layoutOf, usualFolders } from "../layout.ts";
 
 export const cni = table({
@@ -34,6 +34,13 @@ export const cni = table({
       default: "ipv4",
       change: "reload",
       doc: 'Which address of a dual-stack pod is its first: "cni" keeps the order of the plugin\'s result.',
+    }),
+    runIdlePlugins: key({
+      name: "run_idle_plugins",
+      kind: flag,
+      default: false,
+      change: "reload",
+      doc: "Run plugins that have nothing to do for a pod as well: portmap without host ports, bandwidth without limits, tuning with nothing set. They are left out of ADD, and then of CHECK and DEL, as they would only print the result before theirs. For plugins of other authors under these names.",
     }),
     /** Where plugins such as host-local keep state is theirs; this is our cache of results. */
     cacheDir: key({

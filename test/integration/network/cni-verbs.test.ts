@@ -46,6 +46,7 @@ async function setUp(t: TestContext, versions = ["1.0.0", "1.1.0"]): Promise<Set
     binDirs: [plugin.bin],
     maxConfNum: 1,
     ipPreference: "ipv4",
+    runIdlePlugins: false,
     cacheDir: path.join(place.path, "cache"),
   };
   await mkdir(config.confDir);

@@ -42,6 +42,7 @@ async function setUp(t: TestContext): Promise<Setting> {
     binDirs: [path.join(place.path, "plugins"), cniBinFolder()],
     maxConfNum: 1,
     ipPreference: "ipv4",
+    runIdlePlugins: false,
     cacheDir: path.join(place.path, "cache"),
   };
   const network = await createPodNetwork({ config, log, timeouts: { cniMs: 20_000 } });
@@ -286,6 +287,54 @@ test("a missing plugin is named with the folders searched, and does not keep oth
   fakePlugin(root, "passing", "exit 0");
   await network.teardown(request, call);
   assert.deepEqual(fs.readdirSync(config.cacheDir), []);
+});
+
+test("plugins that have nothing to do are left out of ADD, CHECK and DEL, and have to be there", {
+  skip,
+}, async (t) => {
+  const { cni, config, network, pod, root } = await setUp(t);
+  const said = path.join(root, "said");
+  const passOn = `case $CNI_COMMAND in ADD) echo "$input" | sed 's/.*"prevResult":\\(.*\\)}$/\\1/' ;; esac`;
+  for (const type of ["bandwidth", "tuning"]) {
+    fakePlugin(root, type, `echo "$CNI_COMMAND ${type}" >>'${said}'\n${passOn}`);
+  }
+  const limits = { "kubernetes.io/ingress-bandwidth": "10M" };
+  const bandwidth = { type: "bandwidth", capabilities: { bandwidth: true } };
+  useChain(cni, bandwidth, { type: "tuning" });
+  await network.reload();
+  const life = async (id: string, change: Partial<PodNetworkRequest> = {}): Promise<string[]> => {
+    fs.writeFileSync(said, "");
+    const request = await pod(id, change);
+    await network.setup(request, call);
+    await network.check(request, call);
+    await network.teardown(request, call);
+    return fs.readFileSync(said, "utf8").trim().split("\n");
+  };
+  assert.deepEqual(await life("idle"), [""]);
+  assert.deepEqual(await life("limited", { annotations: limits }), [
+    "ADD bandwidth",
+    "CHECK bandwidth",
+    "DEL bandwidth",
+  ]);
+  const settings = { config: { ...config, runIdlePlugins: true }, timeouts: { cniMs: 20_000 } };
+  (await network.prepare(settings, call)).commit();
+  const all = ["ADD", "CHECK"].flatMap((verb) => [`${verb} bandwidth`, `${verb} tuning`]);
+  assert.deepEqual(await life("all"), [...all, "DEL tuning", "DEL bandwidth"]);
+  (await network.prepare({ ...settings, config }, call)).commit();
+  fs.rmSync(path.join(root, "plugins", "bandwidth"));
+  const elsewhere = { ...config, binDirs: [path.join(root, "plugins"), path.join(root, "none")] };
+  for (const type of ["bridge", "host-local", "portmap"]) {
+    fs.symlinkSync(path.join(cniBinFolder(), type), path.join(root, "plugins", type));
+  }
+  (await network.prepare({ ...settings, config: elsewhere }, call)).commit();
+  const request = await pod("missing");
+  await assert.rejects(network.setup(request, call), {
+    code: "NOT_FOUND",
+    message: /^CNI plugin "bandwidth" of network .* is not in /,
+  });
+  fakePlugin(root, "bandwidth", passOn);
+  await network.teardown(request, call);
+  assert.deepEqual([leases(cni), fs.readdirSync(config.cacheDir)], [[], []]);
 });
 
 test("several networks make eth0 and eth1", { skip }, async (t) => {
