@@ -3,6 +3,7 @@
 // it when the code is newer than the cache. A thread, the main one too, that finds a single file missing there loads
 // the type stripper, a WebAssembly program that keeps some 30 MB for as long as the daemon lives.
 import "../daemon.ts";
+import { withKoffi } from "../base/os/koffi.ts";
 import { startTimer } from "../base/timers.ts";
 import "./serve.ts";
 
@@ -13,6 +14,7 @@ startTimer(() => process.exit(), limitMs).unref();
 
 process.argv.splice(2, Number.POSITIVE_INFINITY, "version");
 await import("./berthd.ts"); // the entry, too
+withKoffi(() => {});
 
 /** What is loaded only when it is wanted, and the entries of threads. */
 const later = [

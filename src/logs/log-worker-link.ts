@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { threadHeap } from "../base/memory/thread-heap.ts";
+import { endThread, startThread } from "../base/threads/thread.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { settlesWithin } from "../base/waits.ts";
 import { BusyMark, type BusyWith } from "./busy-mark.ts";
@@ -145,20 +145,20 @@ export class LogWorkerLink implements AsyncDisposable {
     await this.request({ kind: "close-all" }).catch(() => {}); // it may die before it answers
     // A thread that waits for a disk ends only when the disk answers.
     const workers = [worker, ...this.#stuck];
-    await settlesWithin(Promise.all(workers.map((each) => each.terminate())), this.#answerMs);
+    await settlesWithin(Promise.all(workers.map((each) => endThread(each))), this.#answerMs);
   }
 
   #spawn(): void {
     this.#watch?.stop();
     this.#mark = new BusyMark();
-    const worker = new Worker(this.#entry, {
+    const worker = startThread(this.#entry, {
       name: "berth-logs",
       execArgv: [],
       // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
       // by then being someone else's.
       trackUnmanagedFds: false,
       workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
-      resourceLimits: threadHeap(ourShares().logHeapMiB),
+      heapMiB: ourShares().logHeapMiB,
     });
     this.#watch = watchForHangs(this.#mark, this.#hangMs, (work) => this.#events.onHang(work));
     const startedAt = performance.now();

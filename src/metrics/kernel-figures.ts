@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { fault } from "../base/errors.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { threadHeap } from "../base/memory/thread-heap.ts";
+import { endThread, startThread } from "../base/threads/thread.ts";
 import { type OneTimer, startTimer } from "../base/timers.ts";
 import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
 import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
@@ -93,7 +93,7 @@ export class KernelFigures implements AsyncDisposable {
     const worker = this.#worker;
     this.#worker = undefined;
     this.#rejectAll("the reader of figures has ended");
-    await worker?.terminate();
+    if (worker) await endThread(worker);
   }
 
   async #ask(request: FigureRequest): Promise<unknown> {
@@ -142,11 +142,11 @@ export class KernelFigures implements AsyncDisposable {
 
   #spawn(): Worker {
     this.#isReady = false;
-    const worker = new Worker(this.#entry, {
+    const worker = startThread(this.#entry, {
       name: "berth-figures",
       execArgv: [],
       trackUnmanagedFds: false,
-      resourceLimits: threadHeap(ourShares().treeHeapMiB),
+      heapMiB: ourShares().treeHeapMiB,
     });
     worker.on("message", (answer: FigureAnswer) => {
       if (worker !== this.#worker) return;
@@ -187,7 +187,7 @@ export class KernelFigures implements AsyncDisposable {
     if (hanging) {
       this.#stuck.add(hanging);
       hanging.unref();
-      void hanging.terminate();
+      void endThread(hanging);
     }
     const [first, ...others] = this.#waiting;
     if (first && !this.#isReady) {
@@ -217,7 +217,7 @@ export class KernelFigures implements AsyncDisposable {
   }
 
   #endIdle(): void {
-    void this.#worker?.terminate();
+    if (this.#worker) void endThread(this.#worker);
     this.#worker = undefined;
   }
 

@@ -2,16 +2,16 @@
 import { closeSync } from "node:fs";
 import { readdir, rm, statfs } from "node:fs/promises";
 import path from "node:path";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
 import { codeOfErrno, errnoOf, fault, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { threadHeap } from "../base/memory/thread-heap.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unmount } from "../base/os/mount.ts";
 import type { AddressFamily } from "../base/os/tcp-socket.ts";
 import { holdUserNamespace } from "../base/os/user-namespace.ts";
+import { endThread, startThread } from "../base/threads/thread.ts";
 import type { NetnsAnswer, NetnsRequest } from "./netns-worker.ts";
 import { type NetworkNamespaces, userNamespaceSuffix } from "./ports.ts";
 
@@ -152,7 +152,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
-    await worker?.terminate();
+    if (worker) await endThread(worker);
     // Pods keep their network. Without any, the folder's mount would only be a leftover.
     if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
@@ -173,12 +173,12 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
   }
 
   #spawn(): Worker {
-    const worker = new Worker(new URL("./netns-worker.ts", import.meta.url), {
+    const worker = startThread(new URL("./netns-worker.ts", import.meta.url), {
       name: "berth-netns",
       execArgv: [],
       // The thread closes what it opens itself, also through the C library, which tracking does not see.
       trackUnmanagedFds: false,
-      resourceLimits: threadHeap(ourShares().treeHeapMiB),
+      heapMiB: ourShares().treeHeapMiB,
     });
     worker.on("message", (answer: NetnsAnswer) => this.#receive(answer));
     worker.on("error", (err) => this.#log.error({ err }, "network namespace worker failed"));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { closeSync } from "node:fs";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { threadHeap } from "../base/memory/thread-heap.ts";
+import { endThread, startThread } from "../base/threads/thread.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { within } from "../base/waits.ts";
 import type { StreamingConfig } from "../config/config.ts";
@@ -115,7 +115,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
     if (worker === undefined) return;
     this.#post({ kind: "close" });
     await within(this.#closed.promise, closeTimeoutMs);
-    await worker.terminate();
+    await endThread(worker);
   }
 
   #post(request: WorkerRequest): void {
@@ -124,14 +124,14 @@ export class StreamingWorkerLink implements AsyncDisposable {
 
   #spawn(): void {
     const data: StreamingWorkerData = { config: this.#config, probeMs: this.#probeMs };
-    const worker = new Worker(this.#entry, {
+    const worker = startThread(this.#entry, {
       name: "berth-streaming",
       workerData: data,
       execArgv: [],
       // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
       // by then being someone else's.
       trackUnmanagedFds: false,
-      resourceLimits: threadHeap(heapMiB),
+      heapMiB,
     });
     const startedAt = performance.now();
     this.#worker = worker;
@@ -186,7 +186,7 @@ export class StreamingWorkerLink implements AsyncDisposable {
       return;
     }
     this.#log.error({ err: error }, "streaming worker cannot listen");
-    void this.#worker?.terminate(); // #died follows
+    if (this.#worker) void endThread(this.#worker); // #died follows
   }
 
   #issued(sequence: number, answer: Answer<string>): void {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { threadHeap } from "../base/memory/thread-heap.ts";
 import { onAbort } from "../base/on-abort.ts";
+import { endThread, startThread } from "../base/threads/thread.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import { Descriptors } from "./descriptors.ts";
 import type { JobKind, JobRequest, JobResult } from "./jobs.ts";
@@ -83,7 +83,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     const closed = fault("UNAVAILABLE", `${this.#options.name} is closed`);
     for (const { reject } of this.#waiting.values()) reject(closed);
     this.#waiting.clear();
-    await this.#worker?.terminate();
+    if (this.#worker) await endThread(this.#worker);
   }
 
   #cancel(id: number, reason: Error): void {
@@ -118,12 +118,12 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
     const { name, niceness, log, entry = workerModule } = this.#options;
     const descriptors = new Descriptors();
     const data: TreeWorkerData = { descriptors: descriptors.memory, niceness };
-    const worker = new Worker(entry, {
+    const worker = startThread(entry, {
       name,
       workerData: data,
       execArgv: [],
       trackUnmanagedFds: false,
-      resourceLimits: threadHeap(heapMiB),
+      heapMiB,
     });
     worker.on("message", (answer: TreeAnswer) => this.#answered(answer));
     worker.on("error", (err) => log.error({ err, thread: name }, "tree worker failed"));
@@ -145,7 +145,7 @@ export class TreeWorker implements TreeWork, AsyncDisposable {
   #end(worker: Worker): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    void worker.terminate(); // never rejects
+    void endThread(worker); // never rejects
   }
 
   #died(worker: Worker): void {

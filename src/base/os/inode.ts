@@ -10,7 +10,7 @@ import {
   timespecs,
 } from "./at.ts";
 import { checked, lastError } from "./errno.ts";
-import { libc, load } from "./libc.ts";
+import { bindC, libc } from "./libc.ts";
 
 export type { FileTime };
 
@@ -105,7 +105,7 @@ export async function syncFileSystem(folder: string): Promise<void> {
 }
 
 function syncOpen(fd: number): Promise<void> {
-  const syncfs = load().func("int syncfs(int fd)");
+  const syncfs = bindC("int syncfs(int fd)");
   return new Promise((resolve, reject) => {
     syncfs.async(fd, (error: Error | null, result: number) => {
       if (error) reject(error);

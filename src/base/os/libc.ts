@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { promisify } from "node:util";
-import koffi, { type LibraryHandle } from "koffi";
+import type { LibraryHandle } from "koffi";
+import { type Koffi, withKoffi } from "./koffi.ts";
 
 /** One C function, as koffi binds it: positional numbers, strings, buffers; an int comes back. */
 export type CFunction = (...args: readonly unknown[]) => number;
@@ -14,7 +15,7 @@ let library: LibraryHandle | undefined;
 export function libc(prototype: string): CFunction {
   let bound: CFunction | undefined;
   return (...args) => {
-    bound ??= load().func(prototype) as CFunction;
+    bound ??= bindC(prototype) as CFunction;
     return bound(...args);
   };
 }
@@ -26,18 +27,20 @@ export function libc(prototype: string): CFunction {
 export function libcAside(prototype: string): (...args: readonly unknown[]) => Promise<number> {
   let bound: ((...args: readonly unknown[]) => Promise<number>) | undefined;
   return (...args) => {
-    bound ??= promisify(load().func(prototype).async) as typeof bound & {};
+    bound ??= promisify(bindC(prototype).async) as typeof bound & {};
     return bound(...args);
   };
 }
 
-/** A loaded handle of the C library, for the few callers that need more than a plain call. */
-export function load(): LibraryHandle {
-  library ??= openLibrary();
-  return library;
+/** Binds a function at once, for the few callers that need more than a plain call. */
+export function bindC(prototype: string): ReturnType<LibraryHandle["func"]> {
+  return withKoffi((koffi) => {
+    library ??= openLibrary(koffi);
+    return library.func(prototype);
+  });
 }
 
-function openLibrary(): LibraryHandle {
+function openLibrary(koffi: Koffi): LibraryHandle {
   try {
     return koffi.load("libc.so.6");
   } catch {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { fault } from "../errors.ts";
-import { threadHeap } from "../memory/thread-heap.ts";
+import { endThread, startThread } from "../threads/thread.ts";
 import { type OneTimer, startTimer } from "../timers.ts";
 import type { ParsingAnswer } from "./answer-tasks.ts";
 
@@ -36,11 +36,11 @@ export class ParsingThread<Task extends ParsingTask, Result> {
     { module, name, heapMiB }: ParsingThreadOptions,
     onEnd: (thread: ParsingThread<Task, Result>) => void,
   ) {
-    this.#worker = new Worker(module, {
+    this.#worker = startThread(module, {
       name,
       execArgv: [],
       trackUnmanagedFds: false,
-      resourceLimits: threadHeap(heapMiB),
+      heapMiB,
     });
     this.#worker.on("message", (answer: ParsingAnswer<Result>) => this.#asked?.resolve(answer));
     this.#worker.on("error", () => {
@@ -77,6 +77,6 @@ export class ParsingThread<Task extends ParsingTask, Result> {
 
   end(): void {
     this.#idle?.stop();
-    void this.#worker.terminate();
+    void endThread(this.#worker);
   }
 }

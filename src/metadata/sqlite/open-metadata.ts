@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
-import { threadHeap } from "../../base/memory/thread-heap.ts";
+import { startThread } from "../../base/threads/thread.ts";
 import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
@@ -41,12 +41,12 @@ class WriterThread implements RowWriter {
 
   constructor({ path: file, onLost }: OpenMetadataOptions) {
     this.#onLost = onLost;
-    this.#worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
+    this.#worker = startThread(new URL("./writer-thread.ts", import.meta.url), {
       workerData: { file },
       name: "metadata",
       // The default limits would let garbage pile up. What comes and goes at once is a few megabytes, see
       // batchBytes and groupBytes.
-      resourceLimits: threadHeap(ourShares().databaseHeapMiB),
+      heapMiB: ourShares().databaseHeapMiB,
     });
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
     this.#worker.on("error", (error) => this.#fail(error));

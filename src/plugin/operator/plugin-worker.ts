@@ -2,11 +2,11 @@
 
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { threadHeap } from "../../base/memory/thread-heap.ts";
+import { endThread, startThread } from "../../base/threads/thread.ts";
 import { startTimer, type Timer } from "../../base/timers.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { HookName } from "./api.ts";
@@ -51,12 +51,12 @@ export class PluginWorker implements AsyncDisposable {
   constructor({ start, timeoutMs, log, onEnd }: PluginWorkerOptions) {
     this.#timeoutMs = timeoutMs;
     this.#onEnd = onEnd;
-    this.#worker = new Worker(workerModule, {
+    this.#worker = startThread(workerModule, {
       workerData: start,
       name: `plugin ${start.name}`,
       stdout: true,
       stderr: true,
-      resourceLimits: threadHeap(heapLimitMb),
+      heapMiB: heapLimitMb,
       // Operators' files have no package.json beside them; Node finds out by itself what they are.
       execArgv: ["--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"],
     });
@@ -96,7 +96,7 @@ export class PluginWorker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#finish("UNAVAILABLE", "was stopped");
-    await this.#worker.terminate();
+    await endThread(this.#worker);
   }
 
   #take(notice: WorkerNotice): void {
@@ -153,7 +153,7 @@ export class PluginWorker implements AsyncDisposable {
       reject(this.#aborted(this.#end));
     }
     this.#pending.clear();
-    void this.#worker.terminate();
+    void endThread(this.#worker);
   }
 
   #aborted(end: RuntimeFault): RuntimeFault {
