@@ -4,6 +4,7 @@ import v8 from "node:v8";
 import { gaveBackOwn, giveBackKernels, giveBackOwn } from "./give-back.ts";
 import { type MemoryLimit, type MemoryUse, readMemoryUse } from "./memory-limit.ts";
 import { lookRegularly, MemoryRelief } from "./memory-relief.ts";
+import { callForRelief } from "./relief-call.ts";
 
 /** Watches whether the daemon's memory is all but used up. */
 export interface MemoryPressure extends Disposable {
@@ -67,7 +68,9 @@ class Watch implements MemoryPressure {
     this.#liveBytes = v8.getHeapStatistics().used_heap_size;
     this.#readAt = Number.NEGATIVE_INFINITY;
     const shortage = this.#shortage();
-    if (shortage !== undefined) giveBackKernels(this.#limit);
+    if (shortage === undefined) return undefined;
+    giveBackKernels(this.#limit);
+    callForRelief(); // a thread that found nothing to collect may not look again for a minute
     return shortage;
   }
 

@@ -99,6 +99,25 @@ test("a thread collects while the cgroup is full, and less and less often when i
   assert.equal(look(20), 10);
 });
 
+test("a thread that waits because collecting brought nothing collects when it is asked to", () => {
+  const given: number[] = [];
+  let now = 0;
+  let calls = 0;
+  const relief = new MemoryRelief({
+    limit: { bytes: 1200, cgroup: "/c", isV2: true },
+    heldBytes: () => 1100,
+    giveBack: () => given.push(now),
+    calls: () => calls,
+    now: () => now,
+  });
+  for (; now < 100_000; now += 500) relief.look();
+  const before = given.length;
+  calls += 1;
+  relief.look();
+  relief.look();
+  assert.equal(given.length, before + 1);
+});
+
 test("without a limit nothing is ever collected", () => {
   const it = bed();
   const free = new MemoryRelief({

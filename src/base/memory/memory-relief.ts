@@ -3,6 +3,7 @@ import v8 from "node:v8";
 import { startInterval } from "../timers.ts";
 import { collectOwn, collectYoung } from "./give-back.ts";
 import { heldBytesOf, type MemoryLimit, readMemoryLimit } from "./memory-limit.ts";
+import { reliefCalls } from "./relief-call.ts";
 
 export interface ReliefOptions {
   readonly limit: MemoryLimit;
@@ -14,6 +15,8 @@ export interface ReliefOptions {
   readonly bufferBytes?: () => number;
   /** Collects the buffers that were used only briefly. */
   readonly giveBackYoung?: () => void;
+  /** How often other threads have asked that all collect. Default none. */
+  readonly calls?: () => number;
   readonly now?: () => number;
 }
 
@@ -43,6 +46,7 @@ export class MemoryRelief {
   #pauseMs = firstPauseMs;
   #nextAt = Number.NEGATIVE_INFINITY;
   #leastBufferBytes = Number.POSITIVE_INFINITY;
+  #callsSeen = 0;
 
   constructor(options: ReliefOptions) {
     this.#options = options;
@@ -63,7 +67,9 @@ export class MemoryRelief {
   look(): void {
     const { limit, heldBytes, giveBack } = this.#options;
     const now = this.#now();
-    if (now < this.#nextAt) return this.#lookAtBuffers();
+    const calls = this.#options.calls?.() ?? 0;
+    if (now < this.#nextAt && calls === this.#callsSeen) return this.#lookAtBuffers();
+    this.#callsSeen = calls;
     this.#nextAt = now + lookEveryMs;
     if (this.#isEasy()) return;
     const before = heldBytes();
@@ -103,6 +109,7 @@ export function relieveThread(): void {
       giveBack: collectOwn,
       bufferBytes,
       giveBackYoung: collectYoung,
+      calls: reliefCalls,
     }),
     bufferLookEveryMs,
   );
