@@ -331,12 +331,34 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     const ends = await cri.startContainer(pod, shell, ["sh", "-c", "sleep 2; true", "ending"]);
     using first = await join();
     assert.ok(first.containers.has(runs));
+    // A pod about which a plugin is still asked, which wants it refused without its answer.
+    const asked = Promise.withResolvers<void>();
+    using _asking = await join({
+      index: "60",
+      name: "asking",
+      failurePolicy: { failRequest: true, keepConnected: false },
+      on: {
+        RunPodSandbox: async () => {
+          asked.resolve();
+          return new Promise(() => {});
+        },
+      },
+    });
+    const before = await cri.runtime.ListPodSandbox({});
+    const refused = assert.rejects(cri.runPod());
+    await asked.promise;
     await bed.daemon.kill9();
+    await refused;
     await first.closed;
     await until("it has ended", () =>
       processesInCgroup(cri.settings.cgroupParent).every(({ argv }) => argv[3] !== "ending"),
     );
     await bed.daemon.start();
+    const { items } = await cri.runtime.ListPodSandbox({});
+    assert.deepEqual(
+      items.map(({ id, state }) => [id, state]),
+      before.items.map(({ id, state }) => [id, state]),
+    );
     using second = await join();
     assert.ok(second.pods.has(pod.id));
     assert.ok(second.containers.has(runs));
