@@ -57,7 +57,6 @@ const others: readonly string[] = [
   "images/unpack/unpacker.ts",
   "pause/pause-rootfs.ts",
   "runtime/death/leftover-processes.ts",
-  "runtime/death/runtime-state.ts",
   "snapshots/overlayfs/owner-mapping.ts",
   "snapshots/snapshot-folders.ts",
 ];
