@@ -23,7 +23,10 @@ export async function debianPackage(name: string): Promise<string> {
     if (file === undefined) throw new Error(`apt-get download ${name}: no file`);
     const unpacked = path.join(fresh, "unpacked");
     await must("dpkg-deb", ["-x", path.join(fresh, file), unpacked]);
-    await rename(unpacked, folder);
+    // Another test process may have been first.
+    await rename(unpacked, folder).catch((error: unknown) => {
+      if (!existsSync(folder)) throw error;
+    });
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }

@@ -40,7 +40,9 @@ export async function newerRunc(): Promise<NewerRunc> {
   try {
     await assemble(found.unpacked, fresh, folder);
     // Another test process may have been first.
-    if (!existsSync(folder)) await rename(fresh, folder);
+    await rename(fresh, folder).catch((error: unknown) => {
+      if (!existsSync(folder)) throw error;
+    });
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }

@@ -52,9 +52,13 @@ suite("images that want too much", { skip: lacking(...podPrograms) }, () => {
     await bed.daemon.kill9();
     await bed.daemon.start();
     // A start waits ten seconds for its images, and reads on while it serves.
-    await until("the image is listed", async () => {
-      return (await cri.images.ImageStatus({ image: { image: reference } })).image !== null;
-    });
+    await until(
+      "the image is listed",
+      async () => {
+        return (await cri.images.ImageStatus({ image: { image: reference } })).image !== null;
+      },
+      { timeoutMs: 60_000 },
+    );
     const pod = await cri.runPod();
     const id = await cri.startContainer(pod, reference, ["true"]);
     assert.equal((await cri.reaches(id, "CONTAINER_EXITED")).exitCode, 0);
