@@ -58,9 +58,8 @@ export async function writeOciLayout(
   const diffIds: string[] = [];
   const layers = [];
   for (const entries of recipe.layers) {
-    const plain = Buffer.isBuffer(entries) ? entries : packLayer(entries);
-    diffIds.push(`sha256:${createHash("sha256").update(plain).digest("hex")}`);
-    const packed = gzipSync(plain, { level: 1 });
+    const { diffId, packed } = packOnce(entries);
+    diffIds.push(diffId);
     layers.push(await store(packed, "application/vnd.oci.image.layer.v1.tar+gzip"));
   }
   const config = await store(
@@ -89,6 +88,25 @@ export async function writeOciLayout(
   await writeFile(path.join(folder, "index.json"), JSON.stringify(index));
   await writeFile(path.join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   return config.digest;
+}
+
+interface PackedLayer {
+  readonly diffId: string;
+  /** Compressed. */
+  readonly packed: Buffer;
+}
+
+/** Images of one base share it: by the list of its entries. */
+const packedLayers = new WeakMap<object, PackedLayer>();
+
+function packOnce(entries: readonly LayerEntry[] | Buffer): PackedLayer {
+  const known = packedLayers.get(entries);
+  if (known !== undefined) return known;
+  const plain = Buffer.isBuffer(entries) ? entries : packLayer(entries);
+  const diffId = `sha256:${createHash("sha256").update(plain).digest("hex")}`;
+  const made: PackedLayer = { diffId, packed: gzipSync(plain, { level: 1 }) };
+  packedLayers.set(entries, made);
+  return made;
 }
 
 function packLayer(entries: readonly LayerEntry[]): Buffer {

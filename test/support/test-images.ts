@@ -57,15 +57,16 @@ export async function pushTestImages(registry: Registry, folder: string): Promis
       layers: [base],
     },
   };
-  const made: Record<string, TestImage> = {};
-  for (const [name, recipe] of Object.entries(recipes)) {
-    const layout = path.join(folder, name);
-    const id = await writeOciLayout(layout, "1", recipe);
-    const reference = `${registry.host}/${name}:1`;
-    await pushLayout(layout, "1", reference);
-    made[name] = { reference, id };
-  }
-  return made as unknown as TestImages;
+  const makes = Object.entries(recipes).map(
+    async ([name, recipe]): Promise<[string, TestImage]> => {
+      const layout = path.join(folder, name);
+      const id = await writeOciLayout(layout, "1", recipe);
+      const reference = `${registry.host}/${name}:1`;
+      await pushLayout(layout, "1", reference);
+      return [name, { reference, id }];
+    },
+  );
+  return Object.fromEntries(await Promise.all(makes)) as unknown as TestImages;
 }
 
 /** Makes an image of a recipe, pushes and pulls it; answers its name. */
