@@ -41,6 +41,17 @@ const before: MachineState = groups.has("leaks")
 for (const thing of before.own) process.stdout.write(`is here before the tests: ${thing}\n`);
 /** Of the tests that run the code in their own process and its threads and children; the others start daemons. */
 const covering = ["unit", "integration"];
+/** Suites that measure, use up what the machine has, or look at all of it. */
+const alone = ["fresh-machine", "limits", "limits-with-shims", "load", "no-stall", "tenants"];
+/** One at a time: kubelets change settings of the machine, and critest takes ports of fixed numbers. */
+const withKubelets = [
+  "crictl",
+  "critest",
+  "critest-newer-runc",
+  "kubectl",
+  "kubelet",
+  "kubelet-user-namespaces",
+];
 using coverage = new CoverageRun(path.resolve(import.meta.dirname, "../build"));
 const steps: readonly Step[] = [
   ...staticSteps,
@@ -76,9 +87,17 @@ const steps: readonly Step[] = [
     timeoutMs: 600_000,
   }),
   nodeTestStep({
-    name: "conformance suites",
+    name: "conformance suites, one alone",
     group: "conformance",
-    globs: ["test/e2e/conformance/*.test.ts"],
+    globs: [`test/e2e/conformance/{${alone.join(",")}}.test.ts`],
+    concurrency: 1,
+    timeoutMs: 3_600_000,
+  }),
+  nodeTestStep({
+    name: "conformance suites, two at once",
+    group: "conformance",
+    globs: [`test/e2e/conformance/{${withKubelets.join(",")}}.test.ts`],
+    beside: [`test/e2e/conformance/!(${[...alone, ...withKubelets].join("|")}).test.ts`],
     concurrency: 1,
     timeoutMs: 3_600_000,
   }),

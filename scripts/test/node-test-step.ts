@@ -4,7 +4,7 @@ import path from "node:path";
 import { run } from "node:test";
 import type { CoverageRun } from "./coverage.ts";
 import { isUsualLack } from "./may-lack.ts";
-import { type Counts, none, type Step } from "./step.ts";
+import { add, type Counts, none, type Step } from "./step.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 /** scripts/setup.sh leaves it where it has brought all that the tests need. */
@@ -14,7 +14,9 @@ export interface NodeTestOptions {
   readonly name: string;
   readonly group: Step["group"];
   readonly globs: readonly string[];
-  /** Files at once. */
+  /** Files that run beside those, in an order of their own. */
+  readonly beside?: readonly string[];
+  /** Files at once, of `globs` and of `beside` each. */
   readonly concurrency: number;
   /** For one test. */
   readonly timeoutMs: number;
@@ -31,13 +33,18 @@ export function nodeTestStep(options: NodeTestOptions): Step {
     group: options.group,
     run: async () => {
       using _collecting = options.coverage?.collect();
-      return await runFiles(options);
+      const { globs, beside = [] } = options;
+      const [counts, more] = await Promise.all([
+        runFiles(globs, options),
+        runFiles(beside, options),
+      ]);
+      return add(counts, more);
     },
   };
 }
 
-async function runFiles(options: NodeTestOptions): Promise<Counts> {
-  const files = options.globs
+async function runFiles(globs: readonly string[], options: NodeTestOptions): Promise<Counts> {
+  const files = globs
     .flatMap((glob) => globSync(glob, { cwd: root }))
     .filter((file) => !file.includes("node_modules"))
     .toSorted()
