@@ -11,7 +11,8 @@ const read = (file: string): string => readFileSync(path.join(root, file), "utf8
 test("what bin/berthd has compiled before the first start are the entries of all threads, and what is imported later", () => {
   const started = globSync("src/**/*.ts", { cwd: root })
     .filter(
-      (file) => !file.endsWith(".test.ts") && /new (Worker|ParsingThreads)\b/.test(read(file)),
+      (file) =>
+        !file.endsWith(".test.ts") && /\b(startThread|new ParsingThreads)\b/.test(read(file)),
     )
     .flatMap((file) =>
       [...read(file).matchAll(/new URL\("(.+?)", import\.meta\.url\)/g)].map(([, entry = ""]) =>
