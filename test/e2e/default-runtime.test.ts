@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { mount } from "../../src/base/os/mount.ts";
 import { crunHere } from "../support/crun-here.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { nothingLeft } from "../support/leaks.ts";
@@ -99,6 +100,19 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
     }
     for (const id of [inEarly, inLate]) await answers(id);
     assert.equal(await trials(calls()), before, "it is not tried again");
+  });
+
+  test("what somebody has mounted in a rootfs stops no removal with crun either", async () => {
+    const pod = await cri.runPod();
+    assert.equal(await runtimeOf(pod), program);
+    const id = await shell(pod);
+    const tasks = path.join(bed.daemon.territory.state, "io.containerd.runtime.v2.task/k8s.io");
+    const target = path.join(tasks, id, "rootfs/tmp");
+    mount({ source: "tmpfs", target, type: "tmpfs", flags: 0, data: "" });
+    await cri.runtime.StopContainer({ containerId: id, timeout: 0n });
+    await cri.runtime.RemoveContainer({ containerId: id });
+    assert.ok(!(await readFile("/proc/self/mountinfo", "utf8")).includes(id));
+    await cri.removePod(pod.id);
   });
 
   test("a crun that goes or breaks is an error of its own pods, and others have runc", async () => {

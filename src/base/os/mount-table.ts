@@ -90,17 +90,17 @@ export async function cgroupMounts(options: MountTableOptions = {}): Promise<Mou
 }
 
 /**
- * Unmounts everything at or below a folder, the newest first; a busy mount is detached lazily. Answers how many were
+ * Unmounts everything at or below a folder, or only what is below, the newest first; a busy mount is detached lazily. Answers how many were
  * unmounted. Throws the first SystemError of a lazy unmount, after trying all.
  */
 export async function unmountBelow(
   folder: string,
-  options: MountTableOptions = {},
+  { sparesTop = false, ...options }: MountTableOptions & { readonly sparesTop?: boolean } = {},
 ): Promise<number> {
   const top = toBytes(folder);
   const targets: string[] = [];
   await eachMount(options, (_line, point) => {
-    if (point === top || point.startsWith(`${top}/`)) targets.push(point);
+    if ((point === top && !sparesTop) || point.startsWith(`${top}/`)) targets.push(point);
   });
   let count = 0;
   const failures: Error[] = [];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -6,7 +7,7 @@ import { nowNanos } from "../../base/now.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { Bundle } from "../bundle/bundle.ts";
-import { clearRuntimeState } from "../death/runtime-state.ts";
+import { clearRuntimeState, runtimePlace } from "../death/runtime-state.ts";
 import type { DeletionNotice, DeletionNotices } from "../events/deletion-notices.ts";
 import type { TaskEvents } from "../events/task-events.ts";
 import type { ProcessExit } from "../ports.ts";
@@ -69,6 +70,7 @@ async function deleteInShim(
   call: Cancellable,
 ): Promise<ProcessExit> {
   try {
+    if (task.initExit !== undefined) await clearForCrun(task.bundle, log);
     return await deleteOnce("", task.id, calls, call);
   } catch (error) {
     if (isFault(error, "UNKNOWN") && (await clearTheWay(task.bundle, log)))
@@ -83,6 +85,19 @@ async function deleteInShim(
 async function clearTheWay(bundle: Bundle, log: Logger): Promise<boolean> {
   const isStateGone = await clearRuntimeState(bundle, log);
   return (await unmountBelow(bundle.rootfs)) > 0 || isStateGone;
+}
+
+/**
+ * With crun there is no second attempt: what it has deleted it does not know any more, and says so in words that
+ * shims do not take for that. So what somebody has mounted in there goes first.
+ */
+async function clearForCrun(bundle: Bundle, log: Logger): Promise<void> {
+  const failure = "mounts in a rootfs were not looked at";
+  await attempt({ log, task: bundle.id, failure }, async () => {
+    const { program } = await runtimePlace(bundle);
+    if (path.basename(program) !== "crun") return;
+    await unmountBelow(bundle.rootfs, { sparesTop: true });
+  });
 }
 
 /** Asks the shim once to delete a process, init ("") or an exec. */
