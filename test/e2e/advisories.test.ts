@@ -25,6 +25,7 @@ interface Case {
   readonly prints: RegExp | "refused" | undefined;
 }
 
+const withCrun = process.env["BERTH_TEST_OCI_RUNTIME"] === "crun";
 const secret = "the host's own words";
 const look =
   "cat hosts secret 2>/dev/null; ls -la; pwd; ls ../../../../..; cat ../../../../../etc/shadow";
@@ -46,7 +47,7 @@ const cases: readonly Case[] = [
     name: "CVE-2024-5154: a link in place of /etc",
     layer: (host) => [{ path: "etc", symlink: host }],
     script: "cat /etc/secret; ls -A /etc/",
-    prints: /^hostname\nhosts\nresolv\.conf\n$/,
+    prints: withCrun ? undefined : /^hostname\nhosts\nresolv\.conf\n$/, // crun refuses it
   },
   {
     name: "CVE-2022-23648: a volume whose path is a link to the host",
@@ -59,7 +60,8 @@ const cases: readonly Case[] = [
     name: "CVE-2019-16884: a volume of the image over /proc/self/attr",
     image: { Volumes: { "/proc/self/attr": {} } },
     script: "true",
-    prints: "refused",
+    // crun writes labels to a procfs alone, and so refuses only where there are labels.
+    prints: withCrun ? undefined : "refused",
   },
   {
     name: "CVE-2026-55686: a working directory that is a link to the host",

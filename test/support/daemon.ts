@@ -61,12 +61,19 @@ export interface Daemon extends AsyncDisposable {
 
 /**
  * Which OCI runtime pods have: runc, whatever the choice would be here (test/e2e/default-runtime.test.ts), or with
- * BERTH_TEST_OCI_RUNTIME=crun that.
+ * BERTH_TEST_OCI_RUNTIME=crun the crun that the daemon chooses: it serves when it has.
  */
-async function runtimeToTest(folder: string): Promise<object> {
-  const runtime = { default_handler: "runc" };
-  if (process.env["BERTH_TEST_OCI_RUNTIME"] !== "crun") return runtime;
-  return { ...runtime, handlers: { runc: { binary_name: await crunHere(folder) } } };
+async function runtimeToTest(folder: string): Promise<RuntimeToTest> {
+  if (process.env["BERTH_TEST_OCI_RUNTIME"] !== "crun")
+    return { config: { default_handler: "runc" } };
+  const PATH = `${path.dirname(await crunHere(folder))}:${process.env["PATH"]}`;
+  return { config: { default_handler: "" }, env: { PATH } };
+}
+
+interface RuntimeToTest {
+  readonly config: object;
+  /** Undefined when there is no choice to wait for. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const compileCache = path.resolve(import.meta.dirname, "../../build/compile-cache");
@@ -88,6 +95,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     network,
     sandboxes: new Set(),
   };
+  const toTest = await runtimeToTest(home.path);
   const configFile = path.join(home.path, "config.toml");
   await writeFile(
     configFile,
@@ -98,7 +106,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           state,
           grpc: { address: socket },
           metrics: { address: `127.0.0.1:${port}` },
-          runtime: await runtimeToTest(home.path),
+          runtime: toTest.config,
           cni: { conf_dir: network.confDir, bin_dirs: [cniBinFolder()] },
           nri: {
             socket_path: path.join(home.path, "nri/nri.sock"),
@@ -134,7 +142,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     const argv = [...mover, ...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
       // As bin/berthd has it: compiling anew costs half a second of each start.
-      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...toTest.env, ...options.env },
       stdio: ["ignore", log, log],
       cwd: "/",
       // Ctrl-C is for the test, which removes the pods before it ends the daemon.
@@ -149,7 +157,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           throw new GivenUp(`berthd ended: ${await readFile(logFile, "utf8")}`);
         }
         await cri.runtime.Version({});
-        const { status } = await cri.runtime.Status({});
+        const { status, info } = await cri.runtime.Status({ verbose: toTest.env !== undefined });
+        if (/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "")) return false;
         return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
       },
       { timeoutMs: 20_000 },
