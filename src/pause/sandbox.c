@@ -10,8 +10,8 @@
  *
  * The others are done by the process itself, in the order in which they stand:
  *
- *   k FIFO         holds both ends of this FIFO as descriptor 3, so that its readers see the process's end. Once all is
- *                  done, the program is loaded when a byte comes
+ *   k FIFO FIFO    holds both ends of the first as descriptor 3, so that its readers see the process's end. Once all is
+ *                  done, the program is loaded when a byte comes by the second, which nobody else may read
  *   w FILE TEXT    writes to a file: a sysctl, an attribute of /proc/self
  *   h NAME         sets the host name
  *   r FOLDER       takes this for its root, read-only and without devices
@@ -71,7 +71,7 @@ struct failure {
 static struct clone_request request;
 static unsigned int groups[MOST_GROUPS];
 static long group_count;
-static int is_held;
+static long start_fd = -1;
 
 static int errno_of(long result) {
   return result < 0 ? (int)-result : 0;
@@ -141,10 +141,11 @@ static long clone_into(const char *folder) {
   return 0;
 }
 
-static long hold(const char *fifo) {
-  long fd = open_file(fifo, O_RDWR);
+static long hold(const char *alive, const char *start) {
+  start_fd = open_file(start, O_RDWR);
+  if (start_fd < 0) return start_fd;
+  long fd = open_file(alive, O_RDWR);
   if (fd < 0) return fd;
-  is_held = 1;
   return fd == LIVENESS_FD ? -EINVAL : call4(SYS_dup3, fd, LIVENESS_FD, 0, 0);
 }
 
@@ -233,6 +234,7 @@ static long take_null(void) {
 /* How many operands a step has; -1 for one that there is not. */
 static int operands_of(char step) {
   switch (step) {
+    case 'k':
     case 'w':
     case 'u':
       return 2;
@@ -240,7 +242,6 @@ static int operands_of(char step) {
     case 'n':
     case 'c':
     case 'f':
-    case 'k':
     case 'h':
     case 'r':
     case 'g':
@@ -269,7 +270,7 @@ static long prepare(char step, const char *operand) {
 static long settle(char step, const char *const *operands) {
   switch (step) {
     case 'k':
-      return hold(operands[0]);
+      return hold(operands[0], operands[1]);
     case 'w':
       return write_file(operands[0], operands[1]);
     case 'h':
@@ -325,7 +326,7 @@ static __attribute__((noreturn)) void be_sandbox(const char *const *arguments, l
   if (failure.number != 0) fail(pipe, failure);
   call4(SYS_close, pipe, 0, 0, 0);
   char byte;
-  while (is_held && call4(SYS_read, LIVENESS_FD, (long)&byte, 1, 0) == -EINTR) {
+  while (start_fd >= 0 && call4(SYS_read, start_fd, (long)&byte, 1, 0) == -EINTR) {
   }
   const char *const *own = arguments + program;
   leave(errno_of(call4(SYS_execve, (long)own[0], (long)own, (long)environment, 0)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { cgroupMounts } from "../../base/os/mount-table.ts";
+import type { MountEntry } from "../../base/os/mountinfo.ts";
 import { sleep } from "../../base/timers.ts";
 
 export interface CgroupFolder {
@@ -15,23 +15,14 @@ export class SandboxCgroup {
   readonly isUnified: boolean;
   readonly places: readonly CgroupFolder[];
 
-  private constructor(isUnified: boolean, places: readonly CgroupFolder[]) {
-    this.isUnified = isUnified;
-    this.places = places;
-  }
-
-  /** The cgroup at an absolute path, whether it is there or not. */
-  static async at(place: string): Promise<SandboxCgroup> {
-    const mounts = await cgroupMounts();
+  /** The cgroup at an absolute path, whether it is there or not. `mounts` are those of the hierarchies. */
+  constructor(place: string, mounts: readonly MountEntry[]) {
     const separate = mounts.filter(({ type }) => type === "cgroup");
-    const used = separate.length > 0 ? separate : mounts;
-    return new SandboxCgroup(
-      separate.length === 0,
-      used.map((mount) => ({
-        folder: path.join(mount.mountPoint, path.relative(mount.root, place)),
-        controllers: separate.length > 0 ? mount.superOptions : [],
-      })),
-    );
+    this.isUnified = separate.length === 0;
+    this.places = (this.isUnified ? mounts : separate).map((mount) => ({
+      folder: path.join(mount.mountPoint, path.relative(mount.root, place)),
+      controllers: this.isUnified ? [] : mount.superOptions,
+    }));
   }
 
   get folders(): readonly string[] {

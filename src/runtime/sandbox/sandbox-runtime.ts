@@ -6,6 +6,7 @@ import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { nowNanos } from "../../base/now.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
+import { cgroupMounts } from "../../base/os/mount-table.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
@@ -31,7 +32,7 @@ import type { PodShims } from "../shim/pod-shims.ts";
 import { attempt } from "../task/attempt.ts";
 import { watchEnd } from "./process-end.ts";
 import { SandboxCgroup } from "./sandbox-cgroup.ts";
-import { aliveName, releaseProcess, SandboxTask, startedName } from "./sandbox-task.ts";
+import { aliveName, releaseProcess, SandboxTask, startedName, startName } from "./sandbox-task.ts";
 import { startProcess } from "./start-process.ts";
 
 /** The shims that containers of such pods have. */
@@ -64,6 +65,7 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
   readonly #tasks = new Map<string, SandboxTask>();
   readonly #reserved = new Set<string>();
   readonly #watches = new DisposableStack();
+  #mounts: ReturnType<typeof cgroupMounts> | undefined;
 
   constructor(options: SandboxRuntimeOptions) {
     this.#options = options;
@@ -142,18 +144,25 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     const launch = shimLaunch(shimRuntime, runtimePath);
     pods.startAhead(bundle, { binary, options: runtimeOptions, launch });
     undo.defer(() => pods.remove(bundle));
-    const cgroup = await SandboxCgroup.at(process.linux.cgroupsPath);
+    const cgroup = await this.#cgroupAt(process.linux.cgroupsPath);
     undo.defer(() => this.#clear(bundle, undefined, cgroup));
     await cgroup.make(process.linux.resources.cpu?.shares);
-    const fifo = bundle.file(aliveName);
-    makeFifo(fifo, 0o600);
-    const { pid, exited } = await startProcess({ id, program, process, cgroup, fifo }, call);
+    const [alive, start] = [bundle.file(aliveName), bundle.file(startName)];
+    for (const fifo of [alive, start]) makeFifo(fifo, 0o600);
+    const request = { id, program, process, cgroup, alive, start };
+    const { pid, exited } = await startProcess(request, call);
     const identity = identify(pid) ?? { pid, startTime: "" };
     bundle.write("process", JSON.stringify({ pid, startTime: identity.startTime }));
     const task = this.#list(bundle, { identity, cgroup, isStarted: false, exited });
     this.#events.created(task, { bundle: bundle.path, pid });
     undo.move();
     return task;
+  }
+
+  /** The mounts of hierarchies do not change, and the table that has them is long on a full node. */
+  async #cgroupAt(place: string): Promise<SandboxCgroup> {
+    this.#mounts ??= cgroupMounts();
+    return new SandboxCgroup(place, await this.#mounts);
   }
 
   #list(
@@ -177,7 +186,7 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
 
   // Answers why it is lost, or undefined when it is back.
   async #recoverOne(bundle: Bundle): Promise<string | undefined> {
-    const cgroup = await SandboxCgroup.at(cgroupsPath(await bundle.read("config.json")));
+    const cgroup = await this.#cgroupAt(cgroupsPath(await bundle.read("config.json")));
     const identity = identityIn(await bundle.read("process"));
     if (identity === undefined) {
       // The daemon died before it knew the process, or none was started.

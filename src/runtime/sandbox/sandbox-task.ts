@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, throwFault, toFault } from "../../base/errors.ts";
+import { errnoOf, fault, throwFault, toFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { isAlive, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
 import { sleep, timeoutSignal } from "../../base/timers.ts";
@@ -21,8 +21,9 @@ const lastSignal = 64;
 const lingerMs = 1_500;
 const leftoversMs = 10_000;
 
-/** The FIFO that the process holds, and the mark that it was started, in its bundle. */
+/** In its bundle: the FIFO that the process holds, that which starts it, and the mark that it was started. */
 export const aliveName = "alive";
+export const startName = "start";
 export const startedName = "started";
 
 export interface SandboxTaskParts {
@@ -232,9 +233,15 @@ export class SandboxTask implements RuntimeTask {
   }
 }
 
-/** Lets a process load its program; one that has done so never reads. */
+/** Lets a process load its program; nothing happens to one that has, or is gone. */
 export function releaseProcess(bundle: Bundle): void {
-  const fd = openSync(bundle.file(aliveName), constants.O_WRONLY | constants.O_NONBLOCK);
+  let fd: number;
+  try {
+    fd = openSync(bundle.file(startName), constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoOf(error) === "ENXIO") return; // nobody reads
+    throw error;
+  }
   try {
     writeSync(fd, "s");
   } finally {

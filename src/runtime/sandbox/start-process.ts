@@ -20,8 +20,10 @@ export interface StartRequest {
   readonly program: string;
   readonly process: SandboxProcess;
   readonly cgroup: SandboxCgroup;
-  /** What the process holds as long as it lives. */
-  readonly fifo: string;
+  /** The FIFO that the process holds as long as it lives. */
+  readonly alive: string;
+  /** The FIFO that it awaits its byte from. */
+  readonly start: string;
 }
 
 /** A process that is a child of ours. */
@@ -32,7 +34,7 @@ export interface StartedProcess {
 }
 
 /**
- * Starts a sandbox process up to where a byte in its FIFO makes it load its program. After a failure there is none.
+ * Starts a sandbox process up to where a byte makes it load its program. After a failure there is none.
  * INTERNAL tells which step failed and why; else it is what `run` throws.
  */
 export async function startProcess(
@@ -69,7 +71,7 @@ async function reapAs(pid: number): Promise<number> {
 }
 
 /** In the order in which they must be taken: see src/pause/sandbox.c. */
-function stepsOf({ cgroup, fifo, process: { process, ...spec } }: StartRequest): string[] {
+function stepsOf({ alive, cgroup, start, process: { process, ...spec } }: StartRequest): string[] {
   const network = spec.linux.namespaces.find(({ type }) => type === "network")?.path ?? "";
   const flags = spec.linux.namespaces.reduce((all, { type }) => {
     return type === "network" ? all : all | newFlags[type];
@@ -78,7 +80,7 @@ function stepsOf({ cgroup, fifo, process: { process, ...spec } }: StartRequest):
   const { apparmorProfile = "", selinuxLabel = "", oomScoreAdj } = process;
   const steps = [...cgroup.steps];
   if (network !== "") steps.push("n", network);
-  steps.push("f", String(flags), "k", fifo);
+  steps.push("f", String(flags), "k", alive, start);
   if (oomScoreAdj !== undefined) steps.push("w", "/proc/self/oom_score_adj", String(oomScoreAdj));
   for (const [name, value] of Object.entries(spec.linux.sysctl ?? {})) {
     steps.push("w", `/proc/sys/${sysctlPath(name)}`, value);

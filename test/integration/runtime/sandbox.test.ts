@@ -166,6 +166,19 @@ test("the next daemon knows a sandbox process, and one that ended meanwhile", {
   assert.equal((await again?.wait("", within()))?.exitStatus, 137);
 });
 
+test("the next daemon starts what was created", { skip }, async () => {
+  await using sandbox = await SandboxRig.make(shim);
+  using place = sandbox.runtime.reserve(namespace, "created");
+  await place.create(sandbox.options("created"), within());
+  const runtime = await sandbox.restart();
+  await runtime.recover(within());
+  const task = runtime.get(namespace, "created");
+  assert.ok(task);
+  assert.equal((await task.state("", within())).status, "CREATED");
+  await task.start("", within());
+  await until("pause is loaded", () => of(task, "cmdline").startsWith("/pause"));
+});
+
 const refused: readonly { name: string; change: (spec: SandboxSpec) => void; why: RegExp }[] = [
   {
     name: "has a hook",
