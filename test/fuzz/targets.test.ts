@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
@@ -21,6 +21,7 @@ const mutations = 300;
 /** For one target; slow ones get fewer changes. */
 const budgetMs = 300;
 
+const root = path.resolve(import.meta.dirname, "../..");
 const folder = mkdtempSync(path.join(tmpdir(), "berth-fuzz-"));
 const before = process.cwd();
 process.chdir(folder);
@@ -33,6 +34,8 @@ for (const name of targetNames()) {
   test(`what must hold of ${name} holds for its corpus and changes of it`, async () => {
     const target = await loadTarget(name);
     assert.equal(target.name, name);
+    const missing = target.parses.filter((file) => !existsSync(path.join(root, file)));
+    assert.deepEqual(missing, [], "what it says that it parses");
     const inputs = await firstInputs(target);
     assert.ok(inputs.length > 0, "it has first inputs");
     for (const [at, input] of [Buffer.alloc(0), ...inputs].entries()) {

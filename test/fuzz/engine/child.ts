@@ -55,6 +55,7 @@ const search = new Search(target, executor, { ...task, words });
 const finding =
   task.only === undefined ? await search.run() : await executor.alone(readFileSync(task.only));
 if (finding !== undefined) await keep(finding);
+executor[Symbol.dispose]();
 const { reached, places } = coverage(target.parses, loaded);
 const result: ChildResult = {
   executed: current.begun,

@@ -18,24 +18,30 @@ export interface Finding {
 }
 
 /** Runs inputs and says what does not hold. */
-export class Executor {
+export class Executor implements Disposable {
   readonly #target: FuzzTarget;
   readonly #current: CurrentInput;
   readonly #canary: Canary;
   readonly #recent: Buffer[] = [];
   #late: { readonly error: unknown } | undefined;
   #fail: ((error: unknown) => void) | undefined;
+  readonly #onLate = (error: unknown): void => {
+    this.#late ??= { error };
+    this.#fail?.(error);
+  };
 
   constructor(target: FuzzTarget, current: CurrentInput, canary: Canary) {
     this.#target = target;
     this.#current = current;
     this.#canary = canary;
-    const late = (error: unknown): void => {
-      this.#late ??= { error };
-      this.#fail?.(error);
-    };
-    process.on("uncaughtException", late);
-    process.on("unhandledRejection", late);
+    process.on("uncaughtException", this.#onLate);
+    process.on("unhandledRejection", this.#onLate);
+  }
+
+  /** From now on what throws is the fuzzer's own fault, and ends the process. */
+  [Symbol.dispose](): void {
+    process.off("uncaughtException", this.#onLate);
+    process.off("unhandledRejection", this.#onLate);
   }
 
   /** Runs one input; now and then it also looks whether those before it left something. */
