@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Footprint } from "./footprint.ts";
+import { type Machine, machineLine } from "./machine.ts";
 import { operations, type Timings } from "./pod-cycle.ts";
 import { type MeanStarted, programsTable } from "./programs/programs-report.ts";
 import { table } from "./table.ts";
@@ -11,10 +12,15 @@ export interface Result {
   readonly programs: MeanStarted | undefined;
 }
 
-/** The table for people. Ratios are Berth's over containerd's: below 1 is better. */
-export function textReport(results: readonly Result[]): string {
+/** The table for people. Ratios are the first one's, Berth's, over each other's: below 1 is better. */
+export function textReport(machine: Machine, results: readonly Result[]): string {
+  const [, ...peers] = results;
   const rows: string[][] = [
-    ["ms", ...results.flatMap(({ name }) => [`${name} p50`, "p95"]), "ratio p50", "p95"],
+    [
+      "ms",
+      ...results.flatMap(({ name }) => [`${name} p50`, "p95"]),
+      ...peers.flatMap(({ name }) => [`/ ${name} p50`, "p95"]),
+    ],
   ];
   for (const operation of operations) {
     const quantiles = results.map(({ timings }) => [
@@ -24,10 +30,12 @@ export function textReport(results: readonly Result[]): string {
     rows.push([
       operation,
       ...quantiles.flat().map((value) => value.toFixed(1)),
-      ...[0, 1].map((which) => ratio(quantiles.map((pair) => pair[which]))),
+      ...peers.flatMap((_, peer) =>
+        [0, 1].map((which) => ratio(quantiles[0]?.[which], quantiles[peer + 1]?.[which])),
+      ),
     ]);
   }
-  const lines = [table(rows)];
+  const lines = [machineLine(machine), "", table(rows)];
   if (results.every(({ footprint }) => footprint !== undefined)) {
     lines.push("", table(footprintRows(results)));
   }
@@ -49,23 +57,23 @@ function footprintRows(results: readonly Result[]): string[][] {
   ];
   const pods = results[0]?.footprint?.pods ?? 0;
   return [
-    [`with ${pods} idle pods`, ...results.map(({ name }) => name), "ratio"],
+    [`with ${pods} idle pods`, ...heads(results.map(({ name }) => name))],
     ...names.map(([key, label]) => {
       const values = results.map(({ footprint }) => footprint?.[key] ?? Number.NaN);
-      return [label, ...values.map((value) => value.toFixed(1)), ratio(values)];
+      return [label, ...values.map((value) => value.toFixed(1)), ...ratios(values)];
     }),
   ];
 }
 
-/** One figure a runtime in each row, and the ratio of the first two. */
+/** One figure a runtime in each row, and the ratios of the first to the others. */
 export function comparison(
   title: string,
   names: readonly string[],
   rows: readonly (readonly [label: string, ...values: number[]])[],
 ): string {
   return table([
-    [title, ...names, ...(names.length === 2 ? ["ratio"] : [])],
-    ...rows.map(([label, ...values]) => [label, ...values.map(shown), ratio(values)]),
+    [title, ...heads(names)],
+    ...rows.map(([label, ...values]) => [label, ...values.map(shown), ...ratios(values)]),
   ]);
 }
 
@@ -74,8 +82,8 @@ function shown(value: number): string {
 }
 
 /** The same as data, for comparing runs. */
-export function jsonReport(results: readonly Result[]): string {
-  const data = results.map(({ name, timings, footprint, programs }) => ({
+export function jsonReport(machine: Machine, results: readonly Result[]): string {
+  const runtimes = results.map(({ name, timings, footprint, programs }) => ({
     name,
     operations: Object.fromEntries(
       operations.map((operation) => [
@@ -90,11 +98,18 @@ export function jsonReport(results: readonly Result[]): string {
     footprint,
     programs,
   }));
-  return JSON.stringify(data, undefined, 2);
+  return JSON.stringify({ machine, runtimes }, undefined, 2);
 }
 
-function ratio(values: readonly (number | undefined)[]): string {
-  const [ours, theirs] = values;
+function heads(names: readonly string[]): string[] {
+  return [...names, ...names.slice(1).map((name) => `/ ${name}`)];
+}
+
+function ratios([ours, ...others]: readonly number[]): string[] {
+  return others.map((theirs) => ratio(ours, theirs));
+}
+
+function ratio(ours: number | undefined, theirs: number | undefined): string {
   if (ours === undefined || theirs === undefined || theirs === 0) return "";
   if (Number.isNaN(ours / theirs)) return "";
   return (ours / theirs).toFixed(2);

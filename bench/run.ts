@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Berth beside Debian's containerd: the same client, runc, CNI plugins and image, pods in turn.
+// Berth beside the newest containerd, where it is built, and Debian's: the same client, shim, OCI runtime, CNI plugins
+// and image, pods in turn.
 // It prints what each call takes, both footprints, and which programs each call starts. No thresholds: figures to
 // steer by.
+import os from "node:os";
 import { parseArgs } from "node:util";
-import type { Contender } from "./contender.ts";
+import type { Contender, PodPrograms } from "./contender.ts";
 import { type Density, density } from "./density.ts";
 import { footprints } from "./footprint.ts";
+import { describeMachine, type Machine, machineLine } from "./machine.ts";
 import { newTimings, podCycle } from "./pod-cycle.ts";
 import { untraceable } from "./programs/process-trace.ts";
 import { startedPrograms } from "./programs/programs.ts";
 import { type MeanStarted, meanStarted } from "./programs/programs-report.ts";
 import { comparison, jsonReport, textReport } from "./report.ts";
-import { setUp } from "./set-up.ts";
+import { type SetUp, setUp } from "./set-up.ts";
 
 const usage = `npm run bench -- [options]
   -n N             pods a runtime runs, one after another (default 20)
-  --only NAME      berth or containerd alone
+  --only NAMES     of berth, containerd-2.4, containerd only these, with commas between
+  --oci-runtime P  what all run pods with (default runc); "default" for what each takes by itself
+  --shim PATH      the shim of all (default containerd-shim-runc-v2 on PATH)
+  --sandbox KIND   Berth's cri.sandbox, process or shim
   --idle-pods N    pods of the footprint part; 0 leaves it out (default 10)
   --traced-pods N  pods of the part that counts the programs started; 0 leaves it out (default 3)
   --pods N         instead: N pods on each at the same time, lists, execs, a restart
@@ -26,6 +32,9 @@ const { values } = parseArgs({
   options: {
     n: { type: "string", short: "n", default: "20" },
     only: { type: "string" },
+    "oci-runtime": { type: "string", default: "runc" },
+    shim: { type: "string" },
+    sandbox: { type: "string" },
     "idle-pods": { type: "string", default: "10" },
     "traced-pods": { type: "string", default: "3" },
     pods: { type: "string" },
@@ -35,15 +44,26 @@ const { values } = parseArgs({
   },
 });
 
+const load = os.loadavg()[0] ?? Number.NaN;
+const chosen = values["oci-runtime"];
+const programs: PodPrograms = {
+  shim: values.shim,
+  ociRuntime: chosen === "default" ? undefined : chosen,
+  sandbox: values.sandbox,
+};
+
 if (values.help) {
   console.log(usage);
 } else {
-  await using bench = await setUp(values.only);
-  if (bench && values.pods !== undefined) await many(bench.contenders, bench.image);
-  else if (bench) await inTurn(bench.contenders, bench.image);
+  await using bench = await setUp(values.only, programs);
+  if (bench) {
+    const machine = await describeMachine(bench.contenders, programs, load);
+    if (values.pods !== undefined) await many(bench, machine);
+    else await inTurn(bench, machine);
+  }
 }
 
-async function many(contenders: readonly Contender[], image: string): Promise<void> {
+async function many({ contenders, image }: SetUp, machine: Machine): Promise<void> {
   const pods = Number(values.pods);
   const found: Density[] = [];
   for (const it of contenders) {
@@ -54,12 +74,12 @@ async function many(contenders: readonly Contender[], image: string): Promise<vo
     label,
     ...found.map((one) => one[label] ?? Number.NaN),
   ]);
-  if (values.json)
-    console.log(JSON.stringify(Object.fromEntries(names.map((name, i) => [name, found[i]]))));
-  else console.log(comparison(`${pods} pods`, names, rows));
+  const runtimes = names.map((name, i) => ({ name, figures: found[i] }));
+  if (values.json) console.log(JSON.stringify({ machine, pods, runtimes }, undefined, 2));
+  else console.log([machineLine(machine), "", comparison(`${pods} pods`, names, rows)].join("\n"));
 }
 
-async function inTurn(contenders: readonly Contender[], image: string): Promise<void> {
+async function inTurn({ contenders, image }: SetUp, machine: Machine): Promise<void> {
   for (const it of contenders) {
     for (let i = 0; i < 2; i++) await podCycle(it, image, newTimings());
   }
@@ -73,14 +93,14 @@ async function inTurn(contenders: readonly Contender[], image: string): Promise<
   const pods = Number(values["idle-pods"]);
   const seconds = Number(values["idle-seconds"]);
   const sizes = pods > 0 ? await footprints(contenders, image, { pods, seconds }) : undefined;
-  const programs = await programsOf(contenders, image);
+  const traced = await programsOf(contenders, image);
   const results = contenders.map((it) => ({
     name: it.name,
     timings: timings.get(it)!,
     footprint: sizes?.get(it.name),
-    programs: programs?.get(it.name),
+    programs: traced?.get(it.name),
   }));
-  console.log(values.json ? jsonReport(results) : textReport(results));
+  console.log(values.json ? jsonReport(machine, results) : textReport(machine, results));
 }
 
 async function programsOf(

@@ -13,7 +13,15 @@ import { endChild } from "./registry.ts";
 import { scratch } from "./scratch.ts";
 import { GivenUp, until } from "./until.ts";
 
-/** Another CRI runtime, started for comparison: Debian's containerd with nothing but its CRI. */
+/** Which containerd, and what it runs pods with; by default what is on PATH. */
+export interface ContainerdPrograms {
+  readonly daemon?: string;
+  readonly shim?: string;
+  /** Name or path of the OCI runtime; the shim's own default is runc. */
+  readonly ociRuntime?: string;
+}
+
+/** Another CRI runtime, started for comparison: containerd with nothing but its CRI. */
 export interface Containerd extends AsyncDisposable {
   readonly pid: number;
   readonly socket: string;
@@ -23,7 +31,10 @@ export interface Containerd extends AsyncDisposable {
 }
 
 /** Starts it on roots of its own; `sandboxImage` is pulled from its registry on first use. */
-export async function startContainerd(sandboxImage: string): Promise<Containerd> {
+export async function startContainerd(
+  sandboxImage: string,
+  programs: ContainerdPrograms = {},
+): Promise<Containerd> {
   await using undo = new AsyncDisposableStack();
   // containerd's overlay options break on a space in a path; ours must not.
   const home = undo.use(await scratch({ prefix: "ct", space: false }));
@@ -37,12 +48,17 @@ export async function startContainerd(sandboxImage: string): Promise<Containerd>
     network,
     sandboxes: new Set<string>(),
   };
-  await writeFile(path.join(home.path, "config.toml"), configOf(home.path, network, sandboxImage));
+  const config = `${configOf(home.path, network, sandboxImage)}${runtimeOf(programs)}`;
+  await writeFile(path.join(home.path, "config.toml"), config);
   const logFile = path.join(home.path, "containerd.log");
   const log = openSync(logFile, "a");
-  const child = spawn("containerd", ["--config", path.join(home.path, "config.toml")], {
-    stdio: ["ignore", log, log],
-  });
+  const child = spawn(
+    programs.daemon ?? "containerd",
+    ["--config", path.join(home.path, "config.toml")],
+    {
+      stdio: ["ignore", log, log],
+    },
+  );
   undo.defer(() => sweep(territory));
   undo.defer(() => endChild(child));
   const peer = undo.use(connectPeer(socket));
@@ -93,7 +109,21 @@ conf_dir = "${network.confDir}"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "runc"
 snapshotter = "overlayfs"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
 `;
+}
+
+/** How pods are run. Version 2 of the configuration, which later ones take as well. */
+function runtimeOf({ ociRuntime, shim }: ContainerdPrograms): string {
+  const lines = [
+    `[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]`,
+    `runtime_type = "io.containerd.runc.v2"`,
+  ];
+  if (shim !== undefined) lines.push(`runtime_path = "${shim}"`);
+  if (ociRuntime !== undefined) {
+    lines.push(
+      `[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]`,
+      `BinaryName = "${ociRuntime}"`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
 }
