@@ -133,6 +133,8 @@ export async function run(
 /** A program that answers each line it reads with a line. Disposing kills it. */
 export interface Conversation extends Disposable {
   readonly pid: number;
+  /** False once its end is known. */
+  readonly isRunning: boolean;
   /**
    * Sends a line and answers the line that comes back; one at a time. Rejects once the program is gone, with a
    * ProcessFault as `run` does. An abort kills the program, and so does silence: lines "." show that it makes
@@ -176,12 +178,17 @@ export function converse(
       onStderr: (chunk) => stderr.add(chunk),
     }),
   );
+  let isRunning = true;
   const failure = child.ended.then(({ exitCode, signal }) => {
+    isRunning = false;
     const facts = { argv, exitCode, signal, stderrTail: stderr.tail() };
     return new ProcessFault("UNKNOWN", describe(file, facts), facts);
   });
   return {
     pid: child.pid,
+    get isRunning() {
+      return isRunning;
+    },
     ask: async (line, { signal, silenceMs }) => {
       using quiet = new Silence(silenceMs);
       const limit = AbortSignal.any([signal, quiet.signal]);

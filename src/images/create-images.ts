@@ -46,7 +46,9 @@ export interface ImagesOptions {
   readonly builtin?: readonly BuiltinImage[];
   /** Hears of each name that a pull, a load or a removal has changed. Must not throw. */
   readonly onNameChange?: (change: NameChange) => void;
-  /** Shutdown: ends pulls that run. */
+  /** How long processes that have extracted layers wait for more, in milliseconds. Default 0. */
+  readonly keepExtractorsMs?: number;
+  /** Shutdown: ends pulls that run, and such processes. */
   readonly signal?: AbortSignal;
 }
 

@@ -80,6 +80,9 @@ export interface CriExtras {
   readonly imageChanges: ImageChanges;
 }
 
+/** Kubelets pull one image after another: the next one mostly comes within this time. */
+const keepExtractorsMs = 3_000;
+
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
   environment: Environment,
@@ -116,6 +119,7 @@ export function criPlugins(
         platform: hostPlatform(),
         builtin: [{ name: config.cri.sandboxImage, id: parseDigest(digest), sizeBytes }],
         log,
+        keepExtractorsMs,
         onNameChange: (change) => publishNameChange(exchange, criNamespace, change),
         signal: context.signal,
       });

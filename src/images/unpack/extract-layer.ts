@@ -94,6 +94,7 @@ const maxAnswerBytes = 256 * 1024;
 /** A process that extracts layers, one after another. Disposing ends it at once. */
 export interface Extractor extends Disposable {
   readonly pid: number;
+  readonly isRunning: boolean;
   /** Errors as extractLayer; after one the process must not be used for another layer. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
   dress(task: DressTask, call: Cancellable): Promise<void>;
@@ -116,6 +117,9 @@ export function startExtractor(): Extractor {
   };
   return {
     pid: conversation.pid,
+    get isRunning() {
+      return conversation.isRunning;
+    },
     extract: async (task, call) => layerOf(await ask({ kind: "extract", ...task }, call)),
     dress: async (task, call) => void (await ask({ kind: "dress", ...task }, call)),
     pause: (isPaused) => conversation.pause(isPaused),

@@ -23,6 +23,7 @@ import {
   startExtractor,
 } from "./extract-layer.ts";
 import { type Course, ExtractionTurns } from "./extraction-turns.ts";
+import { IdleExtractors } from "./idle-extractors.ts";
 import { dressAndSync } from "./implicit-folders.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
@@ -31,6 +32,10 @@ export interface UnpackerOptions {
   readonly content: ContentStore;
   readonly snapshotter: Snapshotter;
   readonly log: Logger;
+  /** How long processes that have extracted layers wait for more, in milliseconds. Default 0. */
+  readonly keepExtractorsMs?: number;
+  /** Shutdown: ends them. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LayerToUnpack {
@@ -76,17 +81,20 @@ export class Unpacker {
   readonly #lists: string;
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
-  /**
-   * Processes without a layer, kept while any image is unpacked: loading their program takes longer than most layers.
-   */
-  readonly #idle: Extractor[] = [];
+  readonly #idle: IdleExtractors<Extractor>;
   readonly #onCommit = new Set<() => void>();
-  #running = 0;
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
     this.#lists = path.join(options.snapshotter.root, "implicit-folders");
     this.#flush = new SharedFlush(() => syncFileSystem(options.snapshotter.root));
+    const { signal, keepExtractorsMs = 0 } = options;
+    this.#idle = new IdleExtractors({
+      start: startExtractor,
+      atMost: parallelLayers,
+      keepMs: waitingLongLayers > 0 ? keepExtractorsMs : 0, // where memory is short none stays
+      ...(signal && { signal }),
+    });
   }
 
   /** Removes what a crash left half extracted. */
@@ -103,17 +111,10 @@ export class Unpacker {
 
   /** Unpacks the layers, base first in the list. */
   async unpack(layers: readonly LayerToUnpack[], call: Cancellable): Promise<void> {
-    this.#running += 1;
-    try {
-      this.#prepareFor(layers);
-      const image = { layers, permits: new Semaphore(parallelLayers) };
-      await this.#allReady(image, call);
-    } finally {
-      this.#running -= 1;
-      if (this.#running === 0) {
-        for (const extractor of this.#idle.splice(0)) extractor[Symbol.dispose]();
-      }
-    }
+    using _work = this.#idle.working();
+    this.#prepareFor(layers);
+    const image = { layers, permits: new Semaphore(parallelLayers) };
+    await this.#allReady(image, call);
   }
 
   /** Makes all layers, side by side. The first failure ends the others, and is thrown once they have ended. */
@@ -133,8 +134,7 @@ export class Unpacker {
   #prepareFor(layers: readonly LayerToUnpack[]): void {
     const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
     // Where there is memory for one process only, it starts when it is needed.
-    const wanted = parallelLayers > 1 ? Math.min(missing, parallelLayers) : 0;
-    while (this.#idle.length < wanted) this.#idle.push(startExtractor());
+    this.#idle.ready(parallelLayers > 1 ? Math.min(missing, parallelLayers) : 0);
   }
 
   /** True when the chain's snapshot is there, or none is needed: an image without layers has the chain "". */
@@ -258,16 +258,13 @@ export class Unpacker {
     };
     ours.use(await this.#turns.acquire(call, course));
     using kept = new DisposableStack();
-    extractor = kept.use(this.#idle.pop() ?? (await claimExtractor(call)));
+    extractor = kept.use(this.#idle.take() ?? (await claimExtractor(call)));
     const own = { signal: AbortSignal.any([call.signal, refusal.signal]) };
     const result = await work(extractor, own).catch((error: unknown) => {
       refusal.signal.throwIfAborted();
       throw error;
     });
-    if (this.#running > 0 && this.#idle.length < parallelLayers && !tookLong) {
-      kept.move();
-      this.#idle.push(extractor);
-    }
+    if (!tookLong && this.#idle.giveBack(extractor)) kept.move();
     return result;
   }
 
