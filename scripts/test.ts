@@ -83,7 +83,8 @@ const steps: readonly Step[] = [
     name: "e2e tests",
     group: "e2e",
     globs: [e2e],
-    concurrency: 2,
+    // They wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
+    concurrency: 3,
     timeoutMs: 600_000,
   }),
   nodeTestStep({
