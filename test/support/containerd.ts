@@ -97,6 +97,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 address = "${folder}/containerd.sock"
 [ttrpc]
 address = "${folder}/containerd.sock.ttrpc"
+[plugins."io.containerd.nri.v1.nri"]
+socket_path = "${folder}/nri.sock"
+plugin_path = "${folder}/nri/plugins"
+plugin_config_path = "${folder}/nri/conf.d"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "${sandboxImage}"
 systemd_cgroup = false
