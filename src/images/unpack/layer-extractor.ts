@@ -174,13 +174,27 @@ export class LayerExtractor implements TarSink {
   #plain({ parent, base }: Extract<EntryPath, { kind: "plain" }>, entry: TarEntry): void {
     const folder = this.tree.folder(parent);
     const at = pathIn(folder.at, base);
-    const existing = this.tree.stat(at);
-    if (entry.type === "directory") this.#folder(folder, base, existing, entry);
-    else {
-      if (existing) this.tree.clear(folder, base, existing);
-      this.#make(at, entry);
+    // Most members are files, and most names are free: making one tells, without a look before.
+    if (entry.type !== "file" || !this.#madeFile(at, entry)) {
+      const existing = this.tree.stat(at);
+      if (entry.type === "directory") this.#folder(folder, base, existing, entry);
+      else {
+        if (existing) this.tree.clear(folder, base, existing);
+        this.#make(at, entry);
+      }
     }
     if (this.#removes) this.tree.own(folder, base);
+  }
+
+  /** Makes a file where nothing is; false where something is. */
+  #madeFile(at: string, entry: TarEntry): boolean {
+    try {
+      this.#make(at, entry);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") return false;
+      throw error;
+    }
   }
 
   #folder(parent: Place, name: string, existing: Stats | undefined, entry: TarEntry): void {
