@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { freeBytes } from "../../base/free-bytes.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { retry } from "../../base/retry.ts";
 import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts";
@@ -177,13 +178,16 @@ async function append(
   }
 }
 
-/** The bytes that arrive. UNAVAILABLE when the connection breaks; a full disk of ours is another error. */
+/** The bytes that arrive, each piece good until the next is asked for. UNAVAILABLE when the connection breaks; a full disk of ours is another error. */
 async function* chunksOf(
   body: OpenBlob["answer"]["body"],
   digest: Digest,
 ): AsyncGenerator<Buffer, void, undefined> {
   try {
-    for await (const chunk of body) yield chunk as Buffer;
+    for await (const chunk of body) {
+      yield chunk as Buffer;
+      freeBytes(chunk as Buffer);
+    }
   } catch (error) {
     if (isTinyPieces(error)) throw error;
     throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
