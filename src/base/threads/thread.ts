@@ -27,8 +27,8 @@ export function startThread(module: URL, { heapMiB, ...options }: ThreadOptions)
   const gate = new NativeGate();
   const resourceLimits = threadHeap(heapMiB);
   const worker = gate.handTo(() => new Worker(module, { ...options, resourceLimits }));
+  for (const earlier of gates.keys()) if (hasEnded(earlier)) gates.delete(earlier);
   gates.set(worker, gate);
-  worker.once("exit", () => gates.delete(worker));
   if (!watchesExit) process.once("exit", closeAll);
   watchesExit = true;
   return worker;
@@ -40,7 +40,7 @@ export function startThread(module: URL, { heapMiB, ...options }: ThreadOptions)
  */
 export async function endThread(worker: Worker): Promise<void> {
   const gate = gates.get(worker);
-  if (gate === undefined) return; // it has ended
+  if (gate === undefined || hasEnded(worker)) return;
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   void gate.close().then(() => worker.terminate());
   await within(ended, endMs);
@@ -48,5 +48,10 @@ export async function endThread(worker: Worker): Promise<void> {
 
 /** The process's exit ends all threads, and must not do so within native code either. */
 function closeAll(): void {
-  for (const gate of gates.values()) gate.closeNow(exitMs);
+  for (const [worker, gate] of gates) if (!hasEnded(worker)) gate.closeNow(exitMs);
+}
+
+/** Its owner may have taken all listeners off, so its number is looked at. */
+function hasEnded(worker: Worker): boolean {
+  return worker.threadId === -1;
 }
