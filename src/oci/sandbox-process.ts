@@ -71,9 +71,36 @@ export function readSandboxProcess(
   spec: unknown,
 ): { readonly process: SandboxProcess } | { readonly why: string } {
   const read = shape.safeParse(spec);
-  if (read.success) return { process: read.data };
+  if (read.success) {
+    const why = notItsOwn(read.data);
+    return why === undefined ? { process: read.data } : { why };
+  }
   const [issue] = read.error.issues;
   return {
     why: `${issue?.path.join(".") || "the spec"}: ${issue?.message ?? "is not understood"}`,
   };
+}
+
+/** What would change the node and not the pod, as runc finds it: such a spec is runc's to refuse. */
+function notItsOwn({ hostname = "", linux }: SandboxProcess): string | undefined {
+  const { namespaces, sysctl = {} } = linux;
+  const own = new Set(namespaces.map(({ type }) => type));
+  if (namespaces.some(({ type, path = "" }) => type === "network" && path === ""))
+    return "linux.namespaces: a network is to be made";
+  if (hostname !== "" && !own.has("uts")) return "hostname: there is no UTS namespace";
+  const foreign = Object.keys(sysctl).find((name) => {
+    const type = namespaceOf(name);
+    return type === undefined || !own.has(type);
+  });
+  return foreign === undefined ? undefined : `linux.sysctl: ${foreign} is not of a namespace here`;
+}
+
+const ipcSysctl = /^(?:kernel\.(?:msg|shm)[a-z_]+|kernel\.sem|fs\.mqueue\..+)$/;
+
+/** Names come with dots or with slashes; the first separator tells. */
+function namespaceOf(name: string): "network" | "ipc" | "uts" | undefined {
+  const plain = /^[^.]*\//.test(name) ? name.replaceAll("/", ".") : name;
+  if (plain.startsWith("net.")) return "network";
+  if (plain === "kernel.domainname") return "uts";
+  return ipcSysctl.test(plain) ? "ipc" : undefined;
 }
