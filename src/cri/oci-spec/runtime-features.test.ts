@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
 import { test } from "node:test";
-import { parseRuntimeFeatures, readRuntimeFeatures } from "./runtime-features.ts";
+import { scratch } from "../../../test/support/scratch.ts";
+import { isFault } from "../../base/errors.ts";
+import {
+  askRuntimeFeatures,
+  parseRuntimeFeatures,
+  readRuntimeFeatures,
+} from "./runtime-features.ts";
 
 const rows = [
   {
@@ -74,6 +82,21 @@ test("a runtime that cannot tell has no features but what each has", async () =>
     assert.equal(found.recursiveReadOnlyMounts, false, binary);
     assert.deepEqual(found.mountOptions, ["noexec", "nodev", "nosuid"], binary);
   }
+});
+
+test("of a runtime that is not there, or was killed, nothing is known", async () => {
+  await using home = await scratch({ prefix: "features" });
+  const killed = path.join(home.path, "runc");
+  await writeFile(killed, "#!/bin/sh\nkill -9 $$\n", { mode: 0o755 });
+  const { signal } = new AbortController();
+  for (const [binary, code] of [
+    ["/nonexistent/runc", "NOT_FOUND"],
+    [killed, "UNKNOWN"],
+  ] as const) {
+    const asked = askRuntimeFeatures(binary, "6.1", { signal });
+    await assert.rejects(asked, (error) => isFault(error, code));
+  }
+  assert.equal((await askRuntimeFeatures("false", "6.1", { signal })).idmapMounts, false);
 });
 
 test("what came with later runtime specs is known where it is told", () => {

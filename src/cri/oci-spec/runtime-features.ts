@@ -28,12 +28,27 @@ export async function readRuntimeFeatures(
   { signal }: Cancellable,
 ): Promise<RuntimeFeatures> {
   try {
-    const { stdout } = await run(binary, ["features"], { signal, timeoutMs: 5000 });
-    return parseRuntimeFeatures(stdout.toString("utf8"), kernelRelease);
+    return await askRuntimeFeatures(binary, kernelRelease, { signal });
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof Error) return noRuntimeFeatures;
     throw error;
+  }
+}
+
+/** The same, but a runtime that comes to no end (a signal, a time-out) or is not there is an error, as `run` throws it. */
+export async function askRuntimeFeatures(
+  binary: string,
+  kernelRelease: string,
+  { signal, niceness }: Cancellable & { readonly niceness?: number },
+): Promise<RuntimeFeatures> {
+  const options = { signal, timeoutMs: 5000, anyExitCode: true };
+  const nice = niceness === undefined ? {} : { niceness };
+  const { stdout } = await run(binary, ["features"], { ...options, ...nice });
+  try {
+    return parseRuntimeFeatures(stdout.toString("utf8"), kernelRelease);
+  } catch {
+    return noRuntimeFeatures;
   }
 }
 

@@ -74,7 +74,7 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
         {
           ...container,
           cri: defaultConfig.cri,
-          runcFeatures: () => usual,
+          runcFeatures: async () => usual,
           trials: {
             run: (trial) => tryRuntime({ ...trial, folder: trials }, quick),
             clear: () => clearTrials(trials, log),

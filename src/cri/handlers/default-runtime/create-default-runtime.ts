@@ -6,7 +6,7 @@ import { DefaultRuntimeChooser } from "./default-runtime.ts";
 import { readNodeFacts } from "./node-facts.ts";
 import type { RuntimeTrials } from "./ports.ts";
 import type { TrialContainerNeeds } from "./trial-container.ts";
-import { tryCrun } from "./try-crun.ts";
+import { askRunc, tryCrun } from "./try-crun.ts";
 
 export interface DefaultRuntimeParts {
   readonly live: LiveConfig;
@@ -28,11 +28,7 @@ export function createDefaultRuntime(parts: DefaultRuntimeParts): DefaultRuntime
     features,
     readFacts: (runtime) => readNodeFacts(runtime, container),
     tryOut: (facts, call) =>
-      tryCrun(
-        { ...container, cri: live.current.cri, trials, runcFeatures: () => features("runc") },
-        facts,
-        call,
-      ),
+      tryCrun({ ...container, cri: live.current.cri, trials, runcFeatures: askRunc }, facts, call),
     clear: () => trials.clear(),
     file,
     log,

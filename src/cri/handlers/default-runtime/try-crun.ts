@@ -3,7 +3,11 @@ import type { Cancellable } from "../../../base/cancellable.ts";
 import { isFault, toFault } from "../../../base/errors.ts";
 import { run } from "../../../base/process.ts";
 import type { RuntimeFeatures } from "../../oci-spec/ports.ts";
-import { noRuntimeFeatures, parseRuntimeFeatures } from "../../oci-spec/runtime-features.ts";
+import {
+  askRuntimeFeatures,
+  noRuntimeFeatures,
+  parseRuntimeFeatures,
+} from "../../oci-spec/runtime-features.ts";
 import type { NodeFacts } from "./node-facts.ts";
 import type { RuntimeTrials } from "./ports.ts";
 import type { TrialOutcome } from "./remembered-choice.ts";
@@ -16,8 +20,8 @@ const maxOutputBytes = 256 * 1024;
 
 export interface TryCrunNeeds extends TrialContainerNeeds {
   readonly trials: RuntimeTrials;
-  /** What runc can do here. From memory. */
-  readonly runcFeatures: () => RuntimeFeatures;
+  /** Asks the runc of these facts what it can do. Rejects where it did not answer. */
+  readonly runcFeatures: (facts: NodeFacts, call: Cancellable) => Promise<RuntimeFeatures>;
 }
 
 /** Asks crun what it can, and has it run a container. Rejects where that did not come to an end. */
@@ -27,8 +31,11 @@ export async function tryCrun(
   call: Cancellable,
 ): Promise<TrialOutcome> {
   const program = facts.crun?.path ?? "";
-  const wanted = facts.runc === null ? noRuntimeFeatures : needs.runcFeatures();
+  // runc is asked anew: what was known of it since the daemon's start may be of another one, or of a bad moment.
+  const wanted = facts.runc === null ? noRuntimeFeatures : await needs.runcFeatures(facts, call);
   const told = await ask(program, facts, call);
+  // Without runc nothing is required, but what crun says that it can is to be had.
+  const tried = facts.runc === null ? (told.features ?? noRuntimeFeatures) : wanted;
   const { version } = told;
   const name = `crun ${version}`.trimEnd();
   const refusal = (why: string): TrialOutcome => ({
@@ -39,13 +46,13 @@ export async function tryCrun(
   const early = againstTold(told, wanted, facts);
   if (early !== undefined) return refusal(early);
   const handler = { ...facts.table, binaryName: program };
-  const { request, limits } = await trialContainer(needs, handler, wanted);
+  const { request, limits } = await trialContainer(needs, handler, tried);
   try {
     const result = await needs.trials.run(request, call);
     const why = againstResult(told, wanted, { result, limits, facts });
     if (why !== undefined) return refusal(why);
     return {
-      features: featuresAfter(told, wanted, result),
+      features: featuresAfter(told, tried, result),
       version,
       reason: `${name} has run a container here, and pods miss nothing that they have with runc`,
     };
@@ -53,6 +60,16 @@ export async function tryCrun(
     if (!isFault(error, "FAILED_PRECONDITION")) throw error;
     return refusal(toFault(error).message);
   }
+}
+
+/** As TryCrunNeeds says. */
+export async function askRunc(
+  { runc, kernel }: NodeFacts,
+  { signal }: Cancellable,
+): Promise<RuntimeFeatures> {
+  return runc === null
+    ? noRuntimeFeatures
+    : askRuntimeFeatures(runc.path, kernel, { signal, niceness });
 }
 
 async function ask(program: string, { kernel }: NodeFacts, { signal }: Cancellable): Promise<Told> {
