@@ -119,12 +119,25 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
     const mine = await cri.runPod();
     const inMine = await shell(mine);
     assert.equal(await runtimeOf(mine), program);
+    const lone = await cri.runPod();
+    const inLone = await shell(lone);
     await rename(program, aside());
     const other = await cri.runPod();
     assert.equal(await runtimeOf(other), "runc");
     await answers(await shell(other));
     await becomes(/^runc \(choice: there is no crun on PATH\)$/);
     await assert.rejects(cri.exec(inMine, ["true"]), /crun/);
+    // A pod whose OCI runtime is gone is ended without it. The first attempt may say that it could not.
+    await until("a pod is removed without its crun", async () =>
+      cri.removePod(lone.id).then(
+        () => true,
+        (error: unknown) => {
+          assert.match(String(error), /crun/);
+          return false;
+        },
+      ),
+    );
+    for (const id of [lone.id, inLone]) assert.ok(!existsSync(`/run/containerd/runc/k8s.io/${id}`));
 
     await writeFile(program, "#!/bin/sh\necho 'crun: out of order' >&2\nexit 1\n", { mode: 0o755 });
     const next = await cri.runPod();

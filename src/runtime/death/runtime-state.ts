@@ -74,11 +74,26 @@ export async function isInRuntime(bundle: Bundle): Promise<boolean> {
  * before the bundle goes: until then nobody else makes a task of that name. Never rejects. Answers whether there was one.
  */
 export async function clearRuntimeState(bundle: Bundle, log: Logger): Promise<boolean> {
+  return removeState(bundle, log, (state) =>
+    knownBy.some((name) => isThere(path.join(state, name))),
+  );
+}
+
+/** Removes that folder whatever is in it, of a container whose OCI runtime is gone. Never rejects. */
+export async function dropRuntimeState(bundle: Bundle, log: Logger): Promise<void> {
+  await removeState(bundle, log, () => false);
+}
+
+async function removeState(
+  bundle: Bundle,
+  log: Logger,
+  isSpared: (state: string) => boolean,
+): Promise<boolean> {
   try {
     const { root } = await runtimePlace(bundle);
     const folder = path.join(root, bundle.namespace);
     const state = path.join(folder, bundle.id);
-    if (!isThere(state) || knownBy.some((name) => isThere(path.join(state, name)))) return false;
+    if (!isThere(state) || isSpared(state)) return false;
     const { workHere } = await import("../../trees/run-here.ts"); // rarely needed
     const call = { signal: cleanupDeadline() };
     const { left } = await workHere().run("remove", { folder, name: bundle.id }, call);

@@ -8,6 +8,7 @@ import { unmountBelow } from "../../base/os/mount-table.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { clearRuntimeState, runtimePlace } from "../death/runtime-state.ts";
+import { clearWithoutRuntime, isRuntimeGone } from "../death/without-runtime.ts";
 import type { DeletionNotice, DeletionNotices } from "../events/deletion-notices.ts";
 import type { TaskEvents } from "../events/task-events.ts";
 import type { ProcessExit } from "../ports.ts";
@@ -55,7 +56,7 @@ export async function deleteInit(
   call: Cancellable,
 ): Promise<ProcessExit> {
   using notice = parts.notices?.expect(task);
-  const exit = await deleteInShim(task, calls, parts.log, call);
+  const exit = await deleteInShim(task, calls, parts, call);
   task.died(exit); // waits that come after the deletion find their answer too
   parts.forget(task);
   await Promise.all([removeBundle(task, parts.log), leaveShim(task, exit, notice, parts)]);
@@ -66,18 +67,26 @@ export async function deleteInit(
 async function deleteInShim(
   task: DeletedTask,
   calls: ShimCalls,
-  log: Logger,
+  { events, log }: DeletionParts,
   call: Cancellable,
 ): Promise<ProcessExit> {
+  const { bundle, initExit } = task;
   try {
-    if (task.initExit !== undefined) await clearForCrun(task.bundle, log);
+    if (initExit !== undefined) await clearForCrun(bundle, log);
     return await deleteOnce("", task.id, calls, call);
   } catch (error) {
-    if (isFault(error, "UNKNOWN") && (await clearTheWay(task.bundle, log)))
+    if (initExit !== undefined && isFault(error, "UNKNOWN") && (await isRuntimeGone(bundle))) {
+      // The shim will never be rid of it, and is told nothing more of it.
+      log.warn({ err: error, task: task.id }, "OCI runtime of a task is gone, deleting it without");
+      await clearWithoutRuntime(bundle, log);
+      if (!task.shim.isLast(task.id)) events.deleted(task, initExit);
+      return initExit;
+    }
+    if (isFault(error, "UNKNOWN") && (await clearTheWay(bundle, log)))
       return deleteOnce("", task.id, calls, call);
     if (!isFault(error, "NOT_FOUND")) throw error;
     // The shim does not have it any more (an earlier deletion went half way): finish here.
-    return task.initExit ?? { pid: task.pid, exitStatus: 255, exitedAtNanos: nowNanos() };
+    return initExit ?? { pid: task.pid, exitStatus: 255, exitedAtNanos: nowNanos() };
   }
 }
 
