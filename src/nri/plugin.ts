@@ -256,7 +256,8 @@ export class Plugin implements Disposable {
     const began = performance.now();
     this.#owed = { method, due: began + limitMs };
     using _late = startTimer(() => this.#isLate(), limitMs);
-    using _end = startTimer(() => this.#owes(method), Math.max(longestDebtMs, 2 * limitMs));
+    const debtMs = Math.max(longestDebtMs, 2 * limitMs);
+    using _end = startTimer(() => this.#owes(method, debtMs), debtMs);
     try {
       const answer = await this.#needs.connection.call(method, payload);
       this.counts.answered(method, performance.now() - began);
@@ -337,11 +338,11 @@ export class Plugin implements Disposable {
     this.synchronize().catch(() => {});
   }
 
-  #owes(method: PluginCall): void {
+  #owes(method: PluginCall, debtMs: number): void {
     // Nothing is made without a validator's answer: it goes, whatever it wishes.
     const isValidator = this.facts.events.has("ValidateContainerAdjustment");
     if (this.facts.keepConnected && !isValidator) return;
-    this.drop(`it has not answered ${method} within ${longestDebtMs / 1000} s`);
+    this.drop(`it has not answered ${method} within ${debtMs / 1000} s`);
   }
 
   #becomes(state: PluginReport["state"]): void {

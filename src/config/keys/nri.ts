@@ -129,7 +129,7 @@ export const nri = table({
       kind: failure,
       default: "",
       change: "reload",
-      doc: 'What becomes of a pod or container when a plugin does not answer in time, or ends while it is asked. "continue": it is made without the plugin. "refuse": the call fails with UNAVAILABLE and the plugin\'s name, and the kubelet tries again. "": as the plugin itself has asked for, and "continue" where it has not. An answer that is an error fails what the plugin was asked about in any case.',
+      doc: 'What becomes of a pod or container when a plugin does not answer in time, or ends while it is asked. "continue": it is made without the plugin. "refuse": the call fails with UNAVAILABLE and the plugin\'s name, and the kubelet tries again. "": as the plugin itself has asked for, and "continue" where it has not. Plugins in `required` are always "refuse", unless their own table says otherwise. An answer that is an error fails what the plugin was asked about in any case.',
     }),
     required: key({
       name: "required",
@@ -158,7 +158,7 @@ export const nri = table({
         kind: failure,
         default: "",
         change: "reload",
-        doc: '`on_failure` for this plugin; "" for that of `[nri]`. With "continue" containers are made without it while it is connected and late, also where it is `required`.',
+        doc: '`on_failure` for this plugin; "" for that of `[nri]`. Where a plugin has a table by each name, that of `10-name` counts. With "continue" containers are made without it while it is connected and late, also where it is `required`.',
       }),
       requestTimeoutMs: key({
         name: "request_timeout",

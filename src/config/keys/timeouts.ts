@@ -38,7 +38,7 @@ export const timeouts = table({
       kind: duration,
       default: 180_000,
       change: "reload",
-      doc: "One CNI operation of a pod, all plugins together.",
+      doc: "One CNI operation in one network, all its plugins together. DEL has 55s at most and STATUS 10s, also where this is more.",
     }),
   },
 });
