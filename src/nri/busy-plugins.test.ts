@@ -157,3 +157,42 @@ test("a plugin is told the time-out that is its own", async () => {
   const plugin = await node.plugged();
   assert.equal((await plugin.got("Configure")).requestTimeout, 7000n);
 });
+
+test("a plugin that is late while the updates of its Synchronize are applied is asked again once it has answered", async () => {
+  const applied = Promise.withResolvers<void>();
+  using node = new PluggedNode({
+    requestTimeoutMs: 60,
+    onFailure: "refuse",
+    state: {
+      update: async () => {
+        await applied.promise;
+        return [];
+      },
+    },
+  });
+  node.containers.set("c1", asked("c1").container);
+  const answer = Promise.withResolvers<void>();
+  const { fake, admitted } = node.plug({
+    on: {
+      Synchronize: async () => ({
+        update: [{ containerId: "c1", linux: { resources: { cpu: { cpus: "0" } } } }],
+      }),
+      CreateContainer: async () => {
+        await answer.promise;
+        return {};
+      },
+    },
+  });
+  await fake.register();
+  await fake.got("Synchronize");
+  const late = node.plugins.createContainer(() => asked("c2"), call());
+  await assert.rejects(late, /NRI plugin "\S+" is needed/);
+  await sleep(100, call()); // its own timer has told so too
+  applied.resolve();
+  await sleep(100, call()); // what follows from it
+  assert.equal(node.plugins.list()[0]?.state, "late");
+  answer.resolve();
+  await admitted;
+  using _made = await node.plugins.createContainer(() => asked("c3"), call());
+  assert.equal(node.plugins.list()[0]?.state, "serving");
+});

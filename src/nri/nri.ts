@@ -164,12 +164,18 @@ class StartedNri implements Nri {
   }
 
   #load(): Promise<AskedHalf> {
-    this.#loading ??= import("./asked-half.ts").then(({ createAskedHalf }) => {
-      const half = createAskedHalf(this.#options, () => this.#settings, this.#pending);
-      if (this.#life.signal.aborted) half.set[Symbol.dispose]();
-      this.#half = half;
-      return half;
-    });
+    this.#loading ??= import("./asked-half.ts").then(
+      ({ createAskedHalf }) => {
+        const half = createAskedHalf(this.#options, () => this.#settings, this.#pending);
+        if (this.#life.signal.aborted) half.set[Symbol.dispose]();
+        this.#half = half;
+        return half;
+      },
+      (error: unknown) => {
+        this.#loading = undefined; // there may have been too many open files
+        throw error;
+      },
+    );
     return this.#loading;
   }
 }

@@ -6,6 +6,7 @@ import { type Cancellable, cleanupDeadline } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { mapAtOnce } from "../base/map-at-once.ts";
 import { shortened } from "../base/shortened.ts";
 import { unlessAborted } from "../base/waits.ts";
 import { type EventCall, subscribed } from "./calls.ts";
@@ -32,6 +33,8 @@ const nriVersion = "v0.12.5";
 const mostGone = 32;
 /** Of what it says about an eviction. */
 const longestReason = 1024;
+/** One that does not even end by SIGKILL takes half a minute, and others do not wait for it. */
+const evictedAtOnce = 4;
 /** How long what a plugin wants at its Synchronize may take. */
 const updatesMs = 120_000;
 
@@ -155,10 +158,10 @@ export class PluginSet implements Disposable {
     const { node, log } = this.#needs;
     if (evictions.length === 0) return;
     const pending = this.containers.byId();
-    const seen = new Set<string>();
-    for (const { containerId: container, reason } of evictions) {
-      if (seen.has(container)) continue;
-      seen.add(container);
+    const first = new Map<string, string>();
+    for (const { containerId, reason } of evictions)
+      if (!first.has(containerId)) first.set(containerId, reason);
+    await mapAtOnce([...first], evictedAtOnce, async ([container, reason]) => {
       try {
         if (pending.has(container)) {
           throw fault("FAILED_PRECONDITION", `container "${container}" is being made`);
@@ -168,7 +171,7 @@ export class PluginSet implements Disposable {
         call.signal.throwIfAborted();
         log.warn({ container, err }, "container that an NRI plugin evicts cannot be stopped");
       }
-    }
+    });
   }
 
   async #introduce(
@@ -260,7 +263,7 @@ export class PluginSet implements Disposable {
   ): Promise<void> {
     const { log } = this.#needs;
     try {
-      const call = { signal: cleanupDeadline(updatesMs) };
+      const call = { signal: AbortSignal.any([cleanupDeadline(updatesMs), this.#life.signal]) };
       const failed = await unsolicited.synchronized(plugin, updates, call);
       if (failed > 0) log.warn({ plugin, failed }, "updates of an NRI plugin cannot be applied");
     } catch (err) {

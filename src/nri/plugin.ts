@@ -130,10 +130,10 @@ export class Plugin implements Disposable {
     try {
       do {
         this.#hasMissed = false;
-        this.#becomes("joining");
+        this.#isNotLate("joining");
         await this.#synchronizeOnce(this.#needs.snapshot());
       } while (this.#hasMissed);
-      this.#becomes("serving");
+      this.#isNotLate("serving");
     } catch (error) {
       this.drop(`it cannot be synchronized: ${toFault(error).message}`);
       throw error;
@@ -343,6 +343,11 @@ export class Plugin implements Disposable {
     const isValidator = this.facts.events.has("ValidateContainerAdjustment");
     if (this.facts.keepConnected && !isValidator) return;
     this.drop(`it has not answered ${method} within ${debtMs / 1000} s`);
+  }
+
+  /** Late it stays until it answers: only that has others wait for it again. */
+  #isNotLate(state: PluginReport["state"]): void {
+    if (this.#state !== "late") this.#becomes(state);
   }
 
   #becomes(state: PluginReport["state"]): void {

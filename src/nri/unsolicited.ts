@@ -120,11 +120,10 @@ export class Unsolicited {
         `NRI plugin "${plugin}" wants too much: it may have ${mostAtOnce} updates and evictions at once, and then ${perSecond} a second`,
       );
       const count = update.length + evict.length;
-      if (count > mostAtOnce) throw tooMuch;
+      if (count > mostAtOnce || !this.#rate.take(Math.max(1, count))) throw tooMuch;
       const budget = new AnswerBudget(messageLimits);
       budget.take(plugin, update, "update");
       budget.take(plugin, evict, "evict");
-      if (!this.#rate.take(Math.max(1, count))) throw tooMuch;
       this.#isRefusing = false;
     } catch (err) {
       if (!this.#isRefusing) {
