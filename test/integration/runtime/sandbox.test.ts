@@ -216,11 +216,11 @@ test("a sandbox process that cannot be started leaves nothing, and says why", {
   await using sandbox = await SandboxRig.make(shim);
   using place = sandbox.runtime.reserve(namespace, "fails");
   const nowhere = sandbox.options("fails", ({ linux }) => {
-    linux.sysctl = { "kernel.no_such": "1" };
+    linux.sysctl = { "kernel.shm_no_such": "1" };
   });
   await assert.rejects(place.create(nowhere, within()), {
     code: "INTERNAL",
-    message: 'cannot start sandbox "fails": ENOENT: pause /proc/sys/kernel/no_such',
+    message: 'cannot start sandbox "fails": ENOENT: pause /proc/sys/kernel/shm_no_such',
   });
   assert.deepEqual(sandbox.runtime.list(), []);
 });
