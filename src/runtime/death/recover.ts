@@ -8,6 +8,7 @@ import type { Logger } from "../../base/logger.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { Bundle, eraseFolder, type TaskFolders } from "../bundle/bundle.ts";
+import { foldersIn } from "../bundle/folders-in.ts";
 import type { RecoveryReport } from "../ports.ts";
 import type { ShimBinaries, ShimBinary } from "../shim/binary.ts";
 import { type Bootstrap, parseBootstrapAnswer, socketPathOf } from "../shim/bootstrap-answer.ts";
@@ -279,15 +280,5 @@ async function endBundleless(ports: RecoverPorts, { namespace, id }: Found): Pro
     await ports.abandon(bundle, undefined, undefined);
   } catch (err) {
     log.error({ err, namespace, task: id }, "task without a bundle was not ended");
-  }
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, toFault } from "../../base/errors.ts";
+import { fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { nowNanos } from "../../base/now.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
@@ -13,6 +13,7 @@ import { parseExactJson } from "../../oci/encode-spec.ts";
 import { readSandboxProcess, type SandboxProcess } from "../../oci/sandbox-process.ts";
 import { Bundle, type TaskFolders } from "../bundle/bundle.ts";
 import { clampToFloor } from "../bundle/clamp-process.ts";
+import { foldersIn } from "../bundle/folders-in.ts";
 import { cgroupsPath } from "../bundle/spec-text.ts";
 import type { CgroupParents } from "../death/cgroup-parents.ts";
 import { killLeftovers, removeCgroups } from "../death/leftover-processes.ts";
@@ -263,16 +264,6 @@ function parse(spec: Uint8Array): unknown {
 function identityIn(text: string): ProcessIdentity | undefined {
   const [, pid, startTime] = /^\{"pid":(\d+),"startTime":"(\d+)"\}$/.exec(text) ?? [];
   return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function keyOf(namespace: string, id: string): string {
