@@ -206,7 +206,8 @@ class Soak implements AsyncDisposable {
 
   /**
    * Counts what there is without pods. A thread or handle that comes with the first use of a thing has come:
-   * a daemon that just started has to stream and to pull once.
+   * a daemon that just started has to stream, to pull and to tell figures once, these last: their reader goes
+   * when nobody has asked for a minute.
    */
   async #quietPoint(yard: Yard): Promise<void> {
     if (this.#isEnding) return;
@@ -216,6 +217,7 @@ class Soak implements AsyncDisposable {
     if (first) await this.#cycle(first, "stream", yard);
     // A download that was cut short is kept for the next pull of its image: each lane pulls its own.
     for (const lane of this.#lanes) await this.#cycle(lane, "image", yard);
+    if (first) await this.#cycle(first, "usual", yard);
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     if (items.length > 0) {
       this.#broke(
