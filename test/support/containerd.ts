@@ -30,6 +30,9 @@ export interface Containerd extends AsyncDisposable {
   log(): Promise<string>;
 }
 
+/** What a kubelet waits for. containerd 2 has a third one, of deprecated settings, which ours here are. */
+const needed = ["RuntimeReady", "NetworkReady"] as const;
+
 /** Starts it on roots of its own; `sandboxImage` is pulled from its registry on first use. */
 export async function startContainerd(
   sandboxImage: string,
@@ -71,7 +74,8 @@ export async function startContainerd(
     async () => {
       if (child.exitCode !== null) throw new GivenUp(await readFile(logFile, "utf8"));
       const { status } = await cri.runtime.Status({});
-      return status?.conditions.every((condition) => condition.status);
+      const holding = status?.conditions.filter((condition) => condition.status);
+      return needed.every((type) => holding?.some((condition) => condition.type === type));
     },
     { timeoutMs: 30_000 },
   );
