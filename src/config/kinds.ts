@@ -76,16 +76,24 @@ export const pathOrNone = make(
 
 const parts = (value: string): string[] => (value === "" ? [] : value.split(":"));
 
-/** Absolute paths in one string, "A:B", looked through in this order; "" for none. */
+/** Absolute paths in one string, "A:B", or in an array, looked through in this order; "" for none. */
 export const searchPath = make(
   'paths with ":" between them, or ""',
-  string
+  z
+    .preprocess(
+      (value) => (Array.isArray(value) && value.every(isString) ? value.join(":") : value),
+      string,
+    )
     .refine((value) => parts(value).every((part) => path.isAbsolute(part)), {
       error: (issue) =>
         `expected absolute paths with ":" between them, or "", got ${shown(issue.input)}`,
     })
     .transform((value) => parts(value).map(plain).join(":")),
 );
+
+function isString(value: unknown): boolean {
+  return typeof value === "string";
+}
 
 export const paths = make<readonly string[]>(
   "array of paths",

@@ -47,6 +47,8 @@ test("loadConfig lets drop-ins win over the file, in lexical order, and flags ov
 test("loadConfig takes several folders of hosts.toml files", () => {
   const file = write({ "config.toml": '[registry]\nconfig_path = "/etc//certs.d/:/b"' });
   assert.equal(loadConfig({ file }).config.registry.configPath, "/etc/certs.d:/b");
+  const list = write({ "config.toml": '[registry]\nconfig_path = ["/etc//certs.d/", "/b"]' });
+  assert.equal(loadConfig({ file: list }).config.registry.configPath, "/etc/certs.d:/b");
 });
 
 test("loadConfig fills a handler's missing keys and keeps the built-in one", () => {

@@ -11,7 +11,7 @@ export const registry = table({
       kind: searchPath,
       default: "/etc/berthd/certs.d",
       change: "reload",
-      doc: 'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none. Of several, "A:B", the first counts that has a file for the host or for _default. A pull secret goes to the registry it names only: a mirror that wants a login has it in its "header".',
+      doc: 'Folder of HOST/hosts.toml files with mirrors and certificates; "" for none. A HOST folder without one may have certificates alone, as Docker has them: *.crt for authorities, NAME.cert with NAME.key for clients. Of several folders, "A:B" or ["A", "B"], the first counts that has something for the host or for _default. A pull secret goes to the registry it names only: a mirror that wants a login has it in its "header".',
     }),
   },
 });

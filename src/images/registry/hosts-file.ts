@@ -3,7 +3,7 @@ import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
 import { shortened } from "../../base/shortened.ts";
-import { parseDuration } from "../../config/quantity.ts";
+import { parseGoDuration } from "./go-duration.ts";
 
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
 const clientFiles = z.union([
@@ -20,7 +20,7 @@ const headers = z.record(z.string(), oneOrMore).superRefine((table, context) => 
   }
 });
 const duration = z.string().transform((text, context) => {
-  const ms = parseDuration(text);
+  const ms = text === "" ? 0 : parseGoDuration(text);
   if (ms !== undefined) return ms;
   context.addIssue({ code: "custom", message: `"${text}" is no duration such as "5s"` });
   return z.NEVER;
@@ -66,8 +66,8 @@ export function readHostsFile(text: string, file: string): HostsFile {
 /** `client`: certificates, alone or each with its key's file. */
 export function clientPairs(client: HostTable["client"]): [string, string][] {
   return listOf<string | string[]>(client).map((entry) => {
-    const [cert = "", key = cert] = listOf(entry);
-    return [cert, key];
+    const [cert = "", key = ""] = listOf(entry);
+    return [cert, key || cert];
   });
 }
 

@@ -18,6 +18,11 @@ const direct: readonly (readonly [string, string])[] = [
   ["127.0.0.1:5000", "http://127.0.0.1:5000/v2"],
   ["127.8.9.10", "http://127.8.9.10/v2"],
   ["[::1]:5000", "http://[::1]:5000/v2"],
+  ["[0:0:0:0:0:0:0:1]:5000", "http://[::1]:5000/v2"],
+  ["[2001:DB8::1]:5000", "https://[2001:db8::1]:5000/v2"],
+  ["LocalHost:5000", "http://localhost:5000/v2"],
+  ["Quay.IO", "https://quay.io/v2"],
+  ["Docker.io", "https://registry-1.docker.io/v2"],
   ["127.0.0.1.evil.test", "https://127.0.0.1.evil.test/v2"],
   ["localhost.evil.test", "https://localhost.evil.test/v2"],
 ];
@@ -65,6 +70,47 @@ dial_timeout = "0s"
   assert.equal(mirror?.connectTimeoutMs, origin?.connectTimeoutMs);
   assert.ok((mirror?.connectTimeoutMs ?? 0) > 0);
 });
+
+test("a capability that we do not know is told with its file", () => {
+  const told: string[] = [];
+  const text = 'capabilities = ["PULL", "Referrers"]';
+  const [host] = parseHosts(text, "/d", "example.test", (sentence) => void told.push(sentence));
+  assert.deepEqual([host?.canPull, host?.canResolve], [true, false]);
+  assert.deepEqual(told, ['/d/hosts.toml: capability "referrers" is not known, it is passed over']);
+});
+
+test('no capability at all, a server of "" and a dial_timeout of "" are as if left out', () => {
+  const text = 'server = ""\ncapabilities = []\ndial_timeout = ""';
+  assert.deepEqual(parseHosts(text, "/d", "docker.io"), parseHosts("", "/d", "docker.io"));
+});
+
+// Over TLS first, then as they say, where settings of TLS stand beside an address of plain http.
+const tlsBeside: readonly (readonly [string, string, readonly string[]])[] = [
+  ["", "localhost:5000", ["http://localhost:5000/v2"]],
+  [
+    "skip_verify = true",
+    "localhost:5000",
+    ["https://localhost:5000/v2", "http://localhost:5000/v2"],
+  ],
+  ['ca = "ca.crt"', "127.0.0.1:5000", ["https://127.0.0.1:5000/v2", "http://127.0.0.1:5000/v2"]],
+  ['ca = "ca.crt"', "[::1]:5000", ["https://[::1]:5000/v2", "http://[::1]:5000/v2"]],
+  ['client = "c.pem"', "localhost", ["https://localhost/v2", "http://localhost/v2"]],
+  ["skip_verify = true", "localhost:80", ["http://localhost/v2"]],
+  [
+    'server = "http://a.test:5000"\nca = "c"',
+    "x",
+    ["https://a.test:5000/v2", "http://a.test:5000/v2"],
+  ],
+  ['server = "http://a.test"\nca = "c"', "x", ["http://a.test/v2"]],
+  ['server = "https://a.test:5000"\nca = "c"', "x", ["https://a.test:5000/v2"]],
+  ["skip_verify = true", "a.test:5000", ["https://a.test:5000/v2"]],
+];
+
+for (const [text, domain, wanted] of tlsBeside) {
+  test(`${domain} with ${JSON.stringify(text)} is asked at ${wanted.join(", ")}`, () => {
+    assert.deepEqual(bases(text, domain), wanted);
+  });
+}
 
 test("a host's settings are its own", () => {
   const text = `
@@ -192,4 +238,62 @@ test("an address of many slashes is read in no time, and quoted in bounds", () =
     () => parseHosts(`server = "https://[${slashes}"`, "/d", "example.test"),
     (error: Error) => error.message.length < 500,
   );
+});
+
+test("a folder without hosts.toml has certificates as Docker has them", async (t) => {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth hosts-"));
+  t.after(() => rm(root, { recursive: true }));
+  const fill = async (folder: string, ...files: string[]): Promise<void> => {
+    await mkdir(path.join(root, folder), { recursive: true });
+    for (const file of files) await writeFile(path.join(root, folder, file), "");
+  };
+  const tls = async (domain: string) => {
+    const [host] = await registryHosts(root, domain);
+    const [ca, client] = [host?.tls.ca, host?.tls.client];
+    const names = (files: readonly string[] | undefined) =>
+      files?.map((file) => path.relative(root, file));
+    return { base: host?.base, ca: names(ca), client: client?.map(names) };
+  };
+  await fill("one.test", "b.crt", "a.crt", "client.cert", "client.key", "lone.cert", "README");
+  await fill("two.test_5000_", "ca.crt");
+  await fill("[::1]:5000", "ca.crt");
+  await fill("empty.test", "notes");
+  await fill("file.test", "ca.crt", "hosts.toml");
+  await fill("_default", "any.crt");
+  assert.deepEqual(await tls("one.test"), {
+    base: "https://one.test/v2",
+    ca: ["one.test/a.crt", "one.test/b.crt"],
+    client: [
+      ["one.test/client.cert", "one.test/client.key"],
+      ["one.test/lone.cert", "one.test/lone.cert"],
+    ],
+  });
+  assert.deepEqual((await tls("two.test:5000")).ca, ["two.test_5000_/ca.crt"]);
+  assert.deepEqual(await tls("[::1]:5000"), {
+    base: "https://[::1]:5000/v2",
+    ca: ["[::1]:5000/ca.crt"],
+    client: [],
+  });
+  assert.deepEqual((await tls("empty.test")).ca, ["_default/any.crt"]);
+  // An empty file counts as none.
+  assert.deepEqual((await tls("file.test")).ca, ["file.test/ca.crt"]);
+  const [fallen] = await registryHosts(root, "other.test");
+  assert.deepEqual(
+    [fallen?.base, fallen?.isMirror, fallen?.isOrigin],
+    ["https://other.test/v2", false, true],
+  );
+});
+
+test("folders are found in any case, the very name first", async (t) => {
+  const root = await mkdtemp(path.join(os.tmpdir(), "berth hosts-"));
+  t.after(() => rm(root, { recursive: true }));
+  for (const folder of ["Reg.Test_5000_", "two.test", "TWO.test"]) {
+    await mkdir(path.join(root, folder));
+    await writeFile(path.join(root, folder, "hosts.toml"), `server = "https://found/${folder}"`);
+  }
+  const base = async (domain: string) => (await registryHosts(root, domain))[0]?.base;
+  assert.equal(await base("reg.test:5000"), "https://found/Reg.Test_5000_/v2");
+  assert.equal(await base("REG.test:5000"), "https://found/Reg.Test_5000_/v2");
+  assert.equal(await base("two.test"), "https://found/two.test/v2");
+  assert.equal(await base("TWO.test"), "https://found/TWO.test/v2");
 });

@@ -4,7 +4,9 @@ import { errnoOf, fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
 import { shortened } from "../../base/shortened.ts";
 import { trimEndOf } from "../../base/trim-end.ts";
+import { certificatesIn, hostFolders, sharedFolder } from "./host-folders.ts";
 import { clientPairs, type HostTable, listOf, readHostsFile } from "./hosts-file.ts";
+import { isLoopback } from "./loopback.ts";
 import { isSameRegistry } from "./registry-name.ts";
 
 const maxConfBytes = 16 * 1024 * 1024;
@@ -33,73 +35,74 @@ export interface TlsFiles {
 }
 
 const defaultConnectTimeoutMs = 30_000;
-const sharedFolder = "_default";
+
+/** Takes what is passed over in a hosts.toml: a whole sentence with its file. */
+export type Warn = (sentence: string) => void;
 
 /**
- * The servers to ask for images of a registry, in order, from `<domain>/hosts.toml` or `_default` in the
- * first folder of `configPath` ("A:B") that has one. Without a file it is the registry itself: https, but
- * plain http on the loopback. FAILED_PRECONDITION for a file that cannot be understood. Read anew each
- * time: edits count at once.
+ * The servers to ask for images of a registry, in order, from the first folder of `configPath` ("A:B") that tells of
+ * it: `<domain>/` with a hosts.toml, or with certificates alone as Docker has them (`*.crt`, `*.cert`, `*.key`), then
+ * `_default/`. Without one it is the registry itself: https, but plain http on the loopback. FAILED_PRECONDITION for
+ * a file that cannot be understood. Read anew each time: edits count at once.
  */
-export async function registryHosts(configPath: string, domain: string): Promise<RegistryHost[]> {
+export async function registryHosts(
+  configPath: string,
+  domain: string,
+  warn: Warn = () => {},
+): Promise<RegistryHost[]> {
   for (const root of configPath.split(":").filter((part) => part !== "")) {
-    for (const folder of candidateFolders(domain)) {
-      const dir = path.join(root, folder);
+    for (const dir of await hostFolders(root, domain)) {
       const text = await readIfPresent(path.join(dir, "hosts.toml"));
-      if (text !== undefined) return parseHosts(text, dir, domain);
+      if (text) return parseHosts(text, dir, domain, warn);
+      const certificates = await certificatesIn(dir);
+      if (certificates || text === "")
+        return serverOf({ domain, dir, warn }, "", certificates ?? {});
     }
   }
-  return [serverOf({ domain, dir: "/" }, undefined, {})];
+  return serverOf({ domain, dir: "/", warn }, "", {});
 }
 
 /** Exported for tests: the servers that the text of a hosts.toml in `dir` names. */
-export function parseHosts(text: string, dir: string, domain: string): RegistryHost[] {
+export function parseHosts(
+  text: string,
+  dir: string,
+  domain: string,
+  warn: Warn = () => {},
+): RegistryHost[] {
   const file = readHostsFile(text, path.join(dir, "hosts.toml"));
-  const place = { domain, dir };
-  const mirrors = Object.entries(file.host ?? {}).map(([url, table]) =>
+  const place = { domain, dir, warn };
+  const mirrors = Object.entries(file.host ?? {}).flatMap(([url, table]) =>
     hostOf(place, url, table, false),
   );
-  return [...mirrors, serverOf(place, file.server, file)];
+  return [...mirrors, ...serverOf(place, file.server ?? "", file)];
 }
 
 interface Place {
   readonly domain: string;
   readonly dir: string;
+  readonly warn: Warn;
 }
 
-function candidateFolders(domain: string): string[] {
-  const colon = domain.lastIndexOf(":");
-  const withPort =
-    colon > 0 && !domain.endsWith("]")
-      ? [`${domain.slice(0, colon)}_${domain.slice(colon + 1)}_`, domain.replace(/:(?=\d+$)/, "_")]
-      : [];
-  return [...withPort, domain, sharedFolder];
-}
-
-function serverOf(place: Place, server: string | undefined, table: HostTable): RegistryHost {
-  const host = place.domain === "docker.io" ? "registry-1.docker.io" : place.domain;
+/** `server` is "" for the registry itself. */
+function serverOf(place: Place, server: string, table: HostTable): RegistryHost[] {
+  const isHub = place.domain.toLowerCase() === "docker.io";
+  const host = isHub ? "registry-1.docker.io" : place.domain;
   // The server for all registries without a folder of their own is none of them itself.
   const isOwn = path.basename(place.dir) !== sharedFolder;
-  return hostOf(place, server ?? host, table, isOwn);
+  return hostOf(place, server || host, table, isOwn);
 }
 
-function hostOf(
-  { domain, dir }: Place,
-  text: string,
-  table: HostTable,
-  isServer: boolean,
-): RegistryHost {
-  const capabilities = table.capabilities ?? ["pull", "resolve"];
+function hostOf(place: Place, text: string, table: HostTable, isServer: boolean): RegistryHost[] {
+  const { domain, dir } = place;
   const headers = Object.entries(table.header ?? {}).map(([name, value]) => [
     name.toLowerCase(),
     Array.isArray(value) ? value.join(", ") : value,
   ]);
   const base = baseUrl(text, table.override_path === true, dir);
   const isNamed = isSameRegistry(domain, new URL(base));
-  return {
+  const host: RegistryHost = {
     base,
-    canResolve: capabilities.includes("resolve"),
-    canPull: capabilities.includes("pull"),
+    ...abilities(place, table.capabilities ?? []),
     headers: Object.fromEntries(headers) as Record<string, string>,
     tls: {
       skipVerify: table.skip_verify === true,
@@ -113,10 +116,39 @@ function hostOf(
     isMirror: !isServer && !isNamed,
     isOrigin: isServer || isNamed,
   };
+  const secured = securedBase(text, base, table);
+  return secured === undefined ? [host] : [{ ...host, base: secured }, host];
+}
+
+/** Words of other versions, such as `referrers`, are passed over; no word at all means all of them. */
+function abilities(
+  { dir, warn }: Place,
+  words: readonly string[],
+): Pick<RegistryHost, "canResolve" | "canPull"> {
+  const known = words.map((word) => word.toLowerCase());
+  for (const word of known.filter((one) => !["pull", "resolve", "push"].includes(one))) {
+    const file = path.join(dir, "hosts.toml");
+    warn(`${file}: capability "${shortened(word, 100)}" is not known, it is passed over`);
+  }
+  const can = (word: string): boolean => known.length === 0 || known.includes(word);
+  return { canResolve: can("resolve"), canPull: can("pull") };
+}
+
+/**
+ * The same server over TLS, which is tried first: settings of TLS beside an address of plain http say that the port
+ * may speak either, as containerd has it. Port 80, written or meant by `http://`, is plain.
+ */
+function securedBase(text: string, base: string, table: HostTable): string | undefined {
+  const hasTls = table.skip_verify !== undefined || listOf(table.ca).length > 0;
+  if (!hasTls && clientPairs(table.client).length === 0) return undefined;
+  const url = new URL(base);
+  if (url.protocol !== "http:") return undefined;
+  const isPlainPort = url.port === "" && (/^http:/i.test(text) || /:80(\/|$)/.test(text));
+  return isPlainPort ? undefined : base.replace(/^http:/, "https:");
 }
 
 function baseUrl(text: string, keepsPath: boolean, dir: string): string {
-  const url = URL.parse(/^https?:\/\//.test(text) ? text : `${defaultScheme(text)}://${text}`);
+  const url = URL.parse(/^https?:\/\//i.test(text) ? text : `${defaultScheme(text)}://${text}`);
   if (url === null) {
     const file = path.join(dir, "hosts.toml");
     throw fault(
@@ -131,10 +163,8 @@ function baseUrl(text: string, keepsPath: boolean, dir: string): string {
 /** http for the loopback, where registries for tests and caches live without certificates. */
 function defaultScheme(host: string): "http" | "https" {
   const [authority = ""] = host.split("/", 1);
-  const name = authority.replace(/:\d{1,5}$/, "");
-  return name === "localhost" || name === "[::1]" || /^127(\.\d{1,3}){3}$/.test(name)
-    ? "http"
-    : "https";
+  const name = URL.parse(`http://${authority}`)?.hostname ?? "";
+  return isLoopback(name) ? "http" : "https";
 }
 
 async function readIfPresent(file: string): Promise<string | undefined> {

@@ -26,9 +26,22 @@ export async function openRegistry(
   if (auth) readCredentials(auth);
   return RegistryClient.create({
     reference,
-    hosts: await registryHosts(registry.configPath, reference.domain),
+    hosts: await registryHosts(registry.configPath, reference.domain, onceTo(log)),
     auth,
     progressTimeoutMs: config.pullProgressTimeoutMs,
     log,
   });
+}
+
+/** Sentences that were logged: each pull reads the files anew. */
+const told = new Set<string>();
+const maxTold = 256;
+
+function onceTo(log: Logger): (sentence: string) => void {
+  return (sentence) => {
+    if (told.has(sentence)) return;
+    if (told.size >= maxTold) told.clear();
+    told.add(sentence);
+    log.warn({}, sentence);
+  };
 }

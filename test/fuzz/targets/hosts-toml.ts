@@ -14,7 +14,11 @@ const domains = ["registry.test", "docker.io", "registry.test:5000", "localhost:
 /** The text of a hosts.toml, or the bytes from which one is made that says what it must mean. */
 export const target: FuzzTarget = {
   name: "hosts-toml",
-  parses: ["src/images/registry/hosts.ts", "src/images/registry/hosts-file.ts"],
+  parses: [
+    "src/images/registry/hosts.ts",
+    "src/images/registry/hosts-file.ts",
+    "src/images/registry/go-duration.ts",
+  ],
   dictionary: [
     'server = "',
     '[host."https://mirror.test"]\n',
@@ -24,6 +28,7 @@ export const target: FuzzTarget = {
     "skip_verify = true\n",
     "override_path = true\n",
     'dial_timeout = "5s"\n',
+    'dial_timeout = "1.5h30m.5s"\n',
     "[header]\n",
     'authorization = "Bearer x"\n',
     "\\u0000",
@@ -122,26 +127,29 @@ function makeHosts(bytes: ByteSource, domain: string): Made {
   const some = new Map(
     bytes.list(4, () => [names[bytes.byte() % names.length] ?? "", makeTable(bytes)] as const),
   );
-  const server = bytes.maybe(() => bytes.pick(["https://registry.test", "http://other.test/x//"]));
+  const server = bytes.maybe(() =>
+    bytes.pick(["https://registry.test", "http://other.test/x//", ""]),
+  );
   const file = present({
     server,
     ...top.table,
     host: Object.fromEntries([...some].map(([name, { table }]) => [name, table])),
   });
   const hub = domain === "docker.io" ? "registry-1.docker.io" : domain;
-  const mirrors = [...some].map(([name, made]) => meaningOf(made, name, domain, false));
-  return { file, meaning: [...mirrors, meaningOf(top, server ?? hub, domain, true)] };
+  const mirrors = [...some].flatMap(([name, made]) => meaningOf(made, name, domain, false));
+  return { file, meaning: [...mirrors, ...meaningOf(top, server || hub, domain, true)] };
 }
 
 interface MadeTable {
   readonly table: Record<string, unknown>;
   readonly keepsPath: boolean;
+  readonly hasTls: boolean;
   readonly host: Omit<RegistryHost, "base" | "isMirror" | "isOrigin">;
 }
 
 function makeTable(bytes: ByteSource): MadeTable {
   const capabilities = bytes.maybe(() =>
-    bytes.list(3, () => bytes.pick(["pull", "resolve", "push"])),
+    bytes.list(3, () => bytes.pick(["pull", "resolve", "push", "referrers"])),
   );
   const ca = bytes.maybe(() =>
     bytes.list(2, () => bytes.pick(["a.pem", "/abs/b.pem", "../c.pem"])),
@@ -176,10 +184,11 @@ function makeTable(bytes: ByteSource): MadeTable {
   });
   const inDir = (file: string): string =>
     path.posix.normalize(file.startsWith("/") ? file : `${dir}/${file}`);
-  const can = capabilities ?? ["pull", "resolve"];
+  const can = capabilities?.length ? capabilities : ["pull", "resolve"];
   return {
     table,
     keepsPath: override === true,
+    hasTls: skip !== undefined || Boolean(ca?.length) || Boolean(client?.length),
     host: {
       canResolve: can.includes("resolve"),
       canPull: can.includes("pull"),
@@ -200,11 +209,11 @@ function makeTable(bytes: ByteSource): MadeTable {
 }
 
 function meaningOf(
-  { host, keepsPath }: MadeTable,
+  { host, keepsPath, hasTls }: MadeTable,
   name: string,
   domain: string,
   isServer: boolean,
-): RegistryHost {
+): RegistryHost[] {
   const isLoopback = /^(localhost|127\.)/.test(name);
   const url = new URL(
     name.startsWith("http") ? name : `${isLoopback ? "http" : "https"}://${name}`,
@@ -214,5 +223,8 @@ function meaningOf(
   if (!keepsPath && !base.endsWith("/v2")) base += "/v2";
   const hubs = ["docker.io", "registry-1.docker.io"];
   const isNamed = url.host === domain || (hubs.includes(url.host) && hubs.includes(domain));
-  return { base, ...host, isMirror: !isServer && !isNamed, isOrigin: isServer || isNamed };
+  const rest = { ...host, isMirror: !isServer && !isNamed, isOrigin: isServer || isNamed };
+  const mayBeTls = hasTls && url.protocol === "http:" && url.port !== "";
+  const secured = mayBeTls ? [{ base: base.replace("http:", "https:"), ...rest }] : [];
+  return [...secured, { base, ...rest }];
 }

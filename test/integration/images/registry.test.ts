@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import type https from "node:https";
 import path from "node:path";
@@ -315,4 +315,33 @@ test("https takes the authorities of hosts.toml, or none", { skip }, async (t) =
   assert.equal(await pull("ca.test", 'ca = "../cert.pem"'), image.id);
   assert.equal(await pull("skip.test", "skip_verify = true"), image.id);
   await assert.rejects(pull("strict.test", ""), { code: "UNAVAILABLE" });
+  // The loopback is plain unless its folder says otherwise; certificates alone are Docker's way to say it.
+  const direct = async (files: Readonly<Record<string, string | Buffer>>, host = registry.host) => {
+    const folder = path.join(configPath, host);
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder);
+    for (const [name, content] of Object.entries(files)) {
+      await writeFile(path.join(folder, name), content);
+    }
+    const { images } = await openLibrary(await home.folder(`tls ${Object.keys(files)}`), {
+      registry: { configPath },
+    });
+    return (await images.pull(`${host}/a/b`, call())).id;
+  };
+  assert.equal(await direct({ "ca.crt": tls.cert }), image.id);
+  assert.equal(await direct({ "hosts.toml": "skip_verify = true" }), image.id);
+  await using plain = await serve(() => false);
+  assert.equal(
+    await direct({ "hosts.toml": "skip_verify = true", plain: "" }, plain.host),
+    image.id,
+  );
+  await using careful = await serve(() => false, {
+    ...tls,
+    ca: tls.cert,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  const client = { "ca.crt": tls.cert, "me.cert": tls.cert, "me.key": tls.key };
+  assert.equal(await direct(client, careful.host), image.id);
+  await assert.rejects(direct({ "a.crt": tls.cert }, careful.host), { code: "UNAVAILABLE" });
 });
