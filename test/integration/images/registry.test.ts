@@ -323,7 +323,7 @@ test("https takes the authorities of hosts.toml, or none", { skip }, async (t) =
     for (const [name, content] of Object.entries(files)) {
       await writeFile(path.join(folder, name), content);
     }
-    const { images } = await openLibrary(await home.folder(`tls ${Object.keys(files)}`), {
+    const { images } = await openLibrary(await home.folder(`tls ${Object.keys(files).join(" ")}`), {
       registry: { configPath },
     });
     return (await images.pull(`${host}/a/b`, call())).id;
