@@ -6,7 +6,7 @@ import { addCompletionCommands } from "./berth/completion-commands.ts";
 import { addContainerCommands } from "./berth/container-commands.ts";
 import { addDaemonCommands } from "./berth/daemon-commands.ts";
 import { addEventCommands } from "./berth/event-commands.ts";
-import { addImageCommands } from "./berth/image-commands.ts";
+import { addImageCommands } from "./berth/images/image-commands.ts";
 import { addNamespaceCommands } from "./berth/namespace-commands.ts";
 import { addNriCommands } from "./berth/nri-commands.ts";
 import { addPodCommands } from "./berth/pod-commands.ts";

@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Command } from "commander";
-import { fault } from "../../base/errors.ts";
-import type { Image } from "../../gen/cri.gen.ts";
-import type { CliIo } from "../cli-io.ts";
-import { withCommonFlags, withSession } from "./call-options.ts";
-import { bytes, type Column, shortId } from "./table.ts";
+import { fault } from "../../../base/errors.ts";
+import type { Image } from "../../../gen/cri.gen.ts";
+import type { CliIo } from "../../cli-io.ts";
+import { printable } from "../../printable.ts";
+import { withCommonFlags, withSession } from "../call-options.ts";
+import { jsonOf } from "../json.ts";
+import { bytes, type Column, shortId } from "../table.ts";
+import { addExportCommand } from "./export-command.ts";
+import { addHistoryCommand } from "./history-command.ts";
+import { addInspectCommand } from "./inspect-command.ts";
+import { addPruneCommand } from "./prune-command.ts";
+import { addTagCommand } from "./tag-command.ts";
 
 const timeoutMs = 10_000;
 const cri = "runtime.v1.ImageService";
 
 export function addImageCommands(program: Command, io: CliIo): void {
-  const image = program.command("image").description("list, load, pull and remove images");
+  const image = program
+    .command("image")
+    .description("list, pull, load, export, tag and remove images, and look into them");
   withCommonFlags(image.command("ls"))
     .description("list images")
     .action((_flags, command: Command) =>
@@ -20,7 +29,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
         session.showTable(images, imageColumns);
       }),
     );
-  withCommonFlags(image.command("load <file>"))
+  withCommonFlags(image.command("load <file>").alias("import"))
     .description(
       "load an OCI layout (folder or tar) or a `docker save` tar that is on the daemon's machine",
     )
@@ -44,18 +53,28 @@ export function addImageCommands(program: Command, io: CliIo): void {
         session.show({ imageRef }, () => `pulled ${reference}: ${imageRef}\n`);
       }),
     );
-  withCommonFlags(image.command("rm <reference>"))
-    .description("remove an image, with every name it has")
-    .action((reference: string, _flags, command: Command) =>
+  withCommonFlags(image.command("rm <reference...>"))
+    .description("remove images, with every name they have")
+    .action((references: string[], _flags, command: Command) =>
       withSession(command, io, 60_000, async (session) => {
         const images = session.client(cri);
-        const request = { image: { image: reference } };
-        const { image: found } = await images.ImageStatus(request, session.call);
-        if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
-        await images.RemoveImage(request, session.call);
-        session.show({ removed: found.id }, () => `removed ${reference} (${shortId(found.id)})\n`);
+        const removed: string[] = [];
+        for (const reference of references) {
+          const request = { image: { image: reference } };
+          const { image: found } = await images.ImageStatus(request, session.call);
+          if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
+          await images.RemoveImage(request, session.call);
+          removed.push(found.id);
+          if (!session.json) io.out(printable(`removed ${reference} (${shortId(found.id)})\n`));
+        }
+        if (session.json) io.out(jsonOf({ removed }));
       }),
     );
+  addInspectCommand(image, io);
+  addHistoryCommand(image, io);
+  addTagCommand(image, io);
+  addExportCommand(image, io);
+  addPruneCommand(image, io);
 }
 
 const imageColumns: readonly Column<Image>[] = [

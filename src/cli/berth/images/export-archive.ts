@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault, isFault } from "../../../base/errors.ts";
+import type { Descriptor, Manifest } from "../../../images/manifest/documents.ts";
+import { MediaType } from "../../../images/manifest/media-types.ts";
+import { bestFor, hostPlatform } from "../../../images/manifest/platform.ts";
+import { parseReference } from "../../../images/reference.ts";
+import {
+  type NewTarEntry,
+  plainMember,
+  tarEnd,
+  tarHeader,
+  tarPadding,
+} from "../../../images/tar/tar-writer.ts";
+import type { Session } from "../call-options.ts";
+import { type ImageRecord, readIndexOrManifest } from "./image-record.ts";
+
+type Blob = Pick<Descriptor, "digest" | "size">;
+
+/** What an archive will hold. All of its blobs were in the store when it was made. */
+export interface PlannedArchive {
+  readonly images: readonly PlannedImage[];
+  /** Each once. */
+  readonly blobs: readonly Blob[];
+}
+
+interface PlannedImage {
+  readonly record: ImageRecord;
+  /** One, unless all platforms are wanted. */
+  readonly manifests: readonly Manifest[];
+}
+
+/**
+ * Looks which blobs the images consist of: those for this machine's processor, or all. FAILED_PRECONDITION, with the
+ * digest, when one is not in the store.
+ */
+export async function planArchive(
+  session: Session,
+  records: readonly ImageRecord[],
+  { allPlatforms }: { readonly allPlatforms: boolean },
+): Promise<PlannedArchive> {
+  const blobs = new Map<string, Blob>();
+  const images: PlannedImage[] = [];
+  for (const record of records) {
+    const { name, target } = record;
+    const root = { digest: target.digest as Blob["digest"], size: Number(target.size) };
+    await checkBlob(session, name, root);
+    blobs.set(root.digest, root);
+    const manifests: Manifest[] = [];
+    for (const descriptor of await manifestsOf(session, record, allPlatforms)) {
+      await checkBlob(session, name, descriptor);
+      const found = await readIndexOrManifest(session, name, descriptor.digest);
+      if (found.kind === "index") {
+        throw fault("FAILED_PRECONDITION", `image "${name}" is an index of indexes`);
+      }
+      manifests.push(found);
+      for (const blob of [descriptor, found.config, ...found.layers]) {
+        if (!blobs.has(blob.digest)) await checkBlob(session, name, blob);
+        blobs.set(blob.digest, { digest: blob.digest, size: blob.size });
+      }
+    }
+    images.push({ record, manifests });
+  }
+  return { images, blobs: [...blobs.values()] };
+}
+
+async function manifestsOf(
+  session: Session,
+  { name, target }: ImageRecord,
+  allPlatforms: boolean,
+): Promise<readonly Blob[]> {
+  const root = await readIndexOrManifest(session, name, target.digest);
+  if (root.kind === "manifest") {
+    return [{ digest: target.digest as Blob["digest"], size: Number(target.size) }];
+  }
+  if (allPlatforms) return root.manifests;
+  const best = bestFor(hostPlatform(), root.manifests);
+  if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for this machine's processor`);
+  return [best];
+}
+
+async function checkBlob(session: Session, name: string, { digest, size }: Blob): Promise<void> {
+  const content = session.client("containerd.services.content.v1.Content");
+  try {
+    const { info } = await content.Info({ digest }, session.scoped);
+    if (info && Number(info.size) === size) return;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `blob ${digest} of image "${name}" has ${info?.size} bytes in the store, and should have ${size}`,
+    );
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `blob ${digest} of image "${name}" is not in the store: pull the image again`,
+      { cause: error },
+    );
+  }
+}
+
+/** The archive's bytes: an OCI layout that `docker load` takes as well, the same for the same images. */
+export async function* archiveBytes(
+  session: Session,
+  plan: PlannedArchive,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield* folder("blobs/");
+  yield* folder("blobs/sha256/");
+  for (const blob of plan.blobs.toSorted((a, b) => (a.digest < b.digest ? -1 : 1))) {
+    yield tarHeader({ ...file, name: pathOf(blob.digest), size: blob.size });
+    yield* blobBytes(session, blob);
+    yield tarPadding(blob.size);
+  }
+  yield* document("index.json", layoutIndex(plan.images));
+  const docker = dockerManifest(plan.images);
+  if (docker.length > 0) yield* document("manifest.json", docker);
+  yield* document("oci-layout", { imageLayoutVersion: "1.0.0" });
+  yield tarEnd;
+}
+
+const file: NewTarEntry = { ...plainMember, type: "file", name: "", mode: 0o644 };
+
+function* folder(name: string): Generator<Buffer, void, undefined> {
+  yield tarHeader({ ...plainMember, type: "directory", name, mode: 0o755 });
+}
+
+function* document(name: string, value: unknown): Generator<Buffer, void, undefined> {
+  const bytes = Buffer.from(JSON.stringify(value));
+  yield tarHeader({ ...file, name, size: bytes.length });
+  yield bytes;
+  yield tarPadding(bytes.length);
+}
+
+async function* blobBytes(
+  session: Session,
+  { digest, size }: Blob,
+): AsyncGenerator<Buffer, void, undefined> {
+  const content = session.client("containerd.services.content.v1.Content");
+  let written = 0;
+  for await (const { data } of content.Read({ digest }, session.scoped)) {
+    written += data.length;
+    if (written > size) break;
+    yield data;
+  }
+  if (written !== size) throw fault("UNAVAILABLE", `blob ${digest} has changed while it was read`);
+}
+
+function pathOf(digest: string): string {
+  return `blobs/${digest.replace(":", "/")}`;
+}
+
+function layoutIndex(images: readonly PlannedImage[]): object {
+  const manifests = images.map(({ record: { name, target } }) => {
+    const { mediaType, digest, size } = target;
+    const tag = tagOf(name);
+    const annotations = isId(name)
+      ? undefined
+      : {
+          "io.containerd.image.name": name,
+          ...(tag !== undefined && { "org.opencontainers.image.ref.name": tag }),
+        };
+    return { mediaType, digest, size: Number(size), ...(annotations && { annotations }) };
+  });
+  return { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests };
+}
+
+/** For `docker load`, which knows nothing of platforms: images with one manifest. */
+function dockerManifest(images: readonly PlannedImage[]): object[] {
+  return images.flatMap(({ record: { name }, manifests }) => {
+    const [only, ...others] = manifests;
+    if (only === undefined || others.length > 0) return [];
+    return {
+      Config: pathOf(only.config.digest),
+      RepoTags: tagOf(name) === undefined ? [] : [name],
+      Layers: only.layers.map(({ digest }) => pathOf(digest)),
+    };
+  });
+}
+
+/** Ids of images are names of records too. */
+function isId(name: string): boolean {
+  return name.startsWith("sha256:");
+}
+
+function tagOf(name: string): string | undefined {
+  if (isId(name)) return undefined;
+  try {
+    return parseReference(name).tag;
+  } catch {
+    return undefined; // a client may call an image what it likes
+  }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fault, isFault } from "../../../base/errors.ts";
+import { isDigest } from "../../../content/digest.ts";
+import type { ImagesImage } from "../../../gen/images.gen.ts";
+import type { TypesDescriptor } from "../../../gen/types.gen.ts";
+import { type Index, type Manifest, parseManifest } from "../../../images/manifest/documents.ts";
+import { bestFor, hostPlatform } from "../../../images/manifest/platform.ts";
+import { canonicalName, parseReference } from "../../../images/reference.ts";
+import type { Session } from "../call-options.ts";
+
+const maxDocumentBytes = 8 * 1024 * 1024;
+const idPattern = /^[0-9a-f]{4,64}$/;
+
+/** A record of the daemon's store: a name that leads to a manifest or an index. */
+export type ImageRecord = ImagesImage & { readonly target: TypesDescriptor };
+
+/**
+ * Finds an image by the name people use for it, or by its id or the beginning of that. NOT_FOUND when the
+ * command's namespace has none.
+ */
+export async function findRecord(session: Session, wanted: string): Promise<ImageRecord> {
+  const images = session.client("containerd.services.images.v1.Images");
+  for (const name of await namesOf(session, wanted)) {
+    try {
+      const { image } = await images.Get({ name }, session.scoped);
+      if (image?.target) return { ...image, target: image.target };
+    } catch (error) {
+      if (!isFault(error, "NOT_FOUND")) throw error;
+    }
+  }
+  throw fault(
+    "NOT_FOUND",
+    `image "${wanted}" is not in namespace "${session.namespace}" of the daemon's store: pull or load it first`,
+  );
+}
+
+/** Records are found by their whole names alone: ids of CRI's images have records too, beginnings of ids have not. */
+async function namesOf(session: Session, wanted: string): Promise<string[]> {
+  if (isDigest(wanted)) return [wanted];
+  const names = new Set([wanted]);
+  if (idPattern.test(wanted)) {
+    const request = { image: { image: wanted } };
+    const { image } = await session
+      .client("runtime.v1.ImageService")
+      .ImageStatus(request, session.call);
+    if (image) names.add(image.id);
+  }
+  if (wanted.length < 64 || !idPattern.test(wanted)) {
+    names.add(canonicalName(parseReference(wanted)));
+  }
+  return [...names];
+}
+
+/** The manifest for this machine's processor. `name` is for errors. */
+export async function readManifest(
+  session: Session,
+  name: string,
+  digest: string,
+): Promise<Manifest> {
+  const found = await readIndexOrManifest(session, name, digest);
+  if (found.kind === "manifest") return found;
+  const best = bestFor(hostPlatform(), found.manifests);
+  if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for this machine's processor`);
+  const inner = await readIndexOrManifest(session, name, best.digest);
+  if (inner.kind === "manifest") return inner;
+  throw fault("FAILED_PRECONDITION", `image "${name}" is an index of indexes`);
+}
+
+export async function readIndexOrManifest(
+  session: Session,
+  name: string,
+  digest: string,
+): Promise<Index | Manifest> {
+  return parseManifest(await readBlob(session, digest), `the manifest of image "${name}"`);
+}
+
+/** A blob of at most 8 MiB; FAILED_PRECONDITION for a larger one. */
+export async function readBlob(session: Session, digest: string): Promise<Buffer> {
+  const content = session.client("containerd.services.content.v1.Content");
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const { data } of content.Read({ digest }, session.scoped)) {
+    size += data.length;
+    if (size > maxDocumentBytes) throw fault("FAILED_PRECONDITION", `blob ${digest} is too large`);
+    chunks.push(data);
+  }
+  return Buffer.concat(chunks);
+}

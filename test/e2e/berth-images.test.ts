@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// `berth image` against a real daemon.
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { digestOf } from "../../src/content/digest.ts";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { writeOciLayout } from "../support/oci-image.ts";
+import { must, type RunResult, run } from "../support/run.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+
+const program = path.resolve(import.meta.dirname, "../../bin/berth");
+
+interface Listed {
+  readonly id: string;
+  readonly repoTags: readonly string[];
+}
+
+suite("berth image", { skip: lacking(...podPrograms) }, () => {
+  let bed: Testbed;
+  let shell: string;
+  let id: string;
+  before(async () => {
+    bed = await openTestbed();
+    ({ reference: shell, id } = bed.images.shell);
+  });
+  after(() => bed?.finish());
+
+  const image = (...args: readonly string[]): Promise<RunResult> =>
+    run(program, ["image", ...args], { env: { BERTH_ADDRESS: bed.daemon.socket } });
+  const ok = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await image(...args);
+    assert.equal(code, 0, `berth image ${args.join(" ")}: ${stderr}`);
+    return stdout;
+  };
+  const refused = async (args: readonly string[], expected: RegExp): Promise<void> => {
+    const { code, stderr } = await image(...args);
+    assert.equal(code, 1, args.join(" "));
+    assert.match(stderr, expected, args.join(" "));
+  };
+  const listed = async (): Promise<Listed[]> => JSON.parse(await ok("ls", "--json")) as Listed[];
+  const tagsOf = async (wanted: string): Promise<readonly string[]> =>
+    (await listed()).find((one) => one.id === wanted)?.repoTags ?? [];
+
+  test("inspect prints status and document of a name, an id and the beginning of one", async () => {
+    for (const name of [shell, id, id.slice(7), id.slice(7, 20)]) {
+      const { status, info } = JSON.parse(await ok("inspect", name)) as {
+        status: Listed;
+        info: { imageSpec: { config: { Cmd: string[] } } };
+      };
+      assert.deepEqual([status.id, info.imageSpec.config.Cmd], [id, ["sh"]], name);
+    }
+    await refused(["inspect", "no/such:image"], /^berth: image "no\/such:image" not found/);
+  });
+
+  test("tag gives one more name, and takes one only by force", async () => {
+    assert.equal(await ok("tag", shell, "example.com/mine"), "example.com/mine:latest\n");
+    assert.ok((await tagsOf(id)).includes("example.com/mine:latest"));
+    const { id: other } = bed.images.worker;
+    await refused(
+      ["tag", other, "example.com/mine"],
+      /"example\.com\/mine:latest" is an image already: --force takes its name/,
+    );
+    await ok("tag", "--force", other.slice(7, 20), "example.com/mine");
+    assert.ok((await tagsOf(other)).includes("example.com/mine:latest"));
+    assert.ok(!(await tagsOf(id)).includes("example.com/mine:latest"));
+    await refused(["tag", shell, `example.com/mine@${id}`], /a digest is what an image has/);
+    await refused(["tag", shell, "Example.com/Mine"], /invalid image reference/);
+    await refused(["tag", "no/such", "example.com/x"], /image "no\/such" is not in namespace/);
+    const names = bed.daemon.client("containerd.services.images.v1.Images");
+    await names.Delete({ name: "example.com/mine:latest" }, { namespace: "k8s.io" });
+  });
+
+  test("history lists the steps, the last first, with the sizes of the layers", async () => {
+    const layout = path.join(bed.folder, "steps");
+    await writeOciLayout(layout, "1", {
+      config: {},
+      layers: [[{ path: "big", content: "x".repeat(200_000) }], [{ path: "small", content: "y" }]],
+    });
+    await tellSteps(layout, [
+      { created: "2020-01-01T00:00:00Z", created_by: "ADD big /" },
+      { created_by: "ENV a=b\u001b[2J", empty_layer: true, comment: "none" },
+      { created_by: `RUN ${"long ".repeat(40)}` },
+    ]);
+    await ok("load", "--name", "example.com/steps:1", layout);
+    const [, run_, env, add, ...rest] = (await ok("history", "example.com/steps:1")).split("\n");
+    assert.deepEqual(rest, [""]);
+    assert.match(run_!, /^- {3,}RUN (long )+.{0,4}… {3}\d/);
+    assert.match(env!, /^- {3,}ENV a=b\\u001b\[2J {3,}0B {3,}none$/);
+    assert.match(add!, /^\d+d\d+h ago {3}ADD big \/ {3,}\d{3}(\.\d)?KiB$/);
+    assert.match(await ok("history", "--no-trunc", "example.com/steps:1"), /RUN (long ){40}/);
+    const steps = JSON.parse(await ok("history", "--json", "example.com/steps:1")) as object[];
+    assert.equal(steps.length, 3);
+    await ok("rm", "example.com/steps:1");
+  });
+
+  test("export writes what load, tar and skopeo take, the same each time", async () => {
+    const [first, second] = ["one.tar", "two.tar"].map((name) => path.join(bed.folder, name));
+    await ok("export", "--output", first!, shell, bed.images.worker.reference);
+    await must(
+      "sh",
+      [
+        "-c",
+        `"$0" image export "$1" "$2" > "$3"`,
+        program,
+        shell,
+        bed.images.worker.reference,
+        second!,
+      ],
+      {
+        env: { BERTH_ADDRESS: bed.daemon.socket },
+      },
+    );
+    assert.ok((await readFile(first!)).equals(await readFile(second!)));
+    const names = (await must("tar", ["-tf", first!])).trim().split("\n");
+    assert.deepEqual(
+      names.filter((name) => !name.startsWith("blobs/sha256/")),
+      ["blobs/", "index.json", "manifest.json", "oci-layout"],
+    );
+    // Two images share a layer, which is there once.
+    assert.equal(new Set(names).size, names.length);
+    const single = path.join(bed.folder, "single.tar");
+    await ok("export", "-o", single, shell);
+    for (const kind of ["oci-archive", "docker-archive"]) {
+      const told = await must("skopeo", ["inspect", "--config", `${kind}:${single}`]);
+      assert.deepEqual((JSON.parse(told) as { config: { Cmd: string[] } }).config.Cmd, ["sh"]);
+    }
+    await ok("rm", shell, bed.images.worker.id);
+    assert.equal((await listed()).filter((one) => one.id === id).length, 0);
+    assert.match(await ok("import", first!), new RegExp(`loaded ${shell}\n`));
+    assert.ok((await tagsOf(id)).includes(shell));
+    assert.ok((await tagsOf(bed.images.worker.id)).includes(bed.images.worker.reference));
+  });
+
+  test("export fails without leaving a file, and says which blob is missing", async () => {
+    const folder = path.join(bed.folder, "failed");
+    await mkdir(folder);
+    const target = path.join(folder, "image.tar");
+    await refused(["export", "-o", target, "no/such"], /image "no\/such" is not in namespace/);
+    const images = bed.daemon.client("containerd.services.images.v1.Images");
+    const digest = `sha256:${"0".repeat(64)}`;
+    const lost = { name: "example.com/lost:1", target: { digest, size: 5n, mediaType: "x" } };
+    await images.Create({ image: lost }, { namespace: "k8s.io" });
+    await refused(
+      ["export", "-o", target, "example.com/lost:1"],
+      new RegExp(`blob ${digest} of image "example.com/lost:1" is not in the store`),
+    );
+    await images.Delete({ name: lost.name }, { namespace: "k8s.io" });
+    const missing = path.join(folder, "no", "image.tar");
+    await refused(["export", "-o", missing, shell], /ENOENT/);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  test("prune removes what no container uses and nothing else", async () => {
+    const { cri } = bed;
+    const { worker, failing } = bed.images;
+    const pod = await cri.runPod();
+    await cri.startContainer(pod, shell, ["sleep", "100000"], {
+      mounts: [{ image: { image: worker.reference }, containerPath: "/image", readonly: true }],
+    });
+    const dry = await ok("prune", "--dry-run");
+    assert.match(dry, new RegExp(`${failing.id.slice(7, 20)} ${failing.reference}\n`));
+    assert.match(dry, /1 image, .*iB would be removed\n$/);
+    assert.match(await ok("prune"), /1 image, .*iB removed\n$/);
+    const left = (await listed()).map((one) => one.id);
+    const kept = [id, worker.id, failing.id].map((one) => left.includes(one));
+    assert.deepEqual(kept, [true, true, false]);
+    assert.deepEqual(JSON.parse(await ok("prune", "--json")), { removed: [], size: "0" });
+    await cri.removePod(pod.id);
+    await cri.images.PullImage({ image: { image: failing.reference } });
+  });
+});
+
+/** Puts a history into the config of a layout of one image. */
+async function tellSteps(layout: string, history: readonly object[]): Promise<void> {
+  const blob = (digest: string): string =>
+    path.join(layout, "blobs", ...(digest.split(":") as [string, string]));
+  interface Pointer {
+    digest: string;
+    size: number;
+  }
+  const read = async <T>(file: string): Promise<T> => JSON.parse(await readFile(file, "utf8")) as T;
+  const store = async (value: unknown, pointer: Pointer): Promise<void> => {
+    const bytes = Buffer.from(JSON.stringify(value));
+    Object.assign(pointer, { digest: digestOf(bytes), size: bytes.length });
+    await writeFile(blob(pointer.digest), bytes);
+  };
+  const index = await read<{ manifests: [Pointer] }>(path.join(layout, "index.json"));
+  const [root] = index.manifests;
+  const manifest = await read<{ config: Pointer }>(blob(root.digest));
+  const config = await read<object>(blob(manifest.config.digest));
+  await store({ ...config, history }, manifest.config);
+  await store(manifest, root);
+  await writeFile(path.join(layout, "index.json"), JSON.stringify(index));
+}
