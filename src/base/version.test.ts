@@ -21,7 +21,8 @@ const cases: readonly (readonly [string, Readonly<Record<string, string>>, strin
   ],
   ["a commit without a branch", { HEAD: `${commit}\n` }, commit],
   ["a branch without a commit", { HEAD: "ref: refs/heads/main\n" }, ""],
-  ["an installed copy", {}, ""],
+  ["a copy", {}, ""],
+  ["a package", { "../package.json": `{ "version": "1.2.3", "revision": "${commit}" }` }, commit],
 ];
 for (const [index, [what, files, expected]] of cases.entries()) {
   test(`the revision of ${what}`, () => {

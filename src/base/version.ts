@@ -2,15 +2,32 @@
 import { readFileSync } from "node:fs";
 
 /** Berth's own version, as package.json says it. */
-export const version: string = readVersion();
+export const version: string = readManifest(new URL("../../", import.meta.url)).version;
 
-function readVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
+interface Manifest {
+  readonly version: string;
+  /** The commit that a package was made from; not in a checkout. */
+  readonly revision?: string;
 }
 
-/** The commit that a checkout is at; "" for an installed copy, which has no `.git`. */
-export function sourceRevision(project = new URL("../../", import.meta.url)): string {
+function readManifest(project: URL): Manifest {
+  return JSON.parse(readFileSync(new URL("package.json", project), "utf8")) as Manifest;
+}
+
+/** The commit that a checkout is at, or that a package was made from; "" for a copy that has neither. */
+export function sourceRevision(project: URL = new URL("../../", import.meta.url)): string {
+  return checkedOut(project) || packagedFrom(project);
+}
+
+function packagedFrom(project: URL): string {
+  try {
+    return readManifest(project).revision ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function checkedOut(project: URL): string {
   const read = (name: string): string => {
     try {
       return readFileSync(new URL(`.git/${name}`, project), "utf8").trim();

@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default "debug". */
   readonly logLevel?: string;
+  /** The folder of the berthd to start: by default the checkout's bin, or what BERTH_TEST_PROGRAMS names. */
+  readonly programs?: string;
   /** A module to run instead of bin/berthd. */
   readonly entry?: string;
   /** A `cgroup.procs` file: the daemon starts in that cgroup. */
@@ -77,7 +79,8 @@ interface RuntimeToTest {
 }
 
 const compileCache = path.resolve(import.meta.dirname, "../../build/compile-cache");
-const berthd = path.resolve(import.meta.dirname, "../../bin/berthd");
+const usualPrograms =
+  process.env["BERTH_TEST_PROGRAMS"] ?? path.resolve(import.meta.dirname, "../../bin");
 
 /** Starts berthd. Disposing removes pods, stops the daemon and sweeps what a failed test left. */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
@@ -135,7 +138,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const start = async (): Promise<void> => {
     const log = openSync(logFile, "a");
     // With a death signal the daemon does not outlive a test process that was killed.
-    const program = options.entry ? [process.execPath, options.entry] : [berthd];
+    const program = options.entry
+      ? [process.execPath, options.entry]
+      : [path.join(options.programs ?? usualPrograms, "berthd")];
     const launcher = findProgram("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : [];
     const { cgroupProcs } = options;
     const mover = cgroupProcs ? ["sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroupProcs] : [];

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { bundle, startedModules } from "./bundle.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+
+test("a bundle has a file for each program, and for each thread and child that they start", async () => {
+  const started = [...startedModules(root)];
+  assert.ok(started.length > 10, started.join(", "));
+  assert.deepEqual(
+    started.filter((module) => !existsSync(path.join(root, module))),
+    [],
+  );
+  const { files, packages } = await bundle(root);
+  for (const name of ["berthd.js", "berth.js", "trees-worker.js", "diff-diff-child.js"]) {
+    assert.ok(files.has(name), name);
+  }
+  const texts = [...files.values()].map((bytes) => Buffer.from(bytes).toString());
+  for (const text of texts) assert.doesNotMatch(text, /new URL\("[^"]*\.ts"/);
+  const named = texts.flatMap((text) => [...text.matchAll(/new URL\("\.\/([\w-]+\.js)"/g)]);
+  assert.deepEqual(
+    named.map((match) => match[1] ?? "").filter((name) => !files.has(name)),
+    [],
+  );
+  assert.ok(packages.includes("node_modules/@grpc/grpc-js"), packages.join(", "));
+  assert.ok(!packages.some((name) => name.includes("koffi")), "koffi has a native part");
+});

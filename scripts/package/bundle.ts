@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { build, type Plugin } from "esbuild";
+
+/** What one bundling made: files by name, all for one folder, and the npm packages that they have code of. */
+export interface Bundle {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Folders of npm packages below the project, such as `node_modules/pino`, in order. */
+  readonly packages: readonly string[];
+}
+
+/** The programs' own entries, by the names of their files in the bundle. */
+const programs: Readonly<Record<string, string>> = {
+  "src/cli/berthd.ts": "berthd",
+  "src/cli/berth.ts": "berth",
+};
+/** How a module names a thread's entry, or a child program: it is started from a file beside that module. */
+const startedModule = /new URL\(\s*"(?<name>[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
+const aModule = /\.ts$/;
+
+/**
+ * Bundles berthd and berth: a file for each program, each thread and child program that they start, each module that
+ * they load late, and for what several of them have in common. The files work together in any one folder; a
+ * file two folders above, package.json, tells the version. Stack traces keep the names of functions, and lines are short.
+ */
+export async function bundle(root: string): Promise<Bundle> {
+  const started = startedModules(root);
+  const entryPoints = [
+    ...Object.entries(programs),
+    ...[...started].map((from) => [from, flatName(from)] as const),
+  ].map(([from, out]) => ({ in: path.join(root, from), out }));
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node26",
+    // Its place is below a node_modules of the package's: it loads a library of the machine's kind.
+    external: ["koffi"],
+    outdir: path.join(root, "dist"),
+    chunkNames: "part-[hash]",
+    write: false,
+    metafile: true,
+    legalComments: "none",
+    charset: "ascii",
+    logLevel: "error",
+    // Libraries in CommonJS ask for Node's own modules so.
+    banner: {
+      js: 'import { createRequire as createRequireOfNode } from "node:module"; const require = createRequireOfNode(import.meta.url);',
+    },
+    plugins: [startsFromBundle(root, started)],
+  });
+  return {
+    files: new Map(result.outputFiles.map((file) => [path.basename(file.path), file.contents])),
+    packages: packagesOf(Object.keys(result.metafile.inputs)),
+  };
+}
+
+/** Modules of src, by their paths below the project, that others start as a thread or a program. */
+export function startedModules(root: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const from of globSync("src/**/*.ts", { cwd: root, exclude: ["**/*.test.ts"] }).sort()) {
+    const text = readFileSync(path.join(root, from), "utf8");
+    for (const match of text.matchAll(startedModule)) {
+      found.add(path.join(path.dirname(from), match.groups?.["name"] ?? ""));
+    }
+  }
+  return found;
+}
+
+/** Makes modules name what they start as it is called in the bundle. */
+function startsFromBundle(root: string, started: ReadonlySet<string>): Plugin {
+  return {
+    name: "starts-from-bundle",
+    setup(builder) {
+      builder.onLoad({ filter: aModule }, ({ path: file }) => {
+        const from = path.relative(root, file);
+        if (!from.startsWith("src/")) return undefined;
+        const contents = readFileSync(file, "utf8").replace(startedModule, (_, name: string) => {
+          const target = path.join(path.dirname(from), name);
+          if (!started.has(target)) throw new Error(`${from} starts ${target}, which is no entry`);
+          return `new URL("./${flatName(target)}.js", import.meta.url)`;
+        });
+        return { contents, loader: "ts" };
+      });
+    },
+  };
+}
+
+/** src/trees/worker.ts → trees-worker */
+function flatName(module: string): string {
+  return module
+    .replace(/^src\//, "")
+    .replace(aModule, "")
+    .replaceAll("/", "-");
+}
+
+function packagesOf(inputs: readonly string[]): string[] {
+  const found = inputs.map((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0]);
+  return [...new Set(found.filter((name) => name !== undefined))].sort();
+}

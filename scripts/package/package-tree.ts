@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { completionScripts } from "../../src/cli/berth/completion.ts";
+import { buildBerth } from "../../src/cli/berth-program.ts";
+import { buildBerthd } from "../../src/cli/berthd-program.ts";
+import type { CliIo } from "../../src/cli/cli-io.ts";
+import type { Bundle } from "./bundle.ts";
+import { licenceTexts } from "./licences.ts";
+import { manPage } from "./man-page.ts";
+import type { NpmPart } from "./npm-parts.ts";
+import type { PackedFile } from "./packed-file.ts";
+import { type SbomSubject, sbom } from "./sbom.ts";
+import type { Target } from "./target.ts";
+
+/** What a package is made of. */
+export interface PackageParts {
+  /** The project's folder. */
+  readonly root: string;
+  readonly target: Target;
+  readonly about: SbomSubject;
+  readonly bundle: Bundle;
+  /** npm's Node for the target, and koffi with its native part. */
+  readonly node: NpmPart;
+  readonly koffi: NpmPart;
+  readonly koffiNative: NpmPart;
+  /** What the bundle has code of. */
+  readonly bundled: readonly NpmPart[];
+  /** The sandbox's binary for the target. */
+  readonly pause: string;
+}
+
+const home = "usr/lib/berth";
+const doc = "usr/share/doc/berth";
+
+/** All files of a package, where they go on a node. */
+export function packageTree(parts: PackageParts): PackedFile[] {
+  const { root, target, about } = parts;
+  const own = (from: string, to: string, mode = 0o644): PackedFile => ({
+    path: to,
+    mode,
+    content: readFileSync(path.join(root, from)),
+  });
+  const all = [parts.node, parts.koffi, parts.koffiNative, ...parts.bundled];
+  return [
+    { path: "usr/bin/berthd", content: { linkTo: "../lib/berth/bin/berthd" } },
+    { path: "usr/bin/berth", content: { linkTo: "../lib/berth/bin/berth" } },
+    own("bin/berthd", `${home}/bin/berthd`, 0o755),
+    own("bin/berth", `${home}/bin/berth`, 0o755),
+    own("bin/find-node.sh", `${home}/bin/find-node.sh`),
+    own("bin/heap-limit.sh", `${home}/bin/heap-limit.sh`),
+    {
+      path: `${home}/bin/node`,
+      mode: 0o755,
+      content: { from: path.join(parts.node.folder, "bin/node") },
+    },
+    { path: `${home}/build/pause-${target.name}`, mode: 0o755, content: { from: parts.pause } },
+    { path: `${home}/package.json`, content: manifest(about) },
+    ...[...parts.bundle.files].map(([name, content]) => ({
+      path: `${home}/lib/js/${name}`,
+      content,
+    })),
+    ...koffiFiles(parts),
+    {
+      path: "usr/lib/systemd/system/berthd.service",
+      content: installedUnit(
+        readFileSync(path.join(root, "deploy/systemd/berthd.service"), "utf8"),
+      ),
+    },
+    own("deploy/tmpfiles.d/berthd.conf", "usr/lib/tmpfiles.d/berthd.conf"),
+    own("deploy/config.toml", "etc/berthd/config.toml"),
+    {
+      path: "usr/share/bash-completion/completions/berth",
+      content: completionScripts.bash,
+    },
+    { path: "usr/share/zsh/vendor-completions/_berth", content: completionScripts.zsh },
+    { path: "usr/share/fish/vendor_completions.d/berth.fish", content: completionScripts.fish },
+    ...manPages(about),
+    ...["cni/10-berth.conflist", "crictl.yaml", "kubelet-config.yaml", "runtimeclass.yaml"]
+      .concat("systemd/kubelet.service.d/10-berth.conf")
+      .concat("prometheus/scrape.yml", "prometheus/berth-rules.yml")
+      .concat("plugins/inject-env.js", "plugins/require-limits.js")
+      .map((name) => own(`deploy/${name}`, `${doc}/examples/${name}`)),
+    own("deploy/README.md", `${doc}/README.md`),
+    { path: `${doc}/changelog.gz`, content: packed(readFileSync(path.join(root, "CHANGELOG.md"))) },
+    {
+      path: `${doc}/copyright`,
+      content: licenceTexts(readFileSync(path.join(root, "LICENSE"), "utf8"), all),
+    },
+    { path: `${doc}/sbom.cdx.json`, content: sbom(about, all) },
+  ];
+}
+
+/** The modules read it, two folders above them, for the version. */
+function manifest({ version, revision }: SbomSubject): string {
+  const fields = { name: "berthd", version, revision, type: "module", private: true };
+  return `${JSON.stringify(fields, undefined, 2)}\n`;
+}
+
+/** koffi's own code, which requires its native part by the machine's kind. */
+function koffiFiles({ koffi, koffiNative, target }: PackageParts): PackedFile[] {
+  const copied = (part: NpmPart, ...names: string[]): PackedFile[] =>
+    names.map((name) => ({
+      path: `${home}/node_modules/${part.name}/${name}`,
+      content: { from: path.join(part.folder, name) },
+    }));
+  const code = ["index.cjs", "src/static.cjs", "src/trampolines.cjs"];
+  return [
+    ...copied(koffi, "package.json", "index.cjs", ...code.map((name) => `src/koffi/${name}`)),
+    ...copied(koffiNative, "package.json", "index.js", `linux_${target.npmName}/koffi.node`),
+  ];
+}
+
+/** The unit of a checkout at /opt/berth, as it is for a package. */
+function installedUnit(unit: string): string {
+  return unit
+    .replaceAll("/opt/berth/bin/berthd", "/usr/bin/berthd")
+    .replace("Documentation=file:/opt/berth/README.md", "Documentation=man:berthd(8)");
+}
+
+function manPages({ version, seconds }: SbomSubject): PackedFile[] {
+  const silent: CliIo = { out: () => {}, error: () => {}, env: {} };
+  const berth = manPage(buildBerth(silent), {
+    section: 1,
+    version,
+    seconds,
+    seeAlso: ["berthd(8)"],
+  });
+  const berthd = manPage(buildBerthd(silent), {
+    section: 8,
+    version,
+    seconds,
+    seeAlso: ["berth(1)", "systemd.unit(5)"],
+  });
+  return [
+    { path: "usr/share/man/man1/berth.1.gz", content: packed(Buffer.from(berth)) },
+    { path: "usr/share/man/man8/berthd.8.gz", content: packed(Buffer.from(berthd)) },
+  ];
+}
+
+function packed(bytes: Buffer): Buffer {
+  return gzipSync(bytes, { level: 9 });
+}
