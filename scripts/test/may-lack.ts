@@ -10,7 +10,7 @@ const mayLack: readonly RegExp[] = [
   // Built from Go sources, or installed by nobody: setup.sh says so.
   /^needs (crictl|critest|kubelet|kubectl|kube-apiserver|client|[a-z-]+): .*(go|Go|build-tools)/s,
   /^needs containerd-shim-[a-z0-9.-]+: scripts\/node scripts\/build-tools\.ts$/,
-  /^needs (criu|criu, ctr|systemd-analyze)$/,
+  /^needs (criu|criu, ctr|systemd-analyze|tinyproxy)$/,
   /^needs a newer runc: /,
   // Of the kernel or the host.
   /^needs (FUSE|IPv6|private mount propagation|cgroup v[12]\b.*|a disk in .*|a runtime with rro mounts)$/,

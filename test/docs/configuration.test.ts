@@ -37,7 +37,8 @@ const messageFields = new Set(
   ),
 );
 /** Words with an underscore that are somebody else's: containerd's, CNI's, the kernel's, Rust's. */
-const others = /^(cgroup_parent|oom_score_adj|net_cls|apparmor_parser|berth_\w+)$/;
+const others =
+  /^(cgroup_parent|oom_score_adj|net_cls|apparmor_parser|skip_verify|dial_timeout|override_path|berth_\w+)$/;
 
 const isKnown = (word: string): boolean =>
   everyKey.has(word) || messageFields.has(word) || others.test(word);

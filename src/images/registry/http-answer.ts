@@ -4,6 +4,7 @@ import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import type { Proxy } from "./proxies.ts";
 import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
 
 /** An answer whose body is still to be read: consume it, or call `discard`. */
@@ -13,6 +14,8 @@ export interface HttpAnswer {
   readonly body: IncomingMessage;
   /** The server that answered: after redirects it need not be the one that was asked. */
   readonly url: URL;
+  /** Through which it came, or which answered in its place. */
+  readonly proxy: Proxy | undefined;
   discard(): void;
 }
 
@@ -20,7 +23,7 @@ export interface HttpAnswer {
 const worthReadingBytes = 64 * 1024;
 const discardMs = 5_000;
 
-export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
+export function answerOf(body: IncomingMessage, url: URL, proxy: Proxy | undefined): HttpAnswer {
   body.on("error", () => {}); // the body's reader gets the error; there may be none
   refuseTinyPieces(body, url);
   return {
@@ -28,6 +31,7 @@ export function answerOf(body: IncomingMessage, url: URL): HttpAnswer {
     headers: body.headers,
     body,
     url,
+    proxy,
     discard: () => discard(body),
   };
 }

@@ -2,14 +2,17 @@
 import http from "node:http";
 import https from "node:https";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, RuntimeFault } from "../../base/errors.ts";
+import { errnoOf, fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import { unlessAborted } from "../../base/waits.ts";
+import { Connections, type NetworkSettings, type Route } from "./connections.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { answerOf, type HttpAnswer } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
+import { type Proxy, throughText } from "./proxies.ts";
+import { refused } from "./proxy-agents.ts";
 import { followed, isRedirect } from "./redirect.ts";
-import { tlsOptions } from "./tls-options.ts";
 
 export interface HttpRequest extends Cancellable {
   readonly method: "GET" | "HEAD" | "POST";
@@ -29,31 +32,24 @@ export interface HttpRequest extends Cancellable {
 
 /**
  * HTTP to one registry, on node:http rather than `fetch`: `fetch` takes no certificate authorities, and it undoes
- * content encodings, after which a digest no longer fits. Connections are kept for reuse. A client certificate is
- * shown to this host alone.
+ * content encodings, after which a digest no longer fits. Connections are kept for reuse, and go through a proxy where
+ * the settings name one for the URL. A proxy gets its own credentials, and they go nowhere else.
  *
  * Errors: UNAVAILABLE for anything between here and the answer, DEADLINE_EXCEEDED when none comes (both with the
- * detail `unreached`), FAILED_PRECONDITION for a redirect that is not followed, the signal's own.
+ * detail `unreached`, and the proxy's name), FAILED_PRECONDITION for a redirect that is not followed and for
+ * certificates that cannot be used, the signal's own.
  */
 export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
-  readonly #origin: string;
-  readonly #http = new http.Agent({ keepAlive: true });
-  readonly #own: https.Agent;
-  readonly #others: https.Agent;
+  readonly #connections: Connections;
 
-  private constructor(
-    { base, connectTimeoutMs }: RegistryHost,
-    tls: Awaited<ReturnType<typeof tlsOptions>>,
-  ) {
-    this.#origin = new URL(base).origin;
+  private constructor({ connectTimeoutMs }: RegistryHost, connections: Connections) {
     this.#connectTimeoutMs = connectTimeoutMs;
-    this.#own = new https.Agent({ keepAlive: true, ...tls.own });
-    this.#others = new https.Agent({ keepAlive: true, ...tls.others });
+    this.#connections = connections;
   }
 
-  static async create(host: RegistryHost): Promise<HttpClient> {
-    return new HttpClient(host, await tlsOptions(host.tls));
+  static async create(host: RegistryHost, network: NetworkSettings): Promise<HttpClient> {
+    return new HttpClient(host, await Connections.create(host, network));
   }
 
   /** Sends one request and follows redirects as it allows. */
@@ -73,28 +69,50 @@ export class HttpClient implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const agent of [this.#http, this.#own, this.#others]) agent.destroy();
+    this.#connections[Symbol.dispose]();
   }
 
-  #once(
+  async #once(
     url: URL,
-    { method, headers, ownHeaders, body }: HttpRequest,
+    wanted: HttpRequest,
     signal: AbortSignal,
     late: AbortSignal,
   ): Promise<HttpAnswer> {
-    signal.throwIfAborted();
-    late.throwIfAborted();
+    const either = AbortSignal.any([signal, late]);
+    let route: Route;
+    try {
+      route = await unlessAborted(this.#connections.to(url), either);
+    } catch (error) {
+      if (either.aborted || !isFault(error)) throw error;
+      throw fault(error.code, `cannot reach "${url.host}": ${error.message}`, { cause: error });
+    }
+    return this.#send(url, wanted, route, { signal, late });
+  }
+
+  #send(
+    url: URL,
+    { method, headers, ownHeaders, body }: HttpRequest,
+    { agent, proxy }: Route,
+    { signal, late }: { readonly signal: AbortSignal; readonly late: AbortSignal },
+  ): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const isTls = url.protocol === "https:";
+    const isForwarded = proxy !== undefined && !isTls;
     const request = (isTls ? https : http).request(url, {
       method,
-      headers: { "user-agent": "berthd", ...ownHeaders, ...headers },
-      agent: isTls ? (url.origin === this.#origin ? this.#own : this.#others) : this.#http,
+      headers: {
+        "user-agent": "berthd",
+        ...ownHeaders,
+        ...headers,
+        ...(isForwarded && proxy.authorization && { "proxy-authorization": proxy.authorization }),
+      },
+      ...(isForwarded && { path: `${url.origin}${url.pathname}${url.search}` }),
+      agent,
       signal,
     });
     const reaction = onAbort(late, (reason) => void request.destroy(reason));
     const connecting = startTimer(() => {
-      request.destroy(unreached(url, "connect timed out"));
+      request.destroy(unreached(url, proxy, "connect timed out"));
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
       if (!socket.connecting) connecting.stop();
@@ -102,12 +120,16 @@ export class HttpClient implements Disposable {
     });
     request.on("close", () => {
       connecting.stop();
-      reject(unreached(url, "it closed the connection")); // without an error, as after a 101
+      reject(unreached(url, proxy, "it closed the connection")); // without an error, as after a 101
     });
-    request.on("error", (error) => reject(connectionFault(error, url, signal)));
+    request.on("error", (error) => reject(connectionFault(error, url, proxy, signal)));
     request.on("response", (response) => {
       reaction[Symbol.dispose](); // the body has limits of its own
-      resolve(answerOf(response, url));
+      if (isForwarded && response.statusCode === 407) {
+        request.destroy(refused(407));
+        return;
+      }
+      resolve(answerOf(response, url, proxy));
     });
     request.end(body);
     return promise;
@@ -119,9 +141,10 @@ export function isUnreached(error: unknown): boolean {
   return error instanceof RuntimeFault && error.details?.["unreached"] === true;
 }
 
-function unreached(url: URL, why: string, cause?: unknown): RuntimeFault {
+function unreached(url: URL, proxy: Proxy | undefined, why: string, cause?: unknown): RuntimeFault {
   const details = { unreached: true };
-  return fault("UNAVAILABLE", `cannot reach "${url.host}": ${why}`, { details, cause });
+  const message = `cannot reach "${url.host}"${throughText(proxy)}: ${why}`;
+  return fault("UNAVAILABLE", message, { details, cause });
 }
 
 function noAnswer(url: URL, afterMs: number): RuntimeFault {
@@ -130,8 +153,15 @@ function noAnswer(url: URL, afterMs: number): RuntimeFault {
   return fault("DEADLINE_EXCEEDED", message, { details });
 }
 
-function connectionFault(error: Error, url: URL, signal: AbortSignal): unknown {
+function connectionFault(
+  error: Error,
+  url: URL,
+  proxy: Proxy | undefined,
+  signal: AbortSignal,
+): unknown {
   if (signal.aborted) return signal.reason;
-  if (error instanceof RuntimeFault) return error;
-  return unreached(url, errnoOf(error) ?? error.message, error);
+  const isOurs = error instanceof RuntimeFault;
+  if (isOurs && proxy === undefined) return error;
+  if (isOurs && (isUnreached(error) || error.code === "DEADLINE_EXCEEDED")) return error;
+  return unreached(url, proxy, isOurs ? error.message : (errnoOf(error) ?? error.message), error);
 }

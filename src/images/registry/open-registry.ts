@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from "../../base/logger.ts";
+import { childEnvironment } from "../../base/process.ts";
 import type { ImagesConfig, RegistryConfig } from "../../config/config.ts";
 import type { RegistryAuth } from "../ports.ts";
 import type { Reference } from "../reference.ts";
 import { readCredentials } from "./credentials.ts";
 import { registryHosts } from "./hosts.ts";
+import { readProxies } from "./proxies.ts";
 import { RegistryClient } from "./registry-client.ts";
+import { systemAuthorities } from "./system-authorities.ts";
 
 export interface RegistrySettings {
   /** Looked at for each pull, as is `registry`. */
@@ -24,9 +27,11 @@ export async function openRegistry(
   { config, registry, log }: RegistrySettings,
 ): Promise<RegistryClient> {
   if (auth) readCredentials(auth);
+  const env = childEnvironment(undefined);
   return RegistryClient.create({
     reference,
     hosts: await registryHosts(registry.configPath, reference.domain, onceTo(log)),
+    network: { proxies: readProxies(registry, env), authorities: () => systemAuthorities(env) },
     auth,
     progressTimeoutMs: config.pullProgressTimeoutMs,
     log,

@@ -3,6 +3,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
+import { throughText } from "./proxies.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 /** An error answer as a fault, with the registry's own words. `what` begins its message. */
@@ -21,7 +22,8 @@ export async function refusalOf(
         : status === 403
           ? "access denied"
           : `status ${status}`;
-  return fault(codeOf(status), `${what}: ${why}${said && `: ${said}`}`, { details: { status } });
+  const begin = `${what}${throughText(answer.proxy)}`;
+  return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details: { status } });
 }
 
 function codeOf(status: number): FaultCode {

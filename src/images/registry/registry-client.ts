@@ -14,6 +14,7 @@ import {
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
+import type { NetworkSettings } from "./connections.ts";
 import { credentialsFor } from "./credentials.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
@@ -27,6 +28,7 @@ export interface RegistryClientOptions {
   readonly reference: Reference;
   /** In the order to ask. */
   readonly hosts: readonly RegistryHost[];
+  readonly network: NetworkSettings;
   readonly auth: RegistryAuth | undefined;
   /**
    * A transfer that stands still for this long is given up. 0 for never: then only the wait for an answer's headers
@@ -91,12 +93,12 @@ export class RegistryClient implements Disposable {
   }
 
   static async create(options: RegistryClientOptions): Promise<RegistryClient> {
-    const { reference, hosts, auth, progressTimeoutMs } = options;
+    const { reference, hosts, auth, network, progressTimeoutMs } = options;
     const scope = `repository:${reference.repository}:pull`;
     using made = new DisposableStack();
     const servers: Server[] = [];
     for (const host of hosts) {
-      const client = made.use(await HttpClient.create(host));
+      const client = made.use(await HttpClient.create(host, network));
       const credentials = credentialsFor(auth, reference.domain, host);
       const origin = new URL(host.base);
       const authorizer = new Authorizer({ client, origin, credentials, scope, progressTimeoutMs });

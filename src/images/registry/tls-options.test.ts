@@ -6,47 +6,31 @@ import { test } from "node:test";
 import { getCACertificates } from "node:tls";
 import { scratch } from "../../../test/support/scratch.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
-import { tlsOptions } from "./tls-options.ts";
+import { systemAuthorities } from "./system-authorities.ts";
+import { readTlsFiles, tlsContexts } from "./tls-options.ts";
+
+const [authority = "", other = ""] = getCACertificates("bundled");
+const none = { skipVerify: false, ca: [], client: [] };
 
 async function pems() {
   const home = await scratch();
   const at = (name: string): string => path.join(home.path, name);
-  for (const name of ["ca", "cert", "key", "cert2", "key2"])
-    await writeFile(at(name), `${name} PEM`);
+  await writeFile(at("ca"), `Words before.\n${authority}\n# and between\n${other}\n`);
+  for (const name of ["cert", "key", "empty"]) await writeFile(at(name), `${name} PEM`);
   await symlink("ca", at("link"));
   await writeFile(at("huge"), Buffer.alloc(17 * 1024 * 1024));
   makeFifo(at("fifo"), 0o600);
   return { at, [Symbol.asyncDispose]: () => home[Symbol.asyncDispose]() };
 }
 
-const none = { skipVerify: false, ca: [], client: [] };
-const builtin = getCACertificates("default");
-
-test("a host's own authorities count beside the built-in ones, and its client certificates are for it alone", async () => {
+test("a host's files are read, links too", async () => {
   await using files = await pems();
   const { at } = files;
-  const client = [
-    [at("cert"), at("key")],
-    [at("cert2"), at("key2")],
-  ] as const;
-  const own = { cert: ["cert PEM", "cert2 PEM"], key: ["key PEM", "key2 PEM"] };
-  const verified = { rejectUnauthorized: true };
-  const withCa = { ...verified, ca: [...builtin, "ca PEM"] };
-  for (const { given, wanted } of [
-    { given: none, wanted: { own: verified, others: verified } },
-    {
-      given: { ...none, skipVerify: true },
-      wanted: { own: { rejectUnauthorized: false }, others: { rejectUnauthorized: false } },
-    },
-    { given: { ...none, ca: [at("link")] }, wanted: { own: withCa, others: withCa } },
-    { given: { ...none, client }, wanted: { own: { ...verified, ...own }, others: verified } },
-    {
-      given: { ...none, ca: [at("ca")], client },
-      wanted: { own: { ...withCa, ...own }, others: withCa },
-    },
-  ]) {
-    assert.deepEqual(await tlsOptions(given), wanted);
-  }
+  const client = [[at("cert"), at("key")]] as const;
+  const texts = await readTlsFiles({ skipVerify: true, ca: [at("link")], client });
+  assert.equal(texts.ca.length, 2);
+  assert.deepEqual(texts.client, [["cert PEM", "key PEM"]]);
+  assert.equal(texts.skipVerify, true);
 });
 
 test("a file that cannot be read, or has more than a certificate can, is FAILED_PRECONDITION", async () => {
@@ -54,8 +38,29 @@ test("a file that cannot be read, or has more than a certificate can, is FAILED_
   const { at } = files;
   for (const bad of ["missing", "huge", "fifo", "."].map(at)) {
     const refused = { code: "FAILED_PRECONDITION", message: `cannot read "${bad}"` };
-    await assert.rejects(tlsOptions({ ...none, ca: [bad] }), refused);
-    await assert.rejects(tlsOptions({ ...none, client: [[bad, at("key")]] }), refused);
-    await assert.rejects(tlsOptions({ ...none, client: [[at("cert"), bad]] }), refused);
+    await assert.rejects(readTlsFiles({ ...none, ca: [bad] }), refused);
+    await assert.rejects(readTlsFiles({ ...none, client: [[bad, at("key")]] }), refused);
+    await assert.rejects(readTlsFiles({ ...none, client: [[at("cert"), bad]] }), refused);
   }
+});
+
+test("a file of authorities without any, and a key that is none, are FAILED_PRECONDITION", async () => {
+  await using files = await pems();
+  const { at } = files;
+  await assert.rejects(readTlsFiles({ ...none, ca: [at("empty")] }), {
+    code: "FAILED_PRECONDITION",
+    message: `"${at("empty")}" has no certificate`,
+  });
+  const system = await systemAuthorities({});
+  const texts = { ...none, client: [["cert PEM", "key PEM"] as const] };
+  await assert.rejects(tlsContexts(texts, system), { code: "FAILED_PRECONDITION" });
+});
+
+test("without files of its own a host shares the system's TLS", async () => {
+  const system = await systemAuthorities({});
+  const { own, others, rejectUnauthorized } = await tlsContexts(none, system);
+  assert.equal(own, system.context);
+  assert.equal(others, system.context);
+  assert.equal(rejectUnauthorized, true);
+  assert.equal(await systemAuthorities({}), system);
 });

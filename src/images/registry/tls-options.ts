@@ -1,30 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-import type https from "node:https";
+import type { SecureContext } from "node:tls";
 import { fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
 import type { TlsFiles } from "./hosts.ts";
+import { type Authorities, certificatesIn } from "./system-authorities.ts";
 
 const maxPemBytes = 16 * 1024 * 1024;
 
-/**
- * The TLS settings of a host, from its files; FAILED_PRECONDITION for one that cannot be read. `others` are for
- * servers that the host redirects to: the same authorities, and no client certificate.
- */
-export async function tlsOptions({
-  skipVerify,
-  ca,
-  client,
-}: TlsFiles): Promise<{ readonly own: https.AgentOptions; readonly others: https.AgentOptions }> {
-  const others: https.AgentOptions = { rejectUnauthorized: !skipVerify };
-  if (ca.length > 0) {
-    // Naming an authority replaces the built-in ones, which are added for that reason.
-    const { getCACertificates } = await import("node:tls");
-    others.ca = [...getCACertificates("default"), ...(await Promise.all(ca.map(read)))];
+/** What a host's TLS files hold, in PEM. */
+export interface TlsTexts {
+  readonly skipVerify: boolean;
+  readonly ca: readonly string[];
+  readonly client: readonly (readonly [cert: string, key: string])[];
+}
+
+/** TLS with a host, and with those that it redirects to. */
+export interface TlsContexts {
+  readonly rejectUnauthorized: boolean;
+  readonly own: SecureContext;
+  /** The same authorities, and no client certificate. */
+  readonly others: SecureContext;
+}
+
+/** Reads a host's files; FAILED_PRECONDITION for one that cannot be read, or is no certificate where it should be one. */
+export async function readTlsFiles({ skipVerify, ca, client }: TlsFiles): Promise<TlsTexts> {
+  const pairs = client.map(([cert, key]) => Promise.all([read(cert), read(key)]));
+  return {
+    skipVerify,
+    ca: (await Promise.all(ca.map(readAuthorities))).flat(),
+    client: await Promise.all(pairs),
+  };
+}
+
+/** A host's TLS; FAILED_PRECONDITION for certificates and keys that are none, or do not fit each other. */
+export async function tlsContexts(
+  { skipVerify, ca, client }: TlsTexts,
+  system: Authorities,
+): Promise<TlsContexts> {
+  const { createSecureContext } = await import("node:tls");
+  try {
+    // Naming an authority replaces all others, which are added for that reason.
+    const authorities = { ca: [...system.certificates, ...ca] };
+    const others = ca.length > 0 ? createSecureContext(authorities) : system.context;
+    const [cert, key] = [client.map(([one]) => one), client.map(([, one]) => one)];
+    const own = client.length > 0 ? createSecureContext({ ...authorities, cert, key }) : others;
+    return { rejectUnauthorized: !skipVerify, own, others };
+  } catch (error) {
+    throw fault("FAILED_PRECONDITION", "its certificates or keys cannot be used", { cause: error });
   }
-  if (client.length === 0) return { own: others, others };
-  const cert = await Promise.all(client.map(([file]) => read(file)));
-  const key = await Promise.all(client.map(([, file]) => read(file)));
-  return { own: { ...others, cert, key }, others };
+}
+
+async function readAuthorities(file: string): Promise<string[]> {
+  const found = certificatesIn(await read(file));
+  if (found.length > 0) return found;
+  throw fault("FAILED_PRECONDITION", `"${file}" has no certificate`);
 }
 
 async function read(file: string): Promise<string> {

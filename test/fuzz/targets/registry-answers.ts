@@ -9,6 +9,7 @@ import type { RegistryAuth } from "../../../src/images/ports.ts";
 import { parseReference } from "../../../src/images/reference.ts";
 import { parseHosts } from "../../../src/images/registry/hosts.ts";
 import { RegistryClient } from "../../../src/images/registry/registry-client.ts";
+import { systemAuthorities } from "../../../src/images/registry/system-authorities.ts";
 import { type Heard, ScriptedWeb } from "../support/scripted-web.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
@@ -36,6 +37,7 @@ server = "${origin}"
 x-operator = "0perat0rsSecret"
 [host."${mirror}"]
 `;
+const network = { proxies: () => undefined, authorities: () => systemAuthorities({}) };
 // Read once: hosts-toml is a target of its own.
 const both = parseHosts(hostsToml, "/etc/hosts.d", "registry.test");
 const registryAlone = both.filter(({ isOrigin }) => isOrigin);
@@ -187,7 +189,14 @@ export const target: FuzzTarget = {
     {
       const reference = what === 1 ? byDigest : byTag;
       const hosts = (circumstances & 32) === 0 ? both : registryAlone;
-      const options = { reference, hosts, auth, progressTimeoutMs: 1000, log: silentLogger };
+      const options = {
+        reference,
+        hosts,
+        network,
+        auth,
+        progressTimeoutMs: 1000,
+        log: silentLogger,
+      };
       using client = await RegistryClient.create(options);
       try {
         await ask(client, what, call, Buffer.concat(script).length);

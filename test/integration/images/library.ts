@@ -22,6 +22,9 @@ import { until } from "../../support/until.ts";
 
 export const namespace = "k8s.io";
 
+/** Neither certs.d nor a proxy. */
+export const noRegistry = { configPath: "", proxy: "", noProxy: [] } as const;
+
 export interface Library {
   readonly images: ImageLibrary;
   readonly content: ContentStore;
@@ -34,10 +37,9 @@ export interface Library {
 /** The real stores in a folder, with metadata that can be handed on to play a restart. */
 export async function openLibrary(
   root: string,
-  options: Partial<
-    Pick<ImagesOptions, "config" | "registry" | "builtin" | "platform" | "onNameChange">
-  > & {
+  options: Partial<Pick<ImagesOptions, "config" | "builtin" | "platform" | "onNameChange">> & {
     readonly metadata?: MetadataStore;
+    readonly registry?: Partial<ImagesOptions["registry"]>;
   } = {},
 ): Promise<Library> {
   const log = silentLogger;
@@ -67,7 +69,7 @@ export async function openLibrary(
       pullProgressTimeoutMs: 30_000,
       ...options.config,
     },
-    registry: options.registry ?? { configPath: "" },
+    registry: { ...noRegistry, ...options.registry },
     platform: options.platform ?? hostPlatform(),
     log,
     ...(options.builtin && { builtin: options.builtin }),

@@ -43,7 +43,7 @@ async function open(root: string, metadata: MetadataStore = openMemoryMetadata(l
     garbage,
     metadata,
     config: { pullProgressTimeoutMs: 10_000 },
-    registry: { configPath: "" },
+    registry: { configPath: "", proxy: "", noProxy: [] },
     check: (text, call) => checkPulledProfile(text, reader, call),
     log,
   });

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import type { Kind } from "./kinds.ts";
+
+/** In place of a proxy's address: no proxy, whatever the environment says. */
+export const noProxyAtAll = "none";
+
+/**
+ * The address of an HTTP proxy, as people write it: `http://user:password@proxy.example:3128`, `https://…` for one that
+ * is spoken to over TLS, and without a scheme plain http. Undefined for anything else.
+ */
+export function parseProxyUrl(text: string): URL | undefined {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
+  if (url === null || !isHttp || !/^\/?$/.test(url.pathname + url.search + url.hash))
+    return undefined;
+  return isDecodable(url.username) && isDecodable(url.password) ? url : undefined;
+}
+
+/** A proxy's address, "none", or "" for what the environment says. Neither errors nor the writer show a password. */
+export const proxyUrl: Kind<string> = {
+  name: 'proxy\'s URL, "none" or ""',
+  schema: z
+    .string({ error: "expected a string" })
+    .refine((text) => text === "" || text === noProxyAtAll || parseProxyUrl(text) !== undefined, {
+      error: 'expected "http://HOST:PORT" or "https://HOST:PORT" of a proxy, "none" or ""',
+    }),
+  write: withoutPassword,
+};
+
+function withoutPassword(text: string): string {
+  const url = text === "" || text === noProxyAtAll ? undefined : parseProxyUrl(text);
+  if (!url?.password) return text;
+  url.password = "xxxxx";
+  return url.href;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

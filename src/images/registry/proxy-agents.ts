@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import tls, { type SecureContext } from "node:tls";
+import { fault } from "../../base/errors.ts";
+import { onAbort } from "../../base/on-abort.ts";
+import { startTimer } from "../../base/timers.ts";
+import type { Proxy } from "./proxies.ts";
+
+export interface ProxyAgentOptions {
+  readonly proxy: Proxy;
+  /** What a proxy that is spoken to over TLS is checked with. */
+  readonly context: SecureContext | undefined;
+  /** For the way to the server behind it, to the end of TLS with that. */
+  readonly connectMs: number;
+}
+
+type Connected = (error: Error | null, stream: Duplex) => void;
+type Failed = (error: unknown) => void;
+
+/** Connections for https through a proxy: each is a tunnel (CONNECT), in which TLS is spoken with the server itself. */
+export class TunnelAgent extends https.Agent {
+  readonly #options: ProxyAgentOptions;
+  readonly #end = new AbortController();
+
+  constructor(options: https.AgentOptions, through: ProxyAgentOptions) {
+    super(options);
+    this.#options = through;
+  }
+
+  override createConnection(options: https.RequestOptions, callback?: Connected): undefined {
+    void this.#connect(options).then(
+      (socket) => callback?.(null, socket),
+      callback as Failed | undefined,
+    );
+    return undefined;
+  }
+
+  /** Tunnels that are being made end too. */
+  override destroy(): void {
+    this.#end.abort();
+    super.destroy();
+  }
+
+  async #connect(options: https.RequestOptions): Promise<Duplex> {
+    const late = new AbortController();
+    using _timer = startTimer(() => late.abort(), this.#options.connectMs);
+    const signal = AbortSignal.any([late.signal, this.#end.signal]);
+    const host = String(options.host);
+    const authority = `${net.isIPv6(host) ? `[${host}]` : host}:${options.port ?? 443}`;
+    try {
+      const socket = await tunnel(this.#options, authority, signal);
+      const secured = super.createConnection({
+        ...options,
+        socket,
+      } as https.RequestOptions) as tls.TLSSocket;
+      await settled(secured, "secureConnect", signal);
+      return secured;
+    } catch (error) {
+      throw late.signal.aborted ? fault("UNAVAILABLE", "connect timed out") : error;
+    }
+  }
+}
+
+/** Connections to a proxy that asks for http itself: requests name the whole URL. */
+export class ForwardAgent extends http.Agent {
+  readonly #options: ProxyAgentOptions;
+
+  constructor(through: ProxyAgentOptions) {
+    super({ keepAlive: true });
+    this.#options = through;
+  }
+
+  override createConnection(): net.Socket {
+    return toProxy(this.#options);
+  }
+}
+
+function toProxy({ proxy: { host, port, isTls }, context }: ProxyAgentOptions): net.Socket {
+  if (!isTls) return net.connect({ host, port });
+  const named = net.isIP(host) === 0 && { servername: host };
+  return tls.connect({ host, port, ...named, ...(context && { secureContext: context }) });
+}
+
+/** A stream to `authority` through the proxy. UNAVAILABLE with the proxy's status when it refuses. */
+async function tunnel(
+  options: ProxyAgentOptions,
+  authority: string,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const { authorization } = options.proxy;
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const request = http.request({
+    method: "CONNECT",
+    path: authority,
+    headers: {
+      host: authority,
+      "user-agent": "berthd",
+      ...(authorization && { "proxy-authorization": authorization }),
+    },
+    setHost: false,
+    signal,
+    createConnection: () => toProxy(options),
+  });
+  request.on("error", reject);
+  request.on("connect", ({ statusCode = 0 }, socket, head) => {
+    if (statusCode >= 200 && statusCode < 300) {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+      return;
+    }
+    socket.destroy();
+    reject(refused(statusCode));
+  });
+  request.end();
+  return promise;
+}
+
+/** Why a proxy makes no tunnel, or asks for nothing. */
+export function refused(status: number): Error {
+  const why =
+    status === 407
+      ? "it wants a login, or another one (status 407)"
+      : `it does not let us through (status ${status})`;
+  return fault("UNAVAILABLE", why, { details: { byProxy: true } });
+}
+
+async function settled(socket: Duplex, event: string, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once(event, resolve);
+  socket.once("error", reject);
+  socket.once("close", () => reject(fault("UNAVAILABLE", "it closed the connection")));
+  using _reaction = onAbort(signal, (reason) => void socket.destroy(reason));
+  try {
+    await promise;
+  } finally {
+    socket.removeListener("error", reject);
+  }
+}
