@@ -18,13 +18,13 @@ import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
 import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
 import type { ImageSource } from "./image-source.ts";
-import { type ImageTree, noSource, readImageTree } from "./image-tree.ts";
+import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type { Image, Images, RegistryAuth } from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
-import { PullPins } from "./pull-pins.ts";
+import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { openRegistry } from "./registry/open-registry.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
@@ -103,7 +103,9 @@ class StoredImages implements ImageLibrary {
     this.#pins = new PullPins(options.garbage, options.namespace);
     this.#pulls = new PullFlights(signal);
     // What the records lead to, also where an older daemon has not labelled it.
-    options.garbage.addRoots(options.namespace, () => rootsOf(this.#catalog, options.snapshotter));
+    options.garbage.addRoots(options.namespace, () =>
+      this.#catalog.trees().flatMap((tree) => resourcesOf(tree, options.snapshotter)),
+    );
   }
 
   async recover(): Promise<void> {
@@ -209,7 +211,10 @@ class StoredImages implements ImageLibrary {
     if (this.#unpacker.has(image.chainId)) return;
     const known = this.#catalog.treeOf(image.id);
     // An extraction may take as long as the image's author likes: what it needs is pinned, and collections go on.
-    using _pins = await this.#pins.keep(known ? this.#thingsOf(known) : [], call);
+    using _pins = await this.#pins.keep(
+      known ? resourcesOf(known, this.#options.snapshotter) : [],
+      call,
+    );
     const tree = this.#catalog.treeOf(image.id);
     if (!tree) throw fault("NOT_FOUND", `image "${image.id}" was removed meanwhile`);
     await this.#unpackTree(tree, noSource, call);
@@ -347,7 +352,10 @@ class StoredImages implements ImageLibrary {
     keep: Keep,
   ): Promise<Image> {
     const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
-    await keep(...this.#thingsOf(tree));
+    const others = otherPlatform(tree, this.#options.platform);
+    const [name = tree.id] = names;
+    if (others) this.#options.log.warn({ image: name, ...others }, "image is for another platform");
+    await keep(...resourcesOf(tree, this.#options.snapshotter));
     await this.#unpackTree(tree, source, call);
     // Also by its id, as containerd's CRI has it: some clients look for that.
     this.#tell(await this.records.point([...names, tree.id], tree.target, call));
@@ -366,15 +374,6 @@ class StoredImages implements ImageLibrary {
     return async (...kept) => {
       pins.use(await this.#pins.keep(kept, call));
     };
-  }
-
-  /** An image's blobs and layers as the collector names them. */
-  #thingsOf(tree: ImageTree): Resource[] {
-    const { name } = this.#options.snapshotter;
-    return [
-      ...tree.blobs.map((id) => ({ type: "content", id })),
-      ...tree.chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
-    ];
   }
 
   async #unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
@@ -408,11 +407,4 @@ type Keep = (...kept: readonly Resource[]) => Promise<void>;
 /** Whether zlib reports a broken archive. */
 function isBroken(error: unknown): error is Error {
   return /^Z(STD_error)?_/.test(errnoOf(error) ?? "");
-}
-
-function* rootsOf(catalog: ImageCatalog, { name }: Snapshotter): Generator<Resource> {
-  for (const { blobs, chainIds } of catalog.trees()) {
-    for (const id of blobs) yield { type: "content", id };
-    for (const id of chainIds) yield { type: `snapshots/${name}`, id };
-  }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import { fault, isFault } from "../base/errors.ts";
 import type { ContentStore, Digest } from "../content/ports.ts";
 import { chainIds } from "./chain-id.ts";
 import { type ImageSource, obtainDocument } from "./image-source.ts";
+import { artifactName, hasArchives } from "./manifest/artifacts.ts";
 import type { DocumentReader } from "./manifest/document-reader.ts";
 import type { Descriptor, ImageDocument, Manifest } from "./manifest/documents.ts";
-import { bestFor, type Platform, platformFit, platformName } from "./manifest/platform.ts";
+import { candidatesFor, type Platform, platformFit, platformName } from "./manifest/platform.ts";
 
 /** An image for one platform, from what its name points to down to its layers. */
 export interface ImageTree {
@@ -38,56 +39,110 @@ export interface TreeReading {
 const maxDepth = 4;
 /** How many of an index's platforms a message lists. */
 const shownPlatforms = 20;
+/** How many images that name no platform are looked into. */
+const maxUnnamed = 20;
 
 /**
- * Reads an image's documents, through indexes to the manifest for the platform. What the content store
- * lacks comes from the source. FAILED_PRECONDITION for what is no image, NOT_FOUND without a platform.
+ * Reads an image's documents, through indexes to the manifest for the platform. What the content store lacks comes from
+ * the source. An index decides by what it says of its entries; a manifest that is no entry is taken whatever platform its
+ * config names, as containerd does. FAILED_PRECONDITION for what is no image, NOT_FOUND without a platform.
  */
 export async function readImageTree(
-  { content, namespace, documents, platform, keep }: TreeReading,
+  reading: TreeReading,
   source: ImageSource,
   target: Descriptor,
   call: Cancellable,
 ): Promise<ImageTree> {
-  const blobs: Digest[] = [];
-  const read = async (descriptor: Descriptor): Promise<Buffer> => {
-    blobs.push(descriptor.digest);
-    await keep?.(descriptor.digest);
-    return obtainDocument({ content, namespace }, source, descriptor, call);
-  };
-  let at = target;
-  for (let depth = 0; depth < maxDepth; depth += 1) {
-    const bytes = await read(at);
-    const { digest, mediaType } = at;
-    const parsed = await documents.read(
-      { kind: "manifest", bytes, what: `manifest "${digest}"`, mediaType },
-      call,
-    );
-    if (parsed.kind === "index") {
-      at = pick(parsed.manifests, platform, at.digest);
-      continue;
+  return new TreeReader(reading, source, target, call).read(target, []);
+}
+
+class TreeReader {
+  readonly #reading: TreeReading;
+  readonly #source: ImageSource;
+  readonly #target: Descriptor;
+  readonly #call: Cancellable;
+
+  constructor(reading: TreeReading, source: ImageSource, target: Descriptor, call: Cancellable) {
+    this.#reading = reading;
+    this.#source = source;
+    this.#target = target;
+    this.#call = call;
+  }
+
+  /** Reads on from a descriptor that these indexes lead to. */
+  async read(at: Descriptor, above: readonly Digest[]): Promise<ImageTree> {
+    if (above.length >= maxDepth) {
+      throw fault("FAILED_PRECONDITION", `index "${this.#target.digest}" is nested too deeply`);
     }
-    const config = await read(parsed.config);
-    const document = await documents.read(
-      { kind: "image", bytes: config, what: `config "${parsed.config.digest}"`, mediaType: "" },
-      call,
-    );
-    checkImage(parsed, document, platform);
-    blobs.push(...parsed.layers.map(({ digest }) => digest));
+    const bytes = await this.#document(at);
+    const { digest, mediaType } = at;
+    const task = { kind: "manifest", bytes, what: `manifest "${digest}"`, mediaType } as const;
+    const parsed = await this.#reading.documents.read(task, this.#call);
+    if (parsed.kind === "index") return this.#choose(parsed.manifests, [...above, digest]);
+    const document = await this.#config(parsed, digest);
+    const { config, layers } = parsed;
     return {
-      target,
+      target: this.#target,
       manifest: parsed,
-      manifestDigest: at.digest,
+      manifestDigest: digest,
       document,
-      id: parsed.config.digest,
+      id: config.digest,
       chainIds: chainIds(document.diffIds),
-      blobs,
-      sizeBytes: BigInt(
-        parsed.layers.reduce((sum, { size }) => sum + size, bytes.length + parsed.config.size),
-      ),
+      blobs: [...above, digest, config.digest, ...layers.map((layer) => layer.digest)],
+      sizeBytes: BigInt(layers.reduce((sum, { size }) => sum + size, bytes.length + config.size)),
     };
   }
-  throw fault("FAILED_PRECONDITION", `index "${target.digest}" is nested too deeply`);
+
+  async #choose(offered: readonly Descriptor[], above: readonly Digest[]): Promise<ImageTree> {
+    const { platform } = this.#reading;
+    const candidates = candidatesFor(platform, offered);
+    const [only] = candidates;
+    if (only?.platform) return this.read(only, above);
+    let refusal = noneFits(offered, platform, above.at(-1) ?? "");
+    for (const candidate of candidates.slice(0, maxUnnamed)) {
+      try {
+        const tree = await this.read(candidate, above);
+        if (fits(tree.document.platform, platform)) return tree;
+        refusal = isForAnother(tree.document.platform, platform);
+      } catch (error) {
+        // What is no image, and names no platform, may well be something beside the images.
+        if (!isFault(error, "FAILED_PRECONDITION", "NOT_FOUND")) throw error;
+        refusal = error;
+      }
+    }
+    throw refusal;
+  }
+
+  async #config(manifest: Manifest, digest: Digest): Promise<ImageDocument> {
+    const { config, layers } = manifest;
+    const bytes = await this.#document(config);
+    const what = `config "${config.digest}"`;
+    try {
+      const document = await this.#reading.documents.read(
+        { kind: "image", bytes, what, mediaType: "" },
+        this.#call,
+      );
+      const { diffIds } = document;
+      if (layers.length === diffIds.length && hasArchives(manifest)) return document;
+      throw fault(
+        "FAILED_PRECONDITION",
+        `image has ${layers.length} layers, but its config tells of ${diffIds.length}`,
+      );
+    } catch (error) {
+      const artifact = artifactName(manifest);
+      if (artifact === undefined || !isFault(error, "FAILED_PRECONDITION")) throw error;
+      throw fault(
+        "FAILED_PRECONDITION",
+        `manifest "${digest}" is no container image, but ${artifact}`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #document(descriptor: Descriptor): Promise<Buffer> {
+    await this.#reading.keep?.(descriptor.digest);
+    return obtainDocument(this.#reading, this.#source, descriptor, this.#call);
+  }
 }
 
 /** Refuses to fetch: for reading an image that must be complete already. */
@@ -102,31 +157,32 @@ export const noSource: ImageSource = {
   labels: () => ({}),
 };
 
-function pick(offered: readonly Descriptor[], platform: Platform, index: Digest): Descriptor {
-  const best = bestFor(platform, offered);
-  if (best) return best;
+/** What an image's config says it is for, and the platform here, where they do not fit. */
+export function otherPlatform(
+  { document }: ImageTree,
+  wanted: Platform,
+): { readonly builtFor: string; readonly here: string } | undefined {
+  if (fits(document.platform, wanted)) return undefined;
+  return { builtFor: platformName(document.platform), here: platformName(wanted) };
+}
+
+/** A config that does not say is for any platform. */
+function fits(own: Platform, wanted: Platform): boolean {
+  return own.os === "" || own.architecture === "" || platformFit(wanted, own) !== undefined;
+}
+
+function isForAnother(own: Platform, wanted: Platform): Error {
+  return fault("NOT_FOUND", `image is for ${platformName(own)}, not for ${platformName(wanted)}`);
+}
+
+function noneFits(offered: readonly Descriptor[], platform: Platform, index: string): Error {
+  if (offered.length === 0) return fault("NOT_FOUND", `index "${index}" lists no images`);
   const have = offered
     .slice(0, shownPlatforms)
     .map((one) => one.platform && platformName(one.platform))
     .join(", ");
-  throw fault(
+  return fault(
     "NOT_FOUND",
     `index "${index}" has no image for ${platformName(platform)}, only for ${have || "none"}`,
   );
-}
-
-function checkImage(manifest: Manifest, document: ImageDocument, platform: Platform): void {
-  const { os, architecture } = document.platform;
-  if (os !== "" && architecture !== "" && platformFit(platform, document.platform) === undefined) {
-    throw fault(
-      "NOT_FOUND",
-      `image is for ${platformName(document.platform)}, not for ${platformName(platform)}`,
-    );
-  }
-  if (manifest.layers.length !== document.diffIds.length) {
-    throw fault(
-      "FAILED_PRECONDITION",
-      `image has ${manifest.layers.length} layers, but its config tells of ${document.diffIds.length}`,
-    );
-  }
 }

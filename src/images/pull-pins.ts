@@ -2,6 +2,19 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import type { GarbageCollector } from "../garbage/ports.ts";
 import type { Resource } from "../metadata/leases.ts";
+import type { Snapshotter } from "../snapshots/ports.ts";
+import type { ImageTree } from "./image-tree.ts";
+
+/** An image's blobs and layers as the collector names them. */
+export function resourcesOf(
+  { blobs, chainIds }: ImageTree,
+  { name }: Pick<Snapshotter, "name">,
+): Resource[] {
+  return [
+    ...blobs.map((id) => ({ type: "content", id })),
+    ...chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
+  ];
+}
 
 /**
  * What pulls and loads under way have found or will make, as roots for the collector. So collections go on while one

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
+import { fieldOf } from "./go-json.ts";
 
 // What a document may hold, whoever wrote it. What stays in memory of an image is its layers' digests, the settings
 // of its process, and labels: some 400 KiB at most.
@@ -34,7 +35,7 @@ export function checkCounts(value: unknown, what: string): void {
   ];
   for (const [at, limit] of lists) {
     let list = value;
-    for (const name of at.split(".")) list = isRecord(list) ? list[name] : undefined;
+    for (const name of at.split(".")) list = fieldOf(list, name);
     const count = Array.isArray(list) ? list.length : isRecord(list) ? Object.keys(list).length : 0;
     if (count <= limit) continue;
     throw fault("FAILED_PRECONDITION", `${what} has ${count} entries in ${at}, more than ${limit}`);

@@ -12,6 +12,7 @@ import {
   maxNameChars,
   usableLabels,
 } from "./document-limits.ts";
+import { fieldOf, goList, goObject, goTextMap, goTexts, parseJson } from "./go-json.ts";
 import { isIndexType, isManifestType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
 
@@ -33,6 +34,8 @@ export interface Manifest {
   readonly kind: "manifest";
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
+  /** What an artifact says that it is; "" for an image. */
+  readonly artifactType: string;
 }
 
 /** The content of a config blob. */
@@ -47,67 +50,47 @@ const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest
   error: "not a sha256 digest",
 });
 const name = z.string().max(maxNameChars);
-const platform = z
-  .object({
-    os: name.default(""),
-    architecture: name.default(""),
-    variant: name.nullish(),
-  })
-  .transform(({ os, architecture, variant }) => ({ os, architecture, variant: variant ?? "" }));
-// zod reports every wrong entry, and there may be a million: these report the first.
-const strings = z
-  .unknown()
-  .transform((value, context) => {
-    if (isRecord(value) && isTexts(Object.entries(value), context)) {
-      return value as Record<string, string>;
-    }
-    if (!isRecord(value)) context.addIssue("expected an object");
-    return z.NEVER;
-  })
-  .nullish();
-const list = z
-  .unknown()
-  .transform((value, context) => {
-    if (Array.isArray(value) && isTexts(value.entries(), context)) return value as string[];
-    if (!Array.isArray(value)) context.addIssue("expected a list");
-    return z.NEVER;
-  })
-  .nullish();
-const descriptor = z
-  .object({
-    mediaType: name.default(""),
-    digest,
-    size: z.number().int().nonnegative(),
-    annotations: strings,
-    platform: platform.nullish(),
-  })
-  .transform(
-    (value): Descriptor => ({
-      mediaType: value.mediaType,
-      digest: value.digest,
-      size: value.size,
-      annotations: value.annotations ?? {},
-      ...(value.platform && { platform: value.platform }),
-    }),
-  );
-const index = z.object({ manifests: z.array(descriptor) });
-const manifest = z.object({ config: descriptor, layers: z.array(descriptor) });
-const process = z.object({
-  User: z.string().nullish(),
-  Env: list,
-  Entrypoint: list,
-  Cmd: list,
-  WorkingDir: z.string().nullish(),
-  Volumes: z.custom<Readonly<Record<string, unknown>>>(isRecord).nullish(),
-  StopSignal: name.nullish(),
-  Labels: strings,
+const platform = goObject({
+  os: name.default(""),
+  architecture: name.default(""),
+  variant: name.default(""),
 });
-const image = z.object({
-  os: name.nullish(),
-  architecture: name.nullish(),
-  variant: name.nullish(),
-  config: process.nullish(),
-  rootfs: z.object({ diff_ids: z.array(digest).nullish() }),
+const descriptor = goObject({
+  mediaType: name.default(""),
+  digest,
+  size: z.number().int().nonnegative(),
+  annotations: goTextMap,
+  platform: platform.optional(),
+});
+/** What is no descriptor is somebody else's: it takes nothing from the others. */
+const entries = goList(z.unknown()).transform((list) =>
+  list.flatMap((entry): Descriptor[] => {
+    const { success, data } = descriptor.safeParse(entry);
+    return success ? [data] : [];
+  }),
+);
+const index = goObject({ manifests: entries });
+const manifest = goObject({
+  config: descriptor.prefault({}),
+  layers: goList(descriptor),
+  artifactType: name.default(""),
+});
+const process = goObject({
+  User: z.string().default(""),
+  Env: goTexts,
+  Entrypoint: goTexts,
+  Cmd: goTexts,
+  WorkingDir: z.string().default(""),
+  Volumes: z.custom<Readonly<Record<string, unknown>>>(isRecord).default({}),
+  StopSignal: name.default(""),
+  Labels: goTextMap,
+});
+const image = goObject({
+  os: name.default(""),
+  architecture: name.default(""),
+  variant: name.default(""),
+  config: process.prefault({}),
+  rootfs: goObject({ diff_ids: goList(digest) }).prefault({}),
 });
 
 /**
@@ -116,21 +99,25 @@ const image = z.object({
  * images, depending on who reads them (CVE-2021-41190).
  */
 export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): Index | Manifest {
-  const value = json(bytes, what);
-  if (typeof value === "object" && value !== null && "schemaVersion" in value) {
-    if (value.schemaVersion === 1) {
-      throw fault("FAILED_PRECONDITION", `${what} is in Docker's old schema 1: push it anew`);
-    }
+  const value = parseJson(bytes, what);
+  const own = fieldOf(value, "mediaType");
+  if (fieldOf(value, "schemaVersion") === 1) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${what} is in the format of Docker before 1.10 (schema 1), which is no longer read: build the image anew, or pull and push it with a current Docker`,
+    );
   }
-  const isIndex = typeof value === "object" && value !== null && "manifests" in value;
-  if (isIndex && ("layers" in value || "config" in value)) {
+  const hasLayers =
+    fieldOf(value, "layers") !== undefined || fieldOf(value, "config") !== undefined;
+  const hasManifests = fieldOf(value, "manifests") !== undefined;
+  if (hasManifests && hasLayers) {
     throw fault("FAILED_PRECONDITION", `${what} is index and manifest at once`);
   }
-  const own =
-    typeof value === "object" && value !== null && "mediaType" in value && value.mediaType;
-  for (const type of [mediaType, own]) {
+  const types = [mediaType, own].filter((type) => typeof type === "string");
+  const isIndex = hasManifests || (!hasLayers && types.some(isIndexType));
+  for (const type of types) {
     const isOther = isIndex ? isManifestType : isIndexType;
-    if (typeof type !== "string" || !isOther(type)) continue;
+    if (!isOther(type)) continue;
     throw fault(
       "FAILED_PRECONDITION",
       `${what} is ${isIndex ? "an index" : "a manifest"}, but its media type is ${type}`,
@@ -146,66 +133,42 @@ function plain(descriptor: Descriptor): Descriptor {
   return { ...descriptor, annotations: {} };
 }
 
-function plainManifest({ config, layers }: Omit<Manifest, "kind">): Manifest {
-  return { kind: "manifest", config: plain(config), layers: layers.map(plain) };
+function plainManifest({ config, layers, artifactType }: Omit<Manifest, "kind">): Manifest {
+  return { kind: "manifest", config: plain(config), layers: layers.map(plain), artifactType };
 }
 
 /** Reads the list in an OCI layout's `index.json`. */
 export function parseIndex(bytes: Uint8Array, what: string): Index {
-  const { manifests } = check(index, json(bytes, what), what);
+  const { manifests } = check(index, parseJson(bytes, what), what);
   for (const { annotations } of manifests) checkAnnotations(annotations, what);
   return { kind: "index", manifests };
 }
 
 /** Reads a config blob. FAILED_PRECONDITION when it is none, as for artifacts that are no images. */
 export function parseImageDocument(bytes: Uint8Array, what: string): ImageDocument {
-  const value = check(image, json(bytes, what), what);
-  const config = processOf(value.config ?? {});
+  const value = check(image, parseJson(bytes, what), what);
+  const config = processOf(value.config);
   const { env, entrypoint, cmd, user, workingDir, stopSignal, volumes } = config;
   const words = [...env, ...entrypoint, ...cmd, ...volumes, user, workingDir, stopSignal];
   checkProcess(words, what);
   return {
-    platform: {
-      os: value.os ?? "",
-      architecture: value.architecture ?? "",
-      variant: value.variant ?? "",
-    },
+    platform: { os: value.os, architecture: value.architecture, variant: value.variant },
     config,
-    diffIds: value.rootfs.diff_ids ?? [],
+    diffIds: value.rootfs.diff_ids,
   };
 }
 
 function processOf(config: z.infer<typeof process>): ImageConfig {
   return {
-    user: config.User ?? "",
-    env: config.Env ?? [],
-    entrypoint: config.Entrypoint ?? [],
-    cmd: config.Cmd ?? [],
-    workingDir: config.WorkingDir ?? "",
-    volumes: Object.keys(config.Volumes ?? {}),
-    stopSignal: config.StopSignal ?? "",
-    labels: usableLabels(config.Labels ?? {}),
+    user: config.User,
+    env: config.Env,
+    entrypoint: config.Entrypoint,
+    cmd: config.Cmd,
+    workingDir: config.WorkingDir,
+    volumes: Object.keys(config.Volumes),
+    stopSignal: config.StopSignal,
+    labels: usableLabels(config.Labels),
   };
-}
-
-function isTexts(
-  entries: Iterable<readonly [key: string | number, value: unknown]>,
-  context: z.core.$RefinementCtx,
-): boolean {
-  for (const [key, value] of entries) {
-    if (typeof value === "string") continue;
-    context.addIssue({ code: "custom", path: [key], message: "expected a string" });
-    return false;
-  }
-  return true;
-}
-
-function json(bytes: Uint8Array, what: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString("utf8"));
-  } catch (error) {
-    throw fault("FAILED_PRECONDITION", `${what} is not JSON`, { cause: error });
-  }
 }
 
 function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fieldOf, parseJson } from "./go-json.ts";
 
 export const MediaType = {
   ociIndex: "application/vnd.oci.image.index.v1+json",
@@ -31,10 +32,11 @@ export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
 export function manifestTypeOf(stated: string, bytes: Buffer): string {
   if (isIndexType(stated) || isManifestType(stated)) return stated;
   try {
-    const document = JSON.parse(bytes.toString("utf8")) as Partial<Record<string, unknown>> | null;
-    const own = document?.["mediaType"];
+    const document = parseJson(bytes, "manifest");
+    const own = fieldOf(document, "mediaType");
     if (typeof own === "string" && (isIndexType(own) || isManifestType(own))) return own;
-    return document?.["manifests"] === undefined ? MediaType.ociManifest : MediaType.ociIndex;
+    const hasManifests = fieldOf(document, "manifests") !== undefined;
+    return hasManifests ? MediaType.ociIndex : MediaType.ociManifest;
   } catch {
     return MediaType.ociManifest;
   }

@@ -20,14 +20,49 @@ export function hostPlatform(arch: string = process.arch): Platform {
   return { os: "linux", architecture: architectures[arch] ?? arch, variant: "" };
 }
 
+/** The platform by the words that images use for it, as containerd's platforms package puts them. */
+function normalized({ os, architecture, variant }: Platform): Platform {
+  const arch = architecture.toLowerCase();
+  const plain = { os: os.toLowerCase() || "linux", variant: variant.toLowerCase() };
+  switch (arch) {
+    case "i386":
+      return { ...plain, architecture: "386", variant: "" };
+    case "x86_64":
+    case "x86-64":
+      return { ...plain, architecture: "amd64" };
+    case "aarch64":
+      return { ...plain, architecture: "arm64" };
+    case "armhf":
+      return { ...plain, architecture: "arm", variant: "v7" };
+    case "armel":
+      return { ...plain, architecture: "arm", variant: "v6" };
+    default:
+      return { ...plain, architecture: arch };
+  }
+}
+
+/** Of another architecture, which most processors of this one run too, and which containerd takes where nothing fits better. */
+const compatible: Readonly<Record<string, string>> = { amd64: "386", arm64: "arm" };
+const compatibleFit = 100;
+
 /**
- * How well something built for `offered` runs on `wanted`; 0 is the best, undefined means not at all.
- * arm runs what was built for older variants; a plain name means the usual variant.
+ * How well something built for `offered` runs on `wanted`; 0 is the best, undefined means not at all. arm and amd64 run
+ * what was built for older variants; a plain name means the usual variant. Architectures may have their other names, in
+ * any case.
  */
 export function platformFit(wanted: Platform, offered: Platform): number | undefined {
-  if (wanted.os !== offered.os || wanted.architecture !== offered.architecture) return undefined;
+  return normalizedFit(normalized(wanted), normalized(offered));
+}
+
+function normalizedFit(wanted: Platform, offered: Platform): number | undefined {
+  if (wanted.os !== offered.os) return undefined;
   const have = variantNumber(wanted);
   const need = variantNumber(offered);
+  if (wanted.architecture !== offered.architecture) {
+    if (compatible[wanted.architecture] !== offered.architecture) return undefined;
+    if (offered.architecture !== "arm") return compatibleFit;
+    return need >= 5 && need <= 8 ? compatibleFit + 8 - need : undefined;
+  }
   if (have === need) return 0;
   const runsOlder = wanted.architecture === "arm" || wanted.architecture === "amd64";
   return runsOlder && need < have && need >= (wanted.architecture === "arm" ? 5 : 1)
@@ -43,7 +78,7 @@ function variantNumber({ architecture, variant }: Platform): number {
   return usualVariant[architecture] ?? 0;
 }
 
-/** The item whose platform fits best; the first of equals. */
+/** The item whose platform fits best, the first of equals; undefined when none fits or none names its platform. */
 export function bestFor<T extends { readonly platform?: Platform | undefined }>(
   wanted: Platform,
   offered: readonly T[],
@@ -53,8 +88,19 @@ export function bestFor<T extends { readonly platform?: Platform | undefined }>(
     const fit = item.platform && platformFit(wanted, item.platform);
     if (fit !== undefined && fit < (best?.fit ?? Number.POSITIVE_INFINITY)) best = { item, fit };
   }
-  // An index that names no platforms at all, as some tools write for one image.
-  return best?.item ?? offered.find(({ platform }) => platform === undefined);
+  return best?.item;
+}
+
+/**
+ * Which items to try, in this order: the one whose platform fits best, else those that name none, as some tools write
+ * them. What these are for only their configs tell.
+ */
+export function candidatesFor<T extends { readonly platform?: Platform | undefined }>(
+  wanted: Platform,
+  offered: readonly T[],
+): readonly T[] {
+  const best = bestFor(wanted, offered);
+  return best ? [best] : offered.filter(({ platform }) => platform === undefined);
 }
 
 export function platformName({ os, architecture, variant }: Platform): string {

@@ -29,6 +29,26 @@ export function member(value: Json, ...path: readonly (string | number)[]): Json
   return at;
 }
 
+/** A field as Go reads it: the last that is not null and has the name, in any case. */
+export function goField(value: Json, ...path: readonly string[]): Json {
+  let at = value;
+  for (const name of path) {
+    if (typeof at !== "object" || at === null || Array.isArray(at)) return undefined;
+    at = Object.entries(at).findLast(
+      ([key, one]) => one !== null && key.toUpperCase().toLowerCase() === name.toLowerCase(),
+    )?.[1];
+  }
+  return at;
+}
+
+/** A list of texts as Go reads it, in which null is ""; undefined for what is none. */
+export function goTextList(value: Json): string[] | undefined {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) return undefined;
+  const texts = value.map((one: Json) => one ?? "");
+  return texts.every((one) => typeof one === "string") ? texts : undefined;
+}
+
 const most = 25_000;
 /** Of the changes of a document with long lists only so many have them too: each takes a hundred times as long. */
 const oneIn = 32;

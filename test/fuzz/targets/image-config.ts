@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { type ImageDocument, parseImageDocument } from "../../../src/images/manifest/documents.ts";
-import { type Json, json, member, repeated, repeatedList } from "../models/json.ts";
+import { goField, goTextList, type Json, json, repeated, repeatedList } from "../models/json.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 const digest = (byte: string): string => `sha256:${byte.repeat(32)}`;
@@ -19,6 +19,8 @@ const process = {
 const documents: readonly object[] = [
   { os: "linux", architecture: "arm64", variant: "v8", config: process, rootfs },
   { os: "linux", architecture: "amd64", config: null, rootfs: { diff_ids: null } },
+  { Config: { ENV: [null, "A=b"], user: "1", LABELS: { a: null } }, rootFS: { Diff_Ids: null } },
+  { Config: { ENV: [1] }, config: null, RootFs: null, OS: "linux" },
   { config: { Env: null, Cmd: null, Labels: null, Volumes: null, User: null }, rootfs: {} },
   { rootfs: { diff_ids: [digest("01"), "×500"] } },
   { rootfs: { diff_ids: [digest("01"), "×501"] } },
@@ -43,7 +45,11 @@ const documents: readonly object[] = [
 
 export const target: FuzzTarget = {
   name: "image-config",
-  parses: ["src/images/manifest/documents.ts", "src/images/manifest/document-limits.ts"],
+  parses: [
+    "src/images/manifest/documents.ts",
+    "src/images/manifest/document-limits.ts",
+    "src/images/manifest/go-json.ts",
+  ],
   maxBytes: 12_000,
   dictionary: [
     ...["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Volumes", "StopSignal", "Labels"].map(
@@ -82,7 +88,7 @@ export const target: FuzzTarget = {
 
 /** The same by hand; undefined for what is refused. */
 function slowly(value: Json): ImageDocument | undefined {
-  const at = (...path: string[]): Json => member(value, ...path) ?? undefined;
+  const at = (...path: string[]): Json => goField(value, ...path);
   const isFew = (list: Json, limit: number): boolean =>
     typeof list !== "object" || list === null || Object.keys(list).length <= limit;
   if (!isFew(at("rootfs", "diff_ids"), 500) || !isFew(at("manifests"), 5000)) return;
@@ -92,9 +98,10 @@ function slowly(value: Json): ImageDocument | undefined {
   }
   const isObject = (some: Json): boolean =>
     typeof some === "object" && some !== null && !Array.isArray(some);
-  const config = at("config");
-  if (!isObject(value) || !isObject(at("rootfs")) || !(config === undefined || isObject(config)))
-    return;
+  if (value === undefined || !(value === null || isObject(value))) return;
+  for (const part of [at("config"), at("rootfs")]) {
+    if (part !== undefined && !isObject(part)) return;
+  }
 
   let isBad = false;
   const text = (some: Json, most = Number.POSITIVE_INFINITY): string => {
@@ -104,10 +111,9 @@ function slowly(value: Json): ImageDocument | undefined {
     return "";
   };
   const texts = (some: Json): string[] => {
-    if (some === undefined) return [];
-    if (Array.isArray(some) && some.every((one) => typeof one === "string")) return [...some];
-    isBad = true;
-    return [];
+    const list = goTextList(some);
+    isBad ||= list === undefined;
+    return list ?? [];
   };
   const pairs = (some: Json): [string, Json][] => {
     if (some === undefined) return [];
@@ -122,7 +128,7 @@ function slowly(value: Json): ImageDocument | undefined {
     architecture: text(at("architecture"), 1024),
     variant: text(at("variant"), 1024),
   };
-  const labels = pairs(at("config", "Labels"));
+  const labels = pairs(at("config", "Labels")).map(([name, label]) => [name, label ?? ""] as const);
   if (labels.some(([, label]) => typeof label !== "string")) return;
   const read = {
     user: text(at("config", "User")),
@@ -132,7 +138,7 @@ function slowly(value: Json): ImageDocument | undefined {
     workingDir: text(at("config", "WorkingDir")),
     volumes: pairs(at("config", "Volumes")).map(([name]) => name),
     stopSignal: text(at("config", "StopSignal"), 1024),
-    labels: usable(labels as [string, string][]),
+    labels: usable(labels as readonly (readonly [string, string])[]),
   };
   if (isBad) return;
   const { user, env, entrypoint, cmd, workingDir, volumes, stopSignal } = read;
@@ -144,8 +150,8 @@ function slowly(value: Json): ImageDocument | undefined {
   return { platform, config: read, diffIds: diffIds as unknown as ImageDocument["diffIds"] };
 }
 
-function usable(labels: readonly [string, string][]): Record<string, string> {
-  const kept: [string, string][] = [];
+function usable(labels: readonly (readonly [string, string])[]): Record<string, string> {
+  const kept: (readonly [string, string])[] = [];
   let room = 128 * 1024;
   for (const [key, value] of labels) {
     const bytes = Buffer.from(key + value).length;

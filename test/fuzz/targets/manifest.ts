@@ -7,8 +7,8 @@ import {
   parseManifest,
 } from "../../../src/images/manifest/documents.ts";
 import { MediaType } from "../../../src/images/manifest/media-types.ts";
-import { bestFor } from "../../../src/images/manifest/platform.ts";
-import { type Json, json, member, repeated, repeatedList } from "../models/json.ts";
+import { candidatesFor } from "../../../src/images/manifest/platform.ts";
+import { goField, goTextList, type Json, json, repeated, repeatedList } from "../models/json.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 // An input is a document, and before it a byte: which media type its descriptor states. Lists in it can be made
@@ -45,6 +45,10 @@ const documents: readonly object[] = [
   },
   { manifests: [{ digest: digest("ab"), size: 0 }] },
   { schemaVersion: 1, name: "old", fsLayers: [] },
+  { SchemaVersion: 2, CONFIG: config, Layers: null, artifactType: "a/b" },
+  { mediaType: MediaType.ociIndex, manifests: null },
+  { manifests: [null, 1, { digest: "md5:0" }, { ...config, platform: null }, { Digest: 1 }] },
+  [null, { config: "c", layers: null, REPOTAGS: [null] }],
   [
     { Config: "config.json", RepoTags: ["a:b"], Layers: ["l/layer.tar"] },
     { Config: "", Layers: [] },
@@ -70,6 +74,7 @@ export const target: FuzzTarget = {
     "src/images/manifest/documents.ts",
     "src/images/manifest/docker-archive.ts",
     "src/images/manifest/document-limits.ts",
+    "src/images/manifest/go-json.ts",
     "src/images/manifest/platform.ts",
   ],
   dictionary: [
@@ -117,12 +122,12 @@ function holdsAsManifest(bytes: Buffer, value: Json, mediaType: string): void {
   const read = either(() => parseManifest(bytes, what, mediaType), "FAILED_PRECONDITION");
   assert.deepEqual(read, expected);
   if (read?.kind !== "index") return;
-  const best = bestFor({ os: "linux", architecture: "amd64", variant: "" }, read.manifests);
-  assert.ok(best === undefined || read.manifests.includes(best));
+  const wanted = { os: "linux", architecture: "amd64", variant: "" };
+  for (const one of candidatesFor(wanted, read.manifests)) assert.ok(read.manifests.includes(one));
 }
 
 function holdsAsLayout(bytes: Buffer, value: Json): void {
-  const list = descriptorsOf(member(value, "manifests"), 5000);
+  const list = isObject(value) ? entriesOf(goField(value, "manifests")) : undefined;
   const isShort = list?.every(({ annotations }) => lengthOf(annotations) <= 64 * 1024) === true;
   const read = either(() => parseIndex(bytes, what), "FAILED_PRECONDITION");
   const isOther = countsAreWrong(value);
@@ -130,47 +135,50 @@ function holdsAsLayout(bytes: Buffer, value: Json): void {
 }
 
 function holdsAsDockerArchive(bytes: Buffer, value: Json): void {
-  const isName = (name: Json): boolean => typeof name === "string" && name.length <= 4096;
-  const areNames = (list: Json): boolean =>
-    Array.isArray(list) && list.length <= 500 && list.every(isName);
-  const isImage = (image: Json): boolean => {
-    const tags = member(image, "RepoTags");
-    return (
-      isName(member(image, "Config")) &&
-      areNames(member(image, "Layers")) &&
-      (tags === undefined || tags === null || areNames(tags))
-    );
+  const namesIn = (list: Json): string[] | undefined => {
+    const names = goTextList(list);
+    const isGood = names && names.length <= 500 && names.every((one) => one.length <= 4096);
+    return isGood ? names : undefined;
   };
-  const isGood = Array.isArray(value) && value.length <= 1000 && value.every(isImage);
+  const images = (Array.isArray(value) ? value : value === null ? [] : [undefined]).map(
+    (image: Json) => {
+      const own = goField(image, "Config");
+      const [tags, layers] = [
+        namesIn(goField(image, "RepoTags")),
+        namesIn(goField(image, "Layers")),
+      ];
+      if (typeof own !== "string" || own.length > 4096 || !tags || !layers) return undefined;
+      return { Config: own, RepoTags: tags, Layers: layers };
+    },
+  );
+  const isGood = images.length <= 1000 && images.every((image) => image !== undefined);
   const read = either(() => parseDockerArchive(bytes, what), "INVALID_ARGUMENT");
-  assert.equal(read !== undefined, isGood);
-  for (const [at, image] of read?.entries() ?? []) {
-    assert.equal(image.Config, member(value, at, "Config"));
-    assert.deepEqual(image.Layers, member(value, at, "Layers"));
-    assert.deepEqual(image.RepoTags, member(value, at, "RepoTags"));
-  }
+  assert.deepEqual(read, isGood ? images : undefined);
 }
 
 /** The same by hand; undefined for what is refused. */
 function manifestOf(value: Json, mediaType: string): ReturnType<typeof parseManifest> | undefined {
-  const has = (name: string): boolean => member(value, name) !== undefined;
-  const isDocument = typeof value === "object" && value !== null;
-  if (!isDocument || countsAreWrong(value) || member(value, "schemaVersion") === 1) return;
-  const isIndex = has("manifests");
-  if (isIndex && (has("layers") || has("config"))) return;
-  const others: Json[] = isIndex
-    ? [MediaType.ociManifest, MediaType.dockerManifest]
-    : [MediaType.ociIndex, MediaType.dockerList];
-  if (others.includes(mediaType) || others.includes(member(value, "mediaType"))) return;
+  const has = (name: string): boolean => goField(value, name) !== undefined;
+  if (!isObject(value) || countsAreWrong(value) || goField(value, "schemaVersion") === 1) return;
+  const indexTypes: Json[] = [MediaType.ociIndex, MediaType.dockerList];
+  const stated = [mediaType, goField(value, "mediaType")];
+  const hasParts = has("layers") || has("config");
+  const isIndex =
+    has("manifests") || (!hasParts && stated.some((type) => indexTypes.includes(type)));
+  if (isIndex && hasParts) return;
+  const others: Json[] = isIndex ? [MediaType.ociManifest, MediaType.dockerManifest] : indexTypes;
+  if (stated.some((type) => others.includes(type))) return;
   const bare = (list: Descriptor[] | undefined): Descriptor[] | undefined =>
     list?.map((descriptor) => ({ ...descriptor, annotations: {} }));
   if (isIndex) {
-    const manifests = bare(descriptorsOf(member(value, "manifests"), 5000));
+    const manifests = bare(entriesOf(goField(value, "manifests")));
     return manifests && { kind: "index", manifests };
   }
-  const layers = bare(descriptorsOf(member(value, "layers"), 500));
-  const [own] = bare(descriptorsOf([member(value, "config")], 1)) ?? [];
-  return layers && own && { kind: "manifest", config: own, layers };
+  const layers = bare(descriptorsOf(goField(value, "layers") ?? []));
+  const [own] = bare(descriptorsOf([goField(value, "config") ?? {}])) ?? [];
+  const artifactType = name(goField(value, "artifactType"));
+  if (!layers || !own || artifactType === undefined) return;
+  return { kind: "manifest", config: own, layers, artifactType };
 }
 
 /** Too many of anything is refused wherever it stands. */
@@ -178,53 +186,66 @@ function countsAreWrong(value: Json): boolean {
   const count = (list: Json): number =>
     typeof list === "object" && list !== null ? Object.keys(list).length : 0;
   const limits = [
-    [member(value, "manifests"), 5000],
-    [member(value, "layers"), 500],
-    [member(value, "rootfs", "diff_ids"), 500],
+    [goField(value, "manifests"), 5000],
+    [goField(value, "layers"), 500],
+    [goField(value, "rootfs", "diff_ids"), 500],
     ...["Env", "Entrypoint", "Cmd", "Volumes", "Labels"].map(
-      (name) => [member(value, "config", name), 20_000] as const,
+      (name) => [goField(value, "config", name), 20_000] as const,
     ),
   ] as const;
   return limits.some(([list, limit]) => count(list) > limit);
 }
 
-function descriptorsOf(list: Json, limit: number): Descriptor[] | undefined {
-  if (!Array.isArray(list) || list.length > limit) return undefined;
-  const read = list.map((value) => descriptorOf(value));
+/** null is an empty object. */
+function isObject(value: Json): boolean {
+  return value !== undefined && typeof value === "object" && !Array.isArray(value);
+}
+
+/** What is a descriptor of these. */
+function entriesOf(list: Json): Descriptor[] | undefined {
+  if (list === undefined) return [];
+  if (!Array.isArray(list)) return undefined;
+  return list.map(descriptorOf).filter((descriptor) => descriptor !== undefined);
+}
+
+function descriptorsOf(list: Json): Descriptor[] | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const read = list.map(descriptorOf);
   return read.every((descriptor) => descriptor !== undefined) ? read : undefined;
 }
 
 function descriptorOf(value: Json): Descriptor | undefined {
-  const size = member(value, "size");
-  const id = member(value, "digest");
-  const type = name(member(value, "mediaType"), false);
-  const annotations = member(value, "annotations") ?? {};
-  const platform = member(value, "platform") ?? undefined;
+  if (!isObject(value)) return;
+  const size = goField(value, "size");
+  const id = goField(value, "digest");
+  const type = name(goField(value, "mediaType"));
+  const annotations = goField(value, "annotations") ?? {};
+  const platform = goField(value, "platform");
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) return;
   if (typeof id !== "string" || id.length !== 71 || !/^sha256:[0-9a-f]+$/.test(id)) return;
-  if (type === undefined || typeof annotations !== "object" || annotations === null) return;
-  if (Array.isArray(annotations)) return;
-  if (!Object.values(annotations).every((text) => typeof text === "string")) return;
+  if (type === undefined || !isObject(annotations)) return;
+  const texts = Object.entries(annotations as object).map(([key, text]) => [key, text ?? ""]);
+  if (!texts.every(([, text]) => typeof text === "string")) return;
   const plain = {
     mediaType: type,
     digest: id as Descriptor["digest"],
     size,
-    annotations: annotations as Record<string, string>,
+    annotations: Object.fromEntries(texts) as Record<string, string>,
   };
   if (platform === undefined) return plain;
-  if (typeof platform !== "object" || Array.isArray(platform)) return;
+  if (!isObject(platform)) return;
   const [os, architecture, variant] = [
-    name(member(platform, "os"), false),
-    name(member(platform, "architecture"), false),
-    name(member(platform, "variant"), true),
+    name(goField(platform, "os")),
+    name(goField(platform, "architecture")),
+    name(goField(platform, "variant")),
   ];
   if (os === undefined || architecture === undefined || variant === undefined) return;
   return { ...plain, platform: { os, architecture, variant } };
 }
 
-/** "" for one that is left out, or null where it may be; undefined for what is none. */
-function name(value: Json, mayBeNull: boolean): string | undefined {
-  if (value === undefined || (mayBeNull && value === null)) return "";
+/** "" for one that is left out; undefined for what is none. */
+function name(value: Json): string | undefined {
+  if (value === undefined) return "";
   return typeof value === "string" && value.length <= 1024 ? value : undefined;
 }
 

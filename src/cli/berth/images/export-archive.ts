@@ -2,7 +2,7 @@
 import { fault, isFault } from "../../../base/errors.ts";
 import type { Descriptor, Manifest } from "../../../images/manifest/documents.ts";
 import { MediaType } from "../../../images/manifest/media-types.ts";
-import { bestFor, hostPlatform } from "../../../images/manifest/platform.ts";
+import { candidatesFor, hostPlatform } from "../../../images/manifest/platform.ts";
 import { parseReference } from "../../../images/reference.ts";
 import {
   type NewTarEntry,
@@ -73,7 +73,7 @@ async function manifestsOf(
     return [{ digest: target.digest as Blob["digest"], size: Number(target.size) }];
   }
   if (allPlatforms) return root.manifests;
-  const best = bestFor(hostPlatform(), root.manifests);
+  const [best] = candidatesFor(hostPlatform(), root.manifests);
   if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for this machine's processor`);
   return [best];
 }

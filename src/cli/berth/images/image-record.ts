@@ -4,7 +4,7 @@ import { isDigest } from "../../../content/digest.ts";
 import type { ImagesImage } from "../../../gen/images.gen.ts";
 import type { TypesDescriptor } from "../../../gen/types.gen.ts";
 import { type Index, type Manifest, parseManifest } from "../../../images/manifest/documents.ts";
-import { bestFor, hostPlatform } from "../../../images/manifest/platform.ts";
+import { candidatesFor, hostPlatform } from "../../../images/manifest/platform.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
 import type { Session } from "../call-options.ts";
 
@@ -59,7 +59,7 @@ export async function readManifest(
 ): Promise<Manifest> {
   const found = await readIndexOrManifest(session, name, digest);
   if (found.kind === "manifest") return found;
-  const best = bestFor(hostPlatform(), found.manifests);
+  const [best] = candidatesFor(hostPlatform(), found.manifests);
   if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for this machine's processor`);
   const inner = await readIndexOrManifest(session, name, best.digest);
   if (inner.kind === "manifest") return inner;
