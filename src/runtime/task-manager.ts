@@ -156,6 +156,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
         isKnown: (namespace, id) => this.#isKnown(keyOf(namespace, id)),
         adopt: (bundle, shim, sandboxId, pid) => this.#adopt(bundle, shim, sandboxId, pid),
         adoptPod: (bundle, shim) => this.pods.adopt(bundle, shim),
+        killStrays: (bundle, binary) => this.#killStrays(bundle, binary, []),
         abandon: (bundle, binary, shim) => this.#abandon(bundle, binary, shim),
       },
       call,

@@ -92,9 +92,13 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
   test("kill -9 of the daemon leaves pods as they were", async () => {
     const pods = [await cri.runPod(), await cri.runPod(), await cri.runPod()] as const;
     const [used, unused, doomed] = pods;
+    const hung = await until("the unused pod's shim", () =>
+      shimsOf(bed.daemon.socket).find(({ argv }) => argv.includes(unused.id)),
+    );
     const container = await cri.startContainer(used, shell, forever);
     const pids = await Promise.all(pods.map(pidOf));
     await bed.daemon.kill9();
+    process.kill(hung.pid, "SIGSTOP");
     process.kill(pids[2] ?? 0, "SIGKILL");
     await until("it is gone", () => !isAlive(pids[2] ?? 0));
     await bed.daemon.start();
@@ -102,6 +106,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     assert.equal((await cri.podStatus(used.id)).state, "SANDBOX_READY");
     assert.equal((await cri.podStatus(doomed.id)).state, "SANDBOX_NOTREADY");
     assert.equal((await cri.exec(container, ["echo", "again"])).stdout, "again\n");
+    assert.ok(!isAlive(hung.pid), "a shim out of reach has ended");
     const late = await cri.startContainer(unused, shell, forever);
     assert.equal((await cri.status(late)).state, "CONTAINER_RUNNING");
     await cri.removeAllPods();

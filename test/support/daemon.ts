@@ -15,6 +15,7 @@ import { assertNothingLeft, sweep, type Territory } from "./leaks.ts";
 import { Cri } from "./pods.ts";
 import { waitsOf } from "./processes.ts";
 import { endChild, freePort } from "./registry.ts";
+import { sandboxMode } from "./sandbox-mode.ts";
 import { scratch } from "./scratch.ts";
 import { GivenUp, until } from "./until.ts";
 
@@ -117,7 +118,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
             plugin_config_path: path.join(home.path, "nri/conf.d"),
           },
           registry: { config_path: path.join(home.path, "certs.d") },
-          cri: { sandbox: process.env["BERTH_TEST_SANDBOX"] ?? "shim" },
+          cri: { sandbox: sandboxMode },
           log: { level: options.logLevel ?? "debug", format: "json" },
         },
         options.config ?? {},

@@ -8,6 +8,8 @@ export interface VmPlan {
   readonly wholeCritest: boolean;
   /** The host's folder of a newer runc, whose files name each other by it; "" for none. */
   readonly newerRunc: string;
+  /** What `[cri] sandbox` is there; "" for the default. */
+  readonly sandbox: string;
 }
 
 /** Where the project is in the virtual machine, as deploy/README.md has it. */

@@ -36,6 +36,8 @@ export interface RecoverPorts extends TaskFolders {
   adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): unknown;
   /** Knows the shim of a sandbox process's containers again; undefined when it is not there. */
   adoptPod(bundle: Bundle, shim: Shim | undefined): void;
+  /** Ends shims of a bundle's that cannot be reached. */
+  killStrays(bundle: Bundle, binary: ShimBinary | undefined): Promise<void>;
   /** Ends a task that cannot be recovered and removes its bundle. */
   abandon(bundle: Bundle, binary: ShimBinary | undefined, shim: Shim | undefined): Promise<void>;
 }
@@ -60,8 +62,8 @@ export async function recoverTasks(
   await Promise.all(
     reached.map(async (reach) => {
       const { namespace, id } = reach.bundle;
-      if (reach.bundle.isOfProcess) return ports.adoptPod(reach.bundle, reach.shim);
       try {
+        if (reach.bundle.isOfProcess) return await recoverPod(ports, reach, cleanUps, call);
         const reason = await recoverTask(ports, reach, cleanUps, call);
         if (reason === undefined) recovered.push({ namespace, id });
         else lost.push({ namespace, id, reason });
@@ -146,6 +148,20 @@ async function recoverTask(
     if (shim === undefined && address !== "") await removeDeadSocket(socketPathOf(address));
     return reason;
   }
+}
+
+/** The shim of a sandbox process's containers. One that is out of reach ends; the next container starts another. */
+async function recoverPod(
+  ports: RecoverPorts,
+  { address, binary, bundle, shim }: Reach,
+  cleanUps: Semaphore,
+  call: Cancellable,
+): Promise<void> {
+  ports.adoptPod(bundle, shim);
+  if (shim !== undefined) return;
+  using _permit = await cleanUps.acquire(call);
+  await ports.killStrays(bundle, binary);
+  if (address !== "") await removeDeadSocket(socketPathOf(address));
 }
 
 /** Nothing in it and nothing of it runs: no program need be asked. */

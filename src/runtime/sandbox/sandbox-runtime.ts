@@ -153,7 +153,8 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     const request = { id, program, process, cgroup, alive, start };
     const { pid, exited } = await startProcess(request, call);
     const identity = identify(pid) ?? { pid, startTime: "" };
-    bundle.write("process", JSON.stringify({ pid, startTime: identity.startTime }));
+    const { cgroupsPath } = process.linux;
+    bundle.write("process", JSON.stringify({ pid, startTime: identity.startTime, cgroupsPath }));
     const task = this.#list(bundle, { identity, cgroup, isStarted: false, exited });
     this.#events.created(task, { bundle: bundle.path, pid });
     undo.move();
@@ -187,8 +188,10 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
 
   // Answers why it is lost, or undefined when it is back.
   async #recoverOne(bundle: Bundle): Promise<string | undefined> {
-    const cgroup = await this.#cgroupAt(cgroupsPath(await bundle.read("config.json")));
-    const identity = identityIn(await bundle.read("process"));
+    // A damaged spec costs nothing: what is needed of it stands beside the process.
+    const { identity, place } = noteIn(await bundle.read("process"));
+    const cgroup = await this.#cgroupAt(place ?? cgroupsPath(await bundle.read("config.json")));
+    const isStarted = (await readdir(bundle.path)).includes(startedName);
     if (identity === undefined) {
       // The daemon died before it knew the process, or none was started.
       await this.#clear(bundle, undefined, cgroup);
@@ -199,7 +202,6 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
       this.#events.deleted(bundle, exit);
       return "it was being started";
     }
-    const isStarted = (await readdir(bundle.path)).includes(startedName);
     let exited: Promise<number | undefined> = Promise.resolve(exitUnknown);
     if (isAlive(identity)) {
       const watch = this.#watches.use(watchEnd(bundle.file(aliveName)));
@@ -261,9 +263,12 @@ function parse(spec: Uint8Array): unknown {
   }
 }
 
-function identityIn(text: string): ProcessIdentity | undefined {
-  const [, pid, startTime] = /^\{"pid":(\d+),"startTime":"(\d+)"\}$/.exec(text) ?? [];
-  return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
+/** What a bundle tells of its process, and which cgroup it has; nothing before there is one, or of a damaged file. */
+function noteIn(text: string): { readonly identity?: ProcessIdentity; readonly place?: string } {
+  const [, pid, startTime, place] =
+    /^\{"pid":(\d+),"startTime":"(\d+)","cgroupsPath":(".+")\}$/.exec(text) ?? [];
+  if (pid === undefined || startTime === undefined || place === undefined) return {};
+  return { identity: { pid: Number(pid), startTime }, place: String(parse(Buffer.from(place))) };
 }
 
 function keyOf(namespace: string, id: string): string {

@@ -179,6 +179,7 @@ function portsOf(top: string): RecoverPorts {
     isKnown: () => false,
     adopt: () => {},
     adoptPod: () => {},
+    killStrays: async () => {},
     abandon: (bundle: Bundle) => bundle.remove(),
   };
 }

@@ -44,6 +44,9 @@ async function main(): Promise<Counts> {
     "/etc/berthd/config.d/50-hugepages.toml",
     "[cri]\ndisable_hugetlb_controller = false\n",
   );
+  if (plan.sandbox !== "") {
+    await writeFile("/etc/berthd/config.d/55-sandbox.toml", `[cri]\nsandbox = "${plan.sandbox}"\n`);
+  }
   // critest loads its AppArmor profiles by it.
   await writeFile("/usr/local/bin/sudo", '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
   await using registry = await startRegistry("/srv/images");

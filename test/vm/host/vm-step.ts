@@ -58,6 +58,7 @@ async function runVm(): Promise<Counts> {
     only: (process.env["BERTH_VM_ONLY"] ?? "").split(",").filter((name) => name !== ""),
     wholeCritest,
     newerRunc: newer.skip === false ? newer.folder : "",
+    sandbox: process.env["BERTH_TEST_SANDBOX"] ?? "",
   };
   const project = path.join(home.path, "project.img");
   const images = await imagesDisk();
