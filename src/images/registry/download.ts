@@ -8,6 +8,7 @@ import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts
 import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import type { RegistryHost } from "./hosts.ts";
+import { registryLimits, within } from "./limits.ts";
 import { OtherWriters } from "./other-writer.ts";
 import type { OpenBlob, RegistryClient } from "./registry-client.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
@@ -133,7 +134,9 @@ async function receive(
   const at = Number(writer.offsetBytes);
   const blob = await client.blob(digest, at, avoided, call);
   const { answer, host } = blob;
-  using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs: progressTimeoutMs });
+  const others = client.sources - avoided.size - 1;
+  const windowMs = stallMs(others, progressTimeoutMs);
+  using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs });
   const received = (bytes: number): void => {
     watch.received(bytes);
     options.onBytes?.(bytes);
@@ -151,6 +154,11 @@ async function receive(
     if (!isStalled && !isTinyPieces(error) && !isFault(error, "FAILED_PRECONDITION")) throw error;
     throw orNextHost(options, avoided, host, isStalled ? watch.signal.reason : error);
   }
+}
+
+/** How long a transfer may stand still: a host that others can stand in for has no more time than for an answer. */
+export function stallMs(otherHosts: number, progressTimeoutMs: number): number {
+  return otherHosts > 0 ? within(registryLimits.answerMs, progressTimeoutMs) : progressTimeoutMs;
 }
 
 async function append(
