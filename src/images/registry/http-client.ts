@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import http from "node:http";
 import https from "node:https";
+import type { Socket } from "node:net";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { freeBytes } from "../../base/free-bytes.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
 import { unlessAborted } from "../../base/waits.ts";
@@ -115,6 +117,7 @@ export class HttpClient implements Disposable {
       request.destroy(unreached(url, proxy, "connect timed out"));
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
+      freeWhatWasParsed(socket, request);
       if (!socket.connecting) connecting.stop();
       else socket.once(isTls ? "secureConnect" : "connect", () => connecting.stop());
     });
@@ -134,6 +137,16 @@ export class HttpClient implements Disposable {
     request.end(body);
     return promise;
   }
+}
+
+/**
+ * The parser copies an answer's body out of what the socket gives: that is done with by then, and would be garbage of
+ * the body's whole size.
+ */
+function freeWhatWasParsed(socket: Socket, request: http.ClientRequest): void {
+  socket.on("data", freeBytes); // after the parser's own listener, which is there by now
+  // Before the socket serves another request, whose parser would come after this listener.
+  request.once("close", () => socket.off("data", freeBytes));
 }
 
 /** True for a host that could not be asked at all, or does not answer. */

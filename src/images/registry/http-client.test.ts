@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import http from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { test } from "node:test";
+import { HttpClient } from "./http-client.ts";
+
+const body = Buffer.alloc(4 << 20, "layer ");
+
+test("of an answer's body nothing stays but what its reader has, also over a connection that is used again", async () => {
+  const server = http.createServer((_request, answer) => answer.end(body)).listen(0, "127.0.0.1");
+  const fromSocket: Buffer[] = [];
+  let sockets = 0;
+  const watch = (message: unknown): void => {
+    sockets += 1;
+    const { socket } = message as { socket: Socket };
+    socket.on("data", (piece: Buffer) => fromSocket.push(piece));
+  };
+  subscribe("net.client.socket", watch);
+  try {
+    await new Promise((resolve) => server.once("listening", resolve));
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
+    using client = await HttpClient.create(
+      {
+        base,
+        canResolve: true,
+        canPull: true,
+        headers: {},
+        tls: { skipVerify: false, ca: [], client: [] },
+        connectTimeoutMs: 10_000,
+        isMirror: false,
+        isOrigin: true,
+      },
+      { proxies: () => undefined, authorities: () => Promise.reject(new Error("no TLS")) },
+    );
+    for (let requests = 0; requests < 3; requests += 1) {
+      const { signal } = new AbortController();
+      const request = { method: "GET", headers: {}, answerMs: 10_000, redirects: "none" } as const;
+      const answer = await client.request(new URL(base), { ...request, signal });
+      const pieces: Buffer[] = [];
+      for await (const piece of answer.body) pieces.push(piece as Buffer);
+      assert.ok(Buffer.concat(pieces).equals(body));
+    }
+  } finally {
+    unsubscribe("net.client.socket", watch);
+    server.closeAllConnections();
+    server.close();
+  }
+  assert.equal(sockets, 1);
+  // A piece shorter than its memory is one that the socket cut: it is left alone.
+  const left = fromSocket.filter(({ buffer, byteLength }) => byteLength === buffer.byteLength);
+  assert.ok(fromSocket.length > 10);
+  assert.equal(
+    left.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    0,
+  );
+});
