@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { plainMember, tarEnd, tarHeader, tarPadding } from "../../src/images/tar/tar-writer.ts";
 
 /** One entry of a layer; a folder when it has neither content nor link. */
@@ -31,10 +31,14 @@ export interface ImageProcess {
   readonly ExposedPorts?: Readonly<Record<string, object>>;
 }
 
+export type LayerCompression = "gzip" | "zstd";
+
 export interface ImageRecipe {
   readonly config: ImageProcess;
   /** From the lowest up; bytes are a plain archive. */
   readonly layers: readonly (readonly LayerEntry[] | Buffer)[];
+  /** Default "gzip". */
+  readonly compression?: LayerCompression;
 }
 
 const epoch = new Date(0);
@@ -57,10 +61,11 @@ export async function writeOciLayout(
   };
   const diffIds: string[] = [];
   const layers = [];
+  const { compression = "gzip" } = recipe;
   for (const entries of recipe.layers) {
-    const { diffId, packed } = packOnce(entries);
+    const { diffId, packed } = packOnce(entries, compression);
     diffIds.push(diffId);
-    layers.push(await store(packed, "application/vnd.oci.image.layer.v1.tar+gzip"));
+    layers.push(await store(packed, `application/vnd.oci.image.layer.v1.tar+${compression}`));
   }
   const config = await store(
     Buffer.from(
@@ -97,15 +102,22 @@ interface PackedLayer {
 }
 
 /** Images of one base share it: by the list of its entries. */
-const packedLayers = new WeakMap<object, PackedLayer>();
+const packedLayers = {
+  gzip: new WeakMap<object, PackedLayer>(),
+  zstd: new WeakMap<object, PackedLayer>(),
+};
 
-function packOnce(entries: readonly LayerEntry[] | Buffer): PackedLayer {
-  const known = packedLayers.get(entries);
+function packOnce(
+  entries: readonly LayerEntry[] | Buffer,
+  compression: LayerCompression,
+): PackedLayer {
+  const known = packedLayers[compression].get(entries);
   if (known !== undefined) return known;
   const plain = Buffer.isBuffer(entries) ? entries : packLayer(entries);
   const diffId = `sha256:${createHash("sha256").update(plain).digest("hex")}`;
-  const made: PackedLayer = { diffId, packed: gzipSync(plain, { level: 1 }) };
-  packedLayers.set(entries, made);
+  const packed = compression === "gzip" ? gzipSync(plain, { level: 1 }) : zstdCompressSync(plain);
+  const made: PackedLayer = { diffId, packed };
+  packedLayers[compression].set(entries, made);
   return made;
 }
 
