@@ -22,7 +22,7 @@ import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
-import type { Image, Images, RegistryAuth } from "./ports.ts";
+import type { Image, Images, LoadOptions, RegistryAuth } from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
@@ -238,11 +238,8 @@ class StoredImages implements ImageLibrary {
     });
   }
 
-  async load(
-    path: string,
-    { name, signal }: { readonly name?: string } & Cancellable,
-  ): Promise<readonly Image[]> {
-    const { content, namespace } = this.#options;
+  async load(path: string, { name, onImage, signal }: LoadOptions): Promise<readonly Image[]> {
+    const { content, namespace, platform } = this.#options;
     const call = { signal };
     using pins = new DisposableStack();
     const keep = this.#keeping(pins, call);
@@ -256,8 +253,11 @@ class StoredImages implements ImageLibrary {
       };
       const source = new ArchiveSource(from);
       const images: Image[] = [];
-      for (const found of await readArchive(from, this.#documents, name, call)) {
-        images.push(await this.#register(found, source, call, keep));
+      const reading = { ...from, documents: this.#documents, platform };
+      for (const found of await readArchive(reading, name, call)) {
+        const image = await this.#register(found, source, call, keep);
+        onImage?.(image, found.names);
+        images.push(image);
       }
       return images;
     } catch (error) {

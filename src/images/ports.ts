@@ -44,6 +44,13 @@ export interface RegistryAuth {
   readonly serverAddress?: string;
 }
 
+export interface LoadOptions extends Cancellable {
+  /** In place of the names that the archive gives. */
+  readonly name?: string;
+  /** Hears of each image with the names that it was loaded under; it may have others. */
+  readonly onImage?: (image: Image, names: readonly string[]) => void;
+}
+
 /** Images of one containerd namespace (`k8s.io`), with their content and snapshots. */
 export interface Images {
   /** By tag, digest reference, full id or unique id prefix. From memory. */
@@ -57,7 +64,7 @@ export interface Images {
   /** Pulls and unpacks. Single-flight per reference; NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, … name host and reference. */
   pull(reference: string, options: { readonly auth?: RegistryAuth } & Cancellable): Promise<Image>;
   /** Loads an OCI layout (directory or tar) or a `docker save` tar and unpacks it. */
-  load(path: string, options: { readonly name?: string } & Cancellable): Promise<readonly Image[]>;
+  load(path: string, options: LoadOptions): Promise<readonly Image[]>;
   /** Removes every name of the image that the reference leads to; no error when absent. */
   remove(reference: string, call: Cancellable): Promise<void>;
   /**

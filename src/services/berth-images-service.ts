@@ -13,13 +13,13 @@ export function createBerthImagesService(
       if (!isAbsolute(path)) {
         throw fault("INVALID_ARGUMENT", `cannot load "${path}": expected an absolute path`);
       }
-      const loaded = await images.load(path, name === "" ? { signal } : { signal, name });
-      return {
-        images: loaded.map(({ id, repoTags, repoDigests }) => ({
-          id,
-          names: [...repoTags, ...repoDigests],
-        })),
-      };
+      const names = new Map<string, string[]>();
+      await images.load(path, {
+        signal,
+        onImage: ({ id }, given) => names.set(id, [...(names.get(id) ?? []), ...given]),
+        ...(name !== "" && { name }),
+      });
+      return { images: [...names].map(([id, given]) => ({ id, names: given })) };
     },
   };
 }

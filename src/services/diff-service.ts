@@ -13,6 +13,7 @@ import { openScratchMounts } from "../diff/scratch-mounts.ts";
 import type { DiffApplyRequest, DiffDiffRequest } from "../gen/diff.gen.ts";
 import type { TypesDescriptorInit } from "../gen/types.gen.ts";
 import { plainDigestLabel } from "../images/image-source.ts";
+import { PullPins } from "../images/pull-pins.ts";
 import { holdForCaller } from "../metadata/caller-lease.ts";
 import { requiredNamespace } from "../rpc/required-namespace.ts";
 import type { CallContext, ServiceImpl } from "../rpc/service.ts";
@@ -29,8 +30,20 @@ export interface DiffServicePorts extends Omit<StoragePorts, "events">, MappedMo
 export function createDiffService(
   ports: DiffServicePorts,
 ): ServiceImpl<"containerd.services.diff.v1.Diff"> {
+  const { garbage } = ports;
+  const pins = new Map<string, PullPins>();
+  const pinsOf = (namespace: string): PullPins => {
+    const known = pins.get(namespace) ?? new PullPins(garbage, namespace);
+    pins.set(namespace, known);
+    return known;
+  };
   return {
-    Apply: async (request, call) => ({ applied: await apply(ports, request, call) }),
+    Apply: async (request, call) => {
+      const id = request.diff?.digest ?? "";
+      // What is applied stays until then, whether its client holds a lease or not.
+      using _pin = await pinsOf(requiredNamespace(call)).keep([{ type: "content", id }], call);
+      return { applied: await apply(ports, request, call) };
+    },
     Diff: async (request, call) => ({ diff: await diff(ports, request, call) }),
   };
 }

@@ -8,6 +8,7 @@ import type { ContentStore, Digest } from "../../content/ports.ts";
 import { writeOnce } from "../../content/write-once.ts";
 import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
+import { magicBytes } from "../unpack/decompress.ts";
 import type { Archive } from "./archive.ts";
 
 /** The blobs of an OCI layout. */
@@ -73,11 +74,19 @@ export async function storeFile(
 ): Promise<{ readonly digest: Digest; readonly size: number; readonly start: Buffer }> {
   const file = await archive.open(name);
   if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
+  if (expected && expected.size !== file.sizeBytes) {
+    throw fault(
+      "INVALID_ARGUMENT",
+      `"${name}" of the archive has ${file.sizeBytes} bytes, not ${expected.size}: it is cut off or damaged`,
+    );
+  }
   const ref = `import-${crypto.randomUUID()}`;
   let start: Buffer = Buffer.alloc(0);
   return writeOnce(content, { namespace, ref }, async (writer) => {
     for await (const chunk of file.stream()) {
-      if (start.length < 4) start = Buffer.concat([start, chunk as Buffer]).subarray(0, 4);
+      if (start.length < magicBytes) {
+        start = Buffer.concat([start, chunk as Buffer]).subarray(0, magicBytes);
+      }
       await writer.write(chunk as Buffer, call);
     }
     await keep(writer.digest());

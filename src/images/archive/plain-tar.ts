@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, statfs, unlink } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { compressionOf, decompress } from "../unpack/decompress.ts";
+import { decompress, magicBytes, readableCompression } from "../unpack/decompress.ts";
 
 /** What an archive must leave free of its file system, and how often that is looked at. */
 const keptFree = 0.1;
@@ -18,9 +18,9 @@ export async function plainTar(
   scratchFolder: string,
   { signal }: Cancellable,
 ): Promise<FileHandle> {
-  const start = Buffer.alloc(4);
+  const start = Buffer.alloc(magicBytes);
   await file.read(start, 0, start.length, 0);
-  const compression = compressionOf(start);
+  const compression = readableCompression(start);
   if (compression === "none") return file;
   await mkdir(scratchFolder, { recursive: true, mode: 0o700 });
   const name = path.join(scratchFolder, crypto.randomUUID());

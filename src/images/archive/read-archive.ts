@@ -5,10 +5,14 @@ import { digestOf } from "../../content/digest.ts";
 import { storeBytes } from "../image-source.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import { MediaType } from "../manifest/media-types.ts";
+import { isIndexType, isManifestType, MediaType } from "../manifest/media-types.ts";
+import { candidatesFor, type Platform, platformName } from "../manifest/platform.ts";
 import { canonicalName, parseReference } from "../reference.ts";
-import { compressionOf } from "../unpack/decompress.ts";
+import { type Compression, readableCompression } from "../unpack/decompress.ts";
 import { readDocument, type StoreTarget, storeFile } from "./archive-source.ts";
+
+/** How many platforms a message lists. */
+const shownPlatforms = 20;
 
 /** An image of an archive: what to register, and under which names; none when it has no name. */
 export interface ArchivedImage {
@@ -16,38 +20,74 @@ export interface ArchivedImage {
   readonly names: readonly string[];
 }
 
+/** What is read, and what it is read with. */
+export interface ArchiveReading extends StoreTarget {
+  readonly documents: DocumentReader;
+  /** Of a layout's images with several platforms, the one that fits this best is taken. */
+  readonly platform: Platform;
+}
+
 /**
  * Finds the images of an OCI layout, or of what `docker save` writes, whose blobs then go into the
- * content store. `name` replaces the names found. INVALID_ARGUMENT when the archive is neither.
+ * content store. `name` replaces the names found. INVALID_ARGUMENT when the archive is neither or has no images,
+ * NOT_FOUND when all are for other platforms.
  */
 export async function readArchive(
-  from: StoreTarget,
-  documents: DocumentReader,
+  from: ArchiveReading,
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
-  if (await from.archive.open("index.json")) return readLayout(from, documents, name, call);
-  if (await from.archive.open("manifest.json"))
-    return readDockerArchive(from, documents, name, call);
+  if (await from.archive.open("index.json")) return readLayout(from, name, call);
+  if (await from.archive.open("manifest.json")) return readDockerArchive(from, name, call);
   throw fault("INVALID_ARGUMENT", "archive has neither index.json nor manifest.json");
 }
 
 async function readLayout(
-  { archive }: StoreTarget,
-  documents: DocumentReader,
+  { archive, documents, platform }: ArchiveReading,
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
   const what = "index.json";
   const bytes = await readDocument(archive, what, call);
   const { manifests } = await documents.read({ kind: "layout", bytes, what, mediaType: "" }, call);
-  return manifests.map((target) => {
-    const { annotations } = target;
-    const ref = annotations["org.opencontainers.image.ref.name"] ?? "";
-    const full = annotations["io.containerd.image.name"] ?? (/[/:]/.test(ref) ? ref : undefined);
-    const given = name === undefined ? full : nameFor(name, ref, manifests.length);
+  const images = imagesFor(platform, manifests);
+  return images.map((target) => {
+    const given = name === undefined ? nameIn(target) : nameFor(name, refOf(target), images.length);
     return { target, names: canonicalNames(given === undefined ? [] : [given]) };
   });
+}
+
+/** What of a layout's list is to be loaded: of each name the image for the platform, and nothing that goes with images. */
+function imagesFor(platform: Platform, listed: readonly Descriptor[]): readonly Descriptor[] {
+  const images = listed.filter((entry) => !isBeside(entry));
+  if (images.length === 0)
+    throw fault("INVALID_ARGUMENT", "index.json of the archive has no images");
+  const byName = Map.groupBy(images, (entry) => nameIn(entry) ?? refOf(entry));
+  const chosen = [...byName.values()].flatMap((group) => candidatesFor(platform, group));
+  if (chosen.length > 0) return chosen;
+  const have = new Set(images.flatMap((one) => (one.platform ? [platformName(one.platform)] : [])));
+  const others = [...have].slice(0, shownPlatforms).join(", ");
+  throw fault(
+    "NOT_FOUND",
+    `archive has no image for ${platformName(platform)}, only for ${others}`,
+  );
+}
+
+/** Attestations, and what else is no image by its own word. */
+function isBeside({ mediaType, platform, annotations }: Descriptor): boolean {
+  if (annotations["vnd.docker.reference.type"] !== undefined) return true;
+  if (platform?.os === "unknown") return true;
+  return mediaType !== "" && !isIndexType(mediaType) && !isManifestType(mediaType);
+}
+
+function refOf({ annotations }: Descriptor): string {
+  return annotations["org.opencontainers.image.ref.name"] ?? "";
+}
+
+/** The full name that a layout gives an image. */
+function nameIn(entry: Descriptor): string | undefined {
+  const ref = refOf(entry);
+  return entry.annotations["io.containerd.image.name"] ?? (/[/:]/.test(ref) ? ref : undefined);
 }
 
 /** One name cannot stand for several images, so each gets its own tag. */
@@ -56,20 +96,21 @@ function nameFor(name: string, ref: string, images: number): string {
 }
 
 async function readDockerArchive(
-  from: StoreTarget,
-  documents: DocumentReader,
+  from: ArchiveReading,
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
   const what = "manifest.json";
   const bytes = await readDocument(from.archive, what, call);
+  const { documents } = from;
   const images = await documents.read({ kind: "docker", bytes, what, mediaType: "" }, call);
+  if (images.length === 0) throw fault("INVALID_ARGUMENT", `${what} of the archive has no images`);
   const found: ArchivedImage[] = [];
   for (const image of images) {
     const layers: Descriptor[] = [];
     for (const layer of image.Layers) {
       const { digest, size, start } = await storeFile(from, layer, call);
-      const compression = compressionOf(start);
+      const compression = compressionIn(layer, start);
       const suffix = compression === "none" ? "" : `+${compression}`;
       layers.push({ mediaType: `${MediaType.ociLayer}${suffix}`, digest, size, annotations: {} });
     }
@@ -97,10 +138,21 @@ async function readDockerArchive(
         size: manifest.length,
         annotations: {},
       },
-      names: canonicalNames(name === undefined ? (image.RepoTags ?? []) : [name]),
+      names: canonicalNames(
+        name === undefined ? image.RepoTags.filter((tag) => tag !== "") : [name],
+      ),
     });
   }
   return found;
+}
+
+function compressionIn(layer: string, start: Buffer): Compression {
+  try {
+    return readableCompression(start);
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    throw fault(error.code, `"${layer}" of the archive cannot be read: ${error.message}`);
+  }
 }
 
 function canonicalNames(names: readonly string[]): string[] {

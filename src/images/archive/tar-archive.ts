@@ -100,6 +100,7 @@ export async function indexTar(
     },
     data: () => {},
     end: () => {},
+    unknown: () => {},
   });
   const options = { start: 0, highWaterMark: 1024 * 1024, autoClose: false, signal };
   for await (const chunk of file.createReadStream(options)) reader.push(chunk as Buffer);

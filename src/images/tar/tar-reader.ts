@@ -45,6 +45,8 @@ export interface TarSink {
   /** Bytes that belong at `position` of the file; what lies between calls is a hole. */
   data(chunk: Buffer, position: number): void;
   end(): void;
+  /** A member of a type that is not known, which is passed over. An archive with one is refused where this is not there. */
+  unknown?(flag: string, name: string): void;
 }
 
 /** Extended headers hold names and attributes; a longer one is an attack on memory. */
@@ -158,6 +160,14 @@ export class TarReader {
     longLink: string | undefined,
   ): Step<void> {
     const type = typeOf(header, longName ?? paxText(pax, "path") ?? header.name);
+    if (type === undefined) {
+      const unknown = paxText(pax, "path") ?? longName ?? header.name;
+      if (!this.#sink.unknown) {
+        throw fault("INVALID_ARGUMENT", `tar member of unknown type "${header.flag}"`);
+      }
+      this.#sink.unknown(header.flag, unknown);
+      return yield* this.#skip(paxNumber(pax, "size") ?? header.size);
+    }
     const stored = type === "file" ? (paxNumber(pax, "size") ?? header.size) : 0;
     if (stored < 0) throw fault("INVALID_ARGUMENT", "negative size in a tar header");
     const bodyEnd = padded(stored) - stored;
@@ -185,6 +195,16 @@ export class TarReader {
     this.#sink.end();
     // Go's archive/tar, and so containerd, takes an end here for the end of the archive.
     this.#inPadding = true;
+    if (bodyEnd > 0) yield { exact: bodyEnd };
+    this.#inPadding = false;
+  }
+
+  /** Passes over a body that nobody can read. */
+  *#skip(size: number): Step<void> {
+    if (size < 0) throw fault("INVALID_ARGUMENT", "negative size in a tar header");
+    for (let left = size; left > 0; ) left -= (yield { upTo: left }).length;
+    this.#inPadding = true;
+    const bodyEnd = padded(size) - size;
     if (bodyEnd > 0) yield { exact: bodyEnd };
     this.#inPadding = false;
   }
@@ -229,11 +249,8 @@ interface SparseFile {
   readonly mapBytes: number;
 }
 
-function typeOf(header: RawHeader, name: string): TarType {
+function typeOf(header: RawHeader, name: string): TarType | undefined {
   const type = types[header.flag];
-  if (type === undefined) {
-    throw fault("INVALID_ARGUMENT", `tar member of unknown type "${header.flag}"`);
-  }
   // Archives from before ustar, whose flag is NUL, mark a folder by its name alone.
   return header.block[156] === 0 && name.endsWith("/") ? "directory" : type;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Readable } from "node:stream";
 import zlib from "node:zlib";
+import { fault } from "../../base/errors.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 
@@ -11,6 +12,27 @@ export function compressionOf(start: Uint8Array): Compression {
   // A zstd frame, or a skippable frame before it (0x184D2A50 to 5F, little endian).
   if (word === "28b52ffd" || /^5.2a4d18$/.test(word)) return "zstd";
   return "none";
+}
+
+/** How much of the start tells how it is compressed. */
+export const magicBytes = 10;
+
+/** How others begin, in hex. */
+const unread: readonly (readonly [start: string, name: string])[] = [
+  ["fd377a585a00", "xz"],
+  ["425a68..314159265359", "bzip2"],
+  ["04224d18", "lz4"],
+];
+
+/** The same, of what is to be read. INVALID_ARGUMENT, by its name, for a compression that is not. */
+export function readableCompression(start: Uint8Array): Compression {
+  const hex = Buffer.from(start.subarray(0, magicBytes)).toString("hex");
+  const other = unread.find(([magic]) => new RegExp(`^${magic}`).test(hex));
+  if (other === undefined) return compressionOf(start);
+  throw fault(
+    "INVALID_ARGUMENT",
+    `it is compressed with ${other[1]}, which is not read: compress it with gzip or zstd`,
+  );
 }
 
 const chunkBytes = 512 * 1024;

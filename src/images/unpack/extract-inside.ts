@@ -5,7 +5,7 @@ import { changeRoot } from "../../base/os/inode.ts";
 import { Sha256 } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import { TarReader } from "../tar/tar-reader.ts";
-import { compressionOf, decompress } from "./decompress.ts";
+import { decompress, magicBytes, readableCompression } from "./decompress.ts";
 import type { ExtractTask } from "./extract-layer.ts";
 import { defaultLayerLimits, LayerExtractor } from "./layer-extractor.ts";
 import { cpuLimit, cpuWatch, inflatedLimit } from "./layer-limits.ts";
@@ -18,6 +18,7 @@ export interface ExtractedTree {
   readonly plainBytes: number;
   readonly sizeBytes: number;
   readonly inodes: number;
+  readonly leftOut: readonly string[];
 }
 
 export interface ExtractWatch {
@@ -33,7 +34,7 @@ export async function extractInside(
   { step: stepDone, entered }: ExtractWatch,
 ): Promise<ExtractedTree> {
   const fd = openSync(blob, "r");
-  const start = Buffer.alloc(4);
+  const start = Buffer.alloc(magicBytes);
   readSync(fd, start, 0, start.length, 0);
   const { size } = fstatSync(fd);
   const checkCpu = cpuWatch(cpuLimit(size));
@@ -55,7 +56,7 @@ export async function extractInside(
   const extractor = new LayerExtractor({ whiteouts, step, limits, isPlain: plain !== undefined });
   let plainBytes = 0;
   const reader = new TarReader(extractor);
-  for await (const chunk of decompress(source, compressionOf(start))) {
+  for await (const chunk of decompress(source, readableCompression(start))) {
     step();
     hash.update(chunk);
     plainBytes += chunk.length;
@@ -76,5 +77,6 @@ export async function extractInside(
     );
   }
   extractor.finish();
-  return { tree: extractor.tree, diffId, plainBytes, ...usageOf(step) };
+  const { tree, leftOut } = extractor;
+  return { tree, diffId, plainBytes, leftOut, ...usageOf(step) };
 }

@@ -60,6 +60,7 @@ interface ExtractedFacts {
   readonly plainBytes: number;
   readonly sizeBytes: number;
   readonly inodes: number;
+  readonly leftOut: readonly string[];
 }
 
 export interface ExtractedLayer {
@@ -72,6 +73,8 @@ export interface ExtractedLayer {
   /** Digest and length of the plain archive. */
   readonly diffId: Digest;
   readonly plainBytes: bigint;
+  /** Members that were left out for their types, which are not known: a few of them, for a message. */
+  readonly leftOut: readonly string[];
 }
 
 const program = fileURLToPath(new URL("extract-child.ts", import.meta.url));
@@ -149,8 +152,9 @@ export async function extractLayer(task: ExtractTask, call: Cancellable): Promis
 }
 
 function layerOf(answer: ExtractAnswer): ExtractedLayer {
-  const { implicit, diffId, plainBytes, sizeBytes, inodes } = answer as ExtractedFacts;
+  const { implicit, diffId, plainBytes, sizeBytes, inodes, leftOut } = answer as ExtractedFacts;
   return {
+    leftOut,
     implicit: implicit ?? "listed",
     diffId,
     plainBytes: BigInt(plainBytes),

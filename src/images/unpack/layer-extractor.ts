@@ -55,6 +55,7 @@ export interface LayerExtractorOptions {
   readonly step?: () => void;
 }
 
+const shownLeftOut = 5;
 const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -71,6 +72,8 @@ export class LayerExtractor implements TarSink {
   readonly #limits: LayerLimits;
   readonly #removes: boolean;
   readonly #isPlain: boolean;
+  /** Members that were left out for their types, a few of them. */
+  readonly leftOut: string[] = [];
   #entries = 0;
   #bytes = 0;
   #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
@@ -129,20 +132,30 @@ export class LayerExtractor implements TarSink {
     closeSync(fd);
   }
 
+  unknown(flag: string, name: string): void {
+    this.#step();
+    this.#countEntry();
+    if (this.leftOut.length < shownLeftOut)
+      this.leftOut.push(`${quotedName(name)} of type "${flag}"`);
+  }
+
   /** Call once the archive is complete. */
   finish(): void {
     this.tree.finishTimes();
   }
 
   #count(entry: TarEntry): void {
-    this.#entries += 1;
+    this.#countEntry();
     this.#bytes += entry.storedBytes;
-    if (this.#entries > this.#limits.entries) {
-      throw fault("RESOURCE_EXHAUSTED", `layer has more than ${this.#limits.entries} files`);
-    }
     if (entry.size > this.#limits.fileBytes || this.#bytes > this.#limits.totalBytes) {
       throw fault("RESOURCE_EXHAUSTED", `layer is too large at ${quotedName(entry.name)}`);
     }
+  }
+
+  #countEntry(): void {
+    this.#entries += 1;
+    if (this.#entries <= this.#limits.entries) return;
+    throw fault("RESOURCE_EXHAUSTED", `layer has more than ${this.#limits.entries} files`);
   }
 
   #root(entry: TarEntry): void {

@@ -206,6 +206,9 @@ export class Unpacker {
     const list = path.join(this.#lists, id);
     try {
       const extracted = await this.#extractInto({ key, list }, layer, image, call);
+      const { leftOut } = extracted;
+      const about = { layer: layer.digest, leftOut };
+      if (leftOut.length > 0) this.#options.log.warn(about, "members of a layer are left out");
       // Before the layer is committed: after a crash it would have empty files.
       await this.#flushed(call);
       return { ...extracted, chainId: layer.chainId, key, list };

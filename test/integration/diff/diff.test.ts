@@ -10,6 +10,7 @@ import { type TestContext, test } from "node:test";
 import { mountSpec, unmount } from "../../../src/base/os/mount.ts";
 import { digestOf } from "../../../src/content/digest.ts";
 import type { TypesMount } from "../../../src/gen/types.gen.ts";
+import { rootLabel } from "../../../src/metadata/references.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { inProcessClient } from "../../../src/rpc/in-process.ts";
 import { createDiffService } from "../../../src/services/diff-service.ts";
@@ -45,6 +46,7 @@ async function bench(t: TestContext, make: Make) {
   return {
     folder,
     content,
+    garbage,
     snapshots,
     scratchFolder,
     client: inProcessClient("containerd.services.diff.v1.Diff", service),
@@ -155,4 +157,34 @@ test("Apply and Diff refuse what they do not know, and leave nothing mounted", {
   const bad = [{ type: "nosuchfs", source: "none", target: "", options: [] }];
   await assert.rejects(b.client.Diff({ left: mounts, right: bad }, on));
   assert.deepEqual(readdirSync(b.scratchFolder), []);
+});
+
+test("a layer that is being applied is not collected, though no lease holds it", {
+  skip,
+}, async (t) => {
+  const b = await bench(t, createOverlaySnapshotter);
+  const right = await changed(b);
+  const left = await view(b.snapshots, "left", "base");
+  const { diff } = await b.client.Diff({ left, right, mediaType: layerType, ref: "d" }, on);
+  assert.ok(diff);
+  const mounts = await b.snapshots.prepare(ns, "again", "base", {
+    ...call,
+    labels: { [rootLabel]: "a test's" },
+  });
+  const pathOf = b.content.pathOf.bind(b.content);
+  let collected: Promise<boolean> | undefined;
+  Object.assign(b.content, {
+    pathOf: (...given: Parameters<typeof pathOf>) => {
+      collected ??= b.garbage.collect(ns, call);
+      return pathOf(...given);
+    },
+  });
+  await b.client.Apply({ diff, mounts }, on);
+  assert.equal(await collected, true);
+  assert.deepEqual(
+    b.content.list(ns).map(({ digest }) => digest),
+    [diff.digest],
+  );
+  assert.equal(await b.garbage.collect(ns, call), true);
+  assert.deepEqual(b.content.list(ns), []);
 });

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { RuntimeFault } from "../../../src/base/errors.ts";
+import { digestOf } from "../../../src/content/digest.ts";
+import { ociArchitecture } from "../../support/oci-image.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
+import { openLibrary } from "./library.ts";
+
+// Archives as other tools write them: what of their lists is loaded, under which names, and in which words they are
+// refused.
+
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const skip = process.getuid?.() === 0 ? false : "needs root";
+const oci = "application/vnd.oci.image";
+const architecture = ociArchitecture();
+const other = architecture === "amd64" ? "arm64" : "amd64";
+const ours = { os: "linux", architecture };
+const theirs = { os: "linux", architecture: other };
+
+/** A layout in a folder, to which images are added; `list` writes its index. */
+class Layout {
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  file({ digest }: { readonly digest: string }): string {
+    return path.join(this.folder, "blobs/sha256", digest.slice("sha256:".length));
+  }
+
+  async store(bytes: Buffer, mediaType: string) {
+    const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+    await mkdir(path.join(this.folder, "blobs/sha256"), { recursive: true });
+    await writeFile(this.file(descriptor), bytes);
+    return descriptor;
+  }
+
+  /** An image of one file that holds `words`. */
+  async image(words: string, members: readonly RawMember[] = []) {
+    const layer = tarBytes([{ name: "words", content: words }, ...members]);
+    const config = {
+      ...ours,
+      config: { Labels: { words } },
+      rootfs: { type: "layers", diff_ids: [digestOf(layer)] },
+    };
+    return this.manifest(config, layer);
+  }
+
+  async manifest(config: object, layer: Buffer) {
+    const manifest = {
+      schemaVersion: 2,
+      config: await this.store(Buffer.from(JSON.stringify(config)), `${oci}.config.v1+json`),
+      layers: [await this.store(layer, `${oci}.layer.v1.tar`)],
+    };
+    return {
+      ...(await this.store(Buffer.from(JSON.stringify(manifest)), `${oci}.manifest.v1+json`)),
+      layer: manifest.layers[0] ?? { digest: "" },
+    };
+  }
+
+  async list(manifests: unknown): Promise<void> {
+    await writeFile(
+      path.join(this.folder, "index.json"),
+      JSON.stringify({ schemaVersion: 2, manifests }),
+    );
+  }
+}
+
+const named = (ref: string) => ({ annotations: { "org.opencontainers.image.ref.name": ref } });
+
+const loaded: readonly {
+  readonly what: string;
+  readonly make: (layout: Layout) => Promise<void>;
+  readonly name?: string;
+  /** Words of each image, and the names that are told. */
+  readonly is: readonly (readonly [words: string, ...names: string[]])[];
+}[] = [
+  {
+    what: "a list of platforms without names",
+    make: async (layout) =>
+      layout.list([
+        { ...(await layout.image("theirs")), platform: theirs },
+        { ...(await layout.image("ours")), platform: ours },
+      ]),
+    name: "local/app:1",
+    is: [["ours", "docker.io/local/app:1"]],
+  },
+  {
+    what: "a list of platforms of one name",
+    make: async (layout) =>
+      layout.list([
+        { ...(await layout.image("theirs")), platform: theirs, ...named("quay.io/a/b:1") },
+        { ...(await layout.image("ours")), platform: ours, ...named("quay.io/a/b:1") },
+      ]),
+    is: [["ours", "quay.io/a/b:1"]],
+  },
+  {
+    what: "a list with attestations, null, and what is no image",
+    make: async (layout) => {
+      const attestation = await layout.image("attestation");
+      await layout.list([
+        null,
+        { ...attestation, platform: { os: "unknown", architecture: "unknown" } },
+        { ...attestation, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
+        { ...(await layout.image("signature")), mediaType: "application/vnd.other+json" },
+        { ...(await layout.image("ours")), platform: ours, ...named("1.0") },
+      ]);
+    },
+    name: "local/app",
+    is: [["ours", "docker.io/local/app:latest"]],
+  },
+  {
+    what: "two images of names of their own",
+    make: async (layout) =>
+      layout.list([
+        { ...(await layout.image("one")), ...named("quay.io/a/one:1") },
+        { ...(await layout.image("two")), ...named("quay.io/a/two:1") },
+      ]),
+    is: [
+      ["one", "quay.io/a/one:1"],
+      ["two", "quay.io/a/two:1"],
+    ],
+  },
+  {
+    what: "a layer with members of unknown types",
+    make: async (layout) =>
+      layout.list([
+        await layout.image("odd", [
+          { name: "dump", flag: "D", content: "names" },
+          { name: "volume", flag: "M", content: "x".repeat(513) },
+          { name: "after", content: "after" },
+        ]),
+      ]),
+    is: [["odd"]],
+  },
+];
+
+for (const { what, make, name, is } of loaded) {
+  test(`${what} is loaded`, { skip }, async () => {
+    await using home = await scratch({ prefix: "archive" });
+    const layout = new Layout(await home.folder("layout"));
+    await make(layout);
+    const { images, layer } = await openLibrary(await home.folder("root"));
+    const told: string[][] = [];
+    const all = await images.load(layout.folder, {
+      ...call(),
+      ...(name && { name }),
+      onImage: ({ config }, names) => told.push([config.labels["words"] ?? "", ...names]),
+    });
+    assert.deepEqual(told, is);
+    for (const { chainId, config } of all) {
+      const file = path.join(layer(chainId), "words");
+      assert.equal(await readFile(file, "utf8"), config.labels["words"]);
+    }
+    if (!what.includes("unknown types")) return;
+    const after = path.join(layer(all[0]?.chainId ?? ""), "after");
+    assert.equal(await readFile(after, "utf8"), "after");
+  });
+}
+
+test("the names that are told are those of the archive, not others of the same image", {
+  skip,
+}, async () => {
+  await using home = await scratch({ prefix: "archive" });
+  const layout = new Layout(await home.folder("layout"));
+  await layout.list([await layout.image("same")]);
+  const { images } = await openLibrary(await home.folder("root"));
+  const told: (readonly string[])[] = [];
+  for (const name of ["local/a:1", "local/b:1"]) {
+    await images.load(layout.folder, {
+      name,
+      onImage: (_image, names) => told.push(names),
+      ...call(),
+    });
+  }
+  assert.deepEqual(told, [["docker.io/local/a:1"], ["docker.io/local/b:1"]]);
+  assert.equal(images.list()[0]?.repoTags.length, 2);
+});
+
+const xz = Buffer.from("fd377a585a000004", "hex");
+const bzip2 = Buffer.from("425a6839314159265359", "hex");
+
+const refused: readonly {
+  readonly what: string;
+  /** Answers what is to be loaded. */
+  readonly make: (layout: Layout, home: Scratch) => Promise<string>;
+  readonly code: string;
+  readonly says: RegExp;
+}[] = [
+  {
+    what: "a layout of no images",
+    make: async (layout) => (await layout.list([]), layout.folder),
+    code: "INVALID_ARGUMENT",
+    says: /index\.json of the archive has no images$/,
+  },
+  {
+    what: "a layout of attestations alone",
+    make: async (layout) => {
+      const platform = { os: "unknown", architecture: "unknown" };
+      await layout.list([{ ...(await layout.image("x")), platform }]);
+      return layout.folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /index\.json of the archive has no images$/,
+  },
+  {
+    what: "a layout for others",
+    make: async (layout) => {
+      await layout.list([{ ...(await layout.image("x")), platform: theirs }]);
+      return layout.folder;
+    },
+    code: "NOT_FOUND",
+    says: /^archive has no image for linux\/\w+, only for linux\/\w+$/,
+  },
+  {
+    what: "what docker save writes, of no images",
+    make: async (layout) => {
+      await writeFile(path.join(layout.folder, "manifest.json"), "[]");
+      return layout.folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /manifest\.json of the archive has no images$/,
+  },
+  {
+    what: "an archive in xz",
+    make: async (_layout, home) => {
+      const file = path.join(home.path, "images.tar.xz");
+      await writeFile(file, xz);
+      return file;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*images\.tar\.xz": it is compressed with xz, which is not read/,
+  },
+  {
+    what: "an archive in bzip2",
+    make: async (_layout, home) => {
+      const file = path.join(home.path, "images.tar.bz2");
+      await writeFile(file, bzip2);
+      return file;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /it is compressed with bzip2, which is not read/,
+  },
+  {
+    what: "a layer in xz",
+    make: async (layout) => {
+      const config = { ...ours, rootfs: { diff_ids: [digestOf("plain")] } };
+      await layout.list([await layout.manifest(config, xz)]);
+      return layout.folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /cannot extract layer "sha256:\w+": it is compressed with xz/,
+  },
+  {
+    what: "a saved layer in xz",
+    make: async ({ folder }) => {
+      const list = [{ Config: "config", Layers: ["layer.tar"] }];
+      await writeFile(path.join(folder, "manifest.json"), JSON.stringify(list));
+      await writeFile(path.join(folder, "config"), "{}");
+      await writeFile(path.join(folder, "layer.tar"), xz);
+      return folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /"layer\.tar" of the archive cannot be read: it is compressed with xz/,
+  },
+  {
+    what: "a layout whose layer is cut off",
+    make: async (layout) => {
+      const image = await layout.image("cut");
+      await layout.list([image]);
+      await truncate(layout.file(image.layer), 100);
+      return layout.folder;
+    },
+    code: "INVALID_ARGUMENT",
+    says: /"blobs\/sha256\/\w+" of the archive has 100 bytes, not \d+: it is cut off or damaged$/,
+  },
+];
+
+for (const { what, make, code, says } of refused) {
+  test(`${what} is refused in words`, { skip }, async () => {
+    await using home = await scratch({ prefix: "archive" });
+    const file = await make(new Layout(await home.folder("layout")), home);
+    const { images } = await openLibrary(await home.folder("root"));
+    await assert.rejects(images.load(file, call()), (error: unknown) => {
+      assert.ok(error instanceof RuntimeFault, String(error));
+      assert.match(error.message, says);
+      assert.equal(error.code, code);
+      return true;
+    });
+  });
+}
