@@ -124,7 +124,7 @@ export function refused(status: number): Error {
     status === 407
       ? "it wants a login, or another one (status 407)"
       : `it does not let us through (status ${status})`;
-  return fault("UNAVAILABLE", why, { details: { byProxy: true } });
+  return fault("UNAVAILABLE", why);
 }
 
 async function settled(socket: Duplex, event: string, signal: AbortSignal): Promise<void> {

@@ -23,6 +23,8 @@ const bundles = [
   "/etc/ssl/cert.pem", // Alpine
 ] as const;
 const folders = ["/etc/ssl/certs", "/etc/pki/tls/certs"] as const;
+/** Links to these are in Debian's bundle too: reading each again would cost the first pull 40 ms. */
+const bundled = "/usr/share/ca-certificates/";
 const maxFileBytes = 16 * 1024 * 1024;
 const maxFiles = 4096;
 const readAtOnce = 4;
@@ -69,7 +71,9 @@ function placesOf(env: Readonly<Record<string, string | undefined>>): Places {
 
 async function read(places: Places, key: string): Promise<Known> {
   const { createSecureContext, getCACertificates } = await import("node:tls");
-  const found = (await Promise.all(places.folders.map(filesIn))).flat().slice(0, maxFiles);
+  const skipsBundled = places.bundles.some((file) => file === bundles[0]);
+  const listed = places.folders.map((folder) => filesIn(folder, skipsBundled));
+  const found = (await Promise.all(listed)).flat().slice(0, maxFiles);
   const own = found.filter(({ isLink }) => !isLink).map(({ file }) => file);
   const watched = [...places.bundles, ...places.folders, ...own];
   const stamp = await stampOf(watched);
@@ -116,13 +120,17 @@ function isCertificate(pem: string): boolean {
 }
 
 /** A folder's files, but for links from one to another: those are the same again. */
-async function filesIn(folder: string): Promise<{ file: string; isLink: boolean }[]> {
+async function filesIn(
+  folder: string,
+  skipsBundled: boolean,
+): Promise<{ file: string; isLink: boolean }[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const files: { file: string; isLink: boolean }[] = [];
   for (const entry of entries) {
     const file = path.join(folder, entry.name);
     const isLink = entry.isSymbolicLink();
-    if (isLink && !(await readlink(file).catch(() => "")).includes("/")) continue;
+    const target = isLink ? await readlink(file).catch(() => "") : "/";
+    if (!target.includes("/") || (skipsBundled && target.startsWith(bundled))) continue;
     if (isLink || entry.isFile()) files.push({ file, isLink });
   }
   return files;

@@ -154,6 +154,30 @@ for (const scheme of ["http", "https"] as const) {
   });
 }
 
+test("a registry is reached by its name in any case, and at an IPv6 address", {
+  skip,
+}, async (t) => {
+  await using registry = await serveImage(image);
+  using _environment = environment({});
+  const port = registry.host.split(":").at(-1);
+  const { images } = await openLibrary(await home.folder("any case"));
+  assert.equal((await images.pull(`LOCALHOST:${port}/a/b:c`, call())).id, image.id);
+  const six = net.createServer((client) => {
+    const behind = net.connect(Number(port), "127.0.0.1");
+    client.pipe(behind).pipe(client);
+    client.on("error", () => behind.destroy());
+    behind.on("error", () => client.destroy());
+  });
+  const isThere = await new Promise((resolve) => {
+    six.once("error", () => resolve(false));
+    six.listen(0, "::1", () => resolve(true));
+  });
+  if (!isThere) return t.skip("needs IPv6");
+  await using _six = six;
+  const { port: sixth } = six.address() as net.AddressInfo;
+  assert.equal((await images.pull(`[::1]:${sixth}/a/b:d`, call())).id, image.id);
+});
+
 test("what NO_PROXY names, and the loopback, has no proxy", { skip }, async () => {
   await using registry = await serveImage(image);
   using _environment = environment({
