@@ -61,6 +61,7 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
   const containers = new RecordStore(metadata.table("cri-containers", containerRecordCodec), {
     namespace: criNamespace,
     noun: "container",
+    groupOf: ({ sandboxId }) => sandboxId,
   });
   const events = new ContainerEvents(
     {

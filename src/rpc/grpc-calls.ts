@@ -5,7 +5,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool } from "../base/memory/memory-pool.ts";
 import { nextEvent, unlessAborted } from "../base/waits.ts";
-import { EncodedList } from "./encoded-list.ts";
+import { EncodedMessage } from "./encoded-message.ts";
 import { maxFields } from "./field-count.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
@@ -102,7 +102,7 @@ export class ServedCall {
   encode(answer: unknown, maxBytes: number, leastBytes: number): Buffer {
     if (leastBytes > maxBytes) throw this.#tooLarge(`at least ${leastBytes}`, maxBytes);
     const bytes =
-      answer instanceof EncodedList ? answer.encode() : this.#method.response.encode(answer);
+      answer instanceof EncodedMessage ? answer.encode() : this.#method.response.encode(answer);
     if (bytes.length > maxBytes) throw this.#tooLarge(`${bytes.length}`, maxBytes);
     this.responseBytes += bytes.length;
     return bytes;

@@ -73,7 +73,9 @@ class StreamGate {
   readonly #stream: ServerHttp2Stream;
   readonly #path: string;
   readonly #options: AdmissionOptions;
-  readonly #abort = new AbortController();
+  #isClosed = false;
+  /** Of the message that waits for its share: few ever do. */
+  #abort: AbortController | undefined;
   /** What of a message's prefix has come, and what of its body has not. */
   readonly #prefix = Buffer.alloc(prefixBytes);
   #prefixLength = 0;
@@ -121,7 +123,8 @@ class StreamGate {
       },
     });
     on("close", () => {
-      this.#abort.abort();
+      this.#isClosed = true;
+      this.#abort?.abort();
       this.#transferred();
       this.#giveBack();
     });
@@ -156,20 +159,21 @@ class StreamGate {
 
   async #waitFor(bytes: number, chunk: Buffer, pass: DataListener): Promise<void> {
     const what = `call ${this.#path} with a message of ${bytes} bytes`;
+    const { signal } = (this.#abort ??= new AbortController());
     try {
-      this.#keep(await this.#options.requests.take(bytes, what, { signal: this.#abort.signal }));
+      this.#keep(await this.#options.requests.take(bytes, what, { signal }));
       this.#isHeld = false;
       pass(chunk);
       if (this.#wantsData) this.#resume();
     } catch (error) {
       this.#isHeld = false;
-      if (this.#abort.signal.aborted) this.#resume();
+      if (this.#isClosed) this.#resume();
       else this.refuse(toFault(error));
     }
   }
 
   #keep(reservation: Reservation): void {
-    if (this.#abort.signal.aborted) return reservation[Symbol.dispose]();
+    if (this.#isClosed) return reservation[Symbol.dispose]();
     this.#held.push(reservation);
     if (this.#bodyLeft > 0) this.#watchTransfer("did not send its message");
   }

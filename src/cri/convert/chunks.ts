@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { codec, type MessageName, type Messages } from "../../rpc/codec.ts";
-import { EncodedList } from "../../rpc/encoded-list.ts";
+import { EncodedMessage } from "../../rpc/encoded-message.ts";
 
 /** Well below the 16 MiB that clients take, and large enough that a list is a few messages. */
 const messageBytes = 1024 * 1024;
@@ -12,7 +12,7 @@ export function* messagesOf<K extends MessageName, F extends keyof Messages[K]["
   field: F,
   items: Iterable<Buffer>,
 ): Generator<Messages[K]["init"], void, undefined> {
-  for (const chunk of chunksOf(items)) yield EncodedList.of(message, field, chunk);
+  for (const chunk of chunksOf(items)) yield EncodedMessage.list(message, field, chunk);
 }
 
 /** Items of one type, each encoded when it is its turn. */

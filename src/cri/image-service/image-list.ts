@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ListImagesRequest, StreamImagesRequest } from "../../gen/cri.gen.ts";
 import type { Images } from "../../images/ports.ts";
-import { EncodedList, KeptEncodings } from "../../rpc/encoded-list.ts";
+import { EncodedMessage } from "../../rpc/encoded-message.ts";
 import { messagesOf } from "../convert/chunks.ts";
-import { toCriImage } from "./cri-image.ts";
+import { encodedImage } from "./cri-image.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = Pick<ImageServicePorts, "images">;
 
-/** The images stay the same objects until one of their records changes. */
-const encodings = new KeptEncodings("runtime.v1.Image", toCriImage);
-
 /** ListImages: all, or the one that the filter names. */
 export function listImages({ images }: Needs): Verb<"ListImages"> {
   return async (request) =>
-    EncodedList.of("runtime.v1.ListImagesResponse", "images", select(images, request));
+    EncodedMessage.of("runtime.v1.ListImagesResponse", { images: select(images, request) });
 }
 
 /** StreamImages: the same images, each once, in messages of a bounded size. */
@@ -27,7 +24,7 @@ export function streamImages({ images }: Needs): Verb<"StreamImages"> {
 
 function select(images: Images, { filter }: ListImagesRequest | StreamImagesRequest): Buffer[] {
   const wanted = filter?.image?.image ?? "";
-  if (wanted === "") return images.list().map((image) => encodings.of(image));
+  if (wanted === "") return images.list().map(encodedImage);
   const found = images.find(wanted);
-  return found ? [encodings.of(found)] : [];
+  return found ? [encodedImage(found)] : [];
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import type { Image } from "../../images/ports.ts";
-import { toCriImage } from "./cri-image.ts";
+import { EncodedMessage } from "../../rpc/encoded-message.ts";
+import { encodedImage } from "./cri-image.ts";
 import { imageName } from "./image-name.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
@@ -13,8 +14,12 @@ export function imageStatus({ images, inspect }: Needs): Verb<"ImageStatus"> {
   return async (request, call) => {
     const image = images.find(imageName(request.image));
     if (!image) return { image: null };
-    if (!request.verbose) return { image: toCriImage(image) };
-    return { image: toCriImage(image), info: { info: await describe(image, inspect, call) } };
+    const info = request.verbose ? await describe(image, inspect, call) : undefined;
+    return EncodedMessage.of(
+      "runtime.v1.ImageStatusResponse",
+      { image: encodedImage(image) },
+      info === undefined ? undefined : { info: { info } },
+    );
   };
 }
 

@@ -86,11 +86,7 @@ describe("recovery", () => {
     const containerId = await world.startedContainer(await world.runPod());
     world.client.taskOf("container").init.status = "CREATED";
     await world.restart();
-    assert.deepEqual(await stateOf(world, containerId), [
-      "CONTAINER_CREATED",
-      undefined,
-      undefined,
-    ]);
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_CREATED", 0, ""]);
     assert.equal(world.client.tasks.has(containerId), false);
     await world.call("StartContainer", { containerId });
     const [state] = await stateOf(world, containerId);

@@ -335,7 +335,7 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
     await world.call("StopPodSandbox", { podSandboxId });
     await world.call("StopPodSandbox", { podSandboxId });
     const { status } = await world.call("PodSandboxStatus", { podSandboxId });
-    assert.deepEqual([status?.state, status?.network], ["SANDBOX_NOTREADY", {}]);
+    assert.deepEqual([status?.state, status?.network?.ip], ["SANDBOX_NOTREADY", ""]);
     const container = await world.call("ContainerStatus", { containerId });
     assert.equal(container.status?.state, "CONTAINER_EXITED");
     await world.call("RemovePodSandbox", { podSandboxId });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EncodedList, KeptEncodings } from "../../rpc/encoded-list.ts";
+import { EncodedMessage, KeptEncodings } from "../../rpc/encoded-message.ts";
 import { messagesOf } from "../convert/chunks.ts";
 import { toContainer } from "../convert/container.ts";
 import { selectContainers } from "../convert/select-records.ts";
@@ -15,11 +15,9 @@ const encodings = new KeptEncodings("runtime.v1.Container", toContainer);
 export function listContainers({ containers }: Needs): Verb<"ListContainers"> {
   return ({ filter }) =>
     Promise.resolve(
-      EncodedList.of(
-        "runtime.v1.ListContainersResponse",
-        "containers",
-        selectContainers(containers, filter).map((record) => encodings.of(record)),
-      ),
+      EncodedMessage.of("runtime.v1.ListContainersResponse", {
+        containers: selectContainers(containers, filter).map((record) => encodings.of(record)),
+      }),
     );
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { toContainerStatus } from "../convert/container.ts";
+import { EncodedMessage } from "../../rpc/encoded-message.ts";
+import { encodedContainerStatus } from "../convert/container-statuses.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import { describeOptions } from "../handlers/handlers.ts";
 import type { CriParts } from "../parts.ts";
@@ -16,8 +17,12 @@ type Needs = HandlerOfPodNeeds &
 export function containerStatus(parts: Needs): Verb<"ContainerStatus"> {
   return async (request, call) => {
     const record = parts.containers.require(request.containerId);
-    const info = request.verbose ? await describe(parts, record, call.signal) : {};
-    return { status: toContainerStatus(record), info };
+    const info = request.verbose ? await describe(parts, record, call.signal) : undefined;
+    return EncodedMessage.of(
+      "runtime.v1.ContainerStatusResponse",
+      { status: encodedContainerStatus(record) },
+      info && { info },
+    );
   };
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EncodedList, KeptEncodings } from "../../rpc/encoded-list.ts";
+import { EncodedMessage, KeptEncodings } from "../../rpc/encoded-message.ts";
 import { messagesOf } from "../convert/chunks.ts";
 import { toPodSandbox } from "../convert/sandbox.ts";
 import { selectSandboxes } from "../convert/select-records.ts";
@@ -15,11 +15,9 @@ const encodings = new KeptEncodings("runtime.v1.PodSandbox", toPodSandbox);
 export function listPodSandbox({ sandboxes }: Needs): Verb<"ListPodSandbox"> {
   return ({ filter }) =>
     Promise.resolve(
-      EncodedList.of(
-        "runtime.v1.ListPodSandboxResponse",
-        "items",
-        selectSandboxes(sandboxes, filter).map((record) => encodings.of(record)),
-      ),
+      EncodedMessage.of("runtime.v1.ListPodSandboxResponse", {
+        items: selectSandboxes(sandboxes, filter).map((record) => encodings.of(record)),
+      }),
     );
 }
 

@@ -52,7 +52,7 @@ describe("RunPodSandbox", () => {
       [],
     );
     const { status } = await world.call("PodSandboxStatus", { podSandboxId: id });
-    assert.deepEqual(status?.network, {});
+    assert.deepEqual([status?.network?.ip, status?.network?.additionalIps], ["", []]);
   });
 
   const wrong = [

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { nowNanos } from "../../base/now.ts";
-import { toContainerStatuses } from "../convert/container-statuses.ts";
+import { EncodedMessage, KeptEncodings } from "../../rpc/encoded-message.ts";
+import { encodedContainerStatuses } from "../convert/container-statuses.ts";
 import { toPodSandboxStatus } from "../convert/sandbox.ts";
 import { protoJson, specOf, verboseInfo } from "../convert/verbose-json.ts";
 import { describeOptions } from "../handlers/handlers.ts";
@@ -15,17 +16,22 @@ import type { Verb } from "./verb.ts";
 type Needs = HandlerNeeds &
   Pick<CriParts, "client" | "config" | "containers" | "liveSandboxes" | "netns" | "sandboxes">;
 
+/** As for containers: a kubelet asks for a pod whenever one of its containers has changed, and the sandbox has not. */
+const encodings = new KeptEncodings("runtime.v1.PodSandboxStatus", toPodSandboxStatus);
+
 /** PodSandboxStatus: NOT_FOUND for an unknown one; verbose adds what an operator looks for. */
 export function podSandboxStatus(parts: Needs): Verb<"PodSandboxStatus"> {
   return async (request, call) => {
     const record = parts.sandboxes.require(request.podSandboxId);
-    const info = request.verbose ? await describe(parts, record, call.signal) : {};
-    return {
-      status: toPodSandboxStatus(record),
-      info,
-      containersStatuses: toContainerStatuses(containersOf(parts.containers, record.id)),
-      timestamp: nowNanos(),
-    };
+    const info = request.verbose ? await describe(parts, record, call.signal) : undefined;
+    return EncodedMessage.of(
+      "runtime.v1.PodSandboxStatusResponse",
+      {
+        status: encodings.of(record),
+        containersStatuses: encodedContainerStatuses(containersOf(parts.containers, record.id)),
+      },
+      { timestamp: nowNanos(), ...(info && { info }) },
+    );
   };
 }
 

@@ -164,10 +164,10 @@ function mapNanos(state: object, change: (nanos: unknown) => unknown): Record<st
   return copy;
 }
 
-/** The containers of a sandbox. From memory. */
+/** The containers of a sandbox, the oldest first. From memory. */
 export function containersOf(
   containers: RecordStore<ContainerRecord>,
   sandboxId: string,
 ): ContainerRecord[] {
-  return [...containers.list()].filter((record) => record.sandboxId === sandboxId);
+  return containers.inGroup(sandboxId);
 }

@@ -26,13 +26,23 @@ export class RecordStore<R extends NamedRecord> {
   readonly #noun: string;
   readonly #visible = new Map<string, R>();
   readonly #idByName = new Map<string, string>();
+  readonly #groupOf: ((record: R) => string) | undefined;
+  /** The visible ones by group, the oldest first in each. */
+  readonly #groups = new Map<string, Map<string, R>>();
   readonly #updates = new KeyedMutex();
 
-  /** `noun` is how messages call a record: "sandbox", "container". Nothing is visible at first. */
-  constructor(table: RecordTable<R>, options: { namespace: string; noun: string }) {
+  /**
+   * `noun` is how messages call a record: "sandbox", "container". `groupOf` tells which others a record is asked for
+   * with, and never changes for an id. Nothing is visible at first.
+   */
+  constructor(
+    table: RecordTable<R>,
+    options: { namespace: string; noun: string; groupOf?: (record: R) => string },
+  ) {
     this.#table = table;
     this.#namespace = options.namespace;
     this.#noun = options.noun;
+    this.#groupOf = options.groupOf;
   }
 
   /** What the disk holds, visible or not; for recovery. */
@@ -43,6 +53,11 @@ export class RecordStore<R extends NamedRecord> {
   /** All visible records, the oldest first. */
   list(): IterableIterator<R> {
     return this.#visible.values();
+  }
+
+  /** The visible records of a group, the oldest first; none without `groupOf`. */
+  inGroup(group: string): R[] {
+    return [...(this.#groups.get(group)?.values() ?? [])];
   }
 
   get size(): number {
@@ -90,6 +105,10 @@ export class RecordStore<R extends NamedRecord> {
   show(record: R): void {
     this.#visible.set(record.id, record);
     this.#idByName.set(record.name, record.id);
+    const group = this.#groupOf?.(record);
+    if (group === undefined) return;
+    const others = this.#groups.get(group) ?? new Map<string, R>();
+    this.#groups.set(group, others.set(record.id, record));
   }
 
   async put(record: R): Promise<void> {
@@ -119,5 +138,10 @@ export class RecordStore<R extends NamedRecord> {
     if (!record) return;
     this.#visible.delete(id);
     if (this.#idByName.get(record.name) === id) this.#idByName.delete(record.name);
+    const group = this.#groupOf?.(record);
+    const others = group === undefined ? undefined : this.#groups.get(group);
+    if (group === undefined || others === undefined) return;
+    others.delete(id);
+    if (others.size === 0) this.#groups.delete(group);
   }
 }
