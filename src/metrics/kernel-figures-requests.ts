@@ -19,7 +19,7 @@ export interface TaskFigures {
 
 /** The files of one cgroup or process that are to be read. */
 export type FigureRequest =
-  | { readonly kind: "sample"; readonly paths: CgroupPaths }
+  | { readonly kind: "usage"; readonly paths: CgroupPaths }
   | { readonly kind: "processes"; readonly paths: CgroupPaths }
   | { readonly kind: "interfaces"; readonly pid: number }
   | {

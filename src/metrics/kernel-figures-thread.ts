@@ -2,7 +2,7 @@
 import { parentPort } from "node:worker_threads";
 import { readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
-import { readCgroupSample } from "./cgroup/read-sample.ts";
+import { readCgroupSample, readCgroupUsage } from "./cgroup/read-sample.ts";
 import { readInterfaceCounters } from "./interface-counters.ts";
 import {
   type FigureAnswer,
@@ -30,8 +30,8 @@ function answer(sequence: number, request: FigureRequest): FigureAnswer {
 
 function read(request: FigureRequest): unknown {
   switch (request.kind) {
-    case "sample":
-      return readCgroupSample(request.paths);
+    case "usage":
+      return readCgroupUsage(request.paths);
     case "processes":
       return countProcesses(request.paths);
     case "interfaces":

@@ -26,14 +26,15 @@ describe("kernel figures", () => {
         const folder = path.join(place.path, `c${n}`);
         await mkdir(folder);
         await writeFile(path.join(folder, "pids.current"), `${n}\n`);
+        await writeFile(path.join(folder, "memory.current"), `${n}\n`);
         await writeFile(path.join(folder, "cgroup.procs"), "1\n".repeat(n));
         return folder;
       }),
     );
     const gone = path.join(place.path, "gone");
-    const samples = await Promise.all([...folders, gone].map((it) => figures.sample(at(it))));
+    const usages = await Promise.all([...folders, gone].map((it) => figures.usage(at(it))));
     assert.deepEqual(
-      samples.map((sample) => sample?.pids?.current),
+      usages.map((usage) => usage?.memory?.usageBytes),
       [...folders.map((_, n) => BigInt(n)), undefined],
     );
     const counts = await Promise.all(folders.map((it) => figures.processes(at(it))));
@@ -48,25 +49,25 @@ describe("kernel figures", () => {
 
   it("of others come although one read hangs, which is not tried again at once", async () => {
     await using figures = new KernelFigures(hanging);
-    const all = ["/a", "/hangs", "/b", "/c"].map((it) => figures.sample(at(it)));
+    const all = ["/a", "/hangs", "/b", "/c"].map((it) => figures.usage(at(it)));
     assert.deepEqual(await outcomes(all), ["/a", "UNAVAILABLE", "/b", "/c"]);
-    const later = ["/hangs", "/d"].map((it) => figures.sample(at(it)));
+    const later = ["/hangs", "/d"].map((it) => figures.usage(at(it)));
     assert.deepEqual(await outcomes(later), ["UNAVAILABLE", "/d"]);
   });
 
   it("are read by another thread when one has ended", async () => {
     await using figures = new KernelFigures(hanging);
-    const cut = [figures.interfaces(1), figures.sample(at("/a"))];
+    const cut = [figures.interfaces(1), figures.usage(at("/a"))];
     assert.deepEqual(await outcomes(cut), ["UNAVAILABLE", "UNAVAILABLE"]);
-    assert.deepEqual(await outcomes([figures.sample(at("/b"))]), ["/b"]);
+    assert.deepEqual(await outcomes([figures.usage(at("/b"))]), ["/b"]);
   });
 
   it("are refused at the end, those that wait and those that come", async () => {
     const figures = new KernelFigures(hanging);
-    const waiting = figures.sample(at("/hangs"));
+    const waiting = figures.usage(at("/hangs"));
     const ended = assert.rejects(waiting, { code: "UNAVAILABLE" });
     await figures[Symbol.asyncDispose]();
     await ended;
-    await assert.rejects(figures.sample(at("/a")), { code: "UNAVAILABLE" });
+    await assert.rejects(figures.usage(at("/a")), { code: "UNAVAILABLE" });
   });
 });

@@ -5,7 +5,7 @@ import { ourShares } from "../base/memory/memory-shares.ts";
 import { endThread, startThread } from "../base/threads/thread.ts";
 import { type OneTimer, startTimer } from "../base/timers.ts";
 import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
-import type { CgroupSample } from "./cgroup/cgroup-sample.ts";
+import type { CgroupUsage } from "./cgroup/cgroup-sample.ts";
 import type { InterfaceCounters } from "./interface-counters.ts";
 import {
   type FigureAnswer,
@@ -66,9 +66,9 @@ export class KernelFigures implements AsyncDisposable {
     this.#stuckMs = limit ?? stuckMs;
   }
 
-  /** A cgroup's figures; undefined when it is gone. */
-  sample(paths: CgroupPaths): Promise<CgroupSample | undefined> {
-    return this.#ask({ kind: "sample", paths }) as Promise<CgroupSample | undefined>;
+  /** What CRI's stats tell of a cgroup; undefined when it is gone. */
+  usage(paths: CgroupPaths): Promise<CgroupUsage | undefined> {
+    return this.#ask({ kind: "usage", paths }) as Promise<CgroupUsage | undefined>;
   }
 
   /** As countProcesses. */

@@ -77,14 +77,14 @@ const options = (changes: Partial<ContainerStatsOptions>): ContainerStatsOptions
   layout: { locate: (cgroupsPath) => ({ version: 2, folder: cgroupsPath }) },
   layers: layersOf(async () => ({ sizeBytes: 4096n, inodes: 3n })),
   snapshotMountpoint: "/var/lib/berthd",
-  readSample: async () => sampleAt(1_000_000_000n, 10n),
+  readUsage: async () => sampleAt(1_000_000_000n, 10n),
   ...changes,
 });
 const normal = (stats: ContainerStatsInit) => codec("runtime.v1.ContainerStats").normalize(stats);
 
 test("one container's stats, through the wire form", async () => {
   const reader = createContainerStatsReader(
-    options({ readSample: async () => sampleAt(5n, 10n, 1000n) }),
+    options({ readUsage: async () => sampleAt(5n, 10n, 1000n) }),
   );
   const stats = codec("runtime.v1.ContainerStats").decode(
     codec("runtime.v1.ContainerStats").encode(await reader.one(target(), call)),
@@ -135,7 +135,7 @@ test("available_bytes is unset without a limit", async () => {
 test("the second reading brings nano cores, also after a list", async () => {
   let at = 0n;
   const reader = createContainerStatsReader(
-    options({ readSample: async () => sampleAt((at += 1n) * 2_000_000_000n, at * 500_000_000n) }),
+    options({ readUsage: async () => sampleAt((at += 1n) * 2_000_000_000n, at * 500_000_000n) }),
   );
   const [first] = await reader.list([target()], call);
   assert.ok(first && normal(first).cpu?.usageNanoCores === null);
@@ -143,12 +143,12 @@ test("the second reading brings nano cores, also after a list", async () => {
 });
 
 test("a list leaves out what stopped, what is gone and what cannot be read", async () => {
-  const readSample: ContainerStatsOptions["readSample"] = async (paths) => {
+  const readUsage: ContainerStatsOptions["readUsage"] = async (paths) => {
     const folder = paths.version === 2 ? paths.folder : "";
     if (folder === "/broken") throw new Error("EIO");
     return folder === "/gone" ? undefined : sampleAt(1n, 1n);
   };
-  const reader = createContainerStatsReader(options({ readSample }));
+  const reader = createContainerStatsReader(options({ readUsage }));
   const targets = [
     target({ id: "a" }),
     target({ id: "broken", cgroupsPath: "/broken" }),

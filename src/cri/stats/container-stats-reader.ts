@@ -2,7 +2,7 @@
 import { mapAtOnce } from "../../base/map-at-once.ts";
 import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
-import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
+import type { CgroupUsage } from "../../metrics/cgroup/cgroup-sample.ts";
 import type { ContainerStatsReader, StatsTarget } from "../ports.ts";
 import { readsAtOnce } from "./batches.ts";
 import { CpuRates } from "./cpu-rate.ts";
@@ -14,7 +14,7 @@ export interface ContainerStatsOptions {
   /** Where the snapshotter keeps layers: the kubelet takes this file system's capacity. */
   readonly snapshotMountpoint: string;
   readonly layers: Pick<WritableLayers, "usage">;
-  readonly readSample: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
+  readonly readUsage: (paths: CgroupPaths) => Promise<CgroupUsage | undefined>;
 }
 
 /**
@@ -22,14 +22,14 @@ export interface ContainerStatsOptions {
  * rates from one call to the next; writable layers at most once a period. One for the daemon's life.
  */
 export function createContainerStatsReader(options: ContainerStatsOptions): ContainerStatsReader {
-  const { layout, layers, snapshotMountpoint: mountpoint, readSample } = options;
+  const { layout, layers, snapshotMountpoint: mountpoint, readUsage } = options;
   const rates = new CpuRates();
 
   /** undefined when the container does not run, or stopped while it was read. */
   const readRunning = async (target: StatsTarget): Promise<ContainerStatsInit | undefined> => {
     if (target.pid === 0) return undefined;
     const [sample, layer] = await Promise.all([
-      readSample(layout.locate(target.cgroupsPath)),
+      readUsage(layout.locate(target.cgroupsPath)),
       layers.usage(target.snapshotKey),
     ]);
     if (sample === undefined) return undefined;

@@ -72,7 +72,7 @@ const reader = createPodStatsReader({
         })),
       ),
   },
-  readSample: (paths) =>
+  readUsage: (paths) =>
     paths.version === 2 && paths.folder === "/pods/broken"
       ? Promise.reject(new Error("EIO"))
       : Promise.resolve(sample),

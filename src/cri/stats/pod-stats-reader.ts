@@ -9,7 +9,7 @@ import type {
   PodSandboxStatsInit,
 } from "../../gen/cri.gen.ts";
 import type { CgroupLayout, CgroupPaths } from "../../metrics/cgroup/cgroup-layout.ts";
-import type { CgroupSample } from "../../metrics/cgroup/cgroup-sample.ts";
+import type { CgroupUsage } from "../../metrics/cgroup/cgroup-sample.ts";
 import { defaultInterface, type InterfaceCounters } from "../../metrics/interface-counters.ts";
 import type {
   ContainerStatsReader,
@@ -25,7 +25,7 @@ export interface PodStatsOptions {
   readonly layout: Pick<CgroupLayout, "locate">;
   readonly containers: ContainerStatsReader;
   /** What reads the kernel's files. */
-  readonly readSample: (paths: CgroupPaths) => Promise<CgroupSample | undefined>;
+  readonly readUsage: (paths: CgroupPaths) => Promise<CgroupUsage | undefined>;
   readonly readProcesses: (paths: CgroupPaths) => Promise<number | undefined>;
   readonly readInterfaces: (pid: number) => Promise<InterfaceCounters[]>;
 }
@@ -35,7 +35,7 @@ export interface PodStatsOptions {
  * reader of the containers. Some pods are read side by side, under no lock. One for the daemon's life.
  */
 export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
-  const { layout, containers, readSample, readProcesses, readInterfaces } = options;
+  const { layout, containers, readUsage, readProcesses, readInterfaces } = options;
   const rates = new CpuRates();
 
   const processCount = async (targets: readonly StatsTarget[]): Promise<bigint> => {
@@ -52,7 +52,7 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
     sandbox,
   }: PodStatsTarget): Promise<Partial<LinuxPodSandboxStatsInit>> => {
     if (cgroupParent === "") return {};
-    const sample = await readSample(layout.locate(cgroupParent));
+    const sample = await readUsage(layout.locate(cgroupParent));
     if (sample === undefined) return {};
     const used = sample.cpu?.usageNanos;
     const nanoCores =

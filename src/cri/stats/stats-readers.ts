@@ -77,12 +77,12 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
       },
     }),
   });
-  const readSample = (at: CgroupPaths) => figures.sample(at);
+  const readUsage = (at: CgroupPaths) => figures.usage(at);
   const stats = createContainerStatsReader({
     layout,
     layers,
     snapshotMountpoint: layersFolder,
-    readSample,
+    readUsage,
   });
   return {
     samples,
@@ -92,7 +92,7 @@ export async function createStatsReaders(options: StatsReadersOptions): Promise<
     podStats: createPodStatsReader({
       layout,
       containers: stats,
-      readSample,
+      readUsage,
       readProcesses: (at) => figures.processes(at),
       readInterfaces: (pid) => figures.interfaces(pid),
     }),

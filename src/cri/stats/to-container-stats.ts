@@ -8,13 +8,13 @@ import type {
   PsiStatsInit,
   SwapUsageInit,
 } from "../../gen/cri.gen.ts";
-import type { CgroupSample, Pressure, PressureLine } from "../../metrics/cgroup/cgroup-sample.ts";
+import type { CgroupUsage, Pressure, PressureLine } from "../../metrics/cgroup/cgroup-sample.ts";
 import type { StatsTarget } from "../ports.ts";
 import type { LayerUsage } from "./writable-layers.ts";
 
 export interface ContainerReadings {
   /** undefined for a container that does not run. */
-  readonly sample?: CgroupSample | undefined;
+  readonly sample?: CgroupUsage | undefined;
   readonly nanoCores?: bigint | undefined;
   readonly layer: LayerUsage | undefined;
   readonly mountpoint: string;
@@ -42,7 +42,7 @@ export function toContainerStats(
 
 /** The CPU part of a cgroup's figures. */
 export function cpuUsage(
-  { cpu, takenAtNanos }: CgroupSample,
+  { cpu, takenAtNanos }: CgroupUsage,
   nanoCores: bigint | undefined,
 ): CpuUsageInit {
   return {
@@ -54,7 +54,7 @@ export function cpuUsage(
 }
 
 /** available_bytes only where there is a limit: eviction and autoscaling take 0 for "none left". */
-export function memoryUsage({ memory, takenAtNanos }: CgroupSample): MemoryUsageInit {
+export function memoryUsage({ memory, takenAtNanos }: CgroupUsage): MemoryUsageInit {
   if (memory === undefined) return { timestamp: takenAtNanos };
   const { limitBytes, workingSetBytes } = memory;
   const available =
@@ -76,11 +76,11 @@ export function memoryUsage({ memory, takenAtNanos }: CgroupSample): MemoryUsage
 }
 
 /** The IO part of a cgroup's figures. */
-export function ioUsage({ ioPressure, takenAtNanos }: CgroupSample): IoUsageInit {
+export function ioUsage({ ioPressure, takenAtNanos }: CgroupUsage): IoUsageInit {
   return { timestamp: takenAtNanos, psi: psi(ioPressure) };
 }
 
-function swapUsage({ swap, takenAtNanos }: CgroupSample): SwapUsageInit | null {
+function swapUsage({ swap, takenAtNanos }: CgroupUsage): SwapUsageInit | null {
   if (swap === undefined) return null;
   const { usageBytes, limitBytes } = swap;
   const available =

@@ -18,6 +18,26 @@ export interface CgroupSample {
   readonly hugetlb: readonly HugetlbSample[];
 }
 
+/** What CRI's stats tell of a cgroup: a few of its files have it. */
+export interface CgroupUsage {
+  readonly takenAtNanos: bigint;
+  readonly cpu: Pick<CpuSample, "usageNanos" | "pressure"> | undefined;
+  readonly memory: MemoryUsage | undefined;
+  readonly swap: SwapSample | undefined;
+  readonly ioPressure: Pressure | undefined;
+}
+
+export type MemoryUsage = Pick<
+  MemorySample,
+  | "usageBytes"
+  | "limitBytes"
+  | "workingSetBytes"
+  | "rssBytes"
+  | "pageFaults"
+  | "majorPageFaults"
+  | "pressure"
+>;
+
 export interface CpuSample {
   readonly usageNanos: bigint;
   readonly userNanos: bigint;

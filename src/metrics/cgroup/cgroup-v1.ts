@@ -10,10 +10,12 @@ import {
 } from "./cgroup-files.ts";
 import type {
   CgroupSample,
+  CgroupUsage,
   CpuSample,
   HugetlbSample,
   IoSample,
   MemorySample,
+  MemoryUsage,
   SwapSample,
 } from "./cgroup-sample.ts";
 
@@ -24,15 +26,13 @@ export function readCgroupV1(
   folders: Readonly<Record<string, string>>,
   pageSizes: readonly string[],
 ): CgroupSample | undefined {
-  const read: Read = (controller, name) => {
-    const folder = folders[controller];
-    return folder === undefined ? undefined : readCgroupFileSync(folder, name);
-  };
+  const read = reader(folders);
   const takenAtNanos = nowNanos();
+  const stat = memoryStat(read);
   const [cpu, memory, swap, oomControl, pids, pidsMax, io, hugetlb] = [
     readCpu(read),
-    readMemory(read),
-    readSwap(read),
+    readMemory(read, stat),
+    readSwap(read, stat),
     read("memory", "memory.oom_control"),
     read("pids", "pids.current"),
     read("pids", "pids.max"),
@@ -52,6 +52,41 @@ export function readCgroupV1(
     ioPressure: undefined,
     hugetlb,
   };
+}
+
+/** A part of the same, from a quarter of the files; undefined when the cgroup is gone. */
+export function readUsageV1(folders: Readonly<Record<string, string>>): CgroupUsage | undefined {
+  const read = reader(folders);
+  const takenAtNanos = nowNanos();
+  const usageNanos = parseNumber(read("cpuacct", "cpuacct.usage"));
+  const stat = memoryStat(read);
+  const memory = readMemoryUsage(read, stat);
+  const isGone = usageNanos === undefined && memory === undefined;
+  if (isGone && read("pids", "pids.current") === undefined) return undefined;
+  return {
+    takenAtNanos,
+    cpu: usageNanos === undefined ? undefined : { usageNanos, pressure: undefined },
+    memory,
+    swap: readSwap(read, stat),
+    ioPressure: undefined,
+  };
+}
+
+function reader(folders: Readonly<Record<string, string>>): Read {
+  return (controller, name) => {
+    const folder = folders[controller];
+    return folder === undefined ? undefined : readCgroupFileSync(folder, name);
+  };
+}
+
+/** The costliest file: the kernel adds up what all processors have counted. */
+function memoryStat(read: Read): FlatFile {
+  return new FlatFile(read("memory", "memory.stat"));
+}
+
+/** The total_ values hold the cgroups below too, as the usage does. */
+function totalOf(stat: FlatFile, key: string): bigint {
+  return stat.find(`total_${key}`) ?? stat.get(key);
 }
 
 function readCpu(read: Read): CpuSample | undefined {
@@ -75,42 +110,38 @@ function readCpu(read: Read): CpuSample | undefined {
   };
 }
 
-function readMemory(read: Read): MemorySample | undefined {
-  const [usage, limit, peak, failures, kernel, text] = [
-    read("memory", "memory.usage_in_bytes"),
-    read("memory", "memory.limit_in_bytes"),
-    read("memory", "memory.max_usage_in_bytes"),
-    read("memory", "memory.failcnt"),
-    read("memory", "memory.kmem.usage_in_bytes"),
-    read("memory", "memory.stat"),
-  ];
-  const usageBytes = parseNumber(usage);
+function readMemoryUsage(read: Read, stat: FlatFile): MemoryUsage | undefined {
+  const usageBytes = parseNumber(read("memory", "memory.usage_in_bytes"));
   if (usageBytes === undefined) return undefined;
-  // The total_ values hold the cgroups below too, as the usage does.
-  const stat = new FlatFile(text);
-  const total = (key: string): bigint => stat.find(`total_${key}`) ?? stat.get(key);
   return {
     usageBytes,
-    limitBytes: parseLimit(limit),
-    workingSetBytes: workingSet(usageBytes, total("inactive_file")),
-    rssBytes: total("rss"),
-    cacheBytes: total("cache"),
-    mappedFileBytes: total("mapped_file"),
-    kernelBytes: parseNumber(kernel) ?? 0n,
-    maxUsageBytes: parseNumber(peak),
-    failures: parseNumber(failures) ?? 0n,
-    pageFaults: total("pgfault"),
-    majorPageFaults: total("pgmajfault"),
-    activeFileBytes: total("active_file"),
-    inactiveFileBytes: total("inactive_file"),
+    limitBytes: parseLimit(read("memory", "memory.limit_in_bytes")),
+    workingSetBytes: workingSet(usageBytes, totalOf(stat, "inactive_file")),
+    rssBytes: totalOf(stat, "rss"),
+    pageFaults: totalOf(stat, "pgfault"),
+    majorPageFaults: totalOf(stat, "pgmajfault"),
     pressure: undefined,
   };
 }
 
+function readMemory(read: Read, stat: FlatFile): MemorySample | undefined {
+  const usage = readMemoryUsage(read, stat);
+  if (usage === undefined) return undefined;
+  return {
+    ...usage,
+    cacheBytes: totalOf(stat, "cache"),
+    mappedFileBytes: totalOf(stat, "mapped_file"),
+    kernelBytes: parseNumber(read("memory", "memory.kmem.usage_in_bytes")) ?? 0n,
+    maxUsageBytes: parseNumber(read("memory", "memory.max_usage_in_bytes")),
+    failures: parseNumber(read("memory", "memory.failcnt")) ?? 0n,
+    activeFileBytes: totalOf(stat, "active_file"),
+    inactiveFileBytes: totalOf(stat, "inactive_file"),
+  };
+}
+
 /** v1 counts memory and swap together: swap is the difference, and so is its limit. */
-function readSwap(read: Read): SwapSample | undefined {
+function readSwap(read: Read, stat: FlatFile): SwapSample | undefined {
   if (parseNumber(read("memory", "memory.memsw.usage_in_bytes")) === undefined) return undefined;
-  const stat = new FlatFile(read("memory", "memory.stat"));
   const total = parseLimit(read("memory", "memory.memsw.limit_in_bytes"));
   const memory = parseLimit(read("memory", "memory.limit_in_bytes"));
   return {

@@ -12,10 +12,12 @@ import {
 } from "./cgroup-files.ts";
 import type {
   CgroupSample,
+  CgroupUsage,
   CpuSample,
   HugetlbSample,
   IoSample,
   MemorySample,
+  MemoryUsage,
   SwapSample,
 } from "./cgroup-sample.ts";
 
@@ -54,50 +56,73 @@ export function readCgroupV2(
   };
 }
 
+/** A part of the same, from half of the files; undefined when the cgroup is gone. */
+export function readUsageV2(folder: string): CgroupUsage | undefined {
+  const read: Read = (name) => readCgroupFileSync(folder, name);
+  const takenAtNanos = nowNanos();
+  const cpuStat = read("cpu.stat");
+  const memory = readMemoryUsage(read, new FlatFile(read("memory.stat")));
+  const isGone = cpuStat === undefined && memory === undefined;
+  if (isGone && read("pids.current") === undefined) return undefined;
+  return {
+    takenAtNanos,
+    cpu: cpuStat === undefined ? undefined : cpuUsage(new FlatFile(cpuStat), read),
+    memory,
+    swap: readSwap(read),
+    ioPressure: parsePressure(read("io.pressure")),
+  };
+}
+
+function cpuUsage(stat: FlatFile, read: Read): Pick<CpuSample, "usageNanos" | "pressure"> {
+  return {
+    usageNanos: stat.get("usage_usec") * 1000n,
+    pressure: parsePressure(read("cpu.pressure")),
+  };
+}
+
 function readCpu(read: Read): CpuSample | undefined {
-  const [text, pressure] = [read("cpu.stat"), read("cpu.pressure")];
+  const text = read("cpu.stat");
   if (text === undefined) return undefined;
   const stat = new FlatFile(text);
   const nanos = (key: string): bigint => stat.get(key) * 1000n;
   return {
-    usageNanos: nanos("usage_usec"),
+    ...cpuUsage(stat, read),
     userNanos: nanos("user_usec"),
     systemNanos: nanos("system_usec"),
     periods: stat.get("nr_periods"),
     throttledPeriods: stat.get("nr_throttled"),
     throttledNanos: nanos("throttled_usec"),
-    pressure: parsePressure(pressure),
+  };
+}
+
+function readMemoryUsage(read: Read, stat: FlatFile): MemoryUsage | undefined {
+  const usageBytes = parseNumber(read("memory.current"));
+  if (usageBytes === undefined) return undefined;
+  return {
+    usageBytes,
+    limitBytes: parseLimit(read("memory.max")),
+    workingSetBytes: workingSet(usageBytes, stat.get("inactive_file")),
+    rssBytes: stat.get("anon"),
+    pageFaults: stat.get("pgfault"),
+    majorPageFaults: stat.get("pgmajfault"),
+    pressure: parsePressure(read("memory.pressure")),
   };
 }
 
 function readMemory(read: Read): MemorySample | undefined {
-  const [current, max, peak, text, events, pressure] = [
-    read("memory.current"),
-    read("memory.max"),
-    read("memory.peak"),
-    read("memory.stat"),
-    read("memory.events"),
-    read("memory.pressure"),
-  ];
-  const usageBytes = parseNumber(current);
-  if (usageBytes === undefined) return undefined;
-  const stat = new FlatFile(text);
+  const stat = new FlatFile(read("memory.stat"));
+  const usage = readMemoryUsage(read, stat);
+  if (usage === undefined) return undefined;
   return {
-    usageBytes,
-    limitBytes: parseLimit(max),
-    workingSetBytes: workingSet(usageBytes, stat.get("inactive_file")),
-    rssBytes: stat.get("anon"),
+    ...usage,
     cacheBytes: stat.get("file"),
     mappedFileBytes: stat.get("file_mapped"),
     // `kernel` came with 5.18; before it stacks and slab are most of it.
     kernelBytes: stat.find("kernel") ?? stat.get("kernel_stack") + stat.get("slab"),
-    maxUsageBytes: parseNumber(peak),
-    failures: new FlatFile(events).get("max"),
-    pageFaults: stat.get("pgfault"),
-    majorPageFaults: stat.get("pgmajfault"),
+    maxUsageBytes: parseNumber(read("memory.peak")),
+    failures: new FlatFile(read("memory.events")).get("max"),
     activeFileBytes: stat.get("active_file"),
     inactiveFileBytes: stat.get("inactive_file"),
-    pressure: parsePressure(pressure),
   };
 }
 

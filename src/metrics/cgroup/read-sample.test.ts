@@ -8,7 +8,7 @@ import { parsePressure } from "./cgroup-files.ts";
 import { countProcesses, firstProcesses } from "./cgroup-processes.ts";
 import type { CgroupSample } from "./cgroup-sample.ts";
 import { parseIoStat } from "./cgroup-v2.ts";
-import { memoryInUse, oomKills, readCgroupSample } from "./read-sample.ts";
+import { memoryInUse, oomKills, readCgroupSample, readCgroupUsage } from "./read-sample.ts";
 
 async function fill(root: string, files: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
@@ -215,6 +215,25 @@ test("a word without a figure takes none from one that has it", () => {
   assert.deepEqual(parsePressure(text)?.some, some);
 });
 
+test("what stats tell is a part of the sample, in both versions", async () => {
+  await using place = await scratch();
+  const [two, one] = [await place.folder("two"), await place.folder("one")];
+  await fill(two, v2Files);
+  await fill(one, v1Files);
+  const folders = Object.fromEntries(
+    ["cpuacct", "memory", "pids"].map((name) => [name, path.join(one, name)]),
+  );
+  for (const paths of [
+    { version: 2, folder: two },
+    { version: 1, folders },
+  ] as const) {
+    const [sample, usage] = [readCgroupSample(paths, []), readCgroupUsage(paths)];
+    assert.ok(sample?.cpu && sample.memory && usage?.cpu && usage.memory);
+    assert.partialDeepStrictEqual({ ...sample, takenAtNanos: usage.takenAtNanos }, usage);
+    assert.deepEqual(usage.swap, sample.swap);
+  }
+});
+
 test("page cache is no memory in use", async () => {
   await using place = await scratch();
   await fill(place.path, { "memory.stat": "anon 5\nfile 1000\nshmem 70\n" });
@@ -227,9 +246,12 @@ test("a cgroup that is gone has no sample, and one without a controller has the 
   const gone = { version: 2, folder: path.join(place.path, "gone") } as const;
   assert.equal(readCgroupSample(gone), undefined);
   assert.equal(await oomKills(gone), undefined);
+  assert.equal(readCgroupUsage(gone), undefined);
   assert.equal(readCgroupSample({ version: 1, folders: {} }), undefined);
+  assert.equal(readCgroupUsage({ version: 1, folders: {} }), undefined);
   await fill(place.path, { "pids.current": "1\n", "pids.max": "5\n" });
   const sample = readCgroupSample({ version: 2, folder: place.path });
+  assert.ok(readCgroupUsage({ version: 2, folder: place.path }));
   assert.deepEqual(
     [sample?.cpu, sample?.memory, sample?.pids],
     [undefined, undefined, { current: 1n, limit: 5n }],

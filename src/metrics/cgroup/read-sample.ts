@@ -2,9 +2,9 @@
 import { hugePageSizes } from "../../base/os/huge-pages.ts";
 import { FlatFile, readCgroupFile } from "./cgroup-files.ts";
 import type { CgroupPaths } from "./cgroup-layout.ts";
-import type { CgroupSample } from "./cgroup-sample.ts";
-import { readCgroupV1 } from "./cgroup-v1.ts";
-import { readCgroupV2 } from "./cgroup-v2.ts";
+import type { CgroupSample, CgroupUsage } from "./cgroup-sample.ts";
+import { readCgroupV1, readUsageV1 } from "./cgroup-v1.ts";
+import { readCgroupV2, readUsageV2 } from "./cgroup-v2.ts";
 
 /** Read once, of the host: a cgroup's folder has them too, but may hold any number of cgroups that its container made. */
 let sizesOfHost: readonly string[] | undefined;
@@ -21,6 +21,14 @@ export function readCgroupSample(
   return paths.version === 2
     ? readCgroupV2(paths.folder, sizes)
     : readCgroupV1(paths.folders, sizes);
+}
+
+/**
+ * As readCgroupSample, only what CRI's stats tell: kubelets ask for it of all pods every ten seconds, and each file of a
+ * cgroup costs four system calls.
+ */
+export function readCgroupUsage(paths: CgroupPaths): CgroupUsage | undefined {
+  return paths.version === 2 ? readUsageV2(paths.folder) : readUsageV1(paths.folders);
 }
 
 /**
