@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Debian package on a machine that never saw the project: installed by apt, run, upgraded under a container,
+// removed and purged.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+import { imageName, makeImage } from "../../scripts/quickstart/image.ts";
+import { lacking } from "../support/lacking.ts";
+import { must, run } from "../support/run.ts";
+import { scratch } from "../support/scratch.ts";
+import { buildPackage } from "./build-package.ts";
+
+const freshMachine = path.resolve(import.meta.dirname, "../../scripts/fresh-machine");
+const steps = ["installed", "runs containers", "upgraded", "removed", "purged"];
+
+test("a node without npm installs, runs, upgrades, removes and purges the package", {
+  skip: lacking("apt-get", "ip", "iptables", "busybox"),
+}, async () => {
+  await using home = await scratch({ prefix: "package" });
+  const { deb } = await buildPackage(await home.folder("dist"));
+  const image = path.join(home.path, "image.tar");
+  await must("tar", ["-C", await makeImage(home.path), "-cf", image, "."]);
+  const { code, stdout, stderr } = await run(
+    freshMachine,
+    ["--no-npm", "--put", deb, "--put", image, "sh", "test/package/on-a-node.sh", imageName],
+    // With a Debian that is yet to be made.
+    { timeoutMs: 900_000 },
+  );
+  const told = [...stdout.matchAll(/^== (.+)$/gm)].map((match) => match[1]);
+  assert.deepEqual(told, steps, `${stdout}\n${stderr}`);
+  assert.equal(code, 0, stderr);
+});
