@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import path from "node:path";
 import { run } from "../../src/base/process.ts";
+import { removeFolderSync } from "../../src/base/remove-folder.ts";
 
 /** An npm package that has gone into ours. */
 export interface NpmPart {
@@ -55,7 +56,7 @@ async function fetchPart(spec: string, integrity: string, folder: string): Promi
     await run("tar", ["-xzf", archive, "--no-same-owner"], { cwd: fresh });
     renameSync(path.join(fresh, "package"), folder);
   } finally {
-    rmSync(fresh, { recursive: true, force: true });
+    removeFolderSync(fresh);
   }
 }
 

@@ -128,10 +128,12 @@ before(async () => {
   server.add(
     "berth.v1.Images",
     createBerthImagesService({
-      load: async (file, { name }) => {
+      load: async (file, { name, onImage }) => {
         if (!file.endsWith(".tar"))
           throw fault("INVALID_ARGUMENT", `"${file}" is no image archive`);
-        return [{ id: "sha256:1", repoTags: [name ?? "none"], repoDigests: [] }] as never;
+        const image = { id: "sha256:1", repoTags: ["other:1"], repoDigests: [] };
+        onImage?.(image as never, [name ?? "none"]);
+        return [image] as never;
       },
     }),
   );
