@@ -40,7 +40,8 @@ const compilers = await Promise.all(wanted.map(compilerFor));
 const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
   version: string;
 };
-const revision = await git("rev-parse", "HEAD");
+const isDirty = (await git("status", "--porcelain")) !== "";
+const revision = `${await git("rev-parse", "HEAD")}${isDirty ? "-dirty" : ""}`;
 const seconds = Number(
   process.env["SOURCE_DATE_EPOCH"] ?? (await git("log", "-1", "--format=%ct")),
 );

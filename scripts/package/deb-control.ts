@@ -31,8 +31,8 @@ export function debControl(root: string, { version, architecture }: SbomSubject)
       Description: [
         "Kubernetes container runtime",
         " Berth serves CRI and containerd's task services on one socket, and runs pods with",
-        " the shims of containerd and an OCI runtime, runc or crun. Installing it starts",
-        " nothing: systemctl enable --now berthd does.",
+        " the shims of containerd and an OCI runtime, runc or crun. berthd starts with",
+        " systemctl enable --now berthd.",
       ].join("\n"),
     },
     scripts: { postinst: script("postinst"), prerm: script("prerm"), postrm: script("postrm") },

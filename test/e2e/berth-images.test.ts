@@ -57,6 +57,7 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
   test("tag gives one more name, and takes one only by force", async () => {
     assert.equal(await ok("tag", shell, "example.com/mine"), "example.com/mine:latest\n");
     assert.ok((await tagsOf(id)).includes("example.com/mine:latest"));
+    assert.equal(await ok("tag", shell, "example.com/mine"), "example.com/mine:latest\n");
     const { id: other } = bed.images.worker;
     await refused(
       ["tag", other, "example.com/mine"],
@@ -126,7 +127,9 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
       const told = await must("skopeo", ["inspect", "--config", `${kind}:${single}`]);
       assert.deepEqual((JSON.parse(told) as { config: { Cmd: string[] } }).config.Cmd, ["sh"]);
     }
-    await ok("rm", shell, bed.images.worker.id);
+    await refused(["rm", shell, "no/such"], /image "no\/such" not found/);
+    assert.ok((await tagsOf(id)).includes(shell));
+    await ok("rm", shell, id, bed.images.worker.id);
     assert.equal((await listed()).filter((one) => one.id === id).length, 0);
     assert.match(await ok("import", first!), new RegExp(`loaded ${shell}\n`));
     assert.ok((await tagsOf(id)).includes(shell));
@@ -161,8 +164,23 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     });
     const dry = await ok("prune", "--dry-run");
     assert.match(dry, new RegExp(`${failing.id.slice(7, 20)} ${failing.reference}\n`));
-    assert.match(dry, /1 image, .*iB would be removed\n$/);
-    assert.match(await ok("prune"), /1 image, .*iB removed\n$/);
+    assert.match(dry, /1 image, .*iB with shared layers, would be removed\n$/);
+    // A container that CRI does not list, while the caller works in another namespace.
+    const spare = path.join(bed.folder, "spare");
+    await writeOciLayout(spare, "1", { config: {}, layers: [[{ path: "a", content: "b" }]] });
+    await ok("load", "--name", "example.com/spare:1", spare);
+    const containers = bed.daemon.client("containerd.services.containers.v1.Containers");
+    const own = {
+      id: "spare",
+      image: "example.com/spare:1",
+      runtime: { name: "io.containerd.runc.v2" },
+    };
+    await containers.Create({ container: own }, { namespace: "k8s.io" });
+    const elsewhere = { BERTH_ADDRESS: bed.daemon.socket, BERTH_NAMESPACE: "default" };
+    const pruned = await must(program, ["image", "prune"], { env: elsewhere });
+    assert.match(pruned, /1 image, .*iB with shared layers, removed\n$/);
+    await containers.Delete({ id: "spare" }, { namespace: "k8s.io" });
+    await ok("rm", "example.com/spare:1");
     const left = (await listed()).map((one) => one.id);
     const kept = [id, worker.id, failing.id].map((one) => left.includes(one));
     assert.deepEqual(kept, [true, true, false]);

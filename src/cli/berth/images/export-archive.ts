@@ -140,7 +140,7 @@ async function* blobBytes(
     if (written > size) break;
     yield data;
   }
-  if (written !== size) throw fault("UNAVAILABLE", `blob ${digest} has changed while it was read`);
+  if (written !== size) throw fault("ABORTED", `blob ${digest} has changed while it was read`);
 }
 
 function pathOf(digest: string): string {

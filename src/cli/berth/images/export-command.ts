@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { lstat, rename, rm } from "node:fs/promises";
+import { createWriteStream, type Stats } from "node:fs";
+import { realpath, rename, rm, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { errnoOf, fault } from "../../../base/errors.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { processTerminal } from "../../terminal.ts";
-import { type Session, withNamespaceFlag, withSession } from "../call-options.ts";
-import { archiveBytes, type PlannedArchive, planArchive } from "./export-archive.ts";
+import { withNamespaceFlag, withSession } from "../call-options.ts";
+import { archiveBytes, planArchive } from "./export-archive.ts";
 import { findRecord } from "./image-record.ts";
 
 interface Flags {
@@ -20,7 +20,7 @@ interface Flags {
 export function addExportCommand(image: Command, io: CliIo): void {
   withNamespaceFlag(image.command("export <reference...>"))
     .description(
-      "write images as a tar: an OCI layout that `berth image load`, `ctr image import`, `docker load` and skopeo take",
+      "write images as a tar: an OCI layout that `berth image load` and skopeo take, and `docker load` too without --all-platforms",
     )
     .option("-o, --output <file>", "write there, and not to standard output")
     .option("--all-platforms", "of every platform, not only this machine's", false)
@@ -37,42 +37,46 @@ export function addExportCommand(image: Command, io: CliIo): void {
         }
         const records = await Promise.all(references.map((one) => findRecord(session, one)));
         const plan = await planArchive(session, records, flags);
-        if (isStandard) await send(session, plan, terminal.stdout);
-        else await writeArchive(session, plan, output);
+        const stop = new AbortController();
+        using _signals = terminal.onSignal((name) => stop.abort(fault("CANCELLED", name)));
+        const signal = AbortSignal.any([session.call.signal, stop.signal]);
+        const bytes = Readable.from(archiveBytes(session, plan), { objectMode: false });
+        const send = (sink: NodeJS.WritableStream): Promise<void> =>
+          pipeline(bytes, sink, { signal });
+        if (isStandard) await send(terminal.stdout);
+        else await writeFile(output, send);
       }),
     );
 }
 
-/** A file appears under its name when it is whole; what is no file (a pipe, a device) is written to as it is. */
-async function writeArchive(session: Session, plan: PlannedArchive, output: string): Promise<void> {
-  if (!(await isFileOrNothing(output))) {
-    await send(session, plan, createWriteStream(output));
+type Send = (sink: NodeJS.WritableStream) => Promise<void>;
+
+/**
+ * A file appears under its name when it is whole, through a link where its target is. What is no file (a pipe, a device)
+ * is written to as it is.
+ */
+async function writeFile(output: string, send: Send): Promise<void> {
+  const there = await statOf(output);
+  if (there !== undefined && !there.isFile()) {
+    await send(createWriteStream(output));
     return;
   }
-  const partial = `${output}.${randomBytes(4).toString("hex")}.partial`;
+  const target = there === undefined ? output : await realpath(output);
+  const partial = `${target}.${randomBytes(4).toString("hex")}.partial`;
   try {
-    await send(session, plan, createWriteStream(partial, { flags: "wx" }));
-    await rename(partial, output);
+    await send(createWriteStream(partial, { flags: "wx", flush: true }));
+    await rename(partial, target);
   } catch (error) {
     await rm(partial, { force: true });
     throw error;
   }
 }
 
-async function isFileOrNothing(name: string): Promise<boolean> {
+async function statOf(name: string): Promise<Stats | undefined> {
   try {
-    return (await lstat(name)).isFile();
+    return await stat(name);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return true;
+    if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
   }
-}
-
-async function send(
-  session: Session,
-  plan: PlannedArchive,
-  sink: NodeJS.WritableStream,
-): Promise<void> {
-  const bytes = Readable.from(archiveBytes(session, plan), { objectMode: false });
-  await pipeline(bytes, sink, { signal: session.call.signal });
 }

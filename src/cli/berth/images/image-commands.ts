@@ -58,16 +58,24 @@ export function addImageCommands(program: Command, io: CliIo): void {
     .action((references: string[], _flags, command: Command) =>
       withSession(command, io, 60_000, async (session) => {
         const images = session.client(cri);
-        const removed: string[] = [];
+        // One that is not there keeps all others; one with several names among them goes once.
+        const wanted = new Map<string, string>();
         for (const reference of references) {
           const request = { image: { image: reference } };
           const { image: found } = await images.ImageStatus(request, session.call);
           if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
-          await images.RemoveImage(request, session.call);
-          removed.push(found.id);
-          if (!session.json) io.out(printable(`removed ${reference} (${shortId(found.id)})\n`));
+          if (!wanted.has(found.id)) wanted.set(found.id, reference);
         }
-        if (session.json) io.out(jsonOf({ removed }));
+        const removed: string[] = [];
+        try {
+          for (const [id, reference] of wanted) {
+            await images.RemoveImage({ image: { image: id } }, session.call);
+            removed.push(id);
+            if (!session.json) io.out(printable(`removed ${reference} (${shortId(id)})\n`));
+          }
+        } finally {
+          if (session.json) io.out(jsonOf({ removed }));
+        }
       }),
     );
   addInspectCommand(image, io);

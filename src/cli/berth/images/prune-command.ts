@@ -11,6 +11,8 @@ import { bytes, shortId } from "../table.ts";
 
 const atOnce = 8;
 const cri = "runtime.v1.ImageService";
+/** Where CRI's images are, whatever namespace the caller works in. */
+const criNamespace = "k8s.io";
 
 export function addPruneCommand(image: Command, io: CliIo): void {
   withCommonFlags(image.command("prune"))
@@ -47,13 +49,14 @@ function lineOf({ id, repoTags, repoDigests }: Image): string {
 }
 
 function totalOf(count: number, size: bigint, isDry: boolean): string {
-  const images = `${count} image${count === 1 ? "" : "s"}, ${bytes(size)}`;
+  const images = `${count} image${count === 1 ? "" : "s"}, ${bytes(size)} with shared layers,`;
   return isDry ? `${images} would be removed` : `${images} removed`;
 }
 
 async function unusedImages(session: Session): Promise<readonly Image[]> {
-  const used = await usedNames(session);
+  // First the images: what comes after is not asked about, and what is used by then is known.
   const { images } = await session.client(cri).ListImages({}, session.call);
+  const used = await usedNames(session);
   return images.filter(
     ({ id, pinned, repoTags, repoDigests }) =>
       !pinned && ![id, ...repoTags, ...repoDigests].some((name) => used.has(name)),
@@ -74,10 +77,11 @@ async function usedNames(session: Session): Promise<ReadonlySet<string>> {
       if (!isFault(error, "NOT_FOUND")) throw error; // it has gone meanwhile
     }
   });
-  // `berth run` and ctr make containers that CRI does not list.
-  for (const { record } of await session.containers().containers([], session.call)) {
-    addNames(used, record.image);
-  }
+  // `berth run` and ctr make containers that CRI does not list, of the same images.
+  const records = await session
+    .client("containerd.services.containers.v1.Containers")
+    .List({ filters: [] }, { ...session.call, namespace: criNamespace });
+  for (const { image } of records.containers) addNames(used, image);
   return used;
 }
 

@@ -29,7 +29,8 @@ export function addTagCommand(image: Command, io: CliIo): void {
           await images.Create({ image: tagged }, session.scoped);
         } catch (error) {
           if (!isFault(error, "ALREADY_EXISTS")) throw error;
-          if (!flags.force) {
+          const { image: there } = await images.Get({ name }, session.scoped);
+          if (!flags.force && there?.target?.digest !== target.digest) {
             throw fault("ALREADY_EXISTS", `"${name}" is an image already: --force takes its name`, {
               cause: error,
             });
