@@ -31,5 +31,6 @@ test("neither an error nor what is written shows a proxy's password", () => {
   }
   assert.equal(proxyUrl.write("https://me:s3cret@p.test:3128"), "https://me:xxxxx@p.test:3128/");
   assert.equal(proxyUrl.write("me:s3cret@p.test"), "http://me:xxxxx@p.test/");
+  assert.equal(proxyUrl.write("http://s3cret@p.test:1"), "http://xxxxx@p.test:1/");
   assert.equal(proxyUrl.write("http://p.test"), "http://p.test");
 });

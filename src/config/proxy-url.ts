@@ -30,8 +30,10 @@ export const proxyUrl: Kind<string> = {
 
 function withoutPassword(text: string): string {
   const url = text === "" || text === noProxyAtAll ? undefined : parseProxyUrl(text);
-  if (!url?.password) return text;
-  url.password = "xxxxx";
+  if (!url?.username && !url?.password) return text;
+  // A token may stand as the name alone.
+  if (url.password) url.password = "xxxxx";
+  else url.username = "xxxxx";
   return url.href;
 }
 

@@ -6,8 +6,14 @@ import { chainIds } from "./chain-id.ts";
 import { type ImageSource, obtainDocument } from "./image-source.ts";
 import { artifactName, hasArchives } from "./manifest/artifacts.ts";
 import type { DocumentReader } from "./manifest/document-reader.ts";
-import type { Descriptor, ImageDocument, Manifest } from "./manifest/documents.ts";
-import { candidatesFor, type Platform, platformFit, platformName } from "./manifest/platform.ts";
+import type { Descriptor, ImageDocument, Index, Manifest } from "./manifest/documents.ts";
+import {
+  bestFor,
+  candidatesFor,
+  type Platform,
+  platformFit,
+  platformName,
+} from "./manifest/platform.ts";
 
 /** An image for one platform, from what its name points to down to its layers. */
 export interface ImageTree {
@@ -39,7 +45,7 @@ export interface TreeReading {
 const maxDepth = 4;
 /** How many of an index's platforms a message lists. */
 const shownPlatforms = 20;
-/** How many images that name no platform are looked into. */
+/** How many entries that name no platform are looked into, in all indexes of an image together. */
 const maxUnnamed = 20;
 
 /**
@@ -56,11 +62,18 @@ export async function readImageTree(
   return new TreeReader(reading, source, target, call).read(target, []);
 }
 
+/** An entry of an index, which can be followed unless it has a problem. */
+interface Offered {
+  readonly platform?: Platform | undefined;
+  readonly problem?: string;
+}
+
 class TreeReader {
   readonly #reading: TreeReading;
   readonly #source: ImageSource;
   readonly #target: Descriptor;
   readonly #call: Cancellable;
+  #unnamedLeft = maxUnnamed;
 
   constructor(reading: TreeReading, source: ImageSource, target: Descriptor, call: Cancellable) {
     this.#reading = reading;
@@ -78,7 +91,7 @@ class TreeReader {
     const { digest, mediaType } = at;
     const task = { kind: "manifest", bytes, what: `manifest "${digest}"`, mediaType } as const;
     const parsed = await this.#reading.documents.read(task, this.#call);
-    if (parsed.kind === "index") return this.#choose(parsed.manifests, [...above, digest]);
+    if (parsed.kind === "index") return this.#choose(parsed, [...above, digest]);
     const document = await this.#config(parsed, digest);
     const { config, layers } = parsed;
     return {
@@ -93,13 +106,26 @@ class TreeReader {
     };
   }
 
-  async #choose(offered: readonly Descriptor[], above: readonly Digest[]): Promise<ImageTree> {
+  async #choose(
+    { manifests: offered, broken }: Index,
+    above: readonly Digest[],
+  ): Promise<ImageTree> {
     const { platform } = this.#reading;
+    const best = bestFor<Offered>(platform, [...offered, ...broken]);
+    if (best?.problem !== undefined) {
+      // Another one would be another image than the one that is meant.
+      throw fault(
+        "FAILED_PRECONDITION",
+        `the entry for ${platformName(platform)} in index "${above.at(-1)}" cannot be read: ${best.problem}`,
+      );
+    }
     const candidates = candidatesFor(platform, offered);
     const [only] = candidates;
     if (only?.platform) return this.read(only, above);
     let refusal = noneFits(offered, platform, above.at(-1) ?? "");
-    for (const candidate of candidates.slice(0, maxUnnamed)) {
+    for (const candidate of candidates) {
+      if (this.#unnamedLeft === 0) break;
+      this.#unnamedLeft -= 1;
       try {
         const tree = await this.read(candidate, above);
         if (fits(tree.document.platform, platform)) return tree;

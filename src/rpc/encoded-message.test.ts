@@ -84,4 +84,10 @@ describe("kept encodings", () => {
     }
     assert.equal(made, 4);
   });
+
+  it("holds no more than its bytes when it is kept", () => {
+    const kept = new KeptEncodings("runtime.v1.Container", (id: { id: string }) => id);
+    const bytes = kept.of({ id: "x".repeat(100) });
+    assert.equal(bytes.buffer.byteLength, bytes.length);
+  });
 });

@@ -24,8 +24,9 @@ export class KeptEncodings<T extends object> {
     if (kept) return kept;
     const bytes = codec(this.#message).encode(this.#toMessage(value));
     if (bytes.length > mostKeptBytes) return bytes;
-    // A buffer of its own: one that is kept must not hold a larger one.
-    const own = Buffer.from(bytes);
+    // Not of Node's pool: what is kept must not hold the 64 KiB that it is cut from.
+    const own = Buffer.allocUnsafeSlow(bytes.length);
+    own.set(bytes);
     this.#kept.set(value, own);
     return own;
   }

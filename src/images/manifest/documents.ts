@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
+import { shortened } from "../../base/shortened.ts";
 import { isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { ImageConfig } from "../ports.ts";
@@ -12,7 +13,7 @@ import {
   maxNameChars,
   usableLabels,
 } from "./document-limits.ts";
-import { fieldOf, goList, goObject, goTextMap, goTexts, parseJson } from "./go-json.ts";
+import { fieldOf, goList, goObject, goTextMap, goTexts, namesTwice, parseJson } from "./go-json.ts";
 import { isIndexType, isManifestType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
 
@@ -28,6 +29,13 @@ export interface Descriptor {
 export interface Index {
   readonly kind: "index";
   readonly manifests: readonly Descriptor[];
+  /** Entries that nobody can follow, but that say what they are for. */
+  readonly broken: readonly BrokenEntry[];
+}
+
+export interface BrokenEntry {
+  readonly platform: Platform;
+  readonly problem: string;
 }
 
 export interface Manifest {
@@ -62,13 +70,24 @@ const descriptor = goObject({
   annotations: goTextMap,
   platform: platform.optional(),
 });
-/** What is no descriptor is somebody else's: it takes nothing from the others. */
-const entries = goList(z.unknown()).transform((list) =>
-  list.flatMap((entry): Descriptor[] => {
-    const { success, data } = descriptor.safeParse(entry);
-    return success ? [data] : [];
-  }),
-);
+/** Of an entry that is no descriptor, what it is for. */
+const platformAlone = goObject({ platform });
+/** What is no descriptor is somebody else's: it takes nothing from the others. But it keeps its platform. */
+const entries = goList(z.unknown()).transform((list) => {
+  const found: Descriptor[] = [];
+  const broken: BrokenEntry[] = [];
+  for (const entry of list) {
+    const { success, data, error } = descriptor.safeParse(entry);
+    if (success) found.push(data);
+    else {
+      const its = platformAlone.safeParse(entry);
+      const problem = shortened(error.issues[0]?.message ?? "", 100);
+      const says = its.success && its.data.platform.architecture !== "";
+      if (says) broken.push({ platform: its.data.platform, problem });
+    }
+  }
+  return { found, broken };
+});
 const index = goObject({ manifests: entries });
 const manifest = goObject({
   config: descriptor.prefault({}),
@@ -93,6 +112,9 @@ const image = goObject({
   rootfs: goObject({ diff_ids: goList(digest) }).prefault({}),
 });
 
+/** What tells which image a document is. */
+const decisive = ["mediaType", "schemaVersion", "manifests", "config", "layers"] as const;
+
 /**
  * Reads an index or manifest, OCI's or Docker's schema 2. FAILED_PRECONDITION for anything else, and for one whose
  * type is not that of its descriptor (`mediaType`, "" for none) or its own field: the same bytes must not be two
@@ -100,6 +122,10 @@ const image = goObject({
  */
 export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): Index | Manifest {
   const value = parseJson(bytes, what);
+  const twice = namesTwice(value, decisive);
+  if (twice !== undefined) {
+    throw fault("FAILED_PRECONDITION", `${what} has "${twice}" twice, in other cases`);
+  }
   const own = fieldOf(value, "mediaType");
   if (fieldOf(value, "schemaVersion") === 1) {
     throw fault(
@@ -124,7 +150,7 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
     );
   }
   return isIndex
-    ? { kind: "index", manifests: check(index, value, what).manifests.map(plain) }
+    ? plainIndex(check(index, value, what).manifests)
     : plainManifest(check(manifest, value, what));
 }
 
@@ -133,15 +159,19 @@ function plain(descriptor: Descriptor): Descriptor {
   return { ...descriptor, annotations: {} };
 }
 
+function plainIndex({ found, broken }: z.infer<typeof entries>): Index {
+  return { kind: "index", manifests: found.map(plain), broken };
+}
+
 function plainManifest({ config, layers, artifactType }: Omit<Manifest, "kind">): Manifest {
   return { kind: "manifest", config: plain(config), layers: layers.map(plain), artifactType };
 }
 
 /** Reads the list in an OCI layout's `index.json`. */
 export function parseIndex(bytes: Uint8Array, what: string): Index {
-  const { manifests } = check(index, parseJson(bytes, what), what);
-  for (const { annotations } of manifests) checkAnnotations(annotations, what);
-  return { kind: "index", manifests };
+  const { found, broken } = check(index, parseJson(bytes, what), what).manifests;
+  for (const { annotations } of found) checkAnnotations(annotations, what);
+  return { kind: "index", manifests: found, broken };
 }
 
 /** Reads a config blob. FAILED_PRECONDITION when it is none, as for artifacts that are no images. */

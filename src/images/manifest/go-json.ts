@@ -17,10 +17,27 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 
 /**
  * A field of an object by its name in any case; undefined for one that is absent, null, or of something that is no
- * object. Of several that differ in case alone the last counts.
+ * object. Of several that differ in case alone the last counts, which is not always Go's: see `namesTwice`.
  */
 export function fieldOf(value: unknown, name: string): unknown {
   return isRecord(value) ? fieldReader([name])(value)[name] : undefined;
+}
+
+/**
+ * The first of these fields that an object has more than once, in other cases. Go merges them, and other readers take
+ * one: such a document is not the same to all.
+ */
+export function namesTwice(value: unknown, names: readonly string[]): string | undefined {
+  if (!isRecord(value)) return undefined;
+  const left = new Map(names.map((name) => [name.toLowerCase(), name]));
+  const seen = new Set<string>();
+  for (const key in value) {
+    const name = left.get(folded(key));
+    if (name === undefined) continue;
+    if (seen.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
 }
 
 /** An object of these fields, which are absent where they are null. null is an object without any. */
@@ -80,8 +97,12 @@ function fieldReader(names: readonly string[]): (value: Fields) => Fields {
 /** Longer than any field: such a name is not looked at letter by letter. */
 const maxFieldChars = 64;
 
+/** As Go folds: ASCII letters, and the two others that fold to one, alone. */
 function folded(name: string): string {
-  return name.length > maxFieldChars ? name : name.toUpperCase().toLowerCase();
+  if (name.length > maxFieldChars) return name;
+  return name.replaceAll(/[A-Z\u017f\u212a]/g, (letter) =>
+    letter === "\u017f" ? "s" : letter === "\u212a" ? "k" : letter.toLowerCase(),
+  );
 }
 
 function areTexts(

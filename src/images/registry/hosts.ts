@@ -24,6 +24,8 @@ export interface RegistryHost {
   readonly isMirror: boolean;
   /** True for the registry itself: by its name, or because its own file says where it is. */
   readonly isOrigin: boolean;
+  /** Base of the same server over TLS, where this one is only asked if that speaks none. */
+  readonly plainOf?: string;
 }
 
 export interface TlsFiles {
@@ -117,7 +119,12 @@ function hostOf(place: Place, text: string, table: HostTable, isServer: boolean)
     isOrigin: isServer || isNamed,
   };
   const secured = securedBase(text, base, table);
-  return secured === undefined ? [host] : [{ ...host, base: secured }, host];
+  return secured === undefined
+    ? [host]
+    : [
+        { ...host, base: secured },
+        { ...host, plainOf: secured },
+      ];
 }
 
 /** Words of other versions, such as `referrers`, are passed over; no word at all means all of them. */
@@ -136,7 +143,8 @@ function abilities(
 
 /**
  * The same server over TLS, which is tried first: settings of TLS beside an address of plain http say that the port
- * may speak either, as containerd has it. Port 80, written or meant by `http://`, is plain.
+ * may speak either, as containerd has it. Plain http is only for a port that turns out to speak no TLS: a certificate
+ * that is wrong must not lead to a login in the clear. Port 80, written or meant by `http://`, is plain.
  */
 function securedBase(text: string, base: string, table: HostTable): string | undefined {
   const hasTls = table.skip_verify !== undefined || listOf(table.ca).length > 0;

@@ -154,6 +154,18 @@ export function isUnreached(error: unknown): boolean {
   return error instanceof RuntimeFault && error.details?.["unreached"] === true;
 }
 
+/** What OpenSSL says of an answer that is no TLS: as a code, or as the words of an EPROTO. */
+const noTls = /wrong.version.number|packet.length.too.long|http.request/i;
+
+/** True for a host that was asked over TLS and answers in another protocol. */
+export function speaksNoTls(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const code = errnoOf(at) ?? "";
+    if (noTls.test(code === "EPROTO" ? at.message : code)) return true;
+  }
+  return false;
+}
+
 function unreached(url: URL, proxy: Proxy | undefined, why: string, cause?: unknown): RuntimeFault {
   const details = { unreached: true };
   const message = `cannot reach "${url.host}"${throughText(proxy)}: ${why}`;

@@ -18,7 +18,7 @@ import type { NetworkSettings } from "./connections.ts";
 import { credentialsFor } from "./credentials.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
-import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
+import { HttpClient, type HttpRequest, isUnreached, speaksNoTls } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
 import { redirectStatuses } from "./redirect.ts";
 import { refusalOf } from "./refusal.ts";
@@ -83,6 +83,8 @@ export class RegistryClient implements Disposable {
   readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
   /** Hosts that could not be asked, or did not answer. */
+  /** Bases of hosts that were asked over TLS and speak none. */
+  readonly #withoutTls = new Set<string>();
   readonly #unreached = new Set<Server>();
   /** A document that `resolve` had to read whole, so that it is not requested twice. */
   #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
@@ -208,7 +210,7 @@ export class RegistryClient implements Disposable {
 
   /** How many hosts may be asked for blobs. */
   get sources(): number {
-    return this.#servers.filter(({ host }) => host.canPull).length;
+    return this.#servers.filter(({ host }) => host.canPull && host.plainOf === undefined).length;
   }
 
   /**
@@ -265,12 +267,15 @@ export class RegistryClient implements Disposable {
     const order = able.toSorted((a, b) => this.#lateness(a) - this.#lateness(b));
     const failures = new Map<Server, RuntimeFault>();
     for (const [at, server] of order.entries()) {
+      const { plainOf } = server.host;
+      if (plainOf !== undefined && !this.#withoutTls.has(plainOf)) continue;
       try {
         return await ask(server, at === order.length - 1);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof RuntimeFault)) throw error;
         failures.set(server, error);
+        if (speaksNoTls(error)) this.#withoutTls.add(server.host.base);
         if (isUnreached(error) || isFault(error, "DEADLINE_EXCEEDED")) this.#unreached.add(server);
         this.#options.log.debug(
           { host: server.host.base, err: error },
@@ -279,7 +284,7 @@ export class RegistryClient implements Disposable {
       }
     }
     // Where the registry itself cannot be reached, a mirror's refusal says more than that.
-    const own = failures.get(last);
+    const own = failures.get(last) ?? [...failures.values()].at(-1);
     const refusal = [...failures.values()].findLast((error) => refusals.has(error.code));
     const thrown = own && isUnreached(own) ? (refusal ?? own) : own;
     throw thrown ?? fault("INTERNAL", "no registry host was asked");

@@ -30,6 +30,8 @@ const maxFiles = 4096;
 const readAtOnce = 4;
 
 interface Places {
+  /** By the environment. */
+  readonly areTold: boolean;
   readonly bundles: readonly string[];
   readonly folders: readonly string[];
 }
@@ -64,6 +66,7 @@ export async function systemAuthorities(
 function placesOf(env: Readonly<Record<string, string | undefined>>): Places {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: dirs } = env;
   return {
+    areTold: Boolean(file || dirs),
     bundles: file ? [file] : bundles,
     folders: dirs ? dirs.split(":").filter((dir) => dir !== "") : folders,
   };
@@ -82,7 +85,9 @@ async function read(places: Places, key: string): Promise<Known> {
     bundle = await certificatesOf(file);
     if (bundle.length > 0) break;
   }
-  const ofNode = getCACertificates(bundle.length > 0 ? "extra" : "default"); // which has those too
+  // "default" has those of "extra" too. Whoever says which authorities count does not get others.
+  const standsIn = bundle.length === 0 && !places.areTold;
+  const ofNode = getCACertificates(standsIn ? "default" : "extra");
   const all = new Set([...bundle, ...ofNode.flatMap(certificatesIn)]);
   const rest = found.values();
   const readSome = async (): Promise<void> => {

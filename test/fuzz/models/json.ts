@@ -35,10 +35,16 @@ export function goField(value: Json, ...path: readonly string[]): Json {
   for (const name of path) {
     if (typeof at !== "object" || at === null || Array.isArray(at)) return undefined;
     at = Object.entries(at).findLast(
-      ([key, one]) => one !== null && key.toUpperCase().toLowerCase() === name.toLowerCase(),
+      ([key, one]) => one !== null && goFolded(key) === name.toLowerCase(),
     )?.[1];
   }
   return at;
+}
+
+/** As Go folds names: what is no ASCII letter stays, but for the long s and the Kelvin sign. */
+export function goFolded(key: string): string {
+  const plain = key.replaceAll("\u017f", "s").replaceAll("\u212a", "k");
+  return plain.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** A list of texts as Go reads it, in which null is ""; undefined for what is none. */

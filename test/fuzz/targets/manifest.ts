@@ -8,7 +8,15 @@ import {
 } from "../../../src/images/manifest/documents.ts";
 import { MediaType } from "../../../src/images/manifest/media-types.ts";
 import { candidatesFor } from "../../../src/images/manifest/platform.ts";
-import { goField, goTextList, type Json, json, repeated, repeatedList } from "../models/json.ts";
+import {
+  goField,
+  goFolded,
+  goTextList,
+  type Json,
+  json,
+  repeated,
+  repeatedList,
+} from "../models/json.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
 // An input is a document, and before it a byte: which media type its descriptor states. Lists in it can be made
@@ -120,7 +128,7 @@ const what = "manifest sha256:abc";
 function holdsAsManifest(bytes: Buffer, value: Json, mediaType: string): void {
   const expected = manifestOf(value, mediaType);
   const read = either(() => parseManifest(bytes, what, mediaType), "FAILED_PRECONDITION");
-  assert.deepEqual(read, expected);
+  assert.deepEqual(withoutBroken(read), expected);
   if (read?.kind !== "index") return;
   const wanted = { os: "linux", architecture: "amd64", variant: "" };
   for (const one of candidatesFor(wanted, read.manifests)) assert.ok(read.manifests.includes(one));
@@ -131,7 +139,13 @@ function holdsAsLayout(bytes: Buffer, value: Json): void {
   const isShort = list?.every(({ annotations }) => lengthOf(annotations) <= 64 * 1024) === true;
   const read = either(() => parseIndex(bytes, what), "FAILED_PRECONDITION");
   const isOther = countsAreWrong(value);
-  assert.deepEqual(read, isShort && !isOther ? { kind: "index", manifests: list } : undefined);
+  const index = { kind: "index", manifests: list, broken: [] };
+  assert.deepEqual(withoutBroken(read), isShort && !isOther ? index : undefined);
+}
+
+/** The broken entries are told for errors alone. */
+function withoutBroken<T extends ReturnType<typeof parseManifest>>(read: T | undefined): unknown {
+  return read?.kind === "index" ? { ...read, broken: [] } : read;
 }
 
 function holdsAsDockerArchive(bytes: Buffer, value: Json): void {
@@ -160,6 +174,9 @@ function holdsAsDockerArchive(bytes: Buffer, value: Json): void {
 function manifestOf(value: Json, mediaType: string): ReturnType<typeof parseManifest> | undefined {
   const has = (name: string): boolean => goField(value, name) !== undefined;
   if (!isObject(value) || countsAreWrong(value) || goField(value, "schemaVersion") === 1) return;
+  const keys = Object.keys(value ?? {}).map(goFolded);
+  const decisive = ["mediatype", "schemaversion", "manifests", "config", "layers"];
+  if (decisive.some((name) => keys.indexOf(name) !== keys.lastIndexOf(name))) return;
   const indexTypes: Json[] = [MediaType.ociIndex, MediaType.dockerList];
   const stated = [mediaType, goField(value, "mediaType")];
   const hasParts = has("layers") || has("config");
@@ -172,7 +189,7 @@ function manifestOf(value: Json, mediaType: string): ReturnType<typeof parseMani
     list?.map((descriptor) => ({ ...descriptor, annotations: {} }));
   if (isIndex) {
     const manifests = bare(entriesOf(goField(value, "manifests")));
-    return manifests && { kind: "index", manifests };
+    return manifests && { kind: "index", manifests, broken: [] };
   }
   const layers = bare(descriptorsOf(goField(value, "layers") ?? []));
   const [own] = bare(descriptorsOf([goField(value, "config") ?? {}])) ?? [];

@@ -335,6 +335,8 @@ test("https takes the authorities of hosts.toml, or none", { skip }, async (t) =
     await direct({ "hosts.toml": "skip_verify = true", plain: "" }, plain.host),
     image.id,
   );
+  // A wrong certificate does not lead to plain http.
+  await assert.rejects(direct({ "hosts.toml": "skip_verify = false" }), /SELF_SIGNED_CERT/);
   await using careful = await serve(() => false, {
     ...tls,
     ca: tls.cert,
