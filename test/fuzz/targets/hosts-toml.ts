@@ -225,6 +225,10 @@ function meaningOf(
   const isNamed = url.host === domain || (hubs.includes(url.host) && hubs.includes(domain));
   const rest = { ...host, isMirror: !isServer && !isNamed, isOrigin: isServer || isNamed };
   const mayBeTls = hasTls && url.protocol === "http:" && url.port !== "";
-  const secured = mayBeTls ? [{ base: base.replace("http:", "https:"), ...rest }] : [];
-  return [...secured, { base, ...rest }];
+  if (!mayBeTls) return [{ base, ...rest }];
+  const secured = base.replace("http:", "https:");
+  return [
+    { base: secured, ...rest },
+    { base, ...rest, plainOf: secured },
+  ];
 }
