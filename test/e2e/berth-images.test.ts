@@ -173,6 +173,10 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     const own = {
       id: "spare",
       image: "example.com/spare:1",
+      spec: {
+        type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec",
+        value: Buffer.from("{}"),
+      },
       runtime: { name: "io.containerd.runc.v2" },
     };
     await containers.Create({ container: own }, { namespace: "k8s.io" });
