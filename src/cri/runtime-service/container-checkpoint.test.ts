@@ -92,7 +92,7 @@ describe("CheckpointContainer", () => {
   const refusals = [
     { name: "a relative location", change: { location: "x.tar" }, code: "INVALID_ARGUMENT" },
     { name: "a negative timeout", change: { timeout: -1n }, code: "INVALID_ARGUMENT" },
-    { name: "an unknown container", change: { containerId: "f00" }, code: "NOT_FOUND" },
+    { name: "an unknown container", change: { containerId: "nope" }, code: "NOT_FOUND" },
     {
       name: "a folder that is not there",
       change: { location: "/no/such/folder/x.tar" },

@@ -80,9 +80,9 @@ describe("CreateContainer", () => {
 
   it("refuses a sandbox that is unknown, ambiguous or not ready", async () => {
     await using world = await FakeWorld.create();
-    await assert.rejects(world.createContainer("f00"), {
+    await assert.rejects(world.createContainer("nope"), {
       code: "NOT_FOUND",
-      message: 'sandbox "f00" not found',
+      message: 'sandbox "nope" not found',
     });
     await assert.rejects(world.createContainer(""), { code: "INVALID_ARGUMENT" });
     const pod = await world.runPod();
@@ -153,7 +153,7 @@ describe("StartContainer", () => {
       code: "FAILED_PRECONDITION",
       message: `cannot start container "${containerId}": state is running, not created`,
     });
-    await assert.rejects(world.call("StartContainer", { containerId: "f00" }), {
+    await assert.rejects(world.call("StartContainer", { containerId: "nope" }), {
       code: "NOT_FOUND",
     });
   });
@@ -295,7 +295,7 @@ describe("StopContainer", () => {
 
   it("succeeds for what is unknown, not started, or gone", async () => {
     await using world = await FakeWorld.create();
-    await world.call("StopContainer", { containerId: "f00", timeout: 1n });
+    await world.call("StopContainer", { containerId: "nope", timeout: 1n });
     const containerId = await world.createContainer(await world.runPod());
     await world.call("StopContainer", { containerId, timeout: 1n });
     await world.call("StartContainer", { containerId });

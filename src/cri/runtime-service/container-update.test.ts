@@ -177,7 +177,7 @@ describe("UpdateContainerResources", () => {
       code: "FAILED_PRECONDITION",
     });
     await assert.rejects(
-      world.call("UpdateContainerResources", { ...request, containerId: "f00" }),
+      world.call("UpdateContainerResources", { ...request, containerId: "nope" }),
       { code: "NOT_FOUND" },
     );
   });

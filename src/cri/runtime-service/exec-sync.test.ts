@@ -78,9 +78,9 @@ describe("ExecSync", () => {
     await using world = await FakeWorld.create();
     const pod = await world.runPod();
     const containerId = await world.createContainer(pod);
-    await assert.rejects(world.call("ExecSync", { containerId: "f00", cmd: ["ls"] }), {
+    await assert.rejects(world.call("ExecSync", { containerId: "nope", cmd: ["ls"] }), {
       code: "NOT_FOUND",
-      message: 'container "f00" not found',
+      message: 'container "nope" not found',
     });
     await assert.rejects(world.call("ExecSync", { containerId, cmd: ["ls"] }), {
       code: "FAILED_PRECONDITION",

@@ -96,7 +96,7 @@ describe("UpdatePodSandboxResources", () => {
 
   it("is NOT_FOUND for an unknown sandbox", async () => {
     await using world = await FakeWorld.create();
-    await assert.rejects(world.call("UpdatePodSandboxResources", { podSandboxId: "f00" }), {
+    await assert.rejects(world.call("UpdatePodSandboxResources", { podSandboxId: "nope" }), {
       code: "NOT_FOUND",
     });
   });

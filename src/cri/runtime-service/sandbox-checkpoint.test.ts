@@ -188,9 +188,9 @@ describe("CheckpointPod", () => {
   }[] = [
     {
       what: "an unknown pod",
-      change: () => ({ podSandboxId: "f00" }),
+      change: () => ({ podSandboxId: "nope" }),
       code: "NOT_FOUND",
-      message: /f00/,
+      message: /nope/,
     },
     {
       what: "no containers",
