@@ -13,7 +13,15 @@ import {
   maxNameChars,
   usableLabels,
 } from "./document-limits.ts";
-import { fieldOf, goList, goObject, goTextMap, goTexts, namesTwice, parseJson } from "./go-json.ts";
+import {
+  fieldsOf,
+  goList,
+  goObject,
+  goTextMap,
+  goTexts,
+  namesTwice,
+  parseJson,
+} from "./go-json.ts";
 import { isIndexType, isManifestType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
 
@@ -126,20 +134,19 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType = ""): 
   if (twice !== undefined) {
     throw fault("FAILED_PRECONDITION", `${what} has "${twice}" twice, in other cases`);
   }
-  const own = fieldOf(value, "mediaType");
-  if (fieldOf(value, "schemaVersion") === 1) {
+  const fields = fieldsOf(value, decisive);
+  if (fields["schemaVersion"] === 1) {
     throw fault(
       "FAILED_PRECONDITION",
       `${what} is in the format of Docker before 1.10 (schema 1), which is no longer read: build the image anew, or pull and push it with a current Docker`,
     );
   }
-  const hasLayers =
-    fieldOf(value, "layers") !== undefined || fieldOf(value, "config") !== undefined;
-  const hasManifests = fieldOf(value, "manifests") !== undefined;
+  const hasLayers = fields["layers"] !== undefined || fields["config"] !== undefined;
+  const hasManifests = fields["manifests"] !== undefined;
   if (hasManifests && hasLayers) {
     throw fault("FAILED_PRECONDITION", `${what} is index and manifest at once`);
   }
-  const types = [mediaType, own].filter((type) => typeof type === "string");
+  const types = [mediaType, fields["mediaType"]].filter((type) => typeof type === "string");
   const isIndex = hasManifests || (!hasLayers && types.some(isIndexType));
   for (const type of types) {
     const isOther = isIndex ? isManifestType : isIndexType;

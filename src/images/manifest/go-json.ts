@@ -20,7 +20,12 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
  * object. Of several that differ in case alone the last counts, which is not always Go's: see `namesTwice`.
  */
 export function fieldOf(value: unknown, name: string): unknown {
-  return isRecord(value) ? fieldReader([name])(value)[name] : undefined;
+  return fieldsOf(value, [name])[name];
+}
+
+/** Several fields, as `fieldOf` finds each, in one pass. */
+export function fieldsOf(value: unknown, names: readonly string[]): Fields {
+  return isRecord(value) ? fieldReader(names)(value) : {};
 }
 
 /**

@@ -185,6 +185,12 @@ test("the names that are told are those of the archive, not others of the same i
 const xz = Buffer.from("fd377a585a000004", "hex");
 const bzip2 = Buffer.from("425a6839314159265359", "hex");
 
+async function written(home: Scratch, name: string, bytes: Buffer): Promise<string> {
+  const file = path.join(home.path, name);
+  await writeFile(file, bytes);
+  return file;
+}
+
 const refused: readonly {
   readonly what: string;
   /** Answers what is to be loaded. */
@@ -228,21 +234,13 @@ const refused: readonly {
   },
   {
     what: "an archive in xz",
-    make: async (_layout, home) => {
-      const file = path.join(home.path, "images.tar.xz");
-      await writeFile(file, xz);
-      return file;
-    },
+    make: (_layout, home) => written(home, "images.tar.xz", xz),
     code: "INVALID_ARGUMENT",
     says: /^cannot load ".*images\.tar\.xz": it is compressed with xz, which is not read/,
   },
   {
     what: "an archive in bzip2",
-    make: async (_layout, home) => {
-      const file = path.join(home.path, "images.tar.bz2");
-      await writeFile(file, bzip2);
-      return file;
-    },
+    make: (_layout, home) => written(home, "images.tar.bz2", bzip2),
     code: "INVALID_ARGUMENT",
     says: /it is compressed with bzip2, which is not read/,
   },

@@ -176,16 +176,16 @@ function noLayers(layers: unknown): (blobs: Blobs) => Descriptor {
   };
 }
 
+/** A registry that has what `make` puts together, and nothing else. */
+function serveMade(make: (blobs: Blobs) => Descriptor) {
+  const blobs = new Blobs();
+  return serveImage({ id: "", layer: "", manifest: make(blobs), blobs: blobs.all });
+}
+
 for (const { what, make, name, layers = 1 } of taken) {
   test(`${what} is pulled`, { skip }, async () => {
     await using home = await scratch({ prefix: "foreign" });
-    const blobs = new Blobs();
-    await using registry = await serveImage({
-      id: "",
-      layer: "",
-      manifest: make(blobs),
-      blobs: blobs.all,
-    });
+    await using registry = await serveMade(make);
     const { images } = await openLibrary(home.path);
     const image = await images.pull(`${registry.host}/a/b:1`, call());
     assert.equal(image.layers, layers);
@@ -282,13 +282,7 @@ const refused: readonly {
 for (const { what, make, code, says } of refused) {
   test(`${what} is refused in words`, { skip }, async () => {
     await using home = await scratch({ prefix: "foreign" });
-    const blobs = new Blobs();
-    await using registry = await serveImage({
-      id: "",
-      layer: "",
-      manifest: make(blobs),
-      blobs: blobs.all,
-    });
+    await using registry = await serveMade(make);
     const { images } = await openLibrary(home.path);
     await assert.rejects(images.pull(`${registry.host}/a/b:1`, call()), (error: unknown) => {
       assert.ok(error instanceof RuntimeFault, String(error));
