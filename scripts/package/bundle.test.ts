@@ -20,6 +20,7 @@ test("a bundle has a file for each program, and for each thread and child that t
   }
   const texts = [...files.values()].map((bytes) => Buffer.from(bytes).toString());
   for (const text of texts) assert.doesNotMatch(text, /new URL\("[^"]*\.ts"/);
+  for (const text of texts) assert.doesNotMatch(text, /(?:^|[;}\n])import[^"'();]*"node:/);
   const named = texts.flatMap((text) => [...text.matchAll(/new URL\("\.\/([\w-]+\.js)"/g)]);
   assert.deepEqual(
     named.map((match) => match[1] ?? "").filter((name) => !files.has(name)),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { build, type Plugin } from "esbuild";
+import { build, type Plugin, transform } from "esbuild";
+import { withBuiltinsAtHand } from "./builtin-imports.ts";
 
 /** What one bundling made: files by name, all for one folder, and the npm packages that they have code of. */
 export interface Bundle {
@@ -18,11 +19,15 @@ const programs: Readonly<Record<string, string>> = {
 /** How a module names a thread's entry, or a child program: it is started from a file beside that module. */
 const startedModule = /new URL\(\s*"(?<name>[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
 const aModule = /\.ts$/;
+/** So imported, all of zod would come along: its messages in fifty languages, its conversions to and from JSON Schema. */
+const wholeZod = 'import { z } from "zod";';
+const shakenZod = 'import * as z from "zod";';
 
 /**
  * Bundles berthd and berth: a file for each program, each thread and child program that they start, each module that
  * they load late, and for what several of them have in common. The files work together in any one folder; a
- * file two folders above, package.json, tells the version. Stack traces keep the names of functions, and lines are short.
+ * file two folders above, package.json, tells the version. Stack traces keep the names of functions, and lines are
+ * short; comments and what only indents is left out, since each thread holds the text of what it runs.
  */
 export async function bundle(root: string): Promise<Bundle> {
   const started = startedModules(root);
@@ -47,16 +52,30 @@ export async function bundle(root: string): Promise<Bundle> {
     legalComments: "none",
     charset: "ascii",
     logLevel: "error",
-    // Libraries in CommonJS ask for Node's own modules so.
-    banner: {
-      js: 'import { createRequire as createRequireOfNode } from "node:module"; const require = createRequireOfNode(import.meta.url);',
-    },
     plugins: [startsFromBundle(root, started)],
   });
+  const files = result.outputFiles.map(
+    async (file) => [path.basename(file.path), await shortened(file.text)] as const,
+  );
   return {
-    files: new Map(result.outputFiles.map((file) => [path.basename(file.path), file.contents])),
+    files: new Map(await Promise.all(files)),
     packages: packagesOf(Object.keys(result.metafile.inputs)),
   };
+}
+
+async function shortened(text: string): Promise<Buffer> {
+  const { code } = await transform(withBuiltinsAtHand(text), {
+    format: "esm",
+    platform: "node",
+    target: "node26",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
+    legalComments: "none",
+    charset: "ascii",
+    logLevel: "error",
+  });
+  return Buffer.from(code);
 }
 
 /** Modules of src, by their paths below the project, that others start as a thread or a program. */
@@ -84,7 +103,7 @@ function startsFromBundle(root: string, started: ReadonlySet<string>): Plugin {
           if (!started.has(target)) throw new Error(`${from} starts ${target}, which is no entry`);
           return `new URL("./${flatName(target)}.js", import.meta.url)`;
         });
-        return { contents, loader: "ts" };
+        return { contents: contents.replace(wholeZod, shakenZod), loader: "ts" };
       });
     },
   };
