@@ -67,7 +67,7 @@ async function makePackages(target: Target, compiler: string): Promise<void> {
   ]);
   const pause = path.join(work, `pause-${target.name}`);
   await compilePause(compiler, target.npmName, pause);
-  const files = packageTree({
+  const tree = packageTree({
     root,
     target,
     about,
@@ -78,12 +78,15 @@ async function makePackages(target: Target, compiler: string): Promise<void> {
     bundled: bundledParts,
     pause,
   });
-  const data = zstd(tarOf(files, seconds), packLevel);
+  const [archive, data] = await Promise.all([
+    zstd(tarOf(tree.archive, seconds), packLevel),
+    zstd(tarOf(tree.deb, seconds), packLevel),
+  ]);
   const name = `berth_${version}_${target.name}`;
-  made.set(`${name}.tar.zst`, data);
-  made.set(`${name}.deb`, deb(debControl(root, about), files, data, seconds));
+  made.set(`${name}.tar.zst`, archive);
+  made.set(`${name}.deb`, await deb(debControl(root, about), tree.deb, data, seconds));
   made.set(`${name}.cdx.json`, sbom(about, [node, koffi, koffiNative, ...bundledParts]));
-  process.stdout.write(`${name}: ${(data.length / 1e6).toFixed(1)} MB packed\n`);
+  process.stdout.write(`${name}: ${(archive.length / 1e6).toFixed(1)} MB packed\n`);
   rmSync(pause);
 }
 

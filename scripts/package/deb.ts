@@ -15,12 +15,12 @@ export interface DebControl {
  * A Debian package: an ar archive of a version, a control archive and `data`, the packed tar of `files`. Files of
  * /etc are configuration, which an upgrade leaves as the operator wrote it. `seconds` is the time of all, since 1970.
  */
-export function deb(
+export async function deb(
   control: DebControl,
   files: readonly PackedFile[],
   data: Buffer,
   seconds: number,
-): Buffer {
+): Promise<Buffer> {
   const kib = files.reduce((sum, file) => sum + Math.ceil(contentOf(file).length / 1024), 0);
   const fields = { ...control.fields, "Installed-Size": String(kib) };
   const conffiles = files.filter((file) => file.path.startsWith("etc/"));
@@ -38,7 +38,7 @@ export function deb(
   return ar(
     [
       ["debian-binary", Buffer.from("2.0\n")],
-      ["control.tar.zst", zstd(tarOf(parts, seconds), 9)],
+      ["control.tar.zst", await zstd(tarOf(parts, seconds), 9)],
       ["data.tar.zst", data],
     ],
     seconds,

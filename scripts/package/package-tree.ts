@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -12,6 +13,7 @@ import { manPage } from "./man-page.ts";
 import type { NpmPart } from "./npm-parts.ts";
 import type { PackedFile } from "./packed-file.ts";
 import { type SbomSubject, sbom } from "./sbom.ts";
+import { contentOf } from "./tar.ts";
 import type { Target } from "./target.ts";
 
 /** What a package is made of. */
@@ -31,37 +33,67 @@ export interface PackageParts {
   readonly pause: string;
 }
 
+/** All files of a package, where they go on a node. */
+export interface PackageTree {
+  /** VERSION-BUILD: of two builds that differ in a byte of what runs, the names differ. */
+  readonly name: string;
+  /** For an archive: what runs is in a folder of this name, to which a link leads, so that versions lie side by side. */
+  readonly archive: readonly PackedFile[];
+  /**
+   * For dpkg, which takes the files of the version before away while its daemon runs: what is to run is in a folder
+   * that nothing runs from. deploy/debian/postinst makes the folder of the name from it, and the link.
+   */
+  readonly deb: readonly PackedFile[];
+}
+
 const home = "usr/lib/berth";
 const doc = "usr/share/doc/berth";
+const deploy = "deploy/debian";
 
-/** All files of a package, where they go on a node. */
-export function packageTree(parts: PackageParts): PackedFile[] {
+export function packageTree(parts: PackageParts): PackageTree {
+  const running = whatRuns(parts);
+  const hash = createHash("sha256");
+  for (const { path: name, mode, content } of running) {
+    const bytes = contentOf({ path: name, content });
+    hash.update(`${name} ${mode ?? 0} ${bytes.length}\n`).update(bytes);
+  }
+  const name = `${parts.about.version}-${hash.digest("hex").slice(0, 12)}`;
+  const others = besides(parts);
+  const below = (folder: string): PackedFile[] =>
+    running.map((file) => ({ ...file, path: `${home}/${folder}/${file.path}` }));
+  return {
+    name,
+    archive: [...below(name), { path: `${home}/current`, content: { linkTo: name } }, ...others],
+    deb: [...below("package"), { path: `${home}/package/name`, content: `${name}\n` }, ...others],
+  };
+}
+
+/** What the programs are made of, below one folder. */
+function whatRuns(parts: PackageParts): PackedFile[] {
   const { root, target, about } = parts;
-  const own = (from: string, to: string, mode = 0o644): PackedFile => ({
-    path: to,
-    mode,
-    content: readFileSync(path.join(root, from)),
-  });
+  const own = ownOf(root);
+  return [
+    own("bin/berthd", "bin/berthd", 0o755),
+    own("bin/berth", "bin/berth", 0o755),
+    own("bin/find-node.sh", "bin/find-node.sh"),
+    own("bin/heap-limit.sh", "bin/heap-limit.sh"),
+    own(`${deploy}/drop-old-versions`, "bin/drop-old-versions", 0o755),
+    { path: "bin/node", mode: 0o755, content: { from: path.join(parts.node.folder, "bin/node") } },
+    { path: `build/pause-${target.name}`, mode: 0o755, content: { from: parts.pause } },
+    { path: "package.json", content: manifest(about) },
+    ...[...parts.bundle.files].map(([name, content]) => ({ path: `lib/js/${name}`, content })),
+    ...koffiFiles(parts),
+  ];
+}
+
+/** What lies elsewhere, by names that every version has. */
+function besides(parts: PackageParts): PackedFile[] {
+  const { root, about } = parts;
+  const own = ownOf(root);
   const all = [parts.node, parts.koffi, parts.koffiNative, ...parts.bundled];
   return [
-    { path: "usr/bin/berthd", content: { linkTo: "../lib/berth/bin/berthd" } },
-    { path: "usr/bin/berth", content: { linkTo: "../lib/berth/bin/berth" } },
-    own("bin/berthd", `${home}/bin/berthd`, 0o755),
-    own("bin/berth", `${home}/bin/berth`, 0o755),
-    own("bin/find-node.sh", `${home}/bin/find-node.sh`),
-    own("bin/heap-limit.sh", `${home}/bin/heap-limit.sh`),
-    {
-      path: `${home}/bin/node`,
-      mode: 0o755,
-      content: { from: path.join(parts.node.folder, "bin/node") },
-    },
-    { path: `${home}/build/pause-${target.name}`, mode: 0o755, content: { from: parts.pause } },
-    { path: `${home}/package.json`, content: manifest(about) },
-    ...[...parts.bundle.files].map(([name, content]) => ({
-      path: `${home}/lib/js/${name}`,
-      content,
-    })),
-    ...koffiFiles(parts),
+    { path: "usr/bin/berthd", content: { linkTo: "../lib/berth/current/bin/berthd" } },
+    { path: "usr/bin/berth", content: { linkTo: "../lib/berth/current/bin/berth" } },
     {
       path: "usr/lib/systemd/system/berthd.service",
       content: installedUnit(
@@ -92,6 +124,17 @@ export function packageTree(parts: PackageParts): PackedFile[] {
   ];
 }
 
+type Own = (from: string, to: string, mode?: number) => PackedFile;
+
+/** A file of the checkout as it is. */
+function ownOf(root: string): Own {
+  return (from, to, mode = 0o644) => ({
+    path: to,
+    mode,
+    content: readFileSync(path.join(root, from)),
+  });
+}
+
 /** The modules read it, two folders above them, for the version. */
 function manifest({ version, revision }: SbomSubject): string {
   const fields = { name: "berthd", version, revision, type: "module", private: true };
@@ -102,7 +145,7 @@ function manifest({ version, revision }: SbomSubject): string {
 function koffiFiles({ koffi, koffiNative, target }: PackageParts): PackedFile[] {
   const copied = (part: NpmPart, ...names: string[]): PackedFile[] =>
     names.map((name) => ({
-      path: `${home}/node_modules/${part.name}/${name}`,
+      path: `node_modules/${part.name}/${name}`,
       content: { from: path.join(part.folder, name) },
     }));
   const code = ["index.cjs", "src/static.cjs", "src/trampolines.cjs"];
@@ -116,7 +159,8 @@ function koffiFiles({ koffi, koffiNative, target }: PackageParts): PackedFile[] 
 function installedUnit(unit: string): string {
   return unit
     .replaceAll("/opt/berth/bin/berthd", "/usr/bin/berthd")
-    .replace("Documentation=file:/opt/berth/README.md", "Documentation=man:berthd(8)");
+    .replace("Documentation=file:/opt/berth/README.md", "Documentation=man:berthd(8)")
+    .replace(/^ExecReload=/m, "ExecStartPost=-/usr/lib/berth/current/bin/drop-old-versions\n$&");
 }
 
 function manPages({ version, seconds }: SbomSubject): PackedFile[] {

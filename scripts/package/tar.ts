@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { constants, zstdCompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { constants, zstdCompress } from "node:zlib";
 import {
   type NewTarEntry,
   plainMember,
@@ -50,8 +51,8 @@ export function contentOf({ content }: PackedFile): Uint8Array {
 }
 
 /** Packs by zstd. One thread and Node's own library: the bytes are the same wherever this Node runs. */
-export function zstd(bytes: Uint8Array, level: number): Buffer {
-  return zstdCompressSync(bytes, {
+export function zstd(bytes: Uint8Array, level: number): Promise<Buffer> {
+  return compress(bytes, {
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
@@ -60,6 +61,7 @@ export function zstd(bytes: Uint8Array, level: number): Buffer {
   });
 }
 
+const compress = promisify(zstdCompress);
 const none = new Uint8Array();
 
 function isLink(content: PackedFile["content"]): content is { linkTo: string } {

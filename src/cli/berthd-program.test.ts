@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { parse } from "smol-toml";
 import { removeFolderSync } from "../base/remove-folder.ts";
@@ -65,6 +66,18 @@ test("berthd config check exits 1 and names every fault with its file", async ()
   assert.match(
     err,
     /^berthd: bad value of "log\.level" in .*bad\.toml: .*\nberthd: unknown key "zebra" in /,
+  );
+});
+
+test("berthd config check exits 1 over a database that a newer version wrote", async () => {
+  const root = mkdtempSync(path.join(folder, "root-"));
+  using database = new DatabaseSync(path.join(root, "meta.db"));
+  database.exec("PRAGMA user_version = 1000; CREATE TABLE later (name TEXT)");
+  const { code, err } = await berthd("config", "check", "--root", root);
+  assert.equal(code, 1);
+  assert.match(
+    err,
+    /^berthd: cannot open ".*meta\.db": it has schema version 1000, and berthd .* knows/,
   );
 });
 

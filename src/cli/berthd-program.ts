@@ -43,7 +43,7 @@ export function buildBerthd(io: CliIo): Command {
     .action(() => printDefaultConfig(io));
   withConfigFlags(config.command("check"))
     .description(
-      "check the configuration; exits 1 and names every fault when it is wrong, or when another process listens on a further socket",
+      "check the configuration; exits 1 and names every fault when it is wrong, when another process listens on a further socket, or when a newer version wrote what the root holds",
     )
     .action((flags: ConfigFlags) => checkConfigFile(loadConfig(loadOptions(flags)), io));
   withConfigFlags(config.command("dump"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
 import { defaultConfig } from "../config/defaults.ts";
+import { layoutOf } from "../config/layout.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { renderConfig } from "../config/render.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -11,10 +12,11 @@ export function printDefaultConfig(io: CliIo): void {
 
 /**
  * What is wrong in the files themselves has been thrown while they were loaded; this checks the sockets of other
- * daemons.
+ * daemons, and whether this version knows what the root holds.
  */
 export async function checkConfigFile(loaded: LoadedConfig, io: CliIo): Promise<void> {
   await checkSockets(loaded);
+  await checkDatabase(loaded);
   for (const warning of loaded.warnings) io.error(`warning: ${warning}\n`);
   const read = loaded.sources.length === 0 ? "no file, the defaults" : loaded.sources.join(", ");
   io.out(`configuration is valid (read: ${read})\n`);
@@ -28,6 +30,12 @@ async function checkSockets({ config: { grpc }, originOf }: LoadedConfig): Promi
   const origin = originOf(["grpc", "also"]);
   const lines = refusals.map((refusal) => `"grpc.also" in ${origin}: ${refusal}`);
   throw fault("FAILED_PRECONDITION", lines.join("\n"));
+}
+
+async function checkDatabase({ config }: LoadedConfig): Promise<void> {
+  const { databaseRefusal } = await import("../metadata/sqlite/file-header.ts");
+  const refusal = await databaseRefusal(layoutOf(config).database);
+  if (refusal !== undefined) throw fault("FAILED_PRECONDITION", refusal);
 }
 
 export function printEffectiveConfig(loaded: LoadedConfig, io: CliIo, comments: boolean): void {

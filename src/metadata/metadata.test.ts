@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -13,8 +21,9 @@ import { removeFolderSync } from "../base/remove-folder.ts";
 import { openMemoryMetadata } from "./mirrored-store.ts";
 import type { MetadataStore } from "./ports.ts";
 import { containersTable, namespacesTable } from "./records.ts";
+import { databaseRefusal } from "./sqlite/file-header.ts";
 import { openMetadata } from "./sqlite/open-metadata.ts";
-import { schemaVersion } from "./sqlite/schema.ts";
+import { migrate, schemaVersion } from "./sqlite/schema.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth meta-"));
 after(() => removeFolderSync(folder));
@@ -99,7 +108,56 @@ test("sqlite metadata refuses a file that a newer daemon wrote", async () => {
   const file = newFile();
   await (await open(file))[Symbol.asyncDispose]();
   edit(file, `PRAGMA user_version = ${schemaVersion + 1}`);
-  await assert.rejects(open(file), { code: "FAILED_PRECONDITION", message: /schema version/ });
+  const message =
+    /meta\.db": it has schema version \d+, and berthd \d+\.\d+\.\d+ knows up to \d+; start the newer version/;
+  await assert.rejects(open(file), { code: "FAILED_PRECONDITION", message });
+  assert.match((await databaseRefusal(file)) ?? "", message);
+});
+
+test("a database's refusal is known while a daemon has it open, and none is there without cause", async () => {
+  const file = newFile();
+  assert.equal(await databaseRefusal(file), undefined);
+  await using store = await open(file);
+  await store.table("pets", petCodec).put("a", "z", { name: "open", legs: 4 });
+  assert.equal(await databaseRefusal(file), undefined);
+  assert.equal(readFileSync(file).readUInt32BE(60), schemaVersion);
+});
+
+test("a database that was cut in half is told, by a check and by a start, and is left as it is", async () => {
+  const file = newFile();
+  {
+    await using store = await open(file);
+    const pets = store.table("pets", petCodec);
+    for (let legs = 0; legs < 50; legs++) {
+      await pets.put("a", `${legs}`, { name: "x".repeat(4000), legs });
+    }
+  }
+  edit(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  const half = Math.floor(statSync(file).size / 2);
+  truncateSync(file, half);
+  const before = readFileSync(file);
+  assert.match((await databaseRefusal(file)) ?? "", new RegExp(`cut off: it has ${half} bytes of`));
+  await assert.rejects(open(file), {
+    code: "DATA_LOSS",
+    message: /meta\.db": the file is damaged/,
+  });
+  assert.deepEqual(readFileSync(file), before);
+});
+
+test("an older schema is brought to the present one, with its rows, or stays as it was", () => {
+  const file = newFile();
+  mkdirSync(path.dirname(file));
+  using database = new DatabaseSync(file);
+  const first = "CREATE TABLE pets (name TEXT) STRICT";
+  const schema = (): unknown => database.prepare("PRAGMA user_version").get()?.["user_version"];
+  migrate(database, file, [first]);
+  database.exec("INSERT INTO pets VALUES ('old')");
+  const broken = "ALTER TABLE pets ADD COLUMN legs INTEGER; SELECT pets FROM nowhere";
+  assert.throws(() => migrate(database, file, [first, broken]), /nowhere/);
+  assert.equal(schema(), 1);
+  migrate(database, file, [first, "", "ALTER TABLE pets ADD COLUMN legs INTEGER DEFAULT 4"]);
+  assert.equal(schema(), 3);
+  assert.deepEqual({ ...database.prepare("SELECT * FROM pets").get() }, { name: "old", legs: 4 });
 });
 
 test("sqlite metadata says when the file is no database", async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Debian package on a machine that never saw the project: installed by apt, run, upgraded under a container,
-// removed and purged.
+// cut off in the middle, rolled back, removed and purged.
 import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
@@ -9,20 +9,34 @@ import { lacking } from "../support/lacking.ts";
 import { must, run } from "../support/run.ts";
 import { scratch } from "../support/scratch.ts";
 import { buildPackage } from "./build-package.ts";
+import { otherVersion } from "./other-version.ts";
 
 const freshMachine = path.resolve(import.meta.dirname, "../../scripts/fresh-machine");
-const steps = ["installed", "runs containers", "upgraded", "removed", "purged"];
+const steps = [
+  "what is missing is told",
+  "installed",
+  "runs containers",
+  "upgraded",
+  "unpacking was cut off",
+  "the installation was cut off",
+  "there was no room",
+  "rolled back",
+  "removed",
+  "purged",
+];
 
-test("a node without npm installs, runs, upgrades, removes and purges the package", {
+test("a node without npm installs, runs, upgrades, rolls back, removes and purges the package", {
   skip: lacking("apt-get", "ip", "iptables", "busybox"),
 }, async () => {
   await using home = await scratch({ prefix: "package" });
   const { deb } = await buildPackage(await home.folder("dist"));
+  const newer = await otherVersion(deb, "9.9.9", await home.folder("newer"));
   const image = path.join(home.path, "image.tar");
   await must("tar", ["-C", await makeImage(home.path), "-cf", image, "."]);
+  const files = [deb, newer, image].flatMap((file) => ["--put", file]);
   const { code, stdout, stderr } = await run(
     freshMachine,
-    ["--no-npm", "--put", deb, "--put", image, "sh", "test/package/on-a-node.sh", imageName],
+    ["--no-npm", ...files, "sh", "test/package/on-a-node.sh", imageName, path.basename(deb)],
     // With a Debian that is yet to be made.
     { timeoutMs: 900_000 },
   );

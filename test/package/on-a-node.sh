@@ -1,17 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What an operator does with the package on a node without npm, in turn: install, run, upgrade, remove, purge. The
-# package is /srv/berth_*.deb, an image /srv/image.tar, named in $1. deb.test.ts runs it on a fresh machine.
+# What an operator does with the package on a node without npm, in turn: install, run, upgrade, be cut off in the middle,
+# roll back, remove, purge. The package is /srv/$2, a newer one /srv/berth_9.9.9_*.deb, an image /srv/image.tar,
+# named in $1. deb.test.ts runs it on a fresh machine.
 set -eu
 image=$1
-deb=$(echo /srv/berth_*.deb)
+deb=/srv/$2
+newer=$(echo /srv/berth_9.9.9_*.deb)
+home=/usr/lib/berth
+log=/var/tmp/on-a-node.log
 
 fail() {
   echo "on-a-node: $*" >&2
-  tail -n 20 /var/tmp/on-a-node.log /var/tmp/berthd.log >&2 || true
+  tail -n 20 $log /var/tmp/berthd.log >&2 || true
   exit 1
 }
-quietly() { "$@" >/var/tmp/on-a-node.log 2>&1 || fail "$* failed"; }
+quietly() { "$@" >$log 2>&1 || fail "$* failed"; }
 start() {
   berthd serve >>/var/tmp/berthd.log 2>&1 &
   daemon=$!
@@ -25,35 +29,107 @@ stop() {
   kill "$daemon"
   wait "$daemon" || fail "berthd ended with $?"
 }
+# That `berth` and a daemon that is started now are of this version, and that the container of before goes on.
+isVersion() {
+  [ "$(berthd version | head -n 1)" = "berthd $1" ] || fail "berthd is not $1 but $(berthd version)"
+  kill -0 "$daemon" || fail "the daemon has ended"
+  stop
+  start
+  kill -0 "$pid" || fail "a container died"
+  berth task ls --json | grep -q survivor || fail "the daemon that started does not know the container"
+}
+# What a daemon starts late, and its client, by the files of its version.
+works() {
+  berth image load /srv/image.tar >$log 2>&1 || fail "an image cannot be loaded"
+  [ "$(berth run --rm "$image" speaker echo spoken)" = spoken ] || fail "a container says nothing"
+}
+ofDaemon() { readlink "/proc/$daemon/exe"; }
 
 umask 022
 export DEBIAN_FRONTEND=noninteractive
 quietly apt-get update -qq
+if dpkg -i "$deb" >$log 2>&1; then fail "dpkg installs it without what it depends on"; fi
+grep -q 'depends on containerd' $log || fail "dpkg does not say what is missing"
+if berthd version >/dev/null 2>&1; then fail "a package that is not installed runs"; fi
+quietly dpkg --purge berth
+[ ! -e $home ] || fail "a package that was never installed left $(find $home | head)"
+echo "== what is missing is told"
+
 quietly apt-get install -y -qq --no-install-recommends "$deb"
+version=$(dpkg-query -W -f '${Version}' berth)
 for program in node npm gcc; do
   if command -v $program >/dev/null; then fail "there is a $program"; fi
 done
 [ ! -e /run/berthd/berthd.sock ] || fail "the installation started the daemon"
-[ -x /usr/lib/berth/bin/node ] || fail "there is no Node"
+[ -x $home/current/bin/node ] || fail "there is no Node"
 quietly berthd config check
 echo "== installed"
 
 start
-quietly berth image load /srv/image.tar
+works
 quietly berth run -d --pid-file /var/tmp/pid "$image" survivor sleep 100000
 pid=$(cat /var/tmp/pid)
-[ "$(berth run --rm "$image" speaker echo spoken)" = spoken ] || fail "a container says nothing"
 echo "== runs containers"
 
 echo '# an operator was here' >>/etc/berthd/config.toml
-quietly dpkg -i "$deb"
-kill -0 "$daemon" || fail "an upgrade without systemd ended the daemon"
-stop
-start
-kill -0 "$pid" || fail "a container died with the upgrade"
-berth task ls --json | grep -q survivor || fail "the new daemon does not know the container"
+older=$(ofDaemon)
+quietly apt-get install -y -qq "$newer"
+[ "$(ofDaemon)" = "$older" ] || fail "the files of the daemon that runs are gone: $(ofDaemon)"
+works
+isVersion 9.9.9
 grep -q 'an operator was here' /etc/berthd/config.toml || fail "the configuration was replaced"
+[ -e "$older" ] || fail "the older version went before it was asked"
+$home/current/bin/drop-old-versions
+[ ! -e "$older" ] || fail "the older version stays though nothing runs from it"
+$home/current/bin/drop-old-versions
+works
 echo "== upgraded"
+
+# dpkg ends between files.
+dpkg -i "$deb" >$log 2>&1 &
+installer=$!
+while [ ! -e $home/package/bin/node.dpkg-new ] && kill -0 $installer 2>/dev/null; do :; done
+kill -KILL $installer || fail "dpkg was too quick"
+wait $installer || true
+works
+isVersion 9.9.9
+quietly dpkg -i "$newer"
+isVersion 9.9.9
+echo "== unpacking was cut off"
+
+# dpkg ends in postinst, when all is unpacked: systemd-tmpfiles is asked before anything changes.
+printf '#!/bin/sh\nkill -KILL $PPID $(ps -o ppid= -p $PPID 2>/dev/null || cut -d " " -f 4 /proc/$PPID/stat)\n' \
+  >/usr/local/sbin/systemd-tmpfiles
+chmod 755 /usr/local/sbin/systemd-tmpfiles
+if dpkg -i "$deb" >$log 2>&1; then fail "dpkg was not cut off"; fi
+rm /usr/local/sbin/systemd-tmpfiles
+works
+isVersion 9.9.9
+quietly dpkg --configure -a
+isVersion "$version"
+works
+echo "== the installation was cut off"
+
+stop
+mv $home /var/tmp/berth
+mkdir $home
+mount -t tmpfs -o size=$(($(du -sm /var/tmp/berth | cut -f 1) + 20))m berth $home
+cp -a /var/tmp/berth/. $home
+rm -r /var/tmp/berth
+start
+if dpkg -i "$newer" >$log 2>&1; then fail "there was room"; fi
+grep -q 'No space left on device' $log || fail "dpkg does not say that there is no room"
+works
+isVersion "$version"
+mount -o remount,size=1g $home
+quietly dpkg -i "$newer"
+isVersion 9.9.9
+echo "== there was no room"
+
+quietly apt-get install -y -qq --allow-downgrades "$deb"
+works
+isVersion "$version"
+echo "== rolled back"
 
 quietly berth task kill survivor KILL
 for _ in $(seq 100); do
@@ -62,15 +138,19 @@ for _ in $(seq 100); do
 done
 berth task rm survivor || [ $? = 137 ] || fail "the killed task ended with another status"
 quietly berth container rm survivor
-stop
+older=$(ofDaemon)
 quietly apt-get remove -y -qq berth
-[ ! -e /usr/lib/berth ] || fail "the removal left $(find /usr/lib/berth | head)"
+[ -e "$older" ] || fail "the removal took the files of a daemon that runs"
+grep -q 'a program still runs' $log || fail "the removal does not say what it left"
+stop
 [ -d /var/lib/berthd ] || fail "the removal took the pods' data"
 echo "== removed"
 
 quietly apt-get purge -y -qq berth
+umount $home
+rmdir $home
 for folder in /etc/berthd /var/lib/berthd /run/berthd; do
   [ ! -e $folder ] || fail "the purge left $(find $folder | head)"
 done
-rm -f /var/tmp/on-a-node.log /var/tmp/berthd.log /var/tmp/pid
+rm -f $log /var/tmp/berthd.log /var/tmp/pid
 echo "== purged"

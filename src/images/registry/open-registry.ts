@@ -6,7 +6,6 @@ import type { RegistryAuth } from "../ports.ts";
 import type { Reference } from "../reference.ts";
 import { readCredentials } from "./credentials.ts";
 import { registryHosts } from "./hosts.ts";
-import type { Patience } from "./patience.ts";
 import { readProxies } from "./proxies.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { systemAuthorities } from "./system-authorities.ts";
@@ -15,8 +14,6 @@ export interface RegistrySettings {
   /** Looked at for each pull, as is `registry`. */
   readonly config: Pick<ImagesConfig, "pullProgressTimeoutMs">;
   readonly registry: RegistryConfig;
-  /** Tests have less. */
-  readonly patience?: Patience;
   readonly log: Logger;
 }
 
@@ -27,7 +24,7 @@ export interface RegistrySettings {
 export async function openRegistry(
   reference: Reference,
   auth: RegistryAuth | undefined,
-  { config, registry, patience, log }: RegistrySettings,
+  { config, registry, log }: RegistrySettings,
 ): Promise<RegistryClient> {
   if (auth) readCredentials(auth);
   const env = childEnvironment(undefined);
@@ -37,7 +34,6 @@ export async function openRegistry(
     network: { proxies: readProxies(registry, env), authorities: () => systemAuthorities(env) },
     auth,
     progressTimeoutMs: config.pullProgressTimeoutMs,
-    ...(patience && { patience }),
     log,
   });
 }

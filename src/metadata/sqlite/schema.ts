@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DatabaseSync } from "node:sqlite";
 import { fault } from "../../base/errors.ts";
+import { version } from "../../base/version.ts";
 
 /**
  * The steps from an empty file to the present layout; step n leads to schema version n + 1, which
@@ -30,24 +31,32 @@ const migrations: readonly string[] = [
 
 export const schemaVersion = migrations.length;
 
-/** Brings a database to the present schema, all steps in one transaction. */
-export function migrate(database: DatabaseSync, file: string): void {
+/**
+ * Brings a database to the present schema, all steps in one transaction. What it is then is in the file itself and not
+ * in its log alone, where a version that is older would not see it before it has opened the file.
+ */
+export function migrate(
+  database: DatabaseSync,
+  file: string,
+  steps: readonly string[] = migrations,
+): void {
   const row = database.prepare("PRAGMA user_version").get();
   const present = Number(row?.["user_version"]);
-  if (present > schemaVersion) {
-    throw fault(
-      "FAILED_PRECONDITION",
-      `cannot open "${file}": it has schema version ${present}, this daemon knows up to ${schemaVersion}`,
-    );
-  }
-  if (present === schemaVersion) return;
+  if (present > steps.length) throw fault("FAILED_PRECONDITION", newerSchema(file, present));
+  if (present === steps.length) return;
   database.exec("BEGIN IMMEDIATE");
   try {
-    for (const step of migrations.slice(present)) database.exec(step);
-    database.exec(`PRAGMA user_version = ${schemaVersion}`);
+    for (const step of steps.slice(present)) database.exec(step);
+    database.exec(`PRAGMA user_version = ${steps.length}`);
     database.exec("COMMIT");
   } catch (error) {
     database.exec("ROLLBACK");
     throw error;
   }
+  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/** What is said of a database that a newer version has written. */
+export function newerSchema(file: string, schema: number): string {
+  return `cannot open "${file}": it has schema version ${schema}, and berthd ${version} knows up to ${schemaVersion}; start the newer version that wrote it, or drain the node and begin with an empty root`;
 }

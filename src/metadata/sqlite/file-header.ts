@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { sleep } from "../../base/timers.ts";
+import { newerSchema, schemaVersion } from "./schema.ts";
+
+/** https://www.sqlite.org/fileformat2.html: the first hundred bytes of a database. */
+const headerBytes = 100;
+const magic = "SQLite format 3\0";
+const at = { pageSize: 16, changes: 24, pages: 28, userVersion: 60, validFor: 92 };
+
+/** A database that is being written to may be shorter than it says for a moment. */
+const looks = 5;
+const pauseMs = 100;
+
+/**
+ * Why this version would not start on a database, as far as its first bytes tell; undefined where nothing speaks
+ * against it. It takes no lock, so that it can be asked while another version has the database open.
+ */
+export async function databaseRefusal(file: string): Promise<string | undefined> {
+  let refusal = refusalNow(file);
+  for (let look = 1; look < looks && refusal !== undefined; look++) {
+    await sleep(pauseMs);
+    refusal = refusalNow(file);
+  }
+  return refusal;
+}
+
+function refusalNow(file: string): string | undefined {
+  const seen = readHeader(file);
+  if (seen === undefined || seen.size === 0) return undefined;
+  const { header, size } = seen;
+  if (header.toString("latin1", 0, magic.length) !== magic)
+    return `cannot open "${file}": it is no SQLite database`;
+  const schema = header.readUInt32BE(at.userVersion);
+  if (schema > schemaVersion) return newerSchema(file, schema);
+  // The number of pages counts only where the last to write the file knew of it.
+  if (header.readUInt32BE(at.validFor) !== header.readUInt32BE(at.changes)) return undefined;
+  const pageSize = header.readUInt16BE(at.pageSize);
+  const whole = header.readUInt32BE(at.pages) * (pageSize === 1 ? 65_536 : pageSize);
+  if (size >= whole) return undefined;
+  return `cannot open "${file}": it is cut off: it has ${size} bytes of ${whole}`;
+}
+
+function readHeader(file: string): { header: Buffer; size: number } | undefined {
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch {
+    // There is none yet, or it is not for whoever asks.
+    return undefined;
+  }
+  try {
+    const header = Buffer.alloc(headerBytes);
+    readSync(fd, header, 0, headerBytes, 0);
+    return { header, size: fstatSync(fd).size };
+  } finally {
+    closeSync(fd);
+  }
+}
