@@ -145,7 +145,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "runtime",
     holds:
-      "the port and its two implementations, chosen from by the runtime's name: the manager of tasks on shims, and `sandbox/`, sandbox processes without one; `task/` one task on a shim; `bundle/` a bundle and the spec in it; `shim/` find the program, start it (directly or by its helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone; `trial/` whether an OCI runtime works here",
+      "the port and its two implementations, chosen from by the runtime's name: the manager of tasks on shims, and `sandbox/`, sandbox processes without one; `task/` one task on a shim; `bundle/` a bundle and the spec in it; `shim/` find the program, start it (directly or by its helper), connect, clean up; `events/` what shims and exits tell; `death/` recovery, and what is left of tasks that are gone; `trial/` whether an OCI runtime works here; `systemd/` scopes that systemd makes, over D-Bus",
     may: ["metrics", "oci", "rpc", "trees", "ttrpc"],
   },
   {

@@ -27,6 +27,7 @@ import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { openRegistry } from "./registry/open-registry.ts";
+import type { Patience } from "./registry/patience.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
 import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
@@ -40,6 +41,8 @@ export interface ImagesOptions {
   /** Looked at for each pull, as is `registry`. */
   readonly config: ImagesConfig;
   readonly registry: RegistryConfig;
+  /** How often registries are asked again; tests have less. */
+  readonly patience?: Patience;
   readonly platform: Platform;
   readonly log: Logger;
   /** Images that come with the daemon, such as the sandbox image. */

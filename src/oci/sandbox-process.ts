@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { scopeName } from "./scope-name.ts";
 
 /** Name of the runtime of sandbox processes, as a container's record has it. */
 export const sandboxRuntimeName = "io.berth.sandbox.v1";
@@ -50,8 +51,7 @@ const shape = z.strictObject({
       cpu: z.strictObject({ shares: z.int().optional() }).optional(),
     }),
     namespaces: z.array(namespace),
-    // An absolute path: systemd's way of naming starts no unit here.
-    cgroupsPath: text.regex(/^(?:\/[^/:\n]+)+$/).refine((place) => !/\/\.\.?(?:\/|$)/.test(place)),
+    cgroupsPath: text.refine((place) => isPlainPath(place) || scopeName(place) !== undefined),
     maskedPaths: z.array(z.string()).optional(),
     readonlyPaths: z.array(z.string()).optional(),
     mountLabel: z.string().optional(),
@@ -60,12 +60,16 @@ const shape = z.strictObject({
   }),
 });
 
+function isPlainPath(place: string): boolean {
+  return /^(?:\/[^/:\n]+)+$/.test(place) && !/\/\.\.?(?:\/|$)/.test(place);
+}
+
 /** What of an OCI spec a sandbox process goes by. */
 export type SandboxProcess = z.infer<typeof shape>;
 
 /**
  * Reads a spec (parsed JSON) as that of a sandbox process, which is started without an OCI runtime. `why` tells what in
- * it only an OCI runtime can do: a user namespace, hooks, further mounts, limits, capabilities, systemd's cgroups.
+ * it only an OCI runtime can do: a user namespace, hooks, further mounts, limits, capabilities.
  */
 export function readSandboxProcess(
   spec: unknown,

@@ -11,7 +11,8 @@
  * The others are done by the process itself, in the order in which they stand:
  *
  *   k FIFO FIFO    holds both ends of the first as descriptor 3, so that its readers see the process's end. Once all is
- *                  done, the program is loaded when a byte comes by the second, which nobody else may read
+ *                  done, the program is loaded when an "s" comes by the second, which nobody else may read; at
+ *                  any other byte it ends
  *   w FILE TEXT    writes to a file: a sysctl, an attribute of /proc/self
  *   h NAME         sets the host name
  *   r FOLDER       takes this for its root, read-only and without devices
@@ -325,9 +326,10 @@ static __attribute__((noreturn)) void be_sandbox(const char *const *arguments, l
   failure.number = errno_of(install_filter());
   if (failure.number != 0) fail(pipe, failure);
   call4(SYS_close, pipe, 0, 0, 0);
-  char byte;
+  char byte = 's';
   while (start_fd >= 0 && call4(SYS_read, start_fd, (long)&byte, 1, 0) == -EINTR) {
   }
+  if (byte != 's') leave(1);
   const char *const *own = arguments + program;
   leave(errno_of(call4(SYS_execve, (long)own[0], (long)own, (long)environment, 0)));
 }

@@ -11,6 +11,7 @@ import { Runtimes } from "../runtime/runtimes.ts";
 import { SandboxRuntime } from "../runtime/sandbox/sandbox-runtime.ts";
 import { ShimBinaries } from "../runtime/shim/binary.ts";
 import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
+import { ScopeUnits } from "../runtime/systemd/scope-units.ts";
 import { TaskManager } from "../runtime/task-manager.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -75,6 +76,7 @@ export function runtimePlugins(
         mappedMounts: { program: pauseBinaryPath(), scratchFolder },
         shimLaunch,
       });
+      const scopes = new ScopeUnits();
       const sandboxes = new SandboxRuntime({
         bundles,
         work,
@@ -83,6 +85,7 @@ export function runtimePlugins(
         shimLaunch,
         parents: manager.parents,
         pods: manager.pods,
+        scopes,
         sink,
         log,
       });

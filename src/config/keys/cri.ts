@@ -18,7 +18,7 @@ export const cri = table({
       kind: choice("shim", "process"),
       default: "shim",
       change: "reload",
-      doc: "What holds a pod's namespaces: `shim` runs the sandbox image by the handler's shim and OCI runtime; `process` starts it as a process, which is quicker, and a shim for the pod's containers beside. It is so only where the handler's type is io.containerd.runc.v2, its binary_name is a file called runc, crun or youki, its shim one called containerd-shim-runc-v2…, and systemd_cgroup is off: with that on, as in deploy/config.toml, `process` changes nothing. Pods with a user namespace, and those whose spec has more than a process can be (hooks, limits, further mounts, sysctls or a hostname that are not the pod's own), have a shim too. A pod keeps what it was made with.",
+      doc: "What holds a pod's namespaces: `shim` runs the sandbox image by the handler's shim and OCI runtime; `process` starts it as a process, which is quicker, and a shim for the pod's containers beside. It is so only where the handler's type is io.containerd.runc.v2, its binary_name is a file called runc, crun or youki, and its shim one called containerd-shim-runc-v2…; with systemd_cgroup its cgroup is a scope that systemd makes. Pods with a user namespace, and those whose spec has more than a process can be (hooks, limits, further mounts, sysctls or a hostname that are not the pod's own), have a shim too. A pod keeps what it was made with.",
     }),
     /** How long ExecSync waits for output after the process has exited. */
     execSyncDrainTimeoutMs: key({

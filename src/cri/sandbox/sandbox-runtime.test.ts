@@ -28,7 +28,18 @@ const cases: readonly {
   { name: "a handler with gVisor", handler: { binaryName: "runsc" }, isProcess: false },
   { name: "kata", handler: { type: "io.containerd.kata.v2" }, isProcess: false },
   { name: "a shim of another kind", handler: { shim: "/opt/shim" }, isProcess: false },
-  { name: "systemd's cgroups", handler: { systemdCgroup: true }, isProcess: false },
+  { name: "systemd's cgroups", handler: { systemdCgroup: true }, isProcess: true },
+  {
+    name: "systemd's cgroups, and a path that a plugin has set",
+    handler: { systemdCgroup: true },
+    change: ({ linux }) => void (linux.cgroupsPath = "/pods/a"),
+    isProcess: false,
+  },
+  {
+    name: "a unit that a plugin has set, which the handler does not make",
+    change: ({ linux }) => void (linux.cgroupsPath = "a.slice:b:c"),
+    isProcess: false,
+  },
   { name: "a user namespace", config: userNamespace, isProcess: false },
   {
     name: "a hook that a plugin added",

@@ -18,6 +18,8 @@ export function sandboxRuntime(
     config.type === "io.containerd.runc.v2" &&
     joining.includes(path.basename(config.binaryName || "runc")) &&
     (config.shim === "" || path.basename(config.shim).startsWith("containerd-shim-runc-v2"));
-  if (cri.sandbox !== "process" || !isJoined || config.systemdCgroup) return config.type;
-  return "process" in readSandboxProcess(spec) ? sandboxRuntimeName : config.type;
+  if (cri.sandbox !== "process" || !isJoined) return config.type;
+  // A plugin may name another cgroup, which the handler's driver has to make sense of.
+  const isOfDriver = config.systemdCgroup !== (spec.linux.cgroupsPath ?? "").startsWith("/");
+  return isOfDriver && "process" in readSandboxProcess(spec) ? sandboxRuntimeName : config.type;
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
-import { retry } from "../../base/retry.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import { MediaType } from "../manifest/media-types.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
-import { patience } from "../registry/registry-source.ts";
 
 /** Ten times what the longest in use have. */
 const maxProfileBytes = 128 * 1024;
@@ -27,9 +25,8 @@ export async function readArtifact(
   documents: DocumentReader,
   call: Cancellable,
 ): Promise<ProfileArtifact> {
-  const patient = { ...patience, signal: call.signal };
-  const target = await retry(() => client.resolve(call), patient);
-  const bytes = await retry(() => client.document(target, call), patient);
+  const target = await client.resolve(call);
+  const bytes = await client.document(target, call);
   const { digest, mediaType } = target;
   const what = `manifest "${digest}"`;
   const manifest = await documents.read({ kind: "manifest", bytes, what, mediaType }, call);
@@ -48,7 +45,7 @@ export async function readArtifact(
   return {
     manifest: digest,
     blob: layer.digest,
-    bytes: await retry(() => client.document(layer, call), patient),
+    bytes: await client.document(layer, call),
   };
 }
 

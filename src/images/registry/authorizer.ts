@@ -8,6 +8,8 @@ import { basic, type Credentials } from "./credentials.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import type { HttpClient } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
+import { isPassingStatus, passing } from "./patience.ts";
+import { waitOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 const tokenAnswer = z.object({ token: z.string().optional(), access_token: z.string().optional() });
@@ -82,7 +84,7 @@ export class Authorizer {
     const answer = await this.#askToken(realm, asked, call);
     if (answer.status !== 200) {
       answer.discard();
-      throw tokenFault(answer.status, realm);
+      throw tokenFault(answer, realm);
     }
     const received = watch.received.bind(watch);
     const body = await readBody(answer, { maxBytes: registryLimits.tokenBytes, received, ...call });
@@ -178,8 +180,12 @@ function tokenOf(body: Buffer): string | undefined {
   }
 }
 
-function tokenFault(status: number, realm: URL): Error {
-  const code =
-    status === 403 ? "PERMISSION_DENIED" : status >= 500 ? "UNAVAILABLE" : "UNAUTHENTICATED";
-  return fault(code, `"${realm.host}" refuses a token: status ${status}`);
+function tokenFault(answer: HttpAnswer, realm: URL): Error {
+  const { status } = answer;
+  const isBusy = isPassingStatus(status);
+  const isBroken = isBusy || status >= 500;
+  const code = status === 403 ? "PERMISSION_DENIED" : isBroken ? "UNAVAILABLE" : "UNAUTHENTICATED";
+  return fault(code, `"${realm.host}" refuses a token: status ${status}`, {
+    details: isBusy ? passing(waitOf(answer)) : {},
+  });
 }

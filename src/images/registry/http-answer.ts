@@ -4,6 +4,7 @@ import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import { passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
 import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
 
@@ -71,7 +72,10 @@ export async function readBody(
     body.destroy();
     if (signal.aborted) throw signal.reason;
     if (isTinyPieces(error)) throw error;
-    throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, { cause: error });
+    throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, {
+      cause: error,
+      details: passing(),
+    });
   }
   if (isTooLong) throw tooLong();
   if (signal.aborted) throw signal.reason;

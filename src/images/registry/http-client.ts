@@ -3,7 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { errnoOf, fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { errnoOf, type FaultOptions, fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import { freeBytes } from "../../base/free-bytes.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
@@ -12,6 +12,7 @@ import { Connections, type NetworkSettings, type Route } from "./connections.ts"
 import type { RegistryHost } from "./hosts.ts";
 import { answerOf, type HttpAnswer } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
+import { passing } from "./patience.ts";
 import { type Proxy, throughText } from "./proxies.ts";
 import { refused } from "./proxy-agents.ts";
 import { followed, isRedirect } from "./redirect.ts";
@@ -44,6 +45,7 @@ export interface HttpRequest extends Cancellable {
 export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
   readonly #connections: Connections;
+  #hasAnswered = false;
 
   private constructor({ connectTimeoutMs }: RegistryHost, connections: Connections) {
     this.#connectTimeoutMs = connectTimeoutMs;
@@ -88,7 +90,14 @@ export class HttpClient implements Disposable {
       if (either.aborted || !isFault(error)) throw error;
       throw fault(error.code, `cannot reach "${url.host}": ${error.message}`, { cause: error });
     }
-    return this.#send(url, wanted, route, { signal, late });
+    // A connection that was kept may have died meanwhile, and each other one that was kept beside it too.
+    for (let dead = 0; ; dead += 1) {
+      try {
+        return await this.#send(url, wanted, route, { signal, late });
+      } catch (error) {
+        if (dead >= mostDead || either.aborted || !wasDead(error)) throw error;
+      }
+    }
   }
 
   #send(
@@ -111,6 +120,7 @@ export class HttpClient implements Disposable {
       ...(isForwarded && { path: `${url.origin}${url.pathname}${url.search}` }),
       agent,
       signal,
+      maxHeaderSize: registryLimits.headerBytes,
     });
     const reaction = onAbort(late, (reason) => void request.destroy(reason));
     const connecting = startTimer(() => {
@@ -125,8 +135,13 @@ export class HttpClient implements Disposable {
       connecting.stop();
       reject(unreached(url, proxy, "it closed the connection")); // without an error, as after a 101
     });
-    request.on("error", (error) => reject(connectionFault(error, url, proxy, signal)));
+    request.on("error", (error) => {
+      const { reusedSocket } = request;
+      const how = { reusedSocket, hasAnswered: this.#hasAnswered };
+      reject(signal.aborted ? signal.reason : connectionFault(error, url, proxy, how));
+    });
     request.on("response", (response) => {
+      this.#hasAnswered = true;
       reaction[Symbol.dispose](); // the body has limits of its own
       if (isForwarded && response.statusCode === 407) {
         request.destroy(refused(407));
@@ -166,10 +181,14 @@ export function speaksNoTls(error: unknown): boolean {
   return false;
 }
 
-function unreached(url: URL, proxy: Proxy | undefined, why: string, cause?: unknown): RuntimeFault {
-  const details = { unreached: true };
+function unreached(
+  url: URL,
+  proxy: Proxy | undefined,
+  why: string,
+  { cause, details }: FaultOptions = {},
+): RuntimeFault {
   const message = `cannot reach "${url.host}"${throughText(proxy)}: ${why}`;
-  return fault("UNAVAILABLE", message, { details, cause });
+  return fault("UNAVAILABLE", message, { details: { ...details, unreached: true }, cause });
 }
 
 function noAnswer(url: URL, afterMs: number): RuntimeFault {
@@ -178,15 +197,54 @@ function noAnswer(url: URL, afterMs: number): RuntimeFault {
   return fault("DEADLINE_EXCEEDED", message, { details });
 }
 
+/** Connections that were kept and turned out to be dead, before the next one is told as an error. */
+const mostDead = 8;
+/** What a server, or what stands before it, does to connections when it is restarted or has too many. */
+const broken: ReadonlySet<string> = new Set([
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "EAI_AGAIN",
+  "ERR_STREAM_PREMATURE_CLOSE",
+]);
+/** The same where the host has answered before, and for good where it never did. */
+const gone: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ETIMEDOUT",
+]);
+
+interface Connection {
+  readonly reusedSocket: boolean;
+  /** Whether the host has answered in this pull. */
+  readonly hasAnswered: boolean;
+}
+
 function connectionFault(
   error: Error,
   url: URL,
   proxy: Proxy | undefined,
-  signal: AbortSignal,
-): unknown {
-  if (signal.aborted) return signal.reason;
-  const isOurs = error instanceof RuntimeFault;
-  if (isOurs && proxy === undefined) return error;
-  if (isOurs && (isUnreached(error) || error.code === "DEADLINE_EXCEEDED")) return error;
-  return unreached(url, proxy, isOurs ? error.message : (errnoOf(error) ?? error.message), error);
+  { reusedSocket, hasAnswered }: Connection,
+): RuntimeFault {
+  if (error instanceof RuntimeFault) {
+    const isWhole = isUnreached(error) || error.code === "DEADLINE_EXCEEDED";
+    return proxy === undefined || isWhole
+      ? error
+      : unreached(url, proxy, error.message, {
+          cause: error,
+          ...(error.details && { details: error.details }),
+        });
+  }
+  const errno = errnoOf(error) ?? "";
+  const isPassing = broken.has(errno) || (hasAnswered && gone.has(errno));
+  const details = {
+    ...(isPassing && passing()),
+    ...(reusedSocket && broken.has(errno) && { dead: true }),
+  };
+  return unreached(url, proxy, errno || error.message, { cause: error, details });
+}
+
+function wasDead(error: unknown): boolean {
+  return error instanceof RuntimeFault && error.details?.["dead"] === true;
 }

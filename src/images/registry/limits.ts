@@ -11,6 +11,8 @@ export const registryLimits = {
   tokenBytes: 256 * 1024,
   /** Of an error's body, for its message. */
   errorBytes: 64 * 1024,
+  /** Of an answer's headers, all together: some send policies and signed cookies of 64 KiB. */
+  headerBytes: 80 * 1024,
   redirects: 10,
   /** From a request to the end of the answer's headers, redirects included. */
   answerMs: 30_000,

@@ -6,6 +6,7 @@ import type { RegistryAuth } from "../ports.ts";
 import type { Reference } from "../reference.ts";
 import { readCredentials } from "./credentials.ts";
 import { registryHosts } from "./hosts.ts";
+import type { Patience } from "./patience.ts";
 import { readProxies } from "./proxies.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { systemAuthorities } from "./system-authorities.ts";
@@ -14,6 +15,8 @@ export interface RegistrySettings {
   /** Looked at for each pull, as is `registry`. */
   readonly config: Pick<ImagesConfig, "pullProgressTimeoutMs">;
   readonly registry: RegistryConfig;
+  /** Tests have less. */
+  readonly patience?: Patience;
   readonly log: Logger;
 }
 
@@ -24,7 +27,7 @@ export interface RegistrySettings {
 export async function openRegistry(
   reference: Reference,
   auth: RegistryAuth | undefined,
-  { config, registry, log }: RegistrySettings,
+  { config, registry, patience, log }: RegistrySettings,
 ): Promise<RegistryClient> {
   if (auth) readCredentials(auth);
   const env = childEnvironment(undefined);
@@ -34,6 +37,7 @@ export async function openRegistry(
     network: { proxies: readProxies(registry, env), authorities: () => systemAuthorities(env) },
     auth,
     progressTimeoutMs: config.pullProgressTimeoutMs,
+    ...(patience && { patience }),
     log,
   });
 }

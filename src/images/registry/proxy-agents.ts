@@ -7,6 +7,7 @@ import tls, { type SecureContext } from "node:tls";
 import { fault } from "../../base/errors.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import { isPassingStatus, passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
 
 export interface ProxyAgentOptions {
@@ -124,7 +125,7 @@ export function refused(status: number): Error {
     status === 407
       ? "it wants a login, or another one (status 407)"
       : `it does not let us through (status ${status})`;
-  return fault("UNAVAILABLE", why);
+  return fault("UNAVAILABLE", why, isPassingStatus(status) ? { details: passing() } : {});
 }
 
 async function settled(socket: Duplex, event: string, signal: AbortSignal): Promise<void> {

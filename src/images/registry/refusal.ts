@@ -3,7 +3,9 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault } from "../../base/errors.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
+import { isPassingStatus, passing } from "./patience.ts";
 import { throughText } from "./proxies.ts";
+import { parseRetryAfter } from "./retry-after.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 /** An error answer as a fault, with the registry's own words. `what` begins its message. */
@@ -23,14 +25,20 @@ export async function refusalOf(
           ? "access denied"
           : `status ${status}`;
   const begin = `${what}${throughText(answer.proxy)}`;
-  return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details: { status } });
+  const details = { status, ...(isPassingStatus(status) && passing(waitOf(answer))) };
+  return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details });
+}
+
+/** How long the server of an answer wants to be left alone, in milliseconds. */
+export function waitOf({ headers }: HttpAnswer): number | undefined {
+  return parseRetryAfter(headers, Date.now());
 }
 
 function codeOf(status: number): FaultCode {
   if (status === 401) return "UNAUTHENTICATED";
   if (status === 403) return "PERMISSION_DENIED";
   if (status === 404) return "NOT_FOUND";
-  return status === 429 || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
+  return isPassingStatus(status) || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
 }
 
 /** The first message of a registry's error body; "" when there is none, or it takes too long. */

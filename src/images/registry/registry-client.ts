@@ -20,6 +20,7 @@ import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { HttpClient, type HttpRequest, isUnreached, speaksNoTls } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
+import { type Patience, patiently, registryPatience } from "./patience.ts";
 import { redirectStatuses } from "./redirect.ts";
 import { refusalOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
@@ -35,6 +36,8 @@ export interface RegistryClientOptions {
    * has a limit.
    */
   readonly progressTimeoutMs: number;
+  /** Tests have less. */
+  readonly patience?: Patience;
   readonly log: Logger;
 }
 
@@ -114,8 +117,17 @@ export class RegistryClient implements Disposable {
     return this.#options.reference;
   }
 
+  /** How often to ask again. All but `blob` does so by itself. */
+  get patience(): Patience {
+    return this.#options.patience ?? registryPatience;
+  }
+
   /** What the reference means now: a manifest or an index. */
-  async resolve(call: Cancellable): Promise<Descriptor> {
+  resolve(call: Cancellable): Promise<Descriptor> {
+    return this.#patiently(() => this.#resolveOnce(call), call);
+  }
+
+  async #resolveOnce(call: Cancellable): Promise<Descriptor> {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
     return this.#fromAny("canResolve", call, async (server, isLast) => {
@@ -164,6 +176,14 @@ export class RegistryClient implements Disposable {
     }
     const isManifest = isIndexType(mediaType) || isManifestType(mediaType);
     const path = `${isManifest ? "manifests" : "blobs"}/${digest}`;
+    return this.#patiently(() => this.#documentOnce(path, { digest, size }, call), call);
+  }
+
+  async #documentOnce(
+    path: string,
+    { digest, size }: Pick<Descriptor, "digest" | "size">,
+    call: Cancellable,
+  ): Promise<Buffer> {
     return this.#fromAny("canPull", call, async (server, isLast) => {
       const windowMs = this.#documentMs(isLast);
       const asked = { path, redirects: "any", maxBytes: size, windowMs } as const;
@@ -216,7 +236,11 @@ export class RegistryClient implements Disposable {
   /**
    * Settles when the registry would give us the blob, and rejects with its refusal otherwise. Nothing is downloaded.
    */
-  async assertReadable(digest: Digest, call: Cancellable): Promise<void> {
+  assertReadable(digest: Digest, call: Cancellable): Promise<void> {
+    return this.#patiently(() => this.#assertReadableOnce(digest, call), call);
+  }
+
+  async #assertReadableOnce(digest: Digest, call: Cancellable): Promise<void> {
     const path = `blobs/${digest}`;
     await this.#fromAny("canPull", call, async (server) => {
       // A redirect means yes; its target may not allow HEAD, so it is not followed.
@@ -237,6 +261,10 @@ export class RegistryClient implements Disposable {
 
   [Symbol.dispose](): void {
     for (const { client } of this.#servers) client[Symbol.dispose]();
+  }
+
+  #patiently<T>(work: () => Promise<T>, { signal }: Cancellable): Promise<T> {
+    return patiently(work, { patience: this.patience, signal });
   }
 
   get #answerMs(): number {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, isFault } from "../../base/errors.ts";
-import { retry } from "../../base/retry.ts";
+import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { ContentInfo, Digest } from "../../content/ports.ts";
 import { type ImageSource, type Labels, label, owned } from "../image-source.ts";
@@ -9,13 +8,6 @@ import type { Descriptor } from "../manifest/documents.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
-
-/** For a registry that is busy (429, 5xx), and for broken connections. */
-export const patience = {
-  attempts: 3,
-  delayMs: 250,
-  isRetryable: (error: unknown): boolean => isFault(error, "UNAVAILABLE"),
-};
 
 export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
   readonly client: RegistryClient;
@@ -38,10 +30,7 @@ export class RegistrySource implements ImageSource {
   }
 
   document(descriptor: Descriptor, call: Cancellable): Promise<Buffer> {
-    return retry(() => this.#options.client.document(descriptor, call), {
-      ...patience,
-      signal: call.signal,
-    });
+    return this.#options.client.document(descriptor, call);
   }
 
   async fetch(descriptor: Descriptor, call: Cancellable): Promise<void> {
@@ -61,7 +50,7 @@ export class RegistrySource implements ImageSource {
       );
     }
     if (this.gives(known)) return;
-    await retry(() => client.assertReadable(digest, call), { ...patience, signal: call.signal });
+    await client.assertReadable(digest, call);
     await label(content, namespace, digest, (labels) => this.labels(labels));
   }
 

@@ -3,6 +3,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { MountEntry } from "../../base/os/mountinfo.ts";
 import { sleep } from "../../base/timers.ts";
+import { cgroupPathOf } from "../../metrics/cgroup/cgroup-layout.ts";
+import { type ScopeName, scopeName } from "../../oci/scope-name.ts";
 
 export interface CgroupFolder {
   readonly folder: string;
@@ -14,9 +16,13 @@ export interface CgroupFolder {
 export class SandboxCgroup {
   readonly isUnified: boolean;
   readonly places: readonly CgroupFolder[];
+  /** The unit of systemd's that it is; undefined for one that is made here. */
+  readonly scope: ScopeName | undefined;
 
-  /** The cgroup at an absolute path, whether it is there or not. `mounts` are those of the hierarchies. */
-  constructor(place: string, mounts: readonly MountEntry[]) {
+  /** The cgroup that a spec names, whether it is there or not. `mounts` are those of the hierarchies. */
+  constructor(cgroupsPath: string, mounts: readonly MountEntry[]) {
+    this.scope = scopeName(cgroupsPath);
+    const place = cgroupPathOf(cgroupsPath);
     const separate = mounts.filter(({ type }) => type === "cgroup");
     this.isUnified = separate.length === 0;
     this.places = (this.isUnified ? mounts : separate).map((mount) => ({
@@ -45,6 +51,22 @@ export class SandboxCgroup {
     // runc's way from 2…262144 to 1…10000. Without the controller there is no such file.
     const weight = 1 + Math.floor(((shares - 2) * 9999) / 262_142);
     await writeFile(path.join(cpu, "cpu.weight"), String(weight), { flag: "r+" }).catch(() => {});
+  }
+
+  /**
+   * Takes a process into one whose folder systemd has made, with what systemd does not make: the controllers that it
+   * does not know.
+   */
+  async adopt(pid: number): Promise<void> {
+    if (this.isUnified) return this.#makeUnified();
+    await Promise.all(
+      this.places
+        .filter(({ controllers }) => !controllers.includes("name=systemd"))
+        .map(async (place) => {
+          await makeSeparate(place);
+          await writeFile(path.join(place.folder, "cgroup.procs"), String(pid), { flag: "r+" });
+        }),
+    );
   }
 
   /** By which steps the helper brings a process there. */

@@ -7,8 +7,9 @@ import type { Logger } from "../../base/logger.ts";
 import { nowNanos } from "../../base/now.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import { cgroupMounts } from "../../base/os/mount-table.ts";
-import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
+import { identify, isAlive, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
 import { timeoutSignal } from "../../base/timers.ts";
+import { settlesWithin } from "../../base/waits.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import { readSandboxProcess, type SandboxProcess } from "../../oci/sandbox-process.ts";
 import { Bundle, type TaskFolders } from "../bundle/bundle.ts";
@@ -30,10 +31,18 @@ import type {
 import type { ShimBinaries } from "../shim/binary.ts";
 import type { ShimLaunch } from "../shim/choose-launch.ts";
 import type { PodShims } from "../shim/pod-shims.ts";
+import type { ScopeUnits } from "../systemd/scope-units.ts";
 import { attempt } from "../task/attempt.ts";
 import { watchEnd } from "./process-end.ts";
 import { SandboxCgroup } from "./sandbox-cgroup.ts";
-import { aliveName, releaseProcess, SandboxTask, startedName, startName } from "./sandbox-task.ts";
+import {
+  aliveName,
+  dropProcess,
+  releaseProcess,
+  SandboxTask,
+  startedName,
+  startName,
+} from "./sandbox-task.ts";
 import { startProcess } from "./start-process.ts";
 
 /** The shims that containers of such pods have. */
@@ -50,6 +59,8 @@ export interface SandboxRuntimeOptions extends TaskFolders {
   /** The cgroups above those of tasks. */
   readonly parents: CgroupParents;
   readonly pods: PodShims;
+  /** Where the cgroups of specs with systemd's way of naming come from. Disposed with the runtime. */
+  readonly scopes: ScopeUnits;
   readonly sink: EventSink;
   readonly log: Logger;
 }
@@ -123,6 +134,7 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
   [Symbol.dispose](): void {
     for (const task of this.#tasks.values()) task.letGo();
     this.#watches.dispose();
+    this.#options.scopes[Symbol.dispose]();
   }
 
   async #create(
@@ -145,15 +157,26 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     const launch = shimLaunch(shimRuntime, runtimePath);
     pods.startAhead(bundle, { binary, options: runtimeOptions, launch });
     undo.defer(() => pods.remove(bundle));
-    const cgroup = await this.#cgroupAt(process.linux.cgroupsPath);
+    const { cgroupsPath, resources } = process.linux;
+    const shares = resources.cpu?.shares;
+    const cgroup = await this.#cgroupAt(cgroupsPath);
     undo.defer(() => this.#clear(bundle, undefined, cgroup));
-    await cgroup.make(process.linux.resources.cpu?.shares);
+    if (cgroup.scope === undefined) await cgroup.make(shares);
     const [alive, start] = [bundle.file(aliveName), bundle.file(startName)];
     for (const fifo of [alive, start]) makeFifo(fifo, 0o600);
-    const request = { id, program, process, cgroup, alive, start };
+    const born = cgroup.scope === undefined ? cgroup : undefined;
+    const request = { id, program, process, cgroup: born, alive, start };
     const { pid, exited } = await startProcess(request, call);
     const identity = identify(pid) ?? { pid, startTime: "" };
-    const { cgroupsPath } = process.linux;
+    undo.defer(async () => {
+      killProcess(identity, "SIGKILL");
+      await settlesWithin(exited, cleanUpMs);
+    });
+    if (cgroup.scope !== undefined) {
+      const { isUnified } = cgroup;
+      await this.#options.scopes.start({ ...cgroup.scope, pid, shares, isUnified }, call);
+      await cgroup.adopt(pid);
+    }
     bundle.write("process", JSON.stringify({ pid, startTime: identity.startTime, cgroupsPath }));
     const task = this.#list(bundle, { identity, cgroup, isStarted: false, exited });
     this.#events.created(task, { bundle: bundle.path, pid });
@@ -193,7 +216,8 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     const cgroup = await this.#cgroupAt(place ?? cgroupsPath(await bundle.read("config.json")));
     const isStarted = (await readdir(bundle.path)).includes(startedName);
     if (identity === undefined) {
-      // The daemon died before it knew the process, or none was started.
+      // The daemon died before it knew the process, or where that belongs; or none was started.
+      dropProcess(bundle);
       await this.#clear(bundle, undefined, cgroup);
       await this.#options.pods.remove(bundle);
       await this.#discard(bundle);
@@ -231,6 +255,8 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     await attempt(step, async () => {
       const signal = timeoutSignal(cleanUpMs);
       await killLeftovers(identity, cgroup.folders, signal);
+      if (cgroup.scope !== undefined)
+        await this.#options.scopes.stop(cgroup.scope.unit, { signal });
       await removeCgroups(cgroup.folders, { log: this.#log, signal });
     });
   }

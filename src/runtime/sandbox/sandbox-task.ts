@@ -235,15 +235,26 @@ export class SandboxTask implements RuntimeTask {
 
 /** Lets a process load its program; nothing happens to one that has, or is gone. */
 export function releaseProcess(bundle: Bundle): void {
+  tell(bundle, "s");
+}
+
+/** Ends a process that has not loaded its program; nothing happens to one that has, or is gone. */
+export function dropProcess(bundle: Bundle): void {
+  tell(bundle, "x");
+}
+
+/** In the words of src/pause/sandbox.c. */
+function tell(bundle: Bundle, byte: "s" | "x"): void {
   let fd: number;
   try {
     fd = openSync(bundle.file(startName), constants.O_WRONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (errnoOf(error) === "ENXIO") return; // nobody reads
+    if (byte === "x" && errnoOf(error) === "ENOENT") return; // it was not even begun
     throw error;
   }
   try {
-    writeSync(fd, "s");
+    writeSync(fd, byte);
   } finally {
     closeSync(fd);
   }

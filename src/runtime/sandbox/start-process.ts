@@ -19,7 +19,8 @@ export interface StartRequest {
   /** The pause program, whose `-s` starts it. */
   readonly program: string;
   readonly process: SandboxProcess;
-  readonly cgroup: SandboxCgroup;
+  /** The cgroup that it is born in; else it is in ours until somebody moves it. */
+  readonly cgroup: SandboxCgroup | undefined;
   /** The FIFO that the process holds as long as it lives. */
   readonly alive: string;
   /** The FIFO that it awaits its byte from. */
@@ -78,7 +79,7 @@ function stepsOf({ alive, cgroup, start, process: { process, ...spec } }: StartR
   }, newFlags.mount);
   const { uid, gid, additionalGids = [] } = process.user;
   const { apparmorProfile = "", selinuxLabel = "", oomScoreAdj } = process;
-  const steps = [...cgroup.steps];
+  const steps = [...(cgroup?.steps ?? [])];
   if (network !== "") steps.push("n", network);
   steps.push("f", String(flags), "k", alive, start);
   if (oomScoreAdj !== undefined) steps.push("w", "/proc/self/oom_score_adj", String(oomScoreAdj));

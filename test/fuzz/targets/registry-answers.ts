@@ -8,6 +8,7 @@ import type { Digest } from "../../../src/content/ports.ts";
 import type { RegistryAuth } from "../../../src/images/ports.ts";
 import { parseReference } from "../../../src/images/reference.ts";
 import { parseHosts } from "../../../src/images/registry/hosts.ts";
+import { registryPatience } from "../../../src/images/registry/patience.ts";
 import { RegistryClient } from "../../../src/images/registry/registry-client.ts";
 import { systemAuthorities } from "../../../src/images/registry/system-authorities.ts";
 import { type Heard, ScriptedWeb } from "../support/scripted-web.ts";
@@ -195,6 +196,7 @@ export const target: FuzzTarget = {
         network,
         auth,
         progressTimeoutMs: 1000,
+        patience: { ...registryPatience, attempts: 2, delayMs: 0, longestWaitMs: 0 },
         log: silentLogger,
       };
       using client = await RegistryClient.create(options);

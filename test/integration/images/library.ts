@@ -12,6 +12,7 @@ import {
 import { imagesTable } from "../../../src/images/image-records.ts";
 import { hostPlatform } from "../../../src/images/manifest/platform.ts";
 import type { Image } from "../../../src/images/ports.ts";
+import { type Patience, registryPatience } from "../../../src/images/registry/patience.ts";
 import { Leases } from "../../../src/metadata/leases.ts";
 import { openMemoryMetadata } from "../../../src/metadata/mirrored-store.ts";
 import type { MetadataStore } from "../../../src/metadata/ports.ts";
@@ -25,6 +26,13 @@ export const namespace = "k8s.io";
 /** Neither certs.d nor a proxy. */
 export const noRegistry = { configPath: "", proxy: "", noProxy: [] } as const;
 
+/** As often as in earnest, without the waits. */
+export const quickPatience: Patience = {
+  ...registryPatience,
+  delayMs: 5,
+  maxDelayMs: 20,
+};
+
 export interface Library {
   readonly images: ImageLibrary;
   readonly content: ContentStore;
@@ -37,7 +45,9 @@ export interface Library {
 /** The real stores in a folder, with metadata that can be handed on to play a restart. */
 export async function openLibrary(
   root: string,
-  options: Partial<Pick<ImagesOptions, "config" | "builtin" | "platform" | "onNameChange">> & {
+  options: Partial<
+    Pick<ImagesOptions, "config" | "builtin" | "platform" | "onNameChange" | "patience">
+  > & {
     readonly metadata?: MetadataStore;
     readonly registry?: Partial<ImagesOptions["registry"]>;
   } = {},
@@ -72,6 +82,7 @@ export async function openLibrary(
     registry: { ...noRegistry, ...options.registry },
     platform: options.platform ?? hostPlatform(),
     log,
+    patience: options.patience ?? quickPatience,
     ...(options.builtin && { builtin: options.builtin }),
     ...(options.onNameChange && { onNameChange: options.onNameChange }),
   });

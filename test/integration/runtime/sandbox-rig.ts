@@ -13,6 +13,7 @@ import type { CreateOptions } from "../../../src/runtime/ports.ts";
 import { Runtimes } from "../../../src/runtime/runtimes.ts";
 import { SandboxRuntime } from "../../../src/runtime/sandbox/sandbox-runtime.ts";
 import { ShimBinaries } from "../../../src/runtime/shim/binary.ts";
+import { ScopeUnits } from "../../../src/runtime/systemd/scope-units.ts";
 import { Rig } from "./rig.ts";
 
 export class SandboxRig implements AsyncDisposable {
@@ -78,6 +79,7 @@ export class SandboxRig implements AsyncDisposable {
       shimLaunch: () => "auto",
       parents: manager.parents,
       pods: manager.pods,
+      scopes: new ScopeUnits(),
       sink,
       log: silentLogger,
     });

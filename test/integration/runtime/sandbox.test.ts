@@ -191,8 +191,8 @@ const refused: readonly { name: string; change: (spec: SandboxSpec) => void; why
     why: /process\.capabilities\.bounding/,
   },
   {
-    name: "names its cgroup as systemd does",
-    change: ({ linux }) => void (linux.cgroupsPath = "kubepods.slice:cri-containerd:x"),
+    name: "names a cgroup that is no scope",
+    change: ({ linux }) => void (linux.cgroupsPath = "kubepods.slice:cri-containerd:x.slice"),
     why: /linux\.cgroupsPath/,
   },
   {
