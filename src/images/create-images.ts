@@ -323,7 +323,10 @@ class StoredImages implements ImageLibrary {
       progress(Number.POSITIVE_INFINITY); // who waits for a collection does not stand still
       return keepThem(...kept);
     };
-    using client = await openRegistry(reference, auth, this.#options);
+    using client = await openRegistry(reference, auth, {
+      ...this.#options,
+      documents: this.#documents,
+    });
     const target = await client.resolve(call);
     const source = new RegistrySource({
       client,

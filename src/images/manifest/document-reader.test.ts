@@ -19,6 +19,13 @@ const numbers = (count: number, text: (n: number) => string): string =>
   Array.from({ length: count }, (_, n) => text(n)).join(",");
 const repeated = (text: string, bytes: number): string => text.repeat(bytes / text.length);
 
+/** Waits for work, and counts how often this thread gets its turn meanwhile. */
+async function countingTurns<T>(work: Promise<T>): Promise<{ result: T; turns: number }> {
+  for (let turns = 0; ; turns += 1) {
+    if ((await Promise.race([work, turn("turn")])) !== "turn") return { result: await work, turns };
+  }
+}
+
 const refused: readonly { name: string; kind: DocumentKind; text: string; says: RegExp }[] = [
   {
     name: "an index of a hundred thousand manifests",
@@ -155,6 +162,24 @@ for (const { name, kind, text, says } of refused) {
   });
 }
 
+const untyped: readonly { name: string; text: string; is: string }[] = [
+  { name: "an index", text: `{"pad":[${repeated("{},", 7 * mib)}{}],"manifests":[]}`, is: "index" },
+  { name: "a manifest", text: `{"pad":[${repeated("{},", 7 * mib)}{}]}`, is: "manifest" },
+  { name: "what is no document", text: "[".repeat(8 * mib), is: "manifest" },
+];
+
+for (const { name, text, is } of untyped) {
+  test(`DocumentReader tells the type of ${name} of MiBs, while this thread is free`, {
+    timeout: 60_000,
+  }, async () => {
+    const bytes = Buffer.from(text);
+    const task = { kind: "type", bytes, what: "manifest", mediaType: "text/plain" } as const;
+    const { result, turns } = await countingTurns(patientReader().read(task, call()));
+    assert.equal(result, `application/vnd.oci.image.${is}.v1+json`);
+    assert.ok(turns > 10, `${turns} turns`);
+  });
+}
+
 const kept: readonly { name: string; text: string }[] = [
   {
     name: "objects",
@@ -174,19 +199,12 @@ for (const { name, text } of kept) {
     timeout: 60_000,
   }, async () => {
     const reader = patientReader();
-    let turns = 0;
-    const reading = reader.read(
-      { kind: "image", bytes: Buffer.from(text), what: "config", mediaType: "" },
-      call(),
+    const { result: document, turns } = await countingTurns(
+      reader.read(
+        { kind: "image", bytes: Buffer.from(text), what: "config", mediaType: "" },
+        call(),
+      ),
     );
-    const counting = (async () => {
-      for (;;) {
-        if ((await Promise.race([reading, turn("turn")])) !== "turn") return;
-        turns += 1;
-      }
-    })();
-    const document = await reading;
-    await counting;
     assert.equal(document.config.user, "1");
     assert.ok(JSON.stringify(document).length < 1000);
     assert.ok(turns > 10, `${turns} turns`);

@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { ourShares } from "../../base/memory/memory-shares.ts";
 import { ParsingThreads } from "../../base/parsing/parsing-threads.ts";
+import { isKnownManifest } from "./media-types.ts";
 import {
   type DocumentKind,
   type Documents,
@@ -37,7 +38,8 @@ export class DocumentReader {
     task: DocumentTask<K>,
     call: Cancellable,
   ): Promise<Documents[K]> {
-    if (task.bytes.length <= inlineBytes) return parseDocument(task);
+    const isNamed = task.kind === "type" && isKnownManifest(task.mediaType);
+    if (isNamed || task.bytes.length <= inlineBytes) return parseDocument(task);
     return (await this.#threads.run(task, call)) as Documents[K];
   }
 }

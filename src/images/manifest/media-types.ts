@@ -22,6 +22,11 @@ export function isManifestType(mediaType: string): boolean {
   return manifests.includes(mediaType);
 }
 
+/** The type of an index or a manifest that we read. */
+export function isKnownManifest(mediaType: string): boolean {
+  return isIndexType(mediaType) || isManifestType(mediaType);
+}
+
 /** The types that we ask registries for, best first. */
 export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
 
@@ -29,12 +34,12 @@ export const acceptedManifests: string = [...indexes, ...manifests].join(", ");
  * The type of a manifest or index whose server names none: its own field, else what its content suggests. Bytes that
  * are neither are taken for a manifest, and its reader refuses them.
  */
-export function manifestTypeOf(stated: string, bytes: Buffer): string {
-  if (isIndexType(stated) || isManifestType(stated)) return stated;
+export function manifestTypeOf(stated: string, bytes: Uint8Array): string {
+  if (isKnownManifest(stated)) return stated;
   try {
     const document = parseJson(bytes, "manifest");
     const own = fieldOf(document, "mediaType");
-    if (typeof own === "string" && (isIndexType(own) || isManifestType(own))) return own;
+    if (typeof own === "string" && isKnownManifest(own)) return own;
     const hasManifests = fieldOf(document, "manifests") !== undefined;
     return hasManifests ? MediaType.ociIndex : MediaType.ociManifest;
   } catch {

@@ -8,10 +8,13 @@ import {
   parseIndex,
   parseManifest,
 } from "./documents.ts";
+import { manifestTypeOf } from "./media-types.ts";
 
 /** What each kind of document is read as. */
 export interface Documents {
   readonly manifest: Index | Manifest;
+  /** The type of a manifest or index whose server may have named none. */
+  readonly type: string;
   /** `index.json` of an OCI layout. */
   readonly layout: Index;
   readonly image: ImageDocument;
@@ -38,6 +41,7 @@ const parsers: {
   ) => Documents[K];
 } = {
   manifest: parseManifest,
+  type: (bytes, _what, stated) => manifestTypeOf(stated, bytes),
   layout: parseIndex,
   image: parseImageDocument,
   docker: parseDockerArchive,

@@ -15,7 +15,7 @@ import type { PulledProfile, SecurityProfiles } from "./ports.ts";
 import { badRequest, type ProfileArtifact, readArtifact, unusable } from "./profile-artifact.ts";
 import { profilesTable } from "./profile-records.ts";
 
-export interface SecurityProfilesOptions extends RegistrySettings {
+export interface SecurityProfilesOptions extends Omit<RegistrySettings, "documents"> {
   readonly namespace: string;
   readonly content: ContentStore;
   readonly garbage: GarbageCollector;
@@ -102,7 +102,10 @@ export class StoredProfiles implements SecurityProfiles {
     auth: RegistryAuth | undefined,
     call: Cancellable,
   ): Promise<ProfileArtifact> {
-    using client = await openRegistry(reference, auth, this.#options);
+    using client = await openRegistry(reference, auth, {
+      ...this.#options,
+      documents: this.#documents,
+    });
     return await readArtifact(client, this.#documents, call);
   }
 

@@ -2,6 +2,7 @@
 import type { Logger } from "../../base/logger.ts";
 import { childEnvironment } from "../../base/process.ts";
 import type { ImagesConfig, RegistryConfig } from "../../config/config.ts";
+import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { RegistryAuth } from "../ports.ts";
 import type { Reference } from "../reference.ts";
 import { readCredentials } from "./credentials.ts";
@@ -17,6 +18,7 @@ export interface RegistrySettings {
   readonly registry: RegistryConfig;
   /** Tests have less. */
   readonly patience?: Patience;
+  readonly documents: DocumentReader;
   readonly log: Logger;
 }
 
@@ -27,7 +29,7 @@ export interface RegistrySettings {
 export async function openRegistry(
   reference: Reference,
   auth: RegistryAuth | undefined,
-  { config, registry, patience, log }: RegistrySettings,
+  { config, registry, patience, documents, log }: RegistrySettings,
 ): Promise<RegistryClient> {
   if (auth) readCredentials(auth);
   const env = childEnvironment(undefined);
@@ -38,6 +40,7 @@ export async function openRegistry(
     auth,
     progressTimeoutMs: config.pullProgressTimeoutMs,
     ...(patience && { patience }),
+    documents,
     log,
   });
 }

@@ -4,13 +4,9 @@ import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.
 import type { Logger } from "../../base/logger.ts";
 import { digestOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
+import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import {
-  acceptedManifests,
-  isIndexType,
-  isManifestType,
-  manifestTypeOf,
-} from "../manifest/media-types.ts";
+import { acceptedManifests, isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
@@ -38,6 +34,8 @@ export interface RegistryClientOptions {
   readonly progressTimeoutMs: number;
   /** Tests have less. */
   readonly patience?: Patience;
+  /** Reads what is too long for this thread. */
+  readonly documents: DocumentReader;
   readonly log: Logger;
 }
 
@@ -144,7 +142,7 @@ export class RegistryClient implements Disposable {
       const mediaType = contentType(head);
       const size = Number(head.headers["content-length"]);
       const named = digest ?? (typeof stated === "string" ? stated : "");
-      const isKnown = isIndexType(mediaType) || isManifestType(mediaType);
+      const isKnown = isKnownManifest(mediaType);
       if (head.status === 200 && isDigest(named) && isKnown && size > 0) {
         return { mediaType, digest: named, size, annotations: {} };
       }
@@ -156,8 +154,14 @@ export class RegistryClient implements Disposable {
       const found = digestOf(bytes.body);
       if (digest !== undefined && found !== digest) throw this.#wrongDigest(server, found);
       this.#resolved = { digest: found, bytes: bytes.body };
+      const task = {
+        kind: "type",
+        bytes: bytes.body,
+        what: `manifest "${found}"`,
+        mediaType: bytes.contentType,
+      } as const;
       return {
-        mediaType: manifestTypeOf(bytes.contentType, bytes.body),
+        mediaType: await this.#options.documents.read(task, call),
         digest: found,
         size: bytes.body.length,
         annotations: {},
@@ -174,7 +178,7 @@ export class RegistryClient implements Disposable {
         `cannot pull "${canonicalName(this.reference)}": document "${digest}" has ${size} bytes, more than ${registryLimits.documentBytes}`,
       );
     }
-    const isManifest = isIndexType(mediaType) || isManifestType(mediaType);
+    const isManifest = isKnownManifest(mediaType);
     const path = `${isManifest ? "manifests" : "blobs"}/${digest}`;
     return this.#patiently(() => this.#documentOnce(path, { digest, size }, call), call);
   }

@@ -5,6 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { RuntimeFault } from "../../../src/base/errors.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import type { Digest } from "../../../src/content/ports.ts";
+import { DocumentReader } from "../../../src/images/manifest/document-reader.ts";
 import type { RegistryAuth } from "../../../src/images/ports.ts";
 import { parseReference } from "../../../src/images/reference.ts";
 import { parseHosts } from "../../../src/images/registry/hosts.ts";
@@ -14,6 +15,7 @@ import { systemAuthorities } from "../../../src/images/registry/system-authoriti
 import { type Heard, ScriptedWeb } from "../support/scripted-web.ts";
 import { type FuzzTarget, refused } from "../target.ts";
 
+const documents = new DocumentReader();
 const origin = "https://registry.test";
 const mirror = "http://mirror.test:5000";
 const password = "s3cretPassw0rd";
@@ -197,6 +199,7 @@ export const target: FuzzTarget = {
         auth,
         progressTimeoutMs: 1000,
         patience: { ...registryPatience, attempts: 2, delayMs: 0, longestWaitMs: 0 },
+        documents,
         log: silentLogger,
       };
       using client = await RegistryClient.create(options);
