@@ -13,6 +13,7 @@ import { removeFolderSync } from "../base/remove-folder.ts";
 import { connectGrpc } from "./grpc-client.ts";
 import { GrpcServer } from "./grpc-server.ts";
 import { inProcessClient } from "./in-process.ts";
+import { connectLight, type LightConnection } from "./light/light-client.ts";
 import type { ServiceClient, ServiceImpl, ServiceName } from "./service.ts";
 
 const introspection = "containerd.services.introspection.v1.Introspection";
@@ -36,10 +37,13 @@ const transports: readonly { name: string; open: () => Connect & AsyncDisposable
         { [Symbol.asyncDispose]: async () => {} },
       ),
   },
-  { name: "gRPC", open: openGrpc },
+  { name: "gRPC", open: () => openGrpc(connectGrpc) },
+  { name: "light", open: () => openGrpc(connectLight) },
 ];
 
-function openGrpc(): Connect & AsyncDisposable {
+function openGrpc(
+  connectTo: (path: string) => LightConnection = connectGrpc,
+): Connect & AsyncDisposable {
   const stack = new AsyncDisposableStack();
   const folder = mkdtempSync(path.join(os.tmpdir(), "berth rpc-"));
   stack.defer(() => removeFolderSync(folder));
@@ -50,7 +54,7 @@ function openGrpc(): Connect & AsyncDisposable {
     stack.defer(() => server.close({ signal: AbortSignal.abort() }));
     server.add(service, impl);
     await server.listen();
-    return stack.use(connectGrpc(server.path)).client(service);
+    return stack.use(connectTo(server.path)).client(service);
   };
   return Object.assign(connect, { [Symbol.asyncDispose]: () => stack.disposeAsync() });
 }

@@ -9,7 +9,7 @@ import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
-import { connectGrpc } from "../../rpc/grpc-client.ts";
+import { connectLight } from "../../rpc/light/light-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
@@ -93,7 +93,7 @@ export async function withSession(
   const signal = limit === undefined ? new AbortController().signal : timeoutSignal(limit);
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
   const namespace = given ?? defaultNamespace;
-  using connection = connectGrpc(address);
+  using connection = connectLight(address);
   const session: Session = {
     address,
     json: flags.json === true,
