@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
-import { freeBytes } from "../../base/free-bytes.ts";
-import { onAbort } from "../../base/on-abort.ts";
-import { retry } from "../../base/retry.ts";
-import type { ContentStore, ContentWriter, Digest } from "../../content/ports.ts";
+import type { ContentStore, ContentWriter } from "../../content/ports.ts";
 import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
+import { BlobCourse } from "./blob-course.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { registryLimits, within } from "./limits.ts";
 import { OtherWriters } from "./other-writer.ts";
-import type { OpenBlob, RegistryClient } from "./registry-client.ts";
+import { isPassing, patiently } from "./patience.ts";
+import { receiveBlob } from "./receive-blob.ts";
+import type { RegistryClient } from "./registry-client.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
-import { TransferWatch } from "./transfer-watch.ts";
 
 export interface DownloadOptions {
-  readonly client: Pick<RegistryClient, "blob" | "sources">;
+  readonly client: Pick<RegistryClient, "blob" | "patience" | "hosts" | "sources" | "failure">;
   readonly content: ContentStore;
   readonly namespace: string;
   /** A transfer that brings too little for this long is ended; 0 for never. */
@@ -25,134 +24,205 @@ export interface DownloadOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
-const attempts = 5;
-const retryDelayMs = 250;
-
 /**
  * Brings a blob into the content store, checked for size and digest; false when somebody else did. After a broken
- * connection it goes on from there, after a host that stalls or sends wrong bytes it goes on with the next, and it
- * uses what an earlier pull left of the blob. While another writer brings the same blob it waits, up to a limit, as
- * long as that one makes progress. Errors: those of the client, DEADLINE_EXCEEDED (no progress), FAILED_PRECONDITION
- * (wrong bytes).
+ * connection it goes on from there, as often as there was progress; after a host that stalls or sends something else
+ * it goes on with the next, and it uses what an earlier pull left of the blob. While another writer brings the same
+ * blob it waits, up to a limit, as long as that one makes progress. Errors: those of the client, DEADLINE_EXCEEDED (no
+ * progress), FAILED_PRECONDITION (wrong bytes).
  */
 export async function downloadBlob(
   options: DownloadOptions,
   descriptor: Descriptor,
-  { signal }: Cancellable,
+  call: Cancellable,
 ): Promise<boolean> {
-  const avoided = new Set<RegistryHost>();
-  return retry(() => attemptDownload(options, descriptor, avoided, { signal }), {
-    attempts,
-    delayMs: retryDelayMs,
-    signal,
-    isRetryable: (error) =>
-      isFault(error, "UNAVAILABLE", "DATA_LOSS") ||
-      (isFault(error) && error.details?.["hasOtherHost"] === true),
+  await using download = new BlobDownload(options, descriptor);
+  const { patience } = options.client;
+  return await patiently((progress) => attemptsUntilWait(download, progress, call), {
+    patience,
+    ...call,
   });
 }
 
-async function attemptDownload(
-  options: DownloadOptions,
-  descriptor: Descriptor,
-  avoided: Set<RegistryHost>,
+/** Attempts at one host after the other. What is thrown is passing where a wait may help. */
+async function attemptsUntilWait(
+  download: BlobDownload,
+  progress: () => void,
   call: Cancellable,
 ): Promise<boolean> {
-  const { content, namespace, labels } = options;
-  const { digest, size } = descriptor;
-  const found = await openWriter(options, descriptor, call);
-  if (found === undefined) return false;
-  const { ref, isShared } = found;
-  let resumed = false;
-  let host: RegistryHost | undefined;
-  try {
-    await using writer = found.writer;
+  for (;;) {
+    const end = await download.attempt(call);
+    if (typeof end === "boolean") return end;
+    if (end.hasProgress) progress();
+    if (end.next !== "host") throw asPassing(end.error, end.next === "wait");
+  }
+}
+
+function asPassing(error: RuntimeFault, passing: boolean): RuntimeFault {
+  const { code, message, details, cause } = error;
+  return fault(code, message, { cause, details: { ...details, passing } });
+}
+
+/** An attempt that did not bring the blob. */
+interface Setback {
+  readonly error: RuntimeFault;
+  /** Whether there is more of the blob than ever before. */
+  readonly hasProgress: boolean;
+  /** What is worth another attempt: another host, at once; a wait; nothing. */
+  readonly next: "host" | "wait" | "end";
+}
+
+/** What an attempt has come to. */
+interface Attempt {
+  readonly ref: string;
+  /** Which sends the bytes; undefined until one does. */
+  host?: RegistryHost;
+  /** Bytes before and after. */
+  from: number;
+  to: number;
+}
+
+class BlobDownload implements AsyncDisposable {
+  readonly #options: DownloadOptions;
+  readonly #descriptor: Descriptor;
+  readonly #course = new BlobCourse();
+  /** An ingest of our own, where another writer has the one that later downloads resume. */
+  #own: string | undefined;
+
+  constructor(options: DownloadOptions, descriptor: Descriptor) {
+    this.#options = options;
+    this.#descriptor = descriptor;
+  }
+
+  async attempt(call: Cancellable): Promise<boolean | Setback> {
+    const opened = await this.#openWriter(call);
+    if (opened === undefined) return false;
+    const attempt: Attempt = { ref: opened.ref, from: 0, to: 0 };
+    try {
+      await using writer = opened.writer;
+      await this.#fill(writer, attempt, call);
+      await this.#commit(writer);
+      return true;
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (!(error instanceof RuntimeFault)) throw error;
+      const setback = await this.#setback(error, attempt);
+      if (setback) return setback;
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#own !== undefined) await this.#forget(this.#own);
+  }
+
+  /** Appends what a host sends until the blob is complete. */
+  async #fill(writer: ContentWriter, attempt: Attempt, call: Cancellable): Promise<void> {
+    const { client, onBytes } = this.#options;
+    const { size } = this.#descriptor;
+    const course = this.#course;
     if (writer.offsetBytes > BigInt(size)) await writer.truncate(0n);
-    resumed = writer.offsetBytes > 0n;
-    if (writer.offsetBytes < BigInt(size)) {
-      host = await receive(options, descriptor, { avoided, writer }, call);
+    attempt.from = attempt.to = Number(writer.offsetBytes);
+    course.opened(attempt.from);
+    if (attempt.from >= size) return;
+    const { failed } = course;
+    const { host, ...sent } = await client.blob(this.#descriptor, attempt.from, failed, call);
+    attempt.host = host;
+    const others = client.sources - failed.size - 1;
+    const windowMs = stallMs(others, this.#options.progressTimeoutMs);
+    try {
+      const descriptor = this.#descriptor;
+      await receiveBlob({ ...sent, ...call, descriptor, writer, windowMs, onBytes });
+    } finally {
+      attempt.to = Number(writer.offsetBytes);
+      if (attempt.to > attempt.from) course.brought(host);
+    }
+  }
+
+  async #commit(writer: ContentWriter): Promise<void> {
+    const { content, namespace, labels } = this.#options;
+    const { digest, size } = this.#descriptor;
+    const found = writer.digest();
+    if (found !== digest) {
+      throw fault("FAILED_PRECONDITION", `"${digest}" arrived with digest ${found}`);
     }
     await writer.commit({
       expected: digest,
       sizeBytes: BigInt(size),
       labels: labels(content.info(namespace, digest)?.labels),
     });
-    return true;
-  } catch (error) {
+  }
+
+  /** Learns from a failure, and says what is worth another attempt; undefined for one that is no host's. */
+  async #setback(error: RuntimeFault, attempt: Attempt): Promise<Setback | undefined> {
+    const { client } = this.#options;
+    const course = this.#course;
+    const { host, from, to } = attempt;
     const isWrong = isFault(error, "FAILED_PRECONDITION");
-    // Wrong bytes must not be resumed. Where some of them were here before, these may be to blame: one more attempt.
-    if (isWrong || !isShared) await forget(content, namespace, ref);
-    if (!isWrong) throw error;
-    if (resumed) {
-      throw fault("DATA_LOSS", `earlier bytes of "${digest}" were damaged`, { cause: error });
+    const hasProgress = !isWrong && course.advanced(to);
+    const told = () => client.failure(course.failed);
+    const next = (): Setback["next"] => {
+      if (client.sources > course.failed.size) return "host";
+      return course.pardon() ? "wait" : "end";
+    };
+    if (isWrong && to >= this.#descriptor.size) {
+      // All is here and does not fit its digest.
+      const isKnown = course.wasWrong(error, client.hosts);
+      await this.#forget(attempt.ref);
+      return { error: isKnown ? told() : error, hasProgress, next: next() };
     }
-    throw host ? orNextHost(options, avoided, host, error) : error;
+    if (host === undefined) {
+      // None of the hosts has opened it: the error tells of all.
+      const isBusy = isPassing(error) || course.pardon();
+      return { error, hasProgress, next: isBusy ? "wait" : "end" };
+    }
+    const hasOthers = client.sources - course.failed.size > 1;
+    const isStalled = isFault(error, "DEADLINE_EXCEEDED");
+    if (isFault(error, "UNAVAILABLE") || (isStalled && hasProgress && !hasOthers)) {
+      if (hasOthers && !hasProgress) course.brokeOff(host, error);
+      const isLeft = course.failed.has(host);
+      const all = new Map([...course.failed, [host, error] as const]);
+      return { error: client.failure(all), hasProgress, next: isLeft ? "host" : "wait" };
+    }
+    if (!isOfHost(error)) return undefined;
+    course.failed.set(host, error);
+    if (isWrong && to > from) await this.#forget(attempt.ref); // they are of something else
+    return { error: told(), hasProgress, next: next() };
   }
-}
 
-interface OwnWriter {
-  readonly writer: ContentWriter;
-  readonly ref: string;
-  /** Whether later downloads of the blob resume what this one leaves. */
-  readonly isShared: boolean;
-}
+  /** A writer for the blob; undefined once the blob is there. Does not wait for one that makes no progress. */
+  async #openWriter(
+    call: Cancellable,
+  ): Promise<{ readonly writer: ContentWriter; readonly ref: string } | undefined> {
+    const { content, namespace } = this.#options;
+    const { digest, size } = this.#descriptor;
+    // containerd's clients use this name too.
+    const shared = `layer-${digest}`;
+    const others = new OtherWriters();
+    for (;;) {
+      const ref = this.#own ?? shared;
+      try {
+        const writer = await content.writer(namespace, ref, {
+          expected: digest,
+          sizeBytes: BigInt(size),
+        });
+        return { writer, ref };
+      } catch (error) {
+        if (isFault(error, "ALREADY_EXISTS")) return undefined;
+        if (!isFault(error, "UNAVAILABLE")) throw error;
+      }
+      const isOver = await others.wait(content, namespace, ref, call);
+      if (!isOver) this.#own = `${shared}-${crypto.randomUUID()}`;
+    }
+  }
 
-/** A writer for the blob; undefined once the blob is there. Does not wait for a writer that makes no progress. */
-async function openWriter(
-  { content, namespace }: DownloadOptions,
-  { digest, size }: Descriptor,
-  call: Cancellable,
-): Promise<OwnWriter | undefined> {
-  // containerd's clients use this name too.
-  const shared = `layer-${digest}`;
-  const options = { expected: digest, sizeBytes: BigInt(size) };
-  const others = new OtherWriters();
-  for (let ref = shared; ; ) {
+  async #forget(ref: string): Promise<void> {
+    const { content, namespace } = this.#options;
     try {
-      return {
-        writer: await content.writer(namespace, ref, options),
-        ref,
-        isShared: ref === shared,
-      };
+      await content.abort(namespace, ref);
     } catch (error) {
-      if (isFault(error, "ALREADY_EXISTS")) return undefined;
-      if (!isFault(error, "UNAVAILABLE")) throw error;
+      if (!isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;
     }
-    const isOver = await others.wait(content, namespace, ref, call);
-    if (!isOver) ref = `${shared}-${crypto.randomUUID()}`;
-  }
-}
-
-/** Appends what the registry sends until the blob is complete. Answers the host that sent it. */
-async function receive(
-  options: DownloadOptions,
-  descriptor: Descriptor,
-  { avoided, writer }: { readonly avoided: Set<RegistryHost>; readonly writer: ContentWriter },
-  call: Cancellable,
-): Promise<RegistryHost> {
-  const { client, progressTimeoutMs } = options;
-  const { digest } = descriptor;
-  const at = Number(writer.offsetBytes);
-  const blob = await client.blob(digest, at, avoided, call);
-  const { answer, host } = blob;
-  const others = client.sources - avoided.size - 1;
-  const windowMs = stallMs(others, progressTimeoutMs);
-  using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs });
-  const received = (bytes: number): void => {
-    watch.received(bytes);
-    options.onBytes?.(bytes);
-  };
-  const cut = (): void => void answer.body.destroy();
-  using _reaction = onAbort(watch.signal, cut);
-  const signal = AbortSignal.any([call.signal, watch.signal]);
-  try {
-    await append(blob, descriptor, writer, { received, signal });
-    return host;
-  } catch (error) {
-    cut();
-    call.signal.throwIfAborted();
-    const isStalled = watch.signal.aborted;
-    if (!isStalled && !isTinyPieces(error) && !isFault(error, "FAILED_PRECONDITION")) throw error;
-    throw orNextHost(options, avoided, host, isStalled ? watch.signal.reason : error);
   }
 }
 
@@ -161,63 +231,7 @@ export function stallMs(otherHosts: number, progressTimeoutMs: number): number {
   return otherHosts > 0 ? within(registryLimits.answerMs, progressTimeoutMs) : progressTimeoutMs;
 }
 
-async function append(
-  { answer, offset }: OpenBlob,
-  { digest, size }: Descriptor,
-  writer: ContentWriter,
-  { received, signal }: { readonly received: (bytes: number) => void } & Cancellable,
-): Promise<void> {
-  if (BigInt(offset) !== writer.offsetBytes) {
-    if (offset !== 0) {
-      throw fault("UNAVAILABLE", `the registry answered another part of "${digest}"`);
-    }
-    await writer.truncate(0n);
-  }
-  for await (const bytes of chunksOf(answer.body, digest)) {
-    signal.throwIfAborted();
-    received(bytes.length);
-    if (writer.offsetBytes + BigInt(bytes.length) > BigInt(size)) {
-      throw fault("FAILED_PRECONDITION", `blob "${digest}" is longer than ${size} bytes`);
-    }
-    await writer.write(bytes, { signal });
-  }
-  if (writer.offsetBytes < BigInt(size)) {
-    throw fault("UNAVAILABLE", `download of "${digest}" ended early`);
-  }
-}
-
-/** The bytes that arrive, each piece good until the next is asked for. UNAVAILABLE when the connection breaks; a full disk of ours is another error. */
-async function* chunksOf(
-  body: OpenBlob["answer"]["body"],
-  digest: Digest,
-): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    for await (const chunk of body) {
-      yield chunk as Buffer;
-      freeBytes(chunk as Buffer);
-    }
-  } catch (error) {
-    if (isTinyPieces(error)) throw error;
-    throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
-  }
-}
-
-/** The error of a host that is not to be asked again: another attempt is worth it where there is another host. */
-function orNextHost(
-  { client }: DownloadOptions,
-  avoided: Set<RegistryHost>,
-  host: RegistryHost,
-  error: unknown,
-): unknown {
-  avoided.add(host);
-  if (avoided.size >= client.sources || !(error instanceof RuntimeFault)) return error;
-  return fault(error.code, error.message, { cause: error, details: { hasOtherHost: true } });
-}
-
-async function forget(content: ContentStore, namespace: string, ref: string): Promise<void> {
-  try {
-    await content.abort(namespace, ref);
-  } catch (error) {
-    if (!isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;
-  }
+/** Whether a failure while bytes came is the host's: it sent something else, or too slowly. */
+function isOfHost(error: RuntimeFault): boolean {
+  return isFault(error, "FAILED_PRECONDITION", "DEADLINE_EXCEEDED") || isTinyPieces(error);
 }

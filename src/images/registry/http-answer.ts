@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import { isMiscoded } from "./content-coding.ts";
 import { passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
 import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
@@ -39,10 +41,11 @@ export function answerOf(body: IncomingMessage, url: URL, proxy: Proxy | undefin
 
 /**
  * The whole body, for small answers. Past `maxBytes` `tooLong` is thrown and the connection cut; RESOURCE_EXHAUSTED
- * for a body in tiny pieces. The signal's reason when it fires; UNAVAILABLE for a connection that breaks.
+ * for a body in tiny pieces. The signal's reason when it fires; UNAVAILABLE for a connection that breaks,
+ * FAILED_PRECONDITION for a body that is not compressed as it says.
  */
 export async function readBody(
-  answer: HttpAnswer,
+  answer: { readonly body: Readable; readonly url: URL },
   {
     maxBytes,
     signal,
@@ -72,6 +75,10 @@ export async function readBody(
     body.destroy();
     if (signal.aborted) throw signal.reason;
     if (isTinyPieces(error)) throw error;
+    if (isMiscoded(error)) {
+      const why = `"${url.host}" answers what is not compressed as it says`;
+      throw fault("FAILED_PRECONDITION", why, { cause: error });
+    }
     throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, {
       cause: error,
       details: passing(),

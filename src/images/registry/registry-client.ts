@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { type FaultCode, fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { fault, isFault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { digestOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
@@ -10,11 +10,15 @@ import { acceptedManifests, isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
+import { partOf } from "./blob-part.ts";
 import type { NetworkSettings } from "./connections.ts";
+import { plainBody, uncoded } from "./content-coding.ts";
 import { credentialsFor } from "./credentials.ts";
+import { type HostFailures, pullFrom } from "./host-failures.ts";
+import { HostTurns } from "./host-turns.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
-import { HttpClient, type HttpRequest, isUnreached, speaksNoTls } from "./http-client.ts";
+import { HttpClient, type HttpRequest } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
 import { type Patience, patiently, registryPatience } from "./patience.ts";
 import { redirectStatuses } from "./redirect.ts";
@@ -53,16 +57,17 @@ interface Ask extends Pick<HttpRequest, "redirects"> {
   readonly answerMs: number;
 }
 
-/** A blob's bytes from `offset` on, and the host that sends them. */
+/** A blob's bytes from `start` on, and the host that sends them. */
 export interface OpenBlob {
   readonly answer: HttpAnswer;
-  readonly offset: number;
+  readonly start: number;
   readonly host: RegistryHost;
 }
 
 /** The answers of servers that do not know HEAD. */
 const headRefused: readonly number[] = [405, 501];
-const refusals: ReadonlySet<FaultCode> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED"]);
+const resolves = ({ canResolve }: RegistryHost): boolean => canResolve;
+const pulls = ({ canPull }: RegistryHost): boolean => canPull;
 
 interface DocumentAsk {
   readonly path: string;
@@ -74,25 +79,24 @@ interface DocumentAsk {
 
 /**
  * Reads one repository through its hosts, for the time of one pull. A host that cannot answer, or answers something
- * else than was asked for, is passed over for the next. When none can, the error of the last one is thrown: that is
- * the registry itself. A host that could not be reached is asked last from then on.
+ * else than was asked for, is passed over for the next. A host that could not be reached is asked last from then on.
  *
- * Errors name host and reference: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, and
+ * Errors name the reference, each host that was asked, and what it said. Their code is what the last one said, which is
+ * the registry itself: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, and
  * FAILED_PRECONDITION for bytes that do not fit their digest.
  */
 export class RegistryClient implements Disposable {
   readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
-  /** Hosts that could not be asked, or did not answer. */
-  /** Bases of hosts that were asked over TLS and speak none. */
-  readonly #withoutTls = new Set<string>();
-  readonly #unreached = new Set<Server>();
+  readonly #turns: HostTurns<Server>;
   /** A document that `resolve` had to read whole, so that it is not requested twice. */
   #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 
   private constructor(options: RegistryClientOptions, servers: readonly Server[]) {
     this.#options = options;
     this.#servers = servers;
+    const { reference, log } = options;
+    this.#turns = new HostTurns({ servers, image: canonicalName(reference), log });
   }
 
   static async create(options: RegistryClientOptions): Promise<RegistryClient> {
@@ -128,7 +132,7 @@ export class RegistryClient implements Disposable {
   async #resolveOnce(call: Cancellable): Promise<Descriptor> {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
-    return this.#fromAny("canResolve", call, async (server, isLast) => {
+    return this.#turns.first(resolves, call, async (server, isLast) => {
       const answerMs = this.#documentMs(isLast);
       const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
       const head = await this.#ask(
@@ -188,7 +192,7 @@ export class RegistryClient implements Disposable {
     { digest, size }: Pick<Descriptor, "digest" | "size">,
     call: Cancellable,
   ): Promise<Buffer> {
-    return this.#fromAny("canPull", call, async (server, isLast) => {
+    return this.#turns.first(pulls, call, async (server, isLast) => {
       const windowMs = this.#documentMs(isLast);
       const asked = { path, redirects: "any", maxBytes: size, windowMs } as const;
       const { body } = await this.#read(server, asked, call);
@@ -205,36 +209,56 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * Opens a blob from an offset; `offset` of the answer is where it really starts. Hosts of `avoided` are left out;
-   * FAILED_PRECONDITION when no other is there.
+   * Opens a blob for what comes from `offset` on. Hosts of `failed` are left out, and those that tell of another length.
+   * When no other is there, what all said is thrown.
    */
   async blob(
-    digest: Digest,
+    descriptor: Descriptor,
     offset: number,
-    avoided: ReadonlySet<RegistryHost>,
+    failed: HostFailures,
     call: Cancellable,
   ): Promise<OpenBlob> {
+    const { digest, size } = descriptor;
     const path = `blobs/${digest}`;
     const open = async (server: Server, isLast: boolean): Promise<OpenBlob> => {
-      const ask = {
-        method: "GET",
-        redirects: "any",
-        answerMs: isLast ? this.#lastAnswerMs : this.#answerMs,
-      } as const;
-      const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
-      const answer = await this.#ask(server, path, { ...ask, headers, tolerated: [416] }, call);
       const { host } = server;
-      if (answer.status !== 416) return { answer, offset: startOf(answer, offset), host };
+      const answerMs = isLast ? this.#lastAnswerMs : this.#answerMs;
+      const ask = { method: "GET", redirects: "any", answerMs, headers: uncoded } as const;
+      if (offset > 0) {
+        const headers = { ...uncoded, range: `bytes=${offset}-` };
+        const asked = { ...ask, headers, tolerated: [416] };
+        const answer = await this.#ask(server, path, asked, call);
+        const part = answer.status === 416 ? undefined : partOf(answer, offset, size);
+        if (part && (part.total ?? size) === size) return { answer, start: part.start, host };
+        answer.discard(); // without a range it may still give the blob, or tell more
+      }
+      const answer = await this.#ask(server, path, ask, call);
+      const part = partOf(answer, 0, size);
+      if (part && (part.total ?? size) === size) return { answer, start: 0, host };
       answer.discard();
-      const whole = await this.#ask(server, path, { ...ask, headers: {} }, call);
-      return { answer: whole, offset: 0, host };
+      throw fault(
+        "FAILED_PRECONDITION",
+        part?.total === undefined
+          ? `"${digest}" is answered by another part of it than was asked for`
+          : `"${digest}" has ${part.total} bytes, its descriptor says ${size}`,
+      );
     };
-    return this.#fromAny("canPull", call, open, avoided);
+    return this.#turns.first(pulls, call, open, failed);
   }
 
-  /** How many hosts may be asked for blobs. */
+  /** The hosts that may be asked for blobs, in their order. */
+  get hosts(): readonly RegistryHost[] {
+    return this.#servers.map(({ host }) => host).filter(pulls);
+  }
+
+  /** How many they are: one that may speak TLS or not is one. */
   get sources(): number {
-    return this.#servers.filter(({ host }) => host.canPull && host.plainOf === undefined).length;
+    return this.hosts.filter(({ plainOf }) => plainOf === undefined).length;
+  }
+
+  /** One error for what these hosts said. */
+  failure(failures: HostFailures): RuntimeFault {
+    return this.#turns.failure(failures);
   }
 
   /**
@@ -246,7 +270,7 @@ export class RegistryClient implements Disposable {
 
   async #assertReadableOnce(digest: Digest, call: Cancellable): Promise<void> {
     const path = `blobs/${digest}`;
-    await this.#fromAny("canPull", call, async (server) => {
+    await this.#turns.first(pulls, call, async (server) => {
       // A redirect means yes; its target may not allow HEAD, so it is not followed.
       const ask = { headers: {}, redirects: "none", answerMs: this.#answerMs } as const;
       const tolerated = [...redirectStatuses, ...headRefused];
@@ -285,47 +309,6 @@ export class RegistryClient implements Disposable {
     return this.#options.progressTimeoutMs || registryLimits.blobAnswerMs;
   }
 
-  async #fromAny<T>(
-    capability: "canResolve" | "canPull",
-    { signal }: Cancellable,
-    ask: (server: Server, isLast: boolean) => Promise<T>,
-    avoided: ReadonlySet<RegistryHost> = new Set(),
-  ): Promise<T> {
-    const able = this.#servers.filter(({ host }) => host[capability] && !avoided.has(host));
-    const last = able.at(-1);
-    if (!last) {
-      throw fault("FAILED_PRECONDITION", `no host is configured for "${this.reference.domain}"`);
-    }
-    const order = able.toSorted((a, b) => this.#lateness(a) - this.#lateness(b));
-    const failures = new Map<Server, RuntimeFault>();
-    for (const [at, server] of order.entries()) {
-      const { plainOf } = server.host;
-      if (plainOf !== undefined && !this.#withoutTls.has(plainOf)) continue;
-      try {
-        return await ask(server, at === order.length - 1);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof RuntimeFault)) throw error;
-        failures.set(server, error);
-        if (speaksNoTls(error)) this.#withoutTls.add(server.host.base);
-        if (isUnreached(error) || isFault(error, "DEADLINE_EXCEEDED")) this.#unreached.add(server);
-        this.#options.log.debug(
-          { host: server.host.base, err: error },
-          "registry host passed over",
-        );
-      }
-    }
-    // Where the registry itself cannot be reached, a mirror's refusal says more than that.
-    const own = failures.get(last) ?? [...failures.values()].at(-1);
-    const refusal = [...failures.values()].findLast((error) => refusals.has(error.code));
-    const thrown = own && isUnreached(own) ? (refusal ?? own) : own;
-    throw thrown ?? fault("INTERNAL", "no registry host was asked");
-  }
-
-  #lateness(server: Server): number {
-    return this.#unreached.has(server) ? 1 : 0;
-  }
-
   /** A whole body of at most `maxBytes`, within the time that a document may take. */
   async #read(
     server: Server,
@@ -340,16 +323,19 @@ export class RegistryClient implements Disposable {
     const call = { signal: AbortSignal.any([signal, watch.signal]) };
     const ask = { method: "GET", headers: forManifest, redirects, answerMs: 0 } as const;
     const answer = await this.#ask(server, path, ask, call);
-    const body = await readBody(answer, {
-      maxBytes,
-      ...call,
-      received: (bytes) => watch.received(bytes),
-      tooLong: () =>
-        fault(
-          "FAILED_PRECONDITION",
-          `${this.#from(server)}: "${path}" is longer than ${maxBytes} bytes`,
-        ),
-    });
+    const body = await readBody(
+      { ...answer, body: plainBody(answer) },
+      {
+        maxBytes,
+        ...call,
+        received: (bytes) => watch.received(bytes),
+        tooLong: () =>
+          fault(
+            "FAILED_PRECONDITION",
+            `${this.#from(server)}: "${path}" is longer than ${maxBytes} bytes`,
+          ),
+      },
+    );
     return { body, contentType: contentType(answer) };
   }
 
@@ -411,23 +397,13 @@ export class RegistryClient implements Disposable {
   }
 
   #from({ host }: Server): string {
-    return `cannot pull "${canonicalName(this.reference)}" from "${new URL(host.base).host}"`;
+    return pullFrom(canonicalName(this.reference), host);
   }
 }
 
-const forManifest = { accept: acceptedManifests };
+const forManifest = { accept: acceptedManifests, ...uncoded };
 
 function contentType({ headers }: HttpAnswer): string {
   const [type = ""] = (headers["content-type"] ?? "").split(";", 1);
   return type.trim();
-}
-
-/** Where the body starts: a server may ignore Range, and a proxy may serve another one. */
-function startOf(answer: HttpAnswer, asked: number): number {
-  if (answer.status !== 206) return 0;
-  const match = /^bytes (\d{1,15})-/.exec(answer.headers["content-range"] ?? "");
-  if (match) return Number(match[1]);
-  if (asked === 0) return 0; // some answer 206 whatever was asked
-  answer.body.destroy();
-  throw fault("UNAVAILABLE", "the registry answered a part without saying which");
 }

@@ -66,7 +66,8 @@ const rows: readonly Row[] = [
     where: "evalCRIPullErr of pkg/kubelet/images/image_manager.go; pullImageV1 of cri-client/",
     act: pull(() => "127.0.0.1:1/app:one"),
     code: "UNKNOWN",
-    message: /^RegistryUnavailable: cannot reach "127\.0\.0\.1:1"/,
+    message:
+      /^RegistryUnavailable: cannot pull "127\.0\.0\.1:1\/app:one" from "127\.0\.0\.1:1": cannot reach "127\.0\.0\.1:1"/,
   },
   {
     name: "a registry that answers 503",

@@ -239,8 +239,10 @@ async function ask(
     const bytes = await client.document({ mediaType, digest, size, annotations: {} }, call);
     assert.equal(digestOf(bytes), digest);
   } else if (what <= 4) {
-    const { answer, offset } = await client.blob(digest, what === 3 ? 0 : 5, new Set(), call);
-    assert.ok(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset}`);
+    const blob = { mediaType, digest, size, annotations: {} };
+    const asked = what === 3 ? 0 : 5;
+    const { answer, start } = await client.blob(blob, asked, new Map(), call);
+    assert.ok(Number.isSafeInteger(start) && start >= 0 && start <= asked, `start ${start}`);
     let received = 0;
     try {
       for await (const chunk of answer.body) received += (chunk as Buffer).length;

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { silentLogger } from "../../../src/base/logger.ts";
+import type { Digest } from "../../../src/content/ports.ts";
+import { DocumentReader } from "../../../src/images/manifest/document-reader.ts";
+import { parseReference } from "../../../src/images/reference.ts";
+import { openRegistry } from "../../../src/images/registry/open-registry.ts";
+import { RegistrySource } from "../../../src/images/registry/registry-source.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import {
+  digestIn,
+  type Handler,
+  type ScriptedImage,
+  type ScriptedRegistry,
+  scriptedImage,
+  serveImage,
+} from "../../support/scripted-registry.ts";
+import { type Library, namespace, noRegistry, openLibrary, quickPatience } from "./library.ts";
+
+// What hosts send in place of an image's documents and layers, and how a pull gets them all the same: from the same
+// host, from the next one, or not, with an error that names the image, each host, and what it said.
+
+const skip = process.getuid?.() === 0 ? false : "needs root";
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
+/** For hosts that stand still. Others have more time than a busy machine takes. */
+const stallMs = 1_000;
+const progressMs = 20_000;
+
+let home: Scratch;
+let image: ScriptedImage;
+let folders = 0;
+
+before(async () => {
+  if (skip) return;
+  home = await scratch({ prefix: "cof" });
+  image = await scriptedImage(await home.folder("image"), "asked for");
+});
+
+after(async () => home?.[Symbol.asyncDispose]());
+
+/** Brings an image's manifest, config and layer here as a pull does; no layer is extracted. */
+async function bring(host: string, mirrors: readonly string[], limitMs: number): Promise<void> {
+  const configPath = await home.folder(`certs ${(folders += 1)}`);
+  await mkdir(path.join(configPath, "_default"));
+  const hosts = mirrors.map((mirror) => `[host."http://${mirror}"]\n`).join("");
+  await writeFile(path.join(configPath, "_default/hosts.toml"), hosts);
+  const { content } = await freshContent();
+  const config = { pullProgressTimeoutMs: limitMs };
+  const registry = { ...noRegistry, configPath };
+  const documents = new DocumentReader();
+  const log = silentLogger;
+  const settings = { config, registry, documents, patience: quickPatience, log };
+  const reference = parseReference(`${host}/a/b:v1`);
+  using client = await openRegistry(reference, undefined, settings);
+  const target = await client.resolve(call());
+  assert.equal(target.digest, image.manifest.digest);
+  const source = new RegistrySource({
+    client,
+    content,
+    namespace,
+    progressTimeoutMs: limitMs,
+    maxConcurrentDownloads: 3,
+    target: target.digest,
+  });
+  const manifest = await source.document(target, call());
+  const { config: id, layers } = JSON.parse(String(manifest)) as {
+    readonly config: Parameters<typeof source.document>[0];
+    readonly layers: readonly (typeof id)[];
+  };
+  assert.equal(digestOf(await source.document({ ...id, annotations: {} }, call())), image.id);
+  for (const layer of layers) await source.fetch({ ...layer, annotations: {} }, call());
+  assert.equal(digestOf(await content.read(image.layer as Digest, call())), image.layer);
+  assert.deepEqual(await content.ingests(namespace), []);
+}
+
+async function freshContent(): Promise<Library> {
+  return openLibrary(await home.folder(`content ${(folders += 1)}`));
+}
+
+const digestOf = (bytes: Uint8Array): string =>
+  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+
+interface Fault {
+  readonly what: string;
+  /** Answers a GET of these bytes. */
+  readonly answer: (response: ServerResponse, bytes: Buffer, request: IncomingMessage) => void;
+  /** What the error says of the host. */
+  readonly says: RegExp;
+  readonly limitMs?: number;
+}
+
+const html = Buffer.from(`<!doctype html><title>Log in</title>${"<p>to this network".repeat(40)}`);
+
+const faults: readonly Fault[] = [
+  {
+    what: "other bytes of the same length",
+    answer: (response, bytes) => {
+      const other = Buffer.from(bytes);
+      other.writeUInt8((other.at(-1) ?? 0) ^ 1, other.length - 1);
+      response.writeHead(200, { "content-length": other.length }).end(other);
+    },
+    says: /arrived with digest sha256:/,
+  },
+  {
+    what: "less than the whole, with its length",
+    answer: (response, bytes) =>
+      response.writeHead(200, { "content-length": 100 }).end(bytes.subarray(0, 100)),
+    says: /has 100 bytes|ends after 100 bytes|digest sha256/,
+  },
+  {
+    what: "less than the whole, in chunks",
+    answer: (response, bytes) => response.writeHead(200).end(bytes.subarray(0, -1)),
+    says: /ends after \d+ bytes|has \d+ bytes|digest sha256/,
+  },
+  {
+    what: "more than the whole, with its length",
+    answer: (response, bytes) =>
+      response
+        .writeHead(200, { "content-length": bytes.length + 5 })
+        .end(Buffer.concat([bytes, Buffer.alloc(5)])),
+    says: /longer than|has \d+ bytes/,
+  },
+  {
+    what: "more than the whole, in chunks",
+    answer: (response, bytes) =>
+      response.writeHead(200).end(Buffer.concat([bytes, Buffer.alloc(5)])),
+    says: /longer than/,
+  },
+  {
+    what: "nothing, with its length",
+    answer: (response) => response.writeHead(200, { "content-length": 0 }).end(),
+    says: /has 0 bytes|digest sha256/,
+  },
+  {
+    what: "nothing, in chunks",
+    answer: (response) => {
+      response.writeHead(200).flushHeaders();
+      response.end();
+    },
+    says: /ends after 0 bytes|has 0 bytes|digest sha256/,
+  },
+  {
+    what: "204",
+    answer: (response) => response.writeHead(204).end(),
+    says: /0 bytes|status 204|digest sha256/,
+  },
+  {
+    what: "a page, with its length",
+    answer: (response) =>
+      response
+        .writeHead(200, { "content-type": "text/html", "content-length": html.length })
+        .end(html),
+    says: /bytes|digest sha256/,
+  },
+  {
+    what: "a page, in chunks",
+    answer: (response) => response.writeHead(200, { "content-type": "text/html" }).end(html),
+    says: /bytes|digest sha256/,
+  },
+  {
+    what: "a page until the connection ends",
+    answer: ({ socket }) =>
+      void socket?.end(`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n${String(html)}`),
+    says: /bytes|digest sha256/,
+  },
+  {
+    what: "an error in JSON with 200",
+    answer: (response) =>
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end('{"errors":[{"code":"UNKNOWN"}]}'),
+    says: /bytes|digest sha256/,
+  },
+  {
+    what: "what is not compressed as it says",
+    answer: (response, bytes) =>
+      response.writeHead(200, { "content-encoding": "gzip" }).end(Buffer.from(bytes).fill("x")),
+    says: /not compressed as/,
+  },
+  {
+    what: "compressed other bytes",
+    answer: (response) =>
+      response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(html)),
+    says: /bytes|digest sha256/,
+  },
+  {
+    what: "a part that was not asked for",
+    answer: (response, bytes) =>
+      response
+        .writeHead(206, { "content-range": `bytes 7-${bytes.length - 1}/${bytes.length}` })
+        .end(bytes.subarray(7)),
+    says: /another part|bytes|digest sha256/,
+  },
+  {
+    what: "a part of something else",
+    answer: (response, bytes) =>
+      response.writeHead(206, { "content-range": "bytes 0-9/10" }).end(bytes.subarray(0, 10)),
+    says: /another part|bytes|digest sha256/,
+  },
+  {
+    what: "no answer",
+    answer: () => {},
+    says: /did not answer within 1 s|no progress for 1 s/,
+    limitMs: stallMs,
+  },
+  {
+    what: "headers and no more",
+    answer: (response, bytes) =>
+      response.writeHead(200, { "content-length": bytes.length }).flushHeaders(),
+    says: /no progress for 1 s/,
+    limitMs: stallMs,
+  },
+  {
+    what: "half of it and no more",
+    answer: (response, bytes) => {
+      response.writeHead(200, { "content-length": bytes.length });
+      response.write(bytes.subarray(0, bytes.length / 2));
+    },
+    says: /no progress for 1 s/,
+    limitMs: stallMs,
+  },
+  {
+    what: "a byte now and then",
+    answer: (response, bytes) => {
+      response.writeHead(200, { "content-length": bytes.length });
+      let at = 0;
+      const timer = setInterval(() => response.write(bytes.subarray(at, (at += 1))), 20);
+      response.on("close", () => clearInterval(timer));
+    },
+    says: /no progress for 1 s/,
+    limitMs: stallMs,
+  },
+  {
+    what: "half of it again and again, and breaks off",
+    answer: (response, bytes) => {
+      response.writeHead(200, { "content-length": bytes.length });
+      response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
+    },
+    says: /broke|ended early/,
+  },
+  {
+    what: "a connection that ends at once",
+    answer: (response) => void response.destroy(),
+    says: /cannot reach|broke/,
+  },
+  ...[400, 403, 404, 410, 429, 500, 502, 503, 504].map((status) => ({
+    what: `status ${status}`,
+    answer: (response: ServerResponse) => response.writeHead(status).end("<html>"),
+    says: status === 403 ? /access denied/ : status === 404 ? /not found/ : /status \d+/,
+  })),
+];
+
+/** Whether a request is a GET of a manifest, the config or the layer. */
+const isFor = { manifest: "/manifests/", config: () => image.id, layer: () => image.layer };
+const kinds = ["manifest", "config", "layer"] as const;
+
+const faulty =
+  (kind: (typeof kinds)[number], { answer }: Fault): Handler =>
+  (request, response) => {
+    const marks = isFor[kind];
+    const mark = typeof marks === "string" ? marks : marks();
+    if (request.method !== "GET" || !request.url?.includes(mark)) return false;
+    answer(response, image.blobs.get(digestIn(request) ?? image.manifest.digest)!, request);
+    return true;
+  };
+
+const together = { concurrency: 12, skip };
+
+suite("a mirror is passed over where it answers", together, () => {
+  for (const kind of kinds) {
+    for (const fault of faults) {
+      test(`in place of the ${kind}: ${fault.what}`, async () => {
+        await using mirror = await serveImage(image, faulty(kind, fault));
+        await using registry = await serveImage(image);
+        await bring(registry.host, [mirror.host], fault.limitMs ?? progressMs);
+        assert.ok(asked(mirror) > 0 && asked(registry) > 0);
+      });
+    }
+  }
+});
+
+suite("the error names image, hosts, and what each said", together, () => {
+  for (const kind of kinds) {
+    for (const fault of faults) {
+      test(`in place of the ${kind}: ${fault.what}`, async () => {
+        await using mirror = await serveImage(image, faulty(kind, fault));
+        await using registry = await serveImage(image, faulty(kind, fault));
+        const { message } = await failure(
+          bring(registry.host, [mirror.host], fault.limitMs ?? progressMs),
+        );
+        const what = `${registry.host}/a/b:v1`;
+        const pattern = new RegExp(
+          `^cannot pull "${what}" from "${registry.host}": (.*); from "${mirror.host}": (.*)$`,
+        );
+        const [, ofRegistry = "", ofMirror = ""] = pattern.exec(message) ?? assert.fail(message);
+        assert.match(ofRegistry, fault.says, message);
+        assert.match(ofMirror, fault.says, message);
+        assert.ok(message.length < 2000, message);
+      });
+    }
+  }
+});
+
+const asked = ({ heard }: ScriptedRegistry): number => heard.length;
+
+async function failure(work: Promise<unknown>): Promise<Error> {
+  const error: unknown = await work.then(
+    () => assert.fail("it succeeded"),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof Error);
+  return error;
+}
