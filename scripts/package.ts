@@ -46,6 +46,9 @@ const seconds = Number(
   process.env["SOURCE_DATE_EPOCH"] ?? (await git("log", "-1", "--format=%ct")),
 );
 
+// Who made the commit: no other person or address is known here.
+const maintainer = await git("log", "-1", "--format=%cn <%ce>");
+
 const bundled = await bundle(root);
 const bundledParts = bundled.packages.map((folder) => installedPart(root, folder));
 mkdirSync(values.out, { recursive: true });
@@ -84,7 +87,7 @@ async function makePackages(target: Target, compiler: string): Promise<void> {
   ]);
   const name = `berth_${version}_${target.name}`;
   made.set(`${name}.tar.zst`, archive);
-  made.set(`${name}.deb`, await deb(debControl(root, about), tree.deb, data, seconds));
+  made.set(`${name}.deb`, await deb(debControl(root, about, maintainer), tree.deb, data, seconds));
   made.set(`${name}.cdx.json`, sbom(about, [node, koffi, koffiNative, ...bundledParts]));
   process.stdout.write(`${name}: ${(archive.length / 1e6).toFixed(1)} MB packed\n`);
   rmSync(pause);

@@ -3,10 +3,11 @@
 # Installs what Berth needs and this machine lacks, and says what it does. Quick when nothing is
 # missing. `npm run quickstart` and `npm test` both begin with it.
 #
-#   scripts/setup.sh          all that the tests and the bench need
-#   scripts/setup.sh --run    only what running Berth needs
-#   scripts/setup.sh --vm     all that the tests need, and what runs a virtual machine where it can be had
-#   scripts/setup.sh --fresh  only what scripts/fresh-machine needs
+#   scripts/setup.sh            all that the tests and the bench need
+#   scripts/setup.sh --run      only what running Berth needs
+#   scripts/setup.sh --package  that, and the other architecture's compiler, for `npm run package`
+#   scripts/setup.sh --vm       all that the tests need, and what runs a virtual machine where it can be had
+#   scripts/setup.sh --fresh    only what scripts/fresh-machine needs
 #
 # Debian packages go through apt-get, npm packages (Node itself is one of them) through npm, and the
 # sandbox's first process is built with gcc. No service of a new package is started.
@@ -18,10 +19,11 @@ wanted=test
 case "${1-}" in
   '') ;;
   --run) wanted=run ;;
+  --package) wanted=package ;;
   --vm) wanted=vm ;;
   --fresh) wanted=fresh ;;
   -h | --help)
-    sed -n '3,12s/^# \{0,1\}//p' "$0"
+    sed -n '3,13s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -80,7 +82,13 @@ need_all() {
   # Node needs it, and a minimal system lacks it.
   need libatomic1 has_libatomic
   need busybox-static has_static_busybox
-  if [ "$wanted" != run ]; then
+  if [ "$wanted" = package ]; then
+    case $(uname -m) in
+      x86_64) need gcc-aarch64-linux-gnu have aarch64-linux-gnu-gcc ;;
+      aarch64) need gcc-x86-64-linux-gnu have x86_64-linux-gnu-gcc ;;
+    esac
+  fi
+  if [ "$wanted" != run ] && [ "$wanted" != package ]; then
     need docker-registry have docker-registry
     need skopeo have skopeo
     need umoci have umoci
@@ -212,9 +220,11 @@ cd "$here"
 scripts/node scripts/build-pause.ts
 
 # After it the tests may no longer skip what they lack of this.
-if [ "$wanted" != run ] && [ "$(id -u)" -eq 0 ]; then : >node_modules/.berth-tools-are-here; fi
+if [ "$wanted" != run ] && [ "$wanted" != package ] && [ "$(id -u)" -eq 0 ]; then
+  : >node_modules/.berth-tools-are-here
+fi
 
-if [ "$wanted" != run ] && ! have go; then
+if [ "$wanted" != run ] && [ "$wanted" != package ] && ! have go; then
   say "note: no go command: tests that use crictl or critest will be skipped (they need Go 1.21 or newer)"
 fi
 if [ "$(id -u)" -ne 0 ]; then

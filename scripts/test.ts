@@ -2,7 +2,7 @@
 // `npm test`: every step in turn, each timed; a step that fails does not stop the ones after it. The
 // last line is `N passed, N failed, N skipped`, where a step that is no test suite counts as one.
 //
-//   scripts/node scripts/test.ts                     all but the conformance suites and the VM
+//   scripts/node scripts/test.ts                     all but the conformance suites, the package and the VM
 //   scripts/node scripts/test.ts --only static,unit  only these groups
 //   scripts/node scripts/test.ts --e2e main-job      of the end-to-end tests only this file
 import { globSync } from "node:fs";
@@ -19,7 +19,7 @@ import { add, type Counts, describeCounts, none, passed, type Step } from "./tes
 process.env["NODE_COMPILE_CACHE"] ??= path.resolve(import.meta.dirname, "../build/compile-cache");
 
 const usual = ["static", "unit", "integration", "e2e", "leaks"];
-const known = [...usual, "conformance", "vm"];
+const known = [...usual, "conformance", "package", "vm"];
 const { values } = parseArgs({ options: { only: { type: "string" }, e2e: { type: "string" } } });
 const groups = new Set(values.only === undefined ? usual : values.only.split(","));
 for (const group of groups) {
@@ -32,7 +32,7 @@ if (globSync(e2e, { cwd: path.resolve(import.meta.dirname, "..") }).length === 0
   throw new Error(`no file ${e2e}`);
 }
 // What touches the machine is followed by a look at what it left there.
-if (["integration", "e2e", "conformance", "vm"].some((group) => groups.has(group)))
+if (["integration", "e2e", "conformance", "package", "vm"].some((group) => groups.has(group)))
   groups.add("leaks");
 
 const before: MachineState = groups.has("leaks")
@@ -101,6 +101,13 @@ const steps: readonly Step[] = [
     beside: [`test/e2e/conformance/!(${[...alone, ...withKubelets].join("|")}).test.ts`],
     concurrency: 1,
     timeoutMs: 3_600_000,
+  }),
+  nodeTestStep({
+    name: "the package",
+    group: "package",
+    globs: ["test/package/*.test.ts"],
+    concurrency: 2,
+    timeoutMs: 1_200_000,
   }),
   vmStep,
   { name: "nothing is left on the machine", group: "leaks", run: checkLeaks },

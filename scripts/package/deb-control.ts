@@ -4,8 +4,15 @@ import path from "node:path";
 import type { DebControl } from "./deb.ts";
 import type { SbomSubject } from "./sbom.ts";
 
-/** What Berth's package says of itself to dpkg and apt, with the maintainer scripts of deploy/debian. */
-export function debControl(root: string, { version, architecture }: SbomSubject): DebControl {
+/**
+ * What Berth's package says of itself to dpkg and apt, with the maintainer scripts of deploy/debian. `maintainer` is
+ * who answers for it, `NAME <ADDRESS>`.
+ */
+export function debControl(
+  root: string,
+  { version, architecture }: SbomSubject,
+  maintainer: string,
+): DebControl {
   const script = (name: string): string =>
     readFileSync(path.join(root, "deploy/debian", name), "utf8");
   return {
@@ -13,7 +20,7 @@ export function debControl(root: string, { version, architecture }: SbomSubject)
       Package: "berth",
       Version: version,
       Architecture: architecture,
-      Maintainer: "The Berth authors <berth@localhost>",
+      Maintainer: maintainer,
       Section: "admin",
       Priority: "optional",
       // A shim comes with containerd only, whose daemon need not run. The last three are what Node links to.

@@ -10,7 +10,15 @@ export interface Counts {
 export interface Step {
   readonly name: string;
   /** `npm run check` runs the static ones alone. */
-  readonly group: "static" | "unit" | "integration" | "e2e" | "conformance" | "vm" | "leaks";
+  readonly group:
+    | "static"
+    | "unit"
+    | "integration"
+    | "e2e"
+    | "conformance"
+    | "package"
+    | "vm"
+    | "leaks";
   readonly run: () => Promise<Counts>;
 }
 

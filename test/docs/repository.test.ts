@@ -83,8 +83,9 @@ test("RELEASING.md tells tests that are there, and no release that is not", () =
   const { text } = page("RELEASING.md");
   assert.deepEqual(namedTests(text).map(whyNot).filter(Boolean), []);
   const isReleased = !read("CHANGELOG.md").includes(`## ${version} (not yet released)`);
-  assert.equal(text.includes("No version has been released yet"), !isReleased);
-  assert.equal(page("SECURITY.md").text.includes("there is none yet"), !isReleased);
+  // `npm run release` dates the changelog, and what is said of a first release may be said until the next commit.
+  if (!isReleased) assert.ok(text.includes("No version has been released yet"));
+  if (!isReleased) assert.ok(page("SECURITY.md").text.includes("there is none yet"));
 });
 
 test("each form that is stored has the version that RELEASING.md tells", () => {

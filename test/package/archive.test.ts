@@ -10,7 +10,7 @@ import { must } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
-import { type BuiltPackage, buildPackage } from "./build-package.ts";
+import { type BuiltPackage, buildPackage, cleanCheckout } from "./build-package.ts";
 
 const mostPackedMb = 60;
 
@@ -41,10 +41,17 @@ suite("the package of this machine", () => {
     }
   });
 
-  test("is the same when it is built again", async () => {
-    const again = await buildPackage(await home.folder("second"));
-    for (const name of ["archive", "deb", "sbom", "sums"] as const) {
-      assert.deepEqual(hashOf(again[name]), hashOf(built[name]), name);
+  test("is the same from two clean checkouts in different folders", async () => {
+    const made: BuiltPackage[] = [];
+    for (const name of ["one", "the other, which is elsewhere"]) {
+      const checkout = path.join(home.path, name);
+      await cleanCheckout("HEAD", checkout);
+      made.push(await buildPackage(await home.folder(`of ${name}`), checkout));
+    }
+    const [one, other] = made.map(({ sums }) => readFileSync(sums, "utf8"));
+    assert.equal(one, other);
+    for (const name of ["archive", "deb", "sbom"] as const) {
+      assert.deepEqual(hashOf(made[0]![name]), hashOf(made[1]![name]), name);
     }
   });
 

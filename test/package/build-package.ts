@@ -11,13 +11,14 @@ export interface BuiltPackage {
   readonly sums: string;
 }
 
-const script = path.resolve(import.meta.dirname, "../../scripts/package.ts");
+const project = path.resolve(import.meta.dirname, "../..");
 /** Half a minute is the usual; others may use the machine too. */
 const timeoutMs = 300_000;
 
-/** Makes the packages of this machine's kind in a folder. */
-export async function buildPackage(folder: string): Promise<BuiltPackage> {
+/** Makes the packages of this machine's kind in a folder, from this checkout or another one. */
+export async function buildPackage(folder: string, checkout = project): Promise<BuiltPackage> {
   const arch = process.arch === "x64" ? "amd64" : "arm64";
+  const script = path.join(checkout, "scripts/package.ts");
   await must(process.execPath, [script, "--arch", arch, "--out", folder], { timeoutMs });
   const only = (pattern: string): string => {
     const [found, ...more] = globSync(pattern, { cwd: folder });
@@ -30,4 +31,11 @@ export async function buildPackage(folder: string): Promise<BuiltPackage> {
     sbom: only("berth_*.cdx.json"),
     sums: only("SHA256SUMS"),
   };
+}
+
+/** A clean checkout of a commit of this one, at `folder`, with the npm packages that are installed here. */
+export async function cleanCheckout(commit: string, folder: string): Promise<void> {
+  await must("git", ["clone", "--quiet", "--shared", "--no-checkout", project, folder]);
+  await must("git", ["-C", folder, "checkout", "--quiet", "--detach", commit]);
+  await must("cp", ["-a", "--link", path.join(project, "node_modules"), folder]);
 }
