@@ -74,7 +74,10 @@ export const inState = {
   },
   fifos: {
     ...folder("fifo", "the containers' streams"),
-    more: [row("fifo/*", 0o700, "of one container")],
+    more: [
+      row("fifo/*", 0o700, "of one container"),
+      row("fifo/*/journal", 0o600, "what is being written to its log, with its unfinished lines"),
+    ],
   },
   netns: folder("netns", "pinned network namespaces"),
   criVolatile: folder(cri, "shared memory and image volumes of pods"),

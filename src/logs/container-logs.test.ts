@@ -105,7 +105,7 @@ test("ContainerLogs gives a terminal one stream, and removes its FIFOs when disp
   const log = await logs.open(wanted, call);
   const folder = path.dirname(log.config.stdout);
   assert.equal(log.config.stderr, "");
-  assert.deepEqual(fs.readdirSync(folder), ["stdin", "stdout"]);
+  assert.deepEqual(fs.readdirSync(folder), ["journal", "stdin", "stdout"]);
   const stdout = new Writer(log.config.stdout);
   await stdout.write("a\r\n");
   await stdout.close();

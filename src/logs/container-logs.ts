@@ -187,6 +187,7 @@ export class WorkerContainerLogs implements ContainerLogs {
         logFolder: options.logFolder,
         stdout,
         stderr,
+        journal: journalOf(how.folder, options),
         resume: how.resume,
         unfinished: {},
         maxLineBytes: this.#options.maxLineBytes,
@@ -231,6 +232,12 @@ export class WorkerContainerLogs implements ContainerLogs {
         this.#log.warn(
           { container: this.#containerOf(notice.key), lostBytes: notice.lostBytes },
           "container log is being written again",
+        );
+        return;
+      case "unguarded":
+        this.#log.warn(
+          { container: this.#containerOf(notice.key), reason: notice.message },
+          "a kill of the daemon may cost lines of a container's log",
         );
         return;
       case "trouble":
@@ -316,6 +323,11 @@ function sum(...totals: readonly LogTotals[]): LogTotals {
 
 function folderPrefix(containerId: string): string {
   return `${containerId.slice(0, 12)}-`;
+}
+
+/** Beside the FIFOs, where they are ours; output that is discarded needs none. */
+function journalOf(folder: string | undefined, { logPath }: LogOptions): string {
+  return folder === undefined || logPath === "" ? "" : path.join(folder, "journal");
 }
 
 function ioConfig(folder: string, { terminal, stdin }: LogOptions): IoConfig {

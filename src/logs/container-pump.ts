@@ -1,13 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { PipePeek } from "../base/os/pipe-peek.ts";
 import { FifoReader } from "./fifo-reader.ts";
+import { GuardedStream } from "./guarded-stream.ts";
 import { LineFormatter, type StreamName } from "./line-formatter.ts";
 import type { LogClock } from "./log-clock.ts";
 import type { LogFile } from "./log-file.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
 import { OutputTap, type TapEnd } from "./output-tap.ts";
+import { PeekReader } from "./peek-reader.ts";
+import type { ReadJournal } from "./read-journal.ts";
+
+/** By which nothing is lost when the process is killed. */
+export interface Guard {
+  readonly journal: ReadJournal;
+  readonly peek: PipePeek;
+  /** It does not work any more. */
+  readonly onTrouble: (error: unknown) => void;
+}
 
 export interface PumpParts {
   readonly file: LogFile;
+  /** Disposed with the pump. Without one, a kill costs what was read and not written. */
+  readonly guard?: Guard | undefined;
   readonly maxLineBytes: number;
   readonly clock: LogClock;
   readonly output: OutputBuffer;
@@ -28,8 +42,10 @@ export interface PumpParts {
  */
 export class ContainerPump implements Disposable {
   readonly #parts: PumpParts;
-  readonly #readers: FifoReader[] = [];
-  readonly #unfinished = new Set<LineFormatter>();
+  readonly #readers: (FifoReader | PeekReader)[] = [];
+  /** What makes lines, of streams that are not at their end. */
+  readonly #unfinished = new Set<{ end(time: Buffer): void }>();
+  readonly #recoveries: (() => boolean)[] = [];
   readonly #living = new Set<StreamName>();
   readonly #taps = new Map<string, OutputTap>();
 
@@ -43,6 +59,23 @@ export class ContainerPump implements Disposable {
 
   /** Opens a stream's FIFO without reading yet; throws Node's system error. */
   addStream(name: StreamName, fifo: string, unfinished: SharedArrayBuffer | undefined): void {
+    const { guard } = this.#parts;
+    if (guard === undefined) this.#addUnguarded(name, fifo, unfinished);
+    else this.#addGuarded(name, fifo, guard);
+    this.#living.add(name);
+  }
+
+  /**
+   * Finishes what a pump before this one was at when it ended, before the log is mended. False where that cannot be
+   * done in full.
+   */
+  recover(): boolean {
+    let isWhole = true;
+    for (const recover of this.#recoveries) isWhole = recover() && isWhole;
+    return isWhole;
+  }
+
+  #addUnguarded(name: StreamName, fifo: string, unfinished: SharedArrayBuffer | undefined): void {
     const { maxLineBytes, output, onUnfinished } = this.#parts;
     const formatter = new LineFormatter(name, maxLineBytes, output, (memory) => {
       onUnfinished(name, memory);
@@ -59,7 +92,33 @@ export class ContainerPump implements Disposable {
     };
     this.#readers.push(new FifoReader(fifo, { onData, onEnd }));
     this.#unfinished.add(formatter);
-    this.#living.add(name);
+  }
+
+  #addGuarded(name: StreamName, fifo: string, { journal, peek, onTrouble }: Guard): void {
+    const { file, maxLineBytes, output } = this.#parts;
+    const ours = journal.of(name);
+    const stream = new GuardedStream({
+      name,
+      maxLineBytes,
+      journal: ours,
+      file,
+      output,
+      peek,
+      onTrouble,
+    });
+    const onData = (chunk: Buffer, fd: number): void => {
+      this.#write((time) => stream.push(chunk, fd, time));
+      if (this.#taps.size > 0) this.#copyToTaps(name, chunk);
+    };
+    const onEnd = (): void => {
+      this.#unfinished.delete(stream);
+      this.#write((time) => stream.end(time));
+      this.#streamEnded(name);
+    };
+    const reader = new PeekReader(fifo, peek, { onData, onEnd });
+    this.#readers.push(reader);
+    this.#unfinished.add(stream);
+    this.#recoveries.push(() => stream.recover(reader.fd));
   }
 
   /** Begins reading all streams. Without any, the pump is at its end at once. */
@@ -108,10 +167,11 @@ export class ContainerPump implements Disposable {
   /** Stops reading; what was read of unfinished lines is still written. */
   [Symbol.dispose](): void {
     for (const reader of this.#readers) reader[Symbol.dispose]();
-    for (const formatter of this.#unfinished) this.#write((time) => formatter.end(time));
+    for (const stream of this.#unfinished) this.#write((time) => stream.end(time));
     this.#unfinished.clear();
     for (const tap of this.#taps.values()) tap.endAll();
     this.#parts.file.close();
+    this.#parts.guard?.journal[Symbol.dispose]();
   }
 
   #write(format: (time: Buffer) => void): void {

@@ -49,6 +49,7 @@ export class LineFormatter {
   readonly #onMemory: (memory: SharedArrayBuffer | undefined) => void;
   #pending: Buffer = Buffer.alloc(0);
   #header: Int32Array = new Int32Array(1);
+  #lines = 0;
 
   /** `maxLineBytes` ≤ 0 means no limit (but see the ceiling). */
   constructor(
@@ -68,6 +69,16 @@ export class LineFormatter {
     return this.#pendingLength;
   }
 
+  /** The bytes of that line, valid until the next call. */
+  get pending(): Buffer {
+    return this.#pending.subarray(0, this.#pendingLength);
+  }
+
+  /** How many lines it has made. While none is made, what comes is added to the unfinished one. */
+  get lines(): number {
+    return this.#lines;
+  }
+
   get #pendingLength(): number {
     return this.#header[0] ?? 0;
   }
@@ -79,7 +90,12 @@ export class LineFormatter {
   /** Goes on with the unfinished line of another formatter, which must not be used any more. */
   carryOn(memory: SharedArrayBuffer): void {
     const length = new Int32Array(memory, 0, 1)[0] ?? 0;
-    if (length > 0) this.#hold(Buffer.from(memory, HEADER_BYTES, length), 0, length);
+    this.beginWith(Buffer.from(memory, HEADER_BYTES, length));
+  }
+
+  /** Goes on with an unfinished line, before anything else. */
+  beginWith(bytes: Buffer): void {
+    if (bytes.length > 0) this.#hold(bytes, 0, bytes.length);
   }
 
   /** Takes the next bytes, read at `time` (see LogClock). `chunk` may be reused afterwards. */
@@ -158,6 +174,7 @@ export class LineFormatter {
     at += chunk.copy(buffer, at, start, end);
     buffer[at] = LF;
     this.#sink.commit(total);
+    this.#lines += 1;
   }
 
   #emitPending(length: number, tag: number): void {
@@ -168,6 +185,7 @@ export class LineFormatter {
     at += this.#pending.copy(buffer, at, 0, length);
     buffer[at] = LF;
     this.#sink.commit(total);
+    this.#lines += 1;
     this.#pending.copyWithin(0, length, this.#pendingLength);
     this.#pendingLength -= length;
   }

@@ -57,6 +57,7 @@ test("LogFile makes its folder and a file of mode 0640, and appends", (t) => {
   for (const text of ["one\n", "two\n"]) {
     const file = new LogFile(placeOf(target), new Losses());
     file.open();
+    file.mend();
     append(file, text);
     file.close();
   }
@@ -71,6 +72,7 @@ test("LogFile counts what a full disk cost, reports it once, and never leaves a 
   const disk = new Disk();
   const file = new LogFile(placeOf(target), losses, disk);
   file.open();
+  file.mend();
   disk.room = 6;
   append(file, "aaa\nbbb\nccc\n"); // "aaa\nbb" fits
   append(file, "ddd\n");
@@ -90,6 +92,7 @@ test("LogFile keeps the old file when a reopen fails, and makes no folder", (t) 
   const target = path.join(folder, "pod", "0.log");
   const file = new LogFile(placeOf(target), new Losses());
   file.open();
+  file.mend();
   append(file, "one\n");
   fs.renameSync(path.join(folder, "pod"), path.join(folder, "moved"));
   assert.throws(() => file.reopen(), { code: "ENOENT" });
@@ -103,6 +106,7 @@ test("LogFile goes on in a new file after a rotation", (t) => {
   const target = path.join(tempFolder(t), "0.log");
   const file = new LogFile(placeOf(target), new Losses());
   file.open();
+  file.mend();
   append(file, "one\n");
   fs.renameSync(target, `${target}.1`);
   append(file, "two\n");
@@ -116,6 +120,7 @@ test("LogFile goes on in a new file after a rotation", (t) => {
 test("LogFile without a path discards, and counts", () => {
   const file = new LogFile(undefined, new Losses());
   file.open();
+  file.mend();
   append(file, "one\n");
   file.reopen();
   assert.deepEqual(file.counts(), { lines: 1, bytes: 4, lostBytes: 0 });

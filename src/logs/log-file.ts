@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import fs from "node:fs";
 import { errnoOf } from "../base/errors.ts";
+import { finishWrite } from "./finish-write.ts";
+import type { LogPosition } from "./journal-record.ts";
 import { mendTail } from "./mend-tail.ts";
 import type { LogCounts } from "./messages.ts";
-import { type LogPlace, openLogFile } from "./open-log-file.ts";
+import { type LogPlace, openLogFile, openRotated } from "./open-log-file.ts";
 
 const LF = 0x0a;
 
@@ -36,6 +38,7 @@ export class LogFile {
   readonly #observer: LossObserver;
   readonly #calls: LogFileCalls;
   #fd = -1;
+  #position: LogPosition | undefined;
   #torn: Buffer | undefined;
   #lossAtStart = -1;
   #lines = 0;
@@ -54,14 +57,49 @@ export class LogFile {
   }
 
   /**
-   * Opens the file, see openLogFile, and makes its folder (0755) when it is missing. A line that a
-   * crash left unfinished is ended first. When it throws, the file stays closed and what is appended
-   * counts as lost until a reopen succeeds.
+   * Opens the file, see openLogFile, and makes its folder (0755) when it is missing. `mend` it before anything is
+   * appended. When it throws, the file stays closed and what is appended counts as lost until a reopen succeeds.
    */
   open(): void {
     if (this.#place === undefined) return;
     this.#fd = openLogFile(this.#place, { makeFolders: true });
+    this.#lookAt();
+  }
+
+  /** Ends a line that a crash left unfinished. Throws Node's system error. */
+  mend(): void {
+    if (this.#fd === -1) return;
     mendTail(this.#fd);
+    this.#lookAt();
+  }
+
+  /** Where the next line will be; undefined without a file. */
+  get position(): LogPosition | undefined {
+    return this.#position;
+  }
+
+  /** Writes what is left of a torn line, where there is space again. */
+  settle(): void {
+    this.#finishTornLine();
+  }
+
+  /**
+   * Brings the file to where a write that was broken off would have: `bytes` from `position` on, of which some may be
+   * there, also when the file was rotated since. False where something else is there.
+   */
+  finish(position: LogPosition | undefined, bytes: Buffer): boolean {
+    const own = this.#position;
+    if (this.#place === undefined || this.#fd === -1 || own === undefined) return true;
+    let fd: number | undefined;
+    if (position !== undefined && !isSame(position, own)) fd = openRotated(this.#place, position);
+    try {
+      if (fd !== undefined && position) return finishWrite(fd, position.size, bytes);
+      const from = position !== undefined && isSame(position, own) ? position.size : own.size;
+      return finishWrite(this.#fd, from, bytes);
+    } finally {
+      if (fd !== undefined) fs.closeSync(fd);
+      this.#lookAt();
+    }
   }
 
   /**
@@ -76,6 +114,7 @@ export class LogFile {
     this.#dropTornLine();
     this.close();
     this.#fd = fd;
+    this.#lookAt();
   }
 
   /** Appends buffer[0, length), which are `lines` whole lines. Never throws. */
@@ -95,9 +134,11 @@ export class LogFile {
       while (written < length) {
         written += this.#calls.write(this.#fd, buffer, written, length - written);
       }
+      this.#grow(written);
       this.#count(length, lines);
       this.#endLoss();
     } catch (error) {
+      this.#grow(written);
       this.#writtenInPart(buffer, written, length, errnoOf(error) ?? "EIO");
     }
   }
@@ -109,6 +150,17 @@ export class LogFile {
   close(): void {
     if (this.#fd !== -1) fs.closeSync(this.#fd);
     this.#fd = -1;
+    this.#position = undefined;
+  }
+
+  #lookAt(): void {
+    const { dev, ino, size } = fs.fstatSync(this.#fd, { bigint: true });
+    this.#position = { device: dev, inode: ino, size: Number(size) };
+  }
+
+  /** Nobody else appends, so nobody needs to be asked. */
+  #grow(bytes: number): void {
+    if (this.#position) this.#position = { ...this.#position, size: this.#position.size + bytes };
   }
 
   #writtenInPart(buffer: Buffer, written: number, length: number, errno: string): void {
@@ -130,6 +182,7 @@ export class LogFile {
       try {
         const written = this.#calls.write(this.#fd, this.#torn, 0, this.#torn.length);
         this.#bytes += written;
+        this.#grow(written);
         this.#torn = this.#torn.subarray(written);
       } catch {
         return false;
@@ -167,6 +220,10 @@ export class LogFile {
     this.#lossAtStart = -1;
     this.#observer.ended(lost);
   }
+}
+
+function isSame(one: LogPosition, other: LogPosition): boolean {
+  return one.device === other.device && one.inode === other.inode;
 }
 
 function countLines(buffer: Buffer, end: number): number {

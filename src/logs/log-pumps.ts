@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { errnoOf } from "../base/errors.ts";
+import { PipePeek } from "../base/os/pipe-peek.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import type { BusyMark } from "./busy-mark.ts";
-import { ContainerPump } from "./container-pump.ts";
+import { ContainerPump, type Guard } from "./container-pump.ts";
 import type { StreamName } from "./line-formatter.ts";
 import { LogClock } from "./log-clock.ts";
 import { LogFile } from "./log-file.ts";
@@ -16,6 +17,7 @@ import type {
   OpenPump,
 } from "./messages.ts";
 import { OutputBuffer } from "./output-buffer.ts";
+import { ReadJournal } from "./read-journal.ts";
 
 const countsPeriodMs = 1000;
 
@@ -28,6 +30,7 @@ export class LogPumps {
   readonly #output = new OutputBuffer();
   readonly #busy: BusyMark;
   #countsTimer: Timer | undefined;
+  #peek: PipePeek | undefined;
 
   constructor(send: (notice: LogNotice) => void, busy: BusyMark) {
     this.#send = send;
@@ -87,6 +90,7 @@ export class LogPumps {
     const number = Number(key);
     const pump = new ContainerPump({
       file,
+      guard: this.#guard(request),
       maxLineBytes: request.maxLineBytes,
       clock: this.#clock,
       output: this.#output,
@@ -100,12 +104,32 @@ export class LogPumps {
       for (const [name, fifo] of streamsOf(request)) {
         this.#tolerate(request, () => pump.addStream(name, fifo, request.unfinished[name]));
       }
+      this.#tolerate(request, () => {
+        if (!pump.recover()) throw new Error("the log is not where the read journal has it");
+      });
+      this.#tolerate(request, () => file.mend());
     } catch (error) {
       pump[Symbol.dispose]();
       throw error;
     }
     this.#pumps.set(key, pump);
     pump.start({ drainFirst: resume });
+  }
+
+  /** A log works without it, as long as the daemon is not killed. */
+  #guard({ key, journal }: OpenPump): Guard | undefined {
+    if (journal === "") return undefined;
+    const onTrouble = (error: unknown): void => {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#send({ kind: "unguarded", key, message });
+    };
+    try {
+      this.#peek ??= new PipePeek();
+      return { journal: new ReadJournal(journal), peek: this.#peek, onTrouble };
+    } catch (error) {
+      onTrouble(error);
+      return undefined;
+    }
   }
 
   /**

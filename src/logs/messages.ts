@@ -22,9 +22,11 @@ export interface OpenPump {
   /** FIFO paths; "" for a stream that does not exist. */
   readonly stdout: string;
   readonly stderr: string;
+  /** Path of the read journal; "" for none. */
+  readonly journal: string;
   /** The FIFOs have had writers before: they may hold output, and may have ended. */
   readonly resume: boolean;
-  /** Unfinished lines of the worker before this one. */
+  /** Unfinished lines of the worker before this one, where there is no journal. */
   readonly unfinished: UnfinishedLines;
   /** Longer lines are split; ≤ 0 for no limit. */
   readonly maxLineBytes: number;
@@ -101,5 +103,7 @@ export type LogNotice =
     }
   | { readonly kind: "loss-began"; readonly key: string; readonly errno: string }
   | { readonly kind: "loss-ended"; readonly key: string; readonly lostBytes: number }
+  /** What a kill of the daemon costs: there is no read journal, or it cannot be written. */
+  | { readonly kind: "unguarded"; readonly key: string; readonly message: string }
   /** The container's output is still read, but something is wrong with it. */
   | { readonly kind: "trouble"; readonly key: string; readonly message: string };

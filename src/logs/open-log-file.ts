@@ -13,6 +13,8 @@ const createFlags =
   appendFlags | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
 /** How many times a file that comes and goes is tried. */
 const attempts = 5;
+/** How many names of a folder are looked at: a kubelet keeps a handful of rotated logs. */
+const mostNames = 1000;
 
 export interface LogPlace {
   /** Absolute path of the log file. */
@@ -34,8 +36,40 @@ export function openLogFile(
   { makeFolders }: { readonly makeFolders: boolean },
 ): number {
   if (makeFolders) makeFolderSync(folder, 0o755);
-  const steps = path.relative(folder, file).split("/");
-  const name = steps.pop() ?? "";
+  return inFolderOf({ file, folder }, makeFolders, (at) =>
+    openFile(`${at}/${path.basename(file)}`, file),
+  );
+}
+
+/**
+ * Opens the file with this inode, as openLogFile does, where it still is in the log's folder, under whatever name: a
+ * log that was rotated. Looks at so many names only. Throws Node's system error.
+ */
+export function openRotated(
+  place: LogPlace,
+  { device, inode }: { readonly device: bigint; readonly inode: bigint },
+): number | undefined {
+  return inFolderOf(place, false, (at) => {
+    using folder = fs.opendirSync(at);
+    for (let looked = 0; looked < mostNames; looked += 1) {
+      const entry = folder.readSync();
+      if (entry === null) return undefined;
+      if (!entry.isFile()) continue;
+      const file = `${at}/${entry.name}`;
+      const { dev, ino } = fs.lstatSync(file, { bigint: true });
+      if (dev === device && ino === inode) return openExisting(file, entry.name);
+    }
+    return undefined;
+  });
+}
+
+/** Goes to the log's folder without following a link, and hands over a path to it. */
+function inFolderOf<T>(
+  { file, folder }: LogPlace,
+  makeFolders: boolean,
+  work: (folder: string) => T,
+): T {
+  const steps = path.relative(folder, file).split("/").slice(0, -1);
   let at = fs.openSync(folder, folderFlags);
   try {
     for (const step of steps) {
@@ -43,7 +77,7 @@ export function openLogFile(
       fs.closeSync(at);
       at = next;
     }
-    return openFile(`/proc/self/fd/${at}/${name}`, file);
+    return work(`/proc/self/fd/${at}`);
   } finally {
     fs.closeSync(at);
   }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LineSink } from "./line-formatter.ts";
-import type { LogFile } from "./log-file.ts";
 
 /** Enough for what one full read becomes, unless its lines are very short. */
 const capacityBytes = 256 * 1024;
+
+/** Where lines are written: whole lines, buffer[0, length). */
+export interface LineTarget {
+  append(buffer: Buffer, length: number, lines: number): void;
+}
 
 /**
  * Gathers the lines of one read, so that each read costs one write. One buffer serves all containers
@@ -13,10 +17,10 @@ export class OutputBuffer implements LineSink {
   buffer: Buffer = Buffer.allocUnsafeSlow(capacityBytes);
   #length = 0;
   #lines = 0;
-  #target: LogFile | undefined;
+  #target: LineTarget | undefined;
 
   /** Directs what follows into `target`, until `flush`. */
-  begin(target: LogFile): void {
+  begin(target: LineTarget): void {
     this.#target = target;
   }
 

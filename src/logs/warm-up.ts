@@ -6,8 +6,7 @@ import { LogFile } from "./log-file.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 
 /**
- * Sends the lines of this file through a pump to nowhere, the way of all output. A daemon that is killed between a
- * read and the write loses what was read. Without this the first read of a thread takes ten times as long as any
+ * Sends the lines of this file through a pump to nowhere, nearly the way of all output. Without this the first read of a thread takes ten times as long as any
  * later one, or hundreds on a busy machine, while V8 compiles the code behind it. Answers how many lines it was; 0
  * where the file cannot be read.
  */
