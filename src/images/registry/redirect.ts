@@ -5,6 +5,14 @@ import type { HttpRequest } from "./http-client.ts";
 
 export const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
 
+/** What stores answer to an address that was signed for a time which is over. */
+const staleStatuses: readonly number[] = [400, 401, 403, 404, 410];
+
+/** Whether who was asked has sent us on to an address that is not good, or not any more: asked anew, it gives another. */
+export function isStaleRedirect({ status, url }: HttpAnswer, asked: URL): boolean {
+  return url.href !== asked.href && staleStatuses.includes(status);
+}
+
 export function isRedirect({ status, headers }: HttpAnswer): boolean {
   return redirectStatuses.includes(status) && headers.location !== undefined;
 }

@@ -5,13 +5,18 @@ import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
 import { isPassingStatus, passing } from "./patience.ts";
 import { throughText } from "./proxies.ts";
+import { isStaleRedirect } from "./redirect.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
-/** An error answer as a fault, with the registry's own words. `what` begins its message. */
+/**
+ * An error answer to a question at `asked` as a fault, with the registry's own words. `what` begins its message. Who was
+ * redirected to an address that was signed for a time gets another one later.
+ */
 export async function refusalOf(
   answer: HttpAnswer,
   what: string,
+  asked: URL,
   call: Cancellable,
 ): Promise<Error> {
   const said = await registryMessage(answer, call);
@@ -24,8 +29,11 @@ export async function refusalOf(
         : status === 403
           ? "access denied"
           : `status ${status}`;
-  const begin = `${what}${throughText(answer.proxy)}`;
-  const details = { status, ...(isPassingStatus(status) && passing(waitOf(answer))) };
+  const isElsewhere = answer.url.origin !== asked.origin;
+  const where = isElsewhere ? `, redirected to "${answer.url.host}"` : "";
+  const begin = `${what}${where}${throughText(answer.proxy)}`;
+  const mayPass = isPassingStatus(status) || (status !== 404 && isStaleRedirect(answer, asked));
+  const details = { status, ...(mayPass && passing(waitOf(answer))) };
   return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details });
 }
 

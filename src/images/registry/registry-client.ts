@@ -12,7 +12,7 @@ import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
 import { partOf } from "./blob-part.ts";
 import type { NetworkSettings } from "./connections.ts";
-import { plainBody, uncoded } from "./content-coding.ts";
+import { codingOf, plainBody, uncoded } from "./content-coding.ts";
 import { credentialsFor } from "./credentials.ts";
 import { type HostFailures, pullFrom } from "./host-failures.ts";
 import { HostTurns } from "./host-turns.ts";
@@ -21,7 +21,7 @@ import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { HttpClient, type HttpRequest } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
 import { type Patience, patiently, registryPatience } from "./patience.ts";
-import { redirectStatuses } from "./redirect.ts";
+import { isStaleRedirect, redirectStatuses } from "./redirect.ts";
 import { refusalOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
@@ -147,7 +147,8 @@ export class RegistryClient implements Disposable {
       const size = Number(head.headers["content-length"]);
       const named = digest ?? (typeof stated === "string" ? stated : "");
       const isKnown = isKnownManifest(mediaType);
-      if (head.status === 200 && isDigest(named) && isKnown && size > 0) {
+      const isPlain = head.status === 200 && codingOf(head.headers) === undefined;
+      if (isPlain && isDigest(named) && isKnown && size > 0) {
         return { mediaType, digest: named, size, annotations: {} };
       }
       const bytes = await this.#read(
@@ -349,6 +350,7 @@ export class RegistryClient implements Disposable {
     const { host, client, authorizer } = server;
     const url = new URL(`${host.base}/${this.reference.repository}/${path}`);
     if (host.isMirror) url.searchParams.set("ns", this.reference.domain);
+    let isStale = false;
     for (let attempt = 1; ; attempt += 1) {
       const authorization = authorizer.header;
       const answer = await client.request(url, {
@@ -366,7 +368,13 @@ export class RegistryClient implements Disposable {
         answer.discard();
         continue;
       }
-      throw await refusalOf(answer, this.#from(server), call);
+      const wasStale = isStale;
+      isStale = isStaleRedirect(answer, url);
+      if (isStale && !wasStale) {
+        answer.discard();
+        continue;
+      }
+      throw await refusalOf(answer, this.#from(server), url, call);
     }
   }
 

@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { silentLogger } from "../../../src/base/logger.ts";
-import type { Digest } from "../../../src/content/ports.ts";
-import { DocumentReader } from "../../../src/images/manifest/document-reader.ts";
-import { parseReference } from "../../../src/images/reference.ts";
-import { openRegistry } from "../../../src/images/registry/open-registry.ts";
-import { RegistrySource } from "../../../src/images/registry/registry-source.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import {
   digestIn,
@@ -21,20 +12,18 @@ import {
   scriptedImage,
   serveImage,
 } from "../../support/scripted-registry.ts";
-import { type Library, namespace, noRegistry, openLibrary, quickPatience } from "./library.ts";
+import { broughtIn } from "./brought-in-content.ts";
 
 // What hosts send in place of an image's documents and layers, and how a pull gets them all the same: from the same
 // host, from the next one, or not, with an error that names the image, each host, and what it said.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
 /** For hosts that stand still. Others have more time than a busy machine takes. */
 const stallMs = 1_000;
 const progressMs = 20_000;
 
 let home: Scratch;
 let image: ScriptedImage;
-let folders = 0;
 
 before(async () => {
   if (skip) return;
@@ -43,48 +32,6 @@ before(async () => {
 });
 
 after(async () => home?.[Symbol.asyncDispose]());
-
-/** Brings an image's manifest, config and layer here as a pull does; no layer is extracted. */
-async function bring(host: string, mirrors: readonly string[], limitMs: number): Promise<void> {
-  const configPath = await home.folder(`certs ${(folders += 1)}`);
-  await mkdir(path.join(configPath, "_default"));
-  const hosts = mirrors.map((mirror) => `[host."http://${mirror}"]\n`).join("");
-  await writeFile(path.join(configPath, "_default/hosts.toml"), hosts);
-  const { content } = await freshContent();
-  const config = { pullProgressTimeoutMs: limitMs };
-  const registry = { ...noRegistry, configPath };
-  const documents = new DocumentReader();
-  const log = silentLogger;
-  const settings = { config, registry, documents, patience: quickPatience, log };
-  const reference = parseReference(`${host}/a/b:v1`);
-  using client = await openRegistry(reference, undefined, settings);
-  const target = await client.resolve(call());
-  assert.equal(target.digest, image.manifest.digest);
-  const source = new RegistrySource({
-    client,
-    content,
-    namespace,
-    progressTimeoutMs: limitMs,
-    maxConcurrentDownloads: 3,
-    target: target.digest,
-  });
-  const manifest = await source.document(target, call());
-  const { config: id, layers } = JSON.parse(String(manifest)) as {
-    readonly config: Parameters<typeof source.document>[0];
-    readonly layers: readonly (typeof id)[];
-  };
-  assert.equal(digestOf(await source.document({ ...id, annotations: {} }, call())), image.id);
-  for (const layer of layers) await source.fetch({ ...layer, annotations: {} }, call());
-  assert.equal(digestOf(await content.read(image.layer as Digest, call())), image.layer);
-  assert.deepEqual(await content.ingests(namespace), []);
-}
-
-async function freshContent(): Promise<Library> {
-  return openLibrary(await home.folder(`content ${(folders += 1)}`));
-}
-
-const digestOf = (bytes: Uint8Array): string =>
-  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 interface Fault {
   readonly what: string;
@@ -278,7 +225,12 @@ suite("a mirror is passed over where it answers", together, () => {
       test(`in place of the ${kind}: ${fault.what}`, async () => {
         await using mirror = await serveImage(image, faulty(kind, fault));
         await using registry = await serveImage(image);
-        await bring(registry.host, [mirror.host], fault.limitMs ?? progressMs);
+        await broughtIn(image, {
+          home,
+          registry: registry.host,
+          mirrors: [mirror.host],
+          progressMs: fault.limitMs ?? progressMs,
+        });
         assert.ok(asked(mirror) > 0 && asked(registry) > 0);
       });
     }
@@ -292,7 +244,12 @@ suite("the error names image, hosts, and what each said", together, () => {
         await using mirror = await serveImage(image, faulty(kind, fault));
         await using registry = await serveImage(image, faulty(kind, fault));
         const { message } = await failure(
-          bring(registry.host, [mirror.host], fault.limitMs ?? progressMs),
+          broughtIn(image, {
+            home,
+            registry: registry.host,
+            mirrors: [mirror.host],
+            progressMs: fault.limitMs ?? progressMs,
+          }),
         );
         const what = `${registry.host}/a/b:v1`;
         const pattern = new RegExp(
