@@ -23,6 +23,7 @@ const later = [
   "../cri/oci-spec/nri/apply-adjustment.ts",
   "../trees/run-here.ts",
   "../rpc/further-socket.ts",
+  "../metadata/sqlite/file-header.ts",
   "../metadata/sqlite/writer-thread.ts",
   "../network/netns-worker.ts",
   "../logs/worker.ts",

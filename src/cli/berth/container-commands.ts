@@ -12,12 +12,8 @@ import { type Session, withNamespaceFlag, withSession } from "./call-options.ts"
 import { jsonOf } from "./json.ts";
 import { collect, readPairs } from "./pairs.ts";
 import { type IoFlags, terminalOf, withIoFlags } from "./process-io.ts";
-import {
-  type MakeFlags,
-  makeContainer,
-  removeSnapshot,
-  type WantedContainer,
-} from "./run/make-container.ts";
+import type { MakeFlags, WantedContainer } from "./run/make-container.ts";
+import { removeSnapshot } from "./run/remove-snapshot.ts";
 import type { Column } from "./table.ts";
 import { endProcess } from "./task-commands.ts";
 import { startTask } from "./task-io-commands.ts";
@@ -63,6 +59,7 @@ export function addContainerCommands(program: Command, io: CliIo): void {
     .passThroughOptions()
     .action((...[image, id, args, flags, command]: ActionArguments<MakeFlags>) =>
       withSession(command, io, 60_000, async (session) => {
+        const { makeContainer } = await import("./run/make-container.ts");
         const made = await makeContainer(session, { image, id, args }, flags);
         session.show({ id: made.id }, () => `${made.id}\n`);
       }),
@@ -139,6 +136,7 @@ async function run(
   }
   const size = flags.tty ? terminalOf(io).size() : undefined;
   const makeFlags = size ? { ...flags, consoleSize: size } : flags;
+  const { makeContainer } = await import("./run/make-container.ts");
   const container = await makeContainer(session, wanted, makeFlags);
   const remove = { force: false, keepSnapshot: false };
   await using undo = new AsyncDisposableStack();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Command } from "commander";
-import { decodeEvent } from "../../events/event-fields.ts";
 import type { TypesEnvelope } from "../../gen/types.gen.ts";
+import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
@@ -31,8 +31,9 @@ export function addEventCommands(program: Command, io: CliIo): void {
         const events = session
           .client("containerd.services.events.v1.Events")
           .Subscribe({ filters }, session.call);
+        const { decodeEvent } = await import("../../events/event-fields.ts");
         for await (const envelope of events) {
-          const shown = readable(envelope);
+          const shown = readable(envelope, decodeEvent);
           io.out(printable(session.json ? jsonLineOf(shown) : textOf(shown)));
         }
       }),
@@ -60,14 +61,19 @@ interface ReadableEvent {
   readonly event: Readonly<Record<string, unknown>> | null;
 }
 
-function readable({ timestamp, namespace, topic, event }: TypesEnvelope): ReadableEvent {
+type Decode = (event: ProtoAny) => Readonly<Record<string, unknown>> | null;
+
+function readable(
+  { timestamp, namespace, topic, event }: TypesEnvelope,
+  decode: Decode,
+): ReadableEvent {
   const milliseconds = Number(nanosOf(timestamp ?? undefined) / 1_000_000n);
   return {
     time: new Date(milliseconds).toISOString(),
     namespace,
     topic,
     type: event?.type_url.slice(event.type_url.lastIndexOf("/") + 1) ?? "",
-    event: event && decodeEvent(event),
+    event: event && decode(event),
   };
 }
 

@@ -4,11 +4,11 @@ import type { Command } from "commander";
 import type { Process, Task } from "../../client/ports.ts";
 import type { TaskTypesProcess } from "../../gen/tasks.gen.ts";
 import type { TypesDescriptorInit, TypesMetric } from "../../gen/types.gen.ts";
-import { packAny, unpackAny } from "../../rpc/codec.ts";
+import { packLight, unpackLight } from "../../rpc/light/light-any.ts";
 import type { CliIo } from "../cli-io.ts";
 import { passOn } from "./attached.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
-import { stopSignalLabel } from "./run/make-container.ts";
+import { stopSignalLabel } from "./run/stop-signal-label.ts";
 import { readSignal } from "./signals.ts";
 import { bytes, type Column } from "./table.ts";
 import { addTaskIoCommands } from "./task-io-commands.ts";
@@ -56,7 +56,7 @@ export function addTaskCommands(program: Command, io: CliIo): void {
         const processes = (await (await taskOf(session, id)).pids(session.call)).map(
           ({ pid, info }) => ({
             pid,
-            execId: unpackAny("containerd.runc.v1.ProcessDetails", info)?.execId ?? "",
+            execId: unpackLight("containerd.runc.v1.ProcessDetails", info)?.execId ?? "",
           }),
         );
         session.showTable(processes, [
@@ -181,8 +181,8 @@ interface CheckpointFlags {
   readonly exit: boolean;
 }
 
-function checkpointOptions(flags: CheckpointFlags): ReturnType<typeof packAny> {
-  return packAny("containerd.runc.v1.CheckpointOptions", {
+function checkpointOptions(flags: CheckpointFlags): ReturnType<typeof packLight> {
+  return packLight("containerd.runc.v1.CheckpointOptions", {
     exit: flags.exit,
     imagePath: flags.imagePath === undefined ? "" : path.resolve(flags.imagePath),
     workPath: flags.workPath === undefined ? "" : path.resolve(flags.workPath),
@@ -198,8 +198,8 @@ type Usage = ReturnType<typeof readUsage>;
 
 function readUsage({ data }: TypesMetric) {
   return (
-    unpackAny("io.containerd.cgroups.v2.Metrics", data) ??
-    unpackAny("io.containerd.cgroups.v1.Metrics", data)
+    unpackLight("io.containerd.cgroups.v2.Metrics", data) ??
+    unpackLight("io.containerd.cgroups.v1.Metrics", data)
   );
 }
 

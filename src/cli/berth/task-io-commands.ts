@@ -12,7 +12,7 @@ import type { Container, IoConfig, Process } from "../../client/ports.ts";
 import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../oci/spec.ts";
-import { packAny } from "../../rpc/codec.ts";
+import { packLight } from "../../rpc/light/light-any.ts";
 import type { CliIo } from "../cli-io.ts";
 import { passOn, stayWith } from "./attached.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
@@ -104,7 +104,7 @@ async function removeProcess(process: Process): Promise<void> {
 
 function restoreOptions(folder: string | undefined): ProtoAny | null {
   if (folder === undefined) return null;
-  return packAny("containerd.runc.v1.Options", { criuImagePath: path.resolve(folder) });
+  return packLight("containerd.runc.v1.Options", { criuImagePath: path.resolve(folder) });
 }
 
 async function attach(session: Session, id: string, withStdin: boolean, io: CliIo): Promise<void> {

@@ -12,9 +12,7 @@ import type { CliIo } from "../cli-io.ts";
 import { printableLine } from "../printable.ts";
 import { withTlsFlags } from "./exec-commands.ts";
 import { findContainer } from "./find-object.ts";
-import { packTree } from "./pack-tree.ts";
-import { RemoteCommand, readTls, type TlsOptions } from "./remote-command.ts";
-import { unpackTree } from "./unpack-tree.ts";
+import { readTls, type TlsOptions } from "./tls-flags.ts";
 
 /** `CONTAINER:PATH`, or a local path when there is no container. */
 interface Place {
@@ -75,6 +73,7 @@ function readPlace(text: string): Place {
 }
 
 async function copyIn(copying: Copying, source: string, target: string): Promise<void> {
+  const { packTree } = await import("./pack-tree.ts");
   const { session, io } = copying;
   const into = target.endsWith("/") || (await isFolderInContainer(copying, target));
   const folder = into ? target : path.posix.dirname(target);
@@ -98,6 +97,7 @@ async function copyIn(copying: Copying, source: string, target: string): Promise
 }
 
 async function copyOut(copying: Copying, source: string, target: string): Promise<void> {
+  const { unpackTree } = await import("./unpack-tree.ts");
   const { session, io } = copying;
   const name = path.posix.basename(path.posix.resolve("/", source));
   if (name === "")
@@ -144,6 +144,7 @@ async function runTar(
   streams: { readonly stdin?: Readable; readonly stdout: Writable },
   signal: AbortSignal,
 ): Promise<void> {
+  const { RemoteCommand } = await import("./remote-command.ts");
   const stdin = streams.stdin !== undefined;
   const request = { containerId, cmd: [...cmd], stdin, stdout: true, stderr: true };
   const { url } = await session.promptly((call) => session.client(cri).Exec(request, call));

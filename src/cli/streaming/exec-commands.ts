@@ -5,8 +5,7 @@ import { withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
 import type { Terminal } from "../terminal.ts";
 import { findContainer } from "./find-object.ts";
-import { joinTerminal } from "./join-terminal.ts";
-import { readTls } from "./remote-command.ts";
+import { readTls } from "./tls-flags.ts";
 
 interface StreamFlags {
   readonly stdin?: boolean;
@@ -33,6 +32,7 @@ export function addExecCommands(program: Command, io: CliIo): void {
         const request = { containerId: id, cmd, stdin, tty, stdout: true, stderr: !tty };
         const { url } = await session.promptly((call) => session.client(cri).Exec(request, call));
         const { signal } = session.call;
+        const { joinTerminal } = await import("./join-terminal.ts");
         await joinTerminal({ url, terminal, stdin, tty, tls: await readTls(flags), signal });
       }),
     );
@@ -51,6 +51,7 @@ export function addExecCommands(program: Command, io: CliIo): void {
         const request = { containerId: id, stdin, tty, stdout: true, stderr: !tty };
         const { url } = await session.promptly((call) => session.client(cri).Attach(request, call));
         const { signal } = session.call;
+        const { joinTerminal } = await import("./join-terminal.ts");
         await joinTerminal({ url, terminal, stdin, tty, tls: await readTls(flags), signal });
       }),
     );

@@ -15,8 +15,8 @@ import {
   pingFrame,
   words,
 } from "../../streaming/spdy/frames.ts";
-import type { TlsOptions } from "./remote-command.ts";
 import { serverSilenceMs, silentServer } from "./server-silence.ts";
+import type { TlsOptions } from "./tls-flags.ts";
 
 const errorStream = 1;
 const dataStream = 3;

@@ -2,7 +2,8 @@
 import os from "node:os";
 import { CommandExit } from "../command-exit.ts";
 import type { Terminal } from "../terminal.ts";
-import { RemoteCommand, type TlsOptions } from "./remote-command.ts";
+import { RemoteCommand } from "./remote-command.ts";
+import type { TlsOptions } from "./tls-flags.ts";
 
 export interface JoinOptions {
   readonly url: string;

@@ -11,8 +11,7 @@ import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
 import { terminalOf, withTlsFlags } from "./exec-commands.ts";
 import { findPod } from "./find-object.ts";
-import { forwardConnection } from "./forward-connection.ts";
-import { readTls, type TlsOptions } from "./remote-command.ts";
+import { readTls, type TlsOptions } from "./tls-flags.ts";
 
 interface PortForwardFlags {
   readonly bind?: string[];
@@ -97,6 +96,7 @@ async function join(
     const { url } = await session.promptly((call) =>
       session.client("runtime.v1.RuntimeService").PortForward({ podSandboxId, port: [port] }, call),
     );
+    const { forwardConnection } = await import("./forward-connection.ts");
     await forwardConnection(socket, { url, port, tls });
   } catch (error) {
     socket.destroy();

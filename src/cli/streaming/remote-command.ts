@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { type ClientOptions, WebSocket } from "ws";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
@@ -7,19 +6,13 @@ import { onAbort } from "../../base/on-abort.ts";
 import { Silence } from "../../base/silence.ts";
 import { CommandExit } from "../command-exit.ts";
 import { serverSilenceMs, silentServer } from "./server-silence.ts";
+import type { TlsOptions } from "./tls-flags.ts";
 
 /** The client's ends of a remote command; without `stdin` the command gets none. */
 export interface RemoteStreams {
   readonly stdin?: Readable | undefined;
   readonly stdout: Writable;
   readonly stderr: Writable;
-}
-
-export interface TlsOptions {
-  /** PEM of the authority that signed the streaming server's certificate. */
-  readonly ca?: Buffer;
-  /** The name that the certificate is for, where it is not that of the URL. */
-  readonly servername?: string;
 }
 
 export interface RemoteCommandOptions {
@@ -37,17 +30,6 @@ const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 
 const brokenPipe = 141;
 const pieceBytes = 32 * 1024;
 const waitingBytes = 1024 * 1024;
-
-/** Reads the files that the TLS flags name. */
-export async function readTls(flags: {
-  readonly tlsCa?: string;
-  readonly tlsServerName?: string;
-}): Promise<TlsOptions> {
-  return {
-    ...(flags.tlsCa === undefined ? {} : { ca: await readFile(flags.tlsCa) }),
-    ...(flags.tlsServerName === undefined ? {} : { servername: flags.tlsServerName }),
-  };
-}
 
 /**
  * A connection to an exec or attach, by Kubernetes' remote command protocol version 5 over WebSocket. `run` carries

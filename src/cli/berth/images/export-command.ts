@@ -9,8 +9,6 @@ import { errnoOf, fault } from "../../../base/errors.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { processTerminal } from "../../terminal.ts";
 import { withNamespaceFlag, withSession } from "../call-options.ts";
-import { archiveBytes, planArchive } from "./export-archive.ts";
-import { findRecord } from "./image-record.ts";
 
 interface Flags {
   readonly output?: string;
@@ -35,6 +33,8 @@ export function addExportCommand(image: Command, io: CliIo): void {
             "an archive is not for a terminal: name a file with --output, or redirect standard output",
           );
         }
+        const { archiveBytes, planArchive } = await import("./export-archive.ts");
+        const { findRecord } = await import("./image-record.ts");
         const records = await Promise.all(references.map((one) => findRecord(session, one)));
         const plan = await planArchive(session, records, flags);
         const stop = new AbortController();

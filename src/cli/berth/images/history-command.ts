@@ -2,12 +2,9 @@
 import type { Command } from "commander";
 import { isFault } from "../../../base/errors.ts";
 import { isRecord } from "../../../base/is-record.ts";
-import { chainIds } from "../../../images/chain-id.ts";
-import { parseImageDocument } from "../../../images/manifest/documents.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { type Session, withNamespaceFlag, withSession } from "../call-options.ts";
 import { age, bytes, type Column } from "../table.ts";
-import { findRecord, readBlob, readManifest } from "./image-record.ts";
 
 const timeoutMs = 30_000;
 
@@ -39,6 +36,9 @@ async function stepsOf(
   reference: string,
   snapshotter: string,
 ): Promise<readonly Step[]> {
+  const { findRecord, readBlob, readManifest } = await import("./image-record.ts");
+  const { parseImageDocument } = await import("../../../images/manifest/documents.ts");
+  const { chainIds } = await import("../../../images/chain-id.ts");
   const { name, target } = await findRecord(session, reference);
   const { config } = await readManifest(session, name, target.digest);
   const document = await readBlob(session, config.digest);

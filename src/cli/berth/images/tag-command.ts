@@ -4,7 +4,6 @@ import { fault, isFault } from "../../../base/errors.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { withNamespaceFlag, withSession } from "../call-options.ts";
-import { findRecord } from "./image-record.ts";
 
 const timeoutMs = 10_000;
 
@@ -14,6 +13,7 @@ export function addTagCommand(image: Command, io: CliIo): void {
     .option("-f, --force", "take the name from the image that has it", false)
     .action((reference: string, wanted: string, flags: { force: boolean }, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
+        const { findRecord } = await import("./image-record.ts");
         const parsed = parseReference(wanted);
         if (parsed.digest !== undefined) {
           throw fault(

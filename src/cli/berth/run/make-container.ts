@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { randomBytes } from "node:crypto";
-import { isFault } from "../../../base/errors.ts";
 import { timeoutSignal } from "../../../base/timers.ts";
 import type { Container } from "../../../client/ports.ts";
 import type { TypesMount } from "../../../gen/types.gen.ts";
@@ -12,7 +11,9 @@ import type { CallOptions } from "../../../rpc/service.ts";
 import { workHere } from "../../../trees/run-here.ts";
 import type { Session } from "../call-options.ts";
 import { readPairs } from "../pairs.ts";
+import { removeSnapshot } from "./remove-snapshot.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
+import { stopSignalLabel } from "./stop-signal-label.ts";
 import { readStoredImage } from "./stored-image.ts";
 
 export interface MakeFlags extends SpecFlags {
@@ -31,8 +32,6 @@ export interface WantedContainer {
   readonly args: readonly string[];
 }
 
-/** Label with the signal that the image wants: `ctr tasks kill` and `berth task kill` send it by default. */
-export const stopSignalLabel = "io.containerd.image.config.stop-signal";
 const leaseMs = 60 * 60 * 1000;
 const undoMs = 10_000;
 
@@ -81,21 +80,6 @@ export async function makeContainer(
   );
   undo.move();
   return container;
-}
-
-/** Removes a container's snapshot, if it is there. */
-export async function removeSnapshot(
-  session: Session,
-  snapshotter: string,
-  key: string,
-): Promise<void> {
-  const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
-  const call = { ...session.scoped, signal: timeoutSignal(undoMs) };
-  try {
-    await snapshots.Remove({ snapshotter, key }, call);
-  } catch (error) {
-    if (!isFault(error, "NOT_FOUND")) throw error;
-  }
 }
 
 interface Lease extends AsyncDisposable {
