@@ -11,11 +11,10 @@ export interface Bundle {
   readonly packages: readonly string[];
 }
 
-/** The programs' own entries, by the names of their files in the bundle. */
-const programs: Readonly<Record<string, string>> = {
-  "src/cli/berthd.ts": "berthd",
-  "src/cli/berth.ts": "berth",
-};
+/** The programs' own entries, and the names of their files in the bundle. */
+const daemon = { "src/cli/berthd.ts": "berthd" };
+/** It shares no files with the daemon: what it needs for any command is one file. */
+const client = { "src/cli/berth.ts": "berth" };
 /** How a module names a thread's entry, or a child program: it is started from a file beside that module. */
 const startedModule = /new URL\(\s*"(?<name>[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
 const aModule = /\.ts$/;
@@ -31,13 +30,36 @@ const shakenZod = 'import * as z from "zod";';
  */
 export async function bundle(root: string): Promise<Bundle> {
   const started = startedModules(root);
-  const entryPoints = [
-    ...Object.entries(programs),
-    ...[...started].map((from) => [from, flatName(from)] as const),
-  ].map(([from, out]) => ({ in: path.join(root, from), out }));
-  const result = await build({
+  const threads = [...started].map((from) => [from, flatName(from)] as const);
+  const built = [
+    await splitInto(root, started, {
+      parts: "part",
+      entries: [...Object.entries(daemon), ...threads],
+    }),
+    await splitInto(root, started, { parts: "client", entries: Object.entries(client) }),
+  ];
+  const files = built.flatMap(({ outputFiles }) =>
+    outputFiles.map(
+      async (file) => [path.basename(file.path), await shortened(file.text)] as const,
+    ),
+  );
+  return {
+    files: new Map(await Promise.all(files)),
+    packages: packagesOf(built.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
+  };
+}
+
+interface Wanted {
+  /** How files for what several have in common, or load late, are called. */
+  readonly parts: string;
+  /** Modules below the project, and the names of the files that they become. */
+  readonly entries: readonly (readonly [from: string, name: string])[];
+}
+
+function splitInto(root: string, started: ReadonlySet<string>, { parts, entries }: Wanted) {
+  return build({
     absWorkingDir: root,
-    entryPoints,
+    entryPoints: entries.map(([from, out]) => ({ in: path.join(root, from), out })),
     bundle: true,
     splitting: true,
     format: "esm",
@@ -46,7 +68,7 @@ export async function bundle(root: string): Promise<Bundle> {
     // Its place is below a node_modules of the package's: it loads a library of the machine's kind.
     external: ["koffi"],
     outdir: path.join(root, "dist"),
-    chunkNames: "part-[hash]",
+    chunkNames: `${parts}-[hash]`,
     write: false,
     metafile: true,
     legalComments: "none",
@@ -54,17 +76,12 @@ export async function bundle(root: string): Promise<Bundle> {
     logLevel: "error",
     plugins: [startsFromBundle(root, started)],
   });
-  const files = result.outputFiles.map(
-    async (file) => [path.basename(file.path), await shortened(file.text)] as const,
-  );
-  return {
-    files: new Map(await Promise.all(files)),
-    packages: packagesOf(Object.keys(result.metafile.inputs)),
-  };
 }
 
 async function shortened(text: string): Promise<Buffer> {
-  const { code } = await transform(withBuiltinsAtHand(text), {
+  const { text: asking, define } = withBuiltinsAtHand(text);
+  const { code } = await transform(asking, {
+    define,
     format: "esm",
     platform: "node",
     target: "node26",

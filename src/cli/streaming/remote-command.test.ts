@@ -82,3 +82,19 @@ test("a server that never greets is left, with a word", { timeout: 20_000 }, asy
   const command = new RemoteCommand({ url, streams, tls: {}, signal, silenceMs: 50 });
   await assert.rejects(command.run(), silent);
 });
+
+test("a command that is given up before it is run leaves no connection", async (t) => {
+  const server = createServer().listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const met = once(server, "connection") as Promise<[Socket]>;
+  const streams = { stdout: swallow(), stderr: swallow() };
+  const stop = new AbortController();
+  const command = new RemoteCommand({ url, streams, tls: {}, signal: stop.signal });
+  const [socket] = await met;
+  stop.abort(new Error("given up"));
+  const ended = once(socket.on("error", () => {}).resume(), "close");
+  await assert.rejects(command.run(), /given up/);
+  await ended;
+});

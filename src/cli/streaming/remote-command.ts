@@ -56,7 +56,11 @@ export class RemoteCommand {
    */
   async run(): Promise<number> {
     const { signal, streams } = this.#options;
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      // It is connecting already, and would keep this process alive.
+      this.#socket.on("error", () => {}).terminate();
+      throw signal.reason;
+    }
     using undo = new DisposableStack();
     const silence = undo.use(new Silence(this.#options.silenceMs ?? serverSilenceMs));
     this.#silence = silence;

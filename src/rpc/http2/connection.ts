@@ -165,8 +165,7 @@ export class Http2Connection {
         this.#block.parts.push(payload);
         return this.#takeBlock(flags);
       case FrameType.resetStream:
-        if (stream) this.#end(stream).failed(faultOfReset(payload.readUInt32BE()));
-        return undefined;
+        return this.#takeReset(payload.readUInt32BE(), stream);
       case FrameType.settings:
         return this.#takeSettings(flags, payload);
       case FrameType.ping:
@@ -185,6 +184,10 @@ export class Http2Connection {
     }
   }
 
+  #takeReset(code: number, stream: Stream | undefined): void {
+    if (stream) this.#end(stream).failed(faultOfReset(code));
+  }
+
   #takeData(one: Frame, stream: Stream | undefined): void {
     const taken = one.payload.length;
     this.#received += taken;
@@ -193,9 +196,10 @@ export class Http2Connection {
       this.#received = 0;
     }
     if (stream === undefined) return;
+    const bytes = contentOf(one);
     const isEnd = (one.flags & Flag.endStream) !== 0;
     if (isEnd) this.#answered(stream);
-    stream.listener.data(contentOf(one), isEnd, taken);
+    stream.listener.data(bytes, isEnd, taken);
   }
 
   #takeBlock(flags: number): void {

@@ -20,7 +20,9 @@ export interface LightConnection extends Disposable {
 
 export function connectLight(path: string): LightConnection {
   let connection: Http2Connection | undefined;
+  let isClosed = false;
   const connected = (): Http2Connection => {
+    if (isClosed) throw fault("UNAVAILABLE", "the connection has been closed");
     if (connection?.isOpen !== true) {
       connection?.close();
       connection = new Http2Connection(path);
@@ -29,7 +31,10 @@ export function connectLight(path: string): LightConnection {
   };
   return {
     client: (service) => clientOf(service, connected),
-    [Symbol.dispose]: () => connection?.close(),
+    [Symbol.dispose]: () => {
+      isClosed = true;
+      connection?.close();
+    },
   };
 }
 
