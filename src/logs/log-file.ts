@@ -91,7 +91,7 @@ export class LogFile {
     const own = this.#position;
     if (this.#place === undefined || this.#fd === -1 || own === undefined) return true;
     let fd: number | undefined;
-    if (position !== undefined && !isSame(position, own)) fd = openRotated(this.#place, position);
+    if (position !== undefined && !isSame(position, own)) fd = rotated(this.#place, position);
     try {
       if (fd !== undefined && position) return finishWrite(fd, position.size, bytes);
       const from = position !== undefined && isSame(position, own) ? position.size : own.size;
@@ -219,6 +219,15 @@ export class LogFile {
     const lost = this.#lostBytes - this.#lossAtStart;
     this.#lossAtStart = -1;
     this.#observer.ended(lost);
+  }
+}
+
+/** Undefined where it cannot be found: then nothing of the write is anywhere that a reader looks. */
+function rotated(place: LogPlace, position: LogPosition): number | undefined {
+  try {
+    return openRotated(place, position);
+  } catch {
+    return undefined;
   }
 }
 

@@ -119,7 +119,10 @@ export class LogPumps {
   /** A log works without it, as long as the daemon is not killed. */
   #guard({ key, journal }: OpenPump): Guard | undefined {
     if (journal === "") return undefined;
+    let isTold = false;
     const onTrouble = (error: unknown): void => {
+      if (isTold) return;
+      isTold = true;
       const message = error instanceof Error ? error.message : String(error);
       this.#send({ kind: "unguarded", key, message });
     };

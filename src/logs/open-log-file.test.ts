@@ -8,7 +8,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { openLogFile } from "./open-log-file.ts";
+import { openLogFile, openRotated } from "./open-log-file.ts";
 
 interface Place {
   /** The pod's folder of logs. */
@@ -122,4 +122,19 @@ test("the pod's folder of logs may be reached by links, and folders below it are
   const made = path.join(folder, "a/b/0.log");
   assert.equal(fs.readFileSync(made, "utf8"), "one\ntwo\n");
   assert.equal(fs.statSync(made).mode & 0o777 & ~0o640, 0);
+});
+
+test("a rotated log is found by its inode, and nothing else that lies in its folder", (t) => {
+  const place = setUp(t);
+  fs.closeSync(openLogFile(place, { makeFolders: true }));
+  const { dev: device, ino: inode } = fs.statSync(place.file, { bigint: true });
+  fs.renameSync(place.file, `${place.file}.20261129`);
+  fs.symlinkSync(`${place.file}.20261129`, place.file);
+  fs.mkdirSync(`${place.file}.d`);
+  const fd = openRotated(place, { device, inode });
+  assert.ok(fd !== undefined);
+  assert.equal(fs.fstatSync(fd, { bigint: true }).ino, inode);
+  fs.closeSync(fd);
+  fs.rmSync(`${place.file}.20261129`);
+  assert.equal(openRotated(place, { device, inode }), undefined);
 });

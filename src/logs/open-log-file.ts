@@ -49,6 +49,8 @@ export function openRotated(
   place: LogPlace,
   { device, inode }: { readonly device: bigint; readonly inode: bigint },
 ): number | undefined {
+  const is = (found: fs.BigIntStats | undefined): boolean =>
+    found?.dev === device && found.ino === inode;
   return inFolderOf(place, false, (at) => {
     using folder = fs.opendirSync(at);
     for (let looked = 0; looked < mostNames; looked += 1) {
@@ -56,8 +58,11 @@ export function openRotated(
       if (entry === null) return undefined;
       if (!entry.isFile()) continue;
       const file = `${at}/${entry.name}`;
-      const { dev, ino } = fs.lstatSync(file, { bigint: true });
-      if (dev === device && ino === inode) return openExisting(file, entry.name);
+      // It may go, or become another, at any moment.
+      if (!is(fs.lstatSync(file, { bigint: true, throwIfNoEntry: false }))) continue;
+      const fd = openExisting(file, entry.name);
+      if (is(fs.fstatSync(fd, { bigint: true }))) return fd;
+      fs.closeSync(fd);
     }
     return undefined;
   });

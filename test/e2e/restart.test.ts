@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { linesOf } from "../support/cri-log.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { leftovers, nothingLeft } from "../support/leaks.ts";
@@ -143,6 +144,35 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
       linesOf(text),
       Array.from({ length: total }, (_, i) => `line ${i + 1}`),
     );
+    await cri.removePod(pod.id);
+  });
+
+  test("a flood is in the log, each line once, when the daemon is killed again and again", async () => {
+    const pod = await cri.runPod();
+    const total = 60_000;
+    // Both streams, their reads ending anywhere; half a megabyte each, and no more however long it takes.
+    const flood = `seq 1 ${total / 4}; sleep 1; seq ${total / 4 + 1} ${total / 2}; for i in 1 2 3 4 5 6 7 8 9 10; do
+      seq $((${total / 2} + 1 + (i - 1) * ${total / 20})) $((${total / 2} + i * ${total / 20})); sleep 0.2; done`;
+    const id = await cri.startContainer(pod, shell, [
+      "sh",
+      "-c",
+      `(${flood}) >&2 & ${flood}; wait`,
+    ]);
+    const isOver = async (): Promise<boolean> =>
+      (await cri.status(id)).state === "CONTAINER_EXITED";
+    for (let round = 0; round < 6 && !(await isOver()); round++) {
+      await sleep(50 * round);
+      await bed.daemon.kill9();
+      await bed.daemon.start();
+    }
+    await until("it has ended", isOver, { timeoutMs: 30_000 });
+    const text = await cri.logOf(id);
+    const numbers = Array.from({ length: total }, (_, i) => String(i + 1));
+    for (const stream of ["stdout", "stderr"] as const) {
+      const is = linesOf(text, stream);
+      const at = numbers.findIndex((number, index) => is[index] !== number);
+      assert.deepEqual([is.length, is[at]], [total, undefined], `${stream} differs at ${at}`);
+    }
     await cri.removePod(pod.id);
   });
 

@@ -33,8 +33,6 @@ export class Ledger {
   readonly checks = new Map<Promised, number>();
   /** How often each promise was broken, and the first words about it. */
   readonly broken = new Map<Promised, { count: number; readonly words: string[] }>();
-  /** Logs that lack what a killed daemon had read and not yet written. */
-  readonly lostRuns: string[] = [];
   readonly #addresses = new Map<string, string>();
 
   takeId(id: string, kind: "sandbox" | "container"): void {
@@ -65,11 +63,6 @@ export class Ledger {
     this.check(promised, text(is) === text(should), () => {
       return `${what}: is ${text(is)}, should be ${text(should)}`;
     });
-  }
-
-  loseRun(words: string): void {
-    this.checks.set("logs", (this.checks.get("logs") ?? 0) + 1);
-    this.lostRuns.push(words);
   }
 
   note(where: string, error: unknown): void {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { memoryTrend, verdicts } from "./growth.ts";
 import { type Promised, promises } from "./ledger.ts";
-import { mostLostRuns } from "./log-gap.ts";
 import type { SoakOptions } from "./options.ts";
 import type { SoakFindings } from "./soak.ts";
 
@@ -39,20 +38,12 @@ export function resultsOf(found: SoakFindings): Result[] {
     const figures = `${show(first)} at first, ${show(last)} at last, ${show(most)} at most ${unit}`;
     return result(`no growth: ${name}`, faults, figures.trim());
   });
-  const { lostRuns } = ledger;
-  const isOften = lostRuns.length > mostLostRuns(found.kills);
-  const lost = result(
-    "few kills lose a read of a log",
-    isOften ? lostRuns : [],
-    `${lostRuns.length} lost, ${found.kills} kills`,
-  );
   const end = found.ending ? [found.ending] : [];
   const userNamespaces: Result = found.noUserNamespaces
     ? { name: "user namespaces", outcome: "skipped", figures: "", words: [found.noUserNamespaces] }
     : result("user namespaces", [], `${found.cycles.get("user namespace") ?? 0} cycles`);
   return [
     ...kept,
-    lost,
     ...grown,
     result("nothing is left after the daemon's end", end, ""),
     userNamespaces,
