@@ -26,6 +26,7 @@ import type { Image, Images, LoadOptions, RegistryAuth } from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
+import { pullEachMeaning } from "./registry/each-meaning.ts";
 import { openRegistry } from "./registry/open-registry.ts";
 import type { Patience } from "./registry/patience.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
@@ -327,20 +328,22 @@ class StoredImages implements ImageLibrary {
       ...this.#options,
       documents: this.#documents,
     });
-    const target = await client.resolve(call);
-    const source = new RegistrySource({
-      client,
-      content,
-      namespace,
-      progressTimeoutMs: config.pullProgressTimeoutMs,
-      maxConcurrentDownloads: config.maxConcurrentDownloads,
-      target: target.digest,
-      onBytes: progress,
-    });
-    const byDigest = `${repositoryName(reference)}@${target.digest}`;
-    const names = [...new Set([canonicalName(reference), byDigest])];
+    const { pullProgressTimeoutMs, maxConcurrentDownloads } = config;
     try {
-      const image = await this.#register({ target, names }, source, call, keep);
+      const image = await pullEachMeaning(client, call, (target) => {
+        const source = new RegistrySource({
+          client,
+          content,
+          namespace,
+          progressTimeoutMs: pullProgressTimeoutMs,
+          maxConcurrentDownloads,
+          target: target.digest,
+          onBytes: progress,
+        });
+        const byDigest = `${repositoryName(reference)}@${target.digest}`;
+        const names = [...new Set([canonicalName(reference), byDigest])];
+        return this.#register({ target, names }, source, call, keep);
+      });
       const durationMs = Math.round(performance.now() - startedAt);
       log.info({ image: canonicalName(reference), id: image.id, durationMs }, "image pulled");
       return image;

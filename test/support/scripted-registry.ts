@@ -16,12 +16,16 @@ export interface ScriptedImage {
   readonly blobs: ReadonlyMap<string, Buffer>;
 }
 
-/** Makes an image with one layer of 256 KiB that gzip cannot shrink; other `words` make another image. */
-export async function scriptedImage(folder: string, words: string): Promise<ScriptedImage> {
+/** Makes an image with one layer of 256 KiB, or so many, that gzip cannot shrink; other `words` make another image. */
+export async function scriptedImage(
+  folder: string,
+  words: string,
+  kibibytes = 256,
+): Promise<ScriptedImage> {
   await mkdir(folder, { recursive: true });
   const noise = createHash("sha512").update(words);
   const content = Buffer.concat(
-    Array.from({ length: 4096 }, (_, at) => noise.copy().update(String(at)).digest()),
+    Array.from({ length: kibibytes * 16 }, (_, at) => noise.copy().update(String(at)).digest()),
   );
   const config = { Labels: { words } };
   const id = await writeOciLayout(folder, "x", { config, layers: [[{ path: "noise", content }]] });

@@ -89,6 +89,9 @@ export class RegistryClient implements Disposable {
   readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
   readonly #turns: HostTurns<Server>;
+  /** Which said last what the reference means, and those whose answers led nowhere. */
+  #resolver: RegistryHost | undefined;
+  readonly #distrusted = new Map<RegistryHost, RuntimeFault>();
   /** A document that `resolve` had to read whole, so that it is not requested twice. */
   #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 
@@ -132,7 +135,8 @@ export class RegistryClient implements Disposable {
   async #resolveOnce(call: Cancellable): Promise<Descriptor> {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
-    return this.#turns.first(resolves, call, async (server, isLast) => {
+    const resolve = async (server: Server, isLast: boolean): Promise<Descriptor> => {
+      this.#resolver = server.host;
       const answerMs = this.#documentMs(isLast);
       const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
       const head = await this.#ask(
@@ -171,7 +175,20 @@ export class RegistryClient implements Disposable {
         size: bytes.body.length,
         annotations: {},
       };
-    });
+    };
+    return this.#turns.first(resolves, call, resolve, this.#distrusted);
+  }
+
+  /**
+   * What the reference was said to mean led nowhere: the host that said it is not asked that again. False where no other
+   * is left.
+   */
+  distrust(error: RuntimeFault): boolean {
+    if (this.#resolver) this.#distrusted.set(this.#resolver, error);
+    this.#resolved = undefined;
+    return this.#servers.some(
+      ({ host }) => resolves(host) && host.plainOf === undefined && !this.#distrusted.has(host),
+    );
   }
 
   /** The bytes of a manifest, index or config, with the size and digest of its descriptor. */
