@@ -12,6 +12,7 @@ const mayLack: readonly RegExp[] = [
   /^needs containerd-shim-[a-z0-9.-]+: scripts\/node scripts\/build-tools\.ts$/,
   /^needs (criu|criu, ctr|systemd-analyze|tinyproxy)$/,
   /^needs a newer runc: /,
+  /^needs the history of the repository$/,
   // Of the kernel or the host.
   /^needs (FUSE|IPv6|private mount propagation|cgroup v[12]\b.*|a disk in .*|a runtime with rro mounts)$/,
   /^needs a writable cgroup tree: /,
