@@ -6,6 +6,7 @@
 #   scripts/setup.sh            all that the tests and the bench need
 #   scripts/setup.sh --run      only what running Berth needs
 #   scripts/setup.sh --package  that, and the other architecture's compiler, for `npm run package`
+#   scripts/setup.sh --package-test  that, and what runs the other architecture's programs
 #   scripts/setup.sh --vm       all that the tests need, and what runs a virtual machine where it can be had
 #   scripts/setup.sh --fresh    only what scripts/fresh-machine needs
 #
@@ -16,14 +17,19 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 wanted=test
+emulator=
 case "${1-}" in
   '') ;;
   --run) wanted=run ;;
   --package) wanted=package ;;
+  --package-test)
+    wanted=package
+    emulator=yes
+    ;;
   --vm) wanted=vm ;;
   --fresh) wanted=fresh ;;
   -h | --help)
-    sed -n '3,13s/^# \{0,1\}//p' "$0"
+    sed -n '3,14s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -84,7 +90,10 @@ need_all() {
   need busybox-static has_static_busybox
   if [ "$wanted" = package ]; then
     case $(uname -m) in
-      x86_64) need gcc-aarch64-linux-gnu have aarch64-linux-gnu-gcc ;;
+      x86_64)
+        need gcc-aarch64-linux-gnu have aarch64-linux-gnu-gcc
+        if [ -n "$emulator" ]; then need qemu-user-static have qemu-aarch64-static; fi
+        ;;
       aarch64) need gcc-x86-64-linux-gnu have x86_64-linux-gnu-gcc ;;
     esac
   fi

@@ -46,7 +46,7 @@ suite("the package of this machine", () => {
     for (const name of ["one", "the other, which is elsewhere"]) {
       const checkout = path.join(home.path, name);
       await cleanCheckout("HEAD", checkout);
-      made.push(await buildPackage(await home.folder(`of ${name}`), checkout));
+      made.push(await buildPackage(await home.folder(`of ${name}`), { checkout }));
     }
     const [one, other] = made.map(({ sums }) => readFileSync(sums, "utf8"));
     assert.equal(one, other);

@@ -15,9 +15,13 @@ const project = path.resolve(import.meta.dirname, "../..");
 /** Half a minute is the usual; others may use the machine too. */
 const timeoutMs = 300_000;
 
-/** Makes the packages of this machine's kind in a folder, from this checkout or another one. */
-export async function buildPackage(folder: string, checkout = project): Promise<BuiltPackage> {
-  const arch = process.arch === "x64" ? "amd64" : "arm64";
+const ownArch = process.arch === "x64" ? "amd64" : "arm64";
+
+/** Makes the packages of this machine's kind, or another, in a folder, from this checkout or another one. */
+export async function buildPackage(
+  folder: string,
+  { checkout = project, arch = ownArch }: { checkout?: string; arch?: "amd64" | "arm64" } = {},
+): Promise<BuiltPackage> {
   const script = path.join(checkout, "scripts/package.ts");
   await must(process.execPath, [script, "--arch", arch, "--out", folder], { timeoutMs });
   const only = (pattern: string): string => {

@@ -32,7 +32,7 @@ suite("from the first version's package to this one, and back", { skip }, () => 
     current = path.join(home.path, "current");
     const checkout = path.join(home.path, "checkout");
     await cleanCheckout(firstWithPackage, checkout);
-    const first = await buildPackage(await home.folder("first"), checkout);
+    const first = await buildPackage(await home.folder("first"), { checkout });
     const ours = await buildPackage(await home.folder("ours"));
     for (const [name, { archive }] of Object.entries({ older: first, newer: ours })) {
       await must("tar", ["-C", await home.folder(name), "--zstd", "-xf", archive]);
