@@ -32,8 +32,8 @@ mkdir -p "$root/opt/berth" "$root/srv/images"
 echo node >"$root/etc/hostname"
 echo '127.0.0.1 localhost node' >"$root/etc/hosts"
 cat >"$root/etc/fstab" <<'FSTAB'
-LABEL=berth /opt/berth ext4 rw,noatime 0 0
-LABEL=berth-images /srv/images ext4 rw,noatime 0 0
+LABEL=berth /opt/berth ext4 rw,noatime,x-systemd.device-timeout=10min 0 0
+LABEL=berth-images /srv/images ext4 rw,noatime,x-systemd.device-timeout=10min 0 0
 FSTAB
 
 units=$root/etc/systemd/system

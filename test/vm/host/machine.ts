@@ -7,7 +7,7 @@ import type { BaseImage } from "./base-image.ts";
 
 export interface MachineOptions {
   readonly base: BaseImage;
-  /** Further disks, in the order of their device names. What is written to any disk is forgotten. */
+  /** Further disks, in the order of their device names. What is written to any disk is there until QEMU ends. */
   readonly disks: readonly string[];
   /** Where the console's output goes. */
   readonly console: string;
@@ -20,7 +20,7 @@ export interface MachineOptions {
 }
 
 /**
- * Runs a virtual machine by software emulation until `onLine` has seen enough. Throws when it does not
+ * Runs a virtual machine by software emulation until `onLine` has seen enough; it may reboot. Throws when it does not
  * come up, ends by itself or takes too long; in any case QEMU is gone afterwards.
  */
 export async function runMachine(options: MachineOptions): Promise<void> {
@@ -86,7 +86,7 @@ function machineArguments(options: MachineOptions): string[] {
   // A plain CPU model: programs ended by SIGSEGV now and then where QEMU 7.2 emulated all that it can (AVX).
   return [
     "-accel tcg,thread=multi -cpu Nehalem -smp 2 -m 3072",
-    "-nodefaults -display none -no-reboot",
+    "-nodefaults -display none",
     "-device virtio-serial-pci -chardev stdio,id=berth,signal=off",
     "-device virtserialport,chardev=berth,name=berth",
   ]

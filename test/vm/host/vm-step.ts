@@ -2,11 +2,13 @@
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { type Counts, none, type Step } from "../../../scripts/test/step.ts";
+import { buildPackage } from "../../package/build-package.ts";
+import { otherVersion } from "../../package/other-version.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { findProgram } from "../../support/lacking.ts";
 import { newerRuncOrReason } from "../../support/newer-runc.ts";
 import { scratch } from "../../support/scratch.ts";
-import { lastLine, type VmPlan } from "../plan.ts";
+import { lastLine, packages, type VmPlan } from "../plan.ts";
 import { type BaseImage, baseImage } from "./base-image.ts";
 import { imagesDisk } from "./images-disk.ts";
 import { runMachine } from "./machine.ts";
@@ -25,6 +27,7 @@ const programs = [
 
 /**
  * The suites of test/vm/suites in a virtual machine with systemd, cgroup v2 and AppArmor.
+ * With BERTH_VM_PACKAGE=1 they run on Berth's package in place of the checkout, and one more upgrades it and reboots.
  * $BERTH_VM_ONLY names suites, by commas; BERTH_VM_CRITEST=all runs the whole of critest there, which
  * takes hours rather than minutes. All of it ends after 18 minutes, or $BERTH_VM_MINUTES.
  */
@@ -58,8 +61,14 @@ async function runVm(): Promise<Counts> {
     only: (process.env["BERTH_VM_ONLY"] ?? "").split(",").filter((name) => name !== ""),
     wholeCritest,
     newerRunc: newer.skip === false ? newer.folder : "",
+    isPackaged: process.env["BERTH_VM_PACKAGE"] === "1",
     sandbox: process.env["BERTH_TEST_SANDBOX"] ?? "",
   };
+  if (plan.isPackaged) {
+    const { deb } = await buildPackage(await home.folder("package"));
+    extra[packages.ours] = deb;
+    extra[packages.newer] = await otherVersion(deb, "9.9.9", await home.folder("newer"));
+  }
   const project = path.join(home.path, "project.img");
   const images = await imagesDisk();
   await makeProjectDisk({ staging: await home.folder("project"), disk: project, plan, extra });
@@ -68,7 +77,7 @@ async function runVm(): Promise<Counts> {
     base,
     disks: [project, images],
     console: path.join(home.path, "console.log"),
-    bootMs: 300_000,
+    bootMs: 600_000,
     totalMs: minutes * 60_000 - (performance.now() - startedAt),
     onLine: (line) => {
       say(line);
