@@ -135,6 +135,11 @@ before(async () => {
         onImage?.(image as never, [name ?? "none"]);
         return [image] as never;
       },
+      verify: async function* () {
+        const object = "content sha256:1";
+        yield { images: ["a:1"], object, problem: "its file is gone", isDropped: true };
+        return { images: 1, blobs: 3, layers: 1 };
+      },
     }),
   );
   server.add(

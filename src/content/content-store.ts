@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { syncDirectory } from "../base/atomic-file.ts";
 import type { Cancellable } from "../base/cancellable.ts";
-import { errnoOf, fault } from "../base/errors.ts";
+import { fault, type RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels } from "./content-writer.ts";
-import { hexOf } from "./digest.ts";
+import { damageOf } from "./damage.ts";
+import { digestOf, hexOf } from "./digest.ts";
 import {
   dropHalfMadeIngests,
   ingestDir,
@@ -20,9 +21,11 @@ import {
 } from "./ingest.ts";
 import type {
   AbortOptions,
+  BlobFile,
   ContentInfo,
   ContentStore,
   ContentWriter,
+  DamagedBlob,
   Digest,
   IngestStatus,
   WritingStatus,
@@ -102,12 +105,22 @@ class FileContentStore implements ContentStore {
   }
 
   async read(digest: Digest, { signal }: Cancellable): Promise<Buffer> {
+    const file = this.pathOf(digest);
+    const seen = this.fileNow(digest);
+    let problem: string | undefined;
     try {
-      return await readFile(this.pathOf(digest), { signal });
+      const bytes = await readFile(file, { signal });
+      const own = digestOf(bytes);
+      if (own === digest) return bytes;
+      problem = `its bytes have the digest ${own}`;
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      throw fault("NOT_FOUND", `content "${digest}" not found`, { cause: error });
+      problem = damageOf(error);
+      if (problem === undefined) throw error;
     }
+    throw (
+      (await this.dropDamaged(digest, { seen, problem })) ??
+      fault("UNAVAILABLE", `content "${digest}" was replaced while it was read`)
+    );
   }
 
   async writer(
@@ -152,6 +165,26 @@ class FileContentStore implements ContentStore {
     // Check and unlink in one go, so that no publisher can come in between.
     if (this.#publishing.has(digest) || this.#isClaimed(digest)) return;
     rmSync(this.#fileOf(digest), { force: true });
+  }
+
+  fileNow(digest: Digest): BlobFile | undefined {
+    const found = statSync(this.#fileOf(digest), { bigint: true, throwIfNoEntry: false });
+    return found && { inode: found.ino, changedAtNanos: found.ctimeNs };
+  }
+
+  async dropDamaged(
+    digest: Digest,
+    { seen, problem }: DamagedBlob,
+  ): Promise<RuntimeFault | undefined> {
+    const now = this.fileNow(digest);
+    const isSame = now?.inode === seen?.inode && now?.changedAtNanos === seen?.changedAtNanos;
+    if (!isSame || this.#publishing.has(digest)) return undefined;
+    const claims = this.#table.entries().filter(({ id }) => id === digest);
+    // The file first: a record without one is dropped by whoever reads it next, and at the next start.
+    rmSync(this.#fileOf(digest), { force: true });
+    await Promise.all(claims.map(({ namespace, id }) => this.#table.delete(namespace, id)));
+    this.#log.error({ digest, problem }, "blob is damaged, it is dropped; a pull brings it again");
+    return fault("DATA_LOSS", `content "${digest}" is damaged on the disk: ${problem}`);
   }
 
   writing(namespace: string, ref: string): WritingStatus | undefined {

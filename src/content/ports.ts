@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import type { RuntimeFault } from "../base/errors.ts";
 
 /** `sha256:` and 64 hex digits. */
 export type Digest = string & { readonly __brand: "Digest" };
@@ -22,6 +23,7 @@ export interface ContentStore {
   list(namespace: string): readonly ContentInfo[];
   /** The blob's file, for readers; NOT_FOUND when absent. */
   pathOf(digest: Digest): string;
+  /** All of a small blob, held against its digest. DATA_LOSS for a damaged one, which is dropped: a pull brings it again. */
   read(digest: Digest, call: Cancellable): Promise<Buffer>;
   /** Opens an ingest; resumes it when the ref exists. UNAVAILABLE when another writer holds the ref. */
   writer(
@@ -35,11 +37,31 @@ export interface ContentStore {
     labels: Readonly<Record<string, string>>,
   ): Promise<ContentInfo>;
   delete(namespace: string, digest: Digest): Promise<void>;
+  /** The blob's file as it is now, to be looked into; undefined when it is gone. */
+  fileNow(digest: Digest): BlobFile | undefined;
+  /**
+   * Drops a blob whose file was found not to be what its digest says, from all namespaces; the fault that says so.
+   * Undefined, and nothing is done, when the file is another by now: somebody has brought the blob in again.
+   */
+  dropDamaged(digest: Digest, found: DamagedBlob): Promise<RuntimeFault | undefined>;
   /** The writer that holds a ref now; undefined when there is none. */
   writing(namespace: string, ref: string): WritingStatus | undefined;
   ingests(namespace: string): Promise<readonly IngestStatus[]>;
   /** Forgets an ingest. NOT_FOUND when there is none, UNAVAILABLE when it is being written. */
   abort(namespace: string, ref: string, options?: AbortOptions): Promise<void>;
+}
+
+/** Tells one file of a blob from another. */
+export interface BlobFile {
+  readonly inode: bigint;
+  readonly changedAtNanos: bigint;
+}
+
+export interface DamagedBlob {
+  /** The file that was looked into; undefined when there was none. */
+  readonly seen: BlobFile | undefined;
+  /** What is wrong with it, a clause. */
+  readonly problem: string;
 }
 
 export interface AbortOptions {

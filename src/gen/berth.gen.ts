@@ -2,6 +2,56 @@
 
 /* oxlint-disable */
 
+export interface BerthVerifyRequest {
+  /** Name, id or the beginning of one; empty for all images. */
+  image: string;
+}
+
+export interface BerthVerifyRequestInit {
+  image?: string | null | undefined;
+}
+
+/** A finding at a time, and at the end the counts. */
+export interface BerthVerifyResponse {
+  damage: BerthDamage | null;
+  counts: BerthVerifyCounts | null;
+}
+
+export interface BerthVerifyResponseInit {
+  damage?: BerthDamageInit | null | undefined;
+  counts?: BerthVerifyCountsInit | null | undefined;
+}
+
+export interface BerthDamage {
+  /** Names of the image. */
+  images: string[];
+  /** "content DIGEST", "layer CHAIN-ID" or "image NAME". */
+  object: string;
+  problem: string;
+  /** Whether it was dropped. If not, a container uses it, or there is nothing to drop. */
+  dropped: boolean;
+}
+
+export interface BerthDamageInit {
+  images?: readonly string[] | undefined;
+  object?: string | null | undefined;
+  problem?: string | null | undefined;
+  dropped?: boolean | null | undefined;
+}
+
+/** What was looked at. */
+export interface BerthVerifyCounts {
+  images: number;
+  blobs: number;
+  layers: number;
+}
+
+export interface BerthVerifyCountsInit {
+  images?: number | null | undefined;
+  blobs?: number | null | undefined;
+  layers?: number | null | undefined;
+}
+
 export interface BerthLoadRequest {
   /** Absolute path on the node. */
   path: string;

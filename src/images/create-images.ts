@@ -22,7 +22,14 @@ import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
-import type { Image, Images, LoadOptions, RegistryAuth } from "./ports.ts";
+import type {
+  DamageFinding,
+  Image,
+  Images,
+  LoadOptions,
+  RegistryAuth,
+  VerifiedCounts,
+} from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
@@ -32,6 +39,7 @@ import type { Patience } from "./registry/patience.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
 import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
+import { verifyImages } from "./verify/verify-images.ts";
 
 export interface ImagesOptions {
   readonly namespace: string;
@@ -66,6 +74,15 @@ export interface ImageLibrary extends Images {
   refreshAll(call: Cancellable): Promise<void>;
   /** The config document as the image has it, in JSON, for inspection; undefined for a built-in image. */
   inspect(image: Image, call: Cancellable): Promise<string | undefined>;
+  /**
+   * Holds all blobs and layers of one image or of all against their digests, and drops what is damaged. Takes as long as
+   * reading and extracting them. `reference` is as for `find`; all images when left out. NOT_FOUND for an image that is
+   * not there.
+   */
+  verify(
+    reference: string | undefined,
+    call: Cancellable,
+  ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined>;
   /** Removes what no image and no container needs; false when something is being made. */
   collectGarbage(call: Cancellable): Promise<boolean>;
 }
@@ -269,6 +286,35 @@ class StoredImages implements ImageLibrary {
       if (!isOurs) throw error;
       throw fault("INVALID_ARGUMENT", `cannot load "${path}": ${error.message}`, { cause: error });
     }
+  }
+
+  async *verify(
+    reference: string | undefined,
+    call: Cancellable,
+  ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined> {
+    const image = reference === undefined ? undefined : this.find(reference);
+    if (reference !== undefined && !image) {
+      throw fault("NOT_FOUND", `image "${reference}" not found`);
+    }
+    const named = this.#catalog.trees().map((tree) => ({ tree, names: this.#namesFor(tree.id) }));
+    const keep = (tree: ImageTree, own: Cancellable): Promise<Disposable> =>
+      this.#pins.keep(resourcesOf(tree, this.#options.snapshotter), own);
+    const wanted = image ? named.filter(({ tree }) => tree.id === image.id) : named;
+    const counts = yield* verifyImages(wanted, { stores: this.#options, keep }, call);
+    if (image) return counts;
+    // Names that lead to no image that could be read.
+    const lost = this.records.list().filter((record) => !this.#catalog.imageOf(record));
+    for (const { name } of lost) {
+      const problem = "it is not whole, or no image: it is not listed";
+      yield { images: [name], object: `image ${name}`, problem, isDropped: false };
+    }
+    return { ...counts, images: counts.images + lost.length };
+  }
+
+  #namesFor(id: Digest): readonly string[] {
+    const { repoTags = [], repoDigests = [] } = this.#catalog.find(id) ?? {};
+    const [name = repoDigests[0] ?? id, ...others] = repoTags;
+    return [name, ...others];
   }
 
   async remove(reference: string, { signal }: Cancellable): Promise<void> {

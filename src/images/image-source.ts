@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault } from "../base/errors.ts";
+import { fault, isFault, type RuntimeFault } from "../base/errors.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { digestOf } from "../content/digest.ts";
 import type { ContentInfo, ContentStore } from "../content/ports.ts";
@@ -54,8 +54,18 @@ export async function obtainDocument(
   const { digest } = descriptor;
   const known = content.info(namespace, digest);
   assertSize(descriptor, known ? Number(known.sizeBytes) : descriptor.size);
-  if (known && source.gives(known)) return content.read(digest, call);
-  const bytes = await source.document(descriptor, call);
+  let damage: RuntimeFault | undefined;
+  if (known && source.gives(known)) {
+    try {
+      return await content.read(digest, call);
+    } catch (error) {
+      if (!isFault(error, "DATA_LOSS")) throw error;
+      damage = error; // it has been dropped; the source may give it again
+    }
+  }
+  const bytes = await source.document(descriptor, call).catch((error: unknown) => {
+    throw damage && isFault(error, "NOT_FOUND") ? damage : error;
+  });
   assertSize(descriptor, bytes.length);
   if (digestOf(bytes) !== digest) {
     throw fault("FAILED_PRECONDITION", `content "${digest}" arrived with another digest`);

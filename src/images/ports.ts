@@ -51,6 +51,25 @@ export interface LoadOptions extends Cancellable {
   readonly onImage?: (image: Image, names: readonly string[]) => void;
 }
 
+/** Something of an image that is not as it was pulled. */
+export interface DamageFinding {
+  /** Names of the image, or its id. */
+  readonly images: readonly string[];
+  /** "content DIGEST", "layer CHAIN-ID", or "image NAME". */
+  readonly object: string;
+  /** A clause. */
+  readonly problem: string;
+  /** Whether it is gone, so that the next pull or use makes it again; else a container uses it. */
+  readonly isDropped: boolean;
+}
+
+/** What was looked at. */
+export interface VerifiedCounts {
+  readonly images: number;
+  readonly blobs: number;
+  readonly layers: number;
+}
+
 /** Images of one containerd namespace (`k8s.io`), with their content and snapshots. */
 export interface Images {
   /** By tag, digest reference, full id or unique id prefix. From memory. */

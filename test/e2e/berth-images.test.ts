@@ -17,6 +17,12 @@ interface Listed {
   readonly repoTags: readonly string[];
 }
 
+async function rottenLayout({ folder }: Testbed): Promise<string> {
+  const layout = path.join(folder, "rotten");
+  await writeOciLayout(layout, "1", { config: {}, layers: [[{ path: "rotten", content: "r" }]] });
+  return layout;
+}
+
 suite("berth image", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
   let shell: string;
@@ -71,6 +77,29 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await refused(["tag", "no/such", "example.com/x"], /image "no\/such" is not in namespace/);
     const names = bed.daemon.client("containerd.services.images.v1.Images");
     await names.Delete({ name: "example.com/mine:latest" }, { namespace: "k8s.io" });
+  });
+
+  test("verify tells what the disk has lost, and drops it", async () => {
+    assert.match(await ok("verify", shell), /^looked at 1 image: 3 blobs, 1 layer\n$/);
+    await ok("load", "--name", "example.com/rotten:1", await rottenLayout(bed));
+    const [rotten] = await listed().then((all) =>
+      all.filter(({ repoTags }) => repoTags.includes("example.com/rotten:1")),
+    );
+    const blob = path.join(bed.daemon.folder, "root/content/blobs/sha256", rotten!.id.slice(7));
+    await writeFile(blob, "{}");
+    const { code, stdout, stderr } = await image("verify");
+    assert.equal(code, 1);
+    assert.match(stdout, /^example\.com\/rotten:1: content sha256:\S+: its bytes have the digest/m);
+    assert.match(stdout, /dropped, the next pull or use brings it again$/m);
+    assert.match(stdout, /^looked at \d+ images: \d+ blobs, \d+ layers$/m);
+    assert.match(stderr, /^berth: what the disk has is damaged in 1 place$/m);
+    await refused(["verify", "no/such"], /image "no\/such" not found/);
+    await ok("load", "--name", "example.com/rotten:1", path.join(bed.folder, "rotten"));
+    const { damages } = JSON.parse(await ok("verify", "--json", "example.com/rotten:1")) as {
+      damages: unknown[];
+    };
+    assert.deepEqual(damages, []);
+    await ok("rm", "example.com/rotten:1");
   });
 
   test("history lists the steps, the last first, with the sizes of the layers", async () => {

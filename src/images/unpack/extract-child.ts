@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { constants, openSync } from "node:fs";
+import { constants, createReadStream, openSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { errnoOf, isFault, toFault } from "../../base/errors.ts";
 import { changeRootTo } from "../../base/os/inode.ts";
 import { answerLine, nextLine, stepDone } from "../../base/spoken-lines.ts";
+import { Sha256 } from "../../content/digest.ts";
+import { compareTrees } from "./compare-trees.ts";
 import { extractInside } from "./extract-inside.ts";
-import type { ExtractAnswer, ExtractorTask, ExtractTask } from "./extract-layer.ts";
+import type {
+  CompareTask,
+  ExtractAnswer,
+  ExtractorTask,
+  ExtractTask,
+  HashTask,
+} from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
 import { namesForAnswer, readNames, writeNames } from "./name-list.ts";
 
@@ -14,6 +22,7 @@ import { namesForAnswer, readNames, writeNames } from "./name-list.ts";
 // ExtractAnswer. It ends with its input.
 
 const maxMessageChars = 1000;
+const hashedAtOnce = 1024 * 1024;
 /** Errors of the kernel, or of zlib, that are the layer's own fault. */
 const refusals: readonly string[] = [
   "ENAMETOOLONG",
@@ -30,8 +39,14 @@ process.umask(0);
 const hostRoot = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
 for (let line = nextLine(); line !== undefined; line = nextLine()) {
   const task = JSON.parse(line) as ExtractorTask;
-  const answer = await (task.kind === "dress" ? dress(task) : extract(task)).catch(failure);
+  const answer = await perform(task).catch(failure);
   answerLine(JSON.stringify(answer));
+}
+
+function perform(task: ExtractorTask): Promise<ExtractAnswer> {
+  if (task.kind === "dress") return dress(task);
+  if (task.kind === "compare") return compare(task);
+  return task.kind === "hash" ? hash(task) : extract(task);
 }
 
 async function extract(task: ExtractTask): Promise<ExtractAnswer> {
@@ -59,6 +74,19 @@ async function dress({
 }: Extract<ExtractorTask, { kind: "dress" }>): Promise<ExtractAnswer> {
   dressImplicitFolders(root, lowers, readNames(implicitList), stepDone);
   return { ok: true };
+}
+
+async function hash({ blob }: HashTask): Promise<ExtractAnswer> {
+  const sum = new Sha256();
+  for await (const chunk of createReadStream(blob, { highWaterMark: hashedAtOnce })) {
+    sum.update(chunk as Buffer);
+    stepDone();
+  }
+  return { ok: true, digest: sum.digest() };
+}
+
+async function compare(task: CompareTask): Promise<ExtractAnswer> {
+  return { ok: true, difference: compareTrees(task, stepDone) ?? "" };
 }
 
 function failure(error: unknown): ExtractAnswer {

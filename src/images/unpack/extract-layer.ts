@@ -37,9 +37,22 @@ export interface DressTask {
   readonly implicitList: string;
 }
 
+/** Reads a blob's file for its digest. */
+export interface HashTask {
+  readonly blob: string;
+}
+
+/** Holds a layer's folder against one that its blob was extracted into anew. */
+export interface CompareTask {
+  readonly expected: string;
+  readonly found: string;
+}
+
 /** The child process's input, a line each. */
 export type ExtractorTask =
   | ({ readonly kind: "extract" } & ExtractTask)
+  | ({ readonly kind: "hash" } & HashTask)
+  | ({ readonly kind: "compare" } & CompareTask)
   | ({ readonly kind: "dress" } & DressTask);
 
 /**
@@ -50,8 +63,14 @@ export type Whiteouts = "overlay" | "remove";
 
 /** What the child process answers. Names are bytes, one character each. */
 export type ExtractAnswer =
-  | ({ readonly ok: true } & Partial<ExtractedFacts>)
+  | ({ readonly ok: true } & Partial<ExtractedFacts & CheckedFacts>)
   | { readonly ok: false; readonly code: FaultCode; readonly message: string };
+
+interface CheckedFacts {
+  readonly digest: Digest;
+  /** "" when there is none. */
+  readonly difference: string;
+}
 
 interface ExtractedFacts {
   /** null when they are in the task's file. */
@@ -101,6 +120,10 @@ export interface Extractor extends Disposable {
   /** Errors as extractLayer; after one the process must not be used for another layer. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
   dress(task: DressTask, call: Cancellable): Promise<void>;
+  /** The digest of a file's bytes. Errors of the disk as they are. */
+  hash(task: HashTask, call: Cancellable): Promise<Digest>;
+  /** The first difference, for a message; "" when there is none. */
+  compare(task: CompareTask, call: Cancellable): Promise<string>;
   /** Stops the process, or lets it go on; no limit counts the time that it is stopped. */
   pause(isPaused: boolean): void;
 }
@@ -125,6 +148,9 @@ export function startExtractor(): Extractor {
     },
     extract: async (task, call) => layerOf(await ask({ kind: "extract", ...task }, call)),
     dress: async (task, call) => void (await ask({ kind: "dress", ...task }, call)),
+    hash: async (task, call) => checkedBy(await ask({ kind: "hash", ...task }, call)).digest,
+    compare: async (task, call) =>
+      checkedBy(await ask({ kind: "compare", ...task }, call)).difference,
     pause: (isPaused) => conversation.pause(isPaused),
     [Symbol.dispose]: () => conversation[Symbol.dispose](),
   };
@@ -149,6 +175,10 @@ export async function claimExtractor(call: Cancellable): Promise<Extractor> {
 export async function extractLayer(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer> {
   using extractor = await claimExtractor(call);
   return await extractor.extract(task, call);
+}
+
+function checkedBy(answer: ExtractAnswer): CheckedFacts {
+  return answer as unknown as CheckedFacts;
 }
 
 function layerOf(answer: ExtractAnswer): ExtractedLayer {

@@ -13,15 +13,16 @@ import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
-import { rootLabel } from "../../metadata/references.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
 import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
+import { checkBlob, type HashFile } from "./check-blob.ts";
 import {
   claimExtractor,
   type ExtractedLayer,
   type Extractor,
   startExtractor,
 } from "./extract-layer.ts";
+import { extractionKey, isExtractionKey, unfinished } from "./extraction-key.ts";
 import { type Course, ExtractionTurns } from "./extraction-turns.ts";
 import { IdleExtractors } from "./idle-extractors.ts";
 import { dressAndSync } from "./implicit-folders.ts";
@@ -46,9 +47,6 @@ export interface LayerToUnpack {
   readonly fetch: (call: Cancellable) => Promise<void>;
 }
 
-const keyPrefix = "extract-";
-/** A root of its own: nothing refers to it before it is committed. */
-const unfinished = { ...owned, [rootLabel]: "extraction" };
 /** With two cores two or three children at a time are about a third faster than one; more are no faster. */
 const parallelLayers = Math.min(ourShares().extractors, Math.max(2, os.availableParallelism()));
 /** Most layers take less. */
@@ -101,7 +99,7 @@ export class Unpacker {
   async recover(): Promise<void> {
     const { namespace, snapshotter } = this.#options;
     for (const { name, kind, labels } of snapshotter.list(namespace)) {
-      if (kind !== "ACTIVE" || !name.startsWith(keyPrefix) || !(ownedLabel in labels)) continue;
+      if (kind !== "ACTIVE" || !isExtractionKey(name) || !(ownedLabel in labels)) continue;
       await this.#discard(name);
     }
     await this.#discardList(this.#lists);
@@ -159,7 +157,18 @@ export class Unpacker {
     if (this.has(layer.chainId) && this.#isProven(layer)) return;
     // By the blob as well: a blob that is not what its image says must not fail another image.
     const key = `${layer.chainId} ${layer.digest}`;
-    await this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
+    const make = (): Promise<void> =>
+      this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
+    try {
+      await make();
+    } catch (damage) {
+      if (!isFault(damage, "DATA_LOSS")) throw damage;
+      // The damaged blob has been dropped: a source that has it gives it again, a second time it is not tried.
+      await layer.fetch(call).catch((error: unknown) => {
+        throw isFault(error, "NOT_FOUND") ? damage : error;
+      });
+      await make();
+    }
   }
 
   /** True when the blob is known to hold the layer that the image's config lists. */
@@ -202,7 +211,7 @@ export class Unpacker {
 
   async #extract(layer: LayerToUnpack, image: ImageLayers, call: Cancellable): Promise<Extracted> {
     const id = randomBytes(6).toString("hex");
-    const key = `${keyPrefix}${id} ${layer.chainId}`;
+    const key = extractionKey(id, layer.chainId);
     const list = path.join(this.#lists, id);
     try {
       const extracted = await this.#extractInto({ key, list }, layer, image, call);
@@ -216,10 +225,26 @@ export class Unpacker {
       await this.#discard(key);
       await this.#discardList(list);
       if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
+      if (mayBeDamage(error)) await this.#assertWhole(layer, image, call);
       throw fault(error.code, `cannot extract layer "${layer.digest}": ${error.message}`, {
         cause: error,
       });
     }
+  }
+
+  /** DATA_LOSS when it is not the layer that is bad but its blob on the disk, which is dropped then. */
+  async #assertWhole(
+    { digest }: LayerToUnpack,
+    image: ImageLayers,
+    call: Cancellable,
+  ): Promise<void> {
+    const { content } = this.#options;
+    const hash: HashFile = (blob, by) =>
+      this.#withExtractor(image, by, (extractor, own) => extractor.hash({ blob }, own));
+    const found = await checkBlob(content, digest, hash, call).catch(() => undefined);
+    call.signal.throwIfAborted();
+    const damage = found && (await content.dropDamaged(digest, found));
+    if (damage) throw damage;
   }
 
   async #extractInto(
@@ -347,6 +372,11 @@ interface ImageLayers {
 interface Extracted extends ExtractedLayer, Pick<LayerToUnpack, "chainId"> {
   readonly key: string;
   readonly list: string;
+}
+
+/** What an extraction fails with when the bytes that it reads are not those that were fetched. */
+function mayBeDamage(error: unknown): boolean {
+  return isFault(error, "INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "UNKNOWN");
 }
 
 function yieldTo(pid: number): void {

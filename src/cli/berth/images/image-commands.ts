@@ -13,6 +13,7 @@ import { addHistoryCommand } from "./history-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
 import { addPruneCommand } from "./prune-command.ts";
 import { addTagCommand } from "./tag-command.ts";
+import { addVerifyCommand } from "./verify-command.ts";
 
 const timeoutMs = 10_000;
 const cri = "runtime.v1.ImageService";
@@ -20,7 +21,7 @@ const cri = "runtime.v1.ImageService";
 export function addImageCommands(program: Command, io: CliIo): void {
   const image = program
     .command("image")
-    .description("list, pull, load, export, tag and remove images, and look into them");
+    .description("list, pull, load, export, tag, verify and remove images, and look into them");
   withCommonFlags(image.command("ls"))
     .description("list images")
     .action((_flags, command: Command) =>
@@ -83,6 +84,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
   addTagCommand(image, io);
   addExportCommand(image, io);
   addPruneCommand(image, io);
+  addVerifyCommand(image, io);
 }
 
 const imageColumns: readonly Column<Image>[] = [
