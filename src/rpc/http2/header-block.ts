@@ -64,14 +64,21 @@ vary
 via
 www-authenticate`;
 
-let entries: readonly (readonly [name: string, value: string])[] | undefined;
+type Field = readonly [name: string, value: string];
 
-function entry(index: number): readonly [name: string, value: string] {
+let entries: readonly Field[] | undefined;
+
+/** The fields of the static table: the one with index 1 is the first. */
+export function staticFields(): readonly Field[] {
   entries ??= staticTable.split("\n").map((line) => {
     const [name = "", value = ""] = line.split("=");
     return [name, value];
   });
-  const found = entries[index - 1];
+  return entries;
+}
+
+function entry(index: number): Field {
+  const found = staticFields()[index - 1];
   if (found === undefined) throw new Error(`a header of a table that is empty: ${index}`);
   return found;
 }
