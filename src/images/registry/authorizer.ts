@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { z } from "zod";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault } from "../../base/errors.ts";
+import { fault, RuntimeFault } from "../../base/errors.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import { basic, type Credentials } from "./credentials.ts";
-import { type HttpAnswer, readBody } from "./http-answer.ts";
+import { basic, type Credentials, secretsOf } from "./credentials.ts";
+import type { HttpAnswer } from "./http-answer.ts";
 import type { HttpClient } from "./http-client.ts";
-import { registryLimits, within } from "./limits.ts";
-import { isPassingStatus, passing } from "./patience.ts";
-import { waitOf } from "./refusal.ts";
-import { TransferWatch } from "./transfer-watch.ts";
-
-const tokenAnswer = z.object({ token: z.string().optional(), access_token: z.string().optional() });
+import { isPassing } from "./patience.ts";
+import { requestToken } from "./token-request.ts";
 
 export interface AuthorizerOptions {
   readonly client: HttpClient;
@@ -20,11 +15,21 @@ export interface AuthorizerOptions {
   readonly origin: URL;
   /** What this host may be shown. */
   readonly credentials: Credentials;
-  /** Used where the challenge names none: `repository:library/busybox:pull`. */
-  readonly scope: string;
+  /** `library/busybox`. */
+  readonly repository: string;
   /** The operator's limit; 0 for none. */
   readonly progressTimeoutMs: number;
 }
+
+/** What was sent with a request that was refused. */
+export interface Login {
+  readonly sent: string | undefined;
+  /** True where it was learnt for this very request. */
+  readonly isNew: boolean;
+}
+
+/** Ways to log in that are tried of those that a 401 offers. */
+const mostWays = 3;
 
 /**
  * Logs in to one registry host for one pull: learns how from the first 401, keeps the token, and asks for a new one
@@ -46,57 +51,83 @@ export class Authorizer {
     return this.#header;
   }
 
+  /** What no error may quote. */
+  get secrets(): string[] {
+    return [...secretsOf(this.#options.credentials), this.#header?.split(" ").at(-1) ?? ""];
+  }
+
   /**
-   * Takes a 401 and answers whether another attempt is worth it. `sent` is the header that was refused: when another
-   * download has got a newer one since, that is the one to try.
+   * Takes an answer that wants a login, and answers whether another attempt is worth it. When another download has got
+   * a newer header since the one that was sent, that is the one to try. After a new one another way comes first.
    */
-  async learn(answer: HttpAnswer, sent: string | undefined, call: Cancellable): Promise<boolean> {
+  async learn(answer: HttpAnswer, { sent, isNew }: Login, call: Cancellable): Promise<boolean> {
     // The target of a redirect must not decide where credentials go.
     if (answer.url.origin !== this.#options.origin.origin) return false;
+    const offered = challengesOf(answer);
+    if (answer.status !== 401 && !offered.some(wantsMore)) return false;
     if (this.#header !== sent) return this.#header !== undefined;
-    const offered = parseChallenges(answer.headers["www-authenticate"] ?? "");
-    const header = await this.#logins.join("", (own) => this.#logIn(offered, own), call);
+    const refused = sent === undefined ? {} : { sent, isNew };
+    const header = await this.#logins.join("", (own) => this.#logIn(offered, refused, own), call);
     if (header === undefined || header === sent) return false;
     this.#header = header;
     return true;
   }
 
-  async #logIn(offered: readonly Challenge[], call: Cancellable): Promise<string | undefined> {
+  async #logIn(
+    offered: readonly Challenge[],
+    { sent, isNew = false }: { readonly sent?: string; readonly isNew?: boolean },
+    call: Cancellable,
+  ): Promise<string | undefined> {
     const { credentials } = this.#options;
     if (credentials.kind === "registry") return undefined;
-    const bearer = offered.find(({ scheme }) => scheme === "bearer");
-    if (bearer) return `Bearer ${await this.#token(bearer, call)}`;
-    const takesBasic = offered.some(({ scheme }) => scheme === "basic");
-    if (!takesBasic || credentials.kind !== "password") return undefined;
-    return basic(credentials.username, credentials.password);
+    const bearers = offered.filter(({ scheme }) => scheme === "bearer");
+    const basics = offered.filter(({ scheme }) => scheme === "basic").slice(0, 1);
+    const isBearerRefused = isNew && sent?.startsWith("Bearer ") && !offered.some(wantsMore);
+    const ways = isBearerRefused ? [...basics, ...bearers] : [...bearers, ...basics];
+    let refusal: RuntimeFault | undefined;
+    for (const way of ways.slice(0, mostWays)) {
+      try {
+        const header = await this.#headerBy(way, call);
+        if (header !== undefined && header !== sent) return header;
+      } catch (error) {
+        if (call.signal.aborted || isPassing(error)) throw error;
+        if (!(error instanceof RuntimeFault)) throw error;
+        refusal ??= error;
+      }
+    }
+    if (refusal) throw refusal;
+    return undefined;
   }
 
-  async #token({ parameters }: Challenge, { signal }: Cancellable): Promise<string> {
-    const realm = this.#realm(parameters["realm"] ?? "");
-    const what = `token of "${realm.host}"`;
-    const { answerMs: windowMs } = this.#limits;
-    using watch = new TransferWatch({ what, windowMs, totalMs: registryLimits.documentMs });
-    const call = { signal: AbortSignal.any([signal, watch.signal]) };
-    const asked = {
-      service: parameters["service"] ?? "",
-      scope: parameters["scope"] ?? this.#options.scope,
-    };
-    const answer = await this.#askToken(realm, asked, call);
-    if (answer.status !== 200) {
-      answer.discard();
-      throw tokenFault(answer, realm);
+  async #headerBy(
+    { scheme, parameters }: Challenge,
+    call: Cancellable,
+  ): Promise<string | undefined> {
+    const { client, credentials, progressTimeoutMs } = this.#options;
+    if (scheme === "basic") {
+      if (credentials.kind !== "password") return undefined;
+      return basic(credentials.username, credentials.password);
     }
-    const received = watch.received.bind(watch);
-    const body = await readBody(answer, { maxBytes: registryLimits.tokenBytes, received, ...call });
-    const token = tokenOf(body);
-    if (token === undefined) throw fault("UNAUTHENTICATED", `"${realm.host}" answered no token`);
-    return token;
+    const realm = this.#realm(parameters["realm"] ?? "");
+    const service = parameters["service"] ?? "";
+    const scopes = this.#scopes(parameters["scope"] ?? "");
+    const asked = { client, realm, service, scopes, credentials, progressTimeoutMs };
+    return `Bearer ${await requestToken(asked, call)}`;
+  }
+
+  /** What the challenge names, and the repository itself where that is not among it. */
+  #scopes(text: string): string[] {
+    const { repository } = this.#options;
+    const named = text.split(" ").filter((scope) => scope !== "");
+    const own = `repository:${repository}:`;
+    const isNamed = named.some((scope) => scope.startsWith(own));
+    return [...new Set(isNamed ? named : [...named, `${own}pull`])];
   }
 
   /** The registry says where tokens come from; an https registry must not send us to http. */
   #realm(text: string): URL {
     const { credentials, origin } = this.#options;
-    const realm = URL.parse(text);
+    const realm = text === "" ? null : URL.parse(text, origin.origin);
     if (realm === null || !/^https?:$/.test(realm.protocol)) {
       throw fault("UNAUTHENTICATED", "the registry names no place to get a token");
     }
@@ -109,83 +140,13 @@ export class Authorizer {
     }
     return realm;
   }
-
-  /** GET as Docker does; POST as OAuth 2 for identity tokens, and where GET is not known. */
-  async #askToken(realm: URL, asked: TokenQuestion, call: Cancellable): Promise<HttpAnswer> {
-    const { client, credentials } = this.#options;
-    if (credentials.kind === "identity") return this.#post(realm, asked, call);
-    const url = new URL(realm);
-    if (asked.service !== "") url.searchParams.set("service", asked.service);
-    for (const scope of asked.scope.split(" ")) url.searchParams.append("scope", scope);
-    let ownHeaders: Record<string, string> = {};
-    if (credentials.kind === "password") {
-      const { username, password } = credentials;
-      url.searchParams.set("account", username);
-      ownHeaders = { authorization: basic(username, password) };
-    }
-    const answer = await client.request(url, {
-      method: "GET",
-      headers: {},
-      ownHeaders,
-      ...this.#limits,
-      ...call,
-    });
-    if (credentials.kind !== "password" || ![400, 404, 405].includes(answer.status)) {
-      return answer;
-    }
-    answer.discard();
-    return this.#post(realm, asked, call);
-  }
-
-  #post(realm: URL, { service, scope }: TokenQuestion, call: Cancellable): Promise<HttpAnswer> {
-    const { client, credentials } = this.#options;
-    const form = new URLSearchParams({ client_id: "berthd", service, scope });
-    if (credentials.kind === "identity") {
-      form.set("grant_type", "refresh_token");
-      form.set("refresh_token", credentials.token);
-    } else if (credentials.kind === "password") {
-      form.set("grant_type", "password");
-      form.set("username", credentials.username);
-      form.set("password", credentials.password);
-    }
-    return client.request(realm, {
-      method: "POST",
-      headers: {},
-      ownHeaders: { "content-type": "application/x-www-form-urlencoded" },
-      body: form.toString(),
-      ...this.#limits,
-      ...call,
-    });
-  }
-
-  get #limits() {
-    const answerMs = within(registryLimits.answerMs, this.#options.progressTimeoutMs);
-    return { answerMs, redirects: "safe" } as const;
-  }
 }
 
-interface TokenQuestion {
-  readonly service: string;
-  readonly scope: string;
+function challengesOf({ body }: HttpAnswer): Challenge[] {
+  return parseChallenges(...(body.headersDistinct["www-authenticate"] ?? []));
 }
 
-/** Undefined for an answer without a token, or with one that no header can hold. No error quotes it. */
-function tokenOf(body: Buffer): string | undefined {
-  try {
-    const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString("utf8")));
-    const found = token || access_token;
-    return found && /^[\x21-\x7e]+$/.test(found) ? found : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function tokenFault(answer: HttpAnswer, realm: URL): Error {
-  const { status } = answer;
-  const isBusy = isPassingStatus(status);
-  const isBroken = isBusy || status >= 500;
-  const code = status === 403 ? "PERMISSION_DENIED" : isBroken ? "UNAVAILABLE" : "UNAUTHENTICATED";
-  return fault(code, `"${realm.host}" refuses a token: status ${status}`, {
-    details: isBusy ? passing(waitOf(answer)) : {},
-  });
+/** Whether a token is refused because it is for less than what is asked for: such an answer may be a 403, too. */
+function wantsMore({ scheme, parameters }: Challenge): boolean {
+  return scheme === "bearer" && parameters["error"]?.toLowerCase() === "insufficient_scope";
 }

@@ -4,6 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseChallenges } from "./challenge.ts";
 
+const basicX = { scheme: "basic", parameters: { realm: "x" } };
+
 const cases: readonly (readonly [string, unknown])[] = [
   ["", []],
   ["Basic", [{ scheme: "basic", parameters: {} }]],
@@ -28,6 +30,19 @@ const cases: readonly (readonly [string, unknown])[] = [
       { scheme: "bearer", parameters: { realm: "https://auth.test/t", service: "x" } },
     ],
   ],
+  ['Negotiate YII==, Basic realm="x"', [{ scheme: "negotiate", parameters: { yii: "=" } }, basicX]],
+  ['Bearer "what?" realm=y, Basic realm="x"', [{ scheme: "bearer", parameters: {} }, basicX]],
+  ['realm="y", Basic realm="x"', [basicX]],
+  [", , Basic realm=x ,", [basicX]],
+  [
+    "Bearer realm=https://auth.test/t?a=b&c=d,service=x",
+    [{ scheme: "bearer", parameters: { realm: "https://auth.test/t?a=b&c=d", service: "x" } }],
+  ],
+  [
+    'BEARER\trealm="r" service="s"',
+    [{ scheme: "bearer", parameters: { realm: "r", service: "s" } }],
+  ],
+  ["Digest qop=auth , nonce = a", [{ scheme: "digest", parameters: { qop: "auth", nonce: "a" } }]],
 ];
 
 for (const [header, expected] of cases) {
@@ -35,6 +50,13 @@ for (const [header, expected] of cases) {
     assert.deepEqual(parseChallenges(header), expected);
   });
 }
+
+test("parseChallenges reads each line by itself, so that a broken one spoils no other", () => {
+  assert.deepEqual(parseChallenges('Bearer realm="never closed', "Basic realm=x"), [
+    { scheme: "bearer", parameters: {} },
+    basicX,
+  ]);
+});
 
 test("parseChallenges ends for whatever it is given", () => {
   fc.assert(fc.property(fc.string(), (header) => void parseChallenges(header)));

@@ -7,41 +7,54 @@ export interface Challenge {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-const token = /[!#$%&'*+.^_`|~\w-]+/y;
-const parameter = /([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~\w/:-]+))/y;
+/** Nobody's login takes more to describe, and each comma costs. */
+const mostChars = 8 * 1024;
+const mostLines = 8;
+
+/** A scheme, or the name of a parameter, which has a `=` behind it. */
+const word = /([!#$%&'*+.^_`|~\w-]+)[ \t]*(=?)/y;
+const parameter = /[ \t]*([!#$%&'*+.^_`|~\w-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/sy;
 
 /**
- * Reads `WWW-Authenticate`, which may hold several challenges in one line. It stops at the first thing that it cannot
- * read.
+ * Reads lines of `WWW-Authenticate`, each of which may hold several challenges. What cannot be read is passed over, to
+ * the next comma: others may stand behind it. Values may be bare where they should be quoted, as in `realm=https://x/y`.
  */
-export function parseChallenges(header: string): Challenge[] {
-  const challenges: Challenge[] = [];
-  let at = 0;
-  const skip = (pattern: RegExp): void => {
-    while (pattern.test(header[at] ?? "")) at += 1;
-  };
-  const match = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(header);
-    if (found) at = pattern.lastIndex;
-    return found;
-  };
-  for (;;) {
-    skip(/[\s,]/);
-    const scheme = match(token);
-    if (!scheme) return challenges;
-    const parameters: Record<string, string> = {};
-    for (;;) {
-      const before = at;
-      skip(/[\s,]/);
-      const found = match(parameter);
-      if (!found) {
-        at = before;
-        break;
-      }
-      const value = found[2]?.replaceAll(/\\(.)/g, "$1") ?? found[3] ?? "";
-      parameters[(found[1] ?? "").toLowerCase()] = value;
+export function parseChallenges(...lines: readonly string[]): Challenge[] {
+  return lines.slice(0, mostLines).flatMap((line) => challengesIn(line.slice(0, mostChars)));
+}
+
+function challengesIn(line: string): Challenge[] {
+  const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
+  for (const part of partsOf(line)) {
+    word.lastIndex = 0;
+    const [, scheme = "", equals] = word.exec(part) ?? [];
+    const isScheme = scheme !== "" && equals === "";
+    if (isScheme) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
+    const parameters = challenges.at(-1)?.parameters;
+    if (parameters === undefined) continue;
+    parameter.lastIndex = isScheme ? word.lastIndex : 0;
+    for (let next = parameter.exec(part); next; next = parameter.exec(part)) {
+      const [, name = "", quoted, bare = ""] = next;
+      parameters[name.toLowerCase()] = quoted?.replaceAll(/\\(.)/gs, "$1") ?? bare;
     }
-    challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
   }
+  return challenges;
+}
+
+/** What stands between commas, but for commas in quotes. */
+function partsOf(line: string): string[] {
+  const parts: string[] = [];
+  let from = 0;
+  let isQuoted = false;
+  for (let at = 0; at < line.length; at += 1) {
+    const char = line[at];
+    if (char === '"') isQuoted = !isQuoted;
+    else if (isQuoted && char === "\\") at += 1;
+    else if (!isQuoted && char === ",") {
+      parts.push(line.slice(from, at).trim());
+      from = at + 1;
+    }
+  }
+  parts.push(line.slice(from).trim());
+  return parts;
 }

@@ -11,7 +11,11 @@ const contents: readonly (readonly [name: string, RegistryAuth, unknown])[] = [
   ["nothing", {}, { kind: "anonymous" }],
   ["user and password", given, password],
   ["auth", { auth: "bWU6cHc=" }, password],
-  ["identity token", { ...given, identityToken: "t" }, { kind: "identity", token: "t" }],
+  [
+    "identity token",
+    { ...given, identityToken: "t" },
+    { kind: "identity", username: "me", token: "t" },
+  ],
   ["registry token", { registryToken: "t" }, { kind: "registry", token: "t" }],
 ];
 

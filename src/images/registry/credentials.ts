@@ -10,7 +10,7 @@ export type Credentials =
   | { readonly kind: "anonymous" }
   | { readonly kind: "password"; readonly username: string; readonly password: string }
   /** Traded for an access token. */
-  | { readonly kind: "identity"; readonly token: string }
+  | { readonly kind: "identity"; readonly username: string; readonly token: string }
   /** An access token itself. */
   | { readonly kind: "registry"; readonly token: string };
 
@@ -38,11 +38,22 @@ export function credentialsFor(
  */
 export function readCredentials(auth: RegistryAuth): Credentials {
   if (auth.registryToken) return { kind: "registry", token: auth.registryToken };
-  if (auth.identityToken) return { kind: "identity", token: auth.identityToken };
+  if (auth.identityToken) {
+    return { kind: "identity", username: auth.username ?? "", token: auth.identityToken };
+  }
   if (auth.username) {
     return { kind: "password", username: auth.username, password: auth.password ?? "" };
   }
   return auth.auth ? decode(auth.auth) : anonymous;
+}
+
+/** What no error may quote. */
+export function secretsOf(credentials: Credentials): string[] {
+  if (credentials.kind === "anonymous") return [];
+  const isPassword = credentials.kind === "password";
+  const secret = isPassword ? credentials.password : credentials.token;
+  const login = basic("username" in credentials ? credentials.username : "", secret);
+  return [secret, encodeURIComponent(secret), login.slice("Basic ".length)];
 }
 
 /** `Basic …` for a header. */

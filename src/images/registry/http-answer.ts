@@ -5,6 +5,7 @@ import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { GrowingBuffer } from "../../base/growing-buffer.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
+import { settlesWithin } from "../../base/waits.ts";
 import { isMiscoded } from "./content-coding.ts";
 import { passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
@@ -19,14 +20,30 @@ export interface HttpAnswer {
   readonly url: URL;
   /** Through which it came, or which answered in its place. */
   readonly proxy: Proxy | undefined;
-  discard(): void;
+  /** Drops the body. Settles once its connection may serve another request, or is not worth waiting for. */
+  discard(): Promise<void>;
+  /** Settles when the connection of a body that was read to its end may serve another request. */
+  freed(): Promise<void>;
 }
 
 /** A rest of this size is cheaper to read than a new connection to make; a longer one is cut off. */
 const worthReadingBytes = 64 * 1024;
 const discardMs = 5_000;
 
-export function answerOf(body: IncomingMessage, url: URL, proxy: Proxy | undefined): HttpAnswer {
+/** What a connection's return is waited for: it is at hand within the same turn, or after a body that is on its way. */
+const freeMs = 20;
+
+interface AnswerOrigin extends Pick<HttpAnswer, "url" | "proxy"> {
+  readonly isHead: boolean;
+  /** Settles when the request is done with its connection. */
+  readonly closed: Promise<void>;
+}
+
+export function answerOf(
+  body: IncomingMessage,
+  { url, proxy, isHead, closed }: AnswerOrigin,
+): HttpAnswer {
+  const freed = async (): Promise<void> => void (await settlesWithin(closed, freeMs));
   body.on("error", () => {}); // the body's reader gets the error; there may be none
   refuseTinyPieces(body, url);
   return {
@@ -35,7 +52,10 @@ export function answerOf(body: IncomingMessage, url: URL, proxy: Proxy | undefin
     body,
     url,
     proxy,
-    discard: () => discard(body),
+    discard: async () => {
+      if (discard(body, isHead)) await freed();
+    },
+    freed,
   };
 }
 
@@ -45,17 +65,21 @@ export function answerOf(body: IncomingMessage, url: URL, proxy: Proxy | undefin
  * FAILED_PRECONDITION for a body that is not compressed as it says.
  */
 export async function readBody(
-  answer: { readonly body: Readable; readonly url: URL },
+  answer: Pick<HttpAnswer, "url"> &
+    Partial<Pick<HttpAnswer, "freed">> & { readonly body: Readable },
   {
     maxBytes,
     signal,
     received,
+    isCut = false,
     tooLong = () =>
       fault("RESOURCE_EXHAUSTED", `"${answer.url.host}" answers more than ${maxBytes} bytes`),
   }: {
     readonly maxBytes: number;
     readonly signal: AbortSignal;
     readonly received?: (bytes: number) => void;
+    /** Answers the first `maxBytes` of a longer body. */
+    readonly isCut?: boolean;
     readonly tooLong?: () => RuntimeFault;
   },
 ): Promise<Buffer> {
@@ -84,18 +108,26 @@ export async function readBody(
       details: passing(),
     });
   }
-  if (isTooLong) throw tooLong();
+  if (isTooLong && !isCut) throw tooLong();
   if (signal.aborted) throw signal.reason;
+  if (!isTooLong) await answer.freed?.();
   return kept.bytes();
 }
 
-function discard(body: IncomingMessage): void {
-  const length = Number(body.headers["content-length"] ?? Infinity);
+/** False where the connection is cut off at once. */
+function discard(body: IncomingMessage, isHead: boolean): boolean {
+  // A HEAD has none, whatever length its headers tell.
+  const length = isHead ? 0 : Number(body.headers["content-length"] ?? 0);
   if (!(length <= worthReadingBytes)) {
     body.destroy();
-    return;
+    return false;
   }
+  let read = 0;
+  body.on("data", (chunk: Buffer) => {
+    read += chunk.length;
+    if (read > worthReadingBytes) body.destroy();
+  });
   const late = startTimer(() => body.destroy(), discardMs).unref();
   body.on("close", () => late.stop());
-  body.resume();
+  return true;
 }

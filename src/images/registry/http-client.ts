@@ -66,7 +66,7 @@ export class HttpClient implements Disposable {
     for (let hops = 0; hops <= registryLimits.redirects; hops += 1) {
       const answer = await this.#once(at.url, at.request, signal, late.signal);
       if (request.redirects === "none" || !isRedirect(answer)) return answer;
-      answer.discard();
+      await answer.discard();
       at = followed(answer, at.request);
     }
     throw fault("UNAVAILABLE", `"${url.host}" redirects without end`);
@@ -107,6 +107,7 @@ export class HttpClient implements Disposable {
     { signal, late }: { readonly signal: AbortSignal; readonly late: AbortSignal },
   ): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    const closed = Promise.withResolvers<void>();
     const isTls = url.protocol === "https:";
     const isForwarded = proxy !== undefined && !isTls;
     const request = (isTls ? https : http).request(url, {
@@ -133,6 +134,7 @@ export class HttpClient implements Disposable {
     });
     request.on("close", () => {
       connecting.stop();
+      closed.resolve();
       reject(unreached(url, proxy, "it closed the connection")); // without an error, as after a 101
     });
     request.on("error", (error) => {
@@ -147,7 +149,8 @@ export class HttpClient implements Disposable {
         request.destroy(refused(407));
         return;
       }
-      resolve(answerOf(response, url, proxy));
+      const isHead = method === "HEAD";
+      resolve(answerOf(response, { url, proxy, isHead, closed: closed.promise }));
     });
     request.end(body);
     return promise;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { type FaultCode, fault } from "../../base/errors.ts";
+import { type FaultCode, fault, type RuntimeFault } from "../../base/errors.ts";
+import { errorText } from "./error-text.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { registryLimits } from "./limits.ts";
 import { isPassingStatus, passing } from "./patience.ts";
@@ -16,10 +17,10 @@ import { TransferWatch } from "./transfer-watch.ts";
 export async function refusalOf(
   answer: HttpAnswer,
   what: string,
-  asked: URL,
+  { asked, secrets }: { readonly asked: URL; readonly secrets: readonly string[] },
   call: Cancellable,
-): Promise<Error> {
-  const said = await registryMessage(answer, call);
+): Promise<RuntimeFault> {
+  const said = await wordsOf(answer, secrets, call);
   const { status } = answer;
   const why =
     status === 404
@@ -33,8 +34,13 @@ export async function refusalOf(
   const where = isElsewhere ? `, redirected to "${answer.url.host}"` : "";
   const begin = `${what}${where}${throughText(answer.proxy)}`;
   const mayPass = isPassingStatus(status) || (status !== 404 && isStaleRedirect(answer, asked));
-  const details = { status, ...(mayPass && passing(waitOf(answer))) };
+  const details = { refused: true, status, ...(mayPass && passing(waitOf(answer))) };
   return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details });
+}
+
+/** Whether a host answered with a status that stands for an error. */
+export function isRefusal({ details }: RuntimeFault): boolean {
+  return details?.["refused"] === true;
 }
 
 /** How long the server of an answer wants to be left alone, in milliseconds. */
@@ -49,22 +55,20 @@ function codeOf(status: number): FaultCode {
   return isPassingStatus(status) || status >= 500 ? "UNAVAILABLE" : "UNKNOWN";
 }
 
-/** The first message of a registry's error body; "" when there is none, or it takes too long. */
-async function registryMessage(answer: HttpAnswer, { signal }: Cancellable): Promise<string> {
+/** What an error's body says, in one line; "" when that is nothing, or takes too long. `secrets` are never quoted. */
+export async function wordsOf(
+  answer: HttpAnswer,
+  secrets: readonly string[],
+  { signal }: Cancellable,
+): Promise<string> {
   using watch = new TransferWatch({ what: "error", windowMs: 0, totalMs: 5_000 });
   try {
-    const bytes = await readBody(answer, {
+    const body = await readBody(answer, {
       maxBytes: registryLimits.errorBytes,
       signal: AbortSignal.any([signal, watch.signal]),
+      isCut: true,
     });
-    const body = JSON.parse(bytes.toString("utf8")) as {
-      readonly errors?: readonly { readonly message?: unknown }[];
-    };
-    const message = body.errors?.[0]?.message;
-    // The message goes to logs and terminals.
-    return typeof message === "string"
-      ? message.slice(0, 256).replace(/[\p{Cc}\p{Cf}]/gu, "?")
-      : "";
+    return errorText(body, secrets);
   } catch {
     signal.throwIfAborted();
     return "";

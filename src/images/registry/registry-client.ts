@@ -9,7 +9,7 @@ import type { Descriptor } from "../manifest/documents.ts";
 import { acceptedManifests, isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
-import { Authorizer } from "./authorizer.ts";
+import { Authorizer, type Login } from "./authorizer.ts";
 import { partOf } from "./blob-part.ts";
 import type { NetworkSettings } from "./connections.ts";
 import { codingOf, plainBody, uncoded } from "./content-coding.ts";
@@ -18,11 +18,11 @@ import { type HostFailures, pullFrom } from "./host-failures.ts";
 import { HostTurns } from "./host-turns.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
-import { HttpClient, type HttpRequest } from "./http-client.ts";
+import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
-import { type Patience, patiently, registryPatience } from "./patience.ts";
+import { isPassing, type Patience, patiently, registryPatience, retryAfterOf } from "./patience.ts";
 import { isStaleRedirect, redirectStatuses } from "./redirect.ts";
-import { refusalOf } from "./refusal.ts";
+import { isRefusal, refusalOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 export interface RegistryClientOptions {
@@ -64,8 +64,6 @@ export interface OpenBlob {
   readonly host: RegistryHost;
 }
 
-/** The answers of servers that do not know HEAD. */
-const headRefused: readonly number[] = [405, 501];
 const resolves = ({ canResolve }: RegistryHost): boolean => canResolve;
 const pulls = ({ canPull }: RegistryHost): boolean => canPull;
 
@@ -92,6 +90,8 @@ export class RegistryClient implements Disposable {
   /** Which said last what the reference means, and those whose answers led nowhere. */
   #resolver: RegistryHost | undefined;
   readonly #distrusted = new Map<RegistryHost, RuntimeFault>();
+  /** Hosts that refuse HEAD. */
+  readonly #headless = new Set<Server>();
   /** A document that `resolve` had to read whole, so that it is not requested twice. */
   #resolved: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 
@@ -104,14 +104,15 @@ export class RegistryClient implements Disposable {
 
   static async create(options: RegistryClientOptions): Promise<RegistryClient> {
     const { reference, hosts, auth, network, progressTimeoutMs } = options;
-    const scope = `repository:${reference.repository}:pull`;
+    const { repository } = reference;
     using made = new DisposableStack();
     const servers: Server[] = [];
     for (const host of hosts) {
       const client = made.use(await HttpClient.create(host, network));
       const credentials = credentialsFor(auth, reference.domain, host);
       const origin = new URL(host.base);
-      const authorizer = new Authorizer({ client, origin, credentials, scope, progressTimeoutMs });
+      const login = { client, origin, credentials, repository, progressTimeoutMs };
+      const authorizer = new Authorizer(login);
       servers.push({ host, client, authorizer });
     }
     made.move();
@@ -139,19 +140,13 @@ export class RegistryClient implements Disposable {
       this.#resolver = server.host;
       const answerMs = this.#documentMs(isLast);
       const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
-      const head = await this.#ask(
-        server,
-        path,
-        { ...asked, method: "HEAD", tolerated: headRefused },
-        call,
-      );
-      head.discard();
-      const stated = head.headers["docker-content-digest"];
-      const mediaType = contentType(head);
-      const size = Number(head.headers["content-length"]);
+      const head = await this.#head(server, path, asked, call);
+      const stated = head?.headers["docker-content-digest"];
+      const mediaType = head ? contentType(head) : "";
+      const size = Number(head?.headers["content-length"]);
       const named = digest ?? (typeof stated === "string" ? stated : "");
       const isKnown = isKnownManifest(mediaType);
-      const isPlain = head.status === 200 && codingOf(head.headers) === undefined;
+      const isPlain = head?.status === 200 && codingOf(head.headers) === undefined;
       if (isPlain && isDigest(named) && isKnown && size > 0) {
         return { mediaType, digest: named, size, annotations: {} };
       }
@@ -248,12 +243,12 @@ export class RegistryClient implements Disposable {
         const answer = await this.#ask(server, path, asked, call);
         const part = answer.status === 416 ? undefined : partOf(answer, offset, size);
         if (part && (part.total ?? size) === size) return { answer, start: part.start, host };
-        answer.discard(); // without a range it may still give the blob, or tell more
+        await answer.discard(); // without a range it may still give the blob, or tell more
       }
       const answer = await this.#ask(server, path, ask, call);
       const part = partOf(answer, 0, size);
       if (part && (part.total ?? size) === size) return { answer, start: 0, host };
-      answer.discard();
+      await answer.discard();
       throw fault(
         "FAILED_PRECONDITION",
         part?.total === undefined
@@ -291,16 +286,9 @@ export class RegistryClient implements Disposable {
     await this.#turns.first(pulls, call, async (server) => {
       // A redirect means yes; its target may not allow HEAD, so it is not followed.
       const ask = { headers: {}, redirects: "none", answerMs: this.#answerMs } as const;
-      const tolerated = [...redirectStatuses, ...headRefused];
-      const head = await this.#ask(server, path, { ...ask, method: "HEAD", tolerated }, call);
-      head.discard();
-      if (!headRefused.includes(head.status)) return;
-      const get = await this.#ask(
-        server,
-        path,
-        { ...ask, method: "GET", tolerated: redirectStatuses },
-        call,
-      );
+      const redirected = { ...ask, tolerated: redirectStatuses };
+      if (await this.#head(server, path, redirected, call)) return;
+      const get = await this.#ask(server, path, { ...redirected, method: "GET" }, call);
       get.body.destroy();
     });
   }
@@ -325,6 +313,32 @@ export class RegistryClient implements Disposable {
 
   get #lastAnswerMs(): number {
     return this.#options.progressTimeoutMs || registryLimits.blobAnswerMs;
+  }
+
+  /**
+   * Undefined where HEAD is refused in whatever way: a GET decides then. Some registries do not know it, some want
+   * other rights for it, and stores that are redirected to sign a GET alone.
+   */
+  async #head(
+    server: Server,
+    path: string,
+    ask: Omit<Ask, "method">,
+    call: Cancellable,
+  ): Promise<HttpAnswer | undefined> {
+    if (this.#headless.has(server)) return undefined;
+    try {
+      const answer = await this.#ask(server, path, { ...ask, method: "HEAD" }, call);
+      await answer.discard();
+      return answer;
+    } catch (error) {
+      if (!isFault(error) || !(isRefusal(error) || isPassing(error))) throw error;
+      this.#headless.add(server);
+      // One that is busy is not to be asked at once.
+      const { status } = error.details ?? {};
+      if (status === 429 || retryAfterOf(error) > 0) throw error;
+      if (isRefusal(error) || isUnreached(error)) return undefined;
+      throw error;
+    }
   }
 
   /** A whole body of at most `maxBytes`, within the time that a document may take. */
@@ -380,29 +394,28 @@ export class RegistryClient implements Disposable {
       });
       if (answer.status >= 200 && answer.status < 300) return answer;
       if (tolerated.includes(answer.status)) return answer;
-      const isNewcomer = answer.status === 401 && attempt < 3;
-      if (isNewcomer && (await this.#learned(server, answer, authorization, call))) {
-        answer.discard();
-        continue;
-      }
+      // Read before a login, which may go over the same connection then.
+      const why = { asked: url, secrets: authorizer.secrets };
+      const refusal = await refusalOf(answer, this.#from(server), why, call);
+      const wantsLogin = answer.status === 401 || answer.status === 403;
+      const login = { sent: authorization, isNew: attempt > 1 };
+      if (wantsLogin && attempt < 3 && (await this.#learned(server, answer, login, call))) continue;
       const wasStale = isStale;
       isStale = isStaleRedirect(answer, url);
-      if (isStale && !wasStale) {
-        answer.discard();
-        continue;
-      }
-      throw await refusalOf(answer, this.#from(server), url, call);
+      // A store that refuses HEAD is left to GET.
+      if (isStale && !wasStale && method === "GET") continue;
+      throw refusal;
     }
   }
 
   async #learned(
     server: Server,
     answer: HttpAnswer,
-    sent: string | undefined,
+    login: Login,
     call: Cancellable,
   ): Promise<boolean> {
     try {
-      return await server.authorizer.learn(answer, sent, call);
+      return await server.authorizer.learn(answer, login, call);
     } catch (error) {
       if (!isFault(error)) throw error;
       const { code, message, details } = error;
@@ -430,5 +443,5 @@ const forManifest = { accept: acceptedManifests, ...uncoded };
 
 function contentType({ headers }: HttpAnswer): string {
   const [type = ""] = (headers["content-type"] ?? "").split(";", 1);
-  return type.trim();
+  return type.trim().toLowerCase();
 }

@@ -21,6 +21,8 @@ export const target: FuzzTarget = {
     '"',
     "\t",
     "__proto__=",
+    "realm=https://a/b?c=d&e",
+    "YII==, ",
   ],
   *seeds() {
     yield Buffer.from(
@@ -46,55 +48,71 @@ export const target: FuzzTarget = {
 };
 
 const isToken = (char: string): boolean => char !== "" && /[!#$%&'*+.^_`|~\w-]/.test(char);
-const isBare = (char: string): boolean => isToken(char) || (char !== "" && "/:".includes(char));
-const isSpace = (char: string): boolean => /\s/.test(char);
+const isBare = (char: string): boolean => !/[\s",]/.test(char);
+const isSpace = (char: string): boolean => char === " " || char === "\t";
 
+/** One character after the other, with what has been read so far. */
 function slowly(header: string): Challenge[] {
+  const line = header.slice(0, 8192);
   const challenges: Challenge[] = [];
+  for (let at = 0; at <= line.length; at += 1) {
+    const end = endOfPart(line, at);
+    readPart(line.slice(at, end).trim(), challenges);
+    at = end;
+  }
+  return challenges;
+}
+
+function endOfPart(line: string, from: number): number {
+  let isQuoted = false;
+  for (let at = from; at < line.length; at += 1) {
+    const char = line.charAt(at);
+    if (char === "," && !isQuoted) return at;
+    if (char === '"') isQuoted = !isQuoted;
+    if (char === "\\" && isQuoted) at += 1;
+  }
+  return line.length;
+}
+
+function readPart(part: string, challenges: Challenge[]): void {
   let at = 0;
   const while_ = (fits: (char: string) => boolean): string => {
     const from = at;
-    while (fits(header.charAt(at))) at += 1;
-    return header.slice(from, at);
+    while (at < part.length && fits(part.charAt(at))) at += 1;
+    return part.slice(from, at);
   };
-  const separators = (): string => while_((char) => isSpace(char) || char === ",");
+  const scheme = while_(isToken);
+  while_(isSpace);
+  if (scheme !== "" && part.charAt(at) !== "=") {
+    challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
+  } else {
+    at = 0;
+  }
+  const parameters: Record<string, string> | undefined = challenges.at(-1)?.parameters;
+  if (parameters === undefined) return;
   for (;;) {
-    separators();
-    const scheme = while_(isToken);
-    if (scheme === "") return challenges;
-    const parameters: Record<string, string> = {};
-    for (;;) {
-      const before = at;
-      separators();
-      const name = while_(isToken);
-      while_(isSpace);
-      const isGiven = name !== "" && header.charAt(at) === "=";
-      if (isGiven) at += 1;
-      while_((char) => isGiven && isSpace(char));
-      const value = isGiven ? valueAt() : undefined;
-      if (value === undefined) {
-        at = before;
-        break;
-      }
-      parameters[name.toLowerCase()] = value;
-    }
-    challenges.push({ scheme: scheme.toLowerCase(), parameters });
+    while_(isSpace);
+    const name = while_(isToken);
+    while_(isSpace);
+    if (name === "" || part.charAt(at) !== "=") return;
+    at += 1;
+    while_(isSpace);
+    const value = part.charAt(at) === '"' ? quoted() : while_(isBare) || undefined;
+    if (value === undefined) return;
+    parameters[name.toLowerCase()] = value;
   }
 
-  function valueAt(): string | undefined {
-    if (header.charAt(at) !== '"') return while_(isBare) || undefined;
+  function quoted(): string | undefined {
     let value = "";
-    for (let next = at + 1; next < header.length; next += 1) {
-      let char = header.charAt(next);
+    for (let next = at + 1; next < part.length; next += 1) {
+      let char = part.charAt(next);
       if (char === '"') {
         at = next + 1;
         return value;
       }
       if (char === "\\") {
         next += 1;
-        char = header.charAt(next);
-        // A line's end cannot be quoted, nor can the header's.
-        if (char === "" || /[\n\r\u2028\u2029]/.test(char)) return undefined;
+        char = part.charAt(next);
       }
       value += char;
     }
