@@ -46,6 +46,8 @@ export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
   readonly #connections: Connections;
   #hasAnswered = false;
+  /** Origins whose answers have two lengths. */
+  readonly #lenient = new Set<string>();
 
   private constructor({ connectTimeoutMs }: RegistryHost, connections: Connections) {
     this.#connectTimeoutMs = connectTimeoutMs;
@@ -92,10 +94,14 @@ export class HttpClient implements Disposable {
     }
     // A connection that was kept may have died meanwhile, and each other one that was kept beside it too.
     for (let dead = 0; ; dead += 1) {
+      const isLenient = this.#lenient.has(url.origin);
       try {
-        return await this.#send(url, wanted, route, { signal, late });
+        return await this.#send(url, wanted, route, { signal, late, isLenient });
       } catch (error) {
-        if (dead >= mostDead || either.aborted || !wasDead(error)) throw error;
+        if (either.aborted) throw error;
+        const isOdd = !isLenient && hasTwoLengths(error);
+        if (isOdd) this.#lenient.add(url.origin);
+        else if (dead >= mostDead || !wasDead(error)) throw error;
       }
     }
   }
@@ -104,7 +110,7 @@ export class HttpClient implements Disposable {
     url: URL,
     { method, headers, ownHeaders, body }: HttpRequest,
     { agent, proxy }: Route,
-    { signal, late }: { readonly signal: AbortSignal; readonly late: AbortSignal },
+    { signal, late, isLenient }: Circumstances,
   ): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const closed = Promise.withResolvers<void>();
@@ -118,11 +124,13 @@ export class HttpClient implements Disposable {
         ...headers,
         ...(isForwarded && proxy.authorization && { "proxy-authorization": proxy.authorization }),
       },
+      insecureHTTPParser: isLenient,
       ...(isForwarded && { path: `${url.origin}${url.pathname}${url.search}` }),
       agent,
       signal,
       maxHeaderSize: registryLimits.headerBytes,
     });
+    if (isLenient) request.shouldKeepAlive = false;
     const reaction = onAbort(late, (reason) => void request.destroy(reason));
     const connecting = startTimer(() => {
       request.destroy(unreached(url, proxy, "connect timed out"));
@@ -149,12 +157,38 @@ export class HttpClient implements Disposable {
         request.destroy(refused(407));
         return;
       }
+      if (isLenient && !hasKnownEnd(response)) {
+        request.destroy(unreached(url, proxy, "it is not clear where its answers end"));
+        return;
+      }
       const isHead = method === "HEAD";
       resolve(answerOf(response, { url, proxy, isHead, closed: closed.promise }));
     });
     request.end(body);
     return promise;
   }
+}
+
+interface Circumstances {
+  readonly signal: AbortSignal;
+  readonly late: AbortSignal;
+  /**
+   * Takes a length beside chunks, which other clients do too. What follows the answer could be anything, so that its
+   * connection serves no other request.
+   */
+  readonly isLenient: boolean;
+}
+
+/** Whether an answer was refused for a length beside a transfer encoding, in either order. */
+function hasTwoLengths(error: unknown): boolean {
+  const cause = error instanceof RuntimeFault ? error.cause : undefined;
+  const isParsers = cause instanceof Error && "reason" in cause;
+  return isParsers && /can't be present with/.test(String(cause.reason));
+}
+
+/** Chunks tell their end whatever length is stated; no other encoding does. */
+function hasKnownEnd({ headers }: http.IncomingMessage): boolean {
+  return /^\s*(?:chunked)?\s*$/i.test(headers["transfer-encoding"] ?? "");
 }
 
 /**
@@ -245,7 +279,8 @@ function connectionFault(
     ...(isPassing && passing()),
     ...(reusedSocket && broken.has(errno) && { dead: true }),
   };
-  return unreached(url, proxy, errno || error.message, { cause: error, details });
+  const why = errno.startsWith("HPE_") ? `its answer is no proper HTTP (${errno})` : errno;
+  return unreached(url, proxy, why || error.message, { cause: error, details });
 }
 
 function wasDead(error: unknown): boolean {

@@ -59,10 +59,13 @@ export const target: FuzzTarget = {
   parses: [
     "src/images/registry/registry-client.ts",
     "src/images/registry/authorizer.ts",
+    "src/images/registry/token-request.ts",
     "src/images/registry/http-client.ts",
     "src/images/registry/http-answer.ts",
     "src/images/registry/redirect.ts",
     "src/images/registry/refusal.ts",
+    "src/images/registry/error-text.ts",
+    "src/images/registry/retry-after.ts",
   ],
   dictionary: [
     "\n--next--\n",
@@ -88,6 +91,10 @@ export const target: FuzzTarget = {
     `Docker-Content-Digest: ${digest}\r\n`,
     `Content-Type: ${mediaType}\r\n`,
     "Retry-After: 1\r\n",
+    "Retry-After: Sun, 29 Nov 2026 12:00:30 GMT\r\n",
+    'WWW-Authenticate: Bearer realm="/token",error="insufficient_scope"\r\n',
+    '{"token":null,"access_token":"t0ken"}',
+    "<html><title>",
     "\r\n\r\n",
   ],
   *seeds() {

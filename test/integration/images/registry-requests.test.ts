@@ -308,6 +308,59 @@ test("headers may be as long as real servers make them", async () => {
   await pullFrom(registry.host);
 });
 
+/** Answers as they stand there, with the body that is asked for. */
+const verbatim =
+  (head: (length: number) => readonly string[], isChunked: boolean): Handler =>
+  (request, response) => {
+    const body = image.blobs.get(digestIn(request) ?? image.manifest.digest) ?? Buffer.alloc(0);
+    const chunk = Buffer.concat([
+      Buffer.from(`${body.length.toString(16)}\r\n`),
+      body,
+      Buffer.from("\r\n0\r\n\r\n"),
+    ]);
+    const lines = ["HTTP/1.1 200 OK", `Content-Type: ${image.manifest.mediaType}`];
+    const headers = [...lines, ...head(body.length), "", ""].join("\r\n");
+    const rest = isChunked ? chunk : body;
+    response.socket?.write(
+      request.method === "HEAD" ? headers : Buffer.concat([Buffer.from(headers), rest]),
+    );
+    return true;
+  };
+const chunked = "Transfer-Encoding: chunked";
+
+for (const [what, handler] of [
+  ["before chunks", verbatim((length) => [`Content-Length: ${length}`, chunked], true)],
+  ["behind chunks", verbatim((length) => [chunked, `Content-Length: ${length}`], true)],
+  ["of nothing beside chunks", verbatim(() => [chunked, "Content-Length: 0"], true)],
+] satisfies readonly (readonly [string, Handler])[]) {
+  test(`a length ${what} is no hindrance, and its connection serves once`, async () => {
+    const sockets: unknown[] = [];
+    await using registry = await serveImage(image, (request, response) => {
+      sockets.push(request.socket);
+      return handler(request, response);
+    });
+    await pullFrom(registry.host);
+    assert.equal(new Set(sockets).size, sockets.length);
+  });
+}
+
+for (const [what, lines] of [
+  ["a length beside an encoding of unknown end", ["Content-Length: 5", "Transfer-Encoding: gzip"]],
+  ["two lengths", ["Content-Length: 5", "Content-Length: 6"]],
+] satisfies readonly (readonly [string, readonly string[]])[]) {
+  test(`${what} is refused`, async () => {
+    await using registry = await serveImage(
+      image,
+      verbatim(() => lines, false),
+    );
+    await assert.rejects(pullFrom(registry.host), {
+      code: "UNAVAILABLE",
+      message: /not clear where its answers end|no proper HTTP/,
+    });
+    assert.ok(registry.heard.length <= 2);
+  });
+}
+
 const types: readonly (string | undefined)[] = [
   undefined,
   "",
