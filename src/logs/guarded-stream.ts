@@ -26,7 +26,7 @@ const nothing: Rest = { area: 0, length: 0 };
  *
  * 1. The FIFO's bytes are looked at, and stay there.
  * 2. The journal gets to know which bytes become lines, with which time, and from where on in the file.
- * 3. The lines are written, and then, into the journal, what there is of an unfinished one.
+ * 3. The lines are written, and what there is of an unfinished one into the journal, where the one before stays.
  * 4. The bytes are taken from the FIFO, by the very call that marks the journal's record as done.
  *
  * After a crash before 4 `recover` makes the same lines of the same bytes, and writes what the file does not have.
