@@ -26,6 +26,13 @@ export class Semaphore {
     return this.#permit();
   }
 
+  /** A permit if one is free right now. */
+  tryAcquire(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free -= 1;
+    return this.#permit();
+  }
+
   #enqueue(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const wake = (): void => {

@@ -35,7 +35,7 @@ test("a blob is there once it is committed, with its labels", async (t) => {
   await using writer = await store.writer(ns, "a/ref", { sizeBytes: 5n });
   await writer.write(hello.subarray(0, 2), call);
   await writer.write(hello.subarray(2), call);
-  assert.equal(writer.digest(), digestOf(hello));
+  assert.equal(await writer.digest(), digestOf(hello));
   assert.deepEqual(store.list(ns), []);
   assert.equal((await store.ingests(ns))[0]?.totalBytes, 5n);
   const digest = await writer.commit({ labels: { k: "v" } });
@@ -207,4 +207,57 @@ test("a start drops ingests that tell nothing, and keeps those that can go on", 
   await writeFile(path.join(root, "ingest", "cut", "ingest.json.0123456789ab.tmp"), "{");
   await createContentStore({ root, metadata, log: silentLogger });
   assert.deepEqual(await readdir(path.join(root, "ingest")), [kept]);
+});
+
+const mib = 1024 * 1024;
+const proofs: readonly { name: string; proof: (own: Digest) => Promise<Digest | undefined> }[] = [
+  { name: "who tells it", proof: async (own) => own },
+  { name: "who gives up", proof: async () => undefined },
+  { name: "who read something else", proof: async () => digestOf("else") },
+  { name: "who never ends", proof: () => new Promise(() => {}) },
+];
+
+for (const { name, proof } of proofs) {
+  test(`a blob has its digest with a reader along ${name}`, { timeout: 20_000 }, async (t) => {
+    const { store } = await open(t);
+    const bytes = Buffer.alloc(5 * mib, "along");
+    const expected = digestOf(bytes);
+    const files: string[] = [];
+    let completed = 0;
+    const along = {
+      begin: (file: string) => {
+        files.push(file);
+        return files.length > 1 ? proof(expected) : undefined; // the first time it cannot
+      },
+      complete: () => {
+        completed += 1;
+      },
+    };
+    const options = { expected, sizeBytes: BigInt(bytes.length), along };
+    await using writer = await store.writer(ns, "r", options);
+    for (let at = 0; at < bytes.length; at += 100_000) {
+      await writer.write(bytes.subarray(at, at + 100_000), call);
+    }
+    assert.equal(files.length, 2);
+    assert.equal(completed, 1);
+    assert.equal(await writer.commit({ expected }), expected);
+    assert.deepEqual(await store.read(expected, call), bytes);
+  });
+}
+
+test("bytes that nobody has proven are refused for what they are", async (t) => {
+  const { store } = await open(t);
+  const bytes = Buffer.alloc(4 * mib);
+  const expected = digestOf("what was wanted");
+  const along = { begin: async () => digestOf(bytes), complete: () => {} };
+  await using writer = await store.writer(ns, "r", {
+    expected,
+    sizeBytes: 4n * BigInt(mib),
+    along,
+  });
+  await writer.write(bytes, call);
+  await assert.rejects(writer.commit({ expected }), { code: "FAILED_PRECONDITION" });
+  await writer.truncate(0n);
+  await writer.write(hello, call);
+  assert.equal(await writer.digest(), digestOf(hello));
 });

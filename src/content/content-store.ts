@@ -9,7 +9,7 @@ import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { contentTable } from "./blob-record.ts";
-import { IngestWriter, type Labels } from "./content-writer.ts";
+import { IngestWriter, type Labels, type WriterHost } from "./content-writer.ts";
 import { damageOf } from "./damage.ts";
 import { digestOf, hexOf } from "./digest.ts";
 import {
@@ -28,6 +28,7 @@ import type {
   DamagedBlob,
   Digest,
   IngestStatus,
+  WriterOptions,
   WritingStatus,
 } from "./ports.ts";
 
@@ -123,11 +124,7 @@ class FileContentStore implements ContentStore {
     );
   }
 
-  async writer(
-    namespace: string,
-    ref: string,
-    options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
-  ): Promise<ContentWriter> {
+  async writer(namespace: string, ref: string, options: WriterOptions): Promise<ContentWriter> {
     if (ref === "") throw fault("INVALID_ARGUMENT", "an ingest needs a ref");
     if (options.expected && this.#table.has(namespace, options.expected)) {
       throw fault("ALREADY_EXISTS", `content "${options.expected}" exists`);
@@ -135,11 +132,12 @@ class FileContentStore implements ContentStore {
     const release = this.#hold(namespace, ref);
     try {
       const ingest = await openIngest(this.#root, namespace, ref, options);
-      const writer = new IngestWriter(ingest, {
+      const host: WriterHost = {
         publish: (done, size, digest, labels) =>
           this.#publish(namespace, done, { sizeBytes: size, digest, labels }),
         release,
-      });
+      };
+      const writer = new IngestWriter(ingest, host, options.along);
       const writing = this.#writing.get(keyOf(namespace, ref));
       if (writing) writing.writer = writer;
       return writer;

@@ -3,9 +3,11 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { GrowingBuffer } from "../base/growing-buffer.ts";
 import { nowNanos } from "../base/now.ts";
+import { allSettled } from "../base/waits.ts";
+import { Along } from "./along.ts";
 import { Sha256 } from "./digest.ts";
 import type { OpenIngest } from "./ingest.ts";
-import type { ContentWriter, Digest, IngestStatus } from "./ports.ts";
+import type { ContentWriter, Digest, IngestStatus, ReadsAlong } from "./ports.ts";
 
 type CommitOptions = Parameters<ContentWriter["commit"]>[0];
 
@@ -24,18 +26,26 @@ const gatherBytes = 1024 * 1024;
 export class IngestWriter implements ContentWriter {
   readonly #ingest: OpenIngest;
   readonly #host: WriterHost;
+  /** Of the first so many bytes. */
   #hash: Sha256;
+  #hashed: number;
+  #along: Along | undefined;
   #offset: number;
   #gathered = new GrowingBuffer(gatherBytes);
   #spare: GrowingBuffer | undefined;
   #updatedAtNanos: bigint;
   #closed = false;
 
-  constructor(ingest: OpenIngest, host: WriterHost) {
+  constructor(ingest: OpenIngest, host: WriterHost, along?: ReadsAlong) {
     this.#ingest = ingest;
     this.#host = host;
     this.#hash = ingest.hash;
-    this.#offset = ingest.offsetBytes;
+    this.#offset = this.#hashed = ingest.offsetBytes;
+    const { file, totalBytes, offsetBytes } = ingest;
+    if (along && totalBytes > 0n) {
+      this.#along = new Along(along, file, Number(totalBytes), offsetBytes);
+      this.#along.come(offsetBytes);
+    }
     this.#updatedAtNanos = ingest.updatedAtNanos;
   }
 
@@ -59,13 +69,17 @@ export class IngestWriter implements ContentWriter {
   async write(chunk: Uint8Array, { signal }: Cancellable): Promise<void> {
     signal.throwIfAborted();
     this.#assertOpen();
-    this.#hash.update(chunk);
+    if (this.#along?.isRead !== true) {
+      this.#hash.update(chunk);
+      this.#hashed += chunk.byteLength;
+    }
     this.#offset += chunk.byteLength;
     this.#updatedAtNanos = nowNanos();
     for (let rest = chunk; rest.byteLength > 0; ) {
       rest = rest.subarray(this.#gathered.add(rest));
       if (this.#gathered.isFull) await this.#flush();
     }
+    this.#along?.come(this.#offset);
   }
 
   async truncate(offsetBytes: bigint): Promise<void> {
@@ -76,10 +90,17 @@ export class IngestWriter implements ContentWriter {
     this.#gathered = new GrowingBuffer(gatherBytes);
     await this.#ingest.handle.truncate(0);
     this.#hash = new Sha256();
-    this.#offset = 0;
+    this.#offset = this.#hashed = 0;
+    this.#along = undefined; // whoever reads along has read what is no more
   }
 
-  digest(): Digest {
+  async digest(): Promise<Digest> {
+    if (this.#hashed === this.#offset) return this.#hash.digest();
+    await this.#flush();
+    // What else it may have read, only these bytes count.
+    const { expected } = this.#ingest;
+    if (expected !== undefined && (await this.#along?.digest()) === expected) return expected;
+    await this.#catchUp();
     return this.#hash.digest();
   }
 
@@ -94,7 +115,7 @@ export class IngestWriter implements ContentWriter {
         `cannot commit ingest "${ref}": ${this.#offset} bytes were written, expected ${size}`,
       );
     }
-    const digest = this.digest();
+    const [digest] = await allSettled([this.digest(), this.#ingest.handle.sync()]);
     const expected = options.expected ?? this.#ingest.expected;
     if (expected !== undefined && expected !== digest) {
       throw fault(
@@ -102,7 +123,6 @@ export class IngestWriter implements ContentWriter {
         `cannot commit ingest "${ref}": digest is ${digest}, expected ${expected}`,
       );
     }
-    await this.#ingest.handle.sync();
     await this.#host.publish(this.#ingest, this.offsetBytes, digest, options.labels ?? {});
     await this.#close();
     return digest;
@@ -127,6 +147,19 @@ export class IngestWriter implements ContentWriter {
     await this.#close();
   }
 
+  /** Hashes what was left to somebody who has not read it. */
+  async #catchUp(): Promise<void> {
+    const { handle } = this.#ingest;
+    const piece = Buffer.allocUnsafe(gatherBytes);
+    while (this.#hashed < this.#offset) {
+      const most = Math.min(piece.length, this.#offset - this.#hashed);
+      const { bytesRead } = await handle.read(piece, 0, most, this.#hashed);
+      if (bytesRead === 0) throw fault("DATA_LOSS", `ingest "${this.#ingest.ref}" was cut off`);
+      this.#hash.update(piece.subarray(0, bytesRead));
+      this.#hashed += bytesRead;
+    }
+  }
+
   async #flush(): Promise<void> {
     const full = this.#gathered;
     if (full.length === 0) return;
@@ -140,6 +173,7 @@ export class IngestWriter implements ContentWriter {
     }
     full.clear();
     this.#spare = full;
+    this.#along?.grown(this.#offset - this.#gathered.length);
   }
 
   async #close(): Promise<void> {

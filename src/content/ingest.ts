@@ -25,6 +25,8 @@ interface IngestFile {
 export interface OpenIngest {
   readonly dir: string;
   readonly ref: string;
+  /** Of its bytes. */
+  readonly file: string;
   readonly handle: FileHandle;
   readonly hash: Sha256;
   readonly offsetBytes: number;
@@ -72,6 +74,7 @@ export async function openIngest(
     return {
       dir,
       ref,
+      file: data,
       handle,
       hash,
       offsetBytes: Number(size),

@@ -26,11 +26,7 @@ export interface ContentStore {
   /** All of a small blob, held against its digest. DATA_LOSS for a damaged one, which is dropped: a pull brings it again. */
   read(digest: Digest, call: Cancellable): Promise<Buffer>;
   /** Opens an ingest; resumes it when the ref exists. UNAVAILABLE when another writer holds the ref. */
-  writer(
-    namespace: string,
-    ref: string,
-    options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
-  ): Promise<ContentWriter>;
+  writer(namespace: string, ref: string, options: WriterOptions): Promise<ContentWriter>;
   setLabels(
     namespace: string,
     digest: Digest,
@@ -64,6 +60,24 @@ export interface DamagedBlob {
   readonly problem: string;
 }
 
+export interface WriterOptions {
+  readonly expected?: Digest;
+  readonly sizeBytes?: bigint;
+  /** Reads along; only for a size that is known. */
+  readonly along?: ReadsAlong;
+}
+
+/** Somebody who needs a blob's bytes before all are here, and tells their digest, so that they are hashed once. */
+export interface ReadsAlong {
+  /**
+   * Offers the file that is being written, as long as it is worth it. The digest of all its bytes, or undefined when the
+   * reader gives up; undefined at once when it cannot begin now. Never rejects.
+   */
+  begin(file: string): Promise<Digest | undefined> | undefined;
+  /** All bytes have been written; they are yet to be proven. */
+  complete(): void;
+}
+
 export interface AbortOptions {
   /** Take the ingest from its writer, whose further calls fail with FAILED_PRECONDITION. */
   readonly evenWhileWritten?: boolean;
@@ -92,7 +106,7 @@ export interface ContentWriter extends AsyncDisposable {
   write(chunk: Uint8Array, call: Cancellable): Promise<void>;
   truncate(offsetBytes: bigint): Promise<void>;
   /** The digest of what was written so far. */
-  digest(): Digest;
+  digest(): Promise<Digest>;
   /** Verifies size and digest, makes the blob durable and visible. ALREADY_EXISTS is success here. */
   commit(options: {
     readonly sizeBytes?: bigint;

@@ -17,7 +17,7 @@ import { ArchiveSource } from "./archive/archive-source.ts";
 import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
 import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
-import type { ImageSource } from "./image-source.ts";
+import type { BeginEarly, ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
@@ -437,9 +437,10 @@ class StoredImages implements ImageLibrary {
       digest: layer.digest,
       diffId: tree.document.diffIds[at] ?? layer.digest,
       chainId: tree.chainIds[at] ?? layer.digest,
-      fetch: async (own: Cancellable) => {
+      sizeBytes: layer.size,
+      fetch: async (own: Cancellable, begin: BeginEarly) => {
         const known = content.info(namespace, layer.digest);
-        if (!known || !source.gives(known)) await source.fetch(layer, own);
+        if (!known || !source.gives(known)) await source.fetch(layer, own, begin);
       },
     }));
     await this.#unpacker.unpack(layers, call);

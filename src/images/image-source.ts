@@ -3,7 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, type RuntimeFault } from "../base/errors.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { digestOf } from "../content/digest.ts";
-import type { ContentInfo, ContentStore } from "../content/ports.ts";
+import type { ContentInfo, ContentStore, Digest } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
 import type { Descriptor } from "./manifest/documents.ts";
 
@@ -15,12 +15,18 @@ export interface ImageSource {
    * Brings a blob into the content store, verified. A blob that is there already counts only if this source would
    * give it too: having somebody else's image on the node gives no right to its layers.
    */
-  fetch(descriptor: Descriptor, call: Cancellable): Promise<void>;
+  fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void>;
   /** Whether this source is known to give a blob that is in the content store. */
   gives(blob: ContentInfo): boolean;
   /** What a blob of this source is labelled with, beside the labels that it has. */
   labels(known: Labels | undefined): Labels;
 }
+
+/**
+ * Lets somebody read a blob's file from its start while it is still being written; the digest of all of it, or
+ * undefined when they give up. Undefined when they cannot begin now.
+ */
+export type BeginEarly = (file: string) => Promise<Digest | undefined> | undefined;
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -90,7 +90,9 @@ class WriteSession implements AsyncDisposable {
     const status = this.#writer.status();
     if (request.action !== "STAT") await this.#append(request);
     const digest =
-      request.action === "COMMIT" ? await this.#commit(request.labels) : this.#writer.digest();
+      request.action === "COMMIT"
+        ? await this.#commit(request.labels)
+        : await this.#writer.digest();
     return {
       action: request.action,
       startedAt: timestampOf(status.startedAtNanos),
@@ -129,7 +131,7 @@ class WriteSession implements AsyncDisposable {
 
   async #commit(given: Readonly<Record<string, string>>): Promise<Digest> {
     const { content, leases, garbage, events } = this.#ports;
-    const digest = this.#writer.digest();
+    const digest = await this.#writer.digest();
     const labels = checkedLabels(`content "${digest}"`, given);
     using _hold = await garbage.hold(this.#namespace, this.#call);
     const resource = { type: "content", id: digest };

@@ -100,7 +100,7 @@ async function store(
   await using writer = await content.writer(namespace, name, {});
   if (writer.offsetBytes > 0n) await writer.truncate(0n);
   for await (const chunk of createReadStream(file)) await writer.write(chunk as Buffer, call);
-  const digest = writer.digest();
+  const digest = await writer.digest();
   const size = writer.offsetBytes;
   const kept = checkedLabels(`content "${digest}"`, { ...labels, [plainDigestLabel]: diffId });
   using _hold = await garbage.hold(namespace, call);

@@ -108,7 +108,7 @@ async function store(
   return writeOnce(requireContent(needs), { namespace, ref }, async (writer) => {
     for await (const chunk of chunks) await writer.write(chunk, call);
     if (needs.leases) {
-      const resource = { type: "content", id: writer.digest() };
+      const resource = { type: "content", id: await writer.digest() };
       await holdForCaller(needs.leases, namespace, call, resource);
     }
     const size = writer.offsetBytes;

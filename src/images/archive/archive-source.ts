@@ -89,7 +89,7 @@ export async function storeFile(
       }
       await writer.write(chunk as Buffer, call);
     }
-    await keep(writer.digest());
+    await keep(await writer.digest());
     const digest = await writer.commit({
       sizeBytes: BigInt(expected?.size ?? file.sizeBytes),
       labels: owned,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
-import type { ContentStore, ContentWriter } from "../../content/ports.ts";
+import type { ContentStore, ContentWriter, ReadsAlong } from "../../content/ports.ts";
 import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { BlobCourse } from "./blob-course.ts";
@@ -20,6 +20,7 @@ export interface DownloadOptions {
   /** A transfer that brings too little for this long is ended; 0 for never. */
   readonly progressTimeoutMs: number;
   readonly labels: ImageSource["labels"];
+  readonly along?: ReadsAlong;
   /** Called for each piece that arrives. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -142,7 +143,7 @@ class BlobDownload implements AsyncDisposable {
   async #commit(writer: ContentWriter): Promise<void> {
     const { content, namespace, labels } = this.#options;
     const { digest, size } = this.#descriptor;
-    const found = writer.digest();
+    const found = await writer.digest();
     if (found !== digest) {
       throw fault("FAILED_PRECONDITION", `"${digest}" arrived with digest ${found}`);
     }
@@ -194,7 +195,7 @@ class BlobDownload implements AsyncDisposable {
   async #openWriter(
     call: Cancellable,
   ): Promise<{ readonly writer: ContentWriter; readonly ref: string } | undefined> {
-    const { content, namespace } = this.#options;
+    const { content, namespace, along } = this.#options;
     const { digest, size } = this.#descriptor;
     // containerd's clients use this name too.
     const shared = `layer-${digest}`;
@@ -205,6 +206,7 @@ class BlobDownload implements AsyncDisposable {
         const writer = await content.writer(namespace, ref, {
           expected: digest,
           sizeBytes: BigInt(size),
+          ...(along && { along }),
         });
         return { writer, ref };
       } catch (error) {

@@ -2,14 +2,15 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import type { ContentInfo, Digest } from "../../content/ports.ts";
-import { type ImageSource, type Labels, label, owned } from "../image-source.ts";
+import type { ContentInfo, Digest, ReadsAlong } from "../../content/ports.ts";
+import { type BeginEarly, type ImageSource, type Labels, label, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
 
-export interface RegistrySourceOptions extends Omit<DownloadOptions, "client" | "labels"> {
+export interface RegistrySourceOptions
+  extends Omit<DownloadOptions, "client" | "labels" | "along"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
   /** The digest that the registry gave for the reference: this pull may read it. */
@@ -33,13 +34,17 @@ export class RegistrySource implements ImageSource {
     return this.#options.client.document(descriptor, call);
   }
 
-  async fetch(descriptor: Descriptor, call: Cancellable): Promise<void> {
+  async fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void> {
     const { content, namespace, client } = this.#options;
     const { digest, size } = descriptor;
-    using _permit = await this.#permits.acquire(call);
+    using permit = await this.#permits.acquire(call);
     if (!content.info(namespace, digest)) {
       const labels = this.labels.bind(this);
-      if (await downloadBlob({ ...this.#options, labels }, descriptor, call)) return;
+      const along: ReadsAlong = {
+        begin: (file) => begin?.(file),
+        complete: () => permit[Symbol.dispose](), // the next one need not wait until this one is proven
+      };
+      if (await downloadBlob({ ...this.#options, labels, along }, descriptor, call)) return;
     }
     const known = content.info(namespace, digest);
     if (!known) throw fault("NOT_FOUND", `content "${digest}" was removed meanwhile`);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, fstatSync, openSync, readSync } from "node:fs";
+import { fstatSync, openSync, readSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { changeRoot } from "../../base/os/inode.ts";
 import { Sha256 } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import { TarReader } from "../tar/tar-reader.ts";
+import { bytesOf, growingBytesOf } from "./blob-source.ts";
 import { decompress, magicBytes, readableCompression } from "./decompress.ts";
 import type { ExtractTask } from "./extract-layer.ts";
 import { defaultLayerLimits, LayerExtractor } from "./layer-extractor.ts";
@@ -15,6 +16,7 @@ import { usageOf } from "./tree-usage.ts";
 export interface ExtractedTree {
   readonly tree: LayerTree;
   readonly diffId: Digest;
+  readonly blobDigest?: Digest;
   readonly plainBytes: number;
   readonly sizeBytes: number;
   readonly inodes: number;
@@ -36,14 +38,24 @@ export async function extractInside(
   const fd = openSync(blob, "r");
   const start = Buffer.alloc(magicBytes);
   readSync(fd, start, 0, start.length, 0);
-  const { size } = fstatSync(fd);
+  const { growsTo } = task;
+  const size = growsTo ?? fstatSync(fd).size;
   const checkCpu = cpuWatch(cpuLimit(size));
   const step = (): void => {
     stepDone();
     checkCpu();
   };
-  const source = createReadStream(blob, { fd, start: 0, highWaterMark: 256 * 1024 });
-  source.on("data", stepDone); // much of it may inflate to nothing
+  const source =
+    growsTo === undefined
+      ? bytesOf(fd)
+      : growingBytesOf(fd, { sizeBytes: growsTo, waiting: stepDone });
+  const blobHash = growsTo === undefined ? undefined : new Sha256();
+  let blobBytes = 0;
+  source.on("data", (piece: Buffer) => {
+    stepDone(); // much of it may inflate to nothing
+    blobHash?.update(piece);
+    blobBytes += piece.length;
+  });
   source.pause();
   const hash = new Sha256();
   entered(); // before: at the end of the process V8's compile cache would look for its folder in the layer
@@ -78,5 +90,6 @@ export async function extractInside(
   }
   extractor.finish();
   const { tree, leftOut } = extractor;
-  return { tree, diffId, plainBytes, leftOut, ...usageOf(step) };
+  const found = { tree, diffId, plainBytes, leftOut, ...usageOf(step) };
+  return blobHash && blobBytes === size ? { ...found, blobDigest: blobHash.digest() } : found;
 }

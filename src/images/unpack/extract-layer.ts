@@ -13,6 +13,8 @@ import type { SnapshotUsage } from "../../snapshots/ports.ts";
 export interface ExtractTask {
   /** File of the layer, compressed or not. */
   readonly blob: string;
+  /** The file is still being written, and has so many bytes in the end. The answer has its digest then. */
+  readonly growsTo?: number;
   /** Folder to extract into: the child's root. */
   readonly root: string;
   /** The digest that the plain archive must have; any when left out. */
@@ -73,6 +75,7 @@ interface CheckedFacts {
 }
 
 interface ExtractedFacts {
+  readonly blobDigest?: Digest;
   /** null when they are in the task's file. */
   readonly implicit: readonly string[] | null;
   readonly diffId: Digest;
@@ -83,6 +86,8 @@ interface ExtractedFacts {
 }
 
 export interface ExtractedLayer {
+  /** Of the file, where it was still being written. */
+  readonly blobDigest?: Digest;
   /**
    * Folders without a member of their own, to be made like the layers below; "" is the root. A few, or
    * "listed" when they are in the task's file.
@@ -182,8 +187,10 @@ function checkedBy(answer: ExtractAnswer): CheckedFacts {
 }
 
 function layerOf(answer: ExtractAnswer): ExtractedLayer {
-  const { implicit, diffId, plainBytes, sizeBytes, inodes, leftOut } = answer as ExtractedFacts;
+  const facts = answer as ExtractedFacts;
+  const { implicit, diffId, plainBytes, sizeBytes, inodes, leftOut, blobDigest } = facts;
   return {
+    ...(blobDigest !== undefined && { blobDigest }),
     leftOut,
     implicit: implicit ?? "listed",
     diffId,

@@ -53,7 +53,16 @@ export class ExtractionTurns {
 
   /** Waits for a turn, which ends when it is disposed. */
   async acquire(call: Cancellable, course: Course): Promise<Disposable> {
-    const permit = await this.#quick.acquire(call);
+    return this.#begin(await this.#quick.acquire(call), course);
+  }
+
+  /** A turn if nobody else has to wait for it. */
+  tryAcquire(course: Course): Disposable | undefined {
+    const permit = this.#quick.tryAcquire();
+    return permit && this.#begin(permit, course);
+  }
+
+  #begin(permit: Disposable, course: Course): Disposable {
     const turn: Turn = { course };
     const { longAfterMs, longAtOnce, longWaiting } = this.#options;
     const timer = startTimer(() => {

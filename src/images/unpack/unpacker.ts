@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { ourShares } from "../../base/memory/memory-shares.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
-import { owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
+import { type BeginEarly, owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { checkBlob, type HashFile } from "./check-blob.ts";
-import {
-  claimExtractor,
-  type ExtractedLayer,
-  type Extractor,
-  startExtractor,
-} from "./extract-layer.ts";
+import { EarlyLayer, type EarlyOptions } from "./early-layer.ts";
+import type { ExtractedLayer, Extractor, ExtractTask } from "./extract-layer.ts";
 import { extractionKey, isExtractionKey, unfinished } from "./extraction-key.ts";
-import { type Course, ExtractionTurns } from "./extraction-turns.ts";
-import { IdleExtractors } from "./idle-extractors.ts";
 import { dressAndSync } from "./implicit-folders.ts";
+import { LentExtractors, parallelLayers } from "./lent-extractors.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
 export interface UnpackerOptions {
@@ -43,22 +36,14 @@ export interface LayerToUnpack {
   readonly digest: Digest;
   readonly diffId: Digest;
   readonly chainId: Digest;
+  /** Of the blob. */
+  readonly sizeBytes: number;
   /** Brings the blob into the content store, or makes sure that the caller may use the one that is there. */
-  readonly fetch: (call: Cancellable) => Promise<void>;
+  readonly fetch: (call: Cancellable, begin: BeginEarly) => Promise<void>;
 }
 
-/** With two cores two or three children at a time are about a third faster than one; more are no faster. */
-const parallelLayers = Math.min(ourShares().extractors, Math.max(2, os.availableParallelism()));
-/** Most layers take less. */
-const longAfterMs = 10_000;
-const parallelLongLayers = ourShares().longExtractors;
-/**
- * How many more wait, stopped, and how long each runs before it is another's turn. Where memory is short none wait.
- */
-const waitingLongLayers = parallelLongLayers < 12 ? 0 : 12;
-const sliceMs = 30_000;
-/** A child that takes long must not slow the daemon, nor the extraction of smaller layers. */
-const longNiceness = 10;
+/** How much of an image, as it is stored, is worth a process: a small one costs less than a process to start. */
+const bytesAProcess = 16 * 1024 * 1024;
 const flushLimitMs = 600_000;
 
 /**
@@ -68,31 +53,18 @@ const flushLimitMs = 600_000;
  */
 export class Unpacker {
   readonly #options: UnpackerOptions;
-  readonly #turns = new ExtractionTurns({
-    atOnce: parallelLayers,
-    longAfterMs,
-    longAtOnce: parallelLongLayers,
-    longWaiting: waitingLongLayers,
-    sliceMs,
-  });
   /** Folder for files that one child process writes and another reads. */
   readonly #lists: string;
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
-  readonly #idle: IdleExtractors<Extractor>;
+  readonly #extractors: LentExtractors;
   readonly #onCommit = new Set<() => void>();
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
     this.#lists = path.join(options.snapshotter.root, "implicit-folders");
     this.#flush = new SharedFlush(() => syncFileSystem(options.snapshotter.root));
-    const { signal, keepExtractorsMs = 0 } = options;
-    this.#idle = new IdleExtractors({
-      start: startExtractor,
-      atMost: parallelLayers,
-      keepMs: waitingLongLayers > 0 ? keepExtractorsMs : 0, // where memory is short none stays
-      ...(signal && { signal }),
-    });
+    this.#extractors = new LentExtractors(options.keepExtractorsMs ?? 0, options.signal);
   }
 
   /** Removes what a crash left half extracted. */
@@ -109,9 +81,9 @@ export class Unpacker {
 
   /** Unpacks the layers, base first in the list. */
   async unpack(layers: readonly LayerToUnpack[], call: Cancellable): Promise<void> {
-    using _work = this.#idle.working();
-    this.#prepareFor(layers);
-    const image = { layers, permits: new Semaphore(parallelLayers) };
+    const atOnce = this.#worthAtOnce(layers);
+    using _work = this.#extractors.working(atOnce);
+    const image = { layers, permits: new Semaphore(Math.max(1, atOnce)) };
     await this.#allReady(image, call);
   }
 
@@ -129,10 +101,11 @@ export class Unpacker {
     }
   }
 
-  #prepareFor(layers: readonly LayerToUnpack[]): void {
-    const missing = layers.filter(({ chainId }) => !this.has(chainId)).length;
-    // Where there is memory for one process only, it starts when it is needed.
-    this.#idle.ready(parallelLayers > 1 ? Math.min(missing, parallelLayers) : 0);
+  /** How many of an image's layers are worked on at once. */
+  #worthAtOnce(layers: readonly LayerToUnpack[]): number {
+    const missing = layers.filter(({ chainId }) => !this.has(chainId));
+    const bytes = missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return Math.min(missing.length, parallelLayers, Math.ceil(bytes / bytesAProcess));
   }
 
   /** True when the chain's snapshot is there, or none is needed: an image without layers has the chain "". */
@@ -153,20 +126,26 @@ export class Unpacker {
   async #ready(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
     const layer = image.layers[at];
     if (layer === undefined) return;
-    await layer.fetch(call);
+    const discard = (left: Extracted): Promise<void> => this.#discardAll(left);
+    const start: EarlyOptions<Extracted>["start"] = (file, own) =>
+      this.#extractGrowing(file, layer, image, own);
+    await using early = new EarlyLayer({ start, discard }, call);
+    await layer.fetch(call, (file) => early.begin(file));
     if (this.has(layer.chainId) && this.#isProven(layer)) return;
     // By the blob as well: a blob that is not what its image says must not fail another image.
     const key = `${layer.chainId} ${layer.digest}`;
     const make = (): Promise<void> =>
-      this.#flights.join(key, (shared) => this.#make(layer, image, at, shared), call);
+      this.#flights.join(key, (shared) => this.#make({ layer, image, at, early }, shared), call);
     try {
       await make();
     } catch (damage) {
       if (!isFault(damage, "DATA_LOSS")) throw damage;
       // The damaged blob has been dropped: a source that has it gives it again, a second time it is not tried.
-      await layer.fetch(call).catch((error: unknown) => {
-        throw isFault(error, "NOT_FOUND") ? damage : error;
-      });
+      await layer
+        .fetch(call, () => undefined)
+        .catch((error: unknown) => {
+          throw isFault(error, "NOT_FOUND") ? damage : error;
+        });
       await make();
     }
   }
@@ -178,14 +157,15 @@ export class Unpacker {
     return content.info(namespace, digest)?.labels[plainDigestLabel] === diffId;
   }
 
-  async #make(
-    layer: LayerToUnpack,
-    image: ImageLayers,
-    at: number,
-    call: Cancellable,
-  ): Promise<void> {
-    const extracted = await this.#extract(layer, image, call);
+  async #make({ layer, image, at, early }: LayerAt, call: Cancellable): Promise<void> {
+    const extracted =
+      (await early.take(layer.digest, call)) ?? (await this.#extract(layer, image, call));
     try {
+      const { leftOut } = extracted;
+      const about = { layer: layer.digest, leftOut };
+      if (leftOut.length > 0) this.#options.log.warn(about, "members of a layer are left out");
+      // Before the layer is committed: after a crash it would have empty files.
+      await this.#flushed(call);
       const below = image.layers[at - 1]?.chainId;
       if (below !== undefined) await this.#committed(below, call);
       await this.#commit(extracted, image, at, call);
@@ -210,20 +190,15 @@ export class Unpacker {
   }
 
   async #extract(layer: LayerToUnpack, image: ImageLayers, call: Cancellable): Promise<Extracted> {
-    const id = randomBytes(6).toString("hex");
-    const key = extractionKey(id, layer.chainId);
-    const list = path.join(this.#lists, id);
+    const place = this.#newPlace(layer);
+    using _writing = this.#flush.writing();
     try {
-      const extracted = await this.#extractInto({ key, list }, layer, image, call);
-      const { leftOut } = extracted;
-      const about = { layer: layer.digest, leftOut };
-      if (leftOut.length > 0) this.#options.log.warn(about, "members of a layer are left out");
-      // Before the layer is committed: after a crash it would have empty files.
-      await this.#flushed(call);
-      return { ...extracted, chainId: layer.chainId, key, list };
+      const blob = this.#options.content.pathOf(layer.digest);
+      return await this.#withExtractor(image, call, (extractor, own) =>
+        this.#extractInto(place, { blob, diffId: layer.diffId }, extractor, own),
+      );
     } catch (error) {
-      await this.#discard(key);
-      await this.#discardList(list);
+      await this.#discardAll(place);
       if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
       if (mayBeDamage(error)) await this.#assertWhole(layer, image, call);
       throw fault(error.code, `cannot extract layer "${layer.digest}": ${error.message}`, {
@@ -247,53 +222,57 @@ export class Unpacker {
     if (damage) throw damage;
   }
 
-  async #extractInto(
-    { key, list }: Pick<Extracted, "key" | "list">,
-    { digest, diffId }: LayerToUnpack,
+  /** Extracts a layer whose blob is still being written, if a process is free for it. */
+  #extractGrowing(
+    blob: string,
+    { digest, diffId, chainId, sizeBytes }: LayerToUnpack,
     image: ImageLayers,
     call: Cancellable,
-  ): Promise<ExtractedLayer> {
-    const { namespace, content, snapshotter } = this.#options;
-    using _writing = this.#flush.writing();
-    return await this.#withExtractor(image, call, async (extractor, own) => {
-      await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...own });
-      const [root] = snapshotter.directories(namespace, key);
-      if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-      await mkdir(this.#lists, { recursive: true, mode: 0o700 });
-      const task = { blob: content.pathOf(digest), root, diffId, implicitList: list };
-      return extractor.extract(task, own);
-    });
+  ): Promise<Extracted> | undefined {
+    const place = this.#newPlace({ chainId });
+    const task = { blob, diffId, growsTo: sizeBytes };
+    return this.#extractors
+      .useNow(image.permits, call, (extractor, own) =>
+        this.#extractInto(place, task, extractor, own),
+      )
+      ?.catch(async (error: unknown) => {
+        this.#options.log.debug(
+          { layer: digest, err: error },
+          "layer is not extracted as it comes",
+        );
+        await this.#discardAll(place);
+        throw error;
+      });
   }
 
-  /** Lends a child process for one piece of work. It is kept for the next when all went well. */
-  async #withExtractor<T>(
-    image: ImageLayers,
+  #newPlace({ chainId }: Pick<LayerToUnpack, "chainId">): Place {
+    const id = randomBytes(6).toString("hex");
+    return { key: extractionKey(id, chainId), list: path.join(this.#lists, id), chainId };
+  }
+
+  async #extractInto(
+    place: Place,
+    layer: Pick<ExtractTask, "blob" | "diffId" | "growsTo">,
+    extractor: Extractor,
+    call: Cancellable,
+  ): Promise<Extracted> {
+    const { namespace, snapshotter } = this.#options;
+    const { key, list } = place;
+    using _writing = this.#flush.writing();
+    await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call });
+    const [root] = snapshotter.directories(namespace, key);
+    if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
+    await mkdir(this.#lists, { recursive: true, mode: 0o700 });
+    const extracted = await extractor.extract({ ...layer, root, implicitList: list }, call);
+    return { ...extracted, ...place };
+  }
+
+  #withExtractor<T>(
+    { permits }: ImageLayers,
     call: Cancellable,
     work: (extractor: Extractor, call: Cancellable) => Promise<T>,
   ): Promise<T> {
-    const refusal = new AbortController();
-    using ours = new DisposableStack();
-    ours.use(await image.permits.acquire(call));
-    let extractor: Extractor | undefined;
-    let tookLong = false;
-    const course: Course = {
-      long: () => {
-        tookLong = true;
-        if (extractor) yieldTo(extractor.pid);
-      },
-      pause: (isPaused) => extractor?.pause(isPaused),
-      refuse: (reason) => refusal.abort(reason),
-    };
-    ours.use(await this.#turns.acquire(call, course));
-    using kept = new DisposableStack();
-    extractor = kept.use(this.#idle.take() ?? (await claimExtractor(call)));
-    const own = { signal: AbortSignal.any([call.signal, refusal.signal]) };
-    const result = await work(extractor, own).catch((error: unknown) => {
-      refusal.signal.throwIfAborted();
-      throw error;
-    });
-    if (!tookLong && this.#idle.giveBack(extractor)) kept.move();
-    return result;
+    return this.#extractors.use(permits, call, work);
   }
 
   async #commit(
@@ -344,6 +323,11 @@ export class Unpacker {
     await this.#flush.run(limit);
   }
 
+  async #discardAll({ key, list }: Place): Promise<void> {
+    await this.#discard(key);
+    await this.#discardList(list);
+  }
+
   async #discard(key: string): Promise<void> {
     const { namespace, snapshotter, log } = this.#options;
     try {
@@ -369,20 +353,22 @@ interface ImageLayers {
   readonly permits: Semaphore;
 }
 
-interface Extracted extends ExtractedLayer, Pick<LayerToUnpack, "chainId"> {
+interface LayerAt {
+  readonly layer: LayerToUnpack;
+  readonly image: ImageLayers;
+  readonly at: number;
+  readonly early: EarlyLayer<Extracted>;
+}
+
+/** Where a layer is extracted to. */
+interface Place extends Pick<LayerToUnpack, "chainId"> {
   readonly key: string;
   readonly list: string;
 }
 
+interface Extracted extends ExtractedLayer, Place {}
+
 /** What an extraction fails with when the bytes that it reads are not those that were fetched. */
 function mayBeDamage(error: unknown): boolean {
   return isFault(error, "INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "UNKNOWN");
-}
-
-function yieldTo(pid: number): void {
-  try {
-    os.setPriority(pid, longNiceness);
-  } catch {
-    // It has ended meanwhile.
-  }
 }

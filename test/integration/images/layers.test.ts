@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { attributesOf } from "../../../src/base/os/inode.ts";
 import { digestOf } from "../../../src/content/digest.ts";
@@ -59,6 +71,30 @@ async function snapshotOf(folder: string): Promise<string[][]> {
   }
   return found;
 }
+
+test("a layer is extracted while its blob is being written", { skip }, async () => {
+  await using home = await scratch({ prefix: "lay" });
+  const files = Array.from({ length: 40 }, (_, at) => ({
+    name: `f${at}`,
+    content: randomBytes(50_000),
+  }));
+  const plain = tarBytes(files);
+  const { root, blob, diffId } = await place(home, plain);
+  const bytes = await readFile(blob);
+  await truncate(blob, 1000);
+  const growsTo = bytes.length;
+  const extracting = extractLayer({ blob, root, diffId, growsTo }, timeLimit());
+  for (let at = 1000; at < bytes.length; at += 200_000) {
+    await appendFile(blob, bytes.subarray(at, at + 200_000));
+    await delay(5);
+  }
+  const { blobDigest, plainBytes } = await extracting;
+  assert.equal(blobDigest, digestOf(bytes));
+  assert.equal(plainBytes, BigInt(plain.length));
+  for (const { name, content } of files) {
+    assert.deepEqual(await readFile(path.join(root, name)), content);
+  }
+});
 
 const refused: readonly { name: string; members: readonly RawMember[]; says: RegExp }[] = [
   {
