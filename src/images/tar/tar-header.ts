@@ -59,6 +59,31 @@ export function text(block: Buffer, start: number, length: number): string {
 export function number(block: Buffer, start: number, length: number): number {
   const first = block[start] ?? 0;
   if ((first & 0x80) !== 0) return base256(block.subarray(start, start + length));
+  return plainOctal(block, start, start + length) ?? oddOctal(block, start, length);
+}
+
+/** Octal digits to a NUL, a space or the field's end, as nearly all are written; undefined for what else there is. */
+function plainOctal(block: Buffer, start: number, end: number): number | undefined {
+  let value = 0;
+  for (let at = start; at < end; at += 1) {
+    const byte = block[at] ?? 0;
+    if (byte === 0 && at > start) return value;
+    if (byte === 0x20 && at > start) return isOver(block, at, end) ? value : undefined;
+    const digit = byte - 0x30;
+    if (digit < 0 || digit > 7) return undefined;
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
+/** Whether there are only spaces before the NUL or the end. */
+function isOver(block: Buffer, from: number, end: number): boolean {
+  let at = from;
+  while (at < end && block[at] === 0x20) at += 1;
+  return at === end || block[at] === 0;
+}
+
+function oddOctal(block: Buffer, start: number, length: number): number {
   const digits = text(block, start, length).trim();
   if (digits === "") return 0;
   if (!/^[0-7]+$/.test(digits)) throw fault("INVALID_ARGUMENT", "bad number in a tar header");
@@ -82,13 +107,19 @@ function isZero(block: Buffer): boolean {
 
 // Old writers summed signed bytes, so either sum is accepted.
 function checksumFits(block: Buffer): boolean {
-  let unsigned = 0;
-  let signed = 0;
+  let sum = 0;
+  let high = 0;
   for (let at = 0; at < blockBytes; at += 1) {
-    const byte = at >= 148 && at < 156 ? 0x20 : (block[at] ?? 0);
-    unsigned += byte;
-    signed += byte > 127 ? byte - 256 : byte;
+    const byte = block[at] ?? 0;
+    sum += byte;
+    high += byte >> 7;
+  }
+  // The sum's own field counts as spaces.
+  for (let at = 148; at < 156; at += 1) {
+    const byte = block[at] ?? 0;
+    sum += 0x20 - byte;
+    high -= byte >> 7;
   }
   const stated = number(block, 148, 8);
-  return stated === unsigned || stated === signed;
+  return stated === sum || stated === sum - 256 * high;
 }
