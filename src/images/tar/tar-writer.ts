@@ -140,7 +140,8 @@ function most(header: Buffer, at: number, length: number, value: number): void {
 function base256(header: Buffer, at: number, length: number, value: number): void {
   if (value < 8 ** (length - 1)) return octal(header, at, length, value);
   header[at] = 0x80;
-  header.writeUIntBE(value, at + length - 6, 6);
+  header[at + length - 7] = Math.floor(value / 2 ** 48); // no more than five bits
+  header.writeUIntBE(value % 2 ** 48, at + length - 6, 6);
 }
 
 function octal(header: Buffer, at: number, length: number, value: number): void {
