@@ -69,7 +69,7 @@ const rows: readonly (readonly [what: string, spec: Change, why: string])[] = [
   [
     "a network that nobody has made",
     { namespaces: [{ type: "network" }] },
-    "linux.namespaces: a network is to be made",
+    "linux.namespaces: a network namespace is to be made",
   ],
 ];
 

@@ -11,11 +11,18 @@ const spareMounts = ["/proc", "/dev", "/dev/shm"];
 const id = z.int().nonnegative();
 const none = z.array(z.never());
 const text = z.string().refine((value) => !value.includes("\0"), "has a zero byte");
-const networkPath = "a namespace has a path, and is none of the network";
+const joined = ["network", "user"];
+const otherPath = "a namespace has a path, and is none of the network or of users";
 
 const namespace = z
-  .strictObject({ type: z.enum(["pid", "ipc", "uts", "mount", "network"]), path: text.optional() })
-  .refine(({ type, path }) => path === undefined || path === "" || type === "network", networkPath);
+  .strictObject({
+    type: z.enum(["pid", "ipc", "uts", "mount", "network", "user"]),
+    path: text.optional(),
+  })
+  .refine(
+    ({ type, path }) => path === undefined || path === "" || joined.includes(type),
+    otherPath,
+  );
 
 const capabilities = z.strictObject({
   bounding: none.optional(),
@@ -55,6 +62,9 @@ const shape = z.strictObject({
     maskedPaths: z.array(z.string()).optional(),
     readonlyPaths: z.array(z.string()).optional(),
     mountLabel: z.string().optional(),
+    // The user namespace that is joined has them.
+    uidMappings: z.array(z.unknown()).optional(),
+    gidMappings: z.array(z.unknown()).optional(),
     sysctl: z.record(z.string().regex(/^[\w-]+(?:[./][\w-]+)+$/), text).optional(),
     seccomp: z.looseObject({}).optional(),
   }),
@@ -69,7 +79,7 @@ export type SandboxProcess = z.infer<typeof shape>;
 
 /**
  * Reads a spec (parsed JSON) as that of a sandbox process, which is started without an OCI runtime. `why` tells what in
- * it only an OCI runtime can do: a user namespace, hooks, further mounts, limits, capabilities.
+ * it only an OCI runtime can do: a user namespace that is to be made, hooks, further mounts, limits, capabilities.
  */
 export function readSandboxProcess(
   spec: unknown,
@@ -89,14 +99,17 @@ export function readSandboxProcess(
 function notItsOwn({ hostname = "", linux }: SandboxProcess): string | undefined {
   const { namespaces, sysctl = {} } = linux;
   const own = new Set(namespaces.map(({ type }) => type));
-  if (namespaces.some(({ type, path = "" }) => type === "network" && path === ""))
-    return "linux.namespaces: a network is to be made";
+  const made = namespaces.find(({ type, path = "" }) => joined.includes(type) && path === "");
+  if (made !== undefined) return `linux.namespaces: a ${made.type} namespace is to be made`;
   if (hostname !== "" && !own.has("uts")) return "hostname: there is no UTS namespace";
   const foreign = Object.keys(sysctl).find((name) => {
     const type = namespaceOf(name);
     return type === undefined || !own.has(type);
   });
-  return foreign === undefined ? undefined : `linux.sysctl: ${foreign} is not of a namespace here`;
+  if (foreign !== undefined) return `linux.sysctl: ${foreign} is not of a namespace here`;
+  // The kernel has them written by the namespace's root alone, whom the process never is.
+  const ofIpc = Object.keys(sysctl).find((name) => own.has("user") && namespaceOf(name) === "ipc");
+  return ofIpc === undefined ? undefined : `linux.sysctl: ${ofIpc} is a user namespace's root's`;
 }
 
 const ipcSysctl = /^(?:kernel\.(?:msg|shm)[a-z_]+|kernel\.sem|fs\.mqueue\..+)$/;

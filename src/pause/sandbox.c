@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * `pause -s STEP... -- PROGRAM [ARGUMENT...]` starts a pod's sandbox process, which is a child of whoever called: it is
- * cloned as a sibling. Each step is a letter and its operands. The first four are done before the clone:
+ * cloned as a sibling. Each step is a letter and its operands. The first are done before the clone:
  *
  *   j FILE         joins the cgroup whose cgroup.procs this is; v1 has many hierarchies
+ *   o SCORE        takes this for its oom_score_adj, for which there may be no right later
+ *   e FILE         enters this user namespace, without becoming another user
  *   n FILE         joins this network namespace
  *   c FOLDER       clones into this cgroup of v2
  *   f FLAGS        clones with these CLONE_NEW flags, a decimal number
@@ -240,6 +242,8 @@ static int operands_of(char step) {
     case 'u':
       return 2;
     case 'j':
+    case 'o':
+    case 'e':
     case 'n':
     case 'c':
     case 'f':
@@ -256,6 +260,10 @@ static long prepare(char step, const char *operand) {
   switch (step) {
     case 'j':
       return write_file(operand, "0");
+    case 'o':
+      return write_file("/proc/self/oom_score_adj", operand);
+    case 'e':
+      return join_namespace(operand, CLONE_NEWUSER);
     case 'n':
       return join_namespace(operand, CLONE_NEWNET);
     case 'c':

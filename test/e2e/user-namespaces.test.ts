@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -7,7 +8,9 @@ import type { ContainerConfigInit, PodSandboxConfigInit } from "../../src/gen/cr
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { newerRuncOrReason } from "../support/newer-runc.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
+import { processInfo } from "../support/processes.ts";
 import { must } from "../support/run.ts";
+import { isSandboxInShim } from "../support/sandbox-mode.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
@@ -80,6 +83,19 @@ suite("user namespaces", { skip: runc.skip }, () => {
     const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
     const { uid, gid } = await stat(`/proc/${pid}`);
     assert.deepEqual({ uid, gid }, { uid: firstId, gid: firstId });
+  });
+
+  test("hold the sandbox's own process, whoever starts it", async () => {
+    const { info } = await cri.runtime.PodSandboxStatus({ podSandboxId: pod.id, verbose: true });
+    const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+    const [map, status] = ["uid_map", "status"].map((name) =>
+      readFileSync(`/proc/${pid}/${name}`, "utf8"),
+    );
+    assert.match(map ?? "", /^\s*0\s+1000000\s+65536$/m);
+    const user = firstId + 65_535;
+    assert.match(status ?? "", RegExp(`^Uid:${`\t${user}`.repeat(4)}$`, "m"));
+    assert.match(status ?? "", /^CapEff:\t0+$/m);
+    assert.equal(processInfo(pid)?.ppid === bed.daemon.pid(), !isSandboxInShim);
   });
 
   test("show the image's files and the pod's own as root's, to write to", async () => {

@@ -50,8 +50,7 @@ export async function buildSandboxSpec(
   checkSelinux(security?.selinuxOptions ?? null, host);
 
   const spec = await startingSpec(handler.baseRuntimeSpec);
-  // The root of a user namespace gets no further than its bundle: what is needed is mounted there.
-  spec.root = { path: mappings === undefined ? input.pauseRootfs : "rootfs", readonly: true };
+  spec.root = { path: input.pauseRootfs, readonly: true };
   spec.process.args = ["/pause"];
   spec.process.user = pauseUser(security);
   spec.process.env = [];

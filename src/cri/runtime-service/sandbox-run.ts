@@ -6,6 +6,7 @@ import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 import type { Container } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
+import { sandboxRuntimeName } from "../../oci/sandbox-process.ts";
 import { type Watched, type WatchSandboxNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import { handlerFor, type PodHandler } from "../handlers/handlers.ts";
@@ -225,6 +226,9 @@ async function recordBoth(
     }),
   );
   const { spec, changes } = await reviewSandbox(reviewers, { id, config, spec: built }, op);
+  const runtime = sandboxRuntime(settings.cri, handler, spec);
+  // The root of a user namespace gets no further than its bundle: what its OCI runtime needs is mounted there.
+  if (inBundle(parts, record, runtime)) spec.root.path = "rootfs";
   op.undo("task", (call) => purgeContainer(client, id, undefined, call));
   const init = containerRecordInit({
     id,
@@ -232,7 +236,7 @@ async function recordBoth(
     labels: config.labels,
     image: settings.cri.sandboxImage,
     handler,
-    runtime: sandboxRuntime(settings.cri, handler, spec),
+    runtime,
     spec,
     sandboxId: "",
   });
@@ -299,8 +303,7 @@ async function createTask(
   record: Draft,
   container: Container,
 ): Promise<Watched> {
-  const isMapped = podMappings(parts, record) !== undefined;
-  const rootfs = isMapped
+  const rootfs = inBundle(parts, record, container.record.runtime?.name ?? "")
     ? [{ type: "bind", source: parts.pauseRootfs, target: "", options: ["rbind", "ro"] }]
     : [];
   const runtimePath = record.handler.config.shim;
@@ -308,6 +311,11 @@ async function createTask(
     container.newTask({ io: nullIo, runtimePath, rootfs }, op),
   );
   return { task, exit: await task.wait({ signal: parts.lifetime }) };
+}
+
+/** Whether a sandbox's root file system has to be in its bundle. */
+function inBundle(parts: HandlerNeeds, record: Draft, runtime: string): boolean {
+  return runtime !== sandboxRuntimeName && podMappings(parts, record) !== undefined;
 }
 
 /** The last step of undoing: the record goes, unless something is left that Remove must retry. */

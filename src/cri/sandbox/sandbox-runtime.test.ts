@@ -40,7 +40,18 @@ const cases: readonly {
     change: ({ linux }) => void (linux.cgroupsPath = "a.slice:b:c"),
     isProcess: false,
   },
-  { name: "a user namespace", config: userNamespace, isProcess: false },
+  { name: "a user namespace", config: userNamespace, isProcess: true },
+  {
+    name: "a user namespace, and a sysctl that its root alone may set",
+    config: userNamespace,
+    change: ({ linux }) => void (linux.sysctl = { "kernel.shmmax": "1" }),
+    isProcess: false,
+  },
+  {
+    name: "a user namespace that is to be made",
+    change: ({ linux }) => void linux.namespaces.push({ type: "user" }),
+    isProcess: false,
+  },
   {
     name: "a hook that a plugin added",
     change: (spec) => void (spec.hooks = { poststop: [{ path: "/bin/true" }] }),

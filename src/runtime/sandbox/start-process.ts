@@ -73,16 +73,19 @@ async function reapAs(pid: number): Promise<number> {
 
 /** In the order in which they must be taken: see src/pause/sandbox.c. */
 function stepsOf({ alive, cgroup, start, process: { process, ...spec } }: StartRequest): string[] {
-  const network = spec.linux.namespaces.find(({ type }) => type === "network")?.path ?? "";
+  const pathOf = (wanted: "network" | "user"): string =>
+    spec.linux.namespaces.find(({ type }) => type === wanted)?.path ?? "";
+  const [network, user] = [pathOf("network"), pathOf("user")];
   const flags = spec.linux.namespaces.reduce((all, { type }) => {
-    return type === "network" ? all : all | newFlags[type];
+    return type === "network" || type === "user" ? all : all | newFlags[type];
   }, newFlags.mount);
   const { uid, gid, additionalGids = [] } = process.user;
   const { apparmorProfile = "", selinuxLabel = "", oomScoreAdj } = process;
   const steps = [...(cgroup?.steps ?? [])];
+  if (oomScoreAdj !== undefined) steps.push("o", String(oomScoreAdj));
+  if (user !== "") steps.push("e", user);
   if (network !== "") steps.push("n", network);
   steps.push("f", String(flags), "k", alive, start);
-  if (oomScoreAdj !== undefined) steps.push("w", "/proc/self/oom_score_adj", String(oomScoreAdj));
   for (const [name, value] of Object.entries(spec.linux.sysctl ?? {})) {
     steps.push("w", `/proc/sys/${sysctlPath(name)}`, value);
   }
