@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pods whose sandbox is a process that the daemon starts itself: `[cri] sandbox = "process"`.
+// Pods whose sandbox is a process that the daemon starts itself.
 import assert from "node:assert/strict";
 import { readFileSync, readlinkSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
+import { parse, stringify } from "smol-toml";
 import type { NamespaceOptionInit } from "../../src/gen/cri.gen.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { leftovers } from "../support/leaks.ts";
@@ -127,6 +129,43 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
     assert.equal((await cri.status(id)).state, "CONTAINER_EXITED");
     await cri.removePod(pod.id);
+    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+  });
+
+  test("pods of either kind run on when new ones are to be of the other", async () => {
+    const original = await readFile(bed.daemon.configFile, "utf8");
+    const restart = async (sandbox: "process" | "shim"): Promise<void> => {
+      const config = parse(original) as { cri: Record<string, unknown> };
+      config.cri["sandbox"] = sandbox;
+      await writeFile(bed.daemon.configFile, stringify(config));
+      await bed.daemon.kill9();
+      await bed.daemon.start();
+    };
+    const isProcess = async (pod: RunningPod): Promise<boolean> => {
+      const { container } = await bed.daemon
+        .client("containerd.services.containers.v1.Containers")
+        .Get({ id: pod.id }, { namespace: "k8s.io" });
+      return container?.runtime?.name === "io.berth.sandbox.v1";
+    };
+    const pods: RunningPod[] = [];
+    const containers: string[] = [];
+    const add = async (): Promise<void> => {
+      const pod = await cri.runPod();
+      pods.push(pod);
+      containers.push(await cri.startContainer(pod, shell, forever));
+    };
+    await add();
+    for (const kind of ["shim", "process"] as const) {
+      await restart(kind);
+      for (const pod of pods)
+        assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY", pod.id);
+      for (const id of containers)
+        assert.equal((await cri.exec(id, ["echo", "on"])).stdout, "on\n");
+      for (const pod of pods) containers.push(await cri.startContainer(pod, shell, forever));
+      await add();
+    }
+    assert.deepEqual(await Promise.all(pods.map(isProcess)), [true, false, true]);
+    await cri.removeAllPods();
     assert.deepEqual(await leftovers(bed.daemon.territory), []);
   });
 });

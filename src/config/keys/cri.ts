@@ -15,10 +15,10 @@ export const cri = table({
     /** Whether a shim holds a pod's sandbox, or a process that the daemon starts itself. */
     sandbox: key({
       name: "sandbox",
-      kind: choice("shim", "process"),
-      default: "shim",
+      kind: choice("process", "shim"),
+      default: "process",
       change: "reload",
-      doc: "What holds a pod's namespaces: `shim` runs the sandbox image by the handler's shim and OCI runtime; `process` starts it as a process, which is quicker, and a shim for the pod's containers beside. It is so only where the handler's type is io.containerd.runc.v2, its binary_name is a file called runc, crun or youki, and its shim one called containerd-shim-runc-v2…; with systemd_cgroup its cgroup is a scope that systemd makes. Pods with a user namespace, and those whose spec has more than a process can be (hooks, limits, further mounts, sysctls or a hostname that are not the pod's own), have a shim too. A pod keeps what it was made with.",
+      doc: "What holds a pod's namespaces: `process` starts the sandbox image as a process of the daemon's, which is quicker, and a shim for the pod's containers beside; `shim` runs it by the handler's shim and OCI runtime, as containerd does. A process it is only where the handler's type is io.containerd.runc.v2, its binary_name is a file called runc, crun or youki, and its shim one called containerd-shim-runc-v2…; with systemd_cgroup its cgroup is a scope that systemd makes. Pods with a user namespace and the node's network, and those whose spec has more than a process can be (hooks, limits, further mounts, sysctls or a hostname that are not the pod's own), have a shim too. A pod keeps what it was made with.",
     }),
     /** How long ExecSync waits for output after the process has exited. */
     execSyncDrainTimeoutMs: key({

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -10,7 +9,7 @@ import { type GatedNetwork, gateNetwork, writeGatePlugin } from "../../support/g
 import { cniBinFolder, lacking, podPrograms } from "../../support/lacking.ts";
 import { nothingLeft } from "../../support/leaks.ts";
 import type { Cri } from "../../support/pods.ts";
-import { threadsOf } from "../../support/processes.ts";
+import { shimsOf, threadsOf } from "../../support/processes.ts";
 import { must } from "../../support/run.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
@@ -104,7 +103,7 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
       .split("\n")
       .map((line) => Number(line.split(" ")[18]));
     assert.deepEqual(inside, [usual, usual]);
-    assert.equal(os.getPriority(await shimOf(cri, pod.id)), usual);
+    assert.equal(os.getPriority(shimOf(bed, pod.id)), usual);
     await cri.removePod(pod.id);
   });
 
@@ -137,7 +136,7 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
       "sleep",
       "100000",
     ]);
-    const shim = await shimOf(cri, pod.id);
+    const shim = shimOf(bed, pod.id);
     process.kill(shim, "SIGSTOP");
     try {
       let ended = false;
@@ -166,7 +165,7 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
       "sleep",
       "100000",
     ]);
-    const shim = await shimOf(cri, pod.id);
+    const shim = shimOf(bed, pod.id);
     process.kill(shim, "SIGSTOP");
     try {
       const removed = cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
@@ -235,10 +234,9 @@ suite("nothing stalls everything", { skip: lacking(...podPrograms) }, () => {
   });
 });
 
-/** The shim is the parent of the sandbox's process. */
-async function shimOf(cri: Cri, podSandboxId: string): Promise<number> {
-  const { info } = await cri.runtime.PodSandboxStatus({ podSandboxId, verbose: true });
-  const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
+function shimOf(bed: Testbed, podSandboxId: string): number {
+  const shims = shimsOf(bed.daemon.socket);
+  const own = shims.find(({ argv }) => argv[argv.indexOf("-id") + 1] === podSandboxId);
+  assert.ok(own, `${podSandboxId} has a shim`);
+  return own.pid;
 }
