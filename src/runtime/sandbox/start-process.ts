@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
+import { BriefTurns } from "../../base/brief-turns.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { SystemError } from "../../base/os/errno.ts";
@@ -11,6 +12,11 @@ import type { SandboxCgroup } from "./sandbox-cgroup.ts";
 
 /** Its steps are the kernel's own work; a frozen cgroup alone makes it wait. */
 const startMs = 30_000;
+/**
+ * So many at a time. With cgroup v1 each joins a dozen hierarchies, and the kernel lets nobody start or end a process
+ * while one does: where hundreds wait to, whoever starts a program waits behind all of them.
+ */
+const turns = new BriefTurns({ atOnce: 4, bytes: 0 });
 /** CLONE_NEW flags of clone(2). */
 const newFlags = { mount: 0x2_0000, uts: 0x400_0000, ipc: 0x800_0000, pid: 0x2000_0000 };
 
@@ -44,6 +50,7 @@ export async function startProcess(
 ): Promise<StartedProcess> {
   const args = ["-s", ...stepsOf(request), "--", ...request.process.process.args];
   const options = { env: {}, signal: call.signal, timeoutMs: startMs, anyExitCode: true };
+  using _turn = await turns.acquire(call);
   let text: string;
   let failure: ProcessFault | undefined;
   try {

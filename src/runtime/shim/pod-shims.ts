@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { BriefTurns } from "../../base/brief-turns.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -27,10 +28,14 @@ export interface PodShimPorts {
 interface Pod {
   readonly bundle: Bundle;
   readonly life: AbortController;
+  /** Somebody waits for its shim, which is then started out of turn. */
+  readonly wanted: AbortController;
   /** The latest one, on its way or there. */
   shim: Promise<Shim> | undefined;
 }
 
+/** What is not wanted yet starts a few at a time, so that the programs of those that wait come first. */
+const ahead = new BriefTurns({ atOnce: 4, bytes: 0 });
 /** A shim may die just when it is wanted. */
 const attempts = 3;
 
@@ -49,7 +54,12 @@ export class PodShims {
   /** Begins to start the shim of a new sandbox. One that does not start is tried again when it is wanted. */
   startAhead(bundle: Bundle, start: PodShimStart): void {
     const pod = this.#add(bundle);
-    this.#launch(pod, start).catch((err: unknown) => {
+    const { signal } = pod.life;
+    pod.shim = this.#turn(pod).then(async (turn) => {
+      using _turn = turn;
+      return await this.#ports.launch(bundle, start, { signal });
+    });
+    pod.shim.catch((err: unknown) => {
       if (!pod.life.signal.aborted)
         this.#ports.log.warn({ err, sandbox: bundle.id }, "shim was not started ahead");
     });
@@ -70,6 +80,7 @@ export class PodShims {
   ): Promise<Shim | undefined> {
     const pod = this.#pods.get(keyOf(task.namespace, sandboxId));
     if (pod === undefined) return undefined;
+    pod.wanted.abort();
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       const shim = await unlessAborted(this.#live(pod, start), signal);
       if (shim.binary.path !== start.binary.path) return undefined;
@@ -91,9 +102,17 @@ export class PodShims {
   }
 
   #add(bundle: Bundle): Pod {
-    const pod = { bundle, life: new AbortController(), shim: undefined };
+    const [life, wanted] = [new AbortController(), new AbortController()];
+    const pod: Pod = { bundle, life, wanted, shim: undefined };
     this.#pods.set(keyOf(bundle.namespace, bundle.id), pod);
     return pod;
+  }
+
+  async #turn({ life, wanted }: Pod): Promise<Disposable | undefined> {
+    const signal = AbortSignal.any([life.signal, wanted.signal]);
+    const turn = await ahead.acquire({ signal }).catch(() => undefined);
+    life.signal.throwIfAborted();
+    return turn;
   }
 
   /** Of several who find none that lives, the first starts the next. */
