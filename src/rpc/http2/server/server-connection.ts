@@ -9,7 +9,7 @@ import { areWellFormed, requestHeaders } from "./request-headers.ts";
 import { ServerStream, type StreamConnection } from "./server-stream.ts";
 
 /** Answers go on into the socket until so much waits there for the client to read. */
-const fullBytes = 256 * 1024;
+const fullBytes = 64 * 1024;
 /** A client that sends without reading is not read either while so much waits for it. */
 const deafBytes = 1024 * 1024;
 /** A header block, in so many frames. */

@@ -29,8 +29,12 @@ export interface StreamOwner {
 
 interface Piece {
   bytes: Buffer;
+  readonly size: number;
   readonly sent: (() => void) | undefined;
 }
+
+/** Of messages beyond this each frame is a copy. */
+const copyBytes = 32 * 1024;
 
 /** What the client may send before it is told more: told in halves. */
 const tellBytes = firstWindow >> 1;
@@ -85,7 +89,7 @@ export class ServerStream {
   /** Appends to the answer; `sent` is called when the client's window has taken all of it. */
   write(bytes: Buffer, sent?: () => void): void {
     if (this.#isClosed || this.#trailers) return;
-    this.#pieces.push({ bytes, sent });
+    this.#pieces.push({ bytes, size: bytes.length, sent });
     this.pump();
   }
 
@@ -129,7 +133,8 @@ export class ServerStream {
       }
       const part = piece.bytes.length <= most ? piece.bytes : piece.bytes.subarray(0, most);
       connection.push(frameHead(FrameType.data, 0, this.id, part.length));
-      connection.push(part);
+      // What waits in the socket must not hold all of a large message: that has been given back by then.
+      connection.push(piece.size > copyBytes ? Buffer.from(part) : part);
       this.#sendWindow -= part.length;
       connection.sendWindow -= part.length;
       if (part.length < piece.bytes.length) piece.bytes = piece.bytes.subarray(part.length);
