@@ -112,7 +112,8 @@ export class AnswerAdmission {
 }
 
 function keep(share: Disposable, served: ServedCall): void {
-  served.onceOver(() => share[Symbol.dispose]());
+  // Whoever made the answer still has it: what is given back is collected, and then others get it.
+  served.onceOver(() => setImmediate(() => share[Symbol.dispose]()));
   if (served.wasCancelled) share[Symbol.dispose]();
 }
 

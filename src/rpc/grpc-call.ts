@@ -186,6 +186,7 @@ export class GrpcCall implements StreamOwner, MessageListener {
     this.#deadline?.stop();
     this.#transfer?.stop();
     this.#onMessage?.();
+    this.#request = undefined;
     for (const listener of this.#overListeners.splice(0)) listener();
   }
 

@@ -93,7 +93,8 @@ export class MessageReader {
     this.#body = undefined;
     this.#abort?.abort();
     this.#transferred();
-    this.#giveBack();
+    // Who served the call still has its message: what is given back is collected, and then others get it.
+    if (this.#held.length > 0) setImmediate(() => this.#giveBack());
   }
 
   get #goesOn(): boolean {
