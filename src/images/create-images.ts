@@ -15,6 +15,7 @@ import type { Snapshotter } from "../snapshots/ports.ts";
 import { openArchive } from "./archive/archive.ts";
 import { ArchiveSource } from "./archive/archive-source.ts";
 import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
+import { isDiscarded, noteSources, standsFor } from "./discarded-layers.ts";
 import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
 import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
 import type { BeginEarly, ImageSource } from "./image-source.ts";
@@ -119,13 +120,21 @@ class StoredImages implements ImageLibrary {
     this.#options = options;
     this.#archives = join(options.snapshotter.root, "archives");
     this.records = new ImageRecords(options.metadata, options.namespace);
-    this.#catalog = new ImageCatalog(this.records, options.builtin ?? []);
+    this.#catalog = new ImageCatalog(
+      this.records,
+      options.builtin ?? [],
+      () => options.config.pinned,
+    );
     this.#unpacker = new Unpacker(options);
     this.#pins = new PullPins(options.garbage, options.namespace);
     this.#pulls = new PullFlights(signal);
     // What the records lead to, also where an older daemon has not labelled it.
     options.garbage.addRoots(options.namespace, () =>
-      this.#catalog.trees().flatMap((tree) => resourcesOf(tree, options.snapshotter)),
+      this.#catalog
+        .trees()
+        .flatMap((tree) =>
+          resourcesOf(tree, options.snapshotter, { withoutLayers: this.#isDiscarded(tree) }),
+        ),
     );
   }
 
@@ -254,9 +263,13 @@ class StoredImages implements ImageLibrary {
     const parsed = parseReference(reference);
     // Callers with other credentials must not share a pull.
     const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
-    return this.#pulls.join(key, (call, progress) => this.#pullOnce(parsed, auth, progress, call), {
-      signal,
-    });
+    const image = await this.#pulls.join(
+      key,
+      (call, progress) => this.#pullOnce(parsed, auth, progress, call),
+      { signal },
+    );
+    this.#collectDiscarded();
+    return image;
   }
 
   async load(path: string, { name, onImage, signal }: LoadOptions): Promise<readonly Image[]> {
@@ -432,19 +445,39 @@ class StoredImages implements ImageLibrary {
   }
 
   async #unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
-    const { content, namespace } = this.#options;
-    const layers = tree.manifest.layers.map((layer, at) => ({
-      digest: layer.digest,
+    const { content, namespace, config } = this.#options;
+    const discards = config.discardUnpackedLayers;
+    const chained = tree.manifest.layers.map((layer, at) => ({
+      layer,
       diffId: tree.document.diffIds[at] ?? layer.digest,
       chainId: tree.chainIds[at] ?? layer.digest,
-      sizeBytes: layer.size,
+    }));
+    const layers = chained.map((one) => ({
+      digest: one.layer.digest,
+      diffId: one.diffId,
+      chainId: one.chainId,
+      sizeBytes: one.layer.size,
       fetch: async (own: Cancellable, begin: BeginEarly) => {
-        const known = content.info(namespace, layer.digest);
-        if (!known || !source.gives(known)) await source.fetch(layer, own, begin);
+        const known = content.info(namespace, one.layer.digest);
+        if (known && source.gives(known)) return;
+        if (!known && discards && (await standsFor(this.#options, one, source, own))) return;
+        await source.fetch(one.layer, own, begin);
       },
     }));
     await this.#unpacker.unpack(layers, call);
-    await labelTree(this.#options, tree);
+    if (discards) for (const one of chained) await noteSources(this.#options, one);
+    await labelTree(this.#options, tree, { withoutLayers: discards });
+  }
+
+  #isDiscarded({ manifestDigest }: ImageTree): boolean {
+    const { content, namespace } = this.#options;
+    return isDiscarded(content.info(namespace, manifestDigest)?.labels);
+  }
+
+  /** Once nothing holds an image's layers any more. */
+  #collectDiscarded(): void {
+    const { config, garbage, namespace } = this.#options;
+    if (config.discardUnpackedLayers) garbage.schedule(namespace);
   }
 
   #readTree(

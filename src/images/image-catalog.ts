@@ -5,6 +5,7 @@ import { isDigest } from "../content/digest.ts";
 import type { Digest } from "../content/ports.ts";
 import type { ImageRecord, ImageRecords } from "./image-records.ts";
 import type { ImageTree } from "./image-tree.ts";
+import { isPinnedName } from "./pinned-names.ts";
 import type { Image } from "./ports.ts";
 import { canonicalName, parseReference } from "./reference.ts";
 
@@ -24,10 +25,19 @@ export class ImageCatalog {
   readonly #records: ImageRecords;
   readonly #trees = new Map<Digest, ImageTree>();
   readonly #builtin: readonly Image[];
+  readonly #pinned: () => readonly string[];
   #images: ReadonlyMap<Digest, Image> | undefined;
+  /** The patterns that `#images` was made by. */
+  #pinnedBy: readonly string[] = [];
 
-  constructor(records: ImageRecords, builtin: readonly BuiltinImage[]) {
+  /** `pinned` answers patterns of names; other patterns are another array. */
+  constructor(
+    records: ImageRecords,
+    builtin: readonly BuiltinImage[],
+    pinned: () => readonly string[],
+  ) {
     this.#records = records;
+    this.#pinned = pinned;
     this.#builtin = builtin.map(builtinImage);
   }
 
@@ -113,11 +123,14 @@ export class ImageCatalog {
   }
 
   #all(): ReadonlyMap<Digest, Image> {
-    this.#images ??= this.#build();
+    const pinned = this.#pinned();
+    if (pinned !== this.#pinnedBy) this.#images = undefined;
+    this.#pinnedBy = pinned;
+    this.#images ??= this.#build(pinned);
     return this.#images;
   }
 
-  #build(): ReadonlyMap<Digest, Image> {
+  #build(pinned: readonly string[]): ReadonlyMap<Digest, Image> {
     const groups = new Map<Digest, { tree: ImageTree; records: ImageRecord[] }>();
     for (const record of this.#records.list()) {
       const tree = this.#trees.get(record.target.digest);
@@ -127,7 +140,7 @@ export class ImageCatalog {
       groups.set(tree.id, group);
     }
     const images = new Map<Digest, Image>();
-    for (const [id, { tree, records }] of groups) images.set(id, toImage(tree, records));
+    for (const [id, { tree, records }] of groups) images.set(id, toImage(tree, records, pinned));
     return images;
   }
 }
@@ -135,14 +148,20 @@ export class ImageCatalog {
 /** A name with this label keeps its image from the kubelet's collection. */
 const pinnedLabel = "io.cri-containerd.pinned";
 
-function toImage(tree: ImageTree, records: readonly ImageRecord[]): Image {
+function toImage(
+  tree: ImageTree,
+  records: readonly ImageRecord[],
+  pinned: readonly string[],
+): Image {
   const names = records.map(({ name }) => name);
   return {
     id: tree.id,
     repoTags: names.filter((name) => !name.includes("@") && !isDigest(name)).sort(),
     repoDigests: names.filter((name) => name.includes("@")).sort(),
     sizeBytes: tree.sizeBytes,
-    pinned: records.some(({ labels }) => labels[pinnedLabel] === "pinned"),
+    pinned: records.some(
+      ({ name, labels }) => labels[pinnedLabel] === "pinned" || isPinnedName(pinned, name),
+    ),
     chainId: tree.chainIds.at(-1) ?? "",
     config: tree.document.config,
     platform: tree.document.platform,

@@ -16,8 +16,10 @@ export interface ImageSource {
    * give it too: having somebody else's image on the node gives no right to its layers.
    */
   fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void>;
-  /** Whether this source is known to give a blob that is in the content store. */
-  gives(blob: ContentInfo): boolean;
+  /** Whether this source is known to give a blob, by what the blob, or the layer made from it, is labelled with. */
+  gives(blob: Pick<ContentInfo, "digest" | "labels">): boolean;
+  /** Asks for the right to a blob without fetching it. Throws the source's refusal. */
+  assertGives(descriptor: Descriptor, call: Cancellable): Promise<void>;
   /** What a blob of this source is labelled with, beside the labels that it has. */
   labels(known: Labels | undefined): Labels;
 }

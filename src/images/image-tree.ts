@@ -180,6 +180,7 @@ export const noSource: ImageSource = {
     throw fault("NOT_FOUND", `content "${digest}" not found`);
   },
   gives: () => true,
+  assertGives: async () => {},
   labels: () => ({}),
 };
 

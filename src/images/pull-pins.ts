@@ -5,13 +5,15 @@ import type { Resource } from "../metadata/leases.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { ImageTree } from "./image-tree.ts";
 
-/** An image's blobs and layers as the collector names them. */
+/** An image's blobs and layers as the collector names them; `withoutLayers` leaves out the layers' blobs. */
 export function resourcesOf(
-  { blobs, chainIds }: ImageTree,
+  { blobs, chainIds, manifest }: ImageTree,
   { name }: Pick<Snapshotter, "name">,
+  { withoutLayers = false }: { readonly withoutLayers?: boolean } = {},
 ): Resource[] {
+  const documents = withoutLayers ? blobs.slice(0, blobs.length - manifest.layers.length) : blobs;
   return [
-    ...blobs.map((id) => ({ type: "content", id })),
+    ...documents.map((id) => ({ type: "content", id })),
     ...chainIds.map((id) => ({ type: `snapshots/${name}`, id })),
   ];
 }

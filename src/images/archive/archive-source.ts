@@ -35,6 +35,8 @@ export class ArchiveSource implements ImageSource {
     return true;
   }
 
+  async assertGives(): Promise<void> {}
+
   labels(): Labels {
     return owned;
   }

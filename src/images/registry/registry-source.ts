@@ -59,7 +59,12 @@ export class RegistrySource implements ImageSource {
     await label(content, namespace, digest, (labels) => this.labels(labels));
   }
 
-  gives({ digest, labels }: ContentInfo): boolean {
+  async assertGives({ digest }: Descriptor, call: Cancellable): Promise<void> {
+    using _permit = await this.#permits.acquire(call);
+    await this.#options.client.assertReadable(digest, call);
+  }
+
+  gives({ digest, labels }: Pick<ContentInfo, "digest" | "labels">): boolean {
     const { target, client } = this.#options;
     return digest === target || isFrom(labels, client.reference);
   }

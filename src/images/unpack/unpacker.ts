@@ -12,6 +12,7 @@ import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
+import { blobLabel, madeFrom } from "../discarded-layers.ts";
 import { type BeginEarly, owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { checkBlob, type HashFile } from "./check-blob.ts";
 import { EarlyLayer, type EarlyOptions } from "./early-layer.ts";
@@ -151,8 +152,8 @@ export class Unpacker {
   }
 
   /** True when the blob is known to hold the layer that the image's config lists. */
-  #isProven({ digest, diffId }: LayerToUnpack): boolean {
-    if (digest === diffId) return true;
+  #isProven({ digest, diffId, chainId }: LayerToUnpack): boolean {
+    if (digest === diffId || madeFrom(this.#options, chainId, digest)) return true;
     const { namespace, content } = this.#options;
     return content.info(namespace, digest)?.labels[plainDigestLabel] === diffId;
   }
@@ -229,7 +230,7 @@ export class Unpacker {
     image: ImageLayers,
     call: Cancellable,
   ): Promise<Extracted> | undefined {
-    const place = this.#newPlace({ chainId });
+    const place = this.#newPlace({ chainId, digest });
     const task = { blob, diffId, growsTo: sizeBytes };
     return this.#extractors
       .useNow(image.permits, call, (extractor, own) =>
@@ -245,9 +246,9 @@ export class Unpacker {
       });
   }
 
-  #newPlace({ chainId }: Pick<LayerToUnpack, "chainId">): Place {
+  #newPlace({ chainId, digest }: Pick<LayerToUnpack, "chainId" | "digest">): Place {
     const id = randomBytes(6).toString("hex");
-    return { key: extractionKey(id, chainId), list: path.join(this.#lists, id), chainId };
+    return { key: extractionKey(id, chainId), list: path.join(this.#lists, id), chainId, digest };
   }
 
   async #extractInto(
@@ -282,11 +283,12 @@ export class Unpacker {
     call: Cancellable,
   ): Promise<void> {
     const { namespace, snapshotter } = this.#options;
-    const { chainId, key, usage } = extracted;
+    const { chainId, digest, key, usage } = extracted;
+    const labels = { ...owned, [blobLabel]: digest };
     const parent = image.layers[at - 1]?.chainId ?? "";
     await this.#dress(extracted, image, parent, call);
     try {
-      await snapshotter.commit(namespace, chainId, key, { labels: owned, parent, usage, ...call });
+      await snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     } catch (error) {
       if (!isFault(error, "ALREADY_EXISTS")) throw error;
       await this.#discard(key);
@@ -361,7 +363,7 @@ interface LayerAt {
 }
 
 /** Where a layer is extracted to. */
-interface Place extends Pick<LayerToUnpack, "chainId"> {
+interface Place extends Pick<LayerToUnpack, "chainId" | "digest"> {
   readonly key: string;
   readonly list: string;
 }

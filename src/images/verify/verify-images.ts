@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Digest } from "../../content/ports.ts";
+import { isDiscarded } from "../discarded-layers.ts";
 import type { ImageTree } from "../image-tree.ts";
 import type { DamageFinding, VerifiedCounts } from "../ports.ts";
 import { checkBlob } from "../unpack/check-blob.ts";
@@ -56,8 +57,12 @@ class Verifier {
 
   async *image({ tree, names: images }: NamedTree): AsyncGenerator<DamageFinding, void, undefined> {
     using _kept = await this.#verification.keep(tree, this.#call);
+    const { content, namespace } = this.#verification.stores;
+    const isWithoutLayers = isDiscarded(content.info(namespace, tree.manifestDigest)?.labels);
+    const discards = new Set(isWithoutLayers ? tree.manifest.layers.map((one) => one.digest) : []);
     const whole = new Set<Digest>();
     for (const digest of new Set(tree.blobs)) {
+      if (discards.has(digest) && !content.info(namespace, digest)) continue;
       const object = `content ${digest}`;
       const found = await this.#once(object, () => this.#blob(digest));
       if (found) yield { images, object, ...found };

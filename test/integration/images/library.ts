@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import { silentLogger } from "../../../src/base/logger.ts";
+import { defaultConfig } from "../../../src/config/defaults.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
 import type { ContentStore } from "../../../src/content/ports.ts";
 import { Collector } from "../../../src/garbage/collector.ts";
@@ -42,12 +43,16 @@ export interface Library {
   readonly layer: (chainId: string, depth?: number) => string;
 }
 
+const defaults: ImagesOptions["config"] = {
+  ...defaultConfig.images,
+  pullProgressTimeoutMs: 30_000,
+};
+
 /** The real stores in a folder, with metadata that can be handed on to play a restart. */
 export async function openLibrary(
   root: string,
-  options: Partial<
-    Pick<ImagesOptions, "config" | "builtin" | "platform" | "onNameChange" | "patience">
-  > & {
+  options: Partial<Pick<ImagesOptions, "builtin" | "platform" | "onNameChange" | "patience">> & {
+    readonly config?: Partial<ImagesOptions["config"]>;
     readonly metadata?: MetadataStore;
     readonly registry?: Partial<ImagesOptions["registry"]>;
   } = {},
@@ -74,10 +79,8 @@ export async function openLibrary(
       log,
     }),
     metadata,
-    config: {
-      maxConcurrentDownloads: 3,
-      pullProgressTimeoutMs: 30_000,
-      ...options.config,
+    get config() {
+      return { ...defaults, ...options.config };
     },
     registry: { ...noRegistry, ...options.registry },
     platform: options.platform ?? hostPlatform(),
