@@ -189,7 +189,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "rpc",
     holds:
-      "codecs, the gRPC server and client on unix sockets, the in-process client; `light/` the client of `berth`, which is there at once, and the server are on our own HTTP/2 in `http2/`; `status.ts` alone turns faults into gRPC status",
+      "codecs, the gRPC server and client on unix sockets, the in-process client; `light/` the client of `berth`, which is there at once, on our own HTTP/2 in `http2/`; `status.ts` alone turns faults into gRPC status",
     may: [],
   },
   {

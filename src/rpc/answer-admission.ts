@@ -112,8 +112,7 @@ export class AnswerAdmission {
 }
 
 function keep(share: Disposable, served: ServedCall): void {
-  // Whoever made the answer still has it: what is given back is collected, and then others get it.
-  served.onceOver(() => setImmediate(() => share[Symbol.dispose]()));
+  served.onceOver(() => share[Symbol.dispose]());
   if (served.wasCancelled) share[Symbol.dispose]();
 }
 

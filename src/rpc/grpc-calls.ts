@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { EventEmitter } from "node:events";
+import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
 import { fault, isAbort, type RuntimeFault } from "../base/errors.ts";
 import type { MemoryPool } from "../base/memory/memory-pool.ts";
-import { unlessAborted } from "../base/waits.ts";
+import { nextEvent, unlessAborted } from "../base/waits.ts";
 import { EncodedMessage } from "./encoded-message.ts";
 import { maxFields } from "./field-count.ts";
-import type { GrpcCall } from "./grpc-call.ts";
-import type { RequestHeaders } from "./http2/server/request-headers.ts";
 import { leastSizeOf } from "./message-size.ts";
 import type { CallContext, ServiceName } from "./service.ts";
 import type { ServiceMethod } from "./service-methods.ts";
@@ -13,6 +14,10 @@ import { faultAtBoundary } from "./status.ts";
 
 /** The shortest field: its tag, and a length or a number. */
 const leastFieldBytes = 2;
+
+export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+export type StreamCall = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+export type AnyCall = UnaryCall | StreamCall;
 
 /** What is known about a call once it has ended: for metrics and the log. */
 export interface CallReport {
@@ -33,20 +38,23 @@ export class ServedCall {
   readonly endsAtShutdown: boolean;
   requestBytes = 0;
   responseBytes = 0;
-  readonly #call: GrpcCall;
+  readonly #call: AnyCall;
   readonly #method: ServiceMethod;
+  readonly #abort = new AbortController();
   readonly #startedAt = performance.now();
-  /** Made for those handlers that look: many answer from memory. */
-  #abort: AbortController | undefined;
   #isShutDown = false;
-  #isEnded = false;
+  #isOver = false;
 
-  constructor(call: GrpcCall, method: ServiceMethod, endsAtShutdown: boolean) {
+  constructor(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean) {
     this.#call = call;
     this.#method = method;
     this.endsAtShutdown = endsAtShutdown;
-    this.context = contextOf(call.headers, () => this.#signal());
-    call.onceOver(() => this.#abortUnlessEnded());
+    this.context = contextOf(call, this.#abort.signal);
+    const events: EventEmitter = call;
+    // grpc-js says "cancelled" at the end of every call. After an answer that means nothing.
+    events.once("cancelled", () => {
+      if (!this.#isOver) this.#abort.abort(cancelReason(call));
+    });
   }
 
   get path(): string {
@@ -54,26 +62,12 @@ export class ServedCall {
   }
 
   get wasCancelled(): boolean {
-    return this.#call.isOver;
+    return this.#call.cancelled;
   }
 
   shutDown(): void {
     this.#isShutDown = true;
-    this.#signal();
-    this.#abort?.abort();
-  }
-
-  #signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#call.isOver) this.#abortUnlessEnded();
-    }
-    return this.#abort.signal;
-  }
-
-  /** Every call is over at last. After an answer that means nothing. */
-  #abortUnlessEnded(): void {
-    if (!this.#isEnded) this.#abort?.abort(cancelReason(this.#call));
+    this.#abort.abort();
   }
 
   decode(bytes: Buffer): unknown {
@@ -126,7 +120,8 @@ export class ServedCall {
 
   /** Its answer has been sent, or the client has gone. */
   onceOver(listener: () => void): void {
-    this.#call.onceOver(listener);
+    const events: EventEmitter = this.#call;
+    events.once("cancelled", listener);
   }
 
   /** The fault to answer. An abort that our own shutdown caused is worth a retry elsewhere or later. */
@@ -139,7 +134,7 @@ export class ServedCall {
 
   /** Its handler has come to an end: nothing can cancel it any more. */
   end(): void {
-    this.#isEnded = true;
+    this.#isOver = true;
   }
 
   report(error: RuntimeFault | undefined): CallReport {
@@ -166,36 +161,23 @@ const streams: Readonly<Record<string, string>> = {
   ListImages: "StreamImages",
 };
 
-function contextOf(headers: RequestHeaders, signal: () => AbortSignal): CallContext {
-  let known: Record<string, string> | undefined;
+function contextOf(call: AnyCall, signal: AbortSignal): CallContext {
+  const { metadata } = call;
+  let headers: Record<string, string> | undefined;
   return {
-    get signal() {
-      return signal();
-    },
-    namespace: firstOf(headers.get("containerd-namespace")) || undefined,
+    signal,
+    namespace: firstOf(metadata.get("containerd-namespace")[0]?.toString()) || undefined,
     // Few handlers look at the headers, so they are only collected for those.
     get headers() {
-      known ??= Object.fromEntries(usefulHeaders(headers));
-      return known;
+      headers ??= Object.fromEntries(
+        Object.entries(metadata.getMap()).map(([name, value]) => [
+          name,
+          name.startsWith("containerd-") ? (firstOf(value.toString()) ?? "") : value.toString(),
+        ]),
+      );
+      return headers;
     },
   };
-}
-
-/** What gRPC itself needs says nothing to a handler. */
-const ofTransport = new Set([
-  "grpc-timeout",
-  "grpc-encoding",
-  "grpc-accept-encoding",
-  "accept-encoding",
-  "te",
-  "content-type",
-]);
-
-function* usefulHeaders(headers: RequestHeaders): Iterable<readonly [string, string]> {
-  for (const [name, value] of headers.entries()) {
-    if (ofTransport.has(name)) continue;
-    yield [name, name.startsWith("containerd-") ? (firstOf(value) ?? "") : value];
-  }
 }
 
 /**
@@ -206,18 +188,27 @@ function firstOf(value: string | undefined): string | undefined {
   return value?.split(",", 1)[0]?.trim();
 }
 
-function cancelReason(call: GrpcCall): DOMException {
-  return call.hasDeadlinePassed
+function cancelReason(call: AnyCall): DOMException {
+  const deadline = call.getDeadline();
+  return Number(deadline) <= Date.now()
     ? new DOMException("the deadline of the call has passed", "TimeoutError")
     : new DOMException("the caller cancelled the call", "AbortError");
 }
 
 /** The messages of the client's stream, decoded, until it half-closes. */
 export async function* requestsOf(
-  call: GrpcCall,
+  call: ServerDuplexStream<Buffer, Buffer>,
   served: ServedCall,
 ): AsyncGenerator<unknown, void, undefined> {
-  for await (const bytes of call.messages(served.context.signal)) yield served.decode(bytes);
+  try {
+    // Destroying the duplex would cut off the answers, so leaving the loop early must not.
+    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+      yield served.decode(bytes as Buffer);
+    }
+  } catch (error) {
+    served.context.signal.throwIfAborted();
+    throw error;
+  }
 }
 
 /** Answers smaller than this are not counted: there are as many as there are calls. */
@@ -236,14 +227,14 @@ export function answerCost(leastBytes: number, memory: MemoryPool): number {
  * loses its stream: RESOURCE_EXHAUSTED.
  */
 export async function sendAll(
-  call: GrpcCall,
+  call: StreamCall,
   served: ServedCall,
   answers: AsyncIterable<unknown>,
   { maxBytes, memory }: { readonly maxBytes: number; readonly memory: MemoryPool },
 ): Promise<void> {
   const { signal } = served.context;
   // The headers show a subscriber that its call was accepted, long before the first message.
-  call.accept();
+  call.sendMetadata(new Metadata());
   for await (const answer of answers) {
     signal.throwIfAborted();
     const least = leastSizeOf(answer);
@@ -257,8 +248,20 @@ export async function sendAll(
             onRevoke: (reason) => lost.abort(reason),
           });
     const bytes = served.encode(answer, maxBytes, least);
-    const wait = call.send(bytes, cost > 0);
-    if (wait) await unlessAborted(wait, AbortSignal.any([signal, lost.signal]));
+    const over = AbortSignal.any([signal, lost.signal]);
+    if (cost > 0) await unlessAborted(written(call, bytes), over);
+    else if (!call.write(bytes)) await nextEvent(call, ["drain"], over);
   }
   signal.throwIfAborted();
+}
+
+/**
+ * Writes a message and waits until the client's window has taken all of it: a stream has "room" for sixteen
+ * messages, however large they are. grpc-js never calls back for a write on a cancelled call, and "drain" does not
+ * come either: whoever waits needs a signal.
+ */
+async function written(call: StreamCall, bytes: Buffer): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  call.write(bytes, () => resolve());
+  await promise;
 }

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { createServer, type Server, type Socket } from "node:net";
+import {
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import { MemoryPool } from "../base/memory/memory-pool.ts";
@@ -8,12 +14,21 @@ import { ourShares } from "../base/memory/memory-shares.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { startTimer, type Timer, timeoutSignal } from "../base/timers.ts";
 import { AnswerAdmission, type AnswerMemory, disposableOf } from "./answer-admission.ts";
-import { GrpcCall } from "./grpc-call.ts";
-import { type CallReport, requestsOf, ServedCall, sendAll } from "./grpc-calls.ts";
-import { ServerConnection } from "./http2/server/server-connection.ts";
-import type { ServerStream } from "./http2/server/server-stream.ts";
+import { beforeEachCall } from "./each-call.ts";
+import {
+  type AnyCall,
+  type CallReport,
+  requestsOf,
+  ServedCall,
+  type StreamCall,
+  sendAll,
+  type UnaryCall,
+} from "./grpc-calls.ts";
+import { allowLongDeadlines } from "./long-deadlines.ts";
+import { MessageAdmission } from "./message-admission.ts";
 import type { CallContext, MethodName, ServiceImpl, ServiceName } from "./service.ts";
 import { methodsOf, type ServiceMethod, unimplemented } from "./service-methods.ts";
+import { statusOf } from "./status.ts";
 import {
   bindPathFor,
   claimSocketPath,
@@ -61,21 +76,6 @@ export interface AddServiceOptions<S extends ServiceName> {
 
 type Handler = (request: unknown, context: CallContext) => unknown;
 
-/** A method as it is served. */
-interface Served {
-  readonly method: ServiceMethod;
-  readonly handler: Handler;
-  readonly endsAtShutdown: boolean;
-  readonly isCostly: boolean;
-  readonly isAlwaysTaken: boolean;
-}
-
-/** A socket that is listened on, and who has connected to it. */
-interface Listening {
-  readonly server: Server;
-  readonly connections: Set<ServerConnection>;
-}
-
 const defaultLimitBytes = 16 * 1024 * 1024;
 const drainMs = 5_000;
 /** How long clients may take to read their last answers and to leave, once no call is served. */
@@ -86,30 +86,40 @@ export class GrpcServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: GrpcServerOptions;
   readonly #maxSendBytes: number;
-  readonly #maxRecvBytes: number;
+  readonly #server: Server;
   readonly #memory: CallMemory;
-  /** By path. */
-  readonly #methods = new Map<string, Served>();
+  /** Methods with a stream, by path; likewise what `AddServiceOptions` tell of methods. */
+  readonly #streams = new Set<string>();
+  readonly #costly = new Set<string>();
+  readonly #always = new Set<string>();
   readonly #admission: AnswerAdmission;
   readonly #calls = new Set<ServedCall>();
-  /** Streams that are open, those among them that have not become a call yet. */
-  #open = 0;
-  readonly #listening = new Set<Listening>();
   /** Names of the sockets that are listened on; disposing takes a name away. */
   readonly #names = new Set<PublishedSocket>();
   #closing: Promise<void> | undefined;
   /** Set while closing: called when the last call has ended. */
   #onIdle: (() => void) | undefined;
-  /** Likewise, when the last connection has. */
-  #onDeserted: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.path = options.path;
     this.#options = options;
     this.#maxSendBytes = options.maxSendBytes ?? defaultLimitBytes;
-    this.#maxRecvBytes = options.maxRecvBytes ?? defaultLimitBytes;
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.maxRecvBytes ?? defaultLimitBytes,
+      // Ours is checked before sending, with a text that names the call.
+      "grpc.max_send_message_length": -1,
+      "grpc.enable_channelz": 0,
+    });
+    allowLongDeadlines(this.#server);
     this.#memory = options.memory ?? ownMemory();
     this.#admission = new AnswerAdmission(this.#memory);
+    const admission = new MessageAdmission({
+      ...this.#memory,
+      maxRecvBytes: options.maxRecvBytes ?? defaultLimitBytes,
+      always: this.#always,
+      isStream: (path) => this.#streams.has(path),
+    });
+    beforeEachCall(this.#server, (stream, headers) => admission.watch(stream, headers));
   }
 
   /** Where it listens. */
@@ -130,20 +140,33 @@ export class GrpcServer implements AsyncDisposable {
     const { endAtShutdown = [], costly = [], always = [] } = options;
     const among = (names: readonly string[], { name }: ServiceMethod) => names.includes(name);
     const handlers = impl as Readonly<Record<string, Handler | undefined>>;
+    const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const callHandlers: Record<string, UntypedHandleCall> = {};
     for (const method of methodsOf(service)) {
+      if (method.kind !== "unary") this.#streams.add(method.path);
+      if (among(costly, method)) this.#costly.add(method.path);
+      if (among(always, method)) this.#always.add(method.path);
+      definition[method.name] = {
+        path: method.path,
+        requestStream: method.kind === "bidi",
+        responseStream: method.kind !== "unary",
+        // Messages stay bytes inside grpc-js; the codec is ours, and so are its errors.
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
       const handler: Handler =
         handlers[method.name]?.bind(impl) ??
         (() => {
           throw unimplemented(service, method.name);
         });
-      this.#methods.set(method.path, {
-        method,
-        handler,
-        endsAtShutdown: method.kind !== "unary" || among(endAtShutdown, method),
-        isCostly: among(costly, method),
-        isAlwaysTaken: among(always, method),
-      });
+      callHandlers[method.name] =
+        method.kind === "unary"
+          ? this.#unaryHandler(method, handler, among(endAtShutdown, method))
+          : this.#streamHandler(method, handler);
     }
+    this.#server.addService(definition, callHandlers);
   }
 
   /** Starts listening. Errors as `claimSocketPath`. */
@@ -158,57 +181,19 @@ export class GrpcServer implements AsyncDisposable {
   async listenAlso(file: string): Promise<Disposable> {
     this.#assertOpen();
     await claimSocketPath(file);
-    const listening = await this.#bind(bindPathFor(file));
+    const port = `unix:${bindPathFor(file)}`;
+    const credentials = ServerCredentials.createInsecure();
+    await new Promise<void>((resolve, reject) => {
+      this.#server.bindAsync(port, credentials, (error) => (error ? reject(error) : resolve()));
+    });
     using undo = new DisposableStack();
-    undo.defer(() => this.#unbind(listening));
+    undo.defer(() => this.#server.unbind(port));
     this.#assertOpen();
     const { mode = 0o660, uid = 0, gid = 0 } = this.#options;
     const name = undo.use(publishSocket(file, { mode, uid, gid }));
     undo.defer(() => this.#names.delete(name));
     this.#names.add(name);
     return undo.move();
-  }
-
-  async #bind(path: string): Promise<Listening> {
-    const connections = new Set<ServerConnection>();
-    const server = createServer((socket) => this.#accept(socket, connections));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once("error", reject);
-    server.listen(path, resolve);
-    await promise;
-    // What an accept fails with concerns the client that was not accepted.
-    server.on("error", () => {});
-    const listening = { server, connections };
-    this.#listening.add(listening);
-    return listening;
-  }
-
-  /** Takes no new connection; those that there are end once their calls have. */
-  #unbind(listening: Listening): void {
-    listening.server.close();
-    for (const connection of listening.connections) connection.shutDown();
-    if (listening.connections.size === 0) this.#deserted(listening);
-  }
-
-  #deserted(listening: Listening): void {
-    if (listening.server.listening) return;
-    this.#listening.delete(listening);
-    if (this.#listening.size === 0) this.#onDeserted?.();
-  }
-
-  #accept(socket: Socket, connections: Set<ServerConnection>): void {
-    const connection = new ServerConnection(socket, {
-      serve: (stream) => this.#serve(stream),
-      closed: () => {
-        connections.delete(connection);
-        if (connections.size > 0) return;
-        for (const listening of this.#listening) {
-          if (listening.connections === connections) this.#deserted(listening);
-        }
-      },
-    });
-    connections.add(connection);
-    if (this.#closing) connection.shutDown();
   }
 
   #assertOpen(): void {
@@ -230,10 +215,8 @@ export class GrpcServer implements AsyncDisposable {
 
   async #drain(signal: AbortSignal): Promise<void> {
     for (const name of this.#names) name[Symbol.dispose]();
-    const { promise: shut, resolve: shutAll } = Promise.withResolvers<void>();
-    this.#onDeserted = shutAll;
-    if (this.#listening.size === 0) shutAll();
-    for (const listening of this.#listening) this.#unbind(listening);
+    // grpc-js never resolves it when a client leaves at this very moment.
+    const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     for (const served of this.#calls) if (served.endsAtShutdown) served.shutDown();
     const { promise: cut, resolve: cutOff } = Promise.withResolvers<void>();
     let timer: Timer | undefined;
@@ -247,64 +230,32 @@ export class GrpcServer implements AsyncDisposable {
     });
     await Promise.race([shut, cut]);
     timer?.stop();
-    for (const { connections } of this.#listening) {
-      for (const connection of connections) connection.destroy();
-    }
+    this.#server.forceShutdown();
   }
 
-  #serve(stream: ServerStream): void {
-    const { requests, maxCalls, onRefused } = this.#memory;
-    const { path } = stream.headers;
-    const known = this.#methods.get(path);
-    const call = new GrpcCall(stream, {
-      requests,
-      maxRecvBytes: this.#maxRecvBytes,
-      isBidi: known?.method.kind === "bidi",
-      onRefused,
-      begin: (begun, request) => known && this.#begin(begun, known, request),
-    });
-    if (call.isOver) return;
-    if (!stream.headers.get("content-type")?.startsWith("application/grpc")) return call.notGrpc();
-    if (known === undefined) {
-      return call.fail(fault("UNIMPLEMENTED", `The server does not implement the method ${path}`));
-    }
-    if (this.#open >= maxCalls && !known.isAlwaysTaken) {
-      const why = `${this.#open} calls are being served, as many as there is memory for: try again later, with fewer at once`;
-      return call.refuse(requests.refuse(`call ${path}`, why));
-    }
-    this.#open += 1;
-    call.onceOver(() => {
-      this.#open -= 1;
-    });
-    call.start();
-  }
-
-  #begin(call: GrpcCall, known: Served, request: Buffer): void {
-    const served = new ServedCall(call, known.method, known.endsAtShutdown);
-    this.#calls.add(served);
-    // Each settles the call itself; nothing is left to await.
-    if (known.method.kind === "unary") void this.#answer(call, served, known, request);
-    else void this.#stream(call, served, known, request);
-  }
-
-  async #answer(
-    call: GrpcCall,
-    served: ServedCall,
-    { method, handler, isCostly }: Served,
-    bytes: Buffer,
-  ): Promise<void> {
-    try {
-      if (isCostly) this.#checkMemory(method);
-      const request = served.decode(bytes);
-      const make = async (): Promise<unknown> => await handler(request, served.context);
-      const { answer, leastBytes } = await this.#admission.made(method, served, make);
-      using _owned = disposableOf(answer);
-      const encoded = served.encode(answer, this.#maxAnswerBytes(method), leastBytes);
-      this.#end(served);
-      call.answer(encoded);
-    } catch (error) {
-      call.fail(this.#end(served, error));
-    }
+  #unaryHandler(
+    method: ServiceMethod,
+    handler: Handler,
+    endsAtShutdown: boolean,
+  ): UntypedHandleCall {
+    return (call: UnaryCall, respond: sendUnaryData<Buffer>) => {
+      const served = this.#begin(call, method, endsAtShutdown);
+      const serve = async (): Promise<void> => {
+        try {
+          this.#checkMemory(method);
+          const request = served.decode(call.request);
+          const make = async (): Promise<unknown> => await handler(request, served.context);
+          const { answer, leastBytes } = await this.#admission.made(method, served, make);
+          using _owned = disposableOf(answer);
+          const bytes = served.encode(answer, this.#maxAnswerBytes(method), leastBytes);
+          this.#end(served);
+          respond(null, bytes);
+        } catch (error) {
+          respond(this.#end(served, error));
+        }
+      };
+      void serve(); // settles the call itself; nothing is left to await
+    };
   }
 
   /** A kubelet and crictl take no more in one message, whatever we may send. */
@@ -313,41 +264,52 @@ export class GrpcServer implements AsyncDisposable {
     return Math.min(this.#maxSendBytes, defaultLimitBytes);
   }
 
-  async #stream(
-    call: GrpcCall,
-    served: ServedCall,
-    { method, handler, isCostly }: Served,
-    bytes: Buffer,
-  ): Promise<void> {
-    try {
-      if (isCostly) this.#checkMemory(method);
-      const request = method.kind === "bidi" ? requestsOf(call, served) : served.decode(bytes);
-      const answers = handler(request, served.context) as AsyncIterable<unknown>;
-      await sendAll(call, served, answers, {
-        maxBytes: this.#maxAnswerBytes(method),
-        memory: this.#memory.answers,
-      });
-      this.#end(served);
-      call.finish();
-    } catch (error) {
-      call.fail(this.#end(served, error));
-    }
+  #streamHandler(method: ServiceMethod, handler: Handler): UntypedHandleCall {
+    return (call: StreamCall) => {
+      const served = this.#begin(call, method, true);
+      const serve = async (): Promise<void> => {
+        try {
+          this.#checkMemory(method);
+          const request =
+            "request" in call ? served.decode(call.request) : requestsOf(call, served);
+          const answers = handler(request, served.context) as AsyncIterable<unknown>;
+          await sendAll(call, served, answers, {
+            maxBytes: this.#maxAnswerBytes(method),
+            memory: this.#memory.answers,
+          });
+          this.#end(served);
+          call.end();
+        } catch (error) {
+          call.emit("error", this.#end(served, error));
+        }
+      };
+      void serve(); // settles the call itself; nothing is left to await
+    };
   }
 
   #checkMemory({ path }: ServiceMethod): void {
+    if (!this.#costly.has(path)) return;
     const shortage = this.#memory.shortage(`call ${path}`);
     if (shortage) throw shortage;
   }
 
+  #begin(call: AnyCall, method: ServiceMethod, endsAtShutdown: boolean): ServedCall {
+    const served = new ServedCall(call, method, endsAtShutdown);
+    this.#calls.add(served);
+    return served;
+  }
+
   #end(served: ServedCall): void;
-  #end(served: ServedCall, error: unknown): RuntimeFault | undefined;
-  #end(served: ServedCall, ...thrown: readonly unknown[]): RuntimeFault | undefined {
+  #end(served: ServedCall, error: unknown): { code: number; details: string };
+  #end(served: ServedCall, ...thrown: readonly unknown[]): unknown {
     served.end();
     this.#calls.delete(served);
     if (this.#calls.size === 0) this.#onIdle?.();
     const failure = thrown.length > 0 ? served.faultOf(thrown[0]) : undefined;
     this.#options.onCall?.(served.report(failure));
-    return failure;
+    if (failure === undefined) return undefined;
+    const { code, message } = statusOf(failure);
+    return { code, details: message };
   }
 }
 
@@ -360,4 +322,8 @@ function ownMemory(): CallMemory {
     shortage: () => undefined,
     onRefused: () => {},
   };
+}
+
+function identity(bytes: Buffer): Buffer {
+  return bytes;
 }

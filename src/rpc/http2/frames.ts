@@ -4,7 +4,6 @@
 export const FrameType = {
   data: 0,
   headers: 1,
-  priority: 2,
   resetStream: 3,
   settings: 4,
   pushPromise: 5,

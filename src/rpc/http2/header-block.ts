@@ -64,21 +64,14 @@ vary
 via
 www-authenticate`;
 
-type Field = readonly [name: string, value: string];
+let entries: readonly (readonly [name: string, value: string])[] | undefined;
 
-let entries: readonly Field[] | undefined;
-
-/** The fields of the static table: the one with index 1 is the first. */
-export function staticFields(): readonly Field[] {
+function entry(index: number): readonly [name: string, value: string] {
   entries ??= staticTable.split("\n").map((line) => {
     const [name = "", value = ""] = line.split("=");
     return [name, value];
   });
-  return entries;
-}
-
-function entry(index: number): Field {
-  const found = staticFields()[index - 1];
+  const found = entries[index - 1];
   if (found === undefined) throw new Error(`a header of a table that is empty: ${index}`);
   return found;
 }
