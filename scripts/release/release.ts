@@ -53,9 +53,17 @@ export async function release(options: ReleaseOptions): Promise<void> {
     await options.makePackages();
   } catch (error) {
     if ((await git("tag", "--list", tag)) !== "") await git("tag", "-d", tag);
-    // The tree was clean: only what was written here goes.
-    await git("reset", "--quiet", "--hard", before);
-    say("the commit and the tag are taken back");
+    // The tree was clean: only what was written here goes, and nothing that came since.
+    const own = [before, ...(await git("rev-list", `${before}..HEAD`)).split("\n").filter(Boolean)];
+    const changed = (await git("status", "--porcelain", "--untracked-files=no"))
+      .split("\n")
+      .filter((line) => line !== "" && ![...manifests, "CHANGELOG.md"].includes(line.slice(3)));
+    if (own.length > 2 || changed.length > 0) {
+      say(`others have changed the tree meanwhile: take the commit back by hand, to ${before}`);
+    } else {
+      await git("reset", "--quiet", "--hard", before);
+      say("the commit and the tag are taken back");
+    }
     throw error;
   }
   say(`${tag} is tagged, and nothing is pushed: git push origin HEAD ${tag}`);

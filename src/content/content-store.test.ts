@@ -261,3 +261,39 @@ test("bytes that nobody has proven are refused for what they are", async (t) => 
   await writer.write(hello, call);
   assert.equal(await writer.digest(), digestOf(hello));
 });
+
+test("a damaged blob is dropped by who reads it, and may be written again at once", async (t) => {
+  const { store } = await open(t);
+  const digest = await put(store, hello);
+  await put(store, hello, "other");
+  await writeFile(store.pathOf(digest), "jello");
+  await assert.rejects(store.read(digest, call), {
+    code: "DATA_LOSS",
+    message: `content "${digest}" is damaged on the disk: its bytes have the digest ${digestOf("jello")}`,
+  });
+  assert.deepEqual([store.list(ns), store.list("other")], [[], []]);
+  await put(store, hello);
+  assert.deepEqual(await store.read(digest, call), hello);
+});
+
+test("a blob that is being dropped gets no labels, and is no obstacle to a writer", async (t) => {
+  const { store } = await open(t);
+  const digest = await put(store, hello);
+  const dropped = store.dropDamaged(digest, { seen: store.fileNow(digest), problem: "rotten" });
+  assert.equal(store.info(ns, digest), undefined);
+  await assert.rejects(store.setLabels(ns, digest, { x: "y" }), { code: "NOT_FOUND" });
+  await using writer = await store.writer(ns, "again", { expected: digest });
+  await writer.write(hello, call);
+  assert.equal((await dropped)?.code, "DATA_LOSS");
+  await writer.commit({});
+  assert.deepEqual(await store.read(digest, call), hello);
+});
+
+test("a blob that was brought in again meanwhile is not dropped", async (t) => {
+  const { store } = await open(t);
+  const digest = await put(store, hello);
+  const seen = store.fileNow(digest);
+  await put(store, hello, "other");
+  assert.equal(await store.dropDamaged(digest, { seen, problem: "rotten" }), undefined);
+  assert.deepEqual(await store.read(digest, call), hello);
+});

@@ -58,6 +58,8 @@ class FileContentStore implements ContentStore {
   readonly #writing = new Map<string, Writing>();
   /** Digests that are being published, and by how many: their files must not be unlinked. */
   readonly #publishing = new Map<Digest, number>();
+  /** Digests whose file is gone and whose records are going: nobody may write one of these again meanwhile. */
+  readonly #dropping = new Set<Digest>();
 
   constructor({ root, metadata, log }: ContentStoreOptions) {
     this.#root = root;
@@ -93,7 +95,7 @@ class FileContentStore implements ContentStore {
   }
 
   info(namespace: string, digest: Digest): ContentInfo | undefined {
-    return this.#table.get(namespace, digest);
+    return this.#dropping.has(digest) ? undefined : this.#table.get(namespace, digest);
   }
 
   list(namespace: string): readonly ContentInfo[] {
@@ -108,25 +110,25 @@ class FileContentStore implements ContentStore {
   async read(digest: Digest, { signal }: Cancellable): Promise<Buffer> {
     const file = this.pathOf(digest);
     const seen = this.fileNow(digest);
-    let problem: string | undefined;
+    let damage: DamagedBlob | undefined;
     try {
       const bytes = await readFile(file, { signal });
       const own = digestOf(bytes);
       if (own === digest) return bytes;
-      problem = `its bytes have the digest ${own}`;
+      damage = { seen, problem: `its bytes have the digest ${own}` };
     } catch (error) {
-      problem = damageOf(error);
-      if (problem === undefined) throw error;
+      damage = damageOf(this, digest, error);
+      if (damage === undefined) throw error;
     }
     throw (
-      (await this.dropDamaged(digest, { seen, problem })) ??
+      (await this.dropDamaged(digest, damage)) ??
       fault("UNAVAILABLE", `content "${digest}" was replaced while it was read`)
     );
   }
 
   async writer(namespace: string, ref: string, options: WriterOptions): Promise<ContentWriter> {
     if (ref === "") throw fault("INVALID_ARGUMENT", "an ingest needs a ref");
-    if (options.expected && this.#table.has(namespace, options.expected)) {
+    if (options.expected && this.info(namespace, options.expected)) {
       throw fault("ALREADY_EXISTS", `content "${options.expected}" exists`);
     }
     const release = this.#hold(namespace, ref);
@@ -148,7 +150,7 @@ class FileContentStore implements ContentStore {
   }
 
   async setLabels(namespace: string, digest: Digest, labels: Labels): Promise<ContentInfo> {
-    const known = this.#table.get(namespace, digest);
+    const known = this.info(namespace, digest);
     if (!known) throw fault("NOT_FOUND", `content "${digest}" not found`);
     const changed = { ...known, labels: { ...labels }, updatedAtNanos: nowNanos() };
     await this.#table.put(namespace, digest, changed);
@@ -180,7 +182,12 @@ class FileContentStore implements ContentStore {
     const claims = this.#table.entries().filter(({ id }) => id === digest);
     // The file first: a record without one is dropped by whoever reads it next, and at the next start.
     rmSync(this.#fileOf(digest), { force: true });
-    await Promise.all(claims.map(({ namespace, id }) => this.#table.delete(namespace, id)));
+    this.#dropping.add(digest);
+    try {
+      await Promise.all(claims.map(({ namespace, id }) => this.#table.delete(namespace, id)));
+    } finally {
+      this.#dropping.delete(digest);
+    }
     this.#log.error({ digest, problem }, "blob is damaged, it is dropped; a pull brings it again");
     return fault("DATA_LOSS", `content "${digest}" is damaged on the disk: ${problem}`);
   }

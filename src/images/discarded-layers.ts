@@ -54,11 +54,12 @@ export async function standsFor(
 ): Promise<boolean> {
   const made = madeFrom(options, chainId, layer.digest);
   if (!made) return false;
-  const { labels } = made;
-  if (source.gives({ digest: layer.digest, labels })) return true;
+  if (source.gives({ digest: layer.digest, labels: made.labels })) return true;
   await source.assertGives(layer, call);
-  await setLabels(options, chainId, labels, source.labels(labels));
-  return true;
+  // It may have been made anew meanwhile, or have other sources.
+  const still = madeFrom(options, chainId, layer.digest);
+  if (still) await setLabels(options, chainId, still.labels, source.labels(still.labels));
+  return still !== undefined;
 }
 
 /** Notes on an unpacked layer which repositories have given its blob, before that goes. */

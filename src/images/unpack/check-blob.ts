@@ -20,8 +20,8 @@ export async function checkBlob(
     return own === digest ? undefined : { seen, problem: `its bytes have the digest ${own}` };
   } catch (error) {
     call.signal.throwIfAborted();
-    const problem = damageOf(error);
-    if (problem === undefined) throw error;
-    return { seen, problem };
+    const damage = damageOf(content, digest, error);
+    if (damage === undefined) throw error;
+    return damage;
   }
 }

@@ -48,10 +48,11 @@ export class LentExtractors {
 
   /** Notes that there is work, until disposed, for so many at once, which load their program meanwhile. */
   working(count: number): Disposable {
-    const working = this.#idle.working();
+    using working = new DisposableStack();
+    working.use(this.#idle.working());
     // Where there is memory for one process only, it starts when it is needed.
     this.#idle.ready(parallelLayers > 1 ? Math.min(count, parallelLayers) : 0);
-    return working;
+    return working.move();
   }
 
   /** Waits for a turn. `permits` are the caller's own limit. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
-import { errnoOf, isFault } from "../../base/errors.ts";
+import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
@@ -43,7 +44,8 @@ export async function compareLayer(
     await extractor.extract({ blob: content.pathOf(digest), root, diffId, lowers }, call);
     return await extractor.compare({ expected: root, found }, call);
   } catch (error) {
-    if (isGone(error)) return "its folder is gone";
+    // By the disk and not by the error: something else may have been missing.
+    if (!existsSync(found)) return "its folder is gone";
     throw error;
   } finally {
     const cleanup = { signal: cleanupDeadline(60_000) };
@@ -51,11 +53,4 @@ export async function compareLayer(
       if (!isFault(error, "NOT_FOUND")) log.warn({ key, err: error }, "extraction left behind");
     });
   }
-}
-
-function isGone(error: unknown): boolean {
-  return (
-    errnoOf(error) === "ENOENT" ||
-    (error instanceof Error && /^(openat )?ENOENT/.test(error.message))
-  );
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { isFault } from "../../base/errors.ts";
+import { isFault, toFault } from "../../base/errors.ts";
 import type { Digest } from "../../content/ports.ts";
 import { isDiscarded } from "../discarded-layers.ts";
 import type { ImageTree } from "../image-tree.ts";
@@ -20,6 +20,8 @@ export interface Verification {
   readonly stores: LayerStores;
   /** Keeps what an image consists of while it is looked at. */
   readonly keep: (tree: ImageTree, call: Cancellable) => Promise<Disposable>;
+  /** Whether a pull, a load or an unpacking needs the layer now. */
+  readonly isPulled: (chainId: string) => boolean;
 }
 
 type Found = Pick<DamageFinding, "problem" | "isDropped"> | undefined;
@@ -81,8 +83,13 @@ class Verifier {
   }
 
   async #once(object: string, look: () => Promise<Found>): Promise<Found> {
-    if (!this.#looked.has(object)) this.#looked.set(object, await look());
-    return this.#looked.get(object);
+    if (this.#looked.has(object)) return this.#looked.get(object);
+    const found = await look().catch((error: unknown): Found => {
+      this.#call.signal.throwIfAborted();
+      return { problem: `it cannot be looked at: ${toFault(error).message}`, isDropped: false };
+    });
+    this.#looked.set(object, found);
+    return found;
   }
 
   async #blob(digest: Digest): Promise<Found> {
@@ -105,7 +112,12 @@ class Verifier {
       compareLayer(stores, layer, extractor, this.#call),
     );
     if (problem === "") return undefined;
-    return { problem, isDropped: await dropLayer(stores, layer.chainId, this.#call) };
+    // A pull has found it here, and would wait for it without end.
+    const isFree = !this.#verification.isPulled(layer.chainId);
+    return {
+      problem,
+      isDropped: isFree && (await dropLayer(stores, layer.chainId, this.#call)),
+    };
   }
 }
 
