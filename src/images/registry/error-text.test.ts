@@ -33,6 +33,9 @@ const cases: readonly (readonly [body: string, expected: string])[] = [
   ['{"message":"\\u0007\\u001b[2J\\u202e"}', "??[2J?"],
   ['{"message":"it was s3cret"}', ""],
   ["s3cret", ""],
+  [`${"x".repeat(198)}s3cret${"y".repeat(400)}`, ""],
+  [`{"message":"${"x".repeat(198)}s3\\u0063ret${"y".repeat(400)}"}`, ""],
+  [`<title>${"x".repeat(397)}s3cret</title>`, ""],
 ];
 
 for (const [body, expected] of cases) {

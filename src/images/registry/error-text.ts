@@ -8,14 +8,18 @@ const mostChars = 400;
 
 /**
  * What the body of an error answer says, in one line: a registry's or token server's errors as `CODE: message`, the
- * title of an HTML page, the first line of a text. "" for anything else, and for a text that holds one of `secrets`:
+ * title of an HTML page, the first line of a text. "" for anything else, and for a body that holds one of `secrets`:
  * some servers answer what they were sent.
  */
 export function errorText(body: Buffer, secrets: readonly string[] = []): string {
   const text = body.toString("utf8").trim();
-  const said = oneLine(text.startsWith("{") || text.startsWith("[") ? inJson(text) : inText(text));
-  const isSecret = secrets.some((secret) => secret !== "" && said.includes(secret));
-  return isSecret ? "" : said;
+  const said = text.startsWith("{") || text.startsWith("[") ? inJson(text) : inText(text);
+  const plain = said.replace(/\s+/g, " ").trim();
+  // Before anything is cut off: a part of a secret is secret too.
+  const all = [text, said, plain];
+  const isSecret = secrets.some((one) => one !== "" && all.some((form) => form.includes(one)));
+  // Not up to its end, which may be where the reading ended, in the middle of a secret.
+  return isSecret ? "" : printable(shortened(plain.slice(0, 4 * mostChars), mostChars));
 }
 
 function inJson(text: string): string {
@@ -84,10 +88,6 @@ function between(html: string, name: string): string {
 }
 
 /** It goes to logs and terminals. */
-function oneLine(text: string): string {
-  const plain = text
-    .slice(0, 4 * mostChars)
-    .replace(/\s+/g, " ")
-    .trim();
-  return shortened(plain, mostChars).replace(/[\p{Cc}\p{Cf}]/gu, "?");
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?");
 }
