@@ -28,7 +28,8 @@ const unknownMethod: readonly number[] = [404, 405, 501];
 
 /**
  * Gets an access token: by GET, as Docker does, else by OAuth's POST; with an identity token the other way round. Never
- * in both ways where the first one's answer was a token, or no answer. Errors name the token server and quote it, but no
+ * in both ways where the first one's answer was a token, or no answer. Without credentials by GET alone: whoever names
+ * the realm, a registry that nobody trusts, must not have us POST to an address of its choice. Errors name the token server and quote it, but no
  * secret: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, and those of the client.
  */
 export async function requestToken(
@@ -42,10 +43,8 @@ export async function requestToken(
     totalMs: registryLimits.documentMs,
   });
   const call = { signal: AbortSignal.any([signal, watch.signal]) };
-  const ways = [get, post];
-  if (credentials.kind === "identity") ways.reverse();
   let refusal: RuntimeFault | undefined;
-  for (const way of ways) {
+  for (const way of waysFor(credentials)) {
     const answer = await ask(request, way(request), call);
     const { status } = answer;
     if (status >= 200 && status < 300) return await tokenIn(answer, watch, call);
@@ -54,6 +53,11 @@ export async function requestToken(
     if (!otherMethod.includes(status)) break;
   }
   throw refusal ?? fault("INTERNAL", "no token was asked for");
+}
+
+function waysFor({ kind }: Credentials): readonly ((request: TokenRequest) => Way)[] {
+  if (kind === "identity") return [post, get];
+  return kind === "password" ? [get, post] : [get];
 }
 
 type Way = Pick<HttpRequest, "method" | "body" | "ownHeaders"> & { readonly url: URL };

@@ -137,6 +137,18 @@ for (const status of [400, 401, 404, 405, 501]) {
   });
 }
 
+for (const status of [400, 401, 404, 405, 501]) {
+  test(`a realm that answers GET with ${status} is sent no POST without a login`, async () => {
+    const methods: string[] = [];
+    await using registry = await serve((asked, response) => {
+      methods.push(asked.method);
+      says(status)(asked, response);
+    });
+    await assert.rejects(resolves(registry), { message: new RegExp(`status ${status}`) });
+    assert.deepEqual([...new Set(methods)], ["GET"]);
+  });
+}
+
 test("a token server that takes neither GET nor POST is quoted, without what it was sent", async () => {
   const odd = '{"errors":[{"code":"UNAUTHORIZED","message":"wrong login or password"}]}';
   await using registry = await serve((asked, response) =>
