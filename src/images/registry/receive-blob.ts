@@ -23,6 +23,10 @@ export interface Receiving extends Cancellable {
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
+/** How far a body may inflate: as far as gzip can. A short piece of it, such as one of zeros, may with any coding. */
+const inflation = 1100;
+const freeInflated = 16 * 1024 * 1024;
+
 /**
  * Appends what an answer brings until the blob is complete. What the writer has already is passed over. Errors:
  * UNAVAILABLE (broken off, and may be gone on with), FAILED_PRECONDITION (not the blob), DEADLINE_EXCEEDED (no
@@ -33,18 +37,31 @@ export async function receiveBlob({ answer, start, ...receiving }: Receiving): P
   const { digest, size } = descriptor;
   using watch = new TransferWatch({ what: `download of "${digest}"`, windowMs });
   const body = plainBody(answer, size);
+  let sent = 0;
+  // Before it is decoded: a few bytes that inflate to gigabytes are no progress.
+  answer.body.on("data", ({ length }: Buffer) => {
+    sent += length;
+    watch.received(length);
+  });
   const cut = (): void => void body.destroy();
   using _reaction = onAbort(watch.signal, cut);
   const signal = AbortSignal.any([receiving.signal, watch.signal]);
+  let came = 0;
   let at = start;
   try {
     for await (const bytes of piecesOf(body, digest)) {
       signal.throwIfAborted();
-      watch.received(bytes.length);
       onBytes?.(bytes.length);
       const known = Math.min(bytes.length, Math.max(0, Number(writer.offsetBytes) - at));
       at += bytes.length;
+      came += bytes.length;
       if (at > size) throw fault("FAILED_PRECONDITION", `"${digest}" is longer than ${size} bytes`);
+      if (came > freeInflated + inflation * sent) {
+        throw fault(
+          "FAILED_PRECONDITION",
+          `"${digest}" inflates to more than a proxy's coding may`,
+        );
+      }
       if (known < bytes.length) await writer.write(bytes.subarray(known), { signal });
     }
   } catch (error) {
