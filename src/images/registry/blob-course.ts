@@ -3,7 +3,9 @@ import type { RuntimeFault } from "../../base/errors.ts";
 import type { RegistryHost } from "./hosts.ts";
 
 /** What counts as progress: less than this, however often, is none. */
-const progressBytes = 16 * 1024;
+export const leastBytes = 16 * 1024;
+/** How often a download may make progress, after each of which it has all its patience again. */
+const mostSteps = 256;
 /** How often in a row a host may break off without progress while others can stand in for it. */
 const patientBreaks = 2;
 
@@ -19,8 +21,14 @@ export class BlobCourse {
   readonly #breaks = new Map<RegistryHost, number>();
   /** Whose bytes the ingest holds; undefined stands for an earlier pull. */
   readonly #bringers = new Set<RegistryHost | undefined>();
+  readonly #stepBytes: number;
   #isOpened = false;
   #furthest = 0;
+
+  /** `size` is the blob's. */
+  constructor(size: number) {
+    this.#stepBytes = Math.max(leastBytes, Math.ceil(size / mostSteps));
+  }
 
   /** The ingest is open, with so many bytes. */
   opened(offset: number): void {
@@ -37,7 +45,7 @@ export class BlobCourse {
 
   /** Whether the ingest has become longer than ever, by a piece that counts. */
   advanced(offset: number): boolean {
-    if (offset < this.#furthest + progressBytes) return false;
+    if (offset < this.#furthest + this.#stepBytes) return false;
     this.#furthest = offset;
     this.#breaks.clear();
     return true;

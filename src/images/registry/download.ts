@@ -4,7 +4,7 @@ import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { ContentStore, ContentWriter, ReadsAlong } from "../../content/ports.ts";
 import type { ImageSource } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import { BlobCourse } from "./blob-course.ts";
+import { BlobCourse, leastBytes } from "./blob-course.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { registryLimits, within } from "./limits.ts";
 import { OtherWriters } from "./other-writer.ts";
@@ -75,7 +75,6 @@ interface Setback {
 
 /** What an attempt has come to. */
 interface Attempt {
-  readonly ref: string;
   /** Which sends the bytes; undefined until one does. */
   host?: RegistryHost;
   /** Bytes before and after. */
@@ -83,24 +82,38 @@ interface Attempt {
   to: number;
 }
 
+/** The ingest that the blob is written to. */
+interface Opened {
+  readonly writer: ContentWriter;
+  readonly ref: string;
+}
+
 class BlobDownload implements AsyncDisposable {
   readonly #options: DownloadOptions;
   readonly #descriptor: Descriptor;
-  readonly #course = new BlobCourse();
+  readonly #course: BlobCourse;
+  /** Open from one attempt to the next: to open it again is to hash all that it has. */
+  #opened: Opened | undefined;
   /** An ingest of our own, where another writer has the one that later downloads resume. */
   #own: string | undefined;
 
   constructor(options: DownloadOptions, descriptor: Descriptor) {
     this.#options = options;
     this.#descriptor = descriptor;
+    this.#course = new BlobCourse(descriptor.size);
   }
 
   async attempt(call: Cancellable): Promise<boolean | Setback> {
-    const opened = await this.#openWriter(call);
-    if (opened === undefined) return false;
-    const attempt: Attempt = { ref: opened.ref, from: 0, to: 0 };
+    if (this.#opened && this.#isHere()) {
+      // Somebody else was quicker, with an ingest of their own.
+      await this.#forget();
+      return false;
+    }
+    this.#opened ??= await this.#openWriter(call);
+    if (this.#opened === undefined) return false;
+    const { writer } = this.#opened;
+    const attempt: Attempt = { from: 0, to: 0 };
     try {
-      await using writer = opened.writer;
       await this.#fill(writer, attempt, call);
       await this.#commit(writer);
       return true;
@@ -114,7 +127,13 @@ class BlobDownload implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#own !== undefined) await this.#forget(this.#own);
+    if (this.#own !== undefined) await this.#forget();
+    else await this.#close();
+  }
+
+  #isHere(): boolean {
+    const { content, namespace } = this.#options;
+    return content.info(namespace, this.#descriptor.digest) !== undefined;
   }
 
   /** Appends what a host sends until the blob is complete. */
@@ -169,7 +188,7 @@ class BlobDownload implements AsyncDisposable {
     if (isWrong && to >= this.#descriptor.size) {
       // All is here and does not fit its digest.
       const isKnown = course.wasWrong(error, client.hosts);
-      await this.#forget(attempt.ref);
+      await this.#forget();
       return { error: isKnown ? told() : error, hasProgress, next: next() };
     }
     if (host === undefined) {
@@ -178,8 +197,10 @@ class BlobDownload implements AsyncDisposable {
       return { error, hasProgress, next: isBusy ? "wait" : "end" };
     }
     const hasOthers = client.sources - course.failed.size > 1;
+    // Less than progress gets another attempt too, as long as there are any.
+    const hasMoved = hasProgress || to >= from + leastBytes;
     const isStalled = isFault(error, "DEADLINE_EXCEEDED");
-    if (isFault(error, "UNAVAILABLE") || (isStalled && hasProgress && !hasOthers)) {
+    if (isFault(error, "UNAVAILABLE") || (isStalled && hasMoved && !hasOthers)) {
       if (hasOthers && !hasProgress) course.brokeOff(host, error);
       const isLeft = course.failed.has(host);
       const all = new Map([...course.failed, [host, error] as const]);
@@ -187,14 +208,16 @@ class BlobDownload implements AsyncDisposable {
     }
     if (!isOfHost(error)) return undefined;
     course.failed.set(host, error);
-    if (isWrong && to > from) await this.#forget(attempt.ref); // they are of something else
+    if (isWrong && to > from) {
+      await this.#forget(); // they are of something else
+    } else if (isWrong) {
+      await this.#close(); // it may be the writer that said it, whose ingest was taken away
+    }
     return { error: told(), hasProgress, next: next() };
   }
 
   /** A writer for the blob; undefined once the blob is there. Does not wait for one that makes no progress. */
-  async #openWriter(
-    call: Cancellable,
-  ): Promise<{ readonly writer: ContentWriter; readonly ref: string } | undefined> {
+  async #openWriter(call: Cancellable): Promise<Opened | undefined> {
     const { content, namespace, along } = this.#options;
     const { digest, size } = this.#descriptor;
     // containerd's clients use this name too.
@@ -218,8 +241,18 @@ class BlobDownload implements AsyncDisposable {
     }
   }
 
-  async #forget(ref: string): Promise<void> {
+  async #close(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.writer[Symbol.asyncDispose]();
+  }
+
+  /** Drops the ingest, with what it has. */
+  async #forget(): Promise<void> {
     const { content, namespace } = this.#options;
+    const ref = this.#opened?.ref ?? this.#own;
+    await this.#close();
+    if (ref === undefined) return;
     try {
       await content.abort(namespace, ref);
     } catch (error) {

@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import type { ContentStore } from "../../../src/content/ports.ts";
+import type { ContentStore, Digest } from "../../../src/content/ports.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import {
   basic,
@@ -268,6 +268,64 @@ test("attempts without progress are bounded, whatever trickles in between", { sk
     message: /broke off|ended early/,
   });
   assert.ok(layerAsks(registry) < 20, `${layerAsks(registry)} questions`);
+});
+
+test("a layer whose connection breaks often is opened, and hashed, once", { skip }, async (t) => {
+  const content = await freshContent(home);
+  const opened = t.mock.method(content, "writer");
+  await using registry = await serveImage(
+    image,
+    ofLayer((response, { from }) => breakAfter(response, from, from + 20 * 1024)),
+  );
+  await broughtIn(image, { home, registry: registry.host, content });
+  assert.ok(layerAsks(registry) > 10);
+  assert.equal(opened.mock.callCount(), 1);
+});
+
+test("an ingest that is taken away meanwhile is begun anew", { skip }, async () => {
+  const content = await freshContent(home);
+  await using mirror = await serveImage(
+    image,
+    ofLayer((response, { nth, from }) => {
+      if (nth === 1) return breakAfter(response, 0, half());
+      const ref = `layer-${image.layer}`;
+      return void content
+        .abort(namespace, ref, { evenWhileWritten: true })
+        .then(() => part(response, from, `bytes ${from}-${layer.length - 1}/${layer.length}`));
+    }),
+  );
+  const froms: number[] = [];
+  await using registry = await serveImage(
+    image,
+    ofLayer((_response, { from }) => {
+      froms.push(from);
+      return false;
+    }),
+  );
+  const hosts = { registry: registry.host, mirrors: [mirror.host] };
+  await broughtIn(image, { home, ...hosts, content });
+  assert.deepEqual(froms, [0]);
+});
+
+test("what somebody else brought between two attempts is not asked for again", {
+  skip,
+}, async () => {
+  const content = await freshContent(home);
+  await using registry = await serveImage(
+    image,
+    ofLayer((response, { nth }) => {
+      if (nth > 1) return false;
+      void (async () => {
+        await using other = await content.writer(namespace, "other", {});
+        await other.write(layer, { signal: AbortSignal.timeout(10_000) });
+        await other.commit({ expected: image.layer as Digest });
+        breakAfter(response, 0, half());
+      })();
+      return true;
+    }),
+  );
+  await broughtIn(image, { home, registry: registry.host, content });
+  assert.equal(layerAsks(registry), 1);
 });
 
 test("a layer that stalls after progress is asked for once more", { skip }, async () => {
