@@ -21,6 +21,8 @@ export interface DownloadOptions {
   readonly progressTimeoutMs: number;
   readonly labels: ImageSource["labels"];
   readonly along?: ReadsAlong;
+  /** Awaited whenever the blob, or its rest, is about to be downloaded, and the ingest is not open. */
+  readonly begins?: (call: Cancellable) => Promise<void>;
   /** Called for each piece that arrives. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -109,6 +111,7 @@ class BlobDownload implements AsyncDisposable {
       await this.#forget();
       return false;
     }
+    if (!this.#opened) await this.#options.begins?.(call);
     this.#opened ??= await this.#openWriter(call);
     if (this.#opened === undefined) return false;
     const { writer } = this.#opened;

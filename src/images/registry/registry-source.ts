@@ -10,7 +10,7 @@ import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, sourceLabel } from "./source-label.ts";
 
 export interface RegistrySourceOptions
-  extends Omit<DownloadOptions, "client" | "labels" | "along"> {
+  extends Omit<DownloadOptions, "client" | "labels" | "along" | "begins"> {
   readonly client: RegistryClient;
   readonly maxConcurrentDownloads: number;
   /** The digest that the registry gave for the reference: this pull may read it. */
@@ -37,14 +37,18 @@ export class RegistrySource implements ImageSource {
   async fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void> {
     const { content, namespace, client } = this.#options;
     const { digest, size } = descriptor;
-    using permit = await this.#permits.acquire(call);
+    using turn = new Turn(this.#permits);
+    await turn.take(call);
     if (!content.info(namespace, digest)) {
       const labels = this.labels.bind(this);
       const along: ReadsAlong = {
         begin: (file) => begin?.(file),
-        complete: () => permit[Symbol.dispose](), // the next one need not wait until this one is proven
+        complete: () => turn.giveBack(), // the next one need not wait until this one is proven
       };
-      if (await downloadBlob({ ...this.#options, labels, along }, descriptor, call)) return;
+      // One that proves to be wrong begins anew.
+      const begins = turn.take.bind(turn);
+      const options = { ...this.#options, labels, along, begins };
+      if (await downloadBlob(options, descriptor, call)) return;
     }
     const known = content.info(namespace, digest);
     if (!known) throw fault("NOT_FOUND", `content "${digest}" was removed meanwhile`);
@@ -71,5 +75,29 @@ export class RegistrySource implements ImageSource {
 
   labels(known: Labels | undefined): Labels {
     return { ...owned, ...sourceLabel(known ?? {}, this.#options.client.reference) };
+  }
+}
+
+/** A permit that may be given back and taken again. */
+class Turn implements Disposable {
+  readonly #permits: Semaphore;
+  #permit: Disposable | undefined;
+
+  constructor(permits: Semaphore) {
+    this.#permits = permits;
+  }
+
+  /** Does nothing for one that is held. */
+  async take(call: Cancellable): Promise<void> {
+    this.#permit ??= await this.#permits.acquire(call);
+  }
+
+  giveBack(): void {
+    this.#permit?.[Symbol.dispose]();
+    this.#permit = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.giveBack();
   }
 }

@@ -24,6 +24,10 @@ export interface BringIn {
   /** Default: a fresh one. */
   readonly content?: ContentStore;
   readonly signal?: AbortSignal;
+  /** Default: 3. */
+  readonly maxConcurrentDownloads?: number;
+  /** Called with what brings the layer, before it does. */
+  readonly onSource?: (source: RegistrySource) => void;
 }
 
 let folders = 0;
@@ -56,9 +60,10 @@ export async function broughtIn(image: ScriptedImage, options: BringIn): Promise
     content,
     namespace,
     progressTimeoutMs: progressMs,
-    maxConcurrentDownloads: 3,
+    maxConcurrentDownloads: options.maxConcurrentDownloads ?? 3,
     target: target.digest,
   });
+  options.onSource?.(source);
   const manifest = await source.document(target, call);
   const { config: id, layers } = JSON.parse(String(manifest)) as {
     readonly config: Parameters<typeof source.document>[0];

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
+import type { Digest } from "../../../src/content/ports.ts";
+import type { RegistrySource } from "../../../src/images/registry/registry-source.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import {
   digestIn,
@@ -262,6 +265,36 @@ suite("the error names image, hosts, and what each said", together, () => {
       });
     }
   }
+});
+
+test("a layer that begins anew after wrong bytes is one of the downloads at once", {
+  skip,
+}, async () => {
+  const [wrong] = faults;
+  await using mirror = await serveImage(image, faulty("layer", wrong!));
+  const { promise: found, resolve: isFound } = Promise.withResolvers<RegistrySource>();
+  let early: number | undefined;
+  const blobsOf = (id: string): number =>
+    mirror.heard.filter((said) => said.startsWith("GET") && said.includes(id)).length;
+  await using registry = await serveImage(image, (request, response) => {
+    if (digestIn(request) !== image.layer) return false;
+    void found.then(async (source) => {
+      const before = blobsOf(image.id);
+      const size = image.blobs.get(image.id)!.length;
+      const config = { mediaType: "", digest: image.id as Digest, size, annotations: {} };
+      const abort = new AbortController();
+      const other = source.fetch(config, { signal: abort.signal }).catch(() => {});
+      await sleep(300);
+      early = blobsOf(image.id) - before;
+      abort.abort();
+      await other;
+      response.end(image.blobs.get(image.layer));
+    });
+    return true;
+  });
+  const hosts = { registry: registry.host, mirrors: [mirror.host] };
+  await broughtIn(image, { home, ...hosts, maxConcurrentDownloads: 1, onSource: isFound });
+  assert.equal(early, 0, "the other one waits");
 });
 
 const asked = ({ heard }: ScriptedRegistry): number => heard.length;
