@@ -70,8 +70,9 @@ export class GuardedStream implements LineTarget {
     output.begin(this);
     this.#formatter.end(time);
     output.flush();
-    journal.dropRest(this.#rest);
+    const rest = this.#rest;
     this.#settleOn(record, nothing);
+    journal.dropRest(rest); // after: a worker that takes over in between would read zeros
   }
 
   /** Where lines go that do not fit the buffer, before the others are made. */

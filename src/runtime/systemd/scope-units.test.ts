@@ -103,6 +103,17 @@ test("another's signal ends no job", async (t) => {
   await assert.rejects(units.start(scope, limit), { code: "DEADLINE_EXCEEDED" });
 });
 
+test("a systemd that signals under another name, as after daemon-reexec, is greeted again", async (t) => {
+  const { bus, units } = await unitsOn(
+    t,
+    { StartTransientUnit: ["answer", "forged"], again: ["answer", done] },
+    { isIn: async () => true },
+  );
+  await units.start(scope, call);
+  await units.start({ ...scope, unit: "cri-containerd-b.scope" }, call);
+  assert.equal(bus.connections(), 2);
+});
+
 test("a scope that is gone is stopped", async (t) => {
   const { bus, units } = await unitsOn(t, {
     StopUnit: ["org.freedesktop.systemd1.NoSuchUnit: not loaded"],

@@ -5,7 +5,7 @@ import { deadline } from "../../base/deadline.ts";
 import { fault, isFault, type RuntimeFault } from "../../base/errors.ts";
 import { parseCgroups } from "../../base/os/proc-cgroup.ts";
 import { type OneTimer, startTimer } from "../../base/timers.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import type { ScopeName } from "../../oci/scope-name.ts";
 import { type BusAnswer, BusConnection, type BusPlace } from "./bus-connection.ts";
 import type { DbusMessage } from "./dbus-message.ts";
@@ -41,6 +41,8 @@ const places: readonly BusPlace[] = [
 ];
 /** systemd may be in the middle of a reload, which takes seconds on a large node. */
 const answerMs = 30_000;
+/** How often it is looked whether a job is done whose end nobody tells. */
+const lookEveryMs = 1_000;
 /** A connection is kept from one pod to the next; each costs the bus, and brings the jobs of others. */
 const restMs = 10_000;
 /** Ends of jobs that come before the answer which names the job; more of one unit there cannot be. */
@@ -59,6 +61,14 @@ export interface NewScope extends ScopeName {
 export interface ScopeUnitsOptions {
   readonly places?: readonly BusPlace[];
   readonly isIn?: (pid: number, unit: string) => Promise<boolean>;
+}
+
+interface Job {
+  readonly member: string;
+  readonly unit: string;
+  readonly body: readonly DbusValue[];
+  /** Whether what the job is for has come about, for a signal that does not come. */
+  readonly isThere?: () => Promise<boolean>;
 }
 
 /** Transient scopes of systemd's: cgroups that it makes and keeps, for processes that others have started. */
@@ -89,7 +99,9 @@ export class ScopeUnits implements Disposable {
       array({ signature: "(sa(sv))", alignment: 8 }, []),
     ];
     using limit = deadline(answerMs, `systemd's start of scope "${unit}"`, call.signal);
-    const begin = (): Promise<BusAnswer> => this.#job("StartTransientUnit", unit, body, limit);
+    const isThere = (): Promise<boolean> => this.#isIn(pid, unit);
+    const begin = (): Promise<BusAnswer> =>
+      this.#job({ member: "StartTransientUnit", unit, body, isThere }, limit);
     let answer = await begin();
     if (answer.error?.name === unitExists) {
       // An answer that was lost, or one of this name that has failed and was never cleared away.
@@ -109,7 +121,8 @@ export class ScopeUnits implements Disposable {
   /** Ends a scope, failed or not; one that is gone is. */
   async stop(unit: string, call: Cancellable): Promise<void> {
     using limit = deadline(answerMs, `systemd's stop of scope "${unit}"`, call.signal);
-    const { error } = await this.#job("StopUnit", unit, [string(unit), string("replace")], limit);
+    const body = [string(unit), string("replace")];
+    const { error } = await this.#job({ member: "StopUnit", unit, body }, limit);
     if (error?.name === noSuchUnit) return;
     if (error !== undefined) throw refused(`cannot stop scope "${unit}"`, error);
     await this.#ask("ResetFailedUnit", [string(unit)], limit); // most are gone by then
@@ -121,12 +134,7 @@ export class ScopeUnits implements Disposable {
   }
 
   /** Asks for a job and waits for its end. Answers its result, or systemd's refusal. */
-  async #job(
-    member: string,
-    unit: string,
-    body: readonly DbusValue[],
-    call: Cancellable,
-  ): Promise<BusAnswer> {
+  async #job({ member, unit, body, isThere }: Job, call: Cancellable): Promise<BusAnswer> {
     return this.#using(async (connection) => {
       const ends = new Map<string, string>();
       let wake = Promise.withResolvers<void>();
@@ -139,9 +147,15 @@ export class ScopeUnits implements Disposable {
         for (;;) {
           const result = ends.get(job);
           if (result !== undefined) return { values: [result], error: undefined };
-          await unlessAborted(Promise.race([wake.promise, connection.closed]), call.signal);
+          const told = Promise.race([wake.promise, connection.closed]);
+          const isTold = await settlesWithin(told, lookEveryMs, call.signal);
           if (connection.isClosed) throw fault("UNAVAILABLE", "D-Bus connection is closed");
-          wake = Promise.withResolvers<void>();
+          if (isTold) wake = Promise.withResolvers<void>();
+          else if (await isThere?.()) {
+            // A systemd that has started itself anew signals under another name: the next call greets it again.
+            void this.#close();
+            return { values: ["done"], error: undefined };
+          }
         }
       } finally {
         if (this.#jobs.get(unit) === entry) this.#jobs.delete(unit);
