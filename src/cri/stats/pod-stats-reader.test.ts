@@ -60,7 +60,7 @@ const pod = (id: string, changes: Partial<PodStatsTarget> = {}): PodStatsTarget 
 const traffic =
   "h\nh\n lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n net1: 5 1 0 0 0 0 0 0 6 1 0 0 0 0 0 0\n eth0: 7 1 2 0 0 0 0 0 8 1 3 0 0 0 0 0\n";
 
-const reader = createPodStatsReader({
+const parts: Parameters<typeof createPodStatsReader>[0] = {
   layout: { locate: (folder) => ({ version: 2, folder }) },
   containers: {
     one: () => Promise.resolve({}),
@@ -78,6 +78,23 @@ const reader = createPodStatsReader({
       : Promise.resolve(sample),
   readProcesses: () => Promise.resolve(2),
   readInterfaces: () => Promise.resolve(parseNetDev(traffic)),
+};
+const reader = createPodStatsReader(parts);
+
+test("a pod's own cgroup is read after its containers', which go on using it meanwhile", async () => {
+  let used = 0n;
+  const next = async (): Promise<bigint> => (used += 1n);
+  const busy = createPodStatsReader({
+    ...parts,
+    containers: {
+      ...parts.containers,
+      list: async () => [{ cpu: { usageCoreNanoSeconds: { value: await next() } } }],
+    },
+    readUsage: async () => ({ ...sample, cpu: { ...sample.cpu!, usageNanos: await next() } }),
+  });
+  const { linux } = await busy.one(pod("web"), call);
+  assert.equal(linux?.containers?.[0]?.cpu?.usageCoreNanoSeconds?.value, 1n);
+  assert.equal(linux?.cpu?.usageCoreNanoSeconds?.value, 2n);
 });
 
 test("a pod has its cgroup's figures, its interfaces and its containers", async () => {

@@ -68,11 +68,12 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
   const read = async (target: PodStatsTarget, call: Cancellable): Promise<PodSandboxStatsInit> => {
     const { sandbox } = target;
     if (sandbox.pid === 0) return { ...attributes(sandbox), linux: { containers: [] } };
+    const counted = containers.list(target.containers, call);
     const [pod, traffic, count, stats] = await Promise.all([
-      usage(target),
+      counted.then(() => usage(target)), // after: a pod never has used less than its containers
       network(sandbox),
       processCount([sandbox, ...target.containers]),
-      containers.list(target.containers, call),
+      counted,
     ]);
     return {
       ...attributes(sandbox),
