@@ -7,6 +7,8 @@ interface Change {
   readonly hostname?: string;
   readonly sysctl?: Readonly<Record<string, string>>;
   readonly namespaces?: readonly { readonly type: string; readonly path?: string }[];
+  readonly uidMappings?: readonly object[];
+  readonly gidMappings?: readonly object[];
 }
 
 function specOf({ hostname, ...linux }: Change): object {
@@ -32,6 +34,8 @@ function specOf({ hostname, ...linux }: Change): object {
 }
 
 const host = [{ type: "mount" }];
+const users = [{ type: "user", path: "/run/user" }];
+const all = { containerID: 0, hostID: 100_000, size: 65_536 };
 const rows: readonly (readonly [what: string, spec: Change, why: string])[] = [
   ["nothing special", {}, ""],
   ["a name", { hostname: "pod" }, ""],
@@ -70,6 +74,17 @@ const rows: readonly (readonly [what: string, spec: Change, why: string])[] = [
     "a network that nobody has made",
     { namespaces: [{ type: "network" }] },
     "linux.namespaces: a network namespace is to be made",
+  ],
+  ["users of its own", { namespaces: users, uidMappings: [all], gidMappings: [all] }, ""],
+  [
+    "users of its own, of whom none is root",
+    { namespaces: users, uidMappings: [{ ...all, containerID: 1 }], gidMappings: [all] },
+    "linux.uidMappings: nobody is the pod's root",
+  ],
+  [
+    "groups of its own, of which none is root's",
+    { namespaces: users, uidMappings: [all], gidMappings: [{ ...all, size: 0 }] },
+    "linux.gidMappings: nobody is the pod's root",
   ],
 ];
 

@@ -24,6 +24,8 @@ const namespace = z
     otherPath,
   );
 
+const mapping = z.looseObject({ containerID: id, hostID: id, size: id });
+
 const capabilities = z.strictObject({
   bounding: none.optional(),
   effective: none.optional(),
@@ -63,8 +65,8 @@ const shape = z.strictObject({
     readonlyPaths: z.array(z.string()).optional(),
     mountLabel: z.string().optional(),
     // The user namespace that is joined has them.
-    uidMappings: z.array(z.unknown()).optional(),
-    gidMappings: z.array(z.unknown()).optional(),
+    uidMappings: z.array(mapping).optional(),
+    gidMappings: z.array(mapping).optional(),
     sysctl: z.record(z.string().regex(/^[\w-]+(?:[./][\w-]+)+$/), text).optional(),
     seccomp: z.looseObject({}).optional(),
   }),
@@ -101,6 +103,10 @@ function notItsOwn({ hostname = "", linux }: SandboxProcess): string | undefined
   const own = new Set(namespaces.map(({ type }) => type));
   const made = namespaces.find(({ type, path = "" }) => joined.includes(type) && path === "");
   if (made !== undefined) return `linux.namespaces: a ${made.type} namespace is to be made`;
+  for (const name of ["uidMappings", "gidMappings"] as const) {
+    const hasRoot = linux[name]?.some(({ containerID, size }) => containerID === 0 && size > 0);
+    if (own.has("user") && hasRoot !== true) return `linux.${name}: nobody is the pod's root`;
+  }
   if (hostname !== "" && !own.has("uts")) return "hostname: there is no UTS namespace";
   const foreign = Object.keys(sysctl).find((name) => {
     const type = namespaceOf(name);
