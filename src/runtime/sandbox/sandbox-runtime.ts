@@ -289,12 +289,18 @@ function parse(spec: Uint8Array): unknown {
   }
 }
 
-/** What a bundle tells of its process, and which cgroup it has; nothing before there is one, or of a damaged file. */
+/**
+ * What a bundle tells of its process, and which cgroup it has; nothing before there is one, or of a damaged file. The
+ * first daemons that had such processes did not note the cgroup.
+ */
 function noteIn(text: string): { readonly identity?: ProcessIdentity; readonly place?: string } {
   const [, pid, startTime, place] =
-    /^\{"pid":(\d+),"startTime":"(\d+)","cgroupsPath":(".+")\}$/.exec(text) ?? [];
-  if (pid === undefined || startTime === undefined || place === undefined) return {};
-  return { identity: { pid: Number(pid), startTime }, place: String(parse(Buffer.from(place))) };
+    /^\{"pid":(\d+),"startTime":"(\d+)"(?:,"cgroupsPath":(".+"))?\}$/.exec(text) ?? [];
+  if (pid === undefined || startTime === undefined) return {};
+  const identity = { pid: Number(pid), startTime };
+  return place === undefined
+    ? { identity }
+    : { identity, place: String(parse(Buffer.from(place))) };
 }
 
 function keyOf(namespace: string, id: string): string {
