@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { isFault } from "../base/errors.ts";
 import type { Digest } from "../content/ports.ts";
 import type { SnapshotInfo } from "../snapshots/ports.ts";
-import type { ImageSource, Labels } from "./image-source.ts";
+import { committedLayer, type NamespaceLayers } from "./committed-layer.ts";
+import { hasLabels, type ImageSource, type Labels } from "./image-source.ts";
 import type { LabelTreeOptions } from "./label-tree.ts";
 import type { Descriptor } from "./manifest/documents.ts";
+import { sourcesIn } from "./registry/source-label.ts";
 
 // An image's layers need not stay once they are unpacked (`discard_unpacked_layers`). What the blobs' labels told is then
 // told by the snapshots': which blob a layer was made from, and which repositories have given it.
@@ -23,17 +24,12 @@ export function isDiscarded(manifest: Labels | undefined): boolean {
 
 /** The committed snapshot of a chain, if it was made from this blob. */
 export function madeFrom(
-  { snapshotter, namespace }: Pick<LabelTreeOptions, "snapshotter" | "namespace">,
+  layers: NamespaceLayers,
   chainId: string,
   blob: Digest,
 ): SnapshotInfo | undefined {
-  try {
-    const info = snapshotter.stat(namespace, chainId);
-    return info.kind === "COMMITTED" && info.labels[blobLabel] === blob ? info : undefined;
-  } catch (error) {
-    if (isFault(error, "NOT_FOUND")) return undefined;
-    throw error;
-  }
+  const info = committedLayer(layers, chainId);
+  return info?.labels[blobLabel] === blob ? info : undefined;
 }
 
 /** A layer and the chain that it completes. */
@@ -70,11 +66,8 @@ export async function noteSources(
   const made = madeFrom(options, chainId, layer.digest);
   const known = options.content.info(options.namespace, layer.digest);
   if (!made || !known) return;
-  const sources = Object.entries(known.labels).filter(([name]) => name.startsWith(sourcePrefix));
-  await setLabels(options, chainId, made.labels, Object.fromEntries(sources));
+  await setLabels(options, chainId, made.labels, sourcesIn(known.labels));
 }
-
-const sourcePrefix = "containerd.io/distribution.source.";
 
 async function setLabels(
   { snapshotter, namespace }: LabelTreeOptions,
@@ -82,6 +75,6 @@ async function setLabels(
   known: Labels,
   wanted: Labels,
 ): Promise<void> {
-  if (Object.entries(wanted).every(([name, value]) => known[name] === value)) return;
+  if (hasLabels(known, wanted)) return;
   await snapshotter.update(namespace, chainId, { ...known, ...wanted });
 }

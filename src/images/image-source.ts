@@ -103,6 +103,11 @@ export async function storeBytes(
   });
 }
 
+/** Whether nothing has to be written for these labels; "" stands for one that is not there. */
+export function hasLabels(known: Labels, wanted: Labels): boolean {
+  return Object.entries(wanted).every(([name, value]) => (known[name] ?? "") === value);
+}
+
 /** Adds a source's labels to a blob that has others. */
 export async function label(
   content: ContentStore,
@@ -112,7 +117,7 @@ export async function label(
 ): Promise<void> {
   const known = content.info(namespace, digest)?.labels ?? {};
   const wanted = labelsFor(known);
-  if (Object.entries(wanted).every(([key, value]) => known[key] === value)) return;
+  if (hasLabels(known, wanted)) return;
   await content.setLabels(namespace, digest, { ...known, ...wanted });
 }
 

@@ -3,7 +3,7 @@ import type { ContentStore, Digest } from "../content/ports.ts";
 import { contentReference, snapshotReference } from "../metadata/references.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import { discarded } from "./discarded-layers.ts";
-import { plainDigestLabel } from "./image-source.ts";
+import { hasLabels, plainDigestLabel } from "./image-source.ts";
 import type { ImageTree } from "./image-tree.ts";
 
 export interface LabelTreeOptions {
@@ -45,9 +45,7 @@ export async function labelTree(
   await Promise.all(
     [...labels].map(async ([digest, wanted]) => {
       const known = content.info(namespace, digest)?.labels;
-      if (!known || Object.entries(wanted).every(([key, value]) => (known[key] ?? "") === value)) {
-        return;
-      }
+      if (!known || hasLabels(known, wanted)) return;
       const merged = Object.entries({ ...known, ...wanted });
       const labels = Object.fromEntries(merged.filter(([key, value]) => !(key in wanted) || value));
       await content.setLabels(namespace, digest, labels);

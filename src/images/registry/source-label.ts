@@ -23,6 +23,11 @@ export function sourceLabel(labels: Labels, { domain, repository }: Reference): 
   return { [name]: all.join(",") };
 }
 
+/** Of some labels those that tell where a blob came from. */
+export function sourcesIn(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => name.startsWith(prefix)));
+}
+
 function repositoriesOf(labels: Labels, domain: string): string[] {
   const value = labels[`${prefix}${domain}`] ?? "";
   return value === "" ? [] : value.split(",");

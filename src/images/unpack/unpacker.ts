@@ -12,6 +12,7 @@ import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter } from "../../snapshots/ports.ts";
+import { committedLayer } from "../committed-layer.ts";
 import { blobLabel, madeFrom } from "../discarded-layers.ts";
 import { type BeginEarly, owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { checkBlob, type HashFile } from "./check-blob.ts";
@@ -111,14 +112,7 @@ export class Unpacker {
 
   /** True when the chain's snapshot is there, or none is needed: an image without layers has the chain "". */
   has(chainId: string): boolean {
-    if (chainId === "") return true;
-    const { namespace, snapshotter } = this.#options;
-    try {
-      return snapshotter.stat(namespace, chainId).kind === "COMMITTED";
-    } catch (error) {
-      if (isFault(error, "NOT_FOUND")) return false;
-      throw error;
-    }
+    return chainId === "" || committedLayer(this.#options, chainId) !== undefined;
   }
 
   /**

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { isFault, toFault } from "../../base/errors.ts";
+import { toFault } from "../../base/errors.ts";
 import type { Digest } from "../../content/ports.ts";
+import { committedLayer } from "../committed-layer.ts";
 import { isDiscarded } from "../discarded-layers.ts";
 import type { ImageTree } from "../image-tree.ts";
 import type { DamageFinding, VerifiedCounts } from "../ports.ts";
@@ -106,7 +107,7 @@ class Verifier {
 
   async #layer(layer: LayerToCompare): Promise<Found> {
     const { stores } = this.#verification;
-    if (!isCommitted(stores, layer.chainId)) return undefined; // it is made when it is used
+    if (!committedLayer(stores, layer.chainId)) return undefined; // it is made when it is used
     this.layers += 1;
     const problem = await this.#extractor.lend(this.#call, (extractor) =>
       compareLayer(stores, layer, extractor, this.#call),
@@ -118,14 +119,5 @@ class Verifier {
       problem,
       isDropped: isFree && (await dropLayer(stores, layer.chainId, this.#call)),
     };
-  }
-}
-
-function isCommitted({ snapshotter, namespace }: LayerStores, chainId: string): boolean {
-  try {
-    return snapshotter.stat(namespace, chainId).kind === "COMMITTED";
-  } catch (error) {
-    if (isFault(error, "NOT_FOUND")) return false;
-    throw error;
   }
 }
