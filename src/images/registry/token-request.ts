@@ -29,8 +29,8 @@ const unknownMethod: readonly number[] = [404, 405, 501];
 /**
  * Gets an access token: by GET, as Docker does, else by OAuth's POST; with an identity token the other way round. Never
  * in both ways where the first one's answer was a token, or no answer. Without credentials by GET alone: whoever names
- * the realm, a registry that nobody trusts, must not have us POST to an address of its choice. Errors name the token server and quote it, but no
- * secret: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, and those of the client.
+ * the realm, a registry that nobody trusts, must not have us POST to an address of its choice. Errors name the token
+ * server and quote it, but no secret: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, and those of the client.
  */
 export async function requestToken(
   request: TokenRequest,

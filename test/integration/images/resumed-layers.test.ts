@@ -244,6 +244,19 @@ suite("a layer is whole in spite of", { concurrency: 8, skip }, () => {
   }
 });
 
+/** A registry that gives the image, and from where on it was asked for its layer each time. */
+async function serveNoting(): Promise<ScriptedRegistry & { readonly froms: readonly number[] }> {
+  const froms: number[] = [];
+  const registry = await serveImage(
+    image,
+    ofLayer((_response, { from }) => {
+      froms.push(from);
+      return false;
+    }),
+  );
+  return Object.assign(registry, { froms });
+}
+
 test("documents that a proxy compresses are what they were", { skip }, async () => {
   await using registry = await serveImage(image, (request, response) => {
     const body = image.blobs.get(digestIn(request) ?? image.manifest.digest)!;
@@ -294,14 +307,8 @@ test("an ingest that is taken away meanwhile is begun anew", { skip }, async () 
         .then(() => part(response, from, `bytes ${from}-${layer.length - 1}/${layer.length}`));
     }),
   );
-  const froms: number[] = [];
-  await using registry = await serveImage(
-    image,
-    ofLayer((_response, { from }) => {
-      froms.push(from);
-      return false;
-    }),
-  );
+  await using registry = await serveNoting();
+  const { froms } = registry;
   const hosts = { registry: registry.host, mirrors: [mirror.host] };
   await broughtIn(image, { home, ...hosts, content });
   assert.deepEqual(froms, [0]);
@@ -347,14 +354,8 @@ test("what a mirror began goes on at the registry", { skip }, async () => {
       nth === 1 ? breakAfter(response, 0, half()) : void response.destroy(),
     ),
   );
-  const froms: number[] = [];
-  await using registry = await serveImage(
-    image,
-    ofLayer((_response, { from }) => {
-      froms.push(from);
-      return false;
-    }),
-  );
+  await using registry = await serveNoting();
+  const { froms } = registry;
   await broughtIn(image, { home, registry: registry.host, mirrors: [mirror.host] });
   assert.equal(froms.length, 1);
   assert.ok((froms[0] ?? 0) > 0, "with a range");
