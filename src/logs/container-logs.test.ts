@@ -54,6 +54,22 @@ function options(root: string, containerId = "0123456789abcdef0123") {
   return { containerId, logPath, logFolder: path.join(root, "pod"), terminal: false, stdin: false };
 }
 
+/** What this process has open: files below a folder by their paths, and pipes. */
+function openFiles(folder: string): string[] {
+  return fs
+    .readdirSync("/proc/self/fd")
+    .flatMap((fd) => {
+      try {
+        return [fs.readlinkSync(`/proc/self/fd/${fd}`)];
+      } catch {
+        return []; // the one that read the folder
+      }
+    })
+    .filter((target) => target.startsWith(folder) || target.startsWith("pipe:"))
+    .map((target) => target.replace(/pipe:.*/, "pipe"))
+    .sort();
+}
+
 /** `stdout F content` of each line. */
 function readLog(file: string): string[] {
   const lines = fs.readFileSync(file, "utf8").split("\n");
@@ -304,7 +320,8 @@ test("ContainerLog.drained stops waiting when aborted, and only that", async (t)
   assert.deepEqual(readLog(wanted.logPath), ["stdout F a"]);
 });
 
-test("ContainerLogs goes on with another worker when the first one dies", async (t) => {
+/** Logs whose worker dies whenever `kill` is called, which settles once it has. */
+function mortalLogs(t: TestContext) {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "berth logs "));
   const poison = path.join(root, "poison");
   const mortal = path.join(root, "mortal-worker.mjs");
@@ -318,11 +335,11 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
        process.exit(3);
      }, 5);`,
   );
-  let hasDied = false;
+  let deaths = 0;
   const noticing = {
     ...silentLogger,
     error: () => {
-      hasDied = true;
+      deaths += 1;
     },
   };
   const logs = new WorkerContainerLogs({
@@ -336,6 +353,17 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
     await logs[Symbol.asyncDispose]();
     removeFolderSync(root);
   });
+  const kill = async (): Promise<void> => {
+    const before = deaths;
+    fs.writeFileSync(poison, "");
+    // A thread that is ending may still take what comes, and write it no more.
+    await until(() => deaths > before);
+  };
+  return { root, logs, kill };
+}
+
+test("ContainerLogs goes on with another worker when the first one dies", async (t) => {
+  const { root, logs, kill } = mortalLogs(t);
   const wanted = options(root);
   await using log = await logs.open(wanted, call);
   const stdout = new Writer(log.config.stdout);
@@ -345,13 +373,37 @@ test("ContainerLogs goes on with another worker when the first one dies", async 
   t.after(() => fs.closeSync(held));
   await stdout.write("first\n");
   await until(() => fs.readFileSync(wanted.logPath, "utf8").includes("first"));
-  fs.writeFileSync(poison, "");
-  // A thread that is ending may still take what comes, and write it no more.
-  await until(() => hasDied);
+  await kill();
   await stdout.write("second\n");
   await until(() => fs.readFileSync(wanted.logPath, "utf8").includes("second"));
   await log.reopen(call);
   await Promise.all([stdout.close(), stderr.close()]);
   await log.drained(call);
   assert.deepEqual(readLog(wanted.logPath), ["stdout F first", "stdout F second"]);
+});
+
+test("a log worker that dies leaves no descriptor open", async (t) => {
+  const { root, logs, kill } = mortalLogs(t);
+  const wanted = options(root);
+  await using log = await logs.open(wanted, call);
+  await using _discarded = await logs.open(
+    { ...options(root, "f".repeat(20)), logPath: "", logFolder: "" },
+    call,
+  );
+  const stdout = new Writer(log.config.stdout);
+  const held = fs.openSync(log.config.stdout, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  t.after(() => fs.closeSync(held));
+  const says = async (word: string): Promise<void> => {
+    await stdout.write(`${word}\n`);
+    await until(() => fs.readFileSync(wanted.logPath, "utf8").includes(word));
+  };
+  await says("first");
+  await kill();
+  await says("second"); // what is loaded and kept with the first death is there
+  const before = openFiles(root);
+  await kill();
+  await says("third");
+  await until(() => openFiles(root).length <= before.length);
+  assert.deepEqual(openFiles(root), before);
+  await stdout.close();
 });

@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import { Socket } from "node:net";
 import { drainPipe, pipeBytes } from "../base/os/drain-pipe.ts";
+import { closeUntracked, openUntracked } from "../base/os/untracked.ts";
 
 /** Used by all readers of a thread: `onData` must be done with the bytes when it returns. */
 const readBuffer = Buffer.allocUnsafeSlow(pipeBytes);
@@ -27,8 +28,7 @@ export class FifoReader implements Disposable {
   /** Opens the read end; throws Node's system error. Nothing is read before `start`. */
   constructor(path: string, events: FifoEvents) {
     this.#events = events;
-    // base/os/fifo.ts would load the FFI library into this thread as well.
-    this.#fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    this.#fd = openUntracked(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   }
 
   /**
@@ -38,7 +38,7 @@ export class FifoReader implements Disposable {
    */
   start({ drainFirst }: { readonly drainFirst: boolean }): void {
     if (drainFirst && this.#drain()) {
-      fs.closeSync(this.#fd);
+      closeUntracked(this.#fd);
       this.#end();
       return;
     }
@@ -84,7 +84,7 @@ export class FifoReader implements Disposable {
   [Symbol.dispose](): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#socket === undefined) fs.closeSync(this.#fd);
+    if (this.#socket === undefined) closeUntracked(this.#fd);
     else this.#socket.destroy();
   }
 

@@ -55,6 +55,8 @@ export class LogPumps {
     this.#countsTimer?.stop();
     for (const pump of this.#pumps.values()) pump.leave();
     this.#pumps.clear();
+    this.#peek?.[Symbol.dispose]();
+    this.#peek = undefined;
   }
 
   /** Leaves what the FIFOs hold to the next daemon's worker. */

@@ -154,9 +154,6 @@ export class LogWorkerLink implements AsyncDisposable {
     const worker = startThread(this.#entry, {
       name: "berth-logs",
       execArgv: [],
-      // Sockets take descriptors over; tracked ones would be closed a second time when the thread ends,
-      // by then being someone else's.
-      trackUnmanagedFds: false,
       workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
       heapMiB: ourShares().logHeapMiB,
     });

@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import { Socket } from "node:net";
 import { ourShares } from "../base/memory/memory-shares.ts";
+import { openUntracked } from "../base/os/untracked.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 import type { StreamName } from "./line-formatter.ts";
 
@@ -101,7 +102,7 @@ export class OutputTap implements Disposable {
   }
 
   #opened(name: StreamName, fifo: string): Socket {
-    const fd = fs.openSync(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
+    const fd = openUntracked(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
     const socket = new Socket({ fd, readable: false, writable: true });
     socket.on("error", () => this.#finish("gone"));
     socket.on("close", () => {

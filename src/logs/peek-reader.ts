@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import { maxPipeBytes, pipeBytes } from "../base/os/drain-pipe.ts";
 import type { PipePeek } from "../base/os/pipe-peek.ts";
+import { openUntracked } from "../base/os/untracked.ts";
 import { ReadyPoll } from "./ready-poll.ts";
 
 export interface PeekEvents {
@@ -23,7 +24,7 @@ export class PeekReader implements Disposable {
   constructor(path: string, peek: PipePeek, events: PeekEvents) {
     this.#events = events;
     this.#peek = peek;
-    this.#fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    this.#fd = openUntracked(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     this.#poll = new ReadyPoll(this.#fd, () => void this.#hand());
   }
 

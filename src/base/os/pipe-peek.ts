@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { errnoOf } from "../errors.ts";
 import { pipeBytes } from "./drain-pipe.ts";
 import { checked } from "./errno.ts";
 import { libc } from "./libc.ts";
+import { closeUntracked } from "./untracked.ts";
 
 const cPipe = libc("int pipe2(void *fds, int flags)");
 const cTee = libc("long tee(int from, int to, size_t length, unsigned int flags)");
 
 const pipeFlags = 0o2000000 | 0o4000; // O_CLOEXEC | O_NONBLOCK
 const doNotWait = 2; // SPLICE_F_NONBLOCK
+const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants;
 
 /**
  * Shows what pipes hold without taking it (tee(2)). One serves all pipes of a thread: what `look` answers is valid
@@ -23,8 +25,13 @@ export class PipePeek implements Disposable {
   constructor() {
     const fds = Buffer.alloc(8);
     checked(cPipe(fds, pipeFlags), "pipe2");
-    this.#out = fds.readInt32LE(0);
-    this.#in = fds.readInt32LE(4);
+    const made = [fds.readInt32LE(0), fds.readInt32LE(4)] as const;
+    try {
+      // Again by Node, which closes them when the thread dies.
+      [this.#out, this.#in] = [reopened(made[0], O_RDONLY), reopened(made[1], O_WRONLY)];
+    } finally {
+      for (const fd of made) closeUntracked(fd);
+    }
   }
 
   /**
@@ -47,4 +54,8 @@ export class PipePeek implements Disposable {
     closeSync(this.#out);
     closeSync(this.#in);
   }
+}
+
+function reopened(fd: number, flags: number): number {
+  return openSync(`/proc/self/fd/${fd}`, flags | O_NONBLOCK);
 }

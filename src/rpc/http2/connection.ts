@@ -85,6 +85,11 @@ export class Http2Connection {
     return this.#failure === undefined && !this.#isLeaving && this.#nextId < largestId;
   }
 
+  /** Whether all that was begun here has ended, and nothing begins any more. */
+  get isOver(): boolean {
+    return !this.isOpen && this.#streams.size === 0;
+  }
+
   /** Begins a request. */
   open(fields: Fields, listener: StreamListener): Stream {
     if (this.#failure !== undefined) throw this.#failure;
@@ -128,12 +133,13 @@ export class Http2Connection {
   }
 
   /** Ends a stream, if it is not over: the peer is told to stop, and its listener hears no more. */
-  cancel({ id }: Stream): void {
-    if (!this.#streams.delete(id)) return;
-    this.#socket.write(numberFrame(FrameType.resetStream, id, cancelCode));
-    this.#wake();
+  cancel(stream: Stream): void {
+    if (!this.#streams.has(stream.id)) return;
+    this.#socket.write(numberFrame(FrameType.resetStream, stream.id, cancelCode));
+    this.#end(stream);
   }
 
+  /** Ends what has been begun, too. */
   close(): void {
     this.#isLeaving = true;
     if (this.#socket.connecting) this.#socket.destroy();
@@ -237,9 +243,10 @@ export class Http2Connection {
     this.#wake();
   }
 
-  /** The peer finishes what it has begun, and takes no more. */
+  /** The peer finishes what it has begun, and takes no more. What it has not begun may be called elsewhere. */
   #takeGoAway(last: number): void {
     this.#isLeaving = true;
+    this.#closeWhenOver();
     for (const stream of this.#streams.values()) {
       if (stream.id > last) {
         this.#end(stream).failed(fault("UNAVAILABLE", "the peer is going away"));
@@ -256,7 +263,13 @@ export class Http2Connection {
   #end(stream: Stream): StreamListener {
     this.#streams.delete(stream.id);
     this.#wake();
+    this.#closeWhenOver();
     return stream.listener;
+  }
+
+  /** A connection that nothing begins on any more is closed with the last that was begun. */
+  #closeWhenOver(): void {
+    if (this.isOver) this.close();
   }
 
   #fail(failure: RuntimeFault): void {

@@ -43,6 +43,67 @@ test("what is called after the connection was closed fails, and connects to nobo
   assert.equal(met.length, 1);
 });
 
+/** The frames of an answer without any field, and its status. */
+function answerTo(stream: number): Buffer {
+  const field = (text: string): number[] => [text.length, ...Buffer.from(text)];
+  const status = Buffer.of(0, ...field("grpc-status"), ...field("0"));
+  return Buffer.concat([
+    frame(1, 4, stream, Buffer.of(0x88)),
+    frame(0, 0, stream, Buffer.alloc(5)),
+    frame(1, 5, stream, status),
+  ]);
+}
+
+/** A server goes away after the streams up to this one. */
+function goAway(last: number): Buffer {
+  const payload = Buffer.alloc(8);
+  payload.writeUInt32BE(last);
+  return frame(7, 0, 0, payload);
+}
+
+test("a peer that goes away answers what it has begun, while others call anew", async (t) => {
+  const { file, met } = await serve(t, (socket) => socket.resume());
+  using connection = connectLight(file);
+  const client = connection.client(service);
+  const [begun, late] = [client.Version({}), client.Version({})];
+  const lateEnd = assert.rejects(late, (error) => isFault(error, "UNAVAILABLE"));
+  while (met.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  met[0]?.write(goAway(1));
+  await lateEnd;
+  const anew = client.Version({});
+  while (met.length === 1) await new Promise((resolve) => setImmediate(resolve));
+  met[1]?.write(answerTo(1));
+  await anew;
+  const gone = once(met[0]!, "close");
+  met[0]?.write(answerTo(1));
+  assert.deepEqual(await begun, await anew);
+  await gone; // nothing holds a connection that has answered all
+});
+
+test("a peer that goes away before it has begun anything is left at once", async (t) => {
+  const { file, met } = await serve(t, (socket) =>
+    socket.once("data", () => socket.write(goAway(0))),
+  );
+  using connection = connectLight(file);
+  const client = connection.client(service);
+  await assert.rejects(client.Version({}), (error) => isFault(error, "UNAVAILABLE"));
+  await once(met[0]!, "close");
+});
+
+test("what a connection that goes away has begun ends with the client", async (t) => {
+  const { file, met } = await serve(t, (socket) => socket.resume());
+  const connection = connectLight(file);
+  const client = connection.client(service);
+  const calling = client.Version({});
+  const ended = assert.rejects(calling, (error) => isFault(error, "UNAVAILABLE"));
+  while (met.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  met[0]?.write(Buffer.concat([goAway(2 ** 31 - 1), goAway(1)]));
+  const second = client.Version({});
+  const secondEnded = assert.rejects(second, (error) => isFault(error, "UNAVAILABLE"));
+  connection[Symbol.dispose]();
+  await Promise.all([ended, secondEnded]);
+});
+
 const headers = (...bytes: number[]): Buffer => frame(1, 4, 1, Buffer.from(bytes));
 const bad: Readonly<Record<string, Buffer>> = {
   "speaks HTTP/1": Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"),

@@ -13,26 +13,32 @@ import { type MethodNode, resolved, type Scope, scopeOf } from "./light-types.ts
 const maxMessageBytes = 16 * 1024 * 1024;
 const plainText = /^[\x20-\x7e]*$/;
 
-/** A connection to a gRPC server on a unix socket. It is made at the first call, and again after a loss. */
+/**
+ * A connection to a gRPC server on a unix socket. It is made at the first call, and again after a loss, or once the server
+ * goes away: it still answers what it has begun.
+ */
 export interface LightConnection extends Disposable {
   client<S extends ServiceName>(service: S): ServiceClient<S>;
 }
 
 export function connectLight(path: string): LightConnection {
   let connection: Http2Connection | undefined;
+  /** Those that take no new calls, and answer what they have begun. */
+  const leaving = new Set<Http2Connection>();
   let isClosed = false;
   const connected = (): Http2Connection => {
     if (isClosed) throw fault("UNAVAILABLE", "the connection has been closed");
-    if (connection?.isOpen !== true) {
-      connection?.close();
-      connection = new Http2Connection(path);
-    }
+    if (connection?.isOpen === true) return connection;
+    if (connection) leaving.add(connection);
+    for (const earlier of leaving) if (earlier.isOver) leaving.delete(earlier);
+    connection = new Http2Connection(path);
     return connection;
   };
   return {
     client: (service) => clientOf(service, connected),
     [Symbol.dispose]: () => {
       isClosed = true;
+      for (const each of leaving) each.close();
       connection?.close();
     },
   };
