@@ -3,6 +3,7 @@
 import os from "node:os";
 import { isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { dropStartPages } from "../base/memory/start-pages.ts";
 import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
@@ -10,6 +11,9 @@ import type { CliIo } from "./cli-io.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { reloadSignal } from "./reload-signal.ts";
 import { openNotifySocket } from "./service-notify.ts";
+
+/** So long after the daemon serves, what only its start needed has been used. */
+const settledMs = 1_000;
 
 /**
  * Runs the daemon until a signal asks it to stop, then closes it. `load` reads the configuration, now
@@ -39,6 +43,11 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     notify("READY=1");
     const { address, also } = config.grpc;
     log.info({ address, ...(also.length > 0 && { also }) }, "berthd is serving");
+    using _pages = startTimer(() => {
+      dropStartPages().catch((err: unknown) =>
+        log.debug({ err }, "pages of the start stay mapped"),
+      );
+    }, settledMs).unref();
     hangup.onReload(() => {
       notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
       void daemon.reload().then(() => stop.signal.aborted || notify("READY=1")); // cannot reject
