@@ -140,6 +140,11 @@ before(async () => {
         yield { images: ["a:1"], object, problem: "its file is gone", isDropped: true };
         return { images: 1, blobs: 3, layers: 1 };
       },
+      push: async (reference, { destination, auth }) => {
+        const { username = "", password = "" } = auth ?? {};
+        const name = [destination ?? reference, username, password].join(" ");
+        return { name, digest: "sha256:1" as never, left: [] };
+      },
     }),
   );
   server.add(
@@ -197,6 +202,10 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
   },
   { args: ["image", "ls"], says: /^a:1 +abcdef0123456 +1\.4MiB +yes$/m },
   { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
+  {
+    args: ["image", "push", "a:1", "example.com/b:2", "-u", "me:pw"],
+    says: /^pushed example\.com\/b:2 me pw: sha256:1$/m,
+  },
   {
     args: ["nri", "ls"],
     says: /^10-pinning +external +serving +1m\ds +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
@@ -256,6 +265,11 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   { args: ["pod", "inspect", "zzz"], code: 1, says: /^berth: pod "zzz" not found\n$/ },
   { args: ["nri", "inspect", "nope"], code: 1, says: /^berth: NRI plugin "nope" not found\n$/ },
   { args: ["image", "rm", "nope"], code: 1, says: /^berth: image "nope" not found\n$/ },
+  {
+    args: ["image", "push", "a:1", "-u", "me"],
+    code: 1,
+    says: /^berth: bad --user: expected user:password, or --password-stdin\n$/,
+  },
   { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
   { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },
   { args: ["ps", "--timeout", "soon"], code: 1, says: /bad --timeout "soon"/ },

@@ -2,6 +2,98 @@
 
 /* oxlint-disable */
 
+export interface BerthPushRequest {
+  /** Name, id or the beginning of one. */
+  image: string;
+  /** The name to push to; empty for the image's own. */
+  destination: string;
+  /** Of an image of several platforms this one alone, such as "linux/arm64". */
+  platform: string;
+  /** All of them; refused unless all are here. Without either: all if they are here, else the only one that is. */
+  allPlatforms: boolean;
+  /** Also layers that must not be distributed. */
+  nonDistributable: boolean;
+  /** For the registry of the destination. */
+  login: BerthRegistryLogin | null;
+}
+
+export interface BerthPushRequestInit {
+  image?: string | null | undefined;
+  destination?: string | null | undefined;
+  platform?: string | null | undefined;
+  allPlatforms?: boolean | null | undefined;
+  nonDistributable?: boolean | null | undefined;
+  login?: BerthRegistryLoginInit | null | undefined;
+}
+
+/** As CRI's AuthConfig. */
+export interface BerthRegistryLogin {
+  username: string;
+  password: string;
+  /** base64 of `user:password`. */
+  auth: string;
+  serverAddress: string;
+  identityToken: string;
+  registryToken: string;
+}
+
+export interface BerthRegistryLoginInit {
+  username?: string | null | undefined;
+  password?: string | null | undefined;
+  auth?: string | null | undefined;
+  serverAddress?: string | null | undefined;
+  identityToken?: string | null | undefined;
+  registryToken?: string | null | undefined;
+}
+
+/** What has changed, now and then, and at the end what was pushed. */
+export interface BerthPushResponse {
+  steps: BerthTransferStep[];
+  pushed: BerthPushedImage | null;
+}
+
+export interface BerthPushResponseInit {
+  steps?: readonly BerthTransferStepInit[] | undefined;
+  pushed?: BerthPushedImageInit | null | undefined;
+}
+
+/** How far a part of an image is. */
+export interface BerthTransferStep {
+  digest: string;
+  /** "layer", "config" or "manifest". */
+  kind: string;
+  /**
+   * "waiting", "downloading", "extracting", "uploading", "exists", "mounted" (taken from another repository of the
+   * registry), "skipped" or "done".
+   */
+  state: string;
+  doneBytes: bigint;
+  totalBytes: bigint;
+}
+
+export interface BerthTransferStepInit {
+  digest?: string | null | undefined;
+  kind?: string | null | undefined;
+  state?: string | null | undefined;
+  doneBytes?: bigint | number | null | undefined;
+  totalBytes?: bigint | number | null | undefined;
+}
+
+export interface BerthPushedImage {
+  /** The name that it was pushed to. */
+  name: string;
+  /** What that means now. */
+  digest: string;
+  /** Platforms that the image has, and that were not pushed. */
+  left: string[];
+}
+
+export interface BerthPushedImageInit {
+  name?: string | null | undefined;
+  digest?: string | null | undefined;
+  left?: readonly string[] | undefined;
+}
+
 export interface BerthVerifyRequest {
   /** Name, id or the beginning of one; empty for all images. */
   image: string;

@@ -28,11 +28,14 @@ import type {
   Image,
   Images,
   LoadOptions,
+  PushedImage,
+  PushOptions,
   RegistryAuth,
   VerifiedCounts,
 } from "./ports.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
+import { pushStored, type StoredTarget } from "./push/push-stored.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { pullEachMeaning } from "./registry/each-meaning.ts";
 import { openRegistry } from "./registry/open-registry.ts";
@@ -84,6 +87,8 @@ export interface ImageLibrary extends Images {
     reference: string | undefined,
     call: Cancellable,
   ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined>;
+  /** Pushes an image to its registry, or to another one. NOT_FOUND for one that is not there. */
+  push(reference: string, options: PushOptions): Promise<PushedImage>;
   /** Removes what no image and no container needs; false when something is being made. */
   collectGarbage(call: Cancellable): Promise<boolean>;
 }
@@ -270,6 +275,28 @@ class StoredImages implements ImageLibrary {
     );
     this.#collectDiscarded();
     return image;
+  }
+
+  async push(reference: string, { signal, ...options }: PushOptions): Promise<PushedImage> {
+    const call = { signal };
+    using pins = new DisposableStack();
+    const keepThem = this.#keeping(pins, call);
+    const keep = (blobs: readonly Digest[]): Promise<void> =>
+      keepThem(...blobs.map((id) => ({ type: "content", id })));
+    const settings = { ...this.#options, documents: this.#documents, keep };
+    return await pushStored(this.#targetOf(reference), options, settings, call);
+  }
+
+  #targetOf(reference: string): StoredTarget {
+    const image = this.find(reference);
+    if (image && this.#catalog.isBuiltin(image)) {
+      throw fault("FAILED_PRECONDITION", `cannot push image "${reference}": it is built in`);
+    }
+    const record = this.#catalog.recordOf(reference);
+    if (record && record.name !== image?.id) return { target: record.target, name: record.name };
+    const tree = image && this.#catalog.treeOf(image.id);
+    if (!tree) throw fault("NOT_FOUND", `image "${reference}" not found`);
+    return { target: tree.target, name: undefined };
   }
 
   async load(path: string, { name, onImage, signal }: LoadOptions): Promise<readonly Image[]> {

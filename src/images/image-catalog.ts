@@ -67,13 +67,13 @@ export class ImageCatalog {
     if (builtin) return builtin;
     const images = this.#all();
     if (isDigest(reference)) return images.get(reference) ?? this.#byTarget(reference);
-    const record = this.#recordOf(reference);
+    const record = this.recordOf(reference);
     if (record) return this.#byTarget(record.target.digest);
     return byPrefix([...this.#builtin, ...images.values()], reference);
   }
 
   /** The record that a reference names, whatever is known of its image. */
-  #recordOf(reference: string): ImageRecord | undefined {
+  recordOf(reference: string): ImageRecord | undefined {
     return this.#records.get(canonicalOf(reference) ?? reference);
   }
 
@@ -81,7 +81,7 @@ export class ImageCatalog {
   namesOf(reference: string): readonly string[] {
     const image = this.find(reference);
     if (!image) {
-      const record = this.#recordOf(reference);
+      const record = this.recordOf(reference);
       return record ? [record.name] : [];
     }
     return this.#records

@@ -44,6 +44,50 @@ export interface RegistryAuth {
   readonly serverAddress?: string;
 }
 
+export interface PushOptions extends Cancellable {
+  /** The name to push to; the image's own without it. */
+  readonly destination?: string;
+  /** Of an image of several platforms, `os/architecture[/variant]`: this one alone. */
+  readonly platform?: string;
+  /** All of them; refused unless all are here. Without either: all if they are here, else the only one that is. */
+  readonly allPlatforms?: boolean;
+  /** Also layers that must not be distributed. */
+  readonly nonDistributable?: boolean;
+  readonly auth?: RegistryAuth;
+  readonly onStep?: (step: TransferStep) => void;
+}
+
+export interface PushedImage {
+  /** The name that it was pushed to. */
+  readonly name: string;
+  /** What that means now. */
+  readonly digest: Digest;
+  /** Platforms that the image has, and that were not pushed. */
+  readonly left: readonly string[];
+}
+
+/** What is done with one part of an image now. */
+export interface TransferStep {
+  readonly digest: Digest;
+  readonly kind: "layer" | "config" | "manifest";
+  readonly state: TransferState;
+  /** Bytes that are there. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export type TransferState =
+  | "waiting"
+  | "downloading"
+  | "extracting"
+  | "uploading"
+  /** Was there already. */
+  | "exists"
+  /** Taken from another repository of the same registry. */
+  | "mounted"
+  | "skipped"
+  | "done";
+
 export interface LoadOptions extends Cancellable {
   /** In place of the names that the archive gives. */
   readonly name?: string;

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
 import { fault } from "../base/errors.ts";
-import type { BerthVerifyResponseInit } from "../gen/berth.gen.ts";
+import type {
+  BerthRegistryLogin,
+  BerthTransferStepInit,
+  BerthVerifyResponseInit,
+} from "../gen/berth.gen.ts";
 import type { ImageLibrary } from "../images/create-images.ts";
-import type { VerifiedCounts } from "../images/ports.ts";
+import type { RegistryAuth, TransferStep, VerifiedCounts } from "../images/ports.ts";
+import { changesDuring, Transfer } from "../images/progress/transfer.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 
-/** Berth's own image service: loading from a path on the node, and looking for what its disk has lost. */
+/** Berth's own image service: loading from a path on the node, pushing, and looking for what its disk has lost. */
 export function createBerthImagesService(
-  images: Pick<ImageLibrary, "load" | "verify">,
+  images: Pick<ImageLibrary, "load" | "verify" | "push">,
 ): ServiceImpl<"berth.v1.Images"> {
   return {
     Load: async ({ path, name }, { signal }) => {
@@ -27,6 +32,22 @@ export function createBerthImagesService(
       const counts = yield* asMessages(images.verify(image === "" ? undefined : image, call));
       yield { counts };
     },
+    Push: async function* (request, { signal }) {
+      const { image, destination, platform, allPlatforms, nonDistributable, login } = request;
+      const transfer = new Transfer();
+      const auth = login ? loginOf(login) : undefined;
+      const work = images.push(image, {
+        ...(destination !== "" && { destination }),
+        ...(platform !== "" && { platform }),
+        allPlatforms,
+        nonDistributable,
+        ...(auth && { auth }),
+        onStep: (step) => transfer.step(step),
+        signal,
+      });
+      const pushed = yield* stepMessages(changesDuring(transfer, work, { signal }));
+      yield { pushed };
+    },
   };
 }
 
@@ -39,4 +60,25 @@ async function* asMessages(
     const { isDropped, ...rest } = value;
     yield { damage: { ...rest, dropped: isDropped } };
   }
+}
+
+async function* stepMessages<T>(
+  changes: AsyncGenerator<readonly TransferStep[], T, undefined>,
+): AsyncGenerator<{ readonly steps: readonly BerthTransferStepInit[] }, T, undefined> {
+  for (;;) {
+    const { done, value } = await changes.next();
+    if (done) return value;
+    const steps = value.map(({ doneBytes, totalBytes, ...rest }) => ({
+      ...rest,
+      doneBytes: BigInt(doneBytes),
+      totalBytes: BigInt(totalBytes),
+    }));
+    yield { steps };
+  }
+}
+
+/** Without the fields that protobuf fills with ""; undefined when nothing is left. */
+function loginOf(login: BerthRegistryLogin): RegistryAuth | undefined {
+  const given = Object.entries(login).filter(([, value]) => value !== "");
+  return given.length === 0 ? undefined : (Object.fromEntries(given) as RegistryAuth);
 }

@@ -404,7 +404,7 @@ export function criPlugins(
       grpcService("cri-images", "runtime.v1.ImageService", imageService, {
         costly: ["PullImage", "PullSecurityProfile"],
       }),
-      grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load"] }),
+      grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load", "Push"] }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
       grpcService("berth-nri", "berth.v1.Nri", berthNri),
     ],

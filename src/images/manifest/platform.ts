@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fault } from "../../base/errors.ts";
+import { shortened } from "../../base/shortened.ts";
 
 export interface Platform {
   readonly os: string;
@@ -105,4 +107,18 @@ export function candidatesFor<T extends { readonly platform?: Platform | undefin
 
 export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== "").join("/");
+}
+
+/** `linux/arm64`, `linux/arm/v7`; INVALID_ARGUMENT for anything else. */
+export function parsePlatform(text: string): Platform {
+  const [os = "", architecture = "", variant = "", ...rest] = text.toLowerCase().split("/");
+  const isWord = (word: string): boolean => /^[a-z0-9_.-]{1,64}$/.test(word);
+  const words = variant === "" ? [os, architecture] : [os, architecture, variant];
+  if (rest.length > 0 || !words.every(isWord) || text.endsWith("/")) {
+    throw fault(
+      "INVALID_ARGUMENT",
+      `bad platform "${shortened(text, 100)}": expected one such as linux/arm64 or linux/arm/v7`,
+    );
+  }
+  return { os, architecture, variant };
 }

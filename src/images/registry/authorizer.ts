@@ -17,6 +17,10 @@ export interface AuthorizerOptions {
   readonly credentials: Credentials;
   /** `library/busybox`. */
   readonly repository: string;
+  /** What is done with it: `pull`, which is all that is meant without it, or `pull,push`. */
+  readonly actions?: string;
+  /** Further repositories that are read. */
+  readonly reads?: readonly string[];
   /** The operator's limit; 0 for none. */
   readonly progressTimeoutMs: number;
 }
@@ -117,11 +121,17 @@ export class Authorizer {
 
   /** What the challenge names, and the repository itself where that is not among it. */
   #scopes(text: string): string[] {
-    const { repository } = this.#options;
+    const { repository, actions, reads = [] } = this.#options;
     const named = text.split(" ").filter((scope) => scope !== "");
     const own = `repository:${repository}:`;
-    const isNamed = named.some((scope) => scope.startsWith(own));
-    return [...new Set(isNamed ? named : [...named, `${own}pull`])];
+    if (actions === undefined) {
+      const isNamed = named.some((scope) => scope.startsWith(own));
+      return [...new Set(isNamed ? named : [...named, `${own}pull`])];
+    }
+    // One token for all that will be asked, not only for the question that was refused.
+    const others = named.filter((scope) => !scope.startsWith(own));
+    const wanted = [`${own}${actions}`, ...reads.map((name) => `repository:${name}:pull`)];
+    return [...new Set([...wanted, ...others])];
   }
 
   /** The registry says where tokens come from; an https registry must not send us to http. */

@@ -130,6 +130,7 @@ X-Token = ["a", "b"]
     base: "https://m.test/special",
     canResolve: false,
     canPull: true,
+    canPush: false,
     headers: { "x-token": "a, b" },
     tls: {
       skipVerify: true,

@@ -17,6 +17,7 @@ export interface RegistryHost {
   readonly base: string;
   readonly canResolve: boolean;
   readonly canPull: boolean;
+  readonly canPush: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsFiles;
   readonly connectTimeoutMs: number;
@@ -131,14 +132,14 @@ function hostOf(place: Place, text: string, table: HostTable, isServer: boolean)
 function abilities(
   { dir, warn }: Place,
   words: readonly string[],
-): Pick<RegistryHost, "canResolve" | "canPull"> {
+): Pick<RegistryHost, "canResolve" | "canPull" | "canPush"> {
   const known = words.map((word) => word.toLowerCase());
   for (const word of known.filter((one) => !["pull", "resolve", "push"].includes(one))) {
     const file = path.join(dir, "hosts.toml");
     warn(`${file}: capability "${shortened(word, 100)}" is not known, it is passed over`);
   }
   const can = (word: string): boolean => known.length === 0 || known.includes(word);
-  return { canResolve: can("resolve"), canPull: can("pull") };
+  return { canResolve: can("resolve"), canPull: can("pull"), canPush: can("push") };
 }
 
 /**

@@ -26,6 +26,7 @@ test("of an answer's body nothing stays but what its reader has, also over a con
         base,
         canResolve: true,
         canPull: true,
+        canPush: true,
         headers: {},
         tls: { skipVerify: false, ca: [], client: [] },
         connectTimeoutMs: 10_000,

@@ -16,14 +16,15 @@ import { passing } from "./patience.ts";
 import { type Proxy, throughText } from "./proxies.ts";
 import { refused } from "./proxy-agents.ts";
 import { followed, isRedirect } from "./redirect.ts";
+import { isUnsendable, type RequestBody, sendStream } from "./send-stream.ts";
 
 export interface HttpRequest extends Cancellable {
-  readonly method: "GET" | "HEAD" | "POST";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH";
   /** Headers that the target of a redirect may see too. */
   readonly headers: Readonly<Record<string, string>>;
   /** Headers for this host alone: credentials, and what the operator has set for it. */
   readonly ownHeaders?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array | RequestBody;
   /** From the call to the end of the answer's headers, redirects included; 0 for no limit. */
   readonly answerMs: number;
   /**
@@ -101,7 +102,7 @@ export class HttpClient implements Disposable {
         if (either.aborted) throw error;
         const isOdd = !isLenient && hasTwoLengths(error);
         if (isOdd) this.#lenient.add(url.origin);
-        else if (dead >= mostDead || !wasDead(error)) throw error;
+        else if (dead >= mostDead || isStreamed(wanted.body) || !wasDead(error)) throw error;
       }
     }
   }
@@ -122,6 +123,7 @@ export class HttpClient implements Disposable {
         "user-agent": "berthd",
         ...ownHeaders,
         ...headers,
+        ...(isStreamed(body) && { "content-length": String(body.bytes) }),
         ...(isForwarded && proxy.authorization && { "proxy-authorization": proxy.authorization }),
       },
       insecureHTTPParser: isLenient,
@@ -162,11 +164,17 @@ export class HttpClient implements Disposable {
         return;
       }
       const isHead = method === "HEAD";
+      sending?.answered(response);
       resolve(answerOf(response, { url, proxy, isHead, closed: closed.promise }));
     });
-    request.end(body);
+    const sending = isStreamed(body) ? sendStream(request, body) : undefined;
+    if (!isStreamed(body)) request.end(body);
     return promise;
   }
+}
+
+function isStreamed(body: HttpRequest["body"]): body is RequestBody {
+  return typeof body === "object" && !(body instanceof Uint8Array);
 }
 
 interface Circumstances {
@@ -265,7 +273,7 @@ function connectionFault(
   { reusedSocket, hasAnswered }: Connection,
 ): RuntimeFault {
   if (error instanceof RuntimeFault) {
-    const isWhole = isUnreached(error) || error.code === "DEADLINE_EXCEEDED";
+    const isWhole = isUnreached(error) || error.code === "DEADLINE_EXCEEDED" || isUnsendable(error);
     return proxy === undefined || isWhole
       ? error
       : unreached(url, proxy, error.message, {

@@ -9,6 +9,7 @@ import { readCredentials } from "./credentials.ts";
 import { registryHosts } from "./hosts.ts";
 import type { Patience } from "./patience.ts";
 import { readProxies } from "./proxies.ts";
+import { PushClient } from "./push-client.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { systemAuthorities } from "./system-authorities.ts";
 
@@ -42,6 +43,24 @@ export async function openRegistry(
     ...(patience && { patience }),
     documents,
     log,
+  });
+}
+
+/** The same for one push. */
+export async function openPush(
+  reference: Reference,
+  auth: RegistryAuth | undefined,
+  { config, registry, patience, log }: Omit<RegistrySettings, "documents">,
+): Promise<PushClient> {
+  if (auth) readCredentials(auth);
+  const env = childEnvironment(undefined);
+  return new PushClient({
+    reference,
+    hosts: await registryHosts(registry.configPath, reference.domain, onceTo(log)),
+    network: { proxies: readProxies(registry, env), authorities: () => systemAuthorities(env) },
+    auth,
+    progressTimeoutMs: config.pullProgressTimeoutMs,
+    ...(patience && { patience }),
   });
 }
 

@@ -20,7 +20,7 @@ export function isRedirect({ status, headers }: HttpAnswer): boolean {
 /**
  * The next request, and its address. Another origin (scheme, host, port) gets neither credentials nor the operator's
  * headers, and a redirect back to the first one does not bring them back. FAILED_PRECONDITION for a redirect that is
- * not followed: to no address, from https to http, of a body to another origin.
+ * not followed: to no address, from https to http, of a login's form to another origin.
  */
 export function followed(
   { status, headers, url: from }: HttpAnswer,
@@ -37,10 +37,14 @@ export function followed(
   const isSame = url.origin === from.origin;
   const { body, method, ownHeaders = {}, ...rest } = request;
   const next = { ...rest, ownHeaders: isSame ? ownHeaders : {} };
-  if (method !== "POST") return { url, request: { ...next, method } };
+  if (method === "GET" || method === "HEAD") return { url, request: { ...next, method } };
   // As in every client, only 307 and 308 repeat the request as it was.
-  if (status !== 307 && status !== 308) return { url, request: { ...next, method: "GET" } };
-  if (!isSame) {
+  if (status !== 307 && status !== 308) {
+    if (method === "POST") return { url, request: { ...next, method: "GET" } };
+    throw fault("FAILED_PRECONDITION", `"${from.host}" redirects a ${method} by ${status}`);
+  }
+  // What an upload sends is what the registry wants, wherever it keeps it; a login's form is for nobody else.
+  if (!isSame && method === "POST" && body !== undefined) {
     throw fault(
       "FAILED_PRECONDITION",
       `"${from.host}" redirects what was sent to it to "${url.host}": it is for nobody else`,

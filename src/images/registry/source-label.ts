@@ -32,3 +32,16 @@ function repositoriesOf(labels: Labels, domain: string): string[] {
   const value = labels[`${prefix}${domain}`] ?? "";
   return value === "" ? [] : value.split(",");
 }
+
+/** Repositories of a registry that a blob came from, those first whose names are most like the given one. */
+export function likelySources(labels: Labels, { domain, repository }: Reference): string[] {
+  const own = repository.split("/");
+  const likeness = (other: string): number => {
+    const parts = other.split("/");
+    const different = own.findIndex((part, at) => part !== parts[at]);
+    return different < 0 ? own.length : different;
+  };
+  return repositoriesOf(labels, domain)
+    .filter((one) => one !== repository)
+    .toSorted((a, b) => likeness(b) - likeness(a));
+}

@@ -192,6 +192,7 @@ function makeTable(bytes: ByteSource): MadeTable {
     host: {
       canResolve: can.includes("resolve"),
       canPull: can.includes("pull"),
+      canPush: can.includes("push"),
       headers: Object.fromEntries(
         Object.entries(header ?? {}).map(([name, values]) => [
           name.toLowerCase(),

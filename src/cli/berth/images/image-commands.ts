@@ -12,6 +12,8 @@ import { addExportCommand } from "./export-command.ts";
 import { addHistoryCommand } from "./history-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
 import { addPruneCommand } from "./prune-command.ts";
+import { addPushCommand } from "./push-command.ts";
+import { type LoginFlags, readLogin, withLoginFlags } from "./registry-login.ts";
 import { addTagCommand } from "./tag-command.ts";
 import { addVerifyCommand } from "./verify-command.ts";
 
@@ -21,7 +23,9 @@ const cri = "runtime.v1.ImageService";
 export function addImageCommands(program: Command, io: CliIo): void {
   const image = program
     .command("image")
-    .description("list, pull, load, export, tag, verify and remove images, and look into them");
+    .description(
+      "list, pull, push, load, export, tag, verify and remove images, and look into them",
+    );
   withCommonFlags(image.command("ls"))
     .description("list images")
     .action((_flags, command: Command) =>
@@ -44,12 +48,11 @@ export function addImageCommands(program: Command, io: CliIo): void {
         );
       }),
     );
-  withCommonFlags(image.command("pull <reference>"))
+  withLoginFlags(withCommonFlags(image.command("pull <reference>")))
     .description("pull an image from its registry")
-    .option("-u, --user <user:password>", "credentials for the registry")
-    .action((reference: string, flags: { user?: string }, command: Command) =>
+    .action((reference: string, flags: LoginFlags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
-        const request = { image: { image: reference }, auth: credentials(flags.user) };
+        const request = { image: { image: reference }, auth: await readLogin(flags, io) };
         const { imageRef } = await session.client(cri).PullImage(request, session.call);
         session.show({ imageRef }, () => `pulled ${reference}: ${imageRef}\n`);
       }),
@@ -84,6 +87,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
   addTagCommand(image, io);
   addExportCommand(image, io);
   addPruneCommand(image, io);
+  addPushCommand(image, io);
   addVerifyCommand(image, io);
 }
 
@@ -96,10 +100,3 @@ const imageColumns: readonly Column<Image>[] = [
   { title: "SIZE", value: ({ size }) => bytes(size) },
   { title: "PINNED", value: ({ pinned }) => (pinned ? "yes" : "") },
 ];
-
-function credentials(user: string | undefined): { username: string; password: string } | null {
-  if (user === undefined) return null;
-  const at = user.indexOf(":");
-  if (at < 1) throw fault("INVALID_ARGUMENT", "bad --user: expected user:password");
-  return { username: user.slice(0, at), password: user.slice(at + 1) };
-}
