@@ -22,6 +22,7 @@ export const layers: readonly Layer[] = [
       "client",
       "config",
       "content",
+      "doctor",
       "events",
       "images",
       "log",
@@ -30,6 +31,24 @@ export const layers: readonly Layer[] = [
       "rpc",
       "streaming",
       "trees",
+    ],
+  },
+  {
+    folder: "doctor",
+    holds:
+      "`berth doctor`: `checks/` one file for each thing that is looked at, `facts/` what several of them ask for; how they are run, and what they may say",
+    may: [
+      "config",
+      "cri",
+      "images",
+      "metadata",
+      "network",
+      "nri",
+      "oci",
+      "plugin",
+      "rpc",
+      "runtime",
+      "snapshots",
     ],
   },
   {

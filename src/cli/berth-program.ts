@@ -5,6 +5,7 @@ import { withNamespaceFlag } from "./berth/call-options.ts";
 import { addCompletionCommands } from "./berth/completion-commands.ts";
 import { addContainerCommands } from "./berth/container-commands.ts";
 import { addDaemonCommands } from "./berth/daemon-commands.ts";
+import { addDoctorCommand } from "./berth/doctor-command.ts";
 import { addEventCommands } from "./berth/event-commands.ts";
 import { addImageCommands } from "./berth/images/image-commands.ts";
 import { addNamespaceCommands } from "./berth/namespace-commands.ts";
@@ -27,6 +28,7 @@ export function buildBerth(io: CliIo): Command {
     .helpCommand("help [command]", "show the help of a command")
     .addHelpText("after", examples);
   addDaemonCommands(program, io);
+  addDoctorCommand(program, io);
   addPodCommands(program, io);
   addImageCommands(program, io);
   addContainerCommands(program, io);
@@ -42,6 +44,7 @@ export function buildBerth(io: CliIo): Command {
 const examples = `
 Examples:
   berth status
+  berth doctor
   berth pod ls
   berth pod inspect 4f1c
   berth nri ls

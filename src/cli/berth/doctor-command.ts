@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
+import { type Command, Option } from "commander";
+import { version } from "../../base/version.ts";
+import { layoutOf, usualFolders } from "../../config/layout.ts";
+import { type CheckName, checkNames } from "../../doctor/check-names.ts";
+import type { CheckResult } from "../../doctor/run-checks.ts";
+import type { CliIo } from "../cli-io.ts";
+import { CommandExit } from "../command-exit.ts";
+import { printable } from "../printable.ts";
+import { socketPath } from "../socket-path.ts";
+import { jsonOf } from "./json.ts";
+import { renderFindings, summaryOf } from "./render-findings.ts";
+
+interface DoctorFlags {
+  readonly address?: string;
+  readonly all: boolean;
+  readonly config?: string;
+  readonly host?: string;
+  readonly json: boolean;
+  readonly only?: readonly CheckName[];
+  readonly strict: boolean;
+}
+
+const help = `
+Exit status: 0 when no check found an error, 1 when one did (with --strict also
+for a warning), 2 when the command line is wrong.
+
+Each check has an end, also when berthd or a file system hangs. Nothing is
+changed.
+`;
+
+export function addDoctorCommand(program: Command, io: CliIo): void {
+  program
+    .command("doctor")
+    .description(
+      "look for what is wrong on this node, also while berthd does not run: each finding says what is wrong, what it leads to and the command that mends it; exits 1 when there is an error",
+    )
+    .option(
+      "-a, --address <path>",
+      `berthd's socket (default: $BERTH_ADDRESS, else the configured one, ${layoutOf(usualFolders).socket})`,
+    )
+    .option(
+      "-c, --config <file>",
+      "berthd's configuration file (default: /etc/berthd/config.toml, if it exists)",
+    )
+    .option(
+      "--host <folder>",
+      "where the node's root file system is, as /host in a pod of kubectl debug node/NAME",
+    )
+    .addOption(new Option("--only <checks...>", "run these checks alone").choices(checkNames))
+    .option("--all", "show what is as it should be, too", false)
+    .option("--strict", "exit 1 for warnings, too", false)
+    .option("--json", "print JSON", false)
+    .addHelpText("after", help)
+    .action((flags: DoctorFlags) => doctor(flags, io));
+}
+
+async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {
+  const { checksNamed } = await import("../../doctor/checks.ts");
+  const { runChecks } = await import("../../doctor/run-checks.ts");
+  const { openPatient } = await import("../../doctor/open-patient.ts");
+  const address = flags.address ?? (io.env["BERTH_ADDRESS"] || undefined);
+  const patient = openPatient({
+    root: flags.host === undefined ? "" : path.resolve(flags.host),
+    configFile: flags.config === undefined ? undefined : path.resolve(flags.config),
+    address: address === undefined ? undefined : socketPath(address),
+  });
+  const results = await runChecks(checksNamed(flags.only ?? []), patient);
+  const summary = summaryOf(results);
+  io.out(
+    printable(
+      flags.json
+        ? jsonOf({ version, ...summary, findings: flatten(results) })
+        : renderFindings(results, flags.all),
+    ),
+  );
+  const isSick = summary.errors > 0 || (flags.strict && summary.warnings > 0);
+  if (results.some(({ hangs }) => hangs)) await endWithoutThreads(isSick ? 1 : 0);
+  if (isSick) throw new CommandExit(1);
+}
+
+function flatten(results: readonly CheckResult[]) {
+  return results.flatMap(({ check, findings }) => findings.map((one) => ({ check, ...one })));
+}
+
+/** What a thread waits for in the kernel would keep the process for as long. */
+async function endWithoutThreads(status: number): Promise<void> {
+  const { endNow } = await import("../../base/os/end-now.ts");
+  endNow(status);
+}

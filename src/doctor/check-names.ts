@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The checks by name, in the order in which they are told: for command lines, which load no check for it. */
+export const checkNames = [
+  "config",
+  "daemon",
+  "sockets",
+  "others",
+  "kubelet",
+  "kernel",
+  "sysctls",
+  "cgroups",
+  "runtimes",
+  "cni",
+  "registries",
+  "disk",
+] as const;
+
+export type CheckName = (typeof checkNames)[number];

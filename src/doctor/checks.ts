@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Check } from "./check.ts";
+import { type CheckName, checkNames } from "./check-names.ts";
+import { cgroups } from "./checks/cgroups.ts";
+import { configuration } from "./checks/configuration.ts";
+import { daemon } from "./checks/daemon.ts";
+import { disk } from "./checks/disk.ts";
+import { kernel } from "./checks/kernel.ts";
+import { kubelet } from "./checks/kubelet.ts";
+import { networks } from "./checks/networks.ts";
+import { otherRuntimes } from "./checks/other-runtimes.ts";
+import { registries } from "./checks/registries.ts";
+import { runtimes } from "./checks/runtimes.ts";
+import { sockets } from "./checks/sockets.ts";
+import { sysctls } from "./checks/sysctls.ts";
+
+const byName: Readonly<Record<CheckName, Check>> = {
+  config: configuration,
+  daemon,
+  sockets,
+  others: otherRuntimes,
+  kubelet,
+  kernel,
+  sysctls,
+  cgroups,
+  runtimes,
+  cni: networks,
+  registries,
+  disk,
+};
+
+/** What the doctor looks at: all of it, or what is named. */
+export function checksNamed(wanted: readonly CheckName[]): readonly Check[] {
+  const names =
+    wanted.length === 0 ? checkNames : checkNames.filter((name) => wanted.includes(name));
+  return names.map((name) => byName[name]);
+}

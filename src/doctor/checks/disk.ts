@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import { statfs } from "node:fs/promises";
+import { mountsHolding } from "../../base/os/mount-table.ts";
+import { run } from "../../base/process.ts";
+import type { Check } from "../check.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Patient } from "../patient.ts";
+
+/** The kubelet evicts pods below these shares, unless it is told otherwise: nodefs 10 %, imagefs 15 %, inodes 5 %. */
+const shares = { low: 0.15, none: 0.05, inodes: 0.05 } as const;
+const gib = 2 ** 30;
+/** Layers cannot lie on these: overlayfs does not take them as its upper folder. */
+const unfit =
+  /^(nfs4?|cifs|smb3|9p|ceph|fuse(\..*)?|vfat|exfat|overlay|ecryptfs|squashfs|iso9660)$/;
+/** Where kubelets have containers' logs. */
+const podLogs = "/var/log/pods";
+
+export const disk: Check = {
+  name: "disk",
+  about: "space, inodes and the kind of the file systems",
+  run: async (patient) => {
+    const { host, config } = patient;
+    const folders = [
+      { name: "root", folder: config.root, mend: "berth image prune; crictl rmi --prune" },
+      { name: "state", folder: config.state, mend: "berth pod ls; df -h" },
+      { name: "logs", folder: podLogs, mend: `du -xsh ${podLogs}/* | sort -h | tail` },
+    ];
+    const found: Finding[] = [];
+    for (const { name, folder, mend } of folders) {
+      const there = await nearest(patient, folder);
+      const facts = await statfs(host.at(there));
+      found.push(...spaceOf(`${name} folder ${folder}`, facts, mend));
+    }
+    found.push(...(await kindOf(patient, await nearest(patient, config.root))));
+    return found;
+  },
+};
+
+interface Space {
+  readonly bsize: number;
+  readonly blocks: number;
+  readonly bavail: number;
+  readonly files: number;
+  readonly ffree: number;
+}
+
+function spaceOf(
+  what: string,
+  { bsize, blocks, bavail, files, ffree }: Space,
+  mend: string,
+): Finding[] {
+  const [free, all] = [bavail * bsize, blocks * bsize];
+  const found: Finding[] = [];
+  const figures = `${(free / gib).toFixed(1)} GiB of ${(all / gib).toFixed(1)} GiB`;
+  if (all > 0 && free < all * shares.none) {
+    const why =
+      "images are not pulled, pods fail with `no space left on device`, and the kubelet evicts them";
+    found.push(error({ what: `${what} has ${figures} left`, why, mend }));
+  } else if (all > 0 && free < all * shares.low) {
+    const why = "the kubelet collects images below 15 % and evicts pods below 10 %";
+    found.push(warning({ what: `${what} has ${figures} left`, why, mend }));
+  } else found.push(ok(`${what} has ${figures} left`));
+  if (files > 0 && ffree < files * shares.inodes) {
+    const why =
+      "no file can be made, though there is space: the kubelet evicts pods below 5 % of inodes";
+    found.push(error({ what: `${what} has ${ffree} of ${files} inodes left`, why, mend }));
+  }
+  return found;
+}
+
+async function kindOf({ host, config }: Patient, folder: string): Promise<Finding[]> {
+  const mount = (await mountsHolding([host.at(folder)])).of(host.at(folder));
+  if (mount === undefined) return [];
+  const { mountPoint, options, superOptions, type } = mount;
+  const found: Finding[] = [];
+  if (unfit.test(type)) {
+    found.push(
+      error({
+        what: `the root folder ${config.root} lies on ${type} (${mountPoint})`,
+        why: "overlayfs does not take it for writable layers: no container can be made",
+        mend: `mount an ext4 or xfs file system at ${config.root}, or set root to a folder on one`,
+      }),
+    );
+  }
+  if (options.includes("ro") || superOptions.includes("ro")) {
+    found.push(
+      error({
+        what: `the root folder ${config.root} lies on a file system that is read-only (${mountPoint})`,
+        why: "nothing can be stored; the kernel remounts a file system so after errors of its disk",
+        mend: `dmesg | grep -i -E 'error|remount'; mount -o remount,rw ${mountPoint}`,
+      }),
+    );
+  }
+  if (options.includes("noexec") || options.includes("nosuid") || options.includes("nodev")) {
+    const bad = options.filter((one) => ["noexec", "nosuid", "nodev"].includes(one));
+    found.push(
+      (bad.includes("noexec") ? error : warning)({
+        what: `the root folder ${config.root} is mounted ${bad.join(", ")} (${mountPoint})`,
+        why: "where image layers lie, programs must run: containers fail with `permission denied`, or lose set-uid programs",
+        mend: `mount -o remount,exec,suid,dev ${mountPoint}`,
+      }),
+    );
+  }
+  if (type === "xfs" && (await hasNoTypes(mountPoint))) {
+    found.push(
+      error({
+        what: `the xfs on ${mountPoint} was made with ftype=0`,
+        why: "overlayfs cannot tell what is a whiteout: it refuses the file system, or shows removed files",
+        mend: `set root to a folder on a file system made with: mkfs.xfs -n ftype=1`,
+      }),
+    );
+  }
+  return found;
+}
+
+async function hasNoTypes(mountPoint: string): Promise<boolean> {
+  try {
+    const options = { timeoutMs: 5_000, maxOutputBytes: 65_536 };
+    return /ftype=0/.test((await run("xfs_info", [mountPoint], options)).stdout.toString());
+  } catch {
+    return false; // xfsprogs is not there: what cannot be told is not said
+  }
+}
+
+/** The folder, or the nearest one above that is there. */
+async function nearest({ host }: Patient, folder: string): Promise<string> {
+  for (let at = folder; at !== "/"; at = at.slice(0, at.lastIndexOf("/")) || "/")
+    if (await host.has(at)) return at;
+  return "/";
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Check } from "../check.ts";
+import { error, type Finding, note, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
+
+interface Wanted {
+  /** As modprobe knows it. */
+  readonly name: string;
+  /** Where the kernel shows that it has it, loaded or built in. */
+  readonly shownBy: readonly string[];
+  readonly level: typeof error;
+  readonly why: string;
+}
+
+const modules: readonly Wanted[] = [
+  {
+    name: "overlay",
+    shownBy: ["/sys/module/overlay"],
+    level: error,
+    why: "images' layers become root file systems by overlayfs: no container can be made",
+  },
+  {
+    name: "br_netfilter",
+    shownBy: ["/sys/module/br_netfilter", "/proc/sys/net/bridge"],
+    level: warning,
+    why: "what pods of one bridge send each other passes by kube-proxy's rules, so that Services do not answer to them; kubeadm wants it too",
+  },
+  {
+    name: "nf_conntrack",
+    shownBy: ["/sys/module/nf_conntrack", "/proc/sys/net/netfilter/nf_conntrack_max"],
+    level: warning,
+    why: "kube-proxy and the CNI plugins' masquerading need it; it is loaded with their first rule where the kernel may load modules",
+  },
+];
+
+/** Versions from which on the kernel can what pods may ask for. */
+const since: readonly { readonly version: readonly [number, number]; readonly lacks: string }[] = [
+  {
+    version: [5, 12],
+    lacks: "read-only mounts that are so recursively, and volumes of pods with user namespaces",
+  },
+  {
+    version: [5, 19],
+    lacks: "mapped layers: a pod with a user namespace gets a copy of its image",
+  },
+];
+const oldest = [4, 18] as const;
+
+export const kernel: Check = {
+  name: "kernel",
+  about: "the kernel's version and modules",
+  run: async ({ host }) => {
+    const release = (await host.value("/proc/sys/kernel/osrelease")) ?? "";
+    const found: Finding[] = [...ofVersion(release)];
+    const builtIn = await builtInModules(host, release);
+    for (const wanted of modules) found.push(await ofModule(host, wanted, builtIn));
+    return found;
+  },
+};
+
+function ofVersion(release: string): Finding[] {
+  const [, major = "", minor = ""] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  const isBefore = ([wantedMajor, wantedMinor]: readonly [number, number]): boolean =>
+    Number(major) < wantedMajor || (Number(major) === wantedMajor && Number(minor) < wantedMinor);
+  if (major === "") return [];
+  if (isBefore(oldest)) {
+    const why = `overlayfs and the OCI runtimes of today expect ${oldest.join(".")} or newer`;
+    return [error({ what: `kernel ${release} is too old`, why, mend: "install a newer kernel" })];
+  }
+  const lacks = since.filter(({ version }) => isBefore(version));
+  if (lacks.length === 0) return [ok(`kernel ${release}`)];
+  return lacks.map(({ version, lacks: what }) =>
+    note({
+      what: `kernel ${release} is older than ${version.join(".")}`,
+      why: `it does not have ${what}`,
+      mend: "install a newer kernel where pods ask for that",
+    }),
+  );
+}
+
+async function ofModule(
+  host: Host,
+  { name, shownBy, level, why }: Wanted,
+  builtIn: ReadonlySet<string>,
+): Promise<Finding> {
+  if (builtIn.has(name)) return ok(`${name} is built in`);
+  for (const place of shownBy) if (await host.has(place)) return ok(`${name} is there`);
+  const loaded = (await host.text("/proc/modules")) ?? "";
+  if (new RegExp(`^${name} `, "m").test(loaded)) return ok(`${name} is loaded`);
+  if (name === "overlay" && /\toverlay$/m.test((await host.text("/proc/filesystems")) ?? ""))
+    return ok(`${name} is built in`);
+  return level({
+    what: `the kernel has no ${name}`,
+    why,
+    mend: `modprobe ${name} && echo ${name} >/etc/modules-load.d/berth-${name}.conf`,
+  });
+}
+
+/** What needs no loading; none where the kernel's folder of modules is not there. */
+async function builtInModules(host: Host, release: string): Promise<ReadonlySet<string>> {
+  const text = (await host.text(`/lib/modules/${release}/modules.builtin`)) ?? "";
+  const names = text.split("\n").map((line) => /([^/]+)\.ko$/.exec(line)?.[1] ?? "");
+  return new Set(names.map((name) => name.replaceAll("-", "_")));
+}

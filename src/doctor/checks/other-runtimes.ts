@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Check } from "../check.ts";
+import { error, type Finding, note, ok } from "../finding.ts";
+import type { Patient } from "../patient.ts";
+
+interface Other {
+  readonly name: string;
+  readonly process: string;
+  /** Where kubeadm looks for it. */
+  readonly socket: string;
+}
+
+const others: readonly Other[] = [
+  { name: "containerd", process: "containerd", socket: "/var/run/containerd/containerd.sock" },
+  { name: "CRI-O", process: "crio", socket: "/var/run/crio/crio.sock" },
+  { name: "cri-dockerd", process: "cri-dockerd", socket: "/var/run/cri-dockerd.sock" },
+  { name: "Docker", process: "dockerd", socket: "" },
+];
+
+export const otherRuntimes: Check = {
+  name: "others",
+  about: "other container runtimes on the node",
+  run: async (patient) => {
+    const names = new Set((await patient.processes()).map(({ name }) => name));
+    const found = others.filter(({ process }) => names.has(process)).map(running);
+    const known = await knownToKubeadm(patient);
+    if (known.length > 1) found.push(ambiguous(known));
+    return found.length > 0 ? found : [ok("no other container runtime runs here")];
+  },
+};
+
+function running({ name, process }: Other): Finding {
+  return note({
+    what: `${name} runs on this node, too`,
+    why: "each has images and a disk share of its own, and neither knows the other's pods; the kubelet uses one",
+    mend: `systemctl disable --now ${process}`,
+  });
+}
+
+/** The sockets among which kubeadm chooses; more than one is an error there. */
+async function knownToKubeadm({ host }: Patient): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { socket } of others)
+    if (socket !== "" && (await host.stat(socket))?.isSocket() === true) found.push(socket);
+  return found;
+}
+
+function ambiguous(known: readonly string[]): Finding {
+  return error({
+    what: `kubeadm finds ${known.length} runtimes: ${known.join(", ")}`,
+    why: "kubeadm init, join and upgrade refuse to choose",
+    mend: "kubeadm join --cri-socket unix:///run/berthd/berthd.sock, or nodeRegistration.criSocket in its configuration",
+  });
+}

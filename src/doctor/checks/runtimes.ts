@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Stats } from "node:fs";
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { toFault } from "../../base/errors.ts";
+import { run } from "../../base/process.ts";
+import type { RuntimeHandlerConfig } from "../../config/config.ts";
+import { isRuncType } from "../../config/runc-options.ts";
+import { flawsOf } from "../../oci/runtime-flaws.ts";
+import { ShimBinaries } from "../../runtime/shim/binary.ts";
+import type { Check } from "../check.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Patient } from "../patient.ts";
+
+const answerMs = 5_000;
+
+export const runtimes: Check = {
+  name: "runtimes",
+  about: "the shims and OCI runtimes of the handlers",
+  run: async (patient, call) => {
+    const folders = (await patient.searchPath()).map((folder) => patient.host.at(folder));
+    const found: Finding[] = [];
+    for (const [name, handler] of Object.entries(patient.config.runtime.handlers)) {
+      found.push(...(await shimOf(patient, name, handler, folders)));
+      if (isRuncType(handler.type))
+        found.push(...(await runtimeOf(patient, [name, handler], folders, call)));
+      found.push(...(await baseSpecOf(patient, name, handler)));
+    }
+    return found;
+  },
+};
+
+async function shimOf(
+  { host }: Patient,
+  name: string,
+  { shim, type }: RuntimeHandlerConfig,
+  folders: readonly string[],
+): Promise<Finding[]> {
+  try {
+    const given = shim === "" ? "" : host.at(shim);
+    const { path: file, version, isRunc } = await new ShimBinaries(folders).resolve(type, given);
+    if (!(await isExecutable(file))) return [notExecutable(file, name)];
+    if (isRunc && version === undefined) {
+      return [
+        error({
+          what: `the shim ${file} of handler ${name} does not run: it tells no version`,
+          why: "pods of this handler cannot be started: the file is damaged, or for another kind of machine",
+          mend: `${file} -v; apt-get install --reinstall containerd`,
+        }),
+      ];
+    }
+    return [ok(`handler ${name}: ${file}${version ? ` ${version.join(".")}` : ""}`)];
+  } catch (thrown) {
+    const what = `handler ${name}: ${toFault(thrown).message}`;
+    const why = "pods of this handler cannot be started; berthd needs the shim, and no containerd";
+    return [
+      error({
+        what,
+        why,
+        mend: "apt-get install containerd && systemctl disable --now containerd",
+      }),
+    ];
+  }
+}
+
+async function runtimeOf(
+  { host }: Patient,
+  [name, { binaryName }]: readonly [string, RuntimeHandlerConfig],
+  folders: readonly string[],
+  { signal }: Cancellable,
+): Promise<Finding[]> {
+  const binary = binaryName || "runc";
+  const places = binary.includes("/")
+    ? [host.at(binary)]
+    : folders.map((one) => path.join(one, binary));
+  const there: string[] = [];
+  for (const place of places) if (await isFile(place)) there.push(place);
+  const [file] = there;
+  const install = `apt-get install ${path.basename(binary)}`;
+  if (file === undefined) {
+    const what = `handler ${name}: there is no OCI runtime ${binary}${binary.includes("/") ? "" : " on PATH"}`;
+    return [error({ what, why: "its pods cannot be started", mend: install })];
+  }
+  if (!(await isExecutable(file))) return [notExecutable(file, name)];
+  try {
+    const options = { signal, timeoutMs: answerMs, maxOutputBytes: 65_536 };
+    const { stdout } = await run(file, ["--version"], options);
+    const [, program = "", version = ""] = /^(\w+) version (\S+)/m.exec(stdout.toString()) ?? [];
+    const flaws = flawsOf(program, version);
+    const told = ok(`handler ${name}: ${file}, ${program} ${version}`);
+    if (flaws.length === 0) return [told];
+    return [
+      told,
+      warning({
+        what: `${file} is ${program} ${version}, which by its number has ${flaws.map(({ id }) => id).join(", ")}`,
+        why: `for example: ${flaws.at(-1)?.what}. Distributions mend flaws without a new number: docs/advisories.md`,
+        mend: `apt-get install --only-upgrade ${program}`,
+      }),
+    ];
+  } catch (thrown) {
+    const what = `handler ${name}: ${file} does not run: ${toFault(thrown).message}`;
+    return [
+      error({ what, why: "its pods cannot be started", mend: `${file} --version; ${install}` }),
+    ];
+  }
+}
+
+async function baseSpecOf(
+  { host }: Patient,
+  name: string,
+  { baseRuntimeSpec: file }: RuntimeHandlerConfig,
+): Promise<Finding[]> {
+  if (file === "") return [];
+  const what = await problemOfJson(() => host.text(file));
+  if (what === undefined) return [];
+  return [
+    error({
+      what: `base_runtime_spec of handler ${name}, ${file}: ${what}`,
+      why: "its pods cannot be made",
+      mend: `runc spec && mv config.json ${file}`,
+    }),
+  ];
+}
+
+async function problemOfJson(read: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    const text = await read();
+    if (text === undefined) return "there is no such file";
+    JSON.parse(text);
+    return undefined;
+  } catch (thrown) {
+    return toFault(thrown).message;
+  }
+}
+
+function notExecutable(file: string, name: string): Finding {
+  const why = `pods of handler ${name} cannot be started`;
+  return error({ what: `${file} is not executable`, why, mend: `chmod 755 ${file}` });
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  return (((await statOf(file))?.mode ?? 0) & 0o111) !== 0;
+}
+
+async function isFile(file: string): Promise<boolean> {
+  return (await statOf(file))?.isFile() === true;
+}
+
+async function statOf(file: string): Promise<Stats | undefined> {
+  return stat(file).catch(() => undefined);
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { lstat } from "node:fs/promises";
+import { errnoOf } from "../../base/errors.ts";
+import { type Listener, listenerOf } from "../../base/os/unix-peer.ts";
+import type { Check } from "../check.ts";
+import type { DaemonFacts } from "../facts/daemon.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+
+export const sockets: Check = {
+  name: "sockets",
+  about: "who listens at the sockets of berthd",
+  run: async (patient) => {
+    const { config, host, socket } = patient;
+    const daemon = await patient.daemon();
+    const { nri } = config;
+    const wanted = [
+      socket,
+      `${socket}.ttrpc`,
+      ...config.grpc.also,
+      ...(nri.enable && !nri.disableConnections ? [nri.socketPath] : []),
+    ];
+    const found: Finding[] = [];
+    for (const file of new Set(wanted)) {
+      await host.reach(file);
+      found.push(...(await lookAt(host.at(file), daemon)));
+    }
+    return found;
+  },
+};
+
+async function lookAt(file: string, { state, pid }: DaemonFacts): Promise<Finding[]> {
+  const facts = await lstat(file).catch(() => undefined);
+  const runs = state === "up" || state === "hung";
+  if (facts === undefined) {
+    if (!runs) return [];
+    const why =
+      "whoever connects there does not find berthd, which runs: somebody has removed the socket";
+    return [error({ what: `${file} is gone`, why, mend: "systemctl restart berthd" })];
+  }
+  if (facts.isSymbolicLink()) return [ok(`${file} is a link`)];
+  if (!facts.isSocket()) {
+    const why = "berthd does not start, or cannot have its socket there";
+    return [
+      error({
+        what: `${file} is no socket`,
+        why,
+        mend: `rm -r '${file}' && systemctl restart berthd`,
+      }),
+    ];
+  }
+  const owner = ownerOf(file);
+  if (owner === "nobody") {
+    if (runs) {
+      const why = "berthd runs and does not listen there: clients are refused";
+      return [error({ what: `nobody listens at ${file}`, why, mend: "systemctl restart berthd" })];
+    }
+    const why =
+      "a daemon that was killed left it; berthd takes its place when it starts, and kubeadm counts it as a runtime";
+    return [warning({ what: `nobody listens at ${file}`, why, mend: `rm '${file}'` })];
+  }
+  const { process } = owner;
+  if (process === undefined || process.pid === pid) return [ok(`${file} is berthd's`)];
+  if (!runs && isNode(process.name)) return [ok(`${file} is held by ${process.name}`)];
+  return [
+    error({
+      what: `process ${process.pid} (${process.name}) listens at ${file}, and not berthd`,
+      why: "clients that look for berthd there, such as the kubelet's cAdvisor, ctr or NRI plugins, find another daemon",
+      mend: `systemctl disable --now ${process.name} && systemctl restart berthd`,
+    }),
+  ];
+}
+
+function ownerOf(file: string): Listener | "nobody" {
+  try {
+    return listenerOf(file) ?? "nobody";
+  } catch (thrown) {
+    if (errnoOf(thrown) === "ENOENT") return "nobody";
+    return { process: undefined }; // not for us: whoever it is, it is somebody
+  }
+}
+
+/** What a berthd that starts is called by the kernel. */
+function isNode(name: string): boolean {
+  return name === "node" || name === "berthd" || name === "MainThread";
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isRecord } from "../../base/is-record.ts";
+import { run } from "../../base/process.ts";
+import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
+import type { Host } from "../host.ts";
+import { commandLine, flagOf, type ProcessFacts } from "./processes.ts";
+
+const usualFile = "/var/lib/kubelet/config.yaml";
+/** Where kubeadm leaves the flags of a kubelet that may not run. */
+const kubeadmFlags = "/var/lib/kubelet/kubeadm-flags.env";
+const versionMs = 5_000;
+
+/** What the kubelet of the node is told: by its command line when it runs, else by its files. */
+export interface KubeletFacts {
+  /** undefined when it does not run. */
+  readonly pid: number | undefined;
+  /** "1.37"; undefined when it cannot be told. */
+  readonly minor: number | undefined;
+  readonly flags: readonly string[];
+  /** Its configuration file, with the drop-ins over it. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** undefined when there is none. */
+  readonly file: string | undefined;
+  /** Files that cannot be read, each with why. */
+  readonly problems: readonly string[];
+}
+
+export async function readKubelet(
+  host: Host,
+  processes: readonly ProcessFacts[],
+): Promise<KubeletFacts | undefined> {
+  const process = processes.find(({ name }) => name === "kubelet");
+  const flags = process ? await commandLine(host, process) : await flagsOnDisk(host);
+  const named = flagOf(flags, "config");
+  const { settings, problems, found } = await settingsOf(host, named ?? usualFile, flags);
+  if (process === undefined && !found && flags.length === 0) return undefined;
+  return {
+    pid: process?.pid,
+    minor: process && (await minorOf(host, process)),
+    flags,
+    settings,
+    file: found ? (named ?? usualFile) : undefined,
+    problems: found || named === undefined ? problems : [`${named}: there is no such file`],
+  };
+}
+
+/** What the kubelet goes by: the flag, else the key of its file. */
+export function settingOf(
+  { flags, settings }: KubeletFacts,
+  flag: string,
+  key: string,
+): string | undefined {
+  const setting = settings[key];
+  return (
+    flagOf(flags, flag) ?? (typeof setting === "string" && setting !== "" ? setting : undefined)
+  );
+}
+
+/** Gates that are set, by flag or file. */
+export function gatesOf({ flags, settings }: KubeletFacts): ReadonlyMap<string, boolean> {
+  const set = new Map<string, boolean>();
+  const table = settings["featureGates"];
+  for (const [name, value] of isRecord(table) ? Object.entries(table) : [])
+    set.set(name, value === true);
+  for (const pair of (flagOf(flags, "feature-gates") ?? "").split(",")) {
+    const [name = "", value = ""] = pair.split("=");
+    if (name !== "") set.set(name, value === "true");
+  }
+  return set;
+}
+
+async function settingsOf(host: Host, file: string, flags: readonly string[]) {
+  const problems: string[] = [];
+  const read = async (one: string): Promise<Record<string, unknown> | undefined> => {
+    try {
+      const text = await host.text(one);
+      if (text === undefined) return undefined;
+      const parsed = parseYaml(text);
+      if (isRecord(parsed)) return parsed;
+      problems.push(`${one}: it is no table of settings`);
+    } catch (error) {
+      problems.push(`${one}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return {};
+  };
+  const main = await read(file);
+  let settings = main ?? {};
+  const folder = flagOf(flags, "config-dir");
+  for (const name of folder === undefined ? [] : await host.names(folder)) {
+    if (name.endsWith(".conf")) settings = { ...settings, ...(await read(`${folder}/${name}`)) };
+  }
+  return { settings, problems, found: main !== undefined };
+}
+
+async function flagsOnDisk(host: Host): Promise<readonly string[]> {
+  const text = (await host.text(kubeadmFlags).catch(() => undefined)) ?? "";
+  const quoted = /^KUBELET_KUBEADM_ARGS="?([^"\n]*)/m.exec(text)?.[1] ?? "";
+  return quoted.split(/\s+/).filter((word) => word !== "");
+}
+
+async function minorOf(host: Host, { pid }: ProcessFacts): Promise<number | undefined> {
+  try {
+    const options = { timeoutMs: versionMs, maxOutputBytes: 65_536 };
+    const { stdout } = await run(host.at(`/proc/${pid}/exe`), ["--version"], options);
+    const minor = /^Kubernetes v1\.(\d+)/.exec(stdout.toString())?.[1];
+    return minor === undefined ? undefined : Number(minor);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmod, rm } from "node:fs/promises";
+import path from "node:path";
+import { kubeletPid, runningKubelet } from "./made-node.ts";
+import { kubeletYaml, type Sickness } from "./sickness.ts";
+
+export const ofSettings: readonly Sickness[] = [
+  {
+    name: "no network",
+    check: "cni",
+    make: ({ root }) => rm(path.join(root, "etc/cni"), { recursive: true }),
+    level: "error",
+    says: /there is no CNI configuration in \/etc\/cni\/net\.d/,
+  },
+  {
+    name: "a network that is no JSON",
+    check: "cni",
+    make: ({ write }) => write("/etc/cni/net.d/05-broken.conflist", "{"),
+    level: "warning",
+    says: /"\/etc\/cni\/net\.d\/05-broken\.conflist": not JSON/,
+  },
+  {
+    name: "the network of an earlier add-on",
+    check: "cni",
+    make: ({ write }) =>
+      write(
+        "/etc/cni/net.d/99-old.conflist",
+        '{"cniVersion":"1.0.0","name":"old","plugins":[{"type":"bridge"}]}',
+      ),
+    level: "note",
+    says: /network old of \/etc\/cni\/net\.d\/99-old\.conflist is not used/,
+    mends: true,
+  },
+  {
+    name: "a network whose plugin is missing",
+    check: "cni",
+    make: ({ root }) => rm(path.join(root, "opt/cni/bin/portmap")),
+    level: "error",
+    says: /CNI plugin "portmap" of network "pods" is not in/,
+  },
+  {
+    name: "a plugin that is not executable",
+    check: "cni",
+    make: ({ root }) => chmod(path.join(root, "opt/cni/bin/bridge"), 0o644),
+    level: "error",
+    says: /\/opt\/cni\/bin\/bridge is not executable/,
+    mends: true,
+  },
+  {
+    name: "a plugin that fails",
+    check: "cni",
+    make: ({ write }) => write("/opt/cni/bin/bridge", "#!/bin/sh\nexit 3\n", 0o755),
+    level: "error",
+    says: /CNI plugin \/opt\/cni\/bin\/bridge does not run/,
+  },
+  {
+    name: "a plugin of an older CNI",
+    check: "cni",
+    make: ({ write }) =>
+      write("/opt/cni/bin/bridge", `#!/bin/sh\necho '{"supportedVersions":["0.4.0"]}'\n`, 0o755),
+    level: "error",
+    says: /bridge does not speak 1\.0\.0/,
+  },
+  {
+    name: "a hosts.toml that is no TOML",
+    check: "registries",
+    make: ({ write }) => write("/etc/berthd/certs.d/reg.example/hosts.toml", "server = \n"),
+    level: "error",
+    says: /\/etc\/berthd\/certs\.d\/reg\.example\/hosts\.toml:1: not TOML/,
+  },
+  {
+    name: "a registry whose certificate is missing",
+    check: "registries",
+    make: ({ write }) => write("/etc/berthd/certs.d/reg.example/hosts.toml", 'ca = "gone.crt"\n'),
+    level: "error",
+    says: /there is no \/etc\/berthd\/certs\.d\/reg\.example\/gone\.crt/,
+  },
+  {
+    name: "a registry whose certificate nobody checks",
+    check: "registries",
+    make: ({ write }) =>
+      write("/etc/berthd/certs.d/reg.example/hosts.toml", "skip_verify = true\n"),
+    level: "warning",
+    says: /the certificate of reg\.example is not checked/,
+  },
+  {
+    name: "a kubelet of another runtime",
+    check: "kubelet",
+    make: ({ write }) =>
+      write(kubeletYaml, "containerRuntimeEndpoint: unix:///run/crio/crio.sock\n"),
+    level: "warning",
+    says: /containerRuntimeEndpoint is unix:\/\/\/run\/crio\/crio\.sock/,
+    mends: true,
+  },
+  {
+    name: "a kubelet without an endpoint",
+    check: "kubelet",
+    make: ({ write }) => write(kubeletYaml, "cgroupDriver: cgroupfs\n"),
+    level: "warning",
+    says: /the kubelet has no containerRuntimeEndpoint/,
+    mends: true,
+  },
+  {
+    name: "images of another runtime",
+    check: "kubelet",
+    make: ({ write }) =>
+      write(
+        kubeletYaml,
+        "containerRuntimeEndpoint: unix:///run/berthd/berthd.sock\nimageServiceEndpoint: unix:///run/other.sock\n",
+      ),
+    level: "error",
+    says: /imageServiceEndpoint is unix:\/\/\/run\/other\.sock/,
+    mends: true,
+  },
+  {
+    name: "a kubelet's file that is no YAML",
+    check: "kubelet",
+    make: ({ write }) => write(kubeletYaml, "a: [\n"),
+    level: "error",
+    says: /kubelet's configuration: \/var\/lib\/kubelet\/config\.yaml/,
+  },
+  {
+    name: "a flag that the kubelet no longer knows",
+    check: "kubelet",
+    make: ({ root, write }) =>
+      runningKubelet(write, root, 37, "--pod-infra-container-image=pause:3"),
+    level: "error",
+    says: /--pod-infra-container-image, which went with Kubernetes 1\.35/,
+  },
+  {
+    name: "a flag that the next kubelet will not know",
+    check: "kubelet",
+    make: ({ root, write }) => runningKubelet(write, root, 36, "--containerd=/run/x.sock"),
+    level: "warning",
+    says: /--containerd, which went with Kubernetes 1\.37/,
+  },
+  {
+    name: "a gate that has gone",
+    check: "kubelet",
+    make: ({ root, write }) =>
+      runningKubelet(write, root, 37, "--feature-gates=SidecarContainers=true"),
+    level: "error",
+    says: /gate SidecarContainers went with Kubernetes 1\.37/,
+  },
+  {
+    name: "a gate that is locked",
+    check: "kubelet",
+    make: ({ write }) =>
+      write(
+        kubeletYaml,
+        "containerRuntimeEndpoint: unix:///run/berthd/berthd.sock\nfeatureGates: {KubeletPSI: false}\n",
+      ),
+    level: "error",
+    says: /KubeletPSI is set to false, and is locked to true/,
+  },
+  {
+    name: "a kubelet that does not run",
+    check: "kubelet",
+    make: ({ root }) => rm(path.join(root, `proc/${kubeletPid}`), { recursive: true }),
+    level: "warning",
+    says: /the kubelet does not run/,
+  },
+];
