@@ -4,6 +4,7 @@ import { startDaemon } from "../test/support/daemon.ts";
 import { builtTool } from "../test/support/go-tools.ts";
 import { findProgram } from "../test/support/lacking.ts";
 import type { Cri } from "../test/support/pods.ts";
+import { until } from "../test/support/until.ts";
 
 /** Berth, the newest containerd that the Go tools have, and Debian's. */
 export const contenderNames = ["berth", "containerd-2.4", "containerd"] as const;
@@ -83,12 +84,13 @@ async function startBerth({ ociRuntime, sandbox, shim }: PodPrograms): Promise<C
     config: {
       // A default handler that is named is taken as it is: no quicker OCI runtime in its place.
       runtime: {
-        ...(ociRuntime !== undefined && { default_handler: "runc" }),
+        default_handler: ociRuntime === undefined ? "" : "runc",
         handlers: { runc },
       },
       ...(sandbox !== undefined && { cri: { sandbox } }),
     },
   });
+  if (ociRuntime === undefined) await chosenRuntime(daemon.cri);
   return {
     name: "berth",
     version: await versionOf(daemon.cri),
@@ -103,6 +105,18 @@ async function startBerth({ ociRuntime, sandbox, shim }: PodPrograms): Promise<C
     },
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
+}
+
+/** Waits until Berth has chosen what pods are run with. */
+async function chosenRuntime(cri: Cri): Promise<void> {
+  await until(
+    "the default OCI runtime is chosen",
+    async () => {
+      const { info } = await cri.runtime.Status({ verbose: true });
+      return !/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "");
+    },
+    { timeoutMs: 60_000 },
+  );
 }
 
 async function versionOf(cri: Cri): Promise<string> {

@@ -19,6 +19,7 @@ test("what a daemon has kept, the next one finds at the same path", () => {
     work: "/var/lib/berthd/io.containerd.runtime.v2.task",
     networks: "/var/lib/berthd/cni",
     defaultRuntime: "/var/lib/berthd/default-runtime.json",
+    unseenCrun: "/var/lib/berthd/crun/crun",
     pause: "/var/lib/berthd/pause",
     checkpoints: "/var/lib/berthd/checkpoints",
     checkpointMounts: "/var/lib/berthd/checkpoint-mounts",

@@ -57,6 +57,10 @@ export const inRoot = {
     more: [row("cni/*", 0o600, "one pod each")],
   },
   defaultRuntime: file("default-runtime.json", "whether crun works here, and what it can"),
+  unseenCrun: {
+    ...file("crun/crun", "what runs crun where that must not see the cgroup v2 tree"),
+    mode: 0o700,
+  },
   pause: folder("pause", "the sandbox's root file system"),
   checkpoints: folder("checkpoints", "checkpoints of tasks, while they are made and restored"),
   checkpointMounts: folder("checkpoint-mounts", "mount points for layers in checkpoints"),

@@ -3,6 +3,7 @@
 #ifndef KERNEL_H
 #define KERNEL_H
 
+#define ENOENT 2
 #define EINTR 4
 #define EAGAIN 11
 #define EINVAL 22
@@ -115,5 +116,9 @@ static inline __attribute__((noreturn)) void leave(int code) {
 
 /* sandbox.c */
 __attribute__((noreturn)) void start_sandbox(const char *const *arguments);
+
+/* unseen.c */
+int is_called_crun(const char *own);
+__attribute__((noreturn)) void run_unseen(const char *const *arguments, const char *const *environment);
 
 #endif

@@ -11,7 +11,7 @@
  * maps, and again for each byte it reads: the first one takes it to a fresh network namespace too.
  * It leaves with the errno of what failed.
  *
- * `pause -s` starts a sandbox process: see sandbox.c.
+ * `pause -s` starts a sandbox process: see sandbox.c. Under the name "crun" it runs that: see unseen.c.
  */
 #include "kernel.h"
 
@@ -78,10 +78,12 @@ static int is_flag(const long *stack, char flag) {
   return stack[0] == 2 && is_option(stack, flag);
 }
 
-/* `stack` is what the kernel left: the argument count, then the arguments. */
+/* `stack` is what the kernel left: the argument count, the arguments and a null, the environment and a null. */
 __attribute__((noreturn, used)) void pause_main(const long *stack) {
+  const char *const *arguments = (const char *const *)(stack + 1);
+  if (stack[0] > 0 && is_called_crun(arguments[0])) run_unseen(arguments, arguments + stack[0] + 1);
   if (is_flag(stack, 'u')) hold_user_namespace();
-  if (stack[0] > 2 && is_option(stack, 's')) start_sandbox((const char *const *)(stack + 1));
+  if (stack[0] > 2 && is_option(stack, 's')) start_sandbox(arguments);
   if (is_flag(stack, 'v')) {
     call4(SYS_write, 1, (long)VERSION, sizeof(VERSION) - 1, 0);
     leave(0);

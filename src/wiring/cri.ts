@@ -261,6 +261,7 @@ export function criPlugins(
             tryRuntime({ ...trial, folder: layout.runtimeTrials }, { log, signal }),
           clear: () => clearTrials(layout.runtimeTrials, log),
         },
+        unseen: { program: layout.unseenCrun, binary: pauseBinaryPath() },
         file: layout.defaultRuntime,
         log,
         lifetime: closing.signal,

@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { findProgram } from "./lacking.ts";
+
+const beside = "/sys/fs/cgroup/unified";
+
+/** Whether this host has cgroup v1 and a v2 tree with controllers. */
+export function isBesideCgroup2(): boolean {
+  try {
+    return readFileSync(`${beside}/cgroup.controllers`, "utf8").trim() !== "";
+  } catch {
+    return false;
+  }
+}
 
 /**
  * crun, as it can run on this host: it refuses cgroup v1 with a v2 tree beside it that has controllers,
@@ -10,8 +21,7 @@ import { findProgram } from "./lacking.ts";
  */
 export async function crunHere(folder: string): Promise<string> {
   const crun = findProgram("crun") ?? "crun";
-  const beside = "/sys/fs/cgroup/unified";
-  if (!existsSync(`${beside}/cgroup.controllers`)) return crun;
+  if (!isBesideCgroup2()) return crun;
   const file = path.join(folder, "crun");
   await writeFile(
     file,

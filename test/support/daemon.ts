@@ -7,7 +7,6 @@ import path from "node:path";
 import { stringify } from "smol-toml";
 import type { ServiceClient, ServiceName } from "../../src/rpc/service.ts";
 import { type CniNetwork, makeCniNetwork } from "./cni.ts";
-import { crunHere } from "./crun-here.ts";
 import { connectPeer } from "./grpc-peer.ts";
 import { cniBinFolder, findProgram } from "./lacking.ts";
 import { disposeOnSignal } from "./last-resort.ts";
@@ -66,17 +65,16 @@ export interface Daemon extends AsyncDisposable {
  * Which OCI runtime pods have: runc, whatever the choice would be here (test/e2e/default-runtime.test.ts), or with
  * BERTH_TEST_OCI_RUNTIME=crun the crun that the daemon chooses: it serves when it has.
  */
-async function runtimeToTest(folder: string): Promise<RuntimeToTest> {
+function runtimeToTest(): RuntimeToTest {
   if (process.env["BERTH_TEST_OCI_RUNTIME"] !== "crun")
-    return { config: { default_handler: "runc" } };
-  const PATH = `${path.dirname(await crunHere(folder))}:${process.env["PATH"]}`;
-  return { config: { default_handler: "" }, env: { PATH } };
+    return { config: { default_handler: "runc" }, isChosen: false };
+  return { config: { default_handler: "" }, isChosen: true };
 }
 
 interface RuntimeToTest {
   readonly config: object;
-  /** Undefined when there is no choice to wait for. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** There is a choice to wait for. */
+  readonly isChosen: boolean;
 }
 
 const compileCache = path.resolve(import.meta.dirname, "../../build/compile-cache");
@@ -99,7 +97,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     network,
     sandboxes: new Set(),
   };
-  const toTest = await runtimeToTest(home.path);
+  const toTest = runtimeToTest();
   const configFile = path.join(home.path, "config.toml");
   await writeFile(
     configFile,
@@ -148,7 +146,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     const argv = [...mover, ...launcher, ...program, "serve", "--config", configFile];
     const started = spawn(argv[0]!, argv.slice(1), {
       // As bin/berthd has it: compiling anew costs half a second of each start.
-      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...toTest.env, ...options.env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env },
       stdio: ["ignore", log, log],
       cwd: "/",
       // Ctrl-C is for the test, which removes the pods before it ends the daemon.
@@ -163,7 +161,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
           throw new GivenUp(`berthd ended: ${await readFile(logFile, "utf8")}`);
         }
         await cri.runtime.Version({});
-        const { status, info } = await cri.runtime.Status({ verbose: toTest.env !== undefined });
+        const { status, info } = await cri.runtime.Status({ verbose: toTest.isChosen });
         if (/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "")) return false;
         return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
       },

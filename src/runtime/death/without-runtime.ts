@@ -5,6 +5,7 @@ import { cleanupDeadline } from "../../base/cancellable.ts";
 import type { Logger } from "../../base/logger.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
 import { searchPath } from "../../base/process.ts";
+import { isThere } from "../../oci/unseen-program.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { specCgroupsPath } from "./dead-task.ts";
 import { killLeftovers, removeCgroups, specCgroups } from "./leftover-processes.ts";
@@ -13,7 +14,7 @@ import { dropRuntimeState, runtimePlace } from "./runtime-state.ts";
 /** Whether the OCI runtime that a task was made with is not there any more, as when its package was removed. */
 export async function isRuntimeGone(bundle: Bundle): Promise<boolean> {
   const { program } = await runtimePlace(bundle);
-  if (path.isAbsolute(program)) return !existsSync(program);
+  if (path.isAbsolute(program)) return !isThere(program);
   return !searchPath().some((folder) => existsSync(path.join(folder, program)));
 }
 

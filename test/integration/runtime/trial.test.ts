@@ -67,7 +67,10 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
     };
     attempt = async (program, { callMs, signal = always } = {}) => {
       const container = { specs, host, pauseRootfs: pause.path };
-      const facts = await readNodeFacts(defaultConfig.runtime, container);
+      const facts = await readNodeFacts(defaultConfig.runtime, {
+        ...container,
+        unseen: { program: path.join(home.path, "unseen/crun"), binary: pauseBinaryPath() },
+      });
       const limit = callMs === undefined ? {} : { callMs };
       const quick = { log, signal, seenMs: 500, ...limit };
       return tryCrun(
@@ -80,7 +83,7 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
             clear: () => clearTrials(trials, log),
           },
         },
-        { ...facts, crun: (await identityOf(program)) ?? null },
+        { ...facts, unseen: null, crun: (await identityOf(program)) ?? null },
         { signal },
       );
     };

@@ -87,6 +87,7 @@ class Node {
     return {
       table: runtime.handlers["runc"] ?? defaultHandler,
       baseSpec: null,
+      unseen: null,
       crun: (await identityOf(this.crun)) ?? null,
       runc: (await identityOf(process.execPath)) ?? null,
       criu: this.criu,

@@ -50,6 +50,8 @@ export interface DefaultRuntimeNeeds {
 type Choice =
   | {
       readonly program: ProgramIdentity;
+      /** What it is run by, where it must not see the cgroup v2 tree. */
+      readonly unseen: ProgramIdentity | null;
       /** The table with which it was tried. */
       readonly table: RuntimeHandlerConfig;
       readonly features: RuntimeFeatures;
@@ -110,18 +112,22 @@ export class DefaultRuntimeChooser implements DefaultRuntime {
     ) {
       return { ...plain, features: this.#needs.features(plain.name) };
     }
-    const config = { ...plain.config, binaryName: program.path };
+    const config = { ...plain.config, binaryName: (choice.unseen ?? program).path };
     return { name: "crun", config, features: choice.features };
   }
 
   async forNewPod({ signal }: Cancellable): Promise<PodHandler> {
-    const { program } = this.#choice;
+    const choice = this.#choice;
     if (this.#needs.config().defaultHandler !== "") return this.current();
-    if (program !== undefined) {
-      const now = await within(identityOf(program.path), statMs, signal);
-      if (program === this.#choice.program && !isDeepStrictEqual(now, program)) {
-        const what = now === undefined ? "is gone" : "has been replaced";
-        this.#choose({ isFinal: false, reason: `${program.path} ${what} and is looked at anew` });
+    if ("table" in choice) {
+      const programs = [choice.program, ...(choice.unseen === null ? [] : [choice.unseen])];
+      const looking = Promise.all(programs.map(({ path }) => identityOf(path)));
+      const now = (await within(looking, statMs, signal)) ?? [];
+      const changed = programs.findIndex((known, at) => !isDeepStrictEqual(now[at], known));
+      if (choice === this.#choice && changed >= 0) {
+        const what = now[changed] === undefined ? "is gone" : "has been replaced";
+        const reason = `${programs[changed]?.path} ${what} and is looked at anew`;
+        this.#choose({ isFinal: false, reason });
         this.#lookSoon();
       }
     }
@@ -217,10 +223,10 @@ export class DefaultRuntimeChooser implements DefaultRuntime {
   #settle(facts: NodeFacts, outcome: TrialOutcome): void {
     this.#known = { facts, outcome };
     this.#lookMs = lookMs;
-    const { crun, table } = facts;
+    const { crun, table, unseen } = facts;
     const { features, version, reason } = outcome;
     if (features === undefined || crun === null) this.#choose({ isFinal: true, reason });
-    else this.#choose({ program: crun, table, features, version, reason });
+    else this.#choose({ program: crun, unseen, table, features, version, reason });
   }
 
   #choose(choice: Choice): void {

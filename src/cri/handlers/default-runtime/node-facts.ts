@@ -4,6 +4,7 @@ import type { RuntimeConfig, RuntimeHandlerConfig } from "../../../config/config
 import type { HostFacts } from "../../oci-spec/ports.ts";
 import { handlerFor } from "../handlers.ts";
 import { findProgramFile, identityOf, type ProgramIdentity } from "./program-identity.ts";
+import { layUnseen, mustNotSeeCgroup2, type UnseenCrun } from "./unseen-cgroups.ts";
 
 /**
  * All that the choice of a runtime depends on. What was found by a trial holds while these are the same. JSON can hold
@@ -14,6 +15,8 @@ export interface NodeFacts {
   readonly table: RuntimeHandlerConfig;
   readonly baseSpec: ProgramIdentity | null;
   readonly crun: ProgramIdentity | null;
+  /** What crun is run by, where it must not see the cgroup v2 tree. */
+  readonly unseen: ProgramIdentity | null;
   readonly runc: ProgramIdentity | null;
   readonly criu: boolean;
   /** There are groups of the processor's caches and memory to be in (resctrl). */
@@ -31,15 +34,16 @@ export interface NodeFacts {
 export interface NodeFactsNeeds {
   readonly host: HostFacts;
   readonly pauseRootfs: string;
+  readonly unseen: UnseenCrun;
 }
 
 /** Raise it when a trial tries something else. */
-const trialVersion = 1;
+const trialVersion = 2;
 
-/** Looks for programs and files, and runs nothing. */
+/** Looks for programs and files, lays out that for crun where it is needed, and runs nothing. */
 export async function readNodeFacts(
   runtime: RuntimeConfig,
-  { host, pauseRootfs }: NodeFactsNeeds,
+  { host, pauseRootfs, unseen: place }: NodeFactsNeeds,
 ): Promise<NodeFacts> {
   const { config: table } = handlerFor({ ...runtime, defaultHandler: "" }, "");
   const [crun, runc, criu, baseSpec, rdt] = await Promise.all([
@@ -52,10 +56,13 @@ export async function readNodeFacts(
       () => false,
     ),
   ]);
+  const isUnseen = crun !== undefined && host.cgroupHybrid && (await mustNotSeeCgroup2());
+  const unseen = isUnseen ? await layUnseen(place, crun) : undefined;
   return {
     table,
     baseSpec: baseSpec ?? null,
     crun: crun ?? null,
+    unseen: unseen ?? null,
     runc: runc ?? null,
     criu: criu !== undefined,
     rdt,

@@ -45,16 +45,17 @@ export async function tryCrun(
   });
   const early = againstTold(told, wanted, facts);
   if (early !== undefined) return refusal(early);
-  const handler = { ...facts.table, binaryName: program };
+  const handler = { ...facts.table, binaryName: facts.unseen?.path ?? program };
   const { request, limits } = await trialContainer(needs, handler, tried);
   try {
     const result = await needs.trials.run(request, call);
     const why = againstResult(told, wanted, { result, limits, facts });
     if (why !== undefined) return refusal(why);
+    const where = facts.unseen === null ? "here" : `here as ${program} without cgroup v2 in sight`;
     return {
       features: featuresAfter(told, tried, result),
       version,
-      reason: `${name} has run a container here, and pods miss nothing that they have with runc`,
+      reason: `${name} has run a container ${where}, and pods miss nothing that they have with runc`,
     };
   } catch (error) {
     if (!isFault(error, "FAILED_PRECONDITION")) throw error;

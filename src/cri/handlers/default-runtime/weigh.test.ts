@@ -26,6 +26,7 @@ const program = (path: string): ProgramIdentity => ({
 const node: NodeFacts = {
   table: defaultHandler,
   baseSpec: null,
+  unseen: null,
   crun: program("/usr/bin/crun"),
   runc: program("/usr/sbin/runc"),
   criu: false,
