@@ -8,7 +8,7 @@ import { errnoOf } from "../base/errors.ts";
 import { nowNanos } from "../base/now.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import { Sha256 } from "./digest.ts";
-import type { Digest, IngestStatus } from "./ports.ts";
+import type { Digest, IngestStatus, WriterOptions } from "./ports.ts";
 
 const maxFactsBytes = 1024 * 1024;
 
@@ -19,6 +19,8 @@ interface IngestFile {
   readonly expected: string;
   readonly totalBytes: string;
   readonly startedAt: string;
+  /** See WriterOptions. */
+  readonly source?: string | undefined;
 }
 
 /** An unfinished write on disk: `<dir>/data` holds the bytes, `<dir>/ingest.json` what is known about them. */
@@ -43,25 +45,32 @@ export function ingestDir(root: string, namespace: string, ref: string): string 
   return path.join(root, "ingest", name);
 }
 
-/** Makes the ingest, or opens the one of that ref and reads what it holds into the hash. */
+/** Makes the ingest, or opens the one of that ref, if it may be resumed, and reads what it holds into the hash. */
 export async function openIngest(
   root: string,
   namespace: string,
   ref: string,
-  options: { readonly expected?: Digest; readonly sizeBytes?: bigint },
+  options: Pick<WriterOptions, "expected" | "sizeBytes" | "source">,
 ): Promise<OpenIngest> {
   const dir = ingestDir(root, namespace, ref);
-  const known = await readIngestFile(dir);
-  const facts: IngestFile = known ?? {
-    namespace,
-    ref,
-    expected: options.expected ?? "",
-    totalBytes: String(options.sizeBytes ?? 0n),
-    startedAt: String(nowNanos()),
+  const { source } = options;
+  const found = await readIngestFile(dir);
+  const known = source === undefined || found?.source === source ? found : undefined;
+  const facts: IngestFile = {
+    ...(known ?? {
+      namespace,
+      ref,
+      expected: options.expected ?? "",
+      totalBytes: String(options.sizeBytes ?? 0n),
+      startedAt: String(nowNanos()),
+    }),
+    source,
   };
   if (known === undefined) {
     await rm(dir, { recursive: true, force: true });
     await mkdir(dir, { recursive: true, mode: 0o700 });
+  }
+  if (known === undefined || known.source !== source) {
     await writeFileAtomic(path.join(dir, "ingest.json"), JSON.stringify(facts));
   }
   const data = path.join(dir, "data");

@@ -63,6 +63,11 @@ export interface DamagedBlob {
 export interface WriterOptions {
   readonly expected?: Digest;
   readonly sizeBytes?: bigint;
+  /**
+   * Who gives the bytes. An ingest whose bytes are another's, or nobody knows whose, is begun anew. When left out, an
+   * ingest is resumed whoever gave its bytes, and is nobody's from then on.
+   */
+  readonly source?: string;
   /** Reads along; only for a size that is known. */
   readonly along?: ReadsAlong;
 }

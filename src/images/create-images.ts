@@ -426,7 +426,6 @@ class StoredImages implements ImageLibrary {
           namespace,
           progressTimeoutMs: pullProgressTimeoutMs,
           maxConcurrentDownloads,
-          target: target.digest,
           onBytes: progress,
         });
         const byDigest = `${repositoryName(reference)}@${target.digest}`;

@@ -50,8 +50,9 @@ export async function standsFor(
 ): Promise<boolean> {
   const made = madeFrom(options, chainId, layer.digest);
   if (!made) return false;
-  if (source.gives({ digest: layer.digest, labels: made.labels })) return true;
-  await source.assertGives(layer, call);
+  const blob = { digest: layer.digest, labels: made.labels };
+  if (source.gives(blob)) return true;
+  if (!(await source.vouchesFor(blob, call))) return false;
   // It may have been made anew meanwhile, or have other sources.
   const still = madeFrom(options, chainId, layer.digest);
   if (still) await setLabels(options, chainId, still.labels, source.labels(still.labels));

@@ -12,14 +12,17 @@ export interface ImageSource {
   /** A small document's bytes, unchecked. */
   document(descriptor: Descriptor, call: Cancellable): Promise<Buffer>;
   /**
-   * Brings a blob into the content store, verified. A blob that is there already counts only if this source would
-   * give it too: having somebody else's image on the node gives no right to its layers.
+   * Brings a blob into the content store, verified. A blob that is there already counts only if this source gives it
+   * too: having somebody else's image on the node gives no right to its layers.
    */
   fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void>;
   /** Whether this source is known to give a blob, by what the blob, or the layer made from it, is labelled with. */
   gives(blob: Pick<ContentInfo, "digest" | "labels">): boolean;
-  /** Asks for the right to a blob without fetching it. Throws the source's refusal. */
-  assertGives(descriptor: Descriptor, call: Cancellable): Promise<void>;
+  /**
+   * Asks for the right to a blob without fetching it; throws the source's refusal. False where the source's word is not
+   * enough: by its label the blob never came from there, and only who gives all its bytes can say who may have them.
+   */
+  vouchesFor(blob: Pick<ContentInfo, "digest" | "labels">, call: Cancellable): Promise<boolean>;
   /** What a blob of this source is labelled with, beside the labels that it has. */
   labels(known: Labels | undefined): Labels;
 }
@@ -61,9 +64,10 @@ export async function obtainDocument(
   const { content, namespace } = store;
   const { digest } = descriptor;
   const known = content.info(namespace, digest);
-  assertSize(descriptor, known ? Number(known.sizeBytes) : descriptor.size);
+  const isGiven = known !== undefined && source.gives(known);
+  assertSize(descriptor, isGiven ? Number(known.sizeBytes) : descriptor.size);
   let damage: RuntimeFault | undefined;
-  if (known && source.gives(known)) {
+  if (isGiven) {
     try {
       return await content.read(digest, call);
     } catch (error) {

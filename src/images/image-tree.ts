@@ -180,7 +180,7 @@ export const noSource: ImageSource = {
     throw fault("NOT_FOUND", `content "${digest}" not found`);
   },
   gives: () => true,
-  assertGives: async () => {},
+  vouchesFor: async () => true,
   labels: () => ({}),
 };
 

@@ -35,7 +35,9 @@ export class ArchiveSource implements ImageSource {
     return true;
   }
 
-  async assertGives(): Promise<void> {}
+  async vouchesFor(): Promise<boolean> {
+    return true;
+  }
 
   labels(): Labels {
     return owned;

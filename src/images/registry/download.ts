@@ -14,8 +14,11 @@ import type { RegistryClient } from "./registry-client.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
 
 export interface DownloadOptions {
-  readonly client: Pick<RegistryClient, "blob" | "patience" | "hosts" | "sources" | "failure">;
-  readonly content: ContentStore;
+  readonly client: Pick<
+    RegistryClient,
+    "reference" | "blob" | "assertReadable" | "patience" | "hosts" | "sources" | "failure"
+  >;
+  readonly content: Pick<ContentStore, "info" | "writer" | "writing" | "abort">;
   readonly namespace: string;
   /** A transfer that brings too little for this long is ended; 0 for never. */
   readonly progressTimeoutMs: number;
@@ -30,7 +33,7 @@ export interface DownloadOptions {
 /**
  * Brings a blob into the content store, checked for size and digest; false when somebody else did. After a broken
  * connection it goes on from there, as often as there was progress; after a host that stalls or sends something else
- * it goes on with the next, and it uses what an earlier pull left of the blob. While another writer brings the same
+ * it goes on with the next, and it uses what an earlier pull from the same registry left of the blob. While another writer brings the same
  * blob it waits, up to a limit, as long as that one makes progress. Errors: those of the client, DEADLINE_EXCEEDED (no
  * progress), FAILED_PRECONDITION (wrong bytes).
  */
@@ -147,7 +150,11 @@ class BlobDownload implements AsyncDisposable {
     if (writer.offsetBytes > BigInt(size)) await writer.truncate(0n);
     attempt.from = attempt.to = Number(writer.offsetBytes);
     course.opened(attempt.from);
-    if (attempt.from >= size) return;
+    if (attempt.from >= size) {
+      // All of it came for an earlier pull, of whatever repository.
+      await client.assertReadable(this.#descriptor.digest, call);
+      return;
+    }
     const { failed } = course;
     const { host, ...sent } = await client.blob(this.#descriptor, attempt.from, failed, call);
     attempt.host = host;
@@ -221,7 +228,7 @@ class BlobDownload implements AsyncDisposable {
 
   /** A writer for the blob; undefined once the blob is there. Does not wait for one that makes no progress. */
   async #openWriter(call: Cancellable): Promise<Opened | undefined> {
-    const { content, namespace, along } = this.#options;
+    const { client, content, namespace, along } = this.#options;
     const { digest, size } = this.#descriptor;
     // containerd's clients use this name too.
     const shared = `layer-${digest}`;
@@ -232,6 +239,8 @@ class BlobDownload implements AsyncDisposable {
         const writer = await content.writer(namespace, ref, {
           expected: digest,
           sizeBytes: BigInt(size),
+          // What another registry has sent says nothing about what this one has.
+          source: client.reference.domain,
           ...(along && { along }),
         });
         return { writer, ref };

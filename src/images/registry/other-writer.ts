@@ -16,7 +16,7 @@ export class OtherWriters {
    * false when the other makes too little progress to be waited for. Rejects with the signal's reason.
    */
   async wait(
-    content: ContentStore,
+    content: Pick<ContentStore, "writing">,
     namespace: string,
     ref: string,
     { signal }: Cancellable,

@@ -2,24 +2,26 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import type { ContentInfo, Digest, ReadsAlong } from "../../content/ports.ts";
+import type { ContentInfo, ContentStore, ReadsAlong } from "../../content/ports.ts";
 import { type BeginEarly, type ImageSource, type Labels, label, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
+import { proveBlob } from "./prove-blob.ts";
 import type { RegistryClient } from "./registry-client.ts";
-import { isFrom, sourceLabel } from "./source-label.ts";
+import { isFrom, isFromRegistry, sourceLabel } from "./source-label.ts";
 
 export interface RegistrySourceOptions
-  extends Omit<DownloadOptions, "client" | "labels" | "along" | "begins"> {
+  extends Omit<DownloadOptions, "client" | "content" | "labels" | "along" | "begins"> {
   readonly client: RegistryClient;
+  readonly content: ContentStore;
   readonly maxConcurrentDownloads: number;
-  /** The digest that the registry gave for the reference: this pull may read it. */
-  readonly target: Digest;
 }
 
 /**
- * An image's blobs from its registry, for one pull. Blobs that are here already are not downloaded again, but the
- * registry must let us have them: their label says so, or it is asked once with our own credentials.
+ * An image's blobs from its registry, for one pull. Blobs that are here already are not downloaded again where their
+ * label says that the registry has given them: for this repository, or for another one, and then it is asked once with
+ * our own credentials. A registry that never gave a blob could say yes to any digest, and its pods would read somebody
+ * else's layer: it must send all bytes once.
  */
 export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;
@@ -52,25 +54,32 @@ export class RegistrySource implements ImageSource {
     }
     const known = content.info(namespace, digest);
     if (!known) throw fault("NOT_FOUND", `content "${digest}" was removed meanwhile`);
+    if (!this.gives(known)) {
+      if (isFromRegistry(known.labels, client.reference)) await client.assertReadable(digest, call);
+      else await proveBlob({ ...this.#options, begins: turn.take.bind(turn) }, descriptor, call);
+      await label(content, namespace, digest, (labels) => this.labels(labels));
+    }
     if (known.sizeBytes !== BigInt(size)) {
       throw fault(
         "FAILED_PRECONDITION",
         `blob "${digest}" has ${known.sizeBytes} bytes, its descriptor says ${size}`,
       );
     }
-    if (this.gives(known)) return;
-    await client.assertReadable(digest, call);
-    await label(content, namespace, digest, (labels) => this.labels(labels));
   }
 
-  async assertGives({ digest }: Descriptor, call: Cancellable): Promise<void> {
+  async vouchesFor(
+    { digest, labels }: Pick<ContentInfo, "digest" | "labels">,
+    call: Cancellable,
+  ): Promise<boolean> {
+    const { client } = this.#options;
+    if (!isFromRegistry(labels, client.reference)) return false;
     using _permit = await this.#permits.acquire(call);
-    await this.#options.client.assertReadable(digest, call);
+    await client.assertReadable(digest, call);
+    return true;
   }
 
-  gives({ digest, labels }: Pick<ContentInfo, "digest" | "labels">): boolean {
-    const { target, client } = this.#options;
-    return digest === target || isFrom(labels, client.reference);
+  gives({ labels }: Pick<ContentInfo, "labels">): boolean {
+    return isFrom(labels, this.#options.client.reference);
   }
 
   labels(known: Labels | undefined): Labels {

@@ -14,6 +14,11 @@ export function isFrom(labels: Labels, { domain, repository }: Reference): boole
   return repositoriesOf(labels, domain).includes(repository);
 }
 
+/** Whether the registry has given the blob, for whatever repository. */
+export function isFromRegistry(labels: Labels, { domain }: Pick<Reference, "domain">): boolean {
+  return repositoriesOf(labels, domain).length > 0;
+}
+
 /** The label with this repository added; the oldest entries are dropped when it is full. */
 export function sourceLabel(labels: Labels, { domain, repository }: Reference): Labels {
   const name = `${prefix}${domain}`;

@@ -61,7 +61,6 @@ export async function broughtIn(image: ScriptedImage, options: BringIn): Promise
     namespace,
     progressTimeoutMs: progressMs,
     maxConcurrentDownloads: options.maxConcurrentDownloads ?? 3,
-    target: target.digest,
   });
   options.onSource?.(source);
   const manifest = await source.document(target, call);

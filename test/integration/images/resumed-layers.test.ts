@@ -325,7 +325,8 @@ test("what somebody else brought between two attempts is not asked for again", {
       void (async () => {
         await using other = await content.writer(namespace, "other", {});
         await other.write(layer, { signal: AbortSignal.timeout(10_000) });
-        await other.commit({ expected: image.layer as Digest });
+        const labels = { [`containerd.io/distribution.source.${registry.host}`]: "another/x" };
+        await other.commit({ expected: image.layer as Digest, labels });
         breakAfter(response, 0, half());
       })();
       return true;
@@ -382,12 +383,6 @@ test("what an earlier pull left is gone on with, and begun anew where it is dama
 }, async () => {
   for (const damage of [0, 1]) {
     const content = await freshContent(home);
-    {
-      await using left = await content.writer(namespace, `layer-${image.layer}`, {});
-      const bytes = Buffer.from(layer.subarray(0, half()));
-      bytes.writeUInt8((bytes[5] ?? 0) ^ damage, 5);
-      await left.write(bytes, { signal: AbortSignal.timeout(10_000) });
-    }
     const froms: number[] = [];
     await using registry = await serveImage(
       image,
@@ -396,6 +391,13 @@ test("what an earlier pull left is gone on with, and begun anew where it is dama
         return false;
       }),
     );
+    {
+      const source = registry.host;
+      await using left = await content.writer(namespace, `layer-${image.layer}`, { source });
+      const bytes = Buffer.from(layer.subarray(0, half()));
+      bytes.writeUInt8((bytes[5] ?? 0) ^ damage, 5);
+      await left.write(bytes, { signal: AbortSignal.timeout(10_000) });
+    }
     await broughtIn(image, { home, registry: registry.host, content });
     assert.deepEqual(froms, damage ? [half(), 0] : [half()]);
   }
