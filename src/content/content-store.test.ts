@@ -297,3 +297,19 @@ test("a blob that was brought in again meanwhile is not dropped", async (t) => {
   assert.equal(await store.dropDamaged(digest, { seen, problem: "rotten" }), undefined);
   assert.deepEqual(await store.read(digest, call), hello);
 });
+
+test("an ingest that is taken away as it is written loses no byte of another's", async (t) => {
+  const { store } = await open(t);
+  const all = Buffer.alloc(3 << 20, "all of it ");
+  const digest = digestOf(all);
+  const gone = await store.writer(ns, "gone", {});
+  const writing = gone.write(Buffer.alloc(5 << 20, "x"), call).catch((error: unknown) => error);
+  await store.abort(ns, "gone", { evenWhileWritten: true });
+  const kept = await store.writer(ns, "kept", { sizeBytes: BigInt(all.length) });
+  for (let at = 0; at < all.length; at += 100_000) {
+    await kept.write(all.subarray(at, at + 100_000), call);
+  }
+  await writing;
+  await kept.commit({ expected: digest });
+  assert.equal(digestOf(await readFile(store.pathOf(digest))), digest);
+});

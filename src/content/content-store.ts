@@ -12,6 +12,7 @@ import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels, type WriterHost } from "./content-writer.ts";
 import { damageOf } from "./damage.ts";
 import { digestOf, hexOf } from "./digest.ts";
+import { GatherBuffers } from "./gather-buffers.ts";
 import {
   dropHalfMadeIngests,
   ingestDir,
@@ -56,6 +57,7 @@ class FileContentStore implements ContentStore {
   readonly #log: Logger;
   /** Refs with a writer. */
   readonly #writing = new Map<string, Writing>();
+  readonly #buffers = new GatherBuffers();
   /** Digests that are being published, and by how many: their files must not be unlinked. */
   readonly #publishing = new Map<Digest, number>();
   /** Digests whose file is gone and whose records are going: nobody may write one of these again meanwhile. */
@@ -135,6 +137,7 @@ class FileContentStore implements ContentStore {
     try {
       const ingest = await openIngest(this.#root, namespace, ref, options);
       const host: WriterHost = {
+        buffers: this.#buffers,
         publish: (done, size, digest, labels) =>
           this.#publish(namespace, done, { sizeBytes: size, digest, labels }),
         release,

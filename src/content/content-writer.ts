@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import { GrowingBuffer } from "../base/growing-buffer.ts";
 import { nowNanos } from "../base/now.ts";
 import { allSettled } from "../base/waits.ts";
 import { Along } from "./along.ts";
 import { Sha256 } from "./digest.ts";
+import { type GatherBuffer, type GatherBuffers, gatherBytes } from "./gather-buffers.ts";
 import type { OpenIngest } from "./ingest.ts";
 import type { ContentWriter, Digest, IngestStatus, ReadsAlong } from "./ports.ts";
 
@@ -13,14 +13,12 @@ type CommitOptions = Parameters<ContentWriter["commit"]>[0];
 
 /** What the writer leaves to its store: publishing a finished file, and giving the ref back. */
 export interface WriterHost {
+  readonly buffers: GatherBuffers;
   publish(ingest: OpenIngest, size: bigint, digest: Digest, labels: Labels): Promise<void>;
   release(): void;
 }
 
 export type Labels = Readonly<Record<string, string>>;
-
-/** Small network chunks are gathered into writes of this size: one trip to the thread pool each. */
-const gatherBytes = 1024 * 1024;
 
 /** Appends to an ingest and keeps its digest as it goes; see the port for the contract. */
 export class IngestWriter implements ContentWriter {
@@ -31,14 +29,16 @@ export class IngestWriter implements ContentWriter {
   #hashed: number;
   #along: Along | undefined;
   #offset: number;
-  #gathered = new GrowingBuffer(gatherBytes);
-  #spare: GrowingBuffer | undefined;
+  readonly #using: Disposable;
+  /** What was written and is not in the file yet. */
+  #gathered: GatherBuffer | undefined;
   #updatedAtNanos: bigint;
   #closed = false;
 
   constructor(ingest: OpenIngest, host: WriterHost, along?: ReadsAlong) {
     this.#ingest = ingest;
     this.#host = host;
+    this.#using = host.buffers.use();
     this.#hash = ingest.hash;
     this.#offset = this.#hashed = ingest.offsetBytes;
     const { file, totalBytes, offsetBytes } = ingest;
@@ -75,11 +75,15 @@ export class IngestWriter implements ContentWriter {
     }
     this.#offset += chunk.byteLength;
     this.#updatedAtNanos = nowNanos();
-    for (let rest = chunk; rest.byteLength > 0; ) {
-      rest = rest.subarray(this.#gathered.add(rest));
-      if (this.#gathered.isFull) await this.#flush();
-    }
     this.#along?.come(this.#offset);
+    for (let rest = chunk; rest.byteLength > 0; ) {
+      this.#gathered ??= this.#host.buffers.take(this.#likelyBytes(rest.byteLength));
+      rest = rest.subarray(this.#gathered.add(rest));
+      if (this.#gathered.isFull) {
+        await this.#flush();
+        this.#assertOpen();
+      }
+    }
   }
 
   async truncate(offsetBytes: bigint): Promise<void> {
@@ -87,7 +91,7 @@ export class IngestWriter implements ContentWriter {
     if (offsetBytes !== 0n) {
       throw fault("UNIMPLEMENTED", `cannot truncate ingest "${this.#ingest.ref}": only to 0`);
     }
-    this.#gathered = new GrowingBuffer(gatherBytes);
+    this.#drop();
     await this.#ingest.handle.truncate(0);
     this.#hash = new Sha256();
     this.#offset = this.#hashed = 0;
@@ -143,7 +147,7 @@ export class IngestWriter implements ContentWriter {
 
   /** Closes the ingest without the bytes that were not written yet: it is about to be removed. */
   async discard(): Promise<void> {
-    this.#gathered = new GrowingBuffer(gatherBytes);
+    this.#drop();
     await this.#close();
   }
 
@@ -162,26 +166,44 @@ export class IngestWriter implements ContentWriter {
 
   async #flush(): Promise<void> {
     const full = this.#gathered;
-    if (full.length === 0) return;
-    this.#gathered = this.#spare ?? new GrowingBuffer(gatherBytes);
-    this.#spare = undefined;
-    const bytes = full.bytes();
-    const { bytesWritten } = await this.#ingest.handle.write(bytes);
-    if (bytesWritten < bytes.length) {
-      // A short write of a regular file happens on a full disk; the rest brings the errno.
-      await this.#ingest.handle.writeFile(bytes.subarray(bytesWritten));
+    if (full === undefined) return;
+    this.#gathered = undefined; // a write of its bytes is under way: it is nobody else's until that is over
+    try {
+      const bytes = full.bytes();
+      const { bytesWritten } = await this.#ingest.handle.write(bytes);
+      if (bytesWritten < bytes.length) {
+        // A short write of a regular file happens on a full disk; the rest brings the errno.
+        await this.#ingest.handle.writeFile(bytes.subarray(bytesWritten));
+      }
+    } finally {
+      this.#host.buffers.giveBack(full);
     }
-    full.clear();
-    this.#spare = full;
-    this.#along?.grown(this.#offset - this.#gathered.length);
+    this.#along?.grown(this.#offset - this.#unwritten());
+  }
+
+  #unwritten(): number {
+    return this.#gathered?.length ?? 0;
+  }
+
+  /** How many bytes there are for a buffer, when so many are at hand. */
+  #likelyBytes(bytes: number): number {
+    const left = Number(this.#ingest.totalBytes) - this.#offset;
+    return left >= 0 && this.#ingest.totalBytes > 0n ? Math.max(bytes, left + bytes) : gatherBytes;
+  }
+
+  #drop(): void {
+    if (this.#gathered) this.#host.buffers.giveBack(this.#gathered);
+    this.#gathered = undefined;
   }
 
   async #close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#drop();
     try {
       await this.#ingest.handle.close();
     } finally {
+      this.#using[Symbol.dispose]();
       this.#host.release();
     }
   }
