@@ -391,6 +391,8 @@ test("a log worker that dies leaves no descriptor open", async (t) => {
     call,
   );
   const stdout = new Writer(log.config.stdout);
+  // Without a writer it is at its end, and the worker closes it sooner or later.
+  const stderr = new Writer(log.config.stderr);
   const held = fs.openSync(log.config.stdout, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   t.after(() => fs.closeSync(held));
   const says = async (word: string): Promise<void> => {
@@ -405,5 +407,5 @@ test("a log worker that dies leaves no descriptor open", async (t) => {
   await says("third");
   await until(() => openFiles(root).length <= before.length);
   assert.deepEqual(openFiles(root), before);
-  await stdout.close();
+  await Promise.all([stdout.close(), stderr.close()]);
 });

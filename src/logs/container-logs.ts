@@ -33,7 +33,10 @@ export interface ContainerLogsOptions {
   readonly hangMs?: number;
 }
 
-/** Starts the log worker. Disposing ends it; containers go on and block once their FIFOs are full. */
+/**
+ * Starts the log worker with the first log, or ahead of it. Disposing ends it; containers go on and block once their
+ * FIFOs are full.
+ */
 export class WorkerContainerLogs implements ContainerLogs {
   readonly #options: ContainerLogsOptions;
   readonly #folder: string;
@@ -64,6 +67,10 @@ export class WorkerContainerLogs implements ContainerLogs {
       ...(answerMs !== undefined && { answerMs }),
       ...(hangMs !== undefined && { hangMs }),
     });
+  }
+
+  prepare(): void {
+    this.#link.start();
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {

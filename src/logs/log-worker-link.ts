@@ -50,7 +50,10 @@ class LogRequestError extends Error {
   }
 }
 
-/** The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. */
+/**
+ * The daemon's end of the log worker: numbered requests, notices, and a new worker when one dies. The first one starts
+ * with the first request, or ahead of it.
+ */
 export class LogWorkerLink implements AsyncDisposable {
   readonly #entry: URL;
   readonly #answerMs: number;
@@ -64,6 +67,7 @@ export class LogWorkerLink implements AsyncDisposable {
   #worker: Worker | undefined;
   #restart: Timer | undefined;
   #sequence = 0;
+  #isStarted = false;
   #closing = false;
 
   constructor(
@@ -80,11 +84,18 @@ export class LogWorkerLink implements AsyncDisposable {
     this.#hangMs = hangMs;
     this.#log = log;
     this.#events = events;
+  }
+
+  /** Starts the first worker, ahead of the request that would wait for it. */
+  start(): void {
+    if (this.#isStarted || this.#closing) return;
+    this.#isStarted = true;
     this.#spawn();
   }
 
   /** Settles with the worker's answer. INTERNAL with a LogRequestError as cause; UNAVAILABLE while there is no worker, or when it does not answer in time. */
   async request(request: LogRequest): Promise<void> {
+    this.start();
     const worker = this.#worker;
     if (worker === undefined) throw fault("UNAVAILABLE", "log worker is not running");
     this.#sequence += 1;

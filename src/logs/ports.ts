@@ -7,6 +7,8 @@ import type { IoConfig, ProcessIo } from "../client/ports.ts";
  * messages cross the boundary, so the worker could as well be a process of its own.
  */
 export interface ContainerLogs extends AsyncDisposable {
+  /** Starts what the first log would wait for, the worker. */
+  prepare(): void;
   /** Makes FIFOs in a folder of their own, opens their read ends and the log file. Tasks.Create may follow at once. */
   open(options: LogOptions, call: Cancellable): Promise<ContainerLog>;
   /** Opens the read ends of FIFOs that outlived the daemon, and goes on in the log file. */

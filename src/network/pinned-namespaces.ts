@@ -59,11 +59,8 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
     this.#log = log;
   }
 
-  /**
-   * Starts the thread and prepares the folder ahead of the first pod, which would wait 100 ms for it. Once; again
-   * after a failure.
-   */
-  prepare(): Promise<void> {
+  /** Prepares the folder, once; again after a failure. */
+  #prepare(): Promise<void> {
     this.#prepared ??= this.#request("prepare", this.#folder).then(
       () => {},
       (error: unknown) => {
@@ -80,7 +77,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
       throw fault("INVALID_ARGUMENT", `network namespace id "${id}" is no file name`);
     }
     const file = path.join(this.#folder, id);
-    await this.prepare();
+    await this.#prepare();
     if (owner === undefined) await this.#request("create", file);
     else await this.#createOwned(file, owner);
     // It took milliseconds at most. The signal may have fired meanwhile, and nobody would remove it then.

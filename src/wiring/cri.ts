@@ -168,12 +168,9 @@ export function criPlugins(
     type,
     id: "network-namespaces",
     requires: {},
-    init: async (_, context) => {
+    init: () => {
       const folder = layout.netns;
-      context.waitsFor("the thread of network namespaces");
-      const namespaces = new PinnedNamespaces({ folder, program: pauseBinaryPath(), log });
-      await namespaces.prepare(); // or the first pod would wait for the worker thread
-      return namespaces;
+      return new PinnedNamespaces({ folder, program: pauseBinaryPath(), log });
     },
   });
   const logs = plugin({

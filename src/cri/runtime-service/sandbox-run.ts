@@ -44,7 +44,7 @@ export type RunPodSandboxNeeds = WatchSandboxNeeds &
   > &
   Pick<
     CriParts,
-    "network" | "nri" | "operations" | "paths" | "pauseRootfs" | "reviewers" | "specs"
+    "logs" | "network" | "nri" | "operations" | "paths" | "pauseRootfs" | "reviewers" | "specs"
   >;
 
 type Needs = RunPodSandboxNeeds;
@@ -162,6 +162,7 @@ async function bringUp(parts: Needs, op: Operation, draft: Draft): Promise<strin
   if (!isStored) await op.run("store", () => parts.sandboxes.write(ready));
   parts.sandboxes.show(ready);
   op.keep();
+  parts.logs.prepare();
   watchSandbox(parts, id, watched);
   parts.events.publish({ type: "created", containerId: id, sandboxId: id });
   parts.events.publish({ type: "started", containerId: id, sandboxId: id });

@@ -391,6 +391,7 @@ export class FakeWorld implements AsyncDisposable {
       },
     });
     return {
+      prepare: () => {},
       open: async () => {
         await this.steps.run("open log");
         return log();
