@@ -2,9 +2,6 @@
 import { z } from "zod";
 import { scopeName } from "./scope-name.ts";
 
-/** Name of the runtime of sandbox processes, as a container's record has it. */
-export const sandboxRuntimeName = "io.berth.sandbox.v1";
-
 /** Mounts that a sandbox has for an OCI runtime's sake, or its containers': the process itself looks at none of them. */
 const spareMounts = ["/proc", "/dev", "/dev/shm"];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
-import { sandboxRuntimeName } from "../oci/sandbox-process.ts";
+import { sandboxRuntimeName } from "../oci/sandbox-runtime-name.ts";
 import type { PlatformRuntime, RecoveryReport, Reservation, RuntimeTask } from "./ports.ts";
 
 /** Shims and sandbox processes as one runtime: a new task has the one that its container's runtime name says. */

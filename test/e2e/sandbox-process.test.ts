@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readlinkSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { parse, stringify } from "smol-toml";
 import type { NamespaceOptionInit } from "../../src/gen/cri.gen.ts";
@@ -14,6 +15,7 @@ import { must } from "../support/run.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
+const berth = path.resolve(import.meta.dirname, "../../bin/berth");
 const forever = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
 
 suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
@@ -49,6 +51,8 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     assert.equal((await cri.exec(id, ["hostname"])).stdout.trim(), pod.config.hostname);
     assert.equal(shimsOf(bed.daemon.socket).length, 1, "for the container");
     assert.match(await ctr("tasks", "ps", pod.id), RegExp(`^${pid}\\b`, "m"));
+    const told = await must(berth, ["--address", bed.daemon.socket, "pod", "inspect", pod.id]);
+    assert.match(told, RegExp(`^sandbox +a process without a shim \\(pid ${pid}\\)$`, "m"));
     assert.match(await ctr("tasks", "metrics", pod.id), /pids/);
     await assert.rejects(ctr("tasks", "exec", "--exec-id", "e", pod.id, "true"), /sandbox process/);
     await cri.removePod(pod.id);

@@ -6,7 +6,7 @@ import type { Container, ContainerStatus, PodSandbox } from "../../gen/cri.gen.t
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";
-import { runtimeOf } from "./default-runtime.ts";
+import { runtimeOf, sandboxOf } from "./default-runtime.ts";
 import { readPairs } from "./pairs.ts";
 import { readInfo } from "./status-info.ts";
 import { ageSince, type Column, renderTable, shortId } from "./table.ts";
@@ -107,6 +107,7 @@ async function inspectPod(session: Session, prefix: string): Promise<void> {
     podText(pod, {
       ip: status?.network?.ip ?? "",
       runtime: runtimeOf(readInfo(info["info"]) ?? {}),
+      sandbox: sandboxOf(readInfo(info["info"]) ?? {}),
       containers: statuses,
       changes,
       operations: own,
@@ -142,12 +143,14 @@ function podText(
   {
     ip,
     runtime,
+    sandbox,
     containers,
     changes,
     operations,
   }: {
     readonly ip: string;
     readonly runtime: string;
+    readonly sandbox: string;
     readonly containers: readonly ContainerStatus[];
     readonly changes: readonly Change[];
     readonly operations: readonly BerthOperation[];
@@ -168,6 +171,7 @@ function podText(
     ["address", ip || "-"],
     ["handler", pod.runtimeHandler || "(default)"],
     ["runtime", runtime],
+    ["sandbox", sandbox],
     [
       "labels",
       Object.entries(pod.labels)

@@ -6,7 +6,7 @@ import { nowNanos } from "../../base/now.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 import type { Container } from "../../client/ports.ts";
 import type { RunPodSandboxRequest } from "../../gen/cri.gen.ts";
-import { sandboxRuntimeName } from "../../oci/sandbox-process.ts";
+import { sandboxRuntimeName } from "../../oci/sandbox-runtime-name.ts";
 import { type Watched, type WatchSandboxNeeds, watchSandbox } from "../container/exit-monitor.ts";
 import { containerRecordInit } from "../container/oci-container.ts";
 import { handlerFor, type PodHandler } from "../handlers/handlers.ts";

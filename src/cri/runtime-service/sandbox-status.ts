@@ -57,6 +57,8 @@ async function describe(
     runtimeHandler: record.runtimeHandler,
     runtimeType: handler.config.type,
     runtimeOptions: describeOptions(handler),
+    // What runs the sandbox itself: a process of its own has none of its containers' runtime.
+    sandboxRuntimeType: container?.record.runtime?.name ?? "",
     config: protoJson(record.config),
     ...(record.resources && {
       overhead: protoJson(record.resources.overhead),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Config } from "../../config/config.ts";
-import { readSandboxProcess, sandboxRuntimeName } from "../../oci/sandbox-process.ts";
+import { readSandboxProcess } from "../../oci/sandbox-process.ts";
+import { sandboxRuntimeName } from "../../oci/sandbox-runtime-name.ts";
 import type { OciSpec } from "../../oci/spec.ts";
 import type { Handler } from "../handlers/handlers.ts";
 

@@ -6,7 +6,7 @@ import path from "node:path";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { layoutOf } from "../../../src/config/layout.ts";
-import { sandboxRuntimeName } from "../../../src/oci/sandbox-process.ts";
+import { sandboxRuntimeName } from "../../../src/oci/sandbox-runtime-name.ts";
 import { pauseBinaryPath } from "../../../src/pause/pause-binary.ts";
 import { preparePauseRootfs } from "../../../src/pause/pause-rootfs.ts";
 import type { CreateOptions } from "../../../src/runtime/ports.ts";
