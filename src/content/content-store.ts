@@ -51,7 +51,7 @@ export async function createContentStore(options: ContentStoreOptions): Promise<
 }
 
 class FileContentStore implements ContentStore {
-  readonly #root: string;
+  readonly root: string;
   readonly #blobs: string;
   readonly #table: RecordTable<ContentInfo>;
   readonly #log: Logger;
@@ -64,7 +64,7 @@ class FileContentStore implements ContentStore {
   readonly #dropping = new Set<Digest>();
 
   constructor({ root, metadata, log }: ContentStoreOptions) {
-    this.#root = root;
+    this.root = root;
     this.#blobs = path.join(root, "blobs", "sha256");
     this.#table = contentTable(metadata);
     this.#log = log;
@@ -72,7 +72,7 @@ class FileContentStore implements ContentStore {
 
   async recover(): Promise<void> {
     await mkdir(this.#blobs, { recursive: true, mode: 0o700 });
-    await mkdir(path.join(this.#root, "ingest"), { recursive: true, mode: 0o700 });
+    await mkdir(path.join(this.root, "ingest"), { recursive: true, mode: 0o700 });
     const files = new Set(await readdir(this.#blobs));
     const claimed = new Set<string>();
     for (const { namespace, id, record } of this.#table.entries()) {
@@ -85,7 +85,7 @@ class FileContentStore implements ContentStore {
     for (const name of files) {
       if (!claimed.has(name)) await this.#removeStray(path.join(this.#blobs, name));
     }
-    await dropHalfMadeIngests(this.#root);
+    await dropHalfMadeIngests(this.root);
   }
 
   async #removeStray(file: string): Promise<void> {
@@ -135,7 +135,7 @@ class FileContentStore implements ContentStore {
     }
     const release = this.#hold(namespace, ref);
     try {
-      const ingest = await openIngest(this.#root, namespace, ref, options);
+      const ingest = await openIngest(this.root, namespace, ref, options);
       const host: WriterHost = {
         buffers: this.#buffers,
         publish: (done, size, digest, labels) =>
@@ -203,14 +203,14 @@ class FileContentStore implements ContentStore {
   }
 
   ingests(namespace: string): Promise<readonly IngestStatus[]> {
-    return listIngests(this.#root, namespace);
+    return listIngests(this.root, namespace);
   }
 
   async abort(namespace: string, ref: string, options: AbortOptions = {}): Promise<void> {
     if (options.evenWhileWritten) await this.#writing.get(keyOf(namespace, ref))?.writer?.discard();
     const release = this.#hold(namespace, ref);
     try {
-      const dir = ingestDir(this.#root, namespace, ref);
+      const dir = ingestDir(this.root, namespace, ref);
       await stat(dir).catch((error: unknown) => {
         throw fault("NOT_FOUND", `ingest "${ref}" not found`, { cause: error });
       });

@@ -19,6 +19,8 @@ export interface ContentInfo {
  * namespaces; labels, and with them visibility, belong to a namespace.
  */
 export interface ContentStore {
+  /** Folder of all blobs and ingests. */
+  readonly root: string;
   info(namespace: string, digest: Digest): ContentInfo | undefined;
   list(namespace: string): readonly ContentInfo[];
   /** The blob's file, for readers; NOT_FOUND when absent. */

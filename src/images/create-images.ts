@@ -20,6 +20,7 @@ import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
 import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
 import type { BeginEarly, ImageSource } from "./image-source.ts";
 import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-tree.ts";
+import { imagesUsage } from "./images-usage.ts";
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Platform } from "./manifest/platform.ts";
@@ -382,21 +383,8 @@ class StoredImages implements ImageLibrary {
     return this.#options.garbage.collect(this.#options.namespace, call);
   }
 
-  async usage(call: Cancellable): ReturnType<Images["usage"]> {
-    const { namespace, snapshotter, content } = this.#options;
-    let usedBytes = 0n;
-    let inodes = 0n;
-    for (const { name, kind } of snapshotter.list(namespace)) {
-      if (kind !== "COMMITTED") continue;
-      const usage = await snapshotter.usage(namespace, name, call);
-      usedBytes += usage.sizeBytes;
-      inodes += usage.inodes;
-    }
-    for (const { sizeBytes } of content.list(namespace)) {
-      usedBytes += sizeBytes;
-      inodes += 1n;
-    }
-    return { mountpoint: snapshotter.root, usedBytes, inodes };
+  usage(call: Cancellable): ReturnType<Images["usage"]> {
+    return imagesUsage(this.#options, call);
   }
 
   async #pullOnce(

@@ -135,8 +135,13 @@ export interface Images {
    * they go soon.
    */
   released(chainId: string): void;
-  /** Bytes and inodes of the snapshotter's file system that images take, and its mount point. */
-  usage(
-    call: Cancellable,
-  ): Promise<{ readonly mountpoint: string; readonly usedBytes: bigint; readonly inodes: bigint }>;
+  /** What images take of each file system that they are on; the first is that of layers and containers. */
+  usage(call: Cancellable): Promise<readonly [DiskUsage, ...DiskUsage[]]>;
+}
+
+/** What is taken of a file system, known by a folder on it. */
+export interface DiskUsage {
+  readonly folder: string;
+  readonly bytes: bigint;
+  readonly inodes: bigint;
 }

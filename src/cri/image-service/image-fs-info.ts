@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nowNanos } from "../../base/now.ts";
 import type { FilesystemUsageInit } from "../../gen/cri.gen.ts";
+import type { DiskUsage } from "../../images/ports.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = Pick<ImageServicePorts, "images">;
 
-/** ImageFsInfo: containers write on the file system that holds the images, so both answers are one. */
+/**
+ * ImageFsInfo. Containers write on the file system that holds the layers, which is the first of those of images: so a
+ * kubelet takes them for one.
+ */
 export function imageFsInfo({ images }: Needs): Verb<"ImageFsInfo"> {
   return async (_request, call) => {
-    const { mountpoint, usedBytes, inodes } = await images.usage(call);
-    const usage: FilesystemUsageInit = {
-      timestamp: nowNanos(),
-      fsId: { mountpoint },
-      usedBytes: { value: usedBytes },
+    const [layers, ...others] = await images.usage(call);
+    const timestamp = nowNanos();
+    const told = ({ folder, bytes, inodes }: DiskUsage): FilesystemUsageInit => ({
+      timestamp,
+      fsId: { mountpoint: folder },
+      usedBytes: { value: bytes },
       inodesUsed: { value: inodes },
+    });
+    return {
+      imageFilesystems: [layers, ...others].map(told),
+      containerFilesystems: [told(layers)],
     };
-    return { imageFilesystems: [usage], containerFilesystems: [usage] };
   };
 }

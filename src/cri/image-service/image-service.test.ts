@@ -57,7 +57,10 @@ function makeService() {
     load: async () => [],
     remove: async (reference) => void calls.push(["remove", reference]),
     released: () => {},
-    usage: async () => ({ mountpoint: "/snapshots", usedBytes: 7n, inodes: 3n }),
+    usage: async () => [
+      { folder: "/snapshots", bytes: 7n, inodes: 3n },
+      { folder: "/blobs", bytes: 9n, inodes: 1n },
+    ],
   };
   const profiles: SecurityProfiles = {
     list: () => [
@@ -151,9 +154,13 @@ test("RemoveImage and ImageFsInfo pass through", async () => {
   assert.deepEqual(await service.RemoveImage({ image: spec("app") }, ctx), {});
   assert.deepEqual(calls, [["remove", "app"]]);
   const info = await service.ImageFsInfo({}, ctx);
-  assert.deepEqual(info?.imageFilesystems, info?.containerFilesystems);
-  const [usage] = info?.imageFilesystems ?? [];
+  const [usage, ...others] = info?.imageFilesystems ?? [];
+  assert.deepEqual(info?.containerFilesystems, [usage], "a kubelet takes them for one");
   assert.deepEqual(usage?.fsId, { mountpoint: "/snapshots" });
+  assert.deepEqual(
+    others.map(({ fsId, usedBytes }) => [fsId, usedBytes]),
+    [[{ mountpoint: "/blobs" }, { value: 9n }]],
+  );
   assert.deepEqual([usage?.usedBytes, usage?.inodesUsed], [{ value: 7n }, { value: 3n }]);
 });
 

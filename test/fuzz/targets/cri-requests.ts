@@ -156,7 +156,7 @@ const imageService = createImageService({
     load: async () => [],
     remove: async () => {},
     released: () => {},
-    usage: async () => ({ mountpoint: "/", usedBytes: 1n, inodes: 2n }),
+    usage: async () => [{ folder: "/", bytes: 1n, inodes: 2n }],
   },
   profiles: {
     list: () => [],

@@ -224,7 +224,7 @@ export class FakeWorld implements AsyncDisposable {
         load: () => Promise.resolve([]),
         remove: () => Promise.resolve(),
         released: () => {},
-        usage: () => Promise.resolve({ mountpoint: "/", usedBytes: 0n, inodes: 0n }),
+        usage: () => Promise.resolve([{ folder: "/", bytes: 0n, inodes: 0n }]),
       },
       snapshotter: this.#snapshotter(),
       remover: {
