@@ -278,10 +278,10 @@ class BlobUpload {
 
   /** The next shorter pieces to try; undefined where there are none. */
   #smaller(): number | undefined {
-    const known = this.#pieceBytes;
-    const next = known === undefined ? Math.min(firstPieceBytes, this.#blob.size / 2) : known / 2;
+    const known = this.#pieceBytes ?? this.#blob.size;
     const least = Math.max(leastPieceBytes, this.#session?.leastBytes ?? 0);
-    return next < least ? undefined : Math.ceil(next);
+    if (known <= least) return undefined;
+    return Math.max(least, Math.min(firstPieceBytes, Math.ceil(known / 2)));
   }
 
   /** Whether the upload is further than ever, by a piece that counts. */
