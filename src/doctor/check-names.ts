@@ -13,7 +13,11 @@ export const checkNames = [
   "runtimes",
   "cni",
   "registries",
+  "certificates",
+  "plugins",
+  "clock",
   "disk",
+  "leftovers",
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];

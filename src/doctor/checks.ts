@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Check } from "./check.ts";
 import { type CheckName, checkNames } from "./check-names.ts";
+import { certificates } from "./checks/certificates.ts";
 import { cgroups } from "./checks/cgroups.ts";
+import { clock } from "./checks/clock.ts";
 import { configuration } from "./checks/configuration.ts";
 import { daemon } from "./checks/daemon.ts";
 import { disk } from "./checks/disk.ts";
 import { kernel } from "./checks/kernel.ts";
 import { kubelet } from "./checks/kubelet.ts";
+import { leftovers } from "./checks/leftovers.ts";
 import { networks } from "./checks/networks.ts";
 import { otherRuntimes } from "./checks/other-runtimes.ts";
+import { plugins } from "./checks/plugins.ts";
 import { registries } from "./checks/registries.ts";
 import { runtimes } from "./checks/runtimes.ts";
 import { sockets } from "./checks/sockets.ts";
@@ -26,7 +30,11 @@ const byName: Readonly<Record<CheckName, Check>> = {
   runtimes,
   cni: networks,
   registries,
+  certificates,
+  plugins,
+  clock,
   disk,
+  leftovers,
 };
 
 /** What the doctor looks at: all of it, or what is named. */

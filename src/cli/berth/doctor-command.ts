@@ -16,6 +16,7 @@ interface DoctorFlags {
   readonly address?: string;
   readonly all: boolean;
   readonly config?: string;
+  readonly fix: boolean;
   readonly host?: string;
   readonly json: boolean;
   readonly only?: readonly CheckName[];
@@ -27,7 +28,9 @@ Exit status: 0 when no check found an error, 1 when one did (with --strict also
 for a warning), 2 when the command line is wrong.
 
 Each check has an end, also when berthd or a file system hangs. Nothing is
-changed.
+changed without --fix, which removes what is left of pods that are gone: only
+what berthd has made and does not know any more, and nothing that is younger
+than a minute.
 `;
 
 export function addDoctorCommand(program: Command, io: CliIo): void {
@@ -50,6 +53,7 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
     )
     .addOption(new Option("--only <checks...>", "run these checks alone").choices(checkNames))
     .option("--all", "show what is as it should be, too", false)
+    .option("--fix", "first remove what is left of pods that are gone, with a line for each", false)
     .option("--strict", "exit 1 for warnings, too", false)
     .option("--json", "print JSON", false)
     .addHelpText("after", help)
@@ -66,6 +70,10 @@ async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {
     configFile: flags.config === undefined ? undefined : path.resolve(flags.config),
     address: address === undefined ? undefined : socketPath(address),
   });
+  if (flags.fix) {
+    const { fixLeftovers } = await import("../../doctor/fix-leftovers.ts");
+    await fixLeftovers(patient, (line) => io.error(printable(`${line}\n`)));
+  }
   const results = await runChecks(checksNamed(flags.only ?? []), patient);
   const summary = summaryOf(results);
   io.out(

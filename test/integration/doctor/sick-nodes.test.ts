@@ -44,7 +44,8 @@ test("with everything wrong at once the doctor names all of it", async () => {
   await using node = await makeNode();
   // Those that do not undo each other.
   const first = sicknesses.filter(
-    ({ check }, at) => sicknesses.findIndex((other) => other.check === check) === at,
+    ({ check }, at) =>
+      check !== "clock" && sicknesses.findIndex((other) => other.check === check) === at,
   );
   const settings = sicknesses.filter(
     ({ name, check }) => check === "sysctls" && !/kubelet/.test(name),

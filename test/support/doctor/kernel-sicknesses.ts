@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, utimes } from "node:fs/promises";
 import path from "node:path";
 import { runningKubelet } from "./made-node.ts";
 import { berthdToml, kubeletYaml, type Sickness } from "./sickness.ts";
@@ -135,5 +135,23 @@ export const ofKernel: readonly Sickness[] = [
     level: "error",
     says: /systemd does not run here/,
     mends: true,
+  },
+  {
+    name: "a database of tomorrow",
+    check: "clock",
+    make: async ({ root, write }) => {
+      await write("/var/lib/berthd/meta.db", "");
+      const tomorrow = new Date(Date.now() + 86_400_000);
+      await utimes(path.join(root, "var/lib/berthd/meta.db"), tomorrow, tomorrow);
+    },
+    level: "warning",
+    says: /it went back/,
+  },
+  {
+    name: "a clock that nobody keeps",
+    check: "clock",
+    make: ({ root }) => rm(path.join(root, "proc/70"), { recursive: true }),
+    level: "note",
+    says: /nothing on this node keeps the clock right/,
   },
 ];

@@ -75,6 +75,7 @@ export async function makeNode(): Promise<MadeNode> {
   for (const folder of ["var/lib/berthd", "run/berthd", "run/systemd/system", "var/log/pods"])
     await mkdir(path.join(root, folder), { recursive: true });
   await runningKubelet(write, root, 37);
+  await runningProcess(write, root, 70, "chronyd");
   const held = undo.move();
   return {
     root,

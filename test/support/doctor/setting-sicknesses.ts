@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmod, rm } from "node:fs/promises";
 import path from "node:path";
+import { must } from "../run.ts";
 import { kubeletPid, runningKubelet } from "./made-node.ts";
-import { kubeletYaml, type Sickness } from "./sickness.ts";
+import { berthdToml, kubeletYaml, type Sickness } from "./sickness.ts";
 
 export const ofSettings: readonly Sickness[] = [
   {
@@ -160,4 +161,84 @@ export const ofSettings: readonly Sickness[] = [
     level: "warning",
     says: /the kubelet does not run/,
   },
+  {
+    name: "a streaming certificate that is not there",
+    check: "certificates",
+    make: ({ write }) =>
+      write(
+        berthdToml,
+        '[streaming]\ntls_cert_file = "/etc/berthd/tls.crt"\ntls_key_file = "/etc/berthd/tls.key"\n',
+      ),
+    level: "error",
+    says: /there is no \/etc\/berthd\/tls\.crt/,
+  },
+  {
+    name: "a registry's certificate that has ended",
+    check: "certificates",
+    make: async ({ write }) =>
+      write("/etc/berthd/certs.d/reg.example/ca.crt", await certificateFor(-1)),
+    level: "error",
+    says: /reg\.example\/ca\.crt \(CN=reg\.example\) has ended/,
+  },
+  {
+    name: "a registry's certificate that ends soon",
+    check: "certificates",
+    make: async ({ write }) =>
+      write("/etc/berthd/certs.d/reg.example/ca.crt", await certificateFor(3)),
+    level: "warning",
+    says: /reg\.example\/ca\.crt \(CN=reg\.example\) ends in [23] days/,
+  },
+  {
+    name: "an operator plugin that others can write",
+    check: "plugins",
+    make: ({ write }) => write("/etc/berthd/plugins.d/pin.js", "", 0o666),
+    level: "error",
+    says: /operator plugin pin: \/etc\/berthd\/plugins\.d\/pin\.js can be written by others/,
+    mends: true,
+  },
+  {
+    name: "an operator plugin that is configured and not there",
+    check: "plugins",
+    make: ({ write }) => write(berthdToml, "[plugins.config.gone]\n"),
+    level: "error",
+    says: /operator plugin gone: no file/,
+  },
+  {
+    name: "an NRI plugin without an index",
+    check: "plugins",
+    make: ({ write }) => write("/opt/nri/plugins/pinning", "#!/bin/sh\n", 0o755),
+    level: "warning",
+    says: /\/opt\/nri\/plugins\/pinning: plugin "pinning" is not named INDEX-NAME/,
+    mends: true,
+  },
+  {
+    name: "an NRI plugin that is not executable",
+    check: "plugins",
+    make: ({ write }) => write("/opt/nri/plugins/10-pinning", "#!/bin/sh\n"),
+    level: "warning",
+    says: /10-pinning is not executable/,
+    mends: true,
+  },
+  {
+    name: "a device file that is none",
+    check: "plugins",
+    make: ({ write }) => write("/etc/cdi/vendor.json", "{}"),
+    level: "warning",
+    says: /\/etc\/cdi\/vendor\.json/,
+    mends: false,
+  },
+  {
+    name: "a device file by a name that nobody reads",
+    check: "plugins",
+    make: ({ write }) => write("/etc/cdi/vendor.yml", "kind: a.b/c\ndevices: []\n"),
+    level: "warning",
+    says: /vendor\.yml is not read/,
+  },
 ];
+
+/** One that ends so many days from now. */
+async function certificateFor(days: number): Promise<string> {
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"];
+  const subject = ["/dev/null", "-subj", "/CN=reg.example", "-days", String(days)];
+  return must("openssl", ["req", "-x509", ...key, ...subject]);
+}

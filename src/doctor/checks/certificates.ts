@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import { X509Certificate } from "node:crypto";
+import { toFault } from "../../base/errors.ts";
+import type { Check } from "../check.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
+import type { Patient } from "../patient.ts";
+
+const dayMs = 86_400_000;
+/** Time enough to get another one. */
+const soonDays = 14;
+const mostFolders = 1000;
+/** The kubelet's own, which it renews by itself as long as the API server signs. */
+const kubeletCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+export const certificates: Check = {
+  name: "certificates",
+  about: "certificates that end: streaming, registries, the kubelet's",
+  run: async (patient) => {
+    const { host, config } = patient;
+    const { tlsCertFile, tlsKeyFile } = config.streaming;
+    const found: Finding[] = [];
+    if (tlsCertFile !== "") {
+      const why =
+        "kubectl exec, attach and port-forward fail: the API server refuses the certificate";
+      found.push(...(await lookAt(host, tlsCertFile, { why, isNeeded: true })));
+    }
+    if (tlsKeyFile !== "" && !(await host.has(tlsKeyFile))) {
+      const why = "the streaming server does not start: no kubectl exec, attach and port-forward";
+      found.push(
+        error({ what: `there is no ${tlsKeyFile}`, why, mend: `cp THE-KEY '${tlsKeyFile}'` }),
+      );
+    }
+    for (const file of await ofRegistries(patient)) {
+      const why =
+        "what it stands for is not trusted any more: images of that registry are not pulled";
+      found.push(...(await lookAt(host, file, { why, isNeeded: false })));
+    }
+    const why = "the kubelet cannot speak to the API server: the node becomes NotReady";
+    found.push(...(await lookAt(host, kubeletCertificate, { why, isNeeded: false })));
+    return found.length > 0 ? found : [ok("no certificate ends soon")];
+  },
+};
+
+/** Certificates in the folders of registries, by the endings that are usual there. */
+async function ofRegistries({ host, config }: Patient): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of config.registry.configPath.split(":").filter((part) => part !== "")) {
+    for (const name of (await host.names(folder)).slice(0, mostFolders)) {
+      const files = await host.names(`${folder}/${name}`);
+      found.push(
+        ...files
+          .filter((file) => /\.(crt|cert|pem)$/.test(file))
+          .map((file) => `${folder}/${name}/${file}`),
+      );
+    }
+  }
+  return found;
+}
+
+interface Use {
+  /** What it leads to that it does not hold. */
+  readonly why: string;
+  readonly isNeeded: boolean;
+}
+
+async function lookAt(host: Host, file: string, { why, isNeeded }: Use): Promise<Finding[]> {
+  const text = await host.text(file);
+  if (text === undefined) {
+    if (!isNeeded) return [];
+    return [error({ what: `there is no ${file}`, why, mend: `cp THE-CERTIFICATE '${file}'` })];
+  }
+  const all = text.match(pem) ?? [];
+  if (all.length === 0 && isNeeded) {
+    return [
+      error({
+        what: `${file} holds no certificate`,
+        why,
+        mend: `openssl x509 -in '${file}' -noout -text`,
+      }),
+    ];
+  }
+  // A bundle of authorities has old ones in it, which nobody misses.
+  if (all.length > 3) return [];
+  return all.flatMap((one) => ofOne(file, one, why));
+}
+
+function ofOne(file: string, text: string, why: string): Finding[] {
+  const mend = `openssl x509 -in '${file}' -noout -dates; replace it: it is read anew when it changes`;
+  try {
+    const { subject, validFromDate, validToDate } = new X509Certificate(text);
+    const name = subject.split("\n").at(-1) ?? "";
+    const days = Math.floor((validToDate.getTime() - Date.now()) / dayMs);
+    const date = validToDate.toISOString().slice(0, 10);
+    if (validFromDate.getTime() > Date.now()) {
+      const from = validFromDate.toISOString();
+      return [
+        error({
+          what: `${file} (${name}) holds from ${from} on only`,
+          why,
+          mend: "date; timedatectl status",
+        }),
+      ];
+    }
+    if (days < 0) return [error({ what: `${file} (${name}) has ended on ${date}`, why, mend })];
+    if (days > soonDays) return [];
+    return [warning({ what: `${file} (${name}) ends in ${days} days, on ${date}`, why, mend })];
+  } catch (thrown) {
+    const what = `${file} holds what is no certificate: ${toFault(thrown).message}`;
+    return [error({ what, why, mend })];
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toFault } from "../../base/errors.ts";
+import { readStart } from "../../base/read-bounded.ts";
+import { cdiFolders } from "../../cri/oci-spec/cdi/cdi-registry.ts";
+import { parseCdiSpec } from "../../cri/oci-spec/cdi/cdi-spec.ts";
+import { pluginNameOfFile } from "../../nri/plugin-name.ts";
+import { findPlugins } from "../../plugin/operator/find-plugins.ts";
+import type { Check } from "../check.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Patient } from "../patient.ts";
+
+const mostFiles = 1000;
+const wasmStart = Buffer.from([0, 0x61, 0x73, 0x6d]);
+
+export const plugins: Check = {
+  name: "plugins",
+  about: "operator plugins, NRI plugins and CDI devices",
+  run: async (patient) => {
+    const found = [
+      ...(await ofOperator(patient)),
+      ...(await ofNri(patient)),
+      ...(await missingNri(patient)),
+      ...(await ofDevices(patient)),
+    ];
+    return found.length > 0 ? found : [ok("plugins and device files can be used")];
+  },
+};
+
+async function ofOperator({ host, config }: Patient): Promise<Finding[]> {
+  const { dir, config: tables } = config.plugins;
+  if (dir === "") return [];
+  await host.reach(dir);
+  return findPlugins(host.at(dir), Object.keys(tables)).flatMap(
+    ({ name, file, error: problem }) => {
+      if (problem === undefined) return [];
+      const refuses = tables[name]?.onFailure !== "ignore";
+      const trouble = {
+        what: `operator plugin ${name}: ${problem.message}`,
+        why: refuses
+          ? "every pod is refused while it cannot be loaded"
+          : "pods are made without it",
+        mend:
+          file === ""
+            ? `remove [plugins.config.${name}], or put the file into ${dir}`
+            : `chown root:root '${dir}' '${file}' && chmod go-w '${dir}' '${file}' && systemctl restart berthd`,
+      };
+      return [refuses ? error(trouble) : warning(trouble)];
+    },
+  );
+}
+
+async function ofNri({ host, config }: Patient): Promise<Finding[]> {
+  const { enable, pluginPath } = config.nri;
+  if (!enable || pluginPath === "") return [];
+  const found: Finding[] = [];
+  for (const name of (await host.names(pluginPath)).slice(0, mostFiles)) {
+    const file = `${pluginPath}/${name}`;
+    const facts = await host.stat(file);
+    if (facts?.isFile() !== true) continue;
+    const why = "it does not take part: containers are made without it";
+    try {
+      pluginNameOfFile(name);
+    } catch (thrown) {
+      found.push(
+        warning({
+          what: `${file}: ${toFault(thrown).message}`,
+          why,
+          mend: `mv '${file}' '${pluginPath}/10-${name}'`,
+        }),
+      );
+      continue;
+    }
+    if ((facts.mode & 0o111) === 0)
+      found.push(warning({ what: `${file} is not executable`, why, mend: `chmod 755 '${file}'` }));
+    else if ((await readStart(host.at(file), wasmStart.length)).equals(wasmStart)) {
+      const mend = "install the plugin as a program of this machine";
+      found.push(warning({ what: `${file} is WebAssembly, which is not supported`, why, mend }));
+    }
+  }
+  return found;
+}
+
+async function missingNri(patient: Patient): Promise<Finding[]> {
+  const told = (await patient.daemon()).info["missingNriPlugins"];
+  const missing =
+    told === undefined
+      ? []
+      : (JSON.parse(told) as { readonly name: string; readonly reason: string }[]);
+  return missing.map(({ name, reason }) =>
+    error({
+      what: `the required NRI plugin ${name} is not connected${reason === "" ? "" : `: ${reason}`}`,
+      why: "no container is made without it",
+      mend: "berth nri ls; kubectl get pods -A -o wide | grep nri",
+    }),
+  );
+}
+
+async function ofDevices({ host }: Patient): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const folder of cdiFolders) {
+    for (const name of (await host.names(folder)).slice(0, mostFiles)) {
+      const file = `${folder}/${name}`;
+      const format = name.endsWith(".json") ? "json" : name.endsWith(".yaml") ? "yaml" : undefined;
+      if (format === undefined) {
+        if (name.endsWith(".yml"))
+          found.push(
+            badDevices(
+              `${file} is not read: its name must end in .yaml`,
+              `mv '${file}' '${file.replace(/yml$/, "yaml")}'`,
+            ),
+          );
+        continue;
+      }
+      try {
+        parseCdiSpec((await host.text(file)) ?? "", format);
+      } catch (thrown) {
+        found.push(
+          badDevices(
+            `${file}: ${toFault(thrown).message}`,
+            `rm '${file}'; make it anew, as by: nvidia-ctk cdi generate --output='${file}'`,
+          ),
+        );
+      }
+    }
+  }
+  return found;
+}
+
+function badDevices(what: string, mend: string): Finding {
+  return warning({ what, why: "containers that ask for its devices are refused", mend });
+}

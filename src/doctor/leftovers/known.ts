@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import { copyFile, mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { deadline } from "../../base/deadline.ts";
+import { isRecord } from "../../base/is-record.ts";
+import { readStart } from "../../base/read-bounded.ts";
+import { connectLight } from "../../rpc/light/light-client.ts";
+import type { Patient } from "../patient.ts";
+
+const answerMs = 10_000;
+/** Far more than records of thousands of pods take. */
+const mostDatabaseBytes = 2 ** 30;
+
+/** What berthd knows. */
+export interface Known {
+  /** Ids of pods and containers, in all namespaces, and of what calls that run are about. */
+  readonly ids: ReadonlySet<string>;
+  /** Numbers of the snapshots' folders; undefined where a running daemon keeps them. */
+  readonly snapshots: ReadonlySet<number> | undefined;
+}
+
+/** Where it cannot be told, why. */
+export type Unknown = { readonly reason: string };
+
+/** Asks the daemon; of one that is down its database is read, as a copy. */
+export async function askKnown(patient: Patient): Promise<Known | Unknown> {
+  const { state, reason } = await patient.daemon();
+  if (state === "up") return askDaemon(patient.host.at(patient.socket));
+  if (state !== "down") return { reason: `berthd does not tell: ${reason}` };
+  return readDatabase(patient);
+}
+
+async function askDaemon(socket: string): Promise<Known> {
+  using connection = connectLight(socket);
+  using call = deadline(answerMs, "listing what berthd knows");
+  const ids = new Set<string>();
+  const { operations } = await connection.client("berth.v1.Operations").List({}, call);
+  for (const { object } of operations) ids.add(object);
+  const { namespaces } = await connection
+    .client("containerd.services.namespaces.v1.Namespaces")
+    .List({}, call);
+  const containers = connection.client("containerd.services.containers.v1.Containers");
+  const tasks = connection.client("containerd.services.tasks.v1.Tasks");
+  for (const { name: namespace } of namespaces) {
+    const scoped = { ...call, namespace };
+    for (const { id } of (await containers.List({}, scoped)).containers) ids.add(id);
+    for (const { containerId } of (await tasks.List({}, scoped)).tasks) ids.add(containerId);
+  }
+  const runtime = connection.client("runtime.v1.RuntimeService");
+  for (const { id } of (await runtime.ListPodSandbox({}, call)).items) ids.add(id);
+  for (const { id } of (await runtime.ListContainers({}, call)).containers) ids.add(id);
+  return { ids, snapshots: undefined };
+}
+
+async function readDatabase({ host, layout }: Patient): Promise<Known | Unknown> {
+  const file = host.at(layout.database);
+  const facts = await stat(file).catch(() => undefined);
+  if (facts === undefined) {
+    // Nothing was ever started, or this is another's configuration.
+    const made = [...(await host.names(layout.bundles)), ...(await host.names(layout.netns))];
+    if (made.length === 0) return { ids: new Set(), snapshots: undefined };
+    return { reason: `there is no database at ${layout.database}` };
+  }
+  if (facts.size > mostDatabaseBytes)
+    return { reason: `${layout.database} is too large to be copied` };
+  if (await isLocked(host.at("/proc/locks"), facts.ino)) {
+    return { reason: `another process has ${layout.database} open: is berthd at another socket?` };
+  }
+  // SQLite would make files beside it, or change those that are there.
+  const folder = await mkdtemp(path.join(tmpdir(), "berth-doctor-"));
+  try {
+    const copy = path.join(folder, "meta.db");
+    await copyFile(file, copy);
+    await copyFile(`${file}-wal`, `${copy}-wal`).catch(() => {}); // it has none
+    return recordsOf(copy);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function recordsOf(file: string): Known {
+  using database = new DatabaseSync(file);
+  const ids = new Set<string>();
+  const snapshots = new Set<number>();
+  for (const { tbl, id, value } of database
+    .prepare("SELECT tbl, id, value FROM records")
+    .iterate()) {
+    if (["containers", "cri-sandboxes", "cri-containers"].includes(String(tbl)))
+      ids.add(String(id));
+    if (tbl !== "snapshots-overlayfs") continue;
+    const record: unknown = JSON.parse(String(value));
+    if (isRecord(record) && typeof record["number"] === "number") snapshots.add(record["number"]);
+  }
+  return { ids, snapshots };
+}
+
+/** By the kernel's list of locks: a daemon holds its database as long as it runs. */
+async function isLocked(locks: string, inode: number): Promise<boolean> {
+  const text = (await readStart(locks, 1024 * 1024).catch(() => "")).toString();
+  return text
+    .split("\n")
+    .some((line) => line.split(/\s+/).some((word) => word.endsWith(`:${inode}`)));
+}

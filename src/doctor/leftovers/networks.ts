@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { unmount } from "../../base/os/mount.ts";
+import { deleteChain } from "../../network/chain.ts";
+import { userNamespaceSuffix } from "../../network/ports.ts";
+import { type NetworkRecord, ResultCache } from "../../network/result-cache.ts";
+import type { Patient } from "../patient.ts";
+import { type Ground, isYoung, type Leftover } from "./leftover.ts";
+
+const delMs = 30_000;
+/** Where the host-local plugin of all runtimes keeps which address is whose. */
+const hostLocal = "/var/lib/cni/networks";
+/** Where the other runtimes keep what they know; with one of them on the node an address may be its. */
+const others = ["/var/lib/containerd", "/var/lib/containers/storage", "/var/lib/docker"];
+
+/** Pinned namespaces, records of CNI operations, and addresses, of pods that nobody knows. */
+export async function leftNetworks(ground: Ground): Promise<Leftover[]> {
+  const records = await recordsOf(ground);
+  return [
+    ...(await namespacesOf(ground)),
+    ...records.left,
+    ...(await addressesOf(ground, records.ids)),
+  ];
+}
+
+async function namespacesOf(ground: Ground): Promise<Leftover[]> {
+  const { known, patient } = ground;
+  const { host, layout } = patient;
+  const found: Leftover[] = [];
+  for (const name of await host.names(layout.netns)) {
+    const id = name.endsWith(userNamespaceSuffix)
+      ? name.slice(0, -userNamespaceSuffix.length)
+      : name;
+    const place = path.join(layout.netns, name);
+    const facts = await host.stat(place);
+    if (facts === undefined || known.ids.has(id) || isYoung(ground, facts.mtimeMs)) continue;
+    found.push({
+      what: `${place}: a pinned namespace of a pod that berthd does not know`,
+      why: "its interfaces and the peers of them on the node stay as long as it is pinned",
+      mend: `umount -l '${place}'; rm '${place}'`,
+      remove: async () => {
+        while (unmount(host.at(place), { lazy: true }));
+        await rm(host.at(place), { force: true });
+      },
+    });
+  }
+  return found;
+}
+
+async function recordsOf(ground: Ground) {
+  const { known, patient } = ground;
+  const { host, config } = patient;
+  const folder = config.cni.cacheDir;
+  const cache = new ResultCache(host.at(folder));
+  const left: Leftover[] = [];
+  const ids = new Set<string>();
+  for (const record of (await cache.all()).records) {
+    const { sandboxId, abandoned } = record;
+    ids.add(sandboxId);
+    const file = path.join(folder, `${encodeURIComponent(sandboxId)}.json`);
+    const facts = await host.stat(file);
+    // What is abandoned is the daemon's to try again.
+    if (abandoned || known.ids.has(sandboxId) || isYoung(ground, facts?.mtimeMs ?? 0)) continue;
+    const networks = record.attachments.map(({ name }) => name).join(", ");
+    left.push({
+      what: `${file}: pod "${sandboxId}", which berthd does not know, is still attached to ${networks}`,
+      why: "its addresses, host ports and iptables chains stay taken: DEL was never called",
+      mend: "",
+      remove: async (call) => {
+        await detach(patient, record, call);
+        await cache.remove(sandboxId);
+      },
+    });
+  }
+  return { left, ids };
+}
+
+/** DEL as the daemon would call it: the plugins give back addresses, ports and chains. */
+async function detach(
+  { config }: Patient,
+  record: NetworkRecord,
+  call: Cancellable,
+): Promise<void> {
+  const { sandboxId, args, capabilityArgs } = record;
+  for (const attachment of record.attachments) {
+    const context = {
+      sandboxId,
+      netnsPath: "", // the namespace is gone, or goes
+      args,
+      capabilityArgs,
+      binDirs: config.cni.binDirs,
+      runIdlePlugins: config.cni.runIdlePlugins,
+      budgetMs: delMs,
+    };
+    await deleteChain(attachment, context, call);
+  }
+}
+
+/** Told, and never removed: nothing but our record would show whose an address is. */
+async function addressesOf(ground: Ground, recorded: ReadonlySet<string>): Promise<Leftover[]> {
+  const { known, patient } = ground;
+  const { host } = patient;
+  for (const folder of others) if (await host.has(folder)) return [];
+  const found: Leftover[] = [];
+  for (const network of await host.names(hostLocal)) {
+    for (const address of await host.names(path.join(hostLocal, network))) {
+      if (!/^[0-9a-f.:]+$/i.test(address)) continue;
+      const file = path.join(hostLocal, network, address);
+      const [id = ""] = ((await host.text(file)) ?? "").split(/\s/);
+      const facts = await host.stat(file);
+      if (
+        id === "" ||
+        known.ids.has(id) ||
+        recorded.has(id) ||
+        isYoung(ground, facts?.mtimeMs ?? 0)
+      )
+        continue;
+      found.push({
+        what: `address ${address} of network ${network} is taken by "${id}", which berthd does not know`,
+        why: "when a network has no address left, no pod starts; nothing shows that it was a pod of berthd's, so it is not removed",
+        mend: `rm '${file}'`,
+        remove: undefined,
+      });
+    }
+  }
+  return found;
+}

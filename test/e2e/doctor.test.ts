@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+import { fixLeftovers } from "../../src/doctor/fix-leftovers.ts";
+import { findLeftovers } from "../../src/doctor/leftovers/find-leftovers.ts";
+import { openPatient } from "../../src/doctor/open-patient.ts";
+import { lacking, podPrograms } from "../support/lacking.ts";
+import { must, run } from "../support/run.ts";
+import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
+
+const berth = path.resolve(import.meta.dirname, "../../bin/berth");
+const stranger = "f".repeat(64);
+
+suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
+  let bed: Testbed;
+  before(async () => {
+    bed = await openTestbed();
+  });
+  after(() => bed?.finish());
+
+  const inAMoment = (): number => Date.now() + 120_000;
+  const patient = () => openPatient({ root: "", configFile: bed.daemon.configFile });
+
+  /** Things of a pod that nobody knows, where the daemon has those of its own pods. */
+  const plant = async (like: string): Promise<readonly string[]> => {
+    const state = path.join(bed.daemon.folder, "state");
+    const root = path.join(bed.daemon.folder, "root");
+    const bundles = path.join(state, "io.containerd.runtime.v2.task/k8s.io");
+    const bundle = path.join(bundles, stranger);
+    await mkdir(path.join(bundle, "rootfs"), { recursive: true });
+    await must("mount", ["-t", "tmpfs", "left", path.join(bundle, "rootfs")]);
+    const netns = path.join(state, "netns", stranger);
+    await writeFile(netns, "");
+    await must("unshare", ["-n", "mount", "--bind", "/proc/self/ns/net", netns]);
+    const files = path.join(root, "io.berth.cri/sandboxes", stranger);
+    await cp(path.join(root, "io.berth.cri/sandboxes", like), files, { recursive: true });
+    const record = path.join(root, "cni", `${stranger}.json`);
+    const text = JSON.stringify({
+      version: 1,
+      sandboxId: stranger,
+      args: "",
+      capabilityArgs: {},
+      attachments: [],
+    });
+    await writeFile(record, text);
+    return [bundle, netns, files, record];
+  };
+
+  test("finds nothing left while pods run, and removes what is left of a pod that nobody knows", async () => {
+    const pod = await bed.cri.runPod();
+    await bed.cri.startContainer(pod, bed.images.shell.reference, ["sleep", "100000"]);
+    assert.deepEqual(await findLeftovers(patient(), inAMoment()), { leftovers: [], reason: "" });
+    const planted = await plant(pod.id);
+    const bundle = planted[0] ?? "";
+    const flags = ["-namespace", "k8s.io", "-id", stranger, "-address", bed.daemon.socket];
+    const shim = spawn("sh", ["-c", "sleep 1000; :", "shim", ...flags], {
+      cwd: bundle,
+      stdio: "ignore",
+    });
+    const young = await run(berth, [
+      "doctor",
+      "-c",
+      bed.daemon.configFile,
+      "--only",
+      "leftovers",
+      "--fix",
+    ]);
+    assert.doesNotMatch(young.stdout + young.stderr, new RegExp(stranger), "they are young");
+    const lines: string[] = [];
+    await fixLeftovers(patient(), (line) => lines.push(line), inAMoment());
+    assert.equal(lines.length, planted.length + 1, lines.join("\n"));
+    for (const line of lines) assert.match(line, new RegExp(`^removed .*${stranger}`));
+    for (const file of planted) assert.ok(!existsSync(file), file);
+    await until("the shim has ended", () => shim.signalCode === "SIGKILL");
+    assert.equal((await bed.cri.podStatus(pod.id)).state, "SANDBOX_READY");
+    await bed.cri.removePod(pod.id);
+  });
+
+  test("with the daemon down its database tells what is left", async () => {
+    const pod = await bed.cri.runPod();
+    await bed.daemon.kill9();
+    const snapshots = path.join(bed.daemon.folder, "root/snapshots/overlayfs/snapshots");
+    await mkdir(path.join(snapshots, "999999/fs"), { recursive: true });
+    const planted = await plant(pod.id);
+    const before = await readdir(path.join(bed.daemon.folder, "root"));
+    const { leftovers, reason } = await findLeftovers(patient(), inAMoment());
+    assert.equal(reason, "");
+    assert.equal(
+      leftovers.length,
+      planted.length + 1,
+      leftovers.map(({ what }) => what).join("\n"),
+    );
+    assert.deepEqual(await readdir(path.join(bed.daemon.folder, "root")), before);
+    await fixLeftovers(patient(), () => {}, inAMoment());
+    assert.ok(!existsSync(path.join(snapshots, "999999")));
+    await bed.daemon.start();
+    assert.equal((await bed.cri.podStatus(pod.id)).state, "SANDBOX_READY");
+    await bed.cri.removePod(pod.id);
+  });
+
+  test("removes nothing while a daemon that does not answer has the database", async () => {
+    const elsewhere = openPatient({
+      root: "",
+      configFile: bed.daemon.configFile,
+      address: path.join(bed.daemon.folder, "nobody.sock"),
+    });
+    const { leftovers, reason } = await findLeftovers(elsewhere, inAMoment());
+    assert.deepEqual(leftovers, []);
+    assert.match(reason, /another process has .*meta\.db open/);
+  });
+
+  test("tells what is well of a daemon that is, and exits by what it finds", async () => {
+    const flags = ["-c", bed.daemon.configFile, "--json", "--all"];
+    const { code, stdout, stderr } = await run(berth, ["doctor", ...flags]);
+    assert.equal(stderr, "");
+    const { findings, errors } = JSON.parse(stdout) as {
+      errors: number;
+      findings: { check: string; level: string; what: string }[];
+    };
+    assert.equal(code, errors > 0 ? 1 : 0);
+    const own = findings.filter(({ check }) =>
+      ["config", "daemon", "sockets", "cni", "leftovers"].includes(check),
+    );
+    assert.deepEqual(
+      own.filter(({ level }) => level === "error"),
+      [],
+    );
+    assert.ok(own.some(({ what }) => /^berthd .* answers at/.test(what)));
+  });
+});
