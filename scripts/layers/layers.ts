@@ -138,7 +138,7 @@ export const layers: readonly Layer[] = [
     folder: "images",
     holds:
       "references, `registry/`, `archive/`, `manifest/`, `tar/`, and layers onto snapshots in `unpack/`",
-    may: ["config", "content", "garbage", "metadata", "snapshots"],
+    may: ["config", "content", "garbage", "metadata", "snapshots", "trees"],
   },
   {
     folder: "garbage",

@@ -30,6 +30,7 @@ const later = [
   "../streaming/worker.ts",
   "../trees/worker.ts",
   "../images/manifest/document-worker.ts",
+  "../images/unpack/lower-links.ts",
   "../metrics/kernel-figures-thread.ts",
   "../cri/oci-spec/seccomp/profile-worker.ts",
   "../plugin/operator/worker.ts",

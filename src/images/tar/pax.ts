@@ -53,19 +53,32 @@ export function paxNumber(records: PaxRecords, key: string): number | undefined 
   return wholeNumber(value.toString("latin1"));
 }
 
-/** A time in seconds with up to nine digits of fraction; negative before 1970. */
+/**
+ * A time in seconds with up to nine digits of fraction; negative before 1970. Undefined for what is no time, too: it is
+ * no reason to refuse a file.
+ */
 export function paxTime(
   records: PaxRecords,
   key: string,
 ): { seconds: number; nanos: number } | undefined {
-  const value = records.values.get(key);
-  if (value === undefined || value.length === 0) return undefined;
-  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(value.toString("latin1"));
-  if (!match) throw fault("INVALID_ARGUMENT", `bad PAX ${key}`);
+  const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(
+    records.values.get(key)?.toString("latin1") ?? "",
+  );
+  if (!match) return undefined;
   const seconds = Number(match[2]);
   const nanos = Number((match[3] ?? "").slice(0, 9).padEnd(9, "0"));
-  if (match[1] !== "-") return { seconds, nanos };
-  return nanos === 0 ? { seconds: -seconds, nanos } : { seconds: -seconds - 1, nanos: 1e9 - nanos };
+  const sign = match[1] === "-" ? -1 : 1;
+  if (!Number.isSafeInteger(seconds)) return { seconds: sign * Number.MAX_SAFE_INTEGER, nanos: 0 };
+  if (sign === 1) return { seconds, nanos };
+  return nanos === 0
+    ? { seconds: 0 - seconds, nanos }
+    : { seconds: -seconds - 1, nanos: 1e9 - nanos };
+}
+
+/** An owner, which some tools write as a negative number. */
+export function paxOwner(records: PaxRecords, key: string): number | undefined {
+  const value = records.values.get(key)?.toString("latin1") ?? "";
+  return value.startsWith("-") ? -wholeNumber(value.slice(1)) : paxNumber(records, key);
 }
 
 /** Decimal digits that fit a safe integer. */

@@ -38,7 +38,7 @@ export function readHeader(block: Buffer): RawHeader | undefined {
     uid: number(block, 108, 8),
     gid: number(block, 116, 8),
     size: number(block, 124, 12),
-    mtime: number(block, 136, 12),
+    mtime: timeIn(block, 136, 12),
     flag: flag === "\0" ? "0" : flag,
     linkName: text(block, 157, 100),
     major: hasDevice ? number(block, 329, 8) : 0,
@@ -60,6 +60,15 @@ export function number(block: Buffer, start: number, length: number): number {
   const first = block[start] ?? 0;
   if ((first & 0x80) !== 0) return base256(block.subarray(start, start + length));
   return plainOctal(block, start, start + length) ?? oddOctal(block, start, length);
+}
+
+/** A number field that is a time: 0 for what is none. No file is refused for its time. */
+function timeIn(block: Buffer, start: number, length: number): number {
+  try {
+    return number(block, start, length);
+  } catch {
+    return 0;
+  }
 }
 
 /** Octal digits to a NUL, a space or the field's end, as nearly all are written; undefined for what else there is. */

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
-import { noPaxRecords, type PaxRecords, parsePax, paxNumber, paxText, paxTime } from "./pax.ts";
+import {
+  noPaxRecords,
+  type PaxRecords,
+  parsePax,
+  paxNumber,
+  paxOwner,
+  paxText,
+  paxTime,
+} from "./pax.ts";
 import {
   checkCount,
   checkSegments,
@@ -26,6 +34,7 @@ export interface TarEntry {
   readonly name: string;
   readonly linkName: string;
   readonly mode: number;
+  /** Some tools write negative ones. */
   readonly uid: number;
   readonly gid: number;
   /** Length of the file's content; 0 for everything but files. */
@@ -179,8 +188,8 @@ export class TarReader {
       name: paxText(pax, "GNU.sparse.name") ?? paxText(pax, "path") ?? longName ?? header.name,
       linkName: paxText(pax, "linkpath") ?? longLink ?? header.linkName,
       mode: header.mode & 0o7777,
-      uid: paxNumber(pax, "uid") ?? header.uid,
-      gid: paxNumber(pax, "gid") ?? header.gid,
+      uid: paxOwner(pax, "uid") ?? header.uid,
+      gid: paxOwner(pax, "gid") ?? header.gid,
       size: sparse?.size ?? stored,
       mtime: paxTime(pax, "mtime") ?? { seconds: header.mtime, nanos: 0 },
       major: header.major,

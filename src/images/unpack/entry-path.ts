@@ -5,6 +5,8 @@ const whiteoutPrefix = ".wh.";
 /** Files of the old aufs driver have names that begin so. All but the opaque mark are of no use to others. */
 const metaPrefix = ".wh..wh.";
 const opaqueName = ".wh..wh..opq";
+/** Where aufs keeps files with several names, under one more: the others are hard links to that. */
+export const plinkFolder = ".wh..wh.plnk";
 
 /** What a member's name stands for, below the layer's root. */
 export type EntryPath =
@@ -35,6 +37,12 @@ export function entryPath(name: string): EntryPath {
     throw fault("INVALID_ARGUMENT", `layer has a hostile whiteout: ${quotedName(name)}`);
   }
   return { kind: "whiteout", parent, base: deleted };
+}
+
+/** The name of a file in aufs' folder of those with several names; undefined for other members. */
+export function plinkName(name: string): string | undefined {
+  const [folder, base, ...more] = cleanPath(name);
+  return folder === plinkFolder && more.length === 0 ? base : undefined;
 }
 
 /** How much of a name a message shows: it can be a MiB long. */

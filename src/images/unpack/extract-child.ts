@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { constants, createReadStream, openSync } from "node:fs";
+import { constants, createReadStream, existsSync, openSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { errnoOf, isFault, toFault } from "../../base/errors.ts";
 import { changeRootTo } from "../../base/os/inode.ts";
@@ -15,7 +15,10 @@ import type {
   HashTask,
 } from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
-import { namesForAnswer, readNames, writeNames } from "./name-list.ts";
+import type { LowerLink } from "./later-links.ts";
+import { noFile } from "./layer-extractor.ts";
+import type { AddedUsage, LayerOverLowers } from "./lower-links.ts";
+import { linkList, namesForAnswer, readNames, writeNames } from "./name-list.ts";
 
 // The program that extracts layers. It is a process of its own because chroot is for a whole process, and because it
 // may block. It reads one ExtractorTask a line, the first perhaps long after its start, and answers each with an
@@ -34,6 +37,8 @@ const refusals: readonly string[] = [
   "ERR_OUT_OF_RANGE",
 ];
 
+const nothingAdded: AddedUsage = { sizeBytes: 0, inodes: 0 };
+
 process.umask(0);
 
 const hostRoot = openSync("/", constants.O_RDONLY | constants.O_DIRECTORY);
@@ -50,21 +55,28 @@ function perform(task: ExtractorTask): Promise<ExtractAnswer> {
 }
 
 async function extract(task: ExtractTask): Promise<ExtractAnswer> {
-  const { tree, ...extracted } = await (async () => {
+  const { tree, lowerLinks, ...extracted } = await (async () => {
     try {
       return await extractInside(task, { step: stepDone, entered: flushCompileCache });
     } finally {
       changeRootTo(hostRoot);
     }
   })();
-  const { lowers, implicitList } = task;
+  const { root, lowers, implicitList } = task;
+  const [first] = lowerLinks;
   if (lowers) {
-    dressImplicitFolders(task.root, lowers, tree.implicit(), stepDone);
-    return { ok: true, ...extracted, implicit: [] };
+    dressImplicitFolders(root, lowers, tree.implicit(), stepDone);
+    const added = first ? await makeLinks({ layer: root, lowers }, lowerLinks) : nothingAdded;
+    return { ok: true, ...withAdded(extracted, added), implicit: [] };
   }
-  const names = namesForAnswer(tree.implicit());
-  if (names === undefined && implicitList) writeNames(implicitList, tree.implicit(), stepDone);
-  return { ok: true, ...extracted, implicit: names ?? null };
+  if (first && implicitList === undefined) throw noFile(first.target);
+  const names = first ? undefined : namesForAnswer(tree.implicit());
+  if (names === undefined && implicitList) {
+    writeNames(implicitList, tree.implicit(), stepDone);
+    if (first) writeNames(linkList(implicitList), flat(lowerLinks), stepDone);
+  }
+  const hasLowerLinks = first !== undefined;
+  return { ok: true, ...extracted, hasLowerLinks, implicit: names ?? null };
 }
 
 async function dress({
@@ -73,7 +85,38 @@ async function dress({
   implicitList,
 }: Extract<ExtractorTask, { kind: "dress" }>): Promise<ExtractAnswer> {
   dressImplicitFolders(root, lowers, readNames(implicitList), stepDone);
-  return { ok: true };
+  const links = linkList(implicitList);
+  if (!existsSync(links)) return { ok: true, added: nothingAdded };
+  return { ok: true, added: await makeLinks({ layer: root, lowers }, pairs(readNames(links))) };
+}
+
+/** What only few layers need is loaded for those. */
+async function makeLinks(tree: LayerOverLowers, links: Iterable<LowerLink>): Promise<AddedUsage> {
+  const { makeLowerLinks } = await import("./lower-links.ts");
+  return makeLowerLinks(tree, links, stepDone);
+}
+
+function withAdded<T extends AddedUsage>(extracted: T, { sizeBytes, inodes }: AddedUsage): T {
+  return {
+    ...extracted,
+    sizeBytes: extracted.sizeBytes + sizeBytes,
+    inodes: extracted.inodes + inodes,
+  };
+}
+
+function* flat(links: readonly LowerLink[]): Generator<string, void, undefined> {
+  for (const { at, target } of links) yield* [at, target];
+}
+
+function* pairs(names: Iterable<string>): Generator<LowerLink, void, undefined> {
+  let at: string | undefined;
+  for (const name of names) {
+    if (at === undefined) at = name;
+    else {
+      yield { at, target: name };
+      at = undefined;
+    }
+  }
 }
 
 async function hash({ blob }: HashTask): Promise<ExtractAnswer> {

@@ -8,6 +8,7 @@ import { TarReader } from "../tar/tar-reader.ts";
 import { bytesOf, growingBytesOf } from "./blob-source.ts";
 import { decompress, magicBytes, readableCompression } from "./decompress.ts";
 import type { ExtractTask } from "./extract-layer.ts";
+import type { LowerLink } from "./later-links.ts";
 import { defaultLayerLimits, LayerExtractor } from "./layer-extractor.ts";
 import { cpuLimit, cpuWatch, inflatedLimit } from "./layer-limits.ts";
 import type { LayerTree } from "./layer-tree.ts";
@@ -21,6 +22,8 @@ export interface ExtractedTree {
   readonly sizeBytes: number;
   readonly inodes: number;
   readonly leftOut: readonly string[];
+  /** Hard links to files of the layers below, which are not made yet. */
+  readonly lowerLinks: readonly LowerLink[];
 }
 
 export interface ExtractWatch {
@@ -88,8 +91,8 @@ export async function extractInside(
       `layer has diff id ${diffId}, its image says ${task.diffId}`,
     );
   }
-  extractor.finish();
+  const lowerLinks = extractor.finish();
   const { tree, leftOut } = extractor;
-  const found = { tree, diffId, plainBytes, leftOut, ...usageOf(step) };
+  const found = { tree, diffId, plainBytes, leftOut, lowerLinks, ...usageOf(step) };
   return blobHash && blobBytes === size ? { ...found, blobDigest: blobHash.digest() } : found;
 }

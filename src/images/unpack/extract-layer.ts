@@ -8,6 +8,7 @@ import { childEnvironment, converse } from "../../base/process.ts";
 import { startTimer } from "../../base/timers.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
+import type { AddedUsage } from "./lower-links.ts";
 
 /** A layer to be extracted. */
 export interface ExtractTask {
@@ -28,11 +29,14 @@ export interface ExtractTask {
    * there, and the answer lists none.
    */
   readonly lowers?: readonly string[];
-  /** A file to be made for the implied folders when they are too many for an answer. */
+  /**
+   * A file to be made for the implied folders when they are too many for an answer, or where there are hard links to the
+   * layers below, which have a file beside.
+   */
   readonly implicitList?: string;
 }
 
-/** Makes the folders of a list, which an extraction has written, look as in the layers below. */
+/** Makes the folders of a list, which an extraction has written, look as in the layers below, and hard links to those. */
 export interface DressTask {
   readonly root: string;
   readonly lowers: readonly string[];
@@ -72,6 +76,7 @@ interface CheckedFacts {
   readonly digest: Digest;
   /** "" when there is none. */
   readonly difference: string;
+  readonly added: AddedUsage;
 }
 
 interface ExtractedFacts {
@@ -83,6 +88,7 @@ interface ExtractedFacts {
   readonly sizeBytes: number;
   readonly inodes: number;
   readonly leftOut: readonly string[];
+  readonly hasLowerLinks?: boolean;
 }
 
 export interface ExtractedLayer {
@@ -93,6 +99,8 @@ export interface ExtractedLayer {
    * "listed" when they are in the task's file.
    */
   readonly implicit: readonly string[] | "listed";
+  /** There are hard links to the layers below, which are yet to be made; then `implicit` is "listed". */
+  readonly hasLowerLinks: boolean;
   readonly usage: SnapshotUsage;
   /** Digest and length of the plain archive. */
   readonly diffId: Digest;
@@ -124,7 +132,8 @@ export interface Extractor extends Disposable {
   readonly isRunning: boolean;
   /** Errors as extractLayer; after one the process must not be used for another layer. */
   extract(task: ExtractTask, call: Cancellable): Promise<ExtractedLayer>;
-  dress(task: DressTask, call: Cancellable): Promise<void>;
+  /** Answers how much the layer has become more. INVALID_ARGUMENT for a hard link to no file. */
+  dress(task: DressTask, call: Cancellable): Promise<AddedUsage>;
   /** The digest of a file's bytes. Errors of the disk as they are. */
   hash(task: HashTask, call: Cancellable): Promise<Digest>;
   /** The first difference, for a message; "" when there is none. */
@@ -152,7 +161,7 @@ export function startExtractor(): Extractor {
       return conversation.isRunning;
     },
     extract: async (task, call) => layerOf(await ask({ kind: "extract", ...task }, call)),
-    dress: async (task, call) => void (await ask({ kind: "dress", ...task }, call)),
+    dress: async (task, call) => checkedBy(await ask({ kind: "dress", ...task }, call)).added,
     hash: async (task, call) => checkedBy(await ask({ kind: "hash", ...task }, call)).digest,
     compare: async (task, call) =>
       checkedBy(await ask({ kind: "compare", ...task }, call)).difference,
@@ -192,6 +201,7 @@ function layerOf(answer: ExtractAnswer): ExtractedLayer {
   return {
     ...(blobDigest !== undefined && { blobDigest }),
     leftOut,
+    hasLowerLinks: facts.hasLowerLinks === true,
     implicit: implicit ?? "listed",
     diffId,
     plainBytes: BigInt(plainBytes),

@@ -23,9 +23,17 @@ import {
 } from "../../base/os/inode.ts";
 import { isWhiteout } from "../../base/os/overlay.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
-import { cleanPath, type EntryPath, entryPath, quotedName } from "./entry-path.ts";
+import {
+  cleanPath,
+  type EntryPath,
+  entryPath,
+  plinkFolder,
+  plinkName,
+  quotedName,
+} from "./entry-path.ts";
 import type { Whiteouts } from "./extract-layer.ts";
 import { maxRemembered } from "./known-folders.ts";
+import { type LaterLink, LaterLinks, type LowerLink } from "./later-links.ts";
 import { bytesOf, LayerTree, osPath, type Place, pathIn } from "./layer-tree.ts";
 
 export interface LayerLimits {
@@ -72,8 +80,10 @@ export class LayerExtractor implements TarSink {
   readonly #limits: LayerLimits;
   readonly #removes: boolean;
   readonly #isPlain: boolean;
-  /** Members that were left out for their types, a few of them. */
+  /** Members that were left out for their types or names, a few of them. */
   readonly leftOut: string[] = [];
+  readonly #later = new LaterLinks();
+  #hasPlinks = false;
   #entries = 0;
   #bytes = 0;
   #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
@@ -100,7 +110,7 @@ export class LayerExtractor implements TarSink {
     const path = entryPath(entry.name);
     switch (path.kind) {
       case "ignored":
-        return;
+        return this.#ignored(entry);
       case "root":
         return this.#root(entry);
       case "opaque":
@@ -125,23 +135,36 @@ export class LayerExtractor implements TarSink {
     const { fd, entry } = this.#file;
     this.#file = undefined;
     if (entry.size !== entry.storedBytes) ftruncateSync(fd, entry.size);
-    fchownSync(fd, entry.uid, entry.gid);
+    fchownSync(fd, asOwner(entry.uid), asOwner(entry.gid));
     fchmodSync(fd, entry.mode);
     forEachAttribute(entry, (name, value) => setAttributeOf(fd, name, value));
-    setTimesOf(fd, entry.mtime, entry.mtime);
+    const time = bounded(entry.mtime);
+    setTimesOf(fd, time, time);
     closeSync(fd);
   }
 
   unknown(flag: string, name: string): void {
     this.#step();
     this.#countEntry();
-    if (this.leftOut.length < shownLeftOut)
-      this.leftOut.push(`${quotedName(name)} of type "${flag}"`);
+    this.#leaveOut(name, `of type "${flag}"`);
   }
 
-  /** Call once the archive is complete. */
-  finish(): void {
+  /**
+   * Call once the archive is complete. Answers the hard links that lead to nothing of this layer, in the order in which
+   * they can be made over the layers below.
+   */
+  finish(): readonly LowerLink[] {
+    const below = this.#later.settle({
+      target: (link) => {
+        this.#step();
+        const { at, stat } = this.tree.find(targetOf(link));
+        return { at, isThere: isLinkable(stat) };
+      },
+      make: (link, target) => this.#linkLate(link, target),
+    });
+    if (this.#hasPlinks) this.tree.remove(this.tree.root, plinkFolder);
     this.tree.finishTimes();
+    return below;
   }
 
   #count(entry: TarEntry): void {
@@ -158,12 +181,32 @@ export class LayerExtractor implements TarSink {
     throw fault("RESOURCE_EXHAUSTED", `layer has more than ${this.#limits.entries} files`);
   }
 
+  /** Of what is aufs' own, files with several names are there until those are made. */
+  #ignored(entry: TarEntry): void {
+    const base = entry.type === "file" ? plinkName(entry.name) : undefined;
+    if (base === undefined) return;
+    if (!this.#hasPlinks) {
+      this.tree.remove(this.tree.root, plinkFolder);
+      this.tree.makeFolder(`/${plinkFolder}`, undefined);
+      this.#hasPlinks = true;
+    }
+    const folder = this.tree.enter(this.tree.root, plinkFolder);
+    this.tree.remove(folder, base);
+    this.#make(pathIn(folder.at, base), entry);
+  }
+
+  #leaveOut(name: string, why: string): void {
+    if (this.leftOut.length < shownLeftOut) this.leftOut.push(`${quotedName(name)} ${why}`);
+  }
+
   #root(entry: TarEntry): void {
+    // Some tools write a file without a name.
+    if (entry.type === "file") return this.#leaveOut(entry.name, "in place of the root");
     if (entry.type !== "directory") {
       throw fault("INVALID_ARGUMENT", `layer replaces its root by a ${entry.type}`);
     }
     this.#dress("", entry);
-    this.tree.setTimeLater(this.tree.root, entry.mtime);
+    this.tree.setTimeLater(this.tree.root, bounded(entry.mtime));
   }
 
   #opaque(parts: readonly string[]): void {
@@ -188,7 +231,8 @@ export class LayerExtractor implements TarSink {
     const folder = this.tree.folder(parent);
     const at = pathIn(folder.at, base);
     // Most members are files, and most names are free: making one tells, without a look before.
-    if (entry.type !== "file" || !this.#madeFile(at, entry)) {
+    if (entry.type === "hardlink") this.#link(folder, base, entry);
+    else if (entry.type !== "file" || !this.#madeFile(at, entry)) {
       const existing = this.tree.stat(at);
       if (entry.type === "directory") this.#folder(folder, base, existing, entry);
       else {
@@ -219,7 +263,7 @@ export class LayerExtractor implements TarSink {
     }
     const folder = this.tree.enter(parent, name);
     this.#dress(at, entry);
-    this.tree.setTimeLater(folder, entry.mtime);
+    this.tree.setTimeLater(folder, bounded(entry.mtime));
   }
 
   #make(at: string, entry: TarEntry): void {
@@ -227,9 +271,6 @@ export class LayerExtractor implements TarSink {
       case "file":
         this.#file = { fd: openSync(osPath(at), newFile, 0o600), entry };
         return;
-      case "hardlink":
-        // Another name of the same inode: owner, mode and times were set with the first.
-        return this.#link(at, entry);
       case "symlink":
         // The kernel would answer ENOENT, as if the folder were missing.
         if (entry.linkName === "") {
@@ -244,36 +285,85 @@ export class LayerExtractor implements TarSink {
         makeDevice(bytesOf(at), typeBits[entry.type] | 0o600, entry.major, entry.minor);
         return this.#dress(at, entry);
       case "directory":
-        throw fault("INTERNAL", "a folder is made elsewhere");
+      case "hardlink":
+        throw fault("INTERNAL", `a ${entry.type} is made elsewhere`);
     }
   }
 
-  #link(at: string, entry: TarEntry): void {
-    const parts = cleanPath(entry.linkName);
-    const base = parts.pop();
-    if (base === undefined) {
-      throw fault(
-        "INVALID_ARGUMENT",
-        `layer has a hard link to its root: ${quotedName(entry.name)}`,
-      );
-    }
-    const target = pathIn(this.tree.folder(parts).at, base);
-    const stat = this.tree.stat(target);
-    if (stat === undefined || stat.isDirectory() || isWhiteout(stat)) {
-      const link = quotedName(entry.linkName);
-      throw fault("INVALID_ARGUMENT", `layer has a hard link to no file: ${link}`);
-    }
-    linkSync(osPath(target), osPath(at));
+  /** Another name of the same inode: owner, mode and times were set with the first, or will be. */
+  #link(folder: Place, base: string, { name, linkName }: TarEntry): void {
+    const at = pathIn(folder.at, base);
+    const link = { at, linkName };
+    const target = this.tree.find(targetOf(link, name));
+    const isThere = isLinkable(target.stat);
+    // To itself: the name stays what it is.
+    if (isThere && target.at === at) return;
+    this.tree.remove(folder, base);
+    // What was removed may have been its folder.
+    if (!isThere || !couldLink(target.at, at)) this.#later.add(link);
+  }
+
+  #linkLate({ at }: LaterLink, target: string): void {
+    if (target === at) return;
+    const parts = at.slice(1).split("/");
+    const base = parts.pop() ?? "";
+    const folder = this.tree.folder(parts);
+    const place = pathIn(folder.at, base);
+    const existing = this.tree.stat(place);
+    if (existing && !isWhiteout(existing)) return; // by a later member
+    if (existing) this.tree.clear(folder, base, existing);
+    if (!couldLink(target, place)) throw noFile(target);
   }
 
   #dress(at: string, entry: TarEntry): void {
     const path = bytesOf(at);
-    lchownSync(osPath(at), entry.uid, entry.gid);
+    lchownSync(osPath(at), asOwner(entry.uid), asOwner(entry.gid));
     if (entry.type !== "symlink") chmodSync(osPath(at), entry.mode);
     forEachAttribute(entry, (name, value) => setAttribute(path, name, value));
     // Each file put into a folder changes the folder's time, so a folder's is set last.
-    if (entry.type !== "directory") setTimes(path, entry.mtime, entry.mtime);
+    const time = bounded(entry.mtime);
+    if (entry.type !== "directory") setTimes(path, time, time);
   }
+}
+
+/** As chown(2) takes a negative number: -1 is nobody, and leaves the file to root. */
+function asOwner(id: number): number {
+  return id < 0 && id >= -(2 ** 31) ? id >>> 0 : id;
+}
+
+/** The last whole second that fits 64 bits of nanoseconds, in 2262. */
+const latestSeconds = 9_223_372_036;
+
+/** A time out of range, also one before 1970, becomes 1970, as in Docker and containerd. */
+function bounded(time: TarEntry["mtime"]): TarEntry["mtime"] {
+  const isInRange = time.seconds >= 0 && time.seconds < latestSeconds;
+  return isInRange ? time : { seconds: 0, nanos: 0 };
+}
+
+/** The parts of a hard link's target. INVALID_ARGUMENT where that cannot be a file. */
+function targetOf({ at, linkName }: LaterLink, name = at): readonly string[] {
+  const parts = cleanPath(linkName);
+  if (parts.length > 0) return parts;
+  throw fault("INVALID_ARGUMENT", `layer has a hard link to its root: ${quotedName(name)}`);
+}
+
+function isLinkable(stat: Stats | undefined): boolean {
+  return stat !== undefined && !stat.isDirectory() && !isWhiteout(stat);
+}
+
+/** False where the target is gone. */
+function couldLink(target: string, at: string): boolean {
+  try {
+    linkSync(osPath(target), osPath(at));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+export function noFile(target: string): Error {
+  return fault("INVALID_ARGUMENT", `layer has a hard link to no file: ${quotedName(target)}`);
 }
 
 /** overlayfs' own marks in an archive would be forged whiteouts: they are left out. */

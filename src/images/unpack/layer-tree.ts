@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from "node:fs";
+import path from "node:path";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
 import { isWhiteout } from "../../base/os/overlay.ts";
@@ -40,6 +41,21 @@ export class LayerTree {
 
   /** Follows a folder path, making what is missing. INVALID_ARGUMENT for a file in the way. */
   folder(parts: readonly string[]): Place {
+    return this.#follow(parts, true);
+  }
+
+  /**
+   * Where a path leads and what is there, following links on the way to it, not at its end. Nothing is made, and what is
+   * below something missing, or below a file, is missing.
+   */
+  find(parts: readonly string[]): { readonly at: string; readonly stat: Stats | undefined } {
+    const base = parts.at(-1) ?? "";
+    const { at, isMissing } = this.#follow(parts.slice(0, -1), false);
+    const place = pathIn(at, base);
+    return { at: place, stat: isMissing ? undefined : this.stat(place) };
+  }
+
+  #follow(parts: readonly string[], makes: boolean): Place & { readonly isMissing?: boolean } {
     const key = parts.join("/");
     if (this.#last?.key === key) return this.#last.place;
     let { at, known } = this.root;
@@ -66,6 +82,10 @@ export class LayerTree {
           if (target.startsWith("/")) ({ at, known } = this.root);
           pending.push(...target.split("/").reverse());
           continue;
+        }
+        if (!makes && !stat?.isDirectory()) {
+          const rest = path.posix.join(next, ...pending.reverse());
+          return { at: rest === "/" ? "" : rest, known, isMissing: true };
         }
         this.#enter(known, part, next, stat);
       }
@@ -138,6 +158,12 @@ export class LayerTree {
       const stat = this.stat(`${folder.at}/${name}`);
       if (stat) this.removeOlder(folder, name, stat);
     }
+  }
+
+  /** Removes what there is of a name. */
+  remove(folder: Place, name: string): void {
+    const existing = this.stat(pathIn(folder.at, name));
+    if (existing) this.clear(folder, name, existing);
   }
 
   /** Removes what an earlier member of this layer has put there. */

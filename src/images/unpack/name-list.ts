@@ -10,6 +10,11 @@ const maxNamesBytes = 4096;
 const maxListBytes = 64 * 1024 * 1024;
 const pieceBytes = 64 * 1024;
 
+/** Beside a layer's list of folders: of each hard link to the layers below its place and its target. */
+export function linkList(list: string): string {
+  return `${list}-links`;
+}
+
 /** The names, when they are few and short. */
 export function namesForAnswer(names: Iterable<string>): string[] | undefined {
   const few: string[] = [];
@@ -33,7 +38,7 @@ export function writeNames(file: string, names: Iterable<string>, step: () => vo
       if (bytes > maxListBytes) {
         throw fault(
           "RESOURCE_EXHAUSTED",
-          "layer implies too many folders without members for them",
+          "layer implies too many folders without members for them, or links too much below",
         );
       }
       const rest = Buffer.from(piece, "latin1");

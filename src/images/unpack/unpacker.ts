@@ -11,7 +11,7 @@ import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
-import type { Snapshotter } from "../../snapshots/ports.ts";
+import type { Snapshotter, SnapshotUsage } from "../../snapshots/ports.ts";
 import { committedLayer } from "../committed-layer.ts";
 import { blobLabel, madeFrom } from "../discarded-layers.ts";
 import { type BeginEarly, owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
@@ -21,6 +21,7 @@ import type { ExtractedLayer, Extractor, ExtractTask } from "./extract-layer.ts"
 import { extractionKey, isExtractionKey, unfinished } from "./extraction-key.ts";
 import { dressAndSync } from "./implicit-folders.ts";
 import { LentExtractors, parallelLayers } from "./lent-extractors.ts";
+import { linkList } from "./name-list.ts";
 import { SharedFlush } from "./shared-flush.ts";
 
 export interface UnpackerOptions {
@@ -196,9 +197,7 @@ export class Unpacker {
       await this.#discardAll(place);
       if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
       if (mayBeDamage(error)) await this.#assertWhole(layer, image, call);
-      throw fault(error.code, `cannot extract layer "${layer.digest}": ${error.message}`, {
-        cause: error,
-      });
+      throw notExtracted(layer.digest, error);
     }
   }
 
@@ -277,10 +276,10 @@ export class Unpacker {
     call: Cancellable,
   ): Promise<void> {
     const { namespace, snapshotter } = this.#options;
-    const { chainId, digest, key, usage } = extracted;
+    const { chainId, digest, key } = extracted;
     const labels = { ...owned, [blobLabel]: digest };
     const parent = image.layers[at - 1]?.chainId ?? "";
-    await this.#dress(extracted, image, parent, call);
+    const usage = await this.#dress(extracted, image, parent, call);
     try {
       await snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     } catch (error) {
@@ -291,27 +290,39 @@ export class Unpacker {
 
   /**
    * Makes folders that the layer only implied look as in the layers below. A few are done here; many are work for a
-   * child.
+   * child, as are hard links to what is below. Answers what the layer takes then.
    */
   async #dress(
-    { key, implicit, list }: Extracted,
+    { key, implicit, list, usage, digest, hasLowerLinks }: Extracted,
     image: ImageLayers,
     parent: string,
     call: Cancellable,
-  ): Promise<void> {
+  ): Promise<SnapshotUsage> {
     const { namespace, snapshotter } = this.#options;
     const [root] = snapshotter.directories(namespace, key);
-    if (root === undefined) return;
-    if (parent !== "") {
-      const lowers = snapshotter.directories(namespace, parent);
-      if (implicit !== "listed") await dressAndSync(root, lowers, implicit);
-      else {
-        const task = { root, lowers, implicitList: list };
-        await this.#withExtractor(image, call, (extractor, own) => extractor.dress(task, own));
-        await this.#flushed(call);
-      }
+    if (root === undefined) return usage;
+    const lowers = snapshotter.directories(namespace, parent);
+    if (implicit !== "listed") {
+      if (parent !== "") await dressAndSync(root, lowers, implicit);
+      return usage;
     }
-    if (implicit === "listed") await this.#discardList(list);
+    if (parent === "" && !hasLowerLinks) {
+      await this.#discardList(list);
+      return usage;
+    }
+    const task = { root, lowers, implicitList: list };
+    const dressed = this.#withExtractor(image, call, (extractor, own) =>
+      extractor.dress(task, own),
+    );
+    const { sizeBytes, inodes } = await dressed.catch((error: unknown) => {
+      throw notExtracted(digest, error);
+    });
+    await this.#flushed(call);
+    await this.#discardList(list);
+    return {
+      sizeBytes: usage.sizeBytes + BigInt(sizeBytes),
+      inodes: usage.inodes + BigInt(inodes),
+    };
   }
 
   async #flushed({ signal }: Cancellable): Promise<void> {
@@ -336,7 +347,7 @@ export class Unpacker {
 
   async #discardList(list: string): Promise<void> {
     try {
-      await rm(list, { recursive: true, force: true });
+      for (const one of [list, linkList(list)]) await rm(one, { recursive: true, force: true });
     } catch (error) {
       this.#options.log.warn({ list, err: error }, "list of folders left behind");
     }
@@ -363,6 +374,12 @@ interface Place extends Pick<LayerToUnpack, "chainId" | "digest"> {
 }
 
 interface Extracted extends ExtractedLayer, Place {}
+
+function notExtracted(layer: Digest, error: unknown): unknown {
+  if (!(error instanceof RuntimeFault)) return error;
+  const { code, message } = error;
+  return fault(code, `cannot extract layer "${layer}": ${message}`, { cause: error });
+}
 
 /** What an extraction fails with when the bytes that it reads are not those that were fetched. */
 function mayBeDamage(error: unknown): boolean {

@@ -28,6 +28,9 @@ type Folder = readonly Entry[];
 
 export class Refused extends Error {}
 
+/** What this model does not tell: hard links to what comes later. */
+export class Unknown extends Error {}
+
 export class LayerModel {
   #root: Entry = { inode: folder(), isOwn: false };
   #emptied = new Set<Inode>();
@@ -57,6 +60,7 @@ export class LayerModel {
     const parts = clean(name);
     const base = parts.pop();
     if (base === undefined) {
+      if (type === "file") return;
       if (type !== "directory") throw new Refused("the root replaced");
       this.#root.inode.mode = mode;
       return;
@@ -80,26 +84,35 @@ export class LayerModel {
       existing.isOwn = true;
       return;
     }
-    parent.delete(base);
     if (type === "hardlink") {
-      parent.set(base, { inode: this.#linked(link), isOwn: true });
+      const target = this.#linked(link);
+      if (target.below === parent && target.base === base) {
+        target.entry.isOwn = true;
+        return;
+      }
+      parent.delete(base);
+      this.#linked(link); // what was in its place may have been on the way
+      parent.set(base, { inode: target.entry.inode, isOwn: true });
       return;
     }
+    parent.delete(base);
     if (type === "symlink" && link === "") throw new Refused("a link to nothing");
     const text = type === "file" ? content : type === "symlink" ? link : "";
     parent.set(base, { inode: { type, mode, text, below: new Map() }, isOwn: true });
   }
 
-  #linked(link: string): Inode {
+  #linked(link: string): { below: Map<string, Entry>; base: string; entry: Entry } {
     const parts = clean(link);
     const base = parts.pop();
-    const target = base === undefined ? undefined : last(this.#walk(parts)).inode.below.get(base);
-    if (target === undefined || target.inode.type === "directory") throw new Refused("no file");
-    return target.inode;
+    if (base === undefined) throw new Refused("a link to the root");
+    const { below } = last(this.#walk(parts, false)).inode;
+    const entry = below.get(base);
+    if (entry === undefined || entry.inode.type === "directory") throw new Unknown("no file");
+    return { below, base, entry };
   }
 
   /** The folders on the way to a path, following links, making what is missing. */
-  #walk(parts: readonly string[]): Folder {
+  #walk(parts: readonly string[], makes = true): Folder {
     let way: Folder = [this.#root];
     const todo = [...parts];
     let links = 0;
@@ -111,6 +124,7 @@ export class LayerModel {
         continue;
       }
       const { below } = last(way).inode;
+      if (!makes && !below.has(part)) throw new Unknown("no folder");
       const next = below.get(part) ?? { inode: folder(), isOwn: false };
       below.set(part, next);
       if (next.inode.type === "symlink") {
@@ -121,7 +135,9 @@ export class LayerModel {
         todo.unshift(...target.split("/"));
         continue;
       }
-      if (next.inode.type !== "directory") throw new Refused("a file in the way");
+      if (next.inode.type !== "directory") {
+        throw makes ? new Refused("a file in the way") : new Unknown("no folder");
+      }
       way = [...way, next];
     }
     return way;

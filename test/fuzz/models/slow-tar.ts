@@ -119,8 +119,8 @@ export function slowTar(archive: Buffer, mend: boolean, told: PlainEntry[]): voi
       name: word("GNU.sparse.name") ?? name,
       linkName: word("linkpath") ?? longLink ?? raw.linkName,
       mode: raw.mode & 0o7777,
-      uid: count("uid") ?? raw.uid,
-      gid: count("gid") ?? raw.gid,
+      uid: owner(find("uid")) ?? raw.uid,
+      gid: owner(find("gid")) ?? raw.gid,
       size,
       ...time,
       major: raw.major,
@@ -198,6 +198,20 @@ function numeric(field: Buffer): number {
   return value;
 }
 
+function timeField(field: Buffer): number {
+  try {
+    return numeric(field);
+  } catch {
+    return 0;
+  }
+}
+
+function owner(value: Buffer | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.toString("latin1");
+  return text[0] === "-" ? 0 - whole(text.slice(1)) : whole(text);
+}
+
 function rawHeader(header: Buffer): {
   name: string;
   mode: number;
@@ -222,7 +236,7 @@ function rawHeader(header: Buffer): {
     uid: numeric(at(108, 8)),
     gid: numeric(at(116, 8)),
     size: numeric(at(124, 12)),
-    mtime: numeric(at(136, 12)),
+    mtime: timeField(at(136, 12)),
     linkName: untilNul(at(157, 100)),
     major: hasDevice ? numeric(at(329, 8)) : 0,
     minor: hasDevice ? numeric(at(337, 8)) : 0,
@@ -261,17 +275,19 @@ export function whole(text: string): number {
   return Number(value);
 }
 
-/** Seconds, which may have a fraction, of which nine digits count. */
+/** Seconds, which may have a fraction, of which nine digits count. Undefined for what is no time. */
 export function slowTime(
   value: Buffer | undefined,
 ): { seconds: number; nanos: number } | undefined {
   if (value === undefined || value.length === 0) return undefined;
   const text = value.toString("latin1");
   const isNegative = text.startsWith("-");
-  const [before = "", after = "", ...more] = (isNegative ? text.slice(1) : text).split(".");
+  const unsigned = isNegative || text.startsWith("+") ? text.slice(1) : text;
+  const [before = "", after = "", ...more] = unsigned.split(".");
   const isDigits = (part: string): boolean => Array.from(part).every((c) => c >= "0" && c <= "9");
-  if (before === "" || before.length > 15 || more.length > 0) bad("time");
-  if (!isDigits(before) || !isDigits(after)) bad("time");
+  if (before === "" || more.length > 0 || !isDigits(before) || !isDigits(after)) return undefined;
+  const most = Number.MAX_SAFE_INTEGER;
+  if (BigInt(before) > BigInt(most)) return { seconds: isNegative ? -most : most, nanos: 0 };
   const whole = BigInt(before) * 1_000_000_000n + BigInt(after.slice(0, 9).padEnd(9, "0"));
   const nanos = isNegative ? -whole : whole;
   const rest = ((nanos % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;

@@ -51,7 +51,9 @@ const defaults: ImagesOptions["config"] = {
 /** The real stores in a folder, with metadata that can be handed on to play a restart. */
 export async function openLibrary(
   root: string,
-  options: Partial<Pick<ImagesOptions, "builtin" | "platform" | "onNameChange" | "patience">> & {
+  options: Partial<
+    Pick<ImagesOptions, "builtin" | "platform" | "onNameChange" | "patience" | "keepExtractorsMs">
+  > & {
     readonly config?: Partial<ImagesOptions["config"]>;
     readonly metadata?: MetadataStore;
     readonly registry?: Partial<ImagesOptions["registry"]>;
@@ -86,6 +88,7 @@ export async function openLibrary(
     platform: options.platform ?? hostPlatform(),
     log,
     patience: options.patience ?? quickPatience,
+    ...(options.keepExtractorsMs && { keepExtractorsMs: options.keepExtractorsMs }),
     ...(options.builtin && { builtin: options.builtin }),
     ...(options.onNameChange && { onNameChange: options.onNameChange }),
   });
