@@ -4,7 +4,6 @@ import { startDaemon } from "../test/support/daemon.ts";
 import { builtTool } from "../test/support/go-tools.ts";
 import { findProgram } from "../test/support/lacking.ts";
 import type { Cri } from "../test/support/pods.ts";
-import { until } from "../test/support/until.ts";
 
 /** Berth, the newest containerd that the Go tools have, and Debian's. */
 export const contenderNames = ["berth", "containerd-2.4", "containerd"] as const;
@@ -81,16 +80,12 @@ async function startBerth({ ociRuntime, sandbox, shim }: PodPrograms): Promise<C
   const runc = { ...(shim !== undefined && { shim }), binary_name: ociRuntime ?? "" };
   const daemon = await startDaemon({
     logLevel: "info",
+    ociRuntime: ociRuntime === undefined ? "crun" : "runc",
     config: {
-      // A default handler that is named is taken as it is: no quicker OCI runtime in its place.
-      runtime: {
-        default_handler: ociRuntime === undefined ? "" : "runc",
-        handlers: { runc },
-      },
+      runtime: { handlers: { runc } },
       ...(sandbox !== undefined && { cri: { sandbox } }),
     },
   });
-  if (ociRuntime === undefined) await chosenRuntime(daemon.cri);
   return {
     name: "berth",
     version: await versionOf(daemon.cri),
@@ -105,18 +100,6 @@ async function startBerth({ ociRuntime, sandbox, shim }: PodPrograms): Promise<C
     },
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
-}
-
-/** Waits until Berth has chosen what pods are run with. */
-async function chosenRuntime(cri: Cri): Promise<void> {
-  await until(
-    "the default OCI runtime is chosen",
-    async () => {
-      const { info } = await cri.runtime.Status({ verbose: true });
-      return !/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "");
-    },
-    { timeoutMs: 60_000 },
-  );
 }
 
 async function versionOf(cri: Cri): Promise<string> {

@@ -29,6 +29,11 @@ export interface DaemonOptions {
   readonly entry?: string;
   /** A `cgroup.procs` file: the daemon starts in that cgroup. */
   readonly cgroupProcs?: string;
+  /**
+   * Which OCI runtime pods have: runc, whatever the choice would be here (test/e2e/default-runtime.test.ts), or the crun
+   * that the daemon chooses: it serves when it has. Left out: what BERTH_TEST_OCI_RUNTIME says, or runc.
+   */
+  readonly ociRuntime?: "runc" | "crun";
   /** More variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -61,13 +66,8 @@ export interface Daemon extends AsyncDisposable {
   assertCleanEnd(): Promise<void>;
 }
 
-/**
- * Which OCI runtime pods have: runc, whatever the choice would be here (test/e2e/default-runtime.test.ts), or with
- * BERTH_TEST_OCI_RUNTIME=crun the crun that the daemon chooses: it serves when it has.
- */
-function runtimeToTest(): RuntimeToTest {
-  if (process.env["BERTH_TEST_OCI_RUNTIME"] !== "crun")
-    return { config: { default_handler: "runc" }, isChosen: false };
+function runtimeToTest(wanted = process.env["BERTH_TEST_OCI_RUNTIME"]): RuntimeToTest {
+  if (wanted !== "crun") return { config: { default_handler: "runc" }, isChosen: false };
   return { config: { default_handler: "" }, isChosen: true };
 }
 
@@ -97,7 +97,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     network,
     sandboxes: new Set(),
   };
-  const toTest = runtimeToTest();
+  const toTest = runtimeToTest(options.ociRuntime);
   const configFile = path.join(home.path, "config.toml");
   await writeFile(
     configFile,

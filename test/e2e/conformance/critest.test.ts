@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { after, before, suite, test } from "node:test";
+import { after, before, suite, type TestContext, test } from "node:test";
 import { type CritestBed, openCritestBed } from "../../support/critest-bed.ts";
 import { failuresOf, summary } from "../../support/critest-run.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
@@ -18,7 +18,9 @@ const ginkgo = await toolOrReason("ginkgo");
 /** How often all of it is run, four specs at once; ten times before a release. */
 const rounds = Number(process.env["BERTH_TEST_CRITEST_ROUNDS"] ?? 1);
 
-suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.skip }, () => {
+const skip = lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.skip;
+
+suite("critest", { skip }, () => {
   let bed: CritestBed;
   before(async () => {
     bed = await openCritestBed();
@@ -41,23 +43,39 @@ suite("critest", { skip: lacking(...podPrograms, "apt-get", "dpkg-deb") || tool.
   });
 
   test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
-    for (let round = 1; round <= rounds; round += 1) {
-      const results = await bed.run(`parallel ${round}`, {
-        critest: tool.skip === false ? tool.path : "",
-        focus: [],
-        parallel: { specs: 4, ginkgo: ginkgo.skip === false ? ginkgo.path : "" },
-        timeoutMs: 10 * 60_000,
-      });
-      t.diagnostic(`round ${round}: ${summary(results)}`);
-      assert.deepEqual(failuresOf(results), []);
-      const skipped = results.filter(({ state }) => state === "skipped");
-      assert.deepEqual(
-        skipped.map(({ name, message }) => `${name}: ${message}`).filter((it) => !mayLack.test(it)),
-        [],
-        "skipped themselves",
-      );
-      assert.ok(results.length >= registered, `only ${results.length} specs ran`);
-      await nothingLeft(bed.daemon.territory);
-    }
+    for (let round = 1; round <= rounds; round += 1) await everything(t, bed, `parallel ${round}`);
   });
 });
+
+suite("critest with crun, and with sandboxes in shims", { skip: skip || lacking("crun") }, () => {
+  let bed: CritestBed;
+  before(async () => {
+    bed = await openCritestBed({ ociRuntime: "crun", config: { cri: { sandbox: "shim" } } });
+  });
+  after(() => bed?.finish());
+
+  test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
+    const { info } = await bed.daemon.cri.runtime.Status({ verbose: true });
+    assert.match(info["defaultRuntime"] ?? "", /crun/);
+    await everything(t, bed, "the other ways");
+  });
+});
+
+async function everything(t: TestContext, bed: CritestBed, name: string): Promise<void> {
+  const results = await bed.run(name, {
+    critest: tool.skip === false ? tool.path : "",
+    focus: [],
+    parallel: { specs: 4, ginkgo: ginkgo.skip === false ? ginkgo.path : "" },
+    timeoutMs: 10 * 60_000,
+  });
+  t.diagnostic(`${name}: ${summary(results)}`);
+  assert.deepEqual(failuresOf(results), []);
+  const skipped = results.filter(({ state }) => state === "skipped");
+  assert.deepEqual(
+    skipped.map(({ name, message }) => `${name}: ${message}`).filter((it) => !mayLack.test(it)),
+    [],
+    "skipped themselves",
+  );
+  assert.ok(results.length >= registered, `only ${results.length} specs ran`);
+  await nothingLeft(bed.daemon.territory);
+}
