@@ -341,9 +341,7 @@ class StoredImages implements ImageLibrary {
     const keep = (tree: ImageTree, own: Cancellable): Promise<Disposable> =>
       this.#pins.keep(resourcesOf(tree, this.#options.snapshotter), own);
     const wanted = image ? named.filter(({ tree }) => tree.id === image.id) : named;
-    const type = `snapshots/${this.#options.snapshotter.name}`;
-    const isPulled = (id: string): boolean => this.#pins.keepers({ type, id }) > 1; // one is our own
-    const verification = { stores: this.#options, keep, isPulled };
+    const verification = { stores: this.#options, keep };
     const counts = yield* verifyImages(wanted, verification, call);
     if (image) return counts;
     // Names that lead to no image that could be read.

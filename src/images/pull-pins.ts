@@ -33,12 +33,6 @@ export class PullPins {
     garbage.addRoots(namespace, () => [...this.#held].flat());
   }
 
-  /** How many keep the resource now. */
-  keepers({ type, id }: Resource): number {
-    const isIt = (one: Resource): boolean => one.type === type && one.id === id;
-    return [...this.#held].filter((held) => held.some(isIt)).length;
-  }
-
   /**
    * Keeps these resources, there or not yet, until disposed. Call it before looking for them. It waits for a
    * collection that runs, which has decided already what goes.

@@ -48,6 +48,8 @@ export interface LayerToUnpack {
 /** How much of an image, as it is stored, is worth a process: a small one costs less than a process to start. */
 const bytesAProcess = 16 * 1024 * 1024;
 const flushLimitMs = 600_000;
+/** How often layers are made again that others have removed under a pull. */
+const maxRounds = 5;
 
 /**
  * Turns an image's layers into committed snapshots named by chain id. Layers are fetched and extracted
@@ -61,7 +63,10 @@ export class Unpacker {
   readonly #flights = new SingleFlight<void>({ abandonWhenUnwatched: true });
   readonly #flush: SharedFlush;
   readonly #extractors: LentExtractors;
-  readonly #onCommit = new Set<() => void>();
+  /** Chains that some image is making, and by how many. */
+  readonly #making = new Map<string, number>();
+  /** Woken when a layer is committed, or one is no longer being made. */
+  readonly #onChange = new Set<() => void>();
 
   constructor(options: UnpackerOptions) {
     this.#options = options;
@@ -87,7 +92,12 @@ export class Unpacker {
     const atOnce = this.#worthAtOnce(layers);
     using _work = this.#extractors.working(atOnce);
     const image = { layers, permits: new Semaphore(Math.max(1, atOnce)) };
-    await this.#allReady(image, call);
+    const top = layers.at(-1)?.chainId ?? "";
+    // A client of the Snapshots service may remove one that was there. What has one upon it stays.
+    for (let round = 0; round === 0 || !this.has(top); round += 1) {
+      if (round === maxRounds) throw fault("ABORTED", `layer "${top}" is removed by others`);
+      await this.#allReady(image, call);
+    }
   }
 
   /** Makes all layers, side by side. The first failure ends the others, and is thrown once they have ended. */
@@ -122,6 +132,16 @@ export class Unpacker {
   async #ready(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
     const layer = image.layers[at];
     if (layer === undefined) return;
+    using _making = this.#makes(layer.chainId);
+    await this.#readied(layer, image, at, call);
+  }
+
+  async #readied(
+    layer: LayerToUnpack,
+    image: ImageLayers,
+    at: number,
+    call: Cancellable,
+  ): Promise<void> {
     const discard = (left: Extracted): Promise<void> => this.#discardAll(left);
     const start: EarlyOptions<Extracted>["start"] = (file, own) =>
       this.#extractGrowing(file, layer, image, own);
@@ -162,27 +182,47 @@ export class Unpacker {
       if (leftOut.length > 0) this.#options.log.warn(about, "members of a layer are left out");
       // Before the layer is committed: after a crash it would have empty files.
       await this.#flushed(call);
-      const below = image.layers[at - 1]?.chainId;
-      if (below !== undefined) await this.#committed(below, call);
+      await this.#committed(image, at - 1, call);
       await this.#commit(extracted, image, at, call);
     } catch (error) {
       await this.#discard(extracted.key);
       throw error;
     }
-    for (const wake of this.#onCommit) wake();
+    for (const wake of this.#onChange) wake();
   }
 
-  /** Waits until the layers below are committed: each image that wants this one makes them too, or has given up. */
-  async #committed(chainId: string, { signal }: Cancellable): Promise<void> {
+  /**
+   * Waits until the layer, and so those below it, is committed: each image that wants the one above makes it too, or has
+   * given up. One that was there, and that a client has removed since, is made again.
+   */
+  async #committed(image: ImageLayers, at: number, call: Cancellable): Promise<void> {
+    const chainId = image.layers[at]?.chainId ?? "";
     while (!this.has(chainId)) {
+      if (!this.#making.has(chainId)) {
+        await this.#ready(image, at, call);
+        continue;
+      }
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#onCommit.add(resolve);
+      this.#onChange.add(resolve);
       try {
-        await unlessAborted(promise, signal);
+        await unlessAborted(promise, call.signal);
       } finally {
-        this.#onCommit.delete(resolve);
+        this.#onChange.delete(resolve);
       }
     }
+  }
+
+  /** Notes that a layer is being made, until disposed. */
+  #makes(chainId: string): Disposable {
+    this.#making.set(chainId, (this.#making.get(chainId) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const others = (this.#making.get(chainId) ?? 1) - 1;
+        if (others > 0) this.#making.set(chainId, others);
+        else this.#making.delete(chainId);
+        for (const wake of this.#onChange) wake();
+      },
+    };
   }
 
   async #extract(layer: LayerToUnpack, image: ImageLayers, call: Cancellable): Promise<Extracted> {
@@ -280,8 +320,14 @@ export class Unpacker {
     const labels = { ...owned, [blobLabel]: digest };
     const parent = image.layers[at - 1]?.chainId ?? "";
     const usage = await this.#dress(extracted, image, parent, call);
+    const commit = (): Promise<void> =>
+      snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     try {
-      await snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
+      await commit().catch(async (error: unknown) => {
+        if (!isFault(error, "NOT_FOUND") || this.has(parent)) throw error;
+        await this.#committed(image, at - 1, call);
+        await commit();
+      });
     } catch (error) {
       if (!isFault(error, "ALREADY_EXISTS")) throw error;
       await this.#discard(key);

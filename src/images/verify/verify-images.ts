@@ -21,8 +21,6 @@ export interface Verification {
   readonly stores: LayerStores;
   /** Keeps what an image consists of while it is looked at. */
   readonly keep: (tree: ImageTree, call: Cancellable) => Promise<Disposable>;
-  /** Whether a pull, a load or an unpacking needs the layer now. */
-  readonly isPulled: (chainId: string) => boolean;
 }
 
 type Found = Pick<DamageFinding, "problem" | "isDropped"> | undefined;
@@ -113,11 +111,6 @@ class Verifier {
       compareLayer(stores, layer, extractor, this.#call),
     );
     if (problem === "") return undefined;
-    // A pull has found it here, and would wait for it without end.
-    const isFree = !this.#verification.isPulled(layer.chainId);
-    return {
-      problem,
-      isDropped: isFree && (await dropLayer(stores, layer.chainId, this.#call)),
-    };
+    return { problem, isDropped: await dropLayer(stores, layer.chainId, this.#call) };
   }
 }
