@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, futimesSync, openSync } from "node:fs";
 import {
   atCurrent,
   type FileTime,
@@ -54,6 +54,11 @@ export function setTimes(path: Buffer, accessed: FileTime, modified: FileTime): 
 
 /** `setTimes` of an open file. */
 export function setTimesOf(fd: number, accessed: FileTime, modified: FileTime): void {
+  // Whole seconds are exact in Node's own call, too, which costs a third.
+  if (accessed.nanos === 0 && modified.nanos === 0) {
+    futimesSync(fd, accessed.seconds, modified.seconds);
+    return;
+  }
   checked(cFutimens(fd, timespecs(accessed, modified)), "futimens");
 }
 

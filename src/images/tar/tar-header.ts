@@ -117,18 +117,18 @@ function isZero(block: Buffer): boolean {
 // Old writers summed signed bytes, so either sum is accepted.
 function checksumFits(block: Buffer): boolean {
   let sum = 0;
+  for (let at = 0; at < blockBytes; at += 1) sum += block[at] ?? 0;
+  // The sum's own field counts as spaces.
+  for (let at = 148; at < 156; at += 1) sum += 0x20 - (block[at] ?? 0);
+  const stated = number(block, 148, 8);
+  return stated === sum || stated === sum - 256 * highBytes(block);
+}
+
+/** How many bytes have their top bit set, but for the sum's. */
+function highBytes(block: Buffer): number {
   let high = 0;
   for (let at = 0; at < blockBytes; at += 1) {
-    const byte = block[at] ?? 0;
-    sum += byte;
-    high += byte >> 7;
+    if (at < 148 || at >= 156) high += (block[at] ?? 0) >> 7;
   }
-  // The sum's own field counts as spaces.
-  for (let at = 148; at < 156; at += 1) {
-    const byte = block[at] ?? 0;
-    sum += 0x20 - byte;
-    high -= byte >> 7;
-  }
-  const stated = number(block, 148, 8);
-  return stated === sum || stated === sum - 256 * high;
+  return high;
 }

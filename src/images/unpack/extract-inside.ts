@@ -93,6 +93,7 @@ export async function extractInside(
   }
   const lowerLinks = extractor.finish();
   const { tree, leftOut } = extractor;
-  const found = { tree, diffId, plainBytes, leftOut, lowerLinks, ...usageOf(step) };
+  const usage = extractor.usage ?? usageOf(step);
+  const found = { tree, diffId, plainBytes, leftOut, lowerLinks, ...usage };
   return blobHash && blobBytes === size ? { ...found, blobDigest: blobHash.digest() } : found;
 }

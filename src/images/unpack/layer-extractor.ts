@@ -5,6 +5,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   ftruncateSync,
   lchownSync,
   linkSync,
@@ -23,6 +24,7 @@ import {
 } from "../../base/os/inode.ts";
 import { isWhiteout } from "../../base/os/overlay.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
+import type { TreeUsage } from "./counted-usage.ts";
 import {
   cleanPath,
   type EntryPath,
@@ -65,6 +67,8 @@ export interface LayerExtractorOptions {
 
 const shownLeftOut = 5;
 const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
+/** Until it is closed a file may have more blocks than it keeps, which the file system takes ahead for longer ones. */
+const noBlocksAheadBytes = 64 * 1024;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
@@ -86,7 +90,7 @@ export class LayerExtractor implements TarSink {
   #hasPlinks = false;
   #entries = 0;
   #bytes = 0;
-  #file: { readonly fd: number; readonly entry: TarEntry } | undefined;
+  #file: { readonly fd: number; readonly at: string; readonly entry: TarEntry } | undefined;
 
   constructor({
     limits = defaultLayerLimits,
@@ -99,6 +103,12 @@ export class LayerExtractor implements TarSink {
     this.#limits = limits;
     this.#removes = whiteouts === "remove";
     this.#isPlain = isPlain;
+    if (this.#removes) this.tree.usage.lose();
+  }
+
+  /** What was made takes so much, once it is finished; undefined when only a walk can tell. */
+  get usage(): TreeUsage | undefined {
+    return this.tree.usage.total();
   }
 
   entry(entry: TarEntry): void {
@@ -132,15 +142,21 @@ export class LayerExtractor implements TarSink {
 
   end(): void {
     if (!this.#file) return;
-    const { fd, entry } = this.#file;
+    const { fd, at, entry } = this.#file;
     this.#file = undefined;
     if (entry.size !== entry.storedBytes) ftruncateSync(fd, entry.size);
-    fchownSync(fd, asOwner(entry.uid), asOwner(entry.gid));
-    fchmodSync(fd, entry.mode);
+    // Most are as they should be from the start: one look is less than setting it all.
+    const { uid, gid, mode, blocks } = fstatSync(fd);
+    const [owner, group] = [asOwner(entry.uid), asOwner(entry.gid)];
+    if (uid !== owner || gid !== group) fchownSync(fd, owner, group);
+    if ((mode & 0o7777) !== entry.mode) fchmodSync(fd, entry.mode);
     forEachAttribute(entry, (name, value) => setAttributeOf(fd, name, value));
     const time = bounded(entry.mtime);
     setTimesOf(fd, time, time);
     closeSync(fd);
+    const isCounted = entry.size <= noBlocksAheadBytes && entry.xattrs.size === 0;
+    if (isCounted) this.tree.usage.add(blocks);
+    else this.tree.count(at);
   }
 
   unknown(flag: string, name: string): void {
@@ -163,7 +179,7 @@ export class LayerExtractor implements TarSink {
       make: (link, target) => this.#linkLate(link, target),
     });
     if (this.#hasPlinks) this.tree.remove(this.tree.root, plinkFolder);
-    this.tree.finishTimes();
+    this.tree.finishFolders();
     return below;
   }
 
@@ -223,8 +239,10 @@ export class LayerExtractor implements TarSink {
       if (existing) this.tree.removeOlder(folder, base, existing);
       return;
     }
-    if (existing === undefined) makeDevice(bytesOf(at), typeBits.character, 0, 0);
-    else if (existing.isDirectory()) this.tree.makeOpaque(at);
+    if (existing === undefined) {
+      makeDevice(bytesOf(at), typeBits.character, 0, 0);
+      this.tree.count(at);
+    } else if (existing.isDirectory()) this.tree.makeOpaque(at);
   }
 
   #plain({ parent, base }: Extract<EntryPath, { kind: "plain" }>, entry: TarEntry): void {
@@ -269,7 +287,8 @@ export class LayerExtractor implements TarSink {
   #make(at: string, entry: TarEntry): void {
     switch (entry.type) {
       case "file":
-        this.#file = { fd: openSync(osPath(at), newFile, 0o600), entry };
+        // No set-id bits before it has its owner and its bytes.
+        this.#file = { fd: openSync(osPath(at), newFile, entry.mode & 0o777), at, entry };
         return;
       case "symlink":
         // The kernel would answer ENOENT, as if the folder were missing.
@@ -321,8 +340,10 @@ export class LayerExtractor implements TarSink {
     if (entry.type !== "symlink") chmodSync(osPath(at), entry.mode);
     forEachAttribute(entry, (name, value) => setAttribute(path, name, value));
     // Each file put into a folder changes the folder's time, so a folder's is set last.
+    if (entry.type === "directory") return;
     const time = bounded(entry.mtime);
-    if (entry.type !== "directory") setTimes(path, time, time);
+    setTimes(path, time, time);
+    this.tree.count(at);
   }
 }
 

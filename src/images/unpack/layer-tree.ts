@@ -4,6 +4,7 @@ import path from "node:path";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
 import { isWhiteout } from "../../base/os/overlay.ts";
+import { CountedUsage } from "./counted-usage.ts";
 import { maxNameBytes, maxPathBytes, quotedName, tooLong } from "./entry-path.ts";
 import { emptyFolder, namesIn, removeFolder } from "./folder-contents.ts";
 import { type Known, KnownFolders, pathOf, walk } from "./known-folders.ts";
@@ -23,6 +24,8 @@ export interface Place {
  * than what it changes and the length of its path.
  */
 export class LayerTree {
+  /** Of what has been made; folders are counted at the end, when all files are in. */
+  readonly usage = new CountedUsage();
   readonly #known: KnownFolders;
   readonly #step: () => void;
   /** Where the last path led: most members lie beside the one before. */
@@ -125,7 +128,10 @@ export class LayerTree {
 
   /** Makes a folder. In place of a whiteout it is made opaque, so that it hides what is below. */
   makeFolder(at: string, existing: Stats | undefined): void {
-    if (existing) unlinkSync(osPath(at));
+    if (existing) {
+      this.usage.lose();
+      unlinkSync(osPath(at));
+    }
     mkdirSync(osPath(at), 0o755);
     if (existing) this.makeOpaque(at);
   }
@@ -169,6 +175,7 @@ export class LayerTree {
   /** Removes what an earlier member of this layer has put there. */
   clear(folder: Place, name: string, existing: Stats): void {
     const at = pathIn(folder.at, name);
+    this.usage.lose();
     if (existing.isDirectory()) {
       emptyFolder(bytesOf(at), this.#step);
       removeFolder(bytesOf(at));
@@ -190,12 +197,22 @@ export class LayerTree {
     return { at: pathIn(folder.at, name), known };
   }
 
-  finishTimes(): void {
+  /** Sets the times of the folders, and counts them. */
+  finishFolders(): void {
     for (const known of walk(this.#known.root)) {
-      if (known.time === undefined) continue;
+      if (!known.isFolder) continue;
       this.#step();
-      setTimes(bytesOf(pathOf(known)), known.time, known.time);
+      const at = pathOf(known);
+      if (known.time !== undefined) setTimes(bytesOf(at), known.time, known.time);
+      this.count(at);
     }
+  }
+
+  /** Counts what was made at a path, and what an answer from before its end could not tell. */
+  count(at: string): void {
+    const stat = this.stat(at);
+    if (stat) this.usage.add(stat.blocks);
+    else this.usage.lose();
   }
 
   /**

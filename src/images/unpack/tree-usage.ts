@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { lstatSync } from "node:fs";
+import type { TreeUsage } from "./counted-usage.ts";
 import { namesIn } from "./folder-contents.ts";
 import { bytesOf, osPath } from "./layer-tree.ts";
 
@@ -7,7 +8,7 @@ import { bytesOf, osPath } from "./layer-tree.ts";
  * What the tree below "/" takes. Each name of a file with several counts as its share, so that none need be
  * remembered.
  */
-export function usageOf(step: () => void): { sizeBytes: number; inodes: number } {
+export function usageOf(step: () => void): TreeUsage {
   let blocks = lstatSync("/").blocks;
   let inodes = 1;
   // As deep as the tree is, and no wider.

@@ -280,6 +280,49 @@ test("a member's looks survive: owner, mode, attributes, time, type", { skip }, 
   });
 });
 
+test("what a layer takes is what its files and folders take", { skip }, async () => {
+  const big = "content ".repeat(100_000);
+  const kinds: RawMember[] = [
+    { name: "dir/", flag: "5" },
+    { name: "dir/empty", content: "" },
+    { name: "dir/small", content: "small", mode: 0o4711, uid: 7, gid: 8 },
+    { name: "dir/big", content: big },
+    { name: "dir/attributes", content: "a", pax: { "SCHILY.xattr.user.a": "b".repeat(2000) } },
+    { name: "same", flag: "1", link: "dir/big" },
+    { name: "link", flag: "2", link: `${"far/".repeat(50)}away` },
+    { name: "pipe", flag: "6" },
+    { name: "implied/by/file", content: "deep" },
+    { name: ".wh.gone", content: "" },
+    ...Array.from({ length: 300 }, (_, i) => ({
+      name: `many/${"n".repeat(40)}${i}`,
+      content: "x",
+    })),
+  ];
+  const replaced: RawMember[][] = [
+    [{ name: "dir/big", content: "now small" }],
+    [{ name: "many", flag: "2", link: "elsewhere" }],
+    [{ name: "gone/is/back", content: "again" }],
+  ];
+  for (const more of [[], ...replaced]) {
+    const members = [...kinds, ...more];
+    await extract(members, async (root, { usage }) => {
+      assert.deepEqual(usage, await taken(root));
+    });
+  }
+});
+
+/** Blocks and inodes of a tree, each file with several names once. */
+async function taken(root: string): Promise<{ sizeBytes: bigint; inodes: bigint }> {
+  const found = new Map<bigint, bigint>();
+  const names = await readdir(root, { recursive: true });
+  for (const name of ["", ...names]) {
+    const { ino, blocks } = await lstat(path.join(root, name), { bigint: true });
+    found.set(ino, blocks);
+  }
+  const blocks = [...found.values()].reduce((sum, each) => sum + each, 0n);
+  return { sizeBytes: blocks * 512n, inodes: BigInt(found.size) };
+}
+
 test("sparse files of all formats come out whole", { skip }, async () => {
   const tar = findProgram("tar");
   if (!tar) return;
