@@ -11,6 +11,7 @@ import type { CliIo } from "./cli-io.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { reloadSignal } from "./reload-signal.ts";
 import { openNotifySocket } from "./service-notify.ts";
+import { startWatchdog } from "./watchdog.ts";
 
 /** So long after the daemon serves, what only its start needed has been used. */
 const settledMs = 1_000;
@@ -41,6 +42,7 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     const reloading = { load, setLogLevel: setLevel };
     await using daemon = await startDaemon({ config, log, reloading, signal: stop.signal });
     notify("READY=1");
+    using _watchdog = startWatchdog(io.env, notify);
     const { address, also } = config.grpc;
     log.info({ address, ...(also.length > 0 && { also }) }, "berthd is serving");
     using _pages = startTimer(() => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import type { RunningPod } from "../../support/pods.ts";
 import { must, run } from "../../support/run.ts";
@@ -30,6 +30,7 @@ suite("berthd under systemd", () => {
       "OOMScoreAdjust",
       "OOMPolicy",
       "LimitNOFILE",
+      "WatchdogUSec",
       "TasksMax",
       "NRestarts",
     );
@@ -41,6 +42,7 @@ suite("berthd under systemd", () => {
       OOMScoreAdjust: "-999",
       OOMPolicy: "continue",
       LimitNOFILE: "1048576",
+      WatchdogUSec: "2min",
       TasksMax: "infinity",
       NRestarts: "0",
     });
@@ -94,6 +96,35 @@ suite("berthd under systemd", () => {
     const all = await rights(1);
     assert.equal(all.length, 6);
     assert.deepEqual(await rights(await node.pidOf(inside)), all);
+  });
+
+  test("a daemon that hangs is started anew under its pods", async () => {
+    const hung = Number((await unitProperties("berthd", "MainPID"))["MainPID"]);
+    const pid = await node.pidOf(id);
+    const folder = "/run/systemd/system/berthd.service.d";
+    await mkdir(folder, { recursive: true });
+    await writeFile(`${folder}/watchdog.conf`, "[Service]\nWatchdogSec=30\n");
+    await must("systemctl", ["daemon-reload"], { timeoutMs: 120_000 });
+    try {
+      await must("systemctl", ["restart", "berthd"], { timeoutMs: 240_000 });
+      const { MainPID } = await unitProperties("berthd", "MainPID");
+      assert.notEqual(Number(MainPID), hung);
+      process.kill(Number(MainPID), "SIGSTOP");
+      await until(
+        "it is another one",
+        async () => {
+          const now = await unitProperties("berthd", "MainPID", "ActiveState");
+          return now["MainPID"] !== MainPID && now["ActiveState"] === "active";
+        },
+        { timeoutMs: 240_000 },
+      );
+      assert.equal(await node.pidOf(id), pid);
+      assert.equal((await cri.exec(id, ["echo", "there"])).stdout, "there\n");
+    } finally {
+      await rm(folder, { recursive: true });
+      await must("systemctl", ["daemon-reload"], { timeoutMs: 120_000 });
+      await must("systemctl", ["restart", "berthd"], { timeoutMs: 240_000 });
+    }
   });
 
   test("a restart of the service keeps pods, their processes and their execs' way in", async () => {
