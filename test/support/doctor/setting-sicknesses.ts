@@ -175,8 +175,7 @@ export const ofSettings: readonly Sickness[] = [
   {
     name: "a registry's certificate that has ended",
     check: "certificates",
-    make: async ({ write }) =>
-      write("/etc/berthd/certs.d/reg.example/ca.crt", await certificateFor(-1)),
+    make: ({ write }) => write("/etc/berthd/certs.d/reg.example/ca.crt", endedCertificate),
     level: "error",
     says: /reg\.example\/ca\.crt \(CN=reg\.example\) has ended/,
   },
@@ -235,6 +234,17 @@ export const ofSettings: readonly Sickness[] = [
     says: /vendor\.yml is not read/,
   },
 ];
+
+/** Of CN=reg.example, from 2020 to 2021: openssl of Debian 12 makes none that has ended. */
+const endedCertificate = `-----BEGIN CERTIFICATE-----
+MIIBEzCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtyZWcuZXhhbXBsZTAe
+Fw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBYxFDASBgNVBAMMC3JlZy5l
+eGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyvuP/m0u6N0Y8ZZIdYFe
+u7MmIj4X90+J0leig8DNO5cbux8jd995nGlro4PoVkfToh/9S4tLpug8GkhvvpRZ
+DTAKBggqhkjOPQQDAgNIADBFAiEA6UukJVswonC/PelhYXADmVFak1vdlLjgXUtD
+58zWm0oCIBHed/AiUmXLQo4kj2uF0jGx5oo50DVVQBrxMuRZhms1
+-----END CERTIFICATE-----
+`;
 
 /** One that ends so many days from now. */
 async function certificateFor(days: number): Promise<string> {
