@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -108,4 +108,43 @@ test("berthd config default prints a commented file that is valid", async () => 
   const file = path.join(folder, "default.toml");
   writeFileSync(file, out);
   assert.equal((await berthd("config", "check", "--config", file)).code, 0);
+});
+
+const oldContainerd = `version = 2
+oom_score = -999
+[debug]
+level = "warn"
+[plugins."io.containerd.grpc.v1.cri".registry.mirrors."reg.example:5000"]
+endpoint = ["https://mirror.example"]
+[plugins."io.containerd.grpc.v1.cri".registry.configs."mirror.example".auth]
+username = "puller"
+password = "planted-secret"
+`;
+
+test("berthd config import prints ours, what is lost, and no login", async () => {
+  const old = path.join(folder, "containerd.toml");
+  writeFileSync(old, oldContainerd);
+  const { code, out, err } = await berthd("config", "import", old);
+  assert.equal(code, 0);
+  assert.match(out, /\n\[log\]\nlevel = "warn"\n$/);
+  assert.match(err, /oom_score: set OOMScoreAdjust= in berthd\.service/);
+  assert.match(err, /reg\.example:5000\/hosts\.toml/);
+  const login = Buffer.from("puller:planted-secret").toString("base64");
+  assert.ok(!`${out}${err}`.includes(login) && !`${out}${err}`.includes("planted-secret"));
+  const ours = path.join(folder, "imported.toml");
+  writeFileSync(ours, out);
+  assert.equal((await berthd("config", "check", "--config", ours)).code, 0);
+});
+
+test("berthd config import --certs-dir writes logins for root alone, and over nothing", async () => {
+  const old = path.join(folder, "containerd.toml");
+  writeFileSync(old, oldContainerd);
+  const certs = path.join(folder, "certs.d");
+  assert.equal((await berthd("config", "import", old, "--certs-dir", certs)).code, 0);
+  const file = path.join(certs, "reg.example:5000/hosts.toml");
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  assert.match(readFileSync(file, "utf8"), /authorization = "Basic /);
+  const { code, err } = await berthd("config", "import", old, "--certs-dir", certs);
+  assert.equal(code, 1);
+  assert.match(err, /hosts\.toml is there already/);
 });

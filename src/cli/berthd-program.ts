@@ -55,6 +55,20 @@ export function buildBerthd(io: CliIo): Command {
       printEffectiveConfig(loadConfig(loadOptions(flags)), io, flags.comments),
     );
 
+  config
+    .command("import <file>")
+    .description(
+      "print a configuration made of containerd's config.toml (versions 1 to 4, with its imports) or of CRI-O's crio.conf (with crio.conf.d), and on standard error what has no counterpart and why",
+    )
+    .option(
+      "--certs-dir <folder>",
+      "write the hosts.toml files that stand for its registry mirrors and logins into this folder",
+    )
+    .action(async (file: string, { certsDir }: { readonly certsDir?: string }) => {
+      const { importInto } = await import("./import-command.ts");
+      importInto(io, path.resolve(file), certsDir && path.resolve(certsDir));
+    });
+
   program
     .command("version")
     .description("print the versions of berthd and of the Node that runs it")
@@ -66,6 +80,7 @@ const examples = `
 Examples:
   berthd config default > /etc/berthd/config.toml
   berthd config check --config ./config.toml
+  berthd config import /etc/containerd/config.toml > /etc/berthd/config.toml
   berthd serve --root /tmp/b/root --state /tmp/b/run --address /tmp/b/berthd.sock
 `;
 

@@ -22,6 +22,7 @@ const later = [
   "../nri/asked-half.ts",
   "../cri/oci-spec/nri/apply-adjustment.ts",
   "../trees/run-here.ts",
+  "./import-command.ts",
   "../rpc/further-socket.ts",
   "../metadata/sqlite/file-header.ts",
   "../metadata/sqlite/writer-thread.ts",

@@ -62,6 +62,12 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   return { config: deepFreeze(config), warnings, sources, originOf };
 }
 
+/** What a document comes to over the defaults alone. Throws as `loadConfig`. */
+export function configOf(document: unknown): Pick<LoadedConfig, "config" | "warnings"> {
+  const config = complete([readFragment(document, "what was made")]);
+  return { config, warnings: checkConfig(config, () => "what was made") };
+}
+
 interface Layer {
   readonly document: unknown;
   readonly origin: string;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from "smol-toml";
+import type { Entry } from "./rule.ts";
+
+/** A hosts.toml that stands for what an old file said of a registry. */
+export interface HostsToml {
+  /** Of its folder in certs.d: the registry, or `_default`. */
+  readonly registry: string;
+  readonly text: string;
+  /** It has a login in it, which nobody else should read. */
+  readonly isSecret: boolean;
+}
+
+export interface RegistryHosts {
+  readonly files: readonly HostsToml[];
+  /** Keys that are taken care of here. */
+  readonly taken: ReadonlySet<Entry>;
+  /** What cannot be had by a hosts.toml: the key, and why. */
+  readonly lost: readonly { readonly written: string; readonly reason: string }[];
+}
+
+interface Settings {
+  readonly tls: Map<string, unknown>;
+  readonly auth: Map<string, unknown>;
+}
+
+const pull = ["pull", "resolve"];
+
+/** `registry.mirrors`, `registry.configs` and `registry.auths` of containerd before 2.0, and what CRI-O calls insecure. */
+export function registryHosts(entries: readonly Entry[]): RegistryHosts {
+  const mirrors = new Map<string, readonly string[]>();
+  const settings = new Map<string, Settings>();
+  const taken = new Set<Entry>();
+  const lost: { written: string; reason: string }[] = [];
+  for (const entry of entries) {
+    const { canonical, value, written } = entry;
+    const [root, part, kind, name = "", ...rest] = canonical;
+    if (root === "crio" && part === "image" && kind === "insecure_registries") {
+      for (const one of textsOf(value)) of(settings, one).tls.set("insecure_skip_verify", true);
+      taken.add(entry);
+      continue;
+    }
+    if (root !== "cri" || part !== "registry" || kind === undefined) continue;
+    const host = name.replaceAll("\u2215", "/");
+    if (kind === "mirrors" && rest[0] === "endpoint") mirrors.set(host, textsOf(value));
+    else if (kind === "configs" && rest[0] === "tls")
+      of(settings, host).tls.set(rest[1] ?? "", value);
+    else if (kind === "configs" && rest[0] === "auth")
+      of(settings, host).auth.set(rest[1] ?? "", value);
+    else if (kind === "auths") of(settings, hostOf(host)).auth.set(rest[0] ?? "", value);
+    else if (kind === "headers") {
+      lost.push({ written, reason: "headers belong into each registry's hosts.toml, as header" });
+    } else continue;
+    if (value !== "" && rest.at(-1) === "identitytoken")
+      lost.push({
+        written,
+        reason:
+          "an identity token is no header: give the kubelet a pull secret or a credential provider",
+      });
+    taken.add(entry);
+  }
+  const names = new Set([...mirrors.keys(), ...settings.keys()]);
+  const endpoints = new Set([...mirrors.values()].flat().map(hostOf));
+  const files = [...names].flatMap((name) => {
+    const isMirrorAlone = !mirrors.has(name) && endpoints.has(name);
+    return isMirrorAlone ? [] : [fileOf(name, mirrors.get(name) ?? [], settings)];
+  });
+  return { files: files.filter(({ text }) => text !== ""), taken, lost };
+}
+
+function fileOf(
+  name: string,
+  endpoints: readonly string[],
+  settings: ReadonlyMap<string, Settings>,
+): HostsToml {
+  const own = tableOf(settings.get(name));
+  const table: Record<string, unknown> = { ...own };
+  const hosts: Record<string, unknown> = {};
+  for (const endpoint of endpoints) {
+    const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
+    const its = tableOf(settings.get(hostOf(endpoint)));
+    const hasPath = (URL.parse(url)?.pathname ?? "/") !== "/";
+    hosts[url] = { capabilities: pull, ...its, ...(hasPath ? { override_path: true } : {}) };
+  }
+  if (Object.keys(hosts).length > 0) table["host"] = hosts;
+  const server = name === "docker.io" ? "registry-1.docker.io" : name;
+  const registry = name === "*" ? "_default" : name;
+  const whole = registry === "_default" ? table : { server: `https://${server}`, ...table };
+  const text = stringify(whole);
+  return { registry, text: `${text.trimEnd()}\n`, isSecret: /authorization/i.test(text) };
+}
+
+function tableOf(settings: Settings | undefined): Record<string, unknown> {
+  const table: Record<string, unknown> = {};
+  const text = (map: Map<string, unknown> | undefined, key: string): string => {
+    const value = map?.get(key);
+    return typeof value === "string" ? value : "";
+  };
+  const [ca, cert, key] = ["ca_file", "cert_file", "key_file"].map((one) =>
+    text(settings?.tls, one),
+  );
+  if (ca) table["ca"] = ca;
+  if (cert) table["client"] = [key ? [cert, key] : [cert]];
+  if (settings?.tls.get("insecure_skip_verify") === true) table["skip_verify"] = true;
+  const [user, password] = [text(settings?.auth, "username"), text(settings?.auth, "password")];
+  const auth =
+    text(settings?.auth, "auth") ||
+    (user === "" ? "" : Buffer.from(`${user}:${password}`).toString("base64"));
+  if (auth !== "") table["header"] = { authorization: `Basic ${auth}` };
+  return table;
+}
+
+/** Host and port of an endpoint or a name. */
+function hostOf(endpoint: string): string {
+  const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
+  return URL.parse(url)?.host ?? endpoint;
+}
+
+function of(settings: Map<string, Settings>, name: string): Settings {
+  const known = settings.get(name) ?? { tls: new Map(), auth: new Map() };
+  settings.set(name, known);
+  return known;
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+}
+
+/** The text with each login taken out, to be shown. */
+export function withoutLogins(text: string): string {
+  return text.replaceAll(/(authorization = ")[^"]*/gi, "$1…");
+}
