@@ -3,7 +3,7 @@
 import os from "node:os";
 import { isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { dropStartPages } from "../base/memory/start-pages.ts";
+import { giveBackInQuiet } from "../base/memory/quiet-give-back.ts";
 import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
@@ -12,9 +12,6 @@ import { ignoreSignals } from "./ignored-signals.ts";
 import { reloadSignal } from "./reload-signal.ts";
 import { openNotifySocket } from "./service-notify.ts";
 import { startWatchdog } from "./watchdog.ts";
-
-/** So long after the daemon serves, what only its start needed has been used. */
-const settledMs = 1_000;
 
 /**
  * Runs the daemon until a signal asks it to stop, then closes it. `load` reads the configuration, now
@@ -45,11 +42,7 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     using _watchdog = startWatchdog(io.env, notify);
     const { address, also } = config.grpc;
     log.info({ address, ...(also.length > 0 && { also }) }, "berthd is serving");
-    using _pages = startTimer(() => {
-      dropStartPages().catch((err: unknown) =>
-        log.debug({ err }, "pages of the start stay mapped"),
-      );
-    }, settledMs).unref();
+    using _quiet = giveBackInQuiet((err) => log.debug({ err }, "memory is not given back"));
     hangup.onReload(() => {
       notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
       void daemon.reload().then(() => stop.signal.aborted || notify("READY=1")); // cannot reject

@@ -41,6 +41,11 @@ export function collectOwn(): void {
 export function giveBackOwn(): void {
   collect ??= collector();
   collect({ type: "major", execution: "sync", flavor: "last-resort" });
+  trimOwn();
+}
+
+/** Gives back what the C library keeps for later; takes some milliseconds. */
+export function trimOwn(): void {
   try {
     trim ??= libc("int malloc_trim(size_t pad)") as unknown as (pad: number) => number;
     trim(0);

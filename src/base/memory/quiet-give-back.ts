@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { startInterval, startTimer } from "../timers.ts";
+import { trimOwn } from "./give-back.ts";
+import { dropStartPages } from "./start-pages.ts";
+
+/** Once the daemon serves, what only its start needed has been used. */
+const firstMs = 1_000;
+const lookEveryMs = 5_000;
+/** Share of one processor below which the daemon counts as quiet; lists and stats go on then. */
+const quietShare = 0.04;
+/** What must have been mapped since the last time for it to be worth a few milliseconds. */
+const worthBytes = 6 * 2 ** 20;
+const pageBytes = 4096;
+
+export interface QuietOptions {
+  /** What processors have worked for the process, in milliseconds. */
+  readonly cpuMs?: () => number;
+  /** What is mapped of programs and libraries. */
+  readonly fileBytes?: () => number;
+  readonly giveBack?: () => Promise<void>;
+  readonly now?: () => number;
+}
+
+/**
+ * After a start, and after each burst of work, gives back what those needed and quiet has no use for: pages of Node's
+ * binary, and what the C library keeps for later. Nothing that is wanted again costs more than a fault of a page.
+ */
+export class QuietGiveBack {
+  readonly #cpuMs: () => number;
+  readonly #fileBytes: () => number;
+  readonly #giveBack: () => Promise<void>;
+  readonly #now: () => number;
+  #at: number;
+  #usedMs: number;
+  /** What is mapped in quiet; undefined when that is yet to be seen. */
+  #usualBytes: number | undefined = 0;
+
+  constructor({ cpuMs, fileBytes, giveBack, now }: QuietOptions = {}) {
+    this.#cpuMs = cpuMs ?? cpuMsOfProcess;
+    this.#fileBytes = fileBytes ?? mappedFileBytes;
+    this.#giveBack = giveBack ?? giveBackAll;
+    this.#now = now ?? (() => performance.now());
+    this.#at = this.#now();
+    this.#usedMs = this.#cpuMs();
+  }
+
+  /** To be called every few seconds. */
+  async look(): Promise<void> {
+    if (!this.#isQuiet()) return;
+    const bytes = this.#fileBytes();
+    // What came back by itself since the last time is what quiet needs.
+    this.#usualBytes ??= bytes;
+    if (bytes < this.#usualBytes + worthBytes) return;
+    this.#usualBytes = undefined;
+    await this.#giveBack();
+  }
+
+  #isQuiet(): boolean {
+    const [now, usedMs] = [this.#now(), this.#cpuMs()];
+    const share = (usedMs - this.#usedMs) / Math.max(1, now - this.#at);
+    this.#at = now;
+    this.#usedMs = usedMs;
+    return share < quietShare;
+  }
+}
+
+/** Looks now and then for as long as it is not disposed of. Keeps no process alive. */
+export function giveBackInQuiet(onError: (error: unknown) => void): Disposable {
+  const quiet = new QuietGiveBack();
+  const look = (): void => void quiet.look().catch(onError);
+  const first = startTimer(() => void giveBackAll().catch(onError), firstMs).unref();
+  const looks = startInterval(look, lookEveryMs).unref();
+  return {
+    [Symbol.dispose]: () => {
+      first.stop();
+      looks.stop();
+    },
+  };
+}
+
+async function giveBackAll(): Promise<void> {
+  trimOwn();
+  await dropStartPages();
+}
+
+function cpuMsOfProcess(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Shared pages, of which a daemon has hardly others. */
+function mappedFileBytes(): number {
+  return Number(readFileSync("/proc/self/statm", "latin1").split(" ")[2]) * pageBytes;
+}
