@@ -21,7 +21,7 @@ import { startWatchdog } from "./watchdog.ts";
 export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> {
   using hangup = reloadSignal();
   const { config, warnings, sources } = load();
-  const { log, setLevel } = createLog(config.log);
+  const { log, setLevel } = await createLog(config.log);
   using _ignored = ignoreSignals((signal) => {
     log.info({ signal }, "signal ignored: berth operations and berth status tell what berthd does");
   });

@@ -6,7 +6,10 @@ import { fault } from "../base/errors.ts";
 import type { LogConfig } from "../config/config.ts";
 import { createLog, type DaemonLog } from "./logger.ts";
 
-function capture(config: LogConfig, isTerminal = false): DaemonLog & { text: () => string } {
+async function capture(
+  config: LogConfig,
+  isTerminal = false,
+): Promise<DaemonLog & { text: () => string }> {
   let text = "";
   const stream = new Writable({
     write(chunk, _encoding, done) {
@@ -14,11 +17,11 @@ function capture(config: LogConfig, isTerminal = false): DaemonLog & { text: () 
       done();
     },
   });
-  return { ...createLog(config, { stream, isTerminal }), text: () => text };
+  return { ...(await createLog(config, { stream, isTerminal })), text: () => text };
 }
 
-test("the log writes one JSON object a line, with level, time, fields and message", () => {
-  const { log, text } = capture({ level: "info", format: "auto" });
+test("the log writes one JSON object a line, with level, time, fields and message", async () => {
+  const { log, text } = await capture({ level: "info", format: "auto" });
   log.child({ sandbox: "s1" }).info({ durationMs: 5, bytes: 7n }, "sandbox started");
   const line = JSON.parse(text()) as Record<string, unknown>;
   assert.equal(typeof line["time"], "string");
@@ -32,8 +35,8 @@ test("the log writes one JSON object a line, with level, time, fields and messag
   });
 });
 
-test("the log hides environments, credentials and annotations", () => {
-  const { log, text } = capture({ level: "info", format: "json" });
+test("the log hides environments, credentials and annotations", async () => {
+  const { log, text } = await capture({ level: "info", format: "json" });
   const hidden = "hunter2";
   log.info({ env: [hidden], auth: { password: hidden } }, "a");
   log.info({ container: { env: [hidden], metadata: { annotations: { a: hidden } } } }, "b");
@@ -41,8 +44,8 @@ test("the log hides environments, credentials and annotations", () => {
   assert.equal(text().includes(hidden), false, text());
 });
 
-test("the log keeps a fault's code, details and chain of causes", () => {
-  const { log, text } = capture({ level: "info", format: "json" });
+test("the log keeps a fault's code, details and chain of causes", async () => {
+  const { log, text } = await capture({ level: "info", format: "json" });
   const cause = new Error("inner");
   log.error({ err: fault("NOT_FOUND", "outer", { cause, details: { pid: 3 } }) }, "failed");
   const { err } = JSON.parse(text()) as { err: Record<string, unknown> };
@@ -51,8 +54,8 @@ test("the log keeps a fault's code, details and chain of causes", () => {
   assert.equal((err["cause"] as { message: string }).message, "inner");
 });
 
-test("setLevel holds for children that exist", () => {
-  const { log, setLevel, text } = capture({ level: "warn", format: "json" });
+test("setLevel holds for children that exist", async () => {
+  const { log, setLevel, text } = await capture({ level: "warn", format: "json" });
   const child = log.child({});
   child.info({}, "one");
   setLevel("debug");
@@ -69,18 +72,18 @@ test("setLevel holds for children that exist", () => {
   );
 });
 
-test("the log is readable text on a terminal, and JSON there when it is told so", () => {
-  const pretty = capture({ level: "info", format: "auto" }, true);
+test("the log is readable text on a terminal, and JSON there when it is told so", async () => {
+  const pretty = await capture({ level: "info", format: "auto" }, true);
   pretty.log.info({ sandbox: "s1" }, "sandbox started");
   assert.match(pretty.text(), /INFO.*sandbox started.*"sandbox":"s1"/s);
-  const json = capture({ level: "info", format: "json" }, true);
+  const json = await capture({ level: "info", format: "json" }, true);
   json.log.info({}, "x");
   assert.ok(json.text().startsWith("{"));
 });
 
-test("a text that a client made long is cut, wherever it stands in a line", () => {
+test("a text that a client made long is cut, wherever it stands in a line", async () => {
   const lines: string[] = [];
-  const { log } = createLog(
+  const { log } = await createLog(
     { level: "info", format: "json" },
     { stream: { write: (line) => void lines.push(line) } },
   );

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DestinationStream, Logger as Pino } from "pino";
 import { pino, stdSerializers } from "pino";
-import { PinoPretty } from "pino-pretty";
 import type { Logger } from "../base/logger.ts";
 import type { LogConfig } from "../config/config.ts";
 import { standardError } from "./standard-error.ts";
@@ -36,11 +35,12 @@ export interface LogTarget {
 /**
  * The daemon's log: pino, one JSON object a line, or readable lines on a terminal.
  */
-export function createLog(config: LogConfig, target: LogTarget = {}): DaemonLog {
+export async function createLog(config: LogConfig, target: LogTarget = {}): Promise<DaemonLog> {
   const isTerminal = target.isTerminal ?? process.stderr.isTTY;
   const isPretty = config.format === "pretty" || (config.format === "auto" && isTerminal);
   const raw = target.stream ?? standardError();
-  const stream = isPretty ? pretty(raw, isTerminal) : raw;
+  // Under systemd lines are JSON, and what makes others readable is not loaded.
+  const stream = isPretty ? (await import("./pretty.ts")).pretty(raw, isTerminal) : raw;
   const threshold = new Threshold(config.level);
   const root = pino(
     {
@@ -84,17 +84,6 @@ class Threshold {
       child: (bindings) => this.wrap(target.child(bindings)),
     };
   }
-}
-
-function pretty(destination: DestinationStream, colorize: boolean): DestinationStream {
-  return PinoPretty({
-    colorize,
-    translateTime: "SYS:HH:MM:ss.l",
-    singleLine: true,
-    ignore: "pid,hostname",
-    destination: destination as NodeJS.WritableStream,
-    sync: true,
-  });
 }
 
 function serializeError(error: unknown): unknown {

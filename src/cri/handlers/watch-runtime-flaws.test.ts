@@ -25,7 +25,7 @@ test("an OCI runtime with known flaws is warned of, and refused by nothing", asy
     other: { ...defaultHandler, type: "io.containerd.kata.v2", binaryName: old },
   };
   const lines: string[] = [];
-  const { log } = createLog(
+  const { log } = await createLog(
     { level: "info", format: "json" },
     { stream: { write: (line) => void lines.push(line) } },
   );

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const program = `
   import { createLog } from ${JSON.stringify(fileURLToPath(new URL("../../../src/log/logger.ts", import.meta.url)))};
-  const { log } = createLog({ level: "info", format: "json" });
+  const { log } = await createLog({ level: "info", format: "json" });
   for (let at = 0; at < 2000; at += 1) log.info({ at, text: "x".repeat(8000) }, "line");
   process.stdout.write("done\\n");
   process.stdin.once("data", () => {

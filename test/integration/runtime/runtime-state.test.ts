@@ -114,7 +114,7 @@ test(
     const id = newId();
     const folders = { bundles: path.join(rig.folder, "b"), work: path.join(rig.folder, "w") };
     const bundle = new Bundle({ ...folders, namespace, id });
-    const { log } = createLog({ level: "fatal", format: "json" });
+    const { log } = await createLog({ level: "fatal", format: "json" });
     mkdirSync(stateOf(id), { recursive: true });
     using _state = { [Symbol.dispose]: () => removeFolderSync(stateOf(id)) };
     const rows: [string, boolean, number][] = [

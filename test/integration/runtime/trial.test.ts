@@ -50,7 +50,7 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
     home = await scratch({ prefix: "trial" });
     real = await crunHere(await home.folder("real"));
     trials = path.join(home.path, "trials");
-    const { log } = createLog({ level: "fatal", format: "json" });
+    const { log } = await createLog({ level: "fatal", format: "json" });
     const { signal: always } = new AbortController();
     const [host, pause] = await Promise.all([
       readHostFacts(),
@@ -180,7 +180,7 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
       await until("its container runs", () => existsSync(started));
       await rm(started);
       if (byNext) {
-        await clearTrials(trials, createLog({ level: "fatal", format: "json" }).log);
+        await clearTrials(trials, (await createLog({ level: "fatal", format: "json" })).log);
         await nothingLeft();
       }
       abort.abort();

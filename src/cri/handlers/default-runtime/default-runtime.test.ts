@@ -42,7 +42,7 @@ class Node {
 
   /** A daemon of this node. */
   async daemon(): Promise<DefaultRuntimeChooser> {
-    const { log } = createLog(
+    const { log } = await createLog(
       { level: "info", format: "json" },
       { stream: { write: (line) => void this.lines.push(line) } },
     );

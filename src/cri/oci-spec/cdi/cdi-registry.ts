@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../base/errors.ts";
-import { type CdiEdits, type CdiSpec, parseCdiSpec } from "./cdi-spec.ts";
+import type { CdiEdits, CdiSpec } from "./cdi-spec.ts";
 
 /** Where vendors put their files; of one device's two definitions the later folder's wins. */
 export const cdiFolders: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
@@ -67,6 +67,8 @@ export class CdiRegistry {
     const format = file.endsWith(".json") ? "json" : file.endsWith(".yaml") ? "yaml" : undefined;
     if (format === undefined) return;
     try {
+      // Most nodes have no such file: YAML and the form of these are loaded with the first.
+      const { parseCdiSpec } = await import("./cdi-spec.ts");
       this.#add(parseCdiSpec(await readBounded(file), format), folder, file);
     } catch (error) {
       this.#unusable.push(`${file} (${error instanceof Error ? error.message : String(error)})`);

@@ -5,7 +5,7 @@ import { invalid, unsupported } from "../../../base/invalid-field.ts";
 import { ociInteger } from "../../../oci/encode-spec.ts";
 import type { OciBlockIo } from "../../../oci/spec.ts";
 import { type DiskNumber, disksMatching } from "./block-devices.ts";
-import { type BlockioClassRules, type BlockioRule, parseBlockioConfig } from "./blockio-config.ts";
+import type { BlockioClassRules, BlockioRule } from "./blockio-config.ts";
 import { type ClassRequest, requestedClass } from "./requested-class.ts";
 
 /** The classes that the administrator's file defines. */
@@ -20,6 +20,7 @@ export function createBlockioClasses(path: string): BlockioClasses {
     read: async () => {
       if (path === "") return undefined;
       try {
+        const { parseBlockioConfig } = await import("./blockio-config.ts"); // and YAML with it
         return parseBlockioConfig(await readFile(path, "utf8"));
       } catch (error) {
         const problem = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
