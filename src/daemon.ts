@@ -150,7 +150,7 @@ function observeCall(report: CallReport, metrics: Metrics, log: Logger): void {
   const { service, method, code, durationSeconds } = report;
   metrics.recordRpc({ service, method, code, seconds: durationSeconds });
   if (method === "ExecSync") metrics.recordExec("exec_sync");
-  if (method === "PullImage") {
+  if (method === "PullImage" || (method === "Pull" && service === "berth.v1.Images")) {
     metrics.recordImagePull(code === "OK" ? "success" : "failure", durationSeconds);
   }
   logCall(report, log);

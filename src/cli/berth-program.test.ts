@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import type { PodSandboxInit } from "../gen/cri.gen.ts";
+import { Transfer } from "../images/progress/transfer.ts";
 import { flawsOf } from "../oci/runtime-flaws.ts";
 import { GrpcServer } from "../rpc/grpc-server.ts";
 import { createBerthImagesService } from "../services/berth-images-service.ts";
@@ -139,6 +140,14 @@ before(async () => {
         const object = "content sha256:1";
         yield { images: ["a:1"], object, problem: "its file is gone", isDropped: true };
         return { images: 1, blobs: 3, layers: 1 };
+      },
+      pull: async () => ({ id: "sha256:2" }) as never,
+      pulling: () => {
+        const transfer = new Transfer("pull", "a:1");
+        const digest = `sha256:${"ab".repeat(32)}` as never;
+        const step = { digest, kind: "layer", doneBytes: 5, totalBytes: 5 } as const;
+        transfer.step({ ...step, state: "done" });
+        return transfer;
       },
       push: async (reference, { destination, auth }) => {
         const { username = "", password = "" } = auth ?? {};
@@ -287,6 +296,17 @@ for (const { args, code, says } of failing) {
     assert.equal(result.code, code);
   });
 }
+
+test("berth image pull tells how far it is on standard error, and what came of it on standard output", async () => {
+  const { code, out, err } = await berth("image", "pull", "a:1");
+  assert.deepEqual([code, out], [0, "pulled a:1: sha256:2\n"]);
+  const step = { kind: "layer", state: "done", doneBytes: 5, totalBytes: 5, bytesPerSecond: 0 };
+  assert.deepEqual(JSON.parse(err), { digest: `sha256:${"ab".repeat(32)}`, ...step });
+  const quiet = await berth("image", "pull", "a:1", "--progress", "none");
+  assert.deepEqual([quiet.code, quiet.err], [0, ""]);
+  const odd = await berth("image", "pull", "a:1", "--progress", "loud");
+  assert.equal(odd.code, 2);
+});
 
 test("berth nri says so when NRI is off", async () => {
   const listed = nriPlugins;

@@ -9,6 +9,8 @@ export interface Terminal {
   readonly stderr: Writable;
   /** Undefined unless standard output is a terminal. */
   size(): { readonly width: number; readonly height: number } | undefined;
+  /** The same of standard error. */
+  screen?(): { readonly width: number; readonly height: number } | undefined;
   /** Every key goes to the process until it is disposed; false when standard input is no terminal. */
   raw(): (Disposable & { readonly isTerminal: boolean }) | undefined;
   /** Calls back at each change of size, until disposed. */
@@ -36,6 +38,10 @@ export function processTerminal(): Terminal {
     size: () =>
       stdout instanceof WriteStream && stdout.isTTY
         ? { width: stdout.columns, height: stdout.rows }
+        : undefined,
+    screen: () =>
+      stderr instanceof WriteStream && stderr.isTTY
+        ? { width: stderr.columns, height: stderr.rows }
         : undefined,
     raw: () => {
       if (!(stdin instanceof ReadStream) || !stdin.isTTY) return undefined;

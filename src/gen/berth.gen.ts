@@ -2,6 +2,36 @@
 
 /* oxlint-disable */
 
+export interface BerthPullRequest {
+  image: string;
+  login: BerthRegistryLogin | null;
+}
+
+export interface BerthPullRequestInit {
+  image?: string | null | undefined;
+  login?: BerthRegistryLoginInit | null | undefined;
+}
+
+/** What has changed, now and then, and at the end what was pulled. */
+export interface BerthPullResponse {
+  steps: BerthTransferStep[];
+  pulled: BerthPulledImage | null;
+}
+
+export interface BerthPullResponseInit {
+  steps?: readonly BerthTransferStepInit[] | undefined;
+  pulled?: BerthPulledImageInit | null | undefined;
+}
+
+export interface BerthPulledImage {
+  /** Digest of the config, CRI's image id. */
+  id: string;
+}
+
+export interface BerthPulledImageInit {
+  id?: string | null | undefined;
+}
+
 export interface BerthPushRequest {
   /** Name, id or the beginning of one. */
   image: string;
@@ -144,6 +174,36 @@ export interface BerthVerifyCountsInit {
   layers?: number | null | undefined;
 }
 
+/**
+ * How far a pull or a push is: the event of the topics /images/pull/* and /images/push/*, where * is start, progress or
+ * end.
+ */
+export interface BerthTransferEvent {
+  image: string;
+  /** "resolving", "waiting", "downloading", "uploading", "extracting" or "finishing"; at the end "done" or "failed". */
+  state: string;
+  doneBytes: bigint;
+  /** Of the parts that are known so far. */
+  totalBytes: bigint;
+  layers: number;
+  doneLayers: number;
+  /** Since it began. */
+  seconds: number;
+  /** What it failed with. */
+  error: string;
+}
+
+export interface BerthTransferEventInit {
+  image?: string | null | undefined;
+  state?: string | null | undefined;
+  doneBytes?: bigint | number | null | undefined;
+  totalBytes?: bigint | number | null | undefined;
+  layers?: number | null | undefined;
+  doneLayers?: number | null | undefined;
+  seconds?: number | null | undefined;
+  error?: string | null | undefined;
+}
+
 export interface BerthLoadRequest {
   /** Absolute path on the node. */
   path: string;
@@ -202,6 +262,9 @@ export interface BerthOperation {
   seconds: number;
   /** The steps that run at this moment; several when they run side by side. */
   stages: BerthStage[];
+  /** Of a pull or a push. */
+  doneBytes: bigint;
+  totalBytes: bigint;
 }
 
 export interface BerthOperationInit {
@@ -209,6 +272,8 @@ export interface BerthOperationInit {
   object?: string | null | undefined;
   seconds?: number | null | undefined;
   stages?: readonly BerthStageInit[] | undefined;
+  doneBytes?: bigint | number | null | undefined;
+  totalBytes?: bigint | number | null | undefined;
 }
 
 export interface BerthStage {

@@ -23,6 +23,7 @@ import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-
 import { imagesUsage } from "./images-usage.ts";
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
+import type { Descriptor } from "./manifest/documents.ts";
 import type { Platform } from "./manifest/platform.ts";
 import type {
   DamageFinding,
@@ -32,8 +33,11 @@ import type {
   PushedImage,
   PushOptions,
   RegistryAuth,
+  TransferStep,
   VerifiedCounts,
 } from "./ports.ts";
+import type { Transfer } from "./progress/transfer.ts";
+import { type TransferNews, Transfers } from "./progress/transfers.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { pushStored, type StoredTarget } from "./push/push-stored.ts";
@@ -63,6 +67,8 @@ export interface ImagesOptions {
   readonly builtin?: readonly BuiltinImage[];
   /** Hears of each name that a pull, a load or a removal has changed. Must not throw. */
   readonly onNameChange?: (change: NameChange) => void;
+  /** Hears of pulls and pushes as they go on. Must not throw. */
+  readonly onTransfer?: (news: TransferNews) => void;
   /** How long processes that have extracted layers wait for more, in milliseconds. Default 0. */
   readonly keepExtractorsMs?: number;
   /** Shutdown: ends pulls that run, and such processes. */
@@ -88,6 +94,10 @@ export interface ImageLibrary extends Images {
     reference: string | undefined,
     call: Cancellable,
   ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined>;
+  /** Pulls and pushes that run. */
+  readonly transfers: Transfers;
+  /** The pull of this name and login that runs, if there is one. */
+  pulling(reference: string, auth: RegistryAuth | undefined): Transfer | undefined;
   /** Pushes an image to its registry, or to another one. NOT_FOUND for one that is not there. */
   push(reference: string, options: PushOptions): Promise<PushedImage>;
   /** Removes what no image and no container needs; false when something is being made. */
@@ -120,6 +130,9 @@ class StoredImages implements ImageLibrary {
   readonly #unreadable = new Set<Digest>();
   readonly #pins: PullPins;
   readonly #pulls: PullFlights<Image>;
+  readonly transfers: Transfers;
+  /** By the keys of their flights. */
+  readonly #pulling = new Map<string, Transfer>();
 
   constructor(options: ImagesOptions) {
     const { signal } = options;
@@ -134,6 +147,7 @@ class StoredImages implements ImageLibrary {
     this.#unpacker = new Unpacker(options);
     this.#pins = new PullPins(options.garbage, options.namespace);
     this.#pulls = new PullFlights(signal);
+    this.transfers = new Transfers(options.onTransfer);
     // What the records lead to, also where an older daemon has not labelled it.
     options.garbage.addRoots(options.namespace, () =>
       this.#catalog
@@ -267,15 +281,26 @@ class StoredImages implements ImageLibrary {
     const known = this.find(reference);
     if (known && this.#catalog.isBuiltin(known)) return known;
     const parsed = parseReference(reference);
-    // Callers with other credentials must not share a pull.
-    const key = JSON.stringify([canonicalName(parsed), auth ?? null]);
+    const key = pullKey(parsed, auth);
     const image = await this.#pulls.join(
       key,
-      (call, progress) => this.#pullOnce(parsed, auth, progress, call),
+      (own, progress) =>
+        this.transfers.during("pull", canonicalName(parsed), async (transfer) => {
+          this.#pulling.set(key, transfer);
+          try {
+            return await this.#pullOnce(parsed, auth, { progress, transfer }, own);
+          } finally {
+            if (this.#pulling.get(key) === transfer) this.#pulling.delete(key);
+          }
+        }),
       { signal },
     );
     this.#collectDiscarded();
     return image;
+  }
+
+  pulling(reference: string, auth: RegistryAuth | undefined): Transfer | undefined {
+    return this.#pulling.get(pullKey(parseReference(reference), auth));
   }
 
   async push(reference: string, { signal, ...options }: PushOptions): Promise<PushedImage> {
@@ -285,7 +310,16 @@ class StoredImages implements ImageLibrary {
     const keep = (blobs: readonly Digest[]): Promise<void> =>
       keepThem(...blobs.map((id) => ({ type: "content", id })));
     const settings = { ...this.#options, documents: this.#documents, keep };
-    return await pushStored(this.#targetOf(reference), options, settings, call);
+    const target = this.#targetOf(reference);
+    const name = options.destination ?? target.name ?? reference;
+    return await this.transfers.during("push", name, (transfer) => {
+      const onStep = (step: TransferStep): void => {
+        transfer.step(step);
+        options.onStep?.(step);
+      };
+      const told = { ...options, onStep, onBytes: (bytes: number) => transfer.moved(bytes) };
+      return pushStored(target, told, settings, call);
+    });
   }
 
   #targetOf(reference: string): StoredTarget {
@@ -388,7 +422,7 @@ class StoredImages implements ImageLibrary {
   async #pullOnce(
     reference: Reference,
     auth: RegistryAuth | undefined,
-    progress: (bytes: number) => void,
+    { progress, transfer }: Pulling,
     call: Cancellable,
   ): Promise<Image> {
     const { config, content, namespace, log } = this.#options;
@@ -412,7 +446,11 @@ class StoredImages implements ImageLibrary {
           namespace,
           progressTimeoutMs: pullProgressTimeoutMs,
           maxConcurrentDownloads,
-          onBytes: progress,
+          onBytes: (bytes) => {
+            transfer.moved(bytes);
+            progress(bytes);
+          },
+          onStep: (step) => transfer.step(step),
         });
         const byDigest = `${repositoryName(reference)}@${target.digest}`;
         const names = [...new Set([canonicalName(reference), byDigest])];
@@ -467,6 +505,15 @@ class StoredImages implements ImageLibrary {
       diffId: tree.document.diffIds[at] ?? layer.digest,
       chainId: tree.chainIds[at] ?? layer.digest,
     }));
+    const stepOf = ({ digest, size }: Descriptor, state: TransferStep["state"]): void =>
+      source.onStep?.({
+        digest,
+        kind: "layer",
+        state,
+        doneBytes: state === "waiting" ? 0 : size,
+        totalBytes: size,
+      });
+    for (const { layer } of chained) stepOf(layer, "waiting");
     const layers = chained.map((one) => ({
       digest: one.layer.digest,
       diffId: one.diffId,
@@ -478,6 +525,7 @@ class StoredImages implements ImageLibrary {
         if (!known && discards && (await standsFor(this.#options, one, source, own))) return;
         await source.fetch(one.layer, own, begin);
       },
+      onState: (state: TransferStep["state"]) => stepOf(one.layer, state),
     }));
     await this.#unpacker.unpack(layers, call);
     if (discards) for (const one of chained) await noteSources(this.#options, one);
@@ -504,6 +552,17 @@ class StoredImages implements ImageLibrary {
     const reading = { ...this.#options, documents: this.#documents, ...(keep && { keep }) };
     return readImageTree(reading, source, target, call);
   }
+}
+
+/** Who hears of a pull that goes on. */
+interface Pulling {
+  readonly progress: (bytes: number) => void;
+  readonly transfer: Transfer;
+}
+
+/** Callers with other credentials must not share a pull. */
+function pullKey(reference: Reference, auth: RegistryAuth | undefined): string {
+  return JSON.stringify([canonicalName(reference), auth ?? null]);
 }
 
 type Keep = (...kept: readonly Resource[]) => Promise<void>;

@@ -6,6 +6,7 @@ import { digestOf } from "../content/digest.ts";
 import type { ContentInfo, ContentStore, Digest } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
 import type { Descriptor } from "./manifest/documents.ts";
+import type { TransferStep } from "./ports.ts";
 
 /** Where an image's blobs come from: a registry, or an archive. */
 export interface ImageSource {
@@ -25,6 +26,8 @@ export interface ImageSource {
   vouchesFor(blob: Pick<ContentInfo, "digest" | "labels">, call: Cancellable): Promise<boolean>;
   /** What a blob of this source is labelled with, beside the labels that it has. */
   labels(known: Labels | undefined): Labels;
+  /** Hears how far each part of the image is. */
+  onStep?(step: TransferStep): void;
 }
 
 /**

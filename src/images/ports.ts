@@ -55,6 +55,8 @@ export interface PushOptions extends Cancellable {
   readonly nonDistributable?: boolean;
   readonly auth?: RegistryAuth;
   readonly onStep?: (step: TransferStep) => void;
+  /** Called for each piece that is sent. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 export interface PushedImage {
@@ -75,6 +77,8 @@ export interface TransferStep {
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
+
+export type TransferKind = "pull" | "push";
 
 export type TransferState =
   | "waiting"

@@ -75,8 +75,16 @@ export interface DaemonSources {
   readonly configuration?: (() => ConfigurationFacts) | undefined;
   /** Required plugins of NRI that are not connected. */
   readonly missingNriPlugins?: (() => number) | undefined;
+  readonly transfers?: (() => TransferSource) | undefined;
   /** Undefined where NRI is off. */
   readonly nriPlugins?: (() => readonly NriPluginState[]) | undefined;
+}
+
+/** Pulls and pushes of images, each by "pull" and "push". */
+export interface TransferSource {
+  readonly running: Readonly<Record<string, number>>;
+  /** Since the start. */
+  readonly bytes: Readonly<Record<string, number>>;
 }
 
 /** A plugin of NRI as a gauge counts it. */

@@ -5,6 +5,7 @@ import { registerMemoryMetrics } from "./memory-metrics.ts";
 import { type NriCallMetrics, registerNriMetrics, registerNriPlugins } from "./nri-metrics.ts";
 import type { DaemonSources } from "./ports.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
+import { registerTransferMetrics } from "./transfer-metrics.ts";
 
 const rpcBuckets = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120,
@@ -178,6 +179,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
   if (sources.nriPlugins !== undefined) registerNriPlugins(registry, sources.nriPlugins);
   if (sources.memory !== undefined) registerMemoryMetrics(registry, sources.memory);
   if (sources.configuration !== undefined) registerConfigMetrics(registry, sources.configuration);
+  if (sources.transfers !== undefined) registerTransferMetrics(registry, sources.transfers);
   if (logs !== undefined) {
     total(
       registry,

@@ -164,6 +164,7 @@ test("what the daemon records and what it is asked for are both exported", async
     streamingSessions: () => new Map([["exec", 2]]),
     logs: () => ({ bytes: 10, lostBytes: 1 }),
     sandboxes: () => ({ ready: 2, notReady: 1 }),
+    transfers: () => ({ running: { pull: 2, push: 0 }, bytes: { pull: 100, push: 1 } }),
   });
   const first = await metrics.registry.metrics();
   for (const line of [
@@ -179,6 +180,8 @@ test("what the daemon records and what it is asked for are both exported", async
     'berth_streaming_sessions{kind="exec"} 2',
     "berth_events_dropped_total 7",
     'berth_sandboxes{state="ready"} 2',
+    'berth_image_transfers_in_flight{kind="pull"} 2',
+    'berth_image_transfer_bytes_total{kind="pull"} 100',
   ]) {
     assert.ok(first.includes(`${line}\n`), line);
   }

@@ -11,9 +11,9 @@ import type { RegistryAuth, TransferStep, VerifiedCounts } from "../images/ports
 import { changesDuring, Transfer } from "../images/progress/transfer.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 
-/** Berth's own image service: loading from a path on the node, pushing, and looking for what its disk has lost. */
+/** Berth's own image service: loading from a path on the node, pulls and pushes that tell how far they are, and looking for what its disk has lost. */
 export function createBerthImagesService(
-  images: Pick<ImageLibrary, "load" | "verify" | "push">,
+  images: Pick<ImageLibrary, "load" | "verify" | "push" | "pull" | "pulling">,
 ): ServiceImpl<"berth.v1.Images"> {
   return {
     Load: async ({ path, name }, { signal }) => {
@@ -34,7 +34,7 @@ export function createBerthImagesService(
     },
     Push: async function* (request, { signal }) {
       const { image, destination, platform, allPlatforms, nonDistributable, login } = request;
-      const transfer = new Transfer();
+      const transfer = new Transfer("push", image);
       const auth = login ? loginOf(login) : undefined;
       const work = images.push(image, {
         ...(destination !== "" && { destination }),
@@ -45,8 +45,15 @@ export function createBerthImagesService(
         onStep: (step) => transfer.step(step),
         signal,
       });
-      const pushed = yield* stepMessages(changesDuring(transfer, work, { signal }));
+      const pushed = yield* stepMessages(changesDuring(() => transfer, work, { signal }));
       yield { pushed };
+    },
+    Pull: async function* ({ image, login }, { signal }) {
+      const auth = login ? loginOf(login) : undefined;
+      const work = images.pull(image, { ...(auth && { auth }), signal });
+      const current = (): Transfer | undefined => images.pulling(image, auth);
+      const { id } = yield* stepMessages(changesDuring(current, work, { signal }));
+      yield { pulled: { id } };
     },
   };
 }

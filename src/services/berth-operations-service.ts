@@ -10,6 +10,8 @@ export interface RunningOperation {
   readonly seconds: number;
   /** Stages that run now; several when work is done side by side. */
   readonly stages: readonly { readonly stage: string; readonly seconds: number }[];
+  /** Of a pull or a push. */
+  readonly bytes?: { readonly done: number; readonly total: number };
 }
 
 /** What the daemon is doing now. Answers from memory. */
@@ -20,11 +22,13 @@ export function createBerthOperationsService(
     List: async ({ object }) => ({
       operations: list()
         .filter((operation) => object === "" || operation.object === object)
-        .map(({ rpc, object, seconds, stages }) => ({
+        .map(({ rpc, object, seconds, stages, bytes }) => ({
           rpc,
           object,
           seconds,
           stages: stages.map(({ stage, seconds }) => ({ name: stage, seconds })),
+          doneBytes: BigInt(bytes?.done ?? 0),
+          totalBytes: BigInt(bytes?.total ?? 0),
         })),
     }),
   };

@@ -29,7 +29,7 @@ import type { SpecReviewer } from "../cri/spec-review.ts";
 import { createStatsReaders } from "../cri/stats/stats-readers.ts";
 import { createLayerArchives } from "../diff/layer-archives.ts";
 import { clearScratchMounts } from "../diff/scratch-mounts.ts";
-import { createImages } from "../images/create-images.ts";
+import { createImages, type ImageLibrary } from "../images/create-images.ts";
 import type { ImageChanges } from "../images/image-changes.ts";
 import { hostPlatform } from "../images/manifest/platform.ts";
 import { StoredProfiles } from "../images/profiles/security-profiles.ts";
@@ -52,6 +52,7 @@ import { createBerthImagesService } from "../services/berth-images-service.ts";
 import { createBerthNriService } from "../services/berth-nri-service.ts";
 import { createBerthOperationsService } from "../services/berth-operations-service.ts";
 import { publishNameChange } from "../services/image-events.ts";
+import { publishTransfer, transferOperation } from "../services/transfer-events.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
@@ -69,6 +70,7 @@ export interface CriRuntime extends RuntimeService, AsyncDisposable {
 
 export interface CriPlugins extends ServingPlugins {
   readonly network: Plugin<CniPodNetwork>;
+  readonly images: Plugin<ImageLibrary>;
   readonly logs: Plugin<ContainerLogs>;
   readonly runtime: Plugin<CriRuntime>;
 }
@@ -121,6 +123,7 @@ export function criPlugins(
         log,
         keepExtractorsMs,
         onNameChange: (change) => publishNameChange(exchange, criNamespace, change),
+        onTransfer: (news) => publishTransfer(exchange, criNamespace, news),
         signal: context.signal,
       });
       imageChanges.listen(criNamespace, () => library.refreshAll({ signal: cleanupDeadline() }));
@@ -373,8 +376,12 @@ export function criPlugins(
   const berthOperations = plugin({
     type,
     id: "berth-operations",
-    requires: { runtime },
-    init: ({ runtime }) => createBerthOperationsService(() => runtime.operations()),
+    requires: { runtime, images },
+    init: ({ runtime, images }) =>
+      createBerthOperationsService(() => [
+        ...runtime.operations(),
+        ...images.transfers.list().map(transferOperation),
+      ]),
   });
   const berthNri = plugin({
     type,
@@ -402,11 +409,14 @@ export function criPlugins(
       grpcService("cri-images", "runtime.v1.ImageService", imageService, {
         costly: ["PullImage", "PullSecurityProfile"],
       }),
-      grpcService("berth-images", "berth.v1.Images", berthImages, { costly: ["Load", "Push"] }),
+      grpcService("berth-images", "berth.v1.Images", berthImages, {
+        costly: ["Load", "Pull", "Push"],
+      }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
       grpcService("berth-nri", "berth.v1.Nri", berthNri),
     ],
     network,
+    images,
     logs,
     runtime,
   };

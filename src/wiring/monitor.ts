@@ -11,18 +11,18 @@ export function monitorPlugin(
   { live, log, memory, metrics, reloads, sockets }: Environment,
   { trees }: StoragePlugins,
   { runtime }: RuntimePlugins,
-  { runtime: cri, logs }: CriPlugins,
+  { runtime: cri, logs, images }: CriPlugins,
 ): Plugin<MetricsServer> {
   return plugin({
     type: pluginTypes.monitor,
     id: "cgroups",
-    requires: { trees, tasks: runtime, cri, logs },
+    requires: { trees, tasks: runtime, cri, logs, images },
     exports: {
       get address() {
         return live.current.metrics.address;
       },
     },
-    init: ({ trees, tasks, cri, logs }) => {
+    init: ({ trees, tasks, cri, logs, images }) => {
       metrics.observe({
         stuckRemovals: () => trees.remover.stuck.length,
         lostSockets: () => sockets.lost().length,
@@ -31,6 +31,7 @@ export function monitorPlugin(
         operations: () => cri.stages(),
         streamingSessions: () => cri.sessions.open(),
         logs: () => logs.totals(),
+        transfers: () => images.transfers.counts(),
         sandboxes: () => cri.sandboxes(),
         configuration: () => reloads.facts,
         missingNriPlugins: () => cri.missingNriPlugins().length,

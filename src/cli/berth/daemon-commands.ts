@@ -18,7 +18,7 @@ import { describeMissingPlugins, type MissingPlugin } from "./missing-plugins.ts
 import { describeReload } from "./reload-facts.ts";
 import { readInfo } from "./status-info.ts";
 import { describeStuck } from "./stuck-removals.ts";
-import { age, type Column, renderTable } from "./table.ts";
+import { age, bytes, type Column, renderTable } from "./table.ts";
 
 const timeoutMs = 10_000;
 
@@ -71,8 +71,11 @@ export const operationColumns: readonly Column<BerthOperation>[] = [
   { title: "RUNNING", value: ({ seconds }) => age(seconds * 1000) },
   {
     title: "STAGE",
-    value: ({ stages }) =>
-      stages.map(({ name, seconds }) => `${name} (${age(seconds * 1000)})`).join(", ") || "-",
+    value: ({ stages, doneBytes, totalBytes }) => {
+      const all = stages.map(({ name, seconds }) => `${name} (${age(seconds * 1000)})`);
+      const moved = totalBytes > 0n ? [`${bytes(doneBytes)} of ${bytes(totalBytes)}`] : [];
+      return [...all, ...moved].join(", ") || "-";
+    },
   },
 ];
 

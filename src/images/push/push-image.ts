@@ -18,6 +18,7 @@ export interface PushTools extends NamespaceContent {
   readonly nonDistributable: boolean;
   /** Hears of each change. Must not throw. */
   readonly onStep?: (step: TransferStep) => void;
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /** As many as docker sends at a time. */
@@ -65,7 +66,7 @@ export async function pushPlanned(
 }
 
 async function pushBlob(blob: Descriptor, options: PushTools, call: Cancellable): Promise<void> {
-  const { client, content, namespace, nonDistributable, onStep } = options;
+  const { client, content, namespace, nonDistributable, onStep, onBytes } = options;
   const { digest, size } = blob;
   const kind = isConfig(blob) ? "config" : "layer";
   const tell = (state: TransferState, doneBytes: number): void =>
@@ -93,6 +94,7 @@ async function pushBlob(blob: Descriptor, options: PushTools, call: Cancellable)
     },
     {
       client,
+      ...(onBytes && { onBytes }),
       onBegin: () => {
         isBegun = true;
         tell("uploading", 0);

@@ -33,7 +33,7 @@ export async function pushStored(
 ): Promise<PushedImage> {
   const startedAt = performance.now();
   const reference = destinationOf(options.destination || name);
-  const { platform = "", allPlatforms, nonDistributable = false, auth, onStep } = options;
+  const { platform = "", allPlatforms, nonDistributable = false, auth, onStep, onBytes } = options;
   if (platform !== "" && allPlatforms === true) {
     throw fault("INVALID_ARGUMENT", "either one platform is pushed, or all");
   }
@@ -52,7 +52,14 @@ export async function pushStored(
   const { content, namespace } = settings;
   await pushPlanned(
     plan,
-    { client, content, namespace, nonDistributable, ...(onStep && { onStep }) },
+    {
+      client,
+      content,
+      namespace,
+      nonDistributable,
+      ...(onStep && { onStep }),
+      ...(onBytes && { onBytes }),
+    },
     call,
   );
   const durationMs = Math.round(performance.now() - startedAt);

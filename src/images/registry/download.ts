@@ -28,6 +28,8 @@ export interface DownloadOptions {
   readonly begins?: (call: Cancellable) => Promise<void>;
   /** Called for each piece that arrives. */
   readonly onBytes?: (bytes: number) => void;
+  /** How much of the blob is here, whenever that changes. */
+  readonly onOffset?: (bytes: number) => void;
 }
 
 /**
@@ -144,11 +146,12 @@ class BlobDownload implements AsyncDisposable {
 
   /** Appends what a host sends until the blob is complete. */
   async #fill(writer: ContentWriter, attempt: Attempt, call: Cancellable): Promise<void> {
-    const { client, onBytes } = this.#options;
+    const { client, onOffset } = this.#options;
     const { size } = this.#descriptor;
     const course = this.#course;
     if (writer.offsetBytes > BigInt(size)) await writer.truncate(0n);
     attempt.from = attempt.to = Number(writer.offsetBytes);
+    onOffset?.(attempt.from);
     course.opened(attempt.from);
     if (attempt.from >= size) {
       // All of it came for an earlier pull, of whatever repository.
@@ -160,6 +163,12 @@ class BlobDownload implements AsyncDisposable {
     attempt.host = host;
     const others = client.sources - failed.size - 1;
     const windowMs = stallMs(others, this.#options.progressTimeoutMs);
+    let at = sent.start;
+    const onBytes = (bytes: number): void => {
+      this.#options.onBytes?.(bytes);
+      at += bytes;
+      onOffset?.(Math.min(size, Math.max(at, attempt.from)));
+    };
     try {
       const descriptor = this.#descriptor;
       await receiveBlob({ ...sent, ...call, descriptor, writer, windowMs, onBytes });

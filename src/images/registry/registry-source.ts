@@ -5,16 +5,19 @@ import { Semaphore } from "../../base/semaphore.ts";
 import type { ContentInfo, ContentStore, ReadsAlong } from "../../content/ports.ts";
 import { type BeginEarly, type ImageSource, type Labels, label, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
+import type { TransferStep } from "../ports.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
 import { proveBlob } from "./prove-blob.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isFrom, isFromRegistry, sourceLabel } from "./source-label.ts";
 
 export interface RegistrySourceOptions
-  extends Omit<DownloadOptions, "client" | "content" | "labels" | "along" | "begins"> {
+  extends Omit<DownloadOptions, "client" | "content" | "labels" | "along" | "begins" | "onOffset"> {
   readonly client: RegistryClient;
   readonly content: ContentStore;
   readonly maxConcurrentDownloads: number;
+  /** Hears how far each layer is. */
+  readonly onStep?: (step: TransferStep) => void;
 }
 
 /**
@@ -49,7 +52,9 @@ export class RegistrySource implements ImageSource {
       };
       // One that proves to be wrong begins anew.
       const begins = turn.take.bind(turn);
-      const options = { ...this.#options, labels, along, begins };
+      const step = { digest, kind: "layer", state: "downloading", totalBytes: size } as const;
+      const onOffset = (doneBytes: number): void => this.onStep({ ...step, doneBytes });
+      const options = { ...this.#options, labels, along, begins, onOffset };
       if (await downloadBlob(options, descriptor, call)) return;
     }
     const known = content.info(namespace, digest);
@@ -65,6 +70,10 @@ export class RegistrySource implements ImageSource {
         `blob "${digest}" has ${known.sizeBytes} bytes, its descriptor says ${size}`,
       );
     }
+  }
+
+  onStep(step: TransferStep): void {
+    this.#options.onStep?.(step);
   }
 
   async vouchesFor(

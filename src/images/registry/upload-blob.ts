@@ -23,6 +23,8 @@ export interface UploadOptions {
   readonly client: PushClient;
   /** How much of the blob the registry has got; less than before where it begins anew. */
   readonly onSent?: (bytes: number) => void;
+  /** Called for each piece that is sent. */
+  readonly onBytes?: (bytes: number) => void;
   /** Called when there is something to send. */
   readonly onBegin?: () => void;
 }
@@ -185,7 +187,7 @@ class BlobUpload {
   }
 
   async #send(ask: PushAsk, bytes: number, { signal }: Cancellable): Promise<HttpAnswer> {
-    const { client, onSent } = this.#options;
+    const { client, onSent, onBytes } = this.#options;
     const { digest, open } = this.#blob;
     const start = this.#offset;
     let sent = 0;
@@ -204,6 +206,7 @@ class BlobUpload {
       onBytes: (count: number) => {
         sent += count;
         watch.received(count);
+        onBytes?.(count);
         onSent?.(start + sent);
       },
     };

@@ -43,6 +43,8 @@ export interface LayerToUnpack {
   readonly sizeBytes: number;
   /** Brings the blob into the content store, or makes sure that the caller may use the one that is there. */
   readonly fetch: (call: Cancellable, begin: BeginEarly) => Promise<void>;
+  /** Hears what becomes of it once it is fetched. */
+  readonly onState?: (state: "exists" | "extracting" | "done") => void;
 }
 
 /** How much of an image, as it is stored, is worth a process: a small one costs less than a process to start. */
@@ -146,8 +148,13 @@ export class Unpacker {
     const start: EarlyOptions<Extracted>["start"] = (file, own) =>
       this.#extractGrowing(file, layer, image, own);
     await using early = new EarlyLayer({ start, discard }, call);
+    const wasThere = this.has(layer.chainId);
     await layer.fetch(call, (file) => early.begin(file));
-    if (this.has(layer.chainId) && this.#isProven(layer)) return;
+    if (this.has(layer.chainId) && this.#isProven(layer)) {
+      layer.onState?.(wasThere ? "exists" : "done");
+      return;
+    }
+    layer.onState?.("extracting");
     // By the blob as well: a blob that is not what its image says must not fail another image.
     const key = `${layer.chainId} ${layer.digest}`;
     const make = (): Promise<void> =>
@@ -164,6 +171,7 @@ export class Unpacker {
         });
       await make();
     }
+    layer.onState?.("done");
   }
 
   /** True when the blob is known to hold the layer that the image's config lists. */

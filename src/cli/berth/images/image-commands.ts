@@ -12,8 +12,8 @@ import { addExportCommand } from "./export-command.ts";
 import { addHistoryCommand } from "./history-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
 import { addPruneCommand } from "./prune-command.ts";
+import { addPullCommand } from "./pull-command.ts";
 import { addPushCommand } from "./push-command.ts";
-import { type LoginFlags, readLogin, withLoginFlags } from "./registry-login.ts";
 import { addTagCommand } from "./tag-command.ts";
 import { addVerifyCommand } from "./verify-command.ts";
 
@@ -48,15 +48,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
         );
       }),
     );
-  withLoginFlags(withCommonFlags(image.command("pull <reference>")))
-    .description("pull an image from its registry")
-    .action((reference: string, flags: LoginFlags, command: Command) =>
-      withSession(command, io, undefined, async (session) => {
-        const request = { image: { image: reference }, auth: await readLogin(flags, io) };
-        const { imageRef } = await session.client(cri).PullImage(request, session.call);
-        session.show({ imageRef }, () => `pulled ${reference}: ${imageRef}\n`);
-      }),
-    );
+  addPullCommand(image, io);
   withCommonFlags(image.command("rm <reference...>"))
     .description("remove images, with every name they have")
     .action((references: string[], _flags, command: Command) =>

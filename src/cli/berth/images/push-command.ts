@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
 import { fault } from "../../../base/errors.ts";
-import type { BerthPushedImage } from "../../../gen/berth.gen.ts";
+import type { BerthPushedImage, BerthPushResponse } from "../../../gen/berth.gen.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printableLine } from "../../printable.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
+import {
+  openProgress,
+  type ProgressFlags,
+  type ProgressView,
+  withProgressFlag,
+} from "./progress-view.ts";
 import { type LoginFlags, readLogin, withLoginFlags } from "./registry-login.ts";
 
-interface Flags extends LoginFlags {
+interface Flags extends LoginFlags, ProgressFlags {
   readonly platform?: string;
   readonly allPlatforms: boolean;
   readonly allowNondistributable: boolean;
 }
 
 export function addPushCommand(image: Command, io: CliIo): void {
-  withLoginFlags(withCommonFlags(image.command("push <reference> [name]")))
+  withProgressFlag(withLoginFlags(withCommonFlags(image.command("push <reference> [name]"))))
     .description("push an image to its registry, or under another name to that name's registry")
     .option("--platform <os/arch>", "of an image for several platforms, push this one alone")
     .option("--all-platforms", "push all of them, and fail where one is not here", false)
@@ -33,13 +39,25 @@ export function addPushCommand(image: Command, io: CliIo): void {
           },
           session.call,
         );
-        let result: BerthPushedImage | undefined;
-        for await (const { pushed } of answers) result = pushed ?? result;
+        const result = await lastOf(answers, openProgress(flags, io));
         if (!result) throw fault("UNKNOWN", "the daemon ended the answer before the push was done");
         if (result.left.length > 0) io.error(noteOf(result));
         session.show(result, (one) => `pushed ${one.name}: ${one.digest}\n`);
       }),
     );
+}
+
+async function lastOf(
+  answers: AsyncIterable<BerthPushResponse>,
+  opened: ProgressView,
+): Promise<BerthPushedImage | undefined> {
+  using view = opened;
+  let result: BerthPushedImage | undefined;
+  for await (const { steps, pushed } of answers) {
+    view.update(steps);
+    result = pushed ?? result;
+  }
+  return result;
 }
 
 function noteOf({ left }: BerthPushedImage): string {
