@@ -111,7 +111,7 @@ function besides(parts: PackageParts): PackedFile[] {
     ...manPages(about),
     ...["cni/10-berth.conflist", "crictl.yaml", "kubelet-config.yaml", "runtimeclass.yaml"]
       .concat("systemd/kubelet.service.d/10-berth.conf")
-      .concat("prometheus/scrape.yml", "prometheus/berth-rules.yml")
+      .concat("prometheus/scrape.yml", "prometheus/berth-rules.yml", "grafana/berth.json")
       .concat("plugins/inject-env.js", "plugins/require-limits.js")
       .map((name) => own(`deploy/${name}`, `${doc}/examples/${name}`)),
     own("deploy/README.md", `${doc}/README.md`),

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { dashboardExpressions } from "../support/dashboard.ts";
 import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
 import { type Family, parsePrometheusText } from "../support/prometheus-text.ts";
@@ -50,6 +53,23 @@ suite("Prometheus", { skip: lacking(...podPrograms) }, () => {
     // Exit code 1 is a text it cannot read; 3 is its taste in names, which cAdvisor's do not meet.
     const { code, stderr } = await run("promtool", ["check", "metrics"], { input: text });
     assert.ok(code === 0 || code === 3, stderr);
+  });
+
+  test("has every metric that the rules and the dashboard of deploy/ ask for", async () => {
+    const deploy = path.resolve(import.meta.dirname, "../../deploy");
+    const rules = await readFile(path.join(deploy, "prometheus/berth-rules.yml"), "utf8");
+    const panels = dashboardExpressions(
+      await readFile(path.join(deploy, "grafana/berth.json"), "utf8"),
+    );
+    const asked = `${rules}\n${panels.join("\n")}`.matchAll(
+      /(?<![\w:])(?:berth|container|process)_[a-z_]+(?=[[{\s)])/g,
+    );
+    const names = new Set([...asked].map(([name]) => name));
+    assert.ok(names.size > 25, `${names.size}`);
+    const missing = [...names].filter(
+      (name) => !families.has(name) && !families.has(name.replace(/_(bucket|count|sum)$/, "")),
+    );
+    assert.deepEqual(missing, []);
   });
 
   test("finds a task's figures under the pod's names", () => {
