@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf } from "../base/errors.ts";
@@ -66,19 +66,20 @@ export async function openIngest(
     }),
     source,
   };
+  const file = path.join(dir, "ingest.json");
   if (known === undefined) {
-    await rm(dir, { recursive: true, force: true });
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-  }
-  if (known === undefined || known.source !== source) {
-    await writeFileAtomic(path.join(dir, "ingest.json"), JSON.stringify(facts));
+    await makeEmpty(dir);
+    // Not flushed: half of it counts as none, and bytes that a power cut spoils are found by their digest.
+    await writeFile(file, JSON.stringify(facts), { mode: 0o600 });
+  } else if (known.source !== source) {
+    await writeFileAtomic(file, JSON.stringify(facts)); // before bytes of another source come
   }
   const data = path.join(dir, "data");
   const handle = await open(data, "a+", 0o600);
   try {
-    const hash = new Sha256();
-    for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
     const { size, mtimeNs } = await handle.stat({ bigint: true });
+    const hash = new Sha256();
+    if (size > 0n) for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
     const startedAtNanos = BigInt(facts.startedAt);
     return {
       dir,
@@ -95,6 +96,15 @@ export async function openIngest(
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+async function makeEmpty(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { mode: 0o700 });
+  } catch {
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(dir, { recursive: true, mode: 0o700 });
   }
 }
 
