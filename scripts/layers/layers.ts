@@ -36,7 +36,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "doctor",
     holds:
-      "`berth doctor`: `checks/` one file for each thing that is looked at, `facts/` what several of them ask for; how they are run, and what they may say",
+      "`berth doctor` and `berth support`: `checks/` one file for each thing that is looked at, `facts/` what several of them ask for, `leftovers/`, `support/` the archive for bug reports; how they are run, and what they may say",
     may: [
       "config",
       "cri",
@@ -261,5 +261,5 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   commander: ["src/cli"],
   ws: ["src/cli"],
   yaml: ["src/cri/oci-spec"],
-  "smol-toml": ["src/config", "src/cri", "src/images/registry"],
+  "smol-toml": ["src/config", "src/cri", "src/doctor", "src/images/registry"],
 };

@@ -11,6 +11,7 @@ import { addImageCommands } from "./berth/images/image-commands.ts";
 import { addNamespaceCommands } from "./berth/namespace-commands.ts";
 import { addNriCommands } from "./berth/nri-commands.ts";
 import { addPodCommands } from "./berth/pod-commands.ts";
+import { addSupportCommand } from "./berth/support-command.ts";
 import { addTaskCommands } from "./berth/task-commands.ts";
 import type { CliIo } from "./cli-io.ts";
 import { addStreamingCommands } from "./streaming/add-streaming-commands.ts";
@@ -29,6 +30,7 @@ export function buildBerth(io: CliIo): Command {
     .addHelpText("after", examples);
   addDaemonCommands(program, io);
   addDoctorCommand(program, io);
+  addSupportCommand(program, io);
   addPodCommands(program, io);
   addImageCommands(program, io);
   addContainerCommands(program, io);

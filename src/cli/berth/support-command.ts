@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import path from "node:path";
+import type { Command } from "commander";
+import { errnoOf, fault } from "../../base/errors.ts";
+import type { CliIo } from "../cli-io.ts";
+import { printable } from "../printable.ts";
+import { socketPath } from "../socket-path.ts";
+
+interface SupportFlags {
+  readonly address?: string;
+  readonly config?: string;
+  readonly output?: string;
+}
+
+const help = `
+In the archive are versions, the configuration, hosts.toml files, status, calls
+that run, ids and names of pods, what the doctor finds, the end of berthd's log,
+metrics, mounts, and facts of its process and cgroup. Left out are logins,
+headers, plugins' settings, keys, what looks like a secret, and all that is the
+containers': their environment, arguments, annotations and logs.
+
+Look through it before you hand it on: a log may tell names that are yours.
+`;
+
+export function addSupportCommand(program: Command, io: CliIo): void {
+  program
+    .command("support")
+    .description(
+      "pack what a bug report needs into an archive, secrets left out; also while berthd does not run",
+    )
+    .option("-o, --output <file>", "the archive (default: berth-support-HOST-TIME.tar.gz, here)")
+    .option(
+      "-a, --address <path>",
+      "berthd's socket (default: $BERTH_ADDRESS, else the configured one)",
+    )
+    .option(
+      "-c, --config <file>",
+      "berthd's configuration file (default: /etc/berthd/config.toml, if it exists)",
+    )
+    .addHelpText("after", help)
+    .action((flags: SupportFlags) => support(flags, io));
+}
+
+async function support(flags: SupportFlags, io: CliIo): Promise<void> {
+  const { openPatient } = await import("../../doctor/open-patient.ts");
+  const { packSupport } = await import("../../doctor/support/pack-support.ts");
+  const address = flags.address ?? (io.env["BERTH_ADDRESS"] || undefined);
+  const patient = openPatient({
+    root: "",
+    configFile: flags.config === undefined ? undefined : path.resolve(flags.config),
+    address: address === undefined ? undefined : socketPath(address),
+  });
+  const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, "");
+  const name = `berth-support-${hostname()}-${time}`;
+  const file = path.resolve(flags.output ?? `${name}.tar.gz`);
+  const { bytes, missing, names, hangs } = await packSupport(patient, name);
+  try {
+    writeFileSync(file, bytes, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") throw fault("ALREADY_EXISTS", `${file} is there already`);
+    throw fault("FAILED_PRECONDITION", `cannot write ${file}: ${errno}`, { cause: error });
+  }
+  for (const line of missing) io.error(printable(`left out: ${line}\n`));
+  io.out(printable(`${file}: ${names.length} files, ${bytes.length} bytes\n`));
+  if (!hangs) return;
+  const { endNow } = await import("../../base/os/end-now.ts");
+  endNow(0);
+}
