@@ -28,4 +28,5 @@ test("a bundle has a file for each program, and for each thread and child that t
   );
   assert.ok(packages.includes("node_modules/@grpc/grpc-js"), packages.join(", "));
   assert.ok(!packages.some((name) => name.includes("koffi")), "koffi has a native part");
+  assert.ok(!packages.some((name) => /opentelemetry|proto-loader/.test(name)), "nobody uses them");
 });

@@ -22,6 +22,16 @@ const aModule = /\.ts$/;
 const wholeZod = 'import { z } from "zod";';
 const shakenZod = 'import * as z from "zod";';
 
+/** What libraries ask for and never use here, and what they get in its place: 200 KB of code, some of it run at each start. */
+const unused: Readonly<Record<string, string>> = {
+  // grpc-js: for channelz and ORCA, which nobody serves here.
+  "@grpc/proto-loader":
+    "exports.loadSync = () => { throw new Error('there is no proto-loader'); };",
+  // prom-client: for exemplars, by which a trace would be named.
+  "@opentelemetry/api":
+    "exports.trace = { getSpan: () => undefined }; exports.context = { active: () => undefined };",
+};
+
 /**
  * Bundles berthd and berth: a file for each program, each thread and child program that they start, each module that
  * they load late, and for what several of them have in common. The files work together in any one folder; a
@@ -74,7 +84,7 @@ function splitInto(root: string, started: ReadonlySet<string>, { parts, entries 
     legalComments: "none",
     charset: "ascii",
     logLevel: "error",
-    plugins: [startsFromBundle(root, started)],
+    plugins: [startsFromBundle(root, started), withoutUnused],
   });
 }
 
@@ -125,6 +135,23 @@ function startsFromBundle(root: string, started: ReadonlySet<string>): Plugin {
     },
   };
 }
+
+const withoutUnused: Plugin = {
+  name: "without-unused",
+  setup(builder) {
+    builder.onResolve(
+      { filter: /^@(?:grpc\/proto-loader|opentelemetry\/api)$/ },
+      ({ path: name }) => ({
+        path: name,
+        namespace: "unused",
+      }),
+    );
+    builder.onLoad({ filter: /./, namespace: "unused" }, ({ path: name }) => ({
+      contents: unused[name] ?? "",
+      loader: "js",
+    }));
+  },
+};
 
 /** src/trees/worker.ts → trees-worker */
 function flatName(module: string): string {
