@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { after, before, suite, type TestContext, test } from "node:test";
+import { after, before, suite, test } from "node:test";
 import { type CritestBed, openCritestBed } from "../../support/critest-bed.ts";
+import { runEverything } from "../../support/critest-everything.ts";
 import { failuresOf, summary } from "../../support/critest-run.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
-import { nothingLeft } from "../../support/leaks.ts";
-
-/** Of critest 1.37.0's 137 specs, all but the one whose image no registry here can serve. */
-const registered = 136;
-/** What the kernel or runc of this machine lacks. */
-const mayLack =
-  /AppArmor is disabled on this host|no runtime handler found which supports user namespaces/;
 
 const tool = await toolOrReason("critest");
 const ginkgo = await toolOrReason("ginkgo");
@@ -43,7 +37,8 @@ suite("critest", { skip }, () => {
   });
 
   test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
-    for (let round = 1; round <= rounds; round += 1) await everything(t, bed, `parallel ${round}`);
+    for (let round = 1; round <= rounds; round += 1)
+      await runEverything(t, bed, `parallel ${round}`);
   });
 });
 
@@ -57,25 +52,6 @@ suite("critest with crun, and with sandboxes in shims", { skip: skip || lacking(
   test("everything, four specs at once", { skip: ginkgo.skip }, async (t) => {
     const { info } = await bed.daemon.cri.runtime.Status({ verbose: true });
     assert.match(info["defaultRuntime"] ?? "", /crun/);
-    await everything(t, bed, "the other ways");
+    await runEverything(t, bed, "the other ways");
   });
 });
-
-async function everything(t: TestContext, bed: CritestBed, name: string): Promise<void> {
-  const results = await bed.run(name, {
-    critest: tool.skip === false ? tool.path : "",
-    focus: [],
-    parallel: { specs: 4, ginkgo: ginkgo.skip === false ? ginkgo.path : "" },
-    timeoutMs: 10 * 60_000,
-  });
-  t.diagnostic(`${name}: ${summary(results)}`);
-  assert.deepEqual(failuresOf(results), []);
-  const skipped = results.filter(({ state }) => state === "skipped");
-  assert.deepEqual(
-    skipped.map(({ name, message }) => `${name}: ${message}`).filter((it) => !mayLack.test(it)),
-    [],
-    "skipped themselves",
-  );
-  assert.ok(results.length >= registered, `only ${results.length} specs ran`);
-  await nothingLeft(bed.daemon.territory);
-}
