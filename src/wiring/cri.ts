@@ -86,7 +86,7 @@ export interface CriExtras {
  * Kubelets pull one image after another, each once the pods before it are up: the next one mostly comes within this
  * time. A process that has extracted a layer has its program loaded and compiled, which is half of the work on fifty MiB.
  */
-const keepExtractorsMs = 15_000;
+const keepExtractorsMs = 10_000;
 
 /** The CRI side: images, pod network, logs, and the two services that the kubelet calls. */
 export function criPlugins(
