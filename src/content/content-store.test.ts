@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -312,4 +312,32 @@ test("an ingest that is taken away as it is written loses no byte of another's",
   await writing;
   await kept.commit({ expected: digest });
   assert.equal(digestOf(await readFile(store.pathOf(digest))), digest);
+});
+
+test("what an earlier writer left is read by who reads along, or at the end", async (t) => {
+  const { root, store } = await open(t);
+  const bytes = Buffer.alloc(6 * mib, "left and resumed");
+  const expected = digestOf(bytes);
+  for (const isRead of [true, false]) {
+    const ref = `read: ${isRead}`;
+    const options = { expected, sizeBytes: BigInt(bytes.length) };
+    {
+      await using first = await store.writer(ns, ref, options);
+      await first.write(bytes.subarray(0, 2 * mib), call);
+    }
+    const along = { begin: () => (isRead ? Promise.resolve(expected) : undefined), complete() {} };
+    await using second = await store.writer(ns, ref, { ...options, along });
+    assert.equal(second.offsetBytes, BigInt(2 * mib));
+    // Spoiled bytes are found by who reads them: not by us, where the reader tells the digest.
+    const dir = (await readdir(path.join(root, "ingest")))[0]!;
+    await truncate(path.join(root, "ingest", dir, "data"), mib);
+    await truncate(path.join(root, "ingest", dir, "data"), 2 * mib);
+    for (let at = 2 * mib; at < bytes.length; at += mib) {
+      await second.write(bytes.subarray(at, at + mib), call);
+    }
+    assert.equal((await second.digest()) === expected, isRead);
+    await second.truncate(0n);
+    await second[Symbol.asyncDispose]();
+    await store.abort(ns, ref);
+  }
 });

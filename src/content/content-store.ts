@@ -19,6 +19,7 @@ import {
   listIngests,
   type OpenIngest,
   openIngest,
+  removeEmptied,
 } from "./ingest.ts";
 import type {
   AbortOptions,
@@ -244,7 +245,7 @@ class FileContentStore implements ContentStore {
       if (others > 0) this.#publishing.set(digest, others);
       else this.#publishing.delete(digest);
     }
-    await rm(ingest.dir, { recursive: true, force: true });
+    await removeEmptied(ingest.dir);
   }
 
   #hold(namespace: string, ref: string): () => void {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { freeBytes } from "../base/free-bytes.ts";
 import { nowNanos } from "../base/now.ts";
 import { allSettled } from "../base/waits.ts";
 import { Along } from "./along.ts";
@@ -24,9 +25,9 @@ export type Labels = Readonly<Record<string, string>>;
 export class IngestWriter implements ContentWriter {
   readonly #ingest: OpenIngest;
   readonly #host: WriterHost;
-  /** Of the first so many bytes. */
-  #hash: Sha256;
-  #hashed: number;
+  /** Of the first so many bytes: what was there before is read at the end, if nobody has read it along. */
+  #hash = new Sha256();
+  #hashed = 0;
   #along: Along | undefined;
   #offset: number;
   readonly #using: Disposable;
@@ -39,8 +40,7 @@ export class IngestWriter implements ContentWriter {
     this.#ingest = ingest;
     this.#host = host;
     this.#using = host.buffers.use();
-    this.#hash = ingest.hash;
-    this.#offset = this.#hashed = ingest.offsetBytes;
+    this.#offset = ingest.offsetBytes;
     const { file, totalBytes, offsetBytes } = ingest;
     if (along && totalBytes > 0n) {
       this.#along = new Along(along, file, Number(totalBytes), offsetBytes);
@@ -69,7 +69,7 @@ export class IngestWriter implements ContentWriter {
   async write(chunk: Uint8Array, { signal }: Cancellable): Promise<void> {
     signal.throwIfAborted();
     this.#assertOpen();
-    if (this.#along?.isRead !== true) {
+    if (this.#hashed === this.#offset && this.#along?.isRead !== true) {
       this.#hash.update(chunk);
       this.#hashed += chunk.byteLength;
     }
@@ -154,7 +154,7 @@ export class IngestWriter implements ContentWriter {
   /** Hashes what was left to somebody who has not read it. */
   async #catchUp(): Promise<void> {
     const { handle } = this.#ingest;
-    const piece = Buffer.allocUnsafe(gatherBytes);
+    const piece = Buffer.allocUnsafeSlow(gatherBytes);
     while (this.#hashed < this.#offset) {
       const most = Math.min(piece.length, this.#offset - this.#hashed);
       const { bytesRead } = await handle.read(piece, 0, most, this.#hashed);
@@ -162,6 +162,7 @@ export class IngestWriter implements ContentWriter {
       this.#hash.update(piece.subarray(0, bytesRead));
       this.#hashed += bytesRead;
     }
+    freeBytes(piece);
   }
 
   async #flush(): Promise<void> {

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rm, stat, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf } from "../base/errors.ts";
 import { nowNanos } from "../base/now.ts";
 import { readBounded } from "../base/read-bounded.ts";
-import { Sha256 } from "./digest.ts";
 import type { Digest, IngestStatus, WriterOptions } from "./ports.ts";
 
 const maxFactsBytes = 1024 * 1024;
@@ -30,7 +38,6 @@ export interface OpenIngest {
   /** Of its bytes. */
   readonly file: string;
   readonly handle: FileHandle;
-  readonly hash: Sha256;
   readonly offsetBytes: number;
   readonly totalBytes: bigint;
   readonly expected: Digest | undefined;
@@ -78,15 +85,12 @@ export async function openIngest(
   const handle = await open(data, "a+", 0o600);
   try {
     const { size, mtimeNs } = await handle.stat({ bigint: true });
-    const hash = new Sha256();
-    if (size > 0n) for await (const chunk of createReadStream(data)) hash.update(chunk as Buffer);
     const startedAtNanos = BigInt(facts.startedAt);
     return {
       dir,
       ref,
       file: data,
       handle,
-      hash,
       offsetBytes: Number(size),
       updatedAtNanos: laterOf(mtimeNs, startedAtNanos),
       totalBytes: BigInt(facts.totalBytes) || (options.sizeBytes ?? 0n),
@@ -96,6 +100,16 @@ export async function openIngest(
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/** Removes an ingest whose bytes have gone elsewhere. */
+export async function removeEmptied(dir: string): Promise<void> {
+  try {
+    await unlink(path.join(dir, "ingest.json"));
+    await rmdir(dir);
+  } catch {
+    await rm(dir, { recursive: true, force: true });
   }
 }
 
