@@ -7,6 +7,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
+import { onDisk } from "../base/on-disk.ts";
 import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels, type WriterHost } from "./content-writer.ts";
@@ -136,7 +137,9 @@ class FileContentStore implements ContentStore {
     }
     const release = this.#hold(namespace, ref);
     try {
-      const ingest = await openIngest(this.root, namespace, ref, options);
+      const ingest = await onDisk(`begin to write "${ref}"`, path.join(this.root, "ingest"), () =>
+        openIngest(this.root, namespace, ref, options),
+      );
       const host: WriterHost = {
         buffers: this.#buffers,
         publish: (done, size, digest, labels) =>
@@ -229,8 +232,10 @@ class FileContentStore implements ContentStore {
     this.#publishing.set(digest, (this.#publishing.get(digest) ?? 0) + 1);
     try {
       // Also when the blob is there already: the bytes are the same, and the rename costs nothing.
-      await rename(path.join(ingest.dir, "data"), this.#fileOf(digest));
-      await syncDirectory(this.#blobs);
+      await onDisk(`store "${digest}"`, this.#blobs, async () => {
+        await rename(path.join(ingest.dir, "data"), this.#fileOf(digest));
+        await syncDirectory(this.#blobs);
+      });
       const known = this.#table.get(namespace, digest);
       const now = nowNanos();
       await this.#table.put(namespace, digest, {

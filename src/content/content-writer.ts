@@ -3,6 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { freeBytes } from "../base/free-bytes.ts";
 import { nowNanos } from "../base/now.ts";
+import { onDisk } from "../base/on-disk.ts";
 import { allSettled } from "../base/waits.ts";
 import { Along } from "./along.ts";
 import { Sha256 } from "./digest.ts";
@@ -119,7 +120,10 @@ export class IngestWriter implements ContentWriter {
         `cannot commit ingest "${ref}": ${this.#offset} bytes were written, expected ${size}`,
       );
     }
-    const [digest] = await allSettled([this.digest(), this.#ingest.handle.sync()]);
+    const [digest] = await allSettled([
+      this.digest(),
+      this.#write(() => this.#ingest.handle.sync()),
+    ]);
     const expected = options.expected ?? this.#ingest.expected;
     if (expected !== undefined && expected !== digest) {
       throw fault(
@@ -171,15 +175,20 @@ export class IngestWriter implements ContentWriter {
     this.#gathered = undefined; // a write of its bytes is under way: it is nobody else's until that is over
     try {
       const bytes = full.bytes();
-      const { bytesWritten } = await this.#ingest.handle.write(bytes);
-      if (bytesWritten < bytes.length) {
+      await this.#write(async () => {
+        const { bytesWritten } = await this.#ingest.handle.write(bytes);
+        if (bytesWritten === bytes.length) return;
         // A short write of a regular file happens on a full disk; the rest brings the errno.
         await this.#ingest.handle.writeFile(bytes.subarray(bytesWritten));
-      }
+      });
     } finally {
       this.#host.buffers.giveBack(full);
     }
     this.#along?.grown(this.#offset - this.#unwritten());
+  }
+
+  #write(work: () => Promise<void>): Promise<void> {
+    return onDisk(`write "${this.#ingest.ref}"`, this.#ingest.file, work);
   }
 
   #unwritten(): number {

@@ -14,6 +14,7 @@ import {
 import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf } from "../base/errors.ts";
+import { makeFolder } from "../base/make-folder.ts";
 import { nowNanos } from "../base/now.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import type { Digest, IngestStatus, WriterOptions } from "./ports.ts";
@@ -118,7 +119,7 @@ async function makeEmpty(dir: string): Promise<void> {
     await mkdir(dir, { mode: 0o700 });
   } catch {
     await rm(dir, { recursive: true, force: true });
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir, 0o700); // Node's own takes a read-only disk for a missing folder
   }
 }
 

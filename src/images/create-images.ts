@@ -25,6 +25,7 @@ import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Descriptor } from "./manifest/documents.ts";
 import type { Platform } from "./manifest/platform.ts";
+import { namingImage } from "./naming-image.ts";
 import type {
   DamageFinding,
   Image,
@@ -357,6 +358,9 @@ class StoredImages implements ImageLibrary {
       }
       return images;
     } catch (error) {
+      if (isFault(error, "RESOURCE_EXHAUSTED", "UNKNOWN")) {
+        throw fault(error.code, `cannot load "${path}": ${error.message}`, { cause: error });
+      }
       const isOurs = isFault(error, "INVALID_ARGUMENT") || isBroken(error);
       if (!isOurs) throw error;
       throw fault("INVALID_ARGUMENT", `cannot load "${path}": ${error.message}`, { cause: error });
@@ -461,7 +465,7 @@ class StoredImages implements ImageLibrary {
       return image;
     } catch (error) {
       if (isAbort(error) && call.signal.aborted) throw call.signal.reason;
-      throw error;
+      throw namingImage(error, canonicalName(reference));
     }
   }
 

@@ -3,6 +3,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
+import { onDisk } from "../base/on-disk.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
 import { unlessAborted } from "../base/waits.ts";
 import type { TypesMount } from "../gen/types.gen.ts";
@@ -200,7 +201,9 @@ export class FolderSnapshotter implements Snapshotter {
     const mappings = this.#mappings(labels ?? {});
     const { owners } = this.#layout;
     const isCopied = mappings && lowers.length > 0 && (await owners?.canMap()) === false;
-    const number = await this.#folders.create(kind, lowers[0], mappings);
+    const number = await onDisk(`make snapshot "${key}"`, this.#folders.base, () =>
+      this.#folders.create(kind, lowers[0], mappings),
+    );
     const now = nowNanos();
     const info: SnapshotInfo = {
       name: key,

@@ -17,7 +17,7 @@ export interface TreePair {
 
 /**
  * The first difference between two trees that nobody changes, for a message; undefined when there is none. All is held
- * against all but the times of folders and what overlayfs notes for itself. Memory grows with the depth alone.
+ * against all but the times of folders and whiteouts, and what overlayfs notes for itself. Memory grows with the depth alone.
  */
 export function compareTrees({ expected, found }: TreePair, step: () => void): string | undefined {
   using open = openBoth(
@@ -131,9 +131,16 @@ function factsDiffer(before: FileFacts, after: FileFacts): string | undefined {
   if (before.deviceMajor !== after.deviceMajor || before.deviceMinor !== after.deviceMinor) {
     return "device number";
   }
+  if (isWhiteout(before)) return undefined;
   const [wanted, own] = [before.modified, after.modified];
   const isSameTime = wanted.seconds === own.seconds && wanted.nanos === own.nanos;
   return isSameTime ? undefined : "time";
+}
+
+/** The mark of a deletion, made when the layer is extracted: no archive tells its time. */
+function isWhiteout({ mode, deviceMajor, deviceMinor }: FileFacts): boolean {
+  const isDevice = (mode & FileType.mask) === FileType.characterDevice;
+  return isDevice && deviceMajor === 0 && deviceMinor === 0;
 }
 
 /** The name of an attribute that only one of two files has, or has otherwise. */

@@ -6,6 +6,7 @@ import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { diskFault, onDisk } from "../../base/on-disk.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
@@ -73,7 +74,8 @@ export class Unpacker {
   constructor(options: UnpackerOptions) {
     this.#options = options;
     this.#lists = path.join(options.snapshotter.root, "implicit-folders");
-    this.#flush = new SharedFlush(() => syncFileSystem(options.snapshotter.root));
+    const { root } = options.snapshotter;
+    this.#flush = new SharedFlush(() => onDisk("flush layers", root, () => syncFileSystem(root)));
     this.#extractors = new LentExtractors(options.keepExtractorsMs ?? 0, options.signal);
   }
 
@@ -245,7 +247,7 @@ export class Unpacker {
       await this.#discardAll(place);
       if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
       if (mayBeDamage(error)) await this.#assertWhole(layer, image, call);
-      throw notExtracted(layer.digest, error);
+      throw notExtracted(layer.digest, this.#options.snapshotter.root, error);
     }
   }
 
@@ -304,7 +306,9 @@ export class Unpacker {
     await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call });
     const [root] = snapshotter.directories(namespace, key);
     if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-    await mkdir(this.#lists, { recursive: true, mode: 0o700 });
+    await onDisk(`extract layer "${place.digest}"`, this.#lists, () =>
+      mkdir(this.#lists, { recursive: true, mode: 0o700 }),
+    );
     const extracted = await extractor.extract({ ...layer, root, implicitList: list }, call);
     return { ...extracted, ...place };
   }
@@ -327,7 +331,10 @@ export class Unpacker {
     const { chainId, digest, key } = extracted;
     const labels = { ...owned, [blobLabel]: digest };
     const parent = image.layers[at - 1]?.chainId ?? "";
-    const usage = await this.#dress(extracted, image, parent, call);
+    const { root } = snapshotter;
+    const usage = await onDisk(`finish layer "${digest}"`, root, () =>
+      this.#dress(extracted, image, parent, call),
+    );
     const commit = (): Promise<void> =>
       snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     try {
@@ -369,7 +376,7 @@ export class Unpacker {
       extractor.dress(task, own),
     );
     const { sizeBytes, inodes } = await dressed.catch((error: unknown) => {
-      throw notExtracted(digest, error);
+      throw notExtracted(digest, this.#options.snapshotter.root, error);
     });
     await this.#flushed(call);
     await this.#discardList(list);
@@ -429,7 +436,9 @@ interface Place extends Pick<LayerToUnpack, "chainId" | "digest"> {
 
 interface Extracted extends ExtractedLayer, Place {}
 
-function notExtracted(layer: Digest, error: unknown): unknown {
+function notExtracted(layer: Digest, root: string, error: unknown): unknown {
+  const refused = diskFault(`extract layer "${layer}"`, root, error);
+  if (refused !== undefined) return refused;
   if (!(error instanceof RuntimeFault)) return error;
   const { code, message } = error;
   return fault(code, `cannot extract layer "${layer}": ${message}`, { cause: error });

@@ -90,6 +90,7 @@ export async function openLibrary(
     patience: options.patience ?? quickPatience,
     ...(options.keepExtractorsMs && { keepExtractorsMs: options.keepExtractorsMs }),
     ...(options.builtin && { builtin: options.builtin }),
+    ...(options.keepExtractorsMs !== undefined && { keepExtractorsMs: options.keepExtractorsMs }),
     ...(options.onNameChange && { onNameChange: options.onNameChange }),
   });
   return {
