@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import { isFault } from "../../../src/base/errors.ts";
 import { scratch } from "../../support/scratch.ts";
 import {
@@ -54,7 +55,7 @@ export async function sweepFullDisk(rooms: readonly Room[]): Promise<number> {
     const what = JSON.stringify(left);
     if (failure !== undefined) {
       failed += 1;
-      assert.ok(isFault(failure, "RESOURCE_EXHAUSTED"), `${what}: ${String(failure)}`);
+      assert.ok(isFault(failure, "RESOURCE_EXHAUSTED"), `${what}: ${inspect(failure)}`);
       assert.match(failure.message, words, what);
       await nothingHalf(room.root, library, image);
       assert.equal(images.find(image.id), undefined, what);
