@@ -50,12 +50,12 @@ export async function pushPlanned(
     });
     for (const document of [...plan.documents, plan.root]) {
       const isRoot = document === plan.root;
-      const { digest, bytes } = document;
+      const { digest, size } = document;
       const name = isRoot ? (reference.digest ?? reference.tag ?? digest) : digest;
-      const step = { digest, kind: "manifest", totalBytes: bytes.length } as const;
+      const step = { digest, kind: "manifest", totalBytes: size } as const;
       onStep?.({ ...step, state: "uploading", doneBytes: 0 });
       const state = await client.putDocument(document, name, call);
-      onStep?.({ ...step, state, doneBytes: bytes.length });
+      onStep?.({ ...step, state, doneBytes: size });
     }
   } catch (error) {
     signal.throwIfAborted();

@@ -9,6 +9,11 @@ import { isKnownManifest } from "../manifest/media-types.ts";
 import { type Platform, platformFit, platformName } from "../manifest/platform.ts";
 import type { SentDocument } from "../registry/push-client.ts";
 
+/** A manifest or an index that is pushed. */
+export interface PlannedDocument extends SentDocument {
+  readonly size: number;
+}
+
 /** Which of an image's platforms are pushed; without either all if they are here, else the only one that is. */
 export interface PlatformChoice {
   readonly platform?: Platform | undefined;
@@ -18,9 +23,9 @@ export interface PlatformChoice {
 /** What a push brings to a registry. */
 export interface PushPlan {
   /** What the name will mean: sent last. */
-  readonly root: SentDocument;
+  readonly root: PlannedDocument;
   /** Manifests and indexes that it leads to, each after those that it leads to itself. */
-  readonly documents: readonly SentDocument[];
+  readonly documents: readonly PlannedDocument[];
   /** Configs and layers, each once. Layers may lack here. */
   readonly blobs: readonly Descriptor[];
   /** Platforms that the image has elsewhere, and that are not pushed. */
@@ -33,8 +38,8 @@ export interface PlanReading extends NamespaceContent {
 
 /** A manifest that is here with its config, and what leads to it. */
 interface Found {
-  readonly document: SentDocument;
-  readonly manifest: Manifest;
+  readonly document: PlannedDocument;
+  readonly blobs: readonly Descriptor[];
   /** Not what is beside the images of an index: attestations, signatures. */
   readonly isImage: boolean;
 }
@@ -42,6 +47,8 @@ interface Found {
 const maxDepth = 4;
 /** Of all indexes of an image together. */
 const mostManifests = 1000;
+/** Configs and layers of all of them. */
+const mostBlobs = 20_000;
 /** How many platforms a message names. */
 const shown = 20;
 
@@ -62,8 +69,9 @@ class Planner {
   readonly #reading: PlanReading;
   readonly #call: Cancellable;
   readonly #found: Found[] = [];
-  readonly #indexes: SentDocument[] = [];
+  readonly #indexes: PlannedDocument[] = [];
   readonly #seen = new Set<Digest>();
+  #blobs = 0;
   readonly #missing: string[] = [];
   readonly #offered: { readonly descriptor: Descriptor; readonly found: Found | undefined }[] = [];
 
@@ -77,7 +85,7 @@ class Planner {
     if (parsed.kind === "manifest") {
       const lacking = this.#lacking(parsed);
       if (lacking !== undefined) throw notHere(lacking);
-      return planOf(root, [{ document: root, manifest: parsed, isImage: true }], [], []);
+      return planOf(root, [{ document: root, blobs: blobsOf(parsed), isImage: true }], [], []);
     }
     await this.#follow(parsed, 1);
     if (platform) return this.#one(platform);
@@ -151,7 +159,11 @@ class Planner {
     }
     const isWhole = this.#lacking(parsed) === undefined;
     const isImage = descriptor.platform?.architecture !== "unknown";
-    const found = { document, manifest: parsed, isImage };
+    const found = { document, blobs: blobsOf(parsed), isImage };
+    this.#blobs += found.blobs.length;
+    if (this.#blobs > mostBlobs) {
+      throw fault("RESOURCE_EXHAUSTED", `the image has more than ${mostBlobs} layers`);
+    }
     if (isWhole) this.#found.push(found);
     else this.#missing.push(...nameOf(descriptor));
     this.#offered.push({ descriptor, found: isWhole ? found : undefined });
@@ -167,7 +179,7 @@ class Planner {
     return content.info(namespace, digest) !== undefined;
   }
 
-  async #read(descriptor: Descriptor): Promise<[SentDocument, Index | Manifest]> {
+  async #read(descriptor: Descriptor): Promise<[PlannedDocument, Index | Manifest]> {
     const { content, namespace, documents } = this.#reading;
     const { digest } = descriptor;
     const info = content.info(namespace, digest);
@@ -180,25 +192,28 @@ class Planner {
     const task = { kind: "type", bytes, what, mediaType: descriptor.mediaType } as const;
     const mediaType = await documents.read(task, this.#call);
     const parsed = await documents.read({ kind: "manifest", bytes, what, mediaType }, this.#call);
-    return [{ digest, mediaType, bytes }, parsed];
+    const read = (call: Cancellable): Promise<Buffer> => content.read(digest, call);
+    return [{ digest, mediaType, size: bytes.length, read }, parsed];
   }
 }
 
 function planOf(
-  root: SentDocument,
+  root: PlannedDocument,
   found: readonly Found[],
-  indexes: readonly SentDocument[],
+  indexes: readonly PlannedDocument[],
   left: readonly string[],
 ): PushPlan {
   const blobs = new Map<Digest, Descriptor>();
-  for (const { manifest } of found) {
-    for (const blob of [manifest.config, ...manifest.layers]) {
-      if (!blobs.has(blob.digest)) blobs.set(blob.digest, blob);
-    }
+  for (const blob of found.flatMap((one) => one.blobs)) {
+    if (!blobs.has(blob.digest)) blobs.set(blob.digest, blob);
   }
   const below = [...found.map(({ document }) => document), ...indexes];
   const documents = below.filter(({ digest }) => digest !== root.digest);
   return { root, documents, blobs: [...blobs.values()], left };
+}
+
+function blobsOf({ config, layers }: Manifest): readonly Descriptor[] {
+  return [config, ...layers];
 }
 
 function nameOf({ platform, digest }: Descriptor): string[] {

@@ -52,7 +52,8 @@ interface Server {
 export interface SentDocument {
   readonly digest: Digest;
   readonly mediaType: string;
-  readonly bytes: Buffer;
+  /** Read when it is sent: an image may have many. */
+  readonly read: (call: Cancellable) => Promise<Buffer>;
 }
 
 /**
@@ -126,13 +127,14 @@ export class PushClient implements Disposable {
   }
 
   async #putOnce(
-    { digest, mediaType, bytes }: SentDocument,
+    { digest, mediaType, read }: SentDocument,
     name: string,
     call: Cancellable,
   ): Promise<"exists" | "done"> {
     const url = await this.urlOf(`manifests/${name}`, call);
     if (await this.#means(url, { digest, mediaType }, call)) return "exists";
     const headers = { "content-type": mediaType };
+    const bytes = await read(call);
     const answerMs = registryLimits.documentMs;
     const answer = await this.ask({ method: "PUT", url, headers, body: bytes, answerMs }, call);
     await answer.discard();

@@ -71,6 +71,8 @@ const firstPieceBytes = 16 * 1024 * 1024;
 const leastPieceBytes = 256 * 1024;
 /** How often a whole blob may be cut off before it goes in pieces. */
 const patientCuts = 2;
+/** How often a registry may keep a part of a piece. */
+const mostShortAnswers = 64;
 /** What counts as progress: at least this, and so big a part of the blob. */
 const stepBytes = 64 * 1024;
 const steps = 256;
@@ -84,6 +86,7 @@ class BlobUpload {
   /** undefined while the blob goes in one. */
   #pieceBytes: number | undefined;
   #cuts = 0;
+  #shortAnswers = 0;
   #isRetry = false;
 
   constructor(blob: UploadedBlob, options: UploadOptions) {
@@ -175,6 +178,13 @@ class BlobUpload {
       );
     }
     this.#moveTo(received);
+    if (received === start + bytes) return;
+    this.#shortAnswers += 1;
+    if (this.#shortAnswers <= mostShortAnswers) return;
+    throw fault(
+      "FAILED_PRECONDITION",
+      `"${answer.url.host}" keeps less of "${this.#blob.digest}" than it is sent, time and again`,
+    );
   }
 
   /** Claims the blob, with so many bytes from its start in the same request. */

@@ -191,6 +191,20 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "a registry keeps one byte of each piece",
+    faults: {
+      first: async ({ request, response, kind, count }) => {
+        const isBig = Number(request.headers["content-length"] ?? 0) > 100_000;
+        if (kind !== "upload" || !isBig) return false;
+        for await (const _ of request);
+        const isWhole = request.method === "PUT";
+        response.writeHead(isWhole ? 413 : 202, { range: `0-${count}` }).end();
+        return true;
+      },
+    },
+    fails: { code: "FAILED_PRECONDITION", message: /keeps less of "sha256:\S+" than it is sent/ },
+  },
+  {
     name: "the answer to the last request is lost",
     faults: {
       first: async (asked) => {
