@@ -181,6 +181,9 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await images.Delete({ name: lost.name }, { namespace: "k8s.io" });
     const missing = path.join(folder, "no", "image.tar");
     await refused(["export", "-o", missing, shell], /ENOENT/);
+    const either = ["export", "-o", missing, "--all-platforms", "--platform", "linux/arm64", shell];
+    await refused(either, /either one platform is exported, or all/);
+    await refused(["export", "-o", missing, "--platform", "arm64", shell], /bad platform "arm64"/);
     assert.deepEqual(await readdir(folder), []);
   });
 

@@ -2,7 +2,13 @@
 import { fault, isFault } from "../../../base/errors.ts";
 import type { Descriptor, Manifest } from "../../../images/manifest/documents.ts";
 import { MediaType } from "../../../images/manifest/media-types.ts";
-import { candidatesFor, hostPlatform } from "../../../images/manifest/platform.ts";
+import {
+  candidatesFor,
+  hostPlatform,
+  type Platform,
+  parsePlatform,
+  platformName,
+} from "../../../images/manifest/platform.ts";
 import { parseReference } from "../../../images/reference.ts";
 import {
   type NewTarEntry,
@@ -30,14 +36,15 @@ interface PlannedImage {
 }
 
 /**
- * Looks which blobs the images consist of: those for this machine's processor, or all. FAILED_PRECONDITION, with the
+ * Looks which blobs the images consist of: those for one platform, this machine's without another, or all. FAILED_PRECONDITION, with the
  * digest, when one is not in the store.
  */
 export async function planArchive(
   session: Session,
   records: readonly ImageRecord[],
-  { allPlatforms }: { readonly allPlatforms: boolean },
+  { allPlatforms, platform }: { readonly allPlatforms: boolean; readonly platform?: string },
 ): Promise<PlannedArchive> {
+  const wanted = platform === undefined ? hostPlatform() : parsePlatform(platform);
   const blobs = new Map<string, Blob>();
   const images: PlannedImage[] = [];
   for (const record of records) {
@@ -46,7 +53,7 @@ export async function planArchive(
     await checkBlob(session, name, root);
     blobs.set(root.digest, root);
     const manifests: Manifest[] = [];
-    for (const descriptor of await manifestsOf(session, record, allPlatforms)) {
+    for (const descriptor of await manifestsOf(session, record, allPlatforms || wanted)) {
       await checkBlob(session, name, descriptor);
       const found = await readIndexOrManifest(session, name, descriptor.digest);
       if (found.kind === "index") {
@@ -66,15 +73,15 @@ export async function planArchive(
 async function manifestsOf(
   session: Session,
   { name, target }: ImageRecord,
-  allPlatforms: boolean,
+  wanted: Platform | true,
 ): Promise<readonly Blob[]> {
   const root = await readIndexOrManifest(session, name, target.digest);
   if (root.kind === "manifest") {
     return [{ digest: target.digest as Blob["digest"], size: Number(target.size) }];
   }
-  if (allPlatforms) return root.manifests;
-  const [best] = candidatesFor(hostPlatform(), root.manifests);
-  if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for this machine's processor`);
+  if (wanted === true) return root.manifests;
+  const [best] = candidatesFor(wanted, root.manifests);
+  if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for ${platformName(wanted)}`);
   return [best];
 }
 

@@ -13,6 +13,7 @@ import { withNamespaceFlag, withSession } from "../call-options.ts";
 interface Flags {
   readonly output?: string;
   readonly allPlatforms: boolean;
+  readonly platform?: string;
 }
 
 export function addExportCommand(image: Command, io: CliIo): void {
@@ -21,11 +22,15 @@ export function addExportCommand(image: Command, io: CliIo): void {
       "write images as a tar: an OCI layout that `berth image load` and skopeo take, and `docker load` too without --all-platforms",
     )
     .option("-o, --output <file>", "write there, and not to standard output")
+    .option("--platform <os/arch>", "of this platform, not of this machine's")
     .option("--all-platforms", "of every platform, not only this machine's", false)
     .action((references: string[], flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
         const { output } = flags;
         const isStandard = output === undefined || output === "-";
+        if (flags.allPlatforms && flags.platform !== undefined) {
+          throw fault("INVALID_ARGUMENT", "either one platform is exported, or all");
+        }
         const terminal = (io.terminal ?? processTerminal)();
         if (isStandard && terminal.size() !== undefined) {
           throw fault(
