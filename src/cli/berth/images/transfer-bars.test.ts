@@ -23,8 +23,8 @@ const steps = [
 test("each part has a line, and the whole has one", () => {
   assert.deepEqual(barLines(steps, style), [
     "1111111111111 layer    done        4.0KiB",
-    "2222222222222 layer    downloading [==========>          ] 2.0KiB of 4.0KiB  1.0KiB/s",
-    "3333333333333 layer    extracting  [=====================] 4.0KiB of 4.0KiB",
+    "2222222222222 layer    downloading [==============>               ] 2.0KiB of 4.0KiB  1.0KiB/s",
+    "3333333333333 layer    extracting  [==============================] 4.0KiB of 4.0KiB",
     "4444444444444 layer    waiting     0B of 4.0KiB",
     "1 of 4 done, 10.0KiB of 16.0KiB, 1.0KiB/s",
   ]);
@@ -33,7 +33,12 @@ test("each part has a line, and the whole has one", () => {
 test("a terminal that shows more than ASCII gets finer bars, and colours unless it has none", () => {
   const [done = "", downloading] = barLines(steps, { ...style, isUnicode: true, hasColor: true });
   assert.ok(done.startsWith("\u001b[32m1111111111111 ") && done.endsWith("\u001b[39m"), done);
-  assert.match(downloading ?? "", /\[━━━━━━━━━━╸ {10}\]/);
+  assert.match(downloading ?? "", /\[━{14}╸ {15}\]/);
+});
+
+test("a terminal of the usual width has bars", () => {
+  const [, downloading] = barLines(steps, { ...style, width: 80 });
+  assert.match(downloading ?? "", /\[=+> +\]/);
 });
 
 test("no line is as long as the terminal is wide, however narrow that is", () => {

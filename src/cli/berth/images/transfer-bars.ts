@@ -17,6 +17,8 @@ const ended: ReadonlySet<string> = new Set(["exists", "mounted", "skipped", "don
 const order = ["downloading", "uploading", "extracting", "waiting"];
 const shortestBar = 10;
 const longestBar = 40;
+/** Of an amount and a rate at their longest. */
+const amountColumns = 33;
 
 /** A line for each part, those first that are at work where not all have room, and a line for the whole. */
 export function barLines(steps: readonly ShownStep[], style: BarStyle): string[] {
@@ -45,7 +47,7 @@ function stepLine(step: ShownStep, style: BarStyle): string {
   const isOver = ended.has(state);
   const amount = isOver ? bytes(totalBytes) : `${bytes(doneBytes)} of ${bytes(totalBytes)}`;
   const rate = bytesPerSecond > 0 ? `  ${bytes(bytesPerSecond)}/s` : "";
-  const room = style.width - 1 - begin.length - 42;
+  const room = style.width - 1 - begin.length - amountColumns;
   const isBar = !isOver && state !== "waiting" && room >= shortestBar;
   const bar = isBar ? ` ${barOf(doneBytes, totalBytes, Math.min(longestBar, room), style)}` : "";
   const line = cut(`${begin}${bar} ${amount}${rate}`, style);
