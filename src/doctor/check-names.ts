@@ -11,6 +11,7 @@ export const checkNames = [
   "sysctls",
   "cgroups",
   "runtimes",
+  "classes",
   "cni",
   "registries",
   "certificates",

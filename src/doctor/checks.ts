@@ -14,6 +14,7 @@ import { networks } from "./checks/networks.ts";
 import { otherRuntimes } from "./checks/other-runtimes.ts";
 import { plugins } from "./checks/plugins.ts";
 import { registries } from "./checks/registries.ts";
+import { runtimeClasses } from "./checks/runtime-classes.ts";
 import { runtimes } from "./checks/runtimes.ts";
 import { sockets } from "./checks/sockets.ts";
 import { sysctls } from "./checks/sysctls.ts";
@@ -28,6 +29,7 @@ const byName: Readonly<Record<CheckName, Check>> = {
   sysctls,
   cgroups,
   runtimes,
+  classes: runtimeClasses,
   cni: networks,
   registries,
   certificates,

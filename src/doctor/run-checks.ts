@@ -49,7 +49,9 @@ async function runOne(check: Check, patient: Patient, ms: number): Promise<Check
   } catch (thrown) {
     const what = `cannot look at ${about}: ${shortened(toFault(thrown).message, 400)}`;
     const why = "what is wrong there, if anything is, is not known";
-    return { check: name, findings: [error({ what, why, mend: "" })], hangs: false };
+    const isForbidden = /\b(EACCES|EPERM)\b/.test(what);
+    const mend = isForbidden ? "sudo berth doctor" : "";
+    return { check: name, findings: [error({ what, why, mend })], hangs: false };
   }
 }
 

@@ -5,8 +5,10 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { cgroupMounts } from "../../src/base/os/mount-table.ts";
 import { fixLeftovers } from "../../src/doctor/fix-leftovers.ts";
 import { findLeftovers } from "../../src/doctor/leftovers/find-leftovers.ts";
+import { foreignTraces } from "../../src/doctor/leftovers/traces.ts";
 import { openPatient } from "../../src/doctor/open-patient.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { must, run } from "../support/run.ts";
@@ -112,6 +114,33 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     const { leftovers, reason } = await findLeftovers(elsewhere, inAMoment());
     assert.deepEqual(leftovers, []);
     assert.match(reason, /another process has .*meta\.db open/);
+  });
+
+  test("tells empty cgroups and rules that may be another runtime's, and would not remove them", async () => {
+    const [mount] = await cgroupMounts();
+    const top = path.join(mount?.mountPoint ?? "", `kubepods-berth-e2e-${process.pid}`);
+    const folder = path.join(top, "pod1", stranger);
+    const comment = ["-m", "comment", "--comment", `name: "berth-e2e" id: "${stranger}"`];
+    const rule = ["-s", "192.0.2.77/32", ...comment, "-j", "RETURN"];
+    await mkdir(folder, { recursive: true });
+    try {
+      await must("iptables", ["-t", "nat", "-A", "POSTROUTING", ...rule]);
+      const known = { ids: new Set<string>(), snapshots: undefined };
+      const ground = { patient: patient(), known, nowMs: Date.now() };
+      const own = (await foreignTraces(ground, new Set())).filter(({ what }) =>
+        what.includes(stranger),
+      );
+      assert.deepEqual(
+        own.map(({ remove }) => remove),
+        [undefined, undefined],
+      );
+      for (const { mend } of own) await must("sh", ["-c", mend]);
+      assert.ok(!existsSync(folder));
+      assert.doesNotMatch(await must("iptables-save", ["-t", "nat"]), new RegExp(stranger));
+    } finally {
+      await run("iptables", ["-t", "nat", "-D", "POSTROUTING", ...rule]);
+      await must("find", [top, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]);
+    }
   });
 
   test("tells what is well of a daemon that is, and exits by what it finds", async () => {

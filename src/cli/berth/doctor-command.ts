@@ -19,6 +19,7 @@ interface DoctorFlags {
   readonly fix: boolean;
   readonly host?: string;
   readonly json: boolean;
+  readonly kubeconfig?: string;
   readonly only?: readonly CheckName[];
   readonly strict: boolean;
 }
@@ -51,6 +52,10 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
       "--host <folder>",
       "where the node's root file system is, as /host in a pod of kubectl debug node/NAME",
     )
+    .option(
+      "--kubeconfig <file>",
+      "ask the API server for RuntimeClasses whose handler this node lacks",
+    )
     .addOption(new Option("--only <checks...>", "run these checks alone").choices(checkNames))
     .option("--all", "show what is as it should be, too", false)
     .option("--fix", "first remove what is left of pods that are gone, with a line for each", false)
@@ -69,6 +74,7 @@ async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {
     root: flags.host === undefined ? "" : path.resolve(flags.host),
     configFile: flags.config === undefined ? undefined : path.resolve(flags.config),
     address: address === undefined ? undefined : socketPath(address),
+    kubeconfig: flags.kubeconfig === undefined ? undefined : path.resolve(flags.kubeconfig),
   });
   if (flags.fix) {
     const { fixLeftovers } = await import("../../doctor/fix-leftovers.ts");

@@ -16,6 +16,7 @@ import {
 } from "../../runtime/death/leftover-processes.ts";
 import { type Ground, isYoung, type Leftover } from "./leftover.ts";
 
+const dayMs = 86_400_000;
 const mostSpecBytes = 64 * 1024 * 1024;
 
 /** Folders below our own root and state that bear an id nobody knows. */
@@ -27,7 +28,7 @@ export async function leftFolders(ground: Ground): Promise<Leftover[]> {
   const paths = new CriPaths(config);
   for (const folder of [...paths.sandboxes, paths.containers])
     found.push(...(await foldersOf(ground, folder, "files of")));
-  found.push(...(await snapshotsOf(ground)));
+  found.push(...(await snapshotsOf(ground)), ...(await ingestsOf(ground)));
   return found;
 }
 
@@ -114,6 +115,25 @@ async function snapshotsOf(ground: Ground): Promise<Leftover[]> {
     if (/^\d+$/.test(name) && snapshots.has(Number(name))) continue;
     found.push({
       what: `${place}: a snapshot that no record names`,
+      why: "it takes space; berthd removes it when it starts",
+      mend: "systemctl start berthd",
+      remove: () => removeWithMounts(place),
+    });
+  }
+  return found;
+}
+
+/** Downloads and imports that nobody has gone on with for a day, while no daemon runs. */
+async function ingestsOf({ known, nowMs, patient: { host, layout } }: Ground): Promise<Leftover[]> {
+  if (known.snapshots === undefined) return [];
+  const folder = path.join(layout.content, "ingest");
+  const found: Leftover[] = [];
+  for (const name of await host.names(folder)) {
+    const place = path.join(folder, name);
+    const data = await host.stat(path.join(place, "data"));
+    if (data === undefined || nowMs - data.mtimeMs < dayMs) continue;
+    found.push({
+      what: `${place}: ${data.size} bytes of a download that nobody has gone on with for a day`,
       why: "it takes space; berthd removes it when it starts",
       mend: "systemctl start berthd",
       remove: () => removeWithMounts(place),

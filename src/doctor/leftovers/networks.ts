@@ -8,6 +8,7 @@ import { userNamespaceSuffix } from "../../network/ports.ts";
 import { type NetworkRecord, ResultCache } from "../../network/result-cache.ts";
 import type { Patient } from "../patient.ts";
 import { type Ground, isYoung, type Leftover } from "./leftover.ts";
+import { foreignTraces } from "./traces.ts";
 
 const delMs = 30_000;
 /** Where the host-local plugin of all runtimes keeps which address is whose. */
@@ -18,11 +19,14 @@ const others = ["/var/lib/containerd", "/var/lib/containers/storage", "/var/lib/
 /** Pinned namespaces, records of CNI operations, and addresses, of pods that nobody knows. */
 export async function leftNetworks(ground: Ground): Promise<Leftover[]> {
   const records = await recordsOf(ground);
-  return [
-    ...(await namespacesOf(ground)),
-    ...records.left,
-    ...(await addressesOf(ground, records.ids)),
-  ];
+  const own = [...(await namespacesOf(ground)), ...records.left];
+  return (await hasOthers(ground.patient))
+    ? own
+    : [
+        ...own,
+        ...(await addressesOf(ground, records.ids)),
+        ...(await foreignTraces(ground, records.ids)),
+      ];
 }
 
 async function namespacesOf(ground: Ground): Promise<Leftover[]> {
@@ -98,11 +102,17 @@ async function detach(
   }
 }
 
+/** Whether another runtime may have made what has our shape. */
+async function hasOthers({ host }: Patient): Promise<boolean> {
+  if (!host.isOurs) return true;
+  for (const folder of others) if (await host.has(folder)) return true;
+  return false;
+}
+
 /** Told, and never removed: nothing but our record would show whose an address is. */
 async function addressesOf(ground: Ground, recorded: ReadonlySet<string>): Promise<Leftover[]> {
   const { known, patient } = ground;
   const { host } = patient;
-  for (const folder of others) if (await host.has(folder)) return [];
   const found: Leftover[] = [];
   for (const network of await host.names(hostLocal)) {
     for (const address of await host.names(path.join(hostLocal, network))) {

@@ -12,7 +12,12 @@ for (const { name, check, make, level, says, mends } of sicknesses) {
   test(`the doctor names ${name}${mends === true ? ", and what it prints mends it" : ""}`, async () => {
     await using node = await makeNode();
     const matching = async () => {
-      const { findings, status } = await node.examine("--only", check);
+      const { findings, status } = await node.examine(
+        "--only",
+        check,
+        "--kubeconfig",
+        "/etc/kubernetes/kubelet.conf",
+      );
       return { found: findings.filter(({ what }) => says.test(what)), findings, status };
     };
     assert.deepEqual((await matching()).found, [], "found on a healthy node");
@@ -53,7 +58,7 @@ test("with everything wrong at once the doctor names all of it", async () => {
   );
   const made = [...new Set([...first, ...settings])];
   for (const { make } of made) await make(node);
-  const { findings, status } = await node.examine();
+  const { findings, status } = await node.examine("--kubeconfig", "/etc/kubernetes/kubelet.conf");
   assert.equal(status, 1);
   for (const { says, check } of made) {
     const told = findings.filter((one) => one.check === check);

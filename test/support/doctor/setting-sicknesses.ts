@@ -233,7 +233,26 @@ export const ofSettings: readonly Sickness[] = [
     level: "warning",
     says: /vendor\.yml is not read/,
   },
+  {
+    name: "a RuntimeClass whose handler is not here",
+    check: "classes",
+    make: ({ write }) => write("/usr/bin/kubectl", kubectl, 0o755),
+    level: "warning",
+    says: /no handler kata, which RuntimeClass sandboxed names/,
+  },
+  {
+    name: "an API server that does not answer",
+    check: "classes",
+    make: ({ write }) =>
+      write("/usr/bin/kubectl", "#!/bin/sh\necho 'error: Unauthorized' >&2\nexit 1\n", 0o755),
+    level: "warning",
+    says: /the API server does not tell RuntimeClasses: .*Unauthorized/,
+  },
 ];
+
+const kubectl = `#!/bin/sh
+echo '{"items":[{"metadata":{"name":"sandboxed"},"handler":"kata"},{"metadata":{"name":"usual"},"handler":"runc"}]}'
+`;
 
 /** Of CN=reg.example, from 2020 to 2021: openssl of Debian 12 makes none that has ended. */
 const endedCertificate = `-----BEGIN CERTIFICATE-----
