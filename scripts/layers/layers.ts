@@ -137,7 +137,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "images",
     holds:
-      "references, `registry/`, `archive/`, `manifest/`, `tar/`, and layers onto snapshots in `unpack/`",
+      "references, `registry/`, `archive/`, `manifest/`, `tar/`, layers onto snapshots in `unpack/`, pushes in `push/`, and how far all that is in `progress/`",
     may: ["config", "content", "garbage", "metadata", "snapshots", "trees"],
   },
   {
