@@ -116,6 +116,27 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     assert.match(reason, /another process has .*meta\.db open/);
   });
 
+  test("takes nothing for left by the word of another daemon, or without a configuration", async () => {
+    const root = path.join(bed.daemon.folder, "other root");
+    await mkdir(path.join(root, "snapshots/overlayfs/snapshots/7"), { recursive: true });
+    const config = path.join(bed.daemon.folder, "other.toml");
+    await writeFile(config, `root = "${root}"\nstate = "${bed.daemon.folder}/state"\n`);
+    const address = bed.daemon.socket;
+    const other = await findLeftovers(
+      openPatient({ root: "", configFile: config, address }),
+      inAMoment(),
+    );
+    assert.deepEqual(other.leftovers, []);
+    assert.match(other.reason, /does not have .*other root\/meta\.db open/);
+    await writeFile(config, "zebra = 1\n");
+    const none = await findLeftovers(
+      openPatient({ root: "", configFile: config, address }),
+      inAMoment(),
+    );
+    assert.deepEqual(none.leftovers, []);
+    assert.match(none.reason, /the configuration, which says where things are/);
+  });
+
   test("tells empty cgroups and rules that may be another runtime's, and would not remove them", async () => {
     const [mount] = await cgroupMounts();
     const top = path.join(mount?.mountPoint ?? "", `kubepods-berth-e2e-${process.pid}`);

@@ -7,6 +7,7 @@ import { deadline } from "../../base/deadline.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { readStart } from "../../base/read-bounded.ts";
 import { connectLight } from "../../rpc/light/light-client.ts";
+import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
 
 const answerMs = 10_000;
@@ -26,8 +27,18 @@ export type Unknown = { readonly reason: string };
 
 /** Asks the daemon; of one that is down its database is read, as a copy. */
 export async function askKnown(patient: Patient): Promise<Known | Unknown> {
-  const { state, reason } = await patient.daemon();
-  if (state === "up") return askDaemon(patient.host.at(patient.socket));
+  const { state, reason, pid } = await patient.daemon();
+  if (patient.configuration.problem !== undefined)
+    return { reason: "the configuration, which says where things are, cannot be used" };
+  if (state === "up") {
+    // Another daemon knows nothing of what lies here: all of it would seem to be left.
+    const { host, layout, socket } = patient;
+    const holders = await holdersOf(host, layout.database);
+    if (pid !== undefined && holders.includes(pid)) return askDaemon(host.at(socket));
+    return {
+      reason: `the daemon at ${socket} does not have ${layout.database} open: it is another's`,
+    };
+  }
   if (state !== "down") return { reason: `berthd does not tell: ${reason}` };
   return readDatabase(patient);
 }
@@ -65,8 +76,10 @@ async function readDatabase({ host, layout }: Patient): Promise<Known | Unknown>
   }
   if (facts.size > mostDatabaseBytes)
     return { reason: `${layout.database} is too large to be copied` };
-  if (await isLocked(host.at("/proc/locks"), facts.ino)) {
-    return { reason: `another process has ${layout.database} open: is berthd at another socket?` };
+  if ((await holdersOf(host, layout.database)).length > 0) {
+    return {
+      reason: `another process has ${layout.database} open: is berthd at another socket?`,
+    };
   }
   // SQLite would make files beside it, or change those that are there.
   const folder = await mkdtemp(path.join(tmpdir(), "berth-doctor-"));
@@ -96,10 +109,14 @@ function recordsOf(file: string): Known {
   return { ids, snapshots };
 }
 
-/** By the kernel's list of locks: a daemon holds its database as long as it runs. */
-async function isLocked(locks: string, inode: number): Promise<boolean> {
-  const text = (await readStart(locks, 1024 * 1024).catch(() => "")).toString();
-  return text
-    .split("\n")
-    .some((line) => line.split(/\s+/).some((word) => word.endsWith(`:${inode}`)));
+/** Who has it open, by the kernel's list of locks: a daemon holds its database as long as it runs. */
+async function holdersOf(host: Host, database: string): Promise<readonly number[]> {
+  const facts = await host.stat(database);
+  if (facts === undefined) return [];
+  const text = (await readStart(host.at("/proc/locks"), 1024 * 1024).catch(() => "")).toString();
+  return text.split("\n").flatMap((line) => {
+    const fields = line.split(/\s+/);
+    const at = fields.findIndex((word) => word.endsWith(`:${facts.ino}`));
+    return at > 0 ? [Number(fields[at - 1])] : [];
+  });
 }
