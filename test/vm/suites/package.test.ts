@@ -73,7 +73,9 @@ suite("the package under systemd", () => {
     assert.notEqual(now.pid, old.pid);
     assert.match(now.folder, /^\/usr\/lib\/berth\/9\.9\.9-[0-9a-f]{12}$/);
     await podGoesOn();
-    await until("the files of the version before are gone", async () => !existsSync(old.folder));
+    await until("the files of the version before are gone", async () => !existsSync(old.folder), {
+      timeoutMs,
+    });
   });
 
   test("a roll-back to the version before, and a restart, keep the pod and its log", async () => {
