@@ -10,7 +10,7 @@ import { diskFault, onDisk } from "../../base/on-disk.ts";
 import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { allSettled, unlessAborted } from "../../base/waits.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter, SnapshotUsage } from "../../snapshots/ports.ts";
 import { committedLayer } from "../committed-layer.ts";
@@ -18,7 +18,7 @@ import { blobLabel, madeFrom } from "../discarded-layers.ts";
 import { type BeginEarly, owned, ownedLabel, plainDigestLabel } from "../image-source.ts";
 import { checkBlob, type HashFile } from "./check-blob.ts";
 import { EarlyLayer, type EarlyOptions } from "./early-layer.ts";
-import type { ExtractedLayer, Extractor, ExtractTask } from "./extract-layer.ts";
+import type { ExtractedLayer, Extractor } from "./extract-layer.ts";
 import { extractionKey, isExtractionKey, unfinished } from "./extraction-key.ts";
 import { dressAndSync } from "./implicit-folders.ts";
 import { LentExtractors, parallelLayers } from "./lent-extractors.ts";
@@ -240,9 +240,13 @@ export class Unpacker {
     using _writing = this.#flush.writing();
     try {
       const blob = this.#options.content.pathOf(layer.digest);
-      return await this.#withExtractor(image, call, (extractor, own) =>
-        this.#extractInto(place, { blob, diffId: layer.diffId }, extractor, own),
+      // Before its turn: it waits for the disk, which may be flushing other layers, and no process should wait with it.
+      const root = await this.#prepare(place, call);
+      const task = { blob, diffId: layer.diffId, root, implicitList: place.list };
+      const extracted = await this.#withExtractor(image, call, (extractor, own) =>
+        extractor.extract(task, own),
       );
+      return { ...extracted, ...place };
     } catch (error) {
       await this.#discardAll(place);
       if (call.signal.aborted || !(error instanceof RuntimeFault)) throw error;
@@ -274,11 +278,13 @@ export class Unpacker {
     call: Cancellable,
   ): Promise<Extracted> | undefined {
     const place = this.#newPlace({ chainId, digest });
-    const task = { blob, diffId, growsTo: sizeBytes };
+    const task = { blob, diffId, growsTo: sizeBytes, implicitList: place.list };
     return this.#extractors
-      .useNow(image.permits, call, (extractor, own) =>
-        this.#extractInto(place, task, extractor, own),
-      )
+      .useNow(image.permits, call, async (extractor, own) => {
+        using _writing = this.#flush.writing();
+        const root = await this.#prepare(place, own);
+        return { ...(await extractor.extract({ ...task, root }, own)), ...place };
+      })
       ?.catch(async (error: unknown) => {
         this.#options.log.debug(
           { layer: digest, err: error },
@@ -294,23 +300,18 @@ export class Unpacker {
     return { key: extractionKey(id, chainId), list: path.join(this.#lists, id), chainId, digest };
   }
 
-  async #extractInto(
-    place: Place,
-    layer: Pick<ExtractTask, "blob" | "diffId" | "growsTo">,
-    extractor: Extractor,
-    call: Cancellable,
-  ): Promise<Extracted> {
+  /** Makes the folder that a layer is extracted into. */
+  async #prepare({ key, digest }: Place, call: Cancellable): Promise<string> {
     const { namespace, snapshotter } = this.#options;
-    const { key, list } = place;
-    using _writing = this.#flush.writing();
-    await snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call });
+    await allSettled([
+      snapshotter.prepare(namespace, key, "", { labels: unfinished, ...call }),
+      onDisk(`extract layer "${digest}"`, this.#lists, () =>
+        mkdir(this.#lists, { recursive: true, mode: 0o700 }),
+      ),
+    ]);
     const [root] = snapshotter.directories(namespace, key);
     if (root === undefined) throw fault("INTERNAL", `snapshot "${key}" has no folder`);
-    await onDisk(`extract layer "${place.digest}"`, this.#lists, () =>
-      mkdir(this.#lists, { recursive: true, mode: 0o700 }),
-    );
-    const extracted = await extractor.extract({ ...layer, root, implicitList: list }, call);
-    return { ...extracted, ...place };
+    return root;
   }
 
   #withExtractor<T>(
