@@ -160,6 +160,33 @@ suite("pulls and pushes that are watched", { skip: lacking(...podPrograms) }, ()
     }
   });
 
+  test("ctr, which does not know these events, goes on past them", async () => {
+    const image = await newImage();
+    await using from = await serveImage(image);
+    const child = spawn("ctr", ["-a", bed.daemon.socket, "-n", "k8s.io", "events"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let said = "";
+    child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    try {
+      const images = bed.daemon.client("runtime.v1.ImageService");
+      const spec = { image: { image: `${from.host}/a/b:ctr` } };
+      await until("ctr tells of the image", async () => {
+        await images.PullImage(spec);
+        await images.RemoveImage(spec);
+        return said.includes("/images/delete");
+      });
+      await images.PullImage(spec);
+      const count = said.split("/images/create").length;
+      await images.RemoveImage(spec);
+      await images.PullImage(spec);
+      await until("it goes on", () => said.split("/images/create").length > count);
+      assert.equal(child.exitCode, null);
+    } finally {
+      child.kill();
+    }
+  });
+
   test("Ctrl-C ends a pull, unless others wait for it", async () => {
     const image = await newImage();
     const halt = halting(image);

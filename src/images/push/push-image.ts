@@ -8,8 +8,9 @@ import type { Descriptor } from "../manifest/documents.ts";
 import type { TransferState, TransferStep } from "../ports.ts";
 import { canonicalName } from "../reference.ts";
 import type { PushClient } from "../registry/push-client.ts";
+import { isUnsendable } from "../registry/send-stream.ts";
 import { likelySources } from "../registry/source-label.ts";
-import { uploadBlob } from "../registry/upload-blob.ts";
+import { type Uploaded, uploadBlob } from "../registry/upload-blob.ts";
 import type { PushPlan } from "./push-plan.ts";
 
 export interface PushTools extends NamespaceContent {
@@ -85,7 +86,7 @@ async function pushBlob(blob: Descriptor, options: PushTools, call: Cancellable)
   let isBegun = false;
   const open = (start: number, bytes: number) =>
     createReadStream(content.pathOf(digest), { start, end: start + bytes - 1 });
-  const uploaded = await uploadBlob(
+  const uploaded = await uploadOrTell(
     {
       digest,
       size,
@@ -106,6 +107,22 @@ async function pushBlob(blob: Descriptor, options: PushTools, call: Cancellable)
     call,
   );
   tell(uploaded, size);
+}
+
+/** Uploads, and says what to do where the disk has lost the blob. */
+async function uploadOrTell(
+  ...[blob, options, call]: Parameters<typeof uploadBlob>
+): Promise<Uploaded> {
+  try {
+    return await uploadBlob(blob, options, call);
+  } catch (error) {
+    if (!isUnsendable(error)) throw error;
+    throw fault(
+      "DATA_LOSS",
+      `blob "${blob.digest}" cannot be read on this node: "berth image verify" drops it, and the next pull brings it again`,
+      { cause: error },
+    );
+  }
 }
 
 function isConfig({ mediaType }: Descriptor): boolean {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClientRequest, IncomingMessage } from "node:http";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { fault, RuntimeFault } from "../../base/errors.ts";
 
 /** What is sent from a file. Such a request is not sent again by itself when its connection proves to be dead. */
@@ -23,7 +23,7 @@ export interface Sending {
  * the request with DATA_LOSS (`isUnsendable`).
  */
 export function sendStream(request: ClientRequest, body: RequestBody): Sending {
-  const stream = body.open();
+  const stream = openOrFail(body);
   let sent = 0;
   let isStopped = false;
   const stop = (): void => {
@@ -58,6 +58,19 @@ export function sendStream(request: ClientRequest, body: RequestBody): Sending {
       response.once("close", () => void request.destroy());
     },
   };
+}
+
+/** A stream that fails where there is none: the request must end either way. */
+function openOrFail(body: RequestBody): Readable {
+  try {
+    return body.open();
+  } catch (error) {
+    return new Readable({
+      read() {
+        this.destroy(error instanceof Error ? error : new Error(String(error)));
+      },
+    });
+  }
 }
 
 /** Whether a request ended for what we have to send, and not for its server. */

@@ -2,6 +2,7 @@
 // Pushes to Debian's docker-registry and, for what that does not do, to one in the test itself.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { rm, truncate } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import type { PushOptions, TransferStep } from "../../../src/images/ports.ts";
 import { lacking } from "../../support/lacking.ts";
@@ -95,6 +96,23 @@ suite("push", { skip: lacking("docker-registry") }, () => {
       code: "FAILED_PRECONDITION",
       message: new RegExp(`what would be pushed is "${image.manifest.digest}"`),
     });
+  });
+
+  test("a blob whose file is gone, or is shorter, is told", async () => {
+    const damaged = await openLibrary(await home.folder("damaged"));
+    await damaged.images.load(await home.folder("layout"), {
+      ...call(),
+      name: "example.com/a/b:1",
+    });
+    const file = damaged.content.pathOf(image.layer as never);
+    const destination = `${registry.host}/damaged/one:1`;
+    for (const harm of [() => truncate(file, 1000), () => rm(file)]) {
+      await harm();
+      await assert.rejects(damaged.images.push("example.com/a/b:1", { ...call(), destination }), {
+        code: "DATA_LOSS",
+        message: /^blob "sha256:\S+" cannot be read on this node: "berth image verify" drops it/,
+      });
+    }
   });
 
   test("what cannot be pushed is told", async () => {
