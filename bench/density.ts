@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { processInfo, shimsOf } from "../test/support/processes.ts";
 import type { Contender } from "./contender.ts";
-import { mib, pssMib } from "./footprint.ts";
+import { memoryOf, mib } from "./footprint.ts";
 import { cpuMsOf, daemonCpuMs, obedient } from "./pod-cycle.ts";
 import { Samples } from "./samples.ts";
 
@@ -41,7 +41,7 @@ export async function density(
   const cpuAPod = (cpuMsOf(it) - cpuBeforePods) / pods;
   const full = rss(it);
   const shims = shimsOf(it.socket);
-  const shimsPss = shims.reduce((sum, { pid }) => sum + pssMib(pid), 0);
+  const shimsPss = shims.reduce((sum, { pid }) => sum + memoryOf(pid).pss, 0);
   const cpuBefore = daemonCpuMs(it);
   const shimCpuBefore = shimCpuMs(it);
   await sleep(seconds * 1000);

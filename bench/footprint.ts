@@ -10,6 +10,8 @@ export interface Footprint {
   readonly pods: number;
   readonly daemonRss: number;
   readonly daemonRssBefore: number;
+  readonly daemonPss: number;
+  readonly daemonAnonymous: number;
   readonly shims: number;
   readonly shimsRss: number;
   readonly shimsPss: number;
@@ -45,9 +47,11 @@ export async function footprints(
       pods,
       daemonRss: mib(processInfo(it.pid)?.rssBytes),
       daemonRssBefore: before[index] ?? 0,
+      daemonPss: memoryOf(it.pid).pss,
+      daemonAnonymous: memoryOf(it.pid).anonymous,
       shims: shims.length,
       shimsRss: mib(shims.reduce((sum, info) => sum + info.rssBytes, 0)),
-      shimsPss: shims.reduce((sum, info) => sum + pssMib(info.pid), 0),
+      shimsPss: shims.reduce((sum, info) => sum + memoryOf(info.pid).pss, 0),
       shimThreads: shims.reduce((sum, info) => sum + info.threads, 0),
       idleCpu: (cpuMsOf(it) - (cpu[index] ?? 0)) / elapsed,
     });
@@ -60,11 +64,27 @@ export function mib(bytes: number | undefined): number {
   return (bytes ?? 0) / (1 << 20);
 }
 
-export function pssMib(pid: number): number {
-  try {
-    const kib = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
-    return Number(kib ?? 0) / 1024;
-  } catch {
-    return 0;
-  }
+/** What a process has now, and the most that it had, in MiB; zeros when it is gone. */
+export interface Memory {
+  readonly rss: number;
+  readonly pss: number;
+  readonly anonymous: number;
+  readonly peak: number;
+}
+
+export function memoryOf(pid: number): Memory {
+  const of = (file: string, field: string): number => {
+    try {
+      const text = readFileSync(`/proc/${pid}/${file}`, "utf8");
+      return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0) / 1024;
+    } catch {
+      return 0;
+    }
+  };
+  return {
+    rss: of("smaps_rollup", "Rss"),
+    pss: of("smaps_rollup", "Pss"),
+    anonymous: of("smaps_rollup", "Anonymous"),
+    peak: of("status", "VmHWM"),
+  };
 }

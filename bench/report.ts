@@ -49,6 +49,8 @@ function footprintRows(results: readonly Result[]): string[][] {
   const names: readonly (readonly [keyof Footprint, string])[] = [
     ["daemonRssBefore", "daemon RSS before, MiB"],
     ["daemonRss", "daemon RSS, MiB"],
+    ["daemonPss", "daemon PSS, MiB"],
+    ["daemonAnonymous", "daemon anonymous, MiB"],
     ["shims", "shims"],
     ["shimThreads", "shim threads"],
     ["shimsRss", "shims RSS, MiB"],
