@@ -42,7 +42,11 @@ export const inRoot = {
   },
   blobs: {
     ...folder("content/blobs", "those that are whole"),
-    more: [row("content/blobs/sha256/*", 0o600, "one blob each, by its digest")],
+    more: [
+      row("content/blobs/sha256/*", 0o600, "one blob each, by its digest"),
+      row("content/blobs/sha384/*", 0o600, "the same, of images with such digests"),
+      row("content/blobs/sha512/*", 0o600, "the same"),
+    ],
   },
   snapshots: folder("snapshots", "layers and writable layers"),
   overlayfs: {

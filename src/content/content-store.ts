@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { syncDirectory } from "../base/atomic-file.ts";
 import type { Cancellable } from "../base/cancellable.ts";
-import { fault, type RuntimeFault } from "../base/errors.ts";
+import { errnoOf, fault, type RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { nowNanos } from "../base/now.ts";
 import { onDisk } from "../base/on-disk.ts";
@@ -12,7 +12,7 @@ import type { MetadataStore, RecordTable } from "../metadata/ports.ts";
 import { contentTable } from "./blob-record.ts";
 import { IngestWriter, type Labels, type WriterHost } from "./content-writer.ts";
 import { damageOf } from "./damage.ts";
-import { digestOf, hexOf } from "./digest.ts";
+import { algorithmOf, digestAlgorithms, digestOf, hexOf } from "./digest.ts";
 import { GatherBuffers } from "./gather-buffers.ts";
 import {
   dropHalfMadeIngests,
@@ -36,7 +36,7 @@ import type {
 } from "./ports.ts";
 
 export interface ContentStoreOptions {
-  /** Folder of `blobs/sha256/` and `ingest/`; made when missing. */
+  /** Folder of `blobs/sha256/`, others like it and `ingest/`; made when missing. */
   readonly root: string;
   readonly metadata: MetadataStore;
   readonly log: Logger;
@@ -67,18 +67,18 @@ class FileContentStore implements ContentStore {
 
   constructor({ root, metadata, log }: ContentStoreOptions) {
     this.root = root;
-    this.#blobs = path.join(root, "blobs", "sha256");
+    this.#blobs = path.join(root, "blobs");
     this.#table = contentTable(metadata);
     this.#log = log;
   }
 
   async recover(): Promise<void> {
-    await mkdir(this.#blobs, { recursive: true, mode: 0o700 });
+    await mkdir(path.join(this.#blobs, "sha256"), { recursive: true, mode: 0o700 });
     await mkdir(path.join(this.root, "ingest"), { recursive: true, mode: 0o700 });
-    const files = new Set(await readdir(this.#blobs));
+    const files = await blobFiles(this.#blobs);
     const claimed = new Set<string>();
     for (const { namespace, id, record } of this.#table.entries()) {
-      const name = hexOf(record.digest);
+      const name = fileName(record.digest);
       claimed.add(name);
       if (files.has(name)) continue;
       this.#log.warn({ namespace, digest: id }, "blob file is gone, its record is dropped");
@@ -117,7 +117,7 @@ class FileContentStore implements ContentStore {
     let damage: DamagedBlob | undefined;
     try {
       const bytes = await readFile(file, { signal });
-      const own = digestOf(bytes);
+      const own = digestOf(bytes, algorithmOf(digest));
       if (own === digest) return bytes;
       damage = { seen, problem: `its bytes have the digest ${own}` };
     } catch (error) {
@@ -232,9 +232,11 @@ class FileContentStore implements ContentStore {
     this.#publishing.set(digest, (this.#publishing.get(digest) ?? 0) + 1);
     try {
       // Also when the blob is there already: the bytes are the same, and the rename costs nothing.
+      const file = this.#fileOf(digest);
       await onDisk(`store "${digest}"`, this.#blobs, async () => {
-        await rename(path.join(ingest.dir, "data"), this.#fileOf(digest));
-        await syncDirectory(this.#blobs);
+        await this.#makeFolder(path.dirname(file));
+        await rename(path.join(ingest.dir, "data"), file);
+        await syncDirectory(path.dirname(file));
       });
       const known = this.#table.get(namespace, digest);
       const now = nowNanos();
@@ -272,8 +274,32 @@ class FileContentStore implements ContentStore {
   }
 
   #fileOf(digest: Digest): string {
-    return path.join(this.#blobs, hexOf(digest));
+    return path.join(this.#blobs, fileName(digest));
   }
+
+  /** That of sha256 is always there. */
+  async #makeFolder(folder: string): Promise<void> {
+    if (path.basename(folder) === "sha256") return;
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (made !== undefined) await syncDirectory(this.#blobs);
+  }
+}
+
+/** Below the folder of blobs. */
+function fileName(digest: Digest): string {
+  return path.join(algorithmOf(digest), hexOf(digest));
+}
+
+async function blobFiles(folder: string): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const algorithm of digestAlgorithms) {
+    const names = await readdir(path.join(folder, algorithm)).catch((error: unknown) => {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    });
+    for (const name of names) found.add(path.join(algorithm, name));
+  }
+  return found;
 }
 
 /** A ref that is taken: by a writer, or while one is being opened or the ingest removed. */

@@ -6,7 +6,7 @@ import { nowNanos } from "../base/now.ts";
 import { onDisk } from "../base/on-disk.ts";
 import { allSettled } from "../base/waits.ts";
 import { Along } from "./along.ts";
-import { Sha256 } from "./digest.ts";
+import { algorithmOf, type DigestAlgorithm, RunningDigest } from "./digest.ts";
 import { type GatherBuffer, type GatherBuffers, gatherBytes } from "./gather-buffers.ts";
 import type { OpenIngest } from "./ingest.ts";
 import type { ContentWriter, Digest, IngestStatus, ReadsAlong } from "./ports.ts";
@@ -27,7 +27,7 @@ export class IngestWriter implements ContentWriter {
   readonly #ingest: OpenIngest;
   readonly #host: WriterHost;
   /** Of the first so many bytes: what was there before is read at the end, if nobody has read it along. */
-  #hash = new Sha256();
+  #hash: RunningDigest;
   #hashed = 0;
   #along: Along | undefined;
   #offset: number;
@@ -42,7 +42,8 @@ export class IngestWriter implements ContentWriter {
     this.#host = host;
     this.#using = host.buffers.use();
     this.#offset = ingest.offsetBytes;
-    const { file, totalBytes, offsetBytes } = ingest;
+    const { file, totalBytes, offsetBytes, expected } = ingest;
+    this.#hash = new RunningDigest(expected && algorithmOf(expected));
     if (along && totalBytes > 0n) {
       this.#along = new Along(along, file, Number(totalBytes), offsetBytes);
       this.#along.come(offsetBytes);
@@ -94,12 +95,17 @@ export class IngestWriter implements ContentWriter {
     }
     this.#drop();
     await this.#ingest.handle.truncate(0);
-    this.#hash = new Sha256();
+    this.#hash = new RunningDigest(this.#hash.algorithm);
     this.#offset = this.#hashed = 0;
     this.#along = undefined; // whoever reads along has read what is no more
   }
 
-  async digest(): Promise<Digest> {
+  async digest(algorithm: DigestAlgorithm = this.#hash.algorithm): Promise<Digest> {
+    if (algorithm !== this.#hash.algorithm) {
+      this.#hash = new RunningDigest(algorithm);
+      this.#hashed = 0;
+      this.#along = undefined;
+    }
     if (this.#hashed === this.#offset) return this.#hash.digest();
     await this.#flush();
     // What else it may have read, only these bytes count.
@@ -120,11 +126,11 @@ export class IngestWriter implements ContentWriter {
         `cannot commit ingest "${ref}": ${this.#offset} bytes were written, expected ${size}`,
       );
     }
+    const expected = options.expected ?? this.#ingest.expected;
     const [digest] = await allSettled([
-      this.digest(),
+      this.digest(expected && algorithmOf(expected)),
       this.#write(() => this.#ingest.handle.sync()),
     ]);
-    const expected = options.expected ?? this.#ingest.expected;
     if (expected !== undefined && expected !== digest) {
       throw fault(
         "FAILED_PRECONDITION",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import type { RuntimeFault } from "../base/errors.ts";
+import type { DigestAlgorithm } from "./digest.ts";
 
-/** `sha256:` and 64 hex digits. */
+/** `sha256:` and 64 hex digits, or of another algorithm of digest.ts. */
 export type Digest = string & { readonly __brand: "Digest" };
 
 export interface ContentInfo {
@@ -112,8 +113,8 @@ export interface ContentWriter extends AsyncDisposable {
   /** Appends. */
   write(chunk: Uint8Array, call: Cancellable): Promise<void>;
   truncate(offsetBytes: bigint): Promise<void>;
-  /** The digest of what was written so far. */
-  digest(): Promise<Digest>;
+  /** The digest of what was written so far, by the algorithm of the expected digest when left out. */
+  digest(algorithm?: DigestAlgorithm): Promise<Digest>;
   /** Verifies size and digest, makes the blob durable and visible. ALREADY_EXISTS is success here. */
   commit(options: {
     readonly sizeBytes?: bigint;

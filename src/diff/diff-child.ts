@@ -6,7 +6,7 @@ import zlib from "node:zlib";
 import { toFault } from "../base/errors.ts";
 import { changeRoot } from "../base/os/inode.ts";
 import { answerLine, stepDone } from "../base/spoken-lines.ts";
-import { Sha256 } from "../content/digest.ts";
+import { RunningDigest } from "../content/digest.ts";
 import { changeArchive } from "./change-archive.ts";
 import type { DiffAnswer, DiffTask } from "./make-diff.ts";
 
@@ -34,7 +34,7 @@ async function pack({ root, out, lower, upper, ...task }: DiffTask): Promise<Dif
     output.once("open", () => resolve());
     output.once("error", reject);
   });
-  const hash = new Sha256();
+  const hash = new RunningDigest();
   const tap = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
       stepDone();

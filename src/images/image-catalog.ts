@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { isFault } from "../base/errors.ts";
-import { isDigest } from "../content/digest.ts";
+import { algorithmOf, hexOf, isDigest } from "../content/digest.ts";
 import type { Digest } from "../content/ports.ts";
 import type { ImageRecord, ImageRecords } from "./image-records.ts";
 import type { ImageTree } from "./image-tree.ts";
@@ -202,8 +202,10 @@ function canonicalOf(reference: string): string | undefined {
 }
 
 function byPrefix(images: readonly Image[], reference: string): Image | undefined {
-  const prefix = reference.replace(/^sha256:/, "");
-  if (!/^[0-9a-f]{3,64}$/.test(prefix)) return undefined;
-  const matches = images.filter(({ id }) => id.startsWith(`sha256:${prefix}`));
+  const [, algorithm, prefix = ""] = /^(?:(sha\d+):)?([0-9a-f]{3,128})$/.exec(reference) ?? [];
+  if (prefix === "") return undefined;
+  const isIt = ({ id }: Image): boolean =>
+    hexOf(id).startsWith(prefix) && (algorithm ?? algorithmOf(id)) === algorithmOf(id);
+  const matches = images.filter(isIt);
   return matches.length === 1 ? matches[0] : undefined;
 }

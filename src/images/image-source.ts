@@ -2,7 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, type RuntimeFault } from "../base/errors.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
-import { digestOf } from "../content/digest.ts";
+import { algorithmOf, digestOf } from "../content/digest.ts";
 import type { ContentInfo, ContentStore, Digest } from "../content/ports.ts";
 import { writeOnce } from "../content/write-once.ts";
 import type { Descriptor } from "./manifest/documents.ts";
@@ -82,21 +82,21 @@ export async function obtainDocument(
     throw damage && isFault(error, "NOT_FOUND") ? damage : error;
   });
   assertSize(descriptor, bytes.length);
-  if (digestOf(bytes) !== digest) {
+  if (digestOf(bytes, algorithmOf(digest)) !== digest) {
     throw fault("FAILED_PRECONDITION", `content "${digest}" arrived with another digest`);
   }
-  await storeBytes(store, bytes, call, (labels) => source.labels(labels));
+  await storeBytes({ ...store, digest }, bytes, call, (labels) => source.labels(labels));
   return bytes;
 }
 
-/** Puts bytes from memory into the content store, or labels the blob that is there. */
+/** Puts bytes from memory, of a digest other than that of sha256 where one is given, into the content store, or labels the blob that is there. */
 export async function storeBytes(
-  { content, namespace }: NamespaceContent,
+  store: NamespaceContent & { readonly digest?: Digest },
   bytes: Buffer,
   call: Cancellable,
   labelsFor: ImageSource["labels"] = () => owned,
 ): Promise<void> {
-  const digest = digestOf(bytes);
+  const { content, namespace, digest = digestOf(bytes) } = store;
   if (content.info(namespace, digest)) {
     await label(content, namespace, digest, labelsFor);
     return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import { isDigest } from "../content/digest.ts";
+import { digestProblem, isDigest } from "../content/digest.ts";
 import type { Digest } from "../content/ports.ts";
 
 /** An image's name, complete: `docker.io/library/busybox:latest`. */
@@ -29,7 +29,9 @@ export function parseReference(text: string): Reference {
   if (/^[0-9a-f]{64}$/.test(text)) throw invalid(text, "an image id is not a name");
   const at = text.indexOf("@");
   const digest = at < 0 ? undefined : text.slice(at + 1);
-  if (digest !== undefined && !isDigest(digest)) throw invalid(text, "bad digest");
+  if (digest !== undefined && !isDigest(digest)) {
+    throw invalid(text, digest === "" ? "bad digest" : `bad digest, ${digestProblem(digest)}`);
+  }
   const named = at < 0 ? text : text.slice(0, at);
   const colon = named.lastIndexOf(":");
   const hasTag = colon > named.lastIndexOf("/");

@@ -15,7 +15,8 @@ const hourNanos = 3600n * nanosPerSecond;
 /** A kubelet tries again every five minutes at the least. */
 const idleNanos = hourNanos;
 /** Names of downloads (registry/download.ts). One with a suffix belonged to a pull that did not wait for another. */
-const download = /^layer-(?<digest>sha256:[0-9a-f]{64})(?<suffix>-.+)?$/;
+const download =
+  /^layer-(?<digest>sha\d{3}:(?:[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}))(?<suffix>-.+)?$/;
 
 /**
  * Drops unfinished writes that nobody will resume. Call it at start, before anything is pulled:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import { parseDigest } from "../content/digest.ts";
+import { algorithmOf, parseDigest } from "../content/digest.ts";
 import type { ContentWriter, Digest } from "../content/ports.ts";
 import type {
   ContentWriteContentRequest,
@@ -131,7 +131,7 @@ class WriteSession implements AsyncDisposable {
 
   async #commit(given: Readonly<Record<string, string>>): Promise<Digest> {
     const { content, leases, garbage, events } = this.#ports;
-    const digest = await this.#writer.digest();
+    const digest = await this.#writer.digest(this.#expected && algorithmOf(this.#expected));
     const labels = checkedLabels(`content "${digest}"`, given);
     using _hold = await garbage.hold(this.#namespace, this.#call);
     const resource = { type: "content", id: digest };

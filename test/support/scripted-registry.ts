@@ -99,7 +99,7 @@ export async function serveImage(
 /** The digest that a request names; undefined for one by tag. */
 export function digestIn(request: IncomingMessage): string | undefined {
   const name = (request.url ?? "").split("?")[0]?.split("/").at(-1) ?? "";
-  return name.startsWith("sha256:") ? name : undefined;
+  return /^sha\d+:/.test(name) ? name : undefined;
 }
 
 export const basic = (text: string): string => `Basic ${Buffer.from(text).toString("base64")}`;

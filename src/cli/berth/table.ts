@@ -57,5 +57,5 @@ export function bytes(count: bigint | number): string {
 
 /** The first 13 characters of an id or of a digest's hex, as crictl shows them. */
 export function shortId(id: string): string {
-  return id.replace(/^sha256:/, "").slice(0, 13);
+  return id.replace(/^sha\d+:/, "").slice(0, 13);
 }

@@ -3,7 +3,7 @@ import { buffer } from "node:stream/consumers";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { unlessAborted } from "../../base/waits.ts";
-import { hexOf } from "../../content/digest.ts";
+import { algorithmOf, hexOf } from "../../content/digest.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import { writeOnce } from "../../content/write-once.ts";
 import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
@@ -93,7 +93,7 @@ export async function storeFile(
       }
       await writer.write(chunk as Buffer, call);
     }
-    await keep(await writer.digest());
+    await keep(await writer.digest(expected && algorithmOf(expected.digest)));
     const digest = await writer.commit({
       sizeBytes: BigInt(expected?.size ?? file.sizeBytes),
       labels: owned,
@@ -104,5 +104,5 @@ export async function storeFile(
 }
 
 function blobName(digest: Digest): string {
-  return `blobs/sha256/${hexOf(digest)}`;
+  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { fault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { shortened } from "../../base/shortened.ts";
-import { isDigest } from "../../content/digest.ts";
+import { digestProblem, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { ImageConfig } from "../ports.ts";
 import {
@@ -63,7 +63,7 @@ export interface ImageDocument {
 }
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), {
-  error: "not a sha256 digest",
+  error: ({ input }) => digestProblem(typeof input === "string" ? shortened(input, 100) : ""),
 });
 const name = z.string().max(maxNameChars);
 const platform = goObject({

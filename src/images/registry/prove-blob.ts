@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { nowNanos } from "../../base/now.ts";
-import { Sha256 } from "../../content/digest.ts";
+import { algorithmOf, RunningDigest } from "../../content/digest.ts";
 import type { ContentWriter, Digest, IngestStatus } from "../../content/ports.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
@@ -50,11 +50,12 @@ class KeepsNothing implements Store {
 
 class HashingWriter implements ContentWriter {
   readonly #descriptor: Descriptor;
-  #hash = new Sha256();
+  #hash: RunningDigest;
   #offset = 0;
 
   constructor(descriptor: Descriptor) {
     this.#descriptor = descriptor;
+    this.#hash = new RunningDigest(algorithmOf(descriptor.digest));
   }
 
   get offsetBytes(): bigint {
@@ -81,7 +82,7 @@ class HashingWriter implements ContentWriter {
   }
 
   async truncate(): Promise<void> {
-    this.#hash = new Sha256();
+    this.#hash = new RunningDigest(this.#hash.algorithm);
     this.#offset = 0;
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
+import { algorithmOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import { isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
@@ -139,7 +140,8 @@ export class PushClient implements Disposable {
     const answer = await this.ask({ method: "PUT", url, headers, body: bytes, answerMs }, call);
     await answer.discard();
     const stored = answer.headers["docker-content-digest"];
-    if (typeof stored === "string" && stored !== digest && stored.startsWith("sha256:")) {
+    const told = typeof stored === "string" && isDigest(stored) ? stored : digest;
+    if (told !== digest && algorithmOf(told) === algorithmOf(digest)) {
       throw fault(
         "FAILED_PRECONDITION",
         `${this.#to(new URL(url))}: "${digest}" was stored as "${stored}"`,

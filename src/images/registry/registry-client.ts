@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { digestOf, isDigest } from "../../content/digest.ts";
+import { algorithmOf, digestOf, isDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor } from "../manifest/documents.ts";
@@ -155,7 +155,7 @@ export class RegistryClient implements Disposable {
         { path, redirects: "safe", maxBytes: registryLimits.documentBytes, windowMs: answerMs },
         call,
       );
-      const found = digestOf(bytes.body);
+      const found = digestOf(bytes.body, digest && algorithmOf(digest));
       if (digest !== undefined && found !== digest) throw this.#wrongDigest(server, found);
       this.#resolved = { digest: found, bytes: bytes.body };
       const task = {
@@ -209,7 +209,7 @@ export class RegistryClient implements Disposable {
       const windowMs = this.#documentMs(isLast);
       const asked = { path, redirects: "any", maxBytes: size, windowMs } as const;
       const { body } = await this.#read(server, asked, call);
-      const found = digestOf(body);
+      const found = digestOf(body, algorithmOf(digest));
       if (found !== digest) throw this.#wrongDigest(server, found, digest);
       if (body.length !== size) {
         throw fault(

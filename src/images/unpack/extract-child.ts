@@ -4,7 +4,7 @@ import { flushCompileCache } from "node:module";
 import { errnoOf, isFault, toFault } from "../../base/errors.ts";
 import { changeRootTo } from "../../base/os/inode.ts";
 import { answerLine, nextLine, stepDone } from "../../base/spoken-lines.ts";
-import { Sha256 } from "../../content/digest.ts";
+import { RunningDigest } from "../../content/digest.ts";
 import { compareTrees } from "./compare-trees.ts";
 import { extractInside } from "./extract-inside.ts";
 import type {
@@ -119,8 +119,8 @@ function* pairs(names: Iterable<string>): Generator<LowerLink, void, undefined> 
   }
 }
 
-async function hash({ blob }: HashTask): Promise<ExtractAnswer> {
-  const sum = new Sha256();
+async function hash({ blob, algorithm }: HashTask): Promise<ExtractAnswer> {
+  const sum = new RunningDigest(algorithm);
   for await (const chunk of createReadStream(blob, { highWaterMark: hashedAtOnce })) {
     sum.update(chunk as Buffer);
     stepDone();

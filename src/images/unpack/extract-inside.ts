@@ -2,7 +2,7 @@
 import { fstatSync, openSync, readSync } from "node:fs";
 import { fault } from "../../base/errors.ts";
 import { changeRoot } from "../../base/os/inode.ts";
-import { Sha256 } from "../../content/digest.ts";
+import { algorithmOf, RunningDigest } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import { TarReader } from "../tar/tar-reader.ts";
 import { bytesOf, growingBytesOf } from "./blob-source.ts";
@@ -52,7 +52,7 @@ export async function extractInside(
     growsTo === undefined
       ? bytesOf(fd)
       : growingBytesOf(fd, { sizeBytes: growsTo, waiting: stepDone });
-  const blobHash = growsTo === undefined ? undefined : new Sha256();
+  const blobHash = growsTo === undefined ? undefined : new RunningDigest(task.blobAlgorithm);
   let blobBytes = 0;
   source.on("data", (piece: Buffer) => {
     stepDone(); // much of it may inflate to nothing
@@ -60,7 +60,7 @@ export async function extractInside(
     blobBytes += piece.length;
   });
   source.pause();
-  const hash = new Sha256();
+  const hash = new RunningDigest(task.diffId && algorithmOf(task.diffId));
   entered(); // before: at the end of the process V8's compile cache would look for its folder in the layer
   changeRoot(root);
   process.chdir("/");

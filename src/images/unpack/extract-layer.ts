@@ -6,6 +6,7 @@ import { ownHeadroom } from "../../base/memory/memory-headroom.ts";
 import { extractorBytes, ourShares } from "../../base/memory/memory-shares.ts";
 import { childEnvironment, converse } from "../../base/process.ts";
 import { startTimer } from "../../base/timers.ts";
+import type { DigestAlgorithm } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import type { SnapshotUsage } from "../../snapshots/ports.ts";
 import type { AddedUsage } from "./lower-links.ts";
@@ -16,6 +17,8 @@ export interface ExtractTask {
   readonly blob: string;
   /** The file is still being written, and has so many bytes in the end. The answer has its digest then. */
   readonly growsTo?: number;
+  /** Of that digest; sha256 when left out. */
+  readonly blobAlgorithm?: DigestAlgorithm;
   /** Folder to extract into: the child's root. */
   readonly root: string;
   /** The digest that the plain archive must have; any when left out. */
@@ -46,6 +49,7 @@ export interface DressTask {
 /** Reads a blob's file for its digest. */
 export interface HashTask {
   readonly blob: string;
+  readonly algorithm: DigestAlgorithm;
 }
 
 /** Holds a layer's folder against one that its blob was extracted into anew. */

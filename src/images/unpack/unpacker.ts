@@ -11,6 +11,7 @@ import { syncFileSystem } from "../../base/os/inode.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { allSettled, unlessAborted } from "../../base/waits.ts";
+import { algorithmOf } from "../../content/digest.ts";
 import type { ContentStore, Digest } from "../../content/ports.ts";
 import type { Snapshotter, SnapshotUsage } from "../../snapshots/ports.ts";
 import { committedLayer } from "../committed-layer.ts";
@@ -262,8 +263,8 @@ export class Unpacker {
     call: Cancellable,
   ): Promise<void> {
     const { content } = this.#options;
-    const hash: HashFile = (blob, by) =>
-      this.#withExtractor(image, by, (extractor, own) => extractor.hash({ blob }, own));
+    const hash: HashFile = (task, by) =>
+      this.#withExtractor(image, by, (extractor, own) => extractor.hash(task, own));
     const found = await checkBlob(content, digest, hash, call).catch(() => undefined);
     call.signal.throwIfAborted();
     const damage = found && (await content.dropDamaged(digest, found));
@@ -278,7 +279,8 @@ export class Unpacker {
     call: Cancellable,
   ): Promise<Extracted> | undefined {
     const place = this.#newPlace({ chainId, digest });
-    const task = { blob, diffId, growsTo: sizeBytes, implicitList: place.list };
+    const blobAlgorithm = algorithmOf(digest);
+    const task = { blob, blobAlgorithm, diffId, growsTo: sizeBytes, implicitList: place.list };
     return this.#extractors
       .useNow(image.permits, call, async (extractor, own) => {
         using _writing = this.#flush.writing();

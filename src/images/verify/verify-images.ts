@@ -6,7 +6,7 @@ import { committedLayer } from "../committed-layer.ts";
 import { isDiscarded } from "../discarded-layers.ts";
 import type { ImageTree } from "../image-tree.ts";
 import type { DamageFinding, VerifiedCounts } from "../ports.ts";
-import { checkBlob } from "../unpack/check-blob.ts";
+import { checkBlob, type HashFile } from "../unpack/check-blob.ts";
 import { compareLayer, type LayerStores, type LayerToCompare } from "./compare-layer.ts";
 import { dropLayer } from "./drop-layer.ts";
 import { SpareExtractor } from "./spare-extractor.ts";
@@ -95,8 +95,8 @@ class Verifier {
     const { content, namespace } = this.#verification.stores;
     this.blobs += 1;
     if (!content.info(namespace, digest)) return { problem: "it is missing", isDropped: true };
-    const hash = (blob: string, call: Cancellable): Promise<Digest> =>
-      this.#extractor.lend(call, (extractor) => extractor.hash({ blob }, call));
+    const hash: HashFile = (task, by) =>
+      this.#extractor.lend(by, (extractor) => extractor.hash(task, by));
     const found = await checkBlob(content, digest, hash, this.#call);
     if (!found) return undefined;
     const dropped = await content.dropDamaged(digest, found);

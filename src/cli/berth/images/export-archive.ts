@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault } from "../../../base/errors.ts";
+import { isDigest } from "../../../content/digest.ts";
 import type { Descriptor, Manifest } from "../../../images/manifest/documents.ts";
 import { MediaType } from "../../../images/manifest/media-types.ts";
 import {
@@ -110,8 +111,13 @@ export async function* archiveBytes(
   plan: PlannedArchive,
 ): AsyncGenerator<Buffer, void, undefined> {
   yield* folder("blobs/");
-  yield* folder("blobs/sha256/");
-  for (const blob of plan.blobs.toSorted((a, b) => (a.digest < b.digest ? -1 : 1))) {
+  const blobs = plan.blobs.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+  const folders = new Set([
+    "blobs/sha256",
+    ...blobs.map(({ digest }) => pathOf(digest).replace(/\/[^/]*$/, "")),
+  ]);
+  for (const name of folders) yield* folder(`${name}/`);
+  for (const blob of blobs) {
     yield tarHeader({ ...file, name: pathOf(blob.digest), size: blob.size });
     yield* blobBytes(session, blob);
     yield tarPadding(blob.size);
@@ -184,7 +190,7 @@ function dockerManifest(images: readonly PlannedImage[]): object[] {
 
 /** Ids of images are names of records too. */
 function isId(name: string): boolean {
-  return name.startsWith("sha256:");
+  return isDigest(name);
 }
 
 function tagOf(name: string): string | undefined {
