@@ -358,12 +358,7 @@ class StoredImages implements ImageLibrary {
       }
       return images;
     } catch (error) {
-      if (isFault(error, "RESOURCE_EXHAUSTED", "UNKNOWN")) {
-        throw fault(error.code, `cannot load "${path}": ${error.message}`, { cause: error });
-      }
-      const isOurs = isFault(error, "INVALID_ARGUMENT") || isBroken(error);
-      if (!isOurs) throw error;
-      throw fault("INVALID_ARGUMENT", `cannot load "${path}": ${error.message}`, { cause: error });
+      throw notLoaded(path, error);
     }
   }
 
@@ -570,6 +565,22 @@ function pullKey(reference: Reference, auth: RegistryAuth | undefined): string {
 }
 
 type Keep = (...kept: readonly Resource[]) => Promise<void>;
+
+/** What is wrong with an archive, or with the disk. */
+const toldOfLoads = [
+  "INVALID_ARGUMENT",
+  "FAILED_PRECONDITION",
+  "RESOURCE_EXHAUSTED",
+  "UNKNOWN",
+] as const;
+
+function notLoaded(path: string, error: unknown): unknown {
+  const isTold = isFault(error, ...toldOfLoads);
+  if (!isTold && !isBroken(error)) return error;
+  const code = isTold ? error.code : "INVALID_ARGUMENT";
+  const why = isTold ? error.message : `it is cut off or damaged: ${error.message}`;
+  return fault(code, `cannot load "${path}": ${why}`, { cause: error });
+}
 
 /** Whether zlib reports a broken archive. */
 function isBroken(error: unknown): error is Error {

@@ -39,6 +39,12 @@ export async function readArchive(
 ): Promise<ArchivedImage[]> {
   if (await from.archive.open("index.json")) return readLayout(from, name, call);
   if (await from.archive.open("manifest.json")) return readDockerArchive(from, name, call);
+  if (await from.archive.open("repositories")) {
+    throw fault(
+      "INVALID_ARGUMENT",
+      "archive is in the format of Docker before 1.10, without manifest.json, which is not read: save the image anew with a current Docker",
+    );
+  }
   throw fault("INVALID_ARGUMENT", "archive has neither index.json nor manifest.json");
 }
 
@@ -139,12 +145,15 @@ async function readDockerArchive(
         annotations: {},
       },
       names: canonicalNames(
-        name === undefined ? image.RepoTags.filter((tag) => tag !== "") : [name],
+        name === undefined ? image.RepoTags.filter((tag) => !noTag.includes(tag)) : [name],
       ),
     });
   }
   return found;
 }
+
+/** How tools say that an image has none. */
+const noTag = ["", "<none>", "<none>:<none>"];
 
 function compressionIn(layer: string, start: Buffer): Compression {
   try {

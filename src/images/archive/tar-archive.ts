@@ -45,12 +45,13 @@ export class TarArchive implements Archive {
 
   /** Older archives store a layer that occurs twice as a link. */
   #resolve(name: string): Member | undefined {
-    let at = path.posix.normalize(name);
+    let at = placeOf(name);
     for (let links = 0; links < maxLinks; links += 1) {
       const member = this.#members.get(at);
       if (member?.type === "symlink") {
-        at = path.posix.join(path.posix.dirname(at), utf8(member.linkName));
-      } else if (member?.type === "hardlink") at = path.posix.normalize(utf8(member.linkName));
+        const target = utf8(member.linkName);
+        at = placeOf(target.startsWith("/") ? target : `${path.posix.dirname(at)}/${target}`);
+      } else if (member?.type === "hardlink") at = placeOf(utf8(member.linkName));
       else return member;
     }
     return undefined;
@@ -96,7 +97,7 @@ export async function indexTar(
       if (size !== storedBytes) {
         throw fault("INVALID_ARGUMENT", `archive holds a sparse file: "${utf8(name)}"`);
       }
-      members.set(path.posix.normalize(utf8(name)), { type, name, linkName, size, dataOffset });
+      members.set(placeOf(utf8(name)), { type, name, linkName, size, dataOffset });
     },
     data: () => {},
     end: () => {},
@@ -105,7 +106,13 @@ export async function indexTar(
   const options = { start: 0, highWaterMark: 1024 * 1024, autoClose: false, signal };
   for await (const chunk of file.createReadStream(options)) reader.push(chunk as Buffer);
   reader.finish();
+  if (reader.isEmpty) throw fault("INVALID_ARGUMENT", "it is empty");
   return members;
+}
+
+/** A name below the archive's root, where absolute ones begin, too. */
+function placeOf(name: string): string {
+  return path.posix.join("/", name).slice(1);
 }
 
 function utf8(name: string): string {

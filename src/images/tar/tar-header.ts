@@ -120,7 +120,12 @@ function checksumFits(block: Buffer): boolean {
   for (let at = 0; at < blockBytes; at += 1) sum += block[at] ?? 0;
   // The sum's own field counts as spaces.
   for (let at = 148; at < 156; at += 1) sum += 0x20 - (block[at] ?? 0);
-  const stated = number(block, 148, 8);
+  let stated: number;
+  try {
+    stated = number(block, 148, 8);
+  } catch {
+    return false;
+  }
   return stated === sum || stated === sum - 256 * highBytes(block);
 }
 

@@ -89,6 +89,8 @@ export class TarReader {
   #consumed = 0;
   #atBoundary = true;
   #inPadding = false;
+  /** Of the member whose content is being read. */
+  #name: string | undefined;
 
   constructor(sink: TarSink) {
     this.#sink = sink;
@@ -99,6 +101,11 @@ export class TarReader {
   /** Whether the archive's trailer has come: what is pushed after it is ignored. */
   get isAtEnd(): boolean {
     return this.#want === undefined;
+  }
+
+  /** Whether nothing has come at all. */
+  get isEmpty(): boolean {
+    return this.#consumed === 0;
   }
 
   push(chunk: Buffer): void {
@@ -122,7 +129,8 @@ export class TarReader {
   finish(): void {
     if (this.#want === undefined || this.#inPadding) return;
     if (this.#atBoundary && this.#rest.length === 0) return;
-    throw fault("INVALID_ARGUMENT", "tar archive is cut off");
+    const where = this.#name === undefined ? "" : `, in "${shown(this.#name)}"`;
+    throw fault("INVALID_ARGUMENT", `tar archive is cut off${where}`);
   }
 
   #advance(piece?: Buffer): void {
@@ -148,6 +156,7 @@ export class TarReader {
         longName = undefined;
         longLink = undefined;
         this.#atBoundary = true;
+        this.#name = undefined;
       }
     }
   }
@@ -168,7 +177,9 @@ export class TarReader {
     longName: string | undefined,
     longLink: string | undefined,
   ): Step<void> {
-    const type = typeOf(header, longName ?? paxText(pax, "path") ?? header.name);
+    const named = longName ?? paxText(pax, "path") ?? header.name;
+    const type = typeOf(header, named);
+    this.#name = named;
     if (type === undefined) {
       const unknown = paxText(pax, "path") ?? longName ?? header.name;
       if (!this.#sink.unknown) {
@@ -272,6 +283,14 @@ function xattrsOf(pax: PaxRecords): ReadonlyMap<string, Buffer> {
     if (key.startsWith(xattrPrefix)) xattrs.set(key.slice(xattrPrefix.length), value);
   }
   return xattrs;
+}
+
+const shownBytes = 200;
+
+/** A name for a message. */
+function shown(name: string): string {
+  const start = Buffer.from(name.slice(0, shownBytes), "latin1").toString("utf8");
+  return name.length > shownBytes ? `${start}…` : start;
 }
 
 function longText(body: Buffer): string {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { RuntimeFault } from "../../../src/base/errors.ts";
 import { digestOf } from "../../../src/content/digest.ts";
 import { ociArchitecture } from "../../support/oci-image.ts";
@@ -72,6 +73,82 @@ class Layout {
 }
 
 const named = (ref: string) => ({ annotations: { "org.opencontainers.image.ref.name": ref } });
+
+/** What `docker save` writes, as a tar archive: a list of images, the parts of the first one, and what else there is. */
+function saved(images: unknown, members: readonly RawMember[] = []): Buffer {
+  const layer = tarBytes([{ name: "words", content: "saved" }]);
+  const diffIds = [digestOf(layer), digestOf(layer)];
+  const config = { ...ours, config: { Labels: { words: "saved" } }, rootfs: { diff_ids: diffIds } };
+  return tarBytes([
+    { name: "manifest.json", content: JSON.stringify(images) },
+    { name: "config.json", content: JSON.stringify(config) },
+    { name: "one/layer.tar", content: layer },
+    ...members,
+  ]);
+}
+
+const image = (RepoTags: unknown, second = "one/layer.tar") => ({
+  Config: "config.json",
+  RepoTags,
+  Layers: ["one/layer.tar", second],
+});
+
+/** Archives by their bytes, and the names that are told. */
+const archives: readonly { what: string; bytes: () => Buffer; told: readonly string[] }[] = [
+  {
+    what: "one of several names, with a layer twice",
+    bytes: () => saved([image(["local/a:1", "local/a:2"])]),
+    told: ["docker.io/local/a:1", "docker.io/local/a:2"],
+  },
+  {
+    what: "one whose second layer is an absolute link",
+    bytes: () =>
+      saved(
+        [image(["a:1"], "two/layer.tar")],
+        [{ name: "two/layer.tar", flag: "2", link: "/one/layer.tar" }],
+      ),
+    told: ["docker.io/library/a:1"],
+  },
+  {
+    what: "one whose second layer is a hard link with a dot",
+    bytes: () =>
+      saved(
+        [image(["a:1"], "./two/layer.tar")],
+        [{ name: "./two/layer.tar", flag: "1", link: "./one/layer.tar" }],
+      ),
+    told: ["docker.io/library/a:1"],
+  },
+  {
+    what: "one with absolute names",
+    bytes: () =>
+      saved([image(["a:1"], "two")], [{ name: "/two", flag: "2", link: "one/../one/layer.tar" }]),
+    told: ["docker.io/library/a:1"],
+  },
+  { what: "one of no name", bytes: () => saved([image(null)]), told: [] },
+  { what: "one of a name that is none", bytes: () => saved([image(["<none>:<none>"])]), told: [] },
+];
+
+for (const { what, bytes, told } of archives) {
+  for (const [how, pack] of [
+    ["plain", (plain: Buffer) => plain],
+    ["gzip", (plain: Buffer) => gzipSync(plain)],
+    ["zstd", (plain: Buffer) => zstdCompressSync(plain)],
+  ] as const) {
+    test(`an archive of docker save, ${what}, ${how}, is loaded`, { skip }, async () => {
+      await using home = await scratch({ prefix: "archive" });
+      const file = await written(home, "images.tar", pack(bytes()));
+      const { images } = await openLibrary(await home.folder("root"));
+      const names: string[] = [];
+      const onImage = (_image: unknown, its: readonly string[]) => void names.push(...its);
+      const all = await images.load(file, { onImage, ...call() });
+      assert.deepEqual(names, told);
+      assert.deepEqual(
+        all.map(({ layers }) => layers),
+        [2],
+      );
+    });
+  }
+}
 
 const loaded: readonly {
   readonly what: string;
@@ -265,6 +342,61 @@ const refused: readonly {
     },
     code: "INVALID_ARGUMENT",
     says: /"layer\.tar" of the archive cannot be read: it is compressed with xz/,
+  },
+  {
+    what: "an archive of Docker before 1.10",
+    make: (_layout, home) =>
+      written(home, "old.tar", tarBytes([{ name: "repositories", content: "{}" }])),
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*old\.tar": archive is in the format of Docker before 1\.10, /,
+  },
+  {
+    what: "an archive that is cut off in a member",
+    make: (_layout, home) =>
+      written(home, "cut.tar", saved([image(["a:1"])]).subarray(0, 512 * 7 + 100)),
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*cut\.tar": tar archive is cut off, in "one\/layer\.tar"$/,
+  },
+  ...(["gzip", "zstd"] as const).map((how) => ({
+    what: `an archive in ${how} that is cut off`,
+    make: (_layout: Layout, home: Scratch) => {
+      const bytes = saved([image(["a:1"])]);
+      const packed = how === "gzip" ? gzipSync(bytes) : zstdCompressSync(bytes);
+      return written(home, `cut.${how}`, packed.subarray(0, packed.length - 40));
+    },
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*cut\.\w+": it is cut off or damaged: unexpected end of file$/,
+  })),
+  {
+    what: "an empty file",
+    make: (_layout, home) => written(home, "empty.tar", Buffer.alloc(0)),
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*empty\.tar": it is empty$/,
+  },
+  {
+    what: "a file that is no archive",
+    make: (_layout, home) => written(home, "words", Buffer.from("no archive. ".repeat(100))),
+    code: "INVALID_ARGUMENT",
+    says: /^cannot load ".*words": not a tar archive/,
+  },
+  {
+    what: "a layout whose index is no JSON",
+    make: async ({ folder }) => {
+      await writeFile(path.join(folder, "index.json"), "{");
+      return folder;
+    },
+    code: "FAILED_PRECONDITION",
+    says: /^cannot load ".*": index\.json is not JSON$/,
+  },
+  {
+    what: "a layout whose only entry is an index of nothing",
+    make: async (layout) => {
+      const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [] }));
+      await layout.list([await layout.store(index, `${oci}.index.v1+json`)]);
+      return layout.folder;
+    },
+    code: "NOT_FOUND",
+    says: /^index "sha256:\w+" lists no images$/,
   },
   {
     what: "a layout whose layer is cut off",
