@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
 import { algorithmOf, parseDigest } from "../content/digest.ts";
+import { untilFree } from "../content/free-ref.ts";
 import type { ContentWriter, Digest } from "../content/ports.ts";
 import type {
   ContentWriteContentRequest,
@@ -13,6 +14,9 @@ import type { CallContext } from "../rpc/service.ts";
 import { timestampOf } from "../rpc/timestamp.ts";
 import type { ContentServicePorts } from "./storage-ports.ts";
 import { checkedLabels } from "./updated-labels.ts";
+
+/** How long a second writer of a ref waits for the first; then its client tries again, or not. */
+const patienceMs = 1_000;
 
 /**
  * Write: the first message opens the ingest of its ref (resuming what is there), every message is
@@ -68,6 +72,7 @@ class WriteSession implements AsyncDisposable {
       throw fault("INVALID_ARGUMENT", "the first message of a write must name a ref");
     }
     const expected = first.expected === "" ? undefined : parseDigest(first.expected);
+    await untilFree(content, first.ref, { namespace, patienceMs, signal: call.signal });
     using _hold = await garbage.hold(namespace, call);
     // Also when the blob is there already: the lease must keep it from here on.
     if (expected) {

@@ -5,6 +5,7 @@ import { fault, isFault } from "../base/errors.ts";
 import type { MappedMountOptions } from "../base/os/mapped-mount.ts";
 import { unmapUpper } from "../base/os/unmapped-upper.ts";
 import { parseDigest } from "../content/digest.ts";
+import { untilFree } from "../content/free-ref.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { applyLayer } from "../diff/apply-layer.ts";
 import { type MadeDiff, makeDiff } from "../diff/make-diff.ts";
@@ -25,6 +26,9 @@ import { checkedLabels } from "./updated-labels.ts";
 export interface DiffServicePorts extends Omit<StoragePorts, "events">, MappedMountOptions {
   readonly content: ContentStore;
 }
+
+/** How long a difference that is made waits for another writer of its ref. */
+const patienceMs = 60_000;
 
 /** containerd's Diff service: layers onto mounts, and the difference of mounts into layers. */
 export function createDiffService(
@@ -97,6 +101,7 @@ async function store(
 ): Promise<{ digest: string; size: bigint }> {
   const { labels, ref } = request;
   const name = ref === "" ? `diff-${randomBytes(8).toString("hex")}` : ref;
+  await untilFree(content, name, { namespace, patienceMs, signal: call.signal });
   await using writer = await content.writer(namespace, name, {});
   if (writer.offsetBytes > 0n) await writer.truncate(0n);
   for await (const chunk of createReadStream(file)) await writer.write(chunk as Buffer, call);

@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { makeStores } from "../../test/support/stores.ts";
+import { RuntimeFault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { digestOf } from "../content/digest.ts";
 import { Exchange } from "../events/exchange.ts";
@@ -111,6 +112,44 @@ test("Content.Write: what is not committed stays, is told of, resumed and aborte
   await b.content.Abort({ ref: "other" }, on);
   await assert.rejects(b.content.Status({ ref: "other" }, on), { code: "NOT_FOUND" });
   await assert.rejects(b.content.Abort({ ref: "other" }, on), { code: "NOT_FOUND" });
+});
+
+/** A writer that has begun, and goes on when it is told. */
+async function begun({ content }: Bench) {
+  const { promise: told, resolve: goOn } = Promise.withResolvers<void>();
+  async function* messages(): AsyncGenerator<ContentWriteContentRequestInit> {
+    yield { action: "WRITE", ref: "r", data: data.subarray(0, 4) };
+    await told;
+    yield { ...commit, data: data.subarray(4), offset: 4n };
+  }
+  const answers = content.Write(messages(), on)[Symbol.asyncIterator]();
+  await answers.next();
+  return async () => {
+    goOn();
+    await answers.next();
+    await answers.next();
+  };
+}
+
+test("Content.Write: a second writer of a ref waits for the first, and finds what it has committed", async () => {
+  await using b = await bench();
+  const end = await begun(b);
+  const second = write(b, [commit]).catch((error: unknown) => error);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await end();
+  const found = await second;
+  assert.ok(found instanceof RuntimeFault, "the second has written, too");
+  assert.equal(found.code, "ALREADY_EXISTS");
+});
+
+test("Content.Write: a second writer waits for a first that stands still for a while only", async () => {
+  await using b = await bench();
+  const end = await begun(b);
+  await assert.rejects(write(b, [commit]), {
+    code: "UNAVAILABLE",
+    message: "ref r locked: unavailable",
+  });
+  await end();
 });
 
 const wrongWrites: { name: string; messages: ContentWriteContentRequestInit[]; code: string }[] = [

@@ -93,6 +93,19 @@ async function changed({ snapshots, inside }: Bench): Promise<TypesMount[]> {
 const listing =
   "find . -mindepth 1 -printf '%P %y %m %U:%G %s %l\\n' | sed 's/ d \\([0-9]*\\) \\([0-9:]*\\) [0-9]*/ d \\1 \\2/' | LC_ALL=C sort; cat etc/one gone/new opt";
 
+test("a difference waits for whoever writes its ref", { skip }, async (t) => {
+  const b = await bench(t, createOverlaySnapshotter);
+  const right = await changed(b);
+  const left = await view(b.snapshots, "left", "base");
+  const other = await b.content.writer(ns, "d", {});
+  await other.write(Buffer.from("other"), call);
+  const made = b.client.Diff({ left, right, mediaType: layerType, ref: "d" }, on);
+  void made.catch(() => {});
+  setTimeout(() => void other[Symbol.asyncDispose](), 1_500);
+  const { diff } = await made;
+  assert.equal(b.content.list(ns)[0]?.digest, diff?.digest);
+});
+
 for (const make of [createOverlaySnapshotter, createNativeSnapshotter]) {
   for (const suffix of ["", "+gzip", "+zstd"]) {
     const kind = make === createNativeSnapshotter ? "native" : "overlayfs";
