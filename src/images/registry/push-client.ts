@@ -144,7 +144,7 @@ export class PushClient implements Disposable {
     if (told !== digest && algorithmOf(told) === algorithmOf(digest)) {
       throw fault(
         "FAILED_PRECONDITION",
-        `${this.#to(new URL(url))}: "${digest}" was stored as "${stored}"`,
+        `${this.#to(new URL(url))}: "${digest}" was stored as "${told}"`,
       );
     }
     return "done";
