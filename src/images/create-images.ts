@@ -41,7 +41,7 @@ import type { Transfer } from "./progress/transfer.ts";
 import { type TransferNews, Transfers } from "./progress/transfers.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
-import { pushStored, type StoredTarget } from "./push/push-stored.ts";
+import { destinationOf, pushStored } from "./push/push-stored.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { pullEachMeaning } from "./registry/each-meaning.ts";
 import { openRegistry } from "./registry/open-registry.ts";
@@ -311,19 +311,22 @@ class StoredImages implements ImageLibrary {
     const keep = (blobs: readonly Digest[]): Promise<void> =>
       keepThem(...blobs.map((id) => ({ type: "content", id })));
     const settings = { ...this.#options, documents: this.#documents, keep };
-    const target = this.#targetOf(reference);
-    const name = options.destination ?? target.name ?? reference;
-    return await this.transfers.during("push", name, (transfer) => {
+    const { target, name } = this.#targetOf(reference);
+    const destination = options.destination || name;
+    // Before it is shown to others: as long as it likes, and of any characters, it is no name.
+    const to = { target, reference: destinationOf(destination) };
+    return await this.transfers.during("push", destination ?? reference, (transfer) => {
       const onStep = (step: TransferStep): void => {
         transfer.step(step);
         options.onStep?.(step);
       };
       const told = { ...options, onStep, onBytes: (bytes: number) => transfer.moved(bytes) };
-      return pushStored(target, told, settings, call);
+      return pushStored(to, told, settings, call);
     });
   }
 
-  #targetOf(reference: string): StoredTarget {
+  /** What a reference stands for, and its name; undefined where it is an id. */
+  #targetOf(reference: string): { readonly target: Descriptor; readonly name: string | undefined } {
     const image = this.find(reference);
     if (image && this.#catalog.isBuiltin(image)) {
       throw fault("FAILED_PRECONDITION", `cannot push image "${reference}": it is built in`);

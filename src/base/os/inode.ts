@@ -54,12 +54,16 @@ export function setTimes(path: Buffer, accessed: FileTime, modified: FileTime): 
 
 /** `setTimes` of an open file. */
 export function setTimesOf(fd: number, accessed: FileTime, modified: FileTime): void {
-  // Whole seconds are exact in Node's own call, too, which costs a third.
-  if (accessed.nanos === 0 && modified.nanos === 0) {
+  // Whole seconds are exact in Node's own call, too, which costs a third. It takes those before 1970 for now.
+  if (isPlain(accessed) && isPlain(modified)) {
     futimesSync(fd, accessed.seconds, modified.seconds);
     return;
   }
   checked(cFutimens(fd, timespecs(accessed, modified)), "futimens");
+}
+
+function isPlain({ seconds, nanos }: FileTime): boolean {
+  return nanos === 0 && seconds >= 0;
 }
 
 /** Sets an extended attribute of the file itself, not of what a link points to. */

@@ -11,11 +11,10 @@ import { openPush, type RegistrySettings } from "../registry/open-registry.ts";
 import { pushPlanned } from "./push-image.ts";
 import { type PlanReading, planPush } from "./push-plan.ts";
 
-/** What is pushed, and what it was asked for by. */
+/** What is pushed, and where to. */
 export interface StoredTarget {
   readonly target: Descriptor;
-  /** The image's name; undefined where it was found by its id. */
-  readonly name: string | undefined;
+  readonly reference: Reference;
 }
 
 export interface PushSettings extends PlanReading, Omit<RegistrySettings, "documents"> {
@@ -26,13 +25,12 @@ export interface PushSettings extends PlanReading, Omit<RegistrySettings, "docum
 
 /** Pushes an image of the store to a registry. Errors: those of `planPush` and `pushPlanned`. */
 export async function pushStored(
-  { target, name }: StoredTarget,
-  options: Omit<PushOptions, "signal">,
+  { target, reference }: StoredTarget,
+  options: Omit<PushOptions, "signal" | "destination">,
   settings: PushSettings,
   call: Cancellable,
 ): Promise<PushedImage> {
   const startedAt = performance.now();
-  const reference = destinationOf(options.destination || name);
   const { platform = "", allPlatforms, nonDistributable = false, auth, onStep, onBytes } = options;
   if (platform !== "" && allPlatforms === true) {
     throw fault("INVALID_ARGUMENT", "either one platform is pushed, or all");
@@ -68,7 +66,11 @@ export async function pushStored(
   return pushed;
 }
 
-function destinationOf(text: string | undefined): Reference {
+/**
+ * Where an image goes that is to be pushed under this name; undefined where it was asked for by its id. INVALID_ARGUMENT
+ * for what is no name.
+ */
+export function destinationOf(text: string | undefined): Reference {
   if (text === undefined) {
     throw fault("INVALID_ARGUMENT", "an image by its id has no name to push to: give one, too");
   }

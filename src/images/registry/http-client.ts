@@ -114,6 +114,7 @@ export class HttpClient implements Disposable {
     { signal, late, isLenient }: Circumstances,
   ): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    promise.catch(() => {}); // nobody has it yet, should what follows throw
     const closed = Promise.withResolvers<void>();
     const isTls = url.protocol === "https:";
     const isForwarded = proxy !== undefined && !isTls;

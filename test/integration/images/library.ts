@@ -52,7 +52,10 @@ const defaults: ImagesOptions["config"] = {
 export async function openLibrary(
   root: string,
   options: Partial<
-    Pick<ImagesOptions, "builtin" | "platform" | "onNameChange" | "patience" | "keepExtractorsMs">
+    Pick<
+      ImagesOptions,
+      "builtin" | "platform" | "onNameChange" | "onTransfer" | "patience" | "keepExtractorsMs"
+    >
   > & {
     readonly config?: Partial<ImagesOptions["config"]>;
     readonly metadata?: MetadataStore;
@@ -88,9 +91,9 @@ export async function openLibrary(
     platform: options.platform ?? hostPlatform(),
     log,
     patience: options.patience ?? quickPatience,
-    ...(options.keepExtractorsMs && { keepExtractorsMs: options.keepExtractorsMs }),
     ...(options.builtin && { builtin: options.builtin }),
     ...(options.keepExtractorsMs !== undefined && { keepExtractorsMs: options.keepExtractorsMs }),
+    ...(options.onTransfer && { onTransfer: options.onTransfer }),
     ...(options.onNameChange && { onNameChange: options.onNameChange }),
   });
   return {

@@ -18,11 +18,15 @@ suite("push", { skip: lacking("docker-registry") }, () => {
   let registry: Registry;
   let image: ScriptedImage;
   let library: Library;
+  /** Names that events have told of. */
+  const shown = new Set<string>();
   before(async () => {
     home = await scratch({ prefix: "push" });
     registry = await startRegistry(await home.folder("registry"));
     image = await scriptedImage(await home.folder("layout"), "pushed");
-    library = await openLibrary(await home.folder("library"));
+    library = await openLibrary(await home.folder("library"), {
+      onTransfer: ({ image: name }) => shown.add(name),
+    });
     await library.images.load(await home.folder("layout"), {
       ...call(),
       name: "example.com/a/b:1",
@@ -125,6 +129,7 @@ suite("push", { skip: lacking("docker-registry") }, () => {
       { destination: "example.com/UPPER" },
       { code: "INVALID_ARGUMENT" },
     );
+    assert.equal(shown.has("example.com/UPPER"), false);
     await refuse("example.com/a/b:1", { platform: "linux" }, { message: /bad platform "linux"/ });
     await refuse(
       "example.com/a/b:1",
