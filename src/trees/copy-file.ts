@@ -36,6 +36,8 @@ export interface CopyTarget {
 /** Something that is no folder: `name` in the folder `source`, to be the same in the folder `target`. */
 export interface CopySource {
   readonly name: Buffer;
+  /** Its name there; the same when left out. */
+  readonly as?: Buffer;
   readonly source: number;
   readonly target: number;
   /** Distinguishes inodes of different layers. */
@@ -49,7 +51,8 @@ const newFile = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | consta
 
 /** Copies what is no folder, with owners, mode, attributes and times. */
 export function* copyFile(from: CopySource, into: CopyTarget): Job<void> {
-  const { name, target, facts, layer } = from;
+  const { target, facts, layer } = from;
+  const name = from.as ?? from.name;
   const known =
     facts.links > 1 ? Buffer.from(`${layer}-${facts.inodeHigh}-${facts.inodeLow}`) : undefined;
   if (known !== undefined && couldLink(into.links, known, target, name)) {
@@ -62,7 +65,7 @@ export function* copyFile(from: CopySource, into: CopyTarget): Job<void> {
       yield* copyContent(from, into);
       break;
     case FileType.link:
-      symlinkAt(readlinkAt(from.source, name), target, name);
+      symlinkAt(readlinkAt(from.source, from.name), target, name);
       dressName(from, into);
       break;
     case FileType.fifo:
@@ -106,7 +109,10 @@ function setIfKnown(fd: number, name: string, value: Buffer): void {
 }
 
 /** The data where it is, and holes where there is none. */
-function* copyContent({ name, source, target }: CopySource, into: CopyTarget): Job<void> {
+function* copyContent(
+  { name, as = name, source, target }: CopySource,
+  into: CopyTarget,
+): Job<void> {
   const { descriptors, meter } = into;
   using open = new DisposableStack();
   const keep = (fd: number): number => {
@@ -115,7 +121,7 @@ function* copyContent({ name, source, target }: CopySource, into: CopyTarget): J
     return fd;
   };
   const from = keep(openAt(source, name, readFile));
-  const to = keep(openAt(target, name, newFile, 0o600));
+  const to = keep(openAt(target, as, newFile, 0o600));
   const facts = factsOf(from);
   for (let at = 0; at < facts.size; ) {
     const data = nextData(from, at);
@@ -133,7 +139,10 @@ function* copyContent({ name, source, target }: CopySource, into: CopyTarget): J
   dress(from, to, facts, into);
 }
 
-function dressName({ name, target, facts }: CopySource, { mappings }: CopyTarget): void {
+function dressName(
+  { name: original, as: name = original, target, facts }: CopySource,
+  { mappings }: CopyTarget,
+): void {
   const { uid, gid } = ownerOf(facts, mappings);
   chownAt(target, name, uid, gid);
   if ((facts.mode & FileType.mask) !== FileType.link) {

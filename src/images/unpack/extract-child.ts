@@ -13,10 +13,12 @@ import type {
   ExtractorTask,
   ExtractTask,
   HashTask,
+  LayerSizes,
 } from "./extract-layer.ts";
 import { dressImplicitFolders } from "./implicit-folders.ts";
 import type { LowerLink } from "./later-links.ts";
-import { noFile } from "./layer-extractor.ts";
+import { defaultLayerLimits, noFile } from "./layer-extractor.ts";
+import { cpuLimit, cpuWatch, inflatedLimit } from "./layer-limits.ts";
 import type { AddedUsage, LayerOverLowers } from "./lower-links.ts";
 import { linkList, namesForAnswer, readNames, writeNames } from "./name-list.ts";
 
@@ -66,7 +68,9 @@ async function extract(task: ExtractTask): Promise<ExtractAnswer> {
   const [first] = lowerLinks;
   if (lowers) {
     dressImplicitFolders(root, lowers, tree.implicit(), stepDone);
-    const added = first ? await makeLinks({ layer: root, lowers }, lowerLinks) : nothingAdded;
+    const added = first
+      ? await makeLinks({ layer: root, lowers }, lowerLinks, extracted)
+      : nothingAdded;
     return { ok: true, ...withAdded(extracted, added), implicit: [] };
   }
   if (first && implicitList === undefined) throw noFile(first.target);
@@ -83,17 +87,29 @@ async function dress({
   root,
   lowers,
   implicitList,
+  ...sizes
 }: Extract<ExtractorTask, { kind: "dress" }>): Promise<ExtractAnswer> {
   dressImplicitFolders(root, lowers, readNames(implicitList), stepDone);
   const links = linkList(implicitList);
   if (!existsSync(links)) return { ok: true, added: nothingAdded };
-  return { ok: true, added: await makeLinks({ layer: root, lowers }, pairs(readNames(links))) };
+  const added = await makeLinks({ layer: root, lowers }, pairs(readNames(links)), sizes);
+  return { ok: true, added };
 }
 
 /** What only few layers need is loaded for those. */
-async function makeLinks(tree: LayerOverLowers, links: Iterable<LowerLink>): Promise<AddedUsage> {
+async function makeLinks(
+  tree: LayerOverLowers,
+  links: Iterable<LowerLink>,
+  { blobBytes, plainBytes }: LayerSizes,
+): Promise<AddedUsage> {
   const { makeLowerLinks } = await import("./lower-links.ts");
-  return makeLowerLinks(tree, links, stepDone);
+  const checkCpu = cpuWatch(cpuLimit(blobBytes));
+  const step = (): void => {
+    stepDone();
+    checkCpu();
+  };
+  const inAll = Math.min(defaultLayerLimits.totalBytes, inflatedLimit(blobBytes));
+  return makeLowerLinks(tree, links, { step, mostBytes: Math.max(0, inAll - plainBytes) });
 }
 
 function withAdded<T extends AddedUsage>(extracted: T, { sizeBytes, inodes }: AddedUsage): T {

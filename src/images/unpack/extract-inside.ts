@@ -18,6 +18,7 @@ export interface ExtractedTree {
   readonly tree: LayerTree;
   readonly diffId: Digest;
   readonly blobDigest?: Digest;
+  readonly blobBytes: number;
   readonly plainBytes: number;
   readonly sizeBytes: number;
   readonly inodes: number;
@@ -53,11 +54,11 @@ export async function extractInside(
       ? bytesOf(fd)
       : growingBytesOf(fd, { sizeBytes: growsTo, waiting: stepDone });
   const blobHash = growsTo === undefined ? undefined : new RunningDigest(task.blobAlgorithm);
-  let blobBytes = 0;
+  let readBytes = 0;
   source.on("data", (piece: Buffer) => {
     stepDone(); // much of it may inflate to nothing
     blobHash?.update(piece);
-    blobBytes += piece.length;
+    readBytes += piece.length;
   });
   source.pause();
   const hash = new RunningDigest(task.diffId && algorithmOf(task.diffId));
@@ -94,6 +95,6 @@ export async function extractInside(
   const lowerLinks = extractor.finish();
   const { tree, leftOut } = extractor;
   const usage = extractor.usage ?? usageOf(step);
-  const found = { tree, diffId, plainBytes, leftOut, lowerLinks, ...usage };
-  return blobHash && blobBytes === size ? { ...found, blobDigest: blobHash.digest() } : found;
+  const found = { tree, diffId, blobBytes: size, plainBytes, leftOut, lowerLinks, ...usage };
+  return blobHash && readBytes === size ? { ...found, blobDigest: blobHash.digest() } : found;
 }

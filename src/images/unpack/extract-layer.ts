@@ -39,8 +39,14 @@ export interface ExtractTask {
   readonly implicitList?: string;
 }
 
+/** What a layer may cost depends on its blob, and on what its archive has taken of that already. */
+export interface LayerSizes {
+  readonly blobBytes: number;
+  readonly plainBytes: number;
+}
+
 /** Makes the folders of a list, which an extraction has written, look as in the layers below, and hard links to those. */
-export interface DressTask {
+export interface DressTask extends LayerSizes {
   readonly root: string;
   readonly lowers: readonly string[];
   readonly implicitList: string;
@@ -88,6 +94,7 @@ interface ExtractedFacts {
   /** null when they are in the task's file. */
   readonly implicit: readonly string[] | null;
   readonly diffId: Digest;
+  readonly blobBytes: number;
   readonly plainBytes: number;
   readonly sizeBytes: number;
   readonly inodes: number;
@@ -106,6 +113,7 @@ export interface ExtractedLayer {
   /** There are hard links to the layers below, which are yet to be made; then `implicit` is "listed". */
   readonly hasLowerLinks: boolean;
   readonly usage: SnapshotUsage;
+  readonly blobBytes: number;
   /** Digest and length of the plain archive. */
   readonly diffId: Digest;
   readonly plainBytes: bigint;
@@ -201,13 +209,14 @@ function checkedBy(answer: ExtractAnswer): CheckedFacts {
 
 function layerOf(answer: ExtractAnswer): ExtractedLayer {
   const facts = answer as ExtractedFacts;
-  const { implicit, diffId, plainBytes, sizeBytes, inodes, leftOut, blobDigest } = facts;
+  const { implicit, diffId, blobBytes, plainBytes, sizeBytes, inodes, leftOut, blobDigest } = facts;
   return {
     ...(blobDigest !== undefined && { blobDigest }),
     leftOut,
     hasLowerLinks: facts.hasLowerLinks === true,
     implicit: implicit ?? "listed",
     diffId,
+    blobBytes,
     plainBytes: BigInt(plainBytes),
     usage: { sizeBytes: BigInt(sizeBytes), inodes: BigInt(inodes) },
   };

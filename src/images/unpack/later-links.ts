@@ -47,12 +47,15 @@ export class LaterLinks {
   }
 
   /**
-   * Makes those that lead to what has come, also through one another. Answers the others in the order in which they can
+   * Makes those that lead to what has come, also through one another, and also where a layer below has such a file, too: in
+   * the end both are names of one file of this layer. Answers the others in the order in which they can
    * be made once the layers below are known.
    */
   settle(places: LinkPlaces): readonly LowerLink[] {
     const below: LowerLink[] = [];
     const seen = new Set<string>();
+    /** Where those below lead to in the end: what is between may be there no more. */
+    const ends = new Map<string, string>();
     for (const first of this.#links.values()) {
       const way: (LaterLink & { readonly target: string })[] = [];
       let isThere = false;
@@ -63,9 +66,14 @@ export class LaterLinks {
         isThere = target.isThere;
         link = isThere || target.at === link.at ? undefined : this.#links.get(target.at);
       }
+      const last = way.at(-1)?.target ?? "";
+      const end = ends.get(last) ?? last;
       for (const link of way.reverse()) {
         if (isThere) places.make(link, link.target);
-        else below.push({ at: link.at, target: link.target });
+        else {
+          ends.set(link.at, end);
+          below.push({ at: link.at, target: end });
+        }
       }
     }
     return below;

@@ -179,8 +179,22 @@ export class LayerExtractor implements TarSink {
       make: (link, target) => this.#linkLate(link, target),
     });
     if (this.#hasPlinks) this.tree.remove(this.tree.root, plinkFolder);
+    const kept = below.filter(({ at }) => this.#hasPlace(at));
     this.tree.finishFolders();
-    return below;
+    return kept;
+  }
+
+  /** False when a later member has taken a link's place, or its folder's. A whiteout, which concerns other layers, goes. */
+  #hasPlace(at: string): boolean {
+    this.#step();
+    const parts = at.slice(1).split("/");
+    const { at: place, stat } = this.tree.find(parts);
+    if (place !== at) return false;
+    const base = parts.pop() ?? "";
+    if (stat === undefined) return parts.length === 0 || isFolder(this.tree.find(parts).stat);
+    if (!isWhiteout(stat)) return false;
+    this.tree.clear(this.tree.folder(parts), base, stat);
+    return true;
   }
 
   #count(entry: TarEntry): void {
@@ -366,6 +380,10 @@ function targetOf({ at, linkName }: LaterLink, name = at): readonly string[] {
   const parts = cleanPath(linkName);
   if (parts.length > 0) return parts;
   throw fault("INVALID_ARGUMENT", `layer has a hard link to its root: ${quotedName(name)}`);
+}
+
+function isFolder(stat: Stats | undefined): boolean {
+  return stat?.isDirectory() === true;
 }
 
 function isLinkable(stat: Stats | undefined): boolean {

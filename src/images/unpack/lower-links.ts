@@ -1,14 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, openSync } from "node:fs";
-import { linkAt, makeFolderAt, openAt, openFolder } from "../../base/os/at.ts";
-import { attributeOf } from "../../base/os/attributes.ts";
-import { type FileFacts, FileType, factsIfAny, factsOf } from "../../base/os/file-facts.ts";
+import { openSync } from "node:fs";
+import { errnoOf, fault } from "../../base/errors.ts";
+import { linkAt, makeFolderAt, readlinkAt, unlinkAt } from "../../base/os/at.ts";
+import {
+  type FileFacts,
+  FileType,
+  factsAt,
+  factsIfAny,
+  factsOf,
+} from "../../base/os/file-facts.ts";
 import { setTimesOf } from "../../base/os/inode.ts";
 import { type CopyTarget, copyFile, dress } from "../../trees/copy-file.ts";
 import { CopyMeter } from "../../trees/copy-meter.ts";
 import { Descriptors } from "../../trees/descriptors.ts";
+import { quotedName } from "./entry-path.ts";
 import type { LowerLink } from "./later-links.ts";
 import { noFile } from "./layer-extractor.ts";
+import {
+  type Absent,
+  type Found,
+  fileIn,
+  folderIn,
+  type LayerPath,
+  type Opened,
+  opened,
+  partsOf,
+  passageIn,
+  pathOf,
+  typeOf,
+  Way,
+} from "./layer-paths.ts";
 
 /** What a layer takes beside what its archive holds. */
 export interface AddedUsage {
@@ -22,19 +43,31 @@ export interface LayerOverLowers {
   readonly lowers: readonly string[];
 }
 
+export interface LinkWatch {
+  /** Called for each piece of work done. */
+  readonly step: () => void;
+  /** How much may be copied. */
+  readonly mostBytes: number;
+}
+
+/** As in the kernel. */
+const maxSymbolicLinks = 40;
+
 /**
- * Makes hard links to files of the layers below, as the kernel does on an overlay: the file is copied up, with the
- * folders that it lies in, and gets its further name. Paths are bytes, one character each. No link is followed. Folders
- * keep their times. Nothing is flushed to the disk. INVALID_ARGUMENT where no layer has the file, or one hides it.
+ * Makes hard links to files of the layers below, as the kernel does on an overlay: the file is copied up, once, with the
+ * folders that it lies in, and gets its further name. Where the layer itself has deleted or replaced the file's own name,
+ * the file gets the link's name alone: the link was made before. Paths are bytes, one character each. Symbolic links on the
+ * way to the file are followed within the layers. Folders keep their times. Nothing is flushed to the disk.
+ * INVALID_ARGUMENT where no layer has the file, or one below hides it; RESOURCE_EXHAUSTED for more bytes than are allowed.
  */
 export function makeLowerLinks(
   { layer, lowers }: LayerOverLowers,
   links: Iterable<LowerLink>,
-  step: () => void,
+  watch: LinkWatch,
 ): AddedUsage {
   using roots = new DisposableStack();
   const root = (folder: string): number => roots.use(opened(openSync(folder, "r"))).fd;
-  const linker = new Linker(root(layer), lowers.map(root), step);
+  const linker = new Linker(root(layer), lowers.map(root), watch);
   for (const link of links) linker.make(link);
   return linker.added;
 }
@@ -42,20 +75,22 @@ export function makeLowerLinks(
 class Linker {
   readonly #own: number;
   readonly #lowers: readonly number[];
-  readonly #step: () => void;
+  readonly #watch: LinkWatch;
   readonly #into: CopyTarget = {
-    links: -1, // each file is copied with one name
+    links: -1, // `#copies` knows them
     mappings: undefined,
     descriptors: new Descriptors(),
     meter: new CopyMeter(),
   };
+  /** By their originals. */
+  readonly #copies = new Map<string, Copied>();
   #blocks = 0;
   #inodes = 0;
 
-  constructor(own: number, lowers: readonly number[], step: () => void) {
+  constructor(own: number, lowers: readonly number[], watch: LinkWatch) {
     this.#own = own;
     this.#lowers = lowers;
-    this.#step = step;
+    this.#watch = watch;
   }
 
   get added(): AddedUsage {
@@ -63,35 +98,104 @@ class Linker {
   }
 
   make({ at, target }: LowerLink): void {
-    this.#step();
-    const [from, to] = [pathOf(target), pathOf(at)];
+    this.#watch.step();
+    const to = pathOf(at);
+    if (this.#linked(pathOf(target), to)) return;
+    const from = this.#resolved(target);
+    if (from === undefined || !this.#linked(from, to)) throw noFile(target);
+  }
+
+  /** False when there is no such file. */
+  #linked(from: LayerPath, to: LayerPath): boolean {
     const own = fileIn(this.#own, from);
-    if (own === "hidden") throw noFile(target);
-    if (own !== "nothing") {
+    if (typeof own !== "string") {
       using there = own;
-      this.#link(there, to, target);
-      return;
+      this.#link(there, to);
+      return true;
     }
     using lower = this.#below(from, fileIn);
-    if (lower === undefined) throw noFile(target);
-    if (at === target) return; // it shows through
-    using folder = this.#folder(from.folder);
-    keepingTimes(folder.fd, () => this.#copy(lower, folder.fd));
-    this.#link({ fd: folder.fd, name: from.name }, to, target);
+    if (lower === undefined) return false;
+    if (own === "nothing") {
+      if (shown(from) === shown(to)) return true; // it shows through
+      this.#copyUp(lower, from);
+      using copy = this.#ownFile(from);
+      this.#link(copy, to);
+    } else this.#copyTo(lower, to);
+    return true;
   }
 
-  #link({ fd, name }: Pick<Found, "fd" | "name">, to: LinkPath, target: string): void {
-    const folder = folderIn(this.#own, to);
-    if (typeof folder === "string") throw noFile(target);
-    using there = folder;
-    keepingTimes(there.fd, () => linkAt(fd, name, there.fd, to.name));
+  #link({ fd, name, facts }: Found, to: LayerPath): void {
+    using there = this.#place(to);
+    const before = factsIfAny(there.fd, to.name);
+    if (before !== undefined && inodeOf(before) === inodeOf(facts)) return;
+    keepingTimes(there.fd, () => {
+      free(there.fd, to, before);
+      linkAt(fd, name, there.fd, to.name);
+    });
   }
 
-  #copy({ fd: source, name, facts }: Found, target: number): void {
-    const from = { name, source, target, layer: 0, facts: { ...facts, links: 1 } };
-    for (const _piece of copyFile(from, this.#into)) this.#step();
+  /** The file gets its own place in the layer. */
+  #copyUp(lower: Lower, path: LayerPath): void {
+    using folder = this.#folder(path.folder);
+    keepingTimes(folder.fd, () => {
+      using copy = this.#copyOf(lower);
+      if (copy && couldLink(copy, folder.fd, path.name)) return;
+      this.#copy(lower, folder.fd, path);
+    });
+  }
+
+  /** The file gets the link's place alone. */
+  #copyTo(lower: Lower, to: LayerPath): void {
+    using copy = this.#copyOf(lower);
+    if (copy) return this.#link(copy, to);
+    using there = this.#place(to);
+    keepingTimes(there.fd, () => {
+      free(there.fd, to, factsIfAny(there.fd, to.name));
+      this.#copy(lower, there.fd, to);
+    });
+  }
+
+  /** A copy that was made before, also of another name of the same file. */
+  #copyOf({ layer, facts }: Lower): Found | undefined {
+    const known = this.#copies.get(keyOf(layer, facts));
+    const copy = known && fileIn(this.#own, known.path);
+    if (known === undefined || copy === undefined || typeof copy === "string") return undefined;
+    if (inodeOf(copy.facts) === known.inode) return copy;
+    copy[Symbol.dispose]();
+    return undefined;
+  }
+
+  #copy({ fd: source, name, facts, layer }: Lower, target: number, path: LayerPath): void {
+    const from = { name, as: path.name, source, target, layer: 0, facts: { ...facts, links: 1 } };
+    for (const _piece of copyFile(from, this.#into)) this.#count();
+    this.#count();
     this.#inodes += 1;
-    this.#blocks += factsIfAny(target, name)?.blocks ?? 0;
+    const copy = factsAt(target, path.name);
+    this.#blocks += copy.blocks;
+    this.#copies.set(keyOf(layer, facts), { path, inode: inodeOf(copy) });
+  }
+
+  #count(): void {
+    const { step, mostBytes } = this.#watch;
+    step();
+    if (this.#into.meter.size.bytes <= mostBytes) return;
+    throw fault(
+      "RESOURCE_EXHAUSTED",
+      `layer is too large: its hard links copy more than ${mostBytes} bytes from the layers below`,
+    );
+  }
+
+  #ownFile(path: LayerPath): Found {
+    const found = fileIn(this.#own, path);
+    if (typeof found !== "string") return found;
+    throw fault("INTERNAL", `no copy at ${shown(path)}`);
+  }
+
+  /** The folder where a link is to be, which the layer has. */
+  #place(to: LayerPath): Opened {
+    const folder = folderIn(this.#own, to);
+    if (typeof folder !== "string") return folder;
+    throw fault("INVALID_ARGUMENT", `layer has a hard link in what is no folder: ${shown(to)}`);
   }
 
   /** Opens a folder of the layer, and makes what is missing of its path. */
@@ -114,111 +218,86 @@ class Linker {
     if (lower) dress(lower.fd, folder, factsOf(lower.fd), this.#into);
   }
 
+  /** A path whose folder is reached without symbolic links of the layers below; undefined where there is none. */
+  #resolved(target: string): LayerPath | undefined {
+    const { folder, name } = pathOf(target);
+    const way: Buffer[] = [];
+    const rest = folder.toReversed();
+    let links = 0;
+    for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
+      const text = part.toString("latin1");
+      if (text === ".") continue;
+      if (text === "..") {
+        way.pop();
+        continue;
+      }
+      using found = this.#below({ folder: way, name: part }, passageIn);
+      if (found === undefined) return undefined;
+      if (typeOf(found.facts) === FileType.folder) {
+        way.push(part);
+        continue;
+      }
+      links += 1;
+      if (links > maxSymbolicLinks) {
+        throw fault("INVALID_ARGUMENT", `too many links in ${quotedName(target)}`);
+      }
+      const leadsTo = readlinkAt(found.fd, part).toString("latin1");
+      if (leadsTo.startsWith("/")) way.length = 0;
+      rest.push(...partsOf(leadsTo).reverse());
+    }
+    return links === 0 ? undefined : { folder: way, name };
+  }
+
   /** The topmost of this path in the layers below. */
   #below<T extends Opened>(
-    path: LinkPath,
-    look: (root: number, path: LinkPath) => T | Absent,
-  ): T | undefined {
-    for (const root of this.#lowers) {
-      this.#step();
+    path: LayerPath,
+    look: (root: number, path: LayerPath) => T | Absent,
+  ): (T & { readonly layer: number }) | undefined {
+    for (const [layer, root] of this.#lowers.entries()) {
+      this.#watch.step();
       const found = look(root, path);
       if (found === "hidden") return undefined;
-      if (found !== "nothing") return found;
+      if (found !== "nothing") return { ...found, layer };
     }
     return undefined;
   }
 }
 
-interface LinkPath {
-  readonly folder: readonly Buffer[];
-  readonly name: Buffer;
+/** A file of a layer below. */
+interface Lower extends Found {
+  readonly layer: number;
 }
 
-interface Opened extends Disposable {
-  readonly fd: number;
+/** A copy in the layer: its place, and what is there unless another link has taken that since. */
+interface Copied {
+  readonly path: LayerPath;
+  readonly inode: string;
 }
 
-/** A file by its name in an open folder. */
-interface Found extends Opened {
-  readonly name: Buffer;
-  readonly facts: FileFacts;
+function keyOf(layer: number, facts: FileFacts): string {
+  return `${layer}-${inodeOf(facts)}`;
 }
 
-/** What a layer has of a path where it has no such thing: nothing, or what hides the layers below. */
-type Absent = "nothing" | "hidden";
+function inodeOf({ inodeHigh, inodeLow }: FileFacts): string {
+  return `${inodeHigh}-${inodeLow}`;
+}
 
-/** A folder that one walks down from, by one open descriptor at a time. */
-class Way implements Disposable {
-  #fd: number | undefined;
-  isOpaque: boolean;
+/** What the layer's own members have is never in the way of a link, but copies for other links may be. */
+function free(folder: number, to: LayerPath, before: FileFacts | undefined): void {
+  if (before === undefined) return;
+  if (typeOf(before) !== FileType.folder) return unlinkAt(folder, to.name, false);
+  throw fault("INVALID_ARGUMENT", `layer has a hard link in place of a folder: ${shown(to)}`);
+}
 
-  constructor(root: number) {
-    this.#fd = openAt(root, Buffer.from("."), openFolder);
-    this.isOpaque = isOpaque(this.#fd);
+/** False when it can have no more names. */
+function couldLink({ fd, name }: Found, folder: number, newName: Buffer): boolean {
+  try {
+    linkAt(fd, name, folder, newName);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EMLINK") return false;
+    throw error;
   }
-
-  get fd(): number {
-    return this.#fd ?? -1;
-  }
-
-  enter(name: Buffer): void {
-    const next = openAt(this.fd, name, openFolder);
-    closeSync(this.fd);
-    this.#fd = next;
-    this.isOpaque ||= isOpaque(next);
-  }
-
-  /** Its descriptor, which is the caller's from now on. */
-  leave(): number {
-    const { fd } = this;
-    this.#fd = undefined;
-    return fd;
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
-  }
-}
-
-function folderIn(root: number, { folder }: LinkPath): (Opened & { isOpaque: boolean }) | Absent {
-  using way = new Way(root);
-  for (const name of folder) {
-    const facts = factsIfAny(way.fd, name);
-    if (facts === undefined) return way.isOpaque ? "hidden" : "nothing";
-    if (typeOf(facts) !== FileType.folder) return "hidden";
-    way.enter(name);
-  }
-  const { isOpaque: hides } = way;
-  return { ...opened(way.leave()), isOpaque: hides };
-}
-
-function fileIn(root: number, path: LinkPath): Found | Absent {
-  const folder = folderIn(root, path);
-  if (typeof folder === "string") return folder;
-  using undo = new DisposableStack();
-  undo.use(folder);
-  const { name } = path;
-  const facts = factsIfAny(folder.fd, name);
-  if (facts === undefined) return folder.isOpaque ? "hidden" : "nothing";
-  if (!isFile(facts)) return "hidden";
-  undo.move();
-  return { ...folder, name, facts };
-}
-
-/** What may have a further name, and is no overlayfs whiteout. */
-function isFile(facts: FileFacts): boolean {
-  const type = typeOf(facts);
-  if (type === FileType.folder || type === FileType.socket) return false;
-  const isDevice = type === FileType.characterDevice;
-  return !isDevice || facts.deviceMajor !== 0 || facts.deviceMinor !== 0;
-}
-
-function isOpaque(folder: number): boolean {
-  return attributeOf(folder, "trusted.overlay.opaque")?.toString() === "y";
-}
-
-function typeOf({ mode }: FileFacts): number {
-  return mode & FileType.mask;
 }
 
 /** What is put into a folder changes its time. */
@@ -228,14 +307,8 @@ function keepingTimes(folder: number, work: () => void): void {
   setTimesOf(folder, accessed, modified);
 }
 
-function opened(fd: number): Opened {
-  return { fd, [Symbol.dispose]: () => closeSync(fd) };
-}
-
 const nothing = Buffer.alloc(0);
 
-function pathOf(text: string): LinkPath {
-  const parts = text.split("/").filter((part) => part !== "");
-  const name = Buffer.from(parts.pop() ?? "", "latin1");
-  return { folder: parts.map((part) => Buffer.from(part, "latin1")), name };
+function shown({ folder, name }: LayerPath): string {
+  return quotedName(`/${[...folder, name].map((part) => part.toString("latin1")).join("/")}`);
 }

@@ -196,7 +196,7 @@ export class Unpacker {
       await this.#committed(image, at - 1, call);
       await this.#commit(extracted, image, at, call);
     } catch (error) {
-      await this.#discard(extracted.key);
+      await this.#discardAll(extracted);
       throw error;
     }
     for (const wake of this.#onChange) wake();
@@ -357,7 +357,7 @@ export class Unpacker {
    * child, as are hard links to what is below. Answers what the layer takes then.
    */
   async #dress(
-    { key, implicit, list, usage, digest, hasLowerLinks }: Extracted,
+    { key, implicit, list, usage, digest, hasLowerLinks, ...sizes }: Extracted,
     image: ImageLayers,
     parent: string,
     call: Cancellable,
@@ -374,7 +374,9 @@ export class Unpacker {
       await this.#discardList(list);
       return usage;
     }
-    const task = { root, lowers, implicitList: list };
+    const { blobBytes } = sizes;
+    const plainBytes = Number(sizes.plainBytes);
+    const task = { root, lowers, implicitList: list, blobBytes, plainBytes };
     const dressed = this.#withExtractor(image, call, (extractor, own) =>
       extractor.dress(task, own),
     );

@@ -108,6 +108,7 @@ const kinds: readonly Kind[] = [
     layers: [[file("a", "x")], [link("a", "a")]],
     finds: ["a x"],
   },
+  ...linksBelow(),
   {
     what: "files with several names as aufs has them",
     layers: [
@@ -159,6 +160,98 @@ const kinds: readonly Kind[] = [
   ...times(),
   ...owners(),
 ];
+
+/** Hard links to a layer below, and what else their own layer has at either name. */
+function linksBelow(): Kind[] {
+  const usrMerged = [soft("lib", "usr/lib"), file("usr/lib/x", "x")];
+  const cases: readonly (readonly [string, RawMember[], RawMember[], string[]])[] = [
+    ["a file at its place", [file("x", "x")], [link("a", "x"), file("a", "own")], ["a own", "x x"]],
+    [
+      "a folder at its place",
+      [file("x", "x")],
+      [link("a", "x"), folder("a/"), file("a/b", "b")],
+      ["a/b b", "x x"],
+    ],
+    [
+      "a file in place of its folder",
+      [file("x", "x")],
+      [link("d/a", "x"), file("d", "own")],
+      ["d own", "x x"],
+    ],
+    [
+      "a link in place of its folder",
+      [file("x", "x")],
+      [link("d/a", "x"), soft("d", "x")],
+      ["d -> x", "x x"],
+    ],
+    [
+      "its place deleted below",
+      [file("x", "x"), file("a", "old")],
+      [link("a", "x"), file(".wh.a", "")],
+      ["a x", "x x =a"],
+    ],
+    ["the file deleted", [file("x", "x", owned)], [link("a", "x"), file(".wh.x", "")], ["a x"]],
+    [
+      "the file deleted, twice linked",
+      [file("x", "x")],
+      [link("a", "x"), link("b", "x"), link("c", "b"), file(".wh.x", "")],
+      ["a x", "b x =a", "c x =a"],
+    ],
+    [
+      "the file's folder deleted",
+      [file("d/x", "x")],
+      [link("a", "d/x"), file(".wh.d", "")],
+      ["a x"],
+    ],
+    [
+      "a folder in place of the file",
+      [file("x", "x")],
+      [link("a", "x"), file("x/b", "b")],
+      ["a x", "x/b b"],
+    ],
+    [
+      "a new file in place of the file",
+      [file("x", "old")],
+      [link("a", "x"), file("x", "new")],
+      ["a new", "x new =a"],
+    ],
+    [
+      "a link through it, whose place is taken",
+      [file("x", "x")],
+      [link("b", "a"), link("a", "x"), folder("a/"), file("a/c", "c")],
+      ["a/c c", "b x", "x x =b"],
+    ],
+    [
+      "links to all names of one file",
+      [file("x", "x"), link("y", "x")],
+      [link("a", "x"), link("b", "y")],
+      ["a x", "b x =a", "x x =a", "y x =a"],
+    ],
+    [
+      "a way through a link",
+      usrMerged,
+      [link("a", "lib/x")],
+      ["a x", "lib -> usr/lib", "usr/lib/x x =a"],
+    ],
+    [
+      "a way through a link, to what it has itself",
+      usrMerged,
+      [link("a", "lib/x"), file("usr/lib/x", "new")],
+      ["a new", "lib -> usr/lib", "usr/lib/x new =a"],
+    ],
+    [
+      "a way through links up and to the root",
+      [soft("p", "../../q"), soft("q", "/usr/./lib"), file("usr/lib/x", "x")],
+      [link("a", "p/x")],
+      ["a x", "p -> ../../q", "q -> /usr/./lib", "usr/lib/x x =a"],
+    ],
+  ];
+  return cases.map(([what, below, layer, finds]) => ({
+    what: `a hard link to a layer below and ${what}`,
+    layers: [below, layer],
+    finds,
+  }));
+}
 
 /** Of one file, whose header says 9: what its time is in the end, in seconds. */
 function times(): Kind[] {
@@ -293,6 +386,19 @@ test("a layer is as large as it becomes by links to the layers below", { skip },
   assert.deepEqual(readdirSync(path.join(snapshotter.root, "implicit-folders")), []);
 });
 
+test("a file of a layer below with many names is copied once for links to all of them", {
+  skip,
+}, async () => {
+  const names = Array.from({ length: 50 }, (_, at) => `${at}`);
+  const chainId = await load([
+    [file("first", "x".repeat(100_000)), ...names.map((name) => link(`d/${name}`, "first"))],
+    names.map((name) => link(`e/${name}`, `d/${name}`)),
+  ]);
+  const { sizeBytes, inodes } = await snapshotter.usage(namespace, chainId, call());
+  assert.equal(inodes, 4n); // the root, d, e and the file
+  assert.ok(sizeBytes < 200_000n, String(sizeBytes));
+});
+
 const refused: readonly { what: string; layers: Kind["layers"]; says: RegExp }[] = [
   { what: "nothing", layers: [[link("b", "a")]], says: /hard link to no file: "\/a"$/ },
   { what: "itself alone", layers: [[link("a", "a")]], says: /hard link to no file: "\/a"$/ },
@@ -305,6 +411,16 @@ const refused: readonly { what: string; layers: Kind["layers"]; says: RegExp }[]
     what: "a file that a layer between has deleted",
     layers: [[file("d/a", "x")], [file("d/.wh..wh..opq", "")], [link("b", "d/a")]],
     says: /hard link to no file: "\/d\/a"$/,
+  },
+  {
+    what: "a file behind links in a circle",
+    layers: [[soft("p", "q"), soft("q", "p")], [link("b", "p/a")]],
+    says: /too many links in "\/p\/a"$/,
+  },
+  {
+    what: "a file that nobody has behind a link",
+    layers: [[soft("p", "/etc"), folder("etc/")], [link("b", "p/passwd")]],
+    says: /hard link to no file: "\/p\/passwd"$/,
   },
   {
     what: "a file of aufs that is not there",
@@ -320,10 +436,11 @@ for (const { what, layers, says } of refused) {
       assert.equal(error.code, "INVALID_ARGUMENT");
       assert.match(
         error.message,
-        /^cannot load ".*": cannot extract layer "sha256:\w+": layer has/,
+        /^cannot load ".*": cannot extract layer "sha256:\w+": (layer has|too many)/,
       );
       assert.match(error.message, says);
       return true;
     });
+    assert.deepEqual(readdirSync(path.join(snapshotter.root, "implicit-folders")), []);
   });
 }
