@@ -5,8 +5,11 @@ import path from "node:path";
 import { suite, test } from "node:test";
 import { unchangedSpans } from "./start-pages.ts";
 
-const mapping = (line: string, anonymousKb: number): string =>
-  `${line}\nSize: 4 kB\nRss: 4 kB\nAnonymous:             ${anonymousKb} kB\nVmFlags: rd mr mw me sd\n`;
+const mapping = (line: string, anonymousKb: number, swapKb = 0): string =>
+  [
+    `${line}\nSize: 4 kB\nRss: 4 kB\nAnonymous:             ${anonymousKb} kB`,
+    `LazyFree: 0 kB\nSwap:                  ${swapKb} kB\nSwapPss: 0 kB\nVmFlags: rd mr mw me sd\n`,
+  ].join("\n");
 
 suite("pages of the start", () => {
   test("are those of files, which nothing has changed or may change", () => {
@@ -22,12 +25,26 @@ suite("pages of the start", () => {
       mapping("7f00ab000000-7f00ab001000 r--s 00000000 fe:00 7            /var/lib/some.db", 0),
       mapping("7ffd5e000000-7ffd5e002000 r-xp 00000000 00:00 0                      [vdso]", 0),
     ].join("");
-    assert.deepEqual(unchangedSpans(smaps), [
+    assert.deepEqual(unchangedSpans(smaps, "/usr/bin/node"), [
       { from: 0x400000, bytes: 0x42e000 },
       { from: 0x82e000, bytes: 0x2c5b000 },
     ]);
     assert.deepEqual(unchangedSpans(""), []);
   });
+
+  const line = "00400000-0082e000 r--p 00000000 fe:00 5300                       /usr/bin/node";
+  for (const [what, smaps] of [
+    ["with changed pages in swap", mapping(line, 0, 44)],
+    ["of which a kernel tells nothing of swap", mapping(line, 0).replace(/^Swap:.*\n/m, "")],
+    [
+      "of a library's data, which may be about to be relocated",
+      mapping(line, 0).replace("node", "x.so"),
+    ],
+  ] as const) {
+    test(`stay where they are mappings ${what}`, () => {
+      assert.deepEqual(unchangedSpans(smaps, "/usr/bin/node"), []);
+    });
+  }
 
   test("go while threads run, and come again when they are wanted", () => {
     const module = JSON.stringify(path.join(import.meta.dirname, "start-pages.ts"));

@@ -4,7 +4,8 @@ import { libc } from "../os/libc.ts";
 
 /** Of a mapping's first line in smaps: from where to where, what is allowed, which file. */
 const firstLine = /^(?<from>[\da-f]+)-(?<to>[\da-f]+) (?<may>\S{4}) \S+ \S+ \d+ +(?<file>\/.*)$/;
-const nothingOwn = /^Anonymous: +0 kB$/;
+/** Pages of the process's own in a mapping: those in memory, and those in swap. */
+const ownPages = /^(?<where>Anonymous|Swap): +(?<kib>\d+) kB$/;
 const dontNeed = 4;
 const cMadvise = libc("int madvise(uintptr_t at, size_t length, int advice)");
 
@@ -30,21 +31,27 @@ export async function dropStartPages(): Promise<number> {
 }
 
 /**
- * Mappings that are nothing but their files: of no use are those that may be written, and one with a page that
- * differs from its file, such as what the linker has relocated, would lose it.
+ * Mappings that are nothing but their files: of no use are those that may be written, and one with a page that differs from
+ * its file, such as what the linker has relocated, would lose it. Such a page may be in swap, so a kernel that does
+ * not tell what is there has none. Data is taken of the program alone: a library's may be about to be relocated.
  */
-export function unchangedSpans(smaps: string): Span[] {
+export function unchangedSpans(smaps: string, program = process.execPath): Span[] {
   const found: Span[] = [];
   let last: Span | undefined;
+  let unchanged = new Set<string>();
   for (const line of smaps.split("\n")) {
-    const { from, to, may } = firstLine.exec(line)?.groups ?? {};
+    const { from, to, may, file } = firstLine.exec(line)?.groups ?? {};
+    const { where, kib } = ownPages.exec(line)?.groups ?? {};
     if (from !== undefined && to !== undefined) {
       const at = Number.parseInt(from, 16);
-      const isCode = may === "r-xp" || may === "r--p";
-      last = isCode ? { from: at, bytes: Number.parseInt(to, 16) - at } : undefined;
+      const isTaken = may === "r-xp" || (may === "r--p" && file === program);
+      last = isTaken ? { from: at, bytes: Number.parseInt(to, 16) - at } : undefined;
+      unchanged = new Set();
     } else if (/^[\da-f]+-/.test(line)) {
       last = undefined;
-    } else if (last !== undefined && nothingOwn.test(line)) {
+    } else if (last !== undefined && where !== undefined && kib === "0") {
+      unchanged.add(where);
+      if (unchanged.size < 2) continue;
       found.push(last);
       last = undefined;
     }
