@@ -54,6 +54,8 @@ const others: readonly string[] = [
   "cri/oci-spec/apparmor/profile-kernel.ts",
   "cri/oci-spec/host-facts.ts",
   "cri/paths.ts",
+  "doctor/leftovers/folders.ts",
+  "doctor/leftovers/known.ts",
   "images/create-images.ts",
   "images/unpack/unpacker.ts",
   "pause/pause-rootfs.ts",

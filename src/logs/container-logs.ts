@@ -70,7 +70,11 @@ export class WorkerContainerLogs implements ContainerLogs {
   }
 
   prepare(): void {
-    this.#link.start();
+    try {
+      this.#link.start();
+    } catch (err) {
+      this.#log.debug({ err }, "the first log that is opened tries it again");
+    }
   }
 
   async open(options: LogOptions, { signal }: Cancellable): Promise<ContainerLog> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Worker } from "node:worker_threads";
-import { fault, type RuntimeFault } from "../base/errors.ts";
+import { fault, type RuntimeFault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import { endThread, startThread } from "../base/threads/thread.ts";
@@ -86,11 +86,11 @@ export class LogWorkerLink implements AsyncDisposable {
     this.#events = events;
   }
 
-  /** Starts the first worker, ahead of the request that would wait for it. */
+  /** Starts the first worker, ahead of the request that would wait for it. UNAVAILABLE when no thread can be started. */
   start(): void {
     if (this.#isStarted || this.#closing) return;
-    this.#isStarted = true;
     this.#spawn();
+    this.#isStarted = true;
   }
 
   /** Settles with the worker's answer. INTERNAL with a LogRequestError as cause; UNAVAILABLE while there is no worker, or when it does not answer in time. */
@@ -133,11 +133,11 @@ export class LogWorkerLink implements AsyncDisposable {
       resolve();
     });
     const waiting = [...this.#waiting];
-    this.#spawn();
+    this.#spawnOrRetry();
     takeOver();
     for (const [sequence, { request, reject }] of waiting) {
-      if (!("key" in request) || !keys.has(request.key)) {
-        this.#worker?.postMessage({ ...request, sequence }, []);
+      if (this.#worker !== undefined && (!("key" in request) || !keys.has(request.key))) {
+        this.#worker.postMessage({ ...request, sequence }, []);
         continue;
       }
       this.#waiting.delete(sequence);
@@ -162,18 +162,47 @@ export class LogWorkerLink implements AsyncDisposable {
   #spawn(): void {
     this.#watch?.stop();
     this.#mark = new BusyMark();
-    const worker = startThread(this.#entry, {
-      name: "berth-logs",
-      execArgv: [],
-      workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
-      heapMiB: ourShares().logHeapMiB,
-    });
+    const worker = this.#startThread();
     this.#watch = watchForHangs(this.#mark, this.#hangMs, (work) => this.#events.onHang(work));
     const startedAt = performance.now();
     this.#worker = worker;
     worker.on("message", (notice: LogNotice) => this.#receive(notice));
     worker.on("error", (err) => this.#log.error({ err }, "log worker failed"));
     worker.on("exit", () => this.#died(performance.now() - startedAt));
+  }
+
+  #startThread(): Worker {
+    try {
+      return startThread(this.#entry, {
+        name: "berth-logs",
+        execArgv: [],
+        workerData: { busy: this.#mark.shared } satisfies LogWorkerData,
+        heapMiB: ourShares().logHeapMiB,
+      });
+    } catch (cause) {
+      // The node may be short of processes, or of memory, for a while.
+      const { message } = toFault(cause);
+      throw fault("UNAVAILABLE", `cannot start a thread for logs: ${message}`, { cause });
+    }
+  }
+
+  /** In the place of one that is gone; where none can be started, later. */
+  #spawnOrRetry(): boolean {
+    try {
+      this.#spawn();
+      return true;
+    } catch (err) {
+      this.#worker = undefined;
+      this.#log.error({ err }, "no log worker can be started, it is tried again");
+      this.#restartIn(restartDelayMs);
+      return false;
+    }
+  }
+
+  #restartIn(ms: number): void {
+    this.#restart = startTimer(() => {
+      if (this.#spawnOrRetry()) this.#events.onRestart();
+    }, ms);
   }
 
   #receive(notice: LogNotice): void {
@@ -200,13 +229,7 @@ export class LogWorkerLink implements AsyncDisposable {
     this.#waiting.clear();
     if (this.#closing) return;
     this.#log.error({ livedMs }, "log worker ended, starting another");
-    this.#restart = startTimer(
-      () => {
-        this.#spawn();
-        this.#events.onRestart();
-      },
-      livedMs < shortLifeMs ? restartDelayMs : 0,
-    );
+    this.#restartIn(livedMs < shortLifeMs ? restartDelayMs : 0);
   }
 }
 

@@ -4,7 +4,7 @@ import { readdir, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import type { Worker } from "node:worker_threads";
 import type { Cancellable } from "../base/cancellable.ts";
-import { codeOfErrno, errnoOf, fault, isFault } from "../base/errors.ts";
+import { codeOfErrno, errnoOf, fault, isFault, toFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { ourShares } from "../base/memory/memory-shares.ts";
 import type { IdMappings } from "../base/os/id-mapping.ts";
@@ -52,6 +52,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
   #worker: Worker | undefined;
   #prepared: Promise<void> | undefined;
   #sequence = 0;
+  #isClosed = false;
 
   constructor({ folder, log, program }: NetworkNamespacesOptions) {
     this.#folder = folder;
@@ -147,6 +148,7 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     const worker = this.#worker;
     this.#worker = undefined;
     if (worker) await endThread(worker);
@@ -154,8 +156,8 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
     if ((await this.list()).length === 0) while (unmount(this.#folder, { lazy: true }));
   }
 
-  #request(kind: NetnsRequest["kind"], file: string, pid = 0): Promise<number> {
-    const worker = (this.#worker ??= this.#spawn());
+  async #request(kind: NetnsRequest["kind"], file: string, pid = 0): Promise<number> {
+    const worker = this.#running();
     this.#sequence += 1;
     const request: NetnsRequest = { sequence: this.#sequence, kind, path: file, pid };
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -167,6 +169,18 @@ export class PinnedNamespaces implements NetworkNamespaces, AsyncDisposable {
       const code = errno === "EEXIST" ? "ALREADY_EXISTS" : codeOfErrno(errno);
       throw fault(code, `cannot ${purposes[kind]} "${file}": ${errno}`, { cause });
     });
+  }
+
+  /** UNAVAILABLE once it is closed, and where no thread can be started. */
+  #running(): Worker {
+    if (this.#isClosed) throw fault("UNAVAILABLE", "berthd is stopping");
+    try {
+      return (this.#worker ??= this.#spawn());
+    } catch (cause) {
+      const { message } = toFault(cause);
+      const what = "cannot start a thread for network namespaces";
+      throw fault("UNAVAILABLE", `${what}: ${message}`, { cause });
+    }
   }
 
   #spawn(): Worker {

@@ -184,7 +184,7 @@ function makeTable(bytes: ByteSource): MadeTable {
   });
   const inDir = (file: string): string =>
     path.posix.normalize(file.startsWith("/") ? file : `${dir}/${file}`);
-  const can = capabilities?.length ? capabilities : ["pull", "resolve"];
+  const can = capabilities?.length ? capabilities : ["pull", "resolve", "push"];
   return {
     table,
     keepsPath: override === true,

@@ -61,7 +61,7 @@ suite("a program that runs crun without cgroup v2 in sight", () => {
     ].join("\n");
     const laid = await layUnseen(place(), await stand("four", text));
     const env = { ...process.env, KEPT: "yes" };
-    const call = { env, anyExitCode: true } as const;
+    const call = { env, anyExitCode: true, timeoutMs: 10_000 } as const;
     const { stdout, exitCode } = await run(laid?.path ?? "", ["a b", "", "--c"], call);
     assert.equal(stdout.toString(), "a b,,--c,yes,0\n");
     assert.equal(exitCode, 7);
