@@ -24,6 +24,9 @@ const tryAll = `
 /** What only a stop, a checkpoint, a client's layer, a user namespace or AppArmor makes. */
 const rarelyMade = new Set([
   "ROOT/default-runtime.json",
+  "ROOT/crun/crun",
+  "ROOT/content/blobs/sha384/*",
+  "ROOT/content/blobs/sha512/*",
   "ROOT/meta.db-reserve",
   "ROOT/checkpoints",
   "ROOT/checkpoint-mounts",

@@ -100,12 +100,12 @@ test("NetworkNamespaces makes many, each one different, and lists them", { skip 
 test("NetworkNamespaces keeps the folder a shared mount of its own across instances", {
   skip,
 }, async (t) => {
-  const { folder, namespaces } = setUp(t);
-  const file = await namespaces.create("kept", call);
-  await namespaces[Symbol.asyncDispose]();
-  assert.equal(await namespaces.isAlive(file), true);
-  const next = new PinnedNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
-  t.after(() => next[Symbol.asyncDispose]());
+  const { folder, namespaces: next } = setUp(t);
+  const first = new PinnedNamespaces({ folder, program: pauseBinaryPath(), log: silentLogger });
+  const file = await first.create("kept", call);
+  await first[Symbol.asyncDispose]();
+  assert.equal(await first.isAlive(file), true);
+  await assert.rejects(first.remove(file, call), /berthd is stopping/, "no thread for it any more");
   await next.create("second", call);
   const mounts = (await allMounts()).filter((entry) => entry.mountPoint === folder);
   assert.equal(mounts.length, 1);
