@@ -184,7 +184,35 @@ export class Unpacker {
     return content.info(namespace, digest)?.labels[plainDigestLabel] === diffId;
   }
 
-  async #make({ layer, image, at, early }: LayerAt, call: Cancellable): Promise<void> {
+  /**
+   * Makes a layer, and makes it anew where the one below is removed while it is finished: that may have been read when it
+   * was half gone.
+   */
+  async #make(layerAt: LayerAt, call: Cancellable): Promise<void> {
+    const { image, at } = layerAt;
+    const parent = image.layers[at - 1]?.chainId ?? "";
+    for (let round = 1; ; round += 1) {
+      let isFinishing = false;
+      const finishing = (): void => {
+        isFinishing = true;
+      };
+      try {
+        await this.#makeOnce(layerAt, finishing, call);
+        break;
+      } catch (error) {
+        const isSure = !isFinishing || this.has(parent);
+        if (isSure || round === maxRounds || call.signal.aborted) throw error;
+        this.#options.log.debug({ parent, err: error }, "layer is made anew");
+      }
+    }
+    for (const wake of this.#onChange) wake();
+  }
+
+  async #makeOnce(
+    { layer, image, at, early }: LayerAt,
+    onFinishing: () => void,
+    call: Cancellable,
+  ): Promise<void> {
     const extracted =
       (await early.take(layer.digest, call)) ?? (await this.#extract(layer, image, call));
     try {
@@ -194,12 +222,12 @@ export class Unpacker {
       // Before the layer is committed: after a crash it would have empty files.
       await this.#flushed(call);
       await this.#committed(image, at - 1, call);
+      onFinishing();
       await this.#commit(extracted, image, at, call);
     } catch (error) {
       await this.#discardAll(extracted);
       throw error;
     }
-    for (const wake of this.#onChange) wake();
   }
 
   /**
@@ -338,14 +366,8 @@ export class Unpacker {
     const usage = await onDisk(`finish layer "${digest}"`, root, () =>
       this.#dress(extracted, image, parent, call),
     );
-    const commit = (): Promise<void> =>
-      snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     try {
-      await commit().catch(async (error: unknown) => {
-        if (!isFault(error, "NOT_FOUND") || this.has(parent)) throw error;
-        await this.#committed(image, at - 1, call);
-        await commit();
-      });
+      await snapshotter.commit(namespace, chainId, key, { labels, parent, usage, ...call });
     } catch (error) {
       if (!isFault(error, "ALREADY_EXISTS")) throw error;
       await this.#discard(key);

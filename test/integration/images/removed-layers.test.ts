@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers that a client of the Snapshots service removes while a pull counts on them.
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -75,6 +76,34 @@ suite("a layer that is removed under a pull", { skip }, () => {
       assert.deepEqual(found, ["top", "middle", "base"]);
     });
   }
+
+  test("is made again where it goes while another layer takes a file from it", async () => {
+    const x = { blob: tarBytes([{ name: "x", content: "x" }]) };
+    const link = { blob: tarBytes([{ name: "a", flag: "1", link: "x" }]) };
+    const layout = await home.folder(crypto.randomUUID());
+    const { images, snapshotter, layer } = await openLibrary(
+      await home.folder(crypto.randomUUID()),
+    );
+    await writeRawLayout(layout, [{ tag: "example.test/x:1", layers: [x] }]);
+    const [{ chainId: base } = { chainId: "" }] = await images.load(layout, call());
+    const directories = snapshotter.directories.bind(snapshotter);
+    let removed: Promise<void> | undefined;
+    snapshotter.directories = (space, key) => {
+      const found = directories(space, key);
+      if (key === base && removed === undefined) {
+        removed = snapshotter.remove(space, base, call());
+        for (const folder of found) rmSync(folder, { recursive: true });
+      }
+      return found;
+    };
+    const other = await home.folder(crypto.randomUUID());
+    await writeRawLayout(other, [{ tag: "example.test/link:1", layers: [x, link] }]);
+    const [made] = await images.load(other, call());
+    assert.notEqual(removed, undefined);
+    await removed;
+    assert.deepEqual((await readdir(layer(made?.chainId ?? ""))).sort(), ["a", "x"]);
+    assert.deepEqual(await readdir(layer(made?.chainId ?? "", 1)), ["x"]);
+  });
 
   test("is made again where it is the topmost", async () => {
     const { images, snapshotter, base: top, layer } = await withBase(3);
