@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type FaultCode, fault, toFault } from "./errors.ts";
+import { errnoOf, type FaultCode, fault, toFault } from "./errors.ts";
 
 const systemError = (code: string): Error =>
   Object.assign(new Error(`${code}: of a call`), { code });
@@ -23,3 +23,8 @@ for (const [thrown, code, message] of cases) {
     assert.deepEqual([known.code, known.message], [code, message]);
   });
 }
+
+test("a fault's code is no errno", () => {
+  assert.equal(errnoOf(fault("NOT_FOUND", "gone")), undefined);
+  assert.equal(errnoOf(systemError("ENOENT")), "ENOENT");
+});

@@ -59,9 +59,10 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
 }
 
-/** The errno name (`ENOENT`, …) of a Node system error, or undefined. */
+/** The errno name (`ENOENT`, …) of a Node system error, or undefined: a fault's code is none. */
 export function errnoOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  if (!(error instanceof Error) || error instanceof RuntimeFault) return undefined;
+  if (!("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 
 /** For files that others name or make: never follows a link, never waits for a FIFO's other end. */
@@ -35,14 +35,16 @@ export async function readBounded(
   }
 }
 
-/** The same, synchronously, for a small file in memory: links are not followed. */
-export function readBoundedSync(file: string, maxBytes: number): Buffer {
-  const fd = openSync(file, readForeign);
+/** The same, synchronously, for a small file in memory. */
+export function readBoundedSync(file: string, maxBytes: number, { follow = false } = {}): Buffer {
+  const fd = openSync(file, follow ? readForeign & ~constants.O_NOFOLLOW : readForeign);
   try {
     const facts = fstatSync(fd);
     if (!facts.isFile()) throw new Error(`${shown(file)} is no regular file`);
-    if (facts.size > maxBytes) throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
-    return readFileSync(fd);
+    const bytes = facts.size > maxBytes ? undefined : firstBytes(fd, maxBytes + 1);
+    if (bytes === undefined || bytes.length > maxBytes)
+      throw new Error(`${shown(file)} has more than ${maxBytes} bytes`);
+    return bytes;
   } finally {
     closeSync(fd);
   }
@@ -67,18 +69,22 @@ export async function readStart(file: string, maxBytes: number): Promise<Buffer>
 export function readStartSync(file: string, maxBytes: number): Buffer {
   const fd = openSync(file, constants.O_RDONLY);
   try {
-    let bytes = Buffer.allocUnsafe(Math.min(maxBytes, unknownBytes));
-    for (let length = 0; ; ) {
-      const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);
-      length += bytesRead;
-      if (bytesRead === 0 || length === maxBytes) return bytes.subarray(0, length);
-      if (length < bytes.length) continue;
-      const more = Buffer.allocUnsafe(Math.min(maxBytes, 2 * length));
-      bytes.copy(more, 0, 0, length);
-      bytes = more;
-    }
+    return firstBytes(fd, maxBytes);
   } finally {
     closeSync(fd);
+  }
+}
+
+function firstBytes(fd: number, maxBytes: number): Buffer {
+  let bytes = Buffer.allocUnsafe(Math.min(maxBytes, unknownBytes));
+  for (let length = 0; ; ) {
+    const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);
+    length += bytesRead;
+    if (bytesRead === 0 || length === maxBytes) return bytes.subarray(0, length);
+    if (length < bytes.length) continue;
+    const more = Buffer.allocUnsafe(Math.min(maxBytes, 2 * length));
+    bytes.copy(more, 0, 0, length);
+    bytes = more;
   }
 }
 

@@ -150,6 +150,7 @@ before(async () => {
         return transfer;
       },
       push: async (reference, { destination, auth }) => {
+        if (reference === "far:1") throw fault("UNAVAILABLE", 'cannot push "far:1": ECONNREFUSED');
         const { username = "", password = "" } = auth ?? {};
         const name = [destination ?? reference, username, password].join(" ");
         return { name, digest: "sha256:1" as never, left: [] };
@@ -278,6 +279,11 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
     args: ["image", "push", "a:1", "-u", "me"],
     code: 1,
     says: /^berth: bad --user: expected user:password, or --password-stdin\n$/,
+  },
+  {
+    args: ["image", "push", "far:1"],
+    code: 1,
+    says: /^berth: cannot push "far:1": ECONNREFUSED\n$/,
   },
   { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
   { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },

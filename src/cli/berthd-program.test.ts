@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { parse } from "smol-toml";
+import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { buildBerthd } from "./berthd-program.ts";
 import { runProgram } from "./run-program.ts";
@@ -40,6 +48,11 @@ const wrongUse: readonly { name: string; args: string[]; says: RegExp }[] = [
     name: "a bad level",
     args: ["config", "check", "-l", "loud"],
     says: /Allowed choices are trace/,
+  },
+  {
+    name: "a folder without a name",
+    args: ["config", "import", "x", "--certs-dir", ""],
+    says: /expected a folder/,
   },
   { name: "a flag without its value", args: ["serve", "--config"], says: /argument missing/ },
 ];
@@ -145,6 +158,69 @@ test("berthd config import --certs-dir writes logins for root alone, and over no
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.match(readFileSync(file, "utf8"), /authorization = "Basic /);
   const { code, err } = await berthd("config", "import", old, "--certs-dir", certs);
-  assert.equal(code, 1);
-  assert.match(err, /hosts\.toml is there already/);
+  assert.equal(code, 0);
+  assert.match(err, /^skipped .*hosts\.toml: it is there already$/m);
+});
+
+test("berthd config import writes what can be written, and prints the configuration in any case", async () => {
+  const old = path.join(folder, "names.toml");
+  const mirrors = `plugins."io.containerd.grpc.v1.cri".registry.mirrors`;
+  writeFileSync(
+    old,
+    `${oldContainerd}[${mirrors}."../evil"]\nendpoint = ["https://m"]\n[${mirrors}."10.0.0.0/8"]\nendpoint = ["https://m"]\n`,
+  );
+  const certs = path.join(folder, "names.d");
+  const { code, out, err } = await berthd("config", "import", old, "--certs-dir", certs);
+  assert.deepEqual([code, readdirSync(certs)], [0, ["reg.example:5000"]]);
+  assert.match(out, /\[log\]/);
+  assert.match(err, /"\.\.\/evil" is no registry's host[^]*"10\.0\.0\.0\/8" is no registry's host/);
+  const blocked = path.join(folder, "blocked");
+  writeFileSync(blocked, "");
+  for (const [place, errno] of [
+    [blocked, "EEXIST"],
+    ["/proc/berth-none", "ENOENT"],
+  ] as const) {
+    const failed = await berthd("config", "import", old, "--certs-dir", place);
+    assert.equal(failed.code, 1);
+    assert.match(failed.out, /\[log\]/);
+    assert.match(failed.err, new RegExp(`cannot write ${place}/.*hosts\\.toml: ${errno}\n$`));
+  }
+});
+
+test("berthd config import takes a login in a mirror's address as a login", async () => {
+  const old = path.join(folder, "user.toml");
+  const mirror = `plugins."io.containerd.grpc.v1.cri".registry.mirrors."reg.example"`;
+  writeFileSync(
+    old,
+    `version = 2\n[${mirror}]\nendpoint = ["https://user:hunter%32@mirror.example/v2/x", "https://u:hunter2/@bad:x"]\n`,
+  );
+  const shown = await berthd("config", "import", old);
+  assert.equal(shown.code, 0);
+  assert.ok(!`${shown.out}${shown.err}`.includes("hunter"), shown.err);
+  assert.match(shown.err, /host\."https:\/\/mirror\.example\/v2\/x"/);
+  const certs = path.join(folder, "user.d");
+  assert.equal((await berthd("config", "import", old, "--certs-dir", certs)).code, 0);
+  const file = path.join(certs, "reg.example/hosts.toml");
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const login = Buffer.from("user:hunter2").toString("base64");
+  const text = readFileSync(file, "utf8");
+  assert.ok(text.includes(`authorization = "Basic ${login}"`) && !text.includes("hunter"), text);
+});
+
+test("berthd config import reads plain files of a bounded length alone", async () => {
+  const big = path.join(folder, "big.toml");
+  writeFileSync(big, "");
+  truncateSync(big, 4 * 1024 * 1024 + 1);
+  const fifo = path.join(folder, "fifo");
+  makeFifo(fifo, 0o600);
+  for (const [file, says] of [
+    [big, /has more than 4194304 bytes\n$/],
+    [fifo, /is no regular file\n$/],
+    ["/dev/zero", /is no regular file\n$/],
+    ["/proc/self/pagemap", /has more than 4194304 bytes\n$|E[A-Z]+\n$/],
+  ] as const) {
+    const { code, err } = await berthd("config", "import", file);
+    assert.equal(code, 1);
+    assert.match(err, says);
+  }
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../base/version.ts";
 import { defaultConfigFile, type LoadOptions, loadConfig } from "../config/load.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -63,10 +63,14 @@ export function buildBerthd(io: CliIo): Command {
     .option(
       "--certs-dir <folder>",
       "write the hosts.toml files that stand for its registry mirrors and logins into this folder",
+      (folder: string) => {
+        if (folder === "") throw new InvalidArgumentError("expected a folder");
+        return path.resolve(folder);
+      },
     )
     .action(async (file: string, { certsDir }: { readonly certsDir?: string }) => {
       const { importInto } = await import("./import-command.ts");
-      importInto(io, path.resolve(file), certsDir && path.resolve(certsDir));
+      importInto(io, path.resolve(file), certsDir);
     });
 
   program

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { fault } from "../base/errors.ts";
+import { errnoOf, fault, type RuntimeFault, toFault } from "../base/errors.ts";
 import { importConfig } from "../config/import/import-config.ts";
 import { type HostsToml, withoutLogins } from "../config/import/registry-hosts.ts";
 import type { CliIo } from "./cli-io.ts";
 import { printable } from "./printable.ts";
 
-/** Prints our configuration on standard output, and what is to be known of it on standard error. */
+/**
+ * Prints our configuration on standard output, and what is to be known of it on standard error: also where a hosts.toml
+ * cannot be written, which fails afterwards.
+ */
 export function importInto(io: CliIo, file: string, certsDir: string | undefined): void {
   const { text, files, lost, hosts, warnings } = importConfig(file);
   const lines = [`read: ${files.join(", ")}`];
@@ -15,10 +18,15 @@ export function importInto(io: CliIo, file: string, certsDir: string | undefined
   for (const { written, reason } of lost) lines.push(`  ${written}: ${reason}`);
   for (const warning of warnings) lines.push(`warning: ${warning}`);
   lines.push(...told(hosts, certsDir));
-  for (const one of hosts)
-    if (certsDir !== undefined) lines.push(`wrote ${written(one, certsDir)}`);
-  io.error(printable(`${lines.join("\n")}\n`));
+  let failure: RuntimeFault | undefined;
+  try {
+    if (certsDir !== undefined) for (const one of hosts) lines.push(written(one, certsDir));
+  } catch (error) {
+    failure = toFault(error);
+  }
+  io.error(printable(withoutLogins(`${lines.join("\n")}\n`)));
   io.out(printable(`# Made by berthd config import of ${files.join(", ")}\n${text}`));
+  if (failure !== undefined) throw failure;
 }
 
 function told(hosts: readonly HostsToml[], certsDir: string | undefined): readonly string[] {
@@ -27,7 +35,7 @@ function told(hosts: readonly HostsToml[], certsDir: string | undefined): readon
     "its registries need hosts.toml files; --certs-dir /etc/berthd/certs.d writes them, with the logins that are left out here:",
     ...hosts.flatMap(({ registry, text }) => [
       `  ${registry}/hosts.toml`,
-      ...withoutLogins(text)
+      ...text
         .trimEnd()
         .split("\n")
         .map((line) => `    ${line}`),
@@ -35,15 +43,35 @@ function told(hosts: readonly HostsToml[], certsDir: string | undefined): readon
   ];
 }
 
-/** A login is for root alone. What is there already is somebody's work. */
+/** A login is for root alone. What is there already is somebody's work. Answers the line that says what was done. */
 function written({ registry, text, isSecret }: HostsToml, certsDir: string): string {
-  if (registry.includes("/") || registry === ".." || registry === "")
-    throw fault("INVALID_ARGUMENT", `"${registry}" is no registry's name`);
-  const folder = path.join(certsDir, registry);
-  const file = path.join(folder, "hosts.toml");
-  if (existsSync(file))
-    throw fault("ALREADY_EXISTS", `${file} is there already: it is left as it is`);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  writeFileSync(file, text, { mode: isSecret ? 0o600 : 0o644, flag: "wx" });
-  return file;
+  const file = path.join(certsDir, registry, "hosts.toml");
+  let isOurs = false;
+  const failed = (error: unknown): Error =>
+    fault("FAILED_PRECONDITION", `cannot write ${file}: ${errnoOf(error) ?? String(error)}`, {
+      cause: error,
+    });
+  try {
+    makeFolders(path.dirname(file));
+  } catch (error) {
+    throw failed(error);
+  }
+  try {
+    writeFileSync(file, "", { mode: isSecret ? 0o600 : 0o644, flag: "wx" });
+    isOurs = true;
+    writeFileSync(file, text);
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return `skipped ${file}: it is there already`;
+    if (isOurs) rmSync(file, { force: true });
+    throw failed(error);
+  }
+  return `wrote ${file}`;
+}
+
+/** One by one: below /proc Node's own way to make several never ends. */
+function makeFolders(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const above = path.dirname(folder);
+  if (above !== folder) makeFolders(above);
+  mkdirSync(folder, { mode: 0o755 });
 }

@@ -3,12 +3,13 @@
 import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { fault, isFault } from "../../base/errors.ts";
+import { fault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
+import { Unconnected } from "../../rpc/http2/connection.ts";
 import { connectLight } from "../../rpc/light/light-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
 import type { CliIo } from "../cli-io.ts";
@@ -122,7 +123,8 @@ export async function withSession(
   try {
     await work(session);
   } catch (error) {
-    if (!isFault(error, "UNAVAILABLE")) throw error;
+    // A registry that cannot be reached is UNAVAILABLE too, and the daemon says so itself.
+    if (!(error instanceof Unconnected)) throw error;
     throw fault(
       "UNAVAILABLE",
       `cannot reach berthd on ${address}: is it running there? (${error.message})\nanother socket is named with --address or BERTH_ADDRESS`,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { globSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { globSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { parse, TomlError } from "smol-toml";
-import { errnoOf, fault } from "../../base/errors.ts";
+import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
+import { readBoundedSync } from "../../base/read-bounded.ts";
 import { checkNesting } from "../nesting.ts";
 
 export interface SourceFile {
@@ -51,14 +52,12 @@ export function readToml(file: string, by: string): Readonly<Record<string, unkn
   const whose = by === "" ? "" : `, which ${by} imports`;
   let text: string;
   try {
-    if (statSync(file).size > mostBytes)
-      throw fault("FAILED_PRECONDITION", `${file} has more than ${mostBytes} bytes`);
-    text = readFileSync(file, "utf8");
+    text = readBoundedSync(file, mostBytes, { follow: true }).toString();
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === undefined) throw error;
     const code = errno === "ENOENT" ? "NOT_FOUND" : "FAILED_PRECONDITION";
-    throw fault(code, `cannot read ${file}${whose}: ${errno}`, { cause: error });
+    const why = errno ?? toFault(error).message;
+    throw fault(code, `cannot read ${file}${whose}: ${why}`, { cause: error });
   }
   try {
     const document = parse(text);

@@ -25,6 +25,9 @@ interface Settings {
 }
 
 const pull = ["pull", "resolve"];
+/** A host with its port: what has a folder in certs.d. */
+const hostPattern =
+  /^(?:[a-z0-9](?:[a-z0-9._-]{0,250}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /** `registry.mirrors`, `registry.configs` and `registry.auths` of containerd before 2.0, and what CRI-O calls insecure. */
 export function registryHosts(entries: readonly Entry[]): RegistryHosts {
@@ -32,11 +35,15 @@ export function registryHosts(entries: readonly Entry[]): RegistryHosts {
   const settings = new Map<string, Settings>();
   const taken = new Set<Entry>();
   const lost: { written: string; reason: string }[] = [];
+  const writtenOf = new Map<string, string>();
   for (const entry of entries) {
     const { canonical, value, written } = entry;
     const [root, part, kind, name = "", ...rest] = canonical;
     if (root === "crio" && part === "image" && kind === "insecure_registries") {
-      for (const one of textsOf(value)) of(settings, one).tls.set("insecure_skip_verify", true);
+      for (const one of textsOf(value)) {
+        of(settings, one).tls.set("insecure_skip_verify", true);
+        writtenOf.set(one, written);
+      }
       taken.add(entry);
       continue;
     }
@@ -57,13 +64,26 @@ export function registryHosts(entries: readonly Entry[]): RegistryHosts {
         reason:
           "an identity token is no header: give the kubelet a pull secret or a credential provider",
       });
+    const registry = kind === "auths" ? hostOf(host) : host;
+    if (!writtenOf.has(registry)) writtenOf.set(registry, written);
     taken.add(entry);
   }
   const names = new Set([...mirrors.keys(), ...settings.keys()]);
   const endpoints = new Set([...mirrors.values()].flat().map(hostOf));
   const files = [...names].flatMap((name) => {
-    const isMirrorAlone = !mirrors.has(name) && endpoints.has(name);
-    return isMirrorAlone ? [] : [fileOf(name, mirrors.get(name) ?? [], settings)];
+    if (!mirrors.has(name) && endpoints.has(name)) return [];
+    const written = writtenOf.get(name) ?? name;
+    if (name !== "*" && !hostPattern.test(name)) {
+      const reason = `"${name}" is no registry's host, which alone has a hosts.toml`;
+      lost.push({ written, reason });
+      return [];
+    }
+    const all = mirrors.get(name) ?? [];
+    const usable = all.filter((one) => urlOf(one) !== undefined);
+    for (const one of all)
+      if (!usable.includes(one))
+        lost.push({ written, reason: `"${one}" is no registry's address` });
+    return [fileOf(name, usable, settings)];
   });
   return { files: files.filter(({ text }) => text !== ""), taken, lost };
 }
@@ -77,10 +97,17 @@ function fileOf(
   const table: Record<string, unknown> = { ...own };
   const hosts: Record<string, unknown> = {};
   for (const endpoint of endpoints) {
-    const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
-    const its = tableOf(settings.get(hostOf(endpoint)));
-    const hasPath = (URL.parse(url)?.pathname ?? "/") !== "/";
-    hosts[url] = { capabilities: pull, ...its, ...(hasPath ? { override_path: true } : {}) };
+    const url = urlOf(endpoint);
+    if (url === undefined) continue;
+    const its = tableOf(settings.get(url.host));
+    const { header = headerOf(url) } = its;
+    const hasPath = url.pathname !== "/";
+    hosts[withoutUser(endpoint)] = {
+      capabilities: pull,
+      ...its,
+      ...(header === undefined ? {} : { header }),
+      ...(hasPath ? { override_path: true } : {}),
+    };
   }
   if (Object.keys(hosts).length > 0) table["host"] = hosts;
   const server = name === "docker.io" ? "registry-1.docker.io" : name;
@@ -112,8 +139,38 @@ function tableOf(settings: Settings | undefined): Record<string, unknown> {
 
 /** Host and port of an endpoint or a name. */
 function hostOf(endpoint: string): string {
-  const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
-  return URL.parse(url)?.host ?? endpoint;
+  return urlOf(endpoint)?.host ?? endpoint;
+}
+
+function urlOf(endpoint: string): URL | undefined {
+  return URL.parse(withScheme(endpoint)) ?? undefined;
+}
+
+function withScheme(endpoint: string): string {
+  return /^https?:\/\//i.test(endpoint) ? endpoint : `https://${endpoint}`;
+}
+
+/** As it is written, but for a login: a hosts.toml has that in a header. */
+function withoutUser(endpoint: string): string {
+  const url = urlOf(endpoint);
+  if (!url?.username && !url?.password) return withScheme(endpoint);
+  url.username = "";
+  url.password = "";
+  return url.pathname === "/" ? url.origin : url.href;
+}
+
+function headerOf({ username, password }: URL): Record<string, string> | undefined {
+  if (username === "" && password === "") return undefined;
+  const login = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString("base64");
+  return { authorization: `Basic ${login}` };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function of(settings: Map<string, Settings>, name: string): Settings {
@@ -128,5 +185,8 @@ function textsOf(value: unknown): readonly string[] {
 
 /** The text with each login taken out, to be shown. */
 export function withoutLogins(text: string): string {
-  return text.replaceAll(/(authorization = ")[^"]*/gi, "$1…");
+  return text
+    .replaceAll(/(authorization = ")[^"]*/gi, "$1…")
+    .replaceAll(/(:\/\/)[^"\s]*@/g, "$1…@")
+    .replaceAll(/(")[^/"\s]*@/g, "$1…@");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import net from "node:net";
-import { fault, type RuntimeFault } from "../../base/errors.ts";
+import { fault, RuntimeFault } from "../../base/errors.ts";
 import {
   contentOf,
   Flag,
@@ -44,6 +44,9 @@ interface Stream {
   isSent: boolean;
 }
 
+/** There was no connection at all; a server's own UNAVAILABLE is a plain fault. */
+export class Unconnected extends RuntimeFault {}
+
 /** The client's side of HTTP/2 on a unix socket, as much of it as gRPC needs. It connects at once. */
 export class Http2Connection {
   readonly #socket: net.Socket;
@@ -63,8 +66,14 @@ export class Http2Connection {
     this.#socket = net.connect({ path });
     this.#socket.on("data", (chunk: Buffer) => this.#read(chunk));
     this.#socket.on("drain", () => this.#wake());
-    this.#socket.on("error", (error) => this.#fail(fault("UNAVAILABLE", error.message)));
-    this.#socket.on("close", () => this.#fail(fault("UNAVAILABLE", "Connection dropped")));
+    const lost = (message: string): void =>
+      this.#fail(
+        isConnected ? fault("UNAVAILABLE", message) : new Unconnected("UNAVAILABLE", message),
+      );
+    let isConnected = false;
+    this.#socket.once("connect", () => (isConnected = true));
+    this.#socket.on("error", (error) => lost(error.message));
+    this.#socket.on("close", () => lost("Connection dropped"));
     const settings = new Map<number, number>([
       [Setting.headerTableSize, 0],
       [Setting.enablePush, 0],

@@ -58,6 +58,16 @@ test("bars are drawn over those before, also on a terminal that has become narro
   view[Symbol.dispose]();
 });
 
+test("a terminal whose size nobody has set is drawn on as one of 80 columns", async () => {
+  const made = screen();
+  made.width = 0;
+  const view = openProgress(auto, made.io);
+  view.update([step(1, "downloading", 50)]);
+  await until("bars are drawn twice", () => made.written.length > 1);
+  view[Symbol.dispose]();
+  assert.ok(made.written[1]?.startsWith("\u001b[2A\r"), JSON.stringify(made.written[1]));
+});
+
 test("nothing is drawn before there is something to show", () => {
   const { io, written } = screen();
   openProgress(auto, io)[Symbol.dispose]();

@@ -97,10 +97,11 @@ class Bars implements ProgressView {
   #draw(): void {
     if (this.#isEmpty) return;
     const { env } = this.#io;
-    const size = this.#terminal.screen?.() ?? usual;
+    const screen = this.#terminal.screen?.();
+    // One that nobody has given a size has 0 by 0.
+    const size = { width: screen?.width || usual.width, height: screen?.height || usual.height };
     const lines = barLines(this.#rates.list(performance.now()), {
-      width: size.width || usual.width,
-      height: size.height || usual.height,
+      ...size,
       isUnicode: /utf-?8/i.test(env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || ""),
       hasColor: (env["NO_COLOR"] ?? "") === "",
     });
