@@ -49,6 +49,7 @@ export const layers: readonly Layer[] = [
       "rpc",
       "runtime",
       "snapshots",
+      "trees",
     ],
   },
   {

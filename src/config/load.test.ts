@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { isFault } from "../base/errors.ts";
+import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { defaultConfig } from "./defaults.ts";
 import { loadConfig } from "./load.ts";
@@ -393,4 +394,13 @@ test("loadConfig warns of what is probably not meant", () => {
     }),
   });
   assert.equal(warnings.length, 3);
+});
+
+test("loadConfig refuses what is no regular file or has no end, and waits for neither", () => {
+  const fifo = write({});
+  makeFifo(fifo, 0o600);
+  for (const file of [fifo, "/dev/zero", path.dirname(fifo)])
+    assert.throws(() => loadConfig({ file }), /cannot read configuration file .*no regular file/);
+  const large = write({ "config.toml": "#".repeat(4 * 1024 * 1024 + 1) });
+  assert.throws(() => loadConfig({ file: large }), /it has more than \d+ bytes/);
 });

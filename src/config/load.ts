@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import path from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { errnoOf, fault } from "../base/errors.ts";
@@ -14,6 +14,9 @@ import { sections } from "./sections.ts";
 
 /** Read when no file is named; it may be missing. */
 export const defaultConfigFile = "/etc/berthd/config.toml";
+
+/** Far more than any configuration has. */
+const mostBytes = 4 * 1024 * 1024;
 
 export interface LoadOptions {
   /** A file that must exist. Its `config.d` is the folder of that name beside it. */
@@ -107,7 +110,7 @@ function dropIns(main: string): string[] {
 
 function readText(file: string, mayBeMissing: boolean): string | undefined {
   try {
-    return readFileSync(file, "utf8");
+    return readRegular(file);
   } catch (error) {
     if (mayBeMissing && errnoOf(error) === "ENOENT") return undefined;
     const code = errnoOf(error) === "ENOENT" ? "NOT_FOUND" : "FAILED_PRECONDITION";
@@ -115,8 +118,27 @@ function readText(file: string, mayBeMissing: boolean): string | undefined {
   }
 }
 
+/** Of a FIFO or a device nobody knows whether it ends. */
+function readRegular(file: string): string {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile()) throw new Error("it is no regular file");
+    const chunks: Buffer[] = [];
+    for (let length = 0; ; ) {
+      const chunk = Buffer.alloc(16 * 1024);
+      const more = readSync(fd, chunk);
+      if (more === 0) return Buffer.concat(chunks).toString();
+      chunks.push(chunk.subarray(0, more));
+      length += more;
+      if (length > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function reason(error: unknown): string {
-  return errnoOf(error) ?? String(error);
+  return errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
 function parseToml(text: string, file: string): unknown {

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
 import { cgroupMounts } from "../../src/base/os/mount-table.ts";
 import { fixLeftovers } from "../../src/doctor/fix-leftovers.ts";
@@ -42,12 +43,13 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     const files = path.join(root, "io.berth.cri/sandboxes", stranger);
     await cp(path.join(root, "io.berth.cri/sandboxes", like), files, { recursive: true });
     const record = path.join(root, "cni", `${stranger}.json`);
+    const plugins = [{ type: "tells", capabilities: [], raw: {}, skipped: false }];
     const text = JSON.stringify({
       version: 1,
       sandboxId: stranger,
       args: "",
       capabilityArgs: {},
-      attachments: [],
+      attachments: [{ name: "told", cniVersion: "1.0.0", ifName: "eth0", plugins }],
     });
     await writeFile(record, text);
     return [bundle, netns, files, record];
@@ -62,14 +64,21 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
   test("finds nothing left while pods run, and removes what is left of a pod that nobody knows", async () => {
     const pod = await bed.cri.runPod();
     await bed.cri.startContainer(pod, bed.images.shell.reference, ["sleep", "100000"]);
+    // What the daemon itself is about to remove.
+    await mkdir(path.join(bed.daemon.folder, "root/io.berth.cri/sandboxes/.doomed-1"));
     assert.deepEqual(await ownLeftovers(), { leftovers: [], reason: "" });
     const planted = await plant(pod.id);
     const bundle = planted[0] ?? "";
     const flags = ["-namespace", "k8s.io", "-id", stranger, "-address", bed.daemon.socket];
-    const shim = spawn("sh", ["-c", "sleep 1000; :", "shim", ...flags], {
+    const shim = spawn("sh", ["-c", "read line; :", "shim", ...flags], {
       cwd: bundle,
-      stdio: "ignore",
+      stdio: ["pipe", "ignore", "ignore"],
     });
+    const plugins = path.join(bed.daemon.folder, "plugins");
+    const told = path.join(bed.daemon.folder, "told");
+    await mkdir(plugins);
+    const plugin = `#!/bin/sh\n[ -z "$CNI_NETNS" ] || stat -Lfc %T "$CNI_NETNS" >>'${told}'\n`;
+    await writeFile(path.join(plugins, "tells"), plugin, { mode: 0o755 });
     const young = await run(berth, [
       "doctor",
       "-c",
@@ -80,7 +89,11 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     ]);
     assert.doesNotMatch(young.stdout + young.stderr, new RegExp(stranger), "they are young");
     const lines: string[] = [];
-    await fixLeftovers(patient(), (line) => lines.push(line), inAMoment());
+    const { config, ...rest } = patient();
+    const cni = { ...config.cni, binDirs: [plugins] };
+    const own = { ...rest, config: { ...config, cni } };
+    await fixLeftovers(own, (line) => lines.push(line), inAMoment());
+    assert.match(await readFile(told, "utf8"), /nsfs/, "DEL comes before the namespace goes");
     assert.equal(lines.length, planted.length + 1, lines.join("\n"));
     for (const line of lines) assert.match(line, new RegExp(`^removed .*${stranger}`));
     for (const file of planted) assert.ok(!existsSync(file), file);
@@ -143,29 +156,66 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     assert.match(none.reason, /the configuration, which says where things are/);
   });
 
+  test("takes nothing for left while another daemon's pods have the state folder", async () => {
+    const pod = await bed.cri.runPod();
+    const busy = await bed.cri.runPod();
+    await bed.cri.startContainer(busy, bed.images.shell.reference, ["sleep", "100000"]);
+    const root = path.join(bed.daemon.folder, "second root");
+    await mkdir(root);
+    {
+      using database = new DatabaseSync(path.join(root, "meta.db"));
+      database.exec("CREATE TABLE records (tbl TEXT, id TEXT, value TEXT)");
+    }
+    const config = path.join(bed.daemon.folder, "second.toml");
+    await writeFile(config, `root = "${root}"\nstate = "${bed.daemon.folder}/state"\n`);
+    const address = path.join(bed.daemon.folder, "second.sock");
+    const bundles = path.join(bed.daemon.folder, "state/io.containerd.runtime.v2.task/k8s.io");
+    const nothing = async (as: typeof address | undefined): Promise<string> => {
+      const second = openPatient({ root: "", configFile: config, address: as });
+      const { leftovers, reason } = await findLeftovers(second, inAMoment());
+      assert.deepEqual(leftovers, []);
+      return reason;
+    };
+    assert.match(await nothing(address), /was made by a berthd with another root/);
+    const made = await readdir(bundles);
+    for (const id of made) await unlink(path.join(bundles, id, "work"));
+    assert.match(await nothing(address), /another berthd|is not of the berthd|nothing shows that/);
+    await bed.daemon.kill9();
+    // With the socket that its shims were started for, what has no shim still shows it.
+    assert.match(await nothing(bed.daemon.socket), /nothing shows that it is of the berthd/);
+    assert.match(await nothing(address), /is not of the berthd|nothing shows that/);
+    await bed.daemon.start();
+    for (const { id } of [pod, busy]) {
+      assert.equal((await bed.cri.podStatus(id)).state, "SANDBOX_READY");
+      await bed.cri.removePod(id);
+    }
+  });
+
   test("tells empty cgroups and rules that may be another runtime's, and would not remove them", async () => {
     const [mount] = await cgroupMounts();
     const top = path.join(mount?.mountPoint ?? "", `kubepods-berth-e2e-${process.pid}`);
     const folder = path.join(top, "pod1", stranger);
+    const chain = `CNI-${"f".repeat(20)}`;
     const comment = ["-m", "comment", "--comment", `name: "berth-e2e" id: "${stranger}"`];
-    const rule = ["-s", "192.0.2.77/32", ...comment, "-j", "RETURN"];
+    const rule = ["-s", "192.0.2.77/32", ...comment, "-j", chain];
     await mkdir(folder, { recursive: true });
     try {
+      await must("iptables", ["-t", "nat", "-N", chain]);
+      await must("iptables", ["-t", "nat", "-A", chain, ...comment, "-j", "ACCEPT"]);
       await must("iptables", ["-t", "nat", "-A", "POSTROUTING", ...rule]);
-      const known = { ids: new Set<string>(), snapshots: undefined };
-      const ground = { patient: patient(), known, nowMs: Date.now() };
-      const own = (await foreignTraces(ground, new Set())).filter(({ what }) =>
-        what.includes(stranger),
-      );
+      const own = await foreignTraces((id) => id !== stranger);
       assert.deepEqual(
         own.map(({ remove }) => remove),
         [undefined, undefined],
       );
       for (const { mend } of own) await must("sh", ["-c", mend]);
       assert.ok(!existsSync(folder));
-      assert.doesNotMatch(await must("iptables-save", ["-t", "nat"]), new RegExp(stranger));
+      const saved = await must("iptables-save", ["-t", "nat"]);
+      assert.doesNotMatch(saved, new RegExp(`${stranger}|${chain}`));
     } finally {
       await run("iptables", ["-t", "nat", "-D", "POSTROUTING", ...rule]);
+      await run("iptables", ["-t", "nat", "-F", chain]);
+      await run("iptables", ["-t", "nat", "-X", chain]);
       await must("find", [top, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]);
     }
   });

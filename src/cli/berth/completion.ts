@@ -32,7 +32,9 @@ export async function completions(
   let position = 0;
   let flagOfValue: string | undefined;
   for (const word of words.slice(0, -1)) {
-    if (flagOfValue !== undefined) flagOfValue = undefined;
+    const isSeveral = flagOfValue !== undefined && takesSeveral(command, flagOfValue);
+    if (isSeveral && !word.startsWith("-")) continue;
+    if (flagOfValue !== undefined && !isSeveral) flagOfValue = undefined;
     else if (word.startsWith("-")) flagOfValue = takesValue(command, word) ? word : undefined;
     else if (command !== program || position > 0 || word !== "help") {
       const inner = position === 0 ? innerOf(command, word) : undefined;
@@ -58,11 +60,13 @@ async function candidates(
   source: WordSource,
 ): Promise<readonly string[]> {
   const { typed, position, flagOfValue } = place;
-  if (flagOfValue !== undefined) {
+  if (flagOfValue !== undefined && !(typed.startsWith("-") && takesSeveral(command, flagOfValue))) {
     const isNamespace = flagOfValue === "-n" || flagOfValue === "--namespace";
     if (isNamespace) return source("namespace");
     if (command.name() === "ps" && ["-p", "--pod"].includes(flagOfValue)) return source("podId");
-    return command.options.find((option) => isNamed(option, flagOfValue))?.argChoices ?? [];
+    const before = takesSeveral(command, flagOfValue) ? typed.replace(/[^,]*$/, "") : "";
+    const option = command.options.find((one) => isNamed(one, flagOfValue));
+    return (option?.argChoices ?? []).map((choice) => `${before}${choice}`);
   }
   if (typed.startsWith("-")) return flagsOf(command);
   if (command.commands.length > 0) return position === 0 ? commandsOf(command) : [];
@@ -100,6 +104,10 @@ function takesValue(command: Command, word: string): boolean {
   return command.options.some(
     (option) => isNamed(option, word) && (option.required || option.optional),
   );
+}
+
+function takesSeveral(command: Command, word: string): boolean {
+  return command.options.some((option) => option.variadic && isNamed(option, word));
 }
 
 function isNamed({ short, long }: Option, word: string): boolean {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { statSync } from "node:fs";
 import path from "node:path";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../../base/version.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { type CheckName, checkNames } from "../../doctor/check-names.ts";
@@ -56,13 +57,35 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
       "--kubeconfig <file>",
       "ask the API server for RuntimeClasses whose handler this node lacks",
     )
-    .addOption(new Option("--only <checks...>", "run these checks alone").choices(checkNames))
+    .addOption(onlyOption())
     .option("--all", "show what is as it should be, too", false)
     .option("--fix", "first remove what is left of pods that are gone, with a line for each", false)
     .option("--strict", "exit 1 for warnings, too", false)
     .option("--json", "print JSON", false)
     .addHelpText("after", help)
-    .action((flags: DoctorFlags) => doctor(flags, io));
+    .action((flags: DoctorFlags, command: Command) => {
+      const { host } = flags;
+      const isThere =
+        host === undefined || statSync(host, { throwIfNoEntry: false })?.isDirectory();
+      if (isThere !== true) command.error(`error: there is no folder ${host}`, { exitCode: 2 });
+      return doctor(flags, io);
+    });
+}
+
+/** `--only cni disk`, and `--only cni,disk`. */
+function onlyOption(): Option {
+  const option = new Option("--only <checks...>", "run these checks alone");
+  const wanted: CheckName[] = [];
+  option.choices(checkNames).argParser((words: string) => {
+    for (const word of words.split(",")) {
+      const name = checkNames.find((each) => each === word);
+      if (name === undefined)
+        throw new InvalidArgumentError(`Allowed choices are ${checkNames.join(", ")}.`);
+      wanted.push(name);
+    }
+    return wanted;
+  });
+  return option;
 }
 
 async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {

@@ -14,6 +14,7 @@ import {
   removeCgroups,
   specCgroups,
 } from "../../runtime/death/leftover-processes.ts";
+import { isDoomed } from "../../trees/tree-remover.ts";
 import { type Ground, isYoung, type Leftover } from "./leftover.ts";
 
 const dayMs = 86_400_000;
@@ -59,7 +60,7 @@ async function endTask(bundle: string, id: string, { signal }: Cancellable): Pro
 }
 
 /** As the shim has written it, or for a sandbox process we ourselves; 0 for none. */
-async function pidOf(bundle: string): Promise<number> {
+export async function pidOf(bundle: string): Promise<number> {
   const text = async (name: string): Promise<string> =>
     readFile(path.join(bundle, name), "utf8").catch(() => "");
   const [, pid = await text("init.pid")] = /"pid":(\d+)/.exec(await text("process")) ?? [];
@@ -88,6 +89,7 @@ async function foldersOf(
   const found: (Leftover & { readonly id: string })[] = [];
   for (const id of await host.names(folder)) {
     const place = path.join(folder, id);
+    if (isDoomed(id)) continue; // the daemon's own removals
     const facts = await host.stat(place);
     if (facts?.isDirectory() !== true || known.ids.has(id) || isYoung(ground, facts.mtimeMs))
       continue;
@@ -110,6 +112,7 @@ async function snapshotsOf(ground: Ground): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const name of await host.names(folder)) {
     const place = path.join(folder, name);
+    if (isDoomed(name)) continue;
     const facts = await host.stat(place);
     if (facts === undefined || isYoung(ground, facts.mtimeMs)) continue;
     if (/^\d+$/.test(name) && snapshots.has(Number(name))) continue;

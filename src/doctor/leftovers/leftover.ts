@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import type { Patient } from "../patient.ts";
 import type { Known } from "./known.ts";
+import type { Scan } from "./process-scan.ts";
 
 /** Something of ours that belongs to nothing that berthd knows. */
 export interface Leftover {
@@ -17,6 +18,7 @@ export interface Leftover {
 export interface Ground {
   readonly patient: Patient;
   readonly known: Known;
+  readonly scan: Scan;
   readonly nowMs: number;
 }
 

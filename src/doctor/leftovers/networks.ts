@@ -2,13 +2,14 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { fault } from "../../base/errors.ts";
 import { unmount } from "../../base/os/mount.ts";
 import { deleteChain } from "../../network/chain.ts";
 import { userNamespaceSuffix } from "../../network/ports.ts";
 import { type NetworkRecord, ResultCache } from "../../network/result-cache.ts";
 import type { Patient } from "../patient.ts";
 import { type Ground, isYoung, type Leftover } from "./leftover.ts";
-import { foreignTraces } from "./traces.ts";
+import { foreignTraces, grouped, mostMended } from "./traces.ts";
 
 const delMs = 30_000;
 /** Where the host-local plugin of all runtimes keeps which address is whose. */
@@ -19,17 +20,16 @@ const others = ["/var/lib/containerd", "/var/lib/containers/storage", "/var/lib/
 /** Pinned namespaces, records of CNI operations, and addresses, of pods that nobody knows. */
 export async function leftNetworks(ground: Ground): Promise<Leftover[]> {
   const records = await recordsOf(ground);
-  const own = [...(await namespacesOf(ground)), ...records.left];
-  return (await hasOthers(ground.patient))
-    ? own
-    : [
-        ...own,
-        ...(await addressesOf(ground, records.ids)),
-        ...(await foreignTraces(ground, records.ids)),
-      ];
+  // Plugins look into the namespace when they take it down.
+  const own = [...records.left, ...(await namespacesOf(ground, records))];
+  if (await hasOthers(ground)) return own;
+  const { known, scan } = ground;
+  const live = new Set(scan.seen.flatMap(({ ids }) => [...ids]));
+  const isTaken = (id: string): boolean => known.ids.has(id) || records.ids.has(id) || live.has(id);
+  return [...own, ...(await addressesOf(ground, isTaken)), ...(await foreignTraces(isTaken))];
 }
 
-async function namespacesOf(ground: Ground): Promise<Leftover[]> {
+async function namespacesOf(ground: Ground, records: Records): Promise<Leftover[]> {
   const { known, patient } = ground;
   const { host, layout } = patient;
   const found: Leftover[] = [];
@@ -43,8 +43,11 @@ async function namespacesOf(ground: Ground): Promise<Leftover[]> {
     found.push({
       what: `${place}: a pinned namespace of a pod that berthd does not know`,
       why: "its interfaces and the peers of them on the node stay as long as it is pinned",
-      mend: `umount -l '${place}'; rm '${place}'`,
+      // Where there is a record, only --fix calls DEL before it goes.
+      mend: records.ids.has(id) ? "" : `umount -l '${place}'; rm '${place}'`,
       remove: async () => {
+        if ((await records.cache.all()).records.some(({ sandboxId }) => sandboxId === id))
+          throw fault("FAILED_PRECONDITION", `pod "${id}" is still attached to its networks`);
         while (unmount(host.at(place), { lazy: true }));
         await rm(host.at(place), { force: true });
       },
@@ -53,7 +56,13 @@ async function namespacesOf(ground: Ground): Promise<Leftover[]> {
   return found;
 }
 
-async function recordsOf(ground: Ground) {
+interface Records {
+  readonly left: readonly Leftover[];
+  readonly ids: ReadonlySet<string>;
+  readonly cache: ResultCache;
+}
+
+async function recordsOf(ground: Ground): Promise<Records> {
   const { known, patient } = ground;
   const { host, config } = patient;
   const folder = config.cni.cacheDir;
@@ -78,20 +87,22 @@ async function recordsOf(ground: Ground) {
       },
     });
   }
-  return { left, ids };
+  return { left, ids, cache };
 }
 
 /** DEL as the daemon would call it: the plugins give back addresses, ports and chains. */
 async function detach(
-  { config }: Patient,
+  { config, host, layout }: Patient,
   record: NetworkRecord,
   call: Cancellable,
 ): Promise<void> {
   const { sandboxId, args, capabilityArgs } = record;
+  const netns = path.join(layout.netns, sandboxId);
+  const netnsPath = (await host.has(netns)) ? host.at(netns) : ""; // it may be gone
   for (const attachment of record.attachments) {
     const context = {
       sandboxId,
-      netnsPath: "", // the namespace is gone, or goes
+      netnsPath,
       args,
       capabilityArgs,
       binDirs: config.cni.binDirs,
@@ -103,37 +114,35 @@ async function detach(
 }
 
 /** Whether another runtime may have made what has our shape. */
-async function hasOthers({ host }: Patient): Promise<boolean> {
+async function hasOthers({ patient, scan }: Ground): Promise<boolean> {
+  const { host } = patient;
+  const { pid: daemon } = await patient.daemon();
   if (!host.isOurs) return true;
+  if (scan.seen.some(({ pid, isOthers, isBerthd }) => isOthers || (isBerthd && pid !== daemon)))
+    return true;
   for (const folder of others) if (await host.has(folder)) return true;
   return false;
 }
 
 /** Told, and never removed: nothing but our record would show whose an address is. */
-async function addressesOf(ground: Ground, recorded: ReadonlySet<string>): Promise<Leftover[]> {
-  const { known, patient } = ground;
-  const { host } = patient;
-  const found: Leftover[] = [];
+async function addressesOf(ground: Ground, isTaken: (id: string) => boolean): Promise<Leftover[]> {
+  const { host } = ground.patient;
+  const found: string[] = [];
+  const files: string[] = [];
   for (const network of await host.names(hostLocal)) {
     for (const address of await host.names(path.join(hostLocal, network))) {
       if (!/^[0-9a-f.:]+$/i.test(address)) continue;
       const file = path.join(hostLocal, network, address);
       const [id = ""] = ((await host.text(file)) ?? "").split(/\s/);
       const facts = await host.stat(file);
-      if (
-        id === "" ||
-        known.ids.has(id) ||
-        recorded.has(id) ||
-        isYoung(ground, facts?.mtimeMs ?? 0)
-      )
-        continue;
-      found.push({
-        what: `address ${address} of network ${network} is taken by "${id}", which berthd does not know`,
-        why: "when a network has no address left, no pod starts; nothing shows that it was a pod of berthd's, so it is not removed",
-        mend: `rm '${file}'`,
-        remove: undefined,
-      });
+      if (id === "" || isTaken(id) || isYoung(ground, facts?.mtimeMs ?? 0)) continue;
+      found.push(`${address} of network ${network} by "${id}"`);
+      files.push(`'${file}'`);
     }
   }
-  return found;
+  return grouped(found, {
+    what: (some) => `addresses are taken by pods that berthd does not know: ${some}`,
+    why: "when a network has no address left, no pod starts; nothing shows that they were pods of berthd's, so nothing is removed",
+    mend: `rm ${files.slice(0, mostMended).join(" ")}`,
+  });
 }

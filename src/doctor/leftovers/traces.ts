@@ -5,19 +5,17 @@ import path from "node:path";
 import { cgroupMounts } from "../../base/os/mount-table.ts";
 import { run } from "../../base/process.ts";
 import { readStart } from "../../base/read-bounded.ts";
-import type { Ground, Leftover } from "./leftover.ts";
+import type { Leftover } from "./leftover.ts";
 
 /** kubepods, its class, the pod, the container. */
 const deepest = 4;
 const mostFolders = 20_000;
+/** A command line that can still be read. */
+export const mostMended = 20;
 const idAtEnd = /(?:^|-)([0-9a-f]{64})(?:\.scope)?$/;
 
 /** Empty cgroups of pods, and rules of CNI plugins, with ids that nobody knows. */
-export async function foreignTraces(
-  ground: Ground,
-  recorded: ReadonlySet<string>,
-): Promise<Leftover[]> {
-  const isKnown = (id: string): boolean => ground.known.ids.has(id) || recorded.has(id);
+export async function foreignTraces(isKnown: (id: string) => boolean): Promise<Leftover[]> {
   return [...(await cgroupsOf(isKnown)), ...(await rulesOf(isKnown))];
 }
 
@@ -27,12 +25,12 @@ async function cgroupsOf(isKnown: (id: string) => boolean): Promise<Leftover[]> 
   for (const { mountPoint } of await cgroupMounts())
     for await (const { id, folder } of podCgroups(mountPoint, 0, budget))
       if (!isKnown(id) && (await isEmpty(folder))) ids.add(id);
-  return [...ids].map((id) => ({
-    what: `the empty cgroup of "${id}", which berthd does not know`,
-    why: "empty cgroups cost the kernel memory and each reader of figures time; nothing shows that it was a pod of berthd's",
-    mend: `find /sys/fs/cgroup -depth -type d -name '*${id}*' -exec rmdir {} +`,
-    remove: undefined,
-  }));
+  const names = [...ids].slice(0, mostMended).map((id) => `-name '*${id}*'`);
+  return grouped([...ids], {
+    what: (some) => `empty cgroups of pods that berthd does not know: ${some}`,
+    why: "empty cgroups cost the kernel memory and each reader of figures time; nothing shows that they were pods of berthd's",
+    mend: `find /sys/fs/cgroup -depth -type d \\( ${names.join(" -o ")} \\) -exec rmdir {} +`,
+  });
 }
 
 interface PodCgroup {
@@ -73,11 +71,34 @@ async function rulesOf(isKnown: (id: string) => boolean): Promise<Leftover[]> {
   // As CNI's bridge and portmap plugins write it into each rule's comment.
   for (const [, id = ""] of (saved?.stdout.toString() ?? "").matchAll(/id: \\"([0-9a-f]{64})\\"/g))
     if (!isKnown(id)) ids.add(id);
-  return [...ids].map((id) => ({
-    what: `rules of iptables for "${id}", which berthd does not know`,
-    why: "a new pod with the same address or host port may get the old one's traffic; nothing shows that it was a pod of berthd's",
-    // Rule by rule: what others add meanwhile stays.
-    mend: `(echo '*nat'; iptables-save -t nat | grep ${id} | sed 's/^-A/-D/'; echo COMMIT) | iptables-restore -n`,
-    remove: undefined,
-  }));
+  return grouped([...ids], {
+    what: (some) => `rules of iptables for pods that berthd does not know: ${some}`,
+    why: "a new pod with the same address or host port may get the old one's traffic; nothing shows that they were pods of berthd's",
+    mend: `iptables-save -t nat | awk '${withoutPods([...ids].slice(0, mostMended))}' | iptables-restore -n`,
+  });
+}
+
+/** Rule by rule, so that what others add meanwhile stays; then the chains that CNI plugins make for one pod each. */
+function withoutPods(ids: readonly string[]): string {
+  return [
+    `function own(c) { return c ~ /^CNI-(DN-)?[0-9a-f]+$/ }`,
+    `/^-A/ && /${ids.join("|")}/ { rule[++n] = $0; if (own($2)) chain[$2]; if (own($NF)) chain[$NF] }`,
+    `END { print "*nat"`,
+    `for (i = 1; i <= n; i++) { split(rule[i], w, " "); if (!(w[2] in chain)) { sub(/^-A/, "-D", rule[i]); print rule[i] } }`,
+    `for (c in chain) print "-F " c`,
+    `for (c in chain) print "-X " c`,
+    `print "COMMIT" }`,
+  ].join("; ");
+}
+
+/** One thing to tell of any number of its kind, which are only told. */
+export function grouped(
+  found: readonly string[],
+  { what, why, mend }: { what: (some: string) => string; why: string; mend: string },
+): Leftover[] {
+  if (found.length === 0) return [];
+  const more = found.length > 3 ? ", ..." : "";
+  const again = found.length > mostMended ? "; berth doctor --only leftovers # for the others" : "";
+  const some = `${found.length} (${found.slice(0, 3).join(", ")}${more})`;
+  return [{ what: what(some), why, mend: `${mend}${again}`, remove: undefined }];
 }

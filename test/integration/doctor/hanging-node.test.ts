@@ -51,8 +51,16 @@ test("doctor --only refuses a name that is none, and takes several", async () =>
   await using node = await makeNode();
   const { findings } = await node.examine("--only", "kernel", "cni");
   assert.deepEqual([...new Set(findings.map(({ check }) => check))], ["kernel", "cni"]);
+  const { findings: same } = await node.examine("--only", "kernel,cni", "disk");
+  assert.deepEqual([...new Set(same.map(({ check }) => check))], ["kernel", "cni", "disk"]);
   await assert.rejects(
     node.examine("--only", "zebra"),
     /argument 'zebra' is invalid. Allowed choices are config, /,
   );
+});
+
+test("doctor --host of a folder that is not there is a wrong command line", async () => {
+  const { code, stdout, stderr } = await run(berth, ["doctor", "--host", "/nonexistent"]);
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /there is no folder \/nonexistent/);
 });
