@@ -157,9 +157,6 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
   });
 
   test("takes nothing for left while another daemon's pods have the state folder", async () => {
-    const pod = await bed.cri.runPod();
-    const busy = await bed.cri.runPod();
-    await bed.cri.startContainer(busy, bed.images.shell.reference, ["sleep", "100000"]);
     const root = path.join(bed.daemon.folder, "second root");
     await mkdir(root);
     {
@@ -176,6 +173,10 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
       assert.deepEqual(leftovers, []);
       return reason;
     };
+    assert.match(await nothing(address), /process \d+ is another berthd/, "without a pod of its");
+    const pod = await bed.cri.runPod();
+    const busy = await bed.cri.runPod();
+    await bed.cri.startContainer(busy, bed.images.shell.reference, ["sleep", "100000"]);
     assert.match(await nothing(address), /was made by a berthd with another root/);
     const made = await readdir(bundles);
     for (const id of made) await unlink(path.join(bundles, id, "work"));
