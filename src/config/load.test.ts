@@ -401,6 +401,7 @@ test("loadConfig refuses what is no regular file or has no end, and waits for ne
   makeFifo(fifo, 0o600);
   for (const file of [fifo, "/dev/zero", path.dirname(fifo)])
     assert.throws(() => loadConfig({ file }), /cannot read configuration file .*no regular file/);
+  assert.deepEqual(loadConfig({ file: "/dev/null" }).config, defaultConfig);
   const large = write({ "config.toml": "#".repeat(4 * 1024 * 1024 + 1) });
   assert.throws(() => loadConfig({ file: large }), /it has more than \d+ bytes/);
 });

@@ -15,6 +15,8 @@ import { sections } from "./sections.ts";
 /** Read when no file is named; it may be missing. */
 export const defaultConfigFile = "/etc/berthd/config.toml";
 
+/** /dev/null, major 1 and minor 3. */
+const nullDevice = 0x1_03;
 /** Far more than any configuration has. */
 const mostBytes = 4 * 1024 * 1024;
 
@@ -122,7 +124,9 @@ function readText(file: string, mayBeMissing: boolean): string | undefined {
 function readRegular(file: string): string {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (!fstatSync(fd).isFile()) throw new Error("it is no regular file");
+    const facts = fstatSync(fd);
+    const isNull = facts.isCharacterDevice() && facts.rdev === nullDevice; // a usual way to say "none"
+    if (!facts.isFile() && !isNull) throw new Error("it is no regular file");
     const chunks: Buffer[] = [];
     for (let length = 0; ; ) {
       const chunk = Buffer.alloc(16 * 1024);
