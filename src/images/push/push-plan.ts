@@ -5,7 +5,7 @@ import type { Digest } from "../../content/ports.ts";
 import { maxDocumentBytes, type NamespaceContent } from "../image-source.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor, Index, Manifest } from "../manifest/documents.ts";
-import { isKnownManifest } from "../manifest/media-types.ts";
+import { isKnownManifest, MediaType } from "../manifest/media-types.ts";
 import { type Platform, platformFit, platformName } from "../manifest/platform.ts";
 import type { SentDocument } from "../registry/push-client.ts";
 
@@ -85,6 +85,7 @@ class Planner {
     if (parsed.kind === "manifest") {
       const lacking = this.#lacking(parsed);
       if (lacking !== undefined) throw notHere(lacking);
+      if (platform) await this.#checkPlatform(parsed, platform);
       return planOf(root, [{ document: root, blobs: blobsOf(parsed), isImage: true }], [], []);
     }
     await this.#follow(parsed, 1);
@@ -100,6 +101,20 @@ class Planner {
       );
     }
     return planOf(only.document, [only], [], left);
+  }
+
+  /** What a manifest is for only its config tells; what is no image is for none. */
+  async #checkPlatform({ config }: Manifest, platform: Platform): Promise<void> {
+    if (!isImageConfig(config.mediaType)) return;
+    const what = `config "${config.digest}"`;
+    const bytes = await this.#bytesOf(config.digest);
+    const task = { kind: "image", bytes, what, mediaType: config.mediaType } as const;
+    const { platform: has } = await this.#reading.documents.read(task, this.#call);
+    if (platformFit(platform, has) === 0) return;
+    throw fault(
+      "NOT_FOUND",
+      `the image has nothing for ${platformName(platform)}, only for ${platformName(has)}`,
+    );
   }
 
   #one(platform: Platform): PushPlan {
@@ -180,20 +195,25 @@ class Planner {
   }
 
   async #read(descriptor: Descriptor): Promise<[PlannedDocument, Index | Manifest]> {
-    const { content, namespace, documents } = this.#reading;
+    const { content, documents } = this.#reading;
     const { digest } = descriptor;
-    const info = content.info(namespace, digest);
-    if (!info) throw notHere(digest);
-    if (info.sizeBytes > BigInt(maxDocumentBytes)) {
-      throw fault("RESOURCE_EXHAUSTED", `document "${digest}" has ${info.sizeBytes} bytes`);
-    }
-    const bytes = await content.read(digest, this.#call);
+    const bytes = await this.#bytesOf(digest);
     const what = `manifest "${digest}"`;
     const task = { kind: "type", bytes, what, mediaType: descriptor.mediaType } as const;
     const mediaType = await documents.read(task, this.#call);
     const parsed = await documents.read({ kind: "manifest", bytes, what, mediaType }, this.#call);
     const read = (call: Cancellable): Promise<Buffer> => content.read(digest, call);
     return [{ digest, mediaType, size: bytes.length, read }, parsed];
+  }
+
+  async #bytesOf(digest: Digest): Promise<Buffer> {
+    const { content, namespace } = this.#reading;
+    const info = content.info(namespace, digest);
+    if (!info) throw notHere(digest);
+    if (info.sizeBytes > BigInt(maxDocumentBytes)) {
+      throw fault("RESOURCE_EXHAUSTED", `document "${digest}" has ${info.sizeBytes} bytes`);
+    }
+    return content.read(digest, this.#call);
   }
 }
 
@@ -214,6 +234,12 @@ function planOf(
 
 function blobsOf({ config, layers }: Manifest): readonly Descriptor[] {
   return [config, ...layers];
+}
+
+function isImageConfig(mediaType: string): boolean {
+  return ([MediaType.ociConfig, MediaType.dockerConfig, ""] as readonly string[]).includes(
+    mediaType,
+  );
 }
 
 function nameOf({ platform, digest }: Descriptor): string[] {

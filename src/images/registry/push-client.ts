@@ -17,6 +17,7 @@ import { isPassing, type Patience, patiently, registryPatience } from "./patienc
 import { redirectStatuses } from "./redirect.ts";
 import { isRefusal, refusalOf } from "./refusal.ts";
 import { isUnsendable } from "./send-stream.ts";
+import { sessionOf, type UploadSession } from "./upload-session.ts";
 
 export interface PushClientOptions {
   /** What is pushed to. */
@@ -286,13 +287,26 @@ export class PushClient implements Disposable {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof RuntimeFault) || isUnsendable(error)) throw error;
-      const { code, message, details } = error;
-      throw fault(code, `${this.#to(url)}: ${message}`, {
-        cause: error,
-        details: { ...details, unreached: isUnreached(error) },
-      });
+      throw this.#about(url, error as Error);
     }
+  }
+
+  /** What an answer says of the upload that it belongs to. */
+  session(answer: HttpAnswer, known?: UploadSession): UploadSession {
+    try {
+      return sessionOf(answer, known);
+    } catch (error) {
+      throw this.#about(answer.url, error as Error);
+    }
+  }
+
+  #about(url: URL, error: Error): Error {
+    if (!(error instanceof RuntimeFault) || isUnsendable(error)) return error;
+    const { code, message, details } = error;
+    return fault(code, `${this.#to(url)}: ${message}`, {
+      cause: error,
+      details: { ...details, unreached: isUnreached(error) },
+    });
   }
 
   #begin(): string {

@@ -8,7 +8,7 @@ import { passing, patiently } from "./patience.ts";
 import type { PushAsk, PushClient } from "./push-client.ts";
 import { isRefusal } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
-import { completionUrl, receivedOf, sessionOf, type UploadSession } from "./upload-session.ts";
+import { completionUrl, receivedOf, type UploadSession } from "./upload-session.ts";
 
 export interface UploadedBlob {
   readonly digest: Digest;
@@ -109,7 +109,7 @@ class BlobUpload {
       const answer = await client.ask({ method: "POST", url, from }, call);
       await answer.discard();
       if (answer.status === 201) return true;
-      this.#session = sessionOf(answer);
+      this.#session = client.session(answer);
     } catch (error) {
       call.signal.throwIfAborted();
       if (!isFault(error)) throw error;
@@ -155,7 +155,7 @@ class BlobUpload {
     const answer = await client.ask({ method: "POST", url }, call);
     await answer.discard();
     this.#moveTo(0);
-    return sessionOf(answer);
+    return client.session(answer);
   }
 
   async #sendPiece(session: UploadSession, call: Cancellable): Promise<void> {
@@ -168,7 +168,7 @@ class BlobUpload {
       "content-range": `${start}-${start + bytes - 1}`,
     };
     const answer = await this.#send({ method: "PATCH", url: session.url, headers }, bytes, call);
-    this.#session = sessionOf(answer, session);
+    this.#session = this.#options.client.session(answer, session);
     const received = receivedOf(answer) ?? start + bytes;
     if (received <= start || received > start + bytes) {
       throw fault(
@@ -267,7 +267,7 @@ class BlobUpload {
       await answer.discard();
       const received = receivedOf(answer);
       if (received !== undefined && received > 0 && received <= this.#blob.size) {
-        this.#session = sessionOf(answer, session);
+        this.#session = client.session(answer, session);
         this.#moveTo(received);
         return true;
       }

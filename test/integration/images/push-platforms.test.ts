@@ -121,6 +121,18 @@ suite("pushes of images for several platforms", { skip }, () => {
     });
   });
 
+  test("an image for one platform, of another", async () => {
+    const library = await withParts(...allOf(here));
+    const single = { ...here.manifest, annotations: {} };
+    await library.images.records.point([name], single, call());
+    await assert.rejects(pushed(library, { platform: "windows/amd64" }), {
+      code: "NOT_FOUND",
+      message: /nothing for windows\/amd64, only for linux\/amd64$/,
+    });
+    const { digest } = await pushed(library, { platform: "linux/amd64" });
+    assert.equal(digest, here.manifest.digest);
+  });
+
   test("the one that is here, and the others are named", async () => {
     const library = await withParts(...allOf(here));
     const { digest, left } = await pushed(library);
