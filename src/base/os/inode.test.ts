@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, fstatSync, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { removeFolderSync } from "../remove-folder.ts";
 import { setTimesOf } from "./inode.ts";
 
 test("times of an open file are set as given, also before 1970", () => {
@@ -22,6 +23,6 @@ test("times of an open file are set as given, also before 1970", () => {
     }
   } finally {
     closeSync(fd);
-    rmSync(folder, { recursive: true });
+    removeFolderSync(folder);
   }
 });

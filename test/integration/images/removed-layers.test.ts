@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers that a client of the Snapshots service removes while a pull counts on them.
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { removeFolderSync } from "../../../src/base/remove-folder.ts";
 import { writeRawLayout } from "../../support/raw-image.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import {
@@ -92,7 +92,7 @@ suite("a layer that is removed under a pull", { skip }, () => {
       const found = directories(space, key);
       if (key === base && removed === undefined) {
         removed = snapshotter.remove(space, base, call());
-        for (const folder of found) rmSync(folder, { recursive: true });
+        for (const folder of found) removeFolderSync(folder);
       }
       return found;
     };
