@@ -75,7 +75,8 @@ export function readStartSync(file: string, maxBytes: number): Buffer {
   }
 }
 
-function firstBytes(fd: number, maxBytes: number): Buffer {
+/** As readStartSync, of an open file, from where it stands. */
+export function firstBytes(fd: number, maxBytes: number): Buffer {
   let bytes = Buffer.allocUnsafe(Math.min(maxBytes, unknownBytes));
   for (let length = 0; ; ) {
     const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);

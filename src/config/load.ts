@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { errnoOf, fault } from "../base/errors.ts";
+import { firstBytes } from "../base/read-bounded.ts";
 import { checkConfig } from "./check-config.ts";
 import type { Config } from "./config.ts";
 import { deepFreeze } from "./deep-freeze.ts";
@@ -127,15 +128,9 @@ function readRegular(file: string): string {
     const facts = fstatSync(fd);
     const isNull = facts.isCharacterDevice() && facts.rdev === nullDevice; // a usual way to say "none"
     if (!facts.isFile() && !isNull) throw new Error("it is no regular file");
-    const chunks: Buffer[] = [];
-    for (let length = 0; ; ) {
-      const chunk = Buffer.alloc(16 * 1024);
-      const more = readSync(fd, chunk);
-      if (more === 0) return Buffer.concat(chunks).toString();
-      chunks.push(chunk.subarray(0, more));
-      length += more;
-      if (length > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`);
-    }
+    const bytes = firstBytes(fd, mostBytes + 1);
+    if (bytes.length > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`);
+    return bytes.toString();
   } finally {
     closeSync(fd);
   }
