@@ -38,7 +38,8 @@ if (["integration", "e2e", "conformance", "package", "vm"].some((group) => group
 const before: MachineState = groups.has("leaks")
   ? await machineState()
   : { own: new Set(), others: new Set() };
-for (const thing of before.own) process.stdout.write(`is here before the tests: ${thing}\n`);
+for (const thing of before.own)
+  process.stdout.write(`here before the tests, and so not theirs: ${thing}\n`);
 /** Of the tests that run the code in their own process and its threads and children; the others start daemons. */
 const covering = ["unit", "integration"];
 /** Suites that measure, use up what the machine has, or look at all of it. */

@@ -16,9 +16,9 @@ import {
 
 /** What a runtime can leave on a machine, one line a thing. */
 export interface MachineState {
-  /** Things whose names only Berth and its tests give: there must be none, whoever left them. */
+  /** Things whose names only Berth and its tests give: those that are there before are told. */
   readonly own: ReadonlySet<string>;
-  /** Things of the same kinds that may be anybody's: there must be no more than before. */
+  /** Things of the same kinds that may be anybody's. */
   readonly others: ReadonlySet<string>;
 }
 
@@ -51,16 +51,13 @@ export async function machineState(): Promise<MachineState> {
   return { own: named(true), others: named(false) };
 }
 
-/** What must not be there, given what was there when the tests began; one line a thing. */
+/**
+ * What the tests left, one line a thing. What was there when they began is not theirs: it says that an earlier run was
+ * cut short, and nothing about this one.
+ */
 export function leftovers(before: MachineState, now: MachineState): string[] {
-  return [
-    ...[...now.own].map((line) =>
-      before.own.has(line) ? `was here before the tests: ${line}` : `left behind: ${line}`,
-    ),
-    ...[...now.others]
-      .filter((line) => !before.others.has(line))
-      .map((line) => `left behind: ${line}`),
-  ];
+  const isNew = (line: string): boolean => !before.own.has(line) && !before.others.has(line);
+  return [...now.own, ...now.others].filter(isNew).map((line) => `left behind: ${line}`);
 }
 
 /** What is there and must not be; waits a little for what ends by itself. */

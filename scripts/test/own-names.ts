@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The names that Berth, its tests, its bench and its quickstart give to what they make on a machine.
-// What nobody else would call so must not be there when the tests have ended, nor when they begin.
+// What nobody else would call so, and is there when the tests have ended, they left, or a run before them that was cut
+// short.
 
 /** test/support/scratch.ts: PREFIX, a space or a dash, six hex digits, and mkdtemp's six letters. */
 const scratchName = /^[a-z-]+[ -][0-9a-f]{6}[A-Za-z0-9]{6}$/;
