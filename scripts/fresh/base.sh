@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes a minimal Debian with PACKAGES (comma list) where there is none yet; prints its archive's path.
+# base.sh PACKAGES [RELEASE]: makes a minimal Debian of this host's release, or of that one (a codename), with PACKAGES
+# (comma list) where there is none yet; prints its archive's path.
 set -euo pipefail
 packages=$1
 # shellcheck source=/dev/null
-codename=$(. /etc/os-release && [ "${ID-}" = debian ] && echo "${VERSION_CODENAME-}") || {
+own=$(. /etc/os-release && [ "${ID-}" = debian ] && echo "${VERSION_CODENAME-}") || {
   echo "fresh-machine: this host is not Debian, so apt has no packages of one" >&2
   exit 1
 }
+codename=${2:-$own}
 index() {
   apt-get indextargets --format="\$(REPO_URI) \$(CODENAME) \$(COMPONENT)" \
     'Created-By: Packages' 'Origin: Debian' |
-    awk -v name="$codename" '$2 == name || index($2, name "-") == 1' | sort -u
+    awk -v name="$own" '$2 == name || index($2, name "-") == 1' | sort -u
 }
 targets=$(index)
 if [ -z "$targets" ]; then
@@ -19,11 +21,13 @@ if [ -z "$targets" ]; then
   targets=$(index)
 fi
 if [ -z "$targets" ]; then
-  echo "fresh-machine: apt has no sources of Debian $codename" >&2
+  echo "fresh-machine: apt has no sources of Debian $own" >&2
   exit 1
 fi
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-sources=$(awk -v key="$keyring" '{ print "deb [signed-by=" key "] " $0 }' <<<"$targets")
+# Another release is where this one is.
+sources=$(awk -v key="$keyring" -v own="$own" -v name="$codename" \
+  '{ sub(own, name, $2); print "deb [signed-by=" key "] " $0 }' <<<"$targets")
 # How to fetch from them: proxies, checks of dates.
 settings=$(apt-config dump | grep -E '^Acquire::(Check-|Retries|http|https)' || true)
 
