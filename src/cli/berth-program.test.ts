@@ -129,6 +129,8 @@ before(async () => {
   server.add(
     "berth.v1.Images",
     createBerthImagesService({
+      find: () => undefined,
+      unpack: async () => {},
       load: async (file, { name, onImage }) => {
         if (!file.endsWith(".tar"))
           throw fault("INVALID_ARGUMENT", `"${file}" is no image archive`);

@@ -2,6 +2,24 @@
 
 /* oxlint-disable */
 
+export interface BerthUnpackRequest {
+  /** Name, id or the beginning of one. */
+  image: string;
+}
+
+export interface BerthUnpackRequestInit {
+  image?: string | null | undefined;
+}
+
+export interface BerthUnpackResponse {
+  /** Digest of the config, CRI's image id. */
+  id: string;
+}
+
+export interface BerthUnpackResponseInit {
+  id?: string | null | undefined;
+}
+
 export interface BerthPullRequest {
   image: string;
   login: BerthRegistryLogin | null;

@@ -13,7 +13,7 @@ import type { ServiceImpl } from "../rpc/service.ts";
 
 /** Berth's own image service: loading from a path on the node, pulls and pushes that tell how far they are, and looking for what its disk has lost. */
 export function createBerthImagesService(
-  images: Pick<ImageLibrary, "load" | "verify" | "push" | "pull" | "pulling">,
+  images: Pick<ImageLibrary, "find" | "load" | "verify" | "push" | "pull" | "pulling" | "unpack">,
 ): ServiceImpl<"berth.v1.Images"> {
   return {
     Load: async ({ path, name }, { signal }) => {
@@ -54,6 +54,12 @@ export function createBerthImagesService(
       const current = (): Transfer | undefined => images.pulling(image, auth);
       const { id } = yield* stepMessages(changesDuring(current, work, { signal }));
       yield { pulled: { id } };
+    },
+    Unpack: async ({ image }, call) => {
+      const found = images.find(image);
+      if (!found) throw fault("NOT_FOUND", `image "${image}" not found`);
+      await images.unpack(found, call);
+      return { id: found.id };
     },
   };
 }

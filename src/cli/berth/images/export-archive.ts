@@ -18,8 +18,7 @@ import {
   tarHeader,
   tarPadding,
 } from "../../../images/tar/tar-writer.ts";
-import type { Session } from "../call-options.ts";
-import { type ImageRecord, readIndexOrManifest } from "./image-record.ts";
+import { type ImageRecord, type ImageStore, readIndexOrManifest } from "./image-record.ts";
 
 type Blob = Pick<Descriptor, "digest" | "size">;
 
@@ -30,10 +29,14 @@ export interface PlannedArchive {
   readonly blobs: readonly Blob[];
 }
 
-interface PlannedImage {
+export interface PlannedImage {
   readonly record: ImageRecord;
   /** One, unless all platforms are wanted. */
-  readonly manifests: readonly Manifest[];
+  readonly manifests: readonly PlannedManifest[];
+}
+
+interface PlannedManifest extends Blob {
+  readonly manifest: Manifest;
 }
 
 /**
@@ -41,7 +44,7 @@ interface PlannedImage {
  * digest, when one is not in the store.
  */
 export async function planArchive(
-  session: Session,
+  session: ImageStore,
   records: readonly ImageRecord[],
   { allPlatforms, platform }: { readonly allPlatforms: boolean; readonly platform?: string },
 ): Promise<PlannedArchive> {
@@ -53,14 +56,14 @@ export async function planArchive(
     const root = { digest: target.digest as Blob["digest"], size: Number(target.size) };
     await checkBlob(session, name, root);
     blobs.set(root.digest, root);
-    const manifests: Manifest[] = [];
+    const manifests: PlannedManifest[] = [];
     for (const descriptor of await manifestsOf(session, record, allPlatforms || wanted)) {
       await checkBlob(session, name, descriptor);
       const found = await readIndexOrManifest(session, name, descriptor.digest);
       if (found.kind === "index") {
         throw fault("FAILED_PRECONDITION", `image "${name}" is an index of indexes`);
       }
-      manifests.push(found);
+      manifests.push({ digest: descriptor.digest, size: descriptor.size, manifest: found });
       for (const blob of [descriptor, found.config, ...found.layers]) {
         if (!blobs.has(blob.digest)) await checkBlob(session, name, blob);
         blobs.set(blob.digest, { digest: blob.digest, size: blob.size });
@@ -72,7 +75,7 @@ export async function planArchive(
 }
 
 async function manifestsOf(
-  session: Session,
+  session: ImageStore,
   { name, target }: ImageRecord,
   wanted: Platform | true,
 ): Promise<readonly Blob[]> {
@@ -86,7 +89,7 @@ async function manifestsOf(
   return [best];
 }
 
-async function checkBlob(session: Session, name: string, { digest, size }: Blob): Promise<void> {
+async function checkBlob(session: ImageStore, name: string, { digest, size }: Blob): Promise<void> {
   const content = session.client("containerd.services.content.v1.Content");
   try {
     const { info } = await content.Info({ digest }, session.scoped);
@@ -107,7 +110,7 @@ async function checkBlob(session: Session, name: string, { digest, size }: Blob)
 
 /** The archive's bytes: an OCI layout that `docker load` takes as well, the same for the same images. */
 export async function* archiveBytes(
-  session: Session,
+  session: ImageStore,
   plan: PlannedArchive,
 ): AsyncGenerator<Buffer, void, undefined> {
   yield* folder("blobs/");
@@ -143,7 +146,7 @@ function* document(name: string, value: unknown): Generator<Buffer, void, undefi
 }
 
 async function* blobBytes(
-  session: Session,
+  session: ImageStore,
   { digest, size }: Blob,
 ): AsyncGenerator<Buffer, void, undefined> {
   const content = session.client("containerd.services.content.v1.Content");
@@ -180,10 +183,11 @@ function dockerManifest(images: readonly PlannedImage[]): object[] {
   return images.flatMap(({ record: { name }, manifests }) => {
     const [only, ...others] = manifests;
     if (only === undefined || others.length > 0) return [];
+    const { config, layers } = only.manifest;
     return {
-      Config: pathOf(only.config.digest),
+      Config: pathOf(config.digest),
       RepoTags: tagOf(name) === undefined ? [] : [name],
-      Layers: only.layers.map(({ digest }) => pathOf(digest)),
+      Layers: layers.map(({ digest }) => pathOf(digest)),
     };
   });
 }

@@ -8,6 +8,7 @@ import { printable } from "../../printable.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
 import { jsonOf } from "../json.ts";
 import { bytes, type Column, shortId } from "../table.ts";
+import { addCopyCommand } from "./copy-command.ts";
 import { addExportCommand } from "./export-command.ts";
 import { addHistoryCommand } from "./history-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
@@ -24,7 +25,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
   const image = program
     .command("image")
     .description(
-      "list, pull, push, load, export, tag, verify and remove images, and look into them",
+      "list, pull, push, load, export, copy, tag, verify and remove images, and look into them",
     );
   withCommonFlags(image.command("ls"))
     .description("list images")
@@ -78,6 +79,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
   addHistoryCommand(image, io);
   addTagCommand(image, io);
   addExportCommand(image, io);
+  addCopyCommand(image, io);
   addPruneCommand(image, io);
   addPushCommand(image, io);
   addVerifyCommand(image, io);

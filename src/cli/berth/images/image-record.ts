@@ -11,6 +11,9 @@ import type { Session } from "../call-options.ts";
 const maxDocumentBytes = 8 * 1024 * 1024;
 const idPattern = /^[0-9a-f]{4,64}$/;
 
+/** A daemon of whose images a command knows: Berth, or another one with containerd's services. */
+export type ImageStore = Pick<Session, "client" | "call" | "scoped" | "namespace">;
+
 /** A record of the daemon's store: a name that leads to a manifest or an index. */
 export type ImageRecord = ImagesImage & { readonly target: TypesDescriptor };
 
@@ -18,7 +21,7 @@ export type ImageRecord = ImagesImage & { readonly target: TypesDescriptor };
  * Finds an image by the name people use for it, or by its id or the beginning of that. NOT_FOUND when the
  * command's namespace has none.
  */
-export async function findRecord(session: Session, wanted: string): Promise<ImageRecord> {
+export async function findRecord(session: ImageStore, wanted: string): Promise<ImageRecord> {
   const images = session.client("containerd.services.images.v1.Images");
   for (const name of await namesOf(session, wanted)) {
     try {
@@ -35,7 +38,7 @@ export async function findRecord(session: Session, wanted: string): Promise<Imag
 }
 
 /** Records are found by their whole names alone: ids of CRI's images have records too, beginnings of ids have not. */
-async function namesOf(session: Session, wanted: string): Promise<string[]> {
+async function namesOf(session: ImageStore, wanted: string): Promise<string[]> {
   if (isDigest(wanted)) return [wanted];
   const names = new Set([wanted]);
   if (idPattern.test(wanted)) {
@@ -53,7 +56,7 @@ async function namesOf(session: Session, wanted: string): Promise<string[]> {
 
 /** The manifest for this machine's processor. `name` is for errors. */
 export async function readManifest(
-  session: Session,
+  session: ImageStore,
   name: string,
   digest: string,
 ): Promise<Manifest> {
@@ -67,7 +70,7 @@ export async function readManifest(
 }
 
 export async function readIndexOrManifest(
-  session: Session,
+  session: ImageStore,
   name: string,
   digest: string,
 ): Promise<Index | Manifest> {
@@ -75,7 +78,7 @@ export async function readIndexOrManifest(
 }
 
 /** A blob of at most 8 MiB; FAILED_PRECONDITION for a larger one. */
-export async function readBlob(session: Session, digest: string): Promise<Buffer> {
+export async function readBlob(session: ImageStore, digest: string): Promise<Buffer> {
   const content = session.client("containerd.services.content.v1.Content");
   const chunks: Buffer[] = [];
   let size = 0;

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import { cleanupDeadline } from "../../../base/cancellable.ts";
+import { fault, isFault } from "../../../base/errors.ts";
+import type { BerthTransferStep } from "../../../gen/berth.gen.ts";
+import { copyBlob } from "./copy-blob.ts";
+import { type PlannedImage, planArchive } from "./export-archive.ts";
+import type { ImageRecord, ImageStore } from "./image-record.ts";
+
+/** What became of a name: its image was brought, it was there already, or the name was all that was missing. */
+export type Copied = "copied" | "exists" | "tagged";
+
+export interface CopyWork {
+  readonly from: ImageStore;
+  /** Where to, under a lease. */
+  readonly to: ImageStore;
+  /** Take the name from another image. */
+  readonly force: boolean;
+  /** Extract its layers as well. */
+  readonly unpack: boolean;
+  readonly onSteps: (steps: readonly BerthTransferStep[]) => void;
+}
+
+const leaseHeader = "containerd-lease";
+/** Longer than any copy: the lease of a client that was killed ends by then. */
+const leaseHours = 24;
+/** containerd's label by which a document says what must stay for its sake. */
+const reference = "containerd.io/gc.ref.content";
+
+/** Runs work under a lease, so that no collection takes what it has brought and not yet named. */
+export async function withLease(
+  to: ImageStore,
+  work: (to: ImageStore) => Promise<void>,
+): Promise<void> {
+  const leases = to.client("containerd.services.leases.v1.Leases");
+  const expires = new Date(Date.now() + leaseHours * 3_600_000).toISOString();
+  const { lease } = await leases.Create(
+    { labels: { "containerd.io/gc.expire": expires } },
+    to.scoped,
+  );
+  const id = lease?.id ?? "";
+  try {
+    const scoped = { ...to.scoped, headers: { [leaseHeader]: id } };
+    await work({ ...to, scoped });
+  } finally {
+    await leases.Delete({ id }, { ...to.scoped, signal: cleanupDeadline(10_000) }).catch(() => {}); // it ends by itself
+  }
+}
+
+/**
+ * Copies what a name leads to, as far as it is for this machine's platform, and gives it the name. FAILED_PRECONDITION when the other
+ * daemon lacks a part of it, ALREADY_EXISTS when the name is another image's here.
+ */
+export async function copyImage(work: CopyWork, record: ImageRecord): Promise<Copied> {
+  const { from, to, force, unpack } = work;
+  const there = await namedImage(to, record.name);
+  const isSame = there === record.target.digest;
+  if (there !== undefined && !isSame && !force) {
+    throw fault("ALREADY_EXISTS", `the name is another image's here (${there}): --force takes it`);
+  }
+  const { images } = await planArchive(from, [record], { allPlatforms: false });
+  let isNew = false;
+  for (const image of images) isNew = (await copyBlobs(work, image)) || isNew;
+  if (!isSame) await nameImage(to, record, there !== undefined);
+  if (unpack) await to.client("berth.v1.Images").Unpack({ image: record.name }, to.call);
+  if (isNew) return "copied";
+  return isSame ? "exists" : "tagged";
+}
+
+/** Base first, so that a document is there once all that it leads to is. True when something was missing. */
+async function copyBlobs({ from, to, onSteps }: CopyWork, image: PlannedImage): Promise<boolean> {
+  const root = image.record.target;
+  let isNew = false;
+  const copy = async (blob: LabelledBlob): Promise<void> => {
+    const onBytes = (done: number, state: string): void =>
+      onSteps([
+        {
+          digest: blob.digest,
+          kind: blob.kind,
+          state,
+          doneBytes: BigInt(done),
+          totalBytes: BigInt(blob.size),
+        },
+      ]);
+    const isCopied = await copyBlob({ from, to, onBytes }, blob);
+    isNew ||= isCopied;
+  };
+  for (const { digest, size, manifest } of image.manifests) {
+    for (const layer of manifest.layers) await copy({ ...layer, kind: "layer", labels: {} });
+    await copy({ ...manifest.config, kind: "config", labels: {} });
+    const labels = Object.fromEntries([
+      [`${reference}.config`, manifest.config.digest],
+      ...manifest.layers.map((layer, at) => [`${reference}.l.${at}`, layer.digest]),
+    ]) as Record<string, string>;
+    await copy({ digest, size, kind: "manifest", labels });
+  }
+  if (image.manifests.some(({ digest }) => digest === root.digest)) return isNew;
+  const labels = Object.fromEntries(
+    image.manifests.map(({ digest }, at) => [`${reference}.m.${at}`, digest]),
+  );
+  await copy({ digest: root.digest, size: Number(root.size), kind: "manifest", labels });
+  return isNew;
+}
+
+interface LabelledBlob {
+  readonly digest: string;
+  readonly size: number;
+  readonly kind: "layer" | "config" | "manifest";
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The digest of what a name leads to; undefined when there is none. */
+async function namedImage(to: ImageStore, name: string): Promise<string | undefined> {
+  try {
+    const { image } = await to
+      .client("containerd.services.images.v1.Images")
+      .Get({ name }, to.scoped);
+    return image?.target?.digest;
+  } catch (error) {
+    if (isFault(error, "NOT_FOUND")) return undefined;
+    throw error;
+  }
+}
+
+async function nameImage(
+  to: ImageStore,
+  { name, target }: ImageRecord,
+  isThere: boolean,
+): Promise<void> {
+  const images = to.client("containerd.services.images.v1.Images");
+  const image = { name, target };
+  if (isThere) await images.Update({ image, updateMask: { paths: ["target"] } }, to.scoped);
+  else await images.Create({ image }, to.scoped);
+}
