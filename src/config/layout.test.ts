@@ -56,7 +56,6 @@ const others: readonly string[] = [
   "cri/paths.ts",
   "doctor/leftovers/folders.ts",
   "doctor/leftovers/known.ts",
-  "images/create-images.ts",
   "images/unpack/unpacker.ts",
   "pause/pause-rootfs.ts",
   "runtime/death/leftover-processes.ts",

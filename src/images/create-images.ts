@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
 import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
@@ -125,8 +123,6 @@ class StoredImages implements ImageLibrary {
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
   readonly #documents = new DocumentReader();
-  /** Folder where compressed archives are inflated. */
-  readonly #archives: string;
   /** Targets of records that turned out to be no images. */
   readonly #unreadable = new Set<Digest>();
   readonly #pins: PullPins;
@@ -138,7 +134,6 @@ class StoredImages implements ImageLibrary {
   constructor(options: ImagesOptions) {
     const { signal } = options;
     this.#options = options;
-    this.#archives = join(options.snapshotter.root, "archives");
     this.records = new ImageRecords(options.metadata, options.namespace);
     this.#catalog = new ImageCatalog(
       this.records,
@@ -161,9 +156,6 @@ class StoredImages implements ImageLibrary {
 
   async recover(): Promise<void> {
     await dropStaleIngests(this.#options);
-    await rm(this.#archives, { recursive: true, force: true }).catch((err: unknown) => {
-      this.#options.log.warn({ err, folder: this.#archives }, "archives left behind");
-    });
     await this.#unpacker.recover();
     // A single image must not keep the daemon from serving: the rest is read in the background.
     if (await settlesWithin(this.#readAll(), startReadingMs)) return;
@@ -344,7 +336,7 @@ class StoredImages implements ImageLibrary {
     using pins = new DisposableStack();
     const keep = this.#keeping(pins, call);
     try {
-      await using archive = await openArchive(path, this.#archives, call);
+      await using archive = await openArchive(path, call);
       const from = {
         archive,
         content,
@@ -354,15 +346,38 @@ class StoredImages implements ImageLibrary {
       const source = new ArchiveSource(from);
       const images: Image[] = [];
       const reading = { ...from, documents: this.#documents, platform };
-      for (const found of await readArchive(reading, name, call)) {
+      const listed = await readArchive(reading, name, call);
+      const wanted = archive.isInflated ? await this.#layersOf(listed, source, call, keep) : [];
+      await using _ahead = source.fetchAhead(wanted, call);
+      for (const found of listed) {
         const image = await this.#register(found, source, call, keep);
         onImage?.(image, found.names);
         images.push(image);
       }
       return images;
     } catch (error) {
+      this.#options.garbage.schedule(namespace); // what came in, and belongs to no image
       throw notLoaded(path, error);
     }
+  }
+
+  /** Those of the images that can be read; of others it is told when they are registered. */
+  async #layersOf(
+    images: readonly ArchivedImage[],
+    source: ImageSource,
+    call: Cancellable,
+    keep: Keep,
+  ): Promise<readonly Descriptor[]> {
+    const layers: Descriptor[] = [];
+    for (const { target } of images) {
+      try {
+        const keepOne = (id: Digest): Promise<void> => keep({ type: "content", id });
+        layers.push(...(await this.#readTree(source, target, call, keepOne)).manifest.layers);
+      } catch (error) {
+        if (!isFault(error)) throw error;
+      }
+    }
+    return layers;
   }
 
   async *verify(

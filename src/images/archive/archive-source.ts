@@ -4,16 +4,17 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import { algorithmOf, hexOf } from "../../content/digest.ts";
-import type { ContentStore, Digest } from "../../content/ports.ts";
-import { writeOnce } from "../../content/write-once.ts";
+import type { Digest } from "../../content/ports.ts";
 import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
-import { magicBytes } from "../unpack/decompress.ts";
-import type { Archive } from "./archive.ts";
+import type { Archive, Visit } from "./archive.ts";
+import { existing, type NamedFile, type StoreTarget, storeFile } from "./store-file.ts";
 
 /** The blobs of an OCI layout. */
 export class ArchiveSource implements ImageSource {
   readonly #from: StoreTarget;
+  /** What is on its way, by its digest. */
+  readonly #ahead = new Map<Digest, PromiseWithResolvers<void>>();
 
   constructor(from: StoreTarget) {
     this.#from = from;
@@ -25,9 +26,61 @@ export class ArchiveSource implements ImageSource {
 
   async fetch({ digest, size }: Descriptor, call: Cancellable): Promise<void> {
     const { content, namespace } = this.#from;
+    await unlessAborted(Promise.resolve(this.#ahead.get(digest)?.promise), call.signal);
     if (content.info(namespace, digest)) return;
-    const stored = await storeFile(this.#from, blobName(digest), call, { digest, size });
-    if (stored.digest !== digest) throw fault("INTERNAL", `blob "${digest}" was stored otherwise`);
+    const name = blobName(digest);
+    await storeFile(this.#from, await existing(this.#from, name, call), call, { digest, size });
+  }
+
+  /**
+   * Begins to bring in what will be fetched of a compressed archive, which is read once for all of it; of others each is
+   * as near as the next, and nothing is done. Ends with what it answers.
+   */
+  fetchAhead(blobs: readonly Descriptor[], { signal }: Cancellable): AsyncDisposable {
+    const { archive, content, namespace } = this.#from;
+    const wanted = new Map<string, Descriptor>();
+    for (const blob of blobs) {
+      if (content.info(namespace, blob.digest)) continue;
+      wanted.set(blobName(blob.digest), blob);
+    }
+    if (!archive.isInflated || wanted.size === 0) return { [Symbol.asyncDispose]: async () => {} };
+    const own = new AbortController();
+    const call = { signal: AbortSignal.any([signal, own.signal]) };
+    for (const { digest } of wanted.values()) {
+      const arrival = Promise.withResolvers<void>();
+      arrival.promise.catch(() => {}); // the one who fetches it hears of it
+      this.#ahead.set(digest, arrival);
+    }
+    const take: Visit = async ([name = ""], file) => {
+      const blob = wanted.get(name);
+      if (blob) await this.#arrive(blob, { name, file }, call);
+    };
+    const work = archive.visit([...wanted.keys()], take, call).then(
+      () => this.#endAhead((arrival) => arrival.resolve()), // those that are not there are told when they are fetched
+      (error: unknown) => this.#endAhead((arrival) => arrival.reject(error)),
+    );
+    return {
+      [Symbol.asyncDispose]: async () => {
+        own.abort();
+        await work;
+      },
+    };
+  }
+
+  async #arrive(blob: Descriptor, file: NamedFile, call: Cancellable): Promise<void> {
+    const arrival = this.#ahead.get(blob.digest);
+    try {
+      await storeFile(this.#from, file, call, blob);
+      arrival?.resolve();
+    } catch (error) {
+      arrival?.reject(error); // another image may do without it
+      call.signal.throwIfAborted();
+    }
+  }
+
+  #endAhead(end: (arrival: PromiseWithResolvers<void>) => void): void {
+    for (const arrival of this.#ahead.values()) end(arrival);
+    this.#ahead.clear();
   }
 
   /** Whoever may load an archive here may read all that is here. */
@@ -48,59 +101,16 @@ export class ArchiveSource implements ImageSource {
 export async function readDocument(
   archive: Archive,
   name: string,
-  { signal }: Cancellable,
+  call: Cancellable,
 ): Promise<Buffer> {
-  const file = await archive.open(name);
-  if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
+  const { file } = await existing({ archive }, name, call);
   if (file.sizeBytes > maxDocumentBytes) {
     throw fault(
       "RESOURCE_EXHAUSTED",
       `"${name}" of the archive has ${file.sizeBytes} bytes, more than ${maxDocumentBytes}`,
     );
   }
-  return unlessAborted(buffer(file.stream()), signal);
-}
-
-export interface StoreTarget {
-  readonly archive: Archive;
-  readonly content: ContentStore;
-  readonly namespace: string;
-  /** Called before a blob is looked for or becomes visible: collections leave it until the load has ended. */
-  readonly keep: (blob: Digest) => Promise<void>;
-}
-
-/** Copies a file of an archive into the content store. Answers its digest, its size and how it starts. */
-export async function storeFile(
-  { archive, content, namespace, keep }: StoreTarget,
-  name: string,
-  call: Cancellable,
-  expected?: { readonly digest: Digest; readonly size: number },
-): Promise<{ readonly digest: Digest; readonly size: number; readonly start: Buffer }> {
-  const file = await archive.open(name);
-  if (!file) throw fault("NOT_FOUND", `archive has no "${name}"`);
-  if (expected && expected.size !== file.sizeBytes) {
-    throw fault(
-      "INVALID_ARGUMENT",
-      `"${name}" of the archive has ${file.sizeBytes} bytes, not ${expected.size}: it is cut off or damaged`,
-    );
-  }
-  const ref = `import-${crypto.randomUUID()}`;
-  let start: Buffer = Buffer.alloc(0);
-  return writeOnce(content, { namespace, ref }, async (writer) => {
-    for await (const chunk of file.stream()) {
-      if (start.length < magicBytes) {
-        start = Buffer.concat([start, chunk as Buffer]).subarray(0, magicBytes);
-      }
-      await writer.write(chunk as Buffer, call);
-    }
-    await keep(await writer.digest(expected && algorithmOf(expected.digest)));
-    const digest = await writer.commit({
-      sizeBytes: BigInt(expected?.size ?? file.sizeBytes),
-      labels: owned,
-      ...(expected && { expected: expected.digest }),
-    });
-    return { digest, size: file.sizeBytes, start };
-  });
+  return unlessAborted(buffer(file.stream()), call.signal);
 }
 
 function blobName(digest: Digest): string {

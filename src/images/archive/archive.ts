@@ -4,15 +4,23 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { magicBytes, readableCompression } from "../unpack/decompress.ts";
 import { FolderArchive } from "./folder-archive.ts";
-import { plainTar } from "./plain-tar.ts";
-import { indexTar, TarArchive } from "./tar-archive.ts";
+import { InflatedArchive } from "./inflated-archive.ts";
+import { TarArchive } from "./tar-archive.ts";
 
 /** Named files of a folder or of a tar archive. */
 export interface Archive extends AsyncDisposable {
+  /** Whether it is compressed: a file's bytes take nothing of any disk yet, and each look into it begins at its start. */
+  readonly isInflated: boolean;
   /** undefined when there is no such file. */
-  open(name: string): Promise<ArchivedFile | undefined>;
+  open(name: string, call: Cancellable): Promise<ArchivedFile | undefined>;
+  /** Shows those of these files that are there, one after another, in the order in which it is read once. */
+  visit(names: readonly string[], take: Visit, call: Cancellable): Promise<void>;
 }
+
+/** Reads all of a file before it ends. `names` are those among the wanted ones that lead to it. */
+export type Visit = (names: readonly string[], file: ArchivedFile) => Promise<void>;
 
 export interface ArchivedFile {
   readonly sizeBytes: number;
@@ -21,25 +29,25 @@ export interface ArchivedFile {
 }
 
 /**
- * Opens an archive by its path; a compressed tar is unpacked into a file of the folder `scratchFolder` first.
+ * Opens an archive by its path. A compressed tar is inflated as it is read, and never lies anywhere as a whole.
  * NOT_FOUND, INVALID_ARGUMENT for what is neither a file nor a folder.
  */
-export async function openArchive(
-  file: string,
-  scratchFolder: string,
-  call: Cancellable,
-): Promise<Archive> {
+export async function openArchive(file: string, call: Cancellable): Promise<Archive> {
   const found = await stat(file).catch((error: unknown) => {
     throw unreadable(file, error);
   });
   if (found.isDirectory()) return FolderArchive.open(file);
   await using stack = new AsyncDisposableStack();
-  const given = await openFile(file);
-  stack.use(given);
-  const plain = await plainTar(given, scratchFolder, call);
-  if (plain !== given) stack.use(plain);
-  const members = await indexTar(plain, call);
-  return new TarArchive(plain, members, stack.move());
+  const given = stack.use(await openFile(file));
+  const start = Buffer.alloc(magicBytes);
+  await given.read(start, 0, start.length, 0);
+  const compression = readableCompression(start);
+  const archive =
+    compression === "none"
+      ? await TarArchive.open(given, call)
+      : await InflatedArchive.open(given, compression, call);
+  stack.move();
+  return archive;
 }
 
 /** Opening a FIFO would wait for its other end: it is opened without waiting, and its kind is checked then. */

@@ -2,15 +2,18 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync } from "node:fs";
 import path from "node:path";
 import { Readable } from "node:stream";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { openResolved, Resolve } from "../../base/os/at.ts";
-import type { Archive, ArchivedFile } from "./archive.ts";
+import type { Archive, ArchivedFile, Visit } from "./archive.ts";
+import { eachOf } from "./each-of.ts";
 
 const readWithoutWaiting = constants.O_RDONLY | constants.O_NONBLOCK;
 const inside = Resolve.beneath | Resolve.noMagicLinks;
 
 /** The regular files of a folder. No link leads out of it: what it holds becomes part of an image. */
 export class FolderArchive implements Archive {
+  readonly isInflated = false;
   readonly #root: number;
 
   private constructor(root: number) {
@@ -26,6 +29,10 @@ export class FolderArchive implements Archive {
     if (file === undefined) return undefined;
     closeSync(file.fd);
     return { sizeBytes: file.size, stream: () => this.#stream(name, file.size) };
+  }
+
+  visit(names: readonly string[], take: Visit, call: Cancellable): Promise<void> {
+    return eachOf(this, names, take, call);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,7 +9,8 @@ import { isIndexType, isManifestType, MediaType } from "../manifest/media-types.
 import { candidatesFor, type Platform, platformName } from "../manifest/platform.ts";
 import { canonicalName, parseReference } from "../reference.ts";
 import { type Compression, readableCompression } from "../unpack/decompress.ts";
-import { readDocument, type StoreTarget, storeFile } from "./archive-source.ts";
+import { readDocument } from "./archive-source.ts";
+import { type StoredFile, type StoreTarget, storeFiles } from "./store-file.ts";
 
 /** How many platforms a message lists. */
 const shownPlatforms = 20;
@@ -37,9 +38,11 @@ export async function readArchive(
   name: string | undefined,
   call: Cancellable,
 ): Promise<ArchivedImage[]> {
-  if (await from.archive.open("index.json")) return readLayout(from, name, call);
-  if (await from.archive.open("manifest.json")) return readDockerArchive(from, name, call);
-  if (await from.archive.open("repositories")) {
+  const has = async (file: string): Promise<boolean> =>
+    (await from.archive.open(file, call)) !== undefined;
+  if (await has("index.json")) return readLayout(from, name, call);
+  if (await has("manifest.json")) return readDockerArchive(from, name, call);
+  if (await has("repositories")) {
     throw fault(
       "INVALID_ARGUMENT",
       "archive is in the format of Docker before 1.10, without manifest.json, which is not read: save the image anew with a current Docker",
@@ -111,15 +114,17 @@ async function readDockerArchive(
   const { documents } = from;
   const images = await documents.read({ kind: "docker", bytes, what, mediaType: "" }, call);
   if (images.length === 0) throw fault("INVALID_ARGUMENT", `${what} of the archive has no images`);
+  const stored = await storeFiles(
+    from,
+    images.flatMap(({ Layers }) => Layers),
+    call,
+  );
   const found: ArchivedImage[] = [];
   for (const image of images) {
-    const layers: Descriptor[] = [];
-    for (const layer of image.Layers) {
-      const { digest, size, start } = await storeFile(from, layer, call);
-      const compression = compressionIn(layer, start);
-      const suffix = compression === "none" ? "" : `+${compression}`;
-      layers.push({ mediaType: `${MediaType.ociLayer}${suffix}`, digest, size, annotations: {} });
-    }
+    const layers = image.Layers.flatMap((layer) => {
+      const file = stored.get(layer);
+      return file ? [layerOf(layer, file)] : [];
+    });
     const config = await readDocument(from.archive, image.Config, call);
     await from.keep(digestOf(config));
     await storeBytes(from, config, call);
@@ -132,7 +137,7 @@ async function readDockerArchive(
           digest: digestOf(config),
           size: config.length,
         },
-        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+        layers,
       }),
     );
     await from.keep(digestOf(manifest));
@@ -150,6 +155,15 @@ async function readDockerArchive(
     });
   }
   return found;
+}
+
+function layerOf(
+  layer: string,
+  { digest, size, start }: StoredFile,
+): Omit<Descriptor, "annotations"> {
+  const compression = compressionIn(layer, start);
+  const suffix = compression === "none" ? "" : `+${compression}`;
+  return { mediaType: `${MediaType.ociLayer}${suffix}`, digest, size };
 }
 
 /** How tools say that an image has none. */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { RuntimeFault } from "../../../src/base/errors.ts";
 import { digestOf } from "../../../src/content/digest.ts";
-import { ociArchitecture } from "../../support/oci-image.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
+import { ImageLayout, oci, ourPlatform, theirPlatform } from "./image-layout.ts";
 import { openLibrary } from "./library.ts";
 
 // Archives as other tools write them: what of their lists is loaded, under which names, and in which words they are
@@ -16,61 +16,6 @@ import { openLibrary } from "./library.ts";
 
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const oci = "application/vnd.oci.image";
-const architecture = ociArchitecture();
-const other = architecture === "amd64" ? "arm64" : "amd64";
-const ours = { os: "linux", architecture };
-const theirs = { os: "linux", architecture: other };
-
-/** A layout in a folder, to which images are added; `list` writes its index. */
-class Layout {
-  readonly folder: string;
-
-  constructor(folder: string) {
-    this.folder = folder;
-  }
-
-  file({ digest }: { readonly digest: string }): string {
-    return path.join(this.folder, "blobs/sha256", digest.slice("sha256:".length));
-  }
-
-  async store(bytes: Buffer, mediaType: string) {
-    const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
-    await mkdir(path.join(this.folder, "blobs/sha256"), { recursive: true });
-    await writeFile(this.file(descriptor), bytes);
-    return descriptor;
-  }
-
-  /** An image of one file that holds `words`. */
-  async image(words: string, members: readonly RawMember[] = []) {
-    const layer = tarBytes([{ name: "words", content: words }, ...members]);
-    const config = {
-      ...ours,
-      config: { Labels: { words } },
-      rootfs: { type: "layers", diff_ids: [digestOf(layer)] },
-    };
-    return this.manifest(config, layer);
-  }
-
-  async manifest(config: object, layer: Buffer) {
-    const manifest = {
-      schemaVersion: 2,
-      config: await this.store(Buffer.from(JSON.stringify(config)), `${oci}.config.v1+json`),
-      layers: [await this.store(layer, `${oci}.layer.v1.tar`)],
-    };
-    return {
-      ...(await this.store(Buffer.from(JSON.stringify(manifest)), `${oci}.manifest.v1+json`)),
-      layer: manifest.layers[0] ?? { digest: "" },
-    };
-  }
-
-  async list(manifests: unknown): Promise<void> {
-    await writeFile(
-      path.join(this.folder, "index.json"),
-      JSON.stringify({ schemaVersion: 2, manifests }),
-    );
-  }
-}
 
 const named = (ref: string) => ({ annotations: { "org.opencontainers.image.ref.name": ref } });
 
@@ -78,7 +23,11 @@ const named = (ref: string) => ({ annotations: { "org.opencontainers.image.ref.n
 function saved(images: unknown, members: readonly RawMember[] = []): Buffer {
   const layer = tarBytes([{ name: "words", content: "saved" }]);
   const diffIds = [digestOf(layer), digestOf(layer)];
-  const config = { ...ours, config: { Labels: { words: "saved" } }, rootfs: { diff_ids: diffIds } };
+  const config = {
+    ...ourPlatform,
+    config: { Labels: { words: "saved" } },
+    rootfs: { diff_ids: diffIds },
+  };
   return tarBytes([
     { name: "manifest.json", content: JSON.stringify(images) },
     { name: "config.json", content: JSON.stringify(config) },
@@ -152,7 +101,7 @@ for (const { what, bytes, told } of archives) {
 
 const loaded: readonly {
   readonly what: string;
-  readonly make: (layout: Layout) => Promise<void>;
+  readonly make: (layout: ImageLayout) => Promise<void>;
   readonly name?: string;
   /** Words of each image, and the names that are told. */
   readonly is: readonly (readonly [words: string, ...names: string[]])[];
@@ -161,8 +110,8 @@ const loaded: readonly {
     what: "a list of platforms without names",
     make: async (layout) =>
       layout.list([
-        { ...(await layout.image("theirs")), platform: theirs },
-        { ...(await layout.image("ours")), platform: ours },
+        { ...(await layout.image("theirs")), platform: theirPlatform },
+        { ...(await layout.image("ours")), platform: ourPlatform },
       ]),
     name: "local/app:1",
     is: [["ours", "docker.io/local/app:1"]],
@@ -171,8 +120,8 @@ const loaded: readonly {
     what: "a list of platforms of one name",
     make: async (layout) =>
       layout.list([
-        { ...(await layout.image("theirs")), platform: theirs, ...named("quay.io/a/b:1") },
-        { ...(await layout.image("ours")), platform: ours, ...named("quay.io/a/b:1") },
+        { ...(await layout.image("theirs")), platform: theirPlatform, ...named("quay.io/a/b:1") },
+        { ...(await layout.image("ours")), platform: ourPlatform, ...named("quay.io/a/b:1") },
       ]),
     is: [["ours", "quay.io/a/b:1"]],
   },
@@ -185,7 +134,7 @@ const loaded: readonly {
         { ...attestation, platform: { os: "unknown", architecture: "unknown" } },
         { ...attestation, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
         { ...(await layout.image("signature")), mediaType: "application/vnd.other+json" },
-        { ...(await layout.image("ours")), platform: ours, ...named("1.0") },
+        { ...(await layout.image("ours")), platform: ourPlatform, ...named("1.0") },
       ]);
     },
     name: "local/app",
@@ -220,7 +169,7 @@ const loaded: readonly {
 for (const { what, make, name, is } of loaded) {
   test(`${what} is loaded`, { skip }, async () => {
     await using home = await scratch({ prefix: "archive" });
-    const layout = new Layout(await home.folder("layout"));
+    const layout = new ImageLayout(await home.folder("layout"));
     await make(layout);
     const { images, layer } = await openLibrary(await home.folder("root"));
     const told: string[][] = [];
@@ -244,7 +193,7 @@ test("the names that are told are those of the archive, not others of the same i
   skip,
 }, async () => {
   await using home = await scratch({ prefix: "archive" });
-  const layout = new Layout(await home.folder("layout"));
+  const layout = new ImageLayout(await home.folder("layout"));
   await layout.list([await layout.image("same")]);
   const { images } = await openLibrary(await home.folder("root"));
   const told: (readonly string[])[] = [];
@@ -271,7 +220,7 @@ async function written(home: Scratch, name: string, bytes: Buffer): Promise<stri
 const refused: readonly {
   readonly what: string;
   /** Answers what is to be loaded. */
-  readonly make: (layout: Layout, home: Scratch) => Promise<string>;
+  readonly make: (layout: ImageLayout, home: Scratch) => Promise<string>;
   readonly code: string;
   readonly says: RegExp;
 }[] = [
@@ -294,7 +243,7 @@ const refused: readonly {
   {
     what: "a layout for others",
     make: async (layout) => {
-      await layout.list([{ ...(await layout.image("x")), platform: theirs }]);
+      await layout.list([{ ...(await layout.image("x")), platform: theirPlatform }]);
       return layout.folder;
     },
     code: "NOT_FOUND",
@@ -324,7 +273,7 @@ const refused: readonly {
   {
     what: "a layer in xz",
     make: async (layout) => {
-      const config = { ...ours, rootfs: { diff_ids: [digestOf("plain")] } };
+      const config = { ...ourPlatform, rootfs: { diff_ids: [digestOf("plain")] } };
       await layout.list([await layout.manifest(config, xz)]);
       return layout.folder;
     },
@@ -359,7 +308,7 @@ const refused: readonly {
   },
   ...(["gzip", "zstd"] as const).map((how) => ({
     what: `an archive in ${how} that is cut off`,
-    make: (_layout: Layout, home: Scratch) => {
+    make: (_layout: ImageLayout, home: Scratch) => {
       const bytes = saved([image(["a:1"])]);
       const packed = how === "gzip" ? gzipSync(bytes) : zstdCompressSync(bytes);
       return written(home, `cut.${how}`, packed.subarray(0, packed.length - 40));
@@ -414,7 +363,7 @@ const refused: readonly {
 for (const { what, make, code, says } of refused) {
   test(`${what} is refused in words`, { skip }, async () => {
     await using home = await scratch({ prefix: "archive" });
-    const file = await make(new Layout(await home.folder("layout")), home);
+    const file = await make(new ImageLayout(await home.folder("layout")), home);
     const { images } = await openLibrary(await home.folder("root"));
     await assert.rejects(images.load(file, call()), (error: unknown) => {
       assert.ok(error instanceof RuntimeFault, String(error));
