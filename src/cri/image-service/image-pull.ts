@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault, isFault, toFault } from "../../base/errors.ts";
+import { fault, toFault } from "../../base/errors.ts";
 import { isUnreached } from "../../images/registry/http-client.ts";
+import { isRegistryUnavailable } from "../../images/registry/registry-fault.ts";
 import { registryAuth } from "./auth-config.ts";
 import { imageName } from "./image-name.ts";
 import type { ImageServicePorts } from "./ports.ts";
@@ -32,9 +33,9 @@ export function pullImage({ images }: Needs): Verb<"PullImage"> {
   };
 }
 
-/** What went wrong with a pull, as a kubelet knows it. */
+/** What went wrong with a pull, as a kubelet knows it. What is wrong with this node stays what it is. */
 export function asRegistryUnavailable(error: unknown): unknown {
-  if (!isFault(error, "UNAVAILABLE") && !isUnreached(error)) return error;
+  if (!isRegistryUnavailable(error) && !isUnreached(error)) return error;
   return fault("UNKNOWN", `${registryUnavailable}: ${toFault(error).message}`, {
     details: { isOthers: true },
     cause: error,

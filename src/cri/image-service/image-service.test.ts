@@ -6,6 +6,7 @@ import { digestOf } from "../../content/digest.ts";
 import type { ImageSpec } from "../../gen/cri.gen.ts";
 import type { Image, Images, RegistryAuth } from "../../images/ports.ts";
 import type { SecurityProfiles } from "../../images/profiles/ports.ts";
+import { registryFault } from "../../images/registry/registry-fault.ts";
 import type { CallContext } from "../../rpc/service.ts";
 import { createImageService } from "./image-service.ts";
 
@@ -50,6 +51,8 @@ function makeService() {
     pull: async (reference: string, { auth }: { readonly auth?: RegistryAuth }) => {
       calls.push(["pull", reference, auth]);
       const found = find(reference);
+      if (reference === "busy") throw registryFault("host is busy");
+      if (reference === "no disk") throw fault("UNAVAILABLE", "the disk failed");
       if (!found) throw fault("NOT_FOUND", "not found");
       return found;
     },
@@ -68,7 +71,7 @@ function makeService() {
     ],
     pull: async (reference, { auth }) => {
       calls.push(["pull profile", reference, auth]);
-      if (reference === "busy") throw fault("UNAVAILABLE", "host is busy");
+      if (reference === "busy") throw registryFault("host is busy");
       return { cached: reference === "here" };
     },
     read: async () => Buffer.alloc(0),
@@ -147,6 +150,17 @@ test("PullImage answers the id, and hands on the credentials that were given", a
     ["pull", "app", undefined],
     ["pull", "app", undefined],
   ]);
+});
+
+test("PullImage tells a registry that cannot be had from a disk that fails", async () => {
+  const { service } = makeService();
+  const pull = async (name: string) =>
+    service.PullImage({ image: spec(name), auth: null, sandboxConfig: null }, ctx);
+  await assert.rejects(pull("busy"), {
+    code: "UNKNOWN",
+    message: "RegistryUnavailable: host is busy",
+  });
+  await assert.rejects(pull("no disk"), { code: "UNAVAILABLE", message: "the disk failed" });
 });
 
 test("RemoveImage and ImageFsInfo pass through", async () => {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { ContentStore, ContentWriter, ReadsAlong } from "../../content/ports.ts";
@@ -11,6 +12,7 @@ import { OtherWriters } from "./other-writer.ts";
 import { isPassing, patiently } from "./patience.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import { isRegistryUnavailable } from "./registry-fault.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
 
 export interface DownloadOptions {
@@ -219,7 +221,7 @@ class BlobDownload implements AsyncDisposable {
     // Less than progress gets another attempt too, as long as there are any.
     const hasMoved = hasProgress || to >= from + leastBytes;
     const isStalled = isFault(error, "DEADLINE_EXCEEDED");
-    if (isFault(error, "UNAVAILABLE") || (isStalled && hasMoved && !hasOthers)) {
+    if (isRegistryUnavailable(error) || (isStalled && hasMoved && !hasOthers)) {
       if (hasOthers && !hasProgress) course.brokeOff(host, error);
       const isLeft = course.failed.has(host);
       const all = new Map([...course.failed, [host, error] as const]);

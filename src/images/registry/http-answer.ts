@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
@@ -9,6 +10,7 @@ import { settlesWithin } from "../../base/waits.ts";
 import { isMiscoded } from "./content-coding.ts";
 import { passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
+import { registryFault } from "./registry-fault.ts";
 import { isTinyPieces, refuseTinyPieces } from "./tiny-pieces.ts";
 
 /** An answer whose body is still to be read: consume it, or call `discard`. */
@@ -103,7 +105,7 @@ export async function readBody(
       const why = `"${url.host}" answers what is not compressed as it says`;
       throw fault("FAILED_PRECONDITION", why, { cause: error });
     }
-    throw fault("UNAVAILABLE", `"${url.host}" broke the connection`, {
+    throw registryFault(`"${url.host}" broke the connection`, {
       cause: error,
       details: passing(),
     });

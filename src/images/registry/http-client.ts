@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
@@ -16,6 +17,7 @@ import { passing } from "./patience.ts";
 import { type Proxy, throughText } from "./proxies.ts";
 import { refused } from "./proxy-agents.ts";
 import { followed, isRedirect } from "./redirect.ts";
+import { registryFault } from "./registry-fault.ts";
 import { isUnsendable, type RequestBody, sendStream } from "./send-stream.ts";
 
 export interface HttpRequest extends Cancellable {
@@ -72,7 +74,7 @@ export class HttpClient implements Disposable {
       await answer.discard();
       at = followed(answer, at.request);
     }
-    throw fault("UNAVAILABLE", `"${url.host}" redirects without end`);
+    throw registryFault(`"${url.host}" redirects without end`);
   }
 
   [Symbol.dispose](): void {
@@ -234,7 +236,7 @@ function unreached(
   { cause, details }: FaultOptions = {},
 ): RuntimeFault {
   const message = `cannot reach "${url.host}"${throughText(proxy)}: ${why}`;
-  return fault("UNAVAILABLE", message, { details: { ...details, unreached: true }, cause });
+  return registryFault(message, { details: { ...details, unreached: true }, cause });
 }
 
 function noAnswer(url: URL, afterMs: number): RuntimeFault {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import tls, { type SecureContext } from "node:tls";
-import { fault } from "../../base/errors.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
 import { isPassingStatus, passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
+import { registryFault } from "./registry-fault.ts";
 
 export interface ProxyAgentOptions {
   readonly proxy: Proxy;
@@ -60,7 +61,7 @@ export class TunnelAgent extends https.Agent {
       await settled(secured, "secureConnect", signal);
       return secured;
     } catch (error) {
-      throw late.signal.aborted ? fault("UNAVAILABLE", "connect timed out") : error;
+      throw late.signal.aborted ? registryFault("connect timed out") : error;
     }
   }
 }
@@ -125,14 +126,14 @@ export function refused(status: number): Error {
     status === 407
       ? "it wants a login, or another one (status 407)"
       : `it does not let us through (status ${status})`;
-  return fault("UNAVAILABLE", why, isPassingStatus(status) ? { details: passing() } : {});
+  return registryFault(why, isPassingStatus(status) ? { details: passing() } : {});
 }
 
 async function settled(socket: Duplex, event: string, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once(event, resolve);
   socket.once("error", reject);
-  socket.once("close", () => reject(fault("UNAVAILABLE", "it closed the connection")));
+  socket.once("close", () => reject(registryFault("it closed the connection")));
   using _reaction = onAbort(signal, (reason) => void socket.destroy(reason));
   try {
     await promise;

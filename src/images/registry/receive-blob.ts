@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Readable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
@@ -8,6 +9,7 @@ import type { ContentWriter } from "../../content/ports.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { isMiscoded, plainBody } from "./content-coding.ts";
 import type { HttpAnswer } from "./http-answer.ts";
+import { registryFault } from "./registry-fault.ts";
 import { isTinyPieces } from "./tiny-pieces.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
@@ -75,7 +77,7 @@ export async function receiveBlob({ answer, start, ...receiving }: Receiving): P
         "FAILED_PRECONDITION",
         `"${digest}" ends after ${at} bytes, its descriptor says ${size}`,
       )
-    : fault("UNAVAILABLE", `download of "${digest}" ended early`);
+    : registryFault(`download of "${digest}" ended early`);
 }
 
 /** The bytes that arrive, each piece good until the next is asked for. A full disk of ours is another error. */
@@ -91,7 +93,7 @@ async function* piecesOf(body: Readable, digest: string): AsyncGenerator<Buffer,
       const why = `"${digest}" is not compressed as its answer says`;
       throw fault("FAILED_PRECONDITION", why, { cause: error });
     }
-    throw fault("UNAVAILABLE", `download of "${digest}" broke off`, { cause: error });
+    throw registryFault(`download of "${digest}" broke off`, { cause: error });
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault, type RuntimeFault } from "../../base/errors.ts";
 import { errorText } from "./error-text.ts";
@@ -7,6 +8,7 @@ import { registryLimits } from "./limits.ts";
 import { isPassingStatus, passing } from "./patience.ts";
 import { throughText } from "./proxies.ts";
 import { isStaleRedirect } from "./redirect.ts";
+import { ofRegistry } from "./registry-fault.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
@@ -34,7 +36,7 @@ export async function refusalOf(
   const where = isElsewhere ? `, redirected to "${answer.url.host}"` : "";
   const begin = `${what}${where}${throughText(answer.proxy)}`;
   const mayPass = isPassingStatus(status) || (status !== 404 && isStaleRedirect(answer, asked));
-  const details = { refused: true, status, ...(mayPass && passing(waitOf(answer))) };
+  const details = { ...ofRegistry, refused: true, status, ...(mayPass && passing(waitOf(answer))) };
   return fault(codeOf(status), `${begin}: ${why}${said && `: ${said}`}`, { details });
 }
 

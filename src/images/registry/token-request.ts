@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { fieldsOf } from "../manifest/go-json.ts";
@@ -8,6 +9,7 @@ import type { HttpClient, HttpRequest } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
 import { isPassingStatus, passing } from "./patience.ts";
 import { waitOf, wordsOf } from "./refusal.ts";
+import { ofRegistry } from "./registry-fault.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 
 export interface TokenRequest {
@@ -136,5 +138,7 @@ async function tokenFault(
   const isBroken = isBusy || status >= 500;
   const code = status === 403 ? "PERMISSION_DENIED" : isBroken ? "UNAVAILABLE" : "UNAUTHENTICATED";
   const message = `"${realm.host}" refuses a token: status ${status}${said && `: ${said}`}`;
-  return fault(code, message, { details: isBusy ? passing(waitOf(answer)) : {} });
+  return fault(code, message, {
+    details: { ...ofRegistry, ...(isBusy && passing(waitOf(answer))) },
+  });
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Readable } from "node:stream";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
@@ -7,6 +8,7 @@ import type { HttpAnswer } from "./http-answer.ts";
 import { passing, patiently } from "./patience.ts";
 import type { PushAsk, PushClient } from "./push-client.ts";
 import { isRefusal } from "./refusal.ts";
+import { registryFault } from "./registry-fault.ts";
 import { TransferWatch } from "./transfer-watch.ts";
 import { completionUrl, receivedOf, type UploadSession } from "./upload-session.ts";
 
@@ -171,8 +173,7 @@ class BlobUpload {
     this.#session = this.#options.client.session(answer, session);
     const received = receivedOf(answer) ?? start + bytes;
     if (received <= start || received > start + bytes) {
-      throw fault(
-        "UNAVAILABLE",
+      throw registryFault(
         `"${answer.url.host}" says that it has ${received} bytes of "${this.#blob.digest}", of ${start + bytes}`,
         { details: { ...passing(), isLost: true } },
       );
