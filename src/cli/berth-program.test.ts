@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
+import { aborted } from "../base/waits.ts";
 import type { PodSandboxInit } from "../gen/cri.gen.ts";
 import { Transfer } from "../images/progress/transfer.ts";
 import { flawsOf } from "../oci/runtime-flaws.ts";
@@ -125,6 +126,12 @@ before(async () => {
       ],
     }),
     ImageStatus: async () => ({ image: null }),
+  });
+  server.add("containerd.services.events.v1.Events", {
+    Subscribe: async function* (_request, { signal }) {
+      await aborted(signal);
+      yield {};
+    },
   });
   server.add(
     "berth.v1.Images",
@@ -289,7 +296,16 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   },
   { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
   { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },
-  { args: ["ps", "--timeout", "soon"], code: 1, says: /bad --timeout "soon"/ },
+  {
+    args: ["ps", "--timeout", "5"],
+    code: 1,
+    says: /^berth: bad --timeout "5": expected a number with its unit, such as 30s or 5m, or 0 for no limit\n$/,
+  },
+  {
+    args: ["events", "--timeout", "10ms"],
+    code: 1,
+    says: /^berth: gave up after 10ms, as --timeout says\n$/,
+  },
   {
     args: ["ps", "-a", "/nowhere/b.sock"],
     code: 1,

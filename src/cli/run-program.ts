@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, CommanderError } from "commander";
 import { errnoOf, isFault } from "../base/errors.ts";
+import { systemWords } from "../base/system-words.ts";
 import type { CliIo } from "./cli-io.ts";
 import { CommandExit } from "./command-exit.ts";
 import { styleHelp } from "./help-style.ts";
@@ -20,18 +21,35 @@ export async function runProgram(
   io: CliIo,
 ): Promise<number> {
   prepare(program, io);
+  const end = await endOf(program.parseAsync([...args], { from: "user" }));
+  await io.settled?.();
+  // Whatever else went wrong: what it printed, its error included, may have reached nobody.
+  const code =
+    io.lost?.aborted === true ? told(io.lost.reason, program, io) : told(end, program, io);
+  if (end instanceof CommandExit) end.endNow?.(code);
+  return code;
+}
+
+/** What the work threw; undefined for nothing. */
+async function endOf(work: Promise<unknown>): Promise<unknown> {
   try {
-    await program.parseAsync([...args], { from: "user" });
-    return exitCodes.ok;
+    await work;
+    return undefined;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    }
-    if (error instanceof CommandExit) return error.status;
-    for (const line of printable(messageOf(error)).split("\n"))
-      io.error(`${program.name()}: ${line}\n`);
-    return exitCodes.failure;
+    return error;
   }
+}
+
+/** The exit code for what a command ended with, which is printed where it is a failure. */
+function told(end: unknown, program: Command, io: CliIo): number {
+  if (end === undefined) return exitCodes.ok;
+  if (end instanceof CommanderError) {
+    return end.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+  if (end instanceof CommandExit) return end.status;
+  for (const line of printable(messageOf(end)).split("\n"))
+    io.error(`${program.name()}: ${line}\n`);
+  return exitCodes.failure;
 }
 
 function prepare(command: Command, io: CliIo): void {
@@ -49,9 +67,14 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
-/** The message of a fault or a system error; the stack of anything unexpected. */
+/** The message of a fault, a system error in the system's words; the stack of anything unexpected. */
 function messageOf(error: unknown): string {
   if (isFault(error)) return error.message;
+  const words = systemWords(error);
+  if (words !== undefined) {
+    const path: unknown = Reflect.get(error as object, "path");
+    return typeof path === "string" ? `${path}: ${words}` : words;
+  }
   if (error instanceof Error && /^E(?!RR_)/.test(errnoOf(error) ?? "")) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

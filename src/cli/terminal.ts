@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Readable, Writable } from "node:stream";
 import { ReadStream, WriteStream } from "node:tty";
+import { standardStreams } from "./standard-streams.ts";
 
 /** The streams a command was started with, and the terminal behind them if there is one. */
 export interface Terminal {
@@ -30,7 +31,8 @@ const forwarded: readonly NodeJS.Signals[] = [
 
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
-  const { stdin, stdout, stderr } = process;
+  const { stdin } = process;
+  const { stdout, stderr } = standardStreams();
   return {
     stdin,
     stdout,

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { chmod, readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../support/lacking.ts";
@@ -66,6 +67,27 @@ suite("berth on a real daemon", { skip: lacking(...podPrograms) }, () => {
     assert.deepEqual([code, stdout, stderr], [7, "typed\nbar\n/tmp\n", "err\n"]);
     assert.ok(!ids(await json("container", "ls")).includes(named("once")));
     assert.ok(!ids(await json("task", "ls")).includes(named("once")));
+  });
+
+  test("run --rm ends with the reader of its output, and leaves nothing", async () => {
+    const script = 'set -o pipefail; "$0" "$@" | head -n 1';
+    const args = [program, "run", "--rm", shell, named("endless"), "yes"];
+    const { code, stdout, stderr } = await run("bash", ["-c", script, ...args], { env: env() });
+    assert.deepEqual([code, stdout, stderr], [141, "y\n", ""]);
+    assert.ok(!ids(await json("container", "ls")).includes(named("endless")));
+    assert.ok(!ids(await json("task", "ls")).includes(named("endless")));
+  });
+
+  test("a socket that is for others is told from a daemon that is not there", async () => {
+    const socket = path.join(bed.folder, "others.sock");
+    await using server = createServer();
+    server.listen(socket);
+    await once(server, "listening");
+    await chmod(socket, 0);
+    const limits = ["--bounding-set", "-dac_override,-dac_read_search"];
+    const { code, stderr } = await run("setpriv", [...limits, program, "-a", socket, "status"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^berth: cannot reach berthd on .+: permission denied\nberth: .*sudo\n$/);
   });
 
   test("run leaves flags after the id to the command", async () => {

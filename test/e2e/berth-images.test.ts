@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { digestOf } from "../../src/content/digest.ts";
+import { hostPlatform } from "../../src/images/manifest/platform.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { writeOciLayout } from "../support/oci-image.ts";
 import { must, type RunResult, run } from "../support/run.ts";
@@ -112,16 +113,22 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
       { created: "2020-01-01T00:00:00Z", created_by: "ADD big /" },
       { created_by: "ENV a=b\u001b[2J", empty_layer: true, comment: "none" },
       { created_by: `RUN ${"long ".repeat(40)}` },
+      { created: "0001-01-01T00:00:00Z", created_by: "ENV go", empty_layer: true },
+      { created: "1970-01-01T00:00:00Z", Created_By: "ENV first", empty_layer: true },
     ]);
     await ok("load", "--name", "example.com/steps:1", layout);
-    const [, run_, env, add, ...rest] = (await ok("history", "example.com/steps:1")).split("\n");
+    const [, first, go, run_, env, add, ...rest] = (
+      await ok("history", "example.com/steps:1")
+    ).split("\n");
     assert.deepEqual(rest, [""]);
+    assert.match(first!, /^- {3,}ENV first {3,}0B$/);
+    assert.match(go!, /^- {3,}ENV go {3,}0B$/);
     assert.match(run_!, /^- {3,}RUN (long )+.{0,4}… {3}\d/);
     assert.match(env!, /^- {3,}ENV a=b\\u001b\[2J {3,}0B {3,}none$/);
     assert.match(add!, /^\d+d\d+h ago {3}ADD big \/ {3,}\d{3}(\.\d)?KiB$/);
     assert.match(await ok("history", "--no-trunc", "example.com/steps:1"), /RUN (long ){40}/);
     const steps = JSON.parse(await ok("history", "--json", "example.com/steps:1")) as object[];
-    assert.equal(steps.length, 3);
+    assert.equal(steps.length, 5);
     await ok("rm", "example.com/steps:1");
   });
 
@@ -165,6 +172,27 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     assert.ok((await tagsOf(bed.images.worker.id)).includes(bed.images.worker.reference));
   });
 
+  test("export writes an image once, whatever it is called by", async () => {
+    const indexOf = async (...names: string[]): Promise<unknown> => {
+      const file = path.join(bed.folder, "once.tar");
+      await ok("export", "-o", file, ...names);
+      return JSON.parse(await must("tar", ["-xOf", file, "index.json"]));
+    };
+    const once = (await indexOf(shell)) as { manifests: object[] };
+    assert.equal(once.manifests.length, 1);
+    assert.deepEqual(await indexOf(shell, shell), once);
+    assert.deepEqual(await indexOf(id, shell, id.slice(7, 20)), once);
+  });
+
+  test("export of a platform refuses an image that is for another one", async () => {
+    const file = path.join(bed.folder, "platform.tar");
+    await ok("export", "-o", file, "--platform", `linux/${hostPlatform().architecture}`, shell);
+    await refused(
+      ["export", "-o", path.join(bed.folder, "no.tar"), "--platform", "linux/s390x", shell],
+      /^berth: image "\S+shell:1" has nothing for linux\/s390x, only for linux\/\w+\n$/,
+    );
+  });
+
   test("export fails without leaving a file, and says which blob is missing", async () => {
     const folder = path.join(bed.folder, "failed");
     await mkdir(folder);
@@ -180,7 +208,11 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     );
     await images.Delete({ name: lost.name }, { namespace: "k8s.io" });
     const missing = path.join(folder, "no", "image.tar");
-    await refused(["export", "-o", missing, shell], /ENOENT/);
+    await refused(
+      ["export", "-o", missing, shell],
+      new RegExp(`^berth: cannot write ${missing}: no such file or directory\n$`),
+    );
+    await refused(["export", "-o", folder, shell], /^berth: cannot write .+: it is a folder\n$/);
     const either = ["export", "-o", missing, "--all-platforms", "--platform", "linux/arm64", shell];
     await refused(either, /either one platform is exported, or all/);
     await refused(["export", "-o", missing, "--platform", "arm64", shell], /bad platform "arm64"/);

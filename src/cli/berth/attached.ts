@@ -103,6 +103,7 @@ function ignoreGone(done: Promise<void>): void {
 
 /** Ends the command with the process's exit status; when that is not known, an error is printed and the status is 255. */
 export function passOn({ exitCode, error }: ExitStatus, io: CliIo): void {
-  if (error) io.error(`berth: the exit status is not known: ${printable(error.message)}\n`);
+  if (error && io.lost?.aborted !== true)
+    io.error(`berth: the exit status is not known: ${printable(error.message)}\n`);
   if (exitCode !== 0) throw new CommandExit(exitCode);
 }

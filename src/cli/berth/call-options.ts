@@ -2,9 +2,8 @@
 
 import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { deadline } from "../../base/deadline.ts";
-import { fault } from "../../base/errors.ts";
-import { timeoutSignal } from "../../base/timers.ts";
+import { type Deadline, deadline } from "../../base/deadline.ts";
+import { errnoOf, fault, isAbort } from "../../base/errors.ts";
 import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
@@ -60,7 +59,7 @@ export function withCommonFlags(command: Command): Command {
       "-a, --address <path>",
       `berthd's socket (default: $BERTH_ADDRESS, else ${defaultAddress})`,
     )
-    .option("--timeout <duration>", "give up after this long, such as 30s")
+    .option("--timeout <duration>", "how long the command may take, such as 30s or 5m; 0: no limit")
     .option("--json", "print JSON");
 }
 
@@ -90,8 +89,8 @@ export async function withSession(
 ): Promise<void> {
   const flags: CommonFlags = { ...command.parent?.optsWithGlobals(), ...command.opts() };
   const address = socketPath(flags.address ?? (io.env["BERTH_ADDRESS"] || defaultAddress));
-  const limit = flags.timeout === undefined ? timeoutMs : readTimeout(flags.timeout);
-  const signal = limit === undefined ? new AbortController().signal : timeoutSignal(limit);
+  using limit = limitOf(flags.timeout, timeoutMs, io.lost);
+  const { signal } = limit;
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
   const namespace = given ?? defaultNamespace;
   using connection = connectLight(address);
@@ -123,18 +122,40 @@ export async function withSession(
   try {
     await work(session);
   } catch (error) {
+    if (isAbort(error) && signal.aborted) throw signal.reason;
     // A registry that cannot be reached is UNAVAILABLE too, and the daemon says so itself.
-    if (!(error instanceof Unconnected)) throw error;
-    throw fault(
-      "UNAVAILABLE",
-      `cannot reach berthd on ${address}: is it running there? (${error.message})\nanother socket is named with --address or BERTH_ADDRESS`,
-      { cause: error },
-    );
+    throw error instanceof Unconnected ? unconnected(address, error) : error;
   }
 }
 
+function unconnected(address: string, cause: Unconnected): Error {
+  const isForbidden = ["EACCES", "EPERM"].includes(errnoOf(cause.cause) ?? "");
+  const why = isForbidden
+    ? "permission denied\nit is for root and the group that [grpc] gid names: run berth as root, such as with sudo"
+    : `is it running there? (${cause.message})\nanother socket is named with --address or BERTH_ADDRESS`;
+  const code = isForbidden ? "PERMISSION_DENIED" : "UNAVAILABLE";
+  return fault(code, `cannot reach berthd on ${address}: ${why}`, { cause });
+}
+
+/** How long the command may take, and that somebody still wants what it prints. */
+function limitOf(
+  asked: string | undefined,
+  usualMs: number | undefined,
+  lost: AbortSignal | undefined,
+): Deadline {
+  const ms = asked === undefined ? usualMs : readTimeout(asked);
+  const spoken = asked ?? `${(ms ?? 0) / 1000}s`;
+  const why = asked === undefined ? "which --timeout can change" : "as --timeout says";
+  const late = `gave up after ${spoken}, ${why}`;
+  return deadline(ms ?? Infinity, fault("DEADLINE_EXCEEDED", late), ...(lost ? [lost] : []));
+}
+
+/** Milliseconds; Infinity for none. */
 function readTimeout(text: string): number {
   const milliseconds = parseDuration(text);
-  if (milliseconds !== undefined && milliseconds > 0) return milliseconds;
-  throw fault("INVALID_ARGUMENT", `bad --timeout "${text}": expected a duration such as 30s`);
+  if (milliseconds !== undefined && milliseconds >= 0) return milliseconds || Infinity;
+  throw fault(
+    "INVALID_ARGUMENT",
+    `bad --timeout "${text}": expected a number with its unit, such as 30s or 5m, or 0 for no limit`,
+  );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Command } from "commander";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, toFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
@@ -138,12 +139,13 @@ async function run(
   const makeFlags = size ? { ...flags, consoleSize: size } : flags;
   const { makeContainer } = await import("./run/make-container.ts");
   const container = await makeContainer(session, wanted, makeFlags);
-  const remove = { force: false, keepSnapshot: false };
   await using undo = new AsyncDisposableStack();
   if (flags.rm) {
     undo.defer(async () => {
       try {
-        await removeContainer(session, container, remove);
+        // Without a reader nobody stays for its end.
+        const force = io.lost?.aborted === true;
+        await removeContainer(session, container, { force, keepSnapshot: false });
       } catch (error) {
         // The caller wants to know how the process ended; this error is printed as well.
         io.error(`berth: container "${wanted.id}" is left: ${printable(toFault(error).message)}\n`);
@@ -164,18 +166,18 @@ async function removeContainer(
   flags: RemoveFlags,
 ): Promise<void> {
   const call = { signal: timeoutSignal(30_000) };
-  if (flags.force) await removeTask(session, container);
+  if (flags.force) await removeTask(container, call);
   await container.delete(call);
   const { snapshotter, snapshotKey } = container.record;
   if (snapshotKey === "" || flags.keepSnapshot) return;
   await removeSnapshot(session, snapshotter, snapshotKey);
 }
 
-async function removeTask(session: Session, container: Container): Promise<void> {
+async function removeTask(container: Container, call: Cancellable): Promise<void> {
   try {
-    const task = await container.task(session.call);
-    await endProcess(task, session);
-    await task.delete(session.call);
+    const task = await container.task(call);
+    await endProcess(task, call);
+    await task.delete(call);
   } catch (error) {
     if (!isFault(error, "NOT_FOUND")) throw error;
   }

@@ -113,16 +113,12 @@ async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {
     ),
   );
   const isSick = summary.errors > 0 || (flags.strict && summary.warnings > 0);
-  if (results.some(({ hangs }) => hangs)) await endWithoutThreads(isSick ? 1 : 0);
-  if (isSick) throw new CommandExit(1);
+  // What a thread waits for in the kernel would keep the process for as long.
+  const hangs = results.some((one) => one.hangs);
+  const endNow = hangs ? (await import("../../base/os/end-now.ts")).endNow : undefined;
+  if (isSick || hangs) throw new CommandExit(isSick ? 1 : 0, endNow);
 }
 
 function flatten(results: readonly CheckResult[]) {
   return results.flatMap(({ check, findings }) => findings.map((one) => ({ check, ...one })));
-}
-
-/** What a thread waits for in the kernel would keep the process for as long. */
-async function endWithoutThreads(status: number): Promise<void> {
-  const { endNow } = await import("../../base/os/end-now.ts");
-  endNow(status);
 }

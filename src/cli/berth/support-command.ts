@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { systemWords } from "../../base/system-words.ts";
 import type { CliIo } from "../cli-io.ts";
+import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
+import { archiveOutput } from "./output-file.ts";
 
 interface SupportFlags {
   readonly address?: string;
@@ -30,7 +35,10 @@ export function addSupportCommand(program: Command, io: CliIo): void {
     .description(
       "pack what a bug report needs into an archive, secrets left out; also while berthd does not run",
     )
-    .option("-o, --output <file>", "the archive (default: berth-support-HOST-TIME.tar.gz, here)")
+    .option(
+      "-o, --output <file>",
+      "the archive, - for standard output (default: berth-support-HOST-TIME.tar.gz, here)",
+    )
     .option(
       "-a, --address <path>",
       "berthd's socket (default: $BERTH_ADDRESS, else the configured one)",
@@ -44,6 +52,7 @@ export function addSupportCommand(program: Command, io: CliIo): void {
 }
 
 async function support(flags: SupportFlags, io: CliIo): Promise<void> {
+  const standard = flags.output === "-" ? archiveOutput(flags.output, io) : undefined;
   const { openPatient } = await import("../../doctor/open-patient.ts");
   const { packSupport } = await import("../../doctor/support/pack-support.ts");
   const address = flags.address ?? (io.env["BERTH_ADDRESS"] || undefined);
@@ -56,16 +65,25 @@ async function support(flags: SupportFlags, io: CliIo): Promise<void> {
   const name = `berth-support-${hostname()}-${time}`;
   const file = path.resolve(flags.output ?? `${name}.tar.gz`);
   const { bytes, missing, names, hangs } = await packSupport(patient, name);
-  try {
-    writeFileSync(file, bytes, { mode: 0o600, flag: "wx" });
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "EEXIST") throw fault("ALREADY_EXISTS", `${file} is there already`);
-    throw fault("FAILED_PRECONDITION", `cannot write ${file}: ${errno}`, { cause: error });
-  }
+  if (standard) await pipeline(Readable.from([bytes]), standard);
+  else writeNew(file, bytes);
   for (const line of missing) io.error(printable(`left out: ${line}\n`));
-  io.out(printable(`${file}: ${names.length} files, ${bytes.length} bytes\n`));
-  if (!hangs) return;
-  const { endNow } = await import("../../base/os/end-now.ts");
-  endNow(0);
+  const told = `${standard ? name : file}: ${names.length} files, ${bytes.length} bytes\n`;
+  (standard ? io.error : io.out)(printable(told));
+  if (hangs) throw new CommandExit(0, (await import("../../base/os/end-now.ts")).endNow);
+}
+
+/** For root alone. What is there already is somebody's. */
+function writeNew(file: string, bytes: Buffer): void {
+  let isOurs = false;
+  try {
+    writeFileSync(file, "", { mode: 0o600, flag: "wx" });
+    isOurs = true;
+    writeFileSync(file, bytes);
+  } catch (error) {
+    if (isOurs) rmSync(file, { force: true });
+    if (errnoOf(error) === "EEXIST") throw fault("ALREADY_EXISTS", `${file} is there already`);
+    const why = systemWords(error) ?? String(error);
+    throw fault("FAILED_PRECONDITION", `cannot write ${file}: ${why}`, { cause: error });
+  }
 }

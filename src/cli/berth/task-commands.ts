@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import path from "node:path";
 import type { Command } from "commander";
+import type { Cancellable } from "../../base/cancellable.ts";
 import type { Process, Task } from "../../client/ports.ts";
 import type { TaskTypesProcess } from "../../gen/tasks.gen.ts";
 import type { TypesDescriptorInit, TypesMetric } from "../../gen/types.gen.ts";
@@ -100,7 +102,7 @@ export function addTaskCommands(program: Command, io: CliIo): void {
     .action(
       run(async (session, id, flags: { force: boolean; execId?: string }) => {
         const process = await processOf(session, id, flags.execId);
-        if (flags.force) await endProcess(process, session);
+        if (flags.force) await endProcess(process, session.call);
         const exit = await process.delete(session.call);
         session.show({ id, exitCode: exit.exitCode }, () => "");
         if (!flags.force) passOn(exit, io);
@@ -156,11 +158,11 @@ async function processOf(session: Session, id: string, execId?: string): Promise
 }
 
 /** Kills a process that has not ended, and waits until it has. */
-export async function endProcess(process: Process, session: Session): Promise<void> {
-  const { state } = await process.status(session.call);
+export async function endProcess(process: Process, call: Cancellable): Promise<void> {
+  const { state } = await process.status(call);
   if (state === "stopped" || state === "created") return;
-  const exit = await process.wait(session.call);
-  await process.kill(9, session.call);
+  const exit = await process.wait(call);
+  await process.kill(9, call);
   const { error } = await exit.status;
   if (error) throw error;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import os from "node:os";
 import { CommandExit } from "../command-exit.ts";
+import { untilInterrupted } from "../interruption.ts";
 import type { Terminal } from "../terminal.ts";
 import { RemoteCommand } from "./remote-command.ts";
 import type { TlsOptions } from "./tls-flags.ts";
@@ -21,13 +21,8 @@ export interface JoinOptions {
  */
 export async function joinTerminal(options: JoinOptions): Promise<void> {
   const { terminal, tty } = options;
-  const interrupted = new AbortController();
   using stack = new DisposableStack();
-  stack.use(
-    terminal.onSignal((name) => {
-      interrupted.abort(new CommandExit(128 + os.constants.signals[name]));
-    }),
-  );
+  const { signal } = stack.use(untilInterrupted(terminal, options.signal));
   const command = new RemoteCommand({
     url: options.url,
     streams: {
@@ -36,7 +31,7 @@ export async function joinTerminal(options: JoinOptions): Promise<void> {
       stderr: terminal.stderr,
     },
     tls: options.tls,
-    signal: AbortSignal.any([options.signal, interrupted.signal]),
+    signal,
   });
   if (tty) {
     const raw = options.stdin ? terminal.raw() : undefined;

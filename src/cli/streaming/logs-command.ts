@@ -2,7 +2,9 @@
 
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Command } from "commander";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { systemWords } from "../../base/system-words.ts";
 import { sleep } from "../../base/timers.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
@@ -56,12 +58,12 @@ async function print(
     for (;;) {
       // Asked before reading: when the container has ended, all its output is in the file.
       const ended = (await statusOf(session, containerId)).state !== "CONTAINER_RUNNING";
-      await readOn(file, reader);
+      await readOn(file, reader, session.call);
       reader.caughtUp();
       if (!follow || ended) break;
       await sleep(lookAgainMs, session.call);
       if (!(await isSame(file, logPath))) {
-        await readOn(file, reader);
+        await readOn(file, reader, session.call);
         const next = await openLog(logPath).catch(() => undefined); // rotation has moved the file and not made the next one yet
         if (next === undefined) continue;
         await file.close();
@@ -85,14 +87,16 @@ async function openLog(logPath: string): Promise<FileHandle> {
   try {
     return await open(logPath, "r");
   } catch (cause) {
-    const reason = errnoOf(cause) === "ENOENT" ? "it is not there" : (errnoOf(cause) ?? "failed");
+    const reason =
+      errnoOf(cause) === "ENOENT" ? "it is not there" : (systemWords(cause) ?? "failed");
     throw fault("NOT_FOUND", `cannot read the log ${logPath}: ${reason}`, { cause });
   }
 }
 
-async function readOn(file: FileHandle, reader: LogReader): Promise<void> {
+async function readOn(file: FileHandle, reader: LogReader, { signal }: Cancellable): Promise<void> {
   const buffer = Buffer.allocUnsafe(64 * 1024);
   for (;;) {
+    signal.throwIfAborted();
     const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
     if (bytesRead === 0) return;
     reader.push(buffer.subarray(0, bytesRead));

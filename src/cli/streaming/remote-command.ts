@@ -4,7 +4,7 @@ import { type ClientOptions, WebSocket } from "ws";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { Silence } from "../../base/silence.ts";
-import { CommandExit } from "../command-exit.ts";
+import { brokenPipe, CommandExit } from "../command-exit.ts";
 import { serverSilenceMs, silentServer } from "./server-silence.ts";
 import type { TlsOptions } from "./tls-flags.ts";
 
@@ -26,8 +26,6 @@ export interface RemoteCommandOptions {
 }
 
 const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
-/** As a shell reports SIGPIPE. */
-const brokenPipe = 141;
 const pieceBytes = 32 * 1024;
 const waitingBytes = 1024 * 1024;
 

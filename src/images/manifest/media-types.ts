@@ -13,6 +13,7 @@ export const MediaType = {
 
 const indexes: readonly string[] = [MediaType.ociIndex, MediaType.dockerList];
 const manifests: readonly string[] = [MediaType.ociManifest, MediaType.dockerManifest];
+const configs: readonly string[] = [MediaType.ociConfig, MediaType.dockerConfig, ""];
 
 export function isIndexType(mediaType: string): boolean {
   return indexes.includes(mediaType);
@@ -25,6 +26,11 @@ export function isManifestType(mediaType: string): boolean {
 /** The type of an index or a manifest that we read. */
 export function isKnownManifest(mediaType: string): boolean {
   return isIndexType(mediaType) || isManifestType(mediaType);
+}
+
+/** Whether a manifest's config is an image's; some tools name no type. */
+export function isImageConfig(mediaType: string): boolean {
+  return configs.includes(mediaType);
 }
 
 /** The types that we ask registries for, best first. */

@@ -5,7 +5,7 @@ import type { Digest } from "../../content/ports.ts";
 import { maxDocumentBytes, type NamespaceContent } from "../image-source.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor, Index, Manifest } from "../manifest/documents.ts";
-import { isKnownManifest, MediaType } from "../manifest/media-types.ts";
+import { isImageConfig, isKnownManifest } from "../manifest/media-types.ts";
 import { type Platform, platformFit, platformName } from "../manifest/platform.ts";
 import type { SentDocument } from "../registry/push-client.ts";
 
@@ -42,6 +42,8 @@ interface Found {
   readonly blobs: readonly Descriptor[];
   /** Not what is beside the images of an index: attestations, signatures. */
   readonly isImage: boolean;
+  /** What its index says that it is for. */
+  readonly name: readonly string[];
 }
 
 const maxDepth = 4;
@@ -86,7 +88,12 @@ class Planner {
       const lacking = this.#lacking(parsed);
       if (lacking !== undefined) throw notHere(lacking);
       if (platform) await this.#checkPlatform(parsed, platform);
-      return planOf(root, [{ document: root, blobs: blobsOf(parsed), isImage: true }], [], []);
+      return planOf(
+        root,
+        [{ document: root, blobs: blobsOf(parsed), isImage: true, name: [] }],
+        [],
+        [],
+      );
     }
     await this.#follow(parsed, 1);
     if (platform) return this.#one(platform);
@@ -95,9 +102,14 @@ class Planner {
     const [only, ...others] = here;
     const left = this.#missing;
     if (allPlatforms === true || others.length > 0 || only === undefined) {
+      const names = listOf(here.flatMap(({ name }) => name));
+      const help =
+        names === ""
+          ? "pull the image again"
+          : `with --platform one that is here is pushed (${names}), or pull the others`;
       throw fault(
         "FAILED_PRECONDITION",
-        `not all of the image is on this node: ${listOf(left)}${left.length === 1 ? " is" : " are"} missing; choose a platform that is here, or pull the others`,
+        `not all of the image is on this node: ${listOf(left)}${left.length === 1 ? " is" : " are"} missing; ${help}`,
       );
     }
     return planOf(only.document, [only], [], left);
@@ -174,7 +186,7 @@ class Planner {
     }
     const isWhole = this.#lacking(parsed) === undefined;
     const isImage = descriptor.platform?.architecture !== "unknown";
-    const found = { document, blobs: blobsOf(parsed), isImage };
+    const found = { document, blobs: blobsOf(parsed), isImage, name: nameOf(descriptor) };
     this.#blobs += found.blobs.length;
     if (this.#blobs > mostBlobs) {
       throw fault("RESOURCE_EXHAUSTED", `the image has more than ${mostBlobs} layers`);
@@ -234,12 +246,6 @@ function planOf(
 
 function blobsOf({ config, layers }: Manifest): readonly Descriptor[] {
   return [config, ...layers];
-}
-
-function isImageConfig(mediaType: string): boolean {
-  return ([MediaType.ociConfig, MediaType.dockerConfig, ""] as readonly string[]).includes(
-    mediaType,
-  );
 }
 
 function nameOf({ platform, digest }: Descriptor): string[] {

@@ -66,13 +66,15 @@ export class Http2Connection {
     this.#socket = net.connect({ path });
     this.#socket.on("data", (chunk: Buffer) => this.#read(chunk));
     this.#socket.on("drain", () => this.#wake());
-    const lost = (message: string): void =>
+    const lost = (message: string, cause?: Error): void =>
       this.#fail(
-        isConnected ? fault("UNAVAILABLE", message) : new Unconnected("UNAVAILABLE", message),
+        isConnected
+          ? fault("UNAVAILABLE", message, { cause })
+          : new Unconnected("UNAVAILABLE", message, { cause }),
       );
     let isConnected = false;
     this.#socket.once("connect", () => (isConnected = true));
-    this.#socket.on("error", (error) => lost(error.message));
+    this.#socket.on("error", (error) => lost(error.message, error));
     this.#socket.on("close", () => lost("Connection dropped"));
     const settings = new Map<number, number>([
       [Setting.headerTableSize, 0],

@@ -160,7 +160,8 @@ suite("pushes of images for several platforms", { skip }, () => {
     const library = await withParts(...[here, other].flatMap(allOf));
     await assert.rejects(pushed(library), {
       code: "FAILED_PRECONDITION",
-      message: /unknown\/unknown is missing; choose a platform that is here/,
+      message:
+        /unknown\/unknown is missing; with --platform one that is here is pushed \(linux\/amd64, linux\/arm64\/v8\), or pull the others$/,
     });
   });
 

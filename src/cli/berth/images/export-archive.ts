@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault, isFault } from "../../../base/errors.ts";
+import { fault } from "../../../base/errors.ts";
 import { isDigest } from "../../../content/digest.ts";
-import type { Descriptor, Manifest } from "../../../images/manifest/documents.ts";
 import { MediaType } from "../../../images/manifest/media-types.ts";
-import {
-  candidatesFor,
-  hostPlatform,
-  type Platform,
-  parsePlatform,
-  platformName,
-} from "../../../images/manifest/platform.ts";
+import { parsePlatform } from "../../../images/manifest/platform.ts";
 import { parseReference } from "../../../images/reference.ts";
 import {
   type NewTarEntry,
@@ -18,9 +11,8 @@ import {
   tarHeader,
   tarPadding,
 } from "../../../images/tar/tar-writer.ts";
-import { type ImageRecord, type ImageStore, readIndexOrManifest } from "./image-record.ts";
-
-type Blob = Pick<Descriptor, "digest" | "size">;
+import { type Blob, checkBlob, type ExportedManifest, manifestsOf } from "./exported-manifests.ts";
+import type { ImageRecord, ImageStore } from "./image-record.ts";
 
 /** What an archive will hold. All of its blobs were in the store when it was made. */
 export interface PlannedArchive {
@@ -32,11 +24,7 @@ export interface PlannedArchive {
 export interface PlannedImage {
   readonly record: ImageRecord;
   /** One, unless all platforms are wanted. */
-  readonly manifests: readonly PlannedManifest[];
-}
-
-interface PlannedManifest extends Blob {
-  readonly manifest: Manifest;
+  readonly manifests: readonly ExportedManifest[];
 }
 
 /**
@@ -48,23 +36,17 @@ export async function planArchive(
   records: readonly ImageRecord[],
   { allPlatforms, platform }: { readonly allPlatforms: boolean; readonly platform?: string },
 ): Promise<PlannedArchive> {
-  const wanted = platform === undefined ? hostPlatform() : parsePlatform(platform);
+  const wanted = allPlatforms ? "all" : platform === undefined ? "ours" : parsePlatform(platform);
   const blobs = new Map<string, Blob>();
   const images: PlannedImage[] = [];
-  for (const record of records) {
+  for (const record of eachOnce(records)) {
     const { name, target } = record;
     const root = { digest: target.digest as Blob["digest"], size: Number(target.size) };
     await checkBlob(session, name, root);
     blobs.set(root.digest, root);
-    const manifests: PlannedManifest[] = [];
-    for (const descriptor of await manifestsOf(session, record, allPlatforms || wanted)) {
-      await checkBlob(session, name, descriptor);
-      const found = await readIndexOrManifest(session, name, descriptor.digest);
-      if (found.kind === "index") {
-        throw fault("FAILED_PRECONDITION", `image "${name}" is an index of indexes`);
-      }
-      manifests.push({ digest: descriptor.digest, size: descriptor.size, manifest: found });
-      for (const blob of [descriptor, found.config, ...found.layers]) {
+    const manifests = await manifestsOf(session, record, wanted);
+    for (const one of manifests) {
+      for (const blob of [one, one.manifest.config, ...one.manifest.layers]) {
         if (!blobs.has(blob.digest)) await checkBlob(session, name, blob);
         blobs.set(blob.digest, { digest: blob.digest, size: blob.size });
       }
@@ -74,38 +56,15 @@ export async function planArchive(
   return { images, blobs: [...blobs.values()] };
 }
 
-async function manifestsOf(
-  session: ImageStore,
-  { name, target }: ImageRecord,
-  wanted: Platform | true,
-): Promise<readonly Blob[]> {
-  const root = await readIndexOrManifest(session, name, target.digest);
-  if (root.kind === "manifest") {
-    return [{ digest: target.digest as Blob["digest"], size: Number(target.size) }];
-  }
-  if (wanted === true) return root.manifests;
-  const [best] = candidatesFor(wanted, root.manifests);
-  if (!best) throw fault("NOT_FOUND", `image "${name}" has nothing for ${platformName(wanted)}`);
-  return [best];
-}
-
-async function checkBlob(session: ImageStore, name: string, { digest, size }: Blob): Promise<void> {
-  const content = session.client("containerd.services.content.v1.Content");
-  try {
-    const { info } = await content.Info({ digest }, session.scoped);
-    if (info && Number(info.size) === size) return;
-    throw fault(
-      "FAILED_PRECONDITION",
-      `blob ${digest} of image "${name}" has ${info?.size} bytes in the store, and should have ${size}`,
-    );
-  } catch (error) {
-    if (!isFault(error, "NOT_FOUND")) throw error;
-    throw fault(
-      "FAILED_PRECONDITION",
-      `blob ${digest} of image "${name}" is not in the store: pull the image again`,
-      { cause: error },
-    );
-  }
+/** Without those named twice, and without ids of images that are there by a name. */
+function eachOnce(records: readonly ImageRecord[]): readonly ImageRecord[] {
+  const byName = new Map(records.map((record) => [record.name, record]));
+  const named = new Set(
+    [...byName.values()].filter(({ name }) => !isId(name)).map(({ target }) => target.digest),
+  );
+  return [...byName.values()].filter(
+    ({ name, target }) => !isId(name) || !named.has(target.digest),
+  );
 }
 
 /** The archive's bytes: an OCI layout that `docker load` takes as well, the same for the same images. */
