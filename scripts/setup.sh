@@ -106,6 +106,8 @@ need_all() {
     need git have git
     need crun have crun
     need apparmor has_apparmor_parser
+    # Essential in Debian 12, and no longer in 13.
+    need e2fsprogs have mkfs.ext4
   fi
   if ! have npm; then missing="$missing npm"; fi
 }
@@ -163,7 +165,6 @@ if [ "$wanted" = vm ] && [ "$(id -u)" -eq 0 ] && have apt-get; then
   missing=
   need qemu-system-x86 have qemu-system-x86_64
   need mmdebstrap have mmdebstrap
-  need e2fsprogs have mkfs.ext4
   # shellcheck disable=SC2086 # a list of words
   set -- $missing
   if [ $# -gt 0 ]; then

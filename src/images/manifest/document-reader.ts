@@ -12,8 +12,8 @@ import {
 
 /** Nearly all documents are smaller, and read faster than a message goes to a thread and back. */
 const inlineBytes = 64 * 1024;
-/** The largest documents take a second or two. */
-const defaultLimitMs = 15_000;
+/** The largest documents take a second or two of a processor, of which a node that starts has little for each. */
+const defaultLimitMs = 60_000;
 
 /** Reads documents: small ones at once, others in threads of their own. */
 export class DocumentReader {
