@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ImageChanges } from "./images/image-changes.ts";
+import type { KubeReporter } from "./kube/kube-reporter.ts";
 import type { MetricsServer } from "./metrics/http.ts";
 import { type Plugin, type PluginFacts, pluginUri } from "./plugin/plugin.ts";
+import { clusterPlugin, Telling } from "./wiring/cluster.ts";
 import { type CriPlugins, criPlugins } from "./wiring/cri.ts";
 import type { Environment, GrpcService } from "./wiring/environment.ts";
 import { monitorPlugin } from "./wiring/monitor.ts";
@@ -21,6 +23,7 @@ export interface Builtins {
   readonly cri: CriPlugins;
   readonly monitor: Plugin<MetricsServer>;
   readonly streaming: Plugin<Streaming>;
+  readonly cluster: Plugin<KubeReporter>;
 }
 
 /**
@@ -49,7 +52,8 @@ export function builtins(
   listPlugins: () => readonly PluginFacts[],
 ): Builtins {
   const storage = storagePlugins(environment);
-  const runtime = runtimePlugins(environment, storage);
+  const telling = new Telling();
+  const runtime = runtimePlugins(environment, storage, telling);
   const imageChanges = new ImageChanges();
   const services = servicePlugins(environment, storage, runtime, listPlugins);
   const storageServices = storageServicePlugins(environment, storage, runtime, imageChanges);
@@ -58,9 +62,11 @@ export function builtins(
     exchange: runtime.exchange,
     review: operator.chain,
     imageChanges,
+    telling,
   });
   const streaming = streamingPlugin(environment, cri);
-  const monitor = monitorPlugin(environment, storage, runtime, cri);
+  const monitor = monitorPlugin(environment, storage, { runtime, cri, telling });
+  const cluster = clusterPlugin(environment, cri, telling);
   const serving = [services, storageServices, cri];
   const grpc = serving.flatMap((some) => some.grpc);
   return {
@@ -70,6 +76,7 @@ export function builtins(
       ...serving.flatMap((some) => some.plugins),
       streaming,
       monitor,
+      cluster,
       ...operator.plugins,
       ...grpc,
     ],
@@ -78,5 +85,6 @@ export function builtins(
     cri,
     monitor,
     streaming,
+    cluster,
   };
 }

@@ -25,6 +25,7 @@ export const layers: readonly Layer[] = [
       "doctor",
       "events",
       "images",
+      "kube",
       "log",
       "metadata",
       "oci",
@@ -41,6 +42,7 @@ export const layers: readonly Layer[] = [
       "config",
       "cri",
       "images",
+      "kube",
       "metadata",
       "network",
       "nri",
@@ -65,6 +67,7 @@ export const layers: readonly Layer[] = [
       "events",
       "garbage",
       "images",
+      "kube",
       "logs",
       "metadata",
       "metrics",
@@ -90,6 +93,7 @@ export const layers: readonly Layer[] = [
       "checkpoint",
       "client",
       "config",
+      "events",
       "images",
       "logs",
       "metadata",
@@ -191,8 +195,15 @@ export const layers: readonly Layer[] = [
     may: ["trees"],
   },
   {
+    folder: "kube",
+    holds:
+      "what a cluster is told that no kubelet tells: Events on pods, and a condition on the node; `api/` the Kubernetes client with its bounds, loaded in a thread of its own and by the doctor",
+    may: ["events"],
+  },
+  {
     folder: "events",
-    holds: "publish, forward, subscribe with filters; every subscriber has a bounded queue",
+    holds:
+      "publish, forward, subscribe with filters; every subscriber has a bounded queue; what befalls pods and no kubelet learns of",
     may: ["rpc"],
   },
   {

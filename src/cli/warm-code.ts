@@ -38,6 +38,7 @@ const later = [
   "../metrics/kernel-figures-thread.ts",
   "../cri/oci-spec/seccomp/profile-worker.ts",
   "../plugin/operator/worker.ts",
+  "../kube/worker.ts",
 ];
 for (const module of later) {
   try {

@@ -3,6 +3,7 @@ import { cni } from "./keys/cni.ts";
 import { cri } from "./keys/cri.ts";
 import { grpc } from "./keys/grpc.ts";
 import { images } from "./keys/images.ts";
+import { kubernetes } from "./keys/kubernetes.ts";
 import { log } from "./keys/log.ts";
 import { metrics } from "./keys/metrics.ts";
 import { nri } from "./keys/nri.ts";
@@ -25,5 +26,6 @@ export const tables = {
   streaming,
   plugins,
   nri,
+  kubernetes,
   timeouts,
 };

@@ -5,6 +5,8 @@ import type { MissingPlugin, NodeState, PluginReport } from "../nri/ports.ts";
 import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
+import { ChildOoms } from "./facts/child-oom.ts";
+import { type Noticed, tellNoticed } from "./facts/tell-facts.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operation.ts";
 import { nodeState } from "./nri/node-state.ts";
@@ -57,6 +59,8 @@ import { createSessions, type Sessions } from "./streaming/session-host.ts";
 
 /** How long `close` waits for operations that run. */
 const closeMs = 10_000;
+/** What kubelets wait for longest, and do not take for normal, CNI of a large cluster, takes some tens of seconds. */
+const hangingMs = 60_000;
 
 /** Which RPCs begin something that takes memory, and which say how the daemon is. */
 export const callKinds: AddServiceOptions<"runtime.v1.RuntimeService"> = {
@@ -99,6 +103,12 @@ export interface RuntimeService {
   operations(): readonly OperationView[];
   /** How many of them are at each stage. */
   stages(): ReadonlyMap<string, number>;
+  /** Stages that have run for a minute beyond what they are allowed. From memory. */
+  hanging(): readonly { readonly rpc: string; readonly stage: string }[];
+  /** Takes in what other parts of the daemon notice of a container or a sandbox. */
+  notice(noticed: Noticed): void;
+  /** A shim has told that a process in this container was killed for want of memory. */
+  oomKilled(containerId: string): void;
   /** Ends attempts and exit monitors; pods go on. Idempotent. */
   close(): Promise<void>;
 }
@@ -107,6 +117,7 @@ export interface RuntimeService {
 export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService {
   const lifetime = new AbortController();
   const parts = createParts(ports, lifetime.signal);
+  const ooms = new ChildOoms(parts);
   const gate = new Gate();
   let networks: Promise<void> | undefined;
   const monitors = (): Promise<void>[] => [
@@ -137,8 +148,15 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     },
     operations: () => parts.operations.list(),
     stages: () => parts.operations.stages(),
+    hanging: () =>
+      parts.operations
+        .overdue(hangingMs)
+        .flatMap(({ rpc, stages }) => stages.map(({ stage }) => ({ rpc, stage }))),
+    notice: (noticed) => tellNoticed(parts, noticed),
+    oomKilled: (containerId) => ooms.killed(containerId),
     close: async () => {
       lifetime.abort();
+      ooms[Symbol.dispose]();
       parts.events.close();
       await within(parts.operations.idle(), closeMs);
       await within(Promise.all([...monitors(), networks]), closeMs);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { LimitTurns } from "./container/limit-turns.ts";
 import { ContainerEvents } from "./events/container-events.ts";
+import { tellSlow } from "./facts/tell-facts.ts";
 import { OperationRegistry } from "./lifecycle/operations.ts";
 import { LiveContainer } from "./live/live-container.ts";
 import { LiveSandbox } from "./live/live-sandbox.ts";
@@ -83,7 +84,14 @@ export function createParts(ports: RuntimeServicePorts, lifetime: AbortSignal): 
     events,
     liveSandboxes: new LiveSet((id) => new LiveSandbox(id)),
     liveContainers: new LiveSet((id) => new LiveContainer(id)),
-    operations: new OperationRegistry({ log, hooks, lifetime }),
+    operations: new OperationRegistry({
+      log,
+      lifetime,
+      hooks: {
+        ...hooks,
+        onSlow: (view) => tellSlow({ containers, facts: ports.facts, sandboxes }, view),
+      },
+    }),
     streaming: new StreamingServerHolder(),
     limitTurns: new LimitTurns(),
   };

@@ -4,6 +4,7 @@ import type { RuntimeFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Client, IoCreator } from "../client/ports.ts";
 import type { Config } from "../config/config.ts";
+import type { PodFacts } from "../events/pod-facts.ts";
 import type {
   ContainerStatsInit,
   MetricDescriptorInit,
@@ -52,6 +53,10 @@ export interface RuntimeServicePorts {
   readonly config: Config;
   /** For verbose Status: when the configuration was read, and what became of the last reload. */
   readonly reloads?: () => unknown;
+  /** Where it is told what befalls pods that no kubelet learns of. */
+  readonly facts: PodFacts;
+  /** For verbose Status: whether a cluster takes what it is told; undefined where it is told nothing. */
+  readonly cluster?: () => unknown;
   /** For verbose Status: what memory there is, what holds it, and what was refused for lack of it. */
   readonly memory?: () => unknown;
   /** Waits for memory to run a command in a container; RESOURCE_EXHAUSTED when there is none. */

@@ -95,6 +95,8 @@ export interface ImageLibrary extends Images {
   ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined>;
   /** Pulls and pushes that run. */
   readonly transfers: Transfers;
+  /** The pull of an image that runs, by any name for it. */
+  transferOf(reference: string): Transfer | undefined;
   /** The pull of this name and login that runs, if there is one. */
   pulling(reference: string, auth: RegistryAuth | undefined): Transfer | undefined;
   /** Pushes an image to its registry, or to another one. NOT_FOUND for one that is not there. */
@@ -265,6 +267,14 @@ class StoredImages implements ImageLibrary {
       { image: image.repoTags[0] ?? "", id: image.id },
       "image unpacked for its first use",
     );
+  }
+
+  transferOf(reference: string): Transfer | undefined {
+    try {
+      return this.transfers.pullOf(canonicalName(parseReference(reference)));
+    } catch {
+      return undefined; // no name of an image: its pull fails
+    }
   }
 
   async pull(

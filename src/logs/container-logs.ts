@@ -23,6 +23,8 @@ export interface ContainerLogsOptions {
   /** Longer lines are split; ≤ 0 for no limit. Read when a log is opened, and valid for all its life. */
   readonly maxLineBytes: number;
   readonly log: Logger;
+  /** Lines of a container's log are being lost, or so many bytes were. Must not throw. */
+  readonly onLoss?: (container: string, what: string) => void;
   /** Program that holds FIFOs open while the daemon is away, see FifoHolders; "" for none. */
   readonly holder: string;
   /** Module of the worker thread, for tests. @default worker.ts */
@@ -238,11 +240,19 @@ export class WorkerContainerLogs implements ContainerLogs {
           { container: this.#containerOf(notice.key), errno: notice.errno },
           "container output is being lost: log file cannot be written",
         );
+        this.#tellLoss(
+          notice.key,
+          `are being lost: the log file cannot be written (${notice.errno})`,
+        );
         return;
       case "loss-ended":
         this.#log.warn(
           { container: this.#containerOf(notice.key), lostBytes: notice.lostBytes },
           "container log is being written again",
+        );
+        this.#tellLoss(
+          notice.key,
+          `were lost, ${notice.lostBytes} bytes: the file is written again`,
         );
         return;
       case "unguarded":
@@ -313,6 +323,11 @@ export class WorkerContainerLogs implements ContainerLogs {
         this.#log.error({ err, container: log.containerId }, "cannot reattach container log");
       });
     }
+  }
+
+  #tellLoss(key: string, what: string): void {
+    const container = this.#containerOf(key);
+    if (container !== undefined) this.#options.onLoss?.(container, what);
   }
 
   #containerOf(key: string): string | undefined {

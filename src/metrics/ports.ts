@@ -76,8 +76,22 @@ export interface DaemonSources {
   /** Required plugins of NRI that are not connected. */
   readonly missingNriPlugins?: (() => number) | undefined;
   readonly transfers?: (() => TransferSource) | undefined;
+  readonly cluster?: (() => ClusterSource) | undefined;
   /** Undefined where NRI is off. */
   readonly nriPlugins?: (() => readonly NriPluginState[]) | undefined;
+}
+
+/** What befell pods, by kind, and what of it a cluster was told; undefined where it is told nothing. */
+export interface ClusterSource {
+  readonly facts: ReadonlyMap<string, number>;
+  readonly telling:
+    | {
+        readonly sent: number;
+        readonly waiting: number;
+        readonly dropped: Readonly<Record<string, number>>;
+        readonly problem: object | undefined;
+      }
+    | undefined;
 }
 
 /** Pulls and pushes of images, each by "pull" and "push". */

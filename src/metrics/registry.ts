@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { registerClusterMetrics } from "./cluster-metrics.ts";
 import { registerConfigMetrics } from "./config-metrics.ts";
 import { registerMemoryMetrics } from "./memory-metrics.ts";
 import { type NriCallMetrics, registerNriMetrics, registerNriPlugins } from "./nri-metrics.ts";
@@ -179,6 +180,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
   if (sources.nriPlugins !== undefined) registerNriPlugins(registry, sources.nriPlugins);
   if (sources.memory !== undefined) registerMemoryMetrics(registry, sources.memory);
   if (sources.configuration !== undefined) registerConfigMetrics(registry, sources.configuration);
+  if (sources.cluster !== undefined) registerClusterMetrics(registry, sources.cluster);
   if (sources.transfers !== undefined) registerTransferMetrics(registry, sources.transfers);
   if (logs !== undefined) {
     total(

@@ -67,6 +67,8 @@ export interface TaskManagerOptions extends TaskFolders {
   readonly binaries?: ShimBinaries;
   /** For root file systems with mapped owners; left out, shims must know how. */
   readonly mappedMounts?: MappedMountOptions;
+  /** A shim has ended by itself, and with it these tasks. Must not throw. */
+  readonly onShimDeath?: (pid: number, tasks: readonly string[]) => void;
 }
 
 /** The runtime over runc v2 shims. Disposing it drops the connections; shims and containers run on. */
@@ -333,6 +335,10 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     if (this.#isClosing || shim.isEnding) return;
     const orphans = [...this.#tasks.values()].filter((task) => task.shim === shim);
     this.#log.warn({ shim: shim.pid, tasks: orphans.length }, "shim died");
+    this.#options.onShimDeath?.(
+      shim.pid,
+      orphans.map(({ id }) => id),
+    );
     await shim.end({ taskId: "", timeoutMs: this.#options.timeouts.shimShutdownMs });
     await Promise.all(orphans.map((task) => this.#bury(task)));
   }

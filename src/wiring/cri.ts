@@ -54,9 +54,11 @@ import { createBerthOperationsService } from "../services/berth-operations-servi
 import { publishNameChange } from "../services/image-events.ts";
 import { publishTransfer, transferOperation } from "../services/transfer-events.ts";
 import { TreeWorker } from "../trees/tree-worker.ts";
+import type { Telling } from "./cluster.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import { grpcService, type ServingPlugins } from "./grpc-services.ts";
 import { openNri } from "./nri.ts";
+import { watchOomKills } from "./oom-kills.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 import type { ServicePlugins } from "./services.ts";
 import type { StoragePlugins } from "./storage.ts";
@@ -80,6 +82,7 @@ export interface CriExtras {
   /** What operator plugins say to a new spec, if there are any. */
   readonly review: SpecReviewer | undefined;
   readonly imageChanges: ImageChanges;
+  readonly telling: Telling;
 }
 
 /**
@@ -93,7 +96,7 @@ export function criPlugins(
   environment: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
-  { exchange, review, imageChanges }: CriExtras,
+  { exchange, review, imageChanges, telling }: CriExtras,
 ): CriPlugins {
   const { config, layout, live, log, memory, metrics, reloads, sockets, version } = environment;
   const type = pluginTypes.cri;
@@ -191,6 +194,10 @@ export function criPlugins(
         },
         holder: pauseBinaryPath(),
         log,
+        onLoss: (id, what) => {
+          const message = (name: string) => `log lines of container "${name}" ${what}`;
+          telling.notice({ kind: "LogLinesLost", id, message });
+        },
       }),
   });
   const runtime = plugin({
@@ -208,12 +215,13 @@ export function criPlugins(
       network,
       netns,
       logs,
+      exchange,
     },
     init: async (
       { metadata, trees, overlayfs, tasks, containers, pause, images, network, netns, ...others },
       context,
     ) => {
-      const { logs, profiles } = others;
+      const { logs, profiles, exchange } = others;
       context.waitsFor("what the host says of itself");
       const [hostFacts, cgroups] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const closing = new AbortController();
@@ -290,6 +298,8 @@ export function criPlugins(
           return live.current;
         },
         reloads: () => reloads.facts,
+        facts: telling.facts,
+        cluster: () => telling.state(),
         memory: () => memory.facts(),
         lostSockets: () => sockets.lost(),
         placeForExec: (container, call) => memory.placeForExec(container, call),
@@ -328,6 +338,8 @@ export function criPlugins(
           },
         },
       });
+      telling.use(service);
+      const oomKills = watchOomKills(exchange, (id) => service.oomKilled(id), log);
       const { samples } = readers;
       const reload = [
         features.reload,
@@ -338,6 +350,7 @@ export function criPlugins(
       ];
       const close = async (): Promise<void> => {
         closing.abort();
+        oomKills[Symbol.dispose]();
         // What is being made ends with the daemon's life, and is not finished without the plugins.
         const closed = service.close();
         await nri?.[Symbol.asyncDispose]();
@@ -367,6 +380,8 @@ export function criPlugins(
       createImageService({
         images,
         profiles,
+        facts: telling.facts,
+        transferOf: (reference) => images.transferOf(reference),
         inspect: (image, call) => images.inspect(image, call),
       }),
   });

@@ -50,4 +50,5 @@ export const pluginTypes = {
   grpc: "io.containerd.grpc.v1",
   trees: "io.berth.trees.v1",
   operator: "io.berth.plugin.v1",
+  cluster: "io.berth.cluster.v1",
 } as const;

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type MetricsServer, serveMetrics } from "../metrics/http.ts";
 import { type Plugin, plugin } from "../plugin/plugin.ts";
+import type { Telling } from "./cluster.ts";
 import type { CriPlugins } from "./cri.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { RuntimePlugins } from "./runtime.ts";
 import type { StoragePlugins } from "./storage.ts";
 
+interface Monitored {
+  readonly runtime: RuntimePlugins;
+  readonly cri: CriPlugins;
+  readonly telling: Telling;
+}
+
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 export function monitorPlugin(
   { live, log, memory, metrics, reloads, sockets }: Environment,
   { trees }: StoragePlugins,
-  { runtime }: RuntimePlugins,
-  { runtime: cri, logs, images }: CriPlugins,
+  { runtime: { runtime }, cri: { runtime: cri, logs, images }, telling }: Monitored,
 ): Plugin<MetricsServer> {
   return plugin({
     type: pluginTypes.monitor,
@@ -35,6 +41,7 @@ export function monitorPlugin(
         sandboxes: () => cri.sandboxes(),
         configuration: () => reloads.facts,
         missingNriPlugins: () => cri.missingNriPlugins().length,
+        cluster: () => ({ facts: telling.facts.counts(), telling: telling.state() }),
         nriPlugins: () => cri.nriPlugins() ?? [],
       });
       return serveMetrics({

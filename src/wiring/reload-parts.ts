@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LogConfig } from "../config/config.ts";
 import { onCommit, type ReloadPart } from "../config/reload-port.ts";
+import type { KubeReporter } from "../kube/kube-reporter.ts";
 import type { MetricsServer } from "../metrics/http.ts";
 import type { Plugin } from "../plugin/plugin.ts";
 import type { PluginRegistry } from "../plugin/registry.ts";
@@ -13,6 +14,7 @@ export interface ReloadSources {
   readonly cri: CriPlugins;
   readonly monitor: Plugin<MetricsServer>;
   readonly streaming: Plugin<Streaming>;
+  readonly cluster: Plugin<KubeReporter>;
   readonly furtherSockets: FurtherSockets;
   readonly setLogLevel: (level: LogConfig["level"]) => void;
 }
@@ -29,6 +31,7 @@ export function reloadParts({
   cri,
   monitor,
   streaming,
+  cluster,
   furtherSockets,
   setLogLevel,
 }: ReloadSources): ReloadParts {
@@ -56,6 +59,9 @@ export function reloadParts({
   );
   add(streaming, ["streaming"], async ({ server }, next) =>
     onCommit(() => server.limit(next.streaming)),
+  );
+  add(cluster, ["kubernetes"], async (reporter, { kubernetes }) =>
+    onCommit(() => reporter.configure(kubernetes)),
   );
   parts.push(...registry.get(cri.runtime).reload);
   return { parts, held };

@@ -13,6 +13,7 @@ import { ShimBinaries } from "../runtime/shim/binary.ts";
 import type { ShimLaunch } from "../runtime/shim/choose-launch.ts";
 import { ScopeUnits } from "../runtime/systemd/scope-units.ts";
 import { TaskManager } from "../runtime/task-manager.ts";
+import type { Telling } from "./cluster.ts";
 import { type Environment, pluginTypes } from "./environment.ts";
 import type { StoragePlugins } from "./storage.ts";
 
@@ -26,6 +27,7 @@ export interface RuntimePlugins {
 export function runtimePlugins(
   { config, layout, live, log, metrics }: Environment,
   { trees }: StoragePlugins,
+  telling: Telling,
 ): RuntimePlugins {
   const ttrpcAddress = `${config.grpc.address}.ttrpc`;
   const exchange = plugin({
@@ -75,6 +77,11 @@ export function runtimePlugins(
         },
         mappedMounts: { program: pauseBinaryPath(), scratchFolder },
         shimLaunch,
+        onShimDeath: (pid, [id]) => {
+          const message = () =>
+            `the shim of the pod has died (pid ${pid}), and its containers with it`;
+          if (id !== undefined) telling.notice({ kind: "ShimDied", id, message });
+        },
       });
       const scopes = new ScopeUnits();
       const sandboxes = new SandboxRuntime({

@@ -5,11 +5,13 @@ import type { MemoryFacts } from "../../base/memory/memory-budget.ts";
 import { version } from "../../base/version.ts";
 import type { ReloadFacts } from "../../config/reload-history.ts";
 import type { BerthOperation } from "../../gen/berth.gen.ts";
+import type { KubeState } from "../../kube/kube-reporter.ts";
 import type { FlawedRuntime } from "../../oci/runtime-flaws.ts";
 import type { LostSocket } from "../../rpc/socket-watch.ts";
 import type { StuckTree } from "../../trees/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
+import { describeCluster } from "./cluster-facts.ts";
 import { type DefaultRuntimeFacts, describeDefault } from "./default-runtime.ts";
 import { describeFlawed } from "./flawed-runtimes.ts";
 import { describeLostSockets } from "./lost-sockets.ts";
@@ -44,7 +46,7 @@ export function addDaemonCommands(program: Command, io: CliIo): void {
 
   withCommonFlags(program.command("status"))
     .description(
-      "print the daemon's conditions, runtime handlers, default OCI runtime, last reload, memory, what could not be removed, lost sockets, missing NRI plugins and known flaws of OCI runtimes; exits 1 when a condition does not hold",
+      "print the daemon's conditions, runtime handlers, default OCI runtime, last reload, memory, what the cluster takes, what could not be removed, lost sockets, missing NRI plugins and known flaws of OCI runtimes; exits 1 when a condition does not hold",
     )
     .action((_flags, command: Command) =>
       withSession(command, io, timeoutMs, (session) => status(session)),
@@ -87,6 +89,7 @@ async function status(session: Session): Promise<void> {
   ]);
   const conditions = state.status?.conditions ?? [];
   const configuration = readInfo<ReloadFacts>(info["configReload"]);
+  const cluster = readInfo<KubeState>(info["cluster"]);
   const memory = readInfo<MemoryFacts>(info["memory"]);
   const stuckRemovals = readInfo<readonly StuckTree[]>(info["stuckRemovals"]) ?? [];
   const flawedRuntimes = readInfo<readonly FlawedRuntime[]>(info["flawedRuntimes"]) ?? [];
@@ -98,6 +101,7 @@ async function status(session: Session): Promise<void> {
     configuration,
     defaultRuntime,
     memory,
+    cluster,
     stuckRemovals,
     lostSockets,
     missingPlugins,
@@ -126,6 +130,7 @@ async function status(session: Session): Promise<void> {
       `cgroup driver: ${config.linux?.cgroupDriver.toLowerCase() ?? "unknown"}\n`,
       ...(configuration === undefined ? [] : [describeReload(configuration)]),
       ...(memory === undefined ? [] : [describeMemory(memory)]),
+      ...(cluster === undefined ? [] : [describeCluster(cluster)]),
       ...(stuckRemovals.length === 0 ? [] : [describeStuck(stuckRemovals)]),
       ...(lostSockets.length === 0 ? [] : [describeLostSockets(lostSockets)]),
       ...(missingPlugins.length === 0 ? [] : [describeMissingPlugins(missingPlugins)]),

@@ -2,12 +2,14 @@
 import { fault, toFault } from "../../base/errors.ts";
 import { isUnreached } from "../../images/registry/http-client.ts";
 import { isRegistryUnavailable } from "../../images/registry/registry-fault.ts";
+import { podName } from "../facts/pod-of.ts";
+import { tellPullProgress } from "../facts/pull-progress.ts";
 import { registryAuth } from "./auth-config.ts";
 import { imageName } from "./image-name.ts";
 import type { ImageServicePorts } from "./ports.ts";
 import type { Verb } from "./verb.ts";
 
-type Needs = Pick<ImageServicePorts, "images">;
+type Needs = Pick<ImageServicePorts, "facts" | "images" | "transferOf">;
 
 /**
  * By this word a kubelet tells that a registry cannot be had now, and not that something is wrong with the
@@ -20,11 +22,20 @@ const registryUnavailable = "RegistryUnavailable";
  * PullImage: answers the id by which every other call knows the image. Errors are those of `Images.pull`,
  * but for a registry that cannot be reached, breaks off or answers 429 or 5xx: UNKNOWN.
  */
-export function pullImage({ images }: Needs): Verb<"PullImage"> {
+export function pullImage({ facts, images, transferOf }: Needs): Verb<"PullImage"> {
   return async (request, { signal }) => {
     const auth = request.auth ? registryAuth(request.auth) : undefined;
+    const name = imageName(request.image);
+    const pod = request.sandboxConfig?.metadata;
+    using _telling =
+      pod &&
+      tellPullProgress(facts, {
+        pod: podName(pod),
+        image: name,
+        totals: () => transferOf(name)?.totals(),
+      });
     try {
-      const image = await images.pull(imageName(request.image), { ...(auth && { auth }), signal });
+      const image = await images.pull(name, { ...(auth && { auth }), signal });
       return { imageRef: image.id };
     } catch (error) {
       signal.throwIfAborted();

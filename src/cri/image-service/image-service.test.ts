@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fault } from "../../base/errors.ts";
 import { digestOf } from "../../content/digest.ts";
+import { PodFacts } from "../../events/pod-facts.ts";
 import type { ImageSpec } from "../../gen/cri.gen.ts";
 import type { Image, Images, RegistryAuth } from "../../images/ports.ts";
 import type { SecurityProfiles } from "../../images/profiles/ports.ts";
@@ -79,7 +80,13 @@ function makeService() {
   };
   return {
     calls,
-    service: createImageService({ images, profiles, inspect: async () => '{"os":"linux"}' }),
+    service: createImageService({
+      images,
+      profiles,
+      facts: new PodFacts(),
+      transferOf: () => undefined,
+      inspect: async () => '{"os":"linux"}',
+    }),
   };
 }
 

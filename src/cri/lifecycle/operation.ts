@@ -66,10 +66,12 @@ export interface OperationView {
   readonly seconds: number;
 }
 
-/** Who wants to know of operations: metrics. */
+/** Who wants to know of operations: metrics, and whoever tells of pods. */
 export interface OperationHooks {
   onStage?(event: { rpc: string; stage: string; seconds: number; failed: boolean }): void;
   onOperation?(event: { rpc: string; seconds: number; failed: boolean }): void;
+  /** Some of its stages run for long, beyond what they are allowed; again and again while they do. */
+  onSlow?(view: OperationView): void;
 }
 
 /** Each undo step's own time; a step that hangs does not eat that of the others. */

@@ -123,6 +123,12 @@ export class OperationRegistry {
     return [...this.#running].map((claim) => claim.view());
   }
 
+  /** Those with stages that have run for so long, beyond what they are allowed; with these stages alone. */
+  overdue(ms: number): readonly OperationView[] {
+    const all = [...this.#running].map((claim) => claim.view(ms));
+    return all.filter(({ stages }) => stages.length > 0);
+  }
+
   /** How many are at each stage. */
   stages(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
@@ -194,9 +200,9 @@ export class OperationRegistry {
   }
 
   #reportSlow(): void {
-    for (const claim of this.#running) {
-      const view = claim.view(slowStageMs);
-      if (view.stages.length > 0) this.#log.warn({ ...view }, "operation is slow");
+    for (const view of this.overdue(slowStageMs)) {
+      this.#log.warn({ ...view }, "operation is slow");
+      this.#hooks.onSlow?.(view);
     }
   }
 }

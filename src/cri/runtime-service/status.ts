@@ -8,6 +8,7 @@ import type { Verb } from "./verb.ts";
 
 type Needs = Pick<
   CriParts,
+  | "cluster"
   | "config"
   | "defaultRuntime"
   | "features"
@@ -87,7 +88,7 @@ function handlers({
 const mostStuckShown = 100;
 
 function describe(parts: Needs): Record<string, string> {
-  const { config, memory, network, reloads, remover, specs } = parts;
+  const { cluster, config, memory, network, reloads, remover, specs } = parts;
   const { ready, message } = network.status();
   return {
     config: JSON.stringify({ ...config, ...containerdNames(config) }),
@@ -95,6 +96,7 @@ function describe(parts: Needs): Record<string, string> {
     cniconfig: JSON.stringify(network.describe() ?? null),
     lastCNILoadStatus: ready ? "OK" : message,
     operations: JSON.stringify(parts.operations.list()),
+    cluster: JSON.stringify(cluster?.() ?? null),
     memory: JSON.stringify(memory?.() ?? null),
     stuckRemovals: JSON.stringify(remover.stuck.slice(0, mostStuckShown)),
     lostSockets: JSON.stringify(parts.lostSockets?.() ?? []),

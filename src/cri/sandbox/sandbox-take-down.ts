@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
+import { toFault } from "../../base/errors.ts";
 import { allSettled, settlesWithin, unlessAborted } from "../../base/waits.ts";
+import { podName } from "../facts/pod-of.ts";
 import { bothSettled } from "../lifecycle/both-settled.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";
@@ -19,7 +21,7 @@ import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts"
 
 export type TakeDownNeeds = StopNeeds &
   RemoveVolumesNeeds &
-  Pick<CriParts, "liveSandboxes" | "log" | "netns" | "network" | "nri" | "sandboxes">;
+  Pick<CriParts, "facts" | "liveSandboxes" | "log" | "netns" | "network" | "nri" | "sandboxes">;
 
 /**
  * A plugin that hangs on DEL must not take a kubelet's two minutes for StopPodSandbox: it would
@@ -93,8 +95,19 @@ async function takeDownNetwork(parts: TakeDownNeeds, id: string, call: Cancellab
   });
 }
 
+function tellOfNetwork(
+  { facts }: Pick<TakeDownNeeds, "facts">,
+  { config }: SandboxRecord,
+  error: unknown,
+): void {
+  const { metadata } = config;
+  if (!metadata) return;
+  const message = `CNI DEL failed, what the network's plugins gave the pod is not free yet: ${toFault(error).message}`;
+  facts.tell({ kind: "NetworkCleanupFailed", pod: podName(metadata), subject: "", message });
+}
+
 async function tryTakeDown(
-  parts: Pick<TakeDownNeeds, "liveSandboxes" | "log" | "netns" | "network">,
+  parts: Pick<TakeDownNeeds, "facts" | "liveSandboxes" | "log" | "netns" | "network">,
   record: SandboxRecord,
   call: Cancellable,
 ): Promise<boolean> {
@@ -108,6 +121,7 @@ async function tryTakeDown(
   } catch (error) {
     isDown = false;
     log.warn({ err: error, sandbox: record.id }, "pod network could not be taken down");
+    tellOfNetwork(parts, record, error);
   }
   try {
     if (path !== "") await netns.remove(path, { signal: cleanupDeadline(namespaceMs) });

@@ -38,6 +38,11 @@ export class Transfers {
     return [...this.#running];
   }
 
+  /** The pull of an image, by its canonical name. */
+  pullOf(image: string): Transfer | undefined {
+    return this.list().find((one) => one.kind === "pull" && one.image === image);
+  }
+
   /** Those that run have not been counted yet. */
   counts(): TransferCounts {
     const of = (kind: TransferKind): readonly Transfer[] =>

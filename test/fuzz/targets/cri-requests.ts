@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { setImmediate as loopTurn } from "node:timers/promises";
 import { fault, isFault } from "../../../src/base/errors.ts";
 import { createImageService } from "../../../src/cri/image-service/image-service.ts";
+import { PodFacts } from "../../../src/events/pod-facts.ts";
 import type { ServiceName } from "../../../src/rpc/service.ts";
 import { methodsOf, type ServiceMethod } from "../../../src/rpc/service-methods.ts";
 import { busybox, containerConfig, FakeWorld } from "../../support/cri/fake-world.ts";
@@ -158,6 +159,8 @@ const imageService = createImageService({
     released: () => {},
     usage: async () => [{ folder: "/", bytes: 1n, inodes: 2n }],
   },
+  facts: new PodFacts(),
+  transferOf: () => undefined,
   profiles: {
     list: () => [],
     pull: async () => ({ cached: false }),

@@ -12,6 +12,7 @@ import {
 } from "../../../src/cri/create-runtime-service.ts";
 import type { HostFacts, RuntimeFeatures } from "../../../src/cri/oci-spec/ports.ts";
 import type { ContainerEvent, RuntimeServicePorts } from "../../../src/cri/ports.ts";
+import { PodFacts } from "../../../src/events/pod-facts.ts";
 import type { CriServices } from "../../../src/gen/cri-index.gen.ts";
 import type { Image } from "../../../src/images/ports.ts";
 import type { ContainerLog, ContainerLogs } from "../../../src/logs/ports.ts";
@@ -107,6 +108,7 @@ const requestTypes: { readonly [M in StreamMethod]: MessageName } = {
  */
 export class FakeWorld implements AsyncDisposable {
   readonly steps = new Steps();
+  readonly facts = new PodFacts();
   readonly client = new TestClient(this.steps);
   readonly events: ContainerEvent[] = [];
   readonly stages: string[] = [];
@@ -212,6 +214,7 @@ export class FakeWorld implements AsyncDisposable {
       config: fakeConfig(this.folder),
       pauseRootfs: "/pause-rootfs",
       version: "9.9.9",
+      facts: this.facts,
       log: silentLogger,
       hostFacts,
       features: (handler) => this.features[handler] ?? features,

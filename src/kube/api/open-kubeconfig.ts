@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RequestOptions } from "node:https";
+import path from "node:path";
+import tls from "node:tls";
+import { KubeConfig, loadYaml } from "@kubernetes/client-node";
+import type { Cancellable } from "../../base/cancellable.ts";
+import { toFault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
+import { readBounded } from "../../base/read-bounded.ts";
+import { execCredential } from "./exec-credential.ts";
+import { ApiFailure } from "./problem.ts";
+
+/** Where an API server is, and what is shown to it. */
+export interface KubeAccess {
+  /** Without a slash at its end. */
+  readonly server: string;
+  /** Certificates, headers, and the agent with its proxy. */
+  readonly options: RequestOptions;
+}
+
+const mostBytes = 1 << 20;
+
+/**
+ * Reads a kubeconfig, and the files that it names, as they are now: certificates and tokens rotate. Signs of use are those
+ * of the current context: certificates, tokens, a password, `exec`. ApiFailure "kubeconfig" for what cannot be used.
+ */
+export async function openKubeconfig(file: string, call: Cancellable): Promise<KubeAccess> {
+  try {
+    const text = (await readBounded(file, mostBytes, { follow: true })).toString();
+    return await accessOf(text, path.dirname(file), call);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    throw new ApiFailure("kubeconfig", `${file}: ${toFault(error).message}`);
+  }
+}
+
+async function accessOf(text: string, folder: string, call: Cancellable): Promise<KubeAccess> {
+  const raw: unknown = loadYaml(text);
+  if (!isRecord(raw) || !Array.isArray(raw["clusters"])) throw new Error("it is no kubeconfig");
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  config.makePathsAbsolute(folder);
+  const context = config.getCurrentContext();
+  if (!context) throw new Error("it has no current-context");
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw new Error(`context "${context}" names no cluster that it has`);
+  const user = config.getCurrentUser();
+  if (!user) throw new Error(`context "${context}" names no user that it has`);
+  if (user.authProvider)
+    throw new Error("its auth-provider is not supported: use exec, or a token");
+  const named = rawUser(raw, user.name);
+  const changed = {
+    ...user,
+    // What the library would run itself: for any time, with any output.
+    exec: undefined,
+    ...(await tokenOf(named["tokenFile"], folder)),
+    ...(user.exec && (await fromProgram(user.exec, folder, cluster, call))),
+  };
+  config.loadFromClusterAndUser(cluster, changed);
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  const { ca, cert, key } = options;
+  tls.createSecureContext({ ca, cert, key }); // what is no certificate shall be told now
+  return { server: new URL(cluster.server).href.replace(/\/$/, ""), options };
+}
+
+/** The library does not know `tokenFile`. */
+async function tokenOf(tokenFile: unknown, folder: string) {
+  if (typeof tokenFile !== "string" || tokenFile === "") return {};
+  const token = await readBounded(path.resolve(folder, tokenFile), mostBytes, { follow: true });
+  return { token: token.toString().trim() };
+}
+
+async function fromProgram(
+  exec: unknown,
+  folder: string,
+  cluster: { readonly server: string; readonly caData?: string | undefined },
+  call: Cancellable,
+) {
+  const about = { server: cluster.server, "certificate-authority-data": cluster.caData };
+  const { token, certificate, key } = await execCredential(exec, { folder, cluster: about }, call);
+  return {
+    ...(token !== undefined && { token }),
+    ...(certificate !== undefined && { certData: base64(certificate), certFile: "" }),
+    ...(key !== undefined && { keyData: base64(key), keyFile: "" }),
+  };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function rawUser(raw: Record<string, unknown>, name: string): Record<string, unknown> {
+  const users = Array.isArray(raw["users"]) ? raw["users"].filter(isRecord) : [];
+  const found = users.find((one) => one["name"] === name)?.["user"];
+  return isRecord(found) ? found : {};
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread, its code and an API server.
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, suite, test } from "node:test";
+import { ScriptedApiServer } from "../../test/support/kube/scripted-api-server.ts";
+import { removeFolderSync } from "../base/remove-folder.ts";
+import { NodeDegraded } from "./node-degraded.ts";
+import type { KubeJob } from "./ports.ts";
+import { WorkerLink } from "./worker-link.ts";
+
+const folder = mkdtempSync(path.join(os.tmpdir(), "berth-kube-link-"));
+after(() => removeFolderSync(folder));
+const condition = new NodeDegraded().due(0);
+assert.ok(condition);
+const jobs: readonly KubeJob[] = [1, 2].map(() => ({ kind: "condition", node: "n", condition }));
+const entry = (text: string) => new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+
+suite("the thread that speaks with the API server", () => {
+  test("patches the node's status, with what a program in the kubeconfig gives", async () => {
+    await using server = await ScriptedApiServer.start();
+    const exec = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      command: "/bin/echo",
+      args: ['{"status": {"token": "given"}}'],
+    };
+    const kubeconfig = await server.kubeconfig(folder, { exec });
+    await using link = new WorkerLink();
+    assert.deepEqual(await link.send(kubeconfig, jobs), [{ kind: "done" }, { kind: "done" }]);
+    const [first] = server.seen;
+    assert.deepEqual([first?.method, first?.path], ["PATCH", "/api/v1/nodes/n/status"]);
+    assert.equal(first?.headers["content-type"], "application/strategic-merge-patch+json");
+    assert.equal(first?.headers.authorization, "Bearer given");
+    assert.deepEqual(first?.body, { status: { conditions: [condition] } });
+  });
+
+  test("tries nothing more once all would fail", async () => {
+    await using link = new WorkerLink();
+    const outcomes = await link.send(path.join(folder, "none"), jobs);
+    assert.deepEqual(
+      outcomes.map((one) => (one.kind === "failed" ? one.problem.kind : one.kind)),
+      ["kubeconfig", "untried"],
+    );
+  });
+
+  test("is given up when it hangs, and no other is there before it has ended", async () => {
+    const hangs = entry(
+      "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => { for (;;); });",
+    );
+    await using link = new WorkerLink({ entry: hangs, answerMs: 200 });
+    const [first] = await link.send("/k", jobs);
+    assert.ok(first?.kind === "failed" && first.problem.kind === "late");
+  });
+
+  test("that dies is one problem, and the next batch has another", async () => {
+    const dies = entry(
+      "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => { throw new Error('broken'); });",
+    );
+    await using link = new WorkerLink({ entry: dies });
+    for (let round = 0; round < 2; round += 1) {
+      const [first, second] = await link.send("/k", jobs);
+      assert.ok(first?.kind === "failed" && first.problem.kind === "thread");
+      assert.equal(second?.kind, "untried");
+    }
+  });
+});
