@@ -41,12 +41,16 @@ export function openPatient(options: PatientOptions): Patient {
     config,
     layout: layoutOf(config),
     socket,
-    kubeconfig: options.kubeconfig,
+    kubeconfig: options.kubeconfig ?? configured(host, config.kubernetes.kubeconfig),
     processes,
     daemon,
     kubelet: once(async () => readKubelet(host, await processes())),
     searchPath: once(async () => pathOf((await daemon()).pid)),
   };
+}
+
+function configured(host: Host, kubeconfig: string): string | undefined {
+  return kubeconfig === "" ? undefined : host.at(kubeconfig);
 }
 
 function readConfiguration(host: Host, file: string, isNamed: boolean) {

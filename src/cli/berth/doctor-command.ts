@@ -55,7 +55,7 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
     )
     .option(
       "--kubeconfig <file>",
-      "ask the API server for RuntimeClasses whose handler this node lacks",
+      "ask the API server for RuntimeClasses whose handler this node lacks (default: that of [kubernetes])",
     )
     .addOption(onlyOption())
     .option("--all", "show what is as it should be, too", false)

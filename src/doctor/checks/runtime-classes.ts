@@ -1,74 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
-
-import { toFault } from "../../base/errors.ts";
+import type { Cancellable } from "../../base/cancellable.ts";
 import { isRecord } from "../../base/is-record.ts";
-import { run } from "../../base/process.ts";
 import { shortened } from "../../base/shortened.ts";
 import type { Check } from "../check.ts";
+import type { DaemonFacts } from "../facts/daemon.ts";
 import { type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 
-const answerMs = 10_000;
-
 export const runtimeClasses: Check = {
   name: "classes",
-  about: "RuntimeClasses whose handler this node lacks (with --kubeconfig)",
-  run: async (patient, { signal }) => {
-    const { kubeconfig, config } = patient;
-    if (kubeconfig === undefined) return [ok("RuntimeClasses are looked at with --kubeconfig")];
-    const kubectl = await findKubectl(patient);
-    const unknown = "whether pods of all RuntimeClasses could start here is not known";
-    if (kubectl === undefined) {
-      const mend = "kubectl get runtimeclasses, and compare their handlers with berth status";
-      return [note({ what: "there is no kubectl on this node", why: unknown, mend })];
+  about:
+    "RuntimeClasses whose handler this node lacks, and whether the cluster takes what it is told (with a kubeconfig)",
+  run: async (patient, call) => {
+    const { kubeconfig } = patient;
+    if (kubeconfig === undefined) {
+      return [ok("RuntimeClasses are looked at with [kubernetes] kubeconfig, or --kubeconfig")];
     }
-    const asked = ["get", "runtimeclasses.node.k8s.io", "-o", "json", "--request-timeout=5s"];
-    try {
-      const options = { signal, timeoutMs: answerMs, env: { HOME: "/nonexistent" } };
-      const { stdout } = await run(kubectl, ["--kubeconfig", kubeconfig, ...asked], options);
-      const found = lacking(
-        JSON.parse(stdout.toString()),
-        new Set(Object.keys(config.runtime.handlers)),
-      );
-      return found.length > 0 ? found : [ok("this node has the handlers of all RuntimeClasses")];
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const what = `the API server does not tell RuntimeClasses: ${shortened(toFault(thrown).message, 300)}`;
-      return [
-        warning({
-          what,
-          why: unknown,
-          mend: `kubectl --kubeconfig '${kubeconfig}' auth can-i list runtimeclasses`,
-        }),
-      ];
-    }
+    return [...telling(await patient.daemon()), ...(await classes(patient, kubeconfig, call))];
   },
 };
 
-function lacking(list: unknown, handlers: ReadonlySet<string>): Finding[] {
-  const items = isRecord(list) && Array.isArray(list["items"]) ? list["items"] : [];
-  return items.flatMap((item: unknown) => {
-    if (!isRecord(item) || !isRecord(item["metadata"])) return [];
-    const { handler, scheduling, metadata } = item;
-    const { name } = metadata;
+/** What the daemon says of how it gets on with the API server. */
+function telling({ info }: DaemonFacts): Finding[] {
+  const state: unknown = JSON.parse(info["cluster"] ?? "null");
+  if (!isRecord(state)) return [];
+  const { problem, node } = state;
+  if (!isRecord(problem)) return [ok(`the API server takes events, as of node ${String(node)}`)];
+  return [
+    warning({
+      what: `the API server does not take events: ${String(problem["kind"])}: ${String(problem["message"])}`,
+      why: "events on pods and the node's condition RuntimeDegraded are missing; pods do not wait for them",
+      mend: "berth status; [kubernetes] in the configuration, and deploy/kubernetes/rbac.yaml",
+    }),
+  ];
+}
+
+async function classes(
+  { config }: Patient,
+  kubeconfig: string,
+  { signal }: Cancellable,
+): Promise<Finding[]> {
+  // It takes a second and tens of MiB to load.
+  const { openKubeClient } = await import("../../kube/api/kube-client.ts");
+  const { problemOf } = await import("../../kube/api/problem.ts");
+  try {
+    const client = await openKubeClient(kubeconfig, { signal });
+    const handlers = new Set(Object.keys(config.runtime.handlers));
+    const found = lacking(await client.runtimeClasses(), handlers);
+    return found.length > 0 ? found : [ok("this node has the handlers of all RuntimeClasses")];
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return [
+      warning({
+        what: `the API server does not tell RuntimeClasses: ${problemOf(thrown).message}`,
+        why: "whether pods of all RuntimeClasses could start here is not known",
+        mend: `kubectl --kubeconfig '${kubeconfig}' auth can-i list runtimeclasses`,
+      }),
+    ];
+  }
+}
+
+const longestName = 253;
+
+function lacking(
+  list: readonly {
+    readonly metadata?: object;
+    readonly handler?: string;
+    readonly scheduling?: object;
+  }[],
+  handlers: ReadonlySet<string>,
+): Finding[] {
+  return list.flatMap(({ metadata, handler, scheduling }) => {
+    const name = isRecord(metadata) ? metadata["name"] : undefined;
     if (typeof handler !== "string" || typeof name !== "string" || handlers.has(handler)) return [];
     const isElsewhere = isRecord(scheduling) && isRecord(scheduling["nodeSelector"]);
+    const called = shortened(handler, longestName);
     const trouble = {
-      what: `this node has no handler ${handler}, which RuntimeClass ${name} names`,
+      what: `this node has no handler ${called}, which RuntimeClass ${shortened(name, longestName)} names`,
       why: isElsewhere
         ? "its pods go to nodes that its nodeSelector chooses; this should be none of them"
         : "its pods may come here, and stay in ContainerCreating",
-      mend: `[runtime.handlers.${handler}] in the configuration, or scheduling.nodeSelector in RuntimeClass ${name}`,
+      mend: `[runtime.handlers.${called}] in the configuration, or scheduling.nodeSelector in the RuntimeClass`,
     };
     return [isElsewhere ? note(trouble) : warning(trouble)];
   });
-}
-
-async function findKubectl(patient: Patient): Promise<string | undefined> {
-  const { host } = patient;
-  for (const folder of await patient.searchPath()) {
-    const file = `${folder}/kubectl`;
-    if (((await host.stat(file).catch(() => undefined))?.mode ?? 0) & 0o111) return host.at(file);
-  }
-  return undefined;
 }

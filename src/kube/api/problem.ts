@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { STATUS_CODES } from "node:http";
 import { errnoOf, isAbort, isFault, toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { cleanText } from "../clean-text.ts";
@@ -80,8 +81,9 @@ function isTerminating(refusal: Refusal): boolean {
 
 function messageOf(refusal: Refusal): string {
   const told = statusOf(refusal)?.["message"];
-  const text = typeof told === "string" && told !== "" ? told : refusal.body;
-  return cleanText(`${refusal.status}: ${text}`, longestMessage);
+  // Of a 401 the library keeps no body.
+  const text = typeof told === "string" ? told : refusal.body || STATUS_CODES[refusal.status];
+  return cleanText(`${refusal.status}: ${text ?? ""}`, longestMessage);
 }
 
 function statusOf({ body }: Refusal): Record<string, unknown> | undefined {

@@ -2,22 +2,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ofKernel } from "../../support/doctor/kernel-sicknesses.ts";
-import { makeNode } from "../../support/doctor/made-node.ts";
+import { type MadeNode, makeNode } from "../../support/doctor/made-node.ts";
 import { ofPrograms } from "../../support/doctor/program-sicknesses.ts";
 import { ofSettings } from "../../support/doctor/setting-sicknesses.ts";
+import { kubeletConf } from "../../support/doctor/sickness.ts";
 
+const withCluster = ({ root }: MadeNode): string[] => ["--kubeconfig", `${root}${kubeletConf}`];
 const sicknesses = [...ofKernel, ...ofPrograms, ...ofSettings];
 
 for (const { name, check, make, level, says, mends } of sicknesses) {
   test(`the doctor names ${name}${mends === true ? ", and what it prints mends it" : ""}`, async () => {
     await using node = await makeNode();
     const matching = async () => {
-      const { findings, status } = await node.examine(
-        "--only",
-        check,
-        "--kubeconfig",
-        "/etc/kubernetes/kubelet.conf",
-      );
+      const { findings, status } = await node.examine("--only", check, ...withCluster(node));
       return { found: findings.filter(({ what }) => says.test(what)), findings, status };
     };
     assert.deepEqual((await matching()).found, [], "found on a healthy node");
@@ -58,7 +55,7 @@ test("with everything wrong at once the doctor names all of it", async () => {
   );
   const made = [...new Set([...first, ...settings])];
   for (const { make } of made) await make(node);
-  const { findings, status } = await node.examine("--kubeconfig", "/etc/kubernetes/kubelet.conf");
+  const { findings, status } = await node.examine(...withCluster(node));
   assert.equal(status, 1);
   for (const { says, check } of made) {
     const told = findings.filter((one) => one.check === check);

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmod, rm } from "node:fs/promises";
 import path from "node:path";
+import {
+  type Answer,
+  json,
+  kubeconfigText,
+  refusal,
+  ScriptedApiServer,
+} from "../kube/scripted-api-server.ts";
 import { must } from "../run.ts";
-import { kubeletPid, runningKubelet } from "./made-node.ts";
-import { berthdToml, kubeletYaml, type Sickness } from "./sickness.ts";
+import { kubeletPid, type MadeNode, runningKubelet } from "./made-node.ts";
+import { berthdToml, kubeletConf, kubeletYaml, type Sickness } from "./sickness.ts";
 
 export const ofSettings: readonly Sickness[] = [
   {
@@ -236,23 +243,31 @@ export const ofSettings: readonly Sickness[] = [
   {
     name: "a RuntimeClass whose handler is not here",
     check: "classes",
-    make: ({ write }) => write("/usr/bin/kubectl", kubectl, 0o755),
+    make: (node) => clusterThat((response) => json(response, 200, { items: classes }), node),
     level: "warning",
     says: /no handler kata, which RuntimeClass sandboxed names/,
   },
   {
     name: "an API server that does not answer",
     check: "classes",
-    make: ({ write }) =>
-      write("/usr/bin/kubectl", "#!/bin/sh\necho 'error: Unauthorized' >&2\nexit 1\n", 0o755),
+    make: (node) => clusterThat(refusal(401, "Unauthorized"), node),
     level: "warning",
     says: /the API server does not tell RuntimeClasses: .*Unauthorized/,
   },
 ];
 
-const kubectl = `#!/bin/sh
-echo '{"items":[{"metadata":{"name":"sandboxed"},"handler":"kata"},{"metadata":{"name":"usual"},"handler":"runc"}]}'
-`;
+const classes = [
+  { metadata: { name: "sandboxed" }, handler: "kata" },
+  { metadata: { name: "usual" }, handler: "runc" },
+];
+
+/** An API server for the node; it ends with the test's process. */
+async function clusterThat(answer: Answer, { write }: MadeNode): Promise<void> {
+  const server = await ScriptedApiServer.start();
+  server.unref();
+  server.answer = answer;
+  await write(kubeletConf, kubeconfigText(server.url, { token: "t" }));
+}
 
 /** Of CN=reg.example, from 2020 to 2021: openssl of Debian 12 makes none that has ended. */
 const endedCertificate = `-----BEGIN CERTIFICATE-----

@@ -13,4 +13,5 @@ export interface Sickness {
 }
 
 export const berthdToml = "/etc/berthd/config.toml";
+export const kubeletConf = "/etc/kubernetes/kubelet.conf";
 export const kubeletYaml = "/var/lib/kubelet/config.yaml";

@@ -38,6 +38,11 @@ export class ScriptedApiServer implements AsyncDisposable {
     return file;
   }
 
+  /** Lets the process end while it serves. */
+  unref(): void {
+    this.#server.unref();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();

@@ -26,8 +26,18 @@ export interface ControlPlanePrograms {
   readonly kubectl: string;
 }
 
+export interface ControlPlaneOptions {
+  /** Further lines of the file of tokens: token, user, uid, group. */
+  readonly tokens?: readonly string[];
+  /** Further flags of the API server, and others in place of ours. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
 /** Starts both on loopback. Disposing stops them and removes what they kept. */
-export async function startControlPlane(programs: ControlPlanePrograms): Promise<ControlPlane> {
+export async function startControlPlane(
+  programs: ControlPlanePrograms,
+  { tokens: others = [], flags: otherFlags = {} }: ControlPlaneOptions = {},
+): Promise<ControlPlane> {
   await using undo = new AsyncDisposableStack();
   const home = undo.use(await scratch({ prefix: "plane", space: false }));
   const launch = async (
@@ -67,7 +77,8 @@ export async function startControlPlane(programs: ControlPlanePrograms): Promise
   await writeFile(key, privateKey.export({ type: "pkcs1", format: "pem" }), { mode: 0o600 });
   const token = randomBytes(16).toString("hex");
   const tokens = path.join(home.path, "tokens.csv");
-  await writeFile(tokens, `${token},admin,admin,system:masters\n`, { mode: 0o600 });
+  const known = [`${token},admin,admin,system:masters`, ...others];
+  await writeFile(tokens, `${known.join("\n")}\n`, { mode: 0o600 });
   const certificates = await home.folder("pki");
   const apiFlags = {
     "etcd-servers": etcd,
@@ -86,6 +97,7 @@ export async function startControlPlane(programs: ControlPlanePrograms): Promise
     "disable-admission-plugins": "ServiceAccount",
     "kubelet-preferred-address-types": "Hostname",
     "allow-privileged": "true",
+    ...otherFlags,
   };
   const kubeconfig = path.join(home.path, "kubeconfig");
   await writeFile(kubeconfig, kubeconfigOf(`https://127.0.0.1:${port}`, token, certificates), {
