@@ -148,7 +148,7 @@ suite("a real API server", { skip: await missing() }, () => {
         patience,
       );
       assert.deepEqual([event?.message, event?.count], ["befallen", 1]);
-      assert.match(await must("describe", "pod", "web"), new RegExp(`${kind} .*berthd, node-1`));
+      assert.match(await must("describe", "pod", "web"), new RegExp(`${kind} .*berthd  befallen`));
       const healthy = await until("it is", () => condition("node-1"), patience);
       assert.equal(healthy.status, "False");
       stages.push({ rpc: "RunPodSandbox", stage: "network" });
