@@ -27,7 +27,16 @@ npm packages, bundled; their licences follow, each with the text that it came wi
 }
 
 /** Licences that let their code be passed on within ours, by their SPDX identifiers. */
-const known = ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BlueOak-1.0.0", "ISC", "MIT"];
+const known = [
+  "0BSD",
+  "Apache-2.0",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "BlueOak-1.0.0",
+  "ISC",
+  "MIT",
+  "Unlicense",
+];
 
 function refuseLicence({ name, license }: NpmPart): void {
   if ((license ?? "") === "") throw new Error(`${name} has no licence`);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { startTimer, type Timer } from "../../base/timers.ts";
 import type { CriParts } from "../parts.ts";
-import { tellNoticed } from "./tell-facts.ts";
+import { type TellNeeds, tellNoticed } from "./tell-facts.ts";
 
-type Needs = Pick<CriParts, "containers" | "facts" | "sandboxes">;
+type Needs = TellNeeds & Pick<CriParts, "containers">;
 
 /** For so long after a kill it is waited whether the container ends by it. */
 const settleMs = 3_000;

@@ -2,7 +2,7 @@
 import type { PodName } from "../../events/pod-facts.ts";
 import type { CriParts } from "../parts.ts";
 
-type Needs = Pick<CriParts, "containers" | "sandboxes">;
+export type PodOfNeeds = Pick<CriParts, "containers" | "sandboxes">;
 
 /** A pod, and which of its containers is meant; "" for none. */
 export interface PodPart {
@@ -14,7 +14,7 @@ export interface PodPart {
  * Whose an id of a sandbox or a container is, or a name under which one is being made; undefined for what is gone, or not
  * a pod's. From memory.
  */
-export function podOf(parts: Needs, idOrName: string): PodPart | undefined {
+export function podOf(parts: PodOfNeeds, idOrName: string): PodPart | undefined {
   const container = parts.containers.get(idOrName);
   const sandbox = parts.sandboxes.get(container?.sandboxId ?? idOrName);
   const metadata = sandbox?.config.metadata;

@@ -2,9 +2,9 @@
 import type { PodFactKind } from "../../events/pod-facts.ts";
 import type { OperationView } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";
-import { podOf } from "./pod-of.ts";
+import { type PodOfNeeds, podOf } from "./pod-of.ts";
 
-type Needs = Pick<CriParts, "containers" | "facts" | "sandboxes">;
+export type TellNeeds = PodOfNeeds & Pick<CriParts, "facts">;
 
 /** What another part of the daemon noticed of a container or a sandbox, by its id alone. */
 export interface Noticed {
@@ -15,7 +15,7 @@ export interface Noticed {
 }
 
 /** Tells it of the pod whose the id is; nothing of ids that are no pod's. */
-export function tellNoticed(parts: Needs, { kind, id, message }: Noticed): void {
+export function tellNoticed(parts: TellNeeds, { kind, id, message }: Noticed): void {
   const known = podOf(parts, id);
   if (known === undefined) return;
   const { pod, container } = known;
@@ -26,7 +26,7 @@ export function tellNoticed(parts: Needs, { kind, id, message }: Noticed): void 
 const slowStageSeconds = 30;
 
 /** Tells which stages hold up a call that concerns a pod. */
-export function tellSlow(parts: Needs, { rpc, object, stages }: OperationView): void {
+export function tellSlow(parts: TellNeeds, { rpc, object, stages }: OperationView): void {
   const known = podOf(parts, object);
   if (known === undefined) return;
   const { pod, container } = known;
