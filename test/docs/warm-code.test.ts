@@ -26,7 +26,7 @@ test("what bin/berthd has compiled before the first start are the entries of all
   const imported = globSync("src/**/*.ts", { cwd: root })
     .filter((file) => !file.endsWith(".test.ts") && file !== "src/cli/warm-code.ts")
     // The client's: no daemon loads it.
-    .filter((file) => !/^src\/cli\/(?:berth|streaming)\//.test(file))
+    .filter((file) => !/^src\/(?:cli\/(?:berth|streaming)|doctor)\//.test(file))
     .flatMap((file) =>
       [...read(file).matchAll(/\bimport\("(\.\.?\/.+?)"\)/g)].map(([, found = ""]) =>
         path.join(path.dirname(file), found),
