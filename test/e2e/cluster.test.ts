@@ -72,8 +72,8 @@ suite("a cluster that is told what befalls pods", { skip: lacking(...podPrograms
     assert.match(message ?? "", /^the shim of the pod has died \(pid \d+\)/);
     const patch = server.seen.find(({ method }) => method === "PATCH");
     assert.equal(patch?.path, "/api/v1/nodes/node-1/status");
-    const [condition] = (patch?.body as { status: { conditions: V1NodeCondition[] } }).status
-      .conditions;
+    const body = patch?.body as { status: { conditions: V1NodeCondition[] } } | undefined;
+    const [condition] = body?.status.conditions ?? [];
     assert.deepEqual([condition?.type, condition?.status], ["RuntimeDegraded", "False"]);
     await cri.runtime.RemovePodSandbox({ podSandboxId: pod.id });
   });
