@@ -12,6 +12,7 @@ test("with the flags of bin/berthd, where memory is not short, Node uses the com
   const line = [...text.matchAll(/^berth_flags="(.*)"$/gm)].map(([, words]) => words).join(" ");
   const flags = line
     .replace("$berth_heap_mb", "512")
+    .replace("$berth_young_mb", "16")
     .split(" ")
     .filter((word) => word.startsWith("--"));
   assert.ok(flags.includes("--max-old-space-size=512"), line);

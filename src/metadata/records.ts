@@ -11,15 +11,15 @@ export interface NamespaceRecord {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-const containerMessage = codec("containerd.services.containers.v1.Container");
+const containerMessage = () => codec("containerd.services.containers.v1.Container");
 
 /** Stored as the message's bytes: protobuf takes care of fields that come later, and Anys stay as they are. */
 const containerCodec: RecordCodec<ContainersContainer> = {
   version: 1,
-  encode: (record) => containerMessage.encode(record).toString("base64"),
+  encode: (record) => containerMessage().encode(record).toString("base64"),
   decode: (value) => {
     if (typeof value !== "string") throw fault("DATA_LOSS", "container record is no string");
-    const record = containerMessage.decode(Buffer.from(value, "base64"));
+    const record = containerMessage().decode(Buffer.from(value, "base64"));
     if (record.id === "") throw fault("DATA_LOSS", "container record has no id");
     return record;
   },

@@ -4,7 +4,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { unlessAborted } from "../base/waits.ts";
-import { codec, type MessageName, rootOf } from "../rpc/codec.ts";
+import { codec, type MessageName, methodShapes } from "../rpc/codec.ts";
 import type { ServiceImpl, Services } from "../rpc/service.ts";
 import { TtrpcClient } from "../ttrpc/client.ts";
 import { maxPayloadBytes } from "../ttrpc/frame.ts";
@@ -145,11 +145,9 @@ export function encodeCall<M extends PluginCall>(method: M, request: RequestInit
   );
 }
 
+const pluginMethods = methodShapes(pluginService);
+
 function messagesOf(method: PluginCall): { asked: MessageName; answered: MessageName } {
-  const { resolvedRequestType, resolvedResponseType } =
-    rootOf(pluginService).lookupService(pluginService).methods[method] ?? {};
-  return {
-    asked: resolvedRequestType?.fullName.slice(1) as MessageName,
-    answered: resolvedResponseType?.fullName.slice(1) as MessageName,
-  };
+  const shape = pluginMethods.find(({ name }) => name === method);
+  return { asked: shape?.request as MessageName, answered: shape?.response as MessageName };
 }

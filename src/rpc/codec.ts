@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import protobuf from "protobufjs";
+import type protobuf from "protobufjs";
 import { fault } from "../base/errors.ts";
 import { descriptor as containerdDescriptor } from "../gen/containerd-descriptor.gen.js";
 import type { ContainerdMessages } from "../gen/containerd-index.gen.ts";
@@ -9,6 +9,8 @@ import { descriptor as nriDescriptor } from "../gen/nri-descriptor.gen.js";
 import type { NriMessages } from "../gen/nri-index.gen.ts";
 import type { ProtoAny, ProtoAnyInit } from "../gen/wellknown.gen.ts";
 import { countFields } from "./field-count.ts";
+import type { ServiceName } from "./service.ts";
+import { type MethodShape, TypeTree } from "./type-tree.ts";
 
 /** Every message of all trees, by full name: `out` is what decoding gives, `init` what encoding takes. */
 export type Messages = ContainerdMessages & CriMessages & NriMessages;
@@ -35,24 +37,29 @@ const reading = {
   objects: true,
 } as unknown as protobuf.IConversionOptions;
 
-let criRoot: protobuf.Root | undefined;
-let nriRoot: protobuf.Root | undefined;
-let containerdRoot: protobuf.Root | undefined;
-/** Twice what the longest of ours has. */
-const longestName = 256;
+const trees = {
+  cri: new TypeTree(criDescriptor),
+  nri: new TypeTree(nriDescriptor),
+  containerd: new TypeTree(containerdDescriptor),
+};
 const codecs = new Map<string, Codec<unknown, unknown>>();
+const shapes = new Map<ServiceName, readonly MethodShape[]>();
 
-/** The reflected tree that holds `fullName`; used to enumerate services and their methods. */
-export function rootOf(fullName: string): protobuf.Root {
-  if (fullName.startsWith("runtime.v1.")) return (criRoot ??= loadRoot(criDescriptor));
-  if (fullName.startsWith("nri.pkg.api.v1alpha1.")) return (nriRoot ??= loadRoot(nriDescriptor));
-  return (containerdRoot ??= loadRoot(containerdDescriptor));
+function treeOf(fullName: string): TypeTree {
+  if (fullName.startsWith("runtime.v1.")) return trees.cri;
+  return fullName.startsWith("nri.pkg.api.v1alpha1.") ? trees.nri : trees.containerd;
 }
 
-function loadRoot(descriptor: protobuf.INamespace): protobuf.Root {
-  const root = protobuf.Root.fromJSON(descriptor);
-  root.resolveAll();
-  return root;
+/** The methods of a service, in the order of its .proto file; looked up once, since each shim is a client of one. */
+export function methodShapes(service: ServiceName): readonly MethodShape[] {
+  const known = shapes.get(service) ?? treeOf(service).methods(service);
+  shapes.set(service, known);
+  return known;
+}
+
+/** A message as protobufjs has it, by its full name; undefined when there is none. Nothing is kept of the name. */
+export function messageType(name: string): protobuf.Type | undefined {
+  return treeOf(name).type(name);
 }
 
 /** The codec of a message by its full proto name. Cheap to call again: codecs are made once. */
@@ -68,23 +75,12 @@ export function codec<K extends MessageName>(
 export function codecNamed(name: string): Codec<unknown, unknown> | undefined {
   let known = codecs.get(name);
   if (!known) {
-    const type = typeNamed(name);
+    const type = messageType(name);
     if (!type) return undefined;
     known = makeCodec(type);
     codecs.set(name, known);
   }
   return known;
-}
-
-/** By its full name only, step by step: protobufjs' own search finds parts of names too, and keeps each that it does not find. */
-function typeNamed(name: string): protobuf.Type | undefined {
-  if (name.length > longestName) return undefined;
-  let at: protobuf.ReflectionObject | null = rootOf(name);
-  for (const part of name.split(".")) {
-    if (!(at instanceof protobuf.Namespace)) return undefined;
-    at = at.get(part);
-  }
-  return at instanceof protobuf.Type ? at : undefined;
 }
 
 function makeCodec(type: protobuf.Type): Codec<unknown, unknown> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import protobuf from "protobufjs";
-import { codec, type MessageName, type Messages, rootOf } from "./codec.ts";
+import protobuf from "protobufjs/light.js";
+import { codec, type MessageName, type Messages, messageType } from "./codec.ts";
 
 /** Larger messages are encoded anew each time: what is kept doubles what a value takes. */
 const mostKeptBytes = 16 * 1024;
@@ -130,7 +130,7 @@ function shapeOf(message: MessageName, name: string): FieldShape {
   const path = `${message}.${name}`;
   let shape = shapes.get(path);
   if (shape === undefined) {
-    const field = rootOf(message).lookupType(message).fields[name];
+    const field = messageType(message)?.fields[name];
     const type = field?.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined;
     if (!field || !type || field.map || field.id > 15) throw notEncodable(message, name);
     shape = {

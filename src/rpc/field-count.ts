@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import v8 from "node:v8";
-import protobuf from "protobufjs";
+import protobuf from "protobufjs/light.js";
 
 /** What becomes of a field: an object or a text, twice while it is decoded. */
 const bytesAField = 512;

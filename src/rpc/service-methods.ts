@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type protobuf from "protobufjs";
 import { fault, type RuntimeFault } from "../base/errors.ts";
 import { invalid } from "../base/invalid-field.ts";
-import { type Codec, codec, type MessageName, rootOf } from "./codec.ts";
+import { type Codec, codec, type MessageName, messageType, methodShapes } from "./codec.ts";
 import type { ServiceName } from "./service.ts";
 import { unknownEnumFinder } from "./unknown-enum.ts";
 
@@ -32,41 +31,43 @@ export function methodsOf(service: ServiceName): readonly ServiceMethod[] {
 }
 
 function reflect(service: ServiceName): readonly ServiceMethod[] {
-  return rootOf(service)
-    .lookupService(service)
-    .methodsArray.map((method) => {
-      method.resolve();
-      const request = method.resolvedRequestType?.fullName;
-      const response = method.resolvedResponseType?.fullName;
-      if (!request || !response) throw new TypeError(`unresolved method ${service}/${method.name}`);
-      return {
-        service,
-        name: method.name,
-        path: `/${service}/${method.name}`,
-        kind: method.requestStream ? "bidi" : method.responseStream ? "serverStream" : "unary",
-        request: anyCodec(request),
-        response: anyCodec(response),
-        refuseUnknown: refusalFor(service, method.resolvedRequestType),
-      };
-    });
+  return methodShapes(service).map(
+    ({ name, request, response, requestStream, responseStream }) => ({
+      service,
+      name,
+      path: `/${service}/${name}`,
+      kind: requestStream ? "bidi" : responseStream ? "serverStream" : "unary",
+      request: codecWhenUsed(request),
+      response: codecWhenUsed(response),
+      refuseUnknown: refusalFor(service, request),
+    }),
+  );
 }
 
 /** Of CRI's requests: kubelets may be newer than their node's runtime. Other handlers look for themselves. */
-function refusalFor(
-  service: ServiceName,
-  type: protobuf.Type | null,
-): ServiceMethod["refuseUnknown"] {
-  const find = type && service.startsWith("runtime.v1.") ? unknownEnumFinder(type) : undefined;
-  if (!find) return () => {};
-  return (request) => {
-    const found = find(request as Readonly<Record<string, unknown>>);
+function refusalFor(service: ServiceName, request: string): ServiceMethod["refuseUnknown"] {
+  if (!service.startsWith("runtime.v1.")) return () => {};
+  let find: ReturnType<typeof unknownEnumFinder> | null;
+  return (value) => {
+    if (find === undefined) {
+      const type = messageType(request);
+      find = (type && unknownEnumFinder(type)) ?? null;
+    }
+    const found = find?.(value as Readonly<Record<string, unknown>>);
     if (!found) return;
     throw invalid(found.field, `${found.value} is no ${found.enumName} that this version knows`);
   };
 }
 
-function anyCodec(fullName: string): Codec<unknown, unknown> {
-  return codec(fullName.replace(/^\./, "") as MessageName) as Codec<unknown, unknown>;
+/** Made by the first message: most of a daemon's methods are never called. */
+function codecWhenUsed(name: string): Codec<unknown, unknown> {
+  const made = (): Codec<unknown, unknown> => codec(name as MessageName) as Codec<unknown, unknown>;
+  return {
+    encode: (value) => made().encode(value),
+    decode: (bytes) => made().decode(bytes),
+    countFields: (bytes, most) => made().countFields(bytes, most),
+    normalize: (value) => made().normalize(value),
+  };
 }
 
 /** The fault for a method that the service does not have, in the text that gRPC peers expect. */

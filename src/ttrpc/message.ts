@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import protobuf from "protobufjs";
+import protobuf from "protobufjs/light.js";
 
 /** What a request frame carries. */
 export interface TtrpcRequest {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import { codec, type MessageName, rootOf } from "../rpc/codec.ts";
+import { codec, type MessageName, methodShapes } from "../rpc/codec.ts";
 import type { CallContext, ServiceImpl, ServiceName } from "../rpc/service.ts";
 
 /** One unary method: decoded request in, encoded response out. */
@@ -29,11 +29,11 @@ export class TtrpcRegistry {
   register<S extends ServiceName>(service: S, impl: ServiceImpl<S>): this {
     const handlers = new Map<string, TtrpcHandler>();
     const functions = impl as Readonly<Record<string, unknown>>;
-    for (const method of rootOf(service).lookupService(service).methodsArray) {
+    for (const method of methodShapes(service)) {
       const handle = functions[method.name];
       if (typeof handle !== "function") continue;
-      const request = method.resolvedRequestType?.fullName.slice(1) as MessageName;
-      const response = method.resolvedResponseType?.fullName.slice(1) as MessageName;
+      const request = method.request as MessageName;
+      const response = method.response as MessageName;
       handlers.set(method.name, async (payload, context) =>
         codec(response).encode(await handle.call(impl, this.#decode(request, payload), context)),
       );

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
-import { codec, type MessageName, rootOf } from "../rpc/codec.ts";
+import { codec, type MessageName, methodShapes } from "../rpc/codec.ts";
 import type { CallOptions, ServiceClient, ServiceName } from "../rpc/service.ts";
 import type { TtrpcClient } from "./client.ts";
 
@@ -21,10 +21,10 @@ export function ttrpcServiceClient<S extends ServiceName>(
   wireName: string = service,
 ): ServiceClient<S> {
   const calls: Record<string, unknown> = {};
-  for (const method of rootOf(service).lookupService(service).methodsArray) {
-    if (method.requestStream === true || method.responseStream === true) continue;
-    const request = method.resolvedRequestType?.fullName.slice(1) as MessageName;
-    const response = method.resolvedResponseType?.fullName.slice(1) as MessageName;
+  for (const method of methodShapes(service)) {
+    if (method.requestStream || method.responseStream) continue;
+    const request = method.request as MessageName;
+    const response = method.response as MessageName;
     calls[method.name] = async (
       value: object,
       options: TtrpcCallOptions = {},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import protobuf from "protobufjs";
-import { rootOf } from "../../src/rpc/codec.ts";
+import { rootOf } from "../support/whole-roots.ts";
 import type { ByteSource } from "./byte-source.ts";
 
 /** Makes a text for a field; undefined for any text. */

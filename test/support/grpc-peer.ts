@@ -2,8 +2,9 @@
 import * as grpc from "@grpc/grpc-js";
 import type protobuf from "protobufjs";
 import { type FaultCode, fault } from "../../src/base/errors.ts";
-import { codec, type MessageName, rootOf } from "../../src/rpc/codec.ts";
+import { codec, type MessageName } from "../../src/rpc/codec.ts";
 import type { CallOptions, ServiceClient, ServiceName } from "../../src/rpc/service.ts";
+import { rootOf } from "./whole-roots.ts";
 
 /** A connection to a CRI or containerd socket, ours or another's. */
 export interface GrpcPeer extends Disposable {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { startInterval, startTimer } from "../timers.ts";
 import { trimOwn } from "./give-back.ts";
 import { dropStartPages } from "./start-pages.ts";
+import { endYoungOfStart } from "./young-heap.ts";
 
 /** Once the daemon serves, what only its start needed has been used. */
 const firstMs = 1_000;
@@ -69,7 +71,7 @@ export class QuietGiveBack {
 export function giveBackInQuiet(onError: (error: unknown) => void): Disposable {
   const quiet = new QuietGiveBack();
   const look = (): void => void quiet.look().catch(onError);
-  const first = startTimer(() => void giveBackAll().catch(onError), firstMs).unref();
+  const first = startTimer(() => void endStart().catch(onError), firstMs).unref();
   const looks = startInterval(look, lookEveryMs).unref();
   return {
     [Symbol.dispose]: () => {
@@ -77,6 +79,13 @@ export function giveBackInQuiet(onError: (error: unknown) => void): Disposable {
       looks.stop();
     },
   };
+}
+
+/** Also writes down what Node has compiled, which it would do as it ends: a daemon that is killed does not come to that. */
+async function endStart(): Promise<void> {
+  flushCompileCache();
+  endYoungOfStart();
+  await giveBackAll();
 }
 
 async function giveBackAll(): Promise<void> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import v8 from "node:v8";
 import type { ResourceLimits } from "node:worker_threads";
+import { keepYoungOfThreadsSmall } from "./young-heap.ts";
 
-/** A thread's young objects; bin/berthd allows each less still. */
+/** A thread's young objects; keepYoungOfThreadsSmall allows each less still. */
 const youngMiB = 4;
 let isForgotten = false;
 
@@ -23,4 +24,5 @@ function forgetMainLimit(): void {
   if (isForgotten) return;
   isForgotten = true;
   v8.setFlagsFromString("--max-old-space-size=0");
+  keepYoungOfThreadsSmall();
 }

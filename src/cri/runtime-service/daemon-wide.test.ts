@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FakeWorld } from "../../../test/support/cri/fake-world.ts";
-import { rootOf } from "../../rpc/codec.ts";
+import { rootOf } from "../../../test/support/whole-roots.ts";
 import { noRuntimeFeatures } from "../oci-spec/runtime-features.ts";
 
 describe("Version, Status and RuntimeConfig", () => {

@@ -123,14 +123,14 @@ type Stored = Omit<SandboxRecord, "config" | "createdAtNanos" | "resources"> & {
   readonly resources?: { readonly overhead: string | null; readonly resources: string | null };
 };
 
-const limits = codec("runtime.v1.LinuxContainerResources");
+const limits = () => codec("runtime.v1.LinuxContainerResources");
 
 function encodeLimits(value: LinuxContainerResources | null): string | null {
-  return value && limits.encode(value).toString("base64");
+  return value && limits().encode(value).toString("base64");
 }
 
 function decodeLimits(value: string | null): LinuxContainerResources | null {
-  return value === null ? null : limits.decode(Buffer.from(value, "base64"));
+  return value === null ? null : limits().decode(Buffer.from(value, "base64"));
 }
 
 /** Older daemons asked for fewer features. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { rootOf } from "../../../test/support/whole-roots.ts";
 import type { Signal } from "../../gen/cri.gen.ts";
-import { codec, rootOf } from "../../rpc/codec.ts";
+import { codec } from "../../rpc/codec.ts";
 import { criSignalName, criSignalNumber, signalNumber, stopSignal } from "./signals.ts";
 
 describe("signalNumber", () => {

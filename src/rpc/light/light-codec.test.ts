@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import protobuf from "protobufjs";
-import { codecNamed, rootOf } from "../codec.ts";
+import { rootOf } from "../../../test/support/whole-roots.ts";
+import { codecNamed } from "../codec.ts";
 import { lightCodec } from "./light-codec.ts";
 import { scopeOf } from "./light-types.ts";
 

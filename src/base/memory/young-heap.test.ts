@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+import { test } from "node:test";
+
+const module = path.join(import.meta.dirname, "young-heap.ts");
+/** Two halves, and a page or two that V8 is about to free. */
+const leastBytes = 4 * 2 ** 20;
+
+test("what the start has for young objects is given back, and does not come again", () => {
+  const program = `
+    import v8 from "node:v8";
+    import { endYoungOfStart } from ${JSON.stringify(module)};
+    const young = () => v8.getHeapSpaceStatistics().find((it) => it.space_name === "new_space").space_size;
+    const work = () => {
+      let kept = [];
+      for (let i = 0; i < 400_000; i += 1) {
+        kept.push({ i, list: [i] });
+        if (kept.length > 60_000) kept = [];
+      }
+      return young();
+    };
+    const start = work();
+    endYoungOfStart();
+    console.log(JSON.stringify([start, young(), work(), work()]));`;
+  const flags = ["--max-semi-space-size=16", "--disable-warning=ExperimentalWarning"];
+  const argv = [...flags, "--input-type=module", "-e", program];
+  const text = execFileSync(process.execPath, argv, { encoding: "utf8" });
+  const [start = 0, ...later] = JSON.parse(text) as number[];
+  assert.ok(start > 2 * leastBytes, `${start}`);
+  assert.equal(later.length, 3);
+  for (const bytes of later) assert.ok(bytes < leastBytes, text);
+});
