@@ -4,6 +4,7 @@ import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory/memory-budget.ts";
 import { closeInheritedOnExec } from "./base/os/descriptors.ts";
 import { logSlowWork } from "./base/slow-work.ts";
+import type { StartStages } from "./base/start-stages.ts";
 import { sourceRevision, version } from "./base/version.ts";
 import { type Builtins, builtins } from "./builtins.ts";
 import type { Config, LogConfig, StartConfig } from "./config/config.ts";
@@ -12,6 +13,7 @@ import { LiveConfig } from "./config/live-config.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { ReloadHistory } from "./config/reload-history.ts";
 import { Reloader } from "./config/reloader.ts";
+import type { EarlyWriter } from "./metadata/sqlite/early-writer.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
 import { makePrivate } from "./private-folders.ts";
@@ -31,6 +33,10 @@ export interface DaemonOptions {
     readonly load: () => LoadedConfig;
     readonly setLogLevel: (level: LogConfig["level"]) => void;
   };
+  /** The database's thread; the caller ends it where the daemon has not taken it. */
+  readonly writer: EarlyWriter;
+  /** Is told of the stages that end before it serves. */
+  readonly stages: StartStages;
   /** Fires when the daemon shall stop. */
   readonly signal: AbortSignal;
 }
@@ -48,7 +54,7 @@ export interface Daemon extends AsyncDisposable {
  * before the pods are back: until then CRI calls answer UNAVAILABLE, which kubelets take well.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, log, reloading, signal } = options;
+  const { config, log, reloading, signal, stages, writer } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
   {
     const { root, state } = config;
@@ -56,6 +62,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     using _slow = logSlowWork({ log, fields, message: "root and state do not answer yet" });
     await makePrivate(config, log);
   }
+  stages.end("folders");
   const revision = sourceRevision();
   const metrics = createMetrics({ version, revision });
   const memory = new MemoryBudget();
@@ -75,6 +82,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics,
     memory,
     sockets,
+    writer,
     version,
     revision,
     fail: lost.reject,
@@ -86,6 +94,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   undo.use(memory);
   undo.use(registry);
   await registry.start({ signal, vital: parts.vital });
+  stages.end("plugins");
   const server = undo.use(serverFor(config, { metrics, memory, log }));
   for (const service of parts.grpc) registry.find(service)?.addTo(server);
   await server.listen();
@@ -93,7 +102,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await furtherSockets.start(config.grpc.also);
   undo.use(sockets.add(() => server.sockets));
   undo.use(sockets).start();
+  stages.end("sockets");
   await recoverPods(parts, registry, log, signal);
+  stages.end("pods");
 
   const { setLogLevel } = reloading;
   const reloader = undo.use(

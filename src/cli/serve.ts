@@ -4,9 +4,11 @@ import os from "node:os";
 import { isAbort, isFault } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { giveBackInQuiet } from "../base/memory/quiet-give-back.ts";
+import { StartStages } from "../base/start-stages.ts";
 import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { createLog } from "../log/logger.ts";
+import { EarlyWriter } from "../metadata/sqlite/early-writer.ts";
 import type { CliIo } from "./cli-io.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { reloadSignal } from "./reload-signal.ts";
@@ -20,6 +22,7 @@ import { startWatchdog } from "./watchdog.ts";
  */
 export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> {
   using hangup = reloadSignal();
+  const stages = new StartStages();
   const { config, warnings, sources } = load();
   const { log, setLevel } = await createLog(config.log);
   using _ignored = ignoreSignals((signal) => {
@@ -31,17 +34,28 @@ export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> 
     "berthd is starting",
   );
 
+  stages.end("configuration");
   using stop = stopSignal();
   hangup.onClosedTerminal(() => stop.request("SIGHUP"));
   const notify = openNotifySocket(io.env["NOTIFY_SOCKET"], log);
   try {
+    using writer = new EarlyWriter();
     const { startDaemon } = await import("../daemon.ts");
+    stages.end("code");
     const reloading = { load, setLogLevel: setLevel };
-    await using daemon = await startDaemon({ config, log, reloading, signal: stop.signal });
+    await using daemon = await startDaemon({
+      config,
+      log,
+      reloading,
+      stages,
+      writer,
+      signal: stop.signal,
+    });
     notify("READY=1");
     using _watchdog = startWatchdog(io.env, notify);
     const { address, also } = config.grpc;
-    log.info({ address, ...(also.length > 0 && { also }) }, "berthd is serving");
+    const startMs = stages.facts();
+    log.info({ address, ...(also.length > 0 && { also }), startMs }, "berthd is serving");
     using _quiet = giveBackInQuiet((err) => log.debug({ err }, "memory is not given back"));
     hangup.onReload(() => {
       notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);

@@ -163,10 +163,11 @@ export class PluginRegistry implements UpPlugins, AsyncDisposable {
     }
     try {
       call.signal.throwIfAborted();
+      const from = performance.now();
       entry.instance = await this.#instanceOf(entry, call);
       entry.state = { kind: "up" };
       disposal.defer(() => this.#stopOne(entry));
-      this.#log.debug({ plugin: uri }, "plugin is up");
+      this.#log.debug({ plugin: uri, ms: Math.round(performance.now() - from) }, "plugin is up");
     } catch (error) {
       this.#fail(entry, error instanceof Error ? error : new Error(String(error)));
     }

@@ -5,6 +5,7 @@ import type { StartConfig } from "../config/config.ts";
 import type { Layout } from "../config/layout.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { ReloadHistory } from "../config/reload-history.ts";
+import type { EarlyWriter } from "../metadata/sqlite/early-writer.ts";
 import type { Metrics } from "../metrics/registry.ts";
 import type { GrpcServer } from "../rpc/grpc-server.ts";
 import type { SocketWatch } from "../rpc/socket-watch.ts";
@@ -22,6 +23,8 @@ export interface Environment {
   readonly metrics: Metrics;
   readonly memory: MemoryBudget;
   readonly sockets: SocketWatch;
+  /** For the database. */
+  readonly writer: EarlyWriter;
   readonly version: string;
   readonly revision: string;
   /** Ends the daemon with this error: for what it cannot live without. Its pods run on. */

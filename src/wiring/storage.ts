@@ -28,13 +28,13 @@ export interface StoragePlugins {
 }
 
 /** What is kept on disk: records, blobs, layers. */
-export function storagePlugins({ layout, log, fail }: Environment): StoragePlugins {
+export function storagePlugins({ layout, log, fail, writer }: Environment): StoragePlugins {
   const metadata = plugin({
     type: pluginTypes.metadata,
     id: "sqlite",
     requires: {},
     exports: { path: layout.database },
-    init: () => openMetadata({ path: layout.database, log, onLost: fail }),
+    init: () => openMetadata({ path: layout.database, log, worker: writer.take(), onLost: fail }),
   });
   const content = plugin({
     type: pluginTypes.content,

@@ -4,17 +4,18 @@ import path from "node:path";
 import type { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { ourShares } from "../../base/memory/memory-shares.ts";
-import { startThread } from "../../base/threads/thread.ts";
 import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
+import { startWriter } from "./early-writer.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 
 export interface OpenMetadataOptions {
   /** The database file; its folder is made when missing. */
   readonly path: string;
   readonly log: Logger;
+  /** A thread that is there already; left out, one is started. */
+  readonly worker?: Worker | undefined;
   /** Called once when the thread that writes has died: nothing can be stored any more. */
   readonly onLost?: (error: RuntimeFault) => void;
 }
@@ -39,15 +40,9 @@ class WriterThread implements RowWriter {
   /** The stored rows, once the database is open. */
   readonly opened: Promise<readonly StoredRow[]>;
 
-  constructor({ path: file, onLost }: OpenMetadataOptions) {
+  constructor({ path: file, onLost, worker = startWriter() }: OpenMetadataOptions) {
     this.#onLost = onLost;
-    this.#worker = startThread(new URL("./writer-thread.ts", import.meta.url), {
-      workerData: { file },
-      name: "metadata",
-      // The default limits would let garbage pile up. What comes and goes at once is a few megabytes, see
-      // batchBytes and groupBytes.
-      heapMiB: ourShares().databaseHeapMiB,
-    });
+    this.#worker = worker;
     this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
     this.#worker.on("error", (error) => this.#fail(error));
     this.#exited = new Promise((resolve) => {
@@ -56,7 +51,7 @@ class WriterThread implements RowWriter {
         resolve();
       });
     });
-    this.opened = this.#open();
+    this.opened = this.#open(file);
   }
 
   async write(changes: readonly RowChange[]): Promise<void> {
@@ -70,9 +65,9 @@ class WriterThread implements RowWriter {
     await this.#exited;
   }
 
-  async #open(): Promise<readonly StoredRow[]> {
+  async #open(file: string): Promise<readonly StoredRow[]> {
     const rows: StoredRow[] = [];
-    let answer = await this.#ask(undefined);
+    let answer = await this.#ask({ kind: "open", file });
     while (answer.kind === "opened" || answer.kind === "rows") {
       if (answer.kind === "rows") {
         for (const row of answer.rows) rows.push(row);
@@ -85,10 +80,10 @@ class WriterThread implements RowWriter {
     throw fault("INTERNAL", `metadata thread answered "${answer.kind}" at its start`);
   }
 
-  async #ask(request: ThreadRequest | undefined): Promise<ThreadAnswer> {
+  async #ask(request: ThreadRequest): Promise<ThreadAnswer> {
     if (this.#dead) throw this.#dead;
     this.#pending = Promise.withResolvers();
-    if (request) this.#post(request);
+    this.#post(request);
     try {
       return await this.#pending.promise;
     } finally {

@@ -3,15 +3,16 @@ import type { FaultCode } from "../../base/errors.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 
 /**
- * To the writer thread. One request is under way at a time; `next` asks for the next rows until the last
+ * To the writer thread. One request is under way at a time; `open` comes first, and once; `next` asks for the next rows until the last
  * have come, and comes before any `write`; `close` has no answer but the exit.
  */
 export type ThreadRequest =
+  | { readonly kind: "open"; readonly file: string }
   | { readonly kind: "next" }
   | { readonly kind: "write"; readonly changes: readonly RowChange[] }
   | { readonly kind: "close" };
 
-/** From it: "opened" or "failed" once unasked, then one answer a request. */
+/** From it: one answer a request. */
 export type ThreadAnswer =
   | { readonly kind: "opened" }
   | { readonly kind: "rows"; readonly rows: readonly StoredRow[]; readonly isLast: boolean }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that owns the database: a flush of the disk blocks here, never the daemon's main loop.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { toFault } from "../../base/errors.ts";
 import { relieveThread } from "../../base/memory/memory-relief.ts";
 import type { StoredRow } from "../mirrored-table.ts";
@@ -9,7 +9,6 @@ import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 
 if (!parentPort) throw new Error("writer-thread.ts runs as a worker thread only");
 const port = parentPort;
-const { file } = workerData as { file: string };
 relieveThread();
 
 function answer(work: () => ThreadAnswer): void {
@@ -23,11 +22,12 @@ function answer(work: () => ThreadAnswer): void {
 
 let rows: SqliteRows | undefined;
 let batches: Generator<StoredRow[]> | undefined;
-answer(() => {
+
+function open(file: string): ThreadAnswer {
   rows = new SqliteRows(file);
   batches = rows.batches();
   return { kind: "opened" };
-});
+}
 
 port.on("message", (request: ThreadRequest) => {
   if (request.kind === "close") {
@@ -36,6 +36,7 @@ port.on("message", (request: ThreadRequest) => {
     port.close();
     return;
   }
+  if (request.kind === "open") return answer(() => open(request.file));
   let isRead = true;
   answer(() => {
     if (request.kind === "next") {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's start, after a kill -9: from exec to serving, its stages, and the memory after it, without pods or with some.
+// Of the checkout, or of an unpacked package: scripts/node bench/start.ts [FOLDER/usr/bin] [--pods 100] [--starts 5]
+// [--profile FOLDER], which gets a CPU profile of each start (Node writes it at a SIGTERM, so the daemon is stopped so).
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { startDaemon } from "../test/support/daemon.ts";
+import { startRegistry } from "../test/support/registry.ts";
+import { scratch } from "../test/support/scratch.ts";
+import { pushTestImages } from "../test/support/test-images.ts";
+import { memoryOf } from "./footprint.ts";
+import { obedient } from "./pod-cycle.ts";
+import { table } from "./table.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    pods: { type: "string", default: "0" },
+    starts: { type: "string", default: "5" },
+    profile: { type: "string" },
+  },
+});
+const programs = path.resolve(positionals[0] ?? path.join(import.meta.dirname, "../bin"));
+const pods = Number(values.pods);
+const podsAtOnce = 4;
+/** By then what Node compiled is kept, and what the start needed has been given back. */
+const settledMs = 8_000;
+
+const env: Record<string, string> = {};
+await using home = await scratch({ prefix: "bench" });
+await using registry = await startRegistry(await home.folder("registry"));
+const images = await pushTestImages(registry, await home.folder("images"));
+const image = images.shell.reference;
+await using daemon = await startDaemon({ programs, logLevel: "info", env });
+await daemon.cri.images.PullImage({ image: { image } });
+for (let made = 0; made < pods; made += podsAtOnce) {
+  const some = Math.min(podsAtOnce, pods - made);
+  await Promise.all(Array.from({ length: some }, runPod));
+}
+await sleep(settledMs);
+if (values.profile !== undefined) {
+  env["NODE_OPTIONS"] = `--cpu-prof --cpu-prof-interval=200 --cpu-prof-dir=${values.profile}`;
+}
+const rows: string[][] = [];
+for (let i = 0; i < Number(values.starts); i += 1) rows.push(await restart());
+await sleep(settledMs);
+const { rss, pss, anonymous } = memoryOf(daemon.pid());
+console.log(
+  [
+    `load ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}; programs of ${programs}; ${pods} pods`,
+    table([["exec to serving, ms", "CPU, ms", "stages, ms"], ...rows]),
+    `MiB: RSS ${rss.toFixed(1)}, PSS ${pss.toFixed(1)}, anonymous ${anonymous.toFixed(1)}`,
+  ].join("\n"),
+);
+
+async function runPod(): Promise<void> {
+  const pod = await daemon.cri.runPod();
+  await daemon.cri.startContainer(pod, image, obedient);
+}
+
+async function restart(): Promise<string[]> {
+  if (values.profile === undefined) await daemon.kill9();
+  else await daemon.stop();
+  const before = (await daemon.logLines()).length;
+  const from = Date.now();
+  await daemon.start();
+  const cpuMs = cpuMsOf(daemon.pid());
+  const lines = (await daemon.logLines()).slice(before);
+  const serving = lines.find(({ msg }) => msg === "berthd is serving") ?? {};
+  const stages = Object.entries((serving["startMs"] ?? {}) as Readonly<Record<string, number>>);
+  const ms = Date.parse(String(serving["time"])) - from;
+  return [`${ms}`, `${cpuMs}`, stages.map(([name, took]) => `${name} ${took}`).join(", ")];
+}
+
+/** Of all its threads, as the kernel counts it: in hundredths of a second. */
+function cpuMsOf(pid: number): number {
+  const [, rest = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+  const fields = rest.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
