@@ -46,6 +46,7 @@ const covering = ["unit", "integration"];
 const alone = ["fresh-machine", "limits", "limits-with-shims", "load", "no-stall", "tenants"];
 /** One at a time: kubelets change settings of the machine, and critest takes ports of fixed numbers. */
 const withKubelets = [
+  "cluster",
   "crictl",
   "critest",
   "critest-newer-runc",

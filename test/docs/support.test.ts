@@ -37,6 +37,8 @@ suite("what Berth is tried with", () => {
 
   const pinned: readonly (readonly [string, ...(readonly [string, string])[]])[] = [
     ["Kubernetes", ["kubelet", "k8s.io/kubernetes"], ["control-plane", "k8s.io/kubernetes"]],
+    ["Kubernetes: a cluster", ["control-plane", "k8s.io/kubernetes"]],
+    ["CoreDNS", ["control-plane", "github.com/coredns/coredns"]],
     ["crictl", [".", "sigs.k8s.io/cri-tools"]],
     ["critest", [".", "sigs.k8s.io/cri-tools"]],
     [

@@ -45,6 +45,8 @@ export function conflist(network: {
   readonly bridge: string;
   readonly subnet: string;
   readonly dataDir: string;
+  /** Whether what leaves the subnet does so with the host's address. Default true. */
+  readonly ipMasq?: boolean;
 }): object {
   return {
     cniVersion: "1.0.0",
@@ -54,7 +56,7 @@ export function conflist(network: {
         type: "bridge",
         bridge: network.bridge,
         isGateway: true,
-        ipMasq: true,
+        ipMasq: network.ipMasq ?? true,
         hairpinMode: true,
         ipam: {
           type: "host-local",

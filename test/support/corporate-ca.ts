@@ -14,7 +14,7 @@ export interface KeyPair {
 /** An authority of its own, as companies have, and what it signs. Needs openssl. */
 export interface CorporateCa extends KeyPair {
   /** A certificate for names as subjectAltName writes them: `IP:127.0.0.1,DNS:registry.test`. */
-  sign(name: string, alternativeNames: string): Promise<KeyPair>;
+  sign(name: string, alternativeNames: string, organization?: string): Promise<KeyPair>;
 }
 
 const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split(" ");
@@ -32,12 +32,17 @@ export async function corporateCa(folder: string, name = "Corporate CA"): Promis
   const ca = place("ca");
   const made = ["-keyout", ca.keyFile, "-out", ca.certFile];
   await must("openssl", ["req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${name}`, ...made]);
-  const sign = async (stem: string, alternativeNames: string): Promise<KeyPair> => {
+  const sign = async (
+    stem: string,
+    alternativeNames: string,
+    organization?: string,
+  ): Promise<KeyPair> => {
     const files = place(stem);
     const request = path.join(folder, `${stem}.csr`);
     const extensions = path.join(folder, `${stem}.ext`);
     await writeFile(extensions, `subjectAltName=${alternativeNames}\n`);
-    const asked = ["-subj", `/CN=${stem}`, "-keyout", files.keyFile, "-out", request];
+    const subject = `${organization === undefined ? "" : `/O=${organization}`}/CN=${stem}`;
+    const asked = ["-subj", subject, "-keyout", files.keyFile, "-out", request];
     await must("openssl", ["req", ...newKey, ...asked]);
     const by = [
       "-CA",

@@ -60,6 +60,24 @@ const tools = {
     parallel: 2,
   },
   kubectl: { module: "control-plane", package: "k8s.io/kubernetes/cmd/kubectl", parallel: 2 },
+  // For a cluster. The API server's packages and the kubelet's, for the most part.
+  "kube-controller-manager": {
+    module: "control-plane",
+    package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+    parallel: 2,
+  },
+  "kube-scheduler": {
+    module: "control-plane",
+    package: "k8s.io/kubernetes/cmd/kube-scheduler",
+    parallel: 2,
+  },
+  "kube-proxy": {
+    module: "control-plane",
+    package: "k8s.io/kubernetes/cmd/kube-proxy",
+    parallel: 2,
+  },
+  // CoreDNS's packages with a main function of ours, which leaves the cloud providers' plugins out.
+  coredns: { module: "control-plane", package: "./coredns", parallel: 2 },
 } as const satisfies Record<string, GoTool>;
 
 export type GoToolName = keyof typeof tools;
@@ -139,8 +157,9 @@ async function keyOf(name: GoToolName): Promise<string> {
   const { module, package: built }: GoTool = tools[name];
   const folder = path.join(modules, module);
   // The rest of a module of our own is part of the tool, too.
-  const sources = built === "." ? (await readdir(folder)).filter((one) => one.endsWith(".go")) : [];
-  for (const file of ["go.mod", "go.sum", ...sources.toSorted()]) {
+  const own = built.startsWith(".") ? await readdir(path.join(folder, built)) : [];
+  const sources = own.filter((one) => one.endsWith(".go")).toSorted();
+  for (const file of ["go.mod", "go.sum", ...sources.map((one) => path.join(built, one))]) {
     hash.update(await readFile(path.join(folder, file)));
   }
   return hash.digest("hex");

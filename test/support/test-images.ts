@@ -31,7 +31,10 @@ export type TestImages = Readonly<Record<TestImageName, TestImage>>;
  * - `idle`: sleeps; another runtime's sandbox image.
  * - `failing`: says why on stderr and exits with 7.
  */
-export async function pushTestImages(registry: Registry, folder: string): Promise<TestImages> {
+export async function pushTestImages(
+  registry: Pick<Registry, "host">,
+  folder: string,
+): Promise<TestImages> {
   const base = await shellLayer();
   const recipes: Record<TestImageName, ImageRecipe> = {
     shell: { config: { Env: environment, Cmd: ["sh"] }, layers: [base] },

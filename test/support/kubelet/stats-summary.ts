@@ -20,7 +20,8 @@ export interface StatsSummary {
       readonly logs?: Usage;
     }[];
     readonly memory?: Usage;
-    readonly network?: { readonly rxBytes?: number };
+    readonly cpu?: Usage;
+    readonly network?: { readonly name?: string; readonly rxBytes?: number };
     readonly process_stats?: { readonly process_count?: number };
   }[];
 }
