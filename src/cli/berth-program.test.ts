@@ -138,10 +138,13 @@ before(async () => {
     createBerthImagesService({
       find: () => undefined,
       unpack: async () => {},
-      load: async (file, { name, onImage }) => {
+      load: async (file, { name, onImage, onStep }) => {
         if (!file.endsWith(".tar"))
           throw fault("INVALID_ARGUMENT", `"${file}" is no image archive`);
         const image = { id: "sha256:1", repoTags: ["other:1"], repoDigests: [] };
+        const digest = `sha256:${"cd".repeat(32)}` as never;
+        const step = { digest, kind: "layer", doneBytes: 5, totalBytes: 5 } as const;
+        if (file.endsWith("/told.tar")) onStep?.({ ...step, state: "loading" });
         onImage?.(image as never, [name ?? "none"]);
         return [image] as never;
       },
@@ -330,6 +333,15 @@ test("berth image pull tells how far it is on standard error, and what came of i
   assert.deepEqual([quiet.code, quiet.err], [0, ""]);
   const odd = await berth("image", "pull", "a:1", "--progress", "loud");
   assert.equal(odd.code, 2);
+});
+
+test("berth image load tells how far it is, as pull does", async () => {
+  const { code, out, err } = await berth("image", "import", "/x/told.tar");
+  assert.deepEqual([code, out], [0, "loaded none\n"]);
+  const step = { kind: "layer", state: "loading", doneBytes: 5, totalBytes: 5, bytesPerSecond: 0 };
+  assert.deepEqual(JSON.parse(err), { digest: `sha256:${"cd".repeat(32)}`, ...step });
+  const quiet = await berth("image", "load", "/x/told.tar", "--progress", "none");
+  assert.deepEqual([quiet.code, quiet.err], [0, ""]);
 });
 
 test("berth nri says so when NRI is off", async () => {

@@ -111,7 +111,7 @@ export interface BerthTransferStep {
   /** "layer", "config" or "manifest". */
   kind: string;
   /**
-   * "waiting", "downloading", "extracting", "uploading", "exists", "mounted" (taken from another repository of the
+   * "waiting", "downloading", "loading" (from an archive), "extracting", "uploading", "exists", "mounted" (taken from another repository of the
    * registry), "skipped" or "done".
    */
   state: string;
@@ -240,6 +240,17 @@ export interface BerthLoadResponse {
 
 export interface BerthLoadResponseInit {
   images?: readonly BerthLoadedImageInit[] | undefined;
+}
+
+/** What has changed, now and then, and at the end what was loaded. */
+export interface BerthLoadWatchedResponse {
+  steps: BerthTransferStep[];
+  loaded: BerthLoadResponse | null;
+}
+
+export interface BerthLoadWatchedResponseInit {
+  steps?: readonly BerthTransferStepInit[] | undefined;
+  loaded?: BerthLoadResponseInit | null | undefined;
 }
 
 export interface BerthLoadedImage {

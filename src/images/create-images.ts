@@ -340,7 +340,10 @@ class StoredImages implements ImageLibrary {
     return { target: tree.target, name: undefined };
   }
 
-  async load(path: string, { name, onImage, signal }: LoadOptions): Promise<readonly Image[]> {
+  async load(
+    path: string,
+    { name, onImage, onStep, signal }: LoadOptions,
+  ): Promise<readonly Image[]> {
     const { content, namespace, platform } = this.#options;
     const call = { signal };
     using pins = new DisposableStack();
@@ -352,6 +355,7 @@ class StoredImages implements ImageLibrary {
         content,
         namespace,
         keep: (id: Digest) => keep({ type: "content", id }),
+        onStep,
       };
       const source = new ArchiveSource(from);
       const images: Image[] = [];
@@ -532,12 +536,16 @@ class StoredImages implements ImageLibrary {
       diffId: tree.document.diffIds[at] ?? layer.digest,
       chainId: tree.chainIds[at] ?? layer.digest,
     }));
+    const isGiven = (digest: Digest): boolean => {
+      const known = content.info(namespace, digest);
+      return known !== undefined && source.gives(known);
+    };
     const stepOf = ({ digest, size }: Descriptor, state: TransferStep["state"]): void =>
       source.onStep?.({
         digest,
         kind: "layer",
         state,
-        doneBytes: state === "waiting" ? 0 : size,
+        doneBytes: state === "waiting" && !isGiven(digest) ? 0 : size,
         totalBytes: size,
       });
     for (const { layer } of chained) stepOf(layer, "waiting");
@@ -547,8 +555,8 @@ class StoredImages implements ImageLibrary {
       chainId: one.chainId,
       sizeBytes: one.layer.size,
       fetch: async (own: Cancellable, begin: BeginEarly) => {
+        if (isGiven(one.layer.digest)) return;
         const known = content.info(namespace, one.layer.digest);
-        if (known && source.gives(known)) return;
         if (!known && discards && (await standsFor(this.#options, one, source, own))) return;
         await source.fetch(one.layer, own, begin);
       },

@@ -83,6 +83,8 @@ export type TransferKind = "pull" | "push";
 export type TransferState =
   | "waiting"
   | "downloading"
+  /** Copied from an archive. */
+  | "loading"
   | "extracting"
   | "uploading"
   /** Was there already. */
@@ -97,6 +99,7 @@ export interface LoadOptions extends Cancellable {
   readonly name?: string;
   /** Hears of each image with the names that it was loaded under; it may have others. */
   readonly onImage?: (image: Image, names: readonly string[]) => void;
+  readonly onStep?: (step: TransferStep) => void;
 }
 
 /** Something of an image that is not as it was pulled. */

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAbsolute } from "node:path";
+import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import type {
+  BerthLoadRequest,
+  BerthLoadResponseInit,
   BerthRegistryLogin,
   BerthTransferStepInit,
   BerthVerifyResponseInit,
 } from "../gen/berth.gen.ts";
 import type { ImageLibrary } from "../images/create-images.ts";
-import type { RegistryAuth, TransferStep, VerifiedCounts } from "../images/ports.ts";
+import type { LoadOptions, RegistryAuth, TransferStep, VerifiedCounts } from "../images/ports.ts";
 import { changesDuring, Transfer } from "../images/progress/transfer.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 
@@ -16,17 +19,13 @@ export function createBerthImagesService(
   images: Pick<ImageLibrary, "find" | "load" | "verify" | "push" | "pull" | "pulling" | "unpack">,
 ): ServiceImpl<"berth.v1.Images"> {
   return {
-    Load: async ({ path, name }, { signal }) => {
-      if (!isAbsolute(path)) {
-        throw fault("INVALID_ARGUMENT", `cannot load "${path}": expected an absolute path`);
-      }
-      const names = new Map<string, string[]>();
-      await images.load(path, {
-        signal,
-        onImage: ({ id }, given) => names.set(id, [...(names.get(id) ?? []), ...given]),
-        ...(name !== "" && { name }),
-      });
-      return { images: [...names].map(([id, given]) => ({ id, names: given })) };
+    Load: (request, call) => load(images, request, call),
+    LoadWatched: async function* (request, { signal }) {
+      const transfer = new Transfer("pull", request.path);
+      const onStep = (step: TransferStep): void => transfer.step(step);
+      const work = load(images, request, { signal, onStep });
+      const loaded = yield* stepMessages(changesDuring(() => transfer, work, { signal }));
+      yield { loaded };
     },
     Verify: async function* ({ image }, call) {
       const counts = yield* asMessages(images.verify(image === "" ? undefined : image, call));
@@ -62,6 +61,24 @@ export function createBerthImagesService(
       return { id: found.id };
     },
   };
+}
+
+async function load(
+  images: Pick<ImageLibrary, "load">,
+  { path, name }: BerthLoadRequest,
+  { signal, onStep }: Cancellable & Pick<LoadOptions, "onStep">,
+): Promise<BerthLoadResponseInit> {
+  if (!isAbsolute(path)) {
+    throw fault("INVALID_ARGUMENT", `cannot load "${path}": expected an absolute path`);
+  }
+  const names = new Map<string, string[]>();
+  await images.load(path, {
+    signal,
+    onImage: ({ id }, given) => names.set(id, [...(names.get(id) ?? []), ...given]),
+    ...(onStep && { onStep }),
+    ...(name !== "" && { name }),
+  });
+  return { images: [...names].map(([id, given]) => ({ id, names: given })) };
 }
 
 async function* asMessages(

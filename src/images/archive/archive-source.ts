@@ -7,6 +7,7 @@ import { algorithmOf, hexOf } from "../../content/digest.ts";
 import type { Digest } from "../../content/ports.ts";
 import { type ImageSource, type Labels, maxDocumentBytes, owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
+import type { TransferStep } from "../ports.ts";
 import type { Archive, Visit } from "./archive.ts";
 import { existing, type NamedFile, type StoreTarget, storeFile } from "./store-file.ts";
 
@@ -81,6 +82,10 @@ export class ArchiveSource implements ImageSource {
   #endAhead(end: (arrival: PromiseWithResolvers<void>) => void): void {
     for (const arrival of this.#ahead.values()) end(arrival);
     this.#ahead.clear();
+  }
+
+  onStep(step: TransferStep): void {
+    this.#from.onStep?.(step);
   }
 
   /** Whoever may load an archive here may read all that is here. */

@@ -2,7 +2,9 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { digestOf } from "../../content/digest.ts";
+import type { Digest } from "../../content/ports.ts";
 import { storeBytes } from "../image-source.ts";
+import type { DockerArchive } from "../manifest/docker-archive.ts";
 import type { DocumentReader } from "../manifest/document-reader.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import { isIndexType, isManifestType, MediaType } from "../manifest/media-types.ts";
@@ -114,11 +116,8 @@ async function readDockerArchive(
   const { documents } = from;
   const images = await documents.read({ kind: "docker", bytes, what, mediaType: "" }, call);
   if (images.length === 0) throw fault("INVALID_ARGUMENT", `${what} of the archive has no images`);
-  const stored = await storeFiles(
-    from,
-    images.flatMap(({ Layers }) => Layers),
-    call,
-  );
+  const layers = images.flatMap(({ Layers }) => Layers);
+  const stored = await storeFiles(from, layers, await likelyDigests(from, images, call), call);
   const found: ArchivedImage[] = [];
   for (const image of images) {
     const layers = image.Layers.flatMap((layer) => {
@@ -155,6 +154,31 @@ async function readDockerArchive(
     });
   }
   return found;
+}
+
+/** As `docker save` writes layers, plain, their digests stand in the configs. A config that is none is told later. */
+async function likelyDigests(
+  { archive, documents, onStep }: ArchiveReading,
+  images: DockerArchive,
+  call: Cancellable,
+): Promise<ReadonlyMap<string, Digest>> {
+  const likely = new Map<string, Digest>();
+  if (!onStep) return likely; // nobody wants to know
+  for (const { Config, Layers } of images) {
+    try {
+      const bytes = await readDocument(archive, Config, call);
+      const task = { kind: "image", bytes, what: Config, mediaType: "" } as const;
+      const { diffIds } = await documents.read(task, call);
+      for (const [at, layer] of Layers.entries()) {
+        const diffId = diffIds[at];
+        if (diffId !== undefined) likely.set(layer, diffId);
+      }
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      call.signal.throwIfAborted();
+    }
+  }
+  return likely;
 }
 
 function layerOf(

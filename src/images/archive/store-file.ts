@@ -7,6 +7,7 @@ import type { ContentStore, Digest } from "../../content/ports.ts";
 import { writeOnce } from "../../content/write-once.ts";
 import { owned } from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
+import type { TransferStep } from "../ports.ts";
 import { magicBytes } from "../unpack/decompress.ts";
 import type { Archive, ArchivedFile, Visit } from "./archive.ts";
 
@@ -16,11 +17,15 @@ export interface StoreTarget {
   readonly namespace: string;
   /** Called before a blob is looked for or becomes visible: collections leave it until the load has ended. */
   readonly keep: (blob: Digest) => Promise<void>;
+  /** Hears how much of a layer has been copied. */
+  readonly onStep?: ((step: TransferStep) => void) | undefined;
 }
 
 export interface NamedFile {
   readonly name: string;
   readonly file: ArchivedFile;
+  /** What it is told as where nothing else is expected of it. */
+  readonly likely?: Digest | undefined;
 }
 
 /** NOT_FOUND when it is not there. */
@@ -41,15 +46,20 @@ export interface StoredFile {
   readonly start: Buffer;
 }
 
-/** Copies files of an archive into the content store, by their names. NOT_FOUND where one is not there. */
+/**
+ * Copies files of an archive into the content store, by their names. `likely`: what they are told as until their digests
+ * are known. NOT_FOUND where one is not there.
+ */
 export async function storeFiles(
   target: StoreTarget,
   names: readonly string[],
+  likely: ReadonlyMap<string, Digest>,
   call: Cancellable,
 ): Promise<ReadonlyMap<string, StoredFile>> {
   const stored = new Map<string, StoredFile>();
   const take: Visit = async (its, file) => {
-    const one = await storeFile(target, { name: its[0] ?? "", file }, call);
+    const [name = ""] = its;
+    const one = await storeFile(target, { name, file, likely: likely.get(name) }, call);
     for (const name of its) stored.set(name, one);
   };
   await target.archive.visit(names, take, call);
@@ -60,8 +70,8 @@ export async function storeFiles(
 
 /** Copies a file of an archive into the content store. */
 export async function storeFile(
-  { archive, content, namespace, keep }: StoreTarget,
-  { name, file }: NamedFile,
+  { archive, content, namespace, keep, onStep }: StoreTarget,
+  { name, file, likely }: NamedFile,
   call: Cancellable,
   expected?: Pick<Descriptor, "digest" | "size">,
 ): Promise<StoredFile> {
@@ -74,12 +84,16 @@ export async function storeFile(
   if (archive.isInflated) await checkRoom(content.root, name, file.sizeBytes);
   const ref = `import-${crypto.randomUUID()}`;
   let start: Buffer = Buffer.alloc(0);
+  const told = expected?.digest ?? likely;
+  let copied = 0;
   return writeOnce(content, { namespace, ref }, async (writer) => {
     for await (const chunk of file.stream()) {
       if (start.length < magicBytes) {
         start = Buffer.concat([start, chunk as Buffer]).subarray(0, magicBytes);
       }
       await writer.write(chunk as Buffer, call);
+      copied += (chunk as Buffer).length;
+      if (told !== undefined) onStep?.(loading(told, copied, file.sizeBytes));
     }
     await keep(await writer.digest(expected && algorithmOf(expected.digest)));
     const digest = await writer.commit({
@@ -89,6 +103,10 @@ export async function storeFile(
     });
     return { digest, size: file.sizeBytes, start };
   });
+}
+
+function loading(digest: Digest, doneBytes: number, totalBytes: number): TransferStep {
+  return { digest, kind: "layer", state: "loading", doneBytes, totalBytes };
 }
 
 /** What a file that may be inflated from a few bytes must leave free of its file system. */

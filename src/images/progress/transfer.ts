@@ -82,7 +82,7 @@ export class Transfer {
 }
 
 const ended: ReadonlySet<string> = new Set(["exists", "mounted", "skipped", "done"]);
-const working = ["downloading", "uploading", "extracting", "waiting"];
+const working = ["downloading", "loading", "uploading", "extracting", "waiting"];
 
 function isSame(a: TransferStep, b: TransferStep): boolean {
   return a.state === b.state && a.doneBytes === b.doneBytes && a.totalBytes === b.totalBytes;

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { RuntimeFault } from "../../../src/base/errors.ts";
 import { digestOf } from "../../../src/content/digest.ts";
+import type { TransferStep } from "../../../src/images/ports.ts";
 import { lacking } from "../../support/lacking.ts";
 import { writeOciLayout } from "../../support/oci-image.ts";
 import { must } from "../../support/run.ts";
@@ -94,6 +95,27 @@ test("what docker save writes is loaded with its tags", { skip }, async () => {
   assert.equal(image?.layers, 2);
   await images.remove("example.test/saved:also", call());
   assert.deepEqual([content.list(namespace), snapshotter.list(namespace)], [[], []]);
+});
+
+test("how far a load is, is told of each layer by its digest", { skip }, async () => {
+  const tar = await tarOf("told.tar");
+  const gz = `${tar}.gz`;
+  await writeFile(gz, gzipSync(await readFile(tar)));
+  for (const from of [layout, tar, gz, await dockerArchive("told saved")]) {
+    const library = await openLibrary(await home.folder(`told ${path.basename(from)}`));
+    const told = new Map<string, TransferStep[]>();
+    const onStep = (step: TransferStep): void =>
+      void told.set(step.digest, [...(told.get(step.digest) ?? []), step]);
+    await library.images.load(from, { onStep, ...call() });
+    assert.equal(told.size, 2, from);
+    for (const steps of told.values()) {
+      const states = new Set(steps.map(({ state }) => state));
+      assert.ok(states.has("loading"), `${from}: ${[...states].join()}`);
+      const last = steps.at(-1);
+      assert.deepEqual([last?.state, last?.doneBytes], ["done", last?.totalBytes], from);
+      assert.ok(steps.every(({ doneBytes, totalBytes }) => doneBytes <= totalBytes));
+    }
+  }
 });
 
 for (const [from, pack] of [

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { Command } from "commander";
 import { fault } from "../../../base/errors.ts";
 import type { Image } from "../../../gen/cri.gen.ts";
@@ -12,6 +11,7 @@ import { addCopyCommand } from "./copy-command.ts";
 import { addExportCommand } from "./export-command.ts";
 import { addHistoryCommand } from "./history-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
+import { addLoadCommand } from "./load-command.ts";
 import { addPruneCommand } from "./prune-command.ts";
 import { addPullCommand } from "./pull-command.ts";
 import { addPushCommand } from "./push-command.ts";
@@ -35,20 +35,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
         session.showTable(images, imageColumns);
       }),
     );
-  withCommonFlags(image.command("load <file>").alias("import"))
-    .description(
-      "load an OCI layout (folder or tar) or a `docker save` tar that is on the daemon's machine",
-    )
-    .option("--name <name>", "name for an image whose archive carries none")
-    .action((file: string, flags: { name?: string }, command: Command) =>
-      withSession(command, io, undefined, async (session) => {
-        const request = { path: path.resolve(file), name: flags.name ?? "" };
-        const { images } = await session.client("berth.v1.Images").Load(request, session.call);
-        session.show({ images }, () =>
-          images.map(({ id, names }) => `loaded ${names.join(", ") || id}\n`).join(""),
-        );
-      }),
-    );
+  addLoadCommand(image, io);
   addPullCommand(image, io);
   withCommonFlags(image.command("rm <reference...>"))
     .description("remove images, with every name they have")

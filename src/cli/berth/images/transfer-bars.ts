@@ -14,7 +14,7 @@ export interface BarStyle {
 }
 
 const ended: ReadonlySet<string> = new Set(["exists", "mounted", "skipped", "done"]);
-const order = ["downloading", "uploading", "extracting", "waiting"];
+const order = ["downloading", "loading", "uploading", "extracting", "waiting"];
 const shortestBar = 10;
 const longestBar = 40;
 /** Of an amount and a rate at their longest. */

@@ -14,7 +14,7 @@ export interface ShownStep {
 
 /** Over so long a rate is taken. */
 const windowMs = 3000;
-const moving: ReadonlySet<string> = new Set(["downloading", "uploading"]);
+const moving: ReadonlySet<string> = new Set(["downloading", "loading", "uploading"]);
 
 interface Sample {
   readonly at: number;
