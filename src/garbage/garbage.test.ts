@@ -177,6 +177,30 @@ test("who holds a namespace keeps its collection off, and no other's", async () 
   assert.deepEqual(await b.left(), []);
 });
 
+test("what a client has left unfinished goes with its lease", async () => {
+  await using b = await bench();
+  const half = async (ref: string): Promise<void> => {
+    await using writer = await b.content.writer(ns, ref, {});
+    await writer.write(Buffer.from("half"), call);
+  };
+  const refs = async (): Promise<string[]> =>
+    (await b.content.ingests(ns)).map(({ ref }) => ref).toSorted();
+  for (const ref of ["its", "another's", "nobody's"]) await half(ref);
+  for (const [lease, ref] of [
+    ["one", "its"],
+    ["one", "another's"],
+    ["two", "another's"],
+  ] as const) {
+    if (!b.leases.has(ns, lease)) await b.leases.create(ns, lease, {});
+    await b.leases.add(ns, lease, { type: "ingests", id: ref });
+  }
+  await b.garbage.collect(ns, call);
+  assert.deepEqual(await refs(), ["another's", "its", "nobody's"]);
+  await b.leases.delete(ns, "one");
+  await b.garbage.collect(ns, call);
+  assert.deepEqual(await refs(), ["another's", "nobody's"]);
+});
+
 test("further roots, other namespaces and fresh ingests are spared", async () => {
   await using b = await bench();
   const kept = await b.blob("kept");

@@ -5,7 +5,7 @@ import { expiryOf } from "../metadata/leases.ts";
 import type { Snapshotter } from "../snapshots/ports.ts";
 import type { GarbageStores, Marks } from "./mark.ts";
 
-/** How long an unfinished write that no lease holds may lie untouched: containerd's time. */
+/** How long an unfinished write that no lease has held may lie untouched: containerd's time. */
 const ingestLifeMs = 24 * 3600 * 1000;
 
 /** How much a collection removed. */
@@ -51,8 +51,9 @@ export async function sweep(
       swept.snapshots += await gone(removal, "NOT_FOUND", "FAILED_PRECONDITION");
     }
   }
+  const loose = stores.leases.takeLoose(namespace);
   for (const { ref, updatedAtNanos } of await stores.content.ingests(namespace)) {
-    const isFresh = Number(updatedAtNanos / 1_000_000n) > nowMs - ingestLifeMs;
+    const isFresh = !loose.has(ref) && Number(updatedAtNanos / 1_000_000n) > nowMs - ingestLifeMs;
     if (isFresh || marks.has({ type: "ingests", id: ref })) continue;
     swept.ingests += await gone(stores.content.abort(namespace, ref), "NOT_FOUND", "UNAVAILABLE");
   }

@@ -62,6 +62,8 @@ export class Leases {
   readonly #leases: RecordTable<Lease>;
   /** One row for each thing that a lease holds, so that holding one more rewrites nothing. */
   readonly #held: RecordTable<Held>;
+  /** By namespace, refs of unfinished writes of leases that are gone. */
+  readonly #loose = new Map<string, Set<string>>();
 
   constructor(metadata: MetadataStore) {
     this.#metadata = metadata;
@@ -100,12 +102,21 @@ export class Leases {
   /** Lets go of everything it holds. NOT_FOUND when there is none. */
   async delete(namespace: string, id: string): Promise<void> {
     this.require(namespace, id);
+    const resources = this.resources(namespace, id);
     await this.#metadata.transaction((tx) => {
       tx.delete(this.#leases, namespace, id);
-      for (const held of this.resources(namespace, id)) {
-        tx.delete(this.#held, namespace, keyOf(id, held));
-      }
+      for (const held of resources) tx.delete(this.#held, namespace, keyOf(id, held));
     });
+    const writes = resources.filter(({ type }) => type === "ingests").map((held) => held.id);
+    if (writes.length === 0) return;
+    this.#loose.set(namespace, new Set([...(this.#loose.get(namespace) ?? []), ...writes]));
+  }
+
+  /** Refs of unfinished writes whose leases have gone since this was asked for: their client goes on with none of them. */
+  takeLoose(namespace: string): ReadonlySet<string> {
+    const loose = this.#loose.get(namespace) ?? new Set();
+    this.#loose.delete(namespace);
+    return loose;
   }
 
   resources(namespace: string, id: string): readonly Resource[] {

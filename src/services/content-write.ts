@@ -127,7 +127,7 @@ class WriteSession implements AsyncDisposable {
     const end = offset + BigInt(data.length);
     if (this.#total > 0n && end > this.#total) {
       throw fault(
-        "OUT_OF_RANGE",
+        "FAILED_PRECONDITION",
         `cannot write ingest "${this.#ref}" up to ${end}: ${this.#total} bytes were announced`,
       );
     }

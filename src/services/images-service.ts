@@ -36,10 +36,12 @@ export function createImagesService({
     Get: async ({ name }, call) => ({
       image: imageMessage(requiredImage(images, requiredNamespace(call), name)),
     }),
+    // By name, as containerd has them: ctr shows them as they come.
     List: async ({ filters }, call) => ({
       images: images
         .list(requiredNamespace(call))
         .filter(compileFilters(filters, imageField))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
         .map(imageMessage),
     }),
     Create: async ({ image: wanted }, call) => {

@@ -162,7 +162,7 @@ const wrongWrites: { name: string; messages: ContentWriteContentRequestInit[]; c
   {
     name: "more than announced",
     messages: [{ action: "WRITE", ref: "r", total: 3n, data }],
-    code: "OUT_OF_RANGE",
+    code: "FAILED_PRECONDITION",
   },
   {
     name: "less than announced",

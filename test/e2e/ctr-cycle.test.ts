@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../support/lacking.ts";
@@ -289,6 +289,24 @@ suite("a whole cycle by Debian's ctr", { skip: lacking(...programs) }, () => {
     );
     assert.deepEqual(await ids("containers", "ls", "-q"), []);
     assert.equal((await column("snapshots", "ls")).length, 1);
+  });
+
+  test("an import of an archive that is cut off leaves nothing unfinished, once ctr has gone", async () => {
+    const cut = path.join(bed.folder, "cut.tar");
+    const bytes = await readFile(archive);
+    await writeFile(cut, bytes.subarray(0, Math.floor(bytes.length / 2)));
+    const { code, stderr } = await tryCtr("images", "import", cut);
+    assert.equal(code, 1);
+    assert.match(stderr, /unexpected EOF/);
+    await until("it is collected", async () => (await column("content", "active")).length === 0);
+  });
+
+  test("images are listed by name", async () => {
+    for (const tag of ["example.com/z:1", "example.com/a:1"])
+      await ctr("images", "tag", image, tag);
+    const names = await ids("images", "ls", "-q");
+    assert.deepEqual(names, names.toSorted());
+    await ctr("images", "rm", "example.com/z:1", "example.com/a:1");
   });
 
   test("a lease holds content whose image is gone, until it is deleted", async () => {
