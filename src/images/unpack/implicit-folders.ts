@@ -10,7 +10,7 @@ import {
   setAttributeOf,
   setTimesOf,
 } from "../../base/os/inode.ts";
-import { isOverlayMark } from "./layer-extractor.ts";
+import { isReserved } from "./layer-extractor.ts";
 
 /**
  * Makes folders that a layer only implied look as they do in the layers below: owner, mode, extended attributes and
@@ -97,7 +97,7 @@ function copyLooks(from: number, to: number): void {
   fchownSync(to, Number(stat.uid), Number(stat.gid));
   fchmodSync(to, Number(stat.mode) & 0o7777);
   for (const [name, value] of attributesOf(from)) {
-    if (!isOverlayMark(name)) setAttributeOf(to, name, value);
+    if (!isReserved(name)) setAttributeOf(to, name, value);
   }
   setTimesOf(to, timeOf(stat.atimeNs), timeOf(stat.mtimeNs));
 }

@@ -229,14 +229,12 @@ export class LayerExtractor implements TarSink {
     if (this.leftOut.length < shownLeftOut) this.leftOut.push(`${quotedName(name)} ${why}`);
   }
 
-  #root(entry: TarEntry): void {
-    // Some tools write a file without a name.
-    if (entry.type === "file") return this.#leaveOut(entry.name, "in place of the root");
-    if (entry.type !== "directory") {
-      throw fault("INVALID_ARGUMENT", `layer replaces its root by a ${entry.type}`);
-    }
-    this.#dress("", entry);
-    this.tree.setTimeLater(this.tree.root, bounded(entry.mtime));
+  /**
+   * Passed over, as by containerd: whatever an archive says of it, the root of a layer is root's, with mode 0755. Some tools
+   * write a file without a name.
+   */
+  #root({ type, name }: TarEntry): void {
+    if (type !== "directory") this.#leaveOut(name, "in place of the root");
   }
 
   #opaque(parts: readonly string[]): void {
@@ -323,17 +321,32 @@ export class LayerExtractor implements TarSink {
     }
   }
 
-  /** Another name of the same inode: owner, mode and times were set with the first, or will be. */
-  #link(folder: Place, base: string, { name, linkName }: TarEntry): void {
+  /** Another name of the same inode. */
+  #link(folder: Place, base: string, entry: TarEntry): void {
+    const { name, linkName } = entry;
     const at = pathIn(folder.at, base);
     const link = { at, linkName };
-    const target = this.tree.find(targetOf(link, name));
-    const isThere = isLinkable(target.stat);
+    const { at: from, stat } = this.tree.find(targetOf(link, name));
+    const isThere = isLinkable(stat);
     // To itself: the name stays what it is.
-    if (isThere && target.at === at) return;
+    if (isThere && from === at) return;
     this.tree.remove(folder, base);
     // What was removed may have been its folder.
-    if (!isThere || !couldLink(target.at, at)) this.#later.add(link);
+    if (!isThere || !couldLink(from, at)) this.#later.add(link);
+    else this.#redress(at, stat, entry);
+  }
+
+  /** What a link's own header says counts for the file, as in containerd and Docker. */
+  #redress(at: string, stat: Stats, entry: TarEntry): void {
+    const [owner, group] = [asOwner(entry.uid), asOwner(entry.gid)];
+    // Only what differs: setting an owner, even the same, takes capabilities away.
+    const isOthers = stat.uid !== owner || stat.gid !== group;
+    if (isOthers) lchownSync(osPath(at), owner, group);
+    const isMode = (stat.mode & 0o7777) === entry.mode;
+    if (!stat.isSymbolicLink() && (isOthers || !isMode)) chmodSync(osPath(at), entry.mode);
+    forEachAttribute(entry, (name, value) => setAttribute(bytesOf(at), name, value));
+    const time = bounded(entry.mtime);
+    setTimes(bytesOf(at), time, time);
   }
 
   #linkLate({ at }: LaterLink, target: string): void {
@@ -386,7 +399,7 @@ function isFolder(stat: Stats | undefined): boolean {
   return stat?.isDirectory() === true;
 }
 
-function isLinkable(stat: Stats | undefined): boolean {
+function isLinkable(stat: Stats | undefined): stat is Stats {
   return stat !== undefined && !stat.isDirectory() && !isWhiteout(stat);
 }
 
@@ -405,14 +418,17 @@ export function noFile(target: string): Error {
   return fault("INVALID_ARGUMENT", `layer has a hard link to no file: ${quotedName(target)}`);
 }
 
-/** overlayfs' own marks in an archive would be forged whiteouts: they are left out. */
-export function isOverlayMark(name: string): boolean {
-  return /^(trusted|user)\.overlay\./.test(name);
+/**
+ * What no archive may set: overlayfs' own marks would be forged whiteouts, and other attributes of the node's administrators
+ * containerd and Docker leave out as well.
+ */
+export function isReserved(name: string): boolean {
+  return /^(trusted|user\.overlay)\./.test(name);
 }
 
 function forEachAttribute(entry: TarEntry, set: (name: string, value: Buffer) => void): void {
   for (const [name, value] of entry.xattrs) {
-    if (isOverlayMark(name)) continue;
+    if (isReserved(name)) continue;
     try {
       set(name, value);
     } catch (error) {

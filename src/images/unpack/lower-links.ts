@@ -67,14 +67,18 @@ export function makeLowerLinks(
 ): AddedUsage {
   using roots = new DisposableStack();
   const root = (folder: string): number => roots.use(opened(openSync(folder, "r"))).fd;
-  const linker = new Linker(root(layer), lowers.map(root), watch);
-  for (const link of links) linker.make(link);
+  const all = [...links];
+  const places = new Set(all.map(({ at }) => at));
+  const linker = new Linker(root(layer), lowers.map(root), places, watch);
+  for (const link of all) linker.make(link);
   return linker.added;
 }
 
 class Linker {
   readonly #own: number;
   readonly #lowers: readonly number[];
+  /** Where links are to be. */
+  readonly #places: ReadonlySet<string>;
   readonly #watch: LinkWatch;
   readonly #into: CopyTarget = {
     links: -1, // `#copies` knows them
@@ -87,9 +91,15 @@ class Linker {
   #blocks = 0;
   #inodes = 0;
 
-  constructor(own: number, lowers: readonly number[], watch: LinkWatch) {
+  constructor(
+    own: number,
+    lowers: readonly number[],
+    places: ReadonlySet<string>,
+    watch: LinkWatch,
+  ) {
     this.#own = own;
     this.#lowers = lowers;
+    this.#places = places;
     this.#watch = watch;
   }
 
@@ -117,11 +127,24 @@ class Linker {
     if (lower === undefined) return false;
     if (own === "nothing") {
       if (shown(from) === shown(to)) return true; // it shows through
+      if (this.#isReplaced(from.folder)) {
+        this.#copyTo(lower, to);
+        return true;
+      }
       this.#copyUp(lower, from);
       using copy = this.#ownFile(from);
       this.#link(copy, to);
     } else this.#copyTo(lower, to);
     return true;
+  }
+
+  /** Whether a link comes in place of a folder of the layers below, and of all in it. */
+  #isReplaced(folder: readonly Buffer[]): boolean {
+    let at = "";
+    return folder.some((name) => {
+      at += `/${name.toString("latin1")}`;
+      return this.#places.has(at);
+    });
   }
 
   #link({ fd, name, facts }: Found, to: LayerPath): void {

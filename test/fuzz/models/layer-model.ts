@@ -59,12 +59,7 @@ export class LayerModel {
   #member({ type, name, link, mode, content }: Member): void {
     const parts = clean(name);
     const base = parts.pop();
-    if (base === undefined) {
-      if (type === "file") return;
-      if (type !== "directory") throw new Refused("the root replaced");
-      this.#root.inode.mode = mode;
-      return;
-    }
+    if (base === undefined) return;
     if (parts.some((part) => part.startsWith(".wh..wh."))) return;
     if (parts.some((part) => part.startsWith(".wh."))) throw new Refused("below a whiteout");
     if (base.startsWith(".wh..wh.")) {
@@ -92,6 +87,7 @@ export class LayerModel {
       }
       parent.delete(base);
       this.#linked(link); // what was in its place may have been on the way
+      target.entry.inode.mode = mode;
       parent.set(base, { inode: target.entry.inode, isOwn: true });
       return;
     }

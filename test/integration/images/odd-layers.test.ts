@@ -164,6 +164,7 @@ const kinds: readonly Kind[] = [
 /** Hard links to a layer below, and what else their own layer has at either name. */
 function linksBelow(): Kind[] {
   const usrMerged = [soft("lib", "usr/lib"), file("usr/lib/x", "x")];
+  const replaced = [file("d/f", "f"), file("d/g", "g"), file("x", "x")];
   const cases: readonly (readonly [string, RawMember[], RawMember[], string[]])[] = [
     ["a file at its place", [file("x", "x")], [link("a", "x"), file("a", "own")], ["a own", "x x"]],
     [
@@ -244,6 +245,24 @@ function linksBelow(): Kind[] {
       [soft("p", "../../q"), soft("q", "/usr/./lib"), file("usr/lib/x", "x")],
       [link("a", "p/x")],
       ["a x", "p -> ../../q", "q -> /usr/./lib", "usr/lib/x x =a"],
+    ],
+    [
+      "a link in place of its folder",
+      replaced,
+      [link("c", "d/f"), link("d", "x")],
+      ["c f", "d x", "x x =d"],
+    ],
+    [
+      "a link in place of its folder, and another name of it",
+      replaced,
+      [link("c", "d/f"), link("e", "d/f"), link("h", "d/g"), link("d", "x")],
+      ["c f", "d x", "e f =c", "h g", "x x =d"],
+    ],
+    [
+      "a link in place of a folder above its own",
+      [file("d/e/f", "f"), file("x", "x")],
+      [link("c", "d/e/f"), link("d", "x")],
+      ["c f", "d x", "x x =d"],
     ],
   ];
   return cases.map(([what, below, layer, finds]) => ({
