@@ -155,7 +155,8 @@ class BlobDownload implements AsyncDisposable {
     attempt.from = attempt.to = Number(writer.offsetBytes);
     onOffset?.(attempt.from);
     course.opened(attempt.from);
-    if (attempt.from >= size) {
+    // One that is said to be empty is asked for: else nothing would ever tell it from what it is.
+    if (size > 0 && attempt.from >= size) {
       // All of it came for an earlier pull, of whatever repository.
       await client.assertReadable(this.#descriptor.digest, call);
       return;
@@ -206,7 +207,7 @@ class BlobDownload implements AsyncDisposable {
       if (client.sources > course.failed.size) return "host";
       return course.pardon() ? "wait" : "end";
     };
-    if (isWrong && to >= this.#descriptor.size) {
+    if (isWrong && to > 0 && to >= this.#descriptor.size) {
       // All is here and does not fit its digest.
       const isKnown = course.wasWrong(error, client.hosts);
       await this.#forget();

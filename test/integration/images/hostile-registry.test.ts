@@ -144,6 +144,27 @@ for (const { what, lie } of lies) {
   });
 }
 
+for (const blob of ["config", "layer"] as const) {
+  test(`a ${blob} that is said to be empty, and is not, is refused at once`, { skip }, async () => {
+    const document = JSON.parse(manifestOf(image).toString()) as {
+      readonly config: { size: number };
+      readonly layers: readonly [{ size: number }];
+    };
+    (blob === "config" ? document.config : document.layers[0]).size = 0;
+    const bytes = Buffer.from(JSON.stringify(document));
+    const manifest = { ...image.manifest, digest: digestOf(bytes) };
+    const blobs = new Map([...image.blobs, [manifest.digest, bytes]]);
+    await using registry = await serveImage({ ...image, manifest, blobs });
+    const { images } = await library();
+    await assert.rejects(images.pull(`${registry.host}/a/b:c`, call()), {
+      code: "FAILED_PRECONDITION",
+      message: /sha256:\w+" (is longer than 0 bytes|has \d+ bytes, its descriptor says 0)$/,
+    });
+    assert.ok(registry.heard.length < 20, String(registry.heard.length));
+    assert.deepEqual(images.list(), []);
+  });
+}
+
 test("an index that is served as a manifest, or says it is one, is refused", { skip }, async () => {
   const child = { ...image.manifest, size: manifestOf(image).length };
   const index = (more: object) =>
