@@ -113,7 +113,13 @@ function besides(parts: PackageParts): PackedFile[] {
       .concat("systemd/kubelet.service.d/10-berth.conf")
       .concat("prometheus/scrape.yml", "prometheus/berth-rules.yml", "grafana/berth.json")
       .concat("plugins/inject-env.js", "plugins/require-limits.js")
+      .concat("kubernetes/rbac.yaml", "node-problem-detector/berth.json")
       .map((name) => own(`deploy/${name}`, `${doc}/examples/${name}`)),
+    own(
+      "deploy/node-problem-detector/check-berth",
+      `${doc}/examples/node-problem-detector/check-berth`,
+      0o755,
+    ),
     own("deploy/README.md", `${doc}/README.md`),
     { path: `${doc}/changelog.gz`, content: packed(readFileSync(path.join(root, "CHANGELOG.md"))) },
     {
