@@ -5,6 +5,7 @@ import { type GoToolName, toolOrReason } from "../go-tools.ts";
 import { rememberTraces } from "../kubelet/kubelet-traces.ts";
 import { findProgram, lacking, podPrograms } from "../lacking.ts";
 import { disposeOnSignal } from "../last-resort.ts";
+import { run } from "../run.ts";
 import { scratch } from "../scratch.ts";
 import { until } from "../until.ts";
 import { type Box, openBox } from "./box.ts";
@@ -16,7 +17,7 @@ import { type ClusterImages, type ImageSource, startImageSource } from "./image-
 import { type ClusterNode, startNode } from "./node.ts";
 import { endNode } from "./node-leaks.ts";
 import { appointUndertaker } from "./undertaker.ts";
-import { type Addresses, wire } from "./wiring.ts";
+import { type Addresses, hostLinkOf, wire } from "./wiring.ts";
 
 /** Kubernetes on this machine: a control plane and nodes, each in a box. */
 export interface Cluster extends AsyncDisposable {
@@ -69,7 +70,8 @@ export async function openCluster(
   const home = undo.use(await scratch({ prefix: "cluster", space: false }));
   const names = ["node-a", "node-b"] as const;
   const cgroupRoots = names.map((name) => `/berth-cluster-${home.tag}-${name}`);
-  undo.use(await appointUndertaker(home.path, cgroupRoots));
+  const hostLink = hostLinkOf(home.tag);
+  undo.use(await appointUndertaker({ folder: home.path, cgroupRoots, hostLink }));
   for (const cgroupRoot of cgroupRoots) {
     undo.use(await rememberTraces({ folder: home.path, cgroupRoot }));
   }
@@ -77,6 +79,7 @@ export async function openCluster(
     undo.use(await openBox(name, path.join(home.path, name)));
   const controlBox = await box("control-plane");
   const nodeBoxes = [await box(names[0]), await box(names[1])];
+  undo.defer(async () => void (await run("ip", ["link", "delete", hostLink])));
   const addresses = await wire(home.tag, { controlPlane: controlBox, nodes: nodeBoxes });
   const server = `https://${addresses.controlPlane}:${apiPort}`;
   const credentials = await makeCredentials(await home.folder("pki"), server);

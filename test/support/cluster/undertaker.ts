@@ -4,7 +4,8 @@ import { cgroupMounts } from "../cgroups.ts";
 
 const script = `cat >/dev/null
 folder=$1
-shift
+ip link delete "$2"
+shift 2
 for try in 1 2 3 4 5 6 7 8 9 10; do
   for group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; done
   left=
@@ -15,17 +16,25 @@ done
 rm -rf "$folder"
 `;
 
+/** What a cluster's boxes do not take with them. */
+export interface Estate {
+  readonly folder: string;
+  readonly cgroupRoots: readonly string[];
+  readonly hostLink: string;
+}
+
 /**
- * Removes `folder` and these cgroups when this process is gone, even killed: what else a cluster makes ends with its
+ * Removes these when this process is gone, even killed: what else a cluster makes ends with its
  * boxes. Disposing calls it off.
  */
-export async function appointUndertaker(
-  folder: string,
-  cgroupRoots: readonly string[],
-): Promise<Disposable> {
+export async function appointUndertaker({
+  folder,
+  cgroupRoots,
+  hostLink,
+}: Estate): Promise<Disposable> {
   const mounts = await cgroupMounts();
   const groups = mounts.flatMap((mount) => cgroupRoots.map((root) => `${mount}${root}`));
-  const child = spawn("sh", ["-c", script, "undertaker", folder, ...groups], {
+  const child = spawn("sh", ["-c", script, "undertaker", folder, hostLink, ...groups], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
     cwd: "/",

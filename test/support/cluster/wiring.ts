@@ -16,9 +16,15 @@ export const serviceNetwork = "10.96.0.0/16";
 export const dnsAddress = "10.96.0.10";
 export const kubernetesAddress = "10.96.0.1";
 
+/** The host's end of the link between it and a cluster. */
+export function hostLinkOf(tag: string): string {
+  return `berthc${tag}`;
+}
+
 /**
  * A bridge in the control plane's box with a link to each node and one to the host, and the routes between the nodes'
- * pods. Nothing of it outlives that box: a link goes with its peer.
+ * pods. Nothing of it outlives that box but, for some minutes, the host's link: connections whose other end is gone
+ * keep the box's network until they are given up.
  */
 export async function wire(
   tag: string,
@@ -36,7 +42,7 @@ export async function wire(
   await ip("link add switch type bridge");
   await ip(`addr add ${addresses.controlPlane}/24 dev switch`);
   await ip("link set switch up");
-  const hostLink = `berthc${tag}`;
+  const hostLink = hostLinkOf(tag);
   const peer = `type veth peer name host netns ${controlPlane.pid}`;
   await must("ip", ["link", "add", hostLink, ...peer.split(" ")]);
   await must("ip", ["addr", "add", `${addresses.host}/24`, "dev", hostLink]);
