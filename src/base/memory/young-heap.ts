@@ -4,20 +4,23 @@ import { giveBackOwn } from "./give-back.ts";
 
 /** What a thread that serves needs; the same is bin/berthd's limit where memory is short. */
 const usualMiB = 1;
+const usualFlag = `--max-semi-space-size=${usualMiB}`;
 
 /**
  * Of heaps that are made from now on, those of threads, less is kept for young objects than of the main one's: bin/berthd
  * gives that one more, for the start. V8 reads the flag when it makes a heap.
  */
 export function keepYoungOfThreadsSmall(): void {
-  v8.setFlagsFromString(`--max-semi-space-size=${usualMiB}`);
+  v8.setFlagsFromString(usualFlag);
 }
 
 /**
  * Ends what the start had for young objects: all garbage is collected, by which V8 takes the space for them to its least,
- * and it grows no more than once from there. Takes a tenth of a second.
+ * and it grows no more than once from there. Takes a tenth of a second. Where memory is short the start had no more than usual,
+ * and nothing is done.
  */
 export function endYoungOfStart(): void {
+  if (process.execArgv.includes(usualFlag)) return;
   v8.setFlagsFromString("--semi-space-growth-factor=1");
   giveBackOwn();
 }
