@@ -55,7 +55,11 @@ export async function sweep(
   for (const { ref, updatedAtNanos } of await stores.content.ingests(namespace)) {
     const isFresh = !loose.has(ref) && Number(updatedAtNanos / 1_000_000n) > nowMs - ingestLifeMs;
     if (isFresh || marks.has({ type: "ingests", id: ref })) continue;
-    swept.ingests += await gone(stores.content.abort(namespace, ref), "NOT_FOUND", "UNAVAILABLE");
+    const abort = stores.content.abort(namespace, ref);
+    const count = await gone(abort, "NOT_FOUND", "UNAVAILABLE");
+    swept.ingests += count;
+    // Somebody still writes: the next collection asks again.
+    if (count === 0 && loose.has(ref)) stores.leases.addLoose(namespace, [ref]);
   }
   return swept;
 }

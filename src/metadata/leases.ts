@@ -108,8 +108,12 @@ export class Leases {
       for (const held of resources) tx.delete(this.#held, namespace, keyOf(id, held));
     });
     const writes = resources.filter(({ type }) => type === "ingests").map((held) => held.id);
-    if (writes.length === 0) return;
-    this.#loose.set(namespace, new Set([...(this.#loose.get(namespace) ?? []), ...writes]));
+    if (writes.length > 0) this.addLoose(namespace, writes);
+  }
+
+  /** Notes refs of unfinished writes that no lease holds any more. */
+  addLoose(namespace: string, refs: readonly string[]): void {
+    this.#loose.set(namespace, new Set([...(this.#loose.get(namespace) ?? []), ...refs]));
   }
 
   /** Refs of unfinished writes whose leases have gone since this was asked for: their client goes on with none of them. */

@@ -428,7 +428,7 @@ export function criPlugins(
         costly: ["PullImage", "PullSecurityProfile"],
       }),
       grpcService("berth-images", "berth.v1.Images", berthImages, {
-        costly: ["Load", "Pull", "Push"],
+        costly: ["Load", "LoadWatched", "Pull", "Push", "Unpack"],
       }),
       grpcService("berth-operations", "berth.v1.Operations", berthOperations),
       grpcService("berth-nri", "berth.v1.Nri", berthNri),

@@ -102,6 +102,26 @@ suite("berth image copy", { skip: lacking(...podPrograms, "containerd", "ctr") }
     assert.equal(image?.id, images.shell.id);
   });
 
+  test("another namespace gets an image under its own name, and pods do not see it", async () => {
+    await ctr("images", "tag", images.shell.reference, "plain");
+    const { code, stdout, stderr } = await copy(
+      "--namespace",
+      "other",
+      "--from-namespace",
+      "k8s.io",
+      "plain",
+    );
+    assert.deepEqual([code, stdout, stderr], [0, "copied plain\n", ""]);
+    const names = daemon.client("containerd.services.images.v1.Images");
+    await names.Get({ name: "plain" }, { namespace: "other" });
+    const { image } = await daemon.cri.images.ImageStatus({ image: { image: "plain" } });
+    assert.equal(image, null);
+    await names.Delete({ name: "plain", sync: true }, { namespace: "other" });
+    // A name as a client may give it, which CRI does not ask for.
+    assert.equal((await copy("plain")).stdout, "tagged plain\n");
+    await names.Delete({ name: "plain" }, { namespace: "k8s.io" });
+  });
+
   test("what has been copied can be removed, and leaves nothing", async () => {
     const { images: all } = await daemon.cri.images.ListImages({});
     for (const { id, pinned } of all) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -8,7 +9,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { scratch } from "../../../test/support/scratch.ts";
 import { type RawMember, tarBytes } from "../../../test/support/tar-bytes.ts";
-import { openArchive } from "./archive.ts";
+import { openArchive, type Visit } from "./archive.ts";
 
 const call = { signal: AbortSignal.timeout(50_000) };
 
@@ -137,6 +138,36 @@ for (const { what, member, says } of refused) {
     });
   });
 }
+
+test("a file that is left half way does not touch the bytes of the next", {
+  timeout: 20_000,
+}, async () => {
+  await using home = await scratch();
+  // It is inflated in pieces of half a MiB: the second begins in the one that the first was about to read.
+  const first = Buffer.alloc(1024 * 1024 - 20_000);
+  for (const size of [40_000, 5100, 200_000, 1_500_000]) {
+    const file = path.join(home.path, `${size}.tar.gz`);
+    const second = randomBytes(size);
+    const tar = tarBytes([
+      { name: "first", content: first },
+      { name: "second", content: second },
+    ]);
+    await writeFile(file, gzipSync(tar));
+    await using archive = await openArchive(file, call);
+    let read: Buffer | undefined;
+    const take: Visit = async ([name], it) => {
+      const stream = it.stream();
+      if (name === "second") read = await buffer(stream);
+      else {
+        stream.on("data", () => {});
+        await once(stream, "data");
+        stream.destroy();
+      }
+    };
+    await archive.visit(["first", "second"], take, call);
+    assert.ok(read?.equals(second), String(size));
+  }
+});
 
 test("an archive that is not there is NOT_FOUND", async () => {
   await using home = await scratch();

@@ -68,7 +68,13 @@ export class InflatedArchive implements Archive {
     await using course = this.#course(call);
     const inOrder = [...wanted.values()].sort((a, b) => a.place.dataOffset - b.place.dataOffset);
     for (const { place, names: its } of inOrder) {
-      await take([...its], fileOf(place.size, course.read(place)));
+      const bytes = course.read(place);
+      try {
+        await take([...its], fileOf(place.size, bytes));
+      } finally {
+        // Where it was left half way, what it was about to read comes before the next file's bytes.
+        await bytes.return();
+      }
     }
   }
 
@@ -128,6 +134,7 @@ class Course implements AsyncDisposable {
     for (let at = dataOffset, end = dataOffset + size; at < end; ) {
       while (this.#end <= at) if (!(await this.#next())) return; // it was cut meanwhile
       const from = at - (this.#end - this.#chunk.length);
+      if (from < 0) throw fault("INTERNAL", `archive was read past byte ${at} already`);
       const piece = this.#chunk.subarray(from, from + end - at);
       at += piece.length;
       yield piece;

@@ -34,7 +34,10 @@ export function addCopyCommand(image: Command, io: CliIo): void {
       "containerd's namespace there (default: that of --namespace)",
     )
     .option("-f, --force", "take names from images that have them here", false)
-    .option("--no-unpack", "leave the layers packed until a container uses them")
+    .option(
+      "--no-unpack",
+      "leave the layers packed until a container uses them, as in other namespaces than k8s.io",
+    )
     .action((references: string[], flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
         using other = connectLight(socketPath(flags.from));

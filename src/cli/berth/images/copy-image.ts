@@ -26,7 +26,13 @@ const leaseHours = 24;
 /** containerd's label by which a document says what must stay for its sake. */
 const reference = "containerd.io/gc.ref.content";
 
-/** Runs work under a lease, so that no collection takes what it has brought and not yet named. */
+/** Where CRI's images are; in another namespace nobody knows whether they are ever unpacked, and by whom. */
+const criNamespace = "k8s.io";
+
+/**
+ * Runs work under a lease, so that no collection takes what it has brought and not yet named. Where that fails the lease
+ * stays until it expires, so that the same work goes on where it stood.
+ */
 export async function withLease(
   to: ImageStore,
   work: (to: ImageStore) => Promise<void>,
@@ -38,12 +44,9 @@ export async function withLease(
     to.scoped,
   );
   const id = lease?.id ?? "";
-  try {
-    const scoped = { ...to.scoped, headers: { [leaseHeader]: id } };
-    await work({ ...to, scoped });
-  } finally {
-    await leases.Delete({ id }, { ...to.scoped, signal: cleanupDeadline(10_000) }).catch(() => {}); // it ends by itself
-  }
+  const scoped = { ...to.scoped, headers: { [leaseHeader]: id } };
+  await work({ ...to, scoped });
+  await leases.Delete({ id }, { ...to.scoped, signal: cleanupDeadline(10_000) }).catch(() => {}); // it ends by itself
 }
 
 /**
@@ -61,7 +64,9 @@ export async function copyImage(work: CopyWork, record: ImageRecord): Promise<Co
   let isNew = false;
   for (const image of images) isNew = (await copyBlobs(work, image)) || isNew;
   if (!isSame) await nameImage(to, record, there !== undefined);
-  if (unpack) await to.client("berth.v1.Images").Unpack({ image: record.name }, to.call);
+  if (unpack && to.namespace === criNamespace) {
+    await to.client("berth.v1.Images").Unpack({ image: record.target.digest }, to.call);
+  }
   if (isNew) return "copied";
   return isSame ? "exists" : "tagged";
 }
