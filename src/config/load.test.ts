@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { inspect } from "node:util";
 import { isFault } from "../base/errors.ts";
 import { makeFifo } from "../base/os/fifo.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
@@ -334,6 +335,13 @@ const wrong: readonly { name: string; text: string; message: RegExp }[] = [
     message: /"plugins\.config\.p\.a…": tables and lists lie more than 64 deep/,
   },
 ];
+test("loadConfig quotes nothing of a text that is no TOML: it may have a login", () => {
+  const file = write({ "config.toml": "[registry]\nproxy = 'http://u:s3cret@proxy' x" });
+  assert.throws(
+    () => loadConfig({ file }),
+    (error) => !inspect(error).includes("s3cret") && /not valid TOML/.test(String(error)),
+  );
+});
 for (const { name, text, message } of wrong) {
   test(`loadConfig refuses ${name}`, () => {
     const file = write({ "config.toml": text });

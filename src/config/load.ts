@@ -148,13 +148,9 @@ function parseToml(text: string, file: string): unknown {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const what = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? "";
-    throw fault(
-      "INVALID_ARGUMENT",
-      `${file}:${error.line}:${error.column}: not valid TOML: ${what}`,
-      {
-        cause: error,
-      },
-    );
+    const where = `${file}:${error.line}:${error.column}`;
+    // Without the cause, which the log would tell: it shows lines of the file, and they may have a proxy's login.
+    throw fault("INVALID_ARGUMENT", `${where}: not valid TOML: ${what}`);
   }
 }
 

@@ -4,6 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test from "node:test";
+import { inspect } from "node:util";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { parseConf } from "./conf.ts";
 import { confDirFingerprint, loadConfDir } from "./conf-dir.ts";
@@ -134,6 +135,15 @@ for (const { name, says, text } of bad) {
     assert.throws(() => parseConf("a.conflist", text), { code: "INVALID_ARGUMENT", message: says });
   });
 }
+
+test("parseConf quotes nothing of a text that is no JSON: it may have a password", () => {
+  for (const text of ['{"password": s3cret}', '{"password": "s3cret" x}']) {
+    assert.throws(
+      () => parseConf("a.conflist", text),
+      (error) => !inspect(error).includes("s3cret") && /not JSON/.test(String(error)),
+    );
+  }
+});
 
 test("loadConfDir takes good files in lexical order, up to the limit, and tells of bad ones", async (t) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "berth cni "));

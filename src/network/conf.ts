@@ -128,8 +128,10 @@ function versionsOf(
 function parseJson(file: string, text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    throw invalid(file, `not JSON: ${cause instanceof Error ? cause.message : ""}`, cause);
+  } catch (error) {
+    // Its message quotes the text, which may have a datastore's password; it says the place for some errors only.
+    const [place = ""] = / \(line \d+ column \d+\)/.exec(String(error)) ?? [];
+    throw invalid(file, `not JSON${place}`);
   }
 }
 
@@ -148,8 +150,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function invalid(file: string, problem: string, cause?: unknown): Error {
-  return fault("INVALID_ARGUMENT", `CNI configuration "${file}": ${shortened(problem, 600)}`, {
-    cause,
-  });
+function invalid(file: string, problem: string): Error {
+  return fault("INVALID_ARGUMENT", `CNI configuration "${file}": ${shortened(problem, 600)}`);
 }

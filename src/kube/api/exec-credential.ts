@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
-import { run } from "../../base/process.ts";
+import { ProcessFault, run } from "../../base/process.ts";
 import { ApiFailure } from "./problem.ts";
 
 /** What a program gives to show to the server. */
@@ -39,11 +39,27 @@ export async function execCredential(
       timeoutMs: programMs,
       maxOutputBytes: mostOutputBytes,
     });
-    return credentialOf(JSON.parse(stdout.toString()));
+    return credentialOf(parsed(stdout.toString()));
   } catch (error) {
     signal.throwIfAborted();
-    // What it wrote on standard output may be the credential.
-    throw failure(`${command} gives no credential: ${toFault(error).message}`);
+    throw failure(`${command} gives no credential: ${messageOf(error)}`);
+  }
+}
+
+/** What may be told: what a program wrote on standard output may be the credential, whatever became of it. */
+function messageOf(error: unknown): string {
+  const { exitCode, signal, stderrTail } = error instanceof ProcessFault ? error : {};
+  if (exitCode === undefined && signal === undefined) return toFault(error).message;
+  const how = exitCode === undefined ? `it died of ${signal}` : `it exited with ${exitCode}`;
+  return `${how}${stderrTail && `: ${stderrTail}`}`;
+}
+
+/** The parser's own message quotes what it was given. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("what it wrote is no JSON");
   }
 }
 

@@ -242,6 +242,30 @@ suite("a kubeconfig that", () => {
     });
   }
 
+  const secret = "s3cret";
+  const prints = (script: string) =>
+    user({ exec: { ...exec, args: ["-c", script.replaceAll("SECRET", secret)] } });
+  const leaks: readonly (readonly [string, RegExp])[] = [
+    [`users:\n- name: u\n  user:\n    token: "${secret}\n`, /no YAML at line 5, column 1: deficient/],
+    [`password: ${secret}: x`, /no YAML at line 1, column 17: bad indentation/],
+    [`password: *${secret}`, /no YAML at line 1, column 12: unidentified alias$/],
+    [`password: !${secret}`, /no YAML at line 1, column 11: unknown scalar tag$/],
+    [prints("echo SECRET"), /what it wrote is no JSON/],
+    [prints("echo '{\"status\": {\"token\": \"SECRET'"), /what it wrote is no JSON/],
+    [prints("echo SECRET; exit 1"), /it exited with 1$/],
+    [prints("echo SECRET; kill -9 $$"), /it died of SIGKILL$/],
+  ];
+  for (const [at, [text, expected]] of leaks.entries()) {
+    test(`is broken shows no secret: ${at}`, async () => {
+      const file = path.join(folder, `leak-${at}`);
+      await writeFile(file, text);
+      const failed = await outcome(file);
+      assert.ok(failed.kind === "failed", JSON.stringify(failed));
+      assert.match(failed.problem.message, expected);
+      assert.ok(!failed.problem.message.includes(secret), failed.problem.message);
+    });
+  }
+
   test("names a server where nobody listens", async () => {
     const file = path.join(folder, "nobody");
     await writeFile(file, user({ token: "t" }));

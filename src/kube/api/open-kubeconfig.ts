@@ -30,8 +30,24 @@ export async function openKubeconfig(file: string, call: Cancellable): Promise<K
     return await accessOf(text, path.dirname(file), call);
   } catch (error) {
     call.signal.throwIfAborted();
-    throw new ApiFailure("kubeconfig", `${file}: ${toFault(error).message}`);
+    throw new ApiFailure("kubeconfig", `${file}: ${messageOf(error)}`);
   }
+}
+
+/**
+ * What may be told of it. The YAML parser's message shows lines of the file, and its reason may quote a word of it: either
+ * may be a secret.
+ */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error) || error.name !== "YAMLException") return toFault(error).message;
+  const { mark, reason } = error as Error & Partial<Record<string, unknown>>;
+  const { line, column } = isRecord(mark) ? mark : {};
+  const where =
+    typeof line === "number" && typeof column === "number"
+      ? ` at line ${line + 1}, column ${column + 1}`
+      : "";
+  const why = typeof reason === "string" ? reason.replace(/\s*["!].*$/su, "") : "";
+  return `it is no YAML${where}${why && `: ${why}`}`;
 }
 
 async function accessOf(text: string, folder: string, call: Cancellable): Promise<KubeAccess> {

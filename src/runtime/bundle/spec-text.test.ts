@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { cgroupsPath, cgroupsPathIn, clampOomScore, mappedRootGid } from "./spec-text.ts";
 
 const cases = [
@@ -77,6 +78,10 @@ test("what is no JSON is the client's fault, and what is no id is none", () => {
   const broken = Buffer.from('{"cgroupsPath":"\\q","cgroupsPath":1,"gidMappings":');
   for (const read of [mappedRootGid, cgroupsPathIn, (bytes: Buffer) => cgroupsPath(String(bytes))])
     assert.throws(() => read(broken), { code: "INVALID_ARGUMENT", message: "spec is no JSON" });
+  assert.throws(
+    () => cgroupsPath('{"cgroupsPath": s3cret}'),
+    (error) => !inspect(error).includes("s3cret"),
+  );
   assert.throws(() => cgroupsPathIn(Buffer.from('{"cgroupsPath":"\\q"}')), {
     code: "INVALID_ARGUMENT",
   });
