@@ -7,7 +7,7 @@ export interface SendRequest {
   readonly jobs: readonly KubeJob[];
 }
 
-/** One outcome a job, in their order. */
+/** What became of the next of its jobs: one message each, as it comes. */
 export interface SendAnswer {
-  readonly outcomes: readonly JobOutcome[];
+  readonly outcome: JobOutcome;
 }

@@ -54,6 +54,32 @@ suite("the thread that speaks with the API server", () => {
     assert.ok(first?.kind === "failed" && first.problem.kind === "late");
   });
 
+  test("is given up, and what is known of its batch by then is told", async () => {
+    const slow = entry(
+      "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => parentPort.postMessage({ outcome: { kind: 'done' } }));",
+    );
+    await using link = new WorkerLink({ entry: slow, answerMs: 2_000 });
+    const outcomes = await link.send("/k", [...jobs, ...jobs]);
+    assert.deepEqual(
+      outcomes.map((one) => (one.kind === "failed" ? one.problem.kind : one.kind)),
+      ["done", "late", "untried", "untried"],
+    );
+  });
+
+  test("takes one batch after the other, also where nobody waits for the first any more", async () => {
+    const echo = entry(
+      "import { parentPort } from 'node:worker_threads'; parentPort.on('message', ({ jobs }) => setTimeout(() => { for (const { node } of jobs) parentPort.postMessage({ outcome: { kind: 'refused', message: node } }); }, 50));",
+    );
+    await using link = new WorkerLink({ entry: echo });
+    const asked = ["a", "b"].map((node) =>
+      link.send("/k", [{ kind: "condition", node, condition }]),
+    );
+    assert.deepEqual(await Promise.all(asked), [
+      [{ kind: "refused", message: "a" }],
+      [{ kind: "refused", message: "b" }],
+    ]);
+  });
+
   test("that dies is one problem, and the next batch has another", async () => {
     const dies = entry(
       "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => { throw new Error('broken'); });",

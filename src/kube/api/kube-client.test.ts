@@ -246,12 +246,15 @@ suite("a kubeconfig that", () => {
   const prints = (script: string) =>
     user({ exec: { ...exec, args: ["-c", script.replaceAll("SECRET", secret)] } });
   const leaks: readonly (readonly [string, RegExp])[] = [
-    [`users:\n- name: u\n  user:\n    token: "${secret}\n`, /no YAML at line 5, column 1: deficient/],
+    [
+      `users:\n- name: u\n  user:\n    token: "${secret}\n`,
+      /no YAML at line 5, column 1: deficient/,
+    ],
     [`password: ${secret}: x`, /no YAML at line 1, column 17: bad indentation/],
     [`password: *${secret}`, /no YAML at line 1, column 12: unidentified alias$/],
     [`password: !${secret}`, /no YAML at line 1, column 11: unknown scalar tag$/],
     [prints("echo SECRET"), /what it wrote is no JSON/],
-    [prints("echo '{\"status\": {\"token\": \"SECRET'"), /what it wrote is no JSON/],
+    [prints('echo \'{"status": {"token": "SECRET\''), /what it wrote is no JSON/],
     [prints("echo SECRET; exit 1"), /it exited with 1$/],
     [prints("echo SECRET; kill -9 $$"), /it died of SIGKILL$/],
   ];
