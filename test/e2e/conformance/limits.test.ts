@@ -276,12 +276,13 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
   });
 
   test("when all of it has gone everything is served", async (t) => {
-    await until("shares are given back", async () => {
+    const isFree = async (): Promise<boolean> => {
       const { pools, heldBytes: held, limitBytes: most } = await facts();
       // The request that asks may hold a share of its own. What is garbage now is collected by each thread in its turn.
-      const isFree = held !== null && held < most * 0.75;
-      return isFree && pools.every(({ heldBytes }) => heldBytes < mib);
-    });
+      const hasRoom = held !== null && held < most * 0.75;
+      return hasRoom && pools.every(({ heldBytes }) => heldBytes < mib);
+    };
+    await until("shares are given back", isFree, { timeoutMs: 90_000 });
     const outcome = await outcomeOf(Array.from({ length: 5 }, async (_none, at) => cycle(at)));
     assert.equal(outcome.served, 5, toldOutcome(outcome));
     const { items } = await bed.cri.runtime.ListPodSandbox({});
