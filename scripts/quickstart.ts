@@ -152,7 +152,7 @@ async function metrics(url: string): Promise<void> {
 }
 
 function shorter(line: string): string {
-  return line.replace(/(id="[0-9a-f]{13})[0-9a-f]+/, "$1...");
+  return line.replaceAll(/([0-9a-f]{13})[0-9a-f]{51}/g, "$1...");
 }
 
 /** The bridge has one name and one subnet, so two quickstarts at once would mix up their addresses. */

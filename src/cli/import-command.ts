@@ -7,6 +7,9 @@ import { type HostsToml, withoutLogins } from "../config/import/registry-hosts.t
 import type { CliIo } from "./cli-io.ts";
 import { printable } from "./printable.ts";
 
+/** Where hosts.toml files are looked for without a configuration. */
+const usualCertsDir = "/etc/berthd/certs.d";
+
 /**
  * Prints our configuration on standard output, and what is to be known of it on standard error: also where a hosts.toml
  * cannot be written, which fails afterwards.
@@ -18,6 +21,11 @@ export function importInto(io: CliIo, file: string, certsDir: string | undefined
   for (const { written, reason } of lost) lines.push(`  ${written}: ${reason}`);
   for (const warning of warnings) lines.push(`warning: ${warning}`);
   lines.push(...told(hosts, certsDir));
+  if (hosts.length > 0 && certsDir !== undefined && path.resolve(certsDir) !== usualCertsDir) {
+    lines.push(
+      `note: ${certsDir} is read where the configuration has \`config_path = "${path.resolve(certsDir)}"\` below \`[registry]\``,
+    );
+  }
   let failure: RuntimeFault | undefined;
   try {
     if (certsDir !== undefined) for (const one of hosts) lines.push(written(one, certsDir));

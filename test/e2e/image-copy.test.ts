@@ -148,6 +148,10 @@ suite("berth image copy", { skip: lacking(...podPrograms, "containerd", "ctr") }
         /^berth: cannot reach a containerd on \S.*none\.sock: is it running there\?/,
       ],
       [["--from-namespace", "a b"], /namespace/],
+      [
+        ["--from-namespace", "empty"],
+        /^berth: no image has a name in namespace "empty" of the containerd on /,
+      ],
     ];
     for (const [args, expected] of cases) {
       const { code, stderr } = await copy(...args);

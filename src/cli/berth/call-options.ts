@@ -92,6 +92,7 @@ export async function withSession(
   using limit = limitOf(flags.timeout, timeoutMs, io.lost);
   const { signal } = limit;
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
+  refuseNamespace(command, flags.namespace, given);
   const namespace = given ?? defaultNamespace;
   using connection = connectLight(address);
   const session: Session = {
@@ -151,6 +152,25 @@ function limitOf(
 }
 
 /** Milliseconds; Infinity for none. */
+/**
+ * A command without that flag works where pods are. What is asked of it elsewhere is not done there, least of all a
+ * removal. The environment is for the commands that heed it; those of images are easily taken for such.
+ */
+function refuseNamespace(
+  command: Command,
+  flag: string | undefined,
+  given: string | undefined,
+): void {
+  if (command.options.some(({ long }) => long === "--namespace")) return;
+  const named = command.parent?.name() === "image" ? given : flag;
+  if (named === undefined || named === defaultNamespace) return;
+  const source = flag === undefined ? "BERTH_NAMESPACE" : "--namespace";
+  throw fault(
+    "INVALID_ARGUMENT",
+    `"berth ${command.parent?.name()} ${command.name()}" works in namespace "${defaultNamespace}" alone, and ${source} names "${named}"`,
+  );
+}
+
 function readTimeout(text: string): number {
   const milliseconds = parseDuration(text);
   if (milliseconds !== undefined && milliseconds >= 0) return milliseconds || Infinity;

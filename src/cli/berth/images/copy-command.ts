@@ -36,7 +36,7 @@ export function addCopyCommand(image: Command, io: CliIo): void {
     .option("-f, --force", "take names from images that have them here", false)
     .option(
       "--no-unpack",
-      "leave the layers packed until a container uses them, as in other namespaces than k8s.io",
+      "leave the layers packed until a container of a pod uses them; in another namespace than k8s.io they always are, for `ctr run` to unpack",
     )
     .action((references: string[], flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
@@ -67,7 +67,13 @@ async function found(
     const named = all.flatMap((one) =>
       one.target && !isDigest(one.name) ? [{ ...one, target: one.target }] : [],
     );
-    if (references.length === 0) return named;
+    if (references.length === 0 && named.length > 0) return named;
+    if (references.length === 0) {
+      throw fault(
+        "NOT_FOUND",
+        `no image has a name in namespace "${from.namespace}" of the containerd on ${socket}`,
+      );
+    }
     const wanted = new Map<string, ImageRecord>();
     for (const reference of references) {
       const record = await findThere(from, reference, socket);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cleanupDeadline } from "../../../base/cancellable.ts";
 import { fault, isFault } from "../../../base/errors.ts";
+import { mapAtOnce } from "../../../base/map-at-once.ts";
 import type { BerthTransferStep } from "../../../gen/berth.gen.ts";
 import { copyBlob } from "./copy-blob.ts";
 import { type PlannedImage, planArchive } from "./export-archive.ts";
@@ -21,6 +22,7 @@ export interface CopyWork {
 }
 
 const leaseHeader = "containerd-lease";
+const layersAtOnce = 3;
 /** Longer than any copy: the lease of a client that was killed ends by then. */
 const leaseHours = 24;
 /** containerd's label by which a document says what must stay for its sake. */
@@ -90,7 +92,9 @@ async function copyBlobs({ from, to, onSteps }: CopyWork, image: PlannedImage): 
     isNew ||= isCopied;
   };
   for (const { digest, size, manifest } of image.manifests) {
-    for (const layer of manifest.layers) await copy({ ...layer, kind: "layer", labels: {} });
+    await mapAtOnce(manifest.layers, layersAtOnce, (layer) =>
+      copy({ ...layer, kind: "layer", labels: {} }),
+    );
     await copy({ ...manifest.config, kind: "config", labels: {} });
     const labels = Object.fromEntries([
       [`${reference}.config`, manifest.config.digest],

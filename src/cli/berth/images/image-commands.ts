@@ -43,19 +43,21 @@ export function addImageCommands(program: Command, io: CliIo): void {
       withSession(command, io, 60_000, async (session) => {
         const images = session.client(cri);
         // One that is not there keeps all others; one with several names among them goes once.
-        const wanted = new Map<string, string>();
+        const wanted = new Map<string, readonly string[]>();
         for (const reference of references) {
           const request = { image: { image: reference } };
           const { image: found } = await images.ImageStatus(request, session.call);
           if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
-          if (!wanted.has(found.id)) wanted.set(found.id, reference);
+          const names = [...found.repoTags, ...found.repoDigests];
+          wanted.set(found.id, names.length > 0 ? names : [reference]);
         }
         const removed: string[] = [];
         try {
-          for (const [id, reference] of wanted) {
+          for (const [id, names] of wanted) {
             await images.RemoveImage({ image: { image: id } }, session.call);
             removed.push(id);
-            if (!session.json) io.out(printable(`removed ${reference} (${shortId(id)})\n`));
+            if (session.json) continue;
+            io.out(printable(names.map((name) => `removed ${name} (${shortId(id)})\n`).join("")));
           }
         } finally {
           if (session.json) io.out(jsonOf({ removed }));
