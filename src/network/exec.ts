@@ -8,6 +8,7 @@ import { timeLimit } from "../base/deadline.ts";
 import { fault, RuntimeFault, toFault } from "../base/errors.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { childEnvironment, ProcessFault, run } from "../base/process.ts";
+import { shortened } from "../base/shortened.ts";
 import { startTimer, type Timer } from "../base/timers.ts";
 
 /** From the kill of a plugin to its end. */
@@ -56,11 +57,15 @@ export class CniPluginFault extends RuntimeFault {
 
   constructor(call: PluginCall, cniCode: number, said: string, cause: unknown) {
     const what = named(call);
-    super(transientCodes.has(cniCode) ? "UNAVAILABLE" : "UNKNOWN", `${what}: ${said}`, { cause });
+    // A plugin may write megabytes, and faults are kept, logged and told.
+    const text = `${what}: ${shortened(said, longestSaid)}`;
+    super(transientCodes.has(cniCode) ? "UNAVAILABLE" : "UNKNOWN", text, { cause });
     this.plugin = call.type;
     this.cniCode = cniCode;
   }
 }
+
+const longestSaid = 4096;
 
 const errorSchema = z.looseObject({
   code: z.number(),

@@ -197,6 +197,18 @@ test("a plugin that fails is quoted, and what came before it is undone", { skip 
   });
   assert.equal(leases(cni).length, 1);
   await network.teardown(request, call);
+  const long = `head -c 100000 /dev/zero | tr '\\0' x`;
+  fakePlugin(
+    root,
+    "refuse",
+    `[ "$CNI_COMMAND" = DEL ] && exit 0; echo '{"code":111,"msg":"'$(${long})'"}'; exit 1`,
+  );
+  await assert.rejects(
+    network.setup(request, call),
+    ({ message }: Error) =>
+      /: xx+ … \d+ characters left out … x+$/.test(message) && message.length < 5000,
+  );
+  await network.teardown(request, call);
   assert.deepEqual([leases(cni), links(cni)], [[], []]);
 });
 
