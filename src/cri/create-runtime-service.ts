@@ -6,6 +6,7 @@ import type { AddServiceOptions } from "../rpc/grpc-server.ts";
 import type { ServiceImpl } from "../rpc/service.ts";
 import type { StreamingServer } from "../streaming/ports.ts";
 import { ChildOoms } from "./facts/child-oom.ts";
+import { type HangingStage, hangingMs, hangingStages } from "./facts/hanging-stages.ts";
 import { type Noticed, tellNoticed } from "./facts/tell-facts.ts";
 import { Gate } from "./lifecycle/gate.ts";
 import type { OperationView } from "./lifecycle/operation.ts";
@@ -59,8 +60,6 @@ import { createSessions, type Sessions } from "./streaming/session-host.ts";
 
 /** How long `close` waits for operations that run. */
 const closeMs = 10_000;
-/** What kubelets wait for longest, and do not take for normal, CNI of a large cluster, takes some tens of seconds. */
-const hangingMs = 60_000;
 
 /** Which RPCs begin something that takes memory, and which say how the daemon is. */
 export const callKinds: AddServiceOptions<"runtime.v1.RuntimeService"> = {
@@ -103,8 +102,8 @@ export interface RuntimeService {
   operations(): readonly OperationView[];
   /** How many of them are at each stage. */
   stages(): ReadonlyMap<string, number>;
-  /** Stages that have run for a minute beyond what they are allowed. From memory. */
-  hanging(): readonly { readonly rpc: string; readonly stage: string }[];
+  /** Stages that have run for a minute beyond what they are allowed, or far longer where they may be large. From memory. */
+  hanging(): readonly HangingStage[];
   /** Takes in what other parts of the daemon notice of a container or a sandbox. */
   notice(noticed: Noticed): void;
   /** A shim has told that a process in this container was killed for want of memory. */
@@ -148,10 +147,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     },
     operations: () => parts.operations.list(),
     stages: () => parts.operations.stages(),
-    hanging: () =>
-      parts.operations
-        .overdue(hangingMs)
-        .flatMap(({ rpc, stages }) => stages.map(({ stage }) => ({ rpc, stage }))),
+    hanging: () => hangingStages(parts.operations.overdue(hangingMs)),
     notice: (noticed) => tellNoticed(parts, noticed),
     oomKilled: (containerId) => ooms.killed(containerId),
     close: async () => {
