@@ -20,6 +20,8 @@ class FakeLink implements SendsJobs {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
+const done: JobOutcome = { kind: "done" };
+const away: Problem = { kind: "unreachable", message: "" };
 const fails = (problem: Problem) => (): JobOutcome => ({ kind: "failed", problem });
 const pod = { namespace: "ns", name: "web", uid: "u" };
 const died = { kind: "ShimDied", pod, subject: "", message: "died" } as const;
@@ -91,11 +93,36 @@ suite("a reporter", () => {
       await using _reporter = reporter;
       link.answer = (job) => (job.kind === "condition" ? refused() : { kind: "done" });
       reporter.configure({ kubeconfig: "/k", nodeName: "n" });
-      await until("it is told", async () => reporter.state()?.problem !== undefined);
+      await until("it is told", async () => reporter.state()?.condition.problem !== undefined);
       facts.tell(died);
       await until("the event is sent", async () => reporter.state()?.sent === 1);
-      assert.notEqual(reporter.state()?.problem, undefined, "and the problem is still shown");
+      const { condition, problem } = reporter.state() ?? {};
+      assert.notEqual(condition?.problem, undefined, "and the problem is still shown");
+      assert.equal(problem, undefined, "and is not one of the events");
+      link.answer = (job) =>
+        job.kind === "condition" ? refused() : { kind: "failed", problem: away };
+      for (let round = 0; round < 2; round += 1) {
+        facts.tell({ ...died, subject: `other ${round}` });
+        await until("it fails", async () => reporter.state()?.problem?.kind === "unreachable");
+        link.answer = (job) => (job.kind === "condition" ? refused() : { kind: "done" });
+        await until("it goes on", async () => reporter.state()?.problem === undefined);
+        link.answer = () => ({ kind: "failed", problem: away });
+      }
     }
+  });
+
+  test("goes on in other namespaces where one takes nothing", async () => {
+    const { link, facts, reporter } = made();
+    await using _reporter = reporter;
+    const broken: JobOutcome = {
+      kind: "failed",
+      problem: { kind: "broken", message: "a webhook" },
+    };
+    link.answer = (job) => (job.kind !== "condition" && job.namespace === "ns" ? broken : done);
+    reporter.configure({ kubeconfig: "/k", nodeName: "n" });
+    for (let at = 0; at < 30; at += 1) facts.tell({ ...died, pod: { ...pod, uid: `u${at}` } });
+    facts.tell({ ...died, pod: { ...pod, namespace: "other" } });
+    await until("the other is told", async () => reporter.state()?.sent === 1);
   });
 
   test("is turned off with a last word, and takes up another cluster", async () => {

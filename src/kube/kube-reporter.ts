@@ -5,6 +5,7 @@ import { type OneTimer, startTimer } from "../base/timers.ts";
 import { within } from "../base/waits.ts";
 import type { PodFacts } from "../events/pod-facts.ts";
 import { BackOff } from "./back-off.ts";
+import { concernsAll, Extent } from "./extent.ts";
 import { type HangingStage, NodeDegraded } from "./node-degraded.ts";
 import { type DueEvent, PodEvents } from "./pod-events.ts";
 import type { JobOutcome, KubeJob, NodeCondition, Problem, SendsJobs } from "./ports.ts";
@@ -37,15 +38,22 @@ interface Paces {
 export interface KubeState {
   readonly kubeconfig: string;
   readonly node: string;
-  /** Why nothing is taken; undefined while all is well, or nothing was tried yet. */
-  readonly problem: (Pick<Problem, "kind" | "message"> & { readonly sinceMs: number }) | undefined;
+  /** Why nothing is taken; undefined while something is, or nothing was tried yet. */
+  readonly problem: LastingProblem | undefined;
   /** When an API server last took something. */
   readonly lastTakenMs: number | undefined;
   readonly waiting: number;
   readonly sent: number;
   readonly dropped: Readonly<Record<string, number>>;
-  readonly condition: { readonly status: string; readonly message: string };
+  readonly condition: {
+    readonly status: string;
+    readonly message: string;
+    /** Why it alone is not taken. */
+    readonly problem: LastingProblem | undefined;
+  };
 }
+
+type LastingProblem = Pick<Problem, "kind" | "message"> & { readonly sinceMs: number };
 
 const usualPaces: Paces = { firstMs: 10_000, lookMs: 5_000 };
 const mostOfBatch = 10;
@@ -69,7 +77,8 @@ export class KubeReporter implements AsyncDisposable {
   readonly #toldProblems = new Map<string, number>();
   #settings: KubeSettings = { kubeconfig: "", nodeName: "" };
   #node = "";
-  #problem: KubeState["problem"];
+  #problem: LastingProblem | undefined;
+  #conditionProblem: LastingProblem | undefined;
   #lastTakenMs: number | undefined;
   #notBeforeMs = 0;
   #conditionNotBeforeMs = 0;
@@ -93,11 +102,13 @@ export class KubeReporter implements AsyncDisposable {
     this.#settings = settings;
     this.#node = node;
     this.#problem = undefined;
+    this.#conditionProblem = undefined;
     this.#notBeforeMs = 0;
     this.#conditionNotBeforeMs = 0;
     this.#backOff.reset();
     this.#conditionBackOff.reset();
     this.#toldProblems.clear();
+    this.#events.retry();
     const left = before.kubeconfig === "" ? undefined : this.#degraded.farewell(Date.now());
     this.#degraded.forget();
     if (settings.kubeconfig === "") this.#events.clear();
@@ -118,7 +129,7 @@ export class KubeReporter implements AsyncDisposable {
       waiting: this.#events.waiting,
       sent: this.#events.sent,
       dropped: { ...this.#events.drops },
-      condition: { status, message },
+      condition: { status, message, problem: this.#conditionProblem },
     };
   }
 
@@ -157,8 +168,7 @@ export class KubeReporter implements AsyncDisposable {
     if (nowMs < this.#notBeforeMs) return;
     const condition = nowMs < this.#conditionNotBeforeMs ? undefined : this.#degraded.due(nowMs);
     const events = this.#events.due(nowMs, mostOfBatch);
-    const jobs: KubeJob[] = events.map(({ job }) => job);
-    if (condition) jobs.unshift({ kind: "condition", node: this.#node, condition });
+    const jobs = this.#jobsOf(condition, events);
     if (jobs.length === 0) return;
     const settings = this.#settings;
     const outcomes = await this.#options.link.send(settings.kubeconfig, jobs);
@@ -172,46 +182,82 @@ export class KubeReporter implements AsyncDisposable {
     events: readonly DueEvent[],
   ): void {
     const nowMs = Date.now();
-    const offset = condition === undefined ? 0 : 1;
-    const ofCondition = condition && outcomes[0] && conditionProblem(outcomes[0], this.#node);
-    if (ofCondition) {
-      this.#conditionNotBeforeMs = nowMs + this.#conditionBackOff.nextMs(ofCondition);
-    } else if (condition && outcomes[0]?.kind === "done") {
-      this.#conditionBackOff.reset();
-      this.#degraded.taken(condition, nowMs);
-    }
+    const [first, ...rest] = outcomes;
+    const ofEvents = condition === undefined ? outcomes : rest;
     for (const [index, event] of events.entries()) {
-      event.settle(outcomes[offset + index] ?? { kind: "untried" }, nowMs);
+      event.settle(ofEvents[index] ?? { kind: "untried" }, nowMs);
     }
-    if (outcomes.some(({ kind }) => kind === "done")) this.#lastTakenMs = nowMs;
-    const failed = outcomes.find((outcome) => outcome.kind === "failed")?.problem;
-    // Rights may lack for some of it, and be there for the rest.
-    if (failed && failed.kind !== "forbidden") {
-      this.#notBeforeMs = nowMs + this.#backOff.nextMs(failed);
+    const isTaken = outcomes.some(({ kind }) => kind === "done");
+    if (isTaken) {
+      this.#lastTakenMs = nowMs;
+      this.#backOff.reset();
     }
-    const problem = failed ?? ofCondition;
-    if (problem) this.#fail(problem, nowMs);
-    else if (outcomes.length > 0 && nowMs >= this.#conditionNotBeforeMs) this.#recover();
+    const ofAll = problemOfAll(this.#jobsOf(condition, events), outcomes);
+    if (ofAll) this.#notBeforeMs = nowMs + this.#backOff.nextMs(ofAll);
+    const isAnswered = ofEvents.some(isAnswer);
+    const isApart = condition && first && (isAnswered || isOfConditionAlone(first));
+    // Where it is as with all, it is tried again with all.
+    if (condition && first && (first.kind === "done" || !ofAll)) {
+      this.#settleCondition(condition, first, { isApart: isApart === true, nowMs });
+    }
+    const tried = isApart ? ofEvents : outcomes;
+    const problem = ofAll ?? (isAnswered ? undefined : problemIn(tried));
+    if (problem) this.#problem = this.#fail("events", problem, nowMs);
+    else if (isAnswered || ((isTaken || isApart) && this.#isPast())) this.#recover();
+  }
+
+  /** It is held apart: a credential may be for events only. */
+  #settleCondition(
+    condition: NodeCondition,
+    outcome: JobOutcome,
+    { isApart, nowMs }: { readonly isApart: boolean; readonly nowMs: number },
+  ): void {
+    if (outcome.kind === "done") {
+      this.#conditionBackOff.reset();
+      this.#conditionProblem = undefined;
+      this.#degraded.taken(condition, nowMs);
+      return;
+    }
+    const problem = conditionProblem(outcome, this.#node);
+    if (problem === undefined) return;
+    this.#conditionNotBeforeMs = nowMs + this.#conditionBackOff.nextMs(problem);
+    if (isApart) this.#conditionProblem = this.#fail("the condition", problem, nowMs);
+  }
+
+  #jobsOf(condition: NodeCondition | undefined, events: readonly DueEvent[]): readonly KubeJob[] {
+    const jobs: KubeJob[] = events.map(({ job }) => job);
+    if (condition) jobs.unshift({ kind: "condition", node: this.#node, condition });
+    return jobs;
+  }
+
+  /** Whether the problem is none any more once anything is taken. */
+  #isPast(): boolean {
+    return this.#problem === undefined || concernsAll(this.#problem) || this.#events.waiting === 0;
   }
 
   #recover(): void {
-    this.#backOff.reset();
     if (this.#problem === undefined) return;
     this.#options.log.info({ kubeconfig: this.#settings.kubeconfig }, "API server takes events");
     this.#problem = undefined;
   }
 
-  #fail({ kind, message }: Problem, nowMs: number): void {
-    const sinceMs = this.#problem?.sinceMs ?? nowMs;
-    this.#problem = { kind, message, sinceMs };
-    const toldMs = this.#toldProblems.get(kind) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - toldMs < tellMs && this.#toldProblems.has(kind)) return;
-    this.#toldProblems.set(kind, nowMs);
+  #fail(
+    what: "events" | "the condition",
+    { kind, message }: Problem,
+    nowMs: number,
+  ): LastingProblem {
+    const before = what === "events" ? this.#problem : this.#conditionProblem;
+    const problem = { kind, message, sinceMs: before?.sinceMs ?? nowMs };
+    const key = `${what} ${kind}`;
+    const toldMs = this.#toldProblems.get(key);
+    if (toldMs !== undefined && nowMs - toldMs < tellMs) return problem;
+    this.#toldProblems.set(key, nowMs);
     const { kubeconfig } = this.#settings;
     this.#options.log.warn(
       { kubeconfig, problem: kind, reason: message },
-      "API server does not take events: pods do not wait for it",
+      `API server does not take ${what}: pods do not wait for it`,
     );
+    return problem;
   }
 
   /** Once, and for a moment: whoever turns it off must not wait. */
@@ -229,6 +275,33 @@ export class KubeReporter implements AsyncDisposable {
 function conditionProblem(outcome: JobOutcome, node: string): Problem | undefined {
   if (outcome.kind === "gone") return { kind: "kubeconfig", message: `there is no node "${node}"` };
   if (outcome.kind === "refused") return { kind: "rubbish", message: outcome.message };
-  const isForbidden = outcome.kind === "failed" && outcome.problem.kind === "forbidden";
-  return isForbidden ? outcome.problem : undefined;
+  return outcome.kind === "failed" ? outcome.problem : undefined;
+}
+
+/** Whether it says nothing of events. */
+function isOfConditionAlone(outcome: JobOutcome): boolean {
+  if (outcome.kind === "failed") return outcome.problem.kind === "forbidden";
+  return outcome.kind === "gone" || outcome.kind === "refused";
+}
+
+/** What no job would come through with. */
+function problemOfAll(
+  jobs: readonly KubeJob[],
+  outcomes: readonly JobOutcome[],
+): Problem | undefined {
+  const extent = new Extent();
+  for (const [index, job] of jobs.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.kind === "failed" && extent.isWhole(job, outcome.problem)) return outcome.problem;
+  }
+  return undefined;
+}
+
+function problemIn(outcomes: readonly JobOutcome[]): Problem | undefined {
+  return outcomes.find((outcome) => outcome.kind === "failed")?.problem;
+}
+
+/** An API server has answered it. */
+function isAnswer({ kind }: JobOutcome): boolean {
+  return kind === "done" || kind === "gone" || kind === "refused";
 }

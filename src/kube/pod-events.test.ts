@@ -64,22 +64,40 @@ suite("events of pods", () => {
     const events = made();
     events.add(fact(), 0);
     const failed: JobOutcome = { kind: "failed", problem: { kind: "broken", message: "" } };
-    settle(events.due(0, 1), failed, 0);
+    const away: JobOutcome = { kind: "failed", problem: { kind: "unreachable", message: "" } };
+    settle(events.due(0, 1), away, 0);
     settle(events.due(0, 1), { kind: "untried" }, 0);
-    assert.equal(events.due(0, 1).length, 1);
-    settle(events.due(0, 1), { kind: "refused", message: "" }, 0);
+    settle(events.due(0, 1), failed, 0);
+    assert.equal(events.due(0, 1).length, 0);
+    assert.equal(events.due(minute, 1).length, 1);
+    settle(events.due(minute, 1), { kind: "refused", message: "" }, minute);
     assert.deepEqual([events.waiting, events.drops.refused], [0, 1]);
   });
 
-  test("no rights in one namespace hold up no other", () => {
+  for (const kind of ["forbidden", "throttled", "late", "broken", "rubbish"] as const) {
+    test(`what is ${kind} in one namespace holds up no other, and no other of its own for long`, () => {
+      const events = made();
+      for (const uid of ["a", "b"]) events.add(fact({ uid }), 0);
+      const other = { namespace: "other", name: "pod", uid: "c" };
+      events.add({ ...fact(), pod: other }, 0);
+      const next = (nowMs: number): string | undefined => {
+        const [due] = events.due(nowMs, 1);
+        if (due === undefined) return undefined;
+        assert.ok(due.job.kind === "create-event");
+        settle([due], { kind: "failed", problem: { kind, message: "" } }, nowMs);
+        return due.job.event.involvedObject.uid;
+      };
+      assert.deepEqual([next(0), next(0), next(0)], ["a", "c", undefined]);
+      assert.deepEqual([next(2_000), next(2_000)], ["b", undefined]);
+    });
+  }
+
+  test("keeps of a fact what is told of it, whatever else it has", () => {
     const events = made();
-    events.add(fact({ uid: "a" }), 0);
-    events.add(fact({ uid: "b" }), 0);
-    const forbidden: JobOutcome = { kind: "failed", problem: { kind: "forbidden", message: "" } };
-    settle(events.due(0, 1), forbidden, 0);
-    const [next] = events.due(0, 1);
-    assert.ok(next?.job.kind === "create-event");
-    assert.equal(next.job.event.involvedObject.uid, "b");
+    const pod = { namespace: "ns", name: "pod", uid: "u", more: "x".repeat(1 << 20) };
+    events.add(fact({ pod }), 0);
+    const [due] = events.due(0, 1);
+    assert.ok(JSON.stringify(due?.job).length < 1_000);
   });
 
   test("one pod takes no more than its share, and all no more than there is", () => {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import type { PodFact, PodFactKind } from "../events/pod-facts.ts";
+import type { PodFact, PodFactKind, PodName } from "../events/pod-facts.ts";
 import { cleanText } from "./clean-text.ts";
-import type { EventObject, JobOutcome, KubeJob } from "./ports.ts";
+import { concernsAll } from "./extent.ts";
+import type { EventObject, JobOutcome, KubeJob, Problem } from "./ports.ts";
+import { PutOff } from "./put-off.ts";
 
 /** Things that go on, of all pods and of one: each is an Event, told again as it goes on. */
 const mostRows = 512;
@@ -15,6 +17,9 @@ const forgetMs = 3_600_000;
 /** All that is told: a burst, and then one in so long. */
 const burst = 25;
 const refillMs = 2_000;
+/** How long a namespace is left alone after a failure, at first, and what failed: longer, so that the rest of it has its turn. */
+const namespaceMs = 2_000;
+const rowMs = 4_000;
 /** API servers take 1024 bytes. */
 const longestMessage = 500;
 const component = "berthd";
@@ -39,7 +44,8 @@ export interface EventDrops {
 /** One thing that goes on with a pod. */
 interface Row {
   readonly key: string;
-  readonly fact: PodFact;
+  readonly pod: PodName;
+  readonly kind: PodFactKind;
   readonly firstMs: number;
   /** Of the Event; another once an API server has forgotten it. */
   name: string;
@@ -51,6 +57,8 @@ interface Row {
   pauseMs: number;
   /** Not told before. */
   nextMs: number;
+  /** While it fails. */
+  putOff: PutOff | undefined;
 }
 
 /** A row that is to be told, and the request that does it. */
@@ -69,6 +77,8 @@ export class PodEvents {
   readonly #host: () => string;
   /** What happened longest ago comes first. */
   readonly #rows = new Map<string, Row>();
+  /** Namespaces where something fails: others do not wait for them. */
+  readonly #putOff = new Map<string, PutOff>();
   #sent = 0;
   #tokens = burst;
   #tokensAtMs = 0;
@@ -103,7 +113,8 @@ export class PodEvents {
     if (!this.#hasRoom(pod.uid)) return;
     this.#rows.set(key, {
       key,
-      fact,
+      pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid },
+      kind,
       name: nameFor(pod.name),
       message,
       firstMs: nowMs,
@@ -112,6 +123,7 @@ export class PodEvents {
       told: 0,
       pauseMs: firstPauseMs,
       nextMs: nowMs,
+      putOff: undefined,
     });
   }
 
@@ -119,7 +131,7 @@ export class PodEvents {
   due(nowMs: number, most: number): DueEvent[] {
     this.#forget(nowMs);
     const may = Math.min(most, this.#refilled(nowMs));
-    const rows = [...this.#rows.values()].filter((row) => isUntold(row) && row.nextMs <= nowMs);
+    const rows = [...this.#rows.values()].filter((row) => this.#isDue(row, nowMs));
     return rows.slice(0, may).map((row) => {
       const { count } = row;
       return {
@@ -131,27 +143,51 @@ export class PodEvents {
 
   clear(): void {
     this.#rows.clear();
+    this.retry();
+  }
+
+  /** For another API server: nothing has failed there. */
+  retry(): void {
+    this.#putOff.clear();
+    for (const row of this.#rows.values()) row.putOff = undefined;
+  }
+
+  #isDue(row: Row, nowMs: number): boolean {
+    const ofAll = this.#putOff.get(row.pod.namespace);
+    const mayTry = row.putOff?.isOver(nowMs) !== false && ofAll?.isOver(nowMs) !== false;
+    return isUntold(row) && row.nextMs <= nowMs && mayTry;
+  }
+
+  /** The row, so that it holds up no other of its namespace, and the namespace, so that it holds up no other. */
+  #fail(row: Row, problem: Problem, nowMs: number): void {
+    // What has killed the thread may do so again.
+    if (concernsAll(problem) && problem.kind !== "thread") return;
+    const { namespace } = row.pod;
+    row.putOff ??= new PutOff(rowMs);
+    row.putOff.failed(problem, nowMs);
+    const ofAll = this.#putOff.get(namespace) ?? new PutOff(namespaceMs);
+    this.#putOff.set(namespace, ofAll);
+    if (ofAll.isOver(nowMs)) ofAll.failed(problem, nowMs); // once for all that failed now
   }
 
   #settle(row: Row, count: number, outcome: JobOutcome, nowMs: number): void {
     if (outcome.kind === "untried") return;
-    if (outcome.kind === "failed") {
-      // Without rights in one namespace others must not wait.
-      if (outcome.problem.kind === "forbidden") putOff(row, nowMs);
-      return;
-    }
+    if (outcome.kind === "failed") return this.#fail(row, outcome.problem, nowMs);
+    row.putOff = undefined;
+    this.#putOff.delete(row.pod.namespace);
     this.#tokens -= 1;
     if (outcome.kind === "refused") return this.#drop(row);
     if (outcome.kind === "gone") {
       // The namespace of a new one, or an Event that the server has forgotten.
       if (row.told === 0) return this.#drop(row);
       row.told = 0;
-      row.name = nameFor(row.fact.pod.name);
+      row.name = nameFor(row.pod.name);
       return;
     }
     this.#sent += 1;
     row.told = count;
-    putOff(row, nowMs);
+    row.nextMs = nowMs + row.pauseMs;
+    row.pauseMs = Math.min(2 * row.pauseMs, lastPauseMs);
   }
 
   #drop(row: Row): void {
@@ -160,8 +196,7 @@ export class PodEvents {
   }
 
   #jobOf(row: Row): KubeJob {
-    const { fact, name, message, count } = row;
-    const { pod, kind } = fact;
+    const { pod, kind, name, message, count } = row;
     const { namespace } = pod;
     const lastTimestamp = isoSeconds(row.lastMs);
     if (row.told > 0) {
@@ -189,9 +224,12 @@ export class PodEvents {
 
   #forget(nowMs: number): void {
     for (const row of this.#rows.values()) {
-      if (nowMs - row.lastMs < forgetMs) return;
+      if (nowMs - row.lastMs < forgetMs) break;
       if (isUntold(row)) this.drops.late += 1;
       this.#rows.delete(row.key);
+    }
+    for (const [namespace, one] of this.#putOff) {
+      if (one.isOld(nowMs)) this.#putOff.delete(namespace);
     }
   }
 
@@ -199,7 +237,7 @@ export class PodEvents {
     let ofPod = 0;
     let oldestTold: Row | undefined;
     for (const row of this.#rows.values()) {
-      if (row.fact.pod.uid === uid) ofPod += 1;
+      if (row.pod.uid === uid) ofPod += 1;
       if (!isUntold(row)) oldestTold ??= row;
     }
     if (ofPod >= mostOfPod) {
@@ -222,11 +260,6 @@ export class PodEvents {
     }
     return Math.max(0, this.#tokens);
   }
-}
-
-function putOff(row: Row, nowMs: number): void {
-  row.nextMs = nowMs + row.pauseMs;
-  row.pauseMs = Math.min(2 * row.pauseMs, lastPauseMs);
 }
 
 function isUntold({ count, told }: Row): boolean {

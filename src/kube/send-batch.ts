@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Extent, placeOf } from "./extent.ts";
 import type { SendRequest } from "./messages.ts";
 import type { JobOutcome, KubeJob } from "./ports.ts";
 
@@ -13,22 +14,25 @@ export interface BatchTools {
   readonly nowMs: () => number;
 }
 
-/** Performs the jobs one after the other, until all others would fail too, or it takes too long. */
+/**
+ * Performs the jobs one after the other, until all others would fail too, or it takes too long. What fails leaves the rest
+ * of its namespace untried, and no other.
+ */
 export async function sendBatch(
   { kubeconfig, jobs }: SendRequest,
   { nowMs, perform, tell }: BatchTools,
 ): Promise<void> {
   const endMs = nowMs() + batchMs;
+  const extent = new Extent();
+  const failed = new Set<string>();
   let isOver = false;
   for (const job of jobs) {
     isOver ||= nowMs() >= endMs;
-    const outcome: JobOutcome = isOver ? { kind: "untried" } : await perform(kubeconfig, job);
+    const isUntried = isOver || failed.has(placeOf(job));
+    const outcome: JobOutcome = isUntried ? { kind: "untried" } : await perform(kubeconfig, job);
     tell(outcome);
-    isOver ||= outcome.kind === "failed" && concernsAll(outcome.problem.kind);
+    if (outcome.kind !== "failed") continue;
+    isOver ||= extent.isWhole(job, outcome.problem);
+    failed.add(placeOf(job));
   }
-}
-
-/** Rights may differ from one job to the next. */
-function concernsAll(kind: string): boolean {
-  return kind !== "forbidden";
 }

@@ -2,10 +2,11 @@
 // The thread, its code and an API server.
 import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, suite, test } from "node:test";
-import { ScriptedApiServer } from "../../test/support/kube/scripted-api-server.ts";
+import { good, refusal, ScriptedApiServer } from "../../test/support/kube/scripted-api-server.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { NodeDegraded } from "./node-degraded.ts";
 import type { KubeJob } from "./ports.ts";
@@ -34,6 +35,36 @@ suite("the thread that speaks with the API server", () => {
     assert.equal(first?.headers["content-type"], "application/strategic-merge-patch+json");
     assert.equal(first?.headers.authorization, "Bearer given");
     assert.deepEqual(first?.body, { status: { conditions: [condition] } });
+  });
+
+  test("runs a program once, until a server does not take what it gave or it expires", async () => {
+    await using server = await ScriptedApiServer.start();
+    const program = path.join(folder, "give");
+    const runs = path.join(folder, "runs");
+    const until = path.join(folder, "until");
+    await writeFile(
+      program,
+      `#!/bin/sh\necho run >> ${runs}\necho "{\\"status\\": {\\"token\\": \\"t\\", \\"expirationTimestamp\\": \\"$(cat ${until})\\"}}"\n`,
+      { mode: 0o755 },
+    );
+    const exec = { apiVersion: "client.authentication.k8s.io/v1", command: program };
+    const kubeconfig = await server.kubeconfig(folder, { exec });
+    await using link = new WorkerLink();
+    const counts: number[] = [];
+    const send = async (): Promise<void> => {
+      await link.send(kubeconfig, jobs);
+      counts.push((await readFile(runs, "utf8")).split("run").length - 1);
+    };
+    await writeFile(until, "2999-01-01T00:00:00Z");
+    await send();
+    await send();
+    server.answer = refusal(401, "Unauthorized");
+    await send();
+    server.answer = good;
+    await writeFile(until, "2001-01-01T00:00:00Z");
+    await send();
+    await send();
+    assert.deepEqual(counts, [1, 1, 1, 2, 3]);
   });
 
   test("tries nothing more once all would fail", async () => {

@@ -16,5 +16,10 @@ export function describeCluster(state: KubeState): string {
     const since = age(Date.now() - problem.sinceMs);
     lines.push(`cluster: takes nothing for ${since}: ${problem.kind}: ${problem.message}`);
   }
+  if (condition.problem !== undefined) {
+    const { kind, message, sinceMs } = condition.problem;
+    const since = age(Date.now() - sinceMs);
+    lines.push(`cluster: does not take the condition for ${since}: ${kind}: ${message}`);
+  }
   return `${lines.map(printableLine).join("\n")}\n`;
 }

@@ -12,6 +12,8 @@ export interface ExecCredential {
   /** PEM. */
   readonly certificate: string | undefined;
   readonly key: string | undefined;
+  /** Undefined where the program says nothing of it. */
+  readonly expiresAtMs: number | undefined;
 }
 
 const programMs = 10_000;
@@ -91,12 +93,18 @@ function credentialOf(answer: unknown): ExecCredential {
     token: field("token"),
     certificate: field("clientCertificateData"),
     key: field("clientKeyData"),
+    expiresAtMs: timeOf(field("expirationTimestamp")),
   };
   const { token, certificate, key } = credential;
   if (token === undefined && (certificate === undefined || key === undefined)) {
     throw new Error("no token and no certificate with its key");
   }
   return credential;
+}
+
+/** What is no time has passed: then the program runs again. */
+function timeOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Date.parse(text) || 0;
 }
 
 function failure(message: string): ApiFailure {

@@ -16,6 +16,7 @@ import {
   ScriptedApiServer,
 } from "../../../test/support/kube/scripted-api-server.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
+import { NodeDegraded } from "../node-degraded.ts";
 import { PodEvents } from "../pod-events.ts";
 import type { JobOutcome, KubeJob } from "../ports.ts";
 import { openKubeClient } from "./kube-client.ts";
@@ -35,13 +36,14 @@ const job = ((): KubeJob => {
 async function outcome(
   kubeconfig: string,
   { signal }: { readonly signal: AbortSignal } = new AbortController(),
+  asked = job,
 ): Promise<JobOutcome> {
   try {
     const client = await openKubeClient(kubeconfig, { signal });
-    await client.perform(job);
+    await client.perform(asked);
     return { kind: "done" };
   } catch (error) {
-    return outcomeOf(error);
+    return outcomeOf(error, asked);
   }
 }
 
@@ -128,6 +130,14 @@ suite("an API server that", async () => {
       assert.equal(server.seen.length, 1, "nothing is asked twice");
     });
   }
+
+  test("has changed it meanwhile gets the patch again", async () => {
+    server.answer = refusal(409, "the object has been modified");
+    const condition = new NodeDegraded().due(0)!;
+    const patch: KubeJob = { kind: "condition", node: "n", condition };
+    const failed = await outcome(kubeconfig, new AbortController(), patch);
+    assert.equal(kindOf(failed), "broken");
+  });
 
   test("throttles says for how long, ten minutes at most", async () => {
     for (const [value, expected] of [

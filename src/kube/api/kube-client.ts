@@ -9,11 +9,10 @@ import {
   type V1RuntimeClass,
   wrapHttpLibrary,
 } from "@kubernetes/client-node";
-import type { Cancellable } from "../../base/cancellable.ts";
 import { version } from "../../base/version.ts";
 import type { KubeJob } from "../ports.ts";
 import { BoundedHttp } from "./bounded-http.ts";
-import { openKubeconfig } from "./open-kubeconfig.ts";
+import { type KubeCall, openKubeconfig } from "./open-kubeconfig.ts";
 import { ApiFailure } from "./problem.ts";
 
 /** What berthd and the doctor ask of an API server, and nothing else: deploy/kubernetes/rbac.yaml allows it. */
@@ -29,7 +28,7 @@ const userAgent = setHeaderOptions("User-Agent", `berthd/${version}`);
 const as = (type: string) => setHeaderOptions("Content-Type", type, userAgent);
 
 /** A client by this kubeconfig, as it and the files that it names are now; its requests end with the signal. */
-export async function openKubeClient(kubeconfig: string, call: Cancellable): Promise<KubeClient> {
+export async function openKubeClient(kubeconfig: string, call: KubeCall): Promise<KubeClient> {
   const access = await openKubeconfig(kubeconfig, call);
   const configuration = createConfiguration({
     baseServer: new ServerConfiguration(access.server, {}),

@@ -7,7 +7,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { readBounded } from "../../base/read-bounded.ts";
-import { execCredential } from "./exec-credential.ts";
+import { KeptCredential } from "./kept-credential.ts";
 import { ApiFailure } from "./problem.ts";
 
 /** Where an API server is, and what is shown to it. */
@@ -18,13 +18,18 @@ export interface KubeAccess {
   readonly options: RequestOptions;
 }
 
+export interface KubeCall extends Cancellable {
+  /** Where the next call finds what a program gave; without it the program runs. */
+  readonly kept?: KeptCredential;
+}
+
 const mostBytes = 1 << 20;
 
 /**
  * Reads a kubeconfig, and the files that it names, as they are now: certificates and tokens rotate. Signs of use are those
  * of the current context: certificates, tokens, a password, `exec`. ApiFailure "kubeconfig" for what cannot be used.
  */
-export async function openKubeconfig(file: string, call: Cancellable): Promise<KubeAccess> {
+export async function openKubeconfig(file: string, call: KubeCall): Promise<KubeAccess> {
   try {
     const text = (await readBounded(file, mostBytes, { follow: true })).toString();
     return await accessOf(text, path.dirname(file), call);
@@ -50,7 +55,7 @@ function messageOf(error: unknown): string {
   return `it is no YAML${where}${why && `: ${why}`}`;
 }
 
-async function accessOf(text: string, folder: string, call: Cancellable): Promise<KubeAccess> {
+async function accessOf(text: string, folder: string, call: KubeCall): Promise<KubeAccess> {
   const raw: unknown = loadYaml(text);
   if (!isRecord(raw) || !Array.isArray(raw["clusters"])) throw new Error("it is no kubeconfig");
   const config = new KubeConfig();
@@ -91,10 +96,11 @@ async function fromProgram(
   exec: unknown,
   folder: string,
   cluster: { readonly server: string; readonly caData?: string | undefined },
-  call: Cancellable,
+  call: KubeCall,
 ) {
+  const { kept = new KeptCredential() } = call;
   const about = { server: cluster.server, "certificate-authority-data": cluster.caData };
-  const { token, certificate, key } = await execCredential(exec, { folder, cluster: about }, call);
+  const { token, certificate, key } = await kept.get(exec, { folder, cluster: about }, call);
   return {
     ...(token !== undefined && { token }),
     ...(certificate !== undefined && { certData: base64(certificate), certFile: "" }),

@@ -3,7 +3,7 @@ import { STATUS_CODES } from "node:http";
 import { errnoOf, isAbort, isFault, toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { cleanText } from "../clean-text.ts";
-import type { JobOutcome, Problem, ProblemKind } from "../ports.ts";
+import type { JobOutcome, KubeJob, Problem, ProblemKind } from "../ports.ts";
 
 /** What a bounded request failed with; `kind` is what the server is told to have. */
 export class ApiFailure extends Error {
@@ -27,11 +27,11 @@ const longestMessage = 300;
 const longestRetryMs = 600_000;
 
 /** What became of a job that an API server has answered with an error, or not at all. */
-export function outcomeOf(error: unknown): JobOutcome {
+export function outcomeOf(error: unknown, job: Pick<KubeJob, "kind">): JobOutcome {
   const refusal = refusalOf(error);
   return refusal === undefined
     ? { kind: "failed", problem: problemOf(error) }
-    : outcomeOfRefusal(refusal);
+    : outcomeOfRefusal(refusal, job);
 }
 
 /** Why nothing came of a request. */
@@ -44,12 +44,15 @@ export function problemOf(error: unknown): Problem {
   return { kind: errnoOf(error) === undefined ? "rubbish" : "unreachable", message };
 }
 
-function outcomeOfRefusal(refusal: Refusal): JobOutcome {
+function outcomeOfRefusal(refusal: Refusal, job: Pick<KubeJob, "kind">): JobOutcome {
   const { status } = refusal;
   const message = messageOf(refusal);
   if (status === 404) return { kind: "gone" };
-  // An earlier attempt has come through after all.
-  if (status === 409) return { kind: "done" };
+  if (status === 409) {
+    // An earlier attempt has come through after all; a patch has met with another change.
+    if (job.kind === "create-event") return { kind: "done" };
+    return { kind: "failed", problem: { kind: "broken", message } };
+  }
   if (status === 403 && isTerminating(refusal)) return { kind: "refused", message };
   const isOurs = status < 400 || status === 401 || status === 403 || status === 408;
   if (isOurs || status === 429 || status >= 500) {
