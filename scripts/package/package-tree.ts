@@ -114,6 +114,7 @@ function besides(parts: PackageParts): PackedFile[] {
       .concat("prometheus/scrape.yml", "prometheus/berth-rules.yml", "grafana/berth.json")
       .concat("plugins/inject-env.js", "plugins/require-limits.js")
       .concat("kubernetes/rbac.yaml", "node-problem-detector/berth.json")
+      .concat("node-problem-detector/berth-doctor.json")
       .map((name) => own(`deploy/${name}`, `${doc}/examples/${name}`)),
     own(
       "deploy/node-problem-detector/check-berth",

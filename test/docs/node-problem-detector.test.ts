@@ -55,13 +55,18 @@ suite("check-berth", () => {
     });
   }
 
-  test("is what the configuration runs", () => {
-    const { rules } = JSON.parse(readFileSync(path.join(folder, "berth.json"), "utf8")) as {
-      rules: { path: string; args: string[] }[];
-    };
-    for (const rule of rules) {
-      assert.equal(path.basename(rule.path), "check-berth");
-      assert.match(rule.args.join(" "), /^(status|doctor)$/);
-    }
+  test("is what the configurations run, the doctor seldom: it may ask the API server", () => {
+    const runs = ["berth.json", "berth-doctor.json"].map((file) => {
+      const { pluginConfig, rules } = JSON.parse(readFileSync(path.join(folder, file), "utf8")) as {
+        pluginConfig: { invoke_interval: string };
+        rules: { path: string; args: string[] }[];
+      };
+      for (const rule of rules) assert.equal(path.basename(rule.path), "check-berth");
+      return [pluginConfig.invoke_interval, ...rules.flatMap(({ args }) => args)];
+    });
+    assert.deepEqual(runs, [
+      ["30s", "status"],
+      ["10m", "doctor"],
+    ]);
   });
 });
