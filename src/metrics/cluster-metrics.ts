@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { computedGauge } from "./computed-gauge.ts";
 import type { ClusterSource } from "./ports.ts";
 
 /** What befell pods, and what of it a cluster was told; the latter has no series where it is told nothing. */
@@ -31,33 +32,19 @@ export function registerClusterMetrics(registry: Registry, cluster: () => Cluste
       },
     }),
   );
-  const gauge = (
-    name: string,
-    help: string,
-    value: (telling: NonNullable<ClusterSource["telling"]>) => number,
-  ): void => {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        collect() {
-          this.reset();
-          const { telling } = cluster();
-          if (telling === undefined) this.remove();
-          else this.set(value(telling));
-        },
-      }),
-    );
-  };
-  gauge(
+  computedGauge(
+    registry,
     "berth_kubernetes_waiting_events",
     "Events that wait for an API server, or for their turn.",
-    ({ waiting }) => waiting,
+    () => cluster().telling?.waiting,
   );
-  gauge(
+  computedGauge(
+    registry,
     "berth_kubernetes_failing",
     "1 while no API server takes what it is told; `berth status` says why.",
-    ({ problem }) => (problem === undefined ? 0 : 1),
+    () => {
+      const { telling } = cluster();
+      return telling && (telling.problem === undefined ? 0 : 1);
+    },
   );
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { computedGauge } from "./computed-gauge.ts";
 import type { ConfigurationFacts } from "./ports.ts";
 
 /** Digits of the hash: enough to distinguish configurations, few enough that a float holds them exactly. */
@@ -7,18 +8,8 @@ const hashDigits = 12;
 
 /** The configuration's metrics, named as Prometheus and Alertmanager name their own. */
 export function registerConfigMetrics(registry: Registry, facts: () => ConfigurationFacts): void {
-  const gauge = (name: string, help: string, value: () => number): void => {
-    registry.registerMetric(
-      new Gauge({
-        name: `berth_config_${name}`,
-        help,
-        registers: [],
-        collect() {
-          this.set(value());
-        },
-      }),
-    );
-  };
+  const gauge = (name: string, help: string, value: () => number): void =>
+    computedGauge(registry, `berth_config_${name}`, help, value);
   registry.registerMetric(
     new Counter({
       name: "berth_config_reloads_total",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync } from "node:fs";
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { computedGauge } from "./computed-gauge.ts";
 
 /**
  * The process_* and nodejs_* metrics that dashboards expect of every daemon. Not prom-client's own
@@ -42,16 +43,5 @@ export function registerProcessMetrics(registry: Registry): void {
       () => process.memoryUsage().heapUsed,
     ],
   ];
-  for (const [name, help, value] of gauges) {
-    registry.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        collect() {
-          this.set(value());
-        },
-      }),
-    );
-  }
+  for (const [name, help, value] of gauges) computedGauge(registry, name, help, value);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { registerClusterMetrics } from "./cluster-metrics.ts";
+import { computedGauge } from "./computed-gauge.ts";
 import { registerConfigMetrics } from "./config-metrics.ts";
 import { registerMemoryMetrics } from "./memory-metrics.ts";
 import { type NriCallMetrics, registerNriMetrics, registerNriPlugins } from "./nri-metrics.ts";
@@ -116,10 +117,15 @@ export function createMetrics({ version, revision }: MetricsOptions): Metrics {
 function observeSources(registry: Registry, sources: DaemonSources): void {
   const { shims, operations, streamingSessions, sandboxes, logs } = sources;
   if (shims !== undefined) {
-    gauge(registry, "berth_shims", "Shim processes that the daemon is connected to.", shims);
+    computedGauge(
+      registry,
+      "berth_shims",
+      "Shim processes that the daemon is connected to.",
+      shims,
+    );
   }
   if (sources.stuckRemovals !== undefined) {
-    gauge(
+    computedGauge(
       registry,
       "berth_stuck_removals",
       "Files and folders that are to go and could not be removed so far; `berth status` names them.",
@@ -127,7 +133,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
     );
   }
   if (sources.lostSockets !== undefined) {
-    gauge(
+    computedGauge(
       registry,
       "berth_lost_sockets",
       "Sockets of the daemon that another process has taken, or that are gone; `berth status` names them.",
@@ -135,7 +141,7 @@ function observeSources(registry: Registry, sources: DaemonSources): void {
     );
   }
   if (sources.missingNriPlugins !== undefined) {
-    gauge(
+    computedGauge(
       registry,
       "berth_nri_missing_plugins",
       "Required NRI plugins that are not connected: no container is made without them; `berth status` names them.",
@@ -214,19 +220,6 @@ function gaugeByLabel(
       for (const [value, count] of values()) this.set({ [label]: value }, count);
     },
   });
-}
-
-function gauge(registry: Registry, name: string, help: string, value: () => number): void {
-  registry.registerMetric(
-    new Gauge({
-      name,
-      help,
-      registers: [],
-      collect() {
-        this.set(value());
-      },
-    }),
-  );
 }
 
 /** A counter whose total another part keeps. */

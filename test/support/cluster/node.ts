@@ -7,6 +7,7 @@ import { conflist } from "../cni.ts";
 import { crunHere } from "../crun-here.ts";
 import { connectPeer, type GrpcPeer } from "../grpc-peer.ts";
 import { makeCgroupRoot } from "../kubelet/kubelet-traces.ts";
+import { machineSettings } from "../kubelet/machine-settings.ts";
 import { cniBinFolder } from "../lacking.ts";
 import { sandboxMode } from "../sandbox-mode.ts";
 import type { Box } from "./box.ts";
@@ -164,6 +165,7 @@ async function writeKubeletAndProxyConfig(
   const resolvConf = path.join(folder, "resolv.conf");
   await writeFile(resolvConf, "search example.test\n");
   const kubelet = path.join(folder, "kubelet.json");
+  const settings = await machineSettings();
   const deployed = parse(await readFile(deployedConfig, "utf8")) as object;
   await writeFile(
     kubelet,
@@ -180,29 +182,15 @@ async function writeKubeletAndProxyConfig(
       clusterDNS: [dnsAddress],
       clusterDomain: "cluster.local",
       resolvConf,
-      cgroupDriver: "cgroupfs",
+      ...settings,
+      // That of Berth's root may decide.
+      evictionHard: { ...settings.evictionHard, "imagefs.available": "5%" },
       cgroupRoot,
-      failCgroupV1: false,
-      failSwapOn: false,
-      enforceNodeAllocatable: [],
-      // The machine's own disk must not decide; that of Berth's root may.
-      evictionHard: {
-        "memory.available": "0%",
-        "nodefs.available": "0%",
-        "nodefs.inodesFree": "0%",
-        "imagefs.available": "5%",
-        "imagefs.inodesFree": "0%",
-      },
       evictionPressureTransitionPeriod: "5s",
-      imageGCHighThresholdPercent: 100,
-      imageGCLowThresholdPercent: 99,
-      // Without CAP_SYS_RESOURCE it may not lower its own.
-      oomScoreAdj: Number(await readFile("/proc/self/oom_score_adj", "utf8")),
       // Quicker than in production: a test waits for these.
       syncFrequency: "5s",
       nodeStatusUpdateFrequency: "4s",
       configMapAndSecretChangeDetectionStrategy: "Watch",
-      crashLoopBackOff: { maxContainerRestartPeriod: "2s" },
       shutdownGracePeriod: "0s",
     }),
   );

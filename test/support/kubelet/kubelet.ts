@@ -12,6 +12,7 @@ import { scratch } from "../scratch.ts";
 import { GivenUp, until } from "../until.ts";
 import { KubeletApi } from "./kubelet-api.ts";
 import { makeCgroupRoot, rememberTraces } from "./kubelet-traces.ts";
+import { machineSettings } from "./machine-settings.ts";
 import type { PodManifest } from "./static-pods.ts";
 
 /** The node's name: what a kubelet signs its certificate for, and the end of static pods' names. */
@@ -138,22 +139,7 @@ async function machineConfig(): Promise<object> {
     authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
     authorization: { mode: "AlwaysAllow" },
     healthzPort: 0,
-    cgroupDriver: "cgroupfs",
-    failCgroupV1: false,
-    failSwapOn: false,
-    enforceNodeAllocatable: [],
-    // The machine's fill level must not decide.
-    evictionHard: {
-      "memory.available": "0%",
-      "nodefs.available": "0%",
-      "nodefs.inodesFree": "0%",
-      "imagefs.available": "0%",
-      "imagefs.inodesFree": "0%",
-    },
-    imageGCHighThresholdPercent: 100,
-    imageGCLowThresholdPercent: 99,
-    // Without CAP_SYS_RESOURCE it may not lower its own.
-    oomScoreAdj: Number(await readFile("/proc/self/oom_score_adj", "utf8")),
+    ...(await machineSettings()),
     // Its chains serve kube-proxy, of which there is none.
     makeIPTablesUtilChains: false,
     // Quicker than in production: a test waits for these.
@@ -162,6 +148,5 @@ async function machineConfig(): Promise<object> {
     containerLogMaxSize: "100Ki",
     containerLogMaxFiles: 20,
     containerLogMonitorInterval: "3s",
-    crashLoopBackOff: { maxContainerRestartPeriod: "2s" },
   };
 }
