@@ -207,6 +207,29 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     assert.deepEqual(await indexOf(id, shell, id.slice(7, 20)), once);
   });
 
+  test("an archive comes through standard input or a pipe as well", async () => {
+    const file = path.join(bed.folder, "piped.tar");
+    await ok("export", "-o", file, shell);
+    const room = path.join(bed.folder, "room");
+    await mkdir(room);
+    const env = { BERTH_ADDRESS: bed.daemon.socket, TMPDIR: room };
+    for (const command of [
+      'cat "$1" | "$0" image load --progress none -',
+      '"$0" image load --progress none - <"$1"',
+      '"$0" image load --progress none /dev/stdin <"$1"',
+      'mkfifo "$1.fifo"; cat "$1" >"$1.fifo" & "$0" image load --progress none "$1.fifo"',
+    ]) {
+      const { code, stdout, stderr } = await run("sh", ["-c", command, program, file], { env });
+      assert.deepEqual([code, stdout, stderr], [0, `loaded ${shell}\n`, ""], command);
+      assert.deepEqual(await readdir(room), [], command);
+    }
+    const cut = 'head -c 5000 "$1" | "$0" image load --progress none -';
+    const { code, stderr } = await run("sh", ["-c", cut, program, file], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, /is cut off/);
+    assert.doesNotMatch(stderr, /\/proc\//);
+  });
+
   test("export of a platform refuses an image that is for another one", async () => {
     const file = path.join(bed.folder, "platform.tar");
     await ok("export", "-o", file, "--platform", `linux/${hostPlatform().architecture}`, shell);

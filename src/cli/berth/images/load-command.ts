@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import path from "node:path";
 import type { Command } from "commander";
 import { fault, isFault } from "../../../base/errors.ts";
 import type { BerthLoadedImage } from "../../../gen/berth.gen.ts";
 import type { CliIo } from "../../cli-io.ts";
+import { processTerminal } from "../../terminal.ts";
 import { type Session, withCommonFlags, withSession } from "../call-options.ts";
 import {
   openProgress,
@@ -19,18 +19,32 @@ interface Flags extends ProgressFlags {
 export function addLoadCommand(image: Command, io: CliIo): void {
   withProgressFlag(withCommonFlags(image.command("load <file>").alias("import")))
     .description(
-      "load an OCI layout (folder or tar) or a `docker save` tar that is on the daemon's machine",
+      "load an OCI layout (folder or tar) or a `docker save` tar, plain or compressed, that is on the daemon's machine; - reads it from standard input",
     )
     .option("--name <name>", "name for an image whose archive carries none")
     .action((file: string, flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
-        const request = { path: path.resolve(file), name: flags.name ?? "" };
-        const images = await loaded(session, request, () => openProgress(flags, io));
+        const { spooledArchive } = await import("./spooled-archive.ts");
+        const terminal = (io.terminal ?? processTerminal)();
+        using archive = await spooledArchive(file, terminal, session.call);
+        const request = { path: archive.path, name: flags.name ?? "" };
+        const images = await loaded(session, request, () => openProgress(flags, io)).catch(
+          (error: unknown) => {
+            const name = file === "-" ? "standard input" : file;
+            throw archive.isSpooled ? renamed(error, archive.path, name) : error;
+          },
+        );
         session.show({ images }, () =>
           images.map(({ id, names }) => `loaded ${names.join(", ") || id}\n`).join(""),
         );
       }),
     );
+}
+
+/** Nobody knows what was typed by the path that the daemon was given. */
+function renamed(error: unknown, given: string, name: string): unknown {
+  if (!isFault(error)) return error;
+  return fault(error.code, error.message.replaceAll(given, name), { cause: error });
 }
 
 async function loaded(
