@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import {
   appendFile,
+  chmod,
   lstat,
   mkdir,
   readdir,
@@ -55,6 +56,7 @@ const timeLimit = () => ({ signal: AbortSignal.timeout(60_000) });
 
 async function place(home: Scratch, plain: Buffer) {
   const root = await home.folder("root");
+  await chmod(root, 0o755); // whatever the umask is
   const outside = await home.folder("outside");
   await writeFile(path.join(outside, "secret"), "outside", { mode: 0o600 });
   const blob = path.join(home.path, "layer");
