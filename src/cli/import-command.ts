@@ -4,11 +4,12 @@ import path from "node:path";
 import { errnoOf, fault, type RuntimeFault, toFault } from "../base/errors.ts";
 import { importConfig } from "../config/import/import-config.ts";
 import { type HostsToml, withoutLogins } from "../config/import/registry-hosts.ts";
+import { registry } from "../config/keys/registry.ts";
 import type { CliIo } from "./cli-io.ts";
 import { printable } from "./printable.ts";
 
 /** Where hosts.toml files are looked for without a configuration. */
-const usualCertsDir = "/etc/berthd/certs.d";
+const usualCertsDir = registry.keys.configPath.default;
 
 /**
  * Prints our configuration on standard output, and what is to be known of it on standard error: also where a hosts.toml
@@ -40,7 +41,7 @@ export function importInto(io: CliIo, file: string, certsDir: string | undefined
 function told(hosts: readonly HostsToml[], certsDir: string | undefined): readonly string[] {
   if (hosts.length === 0 || certsDir !== undefined) return [];
   return [
-    "its registries need hosts.toml files; --certs-dir /etc/berthd/certs.d writes them, with the logins that are left out here:",
+    `its registries need hosts.toml files; --certs-dir ${usualCertsDir} writes them, with the logins that are left out here:`,
     ...hosts.flatMap(({ registry, text }) => [
       `  ${registry}/hosts.toml`,
       ...text

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import protobuf from "protobufjs/light.js";
-import type { MethodNode, Node } from "./light/light-types.ts";
+import { below, type MethodNode, type Node } from "./light/light-types.ts";
 
 /** What a method of a service takes and answers, by full names. */
 export interface MethodShape {
@@ -57,12 +57,7 @@ export class TypeTree {
   }
 
   #node(name: string): Node | undefined {
-    let node: Node | undefined = this.#descriptor;
-    for (const part of name.split(".")) {
-      const inner: Readonly<Record<string, Node>> = node?.nested ?? {};
-      node = Object.hasOwn(inner, part) ? inner[part] : undefined;
-    }
-    return node;
+    return below([this.#descriptor], name)?.at(-1);
   }
 
   /** The full name of what a name means within a message or service. */

@@ -18,7 +18,8 @@ import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
 
 const defaultAddress = layoutOf(usualFolders).socket;
-const defaultNamespace = "k8s.io";
+/** Where pods and their images are, and where commands work that are told no other. */
+export const criNamespace = "k8s.io";
 const promptMs = 60_000;
 
 /** What every command of `berth` gets: the daemon's services, and a way to show results. */
@@ -69,7 +70,7 @@ export function withCommonFlags(command: Command): Command {
  */
 export function withNamespaceFlag(
   command: Command,
-  otherwise = `${defaultNamespace}, where pods are`,
+  otherwise = `${criNamespace}, where pods are`,
 ): Command {
   return withCommonFlags(command).option(
     "-n, --namespace <name>",
@@ -93,7 +94,7 @@ export async function withSession(
   const { signal } = limit;
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
   refuseNamespace(command, flags.namespace, given);
-  const namespace = given ?? defaultNamespace;
+  const namespace = given ?? criNamespace;
   using connection = connectLight(address);
   const session: Session = {
     address,
@@ -151,7 +152,6 @@ function limitOf(
   return deadline(ms ?? Infinity, fault("DEADLINE_EXCEEDED", late), ...(lost ? [lost] : []));
 }
 
-/** Milliseconds; Infinity for none. */
 /**
  * A command without that flag works where pods are. What is asked of it elsewhere is not done there, least of all a
  * removal. The environment is for the commands that heed it; those of images are easily taken for such.
@@ -163,14 +163,15 @@ function refuseNamespace(
 ): void {
   if (command.options.some(({ long }) => long === "--namespace")) return;
   const named = command.parent?.name() === "image" ? given : flag;
-  if (named === undefined || named === defaultNamespace) return;
+  if (named === undefined || named === criNamespace) return;
   const source = flag === undefined ? "BERTH_NAMESPACE" : "--namespace";
   throw fault(
     "INVALID_ARGUMENT",
-    `"berth ${command.parent?.name()} ${command.name()}" works in namespace "${defaultNamespace}" alone, and ${source} names "${named}"`,
+    `"berth ${command.parent?.name()} ${command.name()}" works in namespace "${criNamespace}" alone, and ${source} names "${named}"`,
   );
 }
 
+/** Milliseconds; Infinity for none. */
 function readTimeout(text: string): number {
   const milliseconds = parseDuration(text);
   if (milliseconds !== undefined && milliseconds >= 0) return milliseconds || Infinity;

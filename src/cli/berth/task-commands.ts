@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import path from "node:path";
 import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";

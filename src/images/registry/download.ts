@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { ContentStore, ContentWriter, ReadsAlong } from "../../content/ports.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";

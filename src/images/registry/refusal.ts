@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type FaultCode, fault, type RuntimeFault } from "../../base/errors.ts";
 import { errorText } from "./error-text.ts";

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { fieldsOf } from "../manifest/go-json.ts";

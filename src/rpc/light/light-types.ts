@@ -46,7 +46,8 @@ export function resolved(scope: Scope, name: string): Scope {
   throw new TypeError(`no such type: ${name}`);
 }
 
-function below(scope: Scope, name: string): Scope | undefined {
+/** What a name means within the last node of a scope alone. */
+export function below(scope: Scope, name: string): Scope | undefined {
   const found: [...Node[], Node] = [...scope];
   for (const part of name.split(".")) {
     const inner: Readonly<Record<string, Node>> = found.at(-1)?.nested ?? {};

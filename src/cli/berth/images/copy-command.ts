@@ -9,11 +9,15 @@ import { printable, printableLine } from "../../printable.ts";
 import { socketPath } from "../../socket-path.ts";
 import { type Session, withNamespaceFlag, withSession } from "../call-options.ts";
 import { jsonOf } from "../json.ts";
+import { openLease } from "../lease.ts";
 import type { Copied } from "./copy-image.ts";
 import type { ImageRecord, ImageStore } from "./image-record.ts";
 import { openProgress, type ProgressFlags, withProgressFlag } from "./progress-view.ts";
 
+/** Where people look for it. */
 const containerdSocket = "/run/containerd/containerd.sock";
+/** Longer than any copy. */
+const leaseMs = 24 * 3_600_000;
 
 interface Flags extends ProgressFlags {
   readonly from: string;
@@ -22,7 +26,7 @@ interface Flags extends ProgressFlags {
   readonly unpack: boolean;
 }
 
-/** Where people look for it; kubelets' images are in containerd's namespace "k8s.io" as well. */
+/** kubelets' images are in containerd's namespace "k8s.io" as well. */
 export function addCopyCommand(image: Command, io: CliIo): void {
   withProgressFlag(withNamespaceFlag(image.command("copy [reference...]")))
     .description(
@@ -67,8 +71,8 @@ async function found(
     const named = all.flatMap((one) =>
       one.target && !isDigest(one.name) ? [{ ...one, target: one.target }] : [],
     );
-    if (references.length === 0 && named.length > 0) return named;
     if (references.length === 0) {
+      if (named.length > 0) return named;
       throw fault(
         "NOT_FOUND",
         `no image has a name in namespace "${from.namespace}" of the containerd on ${socket}`,
@@ -126,28 +130,30 @@ async function copyAll(
   { from, session, flags, io }: Work,
   records: readonly ImageRecord[],
 ): Promise<void> {
-  const { copyImage, withLease } = await import("./copy-image.ts");
+  const { copyImage } = await import("./copy-image.ts");
   const copied: { readonly name: string; readonly outcome: Copied }[] = [];
   const { force, unpack } = flags;
   let failed = 0;
-  await withLease(session, async (to) => {
-    for (const record of records) {
-      try {
-        const outcome = await (async () => {
-          using view = openProgress(flags, io);
-          const onSteps = view.update.bind(view);
-          return await copyImage({ from, to, onSteps, force, unpack }, record);
-        })();
-        copied.push({ name: record.name, outcome });
-        if (!session.json) io.out(printable(`${outcome} ${record.name}\n`));
-      } catch (error) {
-        session.call.signal.throwIfAborted();
-        if (!isFault(error) || error instanceof Unconnected) throw error;
-        failed += 1;
-        io.error(`berth: ${printableLine(`${record.name}: ${error.message}`)}\n`);
-      }
+  const lease = await openLease(session, leaseMs);
+  const to: ImageStore = { ...session, scoped: lease.call };
+  for (const record of records) {
+    try {
+      const outcome = await (async () => {
+        using view = openProgress(flags, io);
+        const onSteps = view.update.bind(view);
+        return await copyImage({ from, to, onSteps, force, unpack }, record);
+      })();
+      copied.push({ name: record.name, outcome });
+      if (!session.json) io.out(printable(`${outcome} ${record.name}\n`));
+    } catch (error) {
+      session.call.signal.throwIfAborted();
+      if (!isFault(error) || error instanceof Unconnected) throw error;
+      failed += 1;
+      io.error(`berth: ${printableLine(`${record.name}: ${error.message}`)}\n`);
     }
-  });
+  }
+  // Where it fails for all, the lease stays until it ends: the same work goes on where it stood.
+  await lease[Symbol.asyncDispose]().catch(() => {});
   if (session.json) io.out(jsonOf({ images: copied }));
   if (failed > 0) throw fault("UNKNOWN", `${failed} of ${records.length} names were not copied`);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cleanupDeadline } from "../../../base/cancellable.ts";
 import { fault, isFault } from "../../../base/errors.ts";
 import { mapAtOnce } from "../../../base/map-at-once.ts";
 import type { BerthTransferStep } from "../../../gen/berth.gen.ts";
+import { contentReference } from "../../../metadata/references.ts";
+import { criNamespace } from "../call-options.ts";
 import { copyBlob } from "./copy-blob.ts";
 import { type PlannedImage, planArchive } from "./export-archive.ts";
 import type { ImageRecord, ImageStore } from "./image-record.ts";
@@ -21,35 +22,7 @@ export interface CopyWork {
   readonly onSteps: (steps: readonly BerthTransferStep[]) => void;
 }
 
-const leaseHeader = "containerd-lease";
 const layersAtOnce = 3;
-/** Longer than any copy: the lease of a client that was killed ends by then. */
-const leaseHours = 24;
-/** containerd's label by which a document says what must stay for its sake. */
-const reference = "containerd.io/gc.ref.content";
-
-/** Where CRI's images are; in another namespace nobody knows whether they are ever unpacked, and by whom. */
-const criNamespace = "k8s.io";
-
-/**
- * Runs work under a lease, so that no collection takes what it has brought and not yet named. Where that fails the lease
- * stays until it expires, so that the same work goes on where it stood.
- */
-export async function withLease(
-  to: ImageStore,
-  work: (to: ImageStore) => Promise<void>,
-): Promise<void> {
-  const leases = to.client("containerd.services.leases.v1.Leases");
-  const expires = new Date(Date.now() + leaseHours * 3_600_000).toISOString();
-  const { lease } = await leases.Create(
-    { labels: { "containerd.io/gc.expire": expires } },
-    to.scoped,
-  );
-  const id = lease?.id ?? "";
-  const scoped = { ...to.scoped, headers: { [leaseHeader]: id } };
-  await work({ ...to, scoped });
-  await leases.Delete({ id }, { ...to.scoped, signal: cleanupDeadline(10_000) }).catch(() => {}); // it ends by itself
-}
 
 /**
  * Copies what a name leads to, as far as it is for this machine's platform, and gives it the name. FAILED_PRECONDITION when the other
@@ -66,6 +39,7 @@ export async function copyImage(work: CopyWork, record: ImageRecord): Promise<Co
   let isNew = false;
   for (const image of images) isNew = (await copyBlobs(work, image)) || isNew;
   if (!isSame) await nameImage(to, record, there !== undefined);
+  // In another namespace nobody knows whether they are ever unpacked, and by whom.
   if (unpack && to.namespace === criNamespace) {
     await to.client("berth.v1.Images").Unpack({ image: record.target.digest }, to.call);
   }
@@ -97,14 +71,14 @@ async function copyBlobs({ from, to, onSteps }: CopyWork, image: PlannedImage): 
     );
     await copy({ ...manifest.config, kind: "config", labels: {} });
     const labels = Object.fromEntries([
-      [`${reference}.config`, manifest.config.digest],
-      ...manifest.layers.map((layer, at) => [`${reference}.l.${at}`, layer.digest]),
+      [`${contentReference}.config`, manifest.config.digest],
+      ...manifest.layers.map((layer, at) => [`${contentReference}.l.${at}`, layer.digest]),
     ]) as Record<string, string>;
     await copy({ digest, size, kind: "manifest", labels });
   }
   if (image.manifests.some(({ digest }) => digest === root.digest)) return isNew;
   const labels = Object.fromEntries(
-    image.manifests.map(({ digest }, at) => [`${reference}.m.${at}`, digest]),
+    image.manifests.map(({ digest }, at) => [`${contentReference}.m.${at}`, digest]),
   );
   await copy({ digest: root.digest, size: Number(root.size), kind: "manifest", labels });
   return isNew;

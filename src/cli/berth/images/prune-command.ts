@@ -6,13 +6,11 @@ import type { Image } from "../../../gen/cri.gen.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printableLine } from "../../printable.ts";
-import { type Session, withCommonFlags, withSession } from "../call-options.ts";
+import { criNamespace, type Session, withCommonFlags, withSession } from "../call-options.ts";
 import { bytes, shortId } from "../table.ts";
 
 const atOnce = 8;
 const cri = "runtime.v1.ImageService";
-/** Where CRI's images are, whatever namespace the caller works in. */
-const criNamespace = "k8s.io";
 
 export function addPruneCommand(image: Command, io: CliIo): void {
   withCommonFlags(image.command("prune"))

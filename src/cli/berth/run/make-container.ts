@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { randomBytes } from "node:crypto";
-import { timeoutSignal } from "../../../base/timers.ts";
 import type { Container } from "../../../client/ports.ts";
 import type { TypesMount } from "../../../gen/types.gen.ts";
 import { openRootfs } from "../../../oci/rootfs/rootfs-reader.ts";
 import type { OciProcess } from "../../../oci/spec.ts";
 import { specAny } from "../../../oci/spec-any.ts";
-import type { CallOptions } from "../../../rpc/service.ts";
 import { workHere } from "../../../trees/run-here.ts";
 import type { Session } from "../call-options.ts";
+import { openLease } from "../lease.ts";
 import { readPairs } from "../pairs.ts";
 import { removeSnapshot } from "./remove-snapshot.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
@@ -33,7 +31,6 @@ export interface WantedContainer {
 }
 
 const leaseMs = 60 * 60 * 1000;
-const undoMs = 10_000;
 
 /**
  * Makes a container from an image of the store: a snapshot of its own, an OCI spec from the image's config and the
@@ -44,7 +41,7 @@ export async function makeContainer(
   { image: imageName, id, args }: WantedContainer,
   flags: MakeFlags,
 ): Promise<Container> {
-  await using lease = await openLease(session);
+  await using lease = await openLease(session, leaseMs);
   const { snapshotter } = flags;
   const image = await readStoredImage(session, imageName);
   const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
@@ -80,25 +77,6 @@ export async function makeContainer(
   );
   undo.move();
   return container;
-}
-
-interface Lease extends AsyncDisposable {
-  /** Options of a call that is made under the lease. */
-  readonly call: CallOptions;
-}
-
-/** Keeps the garbage collector from what no container refers to yet. */
-async function openLease(session: Session): Promise<Lease> {
-  const leases = session.client("containerd.services.leases.v1.Leases");
-  const id = `berth-${randomBytes(6).toString("hex")}`;
-  const expires = new Date(Date.now() + leaseMs).toISOString();
-  await leases.Create({ id, labels: { "containerd.io/gc.expire": expires } }, session.scoped);
-  return {
-    call: { ...session.scoped, headers: { "containerd-lease": id } },
-    [Symbol.asyncDispose]: async () => {
-      await leases.Delete({ id }, { ...session.scoped, signal: timeoutSignal(undoMs) });
-    },
-  };
 }
 
 /** The folders that a snapshot's mounts consist of, topmost first: they are read without mounting. */

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { timeoutSignal } from "../../base/timers.ts";
+import type { Session } from "./call-options.ts";
+
+const undoMs = 10_000;
+
+/** Keeps the garbage collector from what nothing refers to yet. Disposing lets go of it. */
+export interface Lease extends AsyncDisposable {
+  /** Options of calls that are made under the lease. */
+  readonly call: Session["scoped"] & { readonly headers: Readonly<Record<string, string>> };
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** One that ends by itself after so long, where its client is killed. */
+export async function openLease(
+  { client, scoped }: Pick<Session, "client" | "scoped">,
+  lifeMs: number,
+): Promise<Lease> {
+  const leases = client("containerd.services.leases.v1.Leases");
+  const id = `berth-${randomBytes(6).toString("hex")}`;
+  const expires = new Date(Date.now() + lifeMs).toISOString();
+  await leases.Create({ id, labels: { "containerd.io/gc.expire": expires } }, scoped);
+  return {
+    call: { ...scoped, headers: { "containerd-lease": id } },
+    [Symbol.asyncDispose]: async () => {
+      await leases.Delete({ id }, { ...scoped, signal: timeoutSignal(undoMs) });
+    },
+  };
+}
