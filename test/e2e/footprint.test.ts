@@ -19,6 +19,11 @@ suite("what an idle daemon takes", { skip: lacking(...podPrograms) }, () => {
       const { daemon, cri } = bed;
       await daemon.stop();
       await daemon.start();
+      // What the daemon before has left to remove has a thread until it is gone.
+      await until(
+        "what is left is removed",
+        () => !ownThreads(daemon.pid()).includes("berth-remover"),
+      );
       assert.deepEqual(ownThreads(daemon.pid()), ["metadata"]);
       const pod = await cri.runPod();
       // Both, so that no container waits for that of logs.
