@@ -193,6 +193,6 @@ async function recoverPods(
 ): Promise<void> {
   const message = "pods are not recovered yet";
   using _slow = logSlowWork({ log, fields: () => ({}), message });
-  const summary = await registry.get(cri.runtime).recover({ signal });
-  log.info({ ...summary }, "pods recovered");
+  const { rest: _, ...summary } = await registry.get(cri.runtime).recover({ signal });
+  log.info(summary, "pods recovered");
 }

@@ -4,7 +4,8 @@ import { fault } from "../base/errors.ts";
 import type { ContainersContainer, ContainersContainerInit } from "../gen/containers.gen.ts";
 import type { TypesMount } from "../gen/types.gen.ts";
 import type { ClientScope } from "./client-scope.ts";
-import type { Container, IoAttach, NewTaskOptions, Task } from "./ports.ts";
+import type { Container, FoundTask, IoAttach, NewTaskOptions, ProcessIo, Task } from "./ports.ts";
+import { statusOf } from "./process.ts";
 import { RemoteTask } from "./task.ts";
 
 export class RemoteContainer implements Container {
@@ -58,12 +59,22 @@ export class RemoteContainer implements Container {
   }
 
   async task(call: Cancellable, attach?: IoAttach): Promise<Task> {
+    const { task, withIo } = await this.found(call);
+    return attach === undefined ? task : withIo(attach);
+  }
+
+  async found(call: Cancellable): Promise<FoundTask> {
     const { services, on } = this.#scope;
     const { process } = await services.tasks.Get({ containerId: this.id }, on(call));
     if (!process) throw fault("NOT_FOUND", `task "${this.id}" not found`);
     const { pid, stdin, stdout, stderr, terminal } = process;
-    const io = await attach?.({ stdin, stdout, stderr, terminal });
-    return new RemoteTask(this.#scope, this.id, pid, io);
+    const taskWith = (io: ProcessIo | undefined): Task =>
+      new RemoteTask(this.#scope, this.id, pid, io);
+    return {
+      task: taskWith(undefined),
+      status: statusOf(process),
+      withIo: async (attach) => taskWith(await attach({ stdin, stdout, stderr, terminal })),
+    };
   }
 
   async update(

@@ -29,6 +29,8 @@ export interface Container {
   newTask(options: NewTaskOptions, call: Cancellable): Promise<Task>;
   /** The container's present task; NOT_FOUND when it has none. `attach` takes over its IO. */
   task(call: Cancellable, attach?: IoAttach): Promise<Task>;
+  /** The same, with all that was answered: who wants the task's state as well need not ask the shim once more. */
+  found(call: Cancellable): Promise<FoundTask>;
   update(
     change: Partial<ContainersContainerInit>,
     fields: readonly string[],
@@ -36,6 +38,14 @@ export interface Container {
   ): Promise<void>;
   /** FAILED_PRECONDITION while it has a task. */
   delete(call: Cancellable): Promise<void>;
+}
+
+/** A task that somebody made, as it was when it was asked for. */
+export interface FoundTask {
+  readonly task: Task;
+  readonly status: ProcessStatus;
+  /** The task with its IO taken over. */
+  readonly withIo: (attach: IoAttach) => Promise<Task>;
 }
 
 export interface NewTaskOptions {

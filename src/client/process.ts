@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { isFault } from "../base/errors.ts";
-import type { TasksDeleteResponse, TaskTypesStatus } from "../gen/tasks.gen.ts";
+import type { TasksDeleteResponse, TaskTypesProcess, TaskTypesStatus } from "../gen/tasks.gen.ts";
 import { nanosOf } from "../rpc/timestamp.ts";
 import type { ClientScope } from "./client-scope.ts";
 import type { ExitHandle, ExitStatus, Process, ProcessIo, ProcessStatus } from "./ports.ts";
@@ -27,6 +27,15 @@ export interface ProcessFacts {
   readonly pid: number;
   /** Undefined where its streams are not ours. */
   readonly io: ProcessIo | undefined;
+}
+
+/** What a Get has told of a process. */
+export function statusOf(process: TaskTypesProcess | null): ProcessStatus {
+  return {
+    state: states[process?.status ?? "UNKNOWN"],
+    exitCode: process?.exitStatus ?? 0,
+    exitedAtNanos: nanosOf(process?.exitedAt),
+  };
 }
 
 /** A process over the Tasks service: a task's init when the exec id is empty, else one exec. */
@@ -88,11 +97,7 @@ export class RemoteProcess implements Process {
   async status(call: Cancellable): Promise<ProcessStatus> {
     const { services, on } = this.scope;
     const { process } = await services.tasks.Get(this.#key(), on(call));
-    return {
-      state: states[process?.status ?? "UNKNOWN"],
-      exitCode: process?.exitStatus ?? 0,
-      exitedAtNanos: nanosOf(process?.exitedAt),
-    };
+    return statusOf(process);
   }
 
   async closeStdin(call: Cancellable): Promise<void> {

@@ -24,6 +24,9 @@ export type RuntimeOption =
   | readonly RuntimeOption[]
   | { readonly [key: string]: RuntimeOption };
 
+// A table is parsed once: functions that zod writes and compiles for each cost a start ten milliseconds.
+z.config({ jitless: true });
+
 const same = (value: unknown): unknown => value;
 
 function make<T>(name: string, schema: z.ZodType<T>, write: (value: T) => unknown = same): Kind<T> {

@@ -119,6 +119,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
   const ooms = new ChildOoms(parts);
   const gate = new Gate();
   let networks: Promise<void> | undefined;
+  let leftovers: Promise<void> | undefined;
   const monitors = (): Promise<void>[] => [
     ...parts.liveContainers.monitors(),
     ...parts.liveSandboxes.monitors(),
@@ -127,6 +128,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
     service: gate.guard(verbs(parts)),
     recover: async (call) => {
       const summary = await recoverAll(parts, call);
+      leftovers = summary.rest;
       await ports.beforeOpening?.(call);
       parts.nri.open();
       gate.open();
@@ -155,7 +157,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       ooms[Symbol.dispose]();
       parts.events.close();
       await within(parts.operations.idle(), closeMs);
-      await within(Promise.all([...monitors(), networks]), closeMs);
+      await within(Promise.all([...monitors(), networks, leftovers]), closeMs);
     },
   };
 }

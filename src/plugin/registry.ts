@@ -48,6 +48,8 @@ export class PluginRegistry implements UpPlugins, AsyncDisposable {
   readonly #log: Logger;
   readonly #limits: PluginLimits;
   #entries: Entry[] = [];
+  /** Of each requirement: there are some hundred, and each start looks at all of them. */
+  readonly #providers = new Map<string, readonly Entry[]>();
   #disposal: AsyncDisposableStack | undefined;
 
   constructor(log: Logger, limits: Partial<PluginLimits> = {}) {
@@ -110,7 +112,7 @@ export class PluginRegistry implements UpPlugins, AsyncDisposable {
       const off =
         entry.state.kind === "failed" ||
         entry === without ||
-        entry.requires.some((one) => providersOf(one, this.#entries).every(isOff));
+        entry.requires.some((one) => this.#providersOf(one).every(isOff));
       known.set(entry, off);
       return off;
     };
@@ -214,10 +216,19 @@ export class PluginRegistry implements UpPlugins, AsyncDisposable {
     this.#log.error({ plugin: pluginUri(entry) }, "plugin does not stop, going on without it");
   }
 
+  /** Once all are registered. */
+  #providersOf(requirement: string): readonly Entry[] {
+    const known = this.#providers.get(requirement);
+    if (known !== undefined) return known;
+    const found = providersOf(requirement, this.#entries);
+    this.#providers.set(requirement, found);
+    return found;
+  }
+
   /** Why the entry cannot start, when nothing that is up is what it requires. */
   #missingOf(entry: Entry): Error | undefined {
     for (const requirement of entry.requires) {
-      const providers = providersOf(requirement, this.#entries);
+      const providers = this.#providersOf(requirement);
       if (providers.some((provider) => provider.state.kind === "up")) continue;
       const failed = providers.find((provider) => provider.state.kind === "failed");
       return fault(

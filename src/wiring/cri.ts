@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import os from "node:os";
 import { cleanupDeadline } from "../base/cancellable.ts";
+import { unlessAborted } from "../base/waits.ts";
 import { createClient } from "../client/client.ts";
 import { createOutputCapture } from "../client/io/capture-io.ts";
 import { kindLabel } from "../client/kind-label.ts";
@@ -11,7 +13,7 @@ import {
   type RuntimeService,
 } from "../cri/create-runtime-service.ts";
 import { createDefaultRuntime } from "../cri/handlers/default-runtime/create-default-runtime.ts";
-import { readHandlerFeatures } from "../cri/handlers/handler-features.ts";
+import { askHandlerFeatures } from "../cri/handlers/handler-features.ts";
 import type { ShimPrograms } from "../cri/handlers/shim-programs.ts";
 import { watchRuntimeFlaws } from "../cri/handlers/watch-runtime-flaws.ts";
 import { createImageService } from "../cri/image-service/image-service.ts";
@@ -222,6 +224,11 @@ export function criPlugins(
       context,
     ) => {
       const { logs, profiles, exchange } = others;
+      const features = askHandlerFeatures(
+        live.current.runtime,
+        { shims: shimPrograms, kernelRelease: os.release() },
+        context,
+      );
       context.waitsFor("what the host says of itself");
       const [hostFacts, cgroups] = await Promise.all([readHostFacts(), CgroupLayout.read()]);
       const closing = new AbortController();
@@ -243,12 +250,6 @@ export function criPlugins(
       const pulledProfile = (reference: string) =>
         profiles.read(reference, { signal: closing.signal });
       const reading = new TreeWorker({ name: "berth-reading", log, niceness: 5 });
-      context.waitsFor("what the OCI runtimes say of themselves");
-      const features = await readHandlerFeatures(
-        live.current.runtime,
-        { shims: shimPrograms, kernelRelease: hostFacts.kernelRelease },
-        context,
-      );
       const flaws = watchRuntimeFlaws(live.current.runtime, log, closing.signal);
       const adjustSpec: AdjustSpec = async (spec, adjust, { handler }) => {
         const { applyAdjustment } = await import("../cri/oci-spec/nri/apply-adjustment.ts");
@@ -326,7 +327,10 @@ export function criPlugins(
         log,
         review,
         nodePlugins: nri,
-        ...(nri && { beforeOpening: (call) => nri.start(call) }),
+        beforeOpening: async (call) => {
+          await unlessAborted(features.asked, call.signal);
+          await nri?.start(call);
+        },
         hooks: {
           onStage: ({ rpc, stage, seconds }) => {
             if (rpc === "RunPodSandbox") metrics.recordPodStartStage(stage, seconds);

@@ -8,7 +8,7 @@ import { defaultHandler } from "../../config/defaults.ts";
 import { codec } from "../../rpc/codec.ts";
 import { ShimBinaries } from "../../runtime/shim/binary.ts";
 import { readShimFeatures } from "../../runtime/shim/shim-info.ts";
-import { readHandlerFeatures } from "./handler-features.ts";
+import { askHandlerFeatures } from "./handler-features.ts";
 import type { ShimPrograms } from "./shim-programs.ts";
 
 const { signal } = new AbortController();
@@ -46,13 +46,16 @@ test("features are asked of runc shims' OCI runtime, and of other shims themselv
     find: (type, shim) => new ShimBinaries().resolve(type, shim),
     features: readShimFeatures,
   };
-  const features = await readHandlerFeatures(
+  const features = askHandlerFeatures(
     { defaultHandler: "runc", handlers },
     { shims, kernelRelease: "6.1.0" },
     { signal },
   );
-  const readOnly = Object.keys({ ...handlers, unknown: 0 }).filter(
-    (name) => features.of(name).recursiveReadOnlyMounts,
-  );
-  assert.deepEqual(readOnly, ["runc", "other"]);
+  const readOnly = () =>
+    Object.keys({ ...handlers, unknown: 0 }).filter(
+      (name) => features.of(name).recursiveReadOnlyMounts,
+    );
+  assert.deepEqual(readOnly(), [], "the start does not wait for programs");
+  await features.asked;
+  assert.deepEqual(readOnly(), ["runc", "other"]);
 });

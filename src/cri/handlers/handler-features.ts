@@ -16,6 +16,8 @@ import type { ShimPrograms } from "./shim-programs.ts";
 
 /** What every handler can do. From memory. */
 export interface HandlerFeatures {
+  /** Settles once all have answered, or it is known that they will not; until then none of them can anything. */
+  readonly asked: Promise<void>;
   readonly of: (handler: string) => RuntimeFeatures;
   readonly reload: ReloadPart;
 }
@@ -26,12 +28,15 @@ interface Ports {
   readonly kernelRelease: string;
 }
 
-/** Asks what every handler can do, once, side by side; again of those that a reload adds or changes. */
-export async function readHandlerFeatures(
+/**
+ * Asks what every handler can do, once, side by side; again of those that a reload adds or changes. They are programs:
+ * the start goes on while they answer.
+ */
+export function askHandlerFeatures(
   { handlers }: RuntimeConfig,
   ports: Ports,
   call: Cancellable,
-): Promise<HandlerFeatures> {
+): HandlerFeatures {
   const ask = async (
     names: readonly string[],
     from: RuntimeConfig["handlers"],
@@ -43,8 +48,14 @@ export async function readHandlerFeatures(
         return [name, await featuresOf({ name, config }, ports, call)] as const;
       }),
     );
-  let known = new Map(await ask(Object.keys(handlers), handlers, call));
+  let known: ReadonlyMap<string, RuntimeFeatures> = new Map();
+  const first = ask(Object.keys(handlers), handlers, call);
+  const asked = first.then((found) => {
+    known = new Map(found);
+  });
+  asked.catch(() => {}); // of a start that is asked to stop
   return {
+    asked,
     of: (handler) => known.get(handler) ?? noRuntimeFeatures,
     reload: {
       keys: ["runtime.handlers"],

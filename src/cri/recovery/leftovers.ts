@@ -28,18 +28,24 @@ interface Leftover {
 }
 
 /**
- * Removes what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
- * networks and their namespaces. Answers what went. What belongs to a damaged record stays: its pod may run.
+ * Looks for what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
+ * networks and their namespaces. What belongs to a damaged record is none: its pod may run. Nobody may call yet: what is
+ * being made has no record either. Answers how all that is removed, which may go on while calls come in, and answers what went.
  */
-export async function removeLeftovers(parts: LeftoverNeeds, call: Cancellable): Promise<string[]> {
+export async function findLeftovers(
+  parts: LeftoverNeeds,
+  call: Cancellable,
+): Promise<(call: Cancellable) => Promise<string[]>> {
   const known = knownIds(parts);
-  const removed: string[] = [];
-  for (const find of finders) {
-    const found = await findSome(find, parts, known, call);
-    const done = await Promise.all(found.map((leftover) => removeOne(parts, leftover, call)));
-    removed.push(...done.flat());
-  }
-  return removed;
+  const found = await Promise.all(finders.map((find) => findSome(find, parts, known, call)));
+  return async (own) => {
+    const removed: string[] = [];
+    for (const some of found) {
+      const done = await Promise.all(some.map((leftover) => removeOne(parts, leftover, own)));
+      removed.push(...done.flat());
+    }
+    return removed;
+  };
 }
 
 /** What cannot be listed is told of, and left for the next start. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
+import { settlesWithin } from "../../base/waits.ts";
 import type { CriParts } from "../parts.ts";
 import type { NamedRecord } from "../store/record-store.ts";
-import { type LeftoverNeeds, removeLeftovers } from "./leftovers.ts";
+import { findLeftovers, type LeftoverNeeds } from "./leftovers.ts";
 import { type RecoverCheckpointsNeeds, recoverCheckpoints } from "./recover-checkpoints.ts";
 import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
 import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
@@ -11,6 +12,8 @@ import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
 type Needs = RecoverContainerNeeds & RecoverSandboxNeeds & RecoverCheckpointsNeeds & LeftoverNeeds;
 
 const recordMs = 10_000;
+/** Usually there are none or they go at once; a network's plugins, or a task that does not end, are not waited for. */
+const leftoversMs = 300;
 
 export interface RecoverySummary {
   readonly sandboxes: number;
@@ -19,6 +22,8 @@ export interface RecoverySummary {
   readonly failed: readonly { readonly id: string; readonly reason: string }[];
   /** What belonged to no record and was removed. */
   readonly leftovers: readonly string[];
+  /** Settles once nothing of the recovery goes on; never rejects. */
+  readonly rest: Promise<void>;
 }
 
 /** FIFOs of containers that went with their shim, and of execs that nobody waits for any more. */
@@ -33,7 +38,7 @@ async function removeOrphanLogs({ log, logs }: Pick<CriParts, "log" | "logs">): 
 
 /**
  * Makes the façade whole after a start: every record is compared with the runtime, all side by side,
- * each with its own deadline; then what belongs to no record goes. Assumes that the runtime below has
+ * each with its own deadline; then what belongs to no record goes, which may take longer. Assumes that the runtime below has
  * recovered its tasks, and that nobody calls yet. A bad record never fails the others.
  */
 export async function recoverAll(parts: Needs, call: Cancellable): Promise<RecoverySummary> {
@@ -77,7 +82,10 @@ export async function recoverAll(parts: Needs, call: Cancellable): Promise<Recov
       ),
   );
   await recoverCheckpoints(parts);
-  const leftovers = await removeLeftovers(parts, call);
+  const removeLeftovers = await findLeftovers(parts, call);
   await removeOrphanLogs(parts);
-  return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers };
+  const leftovers: string[] = [];
+  const rest = removeLeftovers(call).then((removed) => void leftovers.push(...removed));
+  await settlesWithin(rest, leftoversMs);
+  return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers, rest };
 }

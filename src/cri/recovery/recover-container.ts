@@ -3,7 +3,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { nowNanos } from "../../base/now.ts";
 import { unlessAborted } from "../../base/waits.ts";
-import type { Container, Task } from "../../client/ports.ts";
+import type { FoundTask, Task } from "../../client/ports.ts";
 import { type RemainsNeeds, removeRemains } from "../container/container-remove.ts";
 import { type WatchContainerNeeds, watchContainer } from "../container/exit-monitor.ts";
 import { logOptionsOf } from "../container/log-options.ts";
@@ -48,12 +48,12 @@ export async function recoverContainer(
     await removeRemains(parts, id, call);
     return parts.containers.delete(id);
   }
-  const task = container && (await absentAsUndefined(() => container.task(call)));
+  const found = container && (await absentAsUndefined(() => container.found(call)));
   if (state.kind === "exited") {
     await parts.liveContainers.of(id).toldOnce("stopped", async () => {}); // by the daemon that saw it end
-    return task && endTask(task, call);
+    return found && endTask(found.task, call);
   }
-  if (container && task) return recoverTask(parts, record, { container, task }, call);
+  if (found) return recoverTask(parts, record, found, call);
   if (state.kind !== "created") {
     await salvageLog(parts, record, call);
     await recordLoss(parts, id);
@@ -63,17 +63,17 @@ export async function recoverContainer(
 async function recoverTask(
   parts: RecoverContainerNeeds,
   record: ContainerRecord,
-  found: { readonly container: Container; readonly task: Task },
+  found: FoundTask,
   call: Cancellable,
 ): Promise<void> {
   const { id } = record;
-  const { state } = await found.task.status(call);
+  const { state } = found.status;
   if (state === "created") {
     await endTask(found.task, call);
     await parts.containers.update(id, becomeCreated);
     return;
   }
-  const task = await withLog(parts, record, { ...found, stopped: state === "stopped" }, call);
+  const task = await withLog(parts, record, found, call);
   if (record.state.kind === "created") {
     const running = { pid: task.pid, startedAtNanos: nowNanos() };
     await parts.containers.update(id, (current) => becomeRunning(current, running));
@@ -90,19 +90,20 @@ async function recoverTask(
 async function withLog(
   { liveContainers, log, logs }: Pick<CriParts, "liveContainers" | "log" | "logs">,
   record: ContainerRecord,
-  { container, stopped }: { readonly container: Container; readonly stopped: boolean },
+  { task, status, withIo }: FoundTask,
   call: Cancellable,
 ): Promise<Task> {
   const { id } = record;
+  const stopped = status.state === "stopped";
   try {
-    return await container.task(call, async (io) => {
+    return await withIo(async (io) => {
       const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
       liveContainers.of(id).keepLog(resumed);
       return resumed;
     });
   } catch (error) {
     log.error({ err: error, container: id }, "log could not be taken up again");
-    return container.task(call);
+    return task;
   }
 }
 

@@ -29,14 +29,15 @@ export async function recoverSandbox(
   if (record.state.kind === "creating") return undoCreation(parts, record, call);
   const { client } = parts;
   const container = await absentAsUndefined(() => client.loadContainer(record.id, call));
-  const task = container && (await absentAsUndefined(() => container.task(call)));
-  if (!container || !task) {
+  const found = container && (await absentAsUndefined(() => container.found(call)));
+  if (!container || !found) {
     await parts.sandboxes.update(record.id, (current) =>
       becomeNotReady(current, "its task was gone when the daemon started"),
     );
     return;
   }
-  const { state } = await task.status(call);
+  const { task } = found;
+  const { state } = found.status;
   // The record is written beside the task's start: this start never came to its end.
   if (state === "created") return undoCreation(parts, record, call);
   parts.liveSandboxes.of(record.id).keep(container);

@@ -147,11 +147,43 @@ describe("recovery", () => {
     await world.restart();
     const done = world.steps.take().filter((step) => /network|netns|FIFO/.test(step));
     assert.deepEqual(done.slice(0, 4), [
+      "remove orphan FIFOs",
       "network down",
       "remove netns",
-      "remove orphan FIFOs",
       "collect networks but 1",
     ]);
+  });
+
+  it("serves while a leftover does not go, and what is made meanwhile is none", async () => {
+    await using world = await FakeWorld.create();
+    world.attached = ["orphan"];
+    const plugin = Promise.withResolvers<void>();
+    world.steps.held.set("network down", plugin.promise);
+    await world.restart();
+    world.steps.held.clear();
+    const podSandboxId = await world.runPod();
+    world.steps.take();
+    plugin.resolve();
+    await until("the leftover is gone", async () => world.steps.done.includes("network down"));
+    const { status } = await world.call("PodSandboxStatus", { podSandboxId });
+    assert.equal(status?.state, "SANDBOX_READY");
+    assert.ok(world.client.records.has(podSandboxId));
+  });
+
+  it("asks for the state of each task once", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    const asked: string[] = [];
+    for (const task of world.client.tasks.values()) {
+      const state = task.state.bind(task);
+      task.state = (...args) => {
+        asked.push(task.id);
+        return state(...args);
+      };
+    }
+    await world.restart();
+    assert.deepEqual(asked.sort(), [podSandboxId, containerId].sort());
   });
 
   it("leaves to the network's own collection what could not be taken down", async () => {

@@ -6,14 +6,19 @@ import { errnoOf } from "../../base/errors.ts";
 
 const options = { chunkSize: 64 * 1024 } as const;
 /** RFC 9659: 8 MiB. A frame may ask for 128 MiB, and each is memory that the decoder takes at once. */
-const params = { [zlib.constants.ZSTD_d_windowLogMax]: 23 };
+const windowLog = 23;
 const decoders: ReadonlyMap<string, () => Transform> = new Map([
   ["gzip", () => zlib.createGunzip(options)],
   ["x-gzip", () => zlib.createGunzip(options)],
   ["deflate", () => zlib.createInflate(options)],
   ["br", () => zlib.createBrotliDecompress(options)],
-  ["zstd", () => zlib.createZstdDecompress({ ...options, params })],
+  ["zstd", () => zlib.createZstdDecompress({ ...options, params: zstdParams() })],
 ]);
+
+/** Not a constant: that would have each start load zlib. */
+function zstdParams(): Record<number, number> {
+  return { [zlib.constants.ZSTD_d_windowLogMax]: windowLog };
+}
 
 /** Asks for no compression on the way: digests and ranges are of what the server has. */
 export const uncoded = { "accept-encoding": "identity" } as const;
