@@ -78,6 +78,7 @@ function whatRuns(parts: PackageParts): PackedFile[] {
     own("bin/find-node.sh", "bin/find-node.sh"),
     own("bin/heap-limit.sh", "bin/heap-limit.sh"),
     own(`${deploy}/drop-old-versions`, "bin/drop-old-versions", 0o755),
+    own(`${deploy}/warm-up`, "bin/warm-up", 0o755),
     { path: "bin/node", mode: 0o755, content: { from: path.join(parts.node.folder, "bin/node") } },
     { path: `build/pause-${target.name}`, mode: 0o755, content: { from: parts.pause } },
     { path: "package.json", content: manifest(about) },

@@ -63,7 +63,33 @@ done
 [ ! -e /run/berthd/berthd.sock ] || fail "the installation started the daemon"
 [ -x $home/current/bin/node ] || fail "there is no Node"
 quietly berthd config check
+cache=$home/current/build/compile-cache
+compiled() { find $cache -type f -size +0 -exec sha256sum {} + | sort; }
+[ -n "$(compiled)" ] || fail "nothing of it is compiled"
+running=$(find /proc -maxdepth 2 -name exe -lname "$home/*" 2>/dev/null)
+[ -z "$running" ] || fail "something of the installation goes on: $running"
 echo "== installed"
+
+# Of a read-only /usr the daemon runs as well, and what it has compiled there is used.
+compiled >/var/tmp/compiled
+mount --bind $home $home
+mount -o remount,bind,ro $home
+start
+works
+stop
+umount $home
+start
+works
+sleep 2
+stop
+anew=$(compiled | comm -23 /var/tmp/compiled -)
+[ -z "$anew" ] || fail "what the installation compiled was of no use: $anew"
+rm /var/tmp/compiled
+for file in $(find $cache -type f); do echo "of another Node" >"$file"; done
+start
+works
+stop
+echo "== what is compiled is used where it is right"
 
 start
 works
