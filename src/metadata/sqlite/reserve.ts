@@ -18,10 +18,12 @@ const mib = 1024 * 1024;
 
 /**
  * Free pages that the database file keeps. Above `low` a new record may take some; the rest is for the
- * changes of records that are there: the largest (see `maxRowBytes`) can be written once more.
+ * changes of records that are there: the largest (see `maxRowBytes`) can be written once more. They are filled up to
+ * `full` when they fall below `wanted`: a filling writes all of them, so there must be many records between two.
  */
 const pagesLowBytes = 4.5 * mib;
-const pagesFullBytes = 5.5 * mib;
+const pagesWantedBytes = 5.5 * mib;
+const pagesFullBytes = 8 * mib;
 /** The log's size. A checkpoint comes at 4 MiB; the rest has room for any one deletion, and more. */
 const walBytes = 8 * mib;
 /** Beside the payload of a new page run: the pages that list others. */
@@ -86,9 +88,9 @@ export class DatabaseReserve {
     }
   }
 
-  /** Whether the free pages are what they should be. */
-  get isFull(): boolean {
-    return this.#freeBytes() >= pagesFullBytes;
+  /** Whether there are as many free pages as there should be. */
+  get isEnough(): boolean {
+    return this.#freeBytes() >= pagesWantedBytes;
   }
 
   /** Whether there are too few free pages for anything new. Right within a transaction too. */

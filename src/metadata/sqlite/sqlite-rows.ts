@@ -150,7 +150,7 @@ export class SqliteRows implements Disposable {
 
   /** Work that can wait until a write has been answered: fills up the reserve again. */
   settle(): void {
-    if (this.#reserve.isFull || performance.now() < this.#fillAgainAt) return;
+    if (this.#reserve.isEnough || performance.now() < this.#fillAgainAt) return;
     if (!this.#reserve.fill()) this.#fillAgainAt = performance.now() + fillPauseMs;
   }
 
