@@ -23,3 +23,24 @@ test("a child that ended before anybody waited for it is told of at once", async
     assert.ok(performance.now() - since < 500);
   }
 });
+
+test("each of several children is told of, beside one that others are to reap", async () => {
+  const start = (script: string): number =>
+    spawnProcess({
+      path: "/bin/sh",
+      argv: ["sh", "-c", script],
+      env: {},
+      cwd: "/",
+      stdio: [0, 1, 2],
+    });
+  const living = start("exec sleep 60");
+  const lives = reap(living, { keepsAlive: false });
+  start("exit 9"); // nobody of ours: it stays a zombie until this process ends
+  const endings = [1, 2, 3].map((code) => reap(start(`exit ${code}`), { keepsAlive: true }));
+  assert.deepEqual(
+    (await Promise.all(endings)).map(({ exitCode }) => exitCode),
+    [1, 2, 3],
+  );
+  process.kill(living, "SIGTERM");
+  assert.deepEqual(await lives, { exitCode: undefined, signal: "SIGTERM" });
+});
