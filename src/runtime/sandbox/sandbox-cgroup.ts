@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { errnoOf } from "../../base/errors.ts";
 import type { MountEntry } from "../../base/os/mountinfo.ts";
 import { sleep } from "../../base/timers.ts";
 import { cgroupPathOf } from "../../metrics/cgroup/cgroup-layout.ts";
@@ -128,15 +129,21 @@ async function makeSeparate({ folder, controllers }: CgroupFolder): Promise<void
   await mkdir(folder, { recursive: true });
   if (!controllers.includes("cpuset")) return;
   // A new one has no processors and no memory, and takes no process: it gets its parent's.
-  for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-    let above = "";
-    for (const place of [...(await parentsOf(folder, name)), folder]) {
-      const file = path.join(place, name);
-      const own = (await readFile(file, "utf8")).trim();
-      if (own === "" && above !== "") await writeFile(file, above, { flag: "r+" });
-      above = own === "" ? above : own;
-    }
-  }
+  await Promise.all(["cpuset.cpus", "cpuset.mems"].map((name) => inherit(folder, name)));
+}
+
+/** Answers what a cgroup has in a file, which it takes from those above where it has nothing. "" where none has it. */
+async function inherit(folder: string, name: string): Promise<string> {
+  const file = path.join(folder, name);
+  const own = await readFile(file, "utf8").catch((error: unknown) => {
+    if (errnoOf(error) === "ENOENT") return undefined; // the folder of the hierarchies
+    throw error;
+  });
+  if (own === undefined) return "";
+  if (own.trim() !== "") return own.trim();
+  const above = await inherit(path.dirname(folder), name);
+  if (above !== "") await writeFile(file, above, { flag: "r+" });
+  return above;
 }
 
 /** The cgroups above one that have this file, from the top. */
