@@ -4,15 +4,19 @@ import { fault, RuntimeFault } from "../../base/errors.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basic, type Credentials, secretsOf } from "./credentials.ts";
+import { type HostHeaders, headersForTokens, secretsIn } from "./host-headers.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { HttpClient } from "./http-client.ts";
 import { isPassing } from "./patience.ts";
+import { isSameServer } from "./same-server.ts";
 import { requestToken } from "./token-request.ts";
 
 export interface AuthorizerOptions {
   readonly client: HttpClient;
   /** Of the registry host that is asked. */
   readonly origin: URL;
+  /** What the operator has set for that host. */
+  readonly headers: HostHeaders;
   /** What this host may be shown. */
   readonly credentials: Credentials;
   /** `library/busybox`. */
@@ -57,7 +61,9 @@ export class Authorizer {
 
   /** What no error may quote. */
   get secrets(): string[] {
-    return [...secretsOf(this.#options.credentials), this.#header?.split(" ").at(-1) ?? ""];
+    const { credentials, headers } = this.#options;
+    const sent = this.#header?.split(" ").at(-1) ?? "";
+    return [...secretsOf(credentials), ...secretsIn(headers), sent];
   }
 
   /**
@@ -66,7 +72,7 @@ export class Authorizer {
    */
   async learn(answer: HttpAnswer, { sent, isNew }: Login, call: Cancellable): Promise<boolean> {
     // The target of a redirect must not decide where credentials go.
-    if (answer.url.origin !== this.#options.origin.origin) return false;
+    if (!isSameServer(this.#options.origin, answer.url)) return false;
     const offered = challengesOf(answer);
     if (answer.status !== 401 && !offered.some(wantsMore)) return false;
     if (this.#header !== sent) return this.#header !== undefined;
@@ -107,7 +113,7 @@ export class Authorizer {
     { scheme, parameters }: Challenge,
     call: Cancellable,
   ): Promise<string | undefined> {
-    const { client, credentials, progressTimeoutMs } = this.#options;
+    const { client, credentials, headers, origin, progressTimeoutMs } = this.#options;
     if (scheme === "basic") {
       if (credentials.kind !== "password") return undefined;
       return basic(credentials.username, credentials.password);
@@ -115,7 +121,8 @@ export class Authorizer {
     const realm = this.#realm(parameters["realm"] ?? "");
     const service = parameters["service"] ?? "";
     const scopes = this.#scopes(parameters["scope"] ?? "");
-    const asked = { client, realm, service, scopes, credentials, progressTimeoutMs };
+    const ownHeaders = headersForTokens(headers, origin, realm);
+    const asked = { client, realm, service, scopes, credentials, ownHeaders, progressTimeoutMs };
     return `Bearer ${await requestToken(asked, call)}`;
   }
 

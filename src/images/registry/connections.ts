@@ -4,6 +4,7 @@ import https from "node:https";
 import type { RegistryHost } from "./hosts.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
 import { ForwardAgent, TunnelAgent } from "./proxy-agents.ts";
+import { isSameServer } from "./same-server.ts";
 import type { Authorities } from "./system-authorities.ts";
 import { readTlsFiles, type TlsContexts, type TlsTexts, tlsContexts } from "./tls-options.ts";
 
@@ -32,7 +33,7 @@ const kept = { keepAlive: true, autoSelectFamilyAttemptTimeout: nextAddressMs } 
  * shown to the host alone.
  */
 export class Connections implements Disposable {
-  readonly #origin: string;
+  readonly #base: URL;
   readonly #connectMs: number;
   readonly #texts: TlsTexts;
   readonly #network: NetworkSettings;
@@ -44,7 +45,7 @@ export class Connections implements Disposable {
     texts: TlsTexts,
     network: NetworkSettings,
   ) {
-    this.#origin = new URL(base).origin;
+    this.#base = new URL(base);
     this.#connectMs = connectTimeoutMs;
     this.#texts = texts;
     this.#network = network;
@@ -59,7 +60,7 @@ export class Connections implements Disposable {
   async to(url: URL): Promise<Route> {
     const proxy = this.#network.proxies(url);
     const isTls = url.protocol === "https:";
-    const key = `${isTls && (url.origin === this.#origin ? "own" : "others")} ${proxy?.name} ${proxy?.isTls}`;
+    const key = `${isTls && (isSameServer(this.#base, url) ? "own" : "others")} ${proxy?.name} ${proxy?.isTls}`;
     const known = this.#routes.get(key);
     if (known) return known;
     const needsTls = isTls || proxy?.isTls === true;
@@ -80,7 +81,7 @@ export class Connections implements Disposable {
     const options = {
       ...kept,
       rejectUnauthorized: tls?.rejectUnauthorized,
-      secureContext: url.origin === this.#origin ? tls?.own : tls?.others,
+      secureContext: isSameServer(this.#base, url) ? tls?.own : tls?.others,
     } as https.AgentOptions;
     return through ? new TunnelAgent(options, through) : new https.Agent(options);
   }

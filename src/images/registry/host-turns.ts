@@ -2,9 +2,10 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { speaksNoTls } from "./connection-words.ts";
 import { type HostFailures, pullFailure } from "./host-failures.ts";
 import type { RegistryHost } from "./hosts.ts";
-import { isUnreached, speaksNoTls } from "./http-client.ts";
+import { isUnreached } from "./http-client.ts";
 
 interface Asked {
   readonly host: RegistryHost;

@@ -3,6 +3,7 @@ import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
 import { shortened } from "../../base/shortened.ts";
+import { goObject } from "../manifest/go-json.ts";
 import { parseGoDuration } from "./go-duration.ts";
 
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
@@ -34,9 +35,9 @@ const hostFields = {
   override_path: z.boolean().optional(),
   dial_timeout: duration.optional(),
 };
-// The format is containerd's and grows: unknown keys and capabilities are ignored.
-const hostSchema = z.object(hostFields);
-const fileSchema = z.object({
+// The format is containerd's and grows: unknown keys and capabilities are ignored. Keys count in any case, as there.
+const hostSchema = goObject(hostFields);
+const fileSchema = goObject({
   server: z.string().optional(),
   ...hostFields,
   host: z.record(z.string(), hostSchema).optional(),

@@ -5,6 +5,7 @@ import { readBounded } from "../../base/read-bounded.ts";
 import { shortened } from "../../base/shortened.ts";
 import { trimEndOf } from "../../base/trim-end.ts";
 import { certificatesIn, hostFolders, sharedFolder } from "./host-folders.ts";
+import { type HostHeaders, hostHeaders } from "./host-headers.ts";
 import { clientPairs, type HostTable, listOf, readHostsFile } from "./hosts-file.ts";
 import { isLoopback } from "./loopback.ts";
 import { isSameRegistry } from "./registry-name.ts";
@@ -18,7 +19,7 @@ export interface RegistryHost {
   readonly canResolve: boolean;
   readonly canPull: boolean;
   readonly canPush: boolean;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: HostHeaders;
   readonly tls: TlsFiles;
   readonly connectTimeoutMs: number;
   /** True for a server of another name than the registry's: requests name the registry in `ns`. */
@@ -97,16 +98,12 @@ function serverOf(place: Place, server: string, table: HostTable): RegistryHost[
 
 function hostOf(place: Place, text: string, table: HostTable, isServer: boolean): RegistryHost[] {
   const { domain, dir } = place;
-  const headers = Object.entries(table.header ?? {}).map(([name, value]) => [
-    name.toLowerCase(),
-    Array.isArray(value) ? value.join(", ") : value,
-  ]);
   const base = baseUrl(text, table.override_path === true, dir);
   const isNamed = isSameRegistry(domain, new URL(base));
   const host: RegistryHost = {
     base,
     ...abilities(place, table.capabilities ?? []),
-    headers: Object.fromEntries(headers) as Record<string, string>,
+    headers: hostHeaders(table.header),
     tls: {
       skipVerify: table.skip_verify === true,
       ca: listOf(table.ca).map((file) => path.resolve(dir, file)),
@@ -165,7 +162,8 @@ function baseUrl(text: string, keepsPath: boolean, dir: string): string {
       `${file}: "${shortened(text, 300)}" is not a registry's address`,
     );
   }
-  const base = `${url.origin}${trimEndOf(url.pathname, "/")}`;
+  // Each slash counts as one, as containerd has it.
+  const base = `${url.origin}${trimEndOf(path.posix.normalize(url.pathname), "/")}`;
   return keepsPath || base.endsWith("/v2") ? base : `${base}/v2`;
 }
 

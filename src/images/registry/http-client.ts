@@ -8,6 +8,7 @@ import { freeBytes } from "../../base/free-bytes.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import { startTimer } from "../../base/timers.ts";
 import { unlessAborted } from "../../base/waits.ts";
+import { connectionWords } from "./connection-words.ts";
 import { Connections, type NetworkSettings, type Route } from "./connections.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { answerOf, type HttpAnswer } from "./http-answer.ts";
@@ -216,18 +217,6 @@ export function isUnreached(error: unknown): boolean {
   return error instanceof RuntimeFault && error.details?.["unreached"] === true;
 }
 
-/** What OpenSSL says of an answer that is no TLS: as a code, or as the words of an EPROTO. */
-const noTls = /wrong.version.number|packet.length.too.long|http.request/i;
-
-/** True for a host that was asked over TLS and answers in another protocol. */
-export function speaksNoTls(error: unknown): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const code = errnoOf(at) ?? "";
-    if (noTls.test(code === "EPROTO" ? at.message : code)) return true;
-  }
-  return false;
-}
-
 function unreached(
   url: URL,
   proxy: Proxy | undefined,
@@ -289,8 +278,7 @@ function connectionFault(
     ...(isPassing && passing()),
     ...(reusedSocket && broken.has(errno) && { dead: true }),
   };
-  const why = errno.startsWith("HPE_") ? `its answer is no proper HTTP (${errno})` : errno;
-  return unreached(url, proxy, why || error.message, { cause: error, details });
+  return unreached(url, proxy, connectionWords(error), { cause: error, details });
 }
 
 function wasDead(error: unknown): boolean {

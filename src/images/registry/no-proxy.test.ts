@@ -43,6 +43,11 @@ const cases: readonly {
     proxied: ["https://a.test", "https://a.test:50000", "http://x.b.test"],
   },
   {
+    given: "a.test:,[fd10::1]:",
+    direct: ["https://a.test:5000", "https://x.a.test", "https://[fd10::1]"],
+    proxied: ["https://b.test"],
+  },
+  {
     given: "10.0.0.0/8,fd00::/8,192.168.1.7,[fd10::1]:5000,172.16.0.1:80",
     direct: [
       "https://10.255.0.1:5000",

@@ -55,8 +55,8 @@ function networkOf(entry: string): Matcher | undefined {
 
 /** `host:port`, `[v6]:port`, `host`, `v6`. */
 function splitPort(entry: string): [name: string, port: string | undefined] {
-  const [, name = "", port = ""] = /^(\[.*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
-  return port === "" ? [bare(entry), undefined] : [bare(name), port];
+  const [, name = entry, port = ""] = /^(\[.*\]|[^:]*):(\d*)$/.exec(entry) ?? [];
+  return [bare(name), port === "" ? undefined : port];
 }
 
 function bare(host: string): string {

@@ -124,7 +124,9 @@ export function refused(status: number): Error {
   const why =
     status === 407
       ? "it wants a login, or another one (status 407)"
-      : `it does not let us through (status ${status})`;
+      : status >= 500
+        ? `it cannot reach that (status ${status})`
+        : `it does not let us through (status ${status})`;
   return registryFault(why, isPassingStatus(status) ? { details: passing() } : {});
 }
 

@@ -7,15 +7,17 @@ import { isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
+import { speaksNoTls } from "./connection-words.ts";
 import type { NetworkSettings } from "./connections.ts";
 import { credentialsFor } from "./credentials.ts";
 import type { RegistryHost } from "./hosts.ts";
 import type { HttpAnswer } from "./http-answer.ts";
-import { HttpClient, type HttpRequest, isUnreached, speaksNoTls } from "./http-client.ts";
+import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
 import { isPassing, type Patience, patiently, registryPatience } from "./patience.ts";
 import { redirectStatuses } from "./redirect.ts";
 import { isRefusal, refusalOf } from "./refusal.ts";
+import { isSameServer } from "./same-server.ts";
 import { isUnsendable } from "./send-stream.ts";
 import { sessionOf, type UploadSession } from "./upload-session.ts";
 
@@ -185,7 +187,7 @@ export class PushClient implements Disposable {
     const { host, client } = await this.#reached(call);
     const { url, method, body, headers = {}, tolerated = [], from, redirects = "safe" } = ask;
     const { answerMs = within(registryLimits.answerMs, this.#options.progressTimeoutMs) } = ask;
-    const isOwn = url.origin === new URL(host.base).origin;
+    const isOwn = isSameServer(new URL(host.base), url);
     const authorizer = this.#authorizer({ host, client }, from ?? "");
     for (let attempt = 1; ; attempt += 1) {
       const authorization = authorizer.header;
@@ -273,6 +275,7 @@ export class PushClient implements Disposable {
     const made = new Authorizer({
       client,
       origin: new URL(host.base),
+      headers: host.headers,
       credentials: credentialsFor(auth, reference.domain, host),
       repository: reference.repository,
       actions: "pull,push",

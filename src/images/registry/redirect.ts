@@ -2,6 +2,7 @@
 import { fault } from "../../base/errors.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { HttpRequest } from "./http-client.ts";
+import { isSameServer } from "./same-server.ts";
 
 export const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
 
@@ -18,7 +19,7 @@ export function isRedirect({ status, headers }: HttpAnswer): boolean {
 }
 
 /**
- * The next request, and its address. Another origin (scheme, host, port) gets neither credentials nor the operator's
+ * The next request, and its address. Another server (`isSameServer`) gets neither credentials nor the operator's
  * headers, and a redirect back to the first one does not bring them back. FAILED_PRECONDITION for a redirect that is
  * not followed: to no address, from https to http, of a login's form to another origin.
  */
@@ -34,7 +35,7 @@ export function followed(
   if (isPlain && request.redirects !== "any") {
     throw fault("FAILED_PRECONDITION", `"${from.host}" redirects to plain http at "${url.host}"`);
   }
-  const isSame = url.origin === from.origin;
+  const isSame = isSameServer(from, url);
   const { body, method, ownHeaders = {}, ...rest } = request;
   const next = { ...rest, ownHeaders: isSame ? ownHeaders : {} };
   if (method === "GET" || method === "HEAD") return { url, request: { ...next, method } };

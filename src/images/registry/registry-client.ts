@@ -111,7 +111,8 @@ export class RegistryClient implements Disposable {
       const client = made.use(await HttpClient.create(host, network));
       const credentials = credentialsFor(auth, reference.domain, host);
       const origin = new URL(host.base);
-      const login = { client, origin, credentials, repository, progressTimeoutMs };
+      const { headers } = host;
+      const login = { client, origin, headers, credentials, repository, progressTimeoutMs };
       const authorizer = new Authorizer(login);
       servers.push({ host, client, authorizer });
     }

@@ -4,6 +4,7 @@ import { readdir, readlink, stat } from "node:fs/promises";
 import path from "node:path";
 import type { SecureContext } from "node:tls";
 import { readBounded } from "../../base/read-bounded.ts";
+import { trusting } from "./trusting.ts";
 
 /** Certificate authorities, ready to check servers with. */
 export interface Authorities {
@@ -73,7 +74,7 @@ function placesOf(env: Readonly<Record<string, string | undefined>>): Places {
 }
 
 async function read(places: Places, key: string): Promise<Known> {
-  const { createSecureContext, getCACertificates } = await import("node:tls");
+  const { getCACertificates } = await import("node:tls");
   const skipsBundled = places.bundles.some((file) => file === bundles[0]);
   const listed = places.folders.map((folder) => filesIn(folder, skipsBundled));
   const found = (await Promise.all(listed)).flat().slice(0, maxFiles);
@@ -97,22 +98,19 @@ async function read(places: Places, key: string): Promise<Known> {
   const certificates = [...all];
   return {
     certificates,
-    context: contextOf(createSecureContext, certificates),
+    context: await contextOf(certificates),
     places: key,
     watched,
     stamp,
   };
 }
 
-function contextOf(
-  create: (options: { ca: string[] }) => SecureContext,
-  certificates: string[],
-): SecureContext {
+async function contextOf(certificates: string[]): Promise<SecureContext> {
   try {
-    return create({ ca: certificates });
+    return await trusting({ ca: certificates });
   } catch {
     // One that is none spoils all of them.
-    return create({ ca: certificates.filter(isCertificate) });
+    return trusting({ ca: certificates.filter(isCertificate) });
   }
 }
 

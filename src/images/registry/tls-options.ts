@@ -4,6 +4,7 @@ import { fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
 import type { TlsFiles } from "./hosts.ts";
 import { type Authorities, certificatesIn } from "./system-authorities.ts";
+import { trusting } from "./trusting.ts";
 
 const maxPemBytes = 16 * 1024 * 1024;
 
@@ -37,13 +38,12 @@ export async function tlsContexts(
   { skipVerify, ca, client }: TlsTexts,
   system: Authorities,
 ): Promise<TlsContexts> {
-  const { createSecureContext } = await import("node:tls");
   try {
     // Naming an authority replaces all others, which are added for that reason.
     const authorities = { ca: [...system.certificates, ...ca] };
-    const others = ca.length > 0 ? createSecureContext(authorities) : system.context;
+    const others = ca.length > 0 ? await trusting(authorities) : system.context;
     const [cert, key] = [client.map(([one]) => one), client.map(([, one]) => one)];
-    const own = client.length > 0 ? createSecureContext({ ...authorities, cert, key }) : others;
+    const own = client.length > 0 ? await trusting({ ...authorities, cert, key }) : others;
     return { rejectUnauthorized: !skipVerify, own, others };
   } catch (error) {
     throw fault("FAILED_PRECONDITION", "its certificates or keys cannot be used", { cause: error });

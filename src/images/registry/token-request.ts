@@ -3,6 +3,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { fieldsOf } from "../manifest/go-json.ts";
 import { basic, type Credentials, secretsOf } from "./credentials.ts";
+import { type HostHeaders, secretsIn } from "./host-headers.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import type { HttpClient, HttpRequest } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
@@ -18,6 +19,8 @@ export interface TokenRequest {
   readonly service: string;
   readonly scopes: readonly string[];
   readonly credentials: Credentials;
+  /** What the operator has set for this server. */
+  readonly ownHeaders: HostHeaders;
   /** The operator's limit; 0 for none. */
   readonly progressTimeoutMs: number;
 }
@@ -64,12 +67,16 @@ function waysFor({ kind }: Credentials): readonly ((request: TokenRequest) => Wa
 type Way = Pick<HttpRequest, "method" | "body" | "ownHeaders"> & { readonly url: URL };
 
 function ask(
-  { client, progressTimeoutMs }: TokenRequest,
-  { url, ...way }: Way,
+  { client, credentials, ownHeaders: set, progressTimeoutMs }: TokenRequest,
+  { url, ownHeaders, ...way }: Way,
   call: Cancellable,
 ): Promise<HttpAnswer> {
   const answerMs = within(registryLimits.answerMs, progressTimeoutMs);
-  return client.request(url, { ...way, headers: {}, answerMs, redirects: "safe", ...call });
+  const { authorization: _login, ...others } = set;
+  // Of two logins the pull's own counts, in whatever way it is sent.
+  const all = { ...(credentials.kind === "anonymous" ? set : others), ...ownHeaders };
+  const request = { ...way, headers: {}, ownHeaders: all, answerMs, redirects: "safe" } as const;
+  return client.request(url, { ...request, ...call });
 }
 
 function get({ realm, service, scopes, credentials }: TokenRequest): Way {
@@ -128,11 +135,12 @@ function tokenOf(body: Buffer): string | undefined {
 
 async function tokenFault(
   answer: HttpAnswer,
-  { realm, credentials }: TokenRequest,
+  { realm, credentials, ownHeaders }: TokenRequest,
   call: Cancellable,
 ): Promise<RuntimeFault> {
   const { status } = answer;
-  const said = await wordsOf(answer, secretsOf(credentials), call);
+  const secrets = [...secretsOf(credentials), ...secretsIn(ownHeaders)];
+  const said = await wordsOf(answer, secrets, call);
   const isBusy = isPassingStatus(status);
   const isBroken = isBusy || status >= 500;
   const code = status === 403 ? "PERMISSION_DENIED" : isBroken ? "UNAVAILABLE" : "UNAUTHENTICATED";

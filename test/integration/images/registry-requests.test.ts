@@ -294,7 +294,7 @@ test("a host that was there and is restarted is waited for, one that never was i
   await registry[Symbol.asyncDispose]();
   await assert.rejects(client.document(target, call()), /ECONNREFUSED.*\(5 attempts\)$/);
   using stranger = await openClient(`${registry.host}/a/b:c`);
-  await assert.rejects(stranger.resolve(call()), /ECONNREFUSED[^()]*$/);
+  await assert.rejects(stranger.resolve(call()), /connection refused \(ECONNREFUSED\)$/);
 });
 
 test("headers may be as long as real servers make them", async () => {

@@ -297,3 +297,33 @@ test("a token server that is busy for an hour is told", async () => {
   });
   assert.equal(tokens.heard.length, 1);
 });
+
+for (const isElsewhere of [false, true]) {
+  test(`a login of hosts.toml is for the tokens of ${isElsewhere ? "another" : "the same"} server too`, async () => {
+    const heard: (string | undefined)[] = [];
+    const tokens: TokenServer = ({ login }, response) => {
+      heard.push(login);
+      if (login === basic("node:k3y-0f-ours")) response.end('{"token":"good"}');
+      else response.writeHead(401).end(`{"details":"not ${login}"}`);
+    };
+    await using other = await serve(tokens);
+    const challenge: Challenge = (host) =>
+      `Bearer realm="http://${isElsewhere ? other.host : host}/token",service="s"`;
+    await using registry = await serve(tokens, challenge);
+    const resolve = async (login: string): Promise<string> => {
+      const hostsToml = `[header]\nauthorization = "${basic(login)}"`;
+      using client = await openClient(`${registry.host}/a/b:c`, { hostsToml });
+      return (await client.resolve(call())).digest;
+    };
+    assert.equal(await resolve("node:k3y-0f-ours"), image.manifest.digest);
+    await assert.rejects(resolve("node:wrong-k3y"), (error: Error) => {
+      assert.match(error.message, /refuses a token: status 401$/);
+      return true;
+    });
+    // The pod's own login counts more.
+    const hostsToml = `[header]\nauthorization = "${basic("node:k3y-0f-ours")}"`;
+    using client = await openClient(`${registry.host}/a/b:c`, { hostsToml, auth: me });
+    await assert.rejects(client.resolve(call()), { code: "UNAUTHENTICATED" });
+    assert.ok(heard.includes(basic("me:s3cret")));
+  });
+}

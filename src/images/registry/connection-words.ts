@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import { errnoOf } from "../../base/errors.ts";
+import { systemWords } from "../../base/system-words.ts";
+
+/** What OpenSSL says of an answer that is no TLS: as a code, or as the words of an EPROTO. */
+const noTls = /wrong.version.number|packet.length.too.long|http.request/i;
+
+/** True for a host that was asked over TLS and answers in another protocol. */
+export function speaksNoTls(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const code = errnoOf(at) ?? "";
+    if (noTls.test(code === "EPROTO" ? at.message : code)) return true;
+  }
+  return false;
+}
+
+/** By the beginning of the code of a connection's error, the first that fits. */
+const words: readonly (readonly [code: RegExp, words: string])[] = [
+  [/^HPE_/, "its answer is no proper HTTP"],
+  [
+    /^UNABLE_TO_|SELF_SIGNED|^CERT_UNTRUSTED/,
+    "its certificate is signed by an authority that is unknown here",
+  ],
+  [/^CERT_HAS_EXPIRED/, "its certificate has expired"],
+  [/^CERT_NOT_YET_VALID/, "its certificate is not valid yet by this node's clock"],
+  [/^ERR_TLS_CERT_ALTNAME/, "its certificate is for other names"],
+  [/^(CERT_|INVALID_|PATH_LENGTH|UNSPECIFIED)/, "its certificate cannot be accepted"],
+  [/CERTIFICATE_REQUIRED/, "it wants a client's certificate"],
+  [/^ERR_SSL_.*ALERT/, "it refuses TLS with us"],
+  [/^ENOTFOUND/, "there is no such name"],
+  [/^EAI_/, "its name cannot be looked up now"],
+];
+
+/** Why a connection failed, in words and with its code: `connection refused (ECONNREFUSED)`. */
+export function connectionWords(error: Error): string {
+  const code = errnoOf(error);
+  if (code === undefined) return error.message;
+  const found = words.find(([begin]) => begin.test(code))?.[1];
+  const said = speaksNoTls(error) ? "it speaks no TLS" : (found ?? systemWords(error));
+  return said === undefined ? code : `${said} (${code})`;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Certificates that Go's clients take: whatever is trusted ends a chain, and keys may be short.
+import assert from "node:assert/strict";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { type CorporateCa, corporateCa } from "../../support/corporate-ca.ts";
+import { findProgram } from "../../support/lacking.ts";
+import { must } from "../../support/run.ts";
+import { type Scratch, scratch } from "../../support/scratch.ts";
+import { type ScriptedImage, scriptedImage, serveImage } from "../../support/scripted-registry.ts";
+import { openLibrary } from "./library.ts";
+
+const lack = findProgram("openssl") ? false : "needs openssl";
+const skip = process.getuid?.() === 0 ? lack : "needs root";
+
+let home: Scratch;
+let image: ScriptedImage;
+let root: CorporateCa;
+
+before(async () => {
+  if (skip) return;
+  home = await scratch({ prefix: "odd certificates" });
+  image = await scriptedImage(await home.folder("layout"), "odd certificates");
+  root = await corporateCa(await home.folder("ca"), "Root");
+});
+
+after(async () => home?.[Symbol.asyncDispose]());
+
+const elliptic = "ec -pkeyopt ec_paramgen_curve:prime256v1";
+const intermediate = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n";
+
+interface Signed {
+  readonly stem: string;
+  readonly by: string;
+  readonly extensions?: string;
+  readonly key?: string;
+}
+
+/** Makes `<stem>.crt` and `<stem>.key`, signed with `<by>.crt`; answers their texts. */
+async function sign({
+  stem,
+  by,
+  extensions = "subjectAltName=IP:127.0.0.1\n",
+  key = elliptic,
+}: Signed) {
+  const at = (name: string): string => path.join(home.path, "ca", name);
+  await writeFile(at(`${stem}.ext`), extensions);
+  const made = ["-keyout", at(`${stem}.key`), "-out", at(`${stem}.csr`)];
+  await must("openssl", [...`req -newkey ${key} -nodes -subj /CN=${stem}`.split(" "), ...made]);
+  const signer = ["-CA", at(`${by}.crt`), "-CAkey", at(`${by}.key`), "-CAcreateserial"];
+  const files = [
+    "-in",
+    at(`${stem}.csr`),
+    "-extfile",
+    at(`${stem}.ext`),
+    "-out",
+    at(`${stem}.crt`),
+  ];
+  await must("openssl", ["x509", "-req", "-days", "2", ...signer, ...files]);
+  const [cert, secret] = await Promise.all([
+    readFile(at(`${stem}.crt`), "utf8"),
+    readFile(at(`${stem}.key`), "utf8"),
+  ]);
+  return { cert, key: secret };
+}
+
+async function pull(
+  name: string,
+  tls: { readonly cert: string; readonly key: string; readonly ciphers?: string },
+  trusted: string,
+): Promise<string> {
+  await using registry = await serveImage(image, () => false, tls);
+  const configPath = await home.folder(`certs ${name}`);
+  await mkdir(path.join(configPath, registry.host));
+  await writeFile(path.join(configPath, registry.host, "ca.crt"), trusted);
+  const { images } = await openLibrary(await home.folder(name), { registry: { configPath } });
+  const signal = AbortSignal.timeout(60_000);
+  return (await images.pull(`${registry.host}/a/b:c`, { signal })).id;
+}
+
+test("an authority in the middle of a chain may be all that is trusted", { skip }, async () => {
+  const middle = await sign({ stem: "middle", by: "ca", extensions: intermediate });
+  const { cert, key } = await sign({ stem: "leaf", by: "middle" });
+  assert.equal(await pull("leaf alone", { cert, key }, middle.cert), image.id);
+  const chain = { cert: cert + middle.cert, key };
+  assert.equal(await pull("whole chain", chain, middle.cert), image.id);
+  await assert.rejects(pull("other", chain, (await sign({ stem: "else", by: "ca" })).cert), {
+    code: "UNAVAILABLE",
+    message: /its certificate is signed by an authority that is unknown here \(/,
+  });
+});
+
+test("a server's own certificate may be what is trusted", { skip }, async () => {
+  const tls = await sign({ stem: "own", by: "ca" });
+  assert.equal(await pull("own", tls, tls.cert), image.id);
+});
+
+test("a key of 1024 bits is taken", { skip }, async () => {
+  const tls = await sign({ stem: "short", by: "ca", key: "rsa:1024" });
+  const short = { ...tls, ciphers: "DEFAULT@SECLEVEL=1" };
+  assert.equal(await pull("short", short, root.cert), image.id);
+});
