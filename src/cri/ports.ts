@@ -90,6 +90,8 @@ export interface RuntimeServicePorts {
   readonly review?: SpecReviewer | undefined;
   /** The plugins of NRI, and how a spec becomes what they make of it; undefined where NRI is off. */
   readonly nodePlugins?: { readonly plugins: NodePlugins; readonly adjust: AdjustSpec } | undefined;
+  /** Whether a process is a container's or its sandbox's, by their ids; what its cgroup tells when left out. */
+  readonly isProcessOf?: (pid: number, ids: readonly string[]) => Promise<boolean>;
   /** What comes between recovery and the first call. */
   readonly beforeOpening?: (call: Cancellable) => Promise<void>;
 }

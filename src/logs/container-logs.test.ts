@@ -278,6 +278,9 @@ test("ContainerLogs removes the FIFOs that belong to no log", async (t) => {
   assert.equal(await logs.removeOrphans(), 0);
   await using log = await logs.open(options(root), call);
   fs.mkdirSync(path.join(root, "fifo", "left-by-a-crash", "deep"), { recursive: true });
+  const kept = path.join(root, "fifo", "0123456789ab-Xy12Zz");
+  fs.mkdirSync(kept);
+  assert.equal(await logs.removeOrphans([`0123456789ab${"c".repeat(52)}`]), 1);
   assert.equal(await logs.removeOrphans(), 1);
   assert.deepEqual(fs.readdirSync(path.join(root, "fifo")), [
     path.basename(path.dirname(log.config.stdout)),

@@ -131,11 +131,16 @@ export class WorkerContainerLogs implements ContainerLogs {
     }
   }
 
-  async removeOrphans(): Promise<number> {
+  async removeOrphans(kept: readonly string[] = []): Promise<number> {
     await this.#found;
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const present = await readdir(this.#folder);
     const used = new Set([...this.#logs.values()].flatMap(({ folder }) => folder ?? []));
+    const prefixes = kept.map(folderPrefix);
+    for (const name of present) {
+      if (prefixes.some((prefix) => name.startsWith(prefix)))
+        used.add(path.join(this.#folder, name));
+    }
     this.#holders?.releaseOthers(used);
     const orphans = present
       .map((name) => path.join(this.#folder, name))

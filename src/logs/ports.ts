@@ -22,10 +22,10 @@ export interface ContainerLogs extends AsyncDisposable {
    */
   salvage(options: LogOptions, call: Cancellable): Promise<void>;
   /**
-   * Removes FIFOs of no log, which a crash left; call it when all logs are resumed, and before anything new is
-   * started. Answers how many folders were removed.
+   * Removes FIFOs of no log, which a crash left, but for those of `kept` containers; call it when all other logs are
+   * resumed, and before anything new is started. Answers how many folders were removed.
    */
-  removeOrphans(): Promise<number>;
+  removeOrphans(kept?: readonly string[]): Promise<number>;
   /** Counts of all logs since the daemon began, also of those that are closed. */
   totals(): { readonly bytes: number; readonly lostBytes: number };
 }

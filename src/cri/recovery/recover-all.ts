@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { settlesWithin } from "../../base/waits.ts";
+import { allSettled, settlesWithin } from "../../base/waits.ts";
 import type { CriParts } from "../parts.ts";
-import type { NamedRecord } from "../store/record-store.ts";
+import type { ContainerRecord } from "../store/container-record.ts";
+import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { findLeftovers, type LeftoverNeeds } from "./leftovers.ts";
 import { type RecoverCheckpointsNeeds, recoverCheckpoints } from "./recover-checkpoints.ts";
 import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
+import { recoverLate, runsAllTheSame, type Unrecovered } from "./recover-late.ts";
 import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
 
-type Needs = RecoverContainerNeeds & RecoverSandboxNeeds & RecoverCheckpointsNeeds & LeftoverNeeds;
+type Needs = RecoverContainerNeeds &
+  RecoverSandboxNeeds &
+  RecoverCheckpointsNeeds &
+  LeftoverNeeds &
+  Pick<CriParts, "isProcessOf">;
 
 const recordMs = 10_000;
 /** Usually there are none or they go at once; a network's plugins, or a task that does not end, are not waited for. */
@@ -18,7 +24,7 @@ const leftoversMs = 300;
 export interface RecoverySummary {
   readonly sandboxes: number;
   readonly containers: number;
-  /** Records that could not be recovered; they are shown as unknown or not ready. */
+  /** Records that could not be recovered in time; they are shown as unknown or not ready, unless they run all the same. */
   readonly failed: readonly { readonly id: string; readonly reason: string }[];
   /** What belonged to no record and was removed. */
   readonly leftovers: readonly string[];
@@ -27,9 +33,12 @@ export interface RecoverySummary {
 }
 
 /** FIFOs of containers that went with their shim, and of execs that nobody waits for any more. */
-async function removeOrphanLogs({ log, logs }: Pick<CriParts, "log" | "logs">): Promise<void> {
+async function removeOrphanLogs(
+  { log, logs }: Pick<CriParts, "log" | "logs">,
+  kept: readonly string[],
+): Promise<void> {
   try {
-    const folders = await logs.removeOrphans();
+    const folders = await logs.removeOrphans(kept);
     if (folders > 0) log.info({ folders }, "FIFOs without a container removed");
   } catch (error) {
     log.error({ err: error }, "FIFOs without a container could not be removed");
@@ -44,19 +53,17 @@ async function removeOrphanLogs({ log, logs }: Pick<CriParts, "log" | "logs">): 
 export async function recoverAll(parts: Needs, call: Cancellable): Promise<RecoverySummary> {
   const { sandboxes, containers } = parts;
   const failed: { id: string; reason: string }[] = [];
-  const guarded = async <R extends NamedRecord>(
-    record: R,
-    work: (parts: Needs, record: R, call: Cancellable) => Promise<void>,
-    giveUp: (reason: string) => void,
-  ): Promise<void> => {
+  const late: Unrecovered[] = [];
+  const guarded = async (record: Unrecovered): Promise<void> => {
     using limit = deadline(recordMs, `recovering "${record.id}"`, call.signal);
     try {
-      await work(parts, record, limit);
+      await record.attempt(limit);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failed.push({ id: record.id, reason });
       parts.log.error({ err: error, id: record.id }, "record could not be recovered");
-      giveUp(reason);
+      if (await runsAllTheSame(parts, record, error)) late.push(record);
+      else record.giveUp(reason);
     }
   };
   // Shown first, in the order of their making; nobody sees them before the gate opens.
@@ -64,28 +71,51 @@ export async function recoverAll(parts: Needs, call: Cancellable): Promise<Recov
     if (record.state.kind !== "creating") sandboxes.show(record);
   }
   for (const record of containers.stored()) containers.show(record);
+  await Promise.all(sandboxes.stored().map((record) => guarded(sandboxToRecover(parts, record))));
   await Promise.all(
-    sandboxes.stored().map((record) =>
-      guarded(record, recoverSandbox, (reason) =>
-        // Not stored: the next start shall try again.
-        sandboxes.show({ ...record, state: { kind: "notReady", reason } }),
-      ),
-    ),
-  );
-  await Promise.all(
-    containers
-      .stored()
-      .map((record) =>
-        guarded(record, recoverContainer, (reason) =>
-          containers.show({ ...record, state: { kind: "unknown", reason } }),
-        ),
-      ),
+    containers.stored().map((record) => guarded(containerToRecover(parts, record))),
   );
   await recoverCheckpoints(parts);
   const removeLeftovers = await findLeftovers(parts, call);
-  await removeOrphanLogs(parts);
+  await removeOrphanLogs(
+    parts,
+    failed.map(({ id }) => id),
+  );
   const leftovers: string[] = [];
-  const rest = removeLeftovers(call).then((removed) => void leftovers.push(...removed));
-  await settlesWithin(rest, leftoversMs);
+  const removed = removeLeftovers(call).then((names) => void leftovers.push(...names));
+  await settlesWithin(removed, leftoversMs);
+  const taken = late.map((record) => recoverLate(parts, record));
+  const rest = allSettled([removed, ...taken]).then(() => {});
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers, rest };
+}
+
+function sandboxToRecover(parts: Needs, record: SandboxRecord): Unrecovered {
+  const { liveSandboxes, sandboxes } = parts;
+  const { id, state } = record;
+  const isReady = (): boolean => sandboxes.get(id)?.state.kind === "ready";
+  return {
+    id,
+    ids: [id],
+    pid: state.kind === "ready" ? state.pid : 0,
+    isPending: () => isReady() && liveSandboxes.of(id).task === undefined,
+    attempt: (limit) => recoverSandbox(parts, record, limit),
+    // Not stored: the next start shall try again.
+    giveUp: (reason) =>
+      sandboxes.show({ ...(sandboxes.get(id) ?? record), state: { kind: "notReady", reason } }),
+  };
+}
+
+function containerToRecover(parts: Needs, record: ContainerRecord): Unrecovered {
+  const { containers, liveContainers } = parts;
+  const { id, sandboxId, state } = record;
+  const isRunning = (): boolean => containers.get(id)?.state.kind === "running";
+  return {
+    id,
+    ids: [id, sandboxId],
+    pid: state.kind === "running" ? state.pid : 0,
+    isPending: () => isRunning() && liveContainers.of(id).task === undefined,
+    attempt: (limit) => recoverContainer(parts, record, limit),
+    giveUp: (reason) =>
+      containers.show({ ...(containers.get(id) ?? record), state: { kind: "unknown", reason } }),
+  };
 }

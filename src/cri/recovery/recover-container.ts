@@ -95,10 +95,12 @@ async function withLog(
 ): Promise<Task> {
   const { id } = record;
   const stopped = status.state === "stopped";
+  const live = liveContainers.of(id);
   try {
     return await withIo(async (io) => {
+      if (live.log) return live.log; // by an attempt that came no further
       const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
-      liveContainers.of(id).keepLog(resumed);
+      live.keepLog(resumed);
       return resumed;
     });
   } catch (error) {

@@ -122,6 +122,47 @@ describe("recovery", () => {
     assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_EXITED", 255, "Unknown"]);
   });
 
+  it("leaves a container as it was whose shim does not answer and whose process lives, and goes on", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    world.client.runtime.unreachable.add(containerId);
+    world.living.add(containerId);
+    await world.restart();
+    assert.equal((await stateOf(world, containerId))[0], "CONTAINER_RUNNING");
+    assert.ok(!world.steps.done.includes("resume log"));
+    world.client.runtime.unreachable.clear();
+    await until("its log is taken up again", () => world.steps.done.includes("resume log"));
+    world.client.taskOf("container").init.end(4);
+    await until("its exit is seen", async () => (await stateOf(world, containerId))[1] === 4);
+  });
+
+  it("leaves a pod ready whose shim does not answer and whose process lives, and goes on", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    world.client.runtime.unreachable.add(podSandboxId);
+    world.living.add(podSandboxId);
+    await world.restart();
+    const state = async (): Promise<unknown> =>
+      (await world.call("PodSandboxStatus", { podSandboxId })).status?.state;
+    assert.equal(await state(), "SANDBOX_READY");
+    world.client.runtime.unreachable.clear();
+    world.client.taskOf("sandbox").init.end(0);
+    await until("its end is seen", async () => (await state()) === "SANDBOX_NOTREADY");
+  });
+
+  it("shows such a container as unknown once its process is gone without a word", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    world.client.runtime.unreachable.add(containerId);
+    world.living.add(containerId);
+    await world.restart();
+    world.living.clear();
+    await until("it is unknown", async () => {
+      return (await stateOf(world, containerId))[0] === "CONTAINER_UNKNOWN";
+    });
+  });
+
   it("removes what belongs to no record, and leaves what is not ours", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();

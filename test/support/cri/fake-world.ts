@@ -117,6 +117,8 @@ export class FakeWorld implements AsyncDisposable {
   /** What ExecSync's commands print. */
   execOutput = { stdout: "", stderr: "" };
   oomKills = 0;
+  /** Containers whose processes the kernel still has. */
+  readonly living = new Set<string>();
   memoryUsage: bigint | undefined = undefined;
   /** Sandboxes that the network says it has set up. */
   attached: string[] = [];
@@ -328,6 +330,7 @@ export class FakeWorld implements AsyncDisposable {
           }),
       },
       memoryUsage: () => Promise.resolve(this.memoryUsage),
+      isProcessOf: (_pid, ids) => Promise.resolve(ids.some((id) => this.living.has(id))),
       podStats: {
         one: ({ sandbox }) => Promise.resolve({ attributes: { id: sandbox.id } }),
         list: (targets) =>
