@@ -28,11 +28,18 @@ export const layers: readonly Layer[] = [
       "kube",
       "log",
       "metadata",
+      "migration",
       "oci",
       "rpc",
       "streaming",
       "trees",
     ],
+  },
+  {
+    folder: "migration",
+    holds:
+      "`berth migrate`: what runs the kubelet here and which of its settings name the runtime, the steps to Berth and back, and the journal by which they are taken up again",
+    may: ["cri", "doctor", "kube", "rpc"],
   },
   {
     folder: "doctor",

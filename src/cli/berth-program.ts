@@ -8,6 +8,7 @@ import { addDaemonCommands } from "./berth/daemon-commands.ts";
 import { addDoctorCommand } from "./berth/doctor-command.ts";
 import { addEventCommands } from "./berth/event-commands.ts";
 import { addImageCommands } from "./berth/images/image-commands.ts";
+import { addMigrateCommand } from "./berth/migrate-command.ts";
 import { addNamespaceCommands } from "./berth/namespace-commands.ts";
 import { addNriCommands } from "./berth/nri-commands.ts";
 import { addPodCommands } from "./berth/pod-commands.ts";
@@ -31,6 +32,7 @@ export function buildBerth(io: CliIo): Command {
   addDaemonCommands(program, io);
   addDoctorCommand(program, io);
   addSupportCommand(program, io);
+  addMigrateCommand(program, io);
   addPodCommands(program, io);
   addImageCommands(program, io);
   addContainerCommands(program, io);

@@ -69,6 +69,7 @@ export const inRoot = {
   checkpoints: folder("checkpoints", "checkpoints of tasks, while they are made and restored"),
   checkpointMounts: folder("checkpoint-mounts", "mount points for layers in checkpoints"),
   diffMounts: folder("diff", "mount points for layers that are applied or made"),
+  migration: file("migration.json", "what `berth migrate` has done to this node"),
   mappedMounts: folder("mapped-mounts", "mount points for files whose owners are mapped"),
 } as const satisfies Readonly<Record<string, Place>>;
 

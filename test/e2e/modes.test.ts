@@ -32,6 +32,7 @@ const rarelyMade = new Set([
   "ROOT/checkpoint-mounts",
   "ROOT/diff",
   "ROOT/mapped-mounts",
+  "ROOT/migration.json",
   "STATE/apparmor-profile",
   "STATE/nri-plugins",
   "STATE/nri-plugins/*",

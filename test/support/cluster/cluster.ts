@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import path from "node:path";
+import type { ContainerdPrograms } from "../containerd.ts";
 import { type GoToolName, toolOrReason } from "../go-tools.ts";
 import { rememberTraces } from "../kubelet/kubelet-traces.ts";
 import { findProgram, lacking, podPrograms } from "../lacking.ts";
@@ -11,7 +12,7 @@ import { until } from "../until.ts";
 import { type Box, openBox } from "./box.ts";
 import { ClusterClient, conditionOf, patience } from "./client.ts";
 import { apiPort, type ControlPlane, startControlPlane } from "./control-plane.ts";
-import { makeCredentials } from "./credentials.ts";
+import { type Credentials, makeCredentials } from "./credentials.ts";
 import { clusterDns } from "./dns.ts";
 import { type ClusterImages, type ImageSource, startImageSource } from "./image-source.ts";
 import { type ClusterNode, startNode } from "./node.ts";
@@ -29,6 +30,7 @@ export interface Cluster extends AsyncDisposable {
   readonly images: ClusterImages;
   readonly nodes: readonly [ClusterNode, ClusterNode];
   readonly client: ClusterClient;
+  readonly credentials: Credentials;
   /** The end of a suite: ends all, and fails when pods have left anything on a node. */
   finish(): Promise<void>;
 }
@@ -57,9 +59,11 @@ export async function clusterPrograms(): Promise<ClusterPrograms | { readonly sk
   return built as ClusterPrograms;
 }
 
-/** The second node's Berth has a disk of so many bytes. */
 export interface ClusterOptions {
-  readonly diskBytes: number;
+  /** The second node's Berth has a disk of so many bytes. */
+  readonly diskBytes?: number;
+  /** The first node begins with this containerd. */
+  readonly containerd?: ContainerdPrograms;
 }
 
 export async function openCluster(
@@ -113,7 +117,8 @@ export async function openCluster(
             cgroupRoot: cgroupRoots[index]!,
             credentials,
             registry: registry.host,
-            ...(index === 1 ? { diskBytes: options.diskBytes } : {}),
+            ...(index === 1 && options.diskBytes ? { diskBytes: options.diskBytes } : {}),
+            ...(index === 0 && options.containerd ? { containerd: options.containerd } : {}),
           },
         ),
       ),
@@ -148,6 +153,7 @@ export async function openCluster(
     images: registry.images,
     nodes: nodes as unknown as readonly [ClusterNode, ClusterNode],
     client,
+    credentials,
     finish,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

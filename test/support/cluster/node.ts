@@ -4,6 +4,7 @@ import path from "node:path";
 import { stringify } from "smol-toml";
 import { parse } from "yaml";
 import { conflist } from "../cni.ts";
+import type { ContainerdPrograms } from "../containerd.ts";
 import { crunHere } from "../crun-here.ts";
 import { connectPeer, type GrpcPeer } from "../grpc-peer.ts";
 import { makeCgroupRoot } from "../kubelet/kubelet-traces.ts";
@@ -14,6 +15,7 @@ import type { Box } from "./box.ts";
 import { listens } from "./control-plane.ts";
 import type { Credentials } from "./credentials.ts";
 import { registryName } from "./image-source.ts";
+import { containerdSocket, startContainerd, writeContainerdConfig } from "./other-runtime.ts";
 import { type Service, startService } from "./service.ts";
 import { dnsAddress, podNetwork } from "./wiring.ts";
 
@@ -25,6 +27,8 @@ export interface ClusterNode extends AsyncDisposable {
   readonly berthd: Service;
   readonly kubelet: Service;
   readonly proxy: Service;
+  /** What the kubelet uses at first, where that is not Berth. */
+  readonly containerd?: Service;
   /** Its Berth's socket. */
   readonly peer: GrpcPeer;
   /** Below each hierarchy's mount. */
@@ -47,6 +51,8 @@ export interface NodeSettings {
   readonly registry: string;
   /** Berth's root is a disk of its own of so many bytes. */
   readonly diskBytes?: number;
+  /** The kubelet has this containerd's pods at first; Berth runs beside it. */
+  readonly containerd?: ContainerdPrograms;
 }
 
 const berthd = path.resolve(
@@ -84,6 +90,9 @@ export async function startNode(
       },
     }),
   );
+  const containerd =
+    settings.containerd &&
+    undo.use(await startContainerd(box, await writeContainerdConfig(folder, settings), settings));
   const { kubelet, proxy } = await writeKubeletAndProxyConfig(folder, settings);
   const kubeletService = undo.use(
     await startService(box, {
@@ -116,6 +125,7 @@ export async function startNode(
     berthd: daemon,
     kubelet: kubeletService,
     proxy: proxyService,
+    ...(containerd && { containerd }),
     peer,
     cgroupRoot,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -159,7 +169,7 @@ async function writeBerthConfig(folder: string, settings: NodeSettings): Promise
 
 async function writeKubeletAndProxyConfig(
   folder: string,
-  { box, address, cgroupRoot, credentials }: NodeSettings,
+  { box, address, cgroupRoot, credentials, containerd }: NodeSettings,
 ): Promise<{ readonly kubelet: string; readonly proxy: string }> {
   const serving = await credentials.server(`kubelet-${box.name}`, [`IP:${address}`]);
   const resolvConf = path.join(folder, "resolv.conf");
@@ -186,6 +196,7 @@ async function writeKubeletAndProxyConfig(
       // That of Berth's root may decide.
       evictionHard: { ...settings.evictionHard, "imagefs.available": "5%" },
       cgroupRoot,
+      ...(containerd && { containerRuntimeEndpoint: `unix://${containerdSocket}` }),
       evictionPressureTransitionPeriod: "5s",
       // Quicker than in production: a test waits for these.
       syncFrequency: "5s",

@@ -19,7 +19,7 @@ const containerdSocket = "/run/containerd/containerd.sock";
 /** Longer than any copy. */
 const leaseMs = 24 * 3_600_000;
 
-interface Flags extends ProgressFlags {
+export interface CopyFlags extends ProgressFlags {
   readonly from: string;
   readonly fromNamespace?: string;
   readonly force: boolean;
@@ -42,21 +42,29 @@ export function addCopyCommand(image: Command, io: CliIo): void {
       "--no-unpack",
       "leave the layers packed until a container of a pod uses them; in another namespace than k8s.io they always are, for `ctr run` to unpack",
     )
-    .action((references: string[], flags: Flags, command: Command) =>
-      withSession(command, io, undefined, async (session) => {
-        using other = connectLight(socketPath(flags.from));
-        const namespace = flags.fromNamespace ?? session.namespace;
-        const { call } = session;
-        const from: ImageStore = {
-          client: (service) => other.client(service),
-          call,
-          scoped: { ...call, namespace },
-          namespace,
-        };
-        const records = await found(from, references, flags.from);
-        await copyAll({ from, session, flags, io }, records);
-      }),
+    .action((references: string[], flags: CopyFlags, command: Command) =>
+      withSession(command, io, undefined, (session) =>
+        copyImages({ session, flags, io }, references),
+      ),
     );
+}
+
+/** Copies these images, or all of them. */
+export async function copyImages(
+  { session, flags, io }: Omit<Work, "from">,
+  references: readonly string[],
+): Promise<void> {
+  using other = connectLight(socketPath(flags.from));
+  const namespace = flags.fromNamespace ?? session.namespace;
+  const { call } = session;
+  const from: ImageStore = {
+    client: (service) => other.client(service),
+    call,
+    scoped: { ...call, namespace },
+    namespace,
+  };
+  const records = await found(from, references, flags.from);
+  await copyAll({ from, session, flags, io }, records);
 }
 
 /** Names that are ids come with their image, here as there. */
@@ -121,7 +129,7 @@ async function findThere(
 interface Work {
   readonly from: ImageStore;
   readonly session: Session;
-  readonly flags: Flags;
+  readonly flags: CopyFlags;
   readonly io: CliIo;
 }
 

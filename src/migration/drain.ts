@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { V1Pod } from "@kubernetes/client-node";
+import type { Cancellable } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
+import { fault, isFault } from "../base/errors.ts";
+import { shortened } from "../base/shortened.ts";
+import { sleep } from "../base/timers.ts";
+import { problemOf } from "../kube/api/problem.ts";
+import type { Problem } from "../kube/ports.ts";
+import { type Ask, isGone } from "./ask.ts";
+
+/** As kubectl drain has them. */
+export interface DrainFlags {
+  readonly force: boolean;
+  readonly deleteEmptydirData: boolean;
+  readonly drainMs: number;
+  /** Between two looks at what is left. */
+  readonly lookMs?: number;
+}
+
+/** Where an eviction is refused for now, as kubectl does. */
+const againMs = 5_000;
+const usualLookMs = 1_000;
+const mostTold = 10;
+
+type PodFacts = Pick<V1Pod, "metadata" | "spec" | "status">;
+
+/** Those that leave the node: not a DaemonSet's, which would come again at once, and not the kubelet's own. */
+export function leavingPods<T extends PodFacts>(pods: readonly T[]): T[] {
+  return pods.filter(
+    (pod) => !isMirror(pod) && (isOver(pod) || ownerOf(pod)?.kind !== "DaemonSet"),
+  );
+}
+
+/** Those that belong to the node, whatever its runtime: they come again with it. */
+export function stayingPods<T extends PodFacts>(pods: readonly T[]): T[] {
+  return pods.filter(
+    (pod) => isMirror(pod) || (!isOver(pod) && ownerOf(pod)?.kind === "DaemonSet"),
+  );
+}
+
+/** Why pods may not be drained unless somebody says so; kubectl asks for the same words. */
+export function obstacles(pods: readonly PodFacts[], flags: DrainFlags): string[] {
+  const leaving = leavingPods(pods).filter((pod) => !isOver(pod));
+  const found: string[] = [];
+  const orphans = leaving.filter((pod) => ownerOf(pod) === undefined);
+  if (orphans.length > 0 && !flags.force) {
+    found.push(`${namesOf(orphans)}: no controller makes them again (--force deletes them)`);
+  }
+  const keeping = leaving.filter((pod) => pod.spec?.volumes?.some((one) => one.emptyDir));
+  if (keeping.length > 0 && !flags.deleteEmptydirData) {
+    found.push(
+      `${namesOf(keeping)}: their emptyDir volumes go with them (--delete-emptydir-data agrees to that)`,
+    );
+  }
+  return found;
+}
+
+/** Evicts what leaves, again and again where a budget does not let it go, until all of it has gone. */
+export async function drain(
+  ask: Ask,
+  node: string,
+  flags: DrainFlags,
+  { signal }: Cancellable,
+): Promise<void> {
+  using limit = deadline(flags.drainMs, "the drain", signal);
+  const notBefore = new Map<string, number>();
+  let leaving: readonly V1Pod[] = [];
+  let reason = "";
+  try {
+    for (;;) {
+      leaving = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
+      if (leaving.length === 0) return;
+      for (const pod of leaving) {
+        if (pod.metadata?.deletionTimestamp !== undefined) continue;
+        const uid = pod.metadata?.uid ?? "";
+        if ((notBefore.get(uid) ?? 0) > performance.now()) continue;
+        const problem = await evict(ask, pod, limit);
+        if (problem === undefined) continue;
+        reason = problem.message;
+        notBefore.set(uid, performance.now() + (problem.retryAfterMs ?? againMs));
+      }
+      await sleep(flags.lookMs ?? usualLookMs, limit);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!limit.signal.aborted) throw error;
+    const why = reason === "" ? "" : ` (${shortened(reason, 300)})`;
+    throw fault(
+      "DEADLINE_EXCEEDED",
+      `after ${flags.drainMs / 1000} s there are still pods on ${node}: ${namesOf(leaving)}${why}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Why it was not evicted for now. One that is gone meanwhile is evicted. */
+async function evict(ask: Ask, pod: V1Pod, call: Cancellable): Promise<Problem | undefined> {
+  const { namespace = "", name = "" } = pod.metadata ?? {};
+  try {
+    await ask("an eviction", (api) => api.evict({ namespace, name }), call, ["throttled", "gone"]);
+    return undefined;
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    const problem = problemOf(error);
+    if (isFault(error) || problem.kind !== "throttled") throw error;
+    return problem;
+  }
+}
+
+function isMirror({ metadata }: PodFacts): boolean {
+  return metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined;
+}
+
+function isOver({ status }: PodFacts): boolean {
+  return status?.phase === "Succeeded" || status?.phase === "Failed";
+}
+
+function ownerOf({ metadata }: PodFacts): { readonly kind: string } | undefined {
+  return metadata?.ownerReferences?.find((one) => one.controller === true);
+}
+
+function namesOf(pods: readonly PodFacts[]): string {
+  const names = pods.map(({ metadata }) => `${metadata?.namespace}/${metadata?.name}`);
+  const rest = names.length - mostTold;
+  return names.slice(0, mostTold).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// A migration that ends anywhere, with a scripted cluster and scripted services: it is gone on with, and back.
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, beforeEach, suite, test } from "node:test";
+import type { V1Pod as ClientPod, V1Node } from "@kubernetes/client-node";
+import { removeFolderSync } from "../base/remove-folder.ts";
+import type { NodeClient } from "../kube/api/node-client.ts";
+import type { Ask } from "./ask.ts";
+import { leavingPods, obstacles, stayingPods } from "./drain.ts";
+import { readJournal } from "./journal.ts";
+import { migrate } from "./migrate.ts";
+import { openServices } from "./services.ts";
+import type { Tools } from "./steps.ts";
+
+/** Of the client's type, which is a class, what a pod has. */
+type V1Pod = { [K in keyof ClientPod]: ClientPod[K] };
+
+const folder = mkdtempSync(path.join(os.tmpdir(), "berth-migrate-"));
+after(() => removeFolderSync(folder));
+const journalFile = path.join(folder, "root", "migration.json");
+const config = path.join(folder, "config.yaml");
+const call = { signal: new AbortController().signal };
+const old = "containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n";
+
+const daemonPod = pod("agent", { kind: "DaemonSet" });
+
+/** What the world is like, and all that was done to it. */
+class World {
+  isCordoned = false;
+  kubelet = true;
+  containerd = true;
+  pods: V1Pod[] = [daemonPod, pod("web", { kind: "ReplicaSet" })];
+  readonly did: string[] = [];
+  /** Fails when it comes to this. */
+  failsAt = "";
+
+  act(what: string): void {
+    this.did.push(what);
+    if (what === this.failsAt) throw new Error(`no ${what}`);
+  }
+
+  get runtime(): string {
+    return readFileSync(config, "utf8").includes("berthd") ? "berth" : "containerd";
+  }
+
+  readonly api: NodeClient = {
+    server: "",
+    node: () => Promise.resolve(this.#node()),
+    setUnschedulable: (_name, isCordoned) => {
+      this.act(isCordoned ? "cordon" : "uncordon");
+      this.isCordoned = isCordoned;
+      return Promise.resolve();
+    },
+    annotate: () => Promise.resolve(),
+    podsOf: () => Promise.resolve(this.pods.map((one) => this.#now(one))),
+    evict: ({ name }) => {
+      this.act(`evict ${name}`);
+      this.pods = this.pods.filter((one) => one.metadata?.name !== name);
+      return Promise.resolve();
+    },
+    missingRights: () => Promise.resolve([]),
+  };
+
+  #node(): V1Node {
+    this.act("check");
+    const nodeInfo = { containerRuntimeVersion: `${this.runtime}://1` };
+    return { status: { nodeInfo, conditions: [{ type: "Ready", status: "True" }] } } as V1Node;
+  }
+
+  #now(one: V1Pod): V1Pod {
+    const containerStatuses = [{ containerID: `${this.runtime}://1`, state: { running: {} } }];
+    return { ...one, status: { containerStatuses } } as unknown as V1Pod;
+  }
+
+  tools(): Tools {
+    const ask: Ask = (_what, question) => question(this.api);
+    return {
+      ask,
+      services: {
+        spoken: (words) => words.join(" "),
+        isActive: () => Promise.resolve(false),
+        change: (words) => {
+          const what = words.join(" ");
+          this.act(what);
+          if (what === "stop kubelet") this.kubelet = false;
+          if (what === "start kubelet") this.kubelet = true;
+          if (what.endsWith("containerd")) this.containerd = what.startsWith("enable");
+          return Promise.resolve();
+        },
+      },
+      flags: {
+        force: false,
+        deleteEmptydirData: false,
+        noDrain: false,
+        drainMs: 60_000,
+        lookMs: 1,
+      },
+      say: () => {},
+      copyImages: () => {
+        this.act("images");
+        return Promise.resolve();
+      },
+      kubeletRuns: () => Promise.resolve(this.kubelet),
+      removePods: (socket) => {
+        assert.equal(this.kubelet, false, "a kubelet would make them again");
+        this.act(`remove pods of ${socket}`);
+        return Promise.resolve(1);
+      },
+      killShimsOf: () => Promise.resolve(0),
+      whyNotReady: () => Promise.resolve(this.containerd ? undefined : "it is off"),
+    };
+  }
+
+  run(direction: "to" | "back", more: { readonly dryRun?: boolean } = {}): Promise<void> {
+    const tools = this.tools();
+    return migrate(
+      {
+        node: "n",
+        direction,
+        dryRun: more.dryRun ?? false,
+        journalFile,
+        say: (line) => void this.said.push(line),
+        toolsFor: () => tools,
+        look: () =>
+          Promise.resolve({
+            node: "n",
+            kind: "kubelet",
+            service: "kubelet",
+            oldService: "containerd",
+            oldEndpoint: "/run/containerd/containerd.sock",
+            ourEndpoint: "/run/berthd/berthd.sock",
+            oldRuntime: "containerd://1",
+            wasCordoned: false,
+            annotation: undefined,
+            edits: [
+              {
+                file: config,
+                kind: "key",
+                name: "containerRuntimeEndpoint",
+                before: "unix:///run/containerd/containerd.sock",
+                after: "unix:///run/berthd/berthd.sock",
+              },
+            ],
+          }),
+      },
+      call,
+    );
+  }
+
+  readonly said: string[] = [];
+}
+
+const acts = [
+  "images",
+  "cordon",
+  "evict web",
+  "stop kubelet",
+  "remove pods of /run/containerd/containerd.sock",
+  "disable --now containerd",
+  "start kubelet",
+  "check",
+  "uncordon",
+];
+const actsBack = [
+  "cordon",
+  "stop kubelet",
+  "remove pods of /run/berthd/berthd.sock",
+  "enable --now containerd",
+  "start kubelet",
+  "check",
+  "uncordon",
+];
+
+beforeEach(startAnew);
+
+suite("a migration", () => {
+  test("does its steps in order, and a second one nothing", async () => {
+    const world = new World();
+    await world.run("to");
+    assert.deepEqual(world.did, acts);
+    await world.run("to");
+    assert.deepEqual(world.did, acts);
+    assert.equal(world.said.at(-1), "n uses Berth already");
+    world.did.length = 0;
+    await world.run("back");
+    assert.deepEqual(world.did, actsBack);
+    assert.equal(readFileSync(config, "utf8"), old);
+    await assert.rejects(world.run("back"), /n is back already, on containerd:\/\/1/);
+  });
+
+  test("is only told with dryRun", async () => {
+    const world = new World();
+    await world.run("to", { dryRun: true });
+    assert.deepEqual(world.did, []);
+    assert.equal(await readJournal(journalFile), undefined);
+    assert.ok(world.said.includes("would: stop kubelet"), world.said.join("\n"));
+  });
+
+  for (const [at, act] of acts.entries()) {
+    test(`that ended at "${act}" goes on there`, async () => {
+      const world = new World();
+      world.failsAt = act;
+      await assert.rejects(world.run("to"), (error: Error) => {
+        assert.match(error.message, /to go on: berth migrate --node n; to undo: .* --back$/);
+        return true;
+      });
+      assert.deepEqual(world.did, acts.slice(0, at + 1));
+      world.failsAt = "";
+      await world.run("to");
+      assert.equal(world.isCordoned, false);
+      assert.equal(world.runtime, "berth");
+      // Each of those that were done is done once; what the cluster could have undone meanwhile is done anew.
+      const twice = world.did.filter((one, index) => world.did.indexOf(one) !== index);
+      assert.deepEqual(
+        twice.filter((one) => one !== "cordon"),
+        [act].filter((one) => one !== "cordon"),
+      );
+    });
+
+    test(`that ended at "${act}" goes back from there, whatever ends that`, async () => {
+      for (const failing of ["", actsBack[at % actsBack.length]!]) {
+        startAnew();
+        const world = new World();
+        world.failsAt = act;
+        await assert.rejects(world.run("to"));
+        world.failsAt = failing;
+        await world.run("back").catch(() => {});
+        world.failsAt = "";
+        if ((await readJournal(journalFile))?.isOver !== true) await world.run("back");
+        const { isCordoned, kubelet, containerd, runtime } = world;
+        assert.deepEqual(
+          { isCordoned, kubelet, containerd, runtime, text: readFileSync(config, "utf8") },
+          { isCordoned: false, kubelet: true, containerd: true, runtime: "containerd", text: old },
+        );
+      }
+    });
+  }
+
+  test("is one at a time, is of one node, and has a journal that it can read", async () => {
+    const world = new World();
+    world.failsAt = "stop kubelet";
+    await assert.rejects(world.run("to"));
+    const journal = readFileSync(journalFile, "utf8");
+    const holder = { pid: 1, startTime: startOf(1) };
+    writeFileSync(journalFile, JSON.stringify({ ...JSON.parse(journal), holder }));
+    await assert.rejects(world.run("to"), /process 1 is migrating this node/);
+    writeFileSync(journalFile, JSON.stringify({ ...JSON.parse(journal), node: "m" }));
+    await assert.rejects(world.run("to"), /is of node m, and not n/);
+    for (const text of ["", "{", "[]", '{"version":2,"edits":[]}']) {
+      writeFileSync(journalFile, text);
+      await assert.rejects(world.run("back"), /is no journal of a migration/);
+    }
+  });
+});
+
+function startAnew(): void {
+  removeFolderSync(path.dirname(journalFile));
+  writeFileSync(config, old);
+}
+
+function startOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+}
+
+test("pods go or stay as kubectl drain has it", () => {
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 1 };
+  const over = { ...pod("over"), status: { phase: "Succeeded" } } as V1Pod;
+  const overDaemon = { ...daemonPod, status: { phase: "Failed" } } as V1Pod;
+  const mirror = pod("mirror");
+  mirror.metadata!.annotations = { "kubernetes.io/config.mirror": "x" };
+  const scratch = pod("scratch", { kind: "Job" });
+  scratch.spec = { containers: [], volumes: [{ name: "v", emptyDir: {} }] };
+  const all = [daemonPod, mirror, over, overDaemon, pod("alone"), scratch];
+  assert.deepEqual(stayingPods(all), [daemonPod, mirror]);
+  assert.deepEqual(leavingPods(all), all.slice(2));
+  assert.deepEqual(obstacles(all, flags), [
+    "shop/alone: no controller makes them again (--force deletes them)",
+    "shop/scratch: their emptyDir volumes go with them (--delete-emptydir-data agrees to that)",
+  ]);
+  assert.deepEqual(obstacles(all, { ...flags, force: true, deleteEmptydirData: true }), []);
+  const many = Array.from({ length: 12 }, (_, index) => pod(`p${index}`));
+  assert.match(obstacles(many, flags)[0] ?? "", /shop\/p9 and 2 more: no controller/);
+});
+
+test("without systemd the operator is told, and what is done is seen", async () => {
+  const said: string[] = [];
+  const services = openServices(undefined, (line) => said.push(line), false);
+  let looks = 0;
+  const isSo = (): Promise<boolean> => Promise.resolve((looks += 1) > 1);
+  await services.change(["disable", "--now", "containerd"], isSo, call);
+  assert.deepEqual(said, [
+    "there is no systemd here: disable the service containerd now; this goes on once that is seen",
+  ]);
+  await services.change(["stop", "kubelet"], () => Promise.resolve(true), call);
+  assert.equal(said.length, 1);
+});
+
+test("a service command is called with systemctl's words", async () => {
+  const script = path.join(folder, "rc");
+  writeFileSync(script, `#!/bin/sh\necho "$@" >>'${folder}/asked'\n[ "$1" != fail ]\n`, {
+    mode: 0o755,
+  });
+  const services = openServices(script, () => {}, true);
+  const isSo = (): Promise<boolean> => Promise.resolve(true);
+  await services.change(["stop", "kubelet"], isSo, call);
+  assert.equal(await services.isActive("docker", call), true);
+  assert.equal(
+    readFileSync(path.join(folder, "asked"), "utf8"),
+    "stop kubelet\nis-active --quiet docker\n",
+  );
+  await assert.rejects(services.change(["fail", "x"], isSo, call), /exited with 1/);
+});
+
+function pod(name: string, owner?: { readonly kind: string }): V1Pod {
+  const ownerReferences = owner && [
+    { ...owner, controller: true, apiVersion: "v1", name: "o", uid: "u" },
+  ];
+  return {
+    metadata: { name, namespace: "shop", uid: name, ...(ownerReferences && { ownerReferences }) },
+  };
+}

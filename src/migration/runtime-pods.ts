@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
+import { toFault } from "../base/errors.ts";
+import { killProcess } from "../base/os/proc.ts";
+import { readStart } from "../base/read-bounded.ts";
+import { sleep } from "../base/timers.ts";
+import { commandLine, hostProcesses } from "../doctor/facts/processes.ts";
+import { Host } from "../doctor/host.ts";
+import { Unconnected } from "../rpc/http2/connection.ts";
+import { connectLight } from "../rpc/light/light-client.ts";
+
+const cri = "runtime.v1.RuntimeService";
+const answerMs = 10_000;
+/** A container has its grace period first; without a kubelet that is what the runtime gives it. */
+const podMs = 120_000;
+
+/** Whether a CRI runtime serves there, and why not. */
+export async function whyNotReady(socket: string, call: Cancellable): Promise<string | undefined> {
+  try {
+    using connection = connectLight(socket);
+    using limit = deadline(answerMs, "its answer", call.signal);
+    const { status } = await connection.client(cri).Status({}, limit);
+    const missing = status?.conditions.filter((one) => !one.status) ?? [];
+    return missing.length === 0
+      ? undefined
+      : missing.map(({ type, message }) => `${type} is false: ${message}`).join("; ");
+  } catch (error) {
+    call.signal.throwIfAborted();
+    return toFault(error).message;
+  }
+}
+
+/** Stops and removes all pods of a runtime whose kubelet has ended; undefined when nobody serves there. */
+export async function removePods(socket: string, call: Cancellable): Promise<number | undefined> {
+  using connection = connectLight(socket);
+  const runtime = connection.client(cri);
+  try {
+    using first = deadline(answerMs, "the list of pods", call.signal);
+    const { items } = await runtime.ListPodSandbox({}, first);
+    for (const { id } of items) {
+      using limit = deadline(podMs, `removing pod ${id}`, call.signal);
+      await runtime.StopPodSandbox({ podSandboxId: id }, limit);
+      await runtime.RemovePodSandbox({ podSandboxId: id }, limit);
+    }
+    return items.length;
+  } catch (error) {
+    if (error instanceof Unconnected) return undefined;
+    throw error;
+  }
+}
+
+/** Names of the processes that are, or hold, a kubelet. */
+const kubelets = new Set(["kubelet", "k3s", "k3s-server", "k3s-agent", "rke2", "k0s"]);
+
+export async function kubeletRuns(): Promise<boolean> {
+  return (await hostProcesses(new Host())).some(({ name }) => kubelets.has(name));
+}
+
+const mostProcesses = 100_000;
+const rounds = 20;
+
+/**
+ * Kills what the shims of a containerd run, and them: for one that ends with the kubelet's own service, and cannot be
+ * asked any more. Answers how many shims there were.
+ */
+export async function killShimsOf(socket: string, call: Cancellable): Promise<number> {
+  const host = new Host();
+  let most = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    const shims: number[] = [];
+    for (const process of await hostProcesses(host)) {
+      if (!process.name.startsWith("containerd-shim")) continue;
+      if ((await commandLine(host, process)).includes(socket)) shims.push(process.pid);
+    }
+    most = Math.max(most, shims.length);
+    if (shims.length === 0) return most;
+    for (const one of await withDescendants(shims, host)) killProcess(one, "SIGKILL");
+    await sleep(250, call);
+  }
+  return most;
+}
+
+/** Those below come first: a shim that ends gives its children away. */
+async function withDescendants(roots: readonly number[], host: Host) {
+  const children = new Map<number, { readonly pid: number; readonly startTime: string }[]>();
+  const all = new Map<number, { readonly pid: number; readonly startTime: string }>();
+  for (const name of (await host.names("/proc")).slice(0, mostProcesses)) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = (await readStart(`/proc/${name}/stat`, 4096).catch(() => "")).toString();
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const one = { pid: Number(name), startTime: fields[19] ?? "" };
+    all.set(one.pid, one);
+    const parent = Number(fields[1]);
+    children.set(parent, [...(children.get(parent) ?? []), one]);
+  }
+  const found = roots.flatMap((pid) => all.get(pid) ?? []);
+  // An array's iterator comes to what is added meanwhile.
+  for (const { pid } of found) found.push(...(children.get(pid) ?? []));
+  return found.toReversed();
+}

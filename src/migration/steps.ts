@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { V1Pod } from "@kubernetes/client-node";
+import type { Cancellable } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
+import { fault, toFault } from "../base/errors.ts";
+import { sleep } from "../base/timers.ts";
+import type { Ask } from "./ask.ts";
+import { type DrainFlags, drain, stayingPods } from "./drain.ts";
+import { applyEdit } from "./edit.ts";
+import type { Journal } from "./journal.ts";
+import type { Services, ServiceWords } from "./services.ts";
+
+/** What the steps work with. */
+export interface Tools {
+  readonly ask: Ask;
+  readonly services: Services;
+  readonly flags: DrainFlags & { readonly noDrain: boolean };
+  readonly say: (line: string) => void;
+  /** `berth image copy`; undefined where it is not wanted, or the other runtime has no containerd's images. */
+  readonly copyImages: ((socket: string) => Promise<void>) | undefined;
+  readonly kubeletRuns: () => Promise<boolean>;
+  /** undefined when nobody serves there. */
+  readonly removePods: (socket: string, call: Cancellable) => Promise<number | undefined>;
+  readonly killShimsOf: (socket: string, call: Cancellable) => Promise<number>;
+  readonly whyNotReady: (socket: string, call: Cancellable) => Promise<string | undefined>;
+}
+
+export interface Step {
+  readonly name: StepName;
+  /** What a plan tells of it. */
+  readonly spoken: string;
+  readonly run: (call: Cancellable) => Promise<void>;
+}
+
+export type StepName =
+  | "images"
+  | "cordon"
+  | "drain"
+  | "stop-kubelet"
+  | "remove-pods"
+  | "settings"
+  | "runtime"
+  | "start-kubelet"
+  | "check"
+  | "annotate"
+  | "uncordon";
+
+const annotation = "kubeadm.alpha.kubernetes.io/cri-socket";
+const stoppedMs = 30_000;
+const servesMs = 120_000;
+/** A machine that starts an API server of its own takes minutes. */
+const readyMs = 600_000;
+const askMs = 1_000;
+
+/** The steps of the journal's direction. Each may run again after it was cut off at any point. */
+export function stepsOf(journal: Journal, tools: Tools): readonly Step[] {
+  const steps = journal.direction === "to" ? stepsTo(journal, tools) : stepsBack(journal, tools);
+  return steps.filter((one) => one !== undefined);
+}
+
+type Steps = readonly (Step | undefined)[];
+
+function stepsTo(journal: Journal, tools: Tools): Steps {
+  const { oldEndpoint, ourEndpoint, oldService, service, kind } = journal;
+  const { copyImages, services } = tools;
+  const off: ServiceWords = ["disable", "--now", oldService ?? ""];
+  return [
+    copyImages && {
+      name: "images",
+      spoken: `copy the images of ${oldEndpoint} (those that are not copied are pulled)`,
+      run: () => copyImages(oldEndpoint),
+    },
+    cordon(journal, tools),
+    drainStep(journal, tools),
+    stopKubelet(journal, tools),
+    {
+      name: "remove-pods",
+      spoken: `remove the pods that the drain leaves (DaemonSets', static ones) from ${oldEndpoint}`,
+      run: (call) => removeOld(journal, tools, call),
+    },
+    settings(journal, tools, "after"),
+    oldService === undefined || kind !== "kubelet"
+      ? undefined
+      : {
+          name: "runtime",
+          spoken: services.spoken(off),
+          run: (call) =>
+            services.change(off, async () => !(await serves(tools, oldEndpoint, call)), call),
+        },
+    startKubelet(service, tools),
+    check(journal, tools, { scheme: "berth://", socket: ourEndpoint }),
+    annotate(journal, tools, `unix://${ourEndpoint}`),
+    uncordon(journal, tools),
+  ];
+}
+
+/** Nothing of the node but the cordon has changed while the kubelet had not been stopped. */
+function stepsBack(journal: Journal, tools: Tools): Steps {
+  if (!journal.begun.includes("stop-kubelet")) return [uncordon(journal, tools)];
+  const { oldEndpoint, ourEndpoint, oldService, service, oldRuntime, kind } = journal;
+  const { services, say } = tools;
+  const hadPods = journal.begun.includes("start-kubelet");
+  const on: ServiceWords = ["enable", "--now", oldService ?? ""];
+  // The cordon of the way to Berth is still there where no pod came; and the API server may be one of those pods.
+  const drained = hadPods ? drainStep(journal, tools) : undefined;
+  return [
+    drained && cordon(journal, tools),
+    drained,
+    stopKubelet(journal, tools),
+    hadPods
+      ? {
+          name: "remove-pods",
+          spoken: `remove the pods that the drain leaves from ${ourEndpoint}`,
+          run: async (call) => {
+            const why = (await tools.removePods(ourEndpoint, call)) === undefined;
+            if (why) say(`berthd does not answer on ${ourEndpoint}: pods of it may be left there`);
+          },
+        }
+      : undefined,
+    settings(journal, tools, "before"),
+    oldService === undefined || kind !== "kubelet"
+      ? undefined
+      : {
+          name: "runtime",
+          spoken: services.spoken(on),
+          run: async (call) => {
+            await services.change(on, () => serves(tools, oldEndpoint, call), call);
+            using limit = deadline(servesMs, `waiting for ${oldEndpoint}`, call.signal);
+            while (!(await serves(tools, oldEndpoint, limit))) await sleep(askMs, limit);
+          },
+        },
+    startKubelet(service, tools),
+    check(journal, tools, {
+      scheme: /^[^:]*:\/\//.exec(oldRuntime)?.[0] ?? oldRuntime,
+      socket: oldEndpoint,
+    }),
+    annotate(journal, tools, journal.annotation),
+    uncordon(journal, tools),
+  ];
+}
+
+function cordon({ node }: Journal, { ask }: Tools): Step {
+  return {
+    name: "cordon",
+    spoken: `cordon ${node}`,
+    run: (call) => ask("the cordon", (api) => api.setUnschedulable(node, true), call),
+  };
+}
+
+function uncordon({ node, wasCordoned }: Journal, { ask }: Tools): Step | undefined {
+  if (wasCordoned) return undefined;
+  return {
+    name: "uncordon",
+    spoken: `uncordon ${node}`,
+    run: (call) => ask("the end of the cordon", (api) => api.setUnschedulable(node, false), call),
+  };
+}
+
+function drainStep({ node }: Journal, { ask, flags }: Tools): Step | undefined {
+  if (flags.noDrain) return undefined;
+  return {
+    name: "drain",
+    spoken: `drain ${node} within PodDisruptionBudgets, ${flags.drainMs / 1000} s at most`,
+    run: (call) => drain(ask, node, flags, call),
+  };
+}
+
+function stopKubelet({ service }: Journal, { services, kubeletRuns }: Tools): Step {
+  const words = ["stop", service];
+  return {
+    name: "stop-kubelet",
+    spoken: services.spoken(words),
+    run: async (call) => {
+      const isStopped = async (): Promise<boolean> => !(await kubeletRuns());
+      await services.change(words, isStopped, call);
+      using limit = deadline(stoppedMs, `waiting for ${service} to end`, call.signal);
+      while (!(await isStopped())) await sleep(askMs, limit);
+    },
+  };
+}
+
+function startKubelet(service: string, { services, kubeletRuns }: Tools): Step {
+  const words = ["start", service];
+  return {
+    name: "start-kubelet",
+    spoken: services.spoken(words),
+    run: (call) => services.change(words, kubeletRuns, call),
+  };
+}
+
+function settings(journal: Journal, { services }: Tools, to: "before" | "after"): Step {
+  const { edits } = journal;
+  const spoken = edits.map((edit) => {
+    const { file, name, kind } = edit;
+    const value = edit[to];
+    if (kind === "file") return value === undefined ? `remove ${file}` : `write ${file}`;
+    return `in ${file}: ${value === undefined ? `no ${name}` : `${name} ${value}`}`;
+  });
+  return {
+    name: "settings",
+    spoken: spoken.join("; "),
+    run: async (call) => {
+      for (const edit of edits) await applyEdit(edit, to);
+      const reload = ["daemon-reload"];
+      if (edits.some(({ file }) => file.includes("/systemd/system/"))) {
+        await services.change(reload, () => Promise.resolve(true), call);
+      }
+    },
+  };
+}
+
+async function removeOld(journal: Journal, tools: Tools, call: Cancellable): Promise<void> {
+  const { oldEndpoint, kind } = journal;
+  const removed = await tools.removePods(oldEndpoint, call);
+  if (removed !== undefined) return;
+  const killed = await tools.killShimsOf(oldEndpoint, call);
+  if (kind === "kubelet") {
+    if (journal.begun.includes("runtime")) return; // it was turned off when it had none any more
+    tools.say(`nobody answers on ${oldEndpoint}: no pod could be removed there`);
+  } else if (killed > 0) {
+    tools.say(
+      `${killed} pods of ${kind} were killed; their mounts and networks go with ${kind}-killall.sh, or a reboot`,
+    );
+  }
+}
+
+async function serves({ whyNotReady }: Tools, socket: string, call: Cancellable): Promise<boolean> {
+  return (await whyNotReady(socket, call)) === undefined;
+}
+
+function annotate(journal: Journal, { ask }: Tools, value: string | undefined): Step | undefined {
+  const { node } = journal;
+  if (journal.annotation === undefined || value === undefined) return undefined;
+  return {
+    name: "annotate",
+    spoken: `annotate ${node} with ${annotation}=${value}`,
+    run: (call) =>
+      ask("the annotation", (api) => api.annotate(node, { [annotation]: value }), call),
+  };
+}
+
+interface Expected {
+  /** `berth://`. */
+  readonly scheme: string;
+  readonly socket: string;
+}
+
+/** The node is ready with that runtime, and one of its own pods runs on it. */
+function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): Step {
+  const { ask, say } = tools;
+  const runtime = scheme.replace("://", "");
+  return {
+    name: "check",
+    spoken: `wait until ${node} is ready with ${runtime}, and a pod of it runs`,
+    run: async (call) => {
+      using limit = deadline(readyMs, "the node", call.signal);
+      let missing = "the API server has not answered";
+      try {
+        for (;;) {
+          const found = await ask("the node", (api) => api.node(node), limit);
+          const told = found.status?.nodeInfo?.containerRuntimeVersion ?? "";
+          const ready = found.status?.conditions?.find(({ type }) => type === "Ready");
+          if (!told.startsWith(scheme)) missing = `its runtime is ${told || "not told"}`;
+          else if (ready?.status !== "True") missing = `it is not ready: ${ready?.message ?? ""}`;
+          else {
+            const pods = stayingPods(await ask("its pods", (api) => api.podsOf(node), limit));
+            if (pods.length === 0)
+              return say("no DaemonSet's or static pod is here: none was tried");
+            if (pods.some((pod) => runsOn(pod, scheme))) return;
+            missing = `none of its ${pods.length} DaemonSets' and static pods runs`;
+          }
+          await sleep(askMs, limit);
+        }
+      } catch (error) {
+        call.signal.throwIfAborted();
+        if (!limit.signal.aborted) throw error;
+        const why = await tools.whyNotReady(socket, call);
+        throw fault(
+          "DEADLINE_EXCEEDED",
+          `after ${readyMs / 1000} s ${node} is not ready with ${runtime}: ${missing}${why === undefined ? "" : `; ${socket}: ${why}`}`,
+          { cause: toFault(error) },
+        );
+      }
+    },
+  };
+}
+
+function runsOn({ status }: V1Pod, scheme: string): boolean {
+  return (status?.containerStatuses ?? []).some(
+    ({ containerID, state }) =>
+      state?.running !== undefined && containerID?.startsWith(scheme) === true,
+  );
+}
