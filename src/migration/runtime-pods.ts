@@ -11,6 +11,8 @@ import { Unconnected } from "../rpc/http2/connection.ts";
 import { connectLight } from "../rpc/light/light-client.ts";
 
 const cri = "runtime.v1.RuntimeService";
+/** What a kubelet waits for. containerd 2 has a third condition, of deprecated settings. */
+const needed = ["RuntimeReady", "NetworkReady"];
 const answerMs = 10_000;
 /** A container has its grace period first; without a kubelet that is what the runtime gives it. */
 const podMs = 120_000;
@@ -21,10 +23,11 @@ export async function whyNotReady(socket: string, call: Cancellable): Promise<st
     using connection = connectLight(socket);
     using limit = deadline(answerMs, "its answer", call.signal);
     const { status } = await connection.client(cri).Status({}, limit);
-    const missing = status?.conditions.filter((one) => !one.status) ?? [];
-    return missing.length === 0
-      ? undefined
-      : missing.map(({ type, message }) => `${type} is false: ${message}`).join("; ");
+    const missing = needed.flatMap((type) => {
+      const found = status?.conditions.find((one) => one.type === type);
+      return found?.status === true ? [] : [`${type} is false: ${found?.message ?? ""}`];
+    });
+    return missing.length === 0 ? undefined : missing.join("; ");
   } catch (error) {
     call.signal.throwIfAborted();
     return toFault(error).message;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { must } from "./run.ts";
@@ -32,7 +33,14 @@ export async function corporateCa(folder: string, name = "Corporate CA"): Promis
   const ca = place("ca");
   const made = ["-keyout", ca.keyFile, "-out", ca.certFile];
   await must("openssl", ["req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${name}`, ...made]);
-  const sign = async (
+  let last: Promise<unknown> = Promise.resolve();
+  /** One at a time: two of the same name would write the same files. */
+  const sign: CorporateCa["sign"] = (...asked) => {
+    const next = last.then(() => signOne(...asked));
+    last = next.catch(() => {});
+    return next;
+  };
+  const signOne = async (
     stem: string,
     alternativeNames: string,
     organization?: string,
@@ -49,7 +57,9 @@ export async function corporateCa(folder: string, name = "Corporate CA"): Promis
       ca.certFile,
       "-CAkey",
       ca.keyFile,
-      "-CAcreateserial",
+      // A file of serial numbers would be for one at a time.
+      "-set_serial",
+      `0x${randomBytes(8).toString("hex")}`,
       "-extfile",
       extensions,
     ];
