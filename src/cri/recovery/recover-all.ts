@@ -8,14 +8,19 @@ import type { SandboxRecord } from "../store/sandbox-record.ts";
 import { findLeftovers, type LeftoverNeeds } from "./leftovers.ts";
 import { type RecoverCheckpointsNeeds, recoverCheckpoints } from "./recover-checkpoints.ts";
 import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
-import { recoverLate, runsAllTheSame, type Unrecovered } from "./recover-late.ts";
+import {
+  type RecoverLateNeeds,
+  recoverLate,
+  runsAllTheSame,
+  type Unrecovered,
+} from "./recover-late.ts";
 import { type RecoverSandboxNeeds, recoverSandbox } from "./recover-sandbox.ts";
 
 type Needs = RecoverContainerNeeds &
   RecoverSandboxNeeds &
   RecoverCheckpointsNeeds &
   LeftoverNeeds &
-  Pick<CriParts, "isProcessOf">;
+  RecoverLateNeeds;
 
 const recordMs = 10_000;
 /** Usually there are none or they go at once; a network's plugins, or a task that does not end, are not waited for. */

@@ -7,7 +7,7 @@ import { parseCgroups } from "../../base/os/proc-cgroup.ts";
 import { retry } from "../../base/retry.ts";
 import type { CriParts } from "../parts.ts";
 
-type Needs = Pick<CriParts, "isProcessOf" | "lifetime" | "log">;
+export type RecoverLateNeeds = Pick<CriParts, "isProcessOf" | "lifetime" | "log">;
 
 const attemptMs = 30_000;
 const firstDelayMs = 1_000;
@@ -50,7 +50,7 @@ export async function runsAllTheSame(
  * Goes on with a recovery, beside the calls that come in, until it succeeds or the record is gone. Gives up when the
  * process is gone and nobody has told of its end. Never rejects.
  */
-export async function recoverLate(parts: Needs, late: Unrecovered): Promise<void> {
+export async function recoverLate(parts: RecoverLateNeeds, late: Unrecovered): Promise<void> {
   const { lifetime, log } = parts;
   const { id } = late;
   const attempt = async (): Promise<void> => {
