@@ -20,7 +20,14 @@ import type { RegistryHost } from "./hosts.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
 import { HttpClient, type HttpRequest, isUnreached } from "./http-client.ts";
 import { registryLimits, within } from "./limits.ts";
-import { isPassing, type Patience, patiently, registryPatience, retryAfterOf } from "./patience.ts";
+import {
+  isPassing,
+  isPassingStatus,
+  type Patience,
+  patiently,
+  registryPatience,
+  retryAfterOf,
+} from "./patience.ts";
 import { isStaleRedirect, redirectStatuses } from "./redirect.ts";
 import { isRefusal, refusalOf } from "./refusal.ts";
 import { TransferWatch } from "./transfer-watch.ts";
@@ -241,10 +248,12 @@ export class RegistryClient implements Disposable {
       if (offset > 0) {
         const headers = { ...uncoded, range: `bytes=${offset}-` };
         const asked = { ...ask, headers, tolerated: [416] };
-        const answer = await this.#ask(server, path, asked, call);
-        const part = answer.status === 416 ? undefined : partOf(answer, offset, size);
-        if (part && (part.total ?? size) === size) return { answer, start: part.start, host };
-        await answer.discard(); // without a range it may still give the blob, or tell more
+        const answer = await this.#ask(server, path, asked, call).catch(unlessRangeRefused);
+        const part = answer && answer.status !== 416 ? partOf(answer, offset, size) : undefined;
+        if (answer && part && (part.total ?? size) === size) {
+          return { answer, start: part.start, host };
+        }
+        await answer?.discard(); // without a range it may still give the blob, or tell more
       }
       const answer = await this.#ask(server, path, ask, call);
       const part = partOf(answer, 0, size);
@@ -438,6 +447,13 @@ export class RegistryClient implements Disposable {
   #from({ host }: Server): string {
     return pullFrom(canonicalName(this.reference), host);
   }
+}
+
+/** Some servers know no ranges, and some stores sign addresses for whole blobs alone: they refuse in many ways. */
+function unlessRangeRefused(error: unknown): undefined {
+  if (!isFault(error) || !isRefusal(error)) throw error;
+  const status = Number(error.details?.["status"]);
+  if (isPassingStatus(status)) throw error;
 }
 
 const forManifest = { accept: acceptedManifests, ...uncoded };

@@ -179,6 +179,33 @@ test("a download that breaks off goes on where it was", { skip }, async () => {
   assert.match(ranges[1] ?? "", /^bytes=[1-9]\d*-$/);
 });
 
+for (const status of [400, 403, 404, 405, 501]) {
+  test(`a download that breaks off is read over where a range is refused with ${status}`, {
+    skip,
+  }, async () => {
+    const ranges: (string | undefined)[] = [];
+    const large = [...image.blobs].find(([, bytes]) => bytes.length > 200_000);
+    await using registry = await serve((request, response) => {
+      if (!large || !request.url?.includes(large[0])) return false;
+      const { range } = request.headers;
+      ranges.push(range);
+      if (range !== undefined) {
+        response.writeHead(status).end("no range");
+        return true;
+      }
+      if (ranges.length > 1) return false;
+      response.writeHead(200, { "content-length": large[1].length });
+      response.write(large[1].subarray(0, 100_000), () => response.destroy());
+      return true;
+    });
+    const { images } = await openLibrary(await home.folder(`no range ${status}`));
+    assert.equal((await images.pull(`${registry.host}/a/b`, call())).id, image.id);
+    assert.deepEqual(ranges.slice(0, 1), [undefined]);
+    assert.match(ranges[1] ?? "", /^bytes=[1-9]\d*-$/);
+    assert.deepEqual(ranges.slice(2), [undefined]);
+  });
+}
+
 test("a stalled download is given up", { skip }, async () => {
   await using registry = await serve((request, response) => {
     if (!request.url?.includes("/blobs/")) return false;
