@@ -49,7 +49,7 @@ export class HttpClient implements Disposable {
   readonly #connectTimeoutMs: number;
   readonly #connections: Connections;
   #hasAnswered = false;
-  /** Origins whose answers have two lengths. */
+  /** Origins whose answers are written in ways that no standard has. */
   readonly #lenient = new Set<string>();
 
   private constructor({ connectTimeoutMs }: RegistryHost, connections: Connections) {
@@ -102,7 +102,7 @@ export class HttpClient implements Disposable {
         return await this.#send(url, wanted, route, { signal, late, isLenient });
       } catch (error) {
         if (either.aborted) throw error;
-        const isOdd = !isLenient && hasTwoLengths(error);
+        const isOdd = !isLenient && isOddlyWritten(error);
         if (isOdd) this.#lenient.add(url.origin);
         else if (dead >= mostDead || isStreamed(wanted.body) || !wasDead(error)) throw error;
       }
@@ -184,17 +184,16 @@ interface Circumstances {
   readonly signal: AbortSignal;
   readonly late: AbortSignal;
   /**
-   * Takes a length beside chunks, which other clients do too. What follows the answer could be anything, so that its
-   * connection serves no other request.
+   * Takes a length beside chunks, lines that end in a line feed alone and the like, which other clients do too. What
+   * follows the answer could be anything, so that its connection serves no other request.
    */
   readonly isLenient: boolean;
 }
 
-/** Whether an answer was refused for a length beside a transfer encoding, in either order. */
-function hasTwoLengths(error: unknown): boolean {
+/** Whether an answer was refused for how it is written, which other clients may take. */
+function isOddlyWritten(error: unknown): boolean {
   const cause = error instanceof RuntimeFault ? error.cause : undefined;
-  const isParsers = cause instanceof Error && "reason" in cause;
-  return isParsers && /can't be present with/.test(String(cause.reason));
+  return errnoOf(cause)?.startsWith("HPE_") === true;
 }
 
 /** Chunks tell their end whatever length is stated; no other encoding does. */

@@ -95,7 +95,7 @@ export class RegistryClient implements Disposable {
   readonly #servers: readonly Server[];
   readonly #turns: HostTurns<Server>;
   /** Which said last what the reference means, and those whose answers led nowhere. */
-  #resolver: RegistryHost | undefined;
+  #resolver: Server | undefined;
   readonly #distrusted = new Map<RegistryHost, RuntimeFault>();
   /** Hosts that refuse HEAD. */
   readonly #headless = new Set<Server>();
@@ -145,7 +145,7 @@ export class RegistryClient implements Disposable {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
     const resolve = async (server: Server, isLast: boolean): Promise<Descriptor> => {
-      this.#resolver = server.host;
+      this.#resolver = server;
       const answerMs = this.#documentMs(isLast);
       const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
       const head = await this.#head(server, path, asked, call);
@@ -183,11 +183,16 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * What the reference was said to mean led nowhere: the host that said it is not asked that again. False where no other
-   * is left.
+   * What the reference was said to mean led nowhere: the host that said it is not asked that again, or, where a HEAD has
+   * said it, by GET alone. False where no other is left.
    */
   distrust(error: RuntimeFault): boolean {
-    if (this.#resolver) this.#distrusted.set(this.#resolver, error);
+    const resolver = this.#resolver;
+    if (resolver && this.reference.digest === undefined && !this.#headless.has(resolver)) {
+      this.#headless.add(resolver);
+      return true;
+    }
+    if (resolver) this.#distrusted.set(resolver.host, error);
     this.#resolved = undefined;
     return this.#servers.some(
       ({ host }) => resolves(host) && host.plainOf === undefined && !this.#distrusted.has(host),

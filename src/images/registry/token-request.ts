@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import { fieldsOf } from "../manifest/go-json.ts";
+import { plainBody } from "./content-coding.ts";
 import { basic, type Credentials, secretsOf } from "./credentials.ts";
 import { type HostHeaders, secretsIn } from "./host-headers.ts";
 import { type HttpAnswer, readBody } from "./http-answer.ts";
@@ -114,7 +115,9 @@ async function tokenIn(
   call: Cancellable,
 ): Promise<string> {
   const received = watch.received.bind(watch);
-  const body = await readBody(answer, { maxBytes: registryLimits.tokenBytes, received, ...call });
+  // Some compress it without being asked to.
+  const plain = { ...answer, body: plainBody(answer) };
+  const body = await readBody(plain, { maxBytes: registryLimits.tokenBytes, received, ...call });
   const token = tokenOf(body);
   if (token === undefined) throw fault("UNAUTHENTICATED", `"${answer.url.host}" answered no token`);
   return token;
@@ -129,7 +132,8 @@ function tokenOf(body: Buffer): string | undefined {
     return undefined;
   }
   const { token, access_token } = fieldsOf(document, ["token", "access_token"]);
-  const found = [token, access_token].find((one) => typeof one === "string" && one !== "");
+  // Of two the one that containerd takes.
+  const found = [access_token, token].find((one) => typeof one === "string" && one !== "");
   return typeof found === "string" && /^[\x21-\x7e]+$/.test(found) ? found : undefined;
 }
 

@@ -212,3 +212,23 @@ test("a manifest that is here is no registry's for naming its digest", { skip },
   const documents = attacker.heard.filter((said) => said.includes("/manifests/"));
   assert.ok(documents.some((said) => said.startsWith("GET")));
 });
+
+const wrongHeads: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "another length": { "content-length": "5" },
+  "a digest that nobody has": { "docker-content-digest": `sha256:${"0".repeat(64)}` },
+};
+
+for (const [what, headers] of Object.entries(wrongHeads)) {
+  test(`a registry whose HEAD says ${what} is asked by GET`, { skip }, async () => {
+    await using registry = await serveImage(image, (request, response) => {
+      if (request.method !== "HEAD" || digestIn(request) !== undefined) return false;
+      const { digest, mediaType } = image.manifest;
+      const length = image.blobs.get(digest)!.length;
+      const right = { "docker-content-digest": digest, "content-length": length };
+      response.writeHead(200, { "content-type": mediaType, ...right, ...headers }).end();
+      return true;
+    });
+    const { images } = await openLibrary(await home.folder(`head ${what}`));
+    assert.equal((await images.pull(`${registry.host}/a/b:c`, call())).id, image.id);
+  });
+}

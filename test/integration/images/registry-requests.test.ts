@@ -310,7 +310,7 @@ test("headers may be as long as real servers make them", async () => {
 
 /** Answers as they stand there, with the body that is asked for. */
 const verbatim =
-  (head: (length: number) => readonly string[], isChunked: boolean): Handler =>
+  (head: (length: number) => readonly string[], isChunked: boolean, end = "\r\n"): Handler =>
   (request, response) => {
     const body = image.blobs.get(digestIn(request) ?? image.manifest.digest) ?? Buffer.alloc(0);
     const chunk = Buffer.concat([
@@ -319,7 +319,7 @@ const verbatim =
       Buffer.from("\r\n0\r\n\r\n"),
     ]);
     const lines = ["HTTP/1.1 200 OK", `Content-Type: ${image.manifest.mediaType}`];
-    const headers = [...lines, ...head(body.length), "", ""].join("\r\n");
+    const headers = [...lines, ...head(body.length), "", ""].join(end);
     const rest = isChunked ? chunk : body;
     response.socket?.write(
       request.method === "HEAD" ? headers : Buffer.concat([Buffer.from(headers), rest]),
@@ -327,13 +327,17 @@ const verbatim =
     return true;
   };
 const chunked = "Transfer-Encoding: chunked";
+const plainLength = (length: number): string[] => [`Content-Length: ${length}`];
+const control = (length: number): string[] => ["X-Odd: a\u0001b", ...plainLength(length)];
 
 for (const [what, handler] of [
-  ["before chunks", verbatim((length) => [`Content-Length: ${length}`, chunked], true)],
-  ["behind chunks", verbatim((length) => [chunked, `Content-Length: ${length}`], true)],
-  ["of nothing beside chunks", verbatim(() => [chunked, "Content-Length: 0"], true)],
+  ["a length before chunks", verbatim((length) => [...plainLength(length), chunked], true)],
+  ["a length behind chunks", verbatim((length) => [chunked, ...plainLength(length)], true)],
+  ["a length of nothing beside chunks", verbatim(() => [chunked, "Content-Length: 0"], true)],
+  ["a line feed alone at the end of a line", verbatim(plainLength, false, "\n")],
+  ["a control character in a header", verbatim(control, false)],
 ] satisfies readonly (readonly [string, Handler])[]) {
-  test(`a length ${what} is no hindrance, and its connection serves once`, async () => {
+  test(`${what} is no hindrance, and its connection serves once`, async () => {
     const sockets: unknown[] = [];
     await using registry = await serveImage(image, (request, response) => {
       sockets.push(request.socket);

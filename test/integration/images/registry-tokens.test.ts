@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { RegistryAuth } from "../../../src/images/ports.ts";
 import { openClient } from "../../support/registry-client.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
@@ -86,6 +87,7 @@ const answers: readonly string[] = [
   '{"token":"","access_token":"good"}',
   '{"token":"good","expires_in":"never","issued_at":7}',
   '{"Token":"good"}',
+  '{"token":"other","access_token":"good"}',
 ];
 for (const body of answers) {
   test(`a token server that answers ${body} gives a token`, async () => {
@@ -94,6 +96,13 @@ for (const body of answers) {
     await resolves(registry, me);
   });
 }
+
+test("a token that comes compressed without being asked for so is read", async () => {
+  await using registry = await serve((_asked, response) => {
+    response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync('{"token":"good"}'));
+  });
+  await resolves(registry);
+});
 
 for (const body of [
   "",
