@@ -8,6 +8,12 @@ const cCopyFileRange = libc(
   "int64_t copy_file_range(int from, _Inout_ int64_t *fromOffset, int to, _Inout_ int64_t *toOffset, size_t length, unsigned int flags)",
 );
 
+const cSyncFileRange = libc(
+  "int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)",
+);
+/** SYNC_FILE_RANGE_WRITE of fs.h. */
+const startWriting = 2;
+
 const seekData = 3;
 const seekHole = 4;
 
@@ -54,4 +60,9 @@ function copyByHand(from: number, to: number, offset: number, length: number): n
     done += writeSync(to, buffer, done, got - done, offset + done);
   }
   return got;
+}
+
+/** Has the kernel begin to write what a file has in a range, and does not wait for it. Nothing is promised: an error is none. */
+export function beginWriteBack(fd: number, offset: number, length: number): void {
+  cSyncFileRange(fd, offset, length, startWriting);
 }

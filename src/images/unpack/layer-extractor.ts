@@ -15,6 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { errnoOf, fault } from "../../base/errors.ts";
+import { beginWriteBack } from "../../base/os/file-ranges.ts";
 import {
   makeDevice,
   setAttribute,
@@ -69,6 +70,8 @@ const shownLeftOut = 5;
 const typeBits = { fifo: 0o010000, character: 0o020000, block: 0o060000 } as const;
 /** Until it is closed a file may have more blocks than it keeps, which the file system takes ahead for longer ones. */
 const noBlocksAheadBytes = 64 * 1024;
+/** Pieces of large files are written to the disk while more is extracted: the flush at the end waits for less. */
+const earlyBytes = 4 * 1024 * 1024;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
@@ -138,6 +141,9 @@ export class LayerExtractor implements TarSink {
     for (let done = 0; done < chunk.length; ) {
       done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
     }
+    const end = position + chunk.length;
+    const from = Math.floor(position / earlyBytes) * earlyBytes;
+    if (end - from >= earlyBytes) beginWriteBack(this.#file.fd, from, earlyBytes);
   }
 
   end(): void {
