@@ -47,6 +47,7 @@ const alone = ["fresh-machine", "limits", "limits-with-shims", "load", "no-stall
 /** One at a time: kubelets change settings of the machine, and critest takes ports of fixed numbers. */
 const withKubelets = [
   "cluster",
+  "cluster-migration",
   "crictl",
   "critest",
   "critest-newer-runc",
