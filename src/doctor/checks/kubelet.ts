@@ -2,6 +2,7 @@
 import type { Check } from "../check.ts";
 import { gatesOf, type KubeletFacts, settingOf } from "../facts/kubelet.ts";
 import { flagsGone, gatesGone, gatesLocked } from "../facts/kubelet-history.ts";
+import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 
@@ -46,7 +47,12 @@ function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[]
   const key = "containerRuntimeEndpoint";
   const endpoint = settingOf(facts, "container-runtime-endpoint", key);
   const file = facts.file ?? "/var/lib/kubelet/config.yaml";
-  const set = `sed -i '/^${key}:/d' ${file} && echo '${key}: unix://${socket}' >>${file} && systemctl restart kubelet`;
+  const flag = "container-runtime-endpoint";
+  // A flag wins over the file.
+  const set =
+    flagOf(facts.flags, flag) === undefined
+      ? `sed -i '/^${key}:/d' ${file} && echo '${key}: unix://${socket}' >>${file} && systemctl restart kubelet`
+      : inFlags(`s#(--${flag}[= ])[^ "]*#\\1unix://${socket}#`);
   const found: Finding[] = [];
   if (endpoint === undefined) {
     const why = "it looks for containerd, at /run/containerd/containerd.sock";
@@ -68,10 +74,28 @@ function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[]
     const what = `the kubelet's imageServiceEndpoint is ${images}, and not ${socket}`;
     const why =
       "images are pulled by another runtime than the one that starts pods: no container can be created";
-    const mend = `sed -i '/^imageServiceEndpoint:/d' ${file} && systemctl restart kubelet`;
+    const flag = "image-service-endpoint";
+    const mend =
+      flagOf(facts.flags, flag) === undefined
+        ? `sed -i '/^imageServiceEndpoint:/d' ${file} && systemctl restart kubelet`
+        : inFlags(`s# ?--${flag}[= ][^ "]*##`);
     found.push(error({ what, why, mend }));
   }
   return found;
+}
+
+/** A flag's gates win over the file's. */
+function withoutGate(gate: string, { flags, file }: KubeletFacts): string {
+  const isFlag = flagOf(flags, "feature-gates")?.includes(`${gate}=`) === true;
+  return isFlag || file === undefined
+    ? inFlags(`s#\\b${gate}=(true|false),?##`)
+    : `sed -i -E 's/\\b${gate}: *(true|false),? *//' ${file} && systemctl restart kubelet`;
+}
+
+/** Changes flags wherever kubeadm and packages keep them. */
+function inFlags(script: string): string {
+  const files = "/var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet";
+  return `for file in ${files}; do [ ! -e "$file" ] || sed -i -E '${script}' "$file"; done; systemctl restart kubelet`;
 }
 
 /** The path, with /var/run as what it is. */
@@ -100,7 +124,7 @@ function gatesFindings(facts: KubeletFacts): Finding[] {
   for (const [gate, isOn] of gatesOf(facts)) {
     const gone = gatesGone[gate];
     const locked = gatesLocked[gate];
-    const mend = `remove ${gate} from featureGates in ${facts.file ?? "the kubelet's flags"} && systemctl restart kubelet`;
+    const mend = withoutGate(gate, facts);
     if (gone !== undefined && (minor === undefined || minor + 1 >= gone)) {
       const isGone = minor !== undefined && minor >= gone;
       const what = `the kubelet's feature gate ${gate} went with Kubernetes 1.${gone}`;

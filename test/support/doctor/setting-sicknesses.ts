@@ -12,6 +12,12 @@ import { must } from "../run.ts";
 import { kubeletPid, type MadeNode, runningKubelet } from "./made-node.ts";
 import { berthdToml, kubeletConf, kubeletYaml, type Sickness } from "./sickness.ts";
 
+/** A kubelet that does not run, with these flags of kubeadm's. */
+async function flagsOf({ root, write }: MadeNode, flags: string): Promise<void> {
+  await rm(path.join(root, `proc/${kubeletPid}`), { recursive: true });
+  await write("/var/lib/kubelet/kubeadm-flags.env", `KUBELET_KUBEADM_ARGS="${flags}"\n`);
+}
+
 export const ofSettings: readonly Sickness[] = [
   {
     name: "no network",
@@ -121,6 +127,23 @@ export const ofSettings: readonly Sickness[] = [
     mends: true,
   },
   {
+    name: "a kubelet whose flag names another runtime",
+    check: "kubelet",
+    make: (node) =>
+      flagsOf(node, "--container-runtime-endpoint=unix:///var/run/crio/crio.sock --v=2"),
+    level: "warning",
+    says: /containerRuntimeEndpoint is unix:\/\/\/var\/run\/crio\/crio\.sock/,
+    mends: true,
+  },
+  {
+    name: "a flag for images of another runtime",
+    check: "kubelet",
+    make: (node) => flagsOf(node, "--v=2 --image-service-endpoint unix:///run/other.sock"),
+    level: "error",
+    says: /imageServiceEndpoint is unix:\/\/\/run\/other\.sock/,
+    mends: true,
+  },
+  {
     name: "a kubelet's file that is no YAML",
     check: "kubelet",
     make: ({ write }) => write(kubeletYaml, "a: [\n"),
@@ -160,6 +183,15 @@ export const ofSettings: readonly Sickness[] = [
       ),
     level: "error",
     says: /KubeletPSI is set to false, and is locked to true/,
+    mends: true,
+  },
+  {
+    name: "a gate that goes, among a flag's others",
+    check: "kubelet",
+    make: (node) => flagsOf(node, "--feature-gates=SidecarContainers=true,ImageVolume=true --v=2"),
+    level: "warning",
+    says: /gate SidecarContainers went with Kubernetes 1\.37/,
+    mends: true,
   },
   {
     name: "a kubelet that does not run",
