@@ -60,6 +60,7 @@ export function builtins(
   const operator = operatorPlugins(environment, runtime);
   const cri = criPlugins(environment, storage, services, {
     exchange: runtime.exchange,
+    platform: runtime.runtime,
     review: operator.chain,
     imageChanges,
     telling,

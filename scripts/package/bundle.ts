@@ -17,6 +17,10 @@ const client = ["src/cli/berth.ts", "berth"] as const;
 /** How a module names a thread's entry, or a child program: it is started from a file beside that module. */
 const startedModule = /new URL\(\s*"(?<name>[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
 const aModule = /\.ts$/;
+/** Of 2.8 MB, loaded late by the doctor and by a thread of the daemon's: one file for both. */
+const shared = "@kubernetes/client-node";
+const sharedFile = "kubernetes-client";
+const sharedImport = /import (?!type )\{(?<names>[^}]*)\} from "@kubernetes\/client-node";/g;
 /** So imported, all of zod would come along: its messages in fifty languages, its conversions to and from JSON Schema. */
 const wholeZod = 'import { z } from "zod";';
 const shakenZod = 'import * as z from "zod";';
@@ -44,6 +48,7 @@ export async function bundle(root: string): Promise<Bundle> {
   const built = [
     await splitInto(root, started, { parts: "part", entry: daemon }),
     await splitInto(root, started, { parts: "client", entry: client }),
+    await bundleShared(root),
   ];
   for (const entry of threads) {
     built.push(await splitInto(root, started, { parts: "part", entry }));
@@ -77,7 +82,7 @@ function splitInto(root: string, started: ReadonlySet<string>, { parts, entry }:
     platform: "node",
     target: "node26",
     // Its place is below a node_modules of the package's: it loads a library of the machine's kind.
-    external: ["koffi"],
+    external: ["koffi", `./${sharedFile}.js`],
     outdir: path.join(root, "dist"),
     chunkNames: `${parts}-[hash]`,
     write: false,
@@ -85,9 +90,49 @@ function splitInto(root: string, started: ReadonlySet<string>, { parts, entry }:
     legalComments: "none",
     charset: "ascii",
     logLevel: "error",
-    plugins: [startsFromBundle(root, started), withoutUnused, withoutWasm],
+    plugins: [startsFromBundle(root, started), withShared, withoutUnused, withoutWasm],
   });
 }
+
+/** What Berth imports of that library, in a file of its own. */
+function bundleShared(root: string) {
+  const names = new Set<string>();
+  for (const from of globSync("src/**/*.ts", { cwd: root, exclude: ["**/*.test.ts"] }).sort()) {
+    const text = readFileSync(path.join(root, from), "utf8");
+    for (const match of text.matchAll(sharedImport)) {
+      const parts = (match.groups?.["names"] ?? "").split(",").map((part) => part.trim());
+      for (const part of parts) if (!/^(type |$)/.test(part)) names.add(part);
+    }
+  }
+  return build({
+    absWorkingDir: root,
+    stdin: {
+      contents: `export { ${[...names].sort().join(", ")} } from "${shared}";`,
+      resolveDir: root,
+    },
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node26",
+    outfile: path.join(root, "dist", `${sharedFile}.js`),
+    write: false,
+    metafile: true,
+    legalComments: "none",
+    charset: "ascii",
+    logLevel: "error",
+  });
+}
+
+/** Imports are of that file then. */
+const withShared: Plugin = {
+  name: "with-shared",
+  setup(builder) {
+    builder.onResolve({ filter: new RegExp(`^${shared}$`) }, () => ({
+      path: `./${sharedFile}.js`,
+      external: true,
+    }));
+  },
+};
 
 async function shortened(text: string): Promise<Buffer> {
   const { text: asking, define } = withBuiltinsAtHand(text);

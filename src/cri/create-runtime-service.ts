@@ -9,6 +9,7 @@ import { ChildOoms } from "./facts/child-oom.ts";
 import { type HangingStage, hangingMs, hangingStages } from "./facts/hanging-stages.ts";
 import { type Noticed, tellNoticed } from "./facts/tell-facts.ts";
 import { Gate } from "./lifecycle/gate.ts";
+import { LateRecords } from "./lifecycle/late-records.ts";
 import type { OperationView } from "./lifecycle/operation.ts";
 import { nodeState } from "./nri/node-state.ts";
 import { type CriParts, createParts } from "./parts.ts";
@@ -118,17 +119,18 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
   const parts = createParts(ports, lifetime.signal);
   const ooms = new ChildOoms(parts);
   const gate = new Gate();
+  const late = new LateRecords();
   let networks: Promise<void> | undefined;
-  let leftovers: Promise<void> | undefined;
+  let rest: Promise<void> | undefined;
   const monitors = (): Promise<void>[] => [
     ...parts.liveContainers.monitors(),
     ...parts.liveSandboxes.monitors(),
   ];
   return {
-    service: gate.guard(verbs(parts)),
+    service: gate.guard(late.guard(verbs(parts))),
     recover: async (call) => {
-      const summary = await recoverAll(parts, call);
-      leftovers = summary.rest;
+      const summary = await recoverAll(parts, late, call);
+      rest = summary.rest;
       await ports.beforeOpening?.(call);
       parts.nri.open();
       gate.open();
@@ -157,7 +159,7 @@ export function createRuntimeService(ports: RuntimeServicePorts): RuntimeService
       ooms[Symbol.dispose]();
       parts.events.close();
       await within(parts.operations.idle(), closeMs);
-      await within(Promise.all([...monitors(), networks, leftovers]), closeMs);
+      await within(Promise.all([...monitors(), networks, rest]), closeMs);
     },
   };
 }

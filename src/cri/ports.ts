@@ -92,6 +92,8 @@ export interface RuntimeServicePorts {
   readonly nodePlugins?: { readonly plugins: NodePlugins; readonly adjust: AdjustSpec } | undefined;
   /** Whether a process is a container's or its sandbox's, by their ids; what its cgroup tells when left out. */
   readonly isProcessOf?: (pid: number, ids: readonly string[]) => Promise<boolean>;
+  /** Of a task whose shim has not answered since the start: settles once it is there, or gone. Never rejects. */
+  readonly lateTask: (id: string) => Promise<void> | undefined;
   /** What comes between recovery and the first call. */
   readonly beforeOpening?: (call: Cancellable) => Promise<void>;
 }

@@ -20,6 +20,11 @@ export interface PlatformRuntime {
   reserve(namespace: string, id: string): Reservation;
   /** The task, or undefined. From memory. */
   get(namespace: string, id: string): RuntimeTask | undefined;
+  /**
+   * Of a task of an earlier daemon whose shim has not answered since the start: settles once it is there, or gone.
+   * Never rejects.
+   */
+  late(namespace: string, id: string): Promise<void> | undefined;
   /** All tasks, of one namespace or of all. From memory. */
   list(namespace?: string): readonly RuntimeTask[];
   /** Loads bundles that outlived the daemon and connects to their shims, in parallel, each bounded. */

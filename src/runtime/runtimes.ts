@@ -18,6 +18,10 @@ export class Runtimes implements PlatformRuntime, AsyncDisposable {
     return this.#shims.get(namespace, id) ?? this.#sandboxes.get(namespace, id);
   }
 
+  late(namespace: string, id: string): Promise<void> | undefined {
+    return this.#shims.late(namespace, id);
+  }
+
   list(namespace?: string): readonly RuntimeTask[] {
     return [...this.#shims.list(namespace), ...this.#sandboxes.list(namespace)];
   }

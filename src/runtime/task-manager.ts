@@ -15,6 +15,7 @@ import { recoverTasks } from "./death/recover.ts";
 import { DeletionNotices, type ShimEventSource } from "./events/deletion-notices.ts";
 import { onTaskExit } from "./events/exit-notices.ts";
 import { TaskEvents } from "./events/task-events.ts";
+import { notYetKnown } from "./not-yet-known.ts";
 import type {
   CreateOptions,
   EventSink,
@@ -88,6 +89,8 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   readonly #surroundings: TaskSurroundings;
   readonly #tasks = new Map<string, ShimTask>();
   readonly #reserved = new Set<string>();
+  /** Tasks of an earlier daemon whose shims have not answered yet. */
+  readonly #late = new Map<string, Promise<void>>();
   #isClosing = false;
 
   constructor(options: TaskManagerOptions) {
@@ -130,6 +133,10 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     return this.#tasks.get(keyOf(namespace, id));
   }
 
+  late(namespace: string, id: string): Promise<void> | undefined {
+    return this.#late.get(keyOf(namespace, id));
+  }
+
   list(namespace?: string): readonly RuntimeTask[] {
     const all = [...this.#tasks.values()];
     return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);
@@ -164,6 +171,12 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
       call,
     );
     this.parents.containerGone();
+    for (const [key, work] of report.late) {
+      this.#late.set(
+        key,
+        work.finally(() => this.#late.delete(key)),
+      );
+    }
     return report;
   }
 
@@ -182,7 +195,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   }
 
   #isKnown(key: string): boolean {
-    return this.#tasks.has(key) || this.#reserved.has(key);
+    return this.#tasks.has(key) || this.#reserved.has(key) || this.#late.has(key);
   }
 
   async #create(
@@ -191,6 +204,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     call: Cancellable,
   ): Promise<RuntimeTask> {
     const { bundles, work, mappedMounts } = this.#options;
+    if (this.late(namespace, options.sandboxId)) throw notYetKnown(options.sandboxId);
     const [binary] = await Promise.all([
       this.#binaries.resolve(options.runtime, options.runtimePath),
       checkKernelPlaces(id, options.rootfs),

@@ -81,6 +81,7 @@ export interface CriPlugins extends ServingPlugins {
 
 export interface CriExtras {
   readonly exchange: RuntimePlugins["exchange"];
+  readonly platform: RuntimePlugins["runtime"];
   /** What operator plugins say to a new spec, if there are any. */
   readonly review: SpecReviewer | undefined;
   readonly imageChanges: ImageChanges;
@@ -98,7 +99,7 @@ export function criPlugins(
   environment: Environment,
   { metadata, content, trees, overlayfs, garbage }: StoragePlugins,
   { tasks, containers }: ServicePlugins,
-  { exchange, review, imageChanges, telling }: CriExtras,
+  { exchange, platform, review, imageChanges, telling }: CriExtras,
 ): CriPlugins {
   const { config, layout, live, log, memory, metrics, reloads, sockets, version } = environment;
   const type = pluginTypes.cri;
@@ -218,12 +219,13 @@ export function criPlugins(
       netns,
       logs,
       exchange,
+      platform,
     },
     init: async (
       { metadata, trees, overlayfs, tasks, containers, pause, images, network, netns, ...others },
       context,
     ) => {
-      const { logs, profiles, exchange } = others;
+      const { logs, profiles, exchange, platform } = others;
       const features = askHandlerFeatures(
         live.current.runtime,
         { shims: shimPrograms, kernelRelease: os.release() },
@@ -327,6 +329,7 @@ export function criPlugins(
         log,
         review,
         nodePlugins: nri,
+        lateTask: (id) => platform.late(criNamespace, id),
         beforeOpening: async (call) => {
           await unlessAborted(features.asked, call.signal);
           await nri?.start(call);

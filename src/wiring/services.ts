@@ -61,7 +61,8 @@ export function servicePlugins(
       createContainersService({
         metadata,
         events: exchange,
-        hasTask: (namespace, id) => runtime.get(namespace, id) !== undefined,
+        hasTask: (namespace, id) =>
+          runtime.get(namespace, id) !== undefined || runtime.late(namespace, id) !== undefined,
       }),
   });
   const namespaces = plugin({

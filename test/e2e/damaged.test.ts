@@ -74,9 +74,15 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     });
   };
 
+  const isEnded = async (containerId: string): Promise<boolean> =>
+    (await cri.status(containerId)).state === "CONTAINER_EXITED";
   const isEndedInItsPod = async ({ pod, containerId }: Made): Promise<void> => {
-    const { state, exitCode, reason } = await cri.status(containerId);
-    assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 255, "Unknown"]);
+    // Where another shim hangs the start does not wait until this one is known to be lost.
+    await until("it is known to have ended", async () => isEnded(containerId), {
+      timeoutMs: 30_000,
+    });
+    const { exitCode, reason } = await cri.status(containerId);
+    assert.deepEqual([exitCode, reason], [255, "Unknown"]);
     assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
   };
   /** Damages while the daemon is away, starts it over all of them, and looks at each. */
@@ -259,9 +265,11 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
         return {
           damage: () => void process.kill(shim!.pid, "SIGSTOP"),
           check: async () => {
+            // The start does not wait for it.
+            const ended = () => isEnded(containerId);
+            await until("it is known to have ended", ended, { timeoutMs: 30_000 });
             const state = isSandboxInShim ? "SANDBOX_NOTREADY" : "SANDBOX_READY";
             assert.equal((await cri.podStatus(pod.id)).state, state);
-            assert.equal((await cri.status(containerId)).state, "CONTAINER_EXITED");
             await until("the shim is gone", () => !isAlive(shim!.pid));
             await cri.removePod(pod.id);
           },

@@ -112,7 +112,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     assert.equal((await cri.podStatus(used.id)).state, "SANDBOX_READY");
     assert.equal((await cri.podStatus(doomed.id)).state, "SANDBOX_NOTREADY");
     assert.equal((await cri.exec(container, ["echo", "again"])).stdout, "again\n");
-    assert.ok(!isAlive(hung.pid), "a shim out of reach has ended");
+    await until("a shim out of reach has ended", () => !isAlive(hung.pid), { timeoutMs: 30_000 });
     const late = await cri.startContainer(unused, shell, forever);
     assert.equal((await cri.status(late)).state, "CONTAINER_RUNNING");
     await cri.removeAllPods();

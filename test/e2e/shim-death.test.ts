@@ -10,6 +10,7 @@ import { mountsBelow } from "../support/mounts.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
 import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
 import { endChild } from "../support/registry.ts";
+import { run } from "../support/run.ts";
 import { isSandboxInShim } from "../support/sandbox-mode.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -104,5 +105,55 @@ suite("kill -9 of a shim", { skip: lacking(...podPrograms, "ctr") }, () => {
       const lines = seen.split("\n").filter((line) => line.includes(` ${topic} {`));
       assert.equal(lines.length, ids.length, lines.join("\n"));
     }
+  });
+});
+
+suite("a shim that hangs at the daemon's start", { skip: lacking(...podPrograms, "ctr") }, () => {
+  let bed: Testbed;
+  before(async () => {
+    // Long: that the start did not wait for it needs no clock.
+    bed = await openTestbed({ config: { timeouts: { shim_load: "120s" } } });
+  });
+  after(() => bed?.finish());
+
+  test("holds nobody else up, is shown as it was, and is itself again once it answers", async () => {
+    const { cri, daemon, images } = bed;
+    const sleeping = ["sleep", "100000"];
+    const pod = await cri.runPod();
+    const id = await cri.startContainer(pod, images.shell.reference, sleeping);
+    const [shim] = shimsOf(daemon.socket);
+    await daemon.kill9();
+    process.kill(shim!.pid, "SIGSTOP");
+    try {
+      await daemon.start();
+      assert.equal((await cri.status(id)).state, "CONTAINER_RUNNING");
+      assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
+      const { containers } = await cri.runtime.ListContainers({});
+      assert.deepEqual(
+        containers.map((one) => [one.id, one.state]),
+        [[id, "CONTAINER_RUNNING"]],
+      );
+      const isLate = { code: "UNAVAILABLE", message: /has not answered since the start/ };
+      await assert.rejects(cri.runtime.StopContainer({ containerId: id, timeout: 0n }), isLate);
+      await assert.rejects(cri.runtime.RemovePodSandbox({ podSandboxId: pod.id }), isLate);
+      await assert.rejects(cri.exec(id, ["true"]), isLate);
+      const ctr = ["--address", daemon.socket, "--namespace", "k8s.io"];
+      const removal = await run("ctr", [...ctr, "tasks", "kill", id]);
+      assert.match(removal.stderr, /has not answered since the start/);
+
+      const other = await cri.runPod();
+      const another = await cri.startContainer(other, images.shell.reference, sleeping);
+      assert.equal((await cri.exec(another, ["echo", "here"])).stdout, "here\n");
+      await cri.removePod(other.id);
+    } finally {
+      process.kill(shim!.pid, "SIGCONT");
+    }
+    const answers = await until("it answers again", async () =>
+      cri.exec(id, ["echo", "again"]).catch(() => undefined),
+    );
+    assert.equal(answers.stdout, "again\n");
+    await cri.runtime.StopContainer({ containerId: id, timeout: 0n });
+    assert.equal((await cri.status(id)).exitCode, 137);
+    await cri.removePod(pod.id);
   });
 });

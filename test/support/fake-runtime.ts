@@ -134,6 +134,8 @@ export class FakeRuntime implements PlatformRuntime {
   readonly silent = new Set<string>();
   /** Tasks whose shim cannot be reached. */
   readonly unreachable = new Set<string>();
+  /** Tasks that are not there before their promise settles. */
+  readonly lateTasks = new Map<string, Promise<void>>();
   /** What the last create was given. */
   lastCreate: CreateOptions | undefined;
 
@@ -169,7 +171,12 @@ export class FakeRuntime implements PlatformRuntime {
     return task;
   }
 
+  late(_namespace: string, id: string): Promise<void> | undefined {
+    return this.lateTasks.get(id);
+  }
+
   get(namespace: string, id: string): FakeTask | undefined {
+    if (this.lateTasks.has(id)) return undefined;
     return this.#tasks.get(`${namespace}/${id}`);
   }
 

@@ -2,6 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { allSettled, settlesWithin } from "../../base/waits.ts";
+import type { LateRecords } from "../lifecycle/late-records.ts";
 import type { CriParts } from "../parts.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
@@ -20,7 +21,8 @@ type Needs = RecoverContainerNeeds &
   RecoverSandboxNeeds &
   RecoverCheckpointsNeeds &
   LeftoverNeeds &
-  RecoverLateNeeds;
+  RecoverLateNeeds &
+  Pick<CriParts, "lateTask">;
 
 const recordMs = 10_000;
 /** Usually there are none or they go at once; a network's plugins, or a task that does not end, are not waited for. */
@@ -53,13 +55,20 @@ async function removeOrphanLogs(
 /**
  * Makes the façade whole after a start: every record is compared with the runtime, all side by side,
  * each with its own deadline; then what belongs to no record goes, which may take longer. Assumes that the runtime below has
- * recovered its tasks, and that nobody calls yet. A bad record never fails the others.
+ * recovered its tasks, and that nobody calls yet. A bad record never fails the others, and one whose task is late is shown as it
+ * was until that is there, or gone.
  */
-export async function recoverAll(parts: Needs, call: Cancellable): Promise<RecoverySummary> {
-  const { sandboxes, containers } = parts;
+export async function recoverAll(
+  parts: Needs,
+  late: LateRecords,
+  call: Cancellable,
+): Promise<RecoverySummary> {
+  const { sandboxes, containers, lateTask } = parts;
   const failed: { id: string; reason: string }[] = [];
-  const late: Unrecovered[] = [];
-  const guarded = async (record: Unrecovered): Promise<void> => {
+  /** What is tried again beside the calls. */
+  const running: Unrecovered[] = [];
+  /** Answers whether that is to be tried again. */
+  const guarded = async (record: Unrecovered): Promise<boolean> => {
     using limit = deadline(recordMs, `recovering "${record.id}"`, call.signal);
     try {
       await record.attempt(limit);
@@ -67,30 +76,53 @@ export async function recoverAll(parts: Needs, call: Cancellable): Promise<Recov
       const reason = error instanceof Error ? error.message : String(error);
       failed.push({ id: record.id, reason });
       parts.log.error({ err: error, id: record.id }, "record could not be recovered");
-      if (await runsAllTheSame(parts, record, error)) late.push(record);
-      else record.giveUp(reason);
+      if (await runsAllTheSame(parts, record, error)) return true;
+      record.giveUp(reason);
     }
+    return false;
   };
   // Shown first, in the order of their making; nobody sees them before the gate opens.
   for (const record of sandboxes.stored()) {
     if (record.state.kind !== "creating") sandboxes.show(record);
   }
   for (const record of containers.stored()) containers.show(record);
-  await Promise.all(sandboxes.stored().map((record) => guarded(sandboxToRecover(parts, record))));
+  const later = new Map<string, Promise<void>>();
+  /** What it waits for is not waited for here. */
+  const bringBack = async (
+    record: Unrecovered,
+    sandboxId: string,
+    before: readonly (Promise<void> | undefined)[],
+  ): Promise<void> => {
+    const awaited = before.filter((one) => one !== undefined);
+    if (awaited.length === 0) {
+      if (await guarded(record)) running.push(record);
+      return;
+    }
+    const first = Promise.all(awaited).then(() => guarded(record));
+    const work = late
+      .during(record.id, sandboxId, first)
+      .then((isPending) => (isPending ? recoverLate(parts, record) : undefined));
+    later.set(record.id, work);
+  };
   await Promise.all(
-    containers.stored().map((record) => guarded(containerToRecover(parts, record))),
+    sandboxes
+      .stored()
+      .map((one) => bringBack(sandboxToRecover(parts, one), one.id, [lateTask(one.id)])),
+  );
+  await Promise.all(
+    containers.stored().map((one) => {
+      const before = [lateTask(one.id), later.get(one.sandboxId)];
+      return bringBack(containerToRecover(parts, one), one.sandboxId, before);
+    }),
   );
   await recoverCheckpoints(parts);
   const removeLeftovers = await findLeftovers(parts, call);
-  await removeOrphanLogs(
-    parts,
-    failed.map(({ id }) => id),
-  );
+  await removeOrphanLogs(parts, [...failed.map(({ id }) => id), ...later.keys()]);
   const leftovers: string[] = [];
   const removed = removeLeftovers(call).then((names) => void leftovers.push(...names));
   await settlesWithin(removed, leftoversMs);
-  const taken = late.map((record) => recoverLate(parts, record));
-  const rest = allSettled([removed, ...taken]).then(() => {});
+  const taken = running.map((record) => recoverLate(parts, record));
+  const rest = allSettled([removed, ...taken, ...later.values()]).then(() => {});
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers, rest };
 }
 

@@ -211,6 +211,34 @@ describe("recovery", () => {
     assert.ok(world.client.records.has(podSandboxId));
   });
 
+  it("shows what is late as it was, lets nobody change it, and takes it up once it is there", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    const answer = Promise.withResolvers<void>();
+    world.client.runtime.lateTasks.set(containerId, answer.promise);
+    await world.restart();
+    assert.deepEqual(await stateOf(world, containerId), ["CONTAINER_RUNNING", 0, ""]);
+    const { items = [] } = await world.call("ListPodSandbox", {});
+    assert.deepEqual(
+      items.map(({ id, state }) => [id, state]),
+      [[podSandboxId, "SANDBOX_READY"]],
+    );
+    const isLate = { code: "UNAVAILABLE", message: /has not answered since the start/ };
+    const shortId = containerId.slice(0, 12);
+    await assert.rejects(
+      world.call("StopContainer", { containerId: shortId, timeout: 0n }),
+      isLate,
+    );
+    await assert.rejects(world.call("StopPodSandbox", { podSandboxId }), isLate);
+    await assert.rejects(world.call("ReopenContainerLog", { containerId }), isLate);
+    world.client.runtime.lateTasks.clear();
+    world.client.taskOf("container").init.end(7);
+    answer.resolve();
+    await until("its end is known", async () => (await stateOf(world, containerId))[1] === 7);
+    await world.call("RemovePodSandbox", { podSandboxId });
+  });
+
   it("asks for the state of each task once", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { sleep } from "../../base/timers.ts";
-import { newerSchema, schemaVersion } from "./schema.ts";
+import { newerSchema, schemaVersion, wayOut } from "./schema.ts";
 
 /** https://www.sqlite.org/fileformat2.html: the first hundred bytes of a database. */
 const headerBytes = 100;
@@ -30,7 +30,7 @@ function refusalNow(file: string): string | undefined {
   if (seen === undefined || seen.size === 0) return undefined;
   const { header, size } = seen;
   if (header.toString("latin1", 0, magic.length) !== magic)
-    return `cannot open "${file}": it is no SQLite database`;
+    return `cannot open "${file}": it is no SQLite database; ${wayOut}`;
   const schema = header.readUInt32BE(at.userVersion);
   if (schema > schemaVersion) return newerSchema(file, schema);
   // The number of pages counts only where the last to write the file knew of it.
@@ -38,7 +38,7 @@ function refusalNow(file: string): string | undefined {
   const pageSize = header.readUInt16BE(at.pageSize);
   const whole = header.readUInt32BE(at.pages) * (pageSize === 1 ? 65_536 : pageSize);
   if (size >= whole) return undefined;
-  return `cannot open "${file}": it is cut off: it has ${size} bytes of ${whole}`;
+  return `cannot open "${file}": it is cut off: it has ${size} bytes of ${whole}; ${wayOut}`;
 }
 
 function readHeader(file: string): { header: Buffer; size: number } | undefined {

@@ -60,3 +60,6 @@ export function migrate(
 export function newerSchema(file: string, schema: number): string {
   return `cannot open "${file}": it has schema version ${schema}, and berthd ${version} knows up to ${schemaVersion}; start the newer version that wrote it, or drain the node and begin with an empty root`;
 }
+
+/** What there is to do about a database that is damaged as a whole. Its pods run on meanwhile. */
+export const wayOut = "put back a copy of it, or drain the node and begin with an empty root";

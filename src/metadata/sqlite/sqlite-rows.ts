@@ -19,7 +19,7 @@ import {
 } from "../../base/errors.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import { DatabaseReserve } from "./reserve.ts";
-import { migrate } from "./schema.ts";
+import { migrate, wayOut } from "./schema.ts";
 
 const full = 13;
 const batchBytes = 1024 * 1024;
@@ -200,7 +200,8 @@ export class SqliteRows implements Disposable {
       const { code, message } = toFault(error);
       return fault(code, `cannot ${verb} "${this.#file}": ${message}`, { cause: error });
     }
-    const text = known?.text ?? (error instanceof Error ? error.message : String(error));
+    const what = known?.text ?? (error instanceof Error ? error.message : String(error));
+    const text = verb === "open" && known?.code === "DATA_LOSS" ? `${what}; ${wayOut}` : what;
     return fault(known?.code ?? "UNKNOWN", `cannot ${verb} "${this.#file}": ${text}`, {
       cause: error,
     });

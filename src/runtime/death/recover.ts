@@ -6,7 +6,9 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { Silence } from "../../base/silence.ts";
 import { timeoutSignal } from "../../base/timers.ts";
+import { untilAborted } from "../../base/waits.ts";
 import { Bundle, eraseFolder, type TaskFolders } from "../bundle/bundle.ts";
 import { foldersIn } from "../bundle/folders-in.ts";
 import type { RecoveryReport } from "../ports.ts";
@@ -20,6 +22,8 @@ import { runcShimAddress } from "../shim/socket-address.ts";
 import { killShimsWithoutBundle } from "../shim/stray-shim.ts";
 import { clearRuntimeState, isInRuntime } from "./runtime-state.ts";
 
+/** How long nothing may come before the start goes on without the rest. */
+const silentMs = 1_000;
 /** Each starts programs; after a reboot with the state on a disk every task wants one. */
 const cleanUpsAtOnce = 16;
 
@@ -34,8 +38,8 @@ export interface RecoverPorts extends TaskFolders {
   isKnown(namespace: string, id: string): boolean;
   /** Lists the task of a live shim. */
   adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): unknown;
-  /** Knows the shim of a sandbox process's containers again; undefined when it is not there. */
-  adoptPod(bundle: Bundle, shim: Shim | undefined): void;
+  /** Knows the shim of a sandbox process's containers again; rejects when it is not there. */
+  adoptPod(bundle: Bundle, shim: Promise<Shim>): void;
   /** Ends shims of a bundle's that cannot be reached. */
   killStrays(bundle: Bundle, binary: ShimBinary | undefined): Promise<void>;
   /** Ends a task that cannot be recovered and removes its bundle. */
@@ -44,41 +48,71 @@ export interface RecoverPorts extends TaskFolders {
 
 type Found = { readonly namespace: string; readonly id: string };
 
+/** What was recovered, and what of it goes on, by `namespace/id`. These never reject. */
+export interface TaskRecovery extends RecoveryReport {
+  readonly late: ReadonlyMap<string, Promise<void>>;
+}
+
 /**
  * Rebuilds the list of tasks from the bundles on disk. First every shim is connected, in parallel, each
- * bounded by the load timeout; then State is asked of each task, and what cannot be had is cleaned up.
- * In this order, because a shim must be known to have tasks before one of its others is given up. A
- * bad bundle costs only itself. Last go shims that have no bundle any more.
+ * bounded by the load timeout; then State is asked of each task, and what cannot be had is cleaned up, once all shims have been
+ * tried, because a shim must be known to have tasks before one of its others is given up. A bad bundle costs only itself, and a
+ * shim that hangs, or a clean-up that takes long, only itself: once nothing has come for a second the others are answered. Last
+ * go shims that have no bundle any more.
  */
-export async function recoverTasks(
-  ports: RecoverPorts,
-  call: Cancellable,
-): Promise<RecoveryReport> {
+export async function recoverTasks(ports: RecoverPorts, call: Cancellable): Promise<TaskRecovery> {
   const recovered: Found[] = [];
   const lost: (Found & { reason: string })[] = [];
   const bundles = await findBundles(ports);
   const cleanUps = new Semaphore(cleanUpsAtOnce);
-  const reached = await Promise.all(bundles.map((found) => reachShim(ports, found, call)));
-  await Promise.all(
-    reached.map(async (reach) => {
-      const { namespace, id } = reach.bundle;
-      try {
-        if (reach.bundle.isOfProcess) return await recoverPod(ports, reach, cleanUps, call);
-        const reason = await recoverTask(ports, reach, cleanUps, call);
-        if (reason === undefined) recovered.push({ namespace, id });
-        else lost.push({ namespace, id, reason });
-      } catch (err) {
-        if (call.signal.aborted) throw toFault(call.signal.reason);
-        ports.log.error({ err, namespace, task: id }, "bundle cannot be recovered");
-        lost.push({ namespace, id, reason: toFault(err).message });
+  const reaching = bundles.map((found) => reachShim(ports, found, call));
+  const allReached = Promise.all(reaching);
+  allReached.catch(() => {}); // each is waited for by itself
+  const giveUp: GiveUp = async (work) => {
+    await allReached;
+    using _permit = await cleanUps.acquire(call);
+    return await work();
+  };
+  const recover = async ({ namespace, id }: Found, reach: Promise<Reach>): Promise<void> => {
+    try {
+      if (bundleOf(ports, { namespace, id }).isOfProcess) {
+        return await recoverPod(ports, bundleOf(ports, { namespace, id }), reach, giveUp);
       }
-    }),
-  );
+      const reason = await recoverTask(ports, await reach, giveUp, call);
+      if (reason === undefined) recovered.push({ namespace, id });
+      else lost.push({ namespace, id, reason });
+    } catch (err) {
+      if (call.signal.aborted) throw toFault(call.signal.reason);
+      ports.log.error({ err, namespace, task: id }, "bundle cannot be recovered");
+      lost.push({ namespace, id, reason: toFault(err).message });
+    }
+  };
+  const late = new Map<string, Promise<void>>();
+  using silence = new Silence(silentMs);
+  const all = bundles.map(async (found, at) => {
+    const key = `${found.namespace}/${found.id}`;
+    const work = recover(found, reaching[at] as Promise<Reach>);
+    // Whoever wants a pod's shim waits for it by himself: its sandbox is not in there.
+    if (!bundleOf(ports, found).isOfProcess) {
+      late.set(
+        key,
+        work.catch(() => {}),
+      );
+    }
+    await work;
+    late.delete(key);
+    silence.broken();
+  });
+  // Of an abort those that still go on tell as well, to nobody.
+  for (const one of all) one.catch(() => {});
+  await untilAborted(Promise.all(all), silence.signal);
+  if (late.size > 0)
+    ports.log.warn({ tasks: [...late.keys()] }, "shims do not answer yet; the start goes on");
   const shimsEnd = endBundlelessShims(ports, bundles).catch((err: unknown) =>
     ports.log.warn({ err }, "shims without bundles may be left"),
   );
   await Promise.all([removeOrphanWork(ports), shimsEnd]);
-  return { recovered, lost };
+  return { recovered, lost, late };
 }
 
 /** A bundle, and its shim unless that cannot be reached. */
@@ -94,8 +128,8 @@ interface Reach {
 
 async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): Promise<Reach> {
   const { namespace, id } = found;
-  const { log, bundles, work } = ports;
-  const bundle = new Bundle({ bundles, work, namespace, id });
+  const { log } = ports;
+  const bundle = bundleOf(ports, found);
   using pump = new DisposableStack();
   let sandboxId = "";
   let binary: ShimBinary | undefined;
@@ -119,11 +153,18 @@ async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): 
   }
 }
 
+/** Cleans up after a task or a shim, in its turn. */
+type GiveUp = <T>(work: () => Promise<T>) => Promise<T>;
+
+function bundleOf({ bundles, work }: TaskFolders, { namespace, id }: Found): Bundle {
+  return new Bundle({ bundles, work, namespace, id });
+}
+
 // Answers why the task is lost, or undefined when it is back.
 async function recoverTask(
   ports: RecoverPorts,
   reach: Reach,
-  cleanUps: Semaphore,
+  giveUp: GiveUp,
   call: Cancellable,
 ): Promise<string | undefined> {
   const { bundle, sandboxId, binary, address, shim } = reach;
@@ -143,9 +184,10 @@ async function recoverTask(
       await bundle.remove();
       return reason;
     }
-    using _permit = await cleanUps.acquire(call);
-    await ports.abandon(bundle, binary, shim);
-    if (shim === undefined && address !== "") await removeDeadSocket(socketPathOf(address));
+    await giveUp(async () => {
+      await ports.abandon(bundle, binary, shim);
+      if (shim === undefined && address !== "") await removeDeadSocket(socketPathOf(address));
+    });
     return reason;
   }
 }
@@ -153,15 +195,20 @@ async function recoverTask(
 /** The shim of a sandbox process's containers. One that is out of reach ends; the next container starts another. */
 async function recoverPod(
   ports: RecoverPorts,
-  { address, binary, bundle, shim }: Reach,
-  cleanUps: Semaphore,
-  call: Cancellable,
+  bundle: Bundle,
+  reach: Promise<Reach>,
+  giveUp: GiveUp,
 ): Promise<void> {
+  const shim = reach.then(async ({ address, binary, failure, shim }) => {
+    if (shim !== undefined) return shim;
+    await giveUp(async () => {
+      await ports.killStrays(bundle, binary);
+      if (address !== "") await removeDeadSocket(socketPathOf(address));
+    });
+    throw toFault(failure);
+  });
   ports.adoptPod(bundle, shim);
-  if (shim !== undefined) return;
-  using _permit = await cleanUps.acquire(call);
-  await ports.killStrays(bundle, binary);
-  if (address !== "") await removeDeadSocket(socketPathOf(address));
+  await Promise.allSettled([shim]);
 }
 
 /** Nothing in it and nothing of it runs: no program need be asked. */
@@ -285,8 +332,8 @@ async function removeOrphanWork(ports: RecoverPorts): Promise<void> {
 }
 
 async function endBundleless(ports: RecoverPorts, { namespace, id }: Found): Promise<void> {
-  const { log, bundles, work } = ports;
-  const bundle = new Bundle({ bundles, work, namespace, id });
+  const { log } = ports;
+  const bundle = bundleOf(ports, { namespace, id });
   if (!(await isInRuntime(bundle))) {
     await clearRuntimeState(bundle, log);
     return;

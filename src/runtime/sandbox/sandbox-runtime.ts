@@ -89,6 +89,11 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     return this.#tasks.get(keyOf(namespace, id));
   }
 
+  /** There is no shim that could be late. */
+  late(): undefined {
+    return undefined;
+  }
+
   list(namespace?: string): readonly RuntimeTask[] {
     const all = [...this.#tasks.values()];
     return namespace === undefined ? all : all.filter((task) => task.namespace === namespace);

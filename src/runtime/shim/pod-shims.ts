@@ -65,10 +65,11 @@ export class PodShims {
     });
   }
 
-  /** A sandbox of an earlier daemon. `shim` is held for its id. */
-  adopt(bundle: Bundle, shim: Shim | undefined): void {
+  /** A sandbox of an earlier daemon. `shim` is held for its id, or rejects where there is none any more. */
+  adopt(bundle: Bundle, shim: Promise<Shim>): void {
     const pod = this.#add(bundle);
-    if (shim !== undefined) pod.shim = Promise.resolve(shim);
+    pod.shim = shim;
+    shim.catch(() => {}); // whoever wants it then starts another
   }
 
   /** The pod's shim, which a task of that id then holds; undefined where there is no such pod, or it is another's. */

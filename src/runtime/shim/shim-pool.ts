@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { within } from "../../base/waits.ts";
 import { connectShim, type Shim, type ShimConnectRequest } from "./shim.ts";
+
+const momentMs = 1_000;
 
 /**
  * The live shims by address. Tasks whose `start` answered the same address share one Shim, also when
@@ -46,9 +49,11 @@ export class ShimPool {
 
   /** The processes of the shims that are connected, or will be in a moment. */
   async pids(): Promise<ReadonlySet<number>> {
-    const shims = await Promise.allSettled(this.#shims.values());
+    const shims = await Promise.allSettled(
+      [...this.#shims.values()].map((shim) => within(shim, momentMs)),
+    );
     return new Set(
-      shims.flatMap((result) => (result.status === "fulfilled" ? [result.value.pid] : [])),
+      shims.flatMap((result) => (result.status === "fulfilled" ? (result.value?.pid ?? []) : [])),
     );
   }
 

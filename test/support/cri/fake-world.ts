@@ -232,6 +232,7 @@ export class FakeWorld implements AsyncDisposable {
         usage: () => Promise.resolve([{ folder: "/", bytes: 0n, inodes: 0n }]),
       },
       snapshotter: this.#snapshotter(),
+      lateTask: (id) => this.client.runtime.late("", id),
       remover: {
         remove: (file) => rm(file, { recursive: true, force: true }),
         sweep: async () => {},
