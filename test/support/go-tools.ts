@@ -78,6 +78,15 @@ const tools = {
   },
   // CoreDNS's packages with a main function of ours, which leaves the cloud providers' plugins out.
   coredns: { module: "control-plane", package: "./coredns", parallel: 2 },
+  // Kubernetes' own tests of a node, which have an API server and an etcd in them, and the image that most of them run.
+  "e2e-node": {
+    module: "e2e-node",
+    package: "k8s.io/kubernetes/test/e2e_node",
+    asTest: true,
+    parallel: 2,
+  },
+  agnhost: { module: "e2e-node", package: "k8s.io/kubernetes/test/images/agnhost", parallel: 2 },
+  nnp: { module: "e2e-node", package: "k8s.io/kubernetes/test/images/nonewprivs" },
 } as const satisfies Record<string, GoTool>;
 
 export type GoToolName = keyof typeof tools;

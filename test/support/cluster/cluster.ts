@@ -42,6 +42,7 @@ const goPrograms = [
   "kube-scheduler",
   "kube-proxy",
   "coredns",
+  "agnhost",
 ] as const satisfies readonly GoToolName[];
 
 export type ClusterPrograms = Readonly<Record<(typeof goPrograms)[number], string>>;
@@ -93,6 +94,7 @@ export async function openCluster(
       folder: path.join(controlFolder, "registry"),
       address: addresses.controlPlane,
       coredns: programs.coredns,
+      agnhost: programs.agnhost,
     }).then((one) => undo.use(one)),
     startControlPlane(
       {

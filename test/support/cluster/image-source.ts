@@ -21,6 +21,8 @@ export interface ImageSource extends AsyncDisposable {
 export interface ClusterImages {
   readonly shell: string;
   readonly dns: string;
+  /** Kubernetes' own program for tests, alone. */
+  readonly agnhost: string;
 }
 
 /** The registry's name in the images of pods. */
@@ -30,9 +32,14 @@ const port = 5000;
 
 export async function startImageSource(
   box: Box,
-  settings: { readonly folder: string; readonly address: string; readonly coredns: string },
+  settings: {
+    readonly folder: string;
+    readonly address: string;
+    readonly coredns: string;
+    readonly agnhost: string;
+  },
 ): Promise<ImageSource> {
-  const { folder, address, coredns } = settings;
+  const { folder, address, coredns, agnhost } = settings;
   await using undo = new AsyncDisposableStack();
   await mkdir(folder, { recursive: true });
   const host = `${address}:${port}`;
@@ -56,18 +63,24 @@ export async function startImageSource(
     }),
   );
   await pushTestImages({ host }, path.join(folder, "layouts"));
-  const layout = path.join(folder, "layouts", "coredns");
-  await writeOciLayout(layout, "1", {
-    config: { Entrypoint: ["/coredns"] },
-    layers: [[{ path: "coredns", content: await fileBytes(coredns), mode: 0o755 }]],
-  });
-  await pushLayout(layout, "1", `${host}/coredns:1`);
+  for (const [name, program] of Object.entries({ coredns, agnhost })) {
+    const layout = path.join(folder, "layouts", name);
+    await writeOciLayout(layout, "1", {
+      config: { Entrypoint: [`/${name}`] },
+      layers: [[{ path: name, content: await fileBytes(program), mode: 0o755 }]],
+    });
+    await pushLayout(layout, "1", `${host}/${name}:1`);
+  }
   const owned = undo.move();
   return {
     service,
     host,
     pushShell: (name) => pushLayout(path.join(folder, "layouts", "shell"), "1", `${host}/${name}`),
-    images: { shell: `${registryName}/shell:1`, dns: `${registryName}/coredns:1` },
+    images: {
+      shell: `${registryName}/shell:1`,
+      dns: `${registryName}/coredns:1`,
+      agnhost: `${registryName}/agnhost:1`,
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -107,8 +107,20 @@ export function badDays(cluster: () => Cluster): void {
       await isOver();
     });
 
-    test("a node's disk is full, and then is not", async () => {
+    test("a node's disk is full, and then is not: who took most of it is evicted", async () => {
       const [, { box, name }] = cluster().nodes;
+      const script = "head -c 60000000 /dev/zero >/much; sleep 100000";
+      await client.create(
+        pod("greedy", {
+          nodeName: name,
+          containers: [shellContainer(cluster().images.shell, script)],
+        }),
+      );
+      await until(
+        "it has what it wants",
+        async () => (await client.must("greedy", "ls", "-l", "/much")).includes(" 60000000 "),
+        patience,
+      );
       await begin();
       const ballast = "/var/lib/berthd/ballast";
       await box.must("sh", ["-c", `cat /dev/zero >${ballast} 2>/dev/null || true`]);
@@ -119,6 +131,11 @@ export function badDays(cluster: () => Cluster): void {
             const { status } = await client.core.readNode({ name });
             return conditionOf(status?.conditions, "DiskPressure") === "True";
           },
+          longPatience,
+        );
+        await until(
+          "the pod that took most is evicted",
+          async () => (await client.pod("greedy")).status?.reason === "Evicted",
           longPatience,
         );
       } finally {

@@ -142,6 +142,24 @@ export function pods(cluster: () => Cluster): void {
       assert.equal(await client.must("files", "cat", "/fixed/colour"), "red");
     });
 
+    test("what metrics-server asks kubelets for has the pod's figures", async () => {
+      const { namespace } = client;
+      const node = (await client.pod("files")).spec?.nodeName ?? "";
+      const sample = (name: string): RegExp =>
+        new RegExp(`^${name}\\{namespace="${namespace}",pod="files"\\} \\S*[1-9]`, "m");
+      await until(
+        "it is counted",
+        async () => {
+          const asked = { name: node, path: "metrics/resource" };
+          const text = await client.core.connectGetNodeProxyWithPath(asked);
+          return ["pod_cpu_usage_seconds_total", "pod_memory_working_set_bytes"].every((name) =>
+            sample(name).test(text),
+          );
+        },
+        patience,
+      );
+    });
+
     test("probes of each kind: what fails is restarted or left out, what passes is not", async () => {
       const quick = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5 };
       const served = "mkdir /www; touch /www/ok /tmp/ok; exec httpd -f -p 8080 -h /www";
@@ -172,6 +190,16 @@ export function pods(cluster: () => Cluster): void {
         ...Object.entries(failing).map(([kind, probe]) =>
           probed(`fail-${kind}`, "livenessProbe", probe),
         ),
+        pod("pass-grpc", {
+          containers: [
+            {
+              name: "main",
+              image: cluster().images.agnhost,
+              args: ["grpc-health-checking"],
+              readinessProbe: { ...quick, grpc: { port: 5000 } },
+            },
+          ],
+        }),
         pod("late", {
           containers: [
             shellContainer(shell(), `sleep 4; ${served}`, {
@@ -181,7 +209,7 @@ export function pods(cluster: () => Cluster): void {
           ],
         }),
       );
-      for (const kind of Object.keys(passing)) await ready(`pass-${kind}`);
+      for (const kind of [...Object.keys(passing), "grpc"]) await ready(`pass-${kind}`);
       for (const kind of Object.keys(failing)) {
         await until(
           `fail-${kind} has been restarted`,
