@@ -113,7 +113,7 @@ for (const page of pages) {
       const program = /^(\/\S+\/|bin\/)?berthd?$/.test(first) ? programs[name] : undefined;
       const why = program === undefined ? undefined : refusal(program, rest);
       if (why !== undefined) wrong.push(`${line}: ${why}`);
-      const script = /^npm run (?:--silent )?([\w:]+)/.exec(line)?.[1];
+      const script = /^npm run (?:--silent )?([\w:-]+)/.exec(line)?.[1];
       if (script !== undefined && !scripts.includes(script)) wrong.push(`${line}: no such script`);
       const ofProject = [
         ...line.matchAll(
