@@ -223,6 +223,7 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
     says: /^c0ffee0000000 +main +running +0 +1h30m +docker\.io\/library\/busybox:1 +4f1c000000000$/m,
   },
   { args: ["image", "ls"], says: /^a:1 +abcdef0123456 +1\.4MiB +yes$/m },
+  { args: ["image", "ls", "-q"], says: /^sha256:abcdef\w+\n$/ },
   { args: ["image", "load", "/x/y.tar", "--name", "b:2"], says: /^loaded b:2$/m },
   {
     args: ["image", "push", "a:1", "example.com/b:2", "-u", "me:pw"],
@@ -286,10 +287,14 @@ test("what others named does not move the terminal, nor make rows of its own", a
 const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   { args: ["pod", "inspect", "zzz"], code: 1, says: /^berth: pod "zzz" not found\n$/ },
   { args: ["nri", "inspect", "nope"], code: 1, says: /^berth: NRI plugin "nope" not found\n$/ },
-  { args: ["image", "rm", "nope"], code: 1, says: /^berth: image "nope" not found\n$/ },
+  {
+    args: ["image", "rm", "nope"],
+    code: 1,
+    says: /^berth: image "nope" not found in namespace "k8s\.io": pull or load it first\n$/,
+  },
   {
     args: ["image", "push", "a:1", "-u", "me"],
-    code: 1,
+    code: 2,
     says: /^berth: bad --user: expected user:password, or --password-stdin\n$/,
   },
   {
@@ -298,10 +303,10 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
     says: /^berth: cannot push "far:1": ECONNREFUSED\n$/,
   },
   { args: ["image", "load", "/x/y"], code: 1, says: /^berth: "\/x\/y" is no image archive\n$/ },
-  { args: ["pod", "ls", "-l", "x"], code: 1, says: /bad label "x": expected key=value/ },
+  { args: ["pod", "ls", "-l", "x"], code: 2, says: /bad label "x": expected key=value/ },
   {
     args: ["ps", "--timeout", "5"],
-    code: 1,
+    code: 2,
     says: /^berth: bad --timeout "5": expected a number with its unit, such as 30s or 5m, or 0 for no limit\n$/,
   },
   {

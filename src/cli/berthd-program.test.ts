@@ -75,6 +75,8 @@ test("berthd config check exits 1 and names every fault with its file", async ()
   const file = path.join(folder, "bad.toml");
   writeFileSync(file, 'zebra = 1\n[log]\nlevel = "loud"\n');
   const { code, out, err } = await berthd("config", "check", "--config", file);
+  assert.deepEqual(await berthd("config", "check", file), { code, out, err });
+  assert.equal((await berthd("config", "check", file, "--config", file)).code, 2);
   assert.deepEqual([code, out], [1, ""]);
   assert.match(
     err,

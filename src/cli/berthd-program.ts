@@ -6,6 +6,7 @@ import { defaultConfigFile, type LoadOptions, loadConfig } from "../config/load.
 import type { CliIo } from "./cli-io.ts";
 import { checkConfigFile, printDefaultConfig, printEffectiveConfig } from "./config-commands.ts";
 import { socketPath } from "./socket-path.ts";
+import { usageFault } from "./usage-fault.ts";
 
 export interface ConfigFlags {
   readonly config?: string;
@@ -41,18 +42,20 @@ export function buildBerthd(io: CliIo): Command {
     .command("default")
     .description("print the defaults as a commented configuration file")
     .action(() => printDefaultConfig(io));
-  withConfigFlags(config.command("check"))
+  withConfigFlags(config.command("check [file]"))
     .description(
       "check the configuration; exits 1 and names every fault when it is wrong, when another process listens on a further socket, or when a newer version wrote what the root holds",
     )
-    .action((flags: ConfigFlags) => checkConfigFile(loadConfig(loadOptions(flags)), io));
-  withConfigFlags(config.command("dump"))
+    .action((file: string | undefined, flags: ConfigFlags) =>
+      checkConfigFile(loadConfig(loadOptions(withFile(flags, file))), io),
+    );
+  withConfigFlags(config.command("dump [file]"))
     .description(
       "print the whole effective configuration: file, config.d, flags and defaults together",
     )
     .option("--comments", "explain every key", false)
-    .action((flags: ConfigFlags & { comments: boolean }) =>
-      printEffectiveConfig(loadConfig(loadOptions(flags)), io, flags.comments),
+    .action((file: string | undefined, flags: ConfigFlags & { comments: boolean }) =>
+      printEffectiveConfig(loadConfig(loadOptions(withFile(flags, file))), io, flags.comments),
     );
 
   config
@@ -118,6 +121,14 @@ function withConfigFlags(command: Command): Command {
         "fatal",
       ]),
     );
+}
+
+/** The file may stand without its flag. */
+function withFile(flags: ConfigFlags, file: string | undefined): ConfigFlags {
+  if (file === undefined) return flags;
+  if (flags.config !== undefined)
+    throw usageFault("the configuration file is named twice, once by --config");
+  return { ...flags, config: file };
 }
 
 /** Flags as loadConfig takes them. Paths on the command line may be relative; in files they may not. */

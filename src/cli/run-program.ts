@@ -6,6 +6,7 @@ import type { CliIo } from "./cli-io.ts";
 import { CommandExit } from "./command-exit.ts";
 import { styleHelp } from "./help-style.ts";
 import { printable } from "./printable.ts";
+import { isUsageFault } from "./usage-fault.ts";
 
 /** The process's exit codes. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2 } as const;
@@ -49,7 +50,7 @@ function told(end: unknown, program: Command, io: CliIo): number {
   if (end instanceof CommandExit) return end.status;
   for (const line of printable(messageOf(end)).split("\n"))
     io.error(`${program.name()}: ${line}\n`);
-  return exitCodes.failure;
+  return isUsageFault(end) ? exitCodes.usage : exitCodes.failure;
 }
 
 function prepare(command: Command, io: CliIo): void {

@@ -8,6 +8,7 @@ import { defaultConfigFile, loadConfig } from "../config/load.ts";
 import { askDaemon } from "./facts/daemon.ts";
 import { readKubelet } from "./facts/kubelet.ts";
 import { hostProcesses } from "./facts/processes.ts";
+import { startedWith } from "./facts/started-with.ts";
 import { Host } from "./host.ts";
 import type { ConfigurationFacts, Patient } from "./patient.ts";
 
@@ -28,7 +29,7 @@ const usualPath = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
 export function openPatient(options: PatientOptions): Patient {
   const host = new Host(options.root);
   const file = options.configFile ?? defaultConfigFile;
-  const { config, configuration } = readConfiguration(host, file, options.configFile !== undefined);
+  const { config, configuration } = configurationFor(options, host, file);
   const socket = options.address ?? config.grpc.address;
   const processes = once(() => hostProcesses(host));
   const daemon = once(async () => {
@@ -49,15 +50,29 @@ export function openPatient(options: PatientOptions): Patient {
   };
 }
 
+/** Of the daemon that runs, where none is named: it may have been started with another than the usual one. */
+function configurationFor({ configFile, address }: PatientOptions, host: Host, file: string) {
+  const usual = readConfiguration(host, file, configFile !== undefined);
+  if (configFile !== undefined || !host.isOurs) return usual;
+  const theirs = startedWith(address ?? usual.config.grpc.address);
+  if (theirs === undefined) return usual;
+  return readConfiguration(host, theirs.file ?? file, theirs.file !== undefined, theirs.overrides);
+}
+
 function configured(host: Host, kubeconfig: string): string | undefined {
   return kubeconfig === "" ? undefined : host.at(kubeconfig);
 }
 
-function readConfiguration(host: Host, file: string, isNamed: boolean) {
+function readConfiguration(
+  host: Host,
+  file: string,
+  isNamed: boolean,
+  overrides: Readonly<Record<string, unknown>> = {},
+) {
   const facts = { warnings: [], sources: [], file };
   try {
     const named = isNamed || !host.isOurs ? { file: host.at(file) } : {};
-    const { config, warnings, sources } = loadConfig(named);
+    const { config, warnings, sources } = loadConfig({ ...named, overrides });
     const configuration: ConfigurationFacts = { problem: undefined, warnings, sources, file };
     return { config, configuration };
   } catch (error) {

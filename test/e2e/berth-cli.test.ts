@@ -119,7 +119,7 @@ suite("berth on a real daemon", { skip: lacking(...podPrograms) }, () => {
     assert.ok(!ids(await json("container", "ls")).includes(named("missing")));
     const unknown = await berth(["run", "no/such:image", "x", "true"]);
     assert.equal(unknown.code, 1);
-    assert.match(unknown.stderr, /image "no\/such:image" is not in namespace "k8s\.io"/);
+    assert.match(unknown.stderr, /image "no\/such:image" not found in namespace "k8s\.io"/);
   });
 
   test("a signal that run gets goes to its process", async () => {

@@ -41,9 +41,9 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     assert.equal(code, 0, `berth image ${args.join(" ")}: ${stderr}`);
     return stdout;
   };
-  const refused = async (args: readonly string[], expected: RegExp): Promise<void> => {
+  const refused = async (args: readonly string[], expected: RegExp, status = 1): Promise<void> => {
     const { code, stderr } = await image(...args);
-    assert.equal(code, 1, args.join(" "));
+    assert.equal(code, status, args.join(" "));
     assert.match(stderr, expected, args.join(" "));
   };
   const listed = async (): Promise<Listed[]> => JSON.parse(await ok("ls", "--json")) as Listed[];
@@ -72,7 +72,7 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
       const { code, stderr } = await run(program, args, {
         env: { BERTH_ADDRESS: bed.daemon.socket },
       });
-      assert.equal(code, 1, args.join(" "));
+      assert.equal(code, 2, args.join(" "));
       assert.equal(
         stderr,
         `berth: "berth image ${command}" works in namespace "k8s.io" alone, and --namespace names "dev"\n`,
@@ -96,9 +96,9 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await ok("tag", "--force", other.slice(7, 20), "example.com/mine");
     assert.ok((await tagsOf(other)).includes("example.com/mine:latest"));
     assert.ok(!(await tagsOf(id)).includes("example.com/mine:latest"));
-    await refused(["tag", shell, `example.com/mine@${id}`], /a digest is what an image has/);
+    await refused(["tag", shell, `example.com/mine@${id}`], /a digest is what an image has/, 2);
     await refused(["tag", shell, "Example.com/Mine"], /invalid image reference/);
-    await refused(["tag", "no/such", "example.com/x"], /image "no\/such" is not in namespace/);
+    await refused(["tag", "no/such", "example.com/x"], /image "no\/such" not found in namespace/);
     const names = bed.daemon.client("containerd.services.images.v1.Images");
     await names.Delete({ name: "example.com/mine:latest" }, { namespace: "k8s.io" });
   });
@@ -186,13 +186,35 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
       const told = await must("skopeo", ["inspect", "--config", `${kind}:${single}`]);
       assert.deepEqual((JSON.parse(told) as { config: { Cmd: string[] } }).config.Cmd, ["sh"]);
     }
-    await refused(["rm", shell, "no/such"], /image "no\/such" not found/);
+    const both =
+      /images "no\/such", "nor\/this" not found in namespace "k8s\.io": pull or load them first/;
+    await refused(["rm", "no/such", shell, "nor/this"], both);
     assert.ok((await tagsOf(id)).includes(shell));
     await ok("rm", shell, id, bed.images.worker.id);
     assert.equal((await listed()).filter((one) => one.id === id).length, 0);
     assert.match(await ok("import", first!), new RegExp(`loaded ${shell}\n`));
     assert.ok((await tagsOf(id)).includes(shell));
     assert.ok((await tagsOf(bed.images.worker.id)).includes(bed.images.worker.reference));
+  });
+
+  test("run unpacks what a client brought without doing so, once", async () => {
+    const archive = path.join(bed.folder, "unpacked.tar");
+    await ok("export", "-o", archive, shell);
+    const { socket } = bed.daemon;
+    const ctr = (...args: readonly string[]): Promise<string> =>
+      must("ctr", ["-a", socket, "-n", "brought", ...args]);
+    await ctr("images", "import", "--no-unpack", archive);
+    assert.equal((await ctr("snapshots", "ls")).trim().split("\n").length, 1);
+    const env = { BERTH_ADDRESS: socket, BERTH_NAMESPACE: "brought" };
+    const args = ["run", "--rm", shell, "unpacked", "echo", "here"];
+    for (const _time of [1, 2]) {
+      const { code, stdout, stderr } = await run(program, args, { env });
+      assert.deepEqual([code, stdout], [0, "here\n"], stderr);
+    }
+    // What was unpacked stays with the image.
+    assert.match(await ctr("snapshots", "ls"), /sha256:\w+ .*Committed/);
+    await ctr("images", "rm", "--sync", shell);
+    assert.doesNotMatch(await ctr("snapshots", "ls"), /Committed/);
   });
 
   test("export writes an image once, whatever it is called by", async () => {
@@ -243,7 +265,7 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     const folder = path.join(bed.folder, "failed");
     await mkdir(folder);
     const target = path.join(folder, "image.tar");
-    await refused(["export", "-o", target, "no/such"], /image "no\/such" is not in namespace/);
+    await refused(["export", "-o", target, "no/such"], /image "no\/such" not found in namespace/);
     const images = bed.daemon.client("containerd.services.images.v1.Images");
     const digest = `sha256:${"0".repeat(64)}`;
     const lost = { name: "example.com/lost:1", target: { digest, size: 5n, mediaType: "x" } };
@@ -260,7 +282,7 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     );
     await refused(["export", "-o", folder, shell], /^berth: cannot write .+: it is a folder\n$/);
     const either = ["export", "-o", missing, "--all-platforms", "--platform", "linux/arm64", shell];
-    await refused(either, /either one platform is exported, or all/);
+    await refused(either, /either one platform is exported, or all/, 2);
     await refused(["export", "-o", missing, "--platform", "arm64", shell], /bad platform "arm64"/);
     assert.deepEqual(await readdir(folder), []);
   });

@@ -256,7 +256,7 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
       ["cp", ":/etc/passwd", bed.folder],
     ]) {
       const { code, stderr } = await berth(...command);
-      assert.equal(code, 1, command.join(" "));
+      assert.equal(code, 2, command.join(" "));
       assert.match(stderr, /is empty|must be CONTAINER:PATH/);
     }
   });

@@ -29,6 +29,13 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
   const inAMoment = (): number => Date.now() + 120_000;
   const patient = () => openPatient({ root: "", configFile: bed.daemon.configFile });
 
+  test("without a file it takes the one that the daemon was started with", () => {
+    const address = bed.daemon.socket;
+    const { config, configuration } = openPatient({ root: "", address });
+    assert.deepEqual(config, patient().config);
+    assert.equal(configuration.file, bed.daemon.configFile);
+  });
+
   /** Things of a pod that nobody knows, where the daemon has those of its own pods. */
   const plant = async (like: string): Promise<readonly string[]> => {
     const state = path.join(bed.daemon.folder, "state");

@@ -8,12 +8,13 @@ import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
-import { Unconnected } from "../../rpc/http2/connection.ts";
+import { isLost, Unconnected } from "../../rpc/http2/connection.ts";
 import { connectLight } from "../../rpc/light/light-client.ts";
 import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
+import { usageFault } from "../usage-fault.ts";
 import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
 
@@ -126,8 +127,14 @@ export async function withSession(
   } catch (error) {
     if (isAbort(error) && signal.aborted) throw signal.reason;
     // A registry that cannot be reached is UNAVAILABLE too, and the daemon says so itself.
+    if (isLost(error)) throw wentAway(address, error);
     throw error instanceof Unconnected ? unconnected(address, error) : error;
   }
+}
+
+function wentAway(address: string, cause: unknown): Error {
+  const message = `berthd on ${address} went away before it had answered: it may have done what it was asked, or not\nits log tells why, such as journalctl -u berthd`;
+  return fault("UNAVAILABLE", message, { cause });
 }
 
 function unconnected(address: string, cause: Unconnected): Error {
@@ -165,8 +172,7 @@ function refuseNamespace(
   const named = command.parent?.name() === "image" ? given : flag;
   if (named === undefined || named === criNamespace) return;
   const source = flag === undefined ? "BERTH_NAMESPACE" : "--namespace";
-  throw fault(
-    "INVALID_ARGUMENT",
+  throw usageFault(
     `"berth ${command.parent?.name()} ${command.name()}" works in namespace "${criNamespace}" alone, and ${source} names "${named}"`,
   );
 }
@@ -175,8 +181,7 @@ function refuseNamespace(
 function readTimeout(text: string): number {
   const milliseconds = parseDuration(text);
   if (milliseconds !== undefined && milliseconds >= 0) return milliseconds || Infinity;
-  throw fault(
-    "INVALID_ARGUMENT",
+  throw usageFault(
     `bad --timeout "${text}": expected a number with its unit, such as 30s or 5m, or 0 for no limit`,
   );
 }

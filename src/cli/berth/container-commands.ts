@@ -2,13 +2,14 @@
 
 import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";
-import { fault, isFault, toFault } from "../../base/errors.ts";
+import { isFault, toFault } from "../../base/errors.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
 import type { ContainersContainer } from "../../gen/containers.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
+import { usageFault } from "../usage-fault.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
 import { jsonOf } from "./json.ts";
 import { collect, readPairs } from "./pairs.ts";
@@ -133,7 +134,7 @@ async function run(
   io: CliIo,
 ): Promise<void> {
   if (flags.rm && flags.detach) {
-    throw fault("INVALID_ARGUMENT", "--rm cannot go with --detach: nobody stays to remove it");
+    throw usageFault("--rm cannot go with --detach: nobody stays to remove it");
   }
   const size = flags.tty ? terminalOf(io).size() : undefined;
   const makeFlags = size ? { ...flags, consoleSize: size } : flags;

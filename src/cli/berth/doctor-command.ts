@@ -47,7 +47,7 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
     )
     .option(
       "-c, --config <file>",
-      "berthd's configuration file (default: /etc/berthd/config.toml, if it exists)",
+      "berthd's configuration file (default: that of the berthd at the socket, else /etc/berthd/config.toml)",
     )
     .option(
       "--host <folder>",

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
 import type { BerthNriCall, BerthNriPlugin } from "../../gen/berth.gen.ts";
 import type { CliIo } from "../cli-io.ts";
+import { usageFault } from "../usage-fault.ts";
 import { withCommonFlags, withSession } from "./call-options.ts";
 import { age, type Column, renderTable } from "./table.ts";
 
@@ -30,7 +31,7 @@ export function addNriCommands(program: Command, io: CliIo): void {
     .description("show one plugin and each of its calls; it is named NAME or NN-NAME")
     .action((name: string, _flags: object, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
-        if (name === "") throw fault("INVALID_ARGUMENT", "the plugin's name is empty");
+        if (name === "") throw usageFault("the plugin's name is empty");
         const { plugins } = await session.client(service).List({ name }, session.call);
         if (plugins.length === 0) throw fault("NOT_FOUND", `NRI plugin "${name}" not found`);
         session.show(plugins, () => plugins.map(pluginText).join("\n"));

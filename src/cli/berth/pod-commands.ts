@@ -4,6 +4,7 @@ import { fault } from "../../base/errors.ts";
 import type { BerthOperation } from "../../gen/berth.gen.ts";
 import type { Container, ContainerStatus, PodSandbox } from "../../gen/cri.gen.ts";
 import type { CliIo } from "../cli-io.ts";
+import { usageFault } from "../usage-fault.ts";
 import { type Session, withCommonFlags, withSession } from "./call-options.ts";
 import { operationColumns } from "./daemon-commands.ts";
 import { runtimeOf, sandboxOf } from "./default-runtime.ts";
@@ -76,7 +77,7 @@ function stateName(state: Container["state"]): string {
 }
 
 async function inspectPod(session: Session, prefix: string): Promise<void> {
-  if (prefix === "") throw fault("INVALID_ARGUMENT", "the pod's id is empty");
+  if (prefix === "") throw usageFault("the pod's id is empty");
   const runtime = session.client(cri);
   const { items } = await runtime.ListPodSandbox({ filter: { id: prefix } }, session.call);
   const [pod, another] = items;

@@ -9,6 +9,7 @@ import { stdioIo, terminalIo } from "../../client/io/stdio-io.ts";
 import type { IoCreator } from "../../client/ports.ts";
 import type { CliIo } from "../cli-io.ts";
 import type { Terminal } from "../terminal.ts";
+import { usageFault } from "../usage-fault.ts";
 import type { Session } from "./call-options.ts";
 
 /** The flags that say where a process's streams go. */
@@ -46,13 +47,13 @@ export function streamsFor(
 ): ProcessStreams {
   const terminal = terminalOf(cli);
   if (flags.log !== undefined && (flags.nullIo || tty)) {
-    throw fault("INVALID_ARGUMENT", "--log cannot go with --null-io or a terminal");
+    throw usageFault("--log cannot go with --null-io or a terminal");
   }
   if (flags.log !== undefined) {
     return { io: logFileIo(path.resolve(flags.log)), terminal, isJoined: false };
   }
   if ((flags.detach || flags.nullIo) && tty) {
-    throw fault("INVALID_ARGUMENT", "a terminal cannot go with --detach or --null-io");
+    throw usageFault("a terminal cannot go with --detach or --null-io");
   }
   if (flags.detach || flags.nullIo) return { io: nullIo, terminal, isJoined: false };
   const options = { dir: fifoFolder(flags, session), ...streamsOf(terminal) };

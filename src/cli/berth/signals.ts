@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import os from "node:os";
-import { fault } from "../../base/errors.ts";
+import { usageFault } from "../usage-fault.ts";
 
 /** "TERM", "sigterm", "SIGTERM", "15" or "SIGRTMIN+3" as a number. INVALID_ARGUMENT for anything else. */
 export function readSignal(text: string): number {
@@ -11,8 +11,5 @@ export function readSignal(text: string): number {
   if (realTime && Number(realTime[1] ?? 0) <= 30) return 34 + Number(realTime[1] ?? 0);
   const known = (os.constants.signals as Readonly<Record<string, number>>)[name];
   if (known !== undefined) return known;
-  throw fault(
-    "INVALID_ARGUMENT",
-    `bad signal "${text}": expected a name such as TERM, or a number`,
-  );
+  throw usageFault(`bad signal "${text}": expected a name such as TERM, or a number`);
 }

@@ -14,6 +14,7 @@ import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../oci/spec.ts";
 import { packLight } from "../../rpc/light/light-any.ts";
 import type { CliIo } from "../cli-io.ts";
+import { usageFault } from "../usage-fault.ts";
 import { passOn, stayWith } from "./attached.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
 import { collect } from "./pairs.ts";
@@ -201,7 +202,7 @@ function execProcess(
 
 function readUser(text: string): OciProcess["user"] {
   const match = /^(\d+)(?::(\d+))?$/.exec(text);
-  if (!match) throw fault("INVALID_ARGUMENT", `bad --user "${text}": expected uid or uid:gid`);
+  if (!match) throw usageFault(`bad --user "${text}": expected uid or uid:gid`);
   return { uid: Number(match[1]), gid: Number(match[2] ?? 0) };
 }
 

@@ -10,6 +10,7 @@ import { trimEndOf } from "../../base/trim-end.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printableLine } from "../printable.ts";
+import { usageFault } from "../usage-fault.ts";
 import { withTlsFlags } from "./exec-commands.ts";
 import { findContainer } from "./find-object.ts";
 import { readTls, type TlsOptions } from "./tls-flags.ts";
@@ -53,7 +54,7 @@ export function addCopyCommand(program: Command, io: CliIo): void {
           const { id } = await findContainer(session, from.container);
           await copyOut({ session, io, containerId: id, tls }, from.path, to.path);
         } else {
-          throw fault("INVALID_ARGUMENT", "one of source and target must be CONTAINER:PATH");
+          throw usageFault("one of source and target must be CONTAINER:PATH");
         }
       }),
     );
@@ -100,8 +101,7 @@ async function copyOut(copying: Copying, source: string, target: string): Promis
   const { unpackTree } = await import("./unpack-tree.ts");
   const { session, io } = copying;
   const name = path.posix.basename(path.posix.resolve("/", source));
-  if (name === "")
-    throw fault("INVALID_ARGUMENT", "the root itself cannot be copied: name a folder in it");
+  if (name === "") throw usageFault("the root itself cannot be copied: name a folder in it");
   const folder = path.posix.dirname(trimEndOf(source, "/"));
   const isFolder = await stat(target).then(
     (info) => info.isDirectory(),

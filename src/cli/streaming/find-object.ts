@@ -2,6 +2,7 @@
 import { fault } from "../../base/errors.ts";
 import type { Container, PodSandbox } from "../../gen/cri.gen.ts";
 import type { Session } from "../berth/call-options.ts";
+import { usageFault } from "../usage-fault.ts";
 
 const cri = "runtime.v1.RuntimeService";
 
@@ -41,7 +42,7 @@ export async function findPod(session: Session, reference: string): Promise<PodS
 
 /** "" is the start of every id: an empty variable in a script must not stand for the only container there is. */
 function assertNamed(kind: string, reference: string): void {
-  if (reference === "") throw fault("INVALID_ARGUMENT", `the ${kind}'s name is empty`);
+  if (reference === "") throw usageFault(`the ${kind}'s name is empty`);
 }
 
 /** The only member of the first set that has any. */

@@ -9,6 +9,7 @@ import { sleep } from "../../base/timers.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import { type Session, withCommonFlags, withSession } from "../berth/call-options.ts";
 import type { CliIo } from "../cli-io.ts";
+import { usageFault } from "../usage-fault.ts";
 import { findContainer } from "./find-object.ts";
 import { LogReader } from "./log-reader.ts";
 
@@ -111,11 +112,11 @@ async function isSame(file: FileHandle, logPath: string): Promise<boolean> {
 function readCount(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw fault("INVALID_ARGUMENT", `bad --tail "${text}": expected a number of lines`);
+  throw usageFault(`bad --tail "${text}": expected a number of lines`);
 }
 
 function readAge(text: string): number {
   const milliseconds = parseDuration(text);
   if (milliseconds !== undefined && milliseconds >= 0) return milliseconds;
-  throw fault("INVALID_ARGUMENT", `bad --since "${text}": expected a duration such as 10m`);
+  throw usageFault(`bad --since "${text}": expected a duration such as 10m`);
 }

@@ -9,6 +9,7 @@ import { type Session, withCommonFlags, withSession } from "../berth/call-option
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
+import { usageFault } from "../usage-fault.ts";
 import { terminalOf, withTlsFlags } from "./exec-commands.ts";
 import { findPod } from "./find-object.ts";
 import { readTls, type TlsOptions } from "./tls-flags.ts";
@@ -126,7 +127,7 @@ function readPair(text: string): PortPair {
   const remote = Number(match?.[2]);
   const local = match?.[1] === undefined ? remote : Number(match[1]);
   if (!match || remote < 1 || remote > 65_535 || local > 65_535) {
-    throw fault("INVALID_ARGUMENT", `bad port "${text}": expected PORT or LOCAL:PORT`);
+    throw usageFault(`bad port "${text}": expected PORT or LOCAL:PORT`);
   }
   return { local, remote };
 }

@@ -177,15 +177,15 @@ export class TarReader {
     longName: string | undefined,
     longLink: string | undefined,
   ): Step<void> {
-    const named = longName ?? paxText(pax, "path") ?? header.name;
+    // Of two the one that Go takes: an empty long name is none.
+    const named = longName || (paxText(pax, "path") ?? header.name);
     const type = typeOf(header, named);
     this.#name = named;
     if (type === undefined) {
-      const unknown = paxText(pax, "path") ?? longName ?? header.name;
       if (!this.#sink.unknown) {
         throw fault("INVALID_ARGUMENT", `tar member of unknown type "${header.flag}"`);
       }
-      this.#sink.unknown(header.flag, unknown);
+      this.#sink.unknown(header.flag, named);
       return yield* this.#skip(paxNumber(pax, "size") ?? header.size);
     }
     const stored = type === "file" ? (paxNumber(pax, "size") ?? header.size) : 0;
@@ -196,8 +196,8 @@ export class TarReader {
     if (sparse) checkSegments(sparse.segments, sparse.size, left);
     this.#sink.entry({
       type,
-      name: paxText(pax, "GNU.sparse.name") ?? paxText(pax, "path") ?? longName ?? header.name,
-      linkName: paxText(pax, "linkpath") ?? longLink ?? header.linkName,
+      name: paxText(pax, "GNU.sparse.name") ?? named,
+      linkName: longLink || (paxText(pax, "linkpath") ?? header.linkName),
       mode: header.mode & 0o7777,
       uid: paxOwner(pax, "uid") ?? header.uid,
       gid: paxOwner(pax, "gid") ?? header.gid,

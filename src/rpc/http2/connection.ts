@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import net from "node:net";
-import { fault, RuntimeFault } from "../../base/errors.ts";
+import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import {
   contentOf,
   Flag,
@@ -47,6 +47,11 @@ interface Stream {
 /** There was no connection at all; a server's own UNAVAILABLE is a plain fault. */
 export class Unconnected extends RuntimeFault {}
 
+/** Whether a call ended because its connection did, in the middle of it. */
+export function isLost(error: unknown): boolean {
+  return isFault(error) && error.details?.["lost"] === true;
+}
+
 /** The client's side of HTTP/2 on a unix socket, as much of it as gRPC needs. It connects at once. */
 export class Http2Connection {
   readonly #socket: net.Socket;
@@ -69,13 +74,13 @@ export class Http2Connection {
     const lost = (message: string, cause?: Error): void =>
       this.#fail(
         isConnected
-          ? fault("UNAVAILABLE", message, { cause })
+          ? fault("UNAVAILABLE", message, { cause, details: { lost: true } })
           : new Unconnected("UNAVAILABLE", message, { cause }),
       );
     let isConnected = false;
     this.#socket.once("connect", () => (isConnected = true));
     this.#socket.on("error", (error) => lost(error.message, error));
-    this.#socket.on("close", () => lost("Connection dropped"));
+    this.#socket.on("close", () => lost("the daemon went away before it had answered"));
     const settings = new Map<number, number>([
       [Setting.headerTableSize, 0],
       [Setting.enablePush, 0],

@@ -2,10 +2,11 @@
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
-import { fault, isAbort } from "../../../base/errors.ts";
+import { isAbort } from "../../../base/errors.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { untilInterrupted } from "../../interruption.ts";
 import { processTerminal } from "../../terminal.ts";
+import { usageFault } from "../../usage-fault.ts";
 import { withNamespaceFlag, withSession } from "../call-options.ts";
 
 interface Flags {
@@ -26,7 +27,7 @@ export function addExportCommand(image: Command, io: CliIo): void {
       withSession(command, io, undefined, async (session) => {
         const { output } = flags;
         if (flags.allPlatforms && flags.platform !== undefined) {
-          throw fault("INVALID_ARGUMENT", "either one platform is exported, or all");
+          throw usageFault("either one platform is exported, or all");
         }
         const { archiveOutput, writeOutput } = await import("../output-file.ts");
         const standard = archiveOutput(output, io);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
-import { fault } from "../../../base/errors.ts";
 import type { Image } from "../../../gen/cri.gen.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printable } from "../../printable.ts";
@@ -16,6 +15,7 @@ import { addPruneCommand } from "./prune-command.ts";
 import { addPullCommand } from "./pull-command.ts";
 import { addPushCommand } from "./push-command.ts";
 import { addTagCommand } from "./tag-command.ts";
+import { unknownImages } from "./unknown-images.ts";
 import { addVerifyCommand } from "./verify-command.ts";
 
 const timeoutMs = 10_000;
@@ -28,11 +28,17 @@ export function addImageCommands(program: Command, io: CliIo): void {
       "list, pull, push, load, export, copy, tag, verify and remove images, and look into them",
     );
   withCommonFlags(image.command("ls"))
-    .description("list images")
-    .action((_flags, command: Command) =>
+    .description("list images, each with a row for every name that it has")
+    .option("-q, --quiet", "only their ids, each once", false)
+    .action((flags: { readonly quiet: boolean }, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
         const { images } = await session.client(cri).ListImages({}, session.call);
-        session.showTable(images, imageColumns);
+        if (flags.quiet)
+          session.show(
+            images.map(({ id }) => id),
+            linesOf,
+          );
+        else session.showTable(images.flatMap(rowsOf), imageColumns, images);
       }),
     );
   addLoadCommand(image, io);
@@ -44,13 +50,18 @@ export function addImageCommands(program: Command, io: CliIo): void {
         const images = session.client(cri);
         // One that is not there keeps all others; one with several names among them goes once.
         const wanted = new Map<string, readonly string[]>();
+        const missing: string[] = [];
         for (const reference of references) {
           const request = { image: { image: reference } };
           const { image: found } = await images.ImageStatus(request, session.call);
-          if (!found) throw fault("NOT_FOUND", `image "${reference}" not found`);
+          if (!found) {
+            missing.push(reference);
+            continue;
+          }
           const names = [...found.repoTags, ...found.repoDigests];
           wanted.set(found.id, names.length > 0 ? names : [reference]);
         }
+        if (missing.length > 0) throw unknownImages(missing, session.namespace);
         const removed: string[] = [];
         try {
           for (const [id, names] of wanted) {
@@ -74,12 +85,25 @@ export function addImageCommands(program: Command, io: CliIo): void {
   addVerifyCommand(image, io);
 }
 
-const imageColumns: readonly Column<Image>[] = [
-  {
-    title: "IMAGE",
-    value: ({ repoTags, repoDigests }) => repoTags.join(", ") || repoDigests[0] || "<none>",
-  },
-  { title: "ID", value: ({ id }) => shortId(id) },
-  { title: "SIZE", value: ({ size }) => bytes(size) },
-  { title: "PINNED", value: ({ pinned }) => (pinned ? "yes" : "") },
+/** An image under one of its names. */
+interface NamedImage {
+  readonly name: string;
+  readonly image: Image;
+}
+
+function rowsOf(image: Image): NamedImage[] {
+  const { repoTags, repoDigests } = image;
+  const names = repoTags.length > 0 ? repoTags : [repoDigests[0] ?? "<none>"];
+  return names.map((name) => ({ name, image }));
+}
+
+function linesOf(ids: readonly string[]): string {
+  return ids.map((id) => `${id}\n`).join("");
+}
+
+const imageColumns: readonly Column<NamedImage>[] = [
+  { title: "IMAGE", value: ({ name }) => name },
+  { title: "ID", value: ({ image }) => shortId(image.id) },
+  { title: "SIZE", value: ({ image }) => bytes(image.size) },
+  { title: "PINNED", value: ({ image }) => (image.pinned ? "yes" : "") },
 ];

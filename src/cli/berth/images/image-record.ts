@@ -7,6 +7,7 @@ import { type Index, type Manifest, parseManifest } from "../../../images/manife
 import { candidatesFor, hostPlatform } from "../../../images/manifest/platform.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
 import type { Session } from "../call-options.ts";
+import { unknownImages } from "./unknown-images.ts";
 
 const maxDocumentBytes = 8 * 1024 * 1024;
 const idPattern = /^[0-9a-f]{4,64}$/;
@@ -31,10 +32,7 @@ export async function findRecord(session: ImageStore, wanted: string): Promise<I
       if (!isFault(error, "NOT_FOUND")) throw error;
     }
   }
-  throw fault(
-    "NOT_FOUND",
-    `image "${wanted}" is not in namespace "${session.namespace}" of the daemon's store: pull or load it first`,
-  );
+  throw unknownImages([wanted], session.namespace);
 }
 
 /** Records are found by their whole names alone: ids of CRI's images have records too, beginnings of ids have not. */

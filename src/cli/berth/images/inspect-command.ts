@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
-import { fault } from "../../../base/errors.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printable } from "../../printable.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
 import { jsonOf } from "../json.ts";
+import { unknownImages } from "./unknown-images.ts";
 
 const timeoutMs = 10_000;
 
@@ -17,7 +17,7 @@ export function addInspectCommand(image: Command, io: CliIo): void {
         const { image: status, info } = await session
           .client("runtime.v1.ImageService")
           .ImageStatus(request, session.call);
-        if (!status) throw fault("NOT_FOUND", `image "${reference}" not found`);
+        if (!status) throw unknownImages([reference], session.namespace);
         const told: unknown = JSON.parse(info["info"] ?? "{}");
         io.out(printable(jsonOf({ status, info: told })));
       }),

@@ -21,7 +21,10 @@ export function addLoadCommand(image: Command, io: CliIo): void {
     .description(
       "load an OCI layout (folder or tar) or a `docker save` tar, plain or compressed, that is on the daemon's machine; - reads it from standard input",
     )
-    .option("--name <name>", "name for an image whose archive carries none")
+    .option(
+      "--name <name>",
+      "full name, as in registry.example.com/app:1, in place of those that the archive has; of several images, what their tags there are added to",
+    )
     .action((file: string, flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
         const { spooledArchive } = await import("./spooled-archive.ts");

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { fault } from "../../../base/errors.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { processTerminal } from "../../terminal.ts";
+import { usageFault } from "../../usage-fault.ts";
 
 export interface LoginFlags {
   readonly user?: string;
@@ -32,16 +33,15 @@ export async function readLogin(
 ): Promise<Login | null> {
   if (user === undefined) {
     if (!passwordStdin) return null;
-    throw fault("INVALID_ARGUMENT", "--password-stdin needs --user");
+    throw usageFault("--password-stdin needs --user");
   }
   const at = user.indexOf(":");
   if (passwordStdin) {
-    if (at >= 0)
-      throw fault("INVALID_ARGUMENT", "--user has a password: leave out --password-stdin");
+    if (at >= 0) throw usageFault("--user has a password: leave out --password-stdin");
     return { username: user, password: await readPassword(io) };
   }
   if (at < 1) {
-    throw fault("INVALID_ARGUMENT", "bad --user: expected user:password, or --password-stdin");
+    throw usageFault("bad --user: expected user:password, or --password-stdin");
   }
   return { username: user.slice(0, at), password: user.slice(at + 1) };
 }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { fault, isFault } from "../../../base/errors.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
 import type { CliIo } from "../../cli-io.ts";
+import { usageFault } from "../../usage-fault.ts";
 import { withNamespaceFlag, withSession } from "../call-options.ts";
 
 const timeoutMs = 10_000;
@@ -16,8 +17,7 @@ export function addTagCommand(image: Command, io: CliIo): void {
         const { findRecord } = await import("./image-record.ts");
         const parsed = parseReference(wanted);
         if (parsed.digest !== undefined) {
-          throw fault(
-            "INVALID_ARGUMENT",
+          throw usageFault(
             `bad name "${wanted}": a digest is what an image has, not what it is called`,
           );
         }

@@ -13,6 +13,7 @@ import { removeSnapshot } from "./remove-snapshot.ts";
 import { runSpec, type SpecFlags } from "./run-spec.ts";
 import { stopSignalLabel } from "./stop-signal-label.ts";
 import { readStoredImage } from "./stored-image.ts";
+import { unpackImage } from "./unpack-image.ts";
 
 export interface MakeFlags extends SpecFlags {
   readonly label: readonly string[];
@@ -44,6 +45,7 @@ export async function makeContainer(
   await using lease = await openLease(session, leaseMs);
   const { snapshotter } = flags;
   const image = await readStoredImage(session, imageName);
+  await unpackImage(session, image, snapshotter, lease);
   const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
   const wanted = { snapshotter, key: id, parent: image.chainId };
   const { mounts } = await snapshots.Prepare(wanted, lease.call);
@@ -52,14 +54,14 @@ export async function makeContainer(
   const spec = await runSpec({
     id,
     namespace: session.namespace,
-    image: image.config,
+    image: image.settings,
     args,
     flags,
     ...(flags.consoleSize && { consoleSize: flags.consoleSize }),
     rootfs: openRootfs(layersOf(mounts), { work: workHere() }),
     signal: session.call.signal,
   });
-  const { stopSignal } = image.config;
+  const { stopSignal } = image.settings;
   const container = await session.containers().newContainer(
     {
       id,

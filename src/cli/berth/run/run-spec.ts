@@ -11,6 +11,7 @@ import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/masked-pa
 import type { RootfsReader } from "../../../oci/rootfs/ports.ts";
 import type { OciMount, OciNamespace, OciProcess, OciSpec } from "../../../oci/spec.ts";
 import { resolveUser } from "../../../oci/user.ts";
+import { usageFault } from "../../usage-fault.ts";
 
 /** What the flags of `berth run` and `berth container create` say about the container. */
 export interface SpecFlags {
@@ -82,7 +83,7 @@ function mergedEnv(image: readonly string[], own: readonly string[]): string[] {
   const merged = new Map<string, string>();
   for (const line of [defaultPath, ...image, ...own]) {
     const at = line.indexOf("=");
-    if (at < 1) throw fault("INVALID_ARGUMENT", `bad --env "${line}": expected name=value`);
+    if (at < 1) throw usageFault(`bad --env "${line}": expected name=value`);
     merged.set(line.slice(0, at), line);
   }
   return [...merged.values()];
@@ -96,7 +97,7 @@ function namespacesFor({ netHost }: SpecFlags): OciNamespace[] {
 
 /** `src=/host,dst=/container[,ro][,type=tmpfs]`, or `/host:/container[:ro]`. */
 function readMount(text: string): OciMount {
-  const wrong = (why: string): Error => fault("INVALID_ARGUMENT", `bad --mount "${text}": ${why}`);
+  const wrong = (why: string): Error => usageFault(`bad --mount "${text}": ${why}`);
   if (!text.includes("=")) {
     const [source = "", destination = "", access = "rw", ...more] = text.split(":");
     if (!source.startsWith("/") || !destination.startsWith("/") || more.length > 0) {
@@ -126,7 +127,7 @@ function hostFile(file: string): OciMount {
 function readMemory(text: string): number {
   const limit = parseSize(text);
   if (limit !== undefined && limit > 0) return limit;
-  throw fault("INVALID_ARGUMENT", `bad --memory "${text}": expected a size such as 64MiB`);
+  throw usageFault(`bad --memory "${text}": expected a size such as 64MiB`);
 }
 
 function openUp(spec: OciSpec): void {

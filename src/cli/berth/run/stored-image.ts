@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Digest } from "../../../content/ports.ts";
 import { chainIds } from "../../../images/chain-id.ts";
-import { parseImageDocument } from "../../../images/manifest/documents.ts";
+import { type Descriptor, parseImageDocument } from "../../../images/manifest/documents.ts";
 import type { ImageConfig } from "../../../images/ports.ts";
 import type { Session } from "../call-options.ts";
 import { findRecord, readBlob, readManifest } from "../images/image-record.ts";
@@ -9,7 +10,11 @@ import { findRecord, readBlob, readManifest } from "../images/image-record.ts";
 export interface StoredImage {
   /** The name in its record. */
   readonly name: string;
-  readonly config: ImageConfig;
+  readonly settings: ImageConfig;
+  readonly config: Descriptor;
+  /** Base first. */
+  readonly layers: readonly Descriptor[];
+  readonly diffIds: readonly Digest[];
   /** The committed snapshot of its layers; "" when it has none. */
   readonly chainId: string;
 }
@@ -22,5 +27,7 @@ export async function readStoredImage(session: Session, wanted: string): Promise
     await readBlob(session, manifest.config.digest),
     `the config of image "${name}"`,
   );
-  return { name, config: document.config, chainId: chainIds(document.diffIds).at(-1) ?? "" };
+  const { diffIds, config: settings } = document;
+  const { config, layers } = manifest;
+  return { name, settings, config, layers, diffIds, chainId: chainIds(diffIds).at(-1) ?? "" };
 }
