@@ -55,6 +55,23 @@ test("TarReader reads members whatever the pieces they come in", () => {
   );
 });
 
+test("TarReader lets GNU's long names overrule PAX records, but for empty ones, as Go does", () => {
+  const long = (flag: "L" | "K", text: string): RawMember => ({
+    name: "././@LongLink",
+    flag,
+    content: `${text}\0`,
+  });
+  const pax = { path: "from/pax", linkpath: "to/pax" };
+  const linkOf = (...before: RawMember[]): string[] => {
+    const [found] = read(tarBytes([...before, { name: "short", flag: "2", link: "own", pax }]));
+    return [found?.entry.name ?? "", found?.entry.linkName ?? ""];
+  };
+  assert.deepEqual(linkOf(long("L", "from/gnu"), long("K", "to/gnu")), ["from/gnu", "to/gnu"]);
+  assert.deepEqual(linkOf(long("L", ""), long("K", "")), ["from/pax", "to/pax"]);
+  const [plain] = read(tarBytes([long("L", ""), { name: "short" }]));
+  assert.equal(plain?.entry.name, "short");
+});
+
 test("TarReader lets PAX records overrule the header", () => {
   const entry = one({
     name: "short",
