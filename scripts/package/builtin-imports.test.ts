@@ -12,6 +12,7 @@ test("Node's own modules are asked for, in every way of importing them; others a
     'import whole from "node:path";',
     'import * as all from "fs";',
     'import mixed, { a } from "os";',
+    'import process from "node:process";',
     "import {",
     "  b as c,",
     "  d",

@@ -40,7 +40,8 @@ export function withBuiltinsAtHand(text: string): WithBuiltins {
     importStatement,
     (statement, what: string | undefined, name: string) => {
       if (!isBuiltin(name)) return statement;
-      if (what === undefined) return "";
+      // The global that all others are asked of: a binding of its name would stand for itself.
+      if (what === undefined || (/^(node:)?process$/.test(name) && what === "process")) return "";
       if (lateOnes.has(name)) {
         const holder = `late_${name.replaceAll(/\W/g, "_")}`;
         bindings.push(lateHolder(holder, name));
