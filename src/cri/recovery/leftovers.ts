@@ -30,13 +30,14 @@ interface Leftover {
 /**
  * Looks for what carries our mark but belongs to no record: containers, snapshots, folders, mounts,
  * networks and their namespaces. What belongs to a damaged record is none: its pod may run. Nobody may call yet: what is
- * being made has no record either. Answers how all that is removed, which may go on while calls come in, and answers what went.
+ * being made has no record either. Nor is what is of the `kept`, whose recovery goes on. Answers how all that is removed, which may go on while calls come in, and answers what went.
  */
 export async function findLeftovers(
   parts: LeftoverNeeds,
+  kept: readonly string[],
   call: Cancellable,
 ): Promise<(call: Cancellable) => Promise<string[]>> {
-  const known = knownIds(parts);
+  const known = knownIds(parts, kept);
   const found = await Promise.all(finders.map((find) => findSome(find, parts, known, call)));
   return async (own) => {
     const removed: string[] = [];
@@ -64,8 +65,9 @@ async function findSome(
   }
 }
 
-function knownIds(parts: LeftoverNeeds): ReadonlySet<string> {
+function knownIds(parts: LeftoverNeeds, kept: readonly string[]): ReadonlySet<string> {
   return new Set([
+    ...kept,
     ...[...parts.sandboxes.list()].map(({ id }) => id),
     ...[...parts.containers.list()].map(({ id }) => id),
     ...parts.metadata.damaged.map(({ id }) => id),
@@ -146,7 +148,7 @@ const containerFolders: Find = async ({ paths, remover }, known) => {
 const namespaces: Find = async ({ paths, metadata, netns, sandboxes }) => {
   // A damaged sandbox's namespace cannot be told from a leftover one.
   if (metadata.damaged.length > 0) return [];
-  const used = new Set([...sandboxes.list()].map(netnsPathOf));
+  const used = new Set([...sandboxes.list(), ...sandboxes.stored()].map(netnsPathOf));
   const names = await entriesOf(paths.netns);
   const files = names.map((name) => path.join(paths.netns, name.replace(/\.user$/, "")));
   return [...new Set(files)]

@@ -65,8 +65,6 @@ export async function recoverAll(
 ): Promise<RecoverySummary> {
   const { sandboxes, containers, lateTask } = parts;
   const failed: { id: string; reason: string }[] = [];
-  /** What is tried again beside the calls. */
-  const running: Unrecovered[] = [];
   /** Answers whether that is to be tried again. */
   const guarded = async (record: Unrecovered): Promise<boolean> => {
     using limit = deadline(recordMs, `recovering "${record.id}"`, call.signal);
@@ -86,7 +84,9 @@ export async function recoverAll(
     if (record.state.kind !== "creating") sandboxes.show(record);
   }
   for (const record of containers.stored()) containers.show(record);
-  const later = new Map<string, Promise<void>>();
+  /** The first attempts at what is late, and all that goes on with a record beside the calls. */
+  const firsts = new Map<string, Promise<void>>();
+  const pending = new Map<string, Promise<void>>();
   /** What it waits for is not waited for here. */
   const bringBack = async (
     record: Unrecovered,
@@ -95,14 +95,17 @@ export async function recoverAll(
   ): Promise<void> => {
     const awaited = before.filter((one) => one !== undefined);
     if (awaited.length === 0) {
-      if (await guarded(record)) running.push(record);
+      if (await guarded(record)) pending.set(record.id, recoverLate(parts, record));
       return;
     }
-    const first = Promise.all(awaited).then(() => guarded(record));
-    const work = late
-      .during(record.id, sandboxId, first)
-      .then((isPending) => (isPending ? recoverLate(parts, record) : undefined));
-    later.set(record.id, work);
+    const attempt = Promise.all(awaited).then(() => guarded(record));
+    const first = late.during(record.id, sandboxId, attempt);
+    firsts.set(
+      record.id,
+      first.then(() => {}),
+    );
+    const work = first.then((goesOn) => (goesOn ? recoverLate(parts, record) : undefined));
+    pending.set(record.id, work);
   };
   await Promise.all(
     sandboxes
@@ -111,18 +114,17 @@ export async function recoverAll(
   );
   await Promise.all(
     containers.stored().map((one) => {
-      const before = [lateTask(one.id), later.get(one.sandboxId)];
+      const before = [lateTask(one.id), firsts.get(one.sandboxId)];
       return bringBack(containerToRecover(parts, one), one.sandboxId, before);
     }),
   );
-  await recoverCheckpoints(parts);
-  const removeLeftovers = await findLeftovers(parts, call);
-  await removeOrphanLogs(parts, [...failed.map(({ id }) => id), ...later.keys()]);
+  const thawed = await recoverCheckpoints(parts, pending);
+  const removeLeftovers = await findLeftovers(parts, [...pending.keys()], call);
+  await removeOrphanLogs(parts, [...failed.map(({ id }) => id), ...pending.keys()]);
   const leftovers: string[] = [];
   const removed = removeLeftovers(call).then((names) => void leftovers.push(...names));
   await settlesWithin(removed, leftoversMs);
-  const taken = running.map((record) => recoverLate(parts, record));
-  const rest = allSettled([removed, ...taken, ...later.values()]).then(() => {});
+  const rest = allSettled([removed, thawed.later, ...pending.values()]).then(() => {});
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers, rest };
 }
 
@@ -135,7 +137,13 @@ function sandboxToRecover(parts: Needs, record: SandboxRecord): Unrecovered {
     ids: [id],
     pid: state.kind === "ready" ? state.pid : 0,
     isPending: () => isReady() && liveSandboxes.of(id).task === undefined,
-    attempt: (limit) => recoverSandbox(parts, record, limit),
+    attempt: async (limit) => {
+      try {
+        await recoverSandbox(parts, record, limit);
+      } finally {
+        if (!sandboxes.get(id)) liveSandboxes.delete(id);
+      }
+    },
     // Not stored: the next start shall try again.
     giveUp: (reason) =>
       sandboxes.show({ ...(sandboxes.get(id) ?? record), state: { kind: "notReady", reason } }),
@@ -151,7 +159,17 @@ function containerToRecover(parts: Needs, record: ContainerRecord): Unrecovered 
     ids: [id, sandboxId],
     pid: state.kind === "running" ? state.pid : 0,
     isPending: () => isRunning() && liveContainers.of(id).task === undefined,
-    attempt: (limit) => recoverContainer(parts, record, limit),
+    attempt: async (limit) => {
+      try {
+        await recoverContainer(parts, record, limit);
+      } finally {
+        if (!containers.get(id)) {
+          // It was removed meanwhile, before it had what is held of it now.
+          await liveContainers.get(id)?.closeLog();
+          liveContainers.delete(id);
+        }
+      }
+    },
     giveUp: (reason) =>
       containers.show({ ...(containers.get(id) ?? record), state: { kind: "unknown", reason } }),
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
+import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { FoundTask, Task } from "../../client/ports.ts";
@@ -99,11 +100,17 @@ async function withLog(
   try {
     return await withIo(async (io) => {
       if (live.log) return live.log; // by an attempt that came no further
-      const resumed = await logs.resume({ ...logOptionsOf(record), config: io, stopped }, call);
-      live.keepLog(resumed);
-      return resumed;
+      await using resumed = new AsyncDisposableStack();
+      const how = { ...logOptionsOf(record), config: io, stopped };
+      const taken = resumed.use(await logs.resume(how, call));
+      // A container that was removed meanwhile closes no log any more.
+      if (liveContainers.get(id) !== live) throw fault("NOT_FOUND", "the container is gone");
+      live.keepLog(taken);
+      resumed.move();
+      return taken;
     });
   } catch (error) {
+    if (liveContainers.get(id) !== live) return task;
     log.error({ err: error, container: id }, "log could not be taken up again");
     return task;
   }

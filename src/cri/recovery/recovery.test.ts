@@ -8,6 +8,7 @@ import { containerInit } from "../../../test/support/services.ts";
 import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 import { nullIo } from "../../client/io/null-io.ts";
+import { noteFreeze } from "../checkpoint/freeze-notes.ts";
 
 async function stateOf(world: FakeWorld, containerId: string): Promise<unknown[]> {
   const { status } = await world.call("ContainerStatus", { containerId });
@@ -149,6 +150,61 @@ describe("recovery", () => {
     world.client.runtime.unreachable.clear();
     world.client.taskOf("sandbox").init.end(0);
     await until("its end is seen", async () => (await state()) === "SANDBOX_NOTREADY");
+  });
+
+  it("keeps nothing of a container that is removed while it is taken up late", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    world.client.runtime.unreachable.add(containerId);
+    world.living.add(containerId);
+    await world.restart();
+    const gate = Promise.withResolvers<void>();
+    world.steps.held.set("resume log", gate.promise);
+    world.client.runtime.unreachable.clear();
+    await until("its log is being taken up", () => world.steps.waited.includes("resume log"));
+    await world.call("RemoveContainer", { containerId });
+    gate.resolve();
+    await until("its log is closed", () => world.steps.done.includes("close log"));
+  });
+
+  it("thaws a container that stood still for a checkpoint once its late shim answers", async () => {
+    await using world = await FakeWorld.create();
+    const containerId = await world.startedContainer(await world.runPod());
+    await world.client.taskOf("container").pause();
+    const notes = path.join(world.folder, "root/io.berth.cri/checkpoints");
+    const staging = path.join(world.folder, ".berth-checkpoint-x");
+    await noteFreeze(notes, { containers: [containerId], staging });
+    const answer = Promise.withResolvers<void>();
+    world.client.runtime.lateTasks.set(containerId, answer.promise);
+    await world.restart();
+    assert.equal((await readdir(notes)).length, 1);
+    world.client.runtime.lateTasks.clear();
+    answer.resolve();
+    await until("it runs", () => world.client.taskOf("container").init.status === "RUNNING");
+    await until("nothing is noted", async () => (await readdir(notes)).length === 0);
+  });
+
+  it("lets a pod's containers be stopped while the pod's own task is tried again", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    const containerId = await world.startedContainer(podSandboxId);
+    const answer = Promise.withResolvers<void>();
+    world.client.runtime.lateTasks.set(podSandboxId, answer.promise);
+    world.living.add(podSandboxId);
+    await world.restart();
+    await assert.rejects(world.call("StopContainer", { containerId, timeout: 0n }), {
+      code: "UNAVAILABLE",
+    });
+    world.client.runtime.unreachable.add(podSandboxId);
+    world.client.runtime.lateTasks.clear();
+    answer.resolve();
+    await until("it can be stopped", () =>
+      world.call("StopContainer", { containerId, timeout: 0n }).then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.equal((await stateOf(world, containerId))[0], "CONTAINER_EXITED");
   });
 
   it("shows such a container as unknown once its process is gone without a word", async () => {

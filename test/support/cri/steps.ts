@@ -8,13 +8,17 @@ export class Steps {
   readonly failing = new Map<string, Error>();
   /** A step of this name waits for the promise first. */
   readonly held = new Map<string, Promise<void>>();
+  /** The steps that have come to such a promise, in order. */
+  readonly waited: string[] = [];
 
   fail(step: string, error: Error = fault("INTERNAL", `${step} failed`)): void {
     this.failing.set(step, error);
   }
 
   async run(step: string): Promise<void> {
-    await this.held.get(step);
+    const held = this.held.get(step);
+    if (held) this.waited.push(step);
+    await held;
     const error = this.failing.get(step);
     if (error) {
       this.done.push(`${step} failed`);
