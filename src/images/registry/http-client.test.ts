@@ -2,11 +2,27 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import http from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { HttpClient } from "./http-client.ts";
 
 const body = Buffer.alloc(4 << 20, "layer ");
+
+const clientOf = (base: string): Promise<HttpClient> =>
+  HttpClient.create(
+    {
+      base,
+      canResolve: true,
+      canPull: true,
+      canPush: true,
+      headers: {},
+      tls: { skipVerify: false, ca: [], client: [] },
+      connectTimeoutMs: 10_000,
+      isMirror: false,
+      isOrigin: true,
+    },
+    { proxies: () => undefined, authorities: () => Promise.reject(new Error("no TLS")) },
+  );
 
 test("of an answer's body nothing stays but what its reader has, also over a connection that is used again", async () => {
   const server = http.createServer((_request, answer) => answer.end(body)).listen(0, "127.0.0.1");
@@ -21,20 +37,7 @@ test("of an answer's body nothing stays but what its reader has, also over a con
   try {
     await new Promise((resolve) => server.once("listening", resolve));
     const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
-    using client = await HttpClient.create(
-      {
-        base,
-        canResolve: true,
-        canPull: true,
-        canPush: true,
-        headers: {},
-        tls: { skipVerify: false, ca: [], client: [] },
-        connectTimeoutMs: 10_000,
-        isMirror: false,
-        isOrigin: true,
-      },
-      { proxies: () => undefined, authorities: () => Promise.reject(new Error("no TLS")) },
-    );
+    using client = await clientOf(base);
     for (let requests = 0; requests < 3; requests += 1) {
       const { signal } = new AbortController();
       const request = { method: "GET", headers: {}, answerMs: 10_000, redirects: "none" } as const;
@@ -57,3 +60,51 @@ test("of an answer's body nothing stays but what its reader has, also over a con
     0,
   );
 });
+
+const odd = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
+const long = `HTTP/1.1 200 OK\r\nx: ${"x".repeat(1 << 20)}\r\ncontent-length: 0\r\n\r\n`;
+const asked = [
+  { what: "GET, oddly answered", method: "GET", answer: odd, is: ["GET", "GET"], says: "200" },
+  { what: "HEAD, oddly answered", method: "HEAD", answer: odd, is: ["HEAD", "HEAD"], says: "200" },
+  {
+    what: "POST, oddly answered",
+    method: "POST",
+    answer: odd,
+    is: ["POST"],
+    says: "no proper HTTP",
+  },
+  { what: "PUT, oddly answered", method: "PUT", answer: odd, is: ["PUT"], says: "no proper HTTP" },
+  { what: "GET with headers too long", method: "GET", answer: long, is: ["GET"], says: "OVERFLOW" },
+] as const;
+
+for (const { what, method, answer, is, says } of asked) {
+  test(`a ${what}, is sent ${is.length === 1 ? "once" : "twice"}`, async () => {
+    const heard: string[] = [];
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", (bytes) => {
+        heard.push(bytes.toString().split(" ")[0] ?? "");
+        socket.end(answer);
+      });
+    }).listen(0, "127.0.0.1");
+    try {
+      await new Promise((resolve) => server.once("listening", resolve));
+      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
+      using client = await clientOf(base);
+      const { signal } = new AbortController();
+      const sent = method === "POST" || method === "PUT" ? { body: Buffer.from("{}") } : {};
+      const request = { method, headers: {}, answerMs: 10_000, redirects: "none", signal } as const;
+      const said = await client.request(new URL(base), { ...request, ...sent }).then(
+        async (got) => {
+          await got.discard();
+          return String(got.status);
+        },
+        ({ message }: Error) => message,
+      );
+      assert.ok(said.includes(says), said);
+      assert.deepEqual(heard, is);
+    } finally {
+      server.close();
+    }
+  });
+}

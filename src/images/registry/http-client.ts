@@ -104,7 +104,9 @@ export class HttpClient implements Disposable {
         if (either.aborted) throw error;
         const isOdd = !isLenient && isOddlyWritten(error);
         if (isOdd) this.#lenient.add(url.origin);
-        else if (dead >= mostDead || isStreamed(wanted.body) || !wasDead(error)) throw error;
+        // It has been answered: what changes something there is not sent twice.
+        if (isOdd && (wanted.method === "GET" || wanted.method === "HEAD")) continue;
+        if (dead >= mostDead || isStreamed(wanted.body) || !wasDead(error)) throw error;
       }
     }
   }
@@ -190,10 +192,10 @@ interface Circumstances {
   readonly isLenient: boolean;
 }
 
-/** Whether an answer was refused for how it is written, which other clients may take. */
+/** Whether an answer was refused for how it is written, which other clients may take; its length is no such thing. */
 function isOddlyWritten(error: unknown): boolean {
-  const cause = error instanceof RuntimeFault ? error.cause : undefined;
-  return errnoOf(cause)?.startsWith("HPE_") === true;
+  const errno = errnoOf(error instanceof RuntimeFault ? error.cause : undefined);
+  return errno?.startsWith("HPE_") === true && errno !== "HPE_HEADER_OVERFLOW";
 }
 
 /** Chunks tell their end whatever length is stated; no other encoding does. */

@@ -94,8 +94,8 @@ export class RegistryClient implements Disposable {
   readonly #options: RegistryClientOptions;
   readonly #servers: readonly Server[];
   readonly #turns: HostTurns<Server>;
-  /** Which said last what the reference means, and those whose answers led nowhere. */
-  #resolver: Server | undefined;
+  /** Which said last what the reference means, and how; and those whose answers led nowhere. */
+  #resolver: { readonly server: Server; readonly byHead: boolean } | undefined;
   readonly #distrusted = new Map<RegistryHost, RuntimeFault>();
   /** Hosts that refuse HEAD. */
   readonly #headless = new Set<Server>();
@@ -145,7 +145,7 @@ export class RegistryClient implements Disposable {
     const { tag, digest } = this.reference;
     const path = `manifests/${digest ?? tag}`;
     const resolve = async (server: Server, isLast: boolean): Promise<Descriptor> => {
-      this.#resolver = server;
+      this.#resolver = { server, byHead: false };
       const answerMs = this.#documentMs(isLast);
       const asked = { headers: forManifest, redirects: "safe", answerMs } as const;
       const head = await this.#head(server, path, asked, call);
@@ -156,6 +156,7 @@ export class RegistryClient implements Disposable {
       const isKnown = isKnownManifest(mediaType);
       const isPlain = head?.status === 200 && codingOf(head.headers) === undefined;
       if (isPlain && isDigest(named) && isKnown && size > 0) {
+        this.#resolver = { server, byHead: true };
         return { mediaType, digest: named, size, annotations: {} };
       }
       const bytes = await this.#read(
@@ -187,12 +188,12 @@ export class RegistryClient implements Disposable {
    * said it, by GET alone. False where no other is left.
    */
   distrust(error: RuntimeFault): boolean {
-    const resolver = this.#resolver;
-    if (resolver && this.reference.digest === undefined && !this.#headless.has(resolver)) {
-      this.#headless.add(resolver);
+    const { server, byHead } = this.#resolver ?? {};
+    if (server && byHead && this.reference.digest === undefined) {
+      this.#headless.add(server);
       return true;
     }
-    if (resolver) this.#distrusted.set(resolver.host, error);
+    if (server) this.#distrusted.set(server.host, error);
     this.#resolved = undefined;
     return this.#servers.some(
       ({ host }) => resolves(host) && host.plainOf === undefined && !this.#distrusted.has(host),

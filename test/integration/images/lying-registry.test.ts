@@ -232,3 +232,22 @@ for (const [what, headers] of Object.entries(wrongHeads)) {
     assert.equal((await images.pull(`${registry.host}/a/b:c`, call())).id, image.id);
   });
 }
+
+test("a registry that has said by GET what leads nowhere is not asked that again", {
+  skip,
+}, async () => {
+  await using registry = await serveImage(image, (request, response) => {
+    const { digest } = image.manifest;
+    if (request.method === "HEAD") response.writeHead(200).end();
+    else if (digestIn(request) === undefined || digestIn(request) === digest) return false;
+    else response.writeHead(404).end();
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("by GET"));
+  await assert.rejects(images.pull(`${registry.host}/a/b:c`, call()), { code: "NOT_FOUND" });
+  const tags = registry.heard.filter((said) => said.includes("/manifests/c"));
+  assert.deepEqual(
+    tags.map((said) => said.split(" ")[0]),
+    ["HEAD", "GET"],
+  );
+});
