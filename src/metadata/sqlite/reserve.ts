@@ -19,7 +19,8 @@ const mib = 1024 * 1024;
 /**
  * Free pages that the database file keeps. Above `low` a new record may take some; the rest is for the
  * changes of records that are there: the largest (see `maxRowBytes`) can be written once more. They are filled up to
- * `full` when they fall below `wanted`: a filling writes all of them, so there must be many records between two.
+ * `full` when they fall below `wanted`: a filling writes all of them, so there must be many records between two. Where the
+ * disk has no room for so many they are filled up to `wanted`.
  */
 const pagesLowBytes = 4.5 * mib;
 const pagesWantedBytes = 5.5 * mib;
@@ -103,14 +104,22 @@ export class DatabaseReserve {
     this.#database.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
-  /** Fills up to what should be free and `bytes` beside it. False when the disk has no room for it. */
+  /**
+   * Fills up to what should be free and `bytes` beside it, or nearer to it. False when the disk has no room for all of it:
+   * then it need not be tried again at once.
+   */
   fill(bytes = 0): boolean {
-    const wanted = pagesFullBytes + bytes;
-    if (this.#freeBytes() >= wanted) return true;
+    if (this.#fillTo(pagesFullBytes + bytes)) return true;
+    this.#fillTo(pagesWantedBytes + bytes);
+    return false;
+  }
+
+  #fillTo(bytes: number): boolean {
+    if (this.#freeBytes() >= bytes) return true;
     try {
       this.#lengthenLog();
       this.checkpoint();
-      this.#usePages(wanted);
+      this.#usePages(bytes);
       return true;
     } catch (error) {
       // No room, or a disk that fails: the write that needs it says so.

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import test from "node:test";
@@ -10,6 +11,7 @@ import { isFault } from "../../../src/base/errors.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import type { MetadataStore, RecordTable } from "../../../src/metadata/ports.ts";
 import { openMetadata } from "../../../src/metadata/sqlite/open-metadata.ts";
+import { DatabaseReserve } from "../../../src/metadata/sqlite/reserve.ts";
 import { type Pet, petCodec } from "../../support/metadata-suite.ts";
 import { scratch } from "../../support/scratch.ts";
 import { type DiskKind, mountSmallDisk, type SmallDisk } from "../../support/small-disk.ts";
@@ -87,6 +89,34 @@ for (const kind of filled === undefined ? (["ext4", "tmpfs"] satisfies DiskKind[
       );
     });
   }
+
+  onDisk(
+    "where there is no room for all that should be free, there is for what must be",
+    ({ file, disk }) => {
+      const fd = openSync(file, "a+");
+      const database = new DatabaseSync(file);
+      try {
+        database.exec("PRAGMA journal_mode = WAL; CREATE TABLE pets (letters BLOB)");
+        const reserve = new DatabaseReserve(file, fd, database);
+        assert.equal(reserve.fill(), true);
+        disk.fill();
+        while (reserve.isEnough) database.exec("INSERT INTO pets VALUES (zeroblob(100000))");
+        assert.equal(reserve.isLow, false);
+        assert.equal(reserve.fill(), false);
+        assert.equal(reserve.isEnough, false);
+        truncateSync(
+          path.join(disk.target, "ballast"),
+          statSync(path.join(disk.target, "ballast")).size - 512 * 1024,
+        );
+        assert.equal(reserve.fill(), false);
+        assert.equal(reserve.isEnough, true);
+      } finally {
+        database.close();
+        closeSync(fd);
+      }
+      return Promise.resolve();
+    },
+  );
 
   onDisk("one that has no room takes nobody along", async (room) => {
     await using store = await room.open();
