@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { nearestName } from "../base/nearest-name.ts";
 import { sections } from "./sections.ts";
 
 /**
@@ -8,11 +9,8 @@ import { sections } from "./sections.ts";
 export function suggestKey(path: readonly string[]): string | undefined {
   const wrong = path.at(-1) ?? "";
   const parent = path.slice(0, -1);
-  const near = siblings(parent)
-    .map((key) => ({ key, distance: editDistance(wrong.toLowerCase(), key) }))
-    .filter(({ key, distance }) => distance <= Math.max(1, Math.floor(key.length / 3)))
-    .toSorted((a, b) => a.distance - b.distance)[0];
-  if (near) return near.key;
+  const near = nearestName(wrong, siblings(parent));
+  if (near !== undefined) return near;
   return elsewhere(wrong, parent.join("."));
 }
 
@@ -42,17 +40,4 @@ function elsewhere(wrong: string, parent: string): string | undefined {
     }
   }
   return places.length === 1 ? places[0] : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { toFault } from "../../base/errors.ts";
-import { parseHosts, type RegistryHost } from "../../images/registry/hosts.ts";
-import { readHostsFile } from "../../images/registry/hosts-file.ts";
+import { parseHosts, type RegistryHost, type Warn } from "../../images/registry/hosts.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
@@ -40,12 +39,16 @@ interface HostsText {
 
 async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
   const { folder, file, name, text } = hosts;
-  const passedOver: string[] = [];
+  const found: Finding[] = [];
+  const passedOver: Warn = (what, about) => {
+    const why = "it is meant for another version, or mistyped";
+    if (about === "key") found.push(warning({ what, why, mend: `vi '${file}'` }));
+    else found.push(note({ what, why, mend: `grep -n capabilities '${file}'` }));
+  };
   let servers: readonly RegistryHost[];
   try {
-    readHostsFile(text, file);
     const domain = name.replace(/_(\d+)_?$/, ":$1");
-    servers = parseHosts(text, folder, domain, (sentence) => passedOver.push(sentence));
+    servers = parseHosts(text, folder, domain, passedOver);
   } catch (thrown) {
     return [
       error({
@@ -55,13 +58,6 @@ async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
       }),
     ];
   }
-  const found: Finding[] = passedOver.map((what) =>
-    note({
-      what,
-      why: "it is meant for another version, or mistyped",
-      mend: `grep -n capabilities '${file}'`,
-    }),
-  );
   for (const { base, tls } of servers) {
     if (tls.skipVerify) {
       found.push(

@@ -43,3 +43,15 @@ test("a system call's error is told in the system's words", () => {
   });
   assert.equal(connectionWords(error), "connection refused (ECONNREFUSED)");
 });
+
+test("a certificate for other names is told with these", () => {
+  const code = "ERR_TLS_CERT_ALTNAME_INVALID";
+  const subjectaltname = "DNS:a.test, DNS:*.b.test, IP Address:10.0.0.1";
+  const error = Object.assign(new Error("Hostname/IP does not match"), { code });
+  const begin = "its certificate is for other names";
+  assert.equal(connectionWords(error), `${begin}: none (${code})`);
+  assert.equal(
+    connectionWords(Object.assign(error, { cert: { subjectaltname } })),
+    `${begin}: a.test, *.b.test, 10.0.0.1 (${code})`,
+  );
+});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errnoOf } from "../../base/errors.ts";
+import { shortened } from "../../base/shortened.ts";
 import { systemWords } from "../../base/system-words.ts";
 
 /** What OpenSSL says of an answer that is no TLS: as a code, or as the words of an EPROTO. */
@@ -31,11 +32,20 @@ const words: readonly (readonly [code: RegExp, words: string])[] = [
   [/^EAI_/, "its name cannot be looked up now"],
 ];
 
+/** The names that a server's certificate is for, which are a stranger's words. */
+function namesOf(error: Error): string {
+  const { cert } = error as { cert?: { subjectaltname?: string } };
+  const names = (cert?.subjectaltname ?? "").replaceAll(/[^\x20-\x7e]/g, "?");
+  const plain = names.replaceAll(/(^|, )(?:DNS|IP Address):/g, "$1");
+  return plain === "" ? "none" : shortened(plain, 200);
+}
+
 /** Why a connection failed, in words and with its code: `connection refused (ECONNREFUSED)`. */
 export function connectionWords(error: Error): string {
   const code = errnoOf(error);
   if (code === undefined) return error.message;
   const found = words.find(([begin]) => begin.test(code))?.[1];
   const said = speaksNoTls(error) ? "it speaks no TLS" : (found ?? systemWords(error));
+  if (code.startsWith("ERR_TLS_CERT_ALTNAME")) return `${said}: ${namesOf(error)} (${code})`;
   return said === undefined ? code : `${said} (${code})`;
 }

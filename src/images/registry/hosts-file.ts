@@ -2,15 +2,19 @@
 import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
 import { fault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
+import { nearestName } from "../../base/nearest-name.ts";
 import { shortened } from "../../base/shortened.ts";
 import { goObject } from "../manifest/go-json.ts";
 import { parseGoDuration } from "./go-duration.ts";
 
-const oneOrMore = z.union([z.string(), z.array(z.string())]);
-const clientFiles = z.union([
-  z.string(),
-  z.array(z.union([z.string(), z.array(z.string()).min(1).max(2)])),
-]);
+const oneOrMore = z.union([z.string(), z.array(z.string())], {
+  error: "expected a string or a list of strings",
+});
+const clientFiles = z.union(
+  [z.string(), z.array(z.union([z.string(), z.array(z.string()).min(1).max(2)]))],
+  { error: "expected a file, or a list of files and pairs of certificate and key" },
+);
 /** What a header's name and value may hold. An error never quotes a value: it may be a secret. */
 const headerName = /^[!#$%&'*+.^_`|~\w-]+$/;
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -47,10 +51,20 @@ const fileSchema = goObject({
 export type HostTable = z.infer<typeof hostSchema>;
 export type HostsFile = z.infer<typeof fileSchema>;
 
-/** Reads the text of a hosts.toml. FAILED_PRECONDITION with the file and the key or line. */
-export function readHostsFile(text: string, file: string): HostsFile {
+/**
+ * Reads the text of a hosts.toml; `onStray` hears of keys that are passed over. FAILED_PRECONDITION with the file and the
+ * key or line.
+ */
+export function readHostsFile(
+  text: string,
+  file: string,
+  onStray: (sentence: string) => void = () => {},
+): HostsFile {
   try {
-    return fileSchema.parse(parse(text));
+    const document = parse(text);
+    const read = fileSchema.parse(document);
+    for (const stray of strayKeys(document).slice(0, mostStray)) onStray(`${file}: ${stray}`);
+    return read;
   } catch (error) {
     if (error instanceof z.ZodError) {
       const [issue] = error.issues;
@@ -58,10 +72,40 @@ export function readHostsFile(text: string, file: string): HostsFile {
       throw fault("FAILED_PRECONDITION", `${file}: ${shortened(problem, 600)}`);
     }
     if (error instanceof TomlError) {
-      throw fault("FAILED_PRECONDITION", `${file}:${error.line}: not TOML`);
+      const what = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? "";
+      const where = `${file}:${error.line}:${error.column}`;
+      throw fault("FAILED_PRECONDITION", `${where}: not valid TOML: ${shortened(what, 300)}`);
     }
     throw error;
   }
+}
+
+const mostStray = 20;
+
+function strayKeys(document: Readonly<Record<string, unknown>>): string[] {
+  const found = strayIn(document, ["server", "host", ...Object.keys(hostFields)], "");
+  for (const [key, hosts] of Object.entries(document)) {
+    if (key.toLowerCase() !== "host" || !isRecord(hosts)) continue;
+    for (const [name, table] of Object.entries(hosts)) {
+      const where = ` of host "${shortened(name, 100)}"`;
+      if (isRecord(table)) found.push(...strayIn(table, Object.keys(hostFields), where));
+    }
+  }
+  return found;
+}
+
+function strayIn(
+  table: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+  where: string,
+): string[] {
+  return Object.keys(table)
+    .filter((key) => !known.includes(key.toLowerCase()))
+    .map((key) => {
+      const near = nearestName(key, known);
+      const hint = near === undefined ? "" : ` (did you mean "${near}"?)`;
+      return `key "${shortened(key, 100)}"${where} is not known, it is passed over${hint}`;
+    });
 }
 
 /** `client`: certificates, alone or each with its key's file. */

@@ -158,6 +158,7 @@ unknown_future_key = 1
 X-Token = ["a", "b"]
 `;
   const [mirror, server] = parseHosts(text, "/etc/certs.d/x", "example.test");
+  const named = "/etc/certs.d/x/hosts.toml";
   assert.deepEqual(mirror, {
     base: "https://m.test/special",
     canResolve: false,
@@ -165,6 +166,7 @@ X-Token = ["a", "b"]
     canPush: false,
     headers: { "x-token": "a, b" },
     tls: {
+      named,
       skipVerify: true,
       ca: ["/etc/certs.d/x/ca.pem"],
       client: [
@@ -176,11 +178,11 @@ X-Token = ["a", "b"]
     isMirror: true,
     isOrigin: false,
   });
-  assert.deepEqual(server?.tls, { skipVerify: false, ca: [], client: [] });
+  assert.deepEqual(server?.tls, { named, skipVerify: false, ca: [], client: [] });
 });
 
 const wrong: readonly (readonly [string, RegExp])[] = [
-  ["server = ", /hosts\.toml:\d+: not TOML/],
+  ["server = ", /hosts\.toml:\d+:\d+: not valid TOML/],
   ["server = 1", /server/],
   [`[host."https://m.test"]\ncapabilities = "pull"`, /capabilities/],
   [`[host."https://"]`, /^\/etc\/hosts\.d\/hosts\.toml: .*not a registry's address/],
@@ -329,4 +331,54 @@ test("folders are found in any case, the very name first", async (t) => {
   assert.equal(await base("REG.test:5000"), "https://found/Reg.Test_5000_/v2");
   assert.equal(await base("two.test"), "https://found/two.test/v2");
   assert.equal(await base("TWO.test"), "https://found/TWO.test/v2");
+});
+
+const stray: readonly (readonly [text: string, told: readonly string[]])[] = [
+  [
+    'capabilites = ["pull"]',
+    ['key "capabilites" is not known, it is passed over (did you mean "capabilities"?)'],
+  ],
+  [
+    '[hosts."https://m.test"]',
+    ['key "hosts" is not known, it is passed over (did you mean "host"?)'],
+  ],
+  ["plugins = 1", ['key "plugins" is not known, it is passed over']],
+  [
+    '[host."https://m.test"]\nskip-verify = true\nCA = "x"',
+    [
+      'key "skip-verify" of host "https://m.test" is not known, it is passed over (did you mean "skip_verify"?)',
+    ],
+  ],
+];
+
+for (const [text, told] of stray) {
+  test(`keys that are passed over are told: ${text.split("\n")[0]}`, () => {
+    const heard: string[] = [];
+    parseHosts(text, "/etc/d", "example.test", (sentence) => heard.push(sentence));
+    assert.deepEqual(
+      heard,
+      told.map((one) => `/etc/d/hosts.toml: ${one}`),
+    );
+  });
+}
+
+const refused: readonly (readonly [text: string, says: string])[] = [
+  ['[host."ftp://m.test"]', ': "ftp://m.test": a registry is asked by http or https, not by "ftp"'],
+  ["[header]\nauthorization = 5", ": header.authorization: expected a string or a list of strings"],
+  ["client = 5", ": client: expected a file, or a list of files and pairs of certificate and key"],
+];
+
+for (const [text, says] of refused) {
+  test(`a file is refused with the reason: ${text.split("\n").at(-1)}`, () => {
+    assert.throws(() => parseHosts(text, "/etc/d", "example.test"), {
+      code: "FAILED_PRECONDITION",
+      message: `/etc/d/hosts.toml${says}`,
+    });
+  });
+}
+
+test("what is no TOML is refused with the place and the reason", () => {
+  assert.throws(() => parseHosts("server = \n", "/etc/d", "example.test"), {
+    message: /^\/etc\/d\/hosts\.toml:1:\d+: not valid TOML: \w/,
+  });
 });

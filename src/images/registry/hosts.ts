@@ -31,6 +31,8 @@ export interface RegistryHost {
 }
 
 export interface TlsFiles {
+  /** The hosts.toml that names them; absent for those that lie beside each other as Docker has them. */
+  readonly named?: string;
   readonly skipVerify: boolean;
   /** PEM files with further authorities. */
   readonly ca: readonly string[];
@@ -41,7 +43,7 @@ export interface TlsFiles {
 const defaultConnectTimeoutMs = 30_000;
 
 /** Takes what is passed over in a hosts.toml: a whole sentence with its file. */
-export type Warn = (sentence: string) => void;
+export type Warn = (sentence: string, about: "key" | "capability") => void;
 
 /**
  * The servers to ask for images of a registry, in order, from the first folder of `configPath` ("A:B") that tells of
@@ -73,8 +75,9 @@ export function parseHosts(
   domain: string,
   warn: Warn = () => {},
 ): RegistryHost[] {
-  const file = readHostsFile(text, path.join(dir, "hosts.toml"));
-  const place = { domain, dir, warn };
+  const named = path.join(dir, "hosts.toml");
+  const file = readHostsFile(text, named, (sentence) => warn(sentence, "key"));
+  const place = { domain, dir, warn, named };
   const mirrors = Object.entries(file.host ?? {}).flatMap(([url, table]) =>
     hostOf(place, url, table, false),
   );
@@ -85,6 +88,8 @@ interface Place {
   readonly domain: string;
   readonly dir: string;
   readonly warn: Warn;
+  /** The hosts.toml, where there is one. */
+  readonly named?: string;
 }
 
 /** `server` is "" for the registry itself. */
@@ -97,7 +102,7 @@ function serverOf(place: Place, server: string, table: HostTable): RegistryHost[
 }
 
 function hostOf(place: Place, text: string, table: HostTable, isServer: boolean): RegistryHost[] {
-  const { domain, dir } = place;
+  const { domain, dir, named } = place;
   const base = baseUrl(text, table.override_path === true, dir);
   const isNamed = isSameRegistry(domain, new URL(base));
   const host: RegistryHost = {
@@ -105,6 +110,7 @@ function hostOf(place: Place, text: string, table: HostTable, isServer: boolean)
     ...abilities(place, table.capabilities ?? []),
     headers: hostHeaders(table.header),
     tls: {
+      ...(named !== undefined && { named }),
       skipVerify: table.skip_verify === true,
       ca: listOf(table.ca).map((file) => path.resolve(dir, file)),
       client: clientPairs(table.client).map(([cert, key]) => [
@@ -133,7 +139,10 @@ function abilities(
   const known = words.map((word) => word.toLowerCase());
   for (const word of known.filter((one) => !["pull", "resolve", "push"].includes(one))) {
     const file = path.join(dir, "hosts.toml");
-    warn(`${file}: capability "${shortened(word, 100)}" is not known, it is passed over`);
+    warn(
+      `${file}: capability "${shortened(word, 100)}" is not known, it is passed over`,
+      "capability",
+    );
   }
   const can = (word: string): boolean => known.length === 0 || known.includes(word);
   return { canResolve: can("resolve"), canPull: can("pull"), canPush: can("push") };
@@ -154,6 +163,13 @@ function securedBase(text: string, base: string, table: HostTable): string | und
 }
 
 function baseUrl(text: string, keepsPath: boolean, dir: string): string {
+  const scheme = /^([a-z][\w+.-]*):\/\//i.exec(text)?.[1] ?? "https";
+  if (!/^https?$/i.test(scheme)) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${path.join(dir, "hosts.toml")}: "${shortened(text, 300)}": a registry is asked by http or https, not by "${shortened(scheme, 50)}"`,
+    );
+  }
   const url = URL.parse(/^https?:\/\//i.test(text) ? text : `${defaultScheme(text)}://${text}`);
   if (url === null) {
     const file = path.join(dir, "hosts.toml");

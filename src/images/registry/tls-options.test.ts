@@ -5,6 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { getCACertificates } from "node:tls";
 import { scratch } from "../../../test/support/scratch.ts";
+import type { RuntimeFault } from "../../base/errors.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import { systemAuthorities } from "./system-authorities.ts";
 import { readTlsFiles, tlsContexts } from "./tls-options.ts";
@@ -37,11 +38,26 @@ test("a file that cannot be read, or has more than a certificate can, is FAILED_
   await using files = await pems();
   const { at } = files;
   for (const bad of ["missing", "huge", "fifo", "."].map(at)) {
-    const refused = { code: "FAILED_PRECONDITION", message: `cannot read "${bad}"` };
+    const begin = `cannot read "${bad}": `;
+    const refused = ({ code, message }: RuntimeFault): boolean =>
+      code === "FAILED_PRECONDITION" && message.startsWith(begin) && message.length > begin.length;
     await assert.rejects(readTlsFiles({ ...none, ca: [bad] }), refused);
     await assert.rejects(readTlsFiles({ ...none, client: [[bad, at("key")]] }), refused);
     await assert.rejects(readTlsFiles({ ...none, client: [[at("cert"), bad]] }), refused);
   }
+});
+
+test("an error tells which key of which file names what cannot be read, and why", async () => {
+  const named = "/etc/berthd/certs.d/a/hosts.toml";
+  await assert.rejects(readTlsFiles({ ...none, named, ca: ["/nope"] }), {
+    message: `cannot read "/nope", which is ca in ${named}: no such file or directory`,
+  });
+  await assert.rejects(readTlsFiles({ ...none, named, client: [["/nope", "/nope"]] }), {
+    message: `cannot read "/nope", which is client in ${named}: no such file or directory`,
+  });
+  await assert.rejects(readTlsFiles({ ...none, named, ca: ["/dev/shm"] }), {
+    message: /^cannot read "\/dev\/shm", which is ca in .*hosts\.toml: ./,
+  });
 });
 
 test("a file of authorities without any, and a key that is none, are FAILED_PRECONDITION", async () => {

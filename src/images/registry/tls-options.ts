@@ -2,6 +2,7 @@
 import type { SecureContext } from "node:tls";
 import { fault } from "../../base/errors.ts";
 import { readBounded } from "../../base/read-bounded.ts";
+import { systemWords } from "../../base/system-words.ts";
 import type { TlsFiles } from "./hosts.ts";
 import { type Authorities, certificatesIn } from "./system-authorities.ts";
 import { trusting } from "./trusting.ts";
@@ -24,11 +25,14 @@ export interface TlsContexts {
 }
 
 /** Reads a host's files; FAILED_PRECONDITION for one that cannot be read, or is no certificate where it should be one. */
-export async function readTlsFiles({ skipVerify, ca, client }: TlsFiles): Promise<TlsTexts> {
-  const pairs = client.map(([cert, key]) => Promise.all([read(cert), read(key)]));
+export async function readTlsFiles({ named, skipVerify, ca, client }: TlsFiles): Promise<TlsTexts> {
+  const by = (key: string): string => (named === undefined ? "" : `, which is ${key} in ${named}`);
+  const pairs = client.map((pair) =>
+    Promise.all([read(pair[0], by("client")), read(pair[1], by("client"))]),
+  );
   return {
     skipVerify,
-    ca: (await Promise.all(ca.map(readAuthorities))).flat(),
+    ca: (await Promise.all(ca.map((file) => readAuthorities(file, by("ca"))))).flat(),
     client: await Promise.all(pairs),
   };
 }
@@ -50,16 +54,18 @@ export async function tlsContexts(
   }
 }
 
-async function readAuthorities(file: string): Promise<string[]> {
-  const found = certificatesIn(await read(file));
+async function readAuthorities(file: string, by: string): Promise<string[]> {
+  const found = certificatesIn(await read(file, by));
   if (found.length > 0) return found;
-  throw fault("FAILED_PRECONDITION", `"${file}" has no certificate`);
+  throw fault("FAILED_PRECONDITION", `"${file}"${by && `${by},`} has no certificate`);
 }
 
-async function read(file: string): Promise<string> {
+/** `by` tells who names the file. */
+async function read(file: string, by: string): Promise<string> {
   try {
     return String(await readBounded(file, maxPemBytes, { follow: true }));
   } catch (error) {
-    throw fault("FAILED_PRECONDITION", `cannot read "${file}"`, { cause: error });
+    const why = systemWords(error) ?? (error instanceof Error ? error.message : String(error));
+    throw fault("FAILED_PRECONDITION", `cannot read "${file}"${by}: ${why}`, { cause: error });
   }
 }

@@ -200,6 +200,7 @@ function makeTable(bytes: ByteSource): MadeTable {
         ]),
       ),
       tls: {
+        named: `${dir}/hosts.toml`,
         skipVerify: skip === true,
         ca: (ca ?? []).map(inDir),
         client: (client ?? []).map(([cert = "", key = cert]) => [inDir(cert), inDir(key)]),

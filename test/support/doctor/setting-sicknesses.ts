@@ -80,7 +80,23 @@ export const ofSettings: readonly Sickness[] = [
     check: "registries",
     make: ({ write }) => write("/etc/berthd/certs.d/reg.example/hosts.toml", "server = \n"),
     level: "error",
-    says: /\/etc\/berthd\/certs\.d\/reg\.example\/hosts\.toml:1: not TOML/,
+    says: /\/etc\/berthd\/certs\.d\/reg\.example\/hosts\.toml:1:10: not valid TOML: \w/,
+  },
+  {
+    name: "a mistyped key of a hosts.toml",
+    check: "registries",
+    make: ({ write }) =>
+      write("/etc/berthd/certs.d/reg.example/hosts.toml", 'capabilites = ["pull"]\n'),
+    level: "warning",
+    says: /hosts\.toml: key "capabilites" is not known, it is passed over \(did you mean "capabilities"\?\)/,
+  },
+  {
+    name: "a mirror that is asked by no protocol of registries",
+    check: "registries",
+    make: ({ write }) =>
+      write("/etc/berthd/certs.d/reg.example/hosts.toml", '[host."ftp://mirror.example"]\n'),
+    level: "error",
+    says: /hosts\.toml: "ftp:\/\/mirror\.example": a registry is asked by http or https, not by "ftp"/,
   },
   {
     name: "a registry whose certificate is missing",
