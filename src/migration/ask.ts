@@ -68,9 +68,10 @@ function refused(what: string, kind: ProblemKind, message: string, cause: unknow
   return fault(code, `the API server does not give ${what}: ${kind}: ${message}`, { cause });
 }
 
-/** There is no such object, or soon there is none: its whole namespace goes. */
+/** There is no such object, or another of its name, or soon there is none: its whole namespace goes. */
 export function isGone(error: unknown): boolean {
   if (!(error instanceof Error) || !("code" in error)) return false;
   const body = "body" in error ? JSON.stringify(error.body) : "";
-  return error.code === 404 || (error.code === 403 && body.includes("NamespaceTerminating"));
+  if (error.code === 404 || error.code === 409) return true;
+  return error.code === 403 && body.includes("NamespaceTerminating");
 }

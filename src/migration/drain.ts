@@ -56,6 +56,14 @@ export function obstacles(pods: readonly PodFacts[], flags: DrainFlags): string[
   return found;
 }
 
+function refuseObstacles(node: string, leaving: readonly PodFacts[], flags: DrainFlags): void {
+  // What goes already needs nobody's word any more.
+  const staying = leaving.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+  const found = obstacles(staying, flags);
+  if (found.length === 0) return;
+  throw fault("FAILED_PRECONDITION", `${node} cannot be drained:\n${found.join("\n")}`);
+}
+
 /** Evicts what leaves, again and again where a budget does not let it go, until all of it has gone. */
 export async function drain(
   ask: Ask,
@@ -71,6 +79,8 @@ export async function drain(
     for (;;) {
       leaving = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
       if (leaving.length === 0) return;
+      // Also on the way back and after a long pause: those that come meanwhile were never looked at.
+      refuseObstacles(node, leaving, flags);
       for (const pod of leaving) {
         if (pod.metadata?.deletionTimestamp !== undefined) continue;
         const uid = pod.metadata?.uid ?? "";
@@ -96,9 +106,10 @@ export async function drain(
 
 /** Why it was not evicted for now. One that is gone meanwhile is evicted. */
 async function evict(ask: Ask, pod: V1Pod, call: Cancellable): Promise<Problem | undefined> {
-  const { namespace = "", name = "" } = pod.metadata ?? {};
+  const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
   try {
-    await ask("an eviction", (api) => api.evict({ namespace, name }), call, ["throttled", "gone"]);
+    const passed = ["throttled", "gone"] as const;
+    await ask("an eviction", (api) => api.evict({ namespace, name, uid }), call, passed);
     return undefined;
   } catch (error) {
     if (isGone(error)) return undefined;

@@ -2,6 +2,7 @@
 import { chmod, chown, lstat, mkdir, open, readlink, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { syncDirectory } from "../base/atomic-file.ts";
 import { errnoOf, fault, toFault } from "../base/errors.ts";
 import { isRecord } from "../base/is-record.ts";
 import { readBounded } from "../base/read-bounded.ts";
@@ -159,6 +160,8 @@ async function replaceFile(named: string, text: string | undefined): Promise<voi
     await rm(beside, { force: true });
     throw error;
   }
+  // The journal tells of it next: it must not be older than that after a power failure.
+  await syncDirectory(path.dirname(file));
 }
 
 async function targetOf(file: string): Promise<string> {

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir } from "node:fs/promises";
-import path from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import { isRecord } from "../base/is-record.ts";
-import { identify, isAlive, type ProcessIdentity } from "../base/os/proc.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import type { Edit } from "./edit.ts";
 import type { NodeKind } from "./node-kind.ts";
@@ -26,8 +23,8 @@ export interface Journal {
   readonly ourEndpoint: string;
   /** `containerd://2.4.2`, as the node told. */
   readonly oldRuntime: string;
-  /** It was cordoned before: it stays so. */
-  readonly wasCordoned: boolean;
+  /** It was cordoned before this, or before the way back: it stays so. */
+  wasCordoned: boolean;
   readonly annotation: string | undefined;
   readonly edits: readonly Edit[];
   direction: Direction;
@@ -37,7 +34,6 @@ export interface Journal {
   begun: string[];
   /** The direction's last step has been done. */
   isOver: boolean;
-  holder: ProcessIdentity | undefined;
 }
 
 const mostBytes = 1 << 20;
@@ -66,45 +62,24 @@ export async function readJournal(file: string): Promise<Journal | undefined> {
 }
 
 /** What a journal begins with: nothing is done. */
-export type Facts = Omit<Journal, "version" | "direction" | "done" | "begun" | "isOver" | "holder">;
+export type Facts = Omit<Journal, "version" | "direction" | "done" | "begun" | "isOver">;
 
 export function newJournal(facts: Facts): Journal {
-  const state = { direction: "to", done: [], begun: [], isOver: false, holder: undefined } as const;
+  const state = { direction: "to", done: [], begun: [], isOver: false } as const;
   return { version: 1, ...facts, ...state, done: [], begun: [] };
 }
 
-/** The journal while one process works by it: a line of `save` is on the disk when it resolves. */
-export class OpenJournal implements AsyncDisposable {
+/** The journal while one process works by it: what it says is on the disk once `save` resolves. */
+export class OpenJournal {
   readonly journal: Journal;
   readonly #file: string;
 
-  private constructor(file: string, journal: Journal) {
+  constructor(file: string, journal: Journal) {
     this.#file = file;
     this.journal = journal;
-  }
-
-  /** FAILED_PRECONDITION while another process has it. */
-  static async open(file: string, journal: Journal): Promise<OpenJournal> {
-    refuseHeld(journal);
-    const { pid } = process;
-    journal.holder = { pid, startTime: identify(pid)?.startTime ?? "" };
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-    const opened = new OpenJournal(file, journal);
-    await opened.save();
-    return opened;
   }
 
   async save(): Promise<void> {
     await writeFileAtomic(this.#file, `${JSON.stringify(this.journal, null, 2)}\n`);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.journal.holder = undefined;
-    await this.save();
-  }
-}
-
-export function refuseHeld({ holder }: Journal): void {
-  if (holder === undefined || holder.pid === process.pid || !isAlive(holder)) return;
-  throw fault("FAILED_PRECONDITION", `process ${holder.pid} is migrating this node`);
 }

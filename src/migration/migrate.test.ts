@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A migration that ends anywhere, with a scripted cluster and scripted services: it is gone on with, and back.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, beforeEach, suite, test } from "node:test";
@@ -9,7 +9,7 @@ import type { V1Pod as ClientPod, V1Node } from "@kubernetes/client-node";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import type { NodeClient } from "../kube/api/node-client.ts";
 import type { Ask } from "./ask.ts";
-import { leavingPods, obstacles, stayingPods } from "./drain.ts";
+import { drain, leavingPods, obstacles, stayingPods } from "./drain.ts";
 import { readJournal } from "./journal.ts";
 import { migrate } from "./migrate.ts";
 import { openServices } from "./services.ts";
@@ -36,6 +36,8 @@ class World {
   readonly did: string[] = [];
   /** Fails when it comes to this. */
   failsAt = "";
+  /** How long a look takes. */
+  looking = Promise.resolve();
 
   act(what: string): void {
     this.did.push(what);
@@ -56,7 +58,8 @@ class World {
     },
     annotate: () => Promise.resolve(),
     podsOf: () => Promise.resolve(this.pods.map((one) => this.#now(one))),
-    evict: ({ name }) => {
+    evict: ({ name, uid }) => {
+      assert.equal(uid, name, "another pod of that name");
       this.act(`evict ${name}`);
       this.pods = this.pods.filter((one) => one.metadata?.name !== name);
       return Promise.resolve();
@@ -67,7 +70,8 @@ class World {
   #node(): V1Node {
     this.act("check");
     const nodeInfo = { containerRuntimeVersion: `${this.runtime}://1` };
-    return { status: { nodeInfo, conditions: [{ type: "Ready", status: "True" }] } } as V1Node;
+    const status = { nodeInfo, conditions: [{ type: "Ready", status: "True" }] };
+    return { status, spec: { unschedulable: this.isCordoned } } as V1Node;
   }
 
   #now(one: V1Pod): V1Pod {
@@ -86,7 +90,7 @@ class World {
           const what = words.join(" ");
           this.act(what);
           if (what === "stop kubelet") this.kubelet = false;
-          if (what === "start kubelet") this.kubelet = true;
+          if (what === "restart kubelet") this.kubelet = true;
           if (what.endsWith("containerd")) this.containerd = what.startsWith("enable");
           return Promise.resolve();
         },
@@ -124,8 +128,9 @@ class World {
         journalFile,
         say: (line) => void this.said.push(line),
         toolsFor: () => tools,
-        look: () =>
-          Promise.resolve({
+        look: async () => {
+          await this.looking;
+          return {
             node: "n",
             kind: "kubelet",
             service: "kubelet",
@@ -133,7 +138,7 @@ class World {
             oldEndpoint: "/run/containerd/containerd.sock",
             ourEndpoint: "/run/berthd/berthd.sock",
             oldRuntime: "containerd://1",
-            wasCordoned: false,
+            wasCordoned: this.isCordoned,
             annotation: undefined,
             edits: [
               {
@@ -144,7 +149,8 @@ class World {
                 after: "unix:///run/berthd/berthd.sock",
               },
             ],
-          }),
+          };
+        },
       },
       call,
     );
@@ -160,16 +166,18 @@ const acts = [
   "stop kubelet",
   "remove pods of /run/containerd/containerd.sock",
   "disable --now containerd",
-  "start kubelet",
+  "restart kubelet",
   "check",
   "uncordon",
 ];
+/** Done again where it is gone on with in the middle. */
+const anew = new Set(["cordon", ...acts.slice(3, 6)]);
 const actsBack = [
   "cordon",
   "stop kubelet",
   "remove pods of /run/berthd/berthd.sock",
   "enable --now containerd",
-  "start kubelet",
+  "restart kubelet",
   "check",
   "uncordon",
 ];
@@ -186,7 +194,8 @@ suite("a migration", () => {
     assert.equal(world.said.at(-1), "n uses Berth already");
     world.did.length = 0;
     await world.run("back");
-    assert.deepEqual(world.did, actsBack);
+    // Whether it is cordoned is looked at anew.
+    assert.deepEqual(world.did, ["check", ...actsBack]);
     assert.equal(readFileSync(config, "utf8"), old);
     await assert.rejects(world.run("back"), /n is back already, on containerd:\/\/1/);
   });
@@ -215,8 +224,8 @@ suite("a migration", () => {
       // Each of those that were done is done once; what the cluster could have undone meanwhile is done anew.
       const twice = world.did.filter((one, index) => world.did.indexOf(one) !== index);
       assert.deepEqual(
-        twice.filter((one) => one !== "cordon"),
-        [act].filter((one) => one !== "cordon"),
+        twice.filter((one) => !anew.has(one)),
+        [act].filter((one) => !anew.has(one)),
       );
     });
 
@@ -239,14 +248,80 @@ suite("a migration", () => {
     });
   }
 
+  test("evicts nothing that nobody agreed to, on the way back and where it is gone on with", async () => {
+    const world = new World();
+    const scratch = pod("scratch", { kind: "ReplicaSet" });
+    scratch.spec = { containers: [], volumes: [{ name: "v", emptyDir: {} }] };
+    world.failsAt = "evict web";
+    await assert.rejects(world.run("to"));
+    world.failsAt = "";
+    world.pods.push(pod("bare"));
+    await assert.rejects(world.run("to"), /n cannot be drained:\nshop\/bare: no controller/);
+    world.pods = [daemonPod];
+    await world.run("to");
+    world.pods.push(scratch);
+    await assert.rejects(world.run("back"), /shop\/scratch: their emptyDir volumes go/);
+    assert.deepEqual(
+      world.did.filter((one) => one.startsWith("evict")),
+      ["evict web"],
+    );
+    // One that goes already is nobody's question any more.
+    scratch.metadata!.deletionTimestamp = new Date();
+    setTimeout(() => (world.pods = [daemonPod]), 20);
+    await world.run("back");
+  });
+
+  test("stops a kubelet that a reboot has started, and sets what was lost, before it goes on", async () => {
+    for (const act of ["disable --now containerd", "restart kubelet"]) {
+      startAnew();
+      const world = new World();
+      world.failsAt = act;
+      await assert.rejects(world.run("to"));
+      world.failsAt = "";
+      world.kubelet = true;
+      writeFileSync(config, old);
+      world.did.length = 0;
+      await world.run("to");
+      assert.deepEqual(world.did.slice(0, 4), acts.slice(3, 7));
+      assert.equal(world.runtime, "berth");
+    }
+  });
+
+  test("leaves a cordon that an operator has set before the way back, and no older one", async () => {
+    for (const isCordoned of [true, false]) {
+      startAnew();
+      const world = new World();
+      world.isCordoned = !isCordoned;
+      await world.run("to");
+      world.isCordoned = isCordoned;
+      await world.run("back");
+      assert.equal(world.isCordoned, isCordoned);
+    }
+  });
+
+  test("of two at once, one goes on from before its first look", async () => {
+    const looks = Promise.withResolvers<void>();
+    const [first, second] = [new World(), new World()];
+    first.looking = looks.promise;
+    const running = first.run("to");
+    await assert.rejects(second.run("to"), new RegExp(`process ${process.pid} is migrating`));
+    looks.resolve();
+    await running;
+    assert.deepEqual([first.did, second.did], [acts, []]);
+    assert.deepEqual(readdirSync(path.dirname(journalFile)), [path.basename(journalFile)]);
+  });
+
   test("is one at a time, is of one node, and has a journal that it can read", async () => {
     const world = new World();
     world.failsAt = "stop kubelet";
     await assert.rejects(world.run("to"));
     const journal = readFileSync(journalFile, "utf8");
-    const holder = { pid: 1, startTime: startOf(1) };
-    writeFileSync(journalFile, JSON.stringify({ ...JSON.parse(journal), holder }));
+    const held = `${journalFile}.1.${startOf(1)}.held`;
+    writeFileSync(held, "");
     await assert.rejects(world.run("to"), /process 1 is migrating this node/);
+    await assert.rejects(world.run("to", { dryRun: true }), /process 1 is migrating this node/);
+    rmSync(held);
+    writeFileSync(`${journalFile}.1.1.held`, ""); // of another boot
     writeFileSync(journalFile, JSON.stringify({ ...JSON.parse(journal), node: "m" }));
     await assert.rejects(world.run("to"), /is of node m, and not n/);
     for (const text of ["", "{", "[]", '{"version":2,"edits":[]}']) {
@@ -284,6 +359,18 @@ test("pods go or stay as kubectl drain has it", () => {
   assert.deepEqual(obstacles(all, { ...flags, force: true, deleteEmptydirData: true }), []);
   const many = Array.from({ length: 12 }, (_, index) => pod(`p${index}`));
   assert.match(obstacles(many, flags)[0] ?? "", /shop\/p9 and 2 more: no controller/);
+});
+
+test("a pod of another uid is another pod", async () => {
+  const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
+  let lists = 0;
+  const api = {
+    podsOf: () => Promise.resolve((lists += 1) === 1 ? [pod("db-0", { kind: "StatefulSet" })] : []),
+    evict: () => Promise.reject(Object.assign(new Error("precondition"), { code: 409 })),
+  };
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
+  await drain(ask, "n", flags, call);
+  assert.equal(lists, 2);
 });
 
 test("without systemd the operator is told, and what is done is seen", async () => {

@@ -8,8 +8,8 @@ import {
   newJournal,
   OpenJournal,
   readJournal,
-  refuseHeld,
 } from "./journal.ts";
+import { holdJournal, refuseHeld } from "./journal-hold.ts";
 import { isSet } from "./node-kind.ts";
 import { type Step, stepsOf, type Tools } from "./steps.ts";
 
@@ -26,10 +26,15 @@ export interface Migration {
 
 /** Until the kubelet is stopped the cluster may undo these, and they cost little. */
 const renewed = new Set<string>(["cordon", "drain"]);
+/** Until it is started anew a reboot, or an operator, may have started it on the runtime of before. */
+const renewedStopped = new Set<string>(["stop-kubelet", "remove-pods", "settings", "runtime"]);
 
 /** Begins a migration, or goes on with the one that the journal tells of, in either direction. */
 export async function migrate(migration: Migration, call: Cancellable): Promise<void> {
   const { dryRun, journalFile, say, toolsFor } = migration;
+  // Before it is read: whoever has it writes to it.
+  await using _held = dryRun ? undefined : await holdJournal(journalFile);
+  if (dryRun) await refuseHeld(journalFile);
   const journal = await journalFor(migration, call);
   if (journal === undefined) return;
   const tools = toolsFor(journal);
@@ -39,9 +44,10 @@ export async function migrate(migration: Migration, call: Cancellable): Promise<
     }
     return;
   }
-  await using opened = await OpenJournal.open(journalFile, journal);
+  const opened = new OpenJournal(journalFile, journal);
   for (const step of stepsOf(journal, tools)) await take(step, opened, migration, call);
   journal.isOver = true;
+  await opened.save();
   say(
     journal.direction === "to"
       ? `${journal.node} uses Berth; back: berth migrate --node ${journal.node} --back`
@@ -57,7 +63,9 @@ async function take(
 ): Promise<void> {
   const { journal } = opened;
   const { done, begun, direction, node } = journal;
-  const isRenewed = renewed.has(name) && !done.includes("stop-kubelet");
+  const isRenewed =
+    (renewed.has(name) && !done.includes("stop-kubelet")) ||
+    (renewedStopped.has(name) && !done.includes("start-kubelet"));
   if (done.includes(name) && !isRenewed) return;
   say(`${name}: ${spoken}`);
   if (direction === "to" && !begun.includes(name)) begun.push(name);
@@ -84,7 +92,6 @@ async function take(
 async function journalFor(migration: Migration, call: Cancellable): Promise<Journal | undefined> {
   const { node, direction, journalFile, look, say } = migration;
   const known = await readJournal(journalFile);
-  if (known !== undefined) refuseHeld(known);
   if (known !== undefined && known.node !== node) {
     if (!known.isOver || direction === "back") {
       throw fault(
@@ -100,6 +107,7 @@ async function journalFor(migration: Migration, call: Cancellable): Promise<Jour
   if (direction === "back") {
     if (known?.direction === "to") {
       turn(known, "back");
+      known.wasCordoned = await isCordoned(known, migration, call);
       return known;
     }
     throw fault(
@@ -116,6 +124,23 @@ async function journalFor(migration: Migration, call: Cancellable): Promise<Jour
   const facts = await look(call);
   if (facts === undefined) say(`${node} uses Berth already`);
   return facts && newJournal(facts);
+}
+
+/** Months may lie between; what cannot be asked now is as it was. */
+async function isCordoned(
+  known: Journal,
+  { toolsFor }: Migration,
+  call: Cancellable,
+): Promise<boolean> {
+  const { node, wasCordoned } = known;
+  try {
+    const found = await toolsFor(known).ask(`node ${node}`, (api) => api.node(node), call);
+    return found.spec?.unschedulable === true;
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (isFault(error, "UNAVAILABLE")) return wasCordoned;
+    throw error;
+  }
 }
 
 function turn(journal: Journal, direction: Direction): void {

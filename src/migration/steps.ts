@@ -61,7 +61,7 @@ export function stepsOf(journal: Journal, tools: Tools): readonly Step[] {
 type Steps = readonly (Step | undefined)[];
 
 function stepsTo(journal: Journal, tools: Tools): Steps {
-  const { oldEndpoint, ourEndpoint, oldService, service, kind } = journal;
+  const { oldEndpoint, ourEndpoint, oldService, kind } = journal;
   const { copyImages, services } = tools;
   const off: ServiceWords = ["disable", "--now", oldService ?? ""];
   return [
@@ -87,7 +87,7 @@ function stepsTo(journal: Journal, tools: Tools): Steps {
           run: (call) =>
             services.change(off, async () => !(await serves(tools, oldEndpoint, call)), call),
         },
-    startKubelet(service, tools),
+    startKubelet(journal, tools),
     check(journal, tools, { scheme: "berth://", socket: ourEndpoint }),
     annotate(journal, tools, `unix://${ourEndpoint}`),
     uncordon(journal, tools),
@@ -97,7 +97,7 @@ function stepsTo(journal: Journal, tools: Tools): Steps {
 /** Nothing of the node but the cordon has changed while the kubelet had not been stopped. */
 function stepsBack(journal: Journal, tools: Tools): Steps {
   if (!journal.begun.includes("stop-kubelet")) return [uncordon(journal, tools)];
-  const { oldEndpoint, ourEndpoint, oldService, service, oldRuntime, kind } = journal;
+  const { oldEndpoint, ourEndpoint, oldService, oldRuntime, kind } = journal;
   const { services, say } = tools;
   const hadPods = journal.begun.includes("start-kubelet");
   const on: ServiceWords = ["enable", "--now", oldService ?? ""];
@@ -129,7 +129,7 @@ function stepsBack(journal: Journal, tools: Tools): Steps {
             while (!(await serves(tools, oldEndpoint, limit))) await sleep(askMs, limit);
           },
         },
-    startKubelet(service, tools),
+    startKubelet(journal, tools),
     check(journal, tools, {
       scheme: /^[^:]*:\/\//.exec(oldRuntime)?.[0] ?? oldRuntime,
       socket: oldEndpoint,
@@ -179,8 +179,9 @@ function stopKubelet({ service }: Journal, { services, kubeletRuns }: Tools): St
   };
 }
 
-function startKubelet(service: string, { services, kubeletRuns }: Tools): Step {
-  const words = ["start", service];
+/** One that somebody has started meanwhile has the settings of before. Those that hold more take minutes. */
+function startKubelet({ service, kind }: Journal, { services, kubeletRuns }: Tools): Step {
+  const words = ["restart", ...(kind === "kubelet" ? [] : ["--no-block"]), service];
   return {
     name: "start-kubelet",
     spoken: services.spoken(words),

@@ -10,7 +10,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { onAbort } from "../../base/on-abort.ts";
 import type { KubeAccess } from "./open-kubeconfig.ts";
-import { ApiFailure } from "./problem.ts";
+import { AnswerTooLarge } from "./problem.ts";
 
 /** From the connection to the last byte of an answer. */
 const requestMs = 10_000;
@@ -62,7 +62,7 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   for await (const piece of response as AsyncIterable<Buffer>) {
     length += piece.length;
     if (length > mostAnswerBytes) {
-      throw new ApiFailure("rubbish", `an answer of more than ${mostAnswerBytes} bytes`);
+      throw new AnswerTooLarge(mostAnswerBytes);
     }
     pieces.push(piece);
   }

@@ -8,12 +8,13 @@ import {
   setHeaderOptions,
   type V1Node,
   type V1Pod,
+  type V1PodList,
   wrapHttpLibrary,
 } from "@kubernetes/client-node";
 import { version } from "../../base/version.ts";
 import { BoundedHttp } from "./bounded-http.ts";
 import { type KubeCall, openKubeconfig } from "./open-kubeconfig.ts";
-import { ApiFailure } from "./problem.ts";
+import { AnswerTooLarge, ApiFailure } from "./problem.ts";
 
 /** What a migration may do to a cluster, as an operator: cordon, drain, look. */
 export interface NodeClient {
@@ -22,10 +23,16 @@ export interface NodeClient {
   setUnschedulable(name: string, isCordoned: boolean): Promise<void>;
   annotate(name: string, annotations: Readonly<Record<string, string>>): Promise<void>;
   podsOf(node: string): Promise<readonly V1Pod[]>;
-  /** Asks for an eviction, which a PodDisruptionBudget may refuse with a 429. */
-  evict(pod: { readonly namespace: string; readonly name: string }): Promise<void>;
+  /** Asks for an eviction, which a PodDisruptionBudget may refuse with a 429; a 409: another has its name by now. */
+  evict(pod: EvictedPod): Promise<void>;
   /** Which of these the user of the kubeconfig may not do. */
   missingRights(node: string): Promise<readonly string[]>;
+}
+
+export interface EvictedPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
 }
 
 /** A pod may have a MiB, most have ten KiB; an answer has 4 MiB at most. */
@@ -59,8 +66,11 @@ export async function openNodeClient(kubeconfig: string, call: KubeCall): Promis
       patch(name, { spec: { unschedulable: isCordoned ? true : null } }),
     annotate: (name, annotations) => patch(name, { metadata: { annotations } }),
     podsOf: (node) => podsOf(core, node),
-    evict: async ({ namespace, name }) => {
-      const body = { apiVersion: "policy/v1", kind: "Eviction", metadata: { namespace, name } };
+    evict: async ({ namespace, name, uid }) => {
+      // A StatefulSet's next pod has the same name, and may be on another node.
+      const deleteOptions = { preconditions: { uid } };
+      const metadata = { namespace, name };
+      const body = { apiVersion: "policy/v1", kind: "Eviction", metadata, deleteOptions };
       await core.createNamespacedPodEviction({ namespace, name, body }, userAgent);
     },
     missingRights: (node) => missingRights(new AuthorizationV1Api(configuration), node),
@@ -70,15 +80,24 @@ export async function openNodeClient(kubeconfig: string, call: KubeCall): Promis
 async function podsOf(core: CoreV1Api, node: string): Promise<readonly V1Pod[]> {
   const pods: V1Pod[] = [];
   let next: string | undefined;
-  do {
+  let limit = podsAtOnce;
+  for (;;) {
     const fieldSelector = `spec.nodeName=${node}`;
-    const asked = { fieldSelector, limit: podsAtOnce, ...(next && { _continue: next }) };
-    const { items, metadata } = await core.listPodForAllNamespaces(asked, userAgent);
+    const asked = { fieldSelector, limit, ...(next && { _continue: next }) };
+    let page: V1PodList;
+    try {
+      page = await core.listPodForAllNamespaces(asked, userAgent);
+    } catch (error) {
+      if (!(error instanceof AnswerTooLarge) || limit === 1) throw error;
+      limit = Math.ceil(limit / 2);
+      continue;
+    }
+    const { items, metadata } = page;
     if (!Array.isArray(items)) throw new ApiFailure("rubbish", "the answer is no list");
     pods.push(...items);
     next = metadata?._continue;
-  } while (next && pods.length < mostPods);
-  return pods;
+    if (!next || pods.length >= mostPods) return pods;
+  }
 }
 
 async function missingRights(api: AuthorizationV1Api, node: string): Promise<readonly string[]> {

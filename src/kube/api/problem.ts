@@ -15,6 +15,13 @@ export class ApiFailure extends Error {
   }
 }
 
+/** Whoever asked may ask for less. */
+export class AnswerTooLarge extends ApiFailure {
+  constructor(mostBytes: number) {
+    super("rubbish", `an answer of more than ${mostBytes} bytes`);
+  }
+}
+
 /** An answer that is no success. */
 export interface Refusal {
   readonly status: number;

@@ -50,7 +50,7 @@ suite("a node that changes its runtime", { skip }, () => {
       case "stop kubelet":
         await node.kubelet.stop();
         return 0;
-      case "start kubelet":
+      case "restart kubelet":
         await node.kubelet.stop();
         await node.kubelet.start();
         return 0;
@@ -268,7 +268,7 @@ suite("a node that changes its runtime", { skip }, () => {
   });
 
   test("a service that does not start ends it, and the same command goes on", async () => {
-    failing = "start kubelet";
+    failing = "restart kubelet";
     const failed = await migrate([]);
     assert.equal(failed.code, 1, failed.stdout);
     assert.match(failed.stderr, /start-kubelet: .*exited with 1/);
