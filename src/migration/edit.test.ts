@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
@@ -85,6 +93,11 @@ test("a file is replaced with the mode that it had, and a new one is for root", 
   assert.equal(readFileSync(file, "utf8"), `token: secret\ncontainerRuntimeEndpoint: ${ours}\n`);
   await applyEdit(one, "before");
   assert.equal(readFileSync(file, "utf8"), "token: secret\n");
+  symlinkSync(file, path.join(folder, "inner"));
+  symlinkSync("inner", path.join(folder, "outer"));
+  await applyEdit(edit("key", { file: path.join(folder, "outer") }), "after");
+  assert.ok(lstatSync(path.join(folder, "inner")).isSymbolicLink());
+  assert.match(readFileSync(file, "utf8"), /containerRuntimeEndpoint/);
 
   const fresh = path.join(folder, "k0sworker.service.d", "berth.conf");
   const whole = edit("file", { file: fresh, name: "", after: "[Service]\n" });

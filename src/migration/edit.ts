@@ -23,6 +23,8 @@ export interface Edit {
 }
 
 const mostBytes = 1 << 20;
+/** As the kernel follows. */
+const mostLinks = 40;
 
 /** Sets it to one of its two values. It may be so already. */
 export async function applyEdit(edit: Edit, to: "before" | "after"): Promise<void> {
@@ -164,10 +166,13 @@ async function replaceFile(named: string, text: string | undefined): Promise<voi
   await syncDirectory(path.dirname(file));
 }
 
+/** Through links to links, also where the last one leads to nothing yet. */
 async function targetOf(file: string): Promise<string> {
-  try {
-    return path.resolve(path.dirname(file), await readlink(file));
-  } catch {
-    return file;
+  let target = file;
+  for (let links = 0; links < mostLinks; links += 1) {
+    const next = await readlink(target).catch(() => undefined);
+    if (next === undefined) return target;
+    target = path.resolve(path.dirname(target), next);
   }
+  throw fault("FAILED_PRECONDITION", `${file} leads through more than ${mostLinks} links`);
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { writeFileAtomic } from "../base/atomic-file.ts";
 import { errnoOf, fault } from "../base/errors.ts";
 import { isRecord } from "../base/is-record.ts";
 import { readBounded } from "../base/read-bounded.ts";
@@ -67,19 +66,4 @@ export type Facts = Omit<Journal, "version" | "direction" | "done" | "begun" | "
 export function newJournal(facts: Facts): Journal {
   const state = { direction: "to", done: [], begun: [], isOver: false } as const;
   return { version: 1, ...facts, ...state, done: [], begun: [] };
-}
-
-/** The journal while one process works by it: what it says is on the disk once `save` resolves. */
-export class OpenJournal {
-  readonly journal: Journal;
-  readonly #file: string;
-
-  constructor(file: string, journal: Journal) {
-    this.#file = file;
-    this.journal = journal;
-  }
-
-  async save(): Promise<void> {
-    await writeFileAtomic(this.#file, `${JSON.stringify(this.journal, null, 2)}\n`);
-  }
 }

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // A migration that ends anywhere, with a scripted cluster and scripted services: it is gone on with, and back.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, beforeEach, suite, test } from "node:test";
 import type { V1Pod as ClientPod, V1Node } from "@kubernetes/client-node";
+import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import type { NodeClient } from "../kube/api/node-client.ts";
 import type { Ask } from "./ask.ts";
 import { drain, leavingPods, obstacles, stayingPods } from "./drain.ts";
 import { readJournal } from "./journal.ts";
 import { migrate } from "./migrate.ts";
+import { OpenJournal } from "./open-journal.ts";
+import type { Removal } from "./remove-pods.ts";
 import { openServices } from "./services.ts";
 import type { Tools } from "./steps.ts";
 
@@ -38,9 +49,18 @@ class World {
   failsAt = "";
   /** How long a look takes. */
   looking = Promise.resolve();
+  /** The API server; it comes back with the kubelet. */
+  isAway = false;
+  /** Containers on Berth. */
+  running = 1;
+  removal: Removal | undefined = { removed: 1, left: [] };
+  /** Fires, as what nobody reads, when it comes to this. */
+  isLostAt = "";
+  readonly lost = new AbortController();
 
   act(what: string): void {
     this.did.push(what);
+    if (what === this.isLostAt) this.lost.abort(new Error("lost"));
     if (what === this.failsAt) throw new Error(`no ${what}`);
   }
 
@@ -80,7 +100,10 @@ class World {
   }
 
   tools(): Tools {
-    const ask: Ask = (_what, question) => question(this.api);
+    const ask: Ask = async (what, question) => {
+      if (!this.isAway) return question(this.api);
+      throw fault("UNAVAILABLE", `the API server does not give ${what}`);
+    };
     return {
       ask,
       services: {
@@ -90,7 +113,10 @@ class World {
           const what = words.join(" ");
           this.act(what);
           if (what === "stop kubelet") this.kubelet = false;
-          if (what === "restart kubelet") this.kubelet = true;
+          if (what === "restart kubelet") {
+            this.kubelet = true;
+            this.isAway = false;
+          }
           if (what.endsWith("containerd")) this.containerd = what.startsWith("enable");
           return Promise.resolve();
         },
@@ -102,7 +128,7 @@ class World {
         drainMs: 60_000,
         lookMs: 1,
       },
-      say: () => {},
+      say: (line) => void this.said.push(line),
       copyImages: () => {
         this.act("images");
         return Promise.resolve();
@@ -111,9 +137,13 @@ class World {
       removePods: (socket) => {
         assert.equal(this.kubelet, false, "a kubelet would make them again");
         this.act(`remove pods of ${socket}`);
+        return Promise.resolve(this.removal);
+      },
+      running: () => Promise.resolve(this.running),
+      killShimsOf: (socket) => {
+        this.act(`kill shims of ${socket}`);
         return Promise.resolve(1);
       },
-      killShimsOf: () => Promise.resolve(0),
       whyNotReady: () => Promise.resolve(this.containerd ? undefined : "it is off"),
     };
   }
@@ -127,6 +157,7 @@ class World {
         dryRun: more.dryRun ?? false,
         journalFile,
         say: (line) => void this.said.push(line),
+        isLoss: (reason) => reason === this.lost.signal.reason,
         toolsFor: () => tools,
         look: async () => {
           await this.looking;
@@ -152,7 +183,7 @@ class World {
           };
         },
       },
-      call,
+      this.lost,
     );
   }
 
@@ -311,6 +342,78 @@ suite("a migration", () => {
     assert.deepEqual(readdirSync(path.dirname(journalFile)), [path.basename(journalFile)]);
   });
 
+  test("goes back without an API server that is a pod which Berth cannot start", async () => {
+    const world = new World();
+    world.failsAt = "check";
+    await assert.rejects(world.run("to"));
+    world.failsAt = "";
+    world.isAway = true;
+    await assert.rejects(world.run("back"), /pods run here: --no-drain ends them without/);
+    world.running = 0;
+    world.did.length = 0;
+    await world.run("back");
+    assert.deepEqual(world.did, actsBack.slice(1));
+  });
+
+  test("ends by their shims the pods that do not go, or whose runtime is gone", async () => {
+    for (const removal of [undefined, { removed: 1, left: ["x: its network does not go"] }]) {
+      startAnew();
+      const world = new World();
+      world.removal = removal;
+      await world.run("to");
+      await world.run("back");
+      assert.deepEqual(
+        world.did.filter((one) => one.startsWith("kill")),
+        ["kill shims of /run/containerd/containerd.sock", "kill shims of /run/berthd/berthd.sock"],
+      );
+      const told = world.said.join("\n");
+      if (removal !== undefined) assert.match(told, /pod x: its network does not go/);
+      assert.equal(world.runtime, "containerd");
+    }
+  });
+
+  test("that nobody reads any more comes to a kubelet that runs", async () => {
+    for (const [at, act] of acts.entries()) {
+      startAnew();
+      const world = new World();
+      world.isLostAt = act;
+      const ended = at < acts.length - 1 ? /lost/ : undefined;
+      if (ended) await assert.rejects(world.run("to"), ended);
+      else await world.run("to");
+      const isHeld = at >= 3 && at <= 6;
+      const last = isHeld ? 7 : at + 1;
+      assert.deepEqual(world.did, acts.slice(0, last), act);
+      assert.equal(world.kubelet, true);
+    }
+  });
+
+  test("writes down its steps in the room that it has from the start", async () => {
+    const world = new World();
+    world.failsAt = "stop kubelet";
+    await assert.rejects(world.run("to"));
+    const journal = (await readJournal(journalFile))!;
+    await using opened = await OpenJournal.open(journalFile, journal);
+    const spare = `${journalFile}.spare`;
+    const rooms = (): string[] =>
+      [journalFile, spare].map((file) => `${statSync(file).ino} ${statSync(file).size}`).toSorted();
+    const before = rooms();
+    for (const step of ["a", "b", "c"]) {
+      journal.done.push(step);
+      await opened.save();
+      assert.deepEqual(await readJournal(journalFile), journal);
+      assert.deepEqual(rooms(), before);
+    }
+  });
+
+  test("whose step cannot be written down tells how to go on", async () => {
+    const world = new World();
+    world.failsAt = "uncordon";
+    await assert.rejects(world.run("to"));
+    world.failsAt = "";
+    mkdirSync(`${journalFile}.before`); // in the way of the next save
+    await assert.rejects(world.run("to"), /uncordon: .*\nto go on: berth migrate --node n/);
+  });
+
   test("is one at a time, is of one node, and has a journal that it can read", async () => {
     const world = new World();
     world.failsAt = "stop kubelet";
@@ -388,9 +491,13 @@ test("without systemd the operator is told, and what is done is seen", async () 
 
 test("a service command is called with systemctl's words", async () => {
   const script = path.join(folder, "rc");
-  writeFileSync(script, `#!/bin/sh\necho "$@" >>'${folder}/asked'\n[ "$1" != fail ]\n`, {
-    mode: 0o755,
-  });
+  writeFileSync(
+    script,
+    `#!/bin/sh\necho "$@" >>'${folder}/asked'\ncase "$*" in fail*|*off) exit 3;; *odd) exit 1;; esac\n`,
+    {
+      mode: 0o755,
+    },
+  );
   const services = openServices(script, () => {}, true);
   const isSo = (): Promise<boolean> => Promise.resolve(true);
   await services.change(["stop", "kubelet"], isSo, call);
@@ -399,7 +506,9 @@ test("a service command is called with systemctl's words", async () => {
     readFileSync(path.join(folder, "asked"), "utf8"),
     "stop kubelet\nis-active --quiet docker\n",
   );
-  await assert.rejects(services.change(["fail", "x"], isSo, call), /exited with 1/);
+  await assert.rejects(services.change(["fail", "x"], isSo, call), /exited with 3/);
+  assert.equal(await services.isActive("off", call), false);
+  await assert.rejects(services.isActive("odd", call), /exited with 1/);
 });
 
 function pod(name: string, owner?: { readonly kind: string }): V1Pod {

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
+import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
-import {
-  type Direction,
-  type Facts,
-  type Journal,
-  newJournal,
-  OpenJournal,
-  readJournal,
-} from "./journal.ts";
+import { type Direction, type Facts, type Journal, newJournal, readJournal } from "./journal.ts";
 import { holdJournal, refuseHeld } from "./journal-hold.ts";
+import { LossShield } from "./loss-shield.ts";
 import { isSet } from "./node-kind.ts";
+import { OpenJournal } from "./open-journal.ts";
 import { type Step, stepsOf, type Tools } from "./steps.ts";
 
 export interface Migration {
@@ -22,12 +18,17 @@ export interface Migration {
   readonly look: (call: Cancellable) => Promise<Facts | undefined>;
   readonly toolsFor: (journal: Journal) => Tools;
   readonly say: (line: string) => void;
+  /** Whether the call ended as nobody reads any more what is said, or the terminal was closed. */
+  readonly isLoss: (reason: unknown) => boolean;
 }
 
 /** Until the kubelet is stopped the cluster may undo these, and they cost little. */
 const renewed = new Set<string>(["cordon", "drain"]);
 /** Until it is started anew a reboot, or an operator, may have started it on the runtime of before. */
 const renewedStopped = new Set<string>(["stop-kubelet", "remove-pods", "settings", "runtime"]);
+
+/** The cordon itself waits for an API server that is away. */
+const cordonMs = 30_000;
 
 /** Begins a migration, or goes on with the one that the journal tells of, in either direction. */
 export async function migrate(migration: Migration, call: Cancellable): Promise<void> {
@@ -44,10 +45,14 @@ export async function migrate(migration: Migration, call: Cancellable): Promise<
     }
     return;
   }
-  const opened = new OpenJournal(journalFile, journal);
-  for (const step of stepsOf(journal, tools)) await take(step, opened, migration, call);
-  journal.isOver = true;
-  await opened.save();
+  await using opened = await OpenJournal.open(journalFile, journal);
+  using shield = new LossShield(call, migration.isLoss);
+  const steps = stepsOf(journal, tools);
+  for (const step of steps) {
+    if (step.name === "stop-kubelet" && !journal.done.includes("start-kubelet")) shield.hold();
+    await take({ ...step, isLast: step === steps.at(-1) }, opened, migration, shield);
+    if (step.name === "start-kubelet") shield.release();
+  }
   say(
     journal.direction === "to"
       ? `${journal.node} uses Berth; back: berth migrate --node ${journal.node} --back`
@@ -56,7 +61,7 @@ export async function migrate(migration: Migration, call: Cancellable): Promise<
 }
 
 async function take(
-  { name, spoken, run }: Step,
+  { name, spoken, run, isLast }: Step & { readonly isLast: boolean },
   opened: OpenJournal,
   { say }: Migration,
   call: Cancellable,
@@ -68,11 +73,14 @@ async function take(
     (renewedStopped.has(name) && !done.includes("start-kubelet"));
   if (done.includes(name) && !isRenewed) return;
   say(`${name}: ${spoken}`);
-  if (direction === "to" && !begun.includes(name)) begun.push(name);
-  await opened.save();
   try {
+    if (direction === "to" && !begun.includes(name)) begun.push(name);
+    await opened.save();
     call.signal.throwIfAborted();
     await run(call);
+    if (!done.includes(name)) done.push(name);
+    journal.isOver = isLast;
+    await opened.save();
   } catch (error) {
     if (!isFault(error) && call.signal.aborted) throw error;
     const other = direction === "to" ? " --back" : "";
@@ -84,8 +92,6 @@ async function take(
       { cause: error },
     );
   }
-  if (!done.includes(name)) done.push(name);
-  await opened.save();
 }
 
 /** What is to be done, or gone on with; undefined for nothing. */
@@ -134,11 +140,12 @@ async function isCordoned(
 ): Promise<boolean> {
   const { node, wasCordoned } = known;
   try {
-    const found = await toolsFor(known).ask(`node ${node}`, (api) => api.node(node), call);
+    using limit = deadline(cordonMs, `node ${node}`, call.signal);
+    const found = await toolsFor(known).ask(`node ${node}`, (api) => api.node(node), limit);
     return found.spec?.unschedulable === true;
   } catch (error) {
     call.signal.throwIfAborted();
-    if (isFault(error, "UNAVAILABLE")) return wasCordoned;
+    if (isFault(error, "UNAVAILABLE", "DEADLINE_EXCEEDED")) return wasCordoned;
     throw error;
   }
 }

@@ -7,15 +7,12 @@ import { readStart } from "../base/read-bounded.ts";
 import { sleep } from "../base/timers.ts";
 import { commandLine, hostProcesses } from "../doctor/facts/processes.ts";
 import { Host } from "../doctor/host.ts";
-import { Unconnected } from "../rpc/http2/connection.ts";
 import { connectLight } from "../rpc/light/light-client.ts";
 
 const cri = "runtime.v1.RuntimeService";
 /** What a kubelet waits for. containerd 2 has a third condition, of deprecated settings. */
 const needed = ["RuntimeReady", "NetworkReady"];
 const answerMs = 10_000;
-/** A container has its grace period first; without a kubelet that is what the runtime gives it. */
-const podMs = 120_000;
 
 /** Whether a CRI runtime serves there, and why not. */
 export async function whyNotReady(socket: string, call: Cancellable): Promise<string | undefined> {
@@ -34,30 +31,21 @@ export async function whyNotReady(socket: string, call: Cancellable): Promise<st
   }
 }
 
-/** Stops and removes all pods of a runtime whose kubelet has ended; undefined when nobody serves there. */
-export async function removePods(socket: string, call: Cancellable): Promise<number | undefined> {
-  using connection = connectLight(socket);
-  const runtime = connection.client(cri);
-  try {
-    using first = deadline(answerMs, "the list of pods", call.signal);
-    const { items } = await runtime.ListPodSandbox({}, first);
-    for (const { id } of items) {
-      using limit = deadline(podMs, `removing pod ${id}`, call.signal);
-      await runtime.StopPodSandbox({ podSandboxId: id }, limit);
-      await runtime.RemovePodSandbox({ podSandboxId: id }, limit);
-    }
-    return items.length;
-  } catch (error) {
-    if (error instanceof Unconnected) return undefined;
-    throw error;
-  }
-}
-
 /** Names of the processes that are, or hold, a kubelet. */
-const kubelets = new Set(["kubelet", "k3s", "k3s-server", "k3s-agent", "rke2", "k0s"]);
+const kubelets = new Set(["kubelet", "k3s-server", "k3s-agent"]);
+/** Those that are much else, too: it is the first word that tells. */
+const programs = new Set(["k3s", "rke2", "k0s"]);
+const roles = new Set(["server", "agent", "worker", "controller"]);
 
-export async function kubeletRuns(): Promise<boolean> {
-  return (await hostProcesses(new Host())).some(({ name }) => kubelets.has(name));
+export async function kubeletRuns(host = new Host()): Promise<boolean> {
+  for (const process of await hostProcesses(host)) {
+    if (kubelets.has(process.name)) return true;
+    if (!programs.has(process.name)) continue;
+    const [, ...words] = (await commandLine(host, process)).join(" ").split(/\s+/);
+    const role = words.find((word) => word !== "" && !word.startsWith("-"));
+    if (role === undefined || roles.has(role)) return true;
+  }
+  return false;
 }
 
 const mostProcesses = 100_000;

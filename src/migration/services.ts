@@ -2,8 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Cancellable } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
-import { isFault } from "../base/errors.ts";
-import { run } from "../base/process.ts";
+import { ProcessFault, run } from "../base/process.ts";
 import { sleep } from "../base/timers.ts";
 
 /** What starts and stops services. */
@@ -24,6 +23,8 @@ const commandMs = 150_000;
 /** For somebody who was called to the keyboard. */
 const operatorMs = 1_800_000;
 const askMs = 500;
+/** It does not run; there is no such service. */
+const notActive = new Set([3, 4]);
 
 /** `command`: in place of systemctl, with the same words. */
 export function openServices(
@@ -46,7 +47,8 @@ function byProgram(program: string): Services {
         await run(program, ["is-active", "--quiet", service], { signal, timeoutMs: commandMs });
         return true;
       } catch (error) {
-        if (isFault(error, "UNKNOWN")) return false;
+        // Any other end tells nothing of the service.
+        if (error instanceof ProcessFault && notActive.has(error.exitCode ?? 0)) return false;
         throw error;
       }
     },

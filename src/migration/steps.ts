@@ -2,12 +2,13 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Cancellable } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
-import { fault, toFault } from "../base/errors.ts";
+import { fault, isFault, toFault } from "../base/errors.ts";
 import { sleep } from "../base/timers.ts";
 import type { Ask } from "./ask.ts";
 import { type DrainFlags, drain, stayingPods } from "./drain.ts";
 import { applyEdit } from "./edit.ts";
 import type { Journal } from "./journal.ts";
+import type { Removal } from "./remove-pods.ts";
 import type { Services, ServiceWords } from "./services.ts";
 
 /** What the steps work with. */
@@ -19,8 +20,10 @@ export interface Tools {
   /** `berth image copy`; undefined where it is not wanted, or the other runtime has no containerd's images. */
   readonly copyImages: ((socket: string) => Promise<void>) | undefined;
   readonly kubeletRuns: () => Promise<boolean>;
-  /** undefined when nobody serves there. */
-  readonly removePods: (socket: string, call: Cancellable) => Promise<number | undefined>;
+  /** undefined when nobody serves there, or does not answer. */
+  readonly removePods: (socket: string, call: Cancellable) => Promise<Removal | undefined>;
+  /** Containers; none where nobody answers. */
+  readonly running: (socket: string, call: Cancellable) => Promise<number>;
   readonly killShimsOf: (socket: string, call: Cancellable) => Promise<number>;
   readonly whyNotReady: (socket: string, call: Cancellable) => Promise<string | undefined>;
 }
@@ -51,6 +54,7 @@ const servesMs = 120_000;
 /** A machine that starts an API server of its own takes minutes. */
 const readyMs = 600_000;
 const askMs = 1_000;
+const mostTold = 10;
 
 /** The steps of the journal's direction. Each may run again after it was cut off at any point. */
 export function stepsOf(journal: Journal, tools: Tools): readonly Step[] {
@@ -98,23 +102,20 @@ function stepsTo(journal: Journal, tools: Tools): Steps {
 function stepsBack(journal: Journal, tools: Tools): Steps {
   if (!journal.begun.includes("stop-kubelet")) return [uncordon(journal, tools)];
   const { oldEndpoint, ourEndpoint, oldService, oldRuntime, kind } = journal;
-  const { services, say } = tools;
+  const { services } = tools;
   const hadPods = journal.begun.includes("start-kubelet");
   const on: ServiceWords = ["enable", "--now", oldService ?? ""];
   // The cordon of the way to Berth is still there where no pod came; and the API server may be one of those pods.
   const drained = hadPods ? drainStep(journal, tools) : undefined;
   return [
-    drained && cordon(journal, tools),
-    drained,
+    drained && whereAsked(cordon(journal, tools), journal, tools),
+    drained && whereAsked(drained, journal, tools),
     stopKubelet(journal, tools),
     hadPods
       ? {
           name: "remove-pods",
           spoken: `remove the pods that the drain leaves from ${ourEndpoint}`,
-          run: async (call) => {
-            const why = (await tools.removePods(ourEndpoint, call)) === undefined;
-            if (why) say(`berthd does not answer on ${ourEndpoint}: pods of it may be left there`);
-          },
+          run: (call) => removeOurs(journal, tools, call),
         }
       : undefined,
     settings(journal, tools, "before"),
@@ -210,11 +211,64 @@ function settings(journal: Journal, { services }: Tools, to: "before" | "after")
   };
 }
 
+/**
+ * Where the API server cannot be asked, and may be one of the pods that do not run here, there is nothing to be spared by
+ * waiting for it.
+ */
+function whereAsked(step: Step, { ourEndpoint }: Journal, tools: Tools): Step {
+  const { kubeletRuns, running, say } = tools;
+  return {
+    ...step,
+    run: async (call) => {
+      try {
+        await step.run(call);
+      } catch (error) {
+        call.signal.throwIfAborted();
+        if (!isFault(error, "UNAVAILABLE")) throw error;
+        const { message } = error;
+        if ((await kubeletRuns()) && (await running(ourEndpoint, call)) > 0) {
+          const more = "pods run here: --no-drain ends them without the API server";
+          throw fault("UNAVAILABLE", `${message}; ${more}`, { cause: error });
+        }
+        say(`left out, as no pod runs here or the kubelet is down: ${message}`);
+      }
+    },
+  };
+}
+
+/** Ends what could not be removed; answers how many pods those were, or undefined when all was removed. */
+async function killLeft(
+  socket: string,
+  removal: Removal | undefined,
+  tools: Tools,
+  call: Cancellable,
+): Promise<number | undefined> {
+  if (removal?.left.length === 0) return undefined;
+  const killed = await tools.killShimsOf(socket, call);
+  for (const why of removal?.left.slice(0, mostTold) ?? []) {
+    tools.say(`could not be removed from ${socket}: pod ${why}`);
+  }
+  if (removal !== undefined) {
+    tools.say(`${removal.left.length} pods are left in ${socket}: ${killed} of them were killed`);
+  }
+  return killed;
+}
+
+async function removeOurs(journal: Journal, tools: Tools, call: Cancellable): Promise<void> {
+  const { ourEndpoint } = journal;
+  const removal = await tools.removePods(ourEndpoint, call);
+  const killed = await killLeft(ourEndpoint, removal, tools, call);
+  if (removal !== undefined) return;
+  tools.say(
+    `berthd does not answer on ${ourEndpoint}: ${killed ?? 0} pods of it were killed; their mounts and networks are left there`,
+  );
+}
+
 async function removeOld(journal: Journal, tools: Tools, call: Cancellable): Promise<void> {
   const { oldEndpoint, kind } = journal;
-  const removed = await tools.removePods(oldEndpoint, call);
-  if (removed !== undefined) return;
-  const killed = await tools.killShimsOf(oldEndpoint, call);
+  const removal = await tools.removePods(oldEndpoint, call);
+  const killed = await killLeft(oldEndpoint, removal, tools, call);
+  if (removal !== undefined || killed === undefined) return;
   if (kind === "kubelet") {
     if (journal.begun.includes("runtime")) return; // it was turned off when it had none any more
     tools.say(`nobody answers on ${oldEndpoint}: no pod could be removed there`);
@@ -241,7 +295,7 @@ function annotate(journal: Journal, { ask }: Tools, value: string | undefined): 
 }
 
 interface Expected {
-  /** `berth://`. */
+  /** `berth://`; "" for any other, where the node never told which. */
   readonly scheme: string;
   readonly socket: string;
 }
@@ -249,7 +303,7 @@ interface Expected {
 /** The node is ready with that runtime, and one of its own pods runs on it. */
 function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): Step {
   const { ask, say } = tools;
-  const runtime = scheme.replace("://", "");
+  const runtime = scheme.replace("://", "") || "another runtime";
   return {
     name: "check",
     spoken: `wait until ${node} is ready with ${runtime}, and a pod of it runs`,
@@ -261,7 +315,7 @@ function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): S
           const found = await ask("the node", (api) => api.node(node), limit);
           const told = found.status?.nodeInfo?.containerRuntimeVersion ?? "";
           const ready = found.status?.conditions?.find(({ type }) => type === "Ready");
-          if (!told.startsWith(scheme)) missing = `its runtime is ${told || "not told"}`;
+          if (!isOf(told, scheme)) missing = `its runtime is ${told || "not told"}`;
           else if (ready?.status !== "True") missing = `it is not ready: ${ready?.message ?? ""}`;
           else {
             const pods = stayingPods(await ask("its pods", (api) => api.podsOf(node), limit));
@@ -288,7 +342,10 @@ function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): S
 
 function runsOn({ status }: V1Pod, scheme: string): boolean {
   return (status?.containerStatuses ?? []).some(
-    ({ containerID, state }) =>
-      state?.running !== undefined && containerID?.startsWith(scheme) === true,
+    ({ containerID, state }) => state?.running !== undefined && isOf(containerID ?? "", scheme),
   );
+}
+
+function isOf(told: string, scheme: string): boolean {
+  return scheme === "" ? told !== "" && !told.startsWith("berth://") : told.startsWith(scheme);
 }

@@ -9,6 +9,7 @@ import { parseDuration } from "../../config/quantity.ts";
 import type { NodeKind } from "../../migration/node-kind.ts";
 import type { Tools } from "../../migration/steps.ts";
 import type { CliIo } from "../cli-io.ts";
+import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
 import { type Session, withSession } from "./call-options.ts";
 
@@ -116,9 +117,8 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
   const { look } = await import("../../migration/look.ts");
   const { migrate } = await import("../../migration/migrate.ts");
   const { openServices } = await import("../../migration/services.ts");
-  const { kubeletRuns, killShimsOf, removePods, whyNotReady } = await import(
-    "../../migration/runtime-pods.ts"
-  );
+  const { kubeletRuns, killShimsOf, whyNotReady } = await import("../../migration/runtime-pods.ts");
+  const { removePods, runningContainers } = await import("../../migration/remove-pods.ts");
   const say = (line: string): void => io.out(printable(`${line}\n`));
   const ask = openAsk({ kubeconfig, awayMs: flags.apiTimeout, say });
   const services = openServices(flags.serviceCommand, say);
@@ -135,6 +135,7 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
     say,
     kubeletRuns,
     removePods,
+    running: runningContainers,
     killShimsOf,
     whyNotReady,
   };
@@ -143,6 +144,7 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
       node: flags.node,
       direction: flags.back ? "back" : "to",
       dryRun: flags.dryRun,
+      isLoss: (reason) => isLoss(reason, io),
       journalFile: path.resolve(flags.journal),
       say,
       look: (call) =>
@@ -170,6 +172,12 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
     },
     session.call,
   );
+}
+
+/** Nobody reads any more what is printed, or the terminal was closed. */
+function isLoss(reason: unknown, { lost }: CliIo): boolean {
+  if (lost?.aborted === true && reason === lost.reason) return true;
+  return reason instanceof CommandExit && reason.status === 128 + os.constants.signals.SIGHUP;
 }
 
 /** What cannot be copied can be pulled. */
