@@ -13,7 +13,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { removeFolderSync } from "../base/remove-folder.ts";
-import { applyEdit, changedText, type Edit } from "./edit.ts";
+import { applyEdit, changedText, type Edit, flagIn } from "./edit.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth-edit-"));
 after(() => removeFolderSync(folder));
@@ -66,7 +66,8 @@ test("a flag is set wherever its words stand, and not in a comment", () => {
   const cases = [
     ['KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///a.sock --pod-infra=x"\n', true],
     ["ExecStart=/k3s agent \\\n\t--container-runtime-endpoint \\\n", false],
-    ["ExecStart=/k3s agent '--container-runtime-endpoint' '/a.sock'\n", false],
+    ["ExecStart=/k3s agent '--container-runtime-endpoint' '/a.sock'\n", true],
+    ["ExecStart=/k3s \\\n\t'--container-runtime-endpoint' \\\n\t'/a.sock' \\\n", true],
     ["A=--container-runtime-endpoint /a.sock\n", true],
     ["# --container-runtime-endpoint=/a.sock\n", false],
   ] as const;
@@ -76,10 +77,16 @@ test("a flag is set wherever its words stand, and not in a comment", () => {
       assert.throws(change, /\/f has no --container-runtime-endpoint/, text);
       continue;
     }
-    const old = /\S*\/a\.sock/.exec(text)?.[0].replace(/.*=/, "") ?? "";
+    const old = /[^\s'"]*\/a\.sock/.exec(text)?.[0].replace(/.*=/, "") ?? "";
     assert.equal(change(), text.replace(old, ours));
     assert.equal(changedText(edit("flag"), change(), old), text);
   }
+});
+
+test("a flag that stands twice is set in both places, and the last one is what it was", () => {
+  const text = "A=--container-runtime-endpoint=/a --container-runtime-endpoint=/b\n";
+  assert.equal(flagIn(text, "container-runtime-endpoint"), "/b");
+  assert.equal(changedText(edit("flag"), text, "/c"), text.replace(/\/[ab]/g, "/c"));
 });
 
 test("a file is replaced with the mode that it had, and a new one is for root", async () => {

@@ -55,13 +55,20 @@ export function changedText(
   }
 }
 
-/** The value of a flag as a file of arguments has it: `--name=value`, `--name value`, quoted or not. */
+/**
+ * The value of a flag as a file of arguments has it: `--name=value`, `--name value`, quoted or not, each word on a line of
+ * its own or not. The last one counts, as Go has it.
+ */
 export function flagIn(text: string, name: string): string | undefined {
-  return flagPattern(name).exec(uncommented(text))?.[3];
+  return flagsIn(text, name).at(-1)?.[3];
+}
+
+function flagsIn(text: string, name: string): readonly RegExpExecArray[] {
+  return [...uncommented(text).matchAll(flagPattern(name))];
 }
 
 function flagPattern(name: string): RegExp {
-  return new RegExp(`(--${name})(=|[ \\t]+)["']?([^\\s"'\\\\]+)`);
+  return new RegExp(`(--${name})(=|["']?(?:[ \\t]|\\\\\\n)+)["']?([^\\s"'\\\\]+)`, "g");
 }
 
 /** Comments as blanks, so that places stay. */
@@ -70,15 +77,18 @@ function uncommented(text: string): string {
 }
 
 function withFlag({ file, name }: Edit, text: string, value: string | undefined): string {
-  const found = flagPattern(name).exec(uncommented(text));
-  if (found === null || value === undefined) {
+  const found = flagsIn(text, name);
+  if (found.length === 0 || value === undefined) {
     throw fault("FAILED_PRECONDITION", `${file} has no --${name} any more`);
   }
-  const [whole, flag = "", between = "", old = ""] = found;
-  const start = found.index + whole.length - old.length;
-  const changed = `${text.slice(0, start)}${value}${text.slice(start + old.length)}`;
-  const isSet = flagIn(changed, name) === value;
-  if (!isSet || !changed.includes(`${flag}${between}`)) throw cannotSet(file, name);
+  let changed = text;
+  for (const { index, 0: whole, 3: old = "" } of found.toReversed()) {
+    const end = index + whole.length;
+    changed = `${changed.slice(0, end - old.length)}${value}${changed.slice(end)}`;
+  }
+  const now = flagsIn(changed, name);
+  const isSet = now.length === found.length && now.every((one) => one[3] === value);
+  if (!isSet) throw cannotSet(file, name);
   return changed;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { realpath } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
+import path from "node:path";
 import type { V1Node } from "@kubernetes/client-node";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
@@ -42,7 +44,14 @@ export async function look(looking: Looking, call: Cancellable): Promise<Facts |
   }
   const oldRuntime = node.status?.nodeInfo?.containerRuntimeVersion ?? "";
   const setting = await readNodeSetting(looking, looking);
-  if (setting.oldEndpoint === ourEndpoint) {
+  const isOurs = (await realSocket(setting.oldEndpoint)) === (await realSocket(ourEndpoint));
+  if (!isOurs && oldRuntime.startsWith("berth://")) {
+    throw fault(
+      "FAILED_PRECONDITION",
+      `${name} tells ${oldRuntime} already, and the kubelet's endpoint is set to ${setting.oldEndpoint}: restart the kubelet, and see berth doctor --only kubelet`,
+    );
+  }
+  if (isOurs) {
     if (oldRuntime.startsWith("berth://")) return undefined;
     throw fault(
       "FAILED_PRECONDITION",
@@ -76,6 +85,12 @@ export async function look(looking: Looking, call: Cancellable): Promise<Facts |
     if (oldService === "containerd" && (await services.isActive("docker", given))) return undefined;
     return kind === "kubelet" ? oldService : undefined;
   }
+}
+
+/** /var/run is a link to /run. */
+async function realSocket(file: string): Promise<string> {
+  const folder = path.dirname(file);
+  return path.join(await realpath(folder).catch(() => folder), path.basename(file));
 }
 
 /** It is another machine that would be cordoned, and this one's kubelet that would be stopped. */

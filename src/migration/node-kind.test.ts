@@ -150,6 +150,13 @@ test("k3s with a drop-in or a flag: where it stands already", async () => {
   assert.match(text, new RegExp(`'--container-runtime-endpoint=${ours}' \\\\`));
   const docker = rootWith({ [unit]: "ExecStart=/usr/local/bin/k3s server --docker\n" });
   await assert.rejects(read(docker), /has --docker/);
+  // As k3s' installer writes it.
+  const quoted = rootWith({ [unit]: "ExecStart=/k3s \\\n    server \\\n\t'--docker' \\\n" });
+  await assert.rejects(read(quoted), /has --docker/);
+  const set = rootWith({ [unit]: "ExecStart=/k3s server\n", [dropIn]: "docker: true\n" });
+  await assert.rejects(read(set), /10\.yaml has docker: true/);
+  const elsewhere = rootWith({ [unit]: "ExecStart=/k3s server '--config' '/opt/x.yaml'\n" });
+  assert.equal((await read(elsewhere)).edits[0]?.file, path.join(elsewhere, "opt/x.yaml"));
 });
 
 test("k0s: a drop-in of its unit, with the whole command", async () => {

@@ -160,8 +160,15 @@ async function k3s({ kind, service, unit, root, ourEndpoint }: Found): Promise<N
   const name = "container-runtime-endpoint";
   const after = `unix://${ourEndpoint}`;
   const unitText = (await textOf(unit)) ?? "";
-  if (/\s--docker(\s|$)/m.test(unitText)) {
+  if (/(?:\s|["'])--docker(?:["'\s=]|$)/m.test(unitText)) {
     throw fault("FAILED_PRECONDITION", `${unit} has --docker: take it out first`);
+  }
+  const main = `${root}${flagIn(unitText, "config") ?? `/etc/rancher/${kind}/config.yaml`}`;
+  const dropIns = (await namesIn(`${main}.d`)).map((one) => `${main}.d/${one}`);
+  const files = [main, ...dropIns.filter((one) => /\.ya?ml$/.test(one))];
+  for (const file of files) {
+    if (parsedTable(file, (await textOf(file)) ?? "")["docker"] !== true) continue;
+    throw fault("FAILED_PRECONDITION", `${file} has docker: true: take it out first`);
   }
   const edits: Edit[] = [];
   // A flag wins over the file.
@@ -170,9 +177,7 @@ async function k3s({ kind, service, unit, root, ourEndpoint }: Found): Promise<N
     if (before !== undefined) edits.push({ file, kind: "flag", name, before, after });
   }
   if (edits.length === 0) {
-    const main = `${root}/etc/rancher/${kind}/config.yaml`;
-    const files = [main, ...(await namesIn(`${main}.d`)).map((one) => `${main}.d/${one}`)];
-    for (const file of files.filter((one) => /\.ya?ml$/.test(one))) {
+    for (const file of files) {
       const before = await keyIn(file, name);
       if (before !== undefined) edits.push(keyEdit(file, name, before, after));
     }
