@@ -10,7 +10,9 @@ import type { NodeKind } from "../../migration/node-kind.ts";
 import type { Tools } from "../../migration/steps.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
+import { untilInterrupted } from "../interruption.ts";
 import { printable } from "../printable.ts";
+import { processTerminal } from "../terminal.ts";
 import { type Session, withSession } from "./call-options.ts";
 
 interface Flags {
@@ -139,6 +141,8 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
     killShimsOf,
     whyNotReady,
   };
+  // A hangup ends it where it may end, and not the process wherever it is.
+  using work = untilInterrupted((io.terminal ?? processTerminal)(), session.call.signal);
   await migrate(
     {
       node: flags.node,
@@ -170,7 +174,7 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
         return { ...tools, copyImages };
       },
     },
-    session.call,
+    work,
   );
 }
 
