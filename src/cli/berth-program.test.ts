@@ -33,7 +33,9 @@ const container = {
   image: { image: "docker.io/library/busybox:1" },
   state: "CONTAINER_RUNNING",
   createdAt: pod.createdAt,
+  imageId: `sha256:${"ab".repeat(32)}`,
 } as const;
+const usedImage = `sha256:${"ab".repeat(32)}`;
 /** What ListPodSandbox answers. */
 let listed: PodSandboxInit = pod;
 let networkIsReady = true;
@@ -125,7 +127,12 @@ before(async () => {
         { id: "sha256:abcdef0123456789", repoTags: ["a:1"], size: 1_500_000n, pinned: true },
       ],
     }),
-    ImageStatus: async () => ({ image: null }),
+    ImageStatus: async ({ image }) => ({
+      image: image?.image?.startsWith("a:")
+        ? { id: usedImage, repoTags: ["a:1", "a:2"], repoDigests: [] }
+        : null,
+    }),
+    RemoveImage: async () => ({}),
   });
   server.add("containerd.services.events.v1.Events", {
     Subscribe: async function* (_request, { signal }) {
@@ -284,6 +291,28 @@ test("what others named does not move the terminal, nor make rows of its own", a
   }
 });
 
+test("image rm removes what is there, tells all names and who uses it, and fails for the rest", async () => {
+  const { code, out, err } = await berth("image", "rm", "nope", "a:1", "gone", "a:2");
+  assert.equal(out, "removed a:1 (ababababababa)\nremoved a:2 (ababababababa)\n");
+  assert.equal(
+    err,
+    "warning: ababababababa is used by container c0ffee0000000, which goes on with what it has\n" +
+      'berth: images "nope", "gone" not found in namespace "k8s.io": pull or load them first\n',
+  );
+  assert.equal(code, 1);
+});
+
+test("ps -q prints ids alone", async () => {
+  assert.equal((await berth("ps", "-q")).out, `${container.id}\n`);
+});
+
+test("the doctor heeds flags before its name", async () => {
+  const { out } = await berth("--json", "doctor", "--only", "clock");
+  assert.ok(Array.isArray((JSON.parse(out) as { findings: unknown }).findings));
+  const { out: there } = await berth("-a", "/nowhere/q.sock", "doctor", "--only", "daemon");
+  assert.match(there, /\/nowhere\/q\.sock/);
+});
+
 const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
   { args: ["pod", "inspect", "zzz"], code: 1, says: /^berth: pod "zzz" not found\n$/ },
   { args: ["nri", "inspect", "nope"], code: 1, says: /^berth: NRI plugin "nope" not found\n$/ },
@@ -318,6 +347,11 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
     args: ["ps", "-a", "/nowhere/b.sock"],
     code: 1,
     says: /^berth: cannot reach berthd on \/nowhere\/b\.sock: is it running there\? \(connect ENOENT \/nowhere\/b\.sock\)\n/,
+  },
+  {
+    args: ["--json", "migrate", "--node", "n", "--dry-run"],
+    code: 2,
+    says: /^berth: berth migrate prints a line for each step, no JSON: leave out --json\n$/,
   },
   { args: ["pods"], code: 2, says: /unknown command 'pods'/ },
 ];

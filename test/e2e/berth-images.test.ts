@@ -103,6 +103,31 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await names.Delete({ name: "example.com/mine:latest" }, { namespace: "k8s.io" });
   });
 
+  test("untag takes names, but not the last, and no image", async () => {
+    await ok("tag", shell, "example.com/one");
+    await ok("tag", shell, "example.com/two");
+    const { code, stdout, stderr } = await image(
+      "untag",
+      "example.com/one",
+      "no/such",
+      "example.com/two",
+    );
+    assert.equal(stdout, "untagged example.com/one:latest\nuntagged example.com/two:latest\n");
+    assert.match(stderr, /^berth: image "no\/such" not found in namespace/);
+    assert.equal(code, 1);
+    assert.deepEqual(
+      (await tagsOf(id)).filter((tag) => tag.startsWith("example.com/")),
+      [shell].filter((tag) => tag.startsWith("example.com/")),
+    );
+    await refused(["untag", id], /is an image's id, not a name of it/);
+    const layout = path.join(bed.folder, "only");
+    const layers = [[{ path: "only", content: "o" }]];
+    await writeOciLayout(layout, "1", { config: {}, layers });
+    await ok("load", "--name", "example.com/only:1", layout);
+    await refused(["untag", "example.com/only:1"], /is the only name of its image/);
+    assert.match(await ok("rm", "example.com/only:1"), /^removed example\.com\/only:1 /);
+  });
+
   test("verify tells what the disk has lost, and drops it", async () => {
     assert.match(await ok("verify", shell), /^looked at 1 image: 3 blobs, 1 layer\n$/);
     await ok("load", "--name", "example.com/rotten:1", await rottenLayout(bed));
@@ -188,9 +213,8 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     }
     const both =
       /images "no\/such", "nor\/this" not found in namespace "k8s\.io": pull or load them first/;
-    await refused(["rm", "no/such", shell, "nor/this"], both);
-    assert.ok((await tagsOf(id)).includes(shell));
-    await ok("rm", shell, id, bed.images.worker.id);
+    await refused(["rm", "no/such", shell, id, "nor/this"], both);
+    await ok("rm", bed.images.worker.id);
     assert.equal((await listed()).filter((one) => one.id === id).length, 0);
     assert.match(await ok("import", first!), new RegExp(`loaded ${shell}\n`));
     assert.ok((await tagsOf(id)).includes(shell));

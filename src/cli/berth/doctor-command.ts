@@ -19,7 +19,7 @@ interface DoctorFlags {
   readonly config?: string;
   readonly fix: boolean;
   readonly host?: string;
-  readonly json: boolean;
+  readonly json?: boolean;
   readonly kubeconfig?: string;
   readonly only?: readonly CheckName[];
   readonly strict: boolean;
@@ -61,9 +61,10 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
     .option("--all", "show what is as it should be, too", false)
     .option("--fix", "first remove what is left of pods that are gone, with a line for each", false)
     .option("--strict", "exit 1 for warnings, too", false)
-    .option("--json", "print JSON", false)
+    .option("--json", "print JSON")
     .addHelpText("after", help)
-    .action((flags: DoctorFlags, command: Command) => {
+    .action((own: DoctorFlags, command: Command) => {
+      const flags: DoctorFlags = { ...command.parent?.opts(), ...own };
       const { host } = flags;
       const isThere =
         host === undefined || statSync(host, { throwIfNoEntry: false })?.isDirectory();
@@ -107,7 +108,7 @@ async function doctor(flags: DoctorFlags, io: CliIo): Promise<void> {
   const summary = summaryOf(results);
   io.out(
     printable(
-      flags.json
+      flags.json === true
         ? jsonOf({ version, ...summary, findings: flatten(results) })
         : renderFindings(results, flags.all),
     ),

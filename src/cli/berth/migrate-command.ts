@@ -13,6 +13,7 @@ import { CommandExit } from "../command-exit.ts";
 import { untilInterrupted } from "../interruption.ts";
 import { printable } from "../printable.ts";
 import { processTerminal } from "../terminal.ts";
+import { usageFault } from "../usage-fault.ts";
 import { type Session, withSession } from "./call-options.ts";
 
 interface Flags {
@@ -113,6 +114,9 @@ function duration(flag: string, about: string, usual: string): Option {
 }
 
 async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<void> {
+  if (session.json) {
+    throw usageFault("berth migrate prints a line for each step, no JSON: leave out --json");
+  }
   if (process.getuid?.() !== 0) throw fault("PERMISSION_DENIED", "berth migrate is for root");
   const kubeconfig = kubeconfigOf(flags.kubeconfig, io);
   const { openAsk } = await import("../../migration/ask.ts");

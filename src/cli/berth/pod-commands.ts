@@ -40,14 +40,17 @@ export function addPodCommands(program: Command, io: CliIo): void {
     .description("list running containers")
     .option("--all", "also those that do not run", false)
     .option("-p, --pod <id>", "only the containers of this pod")
-    .action((flags: { all: boolean; pod?: string }, command: Command) =>
+    .option("-q, --quiet", "only their ids", false)
+    .action((flags: { all: boolean; pod?: string; quiet: boolean }, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
         const filter = {
           podSandboxId: flags.pod ?? "",
           state: flags.all ? null : { state: "CONTAINER_RUNNING" as const },
         };
         const { containers } = await session.client(cri).ListContainers({ filter }, session.call);
-        session.showTable(containers, containerColumns);
+        const ids = containers.map(({ id }) => id);
+        if (flags.quiet) session.show(ids, () => ids.map((id) => `${id}\n`).join(""));
+        else session.showTable(containers, containerColumns);
       }),
     );
 }

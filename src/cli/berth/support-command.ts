@@ -48,7 +48,9 @@ export function addSupportCommand(program: Command, io: CliIo): void {
       "berthd's configuration file (default: /etc/berthd/config.toml, if it exists)",
     )
     .addHelpText("after", help)
-    .action((flags: SupportFlags) => support(flags, io));
+    .action((flags: SupportFlags, command: Command) =>
+      support({ ...command.parent?.opts(), ...flags }, io),
+    );
 }
 
 async function support(flags: SupportFlags, io: CliIo): Promise<void> {

@@ -2,9 +2,7 @@
 import type { Command } from "commander";
 import type { Image } from "../../../gen/cri.gen.ts";
 import type { CliIo } from "../../cli-io.ts";
-import { printable } from "../../printable.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
-import { jsonOf } from "../json.ts";
 import { bytes, type Column, shortId } from "../table.ts";
 import { addCopyCommand } from "./copy-command.ts";
 import { addExportCommand } from "./export-command.ts";
@@ -14,8 +12,9 @@ import { addLoadCommand } from "./load-command.ts";
 import { addPruneCommand } from "./prune-command.ts";
 import { addPullCommand } from "./pull-command.ts";
 import { addPushCommand } from "./push-command.ts";
+import { addRemoveCommand } from "./remove-command.ts";
 import { addTagCommand } from "./tag-command.ts";
-import { unknownImages } from "./unknown-images.ts";
+import { addUntagCommand } from "./untag-command.ts";
 import { addVerifyCommand } from "./verify-command.ts";
 
 const timeoutMs = 10_000;
@@ -25,7 +24,7 @@ export function addImageCommands(program: Command, io: CliIo): void {
   const image = program
     .command("image")
     .description(
-      "list, pull, push, load, export, copy, tag, verify and remove images, and look into them",
+      "list, pull, push, load, export, copy, tag, untag, verify and remove images, and look into them",
     );
   withCommonFlags(image.command("ls"))
     .description("list images, each with a row for every name that it has")
@@ -43,41 +42,11 @@ export function addImageCommands(program: Command, io: CliIo): void {
     );
   addLoadCommand(image, io);
   addPullCommand(image, io);
-  withCommonFlags(image.command("rm <reference...>"))
-    .description("remove images, with every name they have")
-    .action((references: string[], _flags, command: Command) =>
-      withSession(command, io, 60_000, async (session) => {
-        const images = session.client(cri);
-        // One that is not there keeps all others; one with several names among them goes once.
-        const wanted = new Map<string, readonly string[]>();
-        const missing: string[] = [];
-        for (const reference of references) {
-          const request = { image: { image: reference } };
-          const { image: found } = await images.ImageStatus(request, session.call);
-          if (!found) {
-            missing.push(reference);
-            continue;
-          }
-          const names = [...found.repoTags, ...found.repoDigests];
-          wanted.set(found.id, names.length > 0 ? names : [reference]);
-        }
-        if (missing.length > 0) throw unknownImages(missing, session.namespace);
-        const removed: string[] = [];
-        try {
-          for (const [id, names] of wanted) {
-            await images.RemoveImage({ image: { image: id } }, session.call);
-            removed.push(id);
-            if (session.json) continue;
-            io.out(printable(names.map((name) => `removed ${name} (${shortId(id)})\n`).join("")));
-          }
-        } finally {
-          if (session.json) io.out(jsonOf({ removed }));
-        }
-      }),
-    );
+  addRemoveCommand(image, io);
   addInspectCommand(image, io);
   addHistoryCommand(image, io);
   addTagCommand(image, io);
+  addUntagCommand(image, io);
   addExportCommand(image, io);
   addCopyCommand(image, io);
   addPruneCommand(image, io);
