@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import { Host } from "../doctor/host.ts";
-import { kubeletRuns } from "./runtime-pods.ts";
+import { isPodShim, kubeletRuns } from "./runtime-pods.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth-runtime-pods-"));
 after(() => removeFolderSync(folder));
@@ -29,4 +29,20 @@ test("a kubelet is known by its name, or by what its program was told to be", as
     writeFileSync(path.join(root, "proc/7/cmdline"), argv.map((word) => `${word}\0`).join(""));
     assert.equal(await kubeletRuns(new Host(root)), isOne, argv.join(" "));
   }
+});
+
+test("only shims of pods are ended: Docker's containers are that containerd's, too", () => {
+  const socket = "/run/containerd/containerd.sock";
+  const shim = (namespace: string, address: string): string[] => [
+    "containerd-shim-runc-v2",
+    "-namespace",
+    namespace,
+    "-id",
+    "x",
+    "-address",
+    address,
+  ];
+  assert.equal(isPodShim(shim("k8s.io", socket), socket), true);
+  assert.equal(isPodShim(shim("moby", socket), socket), false);
+  assert.equal(isPodShim(shim("k8s.io", "/run/other.sock"), socket), false);
 });

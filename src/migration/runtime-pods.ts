@@ -5,7 +5,7 @@ import { toFault } from "../base/errors.ts";
 import { killProcess } from "../base/os/proc.ts";
 import { readStart } from "../base/read-bounded.ts";
 import { sleep } from "../base/timers.ts";
-import { commandLine, hostProcesses } from "../doctor/facts/processes.ts";
+import { commandLine, flagOf, hostProcesses } from "../doctor/facts/processes.ts";
 import { Host } from "../doctor/host.ts";
 import { connectLight } from "../rpc/light/light-client.ts";
 
@@ -51,9 +51,18 @@ export async function kubeletRuns(host = new Host()): Promise<boolean> {
 const mostProcesses = 100_000;
 const rounds = 20;
 
+/** Of a pod of that containerd: Docker's, nerdctl's and ctr's containers are in other namespaces, and no kubelet's. */
+export function isPodShim(words: readonly string[], socket: string): boolean {
+  // Go's flags, with one hyphen or two.
+  const argv = words.map((word) => word.replace(/^--?/, "--"));
+  const plain = (file: string | undefined): string | undefined =>
+    file?.replace(/^\/var\/run\//, "/run/");
+  return flagOf(argv, "namespace") === "k8s.io" && plain(flagOf(argv, "address")) === plain(socket);
+}
+
 /**
  * Kills what the shims of a containerd run, and them: for one that ends with the kubelet's own service, and cannot be
- * asked any more. Answers how many shims there were.
+ * asked any more. Answers how many shims there were, which are those of pods alone.
  */
 export async function killShimsOf(socket: string, call: Cancellable): Promise<number> {
   const host = new Host();
@@ -62,7 +71,7 @@ export async function killShimsOf(socket: string, call: Cancellable): Promise<nu
     const shims: number[] = [];
     for (const process of await hostProcesses(host)) {
       if (!process.name.startsWith("containerd-shim")) continue;
-      if ((await commandLine(host, process)).includes(socket)) shims.push(process.pid);
+      if (isPodShim(await commandLine(host, process), socket)) shims.push(process.pid);
     }
     most = Math.max(most, shims.length);
     if (shims.length === 0) return most;
