@@ -382,7 +382,7 @@ onEveryShim("recovery ends a shim that outlived its bundle", async (rig) => {
   await unmountBelow(rig.bundle(id));
   await rm(rig.bundle(id), { recursive: true });
   const report = await manager.recover(within());
-  assert.deepEqual(report, { recovered: [], lost: [] });
+  assert.deepEqual(report, { recovered: [], lost: [], late: new Map() });
   // Killed it is; whoever adopted it takes a moment to notice.
   await until("the shim is gone", () => !isRunning(pid));
   assert.equal(existsSync(address.slice("unix://".length)), false);
