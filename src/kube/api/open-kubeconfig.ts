@@ -29,14 +29,51 @@ const mostBytes = 1 << 20;
  * Reads a kubeconfig, and the files that it names, as they are now: certificates and tokens rotate. Signs of use are those
  * of the current context: certificates, tokens, a password, `exec`. ApiFailure "kubeconfig" for what cannot be used.
  */
-export async function openKubeconfig(file: string, call: KubeCall): Promise<KubeAccess> {
+export async function openKubeconfig(
+  named: string | readonly string[],
+  call: KubeCall,
+): Promise<KubeAccess> {
+  const files = typeof named === "string" ? [named] : named;
+  let at = files.join(":");
   try {
-    const text = (await readBounded(file, mostBytes, { follow: true })).toString();
-    return await accessOf(text, path.dirname(file), call);
+    const parts: Part[] = [];
+    for (const file of files) {
+      at = file;
+      const text = (await readBounded(file, mostBytes, { follow: true })).toString();
+      parts.push(partOf(text, path.dirname(file)));
+    }
+    at = files.join(":");
+    return await accessOf(parts, call);
   } catch (error) {
     call.signal.throwIfAborted();
-    throw new ApiFailure("kubeconfig", `${file}: ${messageOf(error)}`);
+    throw new ApiFailure("kubeconfig", `${at}: ${messageOf(error)}`);
   }
+}
+
+/** One of the files that are a kubeconfig together: of what several have, the first one's counts. */
+interface Part {
+  readonly raw: Record<string, unknown>;
+  readonly config: KubeConfig;
+  readonly folder: string;
+}
+
+function partOf(text: string, folder: string): Part {
+  const raw: unknown = loadYaml(text);
+  const lists = ["clusters", "users", "contexts"];
+  if (!isRecord(raw) || !lists.some((list) => Array.isArray(raw[list])))
+    throw new Error("it is no kubeconfig");
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  config.makePathsAbsolute(folder);
+  return { raw, config, folder };
+}
+
+function firstOf<T>(parts: readonly Part[], of: (part: Part) => T | null | undefined) {
+  for (const part of parts) {
+    const found = of(part);
+    if (found) return { ...part, found };
+  }
+  return undefined;
 }
 
 /**
@@ -55,26 +92,23 @@ function messageOf(error: unknown): string {
   return `it is no YAML${where}${why && `: ${why}`}`;
 }
 
-async function accessOf(text: string, folder: string, call: KubeCall): Promise<KubeAccess> {
-  const raw: unknown = loadYaml(text);
-  if (!isRecord(raw) || !Array.isArray(raw["clusters"])) throw new Error("it is no kubeconfig");
-  const config = new KubeConfig();
-  config.loadFromString(text);
-  config.makePathsAbsolute(folder);
-  const context = config.getCurrentContext();
+async function accessOf(parts: readonly Part[], call: KubeCall): Promise<KubeAccess> {
+  const context = firstOf(parts, ({ config }) => config.getCurrentContext())?.found;
   if (!context) throw new Error("it has no current-context");
-  const cluster = config.getCurrentCluster();
+  const names = firstOf(parts, ({ config }) => config.getContextObject(context))?.found;
+  const cluster = firstOf(parts, ({ config }) => config.getCluster(names?.cluster ?? ""))?.found;
   if (!cluster) throw new Error(`context "${context}" names no cluster that it has`);
-  const user = config.getCurrentUser();
-  if (!user) throw new Error(`context "${context}" names no user that it has`);
+  const named = firstOf(parts, ({ config }) => config.getUser(names?.user ?? ""));
+  if (!named) throw new Error(`context "${context}" names no user that it has`);
+  const { raw, config, folder, found: user } = named;
   if (user.authProvider)
     throw new Error("its auth-provider is not supported: use exec, or a token");
-  const named = rawUser(raw, user.name);
+  const told = rawUser(raw, user.name);
   const changed = {
     ...user,
     // What the library would run itself: for any time, with any output.
     exec: undefined,
-    ...(await tokenOf(named["tokenFile"], folder)),
+    ...(await tokenOf(told["tokenFile"], folder)),
     ...(user.exec && (await fromProgram(user.exec, folder, cluster, call))),
   };
   config.loadFromClusterAndUser(cluster, changed);
