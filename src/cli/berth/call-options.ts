@@ -173,8 +173,14 @@ function refuseNamespace(
   if (named === undefined || named === criNamespace) return;
   const source = flag === undefined ? "BERTH_NAMESPACE" : "--namespace";
   throw usageFault(
-    `"berth ${command.parent?.name()} ${command.name()}" works in namespace "${criNamespace}" alone, and ${source} names "${named}"`,
+    `"${spokenName(command)}" works in namespace "${criNamespace}" alone, and ${source} names "${named}"`,
   );
+}
+
+/** `berth image ls`. */
+function spokenName(command: Command): string {
+  const { parent } = command;
+  return parent === null ? command.name() : `${spokenName(parent)} ${command.name()}`;
 }
 
 /** Milliseconds; Infinity for none. */
