@@ -49,6 +49,7 @@ const examples = `
 Examples:
   berth status
   berth doctor
+  berth migrate --node worker-1 --dry-run
   berth pod ls
   berth pod inspect 4f1c
   berth nri ls

@@ -22,7 +22,8 @@ export type Ask = <T>(
 type Passed = "throttled" | "gone";
 
 export interface AskSettings {
-  readonly kubeconfig: string;
+  /** One, or several that are one together. */
+  readonly kubeconfig: readonly string[];
   /** How long an API server may be away. */
   readonly awayMs: number;
   readonly say: (line: string) => void;
@@ -63,6 +64,9 @@ export function openAsk({ kubeconfig, awayMs, say }: AskSettings): Ask {
 }
 
 function refused(what: string, kind: ProblemKind, message: string, cause: unknown): Error {
+  if (kind === "kubeconfig") {
+    return fault("FAILED_PRECONDITION", `the kubeconfig cannot be used: ${message}`, { cause });
+  }
   const code =
     kind === "forbidden" || kind === "unauthorized" ? "PERMISSION_DENIED" : "UNAVAILABLE";
   return fault(code, `the API server does not give ${what}: ${kind}: ${message}`, { cause });

@@ -3,11 +3,14 @@ import type { V1Pod } from "@kubernetes/client-node";
 import type { Cancellable } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { fault, isFault } from "../base/errors.ts";
+import { isRecord } from "../base/is-record.ts";
 import { shortened } from "../base/shortened.ts";
 import { sleep } from "../base/timers.ts";
 import { problemOf } from "../kube/api/problem.ts";
+import { cleanText } from "../kube/clean-text.ts";
 import type { Problem } from "../kube/ports.ts";
 import { type Ask, isGone } from "./ask.ts";
+import { openWaits } from "./waits.ts";
 
 /** As kubectl drain has them. */
 export interface DrainFlags {
@@ -18,10 +21,18 @@ export interface DrainFlags {
   readonly lookMs?: number;
 }
 
-/** Where an eviction is refused for now, as kubectl does. */
-const againMs = 5_000;
+/** As kubectl does. */
+const usualAgainMs = 5_000;
 const usualLookMs = 1_000;
 const mostTold = 10;
+
+export interface DrainTools {
+  /** Where an eviction is refused for now. */
+  readonly againMs?: number;
+  readonly ask: Ask;
+  readonly flags: DrainFlags;
+  readonly say: (line: string) => void;
+}
 
 type PodFacts = Pick<V1Pod, "metadata" | "spec" | "status">;
 
@@ -66,15 +77,15 @@ function refuseObstacles(node: string, leaving: readonly PodFacts[], flags: Drai
 
 /** Evicts what leaves, again and again where a budget does not let it go, until all of it has gone. */
 export async function drain(
-  ask: Ask,
+  { ask, flags, say, againMs = usualAgainMs }: DrainTools,
   node: string,
-  flags: DrainFlags,
   { signal }: Cancellable,
 ): Promise<void> {
   using limit = deadline(flags.drainMs, "the drain", signal);
   const notBefore = new Map<string, number>();
   let leaving: readonly V1Pod[] = [];
   let reason = "";
+  const waits = openWaits(say);
   try {
     for (;;) {
       leaving = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
@@ -82,12 +93,19 @@ export async function drain(
       // Also on the way back and after a long pause: those that come meanwhile were never looked at.
       refuseObstacles(node, leaving, flags);
       for (const pod of leaving) {
-        if (pod.metadata?.deletionTimestamp !== undefined) continue;
+        if (pod.metadata?.deletionTimestamp !== undefined) {
+          waits.told(nameOf(pod), "it is being deleted, and has not ended yet", true);
+          continue;
+        }
         const uid = pod.metadata?.uid ?? "";
         if ((notBefore.get(uid) ?? 0) > performance.now()) continue;
         const problem = await evict(ask, pod, limit);
-        if (problem === undefined) continue;
+        if (problem === undefined) {
+          say(`evicted ${nameOf(pod)}`);
+          continue;
+        }
         reason = problem.message;
+        waits.told(nameOf(pod), shortened(reason, 300));
         notBefore.set(uid, performance.now() + (problem.retryAfterMs ?? againMs));
       }
       await sleep(flags.lookMs ?? usualLookMs, limit);
@@ -115,8 +133,33 @@ async function evict(ask: Ask, pod: V1Pod, call: Cancellable): Promise<Problem |
     if (isGone(error)) return undefined;
     const problem = problemOf(error);
     if (isFault(error) || problem.kind !== "throttled") throw error;
-    return problem;
+    const budget = budgetIn(error);
+    return budget === undefined
+      ? problem
+      : { ...problem, message: `${problem.message} ${cleanText(budget, 300)}` };
   }
+}
+
+/** Which budget holds a pod: the API server's message does not name it, but one of its causes. */
+function budgetIn(error: unknown): string | undefined {
+  let body: unknown = isRecord(error) || error instanceof Error ? Reflect.get(error, "body") : "";
+  try {
+    if (typeof body === "string") body = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const details = isRecord(body) ? body["details"] : undefined;
+  const causes = isRecord(details) ? details["causes"] : undefined;
+  const found: unknown = Array.isArray(causes)
+    ? causes.find((one) => isRecord(one) && one["reason"] === "DisruptionBudget")
+    : undefined;
+  const message = isRecord(found) ? found["message"] : undefined;
+  return typeof message === "string" ? message : undefined;
+}
+
+/** As kubectl names a pod that may be in any namespace. */
+export function nameOf({ metadata }: PodFacts): string {
+  return `${metadata?.namespace}/${metadata?.name}`;
 }
 
 function isMirror({ metadata }: PodFacts): boolean {
@@ -132,7 +175,7 @@ function ownerOf({ metadata }: PodFacts): { readonly kind: string } | undefined 
 }
 
 function namesOf(pods: readonly PodFacts[]): string {
-  const names = pods.map(({ metadata }) => `${metadata?.namespace}/${metadata?.name}`);
+  const names = pods.map(nameOf);
   const rest = names.length - mostTold;
   return names.slice(0, mostTold).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }

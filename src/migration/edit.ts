@@ -35,8 +35,17 @@ export async function applyEdit(edit: Edit, to: "before" | "after"): Promise<voi
 }
 
 /** Throws where it could not be applied, before anything is. */
-export async function tryEdit(edit: Edit): Promise<void> {
-  changedText(edit, await textOf(edit.file), edit.after);
+export async function tryEdit(edit: Edit, to: "before" | "after"): Promise<void> {
+  changedText(edit, await textOf(edit.file), edit[to]);
+}
+
+/** Whether its place is still there: a flag cannot be set where it is not. */
+export async function hasPlace({ file, kind, name, before }: Edit): Promise<boolean> {
+  if (kind === "file") return true;
+  const text = await textOf(file);
+  return kind === "flag"
+    ? flagIn(text ?? "", name) !== undefined
+    : text !== undefined || before === undefined;
 }
 
 /** The text with the setting as it shall be; undefined: no file. */
@@ -51,7 +60,9 @@ export function changedText(
     case "flag":
       return withFlag(edit, text ?? "", value);
     case "key":
-      return withKey(edit, text ?? "", value);
+      return text === undefined && value === undefined
+        ? undefined
+        : withKey(edit, text ?? "", value);
   }
 }
 

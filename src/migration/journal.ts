@@ -25,7 +25,7 @@ export interface Journal {
   /** It was cordoned before this, or before the way back: it stays so. */
   wasCordoned: boolean;
   readonly annotation: string | undefined;
-  readonly edits: readonly Edit[];
+  edits: readonly Edit[];
   direction: Direction;
   /** Of this direction, in order. */
   done: string[];

@@ -19,10 +19,13 @@ import { removeFolderSync } from "../base/remove-folder.ts";
 import type { NodeClient } from "../kube/api/node-client.ts";
 import type { Ask } from "./ask.ts";
 import { drain, leavingPods, obstacles, stayingPods } from "./drain.ts";
+import type { Edit } from "./edit.ts";
 import { readJournal } from "./journal.ts";
 import { migrate } from "./migrate.ts";
+import type { NodeSetting } from "./node-kind.ts";
 import { OpenJournal } from "./open-journal.ts";
 import type { Removal } from "./remove-pods.ts";
+import { isPodShim } from "./runtime-pods.ts";
 import { openServices } from "./services.ts";
 import type { Tools } from "./steps.ts";
 
@@ -35,6 +38,14 @@ const journalFile = path.join(folder, "root", "migration.json");
 const config = path.join(folder, "config.yaml");
 const call = { signal: new AbortController().signal };
 const old = "containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n";
+
+const endpointKey: Edit = {
+  file: config,
+  kind: "key",
+  name: "containerRuntimeEndpoint",
+  before: "unix:///run/containerd/containerd.sock",
+  after: "unix:///run/berthd/berthd.sock",
+};
 
 const daemonPod = pod("agent", { kind: "DaemonSet" });
 
@@ -109,6 +120,7 @@ class World {
       services: {
         spoken: (words) => words.join(" "),
         isActive: () => Promise.resolve(false),
+        exists: () => Promise.resolve(true),
         change: (words) => {
           const what = words.join(" ");
           this.act(what);
@@ -148,7 +160,13 @@ class World {
     };
   }
 
-  run(direction: "to" | "back", more: { readonly dryRun?: boolean } = {}): Promise<void> {
+  /** What a node is like that is looked at for the first time. */
+  now: () => readonly Edit[] = () => [];
+
+  run(
+    direction: "to" | "back",
+    more: { readonly dryRun?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
     const tools = this.tools();
     return migrate(
       {
@@ -158,6 +176,9 @@ class World {
         journalFile,
         say: (line) => void this.said.push(line),
         isLoss: (reason) => reason === this.lost.signal.reason,
+        warn: (line) => void this.warned.push(line),
+        command: (to) => `berth migrate --node n --force${to === "back" ? " --back" : ""}`,
+        settingNow: async () => ({ edits: this.now() }) as NodeSetting,
         toolsFor: () => tools,
         look: async () => {
           await this.looking;
@@ -171,23 +192,17 @@ class World {
             oldRuntime: "containerd://1",
             wasCordoned: this.isCordoned,
             annotation: undefined,
-            edits: [
-              {
-                file: config,
-                kind: "key",
-                name: "containerRuntimeEndpoint",
-                before: "unix:///run/containerd/containerd.sock",
-                after: "unix:///run/berthd/berthd.sock",
-              },
-            ],
+            edits: this.edits,
           };
         },
       },
-      this.lost,
+      more.signal === undefined ? this.lost : { signal: more.signal },
     );
   }
 
+  edits: readonly Edit[] = [endpointKey];
   readonly said: string[] = [];
+  readonly warned: string[] = [];
 }
 
 const acts = [
@@ -228,7 +243,9 @@ suite("a migration", () => {
     // Whether it is cordoned is looked at anew.
     assert.deepEqual(world.did, ["check", ...actsBack]);
     assert.equal(readFileSync(config, "utf8"), old);
-    await assert.rejects(world.run("back"), /n is back already, on containerd:\/\/1/);
+    await world.run("back"); // the node uses the runtime that was asked for
+    assert.equal(world.said.at(-1), "n is back already, on containerd://1");
+    assert.deepEqual(world.did, ["check", ...actsBack]);
   });
 
   test("is only told with dryRun", async () => {
@@ -237,6 +254,7 @@ suite("a migration", () => {
     assert.deepEqual(world.did, []);
     assert.equal(await readJournal(journalFile), undefined);
     assert.ok(world.said.includes("would: stop kubelet"), world.said.join("\n"));
+    assert.ok(world.said.includes("  evict shop/web"), world.said.join("\n"));
   });
 
   for (const [at, act] of acts.entries()) {
@@ -244,7 +262,10 @@ suite("a migration", () => {
       const world = new World();
       world.failsAt = act;
       await assert.rejects(world.run("to"), (error: Error) => {
-        assert.match(error.message, /to go on: berth migrate --node n; to undo: .* --back$/);
+        assert.match(
+          error.message,
+          /to go on: berth migrate --node n --force; to undo: .* --force --back$/,
+        );
         return true;
       });
       assert.deepEqual(world.did, acts.slice(0, at + 1));
@@ -414,6 +435,141 @@ suite("a migration", () => {
     await assert.rejects(world.run("to"), /uncordon: .*\nto go on: berth migrate --node n/);
   });
 
+  suite("whose setting has moved", () => {
+    const flags = path.join(folder, "kubeadm-flags.env");
+    const flag: Edit = {
+      ...endpointKey,
+      file: flags,
+      kind: "flag",
+      name: "container-runtime-endpoint",
+    };
+    /** On Berth, by a flag that is no longer there. */
+    async function moved(): Promise<World> {
+      const world = new World();
+      world.edits = [flag];
+      writeFileSync(flags, `ARGS="--container-runtime-endpoint=${flag.before}"\n`);
+      writeFileSync(config, "containerRuntimeEndpoint: unix:///run/berthd/berthd.sock\n");
+      await world.run("to");
+      assert.match(readFileSync(flags, "utf8"), /berthd/);
+      writeFileSync(flags, 'ARGS=""\n');
+      world.did.length = 0;
+      return world;
+    }
+
+    test("goes back where it is now", async () => {
+      const world = await moved();
+      world.now = () => [{ ...endpointKey, before: endpointKey.after }];
+      await world.run("back", { dryRun: true });
+      assert.match(
+        world.said.join("\n"),
+        /would: in .*config\.yaml: containerRuntimeEndpoint unix:\/\/\/run\/containerd/,
+      );
+      await world.run("back");
+      assert.deepEqual(world.did.slice(-actsBack.length), actsBack);
+      assert.equal(readFileSync(config, "utf8"), old);
+      // And to Berth again, from a second look.
+      world.edits = [endpointKey];
+      await world.run("to");
+      assert.equal(world.runtime, "berth");
+    });
+
+    test("is refused before the cordon where it cannot be found, also in a plan", async () => {
+      const world = await moved();
+      world.now = () => {
+        throw new Error("it is in none of them");
+      };
+      const refused =
+        /kubeadm-flags\.env has no --container-runtime-endpoint any more, and where it is now cannot be told: it is in none of them\nset --container-runtime-endpoint to unix:\/\/\/run\/containerd\/containerd\.sock in \S+ by hand, and run this again; nothing has been changed$/;
+      await assert.rejects(world.run("back", { dryRun: true }), refused);
+      await assert.rejects(world.run("back"), refused);
+      assert.deepEqual(
+        world.did.filter((one) => one !== "check"),
+        [],
+      );
+      writeFileSync(flags, `ARGS="--container-runtime-endpoint=${flag.before}"\n`);
+      writeFileSync(config, old);
+      await world.run("back");
+      assert.deepEqual(world.did.slice(-actsBack.length), actsBack);
+    });
+
+    test("and is a second one to a node that uses Berth by it", async () => {
+      const world = await moved();
+      world.now = () => [{ ...endpointKey, before: endpointKey.after }];
+      await world.run("to"); // looks at the node anew, in place of failing for the flag
+      assert.ok(world.did.includes("restart kubelet"));
+    });
+
+    test("is refused where the file cannot be changed", async () => {
+      const world = new World();
+      await world.run("to");
+      world.did.length = 0;
+      writeFileSync(config, "containerRuntimeEndpoint: >-\n  unix:///run/berthd/berthd.sock\n");
+      await assert.rejects(
+        world.run("back"),
+        /cannot set containerRuntimeEndpoint .*\nset it by hand in \S+ \(containerRuntimeEndpoint unix:\/\/\/run\/containerd/,
+      );
+      assert.deepEqual(
+        world.did.filter((one) => one !== "check"),
+        [],
+      );
+    });
+  });
+
+  test("that ends after the kubelet was stopped says that it is down", async () => {
+    const world = new World();
+    world.failsAt = "disable --now containerd";
+    await assert.rejects(
+      world.run("to"),
+      /\nthe kubelet is down, and n with it, until this has gone on; to start it as it is set now: start kubelet\nto go on: /,
+    );
+    writeFileSync(config, "a: [\n");
+    await assert.rejects(world.run("back"), /nothing has been changed\nthe kubelet is down/);
+  });
+
+  test("that somebody ends says how to go on", async () => {
+    const world = new World();
+    const ended = new AbortController();
+    const why = new Error("a signal came");
+    const asked = world.api.evict.bind(world.api);
+    Object.assign(world.api, {
+      evict: (one: { namespace: string; name: string; uid: string }) => {
+        ended.abort(why);
+        return asked(one);
+      },
+    });
+    await assert.rejects(world.run("to", ended), (error: unknown) => error === why);
+    assert.deepEqual(world.warned, [
+      "ended in the step drain",
+      "to go on: berth migrate --node n --force; to undo: berth migrate --node n --force --back",
+    ]);
+  });
+
+  test("says whom it evicts, and which budget holds whom", async () => {
+    const world = new World();
+    const asked = world.api.evict.bind(world.api);
+    let refusals = 3;
+    const body = {
+      message: "Cannot evict pod as it would violate the pod's disruption budget.",
+      kind: "Status",
+      details: {
+        causes: [{ reason: "DisruptionBudget", message: "The disruption budget web needs 2" }],
+      },
+    };
+    Object.assign(world.api, {
+      evict: (one: { namespace: string; name: string; uid: string }) => {
+        if ((refusals -= 1) < 0) return asked(one);
+        const refused = { code: 429, headers: {}, body: JSON.stringify(body) };
+        return Promise.reject(Object.assign(new Error("429"), refused));
+      },
+    });
+    const tools = world.tools();
+    await drain({ ...tools, againMs: 1, say: (line) => void world.said.push(line) }, "n", call);
+    assert.deepEqual(world.said, [
+      "waiting: shop/web: 429: Cannot evict pod as it would violate the pod's disruption budget. The disruption budget web needs 2",
+      "evicted shop/web",
+    ]);
+  });
+
   test("is one at a time, is of one node, and has a journal that it can read", async () => {
     const world = new World();
     world.failsAt = "stop kubelet";
@@ -472,8 +628,26 @@ test("a pod of another uid is another pod", async () => {
     evict: () => Promise.reject(Object.assign(new Error("precondition"), { code: 409 })),
   };
   const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
-  await drain(ask, "n", flags, call);
+  await drain({ ask, flags, say: () => {} }, "n", call);
   assert.equal(lists, 2);
+});
+
+test("a pod's shim is known by its namespace and its socket", () => {
+  const socket = "/run/containerd/containerd.sock";
+  const words = (namespace: string, address = socket): string[] => [
+    "/usr/bin/containerd-shim-runc-v2",
+    "-namespace",
+    namespace,
+    "-id",
+    "k8s.io",
+    "-address",
+    address,
+  ];
+  assert.equal(isPodShim(words("k8s.io"), socket), true);
+  assert.equal(isPodShim(words("k8s.io"), `/var${socket}`), true);
+  assert.equal(isPodShim(["s", "--namespace=k8s.io", `-address=${socket}`], socket), true);
+  for (const other of ["moby", "default", ""]) assert.equal(isPodShim(words(other), socket), false);
+  assert.equal(isPodShim(words("k8s.io", "/run/k3s/containerd/containerd.sock"), socket), false);
 });
 
 test("without systemd the operator is told, and what is done is seen", async () => {

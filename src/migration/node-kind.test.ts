@@ -159,6 +159,22 @@ test("k3s with a drop-in or a flag: where it stands already", async () => {
   assert.equal((await read(elsewhere)).edits[0]?.file, path.join(elsewhere, "opt/x.yaml"));
 });
 
+test("what runs counts: a unit of k3s may be left over, and k0s' kubelet is called so", async () => {
+  const files = {
+    "etc/systemd/system/k3s.service": "ExecStart=/usr/local/bin/k3s server\n",
+    "etc/systemd/system/k0sworker.service": "[Service]\nExecStart=/usr/local/bin/k0s worker\n",
+    "var/lib/kubelet/config.yaml": "cgroupDriver: systemd\n",
+    "proc/7/comm": "kubelet\n",
+    "proc/7/cmdline": "kubelet\0--config=/var/lib/kubelet/config.yaml\0",
+  };
+  const root = rootWith(files);
+  const found = await read(root);
+  assert.deepEqual([found.kind, found.cgroupDriver], ["kubelet", "systemd"]);
+  assert.equal((await read(root, "k3s")).kind, "k3s"); // as it is told
+  assert.equal((await read(rootWith({ ...files, "proc/8/comm": "k0s\n" }))).kind, "k0s");
+  assert.equal((await read(rootWith({ ...files, "proc/8/comm": "k3s-server\n" }))).kind, "k3s");
+});
+
 test("k0s: a drop-in of its unit, with the whole command", async () => {
   const root = rootWith({
     "etc/systemd/system/k0sworker.service":

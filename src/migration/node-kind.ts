@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from "node:fs/promises";
 import { errnoOf, fault } from "../base/errors.ts";
-import { readKubelet, settingOf } from "../doctor/facts/kubelet.ts";
+import { driverOf, type KubeletFacts, readKubelet, settingOf } from "../doctor/facts/kubelet.ts";
 import { flagOf, hostProcesses } from "../doctor/facts/processes.ts";
 import { Host } from "../doctor/host.ts";
-import { changedText, type Edit, flagIn, parsedTable, textOf } from "./edit.ts";
+import { changedText, type Edit, flagIn, hasPlace, parsedTable, textOf } from "./edit.ts";
 
 /** What runs the kubelet: a service of its own, or a distribution's program that holds it and a containerd. */
 export type NodeKind = "kubelet" | "k3s" | "rke2" | "k0s";
@@ -17,6 +17,8 @@ export interface NodeSetting {
   /** The socket's path. */
   readonly oldEndpoint: string;
   readonly edits: readonly Edit[];
+  /** By which the kubelet goes, whatever its runtime says; undefined where it asks, or a distribution sees to it. */
+  readonly cgroupDriver?: string | undefined;
 }
 
 export interface Wanted {
@@ -36,6 +38,12 @@ const units = {
   rke2: ["rke2-server", "rke2-agent"],
   k0s: ["k0sworker", "k0scontroller"],
 } as const;
+/** Names of what they run, as the kernel has them. */
+const programs = {
+  k3s: ["k3s", "k3s-server", "k3s-agent"],
+  rke2: ["rke2"],
+  k0s: ["k0s"],
+} as const;
 const unitFolders = [
   "/etc/systemd/system",
   "/usr/local/lib/systemd/system",
@@ -51,8 +59,14 @@ const socketOf = {
 
 export async function readNodeSetting(wanted: Wanted, { root }: Places): Promise<NodeSetting> {
   const { kind: asked, ourEndpoint } = wanted;
+  const host = new Host(root);
+  const processes = await hostProcesses(host);
+  const running = new Set(processes.map(({ name }) => name));
   for (const kind of ["k3s", "rke2", "k0s"] as const) {
     if (asked !== undefined && asked !== kind) continue;
+    // A unit may be left over. k0s has a process of the name "kubelet" itself.
+    const isLeft = running.has("kubelet") && !programs[kind].some((name) => running.has(name));
+    if (asked === undefined && isLeft) continue;
     for (const service of units[kind]) {
       const unit = await unitFile(root, service);
       if (unit === undefined) continue;
@@ -63,12 +77,14 @@ export async function readNodeSetting(wanted: Wanted, { root }: Places): Promise
       throw fault("NOT_FOUND", `there is no unit ${units[kind].join(" or ")} on this machine`);
     }
   }
-  return ofKubelet(ourEndpoint, root);
+  return ofKubelet(ourEndpoint, root, await readKubelet(host, processes));
 }
 
-async function ofKubelet(ourEndpoint: string, root: string): Promise<NodeSetting> {
-  const host = new Host(root);
-  const facts = await readKubelet(host, await hostProcesses(host));
+async function ofKubelet(
+  ourEndpoint: string,
+  root: string,
+  facts: KubeletFacts | undefined,
+): Promise<NodeSetting> {
   if (facts === undefined) {
     throw fault(
       "NOT_FOUND",
@@ -115,7 +131,9 @@ async function ofKubelet(ourEndpoint: string, root: string): Promise<NodeSetting
     /(containerd|crio|cri-dockerd)[^/]*\.sock$/.exec(oldEndpoint.replace("/var/run/", "/run/")) ??
     [];
   const oldService = name === "cri-dockerd" ? "cri-docker" : name || undefined;
-  return { kind: "kubelet", service: "kubelet", oldService, oldEndpoint, edits };
+  const { driver, asks } = driverOf(facts);
+  const cgroupDriver = asks ? undefined : driver;
+  return { kind: "kubelet", service: "kubelet", oldService, oldEndpoint, edits, cgroupDriver };
 }
 
 /** Where a kubelet's flags come from, besides its unit, which is its package's. */
@@ -240,13 +258,15 @@ async function unitFile(root: string, service: string): Promise<string | undefin
   return undefined;
 }
 
-function pathOf(endpoint: string): string {
+/** The socket's path. */
+export function pathOf(endpoint: string): string {
   return endpoint.replace(/^unix:(\/\/)?/, "");
 }
 
 /** Whether the files say that the node uses Berth already. */
 export async function isSet({ edits }: Pick<NodeSetting, "edits">): Promise<boolean> {
   for (const edit of edits) {
+    if (!(await hasPlace(edit))) return false;
     const text = await textOf(edit.file);
     if (changedText(edit, text, edit.after) !== text) return false;
   }

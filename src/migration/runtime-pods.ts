@@ -31,6 +31,35 @@ export async function whyNotReady(socket: string, call: Cancellable): Promise<st
   }
 }
 
+/** Why no CRI runtime answers there, ready or not; undefined where one does. */
+export async function whyNoAnswer(socket: string, call: Cancellable): Promise<string | undefined> {
+  try {
+    using connection = connectLight(socket);
+    using limit = deadline(answerMs, "its answer", call.signal);
+    await connection.client(cri).Version({}, limit);
+    return undefined;
+  } catch (error) {
+    call.signal.throwIfAborted();
+    return toFault(error).message;
+  }
+}
+
+/** What a kubelet is told that asks for it; undefined where it is not told. */
+export async function cgroupDriverOf(
+  socket: string,
+  call: Cancellable,
+): Promise<string | undefined> {
+  try {
+    using connection = connectLight(socket);
+    using limit = deadline(answerMs, "its cgroup driver", call.signal);
+    const { linux } = await connection.client(cri).RuntimeConfig({}, limit);
+    return linux?.cgroupDriver.toLowerCase();
+  } catch {
+    call.signal.throwIfAborted();
+    return undefined;
+  }
+}
+
 /** Names of the processes that are, or hold, a kubelet. */
 const kubelets = new Set(["kubelet", "k3s-server", "k3s-agent"]);
 /** Those that are much else, too: it is the first word that tells. */

@@ -11,6 +11,8 @@ export interface Services {
   change(words: ServiceWords, isSo: () => Promise<boolean>, call: Cancellable): Promise<void>;
   /** Whether a service runs, as far as can be told. */
   isActive(service: string, call: Cancellable): Promise<boolean>;
+  /** Whether there is such a unit; undefined where that cannot be known. */
+  exists(service: string, call: Cancellable): Promise<boolean | undefined>;
   /** As an operator would type it. */
   spoken(words: ServiceWords): string;
 }
@@ -33,14 +35,21 @@ export function openServices(
   hasSystemd = existsSync("/run/systemd/system"),
 ): Services {
   const program = command ?? (hasSystemd ? "systemctl" : undefined);
-  return program === undefined ? told(say) : byProgram(program);
+  return program === undefined ? told(say) : byProgram(program, command === undefined);
 }
 
-function byProgram(program: string): Services {
+function byProgram(program: string, isSystemctl: boolean): Services {
   return {
     spoken: (words) => [program, ...words].join(" "),
     change: async (words, _isSo, { signal }) => {
       await run(program, [...words], { signal, timeoutMs: commandMs });
+    },
+    exists: async (service, { signal }) => {
+      if (!isSystemctl) return undefined; // it is told of starts and stops, and need not know more
+      const options = { signal, timeoutMs: commandMs, anyExitCode: true };
+      const { exitCode, stderr } = await run(program, ["cat", "--", `${service}.service`], options);
+      if (exitCode === 0) return true;
+      return stderr.toString().includes("No files found") ? false : undefined;
     },
     isActive: async (service, { signal }) => {
       try {
@@ -63,6 +72,7 @@ function told(say: (line: string) => void): Services {
   };
   return {
     spoken,
+    exists: () => Promise.resolve(undefined),
     isActive: () => Promise.resolve(false),
     change: async (words, isSo, { signal }) => {
       if (words[0] === "daemon-reload" || (await isSo())) return;

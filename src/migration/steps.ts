@@ -5,11 +5,12 @@ import { deadline } from "../base/deadline.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
 import { sleep } from "../base/timers.ts";
 import type { Ask } from "./ask.ts";
-import { type DrainFlags, drain, stayingPods } from "./drain.ts";
+import { type DrainFlags, drain, leavingPods, nameOf, stayingPods } from "./drain.ts";
 import { applyEdit } from "./edit.ts";
 import type { Journal } from "./journal.ts";
 import type { Removal } from "./remove-pods.ts";
 import type { Services, ServiceWords } from "./services.ts";
+import { openWaits } from "./waits.ts";
 
 /** What the steps work with. */
 export interface Tools {
@@ -24,6 +25,7 @@ export interface Tools {
   readonly removePods: (socket: string, call: Cancellable) => Promise<Removal | undefined>;
   /** Containers; none where nobody answers. */
   readonly running: (socket: string, call: Cancellable) => Promise<number>;
+  /** Those of pods alone; how many. */
   readonly killShimsOf: (socket: string, call: Cancellable) => Promise<number>;
   readonly whyNotReady: (socket: string, call: Cancellable) => Promise<string | undefined>;
 }
@@ -32,6 +34,8 @@ export interface Step {
   readonly name: StepName;
   /** What a plan tells of it. */
   readonly spoken: string;
+  /** What else a plan tells of it, a line each. */
+  readonly more?: (call: Cancellable) => Promise<readonly string[]>;
   readonly run: (call: Cancellable) => Promise<void>;
 }
 
@@ -157,12 +161,17 @@ function uncordon({ node, wasCordoned }: Journal, { ask }: Tools): Step | undefi
   };
 }
 
-function drainStep({ node }: Journal, { ask, flags }: Tools): Step | undefined {
+function drainStep({ node }: Journal, tools: Tools): Step | undefined {
+  const { ask, flags } = tools;
   if (flags.noDrain) return undefined;
   return {
     name: "drain",
     spoken: `drain ${node} within PodDisruptionBudgets, ${flags.drainMs / 1000} s at most`,
-    run: (call) => drain(ask, node, flags, call),
+    more: async (call) => {
+      const pods = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), call));
+      return pods.length === 0 ? ["no pod is to go"] : pods.map((pod) => `evict ${nameOf(pod)}`);
+    },
+    run: (call) => drain(tools, node, call),
   };
 }
 
@@ -258,7 +267,7 @@ async function removeOurs(journal: Journal, tools: Tools, call: Cancellable): Pr
   const { ourEndpoint } = journal;
   const removal = await tools.removePods(ourEndpoint, call);
   const killed = await killLeft(ourEndpoint, removal, tools, call);
-  if (removal !== undefined) return;
+  if (removal !== undefined) return tools.say(`${removal.removed} pods were removed`);
   tools.say(
     `berthd does not answer on ${ourEndpoint}: ${killed ?? 0} pods of it were killed; their mounts and networks are left there`,
   );
@@ -268,10 +277,12 @@ async function removeOld(journal: Journal, tools: Tools, call: Cancellable): Pro
   const { oldEndpoint, kind } = journal;
   const removal = await tools.removePods(oldEndpoint, call);
   const killed = await killLeft(oldEndpoint, removal, tools, call);
+  if (removal !== undefined) tools.say(`${removal.removed} pods were removed`);
   if (removal !== undefined || killed === undefined) return;
   if (kind === "kubelet") {
-    if (journal.begun.includes("runtime")) return; // it was turned off when it had none any more
-    tools.say(`nobody answers on ${oldEndpoint}: no pod could be removed there`);
+    // It was turned off when it had none any more.
+    if (killed === 0 && journal.begun.includes("runtime")) return;
+    tools.say(`nobody answers on ${oldEndpoint}: ${killed} pods were killed with their shims`);
   } else if (killed > 0) {
     tools.say(
       `${killed} pods of ${kind} were killed; their mounts and networks go with ${kind}-killall.sh, or a reboot`,
@@ -310,6 +321,7 @@ function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): S
     run: async (call) => {
       using limit = deadline(readyMs, "the node", call.signal);
       let missing = "the API server has not answered";
+      const waits = openWaits(say);
       try {
         for (;;) {
           const found = await ask("the node", (api) => api.node(node), limit);
@@ -324,6 +336,7 @@ function check({ node }: Journal, tools: Tools, { scheme, socket }: Expected): S
             if (pods.some((pod) => runsOn(pod, scheme))) return;
             missing = `none of its ${pods.length} DaemonSets' and static pods runs`;
           }
+          waits.told(node, missing);
           await sleep(askMs, limit);
         }
       } catch (error) {

@@ -3,13 +3,15 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { fault, toFault } from "../../base/errors.ts";
+import { fault, isAbort, toFault } from "../../base/errors.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
+import type { Direction } from "../../migration/journal.ts";
 import type { NodeKind } from "../../migration/node-kind.ts";
 import type { Tools } from "../../migration/steps.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
+import { givenOptions, shellWord } from "../given-command.ts";
 import { untilInterrupted } from "../interruption.ts";
 import { printable } from "../printable.ts";
 import { processTerminal } from "../terminal.ts";
@@ -46,7 +48,9 @@ gone on with by the same command, and undone with --back, at any time: also long
 after it. A node that was cordoned before stays so.
 
 Exit status: 0 when the node uses the runtime that was asked for, 1 when it does
-not (the last line says how to go on), 2 when the command line is wrong.
+not, 2 when the command line is wrong, 128 and the signal's number when a signal
+ended it. What was refused before the first step has changed nothing; after that
+the last line says how to go on, and how back.
 `;
 
 export function addMigrateCommand(program: Command, io: CliIo): void {
@@ -64,7 +68,7 @@ export function addMigrateCommand(program: Command, io: CliIo): void {
     .option("--dry-run", "look at the node and print the steps; nothing is changed", false)
     .option(
       "--kubeconfig <file>",
-      "an operator's, who may patch nodes and evict pods (default: $KUBECONFIG, else those that kubeadm, k3s, RKE2 and k0s write for root, else ~/.kube/config)",
+      "an operator's, who may patch nodes and evict pods (default: $KUBECONFIG, which may be a list, else those that kubeadm, k3s, RKE2 and k0s write for root, else ~/.kube/config)",
     )
     .option("--force", "also delete pods that no controller makes again", false)
     .option(
@@ -100,7 +104,18 @@ export function addMigrateCommand(program: Command, io: CliIo): void {
     )
     .addHelpText("after", help)
     .action((flags: Flags, command: Command) =>
-      withSession(command, io, undefined, (session) => migrateNode(flags, session, io)),
+      withSession(command, io, undefined, async (session) => {
+        const terminal = (io.terminal ?? processTerminal)();
+        // A hangup ends it where it may end, and not the process wherever it is.
+        using work = untilInterrupted(terminal, session.call.signal);
+        const call = { signal: work.signal };
+        const scoped = { ...session.scoped, ...call };
+        try {
+          await migrateNode(flags, { ...session, call, scoped }, { io, command });
+        } catch (error) {
+          throw isAbort(error) && work.signal.aborted ? work.signal.reason : error;
+        }
+      }),
     );
 }
 
@@ -108,12 +123,18 @@ function duration(flag: string, about: string, usual: string): Option {
   const parsed = (text: string): number => {
     const ms = parseDuration(text);
     if (ms !== undefined && ms > 0) return ms;
+    if (ms !== undefined) throw new InvalidArgumentError("it must be longer than 0");
     throw new InvalidArgumentError("expected a number with its unit, such as 30s or 15m");
   };
   return new Option(flag, about).argParser(parsed).default(parsed(usual), usual);
 }
 
-async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<void> {
+interface Given {
+  readonly io: CliIo;
+  readonly command: Command;
+}
+
+async function migrateNode(flags: Flags, session: Session, { io, command }: Given): Promise<void> {
   if (session.json) {
     throw usageFault("berth migrate prints a line for each step, no JSON: leave out --json");
   }
@@ -123,7 +144,10 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
   const { look } = await import("../../migration/look.ts");
   const { migrate } = await import("../../migration/migrate.ts");
   const { openServices } = await import("../../migration/services.ts");
-  const { kubeletRuns, killShimsOf, whyNotReady } = await import("../../migration/runtime-pods.ts");
+  const { readNodeSetting } = await import("../../migration/node-kind.ts");
+  const { cgroupDriverOf, kubeletRuns, killShimsOf, whyNoAnswer, whyNotReady } = await import(
+    "../../migration/runtime-pods.ts"
+  );
   const { removePods, runningContainers } = await import("../../migration/remove-pods.ts");
   const say = (line: string): void => io.out(printable(`${line}\n`));
   const ask = openAsk({ kubeconfig, awayMs: flags.apiTimeout, say });
@@ -145,8 +169,6 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
     killShimsOf,
     whyNotReady,
   };
-  // A hangup ends it where it may end, and not the process wherever it is.
-  using work = untilInterrupted((io.terminal ?? processTerminal)(), session.call.signal);
   await migrate(
     {
       node: flags.node,
@@ -154,7 +176,10 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
       dryRun: flags.dryRun,
       isLoss: (reason) => isLoss(reason, io),
       journalFile: path.resolve(flags.journal),
+      command: (direction) => commandLine(direction, session, { io, command }),
       say,
+      warn: (line) => io.error(printable(`berth: ${line}\n`)),
+      settingNow: ({ kind, ourEndpoint }) => readNodeSetting({ kind, ourEndpoint }, { root: "" }),
       look: (call) =>
         look(
           {
@@ -167,6 +192,9 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
             ask,
             services,
             whyNotReady,
+            whyNoAnswer,
+            cgroupDriverOf,
+            say,
           },
           call,
         ),
@@ -178,7 +206,7 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
         return { ...tools, copyImages };
       },
     },
-    work,
+    session.call,
   );
 }
 
@@ -186,6 +214,22 @@ async function migrateNode(flags: Flags, session: Session, io: CliIo): Promise<v
 function isLoss(reason: unknown, { lost }: CliIo): boolean {
   if (lost?.aborted === true && reason === lost.reason) return true;
   return reason instanceof CommandExit && reason.status === 128 + os.constants.signals.SIGHUP;
+}
+
+/** As it was called, for a direction: somebody else may type it, elsewhere and later. */
+function commandLine(direction: Direction, session: Session, { io, command }: Given): string {
+  const words = givenOptions(command, ["node", "back", "dryRun", "json", "journal", "kubeconfig"]);
+  const { node, kubeconfig, journal } = command.opts<Flags>();
+  const isNamed = words.includes("--address");
+  if (!isNamed && session.address !== layoutOf(usualFolders).socket) {
+    words.push("--address", session.address);
+  }
+  if (kubeconfig !== undefined) words.push("--kubeconfig", path.resolve(kubeconfig));
+  if (journal !== layoutOf(usualFolders).migration) words.push("--journal", path.resolve(journal));
+  const list = kubeconfig === undefined ? io.env["KUBECONFIG"] : undefined;
+  const start = list ? `KUBECONFIG=${shellWord(list)} ` : "";
+  const back = direction === "back" ? ["--back"] : [];
+  return `${start}${["berth", "migrate", "--node", node, ...words, ...back].map(shellWord).join(" ")}`;
 }
 
 /** What cannot be copied can be pulled. */
@@ -196,7 +240,9 @@ async function copied(from: string, session: Session, io: CliIo): Promise<void> 
     await copyImages({ session, flags, io }, []);
   } catch (error) {
     session.call.signal.throwIfAborted();
-    io.error(printable(`berth: images are left to be pulled: ${toFault(error).message}\n`));
+    // The rest of it tells of options that another command has.
+    const [why = ""] = toFault(error).message.split("\n");
+    io.error(printable(`berth: images are left to be pulled: ${why}\n`));
   }
 }
 
@@ -207,12 +253,14 @@ const usual = [
   "/var/lib/k0s/pki/admin.conf",
 ];
 
-function kubeconfigOf(named: string | undefined, io: CliIo): string {
-  const given = named ?? (io.env["KUBECONFIG"] || undefined);
-  if (given !== undefined) return path.resolve(given);
+function kubeconfigOf(named: string | undefined, io: CliIo): readonly string[] {
+  if (named !== undefined) return [path.resolve(named)];
+  const listed = (io.env["KUBECONFIG"] ?? "").split(path.delimiter).filter((one) => one !== "");
+  const there = listed.filter((file) => existsSync(file)); // as kubectl has it
+  if (listed.length > 0) return (there.length > 0 ? there : listed).map((one) => path.resolve(one));
   const home = io.env["HOME"] || os.homedir();
   const found = [...usual, path.join(home, ".kube/config")].find((file) => existsSync(file));
-  if (found !== undefined) return found;
+  if (found !== undefined) return [found];
   throw fault(
     "NOT_FOUND",
     "an operator's kubeconfig is needed, who may patch nodes and evict pods: name it with --kubeconfig",

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Check } from "../check.ts";
-import { type KubeletFacts, settingOf } from "../facts/kubelet.ts";
+import { askingSince, driverOf, type KubeletFacts } from "../facts/kubelet.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 
 const wanted = ["cpu", "memory", "pids"];
-/** From this version on a kubelet asks the runtime for the driver. */
-const askingSince = 31;
 /** From this version on it does not start with cgroup v1 unless it is told to. */
 const refusingV1Since = 35;
 
@@ -102,11 +100,10 @@ async function driverFindings(
     );
   }
   if (kubelet === undefined) return [...found, ok(`berthd uses the cgroup driver ${ours}`)];
-  const theirs = settingOf(kubelet, "cgroup-driver", "cgroupDriver") ?? "cgroupfs";
+  const { driver: theirs, asks } = driverOf(kubelet);
   if (theirs === ours) return [...found, ok(`kubelet and berthd use the cgroup driver ${ours}`)];
   const what = `the kubelet is set to the cgroup driver ${theirs}, and berthd to ${ours}`;
   const mend = setDriver(configuration.file, theirs === "systemd");
-  const asks = kubelet.minor !== undefined && kubelet.minor >= askingSince;
   const trouble = asks
     ? {
         what,

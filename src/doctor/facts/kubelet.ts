@@ -56,6 +56,20 @@ export function settingOf(
   );
 }
 
+/** From this version on a kubelet asks the runtime for the cgroup driver. */
+export const askingSince = 31;
+
+/** The cgroup driver that a kubelet is set to, and whether it asks the runtime instead. */
+export function driverOf(kubelet: KubeletFacts): {
+  readonly driver: string;
+  readonly asks: boolean;
+} {
+  return {
+    driver: settingOf(kubelet, "cgroup-driver", "cgroupDriver") ?? "cgroupfs",
+    asks: kubelet.minor !== undefined && kubelet.minor >= askingSince,
+  };
+}
+
 /** Gates that are set, by flag or file. */
 export function gatesOf({ flags, settings }: KubeletFacts): ReadonlyMap<string, boolean> {
   const set = new Map<string, boolean>();

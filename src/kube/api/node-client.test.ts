@@ -60,7 +60,7 @@ writeFileSync(
 const call = { signal: new AbortController().signal, kept: new KeptCredential() };
 
 test("a page of large pods is asked for again with half as many", async () => {
-  const client = await openNodeClient(kubeconfig, call);
+  const client = await openNodeClient([kubeconfig], call);
   asked.length = 0;
   const pods = await client.podsOf("n");
   assert.equal(new Set(pods.map(({ metadata }) => metadata?.name)).size, total);
@@ -69,7 +69,7 @@ test("a page of large pods is asked for again with half as many", async () => {
 });
 
 test("an eviction is of that very pod", async () => {
-  const client = await openNodeClient(kubeconfig, call);
+  const client = await openNodeClient([kubeconfig], call);
   asked.length = 0;
   await client.evict({ namespace: "t", name: "db-0", uid: "u1" });
   const { deleteOptions, metadata } = JSON.parse(asked[0] ?? "{}");

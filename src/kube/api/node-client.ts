@@ -42,7 +42,10 @@ const mostPods = 5000;
 const userAgent = setHeaderOptions("User-Agent", `berth/${version}`);
 const merge = setHeaderOptions("Content-Type", PatchStrategy.MergePatch, userAgent);
 
-export async function openNodeClient(kubeconfig: string, call: KubeCall): Promise<NodeClient> {
+export async function openNodeClient(
+  kubeconfig: readonly string[],
+  call: KubeCall,
+): Promise<NodeClient> {
   const access = await openKubeconfig(kubeconfig, call);
   const configuration = createConfiguration({
     baseServer: new ServerConfiguration(access.server, {}),

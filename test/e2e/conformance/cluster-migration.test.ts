@@ -98,7 +98,11 @@ suite("a node that changes its runtime", { skip }, () => {
   });
 
   /** Runs `berth migrate` on the node; killed as soon as it prints a line that begins so. */
-  async function migrate(args: readonly string[], killedAt?: string): Promise<Ending> {
+  async function migrate(
+    args: readonly string[],
+    killedAt?: string,
+    signal: NodeJS.Signals = "SIGKILL",
+  ): Promise<Ending> {
     const [first = "", ...rest] = node.box.inside([
       program,
       "migrate",
@@ -112,11 +116,15 @@ suite("a node that changes its runtime", { skip }, () => {
     let stdout = "";
     let stderr = "";
     child.stderr.on("data", (piece: Buffer) => (stderr += piece.toString()));
+    let isKilled = false;
     child.stdout.on("data", (piece: Buffer) => {
       stdout += piece.toString();
-      const isThere = killedAt !== undefined && new RegExp(`^${killedAt}: `, "m").test(stdout);
+      const isThere =
+        killedAt !== undefined && !isKilled && new RegExp(`^${killedAt}: `, "m").test(stdout);
       const pid = isThere ? onlyChildOf(child) : undefined;
-      if (pid !== undefined) process.kill(pid, "SIGKILL");
+      if (pid === undefined) return;
+      isKilled = true;
+      process.kill(pid, signal);
     });
     const [code] = (await once(child, "close")) as [number | null];
     return { code, stdout, stderr };
@@ -168,6 +176,7 @@ suite("a node that changes its runtime", { skip }, () => {
     const { code, stdout, stderr } = await migrate(["--dry-run"]);
     assert.deepEqual([code, stderr], [0, ""], stdout + stderr);
     assert.match(stdout, /^would: cordon node-a$/m);
+    assert.match(stdout, /^ {2}evict moving\/web-/m);
     assert.match(
       stdout,
       /kubelet\.json: containerRuntimeEndpoint unix:\/\/\/run\/berthd\/berthd\.sock$/m,
@@ -179,7 +188,7 @@ suite("a node that changes its runtime", { skip }, () => {
     const other = await migrate(["--node", cluster.nodes[1].name]);
     assert.equal(other.code, 1);
     assert.match(other.stderr, /node node-b is not this machine/);
-    assert.match((await migrate(["--node", "nowhere"])).stderr, /nodes "nowhere" not found/);
+    assert.match((await migrate(["--node", "nowhere"])).stderr, /there is no node "nowhere"/);
 
     const stranger = await cluster.credentials.kubeconfig("stranger");
     const without = await migrate(["--kubeconfig", stranger]);
@@ -206,6 +215,35 @@ suite("a node that changes its runtime", { skip }, () => {
     await untouched();
   });
 
+  test("a runtime that does not answer is told before anything is done", async () => {
+    await node.containerd!.stop();
+    const { code, stderr } = await migrate(["--dry-run"]);
+    await node.containerd!.start();
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /the runtime that the kubelet uses does not answer on \S+containerd\.sock/,
+    );
+    await until(
+      "its pods are there",
+      async () => (await client.readyPods("app=web", 2)).length > 0,
+      patience,
+    );
+    await untouched();
+  });
+
+  test("^C says how to go on, and back", async () => {
+    const { code, stderr } = await migrate([], "drain", "SIGINT");
+    assert.equal(code, 130, stderr);
+    assert.match(
+      stderr,
+      /^berth: ended in the step drain\nberth: to go on: berth migrate .*; to undo: .* --back$/m,
+    );
+    const back = await migrate(["--back"]);
+    assert.deepEqual([back.code, back.stderr], [0, ""], back.stdout);
+    await client.readyPods("app=web", 2);
+  });
+
   test("an API server that is away leaves it as it was", async () => {
     await cluster.controlPlane.apiServer.stop();
     const { code, stdout, stderr } = await migrate(["--api-timeout", "3s"]);
@@ -223,7 +261,14 @@ suite("a node that changes its runtime", { skip }, () => {
       held.stderr,
       /drain: after 12 s there are still pods on node-a: moving\/web-\S+ \(429: .*disruption budget/,
     );
-    assert.match(held.stderr, /to undo: berth migrate --node node-a --back/);
+    assert.match(
+      held.stderr,
+      /to undo: berth migrate --node node-a --drain-timeout 12s --service-command \S+ --kubeconfig \S+ --back$/m,
+    );
+    assert.match(
+      held.stdout,
+      /^waiting: moving\/web-\S+: 429: .* The disruption budget web needs 2 healthy pods/m,
+    );
     assert.equal(await isCordoned(), true);
     const back = await migrate(["--back"]);
     assert.deepEqual([back.code, back.stderr], [0, ""], back.stdout);
@@ -241,7 +286,7 @@ suite("a node that changes its runtime", { skip }, () => {
     }
     const { code, stdout, stderr } = await migrate([]);
     assert.deepEqual([code, stderr], [0, ""], stdout);
-    assert.match(stdout, /^node-a uses Berth; back: berth migrate --node node-a --back$/m);
+    assert.match(stdout, /^node-a uses Berth; back: berth migrate --node node-a .* --back$/m);
     assert.match(await runtimeNow(), /^berth:/);
     await runsOn("berth://");
     const again = await migrate([]);
@@ -264,7 +309,9 @@ suite("a node that changes its runtime", { skip }, () => {
     const { code, stdout, stderr } = await migrate(["--back"]);
     assert.deepEqual([code, stderr], [0, ""], stdout);
     await runsOn("containerd://");
-    assert.match((await migrate(["--back"])).stderr, /node-a is back already, on containerd:\/\//);
+    const again = await migrate(["--back"]);
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /^node-a is back already, on containerd:\/\//m);
   });
 
   test("a service that does not start ends it, and the same command goes on", async () => {
