@@ -24,7 +24,7 @@ const mib = 1024 * 1024;
  */
 const pagesLowBytes = 4.5 * mib;
 const pagesWantedBytes = 5.5 * mib;
-const pagesFullBytes = 8 * mib;
+const pagesFullBytes = 7 * mib;
 /** The log's size. A checkpoint comes at 4 MiB; the rest has room for any one deletion, and more. */
 const walBytes = 8 * mib;
 /** Beside the payload of a new page run: the pages that list others. */
