@@ -67,10 +67,9 @@ export function obstacles(pods: readonly PodFacts[], flags: DrainFlags): string[
   return found;
 }
 
-function refuseObstacles(node: string, leaving: readonly PodFacts[], flags: DrainFlags): void {
-  // What goes already needs nobody's word any more.
-  const staying = leaving.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
-  const found = obstacles(staying, flags);
+/** FAILED_PRECONDITION for pods that may not be drained. */
+export function refuseObstacles(node: string, pods: readonly PodFacts[], flags: DrainFlags): void {
+  const found = obstacles(pods, flags);
   if (found.length === 0) return;
   throw fault("FAILED_PRECONDITION", `${node} cannot be drained:\n${found.join("\n")}`);
 }
@@ -90,8 +89,10 @@ export async function drain(
     for (;;) {
       leaving = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
       if (leaving.length === 0) return;
-      // Also on the way back and after a long pause: those that come meanwhile were never looked at.
-      refuseObstacles(node, leaving, flags);
+      // Also on the way back and after a long pause: those that come meanwhile were never looked at. What goes already needs
+      // nobody's word any more.
+      const staying = leaving.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+      refuseObstacles(node, staying, flags);
       for (const pod of leaving) {
         if (pod.metadata?.deletionTimestamp !== undefined) {
           waits.told(nameOf(pod), "it is being deleted, and has not ended yet", true);

@@ -7,7 +7,7 @@ import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
 import { readStart } from "../base/read-bounded.ts";
 import { type Ask, isGone } from "./ask.ts";
-import { type DrainFlags, obstacles } from "./drain.ts";
+import { type DrainFlags, refuseObstacles } from "./drain.ts";
 import { tryEdit } from "./edit.ts";
 import type { Facts } from "./journal.ts";
 import { type NodeSetting, readNodeSetting, type Wanted } from "./node-kind.ts";
@@ -67,10 +67,7 @@ export async function look(looking: Looking, call: Cancellable): Promise<Facts |
   await refuseUnknownUnits([setting.service, oldService], looking, call);
   for (const edit of setting.edits) await tryEdit(edit, "after");
   if (!flags.noDrain) {
-    const found = obstacles(await ask("the node's pods", (api) => api.podsOf(name), call), flags);
-    if (found.length > 0) {
-      throw fault("FAILED_PRECONDITION", `${name} cannot be drained:\n${found.join("\n")}`);
-    }
+    refuseObstacles(name, await ask("the node's pods", (api) => api.podsOf(name), call), flags);
   }
   return {
     ...setting,

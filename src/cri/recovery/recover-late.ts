@@ -15,11 +15,11 @@ const longestDelayMs = 30_000;
 
 /** A record that runs, by what was stored of it, and whose recovery came to no end. */
 export interface Unrecovered {
+  readonly id: string;
+  /** Of which one is in the name of its process's cgroup. */
+  readonly ids: readonly string[];
   /** Of the process that was stored; 0 for none. */
   readonly pid: number;
-  /** Its own, and those of which one is in the cgroup's name. */
-  readonly id: string;
-  readonly ids: readonly string[];
   /** Whether it still stands as running, and nobody watches its task. */
   readonly isPending: () => boolean;
   readonly attempt: (call: Cancellable) => Promise<void>;

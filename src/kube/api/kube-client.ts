@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   CoreV1Api,
-  createConfiguration,
   NodeV1Api,
   PatchStrategy,
-  ServerConfiguration,
   setHeaderOptions,
   type V1RuntimeClass,
-  wrapHttpLibrary,
 } from "@kubernetes/client-node";
 import { version } from "../../base/version.ts";
 import type { KubeJob } from "../ports.ts";
-import { BoundedHttp } from "./bounded-http.ts";
-import { type KubeCall, openKubeconfig } from "./open-kubeconfig.ts";
+import { openApi } from "./api-configuration.ts";
+import type { KubeCall } from "./open-kubeconfig.ts";
 import { ApiFailure } from "./problem.ts";
 
 /** What berthd and the doctor ask of an API server, and nothing else: deploy/kubernetes/rbac.yaml allows it. */
@@ -29,12 +26,7 @@ const as = (type: string) => setHeaderOptions("Content-Type", type, userAgent);
 
 /** A client by this kubeconfig, as it and the files that it names are now; its requests end with the signal. */
 export async function openKubeClient(kubeconfig: string, call: KubeCall): Promise<KubeClient> {
-  const access = await openKubeconfig(kubeconfig, call);
-  const configuration = createConfiguration({
-    baseServer: new ServerConfiguration(access.server, {}),
-    httpApi: wrapHttpLibrary(new BoundedHttp(access, call)),
-    authMethods: {}, // the access has them
-  });
+  const { configuration } = await openApi(kubeconfig, call);
   const core = new CoreV1Api(configuration);
   return {
     perform: (job) => perform(core, job),

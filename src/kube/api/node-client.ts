@@ -2,18 +2,15 @@
 import {
   AuthorizationV1Api,
   CoreV1Api,
-  createConfiguration,
   PatchStrategy,
-  ServerConfiguration,
   setHeaderOptions,
   type V1Node,
   type V1Pod,
   type V1PodList,
-  wrapHttpLibrary,
 } from "@kubernetes/client-node";
 import { version } from "../../base/version.ts";
-import { BoundedHttp } from "./bounded-http.ts";
-import { type KubeCall, openKubeconfig } from "./open-kubeconfig.ts";
+import { openApi } from "./api-configuration.ts";
+import type { KubeCall } from "./open-kubeconfig.ts";
 import { AnswerTooLarge, ApiFailure } from "./problem.ts";
 
 /** What a migration may do to a cluster, as an operator: cordon, drain, look. */
@@ -46,18 +43,13 @@ export async function openNodeClient(
   kubeconfig: readonly string[],
   call: KubeCall,
 ): Promise<NodeClient> {
-  const access = await openKubeconfig(kubeconfig, call);
-  const configuration = createConfiguration({
-    baseServer: new ServerConfiguration(access.server, {}),
-    httpApi: wrapHttpLibrary(new BoundedHttp(access, call)),
-    authMethods: {}, // the access has them
-  });
+  const { server, configuration } = await openApi(kubeconfig, call);
   const core = new CoreV1Api(configuration);
   const patch = async (name: string, body: object): Promise<void> => {
     await core.patchNode({ name, body }, merge);
   };
   return {
-    server: access.server,
+    server,
     node: async (name) => {
       const node = await core.readNode({ name }, userAgent);
       if (node?.metadata?.name !== name) {
