@@ -10,11 +10,14 @@ import type { Cri, RunningPod } from "../support/pods.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { type DiskKind, mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
 
 const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
 const full = { code: "RESOURCE_EXHAUSTED", message: /no space left on device|ENOSPC/ };
 /** Two records have it, which is more than the database keeps free for new ones. */
 const large = { annotations: { large: "x".repeat(1_900_000) } };
+/** Less than a record of any size takes. */
+const freedBytes = 64 * 1024;
 const ours = { namespace: "k8s.io" };
 
 const disks: readonly (readonly ["root" | "state", DiskKind])[] = [
@@ -93,9 +96,27 @@ for (const [folder, kind] of disks) {
       ["CreateContainer", () => cri.createContainer(first!().pod, reference(), forever, large)],
       ["PullImage", () => cri.images.PullImage({ image: { image: bed.images.worker.reference } })],
     ];
+    /** What has been removed is freed a while later, and would be there for what is to be refused. */
+    const fillForGood = async (): Promise<void> => {
+      let quiet = 0;
+      const isQuiet = (): boolean => {
+        quiet = disk.freeBytes() < freedBytes ? quiet + 1 : 0;
+        disk.fill();
+        return quiet > 5;
+      };
+      await until("nothing more is freed", isQuiet, { everyMs: 100 });
+    };
     test("worker's image goes, so that there is one to pull", async () => {
+      const blobs = async (): Promise<number> => {
+        let count = 0;
+        for await (const { info } of services().content.List({ filters: [] }, ours))
+          count += info.length;
+        return count;
+      };
+      const before = await blobs();
       await cri.images.RemoveImage({ image: { image: bed.images.worker.reference } });
-      disk.fill();
+      await until("its content goes", async () => (await blobs()) < before);
+      await fillForGood();
     });
     for (const [verb, call] of folder === "root" ? refused : refused.slice(0, 1)) {
       test(`${verb} is refused and leaves nothing`, async () => {
@@ -106,6 +127,7 @@ for (const [folder, kind] of disks) {
           (await services().containers.List({}, ours)).containers.length,
         ];
         const before = await seen();
+        await fillForGood();
         await assert.rejects(call(), full);
         assert.deepEqual(await seen(), before);
         await lives();

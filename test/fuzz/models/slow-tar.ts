@@ -86,7 +86,8 @@ export function slowTar(archive: Buffer, mend: boolean, told: PlainEntry[]): voi
       const value = find(key);
       return value && whole(value.toString("latin1"));
     };
-    const name = word("path") ?? long ?? raw.name;
+    // GNU's long names come before PAX's, as in Go; an empty one is none.
+    const name = long !== undefined && long !== "" ? long : (word("path") ?? raw.name);
     // A file may be of the oldest kind, and contiguous, and sparse.
     const kinds = ["file", "hardlink", "symlink", "character", "block", "directory", "fifo"];
     let type = "\x007S".includes(flag) ? "file" : kinds["0123456".indexOf(flag)];
@@ -117,7 +118,8 @@ export function slowTar(archive: Buffer, mend: boolean, told: PlainEntry[]): voi
     const entry: PlainEntry = {
       type,
       name: word("GNU.sparse.name") ?? name,
-      linkName: word("linkpath") ?? longLink ?? raw.linkName,
+      linkName:
+        longLink !== undefined && longLink !== "" ? longLink : (word("linkpath") ?? raw.linkName),
       mode: raw.mode & 0o7777,
       uid: owner(find("uid")) ?? raw.uid,
       gid: owner(find("gid")) ?? raw.gid,
