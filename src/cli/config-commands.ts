@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../base/errors.ts";
 import { defaultConfig } from "../config/defaults.ts";
-import { layoutOf } from "../config/layout.ts";
+import { layoutOf, toldOf } from "../config/layout.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { renderConfig } from "../config/render.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -34,7 +34,8 @@ async function checkSockets({ config: { grpc }, originOf }: LoadedConfig): Promi
 
 async function checkDatabase({ config }: LoadedConfig): Promise<void> {
   const { databaseRefusal } = await import("../metadata/sqlite/file-header.ts");
-  const refusal = await databaseRefusal(layoutOf(config).database);
+  const layout = layoutOf(config);
+  const refusal = await databaseRefusal(layout.database, toldOf(layout));
   if (refusal !== undefined) throw fault("FAILED_PRECONDITION", refusal);
 }
 

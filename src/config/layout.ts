@@ -120,6 +120,11 @@ export function layoutOf({ root, state }: { root: string; state: string }): Layo
   return Object.fromEntries([...below(root, inRoot), ...below(state, inState)]) as Layout;
 }
 
+/** Folders whose folders hold what the database tells of. */
+export function toldOf({ blobs, overlayfs, native }: Layout): readonly string[] {
+  return [blobs, overlayfs, native];
+}
+
 function row(at: string, mode: number, holds: string): Row {
   return { at, mode, holds };
 }

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import {
   chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -111,15 +114,15 @@ test("sqlite metadata refuses a file that a newer daemon wrote", async () => {
   const message =
     /meta\.db": it has schema version \d+, and berthd \d+\.\d+\.\d+ knows up to \d+; start the newer version/;
   await assert.rejects(open(file), { code: "FAILED_PRECONDITION", message });
-  assert.match((await databaseRefusal(file)) ?? "", message);
+  assert.match((await databaseRefusal(file, [])) ?? "", message);
 });
 
 test("a database's refusal is known while a daemon has it open, and none is there without cause", async () => {
   const file = newFile();
-  assert.equal(await databaseRefusal(file), undefined);
+  assert.equal(await databaseRefusal(file, []), undefined);
   await using store = await open(file);
   await store.table("pets", petCodec).put("a", "z", { name: "open", legs: 4 });
-  assert.equal(await databaseRefusal(file), undefined);
+  assert.equal(await databaseRefusal(file, []), undefined);
   assert.equal(readFileSync(file).readUInt32BE(60), schemaVersion);
 });
 
@@ -139,13 +142,81 @@ test("a database that was cut in half is told, by a check and by a start, and is
   const refusal = new RegExp(
     `cut off: it has ${half} bytes of \\d+; put back a copy of it, or drain`,
   );
-  assert.match((await databaseRefusal(file)) ?? "", refusal);
+  assert.match((await databaseRefusal(file, [])) ?? "", refusal);
   await assert.rejects(open(file), {
     code: "DATA_LOSS",
     message: /meta\.db": the file is damaged; put back a copy of it, or drain the node/,
   });
   assert.deepEqual(readFileSync(file), before);
 });
+
+for (const [what, leave] of [
+  ["is gone", (file: string) => rmSync(file)],
+  ["is empty", (file: string) => truncateSync(file, 0)],
+] as const) {
+  test(`no new database is begun where one ${what} whose layers and blobs are there`, async () => {
+    const file = newFile();
+    const blobs = path.join(path.dirname(file), "blobs");
+    const told = [path.join(path.dirname(file), "none"), blobs];
+    const openTold = () => openMetadata({ path: file, told, log: silentLogger });
+    {
+      mkdirSync(path.join(blobs, "sha256"), { recursive: true });
+      await using store = await openTold();
+      await store.table("pets", petCodec).put("a", "z", { name: "there", legs: 4 });
+    }
+    leave(file);
+    assert.equal(await databaseRefusal(file, told), undefined);
+    writeFileSync(path.join(blobs, "sha256", "one"), "");
+    const refusal = `cannot open "${file}": it ${what}, while "${blobs}" still holds what it told of; put back a copy of it, or drain the node and begin with an empty root`;
+    assert.equal(await databaseRefusal(file, told), refusal);
+    await assert.rejects(openTold(), { code: "DATA_LOSS", message: refusal });
+    rmSync(blobs, { recursive: true });
+    await using store = await openTold();
+    assert.deepEqual(store.table("pets", petCodec).list("a"), []);
+  });
+}
+
+/** What somebody does to the files of a database that is open. */
+const harms: readonly (readonly [harm: string, act: (file: string) => void])[] = [
+  ["it was removed", (file) => rmSync(file)],
+  ["it was replaced", (file) => replace(file)],
+  [String.raw`it was cut off \(4096 bytes of \d+\)`, (file) => truncateSync(file, 4096)],
+  ["its log was removed", (file) => rmSync(`${file}-wal`)],
+  ["its log was replaced", (file) => replace(`${file}-wal`)],
+  [String.raw`its log was cut off \(0 bytes of \d+\)`, (file) => truncateSync(`${file}-wal`, 0)],
+];
+for (const [harm, act] of harms) {
+  test(`no record goes into a database of which ${harm}`, async () => {
+    const file = newFile();
+    await using store = await open(file);
+    const pets = store.table("pets", petCodec);
+    await pets.put("a", "z", { name: "there", legs: 4 });
+    act(file);
+    await assert.rejects(pets.put("a", "y", { name: "new", legs: 4 }), {
+      code: "DATA_LOSS",
+      message: new RegExp(
+        `^cannot write ".*meta\\.db": ${harm} while it was open; put back a copy`,
+      ),
+    });
+    assert.deepEqual(pets.list("a"), [{ name: "there", legs: 4 }]);
+  });
+}
+
+test("a database that was moved away takes records again once it is back", async () => {
+  const file = newFile();
+  await using store = await open(file);
+  const pets = store.table("pets", petCodec);
+  await pets.put("a", "z", { name: "there", legs: 4 });
+  renameSync(file, `${file}.away`);
+  await assert.rejects(pets.put("a", "y", { name: "new", legs: 4 }), { code: "DATA_LOSS" });
+  renameSync(`${file}.away`, file);
+  await pets.put("a", "y", { name: "new", legs: 4 });
+});
+
+function replace(file: string): void {
+  copyFileSync(file, `${file}.other`);
+  renameSync(`${file}.other`, file);
+}
 
 test("an older schema is brought to the present one, with its rows, or stays as it was", () => {
   const file = newFile();

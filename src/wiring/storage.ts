@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { toldOf } from "../config/layout.ts";
 import { createContentStore } from "../content/content-store.ts";
 import type { ContentStore } from "../content/ports.ts";
 import { Collector } from "../garbage/collector.ts";
@@ -34,7 +36,14 @@ export function storagePlugins({ layout, log, fail, writer }: Environment): Stor
     id: "sqlite",
     requires: {},
     exports: { path: layout.database },
-    init: () => openMetadata({ path: layout.database, log, worker: writer.take(), onLost: fail }),
+    init: () =>
+      openMetadata({
+        path: layout.database,
+        told: toldOf(layout),
+        log,
+        worker: writer.take(),
+        onLost: fail,
+      }),
   });
   const content = plugin({
     type: pluginTypes.content,

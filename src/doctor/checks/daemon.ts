@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { toldOf } from "../../config/layout.ts";
 import { databaseRefusal } from "../../metadata/sqlite/file-header.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
@@ -56,7 +57,10 @@ function answered({ socket }: Patient, { state, reason, pid, version }: DaemonFa
 
 async function stored({ host, layout }: Patient): Promise<Finding[]> {
   await host.reach(layout.database);
-  const refusal = await databaseRefusal(host.at(layout.database));
+  const refusal = await databaseRefusal(
+    host.at(layout.database),
+    toldOf(layout).map((folder) => host.at(folder)),
+  );
   if (refusal === undefined) return [];
   return [
     error({

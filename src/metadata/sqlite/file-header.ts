@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import path from "node:path";
 import { sleep } from "../../base/timers.ts";
 import { newerSchema, schemaVersion, wayOut } from "./schema.ts";
 
@@ -14,15 +15,44 @@ const pauseMs = 100;
 
 /**
  * Why this version would not start on a database, as far as its first bytes tell; undefined where nothing speaks
- * against it. It takes no lock, so that it can be asked while another version has the database open.
+ * against it; `told` is for lostRecords. It takes no lock, so that it can be asked while another version has the database open.
  */
-export async function databaseRefusal(file: string): Promise<string | undefined> {
-  let refusal = refusalNow(file);
-  for (let look = 1; look < looks && refusal !== undefined; look++) {
+export async function databaseRefusal(
+  file: string,
+  told: readonly string[],
+): Promise<string | undefined> {
+  const look = (): string | undefined => lostRecords(file, told) ?? refusalNow(file);
+  let refusal = look();
+  for (let at = 1; at < looks && refusal !== undefined; at++) {
     await sleep(pauseMs);
-    refusal = refusalNow(file);
+    refusal = look();
   }
   return refusal;
+}
+
+/**
+ * Why no new database may be begun where there is none, or an empty file: `told` are folders whose folders hold what a database
+ * told of, blobs and layers, which the next collection would take for garbage.
+ */
+export function lostRecords(file: string, told: readonly string[]): string | undefined {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  if (found !== undefined && (!found.isFile() || found.size > 0)) return undefined;
+  const full = told.find(holdsAny);
+  if (full === undefined) return undefined;
+  const what = found ? "it is empty" : "it is gone";
+  return `cannot open "${file}": ${what}, while "${full}" still holds what it told of; ${wayOut}`;
+}
+
+function holdsAny(folder: string): boolean {
+  return namesIn(folder).some((name) => namesIn(path.join(folder, name)).length > 0);
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // none, or no folder, or not for whoever asks
+  }
 }
 
 function refusalNow(file: string): string | undefined {

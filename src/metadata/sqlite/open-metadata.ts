@@ -4,16 +4,20 @@ import path from "node:path";
 import type { Worker } from "node:worker_threads";
 import { fault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
+import { endThread } from "../../base/threads/thread.ts";
 import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
 import { startWriter } from "./early-writer.ts";
+import { lostRecords } from "./file-header.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 
 export interface OpenMetadataOptions {
   /** The database file; its folder is made when missing. */
   readonly path: string;
   readonly log: Logger;
+  /** Folders that hold what the records tell of, see lostRecords. */
+  readonly told?: readonly string[];
   /** A thread that is there already; left out, one is started. */
   readonly worker?: Worker | undefined;
   /** Called once when the thread that writes has died: nothing can be stored any more. */
@@ -22,9 +26,15 @@ export interface OpenMetadataOptions {
 
 /**
  * Opens the daemon's metadata. FAILED_PRECONDITION when another daemon has it open or a newer one
- * wrote it, DATA_LOSS when the file as a whole is damaged; single damaged rows are only set aside.
+ * wrote it, DATA_LOSS when the file as a whole is damaged, or gone while what it told of is not; single damaged rows are only
+ * set aside.
  */
 export async function openMetadata(options: OpenMetadataOptions): Promise<MetadataStore> {
+  const lost = lostRecords(options.path, options.told ?? []);
+  if (lost !== undefined) {
+    if (options.worker) await endThread(options.worker);
+    throw fault("DATA_LOSS", lost);
+  }
   mkdirSync(path.dirname(options.path), { recursive: true, mode: 0o700 });
   const thread = new WriterThread(options);
   return new MirroredStore(await thread.opened, thread, options.log);

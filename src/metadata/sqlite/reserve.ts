@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { errnoOf } from "../../base/errors.ts";
+import { rollBack } from "./schema.ts";
 
 const mib = 1024 * 1024;
 
@@ -32,6 +33,7 @@ const slackBytes = 256 * 1024;
 const pieceBytes = 2 * mib;
 const walHeaderBytes = 32;
 const reserveTable = "reserve";
+const noRoom = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /**
  * Keeps space inside the database's own files, so that records can be changed and deleted on a full
@@ -117,16 +119,17 @@ export class DatabaseReserve {
   #fillTo(bytes: number): boolean {
     if (this.#freeBytes() >= bytes) return true;
     try {
+      this.#database.exec(`DROP TABLE IF EXISTS ${reserveTable}`); // a disk that failed may have kept it
       this.#lengthenLog();
       this.checkpoint();
       this.#usePages(bytes);
       return true;
     } catch (error) {
-      // No room, or a disk that fails: the write that needs it says so.
-      if (errnoOf(error) === undefined) throw error;
+      // No room: the write that needs it says so.
+      if (!noRoom.has(errnoOf(error) ?? "") && !isFull(error)) throw error;
       return false;
     } finally {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      rollBack(this.#database);
       this.#database.exec(`DROP TABLE IF EXISTS ${reserveTable}`);
       this.#hold();
     }
@@ -186,6 +189,11 @@ function lengthen(fd: number, bytes: number): void {
     ftruncateSync(fd, size);
     throw error;
   }
+}
+
+/** SQLite's own word for it. */
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === 13;
 }
 
 function isFile(path: string): boolean {

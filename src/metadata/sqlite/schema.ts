@@ -50,10 +50,20 @@ export function migrate(
     database.exec(`PRAGMA user_version = ${steps.length}`);
     database.exec("COMMIT");
   } catch (error) {
-    database.exec("ROLLBACK");
+    rollBack(database);
     throw error;
   }
   database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/** Undoes what an error has left of a transaction. SQLite has done so itself after some, and is then not asked to. */
+export function rollBack(database: DatabaseSync): void {
+  if (!database.isTransaction) return;
+  try {
+    database.exec("ROLLBACK");
+  } catch {
+    // What made it necessary is told.
+  }
 }
 
 /** What is said of a database that a newer version has written. */

@@ -18,8 +18,9 @@ import {
   toFault,
 } from "../../base/errors.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
+import { FileGuard } from "./file-guard.ts";
 import { DatabaseReserve } from "./reserve.ts";
-import { migrate, wayOut } from "./schema.ts";
+import { migrate, rollBack, wayOut } from "./schema.ts";
 
 const full = 13;
 const batchBytes = 1024 * 1024;
@@ -33,7 +34,7 @@ const causes: Readonly<Record<number, { code: FaultCode; text: string }>> = {
     text: "it is locked by another process; is another daemon running?",
   },
   8: { code: "FAILED_PRECONDITION", text: "it is read-only" },
-  10: { code: "UNAVAILABLE", text: "the disk failed" },
+  10: { code: "UNAVAILABLE", text: "the disk failed, or a quota is used up" },
   11: { code: "DATA_LOSS", text: "the file is damaged" },
   [full]: { code: "RESOURCE_EXHAUSTED", text: "no space left on device" },
   14: { code: "FAILED_PRECONDITION", text: "it cannot be opened; does its folder exist?" },
@@ -47,6 +48,7 @@ export class SqliteRows implements Disposable {
   readonly #fd: number;
   readonly #database: DatabaseSync;
   readonly #reserve: DatabaseReserve;
+  readonly #guard: FileGuard;
   #fillAgainAt = 0;
   readonly #put: StatementSync;
   readonly #has: StatementSync;
@@ -96,6 +98,7 @@ export class SqliteRows implements Disposable {
          WHERE tbl = ? AND namespace = ? AND id = ?`,
       );
       this.#reserve = new DatabaseReserve(file, this.#fd, database);
+      this.#guard = new FileGuard(file, this.#fd);
     } catch (error) {
       this.#database.close();
       closeSync(this.#fd);
@@ -132,8 +135,20 @@ export class SqliteRows implements Disposable {
     }
   }
 
-  /** All changes, durable, or none. RESOURCE_EXHAUSTED when the disk has no room for what is new. */
+  /**
+   * All changes, durable, or none. RESOURCE_EXHAUSTED when the disk has no room for what is new, DATA_LOSS when somebody has
+   * removed, replaced or cut off a file of the database.
+   */
   write(changes: readonly RowChange[]): void {
+    this.#guard.check();
+    try {
+      this.#write(changes);
+    } finally {
+      this.#guard.remember();
+    }
+  }
+
+  #write(changes: readonly RowChange[]): void {
     try {
       this.#attempt(changes);
     } catch (error) {
@@ -150,8 +165,16 @@ export class SqliteRows implements Disposable {
 
   /** Work that can wait until a write has been answered: fills up the reserve again. */
   settle(): void {
-    if (this.#reserve.isEnough || performance.now() < this.#fillAgainAt) return;
-    if (!this.#reserve.fill()) this.#fillAgainAt = performance.now() + fillPauseMs;
+    if (performance.now() < this.#fillAgainAt) return;
+    let isFilled = false;
+    try {
+      this.#guard.check();
+      isFilled = this.#reserve.isEnough || this.#reserve.fill();
+      this.#guard.remember();
+    } catch {
+      // A file that is not ours any more, or a disk that fails: the next write says so, to who asks for it.
+    }
+    if (!isFilled) this.#fillAgainAt = performance.now() + fillPauseMs;
   }
 
   [Symbol.dispose](): void {
@@ -173,8 +196,9 @@ export class SqliteRows implements Disposable {
         throw Object.assign(new Error("what is free is kept for removals"), { errcode: full });
       }
       this.#database.exec("COMMIT");
-    } finally {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+    } catch (error) {
+      rollBack(this.#database);
+      throw error;
     }
   }
 

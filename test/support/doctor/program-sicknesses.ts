@@ -28,6 +28,16 @@ export const ofPrograms: readonly Sickness[] = [
     says: /meta\.db": it is no SQLite database/,
   },
   {
+    name: "a database that is empty, beside blobs",
+    check: "daemon",
+    make: async ({ write }) => {
+      await write("/var/lib/berthd/meta.db", "");
+      await write("/var/lib/berthd/content/blobs/sha256/0", "x");
+    },
+    level: "error",
+    says: /meta\.db": it is empty, while ".*blobs" still holds what it told of/,
+  },
+  {
     name: "no shim",
     check: "runtimes",
     make: ({ root }) => rm(path.join(root, "usr/bin/containerd-shim-runc-v2")),
