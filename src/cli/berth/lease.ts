@@ -16,11 +16,12 @@ export interface Lease extends AsyncDisposable {
 export async function openLease(
   { client, scoped }: Pick<Session, "client" | "scoped">,
   lifeMs: number,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Lease> {
   const leases = client("containerd.services.leases.v1.Leases");
   const id = `berth-${randomBytes(6).toString("hex")}`;
   const expires = new Date(Date.now() + lifeMs).toISOString();
-  await leases.Create({ id, labels: { "containerd.io/gc.expire": expires } }, scoped);
+  await leases.Create({ id, labels: { ...more, "containerd.io/gc.expire": expires } }, scoped);
   return {
     call: { ...scoped, headers: { "containerd-lease": id } },
     [Symbol.asyncDispose]: async () => {

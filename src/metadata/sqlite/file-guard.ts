@@ -60,6 +60,6 @@ function harmOf(what: string, before: Look, now: Look): string | undefined {
   if (before?.ino === undefined) return undefined;
   if (now?.ino === undefined) return `${what} was removed`;
   if (now.ino !== before.ino) return `${what} was replaced`;
-  const [had = 0, has = 0] = [before.size, now.size];
-  return has < had ? `${what} was cut off (${has} bytes of ${had})` : undefined;
+  if (now.size >= before.size) return undefined;
+  return `${what} was cut off (${now.size} bytes of ${before.size})`;
 }

@@ -9,15 +9,12 @@ import { printable, printableLine } from "../../printable.ts";
 import { socketPath } from "../../socket-path.ts";
 import { type Session, withNamespaceFlag, withSession } from "../call-options.ts";
 import { jsonOf } from "../json.ts";
-import { openLease } from "../lease.ts";
 import type { Copied } from "./copy-image.ts";
 import type { ImageRecord, ImageStore } from "./image-record.ts";
 import { openProgress, type ProgressFlags, withProgressFlag } from "./progress-view.ts";
 
 /** Where people look for it. */
 const containerdSocket = "/run/containerd/containerd.sock";
-/** Longer than any copy. */
-const leaseMs = 24 * 3_600_000;
 
 export interface CopyFlags extends ProgressFlags {
   readonly from: string;
@@ -139,10 +136,11 @@ async function copyAll(
   records: readonly ImageRecord[],
 ): Promise<void> {
   const { copyImage } = await import("./copy-image.ts");
+  const { endLeftLeases, openCopyLease } = await import("./copy-lease.ts");
   const copied: { readonly name: string; readonly outcome: Copied }[] = [];
   const { force, unpack } = flags;
   let failed = 0;
-  const lease = await openLease(session, leaseMs);
+  const lease = await openCopyLease(session);
   const to: ImageStore = { ...session, scoped: lease.call };
   for (const record of records) {
     try {
@@ -162,6 +160,7 @@ async function copyAll(
   }
   // Where it fails for all, the lease stays until it ends: the same work goes on where it stood.
   await lease[Symbol.asyncDispose]().catch(() => {});
+  if (failed === 0) await endLeftLeases(session).catch(() => {});
   if (session.json) io.out(jsonOf({ images: copied }));
   if (failed > 0) throw fault("UNKNOWN", `${failed} of ${records.length} names were not copied`);
 }
