@@ -170,7 +170,7 @@ for (const [what, leave] of [
     const refusal = `cannot open "${file}": it ${what}, while "${blobs}" still holds what it told of; put back a copy of it, or drain the node and begin with an empty root`;
     assert.equal(await databaseRefusal(file, told), refusal);
     await assert.rejects(openTold(), { code: "DATA_LOSS", message: refusal });
-    rmSync(blobs, { recursive: true });
+    removeFolderSync(blobs);
     await using store = await openTold();
     assert.deepEqual(store.table("pets", petCodec).list("a"), []);
   });
