@@ -12,6 +12,8 @@ const taken = [
   "10.0.0.1",
   "http://[fd00::1]:3128/",
   "http://user:pass@proxy.test",
+  "socks5://proxy.test:1080",
+  "socks5h://user:pass@[fd00::1]",
 ];
 
 for (const text of taken) {
@@ -20,7 +22,8 @@ for (const text of taken) {
 
 test("neither an error nor what is written shows a proxy's password", () => {
   for (const bad of [
-    "socks5://u:s3cret@p",
+    "socks4://u:s3cret@p",
+    "socks5://u:s3cret@",
     "http://u:s3cret@p:99999",
     "http://u:s3cret@p/x",
     "http://u:s3cret%@p",
@@ -30,6 +33,7 @@ test("neither an error nor what is written shows a proxy's password", () => {
     assert.doesNotMatch(error?.message ?? "", /s3cret/);
   }
   assert.equal(proxyUrl.write("https://me:s3cret@p.test:3128"), "https://me:xxxxx@p.test:3128/");
+  assert.equal(proxyUrl.write("socks5://me:s3cret@p.test"), "socks5://me:xxxxx@p.test");
   assert.equal(proxyUrl.write("me:s3cret@p.test"), "http://me:xxxxx@p.test/");
   assert.equal(proxyUrl.write("http://s3cret@p.test:1"), "http://xxxxx@p.test:1/");
   assert.equal(proxyUrl.write("http://p.test"), "http://p.test");

@@ -5,16 +5,22 @@ import type { Kind } from "./kinds.ts";
 /** In place of a proxy's address: no proxy, whatever the environment says. */
 export const noProxyAtAll = "none";
 
+const protocols = new Set(["http:", "https:", "socks5:", "socks5h:"]);
+
 /**
- * The address of an HTTP proxy, as people write it: `http://user:password@proxy.example:3128`, `https://…` for one that
- * is spoken to over TLS, and without a scheme plain http. Undefined for anything else.
+ * The address of a proxy, as people write it: `http://user:password@proxy.example:3128`, `https://…` for one that is
+ * spoken to over TLS, `socks5://…` or `socks5h://…`, and without a scheme plain http. Undefined for anything else.
  */
 export function parseProxyUrl(text: string): URL | undefined {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
-  if (url === null || !isHttp || !/^\/?$/.test(url.pathname + url.search + url.hash))
-    return undefined;
+  if (url === null || !protocols.has(url.protocol) || url.hostname === "") return undefined;
+  if (!/^\/?$/.test(url.pathname + url.search + url.hash)) return undefined;
   return isDecodable(url.username) && isDecodable(url.password) ? url : undefined;
+}
+
+/** One that speaks SOCKS 5. Both names mean the same, as to Go's programs: it looks names up. */
+export function isSocksProxy({ protocol }: URL): boolean {
+  return protocol.startsWith("socks");
 }
 
 /** A proxy's address, "none", or "" for what the environment says. Neither errors nor the writer show a password. */
@@ -23,7 +29,8 @@ export const proxyUrl: Kind<string> = {
   schema: z
     .string({ error: "expected a string" })
     .refine((text) => text === "" || text === noProxyAtAll || parseProxyUrl(text) !== undefined, {
-      error: 'expected "http://HOST:PORT" or "https://HOST:PORT" of a proxy, "none" or ""',
+      error:
+        'expected "http://HOST:PORT", "https://HOST:PORT" or "socks5://HOST:PORT" of a proxy, "none" or ""',
     }),
   write: withoutPassword,
 };

@@ -20,7 +20,7 @@ export const registry = table({
       kind: proxyUrl,
       default: "",
       change: "reload",
-      doc: 'Proxy for all registries, "http://HOST:PORT", or "https://HOST:PORT" for one that is spoken to over TLS; "http://USER:PASSWORD@HOST:PORT" for one that wants a login. "" for HTTPS_PROXY and HTTP_PROXY of the daemon\'s environment, "none" for none. Hosts on the loopback never go through a proxy.',
+      doc: 'Proxy for all registries, "http://HOST:PORT", "https://HOST:PORT" for one that is spoken to over TLS, or "socks5://HOST:PORT"; "http://USER:PASSWORD@HOST:PORT" for one that wants a login. "" for HTTPS_PROXY and HTTP_PROXY of the daemon\'s environment, "none" for none. Hosts on the loopback never go through a proxy.',
     }),
     noProxy: key({
       name: "no_proxy",

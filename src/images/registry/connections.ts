@@ -3,7 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import type { RegistryHost } from "./hosts.ts";
 import type { Proxies, Proxy } from "./proxies.ts";
-import { ForwardAgent, TunnelAgent } from "./proxy-agents.ts";
+import { ForwardAgent, SocksAgent, TunnelAgent } from "./proxy-agents.ts";
 import { isSameServer } from "./same-server.ts";
 import type { Authorities } from "./system-authorities.ts";
 import { readTlsFiles, type TlsContexts, type TlsTexts, tlsContexts } from "./tls-options.ts";
@@ -60,7 +60,7 @@ export class Connections implements Disposable {
   async to(url: URL): Promise<Route> {
     const proxy = this.#network.proxies(url);
     const isTls = url.protocol === "https:";
-    const key = `${isTls && (isSameServer(this.#base, url) ? "own" : "others")} ${proxy?.name} ${proxy?.isTls}`;
+    const key = `${isTls && (isSameServer(this.#base, url) ? "own" : "others")} ${proxy?.name} ${proxy?.isTls} ${proxy?.isSocks}`;
     const known = this.#routes.get(key);
     if (known) return known;
     const needsTls = isTls || proxy?.isTls === true;
@@ -76,8 +76,10 @@ export class Connections implements Disposable {
 
   #agent(url: URL, proxy: Proxy | undefined, tls: TlsContexts | undefined): http.Agent {
     const through = proxy && { proxy, context: tls?.others, connectMs: this.#connectMs };
-    if (url.protocol !== "https:")
-      return through ? new ForwardAgent(through) : new http.Agent(kept);
+    if (url.protocol !== "https:") {
+      if (!through) return new http.Agent(kept);
+      return through.proxy.isSocks ? new SocksAgent(through) : new ForwardAgent(through);
+    }
     const options = {
       ...kept,
       rejectUnauthorized: tls?.rejectUnauthorized,

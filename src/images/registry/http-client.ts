@@ -121,7 +121,7 @@ export class HttpClient implements Disposable {
     promise.catch(() => {}); // nobody has it yet, should what follows throw
     const closed = Promise.withResolvers<void>();
     const isTls = url.protocol === "https:";
-    const isForwarded = proxy !== undefined && !isTls;
+    const isForwarded = proxy !== undefined && !isTls && !proxy.isSocks;
     const request = (isTls ? https : http).request(url, {
       method,
       headers: {

@@ -50,6 +50,12 @@ const cases: readonly {
     http: "plain:1",
     https: "secure:2",
   },
+  {
+    name: "SOCKS",
+    env: { HTTP_PROXY: "socks5://s.test", HTTPS_PROXY: "socks5h://u:p@s.test:9" },
+    http: "s.test:1080",
+    https: "s.test:9",
+  },
   { name: "none by the configuration", config: { proxy: "none" }, env: both },
   {
     name: "IPv6",
@@ -75,11 +81,12 @@ test("a proxy's credentials are decoded, and stand in its header alone", () => {
     {},
   )(new URL("https://r.test"));
   const authorization = `Basic ${Buffer.from("us@er:p:w/").toString("base64")}`;
-  assert.deepEqual(proxy, { name: "p:443", host: "p", port: 443, isTls: true, authorization });
+  const address = { name: "p:443", host: "p", port: 443, isTls: true, isSocks: false };
+  assert.deepEqual(proxy, { ...address, login: undefined, authorization });
 });
 
 for (const bad of [
-  "socks5://u:s3cret@p:1",
+  "socks4://u:s3cret@p:1",
   "http://",
   "http://u:s3cret@p:99999",
   "http://u:s3cret%zz@p",
@@ -89,7 +96,8 @@ for (const bad of [
     const proxies = readProxies(unset, { HTTPS_PROXY: bad });
     assert.throws(() => proxies(new URL("https://r.test")), {
       code: "FAILED_PRECONDITION",
-      message: "HTTPS_PROXY of the daemon's environment is not the address of an HTTP proxy",
+      message:
+        "HTTPS_PROXY of the daemon's environment is not the address of an HTTP or SOCKS5 proxy",
     });
   });
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import type { RegistryConfig } from "../../config/config.ts";
-import { noProxyAtAll, parseProxyUrl } from "../../config/proxy-url.ts";
+import { isSocksProxy, noProxyAtAll, parseProxyUrl } from "../../config/proxy-url.ts";
 import { basic } from "./credentials.ts";
 import { readNoProxy } from "./no-proxy.ts";
+import type { SocksLogin } from "./socks.ts";
 
-/** An HTTP proxy. */
+/** An HTTP or SOCKS proxy. */
 export interface Proxy {
   /** `host:port`, for errors: never its credentials. */
   readonly name: string;
@@ -13,6 +14,10 @@ export interface Proxy {
   readonly host: string;
   readonly port: number;
   readonly isTls: boolean;
+  /** Speaks SOCKS 5, to which names are left to look up. */
+  readonly isSocks: boolean;
+  /** For SOCKS. */
+  readonly login: SocksLogin | undefined;
   /** Its Proxy-Authorization header. It is for the proxy alone. */
   readonly authorization: string | undefined;
 }
@@ -57,15 +62,19 @@ function sourceOf(proxy: string, scheme: "http:" | "https:"): string {
 
 function proxyAt(text: string, source: string): Proxy {
   const url = parseProxyUrl(text.trim());
-  if (!url) throw fault("FAILED_PRECONDITION", `${source} is not the address of an HTTP proxy`);
+  if (!url)
+    throw fault("FAILED_PRECONDITION", `${source} is not the address of an HTTP or SOCKS5 proxy`);
   const isTls = url.protocol === "https:";
-  const port = url.port || (isTls ? "443" : "80");
+  const isSocks = isSocksProxy(url);
+  const port = url.port || (isSocks ? "1080" : isTls ? "443" : "80");
   const [user, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
   return {
     name: `${url.hostname}:${port}`,
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: Number(port),
     isTls,
-    authorization: user || password ? basic(user, password) : undefined,
+    isSocks,
+    login: isSocks && (user || password) ? { user, password } : undefined,
+    authorization: !isSocks && (user || password) ? basic(user, password) : undefined,
   };
 }

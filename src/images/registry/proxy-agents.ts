@@ -9,6 +9,7 @@ import { startTimer } from "../../base/timers.ts";
 import { isPassingStatus, passing } from "./patience.ts";
 import type { Proxy } from "./proxies.ts";
 import { registryFault } from "./registry-fault.ts";
+import { type SocksTarget, throughSocks } from "./socks.ts";
 
 export interface ProxyAgentOptions {
   readonly proxy: Proxy;
@@ -21,47 +22,101 @@ export interface ProxyAgentOptions {
 type Connected = (error: Error | null, stream: Duplex) => void;
 type Failed = (error: unknown) => void;
 
-/** Connections for https through a proxy: each is a tunnel (CONNECT), in which TLS is spoken with the server itself. */
+/** Connections for https through a proxy: each is a tunnel, in which TLS is spoken with the server itself. */
 export class TunnelAgent extends https.Agent {
-  readonly #options: ProxyAgentOptions;
-  readonly #end = new AbortController();
+  readonly #tunnels: Tunnels;
 
   constructor(options: https.AgentOptions, through: ProxyAgentOptions) {
     super(options);
-    this.#options = through;
+    this.#tunnels = new Tunnels(through);
   }
 
   override createConnection(options: https.RequestOptions, callback?: Connected): undefined {
-    void this.#connect(options).then(
-      (socket) => callback?.(null, socket),
-      callback as Failed | undefined,
-    );
+    const secure = async (socket: Duplex, signal: AbortSignal): Promise<Duplex> => {
+      const all = { ...options, socket } as https.RequestOptions;
+      const secured = super.createConnection(all) as tls.TLSSocket;
+      await settled(secured, "secureConnect", signal);
+      return secured;
+    };
+    const target = { host: String(options.host), port: Number(options.port ?? 443) };
+    void this.#tunnels
+      .open(target, secure)
+      .then((socket) => callback?.(null, socket), callback as Failed | undefined);
     return undefined;
   }
 
   /** Tunnels that are being made end too. */
   override destroy(): void {
-    this.#end.abort();
+    this.#tunnels.end();
     super.destroy();
   }
+}
 
-  async #connect(options: https.RequestOptions): Promise<Duplex> {
+/** Connections for http through a SOCKS proxy: each is a tunnel, too. */
+export class SocksAgent extends http.Agent {
+  readonly #tunnels: Tunnels;
+
+  constructor(through: ProxyAgentOptions) {
+    super({ keepAlive: true });
+    this.#tunnels = new Tunnels(through);
+  }
+
+  override createConnection(options: http.RequestOptions, callback?: Connected): undefined {
+    const target = { host: String(options.host), port: Number(options.port ?? 80) };
+    void this.#tunnels
+      .open(target, (socket) => Promise.resolve(socket))
+      .then((socket) => callback?.(null, socket), callback as Failed | undefined);
+    return undefined;
+  }
+
+  override destroy(): void {
+    this.#tunnels.end();
+    super.destroy();
+  }
+}
+
+/** Makes tunnels through a proxy. */
+class Tunnels {
+  readonly #options: ProxyAgentOptions;
+  readonly #end = new AbortController();
+
+  constructor(options: ProxyAgentOptions) {
+    this.#options = options;
+  }
+
+  end(): void {
+    this.#end.abort();
+  }
+
+  /** One to the target, once `next` has made of it what is wanted. */
+  async open(
+    target: SocksTarget,
+    next: (socket: Duplex, signal: AbortSignal) => Promise<Duplex>,
+  ): Promise<Duplex> {
     const late = new AbortController();
     using _timer = startTimer(() => late.abort(), this.#options.connectMs);
     const signal = AbortSignal.any([late.signal, this.#end.signal]);
-    const host = String(options.host);
-    const authority = `${net.isIPv6(host) ? `[${host}]` : host}:${options.port ?? 443}`;
+    const make = this.#options.proxy.isSocks ? socksTunnel : tunnel;
     try {
-      const socket = await tunnel(this.#options, authority, signal);
-      const secured = super.createConnection({
-        ...options,
-        socket,
-      } as https.RequestOptions) as tls.TLSSocket;
-      await settled(secured, "secureConnect", signal);
-      return secured;
+      return await next(await make(this.#options, target, signal), signal);
     } catch (error) {
       throw late.signal.aborted ? registryFault("connect timed out") : error;
     }
+  }
+}
+
+async function socksTunnel(
+  options: ProxyAgentOptions,
+  target: SocksTarget,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const socket = toProxy(options);
+  try {
+    await throughSocks(socket, target, options.proxy.login, signal);
+    return socket;
+  } catch (error) {
+    socket.on("error", () => {}).destroy(); // what came first is told
+    throw error;
   }
 }
 
@@ -85,12 +140,13 @@ function toProxy({ proxy: { host, port, isTls }, context }: ProxyAgentOptions): 
   return tls.connect({ host, port, ...named, ...(context && { secureContext: context }) });
 }
 
-/** A stream to `authority` through the proxy. UNAVAILABLE with the proxy's status when it refuses. */
+/** A stream to the target through the proxy (CONNECT). UNAVAILABLE with the proxy's status when it refuses. */
 async function tunnel(
   options: ProxyAgentOptions,
-  authority: string,
+  { host, port }: SocksTarget,
   signal: AbortSignal,
 ): Promise<Duplex> {
+  const authority = `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
   const { authorization } = options.proxy;
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
   const request = http.request({

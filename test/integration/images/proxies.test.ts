@@ -19,6 +19,7 @@ import {
   scriptedImage,
   serveImage,
 } from "../../support/scripted-registry.ts";
+import { startSocks } from "../../support/scripted-socks.ts";
 import { until } from "../../support/until.ts";
 import { openLibrary } from "./library.ts";
 
@@ -140,6 +141,19 @@ for (const { name, scheme, options, env = () => ({}), proxy = () => "" } of ways
 }
 
 for (const scheme of ["http", "https"] as const) {
+  test(`a pull over ${scheme} through a SOCKS proxy, with a login`, { skip }, async () => {
+    await using registry = await registryOf(scheme);
+    await using way = await startSocks({ routes: routesTo(registry), wants: "user:pass" });
+    const variable = scheme === "http" ? "HTTP_PROXY" : "https_proxy";
+    using _environment = environment({
+      SSL_CERT_FILE: ca.certFile,
+      [variable]: `socks5://user:pass@${way.host}`,
+    });
+    assert.equal(await pull({ scheme }), image.id);
+    assert.equal(way.asked[0], `3 registry.test:${scheme === "http" ? 80 : 443}`);
+    assert.doesNotMatch(registry.heard.join("\n"), /proxy-auth/i);
+  });
+
   test(`a pull over ${scheme} through a proxy that is spoken to over TLS`, { skip }, async () => {
     await using registry = await registryOf(scheme);
     const wants = basic("user:pass");
