@@ -28,7 +28,8 @@ for (const group of groups) {
   }
 }
 const e2e = `test/e2e/${values.e2e ?? "*"}.test.ts`;
-if (globSync(e2e, { cwd: path.resolve(import.meta.dirname, "..") }).length === 0) {
+const root = path.resolve(import.meta.dirname, "..");
+if (globSync(e2e, { cwd: root }).length === 0) {
   throw new Error(`no file ${e2e}`);
 }
 // What touches the machine is followed by a look at what it left there.
@@ -44,13 +45,11 @@ for (const thing of before.own)
 const covering = ["unit", "integration"];
 /** Suites that measure, use up what the machine has, or look at all of it. */
 const alone = ["fresh-machine", "limits", "limits-with-shims", "load", "no-stall", "tenants"];
-/** One at a time: kubelets change settings of the machine, and critest takes ports of fixed numbers. */
+/** One at a time: kubelets change settings of the machine. critest, with its fixed ports, is in the other queue. */
 const withKubelets = [
   "cluster",
   "cluster-migration",
   "crictl",
-  "critest",
-  "critest-newer-runc",
   "kubectl",
   "kubelet",
   "kubelet-user-namespaces",
@@ -86,7 +85,11 @@ const steps: readonly Step[] = [
     name: "e2e tests",
     group: "e2e",
     globs: [e2e],
-    // They wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
+    // A cluster waits for nearly all of its time.
+    beside: globSync(e2e, { cwd: root }).filter((file) =>
+      path.basename(file).startsWith("cluster"),
+    ),
+    // The others wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
     concurrency: 3,
     timeoutMs: 600_000,
   }),
@@ -157,7 +160,6 @@ async function run(step: Step): Promise<Counts> {
 
 /** Coverage that cannot be measured is told, and fails nothing. */
 function tellCoverage(): void {
-  const root = path.resolve(import.meta.dirname, "..");
   process.stdout.write(`\ncoverage of the ${covered.join(" and ")} tests\n`);
   try {
     process.stdout.write(describeCoverage(coverage.measure(root)));

@@ -14,10 +14,10 @@ export interface NodeTestOptions {
   readonly name: string;
   readonly group: Step["group"];
   readonly globs: readonly string[];
-  /** Files that run beside those, in an order of their own. */
-  readonly beside?: readonly string[];
-  /** Files at once, of `globs` and of `beside` each. */
+  /** Of `globs`. */
   readonly concurrency: number;
+  /** Files that run beside those, one at a time. Those that are among `globs` too run here only. */
+  readonly beside?: readonly string[];
   /** For one test. */
   readonly timeoutMs: number;
   /** Gets what lines of src/ have been run. */
@@ -33,22 +33,26 @@ export function nodeTestStep(options: NodeTestOptions): Step {
     group: options.group,
     run: async () => {
       using _collecting = options.coverage?.collect();
-      const { globs, beside = [] } = options;
+      const beside = filesOf(options.beside ?? []);
+      const files = filesOf(options.globs).filter((file) => !beside.includes(file));
       const [counts, more] = await Promise.all([
-        runFiles(globs, options),
-        runFiles(beside, options),
+        runFiles(files, options),
+        runFiles(beside, { ...options, concurrency: 1 }),
       ]);
       return add(counts, more);
     },
   };
 }
 
-async function runFiles(globs: readonly string[], options: NodeTestOptions): Promise<Counts> {
-  const files = globs
+function filesOf(globs: readonly string[]): readonly string[] {
+  return globs
     .flatMap((glob) => globSync(glob, { cwd: root }))
     .filter((file) => !file.includes("node_modules"))
     .toSorted()
     .map((file) => path.join(root, file));
+}
+
+async function runFiles(files: readonly string[], options: NodeTestOptions): Promise<Counts> {
   if (files.length === 0) return none;
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const output = new Map<string, string[]>();
@@ -56,7 +60,7 @@ async function runFiles(globs: readonly string[], options: NodeTestOptions): Pro
   const seen = new Set<string>();
   let isSuccess = true;
   const stream = run({
-    files,
+    files: [...files],
     concurrency: options.concurrency,
     timeout: options.timeoutMs,
     cwd: root,
