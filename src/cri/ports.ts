@@ -211,7 +211,12 @@ export interface StatsTarget {
 /** Container stats, read from cgroup files. One container that cannot be read never fails a list. */
 export interface ContainerStatsReader {
   one(target: StatsTarget, call: Cancellable): Promise<ContainerStatsInit>;
-  list(targets: readonly StatsTarget[], call: Cancellable): Promise<ContainerStatsInit[]>;
+  /** What `keep` makes of each as soon as it is read: a list holds no more than that of all. */
+  list<T>(
+    targets: readonly StatsTarget[],
+    call: Cancellable,
+    keep: (stats: ContainerStatsInit) => T,
+  ): Promise<T[]>;
 }
 
 /** One sandbox with what runs in it. */
@@ -226,7 +231,12 @@ export interface PodStatsTarget {
 /** Pod stats. One pod that cannot be read never fails a list; linux and attributes are always there. */
 export interface PodStatsReader {
   one(target: PodStatsTarget, call: Cancellable): Promise<PodSandboxStatsInit>;
-  list(targets: readonly PodStatsTarget[], call: Cancellable): Promise<PodSandboxStatsInit[]>;
+  /** As of containers. */
+  list<T>(
+    targets: readonly PodStatsTarget[],
+    call: Cancellable,
+    keep: (stats: PodSandboxStatsInit) => T,
+  ): Promise<T[]>;
 }
 
 /** The container_* metrics in CRI's form, of all ready sandboxes. */

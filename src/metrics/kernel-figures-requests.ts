@@ -34,10 +34,13 @@ export interface NumberedRequest {
   readonly request: FigureRequest;
 }
 
-/** The number of the answer by which a thread tells that it has begun; requests have others. */
-export const readySequence = 0;
+/** What the thread is given at its start. */
+export interface FiguresThreadData {
+  /** Of one element: the thread writes the number of the request that it reads, before it reads. */
+  readonly reading: Int32Array;
+}
 
-/** One for each request, in their order. */
+/** One for each request, in their order. Some go over in one message; the first message, an empty one, says that the thread has begun. */
 export interface FigureAnswer {
   readonly sequence: number;
   readonly value?: unknown;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { readCgroupLimits } from "./cgroup/cgroup-limits.ts";
 import { countProcesses, firstProcesses } from "./cgroup/cgroup-processes.ts";
 import { readCgroupSample, readCgroupUsage } from "./cgroup/read-sample.ts";
@@ -7,18 +7,33 @@ import { readInterfaceCounters } from "./interface-counters.ts";
 import {
   type FigureAnswer,
   type FigureRequest,
+  type FiguresThreadData,
   type NumberedRequest,
-  readySequence,
   type TaskFigures,
 } from "./kernel-figures-requests.ts";
 import { countOpenFiles, openFilesLimit } from "./open-files.ts";
 
 /** Entry of the thread that reads the kernel's figures. It does so synchronously: one read costs microseconds. */
 const port = parentPort;
+/** Answers wait so long for others that go over with them: each message costs the main thread as much as what is in it. */
+const mostWaitMs = 2;
+
 port?.on("message", (requests: readonly NumberedRequest[]) => {
-  for (const { sequence, request } of requests) port.postMessage(answer(sequence, request));
+  const { reading } = workerData as FiguresThreadData;
+  let answers: FigureAnswer[] = [];
+  let since = performance.now();
+  for (const { sequence, request } of requests) {
+    Atomics.store(reading, 0, sequence);
+    answers.push(answer(sequence, request));
+    const now = performance.now();
+    if (now - since < mostWaitMs) continue;
+    port.postMessage(answers);
+    answers = [];
+    since = now;
+  }
+  if (answers.length > 0) port.postMessage(answers);
 });
-port?.postMessage({ sequence: readySequence });
+port?.postMessage(undefined);
 
 function answer(sequence: number, request: FigureRequest): FigureAnswer {
   try {

@@ -5,13 +5,15 @@ import { ourShares } from "../base/memory/memory-shares.ts";
 import { endThread, startThread } from "../base/threads/thread.ts";
 import { type OneTimer, startTimer } from "../base/timers.ts";
 import type { CgroupPaths } from "./cgroup/cgroup-layout.ts";
+import { processControllers } from "./cgroup/cgroup-processes.ts";
 import type { CgroupUsage } from "./cgroup/cgroup-sample.ts";
+import { usageControllers } from "./cgroup/cgroup-v1.ts";
 import type { InterfaceCounters } from "./interface-counters.ts";
 import {
   type FigureAnswer,
   type FigureRequest,
+  type FiguresThreadData,
   type NumberedRequest,
-  readySequence,
   type TaskFigures,
 } from "./kernel-figures-requests.ts";
 
@@ -52,6 +54,8 @@ export class KernelFigures implements AsyncDisposable {
   readonly #avoided = new Map<string, number>();
   readonly #stuck = new Set<Worker>();
   #worker: Worker | undefined;
+  /** The number of the request that the thread reads. */
+  #reading = sharedNumber();
   /** Whether the thread has begun. */
   #isReady = false;
   #sequence = 0;
@@ -68,12 +72,16 @@ export class KernelFigures implements AsyncDisposable {
 
   /** What CRI's stats tell of a cgroup; undefined when it is gone. */
   usage(paths: CgroupPaths): Promise<CgroupUsage | undefined> {
-    return this.#ask({ kind: "usage", paths }) as Promise<CgroupUsage | undefined>;
+    return this.#ask({ kind: "usage", paths: only(paths, usageControllers) }) as Promise<
+      CgroupUsage | undefined
+    >;
   }
 
   /** As countProcesses. */
   processes(paths: CgroupPaths): Promise<number | undefined> {
-    return this.#ask({ kind: "processes", paths }) as Promise<number | undefined>;
+    return this.#ask({ kind: "processes", paths: only(paths, processControllers) }) as Promise<
+      number | undefined
+    >;
   }
 
   /** As readInterfaceCounters. */
@@ -98,7 +106,7 @@ export class KernelFigures implements AsyncDisposable {
 
   async #ask(request: FigureRequest): Promise<unknown> {
     this.#refuse(request);
-    this.#sequence += 1;
+    this.#sequence = (this.#sequence + 1) | 0; // as the thread writes it
     const sequence = this.#sequence;
     const waiting = { request, ...Promise.withResolvers<unknown>() };
     this.#waiting.set(sequence, waiting);
@@ -142,16 +150,19 @@ export class KernelFigures implements AsyncDisposable {
 
   #spawn(): Worker {
     this.#isReady = false;
+    this.#reading = sharedNumber();
+    const workerData: FiguresThreadData = { reading: this.#reading };
     const worker = startThread(this.#entry, {
+      workerData,
       name: "berth-figures",
       execArgv: [],
       trackUnmanagedFds: false,
       heapMiB: ourShares().treeHeapMiB,
     });
-    worker.on("message", (answer: FigureAnswer) => {
+    worker.on("message", (answers: readonly FigureAnswer[] | undefined) => {
       if (worker !== this.#worker) return;
-      if (answer.sequence === readySequence) this.#begin();
-      else this.#receive(answer);
+      if (answers === undefined) this.#begin();
+      else this.#receive(answers);
     });
     worker.on("error", () => {}); // its exit follows
     worker.on("exit", () => {
@@ -163,11 +174,13 @@ export class KernelFigures implements AsyncDisposable {
     return worker;
   }
 
-  #receive({ sequence, value, failure }: FigureAnswer): void {
-    const waiting = this.#waiting.get(sequence);
-    this.#waiting.delete(sequence);
-    if (failure === undefined) waiting?.resolve(value);
-    else waiting?.reject(fault("UNKNOWN", failure));
+  #receive(answers: readonly FigureAnswer[]): void {
+    for (const { sequence, value, failure } of answers) {
+      const waiting = this.#waiting.get(sequence);
+      this.#waiting.delete(sequence);
+      if (failure === undefined) waiting?.resolve(value);
+      else waiting?.reject(fault("UNKNOWN", failure));
+    }
     this.#stuckTimer?.refresh();
     if (this.#waiting.size === 0) this.#rest();
   }
@@ -179,7 +192,7 @@ export class KernelFigures implements AsyncDisposable {
     this.#idleTimer = startTimer(() => this.#endIdle(), idleMs).unref();
   }
 
-  /** The first that waits is what hangs: they are read in turn. */
+  /** What the thread has said that it reads is what hangs. */
   #replace(): void {
     this.#stuckTimer = undefined;
     const hanging = this.#worker;
@@ -189,25 +202,35 @@ export class KernelFigures implements AsyncDisposable {
       hanging.unref();
       void endThread(hanging);
     }
-    const [first, ...others] = this.#waiting;
-    if (first && !this.#isReady) {
+    if (this.#waiting.size > 0 && !this.#isReady) {
       this.#rejectAll(`the reader of figures has not begun within ${startMs / 1000} s`);
       return;
     }
-    if (first) {
-      const [sequence, { request, reject }] = first;
+    const sequence = this.#sequenceOfHanging();
+    const hung = this.#waiting.get(sequence);
+    if (hung) {
+      const { request, reject } = hung;
       this.#waiting.delete(sequence);
       this.#avoid(keyOf(request));
       reject(
         fault("UNAVAILABLE", `reading ${keyOf(request)} took longer than ${this.#stuckMs} ms`),
       );
     }
-    const known = new Set(this.#batch.map(({ sequence }) => sequence));
-    const again = others.flatMap(([sequence, { request }]) =>
-      known.has(sequence) ? [] : [{ sequence, request }],
+    const known = new Set(this.#batch.map((one) => one.sequence));
+    // Some of these have been read, and their answers were not sent yet.
+    const again = [...this.#waiting].flatMap(([number, { request }]) =>
+      known.has(number) ? [] : [{ sequence: number, request }],
     );
     this.#batch.unshift(...again);
     this.#send();
+  }
+
+  /** The first that waits where the thread stands still outside of a read: they are read in turn. */
+  #sequenceOfHanging(): number {
+    const said = Atomics.load(this.#reading, 0);
+    if (this.#waiting.has(said)) return said;
+    const [first = 0] = this.#waiting.keys();
+    return first;
   }
 
   #avoid(key: string): void {
@@ -229,6 +252,21 @@ export class KernelFigures implements AsyncDisposable {
     this.#stuckTimer = undefined;
     for (const { reject } of all) reject(fault("UNAVAILABLE", why));
   }
+}
+
+function sharedNumber(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+}
+
+/** A host has a dozen hierarchies, and the names of all would be copied for each request. */
+function only(paths: CgroupPaths, controllers: readonly string[]): CgroupPaths {
+  if (paths.version === 2) return paths;
+  const folders: Record<string, string> = {};
+  for (const controller of controllers) {
+    const folder = paths.folders[controller];
+    if (folder !== undefined) folders[controller] = folder;
+  }
+  return { version: 1, folders };
 }
 
 function keyOf(request: FigureRequest): string {

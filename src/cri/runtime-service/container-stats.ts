@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { encoded, messagesOf } from "../convert/chunks.ts";
+import type { ContainerStatsInit } from "../../gen/cri.gen.ts";
+import { codec } from "../../rpc/codec.ts";
+import { EncodedMessage } from "../../rpc/encoded-message.ts";
+import { messagesOf } from "../convert/chunks.ts";
 import { selectContainersForStats } from "../convert/select-records.ts";
 import type { CriParts } from "../parts.ts";
 import { batchesOf, statsListsAtOnce } from "../stats/batches.ts";
@@ -36,7 +39,8 @@ export function listContainerStats(parts: Needs): Verb<"ListContainerStats"> {
     const targets = selectContainersForStats(parts.containers, filter).map((record) =>
       containerStatsTarget(parts, record),
     );
-    return { stats: await parts.stats.list(targets, call) };
+    const stats = await parts.stats.list(targets, call, encode);
+    return EncodedMessage.list("runtime.v1.ListContainerStatsResponse", "stats", stats);
   };
 }
 
@@ -45,9 +49,13 @@ export function streamContainerStats(parts: Needs): Verb<"StreamContainerStats">
   return async function* ({ filter }, call) {
     for (const batch of batchesOf(selectContainersForStats(parts.containers, filter))) {
       const targets = batch.map((record) => containerStatsTarget(parts, record));
-      const stats = await parts.stats.list(targets, call);
-      const items = encoded("runtime.v1.ContainerStats", stats);
+      const items = await parts.stats.list(targets, call, encode);
       yield* messagesOf("runtime.v1.StreamContainerStatsResponse", "containerStats", items);
     }
   };
+}
+
+/** At once: the objects of all that are listed would outlive many of V8's collections, and cost the calls that follow. */
+function encode(stats: ContainerStatsInit): Buffer {
+  return codec("runtime.v1.ContainerStats").encode(stats);
 }

@@ -137,7 +137,7 @@ test("the second reading brings nano cores, also after a list", async () => {
   const reader = createContainerStatsReader(
     options({ readUsage: async () => sampleAt((at += 1n) * 2_000_000_000n, at * 500_000_000n) }),
   );
-  const [first] = await reader.list([target()], call);
+  const [first] = await reader.list([target()], call, (stats) => stats);
   assert.ok(first && normal(first).cpu?.usageNanoCores === null);
   assert.equal(normal(await reader.one(target(), call)).cpu?.usageNanoCores?.value, 250_000_000n);
 });
@@ -156,7 +156,7 @@ test("a list leaves out what stopped, what is gone and what cannot be read", asy
     target({ id: "stopped", pid: 0 }),
   ];
   assert.deepEqual(
-    (await reader.list(targets, call)).map((stats) => stats.attributes?.id),
+    (await reader.list(targets, call, (stats) => stats)).map((stats) => stats.attributes?.id),
     ["a"],
   );
 });
@@ -191,7 +191,7 @@ test("a writable layer is walked once a period, however many ask", async () => {
       }),
     }),
   );
-  await Promise.all([reader.one(target(), call), reader.list([target()], call)]);
+  await Promise.all([reader.one(target(), call), reader.list([target()], call, (stats) => stats)]);
   await reader.one(target(), call);
   assert.equal(walks, 1);
 });

@@ -48,11 +48,12 @@ export function createContainerStatsReader(options: ContainerStatsOptions): Cont
       return toContainerStats(target, { layer, mountpoint });
     },
     // One whose figures cannot be read is left out: this call decides evictions on the whole node.
-    list: async (targets, { signal }) => {
+    list: async (targets, { signal }, keep) => {
       signal.throwIfAborted();
-      const stats = await mapAtOnce(targets, readsAtOnce, (target) =>
-        readRunning(target).catch(() => undefined),
-      );
+      const stats = await mapAtOnce(targets, readsAtOnce, async (target) => {
+        const read = await readRunning(target).catch(() => undefined);
+        return read && keep(read);
+      });
       return stats.filter((entry) => entry !== undefined);
     },
   };

@@ -64,12 +64,14 @@ const parts: Parameters<typeof createPodStatsReader>[0] = {
   layout: { locate: (folder) => ({ version: 2, folder }) },
   containers: {
     one: () => Promise.resolve({}),
-    list: (targets) =>
+    list: (targets, _call, keep) =>
       Promise.resolve(
-        targets.map(({ id, name }) => ({
-          attributes: { id, metadata: { name } },
-          cpu: { usageCoreNanoSeconds: { value: 5n } },
-        })),
+        targets.map(({ id, name }) =>
+          keep({
+            attributes: { id, metadata: { name } },
+            cpu: { usageCoreNanoSeconds: { value: 5n } },
+          }),
+        ),
       ),
   },
   readUsage: (paths) =>
@@ -88,7 +90,9 @@ test("a pod's own cgroup is read after its containers', which go on using it mea
     ...parts,
     containers: {
       ...parts.containers,
-      list: async () => [{ cpu: { usageCoreNanoSeconds: { value: await next() } } }],
+      list: async (_targets, _call, keep) => [
+        keep({ cpu: { usageCoreNanoSeconds: { value: await next() } } }),
+      ],
     },
     readUsage: async () => ({ ...sample, cpu: { ...sample.cpu!, usageNanos: await next() } }),
   });
@@ -132,7 +136,7 @@ test("a pod that is not ready, or in the node's network, has what there is and n
 });
 
 test("a list lacks the pod that cannot be read, and no other", async () => {
-  const stats = await reader.list([pod("a"), pod("broken"), pod("b")], call);
+  const stats = await reader.list([pod("a"), pod("broken"), pod("b")], call, (stats) => stats);
   assert.deepEqual(
     stats.map(({ attributes }) => attributes?.id),
     ["a", "b"],

@@ -68,7 +68,7 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
   const read = async (target: PodStatsTarget, call: Cancellable): Promise<PodSandboxStatsInit> => {
     const { sandbox } = target;
     if (sandbox.pid === 0) return { ...attributes(sandbox), linux: { containers: [] } };
-    const counted = containers.list(target.containers, call);
+    const counted = containers.list(target.containers, call, (stats) => stats);
     const [pod, traffic, count, stats] = await Promise.all([
       counted.then(() => usage(target)), // after: a pod never has used less than its containers
       network(sandbox),
@@ -91,11 +91,12 @@ export function createPodStatsReader(options: PodStatsOptions): PodStatsReader {
       call.signal.throwIfAborted();
       return read(target, call);
     },
-    list: async (targets, call) => {
+    list: async (targets, call, keep) => {
       call.signal.throwIfAborted();
-      const stats = await mapAtOnce(targets, readsAtOnce, (target) =>
-        read(target, call).catch(() => undefined),
-      );
+      const stats = await mapAtOnce(targets, readsAtOnce, async (target) => {
+        const one = await read(target, call).catch(() => undefined);
+        return one && keep(one);
+      });
       return stats.filter((entry) => entry !== undefined);
     },
   };

@@ -64,7 +64,7 @@ export class CgroupLayout {
    */
   async locateProcess(pid: number): Promise<CgroupPaths> {
     const own = parseProcCgroup(await readFile(`/proc/${pid}/cgroup`, "utf8"));
-    return this.#paths((controller) => own.get(controller) ?? "/");
+    return this.#paths((controller) => path.posix.normalize(own.get(controller) ?? "/"));
   }
 
   #paths(relativeFor: (controller: string) => string): CgroupPaths {
@@ -111,12 +111,14 @@ function expandSlice(slice: string): string {
   return parts.map((_part, index) => `${parts.slice(0, index + 1).join("-")}.slice`).join("/");
 }
 
+/** `relative` begins with "/" and is normalized: a round of stats asks for some thousand of these. */
 function below({ mountPoint, root }: Hierarchy, relative: string): string {
   const inside =
     root !== "/" && (relative === root || relative.startsWith(`${root}/`))
       ? relative.slice(root.length)
       : relative;
-  return path.posix.join(mountPoint, inside);
+  if (inside === "" || inside === "/") return mountPoint;
+  return mountPoint === "/" ? inside : mountPoint + inside;
 }
 
 /** Super options of a v1 mount are flags, `name=systemd`, and the controllers. */

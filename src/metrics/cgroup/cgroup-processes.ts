@@ -7,6 +7,8 @@ import type { CgroupPaths } from "./cgroup-layout.ts";
 /** Beyond these a container's processes are not looked at one by one: the kernel's count must do. */
 const maxTasks = 4096;
 const maxFolders = 256;
+/** Hierarchies in which processes are counted: the first that there is. */
+export const processControllers = ["pids", "memory"] as const;
 /** Digits of a pid, and the line's end. */
 const pidBytes = 8;
 
@@ -92,5 +94,6 @@ function lines(bytes: Buffer): number {
 }
 
 function folderOf(paths: CgroupPaths): string | undefined {
-  return paths.version === 2 ? paths.folder : (paths.folders["pids"] ?? paths.folders["memory"]);
+  if (paths.version === 2) return paths.folder;
+  return processControllers.map((one) => paths.folders[one]).find((folder) => folder !== undefined);
 }

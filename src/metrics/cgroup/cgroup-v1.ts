@@ -54,6 +54,9 @@ export function readCgroupV1(
   };
 }
 
+/** Hierarchies that `readUsageV1` looks at. */
+export const usageControllers = ["cpuacct", "memory", "pids"] as const;
+
 /** A part of the same, from a quarter of the files; undefined when the cgroup is gone. */
 export function readUsageV1(folders: Readonly<Record<string, string>>): CgroupUsage | undefined {
   const read = reader(folders);

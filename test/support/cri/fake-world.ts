@@ -334,8 +334,8 @@ export class FakeWorld implements AsyncDisposable {
       isProcessOf: (_pid, ids) => Promise.resolve(ids.some((id) => this.living.has(id))),
       podStats: {
         one: ({ sandbox }) => Promise.resolve({ attributes: { id: sandbox.id } }),
-        list: (targets) =>
-          Promise.resolve(targets.map(({ sandbox: { id } }) => ({ attributes: { id } }))),
+        list: (targets, _call, keep) =>
+          Promise.resolve(targets.map(({ sandbox: { id } }) => keep({ attributes: { id } }))),
       },
       podMetrics: {
         descriptors: () => [{ name: "container_threads", help: "Threads.", labelKeys: ["pod"] }],
@@ -347,7 +347,8 @@ export class FakeWorld implements AsyncDisposable {
       stats: {
         one: (target) =>
           Promise.resolve({ attributes: { id: target.id, metadata: { name: target.name } } }),
-        list: (targets) => Promise.resolve(targets.map(({ id }) => ({ attributes: { id } }))),
+        list: (targets, _call, keep) =>
+          Promise.resolve(targets.map(({ id }) => keep({ attributes: { id } }))),
       },
       nodePlugins: this.#plugins && {
         plugins: this.#plugins,
