@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { QuietGiveBack } from "./quiet-give-back.ts";
+import { QuietGiveBack, StartsEnd } from "./quiet-give-back.ts";
 
 const mib = 2 ** 20;
 
@@ -42,5 +42,36 @@ suite("giving back in quiet", () => {
     const { pass } = world();
     assert.equal(await pass(10), 1);
     for (let i = 0; i < 10; i += 1) assert.equal(await pass(10, i === 0 ? 48 * mib : 0), 1);
+  });
+});
+
+suite("a start's end", () => {
+  const secondsUntilIt = (cpuMsOf: (second: number) => number): number => {
+    const state = { now: 0, cpuMs: 0 };
+    const end = new StartsEnd({ now: () => state.now, cpuMs: () => state.cpuMs });
+    for (let second = 1; second < 100; second += 1) {
+      state.now += 1_000;
+      state.cpuMs += cpuMsOf(second);
+      if (end.hasCome()) return second;
+    }
+    return Number.NaN;
+  };
+
+  test("comes in the first quiet second", () => {
+    assert.equal(
+      secondsUntilIt(() => 5),
+      1,
+    );
+    assert.equal(
+      secondsUntilIt((second) => (second < 7 ? 300 : 5)),
+      7,
+    );
+  });
+
+  test("is not put off for ever", () => {
+    assert.equal(
+      secondsUntilIt(() => 900),
+      20,
+    );
   });
 });

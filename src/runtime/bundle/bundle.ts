@@ -16,12 +16,13 @@ import { errnoOf, fault } from "../../base/errors.ts";
 import { makeFifo } from "../../base/os/fifo.ts";
 import { unmount } from "../../base/os/mount.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
-import { readBounded } from "../../base/read-bounded.ts";
+import { readBounded, readBoundedSync } from "../../base/read-bounded.ts";
 import { removeFolderSync } from "../../base/remove-folder.ts";
 import { mappedRootGid } from "./spec-text.ts";
 
 /** More than a request may bring, several times. */
 const maxFileBytes = 64 * 1024 * 1024;
+const maxNoteBytes = 64 * 1024;
 
 let removals = 0;
 
@@ -106,7 +107,20 @@ export class Bundle {
     try {
       return (await readBounded(this.file(name), maxFileBytes)).toString().trim();
     } catch (error) {
-      if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return "";
+      if (isAbsent(error)) return "";
+      throw error;
+    }
+  }
+
+  /**
+   * Likewise, of a file of a line or two, on this thread. A start reads some of each bundle: they lie in memory, and the
+   * thread pool takes five turns for each.
+   */
+  readNote(name: string): string {
+    try {
+      return readBoundedSync(this.file(name), maxNoteBytes).toString().trim();
+    } catch (error) {
+      if (isAbsent(error)) return "";
       throw error;
     }
   }
@@ -198,6 +212,10 @@ async function eraseRootfs(folder: string): Promise<void> {
     "FAILED_PRECONDITION",
     `"${rootfs}" cannot be removed: ${left.code} at "${left.name}"`,
   );
+}
+
+function isAbsent(error: unknown): boolean {
+  return errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR";
 }
 
 function checkName(what: string, name: string): void {

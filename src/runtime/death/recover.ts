@@ -135,9 +135,9 @@ async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): 
   let binary: ShimBinary | undefined;
   let address = "";
   try {
-    sandboxId = await readOr(ports, bundle, "sandbox");
+    sandboxId = noteOr(ports, bundle, "sandbox");
     binary = await binaryOf(ports, bundle);
-    const bootstrap = await readBootstrap(ports, bundle, sandboxId);
+    const bootstrap = readBootstrap(ports, bundle, sandboxId);
     ({ address } = bootstrap);
     // First: a shim that was just started hangs while its log has no reader.
     const logPump = pump.use(openLog(bundle, log));
@@ -223,7 +223,7 @@ function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {
 
 /** A bundle that does not say which shim it is of is taken for the usual one's. */
 async function binaryOf({ binaries, log }: RecoverPorts, bundle: Bundle): Promise<ShimBinary> {
-  const file = await readOr({ log }, bundle, "shim-binary-path");
+  const file = noteOr({ log }, bundle, "shim-binary-path");
   try {
     return await binaries.resolve(file, "");
   } catch (err) {
@@ -233,13 +233,9 @@ async function binaryOf({ binaries, log }: RecoverPorts, bundle: Bundle): Promis
 }
 
 /** What a file of the bundle says; "" also for one that cannot be read. */
-async function readOr(
-  { log }: Pick<RecoverPorts, "log">,
-  bundle: Bundle,
-  name: string,
-): Promise<string> {
+function noteOr({ log }: Pick<RecoverPorts, "log">, bundle: Bundle, name: string): string {
   try {
-    return await bundle.read(name);
+    return bundle.readNote(name);
   } catch (err) {
     log.warn({ err, task: bundle.id, file: name }, "bundle is damaged");
     return "";
@@ -250,13 +246,13 @@ async function readOr(
  * Where the shim is: as we wrote it down, as shims up to 2.2 do (`address`), or, when the bundle is
  * damaged or the daemon died before it could write, as runc shims make it up.
  */
-async function readBootstrap(
+function readBootstrap(
   { grpcAddress, log }: RecoverPorts,
   bundle: Bundle,
   sandboxId: string,
-): Promise<Bootstrap> {
+): Bootstrap {
   for (const name of ["bootstrap.json", "address"]) {
-    const text = await readOr({ log }, bundle, name);
+    const text = noteOr({ log }, bundle, name);
     if (text === "") continue;
     try {
       return parseBootstrapAnswer(Buffer.from(text));

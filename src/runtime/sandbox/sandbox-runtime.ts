@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
@@ -217,9 +217,9 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
   // Answers why it is lost, or undefined when it is back.
   async #recoverOne(bundle: Bundle): Promise<string | undefined> {
     // A damaged spec costs nothing: what is needed of it stands beside the process.
-    const { identity, place } = noteIn(await bundle.read("process"));
+    const { identity, place } = noteIn(bundle.readNote("process"));
     const cgroup = await this.#cgroupAt(place ?? cgroupsPath(await bundle.read("config.json")));
-    const isStarted = (await readdir(bundle.path)).includes(startedName);
+    const isStarted = existsSync(bundle.file(startedName));
     if (identity === undefined) {
       // The daemon died before it knew the process, or where that belongs; or none was started.
       dropProcess(bundle);
