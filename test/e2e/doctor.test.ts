@@ -228,6 +228,23 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     }
   });
 
+  test("tells of a daemon whose socket is gone that it runs, and what mends that", async () => {
+    await unlink(bed.daemon.socket);
+    const flags = ["-c", bed.daemon.configFile, "--json", "--only", "daemon,sockets"];
+    const { code, stdout } = await run(berth, ["doctor", ...flags]);
+    assert.equal(code, 1);
+    const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
+    const bad = findings.filter(({ level }) => level === "error");
+    assert.match(
+      bad[0]?.["what"] ?? "",
+      /^process \d+ has .*meta\.db open, and nobody listens at /,
+    );
+    assert.equal(bad[0]?.["mend"], "systemctl restart berthd");
+    assert.equal(bad.length, 1, "its other sockets are its own");
+    await bed.daemon.kill9();
+    await bed.daemon.start();
+  });
+
   test("tells what is well of a daemon that is, and exits by what it finds", async () => {
     const flags = ["-c", bed.daemon.configFile, "--json", "--all"];
     const { code, stdout, stderr } = await run(berth, ["doctor", ...flags]);

@@ -5,6 +5,7 @@ import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
+import { newKubeletConf } from "./kubelet-conf.ts";
 
 const dayMs = 86_400_000;
 /** Time enough to get another one. */
@@ -38,7 +39,8 @@ export const certificates: Check = {
       found.push(...(await lookAt(host, file, { why, isNeeded: false })));
     }
     const why = "the kubelet cannot speak to the API server: the node becomes NotReady";
-    found.push(...(await lookAt(host, kubeletCertificate, { why, isNeeded: false })));
+    const mend = await newKubeletConf(host);
+    found.push(...(await lookAt(host, kubeletCertificate, { why, isNeeded: false, mend })));
     return found.length > 0 ? found : [ok("no certificate ends soon")];
   },
 };
@@ -63,9 +65,12 @@ interface Use {
   /** What it leads to that it does not hold. */
   readonly why: string;
   readonly isNeeded: boolean;
+  /** What gets another one, where a command does. */
+  readonly mend?: string;
 }
 
-async function lookAt(host: Host, file: string, { why, isNeeded }: Use): Promise<Finding[]> {
+async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
+  const { why, isNeeded } = use;
   const text = await host.text(file);
   if (text === undefined) {
     if (!isNeeded) return [];
@@ -83,11 +88,11 @@ async function lookAt(host: Host, file: string, { why, isNeeded }: Use): Promise
   }
   // A bundle of authorities has old ones in it, which nobody misses.
   if (all.length > 3) return [];
-  return all.flatMap((one) => ofOne(file, one, why));
+  return all.flatMap((one) => ofOne(file, one, use));
 }
 
-function ofOne(file: string, text: string, why: string): Finding[] {
-  const mend = `openssl x509 -in '${file}' -noout -dates; replace it: it is read anew when it changes`;
+function ofOne(file: string, text: string, { why, mend: anew }: Use): Finding[] {
+  const mend = anew ?? `cp THE-NEW-ONE '${file}' # it is read anew when it changes`;
   try {
     const { subject, validFromDate, validToDate } = new X509Certificate(text);
     const name = subject.split("\n").at(-1) ?? "";
@@ -99,7 +104,7 @@ function ofOne(file: string, text: string, why: string): Finding[] {
         error({
           what: `${file} (${name}) holds from ${from} on only`,
           why,
-          mend: "date; timedatectl status",
+          mend: "timedatectl set-ntp true; chronyc -a makestep; date",
         }),
       ];
     }

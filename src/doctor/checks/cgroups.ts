@@ -12,7 +12,9 @@ export const cgroups: Check = {
   name: "cgroups",
   about: "control groups, and the driver that kubelet and berthd use",
   run: async (patient) => {
-    const kubelet = await patient.kubelet();
+    const facts = await patient.kubelet();
+    // Of a file that cannot be read nobody knows what is in it.
+    const kubelet = facts?.problems.length === 0 ? facts : undefined;
     const version = await versionOf(patient);
     return [
       ...version.findings,
@@ -66,7 +68,7 @@ function refusedV1(kubelet: KubeletFacts | undefined): Finding[] {
     error({
       what: "the kubelet refuses cgroup v1",
       why: "failCgroupV1 is true, as it is by default since Kubernetes 1.35: it does not start on this node",
-      mend: `echo 'failCgroupV1: false' >>${kubelet.file ?? "/var/lib/kubelet/config.yaml"}`,
+      mend: `echo 'failCgroupV1: false' >>${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`,
     }),
   ];
 }
@@ -103,7 +105,11 @@ async function driverFindings(
   const { driver: theirs, asks } = driverOf(kubelet);
   if (theirs === ours) return [...found, ok(`kubelet and berthd use the cgroup driver ${ours}`)];
   const what = `the kubelet is set to the cgroup driver ${theirs}, and berthd to ${ours}`;
-  const mend = setDriver(configuration.file, theirs === "systemd");
+  const isSystemd = theirs === "systemd";
+  const mend =
+    isSystemd && !(await host.has("/run/systemd/system"))
+      ? `sed -i 's/^cgroupDriver:.*/cgroupDriver: cgroupfs/' ${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`
+      : setDriver(configuration.file, isSystemd);
   const trouble = asks
     ? {
         what,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Check } from "../check.ts";
 import { error, note, ok, warning } from "../finding.ts";
+import { packageCommand } from "../package-command.ts";
 
 /** This was not written before. */
 const firstMs = Date.UTC(2026, 0, 1);
@@ -20,7 +21,7 @@ export const clock: Check = {
         error({
           what: `the clock says ${now}`,
           why: certificates,
-          mend: "timedatectl set-ntp true; date -s '...'",
+          mend: "timedatectl set-ntp true; chronyc -a makestep; date",
         }),
       ];
     }
@@ -31,7 +32,7 @@ export const clock: Check = {
         warning({
           what: `${layout.database} was written at ${written}, and the clock says ${now}: it went back`,
           why: "ages of pods and images, and the order of what is collected, are wrong",
-          mend: "timedatectl status; timedatectl set-ntp true",
+          mend: "timedatectl set-ntp true; chronyc -a makestep; date",
         }),
       ];
     }
@@ -41,7 +42,7 @@ export const clock: Check = {
       note({
         what: "nothing on this node keeps the clock right",
         why: `${certificates}, once it is off by more than minutes`,
-        mend: "apt-get install chrony",
+        mend: `${await packageCommand(host, "chrony")} && systemctl enable --now chronyd`,
       }),
     ];
   },

@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import { toldOf } from "../../config/layout.ts";
 import { databaseRefusal } from "../../metadata/sqlite/file-header.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
+import { holdersOf } from "../facts/database-holders.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
+
+/** What systemd gives services by itself is half a million. */
+const fewDescriptors = 65_536;
 
 export const daemon: Check = {
   name: "daemon",
   about: "whether berthd answers, and what it says of itself",
   run: async (patient) => {
     const facts = await patient.daemon();
-    return [...answered(patient, facts), ...(await stored(patient)), ...conditionsOf(facts)];
+    const [holder] =
+      facts.state === "down" ? await holdersOf(patient.host, patient.layout.database) : [];
+    return [
+      ...(holder === undefined ? answered(patient, facts) : [unreachable(patient, holder)]),
+      ...(await stored(patient)),
+      ...conditionsOf(facts),
+      ...(await descriptorsOf(patient, facts.pid ?? holder)),
+    ];
   },
 };
 
@@ -25,7 +37,7 @@ function answered({ socket }: Patient, { state, reason, pid, version }: DaemonFa
         error({
           what: `berthd${process} does not answer at ${socket}: ${reason}`,
           why: "the kubelet gets no answer either, and the node becomes NotReady; pods run on",
-          mend: "journalctl -u berthd -n 100; systemctl restart berthd",
+          mend: "journalctl -u berthd -n 100 --no-pager; systemctl restart berthd",
         }),
       ];
     case "other":
@@ -49,13 +61,38 @@ function answered({ socket }: Patient, { state, reason, pid, version }: DaemonFa
         error({
           what: `berthd does not run: ${reason} (${socket})`,
           why: "no pod can be started or ended; those that run go on",
-          mend: "systemctl start berthd; journalctl -u berthd -n 100",
+          mend: "systemctl start berthd; journalctl -u berthd -n 100 --no-pager",
         }),
       ];
   }
 }
 
-async function stored({ host, layout }: Patient): Promise<Finding[]> {
+/** It runs, for it has the database open, and somebody has removed its socket. */
+function unreachable({ socket, layout }: Patient, holder: number): Finding {
+  return error({
+    what: `process ${holder} has ${layout.database} open, and nobody listens at ${socket}`,
+    why: "a berthd runs that the kubelet cannot reach: its socket was removed, or it was told another one",
+    mend: "systemctl restart berthd",
+  });
+}
+
+/** What a container may open it has from its shim, and that from the daemon. */
+async function descriptorsOf({ host }: Patient, pid: number | undefined): Promise<Finding[]> {
+  if (pid === undefined) return [];
+  const limits = (await host.value(`/proc/${pid}/limits`)) ?? "";
+  const most = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? Number.NaN);
+  if (!(most < fewDescriptors)) return [];
+  const file = "/etc/systemd/system/berthd.service.d/50-nofile.conf";
+  return [
+    warning({
+      what: `berthd may have ${most} files open, and so may each process of a pod that is started from now on`,
+      why: "databases, proxies and search engines in pods fail with `too many open files`, and the daemon with hundreds of pods",
+      mend: `mkdir -p ${path.dirname(file)} && printf '[Service]\\nLimitNOFILE=1048576\\n' >${file} && systemctl daemon-reload && systemctl restart berthd`,
+    }),
+  ];
+}
+
+async function stored({ host, layout, config }: Patient): Promise<Finding[]> {
   await host.reach(layout.database);
   const refusal = await databaseRefusal(
     host.at(layout.database),
@@ -65,8 +102,10 @@ async function stored({ host, layout }: Patient): Promise<Finding[]> {
   return [
     error({
       what: refusal,
-      why: "berthd does not start on it: it knows its pods, images and layers by this file",
-      mend: "berthd config check",
+      why: "berthd does not start on it: it knows its pods, images and layers by this file. Without a copy of it the node begins anew: pods that run are to be ended, or the node rebooted",
+      mend: /newer version/.test(refusal)
+        ? "apt-get install -y --only-upgrade berth; systemctl start berthd"
+        : `systemctl stop kubelet berthd; cd '${config.root}' && aside=damaged-$(date +%s) && mkdir $aside && find . -mindepth 1 -maxdepth 1 ! -name 'damaged-*' -exec mv -t $aside {} + ; systemctl start berthd kubelet`,
     }),
   ];
 }
@@ -78,7 +117,8 @@ function conditionsOf({ conditions }: DaemonFacts): Finding[] {
       warning({
         what: `${type} does not hold: ${[reason, message].filter(Boolean).join(": ")}`,
         why: "the kubelet reports the node as NotReady, and no pods but those on the host's network start",
-        mend: "berth status",
+        mend:
+          type === "NetworkReady" ? "berth doctor --only cni" : "berth status; berth operations",
       }),
     );
 }

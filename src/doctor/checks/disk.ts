@@ -21,9 +21,17 @@ export const disk: Check = {
   run: async (patient) => {
     const { host, config } = patient;
     const folders = [
-      { name: "root", folder: config.root, mend: "berth image prune; crictl rmi --prune" },
-      { name: "state", folder: config.state, mend: "berth pod ls; df -h" },
-      { name: "logs", folder: podLogs, mend: `du -xsh ${podLogs}/* | sort -h | tail` },
+      {
+        name: "root",
+        folder: config.root,
+        mend: `berth image prune; du -xd 1 -h ${config.root} | sort -h | tail -n 5`,
+      },
+      {
+        name: "state",
+        folder: config.state,
+        mend: `du -xd 2 -h ${config.state} | sort -h | tail -n 5`,
+      },
+      { name: "logs", folder: podLogs, mend: `du -xd 1 -h ${podLogs} | sort -h | tail -n 5` },
     ];
     const found: Finding[] = [];
     for (const { name, folder, mend } of folders) {
@@ -87,7 +95,7 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
       error({
         what: `the root folder ${config.root} lies on a file system that is read-only (${mountPoint})`,
         why: "nothing can be stored; the kernel remounts a file system so after errors of its disk",
-        mend: `dmesg | grep -i -E 'error|remount'; mount -o remount,rw ${mountPoint}`,
+        mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${mountPoint}`,
       }),
     );
   }

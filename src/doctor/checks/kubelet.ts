@@ -1,45 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Check } from "../check.ts";
-import { gatesOf, type KubeletFacts, settingOf } from "../facts/kubelet.ts";
-import { flagsGone, gatesGone, gatesLocked } from "../facts/kubelet-history.ts";
+import { type KubeletFacts, settingOf } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
-import { error, type Finding, note, ok, warning } from "../finding.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
+import { kubeletConf } from "./kubelet-conf.ts";
+import { flagFindings, inFlags } from "./kubelet-flags.ts";
+
+/** What kubeadm has made a node with. */
+const kubeadmFlags = "/var/lib/kubelet/kubeadm-flags.env";
 
 export const kubelet: Check = {
   name: "kubelet",
-  about: "the kubelet's settings: endpoint, flags, feature gates",
-  run: async (patient) => {
+  about: "the kubelet's settings: endpoint, flags, feature gates, swap, API server",
+  run: async (patient, call) => {
     const facts = await patient.kubelet();
     if (facts === undefined) return [ok("there is no kubelet on this node")];
+    const { host } = patient;
+    const isKubeadm = await host.has(kubeadmFlags);
     const found = [
-      ...(facts.pid === undefined ? [stopped()] : []),
-      ...facts.problems.map(unreadable),
-      ...endpointOf(patient, facts),
-      ...flagsOf(facts),
-      ...gatesFindings(facts),
+      ...(facts.pid === undefined ? [stopped(facts)] : []),
+      ...facts.problems.map((what) => unreadable(what, isKubeadm)),
+      // Of a file that cannot be read nobody knows what is in it.
+      ...(facts.problems.length === 0 ? endpointOf(patient, facts) : []),
+      ...flagFindings(facts),
+      ...(await swapOf(host, facts)),
+      ...(await kubeletConf(host, facts, call)),
     ];
     const version = facts.minor === undefined ? "" : ` 1.${facts.minor}`;
     return found.length > 0 ? found : [ok(`the kubelet${version} uses ${patient.socket}`)];
   },
 };
 
-function stopped(): Finding {
+function stopped({ lastWords }: KubeletFacts): Finding {
+  const said = lastWords === "" ? "" : `; it has last said: ${lastWords}`;
   const why = "no pods are started on this node; what follows is said of its files";
   return warning({
-    what: "the kubelet does not run",
+    what: `the kubelet does not run${said}`,
     why,
-    mend: "systemctl start kubelet; journalctl -u kubelet -n 50",
+    mend: "systemctl restart kubelet; journalctl -u kubelet -n 50 --no-pager",
   });
 }
 
-function unreadable(what: string): Finding {
+function unreadable(what: string, isKubeadm: boolean): Finding {
   const why = "the kubelet does not start with it";
+  const file = what.split(":")[0] ?? "";
   return error({
     what: `kubelet's configuration: ${what}`,
     why,
-    mend: "journalctl -u kubelet -n 20",
+    mend: isKubeadm
+      ? "kubeadm upgrade node phase kubelet-config && systemctl restart kubelet"
+      : `vi ${file} && systemctl restart kubelet`,
   });
+}
+
+async function swapOf(host: Host, { settings, flags }: KubeletFacts): Promise<Finding[]> {
+  const isTold = flagOf(flags, "fail-swap-on") === "false" || settings["failSwapOn"] === false;
+  const lines = ((await host.value("/proc/swaps")) ?? "").split("\n").slice(1);
+  const places = lines.map((line) => line.split(/\s/)[0] ?? "").filter((one) => one !== "");
+  if (isTold || places.length === 0) return [];
+  return [
+    error({
+      what: `the node swaps to ${places.join(", ")}, and the kubelet is not told to accept it`,
+      why: "the kubelet does not start: failSwapOn is true unless its configuration says otherwise",
+      mend: "swapoff -a && sed -i -E '/^[^#].*[[:space:]]swap[[:space:]]/s/^/#/' /etc/fstab && systemctl restart kubelet",
+    }),
+  ];
 }
 
 function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[] {
@@ -52,7 +79,7 @@ function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[]
   const set =
     flagOf(facts.flags, flag) === undefined
       ? `sed -i '/^${key}:/d' ${file} && echo '${key}: unix://${socket}' >>${file} && systemctl restart kubelet`
-      : inFlags(`s#(--${flag}[= ])[^ "]*#\\1unix://${socket}#`);
+      : inFlags(`s#(--${flag}[= ])[^ "]*#\\1unix://${socket}#`, `--${flag}`, facts);
   const found: Finding[] = [];
   if (endpoint === undefined) {
     const why = "it looks for containerd, at /run/containerd/containerd.sock";
@@ -78,66 +105,13 @@ function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[]
     const mend =
       flagOf(facts.flags, flag) === undefined
         ? `sed -i '/^imageServiceEndpoint:/d' ${file} && systemctl restart kubelet`
-        : inFlags(`s# ?--${flag}[= ][^ "]*##`);
+        : inFlags(`s# ?--${flag}[= ][^ "]*##`, `--${flag}`, facts);
     found.push(error({ what, why, mend }));
   }
   return found;
 }
 
-/** A flag's gates win over the file's. */
-function withoutGate(gate: string, { flags, file }: KubeletFacts): string {
-  const isFlag = flagOf(flags, "feature-gates")?.includes(`${gate}=`) === true;
-  return isFlag || file === undefined
-    ? inFlags(`s#\\b${gate}=(true|false),?##`)
-    : `sed -i -E 's/\\b${gate}: *(true|false),? *//' ${file} && systemctl restart kubelet`;
-}
-
-/** Changes flags wherever kubeadm and packages keep them. */
-function inFlags(script: string): string {
-  const files = "/var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet";
-  return `for file in ${files}; do [ ! -e "$file" ] || sed -i -E '${script}' "$file"; done; systemctl restart kubelet`;
-}
-
 /** The path, with /var/run as what it is. */
 function canonical(endpoint: string): string {
   return endpoint.replace(/^unix:\/\//, "").replace(/^\/var\/run\//, "/run/");
-}
-
-function flagsOf({ flags, minor }: KubeletFacts): Finding[] {
-  const given = flags.map((word) => /^--([a-z-]+)/.exec(word)?.[1] ?? "");
-  return flagsGone
-    .filter(({ flag, gone }) => given.includes(flag) && (minor === undefined || minor + 1 >= gone))
-    .map(({ flag, gone }) => {
-      const isGone = minor !== undefined && minor >= gone;
-      const trouble = {
-        what: `the kubelet is given --${flag}, which went with Kubernetes 1.${gone}`,
-        why: isGone ? "it does not start" : `it will not start once it is 1.${gone}`,
-        mend: "systemctl cat kubelet; vi /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet",
-      };
-      return isGone ? error(trouble) : warning(trouble);
-    });
-}
-
-function gatesFindings(facts: KubeletFacts): Finding[] {
-  const { minor } = facts;
-  const found: Finding[] = [];
-  for (const [gate, isOn] of gatesOf(facts)) {
-    const gone = gatesGone[gate];
-    const locked = gatesLocked[gate];
-    const mend = withoutGate(gate, facts);
-    if (gone !== undefined && (minor === undefined || minor + 1 >= gone)) {
-      const isGone = minor !== undefined && minor >= gone;
-      const what = `the kubelet's feature gate ${gate} went with Kubernetes 1.${gone}`;
-      const why = isGone ? "the kubelet does not start" : `it will not start once it is 1.${gone}`;
-      found.push((isGone ? error : warning)({ what, why, mend }));
-    } else if (!isOn && locked !== undefined && minor !== undefined && minor >= locked) {
-      const what = `the kubelet's feature gate ${gate} is set to false, and is locked to true since 1.${locked}`;
-      found.push(error({ what, why: "the kubelet does not start", mend }));
-    } else if (isOn && gate === "EventedPLEG") {
-      const what = "the kubelet's feature gate EventedPLEG is on";
-      const why = "it has never become stable; kubelets with it miss changes of pods";
-      found.push(note({ what, why, mend }));
-    }
-  }
-  return found;
 }

@@ -11,7 +11,11 @@ export const leftovers: Check = {
     if (reason !== "") {
       const what = `nobody can tell what is left of pods that are gone: ${reason}`;
       const why = "what a pod has is told by berthd, or while it is down by its database";
-      return [note({ what, why, mend: "systemctl start berthd; berth doctor --only leftovers" })];
+      const mend =
+        patient.configuration.problem === undefined
+          ? "systemctl restart berthd; berth doctor --only leftovers"
+          : "berth doctor --only config";
+      return [note({ what, why, mend })];
     }
     if (found.length === 0) return [ok("nothing is left of pods that are gone")];
     return found.map(({ what, why, mend, remove }) =>

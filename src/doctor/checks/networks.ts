@@ -3,11 +3,13 @@ import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
 import { type LoadedConf, loadConfDir } from "../../network/conf-dir.ts";
 import { findPlugin, runPlugin } from "../../network/exec.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
+import { anotherPlugin, missingPlugin, networkCommand } from "./network-mends.ts";
 
 const answerMs = 3_000;
 
@@ -19,34 +21,42 @@ export const networks: Check = {
     const { confDir, maxConfNum } = config.cni;
     await host.reach(confDir);
     const { networks: used, problems } = await loadConfDir(host.at(confDir), maxConfNum);
-    const found = problems.map((what) => bad(what, used.length === 0));
-    if (used.length === 0 && problems.length === 0) found.push(none(confDir));
+    const network = await networkCommand(patient);
+    const found = problems.map((what) => bad(what, used.length === 0, network));
+    if (used.length === 0 && problems.length === 0) found.push(none(confDir, network));
     const all = maxConfNum === 0 ? used : (await loadConfDir(host.at(confDir), 0)).networks;
-    for (const network of all.slice(used.length)) found.push(unused(network, used[0]));
+    for (const one of all.slice(used.length)) found.push(unused(one, used[0]));
     const types = new Map<string, LoadedConf>();
-    for (const network of used)
-      for (const { type } of network.plugins) types.set(type, types.get(type) ?? network);
-    for (const [type, network] of types)
-      found.push(...(await pluginOf(patient, type, network, call)));
+    for (const one of used)
+      for (const type of one.plugins.flatMap(programsOf)) types.set(type, types.get(type) ?? one);
+    for (const [type, one] of types) found.push(...(await pluginOf(patient, type, one, call)));
     return found;
   },
 };
 
-function none(confDir: string): Finding {
+/** A plugin's own program, and that which gives it addresses. */
+function programsOf({ type, raw }: LoadedConf["plugins"][number]): string[] {
+  const { ipam } = raw;
+  const giver = isRecord(ipam) ? ipam["type"] : undefined;
+  return typeof giver === "string" && /^[^/]+$/.test(giver) ? [type, giver] : [type];
+}
+
+function none(confDir: string, network: string): Finding {
   return error({
     what: `there is no CNI configuration in ${confDir}`,
     why: "the node is NetworkReady=false: only pods on the host's network start. A cluster's network add-on writes it",
-    mend: "kubectl get pods -A -o wide | grep -E 'cilium|calico|flannel'",
+    mend: network,
   });
 }
 
-function bad(what: string, isOnly: boolean): Finding {
+function bad(what: string, isOnly: boolean, network: string): Finding {
   const file = /"(\/[^"]+)"/.exec(what)?.[1];
   const why = isOnly
     ? "no network can be used: only pods on the host's network start"
     : "the file is passed over, and another one is used";
-  const mend = file === undefined ? "ls -ld the folder" : `jq . '${file}'`;
-  return isOnly ? error({ what, why, mend }) : warning({ what, why, mend });
+  const aside = file === undefined ? "" : `mv '${file}' '${file}.off'`;
+  if (!isOnly) return warning({ what, why, mend: aside });
+  return error({ what, why, mend: [aside, network].filter((one) => one !== "").join("; ") });
 }
 
 function unused({ file, name }: LoadedConf, first: LoadedConf | undefined): Finding {
@@ -58,11 +68,12 @@ function unused({ file, name }: LoadedConf, first: LoadedConf | undefined): Find
 }
 
 async function pluginOf(
-  { host, config }: Patient,
+  patient: Patient,
   type: string,
   network: LoadedConf,
   call: Cancellable,
 ): Promise<Finding[]> {
+  const { host, config } = patient;
   const binDirs = config.cni.binDirs.map((folder) => host.at(folder));
   for (const folder of config.cni.binDirs) await host.reach(folder);
   const what = { type, network: network.name, binDirs };
@@ -73,9 +84,7 @@ async function pluginOf(
     const inert = await notExecutable(binDirs, type);
     const why = `no pod gets an address of network ${network.name}`;
     const mend =
-      inert === undefined
-        ? "apt-get install containernetworking-plugins, or add the folder that has it to [cni] bin_dirs"
-        : `chmod 755 '${inert}'`;
+      inert === undefined ? await missingPlugin(patient, type, network) : `chmod 755 '${inert}'`;
     const said = inert === undefined ? toFault(thrown).message : `${inert} is not executable`;
     return [error({ what: said, why, mend })];
   }
@@ -103,7 +112,7 @@ async function pluginOf(
       error({
         what: `CNI plugin ${file} does not run: ${toFault(thrown).message}`,
         why: `no pod gets an address of network ${network.name}: the file is damaged, or for another kind of machine`,
-        mend: `CNI_COMMAND=VERSION '${file}' </dev/null; apt-get install --reinstall containernetworking-plugins`,
+        mend: await anotherPlugin(patient, type, file),
       }),
     ];
   }

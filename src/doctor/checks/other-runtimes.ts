@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { errnoOf } from "../../base/errors.ts";
+import { listenerOf } from "../../base/os/unix-peer.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok } from "../finding.ts";
+import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
 
 interface Other {
@@ -41,14 +44,24 @@ function running({ name, process }: Other): Finding {
 async function knownToKubeadm({ host }: Patient): Promise<readonly string[]> {
   const found: string[] = [];
   for (const { socket } of others)
-    if (socket !== "" && (await host.stat(socket))?.isSocket() === true) found.push(socket);
+    if (socket !== "" && (await host.stat(socket))?.isSocket() === true && listens(host, socket))
+      found.push(socket);
   return found;
+}
+
+/** It connects, so that what a killed daemon left does not count. */
+function listens(host: Host, socket: string): boolean {
+  try {
+    return listenerOf(host.at(socket)) !== undefined;
+  } catch (thrown) {
+    return ["EACCES", "EPERM"].includes(errnoOf(thrown) ?? "");
+  }
 }
 
 function ambiguous(known: readonly string[]): Finding {
   return error({
     what: `kubeadm finds ${known.length} runtimes: ${known.join(", ")}`,
     why: "kubeadm init, join and upgrade refuse to choose",
-    mend: "kubeadm join --cri-socket unix:///run/berthd/berthd.sock, or nodeRegistration.criSocket in its configuration",
+    mend: `systemctl disable --now ${known.map((socket) => others.find((one) => one.socket === socket)?.process).join(" ")} # or tell kubeadm: --cri-socket unix:///run/berthd/berthd.sock`,
   });
 }

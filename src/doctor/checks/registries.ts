@@ -54,7 +54,7 @@ async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
       error({
         what: toFault(thrown).message,
         why: `images of ${name} cannot be pulled`,
-        mend: `vi '${file}'`,
+        mend: `mv '${file}' '${file}.off' # asks ${name} itself; mend that file, and put it back`,
       }),
     ];
   }

@@ -11,6 +11,8 @@ import { flawsOf } from "../../oci/runtime-flaws.ts";
 import { ShimBinaries } from "../../runtime/shim/binary.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
+import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
 
 const answerMs = 5_000;
@@ -46,7 +48,7 @@ async function shimOf(
         error({
           what: `the shim ${file} of handler ${name} does not run: it tells no version`,
           why: "pods of this handler cannot be started: the file is damaged, or for another kind of machine",
-          mend: `${file} -v; apt-get install --reinstall containerd`,
+          mend: await anew(host, file, "shim"),
         }),
       ];
     }
@@ -58,7 +60,9 @@ async function shimOf(
       error({
         what,
         why,
-        mend: "apt-get install containerd && systemctl disable --now containerd",
+        mend: isRuncType(type)
+          ? await packageCommand(host, "shim")
+          : `find / -xdev -type f -name 'containerd-shim-*' # its folder belongs on the PATH of berthd.service, or its path into [runtime.handlers.${name}] shim`,
       }),
     ];
   }
@@ -77,10 +81,9 @@ async function runtimeOf(
   const there: string[] = [];
   for (const place of places) if (await isFile(place)) there.push(place);
   const [file] = there;
-  const install = `apt-get install ${path.basename(binary)}`;
   if (file === undefined) {
     const what = `handler ${name}: there is no OCI runtime ${binary}${binary.includes("/") ? "" : " on PATH"}`;
-    return [error({ what, why: "its pods cannot be started", mend: install })];
+    return [error({ what, why: "its pods cannot be started", mend: await ociAnew(host, binary) })];
   }
   if (!(await isExecutable(file))) return [notExecutable(file, name)];
   try {
@@ -95,15 +98,33 @@ async function runtimeOf(
       warning({
         what: `${file} is ${program} ${version}, which by its number has ${flaws.map(({ id }) => id).join(", ")}`,
         why: `for example: ${flaws.at(-1)?.what}. Distributions mend flaws without a new number: docs/advisories.md`,
-        mend: `apt-get install --only-upgrade ${program}`,
+        mend: `apt-get update && apt-get install -y --only-upgrade ${program}`,
       }),
     ];
   } catch (thrown) {
     const what = `handler ${name}: ${file} does not run: ${toFault(thrown).message}`;
-    return [
-      error({ what, why: "its pods cannot be started", mend: `${file} --version; ${install}` }),
-    ];
+    const mend = await ociAnew(host, binary, file);
+    return [error({ what, why: "its pods cannot be started", mend })];
   }
+}
+
+/** What brings an OCI runtime that is missing, or damaged as `file`. */
+async function ociAnew(host: Host, binary: string, file = ""): Promise<string> {
+  const program = path.basename(binary);
+  if (program !== "runc" && program !== "crun") return `timeout 5 ${file || binary} --version`;
+  if (binary.includes("/") && !isPackages(binary))
+    return `${await packageCommand(host, program)} && install -m 755 /usr/*bin/${program} ${binary}`;
+  return anew(host, file, program);
+}
+
+/** What brings it again. One that no package has put there would stay, and be found first. */
+async function anew(host: Host, file: string, what: "runc" | "crun" | "shim"): Promise<string> {
+  const install = await packageCommand(host, what);
+  return file === "" || isPackages(file) ? install : `mv ${file} ${file}.broken && ${install}`;
+}
+
+function isPackages(file: string): boolean {
+  return /\/usr\/s?bin\/[^/]+$/.test(file);
 }
 
 async function baseSpecOf(

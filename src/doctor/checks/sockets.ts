@@ -4,14 +4,17 @@ import { errnoOf } from "../../base/errors.ts";
 import { type Listener, listenerOf } from "../../base/os/unix-peer.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
+import { holdersOf } from "../facts/database-holders.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 
 export const sockets: Check = {
   name: "sockets",
   about: "who listens at the sockets of berthd",
   run: async (patient) => {
-    const { config, host, socket } = patient;
+    const { config, host, layout, socket } = patient;
     const daemon = await patient.daemon();
+    // One whose main socket is gone has the others.
+    const own = new Set([daemon.pid, ...(await holdersOf(host, layout.database))]);
     const { nri } = config;
     const wanted = [
       socket,
@@ -22,13 +25,17 @@ export const sockets: Check = {
     const found: Finding[] = [];
     for (const file of new Set(wanted)) {
       await host.reach(file);
-      found.push(...(await lookAt(host.at(file), daemon)));
+      found.push(...(await lookAt(host.at(file), daemon, own)));
     }
     return found;
   },
 };
 
-async function lookAt(file: string, { state, pid }: DaemonFacts): Promise<Finding[]> {
+async function lookAt(
+  file: string,
+  { state }: DaemonFacts,
+  own: ReadonlySet<number | undefined>,
+): Promise<Finding[]> {
   const facts = await lstat(file).catch(() => undefined);
   const runs = state === "up" || state === "hung";
   if (facts === undefined) {
@@ -55,11 +62,11 @@ async function lookAt(file: string, { state, pid }: DaemonFacts): Promise<Findin
       return [error({ what: `nobody listens at ${file}`, why, mend: "systemctl restart berthd" })];
     }
     const why =
-      "a daemon that was killed left it; berthd takes its place when it starts, and kubeadm counts it as a runtime";
-    return [warning({ what: `nobody listens at ${file}`, why, mend: `rm '${file}'` })];
+      "a daemon that was killed left it: clients are refused until berthd starts, which takes its place";
+    return [warning({ what: `nobody listens at ${file}`, why, mend: "systemctl start berthd" })];
   }
   const { process } = owner;
-  if (process === undefined || process.pid === pid) return [ok(`${file} is berthd's`)];
+  if (process === undefined || own.has(process.pid)) return [ok(`${file} is berthd's`)];
   if (!runs && isNode(process.name)) return [ok(`${file} is held by ${process.name}`)];
   return [
     error({

@@ -3,11 +3,12 @@ import { isRecord } from "../../base/is-record.ts";
 import { run } from "../../base/process.ts";
 import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
 import type { Host } from "../host.ts";
+import { type FlagFile, readKubeletUnit } from "./kubelet-unit.ts";
+import { lastWordsOf } from "./last-words.ts";
 import { commandLine, flagOf, type ProcessFacts } from "./processes.ts";
 
 const usualFile = "/var/lib/kubelet/config.yaml";
-/** Where kubeadm leaves the flags of a kubelet that may not run. */
-const kubeadmFlags = "/var/lib/kubelet/kubeadm-flags.env";
+const usualProgram = "/usr/bin/kubelet";
 const versionMs = 5_000;
 
 /** What the kubelet of the node is told: by its command line when it runs, else by its files. */
@@ -23,6 +24,10 @@ export interface KubeletFacts {
   readonly file: string | undefined;
   /** Files that cannot be read, each with why. */
   readonly problems: readonly string[];
+  /** Where its flags may stand. */
+  readonly flagFiles: readonly FlagFile[];
+  /** What one that does not run has said of it; "" where nobody knows. */
+  readonly lastWords: string;
 }
 
 export async function readKubelet(
@@ -30,15 +35,18 @@ export async function readKubelet(
   processes: readonly ProcessFacts[],
 ): Promise<KubeletFacts | undefined> {
   const process = processes.find(({ name }) => name === "kubelet");
-  const flags = process ? await commandLine(host, process) : await flagsOnDisk(host);
+  const unit = await readKubeletUnit(host);
+  const flags = process ? await commandLine(host, process) : unit.flags;
   const named = flagOf(flags, "config");
   const { settings, problems, found } = await settingsOf(host, named ?? usualFile, flags);
   if (process === undefined && !found && flags.length === 0) return undefined;
   return {
     pid: process?.pid,
-    minor: process && (await minorOf(host, process)),
+    minor: await minorOf(host, process ? `/proc/${process.pid}/exe` : unit.program),
     flags,
     settings,
+    flagFiles: unit.files,
+    lastWords: process === undefined && host.isOurs ? await lastWordsOf("kubelet") : "",
     file: found ? (named ?? usualFile) : undefined,
     problems: found || named === undefined ? problems : [`${named}: there is no such file`],
   };
@@ -66,7 +74,8 @@ export function driverOf(kubelet: KubeletFacts): {
 } {
   return {
     driver: settingOf(kubelet, "cgroup-driver", "cgroupDriver") ?? "cgroupfs",
-    asks: kubelet.minor !== undefined && kubelet.minor >= askingSince,
+    // One whose version cannot be told is hardly that old.
+    asks: kubelet.minor === undefined || kubelet.minor >= askingSince,
   };
 }
 
@@ -106,16 +115,10 @@ async function settingsOf(host: Host, file: string, flags: readonly string[]) {
   return { settings, problems, found: main !== undefined };
 }
 
-async function flagsOnDisk(host: Host): Promise<readonly string[]> {
-  const text = (await host.text(kubeadmFlags).catch(() => undefined)) ?? "";
-  const quoted = /^KUBELET_KUBEADM_ARGS="?([^"\n]*)/m.exec(text)?.[1] ?? "";
-  return quoted.split(/\s+/).filter((word) => word !== "");
-}
-
-async function minorOf(host: Host, { pid }: ProcessFacts): Promise<number | undefined> {
+async function minorOf(host: Host, program = usualProgram): Promise<number | undefined> {
   try {
     const options = { timeoutMs: versionMs, maxOutputBytes: 65_536 };
-    const { stdout } = await run(host.at(`/proc/${pid}/exe`), ["--version"], options);
+    const { stdout } = await run(host.at(program), ["--version"], options);
     const minor = /^Kubernetes v1\.(\d+)/.exec(stdout.toString())?.[1];
     return minor === undefined ? undefined : Number(minor);
   } catch {

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { copyFile, mkdtemp, rm, stat } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { deadline } from "../../base/deadline.ts";
+import { toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
-import { readStart } from "../../base/read-bounded.ts";
 import { connectLight } from "../../rpc/light/light-client.ts";
-import type { Host } from "../host.ts";
+import { holdersOf } from "../facts/database-holders.ts";
 import type { Patient } from "../patient.ts";
 
 const answerMs = 10_000;
 /** Far more than records of thousands of pods take. */
 const mostDatabaseBytes = 2 ** 30;
+/** For its log, and what SQLite makes beside it. */
+const spareBytes = 8 * 1024 * 1024;
 
 /** What berthd knows. */
 export interface Known {
@@ -82,15 +84,34 @@ async function readDatabase({ host, layout }: Patient): Promise<Known | Unknown>
     };
   }
   // SQLite would make files beside it, or change those that are there.
-  const folder = await mkdtemp(path.join(tmpdir(), "berth-doctor-"));
+  const folder = await copyFolder(facts.size);
+  if (folder === undefined)
+    return { reason: `there is no room for a copy of ${layout.database}, in which to look` };
   try {
     const copy = path.join(folder, "meta.db");
     await copyFile(file, copy);
     await copyFile(`${file}-wal`, `${copy}-wal`).catch(() => {}); // it has none
     return recordsOf(copy);
+  } catch (error) {
+    const { message } = toFault(error);
+    return { reason: `${layout.database} cannot be read: ${message}` };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** In memory where the disk has no room. */
+async function copyFolder(bytes: number): Promise<string | undefined> {
+  for (const place of [tmpdir(), "/dev/shm", "/run"]) {
+    try {
+      const { bavail, bsize } = await statfs(place);
+      if (bavail * bsize > 2 * bytes + spareBytes)
+        return await mkdtemp(path.join(place, "berth-doctor-"));
+    } catch {
+      // read-only, or not there
+    }
+  }
+  return undefined;
 }
 
 function recordsOf(file: string): Known {
@@ -107,16 +128,4 @@ function recordsOf(file: string): Known {
     if (isRecord(record) && typeof record["number"] === "number") snapshots.add(record["number"]);
   }
   return { ids, snapshots };
-}
-
-/** Who has it open, by the kernel's list of locks: a daemon holds its database as long as it runs. */
-async function holdersOf(host: Host, database: string): Promise<readonly number[]> {
-  const facts = await host.stat(database);
-  if (facts === undefined) return [];
-  const text = (await readStart(host.at("/proc/locks"), 1024 * 1024).catch(() => "")).toString();
-  return text.split("\n").flatMap((line) => {
-    const fields = line.split(/\s+/);
-    const at = fields.findIndex((word) => word.endsWith(`:${facts.ino}`));
-    return at > 0 ? [Number(fields[at - 1])] : [];
-  });
 }

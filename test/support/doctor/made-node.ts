@@ -149,6 +149,9 @@ const programs: Readonly<Record<string, string>> = {
   sysctl: 'echo "${2#*=}" >"$ROOT/proc/sys/$(echo "${2%%=*}" | tr . /)"',
   modprobe: 'echo "$1 1 0 - Live 0x0" >>"$ROOT/proc/modules"',
   systemctl: 'echo "$*" >>"$ROOT/systemctl.log"',
+  swapoff: 'echo >"$ROOT/proc/swaps"',
+  berthd: "true",
+  "apt-get": "true",
   journalctl: "true",
   mount: "true",
 };

@@ -12,6 +12,26 @@ export const ofPrograms: readonly Sickness[] = [
     make: ({ write }) => write(berthdToml, "zebra = 1\n"),
     level: "error",
     says: /unknown key "zebra" in \/etc\/berthd\/config\.toml/,
+    mends: true,
+  },
+  {
+    name: "a configuration that is no TOML, with a wrong value in a drop-in",
+    check: "config",
+    make: async ({ write }) => {
+      await write(berthdToml, '[timeouts]\ncni = "5s"\n');
+      await write("/etc/berthd/config.d/10-x.toml", '# mine\n[timeouts]\ncni = "long"\n');
+    },
+    level: "error",
+    says: /bad value of "timeouts\.cni" in \/etc\/berthd\/config\.d\/10-x\.toml/,
+    mends: true,
+  },
+  {
+    name: "a configuration that ends in the middle",
+    check: "config",
+    make: ({ write }) => write(berthdToml, "[timeouts]\n[grpc\n"),
+    level: "error",
+    says: /config\.toml:2:6: not valid TOML/,
+    mends: true,
   },
   {
     name: "a key that has gone",
@@ -50,6 +70,16 @@ export const ofPrograms: readonly Sickness[] = [
     make: ({ write }) => write("/usr/bin/containerd-shim-runc-v2", "\x7fELF nothing", 0o755),
     level: "error",
     says: /containerd-shim-runc-v2 of handler runc does not run/,
+  },
+  {
+    name: "an OCI runtime that hangs, before the package's own",
+    check: "runtimes",
+    make: async ({ write }) => {
+      await write("/usr/local/bin/runc", "#!/bin/sh\nexec sleep 60\n", 0o755);
+    },
+    level: "error",
+    says: /\/usr\/local\/bin\/runc does not run: runc took too long/,
+    mends: true,
   },
   {
     name: "no OCI runtime",
@@ -107,7 +137,6 @@ export const ofPrograms: readonly Sickness[] = [
     make: ({ root }) => staleSocket(path.join(root, "run/berthd/berthd.sock")),
     level: "warning",
     says: /nobody listens at \/run\/berthd\/berthd\.sock/,
-    mends: true,
   },
   {
     name: "a file in the socket's place",

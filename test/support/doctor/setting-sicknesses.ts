@@ -32,6 +32,26 @@ export const ofSettings: readonly Sickness[] = [
     make: ({ write }) => write("/etc/cni/net.d/05-broken.conflist", "{"),
     level: "warning",
     says: /"\/etc\/cni\/net\.d\/05-broken\.conflist": not JSON/,
+    mends: true,
+  },
+  {
+    name: "a network without what gives addresses",
+    check: "cni",
+    make: ({ root }) => rm(path.join(root, "opt/cni/bin/host-local")),
+    level: "error",
+    says: /CNI plugin "host-local" of network "pods" is not in/,
+  },
+  {
+    name: "a plugin in a folder that berthd is not told of",
+    check: "cni",
+    make: async ({ root, write }) => {
+      await rm(path.join(root, "opt/cni/bin/portmap"));
+      const answer = '{"supportedVersions":["1.0.0"]}';
+      await write("/usr/libexec/cni/portmap", `#!/bin/sh\necho '${answer}'\n`, 0o755);
+    },
+    level: "error",
+    says: /CNI plugin "portmap" of network "pods" is not in/,
+    mends: true,
   },
   {
     name: "the network of an earlier add-on",
@@ -208,6 +228,65 @@ export const ofSettings: readonly Sickness[] = [
     level: "warning",
     says: /gate SidecarContainers went with Kubernetes 1\.37/,
     mends: true,
+  },
+  {
+    name: "a flag that went, in a drop-in of the unit",
+    check: "kubelet",
+    make: async ({ root, write }) => {
+      await rm(path.join(root, `proc/${kubeletPid}`), { recursive: true });
+      const units = "/etc/systemd/system/kubelet.service";
+      await write("/usr/local/bin/kubelet", "#!/bin/sh\necho Kubernetes v1.37.0\n", 0o755);
+      await write(units, `[Service]\nExecStart=${root}/usr/local/bin/kubelet\n`);
+      await write(
+        `${units}.d/10-kubeadm.conf`,
+        `[Service]\nExecStart=\nExecStart=/usr/local/bin/kubelet $CONFIG $KUBELET_EXTRA_ARGS\nEnvironment="CONFIG=--config=${kubeletYaml}"\n`,
+      );
+      await write(
+        `${units}.d/20-old.conf`,
+        '[Service]\nEnvironment="KUBELET_EXTRA_ARGS=--v=2 --container-runtime=remote --containerd /x"\n',
+      );
+    },
+    level: "error",
+    says: /given --container-runtime, which went with Kubernetes 1\.27/,
+    mends: true,
+  },
+  {
+    name: "a node that swaps",
+    check: "kubelet",
+    make: async ({ write }) => {
+      await write("/proc/swaps", "Filename Type Size Used Priority\n/swap.img file 8 0 -2\n");
+      await write("/etc/fstab", "/swap.img none swap sw 0 0\n");
+    },
+    level: "error",
+    says: /the node swaps to \/swap\.img/,
+    mends: true,
+  },
+  {
+    name: "a kubeconfig of the kubelet that is cut off",
+    check: "kubelet",
+    make: ({ write }) => write(kubeletConf, "clusters: [\n"),
+    level: "error",
+    says: /\/etc\/kubernetes\/kubelet\.conf cannot be read/,
+  },
+  {
+    name: "a kubeconfig of the kubelet whose certificate is not there",
+    check: "kubelet",
+    make: ({ write }) =>
+      write(
+        kubeletConf,
+        kubeconfigText("https://127.0.0.1:1", {
+          "client-certificate": "/var/lib/kubelet/pki/gone.pem",
+        }),
+      ),
+    level: "error",
+    says: /kubelet\.conf names \/var\/lib\/kubelet\/pki\/gone\.pem, which is not there/,
+  },
+  {
+    name: "an API server that cannot be reached",
+    check: "kubelet",
+    make: ({ write }) => write(kubeletConf, kubeconfigText("https://127.0.0.1:1", { token: "t" })),
+    level: "warning",
+    says: /https:\/\/127\.0\.0\.1:1, cannot be reached: connect ECONNREFUSED/,
   },
   {
     name: "a kubelet that does not run",
