@@ -116,8 +116,8 @@ test("another machine, by its address or by its boot, and no node at all", async
   const [own = ""] = Object.values(networkInterfaces()).flatMap((all) =>
     (all ?? []).map(({ address }) => address),
   );
-  const nodeNow = (address: string, bootID: string): object => ({
-    status: { nodeInfo: { bootID }, addresses: [{ type: "InternalIP", address }] },
+  const nodeNow = (address: string, bootID: string, more: object = {}): object => ({
+    status: { nodeInfo: { bootID, ...more }, addresses: [{ type: "InternalIP", address }] },
   });
   await assert.rejects(
     looking({ nodeNow: nodeNow("192.0.2.1", boot) }),
@@ -127,6 +127,25 @@ test("another machine, by its address or by its boot, and no node at all", async
     looking({ nodeNow: nodeNow(own, "other") }),
     /n is not this machine \(its boot id is other, and this machine's /,
   );
+  // Behind a cloud's NAT the address is on no interface: then both ids tell, and the kubelet's own name.
+  const behind = (machineID: string, bootID = boot): Partial<Looking> & { nodeNow: object } => ({
+    nodeNow: nodeNow("192.0.2.1", bootID, { machineID, containerRuntimeVersion: "containerd://2" }),
+  });
+  mkdirSync(path.join(root, "etc"), { recursive: true });
+  writeFileSync(path.join(root, "etc/machine-id"), "5ca1ab1e\n");
+  assert.ok(await looking(behind("5ca1ab1e")));
+  await assert.rejects(
+    looking(behind("c0ffee")),
+    /its address is 192\.0\.2\.1, and its machine id c0ffee, this machine's 5ca1ab1e/,
+  );
+  await assert.rejects(looking(behind("5ca1ab1e", "other")), /and its boot id other/);
+  await assert.rejects(looking(behind("5ca1ab1e", "")), /its address is 192\.0\.2\.1\)/);
+  const flags = path.join(root, "var/lib/kubelet/kubeadm-flags.env");
+  writeFileSync(flags, 'KUBELET_KUBEADM_ARGS="--hostname-override=m"\n');
+  await assert.rejects(looking(behind("5ca1ab1e")), /and the kubelet here is m\)/);
+  writeFileSync(flags, 'KUBELET_KUBEADM_ARGS="--hostname-override=n"\n');
+  assert.ok(await looking(behind("5ca1ab1e")));
+  removeFolderSync(flags);
   await assert.rejects(
     looking({ ask: () => Promise.reject(Object.assign(new Error("x"), { code: 404 })) }),
     /there is no node "n"/,

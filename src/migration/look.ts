@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { realpath } from "node:fs/promises";
-import { networkInterfaces } from "node:os";
 import path from "node:path";
 import type { V1Node } from "@kubernetes/client-node";
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
-import { readStart } from "../base/read-bounded.ts";
 import { type Ask, isGone } from "./ask.ts";
 import { type DrainFlags, refuseObstacles } from "./drain.ts";
 import { tryEdit } from "./edit.ts";
 import type { Facts } from "./journal.ts";
 import { type NodeSetting, readNodeSetting, type Wanted } from "./node-kind.ts";
+import { refuseOther } from "./same-machine.ts";
 import type { Services } from "./services.ts";
 
 export interface Looking extends Wanted {
@@ -40,7 +39,7 @@ export async function look(looking: Looking, call: Cancellable): Promise<Facts |
     );
   }
   const node = await nodeOf(name, ask, call);
-  await refuseOther(node, name);
+  await refuseOther(node, name, looking);
   const missing = await ask("what you may do", (api) => api.missingRights(name), call);
   if (missing.length > 0) {
     throw fault("PERMISSION_DENIED", `the kubeconfig's user may not: ${missing.join(", ")}`);
@@ -162,24 +161,4 @@ async function refuseUnknownUnits(
 async function realSocket(file: string): Promise<string> {
   const folder = path.dirname(file);
   return path.join(await realpath(folder).catch(() => folder), path.basename(file));
-}
-
-/** It is another machine that would be cordoned, and this one's kubelet that would be stopped. */
-async function refuseOther({ status }: V1Node, name: string): Promise<void> {
-  const boot = (await readStart("/proc/sys/kernel/random/boot_id", 64)).toString().trim();
-  const told = status?.nodeInfo?.bootID;
-  const here = new Set(
-    Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
-  );
-  const addresses = (status?.addresses ?? []).filter(({ type }) => type === "InternalIP");
-  const isHere = addresses.length === 0 || addresses.some(({ address }) => here.has(address));
-  if ((told === undefined || told === "" || told === boot) && isHere) return;
-  const which = addresses.map(({ address }) => address).join(", ");
-  const why = isHere
-    ? `its boot id is ${told}, and this machine's ${boot}: it is another machine, or its kubelet has not run since the last boot`
-    : `its address is ${which}`;
-  throw fault(
-    "FAILED_PRECONDITION",
-    `node ${name} is not this machine (${why}): run berth migrate on it`,
-  );
 }

@@ -121,7 +121,9 @@ async function driverFindings(
         why: `a kubelet before 1.${askingSince} goes by its own setting: pods' cgroups are looked for in the wrong place, and their limits do not hold`,
         mend,
       };
-  return [...found, asks ? note(trouble) : error(trouble)];
+  // One whose version cannot be told is hardly that old.
+  const level = asks ? note : kubelet.minor === undefined ? warning : error;
+  return [...found, level(trouble)];
 }
 
 /** A drop-in, since the file may have the table already. */

@@ -74,8 +74,7 @@ export function driverOf(kubelet: KubeletFacts): {
 } {
   return {
     driver: settingOf(kubelet, "cgroup-driver", "cgroupDriver") ?? "cgroupfs",
-    // One whose version cannot be told is hardly that old.
-    asks: kubelet.minor === undefined || kubelet.minor >= askingSince,
+    asks: kubelet.minor !== undefined && kubelet.minor >= askingSince,
   };
 }
 
