@@ -105,8 +105,13 @@ works
 isVersion 9.9.9
 grep -q 'an operator was here' /etc/berthd/config.toml || fail "the configuration was replaced"
 [ -e "$older" ] || fail "the older version went before it was asked"
+# As a pod has it for its FIFOs, for as long as it runs.
+"${older%/bin/*}"/build/pause-* &
+holder=$!
 $home/current/bin/drop-old-versions
-[ ! -e "$older" ] || fail "the older version stays though nothing runs from it"
+[ ! -e "$older" ] || fail "the older version stays though no daemon runs from it"
+kill -0 $holder || fail "what a pod has of the older version has ended"
+kill $holder
 $home/current/bin/drop-old-versions
 works
 echo "== upgraded"
