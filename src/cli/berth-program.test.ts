@@ -353,6 +353,19 @@ const failing: readonly { args: string[]; code: number; says: RegExp }[] = [
     code: 2,
     says: /^berth: berth migrate prints a line for each step, no JSON: leave out --json\n$/,
   },
+  { args: ["--timeout", "1s", "doctor"], code: 2, says: /^berth: doctor takes no --timeout\n$/ },
+  { args: ["-n", "x", "support"], code: 2, says: /^berth: support takes no --namespace\n$/ },
+  {
+    args: ["--json", "support", "-o", "-"],
+    code: 2,
+    says: /^berth: standard output is either the archive's \(-o -\) or JSON's \(--json\)\n$/,
+  },
+  {
+    args: ["image", "export", "--platform", "bad", "a:1"],
+    code: 2,
+    says: /^berth: bad platform "bad": expected one such as linux\/arm64 or linux\/arm\/v7\n$/,
+  },
+  { args: ["image", "push", "--platform", "", "a:1"], code: 2, says: /^berth: bad platform ""/ },
   { args: ["pods"], code: 2, says: /unknown command 'pods'/ },
 ];
 for (const { args, code, says } of failing) {

@@ -309,7 +309,9 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await refused(["export", "-o", folder, shell], /^berth: cannot write .+: it is a folder\n$/);
     const either = ["export", "-o", missing, "--all-platforms", "--platform", "linux/arm64", shell];
     await refused(either, /either one platform is exported, or all/, 2);
-    await refused(["export", "-o", missing, "--platform", "arm64", shell], /bad platform "arm64"/);
+    const bad = ["--platform", "arm64", shell];
+    await refused(["export", "-o", missing, ...bad], /bad platform "arm64"/, 2);
+    await refused(["push", ...bad], /bad platform "arm64"/, 2);
     assert.deepEqual(await readdir(folder), []);
   });
 

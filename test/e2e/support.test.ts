@@ -58,6 +58,9 @@ suite("berth support", { skip: lacking(...podPrograms) }, () => {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /support\.tar\.gz: \d+ files, \d+ bytes/);
     assert.equal((await stat(file)).mode & 0o777, 0o600);
+    const second = path.join(daemon.folder, "second.tar.gz");
+    const told = await must(berth, ["--json", "support", "-c", daemon.configFile, "-o", second]);
+    assert.equal((JSON.parse(told) as { file: string }).file, second);
     const text = gunzipSync(await readFile(file)).toString();
     for (const [where, secret] of Object.entries(planted)) {
       assert.ok(!text.includes(secret), `the ${where}'s secret is in the archive`);

@@ -79,6 +79,14 @@ export function withNamespaceFlag(
   );
 }
 
+/** For commands that ask no daemon for anything: flags before their name that would mean nothing are refused, not passed over. */
+export function refuseSessionFlags(command: Command): void {
+  const flags: CommonFlags = command.parent?.opts() ?? {};
+  for (const name of ["timeout", "namespace"] as const) {
+    if (flags[name] !== undefined) throw usageFault(`${command.name()} takes no --${name}`);
+  }
+}
+
 /**
  * Runs one command's work on a connection of its own. `timeoutMs` is the limit when --timeout is not given; undefined
  * waits for ever.

@@ -10,6 +10,7 @@ import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
+import { refuseSessionFlags } from "./call-options.ts";
 import { jsonOf } from "./json.ts";
 import { renderFindings, summaryOf } from "./render-findings.ts";
 
@@ -64,6 +65,7 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
     .option("--json", "print JSON")
     .addHelpText("after", help)
     .action((own: DoctorFlags, command: Command) => {
+      refuseSessionFlags(command);
       const flags: DoctorFlags = { ...command.parent?.opts(), ...own };
       const { host } = flags;
       const isThere =

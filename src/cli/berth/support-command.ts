@@ -11,12 +11,16 @@ import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
 import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
+import { usageFault } from "../usage-fault.ts";
+import { refuseSessionFlags } from "./call-options.ts";
+import { jsonOf } from "./json.ts";
 import { archiveOutput } from "./output-file.ts";
 
 interface SupportFlags {
   readonly address?: string;
   readonly config?: string;
   readonly output?: string;
+  readonly json?: boolean;
 }
 
 const help = `
@@ -48,12 +52,16 @@ export function addSupportCommand(program: Command, io: CliIo): void {
       "berthd's configuration file (default: /etc/berthd/config.toml, if it exists)",
     )
     .addHelpText("after", help)
-    .action((flags: SupportFlags, command: Command) =>
-      support({ ...command.parent?.opts(), ...flags }, io),
-    );
+    .option("--json", "print JSON of what was written and left out")
+    .action((flags: SupportFlags, command: Command) => {
+      refuseSessionFlags(command);
+      return support({ ...command.parent?.opts(), ...flags }, io);
+    });
 }
 
 async function support(flags: SupportFlags, io: CliIo): Promise<void> {
+  if (flags.json === true && flags.output === "-")
+    throw usageFault("standard output is either the archive's (-o -) or JSON's (--json)");
   const standard = flags.output === "-" ? archiveOutput(flags.output, io) : undefined;
   const { openPatient } = await import("../../doctor/open-patient.ts");
   const { packSupport } = await import("../../doctor/support/pack-support.ts");
@@ -69,9 +77,13 @@ async function support(flags: SupportFlags, io: CliIo): Promise<void> {
   const { bytes, missing, names, hangs } = await packSupport(patient, name);
   if (standard) await pipeline(Readable.from([bytes]), standard);
   else writeNew(file, bytes);
-  for (const line of missing) io.error(printable(`left out: ${line}\n`));
-  const told = `${standard ? name : file}: ${names.length} files, ${bytes.length} bytes\n`;
-  (standard ? io.error : io.out)(printable(told));
+  if (flags.json === true) {
+    io.out(printable(jsonOf({ file, bytes: bytes.length, files: names, leftOut: missing })));
+  } else {
+    for (const line of missing) io.error(printable(`left out: ${line}\n`));
+    const told = `${standard ? name : file}: ${names.length} files, ${bytes.length} bytes\n`;
+    (standard ? io.error : io.out)(printable(told));
+  }
   if (hangs) throw new CommandExit(0, (await import("../../base/os/end-now.ts")).endNow);
 }
 

@@ -2,6 +2,7 @@
 import { errnoOf } from "../../base/errors.ts";
 import { shortened } from "../../base/shortened.ts";
 import { systemWords } from "../../base/system-words.ts";
+import type { RegistryHost } from "./hosts.ts";
 
 /** What OpenSSL says of an answer that is no TLS: as a code, or as the words of an EPROTO. */
 const noTls = /wrong.version.number|packet.length.too.long|http.request/i;
@@ -13,6 +14,13 @@ export function speaksNoTls(error: unknown): boolean {
     if (noTls.test(code === "EPROTO" ? at.message : code)) return true;
   }
   return false;
+}
+
+/** The same for a server that may speak either: what knows no TLS may also break the connection off. */
+export function mayBePlain(host: Pick<RegistryHost, "tls">, error: unknown): boolean {
+  if (speaksNoTls(error)) return true;
+  const cause = error instanceof Error ? error.cause : undefined;
+  return host.tls.isUnverifiedHere === true && errnoOf(cause) === "ECONNRESET";
 }
 
 /** By the beginning of the code of a connection's error, the first that fits. */

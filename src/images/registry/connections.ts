@@ -35,18 +35,21 @@ const kept = { keepAlive: true, autoSelectFamilyAttemptTimeout: nextAddressMs } 
 export class Connections implements Disposable {
   readonly #base: URL;
   readonly #connectMs: number;
+  readonly #isUnverifiedHere: boolean;
   readonly #texts: TlsTexts;
   readonly #network: NetworkSettings;
   readonly #routes = new Map<string, Route>();
   #tls: Promise<TlsContexts> | undefined;
 
   private constructor(
-    { base, connectTimeoutMs }: RegistryHost,
+    { base, connectTimeoutMs, tls }: RegistryHost,
     texts: TlsTexts,
     network: NetworkSettings,
   ) {
     this.#base = new URL(base);
     this.#connectMs = connectTimeoutMs;
+    this.#isUnverifiedHere =
+      tls.isUnverifiedHere === true && tls.ca.length + tls.client.length === 0;
     this.#texts = texts;
     this.#network = network;
   }
@@ -63,7 +66,9 @@ export class Connections implements Disposable {
     const key = `${isTls && (isSameServer(this.#base, url) ? "own" : "others")} ${proxy?.name} ${proxy?.isTls} ${proxy?.isSocks}`;
     const known = this.#routes.get(key);
     if (known) return known;
-    const needsTls = isTls || proxy?.isTls === true;
+    // Where no certificate is checked, and none shown, those of the system need not be read.
+    const isBare = this.#isUnverifiedHere && isSameServer(this.#base, url);
+    const needsTls = (isTls && !isBare) || proxy?.isTls === true;
     const agent = this.#agent(url, proxy, needsTls ? await this.#contexts() : undefined);
     const route = this.#routes.get(key) ?? { agent, proxy };
     this.#routes.set(key, route);
@@ -80,10 +85,11 @@ export class Connections implements Disposable {
       if (!through) return new http.Agent(kept);
       return through.proxy.isSocks ? new SocksAgent(through) : new ForwardAgent(through);
     }
+    const isOwn = isSameServer(this.#base, url);
     const options = {
       ...kept,
-      rejectUnauthorized: tls?.rejectUnauthorized,
-      secureContext: isSameServer(this.#base, url) ? tls?.own : tls?.others,
+      rejectUnauthorized: this.#isUnverifiedHere ? !isOwn : tls?.rejectUnauthorized,
+      ...(tls && { secureContext: isOwn ? tls.own : tls.others }),
     } as https.AgentOptions;
     return through ? new TunnelAgent(options, through) : new https.Agent(options);
   }

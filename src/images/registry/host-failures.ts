@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault, type RuntimeFault } from "../../base/errors.ts";
+import { mayBePlain } from "./connection-words.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { isUnreached } from "./http-client.ts";
 import { isPassing } from "./patience.ts";
@@ -22,10 +23,15 @@ export function pullFailure(
   hosts: readonly RegistryHost[],
   failures: HostFailures,
 ): RuntimeFault {
-  const said = hosts.flatMap((host) => {
+  const all = hosts.flatMap((host) => {
     const error = failures.get(host);
     return error ? [{ host, error }] : [];
   });
+  // That a server which may speak either speaks no TLS is nothing to tell once it was asked without.
+  const said = all.filter(
+    ({ host, error }) =>
+      !mayBePlain(host, error) || all.every((other) => other.host.plainOf !== host.base),
+  );
   const own = said.at(-1);
   if (!own) return fault("FAILED_PRECONDITION", `cannot pull "${image}": no host can be asked`);
   const refusal = said.findLast(({ error }) =>

@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault, RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { speaksNoTls } from "./connection-words.ts";
+import { mayBePlain } from "./connection-words.ts";
 import { type HostFailures, pullFailure } from "./host-failures.ts";
 import type { RegistryHost } from "./hosts.ts";
 import { isUnreached } from "./http-client.ts";
@@ -59,7 +59,7 @@ export class HostTurns<S extends Asked> {
         signal.throwIfAborted();
         if (!(error instanceof RuntimeFault)) throw error;
         failures.set(host, error);
-        if (speaksNoTls(error)) this.#withoutTls.add(host.base);
+        if (mayBePlain(host, error)) this.#withoutTls.add(host.base);
         if (isUnreached(error) || isFault(error, "DEADLINE_EXCEEDED")) this.#unreached.add(server);
         log.debug({ host: host.base, err: error }, "registry host passed over");
       }

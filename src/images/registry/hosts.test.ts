@@ -14,13 +14,9 @@ const direct: readonly (readonly [string, string])[] = [
   ["quay.io", "https://quay.io/v2"],
   ["example.test:5000", "https://example.test:5000/v2"],
   ["localhost", "http://localhost/v2"],
-  ["localhost:5000", "http://localhost:5000/v2"],
-  ["127.0.0.1:5000", "http://127.0.0.1:5000/v2"],
+  ["localhost:80", "http://localhost/v2"],
   ["127.8.9.10", "http://127.8.9.10/v2"],
-  ["[::1]:5000", "http://[::1]:5000/v2"],
-  ["[0:0:0:0:0:0:0:1]:5000", "http://[::1]:5000/v2"],
   ["[2001:DB8::1]:5000", "https://[2001:db8::1]:5000/v2"],
-  ["LocalHost:5000", "http://localhost:5000/v2"],
   ["Quay.IO", "https://quay.io/v2"],
   ["Docker.io", "https://registry-1.docker.io/v2"],
   ["127.0.0.1.evil.test", "https://127.0.0.1.evil.test/v2"],
@@ -118,7 +114,12 @@ test('no capability at all, a server of "" and a dial_timeout of "" are as if le
 
 // Over TLS first, then as they say, where settings of TLS stand beside an address of plain http.
 const tlsBeside: readonly (readonly [string, string, readonly string[]])[] = [
-  ["", "localhost:5000", ["http://localhost:5000/v2"]],
+  ["", "localhost:5000", ["https://localhost:5000/v2", "http://localhost:5000/v2"]],
+  ["", "LocalHost:5000", ["https://localhost:5000/v2", "http://localhost:5000/v2"]],
+  ["", "127.0.0.1:5000", ["https://127.0.0.1:5000/v2", "http://127.0.0.1:5000/v2"]],
+  ["", "[0:0:0:0:0:0:0:1]:5000", ["https://[::1]:5000/v2", "http://[::1]:5000/v2"]],
+  ["", "127.0.0.1:80", ["http://127.0.0.1/v2"]],
+  ['server = "http://localhost:5000"', "x", ["http://localhost:5000/v2"]],
   [
     "skip_verify = true",
     "localhost:5000",

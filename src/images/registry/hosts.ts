@@ -34,6 +34,8 @@ export interface TlsFiles {
   /** The hosts.toml that names them; absent for those that lie beside each other as Docker has them. */
   readonly named?: string;
   readonly skipVerify: boolean;
+  /** Skips it for this server alone, and not for those that it redirects to. */
+  readonly isUnverifiedHere?: boolean;
   /** PEM files with further authorities. */
   readonly ca: readonly string[];
   /** Pairs of certificate and key file; the key may be in the certificate's file. */
@@ -48,7 +50,7 @@ export type Warn = (sentence: string, about: "key" | "capability") => void;
 /**
  * The servers to ask for images of a registry, in order, from the first folder of `configPath` ("A:B") that tells of
  * it: `<domain>/` with a hosts.toml, or with certificates alone as Docker has them (`*.crt`, `*.cert`, `*.key`), then
- * `_default/`. Without one it is the registry itself: https, but plain http on the loopback. FAILED_PRECONDITION for
+ * `_default/`. Without one it is the registry itself: https, but either on the loopback. FAILED_PRECONDITION for
  * a file that cannot be understood. Read anew each time: edits count at once.
  */
 export async function registryHosts(
@@ -98,7 +100,23 @@ function serverOf(place: Place, server: string, table: HostTable): RegistryHost[
   const host = isHub ? "registry-1.docker.io" : place.domain;
   // The server for all registries without a folder of their own is none of them itself.
   const isOwn = path.basename(place.dir) !== sharedFolder;
-  return hostOf(place, server || host, table, isOwn);
+  const at = server || host;
+  return server === "" && !hasTls(table) && isEitherWay(at)
+    ? hostOf(place, at, { ...table, skip_verify: true }, isOwn).map(unverified)
+    : hostOf(place, at, table, isOwn);
+}
+
+/**
+ * As containerd has it: a registry on a port of the loopback that nothing else is said of may speak TLS, with whatever
+ * certificate, or none.
+ */
+function isEitherWay(host: string): boolean {
+  const url = URL.parse(`http://${host}`);
+  return url !== null && isLoopback(url.hostname) && url.port !== "";
+}
+
+function unverified(host: RegistryHost): RegistryHost {
+  return { ...host, tls: { ...host.tls, isUnverifiedHere: true } };
 }
 
 function hostOf(place: Place, text: string, table: HostTable, isServer: boolean): RegistryHost[] {
@@ -154,12 +172,15 @@ function abilities(
  * that is wrong must not lead to a login in the clear. Port 80, written or meant by `http://`, is plain.
  */
 function securedBase(text: string, base: string, table: HostTable): string | undefined {
-  const hasTls = table.skip_verify !== undefined || listOf(table.ca).length > 0;
-  if (!hasTls && clientPairs(table.client).length === 0) return undefined;
+  if (!hasTls(table)) return undefined;
   const url = new URL(base);
   if (url.protocol !== "http:") return undefined;
   const isPlainPort = url.port === "" && (/^http:/i.test(text) || /:80(\/|$)/.test(text));
   return isPlainPort ? undefined : base.replace(/^http:/, "https:");
+}
+
+function hasTls({ skip_verify, ca, client }: HostTable): boolean {
+  return skip_verify !== undefined || listOf(ca).length > 0 || clientPairs(client).length > 0;
 }
 
 function baseUrl(text: string, keepsPath: boolean, dir: string): string {

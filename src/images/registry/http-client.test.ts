@@ -4,6 +4,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import http from "node:http";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "node:test";
+import { readBody } from "./http-answer.ts";
 import { HttpClient } from "./http-client.ts";
 
 const body = Buffer.alloc(4 << 20, "layer ");
@@ -76,6 +77,69 @@ const asked = [
   { what: "PUT, oddly answered", method: "PUT", answer: odd, is: ["PUT"], says: "no proper HTTP" },
   { what: "GET with headers too long", method: "GET", answer: long, is: ["GET"], says: "OVERFLOW" },
 ] as const;
+
+const lengths: readonly (readonly [what: string, headers: string, body: string, says: string])[] = [
+  ["twice", "Content-Length: 2\r\ncontent-length:2 \r\n", "ok", "200 ok"],
+  [
+    "three times, among others",
+    "content-length: 2\r\nx: y\r\ncontent-length: 2\r\na: b\r\ncontent-length: 2\r\n",
+    "ok",
+    "200 ok",
+  ],
+  [
+    "and another",
+    "content-length: 2\r\ncontent-length: 5\r\n",
+    "okxyz",
+    "HPE_UNEXPECTED_CONTENT_LENGTH",
+  ],
+  [
+    "and another first",
+    "content-length: 5\r\ncontent-length: 2\r\n",
+    "okxyz",
+    "HPE_UNEXPECTED_CONTENT_LENGTH",
+  ],
+  ["in a list", "content-length: 2, 2\r\n", "ok", "HPE_INVALID_CONTENT_LENGTH"],
+  [
+    "twice, and longer than the body",
+    "content-length: 5\r\ncontent-length: 5\r\n",
+    "ok",
+    "broke the connection",
+  ],
+];
+for (const [what, headers, content, says] of lengths) {
+  test(`an answer with a length ${what}`, async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => {
+        const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${headers}\r\n${content}`);
+        socket.write(bytes.subarray(0, 20));
+        setImmediate(() => socket.end(bytes.subarray(20)));
+      });
+    }).listen(0, "127.0.0.1");
+    try {
+      await new Promise((resolve) => server.once("listening", resolve));
+      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
+      using client = await clientOf(base);
+      const { signal } = new AbortController();
+      const request = {
+        method: "GET",
+        headers: {},
+        answerMs: 10_000,
+        redirects: "none",
+        signal,
+      } as const;
+      const said = await client
+        .request(new URL(base), request)
+        .then(
+          async (got) => `${got.status} ${String(await readBody(got, { maxBytes: 100, signal }))}`,
+        )
+        .catch(({ message }: Error) => message);
+      assert.ok(said.includes(says), said);
+    } finally {
+      server.close();
+    }
+  });
+}
 
 for (const { what, method, answer, is, says } of asked) {
   test(`a ${what}, is sent ${is.length === 1 ? "once" : "twice"}`, async () => {

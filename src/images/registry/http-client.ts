@@ -18,6 +18,7 @@ import { type Proxy, throughText } from "./proxies.ts";
 import { refused } from "./proxy-agents.ts";
 import { followed, isRedirect } from "./redirect.ts";
 import { registryFault } from "./registry-fault.ts";
+import { withoutRepeatedLength } from "./repeated-length.ts";
 import { isUnsendable, type RequestBody, sendStream } from "./send-stream.ts";
 
 export interface HttpRequest extends Cancellable {
@@ -144,6 +145,7 @@ export class HttpClient implements Disposable {
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
       freeWhatWasParsed(socket, request);
+      if (isLenient) withoutRepeatedLength(socket, registryLimits.headerBytes);
       if (!socket.connecting) connecting.stop();
       else socket.once(isTls ? "secureConnect" : "connect", () => connecting.stop());
     });
@@ -186,7 +188,7 @@ interface Circumstances {
   readonly signal: AbortSignal;
   readonly late: AbortSignal;
   /**
-   * Takes a length beside chunks, lines that end in a line feed alone and the like, which other clients do too. What
+   * Takes a length beside chunks, or twice, lines that end in a line feed alone and the like, which other clients do too. What
    * follows the answer could be anything, so that its connection serves no other request.
    */
   readonly isLenient: boolean;

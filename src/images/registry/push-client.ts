@@ -7,7 +7,7 @@ import { isKnownManifest } from "../manifest/media-types.ts";
 import type { RegistryAuth } from "../ports.ts";
 import { canonicalName, type Reference } from "../reference.ts";
 import { Authorizer } from "./authorizer.ts";
-import { speaksNoTls } from "./connection-words.ts";
+import { mayBePlain } from "./connection-words.ts";
 import type { NetworkSettings } from "./connections.ts";
 import { credentialsFor } from "./credentials.ts";
 import type { RegistryHost } from "./hosts.ts";
@@ -257,7 +257,7 @@ export class PushClient implements Disposable {
       return server;
     } catch (error) {
       call.signal.throwIfAborted();
-      if (!speaksNoTls(error)) return server;
+      if (!mayBePlain(first, error)) return server;
     }
     return this.#open(plain);
   }

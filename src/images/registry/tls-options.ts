@@ -50,7 +50,10 @@ export async function tlsContexts(
     const own = client.length > 0 ? await trusting({ ...authorities, cert, key }) : others;
     return { rejectUnauthorized: !skipVerify, own, others };
   } catch (error) {
-    throw fault("FAILED_PRECONDITION", "its certificates or keys cannot be used", { cause: error });
+    const why = error instanceof Error ? error.message : String(error);
+    throw fault("FAILED_PRECONDITION", `its certificates or keys cannot be used: ${why}`, {
+      cause: error,
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 // Certificates that Go's clients take: whatever is trusted ends a chain, and keys may be short.
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type CorporateCa, corporateCa } from "../../support/corporate-ca.ts";
@@ -100,4 +101,56 @@ test("a key of 1024 bits is taken", { skip }, async () => {
   const tls = await sign({ stem: "short", by: "ca", key: "rsa:1024" });
   const short = { ...tls, ciphers: "DEFAULT@SECLEVEL=1" };
   assert.equal(await pull("short", short, root.cert), image.id);
+});
+
+test("a port of the loopback that nothing is said of may speak TLS, with any certificate, or none", {
+  skip,
+}, async () => {
+  const { cert, key } = await sign({
+    stem: "local",
+    by: "ca",
+    extensions: "subjectAltName=DNS:other.test\n",
+  });
+  const library = async () => openLibrary(await home.folder(`local ${crypto.randomUUID()}`));
+  await using secure = await serveImage(image, () => false, { cert, key });
+  const { images } = await library();
+  const call = { signal: AbortSignal.timeout(60_000) };
+  assert.equal((await images.pull(`${secure.host}/a/b:c`, call)).id, image.id);
+  // It knows nothing of TLS, and breaks off.
+  await using plain = await serveImage(image);
+  const [host = "", port = ""] = plain.host.split(":");
+  const before = net.createServer((client) => {
+    client.once("data", (bytes) => {
+      if (bytes[0] === 0x16) {
+        client.resetAndDestroy();
+        return;
+      }
+      const behind = net.connect(Number(port), host);
+      behind.write(bytes);
+      client.pipe(behind).pipe(client);
+    });
+  });
+  await new Promise<void>((resolve) => before.listen(0, "127.0.0.1", resolve));
+  await using _before = before;
+  const { port: at } = before.address() as net.AddressInfo;
+  const other = await library();
+  assert.equal((await other.images.pull(`localhost:${at}/a/b:c`, call)).id, image.id);
+});
+
+test("whom a port of the loopback redirects to needs a certificate that is trusted", {
+  skip,
+}, async () => {
+  const { cert, key } = await sign({ stem: "afar", by: "ca" });
+  await using afar = await serveImage(image, () => false, { cert, key });
+  await using near = await serveImage(image, (request, response) => {
+    if (request.url?.includes("/blobs/") !== true) return false;
+    response.writeHead(307, { location: `https://${afar.host}${request.url}` }).end();
+    return true;
+  });
+  const { images } = await openLibrary(await home.folder("afar"));
+  await assert.rejects(
+    images.pull(`${near.host}/a/b:c`, { signal: AbortSignal.timeout(60_000) }),
+    /signed by an authority that is unknown here/,
+  );
+  assert.deepEqual(afar.heard, []);
 });

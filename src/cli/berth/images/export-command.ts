@@ -8,6 +8,7 @@ import { untilInterrupted } from "../../interruption.ts";
 import { processTerminal } from "../../terminal.ts";
 import { usageFault } from "../../usage-fault.ts";
 import { withNamespaceFlag, withSession } from "../call-options.ts";
+import { checkPlatformFlag } from "./platform-flag.ts";
 
 interface Flags {
   readonly output?: string;
@@ -29,6 +30,7 @@ export function addExportCommand(image: Command, io: CliIo): void {
         if (flags.allPlatforms && flags.platform !== undefined) {
           throw usageFault("either one platform is exported, or all");
         }
+        await checkPlatformFlag(flags.platform);
         const { archiveOutput, writeOutput } = await import("../output-file.ts");
         const standard = archiveOutput(output, io);
         const { archiveBytes, planArchive } = await import("./export-archive.ts");

@@ -5,6 +5,7 @@ import type { BerthPushedImage, BerthPushResponse } from "../../../gen/berth.gen
 import type { CliIo } from "../../cli-io.ts";
 import { printableLine } from "../../printable.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
+import { checkPlatformFlag } from "./platform-flag.ts";
 import {
   openProgress,
   type ProgressFlags,
@@ -27,6 +28,7 @@ export function addPushCommand(image: Command, io: CliIo): void {
     .option("--allow-nondistributable", "push layers too that must not be distributed", false)
     .action((reference: string, name: string | undefined, flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
+        await checkPlatformFlag(flags.platform);
         const login = await readLogin(flags, io);
         const answers = session.client("berth.v1.Images").Push(
           {
