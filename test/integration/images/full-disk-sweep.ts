@@ -26,15 +26,19 @@ export const needed = { bytes: 800_000, inodes: 80 };
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 /** Image, what was being done, where, and why. */
 const words =
-  /^cannot pull "127\.0\.0\.1:\d+\/a\/b:latest": .*(cannot [a-z ]+".*at "\/.*": no space left on device \(ENOSPC\)|meta\.db": no space left on device)$/;
+  /^cannot (?:pull "127\.0\.0\.1:\d+\/a\/b:latest"|load "\/.*"): .*(cannot [a-z ]+".*at "\/.*": no space left on device \(ENOSPC\)|meta\.db": no space left on device)$/;
 
 /**
- * Pulls an image with each of these rooms. One that fails says why, leaves nothing half, and on the full disk another
+ * Pulls or loads an image with each of these rooms. One that fails says why, leaves nothing half, and on the full disk another
  * image can be removed and collected; with space again the same pull brings what it should. Answers how many failed.
  */
-export async function sweepFullDisk(rooms: readonly Room[]): Promise<number> {
+export async function sweepFullDisk(
+  rooms: readonly Room[],
+  verb: "pull" | "load" = "pull",
+): Promise<number> {
   await using home = await scratch({ prefix: "sweep" });
-  const image = await sweptImage(await home.folder("image"), "swept");
+  const archive = await home.folder("image");
+  const image = await sweptImage(archive, "swept");
   const other = await sweptImage(await home.folder("other"), "other");
   const reference = await referenceLayers(await home.folder("reference"), image);
   await using registry = await serveSwept(image);
@@ -42,13 +46,16 @@ export async function sweepFullDisk(rooms: readonly Room[]): Promise<number> {
   await using room = await sweptRoom();
   await using library = await openSwept(room.root);
   const { images, content, snapshotter } = library;
-  const pull = () => images.pull(`${registry.host}/a/b`, call());
+  const bring = () =>
+    verb === "pull"
+      ? images.pull(`${registry.host}/a/b`, call())
+      : images.load(archive, { name: "loaded", ...call() });
   let failed = 0;
   for (const left of rooms) {
     await images.pull(`${others.host}/other`, call());
     await snapshotter.cleanup(call());
     room.leave(left);
-    const failure = await pull().then(
+    const failure = await bring().then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -63,7 +70,7 @@ export async function sweepFullDisk(rooms: readonly Room[]): Promise<number> {
     await images.remove(other.id, call());
     assert.equal(content.info(namespace, other.manifest.digest as never), undefined, what);
     room.enlarge();
-    await pull();
+    await bring();
     assertWhole(library, image, reference);
     await images.remove(image.id, call());
     await nothingHalf(room.root, library, image);

@@ -24,6 +24,12 @@ test("a disk that is full at any byte fails a pull, and leaves nothing half", {
   assert.ok(failed >= 4, `${failed} failed`);
 });
 
+test("so does a load", { skip }, async () => {
+  const bytes = [8, 300, 560].map((kib): Room => ({ bytes: kib * 1024 }));
+  const failed = await sweepFullDisk([...bytes, { inodes: 14 }, needed], "load");
+  assert.ok(failed >= 3, `${failed} failed`);
+});
+
 test("an image whose layers delete what is below is whole", { skip }, async () => {
   await using home = await scratch({ prefix: "whole" });
   const image = await sweptImage(await home.folder("image"), "deleting");
