@@ -30,7 +30,7 @@ test("a container's disk is its layer, its volumes, and what it let grow under /
 
   await mkdir(volumes);
   await writeFile(path.join(volumes, "file"), Buffer.alloc(mib, "x"));
-  const { sizeBytes, inodes } = await disk("c1", call);
+  const { sizeBytes, inodes } = await disk("c2", call);
   assert.ok(sizeBytes >= 1000n + BigInt(4 * mib), String(sizeBytes));
   assert.ok(inodes > 10n);
 });

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { access, lstat } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import type { SnapshotUsage, UsageCall } from "../../snapshots/ports.ts";
 import type { TreeWork } from "../../trees/ports.ts";
+import { RecentMap } from "./recent-map.ts";
 import type { LayerSource } from "./writable-layers.ts";
 
 export interface ContainerDisk {
@@ -16,6 +18,8 @@ export interface ContainerDisk {
 }
 
 const blockBytes = 512n;
+/** Volumes are made before their container: whether there are some is asked once, and again of one that nobody looked at. */
+const forgottenMs = 600_000;
 /** What such a file may take without being counted: they are a few lines when they are made. */
 const freeBytes = 8192n;
 
@@ -23,7 +27,7 @@ const freeBytes = 8192n;
  * What a container has written: to its writable layer, to the volumes that its image declares, and to the
  * pod's files under /etc, which any container of the pod may let grow. Nobody else counts the latter two, so
  * that no limit of ephemeral storage would hold for them; in containerd none does (CVE-2020-8557 was the
- * kubelet's own /etc/hosts).
+ * kubelet's own /etc/hosts). Kubelets have this of all containers at once, and what is done for each is done while others call.
  */
 export function containerDisk({
   layer,
@@ -31,10 +35,16 @@ export function containerDisk({
   shared,
   work,
 }: ContainerDisk): LayerSource["snapshotUsage"] {
+  const hasVolumes = new RecentMap<boolean>(forgottenMs);
   return async (key, call) => {
-    const own = await withFiles(await layer(key, call), shared(key));
+    const own = withFiles(await layer(key, call), shared(key));
     const folder = volumes(key);
-    if (!(await isThere(folder))) return own;
+    let has = hasVolumes.get(key);
+    if (has === undefined) {
+      has = await isThere(folder);
+      hasVolumes.set(key, has);
+    }
+    if (!has) return own;
     const other = await measure(work, folder, call);
     return {
       sizeBytes: own.sizeBytes + other.sizeBytes,
@@ -44,17 +54,19 @@ export function containerDisk({
   };
 }
 
-async function withFiles(own: SnapshotUsage, files: readonly string[]): Promise<SnapshotUsage> {
-  const sizes = await Promise.all(files.map(bytesOf));
+function withFiles(own: SnapshotUsage, files: readonly string[]): SnapshotUsage {
+  const sizes = files.map(bytesOf);
   const more = sizes.reduce((sum, bytes) => sum + (bytes > freeBytes ? bytes : 0n), 0n);
   return more === 0n ? own : { ...own, sizeBytes: own.sizeBytes + more };
 }
 
-async function bytesOf(file: string): Promise<bigint> {
+/** On this thread: the file is mounted into containers that run, and what is mounted is in the kernel's memory. */
+function bytesOf(file: string): bigint {
   try {
-    return (await lstat(file, { bigint: true })).blocks * blockBytes;
+    const facts = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+    return (facts?.blocks ?? 0n) * blockBytes;
   } catch {
-    return 0n; // it went with its pod, or the pod has none
+    return 0n; // it went with its pod
   }
 }
 
