@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isFault } from "../../../src/base/errors.ts";
+import { errnoOf, isFault } from "../../../src/base/errors.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
 import { nothingLeft } from "../../support/leaks.ts";
 import type { Cri, RunningPod } from "../../support/pods.ts";
@@ -86,7 +86,11 @@ suite("killed at random", { skip: lacking(...podPrograms) }, () => {
         const victim = others[random.below(others.length)];
         if (victim === undefined) continue;
         counts.shims += 1;
-        process.kill(victim.pid, "SIGKILL");
+        try {
+          process.kill(victim.pid, "SIGKILL");
+        } catch (error) {
+          if (errnoOf(error) !== "ESRCH") throw error; // it has gone with its pod meanwhile
+        }
       }
     };
     await Promise.all([killer(), ...Array.from({ length: workers }, worker)]);
