@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { errnoOf } from "../../base/errors.ts";
+import { errnoOf, RuntimeFault } from "../../base/errors.ts";
 import { shortened } from "../../base/shortened.ts";
 import { systemWords } from "../../base/system-words.ts";
 import type { RegistryHost } from "./hosts.ts";
@@ -16,11 +16,12 @@ export function speaksNoTls(error: unknown): boolean {
   return false;
 }
 
-/** The same for a server that may speak either: what knows no TLS may also break the connection off. */
+/** The same for a server that may speak either: what knows no TLS may also break the connection off, or wait for more. */
 export function mayBePlain(host: Pick<RegistryHost, "tls">, error: unknown): boolean {
   if (speaksNoTls(error)) return true;
-  const cause = error instanceof Error ? error.cause : undefined;
-  return host.tls.isUnverifiedHere === true && errnoOf(cause) === "ECONNRESET";
+  if (host.tls.isUnverifiedHere !== true || !(error instanceof Error)) return false;
+  const isLate = error instanceof RuntimeFault && error.details?.["connectTimedOut"] === true;
+  return isLate || errnoOf(error.cause) === "ECONNRESET";
 }
 
 /** By the beginning of the code of a connection's error, the first that fits. */

@@ -43,6 +43,8 @@ export interface TlsFiles {
 }
 
 const defaultConnectTimeoutMs = 30_000;
+/** Until what says nothing to TLS is asked without, and on a loopback long enough. */
+const eitherTimeoutMs = 10_000;
 
 /** Takes what is passed over in a hosts.toml: a whole sentence with its file. */
 export type Warn = (sentence: string, about: "key" | "capability") => void;
@@ -116,7 +118,8 @@ function isEitherWay(host: string): boolean {
 }
 
 function unverified(host: RegistryHost): RegistryHost {
-  return { ...host, tls: { ...host.tls, isUnverifiedHere: true } };
+  const connectTimeoutMs = Math.min(host.connectTimeoutMs, eitherTimeoutMs);
+  return { ...host, connectTimeoutMs, tls: { ...host.tls, isUnverifiedHere: true } };
 }
 
 function hostOf(place: Place, text: string, table: HostTable, isServer: boolean): RegistryHost[] {

@@ -141,7 +141,8 @@ export class HttpClient implements Disposable {
     if (isLenient) request.shouldKeepAlive = false;
     const reaction = onAbort(late, (reason) => void request.destroy(reason));
     const connecting = startTimer(() => {
-      request.destroy(unreached(url, proxy, "connect timed out"));
+      const details = { connectTimedOut: true };
+      request.destroy(unreached(url, proxy, "connect timed out", { details }));
     }, this.#connectTimeoutMs);
     request.on("socket", (socket) => {
       freeWhatWasParsed(socket, request);

@@ -116,25 +116,38 @@ test("a port of the loopback that nothing is said of may speak TLS, with any cer
   const { images } = await library();
   const call = { signal: AbortSignal.timeout(60_000) };
   assert.equal((await images.pull(`${secure.host}/a/b:c`, call)).id, image.id);
-  // It knows nothing of TLS, and breaks off.
+  // They know nothing of TLS: one breaks off, the other waits for more.
   await using plain = await serveImage(image);
   const [host = "", port = ""] = plain.host.split(":");
-  const before = net.createServer((client) => {
-    client.once("data", (bytes) => {
-      if (bytes[0] === 0x16) {
-        client.resetAndDestroy();
-        return;
-      }
-      const behind = net.connect(Number(port), host);
-      behind.write(bytes);
-      client.pipe(behind).pipe(client);
+  for (const tlsSeen of [
+    (client: net.Socket) => client.resetAndDestroy(),
+    (client: net.Socket) => client.once("close", () => {}),
+  ]) {
+    const open = new Set<net.Socket>();
+    const before = net.createServer((client) => {
+      open.add(client.on("error", () => {}));
+      client.once("data", (bytes) => {
+        if (bytes[0] === 0x16) return void tlsSeen(client);
+        const behind = net.connect(Number(port), host);
+        open.add(behind.on("error", () => {}));
+        behind.write(bytes);
+        client.pipe(behind).pipe(client);
+      });
     });
-  });
-  await new Promise<void>((resolve) => before.listen(0, "127.0.0.1", resolve));
-  await using _before = before;
-  const { port: at } = before.address() as net.AddressInfo;
-  const other = await library();
-  assert.equal((await other.images.pull(`localhost:${at}/a/b:c`, call)).id, image.id);
+    await new Promise<void>((resolve) => before.listen(0, "127.0.0.1", resolve));
+    const { port: at } = before.address() as net.AddressInfo;
+    const configPath = await home.folder(`certs ${at}`);
+    await mkdir(path.join(configPath, `localhost:${at}`));
+    const hostsFile = path.join(configPath, `localhost:${at}`, "hosts.toml");
+    await writeFile(hostsFile, 'dial_timeout = "300ms"\n');
+    const other = await openLibrary(await home.folder(`plain ${at}`), { registry: { configPath } });
+    try {
+      assert.equal((await other.images.pull(`localhost:${at}/a/b:c`, call)).id, image.id);
+    } finally {
+      for (const socket of open) socket.destroy();
+      before.close();
+    }
+  }
 });
 
 test("whom a port of the loopback redirects to needs a certificate that is trusted", {
