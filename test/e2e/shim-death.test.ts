@@ -8,7 +8,7 @@ import { cgroupsBelow } from "../support/cgroups.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
 import { mountsBelow } from "../support/mounts.ts";
 import type { Cri, RunningPod } from "../support/pods.ts";
-import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
+import { isAlive, processes, processesInCgroup, shimsOf } from "../support/processes.ts";
 import { endChild } from "../support/registry.ts";
 import { run } from "../support/run.ts";
 import { isSandboxInShim } from "../support/sandbox-mode.ts";
@@ -122,7 +122,12 @@ suite("a shim that hangs at the daemon's start", { skip: lacking(...podPrograms,
     const pod = await cri.runPod();
     const id = await cri.startContainer(pod, images.shell.reference, sleeping);
     const [shim] = shimsOf(daemon.socket);
+    const seconds = String(400_000 + process.pid);
+    const command = cri.exec(id, ["sleep", seconds], 0).catch(() => {});
+    const sleepers = (): number => processes(({ argv }) => argv.includes(seconds)).length;
+    await until("its exec runs", () => sleepers() > 0);
     await daemon.kill9();
+    await command;
     process.kill(shim!.pid, "SIGSTOP");
     try {
       await daemon.start();
@@ -152,6 +157,7 @@ suite("a shim that hangs at the daemon's start", { skip: lacking(...podPrograms,
       cri.exec(id, ["echo", "again"]).catch(() => undefined),
     );
     assert.equal(answers.stdout, "again\n");
+    await until("the exec that nobody waits for has ended", () => sleepers() === 0);
     await cri.runtime.StopContainer({ containerId: id, timeout: 0n });
     assert.equal((await cri.status(id)).exitCode, 137);
     await cri.removePod(pod.id);

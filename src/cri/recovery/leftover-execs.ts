@@ -3,12 +3,17 @@ import type { Dirent } from "node:fs";
 import { opendir } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { errnoOf, isFault } from "../../base/errors.ts";
+import { allSettled } from "../../base/waits.ts";
+import type { Task } from "../../client/ports.ts";
 import { deleteExec, type EndExecNeeds, killExec } from "../container/end-exec.ts";
 import { containerOfExec } from "../container/exec-target.ts";
 import type { CriParts } from "../parts.ts";
 
 export type LeftoverExecNeeds = EndExecNeeds & Pick<CriParts, "liveContainers" | "paths">;
+
+const endMs = 10_000;
 
 export interface LeftoverExec {
   readonly what: string;
@@ -27,16 +32,64 @@ export async function leftoverExecs(parts: LeftoverExecNeeds): Promise<LeftoverE
     if (!task) continue;
     found.push({
       what: `exec ${execId}`,
-      remove: async (call) => {
-        const process = task.execHandle(execId);
-        if (!(await exists(() => process.status(call)))) return;
-        const exit = await process.wait(call);
-        await killExec(parts, process, exit.status);
-        await deleteExec(parts, process);
-      },
+      remove: (call) => endExec(parts, task, execId, call),
     });
   }
   return found;
+}
+
+/**
+ * The same in containers whose recovery goes on, by their ids. What is answered ends them, each once its container has a
+ * task again, and never rejects: their FIFOs, which tell of them now, may be gone by then.
+ */
+export async function lateExecs(
+  parts: LeftoverExecNeeds & Pick<CriParts, "lifetime" | "log">,
+  pending: ReadonlyMap<string, Promise<void>>,
+): Promise<() => Promise<void>> {
+  const found = new Map<string, string[]>();
+  if (pending.size > 0) {
+    for await (const execId of namesOfExecs(parts.paths.fifos)) {
+      const id = containerOfExec(execId) ?? "";
+      if (pending.has(id)) found.set(id, [...(found.get(id) ?? []), execId]);
+    }
+  }
+  return async () => {
+    await allSettled(
+      [...found].map(async ([id, execIds]) => {
+        await pending.get(id);
+        const task = parts.liveContainers.get(id)?.task;
+        for (const execId of execIds) if (task) await endLate(parts, task, execId);
+      }),
+    );
+  };
+}
+
+async function endLate(
+  parts: LeftoverExecNeeds & Pick<CriParts, "lifetime" | "log">,
+  task: Task,
+  execId: string,
+): Promise<void> {
+  const what = `exec ${execId}`;
+  using limit = deadline(endMs, `ending ${what}`, parts.lifetime);
+  try {
+    await endExec(parts, task, execId, limit);
+    parts.log.warn({ leftover: what }, "leftover removed");
+  } catch (error) {
+    parts.log.error({ err: error, leftover: what }, "leftover could not be removed");
+  }
+}
+
+async function endExec(
+  parts: LeftoverExecNeeds,
+  task: Task,
+  execId: string,
+  call: Cancellable,
+): Promise<void> {
+  const process = task.execHandle(execId);
+  if (!(await exists(() => process.status(call)))) return;
+  const exit = await process.wait(call);
+  await killExec(parts, process, exit.status);
+  await deleteExec(parts, process);
 }
 
 /** Each process has a folder of its own with its FIFOs, three at most. */

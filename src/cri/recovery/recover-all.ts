@@ -6,6 +6,7 @@ import type { LateRecords } from "../lifecycle/late-records.ts";
 import type { CriParts } from "../parts.ts";
 import type { ContainerRecord } from "../store/container-record.ts";
 import type { SandboxRecord } from "../store/sandbox-record.ts";
+import { lateExecs } from "./leftover-execs.ts";
 import { findLeftovers, type LeftoverNeeds } from "./leftovers.ts";
 import { type RecoverCheckpointsNeeds, recoverCheckpoints } from "./recover-checkpoints.ts";
 import { type RecoverContainerNeeds, recoverContainer } from "./recover-container.ts";
@@ -119,12 +120,15 @@ export async function recoverAll(
     }),
   );
   const thawed = await recoverCheckpoints(parts, pending);
+  const endLateExecs = await lateExecs(parts, pending);
   const removeLeftovers = await findLeftovers(parts, [...pending.keys()], call);
   await removeOrphanLogs(parts, [...failed.map(({ id }) => id), ...pending.keys()]);
   const leftovers: string[] = [];
   const removed = removeLeftovers(call).then((names) => void leftovers.push(...names));
   await settlesWithin(removed, leftoversMs);
-  const rest = allSettled([removed, thawed.later, ...pending.values()]).then(() => {});
+  const rest = allSettled([removed, thawed.later, endLateExecs(), ...pending.values()]).then(
+    () => {},
+  );
   return { sandboxes: sandboxes.size, containers: containers.size, failed, leftovers, rest };
 }
 
