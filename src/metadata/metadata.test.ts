@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -24,9 +26,10 @@ import { removeFolderSync } from "../base/remove-folder.ts";
 import { openMemoryMetadata } from "./mirrored-store.ts";
 import type { MetadataStore } from "./ports.ts";
 import { containersTable, namespacesTable } from "./records.ts";
+import { FileGuard } from "./sqlite/file-guard.ts";
 import { databaseRefusal } from "./sqlite/file-header.ts";
 import { openMetadata } from "./sqlite/open-metadata.ts";
-import { migrate, schemaVersion } from "./sqlite/schema.ts";
+import { migrate, schemaVersion, wayOut } from "./sqlite/schema.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "berth meta-"));
 after(() => removeFolderSync(folder));
@@ -140,12 +143,12 @@ test("a database that was cut in half is told, by a check and by a start, and is
   truncateSync(file, half);
   const before = readFileSync(file);
   const refusal = new RegExp(
-    `cut off: it has ${half} bytes of \\d+; put back a copy of it, or drain`,
+    `cut off: it has ${half} bytes of \\d+; put back a copy of it, with the files`,
   );
   assert.match((await databaseRefusal(file, [])) ?? "", refusal);
   await assert.rejects(open(file), {
     code: "DATA_LOSS",
-    message: /meta\.db": the file is damaged; put back a copy of it, or drain the node/,
+    message: /meta\.db": the file is damaged; put back a copy of it, with the files/,
   });
   assert.deepEqual(readFileSync(file), before);
 });
@@ -167,7 +170,7 @@ for (const [what, leave] of [
     leave(file);
     assert.equal(await databaseRefusal(file, told), undefined);
     writeFileSync(path.join(blobs, "sha256", "one"), "");
-    const refusal = `cannot open "${file}": it ${what}, while "${blobs}" still holds what it told of; put back a copy of it, or drain the node and begin with an empty root`;
+    const refusal = `cannot open "${file}": it ${what}, while "${blobs}" still holds what it told of; ${wayOut}`;
     assert.equal(await databaseRefusal(file, told), refusal);
     await assert.rejects(openTold(), { code: "DATA_LOSS", message: refusal });
     removeFolderSync(blobs);
@@ -199,6 +202,10 @@ for (const [harm, act] of harms) {
       ),
     });
     assert.deepEqual(pets.list("a"), [{ name: "there", legs: 4 }]);
+    assert.match(
+      store.harm ?? "",
+      new RegExp(`^cannot write ".*meta\\.db": ${harm} while it was open`),
+    );
   });
 }
 
@@ -211,12 +218,54 @@ test("a database that was moved away takes records again once it is back", async
   await assert.rejects(pets.put("a", "y", { name: "new", legs: 4 }), { code: "DATA_LOSS" });
   renameSync(`${file}.away`, file);
   await pets.put("a", "y", { name: "new", legs: 4 });
+  assert.equal(store.harm, undefined);
 });
 
 function replace(file: string): void {
   copyFileSync(file, `${file}.other`);
   renameSync(`${file}.other`, file);
 }
+
+test("the log of a database that was moved away goes into it, and not into the copy that is put in its place", async () => {
+  const file = newFile();
+  const petsOf = (store: MetadataStore) => store.table("pets", petCodec);
+  const early = await open(file);
+  await petsOf(early).put("a", "early", { name: "early", legs: 4 });
+  await early[Symbol.asyncDispose]();
+  copyFileSync(file, `${file}.copy`);
+  const late = await open(file);
+  await petsOf(late).put("a", "late", { name: "late", legs: 4 });
+  renameSync(file, `${file}.away`);
+  renameSync(`${file}.copy`, file);
+  await late[Symbol.asyncDispose]();
+  for (const names of [["early"], ["early", "late"]]) {
+    await using store = await open(file);
+    assert.deepEqual(
+      petsOf(store)
+        .list("a")
+        .map(({ name }) => name),
+      names,
+    );
+    if (names.length === 1) {
+      await store[Symbol.asyncDispose]();
+      renameSync(`${file}.away`, file);
+    }
+  }
+});
+
+test("what is done to a file while a record is written is told with the next one", () => {
+  const file = newFile();
+  mkdirSync(path.dirname(file));
+  writeFileSync(file, "database");
+  writeFileSync(`${file}-wal`, "log");
+  const fd = openSync(file, "r");
+  const guard = new FileGuard(file, fd);
+  guard.check();
+  rmSync(file);
+  guard.remember();
+  assert.throws(() => guard.check(), { code: "DATA_LOSS", message: /: it was removed while/ });
+  closeSync(fd);
+});
 
 test("an older schema is brought to the present one, with its rows, or stays as it was", () => {
   const file = newFile();

@@ -15,6 +15,8 @@ import { RowBudget } from "./row-budget.ts";
 export interface RowWriter {
   write(changes: readonly RowChange[]): Promise<void>;
   close(): Promise<void>;
+  /** See MetadataStore. */
+  readonly harm?: string | undefined;
 }
 
 /** Bytes of text in one transaction; a change that is larger has one of its own. */
@@ -47,6 +49,10 @@ export class MirroredStore implements MetadataStore {
     this.#log = log;
     this.#unopened = Map.groupBy(rows, (row) => row.table);
     for (const row of rows) this.#budget.count(row);
+  }
+
+  get harm(): string | undefined {
+    return this.#writer.harm;
   }
 
   table<T>(name: string, codec: RecordCodec<T>): RecordTable<T> {

@@ -18,6 +18,8 @@ export interface MetadataStore extends AsyncDisposable {
   table<T>(name: string, codec: RecordCodec<T>): RecordTable<T>;
   /** Runs `change` and makes all its puts and deletes, in any tables, durable as one transaction. */
   transaction(change: (tx: Transaction) => void, options?: Partial<Cancellable>): Promise<void>;
+  /** Why nothing can be stored any more, for as long as it is so: somebody has removed, replaced or cut off a file. */
+  readonly harm: string | undefined;
   /** Rows that could not be decoded at start: table, namespace, id and why. */
   readonly damaged: readonly DamagedRow[];
 }

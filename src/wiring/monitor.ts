@@ -16,19 +16,19 @@ interface Monitored {
 /** The task monitor: what Prometheus scrapes, with the pods' names on it. */
 export function monitorPlugin(
   { live, log, memory, metrics, reloads, sockets }: Environment,
-  { trees }: StoragePlugins,
+  { metadata, trees }: StoragePlugins,
   { runtime: { runtime }, cri: { runtime: cri, logs, images }, telling }: Monitored,
 ): Plugin<MetricsServer> {
   return plugin({
     type: pluginTypes.monitor,
     id: "cgroups",
-    requires: { trees, tasks: runtime, cri, logs, images },
+    requires: { metadata, trees, tasks: runtime, cri, logs, images },
     exports: {
       get address() {
         return live.current.metrics.address;
       },
     },
-    init: ({ trees, tasks, cri, logs, images }) => {
+    init: ({ metadata, trees, tasks, cri, logs, images }) => {
       metrics.observe({
         stuckRemovals: () => trees.remover.stuck.length,
         lostSockets: () => sockets.lost().length,
@@ -48,7 +48,7 @@ export function monitorPlugin(
         address: live.current.metrics.address,
         registry: metrics.registry,
         tasks: cri.samples,
-        health: () => ({ healthy: true, detail: "ok" }),
+        health: () => ({ healthy: metadata.harm === undefined, detail: metadata.harm ?? "ok" }),
         log,
       });
     },

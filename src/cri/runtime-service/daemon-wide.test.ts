@@ -64,6 +64,20 @@ describe("Version, Status and RuntimeConfig", () => {
     ]);
   });
 
+  it("say why nothing can be stored, for as long as it is so", async () => {
+    await using world = await FakeWorld.create();
+    const ready = async () => (await world.call("Status", {})).status?.conditions?.[0];
+    world.client.rows.harm = "it was removed";
+    assert.deepEqual(await ready(), {
+      type: "RuntimeReady",
+      status: false,
+      reason: "NothingStored",
+      message: "it was removed",
+    });
+    world.client.rows.harm = undefined;
+    assert.deepEqual(await ready(), { type: "RuntimeReady", status: true });
+  });
+
   it("tell the cgroup driver of the default handler", async () => {
     await using world = await FakeWorld.create();
     assert.deepEqual(await world.call("RuntimeConfig", {}), {

@@ -16,6 +16,7 @@ type Needs = Pick<
   | "hostFacts"
   | "lostSockets"
   | "memory"
+  | "metadata"
   | "network"
   | "nri"
   | "operations"
@@ -37,7 +38,7 @@ export function status(parts: Needs): Verb<"Status"> {
     // A pod with a user namespace may have the node's network wherever it may have one at all.
     const userNamespacesHostNetwork = runtimeHandlers.some((it) => it.features?.userNamespaces);
     return Promise.resolve({
-      status: { conditions: conditions(parts.network) },
+      status: { conditions: conditions(parts) },
       runtimeHandlers,
       features: {
         supplementalGroupsPolicy: true,
@@ -57,10 +58,16 @@ function setsMountOptions({ mountOptions }: RuntimeFeatures): boolean {
   return basicMountOptions.every((option) => mountOptions.includes(option));
 }
 
-function conditions(network: Needs["network"]): RuntimeConditionInit[] {
+/** Without its records the runtime can start nothing and remove nothing: the node is to get no more pods. */
+function conditions({
+  metadata,
+  network,
+}: Pick<Needs, "metadata" | "network">): RuntimeConditionInit[] {
   const { ready, reason, message } = network.status();
   return [
-    { type: "RuntimeReady", status: true },
+    metadata.harm === undefined
+      ? { type: "RuntimeReady", status: true }
+      : { type: "RuntimeReady", status: false, reason: "NothingStored", message: metadata.harm },
     ready
       ? { type: "NetworkReady", status: true }
       : { type: "NetworkReady", status: false, reason, message },

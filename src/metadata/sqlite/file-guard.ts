@@ -10,7 +10,7 @@ import { wayOut } from "./schema.ts";
 export class FileGuard {
   readonly #file: string;
   readonly #fd: number;
-  #seen: Seen;
+  readonly #seen: Seen;
 
   /** `fd` is the open database file; its log is there by now. */
   constructor(file: string, fd: number) {
@@ -19,47 +19,68 @@ export class FileGuard {
     this.#seen = this.#look();
   }
 
-  /** After each change of one's own. */
+  /** After each change of one's own: sizes alone. What is gone by then, or another file, is told all the same. */
   remember(): void {
-    this.#seen = this.#look();
+    try {
+      const { database, log } = this.#look();
+      if (database?.id === this.#seen.database?.id) this.#seen.database = database;
+      if (log?.id === this.#seen.log?.id) this.#seen.log = log;
+    } catch {
+      // What has been written is written. The next check tells of a disk that fails.
+    }
   }
 
   /** DATA_LOSS when a file was removed, replaced or cut off since. One that is put back is as good as before. */
   check(): void {
+    const harm = this.harm();
+    if (harm !== undefined) throw fault("DATA_LOSS", harm);
+  }
+
+  /** What check says. */
+  harm(): string | undefined {
     const now = this.#look();
     const harm =
       harmOf("it", this.#seen.database, now.database) ?? harmOf("its log", this.#seen.log, now.log);
-    if (harm === undefined) return;
-    throw fault("DATA_LOSS", `cannot write "${this.#file}": ${harm} while it was open; ${wayOut}`);
+    return harm && `cannot write "${this.#file}": ${harm} while it was open; ${wayOut}`;
+  }
+
+  /** Whether another file, or none, has the database's name. */
+  get isElsewhere(): boolean {
+    return this.#seen.database?.id !== this.#look().database?.id;
   }
 
   #look(): Seen {
-    const { dev, ino, size } = fstatSync(this.#fd);
+    const log = statOf(`${this.#file}-wal`);
     const named = statOf(this.#file);
-    const isNamed = named !== undefined && named.ino === ino && named.dev === dev;
+    // Of one that has been moved away the name says nothing, and the size is still its own.
+    const { size } = fstatSync(this.#fd);
     return {
-      database: { ino: isNamed ? ino : named?.ino, size },
-      log: statOf(`${this.#file}-wal`),
+      database: named && { id: idOf(named), size },
+      log: log && { id: idOf(log), size: log.size },
     };
   }
 }
 
-/** Without a number where its name leads to nothing. */
-type Look = { readonly ino: number | undefined; readonly size: number } | undefined;
+/** `id` is the same for the same file. */
+type Look = { readonly id: string; readonly size: number } | undefined;
 
 interface Seen {
-  readonly database: Look;
-  readonly log: Look;
+  database: Look;
+  log: Look;
 }
 
 function statOf(file: string): Stats | undefined {
   return lstatSync(file, { throwIfNoEntry: false });
 }
 
+function idOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
+}
+
 function harmOf(what: string, before: Look, now: Look): string | undefined {
-  if (before?.ino === undefined) return undefined;
-  if (now?.ino === undefined) return `${what} was removed`;
-  if (now.ino !== before.ino) return `${what} was replaced`;
+  if (before === undefined) return undefined;
+  if (now === undefined) return `${what} was removed`;
+  if (now.id !== before.id) return `${what} was replaced`;
   if (now.size >= before.size) return undefined;
   return `${what} was cut off (${now.size} bytes of ${before.size})`;
 }

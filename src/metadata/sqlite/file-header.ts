@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+} from "node:fs";
 import path from "node:path";
 import { sleep } from "../../base/timers.ts";
 import { newerSchema, schemaVersion, wayOut } from "./schema.ts";
@@ -35,7 +43,12 @@ export async function databaseRefusal(
  * told of, blobs and layers, which the next collection would take for garbage.
  */
 export function lostRecords(file: string, told: readonly string[]): string | undefined {
-  const found = lstatSync(file, { throwIfNoEntry: false });
+  let found: Stats | undefined;
+  try {
+    found = lstatSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined; // not for whoever asks, or a disk that fails, which opening it tells
+  }
   if (found !== undefined && (!found.isFile() || found.size > 0)) return undefined;
   const full = told.find(holdsAny);
   if (full === undefined) return undefined;

@@ -47,13 +47,19 @@ class WriterThread implements RowWriter {
   #isClosing = false;
   #pending: PromiseWithResolvers<ThreadAnswer> | undefined;
   #dead: RuntimeFault | undefined;
+  #harm: string | undefined;
+  readonly #log: Logger;
   /** The stored rows, once the database is open. */
   readonly opened: Promise<readonly StoredRow[]>;
 
-  constructor({ path: file, onLost, worker = startWriter() }: OpenMetadataOptions) {
+  constructor({ path: file, log, onLost, worker = startWriter() }: OpenMetadataOptions) {
+    this.#log = log;
     this.#onLost = onLost;
     this.#worker = worker;
-    this.#worker.on("message", (answer: ThreadAnswer) => this.#pending?.resolve(answer));
+    this.#worker.on("message", (answer: ThreadAnswer) => {
+      if (answer.kind === "harm") this.#tell(answer.harm);
+      else this.#pending?.resolve(answer);
+    });
     this.#worker.on("error", (error) => this.#fail(error));
     this.#exited = new Promise((resolve) => {
       this.#worker.once("exit", () => {
@@ -62,6 +68,10 @@ class WriterThread implements RowWriter {
       });
     });
     this.opened = this.#open(file);
+  }
+
+  get harm(): string | undefined {
+    return this.#harm;
   }
 
   async write(changes: readonly RowChange[]): Promise<void> {
@@ -104,6 +114,12 @@ class WriterThread implements RowWriter {
   #post(request: ThreadRequest): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#worker.postMessage(request);
+  }
+
+  #tell(harm: string | undefined): void {
+    this.#harm = harm;
+    if (harm === undefined) this.#log.info({}, "records can be stored again");
+    else this.#log.error({ reason: harm }, "nothing can be stored any more");
   }
 
   #fail(cause: unknown): void {

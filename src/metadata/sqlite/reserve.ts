@@ -106,6 +106,16 @@ export class DatabaseReserve {
     this.#database.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
+  /** All of the log's content goes into the database, wherever that is by now. False where it did not. */
+  emptyLog(): boolean {
+    try {
+      const row = this.#database.prepare("PRAGMA wal_checkpoint(RESTART)").get() ?? {};
+      return row["busy"] === 0 && row["log"] === row["checkpointed"];
+    } catch {
+      return false;
+    }
+  }
+
   /**
    * Fills up to what should be free and `bytes` beside it, or nearer to it. False when the disk has no room for all of it:
    * then it need not be tried again at once.

@@ -71,5 +71,9 @@ export function newerSchema(file: string, schema: number): string {
   return `cannot open "${file}": it has schema version ${schema}, and berthd ${version} knows up to ${schemaVersion}; start the newer version that wrote it, or drain the node and begin with an empty root`;
 }
 
-/** What there is to do about a database that is damaged as a whole. Its pods run on meanwhile. */
-export const wayOut = "put back a copy of it, or drain the node and begin with an empty root";
+/**
+ * What there is to do about a database that is damaged as a whole. Its pods run on meanwhile. The log that lies there would be
+ * replayed on the copy, which it does not belong to.
+ */
+export const wayOut =
+  "put back a copy of it, with the files ending in -wal and -reserve beside it taken away, or drain the node and begin with an empty root";

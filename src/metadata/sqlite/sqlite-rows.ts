@@ -7,6 +7,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  rmSync,
 } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import {
@@ -163,6 +164,11 @@ export class SqliteRows implements Disposable {
     }
   }
 
+  /** What write would refuse everything for, see FileGuard. */
+  get harm(): string | undefined {
+    return this.#guard.harm();
+  }
+
   /** Work that can wait until a write has been answered: fills up the reserve again. */
   settle(): void {
     if (performance.now() < this.#fillAgainAt) return;
@@ -179,9 +185,21 @@ export class SqliteRows implements Disposable {
 
   [Symbol.dispose](): void {
     if (!this.#database.isOpen) return;
-    this.#reserve.keepLog();
+    const isElsewhere = this.#isElsewhere();
+    // SQLite would leave the log, and the next start replay it on whatever has the database's name by then.
+    const isLogDone = isElsewhere && this.#reserve.emptyLog();
+    if (!isElsewhere) this.#reserve.keepLog();
     this.#database.close();
+    if (isLogDone) rmSync(`${this.#file}-wal`, { force: true });
     closeSync(this.#fd);
+  }
+
+  #isElsewhere(): boolean {
+    try {
+      return this.#guard.isElsewhere;
+    } catch {
+      return false; // a disk that fails
+    }
   }
 
   #attempt(changes: readonly RowChange[]): void {

@@ -12,9 +12,10 @@ export type ThreadRequest =
   | { readonly kind: "write"; readonly changes: readonly RowChange[] }
   | { readonly kind: "close" };
 
-/** From it: one answer a request. */
+/** From it: one answer a request; and `harm`, unasked, whenever that has changed (see MetadataStore). */
 export type ThreadAnswer =
   | { readonly kind: "opened" }
   | { readonly kind: "rows"; readonly rows: readonly StoredRow[]; readonly isLast: boolean }
   | { readonly kind: "written" }
-  | { readonly kind: "failed"; readonly code: FaultCode; readonly message: string };
+  | { readonly kind: "failed"; readonly code: FaultCode; readonly message: string }
+  | { readonly kind: "harm"; readonly harm: string | undefined };

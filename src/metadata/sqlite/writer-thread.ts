@@ -3,6 +3,7 @@
 import { parentPort } from "node:worker_threads";
 import { toFault } from "../../base/errors.ts";
 import { relieveThread } from "../../base/memory/memory-relief.ts";
+import { startInterval } from "../../base/timers.ts";
 import type { StoredRow } from "../mirrored-table.ts";
 import { SqliteRows } from "./sqlite-rows.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
@@ -20,19 +21,32 @@ function answer(work: () => ThreadAnswer): void {
   }
 }
 
+/** So late, at most, is it told that somebody has done harm to a file while nothing is written. */
+const lookEveryMs = 10_000;
+
 let rows: SqliteRows | undefined;
+let harm: string | undefined;
 let batches: Generator<StoredRow[]> | undefined;
 
 function open(file: string): ThreadAnswer {
   rows = new SqliteRows(file);
   batches = rows.batches();
+  startInterval(tellHarm, lookEveryMs).unref();
   return { kind: "opened" };
+}
+
+function tellHarm(): void {
+  const now = rows?.harm;
+  if (now === harm) return;
+  harm = now;
+  port.postMessage({ kind: "harm", harm } satisfies ThreadAnswer);
 }
 
 port.on("message", (request: ThreadRequest) => {
   if (request.kind === "close") {
     batches?.return(undefined);
     rows?.[Symbol.dispose]();
+    rows = undefined;
     port.close();
     return;
   }
@@ -44,7 +58,11 @@ port.on("message", (request: ThreadRequest) => {
       isRead = done;
       return { kind: "rows", rows: value ?? [], isLast: done };
     }
-    rows?.write(request.changes);
+    try {
+      rows?.write(request.changes);
+    } finally {
+      tellHarm();
+    }
     return { kind: "written" };
   });
   if (isRead) rows?.settle();

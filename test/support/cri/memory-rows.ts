@@ -12,6 +12,8 @@ import type { Steps } from "./steps.ts";
 export class MemoryRows implements RowWriter {
   readonly #rows = new Map<string, StoredRow>();
   readonly #steps: Steps;
+  /** See MetadataStore. */
+  harm: string | undefined;
 
   constructor(steps: Steps) {
     this.#steps = steps;
