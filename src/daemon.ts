@@ -13,6 +13,7 @@ import { LiveConfig } from "./config/live-config.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { ReloadHistory } from "./config/reload-history.ts";
 import { Reloader } from "./config/reloader.ts";
+import { holdState } from "./held-state.ts";
 import type { EarlyWriter } from "./metadata/sqlite/early-writer.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { PluginRegistry } from "./plugin/registry.ts";
@@ -56,10 +57,12 @@ export interface Daemon extends AsyncDisposable {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, reloading, signal, stages, writer } = options;
   if (!closeInheritedOnExec()) log.warn({}, "inherited descriptors cannot be kept from children");
+  await using undo = new AsyncDisposableStack();
   {
     const { root, state } = config;
     const fields = () => ({ root, state });
     using _slow = logSlowWork({ log, fields, message: "root and state do not answer yet" });
+    undo.use(await holdState(state, { log, signal }));
     await makePrivate(config, log);
   }
   stages.end("folders");
@@ -90,7 +93,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const parts = builtins(environment, () => registry.list());
   for (const plugin of parts.plugins) registry.register(plugin);
 
-  await using undo = new AsyncDisposableStack();
   undo.use(memory);
   undo.use(registry);
   await registry.start({ signal, vital: parts.vital });
