@@ -27,6 +27,11 @@ export function importInto(io: CliIo, file: string, certsDir: string | undefined
       `note: ${certsDir} is read where the configuration has \`config_path = "${path.resolve(certsDir)}"\` below \`[registry]\``,
     );
   }
+  for (const { registry } of hosts.filter(({ isInsecure }) => isInsecure)) {
+    lines.push(
+      `note: ${registry} is asked over TLS with whatever certificate, and without TLS where it speaks none: whoever is between can hand out images, and read the logins`,
+    );
+  }
   let failure: RuntimeFault | undefined;
   try {
     if (certsDir !== undefined) for (const one of hosts) lines.push(written(one, certsDir));

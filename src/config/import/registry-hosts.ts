@@ -9,6 +9,8 @@ export interface HostsToml {
   readonly text: string;
   /** It has a login in it, which nobody else should read. */
   readonly isSecret: boolean;
+  /** The registry may be asked without TLS, too. */
+  readonly isInsecure: boolean;
 }
 
 export interface RegistryHosts {
@@ -22,6 +24,8 @@ export interface RegistryHosts {
 interface Settings {
   readonly tls: Map<string, unknown>;
   readonly auth: Map<string, unknown>;
+  /** CRI-O asks it over TLS with whatever certificate, and where that fails without. */
+  isInsecure: boolean;
 }
 
 const pull = ["pull", "resolve"];
@@ -41,7 +45,7 @@ export function registryHosts(entries: readonly Entry[]): RegistryHosts {
     const [root, part, kind, name = "", ...rest] = canonical;
     if (root === "crio" && part === "image" && kind === "insecure_registries") {
       for (const one of textsOf(value)) {
-        of(settings, one).tls.set("insecure_skip_verify", true);
+        of(settings, one).isInsecure = true;
         writtenOf.set(one, written);
       }
       taken.add(entry);
@@ -93,28 +97,40 @@ function fileOf(
   endpoints: readonly string[],
   settings: ReadonlyMap<string, Settings>,
 ): HostsToml {
-  const own = tableOf(settings.get(name));
-  const table: Record<string, unknown> = { ...own };
+  const its = settings.get(name);
+  const isInsecure = its?.isInsecure === true;
+  const table = tableOf(its);
   const hosts: Record<string, unknown> = {};
   for (const endpoint of endpoints) {
     const url = urlOf(endpoint);
     if (url === undefined) continue;
-    const its = tableOf(settings.get(url.host));
-    const { header = headerOf(url) } = its;
+    const told = tableOf(settings.get(url.host));
+    const { header = headerOf(url) } = told;
     const hasPath = url.pathname !== "/";
     hosts[withoutUser(endpoint)] = {
       capabilities: pull,
-      ...its,
+      ...told,
       ...(header === undefined ? {} : { header }),
       ...(hasPath ? { override_path: true } : {}),
     };
   }
-  if (Object.keys(hosts).length > 0) table["host"] = hosts;
   const server = name === "docker.io" ? "registry-1.docker.io" : name;
+  if (isInsecure) {
+    // Beside an address of plain http with a port it has TLS tried first; 443 and 80 are two ports, each with its own.
+    if (/:\d+$/.test(server)) table["skip_verify"] = true;
+    else hosts[`https://${server}`] = { skip_verify: true };
+  }
+  if (Object.keys(hosts).length > 0) table["host"] = hosts;
   const registry = name === "*" ? "_default" : name;
-  const whole = registry === "_default" ? table : { server: `https://${server}`, ...table };
+  const scheme = isInsecure ? "http" : "https";
+  const whole = registry === "_default" ? table : { server: `${scheme}://${server}`, ...table };
   const text = stringify(whole);
-  return { registry, text: `${text.trimEnd()}\n`, isSecret: /authorization/i.test(text) };
+  return {
+    registry,
+    text: `${text.trimEnd()}\n`,
+    isSecret: /authorization/i.test(text),
+    isInsecure,
+  };
 }
 
 function tableOf(settings: Settings | undefined): Record<string, unknown> {
@@ -174,7 +190,7 @@ function decoded(text: string): string {
 }
 
 function of(settings: Map<string, Settings>, name: string): Settings {
-  const known = settings.get(name) ?? { tls: new Map(), auth: new Map() };
+  const known = settings.get(name) ?? { tls: new Map(), auth: new Map(), isInsecure: false };
   settings.set(name, known);
   return known;
 }

@@ -36,7 +36,8 @@ export const certificates: Check = {
     for (const file of await ofRegistries(patient)) {
       const why =
         "what it stands for is not trusted any more: images of that registry are not pulled";
-      found.push(...(await lookAt(host, file, { why, isNeeded: false })));
+      // What is no certificate is told with its registry, where it is one that is used.
+      found.push(...(await lookAt(host, file, { why, isNeeded: false, isToldElsewhere: true })));
     }
     const why = "the kubelet cannot speak to the API server: the node becomes NotReady";
     const mend = await newKubeletConf(host);
@@ -65,6 +66,8 @@ interface Use {
   /** What it leads to that it does not hold. */
   readonly why: string;
   readonly isNeeded: boolean;
+  /** Another check tells what holds no certificate. */
+  readonly isToldElsewhere?: boolean;
   /** What gets another one, where a command does. */
   readonly mend?: string;
 }
@@ -91,7 +94,7 @@ async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
   return all.flatMap((one) => ofOne(file, one, use));
 }
 
-function ofOne(file: string, text: string, { why, mend: anew }: Use): Finding[] {
+function ofOne(file: string, text: string, { why, mend: anew, isToldElsewhere }: Use): Finding[] {
   const mend = anew ?? `cp THE-NEW-ONE '${file}' # it is read anew when it changes`;
   try {
     const { subject, validFromDate, validToDate } = new X509Certificate(text);
@@ -112,6 +115,7 @@ function ofOne(file: string, text: string, { why, mend: anew }: Use): Finding[] 
     if (days > soonDays) return [];
     return [warning({ what: `${file} (${name}) ends in ${days} days, on ${date}`, why, mend })];
   } catch (thrown) {
+    if (isToldElsewhere === true) return [];
     const what = `${file} holds what is no certificate: ${toFault(thrown).message}`;
     return [error({ what, why, mend })];
   }

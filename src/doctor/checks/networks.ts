@@ -34,11 +34,26 @@ export const networks: Check = {
   },
 };
 
-/** A plugin's own program, and that which gives it addresses. */
+/** A plugin that runs another one, which runs another one: deeper ones are nobody's. */
+const mostDelegates = 4;
+
+/** A plugin's own program, that which gives it addresses, and those of the plugins that it runs in its stead. */
 function programsOf({ type, raw }: LoadedConf["plugins"][number]): string[] {
-  const { ipam } = raw;
-  const giver = isRecord(ipam) ? ipam["type"] : undefined;
-  return typeof giver === "string" && /^[^/]+$/.test(giver) ? [type, giver] : [type];
+  return [type, ...calledBy(raw, mostDelegates)];
+}
+
+function calledBy(raw: Readonly<Record<string, unknown>>, depth: number): string[] {
+  const { ipam, delegate, delegates } = raw;
+  const giver = isRecord(ipam) ? nameIn(ipam) : [];
+  const others = depth === 0 ? [] : [delegate, ...(Array.isArray(delegates) ? delegates : [])];
+  return [
+    ...giver,
+    ...others.filter(isRecord).flatMap((one) => [...nameIn(one), ...calledBy(one, depth - 1)]),
+  ];
+}
+
+function nameIn({ type }: Readonly<Record<string, unknown>>): string[] {
+  return typeof type === "string" && /^[^/]+$/.test(type) ? [type] : [];
 }
 
 function none(confDir: string, network: string): Finding {

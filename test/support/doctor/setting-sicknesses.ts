@@ -42,6 +42,18 @@ export const ofSettings: readonly Sickness[] = [
     says: /CNI plugin "host-local" of network "pods" is not in/,
   },
   {
+    name: "a network without the plugin that another one runs in its stead",
+    check: "cni",
+    make: ({ write }) => {
+      const delegate = { type: "bridge", ipam: { type: "whereabouts" } };
+      const plugins = [{ type: "portmap", delegate }];
+      const conflist = { cniVersion: "1.0.0", name: "pods", plugins };
+      return write("/etc/cni/net.d/10-pods.conflist", JSON.stringify(conflist));
+    },
+    level: "error",
+    says: /CNI plugin "whereabouts" of network "pods" is not in/,
+  },
+  {
     name: "a plugin in a folder that berthd is not told of",
     check: "cni",
     make: async ({ root, write }) => {
@@ -124,6 +136,52 @@ export const ofSettings: readonly Sickness[] = [
     make: ({ write }) => write("/etc/berthd/certs.d/reg.example/hosts.toml", 'ca = "gone.crt"\n'),
     level: "error",
     says: /there is no \/etc\/berthd\/certs\.d\/reg\.example\/gone\.crt/,
+  },
+  {
+    name: "a registry whose authority, named by no file, is none",
+    check: "registries",
+    make: ({ write }) => write("/etc/berthd/certs.d/reg.example/ca.crt", "junk\n"),
+    level: "error",
+    says: /"\/etc\/berthd\/certs\.d\/reg\.example\/ca\.crt" has no certificate/,
+    mends: true,
+  },
+  {
+    name: "a registry whose authority, named by its file, is none",
+    check: "registries",
+    make: async ({ write }) => {
+      await write("/etc/berthd/certs.d/reg.example/hosts.toml", 'ca = "own.pem"\n');
+      await write("/etc/berthd/certs.d/reg.example/own.pem", "junk\n");
+    },
+    level: "error",
+    says: /own\.pem", which is ca in \/etc\/berthd\/certs\.d\/reg\.example\/hosts\.toml, has no certificate/,
+  },
+  {
+    name: "a registry's client certificate that is junk",
+    check: "registries",
+    make: async ({ write }) => {
+      await write("/etc/berthd/certs.d/reg.example/client.cert", "junk\n");
+      await write("/etc/berthd/certs.d/reg.example/client.key", "junk\n");
+    },
+    level: "error",
+    says: /\/etc\/berthd\/certs\.d\/reg\.example: its certificates or keys cannot be used/,
+  },
+  {
+    name: "a registry's key without its certificate",
+    check: "registries",
+    make: ({ write }) => write("/etc/berthd/certs.d/reg.example/client.key", "junk\n"),
+    level: "warning",
+    says: /\/etc\/berthd\/certs\.d\/reg\.example\/client\.key has no client\.cert beside it/,
+  },
+  {
+    name: "a registry whose certificate nobody checks, nor that it has one",
+    check: "registries",
+    make: ({ write }) =>
+      write(
+        "/etc/berthd/certs.d/reg.example/hosts.toml",
+        'server = "http://reg.example:15000"\nskip_verify = true\n[host."http://m.example:1"]\nskip_verify = true\n',
+      ),
+    level: "warning",
+    says: /the certificate of m\.example:1 is not checked/,
   },
   {
     name: "a registry whose certificate nobody checks",
