@@ -84,6 +84,30 @@ test("berthd config check exits 1 and names every fault with its file", async ()
   );
 });
 
+test("berthd config check names each file that the configuration names and that is not there", async () => {
+  const file = path.join(folder, "names.toml");
+  const runc = 'shim = "/nonexist"\nbinary_name = "/nonexist/runc"\nbase_runtime_spec = "/"\n';
+  const others =
+    '[cri]\nblockio_config_file = "/nonexist/b"\n[kubernetes]\nkubeconfig = "/nonexist/k"\n';
+  writeFileSync(file, `[runtime.handlers.runc]\n${runc}${others}`);
+  const { code, out, err } = await berthd("config", "check", file, "--root", folder);
+  assert.equal(code, 0, err);
+  assert.match(out, /^configuration is valid/);
+  const lines = err.trimEnd().split("\n");
+  assert.equal(
+    lines[0],
+    `warning: "runtime.handlers.runc.shim" is /nonexist, which is not there: pods of handler runc cannot be started (in ${file})`,
+  );
+  assert.match(lines[1] ?? "", /"runtime\.handlers\.runc\.binary_name" is \/nonexist\/runc, which/);
+  assert.match(
+    lines[2] ?? "",
+    /"runtime\.handlers\.runc\.base_runtime_spec" is \/, which is a folder/,
+  );
+  assert.match(lines[3] ?? "", /"cri\.blockio_config_file" is \/nonexist\/b, which is not there/);
+  assert.match(lines[4] ?? "", /"kubernetes\.kubeconfig" is \/nonexist\/k, which is not there/);
+  assert.equal(lines.length, 5);
+});
+
 test("berthd config check exits 1 over a database that a newer version wrote", async () => {
   const root = mkdtempSync(path.join(folder, "root-"));
   using database = new DatabaseSync(path.join(root, "meta.db"));

@@ -44,7 +44,7 @@ export function buildBerthd(io: CliIo): Command {
     .action(() => printDefaultConfig(io));
   withConfigFlags(config.command("check [file]"))
     .description(
-      "check the configuration; exits 1 and names every fault when it is wrong, when another process listens on a further socket, or when a newer version wrote what the root holds",
+      "check the configuration; exits 1 and names every fault when it is wrong, when another process listens on a further socket, or when a newer version wrote what the root holds; warns of files that are named and not there",
     )
     .action((file: string | undefined, flags: ConfigFlags) =>
       checkConfigFile(loadConfig(loadOptions(withFile(flags, file))), io),

@@ -3,6 +3,7 @@ import { fault } from "../base/errors.ts";
 import { defaultConfig } from "../config/defaults.ts";
 import { layoutOf, toldOf } from "../config/layout.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { missingFiles } from "../config/missing-files.ts";
 import { renderConfig } from "../config/render.ts";
 import type { CliIo } from "./cli-io.ts";
 
@@ -12,12 +13,13 @@ export function printDefaultConfig(io: CliIo): void {
 
 /**
  * What is wrong in the files themselves has been thrown while they were loaded; this checks the sockets of other
- * daemons, and whether this version knows what the root holds.
+ * daemons, and whether this version knows what the root holds, and tells of files that are named and not there.
  */
 export async function checkConfigFile(loaded: LoadedConfig, io: CliIo): Promise<void> {
   await checkSockets(loaded);
   await checkDatabase(loaded);
-  for (const warning of loaded.warnings) io.error(`warning: ${warning}\n`);
+  const warnings = [...loaded.warnings, ...(await missingFiles(loaded))];
+  for (const warning of warnings) io.error(`warning: ${warning}\n`);
   const read = loaded.sources.length === 0 ? "no file, the defaults" : loaded.sources.join(", ");
   io.out(`configuration is valid (read: ${read})\n`);
 }

@@ -7,6 +7,7 @@ import { giveBackInQuiet } from "../base/memory/quiet-give-back.ts";
 import { StartStages } from "../base/start-stages.ts";
 import { startTimer } from "../base/timers.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { missingFiles } from "../config/missing-files.ts";
 import { createLog } from "../log/logger.ts";
 import { EarlyWriter } from "../metadata/sqlite/early-writer.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -23,11 +24,13 @@ import { startWatchdog } from "./watchdog.ts";
 export async function serve(load: () => LoadedConfig, io: CliIo): Promise<void> {
   using hangup = reloadSignal();
   const stages = new StartStages();
-  const { config, warnings, sources } = load();
+  const loaded = load();
+  const { config, sources } = loaded;
   const { log, setLevel } = await createLog(config.log);
   using _ignored = ignoreSignals((signal) => {
     log.info({ signal }, "signal ignored: berth operations and berth status tell what berthd does");
   });
+  const warnings = [...loaded.warnings, ...(await missingFiles(loaded))];
   for (const warning of warnings) log.warn({ warning }, "configuration warning");
   log.info(
     { sources, root: config.root, state: config.state, address: config.grpc.address },

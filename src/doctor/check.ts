@@ -10,5 +10,7 @@ export interface Check {
   readonly name: CheckName;
   /** What it looks at: a clause for the help page. */
   readonly about: string;
+  /** It says nothing where the configuration cannot be read: what it looks at is found by that. */
+  readonly needsConfig?: boolean;
   run(patient: Patient, call: Cancellable): Promise<readonly Finding[]>;
 }

@@ -69,16 +69,23 @@ function readConfiguration(
   isNamed: boolean,
   overrides: Readonly<Record<string, unknown>> = {},
 ) {
-  const facts = { warnings: [], sources: [], file };
+  const facts = { warnings: [], sources: [], file, originOf: () => "the defaults" };
   try {
     const named = isNamed || !host.isOurs ? { file: host.at(file) } : {};
-    const { config, warnings, sources } = loadConfig({ ...named, overrides });
-    const configuration: ConfigurationFacts = { problem: undefined, warnings, sources, file };
+    const { config, ...read } = loadConfig({ ...named, overrides });
+    const configuration: ConfigurationFacts = {
+      ...read,
+      problem: undefined,
+      isUnread: false,
+      file,
+    };
     return { config, configuration };
   } catch (error) {
-    const isAbsent = !isNamed && toFault(error).code === "NOT_FOUND";
-    const problem = isAbsent ? undefined : toFault(error).message;
-    return { config: defaultConfig, configuration: { ...facts, problem } };
+    const { code, message } = toFault(error);
+    const isAbsent = !isNamed && code === "NOT_FOUND";
+    const problem = isAbsent ? undefined : message;
+    const isUnread = !isAbsent && code !== "INVALID_ARGUMENT";
+    return { config: defaultConfig, configuration: { ...facts, problem, isUnread } };
   }
 }
 

@@ -28,8 +28,12 @@ export interface Patient {
 export interface ConfigurationFacts {
   /** Why it cannot be used; then `config` is the defaults. */
   readonly problem: string | undefined;
+  /** It could not even be read: nothing is known of it. */
+  readonly isUnread: boolean;
   readonly warnings: readonly string[];
   readonly sources: readonly string[];
   /** The file that was named, or the usual one. */
   readonly file: string;
+  /** Who says what a key is, as `loadConfig` tells it. */
+  readonly originOf: (key: readonly string[]) => string;
 }

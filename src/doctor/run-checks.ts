@@ -4,7 +4,7 @@ import { toFault } from "../base/errors.ts";
 import { shortened } from "../base/shortened.ts";
 import { within } from "../base/waits.ts";
 import type { Check } from "./check.ts";
-import { error, type Finding } from "./finding.ts";
+import { error, type Finding, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
 
 /** Longer than any wait of a check's own: what is over then hangs where nothing was thought to. */
@@ -37,6 +37,13 @@ export async function runChecks(
 
 async function runOne(check: Check, patient: Patient, ms: number): Promise<CheckResult> {
   const { name, about } = check;
+  const { isUnread, problem } = patient.configuration;
+  if (isUnread && check.needsConfig === true) {
+    const what = `not looked at ${about}: ${problem}`;
+    const why =
+      "the configuration says what to look at; with the defaults this would be another node";
+    return { check: name, findings: [warning({ what, why, mend: "" })], hangs: false };
+  }
   try {
     using limit = deadline(ms, `looking at ${about}`);
     // Most stop by the signal; what sits in the kernel does not.

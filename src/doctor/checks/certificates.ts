@@ -15,9 +15,13 @@ const mostFolders = 1000;
 const kubeletCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
+const doesNotStart =
+  "the streaming server does not start: no kubectl exec, attach and port-forward";
+
 export const certificates: Check = {
   name: "certificates",
   about: "certificates that end: streaming, registries, the kubelet's",
+  needsConfig: true,
   run: async (patient) => {
     const { host, config } = patient;
     const { tlsCertFile, tlsKeyFile } = config.streaming;
@@ -28,10 +32,8 @@ export const certificates: Check = {
       found.push(...(await lookAt(host, tlsCertFile, { why, isNeeded: true })));
     }
     if (tlsKeyFile !== "" && !(await host.has(tlsKeyFile))) {
-      const why = "the streaming server does not start: no kubectl exec, attach and port-forward";
-      found.push(
-        error({ what: `there is no ${tlsKeyFile}`, why, mend: `cp THE-KEY '${tlsKeyFile}'` }),
-      );
+      const mend = `cp THE-KEY '${tlsKeyFile}' && systemctl restart berthd`;
+      found.push(error({ what: `there is no ${tlsKeyFile}`, why: doesNotStart, mend }));
     }
     for (const file of await ofRegistries(patient)) {
       const why =
@@ -65,6 +67,7 @@ async function ofRegistries({ host, config }: Patient): Promise<string[]> {
 interface Use {
   /** What it leads to that it does not hold. */
   readonly why: string;
+  /** The streaming server's, which does not start without it. */
   readonly isNeeded: boolean;
   /** Another check tells what holds no certificate. */
   readonly isToldElsewhere?: boolean;
@@ -73,18 +76,19 @@ interface Use {
 }
 
 async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
-  const { why, isNeeded } = use;
+  const { isNeeded } = use;
   const text = await host.text(file);
   if (text === undefined) {
     if (!isNeeded) return [];
-    return [error({ what: `there is no ${file}`, why, mend: `cp THE-CERTIFICATE '${file}'` })];
+    const mend = `cp THE-CERTIFICATE '${file}' && systemctl restart berthd`;
+    return [error({ what: `there is no ${file}`, why: doesNotStart, mend })];
   }
   const all = text.match(pem) ?? [];
   if (all.length === 0 && isNeeded) {
     return [
       error({
         what: `${file} holds no certificate`,
-        why,
+        why: doesNotStart,
         mend: `openssl x509 -in '${file}' -noout -text`,
       }),
     ];

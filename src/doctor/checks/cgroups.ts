@@ -11,6 +11,7 @@ const refusingV1Since = 35;
 export const cgroups: Check = {
   name: "cgroups",
   about: "control groups, and the driver that kubelet and berthd use",
+  needsConfig: true,
   run: async (patient) => {
     const facts = await patient.kubelet();
     // Of a file that cannot be read nobody knows what is in it.

@@ -6,14 +6,14 @@ import type { Host } from "../host.ts";
 export const configuration: Check = {
   name: "config",
   about: "the configuration of berthd",
-  run: async ({ host, configuration: { problem, warnings, sources, file } }) => {
+  run: async ({ host, configuration: { problem, isUnread, warnings, sources, file } }) => {
     const check = `berthd config check --config '${file}'`;
     if (problem !== undefined) {
       const change = await commentedOut(host, problem);
       return [
         error({
           what: problem,
-          why: "berthd does not start with it, and a reload refuses it; what follows was looked at with the defaults",
+          why: `berthd does not start with it, and a reload refuses it; ${isUnread ? "what depends on it was not looked at" : "what follows was looked at with the defaults"}`,
           mend:
             change === ""
               ? `${check}; vi '${file}'`

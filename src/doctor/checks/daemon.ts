@@ -14,6 +14,7 @@ const fewDescriptors = 65_536;
 export const daemon: Check = {
   name: "daemon",
   about: "whether berthd answers, and what it says of itself",
+  needsConfig: true,
   run: async (patient) => {
     const facts = await patient.daemon();
     const [holder] =

@@ -18,6 +18,7 @@ const podLogs = "/var/log/pods";
 export const disk: Check = {
   name: "disk",
   about: "space, inodes and the kind of the file systems",
+  needsConfig: true,
   run: async (patient) => {
     const { host, config } = patient;
     const folders = [

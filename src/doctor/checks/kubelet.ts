@@ -69,7 +69,8 @@ async function swapOf(host: Host, { settings, flags }: KubeletFacts): Promise<Fi
   ];
 }
 
-function endpointOf({ config, socket }: Patient, facts: KubeletFacts): Finding[] {
+function endpointOf({ config, configuration, socket }: Patient, facts: KubeletFacts): Finding[] {
+  if (configuration.isUnread) return [];
   const ours = new Set([socket, ...config.grpc.also].map(canonical));
   const key = "containerRuntimeEndpoint";
   const endpoint = settingOf(facts, "container-runtime-endpoint", key);

@@ -6,6 +6,7 @@ import { findLeftovers } from "../leftovers/find-leftovers.ts";
 export const leftovers: Check = {
   name: "leftovers",
   about: "what is left of pods that are gone",
+  needsConfig: true,
   run: async (patient) => {
     const { leftovers: found, reason } = await findLeftovers(patient);
     if (reason !== "") {

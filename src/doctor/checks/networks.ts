@@ -16,6 +16,7 @@ const answerMs = 3_000;
 export const networks: Check = {
   name: "cni",
   about: "the pods' networks: CNI configuration and plugins",
+  needsConfig: true,
   run: async (patient, call) => {
     const { host, config } = patient;
     const { confDir, maxConfNum } = config.cni;

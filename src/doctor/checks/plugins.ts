@@ -15,6 +15,7 @@ const wasmStart = Buffer.from([0, 0x61, 0x73, 0x6d]);
 export const plugins: Check = {
   name: "plugins",
   about: "operator plugins, NRI plugins and CDI devices",
+  needsConfig: true,
   run: async (patient) => {
     const found = [
       ...(await ofOperator(patient)),

@@ -13,6 +13,7 @@ const mostFolders = 1000;
 export const registries: Check = {
   name: "registries",
   about: "hosts.toml files of registries, and the certificates beside them",
+  needsConfig: true,
   run: async (patient) => {
     const { host, config } = patient;
     const found: Finding[] = [];

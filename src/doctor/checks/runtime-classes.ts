@@ -11,6 +11,7 @@ export const runtimeClasses: Check = {
   name: "classes",
   about:
     "RuntimeClasses whose handler this node lacks, and whether the cluster takes what it is told (with a kubeconfig)",
+  needsConfig: true,
   run: async (patient, call) => {
     const { kubeconfig } = patient;
     if (kubeconfig === undefined) {

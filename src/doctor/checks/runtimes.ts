@@ -7,6 +7,7 @@ import { toFault } from "../../base/errors.ts";
 import { run } from "../../base/process.ts";
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import { isRuncType } from "../../config/runc-options.ts";
+import { createBlockioClasses } from "../../cri/oci-spec/classes/blockio.ts";
 import { flawsOf } from "../../oci/runtime-flaws.ts";
 import { ShimBinaries } from "../../runtime/shim/binary.ts";
 import type { Check } from "../check.ts";
@@ -20,6 +21,7 @@ const answerMs = 5_000;
 export const runtimes: Check = {
   name: "runtimes",
   about: "the shims and OCI runtimes of the handlers",
+  needsConfig: true,
   run: async (patient, call) => {
     const folders = (await patient.searchPath()).map((folder) => patient.host.at(folder));
     const found: Finding[] = [];
@@ -29,16 +31,43 @@ export const runtimes: Check = {
         found.push(...(await runtimeOf(patient, [name, handler], folders, call)));
       found.push(...(await baseSpecOf(patient, name, handler)));
     }
-    return found;
+    return [...found, ...(await blockioOf(patient))];
   },
 };
 
+async function blockioOf({ host, config, configuration }: Patient): Promise<Finding[]> {
+  const { blockioConfigFile: file } = config.cri;
+  if (file === "") return [];
+  await host.reach(file);
+  try {
+    await createBlockioClasses(host.at(file)).read();
+    return [];
+  } catch (thrown) {
+    const origin = configuration.originOf(["cri", "blockio_config_file"]);
+    return [
+      warning({
+        what: toFault(thrown).message,
+        why: "containers that ask for a class of block I/O are refused, and so is a reload that changes the key",
+        mend: `vi '${file}' # or without blockio_config_file in [cri] of ${origin}`,
+      }),
+    ];
+  }
+}
+
+/** A path that the configuration names and that no package brings: the key is wrong, or the path. */
+function keyMend({ configuration: { originOf } }: Patient, handler: string, key: string): string {
+  const origin = originOf(["runtime", "handlers", handler, key]);
+  const usual = key === "base_runtime_spec" ? "has the built-in one" : "has it looked for on PATH";
+  return `vi '${origin}' # ${key} in [runtime.handlers.${handler}] is to name a file that is there; without the key berthd ${usual}`;
+}
+
 async function shimOf(
-  { host }: Patient,
+  patient: Patient,
   name: string,
   { shim, type }: RuntimeHandlerConfig,
   folders: readonly string[],
 ): Promise<Finding[]> {
+  const { host } = patient;
   try {
     const given = shim === "" ? "" : host.at(shim);
     const { path: file, version, isRunc } = await new ShimBinaries(folders).resolve(type, given);
@@ -60,20 +89,23 @@ async function shimOf(
       error({
         what,
         why,
-        mend: isRuncType(type)
-          ? await packageCommand(host, "shim")
-          : `find / -xdev -type f -name 'containerd-shim-*' # its folder belongs on the PATH of berthd.service, or its path into [runtime.handlers.${name}] shim`,
+        mend: isElsewhere(shim)
+          ? keyMend(patient, name, "shim")
+          : isRuncType(type)
+            ? await packageCommand(host, "shim")
+            : `find / -xdev -type f -name 'containerd-shim-*' # its folder belongs on the PATH of berthd.service, or its path into [runtime.handlers.${name}] shim`,
       }),
     ];
   }
 }
 
 async function runtimeOf(
-  { host }: Patient,
+  patient: Patient,
   [name, { binaryName }]: readonly [string, RuntimeHandlerConfig],
   folders: readonly string[],
   { signal }: Cancellable,
 ): Promise<Finding[]> {
+  const { host } = patient;
   const binary = binaryName || "runc";
   const places = binary.includes("/")
     ? [host.at(binary)]
@@ -83,7 +115,10 @@ async function runtimeOf(
   const [file] = there;
   if (file === undefined) {
     const what = `handler ${name}: there is no OCI runtime ${binary}${binary.includes("/") ? "" : " on PATH"}`;
-    return [error({ what, why: "its pods cannot be started", mend: await ociAnew(host, binary) })];
+    const mend = isElsewhere(binary)
+      ? keyMend(patient, name, "binary_name")
+      : await ociAnew(host, binary);
+    return [error({ what, why: "its pods cannot be started", mend })];
   }
   if (!(await isExecutable(file))) return [notExecutable(file, name)];
   try {
@@ -123,23 +158,30 @@ async function anew(host: Host, file: string, what: "runc" | "crun" | "shim"): P
   return file === "" || isPackages(file) ? install : `mv ${file} ${file}.broken && ${install}`;
 }
 
+function isElsewhere(file: string): boolean {
+  return file.includes("/") && !/^\/usr\/s?bin\/(runc|crun|containerd-shim-runc-v2)$/.test(file);
+}
+
 function isPackages(file: string): boolean {
   return /\/usr\/s?bin\/[^/]+$/.test(file);
 }
 
 async function baseSpecOf(
-  { host }: Patient,
+  patient: Patient,
   name: string,
   { baseRuntimeSpec: file }: RuntimeHandlerConfig,
 ): Promise<Finding[]> {
   if (file === "") return [];
+  const { host } = patient;
   const what = await problemOfJson(() => host.text(file));
   if (what === undefined) return [];
   return [
     error({
       what: `base_runtime_spec of handler ${name}, ${file}: ${what}`,
       why: "its pods cannot be made",
-      mend: `runc spec && mv config.json ${file}`,
+      mend: (await host.has(file))
+        ? `runc spec && mv config.json ${file}`
+        : keyMend(patient, name, "base_runtime_spec"),
     }),
   ];
 }

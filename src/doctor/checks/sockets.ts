@@ -10,18 +10,20 @@ import { error, type Finding, ok, warning } from "../finding.ts";
 export const sockets: Check = {
   name: "sockets",
   about: "who listens at the sockets of berthd",
+  needsConfig: true,
   run: async (patient) => {
-    const { config, host, layout, socket } = patient;
+    const { config, configuration, host, layout, socket } = patient;
     const daemon = await patient.daemon();
     // One whose main socket is gone has the others.
     const own = new Set([daemon.pid, ...(await holdersOf(host, layout.database))]);
     const { nri } = config;
-    const wanted = [
-      socket,
-      `${socket}.ttrpc`,
+    const further = [
       ...config.grpc.also,
       ...(nri.enable && !nri.disableConnections ? [nri.socketPath] : []),
     ];
+    // A daemon that runs has others than the defaults, where its file has changed into one that cannot be used.
+    const isKnown = configuration.problem === undefined;
+    const wanted = [socket, `${socket}.ttrpc`, ...(isKnown ? further : [])];
     const found: Finding[] = [];
     for (const file of new Set(wanted)) {
       await host.reach(file);

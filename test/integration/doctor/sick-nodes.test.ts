@@ -10,7 +10,7 @@ import { kubeletConf } from "../../support/doctor/sickness.ts";
 const withCluster = ({ root }: MadeNode): string[] => ["--kubeconfig", `${root}${kubeletConf}`];
 const sicknesses = [...ofKernel, ...ofPrograms, ...ofSettings];
 
-for (const { name, check, make, level, says, mends } of sicknesses) {
+for (const { name, check, make, level, says, mends, advises = /./, leadsTo = /./ } of sicknesses) {
   test(`the doctor names ${name}${mends === true ? ", and what it prints mends it" : ""}`, async () => {
     await using node = await makeNode();
     const matching = async () => {
@@ -22,8 +22,8 @@ for (const { name, check, make, level, says, mends } of sicknesses) {
     const { found, findings, status } = await matching();
     assert.equal(found.length, 1, JSON.stringify(findings, null, 2));
     assert.equal(found[0]?.level, level);
-    assert.notEqual(found[0]?.why, "");
-    assert.notEqual(found[0]?.mend, "");
+    assert.match(found[0]?.why ?? "", leadsTo);
+    assert.match(found[0]?.mend ?? "", advises);
     if (level === "error") assert.equal(status, 1);
     if (mends !== true) return;
     await node.mend(found[0]?.mend ?? "");
@@ -40,6 +40,24 @@ test("on a healthy node the doctor finds only that no daemon runs", async () => 
     ["daemon"],
     JSON.stringify(bad, null, 2),
   );
+});
+
+test("of a configuration that cannot be read the doctor makes nothing up", async () => {
+  await using node = await makeNode();
+  const { findings, status } = await node.examine("--config", "/etc/berthd/gone.toml");
+  assert.equal(status, 1);
+  const bad = findings.filter(({ level }) => level !== "ok");
+  const cannot = /cannot read configuration file \/etc\/berthd\/gone\.toml: ENOENT/;
+  for (const { what } of bad) assert.match(what, cannot);
+  const [first, ...others] = bad;
+  assert.deepEqual([first?.check, first?.level], ["config", "error"]);
+  for (const { what, level } of others) {
+    assert.match(what, /^not looked at /);
+    assert.equal(level, "warning");
+  }
+  assert.ok(others.some(({ check }) => check === "sockets"));
+  const ok = findings.filter(({ level }) => level === "ok").map(({ check }) => check);
+  assert.ok(ok.includes("kernel"), "what needs no configuration is looked at");
 });
 
 test("with everything wrong at once the doctor names all of it", async () => {

@@ -125,6 +125,41 @@ export const ofPrograms: readonly Sickness[] = [
     says: /base_runtime_spec of handler runc, \/etc\/berthd\/base\.json/,
   },
   {
+    name: "a configured shim that is not there",
+    check: "runtimes",
+    make: ({ write }) => write(berthdToml, '[runtime.handlers.runc]\nshim = "/nonexist"\n'),
+    level: "error",
+    says: /handler runc: .*\/nonexist/,
+    advises:
+      /^vi '\/etc\/berthd\/config\.toml' # shim in \[runtime\.handlers\.runc\] is to name a file that is there/,
+  },
+  {
+    name: "a configured OCI runtime that is not there",
+    check: "runtimes",
+    make: ({ write }) =>
+      write(berthdToml, '[runtime.handlers.runc]\nbinary_name = "/nonexist/runc"\n'),
+    level: "error",
+    says: /handler runc: there is no OCI runtime \/nonexist\/runc/,
+    advises: /^vi '\/etc\/berthd\/config\.toml' # binary_name in \[runtime\.handlers\.runc\]/,
+  },
+  {
+    name: "a configured base spec that is not there",
+    check: "runtimes",
+    make: ({ write }) =>
+      write(berthdToml, '[runtime.handlers.runc]\nbase_runtime_spec = "/nonexist"\n'),
+    level: "error",
+    says: /base_runtime_spec of handler runc, \/nonexist: there is no such file/,
+    advises: /^vi '\/etc\/berthd\/config\.toml' # base_runtime_spec in \[runtime\.handlers\.runc\]/,
+  },
+  {
+    name: "a file of block I/O classes that is not there",
+    check: "runtimes",
+    make: ({ write }) => write(berthdToml, '[cri]\nblockio_config_file = "/nonexist"\n'),
+    level: "warning",
+    says: /cannot use blockio_config_file "\/nonexist": ENOENT/,
+    advises: /blockio_config_file in \[cri\] of \/etc\/berthd\/config\.toml/,
+  },
+  {
     name: "a containerd beside",
     check: "others",
     make: ({ root, write }) => runningProcess(write, root, 78, "containerd"),

@@ -363,6 +363,7 @@ export const ofSettings: readonly Sickness[] = [
       ),
     level: "error",
     says: /there is no \/etc\/berthd\/tls\.crt/,
+    leadsTo: /^the streaming server does not start/,
   },
   {
     name: "a registry's certificate that has ended",

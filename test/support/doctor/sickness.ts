@@ -8,6 +8,10 @@ export interface Sickness {
   readonly make: (node: MadeNode) => Promise<void>;
   readonly level: "note" | "warning" | "error";
   readonly says: RegExp;
+  /** What the finding says to do, where no command can be tried. */
+  readonly advises?: RegExp;
+  /** What it says that it leads to. */
+  readonly leadsTo?: RegExp;
   /** Where the printed command mends it: afterwards nothing of that kind is found. */
   readonly mends?: boolean;
 }
