@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { furtherRuncOptions, isRuncType } from "../runc-options.ts";
 import { containerdCriRules } from "./containerd-cri-rules.ts";
-import { lost, nothing, type Rule, to } from "./rule.ts";
+import { lost, nothing, type Rule, to, toLevel } from "./rule.ts";
 
 const own =
   "berthd keeps what it knows in a folder of its own; to have it on the same disk, set root";
@@ -94,7 +94,7 @@ export const containerdRules: readonly Rule[] = [
   {
     at: "debug/level",
     quiet: [""],
-    becomes: (value) => [{ key: ["log", "level"], value: value === "panic" ? "fatal" : value }],
+    becomes: toLevel,
   },
   {
     at: "debug/format",

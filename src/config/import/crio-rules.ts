@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { lost, nothing, type Rule, to, toHandler } from "./rule.ts";
+import { lost, nothing, type Rule, to, toHandler, toLevel } from "./rule.ts";
 
 const runtime = "crio/runtime/runtimes/*";
 const storage = "berthd has its own layers, below root";
 const kubelet = "the kubelet says so for each container";
 
 export const crioRules: readonly Rule[] = [
-  { at: "crio/log_level", becomes: (value) => [{ key: ["log", "level"], value }] },
+  { at: "crio/log_level", becomes: toLevel },
   { at: "crio/root", quiet: ["", "/var/lib/containers/storage"], becomes: lost(storage) },
   {
     at: "crio/runroot",
@@ -41,7 +41,7 @@ export const crioRules: readonly Rule[] = [
   { at: "crio/api/stream_address", becomes: nothing },
   { at: "crio/api/stream_port", becomes: nothing },
   { at: "crio/api/**", quiet: ["", 0, false], becomes: lost("berthd has no such key") },
-  { at: "crio/runtime/log_level", quiet: [""], becomes: to("log.level") },
+  { at: "crio/runtime/log_level", quiet: [""], becomes: toLevel },
   { at: "crio/runtime/default_runtime", quiet: [""], becomes: to("runtime.default_handler") },
   { at: "crio/runtime/cgroup_manager", becomes: nothing },
   {

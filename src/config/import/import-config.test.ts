@@ -72,6 +72,35 @@ test("a value that berthd does not take is told, and the rest is taken", () => {
   assert.match(lost[0]?.reason ?? "", /does not take this value: bad value of "log\.level"/);
 });
 
+for (const [level, ours] of [
+  ["warning", "warn"],
+  ["panic", "fatal"],
+  ["Error", "error"],
+]) {
+  test(`CRI-O's and containerd's level ${level} is our ${ours}`, () => {
+    const crio = files({ "crio.conf": `[crio.runtime]\nlog_level = "${level}"\n` });
+    assert.match(importConfig(crio).text, new RegExp(`level = "${ours}"`));
+    const containerd = files({ "config.toml": `version = 2\n[debug]\nlevel = "${level}"\n` });
+    assert.equal(importConfig(containerd).text, `[log]\nlevel = "${ours}"\n`);
+  });
+}
+
+test("a file that is neither containerd's nor CRI-O's is refused", () => {
+  const own = files({ "config.toml": 'root = "/r"\n[cni]\nconf_dir = "/etc/cni/net.d"\n' });
+  assert.throws(() => importConfig(own), {
+    code: "INVALID_ARGUMENT",
+    message: `${own} looks like a configuration of berthd's own, which needs no import: berthd config check ${own}`,
+  });
+  const cargo = files({ "Cargo.toml": '[package]\nname = "x"\n[dependencies]\n' });
+  assert.throws(() => importConfig(cargo), {
+    code: "INVALID_ARGUMENT",
+    message: `${cargo} is neither a configuration of containerd's nor of CRI-O's: it has package, dependencies and nothing of theirs`,
+  });
+  const named = files({ "crio.conf": '[package]\nname = "x"\n' });
+  assert.throws(() => importConfig(named), /is neither a configuration of containerd's nor/);
+  assert.equal(importConfig(files({ "config.toml": "" })).text, "");
+});
+
 test("a name of a table that every object has is a handler's", () => {
   const file = files({
     "config.toml": `version = 2\n[${v2}.containerd.runtimes.__proto__]\nruntime_type = "io.containerd.runc.v2"\n`,

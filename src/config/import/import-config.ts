@@ -17,6 +17,7 @@ import {
 import { type HostsToml, registryHosts } from "./registry-hosts.ts";
 import { type Entry, matches, type Rule, type Setting } from "./rule.ts";
 import { nested, put, type Table } from "./tables.ts";
+import { checkWhose } from "./whose-file.ts";
 
 export interface Imported {
   /** A configuration of ours. */
@@ -31,11 +32,12 @@ export interface Imported {
 
 /**
  * Makes a configuration of ours of containerd's, versions 1 to 4 with imports, or of CRI-O's with its drop-ins. Throws
- * NOT_FOUND and INVALID_ARGUMENT with the file; what has no counterpart, or a value that berthd does not take, is told.
+ * NOT_FOUND and INVALID_ARGUMENT with the file, the latter also for one that is nobody's of these; what has no counterpart, or a value that berthd does not take, is told.
  */
 export function importConfig(file: string): Imported {
   const isCrio = isCrioFile(file);
   const files = isCrio ? readCrioFiles(file) : readContainerdFiles(file);
+  checkWhose(files, isCrio);
   const entries = lastOfEach(files.flatMap(isCrio ? crioEntries : containerdEntries));
   const registries = registryHosts(entries);
   const document: Table = {};

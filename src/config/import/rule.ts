@@ -39,6 +39,14 @@ export function toHandler(...key: readonly string[]): Rule["becomes"] {
   return (value, [name = ""]) => [{ key: ["runtime", "handlers", name, ...key], value }];
 }
 
+/** A level of the log; logrus, which both write theirs with, takes two words more. */
+export const toLevel: Rule["becomes"] = (value) => {
+  const words: Readonly<Record<string, string>> = { warning: "warn", panic: "fatal" };
+  const word = typeof value === "string" ? value.toLowerCase() : value;
+  const level = typeof word === "string" && Object.hasOwn(words, word) ? words[word] : word;
+  return [{ key: ["log", "level"], value: level }];
+};
+
 export function lost(reason: string): Rule["becomes"] {
   return () => ({ lost: reason });
 }
