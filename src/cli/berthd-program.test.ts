@@ -84,6 +84,22 @@ test("berthd config check exits 1 and names every fault with its file", async ()
   );
 });
 
+test("berthd config check names every fault in one pass, of keys and of what they say together", async () => {
+  const file = path.join(folder, "both.toml");
+  const tls = '[streaming]\nmax_sessions = "many"\ntls_cert_file = "/c"\n';
+  writeFileSync(
+    file,
+    `[log]\nlevel = "loud"\n[metrics]\naddress = "127.0.0.1:99999"\n${tls}[grpc]\nalso = ["/run/a.sock", "/run/a.sock"]\n`,
+  );
+  const { code, err } = await berthd("config", "check", file, "--root", folder);
+  assert.equal(code, 1);
+  assert.match(err, /bad value of "log\.level"/);
+  assert.match(err, /bad value of "streaming\.max_sessions"/);
+  assert.match(err, /"metrics\.address" is "127\.0\.0\.1:99999", expected host:port/);
+  assert.match(err, /"grpc\.also" has \/run\/a\.sock twice/);
+  assert.doesNotMatch(err, /tls_key_file/, "of a table with faults nothing else is known");
+});
+
 test("berthd config check names each file that the configuration names and that is not there", async () => {
   const file = path.join(folder, "names.toml");
   const runc = 'shim = "/nonexist"\nbinary_name = "/nonexist/runc"\nbase_runtime_spec = "/"\n';

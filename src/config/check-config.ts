@@ -3,7 +3,7 @@ import { fault } from "../base/errors.ts";
 import { shortened } from "../base/shortened.ts";
 import type { Config, RuntimeHandlerConfig } from "./config.ts";
 import { isRuncType, runcOptionNames } from "./runc-options.ts";
-import { longestMessage } from "./schema.ts";
+import { longestMessage, type SoundParts } from "./schema.ts";
 
 /** sun_path holds 108 bytes with its terminating zero; the shims' socket has ".ttrpc" on top, and ".~" while it is made. */
 const longestAddress = 107 - ".ttrpc.~".length;
@@ -16,16 +16,21 @@ const clientMessageBytes = 16 * 1024 * 1024;
 
 const runcOptions = new Set(Object.values(runcOptionNames));
 
+const none = { faults: [], leftOut: [] };
+
 /**
  * Checks what no single key shows. Throws INVALID_ARGUMENT with every fault and, by `originOf`, who
- * says so; returns warnings.
+ * says so, after those that single keys have shown; returns warnings. Nothing is said of tables that are left out.
  */
 export function checkConfig(
   config: Config,
   originOf: (key: readonly string[]) => string,
+  { faults: earlier, leftOut }: Pick<SoundParts, "faults" | "leftOut"> = none,
 ): string[] {
-  const found: string[] = [];
-  const faults: Faults = (key, message) => found.push(`${message} (in ${originOf(key)})`);
+  const found: string[] = [...earlier];
+  const faults: Faults = (key, message) => {
+    if (!leftOut.includes(key[0] ?? "")) found.push(`${message} (in ${originOf(key)})`);
+  };
   const warnings: string[] = [];
   if (config.root === config.state) {
     faults(

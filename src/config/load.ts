@@ -10,7 +10,7 @@ import { deepFreeze } from "./deep-freeze.ts";
 import { defaultConfig } from "./defaults.ts";
 import { layoutOf } from "./layout.ts";
 import { checkNesting } from "./nesting.ts";
-import { type Fragment, readFragment, retiredIn } from "./schema.ts";
+import { type Fragment, readFragment, readSound, retiredIn } from "./schema.ts";
 import { sections } from "./sections.ts";
 
 /** Read when no file is named; it may be missing. */
@@ -49,8 +49,12 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const sources: string[] = [];
   const fragments: Fragment[] = [];
   const layers: Layer[] = [];
+  const faulty = { faults: [] as string[], leftOut: [] as string[] };
   const add = (document: unknown, origin: string): void => {
-    fragments.push(readFragment(document, origin));
+    const { fragment, faults, leftOut } = readSound(document, origin);
+    fragments.push(fragment);
+    faulty.faults.push(...faults);
+    faulty.leftOut.push(...leftOut);
     layers.push({ document, origin });
   };
   for (const file of [main, ...dropIns(main)]) {
@@ -63,8 +67,9 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
 
   const config = complete(fragments);
   const originOf = (key: readonly string[]): string => originIn(layers, key);
+  const checked = checkConfig(config, originOf, faulty);
   const retired = layers.flatMap(({ document, origin }) => retiredIn(document, origin));
-  const warnings = [...retired, ...checkConfig(config, originOf)];
+  const warnings = [...retired, ...checked];
   return { config: deepFreeze(config), warnings, sources, originOf };
 }
 

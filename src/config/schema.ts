@@ -59,12 +59,36 @@ function buildFileSchema(): z.ZodType {
  * INVALID_ARGUMENT when there is one.
  */
 export function readFragment(document: unknown, origin: string): Fragment {
+  const { fragment, faults } = readSound(document, origin);
+  if (faults.length > 0)
+    throw fault("INVALID_ARGUMENT", shortened(faults.join("\n"), longestMessage));
+  return fragment;
+}
+
+export interface SoundParts {
+  readonly fragment: Fragment;
+  /** A line for each. */
+  readonly faults: readonly string[];
+  /** Tables, and keys above all tables, that have faults in them: they are not in the fragment. */
+  readonly leftOut: readonly string[];
+}
+
+/** The same, with what is sound of a document that has faults. */
+export function readSound(document: unknown, origin: string): SoundParts {
   const result = fileSchema.safeParse(document);
-  if (!result.success) {
-    const lines = result.error.issues.flatMap((issue) => describeIssue(issue, origin));
-    throw fault("INVALID_ARGUMENT", shortened(lines.join("\n"), longestMessage));
-  }
-  return rename(result.data as Record<string, unknown>);
+  if (result.success)
+    return { fragment: rename(result.data as Record<string, unknown>), faults: [], leftOut: [] };
+  const { issues } = result.error;
+  const faults = issues.flatMap((issue) => describeIssue(issue, origin));
+  const leftOut = issues.flatMap((issue) => {
+    const [table] = issue.path;
+    if (table !== undefined) return [String(table)];
+    return issue.code === "unrecognized_keys" ? issue.keys : [];
+  });
+  const rest = Object.entries(document as object).filter(([key]) => !leftOut.includes(key));
+  const again = fileSchema.safeParse(Object.fromEntries(rest));
+  const fragment = again.success ? rename(again.data as Record<string, unknown>) : {};
+  return { fragment, faults, leftOut };
 }
 
 /** A warning for each key of a valid document that nothing reads any more. */
