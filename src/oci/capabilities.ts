@@ -30,6 +30,21 @@ export const knownCapabilities: readonly string[] = (
   .split(" ")
   .map((name) => `CAP_${name}`);
 
+/** Those that the process of a /proc/PID/status may have at most, on a kernel whose cap_last_cap is this. */
+export function boundingCapabilities(status: string, lastCap: string): readonly string[] {
+  const bounding = capabilityMask(status, "CapBnd");
+  const last = Number(lastCap.trim() || knownCapabilities.length - 1);
+  return knownCapabilities.filter(
+    (_name, number) => number <= last && ((bounding >> BigInt(number)) & 1n) === 1n,
+  );
+}
+
+/** A set of /proc/PID/status, a bit for each capability. */
+export function capabilityMask(status: string, set: string): bigint {
+  const hex = new RegExp(`^${set}:\\s*([0-9a-f]+)`, "m").exec(status)?.[1];
+  return hex === undefined ? 0n : BigInt(`0x${hex}`);
+}
+
 /** The sets of a process: inheritable and ambient are always empty. */
 export function capabilitySets(names: readonly string[]): OciCapabilities {
   return { bounding: [...names], effective: [...names], permitted: [...names] };

@@ -2,7 +2,7 @@
 import { access, readdir, readFile } from "node:fs/promises";
 import os from "node:os";
 import { hugePageSizes } from "../../base/os/huge-pages.ts";
-import { knownCapabilities } from "../../oci/capabilities.ts";
+import { boundingCapabilities, capabilityMask } from "../../oci/capabilities.ts";
 import type { HostFacts } from "./ports.ts";
 
 const sysResource = 24n;
@@ -26,23 +26,18 @@ export async function readHostFacts(root = ""): Promise<HostFacts> {
     swapCountedV2(root, status),
   ]);
   const isV2 = controllersV2 !== "";
-  const bounding = mask(status, "CapBnd");
   return {
     cgroupVersion: isV2 ? 2 : 1,
     cgroupHybrid: !isV2 && hybridV2,
     cgroupNamespaces,
     cgroupControllers: isV2 ? words(controllersV2) : enabledControllers(cgroups),
-    capabilities: knownCapabilities.filter(
-      (_name, number) =>
-        number <= Number(lastCap.trim() || knownCapabilities.length - 1) &&
-        ((bounding >> BigInt(number)) & 1n) === 1n,
-    ),
+    capabilities: boundingCapabilities(status, lastCap),
     seccomp: /^Seccomp:/m.test(status),
     apparmor: apparmor.trim() === "Y",
     selinux,
     swapAccounting: isV2 ? swapV2 : swapV1,
     daemonOomScoreAdj: Number(oomScoreAdj.trim() || 0),
-    canLowerOomScore: ((mask(status, "CapEff") >> sysResource) & 1n) === 1n,
+    canLowerOomScore: ((capabilityMask(status, "CapEff") >> sysResource) & 1n) === 1n,
     hugepageSizes: pages,
     kernelRelease: os.release(),
     architecture: hostArchitecture(),
@@ -80,11 +75,6 @@ function enabledControllers(table: string): string[] {
     .map((line) => line.split(/\s+/))
     .filter((columns) => columns[1] !== "0" && columns[3] === "1")
     .map((columns) => columns[0] ?? "");
-}
-
-function mask(status: string, name: string): bigint {
-  const hex = new RegExp(`^${name}:\\s*([0-9a-f]+)`, "m").exec(status)?.[1];
-  return hex === undefined ? 0n : BigInt(`0x${hex}`);
 }
 
 function words(line: string): string[] {

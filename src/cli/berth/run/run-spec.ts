@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { readFile } from "node:fs/promises";
 import type { Cancellable } from "../../../base/cancellable.ts";
 import { fault } from "../../../base/errors.ts";
 import { parseSize } from "../../../config/quantity.ts";
 import type { ImageConfig } from "../../../images/ports.ts";
 import { startingSpec } from "../../../oci/base-spec.ts";
-import { capabilitySets, knownCapabilities } from "../../../oci/capabilities.ts";
+import { boundingCapabilities, capabilitySets } from "../../../oci/capabilities.ts";
 import { cgroupMount } from "../../../oci/default-mounts.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/masked-paths.ts";
 import type { RootfsReader } from "../../../oci/rootfs/ports.ts";
@@ -64,7 +65,7 @@ export async function runSpec(input: SpecInput): Promise<OciSpec> {
     spec.linux.resources = { ...spec.linux.resources, memory: { limit: readMemory(flags.memory) } };
   }
   if (flags.netHost) spec.mounts.push(...["/etc/hosts", "/etc/resolv.conf"].map(hostFile));
-  if (flags.privileged) openUp(spec);
+  if (flags.privileged) openUp(spec, await ownCapabilities());
   else {
     spec.linux.maskedPaths = [...defaultMaskedPaths];
     spec.linux.readonlyPaths = [...defaultReadonlyPaths];
@@ -130,8 +131,17 @@ function readMemory(text: string): number {
   throw usageFault(`bad --memory "${text}": expected a size such as 64MiB`);
 }
 
-function openUp(spec: OciSpec): void {
-  spec.process.capabilities = capabilitySets(knownCapabilities);
+/** A runtime gives no more than it has itself. */
+async function ownCapabilities(): Promise<readonly string[]> {
+  const [status, lastCap] = await Promise.all([
+    readFile("/proc/self/status", "utf8"),
+    readFile("/proc/sys/kernel/cap_last_cap", "utf8").catch(() => ""),
+  ]);
+  return boundingCapabilities(status, lastCap);
+}
+
+function openUp(spec: OciSpec, capabilities: readonly string[]): void {
+  spec.process.capabilities = capabilitySets(capabilities);
   spec.linux.resources = {
     ...spec.linux.resources,
     devices: [{ allow: true, access: "rwm" }],
