@@ -402,6 +402,9 @@ class StoredImages implements ImageLibrary {
     if (reference !== undefined && !image) {
       throw fault("NOT_FOUND", `image "${reference}" not found`);
     }
+    if (image && this.#catalog.isBuiltin(image)) {
+      throw fault("FAILED_PRECONDITION", `cannot verify image "${reference}": it is built in`);
+    }
     const named = this.#catalog.trees().map((tree) => ({ tree, names: this.#namesFor(tree.id) }));
     const keep = (tree: ImageTree, own: Cancellable): Promise<Disposable> =>
       this.#pins.keep(resourcesOf(tree, this.#options.snapshotter), own);

@@ -103,6 +103,29 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
     await names.Delete({ name: "example.com/mine:latest" }, { namespace: "k8s.io" });
   });
 
+  test("the built-in image is told by every command that cannot have it", async () => {
+    const builtIn = "localhost/berth/pause:0.1";
+    await ok("inspect", builtIn);
+    for (const args of [
+      ["tag", builtIn, "example.com/pause:1"],
+      ["untag", builtIn],
+      ["export", "-o", path.join(bed.folder, "pause.tar"), builtIn],
+      ["history", builtIn],
+      ["verify", builtIn],
+      ["push", builtIn],
+      ["rm", builtIn],
+    ])
+      await refused(args, /^berth: .*image "[^"]+"(?: is|: it is) built in/);
+  });
+
+  test("what is to be taken away, and is not there, is just that", async () => {
+    for (const command of ["rm", "untag"])
+      await refused(
+        [command, "nosuch"],
+        /^berth: image "nosuch" not found in namespace "k8s.io"\n$/,
+      );
+  });
+
   test("untag takes names, but not the last, and no image", async () => {
     await ok("tag", shell, "example.com/one");
     await ok("tag", shell, "example.com/two");
@@ -211,8 +234,7 @@ suite("berth image", { skip: lacking(...podPrograms) }, () => {
       const told = await must("skopeo", ["inspect", "--config", `${kind}:${single}`]);
       assert.deepEqual((JSON.parse(told) as { config: { Cmd: string[] } }).config.Cmd, ["sh"]);
     }
-    const both =
-      /images "no\/such", "nor\/this" not found in namespace "k8s\.io": pull or load them first/;
+    const both = /images "no\/such", "nor\/this" not found in namespace "k8s\.io"\n/;
     await refused(["rm", "no/such", shell, id, "nor/this"], both);
     await ok("rm", bed.images.worker.id);
     assert.equal((await listed()).filter((one) => one.id === id).length, 0);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault, type RuntimeFault } from "../../../base/errors.ts";
-import { unknownImages } from "./unknown-images.ts";
+import { missingImages } from "./unknown-images.ts";
 
 /**
- * For commands that do the same to several images: one that cannot be had does not keep the others from it, and all that
+ * For commands that take away several images or names: one that cannot be had does not keep the others from it, and all that
  * failed is told at the end.
  */
 export class EachImage {
@@ -33,7 +33,7 @@ export class EachImage {
   throwFirst(): void {
     const { length } = this.#missing;
     const all = [
-      ...(length > 0 ? [unknownImages(this.#missing, this.#namespace)] : []),
+      ...(length > 0 ? [missingImages(this.#missing, this.#namespace)] : []),
       ...this.#failed,
     ];
     const [first] = all;

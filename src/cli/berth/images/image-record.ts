@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault, isFault } from "../../../base/errors.ts";
 import { isDigest } from "../../../content/digest.ts";
+import type { Image } from "../../../gen/cri.gen.ts";
 import type { ImagesImage } from "../../../gen/images.gen.ts";
 import type { TypesDescriptor } from "../../../gen/types.gen.ts";
 import { type Index, type Manifest, parseManifest } from "../../../images/manifest/documents.ts";
 import { candidatesFor, hostPlatform } from "../../../images/manifest/platform.ts";
 import { canonicalName, parseReference } from "../../../images/reference.ts";
-import type { Session } from "../call-options.ts";
+import { criNamespace, type Session } from "../call-options.ts";
 import { unknownImages } from "./unknown-images.ts";
 
 const maxDocumentBytes = 8 * 1024 * 1024;
@@ -20,11 +21,35 @@ export type ImageRecord = ImagesImage & { readonly target: TypesDescriptor };
 
 /**
  * Finds an image by the name people use for it, or by its id or the beginning of that. NOT_FOUND when the
- * command's namespace has none.
+ * command's namespace has none; FAILED_PRECONDITION for one that is built in, of which the store knows nothing.
  */
 export async function findRecord(session: ImageStore, wanted: string): Promise<ImageRecord> {
+  const known = await recordOf(session, await namesOf(session, wanted));
+  if (known) return known;
+  const image = session.namespace === criNamespace ? await pulledAs(session, wanted) : null;
+  if (!image) throw unknownImages([wanted], session.namespace);
+  const record = await recordOf(session, [image.id, ...image.repoTags, ...image.repoDigests]);
+  if (record) return record;
+  throw fault("FAILED_PRECONDITION", `image "${wanted}" is built in for sandboxes alone`);
+}
+
+/** What CRI knows by that name: nothing where a containerd serves none, as Docker's. */
+async function pulledAs(session: ImageStore, wanted: string): Promise<Image | null> {
+  const images = session.client("runtime.v1.ImageService");
+  try {
+    return (await images.ImageStatus({ image: { image: wanted } }, session.call)).image;
+  } catch (error) {
+    if (!isFault(error, "UNIMPLEMENTED")) throw error;
+    return null;
+  }
+}
+
+async function recordOf(
+  session: ImageStore,
+  names: readonly string[],
+): Promise<ImageRecord | undefined> {
   const images = session.client("containerd.services.images.v1.Images");
-  for (const name of await namesOf(session, wanted)) {
+  for (const name of names) {
     try {
       const { image } = await images.Get({ name }, session.scoped);
       if (image?.target) return { ...image, target: image.target };
@@ -32,7 +57,7 @@ export async function findRecord(session: ImageStore, wanted: string): Promise<I
       if (!isFault(error, "NOT_FOUND")) throw error;
     }
   }
-  throw unknownImages([wanted], session.namespace);
+  return undefined;
 }
 
 /** Records are found by their whole names alone: ids of CRI's images have records too, beginnings of ids have not. */

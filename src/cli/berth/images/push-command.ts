@@ -4,6 +4,7 @@ import { fault } from "../../../base/errors.ts";
 import type { BerthPushedImage, BerthPushResponse } from "../../../gen/berth.gen.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printableLine } from "../../printable.ts";
+import { usageFault } from "../../usage-fault.ts";
 import { withCommonFlags, withSession } from "../call-options.ts";
 import { checkPlatformFlag } from "./platform-flag.ts";
 import {
@@ -28,6 +29,9 @@ export function addPushCommand(image: Command, io: CliIo): void {
     .option("--allow-nondistributable", "push layers too that must not be distributed", false)
     .action((reference: string, name: string | undefined, flags: Flags, command: Command) =>
       withSession(command, io, undefined, async (session) => {
+        if (flags.allPlatforms && flags.platform !== undefined) {
+          throw usageFault("either one platform is pushed, or all");
+        }
         await checkPlatformFlag(flags.platform);
         const login = await readLogin(flags, io);
         const answers = session.client("berth.v1.Images").Push(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from "commander";
-import { fault } from "../../../base/errors.ts";
+import { fault, isFault } from "../../../base/errors.ts";
 import { isDigest } from "../../../content/digest.ts";
 import type { CliIo } from "../../cli-io.ts";
 import { printable } from "../../printable.ts";
@@ -19,6 +19,7 @@ export function addUntagCommand(image: Command, io: CliIo): void {
           for (const reference of references) {
             await each.try(async () => {
               const name = await untag(session, reference);
+              if (name === undefined) return each.isMissing(reference);
               untagged.push(name);
               if (!session.json) io.out(printable(`untagged ${name}\n`));
             });
@@ -31,10 +32,15 @@ export function addUntagCommand(image: Command, io: CliIo): void {
     );
 }
 
-async function untag(session: Session, reference: string): Promise<string> {
+/** The name that is gone; undefined where no image has it. */
+async function untag(session: Session, reference: string): Promise<string | undefined> {
   const { findRecord } = await import("./image-record.ts");
   const images = session.client("containerd.services.images.v1.Images");
-  const { name, target } = await findRecord(session, reference);
+  const found = await findRecord(session, reference).catch((error: unknown) => {
+    if (!isFault(error, "NOT_FOUND")) throw error;
+  });
+  if (!found) return undefined;
+  const { name, target } = found;
   if (isDigest(name)) {
     throw fault(
       "FAILED_PRECONDITION",
