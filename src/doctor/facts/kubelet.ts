@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readlink, stat } from "node:fs/promises";
+import path from "node:path";
 import { isRecord } from "../../base/is-record.ts";
 import { run } from "../../base/process.ts";
 import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
@@ -42,7 +44,10 @@ export async function readKubelet(
   if (process === undefined && !found && flags.length === 0) return undefined;
   return {
     pid: process?.pid,
-    minor: await minorOf(host, process ? `/proc/${process.pid}/exe` : unit.program),
+    minor: await minorOf(
+      host,
+      process ? await exeOf(host, process) : installed(host, unit.program),
+    ),
     flags,
     settings,
     flagFiles: unit.files,
@@ -114,7 +119,33 @@ async function settingsOf(host: Host, file: string, flags: readonly string[]) {
   return { settings, problems, found: main !== undefined };
 }
 
-async function minorOf(host: Host, program = usualProgram): Promise<number | undefined> {
+/**
+ * What tells its version, and is run for that: a kubelet alone, since something else, such as a script that starts one, may do
+ * anything. Nor one that somebody else than root runs.
+ */
+async function exeOf(host: Host, { pid }: ProcessFacts): Promise<string | undefined> {
+  const place = `/proc/${pid}`;
+  try {
+    const { uid } = await stat(host.at(place));
+    const program = (await readlink(host.at(`${place}/exe`))).replace(/ \(deleted\)$/, "");
+    const isTrusted = uid === 0 || uid === process.getuid?.();
+    return isTrusted && isKubelet(program) ? `${place}/exe` : undefined;
+  } catch {
+    return undefined; // it has ended
+  }
+}
+
+/** The same for one that does not run: another system's is not run here. */
+function installed(host: Host, program = usualProgram): string | undefined {
+  return host.isOurs && isKubelet(program) ? program : undefined;
+}
+
+function isKubelet(program: string): boolean {
+  return path.basename(program) === "kubelet";
+}
+
+async function minorOf(host: Host, program: string | undefined): Promise<number | undefined> {
+  if (program === undefined) return undefined;
   try {
     const options = { timeoutMs: versionMs, maxOutputBytes: 65_536 };
     const { stdout } = await run(host.at(program), ["--version"], options);

@@ -112,7 +112,9 @@ export async function runningKubelet(
   const argv = ["/usr/bin/kubelet", "--config=/var/lib/kubelet/config.yaml", ...flags];
   await write(`/proc/${kubeletPid}/comm`, "kubelet\n");
   await write(`/proc/${kubeletPid}/cmdline`, `${argv.join("\0")}\0`);
-  await write(`/proc/${kubeletPid}/exe`, `#!/bin/sh\necho Kubernetes v1.${minor}.2\n`, 0o755);
+  await write("/usr/bin/kubelet", `#!/bin/sh\necho Kubernetes v1.${minor}.2\n`, 0o755);
+  const exe = path.join(root, `proc/${kubeletPid}/exe`);
+  await symlink(path.join(root, "usr/bin/kubelet"), exe).catch(() => {}); // it is there
   await runningProcess(write, root, kubeletPid, "kubelet");
 }
 
