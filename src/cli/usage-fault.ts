@@ -11,6 +11,15 @@ export function usageFault(message: string): RuntimeFault {
   return fault("INVALID_ARGUMENT", message, { details });
 }
 
+/** What a check finds wrong with a part of the command line: INVALID_ARGUMENT is a fault of the usage there. */
+export function checkUsage(check: () => unknown): void {
+  try {
+    check();
+  } catch (error) {
+    throw isFault(error, "INVALID_ARGUMENT") ? usageFault(error.message) : error;
+  }
+}
+
 export function isUsageFault(error: unknown): boolean {
   return isFault(error) && error.details?.["usage"] === true;
 }

@@ -120,6 +120,49 @@ suite("berth on a real daemon", { skip: lacking(...podPrograms) }, () => {
     const unknown = await berth(["run", "no/such:image", "x", "true"]);
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /image "no\/such:image" not found in namespace "k8s\.io"/);
+    const elsewhere = await berth(["-n", "elsewhere", "run", "no/such:image", "x", "true"]);
+    assert.equal(elsewhere.code, 1);
+    assert.doesNotMatch(await ok("ns", "ls"), /elsewhere/);
+  });
+
+  test("command lines that no daemon could heed end with the status of their usage", async () => {
+    for (const [words, message] of [
+      [["run", shell, "bad id"], /container id "bad id" is invalid/],
+      [["container", "create", shell, "bad id"], /container id "bad id" is invalid/],
+      [["task", "exec", "--exec-id", "bad id", "x", "true"], /exec id "bad id" is invalid/],
+      [["-n", "bad id", "task", "ls"], /namespace "bad id" is invalid/],
+      [["events", "--filter", "topic=~x"], /bad filter|filter/],
+      [["container", "ls", "--filter", "id=~x"], /filter/],
+      [["image", "push", "--platform", "linux/amd64", "--all-platforms", shell], /one platform/],
+    ] as const) {
+      const { code, stderr } = await berth(words);
+      assert.equal(code, 2, words.join(" "));
+      assert.match(stderr, message);
+    }
+  });
+
+  test("run --privileged gives what the machine allows", async () => {
+    assert.equal(
+      await ok("run", "--rm", "--privileged", shell, named("open"), "echo", "up"),
+      "up\n",
+    );
+  });
+
+  test("commands for pods tell of a container that is none's", async () => {
+    await ok("container", "create", shell, named("alone"), "true");
+    for (const words of [
+      ["exec", named("alone"), "true"],
+      ["logs", named("alone")],
+      ["attach", named("alone")],
+    ]) {
+      const { code, stderr } = await berth(words);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^berth: container ".+" is no pod's: see berth task exec, berth task attach\n$/,
+      );
+    }
+    await ok("container", "rm", named("alone"));
   });
 
   test("a signal that run gets goes to its process", async () => {

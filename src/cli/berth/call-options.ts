@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { type Deadline, deadline } from "../../base/deadline.ts";
 import { errnoOf, fault, isAbort } from "../../base/errors.ts";
+import { checkIdentifier } from "../../base/identifier.ts";
 import { createClient } from "../../client/client.ts";
 import type { Client } from "../../client/ports.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
@@ -14,7 +15,7 @@ import type { ServiceClient, ServiceName } from "../../rpc/service.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
 import { socketPath } from "../socket-path.ts";
-import { usageFault } from "../usage-fault.ts";
+import { checkUsage, usageFault } from "../usage-fault.ts";
 import { jsonOf } from "./json.ts";
 import { type Column, renderTable } from "./table.ts";
 
@@ -103,6 +104,7 @@ export async function withSession(
   const { signal } = limit;
   const given = flags.namespace ?? (io.env["BERTH_NAMESPACE"] || undefined);
   refuseNamespace(command, flags.namespace, given);
+  if (given !== undefined) checkUsage(() => checkIdentifier("namespace", given));
   const namespace = given ?? criNamespace;
   using connection = connectLight(address);
   const session: Session = {

@@ -3,13 +3,15 @@
 import type { Command } from "commander";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isFault, toFault } from "../../base/errors.ts";
+import { compileFilters } from "../../base/filter.ts";
+import { checkIdentifier } from "../../base/identifier.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Container } from "../../client/ports.ts";
 import type { ContainersContainer } from "../../gen/containers.gen.ts";
 import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
-import { usageFault } from "../usage-fault.ts";
+import { checkUsage, usageFault } from "../usage-fault.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
 import { jsonOf } from "./json.ts";
 import { collect, readPairs } from "./pairs.ts";
@@ -38,6 +40,7 @@ export function addContainerCommands(program: Command, io: CliIo): void {
     .option("-q, --quiet", "only their ids")
     .action((flags: { quiet?: boolean; filter: string[] }, command: Command) =>
       withSession(command, io, timeoutMs, async (session) => {
+        checkUsage(() => compileFilters(flags.filter, () => undefined));
         const found = await session.containers().containers(flags.filter, session.call);
         const records = found.map(({ record }) => record);
         if (flags.quiet) io.out(records.map(({ id }) => `${id}\n`).join(""));
@@ -61,6 +64,7 @@ export function addContainerCommands(program: Command, io: CliIo): void {
     .passThroughOptions()
     .action((...[image, id, args, flags, command]: ActionArguments<MakeFlags>) =>
       withSession(command, io, 60_000, async (session) => {
+        checkUsage(() => checkIdentifier("container id", id));
         const { makeContainer } = await import("./run/make-container.ts");
         const made = await makeContainer(session, { image, id, args }, flags);
         session.show({ id: made.id }, () => `${made.id}\n`);
@@ -136,6 +140,7 @@ async function run(
   if (flags.rm && flags.detach) {
     throw usageFault("--rm cannot go with --detach: nobody stays to remove it");
   }
+  checkUsage(() => checkIdentifier("container id", wanted.id));
   const size = flags.tty ? terminalOf(io).size() : undefined;
   const makeFlags = size ? { ...flags, consoleSize: size } : flags;
   const { makeContainer } = await import("./run/make-container.ts");

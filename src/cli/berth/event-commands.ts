@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Command } from "commander";
+import { compileFilters } from "../../base/filter.ts";
 import type { TypesEnvelope } from "../../gen/types.gen.ts";
 import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import { nanosOf } from "../../rpc/timestamp.ts";
 import type { CliIo } from "../cli-io.ts";
 import { printable } from "../printable.ts";
+import { checkUsage } from "../usage-fault.ts";
 import { withNamespaceFlag, withSession } from "./call-options.ts";
 import { jsonLineOf } from "./json.ts";
 import { collect } from "./pairs.ts";
@@ -25,6 +27,7 @@ export function addEventCommands(program: Command, io: CliIo): void {
     .addHelpText("after", examples)
     .action((flags: { filter: string[] }, command: Command) =>
       withSession(command, io, undefined, async (session) => {
+        checkUsage(() => compileFilters(flags.filter, () => undefined));
         const filters = session.namespaceIsGiven
           ? within(session.namespace, flags.filter)
           : flags.filter;

@@ -11,6 +11,7 @@ import type { CliIo } from "../cli-io.ts";
 import type { Terminal } from "../terminal.ts";
 import { usageFault } from "../usage-fault.ts";
 import type { Session } from "./call-options.ts";
+import { removeLeftFifos } from "./left-fifos.ts";
 
 /** The flags that say where a process's streams go. */
 export interface IoFlags {
@@ -39,12 +40,12 @@ export interface ProcessStreams {
 }
 
 /** How a process is connected. INVALID_ARGUMENT for flags that contradict each other. */
-export function streamsFor(
+export async function streamsFor(
   flags: IoFlags,
   tty: boolean,
   session: Session,
   cli: CliIo,
-): ProcessStreams {
+): Promise<ProcessStreams> {
   const terminal = terminalOf(cli);
   if (flags.log !== undefined && (flags.nullIo || tty)) {
     throw usageFault("--log cannot go with --null-io or a terminal");
@@ -56,7 +57,10 @@ export function streamsFor(
     throw usageFault("a terminal cannot go with --detach or --null-io");
   }
   if (flags.detach || flags.nullIo) return { io: nullIo, terminal, isJoined: false };
-  const options = { dir: fifoFolder(flags, session), ...streamsOf(terminal) };
+  const dir = fifoFolder(flags, session);
+  // A folder that a flag names may be for more than that.
+  if (flags.fifoDir === undefined) await removeLeftFifos(dir);
+  const options = { dir, ...streamsOf(terminal) };
   return { io: tty ? terminalIo(options) : stdioIo(options), terminal, isJoined: true };
 }
 

@@ -5,6 +5,7 @@ import { rmdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { errnoOf, fault, isFault } from "../../base/errors.ts";
+import { checkIdentifier } from "../../base/identifier.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import { attachStdio } from "../../client/io/stdio-io.ts";
 import { kindLabel } from "../../client/kind-label.ts";
@@ -14,7 +15,7 @@ import { parseExactJson } from "../../oci/encode-spec.ts";
 import type { OciProcess, OciSpec } from "../../oci/spec.ts";
 import { packLight } from "../../rpc/light/light-any.ts";
 import type { CliIo } from "../cli-io.ts";
-import { usageFault } from "../usage-fault.ts";
+import { checkUsage, usageFault } from "../usage-fault.ts";
 import { passOn, stayWith } from "./attached.ts";
 import { type Session, withNamespaceFlag, withSession } from "./call-options.ts";
 import { collect } from "./pairs.ts";
@@ -70,7 +71,7 @@ export async function startTask(
 ): Promise<void> {
   const { call } = session;
   const tty = specOf(container).process.terminal ?? false;
-  const streams = streamsFor(flags, tty, session, io);
+  const streams = await streamsFor(flags, tty, session, io);
   await using undo = new AsyncDisposableStack();
   const task = await container.newTask(
     { io: streams.io, options: restoreOptions(flags.restore) },
@@ -157,10 +158,11 @@ async function exec(
   io: CliIo,
 ): Promise<void> {
   const { call } = session;
+  const execId = flags.execId ?? `exec-${randomBytes(4).toString("hex")}`;
+  checkUsage(() => checkIdentifier("exec id", execId));
   const container = await session.containers().loadContainer(id, call);
   const task = await container.task(call);
-  const streams = streamsFor(flags, flags.tty, session, io);
-  const execId = flags.execId ?? `exec-${randomBytes(4).toString("hex")}`;
+  const streams = await streamsFor(flags, flags.tty, session, io);
   const size = streams.terminal.size();
   const spec = execProcess(specOf(container).process, args, flags, size);
   const process = await task.exec(execId, spec, streams.io, call);

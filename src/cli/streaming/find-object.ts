@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fault } from "../../base/errors.ts";
+import { fault, isFault } from "../../base/errors.ts";
+import { kindLabel } from "../../client/kind-label.ts";
 import type { Container, PodSandbox } from "../../gen/cri.gen.ts";
 import type { Session } from "../berth/call-options.ts";
 import { usageFault } from "../usage-fault.ts";
@@ -17,12 +18,32 @@ export async function findContainer(session: Session, reference: string): Promis
   );
   const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
   const named = ({ metadata }: Container): boolean => metadata?.name === reference;
-  return only(`container "${reference}"`, [
+  const sets = [
     containers.filter(({ id }) => id === reference),
     containers.filter(({ id }) => id.startsWith(reference)),
     running.filter(named),
     containers.filter(named),
-  ]);
+  ];
+  if (sets.every((set) => set.length === 0) && (await isOfNoPod(session, reference))) {
+    throw fault(
+      "NOT_FOUND",
+      `container "${reference}" is no pod's: see berth task exec, berth task attach`,
+    );
+  }
+  return only(`container "${reference}"`, sets);
+}
+
+/** Whether `berth run`, or another client of containerd's services, has made it. */
+async function isOfNoPod(session: Session, id: string): Promise<boolean> {
+  try {
+    const { record } = await session.promptly((call) =>
+      session.containers().loadContainer(id, call),
+    );
+    return !(kindLabel in record.labels);
+  } catch (error) {
+    if (!isFault(error, "NOT_FOUND", "INVALID_ARGUMENT")) throw error;
+    return false;
+  }
 }
 
 /** The pod that is meant: by id or its start, by `namespace/name`, or by its name. As findContainer. */

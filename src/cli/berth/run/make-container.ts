@@ -42,9 +42,10 @@ export async function makeContainer(
   { image: imageName, id, args }: WantedContainer,
   flags: MakeFlags,
 ): Promise<Container> {
-  await using lease = await openLease(session, leaseMs);
   const { snapshotter } = flags;
+  // Before anything is made: a namespace that is named for the first time would stay.
   const image = await readStoredImage(session, imageName);
+  await using lease = await openLease(session, leaseMs);
   await unpackImage(session, image, snapshotter, lease);
   const snapshots = session.client("containerd.services.snapshots.v1.Snapshots");
   const wanted = { snapshotter, key: id, parent: image.chainId };
