@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault, toFault } from "../base/errors.ts";
+import { sleep } from "../base/timers.ts";
 import { findPlugin, runPlugin, type TargetCommand } from "./exec.ts";
 import { isIdle } from "./idle-plugins.ts";
 import { type CapabilityArgs, pluginInput } from "./plugin-args.ts";
@@ -80,6 +81,27 @@ export async function deleteChain(
     }
   }
   if (first !== undefined) throw toFault(first);
+}
+
+/** By then what a killed plugin had started, an iptables say, has ended. */
+const againMs = 200;
+
+/**
+ * The same, and once more where it fails for an attachment whose ADD never ended: what the killed plugin had started may still be
+ * at work, and get in its way.
+ */
+export async function deleteAttachment(
+  attachment: Attachment,
+  context: ChainContext,
+  call: Cancellable,
+): Promise<void> {
+  try {
+    await deleteChain(attachment, context, call);
+  } catch (error) {
+    if (attachment.result !== undefined || isFault(error, "CANCELLED")) throw error;
+    await sleep(againMs, call);
+    await deleteChain(attachment, context, call);
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ import { networkSetupBytes, ourShares } from "../base/memory/memory-shares.ts";
 import { QuietGate } from "../base/quiet-gate.ts";
 import { within } from "../base/waits.ts";
 import type { CniConfig } from "../config/config.ts";
-import { addChain, type ChainContext, checkChain, deleteChain } from "./chain.ts";
+import { addChain, type ChainContext, checkChain, deleteAttachment } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { type ConfDirContent, confDirFingerprint, loadConfDir } from "./conf-dir.ts";
 import { Janitor } from "./janitor.ts";
@@ -305,7 +305,7 @@ class CniNetwork implements CniPodNetwork {
     using _place = await this.#places.acquire(call);
     const context = this.#context(record, netnsPath, Math.min(this.#budgetMs, delMs));
     const ends = await Promise.allSettled(
-      record.attachments.map((attachment) => deleteChain(attachment, context, call)),
+      record.attachments.map((attachment) => deleteAttachment(attachment, context, call)),
     );
     throwFirstFailure(ends);
     await this.#cache.remove(record.sandboxId);

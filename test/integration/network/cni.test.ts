@@ -257,6 +257,21 @@ test("a plugin that hangs is killed with all it started, at its deadline or when
   assert.deepEqual([leases(cni), links(cni)], [[], []]);
 });
 
+test("DEL comes once more where ADD never ended: what that started may be in its way", {
+  skip,
+}, async (t) => {
+  const { cni, config, network, pod, root } = await setUp(t);
+  const mark = path.join(root, "in-the-way");
+  const del = `{ [ -e '${mark}' ] && exit 0; touch '${mark}'; exit 1; }`;
+  fakePlugin(root, "cut-off", `[ "$CNI_COMMAND" = DEL ] && ${del}; exit 1`);
+  useChain(cni, { type: "cut-off" });
+  await network.reload();
+  const request = await pod("cut-off");
+  await assert.rejects(network.setup(request, call), /CNI ADD of plugin "cut-off"/);
+  await network.teardown(request, call);
+  assert.deepEqual(fs.readdirSync(config.cacheDir), []);
+});
+
 test("a plugin that hangs on DEL costs the others nothing", { skip }, async (t) => {
   const { cni, config, pod, root } = await setUp(t);
   fakePlugin(
