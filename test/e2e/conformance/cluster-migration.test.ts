@@ -254,7 +254,22 @@ suite("a node that changes its runtime", { skip }, () => {
   });
 
   test("a budget that never lets go ends the drain, and --back lifts the cordon", async () => {
+    await using undo = new AsyncDisposableStack();
+    undo.defer(async () => void (await client.objects.patch(budget("web", 1))));
     await client.objects.patch(budget("web", 2));
+    // The controller comes back late after the API server has been away.
+    await until(
+      "the budget counts",
+      async () => {
+        const { metadata, status } = await client.objects.read<V1PodDisruptionBudget>({
+          apiVersion: "policy/v1",
+          kind: "PodDisruptionBudget",
+          metadata: { name: "web" },
+        });
+        return status?.observedGeneration === metadata?.generation;
+      },
+      patience,
+    );
     const held = await migrate(["--drain-timeout", "12s"]);
     assert.equal(held.code, 1, held.stdout);
     assert.match(
@@ -273,7 +288,6 @@ suite("a node that changes its runtime", { skip }, () => {
     const back = await migrate(["--back"]);
     assert.deepEqual([back.code, back.stderr], [0, ""], back.stdout);
     await untouched();
-    await client.objects.patch(budget("web", 1));
   });
 
   test("comes to Berth, killed at every step", async () => {
