@@ -63,15 +63,15 @@ suite("a start's end", () => {
       1,
     );
     assert.equal(
-      secondsUntilIt((second) => (second < 7 ? 300 : 5)),
-      7,
+      secondsUntilIt((second) => (second < 3 ? 300 : 5)),
+      3,
     );
   });
 
   test("is not put off for ever", () => {
     assert.equal(
       secondsUntilIt(() => 900),
-      20,
+      4,
     );
   });
 });

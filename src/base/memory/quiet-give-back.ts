@@ -8,7 +8,7 @@ import { endYoungOfStart } from "./young-heap.ts";
 
 /** How often the end of a start looks whether it may come, and after how many looks it comes all the same. */
 const startLookEveryMs = 1_000;
-const mostStartLooks = 20;
+const mostStartLooks = 4;
 const lookEveryMs = 5_000;
 /** Share of one processor below which the daemon counts as quiet; lists and stats go on then. */
 const quietShare = 0.04;
@@ -53,7 +53,8 @@ class QuietWatch {
 
 /**
  * When a start is over: in the first quiet second, since what ends it stops the main thread for a tenth of a second, and
- * those who waited for the daemon come first. Where there is none, after twenty.
+ * those who waited for the daemon come first. Where there is none, after four: until then each thread's
+ * young objects may take 16 MB.
  */
 export class StartsEnd {
   readonly #watch: QuietWatch;

@@ -136,8 +136,21 @@ function makeHosts(bytes: ByteSource, domain: string): Made {
     host: Object.fromEntries([...some].map(([name, { table }]) => [name, table])),
   });
   const hub = domain === "docker.io" ? "registry-1.docker.io" : domain;
+  // A port of the loopback that nothing is said of may speak TLS, with whatever certificate, or none.
+  const isEither = !server && !top.hasTls && domain.startsWith("localhost:");
+  const own = isEither
+    ? {
+        ...top,
+        hasTls: true,
+        host: {
+          ...top.host,
+          tls: { ...top.host.tls, skipVerify: true, isUnverifiedHere: true },
+          connectTimeoutMs: Math.min(top.host.connectTimeoutMs, 10_000),
+        },
+      }
+    : top;
   const mirrors = [...some].flatMap(([name, made]) => meaningOf(made, name, domain, false));
-  return { file, meaning: [...mirrors, ...meaningOf(top, server || hub, domain, true)] };
+  return { file, meaning: [...mirrors, ...meaningOf(own, server || hub, domain, true)] };
 }
 
 interface MadeTable {
