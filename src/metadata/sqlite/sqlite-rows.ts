@@ -174,8 +174,9 @@ export class SqliteRows implements Disposable {
     if (performance.now() < this.#fillAgainAt) return;
     let isFilled = false;
     try {
+      if (this.#reserve.isEnough) return;
       this.#guard.check();
-      isFilled = this.#reserve.isEnough || this.#reserve.fill();
+      isFilled = this.#reserve.fill();
       this.#guard.remember();
     } catch {
       // A file that is not ours any more, or a disk that fails: the next write says so, to who asks for it.

@@ -58,10 +58,13 @@ port.on("message", (request: ThreadRequest) => {
       isRead = done;
       return { kind: "rows", rows: value ?? [], isLast: done };
     }
+    let isWritten = false;
     try {
       rows?.write(request.changes);
+      isWritten = true;
     } finally {
-      tellHarm();
+      // What has been written was looked at for it.
+      if (!isWritten || harm !== undefined) tellHarm();
     }
     return { kind: "written" };
   });
