@@ -25,6 +25,21 @@ const clientOf = (base: string): Promise<HttpClient> =>
     { proxies: () => undefined, authorities: () => Promise.reject(new Error("no TLS")) },
   );
 
+/** A server that hands the first bytes of each connection on, and closes with the test. */
+async function servingOn(
+  hear: (bytes: Buffer, socket: Socket) => void,
+): Promise<Disposable & { readonly base: string }> {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (bytes: Buffer) => hear(bytes, socket));
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  return {
+    base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`,
+    [Symbol.dispose]: () => void server.close(),
+  };
+}
+
 test("of an answer's body nothing stays but what its reader has, also over a connection that is used again", async () => {
   const server = http.createServer((_request, answer) => answer.end(body)).listen(0, "127.0.0.1");
   const fromSocket: Buffer[] = [];
@@ -108,67 +123,49 @@ const lengths: readonly (readonly [what: string, headers: string, body: string, 
 ];
 for (const [what, headers, content, says] of lengths) {
   test(`an answer with a length ${what}`, async () => {
-    const server = createServer((socket) => {
-      socket.on("error", () => {});
-      socket.once("data", () => {
-        const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${headers}\r\n${content}`);
-        socket.write(bytes.subarray(0, 20));
-        setImmediate(() => socket.end(bytes.subarray(20)));
-      });
-    }).listen(0, "127.0.0.1");
-    try {
-      await new Promise((resolve) => server.once("listening", resolve));
-      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
-      using client = await clientOf(base);
-      const { signal } = new AbortController();
-      const request = {
-        method: "GET",
-        headers: {},
-        answerMs: 10_000,
-        redirects: "none",
-        signal,
-      } as const;
-      const said = await client
-        .request(new URL(base), request)
-        .then(
-          async (got) => `${got.status} ${String(await readBody(got, { maxBytes: 100, signal }))}`,
-        )
-        .catch(({ message }: Error) => message);
-      assert.ok(said.includes(says), said);
-    } finally {
-      server.close();
-    }
+    using server = await servingOn((_request, socket) => {
+      const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${headers}\r\n${content}`);
+      socket.write(bytes.subarray(0, 20));
+      setImmediate(() => socket.end(bytes.subarray(20)));
+    });
+    using client = await clientOf(server.base);
+    const { signal } = new AbortController();
+    const request = {
+      method: "GET",
+      headers: {},
+      answerMs: 10_000,
+      redirects: "none",
+      signal,
+    } as const;
+    const said = await client
+      .request(new URL(server.base), request)
+      .then(
+        async (got) => `${got.status} ${String(await readBody(got, { maxBytes: 100, signal }))}`,
+      )
+      .catch(({ message }: Error) => message);
+    assert.ok(said.includes(says), said);
   });
 }
 
 for (const { what, method, answer, is, says } of asked) {
   test(`a ${what}, is sent ${is.length === 1 ? "once" : "twice"}`, async () => {
     const heard: string[] = [];
-    const server = createServer((socket) => {
-      socket.on("error", () => {});
-      socket.once("data", (bytes) => {
-        heard.push(bytes.toString().split(" ")[0] ?? "");
-        socket.end(answer);
-      });
-    }).listen(0, "127.0.0.1");
-    try {
-      await new Promise((resolve) => server.once("listening", resolve));
-      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`;
-      using client = await clientOf(base);
-      const { signal } = new AbortController();
-      const sent = method === "POST" || method === "PUT" ? { body: Buffer.from("{}") } : {};
-      const request = { method, headers: {}, answerMs: 10_000, redirects: "none", signal } as const;
-      const said = await client.request(new URL(base), { ...request, ...sent }).then(
-        async (got) => {
-          await got.discard();
-          return String(got.status);
-        },
-        ({ message }: Error) => message,
-      );
-      assert.ok(said.includes(says), said);
-      assert.deepEqual(heard, is);
-    } finally {
-      server.close();
-    }
+    using server = await servingOn((bytes, socket) => {
+      heard.push(bytes.toString().split(" ")[0] ?? "");
+      socket.end(answer);
+    });
+    using client = await clientOf(server.base);
+    const { signal } = new AbortController();
+    const sent = method === "POST" || method === "PUT" ? { body: Buffer.from("{}") } : {};
+    const request = { method, headers: {}, answerMs: 10_000, redirects: "none", signal } as const;
+    const said = await client.request(new URL(server.base), { ...request, ...sent }).then(
+      async (got) => {
+        await got.discard();
+        return String(got.status);
+      },
+      ({ message }: Error) => message,
+    );
+    assert.ok(said.includes(says), said);
+    assert.deepEqual(heard, is);
   });
 }
