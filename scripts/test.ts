@@ -73,6 +73,7 @@ const steps: readonly Step[] = [
     ],
     concurrency: 2,
     timeoutMs: 60_000,
+    fileTimeoutMs: 300_000,
     coverage,
   }),
   nodeTestStep({
@@ -81,6 +82,7 @@ const steps: readonly Step[] = [
     globs: ["test/integration/**/*.test.ts"],
     concurrency: 2,
     timeoutMs: 300_000,
+    fileTimeoutMs: 600_000,
     coverage,
   }),
   nodeTestStep({
@@ -93,14 +95,16 @@ const steps: readonly Step[] = [
     ),
     // The others wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
     concurrency: 3,
-    timeoutMs: 600_000,
+    timeoutMs: 300_000,
+    fileTimeoutMs: 480_000,
   }),
   nodeTestStep({
     name: "conformance suites, one alone",
     group: "conformance",
     globs: [`test/e2e/conformance/{${alone.join(",")}}.test.ts`],
     concurrency: 1,
-    timeoutMs: 3_600_000,
+    timeoutMs: 1_200_000,
+    fileTimeoutMs: 1_500_000,
   }),
   nodeTestStep({
     name: "conformance suites, two at once",
@@ -108,7 +112,8 @@ const steps: readonly Step[] = [
     globs: [`test/e2e/conformance/{${withKubelets.join(",")}}.test.ts`],
     beside: [`test/e2e/conformance/!(${[...alone, ...withKubelets].join("|")}).test.ts`],
     concurrency: 1,
-    timeoutMs: 3_600_000,
+    timeoutMs: 1_200_000,
+    fileTimeoutMs: 1_500_000,
   }),
   nodeTestStep({
     name: "the package",
@@ -116,6 +121,7 @@ const steps: readonly Step[] = [
     globs: ["test/package/*.test.ts"],
     concurrency: 2,
     timeoutMs: 1_200_000,
+    fileTimeoutMs: 1_500_000,
   }),
   vmStep,
   { name: "nothing is left on the machine", group: "leaks", run: checkLeaks },

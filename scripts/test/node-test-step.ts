@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, globSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { run } from "node:test";
+import { removeFolderSync } from "../../src/base/remove-folder.ts";
 import type { CoverageRun } from "./coverage.ts";
 import { isUsualLack } from "./may-lack.ts";
-import { add, type Counts, none, type Step } from "./step.ts";
+import { endOverdue, fileVariable, reportFlags } from "./overdue-file.ts";
+import { add, type Counts, failed, none, type Step } from "./step.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 /** scripts/setup.sh leaves it where it has brought all that the tests need. */
@@ -20,6 +23,8 @@ export interface NodeTestOptions {
   readonly beside?: readonly string[];
   /** For one test. */
   readonly timeoutMs: number;
+  /** For a file's process, from its start to its end. */
+  readonly fileTimeoutMs: number;
   /** Gets what lines of src/ have been run. */
   readonly coverage?: CoverageRun;
   /** Tells each test as it ends: for runs so slow that somebody watches. */
@@ -49,25 +54,67 @@ function filesOf(globs: readonly string[]): readonly string[] {
     .flatMap((glob) => globSync(glob, { cwd: root }))
     .filter((file) => !file.includes("node_modules"))
     .toSorted()
-    .map((file) => path.join(root, file));
+    .map((file) => path.resolve(root, file));
 }
 
+/** Each in a run of its own: in one for all, a file that hangs holds back what is told of those after it. */
 async function runFiles(files: readonly string[], options: NodeTestOptions): Promise<Counts> {
-  if (files.length === 0) return none;
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  const output = new Map<string, string[]>();
+  const waiting = files.values();
   const reasons = new Map<string, number>();
-  const seen = new Set<string>();
-  let isSuccess = true;
-  const stream = run({
-    files: [...files],
-    concurrency: options.concurrency,
+  let counts = none;
+  const lane = async (): Promise<void> => {
+    for (const file of waiting) {
+      const more = await runFile(file, reasons, options);
+      counts = add(counts, more);
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, lane));
+  for (const [reason, count] of reasons) {
+    process.stdout.write(
+      `    skipped ${count}: ${reason === "" ? "for no reason given" : reason}\n`,
+    );
+    if (!existsSync(setUp) || options.group === "vm" || isUsualLack(reason)) continue;
+    counts = add(counts, failed);
+    process.stdout.write(
+      "    FAILED: scripts/setup.sh has run here, so nothing of this may be lacking (scripts/test/may-lack.ts)\n",
+    );
+  }
+  return counts;
+}
+
+async function runFile(
+  file: string,
+  reasons: Map<string, number>,
+  options: NodeTestOptions,
+): Promise<Counts> {
+  const output: string[] = [];
+  const told: { counts: Counts; isWhole: boolean } = { counts: none, isWhole: false };
+  const overdue = new AbortController();
+  const reports = mkdtempSync(path.join(tmpdir(), "test-report-"));
+  using _reports = { [Symbol.dispose]: () => removeFolderSync(reports) };
+  const how = {
+    files: [file],
     timeout: options.timeoutMs,
     cwd: root,
-  });
+    signal: overdue.signal,
+    execArgv: [...reportFlags(reports)],
+    // Of Node 26, and not yet among its types.
+    env: { ...process.env, [fileVariable]: file },
+  };
+  const stream = run(how);
+  let ending: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    const why = await endOverdue(file, reports);
+    const what = `${relative(file)}: not ended after ${options.fileTimeoutMs / 1000} s`;
+    process.stdout.write(`    FAILED ${what}\n${indent(why)}`);
+    overdue.abort();
+  };
+  const timer = setTimeout(() => {
+    ending = end();
+  }, options.fileTimeoutMs);
 
-  stream.on("test:stdout", ({ file, message }) => remember(output, file ?? "", message));
-  stream.on("test:stderr", ({ file, message }) => remember(output, file ?? "", message));
+  stream.on("test:stdout", ({ message }) => remember(output, message));
+  stream.on("test:stderr", ({ message }) => remember(output, message));
   stream.on("test:pass", ({ name, skip, details }) => {
     if (options.tellEach === true && details.type !== "suite") {
       const seconds = (details.duration_ms / 1000).toFixed(1);
@@ -86,18 +133,18 @@ async function runFiles(files: readonly string[], options: NodeTestOptions): Pro
       `    FAILED ${relative(event.file)}:${event.line ?? 0} ${event.name}\n${indent(cause.stack ?? cause.message)}`,
     );
   });
+  // The first is the file's own, which a process that was killed does not give; the last is the run's.
   stream.on("test:summary", (summary) => {
-    const file = summary.file;
-    if (file === undefined) {
-      isSuccess = summary.success;
-      return;
-    }
-    seen.add(file);
     const { tests, passed, skipped, todo } = summary.counts;
     const bad = tests - passed - skipped - todo;
-    counts.passed += passed;
-    counts.failed += bad;
-    counts.skipped += skipped + todo;
+    if (summary.file === undefined) {
+      // A file may fail as a whole though each of its tests passed: an exit code, a late rejection.
+      const more = Number(!summary.success && told.counts.failed === 0);
+      told.counts = add(told.counts, { ...none, failed: more });
+      return;
+    }
+    told.isWhole = true;
+    told.counts = { passed, failed: bad, skipped: skipped + todo };
     const facts = [
       `${passed} passed`,
       bad > 0 ? `${bad} FAILED` : "",
@@ -107,38 +154,23 @@ async function runFiles(files: readonly string[], options: NodeTestOptions): Pro
     process.stdout.write(
       `    ${relative(file)}: ${facts.filter(Boolean).join(", ")} (${seconds} s)\n`,
     );
-    if (bad > 0) process.stdout.write(indent((output.get(file) ?? []).join("")));
-    output.delete(file);
+    if (bad > 0) process.stdout.write(indent(output.join("")));
   });
   for await (const _event of stream) {
     // The listeners above do the work; the stream has to be read to its end.
   }
-  for (const file of files.filter((file) => !seen.has(file))) {
-    counts.failed += 1;
-    process.stdout.write(
-      `    ${relative(file)}: gave no result\n${indent((output.get(file) ?? []).join(""))}`,
-    );
+  clearTimeout(timer);
+  await ending;
+  if (!told.isWhole) {
+    told.counts = add(told.counts, told.counts.failed === 0 ? failed : none);
+    process.stdout.write(`    ${relative(file)}: gave no result\n${indent(output.join(""))}`);
   }
-  // A file may fail as a whole though each of its tests passed: an exit code, a late rejection.
-  if (!isSuccess && counts.failed === 0) counts.failed += 1;
-  for (const [reason, count] of reasons) {
-    process.stdout.write(
-      `    skipped ${count}: ${reason === "" ? "for no reason given" : reason}\n`,
-    );
-    if (!existsSync(setUp) || options.group === "vm" || isUsualLack(reason)) continue;
-    counts.failed += 1;
-    process.stdout.write(
-      "    FAILED: scripts/setup.sh has run here, so nothing of this may be lacking (scripts/test/may-lack.ts)\n",
-    );
-  }
-  return counts;
+  return told.counts;
 }
 
-function remember(output: Map<string, string[]>, file: string, message: string): void {
-  const lines = output.get(file) ?? [];
+function remember(output: string[], message: string): void {
   // The tail is what tells; a chatty test must not fill the memory.
-  if (lines.push(message) > 2000) lines.splice(0, 1000);
-  output.set(file, lines);
+  if (output.push(message) > 2000) output.splice(0, 1000);
 }
 
 function relative(file: string | undefined): string {

@@ -72,7 +72,8 @@ export function waitsOf(wanted: (info: ProcessInfo) => boolean): string {
         fileOf(`/proc/${pid}/task/${tid}/stat`),
         fileOf(`/proc/${pid}/task/${tid}/wchan`),
       ];
-      return [pid, ppid, tid, state.slice(state.lastIndexOf(")") + 2)[0], wchan, ...argv].join(" ");
+      const args = argv.length > 12 ? [...argv.slice(0, 4), "…", ...argv.slice(-8)] : argv;
+      return [pid, ppid, tid, state.slice(state.lastIndexOf(")") + 2)[0], wchan, ...args].join(" ");
     }),
   );
   return ["pid ppid tid state wchan args", ...lines].join("\n");

@@ -100,6 +100,7 @@ async function suites(name: string): Promise<Counts> {
     globs: [`test/vm/suites/${name}.test.ts`],
     concurrency: 1,
     timeoutMs: 3_600_000,
+    fileTimeoutMs: 3_600_000,
     tellEach: true,
   }).run();
 }
