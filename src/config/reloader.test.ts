@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fault } from "../base/errors.ts";
-import { silentLogger } from "../base/logger.ts";
+import { type Logger, silentLogger } from "../base/logger.ts";
 import type { Config } from "./config.ts";
 import { defaultConfig } from "./defaults.ts";
 import { LiveConfig } from "./live-config.ts";
@@ -18,7 +18,11 @@ const wish: Config = {
 };
 
 /** A reloader of parts that tell what they are asked for. */
-function arrange(parts: readonly ReloadPart[], load: () => Config = () => wish) {
+function arrange(
+  parts: readonly ReloadPart[],
+  load: () => Config = () => wish,
+  log: Logger = silentLogger,
+) {
   const live = new LiveConfig(defaultConfig);
   const history = new ReloadHistory(defaultConfig);
   const reloader = new Reloader({
@@ -32,7 +36,7 @@ function arrange(parts: readonly ReloadPart[], load: () => Config = () => wish) 
       sources: [],
       originOf: (key) => `/etc/${key[0] ?? ""}.toml`,
     }),
-    log: silentLogger,
+    log,
   });
   return { live, history, reloader };
 }
@@ -69,6 +73,25 @@ test("all parts are prepared, then all are committed, and each hears of its own 
   const { last, successes, waiting } = history.facts;
   assert.deepEqual([last?.result, last?.changes.length, successes], ["success", 2, 1]);
   assert.deepEqual(waiting, ['root: "/var/lib/berthd" → "/elsewhere"']);
+});
+
+test("a file that is named and not there is told, before the reload is", async () => {
+  const told: unknown[] = [];
+  const log: Logger = {
+    ...silentLogger,
+    warn: ({ warning }, text) => told.push([text, warning]),
+    info: (_facts, text) => told.push(text),
+  };
+  const streaming = { ...wish.streaming, tlsCertFile: "/nowhere/tls.crt" };
+  const { reloader } = arrange([], () => ({ ...wish, streaming }), log);
+  await reloader.reload();
+  assert.deepEqual(told.slice(0, 2), [
+    [
+      "configuration warning",
+      '"streaming.tls_cert_file" is /nowhere/tls.crt, which is not there: exec, attach and port-forward do not work (in /etc/streaming.toml)',
+    ],
+    "configuration reloaded",
+  ]);
 });
 
 const failures: readonly (readonly [string, Error, string])[] = [

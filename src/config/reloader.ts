@@ -7,6 +7,7 @@ import { timeoutSignal } from "../base/timers.ts";
 import type { Config } from "./config.ts";
 import type { LiveConfig } from "./live-config.ts";
 import type { LoadedConfig } from "./load.ts";
+import { missingFiles } from "./missing-files.ts";
 import { type ConfigChange, keyText } from "./reload-diff.ts";
 import type { ReloadHistory } from "./reload-history.ts";
 import { planReload } from "./reload-plan.ts";
@@ -81,11 +82,15 @@ export class Reloader implements AsyncDisposable {
     }
   }
 
-  async #apply({ config, warnings, sources }: LoadedConfig): Promise<void> {
+  async #apply(loaded: LoadedConfig): Promise<void> {
     const { held, history, live, log } = this.#options;
+    const { config, sources } = loaded;
     const plan = planReload(live.current, config, (path) => held.some((key) => isIn(path, key)));
     const call = { signal: AbortSignal.any([this.#end.signal, timeoutSignal(prepareMs)]) };
-    const prepared = await this.#prepareAll(plan.next, plan.changes, call);
+    const [prepared, missing] = await Promise.all([
+      this.#prepareAll(plan.next, plan.changes, call),
+      missingFiles(loaded),
+    ]);
     // From here on nothing waits and nothing fails.
     live.replace(plan.next);
     for (const one of prepared) one.commit();
@@ -93,7 +98,8 @@ export class Reloader implements AsyncDisposable {
     const changes = plan.changes.map(({ text }) => text);
     const waiting = plan.waiting.map(({ text }) => text);
     history.succeeded(plan.next, changes, waiting);
-    for (const warning of warnings) log.warn({ warning }, "configuration warning");
+    for (const warning of [...loaded.warnings, ...missing])
+      log.warn({ warning }, "configuration warning");
     log.info({ sources, changes }, "configuration reloaded");
     if (waiting.length > 0) {
       log.warn({ keys: waiting }, "changed keys wait for a restart of berthd");
