@@ -2,7 +2,7 @@
 import { fault, toFault } from "../base/errors.ts";
 import { type Edit, hasPlace, tryEdit } from "./edit.ts";
 import type { Journal } from "./journal.ts";
-import { type NodeSetting, pathOf } from "./node-kind.ts";
+import { type NodeSetting, pathOf } from "./node-setting.ts";
 
 type Written = Pick<Journal, "edits" | "direction" | "ourEndpoint" | "oldEndpoint">;
 

@@ -3,7 +3,7 @@ import { errnoOf, fault } from "../base/errors.ts";
 import { isRecord } from "../base/is-record.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import type { Edit } from "./edit.ts";
-import type { NodeKind } from "./node-kind.ts";
+import type { NodeKind } from "./node-setting.ts";
 
 /** To Berth, or to the runtime of before. */
 export type Direction = "to" | "back";

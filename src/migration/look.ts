@@ -8,7 +8,8 @@ import { type Ask, isGone } from "./ask.ts";
 import { type DrainFlags, refuseObstacles } from "./drain.ts";
 import { tryEdit } from "./edit.ts";
 import type { Facts } from "./journal.ts";
-import { type NodeSetting, readNodeSetting, type Wanted } from "./node-kind.ts";
+import { readNodeSetting, type Wanted } from "./node-kind.ts";
+import { hasOwnRuntime, type NodeSetting } from "./node-setting.ts";
 import { refuseOther } from "./same-machine.ts";
 import type { Services } from "./services.ts";
 
@@ -98,7 +99,7 @@ async function refuseSilent(
 ): Promise<void> {
   const why = await whyNoAnswer(oldEndpoint, call);
   if (why === undefined) return;
-  const start = kind === "kubelet" ? "start it" : services.spoken(["start", service]);
+  const start = hasOwnRuntime(kind) ? "start it" : services.spoken(["start", service]);
   throw fault(
     "FAILED_PRECONDITION",
     `the runtime that the kubelet uses does not answer on ${oldEndpoint}: ${why}\nits pods could not be removed: ${start}, or set the kubelet's endpoint to where it is`,
@@ -126,7 +127,7 @@ async function oldServiceOf(
   call: Cancellable,
 ): Promise<string | undefined> {
   if (asked !== undefined) return asked;
-  if (kind !== "kubelet") return undefined;
+  if (!hasOwnRuntime(kind)) return undefined;
   if (oldService === undefined) {
     say(
       `note: no known runtime has the socket ${oldEndpoint}: it is left running (--runtime-service names its service)`,

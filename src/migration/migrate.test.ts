@@ -22,7 +22,7 @@ import { drain, leavingPods, obstacles, stayingPods } from "./drain.ts";
 import type { Edit } from "./edit.ts";
 import { readJournal } from "./journal.ts";
 import { migrate } from "./migrate.ts";
-import type { NodeSetting } from "./node-kind.ts";
+import type { NodeSetting } from "./node-setting.ts";
 import { OpenJournal } from "./open-journal.ts";
 import type { Removal } from "./remove-pods.ts";
 import { isPodShim } from "./runtime-pods.ts";

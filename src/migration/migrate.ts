@@ -6,7 +6,8 @@ import { fittingEdits } from "./fitting-edits.ts";
 import { type Direction, type Facts, type Journal, newJournal, readJournal } from "./journal.ts";
 import { holdJournal, refuseHeld } from "./journal-hold.ts";
 import { LossShield } from "./loss-shield.ts";
-import { isSet, type NodeSetting } from "./node-kind.ts";
+import { isSet } from "./node-kind.ts";
+import type { NodeSetting } from "./node-setting.ts";
 import { OpenJournal } from "./open-journal.ts";
 import { type Step, stepsOf, type Tools } from "./steps.ts";
 

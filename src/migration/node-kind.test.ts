@@ -1,58 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // How nodes of real installers are found and set: files as kubeadm, k3s, RKE2 and k0s leave them.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { removeFolderSync } from "../base/remove-folder.ts";
-import { applyEdit } from "./edit.ts";
-import { isSet, type NodeKind, type NodeSetting, readNodeSetting } from "./node-kind.ts";
+import { openRoots } from "../../test/support/node-roots.ts";
+import { readNodeSetting } from "./node-kind.ts";
+import type { NodeKind, NodeSetting } from "./node-setting.ts";
 
-const folder = mkdtempSync(path.join(os.tmpdir(), "berth-kind-"));
-after(() => removeFolderSync(folder));
+const roots = openRoots();
+after(() => roots[Symbol.dispose]());
+const { make: rootWith, roundTrip } = roots;
 
 const ourEndpoint = "/run/berthd/berthd.sock";
 const ours = `unix://${ourEndpoint}`;
 
-let made = 0;
-function rootWith(files: Readonly<Record<string, string>>): string {
-  const root = path.join(folder, String((made += 1)));
-  mkdirSync(path.join(root, "proc"), { recursive: true });
-  for (const [file, text] of Object.entries(files)) {
-    mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
-    writeFileSync(path.join(root, file), text);
-  }
-  return root;
-}
-
 const read = (root: string, kind?: NodeKind): Promise<NodeSetting> =>
   readNodeSetting({ kind, ourEndpoint }, { root });
-
-/** Applied and taken back again: the files in between. */
-async function roundTrip({ edits }: NodeSetting): Promise<readonly string[]> {
-  const files = edits.map(({ file }) => file);
-  const before = files.map((file) => tryRead(file));
-  for (const edit of edits) await applyEdit(edit, "after");
-  assert.equal(await isSet({ edits }), true);
-  const between = files.map((file) => tryRead(file) ?? "");
-  for (const edit of edits) await applyEdit(edit, "before");
-  assert.equal(await isSet({ edits }), false);
-  const now = files.map((file) => tryRead(file));
-  assert.deepEqual(
-    now.map((text) => text || undefined),
-    before,
-  );
-  return between;
-}
-
-function tryRead(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
-}
 
 test("kubeadm of 1.27 to 1.35: the flag wins, and it is what is set", async () => {
   const root = rootWith({
@@ -105,7 +68,10 @@ test("a flag that comes from nowhere is told before anything is done", async () 
     "proc/7/comm": "kubelet\n",
     "proc/7/cmdline": "kubelet\0--container-runtime-endpoint=unix:///run/x.sock\0",
   });
-  await assert.rejects(read(root), /which is in none of \/var\/lib\/kubelet\/kubeadm-flags\.env/);
+  await assert.rejects(
+    read(root),
+    /which can be changed in none of \/var\/lib\/kubelet\/kubeadm-flags\.env/,
+  );
 });
 
 for (const [kind, service] of [
@@ -131,7 +97,7 @@ test("k3s with a drop-in or a flag: where it stands already", async () => {
   const unit = "etc/systemd/system/k3s.service";
   const dropIn = "etc/rancher/k3s/config.yaml.d/10.yaml";
   const root = rootWith({
-    [unit]: "ExecStart=/usr/local/bin/k3s server\n",
+    [unit]: "[Service]\nExecStart=/usr/local/bin/k3s server\n",
     "etc/rancher/k3s/config.yaml": "token: secret\n",
     [dropIn]: "container-runtime-endpoint: unix:///run/containerd/containerd.sock\n",
   });
@@ -144,24 +110,31 @@ test("k3s with a drop-in or a flag: where it stands already", async () => {
   await roundTrip(found);
   const flagged = rootWith({
     [unit]:
-      "ExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--container-runtime-endpoint=/run/a.sock' \\\n",
+      "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--container-runtime-endpoint=/run/a.sock' \\\n",
   });
   const [text = ""] = await roundTrip(await read(flagged));
   assert.match(text, new RegExp(`'--container-runtime-endpoint=${ours}' \\\\`));
-  const docker = rootWith({ [unit]: "ExecStart=/usr/local/bin/k3s server --docker\n" });
+  const docker = rootWith({ [unit]: "[Service]\nExecStart=/usr/local/bin/k3s server --docker\n" });
   await assert.rejects(read(docker), /has --docker/);
   // As k3s' installer writes it.
-  const quoted = rootWith({ [unit]: "ExecStart=/k3s \\\n    server \\\n\t'--docker' \\\n" });
+  const quoted = rootWith({
+    [unit]: "[Service]\nExecStart=/k3s \\\n    server \\\n\t'--docker' \\\n",
+  });
   await assert.rejects(read(quoted), /has --docker/);
-  const set = rootWith({ [unit]: "ExecStart=/k3s server\n", [dropIn]: "docker: true\n" });
+  const set = rootWith({
+    [unit]: "[Service]\nExecStart=/k3s server\n",
+    [dropIn]: "docker: true\n",
+  });
   await assert.rejects(read(set), /10\.yaml has docker: true/);
-  const elsewhere = rootWith({ [unit]: "ExecStart=/k3s server '--config' '/opt/x.yaml'\n" });
+  const elsewhere = rootWith({
+    [unit]: "[Service]\nExecStart=/k3s server '--config' '/opt/x.yaml'\n",
+  });
   assert.equal((await read(elsewhere)).edits[0]?.file, path.join(elsewhere, "opt/x.yaml"));
 });
 
 test("what runs counts: a unit of k3s may be left over, and k0s' kubelet is called so", async () => {
   const files = {
-    "etc/systemd/system/k3s.service": "ExecStart=/usr/local/bin/k3s server\n",
+    "etc/systemd/system/k3s.service": "[Service]\nExecStart=/usr/local/bin/k3s server\n",
     "etc/systemd/system/k0sworker.service": "[Service]\nExecStart=/usr/local/bin/k0s worker\n",
     "var/lib/kubelet/config.yaml": "cgroupDriver: systemd\n",
     "proc/7/comm": "kubelet\n",

@@ -8,6 +8,7 @@ import type { Ask } from "./ask.ts";
 import { type DrainFlags, drain, leavingPods, nameOf, stayingPods } from "./drain.ts";
 import { applyEdit } from "./edit.ts";
 import type { Journal } from "./journal.ts";
+import { hasOwnRuntime } from "./node-setting.ts";
 import type { Removal } from "./remove-pods.ts";
 import type { Services, ServiceWords } from "./services.ts";
 import { openWaits } from "./waits.ts";
@@ -87,7 +88,7 @@ function stepsTo(journal: Journal, tools: Tools): Steps {
       run: (call) => removeOld(journal, tools, call),
     },
     settings(journal, tools, "after"),
-    oldService === undefined || kind !== "kubelet"
+    oldService === undefined || !hasOwnRuntime(kind)
       ? undefined
       : {
           name: "runtime",
@@ -123,7 +124,7 @@ function stepsBack(journal: Journal, tools: Tools): Steps {
         }
       : undefined,
     settings(journal, tools, "before"),
-    oldService === undefined || kind !== "kubelet"
+    oldService === undefined || !hasOwnRuntime(kind)
       ? undefined
       : {
           name: "runtime",
@@ -279,7 +280,7 @@ async function removeOld(journal: Journal, tools: Tools, call: Cancellable): Pro
   const killed = await killLeft(oldEndpoint, removal, tools, call);
   if (removal !== undefined) tools.say(`${removal.removed} pods were removed`);
   if (removal !== undefined || killed === undefined) return;
-  if (kind === "kubelet") {
+  if (hasOwnRuntime(kind)) {
     // It was turned off when it had none any more.
     if (killed === 0 && journal.begun.includes("runtime")) return;
     tools.say(`nobody answers on ${oldEndpoint}: ${killed} pods were killed with their shims`);

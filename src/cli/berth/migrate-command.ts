@@ -7,7 +7,7 @@ import { fault, isAbort, toFault } from "../../base/errors.ts";
 import { layoutOf, usualFolders } from "../../config/layout.ts";
 import { parseDuration } from "../../config/quantity.ts";
 import type { Direction } from "../../migration/journal.ts";
-import type { NodeKind } from "../../migration/node-kind.ts";
+import type { NodeKind } from "../../migration/node-setting.ts";
 import type { Tools } from "../../migration/steps.ts";
 import type { CliIo } from "../cli-io.ts";
 import { CommandExit } from "../command-exit.ts";
@@ -68,7 +68,7 @@ export function addMigrateCommand(program: Command, io: CliIo): void {
     .option("--dry-run", "look at the node and print the steps; nothing is changed", false)
     .option(
       "--kubeconfig <file>",
-      "an operator's, who may patch nodes and evict pods (default: $KUBECONFIG, which may be a list, else those that kubeadm, k3s, RKE2 and k0s write for root, else ~/.kube/config)",
+      "an operator's, who may patch nodes and evict pods (default: $KUBECONFIG, which may be a list, else those that kubeadm, k3s, RKE2, k0s and microk8s write for root, else ~/.kube/config)",
     )
     .option("--force", "also delete pods that no controller makes again", false)
     .option(
@@ -90,6 +90,7 @@ export function addMigrateCommand(program: Command, io: CliIo): void {
         "k3s",
         "rke2",
         "k0s",
+        "microk8s",
       ]),
     )
     .option("--runtime-service <name>", "the other runtime's service (default: by its socket)")
@@ -251,6 +252,7 @@ const usual = [
   "/etc/rancher/k3s/k3s.yaml",
   "/etc/rancher/rke2/rke2.yaml",
   "/var/lib/k0s/pki/admin.conf",
+  "/var/snap/microk8s/current/credentials/client.config",
 ];
 
 function kubeconfigOf(named: string | undefined, io: CliIo): readonly string[] {

@@ -5,9 +5,10 @@ import { isRecord } from "../../base/is-record.ts";
 import { run } from "../../base/process.ts";
 import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
 import type { Host } from "../host.ts";
-import { type FlagFile, readKubeletUnit } from "./kubelet-unit.ts";
+import { readKubeletUnit } from "./kubelet-unit.ts";
 import { lastWordsOf } from "./last-words.ts";
 import { commandLine, flagOf, type ProcessFacts } from "./processes.ts";
+import type { FlagFile } from "./unit.ts";
 
 const usualFile = "/var/lib/kubelet/config.yaml";
 const usualProgram = "/usr/bin/kubelet";
@@ -28,6 +29,8 @@ export interface KubeletFacts {
   readonly problems: readonly string[];
   /** Where its flags may stand. */
   readonly flagFiles: readonly FlagFile[];
+  /** Its unit's ExecStart=, as it is written; "" where no unit tells. */
+  readonly command: string;
   /** What one that does not run has said of it; "" where nobody knows. */
   readonly lastWords: string;
 }
@@ -51,6 +54,7 @@ export async function readKubelet(
     flags,
     settings,
     flagFiles: unit.files,
+    command: unit.command,
     lastWords: process === undefined && host.isOurs ? await lastWordsOf("kubelet") : "",
     file: found ? (named ?? usualFile) : undefined,
     problems: found || named === undefined ? problems : [`${named}: there is no such file`],
