@@ -4,7 +4,7 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { unmount } from "../../base/os/mount.ts";
-import { deleteChain } from "../../network/chain.ts";
+import { deleteAttachment } from "../../network/chain.ts";
 import { userNamespaceSuffix } from "../../network/ports.ts";
 import { type NetworkRecord, ResultCache } from "../../network/result-cache.ts";
 import type { Patient } from "../patient.ts";
@@ -109,7 +109,7 @@ async function detach(
       runIdlePlugins: config.cni.runIdlePlugins,
       budgetMs: delMs,
     };
-    await deleteChain(attachment, context, call);
+    await deleteAttachment(attachment, context, call);
   }
 }
 
