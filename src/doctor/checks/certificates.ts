@@ -5,7 +5,7 @@ import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
-import { newKubeletConf } from "./kubelet-conf.ts";
+import { clientCertificate, newKubeletConf } from "./kubelet-conf.ts";
 
 const dayMs = 86_400_000;
 /** Time enough to get another one. */
@@ -43,7 +43,12 @@ export const certificates: Check = {
     }
     const why = "the kubelet cannot speak to the API server: the node becomes NotReady";
     const mend = await newKubeletConf(host);
-    found.push(...(await lookAt(host, kubeletCertificate, { why, isNeeded: false, mend })));
+    const use = { why, isNeeded: false, mend };
+    found.push(...(await lookAt(host, kubeletCertificate, use)));
+    const own = await clientCertificate(host, (await patient.kubelet())?.flags ?? []);
+    if (own?.held !== undefined) found.push(...ofText(own.file, own.held, use));
+    else if (own !== undefined && own.file !== kubeletCertificate)
+      found.push(...(await lookAt(host, own.file, use)));
     return found.length > 0 ? found : [ok("no certificate ends soon")];
   },
 };
@@ -83,6 +88,11 @@ async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
     const mend = `cp THE-CERTIFICATE '${file}' && systemctl restart berthd`;
     return [error({ what: `there is no ${file}`, why: doesNotStart, mend })];
   }
+  return ofText(file, text, use);
+}
+
+function ofText(file: string, text: string, use: Use): Finding[] {
+  const { isNeeded } = use;
   const all = text.match(pem) ?? [];
   if (all.length === 0 && isNeeded) {
     return [

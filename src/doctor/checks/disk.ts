@@ -38,7 +38,7 @@ export const disk: Check = {
     for (const { name, folder, mend } of folders) {
       const there = await nearest(patient, folder);
       const facts = await statfs(host.at(there));
-      found.push(...spaceOf(`${name} folder ${folder}`, facts, mend));
+      found.push(...spaceOf(`${name} folder ${folder}`, facts, { folder, mend }));
     }
     found.push(...(await kindOf(patient, await nearest(patient, config.root))));
     return found;
@@ -56,7 +56,7 @@ interface Space {
 function spaceOf(
   what: string,
   { bsize, blocks, bavail, files, ffree }: Space,
-  mend: string,
+  { folder, mend }: { readonly folder: string; readonly mend: string },
 ): Finding[] {
   const [free, all] = [bavail * bsize, blocks * bsize];
   const found: Finding[] = [];
@@ -72,9 +72,20 @@ function spaceOf(
   if (files > 0 && ffree < files * shares.inodes) {
     const why =
       "no file can be made, though there is space: the kubelet evicts pods below 5 % of inodes";
-    found.push(error({ what: `${what} has ${ffree} of ${files} inodes left`, why, mend }));
+    found.push(
+      error({
+        what: `${what} has ${ffree} of ${files} inodes left`,
+        why,
+        mend: mendOfInodes(folder, mend),
+      }),
+    );
   }
   return found;
+}
+
+/** The same, with the folders that have most files. */
+function mendOfInodes(folder: string, mend: string): string {
+  return mend.replace(/du .*/, `du --inodes -xd 2 ${folder} | sort -n | tail -n 5`);
 }
 
 async function kindOf({ host, config }: Patient, folder: string): Promise<Finding[]> {

@@ -55,8 +55,20 @@ export async function newKubeletConf(host: Host): Promise<string> {
     : `${aside}; kubeadm token create --print-join-command # on a control plane; run here what it prints, with --ignore-preflight-errors=all`;
 }
 
-function parsed(file: string, text: string | undefined) {
-  const bad = (problem: string) => ({ server: "", files: [], problem });
+/** The certificate by which the kubelet is known to the API server, where its kubeconfig names one or holds it. */
+export async function clientCertificate(
+  host: Host,
+  flags: readonly string[],
+): Promise<{ readonly file: string; readonly held?: string } | undefined> {
+  const file = flagOf(flags, "kubeconfig") ?? usual;
+  const { user } = parsed(file, await host.text(file));
+  const { "client-certificate": named, "client-certificate-data": held } = user;
+  if (typeof held === "string") return { file, held: Buffer.from(held, "base64").toString() };
+  return typeof named === "string" && named.startsWith("/") ? { file: named } : undefined;
+}
+
+function parsed(file: string, text: string | undefined): Parsed {
+  const bad = (problem: string) => ({ server: "", files: [], user: {}, problem });
   if (text === undefined)
     return bad(`there is no ${file}, by which the kubelet is to find the API server`);
   let conf: unknown;
@@ -74,7 +86,15 @@ function parsed(file: string, text: string | undefined) {
     return bad(`${file} names no server for its current-context`);
   const files = [cluster["certificate-authority"], user["client-certificate"], user["client-key"]];
   const absolute = files.filter((one) => typeof one === "string" && one.startsWith("/"));
-  return { server, files: absolute as string[], problem: "" };
+  return { server, files: absolute as string[], user, problem: "" };
+}
+
+interface Parsed {
+  readonly server: string;
+  readonly files: readonly string[];
+  readonly user: Readonly<Record<string, unknown>>;
+  /** "" where there is none. */
+  readonly problem: string;
 }
 
 /** The list's entry of that name; empty where there is none. */

@@ -380,6 +380,25 @@ export const ofSettings: readonly Sickness[] = [
     says: /reg\.example\/ca\.crt \(CN=reg\.example\) ends in [23] days/,
   },
   {
+    name: "a kubelet whose certificate has ended",
+    check: "certificates",
+    make: ({ write }) => write("/var/lib/kubelet/pki/kubelet-client-current.pem", endedCertificate),
+    level: "error",
+    says: /kubelet-client-current\.pem \(CN=reg\.example\) has ended/,
+    advises: /kubeadm token create --print-join-command/,
+  },
+  {
+    name: "a kubelet whose kubeconfig holds a certificate that has ended",
+    check: "certificates",
+    make: ({ write }) => {
+      const held = Buffer.from(endedCertificate).toString("base64");
+      const user = { "client-certificate-data": held };
+      return write(kubeletConf, kubeconfigText("https://127.0.0.1:1", user));
+    },
+    level: "error",
+    says: /kubelet\.conf \(CN=reg\.example\) has ended/,
+  },
+  {
     name: "an operator plugin that others can write",
     check: "plugins",
     make: ({ write }) => write("/etc/berthd/plugins.d/pin.js", "", 0o666),

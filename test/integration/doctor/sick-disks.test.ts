@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { suite, test } from "node:test";
+import { mount, unmount } from "../../../src/base/os/mount.ts";
+import { makeNode } from "../../support/doctor/made-node.ts";
+import { lacking } from "../../support/lacking.ts";
+import { must } from "../../support/run.ts";
+
+/** A node whose root folder is a disk of its own. */
+async function nodeWithDisk(data: string) {
+  await using undo = new AsyncDisposableStack();
+  const node = undo.use(await makeNode());
+  const target = path.join(node.root, "var/lib/berthd");
+  mount({ source: "tmpfs", target, type: "tmpfs", flags: 0, data });
+  undo.defer(() => void unmount(target, { lazy: true }));
+  const owned = undo.move();
+  const found = async (says: RegExp) => {
+    const { findings } = await node.examine("--only", "disk");
+    return findings.filter(({ what }) => says.test(what));
+  };
+  return { target, root: node.root, found, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+suite("a doctor of disks", { skip: lacking() }, () => {
+  test("names one without inodes, and shows where they are", async () => {
+    await using node = await nodeWithDisk("size=64m,nr_inodes=30");
+    const says = /root folder \/var\/lib\/berthd has 0 of 30 inodes left/;
+    assert.deepEqual(await node.found(says), []);
+    for (let at = 0; at < 29; at += 1) await writeFile(path.join(node.target, `f${at}`), "");
+    const [finding] = await node.found(says);
+    assert.equal(finding?.level, "error");
+    const [prune, show = ""] = finding.mend.split("; ");
+    assert.equal(prune, "berth image prune");
+    const shown = await must("sh", ["-c", show.replace("/var/lib/berthd", `'${node.target}'`)]);
+    assert.match(shown, /^30\t/);
+    await must("sh", ["-c", `rm '${node.target}'/f*`]);
+    assert.deepEqual(await node.found(/inodes left/), []);
+  });
+
+  test("names one that is read-only, and what it prints mends it", async () => {
+    await using node = await nodeWithDisk("size=64m");
+    const says = /root folder \/var\/lib\/berthd lies on a file system that is read-only/;
+    await must("mount", ["-o", "remount,ro", node.target]);
+    const [finding] = await node.found(says);
+    assert.equal(finding?.level, "error");
+    const mend = finding.mend.split("; ").at(-1) ?? "";
+    assert.equal(mend, "mount -o remount,rw /var/lib/berthd");
+    await must("sh", ["-c", mend.replace("/var/lib/berthd", `'${node.target}'`)]);
+    assert.deepEqual(await node.found(says), []);
+  });
+});
