@@ -18,6 +18,7 @@ export const checkNames = [
   "plugins",
   "clock",
   "disk",
+  "images",
   "leftovers",
 ] as const;
 

@@ -7,6 +7,7 @@ import { clock } from "./checks/clock.ts";
 import { configuration } from "./checks/configuration.ts";
 import { daemon } from "./checks/daemon.ts";
 import { disk } from "./checks/disk.ts";
+import { images } from "./checks/images.ts";
 import { kernel } from "./checks/kernel.ts";
 import { kubelet } from "./checks/kubelet.ts";
 import { leftovers } from "./checks/leftovers.ts";
@@ -36,6 +37,7 @@ const byName: Readonly<Record<CheckName, Check>> = {
   plugins,
   clock,
   disk,
+  images,
   leftovers,
 };
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, truncate, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
@@ -247,6 +247,28 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     assert.equal(bad.length, 1, "its other sockets are its own");
     await bed.daemon.kill9();
     await bed.daemon.start();
+  });
+
+  test("tells of a blob that is cut off and one that is gone, and what mends that", async () => {
+    const flags = ["-c", bed.daemon.configFile, "--json", "--only", "images"];
+    const ask = async () => {
+      const { stdout } = await run(berth, ["doctor", ...flags]);
+      const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
+      return findings.filter(({ level }) => level !== "ok");
+    };
+    assert.deepEqual(await ask(), []);
+    const blobs = path.join(bed.daemon.folder, "root/content/blobs/sha256");
+    const [first = "", second = ""] = await readdir(blobs);
+    await truncate(path.join(blobs, first), 1);
+    await unlink(path.join(blobs, second));
+    const [finding] = await ask();
+    assert.equal(finding?.["level"], "error");
+    assert.match(finding?.["what"] ?? "", new RegExp(`${first} has 1 of \\d+ bytes`));
+    assert.match(finding?.["what"] ?? "", new RegExp(`${second} is not there`));
+    const words = (finding?.["mend"] ?? "").split(" # ")[0]?.split(" ").slice(1) ?? [];
+    const { stdout } = await run(berth, ["-a", bed.daemon.socket, ...words]);
+    assert.match(stdout, /dropped, the next pull or use brings it again/);
+    assert.deepEqual(await ask(), []);
   });
 
   test("tells what is well of a daemon that is, and exits by what it finds", async () => {
