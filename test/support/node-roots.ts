@@ -9,12 +9,12 @@ import { isSet } from "../../src/migration/node-kind.ts";
 
 /** Folders that stand for the root of a node. */
 export interface NodeRoots extends Disposable {
-  make(files: Readonly<Record<string, string>>): string;
+  readonly make: (files: Readonly<Record<string, string>>) => string;
   /** Settings applied, each twice as by a migration that was cut off, and taken back: the files in between. */
-  roundTrip(
+  readonly roundTrip: (
     setting: { readonly edits: readonly Edit[] },
     between?: () => Promise<void>,
-  ): Promise<readonly string[]>;
+  ) => Promise<readonly string[]>;
 }
 
 export function openRoots(): NodeRoots {
