@@ -96,7 +96,7 @@ const steps: readonly Step[] = [
     // The others wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
     concurrency: 3,
     timeoutMs: 300_000,
-    fileTimeoutMs: 480_000,
+    fileTimeoutMs: 300_000,
   }),
   nodeTestStep({
     name: "conformance suites, one alone",

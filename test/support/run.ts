@@ -36,6 +36,9 @@ export async function run(
   const timer = setTimeout(() => {
     stderr.push(Buffer.from(overstayed(timeoutMs)));
     child.kill("SIGKILL");
+    // What it has started may hold them open.
+    child.stdout?.destroy();
+    child.stderr?.destroy();
   }, timeoutMs);
   try {
     const code = await new Promise<number>((resolve, reject) => {
