@@ -75,7 +75,10 @@ export async function openIngest(
     source,
   };
   const file = path.join(dir, "ingest.json");
+  await using undo = new AsyncDisposableStack();
   if (known === undefined) {
+    // On a full disk nothing stays of one that was not there.
+    undo.defer(() => rm(dir, { recursive: true, force: true }));
     await makeEmpty(dir);
     // Not flushed: half of it counts as none, and bytes that a power cut spoils are found by their digest.
     await writeFile(file, JSON.stringify(facts), { mode: 0o600 });
@@ -87,6 +90,7 @@ export async function openIngest(
   try {
     const { size, mtimeNs } = await handle.stat({ bigint: true });
     const startedAtNanos = BigInt(facts.startedAt);
+    undo.move();
     return {
       dir,
       ref,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault } from "../base/errors.ts";
+import { onDisk } from "../base/on-disk.ts";
 import { syncFileSystem } from "../base/os/inode.ts";
 import { bindSource, overlayFolders } from "../base/os/overlay.ts";
 import type { TypesMount } from "../gen/types.gen.ts";
@@ -31,9 +32,11 @@ export async function applyLayer(
 ): Promise<ExtractedLayer> {
   await using place = await placeOf(request);
   const { root, whiteouts, lowers } = place;
-  const layer = await extractLayer({ blob: request.blob, root, whiteouts, lowers }, call);
-  if (request.sync) await syncFileSystem(root);
-  return layer;
+  return await onDisk("extract the layer", root, async () => {
+    const layer = await extractLayer({ blob: request.blob, root, whiteouts, lowers }, call);
+    if (request.sync) await syncFileSystem(root);
+    return layer;
+  });
 }
 
 interface Place extends AsyncDisposable {

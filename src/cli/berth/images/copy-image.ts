@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { cleanupDeadline } from "../../../base/cancellable.ts";
 import { fault, isFault } from "../../../base/errors.ts";
 import { mapAtOnce } from "../../../base/map-at-once.ts";
 import type { BerthTransferStep } from "../../../gen/berth.gen.ts";
+import type { Image } from "../../../gen/cri.gen.ts";
+import type { TypesDescriptor } from "../../../gen/types.gen.ts";
 import { contentReference } from "../../../metadata/references.ts";
 import { criNamespace } from "../call-options.ts";
 import { copyBlob } from "./copy-blob.ts";
@@ -31,18 +34,30 @@ const layersAtOnce = 3;
 export async function copyImage(work: CopyWork, record: ImageRecord): Promise<Copied> {
   const { from, to, force, unpack } = work;
   const there = await namedImage(to, record.name);
-  const isSame = there === record.target.digest;
+  const isSame = there?.digest === record.target.digest;
   if (there !== undefined && !isSame && !force) {
-    throw fault("ALREADY_EXISTS", `the name is another image's here (${there}): --force takes it`);
+    throw fault(
+      "ALREADY_EXISTS",
+      `the name is another image's here (${there.digest}): --force takes it`,
+    );
   }
   const { images } = await planArchive(from, [record], { allPlatforms: false });
   let isNew = false;
   for (const image of images) isNew = (await copyBlobs(work, image)) || isNew;
-  if (!isSame) await nameImage(to, record, there !== undefined);
+  await using undo = new AsyncDisposableStack();
+  if (!isSame) {
+    const before = await knownImage(to, record);
+    // Behind the name, which is undone first: the image's id has a record too, once CRI knows it.
+    if (before === null) undo.defer(() => forgetImage(to, record).catch(() => {}));
+    await nameImage(to, record, there !== undefined);
+    // What cannot be unpacked, as on a full disk, is not here: neither its name nor what it holds.
+    undo.defer(() => unnameImage(to, record, there).catch(() => {}));
+  }
   // In another namespace nobody knows whether they are ever unpacked, and by whom.
   if (unpack && to.namespace === criNamespace) {
     await to.client("berth.v1.Images").Unpack({ image: record.target.digest }, to.call);
   }
+  undo.move();
   if (isNew) return "copied";
   return isSame ? "exists" : "tagged";
 }
@@ -91,13 +106,13 @@ interface LabelledBlob {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The digest of what a name leads to; undefined when there is none. */
-async function namedImage(to: ImageStore, name: string): Promise<string | undefined> {
+/** What a name leads to; undefined when there is none. */
+async function namedImage(to: ImageStore, name: string): Promise<TypesDescriptor | undefined> {
   try {
     const { image } = await to
       .client("containerd.services.images.v1.Images")
       .Get({ name }, to.scoped);
-    return image?.target?.digest;
+    return image?.target ?? undefined;
   } catch (error) {
     if (isFault(error, "NOT_FOUND")) return undefined;
     throw error;
@@ -113,4 +128,35 @@ async function nameImage(
   const image = { name, target };
   if (isThere) await images.Update({ image, updateMask: { paths: ["target"] } }, to.scoped);
   else await images.Create({ image }, to.scoped);
+}
+
+/** Gives a name back to what had it before. Not under the command's signal: whoever interrupts it wants this too. */
+async function unnameImage(
+  to: ImageStore,
+  { name, target }: ImageRecord,
+  before: TypesDescriptor | undefined,
+): Promise<void> {
+  const images = to.client("containerd.services.images.v1.Images");
+  const call = { ...to.scoped, signal: cleanupDeadline() };
+  if (before === undefined) await images.Delete({ name, target }, call);
+  else {
+    const image = { name, target: before };
+    await images.Update({ image, updateMask: { paths: ["target"] } }, call);
+  }
+}
+
+/** What CRI knows of it, by whatever name. */
+async function knownImage(to: ImageStore, { target }: ImageRecord): Promise<Image | null> {
+  if (to.namespace !== criNamespace) return null;
+  const request = { image: { image: target.digest } };
+  const service = to.client("runtime.v1.ImageService");
+  return (await service.ImageStatus(request, { signal: cleanupDeadline() })).image;
+}
+
+/** Has CRI forget an image that has no name, unless somebody else has given it one meanwhile. */
+async function forgetImage(to: ImageStore, record: ImageRecord): Promise<void> {
+  const known = await knownImage(to, record);
+  if (!known || known.repoTags.length > 0 || known.repoDigests.length > 0) return;
+  const service = to.client("runtime.v1.ImageService");
+  await service.RemoveImage({ image: { image: known.id } }, { signal: cleanupDeadline() });
 }
