@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Readable } from "node:stream";
 import zlib from "node:zlib";
-import { fault } from "../../base/errors.ts";
+import { errnoOf, fault } from "../../base/errors.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 
@@ -45,5 +45,24 @@ export function decompress(source: Readable, compression: Compression): AsyncIte
     compression === "gzip" ? zlib.createGunzip(options) : zlib.createZstdDecompress(options);
   source.on("error", (error) => inflate.destroy(error));
   inflate.on("close", () => source.destroy());
-  return source.pipe(inflate);
+  const plain = source.pipe(inflate);
+  return compression === "zstd" ? namingWindow(plain) : plain;
+}
+
+/** zstd's own limit, which `zstd --long=27` stays below. More would be memory that an image's author has us take. */
+const mostWindowMiB = 128;
+
+async function* namingWindow(
+  plain: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* plain;
+  } catch (error) {
+    if (errnoOf(error) !== "ZSTD_error_frameParameter_windowTooLarge") throw error;
+    throw fault(
+      "INVALID_ARGUMENT",
+      `its zstd window is larger than ${mostWindowMiB} MiB: compress it with --long=27 or less`,
+      { cause: error },
+    );
+  }
 }

@@ -19,7 +19,7 @@ export type EntryPath =
   | { readonly kind: "opaque"; readonly folder: readonly string[] }
   | { readonly kind: "ignored" };
 
-/** Reads a member's name. INVALID_ARGUMENT for names that climb out of the root or abuse whiteouts. */
+/** Reads a member's name. INVALID_ARGUMENT for names that abuse whiteouts, and as `cleanPath`. */
 export function entryPath(name: string): EntryPath {
   const parts = cleanPath(name);
   const base = parts.at(-1);
@@ -56,7 +56,7 @@ export function quotedName(name: string): string {
 
 /**
  * The parts of a name below the root: absolute names begin there too, "." and doubled slashes vanish, ".." goes up
- * inside it. INVALID_ARGUMENT for a name that leads above the root, or to the root itself.
+ * inside it. Above the root is the root, as for the kernel, and as in containerd. INVALID_ARGUMENT for what the kernel takes in no call.
  */
 export function cleanPath(name: string): string[] {
   if (name.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");
@@ -70,14 +70,25 @@ export function cleanPath(name: string): string[] {
       continue;
     }
     const left = parts.pop();
-    bytes -= (left?.length ?? 0) + 1;
-    if (left === undefined) {
-      throw fault("INVALID_ARGUMENT", `layer has a name outside its root: ${quotedName(name)}`);
-    }
+    if (left !== undefined) bytes -= left.length + 1;
   }
   // Checked before a folder is made for any of them.
   if (bytes > maxPathBytes || parts.some((part) => part.length > maxNameBytes)) throw tooLong(name);
   return parts;
+}
+
+/**
+ * The parts of a hard link's target, where ".." is yet to be followed: behind a symbolic link it leads elsewhere than beside it.
+ * INVALID_ARGUMENT as `cleanPath`, and for a target that is a folder in any case.
+ */
+export function linkParts(target: string): string[] {
+  const parts = target.split("/").filter((part) => part !== "" && part !== ".");
+  const bytes = parts.reduce((sum, part) => sum + part.length + 1, 0);
+  if (target.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");
+  if (bytes > maxPathBytes || parts.some((part) => part.length > maxNameBytes))
+    throw tooLong(target);
+  if (parts.length > 0 && parts.at(-1) !== "..") return parts;
+  throw fault("INVALID_ARGUMENT", `layer has a hard link to a folder: ${quotedName(target)}`);
 }
 
 /** PATH_MAX without the terminator, and NAME_MAX: what the kernel takes in a call. */

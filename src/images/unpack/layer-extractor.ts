@@ -27,9 +27,9 @@ import { isWhiteout } from "../../base/os/overlay.ts";
 import type { TarEntry, TarSink } from "../tar/tar-reader.ts";
 import type { TreeUsage } from "./counted-usage.ts";
 import {
-  cleanPath,
   type EntryPath,
   entryPath,
+  linkParts,
   plinkFolder,
   plinkName,
   quotedName,
@@ -120,6 +120,10 @@ export class LayerExtractor implements TarSink {
     if (this.#isPlain && entry.type !== "file" && entry.type !== "directory") {
       throw fault("INVALID_ARGUMENT", `entry ${quotedName(entry.name)} is a ${entry.type}`);
     }
+    // What we write has none: somebody wants out.
+    if (this.#isPlain && entry.name.split("/").includes("..")) {
+      throw fault("INVALID_ARGUMENT", `entry ${quotedName(entry.name)} leads elsewhere`);
+    }
     const path = entryPath(entry.name);
     switch (path.kind) {
       case "ignored":
@@ -179,7 +183,7 @@ export class LayerExtractor implements TarSink {
     const below = this.#later.settle({
       target: (link) => {
         this.#step();
-        const { at, stat } = this.tree.find(targetOf(link));
+        const { at, stat } = this.tree.find(linkParts(link.linkName));
         return { at, isThere: isLinkable(stat) };
       },
       make: (link, target) => this.#linkLate(link, target),
@@ -329,10 +333,10 @@ export class LayerExtractor implements TarSink {
 
   /** Another name of the same inode. */
   #link(folder: Place, base: string, entry: TarEntry): void {
-    const { name, linkName } = entry;
+    const { linkName } = entry;
     const at = pathIn(folder.at, base);
     const link = { at, linkName };
-    const { at: from, stat } = this.tree.find(targetOf(link, name));
+    const { at: from, stat } = this.tree.find(linkParts(linkName));
     const isThere = isLinkable(stat);
     // To itself: the name stays what it is.
     if (isThere && from === at) return;
@@ -392,13 +396,6 @@ const latestSeconds = 9_223_372_036;
 function bounded(time: TarEntry["mtime"]): TarEntry["mtime"] {
   const isInRange = time.seconds >= 0 && time.seconds < latestSeconds;
   return isInRange ? time : { seconds: 0, nanos: 0 };
-}
-
-/** The parts of a hard link's target. INVALID_ARGUMENT where that cannot be a file. */
-function targetOf({ at, linkName }: LaterLink, name = at): readonly string[] {
-  const parts = cleanPath(linkName);
-  if (parts.length > 0) return parts;
-  throw fault("INVALID_ARGUMENT", `layer has a hard link to its root: ${quotedName(name)}`);
 }
 
 function isFolder(stat: Stats | undefined): boolean {

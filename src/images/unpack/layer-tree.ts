@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from "node:fs";
-import path from "node:path";
 import { fault } from "../../base/errors.ts";
 import { type FileTime, setAttribute, setTimes } from "../../base/os/inode.ts";
 import { isWhiteout } from "../../base/os/overlay.ts";
@@ -87,8 +86,9 @@ export class LayerTree {
           continue;
         }
         if (!makes && !stat?.isDirectory()) {
-          const rest = path.posix.join(next, ...pending.reverse());
-          return { at: rest === "/" ? "" : rest, known, isMissing: true };
+          const beyond = missing(part, pending);
+          if (beyond.length === 0) continue;
+          return { at: [at, ...beyond].join("/"), known, isMissing: true };
         }
         this.#enter(known, part, next, stat);
       }
@@ -223,6 +223,17 @@ export class LayerTree {
       if (known.isImplicit) yield pathOf(known);
     }
   }
+}
+
+/** Takes the rest of a path from `pending`, up to where its ".." lead back to before `name`. Answers what is left then: nothing, or all of it. */
+function missing(name: string, pending: string[]): readonly string[] {
+  const beyond = [name];
+  while (beyond.length > 0 && pending.length > 0) {
+    const part = pending.pop() ?? "";
+    if (part === "..") beyond.pop();
+    else if (part !== "" && part !== ".") beyond.push(part);
+  }
+  return beyond;
 }
 
 /** Path of a name in a folder. INVALID_ARGUMENT for one that the kernel takes in no call. */

@@ -98,9 +98,9 @@ export class LayerModel {
   }
 
   #linked(link: string): { below: Map<string, Entry>; base: string; entry: Entry } {
-    const parts = clean(link);
+    const parts = link.split("/").filter((part) => part !== "" && part !== ".");
     const base = parts.pop();
-    if (base === undefined) throw new Refused("a link to the root");
+    if (base === undefined || base === "..") throw new Refused("a link to a folder");
     const { below } = last(this.#walk(parts, false)).inode;
     const entry = below.get(base);
     if (entry === undefined || entry.inode.type === "directory") throw new Unknown("no file");
@@ -182,7 +182,7 @@ function clean(name: string): string[] {
   const parts: string[] = [];
   for (const part of name.split("/")) {
     if (part === "..") {
-      if (parts.pop() === undefined) throw new Refused("outside");
+      parts.pop(); // above the root is the root
     } else if (part !== "" && part !== ".") parts.push(part);
   }
   return parts;

@@ -56,8 +56,7 @@ function slowly(name: string): EntryPath | undefined {
   const parts: string[] = [];
   for (const part of name.split("/")) {
     if (part === "..") {
-      if (parts.length === 0) return;
-      parts.length -= 1;
+      parts.length = Math.max(parts.length - 1, 0);
     } else if (part !== "" && part !== ".") parts.push(part);
   }
   // A slash before each, as the kernel is told; NAME_MAX and PATH_MAX less the NUL.

@@ -176,19 +176,14 @@ test("a layer is extracted while its blob is being written", { skip }, async () 
 
 const refused: readonly { name: string; members: readonly RawMember[]; says: RegExp }[] = [
   {
-    name: "..",
-    members: [{ name: "../outside/secret", content: "evil" }],
-    says: /outside its root/,
-  },
-  {
-    name: ".. in the middle",
-    members: [{ name: "a/../../outside/secret", content: "evil" }],
-    says: /outside its root/,
-  },
-  {
     name: "a hard link out of the root",
     members: [{ name: "link", flag: "1", link: "../outside/secret" }],
-    says: /outside its root/,
+    says: /hard link to no file: "\/outside\/secret"/,
+  },
+  {
+    name: "a hard link to what is above the root",
+    members: [{ name: "link", flag: "1", link: "a/../.." }],
+    says: /hard link to a folder/,
   },
   {
     name: "a hard link through a link out of the root",

@@ -67,6 +67,32 @@ const kinds: readonly Kind[] = [
     finds: ["a x", "b own"],
   },
   {
+    what: "names and hard links that lead above the root",
+    layers: [
+      [
+        file("d/../../up", "u"),
+        file("../d/a", "x"),
+        link("../../b", "../../d/a"),
+        link("c", "/../b"),
+      ],
+      [link("e", "../../d/../../up"), file("../.wh.c", "")],
+    ],
+    finds: ["b x", "d/a x =b", "e u", "up u =e"],
+  },
+  {
+    what: "hard links whose .. stands behind a link",
+    layers: [
+      [
+        file("d/e/x", "x"),
+        file("d/f", "inner"),
+        file("f", "outer"),
+        soft("l", "d/e"),
+        link("b", "l/../f"),
+      ],
+    ],
+    finds: ["b inner", "d/e/x x", "d/f inner =b", "f outer", "l -> d/e"],
+  },
+  {
     what: "a hard link through a link to what comes later",
     layers: [[soft("lib", "usr/lib"), link("b", "lib/a"), file("usr/lib/a", "x")]],
     finds: ["b x", "lib -> usr/lib", "usr/lib/a x =b"],
