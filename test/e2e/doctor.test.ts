@@ -2,10 +2,20 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, truncate, unlink, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  truncate,
+  unlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
+import { makeFifo } from "../../src/base/os/fifo.ts";
 import { cgroupMounts } from "../../src/base/os/mount-table.ts";
 import { fixLeftovers } from "../../src/doctor/fix-leftovers.ts";
 import { findLeftovers } from "../../src/doctor/leftovers/find-leftovers.ts";
@@ -74,7 +84,7 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
     // What the daemon itself is about to remove.
     await mkdir(path.join(bed.daemon.folder, "root/io.berth.cri/sandboxes/.doomed-1"));
     assert.deepEqual(await ownLeftovers(), { leftovers: [], reason: "" });
-    const planted = await plant(pod.id);
+    const planted = [...(await plant(pod.id))];
     const bundle = planted[0] ?? "";
     const flags = ["-namespace", "k8s.io", "-id", stranger, "-address", bed.daemon.socket];
     const shim = spawn("sh", ["-c", "read line; :", "shim", ...flags], {
@@ -95,6 +105,12 @@ suite("the doctor on a real node", { skip: lacking(...podPrograms) }, () => {
       "--fix",
     ]);
     assert.doesNotMatch(young.stdout + young.stderr, new RegExp(stranger), "they are young");
+    // Of a `berth run` that was killed: by its age, not by an id.
+    const fifos = path.join(path.dirname(bed.daemon.socket), "client-fifo", stranger);
+    await mkdir(fifos, { recursive: true });
+    makeFifo(path.join(fifos, "stdout"));
+    await utimes(fifos, 0, 0);
+    planted.push(fifos);
     const lines: string[] = [];
     const { config, ...rest } = patient();
     const cni = { ...config.cni, binDirs: [plugins] };

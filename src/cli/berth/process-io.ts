@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { fault } from "../../base/errors.ts";
+import { fifosBeside, removeLeftFifos } from "../../base/os/left-fifos.ts";
 import { logFileIo } from "../../client/io/log-file-io.ts";
 import { nullIo } from "../../client/io/null-io.ts";
 import { stdioIo, terminalIo } from "../../client/io/stdio-io.ts";
@@ -11,7 +12,6 @@ import type { CliIo } from "../cli-io.ts";
 import type { Terminal } from "../terminal.ts";
 import { usageFault } from "../usage-fault.ts";
 import type { Session } from "./call-options.ts";
-import { removeLeftFifos } from "./left-fifos.ts";
 
 /** The flags that say where a process's streams go. */
 export interface IoFlags {
@@ -66,7 +66,7 @@ export async function streamsFor(
 
 /** The daemon's shims must find it too: it is beside the socket, unless a flag names another. */
 export function fifoFolder(flags: IoFlags, session: Session): string {
-  return path.resolve(flags.fifoDir ?? path.join(path.dirname(session.address), "client-fifo"));
+  return path.resolve(flags.fifoDir ?? fifosBeside(session.address));
 }
 
 export function streamsOf({

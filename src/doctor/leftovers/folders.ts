@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isRecord } from "../../base/is-record.ts";
 import { silentLogger } from "../../base/logger.ts";
+import { fifosBeside, leftFifos } from "../../base/os/left-fifos.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
 import { identify } from "../../base/os/proc.ts";
 import { readBounded } from "../../base/read-bounded.ts";
@@ -29,7 +30,11 @@ export async function leftFolders(ground: Ground): Promise<Leftover[]> {
   const paths = new CriPaths(config);
   for (const folder of [...paths.sandboxes, paths.containers])
     found.push(...(await foldersOf(ground, folder, "files of")));
-  found.push(...(await snapshotsOf(ground)), ...(await ingestsOf(ground)));
+  found.push(
+    ...(await snapshotsOf(ground)),
+    ...(await ingestsOf(ground)),
+    ...(await fifosOf(ground)),
+  );
   return found;
 }
 
@@ -140,6 +145,21 @@ async function ingestsOf({ known, nowMs, patient: { host, layout } }: Ground): P
       why: "it takes space; berthd removes it when it starts",
       mend: "systemctl start berthd",
       remove: () => removeWithMounts(place),
+    });
+  }
+  return found;
+}
+
+/** Of `berth run` and the like: whoever has them open is asked, not berthd. */
+async function fifosOf({ patient: { host, socket } }: Ground): Promise<Leftover[]> {
+  if (!host.isOurs) return [];
+  const found: Leftover[] = [];
+  for await (const place of leftFifos(fifosBeside(socket))) {
+    found.push({
+      what: `${place}: the streams of a berth command that was killed`,
+      why: "nobody has them open any more",
+      mend: `rm -r ${place}`,
+      remove: () => rm(place, { recursive: true, force: true }),
     });
   }
   return found;

@@ -4,8 +4,8 @@ import { closeSync, constants, mkdirSync, openSync, readdirSync, utimesSync } fr
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../../../test/support/scratch.ts";
-import { makeFifo } from "../../base/os/fifo.ts";
-import { removeLeftFifos } from "./left-fifos.ts";
+import { makeFifo } from "./fifo.ts";
+import { leftFifos, removeLeftFifos } from "./left-fifos.ts";
 
 test("what killed clients have left goes; FIFOs that somebody has open, and new ones, stay", async () => {
   await using home = await scratch({ prefix: "fifos" });
@@ -17,7 +17,7 @@ test("what killed clients have left goes; FIFOs that somebody has open, and new 
     utimesSync(folder, then, then);
     return folder;
   };
-  make("left");
+  const left = make("left");
   make("new", 0);
   const held = openSync(
     path.join(make("held"), "stderr"),
@@ -25,6 +25,7 @@ test("what killed clients have left goes; FIFOs that somebody has open, and new 
   );
   mkdirSync(path.join(make("other"), "folder"));
   try {
+    assert.deepEqual(await foundIn(home.path), [left]);
     await removeLeftFifos(home.path);
   } finally {
     closeSync(held);
@@ -32,3 +33,9 @@ test("what killed clients have left goes; FIFOs that somebody has open, and new 
   assert.deepEqual(readdirSync(home.path).toSorted(), ["held", "new", "other"]);
   await removeLeftFifos(path.join(home.path, "nowhere"));
 });
+
+async function foundIn(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const place of leftFifos(folder)) found.push(place);
+  return found;
+}
