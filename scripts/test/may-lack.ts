@@ -9,7 +9,7 @@ const mayLack: readonly RegExp[] = [
   /^needs root\b/,
   // Built from Go sources, or installed by nobody: setup.sh says so.
   /^needs (crictl|critest|kubelet|kubectl|kube-[a-z-]+|coredns|client|[a-z-]+): .*(go|Go|build-tools)/s,
-  /^needs containerd-shim-[a-z0-9.-]+: scripts\/node scripts\/build-tools\.ts$/,
+  /^needs (containerd-shim-[a-z0-9.-]+|buildkitd|buildctl): scripts\/node scripts\/build-tools\.ts$/,
   /^needs (criu|criu, ctr|systemd-analyze|tinyproxy)$/,
   /^needs a newer runc: /,
   /^needs the history of the repository$/,

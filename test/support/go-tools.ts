@@ -45,6 +45,9 @@ const tools = {
     package: "github.com/containerd/containerd/v2/cmd/containerd",
     parallel: 2,
   },
+  // What builds images on Berth's socket in test/e2e/buildkit.test.ts, where somebody has built it.
+  buildkitd: { module: "buildkit", package: "github.com/moby/buildkit/cmd/buildkitd", parallel: 2 },
+  buildctl: { module: "buildkit", package: "github.com/moby/buildkit/cmd/buildctl", parallel: 2 },
   // Ours, of containerd's client library.
   goclient: { module: "goclient", package: "." },
   // Ours, of NRI's own stub: what tests make misbehave.
