@@ -3,53 +3,11 @@
 # What an operator does with the package on a node without npm, in turn: install, run, upgrade, be cut off in the middle,
 # roll back, remove, purge. The package is /srv/$2, a newer one /srv/berth_9.9.9_*.deb, an image /srv/image.tar,
 # named in $1. deb.test.ts runs it on a fresh machine.
-set -eu
-image=$1
-deb=/srv/$2
-newer=$(echo /srv/berth_9.9.9_*.deb)
-home=/usr/lib/berth
-log=/var/tmp/on-a-node.log
+. "${0%/*}/node-steps.sh"
 
-fail() {
-  echo "on-a-node: $*" >&2
-  tail -n 20 $log /var/tmp/berthd.log >&2 || true
-  exit 1
-}
-quietly() { "$@" >$log 2>&1 || fail "$* failed"; }
-start() {
-  berthd serve >>/var/tmp/berthd.log 2>&1 &
-  daemon=$!
-  for _ in $(seq 600); do
-    if berth version >/dev/null 2>&1; then return; fi
-    sleep 0.1
-  done
-  fail "berthd does not serve"
-}
-stop() {
-  kill "$daemon"
-  wait "$daemon" || fail "berthd ended with $?"
-}
-# That `berth` and a daemon that is started now are of this version, and that the container of before goes on.
-isVersion() {
-  [ "$(berthd version | head -n 1)" = "berthd $1" ] || fail "berthd is not $1 but $(berthd version)"
-  kill -0 "$daemon" || fail "the daemon has ended"
-  stop
-  start
-  kill -0 "$pid" || fail "a container died"
-  berth task ls --json | grep -q survivor || fail "the daemon that started does not know the container"
-}
-# What a daemon starts late, and its client, by the files of its version.
-works() {
-  berth image load /srv/image.tar >$log 2>&1 || fail "an image cannot be loaded"
-  [ "$(berth run --rm "$image" speaker echo spoken)" = spoken ] || fail "a container says nothing"
-}
-ofDaemon() { readlink "/proc/$daemon/exe"; }
-
-umask 022
-export DEBIAN_FRONTEND=noninteractive
 quietly apt-get update -qq
-if dpkg -i "$deb" >$log 2>&1; then fail "dpkg installs it without what it depends on"; fi
-grep -q 'depends on containerd' $log || fail "dpkg does not say what is missing"
+if dpkg -i "$deb" >"$log" 2>&1; then fail "dpkg installs it without what it depends on"; fi
+grep -q 'depends on containerd' "$log" || fail "dpkg does not say what is missing"
 if berthd version >/dev/null 2>&1; then fail "a package that is not installed runs"; fi
 quietly dpkg --purge berth
 [ ! -e $home ] || fail "a package that was never installed left $(find $home | head)"
@@ -117,7 +75,7 @@ works
 echo "== upgraded"
 
 # dpkg ends between files.
-dpkg -i "$deb" >$log 2>&1 &
+dpkg -i "$deb" >"$log" 2>&1 &
 installer=$!
 while [ ! -e $home/package/bin/node.dpkg-new ] && kill -0 $installer 2>/dev/null; do :; done
 kill -KILL $installer || fail "dpkg was too quick"
@@ -132,7 +90,7 @@ echo "== unpacking was cut off"
 printf '#!/bin/sh\nkill -KILL $PPID $(ps -o ppid= -p $PPID 2>/dev/null || cut -d " " -f 4 /proc/$PPID/stat)\n' \
   >/usr/local/sbin/systemd-tmpfiles
 chmod 755 /usr/local/sbin/systemd-tmpfiles
-if dpkg -i "$deb" >$log 2>&1; then fail "dpkg was not cut off"; fi
+if dpkg -i "$deb" >"$log" 2>&1; then fail "dpkg was not cut off"; fi
 rm /usr/local/sbin/systemd-tmpfiles
 works
 isVersion 9.9.9
@@ -148,8 +106,8 @@ mount -t tmpfs -o size=$(($(du -sm /var/tmp/berth | cut -f 1) + 20))m berth $hom
 cp -a /var/tmp/berth/. $home
 rm -r /var/tmp/berth
 start
-if dpkg -i "$newer" >$log 2>&1; then fail "there was room"; fi
-grep -q 'No space left on device' $log || fail "dpkg does not say that there is no room"
+if dpkg -i "$newer" >"$log" 2>&1; then fail "there was room"; fi
+grep -q 'No space left on device' "$log" || fail "dpkg does not say that there is no room"
 works
 isVersion "$version"
 mount -o remount,size=1g $home
@@ -172,7 +130,7 @@ quietly berth container rm survivor
 older=$(ofDaemon)
 quietly apt-get remove -y -qq berth
 [ -e "$older" ] || fail "the removal took the files of a daemon that runs"
-grep -q 'a program still runs' $log || fail "the removal does not say what it left"
+grep -q 'a program still runs' "$log" || fail "the removal does not say what it left"
 stop
 [ -d /var/lib/berthd ] || fail "the removal took the pods' data"
 echo "== removed"
@@ -183,5 +141,5 @@ rmdir $home
 for folder in /etc/berthd /var/lib/berthd /run/berthd; do
   [ ! -e $folder ] || fail "the purge left $(find $folder | head)"
 done
-rm -f $log /var/tmp/berthd.log /var/tmp/pid
+rm -f "$log" $notes /var/tmp/pid
 echo "== purged"
