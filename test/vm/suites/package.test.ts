@@ -12,7 +12,8 @@ import { until } from "../../support/until.ts";
 import { GuestNode, unitProperties } from "../guest/node.ts";
 import { memory, packages, projectFolder } from "../plan.ts";
 
-const timeoutMs = 240_000;
+/** What apt and the programs have here, emulated, and beside whatever the host does. */
+const timeoutMs = 600_000;
 const vm = path.join(projectFolder, "vm");
 
 suite("the package under systemd", () => {
