@@ -11,7 +11,7 @@ import { until } from "../../../support/until.ts";
 import { GuestNode } from "../../guest/node.ts";
 import { memory } from "../../plan.ts";
 
-const timeoutMs = 240_000;
+const timeoutMs = 600_000;
 
 suite("the package after a reboot", () => {
   const node = new GuestNode();
