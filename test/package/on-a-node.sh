@@ -135,7 +135,11 @@ stop
 [ -d /var/lib/berthd ] || fail "the removal took the pods' data"
 echo "== removed"
 
+"${older%/bin/*}"/build/pause-* &
+holder=$!
 quietly apt-get purge -y -qq berth
+[ ! -e "$older" ] || fail "the purge left files that only a pod's holder of FIFOs was started from"
+kill $holder || fail "what a pod has of the version has ended"
 umount $home
 rmdir $home
 for folder in /etc/berthd /var/lib/berthd /run/berthd; do
