@@ -39,6 +39,7 @@ suite("what Berth is tried with", () => {
     ["Kubernetes", ["kubelet", "k8s.io/kubernetes"], ["control-plane", "k8s.io/kubernetes"]],
     ["Kubernetes: a cluster", ["control-plane", "k8s.io/kubernetes"]],
     ["CoreDNS", ["control-plane", "github.com/coredns/coredns"]],
+    ["metrics-server", ["metrics-server", "sigs.k8s.io/metrics-server"]],
     ["crictl", [".", "sigs.k8s.io/cri-tools"]],
     ["critest", [".", "sigs.k8s.io/cri-tools"]],
     [

@@ -81,6 +81,11 @@ const tools = {
   },
   // CoreDNS's packages with a main function of ours, which leaves the cloud providers' plugins out.
   coredns: { module: "control-plane", package: "./coredns", parallel: 2 },
+  "metrics-server": {
+    module: "metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    parallel: 2,
+  },
   // Kubernetes' own tests of a node, which have an API server and an etcd in them, and the image that most of them run.
   "e2e-node": {
     module: "e2e-node",

@@ -3,10 +3,13 @@
 // cluster: each has a namespace in it.
 import { after, before, suite } from "node:test";
 import { type Cluster, clusterPrograms, openCluster } from "../../support/cluster/cluster.ts";
+import { autoscaling } from "./cluster/autoscaling.ts";
 import { badDays } from "./cluster/bad-days.ts";
 import { controllers } from "./cluster/controllers.ts";
 import { crowd } from "./cluster/crowd.ts";
+import { doctor } from "./cluster/doctor.ts";
 import { pods } from "./cluster/pods.ts";
+import { pressure } from "./cluster/pressure.ts";
 import { services } from "./cluster/services.ts";
 
 const programs = await clusterPrograms();
@@ -23,5 +26,8 @@ suite("a cluster of two nodes on Berth", { skip: "skip" in programs && programs.
   pods(() => cluster);
   controllers(() => cluster);
   crowd(() => cluster);
+  doctor(() => cluster);
+  autoscaling(() => cluster);
+  pressure(() => cluster);
   badDays(() => cluster);
 });

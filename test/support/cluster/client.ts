@@ -16,6 +16,7 @@ import {
   type V1Pod,
   type V1Status,
 } from "@kubernetes/client-node";
+import type { StatsSummary } from "../kubelet/stats-summary.ts";
 import { until } from "../until.ts";
 
 /** What a test waits for in a cluster: pulls, probes and back-offs, on a machine that does other things too. */
@@ -157,6 +158,20 @@ export class ClusterClient {
     const fieldSelector = `involvedObject.name=${name}`;
     const { namespace } = this;
     return (await this.core.listNamespacedEvent({ namespace, fieldSelector })).items;
+  }
+
+  /** A kubelet's figures, by way of the API server. */
+  async figures(node: string): Promise<StatsSummary> {
+    const path = "stats/summary";
+    const answer: unknown = await this.core.connectGetNodeProxyWithPath({ name: node, path });
+    // The client parses what says that it is JSON, whatever its own types say.
+    return answer as StatsSummary;
+  }
+
+  /** Whether a node's condition holds. */
+  async nodeHas(name: string, condition: string): Promise<boolean> {
+    const { status } = await this.core.readNode({ name });
+    return conditionOf(status?.conditions, condition) === "True";
   }
 
   log(name: string, container = "main"): Promise<string> {

@@ -14,6 +14,7 @@ export interface ControlPlanePrograms {
 }
 
 export interface ControlPlane extends AsyncDisposable {
+  readonly box: Box;
   readonly apiServer: Service;
   readonly controllerManager: Service;
   readonly scheduler: Service;
@@ -58,6 +59,7 @@ export async function startControlPlane(
     ...[addresses.controlPlane, kubernetesAddress, "127.0.0.1"].map((one) => `IP:${one}`),
     ...alsoKnownAs.map((one) => `DNS:${one}`),
   ]);
+  const toExtensions = await credentials.client("front-proxy-client");
   const toKubelets = await credentials.client("apiserver-kubelet-client", "system:masters");
   const apiFlags = {
     "etcd-servers": client,
@@ -72,6 +74,16 @@ export async function startControlPlane(
     "kubelet-client-certificate": toKubelets.certFile,
     "kubelet-client-key": toKubelets.keyFile,
     "kubelet-preferred-address-types": "InternalIP",
+    // What serves a part of the API in its place is asked by these.
+    "proxy-client-cert-file": toExtensions.certFile,
+    "proxy-client-key-file": toExtensions.keyFile,
+    "requestheader-client-ca-file": credentials.ca.certFile,
+    "requestheader-allowed-names": "front-proxy-client",
+    "requestheader-username-headers": "X-Remote-User",
+    "requestheader-group-headers": "X-Remote-Group",
+    "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+    // There is no kube-proxy in its box.
+    "enable-aggregator-routing": "true",
     "service-account-issuer": "https://kubernetes.default.svc",
     "service-account-key-file": credentials.tokenKeyFile,
     "service-account-signing-key-file": credentials.tokenKeyFile,
@@ -94,6 +106,8 @@ export async function startControlPlane(
     "service-account-private-key-file": credentials.tokenKeyFile,
     "root-ca-file": credentials.ca.certFile,
     "use-service-account-credentials": "true",
+    // Quicker than in production: a test waits for it.
+    "horizontal-pod-autoscaler-sync-period": "5s",
   };
   const controllerManager = await launch(
     "kube-controller-manager",
@@ -112,6 +126,7 @@ export async function startControlPlane(
   );
   const owned = undo.move();
   return {
+    box,
     apiServer,
     controllerManager,
     scheduler,

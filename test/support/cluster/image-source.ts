@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileBytes, writeOciLayout } from "../oci-image.ts";
-import { pushLayout, pushTestImages } from "../test-images.ts";
+import { pushLayout, pushTestImages, shellLayer } from "../test-images.ts";
 import type { Box } from "./box.ts";
 import { listens } from "./control-plane.ts";
 import { type Service, startService } from "./service.ts";
@@ -16,6 +17,8 @@ export interface ImageSource extends AsyncDisposable {
   readonly images: ClusterImages;
   /** Gives the shell's image another name: `late:1`. */
   pushShell(name: string): Promise<void>;
+  /** The shell's image with so many bytes more, which no other image has. */
+  pushLarge(name: string, bytes: number): Promise<void>;
 }
 
 export interface ClusterImages {
@@ -76,6 +79,15 @@ export async function startImageSource(
     service,
     host,
     pushShell: (name) => pushLayout(path.join(folder, "layouts", "shell"), "1", `${host}/${name}`),
+    pushLarge: async (name, bytes) => {
+      const layout = path.join(folder, "layouts", "large");
+      await writeOciLayout(layout, "1", {
+        config: { Cmd: ["sh"] },
+        layers: [await shellLayer(), [{ path: "much", content: randomBytes(bytes) }]],
+      });
+      await pushLayout(layout, "1", `${host}/${name}`);
+      await rm(layout, { recursive: true });
+    },
     images: {
       shell: `${registryName}/shell:1`,
       dns: `${registryName}/coredns:1`,

@@ -6,11 +6,12 @@ import { parse } from "yaml";
 import { conflist } from "../cni.ts";
 import type { ContainerdPrograms } from "../containerd.ts";
 import { crunHere } from "../crun-here.ts";
-import { connectPeer, type GrpcPeer } from "../grpc-peer.ts";
+import type { GrpcPeer } from "../grpc-peer.ts";
 import { makeCgroupRoot } from "../kubelet/kubelet-traces.ts";
 import { machineSettings } from "../kubelet/machine-settings.ts";
 import { cniBinFolder } from "../lacking.ts";
 import { sandboxMode } from "../sandbox-mode.ts";
+import { startBerthd } from "./berthd.ts";
 import type { Box } from "./box.ts";
 import { listens } from "./control-plane.ts";
 import type { Credentials } from "./credentials.ts";
@@ -26,6 +27,8 @@ export interface ClusterNode extends AsyncDisposable {
   readonly box: Box;
   readonly berthd: Service;
   readonly kubelet: Service;
+  /** Restarts the kubelet with these settings over those of its file; disposing it, with its own again. */
+  withKubelet(settings: object): Promise<AsyncDisposable>;
   readonly proxy: Service;
   /** What the kubelet uses at first, where that is not Berth. */
   readonly containerd?: Service;
@@ -55,11 +58,6 @@ export interface NodeSettings {
   readonly containerd?: ContainerdPrograms;
 }
 
-const berthd = path.resolve(
-  process.env["BERTH_TEST_PROGRAMS"] ?? path.resolve(import.meta.dirname, "../../../bin"),
-  "berthd",
-);
-const compileCache = path.resolve(import.meta.dirname, "../../../build/compile-cache");
 const deployedConfig = path.resolve(import.meta.dirname, "../../../deploy/kubelet-config.yaml");
 
 export async function startNode(
@@ -76,18 +74,10 @@ export async function startNode(
     const size = `size=${settings.diskBytes},mode=0711`;
     await box.must("mount", ["-t", "tmpfs", "-o", size, "tmpfs", "/var/lib/berthd"]);
   }
-  const peer = undo.use(connectPeer(box.seen("/run/berthd/berthd.sock")));
-  const cri = peer.client("runtime.v1.RuntimeService");
-  const daemon = undo.use(
-    await startService(box, {
-      name: "berthd",
-      argv: [berthd, "serve", "--config", await writeBerthConfig(folder, settings)],
+  const berthd = undo.use(
+    await startBerthd(box, {
       folder: settings.folder,
-      env: { NODE_COMPILE_CACHE: compileCache },
-      isUp: async () => {
-        const { status } = await cri.Status({});
-        return status?.conditions.every((it) => it.status) === true;
-      },
+      config: await writeBerthConfig(folder, settings),
     }),
   );
   const containerd =
@@ -122,11 +112,21 @@ export async function startNode(
     name: box.name,
     address,
     box,
-    berthd: daemon,
+    berthd: berthd.service,
     kubelet: kubeletService,
+    withKubelet: async (changed) => {
+      const own = await readFile(kubelet, "utf8");
+      const restart = async (text: string): Promise<void> => {
+        await kubeletService.stop();
+        await writeFile(kubelet, text);
+        await kubeletService.start();
+      };
+      await restart(JSON.stringify({ ...(JSON.parse(own) as object), ...changed }));
+      return { [Symbol.asyncDispose]: () => restart(own) };
+    },
     proxy: proxyService,
     ...(containerd && { containerd }),
-    peer,
+    peer: berthd.peer,
     cgroupRoot,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

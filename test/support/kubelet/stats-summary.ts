@@ -9,7 +9,16 @@ interface Usage {
 
 /** What tests look at of `/stats/summary`; pods and figures may be missing while they are young. */
 export interface StatsSummary {
-  readonly node: { readonly runtime: { readonly imageFs: { readonly usedBytes: number } } };
+  readonly node: {
+    readonly memory: { readonly availableBytes: number };
+    readonly runtime: {
+      readonly imageFs: {
+        readonly usedBytes: number;
+        readonly availableBytes: number;
+        readonly capacityBytes: number;
+      };
+    };
+  };
   readonly pods: readonly {
     readonly podRef: { readonly name: string };
     readonly containers: readonly {

@@ -2,12 +2,12 @@
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stringify } from "smol-toml";
+import { berthdSocket, startBerthd } from "../cluster/berthd.ts";
 import { type Box, openBox } from "../cluster/box.ts";
 import { listens } from "../cluster/control-plane.ts";
 import { type Service, startService } from "../cluster/service.ts";
 import { conflist } from "../cni.ts";
 import { crunHere } from "../crun-here.ts";
-import { connectPeer } from "../grpc-peer.ts";
 import { makeCgroupRoot, rememberTraces } from "../kubelet/kubelet-traces.ts";
 import { machineSettings } from "../kubelet/machine-settings.ts";
 import { cniBinFolder } from "../lacking.ts";
@@ -30,7 +30,6 @@ export interface BedPrograms extends ImagePrograms {
   readonly suite: string;
 }
 
-export const socket = "/run/berthd/berthd.sock";
 /** The node's. With it no name is looked up, which nobody answers in the box. */
 export const nodeAddress = "10.231.0.2";
 const registry = "127.0.0.1:5000";
@@ -67,22 +66,8 @@ export async function openConformanceBed(programs: BedPrograms): Promise<Conform
     }),
   );
   await pushE2eImages(box, { folder: path.join(home.path, "layouts"), host: registry, programs });
-  const peer = undo.use(connectPeer(box.seen(socket)));
-  const cri = peer.client("runtime.v1.RuntimeService");
-  const program = path.resolve(import.meta.dirname, "../../../bin/berthd");
-  const berthd = undo.use(
-    await startService(box, {
-      name: "berthd",
-      argv: [program, "serve", "--config", await writeConfig(home.path)],
-      folder: home.path,
-      env: {
-        NODE_COMPILE_CACHE: path.resolve(import.meta.dirname, "../../../build/compile-cache"),
-      },
-      isUp: async () => {
-        const { status } = await cri.Status({});
-        return status?.conditions.every((it) => it.status) === true;
-      },
-    }),
+  const { service: berthd } = undo.use(
+    await startBerthd(box, { folder: home.path, config: await writeConfig(home.path) }),
   );
   const folder = await home.folder("suite");
   await symlink(programs.kubelet, path.join(folder, "kubelet"));
@@ -96,7 +81,7 @@ export async function openConformanceBed(programs: BedPrograms): Promise<Conform
       kind: "KubeletConfiguration",
       ...settings,
       cgroupRoot,
-      containerRuntimeEndpoint: `unix://${socket}`,
+      containerRuntimeEndpoint: `unix://${berthdSocket}`,
       podCIDR: "10.100.0.0/24",
       fileCheckFrequency: "10s",
       // The suite waits two minutes for the node.

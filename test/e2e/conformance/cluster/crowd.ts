@@ -4,7 +4,6 @@ import { after, before, suite, test } from "node:test";
 import type { ClusterClient, NamespacedClient } from "../../../support/cluster/client.ts";
 import type { Cluster } from "../../../support/cluster/cluster.ts";
 import { deployment, shellContainer } from "../../../support/cluster/manifests.ts";
-import type { StatsSummary } from "../../../support/kubelet/stats-summary.ts";
 import { until } from "../../../support/until.ts";
 
 /** Pods on one node; 100 by hand. */
@@ -43,13 +42,7 @@ export function crowd(cluster: () => Cluster): void {
       await until(
         "figures of all are there",
         async () => {
-          const path = "stats/summary";
-          const answer: unknown = await client.core.connectGetNodeProxyWithPath({
-            name: node().name,
-            path,
-          });
-          // The client parses what says that it is JSON, whatever its own types say.
-          const { pods } = answer as StatsSummary;
+          const { pods } = await client.figures(node().name);
           const wanted = names.map((name) => {
             const found = pods.find(({ podRef }) => podRef.name === name);
             if (found === undefined) throw new Error(`no figures of ${name}`);
