@@ -78,15 +78,25 @@ export async function obtainDocument(
       damage = error; // it has been dropped; the source may give it again
     }
   }
-  const bytes = await source.document(descriptor, call).catch((error: unknown) => {
-    throw damage && isFault(error, "NOT_FOUND") ? damage : error;
-  });
+  const bytes =
+    inlineBytes(descriptor) ??
+    (await source.document(descriptor, call).catch((error: unknown) => {
+      throw damage && isFault(error, "NOT_FOUND") ? damage : error;
+    }));
   assertSize(descriptor, bytes.length);
   if (digestOf(bytes, algorithmOf(digest)) !== digest) {
     throw fault("FAILED_PRECONDITION", `content "${digest}" arrived with another digest`);
   }
   await storeBytes({ ...store, digest }, bytes, call, (labels) => source.labels(labels));
   return bytes;
+}
+
+/** What a descriptor has of its blob in itself, where that is all of it: as containerd, such a blob is asked of nobody. */
+export function inlineBytes({ data, digest, size }: Descriptor): Buffer | undefined {
+  if (!data) return undefined;
+  const bytes = Buffer.from(data, "base64");
+  const isWhole = bytes.length === size && digestOf(bytes, algorithmOf(digest)) === digest;
+  return isWhole ? bytes : undefined;
 }
 
 /** Puts bytes from memory, of a digest other than that of sha256 where one is given, into the content store, or labels the blob that is there. */

@@ -32,6 +32,8 @@ export interface Descriptor {
   readonly size: number;
   readonly annotations: Readonly<Record<string, string>>;
   readonly platform?: Platform | undefined;
+  /** The blob itself, in base64; "" where it is not there. */
+  readonly data?: string | undefined;
 }
 
 export interface Index {
@@ -77,6 +79,7 @@ const descriptor = goObject({
   size: z.number().int().nonnegative(),
   annotations: goTextMap,
   platform: platform.optional(),
+  data: z.string().optional().catch(undefined),
 });
 /** Of an entry that is no descriptor, what it is for. */
 const platformAlone = goObject({ platform });

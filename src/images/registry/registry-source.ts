@@ -3,7 +3,15 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { ContentInfo, ContentStore, ReadsAlong } from "../../content/ports.ts";
-import { type BeginEarly, type ImageSource, type Labels, label, owned } from "../image-source.ts";
+import {
+  type BeginEarly,
+  type ImageSource,
+  inlineBytes,
+  type Labels,
+  label,
+  owned,
+  storeBytes,
+} from "../image-source.ts";
 import type { Descriptor } from "../manifest/documents.ts";
 import type { TransferStep } from "../ports.ts";
 import { type DownloadOptions, downloadBlob } from "./download.ts";
@@ -42,6 +50,12 @@ export class RegistrySource implements ImageSource {
   async fetch(descriptor: Descriptor, call: Cancellable, begin?: BeginEarly): Promise<void> {
     const { content, namespace, client } = this.#options;
     const { digest, size } = descriptor;
+    const inline = inlineBytes(descriptor);
+    if (inline) {
+      const store = { content, namespace, digest };
+      await storeBytes(store, inline, call, (labels) => this.labels(labels));
+      return;
+    }
     using turn = new Turn(this.#permits);
     await turn.take(call);
     if (!content.info(namespace, digest)) {

@@ -92,6 +92,8 @@ export const target: FuzzTarget = {
     '"digest":',
     '"size":',
     '"platform":{"os":"linux","architecture":"arm64","variant":"v8"},',
+    '"data":"e30=",',
+    '"data":5,',
     '"annotations":{"a":"b"},',
     '"manifests":[],',
     '"layers":[],',
@@ -238,6 +240,7 @@ function descriptorOf(value: Json): Descriptor | undefined {
   const type = name(goField(value, "mediaType"));
   const annotations = goField(value, "annotations") ?? {};
   const platform = goField(value, "platform");
+  const data = goField(value, "data");
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) return;
   if (typeof id !== "string" || id.length !== 71 || !/^sha256:[0-9a-f]+$/.test(id)) return;
   if (type === undefined || !isObject(annotations)) return;
@@ -248,6 +251,7 @@ function descriptorOf(value: Json): Descriptor | undefined {
     digest: id as Descriptor["digest"],
     size,
     annotations: Object.fromEntries(texts) as Record<string, string>,
+    ...(data !== undefined && { data: typeof data === "string" ? data : undefined }),
   };
   if (platform === undefined) return plain;
   if (!isObject(platform)) return;

@@ -49,6 +49,13 @@ class Blobs {
     );
   }
 
+  /** The descriptor with its blob, which is nowhere else. */
+  inline<T extends { readonly digest: string }>(descriptor: T): T & { data: string } {
+    const bytes = this.all.get(descriptor.digest) ?? Buffer.alloc(0);
+    this.all.delete(descriptor.digest);
+    return { ...descriptor, data: bytes.toString("base64") };
+  }
+
   index(manifests: unknown, more: object = {}) {
     return this.store({ schemaVersion: 2, manifests, ...more }, `${oci}.index.v1+json`);
   }
@@ -119,6 +126,27 @@ const taken: readonly Taken[] = [
         blobs.image({}, label("ours")),
       ]),
     name: "ours",
+  },
+  {
+    what: "documents and a layer that stand in their descriptors alone",
+    make: (blobs) => {
+      const [config, packed] = [blobs.inline(blobs.config()), blobs.inline(blobs.layer())];
+      const image = blobs.inline(blobs.image({ config, layers: [packed] }));
+      return blobs.index([forPlatform(image, { os: "linux", architecture })]);
+    },
+  },
+  {
+    what: "descriptors with other data than their digests",
+    make: (blobs) => {
+      const wrong = [{ data: "AAAA" }, { data: 5 }, { data: null }, { data: "%" }];
+      const [config, packed] = [blobs.config(), blobs.layer()];
+      const image = blobs.image({
+        config: { ...config, ...wrong[0] },
+        layers: [{ ...packed, ...wrong[1] }],
+        subject: { ...config, ...wrong[2] },
+      });
+      return blobs.index([forPlatform({ ...image, ...wrong[3] }, { os: "linux", architecture })]);
+    },
   },
   {
     what: "documents with names of fields in other cases",
