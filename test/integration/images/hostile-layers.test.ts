@@ -155,7 +155,7 @@ const refused: readonly { name: string; layer: () => Buffer; code: string; says:
       return Buffer.concat([frame.subarray(0, 5), Buffer.from([21 << 3]), frame.subarray(5)]);
     },
     code: "INVALID_ARGUMENT",
-    says: /too much memory/,
+    says: /zstd window is larger than 128 MiB: compress it with --long=27 or less/,
   },
 ];
 
