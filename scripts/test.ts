@@ -104,7 +104,7 @@ const steps: readonly Step[] = [
     globs: [`test/e2e/conformance/{${alone.join(",")}}.test.ts`],
     concurrency: 1,
     timeoutMs: 1_200_000,
-    fileTimeoutMs: 1_500_000,
+    fileTimeoutMs: 2_400_000,
   }),
   nodeTestStep({
     name: "conformance suites, two at once",
@@ -113,7 +113,7 @@ const steps: readonly Step[] = [
     beside: [`test/e2e/conformance/!(${[...alone, ...withKubelets].join("|")}).test.ts`],
     concurrency: 1,
     timeoutMs: 1_200_000,
-    fileTimeoutMs: 1_500_000,
+    fileTimeoutMs: 2_400_000,
   }),
   nodeTestStep({
     name: "the package",

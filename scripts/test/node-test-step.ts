@@ -25,6 +25,8 @@ export interface NodeTestOptions {
   readonly timeoutMs: number;
   /** For a file's process, from its start to its end. */
   readonly fileTimeoutMs: number;
+  /** What did not end has a second run. Default true. */
+  readonly retriesOverdue?: boolean;
   /** Gets what lines of src/ have been run. */
   readonly coverage?: CoverageRun;
   /** Tells each test as it ends: for runs so slow that somebody watches. */
@@ -66,7 +68,8 @@ async function runFiles(files: readonly string[], options: NodeTestOptions): Pro
     for (const file of waiting) {
       const first = await runFile(file, reasons, options);
       // Once may be the machine's doing, and what it was is told. Twice is the file's.
-      const more = first.isOverdue ? await runFile(file, reasons, options) : first;
+      const isTwice = first.isOverdue && options.retriesOverdue !== false;
+      const more = isTwice ? await runFile(file, reasons, options) : first;
       counts = add(counts, more.counts);
     }
   };
