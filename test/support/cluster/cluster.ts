@@ -128,10 +128,14 @@ export async function openCluster(
   );
   const client = new ClusterClient(await credentials.kubeconfig("admin", "system:masters"));
   await until(
-    "all nodes are ready",
+    "all nodes are ready, and take pods",
     async () => {
       const { items } = await client.core.listNode();
-      const ready = items.filter((it) => conditionOf(it.status?.conditions, "Ready") === "True");
+      // The taint of one that is not ready goes after that, and later on a busy machine.
+      const ready = items.filter(
+        ({ spec, status }) =>
+          conditionOf(status?.conditions, "Ready") === "True" && (spec?.taints ?? []).length === 0,
+      );
       return ready.length === names.length;
     },
     patience,
