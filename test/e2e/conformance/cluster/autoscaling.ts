@@ -36,8 +36,8 @@ export function autoscaling(cluster: () => Cluster): void {
         deployment("busy", 1, {
           containers: [
             shellContainer(cluster().images.shell, burning, {
-              // At most a fifth of a processor, and a tenth is asked for.
-              resources: { requests: { cpu: "100m" }, limits: { cpu: "200m", memory: "64Mi" } },
+              // At most a fifth of a processor. So little is asked for that it is far more even where others leave it next to none.
+              resources: { requests: { cpu: "20m" }, limits: { cpu: "200m", memory: "64Mi" } },
             }),
           ],
         }),
@@ -73,11 +73,13 @@ export function autoscaling(cluster: () => Cluster): void {
         "the pod's figures are there",
         async () => {
           const found = (await top("pod")).get(name);
-          return Number.parseInt(found?.[0] ?? "", 10) > 100 && found;
+          const [processor = 0, held = 0] = (found ?? []).map((it) => Number.parseInt(it, 10));
+          return processor > 0 && held >= 19 && found;
         },
         patience,
       );
-      assert.match(cpu, /^(1\d\d|2[0-4]\d)m$/);
+      assert.match(cpu, /^\d+m$/);
+      assert.ok(Number.parseInt(cpu, 10) <= 249, cpu);
       assert.match(memory, /^(19|2\d)Mi$/);
       const nodes = await until(
         "figures of both nodes are there",
@@ -115,21 +117,21 @@ export function autoscaling(cluster: () => Cluster): void {
         patience,
       );
       await client.readyPods("app=busy", 2);
-      const hpa = await until(
-        "it tells both",
+      await until(
+        "it tells both, and of what they ask for no more than they may have",
         async () => {
           const api = client.config.makeApiClient(AutoscalingV2Api);
           const { status } = await api.readNamespacedHorizontalPodAutoscaler({
             name: "busy",
             namespace,
           });
-          return status?.currentReplicas === 2 && status;
+          const [current] = status?.currentMetrics ?? [];
+          const percent = current?.resource?.current.averageUtilization ?? 0;
+          // The limit is 1000 %.
+          return status?.currentReplicas === 2 && percent >= 1 && percent < 1300;
         },
         patience,
       );
-      const [current] = hpa.currentMetrics ?? [];
-      const percent = current?.resource?.current.averageUtilization ?? 0;
-      assert.ok(percent > 100 && percent < 260, `${percent} %`);
     });
   });
 }
