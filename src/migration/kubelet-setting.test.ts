@@ -100,6 +100,12 @@ test("k3s and k0s by what their units name: files of variables, another configur
   assert.deepEqual(await roots.roundTrip(await read(rke2)), [
     `[Service]\nExecStart=\nExecStart=/opt/rke2 agent --container-runtime-endpoint=${ours}\n`,
   ]);
+  // As its archive brings it, which is no package.
+  const ofArchive = roots.make({
+    "usr/local/lib/systemd/system/rke2-agent.service": `[Service]\nExecStart=/opt/rke2 agent --container-runtime-endpoint=${theirs}\n`,
+  });
+  const [edit] = (await read(ofArchive)).edits;
+  assert.equal(edit?.file, `${ofArchive}/usr/local/lib/systemd/system/rke2-agent.service`);
   const k0s = roots.make({
     "etc/systemd/system/k0sworker.service": "[Service]\nExecStart=/usr/local/bin/k0s worker\n",
     "etc/systemd/system/k0sworker.service.d/10.conf":

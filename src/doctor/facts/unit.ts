@@ -44,7 +44,11 @@ export async function readUnit(host: Host, service: string): Promise<Unit> {
   }
   const environmentFiles: FlagFile[] = [];
   for (const one of named.slice(0, mostFiles)) {
-    for (const file of await matching(host, one.replace(/^-/, "").replaceAll(/%[Nnp]/g, service))) {
+    // Only %n has the suffix.
+    const pattern = one
+      .replace(/^-/, "")
+      .replaceAll(/%[Nnp]/g, (it) => (it === "%n" ? `${service}.service` : service));
+    for (const file of await matching(host, pattern)) {
       const text = await textOf(host, file);
       if (text !== undefined) environmentFiles.push({ file, text });
     }
@@ -65,9 +69,9 @@ export function wordsOfCommand({ command, variables }: Unit): string[] {
   });
 }
 
-/** Whether a file is a package's, and not an operator's to change. */
+/** Whether a file is a package's or made anew at each boot, and not an operator's to change. */
 export function isOfPackage(file: string): boolean {
-  return /^\/(usr|lib|run)\//.test(file);
+  return /^\/(usr\/(?!local\/)|lib\/|run\/)/.test(file);
 }
 
 async function unitFiles(host: Host, service: string): Promise<FlagFile[]> {
