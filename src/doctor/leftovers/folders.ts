@@ -158,7 +158,7 @@ async function fifosOf({ patient: { host, socket } }: Ground): Promise<Leftover[
     found.push({
       what: `${place}: the streams of a berth command that was killed`,
       why: "nobody has them open any more",
-      mend: `rm -r ${place}`,
+      mend: `rm -r '${place}'`,
       remove: () => rm(place, { recursive: true, force: true }),
     });
   }
