@@ -137,9 +137,16 @@ echo "== removed"
 
 "${older%/bin/*}"/build/pause-* &
 holder=$!
+for _ in $(seq 100); do
+  case $(readlink /proc/$holder/exe) in */pause-*) break ;; esac
+  sleep 0.1
+done
+case $(readlink /proc/$holder/exe) in */pause-*) ;; *) fail "the holder does not start" ;; esac
 quietly apt-get purge -y -qq berth
 [ ! -e "$older" ] || fail "the purge left files that only a pod's holder of FIFOs was started from"
-kill $holder || fail "what a pod has of the version has ended"
+# A zombie, which a signal could still be sent to, has none.
+readlink /proc/$holder/exe >/dev/null || fail "what a pod has of the version has ended"
+kill $holder
 umount $home
 rmdir $home
 for folder in /etc/berthd /var/lib/berthd /run/berthd; do
