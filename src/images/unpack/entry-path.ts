@@ -56,7 +56,7 @@ export function quotedName(name: string): string {
 
 /**
  * The parts of a name below the root: absolute names begin there too, "." and doubled slashes vanish, ".." goes up
- * inside it. Above the root is the root, as for the kernel, and as in containerd. INVALID_ARGUMENT for what the kernel takes in no call.
+ * inside it. Above the root is the root, as for the kernel, and as in containerd. INVALID_ARGUMENT for names that no system call takes (NUL, too long).
  */
 export function cleanPath(name: string): string[] {
   if (name.includes("\0")) throw fault("INVALID_ARGUMENT", "layer has a name with NUL");

@@ -225,7 +225,7 @@ export class LayerTree {
   }
 }
 
-/** Takes the rest of a path from `pending`, up to where its ".." lead back to before `name`. Answers what is left then: nothing, or all of it. */
+/** Takes the rest of a path from `pending`, up to where its ".." lead back to before `name`. Answers where it is then below the folder; [] when it came back. */
 function missing(name: string, pending: string[]): readonly string[] {
   const beyond = [name];
   while (beyond.length > 0 && pending.length > 0) {
@@ -236,7 +236,7 @@ function missing(name: string, pending: string[]): readonly string[] {
   return beyond;
 }
 
-/** Path of a name in a folder. INVALID_ARGUMENT for one that the kernel takes in no call. */
+/** Path of a name in a folder. INVALID_ARGUMENT for one that no system call takes (too long). */
 export function pathIn(folder: string, name: string): string {
   const at = `${folder}/${name}`;
   if (name.length > maxNameBytes || at.length > maxPathBytes) throw tooLong(at);
