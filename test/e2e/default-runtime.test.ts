@@ -65,7 +65,7 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
   const becomes = (what: RegExp): Promise<unknown> =>
     // A trial runs at a low priority.
     until(`the default runtime is ${what}`, async () => what.test((await chosen()) ?? ""), {
-      timeoutMs: 180_000,
+      timeoutMs: 90_000,
     });
   const shell = (pod: RunningPod): Promise<string> =>
     cri.startContainer(pod, bed.images.shell.reference, ["sleep", "100000"]);
