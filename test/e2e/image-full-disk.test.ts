@@ -17,10 +17,7 @@ import { until } from "../support/until.ts";
 const program = path.resolve(import.meta.dirname, "../../bin/berth");
 const k8s = { namespace: "k8s.io" };
 const kib = 1024;
-const rooms = [
-  ...[0, 150, 600].map((room) => ({ bytes: room * kib })),
-  ...[4, 40].map((inodes) => ({ inodes })),
-];
+const rooms = [{ bytes: 0 }, { bytes: 600 * kib }, { inodes: 4 }];
 const words = /cannot [a-z ]+.* at ".*": no space left on device \(ENOSPC\)/;
 
 suite("images that are brought to a full disk", { skip: lacking(...podPrograms, "ctr") }, () => {
@@ -117,7 +114,7 @@ suite("images that are brought to a full disk", { skip: lacking(...podPrograms, 
         await must(program, ["image", "rm", tagged?.name ?? ""], at(daemon));
         await nothingStays();
       }
-      assert.ok(failed >= 3, `${failed} failed`);
+      assert.ok(failed >= 2, `${failed} failed`);
     });
   }
 
