@@ -78,16 +78,21 @@ export async function obtainDocument(
       damage = error; // it has been dropped; the source may give it again
     }
   }
-  const bytes =
-    inlineBytes(descriptor) ??
-    (await source.document(descriptor, call).catch((error: unknown) => {
-      throw damage && isFault(error, "NOT_FOUND") ? damage : error;
-    }));
+  const keep = (bytes: Buffer): Promise<void> =>
+    storeBytes({ ...store, digest }, bytes, call, (labels) => source.labels(labels));
+  const inline = inlineBytes(descriptor);
+  if (inline) {
+    await keep(inline);
+    return inline;
+  }
+  const bytes = await source.document(descriptor, call).catch((error: unknown) => {
+    throw damage && isFault(error, "NOT_FOUND") ? damage : error;
+  });
   assertSize(descriptor, bytes.length);
   if (digestOf(bytes, algorithmOf(digest)) !== digest) {
     throw fault("FAILED_PRECONDITION", `content "${digest}" arrived with another digest`);
   }
-  await storeBytes({ ...store, digest }, bytes, call, (labels) => source.labels(labels));
+  await keep(bytes);
   return bytes;
 }
 
