@@ -118,6 +118,37 @@ suite("images that are brought to a full disk", { skip: lacking(...podPrograms, 
     });
   }
 
+  test("a copy that takes a name, and fails as it is unpacked, leaves the image of before whole", async () => {
+    const mine = `${registry.host}/mine:1`;
+    const layout = await home.folder("before");
+    const { id } = await sweptImage(layout, "before");
+    await must(program, ["image", "load", layout, "--name", mine], at(daemon));
+    await must(program, ["image", "tag", name, mine], at(other));
+    await must(program, ["image", "copy", "--no-unpack", "--from", other.socket, name], at(daemon));
+    // By its name alone it is kept.
+    const names = daemon.client("containerd.services.images.v1.Images");
+    await names.Delete({ name: id, sync: true }, k8s);
+    room.leave({ bytes: 200 * kib });
+    const done = new AbortController();
+    const copying = berth("copy", "--force", "--from", other.socket, mine).finally(() =>
+      done.abort(),
+    );
+    // What nothing leads to is collected at once, however soon the unpacking fails.
+    while (!done.signal.aborted) {
+      await daemon.cri.images.RemoveImage({ image: { image: "nobody:1" } });
+    }
+    const failed = await copying;
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, words);
+    room.enlarge();
+    const verified = await berth("verify");
+    assert.equal(verified.code, 0, verified.stdout);
+    const { image } = await daemon.cri.images.ImageStatus({ image: { image: mine } });
+    assert.equal(image?.id, id);
+    for (const each of [mine, name]) await must(program, ["image", "rm", each], at(daemon));
+    await nothingStays();
+  });
+
   test("a push needs no space of the node", async () => {
     await must(program, ["image", "copy", "--from", other.socket, name], at(daemon));
     room.leave({ bytes: 0 });

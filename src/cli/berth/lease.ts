@@ -9,6 +9,8 @@ const undoMs = 10_000;
 export interface Lease extends AsyncDisposable {
   /** Options of calls that are made under the lease. */
   readonly call: Session["scoped"] & { readonly headers: Readonly<Record<string, string>> };
+  /** Holds a blob that is there already, and what that leads to. */
+  hold(digest: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -24,6 +26,9 @@ export async function openLease(
   await leases.Create({ id, labels: { ...more, "containerd.io/gc.expire": expires } }, scoped);
   return {
     call: { ...scoped, headers: { "containerd-lease": id } },
+    hold: async (digest) => {
+      await leases.AddResource({ id, resource: { type: "content", id: digest } }, scoped);
+    },
     [Symbol.asyncDispose]: async () => {
       await leases.Delete({ id }, { ...scoped, signal: timeoutSignal(undoMs) });
     },

@@ -147,7 +147,7 @@ async function copyAll(
       const outcome = await (async () => {
         using view = openProgress(flags, io);
         const onSteps = view.update.bind(view);
-        return await copyImage({ from, to, onSteps, force, unpack }, record);
+        return await copyImage({ from, to, lease, onSteps, force, unpack }, record);
       })();
       copied.push({ name: record.name, outcome });
       if (!session.json) io.out(printable(`${outcome} ${record.name}\n`));

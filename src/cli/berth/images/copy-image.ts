@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cleanupDeadline } from "../../../base/cancellable.ts";
+import { type Cancellable, cleanupDeadline } from "../../../base/cancellable.ts";
 import { fault, isFault } from "../../../base/errors.ts";
 import { mapAtOnce } from "../../../base/map-at-once.ts";
 import type { BerthTransferStep } from "../../../gen/berth.gen.ts";
@@ -7,6 +7,7 @@ import type { Image } from "../../../gen/cri.gen.ts";
 import type { TypesDescriptor } from "../../../gen/types.gen.ts";
 import { contentReference } from "../../../metadata/references.ts";
 import { criNamespace } from "../call-options.ts";
+import type { Lease } from "../lease.ts";
 import { copyBlob } from "./copy-blob.ts";
 import { type PlannedImage, planArchive } from "./export-archive.ts";
 import type { ImageRecord, ImageStore } from "./image-record.ts";
@@ -18,6 +19,7 @@ export interface CopyWork {
   readonly from: ImageStore;
   /** Where to, under a lease. */
   readonly to: ImageStore;
+  readonly lease: Pick<Lease, "hold">;
   /** Take the name from another image. */
   readonly force: boolean;
   /** Extract its layers as well. */
@@ -46,9 +48,11 @@ export async function copyImage(work: CopyWork, record: ImageRecord): Promise<Co
   for (const image of images) isNew = (await copyBlobs(work, image)) || isNew;
   await using undo = new AsyncDisposableStack();
   if (!isSame) {
-    const before = await knownImage(to, record);
+    const before = await knownImage(to, record, to.call);
     // Behind the name, which is undone first: the image's id has a record too, once CRI knows it.
     if (before === null) undo.defer(() => forgetImage(to, record).catch(() => {}));
+    // Nothing else may lead to what gives its name up, until it is known whether it gets it back.
+    if (there !== undefined) await work.lease.hold(there.digest);
     await nameImage(to, record, there !== undefined);
     // What cannot be unpacked, as on a full disk, is not here: neither its name nor what it holds.
     undo.defer(() => unnameImage(to, record, there).catch(() => {}));
@@ -146,17 +150,24 @@ async function unnameImage(
 }
 
 /** What CRI knows of it, by whatever name. */
-async function knownImage(to: ImageStore, { target }: ImageRecord): Promise<Image | null> {
+async function knownImage(
+  to: ImageStore,
+  { target }: ImageRecord,
+  call: Cancellable,
+): Promise<Image | null> {
   if (to.namespace !== criNamespace) return null;
   const request = { image: { image: target.digest } };
-  const service = to.client("runtime.v1.ImageService");
-  return (await service.ImageStatus(request, { signal: cleanupDeadline() })).image;
+  return (await to.client("runtime.v1.ImageService").ImageStatus(request, call)).image;
 }
 
-/** Has CRI forget an image that has no name, unless somebody else has given it one meanwhile. */
+/**
+ * Has CRI forget an image that has no name, unless somebody else has given it one meanwhile. Only the record by its id is removed, and
+ * not all its names, as CRI's RemoveImage would: a pull that names it just now keeps its name.
+ */
 async function forgetImage(to: ImageStore, record: ImageRecord): Promise<void> {
-  const known = await knownImage(to, record);
+  const cleanup = { signal: cleanupDeadline() };
+  const known = await knownImage(to, record, cleanup);
   if (!known || known.repoTags.length > 0 || known.repoDigests.length > 0) return;
-  const service = to.client("runtime.v1.ImageService");
-  await service.RemoveImage({ image: { image: known.id } }, { signal: cleanupDeadline() });
+  const images = to.client("containerd.services.images.v1.Images");
+  await images.Delete({ name: known.id, target: record.target }, { ...to.scoped, ...cleanup });
 }
