@@ -61,6 +61,10 @@ case $1 in
       left=0
       while read -r point _ _; do
         [ -d "$point/berth-fresh-$2" ] || continue
+        # Who is frozen does not even die of SIGKILL.
+        while read -r file; do
+          echo THAWED >"$file" || true
+        done < <(find "$point/berth-fresh-$2" -mindepth 2 -name freezer.state 2>/dev/null)
         find "$point/berth-fresh-$2" -depth -type d -exec rmdir {} \; 2>/dev/null || true
         if [ -d "$point/berth-fresh-$2" ]; then left=1; fi
       done < <(hierarchies)
