@@ -68,6 +68,18 @@ suite("growth", () => {
     }
   }
 
+  test("of RSS is told by its margin alone where points are few, of live memory by its trend too", () => {
+    // Points of CI's soak of 100 cycles, in which live memory stayed what it was.
+    const seen = [152.7, 163.9, 170.4, 182.7, 181.5];
+    const found = points(5, 22, (index) => ({
+      rss: (seen[index] ?? 0) * mib,
+      live: (41 + index) * mib,
+    }));
+    const faults = faultsOf(found);
+    assert.equal(faults.length, 1);
+    assert.match(faults.join(), /^live memory: grows by/);
+  });
+
   test("of RSS is told of daemons that live too short for a trend by its margin", () => {
     const found = points(4, 20, (index) => ({ pid: index, rss: (100 + index * 30) * mib }));
     assert.match(faultsOf(found).join(), /RSS: 190.0 MiB are more than 64.0 above the first 100.0/);

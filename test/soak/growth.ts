@@ -58,8 +58,8 @@ const groups: readonly (readonly [name: string, begins: readonly string[]])[] = 
 
 /** Where RSS and live memory count as growing, by cycle: see CONTRIBUTING.md. */
 const memoryLimits = {
-  rss: { slope: 5 * kib, growth: 16 * mib, margin: 64 * mib },
-  live: { slope: 2 * kib, growth: 2 * mib, margin: 16 * mib },
+  rss: { slope: 5 * kib, growth: 16 * mib, margin: 64 * mib, leastSamples: 10 },
+  live: { slope: 2 * kib, growth: 2 * mib, margin: 16 * mib, leastSamples: 4 },
 };
 
 /**

@@ -10,6 +10,8 @@ export interface Sample {
 export interface TrendLimits {
   readonly slope: number;
   readonly growth: number;
+  /** Of fewer samples nobody can tell: what goes up and down by itself looks like a slope. */
+  readonly leastSamples: number;
 }
 
 export interface Trend {
@@ -20,12 +22,10 @@ export interface Trend {
   readonly isGrowing: boolean;
 }
 
-const leastSamples = 4;
-
 /** Looks at the last 80 % of the samples; undefined where they are too few to tell. */
 export function trendOf(samples: readonly Sample[], limits: TrendLimits): Trend | undefined {
   const last = samples.slice(Math.floor(samples.length * 0.2));
-  if (last.length < leastSamples) return undefined;
+  if (last.length < limits.leastSamples) return undefined;
   const slopes: number[] = [];
   for (const [index, from] of last.entries()) {
     for (const to of last.slice(index + 1)) {
