@@ -5,7 +5,7 @@ import { isOfPackage, type Unit, wordsOfCommand } from "../doctor/facts/unit.ts"
 import { type Edit, flagIn, parsedTable, textOf } from "./edit.ts";
 import {
   commandEdit,
-  isOwnDropIn,
+  flagEditsIn,
   keyEdit,
   keyIn,
   type NodeSetting,
@@ -116,11 +116,7 @@ async function microk8s({ service, root, ourEndpoint }: Found): Promise<NodeSett
 
 /** In the unit's files and those of its variables where they stand; where that is a package's, in a drop-in. */
 function flagEdits({ service, unit, root }: Found, name: string, after: string): Edit[] {
-  const having: Edit[] = [];
-  for (const { file, text } of [...unit.files, ...unit.environmentFiles]) {
-    const before = isOwnDropIn(file) ? undefined : flagIn(text, name);
-    if (before !== undefined) having.push({ file, kind: "flag", name, before, after });
-  }
+  const having = flagEditsIn([...unit.files, ...unit.environmentFiles], name, after);
   if (having.length > 0 && !having.some(({ file }) => isOfPackage(file)))
     return having.map((one) => ({ ...one, file: root + one.file }));
   return [commandEdit(service, root, `${unit.command} --${name}=${after}`)];

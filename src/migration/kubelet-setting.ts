@@ -2,12 +2,13 @@
 import path from "node:path";
 import { fault } from "../base/errors.ts";
 import { driverOf, type KubeletFacts, settingOf } from "../doctor/facts/kubelet.ts";
+import { usualFlagFiles } from "../doctor/facts/kubelet-unit.ts";
 import { flagOf } from "../doctor/facts/processes.ts";
 import { isOfPackage, wordsOf } from "../doctor/facts/unit.ts";
-import { type Edit, flagIn, textOf } from "./edit.ts";
+import { type Edit, textOf } from "./edit.ts";
 import {
   commandEdit,
-  isOwnDropIn,
+  flagEditsIn,
   keyEdit,
   keyIn,
   type NodeSetting,
@@ -16,12 +17,6 @@ import {
 } from "./node-setting.ts";
 
 const containerdSocket = "/run/containerd/containerd.sock";
-/** Where a kubelet's flags may stand that no unit names. */
-const usualFlagFiles = [
-  "/var/lib/kubelet/kubeadm-flags.env",
-  "/etc/default/kubelet",
-  "/etc/sysconfig/kubelet",
-];
 
 /** Of a kubelet with a service of its own, as kubeadm and the images of clouds have it. */
 export async function kubeletSetting(
@@ -88,24 +83,26 @@ async function flagEdits(
   after: string,
   { facts, root }: { readonly facts: KubeletFacts; readonly root: string },
 ): Promise<Edit[]> {
-  const files = new Set([...facts.flagFiles.map(({ file }) => file), ...usualFlagFiles]);
+  if (names.length === 0) return [];
+  const files = [...facts.flagFiles];
+  const places = new Set(files.map(({ file }) => file));
+  for (const file of usualFlagFiles) {
+    if (places.has(file)) continue;
+    places.add(file);
+    files.push({ file, text: (await textOf(root + file)) ?? "" });
+  }
   const edits: Edit[] = [];
   const inDropIn: string[] = [];
   for (const name of names) {
-    const having: Edit[] = [];
-    for (const file of files) {
-      if (isOwnDropIn(file)) continue;
-      const before = flagIn((await textOf(root + file)) ?? "", name);
-      if (before !== undefined) having.push({ file, kind: "flag", name, before, after });
-    }
-    if (having.length === 0) throw refused(name, files);
+    const having = flagEditsIn(files, name, after);
+    if (having.length === 0) throw refused(name, places);
     if (having.some(({ file }) => isOfPackage(file))) inDropIn.push(name);
     else edits.push(...having.map((one) => ({ ...one, file: root + one.file })));
   }
   const [first] = inDropIn;
   if (first === undefined) return edits;
   const [program = ""] = wordsOf(facts.command);
-  if (path.basename(program) !== "kubelet") throw refused(first, files);
+  if (path.basename(program) !== "kubelet") throw refused(first, places);
   const flags = inDropIn.map((name) => `--${name}=${after}`);
   return [...edits, commandEdit("kubelet", root, `${facts.command} ${flags.join(" ")}`)];
 }

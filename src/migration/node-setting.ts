@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from "node:fs/promises";
 import { errnoOf, fault } from "../base/errors.ts";
-import { type Edit, parsedTable, textOf } from "./edit.ts";
+import type { FlagFile } from "../doctor/facts/unit.ts";
+import { type Edit, flagIn, parsedTable, textOf } from "./edit.ts";
 
 /** What runs the kubelet: a service of its own, or a distribution's program that holds it, most of them with a containerd. */
 export type NodeKind = "kubelet" | "k3s" | "rke2" | "k0s" | "microk8s";
@@ -37,6 +38,14 @@ export function keyEdit(
   return { file, kind: "key", name, before, after };
 }
 
+/** Of a flag, wherever it stands but in what an earlier migration made; the files are named as within the node's root. */
+export function flagEditsIn(files: readonly FlagFile[], name: string, after: string): Edit[] {
+  return files.flatMap(({ file, text }) => {
+    const before = isOwnDropIn(file) ? undefined : flagIn(text, name);
+    return before === undefined ? [] : [{ file, kind: "flag", name, before, after }];
+  });
+}
+
 /** A drop-in of ours that gives a service another command. It comes last. */
 export function commandEdit(service: string, root: string, command: string): Edit {
   return {
@@ -51,7 +60,7 @@ export function commandEdit(service: string, root: string, command: string): Edi
 const ownDropIn = "zz-berth.conf";
 
 /** Whether a file is one that `commandEdit` makes, or made before it came last. */
-export function isOwnDropIn(file: string): boolean {
+function isOwnDropIn(file: string): boolean {
   return /\/(zz-)?berth\.conf$/.test(file);
 }
 

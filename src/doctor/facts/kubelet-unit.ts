@@ -3,7 +3,7 @@ import type { Host } from "../host.ts";
 import { assignments, type FlagFile, readUnit, textOf, wordsOf, wordsOfCommand } from "./unit.ts";
 
 /** Where kubeadm and packages keep flags; units read them by EnvironmentFile=. */
-const flagFiles = [
+export const usualFlagFiles = [
   "/var/lib/kubelet/kubeadm-flags.env",
   "/etc/default/kubelet",
   "/etc/sysconfig/kubelet",
@@ -31,7 +31,7 @@ export async function readKubeletUnit(host: Host): Promise<KubeletUnit> {
   }
   const files: FlagFile[] = [];
   const variables = new Map<string, string>();
-  for (const file of flagFiles) {
+  for (const file of usualFlagFiles) {
     const text = await textOf(host, file);
     if (text === undefined) continue;
     files.push({ file, text });
