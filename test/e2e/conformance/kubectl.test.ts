@@ -11,6 +11,7 @@ import { askPort } from "../../support/ask-port.ts";
 import { type GoToolName, toolOrReason } from "../../support/go-tools.ts";
 import { type ControlPlane, startControlPlane } from "../../support/kubelet/control-plane.ts";
 import { type Kubelet, startKubelet } from "../../support/kubelet/kubelet.ts";
+import { whyItStays } from "../../support/kubelet/why-it-stays.ts";
 import { findProgram, lacking, podPrograms } from "../../support/lacking.ts";
 import { processesInCgroup } from "../../support/processes.ts";
 import { freePort } from "../../support/registry.ts";
@@ -200,7 +201,9 @@ suite("kubectl, an API server and a kubelet on Berth", { skip: await missing() }
 
   test("logs, and delete leaves nothing running", async () => {
     assert.equal(await must("logs", "shell", "-c", "main", "--tail=1"), "up\n");
-    await must("delete", "pod", "shell", "--timeout=60s");
+    await must("delete", "pod", "shell", "--timeout=60s").catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await whyItStays("shell", { bed, plane, kubelet })}`);
+    });
     // The kubelet's garbage collection removes the rest within a minute.
     const { items } = await bed.cri.runtime.ListPodSandbox({});
     assert.deepEqual([...new Set(items.map(({ state }) => state))], ["SANDBOX_NOTREADY"]);
