@@ -123,6 +123,7 @@ async function namedImage(to: ImageStore, name: string): Promise<TypesDescriptor
   }
 }
 
+/** Not under the command's signal: after an interrupt in the middle nobody would know whether the name is to be given back. */
 async function nameImage(
   to: ImageStore,
   { name, target }: ImageRecord,
@@ -130,8 +131,9 @@ async function nameImage(
 ): Promise<void> {
   const images = to.client("containerd.services.images.v1.Images");
   const image = { name, target };
-  if (isThere) await images.Update({ image, updateMask: { paths: ["target"] } }, to.scoped);
-  else await images.Create({ image }, to.scoped);
+  const call = { ...to.scoped, signal: cleanupDeadline() };
+  if (isThere) await images.Update({ image, updateMask: { paths: ["target"] } }, call);
+  else await images.Create({ image }, call);
 }
 
 /** Gives a name back to what had it before. Not under the command's signal: whoever interrupts it wants this too. */
