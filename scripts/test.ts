@@ -45,8 +45,8 @@ for (const thing of before.own)
 /** Of the tests that run the code in their own process and its threads and children; the others start daemons. */
 const covering = ["unit", "integration"];
 const mostBesideSeconds = 900;
-/** Suites that measure, use up what the machine has, or look at all of it. */
-const alone = ["fresh-machine", "limits", "limits-with-shims", "load", "no-stall", "tenants"];
+/** Suites that measure, or look at all that the machine has. */
+const alone = ["fresh-machine", "load", "no-stall", "tenants"];
 /** One at a time: kubelets change settings of the machine. critest, with its fixed ports, is in the other queue. */
 const withKubelets = [
   "cluster",
@@ -71,8 +71,9 @@ const steps: readonly Step[] = [
       "test/fuzz/**/*.test.ts",
       "bench/**/*.test.ts",
     ],
-    concurrency: 2,
-    timeoutMs: 60_000,
+    // A third of the files' time is that of processes that start and end, or wait.
+    concurrency: 3,
+    timeoutMs: 120_000,
     fileTimeoutMs: 300_000,
     coverage,
   }),
@@ -80,7 +81,7 @@ const steps: readonly Step[] = [
     name: "integration tests",
     group: "integration",
     globs: ["test/integration/**/*.test.ts"],
-    concurrency: 2,
+    concurrency: 3,
     timeoutMs: 300_000,
     fileTimeoutMs: 600_000,
     coverage,
@@ -94,7 +95,7 @@ const steps: readonly Step[] = [
       path.basename(file).startsWith("cluster"),
     ),
     // The others wait for shims, for runc and for what is to time out: two of them leave a third of two processors.
-    concurrency: 3,
+    concurrency: 4,
     timeoutMs: 300_000,
     fileTimeoutMs: 300_000,
   }),
@@ -107,11 +108,13 @@ const steps: readonly Step[] = [
     fileTimeoutMs: 2_400_000,
   }),
   nodeTestStep({
-    name: "conformance suites, two at once",
+    name: "conformance suites, three at once",
     group: "conformance",
     globs: [`test/e2e/conformance/{${withKubelets.join(",")}}.test.ts`],
     beside: [`test/e2e/conformance/!(${[...alone, ...withKubelets].join("|")}).test.ts`],
+    // Clusters wait for most of their time.
     concurrency: 1,
+    besideConcurrency: 2,
     timeoutMs: 1_200_000,
     fileTimeoutMs: 2_400_000,
   }),

@@ -5,6 +5,7 @@ import path from "node:path";
 import { run } from "node:test";
 import { removeFolderSync } from "../../src/base/remove-folder.ts";
 import type { CoverageRun } from "./coverage.ts";
+import { longestFirst } from "./long-files.ts";
 import { isUsualLack } from "./may-lack.ts";
 import { endOverdue, fileVariable, reportFlags } from "./overdue-file.ts";
 import { add, type Counts, failed, none, type Step } from "./step.ts";
@@ -19,8 +20,10 @@ export interface NodeTestOptions {
   readonly globs: readonly string[];
   /** Of `globs`. */
   readonly concurrency: number;
-  /** Files that run beside those, one at a time. Those that are among `globs` too run here only. */
+  /** Files that run beside those. Those that are among `globs` too run here only. */
   readonly beside?: readonly string[];
+  /** Of `beside`. Default 1. */
+  readonly besideConcurrency?: number;
   /** For one test. */
   readonly timeoutMs: number;
   /** For a file's process, from its start to its end. */
@@ -44,7 +47,7 @@ export function nodeTestStep(options: NodeTestOptions): Step {
       const files = filesOf(options.globs).filter((file) => !beside.includes(file));
       const [counts, more] = await Promise.all([
         runFiles(files, options),
-        runFiles(beside, { ...options, concurrency: 1 }),
+        runFiles(beside, { ...options, concurrency: options.besideConcurrency ?? 1 }),
       ]);
       return add(counts, more);
     },
@@ -55,7 +58,7 @@ function filesOf(globs: readonly string[]): readonly string[] {
   return globs
     .flatMap((glob) => globSync(glob, { cwd: root }))
     .filter((file) => !file.includes("node_modules"))
-    .toSorted()
+    .toSorted(longestFirst)
     .map((file) => path.resolve(root, file));
 }
 

@@ -149,8 +149,8 @@ suite("a cluster that is told", { skip: lacking(...podPrograms) }, () => {
     };
     const median = async (): Promise<number> => {
       const all: number[] = [];
-      for (let turn = 0; turn < 15; turn += 1) all.push(await start());
-      return all.toSorted((a, b) => a - b)[7] ?? 0;
+      for (let turn = 0; turn < 3; turn += 1) all.push(await start());
+      return all.toSorted((a, b) => a - b)[1] ?? 0;
     };
     await start();
     const answered = await median();

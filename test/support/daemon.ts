@@ -127,7 +127,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   let child: ChildProcess | undefined;
   undo.defer(() => sweep(territory));
   undo.defer(async () => {
-    if (child) await endChild(child, 15_000);
+    if (child) await endChild(child, 60_000);
   });
   const peer = undo.use(connectPeer(socket));
   const cri = new Cri(peer, {
@@ -165,7 +165,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
         if (/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "")) return false;
         return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: 60_000 },
     ).catch(async (error: unknown) => {
       if (error instanceof GivenUp) throw error;
       const last = (await readFile(logFile, "utf8")).split("\n").slice(-40).join("\n");
@@ -181,7 +181,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return null;
     const gone = new Promise<number | null>((resolve) => ending.once("exit", resolve));
     ending.kill(signal);
-    const timer = setTimeout(() => ending.kill("SIGKILL"), 15_000);
+    const timer = setTimeout(() => ending.kill("SIGKILL"), 60_000);
     const code = await gone;
     clearTimeout(timer);
     return code;

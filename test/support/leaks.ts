@@ -66,7 +66,7 @@ export async function assertNothingLeft(territory: Territory): Promise<void> {
       left = await everythingLeft(territory);
       return left.length === 0;
     },
-    { timeoutMs: 5000, everyMs: 100 },
+    { timeoutMs: 20_000, everyMs: 100 },
   ).catch(() => {});
   assert.deepEqual(left, [], "left behind");
 }
@@ -84,7 +84,7 @@ export async function sweep(territory: Territory): Promise<void> {
     } catch {}
   }
   await until("killed processes are gone", () => doomed.every(({ pid }) => !isAlive(pid)), {
-    timeoutMs: 5000,
+    timeoutMs: 20_000,
   }).catch(() => {});
   for (const mount of (await mountsBelow(territory.folder)).toReversed()) {
     await run("umount", ["-l", mount]);

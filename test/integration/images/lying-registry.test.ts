@@ -49,8 +49,9 @@ const lies: Readonly<Record<string, Handler>> = {
     void response.writeHead(307, { location: "/v2/lost" }).end(),
   "says is empty": (_request, response) => void response.writeHead(200).end(),
   "says is all there": (request, response) => {
-    const isAll = request.headers.range === undefined;
-    response.writeHead(isAll ? 200 : 416, isAll ? length() : {}).end(isAll ? "x" : "");
+    if (request.headers.range !== undefined) return void response.writeHead(416).end();
+    response.writeHead(200, length());
+    response.write("x", () => response.destroy());
   },
 };
 

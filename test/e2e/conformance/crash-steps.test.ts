@@ -6,15 +6,15 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, type TestContext, test } from "node:test";
-import { isFault } from "../../src/base/errors.ts";
-import type { Failpoint } from "../support/failpoints.ts";
-import { lacking, podPrograms } from "../support/lacking.ts";
-import { leftovers } from "../support/leaks.ts";
-import type { Cri, RunningPod } from "../support/pods.ts";
-import { isAlive, shimsOf } from "../support/processes.ts";
-import { scratch } from "../support/scratch.ts";
-import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
+import { isFault } from "../../../src/base/errors.ts";
+import type { Failpoint } from "../../support/failpoints.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import { leftovers } from "../../support/leaks.ts";
+import type { Cri, RunningPod } from "../../support/pods.ts";
+import { isAlive, shimsOf } from "../../support/processes.ts";
+import { scratch } from "../../support/scratch.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
 
 const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & touch /ready; wait"];
 /** All but the verbs that make and end networks do without one: it takes time and is not theirs. */
@@ -238,7 +238,7 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
   before(async () => {
     points = (await home).path;
     bed = await openTestbed({
-      entry: path.resolve(import.meta.dirname, "../support/berthd-with-failpoints.ts"),
+      entry: path.resolve(import.meta.dirname, "../../support/berthd-with-failpoints.ts"),
       env: { BERTH_TEST_FAILPOINTS: points },
     });
     ({ cri } = bed);

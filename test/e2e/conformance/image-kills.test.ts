@@ -7,16 +7,16 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
-import { type Daemon, startDaemon } from "../support/daemon.ts";
-import { lacking, podPrograms } from "../support/lacking.ts";
-import { disposeOnSignal } from "../support/last-resort.ts";
-import { writeOciLayout } from "../support/oci-image.ts";
-import { type Registry, startRegistry } from "../support/registry.ts";
-import { must, run } from "../support/run.ts";
-import { scratch } from "../support/scratch.ts";
-import { until } from "../support/until.ts";
+import { type Daemon, startDaemon } from "../../support/daemon.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import { disposeOnSignal } from "../../support/last-resort.ts";
+import { writeOciLayout } from "../../support/oci-image.ts";
+import { type Registry, startRegistry } from "../../support/registry.ts";
+import { must, run } from "../../support/run.ts";
+import { scratch } from "../../support/scratch.ts";
+import { until } from "../../support/until.ts";
 
-const program = path.resolve(import.meta.dirname, "../../bin/berth");
+const program = path.resolve(import.meta.dirname, "../../../bin/berth");
 const k8s = { namespace: "k8s.io" };
 
 suite("what brings images in and out is killed", { skip: lacking(...podPrograms) }, () => {

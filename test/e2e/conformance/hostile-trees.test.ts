@@ -3,17 +3,17 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
-import { mount, unmount } from "../../src/base/os/mount.ts";
-import { MountFlag } from "../../src/base/os/mount-options.ts";
-import type { StuckTree } from "../../src/trees/ports.ts";
-import { fill, immutable, nest } from "../support/foreign-tree.ts";
-import { lacking, podPrograms } from "../support/lacking.ts";
-import { writeOciLayout } from "../support/oci-image.ts";
-import type { Cri, RunningPod } from "../support/pods.ts";
-import { must } from "../support/run.ts";
-import { pushLayout } from "../support/test-images.ts";
-import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
+import { mount, unmount } from "../../../src/base/os/mount.ts";
+import { MountFlag } from "../../../src/base/os/mount-options.ts";
+import type { StuckTree } from "../../../src/trees/ports.ts";
+import { fill, immutable, nest } from "../../support/foreign-tree.ts";
+import { lacking, podPrograms } from "../../support/lacking.ts";
+import { writeOciLayout } from "../../support/oci-image.ts";
+import type { Cri, RunningPod } from "../../support/pods.ts";
+import { must } from "../../support/run.ts";
+import { pushLayout } from "../../support/test-images.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
 
 /** Just below PATH_MAX for who is inside, and beyond it from the node. */
 const deepPath = Array.from({ length: 20 }, () => "n".repeat(200)).join("/");
