@@ -54,6 +54,7 @@ export const layers: readonly Layer[] = [
       "network",
       "nri",
       "oci",
+      "pause",
       "plugin",
       "rpc",
       "runtime",

@@ -7,10 +7,12 @@ import { clock } from "./checks/clock.ts";
 import { configuration } from "./checks/configuration.ts";
 import { daemon } from "./checks/daemon.ts";
 import { disk } from "./checks/disk.ts";
+import { firewall } from "./checks/firewall.ts";
 import { images } from "./checks/images.ts";
 import { kernel } from "./checks/kernel.ts";
 import { kubelet } from "./checks/kubelet.ts";
 import { leftovers } from "./checks/leftovers.ts";
+import { names } from "./checks/names.ts";
 import { networks } from "./checks/networks.ts";
 import { otherRuntimes } from "./checks/other-runtimes.ts";
 import { plugins } from "./checks/plugins.ts";
@@ -18,6 +20,7 @@ import { registries } from "./checks/registries.ts";
 import { runtimeClasses } from "./checks/runtime-classes.ts";
 import { runtimes } from "./checks/runtimes.ts";
 import { sockets } from "./checks/sockets.ts";
+import { stuck } from "./checks/stuck.ts";
 import { sysctls } from "./checks/sysctls.ts";
 
 const byName: Readonly<Record<CheckName, Check>> = {
@@ -26,24 +29,27 @@ const byName: Readonly<Record<CheckName, Check>> = {
   sockets,
   others: otherRuntimes,
   kubelet,
+  names,
   kernel,
   sysctls,
   cgroups,
   runtimes,
   classes: runtimeClasses,
   cni: networks,
+  firewall,
   registries,
   certificates,
   plugins,
   clock,
   disk,
   images,
+  stuck,
   leftovers,
 };
 
 /** What the doctor looks at: all of it, or what is named. */
 export function checksNamed(wanted: readonly CheckName[]): readonly Check[] {
-  const names =
+  const chosen =
     wanted.length === 0 ? checkNames : checkNames.filter((name) => wanted.includes(name));
-  return names.map((name) => byName[name]);
+  return chosen.map((name) => byName[name]);
 }

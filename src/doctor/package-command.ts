@@ -2,7 +2,15 @@
 import type { Host } from "./host.ts";
 
 /** What a package brings that may be missing or damaged. */
-export type Packaged = "shim" | "cni" | "runc" | "crun" | "chrony";
+export type Packaged =
+  | "shim"
+  | "cni"
+  | "runc"
+  | "crun"
+  | "chrony"
+  | "iptables"
+  | "nft"
+  | "apparmor";
 
 const packages: Readonly<Record<Packaged, string>> = {
   shim: "containerd",
@@ -10,6 +18,9 @@ const packages: Readonly<Record<Packaged, string>> = {
   runc: "runc",
   crun: "crun",
   chrony: "chrony",
+  iptables: "iptables",
+  nft: "nftables",
+  apparmor: "apparmor",
 };
 
 /** The command of the node's distribution that brings it, also where the package is installed and its files are not whole. */

@@ -41,7 +41,7 @@ export async function loadConfDir(folder: string, maxConfNum: number): Promise<C
     if (networks.length >= limit) break;
     const file = path.join(folder, name);
     try {
-      const conf = parseConf(file, await textOf(file), dropIns);
+      const conf = parseConf(file, await read(file), dropIns);
       if (networks.some((other) => other.name === conf.name)) {
         problems.push(`CNI configuration "${file}": network "${conf.name}" is defined already`);
       } else {
@@ -97,6 +97,16 @@ async function confEntries(folder: string): Promise<ConfEntries> {
 
 function isDropInName(name: string): boolean {
   return path.extname(name) === ".conf";
+}
+
+/** With the file's name as all that is wrong with one has it, for who looks for the file to blame. */
+async function read(file: string): Promise<string> {
+  try {
+    return await textOf(file);
+  } catch (error) {
+    const why = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
+    throw new Error(`CNI configuration "${file}": cannot be read: ${why}`, { cause: error });
+  }
 }
 
 /** Links to plain files are followed: configurations are often links. */

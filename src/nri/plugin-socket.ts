@@ -98,7 +98,9 @@ export class PluginSocket implements AsyncDisposable {
     try {
       await this.#set.admit(socket, { kind: "external" }, this.#stop);
     } catch (err) {
-      this.#log.warn({ err }, "NRI plugin does not come to take part");
+      // Who only looks whether anybody listens, as `berth doctor` does, is no plugin.
+      const level = socket.bytesRead === 0 && socket.readableEnded ? "debug" : "warn";
+      this.#log[level]({ err }, "NRI plugin does not come to take part");
     } finally {
       this.#joining -= 1;
     }

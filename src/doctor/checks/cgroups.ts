@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Check } from "../check.ts";
 import { askingSince, driverOf, type KubeletFacts } from "../facts/kubelet.ts";
+import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
+import { inFlags } from "./kubelet-flags.ts";
 
 const wanted = ["cpu", "memory", "pids"];
 /** From this version on it does not start with cgroup v1 unless it is told to. */
@@ -109,7 +111,7 @@ async function driverFindings(
   const isSystemd = theirs === "systemd";
   const mend =
     isSystemd && !(await host.has("/run/systemd/system"))
-      ? `sed -i 's/^cgroupDriver:.*/cgroupDriver: cgroupfs/' ${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`
+      ? setTheirs(kubelet)
       : setDriver(configuration.file, isSystemd);
   const trouble = asks
     ? {
@@ -125,6 +127,13 @@ async function driverFindings(
   // One whose version cannot be told is hardly that old.
   const level = asks ? note : kubelet.minor === undefined ? warning : error;
   return [...found, level(trouble)];
+}
+
+/** A flag wins over the file. */
+function setTheirs(kubelet: KubeletFacts): string {
+  if (flagOf(kubelet.flags, "cgroup-driver") !== undefined)
+    return inFlags('s#(--cgroup-driver[= ])[^ "]*#\\1cgroupfs#', "--cgroup-driver", kubelet);
+  return `sed -i 's/^cgroupDriver:.*/cgroupDriver: cgroupfs/' ${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`;
 }
 
 /** A drop-in, since the file may have the table already. */

@@ -6,6 +6,7 @@ import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
 import { holdersOf } from "../facts/database-holders.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
+import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
 
 /** What systemd gives services by itself is half a million. */
@@ -23,6 +24,7 @@ export const daemon: Check = {
       ...(holder === undefined ? answered(patient, facts) : [unreachable(patient, holder)]),
       ...(await stored(patient)),
       ...conditionsOf(facts),
+      ...(await confinementOf(patient, facts)),
       ...(await descriptorsOf(patient, facts.pid ?? holder)),
     ];
   },
@@ -109,6 +111,27 @@ async function stored({ host, layout, config }: Patient): Promise<Finding[]> {
         : `systemctl stop kubelet berthd; cd '${config.root}' && aside=damaged-$(date +%s) && mkdir $aside && find . -mindepth 1 -maxdepth 1 ! -name 'damaged-*' -exec mv -t $aside {} + ; systemctl start berthd kubelet`,
     }),
   ];
+}
+
+/** The default profile of AppArmor, as berthd has last tried to load it. */
+async function confinementOf({ host }: Patient, { info }: DaemonFacts): Promise<Finding[]> {
+  const told = info["confinement"];
+  const { apparmor } = told === undefined ? {} : (JSON.parse(told) as Confinement);
+  if (apparmor?.enabled !== true || apparmor.problem === undefined || apparmor.problem === "")
+    return [];
+  return [
+    warning({
+      what: `the default profile of AppArmor cannot be had: ${apparmor.problem}`,
+      why: "containers run without one, and those that ask for it by name are refused",
+      mend: /no apparmor_parser/.test(apparmor.problem)
+        ? `${await packageCommand(host, "apparmor")} && systemctl restart berthd`
+        : "journalctl -u berthd --no-pager | grep -i apparmor | tail -n 5; systemctl restart berthd",
+    }),
+  ];
+}
+
+interface Confinement {
+  readonly apparmor?: { readonly enabled?: boolean; readonly problem?: string };
 }
 
 function conditionsOf({ conditions }: DaemonFacts): Finding[] {

@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import { mountsHolding } from "../../base/os/mount-table.ts";
 import { run } from "../../base/process.ts";
 import type { Check } from "../check.ts";
+import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 
@@ -14,6 +15,7 @@ const unfit =
   /^(nfs4?|cifs|smb3|9p|ceph|fuse(\..*)?|vfat|exfat|overlay|ecryptfs|squashfs|iso9660)$/;
 /** Where kubelets have containers' logs. */
 const podLogs = "/var/log/pods";
+const kubeletFolder = "/var/lib/kubelet";
 
 export const disk: Check = {
   name: "disk",
@@ -34,6 +36,14 @@ export const disk: Check = {
       },
       { name: "logs", folder: podLogs, mend: `du -xd 1 -h ${podLogs} | sort -h | tail -n 5` },
     ];
+    const kubelet = await patient.kubelet();
+    const pods = kubelet && (flagOf(kubelet.flags, "root-dir") ?? kubeletFolder);
+    if (pods !== undefined && (await host.has(pods)))
+      folders.push({
+        name: "kubelet's",
+        folder: pods,
+        mend: `du -xd 3 -h ${pods}/pods | sort -h | tail -n 5`,
+      });
     const found: Finding[] = [];
     for (const { name, folder, mend } of folders) {
       const there = await nearest(patient, folder);
@@ -41,6 +51,7 @@ export const disk: Check = {
       found.push(...spaceOf(`${name} folder ${folder}`, facts, { folder, mend }));
     }
     found.push(...(await kindOf(patient, await nearest(patient, config.root))));
+    if (pods !== undefined) found.push(...(await unsharedOf(patient, pods)));
     return found;
   },
 };
@@ -131,6 +142,23 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
     );
   }
   return found;
+}
+
+/** Where pods' volumes are mounted, and whence mounts of pods that ask for it come to the node. */
+async function unsharedOf(patient: Patient, pods: string): Promise<Finding[]> {
+  const { host } = patient;
+  const place = host.at(await nearest(patient, pods));
+  const mount = (await mountsHolding([place])).of(place);
+  // Another system's mounts are seen here as they were made for us.
+  if (!host.isOurs || mount === undefined) return [];
+  if (mount.propagation.some((one) => one.startsWith("shared:"))) return [];
+  return [
+    warning({
+      what: `the mount that ${pods} lies on, ${mount.mountPoint}, is not shared`,
+      why: "containers with Bidirectional mounts, as CSI drivers have them, are refused, and volumes that others mount do not come into pods",
+      mend: `mount --make-rshared ${mount.mountPoint} # systemd does so at each start; another init is to be told`,
+    }),
+  ];
 }
 
 async function hasNoTypes(mountPoint: string): Promise<boolean> {

@@ -92,8 +92,17 @@ async function ofModule(
   return level({
     what: `the kernel has no ${name}`,
     why,
-    mend: `modprobe ${name} && echo ${name} >/etc/modules-load.d/berth-${name}.conf`,
+    mend: (await hasLostModules(host))
+      ? `echo ${name} >/etc/modules-load.d/berth-${name}.conf; reboot # the kernel that runs has no modules any more: another one was installed in its place`
+      : `modprobe ${name} && echo ${name} >/etc/modules-load.d/berth-${name}.conf`,
   });
+}
+
+/** There are modules of other kernels only. */
+async function hasLostModules(host: Host): Promise<boolean> {
+  const release = (await host.value("/proc/sys/kernel/osrelease")) ?? "";
+  const kernels = await host.names("/lib/modules");
+  return kernels.length > 0 && !kernels.includes(release);
 }
 
 /** What needs no loading; none where the kernel's folder of modules is not there. */

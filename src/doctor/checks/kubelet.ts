@@ -6,6 +6,7 @@ import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
 import { kubeletConf } from "./kubelet-conf.ts";
+import { kubeletFiles } from "./kubelet-files.ts";
 import { flagFindings, inFlags } from "./kubelet-flags.ts";
 
 /** What kubeadm has made a node with. */
@@ -25,6 +26,7 @@ export const kubelet: Check = {
       // Of a file that cannot be read nobody knows what is in it.
       ...(facts.problems.length === 0 ? endpointOf(patient, facts) : []),
       ...flagFindings(facts),
+      ...(facts.problems.length === 0 ? await kubeletFiles(host, facts) : []),
       ...(await swapOf(host, facts)),
       ...(await kubeletConf(host, facts, call)),
     ];

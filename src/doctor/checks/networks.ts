@@ -10,6 +10,7 @@ import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 import { anotherPlugin, missingPlugin, networkCommand } from "./network-mends.ts";
+import { rangeFindings } from "./network-ranges.ts";
 
 const answerMs = 3_000;
 
@@ -26,12 +27,14 @@ export const networks: Check = {
     const found = problems.map((what) => bad(what, used.length === 0, network));
     if (used.length === 0 && problems.length === 0) found.push(none(confDir, network));
     const all = maxConfNum === 0 ? used : (await loadConfDir(host.at(confDir), 0)).networks;
-    for (const one of all.slice(used.length)) found.push(unused(one, used[0]));
     const types = new Map<string, LoadedConf>();
     for (const one of used)
       for (const type of one.plugins.flatMap(programsOf)) types.set(type, types.get(type) ?? one);
-    for (const [type, one] of types) found.push(...(await pluginOf(patient, type, one, call)));
-    return found;
+    const plugins: Finding[] = [];
+    for (const [type, one] of types) plugins.push(...(await pluginOf(patient, type, one, call)));
+    const isUsable = plugins.every(({ level }) => level !== "error");
+    for (const one of all.slice(used.length)) found.push(unused(one, used[0], isUsable));
+    return [...found, ...plugins, ...(await rangeFindings(patient, used))];
   },
 };
 
@@ -75,11 +78,21 @@ function bad(what: string, isOnly: boolean, network: string): Finding {
   return error({ what, why, mend: [aside, network].filter((one) => one !== "").join("; ") });
 }
 
-function unused({ file, name }: LoadedConf, first: LoadedConf | undefined): Finding {
+function unused(
+  { file, name }: LoadedConf,
+  first: LoadedConf | undefined,
+  isUsable: boolean,
+): Finding {
+  const what = `network ${name} of ${file} is not used: [cni] max_conf_num is reached with ${first?.file ?? "others"}`;
+  // It may be the one that is meant.
+  if (!isUsable) {
+    const why = `it takes the place of the other one, which cannot be used, when ${first?.file} is put aside`;
+    return note({ what, why, mend: "" });
+  }
   return note({
-    what: `network ${name} of ${file} is not used: [cni] max_conf_num is reached with ${first?.file ?? "others"}`,
+    what,
     why: "what an earlier network add-on left behind can take the place of the one that is meant, when names change",
-    mend: `rm '${file}'`,
+    mend: `mv '${file}' '${file}.off'`,
   });
 }
 

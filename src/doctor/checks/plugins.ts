@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
 import { readStart } from "../../base/read-bounded.ts";
 import { cdiFolders } from "../../cri/oci-spec/cdi/cdi-registry.ts";
 import { parseCdiSpec } from "../../cri/oci-spec/cdi/cdi-spec.ts";
 import { pluginNameOfFile } from "../../nri/plugin-name.ts";
 import { findPlugins } from "../../plugin/operator/find-plugins.ts";
+import { connectLight } from "../../rpc/light/light-client.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
@@ -16,10 +18,11 @@ export const plugins: Check = {
   name: "plugins",
   about: "operator plugins, NRI plugins and CDI devices",
   needsConfig: true,
-  run: async (patient) => {
+  run: async (patient, call) => {
     const found = [
       ...(await ofOperator(patient)),
       ...(await ofNri(patient)),
+      ...(await silentNri(patient, call)),
       ...(await missingNri(patient)),
       ...(await ofDevices(patient)),
     ];
@@ -81,6 +84,42 @@ async function ofNri({ host, config }: Patient): Promise<Finding[]> {
   return found;
 }
 
+/** Those of the folder that berthd has started at its own start, and that have not come to take part. */
+async function silentNri({ host, config, socket, ...patient }: Patient, call: Cancellable) {
+  const { enable, pluginPath } = config.nri;
+  const { state, info } = await patient.daemon();
+  if (!enable || pluginPath === "" || state !== "up") return [];
+  const files: string[] = [];
+  for (const name of (await host.names(pluginPath)).slice(0, mostFiles)) {
+    const facts = await host.stat(`${pluginPath}/${name}`);
+    if (facts?.isFile() === true && (facts.mode & 0o111) !== 0 && isPluginName(name))
+      files.push(name);
+  }
+  if (files.length === 0) return [];
+  using connection = connectLight(host.at(socket));
+  const { plugins: known } = await connection.client("berth.v1.Nri").List({ name: "" }, call);
+  const ids = new Set(known.map(({ index, name }) => `${index}-${name}`));
+  const missing = info["missingNriPlugins"] ?? "";
+  return files
+    .filter((name) => !ids.has(name) && !missing.includes(JSON.stringify(name)))
+    .map((name) =>
+      warning({
+        what: `the NRI plugin ${pluginPath}/${name} does not take part`,
+        why: "it was put there after berthd's start, or could not be started, or has ended: containers are made without it",
+        mend: `systemctl restart berthd; sleep 5; berth nri ls | grep -F '${name.slice(3)}' || { journalctl -u berthd -n 200 --no-pager | grep -F '${name}'; mv '${pluginPath}/${name}' '${pluginPath}.${name}.off'; } # puts it aside where it cannot be started`,
+      }),
+    );
+}
+
+function isPluginName(file: string): boolean {
+  try {
+    pluginNameOfFile(file);
+    return true;
+  } catch {
+    return false; // told elsewhere
+  }
+}
+
 async function missingNri(patient: Patient): Promise<Finding[]> {
   const told = (await patient.daemon()).info["missingNriPlugins"];
   const missing =
@@ -99,6 +138,7 @@ async function missingNri(patient: Patient): Promise<Finding[]> {
 async function ofDevices({ host }: Patient): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const folder of cdiFolders) {
+    const definedBy = new Map<string, string>();
     for (const name of (await host.names(folder)).slice(0, mostFiles)) {
       const file = `${folder}/${name}`;
       const format = name.endsWith(".json") ? "json" : name.endsWith(".yaml") ? "yaml" : undefined;
@@ -113,7 +153,16 @@ async function ofDevices({ host }: Patient): Promise<Finding[]> {
         continue;
       }
       try {
-        parseCdiSpec((await host.text(file)) ?? "", format);
+        const { kind, devices } = parseCdiSpec((await host.text(file)) ?? "", format);
+        const twice = devices.map((one) => `${kind}=${one.name}`).find((one) => definedBy.has(one));
+        if (twice !== undefined)
+          found.push(
+            badDevices(
+              `${file} defines ${twice}, which ${definedBy.get(twice)} does, too`,
+              `mv '${file}' '${file}.off'`,
+            ),
+          );
+        else for (const one of devices) definedBy.set(`${kind}=${one.name}`, file);
       } catch (thrown) {
         found.push(
           badDevices(

@@ -9,6 +9,7 @@ import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import { isRuncType } from "../../config/runc-options.ts";
 import { createBlockioClasses } from "../../cri/oci-spec/classes/blockio.ts";
 import { flawsOf } from "../../oci/runtime-flaws.ts";
+import { pauseBinaryPath } from "../../pause/pause-binary.ts";
 import { ShimBinaries } from "../../runtime/shim/binary.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
@@ -31,9 +32,24 @@ export const runtimes: Check = {
         found.push(...(await runtimeOf(patient, [name, handler], folders, call)));
       found.push(...(await baseSpecOf(patient, name, handler)));
     }
-    return [...found, ...(await blockioOf(patient))];
+    return [...found, ...(await sandboxOf(patient)), ...(await blockioOf(patient))];
   },
 };
+
+/** The program that each pod begins with, which this same installation brings: no image is pulled for it. */
+async function sandboxOf({ host }: Patient): Promise<Finding[]> {
+  const file = pauseBinaryPath();
+  if (!host.isOurs || (await isFile(file))) return [];
+  return [
+    error({
+      what: `there is no ${file}, of which the sandbox image is made`,
+      why: "berthd does not start: no pod can be without it",
+      mend: file.startsWith("/usr/")
+        ? "apt-get install -y --reinstall berth && systemctl restart berthd"
+        : `cd '${path.resolve(file, "../..")}' && scripts/setup.sh --run && systemctl restart berthd`,
+    }),
+  ];
+}
 
 async function blockioOf({ host, config, configuration }: Patient): Promise<Finding[]> {
   const { blockioConfigFile: file } = config.cri;

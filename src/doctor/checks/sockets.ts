@@ -90,5 +90,5 @@ function ownerOf(file: string): Listener | "nobody" {
 
 /** What a berthd that starts is called by the kernel. */
 function isNode(name: string): boolean {
-  return name === "node" || name === "berthd" || name === "MainThread";
+  return /^(node|berthd|MainThread|node-MainThread)$/.test(name);
 }

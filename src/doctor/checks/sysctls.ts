@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { watch } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
@@ -85,6 +87,7 @@ export const sysctls: Check = {
     const found: Finding[] = [];
     for (const rule of rules) found.push(...(await ofRule(host, rule)));
     for (const table of tables) found.push(...(await ofTable(host, table)));
+    found.push(...(await ofThreads(host)), ...(await ofInotify(host)));
     const kubelet = await patient.kubelet();
     if (kubelet?.settings["protectKernelDefaults"] === true)
       found.push(...(await protectedOnes(host)));
@@ -108,6 +111,46 @@ async function ofTable(
   if (count === undefined || limit === undefined || count < limit * fullShare) return [];
   const what = `${used} is ${count} of ${limit}`;
   return [error({ what, why, mend: set(most, 2 * limit) })];
+}
+
+/** Each of them counts for both limits: all threads of the node, pods' too. */
+async function ofThreads(host: Host): Promise<Finding[]> {
+  const loads = (await host.value("/proc/loadavg")) ?? "";
+  const count = Number(/^\S+ \S+ \S+ \d+\/(\d+)/.exec(loads)?.[1] ?? 0);
+  const found: Finding[] = [];
+  for (const most of ["kernel.threads-max", "kernel.pid_max"]) {
+    const limit = await numberOf(host, most);
+    if (limit === undefined || count < limit * fullShare) continue;
+    found.push(
+      error({
+        what: `the node has ${count} threads, and ${most} is ${limit}`,
+        why: "when it is reached, nothing can be started: `resource temporarily unavailable`, `cannot fork`",
+        mend: set(most, 2 * limit),
+      }),
+    );
+  }
+  return found;
+}
+
+/** Whether root, whose are the kubelet and most pods, can watch files at all: nothing tells how many it has. */
+async function ofInotify(host: Host): Promise<Finding[]> {
+  if (!host.isOurs || process.getuid?.() !== 0) return [];
+  try {
+    watch("/").close();
+    return [];
+  } catch (thrown) {
+    const errno = errnoOf(thrown);
+    const name = `fs.inotify.max_user_${errno === "ENOSPC" ? "watches" : "instances"}`;
+    const limit = await numberOf(host, name);
+    if (!["EMFILE", "ENOSPC"].includes(errno ?? "") || limit === undefined) return [];
+    return [
+      error({
+        what: `root has all its inotify ${errno === "ENOSPC" ? "watches" : "instances"}: ${name} is ${limit}`,
+        why: "kubelet, network add-ons and pods cannot watch files: `too many open files`, `no space left on device`",
+        mend: set(name, Math.max(8192, 2 * limit)),
+      }),
+    ];
+  }
 }
 
 async function protectedOnes(host: Host): Promise<Finding[]> {

@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ofKernel } from "../../support/doctor/kernel-sicknesses.ts";
 import { type MadeNode, makeNode } from "../../support/doctor/made-node.ts";
+import { ofNames } from "../../support/doctor/name-sicknesses.ts";
 import { ofPrograms } from "../../support/doctor/program-sicknesses.ts";
 import { ofSettings } from "../../support/doctor/setting-sicknesses.ts";
 import { kubeletConf } from "../../support/doctor/sickness.ts";
 
 const withCluster = ({ root }: MadeNode): string[] => ["--kubeconfig", `${root}${kubeletConf}`];
-const sicknesses = [...ofKernel, ...ofPrograms, ...ofSettings];
+const sicknesses = [...ofKernel, ...ofNames, ...ofPrograms, ...ofSettings];
 
 for (const { name, check, make, level, says, mends, advises = /./, leadsTo = /./ } of sicknesses) {
   test(`the doctor names ${name}${mends === true ? ", and what it prints mends it" : ""}`, async () => {

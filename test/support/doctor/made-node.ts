@@ -61,6 +61,11 @@ export async function makeNode(): Promise<MadeNode> {
     await write(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}\n`);
   }
   await write("/proc/sys/kernel/osrelease", "6.12.1\n");
+  await write("/proc/sys/kernel/hostname", "node-1\n");
+  await write("/proc/loadavg", "0.10 0.20 0.30 1/299 1234\n");
+  await write("/etc/resolv.conf", "nameserver 192.0.2.1\n");
+  await write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+  await write("/usr/sbin/iptables", "#!/bin/sh\n", 0o755);
   await write("/proc/modules", "overlay 1 0 - Live 0x0\nbr_netfilter 1 0 - Live 0x0\n");
   await mkdir(path.join(root, "proc/self/ns"), { recursive: true });
   await symlink("pid:[1]", path.join(root, "proc/self/ns/pid"));
@@ -94,6 +99,7 @@ const kernelSettings: Readonly<Record<string, number>> = {
   "fs.inotify.max_user_instances": 8192,
   "fs.inotify.max_user_watches": 524_288,
   "kernel.pid_max": 4_194_304,
+  "kernel.threads-max": 100_000,
   "user.max_user_namespaces": 10_000,
   "vm.overcommit_memory": 0,
 };
@@ -151,6 +157,7 @@ const programs: Readonly<Record<string, string>> = {
   sysctl: 'echo "${2#*=}" >"$ROOT/proc/sys/$(echo "${2%%=*}" | tr . /)"',
   modprobe: 'echo "$1 1 0 - Live 0x0" >>"$ROOT/proc/modules"',
   systemctl: 'echo "$*" >>"$ROOT/systemctl.log"',
+  hostnamectl: 'echo "$2" >"$ROOT/proc/sys/kernel/hostname"',
   swapoff: 'echo >"$ROOT/proc/swaps"',
   berthd: "true",
   "apt-get": "true",

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readlink } from "node:fs/promises";
+import path from "node:path";
+import type { Check } from "../check.ts";
+import { type KubeletFacts, settingOf } from "../facts/kubelet.ts";
+import { flagOf } from "../facts/processes.ts";
+import { error, type Finding, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
+import { inFlags } from "./kubelet-flags.ts";
+
+const usual = "/etc/resolv.conf";
+/** What systemd-resolved knows itself; what it writes for programs names a server on the loopback. */
+const upstream = "/run/systemd/resolve/resolv.conf";
+const stub = "/run/systemd/resolve/stub-resolv.conf";
+const kubeletFile = "/var/lib/kubelet/config.yaml";
+const mostLinks = 4;
+/** A name as Kubernetes has it: parts of lower-case letters, digits and dashes. */
+const nodeName = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+export const names: Check = {
+  name: "names",
+  about: "name servers of node and pods, the node's name and its machine-id",
+  run: async (patient) => {
+    const { host } = patient;
+    const kubelet = await patient.kubelet();
+    const found = await ofNode(host);
+    if (kubelet !== undefined && kubelet.problems.length === 0)
+      found.push(
+        ...(await ofPods(host, kubelet)),
+        ...(await ofName(host, kubelet)),
+        ...(await ofMachine(host)),
+      );
+    return found.length > 0 ? found : [ok("there are name servers, and the node has its names")];
+  },
+};
+
+async function ofNode(host: Host): Promise<Finding[]> {
+  const servers = await serversIn(host, usual);
+  if (servers !== undefined && servers.length > 0) return [];
+  const is = servers === undefined ? `there is no ${usual}` : `${usual} names no server`;
+  return [
+    warning({
+      what: `${is}: the node has no name server`,
+      why: "registries are not found by their names, and pods that take the node's servers, as the cluster's DNS does, get none",
+      mend: (await host.has(stub))
+        ? `ln -sf ${stub} ${usual}`
+        : `echo 'nameserver ADDRESS' >>${usual} # the address of your network's`,
+    }),
+  ];
+}
+
+async function ofPods(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
+  // It may be told to give pods none.
+  if (kubelet.settings["resolvConf"] === "" || flagOf(kubelet.flags, "resolv-conf") === "")
+    return [];
+  const file = settingOf(kubelet, "resolv-conf", "resolvConf") ?? usual;
+  const servers = await serversIn(host, file);
+  const own = (await serversIn(host, upstream))?.some((one) => !isLoopback(one)) === true;
+  if (servers === undefined && file !== usual) {
+    const why = "no pod can be started: the kubelet reads it for each of them";
+    const mend = setFile(own ? upstream : usual, kubelet);
+    return [error({ what: `the kubelet's resolvConf, ${file}, is not there`, why, mend })];
+  }
+  if (servers === undefined || !servers.some(isLoopback)) return [];
+  return [
+    warning({
+      what: `the kubelet gives pods the name server ${servers.find(isLoopback)} of ${file}`,
+      why: "in a pod that is the pod itself: pods that take the node's servers find no names, and the cluster's DNS asks itself and ends (`Loop detected`)",
+      mend: own
+        ? setFile(upstream, kubelet)
+        : `echo 'nameserver ADDRESS' >/etc/kubernetes/resolv.conf && ${setFile("/etc/kubernetes/resolv.conf", kubelet)} # ADDRESS: that of your network's`,
+    }),
+  ];
+}
+
+function setFile(to: string, kubelet: KubeletFacts): string {
+  if (flagOf(kubelet.flags, "resolv-conf") !== undefined)
+    return inFlags(`s#(--resolv-conf[= ])[^ "]*#\\1${to}#`, "--resolv-conf", kubelet);
+  const file = kubelet.file ?? kubeletFile;
+  return `sed -i '/^resolvConf:/d' ${file} && echo 'resolvConf: ${to}' >>${file} && systemctl restart kubelet`;
+}
+
+async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
+  const given = flagOf(kubelet.flags, "hostname-override");
+  const name = (given ?? (await host.value("/proc/sys/kernel/hostname")) ?? "").toLowerCase();
+  if (name === "") return [];
+  const isNobodys = /^localhost(\.localdomain)?$/.test(name);
+  if (nodeName.test(name) && !isNobodys) return [];
+  const better = isNobodys
+    ? "NAME"
+    : name.replaceAll(/[^-a-z0-9.]+/g, "-").replaceAll(/^[-.]+|[-.]+$/g, "");
+  const change =
+    given === undefined
+      ? `hostnamectl set-hostname ${better} && systemctl restart kubelet`
+      : inFlags(`s#(--hostname-override[= ])[^ "]*#\\1${better}#`, "--hostname-override", kubelet);
+  if (isNobodys) {
+    const why = "all nodes that are called so are one and the same to the API server";
+    const mend = `${change} # a name that no other node has`;
+    return [warning({ what: `the node is called ${name}`, why, mend })];
+  }
+  const why = "the API server refuses a node of that name, and the kubelet's pods with it";
+  return [error({ what: `${name} is no name for a node`, why, mend: change })];
+}
+
+async function ofMachine(host: Host): Promise<Finding[]> {
+  for (const file of ["/etc/machine-id", "/var/lib/dbus/machine-id"]) {
+    const text = await host.text(await followed(host, file)).catch(() => "");
+    if (/^[0-9a-f]{32}\s*$/.test(text ?? "")) return [];
+  }
+  return [
+    warning({
+      what: "the node has no machine-id",
+      why: "the kubelet tells none of the node: monitoring and network add-ons that know nodes by it take several for one; journald writes no log",
+      mend: "tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id && systemctl restart kubelet",
+    }),
+  ];
+}
+
+/** undefined where there is no such file. */
+async function serversIn(host: Host, file: string): Promise<readonly string[] | undefined> {
+  const place = await followed(host, file);
+  if (!(await host.has(place))) return undefined;
+  const text = (await host.text(place).catch(() => "")) ?? ""; // a device in its place names none
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, server = ""]) => server);
+}
+
+/** Links lead through the node's own folders, wherever these are to us. */
+async function followed(host: Host, file: string): Promise<string> {
+  let at = file;
+  for (let links = 0; links < mostLinks; links += 1) {
+    const target = await readlink(host.at(at)).catch(() => undefined);
+    if (target === undefined) return at;
+    at = path.resolve(path.dirname(at), target);
+  }
+  return at;
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1";
+}
