@@ -74,7 +74,10 @@ export function refuseObstacles(node: string, pods: readonly PodFacts[], flags: 
   throw fault("FAILED_PRECONDITION", `${node} cannot be drained:\n${found.join("\n")}`);
 }
 
-/** Evicts what leaves, again and again where a budget does not let it go, until all of it has gone. */
+/**
+ * Evicts what leaves, again and again where a budget does not let it go, until all of it has gone. What comes meanwhile
+ * because a cordoned node is all the same to it would come again without end: that is left, and told.
+ */
 export async function drain(
   { ask, flags, say, againMs = usualAgainMs }: DrainTools,
   node: string,
@@ -82,12 +85,14 @@ export async function drain(
 ): Promise<void> {
   using limit = deadline(flags.drainMs, "the drain", signal);
   const notBefore = new Map<string, number>();
+  const newcomers = openNewcomers(say);
   let leaving: readonly V1Pod[] = [];
   let reason = "";
   const waits = openWaits(say);
   try {
     for (;;) {
-      leaving = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
+      const all = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
+      leaving = newcomers.without(all);
       if (leaving.length === 0) return;
       // Also on the way back and after a long pause: those that come meanwhile were never looked at. What goes already needs
       // nobody's word any more.
@@ -121,6 +126,40 @@ export async function drain(
       { cause: error },
     );
   }
+}
+
+/** Tells those that were there at the first look from those that their controllers have made since. */
+function openNewcomers(say: (line: string) => void) {
+  let first: ReadonlySet<string> | undefined;
+  const told = new Set<string>();
+  return {
+    without: (pods: readonly V1Pod[]): readonly V1Pod[] => {
+      first ??= new Set(pods.map(({ metadata }) => metadata?.uid ?? ""));
+      const known = first;
+      return pods.filter((pod) => {
+        const uid = pod.metadata?.uid ?? "";
+        const controller = pod.metadata?.ownerReferences?.find((one) => one.controller)?.uid;
+        if (known.has(uid) || controller === undefined || !toleratesCordon(pod)) return true;
+        if (!told.has(controller) && told.size < mostTold) {
+          told.add(controller);
+          say(
+            `left ${nameOf(pod)}: it tolerates a cordoned node, and would be made again here without end; it goes with the kubelet's stop`,
+          );
+        }
+        return false;
+      });
+    },
+  };
+}
+
+/** The scheduler puts it on a cordoned node as on any other. */
+function toleratesCordon({ spec }: PodFacts): boolean {
+  return (spec?.tolerations ?? []).some(({ key = "", operator, value = "", effect = "" }) => {
+    const isAny = key === "" && operator === "Exists";
+    const isCordon =
+      key === "node.kubernetes.io/unschedulable" && (operator === "Exists" || value === "");
+    return (isAny || isCordon) && (effect === "" || effect === "NoSchedule");
+  });
 }
 
 /** Why it was not evicted for now. One that is gone meanwhile is evicted. */

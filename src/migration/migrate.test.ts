@@ -632,6 +632,40 @@ test("a pod of another uid is another pod", async () => {
   assert.equal(lists, 2);
 });
 
+test("what tolerates a cordoned node is evicted once, and its controller's next ones are left", async () => {
+  const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
+  const made = (name: string, toleration?: object): V1Pod => {
+    const one = pod(name, { kind: "ReplicaSet" });
+    Object.assign(one.metadata ?? {}, { uid: name });
+    for (const owner of one.metadata?.ownerReferences ?? []) owner.uid = `set-${name.slice(0, 3)}`;
+    return { ...one, spec: { containers: [], tolerations: toleration ? [toleration] : [] } };
+  };
+  let here = [made("any-0", { operator: "Exists" }), made("web-0")];
+  let count = 0;
+  const evicted: string[] = [];
+  const api = {
+    podsOf: () => Promise.resolve(here),
+    evict: ({ uid }: { uid: string }) => {
+      evicted.push(uid);
+      here = here.filter(({ metadata }) => metadata?.uid !== uid);
+      count += 1;
+      if (uid.startsWith("any")) here.push(made(`any-${count}`, { operator: "Exists" }));
+      // Was on its way when the node was cordoned.
+      if (uid === "web-0") here.push(made("web-late", { key: "else", operator: "Exists" }));
+      return Promise.resolve();
+    },
+  };
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
+  const said: string[] = [];
+  await drain({ ask, flags, say: (line) => said.push(line) }, "n", call);
+  assert.deepEqual(evicted.toSorted(), ["any-0", "web-0", "web-late"]);
+  assert.deepEqual(
+    here.map(({ metadata }) => metadata?.uid),
+    ["any-1"],
+  );
+  assert.equal(said.filter((line) => line.startsWith("left shop/any-1: it tolerates")).length, 1);
+});
+
 test("a pod's shim is known by its namespace and its socket", () => {
   const socket = "/run/containerd/containerd.sock";
   const words = (namespace: string, address = socket): string[] => [

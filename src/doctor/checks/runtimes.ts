@@ -32,7 +32,9 @@ export const runtimes: Check = {
         found.push(...(await runtimeOf(patient, [name, handler], folders, call)));
       found.push(...(await baseSpecOf(patient, name, handler)));
     }
-    return [...found, ...(await sandboxOf(patient)), ...(await blockioOf(patient))];
+    // Handlers share their programs.
+    const once = new Map(found.map((one) => [one.what, one]));
+    return [...once.values(), ...(await sandboxOf(patient)), ...(await blockioOf(patient))];
   },
 };
 
