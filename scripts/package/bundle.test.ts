@@ -18,6 +18,17 @@ test("a bundle has a file for each program, and for each thread and child that t
   for (const name of ["berthd.js", "berth.js", "trees-worker.js", "diff-diff-child.js"]) {
     assert.ok(files.has(name), name);
   }
+  const start = ["berthd.js", "berthd-command.js", "berthd-serve.js", "berthd-daemon.js"];
+  for (const name of start) {
+    const text = Buffer.from(files.get(name) ?? []).toString();
+    assert.ok(text !== "", name);
+    const loaded = [...text.matchAll(/(?:^|[;}\n])(?:import|export)[^"'();]*"\.\/([^"]*)"/g)];
+    assert.deepEqual(
+      loaded.map((match) => match[1]).filter((file) => !start.includes(file ?? "")),
+      [],
+      "a start loads few files",
+    );
+  }
   const texts = [...files.values()].map((bytes) => Buffer.from(bytes).toString());
   for (const text of texts) assert.doesNotMatch(text, /new URL\("[^"]*\.ts"/);
   for (const text of texts) assert.doesNotMatch(text, /(?:^|[;}\n])import[^"'();]*"node:/);

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { build, type Plugin, transform } from "esbuild";
 import { withBuiltinsAtHand } from "./builtin-imports.ts";
+import { type MergedModule, mergeParts } from "./merge-parts.ts";
 
 /** What one bundling made: files by name, all for one folder, and the npm packages that they have code of. */
 export interface Bundle {
@@ -14,6 +15,12 @@ export interface Bundle {
 /** The programs' own entries, and the names of their files in the bundle. */
 const daemon = ["src/cli/berthd.ts", "berthd"] as const;
 const client = ["src/cli/berth.ts", "berth"] as const;
+/** What the daemon's start loads, one after the other: the command line, what reads the configuration, and the daemon. */
+const merged: readonly MergedModule[] = [
+  { from: "src/cli/berthd.ts", name: "berthd-command" },
+  { from: "src/cli/serve.ts", name: "berthd-serve" },
+  { from: "src/daemon.ts", name: "berthd-daemon" },
+];
 /** How a module names a thread's entry, or a child program: it is started from a file beside that module. */
 const startedModule = /new URL\(\s*"(?<name>[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
 const aModule = /\.ts$/;
@@ -53,10 +60,16 @@ export async function bundle(root: string): Promise<Bundle> {
   for (const entry of threads) {
     built.push(await splitInto(root, started, { parts: "part", entry }));
   }
-  const files = built.flatMap(({ outputFiles }) =>
-    outputFiles.map(
-      async (file) => [path.basename(file.path), await shortened(file.text)] as const,
-    ),
+  const [program, ...others] = built.map(({ outputFiles, metafile }) => ({
+    files: new Map(outputFiles.map(({ path: file, text }) => [path.basename(file), text])),
+    outputs: metafile.outputs,
+  }));
+  if (program === undefined) throw new Error("there is no bundle");
+  const texts = [await mergeParts(program, `${daemon[1]}.js`, merged)].concat(
+    others.map(({ files }) => files),
+  );
+  const files = texts.flatMap((some) =>
+    [...some].map(async ([name, text]) => [name, await shortened(text)] as const),
   );
   return {
     files: new Map(await Promise.all(files)),
