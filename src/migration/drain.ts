@@ -32,6 +32,8 @@ export interface DrainTools {
   readonly ask: Ask;
   readonly flags: DrainFlags;
   readonly say: (line: string) => void;
+  /** Whether the kubelet was stopped before, and nothing ends what is evicted. */
+  readonly isStopped?: () => Promise<boolean>;
 }
 
 type PodFacts = Pick<V1Pod, "metadata" | "spec" | "status">;
@@ -79,7 +81,7 @@ export function refuseObstacles(node: string, pods: readonly PodFacts[], flags: 
  * because a cordoned node is all the same to it would come again without end: that is left, and told.
  */
 export async function drain(
-  { ask, flags, say, againMs = usualAgainMs }: DrainTools,
+  { ask, flags, say, againMs = usualAgainMs, isStopped }: DrainTools,
   node: string,
   { signal }: Cancellable,
 ): Promise<void> {
@@ -94,6 +96,10 @@ export async function drain(
       const all = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
       leaving = newcomers.without(all);
       if (leaving.length === 0) return;
+      if ((await isStopped?.()) === true) {
+        const rest = `what is left of ${leaving.length} pods goes with it`;
+        return say(`left: the kubelet is down, and ends no pod that is evicted: ${rest}`);
+      }
       // Also on the way back and after a long pause: those that come meanwhile were never looked at. What goes already needs
       // nobody's word any more.
       const staying = leaving.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);

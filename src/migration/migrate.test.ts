@@ -666,6 +666,20 @@ test("what tolerates a cordoned node is evicted once, and its controller's next 
   assert.equal(said.filter((line) => line.startsWith("left shop/any-1: it tolerates")).length, 1);
 });
 
+test("with a kubelet that was stopped a drain waits for no pod, which nobody would end", async () => {
+  const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
+  const going = pod("web", { kind: "ReplicaSet" });
+  going.metadata!.deletionTimestamp = new Date();
+  const api = { podsOf: () => Promise.resolve([going]) };
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
+  const said: string[] = [];
+  let looks = 0;
+  const isStopped = () => Promise.resolve((looks += 1) === 2);
+  await drain({ ask, flags, say: (line) => said.push(line), isStopped }, "n", call);
+  assert.equal(looks, 2);
+  assert.match(said.at(-1) ?? "", /^left: the kubelet is down, and ends no pod/);
+});
+
 test("a pod's shim is known by its namespace and its socket", () => {
   const socket = "/run/containerd/containerd.sock";
   const words = (namespace: string, address = socket): string[] => [

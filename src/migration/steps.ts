@@ -162,8 +162,11 @@ function uncordon({ node, wasCordoned }: Journal, { ask }: Tools): Step | undefi
   };
 }
 
-function drainStep({ node }: Journal, tools: Tools): Step | undefined {
-  const { ask, flags } = tools;
+function drainStep({ node, begun }: Journal, tools: Tools): Step | undefined {
+  const { ask, flags, kubeletRuns } = tools;
+  // It may have been stopped on the way that was turned from, or not come up with what was set.
+  const isStopped = async (): Promise<boolean> =>
+    begun.includes("stop-kubelet") && !(await kubeletRuns());
   if (flags.noDrain) return undefined;
   return {
     name: "drain",
@@ -172,7 +175,7 @@ function drainStep({ node }: Journal, tools: Tools): Step | undefined {
       const pods = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), call));
       return pods.length === 0 ? ["no pod is to go"] : pods.map((pod) => `evict ${nameOf(pod)}`);
     },
-    run: (call) => drain(tools, node, call),
+    run: (call) => drain({ ...tools, isStopped }, node, call),
   };
 }
 
