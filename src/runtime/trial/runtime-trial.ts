@@ -14,7 +14,8 @@ import { type Sight, type TriedMount, type Witnessed, witness } from "./witness.
 /** Of each call of the runtime, and of all together: a pod does without it meanwhile, so there is time. */
 const callMs = 10_000;
 const trialMs = 30_000;
-const seenMs = 2_000;
+/** At such a niceness a busy node has a process wait for seconds, and what came late would count as what cannot be. */
+const seenMs = 10_000;
 const niceness = 15;
 /** A runtime that has more to say is not what it should be. */
 const maxOutputBytes = 64 * 1024;
@@ -42,7 +43,7 @@ export interface TrialOptions {
   readonly signal: AbortSignal;
   /** How long one call of the runtime may take; ten seconds when left out. */
   readonly callMs?: number;
-  /** How long what a call has answered may take to be seen; two seconds when left out. */
+  /** How long what a call has answered may take to be seen; ten seconds when left out. */
   readonly seenMs?: number;
 }
 

@@ -44,6 +44,7 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
   let attempt: (program: string, options?: Options) => Promise<TrialOutcome>;
   interface Options {
     readonly callMs?: number;
+    readonly seenMs?: number | undefined;
     readonly signal?: AbortSignal;
   }
   before(async () => {
@@ -65,21 +66,21 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
       sandbox: (input: Parameters<typeof buildSandboxSpec>[0]) =>
         buildSandboxSpec(input, services as never),
     };
-    attempt = async (program, { callMs, signal = always } = {}) => {
+    attempt = async (program, { callMs, seenMs = 25_000, signal = always } = {}) => {
       const container = { specs, host, pauseRootfs: pause.path };
       const facts = await readNodeFacts(defaultConfig.runtime, {
         ...container,
         unseen: { program: path.join(home.path, "unseen/crun"), binary: pauseBinaryPath() },
       });
       const limit = callMs === undefined ? {} : { callMs };
-      const quick = { log, signal, seenMs: 500, ...limit };
+      const options = { log, signal, seenMs, ...limit };
       return tryCrun(
         {
           ...container,
           cri: defaultConfig.cri,
           runcFeatures: async () => usual,
           trials: {
-            run: (trial) => tryRuntime({ ...trial, folder: trials }, quick),
+            run: (trial) => tryRuntime({ ...trial, folder: trials }, options),
             clear: () => clearTrials(trials, log),
           },
         },
@@ -129,7 +130,8 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
     await nothingLeft();
   });
 
-  const refused: [string, Stand, RegExp][] = [
+  /** `seenMs` where something never comes, after what has to come. */
+  const refused: [string, Stand, RegExp, seenMs?: number][] = [
     ["another program", { version: "podman 4" }, /says that it is another program/],
     ["one that fails", { create: "exit 3" }, /its create fails: crun exited with 3/],
     [
@@ -142,14 +144,15 @@ suite("trial", { skip: lacking("crun", "runc") }, () => {
       "one that names a process of others",
       { create: `echo ${process.pid} >"$(pidfile "$@")"; exit 0`, start: "exit 0" },
       /its start does not run/,
+      500,
     ],
-    ["one that does not start", { start: "exit 0" }, /its start does not run/],
-    ["one that does not kill", { kill: "exit 0" }, /its kill ends no process/],
+    ["one that does not start", { start: "exit 0" }, /its start does not run/, 500],
+    ["one that does not kill", { kill: "exit 0" }, /its kill ends no process/, 5_000],
     ["one that does not delete", { delete: "exit 0" }, /its delete leaves the cgroup/],
   ];
-  for (const [name, does, expected] of refused) {
+  for (const [name, does, expected, seenMs] of refused) {
     test(`${name} is refused, and nothing is left`, async () => {
-      const { features, reason } = await attempt(await stand(name, does));
+      const { features, reason } = await attempt(await stand(name, does), { seenMs });
       assert.equal(features, undefined);
       assert.match(reason, expected);
       await nothingLeft();
