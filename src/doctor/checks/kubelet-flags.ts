@@ -12,10 +12,12 @@ export function flagFindings(facts: KubeletFacts): Finding[] {
 function goneFlags(facts: KubeletFacts): Finding[] {
   const { minor } = facts;
   const given = givenFlags(facts);
+  // Of a kubelet that tells no version, its own last words tell.
+  const refused = refusedFlag(facts);
   return flagsGone
     .filter(({ flag, gone }) => given.includes(flag) && (minor === undefined || minor + 1 >= gone))
     .map(({ flag, gone }) => {
-      const isGone = minor !== undefined && minor >= gone;
+      const isGone = flag === refused || (minor !== undefined && minor >= gone);
       const trouble = {
         what: `the kubelet is given --${flag}, which went with Kubernetes 1.${gone}`,
         why: isGone ? "it does not start" : `it will not start once it is 1.${gone}`,
@@ -28,7 +30,7 @@ function goneFlags(facts: KubeletFacts): Finding[] {
 /** What no list tells: the kubelet itself has named it when it ended. */
 function refusedByName(facts: KubeletFacts): Finding[] {
   const why = "it does not start";
-  const flag = /unknown (?:shorthand )?flag: .*?--([a-z0-9-]+)/.exec(facts.lastWords)?.[1] ?? "";
+  const flag = refusedFlag(facts);
   const gate = /unrecognized feature gate: (\w+)/.exec(facts.lastWords)?.[1] ?? "";
   const found: Finding[] = [];
   if (
@@ -44,6 +46,10 @@ function refusedByName(facts: KubeletFacts): Finding[] {
     found.push(error({ what, why, mend: withoutGate(gate, facts) }));
   }
   return found;
+}
+
+function refusedFlag({ lastWords }: KubeletFacts): string {
+  return /unknown (?:shorthand )?flag: .*?--([a-z0-9-]+)/.exec(lastWords)?.[1] ?? "";
 }
 
 function gates(facts: KubeletFacts): Finding[] {
