@@ -29,6 +29,14 @@ test("a bundle has a file for each program, and for each thread and child that t
       "a start loads few files",
     );
   }
+  const check = [...files].filter(
+    ([name, bytes]) => /^part-/.test(name) && Buffer.from(bytes).includes("databaseRefusal"),
+  );
+  assert.deepEqual(
+    check.map(([, bytes]) => Buffer.from(bytes).includes("berthd-daemon")),
+    [false],
+    "a check of the configuration loads no daemon",
+  );
   const texts = [...files.values()].map((bytes) => Buffer.from(bytes).toString());
   for (const text of texts) assert.doesNotMatch(text, /new URL\("[^"]*\.ts"/);
   for (const text of texts) assert.doesNotMatch(text, /(?:^|[;}\n])import[^"'();]*"node:/);

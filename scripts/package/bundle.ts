@@ -17,7 +17,11 @@ const daemon = ["src/cli/berthd.ts", "berthd"] as const;
 const client = ["src/cli/berth.ts", "berth"] as const;
 /** What the daemon's start loads, one after the other: the command line, what reads the configuration, and the daemon. */
 const merged: readonly MergedModule[] = [
-  { from: "src/cli/berthd.ts", name: "berthd-command" },
+  {
+    from: "src/cli/berthd.ts",
+    name: "berthd-command",
+    late: ["src/metadata/sqlite/file-header.ts"], // of `berthd config check`
+  },
   { from: "src/cli/serve.ts", name: "berthd-serve" },
   { from: "src/daemon.ts", name: "berthd-daemon" },
 ];

@@ -12,6 +12,8 @@ export interface SplitBundle {
 export interface MergedModule {
   readonly from: string;
   readonly name: string;
+  /** Modules that it loads late, in files of their own, while nothing of a later file is wanted: what those need is in its file. */
+  readonly late?: readonly string[];
 }
 
 interface Group {
@@ -38,9 +40,10 @@ export async function mergeParts(
 ): Promise<ReadonlyMap<string, string>> {
   const parts = new Parts(outputs);
   const seen = new Set([entry]);
-  const groups = modules.map(({ from, name }): Group => {
-    const own = parts.ofModule(from);
-    const members = parts.closure(own).filter((file) => !seen.has(file));
+  const groups = modules.map(({ from, name, late = [] }): Group => {
+    const needed = late.flatMap((module) => parts.closure(parts.ofModule(module)).slice(1));
+    const all = new Set([...parts.closure(parts.ofModule(from)), ...needed]);
+    const members = [...all].filter((file) => !seen.has(file));
     for (const member of members) seen.add(member);
     return { name: `${name}.js`, members };
   });
