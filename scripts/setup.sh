@@ -7,6 +7,7 @@
 #   scripts/setup.sh --run      only what running Berth needs
 #   scripts/setup.sh --package  that, and the other architecture's compiler, for `npm run package`
 #   scripts/setup.sh --package-test  that, and what runs the other architecture's programs
+#   scripts/setup.sh --arm64-vm that, and what makes and runs a whole machine of that kind
 #   scripts/setup.sh --vm       all that the tests need, and what runs a virtual machine where it can be had
 #   scripts/setup.sh --fresh    only what scripts/fresh-machine needs
 #
@@ -18,6 +19,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 wanted=test
 emulator=
+armMachine=
 case "${1-}" in
   '') ;;
   --run) wanted=run ;;
@@ -26,10 +28,15 @@ case "${1-}" in
     wanted=package
     emulator=yes
     ;;
+  --arm64-vm)
+    wanted=package
+    emulator=yes
+    armMachine=yes
+    ;;
   --vm) wanted=vm ;;
   --fresh) wanted=fresh ;;
   -h | --help)
-    sed -n '3,14s/^# \{0,1\}//p' "$0"
+    sed -n '3,15s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -93,9 +100,14 @@ need_all() {
       x86_64)
         need gcc-aarch64-linux-gnu have aarch64-linux-gnu-gcc
         if [ -n "$emulator" ]; then need qemu-user-static have qemu-aarch64-static; fi
+        if [ -n "$armMachine" ]; then need qemu-system-arm have qemu-system-aarch64; fi
         ;;
       aarch64) need gcc-x86-64-linux-gnu have x86_64-linux-gnu-gcc ;;
     esac
+    if [ -n "$armMachine" ]; then
+      need mmdebstrap have mmdebstrap
+      need cpio have cpio
+    fi
   fi
   if [ "$wanted" != run ] && [ "$wanted" != package ]; then
     need docker-registry have docker-registry

@@ -30,7 +30,7 @@ test("a bundle has a file for each program, and for each thread and child that t
     );
   }
   const check = [...files].filter(
-    ([name, bytes]) => /^part-/.test(name) && Buffer.from(bytes).includes("databaseRefusal"),
+    ([name, bytes]) => name.startsWith("part-") && Buffer.from(bytes).includes("databaseRefusal"),
   );
   assert.deepEqual(
     check.map(([, bytes]) => Buffer.from(bytes).includes("berthd-daemon")),

@@ -2,16 +2,16 @@
 // The package for arm64 on a machine of another kind: its programs run under QEMU's emulation of a process, with the
 // libraries that the package depends on, as Debian has them for arm64.
 import assert from "node:assert/strict";
-import { globSync, writeFileSync } from "node:fs";
+import { globSync } from "node:fs";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { lacking } from "../support/lacking.ts";
 import { must, run } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
+import { addLibraries } from "./arm64-libraries.ts";
 import { buildPackage } from "./build-package.ts";
 
 const emulator = "qemu-aarch64-static";
-const libraries = ["libc6", "libgcc-s1", "libstdc++6", "libatomic1"];
 const skip = lacking(emulator, "aarch64-linux-gnu-gcc", "apt-get", "dpkg-deb");
 /** Emulated, a program takes some ten times longer. */
 const timeoutMs = 240_000;
@@ -67,27 +67,3 @@ suite("the package for arm64, emulated", { skip }, () => {
     assert.equal((await node("-p", call)).stdout, "true\n");
   });
 });
-
-/** Debian's packages for arm64, unpacked; this machine's own apt knows nothing of them. */
-async function addLibraries(apt: string, root: string): Promise<void> {
-  await must("mkdir", ["-p", ...["lists", "archives"].map((name) => `${apt}/${name}/partial`)]);
-  writeFileSync(path.join(apt, "status"), "");
-  const settings = {
-    "APT::Architecture": "arm64",
-    "APT::Architectures": "arm64",
-    "APT::Sandbox::User": "root",
-    "Dir::State::lists": `${apt}/lists`,
-    "Dir::State::status": `${apt}/status`,
-    "Dir::Cache": apt,
-  };
-  const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-  await must("apt-get", [...options, "update", "-qq"], { timeoutMs });
-  const downloads = path.join(apt, "archives");
-  await must("apt-get", [...options, "download", "-qq", ...libraries], {
-    timeoutMs,
-    cwd: downloads,
-  });
-  for (const deb of globSync("*.deb", { cwd: downloads })) {
-    await must("dpkg-deb", ["-x", path.join(downloads, deb), root]);
-  }
-}

@@ -17,6 +17,7 @@ const steps = [
   "installed",
   "what is compiled is used where it is right",
   "runs containers",
+  "faulty databases and a second daemon on the socket are refused",
   "upgraded",
   "unpacking was cut off",
   "the installation was cut off",

@@ -55,6 +55,36 @@ quietly berth run -d --pid-file /var/tmp/pid "$image" survivor sleep 100000
 pid=$(cat /var/tmp/pid)
 echo "== runs containers"
 
+stop
+db=$(find /var/lib/berthd -name meta.db)
+cp -a "$db" /var/tmp/meta.db
+# A configuration check, a start, and what they say of it.
+refused() {
+  for asked in "config check" serve; do
+    # shellcheck disable=SC2086 # two words
+    if timeout 60 berthd $asked >"$log" 2>&1; then fail "berthd $asked takes what is wrong"; fi
+    grep -q "$1" "$log" || fail "berthd $asked does not say: $1"
+  done
+  kill -0 "$pid" || fail "a container died"
+  cp -a /var/tmp/meta.db "$db"
+}
+# SQLite keeps the schema's version there.
+printf '\0\0\0\143' | dd of="$db" bs=1 seek=60 conv=notrunc 2>/dev/null
+refused 'it has schema version 99, and berthd .* knows up to'
+truncate -s $(($(stat -c %s "$db") / 2)) "$db"
+# A check compares lengths; a start has SQLite look.
+refused 'it is cut off: it has\|the file is damaged; put back a copy of it'
+rm /var/tmp/meta.db
+start
+berth task ls --json | grep -q survivor || fail "what was refused has changed something"
+mkdir /var/tmp/other
+if timeout 60 berthd serve --root /var/tmp/other/root --state /var/tmp/other/state --address /run/berthd/berthd.sock \
+  >"$log" 2>&1; then fail "a second daemon takes the socket of one that runs"; fi
+grep -q 'another process is listening there' "$log" || fail "it does not say that the socket is taken"
+rm -r /var/tmp/other
+works
+echo "== faulty databases and a second daemon on the socket are refused"
+
 echo '# an operator was here' >>/etc/berthd/config.toml
 older=$(ofDaemon)
 quietly apt-get install -y -qq "$newer"

@@ -39,6 +39,8 @@ export interface ImageRecipe {
   readonly layers: readonly (readonly LayerEntry[] | Buffer)[];
   /** Default "gzip". */
   readonly compression?: LayerCompression;
+  /** Default: this machine's. */
+  readonly architecture?: string;
 }
 
 const epoch = new Date(0);
@@ -71,7 +73,7 @@ export async function writeOciLayout(
     Buffer.from(
       JSON.stringify({
         created: epoch.toISOString(),
-        architecture: ociArchitecture(),
+        architecture: recipe.architecture ?? ociArchitecture(),
         os: "linux",
         config: recipe.config,
         rootfs: { type: "layers", diff_ids: diffIds },

@@ -49,7 +49,7 @@ export async function baseImage(say: (line: string) => void): Promise<BaseImage>
 }
 
 /** The release that this machine is, and apt's own sources for it. */
-async function debianSources(): Promise<{ codename: string; sources: string }> {
+export async function debianSources(): Promise<{ codename: string; sources: string }> {
   const release = await readFile("/etc/os-release", "utf8").catch(() => "");
   const codename = /^VERSION_CODENAME="?([\w-]+)/m.exec(release)?.[1];
   if (codename === undefined || !/^ID="?debian"?$/m.test(release)) {
