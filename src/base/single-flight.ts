@@ -52,6 +52,11 @@ export class SingleFlight<T> {
     return this.#flights.has(key);
   }
 
+  /** Ends the attempt that runs under this key, if one does, for this reason: its joiners learn of it once it has ended. */
+  interrupt(key: string, reason: unknown): void {
+    this.#flights.get(key)?.abort.abort(reason);
+  }
+
   #start(key: string, attempt: (call: Cancellable) => Promise<T>): Flight<T> {
     const abort = new AbortController();
     const { lifetime } = this.#options;

@@ -249,6 +249,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
   #adopt(bundle: Bundle, shim: Shim, sandboxId: string, pid: number): ShimTask {
     if (!shim.isOpen) throw fault("UNAVAILABLE", `shim of task "${bundle.id}" died`);
     const task = new ShimTask({ bundle, shim, sandboxId, pid, surroundings: this.#surroundings });
+    shim.serve(task);
     this.#tasks.set(keyOf(task.namespace, task.id), task);
     return task;
   }

@@ -54,7 +54,9 @@ async function processOf(
   } catch (error) {
     call.signal.throwIfAborted();
     if (isFault(error, "NOT_FOUND", "UNAVAILABLE")) throw error;
-    return { containerId: task.id, id: execId || task.id, status: "UNKNOWN" };
+    // Of init the pid is known whatever its shim says; without one it would pass for a task that was never started.
+    const known = execId === "" ? { pid: task.pid } : {};
+    return { containerId: task.id, id: execId || task.id, ...known, status: "UNKNOWN" };
   }
 }
 

@@ -252,7 +252,11 @@ test("Tasks: one bad shim neither fails nor holds a list or the metrics", async 
     metrics.map(({ id }) => id),
     ["good"],
   );
-  assert.equal((await b.client.Get({ containerId: "silent" }, on)).process?.status, "UNKNOWN");
+  const { process: silent } = await b.client.Get({ containerId: "silent" }, on);
+  assert.equal(silent?.status, "UNKNOWN");
+  // Without one it would pass for a task that has never run, and not be killed.
+  assert.equal(silent.pid, b.runtime.get("ns", "silent")?.pid);
+  assert.ok(silent.pid > 0);
   await assert.rejects(b.client.Get({ containerId: "gone" }, on), { code: "UNAVAILABLE" });
   clearTimeout(keep);
 });

@@ -37,6 +37,24 @@ export function parseStat(pid: number, stat: string): NamedProcess | undefined {
   return { pid, startTime: fields[19] ?? "", name };
 }
 
+/**
+ * The exit status that a process left behind which has ended and was not reaped: its own, or 128 and the signal's number.
+ * undefined when it lives, or nothing is left of it.
+ */
+export function unreapedExit({ pid, startTime }: ProcessIdentity): number | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return undefined;
+  }
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const code = Number(fields[49]); // as wait(2) answers it
+  if (fields[0] !== "Z" || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
+  const signal = code & 0x7f;
+  return signal === 0 ? (code >> 8) & 0xff : 128 + signal;
+}
+
 /** True while that very process lives and is no zombie. */
 export function isAlive(process: ProcessIdentity): boolean {
   return identify(process.pid)?.startTime === process.startTime;

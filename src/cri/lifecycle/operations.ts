@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
-import { fault, isFault } from "../../base/errors.ts";
+import { fault, isFault, type RuntimeFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { startInterval, type Timer } from "../../base/timers.ts";
@@ -96,6 +96,11 @@ export class OperationRegistry {
     } catch (error) {
       if (call.signal.aborted && !isFault(error)) throw error;
     }
+  }
+
+  /** Ends one that calls may join, if it runs: it fails for this reason, and is undone. */
+  interrupt(rpc: string, object: string, reason: RuntimeFault): void {
+    this.#flights.interrupt(keyOf(rpc, object), reason);
   }
 
   /**

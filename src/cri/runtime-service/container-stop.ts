@@ -2,7 +2,7 @@
 import { fault } from "../../base/errors.ts";
 import type { Operation } from "../lifecycle/operation.ts";
 import type { CriParts } from "../parts.ts";
-import { type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
+import { endOfStart, type StopTaskNeeds, stopContainerTask } from "../task/stop-task.ts";
 import type { Verb } from "./verb.ts";
 
 type Needs = StopTaskNeeds & Pick<CriParts, "containers" | "operations">;
@@ -24,9 +24,9 @@ export function stopContainer(parts: Needs): Verb<"StopContainer"> {
   };
 }
 
-/** What starts just now is waited for: it runs in a moment. */
+/** What starts just now is waited for, for as long as what runs may take to end. */
 async function stop(parts: Needs, op: Operation, id: string, graceMs: number): Promise<void> {
-  await parts.operations.ended("StartContainer", id, op);
+  await endOfStart(parts, id, graceMs, op);
   const current = parts.containers.get(id);
   if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
   await op.run("stop", () => stopContainerTask(parts, current, graceMs, op), graceMs);

@@ -2,7 +2,7 @@
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, isFault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
-import { within } from "../../base/waits.ts";
+import { settlesWithin, within } from "../../base/waits.ts";
 import type { CriParts } from "../parts.ts";
 import { becomeExited, type ContainerRecord, describeState } from "../store/container-record.ts";
 import { endTask, killNow } from "./purge-task.ts";
@@ -16,6 +16,8 @@ export type KillNeeds = StopTaskNeeds & Pick<CriParts, "lifetime">;
 const killBoundMs = 30_000;
 /** SIGKILL is sent again this often: a runtime may have missed the first while it was busy. */
 const killAgainMs = 5_000;
+/** How long a start may go on when its container is to be stopped: on a busy node the best of them takes seconds. */
+const hangingStartMs = 5_000;
 
 /**
  * Stops a container: its stop signal, `graceMs`, then SIGKILL; at once with no grace. Each caller has
@@ -65,9 +67,28 @@ async function endContainer(
   }
 }
 
+/**
+ * Settles when no start of the container runs. One that does is waited for, since it runs in a moment; one that hangs is
+ * undone: it would keep its pod from ending until its own time is over.
+ */
+export async function endOfStart(
+  { operations }: Pick<CriParts, "operations">,
+  id: string,
+  graceMs: number,
+  call: Cancellable,
+): Promise<void> {
+  if (!operations.isRunning("StartContainer", id)) return;
+  const ended = operations.ended("StartContainer", id, call);
+  if (!(await settlesWithin(ended, Math.max(graceMs, hangingStartMs), call.signal))) {
+    const reason = fault("ABORTED", `container "${id}" was stopped before it had started`);
+    operations.interrupt("StartContainer", id, reason);
+  }
+  await ended;
+}
+
 /** Kills a container if it runs, or will in a moment. */
 export async function stopAtOnce(parts: StopNeeds, id: string, call: Cancellable): Promise<void> {
-  await parts.operations.ended("StartContainer", id, call);
+  await endOfStart(parts, id, 0, call);
   const current = parts.containers.get(id);
   if (current?.state.kind !== "running" && current?.state.kind !== "unknown") return;
   await stopContainerTask(parts, current, 0, call);

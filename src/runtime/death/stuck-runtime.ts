@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from "node:fs/promises";
-import { identify, killProcess } from "../../base/os/proc.ts";
+import { identify, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
 import { argumentsOf } from "../../base/os/process-scan.ts";
 import { readStart } from "../../base/read-bounded.ts";
 
@@ -30,26 +30,44 @@ export async function killStuckDump(shimPid: number, id: string): Promise<boolea
   return killRuntime(shimPid, (argv) => argv.includes("checkpoint") && argv.at(-1) === id, false);
 }
 
+/** Kills whatever OCI runtimes a shim has running: one that is killed itself leaves them behind, and nobody asks for their answers. */
+export async function killRuntimesOf(shimPid: number): Promise<void> {
+  for await (const runtime of runtimesOf(shimPid)) await killWithChildren(runtime);
+}
+
 async function killRuntime(
   shimPid: number,
   isWanted: (argv: readonly string[]) => boolean,
   withChildren: boolean,
 ): Promise<boolean> {
-  const home = await readOrNothing(`/proc/${shimPid}/cgroup`);
-  if (home === "") return false;
-  for (const pid of await childrenOf(shimPid)) {
-    // The processes of containers are children of the shim as well: they are in other cgroups than the
-    // shim, and their memory, which a command line is, is left alone: a read of it can be made to hang.
-    if ((await readOrNothing(`/proc/${pid}/cgroup`)) !== home) continue;
-    const candidate = identify(pid);
-    if (candidate === undefined || !isWanted(await argumentsOf(candidate))) continue;
-    const children = withChildren ? await childrenOf(pid) : [];
-    const started = children.map(identify).filter((child) => child !== undefined);
-    killProcess(candidate, "SIGKILL");
-    for (const child of started) killProcess(child, "SIGKILL");
+  for await (const candidate of runtimesOf(shimPid)) {
+    if (!isWanted(await argumentsOf(candidate))) continue;
+    if (withChildren) await killWithChildren(candidate);
+    else killProcess(candidate, "SIGKILL");
     return true;
   }
   return false;
+}
+
+/**
+ * The processes of containers are children of the shim as well: they are in other cgroups than the shim, and their memory,
+ * which a command line is, is left alone: a read of it can be made to hang.
+ */
+async function* runtimesOf(shimPid: number): AsyncGenerator<ProcessIdentity> {
+  const home = await readOrNothing(`/proc/${shimPid}/cgroup`);
+  if (home === "") return;
+  for (const pid of await childrenOf(shimPid)) {
+    if ((await readOrNothing(`/proc/${pid}/cgroup`)) !== home) continue;
+    const candidate = identify(pid);
+    if (candidate !== undefined) yield candidate;
+  }
+}
+
+async function killWithChildren(runtime: ProcessIdentity): Promise<void> {
+  const children = await childrenOf(runtime.pid);
+  const started = children.map(identify).filter((child) => child !== undefined);
+  killProcess(runtime, "SIGKILL");
+  for (const child of started) killProcess(child, "SIGKILL");
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

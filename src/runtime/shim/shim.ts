@@ -36,6 +36,13 @@ export interface ShimConnectRequest {
   readonly log: Logger;
 }
 
+/** A task as its shim knows it. */
+export interface Tenant {
+  readonly id: string;
+  /** False once its init is dead, whatever the shim has told of that. */
+  readonly mayLive: boolean;
+}
+
 /** What connecting finds out. */
 interface FoundShim {
   readonly api: TaskApi;
@@ -65,7 +72,8 @@ export class Shim implements ShimFacts {
   readonly #process: ProcessIdentity | undefined;
   readonly #log: Logger;
   readonly #socketInode: number | undefined;
-  readonly #users = new Set<string>();
+  /** By task id; of one that is being made there is no more than its id, nor of a sandbox that is no task of it. */
+  readonly #users = new Map<string, Tenant | undefined>();
   #pump: Disposable | undefined;
   #ending: Promise<void> | undefined;
 
@@ -101,13 +109,25 @@ export class Shim implements ShimFacts {
   /** Counts a task in, before it is created; false when the shim takes no more. */
   hold(taskId: string): boolean {
     if (!this.isOpen) return false;
-    this.#users.add(taskId);
+    this.#users.set(taskId, undefined);
     return true;
+  }
+
+  /** One that was counted in has been made. */
+  serve(task: Tenant): void {
+    if (this.#users.has(task.id)) this.#users.set(task.id, task);
   }
 
   /** True while this task alone keeps the shim. */
   isLast(taskId: string): boolean {
     return this.#users.size === 1 && this.#users.has(taskId);
+  }
+
+  /** True while it has another task than this that lives, or is being made. A sandbox that is no task of it holds it, and needs it not. */
+  isNeededBeside({ id: taskId, sandboxId }: { id: string; sandboxId: string }): boolean {
+    return [...this.#users].some(
+      ([id, task]) => id !== taskId && (task === undefined ? id !== sandboxId : task.mayLive),
+    );
   }
 
   /** Counts a task out; true when it was the last one. */

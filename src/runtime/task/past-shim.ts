@@ -6,6 +6,7 @@ import { timeoutSignal } from "../../base/timers.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { specCgroupsPath } from "../death/dead-task.ts";
 import { killLeftovers, ownCgroups, specCgroups } from "../death/leftover-processes.ts";
+import { killRuntimesOf } from "../death/stuck-runtime.ts";
 import type { Shim } from "../shim/shim.ts";
 import { attempt } from "./attempt.ts";
 
@@ -39,11 +40,16 @@ export async function killPastShim(
   });
 }
 
-/** Kills the shim, unless it has tasks that are none of this one's; false when it was spared. */
-export function killSilentShim({ id, sandboxId, shim }: KilledTask, log: Logger): boolean {
+/**
+ * Kills the shim, unless it has tasks that are none of this one's and live; false when it was spared. All of a pod are killed
+ * at once as a rule, each of them past the shim: then none is left that needs it.
+ */
+export async function killSilentShim(task: KilledTask, log: Logger): Promise<boolean> {
+  const { id, sandboxId, shim } = task;
   const isOwner = sandboxId === "" || sandboxId === id;
-  if (!isOwner && !shim.isLast(id)) return false;
+  if (!isOwner && shim.isNeededBeside(task)) return false;
   log.error({ task: id, shim: shim.pid }, "shim does not answer, killing it with its tasks");
+  await killRuntimesOf(shim.pid);
   shim.killSilent();
   return true;
 }

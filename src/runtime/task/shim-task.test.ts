@@ -123,17 +123,21 @@ test("a kill that a silent shim of others has not answered is good once init is 
   t.after(() => mock.timers.reset());
   const child = idleProcess(t);
   const surroundings = { log: silentLogger, timeouts: { shimCleanupMs: 60_000 } };
-  const shim = { isLast: () => false };
+  const shim = { isNeededBeside: () => true };
   const task = taskOf(
-    { Kill: () => new Promise(() => {}) },
+    { Kill: () => new Promise(() => {}), Wait: () => new Promise(() => {}) },
     { shim, pid: child.pid!, sandboxId: "pod", surroundings },
   );
   const ended = once(child, "exit");
   const killing = task.kill({ execId: "", signal: 9, all: true }, call);
   const time = setInterval(() => mock.timers.tick(100), 1);
   t.after(() => clearInterval(time));
+  const waiting = task.wait("", call);
   await killing;
   assert.deepEqual(await ended, [null, "SIGKILL"]);
+  // Whoever waits learns of it from us: the shim will not tell.
+  assert.equal((await waiting).exitStatus, 137);
+  assert.equal((await task.state("", call)).status, "STOPPED");
 });
 
 test("while init lives, a kill of which the shim is silent has failed", async (t) => {

@@ -2,7 +2,8 @@
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
-import { identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
+import { nowNanos } from "../../base/now.ts";
+import { identify, isAlive, type ProcessIdentity, unreapedExit } from "../../base/os/proc.ts";
 import { QuietGate } from "../../base/quiet-gate.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { startTimer } from "../../base/timers.ts";
@@ -70,6 +71,9 @@ export class ShimTask implements RuntimeTask {
   readonly #dump = new DumpTurn();
   readonly #exits: ExitTable;
   readonly #death = Promise.withResolvers<ProcessExit>();
+  /** Init's exit as we saw it, where its shim does not tell of it. */
+  readonly #seenExit = Promise.withResolvers<ProcessExit>();
+  #isUntold = false;
   /** Pids as Start answers them: the exit of a short exec can arrive before that. */
   readonly #execPids = new Map<string, Promise<number>>();
   #initExit: ProcessExit | undefined;
@@ -106,6 +110,12 @@ export class ShimTask implements RuntimeTask {
     return this.#initExit;
   }
 
+  /** False once init is dead, whatever the shim has told of that. */
+  get mayLive(): boolean {
+    const init = this.#initProcess;
+    return this.#pid === 0 || (init !== undefined && isAlive(init));
+  }
+
   /** The shim tells of an exit; one of an earlier task with this id is not ours. */
   exited(exit: ProcessExit): void {
     if (exit.pid === this.pid) this.#initExit ??= exit;
@@ -124,7 +134,8 @@ export class ShimTask implements RuntimeTask {
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {
-    if (this.#deadExit !== undefined) return this.#deadState(execId, this.#deadExit);
+    const exit = this.#deadExit ?? (execId === "" && this.#isUntold ? this.#initExit : undefined);
+    if (exit !== undefined) return this.#deadState(execId, exit);
     const state = await this.#calls.ask(
       `cannot get state of ${this.#calls.name(execId)}`,
       call,
@@ -182,8 +193,23 @@ export class ShimTask implements RuntimeTask {
     }
     await this.#killPastShim();
     if (await settlesWithin(asked, deadMs)) return asked;
-    if (killSilentShim(this, this.#surroundings.log)) return asked;
+    if (await killSilentShim(this, this.#surroundings.log)) return asked;
     refuseAlive(this);
+    this.#tellUntoldExit();
+  }
+
+  /** Init has ended, and its shim is silent: whoever waits would wait for as long as others keep that shim. */
+  #tellUntoldExit(): void {
+    if (this.#deadExit !== undefined || this.mayLive) return;
+    if (this.#initExit === undefined) {
+      const init = this.#initProcess;
+      const exitStatus = (init && unreapedExit(init)) ?? 128 + sigkill;
+      this.#initExit = { pid: this.#pid, exitStatus, exitedAtNanos: nowNanos() };
+      const facts = { task: this.id, shim: this.shim.pid, exitStatus };
+      this.#surroundings.log.warn(facts, "init has ended, and its shim does not tell");
+    }
+    this.#isUntold = true;
+    this.#seenExit.resolve(this.#initExit);
   }
 
   #killPastShim(): Promise<void> {
@@ -198,7 +224,10 @@ export class ShimTask implements RuntimeTask {
     this.#isSeenDying = true;
     const look = async (): Promise<void> => {
       if (isAlive(init) && !this.shim.isEnding) await this.#killPastShim();
-      this.#isSeenDying = false;
+      startTimer(() => {
+        this.#isSeenDying = false;
+        if (this.shim.isOpen) this.#tellUntoldExit();
+      }, deadMs).unref();
     };
     startTimer(() => void look(), lingerMs).unref();
   }
@@ -353,18 +382,21 @@ export class ShimTask implements RuntimeTask {
   async #waitForExit(execId: string): Promise<ProcessExit> {
     if (this.#deadExit !== undefined) return { ...this.#deadExit, pid: await this.#pidOf(execId) };
     try {
-      const answer = await this.shim.api.Wait(
-        { id: this.id, execId },
-        { namespace: this.namespace },
-      );
-      const exitedAtNanos = nanosOf(answer.exitedAt);
-      const exit = { pid: await this.#pidOf(execId), exitStatus: answer.exitStatus, exitedAtNanos };
-      if (execId === "") this.#initExit = exit;
-      return exit;
+      const told = this.#askForExit(execId);
+      if (execId !== "") return await told;
+      return (this.#initExit = await Promise.race([told, this.#seenExit.promise]));
     } catch (error) {
       if (this.shim.isOpen) throw shimFault(error, `cannot wait for ${this.#calls.name(execId)}`);
       return { ...(await this.#death.promise), pid: await this.#pidOf(execId) };
     }
+  }
+
+  async #askForExit(execId: string): Promise<ProcessExit> {
+    const { exitStatus, exitedAt } = await this.shim.api.Wait(
+      { id: this.id, execId },
+      { namespace: this.namespace },
+    );
+    return { pid: await this.#pidOf(execId), exitStatus, exitedAtNanos: nanosOf(exitedAt) };
   }
 
   async #untilCleanedUp({ signal }: Cancellable): Promise<ProcessExit> {

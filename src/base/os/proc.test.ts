@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { identify, isAlive, unreapedExit } from "./proc.ts";
+
+for (const [signal, expected] of [
+  ["SIGTERM", 7],
+  ["SIGKILL", 137],
+] as const) {
+  test(`the exit of a process that nobody reaps is read: ${signal}`, async (t) => {
+    // The parent becomes a program that waits for no child.
+    const script = `sh -c 'trap "exit 7" TERM; echo $$; while :; do sleep 0.05; done' & exec sleep 600`;
+    const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore"] });
+    t.after(() => parent.kill("SIGKILL"));
+    const [said] = (await once(parent.stdout, "data")) as [Buffer];
+    const child = identify(Number(said.toString()));
+    assert.ok(child);
+    assert.equal(unreapedExit(child), undefined, "it lives");
+    process.kill(child.pid, signal);
+    while (isAlive(child)) await sleep(5);
+    assert.equal(unreapedExit(child), expected);
+    assert.equal(unreapedExit({ ...child, startTime: "1" }), undefined, "another process");
+  });
+}
