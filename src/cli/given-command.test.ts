@@ -2,18 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Command } from "commander";
-import { givenOptions, shellWord } from "./given-command.ts";
-
-test("a word is quoted where a shell would take it for something else", () => {
-  const cases = [
-    ["/etc/a-b_c.conf", "/etc/a-b_c.conf"],
-    ["a b", "'a b'"],
-    ["it's", `'it'\\''s'`],
-    ["", "''"],
-    ["$HOME", "'$HOME'"],
-  ] as const;
-  for (const [word, quoted] of cases) assert.equal(shellWord(word), quoted);
-});
+import { givenOptions } from "./given-command.ts";
 
 test("options are told that say something else than their defaults, wherever they stand", async () => {
   let found: string[] = [];

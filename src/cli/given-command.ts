@@ -2,11 +2,6 @@
 import type { Command, Option } from "commander";
 import { formatDuration } from "../config/quantity.ts";
 
-/** A word as a shell takes it for one. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
 /**
  * The options that a command was given, before its name or after it, for somebody to type them again: those that say
  * something else than their defaults. Numbers are milliseconds.

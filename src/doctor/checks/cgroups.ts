@@ -3,8 +3,10 @@ import type { Check } from "../check.ts";
 import { askingSince, driverOf, type KubeletFacts } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
 import { inFlags } from "./kubelet-flags.ts";
+import { setKey } from "./kubelet-key.ts";
 
 const wanted = ["cpu", "memory", "pids"];
 /** From this version on it does not start with cgroup v1 unless it is told to. */
@@ -21,7 +23,7 @@ export const cgroups: Check = {
     const version = await versionOf(patient);
     return [
       ...version.findings,
-      ...(version.is === 1 ? refusedV1(kubelet) : []),
+      ...(version.is === 1 ? await refusedV1(patient.host, kubelet) : []),
       ...(await driverFindings(patient, kubelet)),
     ];
   },
@@ -63,7 +65,7 @@ function lacking(missing: readonly string[]): Finding[] {
   );
 }
 
-function refusedV1(kubelet: KubeletFacts | undefined): Finding[] {
+async function refusedV1(host: Host, kubelet: KubeletFacts | undefined): Promise<Finding[]> {
   if (kubelet === undefined || kubelet.settings["failCgroupV1"] === false) return [];
   if (kubelet.settings["failCgroupV1"] !== true && (kubelet.minor ?? 0) < refusingV1Since)
     return [];
@@ -71,7 +73,7 @@ function refusedV1(kubelet: KubeletFacts | undefined): Finding[] {
     error({
       what: "the kubelet refuses cgroup v1",
       why: "failCgroupV1 is true, as it is by default since Kubernetes 1.35: it does not start on this node",
-      mend: `echo 'failCgroupV1: false' >>${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`,
+      mend: await setKey(host, kubelet, "failCgroupV1", "false"),
     }),
   ];
 }

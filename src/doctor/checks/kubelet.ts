@@ -8,6 +8,7 @@ import type { Patient } from "../patient.ts";
 import { kubeletConf } from "./kubelet-conf.ts";
 import { kubeletFiles } from "./kubelet-files.ts";
 import { flagFindings, inFlags } from "./kubelet-flags.ts";
+import { removeKeys, setKey } from "./kubelet-key.ts";
 
 /** What kubeadm has made a node with. */
 const kubeadmFlags = "/var/lib/kubelet/kubeadm-flags.env";
@@ -24,7 +25,7 @@ export const kubelet: Check = {
       ...(facts.pid === undefined ? [stopped(facts)] : []),
       ...facts.problems.map((what) => unreadable(what, isKubeadm)),
       // Of a file that cannot be read nobody knows what is in it.
-      ...(facts.problems.length === 0 ? endpointOf(patient, facts) : []),
+      ...(facts.problems.length === 0 ? await endpointOf(patient, facts) : []),
       ...flagFindings(facts),
       ...(facts.problems.length === 0 ? await kubeletFiles(host, facts) : []),
       ...(await swapOf(host, facts)),
@@ -71,17 +72,19 @@ async function swapOf(host: Host, { settings, flags }: KubeletFacts): Promise<Fi
   ];
 }
 
-function endpointOf({ config, configuration, socket }: Patient, facts: KubeletFacts): Finding[] {
+async function endpointOf(
+  { config, configuration, host, socket }: Patient,
+  facts: KubeletFacts,
+): Promise<Finding[]> {
   if (configuration.isUnread) return [];
   const ours = new Set([socket, ...config.grpc.also].map(canonical));
   const key = "containerRuntimeEndpoint";
   const endpoint = settingOf(facts, "container-runtime-endpoint", key);
-  const file = facts.file ?? "/var/lib/kubelet/config.yaml";
   const flag = "container-runtime-endpoint";
   // A flag wins over the file.
   const set =
     flagOf(facts.flags, flag) === undefined
-      ? `sed -i '/^${key}:/d' ${file} && echo '${key}: unix://${socket}' >>${file} && systemctl restart kubelet`
+      ? await setKey(host, facts, key, `unix://${socket}`)
       : inFlags(`s#(--${flag}[= ])[^ "]*#\\1unix://${socket}#`, `--${flag}`, facts);
   const found: Finding[] = [];
   if (endpoint === undefined) {
@@ -107,7 +110,7 @@ function endpointOf({ config, configuration, socket }: Patient, facts: KubeletFa
     const flag = "image-service-endpoint";
     const mend =
       flagOf(facts.flags, flag) === undefined
-        ? `sed -i '/^imageServiceEndpoint:/d' ${file} && systemctl restart kubelet`
+        ? removeKeys(facts, "imageServiceEndpoint")
         : inFlags(`s# ?--${flag}[= ][^ "]*##`, `--${flag}`, facts);
     found.push(error({ what, why, mend }));
   }

@@ -2,17 +2,20 @@
 import { readlink } from "node:fs/promises";
 import path from "node:path";
 import type { Check } from "../check.ts";
-import { type KubeletFacts, settingOf } from "../facts/kubelet.ts";
+import { type KubeletFacts, pathOf } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
-import { error, type Finding, ok, warning } from "../finding.ts";
+import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import { inFlags } from "./kubelet-flags.ts";
+import { setKey } from "./kubelet-key.ts";
 
 const usual = "/etc/resolv.conf";
 /** What systemd-resolved knows itself; what it writes for programs names a server on the loopback. */
 const upstream = "/run/systemd/resolve/resolv.conf";
 const stub = "/run/systemd/resolve/stub-resolv.conf";
-const kubeletFile = "/var/lib/kubelet/config.yaml";
+const better = "/etc/kubernetes/resolv.conf";
+/** By which a kubelet that has joined is known. */
+const usualConf = "/etc/kubernetes/kubelet.conf";
 const mostLinks = 4;
 /** A name as Kubernetes has it: parts of lower-case letters, digits and dashes. */
 const nodeName = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -53,31 +56,35 @@ async function ofPods(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
   // It may be told to give pods none.
   if (kubelet.settings["resolvConf"] === "" || flagOf(kubelet.flags, "resolv-conf") === "")
     return [];
-  const file = settingOf(kubelet, "resolv-conf", "resolvConf") ?? usual;
+  const { resolvConf } = kubelet.settings;
+  const isSet =
+    typeof resolvConf === "string" || flagOf(kubelet.flags, "resolv-conf") !== undefined;
+  const file = isSet ? pathOf(kubelet, "resolv-conf", resolvConf) : usual;
+  if (file === undefined) return [];
   const servers = await serversIn(host, file);
   const own = (await serversIn(host, upstream))?.some((one) => !isLoopback(one)) === true;
   if (servers === undefined && file !== usual) {
     const why = "no pod can be started: the kubelet reads it for each of them";
-    const mend = setFile(own ? upstream : usual, kubelet);
+    const mend = await setFile(host, own ? upstream : usual, kubelet);
     return [error({ what: `the kubelet's resolvConf, ${file}, is not there`, why, mend })];
   }
   if (servers === undefined || !servers.some(isLoopback)) return [];
+  const made = await setFile(host, better, kubelet);
   return [
     warning({
       what: `the kubelet gives pods the name server ${servers.find(isLoopback)} of ${file}`,
       why: "in a pod that is the pod itself: pods that take the node's servers find no names, and the cluster's DNS asks itself and ends (`Loop detected`)",
       mend: own
-        ? setFile(upstream, kubelet)
-        : `echo 'nameserver ADDRESS' >/etc/kubernetes/resolv.conf && ${setFile("/etc/kubernetes/resolv.conf", kubelet)} # ADDRESS: that of your network's`,
+        ? await setFile(host, upstream, kubelet)
+        : `echo 'nameserver ADDRESS' >${better} ${made.startsWith("#") ? made : `&& ${made} # ADDRESS: that of your network's`}`,
     }),
   ];
 }
 
-function setFile(to: string, kubelet: KubeletFacts): string {
-  if (flagOf(kubelet.flags, "resolv-conf") !== undefined)
-    return inFlags(`s#(--resolv-conf[= ])[^ "]*#\\1${to}#`, "--resolv-conf", kubelet);
-  const file = kubelet.file ?? kubeletFile;
-  return `sed -i '/^resolvConf:/d' ${file} && echo 'resolvConf: ${to}' >>${file} && systemctl restart kubelet`;
+async function setFile(host: Host, to: string, kubelet: KubeletFacts): Promise<string> {
+  return flagOf(kubelet.flags, "resolv-conf") === undefined
+    ? setKey(host, kubelet, "resolvConf", to)
+    : inFlags(`s#(--resolv-conf[= ])[^ "]*#\\1${to}#`, "--resolv-conf", kubelet);
 }
 
 async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
@@ -86,20 +93,41 @@ async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
   if (name === "") return [];
   const isNobodys = /^localhost(\.localdomain)?$/.test(name);
   if (nodeName.test(name) && !isNobodys) return [];
-  const better = isNobodys
-    ? "NAME"
-    : name.replaceAll(/[^-a-z0-9.]+/g, "-").replaceAll(/^[-.]+|[-.]+$/g, "");
-  const change =
-    given === undefined
-      ? `hostnamectl set-hostname ${better} && systemctl restart kubelet`
-      : inFlags(`s#(--hostname-override[= ])[^ "]*#\\1${better}#`, "--hostname-override", kubelet);
+  const conf = flagOf(kubelet.flags, "kubeconfig") ?? usualConf;
+  const hasJoined = await host.has(conf);
+  const to = isNobodys ? "NAME" : nameLike(name);
+  const byFlag = inFlags(
+    `s#(--hostname-override[= ])[^ "]*#\\1${to}#`,
+    "--hostname-override",
+    kubelet,
+  );
+  const byHost = `hostnamectl set-hostname ${to} && systemctl restart kubelet`;
+  const change = given === undefined ? byHost : byFlag;
+  const mend = hasJoined
+    ? anew(to)
+    : `${change}${isNobodys ? " # NAME: one that no other node has" : ""}`;
   if (isNobodys) {
     const why = "all nodes that are called so are one and the same to the API server";
-    const mend = `${change} # a name that no other node has`;
-    return [warning({ what: `the node is called ${name}`, why, mend })];
+    // One that is alone in its cluster can be called so.
+    return [(hasJoined ? note : warning)({ what: `the node is called ${name}`, why, mend })];
   }
   const why = "the API server refuses a node of that name, and the kubelet's pods with it";
-  return [error({ what: `${name} is no name for a node`, why, mend: change })];
+  return [error({ what: `${name} is no name for a node`, why, mend })];
+}
+
+/** The API server knows a node by the name in its certificate, and takes no other one from it. */
+function anew(to: string): string {
+  return `# the kubelet's certificate is for the name that the node joined by: give it that one back, or have it join anew as ${to}: kubectl drain and delete node, here kubeadm reset, the other name (hostnamectl, or the kubelet's --hostname-override), kubeadm join`;
+}
+
+function nameLike(name: string): string {
+  const like = name
+    .replaceAll(/[^-a-z0-9.]+/g, "-")
+    .split(".")
+    .map((part) => part.replaceAll(/^-+|-+$/g, ""))
+    .filter((part) => part !== "")
+    .join(".");
+  return nodeName.test(like) ? like : "NAME";
 }
 
 async function ofMachine(host: Host): Promise<Finding[]> {

@@ -10,7 +10,7 @@ import { lastWordsOf } from "./last-words.ts";
 import { commandLine, flagOf, type ProcessFacts } from "./processes.ts";
 import type { FlagFile } from "./unit.ts";
 
-const usualFile = "/var/lib/kubelet/config.yaml";
+export const usualFile = "/var/lib/kubelet/config.yaml";
 const usualProgram = "/usr/bin/kubelet";
 const versionMs = 5_000;
 
@@ -71,6 +71,20 @@ export function settingOf(
   return (
     flagOf(flags, flag) ?? (typeof setting === "string" && setting !== "" ? setting : undefined)
   );
+}
+
+/**
+ * The same for a file. A relative one of the settings is found in the folder of the file that they stand in; undefined
+ * where the folder cannot be told: of flags, and where drop-ins may have set it.
+ */
+export function pathOf(kubelet: KubeletFacts, flag: string, value: unknown): string | undefined {
+  const given = flagOf(kubelet.flags, flag);
+  const file = given ?? value;
+  if (typeof file !== "string" || file === "") return undefined;
+  if (file.startsWith("/")) return file;
+  const isAnywhere = given !== undefined || flagOf(kubelet.flags, "config-dir") !== undefined;
+  if (isAnywhere || kubelet.file?.startsWith("/") !== true) return undefined;
+  return path.resolve(path.dirname(kubelet.file), file);
 }
 
 /** From this version on a kubelet asks the runtime for the cgroup driver. */
