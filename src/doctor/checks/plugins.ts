@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
+import { timeLimit } from "../../base/deadline.ts";
 import { toFault } from "../../base/errors.ts";
 import { readStart } from "../../base/read-bounded.ts";
+import { shortened } from "../../base/shortened.ts";
 import { cdiFolders } from "../../cri/oci-spec/cdi/cdi-registry.ts";
 import { parseCdiSpec } from "../../cri/oci-spec/cdi/cdi-spec.ts";
 import { pluginNameOfFile } from "../../nri/plugin-name.ts";
 import { findPlugins } from "../../plugin/operator/find-plugins.ts";
 import { connectLight } from "../../rpc/light/light-client.ts";
 import type { Check } from "../check.ts";
-import { error, type Finding, ok, warning } from "../finding.ts";
+import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
 
 const mostFiles = 1000;
+const answerMs = 5_000;
 const wasmStart = Buffer.from([0, 0x61, 0x73, 0x6d]);
 
 export const plugins: Check = {
@@ -97,7 +100,17 @@ async function silentNri({ host, config, socket, ...patient }: Patient, call: Ca
   }
   if (files.length === 0) return [];
   using connection = connectLight(host.at(socket));
-  const { plugins: known } = await connection.client("berth.v1.Nri").List({ name: "" }, call);
+  using limit = timeLimit(answerMs, call.signal);
+  let known: readonly { readonly index: string; readonly name: string }[];
+  try {
+    ({ plugins: known } = await connection.client("berth.v1.Nri").List({ name: "" }, limit));
+  } catch (thrown) {
+    call.signal.throwIfAborted();
+    const what = `berthd does not tell which NRI plugins take part: ${shortened(toFault(thrown).message, 400)}`;
+    const why =
+      "whether those of its folder do is not known; a berthd of an earlier version cannot tell";
+    return [note({ what, why, mend: "" })];
+  }
   const ids = new Set(known.map(({ index, name }) => `${index}-${name}`));
   const missing = info["missingNriPlugins"] ?? "";
   return files
