@@ -192,6 +192,10 @@ export const ofNames: readonly Sickness[] = [
     check: "stuck",
     make: async ({ write }) => {
       await write("/proc/99/stat", `99 (dd) D 1 ${"0 ".repeat(17)}4711 0\n`);
+      await write(
+        "/proc/99/status",
+        "voluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t1\n",
+      );
       await write("/proc/99/cgroup", `0::/kubepods/pod1/${"a".repeat(64)}\n`);
       await write("/proc/99/comm", "dd\n");
       await write("/proc/99/wchan", "io_schedule");
