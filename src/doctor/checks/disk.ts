@@ -2,6 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { mountsHolding } from "../../base/os/mount-table.ts";
 import { run } from "../../base/process.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
@@ -27,12 +28,12 @@ export const disk: Check = {
       {
         name: "root",
         folder: config.root,
-        mend: `berth image prune; du -xd 1 -h ${config.root} | sort -h | tail -n 5`,
+        mend: `berth image prune; du -xd 1 -h ${shellWord(config.root)} | sort -h | tail -n 5`,
       },
       {
         name: "state",
         folder: config.state,
-        mend: `du -xd 2 -h ${config.state} | sort -h | tail -n 5`,
+        mend: `du -xd 2 -h ${shellWord(config.state)} | sort -h | tail -n 5`,
       },
       { name: "logs", folder: podLogs, mend: `du -xd 1 -h ${podLogs} | sort -h | tail -n 5` },
     ];
@@ -42,7 +43,7 @@ export const disk: Check = {
       folders.push({
         name: "kubelet's",
         folder: pods,
-        mend: `du -xd 3 -h ${pods}/pods | sort -h | tail -n 5`,
+        mend: `du -xd 3 -h ${shellWord(`${pods}/pods`)} | sort -h | tail -n 5`,
       });
     const found: Finding[] = [];
     for (const { name, folder, mend } of folders) {
@@ -96,7 +97,10 @@ function spaceOf(
 
 /** The same, with the folders that have most files. */
 function mendOfInodes(folder: string, mend: string): string {
-  return mend.replace(/du .*/, `du --inodes -xd 2 ${folder} | sort -n | tail -n 5`);
+  return mend.replace(
+    /du .*/s,
+    () => `du --inodes -xd 2 ${shellWord(folder)} | sort -n | tail -n 5`,
+  );
 }
 
 async function kindOf({ host, config }: Patient, folder: string): Promise<Finding[]> {
@@ -118,7 +122,7 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
       error({
         what: `the root folder ${config.root} lies on a file system that is read-only (${mountPoint})`,
         why: "nothing can be stored; the kernel remounts a file system so after errors of its disk",
-        mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${mountPoint}`,
+        mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${shellWord(mountPoint)}`,
       }),
     );
   }
@@ -128,7 +132,7 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
       (bad.includes("noexec") ? error : warning)({
         what: `the root folder ${config.root} is mounted ${bad.join(", ")} (${mountPoint})`,
         why: "where image layers lie, programs must run: containers fail with `permission denied`, or lose set-uid programs",
-        mend: `mount -o remount,exec,suid,dev ${mountPoint}`,
+        mend: `mount -o remount,exec,suid,dev ${shellWord(mountPoint)}`,
       }),
     );
   }
@@ -156,7 +160,7 @@ async function unsharedOf(patient: Patient, pods: string): Promise<Finding[]> {
     warning({
       what: `the mount that ${pods} lies on, ${mount.mountPoint}, is not shared`,
       why: "containers with Bidirectional mounts, as CSI drivers have them, are refused, and volumes that others mount do not come into pods",
-      mend: `mount --make-rshared ${mount.mountPoint} # systemd does so at each start; another init is to be told`,
+      mend: `mount --make-rshared ${shellWord(mount.mountPoint)} # systemd does so at each start; another init is to be told`,
     }),
   ];
 }
