@@ -6,6 +6,8 @@ import type { Host } from "../host.ts";
 interface Wanted {
   /** As modprobe knows it. */
   readonly name: string;
+  /** What builds it into a kernel. */
+  readonly option: string;
   /** Where the kernel shows that it has it, loaded or built in. */
   readonly shownBy: readonly string[];
   readonly level: typeof error;
@@ -15,18 +17,21 @@ interface Wanted {
 const modules: readonly Wanted[] = [
   {
     name: "overlay",
+    option: "CONFIG_OVERLAY_FS",
     shownBy: ["/sys/module/overlay"],
     level: error,
     why: "images' layers become root file systems by overlayfs: no container can be made",
   },
   {
     name: "br_netfilter",
+    option: "CONFIG_BRIDGE_NETFILTER",
     shownBy: ["/sys/module/br_netfilter", "/proc/sys/net/bridge"],
     level: warning,
     why: "what pods of one bridge send each other passes by kube-proxy's rules, so that Services do not answer to them; kubeadm wants it too",
   },
   {
     name: "nf_conntrack",
+    option: "CONFIG_NF_CONNTRACK",
     shownBy: ["/sys/module/nf_conntrack", "/proc/sys/net/netfilter/nf_conntrack_max"],
     level: warning,
     why: "kube-proxy and the CNI plugins' masquerading need it; it is loaded with their first rule where the kernel may load modules",
@@ -80,29 +85,35 @@ function ofVersion(release: string): Finding[] {
 
 async function ofModule(
   host: Host,
-  { name, shownBy, level, why }: Wanted,
+  { name, option, shownBy, level, why }: Wanted,
   builtIn: ReadonlySet<string>,
 ): Promise<Finding> {
   if (builtIn.has(name)) return ok(`${name} is built in`);
   for (const place of shownBy) if (await host.has(place)) return ok(`${name} is there`);
-  const loaded = (await host.text("/proc/modules")) ?? "";
-  if (new RegExp(`^${name} `, "m").test(loaded)) return ok(`${name} is loaded`);
+  const loaded = await host.text("/proc/modules");
+  if (loaded !== undefined && new RegExp(`^${name} `, "m").test(loaded))
+    return ok(`${name} is loaded`);
   if (name === "overlay" && /\toverlay$/m.test((await host.text("/proc/filesystems")) ?? ""))
     return ok(`${name} is built in`);
-  return level({
-    what: `the kernel has no ${name}`,
-    why,
-    mend: (await hasLostModules(host))
-      ? `echo ${name} >/etc/modules-load.d/berth-${name}.conf; reboot # the kernel that runs has no modules any more: another one was installed in its place`
-      : `modprobe ${name} && echo ${name} >/etc/modules-load.d/berth-${name}.conf`,
-  });
+  const atStart = `echo ${name} >/etc/modules-load.d/berth-${name}.conf`;
+  const mend =
+    loaded === undefined
+      ? `# this kernel loads no modules: boot one that has ${option}=y`
+      : (await hasLostModules(host, loaded))
+        ? `${atStart} # and start the node anew when its pods may end: the kernel that runs has no modules any more, another one was installed in its place`
+        : `modprobe ${name} && ${atStart}`;
+  return level({ what: `the kernel has no ${name}`, why, mend });
 }
 
-/** There are modules of other kernels only. */
-async function hasLostModules(host: Host): Promise<boolean> {
+/**
+ * The kernel that runs has loaded modules, and now there are those of other kernels only. One that has none of its own, as a
+ * small virtual machine's from outside, is the same after a restart.
+ */
+async function hasLostModules(host: Host, loaded: string): Promise<boolean> {
   const release = (await host.value("/proc/sys/kernel/osrelease")) ?? "";
   const kernels = await host.names("/lib/modules");
-  return kernels.length > 0 && !kernels.includes(release);
+  const isFromOutside = /microsoft|wsl|firecracker/i.test(release);
+  return loaded.trim() !== "" && !isFromOutside && kernels.length > 0 && !kernels.includes(release);
 }
 
 /** What needs no loading; none where the kernel's folder of modules is not there. */

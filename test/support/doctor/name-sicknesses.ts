@@ -143,7 +143,8 @@ export const ofNames: readonly Sickness[] = [
     },
     level: "error",
     says: /the kernel has no overlay/,
-    advises: /reboot # the kernel that runs has no modules any more/,
+    advises:
+      /^echo overlay >\S+ # and start the node anew .*: the kernel that runs has no modules any more/,
   },
   {
     name: "a network whose plugin runs iptables, which is not there",
