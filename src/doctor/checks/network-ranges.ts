@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { BlockList, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { isRecord } from "../../base/is-record.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import type { LoadedConf } from "../../network/conf-dir.ts";
 import { error, type Finding, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
+import { addressOf, areShared, type Block, blockOf, type Span } from "./address-span.ts";
+
+type Interfaces = ReturnType<typeof networkInterfaces>;
 
 interface Range {
   readonly subnet: string;
+  readonly block: Block;
+  /** What pods are given of it. */
+  readonly given: Span;
+  /** Nothing else in the configuration has to be in the subnet. */
+  readonly isAlone: boolean;
   /** The node's interface that has an address of it; "" where each pod's has one. */
   readonly bridge: string;
   readonly network: LoadedConf;
@@ -21,7 +30,18 @@ export async function rangeFindings(
   const ranges = networks.flatMap(rangesOf);
   const found = await withoutIpv6(patient, ranges);
   if (!patient.host.isOurs) return found;
-  for (const range of ranges) found.push(...(await taken(patient, range, ranges)));
+  return [...found, ...(await takenFindings(patient.host, networks, networkInterfaces()))];
+}
+
+/** Of pods' addresses, those that the node has on another interface. */
+export async function takenFindings(
+  host: Host,
+  networks: readonly LoadedConf[],
+  interfaces: Interfaces,
+): Promise<Finding[]> {
+  const ranges = networks.flatMap(rangesOf);
+  const found: Finding[] = [];
+  for (const range of ranges) found.push(...(await taken(host, range, { ranges, interfaces })));
   return found;
 }
 
@@ -33,12 +53,29 @@ function rangesOf(network: LoadedConf): Range[] {
     if (!isRecord(ipam)) return [];
     const sets = Array.isArray(ipam["ranges"]) ? ipam["ranges"].flat() : [];
     const name = type === "ptp" ? "" : typeof bridge === "string" ? bridge : "cni0";
-    return [ipam, ...sets].flatMap((one) => {
-      const subnet: unknown = isRecord(one) ? one["subnet"] : undefined;
-      const isOne = typeof subnet === "string" && blockOf(subnet) !== undefined;
-      return isOne ? [{ subnet, bridge: name, network }] : [];
+    const all = [ipam, ...sets].filter(isRecord);
+    const isAlone = !all.some(
+      (one) => "gateway" in one || "rangeStart" in one || "rangeEnd" in one,
+    );
+    return all.flatMap((one) => {
+      const { subnet } = one;
+      const block = typeof subnet === "string" ? blockOf(subnet) : undefined;
+      if (typeof subnet !== "string" || block === undefined) return [];
+      return [{ subnet, block, given: givenOf(block, one), isAlone, bridge: name, network }];
     });
   });
+}
+
+function givenOf(block: Block, { rangeStart, rangeEnd }: Readonly<Record<string, unknown>>): Span {
+  const inside = (text: unknown): bigint | undefined => {
+    const value = typeof text === "string" ? addressOf(text) : undefined;
+    return value !== undefined && value >= block.from && value <= block.to ? value : undefined;
+  };
+  return {
+    family: block.family,
+    from: inside(rangeStart) ?? block.from,
+    to: inside(rangeEnd) ?? block.to,
+  };
 }
 
 async function withoutIpv6({ host }: Patient, ranges: readonly Range[]): Promise<Finding[]> {
@@ -60,74 +97,65 @@ async function withoutIpv6({ host }: Patient, ranges: readonly Range[]): Promise
   ];
 }
 
-async function taken(
-  { host }: Patient,
-  { subnet, bridge, network }: Range,
-  ranges: readonly Range[],
-): Promise<Finding[]> {
+/** Interfaces that are pods' own, or lead to those of other nodes. */
+const ofPods = /^(veth|cali|lxc|flannel|cilium_|vxlan\.calico|tunl|kube-ipvs)/;
+
+interface Node {
+  readonly ranges: readonly Range[];
+  readonly interfaces: Interfaces;
+}
+
+async function taken(host: Host, range: Range, node: Node): Promise<Finding[]> {
+  const { subnet, bridge, network } = range;
   const found: Finding[] = [];
-  for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
-    if (name === bridge || /^(veth|cali|lxc)/.test(name)) continue;
+  for (const [name, addresses = []] of Object.entries(node.interfaces)) {
+    if (name === bridge || ofPods.test(name)) continue;
     const one = addresses.find(
-      ({ cidr, internal }) => !internal && cidr !== null && isShared(cidr, subnet),
+      ({ address, cidr, internal }) => !internal && cidr !== null && takes(range, address, cidr),
     );
-    if (one?.cidr === undefined || one.cidr === null) continue;
-    const trouble = {
-      what: `network ${network.name} gives pods addresses of ${subnet}, of which the node has ${one.cidr} on ${name}`,
-      why: `what is in both goes astray: pods do not reach the machines behind ${name}, or the node does not reach its pods`,
-    };
-    const members = await host.names(`/sys/class/net/${name}/brif`);
-    if ((await host.has(`/sys/class/net/${name}/bridge`)) && members.length === 0) {
-      const mend = `ip link delete ${name} # a bridge that nobody is on, of another runtime or an earlier network`;
-      found.push(warning({ ...trouble, mend }));
-      continue;
-    }
-    const mend = (await host.has("/etc/kubernetes/kubelet.conf"))
-      ? "kubectl get nodes -o custom-columns=NAME:.metadata.name,PODS:.spec.podCIDR # the cluster's network of pods, or the node's, is to be another"
-      : anotherRange(subnet, bridge, network, ranges);
-    found.push(warning({ ...trouble, mend }));
+    if (one === undefined) continue;
+    const isBridge = await host.has(`/sys/class/net/${name}/bridge`);
+    const isLeft = isBridge && (await host.names(`/sys/class/net/${name}/brif`)).length === 0;
+    found.push(
+      warning({
+        what: `network ${network.name} gives pods addresses of ${subnet}, of which the node has ${one.cidr} on ${name}`,
+        why: `what is in both goes astray: pods do not reach the machines behind ${name}, or the node does not reach its pods${isLeft ? "; it is a bridge that nobody is on: where no other runtime needs it, it can be deleted in place of what is below" : ""}`,
+        mend: (await host.has("/etc/kubernetes/kubelet.conf"))
+          ? "kubectl get nodes -o custom-columns=NAME:.metadata.name,PODS:.spec.podCIDR # the cluster's network of pods, or the node's, is to be another"
+          : await anotherRange(host, range, node),
+      }),
+    );
   }
   return found;
 }
 
-function anotherRange(
-  subnet: string,
-  bridge: string,
-  { file }: LoadedConf,
-  ranges: readonly Range[],
-): string {
-  const [, prefix = ""] = subnet.split("/");
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const used = [...all.map(({ cidr }) => cidr ?? ""), ...ranges.map((one) => one.subnet)];
-  const isFree = (one: string) => !used.some((other) => isShared(other, one));
-  const places = Array.from({ length: 200 }, (_, at) => `10.${at + 50}.0.0/${prefix}`);
-  const free = Number(prefix) >= 16 ? places.find(isFree) : undefined;
-  if (subnet.includes(":") || free === undefined) return `vi '${file}' # another subnet`;
-  const gone = bridge === "" ? "" : `; ip link delete ${bridge} 2>/dev/null`;
-  return `sed -i 's#${subnet}#${free}#g' '${file}'${gone}; berth doctor --only cni # pods that run are to be made anew`;
+/** Whether an interface's network has addresses that pods are given. One that is wider is passed over: the pods' route wins. */
+function takes({ block, given }: Range, address: string, cidr: string): boolean {
+  const theirs = blockOf(cidr);
+  const own = addressOf(address);
+  if (theirs === undefined || own === undefined || theirs.family !== given.family) return false;
+  if (own >= given.from && own <= given.to) return true;
+  return theirs.prefix >= block.prefix && areShared(theirs, given);
 }
 
-/** Whether two ranges have an address in common: then the one has the other's. */
-function isShared(one: string, other: string): boolean {
-  return has(one, other) || has(other, one);
-}
-
-function has(range: string, other: string): boolean {
-  const [address = ""] = other.split("/");
-  return blockOf(range)?.check(address, familyOf(address)) === true;
-}
-
-function blockOf(range: string): BlockList | undefined {
-  const [address = "", prefix = ""] = range.split("/");
-  const block = new BlockList();
-  try {
-    block.addSubnet(address, Number(prefix), familyOf(address));
-    return block;
-  } catch {
-    return undefined;
-  }
-}
-
-function familyOf(address: string): "ipv4" | "ipv6" {
-  return isIPv6(address) ? "ipv6" : "ipv4";
+async function anotherRange(
+  host: Host,
+  { subnet, block, isAlone, network }: Range,
+  { ranges, interfaces }: Node,
+): Promise<string> {
+  const file = shellWord(network.file);
+  const all = Object.values(interfaces).flatMap((list) => list ?? []);
+  const used = [...all.map(({ cidr }) => blockOf(cidr ?? "")), ...ranges.map((one) => one.block)];
+  const isFree = (one: string): boolean => {
+    const wanted = blockOf(one);
+    return wanted !== undefined && !used.some((other) => other && areShared(other, wanted));
+  };
+  const places = Array.from({ length: 200 }, (_, at) => `10.${at + 50}.0.0/${block.prefix}`);
+  const free = block.family === 4 && block.prefix >= 16 ? places.find(isFree) : undefined;
+  const isWritten = (await host.text(network.file))?.includes(`"${subnet}"`) === true;
+  const rest = "pods that run are to be made anew, and their bridge, which keeps its old address";
+  if (free === undefined || !isAlone || !isWritten)
+    return `vi ${file} # another subnet, with what else is in it: gateway, rangeStart, rangeEnd; ${rest}`;
+  const script = `s#"${subnet.replaceAll(".", "\\.")}"#"${free}"#g`;
+  return `sed -i '${script}' ${file}; berth doctor --only cni # ${rest}`;
 }
