@@ -3,20 +3,16 @@ import { access, constants, lstat } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { run } from "../../base/process.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { type LoadedConf, loadConfDir } from "../../network/conf-dir.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
+import { dropsForwarded, inBoth } from "./forward-rules.ts";
 
 const answerMs = 5_000;
 const mostBytes = 64 * 1024 * 1024;
-/** Chains in which network add-ons let their pods' packets through. */
-const lettingThrough =
-  /^-A FORWARD .*-j (CNI-|FLANNEL-|cali-|CILIUM_|KUBE-ROUTER-|ANTREA-|WEAVE-)/m;
-/** Chains that only are where the rules of Services or pods are. */
-const ofPods = /^:(KUBE-SERVICES|KUBE-SEP-|CNI-HOSTPORT-DNAT|CNI-[0-9a-f]{8})/m;
-
 export const firewall: Check = {
   name: "firewall",
   about: "iptables: whether it is there, and what keeps pods' packets",
@@ -27,95 +23,130 @@ export const firewall: Check = {
     const { networks } = await loadConfDir(host.at(config.cni.confDir), config.cni.maxConfNum);
     const found = await missingPrograms(patient, networks);
     if (networks.length > 0 && host.isOurs && process.getuid?.() === 0)
-      found.push(...(await dropped(patient, call)), ...(await bothKinds(patient, call)));
+      found.push(...(await dropped(patient, networks, call)), ...(await bothKinds(patient, call)));
     if (networks.length > 0) found.push(...(await firewalld(patient, networks)));
     return found.length > 0 ? found : [ok("nothing is seen that keeps pods' packets")];
   },
 };
 
+interface Needed {
+  readonly program: "iptables" | "nft";
+  /** A newer version of the plugin takes nft where there is no iptables. */
+  readonly orNft: boolean;
+}
+
 /** What the plugins that all others build on run. */
-function programOf({ type, raw }: LoadedConf["plugins"][number]): "iptables" | "nft" | undefined {
-  const isNft = raw["backend"] === "nftables" || raw["ipMasqBackend"] === "nftables";
-  const rules =
-    type === "portmap" ||
-    (type === "firewall" && raw["backend"] !== "firewalld") ||
-    ((type === "bridge" || type === "ptp") && raw["ipMasq"] === true);
-  return rules ? (isNft ? "nft" : "iptables") : undefined;
+function programOf(
+  { type, raw }: LoadedConf["plugins"][number],
+  hasFirewalld: boolean,
+): Needed | undefined {
+  const { backend, ipMasqBackend, ipMasq } = raw;
+  // It knows no nft, and takes firewalld by itself where that runs.
+  if (type === "firewall")
+    return backend === "firewalld" || (hasFirewalld && backend !== "iptables")
+      ? undefined
+      : { program: "iptables", orNft: false };
+  const masquerades = (type === "bridge" || type === "ptp") && ipMasq === true;
+  if (type !== "portmap" && !masquerades) return undefined;
+  const set = type === "portmap" ? backend : ipMasqBackend;
+  if (set === "nftables") return { program: "nft", orNft: false };
+  return { program: "iptables", orNft: set === undefined };
 }
 
 async function missingPrograms(
   patient: Patient,
   networks: readonly LoadedConf[],
 ): Promise<Finding[]> {
-  const needed = new Map<"iptables" | "nft", string>();
+  const hasFirewalld = (await patient.processes()).some(({ name }) => name === "firewalld");
+  const hasNft = (await onPath(patient, "nft")) !== undefined;
+  const needed = new Map<string, { readonly level: typeof error; readonly user: string }>();
   for (const { name, plugins } of networks) {
     for (const plugin of plugins) {
-      const program = programOf(plugin);
-      if (program !== undefined && !needed.has(program))
-        needed.set(program, `the plugin ${plugin.type} of network ${name}`);
+      const wanted = programOf(plugin, hasFirewalld);
+      if (wanted === undefined) continue;
+      const level = wanted.orNft && hasNft ? note : error;
+      const known = needed.get(wanted.program)?.level;
+      if (known === error || known === level) continue;
+      needed.set(wanted.program, { level, user: `the plugin ${plugin.type} of network ${name}` });
     }
   }
   const found: Finding[] = [];
-  for (const [program, user] of needed) {
+  for (const [program, { level, user }] of needed) {
     if ((await onPath(patient, program)) !== undefined) continue;
+    const mend = await packageCommand(patient.host, program === "nft" ? "nft" : "iptables");
+    const what = `there is no ${program} on berthd's PATH, which ${user} runs`;
     found.push(
-      error({
-        what: `there is no ${program} on berthd's PATH, which ${user} runs`,
-        why: "pods are refused, or have no host ports and reach nothing outside",
-        mend: await packageCommand(patient.host, program),
-      }),
+      level === error
+        ? error({
+            what,
+            why: "pods are refused, or have no host ports and reach nothing outside",
+            mend,
+          })
+        : note({
+            what: `${what} unless it is new enough to take nft`,
+            why: "a new one takes nft, which is there; an older one refuses pods",
+            mend: `${mend} # for older plugins`,
+          }),
     );
   }
   return found;
 }
 
 /** What is not for one node's addresses falls to the chain's policy where no rule takes it. */
-async function dropped(patient: Patient, call: Cancellable): Promise<Finding[]> {
-  const rules = await said(patient, ["iptables", "-w", "3", "-S", "FORWARD"], call);
-  if (!/^-P FORWARD (DROP|REJECT)$/m.test(rules) || lettingThrough.test(rules)) return [];
-  const accepted = rules
-    .split("\n")
-    .filter((rule) => /^-A FORWARD .*-j ACCEPT$/.test(rule))
-    // Answers, Docker's own, and what is marked are some packets among all.
-    .filter((rule) => !/docker|--ctstate|--state|--mark/.test(rule));
-  if (accepted.length > 0) return [];
+async function dropped(
+  patient: Patient,
+  networks: readonly LoadedConf[],
+  call: Cancellable,
+): Promise<Finding[]> {
+  const isLegacy = !/nf_tables/.test(await said(patient, ["iptables", "--version"], call));
+  if (isLegacy && !(await hasLegacyTables(patient))) return [];
+  // It prints the tables that there are, and makes none.
+  if (!dropsForwarded(await said(patient, ["iptables-save"], call))) return [];
+  const accept = bridgesOf(networks).flatMap((bridge) =>
+    ["-i", "-o"].map((way) => `iptables -I FORWARD ${way} ${bridge} -j ACCEPT`),
+  );
   return [
     warning({
       what: "the policy of iptables' chain FORWARD is DROP, and no rule lets pods' packets through",
       why: "pods reach no other node and nothing outside, and are not reached from there; Docker, ufw and hand-made rules set it so",
-      mend: "iptables -P FORWARD ACCEPT # until whoever set it sets it anew: Docker at its start, ufw by DEFAULT_FORWARD_POLICY in /etc/default/ufw",
+      mend: `${accept.join(" && ")} # until the rules are made anew: at a restart, or with ufw by its reload, which keeps what \`ufw route allow\` is told`,
     }),
   ];
 }
 
 /** Which of the two the rules are in is what `iptables` was when they were made; both kinds hold. */
 async function bothKinds(patient: Patient, call: Cancellable): Promise<Finding[]> {
-  // Asking for tables that are not there would make them.
-  const tables = (await patient.host.value("/proc/net/ip_tables_names")) ?? "";
-  if (tables === "") return [];
-  const kinds = ["iptables-legacy-save", "iptables-nft-save"];
-  for (const kind of kinds) if (!ofPods.test(await said(patient, [kind], call))) return [];
-  const isLegacy = /legacy/.test(await said(patient, ["iptables", "--version"], call));
-  const other = isLegacy ? "nft" : "legacy";
-  return [
-    warning({
-      what: `rules of pods and Services are in both kinds of iptables, and iptables itself is ${isLegacy ? "legacy" : "nft"}`,
-      why: `those of the other kind hold, too, and nobody changes them any more: Services go to pods that are gone`,
-      mend: `iptables-${other}-save | grep -vE 'KUBE-|CNI-' | iptables-${other}-restore`,
+  if (!(await hasLegacyTables(patient))) return [];
+  const legacy = await said(patient, ["iptables-legacy-save"], call);
+  const nft = await said(patient, ["iptables-nft-save"], call);
+  return inBoth(legacy, nft).map((of) =>
+    note({
+      what: `rules of ${of} are in both kinds of iptables, legacy and nft`,
+      why: `both hold, and where one kind is from before a change nobody changes it any more: ${of === "Services" ? "Services go to pods that are gone" : "host ports lead to pods that are gone"}. Which it is, the rules do not tell`,
+      mend: `for kind in legacy nft; do echo "$kind: $(iptables-$kind-save | grep -cE '^-A (KUBE|CNI)-')"; done; iptables --version # those of the kind that nobody uses are gone after the node's next start`,
     }),
-  ];
+  );
 }
 
-async function firewalld(patient: Patient, networks: readonly LoadedConf[]): Promise<Finding[]> {
-  if (!(await patient.processes()).some(({ name }) => name === "firewalld")) return [];
-  const bridges = networks.flatMap(({ plugins }) =>
+/** Asking iptables-legacy where it has no tables would make them. */
+async function hasLegacyTables({ host }: Patient): Promise<boolean> {
+  return ((await host.value("/proc/net/ip_tables_names")) ?? "") !== "";
+}
+
+/** Words for a shell; a name of which the kernel would make no interface is left to who reads it. */
+function bridgesOf(networks: readonly LoadedConf[]): string[] {
+  const names = networks.flatMap(({ plugins }) =>
     plugins.flatMap(({ type, raw }) =>
       type === "bridge" ? [typeof raw["bridge"] === "string" ? raw["bridge"] : "cni0"] : [],
     ),
   );
-  const trust = (bridges.length === 0 ? ["INTERFACE"] : bridges).map(
-    (one) => `--add-interface=${one}`,
-  );
+  const words = [...new Set(names)].filter((name) => /^(?!-)[^\s/:]{1,15}$/.test(name));
+  return words.length === 0 ? ["INTERFACE"] : words.map(shellWord);
+}
+
+async function firewalld(patient: Patient, networks: readonly LoadedConf[]): Promise<Finding[]> {
+  if (!(await patient.processes()).some(({ name }) => name === "firewalld")) return [];
+  const trust = bridgesOf(networks).map((one) => `--add-interface=${one}`);
   return [
     note({
       what: "firewalld runs on this node",
