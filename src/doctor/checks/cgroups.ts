@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
-import { askingSince, driverOf, type KubeletFacts } from "../facts/kubelet.ts";
+import { askingSince, driverOf, type KubeletFacts, usualFile } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
@@ -135,7 +136,7 @@ async function driverFindings(
 function setTheirs(kubelet: KubeletFacts): string {
   if (flagOf(kubelet.flags, "cgroup-driver") !== undefined)
     return inFlags('s#(--cgroup-driver[= ])[^ "]*#\\1cgroupfs#', "--cgroup-driver", kubelet);
-  return `sed -i 's/^cgroupDriver:.*/cgroupDriver: cgroupfs/' ${kubelet.file ?? "/var/lib/kubelet/config.yaml"} && systemctl restart kubelet`;
+  return `sed -i 's/^cgroupDriver:.*/cgroupDriver: cgroupfs/' ${shellWord(kubelet.file ?? usualFile)} && systemctl restart kubelet`;
 }
 
 /** A drop-in, since the file may have the table already. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { shellWord } from "../../base/shell-word.ts";
 import { gatesOf, type KubeletFacts } from "../facts/kubelet.ts";
 import { flagsGone, gatesGone, gatesLocked } from "../facts/kubelet-history.ts";
 import { flagOf } from "../facts/processes.ts";
@@ -89,7 +90,7 @@ function withoutGate(gate: string, facts: KubeletFacts): string {
   const isFlag = flagOf(facts.flags, "feature-gates")?.includes(`${gate}=`) === true;
   return isFlag || facts.file === undefined
     ? inFlags(`s#\\b${gate}=(true|false),?##`, `${gate}=`, facts)
-    : `sed -i -E 's/\\b${gate}: *(true|false),? *//' ${facts.file} && systemctl restart kubelet`;
+    : `sed -i -E 's/\\b${gate}: *(true|false),? *//' ${shellWord(facts.file)} && systemctl restart kubelet`;
 }
 
 /** Changes flags in the files that hold such a text, or wherever kubeadm and packages keep them. */
@@ -98,7 +99,7 @@ export function inFlags(script: string, text: string, { flagFiles }: KubeletFact
   const usual = "/var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet";
   const change =
     holding.length > 0
-      ? `sed -i -E '${script}' ${holding.join(" ")}`
+      ? `sed -i -E '${script}' ${holding.map(shellWord).join(" ")}`
       : `for file in ${usual}; do [ ! -e "$file" ] || sed -i -E '${script}' "$file"; done`;
   const isUnit = holding.some((file) => /\.(service|conf)$/.test(file));
   return `${change}; ${isUnit ? "systemctl daemon-reload; " : ""}systemctl restart kubelet`;

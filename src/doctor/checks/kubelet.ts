@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import { type KubeletFacts, settingOf } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
@@ -54,7 +55,7 @@ function unreadable(what: string, isKubeadm: boolean): Finding {
     why,
     mend: isKubeadm
       ? "kubeadm upgrade node phase kubelet-config && systemctl restart kubelet"
-      : `vi ${file} && systemctl restart kubelet`,
+      : `vi ${shellWord(file)} && systemctl restart kubelet`,
   });
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import path from "node:path";
+import { shellWord } from "../../base/shell-word.ts";
 import type { LoadedConf } from "../../network/conf-dir.ts";
 import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
@@ -32,7 +34,7 @@ export async function networkCommand({ host, config }: Patient): Promise<string>
   const target = `${config.cni.confDir}/${path.basename(example)}`;
   for (const folder of [...examples, checkout]) {
     const file = `${folder}/${example}`;
-    if (await host.has(file)) return `install -D -m 644 ${file} ${target}`;
+    if (await host.has(file)) return `install -D -m 644 ${shellWord(file)} ${shellWord(target)}`;
   }
   return "kubectl get pods -A -o wide | grep -E 'cilium|calico|flannel'";
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
 import { run } from "../../base/process.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import type { RuntimeHandlerConfig } from "../../config/config.ts";
 import { isRuncType } from "../../config/runc-options.ts";
 import { createBlockioClasses } from "../../cri/oci-spec/classes/blockio.ts";
@@ -164,16 +166,19 @@ async function runtimeOf(
 /** What brings an OCI runtime that is missing, or damaged as `file`. */
 async function ociAnew(host: Host, binary: string, file = ""): Promise<string> {
   const program = path.basename(binary);
-  if (program !== "runc" && program !== "crun") return `timeout 5 ${file || binary} --version`;
+  if (program !== "runc" && program !== "crun")
+    return `timeout 5 ${shellWord(file || binary)} --version`;
   if (binary.includes("/") && !isPackages(binary))
-    return `${await packageCommand(host, program)} && install -m 755 /usr/*bin/${program} ${binary}`;
+    return `${await packageCommand(host, program)} && install -m 755 /usr/*bin/${program} ${shellWord(binary)}`;
   return anew(host, file, program);
 }
 
 /** What brings it again. One that no package has put there would stay, and be found first. */
 async function anew(host: Host, file: string, what: "runc" | "crun" | "shim"): Promise<string> {
   const install = await packageCommand(host, what);
-  return file === "" || isPackages(file) ? install : `mv ${file} ${file}.broken && ${install}`;
+  return file === "" || isPackages(file)
+    ? install
+    : `mv ${shellWord(file)} ${shellWord(`${file}.broken`)} && ${install}`;
 }
 
 function isElsewhere(file: string): boolean {
@@ -198,7 +203,7 @@ async function baseSpecOf(
       what: `base_runtime_spec of handler ${name}, ${file}: ${what}`,
       why: "its pods cannot be made",
       mend: (await host.has(file))
-        ? `runc spec && mv config.json ${file}`
+        ? `runc spec && mv config.json ${shellWord(file)}`
         : keyMend(patient, name, "base_runtime_spec"),
     }),
   ];
@@ -217,7 +222,7 @@ async function problemOfJson(read: () => Promise<string | undefined>): Promise<s
 
 function notExecutable(file: string, name: string): Finding {
   const why = `pods of handler ${name} cannot be started`;
-  return error({ what: `${file} is not executable`, why, mend: `chmod 755 ${file}` });
+  return error({ what: `${file} is not executable`, why, mend: `chmod 755 ${shellWord(file)}` });
 }
 
 async function isExecutable(file: string): Promise<boolean> {
