@@ -25,6 +25,7 @@ export interface DrainFlags {
 const usualAgainMs = 5_000;
 const usualLookMs = 1_000;
 const mostTold = 10;
+const theirEnd = "the step remove-pods ends what is left";
 
 export interface DrainTools {
   /** Where an eviction is refused for now. */
@@ -32,8 +33,8 @@ export interface DrainTools {
   readonly ask: Ask;
   readonly flags: DrainFlags;
   readonly say: (line: string) => void;
-  /** Whether the kubelet was stopped before, and nothing ends what is evicted. */
-  readonly isStopped?: () => Promise<boolean>;
+  /** Whether the kubelet was stopped before and stays so, and nothing ends what is evicted. */
+  readonly isStopped?: (call: Cancellable) => Promise<boolean>;
 }
 
 type PodFacts = Pick<V1Pod, "metadata" | "spec" | "status">;
@@ -96,14 +97,14 @@ export async function drain(
       const all = leavingPods(await ask("the node's pods", (api) => api.podsOf(node), limit));
       leaving = newcomers.without(all);
       if (leaving.length === 0) return;
-      if ((await isStopped?.()) === true) {
-        const rest = `what is left of ${leaving.length} pods goes with it`;
-        return say(`left: the kubelet is down, and ends no pod that is evicted: ${rest}`);
-      }
       // Also on the way back and after a long pause: those that come meanwhile were never looked at. What goes already needs
       // nobody's word any more.
       const staying = leaving.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
       refuseObstacles(node, staying, flags);
+      if ((await isStopped?.(limit)) === true) {
+        const rest = `what is left of ${leaving.length} pods goes with remove-pods`;
+        return say(`left: the kubelet is down, and ends no pod that is evicted: ${rest}`);
+      }
       for (const pod of leaving) {
         if (pod.metadata?.deletionTimestamp !== undefined) {
           waits.told(nameOf(pod), "it is being deleted, and has not ended yet", true);
@@ -131,6 +132,8 @@ export async function drain(
       `after ${flags.drainMs / 1000} s there are still pods on ${node}: ${namesOf(leaving)}${why}`,
       { cause: error },
     );
+  } finally {
+    newcomers.tellRest();
   }
 }
 
@@ -138,8 +141,14 @@ export async function drain(
 function openNewcomers(say: (line: string) => void) {
   let first: ReadonlySet<string> | undefined;
   const told = new Set<string>();
+  let untold = 0;
   return {
+    /** How many more there are than those that were named, at the last look. */
+    tellRest: (): void => {
+      if (untold > 0) say(`left ${untold} more that tolerate a cordoned node: ${theirEnd}`);
+    },
     without: (pods: readonly V1Pod[]): readonly V1Pod[] => {
+      untold = 0;
       first ??= new Set(pods.map(({ metadata }) => metadata?.uid ?? ""));
       const known = first;
       return pods.filter((pod) => {
@@ -148,10 +157,9 @@ function openNewcomers(say: (line: string) => void) {
         if (known.has(uid) || controller === undefined || !toleratesCordon(pod)) return true;
         if (!told.has(controller) && told.size < mostTold) {
           told.add(controller);
-          say(
-            `left ${nameOf(pod)}: it tolerates a cordoned node, and would be made again here without end; it goes with the kubelet's stop`,
-          );
-        }
+          const why = "it tolerates a cordoned node, and would be made again here without end";
+          say(`left ${nameOf(pod)}: ${why}; ${theirEnd}`);
+        } else if (!told.has(controller)) untold += 1;
         return false;
       });
     },

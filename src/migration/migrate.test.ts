@@ -53,6 +53,8 @@ const daemonPod = pod("agent", { kind: "DaemonSet" });
 class World {
   isCordoned = false;
   kubelet = true;
+  /** At so many looks from now it is between two starts. */
+  looksAway = 0;
   containerd = true;
   pods: V1Pod[] = [daemonPod, pod("web", { kind: "ReplicaSet" })];
   readonly did: string[] = [];
@@ -145,7 +147,8 @@ class World {
         this.act("images");
         return Promise.resolve();
       },
-      kubeletRuns: () => Promise.resolve(this.kubelet),
+      kubeletRuns: () => Promise.resolve(this.kubelet && (this.looksAway -= 1) < 0),
+      downTimes: { downMs: 60_000, steadyMs: 1, lookMs: 1 },
       removePods: (socket) => {
         assert.equal(this.kubelet, false, "a kubelet would make them again");
         this.act(`remove pods of ${socket}`);
@@ -374,6 +377,23 @@ suite("a migration", () => {
     world.did.length = 0;
     await world.run("back");
     assert.deepEqual(world.did, actsBack.slice(1));
+  });
+
+  test("takes no kubelet that is started again for one that is down", async () => {
+    for (const isAway of [false, true]) {
+      startAnew();
+      const world = new World();
+      await world.run("to");
+      world.pods.push(pod("late", { kind: "ReplicaSet" }));
+      world.isAway = isAway;
+      world.looksAway = 3;
+      world.did.length = 0;
+      const back = world.run("back");
+      if (isAway) await assert.rejects(back, /pods run here: --no-drain ends them without/);
+      else await back;
+      assert.equal(world.did.includes("evict late"), !isAway);
+      assert.equal(world.did.includes("stop kubelet"), !isAway, "it went on past the pods");
+    }
   });
 
   test("ends by their shims the pods that do not go, or whose runtime is gone", async () => {
@@ -666,6 +686,29 @@ test("what tolerates a cordoned node is evicted once, and its controller's next 
   assert.equal(said.filter((line) => line.startsWith("left shop/any-1: it tolerates")).length, 1);
 });
 
+test("of many that tolerate a cordoned node ten are named, and the others counted", async () => {
+  const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
+  const newcomers = Array.from({ length: 13 }, (_, index) => {
+    const one = pod(`p${index}`, { kind: "ReplicaSet" });
+    for (const owner of one.metadata?.ownerReferences ?? []) owner.uid = `set-${index}`;
+    return { ...one, spec: { containers: [], tolerations: [{ operator: "Exists" }] } };
+  });
+  let looks = 0;
+  const first = [pod("web", { kind: "ReplicaSet" })];
+  const api = {
+    podsOf: () => Promise.resolve((looks += 1) === 1 ? first : newcomers),
+    evict: () => Promise.resolve(),
+  };
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
+  const said: string[] = [];
+  await drain({ ask, flags, say: (line) => said.push(line) }, "n", call);
+  assert.equal(
+    said.filter((line) => /^left shop\/p\d+: .* remove-pods ends/.test(line)).length,
+    10,
+  );
+  assert.match(said.at(-1) ?? "", /^left 3 more that tolerate a cordoned node: .* remove-pods/);
+});
+
 test("with a kubelet that was stopped a drain waits for no pod, which nobody would end", async () => {
   const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
   const going = pod("web", { kind: "ReplicaSet" });
@@ -678,6 +721,15 @@ test("with a kubelet that was stopped a drain waits for no pod, which nobody wou
   await drain({ ask, flags, say: (line) => said.push(line), isStopped }, "n", call);
   assert.equal(looks, 2);
   assert.match(said.at(-1) ?? "", /^left: the kubelet is down, and ends no pod/);
+});
+
+test("of an orphan it is asked before a kubelet that is down ends the drain", async () => {
+  const ask: Ask = async (_what, question) => question(api as unknown as NodeClient);
+  const api = { podsOf: () => Promise.resolve([pod("bare")]) };
+  const flags = { force: false, deleteEmptydirData: false, drainMs: 10_000, lookMs: 1 };
+  const isStopped = () => Promise.resolve(true);
+  const drained = drain({ ask, flags, say: () => {}, isStopped }, "n", call);
+  await assert.rejects(drained, /shop\/bare: no controller makes them again/);
 });
 
 test("a pod's shim is known by its namespace and its socket", () => {

@@ -11,6 +11,7 @@ import type { Journal } from "./journal.ts";
 import { hasOwnRuntime } from "./node-setting.ts";
 import type { Removal } from "./remove-pods.ts";
 import type { Services, ServiceWords } from "./services.ts";
+import { type DownTimes, staysDown } from "./stays-down.ts";
 import { openWaits } from "./waits.ts";
 
 /** What the steps work with. */
@@ -22,6 +23,8 @@ export interface Tools {
   /** `berth image copy`; undefined where it is not wanted, or the other runtime has no containerd's images. */
   readonly copyImages: ((socket: string) => Promise<void>) | undefined;
   readonly kubeletRuns: () => Promise<boolean>;
+  /** Default: as long as a kubelet that systemd starts again may take. */
+  readonly downTimes?: DownTimes;
   /** undefined when nobody serves there, or does not answer. */
   readonly removePods: (socket: string, call: Cancellable) => Promise<Removal | undefined>;
   /** Containers; none where nobody answers. */
@@ -163,10 +166,10 @@ function uncordon({ node, wasCordoned }: Journal, { ask }: Tools): Step | undefi
 }
 
 function drainStep({ node, begun }: Journal, tools: Tools): Step | undefined {
-  const { ask, flags, kubeletRuns } = tools;
+  const { ask, flags } = tools;
   // It may have been stopped on the way that was turned from, or not come up with what was set.
-  const isStopped = async (): Promise<boolean> =>
-    begun.includes("stop-kubelet") && !(await kubeletRuns());
+  const isStopped = async (call: Cancellable): Promise<boolean> =>
+    begun.includes("stop-kubelet") && (await staysDown(tools, call));
   if (flags.noDrain) return undefined;
   return {
     name: "drain",
@@ -229,7 +232,7 @@ function settings(journal: Journal, { services }: Tools, to: "before" | "after")
  * waiting for it.
  */
 function whereAsked(step: Step, { ourEndpoint }: Journal, tools: Tools): Step {
-  const { kubeletRuns, running, say } = tools;
+  const { running, say } = tools;
   return {
     ...step,
     run: async (call) => {
@@ -239,7 +242,7 @@ function whereAsked(step: Step, { ourEndpoint }: Journal, tools: Tools): Step {
         call.signal.throwIfAborted();
         if (!isFault(error, "UNAVAILABLE")) throw error;
         const { message } = error;
-        if ((await kubeletRuns()) && (await running(ourEndpoint, call)) > 0) {
+        if ((await running(ourEndpoint, call)) > 0 && !(await staysDown(tools, call))) {
           const more = "pods run here: --no-drain ends them without the API server";
           throw fault("UNAVAILABLE", `${message}; ${more}`, { cause: error });
         }
