@@ -62,6 +62,10 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+if [ -n "$armMachine" ] && [ "$(uname -m)" != x86_64 ]; then
+  fail "an arm64 machine is emulated on x86_64, and this is $(uname -m): on arm64 itself npm test and npm run test:package are for that."
+fi
+
 # The beginning of a tool's output, without the names of the servers it talked to.
 show_log() { sed -E 's#(https?|ftp)://[^/[:space:]]+#(server)#g' "$1" | head -n 40 >&2; }
 

@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { build } from "esbuild";
 import { buildPackage } from "../package/build-package.ts";
-import { lacking } from "../support/lacking.ts";
+import { refuseLack } from "../support/arm64-needs.ts";
 import { fileBytes, writeOciLayout } from "../support/oci-image.ts";
 import { must, run } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -18,7 +18,6 @@ const project = path.resolve(here, "../..");
 const kept = path.join(project, "build/arm64-vm");
 const emulator = "qemu-system-aarch64";
 const image = "localhost/quickstart/busybox:1";
-const skip = lacking(emulator, "mmdebstrap", "cpio", "aarch64-linux-gnu-gcc", "dpkg-deb");
 const rootMs = 10 * 60_000;
 const machineMs = 30 * 60_000;
 
@@ -49,7 +48,8 @@ const steps = [
   "last end",
 ];
 
-suite("the package for arm64 in an emulated machine", { skip }, () => {
+refuseLack([emulator, "mmdebstrap", "cpio", "aarch64-linux-gnu-gcc", "dpkg-deb"]);
+suite("the package for arm64 in an emulated machine", () => {
   let home: Scratch;
   let said = "";
   before(async () => {

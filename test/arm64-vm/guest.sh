@@ -54,7 +54,7 @@ serving() {
 }
 ended() {
   local daemon
-  daemon=$(pgrep -f 'berthd.js serve')
+  daemon=$(pgrep -f 'berthd.js serve') || { echo "there is no daemon to end"; return 1; }
   kill "$daemon"
   for _ in $(seq 60); do
     kill -0 "$daemon" 2>/dev/null || return 0
@@ -83,7 +83,7 @@ logged() {
 }
 goesOn() { kill -0 "$process"; }
 removed() { dpkg -r berth && [ -d /var/lib/berthd ]; }
-gone() { pod down "$podId" && ! kill -0 "$process" 2>/dev/null; }
+gone() { [ -n "$process" ] && pod down "$podId" && ! kill -0 "$process" 2>/dev/null; }
 
 step configured configured
 step installed installed

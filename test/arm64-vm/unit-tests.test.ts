@@ -9,12 +9,11 @@ import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { addLibraries } from "../package/arm64-libraries.ts";
 import { buildPackage, cleanCheckout } from "../package/build-package.ts";
-import { lacking } from "../support/lacking.ts";
+import { refuseLack } from "../support/arm64-needs.ts";
 import { must, run } from "../support/run.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 
 const emulator = "qemu-aarch64-static";
-const skip = lacking(emulator, "aarch64-linux-gnu-gcc", "apt-get", "dpkg-deb", "git");
 const timeoutMs = 15 * 60_000;
 const groups = [
   "src/base/os/!(process-scan).test.ts",
@@ -25,7 +24,8 @@ const groups = [
   "src/cri/oci-spec/seccomp/seccomp.test.ts",
 ];
 
-suite("unit tests for arm64, emulated", { skip }, () => {
+refuseLack([emulator, "aarch64-linux-gnu-gcc", "apt-get", "dpkg-deb", "git"]);
+suite("unit tests for arm64, emulated", () => {
   let home: Scratch;
   let root: string;
   let node: string;
