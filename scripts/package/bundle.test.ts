@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { bundle, startedModules } from "./bundle.ts";
+import { bundle, filesOf, startedModules } from "./bundle.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -48,4 +48,26 @@ test("a bundle has a file for each program, and for each thread and child that t
   assert.ok(packages.includes("node_modules/@grpc/grpc-js"), packages.join(", "));
   assert.ok(!packages.some((name) => name.includes("koffi")), "koffi has a native part");
   assert.ok(!packages.some((name) => /opentelemetry|proto-loader/.test(name)), "nobody uses them");
+});
+
+test("two files of one name are one, or a fault", () => {
+  const [one, same, other] = ["a", "a", "b"].map((text) => Buffer.from(text));
+  assert.ok(one && same && other);
+  assert.deepEqual(
+    [
+      ...filesOf([
+        ["part-1.js", one],
+        ["part-1.js", same],
+      ]).keys(),
+    ],
+    ["part-1.js"],
+  );
+  const differing = [
+    ["part-1.js", one],
+    ["part-1.js", other],
+  ] as const;
+  assert.throws(
+    () => filesOf(differing),
+    /two files of the bundle are called part-1.js, and differ/,
+  );
 });

@@ -76,9 +76,27 @@ export async function bundle(root: string): Promise<Bundle> {
     [...some].map(async ([name, text]) => [name, await shortened(text)] as const),
   );
   return {
-    files: new Map(await Promise.all(files)),
+    files: filesOf(await Promise.all(files)),
     packages: packagesOf(built.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
   };
+}
+
+/**
+ * Threads and the program have parts of the same kind, named after what is in them: those of one name are one file, and have
+ * to be the same.
+ */
+export function filesOf(
+  named: readonly (readonly [name: string, bytes: Uint8Array])[],
+): ReadonlyMap<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  for (const [name, bytes] of named) {
+    const known = files.get(name);
+    if (known !== undefined && Buffer.compare(known, bytes) !== 0) {
+      throw new Error(`two files of the bundle are called ${name}, and differ`);
+    }
+    files.set(name, bytes);
+  }
+  return files;
 }
 
 interface Wanted {
