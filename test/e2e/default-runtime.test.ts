@@ -62,10 +62,9 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
     /^runtime +(.*)$/m.exec(await berthSays("pod", "inspect", pod.id))?.[1];
   const chosen = async (): Promise<string | undefined> =>
     /^default OCI runtime: (.*)$/m.exec(await berthSays("status"))?.[1];
-  const becomes = (what: RegExp): Promise<unknown> =>
-    // A trial runs at a low priority; one that a busy machine held up too long is followed by another after a while.
+  const becomes = (what: RegExp, timeoutMs: number): Promise<unknown> =>
     until(`the default runtime is ${what}`, async () => what.test((await chosen()) ?? ""), {
-      timeoutMs: 240_000,
+      timeoutMs,
     });
   const shell = (pod: RunningPod): Promise<string> =>
     cri.startContainer(pod, bed.images.shell.reference, ["sleep", "100000"]);
@@ -81,7 +80,8 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
     assert.equal(await runtimeOf(early), "runc");
 
     await writeFile(path.join(home.path, "go"), "");
-    await becomes(/^\/.+\/crun \(choice: crun \S+ has run a container here/);
+    // A trial runs at a low priority; one that a busy machine held up too long is followed by another after a while.
+    await becomes(/^\/.+\/crun \(choice: crun \S+ has run a container here/, 240_000);
     const status = await berthSays("status");
     assert.equal(
       /here as \S+\/bin\/crun without cgroup v2 in sight/.test(status),
@@ -136,7 +136,7 @@ suite("default runtime", { skip: lacking("crun", ...podPrograms) }, () => {
     const other = await cri.runPod();
     assert.equal(await runtimeOf(other), "runc");
     await answers(await shell(other));
-    await becomes(/^runc \(choice: there is no crun on PATH\)$/);
+    await becomes(/^runc \(choice: there is no crun on PATH\)$/, 60_000);
     await assert.rejects(cri.exec(inMine, ["true"]), /crun/);
     // A pod whose OCI runtime is gone is ended without it. The first attempt may say that it could not.
     await until("a pod is removed without its crun", async () =>
