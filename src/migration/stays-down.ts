@@ -12,7 +12,7 @@ export interface DownTimes {
 /** Some rounds of a kubelet that ends at once; kubeadm's unit has `RestartSec=10`. */
 const usual: DownTimes = { downMs: 60_000, steadyMs: 10_000, lookMs: 1_000 };
 
-export interface KubeletLook {
+interface KubeletLook {
   readonly kubeletRuns: () => Promise<boolean>;
   readonly downTimes?: DownTimes;
   readonly say: (line: string) => void;
