@@ -53,6 +53,8 @@ class World {
   kubelet = true;
   /** At so many looks from now it is between two starts. */
   looksAway = 0;
+  /** Who stops the kubelet only where it runs. */
+  isByOperator = false;
   containerd = true;
   pods: V1Pod[] = [daemonPod, pod("web", { kind: "ReplicaSet" })];
   readonly did: string[] = [];
@@ -121,8 +123,12 @@ class World {
         spoken: (words) => words.join(" "),
         isActive: () => Promise.resolve(false),
         exists: () => Promise.resolve(true),
-        change: (words) => {
+        change: async (words, isSo) => {
           const what = words.join(" ");
+          if (what === "stop kubelet" && this.isByOperator) {
+            this.looksAway = 2;
+            if (await isSo()) return;
+          }
           this.act(what);
           if (what === "stop kubelet") this.kubelet = false;
           if (what === "restart kubelet") {
@@ -130,7 +136,6 @@ class World {
             this.isAway = false;
           }
           if (what.endsWith("containerd")) this.containerd = what.startsWith("enable");
-          return Promise.resolve();
         },
       },
       flags: {
@@ -375,6 +380,13 @@ suite("a migration", () => {
     world.did.length = 0;
     await world.run("back");
     assert.deepEqual(world.did, actsBack.slice(1));
+  });
+
+  test("has the operator stop a kubelet that is between two starts", async () => {
+    const world = new World();
+    world.isByOperator = true;
+    await world.run("to");
+    assert.deepEqual(world.did, acts);
   });
 
   test("takes no kubelet that is started again for one that is down", async () => {

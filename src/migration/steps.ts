@@ -182,16 +182,17 @@ function drainStep({ node, begun }: Journal, tools: Tools): Step | undefined {
   };
 }
 
-function stopKubelet({ service }: Journal, { services, kubeletRuns }: Tools): Step {
+function stopKubelet({ service }: Journal, tools: Tools): Step {
+  const { services, kubeletRuns } = tools;
   const words = ["stop", service];
   return {
     name: "stop-kubelet",
     spoken: services.spoken(words),
     run: async (call) => {
-      const isStopped = async (): Promise<boolean> => !(await kubeletRuns());
-      await services.change(words, isStopped, call);
+      // Where only the operator can stop it, one that is between two starts is not stopped.
+      await services.change(words, () => staysDown(tools, call), call);
       using limit = deadline(stoppedMs, `waiting for ${service} to end`, call.signal);
-      while (!(await isStopped())) await sleep(askMs, limit);
+      while (await kubeletRuns()) await sleep(askMs, limit);
     },
   };
 }
