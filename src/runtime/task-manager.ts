@@ -367,7 +367,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     });
     await this.#discard(bundle);
     const exit = task.initExit ?? made;
-    if (task.initExit === undefined) this.#events.exited(task, exit);
+    if (task.initExit === undefined || task.isUntold) this.#events.exited(task, exit);
     this.#events.deleted(task, exit);
     this.#forget(task);
     task.died(exit);

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { identify, isAlive, unreapedExit } from "./proc.ts";
+import { hasEnded, identify, isAlive, unreapedExit } from "./proc.ts";
 
 for (const [signal, expected] of [
   ["SIGTERM", 7],
@@ -18,10 +18,11 @@ for (const [signal, expected] of [
     const [said] = (await once(parent.stdout, "data")) as [Buffer];
     const child = identify(Number(said.toString()));
     assert.ok(child);
-    assert.equal(unreapedExit(child), undefined, "it lives");
+    assert.deepEqual([hasEnded(child), unreapedExit(child)], [false, undefined]);
     process.kill(child.pid, signal);
     while (isAlive(child)) await sleep(5);
-    assert.equal(unreapedExit(child), expected);
-    assert.equal(unreapedExit({ ...child, startTime: "1" }), undefined, "another process");
+    assert.deepEqual([hasEnded(child), unreapedExit(child)], [true, expected]);
+    const earlier = { ...child, startTime: "1" };
+    assert.deepEqual([hasEnded(earlier), unreapedExit(earlier)], [true, undefined]);
   });
 }

@@ -38,6 +38,20 @@ export function parseStat(pid: number, stat: string): NamedProcess | undefined {
 }
 
 /**
+ * True once that very process has ended, reaped or not. Not the opposite of `isAlive`: of what cannot be looked at, for want of
+ * descriptors say, neither is known.
+ */
+export function hasEnded(process: ProcessIdentity): boolean {
+  try {
+    const stat = readFileSync(`/proc/${process.pid}/stat`, "utf8");
+    return parseStat(process.pid, stat)?.startTime !== process.startTime;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" || code === "ESRCH";
+  }
+}
+
+/**
  * The exit status that a process left behind which has ended and was not reaped: its own, or 128 and the signal's number.
  * undefined when it lives, or nothing is left of it.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from "node:fs/promises";
-import { identify, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
+import { identify, isAlive, killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
 import { argumentsOf } from "../../base/os/process-scan.ts";
 import { readStart } from "../../base/read-bounded.ts";
 
@@ -30,9 +30,19 @@ export async function killStuckDump(shimPid: number, id: string): Promise<boolea
   return killRuntime(shimPid, (argv) => argv.includes("checkpoint") && argv.at(-1) === id, false);
 }
 
+/** Kills what a shim has started for a container and waits for: its calls fail, and the others that wait behind them go on. */
+export async function killStuckCalls(shimPid: number, id: string): Promise<void> {
+  for await (const runtime of runtimesOf(shimPid)) {
+    if ((await argumentsOf(runtime)).at(-1) === id) await killWithChildren(runtime);
+  }
+}
+
 /** Kills whatever OCI runtimes a shim has running: one that is killed itself leaves them behind, and nobody asks for their answers. */
-export async function killRuntimesOf(shimPid: number): Promise<void> {
-  for await (const runtime of runtimesOf(shimPid)) await killWithChildren(runtime);
+export async function killRuntimesOf(shim: ProcessIdentity): Promise<void> {
+  for await (const runtime of runtimesOf(shim.pid)) {
+    if (!isAlive(shim)) return;
+    await killWithChildren(runtime);
+  }
 }
 
 async function killRuntime(

@@ -69,7 +69,8 @@ export class Shim implements ShimFacts {
   /** Settles when the connection is lost, by our doing or not. */
   readonly closed: Promise<void>;
   readonly #client: TtrpcClient;
-  readonly #process: ProcessIdentity | undefined;
+  /** undefined when it was gone already. */
+  readonly process: ProcessIdentity | undefined;
   readonly #log: Logger;
   readonly #socketInode: number | undefined;
   /** By task id; of one that is being made there is no more than its id, nor of a sandbox that is no task of it. */
@@ -87,7 +88,7 @@ export class Shim implements ShimFacts {
     this.api = inTurns(found.api);
     this.closed = client.closed;
     this.#client = client;
-    this.#process = identify(found.pid);
+    this.process = identify(found.pid);
     this.#log = request.log;
     this.#socketInode = inodeOf(this.#socketPath);
   }
@@ -144,7 +145,7 @@ export class Shim implements ShimFacts {
 
   /** SIGKILL for a process that does not answer; what follows is as when it dies by itself. */
   killSilent(): void {
-    if (this.#process !== undefined) killProcess(this.#process, "SIGKILL");
+    if (this.process !== undefined) killProcess(this.process, "SIGKILL");
   }
 
   /** Drops the connection and leaves the process alone: for the daemon's own end. */
@@ -178,10 +179,10 @@ export class Shim implements ShimFacts {
           this.#log.debug({ err }, "shim shutdown was not answered");
       }
     }
-    if (this.#process !== undefined && !(await waitUntilGone(this.#process, deadline))) {
+    if (this.process !== undefined && !(await waitUntilGone(this.process, deadline))) {
       this.#log.warn({ shim: this.pid }, "shim does not end, killing it");
-      killProcess(this.#process, "SIGKILL");
-      await waitUntilGone(this.#process, timeoutSignal(timeoutMs));
+      killProcess(this.process, "SIGKILL");
+      await waitUntilGone(this.process, timeoutSignal(timeoutMs));
     }
     this.#client.close();
     // Another shim of the same group may have bound the path by now: its socket is not ours to remove.

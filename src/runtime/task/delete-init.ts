@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
+import { deadline } from "../../base/deadline.ts";
 import { isFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { nowNanos } from "../../base/now.ts";
@@ -18,6 +19,8 @@ import type { ShimCalls } from "./shim-calls.ts";
 
 /** How long the last task's delete event may take before it is made up; it takes about 1 ms. */
 const deleteEventMs = 250;
+/** How long a shim that has not answered a SIGKILL may take to delete a task. */
+const silentDeleteMs = 5_000;
 
 /** A task as its deletion sees it. */
 export interface DeletedTask {
@@ -27,6 +30,10 @@ export interface DeletedTask {
   readonly bundle: Bundle;
   readonly shim: Shim;
   readonly initExit: ProcessExit | undefined;
+  /** We have seen init's exit, and its shim has not told of it. */
+  readonly isUntold: boolean;
+  /** Its shim has not answered a SIGKILL, and may not answer a deletion either. */
+  readonly isSilent: boolean;
   /** Answers every wait, pending or later, and refuses other calls. */
   died(exit: ProcessExit): void;
 }
@@ -73,12 +80,19 @@ async function deleteInShim(
   const { bundle, initExit } = task;
   try {
     if (initExit !== undefined) await clearForCrun(bundle, log);
-    return await deleteOnce("", task.id, calls, call);
+    if (!task.isSilent) return await deleteOnce("", task.id, calls, call);
+    using limit = deadline(silentDeleteMs, "the shim", call.signal);
+    return await deleteOnce("", task.id, calls, limit);
   } catch (error) {
-    if (initExit !== undefined && isFault(error, "UNKNOWN") && (await isRuntimeGone(bundle))) {
+    const isLate = isFault(error, "DEADLINE_EXCEEDED", "CANCELLED") && !call.signal.aborted;
+    const isSilent = task.isSilent && isLate;
+    const isHopeless = isSilent || (isFault(error, "UNKNOWN") && (await isRuntimeGone(bundle)));
+    if (initExit !== undefined && isHopeless) {
       // The shim will never be rid of it, and is told nothing more of it.
-      log.warn({ err: error, task: task.id }, "OCI runtime of a task is gone, deleting it without");
+      const why = isSilent ? "shim of a task does not answer" : "OCI runtime of a task is gone";
+      log.warn({ err: error, task: task.id }, `${why}, deleting it without`);
       await clearWithoutRuntime(bundle, log);
+      if (task.isUntold) events.exited(task, initExit);
       if (!task.shim.isLast(task.id)) events.deleted(task, initExit);
       return initExit;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
+import { hasEnded, type ProcessIdentity } from "../../base/os/proc.ts";
 import { timeoutSignal } from "../../base/timers.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { specCgroupsPath } from "../death/dead-task.ts";
@@ -49,14 +49,14 @@ export async function killSilentShim(task: KilledTask, log: Logger): Promise<boo
   const isOwner = sandboxId === "" || sandboxId === id;
   if (!isOwner && shim.isNeededBeside(task)) return false;
   log.error({ task: id, shim: shim.pid }, "shim does not answer, killing it with its tasks");
-  await killRuntimesOf(shim.pid);
+  if (shim.process !== undefined) await killRuntimesOf(shim.process);
   shim.killSilent();
   return true;
 }
 
 /** UNAVAILABLE while init lives: nobody else can tell, of a task whose shim is silent. */
 export function refuseAlive({ id, initProcess, shim }: KilledTask): void {
-  if (initProcess === undefined || !isAlive(initProcess)) return;
+  if (initProcess === undefined || hasEnded(initProcess)) return;
   throw fault(
     "UNAVAILABLE",
     `cannot kill task "${id}": its shim (pid ${shim.pid}) does not answer, and init (pid ${initProcess.pid}) lives on`,

@@ -2,8 +2,7 @@
 import { type Cancellable, cleanupDeadline } from "../../base/cancellable.ts";
 import { deadline } from "../../base/deadline.ts";
 import { fault, isFault, throwFault, toFault } from "../../base/errors.ts";
-import { nowNanos } from "../../base/now.ts";
-import { identify, isAlive, type ProcessIdentity, unreapedExit } from "../../base/os/proc.ts";
+import { hasEnded, identify, isAlive, type ProcessIdentity } from "../../base/os/proc.ts";
 import { QuietGate } from "../../base/quiet-gate.ts";
 import { SingleFlight } from "../../base/single-flight.ts";
 import { startTimer } from "../../base/timers.ts";
@@ -14,7 +13,7 @@ import { nanosOf } from "../../rpc/timestamp.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { clampProcess } from "../bundle/clamp-process.ts";
 import { criuFault } from "../bundle/criu-fault.ts";
-import { killStuckRuntime } from "../death/stuck-runtime.ts";
+import { killStuckCalls, killStuckRuntime } from "../death/stuck-runtime.ts";
 import type { ProcessExit, ProcessState, RuntimeTask, TaskIo } from "../ports.ts";
 import type { Shim } from "../shim/shim.ts";
 import { shimFault } from "../shim/shim-fault.ts";
@@ -22,6 +21,7 @@ import { type DeletionParts, deleteInit, deleteOnce } from "./delete-init.ts";
 import { DumpTurn } from "./dump-turn.ts";
 import { endDump } from "./end-dump.ts";
 import { ExitTable } from "./exit-table.ts";
+import { InitEnd } from "./init-end.ts";
 import { killPastShim, killSilentShim, refuseAlive } from "./past-shim.ts";
 import { resumeTask, thawRestored } from "./resume-task.ts";
 import { longCallMs, ShimCalls } from "./shim-calls.ts";
@@ -71,12 +71,11 @@ export class ShimTask implements RuntimeTask {
   readonly #dump = new DumpTurn();
   readonly #exits: ExitTable;
   readonly #death = Promise.withResolvers<ProcessExit>();
-  /** Init's exit as we saw it, where its shim does not tell of it. */
-  readonly #seenExit = Promise.withResolvers<ProcessExit>();
-  #isUntold = false;
+  readonly #end = new InitEnd();
+  #isSilent = false;
+  #isStarting = false;
   /** Pids as Start answers them: the exit of a short exec can arrive before that. */
   readonly #execPids = new Map<string, Promise<number>>();
-  #initExit: ProcessExit | undefined;
   #deadExit: ProcessExit | undefined;
   readonly #deleting = new SingleFlight<ProcessExit>({ abandonWhenUnwatched: true });
   #isSeenDying = false;
@@ -105,20 +104,30 @@ export class ShimTask implements RuntimeTask {
     return this.#initProcess;
   }
 
-  /** Init's exit as the shim told it; undefined while it runs. */
+  /** Init's exit as the shim told it, or as we saw it; undefined while it runs. */
   get initExit(): ProcessExit | undefined {
-    return this.#initExit;
+    return this.#end.exit;
   }
 
-  /** False once init is dead, whatever the shim has told of that. */
+  /** False once init is dead, whatever the shim has told of that. One that is to be restored has none before its start. */
   get mayLive(): boolean {
-    const init = this.#initProcess;
-    return this.#pid === 0 || (init !== undefined && isAlive(init));
+    if (this.#pid === 0) return this.#isStarting;
+    return this.#initProcess !== undefined && !hasEnded(this.#initProcess);
+  }
+
+  /** We have seen init's exit, and its shim has not told of it. */
+  get isUntold(): boolean {
+    return this.#end.isUntold;
+  }
+
+  /** Its shim has not answered a SIGKILL, and may not answer a deletion either. */
+  get isSilent(): boolean {
+    return this.#isSilent;
   }
 
   /** The shim tells of an exit; one of an earlier task with this id is not ours. */
   exited(exit: ProcessExit): void {
-    if (exit.pid === this.pid) this.#initExit ??= exit;
+    if (exit.pid === this.pid) this.#end.tell(exit);
   }
 
   /** The shim is dead and the task cleaned up: every wait, pending or later, gets this exit. */
@@ -134,7 +143,8 @@ export class ShimTask implements RuntimeTask {
   }
 
   async state(execId: string, call: Cancellable): Promise<ProcessState> {
-    const exit = this.#deadExit ?? (execId === "" && this.#isUntold ? this.#initExit : undefined);
+    const seen = execId === "" && this.isUntold ? this.initExit : undefined;
+    const exit = this.#deadExit ?? seen;
     if (exit !== undefined) return this.#deadState(execId, exit);
     const state = await this.#calls.ask(
       `cannot get state of ${this.#calls.name(execId)}`,
@@ -185,6 +195,10 @@ export class ShimTask implements RuntimeTask {
     if (isEnd) {
       this.#dump.end(() => fault("FAILED_PRECONDITION", "it is being killed"));
     }
+    if (isEnd && this.#isSilent && !this.mayLive) {
+      await killSilentShim(this, this.#surroundings.log);
+      return;
+    }
     const asked = this.#askToKill(options, call);
     if (!isEnd) return asked;
     if (await settlesWithin(asked, silentMs)) {
@@ -192,24 +206,22 @@ export class ShimTask implements RuntimeTask {
       return asked;
     }
     await this.#killPastShim();
+    // A start that hangs holds the shim's other calls for the container, this one too.
+    await killStuckCalls(this.shim.pid, this.id);
     if (await settlesWithin(asked, deadMs)) return asked;
     if (await killSilentShim(this, this.#surroundings.log)) return asked;
     refuseAlive(this);
+    this.#isSilent = true;
     this.#tellUntoldExit();
   }
 
   /** Init has ended, and its shim is silent: whoever waits would wait for as long as others keep that shim. */
   #tellUntoldExit(): void {
     if (this.#deadExit !== undefined || this.mayLive) return;
-    if (this.#initExit === undefined) {
-      const init = this.#initProcess;
-      const exitStatus = (init && unreapedExit(init)) ?? 128 + sigkill;
-      this.#initExit = { pid: this.#pid, exitStatus, exitedAtNanos: nowNanos() };
-      const facts = { task: this.id, shim: this.shim.pid, exitStatus };
-      this.#surroundings.log.warn(facts, "init has ended, and its shim does not tell");
-    }
-    this.#isUntold = true;
-    this.#seenExit.resolve(this.#initExit);
+    const exit = this.#end.see(this.#pid, this.#initProcess);
+    if (exit === undefined) return;
+    const facts = { task: this.id, shim: this.shim.pid, exitStatus: exit.exitStatus };
+    this.#surroundings.log.warn(facts, "init has ended, and its shim does not tell");
   }
 
   #killPastShim(): Promise<void> {
@@ -384,7 +396,8 @@ export class ShimTask implements RuntimeTask {
     try {
       const told = this.#askForExit(execId);
       if (execId !== "") return await told;
-      return (this.#initExit = await Promise.race([told, this.#seenExit.promise]));
+      told.then((exit) => this.exited(exit)).catch(() => {});
+      return await Promise.race([told, this.#end.seen]);
     } catch (error) {
       if (this.shim.isOpen) throw shimFault(error, `cannot wait for ${this.#calls.name(execId)}`);
       return { ...(await this.#death.promise), pid: await this.#pidOf(execId) };
@@ -432,6 +445,7 @@ export class ShimTask implements RuntimeTask {
   }
 
   async #start(execId: string, call: Cancellable): Promise<number> {
+    if (execId === "") this.#isStarting = true;
     try {
       const { pid } = await this.#calls.ask(
         `cannot start ${this.#calls.name(execId)}`,
@@ -448,6 +462,8 @@ export class ShimTask implements RuntimeTask {
     } catch (error) {
       if (execId !== "") throw error;
       throw await criuFault(toFault(error), this.bundle);
+    } finally {
+      if (execId === "") this.#isStarting = false;
     }
   }
 

@@ -4,18 +4,18 @@ import assert from "node:assert/strict";
 import { chmod, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
-import { findProgram, lacking, podPrograms } from "../support/lacking.ts";
-import type { Cri, RunningPod } from "../support/pods.ts";
-import { processes, shimsOf } from "../support/processes.ts";
-import { scratch } from "../support/scratch.ts";
-import { openTestbed, type Testbed } from "../support/testbed.ts";
-import { until } from "../support/until.ts";
+import { findProgram, lacking, podPrograms } from "../../support/lacking.ts";
+import type { Cri, RunningPod } from "../../support/pods.ts";
+import { processes, shimsOf } from "../../support/processes.ts";
+import { scratch } from "../../support/scratch.ts";
+import { openTestbed, type Testbed } from "../../support/testbed.ts";
+import { until } from "../../support/until.ts";
 
 const sleeping = ["sleep", "100000"];
 /** Seconds that nobody else sleeps. */
 const marker = String(500_000 + process.pid);
 
-suite("what hangs below a pod", { skip: lacking(...podPrograms), timeout: 400_000 }, () => {
+suite("what hangs below a pod", { skip: lacking(...podPrograms), timeout: 280_000 }, () => {
   let home: Awaited<ReturnType<typeof scratch>>;
   let bed: Testbed;
   let cri: Cri;
@@ -27,7 +27,15 @@ suite("what hangs below a pod", { skip: lacking(...podPrograms), timeout: 400_00
     await writeFile(
       binary,
       `#!/bin/sh
-if [ -e '${binary}.hang' ]; then for it; do [ "$it" != start ] || exec sleep ${marker}; done; fi
+if [ -e '${binary}.hang' ]; then
+  for it; do
+    [ "$it" != start ] || case $(cat '${binary}.hang') in
+      # Nothing of what it was called with can be seen any more.
+      another) exec sleep ${marker} ;;
+      *) sleep ${marker}; exit 1 ;;
+    esac
+  done
+fi
 exec '${runc}' "$@"
 `,
     );
@@ -76,29 +84,43 @@ exec '${runc}' "$@"
     await cri.removePod(pod.id);
   });
 
-  for (const [what, end] of Object.entries({
-    StopContainer: (_pod: string, containerId: string) =>
-      cri.runtime.StopContainer({ containerId, timeout: 1n }),
-    StopPodSandbox: (podSandboxId: string) => cri.runtime.StopPodSandbox({ podSandboxId }),
-  })) {
-    test(`${what} undoes a start that hangs, and leaves none of its processes`, async () => {
-      const pod = await cri.runPod({}, "hanging");
-      const id = await cri.createContainer(pod, bed.images.shell.reference, sleeping);
-      await writeFile(`${binary}.hang`, "");
-      const starting = cri.runtime.StartContainer({ containerId: id });
-      const refused = assert.rejects(starting, {
-        code: "ABORTED",
-        message: /was stopped before it had started/,
-      });
-      const hanging = () => processes(({ argv }) => argv.includes(marker));
-      await until("the OCI runtime hangs", () => hanging().length > 0);
-      await rm(`${binary}.hang`);
-      await end(pod.id, id);
+  const hanging = () => processes(({ argv }) => argv.at(-1) === marker);
+  /** Of a container whose start hangs, in a pod with one that runs. */
+  const hang = async (how: "itself" | "another") => {
+    const pod = await cri.runPod({}, "hanging");
+    const beside = await start(pod);
+    const id = await cri.createContainer(pod, bed.images.shell.reference, sleeping);
+    await writeFile(`${binary}.hang`, how);
+    const refused = assert.rejects(cri.runtime.StartContainer({ containerId: id }), {
+      code: "ABORTED",
+      message: /was stopped before it had started/,
+    });
+    await until("the OCI runtime hangs", () => hanging().length > 0);
+    await rm(`${binary}.hang`);
+    return { pod, beside, id, refused };
+  };
+
+  for (const verb of ["StopContainer", "RemoveContainer"] as const) {
+    test(`${verb} undoes a start that hangs, and the container beside it runs on`, async () => {
+      const { pod, beside, id, refused } = await hang("itself");
+      if (verb === "StopContainer") {
+        await cri.runtime.StopContainer({ containerId: id, timeout: 1n });
+        const { state, reason } = await cri.status(id);
+        assert.deepEqual([state, reason], ["CONTAINER_EXITED", "StartError"]);
+      }
+      await cri.runtime.RemoveContainer({ containerId: id });
       await refused;
-      const { state, reason } = await cri.status(id);
-      assert.deepEqual([state, reason], ["CONTAINER_EXITED", "StartError"]);
+      assert.deepEqual(hanging(), []);
+      assert.equal((await cri.exec(beside, ["echo", "here"])).stdout, "here\n");
       await cri.removePod(pod.id);
-      await until("nothing hangs any more", () => hanging().length === 0);
     });
   }
+
+  test("StopPodSandbox undoes a start that hangs, and leaves nothing of it", async () => {
+    const { pod, refused } = await hang("another");
+    await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
+    await refused;
+    await cri.removePod(pod.id);
+    await until("nothing hangs any more", () => hanging().length === 0);
+  });
 });
