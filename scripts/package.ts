@@ -68,7 +68,8 @@ async function makePackages(target: Target, compiler: string): Promise<void> {
     lockedPart(root, "koffi", cache),
     lockedPart(root, `@koromix/koffi-linux-${target.npmName}`, cache),
   ]);
-  const pause = path.join(work, `pause-${target.name}`);
+  // Another build of the same checkout may be under way.
+  const pause = path.join(work, `pause-${target.name}-${process.pid}`);
   await compilePause(compiler, target.npmName, pause);
   const tree = packageTree({
     root,

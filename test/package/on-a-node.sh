@@ -177,6 +177,8 @@ quietly apt-get purge -y -qq berth
 # A zombie, which a signal could still be sent to, has none.
 readlink /proc/$holder/exe >/dev/null || fail "what a pod has of the version has ended"
 kill $holder
+# Its program is on what is unmounted next.
+wait $holder || :
 umount $home
 rmdir $home
 for folder in /etc/berthd /var/lib/berthd /run/berthd; do
