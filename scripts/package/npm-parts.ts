@@ -54,7 +54,12 @@ async function fetchPart(spec: string, integrity: string, folder: string): Promi
     const found = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
     if (found !== integrity) throw new Error(`${spec} is not what package-lock.json names`);
     await run("tar", ["-xzf", archive, "--no-same-owner"], { cwd: fresh });
-    renameSync(path.join(fresh, "package"), folder);
+    try {
+      renameSync(path.join(fresh, "package"), folder);
+    } catch (error) {
+      // Another build was quicker.
+      if (!existsSync(folder)) throw error;
+    }
   } finally {
     removeFolderSync(fresh);
   }
