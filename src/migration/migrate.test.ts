@@ -15,6 +15,7 @@ import path from "node:path";
 import { after, beforeEach, suite, test } from "node:test";
 import type { V1Node } from "@kubernetes/client-node";
 import { pod, type V1Pod } from "../../test/support/kube/scripted-pod.ts";
+import { until } from "../../test/support/until.ts";
 import { fault } from "../base/errors.ts";
 import { removeFolderSync } from "../base/remove-folder.ts";
 import type { NodeClient } from "../kube/api/node-client.ts";
@@ -362,6 +363,10 @@ suite("a migration", () => {
     const [first, second] = [new World(), new World()];
     first.looking = looks.promise;
     const running = first.run("to");
+    // Which of two that come in one moment is first, nobody can say.
+    const isHeld = (): boolean =>
+      readdirSync(path.dirname(journalFile)).some((name) => name.endsWith(".held"));
+    await until("the first has the journal", isHeld);
     await assert.rejects(second.run("to"), new RegExp(`process ${process.pid} is migrating`));
     looks.resolve();
     await running;
