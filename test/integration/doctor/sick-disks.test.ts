@@ -46,8 +46,8 @@ suite("a doctor of disks", { skip: lacking() }, () => {
     const [finding] = await node.found(says);
     assert.equal(finding?.level, "error");
     const mend = finding.mend.split("; ").at(-1) ?? "";
-    assert.equal(mend, "mount -o remount,rw /var/lib/berthd");
-    await must("sh", ["-c", mend.replace("/var/lib/berthd", `'${node.target}'`)]);
+    assert.equal(mend, "mount -o remount,rw '/var/lib/berthd'");
+    await must("sh", ["-c", mend.replace("'/var/lib/berthd'", `'${node.target}'`)]);
     assert.deepEqual(await node.found(says), []);
   });
 });
