@@ -29,12 +29,16 @@ export function identify(pid: number): NamedProcess | undefined {
 
 /** Reads /proc/PID/stat; undefined for a zombie. Exported for tests. */
 export function parseStat(pid: number, stat: string): NamedProcess | undefined {
-  // The name in parentheses may hold spaces and parentheses: count fields from the last one.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = fieldsOf(stat);
   const state = fields[0];
   if (state === "Z" || state === "X" || state === undefined) return undefined;
   const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
   return { pid, startTime: fields[19] ?? "", name };
+}
+
+/** What follows the name. That may hold spaces and parentheses: fields count from the last one. */
+function fieldsOf(stat: string): readonly string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /**
@@ -62,7 +66,7 @@ export function unreapedExit({ pid, startTime }: ProcessIdentity): number | unde
   } catch {
     return undefined;
   }
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = fieldsOf(stat);
   const code = Number(fields[49]); // as wait(2) answers it
   if (fields[0] !== "Z" || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
   const signal = code & 0x7f;

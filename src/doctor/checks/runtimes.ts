@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import path from "node:path";
