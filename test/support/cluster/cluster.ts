@@ -13,7 +13,7 @@ import { type Box, openBox } from "./box.ts";
 import { ClusterClient, conditionOf, patience } from "./client.ts";
 import { apiPort, type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { type Credentials, makeCredentials } from "./credentials.ts";
-import { clusterDns } from "./dns.ts";
+import { clusterDns, dnsAnswers } from "./dns.ts";
 import { type ClusterImages, type ImageSource, startImageSource } from "./image-source.ts";
 import { type ClusterNode, startNode } from "./node.ts";
 import { endNode } from "./node-leaks.ts";
@@ -141,6 +141,7 @@ export async function openCluster(
     patience,
   );
   await client.create(...clusterDns(registry.images.dns));
+  await dnsAnswers(client, nodeBoxes);
   const owned = undo.move();
   owned.use(disposeOnSignal(owned));
   const finish = async (): Promise<void> => {

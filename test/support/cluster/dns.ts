@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubernetesObject } from "@kubernetes/client-node";
+import { until } from "../until.ts";
+import type { Box } from "./box.ts";
+import { type ClusterClient, describePod, isReady, patience } from "./client.ts";
 import { dnsAddress } from "./wiring.ts";
 
 const name = "coredns";
@@ -94,4 +97,30 @@ export function clusterDns(image: string): (KubernetesObject & Record<string, un
       },
     },
   ];
+}
+
+/** Waits until the DNS can be asked from every node: its pod is ready, and each kube-proxy leads to it. */
+export async function dnsAnswers(client: ClusterClient, nodes: readonly Box[]): Promise<void> {
+  const labelSelector = Object.entries(labels)
+    .map((label) => label.join("="))
+    .join(",");
+  await until(
+    "the cluster's DNS is ready",
+    async () => {
+      const { items } = await client.core.listNamespacedPod({ namespace, labelSelector });
+      if (items.some(isReady)) return true;
+      throw new Error(items.map(describePod).join("; ") || "it has no pod");
+    },
+    patience,
+  );
+  for (const node of nodes) {
+    await until(
+      `${node.name} has a way to the cluster's DNS`,
+      async () => {
+        const rules = await node.must("iptables", ["-w", "-t", "nat", "-S", "KUBE-SERVICES"]);
+        return rules.split("\n").some((rule) => rule.includes(`${dnsAddress}/32 -p udp`));
+      },
+      patience,
+    );
+  }
 }

@@ -101,7 +101,9 @@ export function services(cluster: () => Cluster): void {
       const namespace = client.namespace;
       const { spec } = await client.core.readNamespacedService({ name: "web", namespace });
       for (const from of clients()) {
-        const found = await client.must(from, "nslookup", "web.services.svc.cluster.local");
+        const found = await until("its name is known", () =>
+          client.must(from, "nslookup", "web.services.svc.cluster.local"),
+        );
         assert.ok(found.includes(spec?.clusterIP ?? "none"), found);
         await reachesAll(() => askedFrom(from, "http://web/"));
         await reachesAll(() => askedFrom(from, `http://${spec?.clusterIP}/`));
@@ -126,8 +128,8 @@ export function services(cluster: () => Cluster): void {
     test("the API server, with a service account's token, by its service", async () => {
       const [from = ""] = clients();
       const script =
-        "cd /var/run/secrets/kubernetes.io/serviceaccount; ls; nslookup kubernetes.default.svc.cluster.local; nc -w 5 kubernetes.default.svc 443 </dev/null && echo open";
-      const said = await client.must(from, "sh", "-c", script);
+        "cd /var/run/secrets/kubernetes.io/serviceaccount; ls; nslookup kubernetes.default.svc.cluster.local; nc -w 20 kubernetes.default.svc 443 </dev/null && echo open";
+      const said = await until("it is reached", () => client.must(from, "sh", "-c", script));
       for (const part of ["ca.crt", "namespace", "token", "10.96.0.1", "open"]) {
         assert.ok(said.includes(part), said);
       }
