@@ -9,9 +9,17 @@ export interface ManPage {
   readonly version: string;
   /** Of the page, in seconds since 1970. */
   readonly seconds: number;
+  /** Names of variables, and what they do. */
+  readonly environment: readonly Entry[];
+  readonly files: readonly Entry[];
+  /** Numbers, and what they mean. */
+  readonly exitStatus: readonly Entry[];
   /** Other pages, such as `berthd(8)`. */
   readonly seeAlso: readonly string[];
 }
+
+/** What it is called, and a sentence or two about it. */
+type Entry = readonly [term: string, meaning: string];
 
 /** The manual page of a program, in man(7)'s macros, made of what `--help` says of each of its commands. */
 export function manPage(program: Command, page: ManPage): string {
@@ -27,14 +35,25 @@ export function manPage(program: Command, page: ManPage): string {
     ".SH DESCRIPTION",
     escaped(program.description()),
     ".SH OPTIONS",
-    ...optionsOf(program),
+    ...optionsOf(program).flatMap(({ term, meaning }) => entryLines([term, meaning])),
     ".SH COMMANDS",
     ...commandsBelow(program).flatMap(commandLines),
-    ".SH NOTES",
+    ".SH EXAMPLES",
     ...restOfHelp(program),
+    ...section("ENVIRONMENT", page.environment),
+    ...section("FILES", page.files),
+    ...section("EXIT STATUS", page.exitStatus),
     ".SH SEE ALSO",
     page.seeAlso.map(escaped).join(", "),
   ].join("\n")}\n`;
+}
+
+function section(heading: string, entries: readonly Entry[]): string[] {
+  return entries.length === 0 ? [] : [`.SH ${heading}`, ...entries.flatMap(entryLines)];
+}
+
+export function entryLines([term, meaning]: Entry): string[] {
+  return [".TP", `.B ${escaped(term)}`, escaped(meaning)];
 }
 
 function commandLines(command: Command): string[] {
@@ -42,9 +61,28 @@ function commandLines(command: Command): string[] {
     `.SS ${escaped(`${pathBelowProgram(command)} ${command.usage()}`.trim())}`,
     escaped(command.description()),
     ...argumentsOf(command),
-    ...optionsOf(command),
+    ...ownOptions(command),
     ...restOfHelp(command),
   ];
+}
+
+/** Those of the program, which OPTIONS explains, are named alone. */
+function ownOptions(command: Command): string[] {
+  const explained = new Set(optionsOf(programOf(command)).map(({ meaning }) => meaning));
+  const options = optionsOf(command);
+  const common = options.filter(({ meaning }) => explained.has(meaning));
+  return [
+    ...options
+      .filter((option) => !common.includes(option))
+      .flatMap(({ term, meaning }) => entryLines([term, meaning])),
+    ...(common.length === 0
+      ? []
+      : [".PP", escaped(`As above: ${common.map(({ long }) => long).join(", ")}.`)]),
+  ];
+}
+
+function programOf(command: Command): Command {
+  return command.parent === null ? command : programOf(command.parent);
 }
 
 function argumentsOf(command: Command): string[] {
@@ -57,24 +95,34 @@ function argumentsOf(command: Command): string[] {
     ]);
 }
 
-function optionsOf(command: Command): string[] {
+interface ShownOption {
+  readonly long: string;
+  readonly term: string;
+  readonly meaning: string;
+}
+
+function optionsOf(command: Command): ShownOption[] {
   const help = helpOf(command);
   return help
     .visibleOptions(command)
     .filter((option) => option.long !== "--help" || command.parent === null)
-    .flatMap((option) => [
-      ".TP",
-      `.B ${escaped(help.optionTerm(option))}`,
-      escaped(help.optionDescription(option)),
-    ]);
+    .map((option) => ({
+      long: option.long ?? option.flags,
+      term: help.optionTerm(option),
+      meaning: help.optionDescription(option),
+    }));
 }
 
-/** What `--help` prints after the lists: examples, signals. Each line stays as it is. */
+/**
+ * What `--help` prints after the lists: examples, signals. Each line stays as it is; a program's has its heading from the
+ * page.
+ */
 function restOfHelp(command: Command): string[] {
   let text = "";
   command.configureOutput({ writeOut: (part) => void (text += part) });
   command.outputHelp();
-  const rest = text.slice(command.helpInformation().length).trim();
+  const after = text.slice(command.helpInformation().length).trim();
+  const rest = command.parent === null ? after.replace(/^Examples:\n/, "") : after;
   return rest === "" ? [] : [".PP", ".nf", escaped(rest), ".fi"];
 }
 
@@ -100,8 +148,8 @@ function firstClause(description: string): string {
   return description.replace(/^Berth's \w+: /, "").replace(/\.( .*)?$/s, "");
 }
 
-/** roff takes a dot or an apostrophe at the beginning of a line for a request, and a hyphen for a break. */
-function escaped(text: string): string {
+/** As text in a page: roff takes a dot or an apostrophe at the beginning of a line for a request, and a hyphen for a break. */
+export function escaped(text: string): string {
   return text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")

@@ -8,8 +8,10 @@ import { buildBerth } from "../../src/cli/berth-program.ts";
 import { buildBerthd } from "../../src/cli/berthd-program.ts";
 import type { CliIo } from "../../src/cli/cli-io.ts";
 import type { Bundle } from "./bundle.ts";
+import { configPage } from "./config-page.ts";
 import { licenceTexts } from "./licences.ts";
 import { manPage } from "./man-page.ts";
+import { aroundBerth, aroundBerthd } from "./man-texts.ts";
 import type { NpmPart } from "./npm-parts.ts";
 import type { PackedFile } from "./packed-file.ts";
 import { type SbomSubject, sbom } from "./sbom.ts";
@@ -173,22 +175,15 @@ function installedUnit(unit: string): string {
 
 function manPages({ version, seconds }: SbomSubject): PackedFile[] {
   const silent: CliIo = { out: () => {}, error: () => {}, env: {} };
-  const berth = manPage(buildBerth(silent), {
-    section: 1,
-    version,
-    seconds,
-    seeAlso: ["berthd(8)"],
-  });
-  const berthd = manPage(buildBerthd(silent), {
-    section: 8,
-    version,
-    seconds,
-    seeAlso: ["berth(1)", "systemd.unit(5)"],
-  });
-  return [
-    { path: "usr/share/man/man1/berth.1.gz", content: packed(Buffer.from(berth)) },
-    { path: "usr/share/man/man8/berthd.8.gz", content: packed(Buffer.from(berthd)) },
-  ];
+  const pages: Readonly<Record<string, string>> = {
+    "man1/berth.1": manPage(buildBerth(silent), { version, seconds, ...aroundBerth }),
+    "man5/berthd.toml.5": configPage({ version, seconds }),
+    "man8/berthd.8": manPage(buildBerthd(silent), { version, seconds, ...aroundBerthd }),
+  };
+  return Object.entries(pages).map(([name, text]) => ({
+    path: `usr/share/man/${name}.gz`,
+    content: packed(Buffer.from(text)),
+  }));
 }
 
 function packed(bytes: Buffer): Buffer {

@@ -87,8 +87,10 @@ suite("the package of this machine", () => {
   });
 
   test("has manual pages and completion", async () => {
-    const page = path.join(root, "usr/share/man/man8/berthd.8.gz");
-    assert.match(await must("zcat", [page]), /\.SS serve/);
+    const pages = path.join(root, "usr/share/man");
+    assert.match(await must("zcat", [`${pages}/man1/berth.1.gz`]), /\.SS status/);
+    assert.match(await must("zcat", [`${pages}/man5/berthd.toml.5.gz`]), /\.SS \[grpc\]/);
+    assert.match(await must("zcat", [`${pages}/man8/berthd.8.gz`]), /\.SS serve/);
     const completion = path.join(root, "usr/share/bash-completion/completions/berth");
     assert.match(readFileSync(completion, "utf8"), /complete/);
   });

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { tomlValue } from "../../src/config/render.ts";
+import { type Field, sections } from "../../src/config/sections.ts";
+import { entryLines, escaped } from "./man-page.ts";
+
+export interface ConfigPage {
+  readonly version: string;
+  /** Of the page, in seconds since 1970. */
+  readonly seconds: number;
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+/** berthd.toml(5): every key of the configuration, in man(7)'s macros. */
+export function configPage({ version, seconds }: ConfigPage): string {
+  const date = new Date(seconds * 1000).toISOString().slice(0, 10);
+  return `${[
+    `.TH BERTHD.TOML 5 ${date} "berth ${version}"`,
+    ".SH NAME",
+    "berthd.toml \\- configuration of berthd",
+    ".SH DESCRIPTION",
+    escaped(
+      "berthd reads /etc/berthd/config.toml, then every config.d/*.toml beside it in lexical order, then its command-line flags. Later values win; tables are merged key by key. A key that is not listed here is an error, and so is a value of the wrong kind.",
+    ),
+    ".PP",
+    escaped(
+      'A duration is a string such as "500ms", "2s" or "1m30s". A size is a whole number of bytes or a string such as "16KiB" or "4MiB". Paths are absolute.',
+    ),
+    ".PP",
+    escaped(
+      "`systemctl reload berthd` makes a running daemon read the files again. Keys that need a restart are marked so; a change of them is named in the log and by `berth status`.",
+    ),
+    ".SH KEYS",
+    ...sections.flatMap((section) => [
+      ...table(section.key, section.doc, keys(section.fields, section.defaults as Table)),
+      ...section.fields.flatMap(({ key, property, doc, parts }) =>
+        parts === undefined
+          ? []
+          : table(
+              `${section.key}.${key}`,
+              doc,
+              keys(parts, (section.defaults as Table)[property] as Table),
+            ),
+      ),
+      ...(section.tables === undefined
+        ? []
+        : table(
+            `${section.key}.${section.tables.key}.NAME`,
+            section.tables.doc,
+            keys(section.tables.fields, section.tables.defaults as Table),
+          )),
+    ]),
+    ".SH FILES",
+    ...entryLines(["/etc/berthd/config.toml", "The file, where no other is given with --config."]),
+    ...entryLines(["/etc/berthd/config.d/*.toml", "What is put over it."]),
+    ".SH SEE ALSO",
+    escaped("berthd(8), berth(1)"),
+  ].join("\n")}\n`;
+}
+
+function table(name: string, doc: string, entries: readonly string[]): string[] {
+  const heading = name === "" ? "Above all tables" : `[${name}]`;
+  return [`.SS ${escaped(heading)}`, escaped(doc), ...entries];
+}
+
+function keys(fields: readonly Field[], defaults: Table): string[] {
+  return fields
+    .filter(({ parts }) => parts === undefined)
+    .flatMap(({ key, kind, doc, change, property, write }) => {
+      const standard = tomlValue(write(defaults[property]));
+      const restart = change === "reload" ? "" : " Needs a restart.";
+      return [
+        ".TP",
+        `.BR ${escaped(key)} " (${escaped(kind).replaceAll('"', "\\(dq")}; default ${escaped(standard).replaceAll('"', "\\(dq")})"`,
+        escaped(`${doc}${restart}`),
+      ];
+    });
+}
