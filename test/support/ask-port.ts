@@ -6,7 +6,7 @@ export function askPort(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     const pieces: Buffer[] = [];
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-    socket.setTimeout(20_000, () => socket.destroy());
+    socket.setTimeout(60_000, () => socket.destroy());
     socket.on("data", (piece: Buffer) => pieces.push(piece));
     socket.on("error", () => {});
     socket.on("end", () => socket.end());

@@ -77,7 +77,7 @@ export async function startContainerd(
       const holding = status?.conditions.filter((condition) => condition.status);
       return needed.every((type) => holding?.some((condition) => condition.type === type));
     },
-    { timeoutMs: 30_000 },
+    { timeoutMs: 120_000 },
   );
   undo.defer(() => cri.removeAllPods());
   const owned = undo.move();

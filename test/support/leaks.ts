@@ -66,7 +66,7 @@ export async function assertNothingLeft(territory: Territory): Promise<void> {
       left = await everythingLeft(territory);
       return left.length === 0;
     },
-    { timeoutMs: 20_000, everyMs: 100 },
+    { timeoutMs: 60_000, everyMs: 100 },
   ).catch(() => {});
   assert.deepEqual(left, [], "left behind");
 }

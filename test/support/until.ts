@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 type Truthy<T> = Exclude<T, false | 0 | 0n | "" | null | undefined>;
 
 export interface UntilOptions {
-  /** Default 30 s: generous, since a busy machine is slow and a healthy one answers at once. */
+  /** Default 60 s: generous, since a busy machine is slow and a healthy one answers at once. */
   readonly timeoutMs?: number;
   readonly everyMs?: number;
 }
@@ -22,7 +22,7 @@ export class GivenUp extends Error {}
 export async function until<T>(
   what: string,
   probe: () => Promise<T> | T,
-  { timeoutMs = 30_000, everyMs = 25 }: UntilOptions = {},
+  { timeoutMs = 60_000, everyMs = 25 }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const end = performance.now() + timeoutMs * patience;
   let last: unknown;
