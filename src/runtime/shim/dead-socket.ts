@@ -4,8 +4,11 @@ import net from "node:net";
 import { errnoOf } from "../../base/errors.ts";
 import { sleep } from "../../base/timers.ts";
 
-/** A killed process closes what it has open a moment after it counts as gone. */
-const attempts = 10;
+/**
+ * A killed process closes what it has open a moment after it counts as gone: on a busy machine that takes longer. One that
+ * is served for longer than this is a living shim's.
+ */
+const attempts = 50;
 const pauseMs = 20;
 
 /**
