@@ -61,7 +61,7 @@ suite("a test file whose process does not end", { concurrency: 3, timeout: patie
     },
     "a main thread that is blocked": {
       text: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);",
-      told: /pid ppid tid state wchan args\n.*futex/,
+      told: /pid ppid threads state wchan args\n[\s\S]*futex/,
       counts: { passed: 1, failed: 1, skipped: 0 },
     },
     "a grandchild that holds its output": {

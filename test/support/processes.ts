@@ -64,19 +64,33 @@ export function threadsOf(pid: number): { readonly name: string; readonly nicene
   });
 }
 
-/** What each thread of these processes waits for, a line each, for who looks into a test that hung. */
+/** CI keeps little of what a run says. */
+const mostWaits = 40;
+const mostArgumentChars = 100;
+
+/**
+ * What the threads of these processes wait for, for who looks into a test that hung: a line for those of a process that
+ * wait for the same.
+ */
 export function waitsOf(wanted: (info: ProcessInfo) => boolean): string {
-  const lines = processes(wanted).flatMap(({ pid, ppid, argv }) =>
-    entries(`/proc/${pid}/task`).map((tid) => {
-      const [state, wchan] = [
-        fileOf(`/proc/${pid}/task/${tid}/stat`),
-        fileOf(`/proc/${pid}/task/${tid}/wchan`),
-      ];
-      const args = argv.length > 12 ? [...argv.slice(0, 4), "…", ...argv.slice(-8)] : argv;
-      return [pid, ppid, tid, state.slice(state.lastIndexOf(")") + 2)[0], wchan, ...args].join(" ");
-    }),
-  );
-  return ["pid ppid tid state wchan args", ...lines].join("\n");
+  const lines = processes(wanted).flatMap(({ pid, ppid, argv }) => {
+    const waits = new Map<string, number>();
+    for (const tid of entries(`/proc/${pid}/task`)) {
+      const [stat, wchan] = ["stat", "wchan"].map((name) =>
+        fileOf(`/proc/${pid}/task/${tid}/${name}`),
+      );
+      const wait = `${stat?.slice(stat.lastIndexOf(")") + 2)[0]} ${wchan}`;
+      waits.set(wait, (waits.get(wait) ?? 0) + 1);
+    }
+    const [program = "", ...args] = argv;
+    const text = [program.split("/").at(-1), ...args].join(" ");
+    const { length } = text;
+    const half = mostArgumentChars / 2;
+    const short = length > 2 * half ? `${text.slice(0, half)} … ${text.slice(-half)}` : text;
+    return [...waits].map(([wait, count]) => `${pid} ${ppid} ${count} ${wait} ${short}`);
+  });
+  const more = lines.length > mostWaits ? [`and ${lines.length - mostWaits} lines more`] : [];
+  return ["pid ppid threads state wchan args", ...lines.slice(0, mostWaits), ...more].join("\n");
 }
 
 function entries(folder: string): string[] {

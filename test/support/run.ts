@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
-import { waitsOf } from "./processes.ts";
+import { type ProcessInfo, processInfo, waitsOf } from "./processes.ts";
 
 export interface RunResult {
   /** Exit code; 128 + n when signal n ended it is not made up here: -1 then. */
@@ -20,7 +20,7 @@ export interface RunOptions {
 export async function run(
   program: string,
   args: readonly string[],
-  { timeoutMs = 120_000, env, cwd, input }: RunOptions = {},
+  { timeoutMs = 60_000, env, cwd, input }: RunOptions = {},
 ): Promise<RunResult> {
   const child = spawn(program, args, {
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -55,9 +55,20 @@ export async function run(
   }
 }
 
-/** What the machine was doing when a program did not end: who waits for whom. */
+/** What the machine was doing when a program did not end: who of its own waits for what. */
 function overstayed(timeoutMs: number): string {
-  return `\nkilled by the test after ${timeoutMs} ms, beside\n${waitsOf(() => true)}`;
+  const whose = ({ pid, state, argv }: ProcessInfo): boolean =>
+    state === "D" ||
+    isBelow(pid, process.pid) ||
+    /berth|containerd-shim|\b(runc|crun)\b/.test(argv[0] ?? "");
+  return `\nkilled by the test after ${timeoutMs} ms, beside\n${waitsOf(whose)}`;
+}
+
+function isBelow(pid: number, ancestor: number): boolean {
+  for (let at = processInfo(pid); at !== undefined && at.ppid > 0; at = processInfo(at.ppid)) {
+    if (at.ppid === ancestor) return true;
+  }
+  return false;
 }
 
 /** Like run, but a non-zero exit is an error that shows what the program said. */
