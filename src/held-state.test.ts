@@ -10,7 +10,7 @@ import { holdState } from "./held-state.ts";
 
 const home = mkdtempSync(path.join(os.tmpdir(), "berth state-"));
 after(() => removeFolderSync(home));
-const options = () => ({ log: silentLogger, signal: AbortSignal.timeout(20_000) });
+const options = () => ({ log: silentLogger, signal: AbortSignal.timeout(60_000) });
 
 test("a state is one daemon's at a time", async () => {
   const state = path.join(home, "a", "state");

@@ -156,12 +156,12 @@ test("spawnDetached starts a program that can be signalled and tells its end", a
   assert.equal(isAlive(identity), true);
   child.kill("SIGTERM");
   assert.equal((await child.exited).signal, "SIGTERM");
-  assert.equal(await waitUntilGone(identity, AbortSignal.timeout(5_000)), true);
+  assert.equal(await waitUntilGone(identity, AbortSignal.timeout(60_000)), true);
   assert.throws(() => spawnDetached("no-such-program", []), { code: "NOT_FOUND" });
 });
 
 test("converse answers a line with a line, until the program ends", async () => {
-  const call = { signal: AbortSignal.timeout(10_000), silenceMs: 10_000 };
+  const call = { signal: AbortSignal.timeout(60_000), silenceMs: 60_000 };
   const script = 'while read -r line; do [ "$line" = bye ] && exit 4; echo "got $line"; done';
   using talk = converse("sh", ["-c", script]);
   assert.equal(await talk.ask("a  b", call), "got a  b");
@@ -172,7 +172,7 @@ test("converse answers a line with a line, until the program ends", async () => 
 
 test("converse kills the program on an abort, and is through once it is gone", async () => {
   const abort = new AbortController();
-  const call = { signal: abort.signal, silenceMs: 10_000 };
+  const call = { signal: abort.signal, silenceMs: 60_000 };
   using talk = converse("sh", ["-c", "read -r line; echo $$; read -r line; sleep 100"]);
   const pid = Number(await talk.ask("pid", call));
   const silent = talk.ask("nothing", call);
@@ -182,24 +182,24 @@ test("converse kills the program on an abort, and is through once it is gone", a
 });
 
 test("converse takes lines of one dot for signs of life, and kills a program that is silent", async () => {
-  const call = { signal: AbortSignal.timeout(30_000), silenceMs: 1500 };
+  const call = { signal: AbortSignal.timeout(60_000), silenceMs: 3000 };
   const script =
-    "read -r line; for n in 1 2 3 4 5 6; do sleep 0.4; echo .; done; echo $$; read -r line; sleep 100";
+    "read -r line; for n in 1 2 3 4 5 6; do sleep 0.6; echo .; done; echo $$; read -r line; sleep 100";
   using talk = converse("sh", ["-c", script]);
   const pid = Number(await talk.ask("be slow", call));
   assert.ok(pid > 0);
   const silent = talk.ask("say nothing", call);
-  await assert.rejects(silent, { code: "DEADLINE_EXCEEDED", message: "sh got nowhere for 2 s" });
+  await assert.rejects(silent, { code: "DEADLINE_EXCEEDED", message: "sh got nowhere for 3 s" });
   assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 });
 
 test("converse stops a program, whose silence does not count then", async () => {
-  const call = { signal: AbortSignal.timeout(30_000), silenceMs: 1000 };
+  const call = { signal: AbortSignal.timeout(60_000), silenceMs: 3000 };
   using talk = converse("sh", ["-c", "while read -r line; do sleep 0.2; echo $line; done"]);
   assert.equal(await talk.ask("here", call), "here");
   talk.pause(true);
   const answer = talk.ask("later", call);
-  assert.equal(await Promise.race([answer, sleep(1500, "stopped")]), "stopped");
+  assert.equal(await Promise.race([answer, sleep(4000, "stopped")]), "stopped");
   talk.pause(false);
   assert.equal(await answer, "later");
   talk.pause(true);
@@ -209,7 +209,7 @@ test("converse stops a program, whose silence does not count then", async () => 
 });
 
 test("run kills a program that is silent for too long, and lets one be that is not", async () => {
-  const talking = "for n in 1 2 3 4 5 6; do sleep 0.4; echo $n; done";
-  assert.equal((await run("sh", ["-c", talking], { silenceMs: 1500 })).exitCode, 0);
+  const talking = "for n in 1 2 3 4 5 6; do sleep 0.6; echo $n; done";
+  assert.equal((await run("sh", ["-c", talking], { silenceMs: 3000 })).exitCode, 0);
   await assert.rejects(run("sleep", ["100"], { silenceMs: 300 }), { code: "DEADLINE_EXCEEDED" });
 });

@@ -89,7 +89,7 @@ suite("the thread that speaks with the API server", () => {
     const slow = entry(
       "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => parentPort.postMessage({ outcome: { kind: 'done' } }));",
     );
-    await using link = new WorkerLink({ entry: slow, answerMs: 2_000 });
+    await using link = new WorkerLink({ entry: slow, answerMs: 4_000 });
     const outcomes = await link.send("/k", [...jobs, ...jobs]);
     assert.deepEqual(
       outcomes.map((one) => (one.kind === "failed" ? one.problem.kind : one.kind)),

@@ -6,13 +6,13 @@ import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
 import { fault } from "../base/errors.ts";
 import { sleep } from "../base/timers.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 const bit = (event: number): number => 2 ** (event - 1);
 const pod = { id: "pod", name: "web", namespace: "default", uid: "u" };
 const asked = (id: string) => ({ pod, container: { id, podSandboxId: "pod", name: "app" } });
 
 test("a plugin that answers is not passed over for the length of its queue", async () => {
-  using node = new PluggedNode({ requestTimeoutMs: 1000 });
+  using node = new PluggedNode({ requestTimeoutMs: 2000 });
   const plugin = await node.plugged({
     on: {
       CreateContainer: async () => {

@@ -10,7 +10,7 @@ import { ServerConnection } from "../ttrpc/server.ts";
 import { Multiplexer, maxPayloadBytes, StreamId } from "./multiplexer.ts";
 
 const service = "nri.pkg.api.v1alpha1.Plugin";
-const limit = () => ({ signal: AbortSignal.timeout(20_000) });
+const limit = () => ({ signal: AbortSignal.timeout(60_000) });
 
 /** What a plugin does with its two streams: it serves on the one, and answers what it was configured with. */
 function serve(stream: Duplex): void {

@@ -15,7 +15,7 @@ import type { ContainerInit, PodSandboxInit } from "./messages.ts";
 import { createNri } from "./nri.ts";
 import type { CallWatch, ToldEvent } from "./ports.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 const pod = { id: "pod", name: "web", namespace: "default", uid: "u" };
 const container = (id = "c1"): ContainerInit => ({ id, podSandboxId: "pod", name: "app" });
 const creation = (id?: string) => (): { pod: PodSandboxInit; container: ContainerInit } => ({
@@ -297,7 +297,8 @@ describe("a plugin that joins", () => {
 });
 
 describe("a plugin that does not answer", () => {
-  const hung = { requestTimeoutMs: 60 };
+  /** Others that answer are waited for no longer than one that does not, so it is more than a moment. */
+  const hung = { requestTimeoutMs: 400 };
 
   /** A plugin that owes the answer to its first CreateContainer until it is let go. */
   async function hanging(
@@ -473,7 +474,7 @@ describe("a plugin that does not answer", () => {
       try {
         const making = node.plugins.createContainer(creation(), call());
         await plugin.got("CreateContainer");
-        mock.timers.tick(100);
+        mock.timers.tick(hung.requestTimeoutMs + 50);
         await making.then((made) => made[Symbol.dispose]()).catch(() => {});
         assert.equal(node.plugins.list()[0]?.state, "late");
         mock.timers.tick(30_000);
@@ -567,7 +568,7 @@ describe("validators", () => {
   });
 
   it("that do not answer refuse, whatever the policy", async () => {
-    using node = new PluggedNode({ requestTimeoutMs: 60, onFailure: "continue" });
+    using node = new PluggedNode({ requestTimeoutMs: 400, onFailure: "continue" });
     await node.plugged({
       events: bit(14),
       on: { ValidateContainerAdjustment: () => new Promise(() => {}) },

@@ -20,7 +20,7 @@ const { createNri } = await import("./nri.ts");
 const { scratch } = await import("../../test/support/scratch.ts");
 
 const ofPlugins = ["node-plugins.ts", "plugin-set.ts", "connection.ts", "creation-merge.ts"];
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(10_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 const nothing: NodeState = {
   pods: () => [],
   containers: () => [],

@@ -7,7 +7,7 @@ import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
 import { encodeFrame } from "../ttrpc/frame.ts";
 import { Multiplexer, StreamId } from "./multiplexer.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 
 function admit(node: PluggedNode): { readonly peer: Duplex; readonly admitted: Promise<unknown> } {
   const [ours, peer] = duplexPair();
@@ -75,7 +75,7 @@ describe("a connection that is no plugin's", () => {
   }
 
   it("is closed when it subscribes what there is not, refuses its configuration, or dies with it", async () => {
-    using node = new PluggedNode({ registrationTimeoutMs: 500 });
+    using node = new PluggedNode({ registrationTimeoutMs: 3000 });
     const bad = [
       node.plug({ events: 0x4000 }),
       node.plug({ events: -1 }),

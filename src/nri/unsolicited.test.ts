@@ -6,7 +6,7 @@ import { PluggedNode } from "../../test/support/nri/plugged-node.ts";
 import { silentLogger } from "../base/logger.ts";
 import { sleep } from "../base/timers.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 const asked = () => ({ pod: { id: "pod" }, container: { id: "c1", podSandboxId: "pod" } });
 
 function many<T>(count: number, make: (at: number) => T): T[] {

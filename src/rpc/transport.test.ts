@@ -436,7 +436,7 @@ test("gRPC: a further socket serves the same, with the same rights, until it is 
       further[Symbol.dispose]();
       assert.equal(statSync(file, { throwIfNoEntry: false }), undefined);
       const gone = codeOf(
-        connection.client(tasks).Start({}, { signal: AbortSignal.timeout(5000) }),
+        connection.client(tasks).Start({}, { signal: AbortSignal.timeout(60_000) }),
       );
       assert.equal((await gone)[0], "UNAVAILABLE");
     }

@@ -216,7 +216,7 @@ test("security profiles are pulled, listed and removed", async () => {
 
 test("StreamImages answers what ListImages does, each image once, and then ends", async () => {
   const { service } = makeService();
-  const call = { signal: AbortSignal.timeout(1000), namespace: undefined, headers: {} };
+  const call = { signal: AbortSignal.timeout(60_000), namespace: undefined, headers: {} };
   const listed = await service.ListImages({ filter: null }, call);
   const streamed = [];
   for await (const { images = [] } of service.StreamImages({ filter: null }, call) ?? []) {

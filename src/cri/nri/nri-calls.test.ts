@@ -304,7 +304,7 @@ describe("NodeState", () => {
     await using world = await worldWith(new FakePlugins());
     const id = await world.startedContainer(await world.runPod());
     const { nodeState } = world.runtime;
-    const call = { signal: AbortSignal.timeout(10_000) };
+    const call = { signal: AbortSignal.timeout(60_000) };
     assert.deepEqual(await nodeState.update([updateOf(id, 5n), updateOf("nobody", 5n)], call), []);
     assert.equal(world.client.taskOf("container").updates.length, 1);
     world.steps.fail("update container");
@@ -317,7 +317,7 @@ describe("NodeState", () => {
   it("evicts a container, and its record says why", async () => {
     await using world = await worldWith(new FakePlugins());
     const id = await world.startedContainer(await world.runPod());
-    const call = { signal: AbortSignal.timeout(10_000) };
+    const call = { signal: AbortSignal.timeout(60_000) };
     await world.runtime.nodeState.evict(id, 'NRI plugin "10-x": its CPUs are needed', call);
     const { status } = await world.call("ContainerStatus", { containerId: id });
     assert.equal(status?.state, "CONTAINER_EXITED");

@@ -75,8 +75,8 @@ describe("recovery", () => {
     const containerId = await world.createContainer(await world.runPod());
     const container = await world.client.loadContainer(containerId);
     const options = { io: nullIo, rootfs: [] };
-    const task = await container.newTask(options, { signal: AbortSignal.timeout(1000) });
-    await task.start({ signal: AbortSignal.timeout(1000) });
+    const task = await container.newTask(options, { signal: AbortSignal.timeout(60_000) });
+    await task.start({ signal: AbortSignal.timeout(60_000) });
     await world.restart();
     const [state] = await stateOf(world, containerId);
     assert.equal(state, "CONTAINER_RUNNING");

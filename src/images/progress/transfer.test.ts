@@ -14,7 +14,7 @@ const step = (at: number, more: Partial<TransferStep> = {}): TransferStep => ({
   totalBytes: 10,
   ...more,
 });
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(10_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 
 test("whoever looks gets each part's last state, once", () => {
   const transfer = new Transfer("pull", "a:1");

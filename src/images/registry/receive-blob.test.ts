@@ -45,7 +45,7 @@ async function received(
     descriptor,
     writer,
     windowMs,
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(60_000),
   });
   await Promise.all([done, send(body)]).finally(() => body.destroy());
   return offset;
@@ -81,11 +81,11 @@ test("progress is what came over the wire, not what it inflates to", async () =>
 test("what comes uncompressed counts as it is", async () => {
   const bytes = Buffer.alloc(4 * mib, 1);
   const paced = async (body: PassThrough): Promise<void> => {
-    for (let at = 0; at < 16; at += 1) {
-      body.write(bytes.subarray((at * mib) / 4, ((at + 1) * mib) / 4));
-      await new Promise((resolve) => setTimeout(resolve, 25));
+    for (let at = 0; at < 8; at += 1) {
+      body.write(bytes.subarray((at * mib) / 2, ((at + 1) * mib) / 2));
+      await new Promise((resolve) => setTimeout(resolve, 400));
     }
     body.end();
   };
-  assert.equal(await received(bytes.length, {}, paced, 100), bytes.length);
+  assert.equal(await received(bytes.length, {}, paced, 1_500), bytes.length);
 });

@@ -101,7 +101,7 @@ test("PluginHost ends a call that never returns, starts anew and runs the others
        while (loop) {}
        return "done";
      } }`,
-    { timeoutMs: 1000 },
+    { timeoutMs: 3000 },
   );
   await host.load();
   const outcomes = await Promise.allSettled([

@@ -8,7 +8,7 @@ import { Bundle } from "../bundle/bundle.ts";
 import type { ShimBinary } from "./binary.ts";
 import { HelperLauncher } from "./helper-launcher.ts";
 
-const call = () => ({ signal: AbortSignal.timeout(30_000) });
+const call = () => ({ signal: AbortSignal.timeout(60_000) });
 
 let folder: string;
 before(async () => {
