@@ -156,6 +156,8 @@ suite("berth in running containers", { skip: lacking(...podPrograms, "script") }
     await client.says(/127\.0\.0\.1:\d+ to 7102/);
     const port = (remote: number): number =>
       Number(new RegExp(`127\\.0\\.0\\.1:(\\d+) to ${remote}`).exec(client.stdout)?.[1]);
+    // A start is answered before its program is at work.
+    await until("it listens", async () => (await askPort(port(7101), "knock")) === "KNOCK");
     for (const text of ["first", "second".repeat(100_000)]) {
       assert.equal(await askPort(port(7101), text), text.toUpperCase());
     }

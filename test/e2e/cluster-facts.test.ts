@@ -129,7 +129,7 @@ suite("a cluster that is told", { skip: lacking(...podPrograms) }, () => {
     assert.equal(far.type, "Normal");
     assert.match(
       far.message ?? "",
-      /^pulling image "127\.0\.0\.1:\d+\/slow:1" for 3\d s: 0\.\d of \d\.\d MiB, 0 of 1 layers done/,
+      /^pulling image "127\.0\.0\.1:\d+\/slow:1" for \d\d+ s: 0\.\d of \d\.\d MiB, 0 of 1 layers done/,
     );
     await cni.hang("ADD", false);
     isOpen = true;

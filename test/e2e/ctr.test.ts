@@ -128,19 +128,15 @@ suite("Debian's ctr on our socket", { skip: lacking(...podPrograms, "ctr") }, ()
     child.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
     try {
       // A subscription has no beginning to wait for: containers are made until one is seen.
-      await until(
-        "a task's start and exit are seen",
-        async () => {
-          const id = await cri.startContainer(pod, bed.images.shell.reference, ["true"]);
-          await cri.reaches(id, "CONTAINER_EXITED");
-          await cri.runtime.RemoveContainer({ containerId: id });
-          const topics = ["/containers/create", "/tasks/create", "/tasks/start", "/tasks/exit"];
-          return topics.every((topic) =>
-            seen.split("\n").some((line) => line.includes(topic) && line.includes(id)),
-          );
-        },
-        { timeoutMs: 20_000 },
-      );
+      await until("a task's start and exit are seen", async () => {
+        const id = await cri.startContainer(pod, bed.images.shell.reference, ["true"]);
+        await cri.reaches(id, "CONTAINER_EXITED");
+        await cri.runtime.RemoveContainer({ containerId: id });
+        const topics = ["/containers/create", "/tasks/create", "/tasks/start", "/tasks/exit"];
+        return topics.every((topic) =>
+          seen.split("\n").some((line) => line.includes(topic) && line.includes(id)),
+        );
+      });
       assert.match(seen, /k8s\.io \/tasks\/start \{.*"pid":\d+/);
     } finally {
       await endChild(child);

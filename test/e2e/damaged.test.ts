@@ -18,6 +18,8 @@ import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
 const forever = ["sh", "-c", "trap 'exit 5' TERM; sleep 100000 & wait"];
+/** Beside a shim that hangs, and until all that is looked at side by side is gone. */
+const slow = { timeoutMs: 180_000 };
 
 interface Made {
   readonly pod: RunningPod;
@@ -65,22 +67,24 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
     return containers.map(({ id }) => id);
   };
   const onlyWitnessIsLeft = async (): Promise<void> => {
-    await until("only the other pod is left", async () => {
-      const ids = [witness.pod.id, witness.containerId].sort();
-      assert.deepEqual((await containerRecords()).sort(), ids);
-      assert.deepEqual((await readdir(bundle(""))).sort(), ids);
-      assert.equal(shimsOf(bed.daemon.socket).length, 1);
-      return true;
-    });
+    await until(
+      "only the other pod is left",
+      async () => {
+        const ids = [witness.pod.id, witness.containerId].sort();
+        assert.deepEqual((await containerRecords()).sort(), ids);
+        assert.deepEqual((await readdir(bundle(""))).sort(), ids);
+        assert.equal(shimsOf(bed.daemon.socket).length, 1);
+        return true;
+      },
+      slow,
+    );
   };
 
   const isEnded = async (containerId: string): Promise<boolean> =>
     (await cri.status(containerId)).state === "CONTAINER_EXITED";
   const isEndedInItsPod = async ({ pod, containerId }: Made): Promise<void> => {
     // Where another shim hangs the start does not wait until this one is known to be lost.
-    await until("it is known to have ended", async () => isEnded(containerId), {
-      timeoutMs: 30_000,
-    });
+    await until("it is known to have ended", async () => isEnded(containerId), slow);
     const { exitCode, reason } = await cri.status(containerId);
     assert.deepEqual([exitCode, reason], [255, "Unknown"]);
     assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_READY");
@@ -267,7 +271,7 @@ suite("after a restart over damage", { skip: lacking(...podPrograms) }, () => {
           check: async () => {
             // The start does not wait for it.
             const ended = () => isEnded(containerId);
-            await until("it is known to have ended", ended, { timeoutMs: 30_000 });
+            await until("it is known to have ended", ended, slow);
             const state = isSandboxInShim ? "SANDBOX_NOTREADY" : "SANDBOX_READY";
             assert.equal((await cri.podStatus(pod.id)).state, state);
             await until("the shim is gone", () => !isAlive(shim!.pid));

@@ -169,14 +169,10 @@ suite("further sockets", { skip: lacking(...podPrograms) }, () => {
     await new Promise<void>((resolve) => other.listen(first, resolve));
     try {
       const owner = new RegExp(`^\\S+ \\(pid ${process.pid}\\)$`);
-      const told = await until(
-        "it is told",
-        async () => {
-          const found = (await lost()) as { path: string; owner: string }[];
-          return found.length > 1 && found;
-        },
-        { timeoutMs: 30_000 },
-      );
+      const told = await until("it is told", async () => {
+        const found = (await lost()) as { path: string; owner: string }[];
+        return found.length > 1 && found;
+      });
       assert.deepEqual(
         told.map((one) => one.path),
         [nri, first],

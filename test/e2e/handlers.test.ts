@@ -12,6 +12,7 @@ import { nothingLeft } from "../support/leaks.ts";
 import type { Cri } from "../support/pods.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
+import { until } from "../support/until.ts";
 
 const featuresUrl = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 const settings = {
@@ -62,7 +63,7 @@ suite("handlers", { skip: lacking(...podPrograms) }, () => {
       stdout: "inside\n",
       stderr: "",
     });
-    assert.match(await cri.logOf(id), / stdout F from crun\n/);
+    await until("it is logged", async () => / stdout F from crun\n/.test(await cri.logOf(id)));
     await cri.runtime.UpdateContainerResources({
       containerId: id,
       linux: { memoryLimitInBytes: 64n * 1024n * 1024n },

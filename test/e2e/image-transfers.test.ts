@@ -195,7 +195,7 @@ suite("pulls and pushes that are watched", { skip: lacking(...podPrograms) }, ()
     const begin = () =>
       spawn(program, ["image", "pull", name], {
         env: { ...process.env, ...env().env },
-        stdio: "ignore",
+        stdio: ["ignore", "ignore", "pipe"],
       });
     const over = (child: ReturnType<typeof begin>) =>
       new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
@@ -207,7 +207,9 @@ suite("pulls and pushes that are watched", { skip: lacking(...podPrograms) }, ()
     await until("the layer comes again", () => halt.held === 1);
     const third = begin();
     const joined = over(third);
-    await new Promise((resolve) => setTimeout(resolve, 1500)); // it has no other sign of having joined
+    let told = "";
+    third.stderr?.on("data", (chunk: Buffer) => (told += chunk.toString()));
+    await until("the third has joined, and is told of the layer", () => told.includes(image.layer));
     second.kill("SIGINT");
     await until("the second has ended", () => second.signalCode !== null);
     halt.letGo();

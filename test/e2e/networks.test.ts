@@ -22,7 +22,8 @@ import { type ScriptedCni, scriptCni } from "../support/scripted-cni.ts";
 import { until } from "../support/until.ts";
 
 const programs = ["runc", "containerd-shim-runc-v2", "iptables", "ip", "nsenter", "tc"] as const;
-const firstPort = 22_000 + (process.pid % 5_000);
+/** Twelve from here on: neither of those that the kernel gives to anybody, nor of `freePort`'s. */
+const firstPort = 10_000 + ((process.pid * 12) % 9_960);
 
 /** What the CRI's verbose answers hold that this suite looks at. */
 interface PodInfo {
@@ -420,7 +421,7 @@ async function reboot(daemon: Daemon): Promise<void> {
 
 function askTcp(host: string, port: number): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = net.connect({ host, port, timeout: 10_000 });
+  const socket = net.connect({ host, port, timeout: 60_000 });
   let text = "";
   socket.on("data", (chunk) => (text += chunk.toString()));
   socket.on("end", () => resolve(text));

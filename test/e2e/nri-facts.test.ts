@@ -21,7 +21,7 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
     bed = await openTestbed({
       config: {
         nri: {
-          request_timeout: "1s",
+          request_timeout: "5s",
           required: ["10-pinning"],
           plugins: { pinning: { on_failure: "continue" } },
         },
@@ -63,7 +63,7 @@ suite("what is seen of NRI", { skip: lacking(...podPrograms) }, () => {
     assert.match(await shown("nri", "ls"), /^10-pinning +external +serving +\d+s .* 0 +1 +-$/m);
     assert.match(
       await shown("nri", "inspect", "pinning"),
-      /^CreateContainer +1 +[\d.]+ms +[\d.]+ms +0 +1$/m,
+      /^CreateContainer +1 +[\d.]+m?s +[\d.]+m?s +0 +1$/m,
     );
     assert.match(
       await shown("pod", "inspect", pod.id),

@@ -29,7 +29,7 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
   let cri: Cri;
   let shell: string;
   before(async () => {
-    bed = await openTestbed({ config: { nri: { request_timeout: "1s" } } });
+    bed = await openTestbed({ config: { nri: { request_timeout: "5s" } } });
     ({ cri } = bed);
     shell = bed.images.shell.reference;
   });
@@ -60,6 +60,7 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     await cri.runtime.StopContainer({ containerId: id, timeout });
     await cri.runtime.RemoveContainer({ containerId: id });
     await cri.removePod(pod.id);
+    await plugin.got("RemovePodSandbox");
     assert.deepEqual(plugin.seen(), [
       "RunPodSandbox",
       "CreateContainer",
@@ -314,21 +315,27 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
       for (const file of installed) {
         const started = await pids(file);
         assert.equal(started.length, starts);
-        assert.deepEqual(started.filter(isAlive), started.slice(-1));
+        await until(`${file} runs once`, () => {
+          assert.deepEqual(started.filter(isAlive), started.slice(-1));
+          return true;
+        });
       }
       if (starts < 2) await daemon.kill9();
     }
     for (const file of installed) await rm(path.join(plugins, file));
     const last = (await Promise.all(installed.map(pids))).flat();
     await daemon.stop();
-    assert.deepEqual(last.filter(isAlive), []);
+    await until("none of them runs", () => last.filter(isAlive).length === 0);
     await daemon.start();
   });
 
   test("after a kill of the daemon a plugin finds what runs, and learns of the rest once", async () => {
     const pod = await cri.runPod();
     const runs = await start(pod);
-    const ends = await cri.startContainer(pod, shell, ["sh", "-c", "sleep 2; true", "ending"]);
+    const script = "while ! [ -e /signs/end ]; do usleep 100000; done";
+    const ends = await cri.startContainer(pod, shell, ["sh", "-c", script, "ending"], {
+      mounts: [{ hostPath: bed.folder, containerPath: "/signs", readonly: true }],
+    });
     using first = await join();
     assert.ok(first.containers.has(runs));
     // A pod about which a plugin is still asked, which wants it refused without its answer.
@@ -350,6 +357,7 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     await bed.daemon.kill9();
     await refused;
     await first.closed;
+    await writeFile(path.join(bed.folder, "end"), "");
     await until("it has ended", () =>
       processesInCgroup(cri.settings.cgroupParent).every(({ argv }) => argv[3] !== "ending"),
     );
@@ -364,9 +372,11 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
     assert.ok(second.containers.has(runs));
     assert.ok(!second.containers.has(ends));
     await cri.runtime.RemoveContainer({ containerId: ends });
+    await second.got("RemoveContainer");
     assert.deepEqual(second.seen(), ["StopContainer", "RemoveContainer"]);
     await cri.runtime.StopContainer({ containerId: runs, timeout });
     await cri.runtime.RemoveContainer({ containerId: runs });
+    await second.got("RemoveContainer", 2);
     assert.deepEqual(second.seen().slice(2), ["StopContainer", "RemoveContainer"]);
     await cri.removePod(pod.id);
   });

@@ -91,7 +91,7 @@ suite("reload", { skip: lacking(...podPrograms) }, () => {
     const id = await cri.startContainer(pod, shell, [
       "sh",
       "-c",
-      "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; usleep 50000; done",
+      "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; usleep 50000; done; while ! [ -e /end ]; do usleep 50000; done",
     ]);
     const call = cri.exec(id, ["sh", "-c", "echo begun >/began; sleep 1; echo finished"]);
     await until("the call has begun", async () => {
@@ -101,6 +101,7 @@ suite("reload", { skip: lacking(...podPrograms) }, () => {
     await write({ cri: { max_container_log_line_size: 64 }, cni: { max_conf_num: 2 } });
     await reload(reloaded);
     assert.equal((await call).stdout, "finished\n");
+    await cri.exec(id, ["touch", "/end"]);
     const status = await cri.reaches(id, "CONTAINER_EXITED");
     assert.equal(status.exitCode, 0);
     const numbers = (await cri.logOf(id))

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { rm, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { linesOf } from "../support/cri-log.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
-import { leftovers, nothingLeft } from "../support/leaks.ts";
+import { nothingLeft } from "../support/leaks.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
 import { isAlive, processesInCgroup, shimsOf } from "../support/processes.ts";
 import { isSandboxInShim } from "../support/sandbox-mode.ts";
@@ -12,6 +14,7 @@ import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
 
 const forever = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
+const slow = { timeoutMs: 180_000 };
 
 suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
@@ -24,11 +27,15 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
   });
   after(() => bed?.finish());
 
-  /** A container that does what the script says a second from now. */
-  const startSlowly = (pod: RunningPod, name: string, script: string): Promise<string> =>
-    cri.startContainer(pod, shell, ["sh", "-c", `sleep 1; ${script}`, "slowly"], {
+  /** A container that does what the script says once the daemon is away. */
+  const startSlowly = (pod: RunningPod, name: string, script: string): Promise<string> => {
+    const wait = "while ! [ -e /signs/go ]; do usleep 100000; done";
+    return cri.startContainer(pod, shell, ["sh", "-c", `${wait}; ${script}`, "slowly"], {
       metadata: { name, attempt: 0 },
+      mounts: [{ hostPath: bed.folder, containerPath: "/signs", readonly: true }],
     });
+  };
+  const go = (): string => path.join(bed.folder, "go");
 
   const endWithoutDaemon = async (count: number): Promise<void> => {
     const running = (): number =>
@@ -36,7 +43,9 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
         .length;
     await until("all run", () => running() === count);
     await bed.daemon.kill9();
+    await writeFile(go(), "");
     await until("all ended without a daemon", () => running() === 0);
+    await rm(go());
     await bed.daemon.start();
   };
 
@@ -87,7 +96,7 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
     const { images } = await cri.images.ListImages({});
     assert.ok(images.some(({ repoTags }) => repoTags.includes(shell)));
     await cri.removeAllPods();
-    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+    await nothingLeft(bed.daemon.territory);
   });
 
   test("what ended meanwhile has its own exit code", async () => {
@@ -136,9 +145,7 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
       await bed.daemon.kill9();
       await bed.daemon.start();
     }
-    await until("all lines are written", async () => (await count()) >= total, {
-      timeoutMs: 30_000,
-    });
+    await until("all lines are written", async () => (await count()) >= total, slow);
     const text = await cri.logOf(id);
     assert.deepEqual(
       linesOf(text),
@@ -165,7 +172,7 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
       await bed.daemon.kill9();
       await bed.daemon.start();
     }
-    await until("it has ended", isOver, { timeoutMs: 30_000 });
+    await until("it has ended", isOver, slow);
     const text = await cri.logOf(id);
     const numbers = Array.from({ length: total }, (_, i) => String(i + 1));
     for (const stream of ["stdout", "stderr"] as const) {

@@ -61,13 +61,12 @@ suite("kill -9 of a shim", { skip: lacking(...podPrograms, "ctr") }, () => {
         return seen !== "";
       });
       const parent = cri.settings.cgroupParent;
-      const doomed = processesInCgroup(parent).filter(
-        ({ argv }) => isSandboxInShim || argv[0] !== "/pause",
-      );
-      assert.ok(
-        doomed.length >= ids.length + 4,
-        "two shells, four sleeps, and pause if it is there",
-      );
+      const doomed = await until("two shells, four sleeps, and pause if it is there", () => {
+        const found = processesInCgroup(parent).filter(
+          ({ argv }) => isSandboxInShim || argv[0] !== "/pause",
+        );
+        return found.length >= ids.length + 4 && found;
+      });
       const [shim] = shimsOf(bed.daemon.socket);
       process.kill(shim!.pid, "SIGKILL");
       await until("both events of all", () => {

@@ -5,7 +5,7 @@ import path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { type FaultCode, isFault } from "../../src/base/errors.ts";
 import { lacking, podPrograms } from "../support/lacking.ts";
-import { leftovers } from "../support/leaks.ts";
+import { nothingLeft } from "../support/leaks.ts";
 import { type Cri, type RunningPod } from "../support/pods.ts";
 import { openTestbed, type Testbed } from "../support/testbed.ts";
 import { until } from "../support/until.ts";
@@ -388,7 +388,7 @@ suite("a pod whose network fails", { skip: lacking(...podPrograms) }, () => {
       [first.id],
     );
     await cri.removePod(first.id);
-    assert.deepEqual(await leftovers(daemon.territory), []);
+    await nothingLeft(daemon.territory);
     const again = await cri.runPod();
     await cri.removePod(again.id);
     await bed.finish();
@@ -407,7 +407,7 @@ suite("a pod whose network fails", { skip: lacking(...podPrograms) }, () => {
         return true;
       });
     }
-    assert.deepEqual(await leftovers(daemon.territory), []);
+    await nothingLeft(daemon.territory);
     await bed.finish();
   });
 });

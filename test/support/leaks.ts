@@ -84,7 +84,7 @@ export async function sweep(territory: Territory): Promise<void> {
     } catch {}
   }
   await until("killed processes are gone", () => doomed.every(({ pid }) => !isAlive(pid)), {
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
   }).catch(() => {});
   for (const mount of (await mountsBelow(territory.folder)).toReversed()) {
     await run("umount", ["-l", mount]);

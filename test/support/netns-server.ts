@@ -24,7 +24,7 @@ export async function serveIn(netns: string, port: number): Promise<NetnsServer>
     [`--net=${netns}`, process.execPath, "-e", program, String(port), answer],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
-  await once(child.stdout, "data", { signal: AbortSignal.timeout(20_000) });
+  await once(child.stdout, "data", { signal: AbortSignal.timeout(60_000) });
   return {
     answer,
     [Symbol.asyncDispose]: async () => {

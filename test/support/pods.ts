@@ -143,7 +143,7 @@ export class Cri {
     });
   }
 
-  async exec(containerId: string, cmd: readonly string[], timeout = 60): Promise<ExecResult> {
+  async exec(containerId: string, cmd: readonly string[], timeout = 120): Promise<ExecResult> {
     const answer = await this.runtime.ExecSync({ containerId, cmd, timeout: BigInt(timeout) });
     return {
       exitCode: answer.exitCode,

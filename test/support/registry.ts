@@ -52,7 +52,7 @@ export async function startRegistry(folder: string): Promise<Registry> {
 }
 
 /** Ends a child: SIGTERM, then SIGKILL after `graceMs`; resolves when it is gone. */
-export async function endChild(child: ChildProcess, graceMs = 5000): Promise<void> {
+export async function endChild(child: ChildProcess, graceMs = 20_000): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   child.kill("SIGTERM");

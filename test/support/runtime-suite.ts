@@ -40,7 +40,7 @@ export function platformRuntimeSuite(
     const remove = async (): Promise<void> => {
       if (harness.runtime.get(harness.namespace, id) !== task) return;
       await task.kill({ execId: "", signal: 9, all: true }, call).catch(() => {});
-      await task.wait("", { signal: AbortSignal.timeout(10_000) }).catch(() => {});
+      await task.wait("", { signal: AbortSignal.timeout(60_000) }).catch(() => {});
       await task.delete("", call);
     };
     return { task, [Symbol.asyncDispose]: remove };

@@ -40,8 +40,7 @@ export async function openTestbed(options: DaemonOptions = {}): Promise<Testbed>
       try {
         await daemon.assertCleanEnd();
       } catch (error) {
-        const lines = (await daemon.log()).trimEnd().split("\n").slice(-30);
-        for (const line of lines) console.error(line.slice(0, 300));
+        console.error((await daemon.log()).split("\n").slice(-60).join("\n"));
         throw error;
       } finally {
         await owned.disposeAsync();

@@ -18,9 +18,6 @@ import { until } from "../../support/until.ts";
 /** Just below PATH_MAX for who is inside, and beyond it from the node. */
 const deepPath = Array.from({ length: 20 }, () => "n".repeat(200)).join("/");
 
-/** Trees are removed, and counted, after all else that the machine does. */
-const atLowPriority = { timeoutMs: 300_000, everyMs: 100 } as const;
-
 suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
   let bed: Testbed;
   let cri: Cri;
@@ -60,14 +57,10 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
   }
 
   async function nothingIsLeft(of: readonly string[]): Promise<void> {
-    await until(
-      "all is gone",
-      () => {
-        const left = [...readdirSync(snapshots()), ...readdirSync(containers())];
-        return !left.some((name) => name.startsWith(".doomed") || of.includes(name));
-      },
-      atLowPriority,
-    );
+    await until("all is gone", () => {
+      const left = [...readdirSync(snapshots()), ...readdirSync(containers())];
+      return !left.some((name) => name.startsWith(".doomed") || of.includes(name));
+    });
     assert.deepEqual(await stuck(), []);
   }
 
@@ -108,7 +101,7 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
         const { stats } = await cri.runtime.ContainerStats({ containerId: id });
         return stats?.writableLayer?.inodesUsed?.value === expected;
       },
-      atLowPriority,
+      { timeoutMs: 30_000, everyMs: 500 },
     );
     await cri.runtime.RemoveContainer({ containerId: id });
     assert.ok(!numbers().has(path.basename(path.dirname(upper))));
@@ -158,7 +151,7 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
         const { stats } = await cri.runtime.ContainerStats({ containerId: id });
         return (stats?.writableLayer?.usedBytes?.value ?? 0n) >= BigInt(9 * 2 ** 20);
       },
-      atLowPriority,
+      { timeoutMs: 30_000, everyMs: 500 },
     );
     await cri.removePod(pod.id);
     assert.ok(!readdirSync(containers()).includes(id));
@@ -254,7 +247,7 @@ suite("hostile trees", { skip: lacking(...podPrograms) }, () => {
     await listed();
     await cri.removePod((await cri.runPod()).id);
     mount({ ...held, flags: MountFlag.remount });
-    await until("it goes at last", async () => (await stuck()).length === 0, atLowPriority);
+    await until("it goes at last", async () => (await stuck()).length === 0, { timeoutMs: 30_000 });
     assert.ok(!readdirSync(containers()).includes(id));
   });
 });

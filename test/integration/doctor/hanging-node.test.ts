@@ -19,7 +19,7 @@ test("a file system without its server is named by each check that looks there, 
   if (frozen === undefined) return t.skip("needs FUSE");
   await node.write("/etc/berthd/config.toml", '[cni]\nbin_dirs = ["/opt/cni/frozen"]\n');
   const { code, stdout, stderr } = await run(berth, ["doctor", "--host", node.root, "--json"], {
-    timeoutMs: 12_000,
+    timeoutMs: 90_000,
   });
   assert.equal(code, 1, stderr);
   const { findings } = JSON.parse(stdout) as { findings: { check: string; what: string }[] };

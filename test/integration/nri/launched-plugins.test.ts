@@ -10,7 +10,7 @@ import { createNri } from "../../../src/nri/nri.ts";
 import { PluggedNode } from "../../support/nri/plugged-node.ts";
 import { scratch } from "../../support/scratch.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(30_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
 const program = path.resolve(import.meta.dirname, "../../support/nri/launched-plugin.ts");
 const script = `#!/bin/sh\necho $$ >"$0.pid"\nexec "${process.execPath}" "${program}"\n`;
 

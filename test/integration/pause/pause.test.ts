@@ -44,7 +44,7 @@ test("pause as PID 1 reaps orphans and obeys SIGTERM from inside", {
       `sh -c '${script.replaceAll("'", "'\\''")}' & exec "$0"`,
       pause,
     ],
-    { timeoutMs: 20_000 },
+    { timeoutMs: 60_000 },
   );
   assert.equal(stdout.toString().trim(), "zombies=0");
 });

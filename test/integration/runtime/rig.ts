@@ -26,7 +26,7 @@ export const namespace = `rig-${process.pid}`;
 const cgroupParent = `/berth-rt-${process.pid}`;
 
 /** A signal for calls of a test: far enough to never matter unless something hangs. */
-export function within(ms = 30_000): { signal: AbortSignal } {
+export function within(ms = 90_000): { signal: AbortSignal } {
   return { signal: AbortSignal.timeout(ms) };
 }
 
@@ -137,7 +137,7 @@ export class Rig implements AsyncDisposable {
       const found = this.events.find((event) => event.topic === topic && match(event));
       if (found !== undefined) resolve(found);
     };
-    const timer = setTimeout(() => reject(new Error(`no event ${topic} came`)), 15_000);
+    const timer = setTimeout(() => reject(new Error(`no event ${topic} came`)), 60_000);
     this.#listeners.add(look);
     look();
     try {

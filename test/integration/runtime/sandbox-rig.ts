@@ -58,7 +58,7 @@ export class SandboxRig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const task of this.runtime.list()) {
-      const call = { signal: AbortSignal.timeout(10_000) };
+      const call = { signal: AbortSignal.timeout(60_000) };
       await task.kill({ execId: "", signal: 9, all: true }, call).catch(() => {});
       await task.wait("", call).catch(() => {});
       await task.delete("", call).catch(() => {});

@@ -16,7 +16,7 @@ let text = "";
 
 before(async () => {
   if (skip) return;
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(60_000);
   const version = await createProfileKernel().parserVersion({ signal });
   assert.ok(version);
   text = defaultProfileText({ name: "berth-default", daemonLabel: "berthd", parser: version });

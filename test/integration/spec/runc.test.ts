@@ -45,7 +45,7 @@ before(async () => {
   place = await scratch({ prefix: "spec" });
   host = await readHostFacts();
   features = await readRuntimeFeatures("runc", host.kernelRelease, {
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   });
   // Stands for the sandbox's init: a process in network, IPC and UTS namespaces of its own.
   holder = spawn("unshare", ["-n", "-i", "-u", "sh", "-c", "echo up; exec sleep 600"], {
@@ -107,7 +107,7 @@ async function runSpec(bundle: string, spec: OciSpec): Promise<RunResult> {
   const root = path.join(place.path, "runc");
   try {
     return await run("runc", ["--root", root, "run", "--bundle", bundle, id], {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
   } finally {
     await run("runc", ["--root", root, "delete", "--force", id]);

@@ -141,7 +141,7 @@ export class FakeWorld implements AsyncDisposable {
 
   static async create(plugins?: NodePlugins): Promise<FakeWorld> {
     const world = new FakeWorld(await mkdtemp(path.join(tmpdir(), "berth cri ")), plugins);
-    await world.runtime.recover({ signal: AbortSignal.timeout(10_000) });
+    await world.runtime.recover({ signal: AbortSignal.timeout(60_000) });
     world.steps.take(); // what a start does is no test's business but recovery's
     return world;
   }
@@ -151,14 +151,14 @@ export class FakeWorld implements AsyncDisposable {
     await this.runtime.close();
     await this.client.reopen();
     this.runtime = createRuntimeService(this.#ports());
-    await this.runtime.recover({ signal: AbortSignal.timeout(10_000) });
+    await this.runtime.recover({ signal: AbortSignal.timeout(60_000) });
   }
 
   /** Calls a method with the defaults of its request filled in, as a transport does. */
   async call<M extends UnaryMethod>(
     method: M,
     request: Methods[M]["reqInit"],
-    signal: AbortSignal = AbortSignal.timeout(10_000),
+    signal: AbortSignal = AbortSignal.timeout(60_000),
   ): Promise<Methods[M]["resInit"]> {
     const handler = this.runtime.service[method] as unknown as (
       request: unknown,
@@ -172,7 +172,7 @@ export class FakeWorld implements AsyncDisposable {
   stream<M extends StreamMethod>(
     method: M,
     request: Methods[M]["reqInit"] = {},
-    signal: AbortSignal = AbortSignal.timeout(10_000),
+    signal: AbortSignal = AbortSignal.timeout(60_000),
   ): AsyncIterable<Methods[M]["resInit"]> {
     const handler = this.runtime.service[method] as unknown as (
       request: unknown,

@@ -63,12 +63,12 @@ export class TestClient implements Client {
 
   newContainer(
     record: ContainersContainerInit,
-    call = { signal: AbortSignal.timeout(10_000) },
+    call = { signal: AbortSignal.timeout(60_000) },
   ): Promise<Container> {
     return this.#client.newContainer(record, call);
   }
 
-  loadContainer(id: string, call = { signal: AbortSignal.timeout(10_000) }): Promise<Container> {
+  loadContainer(id: string, call = { signal: AbortSignal.timeout(60_000) }): Promise<Container> {
     return this.#client.loadContainer(id, call);
   }
 

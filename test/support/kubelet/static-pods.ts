@@ -62,8 +62,7 @@ export function staticPods({
     spec: { terminationGracePeriodSeconds: 2, ...spec },
   });
   const work = { name: "work", mountPath: "/work" };
-  // Who is to go on must not end because a machine is slow.
-  const often = { periodSeconds: 1, timeoutSeconds: 60 };
+  const often = { periodSeconds: 1, timeoutSeconds: 5 };
   return {
     web: pod("web", {
       initContainers: [
@@ -106,8 +105,6 @@ export function staticPods({
       ],
     }),
     guarded: pod("guarded", {
-      // Its end is looked at: it has time for it.
-      terminationGracePeriodSeconds: 60,
       shareProcessNamespace: true,
       securityContext: {
         runAsUser: 1000,

@@ -112,7 +112,7 @@ export class FakePlugin implements Disposable {
   /** Connects to the runtime's socket, registers, and waits until the runtime has synchronized it. */
   static async connect(path: string, options: FakePluginOptions = {}): Promise<FakePlugin> {
     const socket = connect({ path });
-    await nextEvent(socket, ["connect"], AbortSignal.timeout(5000));
+    await nextEvent(socket, ["connect"], AbortSignal.timeout(60_000));
     const plugin = new FakePlugin(socket, options);
     await plugin.start();
     return plugin;

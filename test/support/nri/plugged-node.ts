@@ -67,7 +67,7 @@ export class PluggedNode implements Disposable {
     const admitted = this.set.admit(
       ours,
       { kind: "external" },
-      { signal: AbortSignal.timeout(20_000) },
+      { signal: AbortSignal.timeout(60_000) },
     );
     admitted.catch(() => {});
     const fake = new FakePlugin(theirs, options);
