@@ -2,7 +2,7 @@
 import type { Cancellable } from "../base/cancellable.ts";
 import { deadline } from "../base/deadline.ts";
 import { toFault } from "../base/errors.ts";
-import { killProcess } from "../base/os/proc.ts";
+import { killProcess, statFields } from "../base/os/proc.ts";
 import { readStart } from "../base/read-bounded.ts";
 import { sleep } from "../base/timers.ts";
 import { commandLine, flagOf, hostProcesses } from "../doctor/facts/processes.ts";
@@ -117,7 +117,7 @@ async function withDescendants(roots: readonly number[], host: Host) {
   for (const name of (await host.names("/proc")).slice(0, mostProcesses)) {
     if (!/^\d+$/.test(name)) continue;
     const stat = (await readStart(`/proc/${name}/stat`, 4096).catch(() => "")).toString();
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const fields = statFields(stat);
     const one = { pid: Number(name), startTime: fields[19] ?? "" };
     all.set(one.pid, one);
     const parent = Number(fields[1]);

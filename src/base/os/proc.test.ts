@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasEnded, identify, isAlive, unreapedExit } from "./proc.ts";
+import { hasEnded, identify, isAlive, killProcess, unreapedExit } from "./proc.ts";
 
 for (const [signal, expected] of [
   ["SIGTERM", 7],
@@ -26,3 +27,22 @@ for (const [signal, expected] of [
     assert.deepEqual([hasEnded(earlier), unreapedExit(earlier)], [true, undefined]);
   });
 }
+
+test("a process lives while any thread of it does, though its first one has ended", async () => {
+  const end = { x64: 60, arm64: 93 }[process.arch as "x64" | "arm64"];
+  const script = `require("koffi").load("libc.so.6").func("long syscall(long, long)")(${end}, 0)`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: "ignore" });
+  const found = identify(child.pid ?? 0);
+  assert.ok(found);
+  const state = (): string | undefined =>
+    /\) (\w) /.exec(readFileSync(`/proc/${found.pid}/stat`, "utf8"))?.[1];
+  while (state() !== "Z") await sleep(5);
+  assert.deepEqual(
+    [isAlive(found), hasEnded(found), unreapedExit(found)],
+    [true, false, undefined],
+  );
+  const gone = once(child, "exit");
+  assert.equal(killProcess(found, "SIGKILL"), true);
+  await gone;
+  assert.deepEqual([isAlive(found), hasEnded(found)], [false, true]);
+});

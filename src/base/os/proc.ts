@@ -16,7 +16,7 @@ export interface NamedProcess extends ProcessIdentity {
 
 /**
  * The identity of a live process; undefined when it is gone or a zombie. `kill(pid, 0)` does not show that:
- * it succeeds for zombies, which stay where nobody reaps.
+ * it succeeds for zombies, which stay where nobody reaps. A process whose first thread has ended and others have not lives.
  */
 export function identify(pid: number): NamedProcess | undefined {
   if (pid <= 0) return undefined;
@@ -29,15 +29,23 @@ export function identify(pid: number): NamedProcess | undefined {
 
 /** Reads /proc/PID/stat; undefined for a zombie. Exported for tests. */
 export function parseStat(pid: number, stat: string): NamedProcess | undefined {
-  const fields = fieldsOf(stat);
-  const state = fields[0];
-  if (state === "Z" || state === "X" || state === undefined) return undefined;
+  const fields = statFields(stat);
+  if (isOver(fields)) return undefined;
   const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
   return { pid, startTime: fields[19] ?? "", name };
 }
 
-/** What follows the name. That may hold spaces and parentheses: fields count from the last one. */
-function fieldsOf(stat: string): readonly string[] {
+/**
+ * Whether no thread of it lives. The state is that of its first thread, which a program may end alone: then it is "Z",
+ * and the number of threads, of which that one counts, says that there are more.
+ */
+export function isOver(fields: readonly string[]): boolean {
+  const [state] = fields;
+  return state === undefined || state === "X" || (state === "Z" && Number(fields[17]) < 2);
+}
+
+/** What /proc/PID/stat has behind the name, the state first. The name may hold spaces and parentheses: fields count from the last one. */
+export function statFields(stat: string): readonly string[] {
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
@@ -66,14 +74,14 @@ export function unreapedExit({ pid, startTime }: ProcessIdentity): number | unde
   } catch {
     return undefined;
   }
-  const fields = fieldsOf(stat);
+  const fields = statFields(stat);
   const code = Number(fields[49]); // as wait(2) answers it
-  if (fields[0] !== "Z" || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
+  if (!isOver(fields) || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
   const signal = code & 0x7f;
   return signal === 0 ? (code >> 8) & 0xff : 128 + signal;
 }
 
-/** True while that very process lives and is no zombie. */
+/** True while that very process lives: a thread of it at least. */
 export function isAlive(process: ProcessIdentity): boolean {
   return identify(process.pid)?.startTime === process.startTime;
 }

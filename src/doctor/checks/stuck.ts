@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cancellable } from "../../base/cancellable.ts";
+import { statFields } from "../../base/os/proc.ts";
 import { sleep } from "../../base/timers.ts";
 import type { Check } from "../check.ts";
 import { type Finding, ok, warning } from "../finding.ts";
@@ -61,7 +62,7 @@ async function still(host: Host, before: ReadonlyMap<string, string>) {
  */
 async function waitOf(host: Host, pid: string): Promise<string | undefined> {
   const stat = (await host.value(`/proc/${pid}/stat`)) ?? "";
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = statFields(stat);
   if (fields[0] !== "D") return undefined;
   const status = (await host.value(`/proc/${pid}/status`)) ?? "";
   const switches = status.match(/^(?:non)?voluntary_ctxt_switches:\s*\d+$/gm) ?? [];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
+import { isOver, statFields } from "../../base/os/proc.ts";
 import { argumentsOf } from "../../base/os/process-scan.ts";
 import type { Patient } from "../patient.ts";
 
@@ -46,8 +47,8 @@ export async function scanProcesses({ host, socket }: Patient): Promise<Scan> {
     if (performance.now() > until) return { seen, isWhole: false };
     const place = `${proc}/${name}`;
     const stat = textOf(`${place}/stat`);
-    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (state === "Z" || state === "X") continue;
+    const fields = statFields(stat);
+    if (isOver(fields)) continue;
     const comm = textOf(`${place}/comm`).trim();
     const isNear = linkOf(`${place}/ns/pid`) === own.pids;
     const isProgram = /node|berth|MainThread/i.test(comm);
@@ -57,7 +58,7 @@ export async function scanProcesses({ host, socket }: Patient): Promise<Scan> {
     const isOurShim = argv !== undefined && argv[argv.indexOf("-address") + 1] === socket;
     seen.push({
       pid: Number(name),
-      parent: Number(parent),
+      parent: Number(fields[1]),
       name: comm,
       files: linkOf(`${place}/ns/mnt`) === own.mounts ? filesOf(place) : [],
       ids: new Set(textOf(`${place}/cgroup`).match(ids)),
