@@ -46,6 +46,11 @@ export const attacks: readonly Attack[] = [
   { name: "zombies", does: hostile("zombies", 4_000), pids: unlimited },
   { name: "children that end at once", does: hostile("children", 20) },
   { name: "signals ignored, stopped, sent", does: hostile("signals", 50), withRestart: true },
+  {
+    name: "its first thread has ended, another has not",
+    does: hostile("headless"),
+    withRestart: true,
+  },
   { name: "kills what is beside it", does: hostile("killer") },
   { name: "names with line ends", does: hostile("names", 50), isPrivileged: true },
   { name: "processor hogs", does: hostile("hogs", 16) },

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -534,6 +536,21 @@ static void connections(long port) {
   }
 }
 
+static void *live_on(void *unused) {
+  (void)unused;
+  nap(100);
+  rest();
+  return NULL;
+}
+
+/* The first thread ends alone: the kernel shows the process as a zombie, and another thread of it lives. */
+static void headless(long unused) {
+  (void)unused;
+  pthread_t other;
+  signal(SIGTERM, SIG_IGN);
+  if (pthread_create(&other, NULL, live_on, NULL) == 0) syscall(SYS_exit, 0);
+}
+
 static const struct {
   const char *name;
   void (*run)(long);
@@ -567,6 +584,7 @@ static const struct {
     {"frozen", frozen},
     {"freezes", freezes},
     {"connections", connections},
+    {"headless", headless},
 };
 
 int main(int argc, char **argv) {
