@@ -40,7 +40,8 @@ export async function openTestbed(options: DaemonOptions = {}): Promise<Testbed>
       try {
         await daemon.assertCleanEnd();
       } catch (error) {
-        console.error((await daemon.log()).split("\n").slice(-60).join("\n"));
+        const lines = (await daemon.log()).trimEnd().split("\n").slice(-30);
+        for (const line of lines) console.error(line.slice(0, 300));
         throw error;
       } finally {
         await owned.disposeAsync();

@@ -3,6 +3,7 @@
 // cluster: each has a namespace in it.
 import { after, before, suite } from "node:test";
 import { type Cluster, clusterPrograms, openCluster } from "../../support/cluster/cluster.ts";
+import { tellFailures } from "../../support/cluster/tell-failures.ts";
 import { autoscaling } from "./cluster/autoscaling.ts";
 import { badDays } from "./cluster/bad-days.ts";
 import { controllers } from "./cluster/controllers.ts";
@@ -21,6 +22,7 @@ suite("a cluster of two nodes on Berth", { skip: "skip" in programs && programs.
     cluster = await openCluster(programs, { diskBytes: 512 << 20 });
   });
   after(() => cluster?.finish());
+  tellFailures(() => cluster?.client);
 
   services(() => cluster);
   pods(() => cluster);
