@@ -4,6 +4,8 @@ import path from "node:path";
 import type { Daemon } from "./daemon.ts";
 import { must, type RunResult, run } from "./run.ts";
 
+const patience = { timeoutMs: 180_000 } as const;
+
 /** crictl against one daemon, with a configuration of its own. */
 export interface Crictl {
   /** Its standard output; a non-zero exit is an error. */
@@ -19,12 +21,13 @@ export async function makeCrictl(program: string, daemon: Daemon, folder: string
   const endpoint = JSON.stringify(`unix://${daemon.socket}`);
   await writeFile(
     config,
-    `runtime-endpoint: ${endpoint}\nimage-endpoint: ${endpoint}\ntimeout: 30\n`,
+    `runtime-endpoint: ${endpoint}\nimage-endpoint: ${endpoint}\ntimeout: 120\n`,
   );
   const argv = (args: readonly string[]): string[] => ["--config", config, ...args];
-  const crictl = (...args: readonly string[]): Promise<string> => must(program, argv(args));
+  const crictl = (...args: readonly string[]): Promise<string> =>
+    must(program, argv(args), patience);
   return Object.assign(crictl, {
-    run: (...args: readonly string[]) => run(program, argv(args)),
+    run: (...args: readonly string[]) => run(program, argv(args), patience),
     json: async <T>(...args: readonly string[]) => JSON.parse(await crictl(...args)) as T,
     file: async (name: string, content: object) => {
       const file = path.join(folder, name);

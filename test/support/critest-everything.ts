@@ -19,7 +19,7 @@ export async function runEverything(t: TestContext, bed: CritestBed, name: strin
     critest: critest ?? "",
     focus: [],
     parallel: { specs: 4, ginkgo: ginkgo ?? "" },
-    timeoutMs: 10 * 60_000,
+    timeoutMs: 18 * 60_000,
   });
   t.diagnostic(`${name}: ${summary(results)}`);
   assert.deepEqual(failuresOf(results), []);

@@ -165,7 +165,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
         if (/"by":"no choice yet"/.test(info["defaultRuntime"] ?? "")) return false;
         return status?.conditions.find((it) => it.type === "RuntimeReady")?.status;
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 120_000 },
     ).catch(async (error: unknown) => {
       if (error instanceof GivenUp) throw error;
       const last = (await readFile(logFile, "utf8")).split("\n").slice(-40).join("\n");

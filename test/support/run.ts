@@ -20,7 +20,7 @@ export interface RunOptions {
 export async function run(
   program: string,
   args: readonly string[],
-  { timeoutMs = 60_000, env, cwd, input }: RunOptions = {},
+  { timeoutMs = 120_000, env, cwd, input }: RunOptions = {},
 ): Promise<RunResult> {
   const child = spawn(program, args, {
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],

@@ -101,10 +101,11 @@ suite("killed at random", { skip: lacking(...podPrograms) }, () => {
 
     const { items } = await cri.runtime.ListPodSandbox({});
     for (const { id } of items) cri.seen.add(id);
-    await until("all pods can be removed", async () => {
+    const canBeRemoved = async (): Promise<boolean> => {
       await cri.removeAllPods();
       return true;
-    });
+    };
+    await until("all pods can be removed", canBeRemoved, { timeoutMs: 240_000 });
     await nothingLeft(bed.daemon.territory);
     const call = { namespace: "k8s.io" };
     const tasks = await bed.daemon.client("containerd.services.tasks.v1.Tasks").List({}, call);

@@ -19,6 +19,7 @@ import { type Cluster, clusterPrograms, openCluster } from "../../support/cluste
 import { deployment, pod, template, webContainer } from "../../support/cluster/manifests.ts";
 import type { ClusterNode } from "../../support/cluster/node.ts";
 import { openServiceHook, type ServiceHook } from "../../support/cluster/service-hook.ts";
+import { tellFailures } from "../../support/cluster/tell-failures.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { until } from "../../support/until.ts";
 
@@ -96,6 +97,7 @@ suite("a node that changes its runtime", { skip }, () => {
     await hook?.[Symbol.asyncDispose]();
     await cluster?.finish();
   });
+  tellFailures(() => cluster?.client);
 
   /** Runs `berth migrate` on the node; killed as soon as it prints a line that begins so. */
   async function migrate(
@@ -143,7 +145,8 @@ suite("a node that changes its runtime", { skip }, () => {
       hook.asked.filter((words) => !words.startsWith("is-active")),
       [],
     );
-    assert.equal((await client.pods("app=web")).filter(isReady).length, 2);
+    // While the API server or the runtime was away they may have been taken for lost.
+    await client.readyPods("app=web", 2);
   }
 
   /** Has the scheduler, which only prefers to spread pods, put one of the two on the node. */
@@ -163,10 +166,18 @@ suite("a node that changes its runtime", { skip }, () => {
 
   async function runsOn(scheme: string): Promise<void> {
     assert.equal(await isCordoned(), false);
-    const pods = await client.readyPods("app=each", 2);
-    const here = pods.find(({ spec }) => spec?.nodeName === node.name);
-    const id = here?.status?.containerStatuses?.[0]?.containerID ?? "";
-    assert.ok(id.startsWith(scheme), pods.map(describePod).join());
+    // A kubelet that has just begun may not have told yet what became of its pods.
+    await until(
+      `the node's pod is of ${scheme}`,
+      async () => {
+        const pods = await client.readyPods("app=each", 2);
+        const here = pods.find(({ spec }) => spec?.nodeName === node.name);
+        const id = here?.status?.containerStatuses?.[0]?.containerID ?? "";
+        assert.ok(id.startsWith(scheme), `${id}: ${pods.map(describePod).join()}`);
+        return true;
+      },
+      patience,
+    );
     // A pod can come here, is reached, and can be asked to do something.
     const name = `try-${scheme.slice(0, 5)}`;
     await client.create(
@@ -310,12 +321,17 @@ suite("a node that changes its runtime", { skip }, () => {
   test("comes to Berth, killed at every step", async () => {
     const steps =
       "images cordon drain stop-kubelet remove-pods settings runtime start-kubelet check uncordon";
+    let whole: Ending | undefined;
     for (const step of steps.split(" ")) {
-      const { code, stdout } = await migrate([], step);
-      assert.notEqual(code, 0, `${step}: ${stdout}`);
-      assert.match(stdout, new RegExp(`^${step}: `, "m"));
+      const ending = await migrate([], step);
+      assert.match(ending.stdout, new RegExp(`^${step}: `, "m"), ending.stderr);
+      if (ending.code !== 0) continue;
+      // What is left to do then is so little that it may be over before the kill has come.
+      assert.ok(["check", "uncordon"].includes(step), `${step}: ${ending.stdout}`);
+      whole = ending;
+      break;
     }
-    const { code, stdout, stderr } = await migrate([]);
+    const { code, stdout, stderr } = whole ?? (await migrate([]));
     assert.deepEqual([code, stderr], [0, ""], stdout);
     assert.match(stdout, /^node-a uses Berth; back: berth migrate --node node-a .* --back$/m);
     assert.match(await runtimeNow(), /^berth:/);

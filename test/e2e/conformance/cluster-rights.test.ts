@@ -31,7 +31,7 @@ async function missing(): Promise<string | false> {
   return false;
 }
 
-const patience = { timeoutMs: 60_000, everyMs: 200 } as const;
+const patience = { timeoutMs: 180_000, everyMs: 200 } as const;
 const root = path.resolve(import.meta.dirname, "../../..");
 
 suite("a real API server", { skip: await missing() }, () => {
@@ -106,7 +106,7 @@ suite("a real API server", { skip: await missing() }, () => {
   });
 
   const kubectl = async (input: string, args: readonly string[]): Promise<string> => {
-    const { code, stdout, stderr } = await plane.kubectl(args, { input, timeoutMs: 60_000 });
+    const { code, stdout, stderr } = await plane.kubectl(args, { input, timeoutMs: 180_000 });
     assert.equal(code, 0, `kubectl ${args.join(" ")}: ${stderr}`);
     return stdout;
   };

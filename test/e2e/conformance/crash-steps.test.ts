@@ -158,7 +158,7 @@ const cases: readonly Case[] = [
       assert.equal((await cri.status(containerId)).state, "CONTAINER_RUNNING");
       assert.equal((await cri.exec(containerId, ["echo", "here"])).stdout, "here\n");
       await ready(cri, containerId);
-      await cri.runtime.StopContainer({ containerId, timeout: 10n });
+      await cri.runtime.StopContainer({ containerId, timeout: 60n });
       assert.equal((await cri.status(containerId)).exitCode, 5);
     },
   }),
@@ -167,7 +167,7 @@ const cases: readonly Case[] = [
     prepare: running,
     object: ({ containerId }) => containerId,
     request: (cri, { containerId }) =>
-      cri.runtime.ExecSync({ containerId, cmd: ["sh", "-c", "echo out; exit 4"], timeout: 10n }),
+      cri.runtime.ExecSync({ containerId, cmd: ["sh", "-c", "echo out; exit 4"], timeout: 60n }),
     check: async (cri, { containerId }) => {
       const { exitCode, stdout } = await cri.exec(containerId, ["sh", "-c", "echo out; exit 4"]);
       assert.deepEqual([exitCode, stdout], [4, "out\n"]);
@@ -178,7 +178,7 @@ const cases: readonly Case[] = [
     verb: "StopContainer",
     prepare: running,
     object: ({ containerId }) => containerId,
-    request: (cri, { containerId }) => cri.runtime.StopContainer({ containerId, timeout: 10n }),
+    request: (cri, { containerId }) => cri.runtime.StopContainer({ containerId, timeout: 60n }),
     check: async (cri, { containerId }) => {
       const { state, exitCode, reason } = await cri.status(containerId);
       assert.deepEqual([state, exitCode, reason], ["CONTAINER_EXITED", 5, "Error"]);
@@ -349,7 +349,7 @@ suite("kill -9 of the daemon after every step", { skip: lacking(...podPrograms) 
     const arrived = until(
       "the step comes",
       async () => (await readFile(path.join(points, "arrived"), "utf8")).includes(line),
-      { timeoutMs: mayNot ? 500 : 10_000 },
+      { timeoutMs: mayNot ? 500 : 60_000 },
     );
     return arrived.catch(() => false);
   }

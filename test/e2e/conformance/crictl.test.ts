@@ -4,7 +4,7 @@ import { after, before, suite, test } from "node:test";
 import { type Crictl, makeCrictl } from "../../support/crictl.ts";
 import { toolOrReason } from "../../support/go-tools.ts";
 import { lacking, podPrograms } from "../../support/lacking.ts";
-import { leftovers } from "../../support/leaks.ts";
+import { nothingLeft } from "../../support/leaks.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
 import { until } from "../../support/until.ts";
 
@@ -158,7 +158,7 @@ suite("crictl", { skip: lacking(...podPrograms) || tool.skip }, () => {
     assert.match(await crictl("pods"), /NotReady/);
     await crictl("rmp", pod);
     assert.deepEqual((await crictl.json<PodList>("pods", "-o", "json")).items, []);
-    assert.deepEqual(await leftovers(bed.daemon.territory), []);
+    await nothingLeft(bed.daemon.territory);
   });
 
   test("run makes pod and container at once; rmp -f takes both", async () => {

@@ -57,7 +57,7 @@ suite("images that want too much", { skip: lacking(...podPrograms) }, () => {
       async () => {
         return (await cri.images.ImageStatus({ image: { image: reference } })).image !== null;
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 240_000 },
     );
     const pod = await cri.runPod();
     const id = await cri.startContainer(pod, reference, ["true"]);

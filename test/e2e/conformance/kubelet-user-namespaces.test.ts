@@ -67,7 +67,7 @@ suite("a kubelet's pod with hostUsers: false", { skip: tool.skip }, () => {
         assert.equal(found?.status?.containerStatuses?.[0]?.ready, true);
         return found;
       },
-      { timeoutMs: 90_000 },
+      { timeoutMs: 240_000 },
     );
     const id = pod.status?.containerStatuses?.[0]?.containerID?.replace(/^.*\//, "") ?? "";
     const log = await cri.logOf(id);
@@ -83,7 +83,7 @@ suite("a kubelet's pod with hostUsers: false", { skip: tool.skip }, () => {
         assert.ok(items.every(({ state }) => state === "SANDBOX_NOTREADY"));
         return true;
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 180_000 },
     );
   });
 });

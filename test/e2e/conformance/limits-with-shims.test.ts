@@ -76,7 +76,7 @@ suite("in a memory cgroup of 300 MB, with its shims", { skip }, () => {
       const { stdout } = await bed.cri.exec(containerId, ["echo", "ready"]);
       return stdout === "ready\n";
     };
-    await until("the burst has gone", () => probe(containers[0] ?? ""));
+    await until("the burst has gone", () => probe(containers[0] ?? ""), { timeoutMs: 180_000 });
     for (const containerId of containers) assert.ok(await probe(containerId));
   });
 

@@ -171,6 +171,9 @@ suite("NRI plugins", { skip: lacking(...podPrograms) || tool.skip }, () => {
       config: {
         nri: {
           enable: true,
+          // Of a busy machine's plugins, those that are well answer within that, too.
+          request_timeout: "6s",
+          registration_timeout: "60s",
           socket_path: socket,
           plugin_path: programs,
           plugin_config_path: configs,
@@ -214,7 +217,7 @@ suite("NRI plugins", { skip: lacking(...podPrograms) || tool.skip }, () => {
       annotations: { "on/container": "yes" },
     });
     await cri.runtime.UpdateContainerResources({ containerId: id, linux: { cpuShares: 512n } });
-    await cri.runtime.StopContainer({ containerId: id, timeout: 5n });
+    await cri.runtime.StopContainer({ containerId: id, timeout: 60n });
     await cri.runtime.RemoveContainer({ containerId: id });
     await cri.removePod(pod.id);
     await go.got((it) => it.call === "RemovePodSandbox" && it.pod?.id === pod.id);
@@ -385,7 +388,7 @@ suite("NRI plugins", { skip: lacking(...podPrograms) || tool.skip }, () => {
   const bad: Readonly<Record<string, Act>> = {
     hangs: { pod: "victim", hang: true },
     "dies in the middle": { pod: "victim", die: true },
-    "answers late": { pod: "victim", delayMs: 3000 },
+    "answers late": { pod: "victim", delayMs: 9000 },
   };
   for (const call of ["RunPodSandbox", "CreateContainer", "StartContainer", "StopContainer"]) {
     for (const [what, act] of Object.entries(bad)) {
@@ -397,7 +400,7 @@ suite("NRI plugins", { skip: lacking(...podPrograms) || tool.skip }, () => {
         const victim = (async () => {
           const pod = await podNamed("victim");
           const id = await cri.startContainer(pod, shell, forever);
-          await cri.runtime.StopContainer({ containerId: id, timeout: 5n });
+          await cri.runtime.StopContainer({ containerId: id, timeout: 60n });
           await cri.removePod(pod.id);
           isDone.victim = true;
         })();
@@ -459,7 +462,7 @@ suite("NRI plugins", { skip: lacking(...podPrograms) || tool.skip }, () => {
     await bed.daemon.start();
     await using after = await plugin();
     isThere(await told(after));
-    await cri.runtime.StopContainer({ containerId: id, timeout: 5n });
+    await cri.runtime.StopContainer({ containerId: id, timeout: 60n });
     await after.got((it) => it.call === "StopContainer" && it.container?.id === id);
     await cri.removePod(pod.id);
   });

@@ -32,8 +32,8 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
     pluginPath: path.join(home.path, "plugins"),
     pluginConfigPath: path.join(home.path, "conf.d"),
     runFolder: path.join(home.path, "run"),
-    registrationTimeoutMs: 5000,
-    requestTimeoutMs: 2000,
+    registrationTimeoutMs: 60_000,
+    requestTimeoutMs: 60_000,
     disableConnections: false,
     onFailure: undefined,
     required: [],
@@ -161,11 +161,13 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
   const failing: Readonly<Record<string, Acts>> = {
     hangs: { CreateContainer: { hang: true } },
     "dies in the middle": { CreateContainer: { die: true } },
-    "answers late": { CreateContainer: { delayMs: 2500 } },
+    "answers late": { CreateContainer: { delayMs: 12_000 } },
   };
+  /** The good one has so long, too. */
+  const impatient = { requestTimeoutMs: 4000 };
   for (const [what, on] of Object.entries(failing)) {
     test(`one that ${what} is passed over, and the others are asked`, async () => {
-      const { nri } = await open();
+      const { nri } = await open(impatient);
       const good = { annotations: { good: "yes" } };
       await plugin({ index: "10", name: "bad", on });
       await plugin({ index: "90", name: "good", on: { CreateContainer: { adjust: good } } });
@@ -174,7 +176,7 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
     });
 
     test(`one that ${what} refuses by its name where it must answer`, async () => {
-      const { nri } = await open({ plugins: { bad: { onFailure: "refuse" } } });
+      const { nri } = await open({ ...impatient, plugins: { bad: { onFailure: "refuse" } } });
       await plugin({ index: "10", name: "bad", on });
       await assert.rejects(
         nri.createContainer(() => request("c"), call),
@@ -183,7 +185,7 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
     });
 
     test(`one that ${what} refuses when it asked for that itself`, async () => {
-      const { nri } = await open();
+      const { nri } = await open(impatient);
       await plugin({ index: "10", name: "bad", on, failRequest: true });
       await assert.rejects(
         nri.createContainer(() => request("c"), call),
@@ -204,8 +206,8 @@ suite("plugins on Go's stub", { skip: tool.skip }, () => {
   });
 
   test("a late one is synchronized anew when it has answered, and serves", async () => {
-    const { nri } = await open({ requestTimeoutMs: 300 });
-    const on = { CreateContainer: { delayMs: 800, times: 1 } };
+    const { nri } = await open({ requestTimeoutMs: 4000 });
+    const on = { CreateContainer: { delayMs: 8000, times: 1 } };
     const go = await plugin({ on });
     (await nri.createContainer(() => request("missed"), call))[Symbol.dispose]();
     await go.got((each) => each.call === "Synchronize" && each !== go.calls[1]);

@@ -5,7 +5,7 @@ import { after, before, suite, test } from "node:test";
 import { lacking, podPrograms } from "../../support/lacking.ts";
 import { nothingLeft } from "../../support/leaks.ts";
 import type { Cri, RunningPod } from "../../support/pods.ts";
-import { isAlive, processesInCgroup, shimsOf } from "../../support/processes.ts";
+import { isAlive, shimsOf } from "../../support/processes.ts";
 import { isSandboxInShim } from "../../support/sandbox-mode.ts";
 import { openTestbed, type Testbed } from "../../support/testbed.ts";
 import { until } from "../../support/until.ts";
@@ -96,8 +96,6 @@ suite(`${podCount} pods at once`, { skip: lacking(...podPrograms) }, () => {
     const startedAt = performance.now();
     await cri.removeAllPods();
     t.diagnostic(`${Math.round(performance.now() - startedAt)} ms`);
-    assert.deepEqual(shimsOf(bed.daemon.socket), []);
-    assert.deepEqual(processesInCgroup(cri.settings.cgroupParent), []);
     await nothingLeft(bed.daemon.territory);
   });
 });

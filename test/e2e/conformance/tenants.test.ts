@@ -36,9 +36,9 @@ const floors: Figures = { exec: 250, status: 50, line: 150 };
 const execs = 100;
 const measureMs = 5000;
 /** Beyond this a pod's removal is no removal. */
-const endMs = 30_000;
+const endMs = 100_000;
 /** What is too slow fails where it was so each time. */
-const attempts = 3;
+const attempts = 6;
 /** Only the attacks with this in their names. */
 const only = process.env["BERTH_TEST_ATTACK"] ?? "";
 
@@ -114,7 +114,7 @@ suite("hostile tenants", { skip: lacking(...podPrograms, "gcc") }, () => {
         if (left.length > 0) throw new Error(left.slice(0, 20).join("\n"));
         return true;
       },
-      { timeoutMs: 60_000, everyMs: 100 },
+      { timeoutMs: 240_000, everyMs: 100 },
     );
 
   /** A kubelet asks on the idle node too. */

@@ -15,7 +15,7 @@ import { openTestbed, type Testbed } from "../../support/testbed.ts";
 type Runtime = ServiceClient<"runtime.v1.RuntimeService">;
 
 const unknownId = "f".repeat(64);
-const soon = (ms = 5_000) => ({ signal: AbortSignal.timeout(ms) });
+const soon = (ms = 60_000) => ({ signal: AbortSignal.timeout(ms) });
 
 interface World {
   readonly cri: Cri;

@@ -20,7 +20,7 @@ import type { StatsSummary } from "../kubelet/stats-summary.ts";
 import { until } from "../until.ts";
 
 /** What a test waits for in a cluster: pulls, probes and back-offs, on a machine that does other things too. */
-export const patience = { timeoutMs: 90_000, everyMs: 250 } as const;
+export const patience = { timeoutMs: 240_000, everyMs: 250 } as const;
 
 interface KubeconfigFile {
   readonly contexts: { readonly context: { namespace?: string } }[];
@@ -121,9 +121,9 @@ export class ClusterClient {
       status.reject(new Error(`exec in ${pod}: closed without a status`));
     });
     const timer = setTimeout(() => {
-      status.reject(new Error(`exec in ${pod}: no end within 60 s`));
+      status.reject(new Error(`exec in ${pod}: no end within 120 s`));
       socket.close();
-    }, 60_000);
+    }, 120_000);
     try {
       const { status: verdict, details, message } = await status.promise;
       const cause = details?.causes?.find(({ reason }) => reason === "ExitCode");
@@ -136,9 +136,16 @@ export class ClusterClient {
     }
   }
 
-  /** Standard output of a command that must succeed. */
+  /**
+   * Standard output of a command that must succeed, and may be run twice: a busy API server has been seen to reset the
+   * connection. What is about the connection itself uses `exec`.
+   */
   async must(pod: string, ...command: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.exec(pod, command);
+    const again = (error: unknown) => {
+      console.error(`${command.join(" ")} in ${pod}, asked again after: ${String(error)}`);
+      return this.exec(pod, command);
+    };
+    const { code, stdout, stderr } = await this.exec(pod, command).catch(again);
     if (code !== 0) throw new Error(`${command.join(" ")} in ${pod}: exit ${code}: ${stderr}`);
     return stdout;
   }

@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { cgroupsBelow } from "../cgroups.ts";
 import { processesInCgroup } from "../processes.ts";
 import { until } from "../until.ts";
+import { patience } from "./client.ts";
 import type { ClusterNode } from "./node.ts";
 
 /** Ends the kubelet, the pods and then Berth; answers what they left in the node's box, a line each. */
@@ -10,10 +11,19 @@ export async function endNode(node: ClusterNode): Promise<string[]> {
   await node.kubelet.stop();
   await node.proxy.stop();
   const cri = node.peer.client("runtime.v1.RuntimeService");
-  for (const { id } of (await cri.ListPodSandbox({})).items) {
-    await cri.StopPodSandbox({ podSandboxId: id });
-    await cri.RemovePodSandbox({ podSandboxId: id });
-  }
+  // One that was being made when the kubelet ended may come to the list later, and a removal that it asked for be under way.
+  await until(
+    "no pod is there",
+    async () => {
+      const { items } = await cri.ListPodSandbox({});
+      for (const { id } of items) {
+        await cri.StopPodSandbox({ podSandboxId: id });
+        await cri.RemovePodSandbox({ podSandboxId: id });
+      }
+      return items.length === 0;
+    },
+    patience,
+  );
   await node.berthd.stop();
   let left: string[] = [];
   await until(
@@ -22,7 +32,7 @@ export async function endNode(node: ClusterNode): Promise<string[]> {
       left = await leftOn(node);
       return left.length === 0;
     },
-    { timeoutMs: 10_000, everyMs: 250 },
+    { timeoutMs: 60_000, everyMs: 250 },
   ).catch(() => {});
   return left;
 }

@@ -36,7 +36,7 @@ const restartAfterMs = 1000;
 
 /** Starts it and waits until it is up. One that ends before that is an error with the end of its log. */
 export async function startService(box: Box, settings: ServiceSettings): Promise<Service> {
-  const { name, argv, folder, patienceMs = 60_000 } = settings;
+  const { name, argv, folder, patienceMs = 120_000 } = settings;
   const logFile = path.join(folder, `${name}.log`);
   const log = (): Promise<string> => readFile(logFile, "utf8");
   let child: ChildProcess | undefined;

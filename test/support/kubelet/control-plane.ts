@@ -54,7 +54,7 @@ export async function startControlPlane(
         if (child.exitCode === null && child.signalCode === null) return isUp();
         throw new GivenUp(`${name} ended: ${(await readFile(logFile, "utf8")).slice(-4000)}`);
       },
-      { timeoutMs: 120_000, everyMs: 200 },
+      { timeoutMs: 240_000, everyMs: 200 },
     );
   };
 

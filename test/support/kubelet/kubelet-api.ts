@@ -29,9 +29,9 @@ export class KubeletApi {
       method,
       agent: false,
       ca: await this.ca(),
-      timeout: 20_000,
+      timeout: 60_000,
     });
-    outgoing.once("timeout", () => outgoing.destroy(new Error(`${path}: no answer within 20 s`)));
+    outgoing.once("timeout", () => outgoing.destroy(new Error(`${path}: no answer within 60 s`)));
     outgoing.once("error", reject);
     outgoing.once("response", (response) => {
       const pieces: Buffer[] = [];

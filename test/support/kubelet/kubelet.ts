@@ -97,7 +97,7 @@ export async function startKubelet(
         }
         return (await api.request("/healthz")) === "ok" && (await api.pods());
       },
-      { timeoutMs: 60_000, everyMs: 200 },
+      { timeoutMs: 180_000, everyMs: 200 },
     );
   };
   undo.defer(stop);

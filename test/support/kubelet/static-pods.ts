@@ -62,7 +62,8 @@ export function staticPods({
     spec: { terminationGracePeriodSeconds: 2, ...spec },
   });
   const work = { name: "work", mountPath: "/work" };
-  const often = { periodSeconds: 1, timeoutSeconds: 5 };
+  // Who is to go on must not end because a machine is slow.
+  const often = { periodSeconds: 1, timeoutSeconds: 60 };
   return {
     web: pod("web", {
       initContainers: [
@@ -105,6 +106,8 @@ export function staticPods({
       ],
     }),
     guarded: pod("guarded", {
+      // Its end is looked at: it has time for it.
+      terminationGracePeriodSeconds: 60,
       shareProcessNamespace: true,
       securityContext: {
         runAsUser: 1000,

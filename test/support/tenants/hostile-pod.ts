@@ -55,7 +55,7 @@ export async function startHostilePod(world: HostileWorld, attack: Attack): Prom
   const start = (attempt: number): Promise<string> => startContainer(world, attack, pod, attempt);
   const asked = { podSandboxId: pod.id, containerId: await start(0) };
   await until("the attack is at its worst", () => existsSync(path.join(volume, "ready")), {
-    timeoutMs: 60_000,
+    timeoutMs: 180_000,
   });
 
   const questions = undo.use(askAsKubelets(cri, asked));

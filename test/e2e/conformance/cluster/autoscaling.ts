@@ -12,7 +12,7 @@ import { must } from "../../../support/run.ts";
 import { until } from "../../../support/until.ts";
 
 /** Two scrapes of ten seconds, and what the autoscaler waits for beyond. */
-const patience = { timeoutMs: 120_000, everyMs: 1000 } as const;
+const patience = { timeoutMs: 300_000, everyMs: 1000 } as const;
 const metricsServer = await toolOrReason("metrics-server");
 const kubectl = await toolOrReason("kubectl");
 
@@ -74,23 +74,25 @@ export function autoscaling(cluster: () => Cluster): void {
         async () => {
           const found = (await top("pod")).get(name);
           const [processor = 0, held = 0] = (found ?? []).map((it) => Number.parseInt(it, 10));
-          return processor > 0 && held >= 19 && found;
+          // Of two looks one may have come late on a busy machine: then it seems more than its limit for once.
+          return processor > 0 && processor <= 249 && held >= 19 && found;
         },
         patience,
       );
       assert.match(cpu, /^\d+m$/);
-      assert.ok(Number.parseInt(cpu, 10) <= 249, cpu);
       assert.match(memory, /^(19|2\d)Mi$/);
       const nodes = await until(
         "figures of both nodes are there",
         async () => {
+          // One that was not asked yet has `<unknown>`.
           const found = await top("node");
-          return found.size === 2 && found;
+          for (const { name: node } of cluster().nodes)
+            assert.match(found.get(node)?.join(" ") ?? "", /^\d+m \d+% \d+Mi \d+%$/, node);
+          return found;
         },
         patience,
       );
-      for (const { name: node } of cluster().nodes)
-        assert.match(nodes.get(node)?.join(" ") ?? "", /^\d+m \d+% \d+Mi \d+%$/, node);
+      assert.equal(nodes.size, 2);
     });
 
     test("a HorizontalPodAutoscaler scales by processor time, up and no further", async () => {

@@ -20,7 +20,7 @@ import { until } from "../../../support/until.ts";
 
 const replicas = 8;
 /** A pod that must wait for a node to be found gone, say. */
-const longPatience = { timeoutMs: 150_000, everyMs: 500 } as const;
+const longPatience = { timeoutMs: 400_000, everyMs: 500 } as const;
 
 /** What goes wrong in the middle of a rollout; nobody mends it by hand. */
 export function badDays(cluster: () => Cluster): void {

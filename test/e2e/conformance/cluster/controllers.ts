@@ -92,10 +92,18 @@ export function controllers(cluster: () => Cluster): void {
       const pods = await client.readyPods("app=agent", nodes.length);
       for (const { name, address } of nodes) {
         const here = pods.find((pod) => pod.spec?.nodeName === name);
-        const answer = await fetch(`http://${address}:18080/`, {
-          signal: AbortSignal.timeout(10_000),
-        });
-        assert.equal((await answer.text()).trim(), here?.metadata?.name);
+        await until(
+          `${name} answers at the port`,
+          async () => {
+            const answer = await fetch(`http://${address}:18080/`, {
+              headers: { connection: "close" },
+              signal: AbortSignal.timeout(30_000),
+            });
+            assert.equal((await answer.text()).trim(), here?.metadata?.name);
+            return true;
+          },
+          patience,
+        );
       }
     });
 
@@ -119,6 +127,8 @@ export function controllers(cluster: () => Cluster): void {
           parallelism: 2,
           template: template("parts", {
             restartPolicy: "Never",
+            // The sidecar's own end is looked at: it has time for it.
+            terminationGracePeriodSeconds: 60,
             volumes: [{ name: "shared", emptyDir: {} }],
             initContainers: [sidecar],
             containers: [
@@ -246,6 +256,7 @@ export function controllers(cluster: () => Cluster): void {
       );
       const here = async (): Promise<V1Pod[]> =>
         (await client.pods("app=steady")).filter(({ spec }) => spec?.nodeName === leaving.name);
+      const wereHere = (await here()).length;
       await setUnschedulable(client, leaving.name, true);
       let refused = 0;
       await until(
@@ -272,7 +283,7 @@ export function controllers(cluster: () => Cluster): void {
         },
         patience,
       );
-      assert.ok(refused > 0, "the budget refused none");
+      assert.ok(refused > 0, `the budget refused none of ${wereHere} on ${leaving.name}`);
       const moved = await client.readyPods("app=steady", 4);
       assert.deepEqual([...new Set(moved.map(({ spec }) => spec?.nodeName))], [nodes[0].name]);
       await setUnschedulable(client, leaving.name, false);
@@ -287,7 +298,7 @@ export function controllers(cluster: () => Cluster): void {
           const { items } = await batch.listNamespacedJob({ namespace });
           return items.some((it) => it.metadata?.name?.startsWith("tick-") && it.status?.succeeded);
         },
-        { timeoutMs: 120_000, everyMs: 500 },
+        { timeoutMs: 300_000, everyMs: 500 },
       );
     });
   });

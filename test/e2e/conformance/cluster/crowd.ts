@@ -23,7 +23,7 @@ export function crowd(cluster: () => Cluster): void {
     const node = () => cluster().nodes[0];
     const readyOnes = async (): Promise<number> =>
       (await client.pods("app=crowd")).filter(({ status }) => status?.phase === "Running").length;
-    const slowly = { timeoutMs: 60_000 + count * 3000, everyMs: 1000 };
+    const slowly = { timeoutMs: 120_000 + count * 6000, everyMs: 1000 };
 
     test(`${count} at once are all started`, async () => {
       await client.create(
@@ -59,11 +59,16 @@ export function crowd(cluster: () => Cluster): void {
         slowly,
       );
       const path = "metrics/cadvisor";
-      const text = await client.core.connectGetNodeProxyWithPath({ name: node().name, path });
-      for (const name of names) {
-        assert.ok(text.includes(`container_memory_working_set_bytes{container="main"`), name);
-        assert.ok(text.includes(`pod="${name}"`), name);
-      }
+      await until(
+        "samples of all are there",
+        async () => {
+          const text = await client.core.connectGetNodeProxyWithPath({ name: node().name, path });
+          assert.ok(text.includes('container_memory_working_set_bytes{container="main"'));
+          for (const name of names) assert.ok(text.includes(`pod="${name}"`), name);
+          return true;
+        },
+        slowly,
+      );
     });
 
     test("all go when they are told to", async () => {

@@ -39,6 +39,9 @@ export function pods(cluster: () => Cluster): void {
     after(() => own?.[Symbol.asyncDispose]());
 
     const shell = (): string => cluster().images.shell;
+    const quick = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5 };
+    /** Of what is to go on: it must not end because a machine is slow. */
+    const patient = { ...quick, timeoutSeconds: 60 };
     const ready = (name: string) =>
       until(`${name} is ready`, async () => isReady(await client.pod(name)), patience);
     const containerOf = async (name: string, container = "main"): Promise<V1ContainerStatus> => {
@@ -161,7 +164,6 @@ export function pods(cluster: () => Cluster): void {
     });
 
     test("probes of each kind: what fails is restarted or left out, what passes is not", async () => {
-      const quick = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5 };
       const served = "mkdir /www; touch /www/ok /tmp/ok; exec httpd -f -p 8080 -h /www";
       const probed = (
         name: string,
@@ -204,7 +206,7 @@ export function pods(cluster: () => Cluster): void {
           containers: [
             shellContainer(shell(), `sleep 4; ${served}`, {
               startupProbe: { ...passing["tcp"], periodSeconds: 1, failureThreshold: 60 },
-              livenessProbe: { ...quick, ...passing["tcp"] },
+              livenessProbe: { ...patient, ...passing["tcp"] },
             }),
           ],
         }),
@@ -219,7 +221,7 @@ export function pods(cluster: () => Cluster): void {
       }
       await ready("late");
       assert.equal((await containerOf("late")).restartCount, 0);
-      await client.must("pass-exec", "rm", "/tmp/ok");
+      await client.must("pass-exec", "rm", "-f", "/tmp/ok");
       await until("it is left out", async () => !isReady(await client.pod("pass-exec")), patience);
       assert.equal((await containerOf("pass-exec")).restartCount, 0);
       for (const name of [...Object.keys(failing).map((kind) => `fail-${kind}`), "late"]) {
@@ -234,7 +236,7 @@ export function pods(cluster: () => Cluster): void {
         shellContainer(shell(), script, { name, volumeMounts, ...more });
       await client.create(
         pod("ordered", {
-          terminationGracePeriodSeconds: 10,
+          terminationGracePeriodSeconds: 120,
           nodeName: cluster().nodes[0].name,
           initContainers: [
             container("first", write("first")),
@@ -245,13 +247,19 @@ export function pods(cluster: () => Cluster): void {
                 restartPolicy: "Always",
               },
             ),
-            container("second", `sleep 1; ${write("second")}`),
+            // Not before the sidecar has written, which runs beside it.
+            container(
+              "second",
+              `until grep -q sidecar /shared/log; do sleep 0.1; done; ${write("second")}`,
+            ),
           ],
           containers: [
             container(
               "main",
-              `trap '${write("main-ends")}; exit 0' TERM; while :; do sleep 0.1; done`,
+              `trap '${write("main-ends")}; exit 0' TERM; touch /trapping; while :; do sleep 0.1; done`,
               {
+                // A signal that came before its trap would be lost on it.
+                readinessProbe: { ...patient, exec: { command: ["cat", "/trapping"] } },
                 lifecycle: {
                   postStart: { exec: { command: ["sh", "-c", write("started")] } },
                   preStop: { exec: { command: ["sh", "-c", write("stopping")] } },
@@ -366,10 +374,7 @@ export function pods(cluster: () => Cluster): void {
       const { items } = (await cri?.ListPodSandbox({
         filter: { labelSelector: { "io.kubernetes.pod.uid": uid } },
       })) ?? { items: [] };
-      assert.deepEqual(
-        items.map((it) => it.runtimeHandler),
-        ["crun"],
-      );
+      assert.deepEqual([...new Set(items.map((it) => it.runtimeHandler))], ["crun"]);
       await until(
         "the one without a handler is told of",
         async () => (await client.events("nowhere")).some((it) => /no-such/.test(it.message ?? "")),
@@ -433,12 +438,14 @@ export function pods(cluster: () => Cluster): void {
       test("a port forwarded", async () => {
         const forward = new PortForward(client.config);
         await using server = await listen((socket) => {
-          void forward.portForward(client.namespace, "hand", [8080], socket, null, socket);
+          forward
+            .portForward(client.namespace, "hand", [8080], socket, null, socket)
+            .catch((error: Error) => socket.destroy(error));
         });
         for (let turn = 0; turn < 3; turn += 1) {
           const answer = await fetch(`http://127.0.0.1:${server.port}/`, {
             headers: { connection: "close" },
-            signal: AbortSignal.timeout(10_000),
+            signal: AbortSignal.timeout(60_000),
           });
           assert.equal(await answer.text(), "hand\n");
         }
