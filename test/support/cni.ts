@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
 import { run } from "./run.ts";
 
@@ -18,8 +20,7 @@ export async function makeCniNetwork(folder: string, tag: string): Promise<CniNe
   const confDir = path.join(folder, "conf");
   const dataDir = path.join(folder, "ipam");
   await mkdir(confDir, { recursive: true });
-  const number = Number.parseInt(tag, 16);
-  const subnet = `10.${208 + (number & 15)}.${(number >> 4) & 255}.0/24`;
+  const { subnet, claim } = await claimSubnet(Number.parseInt(tag, 16));
   const bridge = `bt${tag}`;
   const name = `berth-test-${tag}`;
   await writeFile(
@@ -35,8 +36,28 @@ export async function makeCniNetwork(folder: string, tag: string): Promise<CniNe
     [Symbol.asyncDispose]: async () => {
       await run("ip", ["link", "delete", bridge]);
       await rm(folder, { recursive: true, force: true });
+      claim.close();
     },
   };
+}
+
+/**
+ * One that no other test of this machine's network has now: of two with the same, each would see the other's rules, and its
+ * gateway be the other's. What claims it is a socket without a file, which goes with its process.
+ */
+async function claimSubnet(
+  first: number,
+): Promise<{ readonly subnet: string; readonly claim: net.Server }> {
+  for (let number = first; ; number += 1) {
+    const subnet = `10.${208 + (number & 15)}.${(number >> 4) & 255}.0/24`;
+    const claim = net.createServer((socket) => socket.destroy()).unref();
+    claim.listen(`\0berth-test-${subnet}`);
+    const isOurs = await once(claim, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) return { subnet, claim };
+  }
 }
 
 /** The network list's JSON. */

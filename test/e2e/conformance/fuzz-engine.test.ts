@@ -7,7 +7,7 @@ import { fuzzOne, replay } from "../../fuzz/engine/fuzz-one.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 const file = path.join(root, "test/support/planted-faults.ts");
-const options = { seed: 7, runs: 100_000, seconds: 60 };
+const options = { seed: 7, runs: 100_000, seconds: 600 };
 
 interface Planted {
   readonly name: string;
