@@ -27,7 +27,7 @@ suite("containerd's Go client", { skip: lacking(...podPrograms) || tool.skip }, 
     const program = tool.skip === false ? tool.path : "";
     const { reference } = bed.images.shell;
     const options = ["-address", bed.daemon.socket, "-image", reference, "-namespace", namespace];
-    const lines = (await must(program, options, { timeoutMs: 120_000 })).trim().split("\n");
+    const lines = (await must(program, options, { timeoutMs: 600_000 })).trim().split("\n");
     return lines.map((line) => JSON.parse(line) as Check);
   };
 

@@ -169,7 +169,7 @@ async function writeBerthConfig(folder: string, settings: NodeSettings): Promise
 
 async function writeKubeletAndProxyConfig(
   folder: string,
-  { box, address, cgroupRoot, credentials, containerd }: NodeSettings,
+  { box, address, cgroupRoot, credentials, containerd, diskBytes }: NodeSettings,
 ): Promise<{ readonly kubelet: string; readonly proxy: string }> {
   const serving = await credentials.server(`kubelet-${box.name}`, [`IP:${address}`]);
   const resolvConf = path.join(folder, "resolv.conf");
@@ -193,8 +193,11 @@ async function writeKubeletAndProxyConfig(
       clusterDomain: "cluster.local",
       resolvConf,
       ...settings,
-      // That of Berth's root may decide.
-      evictionHard: { ...settings.evictionHard, "imagefs.available": "5%" },
+      // That of Berth's root may decide, where it is not the machine's.
+      evictionHard: {
+        ...settings.evictionHard,
+        ...(diskBytes !== undefined && { "imagefs.available": "5%" }),
+      },
       cgroupRoot,
       ...(containerd && { containerRuntimeEndpoint: `unix://${containerdSocket}` }),
       evictionPressureTransitionPeriod: "5s",
