@@ -17,7 +17,9 @@ export function tellFailures(client: () => ClusterClient | undefined): void {
     const known = client();
     if (!("passed" in context) || context.passed || known === undefined) return;
     const lines = await Promise.race([
-      stateOf(known).catch((error: unknown) => [`the cluster's state is not told: ${error}`]),
+      stateOf(known).catch((error: unknown) => [
+        `the cluster's state is not told: ${String(error)}`,
+      ]),
       sleep(mostMs, ["the cluster's state is not told in time"], { ref: false }),
     ]);
     for (const line of [context.name, ...lines].slice(0, mostLines))
