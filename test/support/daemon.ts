@@ -181,7 +181,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return null;
     const gone = new Promise<number | null>((resolve) => ending.once("exit", resolve));
     ending.kill(signal);
-    const timer = setTimeout(() => ending.kill("SIGKILL"), 60_000);
+    const timer = setTimeout(() => ending.kill("SIGKILL"), 120_000);
     const code = await gone;
     clearTimeout(timer);
     return code;

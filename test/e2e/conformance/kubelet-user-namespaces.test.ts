@@ -70,7 +70,11 @@ suite("a kubelet's pod with hostUsers: false", { skip: tool.skip }, () => {
       { timeoutMs: 240_000 },
     );
     const id = pod.status?.containerStatuses?.[0]?.containerID?.replace(/^.*\//, "") ?? "";
-    const log = await cri.logOf(id);
+    // The probe passes before the last of it is said.
+    const log = await until("it has said all", async () => {
+      const said = await cri.logOf(id);
+      return /F done\n/.test(said) && said;
+    });
     assert.match(log, /F +0 +\d{5,} +65536\n/);
     for (const file of ["/disk/x", "/memory/x", "/about/name", "/etc/hosts"]) {
       assert.match(log, new RegExp(`F ${file} 0:0\n`));

@@ -28,6 +28,8 @@ const podCount = 100;
 const atOnce = 4;
 /** How long a Version may take while the daemon is loaded: a collector that only collects takes longer. */
 const answerMs = 100_000;
+/** For what comes when a load has gone. */
+const patience = { timeoutMs: 300_000 } as const;
 
 /** Runs `work` for 0 … count-1, a few at once. */
 async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
@@ -110,7 +112,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
         const { stdout } = await bed.cri.exec(containers[0] ?? "", ["echo", "on"]);
         return stdout === "on\n";
       },
-      { timeoutMs: 120_000 },
+      patience,
     );
   }
 
@@ -202,10 +204,11 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     t.diagnostic(toldOutcome(await outcomeOf(annotated)));
     // What was refused is given back in a while; until then these may be, too.
     let made: Awaited<ReturnType<typeof bed.cri.runtime.ListContainers>>["containers"] = [];
-    await until("a list is served", async () => {
+    const list = async (): Promise<boolean> => {
       made = (await bed.cri.runtime.ListContainers({})).containers;
       return true;
-    });
+    };
+    await until("a list is served", list, patience);
     const largest = made.toSorted((a, b) => weightOf(b) - weightOf(a)).slice(0, 20);
     assert.ok(weightOf(largest[0]!) > 200_000, "no large container is there");
     const statuses = Array.from({ length: 300 }, async (_none, at) =>
@@ -215,12 +218,13 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
     const lists = Array.from({ length: 60 }, () => bed.cri.runtime.ListContainers({}));
     t.diagnostic(toldOutcome(await outcomeOf(lists)));
     const listed = new Set<string>();
-    await until("a list is streamed", async () => {
+    const stream = async (): Promise<boolean> => {
       for await (const { containers: some } of bed.cri.runtime.StreamContainers({})) {
         for (const { id } of some) listed.add(id);
       }
       return true;
-    });
+    };
+    await until("a list is streamed", stream, patience);
     assert.ok(listed.size >= podCount);
     await goesOn((text) => t.diagnostic(text));
   });
@@ -290,7 +294,7 @@ suite("in a memory cgroup of 300 MB", { skip }, () => {
       const hasRoom = held !== null && held < most * 0.75;
       return hasRoom && pools.every(({ heldBytes }) => heldBytes < mib);
     };
-    await until("shares are given back", isFree, { timeoutMs: 300_000 });
+    await until("shares are given back", isFree, patience);
     const outcome = await outcomeOf(Array.from({ length: 5 }, async (_none, at) => cycle(at)));
     assert.equal(outcome.served, 5, toldOutcome(outcome));
     const { items } = await bed.cri.runtime.ListPodSandbox({});
