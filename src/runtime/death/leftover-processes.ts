@@ -58,21 +58,44 @@ export async function specCgroups(id: string, specPath: string): Promise<readonl
     .filter((folder) => existsSync(folder));
 }
 
+/** How long what has died may hold its cgroups: on a busy machine it waits for its turn to be gone. */
+const usualBusyMs = 5_000;
+
+export interface RemoveOptions extends Cancellable {
+  readonly log: Logger;
+  readonly busyMs?: number;
+}
+
 /**
  * Removes the folders of cgroups in which nothing runs any more, and those below. The OCI runtime does
  * so itself, unless it was killed before it had noted that the container exists.
  */
 export async function removeCgroups(
   folders: readonly string[],
-  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+  { log, signal, busyMs = usualBusyMs }: RemoveOptions,
 ): Promise<void> {
+  const endAt = performance.now() + busyMs;
   for (const folder of folders) {
     try {
-      await inSlices(removeBelow(folder), { signal });
-      await rmdir(folder);
+      await removeCgroup(folder, { endAt, signal });
     } catch (err) {
       if (errnoOf(err) !== "ENOENT") log.warn({ err, folder }, "cgroup was not removed");
     }
+  }
+}
+
+async function removeCgroup(
+  folder: string,
+  { endAt, signal }: Cancellable & { readonly endAt: number },
+): Promise<void> {
+  for (let delayMs = 1; ; delayMs = Math.min(delayMs * 2, 100)) {
+    try {
+      await inSlices(removeBelow(folder), { signal });
+      return await rmdir(folder);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY" || signal.aborted || performance.now() > endAt) throw error;
+    }
+    await sleep(delayMs);
   }
 }
 

@@ -262,7 +262,8 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
       await killLeftovers(identity, cgroup.folders, signal);
       if (cgroup.scope !== undefined)
         await this.#options.scopes.stop(cgroup.scope.unit, { signal });
-      await removeCgroups(cgroup.folders, { log: this.#log, signal });
+      // However long that took: on a busy node nobody else removes them.
+      await removeCgroups(cgroup.folders, { log: this.#log, signal: timeoutSignal(cleanUpMs) });
     });
   }
 

@@ -46,14 +46,28 @@ test("processes in cgroups nested beyond PATH_MAX are killed, and these removed"
   for (const folder of await cgroupsOf(t, "deep")) {
     await nest(folder);
     await assert.rejects(async () => {
-      await removeCgroups([folder], { ...call, log: { ...silentLogger, warn: refuse } });
+      const log = { ...silentLogger, warn: refuse };
+      await removeCgroups([folder], { log, signal, busyMs: 10 });
     }, /EBUSY/);
     await killLeftovers(undefined, [folder], signal);
-    await until("it is gone", async () => {
-      await removeCgroups([folder], call);
-      return !existsSync(folder);
-    });
+    // What was killed holds them until it has had its turn to end.
+    await removeCgroups([folder], call);
+    assert.ok(!existsSync(folder), folder);
   }
+});
+
+test("cgroups of what is about to end are removed when it has", { skip }, async (t) => {
+  const folders = await cgroupsOf(t, "ending");
+  const script = 'for c in "$@"; do echo $$ > "$c/cgroup.procs"; done; echo in; sleep 0.5';
+  const child = spawn("sh", ["-c", script, "sh", ...folders], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  await once(child.stdout, "data");
+  await removeCgroups(folders, call);
+  assert.deepEqual(
+    folders.filter((folder) => existsSync(folder)),
+    [],
+  );
 });
 
 function refuse({ err }: { readonly err: Error }): never {
