@@ -5,6 +5,7 @@ import { before, suite, test } from "node:test";
 import type { Cluster } from "../../../support/cluster/cluster.ts";
 import { cniBinFolder } from "../../../support/lacking.ts";
 import { run } from "../../../support/run.ts";
+import { until } from "../../../support/until.ts";
 
 const berth = path.resolve(import.meta.dirname, "../../../../bin/berth");
 
@@ -20,7 +21,7 @@ export function doctor(cluster: () => Cluster): void {
     const finds = async (check: string): Promise<string[]> => {
       const flags = ["--json", "--only", check, "--kubeconfig", kubeconfig];
       const [first = "", ...rest] = cluster().nodes[0].box.inside([berth, "doctor", ...flags]);
-      const { stdout, stderr } = await run(first, rest, { timeoutMs: 60_000 });
+      const { stdout, stderr } = await run(first, rest, { timeoutMs: 120_000 });
       assert.equal(stderr, "");
       const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
       return findings.filter(({ level }) => level !== "ok").map(({ what = "" }) => what);
@@ -39,8 +40,15 @@ export function doctor(cluster: () => Cluster): void {
       assert.ok(!(await finds("classes")).includes(says));
     });
 
+    /** It gives each plugin seconds to answer, and on a busy machine one may have them once. */
+    const findsNothing = (check: string): Promise<unknown> =>
+      until("nothing is found", async () => {
+        assert.deepEqual(await finds(check), []);
+        return true;
+      });
+
     test("names a plugin that is gone, though NetworkReady holds", async () => {
-      assert.deepEqual(await finds("cni"), []);
+      await findsNothing("cni");
       const { box, peer } = cluster().nodes[0];
       const folder = cniBinFolder();
       await box.must("mount", ["-t", "tmpfs", "tmpfs", folder]);
@@ -54,7 +62,7 @@ export function doctor(cluster: () => Cluster): void {
       } finally {
         await box.must("umount", [folder]);
       }
-      assert.deepEqual(await finds("cni"), []);
+      await findsNothing("cni");
     });
   });
 }
